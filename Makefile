@@ -1,0 +1,39 @@
+# Every target sets up by itself. `make` alone lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+help:             ## list the targets
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+setup: $(READY)   ## make .venv with xent, all extras and the developers' tools
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt --editable ".[all]" --group dev
+	@touch $(READY)
+
+demo: $(READY)    ## train on real digits under four losses, compare them in bits, write report.html
+	$(BIN)/xent demo
+
+test: $(READY)    ## run the everyday tests
+	$(BIN)/python -m pytest -n 2 -m "not long"
+
+test-long: $(READY)  ## run the long tests: many kill -9, many examples
+	$(BIN)/python -m pytest -n 2 -m long
+
+check: $(READY)   ## formatting, lint, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)   ## measure every speed goal against its rival and write bench/RESULTS.md
+	$(BIN)/python -m bench
+
+docs: $(READY)    ## run every example of the README and of docs/
+	$(BIN)/python -m pytest tests/test_docs.py
+
+.PHONY: help setup demo test test-long check bench docs

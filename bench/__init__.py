@@ -1,0 +1,1 @@
+"""Speed and accuracy of xent against named rivals; `python -m bench` writes RESULTS.md."""

@@ -1,0 +1,24 @@
+"""xent counts the bits a model wastes, and helps to waste fewer.
+
+One room for each thing you can hold in your hand: a distribution (`xent.measures`), logits
+(`xent.losses`), labelled data (`xent.training`), predictions (`xent.evaluation`). A room is
+loaded when it is first named, so ``import xent`` costs next to nothing.
+"""
+
+from importlib import import_module
+
+__all__ = ["losses", "measures"]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        return import_module(f"xent.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("xent")
+    raise AttributeError(f"module 'xent' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

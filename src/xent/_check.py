@@ -1,0 +1,113 @@
+"""Every error message of xent has one shape, and it is made here.
+
+    `{argument}` must {what it must be}, got {what it is, first bad index}. {What to do.}
+
+A check that two rooms need stands here too; a check that one room alone understands stands at that
+room's door and builds its sentence with `invalid`, `wrong_kind` or `cannot`. The house test refuses
+a bare ``raise ValueError("...")`` anywhere else. Why so: docs/design/0001-messages.md.
+"""
+
+import math
+import operator
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from typing import Any
+
+
+def invalid(argument: str, must: str, got: object, advice: str = "") -> ValueError:
+    """Build the error for a value, a shape or an index that cannot be."""
+    return ValueError(_sentence(argument, must, got, advice))
+
+
+def wrong_kind(argument: str, must: str, got: object, advice: str = "") -> TypeError:
+    """Build the error for an object of a kind that cannot be."""
+    return TypeError(_sentence(argument, must, got, advice))
+
+
+def cannot(what: str, because: str, advice: str = "") -> ValueError:
+    """Build the error for work that was asked for rightly and cannot be done on this data."""
+    return ValueError(f"{what}: {because}." + (f" {advice}" if advice else ""))
+
+
+def _sentence(argument: str, must: str, got: object, advice: str) -> str:
+    return f"`{argument}` must {must}, got {got}." + (f" {advice}" if advice else "")
+
+
+def at(index: Iterable[Any]) -> str:
+    """Write an index as a person would look it up: ``[0, 2]``.
+
+    >>> at((0, 2))
+    '[0, 2]'
+    """
+    return "[" + ", ".join(str(int(i)) for i in index) + "]"
+
+
+def join_names(names: Iterable[object], *, last: str = "or", limit: int = 12) -> str:
+    """List names in words, the first ``limit`` of them.
+
+    >>> join_names(["a", "b", "c"])
+    "'a', 'b' or 'c'"
+    """
+    shown = [repr(name) for name in names]
+    if len(shown) > limit:
+        return ", ".join(shown[:limit]) + f" and {len(shown) - limit} more"
+    if len(shown) < 2:
+        return "".join(shown)
+    return ", ".join(shown[:-1]) + f" {last} {shown[-1]}"
+
+
+def option(argument: str, value: object, allowed: Collection[str]) -> str:
+    """Return ``value`` if it is one of the allowed names; suggest the nearest one otherwise."""
+    if isinstance(value, str) and value in allowed:
+        return value
+    near = get_close_matches(str(value), allowed, n=1)
+    advice = f"Did you mean {near[0]!r}?" if near else ""
+    raise invalid(argument, f"be {join_names(allowed)}", repr(value), advice)
+
+
+def integer(argument: str, value: object, *, least: int) -> int:
+    """Return ``value`` as an int of at least ``least``; booleans and fractions are refused."""
+    must = f"be an integer of at least {least}"
+    if isinstance(value, bool):
+        raise wrong_kind(argument, must, repr(value))
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise wrong_kind(argument, must, repr(value)) from None
+    if number < least:
+        raise invalid(argument, must, number)
+    return number
+
+
+def positive(argument: str, value: object, advice: str = "") -> float:
+    """Return ``value`` as a finite float above zero."""
+    number = _real(argument, value, "be a positive number")
+    if not (number > 0 and math.isfinite(number)):
+        raise invalid(argument, "be positive and finite", repr(value), advice)
+    return number
+
+
+def share(argument: str, value: object, advice: str = "") -> float:
+    """Return ``value`` as a float strictly between 0 and 1."""
+    number = _real(argument, value, "be a number between 0 and 1")
+    if not 0 < number < 1:
+        raise invalid(argument, "be between 0 and 1, both excluded", repr(value), advice)
+    return number
+
+
+def log_of_base(base: object) -> float:
+    """Return the natural logarithm of a base of logarithms: what nats are divided by."""
+    number = _real("base", base, "be a number")
+    if not (number > 0 and math.isfinite(number)) or number == 1:
+        advice = "Use math.e for nats, 2 for bits."
+        raise invalid("base", "be positive and not 1", repr(base), advice)
+    return math.log(number)
+
+
+def _real(argument: str, value: object, must: str) -> float:
+    if isinstance(value, (bool, str, bytes)):
+        raise wrong_kind(argument, must, repr(value))
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise wrong_kind(argument, must, f"a {type(value).__name__}") from None

@@ -1,0 +1,219 @@
+"""The one way state reaches the disk: written whole or not at all, checksummed, never unpickled.
+
+A file is a safetensors container: arrays as they lie in memory, and a header that says which format
+this is, which version of it, which xent wrote it, the rest of the state as JSON, and a CRC-32 of
+every part. A reader can map it into memory. Text files (reports, predictions, ARPA) go through
+`writing`, the same promise without the container.
+"""
+
+import json
+import os
+import secrets
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+
+Arrays = dict[str, NDArray[Any]]
+State = dict[str, Any]
+
+_DTYPES = {
+    "BOOL": "?",
+    **{f"U{8 * n}": f"<u{n}" for n in (1, 2, 4, 8)},
+    **{f"I{8 * n}": f"<i{n}" for n in (1, 2, 4, 8)},
+    **{f"F{8 * n}": f"<f{n}" for n in (2, 4, 8)},
+}
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator[IO[bytes]]:
+    """Open a file that appears under ``path`` complete, or leaves what was there untouched.
+
+    The bytes go to a hidden neighbour first; only when the block ends without an error are they
+    flushed to the disk and renamed. A reader sees the old file or the new one, never half of one.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Where the file shall stand. A symbolic link is followed, so the link stays.
+    argument : str
+        What the caller calls ``path``, for the error message.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist or ``path`` is a folder.
+    """
+    target = Path(path).resolve()
+    if not target.parent.is_dir():
+        raise _check.invalid(argument, "lie in a folder that exists", f"{str(path)!r}")
+    if target.is_dir():
+        raise _check.invalid(argument, "name a file", f"the folder {str(path)!r}")
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(beside, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            os.chmod(beside, target.stat().st_mode & 0o777)
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
+    # On POSIX the rename itself must reach the disk too; Windows cannot open a folder.
+    with suppress(OSError):
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def save(
+    path: str | os.PathLike[str],
+    *,
+    format: str,
+    version: int,
+    state: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+) -> None:
+    """Write arrays and a JSON state as one file.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Where the file shall stand.
+    format : str
+        What the file holds, for example ``"xent.training"``.
+    version : int
+        Version of that format. Raise it when an older reader could not understand the file.
+    state : mapping
+        Anything JSON can say. NaN and infinities are refused: put them into an array.
+    arrays : mapping of str to ndarray
+        Bool, integer or float arrays of 8 to 64 bits.
+    """
+    from importlib.metadata import version as installed
+
+    from safetensors.numpy import save_file
+
+    text = json.dumps(state, allow_nan=False, ensure_ascii=False)
+    packed = {
+        name: np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+        for name, array in arrays.items()
+    }
+    metadata = {
+        "format": format,
+        "format_version": str(version),
+        "xent_version": installed("xent"),
+        "state": text,
+        "checksums": json.dumps(
+            {
+                "state": zlib.crc32(text.encode()),
+                "arrays": {name: _crc(array) for name, array in packed.items()},
+            }
+        ),
+    }
+    with writing(path) as file:
+        save_file(packed, file.name, metadata)
+
+
+def load(
+    path: str | os.PathLike[str], *, format: str, version: int, mmap: bool = False
+) -> tuple[State, Arrays]:
+    """Read what `save` wrote, after checking that it is that, and whole.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file.
+    format : str
+        The format expected.
+    version : int
+        The newest version of it that the caller understands; every older one must be readable.
+    mmap : bool
+        Leave the arrays on disk and map them read-only; their checksums are then not computed,
+        since that would read them all.
+
+    Returns
+    -------
+    state, arrays : dict, dict
+        The JSON state and the arrays by name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no such file, a newer version, cut short or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    shown = f"{str(path)!r}"
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no file {shown}.")
+    try:
+        # Rust checks the header (sizes, offsets, dtypes) before we follow any number in it.
+        with safe_open(os.fspath(path), framework="np") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise _check.invalid("path", f"be a {format} file", f"{shown} ({error})") from None
+    if metadata.get("format") != format:
+        found = metadata.get("format", "something else")
+        raise _check.invalid("path", f"be a {format} file", f"{shown}, which holds {found}")
+    try:
+        written = int(metadata["format_version"])
+        checksums = json.loads(metadata["checksums"])
+        text = metadata["state"]
+        whole = checksums["state"] == zlib.crc32(text.encode())
+    except (KeyError, ValueError, TypeError):
+        whole, written = False, 0
+    if written > version:
+        raise _check.cannot(
+            f"{shown} cannot be read",
+            f"it is version {written} of {format}, written by xent {metadata['xent_version']}, "
+            f"and this xent knows up to version {version}",
+            "Upgrade with: pip install --upgrade xent",
+        )
+    if not whole:
+        raise _damaged(shown)
+    arrays = _map(path)
+    if not mmap:
+        arrays = {name: np.array(array) for name, array in arrays.items()}
+        if any(checksums["arrays"].get(name) != _crc(array) for name, array in arrays.items()):
+            raise _damaged(shown)
+    return json.loads(text), arrays
+
+
+def _map(path: str | os.PathLike[str]) -> Arrays:
+    """Map every array of a file whose header has been checked."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    start = 8 + length
+    body = np.memmap(path, np.uint8, "r", offset=start) if header else None
+    arrays = {}
+    for name, entry in header.items():
+        first, last = entry["data_offsets"]
+        dtype = np.dtype(_DTYPES[entry["dtype"]])
+        piece = body[first:last] if first < last else np.empty(0, np.uint8)  # type: ignore[index]
+        arrays[name] = piece.view(dtype).reshape(entry["shape"]).view(np.ndarray)
+    return arrays
+
+
+def _crc(array: NDArray[Any]) -> int:
+    """Checksum of the values and of what they are: a flipped bit in a shape is damage too."""
+    flat = np.asarray(array, order="C").reshape(-1).view(np.uint8)
+    return zlib.crc32(flat.data, zlib.crc32(f"{array.dtype.str}{array.shape}".encode()))
+
+
+def _damaged(shown: str) -> ValueError:
+    return _check.cannot(
+        f"{shown} cannot be read", "its checksums do not match", "It is damaged; restore a copy."
+    )

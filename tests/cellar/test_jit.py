@@ -1,0 +1,67 @@
+"""Kernels compile, spread over threads, survive a fork and a place where nothing can be written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xent._kernels import _jit
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@pytest.mark.parametrize("count", [0, 1, 5, 100])
+def test_blocks_cover_every_row_once(threads, count):
+    seen = np.zeros(count, int)
+
+    def work(start, stop):
+        seen[start:stop] += 1
+        return stop - start
+
+    sizes = _jit.in_blocks(work, count, threads=threads)
+    assert sum(sizes) == count
+    assert (seen == 1).all()
+    assert len(sizes) <= threads
+
+
+def test_small_work_wakes_no_thread():
+    assert _jit.in_blocks(lambda a, b: b - a, 9, threads=8, least=10) == [9]
+
+
+def test_an_error_in_any_block_reaches_the_caller():
+    def work(start, stop):
+        if stop == 8:
+            raise ArithmeticError("last block")
+
+    with pytest.raises(ArithmeticError, match="last block"):
+        _jit.in_blocks(work, 8, threads=4)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_usable_after_fork():
+    _jit.in_blocks(lambda a, b: None, 4, threads=2)
+    child = os.fork()
+    if child == 0:
+        done = _jit.in_blocks(lambda a, b: b - a, 4, threads=2)
+        os._exit(0 if done == [2, 2] else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_compiles_in_memory_where_no_cache_can_be_kept(tmp_path):
+    module = tmp_path / "frozen.py"
+    module.write_text(
+        "from xent._kernels._jit import kernel\n\n@kernel()\ndef double(x):\n    return 2 * x\n"
+    )
+    # Root may write anywhere, so the cache is taken away by making Numba find no place for it.
+    code = (
+        "from numba.core import caching\n"
+        "caching.CacheImpl._locator_classes = []\n"
+        "import frozen; print(frozen.double(21))"
+    )
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(_jit.__file__).parents[2]}"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.stdout.strip() == "42", done.stderr

@@ -1,0 +1,183 @@
+"""State reaches the disk whole or not at all, and comes back as it was, or with a clear refusal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xent import _store
+
+ARRAYS = {
+    "f8": np.array([[0.1, np.nan], [np.inf, -0.0]]),
+    "f2": np.arange(3, dtype=np.float16),
+    "i8": np.array([2**62, -1]),
+    "u1": np.arange(256, dtype=np.uint8),
+    "flag": np.array([True, False]),
+    "none": np.empty((0, 3)),
+    "single": np.array(7.0),
+}
+STATE = {"classes": ["α", "<b>", ""], "depth": 3, "nested": {"x": [1, 2.5, None]}}
+
+
+def write(path, **changes):
+    given = {"format": "xent.test", "version": 2, "state": STATE, "arrays": ARRAYS, **changes}
+    _store.save(path, **given)
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_round_trip(tmp_path, mmap):
+    write(tmp_path / "a.xent")
+    state, arrays = _store.load(tmp_path / "a.xent", format="xent.test", version=2, mmap=mmap)
+    assert state == STATE
+    assert set(arrays) == set(ARRAYS)
+    for name, expected in ARRAYS.items():
+        assert arrays[name].dtype == expected.dtype
+        assert arrays[name].shape == expected.shape
+        assert arrays[name].tobytes() == expected.tobytes()
+
+
+def test_big_endian_and_strided_arrays_keep_their_values(tmp_path):
+    odd = {"be": np.arange(4, dtype=">f8"), "strided": np.arange(12).reshape(3, 4)[:, ::2]}
+    write(tmp_path / "a", arrays=odd)
+    _, arrays = _store.load(tmp_path / "a", format="xent.test", version=2)
+    for name in odd:
+        np.testing.assert_array_equal(arrays[name], odd[name])
+
+
+def test_mapped_arrays_cannot_be_written(tmp_path):
+    write(tmp_path / "a")
+    _, arrays = _store.load(tmp_path / "a", format="xent.test", version=2, mmap=True)
+    with pytest.raises(ValueError, match="read-only"):
+        arrays["i8"][0] = 1
+
+
+def test_older_versions_are_read_and_newer_refused(tmp_path):
+    write(tmp_path / "a", version=1)
+    assert _store.load(tmp_path / "a", format="xent.test", version=2)[0] == STATE
+    write(tmp_path / "b", version=3)
+    with pytest.raises(ValueError, match=r"knows up to version 2\. Upgrade with: pip"):
+        _store.load(tmp_path / "b", format="xent.test", version=2)
+
+
+def test_other_formats_are_refused(tmp_path):
+    write(tmp_path / "a", format="xent.trees")
+    with pytest.raises(ValueError, match=r"must be a xent.test file, got .* holds xent.trees"):
+        _store.load(tmp_path / "a", format="xent.test", version=2)
+    (tmp_path / "b").write_bytes(b"PK\x03\x04 not one of ours")
+    with pytest.raises(ValueError, match=r"must be a xent\.test file"):
+        _store.load(tmp_path / "b", format="xent.test", version=2)
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        _store.load(tmp_path / "c", format="xent.test", version=2)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    path = tmp_path_factory.mktemp("store") / "good"
+    write(path)
+    return path.read_bytes()
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_damage_is_noticed(good, tmp_path_factory, data):
+    """Any one bit flipped, any cut: refused with a sentence, or nothing that counts has changed."""
+    path = tmp_path_factory.mktemp("bad") / "bad"
+    if data.draw(st.booleans()):
+        broken = good[: data.draw(st.integers(0, len(good) - 1))]
+    else:
+        at = data.draw(st.integers(0, len(good) - 1))
+        broken = bytearray(good)
+        broken[at] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(bytes(broken))
+    try:
+        state, arrays = _store.load(path, format="xent.test", version=2)
+    except ValueError as error:
+        assert "`path` must" in str(error) or "cannot be read" in str(error)  # noqa: PT017
+    else:
+        assert state == STATE
+        assert all(np.array_equal(arrays[k], v, equal_nan=True) for k, v in ARRAYS.items())
+
+
+def test_writing_is_all_or_nothing(tmp_path):
+    path = tmp_path / "report.html"
+    path.write_bytes(b"old")
+
+    def interrupted():
+        with _store.writing(path) as file:
+            file.write(b"half of the new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_writing_keeps_links_and_permissions(tmp_path):
+    real = tmp_path / "real"
+    real.write_bytes(b"old")
+    real.chmod(0o640)
+    link = tmp_path / "link"
+    link.symlink_to(real)
+    with _store.writing(link) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+def test_no_folder_no_file(tmp_path):
+    with pytest.raises(ValueError, match="`path` must lie in a folder that exists"):
+        write(tmp_path / "missing" / "a")
+    with pytest.raises(ValueError, match="`model` must name a file"):
+        _store.writing(tmp_path, argument="model").__enter__()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.long)])
+def test_killed_while_writing(tmp_path, kills):
+    """After kill -9 at any moment the file is one that was saved, never a mixture."""
+    path = tmp_path / "state"
+    code = textwrap.dedent(f"""
+        import numpy as np
+        from xent import _store
+        print("ready", flush=True)
+        n = 0
+        while True:
+            n += 1
+            _store.save({str(path)!r}, format="xent.test", version=1, state={{"n": n}},
+                        arrays={{"x": np.full(300_000, float(n))}})
+    """)
+    rng = np.random.default_rng(0)
+    for _ in range(kills):
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        try:
+            child.wait(timeout=0.05 + 0.3 * rng.random())
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+        child.stdout.close()
+        if path.exists():
+            state, arrays = _store.load(path, format="xent.test", version=1)
+            assert (arrays["x"] == state["n"]).all()
+    assert Path(path).exists()
+
+
+def test_state_is_json_and_nothing_else(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write(tmp_path / "a", state={"x": float("nan")})
+    write(tmp_path / "a")
+    header = (tmp_path / "a").read_bytes()[8:]
+    metadata = json.JSONDecoder().raw_decode(header.decode("latin-1"))[0]["__metadata__"]
+    assert metadata["format"] == "xent.test"
+    assert metadata["format_version"] == "2"
+    assert metadata["xent_version"]

@@ -1,0 +1,204 @@
+"""The house rules that a machine can hold: layers, import weight, exports, docstrings, messages."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xent
+from xent import _check, _optional
+
+SRC = Path(xent.__file__).parent
+FILES = sorted(SRC.rglob("*.py"))
+PUBLIC = [(room, name) for room in xent.__all__ for name in import_module(f"xent.{room}").__all__]
+HEAVY = [
+    "scipy",
+    "numba",
+    "sklearn",
+    "torch",
+    "jax",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "rich",
+    "typer",
+]
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def loaded(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys; print(*{{m.partition('.')[0] for m in sys.modules}})"
+    return set(python(code).split())
+
+
+# ------------------------------------------------------------------ who may import whom
+
+
+def test_layers():
+    from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+    root = SRC.parent.parent
+    assert lint_imports(str(root / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+def test_xent_itself_loads_nothing():
+    assert loaded("import xent").isdisjoint({"numpy", *HEAVY})
+
+
+def test_measures_loads_numpy_alone():
+    found = loaded("import xent.measures")
+    assert "numpy" in found
+    assert found.isdisjoint(HEAVY)
+
+
+def test_the_proof_of_absence_would_notice():
+    assert "torch" in loaded("import xent.losses")
+
+
+def test_rooms_are_loaded_on_first_use():
+    assert python("import xent; print(xent.measures.entropy([1.0]))") == "0.0"
+    assert set(xent.__all__) <= set(dir(xent))
+    with pytest.raises(AttributeError, match="no attribute 'cellar'"):
+        _ = xent.cellar
+
+
+# ------------------------------------------------------------------ what a room shows
+
+
+@pytest.mark.parametrize("room", xent.__all__)
+def test_exports(room):
+    module = import_module(f"xent.{room}")
+    assert module.__all__ == sorted(module.__all__)
+    for name in module.__all__:
+        thing = getattr(module, name)
+        assert thing.__module__.startswith(f"xent.{room}"), f"{name} lives elsewhere"
+    furniture = [p.stem for p in Path(module.__file__).parent.glob("*.py")]
+    doors = {"xent.language": {"kenlm"}}.get(f"xent.{room}", set())
+    assert all(stem.startswith("_") or stem in doors for stem in furniture)
+
+
+SECTIONS = ["Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns", "Notes", "Examples"]
+SECTIONS.append("References")
+
+
+def documented_things():
+    for room, name in PUBLIC:
+        thing = getattr(import_module(f"xent.{room}"), name)
+        yield pytest.param(thing, id=f"{room}.{name}")
+        if inspect.isclass(thing):
+            for method, member in vars(thing).items():
+                if not method.startswith("_") and inspect.isfunction(member):
+                    yield pytest.param(member, id=f"{room}.{name}.{method}")
+
+
+@pytest.mark.parametrize("thing", list(documented_things()))
+def test_docstring(thing):
+    text = inspect.getdoc(thing)
+    assert text, "has no docstring"
+    lines = text.splitlines()
+    assert len(lines) <= 60, f"docstring of {len(lines)} lines"
+    assert lines[0].endswith("."), "the first line is one sentence"
+    found = [a for a, b in pairwise(lines) if re.fullmatch("-{3,}", b)]
+    assert found == sorted(found, key=SECTIONS.index), f"sections in the order {found}"
+
+
+@pytest.mark.parametrize(("room", "name"), PUBLIC)
+def test_every_parameter_is_documented(room, name):
+    thing = getattr(import_module(f"xent.{room}"), name)
+    if not inspect.isfunction(thing) and "__init__" not in vars(thing):
+        pytest.skip("has no parameters of its own")
+    text = inspect.getdoc(thing) or ""
+    section = text.partition("Parameters\n----------\n")[2]
+    named = {n.strip(" *") for line in section.splitlines() for n in line.split(":")[0].split(",")}
+    missing = [n for n in inspect.signature(thing).parameters if n not in {*named, "self"}]
+    assert not missing, f"undocumented: {missing}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
+def test_file(path):
+    text = path.read_text()
+    tree = ast.parse(text)
+    if text.strip():
+        assert ast.get_docstring(tree), "a file opens with what lives here and why"
+    assert len(text.splitlines()) <= 500, "one idea a file"
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.Assert), f"assert on line {node.lineno}"
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            raised = getattr(node.exc.func, "id", "")
+            built_elsewhere = path.name != "_check.py" and raised in {"ValueError", "TypeError"}
+            assert not built_elsewhere, f"line {node.lineno}: build the sentence with _check"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = (
+                [node.module]
+                if isinstance(node, ast.ImportFrom)
+                else [alias.name for alias in node.names]
+            )
+            assert not {"pickle", "shelve", "marshal"} & set(names), "nothing is unpickled here"
+
+
+# ------------------------------------------------------------------ how it refuses
+
+
+WORDING = [
+    (
+        lambda: xent.measures.entropy([[0.5, 0.5], [2.0, 4.0]]),
+        "`p` must sum to 1 along axis -1, got 6 at row 1.",
+    ),
+    (
+        lambda: xent.measures.entropy([[0.5, 0.5, -1.2]]),
+        "`p` must be non-negative, got -1.2 at [0, 2].",
+    ),
+    (
+        lambda: xent.measures.entropy([0.5, 0.5], base=1),
+        "`base` must be positive and not 1, got 1. Use math.e for nats, 2 for bits.",
+    ),
+    (
+        lambda: _check.option("reduction", "maen", ("mean", "sum", "none")),
+        "`reduction` must be 'mean', 'sum' or 'none', got 'maen'. Did you mean 'mean'?",
+    ),
+    (
+        lambda: _check.integer("epochs", 0, least=1),
+        "`epochs` must be an integer of at least 1, got 0.",
+    ),
+    (
+        lambda: _check.integer("epochs", 2.5, least=1),
+        "`epochs` must be an integer of at least 1, got 2.5.",
+    ),
+    (
+        lambda: _check.positive("learning_rate", float("nan")),
+        "`learning_rate` must be positive and finite, got nan.",
+    ),
+    (
+        lambda: _check.share("hold_out", 1),
+        "`hold_out` must be between 0 and 1, both excluded, got 1.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "sentence"), WORDING, ids=[s for _, s in WORDING])
+def test_wording(call, sentence):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        call()
+    assert str(caught.value) == sentence
+
+
+def test_missing_library_names_the_command():
+    with pytest.raises(ImportError) as caught:
+        _optional.need("no_such_library", extra="torch", by="xent.losses")
+    expected = 'xent.losses needs no_such_library. Install it with: pip install "xent[torch]"'
+    assert str(caught.value) == expected
+
+
+def test_indices_are_plain_numbers():
+    assert _check.at(np.array([0, 2])) == "[0, 2]"
