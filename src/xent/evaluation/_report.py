@@ -268,7 +268,7 @@ def percent(value: float) -> str:
 def one_line(label: object) -> str:
     r"""Write a label so that it cannot break a line of text.
 
-    >>> one_line("two\\nlines")
+    >>> one_line("two\nlines")
     'two lines'
     """
     return " ".join(str(label).split())
