@@ -2,8 +2,8 @@
 
     D(p‖q) = Σ t(p, q) / P - φ(δ),    t(p, q) = p log(p/q) - p + q,    φ(δ) = δ - log(1 + δ)
 
-for rows that sum to P and Q, δ = (Q - P) / P. With w = q·2^e, e the whole powers of two between p and q, and
-s = (p - w) / (p + w), |s| < 1/3, p - w is exact and
+for rows that sum to P and Q, δ = (Q - P) / P. With e the whole powers of two between p and q,
+w = q·2^e and s = (p - w) / (p + w), |s| < 1/3, p - w is exact and
 
     t = s (p - w) + 2 p s·s² R(s²) + p e log 2 + (q - w)
     log((1 + s) / (1 - s)) = 2 s (1 + s² R(s²))
@@ -23,6 +23,8 @@ from xent._kernels._jit import kernel
 LN2 = 0.6931471805599453
 FRACTION = 0x000FFFFFFFFFFFFF
 NOTHING = 2.0**-100  # of p: less than what double-double can tell
+FINE = 16
+FEW = 32  # outcomes up to which the careful row is quick enough
 UP = 2.0**100  # lifts a subnormal into the normal range, exactly
 
 
@@ -70,6 +72,7 @@ def _kl_block(p, q):
     total = 0.0
     gap = 0.0
     sign = 0
+    peak = 0
     for j in range(p.shape[0]):
         x = p[j]
         y = q[j]
@@ -77,10 +80,22 @@ def _kl_block(p, q):
         sign |= bits(x) | bits(y) | (bits(y) - TINY)
         y_safe = y if y > 0.0 else 1.0
         x_safe = x if x > 0.0 else y_safe
-        terms += _term(x_safe, y_safe) + (0.0 if x > 0.0 else y)
+        t = _term(x_safe, y_safe) + (0.0 if x > 0.0 else y)
+        terms += t
+        peak = max(peak, bits(t))  # positive doubles are ordered as their bits are
         total += x
         gap += _minus(y, x)
-    return terms, total, gap, sign
+    return terms, total, gap, sign, peak
+
+
+@kernel()
+def _fine_terms(p, q):
+    """Σ t(p, q) in blocks so short that rounding the sum does not matter."""
+    terms, error = 0.0, 0.0
+    for start in range(0, p.shape[0], FINE):
+        found = _kl_block(p[start : start + FINE], q[start : start + FINE])
+        terms, error = added(terms, error, found[0])
+    return terms + error
 
 
 @kernel()
@@ -165,30 +180,34 @@ def kl_rows(left, right, slack, out):
     qs = right.reshape(count * size)
     for i in range(count):
         terms, terms_error, total, total_error, gap, gap_error = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        sign = 0
+        sign, peak = 0, 0
         for start in range(i * size, (i + 1) * size, BLOCK):
             stop = min(start + BLOCK, (i + 1) * size)
             for j in range(start + AHEAD, stop + AHEAD, 8):
                 prefetch(ps, j)
                 prefetch(qs, j)
-            a, b, c, d = _kl_block(ps[start:stop], qs[start:stop])
+            a, b, c, d, e = _kl_block(ps[start:stop], qs[start:stop])
             terms, terms_error = added(terms, terms_error, a)
             total, total_error = added(total, total_error, b)
             gap, gap_error = added(gap, gap_error, c)
             sign |= d
+            peak = max(peak, e)
         off = (total - 1.0) + total_error
         gap += gap_error
         if not (abs(off) <= slack and abs(off + gap) <= slack):
             return i
-        look = False
+        look = size <= FEW
         if sign < 0:
             if left[i].min() < 0.0 or right[i].min() < 0.0:
                 return i
-            look = must_look(left[i], right[i])
+            look = look or must_look(left[i], right[i])
+        terms += terms_error
+        if from_bits(peak) > 0.25 * terms:  # few terms, so their roundings do not average out
+            terms = _fine_terms(left[i], right[i])
         total += total_error
         delta = gap / total
         excess = delta * delta * (0.5 - delta * (1.0 / 3.0 - 0.25 * delta))  # φ(δ), tiny δ
-        found = (terms + terms_error) / total - excess
+        found = terms / total - excess
         same = terms == 0.0 and gap == 0.0
         look = look or not (same or (excess * 64.0 <= found and found > 1e-280))
         out[i] = careful_kl(left[i], right[i]) if look else found

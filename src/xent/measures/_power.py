@@ -215,21 +215,27 @@ def power_nats(p: Rows, q: Rows, order: float) -> Any:
     ratio = log_terms(p, q)
     lost = ((p.p > 0) & ~q.allowed).any(-1)
     if order == 0.0:
-        return -xp.log(xp.where(p.allowed, q.p, 0.0).sum(-1)) + 0.0
+        return minus_log(xp, xp.where(p.allowed, q.p, 0.0).sum(-1))
     if order == math.inf:
         nats = library.last_maximum(xp.where(both, ratio, -math.inf))
     elif abs(order - 1.0) < 0.5:
         grown = xp.where(both, p.p * xp.expm1((order - 1.0) * ratio), -p.p)
-        nats = xp.log1p(grown.sum(-1)) / (order - 1.0)
+        sum_less_one = xp.where(both.any(-1), grown.sum(-1), 0.0)
+        nats = xp.log1p(sum_less_one) / (order - 1.0)
     else:
         powers = xp.where(both, p.log + (order - 1.0) * ratio, -math.inf)
         top = library.maximum(powers)
         top = xp.where(top > -math.inf, top, 0.0)
         safe = xp.where(both, powers, 0.0)
         total = xp.where(both, xp.exp(safe - top), 0.0).sum(-1)
-        nats = (top[..., 0] + xp.log(total)) / (order - 1.0)
-    nats = xp.where(nats > 0, nats, 0.0 * nats) if order > 0.5 else nats
-    return xp.where(lost, math.inf, nats) if order >= 1.0 else nats
+        nats = (top[..., 0] + xp.log(xp.where(total > 0, total, 1.0))) / (order - 1.0)
+    nats = xp.where(nats > 0, nats, 0.0)
+    return xp.where(lost if order >= 1.0 else ~both.any(-1), math.inf, nats)
+
+
+def minus_log(xp: Any, share: Any) -> Any:
+    """-log of a share that may be 0."""
+    return xp.where(share > 0, -xp.log(xp.where(share > 0, share, 1.0)) + 0.0, math.inf)
 
 
 def f_divergence(
