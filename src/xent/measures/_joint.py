@@ -57,7 +57,12 @@ class Joint:
         whole = self.rows(self.p)
         whole.model = False
         product = self.marginal(-2) * self.marginal(-1)
-        return kl_nats(whole, self.rows(product))
+        return kl_nats(whole, self.rows(self.above_zero(product)))
+
+    def above_zero(self, model: Any) -> Any:
+        """Undo underflow of a product: such an outcome is too rare to count."""
+        xp = self.source.library.xp
+        return xp.where((self.p > 0) & (model == 0), self.p, model)
 
     def divided(self, part: Any, whole: Any) -> Any:
         """Part / whole, 0 where the whole is 0: nothing to be told, nothing told."""
@@ -237,7 +242,7 @@ def conditional_mutual_information(
     model = table.marginal(-3, -1) * (table.marginal(-2, -1) / xp.where(known > 0, known, 1.0))
     whole = table.rows(table.p)
     whole.model = False
-    return table.result(kl_nats(whole, table.rows(model)), base, keepdims)
+    return table.result(kl_nats(whole, table.rows(table.above_zero(model))), base, keepdims)
 
 
 def variation_of_information(

@@ -218,17 +218,16 @@ def power_nats(p: Rows, q: Rows, order: float) -> Any:
         return minus_log(xp, xp.where(p.allowed, q.p, 0.0).sum(-1))
     if order == math.inf:
         nats = library.last_maximum(xp.where(both, ratio, -math.inf))
-    elif abs(order - 1.0) < 0.5:
-        grown = xp.where(both, p.p * xp.expm1((order - 1.0) * ratio), -p.p)
-        sum_less_one = xp.where(both.any(-1), grown.sum(-1), 0.0)
-        nats = xp.log1p(sum_less_one) / (order - 1.0)
     else:
         powers = xp.where(both, p.log + (order - 1.0) * ratio, -math.inf)
         top = library.maximum(powers)
         top = xp.where(top > -math.inf, top, 0.0)
-        safe = xp.where(both, powers, 0.0)
-        total = xp.where(both, xp.exp(safe - top), 0.0).sum(-1)
+        total = xp.where(both, xp.exp(xp.where(both, powers, top) - top), 0.0).sum(-1)
         nats = (top[..., 0] + xp.log(xp.where(total > 0, total, 1.0))) / (order - 1.0)
+    if abs(order - 1.0) < 0.5:  # the sum of powers is near 1: take the 1 out before the logarithm
+        less_one = xp.where(both, p.p * xp.expm1((order - 1.0) * ratio), -p.p).sum(-1)
+        close = xp.abs(less_one) < 0.5
+        nats = xp.where(close, xp.log1p(xp.where(close, less_one, 0.0)) / (order - 1.0), nats)
     nats = xp.where(nats > 0, nats, 0.0)
     return xp.where(lost if order >= 1.0 else ~both.any(-1), math.inf, nats)
 
