@@ -20,6 +20,12 @@ class Library:
     name: str
     xp: Any
 
+    def array(self, values: Any) -> Any:
+        """Return the values as an array of this library; its own pass as they are."""
+        if self.name == "numpy":
+            return np.asarray(values)
+        return self.xp.as_tensor(values) if self.name == "torch" else self.xp.asarray(values)
+
     def working(self, values: Any) -> Any:
         """Return real values in the precision to compute in: float64 where the device has it."""
         if self.name == "torch":

@@ -33,7 +33,7 @@ class Rows:
         self.argument, self.library, self.axis, self.model = argument, library, axis, model
         self.kind = type(value) if isinstance(value, VIEWS) else None
         source = value.values if isinstance(value, VIEWS) else value
-        raw = np.asarray(source) if library.name == "numpy" else library.xp.asarray(source)
+        raw = library.array(source)
         if not library.real(raw):
             must = "be an array of real numbers"
             raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
@@ -45,8 +45,7 @@ class Rows:
         if where is not None:
             floating = library.working(raw)
             out = -np.inf if self.kind in (Logits, LogProbs) else 0.0
-            where = where if hasattr(where, "dtype") else library.xp.asarray(where)
-            raw = library.xp.where(where, floating, out)
+            raw = library.xp.where(library.array(where), floating, out)
             self.axes = positions(argument, axis, raw.ndim)
         self.ndim = raw.ndim
         self.extents = tuple(raw.shape[a] for a in self.axes)
