@@ -1,9 +1,9 @@
-"""Error to mpmath in ULP: the goals of docs/measures.md over rows that are hard to be right about."""
+"""Error to mpmath in ULP, over rows that are hard to be right about: goals of docs/measures.md."""
 
 import numpy as np
 import pytest
-from measures import truth
 
+from measures import truth
 from xent.measures import Counts, entropy, js_divergence, kl_divergence, mutual_information
 
 MEASURES = {

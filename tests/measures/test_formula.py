@@ -156,7 +156,9 @@ def test_batches_axes_and_kept_dimensions():
     q = rng.dirichlet(np.ones(5), (4,))
     expected = [[kl(p[i, j], q[j]) for j in range(4)] for i in range(3)]
     assert_allclose(m.kl_divergence(p, q), expected, rtol=1e-12)
-    assert_allclose(m.kl_divergence(p.T, q.T[..., None], axis=0), np.transpose(expected), rtol=1e-12)
+    assert_allclose(
+        m.kl_divergence(p.T, q.T[..., None], axis=0), np.transpose(expected), rtol=1e-12
+    )
     assert m.kl_divergence(p, q, keepdims=True).shape == (3, 4, 1)
     assert m.entropy(p.T, axis=0, keepdims=True).shape == (1, 4, 3)
     assert m.entropy(p / 4, axis=(1, 2), keepdims=True).shape == (3, 1, 1)

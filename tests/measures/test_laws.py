@@ -1,6 +1,7 @@
 """What must hold for every distribution: bounds, chain rules, symmetries, change of base."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
@@ -15,7 +16,9 @@ entry = st.one_of(st.just(0.0), st.floats(1e-300, 1.0), st.just(1e-308))
 
 
 def rows(size):
-    return arrays(float, size, elements=entry).filter(lambda v: v.max() > 0).map(lambda v: v / v.sum())
+    return (
+        arrays(float, size, elements=entry).filter(lambda v: v.max() > 0).map(lambda v: v / v.sum())
+    )
 
 
 pairs = st.integers(2, 40).flatmap(lambda k: st.tuples(rows(k), rows(k)))
@@ -52,9 +55,9 @@ def test_pinsker_and_the_order_of_renyi(pair):
     orders = (0, 0.3, 0.9, 1, 1.2, 2, 9, math.inf)
     divergences = [m.renyi_divergence(p, q, a) for a in orders]
     entropies = [m.renyi_entropy(p, a) for a in orders]
-    for low, high in zip(divergences, divergences[1:], strict=False):
+    for low, high in pairwise(divergences):
         assert low <= high * (1 + 1e-12) + 1e-12
-    for high, low in zip(entropies, entropies[1:], strict=False):
+    for high, low in pairwise(entropies):
         assert low <= high * (1 + 1e-12) + 1e-12
 
 
@@ -95,7 +98,7 @@ def test_change_of_base(pair, base):
 @laws
 @given(pairs)
 def test_counts_of_a_distribution_are_that_distribution(pair):
-    p, q = pair
+    p, _ = pair
     for scale in (1e-200, 3.0, 1e250):
         found = m.entropy(m.Counts(p * scale))
         assert math.isclose(found, m.entropy(p), rel_tol=1e-13, abs_tol=1e-100)

@@ -20,7 +20,7 @@ from xent._kernels._bits import added, bits, fma, from_bits, prefetch, wide
 from xent._kernels._entropy import AHEAD, BLOCK, LOOSE, TINY, largest, must_look
 from xent._kernels._jit import kernel
 
-LN2 = 0.6931471805599453
+LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
 FRACTION = 0x000FFFFFFFFFFFFF
 NOTHING = 2.0**-100  # of p: less than what double-double can tell
 FINE = 16
@@ -117,22 +117,46 @@ def _quotient(a, a_low, b, b_low):
 
 
 @kernel(forceinline=True)
-def _careful_term(p, q, q_low):
-    """t(p, q + q_low) for p > 0."""
+def _twice(x, y):
+    """Multiply x by y into a double-double."""
+    high = x * y
+    return high, fma(x, y, -high)
+
+
+@kernel()
+def _with_curve(sums, p, w, u, u_low):
+    """Add t(p, w) where the difference u + u_low = p - w is known better than p and w are."""
+    v = p + w
+    v_low = (p - v) + w if p > w else (w - v) + p
+    s = u / v
+    s_low = (fma(-s, v, u) + (u_low - s * v_low)) / v
+    z = s * s
+    high, low = _twice(s, u)
+    total, error = added(sums[0], sums[1], high)
+    low += s_low * u + s * u_low
+    return added(total, error, fma(2.0 * p * s, z * _series(z), low))
+
+
+@kernel()
+def _with_term(sums, p, q, q_low):
+    """Add t(p, q + q_low) for p > 0, everything that matters in double-double."""
     e = _powers(p, q)
     w = from_bits(bits(q) + e)
     w_low = math.ldexp(q_low, e >> 52)
-    u = (p - w) - w_low
-    t = _curve(p, w, u if abs(u) > p * NOTHING else 0.0)
-    return fma(p, np.float64(e >> 52) * LN2, (q - w) + (q_low - w_low)) + t
-
-
-@kernel(forceinline=True)
-def _curve(p, w, u):
-    """t(p, w) where the difference u = p - w is known better than p and w are."""
-    s = u / (p + w)
-    z = s * s
-    return fma(2.0 * p * s, z * _series(z), s * u)
+    u, u_low = added(p - w, 0.0, -w_low)
+    if abs(u) <= p * NOTHING:
+        u, u_low = 0.0, 0.0
+    if e != 0:
+        power = np.float64(e >> 52)
+        log, log_low = _twice(power, LN2)
+        high, low = _twice(p, log)
+        low += p * (log_low + power * LN2_LOW)
+        sums = added(sums[0], sums[1], high)
+        sums = added(sums[0], sums[1], low)
+        sums = added(sums[0], sums[1], q)
+        sums = added(sums[0], sums[1], -w)
+        sums = added(sums[0], sums[1], q_low - w_low)
+    return _with_curve(sums, p, w, u, u_low)
 
 
 @kernel()
@@ -146,29 +170,29 @@ def careful_kl(p, q):
     big_q, low_q = _total(q)
     c, c_low = _quotient(big_p, low_p, big_q, low_q)
     most = largest(p)
-    terms, error, gap, gap_error = 0.0, 0.0, 0.0, 0.0
+    sums, gap = (0.0, 0.0), (0.0, 0.0)
     for j in range(p.shape[0]):
         x = p[j] * UP
         y = q[j] * UP
         if x > 0.0 and y == 0.0:
             return math.inf
-        high = y * c
-        low = fma(y, c, -high) + y * c_low
+        high, low = _twice(y, c)
+        low += y * c_low
         if j == most:
             continue
-        u = (high - x) + low
-        gap, gap_error = added(gap, gap_error, u if abs(u) > x * NOTHING else 0.0)
-        t = _careful_term(x, high, low) if x > 0.0 else high + low
-        terms, error = added(terms, error, t)
+        u, u_low = added(high - x, 0.0, low)
+        if abs(u) > x * NOTHING:
+            gap = added(gap[0], gap[1], u)
+            gap = added(gap[0], gap[1], u_low)
+        sums = _with_term(sums, x, high, low) if x > 0.0 else added(sums[0], sums[1], high)
     x = p[most] * UP
-    y = q[most] * UP
-    high = y * c
+    high, low = _twice(q[most] * UP, c)
+    low += q[most] * UP * c_low
     if 0.5 * x < high < 2.0 * x:
-        t = _curve(x, high, gap + gap_error)
+        sums = _with_curve(sums, x, high, gap[0], gap[1])
     else:
-        t = _careful_term(x, high, fma(y, c, -high) + y * c_low)
-    terms, error = added(terms, error, t)
-    return max(0.0, (terms + error) / (big_p * UP))
+        sums = _with_term(sums, x, high, low)
+    return max(0.0, (sums[0] + sums[1]) / (big_p * UP))
 
 
 @kernel(fastmath={"contract"})
@@ -248,18 +272,22 @@ def _js_block(p, q):
     return terms, total, gap, sign
 
 
-@kernel(forceinline=True)
-def _careful_js_term(p, q, q_low, half):
-    """t(p, m) + t(q, m) for half = (p - q) / 2 and m in the middle."""
-    more = p if half > 0.0 else q + q_low
-    less = q + q_low if half > 0.0 else p
-    half = abs(half)
-    if half <= more * NOTHING:
-        return 0.0
+@kernel()
+def _with_js_term(sums, p, q, q_low, half, half_low):
+    """Add t(p, m) + t(q, m) for half + half_low = (p - q) / 2 and m in the middle."""
+    if half > 0.0:
+        more, less = p, q + q_low
+    else:
+        more, less, half, half_low = q + q_low, p, -half, -half_low
+    if half == 0.0:
+        return sums
     middle = more - half
-    t = _curve(more, middle, half)
-    # (less - middle) + half is what rounding the middle has lost.
-    return t + (_careful_term(less, middle, (less - middle) + half) if less > 0.0 else half)
+    sums = _with_curve(sums, more, middle, half, half_low)
+    if less == 0.0:
+        return added(sums[0], sums[1], half)
+    if less > 0.5 * middle:
+        return _with_curve(sums, less, middle, -half, -half_low)
+    return _with_term(sums, less, middle, 0.0)
 
 
 @kernel()
@@ -269,22 +297,23 @@ def careful_js(p, q):
     big_q, low_q = _total(q)
     c, c_low = _quotient(big_p, low_p, big_q, low_q)
     most = largest(p)
-    terms, error, gap, gap_error = 0.0, 0.0, 0.0, 0.0
+    sums, gap = (0.0, 0.0), (0.0, 0.0)
     for j in range(p.shape[0]):
         if j == most:
             continue
         x = p[j] * UP
-        high = (q[j] * UP) * c
-        low = fma(q[j] * UP, c, -high) + (q[j] * UP) * c_low
-        half = 0.5 * ((x - high) - low)
-        gap, gap_error = added(gap, gap_error, half if abs(half) > x * NOTHING else 0.0)
-        terms, error = added(terms, error, _careful_js_term(x, high, low, half))
+        high, low = _twice(q[j] * UP, c)
+        low += q[j] * UP * c_low
+        half, half_low = added(0.5 * (x - high), 0.0, -0.5 * low)
+        if abs(half) > x * NOTHING:
+            gap = added(gap[0], gap[1], -half)
+            gap = added(gap[0], gap[1], -half_low)
+            sums = _with_js_term(sums, x, high, low, half, half_low)
     x = p[most] * UP
-    y = q[most] * UP
-    high = y * c
-    low = fma(y, c, -high) + y * c_low
-    terms, error = added(terms, error, _careful_js_term(x, high, low, -(gap + gap_error)))
-    return max(0.0, 0.5 * (terms + error) / (big_p * UP))
+    high, low = _twice(q[most] * UP, c)
+    low += q[most] * UP * c_low
+    sums = _with_js_term(sums, x, high, low, gap[0], gap[1])
+    return max(0.0, 0.5 * (sums[0] + sums[1]) / (big_p * UP))
 
 
 @kernel(fastmath={"contract"})
@@ -317,7 +346,8 @@ def js_rows(left, right, slack, out):
         found = 0.5 * (terms + terms_error) / (total + total_error + 0.5 * gap) - gap * gap / 8.0
         close = abs(gap) <= 2.0**-51 and gap * gap <= found * 2.0**-14 and found > 1e-280
         same = terms == 0.0 and gap == 0.0
-        out[i] = found if close or same else careful_js(left[i], right[i])
+        few = size <= FEW
+        out[i] = found if same or (close and not few) else careful_js(left[i], right[i])
     return -1
 
 

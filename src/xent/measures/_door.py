@@ -68,7 +68,7 @@ class Rows:
     @cached_property
     def matrix(self) -> NDArray[np.float64]:
         """Rows for the kernels; only float64 probabilities are still unchecked."""
-        if self.kind is None and self.moved.dtype == np.float64:
+        if self.kind is None and self.dtype.kind == "f" and self.dtype.itemsize == 8:
             return np.asarray(self.moved, dtype=np.float64)  # native byte order
         self.check()
         values = np.asarray(self.moved, dtype=np.float64)
