@@ -242,6 +242,7 @@ def kl_rows(left, right, slack, out):
 def _js_block(p, q):
     wide()
     terms = 0.0
+    lean = 0.0
     total = 0.0
     gap = 0.0
     sign = 0
@@ -257,7 +258,7 @@ def _js_block(p, q):
         # The larger one lies between the middle and twice the middle: no power of two between.
         s = half / (more_safe + (more_safe - half))
         z = s * s
-        terms += fma(2.0 * more * s, z * _series(z), s * half)
+        upper = fma(2.0 * more * s, z * _series(z), s * half)
         middle = more_safe - half
         e = _powers(less_safe, middle)
         w = from_bits(bits(middle) + e)
@@ -266,10 +267,12 @@ def _js_block(p, q):
         z = s * s
         curve = fma(2.0 * less * s, z * _series(z), s * u)
         far = fma(less, np.float64(e >> 52) * LN2, middle - w) + curve
-        terms += far if less > 0.0 else half
+        lower = far if less > 0.0 else half
+        terms += upper + lower
+        lean += upper - lower if x > y else lower - upper
         total += x
         gap += _minus(y, x)
-    return terms, total, gap, sign
+    return terms, total, gap, sign, lean
 
 
 @kernel()
@@ -326,25 +329,31 @@ def js_rows(left, right, slack, out):
     for i in range(count):
         terms, terms_error, total, total_error, gap, gap_error = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         sign = 0
+        lean = 0.0  # Σ t(p, m) - Σ t(q, m)
         for start in range(i * size, (i + 1) * size, BLOCK):
             stop = min(start + BLOCK, (i + 1) * size)
             for j in range(start + AHEAD, stop + AHEAD, 8):
                 prefetch(ps, j)
                 prefetch(qs, j)
-            a, b, c, d = _js_block(ps[start:stop], qs[start:stop])
+            a, b, c, d, e = _js_block(ps[start:stop], qs[start:stop])
             terms, terms_error = added(terms, terms_error, a)
             total, total_error = added(total, total_error, b)
             gap, gap_error = added(gap, gap_error, c)
             sign |= d
+            lean += e
         off = (total - 1.0) + total_error
         gap += gap_error
         if not (abs(off) <= slack and abs(off + gap) <= slack):
             return i
         if sign < 0 and (left[i].min() < 0.0 or right[i].min() < 0.0):
             return i
-        # Sums that differ by ε change the result by at most ε of itself and by ε²/8.
-        found = 0.5 * (terms + terms_error) / (total + total_error + 0.5 * gap) - gap * gap / 8.0
-        close = abs(gap) <= 2.0**-51 and gap * gap <= found * 2.0**-14 and found > 1e-280
+        terms += terms_error
+        total += total_error
+        # The derivative of the sum by the scale of q is half of D(q‖m): scale q back to the sum of
+        # p, to second order.
+        excess = gap / total
+        found = 0.5 * (terms - 0.5 * excess * (terms - lean)) / total - excess * excess / 8.0
+        close = abs(gap) <= 2.0**-48 and gap * gap <= found * 2.0**-14 and found > 1e-280
         same = terms == 0.0 and gap == 0.0
         few = size <= FEW
         out[i] = found if same or (close and not few) else careful_js(left[i], right[i])

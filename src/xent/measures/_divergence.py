@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from xent import _check
 from xent.measures._door import Axis, paired, result, rows, several
 from xent.measures._nats import cross_entropy_nats, entropy_nats, js_nats, kl_nats
@@ -296,6 +298,8 @@ def js_distance(
         raise _check.invalid("base", "be above 1 for a distance", base)
     nats = js_nats(parts, _shares(weights, len(parts))) / scale
     xp = parts[0].library.xp
+    if parts[0].library.name == "numpy":
+        return result(np.sqrt(nats), math.e, keepdims, *parts)
     root = xp.where(nats > 0, xp.sqrt(xp.where(nats > 0, nats, 1.0)), 0.0)
     return result(root, math.e, keepdims, *parts)
 

@@ -1,0 +1,141 @@
+"""Columns of symbols, counted: what samples are before they are a distribution.
+
+A column is whatever holds one hashable symbol a row: NumPy, a list, Arrow, pandas, polars. Missing
+entries (None, NaN, NaT, NA) are refused unless the caller says what they mean.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+
+Codes = NDArray[np.int64]
+MISSING = ("refuse", "drop", "symbol")
+DENSE = 1 << 22  # cells up to which a table of two columns is counted without sorting
+
+
+@dataclass(frozen=True)
+class Column:
+    """Symbols of one column as numbers: ``symbols[codes]``; -1 is a missing entry."""
+
+    codes: Codes
+    symbols: tuple[Any, ...]
+
+
+def column(argument: str, values: Any) -> Column:
+    """Number the symbols of a column, in sorted order where they can be sorted."""
+    array = _as_array(values)
+    if array.ndim != 1:
+        raise _check.invalid(argument, "be one column", f"an array of shape {array.shape}")
+    if array.dtype.kind in "iub" and array.size:
+        return _whole_numbers(array)
+    if array.dtype.kind == "f":
+        missing = np.isnan(array)
+        known = array[~missing]
+        if not np.array_equal(known, np.rint(known)):
+            advice = "Bin it first; the plug-in entropy of real numbers is the log of their count."
+            raise _check.invalid(argument, "be symbols", "real numbers", advice)
+    elif array.dtype.kind in "mM":
+        missing = np.isnat(array)
+    elif array.dtype.kind in "US":
+        missing = np.zeros(array.size, dtype=bool)
+    else:
+        return _hashed(argument, array)
+    found, codes = np.unique(array[~missing], return_inverse=True)
+    full = np.full(array.size, -1, dtype=np.int64)
+    full[~missing] = codes
+    return Column(full, tuple(found.tolist()))
+
+
+def kept(argument: str, columns: list[Column], missing: str) -> tuple[list[Column], NDArray[Any]]:
+    """Apply the choice about missing entries to the rows of several columns."""
+    _check.option("missing", missing, MISSING)
+    absent = [c.codes < 0 for c in columns]
+    bad = np.logical_or.reduce(absent)
+    if missing == "refuse" and bad.any():
+        advice = 'Pass missing="drop" or missing="symbol".'
+        got = f"a missing one at [{int(np.argmax(bad))}]"
+        raise _check.invalid(argument, "have a symbol in every row", got, advice)
+    if missing == "drop":
+        return [Column(c.codes[~bad], c.symbols) for c in columns], ~bad
+    filled = [
+        Column(np.where(a, len(c.symbols), c.codes), (*c.symbols, None)) if a.any() else c
+        for c, a in zip(columns, absent, strict=True)
+    ]
+    return filled, np.ones(bad.size, dtype=bool)
+
+
+def together(*columns: Column) -> Codes:
+    """Number the combinations of symbols that occur, row by row."""
+    codes, size = columns[0].codes, max(1, len(columns[0].symbols))
+    for other in columns[1:]:
+        width = max(1, len(other.symbols))
+        codes, size = codes * width + other.codes, size * width
+        if size > DENSE:
+            found, codes = np.unique(codes, return_inverse=True)
+            size = max(1, found.size)
+    return codes
+
+
+def counted(codes: Codes, weights: NDArray[Any] | None = None) -> NDArray[Any]:
+    """How often each number occurs, those that do."""
+    found = np.bincount(codes, weights)
+    return found[found > 0]
+
+
+def _as_array(values: Any) -> NDArray[Any]:
+    if isinstance(values, np.ndarray):
+        return values
+    if hasattr(values, "to_numpy"):
+        absent = getattr(values, "null_count", None)
+        if absent is None and hasattr(values, "isna"):
+            absent = int(values.isna().sum())
+        if callable(absent):
+            absent = absent()
+        if not absent:
+            plain: NDArray[Any] = np.asarray(
+                values.to_numpy(zero_copy_only=False)
+                if type(values).__module__.startswith("pyarrow")
+                else values.to_numpy()
+            )
+            return plain
+        values = values.to_pylist() if hasattr(values, "to_pylist") else values.to_list()
+    entries = list(values)
+    if entries and all(type(v) in (int, bool) for v in entries):
+        return np.asarray(entries)
+    array = np.empty(len(entries), dtype=object)
+    array[:] = entries
+    return array
+
+
+def _whole_numbers(array: NDArray[Any]) -> Column:
+    low, high = int(array.min()), int(array.max())
+    if high - low < max(1024, 4 * array.size):
+        codes = (
+            array.astype(np.int64) if low == 0 else (array - array.dtype.type(low)).astype(np.int64)
+        )
+        return Column(codes, tuple(range(low, high + 1)))
+    found, codes = np.unique(array, return_inverse=True)
+    return Column(codes.astype(np.int64), tuple(found.tolist()))
+
+
+def _hashed(argument: str, array: NDArray[Any]) -> Column:
+    numbers: dict[Any, int] = {}
+    codes = np.empty(array.size, dtype=np.int64)
+    for i, symbol in enumerate(array.tolist()):
+        try:
+            absent = symbol is None or bool(symbol != symbol)
+        except TypeError:  # pandas.NA is neither equal nor unequal to itself
+            absent = True
+        if absent:
+            codes[i] = -1
+            continue
+        try:
+            codes[i] = numbers.setdefault(symbol, len(numbers))
+        except TypeError:
+            got = f"a {type(symbol).__name__} at [{i}]"
+            raise _check.wrong_kind(argument, "hold hashable symbols", got) from None
+    return Column(codes, tuple(numbers))
