@@ -94,7 +94,10 @@ def torchmetrics_lines(p: np.ndarray, q: np.ndarray) -> list[str]:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from torchmetrics.functional import jensen_shannon_divergence, kl_divergence
+            from torchmetrics.functional.regression import (
+                jensen_shannon_divergence,
+                kl_divergence,
+            )
     except ImportError:
         return []
     torch.set_num_threads(1)

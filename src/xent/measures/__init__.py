@@ -8,6 +8,7 @@ from xent.measures._divergence import (
     perplexity,
 )
 from xent.measures._entropy import entropy, gini, self_information
+from xent.measures._estimate import Estimate, estimate_entropy, estimate_mutual_information
 from xent.measures._gain import (
     gain_ratio,
     information_gain,
@@ -30,12 +31,15 @@ from xent.measures._views import Counts, Logits, LogProbs
 
 __all__ = [
     "Counts",
+    "Estimate",
     "LogProbs",
     "Logits",
     "conditional_entropy",
     "conditional_mutual_information",
     "cross_entropy",
     "entropy",
+    "estimate_entropy",
+    "estimate_mutual_information",
     "f_divergence",
     "gain_ratio",
     "gini",

@@ -76,7 +76,7 @@ def chao_wang_jost(n: Numbers) -> float:
         return seen
     r = np.arange(1, int(total))
     rest = -math.log(a) - float(((1 - a) ** r / r).sum())
-    return seen + once / total * (1 - a) ** (1 - total) * max(0.0, rest)
+    return seen + once / total * math.exp((1 - total) * math.log1p(-a)) * max(0.0, rest)
 
 
 def shrinkage(n: Numbers) -> float:

@@ -26,7 +26,7 @@ class Column:
 
 
 def column(argument: str, values: Any) -> Column:
-    """Number the symbols of a column, in sorted order where they can be sorted."""
+    """Give each symbol of a column a number, in sorted order where they can be sorted."""
     array = _as_array(values)
     if array.ndim != 1:
         raise _check.invalid(argument, "be one column", f"an array of shape {array.shape}")
@@ -36,8 +36,7 @@ def column(argument: str, values: Any) -> Column:
         missing = np.isnan(array)
         known = array[~missing]
         if not np.array_equal(known, np.rint(known)):
-            advice = "Bin it first; the plug-in entropy of real numbers is the log of their count."
-            raise _check.invalid(argument, "be symbols", "real numbers", advice)
+            raise _real(argument)
     elif array.dtype.kind in "mM":
         missing = np.isnat(array)
     elif array.dtype.kind in "US":
@@ -69,7 +68,7 @@ def kept(argument: str, columns: list[Column], missing: str) -> tuple[list[Colum
 
 
 def together(*columns: Column) -> Codes:
-    """Number the combinations of symbols that occur, row by row."""
+    """Give each combination of symbols that occurs a number, row by row."""
     codes, size = columns[0].codes, max(1, len(columns[0].symbols))
     for other in columns[1:]:
         width = max(1, len(other.symbols))
@@ -122,6 +121,11 @@ def _whole_numbers(array: NDArray[Any]) -> Column:
     return Column(codes.astype(np.int64), tuple(found.tolist()))
 
 
+def _real(argument: str) -> ValueError:
+    advice = "Bin it first; the plug-in entropy of real numbers is the log of their count."
+    return _check.invalid(argument, "be symbols", "real numbers", advice)
+
+
 def _hashed(argument: str, array: NDArray[Any]) -> Column:
     numbers: dict[Any, int] = {}
     codes = np.empty(array.size, dtype=np.int64)
@@ -133,6 +137,8 @@ def _hashed(argument: str, array: NDArray[Any]) -> Column:
         if absent:
             codes[i] = -1
             continue
+        if isinstance(symbol, float) and symbol % 1:
+            raise _real(argument)
         try:
             codes[i] = numbers.setdefault(symbol, len(numbers))
         except TypeError:

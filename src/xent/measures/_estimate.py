@@ -1,0 +1,288 @@
+"""Entropy and mutual information of columns of symbols: a value, its error, and what chance gives.
+
+Miller (1955); Paninski (2003) for why the plug-in value is biased. No correction of that bias
+helps where every row has its own symbol: only the permutation null does, so it is offered here.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from xent import _check
+from xent.measures._discrete import METHODS, Numbers, nsb
+from xent.measures._samples import Codes, Column, column, counted, kept, together
+
+ALL = (*METHODS, "nsb")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number estimated from samples, in the unit of the logarithm's base.
+
+    interval = value ± z · standard error
+
+    Parameters
+    ----------
+    value : float
+        The estimate.
+    standard_error : float
+        Its standard deviation: of the first order in 1/n, or of the posterior for "nsb"; the bias
+        is not in it.
+    low, high : float
+        Interval that holds the truth with the confidence asked for, as far as the bias is removed.
+    n : int
+        Rows it was estimated from.
+    method : str
+        The estimator.
+    p_value : float or None
+        Share of permuted columns whose plug-in information is at least as large; on request.
+    adjusted : float or None
+        Plug-in information less the mean of permuted columns: what is left after chance.
+
+    Examples
+    --------
+    >>> estimate_entropy(["a", "b", "a", "b"], base=2).value
+    1.0
+    """
+
+    value: float
+    standard_error: float
+    low: float
+    high: float
+    n: int
+    method: str
+    p_value: float | None = None
+    adjusted: float | None = None
+
+
+def estimate_entropy(
+    x: Any,
+    *,
+    given: Any = None,
+    method: str = "plugin",
+    size: int | None = None,
+    base: float = math.e,
+    confidence: float = 0.95,
+    missing: str = "refuse",
+) -> Estimate:
+    """Estimate how many nats a symbol takes from a column of them.
+
+    H(X), or H(X|Y) = H(X, Y) - H(Y) with ``given=y``
+
+    Parameters
+    ----------
+    x : column
+        One hashable symbol a row: a list, NumPy, Arrow, pandas or polars. Real numbers are refused.
+    given : column, optional
+        What is known: the entropy of ``x`` that is left.
+    method : str
+        "plugin", "miller_madow", "jackknife", "grassberger", "chao_shen", "chao_wang_jost",
+        "shrinkage" or "nsb".
+    size : int, optional
+        How many symbols there are, seen or not; "nsb" needs it and nothing else takes it.
+    base : float
+        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    confidence : float
+        Of the interval.
+    missing : str
+        None and NaN: "refuse" them, "drop" their rows, or take them for a "symbol".
+
+    Returns
+    -------
+    Estimate
+        In the unit of ``base``.
+
+    Examples
+    --------
+    >>> round(estimate_entropy("abracadabra", method="miller_madow", base=2).value, 3)
+    2.303
+
+    References
+    ----------
+    Paninski, L. (2003). Estimation of entropy and mutual information. Neural Computation 15.
+    """
+    _check.option("method", method, ALL)
+    scale = _check.log_of_base(base)
+    quantile = _quantile(confidence)
+    if (size is None) == (method == "nsb"):
+        must = 'be given for "nsb" and for nothing else'
+        raise _check.invalid("size", must, f"{size} for {method!r}")
+    columns = _columns({"x": x} if given is None else {"x": x, "given": given}, missing)
+    rows = columns[0].codes.size
+    if method == "nsb":
+        if given is not None:
+            raise _check.invalid("method", "be another one with given=", "'nsb'")
+        counts = counted(columns[0].codes).astype(np.float64)
+        limit = _check.integer("size", size, least=max(2, counts.size))
+        value, error = nsb(counts, limit)
+    elif given is None:
+        counts = counted(columns[0].codes).astype(np.float64)
+        value = METHODS[method](counts)
+        error = _deviation(-np.log(counts / rows), counts)
+    else:
+        both, known = together(*columns), columns[1].codes
+        value = _entropy(method, both) - _entropy(method, known)
+        pairs, place = np.unique(both, return_inverse=True)
+        joint = np.bincount(place, minlength=pairs.size).astype(np.float64)
+        first = _first(place, pairs.size)
+        share = np.bincount(known)[known[first]]
+        error = _deviation(-np.log(joint / share), joint)
+    return _estimate(value, error, scale, quantile, rows, method)
+
+
+def estimate_mutual_information(
+    x: Any,
+    y: Any,
+    *,
+    given: Any = None,
+    method: str = "plugin",
+    permutations: int = 0,
+    rng: np.random.Generator | int | None = None,
+    base: float = math.e,
+    confidence: float = 0.95,
+    missing: str = "refuse",
+) -> Estimate:
+    """Estimate how many nats one column of symbols tells about another.
+
+    I(X; Y) = H(X) + H(Y) - H(X, Y), or I(X; Y|Z) with ``given=z``
+
+    Parameters
+    ----------
+    x, y : column
+        One hashable symbol a row: a list, NumPy, Arrow, pandas or polars. Real numbers are refused.
+    given : column, optional
+        What is known beforehand.
+    method : str
+        As in `estimate_entropy`, "nsb" excepted; applied to each entropy.
+    permutations : int
+        How many times ``y`` is shuffled, within the rows of equal ``given``, for the p-value and
+        the value adjusted for chance.
+    rng : Generator or int, optional
+        Where the permutations come from; needed for them.
+    base : float
+        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    confidence : float
+        Of the interval.
+    missing : str
+        None and NaN: "refuse" them, "drop" their rows, or take them for a "symbol".
+
+    Returns
+    -------
+    Estimate
+        In the unit of ``base``; with permutations also ``p_value`` and ``adjusted``.
+
+    Examples
+    --------
+    >>> coin = [0, 1, 1, 0, 1, 0, 0, 1]
+    >>> found = estimate_mutual_information(range(8), coin, permutations=99, rng=0, base=2)
+    >>> round(found.value, 12), round(found.adjusted, 12), found.p_value
+    (1.0, 0.0, 1.0)
+
+    References
+    ----------
+    Paninski, L. (2003). Estimation of entropy and mutual information. Neural Computation 15.
+    """
+    _check.option("method", method, tuple(METHODS))
+    scale, quantile = _check.log_of_base(base), _quantile(confidence)
+    times = _check.integer("permutations", permutations, least=0)
+    named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
+    columns = _columns(named, missing)
+    known = columns[2].codes if given is not None else None
+    value = _information(method, columns)
+    error = _information_error(columns)
+    p_value = adjusted = None
+    if times:
+        if rng is None:
+            raise _check.invalid("rng", "be a Generator or an integer for permutations", "None")
+        seen = value if method == "plugin" else _information("plugin", columns)
+        null = _null(columns, times, np.random.default_rng(rng), known)
+        p_value = (1 + int((null >= seen - 1e-12).sum())) / (1 + times)
+        adjusted = (seen - float(null.mean())) / scale
+    found = _estimate(value, error, scale, quantile, columns[0].codes.size, method)
+    return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
+
+
+def _columns(named: dict[str, Any], missing: str) -> list[Column]:
+    columns = [column(name, values) for name, values in named.items()]
+    rows = columns[0].codes.size
+    for name, other in zip(named, columns, strict=True):
+        if other.codes.size != rows:
+            raise _check.invalid(name, f"have the {rows} rows of `x`", other.codes.size)
+    columns, _ = kept("x", columns, missing)
+    if columns[0].codes.size == 0:
+        raise _check.invalid("x", "have at least one row", "none")
+    return columns
+
+
+def _entropy(method: str, codes: Codes) -> float:
+    return METHODS[method](counted(codes).astype(np.float64))
+
+
+def _information(method: str, columns: list[Column]) -> float:
+    x, y, *known = columns
+    if not known:
+        whole = _entropy(method, together(x, y))
+        value = _entropy(method, x.codes) + _entropy(method, y.codes) - whole
+    else:
+        value = _entropy(method, together(x, *known)) + _entropy(method, together(y, *known))
+        value -= _entropy(method, together(x, y, *known)) + _entropy(method, known[0].codes)
+    # Equal entropies leave rounding behind; the plug-in information is never negative.
+    return max(0.0, value) if method in ("plugin", "shrinkage") else value
+
+
+def _information_error(columns: list[Column]) -> float:
+    x, y, *known = columns
+    n = x.codes.size
+    codes = [together(x, y, *known), together(x, *known), together(y, *known)]
+    numbers = [np.unique(c, return_inverse=True, return_counts=True) for c in codes]
+    joint, one, other = (count[inverse] for _, inverse, count in numbers)
+    whole = np.bincount(known[0].codes)[known[0].codes] if known else np.full(n, n)
+    told = np.log(joint) + np.log(whole) - np.log(one) - np.log(other)
+    return float(told.std()) / math.sqrt(n)
+
+
+def _null(
+    columns: list[Column], times: int, rng: np.random.Generator, known: Codes | None
+) -> Numbers:
+    x, y, *rest = columns
+    found = np.empty(times)
+    groups = np.zeros(y.codes.size, dtype=np.int64) if known is None else known
+    order = np.argsort(groups, kind="stable")
+    for i in range(times):
+        if known is None:
+            shuffled = rng.permutation(y.codes)
+        else:
+            # A random order within each group: sort by group, ties by a random number.
+            shuffled = np.empty_like(y.codes)
+            drawn = np.lexsort((rng.random(y.codes.size), groups))
+            shuffled[order] = y.codes[drawn]
+        found[i] = _information("plugin", [x, Column(shuffled, y.symbols), *rest])
+    return found
+
+
+def _first(place: Codes, size: int) -> Codes:
+    first = np.empty(size, dtype=np.int64)
+    first[place[::-1]] = np.arange(place.size - 1, -1, -1)
+    return first
+
+
+def _deviation(told: Numbers, counts: Numbers) -> float:
+    """Compute the standard error of the mean of what the rows tell."""
+    n = float(counts.sum())
+    mean = float((counts * told).sum()) / n
+    return math.sqrt(float((counts * (told - mean) ** 2).sum())) / n
+
+
+def _quantile(confidence: float) -> float:
+    return NormalDist().inv_cdf(0.5 + 0.5 * _check.share("confidence", confidence))
+
+
+def _estimate(
+    value: float, error: float, scale: float, quantile: float, rows: int, method: str
+) -> Estimate:
+    value, error = value / scale, error / abs(scale)
+    reach = quantile * error
+    return Estimate(value, error, value - reach, value + reach, rows, method)
