@@ -13,7 +13,7 @@ import numpy as np
 
 from xent import _check
 from xent.measures._discrete import METHODS, Numbers, nsb
-from xent.measures._samples import Codes, Column, column, counted, kept, together
+from xent.measures._samples import Cells, Column, cells, column, kept
 
 ALL = (*METHODS, "nsb")
 
@@ -112,24 +112,18 @@ def estimate_entropy(
         raise _check.invalid("size", must, f"{size} for {method!r}")
     columns = _columns({"x": x} if given is None else {"x": x, "given": given}, missing)
     rows = columns[0].codes.size
+    table = cells(*columns)
     if method == "nsb":
         if given is not None:
             raise _check.invalid("method", "be another one with given=", "'nsb'")
-        counts = counted(columns[0].codes).astype(np.float64)
-        limit = _check.integer("size", size, least=max(2, counts.size))
-        value, error = nsb(counts, limit)
-    elif given is None:
-        counts = counted(columns[0].codes).astype(np.float64)
-        value = METHODS[method](counts)
-        error = _deviation(-np.log(counts / rows), counts)
+        limit = _check.integer("size", size, least=max(2, table.counts.size))
+        value, error = nsb(table.counts, limit)
     else:
-        both, known = together(*columns), columns[1].codes
-        value = _entropy(method, both) - _entropy(method, known)
-        pairs, place = np.unique(both, return_inverse=True)
-        joint = np.bincount(place, minlength=pairs.size).astype(np.float64)
-        first = _first(place, pairs.size)
-        share = np.bincount(known)[known[first]]
-        error = _deviation(-np.log(joint / share), joint)
+        known = table.of(1) if given is not None else np.full(table.counts.size, float(rows))
+        value = METHODS[method](table.counts)
+        if given is not None:
+            value -= METHODS[method](table.marginal(1))
+        error = _deviation(-np.log(table.counts / known), table.counts)
     return _estimate(value, error, scale, quantile, rows, method)
 
 
@@ -190,15 +184,18 @@ def estimate_mutual_information(
     times = _check.integer("permutations", permutations, least=0)
     named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
     columns = _columns(named, missing)
-    known = columns[2].codes if given is not None else None
-    value = _information(method, columns)
-    error = _information_error(columns)
+    table = cells(*columns)
+    value = _information(method, table)
+    told = np.log(table.counts) + np.log(table.of(*range(2, len(columns))))
+    told = told - np.log(table.of(0, *range(2, len(columns))))
+    told = told - np.log(table.of(1, *range(2, len(columns))))
+    error = _deviation(told, table.counts)
     p_value = adjusted = None
     if times:
         if rng is None:
             raise _check.invalid("rng", "be a Generator or an integer for permutations", "None")
-        seen = value if method == "plugin" else _information("plugin", columns)
-        null = _null(columns, times, np.random.default_rng(rng), known)
+        seen = value if method == "plugin" else _information("plugin", table)
+        null = _null(columns, times, np.random.default_rng(rng))
         p_value = (1 + int((null >= seen - 1e-12).sum())) / (1 + times)
         adjusted = (seen - float(null.mean())) / scale
     found = _estimate(value, error, scale, quantile, columns[0].codes.size, method)
@@ -217,56 +214,29 @@ def _columns(named: dict[str, Any], missing: str) -> list[Column]:
     return columns
 
 
-def _entropy(method: str, codes: Codes) -> float:
-    return METHODS[method](counted(codes).astype(np.float64))
-
-
-def _information(method: str, columns: list[Column]) -> float:
-    x, y, *known = columns
-    if not known:
-        whole = _entropy(method, together(x, y))
-        value = _entropy(method, x.codes) + _entropy(method, y.codes) - whole
-    else:
-        value = _entropy(method, together(x, *known)) + _entropy(method, together(y, *known))
-        value -= _entropy(method, together(x, y, *known)) + _entropy(method, known[0].codes)
+def _information(method: str, table: Cells) -> float:
+    entropy_of, rest = METHODS[method], range(2, len(table.codes))
+    value = entropy_of(table.marginal(0, *rest)) + entropy_of(table.marginal(1, *rest))
+    value -= entropy_of(table.counts) + (entropy_of(table.marginal(2)) if rest else 0.0)
     # Equal entropies leave rounding behind; the plug-in information is never negative.
     return max(0.0, value) if method in ("plugin", "shrinkage") else value
 
 
-def _information_error(columns: list[Column]) -> float:
-    x, y, *known = columns
-    n = x.codes.size
-    codes = [together(x, y, *known), together(x, *known), together(y, *known)]
-    numbers = [np.unique(c, return_inverse=True, return_counts=True) for c in codes]
-    joint, one, other = (count[inverse] for _, inverse, count in numbers)
-    whole = np.bincount(known[0].codes)[known[0].codes] if known else np.full(n, n)
-    told = np.log(joint) + np.log(whole) - np.log(one) - np.log(other)
-    return float(told.std()) / math.sqrt(n)
-
-
-def _null(
-    columns: list[Column], times: int, rng: np.random.Generator, known: Codes | None
-) -> Numbers:
+def _null(columns: list[Column], times: int, rng: np.random.Generator) -> Numbers:
+    """Plug-in information of permuted columns, within the rows of equal ``given``."""
     x, y, *rest = columns
-    found = np.empty(times)
-    groups = np.zeros(y.codes.size, dtype=np.int64) if known is None else known
+    groups = rest[0].codes if rest else np.zeros(y.codes.size, dtype=np.int64)
     order = np.argsort(groups, kind="stable")
+    found = np.empty(times)
     for i in range(times):
-        if known is None:
-            shuffled = rng.permutation(y.codes)
-        else:
+        if rest:
             # A random order within each group: sort by group, ties by a random number.
             shuffled = np.empty_like(y.codes)
-            drawn = np.lexsort((rng.random(y.codes.size), groups))
-            shuffled[order] = y.codes[drawn]
-        found[i] = _information("plugin", [x, Column(shuffled, y.symbols), *rest])
+            shuffled[order] = y.codes[np.lexsort((rng.random(y.codes.size), groups))]
+        else:
+            shuffled = rng.permutation(y.codes)
+        found[i] = _information("plugin", cells(x, Column(shuffled, y.symbols), *rest))
     return found
-
-
-def _first(place: Codes, size: int) -> Codes:
-    first = np.empty(size, dtype=np.int64)
-    first[place[::-1]] = np.arange(place.size - 1, -1, -1)
-    return first
 
 
 def _deviation(told: Numbers, counts: Numbers) -> float:

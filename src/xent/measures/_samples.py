@@ -4,6 +4,7 @@ A column is whatever holds one hashable symbol a row: NumPy, a list, Arrow, pand
 entries (None, NaN, NaT, NA) are refused unless the caller says what they mean.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,22 +68,50 @@ def kept(argument: str, columns: list[Column], missing: str) -> tuple[list[Colum
     return filled, np.ones(bad.size, dtype=bool)
 
 
-def together(*columns: Column) -> Codes:
-    """Give each combination of symbols that occurs a number, row by row."""
-    codes, size = columns[0].codes, max(1, len(columns[0].symbols))
-    for other in columns[1:]:
-        width = max(1, len(other.symbols))
-        codes, size = codes * width + other.codes, size * width
-        if size > DENSE:
-            found, codes = np.unique(codes, return_inverse=True)
-            size = max(1, found.size)
-    return codes
+@dataclass(frozen=True)
+class Cells:
+    """Combinations of symbols that occur: how often, and the code of each column in each."""
+
+    counts: NDArray[np.float64]
+    codes: tuple[Codes, ...]
+
+    def of(self, *places: int) -> NDArray[np.float64]:
+        """Count the combinations of some of the columns, in their cells: one number a cell."""
+        found, group = self._grouped(places)
+        return found[group]
+
+    def marginal(self, *places: int) -> NDArray[np.float64]:
+        """Count the combinations of some of the columns, each once."""
+        found, _ = self._grouped(places)
+        return found[found > 0]
+
+    def _grouped(self, places: tuple[int, ...]) -> tuple[NDArray[np.float64], Codes]:
+        if not places:
+            return np.array([self.counts.sum()]), np.zeros(self.counts.size, dtype=np.int64)
+        group = self.codes[places[0]]
+        for place in places[1:]:
+            width = int(self.codes[place].max()) + 1
+            # Numbered anew, so that the product of many columns cannot overflow.
+            group = np.unique(group * width + self.codes[place], return_inverse=True)[1]
+        return np.bincount(group, self.counts), group
 
 
-def counted(codes: Codes, weights: NDArray[Any] | None = None) -> NDArray[Any]:
-    """How often each number occurs, those that do."""
-    found = np.bincount(codes, weights)
-    return found[found > 0]
+def cells(*columns: Column) -> Cells:
+    """Count the combinations of the columns' symbols in one pass, dense where they are few."""
+    sizes = [max(1, len(c.symbols)) for c in columns]
+    size = math.prod(sizes)
+    if size <= DENSE:
+        joint = columns[0].codes
+        for other, width in zip(columns[1:], sizes[1:], strict=True):
+            joint = joint * width + other.codes
+        counts = np.bincount(joint, minlength=size)
+        found = np.flatnonzero(counts)
+        return Cells(counts[found].astype(np.float64), np.unravel_index(found, sizes))
+    joint = columns[0].codes
+    for other, width in zip(columns[1:], sizes[1:], strict=True):
+        joint = np.unique(joint * width + other.codes, return_inverse=True)[1]
+    _, first, count = np.unique(joint, return_index=True, return_counts=True)
+    return Cells(count.astype(np.float64), tuple(c.codes[first] for c in columns))
 
 
 def _as_array(values: Any) -> NDArray[Any]:
