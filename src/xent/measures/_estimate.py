@@ -208,7 +208,7 @@ def _columns(named: dict[str, Any], missing: str) -> list[Column]:
     for name, other in zip(named, columns, strict=True):
         if other.codes.size != rows:
             raise _check.invalid(name, f"have the {rows} rows of `x`", other.codes.size)
-    columns, _ = kept("x", columns, missing)
+    columns = kept("x", columns, missing)
     if columns[0].codes.size == 0:
         raise _check.invalid("x", "have at least one row", "none")
     return columns

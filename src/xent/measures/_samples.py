@@ -24,6 +24,7 @@ class Column:
 
     codes: Codes
     symbols: tuple[Any, ...]
+    complete: bool = False
 
 
 def column(argument: str, values: Any) -> Column:
@@ -50,9 +51,11 @@ def column(argument: str, values: Any) -> Column:
     return Column(full, tuple(found.tolist()))
 
 
-def kept(argument: str, columns: list[Column], missing: str) -> tuple[list[Column], NDArray[Any]]:
+def kept(argument: str, columns: list[Column], missing: str) -> list[Column]:
     """Apply the choice about missing entries to the rows of several columns."""
     _check.option("missing", missing, MISSING)
+    if all(c.complete for c in columns):
+        return columns
     absent = [c.codes < 0 for c in columns]
     bad = np.logical_or.reduce(absent)
     if missing == "refuse" and bad.any():
@@ -60,12 +63,11 @@ def kept(argument: str, columns: list[Column], missing: str) -> tuple[list[Colum
         got = f"a missing one at [{int(np.argmax(bad))}]"
         raise _check.invalid(argument, "have a symbol in every row", got, advice)
     if missing == "drop":
-        return [Column(c.codes[~bad], c.symbols) for c in columns], ~bad
-    filled = [
+        return [Column(c.codes[~bad], c.symbols) for c in columns]
+    return [
         Column(np.where(a, len(c.symbols), c.codes), (*c.symbols, None)) if a.any() else c
         for c, a in zip(columns, absent, strict=True)
     ]
-    return filled, np.ones(bad.size, dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Cells:
             width = int(self.codes[place].max()) + 1
             # Numbered anew, so that the product of many columns cannot overflow.
             group = np.unique(group * width + self.codes[place], return_inverse=True)[1]
-        return np.bincount(group, self.counts), group
+        return np.bincount(group, self.counts).astype(np.float64), group
 
 
 def cells(*columns: Column) -> Cells:
@@ -143,9 +145,9 @@ def _whole_numbers(array: NDArray[Any]) -> Column:
     low, high = int(array.min()), int(array.max())
     if high - low < max(1024, 4 * array.size):
         codes = (
-            array.astype(np.int64) if low == 0 else (array - array.dtype.type(low)).astype(np.int64)
+            array.astype(np.int64, copy=False) if low == 0 else (array - array.dtype.type(low)).astype(np.int64)
         )
-        return Column(codes, tuple(range(low, high + 1)))
+        return Column(codes, tuple(range(low, high + 1)), complete=True)
     found, codes = np.unique(array, return_inverse=True)
     return Column(codes.astype(np.int64), tuple(found.tolist()))
 
