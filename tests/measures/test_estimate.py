@@ -224,3 +224,107 @@ def test_refused(call, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         call()
     assert str(caught.value).startswith(sentence)
+
+
+# ------------------------------------------------------------------ real numbers
+
+
+def correlated(n, r, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(n)
+    return x, r * x + math.sqrt(1 - r * r) * rng.standard_normal(n)
+
+
+@pytest.mark.parametrize("method", ["kozachenko_leonenko", "normal"])
+def test_entropy_of_a_normal(method):
+    x = 3 * np.random.default_rng(0).standard_normal(20_000)
+    truth = 0.5 * math.log(2 * math.pi * math.e * 9)
+    found = estimate_entropy(x, method=method)
+    assert abs(found.value - truth) < 4 * found.standard_error
+    assert estimate_entropy(x, method=method, base=2).value == found.value / math.log(2)
+
+
+def test_entropy_of_a_uniform_by_distances():
+    x = np.random.default_rng(1).random(20_000) * 0.01
+    found = estimate_entropy(x, method="kozachenko_leonenko", neighbors=4)
+    assert abs(found.value - math.log(0.01)) < 4 * found.standard_error
+
+
+@pytest.mark.parametrize("method", ["ksg", "normal"])
+@pytest.mark.parametrize("r", [0.0, 0.5, 0.9])
+def test_information_of_two_normals(method, r):
+    x, y = correlated(5000, r)
+    found = estimate_mutual_information(x, y, method=method)
+    assert abs(found.value + 0.5 * math.log(1 - r * r)) < 4 * found.standard_error + 0.01
+
+
+def test_ksg_is_that_of_scikit_learn():
+    from sklearn.feature_selection import mutual_info_regression
+
+    x, y = correlated(2000, 0.6, 2)
+    theirs = mutual_info_regression(x[:, None], y, n_neighbors=3, random_state=0)[0]
+    ours = estimate_mutual_information(x, y, method="ksg").value
+    assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_ross_is_that_of_scikit_learn_and_of_a_known_mixture():
+    from sklearn.feature_selection import mutual_info_classif
+
+    rng = np.random.default_rng(3)
+    x = rng.integers(0, 3, 3000)
+    y = rng.random(3000) + x  # three boxes side by side: x is known from y
+    found = estimate_mutual_information(x, y, method="ross")
+    assert abs(found.value - entropy(Counts(np.bincount(x)))) < 0.02
+    y = rng.standard_normal(3000) + x
+    theirs = mutual_info_classif(y[:, None], x, n_neighbors=3, random_state=0)[0]
+    found = estimate_mutual_information(x, y, method="ross", neighbors=3)
+    assert_allclose(found.value, theirs, atol=0.01)
+
+
+def test_chance_for_real_numbers():
+    x, y = correlated(300, 0.5, 4)
+    for method in ("ksg", "normal"):
+        told = estimate_mutual_information(x, y, method=method, permutations=40, rng=0)
+        assert told.p_value == 1 / 41
+        nothing = estimate_mutual_information(
+            x, np.random.default_rng(1).permutation(y), method=method, permutations=40, rng=0
+        )
+        assert nothing.p_value > 0.05
+        assert abs(nothing.adjusted) < 0.1
+
+
+REAL_REFUSED = [
+    (
+        lambda: estimate_entropy([1.0, 1.0, 1.0, 1.0, 2.0], method="kozachenko_leonenko"),
+        "`x` must have at most 3 rows of one value, got 4 equal values.",
+    ),
+    (
+        lambda: estimate_entropy([1.0, math.nan] * 4, method="kozachenko_leonenko"),
+        "`x` must be finite, got nan at [1].",
+    ),
+    (lambda: estimate_entropy([1.0], method="normal"), "`x` must have more than 2 rows, got 1."),
+    (lambda: estimate_entropy([2.0] * 9, method="normal"), "`x` must have two different values"),
+    (
+        lambda: estimate_entropy(["a"] * 9, method="normal"),
+        "`x` must be a column of real numbers for this method",
+    ),
+    (
+        lambda: estimate_mutual_information(np.arange(9.0), np.arange(8.0), method="ksg"),
+        "`y` must have the 9 rows of `x`, got 8.",
+    ),
+    (
+        lambda: estimate_mutual_information(range(9), np.arange(9.0), method="ross"),
+        "`x` must have a symbol that occurs twice, got none.",
+    ),
+    (
+        lambda: estimate_entropy(np.arange(9.0), given=np.arange(9), method="normal"),
+        "`method` must be a method for symbols with given= or missing=, got 'normal'.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "sentence"), REAL_REFUSED, ids=[s for _, s in REAL_REFUSED])
+def test_real_numbers_refused(call, sentence):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        call()
+    assert str(caught.value).startswith(sentence)

@@ -1,10 +1,11 @@
-"""Entropy and mutual information of columns of symbols: a value, its error, and what chance gives.
+"""Entropy and mutual information of columns: a value, its error, and what chance gives.
 
 Miller (1955); Paninski (2003) for why the plug-in value is biased. No correction of that bias
 helps where every row has its own symbol: only the permutation null does, so it is offered here.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -13,9 +14,12 @@ import numpy as np
 
 from xent import _check
 from xent.measures._discrete import METHODS, Numbers, nsb
+from xent.measures._nearest import kozachenko_leonenko, ksg, real_column, ross
 from xent.measures._samples import Cells, Column, cells, column, kept
 
-ALL = (*METHODS, "nsb")
+REAL = ("kozachenko_leonenko", "normal")  # methods for real numbers
+ALL = (*METHODS, "nsb", *REAL)
+INFORMATION = (*METHODS, "ksg", "ross", "normal")
 
 
 @dataclass(frozen=True)
@@ -64,25 +68,29 @@ def estimate_entropy(
     given: Any = None,
     method: str = "plugin",
     size: int | None = None,
+    neighbors: int = 3,
     base: float = math.e,
     confidence: float = 0.95,
     missing: str = "refuse",
 ) -> Estimate:
-    """Estimate how many nats a symbol takes from a column of them.
+    """Estimate how many nats an entry takes from a column of them.
 
     H(X), or H(X|Y) = H(X, Y) - H(Y) with ``given=y``
 
     Parameters
     ----------
     x : column
-        One hashable symbol a row: a list, NumPy, Arrow, pandas or polars. Real numbers are refused.
+        One hashable symbol a row: a list, NumPy, Arrow, pandas or polars. Real numbers are taken
+        by the methods for them alone.
     given : column, optional
         What is known: the entropy of ``x`` that is left.
     method : str
         "plugin", "miller_madow", "jackknife", "grassberger", "chao_shen", "chao_wang_jost",
-        "shrinkage" or "nsb".
+        "shrinkage" or "nsb"; for real numbers "kozachenko_leonenko" or "normal".
     size : int, optional
         How many symbols there are, seen or not; "nsb" needs it and nothing else takes it.
+    neighbors : int
+        For "kozachenko_leonenko": which nearest neighbour measures the density.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float
@@ -110,6 +118,15 @@ def estimate_entropy(
     if (size is None) == (method == "nsb"):
         must = 'be given for "nsb" and for nothing else'
         raise _check.invalid("size", must, f"{size} for {method!r}")
+    if method in REAL:
+        if given is not None or missing != "refuse":
+            must = "be a method for symbols with given= or missing="
+            raise _check.invalid("method", must, repr(method))
+        nearest = _check.integer("neighbors", neighbors, least=1)
+        numbers = real_column("x", x, 2 if method == "normal" else nearest)
+        normal = method == "normal"
+        told = _of_a_normal(numbers) if normal else kozachenko_leonenko(numbers, nearest)
+        return _mean(told, scale, quantile, method)
     columns = _columns({"x": x} if given is None else {"x": x, "given": given}, missing)
     rows = columns[0].codes.size
     table = cells(*columns)
@@ -133,24 +150,30 @@ def estimate_mutual_information(
     *,
     given: Any = None,
     method: str = "plugin",
+    neighbors: int = 3,
     permutations: int = 0,
     rng: np.random.Generator | int | None = None,
     base: float = math.e,
     confidence: float = 0.95,
     missing: str = "refuse",
 ) -> Estimate:
-    """Estimate how many nats one column of symbols tells about another.
+    """Estimate how many nats one column tells about another.
 
     I(X; Y) = H(X) + H(Y) - H(X, Y), or I(X; Y|Z) with ``given=z``
 
     Parameters
     ----------
     x, y : column
-        One hashable symbol a row: a list, NumPy, Arrow, pandas or polars. Real numbers are refused.
+        One hashable symbol a row: a list, NumPy, Arrow, pandas or polars. Real numbers are taken
+        by the methods for them alone.
     given : column, optional
         What is known beforehand.
     method : str
-        As in `estimate_entropy`, "nsb" excepted; applied to each entropy.
+        For symbols as in `estimate_entropy`, "nsb" excepted, applied to each entropy; "ksg" for
+        two columns of real numbers, "ross" for symbols ``x`` and numbers ``y``, "normal" for two
+        that are jointly normal.
+    neighbors : int
+        For "ksg" and "ross": which nearest neighbour measures the density.
     permutations : int
         How many times ``y`` is shuffled, within the rows of equal ``given``, for the p-value and
         the value adjusted for chance.
@@ -179,10 +202,16 @@ def estimate_mutual_information(
     ----------
     Paninski, L. (2003). Estimation of entropy and mutual information. Neural Computation 15.
     """
-    _check.option("method", method, tuple(METHODS))
+    _check.option("method", method, INFORMATION)
     scale, quantile = _check.log_of_base(base), _quantile(confidence)
     times = _check.integer("permutations", permutations, least=0)
     named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
+    if method not in METHODS:
+        if given is not None or missing != "refuse":
+            must = "be a method for symbols with given= or missing="
+            raise _check.invalid("method", must, repr(method))
+        nearest = _check.integer("neighbors", neighbors, least=1)
+        return _real_information(x, y, method, nearest, times, rng, scale, quantile)
     columns = _columns(named, missing)
     table = cells(*columns)
     value = _information(method, table)
@@ -192,12 +221,8 @@ def estimate_mutual_information(
     error = _deviation(told, table.counts)
     p_value = adjusted = None
     if times:
-        if rng is None:
-            raise _check.invalid("rng", "be a Generator or an integer for permutations", "None")
         seen = value if method == "plugin" else _information("plugin", table)
-        null = _null(columns, times, np.random.default_rng(rng))
-        p_value = (1 + int((null >= seen - 1e-12).sum())) / (1 + times)
-        adjusted = (seen - float(null.mean())) / scale
+        p_value, adjusted = _against_chance(seen, _null(columns, times, _generator(rng)), scale)
     found = _estimate(value, error, scale, quantile, columns[0].codes.size, method)
     return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
 
@@ -237,6 +262,81 @@ def _null(columns: list[Column], times: int, rng: np.random.Generator) -> Number
             shuffled = rng.permutation(y.codes)
         found[i] = _information("plugin", cells(x, Column(shuffled, y.symbols), *rest))
     return found
+
+
+def _real_information(
+    x: Any,
+    y: Any,
+    method: str,
+    neighbors: int,
+    times: int,
+    rng: np.random.Generator | int | None,
+    scale: float,
+    quantile: float,
+) -> Estimate:
+    second = real_column("y", y, neighbors)
+    if method == "ross":
+        (symbols,) = _columns({"x": x}, "refuse")
+        first: Any = symbols.codes
+    else:
+        first = real_column("x", x, neighbors)
+    if first.size != second.size:
+        raise _check.invalid("y", f"have the {first.size} rows of `x`", second.size)
+    measures: dict[str, Callable[..., Numbers]] = {
+        "ksg": ksg,
+        "ross": ross,
+        "normal": _of_two_normals,
+    }
+    measure = measures[method]
+    told = measure(first, second, neighbors)
+    found = _mean(told, scale, quantile, method)
+    if not times:
+        return found
+    draw = _generator(rng)
+    null = [measure(first, draw.permutation(second), neighbors).mean() for _ in range(times)]
+    p_value, adjusted = _against_chance(float(told.mean()), np.array(null), scale)
+    return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
+
+
+def _of_a_normal(x: Numbers) -> Numbers:
+    """Log density of each point under the normal with the sample's mean and variance."""
+    variance = float(x.var())
+    if variance == 0:
+        raise _check.invalid("x", "have two different values", "one")
+    return np.asarray(0.5 * (math.log(2 * math.pi * variance) + (x - x.mean()) ** 2 / variance))
+
+
+def _of_two_normals(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
+    """Log of the ratio of the joint normal density and the product of its marginals, by point."""
+    if x.std() == 0 or y.std() == 0:
+        raise _check.invalid("x", "have two different values, and `y` too", "one")
+    a, b = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+    r = float((a * b).mean())
+    if abs(r) >= 1 - 1e-15:
+        return np.full(x.size, math.inf)
+    left = 1 - r * r
+    return np.asarray(
+        -0.5 * math.log(left) + 0.5 * (a * a + b * b) - (a * a - 2 * r * a * b + b * b) / (2 * left)
+    )
+
+
+def _generator(rng: np.random.Generator | int | None) -> np.random.Generator:
+    if rng is None:
+        raise _check.invalid("rng", "be a Generator or an integer for permutations", "None")
+    return np.random.default_rng(rng)
+
+
+def _against_chance(seen: float, null: Numbers, scale: float) -> tuple[float, float]:
+    """p-value, with the sample itself among the permutations, and the value less their mean."""
+    p_value = (1 + int((null >= seen - 1e-12).sum())) / (1 + null.size)
+    return p_value, (seen - float(null.mean())) / scale
+
+
+def _mean(told: Numbers, scale: float, quantile: float, method: str) -> Estimate:
+    with np.errstate(invalid="ignore"):
+        error = float(told.std()) / math.sqrt(told.size)
+    error = 0.0 if math.isnan(error) else error
+    return _estimate(float(told.mean()), error, scale, quantile, told.size, method)
 
 
 def _deviation(told: Numbers, counts: Numbers) -> float:

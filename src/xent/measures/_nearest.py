@@ -95,7 +95,8 @@ def _scaled(x: Numbers) -> Numbers:
 def _within(x: Numbers, far: Numbers) -> NDArray[np.int64]:
     """Count the points strictly nearer than ``far`` along one axis, the point itself with them."""
     ordered = np.sort(x)
-    far = np.nextafter(far, 0.0)
+    # The neighbour at that distance must stay out though x ± far is rounded.
+    far = np.maximum(0.0, far - 4 * np.spacing(np.abs(x) + far))
     low = np.searchsorted(ordered, x - far, side="left")
     high = np.searchsorted(ordered, x + far, side="right")
     return np.asarray(np.maximum(high - low, 1))

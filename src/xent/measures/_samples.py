@@ -145,7 +145,9 @@ def _whole_numbers(array: NDArray[Any]) -> Column:
     low, high = int(array.min()), int(array.max())
     if high - low < max(1024, 4 * array.size):
         codes = (
-            array.astype(np.int64, copy=False) if low == 0 else (array - array.dtype.type(low)).astype(np.int64)
+            array.astype(np.int64, copy=False)
+            if low == 0
+            else (array - array.dtype.type(low)).astype(np.int64)
         )
         return Column(codes, tuple(range(low, high + 1)), complete=True)
     found, codes = np.unique(array, return_inverse=True)
