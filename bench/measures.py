@@ -139,9 +139,10 @@ def samples() -> str:
     x, y = rng.integers(0, 100, 1_000_000), rng.integers(0, 50, 1_000_000)
 
     def three() -> None:
-        m.estimate_entropy(y)
-        m.estimate_entropy(y, given=x)
-        m.estimate_mutual_information(x, y)
+        counts = m.Counts.from_samples(x, given=y)
+        m.entropy(m.Counts(counts.values.sum(0)))
+        m.conditional_entropy(counts, given=0)
+        m.mutual_information(counts)
 
     a, b = rng.standard_normal((2, 20_000))
     b += a

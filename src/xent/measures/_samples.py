@@ -5,6 +5,7 @@ entries (None, NaN, NaT, NA) are refused unless the caller says what they mean.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from xent import _check
 
 Codes = NDArray[np.int64]
 MISSING = ("refuse", "drop", "symbol")
+SMALL = 1 << 16  # cells up to which four tables of pairs stay in the cache
 DENSE = 1 << 22  # cells up to which a table of two columns is counted without sorting
 
 
@@ -49,6 +51,63 @@ def column(argument: str, values: Any) -> Column:
     full = np.full(array.size, -1, dtype=np.int64)
     full[~missing] = codes
     return Column(full, tuple(found.tolist()))
+
+
+def table_of(
+    named: dict[str, Any], missing: str, weights: Any
+) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
+    """Count columns of one length into a table, one axis a column, and name its symbols."""
+    columns = [column(name, values) for name, values in named.items()]
+    rows = columns[0].codes.size
+    for name, other in zip(named, columns, strict=True):
+        if other.codes.size != rows:
+            raise _check.invalid(name, f"have the {rows} rows of `x`", other.codes.size)
+    if weights is not None:
+        weights = np.asarray(weights, dtype=np.float64)
+        if weights.shape != (rows,):
+            must = f"be one number for each of the {rows} rows"
+            raise _check.invalid("weights", must, f"shape {weights.shape}")
+        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+            place = int(np.argmax(~(np.isfinite(weights) & (weights >= 0))))
+            must = "be finite and non-negative"
+            raise _check.invalid("weights", must, f"{weights[place]:.6g} at [{place}]")
+        if missing == "drop":
+            whole = np.logical_and.reduce([c.codes >= 0 for c in columns])
+            weights = weights[whole]
+    columns = kept("x", columns, missing)
+    sizes = [len(c.symbols) for c in columns]
+    if math.prod(sizes) > DENSE:
+        because = f"the table would have {math.prod(sizes)} cells"
+        raise _check.cannot("Counts.from_samples", because, "Use the estimate functions.")
+    table = dense(columns, [max(1, size) for size in sizes], weights).reshape(sizes)
+    seen = [
+        np.flatnonzero(table.any(tuple(set(range(len(sizes))) - {i}))) for i in range(len(sizes))
+    ]
+    names = tuple(tuple(c.symbols[k] for k in used) for c, used in zip(columns, seen, strict=True))
+    return table[np.ix_(*seen)], names
+
+
+def merged(
+    one: NDArray[Any],
+    names: tuple[tuple[Any, ...], ...],
+    other: NDArray[Any],
+    others: tuple[tuple[Any, ...], ...],
+) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
+    """Add two tables symbol by symbol; an axis has the symbols of both, sorted where they can be."""
+    union = tuple(_sorted(dict.fromkeys((*a, *b))) for a, b in zip(names, others, strict=True))
+    places = [{symbol: i for i, symbol in enumerate(axis)} for axis in union]
+    total = np.zeros([len(axis) for axis in union], dtype=np.result_type(one, other))
+    for table, symbols in ((one, names), (other, others)):
+        index = [[place[s] for s in axis] for place, axis in zip(places, symbols, strict=True)]
+        total[np.ix_(*index)] += table
+    return total, union
+
+
+def _sorted(symbols: dict[Any, None]) -> tuple[Any, ...]:
+    try:
+        return tuple(sorted(symbols))
+    except TypeError:
+        return tuple(symbols)
 
 
 def kept(argument: str, columns: list[Column], missing: str) -> list[Column]:
@@ -103,10 +162,7 @@ def cells(*columns: Column) -> Cells:
     sizes = [max(1, len(c.symbols)) for c in columns]
     size = math.prod(sizes)
     if size <= DENSE:
-        joint = columns[0].codes
-        for other, width in zip(columns[1:], sizes[1:], strict=True):
-            joint = joint * width + other.codes
-        counts = np.bincount(joint, minlength=size)
+        counts = dense(columns, sizes, None)
         found = np.flatnonzero(counts)
         return Cells(counts[found].astype(np.float64), np.unravel_index(found, sizes))
     joint = columns[0].codes
@@ -114,6 +170,21 @@ def cells(*columns: Column) -> Cells:
         joint = np.unique(joint * width + other.codes, return_inverse=True)[1]
     _, first, count = np.unique(joint, return_index=True, return_counts=True)
     return Cells(count.astype(np.float64), tuple(c.codes[first] for c in columns))
+
+
+def dense(
+    columns: Sequence[Column], sizes: Sequence[int], weights: NDArray[Any] | None
+) -> NDArray[Any]:
+    """Count every combination of the columns' symbols, those that do not occur too."""
+    if len(columns) == 2 and weights is None and math.prod(sizes) <= SMALL:
+        from xent._kernels import _count
+
+        count: Callable[..., NDArray[Any]] = _count.count_pairs
+        return count(columns[0].codes, columns[1].codes, *sizes)
+    joint = columns[0].codes
+    for other, width in zip(columns[1:], sizes[1:], strict=True):
+        joint = joint * width + other.codes
+    return np.bincount(joint, weights, minlength=math.prod(sizes))
 
 
 def _as_array(values: Any) -> NDArray[Any]:

@@ -5,7 +5,11 @@ values: that is the whole reason for these three classes.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
+
+from xent import _check
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +23,8 @@ class Counts:
     values : array_like
         Counts or weights, non-negative with a positive total in each row. Integers up to 2^64 are
         taken; above 2^53 they are rounded to float64.
+    symbols : tuple of tuples
+        What each axis counts, where `from_samples` made them; then ``a + b`` adds by symbol.
 
     Examples
     --------
@@ -28,6 +34,51 @@ class Counts:
     """
 
     values: Any
+    symbols: tuple[tuple[Any, ...], ...] = ()
+
+    @classmethod
+    def from_samples(
+        cls, x: Any, *, given: Any = None, weights: Any = None, missing: str = "refuse"
+    ) -> Self:
+        """Count a column of symbols, or two columns into a table of their pairs.
+
+        Parameters
+        ----------
+        x : column
+            One hashable symbol a row: a list, NumPy, Arrow, pandas or polars.
+        given : column, optional
+            The second axis of the table.
+        weights : array_like, optional
+            What each row counts for, instead of 1.
+        missing : str
+            None and NaN: "refuse" them, "drop" their rows, or take them for a "symbol", None.
+
+        Returns
+        -------
+        Counts
+            Only symbols that occur; ``a + b`` is the count of both samples together.
+
+        Examples
+        --------
+        >>> a, b = Counts.from_samples("banana"), Counts.from_samples("bread")
+        >>> (a + b).symbols[0], (a + b).values.tolist()
+        (('a', 'b', 'd', 'e', 'n', 'r'), [4, 2, 1, 1, 2, 1])
+        """
+        from xent.measures._samples import table_of
+
+        named = {"x": x} if given is None else {"x": x, "given": given}
+        return cls(*table_of(named, missing, weights))
+
+    def __add__(self, other: object) -> Self:
+        from xent.measures._samples import merged
+
+        if not isinstance(other, Counts):
+            return NotImplemented
+        if not self.symbols or len(self.symbols) != len(other.symbols):
+            must = "both be made by Counts.from_samples, with as many columns"
+            raise _check.invalid("counts", must, "others", "Add the arrays themselves.")
+        pair = np.asarray(self.values), np.asarray(other.values)
+        return type(self)(*merged(pair[0], self.symbols, pair[1], other.symbols))
 
 
 @dataclass(frozen=True, eq=False)
