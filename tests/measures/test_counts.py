@@ -85,3 +85,13 @@ def test_refused(call, sentence):
 def test_only_counts_are_added():
     with pytest.raises(TypeError):
         Counts.from_samples([1]) + 1
+
+
+def test_long_columns_take_the_compiled_path():
+    rng = np.random.default_rng(1)
+    x, y = rng.integers(-7, 60, 70_001), rng.integers(3, 9, 70_001)
+    found = Counts.from_samples(x, given=y)
+    expected = np.zeros((67, 6), dtype=int)
+    np.add.at(expected, (x + 7, y - 3), 1)
+    np.testing.assert_array_equal(found.values, expected)
+    assert found.symbols == (tuple(range(-7, 60)), tuple(range(3, 9)))

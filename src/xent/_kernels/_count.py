@@ -22,3 +22,14 @@ def count_pairs(x, y, rows, columns):
     for part in range(1, 4):
         found += table[part * size : (part + 1) * size]
     return found
+
+
+@kernel()
+def extent(x):
+    """Return the smallest and the largest of some integers in one pass."""
+    low = x[0]
+    high = x[0]
+    for i in range(x.shape[0]):
+        low = min(low, x[i])
+        high = max(high, x[i])
+    return low, high

@@ -80,9 +80,8 @@ def table_of(
         because = f"the table would have {math.prod(sizes)} cells"
         raise _check.cannot("Counts.from_samples", because, "Use the estimate functions.")
     table = dense(columns, [max(1, size) for size in sizes], weights).reshape(sizes)
-    seen = [
-        np.flatnonzero(table.any(tuple(set(range(len(sizes))) - {i}))) for i in range(len(sizes))
-    ]
+    axes = range(len(sizes))
+    seen = [np.flatnonzero(table.any(tuple(a for a in axes if a != i))) for i in axes]
     names = tuple(tuple(c.symbols[k] for k in used) for c, used in zip(columns, seen, strict=True))
     return table[np.ix_(*seen)], names
 
@@ -93,7 +92,7 @@ def merged(
     other: NDArray[Any],
     others: tuple[tuple[Any, ...], ...],
 ) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
-    """Add two tables symbol by symbol; an axis has the symbols of both, sorted where they can be."""
+    """Add two tables symbol by symbol; an axis has those of both, sorted where they can be."""
     union = tuple(_sorted(dict.fromkeys((*a, *b))) for a, b in zip(names, others, strict=True))
     places = [{symbol: i for i, symbol in enumerate(axis)} for axis in union]
     total = np.zeros([len(axis) for axis in union], dtype=np.result_type(one, other))
@@ -213,7 +212,7 @@ def _as_array(values: Any) -> NDArray[Any]:
 
 
 def _whole_numbers(array: NDArray[Any]) -> Column:
-    low, high = int(array.min()), int(array.max())
+    low, high = _extent(array)
     if high - low < max(1024, 4 * array.size):
         codes = (
             array.astype(np.int64, copy=False)
@@ -223,6 +222,15 @@ def _whole_numbers(array: NDArray[Any]) -> Column:
         return Column(codes, tuple(range(low, high + 1)), complete=True)
     found, codes = np.unique(array, return_inverse=True)
     return Column(codes.astype(np.int64), tuple(found.tolist()))
+
+
+def _extent(array: NDArray[Any]) -> tuple[int, int]:
+    if array.dtype != np.int64 or array.size < SMALL:
+        return int(array.min()), int(array.max())
+    from xent._kernels import _count
+
+    extent: Callable[[NDArray[Any]], tuple[int, int]] = _count.extent
+    return extent(array)
 
 
 def _real(argument: str) -> ValueError:
