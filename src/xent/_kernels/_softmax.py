@@ -339,11 +339,9 @@ def soft_rows(
                 lanes[i] += abs(v)
                 to[i] = v
         mass = fold(lanes, used)
-        signed = 0.0
         for i in range(n):
             least = min(least, share[i])
-        signed = 1.0 if abs(mass - 1.0) > tolerance or least < 0.0 else 0.0
-        if signed != 0.0 and bad < 0:
+        if not (abs(mass - 1.0) <= tolerance and least >= 0.0) and bad < 0:
             bad = r
         if smooth != 0.0:
             for i in range(n):

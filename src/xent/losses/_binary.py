@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent.losses._reduce import at_least_float32, check_call, check_same_shape, reduced
+from xent.losses._options import at_least_float32, check_input, check_same_shape, reduced
 
 
 def binary_cross_entropy_with_logits(
@@ -54,7 +54,7 @@ def binary_cross_entropy_with_logits(
     ----------
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.90.
     """
-    check_call(input, reduction, size_average, reduce)
+    check_input(input, size_average, reduce)
     check_same_shape(input, target)
     outside = ~((target >= 0) & (target <= 1))
     if bool(outside.any()):
