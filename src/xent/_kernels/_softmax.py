@@ -7,6 +7,9 @@ The largest logit stays out of the sum: with S the sum of exp(z_c - z_k) over th
 so a confident row keeps every digit of its loss and of its gradient. Sums run over `LANES`
 accumulators that are folded as a tree: an order that depends on the number of classes alone.
 An argument that is absent comes as an array of length 0.
+
+Rows are addressed as x[r, i] with unsigned indices: a slice would cost two atomic operations (more
+than ten classes do), a signed index its check for negative values, and that the SIMD.
 """
 
 import numpy as np
@@ -14,45 +17,45 @@ import numpy as np
 from xent._kernels._float import LANES, LIFT, bend, exp_below, key, log1p, narrow, prefetch, wide
 from xent._kernels._jit import kernel
 
+U = np.uint64
 
-@kernel()
-def peak(x):
+
+@kernel(forceinline=True)
+def peak(x, r):
     """Index of the first largest element (of a NaN, where there is one)."""
-    n = x.shape[0]
-    best = key(x[0])
+    n = x.shape[1]
+    best = key(x[r, 0])
     block = 0
     for a in range(0, n, 512):
-        part = x[a : min(a + 512, n)]
-        top = key(part[0])
-        for i in range(part.shape[0]):
-            top = max(top, key(part[i]))
+        top = key(x[r, a])
+        for i in range(U(a), U(min(a + 512, n))):
+            top = max(top, key(x[U(r), i]))
         if top > best:
             best = top
             block = a
     for i in range(block, min(block + 512, n)):
-        if key(x[i]) == best:
+        if key(x[r, i]) == best:
             return i
     return 0
 
 
-@kernel()
+@kernel(forceinline=True)
 def fold(lanes, n):
     """Sum of ``lanes[:n]`` as a tree; the lanes are used up."""
     half = LANES // 2
     while half >= 1:
         if n > half:
-            low, high = lanes[:half], lanes[half:n]
-            for i in range(high.shape[0]):
-                low[i] += high[i]
+            for i in range(U(n - half)):
+                lanes[i] += lanes[i + U(half)]
             n = half
         half //= 2
     return lanes[0]
 
 
-@kernel()
-def add_exactly(block, lanes, lost):
+@kernel(forceinline=True)
+def add_exactly(block, n, lanes, lost):
     """Add a block to the lanes and keep apart what float64 rounds away."""
-    for i in range(block.shape[0]):
+    for i in range(n):
         a, b = lanes[i], block[i]
         s = a + b
         t = s - a
@@ -60,46 +63,46 @@ def add_exactly(block, lanes, lost):
         lanes[i] = s
 
 
-@kernel()
-def sum_of_others(x, k, inverse, e, room, next_x, next_o):
+@kernel(forceinline=True)
+def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, q):
     """Write 2**64 exp((x_c - x_k) / T) to e; return the sum over c other than k, so lifted too.
 
-    ``room`` is (block, lanes, lost); lost is empty where float64 is far more than the logits need.
+    ``lost`` is empty where float64 is far more than the logits need. The next row of x and this
+    row of the gradient are asked for ahead: computing hides the memory's wait.
     """
-    block, lanes, lost = room
-    n = x.shape[0]
-    top = wide(x[k])
+    n = x.shape[1]
+    top = wide(x[r, k])
     used = min(n, LANES)
-    lanes[:used] = 0.0
-    lost[:used] = 0.0
-    line = 64 // next_x.itemsize
+    for i in range(used):
+        lanes[i] = 0.0
+    for i in range(min(used, lost.shape[0])):
+        lost[i] = 0.0
     for a in range(0, n, LANES):
-        z = x[a : min(a + LANES, n)]
-        o = e[a : a + z.shape[0]]
+        b = min(a + LANES, n)
+        start = U(a)
         if n > LANES:
-            for j in range(a, a + z.shape[0], line):
-                prefetch(next_x, j)
-                prefetch(next_o, j)
-        here = a <= k < a + LANES
+            for j in range(a, b, 64 // x.itemsize):
+                prefetch(x, (r + 1) * n + j)
+                prefetch(grad, q * n + j)
+        here = a <= k < b
         if not here and lost.shape[0] == 0:
-            for i in range(z.shape[0]):
-                v = exp_below(z[i], top, inverse)
-                lanes[i] += v
-                o[i] = v
+            for i in range(U(a), U(b)):
+                v = exp_below(x[U(r), i], top, inverse)
+                lanes[i - start] += v
+                e[i] = v
             continue
-        part = block[: z.shape[0]]
-        for i in range(z.shape[0]):
-            v = exp_below(z[i], top, inverse)
-            part[i] = v
-            o[i] = v
+        for i in range(U(a), U(b)):
+            v = exp_below(x[U(r), i], top, inverse)
+            block[i - start] = v
+            e[i] = v
         if here:
-            part[k - a] = 0.0
-            o[k - a] = LIFT
+            block[k - a] = 0.0
+            e[k] = LIFT
         if lost.shape[0]:
-            add_exactly(part, lanes, lost)
+            add_exactly(block, b - a, lanes, lost)
         else:
-            for i in range(part.shape[0]):
-                lanes[i] += part[i]
+            for i in range(b - a):
+                lanes[i] += block[i]
     for i in range(min(used, lost.shape[0])):
         lanes[i] += lost[i]
     # Only -inf, or a NaN: there is no distribution, even of one class.
@@ -107,31 +110,27 @@ def sum_of_others(x, k, inverse, e, room, next_x, next_o):
 
 
 @kernel()
-def sum_of_gaps(x, k, inverse, share, flat, room):
-    """Sum over c of a_c (x_k - x_c) / T and of a_c: a = ``share``, or ``flat`` where that is empty."""
-    block, lanes, _ = room
-    n = x.shape[0]
-    top = wide(x[k])
+def sum_of_gaps(x, r, k, inverse, share, flat, block, lanes):
+    """Sum over c of a_c (x_k - x_c) / T and of a_c: a is ``share``, ``flat`` where that is empty."""
+    n = x.shape[1]
+    top = wide(x[r, k])
     used = min(n, LANES)
-    lanes[:used] = 0.0
-    block[:used] = 0.0
+    for i in range(used):
+        lanes[i] = block[i] = 0.0
     for a in range(0, n, LANES):
-        z = x[a : min(a + LANES, n)]
-        here = a <= k < a + LANES
-        if here:
-            before = lanes[k - a]
+        start, stop = U(a), U(min(a + LANES, n))
+        before = lanes[k - a] if a <= k < a + LANES else 0.0
         if share.shape[0]:
-            part = share[a : a + z.shape[0]]
-            for i in range(z.shape[0]):
-                t = part[i]
-                gap = t * ((top - wide(z[i])) * inverse)
-                lanes[i] += gap if t != 0.0 else 0.0
-                block[i] += t
+            for i in range(start, stop):
+                t = share[i]
+                gap = t * ((top - wide(x[U(r), i])) * inverse)
+                lanes[i - start] += gap if t != 0.0 else 0.0
+                block[i - start] += t
         else:
-            for i in range(z.shape[0]):
-                lanes[i] += (top - wide(z[i])) * inverse
-        if here:
-            lanes[k - a] = before
+            for i in range(start, stop):
+                lanes[i - start] += (top - wide(x[U(r), i])) * inverse
+        if a <= k < a + LANES:
+            lanes[k - a] = before  # the gap of k itself is 0, even where x_k is infinite
     gaps = fold(lanes, used)
     if share.shape[0]:
         return gaps, fold(block, used)
@@ -139,131 +138,137 @@ def sum_of_gaps(x, k, inverse, share, flat, room):
 
 
 @kernel()
-def entropy_of_row(x, k, inverse, e, total, log_total, room):
+def entropy_of_row(x, r, k, inverse, e, total, log_total, lanes):
     """H = log1p(S) + sum over c of p_c (x_k - x_c) / T: positive terms only."""
-    _, lanes, _ = room
-    n = x.shape[0]
-    top = wide(x[k])
+    n = x.shape[1]
+    top = wide(x[r, k])
     used = min(n, LANES)
-    lanes[:used] = 0.0
+    for i in range(used):
+        lanes[i] = 0.0
     for a in range(0, n, LANES):
-        z = x[a : min(a + LANES, n)]
-        o = e[a : a + z.shape[0]]
-        for i in range(z.shape[0]):
-            lanes[i] += o[i] * ((top - wide(z[i])) * inverse) if o[i] != 0.0 else 0.0
-        if a <= k < a + LANES and top == np.inf:
-            lanes[k - a] = 0.0
+        start = U(a)
+        before = lanes[k - a] if a <= k < a + LANES else 0.0
+        for i in range(start, U(min(a + LANES, n))):
+            gap = (top - wide(x[U(r), i])) * inverse
+            lanes[i - start] += e[i] * gap if e[i] != 0.0 else 0.0
+        if a <= k < a + LANES:
+            lanes[k - a] = before
     return log_total + fold(lanes, used) / total
 
 
-@kernel()
-def one_row(x, y, hit, share, flat, f, g, zeta, inverse, pull, stats, o, slope, e, room, near):
-    """Return the row's loss; write its statistics and its gradient.
+@kernel(forceinline=True)
+def one_row(
+    x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, q, slope, e,
+    block, lanes, lost,
+):  # fmt: skip
+    """Return the loss of row r of x; write row q of the statistics and of the gradient.
 
     The target spreads ``share`` (or ``flat``) over the classes and puts ``hit`` on class y (-1 for
     none). f scales the loss, g f its gradient; ``pull`` are the weights of the gradients of lse,
-    of the log-probability of y and of the entropy, which are added.
+    of the log-probability and of the entropy, which are added.
     """
-    k = peak(x)
-    top = wide(x[k])
-    others = sum_of_others(x, k, inverse, e, room, near[0], near[1])
+    k = peak(x, r)
+    top = wide(x[r, k])
+    others = sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, q)
     total = LIFT + others
     l = log1p(others / LIFT)
     lse = top * inverse + l
-    spread = share.shape[0] > 0 or flat != 0.0
-    gaps, mass = sum_of_gaps(x, k, inverse, share, flat, room) if spread else (0.0, 0.0)
-    gap = (top - wide(x[y])) * inverse if y >= 0 and y != k else 0.0
-    entropy = 0.0
-    wants_entropy = stats.shape[0] > 0 or (pull.shape[0] > 0 and pull[2] != 0.0)
-    if wants_entropy:
-        entropy = entropy_of_row(x, k, inverse, e, total, l, room)
+    gaps = mass = gap = entropy = h = 0.0
+    if share.shape[0] > 0 or flat != 0.0:
+        gaps, mass = sum_of_gaps(x, r, k, inverse, share, flat, block, lanes)
+    if y >= 0 and y != k:
+        gap = (top - wide(x[r, y])) * inverse
+    if stats.shape[0] or pull.shape[0]:
+        entropy = entropy_of_row(x, r, k, inverse, e, total, l, lanes)
     value = gaps + mass * l
     if hit != 0.0:
         value += hit * (gap + l)
-    # One row counts as much for the z-loss as its target does for the loss.
+    # A row counts as much for the z-loss as its target does for the loss.
     weight = hit + mass
     if zeta != 0.0:
         value += zeta * weight * lse * lse
     if stats.shape[0]:
-        stats[0], stats[2], stats[3] = lse, entropy, k
-        stats[1] = -(gap + l) if y >= 0 else 0.0
-    if o.shape[0]:
+        stats[q, 0], stats[q, 2], stats[q, 3] = lse, entropy, k
+        stats[q, 1] = -(gap + l) if y >= 0 else -(gaps + mass * l)
+    if grad.shape[0]:
         push = g * f
         p = push * (weight + 2.0 * zeta * weight * lse) if zeta != 0.0 else push * weight
-        at_y, h = push * hit, 0.0
+        at_y, spread = push * hit, push
         if pull.shape[0]:
-            p += pull[0] - pull[1]
-            at_y -= pull[1]
-            h = pull[2]
-        write_gradient(x, y, k, others, l - entropy, inverse, p, at_y, push, share, flat, h, o, slope, e)
+            p += pull[q, 0] - (pull[q, 1] if y >= 0 else pull[q, 1] * mass)
+            h = pull[q, 2]
+            if y >= 0:
+                at_y -= pull[q, 1]
+            else:
+                spread -= pull[q, 1]
+        write_gradient(
+            x, r, y, k, others, gap, l - entropy, inverse, p, at_y, spread, share, flat, h,
+            grad, q, slope, e,
+        )  # fmt: skip
     return f * value
 
 
-@kernel()
+@kernel(forceinline=True)
 def write_gradient(
-    x, y, k, others, l_less_entropy, inverse, p, at_y, push, share, flat, h, o, slope, e
-):
-    """o_c = [p p_c - push a_c - (at_y where c = y) + h p_c (gap_c + l - H)] / T, times the slope."""
-    n = x.shape[0]
+    x, r, y, k, others, gap, l_less_entropy, inverse, p, at_y, spread, share, flat, h,
+    grad, q, slope, e,
+):  # fmt: skip
+    """[p p_c - spread a_c - (at_y where c = y) + h p_c (gap_c + l - H)] / T, times the slope."""
+    n = x.shape[1]
+    u = U(q)
     total = LIFT + others
-    top = wide(x[k])
-    each = push * flat
-    e_y = wide(e[y]) if y >= 0 else 0.0
-    at_k = push * share[k] if share.shape[0] else each
-    spread_y = at_k
-    if y >= 0 and y != k:
-        spread_y = push * share[y] if share.shape[0] else each
-    gap_y = (top - wide(x[y])) * inverse if y >= 0 and y != k else 0.0
+    top = wide(x[r, k])
     c = p * inverse / total
-    if share.shape[0] == 0 and each == 0.0 and h == 0.0:
-        for i in range(n):
-            o[i] = narrow(e[i] * c, o[i])
-    elif h == 0.0 and share.shape[0] == 0:
-        d = each * inverse
-        for i in range(n):
-            o[i] = narrow(e[i] * c - d, o[i])
-    elif h == 0.0:
-        d = push * inverse
-        for i in range(n):
-            o[i] = narrow(e[i] * c - share[i] * d, o[i])
+    each = spread * flat * inverse
+    d = spread * inverse
+    e_y = wide(e[y]) if y >= 0 else 0.0
+    if h != 0.0:
+        for i in range(U(n)):
+            # x may be the gradient too, so all of x is read before any of it is written
+            around = (top - wide(x[U(r), i])) * inverse + l_less_entropy
+            e[i] = e[i] * (c + h * inverse / total * around) if e[i] != 0.0 else 0.0
+        c = 1.0
+    if share.shape[0]:
+        for i in range(U(n)):
+            grad[u, i] = narrow(e[i] * c - share[i] * d, grad[u, i])
+    elif each != 0.0:
+        for i in range(U(n)):
+            grad[u, i] = narrow(e[i] * c - each, grad[u, i])
     else:
-        for i in range(n):
-            q = e[i] / total
-            gap = (top - wide(x[i])) * inverse
-            value = q * (p + h * (gap + l_less_entropy)) if q != 0.0 else 0.0
-            value -= push * share[i] if share.shape[0] else each
-            e[i] = value * inverse
-        for i in range(n):
-            o[i] = narrow(wide(e[i]), o[i])
+        for i in range(U(n)):
+            grad[u, i] = narrow(e[i] * c, grad[u, i])
     # p_k - 1 = -S / (1 + S): what belongs to the largest class is never a difference.
-    if y == k:
-        at_k += at_y
-    at = (p - at_k) * (LIFT / total) - at_k * (others / total) + h * l_less_entropy * (LIFT / total)
-    o[k] = narrow(at * inverse, o[k])
+    at_k = spread * (share[k] if share.shape[0] else flat) + (at_y if y == k else 0.0)
+    one = LIFT / total
+    at = (p - at_k) * one - at_k * (others / total)
+    if h != 0.0:
+        at += h * one * l_less_entropy
+    grad[q, k] = narrow(at * inverse, grad[q, k])
     if y >= 0 and y != k:
-        q = e_y / total
-        at = q * p - at_y - spread_y
-        if h != 0.0 and q != 0.0:
-            at += h * q * (gap_y + l_less_entropy)
-        o[y] = narrow(at * inverse, o[y])
-    for i in range(slope.shape[0]):
-        o[i] = narrow(wide(o[i]) * slope[i], o[i])
+        part = e_y / total
+        at = part * p - at_y - spread * (share[y] if share.shape[0] else flat)
+        if h != 0.0 and part != 0.0:
+            at += h * part * (gap + l_less_entropy)
+        grad[q, y] = narrow(at * inverse, grad[q, y])
+    for i in range(U(slope.shape[0])):
+        grad[u, i] = narrow(wide(grad[u, i]) * slope[i], grad[u, i])
 
 
-@kernel()
-def work_room(x, single):
-    """Space for one row at a time: exponentials, and (block, lanes, lost)."""
-    lost = np.zeros(0 if single.itemsize == 4 else LANES)
-    return np.empty(x.shape[1], single.dtype), (np.empty(LANES), np.empty(LANES), lost)
-
-
-@kernel()
-def bend_row(x, cap, z, slope):
+@kernel(forceinline=True)
+def bend_row(x, r, cap, z, slope):
     """Write the capped logits and the slopes."""
-    for i in range(x.shape[0]):
-        bent, s = bend(wide(x[i]), cap)
-        z[i] = cap * bent
+    for i in range(U(x.shape[1])):
+        bent, s = bend(wide(x[U(r), i]), cap)
+        z[0, i] = cap * bent
         slope[i] = s
+
+
+@kernel(forceinline=True)
+def skip_row(values, grad, r):
+    """A row that counts for nothing."""
+    values[r] = 0.0
+    for i in range(U(grad.shape[1] if grad.shape[0] else 0)):
+        grad[U(r), i] = 0
 
 
 @kernel()
@@ -273,14 +278,15 @@ def class_rows(
 ):  # fmt: skip
     """Rows whose target is one class."""
     n = x.shape[1]
-    e, room = work_room(x, single)
-    z, slope = np.empty(n if cap > 0.0 else 0), np.empty(n if cap > 0.0 else 0)
+    capped = n if cap > 0.0 else 0
+    z, slope, no_slope = np.empty((1, capped)), np.empty(capped), np.empty(0)
+    e, block, lanes = np.empty(n, single.dtype), np.empty(LANES), np.empty(LANES)
+    lost = np.empty(0 if single.itemsize == 4 else LANES)
     share = np.empty(0)
     flat = smooth / n
     if smooth != 0.0 and weight.shape[0]:
         share = weight * flat
         flat = 0.0
-    nothing, none, nowhere = np.empty(0), np.empty(0), grad[0, :0] if grad.shape[0] else x[0, :0]
     for r in range(start, stop):
         y = target[r]
         f = scale[r] if scale.shape[0] else 1.0
@@ -291,26 +297,48 @@ def class_rows(
             hit *= weight[y]
         if smooth == 0.0 and hit == 0.0:
             f = 0.0
-        o = grad[r] if grad.shape[0] else nowhere
         if f == 0.0 and stats.shape[0] == 0 and pull.shape[0] == 0:
-            values[r] = 0.0
-            for i in range(o.shape[0]):
-                o[i] = 0
+            skip_row(values, grad, r)
             continue
-        p = pull[r] if pull.shape[0] else nothing
-        out = stats[r] if stats.shape[0] else none
-        near = (x[min(r + 1, stop - 1)], o if o.shape[0] else x[r])
         if cap > 0.0:
-            bend_row(x[r], cap, z, slope)
+            bend_row(x, r, cap, z, slope)
             value = one_row(
-                z, y, hit, share, flat, f, g, zeta, inverse, p, out, o, slope[: o.shape[0]], e,
-                (room[0], room[1], room[0][:0]), near,
+                z, 0, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, r, slope, e,
+                block, lanes, no_slope,
             )  # fmt: skip
         else:
             value = one_row(
-                x[r], y, hit, share, flat, f, g, zeta, inverse, p, out, o, nothing, e, room, near
-            )
+                x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, r, no_slope, e,
+                block, lanes, lost,
+            )  # fmt: skip
         values[r] = value if f != 0.0 else 0.0
+        if y < 0 and stats.shape[0]:
+            stats[r, 1] = 0.0
+
+
+@kernel(forceinline=True)
+def read_shares(target, r, smooth, weight, share, lanes, tolerance):
+    """Write w_c ((1 - smooth) t_c + smooth / C); return whether t is a distribution."""
+    n = target.shape[1]
+    used = min(n, LANES)
+    for i in range(used):
+        lanes[i] = 0.0
+    least = 0.0
+    for a in range(0, n, LANES):
+        start = U(a)
+        for i in range(start, U(min(a + LANES, n))):
+            v = wide(target[U(r), i])
+            lanes[i - start] += v
+            share[i] = v
+    for i in range(n):
+        least = min(least, share[i])
+    good = abs(fold(lanes, used) - 1.0) <= tolerance and least >= 0.0
+    if smooth != 0.0:
+        for i in range(n):
+            share[i] = share[i] * (1.0 - smooth) + smooth / n
+    for i in range(weight.shape[0]):
+        share[i] *= weight[i]
+    return good
 
 
 @kernel()
@@ -320,54 +348,30 @@ def soft_rows(
 ):  # fmt: skip
     """Rows whose target is a distribution; return the first row that is none, or -1."""
     n = x.shape[1]
-    e, room = work_room(x, single)
-    z, slope = np.empty(n if cap > 0.0 else 0), np.empty(n if cap > 0.0 else 0)
+    capped = n if cap > 0.0 else 0
+    z, slope, no_slope = np.empty((1, capped)), np.empty(capped), np.empty(0)
+    e, block, lanes = np.empty(n, single.dtype), np.empty(LANES), np.empty(LANES)
+    lost = np.empty(0 if single.itemsize == 4 else LANES)
     share = np.empty(n)
-    lanes = room[1]
-    nothing, none, nowhere = np.empty(0), np.empty(0), grad[0, :0] if grad.shape[0] else x[0, :0]
     bad = -1
     for r in range(start, stop):
-        t = target[r]
-        used = min(n, LANES)
-        lanes[:used] = 0.0
-        least = 0.0
-        for a in range(0, n, LANES):
-            part = t[a : min(a + LANES, n)]
-            to = share[a : a + part.shape[0]]
-            for i in range(part.shape[0]):
-                v = wide(part[i])
-                lanes[i] += abs(v)
-                to[i] = v
-        mass = fold(lanes, used)
-        for i in range(n):
-            least = min(least, share[i])
-        if not (abs(mass - 1.0) <= tolerance and least >= 0.0) and bad < 0:
+        if not read_shares(target, r, smooth, weight, share, lanes, tolerance) and bad < 0:
             bad = r
-        if smooth != 0.0:
-            for i in range(n):
-                share[i] = share[i] * (1.0 - smooth) + smooth / n
-        for i in range(weight.shape[0]):
-            share[i] *= weight[i]
         f = scale[r] if scale.shape[0] else 1.0
-        o = grad[r] if grad.shape[0] else nowhere
         if f == 0.0 and stats.shape[0] == 0 and pull.shape[0] == 0:
-            values[r] = 0.0
-            for i in range(o.shape[0]):
-                o[i] = 0
+            skip_row(values, grad, r)
             continue
-        p = pull[r] if pull.shape[0] else nothing
-        out = stats[r] if stats.shape[0] else none
-        near = (x[min(r + 1, stop - 1)], o if o.shape[0] else x[r])
         if cap > 0.0:
-            bend_row(x[r], cap, z, slope)
+            bend_row(x, r, cap, z, slope)
             value = one_row(
-                z, -1, 0.0, share, 0.0, f, g, zeta, inverse, p, out, o, slope[: o.shape[0]], e,
-                (room[0], room[1], room[0][:0]), near,
+                z, 0, -1, 0.0, share, 0.0, f, g, zeta, inverse, pull, stats, grad, r, slope, e,
+                block, lanes, no_slope,
             )  # fmt: skip
         else:
             value = one_row(
-                x[r], -1, 0.0, share, 0.0, f, g, zeta, inverse, p, out, o, nothing, e, room, near
-            )
+                x, r, -1, 0.0, share, 0.0, f, g, zeta, inverse, pull, stats, grad, r, no_slope, e,
+                block, lanes, lost,
+            )  # fmt: skip
         values[r] = value if f != 0.0 else 0.0
     return bad
 
