@@ -10,6 +10,8 @@ with fastmath: the multiply-adds are written out (`fma`), so that a loop gives t
 LLVM vectorised it or not.
 """
 
+from functools import partial
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -26,6 +28,12 @@ _LOG2E, _LN2 = 1.4426950408889634, 0.6931471805599453
 _LN2_HIGH, _LN2_LOW = 0.6931471804855391, 7.440617110012397e-11
 _LOWEST = -752.0  # 2**64 exp(-752) is still a normal number; below, exp is 0 in float64
 _SQRT_HALF = 0.7071067811865476
+
+
+# Rows allocate nothing, so Numba need not count references: every slice and every array handed to a
+# function would cost an atomic operation, and of small rows those were two thirds of the time.
+outer = partial(kernel, _nrt=False)
+inner = partial(kernel, _nrt=False, forceinline=True)
 
 
 @intrinsic
@@ -60,12 +68,12 @@ bits64 = _bitcast(types.float64, types.int64, ir.IntType(64))
 float_of_bits64 = _bitcast(types.int64, types.float64, ir.DoubleType())
 
 
-@kernel()
+@inner()
 def _wide_half(value):
     return np.float64(float_of_bits32(np.int32(np.uint32(value) << np.uint32(16))))
 
 
-@kernel()
+@inner()
 def _narrow_half(value):
     single = np.float32(value)
     bits = np.uint32(bits32(single))
@@ -144,13 +152,13 @@ def prefetch(typing, array, index):
     return types.void(array, types.intp), build
 
 
-@kernel()
+@inner()
 def _two_to(n_magic):
     """2**(n + 64) from n + _MAGIC."""
     return float_of_bits64((bits64(n_magic) + np.int64(1023 + 64)) << np.int64(52))
 
 
-@kernel()
+@inner()
 def quick_exp(d):
     """2**64 exp(d) for d <= 700, to 30 bits."""
     inside = _LOWEST if d < _LOWEST else d
@@ -166,7 +174,7 @@ def quick_exp(d):
     return 0.0 if d < _LOWEST else value
 
 
-@kernel()
+@inner()
 def exact_exp(d, rest):
     """2**64 exp(d + rest) for d <= 700 and a tiny rest, to the last bit or so."""
     inside = _LOWEST if d < _LOWEST else d
@@ -216,7 +224,7 @@ def _exp_below(value, top, inverse):
     return quick
 
 
-@kernel()
+@inner()
 def bend(x, cap):
     """tanh(x / cap), and its slope 1 - tanh**2 without cancellation."""
     t = x / cap
@@ -231,7 +239,7 @@ def bend(x, cap):
     return (bent if t == t else t), 4.0 * u / ((1.0 + u) * (1.0 + u))
 
 
-@kernel()
+@inner()
 def log1p(u):
     """log(1 + u) for u >= 0, within an ULP: fdlibm's way, without a branch."""
     y = 1.0 + u

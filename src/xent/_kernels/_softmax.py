@@ -8,19 +8,30 @@ so a confident row keeps every digit of its loss and of its gradient. Sums run o
 accumulators that are folded as a tree: an order that depends on the number of classes alone.
 An argument that is absent comes as an array of length 0.
 
-Rows are addressed as x[r, i] with unsigned indices: a slice would cost two atomic operations (more
-than ten classes do), a signed index its check for negative values, and that the SIMD.
+Rows are addressed as x[r, i] with unsigned indices: a signed index costs its check for negative
+values, and that the SIMD.
 """
 
 import numpy as np
 
-from xent._kernels._float import LANES, LIFT, bend, exp_below, key, log1p, narrow, prefetch, wide
-from xent._kernels._jit import kernel
+from xent._kernels._float import (
+    LANES,
+    LIFT,
+    bend,
+    exp_below,
+    inner,
+    key,
+    log1p,
+    narrow,
+    outer,
+    prefetch,
+    wide,
+)
 
 U = np.uint64
 
 
-@kernel(forceinline=True)
+@inner()
 def peak(x, r):
     """Index of the first largest element (of a NaN, where there is one)."""
     n = x.shape[1]
@@ -39,7 +50,7 @@ def peak(x, r):
     return 0
 
 
-@kernel(forceinline=True)
+@inner()
 def fold(lanes, n):
     """Sum of ``lanes[:n]`` as a tree; the lanes are used up."""
     half = LANES // 2
@@ -52,7 +63,7 @@ def fold(lanes, n):
     return lanes[0]
 
 
-@kernel(forceinline=True)
+@inner()
 def add_exactly(block, n, lanes, lost):
     """Add a block to the lanes and keep apart what float64 rounds away."""
     for i in range(n):
@@ -63,8 +74,8 @@ def add_exactly(block, n, lanes, lost):
         lanes[i] = s
 
 
-@kernel(forceinline=True)
-def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, q):
+@inner()
+def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad):
     """Write 2**64 exp((x_c - x_k) / T) to e; return the sum over c other than k, so lifted too.
 
     ``lost`` is empty where float64 is far more than the logits need. The next row of x and this
@@ -83,7 +94,7 @@ def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, q):
         if n > LANES:
             for j in range(a, b, 64 // x.itemsize):
                 prefetch(x, (r + 1) * n + j)
-                prefetch(grad, q * n + j)
+                prefetch(grad, r * n + j)
         here = a <= k < b
         if not here and lost.shape[0] == 0:
             for i in range(U(a), U(b)):
@@ -109,7 +120,7 @@ def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, q):
     return fold(lanes, used) if top > -np.inf else np.nan
 
 
-@kernel()
+@outer()
 def sum_of_gaps(x, r, k, inverse, share, flat, block, lanes):
     """Sum over c of a_c (x_k - x_c) / T and of a_c: a is ``share``, ``flat`` where that is empty."""
     n = x.shape[1]
@@ -137,7 +148,7 @@ def sum_of_gaps(x, r, k, inverse, share, flat, block, lanes):
     return gaps * flat, flat * n
 
 
-@kernel()
+@outer()
 def entropy_of_row(x, r, k, inverse, e, total, log_total, lanes):
     """H = log1p(S) + sum over c of p_c (x_k - x_c) / T: positive terms only."""
     n = x.shape[1]
@@ -156,12 +167,12 @@ def entropy_of_row(x, r, k, inverse, e, total, log_total, lanes):
     return log_total + fold(lanes, used) / total
 
 
-@kernel(forceinline=True)
+@inner()
 def one_row(
-    x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, q, slope, e,
+    x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, e,
     block, lanes, lost,
 ):  # fmt: skip
-    """Return the loss of row r of x; write row q of the statistics and of the gradient.
+    """Return the loss of row r of x; write the row's statistics and gradient.
 
     The target spreads ``share`` (or ``flat``) over the classes and puts ``hit`` on class y (-1 for
     none). f scales the loss, g f its gradient; ``pull`` are the weights of the gradients of lse,
@@ -169,7 +180,7 @@ def one_row(
     """
     k = peak(x, r)
     top = wide(x[r, k])
-    others = sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, q)
+    others = sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad)
     total = LIFT + others
     l = log1p(others / LIFT)
     lse = top * inverse + l
@@ -188,34 +199,34 @@ def one_row(
     if zeta != 0.0:
         value += zeta * weight * lse * lse
     if stats.shape[0]:
-        stats[q, 0], stats[q, 2], stats[q, 3] = lse, entropy, k
-        stats[q, 1] = -(gap + l) if y >= 0 else -(gaps + mass * l)
+        stats[r, 0], stats[r, 2], stats[r, 3] = lse, entropy, k
+        stats[r, 1] = -(gap + l) if y >= 0 else -(gaps + mass * l)
     if grad.shape[0]:
         push = g * f
         p = push * (weight + 2.0 * zeta * weight * lse) if zeta != 0.0 else push * weight
         at_y, spread = push * hit, push
         if pull.shape[0]:
-            p += pull[q, 0] - (pull[q, 1] if y >= 0 else pull[q, 1] * mass)
-            h = pull[q, 2]
+            p += pull[r, 0] - (pull[r, 1] if y >= 0 else pull[r, 1] * mass)
+            h = pull[r, 2]
             if y >= 0:
-                at_y -= pull[q, 1]
+                at_y -= pull[r, 1]
             else:
-                spread -= pull[q, 1]
+                spread -= pull[r, 1]
         write_gradient(
             x, r, y, k, others, gap, l - entropy, inverse, p, at_y, spread, share, flat, h,
-            grad, q, slope, e,
+            grad, slope, e,
         )  # fmt: skip
     return f * value
 
 
-@kernel(forceinline=True)
+@inner()
 def write_gradient(
     x, r, y, k, others, gap, l_less_entropy, inverse, p, at_y, spread, share, flat, h,
-    grad, q, slope, e,
+    grad, slope, e,
 ):  # fmt: skip
     """[p p_c - spread a_c - (at_y where c = y) + h p_c (gap_c + l - H)] / T, times the slope."""
     n = x.shape[1]
-    u = U(q)
+    u = U(r)
     total = LIFT + others
     top = wide(x[r, k])
     c = p * inverse / total
@@ -225,7 +236,7 @@ def write_gradient(
     if h != 0.0:
         for i in range(U(n)):
             # x may be the gradient too, so all of x is read before any of it is written
-            around = (top - wide(x[U(r), i])) * inverse + l_less_entropy
+            around = (top - wide(x[u, i])) * inverse + l_less_entropy
             e[i] = e[i] * (c + h * inverse / total * around) if e[i] != 0.0 else 0.0
         c = 1.0
     if share.shape[0]:
@@ -243,27 +254,29 @@ def write_gradient(
     at = (p - at_k) * one - at_k * (others / total)
     if h != 0.0:
         at += h * one * l_less_entropy
-    grad[q, k] = narrow(at * inverse, grad[q, k])
+    grad[r, k] = narrow(at * inverse, grad[r, k])
     if y >= 0 and y != k:
         part = e_y / total
         at = part * p - at_y - spread * (share[y] if share.shape[0] else flat)
         if h != 0.0 and part != 0.0:
             at += h * part * (gap + l_less_entropy)
-        grad[q, y] = narrow(at * inverse, grad[q, y])
-    for i in range(U(slope.shape[0])):
-        grad[u, i] = narrow(wide(grad[u, i]) * slope[i], grad[u, i])
+        grad[r, y] = narrow(at * inverse, grad[r, y])
+    if slope.shape[0]:
+        for i in range(U(n)):
+            grad[u, i] = narrow(wide(grad[u, i]) * slope[u, i], grad[u, i])
 
 
-@kernel(forceinline=True)
-def bend_row(x, r, cap, z, slope):
-    """Write the capped logits and the slopes."""
-    for i in range(U(x.shape[1])):
-        bent, s = bend(wide(x[U(r), i]), cap)
-        z[0, i] = cap * bent
-        slope[i] = s
+@outer()
+def bend_rows(x, cap, z, slope):
+    """Write the capped logits and their slopes."""
+    for r in range(x.shape[0]):
+        for i in range(U(x.shape[1])):
+            bent, inclined = bend(wide(x[U(r), i]), cap)
+            z[U(r), i] = cap * bent
+            slope[U(r), i] = inclined
 
 
-@kernel(forceinline=True)
+@inner()
 def skip_row(values, grad, r):
     """A row that counts for nothing."""
     values[r] = 0.0
@@ -271,21 +284,18 @@ def skip_row(values, grad, r):
         grad[U(r), i] = 0
 
 
-@kernel()
+@outer()
 def class_rows(
-    x, target, weight, scale, pull, ignore, smooth, inverse, cap, zeta, g, single,
-    values, stats, grad, start, stop,
+    x, target, weight, scale, pull, ignore, smooth, inverse, zeta, g, e, sums, share,
+    values, stats, grad, slope, start, stop,
 ):  # fmt: skip
-    """Rows whose target is one class."""
+    """Rows whose target is one class; e, sums and share are room to work in."""
     n = x.shape[1]
-    capped = n if cap > 0.0 else 0
-    z, slope, no_slope = np.empty((1, capped)), np.empty(capped), np.empty(0)
-    e, block, lanes = np.empty(n, single.dtype), np.empty(LANES), np.empty(LANES)
-    lost = np.empty(0 if single.itemsize == 4 else LANES)
-    share = np.empty(0)
+    block, lanes, lost = sums[0], sums[1], sums[2, : LANES if x.itemsize == 8 else 0]
     flat = smooth / n
-    if smooth != 0.0 and weight.shape[0]:
-        share = weight * flat
+    if share.shape[0]:
+        for i in range(U(n)):
+            share[i] = weight[i] * flat
         flat = 0.0
     for r in range(start, stop):
         y = target[r]
@@ -300,23 +310,15 @@ def class_rows(
         if f == 0.0 and stats.shape[0] == 0 and pull.shape[0] == 0:
             skip_row(values, grad, r)
             continue
-        if cap > 0.0:
-            bend_row(x, r, cap, z, slope)
-            value = one_row(
-                z, 0, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, r, slope, e,
-                block, lanes, no_slope,
-            )  # fmt: skip
-        else:
-            value = one_row(
-                x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, r, no_slope, e,
-                block, lanes, lost,
-            )  # fmt: skip
+        value = one_row(
+            x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, e, block, lanes, lost,
+        )  # fmt: skip
         values[r] = value if f != 0.0 else 0.0
         if y < 0 and stats.shape[0]:
             stats[r, 1] = 0.0
 
 
-@kernel(forceinline=True)
+@inner()
 def read_shares(target, r, smooth, weight, share, lanes, tolerance):
     """Write w_c ((1 - smooth) t_c + smooth / C); return whether t is a distribution."""
     n = target.shape[1]
@@ -341,18 +343,13 @@ def read_shares(target, r, smooth, weight, share, lanes, tolerance):
     return good
 
 
-@kernel()
+@outer()
 def soft_rows(
-    x, target, weight, scale, pull, smooth, tolerance, inverse, cap, zeta, g, single,
-    values, stats, grad, start, stop,
+    x, target, weight, scale, pull, smooth, tolerance, inverse, zeta, g, e, sums, share,
+    values, stats, grad, slope, start, stop,
 ):  # fmt: skip
     """Rows whose target is a distribution; return the first row that is none, or -1."""
-    n = x.shape[1]
-    capped = n if cap > 0.0 else 0
-    z, slope, no_slope = np.empty((1, capped)), np.empty(capped), np.empty(0)
-    e, block, lanes = np.empty(n, single.dtype), np.empty(LANES), np.empty(LANES)
-    lost = np.empty(0 if single.itemsize == 4 else LANES)
-    share = np.empty(n)
+    block, lanes, lost = sums[0], sums[1], sums[2, : LANES if x.itemsize == 8 else 0]
     bad = -1
     for r in range(start, stop):
         if not read_shares(target, r, smooth, weight, share, lanes, tolerance) and bad < 0:
@@ -361,22 +358,14 @@ def soft_rows(
         if f == 0.0 and stats.shape[0] == 0 and pull.shape[0] == 0:
             skip_row(values, grad, r)
             continue
-        if cap > 0.0:
-            bend_row(x, r, cap, z, slope)
-            value = one_row(
-                z, 0, -1, 0.0, share, 0.0, f, g, zeta, inverse, pull, stats, grad, r, slope, e,
-                block, lanes, no_slope,
-            )  # fmt: skip
-        else:
-            value = one_row(
-                x, r, -1, 0.0, share, 0.0, f, g, zeta, inverse, pull, stats, grad, r, no_slope, e,
-                block, lanes, lost,
-            )  # fmt: skip
+        value = one_row(
+            x, r, -1, 0.0, share, 0.0, f, g, zeta, inverse, pull, stats, grad, slope, e, block, lanes, lost,
+        )  # fmt: skip
         values[r] = value if f != 0.0 else 0.0
     return bad
 
 
-@kernel()
+@outer()
 def look_at_targets(target, weight, scale, ignore, classes):
     """Return the first target that is no class (or -1), and what the rows weigh together."""
     total = 0.0
@@ -397,7 +386,7 @@ def look_at_targets(target, weight, scale, ignore, classes):
     return -1, (np.float64(counted) if plain else total)
 
 
-@kernel()
+@outer()
 def add_up(values):
     """Sum of all values, always in the same order, rounding kept apart."""
     total, lost = 0.0, 0.0

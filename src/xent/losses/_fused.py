@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable  # noqa: F401
 
 from xent._kernels import _softmax as kernels
 from xent.losses._options import Options, can_look, nothing_to_average, reduced
@@ -21,6 +20,14 @@ def as_rows(tensor: Tensor, axis: int) -> Tensor:
     """Classes last, all else flattened."""
     moved = tensor if axis == tensor.dim() - 1 else tensor.movedim(axis, -1)
     return moved.reshape(-1, tensor.shape[axis])
+
+
+def _own_rows(input: Tensor, axis: int) -> Tensor:
+    """Rows of the input that a kernel can read: no copy where the classes are contiguous."""
+    input = input.detach()
+    if input.dim() == 2 and axis == 1 and input.is_contiguous():
+        return input
+    return as_rows(input, axis).contiguous()
 
 
 def _as_input(rows: Tensor, shape: torch.Size, axis: int) -> Tensor:
@@ -39,38 +46,31 @@ def softmax_loss(
     stats: bool,
 ) -> Any:
     """Score logits on the path that fits: compiled rows, the compiler's operator, or the formula."""
-    others = [t for t in (target, weight, token_weight) if t is not None]
-    compiling = torch.compiler.is_compiling()
-    simple = not any(t.requires_grad for t in others) and not stats
-    if compiling and simple and input.device.type == "cpu":
-        wants = input.requires_grad and torch.is_grad_enabled()
+    others = [t for t in (weight, token_weight) if t is not None]
+    learnt = target.requires_grad or any(t.requires_grad for t in others)
+    wants = input.requires_grad and torch.is_grad_enabled()
+    if torch.compiler.is_compiling() and not (learnt or stats) and input.device.type == "cpu":
         loss: Tensor = _operator(
             _not_half(input), target, weight, token_weight, axis, *options, wants
         )[0]
         return loss
     shape = input.shape[:axis] + input.shape[axis + 1 :]
-    hard = not target.is_floating_point()
-    rows = SoftmaxRows(
-        target.reshape(-1) if hard else as_rows(target, axis),
-        weight,
-        None if token_weight is None else token_weight.reshape(-1),
-        options,
-    )
+    rows = _rows_of(target, weight, token_weight, axis, options)
     fast = (
-        can_look(input, *others)
+        can_look(input, target, *others)
         and torch.autograd.forward_ad._current_level < 0
-        and not (torch.is_grad_enabled() and any(t.requires_grad for t in others))
+        and not (learnt and torch.is_grad_enabled())
     )
     try:
         if not fast:
-            return _with_stats(_plain(input, rows, axis, shape, stats), rows, shape, stats)
-        wants = input.requires_grad and torch.is_grad_enabled()
-        input = _not_half(input)
-        if wants:
-            return _with_stats(_Fused.apply(input, rows, axis, shape, stats), rows, shape, stats)
-        return _with_stats(_forward(input, rows, axis, shape, stats, False)[0], rows, shape, stats)
+            found = _plain(input, rows, axis, shape, stats)
+        elif wants:
+            found = _Fused.apply(_not_half(input), rows, axis, shape, stats)
+        else:
+            found = _forward(_not_half(input), rows, axis, shape, stats, False)[0]
     except BadRow as bad:
         raise bad.sentence(rows.target, shape, input.shape[axis]) from None
+    return _with_stats(found, rows, shape) if stats else found
 
 
 def _not_half(input: Tensor) -> Tensor:
@@ -93,9 +93,7 @@ def _plain(input: Tensor, rows: SoftmaxRows, axis: int, shape: torch.Size, stats
     return (loss, *found[1:]) if stats else loss
 
 
-def _with_stats(found: Any, rows: SoftmaxRows, shape: torch.Size, stats: bool) -> Any:
-    if not stats:
-        return found
+def _with_stats(found: Any, rows: SoftmaxRows, shape: torch.Size) -> Any:
     loss, lse, log_prob, entropy, argmax = found
     if rows.hard:
         kept = rows.target != rows.options.ignore_index
@@ -113,7 +111,7 @@ def _forward(
     """Loss (with statistics), the gradient where wanted, and by what the rows were multiplied."""
     o = rows.options
     dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
-    logits = as_rows(input.detach(), axis).contiguous()
+    logits = _own_rows(input, axis)
     total = rows.counted(logits.shape[1])
     fill = 0.0
     g = 1.0
@@ -121,8 +119,11 @@ def _forward(
         fill = nothing_to_average(o.empty) if total == 0 else 0.0
         g = 1.0 / total if total else 1.0
     grad = torch.empty_like(logits) if wants and o.reduction != "none" and not stats else None
-    table = np.empty((logits.shape[0] if stats else 0, 4))
-    values = rows.fused(logits, grad, g=g, stats=table)
+    if not stats:
+        values = rows.fused(logits, grad, g=g)
+    else:
+        table = np.empty((logits.shape[0], 4))
+        values = rows.fused(logits, g=g, stats=table)
     if o.reduction == "none":
         loss = torch.from_numpy(values).to(dtype).reshape(shape)
     else:
@@ -165,14 +166,16 @@ class _Fused(torch.autograd.Function):
             factor = float(pulled[0])
             if factor != 1.0:
                 grad.mul_(factor)
-            return _as_input(grad, torch.Size(shape_in), axis), None, None, None, None
+            if grad.dim() != len(shape) + 1 or axis != len(shape):
+                grad = _as_input(grad, torch.Size(shape_in), axis)
+            return grad, None, None, None, None
         input, _ = ctx.saved_tensors
         return _gradient(input, rows, axis, pulled, ctx.g), None, None, None, None
 
 
 def _gradient(input: Tensor, rows: SoftmaxRows, axis: int, pulled: Any, g: float) -> Tensor:
     """Compute the gradient anew, for the gradients that reach the loss and the statistics."""
-    logits = as_rows(input.detach(), axis).contiguous()
+    logits = _own_rows(input, axis)
     up = pulled[0]
     scale = np.empty(0)
     if up is None:
@@ -187,6 +190,8 @@ def _gradient(input: Tensor, rows: SoftmaxRows, axis: int, pulled: Any, g: float
         for c, p in enumerate(pulled[1:4]):
             if p is not None:
                 pull[:, c] = p.detach().reshape(-1).double().numpy()
+        if rows.hard:
+            pull[(rows.target == rows.options.ignore_index).numpy(), 1] = 0.0
     grad = torch.empty_like(logits)
     rows.fused(logits, grad, g=g, scale=scale, pull=pull)
     return _as_input(grad, input.shape, axis)
@@ -195,7 +200,11 @@ def _gradient(input: Tensor, rows: SoftmaxRows, axis: int, pulled: Any, g: float
 def _rows_of(
     target: Tensor, weight: Tensor | None, scale: Tensor | None, axis: int, options: Options
 ) -> SoftmaxRows:
-    flat = as_rows(target, axis) if target.is_floating_point() else target.reshape(-1)
+    flat = target
+    if target.is_floating_point():
+        flat = as_rows(target, axis)
+    elif target.dim() != 1:
+        flat = target.reshape(-1)
     return SoftmaxRows(flat, weight, None if scale is None else scale.reshape(-1), options)
 
 

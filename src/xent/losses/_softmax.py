@@ -21,10 +21,11 @@ from xent.losses._options import Options, at_least_float32, can_look
 
 Floats = NDArray[np.float64]
 
-_NONE: Floats = np.empty(0)
+NOTHING: Floats = np.empty(0)
 _NO_PULL: Floats = np.empty((0, 3))
 _NO_STATS: Floats = np.empty((0, 4))
-_SINGLE: Any = np.empty(0, np.float32)
+_NO_SLOPE: Floats = np.empty((0, 0))
+_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 _ELEMENTS = 1 << 15  # what one thread is worth waking for
 
 
@@ -70,7 +71,7 @@ class SoftmaxRows:
             return float(rows) if self.scale is None else float(self.scale.double().sum())
         target = self.target.numpy()
         bad, total = kernels.look_at_targets(
-            target, _doubles(self.weight), _doubles(self.scale), self.options.ignore_index, classes
+            target, doubles(self.weight), doubles(self.scale), self.options.ignore_index, classes
         )
         if bad >= 0:
             raise BadRow(int(bad), int(target[bad]))
@@ -140,17 +141,17 @@ class SoftmaxRows:
             return value
         p = torch.exp(-gaps - l.unsqueeze(-1))
         entropy = l + (p * gaps.where(p != 0, 0.0)).sum(-1)
-        log_prob = (-(gap + l)).where(kept, 0.0) if kept is not None else -_spread(gaps, l, target)[0]
+        log_prob = (-(gap + l)).where(kept, 0.0) if kept is not None else -_spread(gaps, l, share)[0]
         return value, lse, log_prob, entropy, k.squeeze(-1)
 
     def fused(
         self,
         logits: Tensor,
         out: Tensor | None = None,
-        rows: slice = slice(None),
+        rows: slice | None = None,
         *,
         g: float = 1.0,
-        scale: Floats = _NONE,
+        scale: Floats = NOTHING,
         pull: Floats = _NO_PULL,
         stats: Floats = _NO_STATS,
     ) -> Floats:
@@ -159,44 +160,84 @@ class SoftmaxRows:
         ``scale`` multiplies each row beside the rows' own; ``pull`` are the gradients that reach
         the statistics. The logits are (n, C), contiguous, of any dtype but float16.
         """
-        o = self.options
-        x = _numpy(logits)
-        single = _NONE if x.dtype == np.float64 else _SINGLE
-        own = _doubles(self.scale)[rows] if self.scale is not None else _NONE
-        scale = own if not scale.size else scale * own if own.size else scale
-        grad = x[:0] if out is None else _numpy(out)
-        values = np.empty(x.shape[0])
-        target = _numpy(self.target[rows])
-        weight = _doubles(self.weight)
-        shape = (1.0 / o.temperature, o.softcap, o.z_loss, g, single, values, stats, grad)
-        if self.hard:
-
-            def work(start: int, stop: int) -> int:
-                kernels.class_rows(
-                    x, target, weight, scale, pull, o.ignore_index, o.label_smoothing, *shape,
-                    start, stop,
-                )  # fmt: skip
-                return -1
-        else:
-            tolerance = sum_tolerance(self.target)
-
-            def work(start: int, stop: int) -> int:
-                return int(
-                    kernels.soft_rows(
-                        x, target, weight, scale, pull, o.label_smoothing, tolerance, *shape,
-                        start, stop,
-                    )  # fmt: skip
-                )
-
-        if x.size <= _ELEMENTS:
-            bad = work(0, x.shape[0])
-        else:
-            least = max(1, _ELEMENTS // x.shape[1])
-            found = in_blocks(work, x.shape[0], threads=torch.get_num_threads(), least=least)
-            bad = min((b for b in found if b >= 0), default=-1)
+        x = as_numpy(logits)
+        target, own = as_numpy(self.target), doubles(self.scale)
+        if rows is not None:
+            target, own = target[rows], own[rows]
+        if own.size:
+            scale = scale * own if scale.size else own
+        call = Call(
+            x, target, doubles(self.weight), scale, pull, g, np.empty(x.shape[0]), stats,
+            x[:0] if out is None else as_numpy(out), self.options,
+        )  # fmt: skip
+        bad = call.run()
         if bad >= 0:
-            raise BadRow((rows.start or 0) + bad, math.nan)
-        return values
+            raise BadRow(bad + (rows.start if rows is not None else 0), math.nan)
+        return call.values
+
+
+class Call(NamedTuple):
+    """Arrays of one run of the compiled rows."""
+
+    x: Any
+    target: Any
+    weight: Floats
+    scale: Floats
+    pull: Floats
+    g: float
+    values: Floats
+    stats: Floats
+    grad: Any
+    options: Options
+
+    def run(self) -> int:
+        """Run all rows; return the first whose target is no distribution, or -1."""
+        work = self.capped if self.options.softcap else self.block
+        count, classes = self.x.shape
+        if self.x.size <= _ELEMENTS:
+            return work(0, count)
+        least = max(1, _ELEMENTS // classes)
+        found = in_blocks(work, count, threads=torch.get_num_threads(), least=least)
+        return min((b for b in found if b >= 0), default=-1)
+
+    def block(self, start: int, stop: int, slope: Floats = _NO_SLOPE) -> int:
+        """Run some rows."""
+        x, target, weight, scale, pull, g, values, stats, grad, o = self
+        classes = x.shape[1]
+        hard = target.ndim == 1
+        shared = classes if not hard or (o.label_smoothing and weight.size) else 0
+        # The gradient has the logits' own type, also where these come capped, in float64.
+        double = grad.dtype.itemsize == 8
+        room = np.empty(classes, np.float64 if double else np.float32), np.empty((3, kernels.LANES))
+        call = (1.0 / o.temperature, o.z_loss, g, *room, np.empty(shared), values, stats, grad, slope)
+        if hard:
+            kernels.class_rows(
+                x, target, weight, scale, pull, o.ignore_index, o.label_smoothing, *call, start, stop
+            )
+            return -1
+        tolerance = sum_tolerance(target.dtype, classes)
+        return int(
+            kernels.soft_rows(
+                x, target, weight, scale, pull, o.label_smoothing, tolerance, *call, start, stop
+            )
+        )
+
+    def capped(self, start: int, stop: int) -> int:
+        """Run some rows, a few at a time, of which the capped logits are kept in float64."""
+        step = max(1, _ELEMENTS // self.x.shape[1])
+        first = -1
+        for a in range(start, stop, step):
+            few = slice(a, min(a + step, stop))
+            z, slope = np.empty((2, few.stop - a, self.x.shape[1]))
+            kernels.bend_rows(self.x[few], self.options.softcap, z, slope)
+            part = self._replace(
+                x=z, target=self.target[few], scale=self.scale[few], pull=self.pull[few],
+                values=self.values[few], stats=self.stats[few], grad=self.grad[few],
+            )  # fmt: skip
+            bad = part.block(0, few.stop - a, slope)
+            if bad >= 0 and first < 0:
+                first = a + bad
+        return first
 
 
 class BadRow(Exception):
@@ -225,9 +266,10 @@ class BadRow(Exception):
         return _check.invalid("target", must, f"{int(self.value)}{where}", advice)
 
 
-def sum_tolerance(target: Tensor) -> float:
+def sum_tolerance(dtype: Any, classes: int) -> float:
     """How far from 1 probabilities may sum: what rounding in their own dtype explains."""
-    return max(1e-6, 2 * torch.finfo(target.dtype).eps * math.sqrt(target.shape[-1]))
+    name = "bfloat16" if "int" in str(dtype) else str(dtype).removeprefix("torch.")
+    return max(1e-6, 2 * _EPSILON[name] * math.sqrt(classes))
 
 
 def check_distributions(target: Tensor) -> None:
@@ -236,7 +278,7 @@ def check_distributions(target: Tensor) -> None:
         return
     flat = target.detach().reshape(-1, target.shape[-1])
     rows = flat.double()
-    bad = ~((rows.sum(-1) - 1).abs() <= sum_tolerance(target)) | (rows < 0).any(-1)
+    bad = ~((rows.sum(-1) - 1).abs() <= sum_tolerance(target.dtype, target.shape[-1])) | (rows < 0).any(-1)
     if bool(bad.any()):
         raise BadRow(int(bad.nonzero()[0]), math.nan)
 
@@ -251,14 +293,17 @@ def _spread(gaps: Tensor, l: Tensor, share: Any) -> tuple[Tensor, Any]:  # noqa:
     return (share * gaps.where(share != 0, 0.0)).sum(-1) + mass * l, mass
 
 
-def _numpy(tensor: Tensor) -> Any:
-    tensor = tensor.detach()
+def as_numpy(tensor: Tensor) -> Any:
+    """View a CPU tensor as an array; bfloat16 as its bits."""
+    if tensor.requires_grad:
+        tensor = tensor.detach()
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.uint16).numpy()
     return tensor.numpy()
 
 
-def _doubles(weight: Tensor | None) -> Floats:
+def doubles(weight: Tensor | None) -> Floats:
+    """Return weights as float64, or nothing."""
     if weight is None:
-        return _NONE
+        return NOTHING
     return weight.detach().double().contiguous().numpy()
