@@ -98,20 +98,20 @@ def cross_entropy(
         empty=empty,
     )
     axis = class_axis(input, axis)
-    target = check_target(input, target, axis, ignore_index)
+    target = check_target(input.shape, target, axis, ignore_index)
     check_weight("weight", weight, input.shape[axis : axis + 1], "class")
     rows = input.shape[:axis] + input.shape[axis + 1 :]
     check_weight("token_weight", token_weight, rows, "row")
     return softmax_loss(input, target, weight, token_weight, axis, o, stats)
 
 
-def check_target(input: Tensor, target: Tensor, axis: int, ignore_index: int) -> Tensor:
+def check_target(input: torch.Size, target: Tensor, axis: int, ignore_index: int) -> Tensor:
     """Refuse a target that is neither class indices nor probabilities; return int64 indices."""
     if not isinstance(target, Tensor):
         raise _check.wrong_kind("target", "be a tensor", f"a {type(target).__name__}")
     if target.is_floating_point():
-        if target.shape != input.shape:
-            must = f"have the shape of `input`, {tuple(input.shape)}, to be probabilities"
+        if target.shape != input:
+            must = f"have the shape of `input`, {tuple(input)}, to be probabilities"
             advice = "Class indices are integers."
             raise _check.invalid("target", must, tuple(target.shape), advice)
         if ignore_index >= 0:
@@ -120,11 +120,11 @@ def check_target(input: Tensor, target: Tensor, axis: int, ignore_index: int) ->
         return target
     if target.dtype == torch.bool or target.is_complex():
         raise _check.wrong_kind("target", "hold class indices or probabilities", target.dtype)
-    expected = input.shape[:axis] + input.shape[axis + 1 :]
+    expected = input[:axis] + input[axis + 1 :]
     if target.shape != expected:
         must = f"have the shape {tuple(expected)}: that of `input` without its class dimension"
         advice = ""
-        if target.shape == input.shape:
+        if target.shape == input:
             advice = "One-hot targets are probabilities: pass them as floats."
         raise _check.invalid("target", must, tuple(target.shape), advice)
     return target.long()
@@ -191,7 +191,7 @@ def nll_loss(
     axis = class_axis(input, axis)
     if isinstance(target, Tensor) and target.is_floating_point():
         raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
-    target = check_target(input, target, axis, ignore_index)
+    target = check_target(input.shape, target, axis, ignore_index)
     check_weight("weight", weight, input.shape[axis : axis + 1], "class")
     check_weight("token_weight", token_weight, target.shape, "row")
     classes = input.shape[axis]
@@ -271,7 +271,7 @@ def focal_loss(
     axis = class_axis(input, axis)
     if isinstance(target, Tensor) and target.is_floating_point():
         raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
-    target = check_target(input, target, axis, ignore_index)
+    target = check_target(input.shape, target, axis, ignore_index)
     check_weight("alpha", alpha, input.shape[axis : axis + 1], "class")
     nll = cross_entropy(
         input, target, ignore_index=ignore_index, reduction="none", axis=axis

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xent._kernels import _softmax as kernels
 from xent.losses._options import Options, can_look, nothing_to_average, reduced
-from xent.losses._softmax import BadRow, SoftmaxRows, Stats, check_distributions
+from xent.losses._softmax import BadRow, SoftmaxRows, Stats, accuracy_of, check_distributions
 
 
 def as_rows(tensor: Tensor, axis: int) -> Tensor:
@@ -95,14 +95,8 @@ def _plain(input: Tensor, rows: SoftmaxRows, axis: int, shape: torch.Size, stats
 
 def _with_stats(found: Any, rows: SoftmaxRows, shape: torch.Size) -> Any:
     loss, lse, log_prob, entropy, argmax = found
-    if rows.hard:
-        kept = rows.target != rows.options.ignore_index
-        right = (argmax == rows.target) & kept
-        accuracy = right.sum() / kept.sum()
-    else:
-        accuracy = (argmax == rows.target.argmax(-1)).sum() / argmax.numel()
     shaped = (t.reshape(shape) for t in (lse, log_prob, entropy, argmax))
-    return loss, Stats(*shaped, accuracy.to(lse.dtype))
+    return loss, Stats(*shaped, accuracy_of(argmax, rows).to(lse.dtype))
 
 
 def _forward(
@@ -153,6 +147,8 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *pulled: Any) -> Any:  # type: ignore[override]
         rows, axis, shape, stats = ctx.call
+        if all(p is None for p in pulled):
+            return None, None, None, None, None
         if torch.is_grad_enabled():
             input, _ = ctx.saved_tensors
             found = _plain(input, rows, axis, shape, stats)

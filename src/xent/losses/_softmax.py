@@ -240,6 +240,14 @@ class Call(NamedTuple):
         return first
 
 
+def accuracy_of(argmax: Tensor, rows: SoftmaxRows) -> Tensor:
+    """Share of the counted rows whose most probable class is the true one; NaN where none is."""
+    if not rows.hard:
+        return (argmax == rows.target.argmax(-1)).double().mean()
+    kept = rows.target != rows.options.ignore_index
+    return ((argmax == rows.target) & kept).sum() / kept.sum()
+
+
 class BadRow(Exception):
     """The target of a row is no class, or no distribution; the door knows how to say it."""
 
