@@ -380,9 +380,7 @@ def look_at_targets(target, weight, scale, ignore, classes):
         if plain:
             counted += 1
         else:
-            total += (weight[y] if weight.shape[0] else 1.0) * (
-                scale[r] if scale.shape[0] else 1.0
-            )
+            total += (weight[y] if weight.shape[0] else 1.0) * (scale[r] if scale.shape[0] else 1.0)
     return -1, (np.float64(counted) if plain else total)
 
 

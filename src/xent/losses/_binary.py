@@ -198,11 +198,27 @@ def _score(
     keep: bool,
 ) -> tuple[Tensor, float, Tensor | None]:
     """Values where kept, their sum, and g times up times the gradient where wanted."""
+    values = np.empty(input.numel() if keep else 0)
+    grad = torch.empty_like(input, memory_format=torch.contiguous_format) if wants else None
+    total = score_answers(input, target, weight, pos_weight, g, up, grad, values)
+    return torch.from_numpy(values), total, grad
+
+
+def score_answers(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    g: float,
+    up: Tensor | None,
+    grad: Tensor | None,
+    values: Any,
+) -> float:
+    """Fill what is to be filled (``grad`` may be the input); return the sum of all values."""
     x, t = (as_numpy(a.detach().reshape(-1)) for a in (input, target))
     blocks = -(-x.size // kernels.BLOCK)
     w, p, u = (_spread_out(a, input) for a in (weight, pos_weight, up))
-    values, totals = np.empty(x.size if keep else 0), np.empty(blocks)
-    grad = torch.empty_like(input, memory_format=torch.contiguous_format) if wants else None
+    totals = np.empty(blocks)
     out = as_numpy(grad.view(-1)) if grad is not None else x[:0]
 
     def work(start: int, stop: int) -> int:
@@ -212,7 +228,7 @@ def _score(
     found = in_blocks(work, blocks, threads=torch.get_num_threads(), least=16)
     if max(found, default=-1) >= 0:
         check_answers(target)
-    return torch.from_numpy(values), float(add_up(totals)), grad
+    return float(add_up(totals))
 
 
 def _spread_out(factor: Tensor | None, input: Tensor) -> Any:
@@ -362,4 +378,6 @@ def multilabel_soft_margin_loss(
     values = binary_cross_entropy_with_logits(
         input, target, weight, reduction="none", pos_weight=pos_weight
     )
-    return reduced(values.mean(-1), _check.option("reduction", reduction, ("mean", "sum", "none")), None, empty)
+    return reduced(
+        values.mean(-1), _check.option("reduction", reduction, ("mean", "sum", "none")), None, empty
+    )

@@ -273,9 +273,7 @@ def focal_loss(
         raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
     target = check_target(input.shape, target, axis, ignore_index)
     check_weight("alpha", alpha, input.shape[axis : axis + 1], "class")
-    nll = cross_entropy(
-        input, target, ignore_index=ignore_index, reduction="none", axis=axis
-    )
+    nll = cross_entropy(input, target, ignore_index=ignore_index, reduction="none", axis=axis)
     kept = target != ignore_index
     # 1 - p from log p: no digit of a sure row is lost.
     values = nll * (-torch.expm1(-nll)) ** gamma if gamma else nll

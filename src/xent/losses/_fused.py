@@ -220,9 +220,7 @@ def _operator(
     empty: str,
     wants: bool,
 ) -> tuple[Tensor, Tensor]:
-    o = Options(
-        reduction, ignore_index, label_smoothing, temperature, softcap, z_loss, empty
-    )
+    o = Options(reduction, ignore_index, label_smoothing, temperature, softcap, z_loss, empty)
     rows = _rows_of(target, weight, token_weight, axis, o)
     shape = input.shape[:axis] + input.shape[axis + 1 :]
     try:
@@ -236,7 +234,13 @@ def _operator(
 
 @_operator.register_fake
 def _(
-    input: Tensor, target: Tensor, weight: Any, token_weight: Any, axis: int, reduction: str, *rest: Any
+    input: Tensor,
+    target: Tensor,
+    weight: Any,
+    token_weight: Any,
+    axis: int,
+    reduction: str,
+    *rest: Any,
 ) -> tuple[Tensor, Tensor]:
     shape = input.shape[:axis] + input.shape[axis + 1 :]
     dtype = torch.float64 if input.dtype == torch.float64 else torch.float32

@@ -217,7 +217,9 @@ def _again(ctx: Any, pulled: Any) -> Any:
     with torch.enable_grad():
         found = ctx.job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
         first = found[0] if ctx.job.reduction == "none" else found[0].sum() * ctx.job.g
-        pairs = [(o, p) for o, p in zip((first, *found[1:4]), pulled, strict=False) if p is not None]
+        pairs = [
+            (o, p) for o, p in zip((first, *found[1:4]), pulled, strict=False) if p is not None
+        ]
         inputs = [t for t, want in zip((x, w, b), ctx.wants, strict=True) if want]
         grads = iter(
             torch.autograd.grad(

@@ -100,7 +100,7 @@ def linear_cross_entropy(
             label_smoothing=label_smoothing, token_weight=token_weight, temperature=temperature,
             softcap=softcap, z_loss=z_loss, empty=empty, stats=stats,
         )  # fmt: skip
-    x, w, b, shape = _hidden(input, linear_weight, linear_bias)
+    x, w, b, shape = hidden(input, linear_weight, linear_bias)
     rows = _class_rows(w, target, weight, token_weight, shape, o)
     try:
         return _class_head(x, w, b, rows, shape, stats)
@@ -201,7 +201,7 @@ def linear_entropy(
 def _one_statistic(
     input: Tensor, head: Tensor, target: Tensor, bias: Tensor | None, o: Options, column: int
 ) -> Tensor:
-    x, w, b, shape = _hidden(input, head, bias)
+    x, w, b, shape = hidden(input, head, bias)
     if isinstance(target, Tensor) and target.is_floating_point():
         raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
     rows = _class_rows(w, target, None, None, shape, o)
@@ -235,7 +235,7 @@ def _options(
     )
 
 
-def _hidden(
+def hidden(
     input: Tensor, weight: Tensor, bias: Tensor | None, name: str = "linear"
 ) -> tuple[Tensor, Tensor, Tensor | None, torch.Size]:
     """Check hidden states and head; return them as matrices, in autocast's type where it is on."""
@@ -248,14 +248,18 @@ def _hidden(
     if weight.shape[0] == 0:
         raise _check.invalid(f"{name}_weight", "have at least one class", tuple(weight.shape))
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise _check.invalid(f"{name}_bias", f"have the shape {tuple(weight.shape[:1])}", tuple(bias.shape))
+        raise _check.invalid(
+            f"{name}_bias", f"have the shape {tuple(weight.shape[:1])}", tuple(bias.shape)
+        )
     device = input.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         input, weight = input.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
     elif input.dtype != weight.dtype:
-        raise _check.invalid(f"{name}_weight", f"have the dtype of `input`, {input.dtype}", weight.dtype)
+        raise _check.invalid(
+            f"{name}_weight", f"have the dtype of `input`, {input.dtype}", weight.dtype
+        )
     return input.reshape(-1, input.shape[-1]), weight, bias, input.shape[:-1]
 
 
@@ -313,5 +317,3 @@ def apply(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
     enabled = torch.is_grad_enabled()
     wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))
     return Head.apply(x, w, b, job, wants)
-
-

@@ -141,7 +141,9 @@ class SoftmaxRows:
             return value
         p = torch.exp(-gaps - l.unsqueeze(-1))
         entropy = l + (p * gaps.where(p != 0, 0.0)).sum(-1)
-        log_prob = (-(gap + l)).where(kept, 0.0) if kept is not None else -_spread(gaps, l, share)[0]
+        log_prob = (
+            (-(gap + l)).where(kept, 0.0) if kept is not None else -_spread(gaps, l, share)[0]
+        )
         return value, lse, log_prob, entropy, k.squeeze(-1)
 
     def fused(
@@ -209,10 +211,29 @@ class Call(NamedTuple):
         # The gradient has the logits' own type, also where these come capped, in float64.
         double = grad.dtype.itemsize == 8
         room = np.empty(classes, np.float64 if double else np.float32), np.empty((3, kernels.LANES))
-        call = (1.0 / o.temperature, o.z_loss, g, *room, np.empty(shared), values, stats, grad, slope)
+        call = (
+            1.0 / o.temperature,
+            o.z_loss,
+            g,
+            *room,
+            np.empty(shared),
+            values,
+            stats,
+            grad,
+            slope,
+        )
         if hard:
             kernels.class_rows(
-                x, target, weight, scale, pull, o.ignore_index, o.label_smoothing, *call, start, stop
+                x,
+                target,
+                weight,
+                scale,
+                pull,
+                o.ignore_index,
+                o.label_smoothing,
+                *call,
+                start,
+                stop,
             )
             return -1
         tolerance = sum_tolerance(target.dtype, classes)
@@ -269,7 +290,9 @@ class BadRow(Exception):
                 return _check.invalid("target", "be non-negative", got)
             got = f"{row.sum().item():.6g}{where}"
             return _check.invalid("target", "sum to 1 over the classes", got)
-        must = f"be below {classes}, the number of classes" if self.value >= 0 else "be non-negative"
+        must = (
+            f"be below {classes}, the number of classes" if self.value >= 0 else "be non-negative"
+        )
         advice = "To skip a class id use ignore_index."
         return _check.invalid("target", must, f"{int(self.value)}{where}", advice)
 
@@ -286,7 +309,9 @@ def check_distributions(target: Tensor) -> None:
         return
     flat = target.detach().reshape(-1, target.shape[-1])
     rows = flat.double()
-    bad = ~((rows.sum(-1) - 1).abs() <= sum_tolerance(target.dtype, target.shape[-1])) | (rows < 0).any(-1)
+    bad = ~((rows.sum(-1) - 1).abs() <= sum_tolerance(target.dtype, target.shape[-1])) | (
+        rows < 0
+    ).any(-1)
     if bool(bad.any()):
         raise BadRow(int(bad.nonzero()[0]), math.nan)
 
