@@ -98,6 +98,8 @@ def linear_binary_cross_entropy(
 class BinaryRows:
     """Rows of yes-or-no answers in a head."""
 
+    buffers = 2
+
     def __init__(
         self, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, classes: int
     ) -> None:
@@ -277,6 +279,8 @@ def linear_js_div(
 
 class TeacherRows:
     """Rows of a student beside a teacher's head, or beside what a teacher wrote down."""
+
+    buffers = 4
 
     def __init__(
         self, head: Any, listed: Any, beta: float, temperature: float, scale: Tensor | None

@@ -22,6 +22,8 @@ _CHUNK_ROWS = 256  # fewer rows than these, and the matrix products lose their p
 class HeadRows(Protocol):
     """Scores rows of logits, of which it knows all but the logits."""
 
+    buffers: int  # by how much a chunk is smaller, for the buffers of its size that scoring takes
+
     def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
         """Return what the head returns for each row, in differentiable torch operations."""
 
@@ -44,6 +46,8 @@ class Job(NamedTuple):
 
 class ClassRows:
     """Cross-entropy rows in a head; with ``stats`` their statistics too."""
+
+    buffers = 1
 
     def __init__(self, rows: SoftmaxRows, stats: bool, column: int | None = None) -> None:
         # column: return this statistic alone (1 log-probability, 2 entropy)
@@ -108,7 +112,7 @@ def _loop(
 ) -> tuple[list[Tensor], list[Tensor | None]]:
     """Score all rows; with ``ups`` (of each row, empty for ones) also the wanted gradients."""
     count, classes = x.shape[0], w.shape[0]
-    step = chunk_rows(count, classes, x.element_size())
+    step = chunk_rows(count, classes, x.element_size()) // job.rows.buffers or 1
     buffer = x.new_empty(min(step, count), classes)
     exact = torch.float64 if x.dtype == torch.float64 else torch.float32
     gx = torch.empty_like(x) if wants[0] else None
@@ -116,7 +120,7 @@ def _loop(
     gw = w.new_zeros(w.shape, dtype=exact) if wants[1] else None
     gb = w.new_zeros(classes, dtype=exact) if wants[2] else None
     found: list[list[Tensor]] = []
-    for start in range(0, count, step):
+    for start in range(0, max(count, 1), step):
         rows = slice(start, min(start + step, count))
         z = buffer[: rows.stop - start]
         if b is None:
