@@ -1,7 +1,8 @@
 """How many units in the last place a loss and its gradient are off, against a wider arithmetic.
 
-float32, bfloat16 and float16 are held against the 80-bit formula (checked against mpmath here), float64
-against mpmath. Rows are adversarial: spread up to 1e30, ties, one dominating, half of them -inf.
+float32, bfloat16 and float16 are held against the 80-bit formula (which is checked against mpmath
+here), float64 against mpmath. Rows are adversarial: spread up to 1e30, ties, one dominating, half of
+them -inf.
 """
 
 import mpmath
@@ -129,7 +130,9 @@ def exact_row(x, y):
 def off(got, want):
     if not (mpmath.mpf(2) ** -1022 <= abs(want) < mpmath.mpf(2) ** 1023):
         return 0.0
-    return float(abs(mpmath.mpf(float(got)) - want) / mpmath.mpf(float(np.spacing(abs(float(want))))))
+    return float(
+        abs(mpmath.mpf(float(got)) - want) / mpmath.mpf(float(np.spacing(abs(float(want)))))
+    )
 
 
 def worst_float64(rows, seed):
@@ -200,9 +203,7 @@ def test_differences_are_as_good_as_their_larger_term(dtype):
             count = max(1, 20_000 // classes)
             x = torch.from_numpy(adversarial(rng, kind, count, classes)).to(dtype).requires_grad_()
             y = rng.integers(classes, size=count)
-            loss = L.cross_entropy(
-                x, torch.from_numpy(y), reduction="sum", label_smoothing=0.125
-            )
+            loss = L.cross_entropy(x, torch.from_numpy(y), reduction="sum", label_smoothing=0.125)
             loss.backward()
             _, _, p = truth(as_wide(x), y)
             share = np.full(p.shape, WIDE(0.125) / classes)

@@ -1,4 +1,4 @@
-"""The losses inside PyTorch: derivatives of every order, transforms, compilation, threads, layouts."""
+"""The losses in PyTorch: derivatives of every order, transforms, compilation, threads, layouts."""
 
 import copy
 import itertools

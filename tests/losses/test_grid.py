@@ -1,4 +1,4 @@
-"""Every combination of options against torch in float64: values and gradients, wherever torch is right."""
+"""Every combination of options against torch in float64, values and gradients."""
 
 import itertools
 
@@ -79,9 +79,7 @@ def test_cross_entropy_grid(shape, dtype):
             ours, target, weight, reduction=reduction, label_smoothing=smoothing,
             ignore_index=ignore, token_weight=token, temperature=t, softcap=cap, z_loss=z,
         )  # fmt: skip
-        want = formula(
-            theirs, target, weight, token, axis, reduction, smoothing, t, cap, z, ignore
-        )
+        want = formula(theirs, target, weight, token, axis, reduction, smoothing, t, cap, z, ignore)
         if bool(want.isnan().any()):  # every row ignored: torch divides 0 by 0
             assert float(got.detach()) == 0.0
             got.backward()
@@ -91,7 +89,9 @@ def test_cross_entropy_grid(shape, dtype):
         assert got.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
         size = max(float(want.detach().abs().max()), FLOOR) if want.numel() else 0.0
         assert (got.detach().double() - want.detach()).abs().le(LOSS[dtype] * size).all(), name
-        up = torch.randn(want.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        up = torch.randn(
+            want.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+        )
         got.backward(up.to(got.dtype))
         want.backward(up.to(got.dtype).double())
         size = max(float(theirs.grad.abs().max()), FLOOR) if theirs.numel() else 0.0

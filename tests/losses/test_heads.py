@@ -108,6 +108,7 @@ def test_log_prob_and_entropy(parts):
     kept = y != -100
     want = z.gather(1, y.where(kept, 0).unsqueeze(1)).squeeze(1).where(kept, 0.0)
     same(L.linear_log_prob(x, w, y, linear_bias=b), want, [x, w, b])
+    z = F.linear(x, w, b).log_softmax(1)
     same(L.linear_entropy(x, w, linear_bias=b), -(z.exp() * z).sum(1), [x, w, b])
 
 
@@ -127,7 +128,9 @@ def test_binary(parts):
         same(got, want, [x, w, b])
     z = F.linear(x, w, b)
     rows = F.binary_cross_entropy_with_logits(z, dense, reduction="none").sum(1)
-    same(L.linear_binary_cross_entropy(x, w, pairs, linear_bias=b, reduction="none"), rows, [x, w, b])
+    same(
+        L.linear_binary_cross_entropy(x, w, pairs, linear_bias=b, reduction="none"), rows, [x, w, b]
+    )
 
 
 def test_distillation(parts):
@@ -231,6 +234,7 @@ import torch.nn.functional as F
 import xent.losses as L
 which, rows, width, classes = sys.argv[1], *map(int, sys.argv[2:])
 torch.set_num_threads(1)
+pairs = lambda rows, y: torch.stack([torch.arange(rows), y], 1)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 def step(rows):
     x = torch.randn(rows, width, requires_grad=True)
@@ -244,7 +248,7 @@ def step(rows):
         "ours": lambda: L.linear_cross_entropy(x, w, y, label_smoothing=0.1),
         "none": lambda: L.linear_cross_entropy(x, w, y, reduction="none").sum(),
         "log_prob": lambda: L.linear_log_prob(x, w, y).sum(),
-        "binary": lambda: L.linear_binary_cross_entropy(x, w, torch.stack([torch.arange(rows), y], 1)),
+        "binary": lambda: L.linear_binary_cross_entropy(x, w, pairs(rows, y)),
         "kl": lambda: L.linear_kl_div(x, w, x.detach(), w.detach()),
     }[which]()
     loss.backward()

@@ -1,9 +1,9 @@
 """exp, log1p and rounding as polynomials that LLVM turns into SIMD; the alphabet of the loss rows.
 
 Whatever the logits are, arithmetic is float64. Logits of float32 and bfloat16 need 30 good bits, so
-they take the short polynomials ("quick"); float64 takes the long ones and carries the rounding error
-of x - m into the exponential (Knuth's TwoSum). Which one is chosen by the type of the element, when
-the kernel is compiled. bfloat16 travels as uint16, for NumPy has no such type.
+they take the short polynomials ("quick"); float64 takes the long ones and carries the rounding
+error of x - m into the exponential (Knuth's TwoSum). The element's type chooses, when the kernel is
+compiled. bfloat16 travels as uint16, for NumPy has no such type.
 
 `math.exp` is a scalar call of the C library: 11 to 14 times slower. Nothing here may be compiled
 with fastmath: the multiply-adds are written out (`fma`), so that a loop gives the same bits whether
@@ -11,15 +11,16 @@ LLVM vectorised it or not.
 """
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, overload
+from numba import extending, types
+from numba.extending import overload
 
 from xent._kernels._jit import kernel
 
-# Exponentials carry a factor 2**64, so that float32 holds those that only matter times a big weight.
+# Exponentials carry a factor 2**64, so float32 holds those that only matter times a big weight.
 LIFT = 2.0**64
 LANES = 256
 
@@ -30,10 +31,12 @@ _LOWEST = -752.0  # 2**64 exp(-752) is still a normal number; below, exp is 0 in
 _SQRT_HALF = 0.7071067811865476
 
 
+intrinsic: Any = extending.intrinsic
+
 # Rows allocate nothing, so Numba need not count references: every slice and every array handed to a
 # function would cost an atomic operation, and of small rows those were two thirds of the time.
-outer = partial(kernel, _nrt=False)
-inner = partial(kernel, _nrt=False, forceinline=True)
+outer: Any = partial(kernel, _nrt=False)
+inner: Any = partial(kernel, _nrt=False, forceinline=True)
 
 
 @intrinsic

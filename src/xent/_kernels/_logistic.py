@@ -1,7 +1,8 @@
-"""Yes-or-no answers: binary cross-entropy of logits, value and gradient of every element in one loop.
+"""Yes-or-no answers: binary cross-entropy of logits, value and gradient of every element at once.
 
-With u = exp(-|x|): softplus(x) = max(x, 0) + log1p(u) and σ(|x|) = 1 / (1 + u); nothing cancels where
-the target is 0 or 1. Elements are taken in blocks of a fixed size, so sums do not know the threads.
+With u = exp(-|x|): softplus(x) = max(x, 0) + log1p(u) and σ(|x|) = 1 / (1 + u); nothing cancels
+where the target is 0 or 1. Elements come in blocks of a fixed size, so sums do not know
+the threads.
 """
 
 import numpy as np
@@ -66,11 +67,11 @@ def answers(x, target, weight, positive, up, g, room, values, totals, grad, star
         u0 = U(0 if up.shape[0] == n else first)
         # Three loops, for LLVM proves only so many arrays apart before it gives up the SIMD.
         for i in range(a, U(last)):
-            u, r, l = parts(x[i])
+            u, r, log = parts(x[i])
             inside = u * r
             rise[i - a] = r if wide(x[i]) >= 0.0 else inside
             fall[i - a] = inside if wide(x[i]) >= 0.0 else r
-            value[i - a] = l
+            value[i - a] = log
         wrong = np.int64(0)
         for i in range(a, U(last)):
             t = wide(target[i])
@@ -81,10 +82,10 @@ def answers(x, target, weight, positive, up, g, room, values, totals, grad, star
                 slope = (1.0 - t) * rise[i - a] - t * positive[i - p0] * fall[i - a]
                 rise[i - a] = slope * weight[i - w0]
         for i in range(a, U(last)):
-            v, t, l = wide(x[i]), wide(target[i]), value[i - a]
+            v, t, log = wide(x[i]), wide(target[i]), value[i - a]
             no, yes = 1.0 - t, t * positive[i - p0]
-            falsely = no * ((v if v > 0.0 else 0.0) + l) if no != 0.0 else 0.0
-            missed = yes * ((-v if v < 0.0 else 0.0) + l) if yes != 0.0 else 0.0
+            falsely = no * ((v if v > 0.0 else 0.0) + log) if no != 0.0 else 0.0
+            missed = yes * ((-v if v < 0.0 else 0.0) + log) if yes != 0.0 else 0.0
             both = (falsely + missed) * weight[i - w0]
             value[i - a] = both if v == v else v
         if grad.shape[0]:

@@ -122,7 +122,7 @@ def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad):
 
 @outer()
 def sum_of_gaps(x, r, k, inverse, share, flat, block, lanes):
-    """Sum over c of a_c (x_k - x_c) / T and of a_c: a is ``share``, ``flat`` where that is empty."""
+    """Sum over c of a_c (x_k - x_c) / T, and of a_c: ``share``, or ``flat`` where that is empty."""
     n = x.shape[1]
     top = wide(x[r, k])
     used = min(n, LANES)
@@ -182,25 +182,25 @@ def one_row(
     top = wide(x[r, k])
     others = sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad)
     total = LIFT + others
-    l = log1p(others / LIFT)
-    lse = top * inverse + l
+    log = log1p(others / LIFT)
+    lse = top * inverse + log
     gaps = mass = gap = entropy = h = 0.0
     if share.shape[0] > 0 or flat != 0.0:
         gaps, mass = sum_of_gaps(x, r, k, inverse, share, flat, block, lanes)
     if y >= 0 and y != k:
         gap = (top - wide(x[r, y])) * inverse
     if stats.shape[0] or pull.shape[0]:
-        entropy = entropy_of_row(x, r, k, inverse, e, total, l, lanes)
-    value = gaps + mass * l
+        entropy = entropy_of_row(x, r, k, inverse, e, total, log, lanes)
+    value = gaps + mass * log
     if hit != 0.0:
-        value += hit * (gap + l)
+        value += hit * (gap + log)
     # A row counts as much for the z-loss as its target does for the loss.
     weight = hit + mass
     if zeta != 0.0:
         value += zeta * weight * lse * lse
     if stats.shape[0]:
         stats[r, 0], stats[r, 2], stats[r, 3] = lse, entropy, k
-        stats[r, 1] = -(gap + l) if y >= 0 else -(gaps + mass * l)
+        stats[r, 1] = -(gap + log) if y >= 0 else -(gaps + mass * log)
     if grad.shape[0]:
         push = g * f
         p = push * (weight + 2.0 * zeta * weight * lse) if zeta != 0.0 else push * weight
@@ -213,7 +213,7 @@ def one_row(
             else:
                 spread -= pull[r, 1]
         write_gradient(
-            x, r, y, k, others, gap, l - entropy, inverse, p, at_y, spread, share, flat, h,
+            x, r, y, k, others, gap, log - entropy, inverse, p, at_y, spread, share, flat, h,
             grad, slope, e,
         )  # fmt: skip
     return f * value
@@ -278,7 +278,7 @@ def bend_rows(x, cap, z, slope):
 
 @inner()
 def skip_row(values, grad, r):
-    """A row that counts for nothing."""
+    """Write what a row gives that counts for nothing."""
     values[r] = 0.0
     for i in range(U(grad.shape[1] if grad.shape[0] else 0)):
         grad[U(r), i] = 0
@@ -311,7 +311,8 @@ def class_rows(
             skip_row(values, grad, r)
             continue
         value = one_row(
-            x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, e, block, lanes, lost,
+            x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, e,
+            block, lanes, lost,
         )  # fmt: skip
         values[r] = value if f != 0.0 else 0.0
         if y < 0 and stats.shape[0]:
@@ -359,7 +360,8 @@ def soft_rows(
             skip_row(values, grad, r)
             continue
         value = one_row(
-            x, r, -1, 0.0, share, 0.0, f, g, zeta, inverse, pull, stats, grad, slope, e, block, lanes, lost,
+            x, r, -1, 0.0, share, 0.0, f, g, zeta, inverse, pull, stats, grad, slope, e,
+            block, lanes, lost,
         )  # fmt: skip
         values[r] = value if f != 0.0 else 0.0
     return bad

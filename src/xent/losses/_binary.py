@@ -122,7 +122,7 @@ def binary_cross_entropy_with_logits(
     count = float(total)
     fill = nothing_to_average(empty) if reduction == "mean" and count == 0 else 0.0
     g = 1.0 / count if reduction == "mean" and count else 1.0
-    loss: Tensor = _Binary.apply(input, target, weight, pos_weight, reduction, g)
+    loss: Tensor = _compiled(input, target, weight, pos_weight, reduction, g)
     return loss + fill if fill else loss
 
 
@@ -131,7 +131,7 @@ def binary_values(
 ) -> Tensor:
     """Loss of every answer in torch operations, with derivatives of every order."""
     t = target.to(x.dtype)
-    # softplus(x) and softplus(-x) share log1p(exp(-|x|)); written without abs, whose slope at 0 is 0.
+    # softplus of x and of -x share log1p(exp(-|x|)); written without abs: its slope at 0 is 0.
     positive = x > 0
     l = torch.log1p(torch.exp(torch.where(positive, -x, x)))  # noqa: E741
     falsely = torch.where(positive, x, 0.0) + l
@@ -147,7 +147,7 @@ class _Binary(torch.autograd.Function):
     """The compiled answers in eager mode; see `_fused` for why the gradient is a gift."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         input: Tensor,
         target: Tensor,
@@ -168,7 +168,7 @@ class _Binary(torch.autograd.Function):
         return torch.tensor(total * g, dtype=dtype)
 
     @staticmethod
-    def backward(ctx: Any, up: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, up: Tensor) -> Any:
         grad, ctx.gift = ctx.gift, None
         if torch.is_grad_enabled():
             input, target, weight, pos_weight = ctx.saved_tensors
@@ -185,6 +185,9 @@ class _Binary(torch.autograd.Function):
             g = 1.0 if ctx.reduction == "none" else ctx.g * float(up)
             grad = _score(input, target, weight, pos_weight, g, each, True, False)[2]
         return grad, None, None, None, None, None
+
+
+_compiled: Any = _Binary.apply
 
 
 def _score(
@@ -247,8 +250,8 @@ def _check_broadcast(name: str, factor: Tensor | None, input: Tensor) -> None:
     if not isinstance(factor, Tensor):
         raise _check.wrong_kind(name, "be a tensor", f"a {type(factor).__name__}")
     try:
-        fits = torch.broadcast_shapes(factor.shape, input.shape) == input.shape
-    except RuntimeError:
+        fits = np.broadcast_shapes(factor.shape, input.shape) == tuple(input.shape)
+    except ValueError:
         fits = False
     if not fits:
         must = f"have a shape that broadcasts to that of `input`, {tuple(input.shape)}"

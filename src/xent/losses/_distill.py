@@ -348,7 +348,7 @@ def _distil(
     elif given[0] is None or given[1] is None:
         raise _check.invalid("teacher", "be given, or teacher_input and teacher_weight", None)
     else:
-        tx, tw, tb, theirs = hidden(*given, name="teacher")
+        tx, tw, tb, theirs = hidden(given[0], given[1], given[2], "teacher")
         if theirs != shape:
             raise _check.invalid("teacher_input", f"have {tuple(shape)} rows", tuple(theirs))
         if tw.shape[0] != w.shape[0]:

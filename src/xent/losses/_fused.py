@@ -1,8 +1,8 @@
 """How the compiled rows meet PyTorch: eager autograd, and the operator that torch.compile sees.
 
-Forward computes the gradient as it goes, so backward is a gift that is given once: a second backward
-through the same graph, an unreduced loss and statistics compute it anew from the saved logits, and
-``create_graph`` goes through the formula in torch operations, which can be differentiated again.
+Forward computes the gradient as it goes, so backward is a gift that is given once: a second
+backward through the same graph, an unreduced loss and statistics compute it anew from the saved
+logits, and ``create_graph`` goes through the formula in torch operations, which can be differentiated again.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xent._kernels import _softmax as kernels
 from xent.losses._options import Options, can_look, nothing_to_average, reduced
-from xent.losses._softmax import BadRow, SoftmaxRows, Stats, accuracy_of, check_distributions
+from xent.losses._softmax import BadRowError, SoftmaxRows, Stats, accuracy_of, check_distributions
 
 
 def as_rows(tensor: Tensor, axis: int) -> Tensor:
@@ -45,7 +45,7 @@ def softmax_loss(
     options: Options,
     stats: bool,
 ) -> Any:
-    """Score logits on the path that fits: compiled rows, the compiler's operator, or the formula."""
+    """Score logits on the path that fits: compiled rows, torch.compile's operator, the formula."""
     others = [t for t in (weight, token_weight) if t is not None]
     learnt = target.requires_grad or any(t.requires_grad for t in others)
     wants = input.requires_grad and torch.is_grad_enabled()
@@ -65,10 +65,10 @@ def softmax_loss(
         if not fast:
             found = _plain(input, rows, axis, shape, stats)
         elif wants:
-            found = _Fused.apply(_not_half(input), rows, axis, shape, stats)
+            found = _compiled(_not_half(input), rows, axis, shape, stats)
         else:
             found = _forward(_not_half(input), rows, axis, shape, stats, False)[0]
-    except BadRow as bad:
+    except BadRowError as bad:
         raise bad.sentence(rows.target, shape, input.shape[axis]) from None
     return _with_stats(found, rows, shape) if stats else found
 
@@ -95,8 +95,8 @@ def _plain(input: Tensor, rows: SoftmaxRows, axis: int, shape: torch.Size, stats
 
 def _with_stats(found: Any, rows: SoftmaxRows, shape: torch.Size) -> Any:
     loss, lse, log_prob, entropy, argmax = found
-    shaped = (t.reshape(shape) for t in (lse, log_prob, entropy, argmax))
-    return loss, Stats(*shaped, accuracy_of(argmax, rows).to(lse.dtype))
+    shaped: Any = (t.reshape(shape) for t in (lse, log_prob, entropy, argmax))
+    return loss, Stats._make((*shaped, accuracy_of(argmax, rows).to(lse.dtype)))
 
 
 def _forward(
@@ -133,7 +133,7 @@ class _Fused(torch.autograd.Function):
     """The compiled rows in eager mode."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, input: Tensor, rows: SoftmaxRows, axis: int, shape: torch.Size, stats: bool
     ) -> Any:
         found, ctx.gift, ctx.g = _forward(input, rows, axis, shape, stats, True)
@@ -145,7 +145,7 @@ class _Fused(torch.autograd.Function):
         return found
 
     @staticmethod
-    def backward(ctx: Any, *pulled: Any) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, *pulled: Any) -> Any:
         rows, axis, shape, stats = ctx.call
         if all(p is None for p in pulled):
             return None, None, None, None, None
@@ -167,6 +167,9 @@ class _Fused(torch.autograd.Function):
             return grad, None, None, None, None
         input, _ = ctx.saved_tensors
         return _gradient(input, rows, axis, pulled, ctx.g), None, None, None, None
+
+
+_compiled: Any = _Fused.apply
 
 
 def _gradient(input: Tensor, rows: SoftmaxRows, axis: int, pulled: Any, g: float) -> Tensor:
@@ -225,7 +228,7 @@ def _operator(
     shape = input.shape[:axis] + input.shape[axis + 1 :]
     try:
         loss, grad, _ = _forward(input, rows, axis, shape, False, wants)
-    except BadRow as bad:
+    except BadRowError as bad:
         raise bad.sentence(rows.target, shape, input.shape[axis]) from None
     if grad is None:
         return loss, input.new_empty(0)

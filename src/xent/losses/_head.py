@@ -88,7 +88,7 @@ class ClassRows:
             values = self.rows.fused(
                 logits, logits, rows, g=g, scale=np.empty(0) if plain_loss else scale, pull=pull
             )
-        found = (torch.from_numpy(values),)
+        found: tuple[Tensor, ...] = (torch.from_numpy(values),)
         if self.stats and ups is None:
             columns = torch.from_numpy(table)
             found = (*found, *(columns[:, c] for c in range(4)))
@@ -166,10 +166,10 @@ def _score_plainly(
 
 
 class Head(torch.autograd.Function):
-    """Autograd of the chunk loop: gradients come with the forward pass where one number is wanted."""
+    """Autograd of the chunk loop: where one number is wanted, gradients come with the forward."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: tuple[bool, bool, bool]
     ) -> Any:
         ctx.job, ctx.wants = job, wants
@@ -191,7 +191,7 @@ class Head(torch.autograd.Function):
         return loss.to(dtype), *(v.to(dtype) for v in values[1:4]), argmax
 
     @staticmethod
-    def backward(ctx: Any, *pulled: Any) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, *pulled: Any) -> Any:
         gifts, ctx.gifts = ctx.gifts, None
         up = pulled[0]
         if all(p is None for p in pulled):

@@ -17,7 +17,7 @@ from xent.losses._options import (
     options,
 )
 from xent.losses._softmax import (
-    BadRow,
+    BadRowError,
     SoftmaxRows,
     Stats,
     accuracy_of,
@@ -75,7 +75,8 @@ def linear_cross_entropy(
 
     Notes
     -----
-    Values inherit the rounding of the matrix product. A second derivative builds the logits.
+    Values inherit the rounding of the matrix product. A second derivative, torch.func and
+    torch.compile build the logits.
 
     Examples
     --------
@@ -91,20 +92,26 @@ def linear_cross_entropy(
         raise _check.invalid("options", "be None", repr(options), advice)
     ignored = -100 if ignore_index is None else ignore_index
     o = _options(reduction, ignored, label_smoothing, temperature, softcap, z_loss, empty)
-    if isinstance(linear_weight, Tensor) and linear_weight.dim() > 2:
-        # torch's K-dimensional heads: one small head a position, so the logits are built.
-        logits = torch.tensordot(input, linear_weight, dims=([-1], [-1]))
-        logits = logits if linear_bias is None else logits + linear_bias
+    deep = isinstance(linear_weight, Tensor) and linear_weight.dim() > 2
+    if deep or traced():
+        # torch's K-dimensional heads, one small head a position, and what the compiler and the
+        # transforms of torch.func trace: these do build the logits.
+        axis = None if deep else -1
+        if deep:
+            logits = torch.tensordot(input, linear_weight, dims=([-1], [-1]))
+            logits = logits if linear_bias is None else logits + linear_bias
+        else:
+            logits = torch.nn.functional.linear(input, linear_weight, linear_bias)
         return cross_entropy(
             logits, target, weight, ignore_index=ignored, reduction=reduction,
             label_smoothing=label_smoothing, token_weight=token_weight, temperature=temperature,
-            softcap=softcap, z_loss=z_loss, empty=empty, stats=stats,
+            softcap=softcap, z_loss=z_loss, empty=empty, stats=stats, axis=axis,
         )  # fmt: skip
     x, w, b, shape = hidden(input, linear_weight, linear_bias)
     rows = _class_rows(w, target, weight, token_weight, shape, o)
     try:
         return _class_head(x, w, b, rows, shape, stats)
-    except BadRow as bad:
+    except BadRowError as bad:
         raise bad.sentence(rows.target, shape, w.shape[0]) from None
 
 
@@ -209,7 +216,7 @@ def _one_statistic(
         if can_look(rows.target):
             rows.counted(w.shape[0])
         value = apply(x, w, b, Job(ClassRows(rows, True, column), "none", 1.0))
-    except BadRow as bad:
+    except BadRowError as bad:
         raise bad.sentence(rows.target, shape, w.shape[0]) from None
     answer: Tensor = value.reshape(shape)
     return answer
@@ -300,20 +307,26 @@ def _class_head(
         return loss
     lse, log_prob, entropy, argmax = found[1:]
     accuracy = accuracy_of(argmax, rows).to(lse.dtype)
-    return loss, Stats(*(t.reshape(shape) for t in (lse, log_prob, entropy, argmax)), accuracy)
+    shaped: Any = (t.reshape(shape) for t in (lse, log_prob, entropy, argmax))
+    return loss, Stats._make((*shaped, accuracy))
 
 
-def apply(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
-    """Run the loop where the rows are known numbers, the formula on all logits elsewhere."""
-    traced = (
+def traced() -> bool:
+    """Say whether something looks on that cannot look into the loop."""
+    return (
         torch.compiler.is_compiling()
         or torch._C._are_functorch_transforms_active()
         or torch.autograd.forward_ad._current_level >= 0
     )
-    if traced:
+
+
+def apply(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
+    """Run the loop where the rows are known numbers, the formula on all logits elsewhere."""
+    if traced():
         found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
         loss = found[0] if job.reduction == "none" else found[0].sum() * job.g
         return (loss, *found[1:]) if len(found) > 1 else loss
     enabled = torch.is_grad_enabled()
     wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))
-    return Head.apply(x, w, b, job, wants)
+    compiled: Any = Head.apply
+    return compiled(x, w, b, job, wants)

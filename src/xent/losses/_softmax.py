@@ -16,6 +16,7 @@ from torch import Tensor
 
 from xent import _check
 from xent._kernels import _softmax as kernels
+from xent._kernels._float import LANES
 from xent._kernels._jit import in_blocks
 from xent.losses._options import Options, at_least_float32, can_look
 
@@ -74,7 +75,7 @@ class SoftmaxRows:
             target, doubles(self.weight), doubles(self.scale), self.options.ignore_index, classes
         )
         if bad >= 0:
-            raise BadRow(int(bad), int(target[bad]))
+            raise BadRowError(int(bad), int(target[bad]))
         return float(total)
 
     def total(self) -> Tensor:
@@ -110,7 +111,7 @@ class SoftmaxRows:
         if kept is not None:
             safe = target.where(kept, 0)
             gap = gaps.gather(-1, safe.unsqueeze(-1)).squeeze(-1)
-            hit = 1.0 - o.label_smoothing if self.weight is None else None
+            hit: Any = 1.0 - o.label_smoothing
             if self.weight is not None:
                 hit = self.weight.to(z.dtype)[safe] * (1.0 - o.label_smoothing)
             mass: Any = hit
@@ -157,7 +158,7 @@ class SoftmaxRows:
         pull: Floats = _NO_PULL,
         stats: Floats = _NO_STATS,
     ) -> Floats:
-        """Losses of rows of logits on CPU; ``out`` (it may be the logits) takes g times the gradient.
+        """Losses of rows of logits on CPU; ``out``, which may be the logits, takes g times the slope.
 
         ``scale`` multiplies each row beside the rows' own; ``pull`` are the gradients that reach
         the statistics. The logits are (n, C), contiguous, of any dtype but float16.
@@ -174,7 +175,7 @@ class SoftmaxRows:
         )  # fmt: skip
         bad = call.run()
         if bad >= 0:
-            raise BadRow(bad + (rows.start if rows is not None else 0), math.nan)
+            raise BadRowError(bad + (rows.start if rows is not None else 0), math.nan)
         return call.values
 
 
@@ -210,7 +211,7 @@ class Call(NamedTuple):
         shared = classes if not hard or (o.label_smoothing and weight.size) else 0
         # The gradient has the logits' own type, also where these come capped, in float64.
         double = grad.dtype.itemsize == 8
-        room = np.empty(classes, np.float64 if double else np.float32), np.empty((3, kernels.LANES))
+        room = np.empty(classes, np.float64 if double else np.float32), np.empty((3, LANES))
         call = (
             1.0 / o.temperature,
             o.z_loss,
@@ -269,7 +270,7 @@ def accuracy_of(argmax: Tensor, rows: SoftmaxRows) -> Tensor:
     return ((argmax == rows.target) & kept).sum() / kept.sum()
 
 
-class BadRow(Exception):
+class BadRowError(Exception):
     """The target of a row is no class, or no distribution; the door knows how to say it."""
 
     def __init__(self, row: int, value: float) -> None:
@@ -278,14 +279,14 @@ class BadRow(Exception):
 
     def sentence(self, rows: Tensor, shape: torch.Size, classes: int) -> ValueError:
         """Build the error, with the row's place in the caller's target."""
-        place = np.unravel_index(self.row, tuple(shape)) if len(shape) else ()
+        place = [int(i) for i in np.unravel_index(self.row, tuple(shape))] if len(shape) else []
         where = f" at {_check.at(place)}" if len(shape) else ""
         if rows.is_floating_point():
             row = rows[self.row].double()
             negative = (row < 0).nonzero()
             if len(negative):
                 c = int(negative[0])
-                place = (*place, c)
+                place = [*place, c]
                 got = f"{row[c].item():.6g} at {_check.at(place)} (class last)"
                 return _check.invalid("target", "be non-negative", got)
             got = f"{row.sum().item():.6g}{where}"
@@ -313,7 +314,7 @@ def check_distributions(target: Tensor) -> None:
         rows < 0
     ).any(-1)
     if bool(bad.any()):
-        raise BadRow(int(bad.nonzero()[0]), math.nan)
+        raise BadRowError(int(bad.nonzero()[0]), math.nan)
 
 
 def _spread(gaps: Tensor, l: Tensor, share: Any) -> tuple[Tensor, Any]:  # noqa: E741
