@@ -1,8 +1,8 @@
 """How many units in the last place a loss and its gradient are off, against a wider arithmetic.
 
 float32, bfloat16 and float16 are held against the 80-bit formula (which is checked against mpmath
-here), float64 against mpmath. Rows are adversarial: spread up to 1e30, ties, one dominating, half of
-them -inf.
+here), float64 against mpmath. Rows are adversarial: spread up to 1e30, ties, one dominating, half
+of them -inf.
 """
 
 import mpmath

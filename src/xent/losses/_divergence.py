@@ -59,9 +59,9 @@ def kl_div(
 
     Examples
     --------
-    >>> t = torch.tensor([[0.5, 0.5]])
-    >>> kl_div(torch.log(torch.tensor([[0.25, 0.75]])), t, reduction="batchmean").item()
-    0.14384102821350098
+    >>> log_q = torch.log(torch.tensor([[0.5, 0.5]]))
+    >>> kl_div(log_q, torch.tensor([[1.0, 0.0]]), reduction="batchmean").item()  # log 2
+    0.6931471824645996
 
     References
     ----------

@@ -2,7 +2,8 @@
 
 Forward computes the gradient as it goes, so backward is a gift that is given once: a second
 backward through the same graph, an unreduced loss and statistics compute it anew from the saved
-logits, and ``create_graph`` goes through the formula in torch operations, which can be differentiated again.
+logits, and ``create_graph`` goes through the formula in torch operations, which has derivatives of
+every order.
 """
 
 from typing import Any

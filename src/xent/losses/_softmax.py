@@ -158,7 +158,7 @@ class SoftmaxRows:
         pull: Floats = _NO_PULL,
         stats: Floats = _NO_STATS,
     ) -> Floats:
-        """Losses of rows of logits on CPU; ``out``, which may be the logits, takes g times the slope.
+        """Losses of rows on CPU; ``out`` (it may be the logits) takes g times the gradient.
 
         ``scale`` multiplies each row beside the rows' own; ``pull`` are the gradients that reach
         the statistics. The logits are (n, C), contiguous, of any dtype but float16.
