@@ -21,7 +21,7 @@ from xent.losses._options import (
     options,
     reduced,
 )
-from xent.losses._softmax import as_numpy
+from xent.losses._softmax import as_numpy, empty_like
 
 _ONES = np.ones(kernels.BLOCK)
 
@@ -202,7 +202,7 @@ def _score(
 ) -> tuple[Tensor, float, Tensor | None]:
     """Values where kept, their sum, and g times up times the gradient where wanted."""
     values = np.empty(input.numel() if keep else 0)
-    grad = torch.empty_like(input, memory_format=torch.contiguous_format) if wants else None
+    grad = empty_like(input) if wants else None
     total = score_answers(input, target, weight, pos_weight, g, up, grad, values)
     return torch.from_numpy(values), total, grad
 

@@ -14,7 +14,14 @@ from torch import Tensor
 
 from xent._kernels import _softmax as kernels
 from xent.losses._options import Options, can_look, nothing_to_average, reduced
-from xent.losses._softmax import BadRowError, SoftmaxRows, Stats, accuracy_of, check_distributions
+from xent.losses._softmax import (
+    BadRowError,
+    SoftmaxRows,
+    Stats,
+    accuracy_of,
+    check_distributions,
+    empty_like,
+)
 
 
 def as_rows(tensor: Tensor, axis: int) -> Tensor:
@@ -113,7 +120,7 @@ def _forward(
     if o.reduction == "mean":
         fill = nothing_to_average(o.empty) if total == 0 else 0.0
         g = 1.0 / total if total else 1.0
-    grad = torch.empty_like(logits) if wants and o.reduction != "none" and not stats else None
+    grad = empty_like(logits) if wants and o.reduction != "none" and not stats else None
     if not stats:
         values = rows.fused(logits, grad, g=g)
     else:
@@ -192,7 +199,7 @@ def _gradient(input: Tensor, rows: SoftmaxRows, axis: int, pulled: Any, g: float
                 pull[:, c] = p.detach().reshape(-1).double().numpy()
         if rows.hard:
             pull[(rows.target == rows.options.ignore_index).numpy(), 1] = 0.0
-    grad = torch.empty_like(logits)
+    grad = empty_like(logits)
     rows.fused(logits, grad, g=g, scale=scale, pull=pull)
     return _as_input(grad, input.shape, axis)
 

@@ -27,6 +27,7 @@ _NO_PULL: Floats = np.empty((0, 3))
 _NO_STATS: Floats = np.empty((0, 4))
 _NO_SLOPE: Floats = np.empty((0, 0))
 _EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+_HUGE = 1 << 22  # bytes
 _ELEMENTS = 1 << 15  # what one thread is worth waking for
 
 
@@ -334,6 +335,19 @@ def as_numpy(tensor: Tensor) -> Any:
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.uint16).numpy()
     return tensor.numpy()
+
+
+def empty_like(tensor: Tensor) -> Tensor:
+    """Make room for a gradient, contiguous; large room comes in huge pages, as NumPy asks for them.
+
+    torch takes pages of 4 KB: fetching those for a gradient takes longer than computing it.
+    """
+    if tensor.numel() * tensor.element_size() < _HUGE:
+        return torch.empty_like(tensor, memory_format=torch.contiguous_format)
+    bits = tensor.dtype == torch.bfloat16
+    kind = np.uint16 if bits else np.float64 if tensor.dtype == torch.float64 else np.float32
+    room = torch.from_numpy(np.empty(tuple(tensor.shape), kind))
+    return room.view(torch.bfloat16) if bits else room
 
 
 def doubles(weight: Tensor | None) -> Floats:
