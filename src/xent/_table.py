@@ -6,6 +6,7 @@ columns ``a_0``, ``a_1``, ...
 """
 
 import fnmatch
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -200,21 +201,22 @@ def numbers(
 
     matrix = np.empty((table.num_rows, len(columns)))
     for j, name in enumerate(columns):
-        column = table.column(name)
-        kind = column.type
-        must = f"hold numbers in column {name!r}"
-        if not (
-            pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-        ):
-            row = next((i for i, v in enumerate(column.to_pylist()) if not _is_number(v)), 0)
-            got = f"{column[row].as_py()!r} at row {row}" if len(column) else str(kind)
-            raise _check.invalid(argument, must, got)
-        values = column.to_numpy()
-        if column.null_count or not np.isfinite(values.astype(np.float64)).all():
-            row = int(np.argmin(np.isfinite(column.cast(pa.float64()).to_numpy())))
+        column, kind = table.column(name), table.column(name).type
+        numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if numeric or pa.types.is_boolean(kind):
+            values = column.cast(pa.float64()).to_numpy()
+            bad = ~np.isfinite(values)
+        else:
+            values = np.zeros(len(column))
+            bad = ~np.array([_reads_as_number(value) for value in column.to_pylist()], dtype=bool)
+            if not bad.any():
+                bad = np.ones(len(column), dtype=bool)
+        if bad.any():
+            row = int(bad.argmax())
             value = column[row].as_py()
-            got = f"{'a missing value' if value is None else value} at row {row}"
-            raise _check.invalid(argument, must, got)
+            shown = "a missing value" if value is None else repr(value)
+            must = f"hold numbers in column {name!r}"
+            raise _check.invalid(argument, must, f"{shown} at row {row}")
         matrix[:, j] = values
     return matrix
 
@@ -322,5 +324,9 @@ def _unreadable(path: object, kind: str, error: Exception) -> ValueError:
     return _check.cannot(f"{str(path)!r} cannot be read as {title}", first)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, str)
+def _reads_as_number(value: object) -> bool:
+    """Whether an entry of a text column is not what made it text."""
+    try:
+        return math.isfinite(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False

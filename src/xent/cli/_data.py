@@ -66,6 +66,8 @@ def load(
             "--target", f"name the column of classes of {source!r}", "none", advice
         )
     names = list(table.column_names)
+    if table.num_rows == 0:
+        raise _check.invalid("DATA", "have at least one row", f"none in {source!r}")
     if target is not None and not (optional_target and target not in names):
         _table.require(target, names, source, argument="--target")
         labels = _table.categories(table, target, argument="--target")
@@ -77,8 +79,8 @@ def load(
             columns = _table.matching(features, columns, source, argument="--features")
     for name in columns:
         _table.require(name, names, source, argument="DATA")
-    if not columns or table.num_rows == 0:
-        raise _check.invalid("DATA", "have at least one row and one feature", f"{source!r}")
+    if not columns:
+        raise _check.invalid("DATA", "have at least one feature", f"none in {source!r}")
     return Data(_table.numbers(table, columns, argument="DATA"), columns, labels, target or "")
 
 

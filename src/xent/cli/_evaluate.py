@@ -52,7 +52,9 @@ def register(app: typer.Typer) -> None:
         if normalize:
             total = matrix.sum(axis=1, keepdims=True)
             matrix = np.divide(matrix, total, out=matrix, where=total > 0)
-        truth = [_name(value) for value in _table.categories(table, target).tolist()]
+        truth = [
+            _name(value) for value in _table.categories(table, target, argument="--target").tolist()
+        ]
         report = evaluate(truth, matrix, labels=_labels(probs, columns), base=base)
         text = json_module.dumps(report.to_dict(), ensure_ascii=False, indent=2)
         if html is not None:

@@ -244,8 +244,13 @@ class Report:
         return lines
 
     def _confusion_line(self) -> list[str]:
-        worst = [f"{true} for {said} ({n})" for n, true, said in self.confused()[:4]]
-        return [f"most confused: {', '.join(worst)}"] if worst else []
+        line = ""
+        for rows, true, said in self.confused()[:4]:
+            more = f"{str(true)[:18]} for {str(said)[:18]} ({rows})"
+            if len(line) + len(more) > 80:
+                break
+            line += f", {more}" if line else f"most confused: {more}"
+        return [line] if line else []
 
 
 def percent(value: float) -> str:

@@ -145,7 +145,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
             sizes = [rows.shape[1], *hidden, len(self.classes_)]
             start = first_layers(sizes, rng)
-            single = np.ascontiguousarray(rows, dtype=np.float32)
+            # What float32 cannot hold becomes infinite, and that stops the training.
+            with np.errstate(over="ignore"):
+                single = np.ascontiguousarray(rows, dtype=np.float32)
             layers = train(start, single, target, objective, plan, rng, after_epoch)
         self.coefs_ = [weight for weight, _ in layers]
         self.intercepts_ = [bias for _, bias in layers]
@@ -206,6 +208,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         _check.option("loss", self.loss, OBJECTIVES)
         _check.option("optimizer", self.optimizer, OPTIMIZERS)
+        if not isinstance(self.hidden, Sequence) or isinstance(self.hidden, str):
+            must = "be a sequence of integers like (64, 32)"
+            raise _check.wrong_kind("hidden", must, repr(self.hidden))
         hidden = [_check.integer(f"hidden[{i}]", h, least=1) for i, h in enumerate(self.hidden)]
         device = self.device
         if device == "auto":

@@ -85,7 +85,7 @@ class Comparison:
             "output layer. Squared error multiplies the error by the slope of the softmax or the "
             "sigmoid, which is almost nothing where the model is surely wrong, and it is averaged "
             "over all outputs: the signal starts small and stays small. Cross-entropy cancels that "
-            "slope.",
+            "slope. A larger learning rate makes up for much of it; here all share one.",
             charts=[
                 self._curves("validation_bits", "held-out bits a row"),
                 self._curves("gradient_norm", "gradient norm, logarithmic", log=True),
