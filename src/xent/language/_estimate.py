@@ -1,0 +1,142 @@
+"""From text to model: the words that count, the n-grams, their estimates, and the arrays they end in."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent.language._backoff import Backoff, Rows
+from xent.language._counts import Levels, count_ngrams
+from xent.language._kernels import count as kernels
+from xent.language._kernels import text as text_kernels
+from xent.language._vocabulary import BEGIN, UNKNOWN, Vocabulary
+from xent.language.smoothing import Smoothing
+from xent.language.smoothing._smoothing import Estimate, Evidence
+
+U32 = NDArray[np.uint32]
+NO_PROBABILITY = np.float32(-99)  # what ARPA files give to <s>, which is no event
+MOST_REACH = 200  # orders beyond it would not fit the byte that holds a token's history
+
+
+def restrict(
+    ids: U32, vocabulary: Vocabulary, given: int, unknown: str, least_words: int
+) -> tuple[U32, NDArray[np.uint8], Vocabulary]:
+    """Leave the words that the model shall know, and find each token's usable history.
+
+    Parameters
+    ----------
+    ids : (n,) uint32
+        The text, every word of it with an id.
+    vocabulary : Vocabulary
+        All words met, the ``given`` first of which were there before the text.
+    given : int
+        0 where no vocabulary was given.
+    unknown : str
+        What happens to the other words: "open" counts them as ``<unk>``, else they are gaps.
+    least_words : int
+        Words seen less often are not known either.
+    """
+    known = np.ones(len(vocabulary), np.bool_)
+    if given:
+        known[given:] = False
+    if least_words > 1:
+        known &= np.bincount(ids, minlength=len(vocabulary)) >= least_words
+        known[:3] = True
+    counted = np.ones(len(known), np.bool_) if unknown == "open" else known.copy()
+    counted[UNKNOWN] = unknown != "closed"
+    reach = np.empty(len(ids), np.uint8)
+    text_kernels.position_in_sentence(ids, counted, MOST_REACH, reach)
+    if not known.all():
+        words = vocabulary.words(np.flatnonzero(known))
+        new = np.zeros(len(known), np.uint32)
+        new[known] = np.arange(int(known.sum()))
+        ids, vocabulary = new[ids], Vocabulary(words[3:])
+    return ids, reach, vocabulary
+
+
+def least_counts(
+    min_count: int | dict[int, int] | None, order: int, smoothing: Smoothing
+) -> list[int]:
+    """Return for each order the count from which an n-gram stands in the model."""
+    if min_count is None:
+        return smoothing.default_least(order)
+    if isinstance(min_count, dict):
+        least = [1] * order
+        for n, value in min_count.items():
+            if _check.integer("min_count", n, least=1) <= order:
+                least[n - 1] = _check.integer("min_count", value, least=1)
+    else:
+        least = [1] + [_check.integer("min_count", min_count, least=1)] * (order - 1)
+    for n in range(2, order):
+        if least[n] < least[n - 1]:
+            found = f"{least[n - 1]} for order {n} and {least[n]} for order {n + 1}"
+            advice = "A longer n-gram is never seen more often than the shorter ones in it."
+            raise _check.invalid("min_count", "not fall with the order", found, advice)
+    return least
+
+
+def uniform(words: int, unknown: str) -> NDArray[np.float64]:
+    """Return the uniform distribution over what can happen: not ``<s>``, nor ``<unk>`` if closed."""
+    p = np.ones(words)
+    p[BEGIN] = 0.0
+    if unknown == "closed":
+        p[UNKNOWN] = 0.0
+    return p / p.sum()
+
+
+def count_text(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> Levels:
+    """Count the n-grams of a text; ``<s>`` is no event and counts 0 among the unigrams."""
+    levels = count_ngrams(ids, reach, order, words)
+    levels[0].count[BEGIN] = 0
+    return levels
+
+
+def estimate(smoothing: Smoothing, evidence: Evidence) -> Backoff:
+    """Estimate a model and put it into the arrays that are scored, stored and written."""
+    rows: list[Rows] = []
+    first = 1  # node of the first n-gram of the level below
+    below: U32 | None = None  # new numbers of the level below where some were left out
+    for level, found in zip(evidence.levels, smoothing.estimates(evidence), strict=True):
+        if rows:
+            rows[-1].backoff = _weights(found, rows[-1], below)
+        prefix, word, suffix, p = level.prefix, level.word, level.suffix, found.p
+        if rows and below is not None:
+            chosen = found.shown
+            prefix, suffix = below[prefix[chosen]], below[suffix[chosen]]
+            word, p = word[chosen], p[chosen]
+        elif not found.shown.all():
+            chosen = found.shown
+            prefix, suffix, word, p = prefix[chosen], suffix[chosen], word[chosen], p[chosen]
+        node = suffix + np.uint32(first) if rows else suffix
+        rows.append(Rows(prefix, word, node, _log10(p), np.empty(0, np.float32)))
+        if len(rows) > 1:
+            first += len(rows[-2])
+        below = None
+        if not found.shown.all():
+            below = np.empty(len(level), np.uint32)
+            kernels.renumber(found.shown, below)
+    rows[0].logp[BEGIN] = NO_PROBABILITY
+    return Backoff(rows)
+
+
+def _weights(found: Estimate, rows: Rows, numbers: U32 | None) -> NDArray[np.float32]:
+    weights = found.backoff
+    if numbers is not None:
+        weights = weights[numbers != 0xFFFFFFFF]
+    return _log10(weights)
+
+
+def _log10(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log10(values), np.float32)
+
+
+def settings(smoothing: Smoothing) -> dict[str, Any]:
+    """Return a smoothing as JSON can hold it."""
+    from dataclasses import fields
+
+    return {
+        "name": type(smoothing).__name__,
+        "fields": {f.name: getattr(smoothing, f.name) for f in fields(smoothing)},  # type: ignore[arg-type]
+    }
