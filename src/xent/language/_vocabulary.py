@@ -93,10 +93,11 @@ class Vocabulary:
         ids = np.empty(tokens + 2 * lines, np.uint32)
         at, filled = 0, 0
         while at < len(text):
+            table = (self.keys, self.slots, self.blob, self.starts)
+            into = table if grow else tuple(np.empty(0, part.dtype) for part in table)
             done, wrote, size = kernels.encode(
-                text[at:], kernels.SPACE, self.keys, self.slots, self.blob, self.starts,
-                self.size, grow, ids[filled:],
-            )  # fmt: skip
+                text[at:], kernels.SPACE, table, into, self.size, ids[filled:]
+            )
             at, filled = at + done, filled + wrote
             if size != self.size:
                 self.size, self._index = size, None

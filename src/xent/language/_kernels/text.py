@@ -52,21 +52,21 @@ def count_tokens(text, space):
 
 
 @kernel()
-def encode(text, space, keys, slots, blob, starts, size, grow, ids):
+def encode(text, space, table, into, size, ids):
     """Write the ids of a text whose last byte ends a line.
 
     Parameters
     ----------
     text : (n,) uint8
     space : (256,) bool
-    keys, slots : (2^k,) uint64, uint32
-        The hash table: hash of a word (0 is free) and its id.
-    blob, starts : (bytes,) uint8, (words + 1,) int64
-        The words, one after the other.
+    table : tuple
+        ``keys`` and ``slots``, (2^k,) uint64 and uint32: hash of a word (0 is free) and its id;
+        ``blob`` and ``starts``, (bytes,) uint8 and (words + 1,) int64: the words in a row.
+    into : tuple
+        The same four arrays where a new word shall get the next id, four empty ones where it
+        becomes ``UNKNOWN``: the table itself may be mapped read-only.
     size : int
         Words so far.
-    grow : bool
-        Whether a new word gets the next id; else it becomes ``UNKNOWN``.
     ids : (tokens + 2 lines,) uint32
 
     Returns
@@ -75,6 +75,9 @@ def encode(text, space, keys, slots, blob, starts, size, grow, ids):
         Where it stopped (before a line that might not fit the table or the blob; n if it is done),
         how many ids it wrote, and the number of words.
     """
+    keys, slots, blob, starts = table
+    new_keys, new_slots, new_blob, new_starts = into
+    grow = new_keys.size > 0
     n = text.size
     mask = _U(keys.size - 1)
     filled = 0
@@ -122,11 +125,11 @@ def encode(text, space, keys, slots, blob, starts, size, grow, ids):
                     return line, filled_then, size
                 if starts[size] + length > blob.size:
                     return line, filled_then, size
-                keys[slot] = h
-                slots[slot] = size
+                new_keys[slot] = h
+                new_slots[slot] = size
                 for k in range(length):
-                    blob[starts[size] + k] = text[first + k]
-                starts[size + 1] = starts[size] + length
+                    new_blob[starts[size] + k] = text[first + k]
+                new_starts[size + 1] = starts[size] + length
                 ids[filled] = size
                 size += 1
                 break
