@@ -1,5 +1,7 @@
 """Text in your hand: n-gram models, their perplexity, and filters for corpora."""
 
+from xent.language._arpa import read_arpa, write_arpa
+from xent.language._corpus import Mixture, Selection, buckets, mix, select
 from xent.language._evaluation import Evaluation, compare
 from xent.language._model import NGramModel, TokenLogProbs
 from xent.language.smoothing import (
@@ -23,9 +25,16 @@ __all__ = [
     "Katz",
     "KneserNey",
     "MaximumLikelihood",
+    "Mixture",
     "NGramModel",
+    "Selection",
     "StupidBackoff",
     "TokenLogProbs",
     "WittenBell",
+    "buckets",
     "compare",
+    "mix",
+    "read_arpa",
+    "select",
+    "write_arpa",
 ]

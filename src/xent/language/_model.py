@@ -14,6 +14,7 @@ from xent.language import smoothing as smoothings
 from xent.language._backoff import LOG_10, Backoff, Rows
 from xent.language._estimate import count_text, estimate, least_counts, restrict, settings, uniform
 from xent.language._evaluation import Evaluation
+from xent.language._prune import pruned
 from xent.language._text import UNITS, Reader, sentence_starts
 from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
 from xent.language.smoothing import KneserNey, Smoothing, StupidBackoff
@@ -425,6 +426,37 @@ class NGramModel:
         return [*context, *self.vocabulary.words(drawn)]
 
     # ------------------------------------------------------------------ keeping
+
+    def prune(self, entropy: float, *, histories: "NGramModel | None" = None) -> "NGramModel":
+        """Leave out n-grams that the shorter history predicts almost as well.
+
+        Parameters
+        ----------
+        entropy : float
+            The relative rise of perplexity, for example 1e-8, below which an n-gram goes.
+        histories : NGramModel, optional
+            A model that says how probable histories are, this one where not given. The lower
+            orders of a Kneser-Ney model do not say that: give it a `Katz` model, or the same size
+            costs about twice the perplexity.
+
+        Returns
+        -------
+        NGramModel
+            A smaller one, its back-off weights computed anew; this one stays.
+
+        References
+        ----------
+        A. Stolcke (1998). Entropy-based pruning of backoff language models. DARPA workshop.
+        """
+        if not self.is_distribution:
+            because = "stupid back-off scores are no probabilities"
+            raise _check.cannot("The model cannot be pruned", because, "Use another smoothing.")
+        _check.positive("entropy", entropy)
+        other = self if histories is None else histories
+        smaller = pruned(
+            self.backoff, self.vocabulary, entropy, other.backoff, other.vocabulary
+        )
+        return NGramModel._of(self.vocabulary, smaller, self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as one file that `load` can map into memory.

@@ -194,3 +194,13 @@ def score(ids, starts, low, high, automaton, begin, scale, lanes, out, lengths):
             slot[lane] = slot_of(k, slots)
             prefetch(table, 2 * slot[lane])
             prefetch(states, s)
+
+
+@kernel()
+def steps(state, words, automaton, logp, following):
+    """Take one step from each of many states; write log10-probabilities and the states after."""
+    table, states, unigram, word_bits, firsts = automaton
+    for i in range(words.size):
+        logp[i], following[i], _ = step(
+            state[i], words[i], table, states, unigram, word_bits, firsts
+        )
