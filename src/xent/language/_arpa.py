@@ -294,9 +294,9 @@ def write_arpa(model: "NGramModel", path: str | os.PathLike[str]) -> None:
     blob = vocabulary.blob[: vocabulary.starts[len(vocabulary)]]
     lengths = np.diff(vocabulary.starts[: len(vocabulary) + 1])
     if SPACE[blob].any() or (lengths == 0).any():
-        place = int(np.argmax(SPACE[blob])) if SPACE[blob].any() else 0
-        word = vocabulary.words([int(np.searchsorted(vocabulary.starts, place, "right")) - 1])[0]
-        because = f"the word {word!r} is white space, which separates words there"
+        spaces = set(map(chr, np.flatnonzero(SPACE)))
+        word = next(w for w in vocabulary.words() if not w or spaces & set(w))
+        because = f"the word {word!r} is or holds white space, which separates words there"
         advice = "Name it in the text, for example '_', or keep the model with save."
         raise _check.cannot("No ARPA file can be written", because, advice)
     with _store.writing(path) as plain:
