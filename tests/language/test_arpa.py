@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from language.test_smoothing import corpus, fitted
 
+from language.test_smoothing import corpus, fitted
 from xent.language import (
     KneserNey,
     MaximumLikelihood,
@@ -64,7 +64,9 @@ def test_small_file_by_hand(tmp_path):
 @pytest.mark.parametrize("order", [1, 2, 4])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_round_trip(tmp_path, order, suffix):
-    model = fitted(corpus(0, 100), order, KneserNey(), min_count={3: 2, 4: 2} if order == 4 else None)
+    model = fitted(
+        corpus(0, 100), order, KneserNey(), min_count={3: 2, 4: 2} if order == 4 else None
+    )
     path = tmp_path / f"m.arpa{suffix}"
     write_arpa(model, path)
     again = read_arpa(path)
@@ -150,19 +152,37 @@ ngram 3=1
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (("ngram 2=2", "ngram 2=-2"), "must announce each order once, from 1 on, with a count of at"),
-        (("ngram 2=2", "ngram 2=100000000000"), "must hold the 100000000000 2-grams it announces, g"),
+        (
+            ("ngram 2=2", "ngram 2=-2"),
+            "must announce each order once, from 1 on, with a count of at",
+        ),
+        (
+            ("ngram 2=2", "ngram 2=100000000000"),
+            "must hold the 100000000000 2-grams it announces, g",
+        ),
         (("ngram 2=2", "ngram 2=1"), "must hold the 1 2-grams it announces, got"),
         (("ngram 1=4\n", ""), "must announce each order once, from 1 on"),
-        (("ngram 2=2", "n-gram 2=2"), "must announce its n-grams as 'ngram 1=1000', got 'n-gram 2=2'"),
+        (
+            ("ngram 2=2", "n-gram 2=2"),
+            "must announce its n-grams as 'ngram 1=1000', got 'n-gram 2=2'",
+        ),
         (("\\data\\", "data"), "must hold a line \\data\\, got none"),
         (("\\2-grams:", "\\3-grams:"), "must go on with \\2-grams:, got '\\\\3-grams:' on line 14"),
         (("\\end\\\n", ""), "must end with \\end\\, got its end: cut short"),
         (("-0.3\ta b\n\n\\end\\\n", "-0.3\ta"), "must hold 2 words, got '-0.3\\ta' on line 15"),
-        (("-0.3\ta b", "0.3\ta b"), "must hold log-probabilities of at most 0, got '0.3\\ta b' on li"),
-        (("-0.3\ta b", "-o.3\ta b"), "must begin with a log-probability, got '-o.3\\ta b' on line 15"),
+        (
+            ("-0.3\ta b", "0.3\ta b"),
+            "must hold log-probabilities of at most 0, got '0.3\\ta b' on li",
+        ),
+        (
+            ("-0.3\ta b", "-o.3\ta b"),
+            "must begin with a log-probability, got '-o.3\\ta b' on line 15",
+        ),
         (("-0.3\ta b", "nan\ta b"), "must begin with a log-probability"),
-        (("-0.3\ta b", "-0.3\ta q"), "must hold words that are among the 1-grams, got '-0.3\\ta q'"),
+        (
+            ("-0.3\ta b", "-0.3\ta q"),
+            "must hold words that are among the 1-grams, got '-0.3\\ta q'",
+        ),
         (("-0.3\ta b", "-0.3\ta b -0.1 7"), "must hold 2 words and at most one back-off weight"),
         (("-0.3\ta b", "-0.3\ta b c"), "must hold 2 words and at most one back-off weight"),
         (("-0.3\ta b", "-0.2\t<s> a"), "must hold each 2-gram once"),
@@ -187,7 +207,9 @@ def test_cut_anywhere(tmp_path):
 def test_a_prefix_is_missing(tmp_path):
     text = SMALL.replace("ngram 2=2", "ngram 2=2\nngram 3=1")
     text = text.replace("\\end\\", "\\3-grams:\n-0.1\tb a b\n\n\\end\\")
-    with pytest.raises(ValueError, match="must hold the beginning of each 3-gram, got 'b a b' witho"):
+    with pytest.raises(
+        ValueError, match="must hold the beginning of each 3-gram, got 'b a b' witho"
+    ):
         read_arpa(arpa(tmp_path, text))
 
 
@@ -195,7 +217,9 @@ def test_what_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match="stupid back-off scores are no back-off probabilities"):
         write_arpa(NGramModel(2, StupidBackoff()).fit(["a"]), tmp_path / "m.arpa")
     characters = NGramModel(2, WittenBell(), unit="character").fit(["a b"])
-    with pytest.raises(ValueError, match="the word ' ' is or holds white space, which separates words there"):
+    with pytest.raises(
+        ValueError, match="the word ' ' is or holds white space, which separates words there"
+    ):
         write_arpa(characters, tmp_path / "m.arpa")
     assert not os.listdir(tmp_path)
 
@@ -232,7 +256,9 @@ def test_kenlm_reads_ours(their_kenlm, path):
                 full = list(ours.full_scores(s, bos=bos, eos=eos))
                 expected = list(model.full_scores(s, bos=bos, eos=eos))
                 assert [f[1:] for f in full] == [e[1:] for e in expected]
-                np.testing.assert_allclose([f[0] for f in full], [e[0] for e in expected], atol=2e-6)
+                np.testing.assert_allclose(
+                    [f[0] for f in full], [e[0] for e in expected], atol=2e-6
+                )
         assert ours.perplexity(s) == pytest.approx(model.perplexity(s), rel=1e-5)
     assert ("a" in ours, "zz" in ours) == ("a" in model, "zz" in model) == (True, False)
     fast = read_arpa(path).score(SENTENCES) / math.log(10)
@@ -246,7 +272,7 @@ def test_states_walk_alike(their_kenlm, path):
         state, after = library.State(), library.State()
         m.BeginSentenceWrite(state)
         steps = []
-        for word in "a b zz c a </s>".split():
+        for word in ["a", "b", "zz", "c", "a", "</s>"]:
             full = m.BaseFullScore(state, word, library.State())
             steps.append((m.BaseScore(state, word, after), full.ngram_length, full.oov))
             state, after = after, library.State()
@@ -277,7 +303,9 @@ def test_drop_in_loads_our_files(tmp_path):
 def test_kenlm_binary_is_refused(tmp_path):
     path = tmp_path / "m.bin"
     path.write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(64))
-    with pytest.raises(ValueError, match="got a KenLM binary. Load the .arpa it was built from."):
+    with pytest.raises(
+        ValueError, match=r"got a KenLM binary\. Load the \.arpa it was built from\."
+    ):
         kenlm.Model(path)
     with pytest.raises(FileNotFoundError):
         kenlm.Model(tmp_path / "none")

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pytest
+
 from language.slow_ngrams import BEGIN
 from language.test_smoothing import corpus, fitted, histories
-
 from xent.language import (
     Katz,
     KneserNey,
@@ -55,7 +55,9 @@ def test_mix_finds_the_best_weights(two):
 
 def test_mix_refuses(two):
     other = fitted([["q"]], 1, WittenBell())
-    with pytest.raises(ValueError, match=r"`models` must share one vocabulary, got another at \[1\]"):
+    with pytest.raises(
+        ValueError, match=r"`models` must share one vocabulary, got another at \[1\]"
+    ):
         mix([two[0], other], ["a"])
     with pytest.raises(ValueError, match="`models` must hold at least two models, got 1"):
         mix(two[:1], ["a"])
@@ -80,8 +82,10 @@ def test_select_prefers_the_domain(two):
     few = select(pool, two[0], two[1], share=0.1).chosen
     assert len(few) == 12
     assert found.difference[few].max() <= np.sort(found.difference)[11]
-    assert set(select(pool, *two, below=-0.2).chosen) == set(np.flatnonzero(found.difference < -0.2))
-    with pytest.raises(ValueError, match="`below` must be None where `share` is given, got 0.5"):
+    assert set(select(pool, *two, below=-0.2).chosen) == set(
+        np.flatnonzero(found.difference < -0.2)
+    )
+    with pytest.raises(ValueError, match=r"`below` must be None where `share` is given, got 0\.5"):
         select(pool, *two, share=0.1, below=0.5)
 
 
@@ -183,7 +187,9 @@ def test_histories_from_another_model():
     alone, helped = model.prune(1e-4), model.prune(1e-4, histories=other)
     assert alone.counts() != helped.counts()
     assert model.prune(1e-4, histories=model).counts() == alone.counts()
-    with pytest.raises(ValueError, match="`histories` must have the model's vocabulary, got another"):
+    with pytest.raises(
+        ValueError, match="`histories` must have the model's vocabulary, got another"
+    ):
         model.prune(1e-4, histories=fitted([["q"]], 1, WittenBell()))
     with pytest.raises(ValueError, match="`entropy` must be positive and finite, got 0"):
         model.prune(0)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from language.slow_ngrams import BEGIN, Slow
 
+from language.slow_ngrams import BEGIN, Slow
 from xent.language import (
     AbsoluteDiscounting,
     AddK,
@@ -161,7 +161,9 @@ def test_estimated_discounts(order):
 
 
 def test_katz_cutoffs_follow_min_count():
-    check(corpus(1), 3, Katz(k=5), lambda s, h, w: s.katz(h, w, 5, [1, 2, 3]), min_count={2: 2, 3: 3})
+    check(
+        corpus(1), 3, Katz(k=5), lambda s, h, w: s.katz(h, w, 5, [1, 2, 3]), min_count={2: 2, 3: 3}
+    )
 
 
 def test_one_discount_is_estimated():
@@ -262,9 +264,7 @@ def test_simple_good_turing_in_the_paper():
 
 # ------------------------------------------------------------------ probabilities sum to 1
 
-sentences_of = st.lists(
-    st.lists(st.sampled_from("abcd"), max_size=6), min_size=1, max_size=12
-)
+sentences_of = st.lists(st.lists(st.sampled_from("abcd"), max_size=6), min_size=1, max_size=12)
 
 
 @pytest.mark.parametrize("smoothing", DISTRIBUTIONS, ids=repr)
@@ -279,7 +279,12 @@ sentences_of = st.lists(
 @settings(max_examples=40)
 def test_probabilities_sum_to_one(smoothing, sentences, order, unknown, min_count, history, begin):
     model = fitted(
-        sentences, order, smoothing, unknown=unknown, min_count=min_count, vocabulary=["a", "b", "c"]
+        sentences,
+        order,
+        smoothing,
+        unknown=unknown,
+        min_count=min_count,
+        vocabulary=["a", "b", "c"],
     )
     p = model.distribution(history, begin=begin)
     assert (p >= 0).all()

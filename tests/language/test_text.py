@@ -1,6 +1,7 @@
 """Text in every form becomes the same ids, and what is not text is refused with its line."""
 
 import gzip
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def read(source, unit="word", errors="strict", vocabulary=None):
     reader = Reader(vocabulary, unit=unit, errors=errors, grow=True)
     ids = np.concatenate([np.empty(0, np.uint32), *reader.ids(source)])
     starts = sentence_starts(ids)
-    sentences = [ids[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    sentences = [ids[a:b] for a, b in itertools.pairwise(starts)]
     assert all(s[0] == 1 and s[-1] == 2 and (s[1:-1] != 1).all() for s in sentences)
     return [vocabulary.words(s[1:-1]) for s in sentences], reader
 
@@ -115,7 +116,7 @@ def test_token_ids():
 def test_invalid_bytes(tmp_path):
     path = tmp_path / "t.txt"
     path.write_bytes(b"fine\nalso fine\nbad \xff here\n")
-    with pytest.raises(ValueError, match="`text` must be UTF-8, got byte 0xff on line 3. Pass err"):
+    with pytest.raises(ValueError, match="`text` must be UTF-8, got byte 0xff on line 3"):
         read(path)
     found, _ = read(path, errors="keep")
     assert found[2] == ["bad", "\udcff", "here"]
@@ -143,7 +144,10 @@ def test_sentence_marks_are_refused(lines, found):
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        (b"a b", "`text` must be a path, lines, lists of tokens or arrays of token ids, got a bytes"),
+        (
+            b"a b",
+            "`text` must be a path, lines, lists of tokens or arrays of token ids, got a bytes",
+        ),
         (7, "`text` must be a path, lines, lists of tokens or arrays of token ids, got a int."),
         (["a\nb"], "`text` must hold single lines, got two at [0]. Split it with str.split"),
         (["a", 3], "`text` must hold lines of str, got a int at [1]."),

@@ -1,4 +1,4 @@
-"""ARPA files, the text format that every n-gram toolkit reads and writes.
+r"""ARPA files, the text format that every n-gram toolkit reads and writes.
 
     \\data\\              \\1-grams:                     \\end\\
     ngram 1=3           -0.5 <TAB> word <TAB> -0.3
@@ -20,7 +20,7 @@ from xent import _check, _store
 from xent.language._backoff import LOAD, Backoff, Rows
 from xent.language._kernels import arpa as kernels
 from xent.language._kernels.text import SPACE
-from xent.language._text import CHUNK, opened
+from xent.language._text import opened, whole_lines
 from xent.language._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class _ArpaReader:
         from xent.language._model import NGramModel
 
         with opened(self.path) as file:
-            self.pieces = _whole_lines(file)
+            self.pieces = whole_lines(file)
             announced = self._header()
             for order in range(1, len(announced) + 1):
                 heading = self._next_line()
@@ -255,18 +255,6 @@ class _ArpaReader:
         return _check.invalid("path", must, where, "An ARPA file is expected.")
 
 
-def _whole_lines(file: IO[bytes]) -> Iterator[bytes]:
-    rest = b""
-    while piece := file.read(CHUNK):
-        piece = rest + piece
-        cut = piece.rfind(b"\n") + 1
-        rest = piece[cut:]
-        if cut:
-            yield piece[:cut]
-    if rest.strip():
-        yield rest + b"\n"
-
-
 def write_arpa(model: "NGramModel", path: str | os.PathLike[str]) -> None:
     """Write a model as an ARPA file, which KenLM and SRILM read too.
 
@@ -302,7 +290,9 @@ def write_arpa(model: "NGramModel", path: str | os.PathLike[str]) -> None:
     with _store.writing(path) as plain:
         file: IO[bytes] = plain
         if os.fspath(path).endswith(".gz"):
-            file = cast(IO[bytes], gzip.GzipFile(fileobj=plain, mode="wb", compresslevel=6, mtime=0))
+            file = cast(
+                IO[bytes], gzip.GzipFile(fileobj=plain, mode="wb", compresslevel=6, mtime=0)
+            )
         _write(model, file, lengths)
         if file is not plain:
             file.close()

@@ -1,4 +1,4 @@
-"""The model that every smoothing ends in: log-probabilities of the n-grams seen, weights for the rest.
+"""The model that every smoothing ends in: n-grams with log-probabilities, weights for the rest.
 
     p(w | h) = the stored one                    if the n-gram (h, w) is in the model
                weight(h) p(w | h without its first word)   otherwise
@@ -61,7 +61,7 @@ class Backoff:
 
     @cached_property
     def states(self) -> list[U32]:
-        """The state each node leads to: itself if it has followers, else what its suffix leads to."""
+        """The state that each node leads to: itself where it has followers, else its suffix's."""
         found: list[U32] = []
         flat = np.zeros(int(self.firsts[-1]), np.uint32)
         for n, rows in enumerate(self.rows):

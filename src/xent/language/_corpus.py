@@ -1,4 +1,4 @@
-"""Work on corpora: models mixed for a domain, lines chosen for it, lines sorted by how usual they are."""
+"""Work on corpora: models mixed for a domain, lines chosen for it, lines sorted by rarity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class Mixture:
         return np.add.reduceat(values, offsets[:-1]) if len(values) else np.empty(0)
 
     def perplexity(self, text: Any) -> float:
-        """Return the exponential of the cross-entropy of a text, unknown words as the models take them.
+        """Return the exponential of the cross-entropy of a text.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""From text to model: the words that count, the n-grams, their estimates, and the arrays they end in."""
+"""From text to model: the words that count, the n-grams, and the arrays that estimates end in."""
 
 from typing import Any
 
@@ -77,12 +77,12 @@ def least_counts(
 
 
 def uniform(words: int, unknown: str) -> NDArray[np.float64]:
-    """Return the uniform distribution over what can happen: not ``<s>``, nor ``<unk>`` if closed."""
+    """Return the uniform distribution over all events: not ``<s>``; not ``<unk>`` if closed."""
     p = np.ones(words)
     p[BEGIN] = 0.0
     if unknown == "closed":
         p[UNKNOWN] = 0.0
-    return p / p.sum()
+    return np.asarray(p / p.sum())
 
 
 def count_text(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> Levels:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from xent import _check, _store
 from xent._kernels._jit import in_blocks
 from xent.language import smoothing as smoothings
-from xent.language._backoff import LOG_10, Backoff, Rows
+from xent.language._backoff import Backoff, Rows
 from xent.language._estimate import count_text, estimate, least_counts, restrict, settings, uniform
 from xent.language._evaluation import Evaluation
 from xent.language._prune import pruned
@@ -156,7 +156,7 @@ class NGramModel:
         return self
 
     def _held_out(self, text: Any) -> Any:
-        pieces = list(self._reader().ids(text, "held_out"))
+        pieces = list(self.reader().ids(text, "held_out"))
         if not pieces:
             raise _check.invalid("held_out", "hold at least one line", "none")
         ids = np.concatenate(pieces)
@@ -211,7 +211,8 @@ class NGramModel:
 
     # ------------------------------------------------------------------ scoring
 
-    def _reader(self) -> Reader:
+    def reader(self) -> Reader:
+        """Return a reader of texts with the model's vocabulary, which stays as it is."""
         return Reader(self.vocabulary, unit=self.unit, errors=self.errors)
 
     def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> _Scored:
@@ -219,9 +220,7 @@ class NGramModel:
         starts = sentence_starts(ids)
         offsets = starts - np.arange(len(starts))
         penalised = isinstance(self.smoothing, StupidBackoff)
-        logp, found = self.backoff.score(
-            ids, starts, lengths=lengths or penalised, threads=threads
-        )
+        logp, found = self.backoff.score(ids, starts, lengths=lengths or penalised, threads=threads)
         if isinstance(self.smoothing, StupidBackoff):
             place = np.arange(len(logp)) - np.repeat(offsets[:-1], np.diff(offsets))
             given_up = np.minimum(place + 2, self.order) - found
@@ -264,19 +263,30 @@ class NGramModel:
         offsets = np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum()
         return TokenLogProbs(values, offsets)
 
+    def score_ids(self, ids: U32) -> tuple[F64, int]:
+        """Score what `reader` gave: natural log-probabilities of sentences, number of tokens.
+
+        Parameters
+        ----------
+        ids : (n,) uint32
+            Whole sentences, each from its ``<s>`` to its ``</s>``.
+        """
+        scored = self._masked(ids)
+        return self._sums(scored), len(scored.logp)
+
     def _scored(self, text: Any) -> Iterable[_Scored]:
         """Score any text, lines on several threads from the splitting on."""
         if isinstance(text, (list, tuple)) and text and isinstance(text[0], str):
 
             def work(low: int, high: int) -> list[_Scored]:
-                pieces = self._reader().ids(text[low:high])
+                pieces = self.reader().ids(text[low:high])
                 return [self._masked(ids, threads=1) for ids in pieces]
 
-            self.backoff.automaton  # built once, before the threads need it
+            _ = self.backoff.automaton  # built once, before the threads need it
             for found in in_blocks(work, len(text), least=256):
                 yield from found
             return
-        for ids in self._reader().ids(text):
+        for ids in self.reader().ids(text):
             yield self._masked(ids)
 
     def _masked(self, ids: U32, threads: int | None = None) -> _Scored:
@@ -304,7 +314,7 @@ class NGramModel:
         Evaluation
             Perplexity, cross-entropy in nats and bits, with and without unknown words, and more.
         """
-        reader = self._reader()
+        reader = self.reader()
         likelihood = known_likelihood = 0.0
         events = unknown = zeros = sentences = 0
         matched = np.zeros(self.order + 1, np.int64)
@@ -358,7 +368,7 @@ class NGramModel:
             In the order of ``vocabulary.words()``. The entry of ``<s>`` is 0: it never follows.
         """
         piece = [context] if isinstance(context, str) else [list(context)]
-        ids = np.concatenate(list(self._reader().ids(piece, "context")))[:-1]
+        ids = np.concatenate(list(self.reader().ids(piece, "context")))[:-1]
         return self._after([int(i) for i in ids] if begin else [int(i) for i in ids[1:]])
 
     def _after(self, history: list[int]) -> F64:
@@ -453,9 +463,7 @@ class NGramModel:
             raise _check.cannot("The model cannot be pruned", because, "Use another smoothing.")
         _check.positive("entropy", entropy)
         other = self if histories is None else histories
-        smaller = pruned(
-            self.backoff, self.vocabulary, entropy, other.backoff, other.vocabulary
-        )
+        smaller = pruned(self.backoff, self.vocabulary, entropy, other.backoff, other.vocabulary)
         return NGramModel._of(self.vocabulary, smaller, self)
 
     def save(self, path: str | os.PathLike[str]) -> None:

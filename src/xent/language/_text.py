@@ -7,6 +7,7 @@ of ``<s> ... </s>`` sentences, sixteen megabytes at a time.
 
 import gzip
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -20,6 +21,7 @@ from xent import _check
 from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
 
 CHUNK = 1 << 24
+LARGE = 1 << 26  # bytes from which reading shows its progress on a terminal
 UNITS = ("word", "character", "byte")
 Ids = NDArray[np.uint32]
 
@@ -84,15 +86,8 @@ class Reader:
         for path in paths:
             self.lines = 0
             with opened(path) as file:
-                rest = b""
-                while piece := file.read(CHUNK):
-                    piece = rest + piece
-                    cut = piece.rfind(b"\n") + 1
-                    rest = piece[cut:]
-                    if cut:
-                        yield self.encode(piece[:cut])
-                if rest:
-                    yield self.encode(rest + b"\n")
+                for piece in whole_lines(file):
+                    yield self.encode(piece)
 
     def _from_lines(self, lines: Iterator[str], argument: str) -> Iterator[Ids]:
         while some := list(islice(lines, 1 << 17)):
@@ -241,23 +236,52 @@ def sentence_starts(ids: Ids) -> NDArray[np.int64]:
     return np.append(np.flatnonzero(ids == BEGIN), len(ids))
 
 
+def whole_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield a file in pieces of whole lines; a last line without a line feed gets one."""
+    rest: list[bytes] = []
+    while piece := file.read(CHUNK):
+        cut = piece.rfind(b"\n") + 1
+        if cut:
+            yield b"".join([*rest, piece[:cut]])
+            rest = []
+        rest.append(piece[cut:])
+    if any(rest):
+        yield b"".join(rest) + b"\n"
+
+
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a text for reading: plain, or gzip or zstd by its suffix."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no file {os.fspath(path)!r}.")
+    """Open a text for reading: plain, or gzip or zstd by its suffix; a large one shows progress."""
     name = os.fspath(path)
-    if name.endswith(".gz"):
-        with gzip.open(path) as file:
-            yield cast(IO[bytes], file)
-    elif name.endswith((".zst", ".zstd")):
-        import pyarrow
+    if not Path(name).is_file():
+        raise FileNotFoundError(f"There is no file {name!r}.")
+    with open(name, "rb") as raw, watched(raw) as file:
+        if name.endswith(".gz"):
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield cast(IO[bytes], unpacked)
+        elif name.endswith((".zst", ".zstd")):
+            import pyarrow
 
-        with pyarrow.input_stream(name, compression="zstd") as file:
+            with pyarrow.CompressedInputStream(pyarrow.PythonFile(file), "zstd") as unpacked:
+                yield unpacked
+        else:
             yield file
-    else:
-        with open(path, "rb") as file:
-            yield file
+
+
+@contextmanager
+def watched(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Show on a terminal how much of a large file has been read."""
+    size = os.fstat(file.fileno()).st_size
+    if size < LARGE or not sys.stderr.isatty():
+        yield file
+        return
+    from rich.console import Console
+    from rich.progress import open as rich_open
+
+    name = os.path.basename(file.name)
+    console = Console(stderr=True)
+    with rich_open(file.name, "rb", description=name, console=console, transient=True) as shown:
+        yield cast(IO[bytes], shown)
 
 
 def _whole_numbers(sentence: Any) -> bool:

@@ -117,9 +117,7 @@ class Vocabulary:
         """Return the words with the given ids, or all of them."""
         blob, starts = self.blob[: self.starts[self.size]].tobytes(), self.starts
         chosen = range(self.size) if ids is None else ids
-        return [
-            blob[starts[i] : starts[i + 1]].decode("utf-8", "surrogateescape") for i in chosen
-        ]
+        return [blob[starts[i] : starts[i + 1]].decode("utf-8", "surrogateescape") for i in chosen]
 
     def same_words(self, other: "Vocabulary") -> bool:
         """Whether both hold the same words, in any order."""

@@ -82,7 +82,7 @@ class Model:
     ) -> Iterator[tuple[float, int, bool]]:
         """Yield (log10-probability, length of the n-gram, whether unknown) of each word."""
         for found in self._full(sentence, bos, eos):
-            yield tuple(found)
+            yield found.log_prob, found.ngram_length, found.oov
 
     def _full(self, sentence: str, bos: bool, eos: bool) -> Iterator[FullScoreReturn]:
         state = self._backoff.begin if bos else 0

@@ -133,7 +133,7 @@ def _number(text, space, i):
         if space[text[i]]:
             return np.nan, i
         while 48 <= text[i] <= 57 and exponent < 10_000:
-            exponent = exponent * 10 + (np.int64(text[i]) - 48)
+            exponent = exponent * 10 + int(text[i]) - 48
             i += 1
         shift += exponent if down else -exponent
     if not space[text[i]]:

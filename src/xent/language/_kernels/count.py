@@ -95,7 +95,7 @@ def left_extensions(suffix, count, from_begin, adjusted):
 
 @kernel()
 def renumber(kept, number):
-    """Number the kept rows; the others get 2^32 - 1."""
+    """Give the kept rows consecutive numbers, the others 2^32 - 1."""
     m = 0
     for i in range(kept.size):
         if kept[i]:

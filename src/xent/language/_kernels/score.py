@@ -6,6 +6,8 @@ history tried. Sixteen sentences walk in lockstep, each asking for its next cach
 turn comes: the memory's waiting time is paid once for all of them.
 """
 
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -17,8 +19,7 @@ from xent.language._kernels.text import mix
 _U = np.uint64
 
 
-@intrinsic
-def prefetch(typing, array, index):
+def _prefetch(typing, array, index):
     """Ask for the cache line of ``array[index]``."""
 
     def generate(context, builder, signature, arguments):
@@ -32,6 +33,9 @@ def prefetch(typing, array, index):
         return context.get_dummy_value()
 
     return types.void(array, index), generate
+
+
+prefetch: Any = intrinsic(_prefetch)
 
 
 @kernel(inline="always")

@@ -31,7 +31,7 @@ def mix(h):
 
 @kernel()
 def _same(a, i, b, j, length):
-    for k in range(length):
+    for k in range(length):  # noqa: SIM110 (a kernel has no generators)
         if a[i + k] != b[j + k]:
             return False
     return True

@@ -45,11 +45,9 @@ class AbsoluteDiscounting(Discounting):
             must = "be above 0 and at most 1"
             raise _check.invalid("discount", must, self.discount, "Counts are whole numbers.")
 
-    def kept(
-        self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64
-    ) -> F64:
+    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
         """Return the counts less the discount."""
         d = self.discount
         if d is None:
             d = one_discount(counts_of_counts(counts, 2), f"AbsoluteDiscounting, {order}-grams")
-        return np.maximum(counts - float(d), 0.0)
+        return np.asarray(np.maximum(counts - float(d), 0.0))

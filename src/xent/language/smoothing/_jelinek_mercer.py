@@ -1,7 +1,8 @@
-"""Jelinek-Mercer: all orders vote, and how much each is believed is learnt from text not counted."""
+"""Jelinek-Mercer: all orders vote; how much each is believed is learnt from text not counted."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,7 +145,7 @@ def _events(evidence: Evidence) -> Iterator[_Group]:
             continue
         frequency: list[F64] = []
         history: list[F64] = []
-        at = chosen
+        at: NDArray[Any] = chosen
         for k in range(n, -1, -1):
             row, where = rows[k][at], text[k]
             c = np.where(row >= 0, levels[k].count[row], 0) - less

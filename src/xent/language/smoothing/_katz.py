@@ -46,9 +46,7 @@ class Katz(Discounting):
         """Return SRILM's cut-offs: 1, 1, 2, 2, ..."""
         return [1, 1, *[2] * order][:order]
 
-    def kept(
-        self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64
-    ) -> F64:
+    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
         """Return the discounted counts."""
         if order == 1:
             kept = counts.astype(np.float64)

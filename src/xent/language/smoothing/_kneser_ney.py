@@ -1,4 +1,4 @@
-"""Kneser-Ney: a word is likely in a new place if it was seen in many places, not if it was seen often."""
+"""Kneser-Ney: a word is likely in a new place if it was seen in many places, often or not."""
 
 import warnings
 from collections.abc import Iterator
@@ -64,9 +64,7 @@ class KneserNey(Discounting):
         """Yield the continuation counts of each level."""
         yield from continuation_counts(evidence.levels)
 
-    def kept(
-        self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64
-    ) -> F64:
+    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
         """Return the counts less their discounts."""
         by_count = np.array([0.0, *self.discounts(order, counts)])
         values = counts.astype(np.float64)

@@ -23,8 +23,6 @@ class MaximumLikelihood(Discounting):
 
     interpolated = False
 
-    def kept(
-        self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64
-    ) -> F64:
+    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
         """Return the counts."""
         return counts.astype(np.float64)

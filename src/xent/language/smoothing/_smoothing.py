@@ -1,4 +1,4 @@
-"""What every smoothing shares: it keeps part of each count, and the rest goes to the shorter history.
+"""What every smoothing shares: part of each count is kept, the rest goes to the shorter history.
 
 With c the count of (h, w), ``kept`` what a method keeps of it and ``total`` what it divides by,
 
@@ -83,9 +83,7 @@ class Discounting(Smoothing):
             yield level.count
 
     @abstractmethod
-    def kept(
-        self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64
-    ) -> F64:
+    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
         """Return what is kept of each count; ``total`` of each history may be changed in place."""
 
     def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
