@@ -127,7 +127,7 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
 class Selection:
     """Lines chosen from a pool.
 
-    Attributes
+    Parameters
     ----------
     chosen : ndarray of int
         Places of the chosen lines in the pool, ascending.

@@ -1,6 +1,6 @@
 """From text to model: the words that count, the n-grams, and the arrays that estimates end in."""
 
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from xent.language._backoff import Backoff, Rows
 from xent.language._counts import Levels, count_ngrams
 from xent.language._kernels import count as kernels
 from xent.language._kernels import text as text_kernels
-from xent.language._vocabulary import BEGIN, UNKNOWN, Vocabulary
+from xent.language._vocabulary import BEGIN, SPECIAL, UNKNOWN, Vocabulary
 from xent.language.smoothing import Smoothing
 from xent.language.smoothing._smoothing import Estimate, Evidence
 
@@ -132,11 +132,14 @@ def _log10(values: NDArray[np.float64]) -> NDArray[np.float32]:
         return np.asarray(np.log10(values), np.float32)
 
 
-def settings(smoothing: Smoothing) -> dict[str, Any]:
-    """Return a smoothing as JSON can hold it."""
-    from dataclasses import fields
-
-    return {
-        "name": type(smoothing).__name__,
-        "fields": {f.name: getattr(smoothing, f.name) for f in fields(smoothing)},  # type: ignore[arg-type]
-    }
+def given_words(vocabulary: Iterable[str]) -> list[str]:
+    """Return the words of a vocabulary, after checking that they are words."""
+    if isinstance(vocabulary, str):
+        must = "be an iterable of words"
+        raise _check.wrong_kind("vocabulary", must, "one str", "Read the file into a list.")
+    words = list(vocabulary)
+    for place, word in enumerate(words):
+        if not isinstance(word, str):
+            must = "hold words of type str"
+            raise _check.wrong_kind("vocabulary", must, f"a {type(word).__name__} at [{place}]")
+    return [word for word in words if word not in SPECIAL]

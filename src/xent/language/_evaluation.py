@@ -21,7 +21,7 @@ class Evaluation:
     equally likely words that would be as hard to guess. It compares models with one vocabulary;
     bits per byte compare all.
 
-    Attributes
+    Parameters
     ----------
     log_likelihood : float
         Natural logarithm of the text's probability.

@@ -8,19 +8,26 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xent import _check, _store
+from xent import _check
 from xent._kernels._jit import in_blocks
+from xent.language import _storage
 from xent.language import smoothing as smoothings
-from xent.language._backoff import Backoff, Rows
-from xent.language._estimate import count_text, estimate, least_counts, restrict, settings, uniform
+from xent.language._backoff import Backoff
+from xent.language._estimate import (
+    count_text,
+    estimate,
+    given_words,
+    least_counts,
+    restrict,
+    uniform,
+)
 from xent.language._evaluation import Evaluation
 from xent.language._prune import pruned
 from xent.language._text import UNITS, Reader, sentence_starts
-from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
+from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary
 from xent.language.smoothing import KneserNey, Smoothing, StupidBackoff
 from xent.language.smoothing._smoothing import Evidence
 
-FORMAT, VERSION = "xent.language", 1
 UNKNOWNS = ("word", "open", "closed")
 MOST_ORDER = 100
 
@@ -105,7 +112,7 @@ class NGramModel:
         self.unit = _check.option("unit", unit, UNITS)
         self.errors = _check.option("errors", errors, ("strict", "keep"))
         self.least = least_counts(min_count, self.order, self.smoothing)
-        self._given = None if vocabulary is None else _given_words(vocabulary)
+        self._given = None if vocabulary is None else given_words(vocabulary)
         self._vocabulary: Vocabulary | None = None
         self._backoff: Backoff | None = None
 
@@ -160,8 +167,6 @@ class NGramModel:
         if not pieces:
             raise _check.invalid("held_out", "hold at least one line", "none")
         ids = np.concatenate(pieces)
-        known = np.ones(len(self.vocabulary), np.bool_)
-        known[UNKNOWN] = self.unknown != "closed"
         ids, reach, _ = restrict(ids, self.vocabulary, 0, self.unknown, 1)
         return count_text(ids, reach, self.order, len(self.vocabulary))
 
@@ -474,26 +479,7 @@ class NGramModel:
         path : str or PathLike
             Where the file shall stand.
         """
-        table, states, unigram, word_bits, firsts = self.backoff.automaton
-        arrays: dict[str, NDArray[Any]] = {
-            "table": table,
-            "states": states,
-            "unigram": unigram,
-            "firsts": firsts,
-        }
-        for n, rows in enumerate(self.backoff.rows, 1):
-            arrays |= {f"{n}.{name}": value for name, value in vars(rows).items()}
-        arrays |= {f"vocabulary.{k}": v for k, v in self.vocabulary.arrays().items()}
-        state = {
-            "order": self.order,
-            "smoothing": None if self.smoothing is None else settings(self.smoothing),
-            "unknown": self.unknown,
-            "least": self.least,
-            "unit": self.unit,
-            "errors": self.errors,
-            "word_bits": int(word_bits),
-        }
-        _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
+        _storage.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> "NGramModel":
@@ -511,33 +497,4 @@ class NGramModel:
         -------
         NGramModel
         """
-        state, arrays = _store.load(path, format=FORMAT, version=VERSION, mmap=mmap)
-        names = ("prefix", "word", "suffix", "logp", "backoff")
-        rows = [
-            Rows(*(arrays[f"{n}.{name}"] for name in names)) for n in range(1, state["order"] + 1)
-        ]
-        bits = np.uint64(state["word_bits"])
-        compiled = (arrays["table"], arrays["states"], arrays["unigram"], bits, arrays["firsts"])
-        vocabulary = Vocabulary.of(
-            {k.partition(".")[2]: v for k, v in arrays.items() if k.startswith("vocabulary.")}
-        )
-        self = cls._of(vocabulary, Backoff(rows, compiled))
-        self.unknown, self.unit, self.errors = state["unknown"], state["unit"], state["errors"]
-        self.least = state["least"]
-        if state["smoothing"] is not None:
-            fields = state["smoothing"]["fields"]
-            fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-            self.smoothing = getattr(smoothings, state["smoothing"]["name"])(**fields)
-        return self
-
-
-def _given_words(vocabulary: Iterable[str]) -> list[str]:
-    if isinstance(vocabulary, str):
-        must = "be an iterable of words"
-        raise _check.wrong_kind("vocabulary", must, "one str", "Read the file into a list.")
-    words = list(vocabulary)
-    for place, word in enumerate(words):
-        if not isinstance(word, str):
-            must = "hold words of type str"
-            raise _check.wrong_kind("vocabulary", must, f"a {type(word).__name__} at [{place}]")
-    return [word for word in words if word not in SPECIAL]
+        return _storage.load(path, mmap=mmap)
