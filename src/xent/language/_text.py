@@ -21,6 +21,7 @@ from xent import _check
 from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
 
 CHUNK = 1 << 24
+LINES = 1 << 12
 LARGE = 1 << 26  # bytes from which reading shows its progress on a terminal
 UNITS = ("word", "character", "byte")
 Ids = NDArray[np.uint32]
@@ -90,7 +91,7 @@ class Reader:
                     yield self.encode(piece)
 
     def _from_lines(self, lines: Iterator[str], argument: str) -> Iterator[Ids]:
-        while some := list(islice(lines, 1 << 17)):
+        while some := list(islice(lines, LINES)):
             yield self.encode(joined(some, argument, self.lines))
 
     def encode(self, text: bytes) -> Ids:
@@ -100,7 +101,7 @@ class Reader:
         letters = np.frombuffer(text, np.uint8)
         lines = text.count(b"\n")
         if self.unit == "word":
-            ids = self.vocabulary.encode(letters, grow=self.grow)
+            ids = self.vocabulary.encode(letters, lines, grow=self.grow)
             # 0 wraps around, so this counts <s> and </s> alone.
             if np.count_nonzero((ids - np.uint32(1)) < 2) != 2 * lines:
                 self._refuse_boundary(ids)
@@ -221,14 +222,15 @@ def joined(lines: list[str], argument: str = "text", before: int = 0) -> bytes:
         place = next(i for i, line in enumerate(lines) if not isinstance(line, str))
         found = f"a {type(lines[place]).__name__} at [{before + place}]"
         raise _check.wrong_kind(argument, "hold lines of str", found) from None
-    if text.count("\n") != len(lines):
+    joint = text.encode("utf-8", "surrogateescape")
+    if joint.count(b"\n") != len(lines):
         lines = [line.removesuffix("\n") for line in lines]
         for place, line in enumerate(lines, before):
             if "\n" in line:
                 advice = "Split it with str.split('\\n')."
                 raise _check.invalid(argument, "hold single lines", f"two at [{place}]", advice)
-        text = "\n".join(lines) + "\n"
-    return text.encode("utf-8", "surrogateescape")
+        joint = ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
+    return joint
 
 
 def sentence_starts(ids: Ids) -> NDArray[np.int64]:

@@ -8,8 +8,10 @@ first word. Since ids of a level grow with their n-grams, every level is in lexi
 import numpy as np
 
 from xent._kernels._jit import kernel
+from xent.language._kernels.prefetch import prefetch
 
 _U = np.uint64
+AHEAD = 24
 
 
 @kernel()
@@ -55,6 +57,11 @@ def read_level(keys, places, before, low, word_bits, place_bits, first, now, lev
     row = -1
     last = _U(0)
     for k in range(keys.size):
+        # Places are random, and two arrays are touched at each: ask for them in time.
+        ahead = keys[min(k + AHEAD, keys.size - 1)] & place_mask
+        if not listed:
+            prefetch(now, ahead)
+            prefetch(before, ahead)
         gram = keys[k] >> place_bits
         place = keys[k] & place_mask
         i = np.int64(places[place]) if listed else np.int64(place)

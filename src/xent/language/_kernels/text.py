@@ -38,20 +38,6 @@ def _same(a, i, b, j, length):
 
 
 @kernel()
-def count_tokens(text, space):
-    """Count tokens and lines: how long the array of ids must be."""
-    tokens = 0
-    lines = 0
-    before = True
-    for c in text:
-        blank = space[c]
-        tokens += before and not blank
-        lines += c == 10
-        before = blank
-    return tokens, lines
-
-
-@kernel()
 def encode(text, space, table, into, size, ids):
     """Write the ids of a text whose last byte ends a line.
 
