@@ -5,6 +5,7 @@ fit into 64 bits together with the place where it stands, so one sort of plain i
 counts everything; where the bits do not suffice, ranges of prefixes are sorted one after the other.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,17 +116,15 @@ def from_begin(levels: Levels) -> list[NDArray[np.bool_]]:
     return marks
 
 
-def continuation_counts(levels: Levels) -> list[U32]:
-    """Return after how many words each n-gram was seen; the longest keep their counts."""
-    adjusted = []
+def continuation_counts(levels: Levels) -> Iterator[U32]:
+    """Yield after how many words each n-gram was seen; the longest keep their counts."""
     for level, above, begins in zip(levels, [*levels[1:], None], from_begin(levels), strict=True):
         if above is None:
-            adjusted.append(level.count)
+            yield level.count
         else:
             counts = np.zeros(len(level), np.uint32)
             kernels.left_extensions(above.suffix, level.count, begins, counts)
-            adjusted.append(counts)
-    return adjusted
+            yield counts
 
 
 def totals(level: Level, values: NDArray[Any], histories: int) -> F64:

@@ -1,15 +1,21 @@
 """From text to model: the words that count, the n-grams, and the arrays that estimates end in."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
 from xent.language._backoff import LOG_10, Backoff, Rows
-from xent.language._counts import Levels, count_ngrams
+from xent.language._counts import Level, Levels, count_ngrams
 from xent.language._kernels import count as kernels
 from xent.language._kernels import text as text_kernels
+from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, SPECIAL, UNKNOWN, Vocabulary
 from xent.language.smoothing import Smoothing
 from xent.language.smoothing._smoothing import Estimate, Evidence
@@ -53,6 +59,80 @@ def restrict(
         new[known] = np.arange(int(known.sum()))
         ids, vocabulary = new[ids], Vocabulary(words[3:])
     return ids, reach, vocabulary
+
+
+@dataclass(frozen=True)
+class Task:
+    """How to count: what an `NGramModel` was told, as a worker elsewhere needs it."""
+
+    order: int
+    unit: str
+    errors: str
+    unknown: str
+    least_words: int
+    words: list[str] | None
+
+    def count(self, text: Any) -> tuple[Vocabulary, Levels]:
+        """Count the n-grams of a text; return them with the words that they are made of."""
+        vocabulary = Vocabulary(self.words or ())
+        given = 0 if self.words is None else len(vocabulary)
+        reader = Reader(vocabulary, unit=self.unit, errors=self.errors, grow=True)
+        ids = _all(reader.ids(text), "text")
+        ids, reach, vocabulary = restrict(ids, vocabulary, given, self.unknown, self.least_words)
+        return vocabulary, count_text(ids, reach, self.order, len(vocabulary))
+
+    def count_known(self, text: Any, vocabulary: Vocabulary) -> Levels:
+        """Count the n-grams of another text in the words of a vocabulary."""
+        reader = Reader(vocabulary, unit=self.unit, errors=self.errors)
+        ids, reach, _ = restrict(_all(reader.ids(text, "held_out"), "held_out"), vocabulary, 0,
+                                 self.unknown, 1)  # fmt: skip
+        return count_text(ids, reach, self.order, len(vocabulary))
+
+    def count_files(self, paths: Any, executor: Executor) -> tuple[Vocabulary, Levels]:
+        """Count files in the tasks of an executor, and merge the counts in the files' order."""
+        files = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+        if not files or not all(isinstance(f, (str, os.PathLike)) for f in files):
+            advice = "An executor counts files, one a task."
+            raise _check.wrong_kind("text", "be paths where `executor` is given", "others", advice)
+        if self.least_words > 1:
+            because = "rare words are known only when all files are counted"
+            advice = "Pass vocabulary= instead of min_count={1: ...}."
+            raise _check.cannot("The files cannot be counted one by one", because, advice)
+        # A str among paths is a path too, though a list of str would be lines.
+        waiting = [executor.submit(self.count, Path(file)) for file in files]
+        return merge([future.result() for future in waiting])
+
+
+def merge(shards: list[tuple[Vocabulary, Levels]]) -> tuple[Vocabulary, Levels]:
+    """Add up counts; words get the ids that one reader of all the texts would have given them."""
+    vocabulary = Vocabulary()
+    ids = [np.array([vocabulary.add(w) for w in v.words()], np.int64) for v, _ in shards]
+    merged: Levels = []
+    # Where the rows of each shard's level below went; below the unigrams lies the empty n-gram.
+    rows = [np.zeros(1, np.int64)] * len(shards)
+    for levels in zip(*(levels for _, levels in shards), strict=True):
+        keys = [
+            (row[level.prefix] << 32) | new[level.word]
+            for row, new, level in zip(rows, ids, levels, strict=True)
+        ]
+        distinct, inverse = np.unique(np.concatenate(keys), return_inverse=True)
+        parts = np.split(inverse, np.cumsum([len(key) for key in keys])[:-1])
+        count, suffix = np.zeros((2, len(distinct)), np.uint32)
+        for part, row, level in zip(parts, rows, levels, strict=True):
+            count[part] += level.count
+            suffix[part] = row[level.suffix]
+        rows = parts
+        prefix, word = (distinct >> 32).astype(np.uint32), distinct.astype(np.uint32)
+        merged.append(Level(prefix, word, count, suffix))
+    return vocabulary, merged
+
+
+def _all(pieces: Iterator[U32], argument: str) -> U32:
+    """Return a whole text as one stream of ids."""
+    found = list(pieces)
+    if not found:
+        raise _check.invalid(argument, "hold at least one line", "none")
+    return np.concatenate(found) if len(found) > 1 else found[0]
 
 
 def least_counts(

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from xent import _check
+from xent.language._vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from xent.language._model import NGramModel
@@ -113,6 +116,45 @@ class Evaluation:
             "matched": list(self.matched),
             "is_distribution": self.is_distribution,
         }
+
+
+def measure(model: "NGramModel", text: Any) -> Evaluation:
+    """Evaluate a model on a text, piece by piece."""
+    reader = model.reader()
+    closed = model.unknown == "closed"
+    likelihood = known_likelihood = 0.0
+    events = unknown = zeros = sentences = 0
+    matched = np.zeros(model.order + 1, np.int64)
+    for ids in reader.ids(text):
+        scored = model._score(ids, lengths=True)
+        strange = scored.words == UNKNOWN
+        unknown += int(strange.sum())
+        sentences += len(scored.offsets) - 1
+        familiar = scored.logp[~strange]
+        known_likelihood += float(familiar.sum())
+        counted = familiar if closed else scored.logp
+        likelihood += float(counted.sum())
+        events += len(counted)
+        zeros += int(np.isneginf(counted).sum())
+        lengths = scored.lengths[~strange] if closed else scored.lengths
+        matched += np.bincount(lengths, minlength=model.order + 1)
+    if not sentences:
+        raise _check.invalid("text", "hold at least one line", "none")
+    return Evaluation(
+        log_likelihood=likelihood,
+        events=events,
+        sentences=sentences,
+        words=events - sentences,
+        unknown=unknown,
+        zeros=zeros,
+        log_likelihood_known=known_likelihood,
+        events_known=events if closed else events - unknown,
+        matched=tuple((matched[1:] / max(1, events)).tolist()),
+        characters=reader.characters if reader.measured else None,
+        bytes=reader.bytes if reader.measured else None,
+        model=repr(model),
+        is_distribution=model.is_distribution,
+    )
 
 
 def compare(

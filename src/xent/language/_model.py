@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,15 +14,8 @@ from xent._kernels._jit import in_blocks
 from xent.language import _storage
 from xent.language import smoothing as smoothings
 from xent.language._backoff import Backoff
-from xent.language._estimate import (
-    count_text,
-    estimate,
-    given_words,
-    least_counts,
-    restrict,
-    uniform,
-)
-from xent.language._evaluation import Evaluation
+from xent.language._estimate import Task, estimate, given_words, least_counts, uniform
+from xent.language._evaluation import Evaluation, measure
 from xent.language._prune import pruned
 from xent.language._text import UNITS, Reader, sentence_starts
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary
@@ -118,16 +112,21 @@ class NGramModel:
 
     # ------------------------------------------------------------------ fitting
 
-    def fit(self, text: Any, *, held_out: Any = None) -> "NGramModel":
+    def fit(
+        self, text: Any, *, held_out: Any = None, executor: Executor | None = None
+    ) -> "NGramModel":
         """Count the n-grams of a text and estimate the model.
 
         Parameters
         ----------
         text : path, lines, token lists or id arrays
-            A str or PathLike is a file (plain, .gz or .zst), an iterable of them several; an
+            A str or PathLike is a file (plain, .gz or .zst), an iterable of paths several; an
             iterable of str is lines, of lists of str tokens; integer arrays are token ids.
         held_out : same, optional
             Text from which `JelinekMercer` learns its weights.
+        executor : concurrent.futures.Executor, optional
+            Counts the files, one a task (Dask's is ``client.get_executor()``). The model is the
+            same to the last bit.
 
         Returns
         -------
@@ -142,33 +141,16 @@ class NGramModel:
         if held_out is not None and not learns:
             got = f"a text for {type(self.smoothing).__name__}"
             raise _check.invalid("held_out", "be None", got, "Only JelinekMercer learns from it.")
-        given = 0
-        vocabulary = Vocabulary(self._given or ())
-        if self._given is not None:
-            given = len(vocabulary)
-        reader = Reader(vocabulary, unit=self.unit, errors=self.errors, grow=True)
-        pieces = list(reader.ids(text))
-        if not pieces:
-            raise _check.invalid("text", "hold at least one line", "none")
-        ids = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
-        del pieces
-        ids, reach, vocabulary = restrict(ids, vocabulary, given, self.unknown, self.least[0])
-        levels = count_text(ids, reach, self.order, len(vocabulary))
-        del ids, reach
-        self._vocabulary = vocabulary
-        evidence = Evidence(levels, self.least, uniform(len(vocabulary), self.unknown))
+        task = Task(self.order, self.unit, self.errors, self.unknown, self.least[0], self._given)
+        if executor is None:
+            self._vocabulary, levels = task.count(text)
+        else:
+            self._vocabulary, levels = task.count_files(text, executor)
+        evidence = Evidence(levels, self.least, uniform(len(self.vocabulary), self.unknown))
         if held_out is not None:
-            evidence.held_out = self._held_out(held_out)
+            evidence.held_out = task.count_known(held_out, self.vocabulary)
         self._backoff = estimate(self.smoothing, evidence)
         return self
-
-    def _held_out(self, text: Any) -> Any:
-        pieces = list(self.reader().ids(text, "held_out"))
-        if not pieces:
-            raise _check.invalid("held_out", "hold at least one line", "none")
-        ids = np.concatenate(pieces)
-        ids, reach, _ = restrict(ids, self.vocabulary, 0, self.unknown, 1)
-        return count_text(ids, reach, self.order, len(self.vocabulary))
 
     @classmethod
     def _of(
@@ -319,41 +301,7 @@ class NGramModel:
         Evaluation
             Perplexity, cross-entropy in nats and bits, with and without unknown words, and more.
         """
-        reader = self.reader()
-        likelihood = known_likelihood = 0.0
-        events = unknown = zeros = sentences = 0
-        matched = np.zeros(self.order + 1, np.int64)
-        for ids in reader.ids(text):
-            scored = self._score(ids, lengths=True)
-            strange = scored.words == UNKNOWN
-            unknown += int(strange.sum())
-            sentences += len(scored.offsets) - 1
-            familiar = scored.logp[~strange]
-            known_likelihood += float(familiar.sum())
-            counted = familiar if self.unknown == "closed" else scored.logp
-            likelihood += float(counted.sum())
-            events += len(counted)
-            zeros += int(np.isneginf(counted).sum())
-            lengths = scored.lengths[~strange] if self.unknown == "closed" else scored.lengths
-            matched += np.bincount(lengths, minlength=self.order + 1)
-        if not sentences:
-            raise _check.invalid("text", "hold at least one line", "none")
-        closed = self.unknown == "closed"
-        return Evaluation(
-            log_likelihood=likelihood,
-            events=events,
-            sentences=sentences,
-            words=events - sentences,
-            unknown=unknown,
-            zeros=zeros,
-            log_likelihood_known=known_likelihood,
-            events_known=events if closed else events - unknown,
-            matched=tuple((matched[1:] / max(1, events)).tolist()),
-            characters=reader.characters if reader.measured else None,
-            bytes=reader.bytes if reader.measured else None,
-            model=repr(self),
-            is_distribution=self.is_distribution,
-        )
+        return measure(self, text)
 
     # ------------------------------------------------------------------ what comes next
 
