@@ -26,6 +26,14 @@ def count_by_prefix(prefix, total):
 
 
 @kernel()
+def less_discount(counts, discounts, kept):
+    """Take a discount off each count: ``discounts[r]`` off r, the last one off all above."""
+    most = discounts.size - 1
+    for i in range(counts.size):
+        kept[i] = max(0.0, counts[i] - discounts[min(np.int64(counts[i]), most)])
+
+
+@kernel()
 def counts_of_counts(values, most):
     """Count how many n-grams were seen once, twice, ... ``most`` times."""
     found = np.zeros(most + 1, np.int64)
@@ -36,15 +44,13 @@ def counts_of_counts(values, most):
 
 
 @kernel()
-def spread(prefix, suffix, kept, shown, total, lower, interpolated, p, backoff):
+def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
     """Compute the probabilities of one level and the back-off weights of its histories.
 
     Parameters
     ----------
     prefix, suffix : (n,) uint32
         Rows sorted by prefix.
-    kept : (n,) float64
-        The discounted counts.
     shown : (n,) bool
         The n-grams that stand in the model; the mass of the others is left over.
     total : (histories,) float64
@@ -53,7 +59,7 @@ def spread(prefix, suffix, kept, shown, total, lower, interpolated, p, backoff):
         Probabilities of the n-grams without their first word.
     interpolated : bool
     p : (n,) float64
-        Written.
+        The discounted counts; the probabilities are written over them.
     backoff : (histories,) float64
         Written; 1 for a history without followers.
     """
@@ -66,7 +72,7 @@ def spread(prefix, suffix, kept, shown, total, lower, interpolated, p, backoff):
         below = 0.0
         while j < n and prefix[j] == h:
             if shown[j]:
-                mass += kept[j]
+                mass += p[j]
                 below += lower[suffix[j]]
             j += 1
         if total[h] > 0:
@@ -82,7 +88,7 @@ def spread(prefix, suffix, kept, shown, total, lower, interpolated, p, backoff):
                 scale = 1.0 / mass if mass > 0 else 0.0
             backoff[h] = weight
             for k in range(i, j):
-                p[k] = kept[k] * scale
+                p[k] *= scale
                 if interpolated:
                     p[k] += weight * lower[suffix[k]]
         i = j

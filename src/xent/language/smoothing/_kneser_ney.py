@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.language._counts import continuation_counts
+from xent.language._kernels import smooth as kernels
 from xent.language.smoothing._smoothing import F64, Discounting, Evidence, counts_of_counts
 
 FALLBACK = (0.5, 1.0, 1.5)  # lmplz --discount_fallback
@@ -66,10 +67,9 @@ class KneserNey(Discounting):
 
     def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
         """Return the counts less their discounts."""
-        by_count = np.array([0.0, *self.discounts(order, counts)])
-        values = counts.astype(np.float64)
-        values -= by_count[np.minimum(counts, 3)]
-        return np.maximum(values, 0.0, out=values)
+        kept = np.empty(len(counts))
+        kernels.less_discount(counts, np.array([0.0, *self.discounts(order, counts)]), kept)
+        return kept
 
     def discounts(self, order: int, counts: NDArray[np.uint32]) -> tuple[float, float, float]:
         """Return D(1), D(2) and D(3 and more) for one order."""

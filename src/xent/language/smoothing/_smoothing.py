@@ -112,11 +112,11 @@ def spread(
     interpolated: bool,
     suffix: NDArray[np.uint32] | None = None,
 ) -> Estimate:
-    """Give the mass that is left to the shorter histories."""
-    p, backoff = np.zeros(len(level)), np.ones(len(total))
+    """Give the mass that is left to the shorter histories; probabilities replace ``kept``."""
+    backoff = np.ones(len(total))
     suffix = level.suffix if suffix is None else suffix
-    kernels.spread(level.prefix, suffix, kept, shown, total, lower, interpolated, p, backoff)
-    return Estimate(p, backoff, shown)
+    kernels.spread(level.prefix, suffix, shown, total, lower, interpolated, kept, backoff)
+    return Estimate(kept, backoff, shown)
 
 
 def unigrams(
