@@ -249,8 +249,9 @@ def _write_number(value, out, at):
     while places > 0 and digits % 10 == 0:
         digits //= 10
         places -= 1
-    whole = digits // np.int64(_TEN[places])
-    rest = digits - whole * np.int64(_TEN[places])
+    # 10^19 does not fit 64 bits, but then the number is far below 1.
+    whole = digits // np.int64(_TEN[places]) if places <= 18 else np.int64(0)
+    rest = digits - whole * np.int64(_TEN[min(places, 18)])
     at = _write_digits(whole, 1, out, at)
     if places > 0:
         out[at] = 46
