@@ -1,0 +1,70 @@
+"""Sending a table's rows down a tree."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent._kernels._jit import in_blocks
+from xent.trees import _kernels_walk as walking
+from xent.trees._columns import Cases
+from xent.trees._tree import Tree
+
+
+def walk_of(tree: Tree, cases: Cases) -> walking.Walk:
+    """Bundle what the kernels need of a tree and of the form of a table."""
+    levels = np.zeros(len(cases.kind), np.int64)
+    levels[cases.kind == 1] = cases.n_levels
+    return walking.Walk(
+        cases.kind,
+        cases.slot,
+        levels,
+        tree.feature,
+        tree.threshold,
+        tree.first,
+        tree.width,
+        tree.missing_to,
+        tree.set_start,
+        tree.sets,
+        tree.weight(),
+        tree.spare_of,
+        tree.spare_start,
+        tree.spare_feature,
+        tree.spare_threshold,
+        tree.spare_flip,
+        tree.spare_set,
+    )
+
+
+def leaves(tree: Tree, cases: Cases, threads: int = 1) -> NDArray[np.int64]:
+    """Return the leaf of every row, -1 for a row that is spread over several."""
+    n = len(cases.numbers)
+    out = np.empty(n, np.int64)
+    plain = not len(cases.codes) and (tree.width <= 2).all()
+    if plain and not np.isnan(cases.numbers).any():
+
+        def fast(a: int, b: int) -> None:
+            walking.number_leaves(
+                tree.feature, tree.threshold, tree.first, cases.numbers, out, a, b
+            )
+
+        in_blocks(fast, n, threads=threads, least=4096)
+        return out
+    walk = walk_of(tree, cases)
+
+    def work(a: int, b: int) -> None:
+        walking.leaves(walk, cases.numbers, cases.codes, out, a, b)
+
+    in_blocks(work, n, threads=threads, least=4096)
+    return out
+
+
+def values(
+    tree: Tree, value: NDArray[np.float64], cases: Cases, threads: int = 1
+) -> NDArray[np.float64]:
+    """Return the value of every row's leaf, averaged over the leaves that it is spread over."""
+    leaf = leaves(tree, cases, threads)
+    out = value[leaf]
+    rows = np.flatnonzero(leaf < 0)
+    if len(rows):
+        out[rows] = 0.0
+        walking.spread(walk_of(tree, cases), value, cases.numbers, cases.codes, rows, out)
+    return out
