@@ -51,7 +51,7 @@ class Prepared:
     scale_start: NDArray[np.int64]
     code_of: NDArray[np.int64]
     ranks: NDArray[np.int32]
-    indices: NDArray[np.int32]
+    indices: NDArray[np.uint32]
     place: NDArray[np.int64]
     spare: NDArray[np.int64]
     threads: int = 1
@@ -78,8 +78,9 @@ def prepare(cases: Cases, threads: int) -> Prepared:
     in_blocks(encode, len(small_slot), threads=threads)
     blocks = max(1, min(threads, len(sorted_slot)))
     rows = len(sorted_slot) + (blocks if len(sorted_slot) else 0)
-    ranks = np.empty((rows, n), np.int32)
-    indices = np.empty((rows, n), np.int32)
+    # One place more than there are rows: see `halve`.
+    ranks = np.empty((rows, n + 1), np.int32)
+    indices = np.empty((rows, n + 1), np.uint32)
 
     def presort(a: int, b: int) -> None:
         sorting.presort(numbers, sorted_slot, ranks, indices, a, b)
@@ -330,11 +331,11 @@ def _next_level(
         level, choice, rules, tree, branch, base, start, new, target, targets
     )
     if len(ready.sorted_of):
-        if total > ready.ranks.shape[1]:
-            wider = max(total, ready.ranks.shape[1] * 5 // 4)
+        if total >= ready.ranks.shape[1]:
+            wider = max(total + 1, ready.ranks.shape[1] * 5 // 4)
             for name in ("ranks", "indices"):
                 old = getattr(ready, name)
-                room = np.empty((len(old), wider), np.int32)
+                room = np.empty((len(old), wider), old.dtype)
                 room[:, : old.shape[1]] = old
                 setattr(ready, name, room)
 

@@ -369,6 +369,29 @@ def settle(lv, choice, rules, tree, branch, base, start, new, target, targets):
 
 
 @kernel()
+def halve(rank, index, new_rank, new_index, start, stop, at, first, target):
+    """Move one node's list to two branches without a jump that the processor could mispredict.
+
+    What a closed branch would get is written to the last place of the list, which is no one's.
+    """
+    x, y = at[first], at[first + 1]
+    if x < 0 and y < 0:
+        return
+    # Where both are open the left one's places come first.
+    edge, step = y, 1
+    if x < 0 or y < 0:
+        x, y, edge, step = new_rank.size - 1, max(x, y), 0, 0
+    for i in range(start, stop):
+        t = target[index[i]]
+        right = 1 if t >= edge else 0
+        to = y if right else x
+        new_rank[to] = rank[i]
+        new_index[to] = t
+        y += right
+        x += (1 - right) * step
+
+
+@kernel()
 def partition(ranks, indices, place, spare, lv, choice, tree, branch, base, start, target, targets, a, b):
     """Move the sorted lists a..b to the next level, stably, through one spare list."""
     free = spare[a]
@@ -383,21 +406,7 @@ def partition(ranks, indices, place, spare, lv, choice, tree, branch, base, star
             node = lv.node[k]
             first, width = tree.first[node] - base, tree.width[node]
             if width == 2 and targets.size == 0:
-                x, y = at[first], at[first + 1]
-                if x < 0 and y < 0:
-                    continue
-                # Entries of the left branch come first, wherever both branches stay open.
-                edge = y if y >= 0 else np.int64(2**62)
-                for i in range(lv.start[k], lv.stop[k]):
-                    t = target[index[i]]
-                    if t < 0:
-                        continue
-                    if t < edge:
-                        new_rank[x], new_index[x] = rank[i], t
-                        x += 1
-                    else:
-                        new_rank[y], new_index[y] = rank[i], t
-                        y += 1
+                halve(rank, index, new_rank, new_index, lv.start[k], lv.stop[k], at, first, target)
                 continue
             for i in range(lv.start[k], lv.stop[k]):
                 e = index[i]

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from xent._kernels._jit import kernel
-from xent.trees._kernels_walk import branch_of
+from xent.trees._kernels_walk import branches, deal, flow, places, roomy
 
 
 @kernel()
@@ -64,15 +64,6 @@ def collapse(feature, first, width, stats):
 
 
 @kernel()
-def roomy(array, size):
-    if array.size >= size:
-        return array
-    more = np.empty(max(size, 2 * array.size), array.dtype)
-    more[: array.size] = array
-    return more
-
-
-@kernel()
 def send_down(walk, top, y, rows, weights, stats, numbers, codes, cf, z):
     """Send cases down the subtree of `top` and fill `stats` below it.
 
@@ -89,6 +80,7 @@ def send_down(walk, top, y, rows, weights, stats, numbers, codes, cf, z):
         stats[top, y[rows[i]]] += weights[i]
     stack = [(top, 0, rows.size)]
     branch = np.empty(rows.size, np.int32)
+    at, share = np.zeros(3, np.int64), np.zeros(2)
     part_row, part_weight = np.empty(rows.size, rows.dtype), np.empty(rows.size)
     while len(stack) > 0:
         node, start, n = stack.pop()
@@ -102,49 +94,46 @@ def send_down(walk, top, y, rows, weights, stats, numbers, codes, cf, z):
             used += n
             continue
         first, width = walk.first[node], walk.width[node]
-        count = np.zeros(width + 1, np.int64)
-        for c in range(width):
-            stats[first + c, :] = 0.0
-        missing = 0
         branch = roomy(branch, n)
-        for i in range(n):
-            b = branch_of(walk, node, numbers, codes, row[start + i])
-            branch[i] = b
-            if b < 0:
-                missing += 1
-            else:
-                count[b + 1] += 1
-                stats[first + b, y[row[start + i]]] += weight[start + i]
-        share = np.zeros(width)
+        missing = branches(walk, node, numbers, codes, row, start, n, branch)
+        known_stats(stats, first, width, y, row, weight, start, n, branch)
+        share = roomy(share, width)
+        share[:width] = 0.0
         if missing:
             for c in range(width):
                 share[c] = stats[first + c].sum()
-            share /= share.sum()
-            for c in range(width):
-                count[c + 1] += missing if share[c] > 0.0 else 0
-        for c in range(width):
-            count[c + 1] += count[c]
-        total = count[width]
+            share[:width] /= share[:width].sum()
+            missing_stats(stats, first, width, y, row, weight, start, n, branch, share)
+        at = roomy(at, width + 1)
+        total = places(branch, n, missing, share, width, at)
         part_row, part_weight = roomy(part_row, total), roomy(part_weight, total)
-        at = count.copy()
-        for i in range(n):
-            r, w, b = row[start + i], weight[start + i], branch[i]
-            if b >= 0:
-                part_row[at[b]], part_weight[at[b]] = r, w
-                at[b] += 1
-                continue
-            for c in range(width):
-                if share[c] > 0.0:
-                    part_row[at[c]], part_weight[at[c]] = r, w * share[c]
-                    at[c] += 1
-                    stats[first + c, y[r]] += w * share[c]
+        deal(row, weight, start, n, branch, share, width, at, part_row, part_weight)
         row, weight = roomy(row, start + total), roomy(weight, start + total)
         row[start : start + total] = part_row[:total]
         weight[start : start + total] = part_weight[:total]
+        begin = 0
         for c in range(width):
-            stack.append((first + c, start + count[c], count[c + 1] - count[c]))
+            stack.append((first + c, start + begin, at[c] - begin))
+            begin = at[c]
     leaf_at.append(used)
     return errors, leaf, leaf_at, out_row, out_weight
+
+
+@kernel()
+def known_stats(stats, first, width, y, row, weight, start, n, branch):
+    stats[first : first + width, :] = 0.0
+    for i in range(start, start + n):
+        b = branch[i - start]
+        if b >= 0:
+            stats[first + b, y[row[i]]] += weight[i]
+
+
+@kernel()
+def missing_stats(stats, first, width, y, row, weight, start, n, branch, share):
+    for i in range(start, start + n):
+        if branch[i - start] < 0:
+            for c in range(width):
+                stats[first + c, y[row[i]]] += weight[i] * share[c]
 
 
 @kernel()
@@ -173,6 +162,32 @@ def gather(walk, top, held_at, held_n, row, weight):
 
 
 @kernel()
+def if_raised(walk, top, heavy, stats, trial, held_at, held_n, row, part, y, numbers, codes, cf, z):
+    """Change of the heaviest branch's estimated errors if it took its siblings' cases too.
+
+    For trees where a case takes one branch only: the branch's own cases need not move.
+    """
+    touched = [0]
+    touched.pop()
+    for c in range(walk.first[top], walk.first[top] + walk.width[top]):
+        if c == heavy:
+            continue
+        rows, weights = gather(walk, c, held_at, held_n, row, part)
+        rows, leaf, weights = flow(walk, heavy, rows, weights, numbers, codes)
+        for i in range(rows.size):
+            node = leaf[i]
+            if trial[node, 0] < 0.0:
+                trial[node] = stats[node]
+                touched.append(node)
+            trial[node, y[rows[i]]] += weights[i]
+    change = 0.0
+    for node in touched:
+        change += estimate(trial[node], cf, z) - estimate(stats[node], cf, z)
+        trial[node, 0] = -1.0
+    return change
+
+
+@kernel()
 def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
     """Prune in place, from the leaves upwards."""
     size = walk.feature.size
@@ -180,6 +195,7 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
     waiting = np.ones(size, np.bool_)
     held_at, held_n = np.zeros(size, np.int64), np.zeros(size, np.int64)
     trial = stats.copy()
+    divides = (walk.missing_to < 0).any()
     rows = np.arange(y.size).astype(np.int32)
     row, part = rows, weight.copy()
     used = 0
@@ -190,6 +206,7 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
         for j in range(len(leaf)):
             held_at[leaf[j]], held_n[leaf[j]] = leaf_at[j], leaf_at[j + 1] - leaf_at[j]
         used = leaf_at[len(leaf)]
+    trial[:, 0] = -1.0
     i = size - 1
     while i >= 0:
         if not waiting[i]:
@@ -207,14 +224,19 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
             as_tree += errors[c]
             if stats[c].sum() > stats[heavy].sum() + 1e-6:
                 heavy = c
-        if raising:
+        rows, parts = row[:0], part[:0]
+        leaf, leaf_at, new_row, new_part = [i], [0, 0], row[:0], part[:0]
+        if raising and not divides:
+            as_branch = errors[heavy] + if_raised(
+                walk, i, heavy, stats, trial, held_at, held_n, row, part, y, numbers, codes, cf, z
+            )
+        if raising and (divides or as_branch <= as_tree + 0.1 or as_leaf <= as_tree + 0.1):
             rows, parts = gather(walk, i, held_at, held_n, row, part)
+        tried = raising and (divides or as_branch <= as_tree + 0.1)
+        if tried:
             as_branch, leaf, leaf_at, new_row, new_part = send_down(
                 walk, heavy, y, rows, parts, trial, numbers, codes, cf, z
             )
-        else:
-            rows, parts = row[:0], part[:0]
-            leaf, leaf_at, new_row, new_part = [i], [0, 0], row[:0], part[:0]
         errors[i] = as_tree
         if as_leaf <= as_tree + 0.1 and as_leaf <= as_branch + 0.1:
             errors[i] = as_leaf
@@ -224,8 +246,12 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
             last = take_over(walk, i, heavy, stats, trial, waiting)
             i = last + 1
         else:
-            i -= 1
-            continue
+            rows = rows[:0]
+            leaf_at = [0]
+            leaf = [0]
+            leaf.pop()
+        if tried and not divides:
+            forget(walk, heavy, trial)
         n = leaf_at[len(leaf)]
         row, part = roomy(row, used + n), roomy(part, used + n)
         row[used : used + n] = new_row[:n]
@@ -235,6 +261,18 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
             held_n[leaf[j]] = leaf_at[j + 1] - leaf_at[j]
         used += n
         i -= 1
+
+
+@kernel()
+def forget(walk, top, trial):
+    """Mark the trial stats below a node as unused."""
+    stack = [top]
+    while len(stack) > 0:
+        node = stack.pop()
+        trial[node, 0] = -1.0
+        if walk.feature[node] >= 0:
+            for c in range(walk.first[node], walk.first[node] + walk.width[node]):
+                stack.append(c)
 
 
 @kernel()
@@ -255,6 +293,9 @@ def take_over(walk, i, heavy, stats, trial, waiting):
         if walk.feature[node] < 0:
             continue
         for c in range(walk.first[node], walk.first[node] + walk.width[node]):
+            # What no new case reached has been pruned already.
+            if (stats[c] == trial[c]).all():
+                continue
             stats[c] = trial[c]
             waiting[c] = True
             last = max(last, c)

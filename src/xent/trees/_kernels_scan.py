@@ -120,17 +120,17 @@ def seek_counts(rank, index, y, start, stop, left, right, rules, least, column, 
     best, at, cuts = NEVER, -1, 0
     small = max(1, int(math.ceil(least)))
     for i in range(start, stop - small):
-        c = y[index[i]]
-        p = left[c]
-        q = right[c]
+        c = np.uint64(y[index[i]])
+        p, q = np.uint64(left[c]), np.uint64(right[c])
+        one = np.uint64(1)
         if entropy:
             a += step[p]
-            b -= step[q - 1]
+            b -= step[q - one]
         else:
-            a += 2 * p + 1
-            b -= 2 * q - 1
-        left[c] = p + 1
-        right[c] = q - 1
+            a += 2.0 * p + 1.0
+            b -= 2.0 * q - 1.0
+        left[c] = p + one
+        right[c] = q - one
         if rank[i] != rank[i + 1]:
             m = i + 1 - start
             if m < small:
@@ -144,6 +144,95 @@ def seek_counts(rank, index, y, start, stop, left, right, rules, least, column, 
             if value > best + slack:
                 best, at = value, i
     return at, cuts
+
+
+@kernel()
+def seek_two(rank, index, y, start, stop, zeros, ones, rules, least, column, row):
+    """`seek_counts` for two classes: no sum is carried along, so nothing waits for the last one."""
+    entropy = rules.criterion == ENTROPY
+    table = rules.table
+    n = stop - start
+    slack = rules.slack * n
+    best, at, cuts = NEVER, -1, 0
+    small = max(1, int(math.ceil(least)))
+    p = 0
+    for i in range(start, stop - small):
+        p += y[index[i]]
+        if rank[i] != rank[i + 1]:
+            m = i + 1 - start
+            if m < small:
+                continue
+            if rules.gap > 0.0:
+                x = column[row[index[i]]]
+                if not x + rules.gap < column[row[index[i + 1]]]:
+                    continue
+            cuts += 1
+            r = np.uint64(n - m)
+            l1, l0 = np.uint64(p), np.uint64(m - p)
+            r1, r0 = np.uint64(ones - p), np.uint64(zeros - (m - p))
+            if entropy:
+                value = (table[l1] + table[l0] - table[np.uint64(m)]) + (
+                    table[r1] + table[r0] - table[r]
+                )
+            else:
+                f1, f0, g1, g0 = float(l1), float(l0), float(r1), float(r0)
+                value = (f1 * f1 + f0 * f0) / m + (g1 * g1 + g0 * g0) / r
+            if value > best + slack:
+                best, at = value, i
+    return at, cuts
+
+
+@kernel()
+def scan_counts(rank, index, f, k, column, lv, rules, found, left, right):
+    """Search one node in one sorted column where every case weighs 1 and no value is missing."""
+    start, stop, whole = lv.start[k], lv.stop[k], lv.stats[k]
+    size = whole.size
+    least = branch_least(rules, float(stop - start), size)
+    if rules.ratio and stop - start < 2.0 * least - 1e-6:
+        return
+    if size == 2:
+        zeros, ones = int(whole[0] + 0.5), int(whole[1] + 0.5)
+        at, cuts = seek_two(
+            rank, index, lv.y, start, stop, zeros, ones, rules, least, column, lv.row
+        )
+    else:
+        for c in range(size):
+            left[c] = 0
+            right[c] = int(whole[c] + 0.5)
+        at, cuts = seek_counts(
+            rank, index, lv.y, start, stop, left, right, rules, least, column, lv.row
+        )
+    if at < 0:
+        return
+    for c in range(size):
+        left[c] = 0
+    for i in range(start, at + 1):
+        left[lv.y[index[i]]] += 1
+    # The same sums in the same order as in `worth`.
+    table = rules.table
+    m, n = at + 1 - start, stop - start
+    a, b, w = 0.0, 0.0, 0.0
+    for c in range(size):
+        p = left[c]
+        q = int(whole[c] + 0.5) - p
+        if rules.criterion == ENTROPY:
+            a += table[p]
+            b += table[q]
+            w += table[p + q]
+        else:
+            a += float(p) * p
+            b += float(q) * q
+            w += float(p + q) * (p + q)
+    if rules.criterion == ENTROPY:
+        gain = (a - table[m]) + (b - table[n - m]) - (w - table[n])
+    else:
+        gain = a / m + b / (n - m) - w / n
+    if rules.ratio:
+        gain -= math.log2(max(cuts, 1))
+    found.gain[f, k] = gain
+    found.info[f, k] = table[n] - (table[m] + table[n - m])
+    found.cut[f, k] = at
+    found.toward[f, k] = -1
 
 
 @kernel()
@@ -276,37 +365,30 @@ def scan_sorted(ranks, indices, place, slots, feature, numbers, signs, lv, rules
             found.gain[f, k] = NEVER
             if stop == start or (rank[start] == rank[stop - 1] and stop == end):
                 continue
+            if table.size and stop == end and not rules.monotone:
+                scan_counts(rank, index, f, k, column, lv, rules, found, count_left, count_right)
+                continue
             known = weigh(whole, criterion) - weigh(missing, criterion)
             least = branch_least(rules, known, size)
             if rules.ratio and known_weight(index, start, stop, lv) < 2.0 * least - 1e-6:
                 continue
             toward = -1
-            if table.size and stop == end and not rules.monotone and criterion != SQUARED:
-                for c in range(size):
-                    count_left[c] = 0
-                    count_right[c] = int(whole[c] + 0.5)
-                at, cuts = seek_counts(
-                    rank, index, lv.y, start, stop, count_left, count_right, rules, least, column,
-                    lv.row,
-                )
-            else:
-                split = rules.missing == DIRECTION and stop < end
-                left[:] = 0.0
-                right[:] = whole if split else whole - missing
-                at, cuts, best = seek(
-                    rank, index, lv, k, start, stop, left, right, split, rules, least, signs[f],
+            split = rules.missing == DIRECTION and stop < end
+            left[:] = 0.0
+            right[:] = whole if split else whole - missing
+            at, cuts, best = seek(
+                rank, index, lv, k, start, stop, left, right, split, rules, least, signs[f], column
+            )
+            if split:
+                toward = 1
+                left[:] = missing
+                right[:] = whole - missing
+                at2, cuts2, best2 = seek(
+                    rank, index, lv, k, start, stop, left, right, False, rules, least, signs[f],
                     column,
                 )
-                if split:
-                    toward = 1
-                    left[:] = missing
-                    right[:] = whole - missing
-                    at2, cuts2, best2 = seek(
-                        rank, index, lv, k, start, stop, left, right, False, rules, least,
-                        signs[f], column,
-                    )
-                    if best2 > best + rules.slack * weigh(whole, criterion):
-                        at, cuts, toward = at2, cuts2, 0
+                if best2 > best + rules.slack * weigh(whole, criterion):
+                    at, cuts, toward = at2, cuts2, 0
             if at < 0:
                 continue
             left[:] = 0.0

@@ -35,7 +35,7 @@ def walk_of(tree: Tree, cases: Cases) -> walking.Walk:
 
 
 def leaves(tree: Tree, cases: Cases, threads: int = 1) -> NDArray[np.int64]:
-    """Return the leaf of every row, -1 for a row that is spread over several."""
+    """Return the leaf of every row: of a row that is spread, the one that gets most of it."""
     n = len(cases.numbers)
     out = np.empty(n, np.int64)
     plain = not len(cases.codes) and (tree.width <= 2).all()
@@ -48,23 +48,35 @@ def leaves(tree: Tree, cases: Cases, threads: int = 1) -> NDArray[np.int64]:
 
         in_blocks(fast, n, threads=threads, least=4096)
         return out
+    row, leaf, weight = arrivals(tree, cases, threads)
+    # Written lightest first, so that the heaviest share stays.
+    order = np.argsort(weight, kind="stable")
+    out[row[order]] = leaf[order]
+    return out
+
+
+def arrivals(
+    tree: Tree, cases: Cases, threads: int = 1
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
+    """Return rows, the leaves they reach and how much of each row reaches that leaf."""
     walk = walk_of(tree, cases)
 
-    def work(a: int, b: int) -> None:
-        walking.leaves(walk, cases.numbers, cases.codes, out, a, b)
+    def work(a: int, b: int) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
+        rows = np.arange(a, b, dtype=np.int32)
+        found = walking.flow(walk, 0, rows, np.ones(b - a), cases.numbers, cases.codes)
+        return found  # type: ignore[no-any-return]
 
-    in_blocks(work, n, threads=threads, least=4096)
-    return out
+    parts = in_blocks(work, len(cases.numbers), threads=threads, least=4096)
+    return tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True))  # type: ignore[return-value]
 
 
 def values(
     tree: Tree, value: NDArray[np.float64], cases: Cases, threads: int = 1
 ) -> NDArray[np.float64]:
     """Return the value of every row's leaf, averaged over the leaves that it is spread over."""
-    leaf = leaves(tree, cases, threads)
-    out = value[leaf]
-    rows = np.flatnonzero(leaf < 0)
-    if len(rows):
-        out[rows] = 0.0
-        walking.spread(walk_of(tree, cases), value, cases.numbers, cases.codes, rows, out)
+    if not (tree.missing_to[~tree.leaf] < 0).any():
+        return value[leaves(tree, cases, threads)]
+    out = np.zeros((len(cases.numbers), value.shape[1]))
+    row, leaf, weight = arrivals(tree, cases, threads)
+    walking.add_up(value, row, leaf, weight, out)
     return out
