@@ -59,11 +59,15 @@ def is_frame(X: Any) -> bool:
         nw.from_native(X, eager_only=True)
     except TypeError:
         return False
+    except nw.exceptions.DuplicateError:
+        pass
     return True
 
 
 def of_numbers(X: NDArray[np.float64]) -> Cases:
     """Columns of a plain matrix."""
+    # One layout, so that the loops are compiled once.
+    X = np.require(X, requirements=["C", "W"])
     d = X.shape[1]
     none = np.empty((0, len(X)), np.int32)
     return Cases(np.zeros(d, np.int64), np.arange(d), X, none, np.empty(0, np.int64))
@@ -96,13 +100,24 @@ def frame_of_objects(X: NDArray[Any]) -> Any:
 
 def describe(X: Any) -> list[Column]:
     """Say what the columns of a data frame are."""
-    frame = nw.from_native(X, eager_only=True)
     found = []
-    for name in frame.columns:
-        series = frame[name]
+    for name, series in _series(X).items():
         kind = _kind(series)
         found.append(Column(name, kind, _levels(series) if kind == "name" else ()))
     return found
+
+
+def _series(X: Any) -> dict[str, Any]:
+    """Return the columns of a data frame by name."""
+    try:
+        frame = nw.from_native(X, eager_only=True)
+        names = [str(name) for name in frame.columns]
+    except nw.exceptions.DuplicateError:
+        names = [str(name) for name in X.columns]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise _check.invalid("X", "have a name of its own for each column", f"{twice!r} twice")
+    return dict(zip(names, frame.iter_columns(), strict=True))
 
 
 def _kind(series: Any) -> str:
@@ -168,15 +183,18 @@ def _number(series: Any, kind: str) -> NDArray[np.float64]:
 
 def read(X: Any, columns: Sequence[Column]) -> Cases:
     """Read a data frame as the columns that a tree was fitted on."""
-    frame = nw.from_native(X, eager_only=True)
-    n = len(frame)
+    found_series = _series(X)
+    n = len(next(iter(found_series.values()))) if found_series else 0
     kind = np.array([c.kind == "name" for c in columns], np.int64)
     slot = np.where(kind == 1, np.cumsum(kind) - 1, np.cumsum(1 - kind) - 1)
-    numbers = np.empty((n, int((kind == 0).sum())), order="F")
+    numbers = np.empty((n, int((kind == 0).sum())))
     codes = np.empty((int(kind.sum()), n), np.int32)
     n_levels = np.array([len(c.levels) for c in columns if c.kind == "name"], np.int64)
     for j, column in enumerate(columns):
-        series = frame[column.name]
+        if column.name not in found_series:
+            got = f"none among {_check.join_names(found_series, last='and', limit=8)}"
+            raise _check.invalid("X", f"have the column {column.name!r}", got)
+        series = found_series[column.name]
         found = _kind(series)
         if found != column.kind:
             raise _check.invalid(

@@ -301,3 +301,46 @@ def take_over(walk, i, heavy, stats, trial, waiting):
             last = max(last, c)
             stack.append(c)
     return last
+
+
+@kernel()
+def weakest_links(feature, first, width, parent, risk):
+    """Complexity at which every inner node becomes a leaf (Breiman et al. 1984, section 3.3)."""
+    size = feature.size
+    alpha = np.full(size, np.inf)
+    below = np.zeros(size)
+    leaves = np.zeros(size)
+    inner = feature >= 0
+    for i in range(size - 1, -1, -1):
+        if not inner[i]:
+            below[i], leaves[i] = risk[i], 1.0
+        if i:
+            below[parent[i]] += below[i]
+            leaves[parent[i]] += leaves[i]
+    reached = 0.0
+    while inner[0]:
+        weakest = np.inf
+        for i in range(size):
+            if inner[i]:
+                weakest = min(weakest, (risk[i] - below[i]) / (leaves[i] - 1.0))
+        reached = max(reached, weakest)
+        # Parents first: what lies below a node that closes closes with it.
+        for i in range(size):
+            if not inner[i]:
+                continue
+            if i and alpha[parent[i]] <= reached:
+                alpha[i] = reached
+                inner[i] = False
+                continue
+            if (risk[i] - below[i]) / (leaves[i] - 1.0) <= reached + 1e-12 * risk[0]:
+                alpha[i] = reached
+                inner[i] = False
+                change, fewer = risk[i] - below[i], leaves[i] - 1.0
+                j = i
+                while True:
+                    below[j] += change
+                    leaves[j] -= fewer
+                    if j == 0:
+                        break
+                    j = parent[j]
+    return alpha

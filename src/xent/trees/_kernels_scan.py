@@ -108,15 +108,15 @@ def keeps_order(left, right, sign, low, high, criterion):
 
 
 @kernel()
-def seek_counts(rank, index, y, start, stop, left, right, rules, least, column, row):
+def seek_counts(
+    rank, index, y, start, stop, left, right, entropy, table, step, slack, gap, least, column, row
+):
     """Best cut of sorted entries that all weigh 1: integers and a table of n log n."""
-    entropy = rules.criterion == ENTROPY
-    table, step = rules.table, rules.step
     a, b = 0.0, 0.0
     for c in range(right.size):
         b += table[right[c]] if entropy else float(right[c]) * right[c]
     n = stop - start
-    slack = rules.slack * n
+    slack *= n
     best, at, cuts = NEVER, -1, 0
     small = max(1, int(math.ceil(least)))
     for i in range(start, stop - small):
@@ -135,9 +135,9 @@ def seek_counts(rank, index, y, start, stop, left, right, rules, least, column, 
             m = i + 1 - start
             if m < small:
                 continue
-            if rules.gap > 0.0:
+            if gap > 0.0:
                 x = column[row[index[i]]]
-                if not x + rules.gap < column[row[index[i + 1]]]:
+                if not x + gap < column[row[index[i + 1]]]:
                     continue
             cuts += 1
             value = a - table[m] + b - table[n - m] if entropy else a / m + b / (n - m)
@@ -147,12 +147,12 @@ def seek_counts(rank, index, y, start, stop, left, right, rules, least, column, 
 
 
 @kernel()
-def seek_two(rank, index, y, start, stop, zeros, ones, rules, least, column, row):
+def seek_two(
+    rank, index, y, start, stop, zeros, ones, entropy, table, slack, gap, least, column, row
+):
     """`seek_counts` for two classes: no sum is carried along, so nothing waits for the last one."""
-    entropy = rules.criterion == ENTROPY
-    table = rules.table
     n = stop - start
-    slack = rules.slack * n
+    slack *= n
     best, at, cuts = NEVER, -1, 0
     small = max(1, int(math.ceil(least)))
     p = 0
@@ -162,9 +162,9 @@ def seek_two(rank, index, y, start, stop, zeros, ones, rules, least, column, row
             m = i + 1 - start
             if m < small:
                 continue
-            if rules.gap > 0.0:
+            if gap > 0.0:
                 x = column[row[index[i]]]
-                if not x + rules.gap < column[row[index[i + 1]]]:
+                if not x + gap < column[row[index[i + 1]]]:
                     continue
             cuts += 1
             r = np.uint64(n - m)
@@ -183,39 +183,45 @@ def seek_two(rank, index, y, start, stop, zeros, ones, rules, least, column, row
 
 
 @kernel()
-def scan_counts(rank, index, f, k, column, lv, rules, found, left, right):
-    """Search one node in one sorted column where every case weighs 1 and no value is missing."""
-    start, stop, whole = lv.start[k], lv.stop[k], lv.stats[k]
+def scan_counts(
+    rank, index, start, stop, whole, column, y, row, entropy, ratio, table, step, slack, gap, least,
+    left, right,
+):
+    """Search one node in one sorted column where every case weighs 1 and no value is missing.
+
+    Plain arrays and numbers: a bundle would cost more to hand over than a small node to search.
+    """
     size = whole.size
-    least = branch_least(rules, float(stop - start), size)
-    if rules.ratio and stop - start < 2.0 * least - 1e-6:
-        return
+    if ratio:
+        least = max(least, min(25.0, 0.1 * (stop - start) / size))
+        if stop - start < 2.0 * least - 1e-6:
+            return -1, NEVER, 0.0
     if size == 2:
         zeros, ones = int(whole[0] + 0.5), int(whole[1] + 0.5)
         at, cuts = seek_two(
-            rank, index, lv.y, start, stop, zeros, ones, rules, least, column, lv.row
+            rank, index, y, start, stop, zeros, ones, entropy, table, slack, gap, least, column, row
         )
     else:
         for c in range(size):
             left[c] = 0
             right[c] = int(whole[c] + 0.5)
         at, cuts = seek_counts(
-            rank, index, lv.y, start, stop, left, right, rules, least, column, lv.row
+            rank, index, y, start, stop, left, right, entropy, table, step, slack, gap, least,
+            column, row,
         )
     if at < 0:
-        return
+        return -1, NEVER, 0.0
     for c in range(size):
         left[c] = 0
     for i in range(start, at + 1):
-        left[lv.y[index[i]]] += 1
+        left[y[index[i]]] += 1
     # The same sums in the same order as in `worth`.
-    table = rules.table
     m, n = at + 1 - start, stop - start
     a, b, w = 0.0, 0.0, 0.0
     for c in range(size):
         p = left[c]
         q = int(whole[c] + 0.5) - p
-        if rules.criterion == ENTROPY:
+        if entropy:
             a += table[p]
             b += table[q]
             w += table[p + q]
@@ -223,16 +229,13 @@ def scan_counts(rank, index, f, k, column, lv, rules, found, left, right):
             a += float(p) * p
             b += float(q) * q
             w += float(p + q) * (p + q)
-    if rules.criterion == ENTROPY:
+    if entropy:
         gain = (a - table[m]) + (b - table[n - m]) - (w - table[n])
     else:
         gain = a / m + b / (n - m) - w / n
-    if rules.ratio:
+    if ratio:
         gain -= math.log2(max(cuts, 1))
-    found.gain[f, k] = gain
-    found.info[f, k] = table[n] - (table[m] + table[n - m])
-    found.cut[f, k] = at
-    found.toward[f, k] = -1
+    return at, gain, table[n] - (table[m] + table[n - m])
 
 
 @kernel()
@@ -351,22 +354,31 @@ def scan_sorted(ranks, indices, place, slots, feature, numbers, signs, lv, rules
     left, right = np.empty(size), np.empty(size)
     count_left, count_right = np.empty(size, np.int64), np.empty(size, np.int64)
     missing = np.empty(size)
+    y, row, step = lv.y, lv.row, rules.step
+    entropy, ratio, slack, gap = criterion == ENTROPY, rules.ratio, rules.slack, rules.gap
+    gains, infos, cuts_at, towards = found.gain, found.info, found.cut, found.toward
+    starts, stops, all_stats = lv.start, lv.stop, lv.stats
     for q in range(a, b):
         f = feature[q]
         rank, index, column = ranks[place[q]], indices[place[q]], numbers[:, slots[q]]
-        for k in range(lv.start.size):
-            start, end, whole = lv.start[k], lv.stop[k], lv.stats[k]
+        for k in range(starts.size):
+            start, end, whole = starts[k], stops[k], all_stats[k]
             stop = end
-            missing[:] = 0.0
+            for c in range(size):
+                missing[c] = 0.0
             while stop > start and rank[stop - 1] == UNKNOWN:
                 stop -= 1
                 e = index[stop]
-                add(missing, criterion, lv.y[e], lv.weight[e] if lv.weight.size else 1.0)
-            found.gain[f, k] = NEVER
+                add(missing, criterion, y[e], lv.weight[e] if lv.weight.size else 1.0)
+            gains[f, k] = NEVER
             if stop == start or (rank[start] == rank[stop - 1] and stop == end):
                 continue
             if table.size and stop == end and not rules.monotone:
-                scan_counts(rank, index, f, k, column, lv, rules, found, count_left, count_right)
+                at, gains[f, k], infos[f, k] = scan_counts(
+                    rank, index, start, stop, whole, column, y, row, entropy, ratio, table, step,
+                    slack, gap, rules.least, count_left, count_right,
+                )
+                cuts_at[f, k], towards[f, k] = at, -1
                 continue
             known = weigh(whole, criterion) - weigh(missing, criterion)
             least = branch_least(rules, known, size)
