@@ -138,8 +138,11 @@ def _kind(series: Any) -> str:
 def _levels(series: Any) -> tuple[Level, ...]:
     if series.dtype == nw.Boolean:
         return (False, True)
-    if series.dtype in (nw.Categorical, nw.Enum):
-        return tuple(series.cat.get_categories().to_list())
+    if series.dtype == nw.Enum:
+        return tuple(series.dtype.categories)
+    declared = getattr(getattr(series.to_native(), "cat", None), "categories", None)
+    if declared is not None:  # pandas
+        return tuple(declared.tolist())
     values = pc.unique(_names(series)).drop_null().to_pylist()
     return tuple(sorted(values))
 

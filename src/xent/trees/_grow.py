@@ -4,7 +4,7 @@ The loops themselves are in the kernels. A node's split depends on nothing but i
 best-first tree of so many leaves is cut out of the full one afterwards (`_prune.best_first`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from xent.trees import _kernels_grow as level_by_level
 from xent.trees import _kernels_scan as by_order
 from xent.trees import _kernels_sort as sorting
 from xent.trees._columns import Cases
+from xent.trees._spare import Spares, substitute
 from xent.trees._tree import Tree
 
 CRITERIA = {"entropy": 0, "gain_ratio": 0, "gini": 1, "squared_error": 2}
@@ -54,8 +55,8 @@ class Prepared:
     indices: NDArray[np.uint32]
     place: NDArray[np.int64]
     spare: NDArray[np.int64]
+    number_slot: NDArray[np.int64]  # by feature: column of `numbers`
     threads: int = 1
-    unit: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 def prepare(cases: Cases, threads: int) -> Prepared:
@@ -114,6 +115,7 @@ def prepare(cases: Cases, threads: int) -> Prepared:
         indices,
         np.arange(len(sorted_slot)),
         spare,
+        cases.slot,
         threads,
     )
 
@@ -216,6 +218,7 @@ def grow(
         weight[:0],
     )
     nodes, set_bytes = 1, 0
+    spares = Spares()
     depth = 0
     open_nodes = plan.max_depth > 0 and level_by_level.may_split(
         tree.stats[0], rules, plan.min_samples_split
@@ -236,6 +239,8 @@ def grow(
             level, found, choice, ready.columns, rules, tree, nodes, set_bytes, branch,
             ready.ranks, ready.indices, ready.place,
         )
+        if rules.missing == by_order.SURROGATE:
+            substitute(ready, level, choice, tree, branch, spares)
         level_by_level.count(level, choice, rules, tree, branch, signs)
         level = _next_level(
             ready, level, choice, rules, tree, branch, before, nodes, plan, depth
@@ -244,7 +249,7 @@ def grow(
             # A missing value has divided a case: weights are no longer counts.
             rules = rules._replace(table=np.empty(0), step=np.empty(0))
         open_nodes = len(level.start) > 0
-    return _finish(ready, tree, nodes, set_bytes, rules, n_classes)
+    return _finish(ready, tree, nodes, set_bytes, spares, rules, n_classes)
 
 
 def _scan(
@@ -354,6 +359,7 @@ def _finish(
     growing: level_by_level.Growing,
     nodes: int,
     set_bytes: int,
+    spares: Spares,
     rules: by_order.Rules,
     n_classes: int,
 ) -> Tree:
@@ -362,9 +368,7 @@ def _finish(
     kind = ready.columns.kind
     cuts = np.flatnonzero((g.feature >= 0) & (kind[g.feature] != level_by_level.NOMINAL))
     threshold = np.zeros(nodes)
-    slot = np.zeros(len(kind), np.int64)
-    slot[ready.sorted_of] = ready.sorted_slot
-    slot[ready.small_of] = np.setdiff1d(np.arange(ready.numbers.shape[1]), ready.sorted_slot)
+    slot = ready.number_slot
     column = slot[g.feature[cuts]]
     low = ready.numbers[g.cut_row[cuts], column]
     high = np.where(g.cut_next[cuts] < 0, np.inf, ready.numbers[g.cut_next[cuts], column])
@@ -378,10 +382,15 @@ def _finish(
             values = values[~np.isnan(values)]
             at = np.searchsorted(values, threshold[mine], "right") - 1
             threshold[mine] = np.where(np.isinf(threshold[mine]), np.inf, values[at])
-    none = np.empty(0, np.int32)
+    many = np.bincount(np.array(spares.node, np.int64), minlength=nodes)
+    # Levels are appended in the order of their nodes; so are the nodes of a level.
+    starts = np.array(spares.set_start, np.int64)
     return Tree(
         g.feature, threshold, np.where(g.feature < 0, 0, g.first), g.width, g.missing_to,
-        g.set_start, growing.sets[:set_bytes].copy(), g.stats, g.low, g.high,
-        np.arange(nodes, dtype=np.int32), np.zeros(nodes + 1, np.int32), none, np.empty(0), np.empty(0, np.uint8),
-        np.empty(0, np.int64), is_number=not n_classes,
+        g.set_start, np.concatenate([growing.sets[:set_bytes], *spares.sets]), g.stats, g.low,
+        g.high, np.arange(nodes, dtype=np.int32),
+        np.concatenate([[0], np.cumsum(many)]).astype(np.int32),
+        np.array(spares.feature, np.int32), np.array(spares.threshold),
+        np.array(spares.flip, np.uint8), np.where(starts < 0, -1, starts + set_bytes),
+        is_number=not n_classes,
     )

@@ -19,6 +19,7 @@ from xent.trees._kernels_scan import (
     MULTIWAY,
     NEVER,
     SQUARED,
+    SURROGATE,
     UNKNOWN,
     add,
     weigh,
@@ -201,7 +202,7 @@ def send(lv, k, f, found, columns, rules, tree, at, branch, ranks, indices, plac
     if rules.missing == FRACTIONAL:
         to = -1
     tree.missing_to[node] = to
-    if absent:
+    if absent and rules.missing != SURROGATE:
         for e in range(lv.start[k], lv.stop[k]):
             if branch[e] < 0:
                 branch[e] = to
