@@ -4,6 +4,7 @@ Start with `TreeClassifier` or `TreeRegressor`; the presets choose the options o
 """
 
 from xent.trees._estimators import TreeClassifier, TreeRegressor
+from xent.trees._files import from_json, load, save, to_json
 from xent.trees._presets import C45Classifier, CARTClassifier, CARTRegressor, ID3Classifier
 
 __all__ = [
@@ -13,4 +14,8 @@ __all__ = [
     "ID3Classifier",
     "TreeClassifier",
     "TreeRegressor",
+    "from_json",
+    "load",
+    "save",
+    "to_json",
 ]

@@ -138,6 +138,9 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return leaves(self.tree_, self._read(X, reset=False), self._threads())
 
+    def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
+        raise NotImplementedError
+
     def _values(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
         return values(self.tree_, self.value_, self._read(X, reset=False), self._threads())
@@ -146,6 +149,38 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         from joblib import effective_n_jobs
 
         return int(effective_n_jobs(self.n_jobs))
+
+    def gain_table(
+        self, X: Any, y: ArrayLike, *, node: int = 0, sample_weight: ArrayLike | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what the best split by each column would gain at a node: also those not taken.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            The cases, as a rule those of `fit`; those that reach the node are searched.
+        node : int
+            Number of the node, 0 the root.
+
+        Returns
+        -------
+        list of dict
+            For each column ``column``, ``gain`` a case (bits for entropy and gain ratio, else in
+            the criterion's units), ``split_information``, ``gain_ratio`` and ``chosen``; None where
+            the column cannot be used. For "gain_ratio" a numeric gain is less by the cost of choosing its threshold.
+        """
+        check_is_fitted(self)
+        node = _check.integer("node", node, least=0)
+        if node >= self.tree_.size:
+            raise _check.invalid("node", f"be below {self.tree_.size}, the number of nodes", node)
+        cases = self._read(X, reset=False)
+        weight = _weights(self, sample_weight, cases)
+        codes, n_classes = self._codes(y, len(cases.numbers))
+        if not weight.all():
+            rows = np.flatnonzero(weight)
+            cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
+        plan = _fit.plan_of(self, cases, n_classes).grow
+        return _report.gain_table(plan, self.tree_, self.columns_, cases, codes, weight, node)
 
     def to_text(self) -> str:
         """Return the tree as indented text, one test a line, with real names of levels.
@@ -378,6 +413,37 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
+    def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
+        array = column_or_1d(y)
+        _same_length(array, n)
+        codes = np.searchsorted(self.classes_, array)
+        codes = np.minimum(codes, len(self.classes_) - 1)
+        unknown = np.flatnonzero(self.classes_[codes] != array)
+        if len(unknown):
+            got = f"{array[unknown[0]]!r} at [{unknown[0]}]"
+            raise _check.invalid("y", "hold the classes of fit", got)
+        return codes.astype(np.uint8 if len(self.classes_) <= 256 else np.int32), len(self.classes_)
+
+    def description_length(self) -> _report.Bits:
+        """Return how many bits the tree takes, and the training classes given the tree.
+
+        ``tree = nodes + inner log2(columns) + thresholds log2(n - 1) + groups (levels - 1)
+        + leaves (K - 1) / 2 log2(n)`` and ``cases = - sum log2 p(class | leaf)``.
+
+        Returns
+        -------
+        Bits
+            ``tree``, ``cases`` (the training cross-entropy as a code length; infinite if a leaf
+            says 0 to one of its own cases) and ``total``: a smaller total is the better model.
+
+        References
+        ----------
+        Quinlan, Rivest, Inferring decision trees using the minimum description length principle,
+        Information and Computation 80 (1989) 227-248.
+        """
+        check_is_fitted(self)
+        return _report.description_length(self.tree_, self.value_, self.columns_)
+
     @property
     def importances_in_bits_(self) -> NDArray[np.float64]:
         """Bits of uncertainty about the class that each column's splits remove, a case."""
@@ -470,10 +536,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         cases = self._read(X, reset=True)
         if y is None:
             raise _check.invalid("y", "be an array", "None: a tree requires y to be passed, but the target y is None")
-        numbers = column_or_1d(y, dtype=np.float64, warn=True)
-        if not np.isfinite(numbers).all():
-            raise _check.invalid("y", "be finite", "NaN or infinity")
-        _same_length(numbers, len(cases.numbers))
+        numbers, _ = self._codes(y, len(cases.numbers))
         weight = _weights(self, sample_weight, cases)
         plan = _fit.plan_of(self, cases, 0)
         # The middle of y is taken out first: squares of what is left lose no digits.
@@ -495,6 +558,13 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         ndarray of shape (n_samples,)
         """
         return self._values(X)[:, 0]
+
+    def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
+        numbers = column_or_1d(y, dtype=np.float64, warn=True)
+        if not np.isfinite(numbers).all():
+            raise _check.invalid("y", "be finite", "NaN or infinity")
+        _same_length(numbers, n)
+        return numbers, 0
 
 
 def _classes(y: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:

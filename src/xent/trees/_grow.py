@@ -290,6 +290,44 @@ def _scan(
     return found
 
 
+@dataclass
+class Tried:
+    """What every column could do for one node, and which one is chosen."""
+
+    gain: NDArray[np.float64]
+    info: NDArray[np.float64]
+    chosen: int
+
+
+def scan_once(
+    plan: Plan,
+    cases: Cases,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    stats: NDArray[np.float64],
+    tree: Tree,
+) -> Tried:
+    """Search one node that holds these cases, and do not divide it."""
+    if (weight == 1.0).all():
+        weight = weight[:0]
+    n_classes = 0 if tree.is_number else stats.shape[1]
+    rules = _rules(plan, y, weight, n_classes)
+    ready = prepare(cases, plan.threads)
+    signs = np.zeros(len(cases.kind), np.int8)
+    if plan.monotonic_cst is not None:
+        signs[:] = plan.monotonic_cst
+    n = len(y)
+    level = by_order.Level(
+        np.zeros(1, np.int64), np.full(1, n, np.int64), stats, np.full(1, -np.inf),
+        np.full(1, np.inf), np.zeros(1, np.int64), np.arange(n, dtype=np.int32), y, weight,
+        weight[:0],
+    )
+    found = _scan(ready, level, rules, signs)
+    choice = np.empty(1, np.int64)
+    level_by_level.choose(found, level, ready.columns, rules, plan.min_gain, choice)
+    return Tried(found.gain, found.info, int(choice[0]))
+
+
 def _next_level(
     ready: Prepared,
     level: by_order.Level,
