@@ -7,7 +7,7 @@ loaded when it is first named, so ``import xent`` costs next to nothing.
 
 from importlib import import_module
 
-__all__ = ["losses", "measures"]
+__all__ = ["evaluation", "losses", "measures", "training"]
 
 
 def __getattr__(name: str) -> object:

@@ -31,6 +31,9 @@ _DTYPES = {
 }
 
 
+_NAMES = {np.dtype(dtype).str[1:]: name for name, dtype in _DTYPES.items()}
+
+
 @contextmanager
 def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator[IO[bytes]]:
     """Open a file that appears under ``path`` complete, or leaves what was there untouched.
@@ -100,27 +103,41 @@ def save(
     """
     from importlib.metadata import version as installed
 
-    from safetensors.numpy import save_file
-
     text = json.dumps(state, allow_nan=False, ensure_ascii=False)
+    # Wide entries first, so that every array is aligned.
     packed = {
         name: np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
-        for name, array in arrays.items()
+        for name, array in sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))
     }
-    metadata = {
-        "format": format,
-        "format_version": str(version),
-        "xent_version": installed("xent"),
-        "state": text,
-        "checksums": json.dumps(
-            {
-                "state": zlib.crc32(text.encode()),
-                "arrays": {name: _crc(array) for name, array in packed.items()},
-            }
-        ),
+    checksums = {
+        "state": zlib.crc32(text.encode()),
+        "arrays": {name: _crc(array) for name, array in packed.items()},
     }
+    # Written here and not by the safetensors library, which orders the header by chance: the same
+    # state must give the same bytes.
+    header: dict[str, Any] = {
+        "__metadata__": {
+            "format": format,
+            "format_version": str(version),
+            "xent_version": installed("xent"),
+            "checksums": json.dumps(checksums),
+            "state": text,
+        }
+    }
+    end = 0
+    for name, array in packed.items():
+        start, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": _NAMES[array.dtype.str[1:]],
+            "shape": array.shape,
+            "data_offsets": [start, end],
+        }
+    head = json.dumps(header, ensure_ascii=False).encode()
+    head += b" " * (-len(head) % 8)
     with writing(path) as file:
-        save_file(packed, file.name, metadata)
+        file.write(len(head).to_bytes(8, "little") + head)
+        for array in packed.values():
+            file.write(_bytes_of(array))
 
 
 def load(
@@ -169,10 +186,11 @@ def load(
     try:
         written = int(metadata["format_version"])
         checksums = json.loads(metadata["checksums"])
+        sums = checksums["arrays"]
         text = metadata["state"]
         whole = checksums["state"] == zlib.crc32(text.encode())
     except (KeyError, ValueError, TypeError):
-        whole, written = False, 0
+        whole, written, sums, text = False, 0, {}, ""
     if written > version:
         raise _check.cannot(
             f"{shown} cannot be read",
@@ -185,7 +203,7 @@ def load(
     arrays = _map(path)
     if not mmap:
         arrays = {name: np.array(array) for name, array in arrays.items()}
-        if any(checksums["arrays"].get(name) != _crc(array) for name, array in arrays.items()):
+        if any(sums.get(name) != _crc(array) for name, array in arrays.items()):
             raise _damaged(shown)
     return json.loads(text), arrays
 
@@ -209,8 +227,12 @@ def _map(path: str | os.PathLike[str]) -> Arrays:
 
 def _crc(array: NDArray[Any]) -> int:
     """Checksum of the values and of what they are: a flipped bit in a shape is damage too."""
-    flat = np.asarray(array, order="C").reshape(-1).view(np.uint8)
-    return zlib.crc32(flat.data, zlib.crc32(f"{array.dtype.str}{array.shape}".encode()))
+    return zlib.crc32(_bytes_of(array), zlib.crc32(f"{array.dtype.str}{array.shape}".encode()))
+
+
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    """Look at a C-ordered array as bytes, without a copy."""
+    return np.asarray(array, order="C").reshape(-1).view(np.uint8).data
 
 
 def _damaged(shown: str) -> ValueError:

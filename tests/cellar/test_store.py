@@ -52,6 +52,19 @@ def test_big_endian_and_strided_arrays_keep_their_values(tmp_path):
         np.testing.assert_array_equal(arrays[name], odd[name])
 
 
+def test_the_same_state_gives_the_same_bytes(tmp_path):
+    write(tmp_path / "a")
+    write(tmp_path / "b", arrays=dict(reversed(ARRAYS.items())))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_safetensors_reads_the_file(tmp_path):
+    from safetensors.numpy import load_file
+
+    write(tmp_path / "a")
+    np.testing.assert_array_equal(load_file(tmp_path / "a")["f8"], ARRAYS["f8"])
+
+
 def test_mapped_arrays_cannot_be_written(tmp_path):
     write(tmp_path / "a")
     _, arrays = _store.load(tmp_path / "a", format="xent.test", version=2, mmap=True)
@@ -178,6 +191,7 @@ def test_state_is_json_and_nothing_else(tmp_path):
     write(tmp_path / "a")
     header = (tmp_path / "a").read_bytes()[8:]
     metadata = json.JSONDecoder().raw_decode(header.decode("latin-1"))[0]["__metadata__"]
+    assert list(metadata)[:3] == ["format", "format_version", "xent_version"]
     assert metadata["format"] == "xent.test"
     assert metadata["format_version"] == "2"
     assert metadata["xent_version"]

@@ -1,0 +1,332 @@
+"""The one way tables reach us, and leave: Parquet, CSV, JSON lines and NPZ, whole or in batches.
+
+Reading is pyarrow's work and NumPy's; here stands which file is which, what a column must be, and
+the sentence that says so when it is not. A two-dimensional array ``a`` of an NPZ file becomes the
+columns ``a_0``, ``a_1``, ...
+"""
+
+import fnmatch
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check, _store
+
+FORMATS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".npz")
+
+
+def read(path: str | os.PathLike[str], *, argument: str = "path") -> Any:
+    """Read a whole table.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file; its ending says what it is. ``.gz`` may follow ``.csv``, ``.tsv`` and ``.jsonl``.
+    argument : str
+        What the caller calls ``path``, for the error message.
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the ending is none we know, the file is not what its ending says, or two columns share
+        a name.
+    """
+    import pyarrow as pa
+
+    kind = _kind(path, argument)
+    try:
+        if kind == ".npz":
+            table = _read_npz(path)
+        elif kind == ".parquet":
+            import pyarrow.parquet
+
+            table = pyarrow.parquet.read_table(path, use_threads=True)
+        else:
+            with pa.input_stream(os.fspath(path), compression="detect") as file:
+                table = _text_reader(kind)(file)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        raise _unreadable(path, kind, error) from None
+    _refuse_duplicates(table.column_names, path)
+    return table
+
+
+def scan(
+    path: str | os.PathLike[str],
+    columns: Sequence[str] | None = None,
+    batch_rows: int = 65536,
+    *,
+    argument: str = "path",
+) -> Iterator[Any]:
+    """Read a table of any size in batches.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file, as in `read`.
+    columns : sequence of str, optional
+        The columns wanted; all of them where not given.
+    batch_rows : int
+        Rows in a batch, at most. CSV and JSON lines come in blocks of bytes and may be cut shorter.
+    argument : str
+        What the caller calls ``path``, for the error message.
+
+    Yields
+    ------
+    pyarrow.RecordBatch
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read`, and if a column is missing.
+    """
+    import pyarrow as pa
+
+    kind = _kind(path, argument)
+    try:
+        if kind == ".parquet":
+            import pyarrow.parquet
+
+            with pyarrow.parquet.ParquetFile(path) as file:
+                _refuse_duplicates(file.schema_arrow.names, path)
+                for name in columns or ():
+                    require(name, file.schema_arrow.names, path)
+                yield from file.iter_batches(batch_rows, columns=columns)
+        elif kind in (".csv", ".tsv"):
+            with pa.input_stream(os.fspath(path), compression="detect") as file:
+                reader = _open_csv(file, kind)
+                _refuse_duplicates(reader.schema.names, path)
+                for batch in reader:
+                    yield from _cut(batch, columns, batch_rows, path)
+        else:
+            yield from _cut(read(path, argument=argument), columns, batch_rows, path)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        raise _unreadable(path, kind, error) from None
+
+
+def write(
+    path: str | os.PathLike[str], columns: Mapping[str, Any], *, argument: str = "path"
+) -> None:
+    """Write columns of equal length as the table that the path's ending names, atomically.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Where the file shall stand.
+    columns : mapping of str to array_like
+        The columns in order.
+    argument : str
+        What the caller calls ``path``, for the error message.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    kind = _ending(path, argument)
+    with _store.writing(path, argument=argument) as file:
+        if kind == ".npz":
+            plain = {name: np.asarray(values) for name, values in columns.items()}
+            np.savez(file, allow_pickle=False, **plain)
+            return
+        table = pa.table({name: pa.array(values) for name, values in columns.items()})
+        if kind == ".parquet":
+            pyarrow.parquet.write_table(table, file)
+        elif kind in (".csv", ".tsv"):
+            options = pyarrow.csv.WriteOptions(delimiter="\t" if kind == ".tsv" else ",")
+            pyarrow.csv.write_csv(table, file, options)
+        else:
+            import json
+
+            for row in table.to_pylist():
+                file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+
+
+def require(name: str, columns: Sequence[str], path: object, *, argument: str = "columns") -> str:
+    """Return ``name`` if it is a column; suggest the nearest one otherwise."""
+    if name in columns:
+        return name
+    near = get_close_matches(name, columns, n=1)
+    advice = f"Did you mean {near[0]!r}?" if near else f"It has {_check.join_names(columns)}."
+    raise _check.invalid(argument, f"name a column of {str(path)!r}", repr(name), advice)
+
+
+def matching(
+    pattern: str, columns: Sequence[str], path: object, *, argument: str = "columns"
+) -> list[str]:
+    """Return the columns, in the table's order, that match a pattern like ``p_*`` or ``a,b,c``."""
+    parts = [part.strip() for part in pattern.split(",")]
+    found = [c for c in columns if any(c == p or fnmatch.fnmatchcase(c, p) for p in parts)]
+    if not found:
+        must = f"match columns of {str(path)!r}"
+        advice = f"It has {_check.join_names(columns, last='and')}."
+        raise _check.invalid(argument, must, repr(pattern), advice)
+    return found
+
+
+def numbers(
+    table: Any, columns: Sequence[str], *, argument: str = "columns"
+) -> NDArray[np.float64]:
+    """Return columns as one float64 matrix; text, dates, gaps and NaN are refused.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The table.
+    columns : sequence of str
+        Columns that it has.
+    argument : str
+        What the caller calls the columns, for the error message.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows, columns)
+
+    Raises
+    ------
+    ValueError
+        Naming the first column and row that is no number.
+    """
+    import pyarrow as pa
+
+    matrix = np.empty((table.num_rows, len(columns)))
+    for j, name in enumerate(columns):
+        column, kind = table.column(name), table.column(name).type
+        numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if numeric or pa.types.is_boolean(kind):
+            values = column.cast(pa.float64()).to_numpy()
+            bad = ~np.isfinite(values)
+        else:
+            values = np.zeros(len(column))
+            bad = ~np.array([_reads_as_number(value) for value in column.to_pylist()], dtype=bool)
+            if not bad.any():
+                bad = np.ones(len(column), dtype=bool)
+        if bad.any():
+            row = int(bad.argmax())
+            value = column[row].as_py()
+            shown = "a missing value" if value is None else repr(value)
+            must = f"hold numbers in column {name!r}"
+            raise _check.invalid(argument, must, f"{shown} at row {row}")
+        matrix[:, j] = values
+    return matrix
+
+
+def categories(table: Any, column: str, *, argument: str = "target") -> NDArray[Any]:
+    """Return a column of classes as a NumPy array of integers, booleans or strings; no gaps."""
+    import pyarrow as pa
+
+    values = table.column(column)
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if values.null_count:
+        row = values.to_pylist().index(None)
+        must = f"hold a class in every row of column {column!r}"
+        raise _check.invalid(argument, must, f"a missing value at row {row}")
+    if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
+        return np.asarray(values.to_numpy())
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return np.asarray(values.to_pylist(), dtype=str)
+    must = f"hold classes (text, integers or booleans) in column {column!r}"
+    raise _check.invalid(argument, must, str(values.type))
+
+
+def _ending(path: str | os.PathLike[str], argument: str) -> str:
+    suffixes = [s.lower() for s in Path(path).suffixes]
+    kind = suffixes[-1] if suffixes else ""
+    if kind == ".gz" and len(suffixes) > 1 and suffixes[-2] not in (".parquet", ".npz"):
+        kind = suffixes[-2]
+    if kind not in FORMATS:
+        raise _check.invalid(argument, f"end in {_check.join_names(FORMATS)}", f"{str(path)!r}")
+    return kind
+
+
+def _kind(path: str | os.PathLike[str], argument: str) -> str:
+    if not Path(path).exists():
+        raise FileNotFoundError(f"There is no file {str(path)!r}.")
+    if Path(path).is_dir():
+        raise _check.invalid(argument, "name a file", f"the folder {str(path)!r}")
+    return _ending(path, argument)
+
+
+def _text_reader(kind: str) -> Any:
+    if kind in (".csv", ".tsv"):
+        return lambda file: _open_csv(file, kind).read_all()
+    import pyarrow.json
+
+    return pyarrow.json.read_json
+
+
+def _open_csv(file: Any, kind: str) -> Any:
+    from pyarrow import csv
+
+    return csv.open_csv(
+        file,
+        csv.ReadOptions(block_size=8 << 20),
+        csv.ParseOptions(delimiter="\t" if kind == ".tsv" else ",", newlines_in_values=True),
+    )
+
+
+def _read_npz(path: str | os.PathLike[str]) -> Any:
+    import zipfile
+
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for name in arrays.files:
+                array = arrays[name]
+                if array.ndim == 1:
+                    columns[name] = array
+                else:
+                    flat = array.reshape(len(array), -1)
+                    columns |= {f"{name}_{j}": flat[:, j] for j in range(flat.shape[1])}
+        return pa.table({name: pa.array(values) for name, values in columns.items()})
+    except (ValueError, TypeError, zipfile.BadZipFile, AttributeError) as error:
+        raise _unreadable(path, ".npz", error) from None
+
+
+def _cut(
+    table: Any, columns: Sequence[str] | None, batch_rows: int, path: str | os.PathLike[str]
+) -> Iterator[Any]:
+    if columns is not None:
+        for name in columns:
+            require(name, table.schema.names, path)
+        table = table.select(list(columns))
+    if hasattr(table, "to_batches"):
+        yield from table.to_batches(max_chunksize=batch_rows)
+    else:
+        for start in range(0, table.num_rows, batch_rows):
+            yield table.slice(start, batch_rows)
+
+
+def _refuse_duplicates(names: Sequence[str], path: object) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise _check.invalid("path", "name every column once", f"two {name!r} in {str(path)!r}")
+        seen.add(name)
+
+
+def _unreadable(path: object, kind: str, error: Exception) -> ValueError:
+    title = {".jsonl": "JSON lines", ".ndjson": "JSON lines"}.get(kind, kind[1:].upper())
+    first = str(error).partition("\n")[0].strip().rstrip(".")
+    return _check.cannot(f"{str(path)!r} cannot be read as {title}", first)
+
+
+def _reads_as_number(value: object) -> bool:
+    """Whether an entry of a text column is not what made it text."""
+    try:
+        return math.isfinite(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False

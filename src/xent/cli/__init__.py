@@ -1,0 +1,58 @@
+"""`xent` on the command line: each command is a thin door to one room, in a file of its own.
+
+A command raises the sentence that the library would raise. Here it is printed, in red, and the exit
+code is 2; a fault of xent itself keeps its traceback, so that it can be reported.
+"""
+
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+COMMANDS = ("_demo", "_train", "_predict", "_evaluate")
+
+app = typer.Typer(
+    name="xent",
+    help="Count the bits a model wastes, and waste fewer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"xent {version('xent')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which xent.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _name in COMMANDS:
+    import_module(f"xent.cli.{_name}").register(app)
+
+
+def main() -> None:
+    """Run the command line; the console script `xent`."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _say("Interrupted; nothing was written.", 130)
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        _say(str(error), 2)
+
+
+def _say(sentence: str, code: int) -> None:
+    typer.secho(sentence, fg=typer.colors.RED, err=True)
+    sys.exit(code)

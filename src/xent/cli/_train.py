@@ -1,0 +1,91 @@
+"""`xent train`: a table in, a model out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xent.cli import _data
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def train(
+        data: Annotated[str, typer.Argument(metavar="DATA", help=_data.DATA_HELP)],
+        model: Annotated[Path, typer.Option(help="Where the model shall stand.")],
+        target: Annotated[str | None, typer.Option(help="Column of classes.")] = None,
+        features: Annotated[
+            str | None,
+            typer.Option(help="Feature columns, like 'x_*,age'. All but the target by default."),
+        ] = None,
+        validation: Annotated[
+            str | None, typer.Option(help="Held-out data with the same columns.")
+        ] = None,
+        loss: Annotated[
+            str,
+            typer.Option(help="cross_entropy, binary_cross_entropy, mse_softmax or mse_sigmoid."),
+        ] = "cross_entropy",
+        hidden: Annotated[
+            str, typer.Option(help="Units of hidden layers, like 64,32. None by default.")
+        ] = "",
+        epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 10,
+        batch_size: Annotated[int, typer.Option(help="Rows in a step.")] = 64,
+        learning_rate: Annotated[float, typer.Option(help="Size of the steps.")] = 0.5,
+        optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
+        random_state: Annotated[int, typer.Option(help="Draws the start and the batches.")] = 0,
+        device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    ) -> None:
+        """Train a softmax classifier under the loss you name.
+
+        Features are scaled to [0, 1] by their range in DATA; the scaling is kept in the model.
+        """
+        from xent import _check
+
+        units = _units(hidden)
+        if not model.resolve().parent.is_dir():
+            # Said before the work, not after it.
+            raise _check.invalid("--model", "lie in a folder that exists", f"{str(model)!r}")
+        table = _data.load(data, target=target, features=features)
+        held = None
+        if validation is not None:
+            held = _data.load(validation, target=table.target, columns=table.columns)
+
+        from xent.training import Scaling, SoftmaxClassifier, TrainedModel
+
+        scaling = Scaling.of(table.X)
+        classifier = SoftmaxClassifier(
+            loss=loss,
+            hidden=units,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            random_state=random_state,
+            device=device,
+        )
+        pair = None if held is None else (scaling.apply(held.X), held.labels)
+        classifier.fit(scaling.apply(table.X), table.labels, validation=pair)
+        TrainedModel(classifier, scaling, table.columns, table.target).save(model)
+        history = classifier.history_
+        typer.echo(
+            f"{len(table.X):,} rows, {len(table.columns)} features, "
+            f"{len(classifier.classes_)} classes of {table.target!r}."
+        )
+        typer.echo(f"{loss} after {epochs} epochs: {history['loss'][-1]:.4f}")
+        if pair is not None:
+            typer.echo(
+                f"held out: {history['validation_bits'][-1]:.4f} bits a row, "
+                f"accuracy {100 * history['validation_accuracy'][-1]:.1f} %"
+            )
+        typer.echo(f"Model: {model}")
+
+
+def _units(text: str) -> list[int]:
+    from xent import _check
+
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise _check.invalid("--hidden", "be numbers of units like 64,32", repr(text)) from None

@@ -1,0 +1,141 @@
+"""The door of the room: predictions as log-probabilities, the truth as class numbers, checked."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from xent import _check
+from xent._kernels._log_softmax import log_softmax
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model said of every row, and what was true.
+
+    Parameters
+    ----------
+    log_probs, probs : ndarray of float64, shape (N, C)
+        Both views of the same prediction, each computed so as to keep its digits.
+    truth : ndarray of int64, shape (N,)
+        The column that was true.
+    labels : list
+        What the columns are called.
+    """
+
+    log_probs: Matrix
+    probs: Matrix
+    truth: NDArray[np.int64]
+    labels: list[Any]
+
+
+def predictions(
+    target: ArrayLike,
+    probs: ArrayLike | None,
+    logits: ArrayLike | None,
+    labels: ArrayLike | None,
+) -> Predictions:
+    """Check what `evaluate` was given and bring it into one form."""
+    if (probs is None) == (logits is None):
+        got = "neither" if probs is None else "both"
+        raise _check.wrong_kind("probs", "be given, or else `logits`", got)
+    if probs is not None:
+        given = _from_probs(_matrix("probs", probs))
+    else:
+        given = _from_logits(_matrix("logits", logits))
+    classes = given[0].shape[1]
+    names = _labels(labels, classes)
+    truth = _truth(target, names, len(given[0]), classes, named=labels is not None)
+    return Predictions(*given, truth, names)
+
+
+def _matrix(argument: str, value: ArrayLike | None) -> Matrix:
+    raw = np.asarray(value)
+    if raw.dtype.kind not in "fiub":
+        must = "be an array of real numbers"
+        raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
+    if raw.ndim == 1 and argument == "probs":
+        # What binary classifiers hand out: the probability of the second class.
+        raw = np.stack([1 - raw.astype(np.float64), raw], axis=1)
+    if raw.ndim != 2:
+        must = "have the shape (rows, classes)"
+        raise _check.invalid(argument, must, str(raw.shape))
+    if 0 in raw.shape:
+        raise _check.invalid(argument, "have at least one row and one class", str(raw.shape))
+    return raw.astype(np.float64)
+
+
+def _from_probs(probs: Matrix) -> tuple[Matrix, Matrix]:
+    bad = ~((probs >= 0) & (probs <= np.inf)) | np.isinf(probs)
+    if bad.any():
+        first = tuple(np.argwhere(bad)[0])
+        must = "be finite" if not np.isfinite(probs[first]) else "be non-negative"
+        advice = "" if must == "be finite" else "For logits pass logits=."
+        raise _check.invalid("probs", must, f"{probs[first]:.6g} at {_check.at(first)}", advice)
+    total = probs.sum(axis=1)
+    off = np.abs(total - 1) > 1e-6
+    if off.any():
+        row = int(off.argmax())
+        got = f"{total[row]:.6g} at row {row}"
+        advice = "If they were rounded when they were saved, divide each row by its sum."
+        raise _check.invalid("probs", "sum to 1 in every row", got, advice)
+    probs = probs / total[:, None]
+    with np.errstate(divide="ignore"):
+        return np.log(probs), probs
+
+
+def _from_logits(logits: Matrix) -> tuple[Matrix, Matrix]:
+    bad = np.isnan(logits) | (logits == np.inf)
+    if bad.any():
+        first = tuple(np.argwhere(bad)[0])
+        raise _check.invalid(
+            "logits", "be finite or -inf", f"{logits[first]} at {_check.at(first)}"
+        )
+    empty = np.isneginf(logits).all(axis=1)
+    if empty.any():
+        must = "leave every row a class that can be"
+        raise _check.invalid("logits", must, f"only -inf at row {int(empty.argmax())}")
+    log_probs = log_softmax(logits)
+    return log_probs, np.exp(log_probs)
+
+
+def _labels(labels: ArrayLike | None, classes: int) -> list[Any]:
+    if labels is None:
+        return list(range(classes))
+    names = np.asarray(labels).tolist()
+    if not isinstance(names, list) or len(names) != classes:
+        count = len(names) if isinstance(names, list) else "a single value"
+        raise _check.invalid("labels", f"name the {classes} classes", count)
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise _check.invalid("labels", "name every class once", f"{twice!r} twice")
+    return names
+
+
+def _truth(
+    target: ArrayLike, names: list[Any], rows: int, classes: int, *, named: bool
+) -> NDArray[np.int64]:
+    raw = np.asarray(target)
+    if raw.shape != (rows,):
+        raise _check.invalid("target", f"have one class a row, {rows}", f"the shape {raw.shape}")
+    if named:
+        number = {name: i for i, name in enumerate(names)}
+        found = np.array([number.get(value, -1) for value in raw.tolist()], dtype=np.int64)
+        if (found < 0).any():
+            row = int((found < 0).argmax())
+            must = f"be one of the labels {_check.join_names(names)}"
+            raise _check.invalid("target", must, f"{raw.tolist()[row]!r} at row {row}")
+        return found
+    if raw.dtype.kind not in "iub":
+        advice = "Name the classes in the order of the columns with labels=."
+        must = "hold class numbers where no `labels` are given"
+        raise _check.wrong_kind("target", must, f"dtype {raw.dtype}", advice)
+    outside = (raw < 0) | (raw >= classes)
+    if outside.any():
+        row = int(outside.argmax())
+        must = f"be from 0 to {classes - 1}, the class numbers"
+        raise _check.invalid("target", must, f"{raw[row]} at row {row}")
+    return raw.astype(np.int64)

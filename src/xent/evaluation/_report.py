@@ -1,0 +1,282 @@
+"""The report: numbers in a record, one screen of text, a dictionary. HTML is `_html`'s business.
+
+A report is plain data. It holds what was measured and the signature that reproduces it, never the
+predictions themselves.
+"""
+
+import math
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent._page import Page
+
+UNITS = {2.0: "bits", math.e: "nats", 10.0: "bans"}
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Rows whose winning class was given a probability in [low, high).
+
+    Parameters
+    ----------
+    low, high : float
+        Edges of the bin.
+    rows : int
+        How many rows fell into it.
+    confidence, accuracy : float
+        What the model said on average, and how often it was right.
+    """
+
+    low: float
+    high: float
+    rows: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """Where one class stands.
+
+    Parameters
+    ----------
+    label : object
+        The class.
+    rows : int
+        How often it was true.
+    cross_entropy, share : float
+        Mean cost of these rows, and their part of the whole cost.
+    recall, precision : float
+        How many of its rows were found, and how many rows so called were its; NaN where there are
+        none.
+    """
+
+    label: Any
+    rows: int
+    cross_entropy: float
+    share: float
+    recall: float
+    precision: float
+
+
+@dataclass(frozen=True)
+class HardRow:
+    """One of the most expensive rows.
+
+    Parameters
+    ----------
+    row : int
+        Its number, from 0.
+    target, prediction : object
+        The class that was true, and the one that was given most.
+    probability, cost : float
+        What the true class was given, and what that cost.
+    """
+
+    row: int
+    target: Any
+    prediction: Any
+    probability: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `evaluate` found; `print` it, or write it with `to_html`.
+
+    Parameters
+    ----------
+    rows, classes : int
+        Size of the predictions.
+    labels : list
+        The classes in the order of the columns.
+    base : float
+        Base of every logarithm here: 2 for bits.
+    cross_entropy : float
+        Mean cost of the true class.
+    uniform, prior : float
+        What it costs to know nothing (log C), and to know how often each class occurs (H(Y)).
+    explained : float
+        1 - cross_entropy / prior; NaN where but one class occurs.
+    accuracy, brier, calibration_error : float
+        Share of rows whose true class won; Brier's score, 0 to 2; mean gap between confidence and
+        accuracy over the bins.
+    calibration : list of Bin
+        Reliability of the winning class.
+    impossible : int
+        Rows whose true class was given probability 0: each makes the cross-entropy infinite.
+    per_class : list of ClassRow
+        One entry a class.
+    confusion : ndarray of int, shape (C, C)
+        Rows by true class, columns by prediction.
+    hardest : list of HardRow
+        The most expensive rows, the worst first.
+    signature : str
+        Versions, settings and a hash of the data.
+    """
+
+    rows: int
+    classes: int
+    labels: list[Any]
+    base: float
+    cross_entropy: float
+    uniform: float
+    prior: float
+    explained: float
+    accuracy: float
+    brier: float
+    calibration_error: float
+    calibration: list[Bin]
+    impossible: int
+    per_class: list[ClassRow]
+    confusion: NDArray[np.int64]
+    hardest: list[HardRow]
+    signature: str
+
+    @property
+    def unit(self) -> str:
+        """What the costs are counted in."""
+        return UNITS.get(self.base, f"units of log {self.base:g}")
+
+    @property
+    def perplexity(self) -> float:
+        """How many equally likely classes would have cost as much."""
+        try:
+            return float(self.base**self.cross_entropy)
+        except OverflowError:
+            return math.inf
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain lists, numbers and strings, ready for JSON.
+
+        Returns
+        -------
+        dict
+            Keys as the attributes; NaN and infinities, which JSON cannot say, become None and
+            the string ``"inf"``.
+        """
+        return _plain({**asdict(self), "confusion": self.confusion.tolist(), "unit": self.unit})  # type: ignore[no-any-return]
+
+    def to_html(self, path: str | os.PathLike[str], *, title: str = "Where the bits go") -> None:
+        """Write the report as one page that opens anywhere, offline.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Where the page shall stand; it is written whole or not at all.
+        title : str
+            Its heading.
+
+        Raises
+        ------
+        ImportError
+            If the extra ``report`` is not installed.
+        """
+        lead = f"{self.rows:,} predictions over {self.classes} classes, counted in {self.unit}."
+        page = Page(title, lead, self.signature)
+        self.add_to(page)
+        page.write(path)
+
+    def add_to(self, page: Page) -> None:
+        """Add the report's tables and charts to a page that holds more than this report.
+
+        Parameters
+        ----------
+        page : Page
+            The page.
+        """
+        from xent.evaluation._html import add_report
+
+        add_report(page, self)
+
+    def confused(self) -> list[tuple[int, Any, Any]]:
+        """Return the confusions: how many rows, of which class, taken for which.
+
+        Returns
+        -------
+        list of (int, label, label)
+            The most frequent first.
+        """
+        off = self.confusion - np.diag(np.diag(self.confusion))
+        order = np.argsort(-off, axis=None, kind="stable")[: np.count_nonzero(off)]
+        pairs = [divmod(int(i), self.classes) for i in order]
+        return [(int(off[i, j]), self.labels[i], self.labels[j]) for i, j in pairs]
+
+    def __str__(self) -> str:
+        unit = self.unit
+        lines = [
+            f"{self.rows:,} rows, {self.classes} classes",
+            "",
+            f"cross-entropy   {self.cross_entropy:8.4f} {unit} a row"
+            f"   (perplexity {self.perplexity:.4g})",
+            f"  uniform       {self.uniform:8.4f} {unit}   knowing nothing: log of {self.classes}",
+            f"  class prior   {self.prior:8.4f} {unit}   knowing only how often each class occurs",
+            f"  explained     {percent(self.explained):>8} of the class prior",
+            f"accuracy {percent(self.accuracy)}   Brier {self.brier:.4f}"
+            f"   calibration error {percent(self.calibration_error)}",
+        ]
+        if self.impossible:
+            lines.append(f"{self.impossible} rows had a true class of probability 0: infinite cost")
+        lines += ["", *self._class_lines(), "", *self._confusion_line(), self.signature]
+        return "\n".join(lines)
+
+    def _class_lines(self, most: int = 10) -> list[str]:
+        """Draw the classes that cost most, one a line."""
+        order = sorted(self.per_class, key=lambda c: -c.share)[:most]
+        width = min(max(len(str(c.label)) for c in order), 18)
+        longest = max((c.share for c in order), default=0.0) or 1.0
+        title = f"where the {self.unit} go"
+        lines = [f"{title:{width + 26}} share  {self.unit:>7}  recall    rows"]
+        for c in order:
+            bar = bar_of(c.share / longest, 22)
+            name = str(c.label)[:width]
+            cost = "-" if math.isnan(c.cross_entropy) else f"{c.cross_entropy:.3f}"
+            lines.append(
+                f"  {name:<{width}}  {bar:<22} {percent(c.share):>6}  {cost:>7} "
+                f"{percent(c.recall):>7} {c.rows:>7,}"
+            )
+        if len(self.per_class) > most:
+            lines.append(f"  and {len(self.per_class) - most} classes that cost less")
+        return lines
+
+    def _confusion_line(self) -> list[str]:
+        line = ""
+        for rows, true, said in self.confused()[:4]:
+            more = f"{str(true)[:18]} for {str(said)[:18]} ({rows})"
+            if len(line) + len(more) > 80:
+                break
+            line += f", {more}" if line else f"most confused: {more}"
+        return [line] if line else []
+
+
+def percent(value: float) -> str:
+    """Write a share as a person would.
+
+    >>> percent(0.9273), percent(float("nan"))
+    ('92.7 %', '-')
+    """
+    return "-" if math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def bar_of(share: float, width: int) -> str:
+    """Draw a bar of eighths of a character.
+
+    >>> bar_of(0.5, 5)
+    '██▌'
+    """
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    return value

@@ -1,0 +1,11 @@
+"""Labelled data in your hand: classifiers trained under a loss you name, losses side by side."""
+
+from xent._optional import need
+
+need("torch", extra="torch", by="xent.training")
+
+from xent.training._classifier import SoftmaxClassifier  # noqa: E402
+from xent.training._compare import Comparison, compare_losses  # noqa: E402
+from xent.training._model import Scaling, TrainedModel  # noqa: E402
+
+__all__ = ["Comparison", "Scaling", "SoftmaxClassifier", "TrainedModel", "compare_losses"]

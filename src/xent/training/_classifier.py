@@ -1,0 +1,252 @@
+"""A softmax classifier that scikit-learn can use like any other, trained under a loss one names.
+
+What `fit` learns is kept as NumPy arrays, so a fitted classifier clones, pickles by content and
+predicts the same on a machine without the device it was trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from xent import _check
+from xent.training._loop import OPTIMIZERS, Layer, Plan, first_layers, logits_of, train
+from xent.training._objectives import OBJECTIVES
+from xent.training._progress import progress_bar
+
+
+class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A neural network for classes: logits, a softmax, and the loss of your choice.
+
+    Without hidden layers this is multinomial logistic regression, fitted by mini-batches.
+
+    Parameters
+    ----------
+    loss : {"cross_entropy", "binary_cross_entropy", "mse_softmax", "mse_sigmoid"}
+        What is minimised, averaged over all elements as torch does: the cross-entropy of the
+        softmax, one yes-or-no cross-entropy a class, or the squared error of the softmax or of
+        sigmoids (the quadratic cost).
+    hidden : sequence of int
+        Units of each hidden layer, with ReLU between.
+    epochs, batch_size : int
+        Passes over the data, rows in a step.
+    learning_rate : float
+        Size of the steps.
+    optimizer : {"sgd", "adam", "adamw"}
+        The rule of the steps, PyTorch's.
+    random_state : int, RandomState or None
+        Draws the start and the batches; the same for every loss and device.
+    device : str
+        "auto" (a GPU where there is one), or what `torch.device` understands.
+    progress : bool
+        Show a progress bar where stderr is a terminal.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The classes, sorted: the columns of `predict_proba`.
+    history_ : dict of str to list
+        One entry an epoch: ``loss``, ``gradient_norm`` (mean over steps, output layer) and, with a
+        validation pair, ``validation_cross_entropy`` in nats, ``validation_bits`` and
+        ``validation_accuracy``.
+
+    Examples
+    --------
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
+    >>> model = SoftmaxClassifier(epochs=200, random_state=0).fit(X, y)
+    >>> model.predict([[0.2], [2.9]]).tolist()
+    ['low', 'high']
+
+    References
+    ----------
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, sections 4.3.4 and 5.2.
+    """
+
+    def __init__(
+        self,
+        loss: str = "cross_entropy",
+        hidden: Sequence[int] = (),
+        epochs: int = 10,
+        batch_size: int = 64,
+        learning_rate: float = 0.5,
+        optimizer: str = "sgd",
+        random_state: Any = None,
+        device: str = "auto",
+        progress: bool = True,
+    ) -> None:
+        self.loss = loss
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.random_state = random_state
+        self.device = device
+        self.progress = progress
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        validation: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> Self:
+        """Train on rows ``X`` with classes ``y``. Features are taken as they are, never scaled.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+            Features.
+        y : array_like, shape (N,)
+            Classes, of any kind that sorts.
+        validation : pair (X, y), optional
+            Rows on which the cross-entropy and the accuracy of every epoch are measured.
+
+        Returns
+        -------
+        SoftmaxClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If an option or the data cannot be, or the loss becomes infinite or NaN.
+        """
+        plan, hidden = self._plan()
+        rows, labels = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(labels)
+        self.classes_, target = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            got = f"1 class, {self.classes_.tolist()[0]!r}"
+            raise _check.invalid("y", "hold at least two classes", got)
+        checked = None if validation is None else self._validation(*validation)
+        rng = check_random_state(self.random_state)
+        history: dict[str, list[float]] = {"loss": [], "gradient_norm": []}
+        objective = OBJECTIVES[self.loss]
+        with progress_bar(f"training, {self.loss}", plan.epochs, show=self.progress) as advance:
+
+            def after_epoch(layers: list[Layer], loss: float, norm: float) -> None:
+                entry = {"loss": loss, "gradient_norm": norm}
+                if checked is not None:
+                    entry |= _measure(
+                        objective.log_probs(logits_of(layers, checked[0])), checked[1]
+                    )
+                for name, value in entry.items():
+                    history.setdefault(name, []).append(value)
+                advance(f"loss {loss:.4f}")
+
+            sizes = [rows.shape[1], *hidden, len(self.classes_)]
+            start = first_layers(sizes, rng)
+            # What float32 cannot hold becomes infinite, and that stops the training.
+            with np.errstate(over="ignore"):
+                single = np.ascontiguousarray(rows, dtype=np.float32)
+            layers = train(start, single, target, objective, plan, rng, after_epoch)
+        self.coefs_ = [weight for weight, _ in layers]
+        self.intercepts_ = [bias for _, bias in layers]
+        self.history_ = history
+        return self
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return log-probabilities in nats, with their digits kept where a class is nearly certain.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+            Features, scaled as those of `fit` were.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, C)
+            Columns in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        layers = list(zip(self.coefs_, self.intercepts_, strict=True))
+        return OBJECTIVES[self.loss].log_probs(logits_of(layers, rows))
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return probabilities: the softmax, or for the sigmoid losses sigmoids over their sum.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+            Features, scaled as those of `fit` were.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, C)
+            Columns in the order of ``classes_``; each row sums to 1.
+        """
+        return np.asarray(np.exp(self.predict_log_proba(X)))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+            Features, scaled as those of `fit` were.
+
+        Returns
+        -------
+        ndarray, shape (N,)
+            Members of ``classes_``.
+        """
+        winners = self.predict_log_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[winners])
+
+    def _plan(self) -> tuple[Plan, list[int]]:
+        import torch
+
+        _check.option("loss", self.loss, OBJECTIVES)
+        _check.option("optimizer", self.optimizer, OPTIMIZERS)
+        if not isinstance(self.hidden, Sequence) or isinstance(self.hidden, str):
+            must = "be a sequence of integers like (64, 32)"
+            raise _check.wrong_kind("hidden", must, repr(self.hidden))
+        hidden = [_check.integer(f"hidden[{i}]", h, least=1) for i, h in enumerate(self.hidden)]
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError):
+            advice = 'Use "auto" to take what is there.'
+            raise _check.invalid("device", "be at hand", repr(self.device), advice) from None
+        plan = Plan(
+            loss=self.loss,
+            epochs=_check.integer("epochs", self.epochs, least=1),
+            batch_size=_check.integer("batch_size", self.batch_size, least=1),
+            learning_rate=_check.positive("learning_rate", self.learning_rate),
+            optimizer=self.optimizer,
+            device=device,
+        )
+        return plan, hidden
+
+    def _validation(
+        self, X: ArrayLike, y: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        rows, truth = validate_data(self, X, y, dtype=np.float64, reset=False)
+        place = np.searchsorted(self.classes_, truth).clip(max=len(self.classes_) - 1)
+        unknown = self.classes_[place] != truth
+        if unknown.any():
+            first = int(unknown.argmax())
+            must = "hold only classes that `y` holds"
+            raise _check.invalid("validation", must, f"{truth.tolist()[first]!r} at row {first}")
+        return rows, place
+
+
+def _measure(log_probs: NDArray[np.float64], target: NDArray[np.int64]) -> dict[str, float]:
+    nats = -math.fsum(log_probs[np.arange(len(target)), target]) / len(target)
+    return {
+        "validation_cross_entropy": nats,
+        "validation_bits": nats / math.log(2),
+        "validation_accuracy": float((log_probs.argmax(axis=1) == target).mean()),
+    }

@@ -1,0 +1,175 @@
+"""A classifier together with what it needs to meet new data: the scaling and the column names.
+
+`fit` never scales. Whoever scales before it keeps how, in the same file: that is what this is for.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from xent import _check, _store
+from xent.training._classifier import SoftmaxClassifier
+
+FORMAT, VERSION = "xent.training", 1
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Each feature brought to [0, 1] by the range that it had in the training data.
+
+    Parameters
+    ----------
+    low, high : ndarray of float64, shape (D,)
+        The ranges. A feature that was constant becomes 0.
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, X: ArrayLike) -> Self:
+        """Take the ranges of the training data.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+            Features.
+
+        Returns
+        -------
+        Scaling
+        """
+        rows = np.asarray(X, dtype=np.float64)
+        return cls(rows.min(axis=0), rows.max(axis=0))
+
+    def apply(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Scale rows; new data may fall outside [0, 1] and is not clipped.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+            Features.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, D)
+        """
+        width = self.high - self.low
+        rows = np.asarray(X, dtype=np.float64) - self.low
+        return np.asarray(rows / np.where(width > 0, width, 1.0) * (width > 0))
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A fitted classifier that knows how its data was scaled and what its columns are called.
+
+    Parameters
+    ----------
+    classifier : SoftmaxClassifier
+        Fitted.
+    scaling : Scaling, optional
+        Applied to features before the classifier sees them.
+    columns : list of str
+        Names of the features in order; empty where they have none.
+    target : str
+        Name of the column that was predicted; empty where it has none.
+    """
+
+    classifier: SoftmaxClassifier
+    scaling: Scaling | None = None
+    columns: list[str] = field(default_factory=list)
+    target: str = ""
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return log-probabilities in nats of features as they came, not scaled.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, D)
+            Features.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, C)
+            Columns in the order of ``classifier.classes_``.
+        """
+        scaled = X if self.scaling is None else self.scaling.apply(X)
+        return self.classifier.predict_log_proba(scaled)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a file: arrays and JSON, no code, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Where the file shall stand.
+
+        Raises
+        ------
+        ValueError
+            If the folder does not exist.
+        """
+        model = self.classifier
+        settings = model.get_params()
+        # A generator's position cannot be written down in a word, and predictions do not need it.
+        seed = settings.pop("random_state")
+        settings["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
+        settings["hidden"] = [int(units) for units in settings["hidden"]]
+        arrays: dict[str, NDArray[Any]] = {
+            f"weight{i}": array for i, array in enumerate(model.coefs_)
+        }
+        arrays |= {f"bias{i}": array for i, array in enumerate(model.intercepts_)}
+        arrays |= {f"history.{k}": np.array(v) for k, v in model.history_.items()}
+        if self.scaling is not None:
+            arrays |= {"scaling.low": self.scaling.low, "scaling.high": self.scaling.high}
+        state = {
+            "settings": {k: v.item() if hasattr(v, "item") else v for k, v in settings.items()},
+            "classes": model.classes_.tolist(),
+            "columns": list(self.columns),
+            "target": self.target,
+        }
+        _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a model that `save` wrote. Nothing in the file is run.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file.
+
+        Returns
+        -------
+        TrainedModel
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is no such file, damaged, or written by a newer xent.
+        """
+        state, arrays = _store.load(path, format=FORMAT, version=VERSION)
+        classifier = SoftmaxClassifier(**state["settings"])
+        layers = range(sum(name.startswith("weight") for name in arrays))
+        classifier.coefs_ = [arrays[f"weight{i}"] for i in layers]
+        classifier.intercepts_ = [arrays[f"bias{i}"] for i in layers]
+        classifier.classes_ = np.array(state["classes"])
+        classifier.n_features_in_ = classifier.coefs_[0].shape[1]
+        classifier.history_ = {
+            name.removeprefix("history."): array.tolist()
+            for name, array in arrays.items()
+            if name.startswith("history.")
+        }
+        if len(classifier.classes_) != len(classifier.intercepts_[-1]):
+            raise _check.cannot(f"{str(path)!r} cannot be read", "classes and weights do not fit")
+        scaling = None
+        if "scaling.low" in arrays:
+            scaling = Scaling(arrays["scaling.low"], arrays["scaling.high"])
+        return cls(classifier, scaling, state["columns"], state["target"])

@@ -1,0 +1,157 @@
+"""Tables come in and go out unchanged; what is wrong with one is said with its column and row."""
+
+import gzip
+import os
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from xent import _table
+
+COLUMNS = {
+    "x": np.array([0.1, -2.5, 3e300]),
+    "n": np.array([1, 2, 2**53 + 1]),
+    "flag": np.array([True, False, True]),
+    "name": np.array(["plain", 'comma, "quote"\nand line', "ünï 猫"]),
+}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet", ".jsonl", ".npz"])
+def test_round_trip(tmp_path, ending):
+    path = tmp_path / f"t{ending}"
+    _table.write(path, COLUMNS)
+    table = _table.read(path)
+    assert table.column_names == list(COLUMNS)
+    for name, values in COLUMNS.items():
+        assert table.column(name).to_pylist() == values.tolist()
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl", ".npz"])
+def test_scan_is_read_in_batches(tmp_path, ending):
+    path = tmp_path / f"t{ending}"
+    _table.write(path, {"a": np.arange(1000), "b": np.arange(1000) / 7})
+    batches = list(_table.scan(path, ["b"], batch_rows=300))
+    assert max(batch.num_rows for batch in batches) <= 300
+    assert all(batch.schema.names == ["b"] for batch in batches)
+    values = np.concatenate([batch.column("b").to_numpy() for batch in batches])
+    np.testing.assert_array_equal(values, np.arange(1000) / 7)
+    with pytest.raises(ValueError, match=r"name a column of .* got 'c'"):
+        list(_table.scan(path, ["c"]))
+
+
+def test_gzip_is_read(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\n1,x\n2,y\n"))
+    assert _table.read(path).to_pydict() == {"a": [1, 2], "b": ["x", "y"]}
+
+
+def test_npz_matrices_become_columns(tmp_path):
+    np.savez(tmp_path / "t.npz", p=np.eye(3), y=np.arange(3))
+    table = _table.read(tmp_path / "t.npz")
+    assert table.column_names == ["p_0", "p_1", "p_2", "y"]
+    np.testing.assert_array_equal(_table.numbers(table, ["p_0", "p_1", "p_2"]), np.eye(3))
+
+
+def test_numbers_takes_every_numeric_kind():
+    table = pa.table({"i": [1, 2], "f": [0.5, 1.5], "b": [True, False]})
+    np.testing.assert_array_equal(
+        _table.numbers(table, ["b", "f", "i"]), [[1, 0.5, 1], [0, 1.5, 2]]
+    )
+
+
+def test_categories():
+    table = pa.table(
+        {
+            "s": ["a", "b"],
+            "i": [3, 1],
+            "b": [True, False],
+            "d": pa.array(["x", "y"]).dictionary_encode(),
+        }
+    )
+    assert _table.categories(table, "s").tolist() == ["a", "b"]
+    assert _table.categories(table, "i").tolist() == [3, 1]
+    assert _table.categories(table, "b").tolist() == [True, False]
+    assert _table.categories(table, "d").tolist() == ["x", "y"]
+
+
+def test_patterns():
+    names = ["p_a", "y", "p_b", "q"]
+    assert _table.matching("p_*", names, "f") == ["p_a", "p_b"]
+    assert _table.matching("q, p_a", names, "f") == ["p_a", "q"]
+
+
+def refuse(path, content, sentence, work=_table.read):
+    path.write_bytes(content)
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        work(path)
+    assert sentence in str(caught.value), str(caught.value)
+
+
+def test_unreadable_files(tmp_path):
+    refuse(tmp_path / "e.csv", b"", "cannot be read as CSV: Empty CSV file.")
+    refuse(tmp_path / "r.csv", b"a,b\n1\n", "cannot be read as CSV: CSV parse error")
+    refuse(tmp_path / "d.csv", b"a,a\n1,2\n", "`path` must name every column once, got two 'a'")
+    refuse(tmp_path / "p.parquet", b"PAR1 no", "cannot be read as PARQUET")
+    refuse(tmp_path / "j.jsonl", b'{"a": 1}\n{"a"', "cannot be read as JSON lines")
+    refuse(tmp_path / "z.npz", b"PK no", "cannot be read as NPZ")
+    refuse(tmp_path / "t.docx", b"", "`path` must end in '.parquet', '.csv'")
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        _table.read(tmp_path / "missing.csv")
+    with pytest.raises(ValueError, match="`path` must name a file, got the folder"):
+        _table.read(tmp_path)
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path):
+    np.savez(tmp_path / "t.npz", a=np.array([{"x": 1}], dtype=object))
+    with pytest.raises(ValueError, match="cannot be read as NPZ"):
+        _table.read(tmp_path / "t.npz")
+
+
+@pytest.mark.parametrize(
+    ("column", "sentence"),
+    [
+        (["1", "2", "x"], "`columns` must hold numbers in column 'c', got 'x' at row 2."),
+        (["1", "2"], "`columns` must hold numbers in column 'c', got '1' at row 0."),
+        ([None, None], "`columns` must hold numbers in column 'c', got a missing value at row 0."),
+        (
+            [1.0, None, 2.0],
+            "`columns` must hold numbers in column 'c', got a missing value at row 1.",
+        ),
+        ([1, 2, None], "`columns` must hold numbers in column 'c', got a missing value at row 2."),
+        ([1.0, float("nan")], "`columns` must hold numbers in column 'c', got nan at row 1."),
+        ([1.0, float("inf")], "`columns` must hold numbers in column 'c', got inf at row 1."),
+    ],
+)
+def test_no_numbers(column, sentence):
+    with pytest.raises(ValueError) as caught:
+        _table.numbers(pa.table({"c": column}), ["c"])
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("column", "sentence"),
+    [
+        (
+            ["a", None],
+            "`target` must hold a class in every row of column 'c', got a missing value at row 1.",
+        ),
+        (
+            [0.5, 1.0],
+            "`target` must hold classes (text, integers or booleans) in column 'c', got double.",
+        ),
+    ],
+)
+def test_no_categories(column, sentence):
+    with pytest.raises(ValueError) as caught:
+        _table.categories(pa.table({"c": column}), "c")
+    assert str(caught.value) == sentence
+
+
+def test_a_missing_column_is_suggested():
+    with pytest.raises(ValueError) as caught:
+        _table.require("labl", ["label", "x"], "data.csv", argument="--target")
+    assert str(caught.value) == (
+        "`--target` must name a column of 'data.csv', got 'labl'. Did you mean 'label'?"
+    )

@@ -1,0 +1,206 @@
+"""The commands end to end on real digits, and one sentence with exit code 2 for what is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.csv
+import pytest
+
+from browser import needs_browser, visit
+from xent import _table
+
+XENT = [sys.executable, "-c", "from xent.cli import main; main()"]
+
+
+def xent(*args, cwd, **kwargs):
+    return subprocess.run(
+        [*XENT, *map(str, args)], cwd=cwd, capture_output=True, text=True, **kwargs
+    )
+
+
+@pytest.fixture(scope="module")
+def corridor(tmp_path_factory):
+    """Train, predict and evaluate once; the tests look at what came out."""
+    folder = tmp_path_factory.mktemp("corridor")
+    done = {}
+    done["train"] = xent(
+        "train", "digits-train", "--loss", "cross_entropy", "--validation", "digits-test",
+        "--model", "digits.xent", cwd=folder,
+    )  # fmt: skip
+    done["predict"] = xent("predict", "digits.xent", "digits-test", cwd=folder)
+    done["evaluate"] = xent(
+        "evaluate", "predictions.csv", "--target", "digit", "--html", "report.html", cwd=folder
+    )
+    for step, result in done.items():
+        assert result.returncode == 0, (step, result.stderr)
+        assert result.stderr == "", "progress belongs on a terminal only"
+    return folder, done
+
+
+def test_train_says_what_it_did(corridor):
+    _, done = corridor
+    text = done["train"].stdout
+    assert "1,437 rows, 64 features, 10 classes of 'digit'." in text
+    assert "held out: " in text
+    assert "Model: digits.xent" in text
+
+
+def test_predictions_are_probabilities(corridor):
+    folder, done = corridor
+    table = pyarrow.csv.read_csv(folder / "predictions.csv")
+    assert table.column_names == [*(f"p_{c}" for c in range(10)), "prediction", "digit"]
+    probs = _table.numbers(table, [f"p_{c}" for c in range(10)])
+    np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-12)
+    assert (table["prediction"].to_numpy() == probs.argmax(axis=1)).all()
+    assert "xent evaluate predictions.csv --target digit" in done["predict"].stdout
+
+
+def test_evaluate_reports_in_bits(corridor):
+    _, done = corridor
+    assert "bits a row" in done["evaluate"].stdout
+    assert "where the bits go" in done["evaluate"].stdout
+    held_out = done["train"].stdout.partition("held out: ")[2].split()[0]
+    assert f"cross-entropy     {held_out} bits" in done["evaluate"].stdout
+
+
+def test_json_alone_on_stdout(corridor):
+    folder, _ = corridor
+    args = ("evaluate", "predictions.csv", "--target", "digit", "--json")
+    report = json.loads(xent(*args, "-", cwd=folder).stdout)
+    assert report["rows"] == 360
+    assert report["labels"] == [str(c) for c in range(10)]
+    assert xent(*args, "out.json", cwd=folder).returncode == 0
+    assert json.loads((folder / "out.json").read_text()) == report
+
+
+@needs_browser
+def test_the_page_of_evaluate_opens(corridor):
+    folder, _ = corridor
+    found, requests, errors = visit(
+        folder / "report.html",
+        lambda page: page.wait_for_function("document.querySelectorAll('.chart svg').length == 5"),
+    )
+    assert found
+    assert (requests, errors) == ([], [])
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".npz", ".jsonl", ".tsv"])
+def test_other_formats_carry_the_same_numbers(corridor, ending):
+    folder, done = corridor
+    output = f"other{ending}"
+    result = xent("predict", "digits.xent", "digits-test", "--output", output, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    again = xent("evaluate", output, "--target", "digit", cwd=folder).stdout
+    assert again.splitlines()[:8] == done["evaluate"].stdout.splitlines()[:8]
+
+
+def test_named_classes_and_other_columns(tmp_path):
+    (tmp_path / "p.csv").write_text(
+        "id,prob of cat,prob of dog,truth\n1,0.5,0.5,cat\n2,0.25,0.75,dog\n"
+    )
+    result = xent(
+        "evaluate",
+        "p.csv",
+        "--target",
+        "truth",
+        "--probs",
+        "prob of *",
+        "--json",
+        "-",
+        cwd=tmp_path,
+    )
+    report = json.loads(result.stdout)
+    assert report["labels"] == ["cat", "dog"]
+    assert report["cross_entropy"] == pytest.approx((1 + np.log2(4 / 3)) / 2)
+
+
+def test_booleans_and_columns_by_name(tmp_path):
+    (tmp_path / "p.csv").write_text("true,false,y\n0.5,0.5,true\n0.25,0.75,false\n")
+    result = xent(
+        "evaluate", "p.csv", "--target", "y", "--probs", "true,false", "--json", "-", cwd=tmp_path
+    )
+    assert json.loads(result.stdout)["accuracy"] == 1
+
+
+def test_rounded_probabilities_need_a_word(tmp_path):
+    (tmp_path / "p.csv").write_text("p_a,p_b,p_c,target\n0.333,0.333,0.333,a\n")
+    refused = xent("evaluate", "p.csv", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "got 0.999 at row 0. If they were rounded" in refused.stderr
+    taken = xent("evaluate", "p.csv", "--normalize", "--json", "-", cwd=tmp_path)
+    assert json.loads(taken.stdout)["cross_entropy"] == pytest.approx(np.log2(3))
+
+
+def test_demo_puts_cross_entropy_ahead(tmp_path):
+    result = xent("demo", "--epochs", "5", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stdout.splitlines() if line.endswith("<- fewest bits")]
+    assert [line.split()[0] for line in lines] == ["cross_entropy"]
+    assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_training_on_a_table_with_text_classes(tmp_path):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200)
+    columns = {"id": np.arange(200), "size": y * 50 + rng.normal(size=200)}
+    _table.write(tmp_path / "d.parquet", {**columns, "kind": np.array(["small", "big"])[y]})
+    args = ("train", "d.parquet", "--target", "kind", "--features", "size", "--model", "m")
+    assert xent(*args, cwd=tmp_path).returncode == 0
+    unlabelled = {"size": columns["size"]}
+    _table.write(tmp_path / "new.csv", unlabelled)
+    assert xent("predict", "m", "new.csv", "--output", "out.csv", cwd=tmp_path).returncode == 0
+    table = _table.read(tmp_path / "out.csv")
+    assert table.column_names == ["p_big", "p_small", "prediction"]
+    assert (
+        np.array(table["prediction"].to_pylist()) == np.array(["small", "big"])[y]
+    ).mean() > 0.99
+
+
+GOOD = "x,y\n0.5,a\n0.25,b\n"
+REFUSALS = [
+    ("train missing.csv --target y --model m", "", "There is no file 'missing.csv'."),
+    ("train d.csv --target z --model m", GOOD, "`--target` must name a column of 'd.csv', got 'z'. It has 'x' or 'y'."),
+    ("train d.csv --model m", GOOD, "`--target` must name the column of classes of 'd.csv', got none. It has 'x' and 'y'."),
+    ("train d.csv --target y --model m", "x,y\n0.5,a\nred,b\n", "`DATA` must hold numbers in column 'x', got 'red' at row 1."),
+    ("train d.csv --target y --model m", "x,y\n0.5,a\n,b\n", "`DATA` must hold numbers in column 'x', got a missing value at row 1."),
+    ("train d.csv --target y --model m", "x,y\n", "`DATA` must have at least one row, got none in 'd.csv'."),
+    ("train d.csv --target y --model m --loss hinge", GOOD, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax' or 'mse_sigmoid', got 'hinge'."),
+    ("train d.csv --target y --model m --hidden big", GOOD, "`--hidden` must be numbers of units like 64,32, got 'big'."),
+    ("train d.csv --target y --model no/m", GOOD, "`--model` must lie in a folder that exists, got 'no/m'."),
+    ("train d.csv --target y --model m --features q*", GOOD, "`--features` must match columns of 'd.csv', got 'q*'. It has 'x'."),
+    ("predict d.csv digits", GOOD, "`path` must be a xent.training file, got 'd.csv'"),
+    ("evaluate d.csv", "p_a,p_b,target\n0.5,0.6,a\n", "`probs` must sum to 1 in every row, got 1.1 at row 0."),
+    ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,c\n", "`target` must be one of the labels 'a' or 'b', got 'c' at row 0."),
+    ("evaluate d.csv", "p_a,p_b,target\n0.5,nan,a\n", "`--probs` must hold numbers in column 'p_b', got a missing value at row 0."),
+    ("evaluate d.csv", "p_a,p_b,target\n0.5,half,a\n", "`--probs` must hold numbers in column 'p_b', got 'half' at row 0."),
+    ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,\n", "`--target` must hold a class in every row of column 'target', got a missing value at row 0."),
+    ("evaluate d.csv", "a,b,target\n0.5,0.5,a\n", "`--probs` must match columns of 'd.csv', got 'p_*'. It has 'a', 'b' and 'target'."),
+    ("evaluate d.csv --target truth", "p_a,p_b,target\n0.5,0.5,a\n", "`--target` must name a column of 'd.csv', got 'truth'."),
+    ("evaluate d.csv --html no/r.html", "p_a,p_b,target\n0.5,0.5,a\n", "`path` must lie in a folder that exists, got 'no/r.html'."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "content", "sentence"), REFUSALS, ids=[r[2] for r in REFUSALS])
+def test_one_sentence_exit_code_two_and_nothing_written(tmp_path, command, content, sentence):
+    if content:
+        (tmp_path / "d.csv").write_text(content)
+    result = xent(*command.split(), cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith(sentence), result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert os.listdir(tmp_path) == (["d.csv"] if content else [])
+
+
+def test_help_and_version(tmp_path):
+    for command in ((), ("demo",), ("train",), ("predict",), ("evaluate",)):
+        result = xent(*command, "--help", cwd=tmp_path)
+        assert result.returncode == 0
+        assert "Usage" in result.stdout
+    assert xent("--version", cwd=tmp_path).stdout.startswith("xent 0.")
+    unknown = xent("trian", cwd=tmp_path)
+    assert unknown.returncode == 2
+    assert "No such command" in unknown.stderr

@@ -1,0 +1,242 @@
+"""The numbers of a report against slow oracles and scikit-learn, and what is refused."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import sklearn
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn import metrics
+
+import oracle
+from xent import losses, measures
+from xent.evaluation import evaluate
+
+
+def predictions(seed=0, rows=200, classes=5, spread=2.0):
+    rng = np.random.default_rng(seed)
+    logits = spread * rng.normal(size=(rows, classes))
+    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    target = np.array([rng.choice(classes, p=row) for row in probs])
+    return target, probs, logits
+
+
+# ------------------------------------------------------------------ is it the formula?
+
+
+@pytest.mark.parametrize("spread", [0.1, 2.0, 30.0])
+def test_against_slow_oracles(spread):
+    target, probs, logits = predictions(spread=spread, rows=40)
+    report = evaluate(target, logits=logits, base=math.e)
+    rows = [oracle.log_softmax(row) for row in logits]
+    assert report.cross_entropy == pytest.approx(float(oracle.mean_cost(rows, target)), rel=1e-14)
+    report = evaluate(target, probs, base=math.e)
+    rows = [[oracle.mp.log(p / sum(map(oracle.mp.mpf, r))) for p in r] for r in probs]
+    assert report.cross_entropy == pytest.approx(float(oracle.mean_cost(rows, target)), rel=1e-13)
+    assert report.brier == pytest.approx(float(oracle.brier(probs, target)), rel=1e-12)
+
+
+def test_against_scikit_learn():
+    target, probs, _ = predictions()
+    report = evaluate(target, probs, base=math.e)
+    assert report.cross_entropy == pytest.approx(metrics.log_loss(target, probs), rel=1e-12)
+    assert report.accuracy == metrics.accuracy_score(target, probs.argmax(axis=1))
+    found = metrics.confusion_matrix(target, probs.argmax(axis=1), labels=range(5))
+    np.testing.assert_array_equal(report.confusion, found)
+    scores = {"labels": range(5), "average": None}
+    recall = metrics.recall_score(target, probs.argmax(axis=1), **scores)
+    precision = metrics.precision_score(target, probs.argmax(axis=1), **scores)
+    np.testing.assert_allclose([c.recall for c in report.per_class], recall)
+    np.testing.assert_allclose([c.precision for c in report.per_class], precision)
+
+
+def test_scikit_learn_clips_and_we_do_not():
+    probs = [[1.0, 0.0], [0.5, 0.5]]
+    clipped = metrics.log_loss([1, 0], probs)
+    assert math.isfinite(clipped), f"scikit-learn {sklearn.__version__} used to clip"
+    report = evaluate([1, 0], probs)
+    assert report.cross_entropy == math.inf
+    assert report.impossible == 1
+    assert [c.share for c in report.per_class] == [0.0, 1.0]
+
+
+def test_baselines():
+    report = evaluate([0, 0, 0, 1], np.full((4, 2), 0.5))
+    assert report.uniform == 1.0
+    assert report.cross_entropy == 1.0
+    assert report.prior == pytest.approx(0.25 * 2 + 0.75 * math.log2(4 / 3), rel=1e-15)
+    assert report.explained == pytest.approx(1 - 1 / report.prior)
+
+
+def test_calibration_by_hand():
+    probs = [[0.9, 0.1]] * 10 + [[0.61, 0.39]] * 10
+    target = [0] * 8 + [1] * 2 + [0] * 5 + [1] * 5
+    report = evaluate(target, probs)
+    low, high = report.calibration
+    assert (low.rows, low.accuracy) == (10, 0.5)
+    assert low.confidence == pytest.approx(0.61)
+    assert (high.rows, high.accuracy) == (10, 0.8)
+    assert report.calibration_error == pytest.approx((0.11 + 0.1) / 2)
+
+
+def test_confident_logits_keep_their_digits():
+    """-log p of a nearly certain class is exp(-50), not 0 as from rounded probabilities."""
+    report = evaluate([0], logits=[[50.0, 0.0]], base=math.e)
+    assert report.cross_entropy == pytest.approx(math.exp(-50), rel=1e-12)
+
+
+def test_masked_logits():
+    report = evaluate([0, 1], logits=[[0.0, 0.0, -np.inf], [1.0, 1.0, -np.inf]])
+    assert report.cross_entropy == pytest.approx(1.0)
+
+
+# ------------------------------------------------------------------ does it keep the laws?
+
+
+def test_evaluation_is_the_loss_is_the_measure():
+    import torch
+
+    target, _, logits = predictions(rows=300)
+    report = evaluate(target, logits=logits, base=math.e)
+    loss = losses.cross_entropy(torch.from_numpy(logits), torch.from_numpy(target))
+    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    measured = measures.cross_entropy(np.eye(5)[target], probs).mean()
+    assert report.cross_entropy == pytest.approx(loss.item(), rel=1e-12)
+    assert report.cross_entropy == pytest.approx(measured, rel=1e-12)
+
+
+probability_rows = arrays(float, (7, 3), elements=st.floats(1e-6, 1.0)).map(
+    lambda a: a / a.sum(axis=1, keepdims=True)
+)
+targets = arrays(int, 7, elements=st.integers(0, 2))
+
+
+@given(probability_rows, targets)
+def test_laws(probs, target):
+    bits = evaluate(target, probs)
+    nats = evaluate(target, probs, base=math.e)
+    assert nats.cross_entropy == pytest.approx(bits.cross_entropy * math.log(2), rel=1e-12)
+    assert 0 <= bits.prior <= bits.uniform + 1e-12
+    assert 0 <= bits.brier <= 2
+    assert 0 <= bits.calibration_error <= 1
+    assert math.fsum(c.share for c in bits.per_class) == pytest.approx(1)
+    assert sum(c.rows for c in bits.per_class) == bits.confusion.sum() == 7
+    by_class = sum(c.cross_entropy * c.rows for c in bits.per_class if c.rows) / 7
+    assert by_class == pytest.approx(bits.cross_entropy, rel=1e-12)
+    order = [2, 0, 1]
+    turned = evaluate(np.argsort(order)[target], probs[:, order])
+    assert turned.cross_entropy == pytest.approx(bits.cross_entropy, rel=1e-12)
+    assert turned.brier == pytest.approx(bits.brier, rel=1e-9)
+
+
+def test_the_prior_is_what_the_best_constant_costs():
+    target = np.array([0, 0, 0, 1, 1, 2])
+    share = np.bincount(target) / 6
+    report = evaluate(target, np.tile(share, (6, 1)))
+    assert report.cross_entropy == pytest.approx(report.prior, rel=1e-14)
+    assert report.explained == pytest.approx(0, abs=1e-14)
+
+
+# ------------------------------------------------------------------ what one sees
+
+
+def test_labels_name_the_columns():
+    report = evaluate(["cat", "dog"], [[0.5, 0.5], [0.25, 0.75]], labels=["cat", "dog"])
+    assert [c.label for c in report.per_class] == ["cat", "dog"]
+    assert report.hardest[0].target == "cat"
+    assert report.confused() == []
+
+
+def test_hardest_rows_come_first():
+    report = evaluate([0, 0, 0], [[0.9, 0.1], [0.1, 0.9], [0.5, 0.5]])
+    assert [h.row for h in report.hardest] == [1, 2, 0]
+    assert report.hardest[0].prediction == 1
+    assert report.hardest[0].cost == pytest.approx(math.log2(10))
+
+
+def test_binary_probabilities_are_of_the_second_class():
+    one = evaluate([0, 1, 1], [0.2, 0.7, 0.9])
+    two = evaluate([0, 1, 1], [[0.8, 0.2], [0.3, 0.7], [0.1, 0.9]])
+    assert one.cross_entropy == pytest.approx(two.cross_entropy, rel=1e-14)
+
+
+def test_text_fits_a_screen():
+    target, probs, _ = predictions(rows=2000, classes=40)
+    names = np.array([f"a rather long class name {i}" for i in range(40)])
+    text = str(evaluate(names[target], probs, labels=names))
+    lines = text.splitlines()
+    assert len(lines) <= 24
+    assert max(len(line) for line in lines[:-1]) <= 100
+    assert "and 30 classes that cost less" in text
+
+
+def test_dictionary_is_json_and_round_trips():
+    target, probs, _ = predictions()
+    report = evaluate(target, probs)
+    back = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert back["cross_entropy"] == report.cross_entropy
+    assert back["confusion"] == report.confusion.tolist()
+    assert back["unit"] == "bits"
+    infinite = evaluate([1], [[1.0, 0.0]]).to_dict()
+    assert infinite["cross_entropy"] == "inf"
+    assert infinite["explained"] is None
+    json.dumps(infinite, allow_nan=False)
+
+
+def test_signature_changes_with_the_data_and_only_with_it():
+    target, probs, _ = predictions()
+    one, again = evaluate(target, probs).signature, evaluate(target.copy(), probs.copy()).signature
+    assert one == again
+    probs[0] = probs[0, ::-1].copy()
+    assert evaluate(target, probs).signature != one
+    assert "base 2" in one
+    assert "200 rows" in one
+
+
+# ------------------------------------------------------------------ does it survive?
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, ">f8", "<f4"])
+def test_dtypes_and_layouts(dtype):
+    probs = np.asfortranarray(np.array([[0.5, 0.5], [0.25, 0.75]], dtype=dtype))
+    probs.setflags(write=False)
+    assert evaluate([0, 1], probs).cross_entropy == pytest.approx((1 - math.log2(0.75)) / 2)
+
+
+def test_one_class_and_one_row():
+    report = evaluate([0], [[1.0]])
+    assert report.cross_entropy == 0
+    assert math.isnan(report.explained)
+    assert "explained" in str(report)
+
+
+WORDING = [
+    (([0], [[0.5, 0.6]]), {}, "`probs` must sum to 1 in every row, got 1.1 at row 0. If they were rounded when they were saved, divide each row by its sum."),
+    (([0], [[1.5, -0.5]]), {}, "`probs` must be non-negative, got -0.5 at [0, 1]. For logits pass logits=."),
+    (([0], [[np.nan, 1.0]]), {}, "`probs` must be finite, got nan at [0, 0]."),
+    (([0], [["a", "b"]]), {}, "`probs` must be an array of real numbers, got an array of dtype <U1."),
+    (([0], np.ones((1, 1, 1))), {}, "`probs` must have the shape (rows, classes), got (1, 1, 1)."),
+    (([], np.ones((0, 2))), {}, "`probs` must have at least one row and one class, got (0, 2)."),
+    (([0],), {}, "`probs` must be given, or else `logits`, got neither."),
+    (([0], [[1.0]]), {"logits": [[1.0]]}, "`probs` must be given, or else `logits`, got both."),
+    (([0],), {"logits": [[np.nan, 0.0]]}, "`logits` must be finite or -inf, got nan at [0, 0]."),
+    (([0],), {"logits": [[-np.inf, -np.inf]]}, "`logits` must leave every row a class that can be, got only -inf at row 0."),
+    (([2], [[0.5, 0.5]]), {}, "`target` must be from 0 to 1, the class numbers, got 2 at row 0."),
+    (([-1], [[0.5, 0.5]]), {}, "`target` must be from 0 to 1, the class numbers, got -1 at row 0."),
+    (([0, 1], [[0.5, 0.5]]), {}, "`target` must have one class a row, 1, got the shape (2,)."),
+    ((["a"], [[0.5, 0.5]]), {}, "`target` must hold class numbers where no `labels` are given, got dtype <U1. Name the classes in the order of the columns with labels=."),
+    ((["c"], [[0.5, 0.5]]), {"labels": ["a", "b"]}, "`target` must be one of the labels 'a' or 'b', got 'c' at row 0."),
+    (([0], [[0.5, 0.5]]), {"labels": ["a"]}, "`labels` must name the 2 classes, got 1."),
+    (([0], [[0.5, 0.5]]), {"labels": ["a", "a"]}, "`labels` must name every class once, got 'a' twice."),
+    (([0], [[0.5, 0.5]]), {"base": 1}, "`base` must be positive and not 1, got 1. Use math.e for nats, 2 for bits."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("args", "kwargs", "sentence"), WORDING, ids=[w[2] for w in WORDING])
+def test_wording(args, kwargs, sentence):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        evaluate(*args, **kwargs)
+    assert str(caught.value) == sentence

@@ -1,0 +1,94 @@
+"""Every Python block and every shell command of the README and of docs/ runs, in an empty folder."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SHELLS = {"sh", "bash", "shell", "console"}
+XENT = f"{shlex.quote(sys.executable)} -c 'from xent.cli import main; main()'"
+
+
+def blocks(page, languages):
+    return [text for language, text in BLOCK.findall(page.read_text()) if language in languages]
+
+
+def with_blocks(*languages):
+    pages = [page for page in PAGES if blocks(page, languages)]
+    return pytest.mark.parametrize("page", pages, ids=[p.name for p in pages])
+
+
+def environment():
+    """Python code and commands see this checkout, and warn of nothing."""
+    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "default"}
+
+
+@with_blocks("python")
+def test_python(page, tmp_path):
+    """The blocks of a page are one program, as a reader would run them from top to bottom."""
+    code = "\n".join(textwrap.dedent(text) for text in blocks(page, {"python"}))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@with_blocks(*SHELLS)
+def test_shell(page, tmp_path):
+    for text in blocks(page, SHELLS):
+        for line in text.replace("\\\n", " ").splitlines():
+            command = line.strip().removeprefix("$ ").partition("  #")[0].strip()
+            if command and not command.startswith("#"):
+                run(command, tmp_path)
+
+
+def run(command, folder):
+    """Run a command; what would install or recurse is checked for being there instead."""
+    program, *rest = command.split()
+    if program == "make":
+        done = subprocess.run(["make", "-n", *rest], cwd=ROOT, capture_output=True, text=True)
+    elif program == "pip":
+        extras = re.search(r"\[([\w,]+)\]", command)
+        declared = (ROOT / "pyproject.toml").read_text()
+        missing = (
+            [e for e in extras[1].split(",") if f"\n{e} = [" not in declared] if extras else []
+        )
+        assert not missing, f"no extra {missing}"
+        return
+    elif program == "git":
+        assert rest[0] == "clone"
+        return
+    elif program == "python" and rest[:2] == ["-m", "bench"]:
+        known = {p.stem for p in (ROOT / "bench").glob("*.py")}
+        assert set(rest[2:]) <= known
+        return
+    else:
+        command = re.sub(r"(^|[|;&]\s*)xent\b", lambda m: m[1] + XENT, command)
+        done = subprocess.run(
+            command, shell=True, cwd=folder, env=environment(), capture_output=True, text=True
+        )
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_proof_runs_something():
+    assert any(blocks(page, {"python"}) for page in PAGES)
+    with pytest.raises(AssertionError):
+        run("xent trian", ROOT)

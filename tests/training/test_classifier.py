@@ -1,0 +1,200 @@
+"""The classifier is scikit-learn's kind, minimises what it says, and refuses in one sentence."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from xent.training import SoftmaxClassifier
+
+LOSSES = ["cross_entropy", "binary_cross_entropy", "mse_softmax", "mse_sigmoid"]
+
+
+def three_clouds(rows=150, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = np.array([[0.2, 0.2], [0.8, 0.3], [0.5, 0.9]])
+    y = rng.integers(0, 3, rows)
+    return centres[y] + 0.1 * rng.normal(size=(rows, 2)), np.array(["a", "b", "c"])[y]
+
+
+@parametrize_with_checks(
+    [SoftmaxClassifier(), SoftmaxClassifier(hidden=(8,), loss="binary_cross_entropy")]
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_scikit_learn_accepts_it(estimator, check):
+    check(estimator)
+
+
+# ------------------------------------------------------------------ is it the formula?
+
+
+def reference_loss(name, z, y):
+    """Each loss written out in float64, with torch's own functions."""
+    t = torch.nn.functional.one_hot(y, z.shape[1]).double()
+    return {
+        "cross_entropy": lambda: torch.nn.functional.cross_entropy(z, y),
+        "binary_cross_entropy": lambda: torch.nn.functional.binary_cross_entropy(torch.sigmoid(z), t),
+        "mse_softmax": lambda: ((torch.softmax(z, 1) - t) ** 2).mean(),
+        "mse_sigmoid": lambda: ((torch.sigmoid(z) - t) ** 2).mean(),
+    }[name]()  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_one_step_is_one_step_of_gradient_descent(loss):
+    """With one batch an epoch, `loss` and `gradient_norm` are those of the start, and the next
+    weights are the start minus the learning rate times the gradient."""
+    X, y = three_clouds(40)
+    one = SoftmaxClassifier(loss, epochs=1, batch_size=40, learning_rate=0.3, random_state=3)
+    two = SoftmaxClassifier(loss, epochs=2, batch_size=40, learning_rate=0.3, random_state=3)
+    one.fit(X, y)
+    two.fit(X, y)
+    weight = torch.tensor(one.coefs_[0], dtype=torch.float64, requires_grad=True)
+    bias = torch.tensor(one.intercepts_[0], dtype=torch.float64, requires_grad=True)
+    target = torch.from_numpy(np.searchsorted(one.classes_, y))
+    value = reference_loss(loss, torch.from_numpy(X) @ weight.T + bias, target)
+    value.backward()
+    assert two.history_["loss"][1] == pytest.approx(value.item(), rel=1e-5)
+    norm = math.sqrt(weight.grad.square().sum() + bias.grad.square().sum())
+    assert two.history_["gradient_norm"][1] == pytest.approx(norm, rel=1e-4)
+    np.testing.assert_allclose(
+        two.coefs_[0], (weight - 0.3 * weight.grad).detach().numpy(), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_the_optimum_is_logistic_regression():
+    X, y = three_clouds(300)
+    X = X + 0.3 * np.random.default_rng(1).normal(size=X.shape)  # not separable: the optimum exists
+    ours = SoftmaxClassifier(epochs=400, batch_size=300, learning_rate=4.0, random_state=0).fit(
+        X, y
+    )
+    theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=5000).fit(X, y)
+    index = np.arange(len(y)), np.searchsorted(ours.classes_, y)
+    our_cost = -ours.predict_log_proba(X)[index].mean()
+    their_cost = -theirs.predict_log_proba(X)[index].mean()
+    assert their_cost <= our_cost + 1e-9
+    assert our_cost == pytest.approx(their_cost, rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_probabilities_are_what_the_loss_means(loss):
+    X, y = three_clouds()
+    model = SoftmaxClassifier(loss, random_state=0).fit(X, y)
+    z = X @ model.coefs_[0].T.astype(float) + model.intercepts_[0]
+    if loss in ("cross_entropy", "mse_softmax"):
+        expected = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    else:
+        sigmoid = 1 / (1 + np.exp(-z))
+        expected = sigmoid / sigmoid.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), expected, rtol=1e-12)
+    assert (model.predict(X) == model.classes_[expected.argmax(axis=1)]).all()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_log_probabilities_stay_finite_for_wild_logits(loss):
+    X, y = three_clouds()
+    model = SoftmaxClassifier(loss, epochs=1, random_state=0).fit(X, y)
+    log_probs = model.predict_log_proba([[1e5, -1e5], [-1e5, -1e5]])
+    assert np.isfinite(log_probs).all()
+    np.testing.assert_allclose(np.exp(log_probs).sum(axis=1), 1)
+
+
+# ------------------------------------------------------------------ does it learn, and tell?
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:1437] / 16, y[:1437], X[1437:] / 16, y[1437:]
+
+
+@pytest.mark.parametrize("hidden", [(), (32,)])
+def test_real_digits(digits, hidden):
+    X, y, X_test, y_test = digits
+    model = SoftmaxClassifier(hidden=hidden, random_state=0, epochs=20)
+    model.fit(X, y, validation=(X_test, y_test))
+    assert model.score(X_test, y_test) > 0.87
+    history = model.history_
+    assert {len(values) for values in history.values()} == {20}
+    nats = -model.predict_log_proba(X_test)[np.arange(360), y_test].mean()
+    assert history["validation_cross_entropy"][-1] == pytest.approx(nats, rel=1e-12)
+    assert history["validation_bits"][-1] == pytest.approx(nats / math.log(2), rel=1e-12)
+    assert history["validation_accuracy"][-1] == model.score(X_test, y_test)
+    assert history["loss"][-1] < history["loss"][0] / 2
+
+
+def test_the_gradient_of_squared_error_vanishes_when_surely_wrong():
+    """Nielsen's example: one input, a start that is confidently wrong, quadratic cost stuck."""
+    from xent.training._objectives import OBJECTIVES
+
+    z = torch.tensor([[8.0, -8.0]], requires_grad=True)
+    norms = {}
+    for name in LOSSES:
+        (gradient,) = torch.autograd.grad(OBJECTIVES[name].loss(z, torch.tensor([1])), z)
+        norms[name] = gradient.norm().item()
+    assert norms["cross_entropy"] > 1
+    assert norms["binary_cross_entropy"] > 0.5
+    assert norms["mse_sigmoid"] < 1e-3
+    assert norms["mse_softmax"] < 1e-5
+
+
+def test_same_seed_same_bits_other_seed_other_bits():
+    X, y = three_clouds()
+    fits = [SoftmaxClassifier(random_state=s, epochs=2).fit(X, y).coefs_[0] for s in (1, 1, 2)]
+    assert fits[0].tobytes() == fits[1].tobytes() != fits[2].tobytes()
+
+
+def test_pipelines_searches_and_pickles():
+    X, y = three_clouds()
+    pipe = make_pipeline(MinMaxScaler(), SoftmaxClassifier(random_state=0, epochs=30))
+    assert cross_val_score(pipe, X, y, cv=3).mean() > 0.9
+    search = GridSearchCV(pipe, {"softmaxclassifier__loss": LOSSES[:2]}, cv=2).fit(X, y)
+    assert search.best_score_ > 0.9
+    model = pipe.fit(X, y)
+    again = pickle.loads(pickle.dumps(copy.deepcopy(model)))
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_fit_does_not_change_its_input():
+    X, y = three_clouds()
+    X.setflags(write=False)
+    before = X.copy()
+    SoftmaxClassifier(epochs=1).fit(X, y)
+    np.testing.assert_array_equal(X, before)
+
+
+# ------------------------------------------------------------------ how it refuses
+
+X, Y = three_clouds(20)
+WORDING = [
+    ({"loss": "hinge"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax' or 'mse_sigmoid', got 'hinge'."),
+    ({"loss": "crossentropy"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax' or 'mse_sigmoid', got 'crossentropy'. Did you mean 'cross_entropy'?"),
+    ({"optimizer": "lbfgs"}, {}, "`optimizer` must be 'sgd', 'adam' or 'adamw', got 'lbfgs'."),
+    ({"epochs": 0}, {}, "`epochs` must be an integer of at least 1, got 0."),
+    ({"batch_size": 2.5}, {}, "`batch_size` must be an integer of at least 1, got 2.5."),
+    ({"hidden": (8, 0)}, {}, "`hidden[1]` must be an integer of at least 1, got 0."),
+    ({"hidden": 8}, {}, "`hidden` must be a sequence of integers like (64, 32), got 8."),
+    ({"learning_rate": -1}, {}, "`learning_rate` must be positive and finite, got -1."),
+    ({"device": "abacus"}, {}, "`device` must be at hand, got 'abacus'. Use \"auto\" to take what is there."),
+    ({}, {"y": ["a"] * 20}, "`y` must hold at least two classes, got 1 class, 'a'."),
+    ({}, {"validation": (X, ["z"] * 20)}, "`validation` must hold only classes that `y` holds, got 'z' at row 0."),
+    ({}, {"X": X * 1e300}, "Training stopped in epoch 1: the cross_entropy loss is nan. Lower `learning_rate` (it is 0.5) or scale `X` to [0, 1]."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "data", "sentence"), WORDING, ids=[w[2] for w in WORDING])
+def test_wording(settings, data, sentence):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        SoftmaxClassifier(**{"batch_size": 4, "random_state": 0, **settings}).fit(
+            data.get("X", X), data.get("y", Y), validation=data.get("validation")
+        )
+    assert str(caught.value) == sentence
