@@ -43,9 +43,7 @@ class Cases:
     @property
     def missing(self) -> bool:
         """Whether any value is missing."""
-        return bool(
-            np.isnan(self.numbers).any() or (self.codes == self.n_levels[:, None]).any()
-        )
+        return bool(np.isnan(self.numbers).any() or (self.codes == self.n_levels[:, None]).any())
 
     def take(self, rows: NDArray[Any]) -> "Cases":
         """Return some of the rows."""

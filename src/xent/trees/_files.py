@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from xent import _check, _store
 from xent.trees import _estimators, _presets
 from xent.trees._columns import Column
-from xent.trees._estimators import BaseTree
+from xent.trees._base import BaseTree
 from xent.trees._tree import Tree
 
 FORMAT, VERSION = "xent.trees", 1
@@ -147,7 +148,7 @@ def from_json(text: str) -> BaseTree:
 
 
 def _state(tree: BaseTree) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    _estimators.check_is_fitted(tree)
+    check_is_fitted(tree)
     params = tree.get_params(deep=False)
     weight = params.get("class_weight")
     if isinstance(weight, dict):
@@ -183,8 +184,11 @@ def _build(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> BaseTree:
             params["class_weight"] = dict(zip(weight["keys"], weight["values"], strict=True))
         tree = kind(**params)
         tree.columns_ = [
-            Column(str(name), _check.option("kind", what, ("number", "name", "date", "duration")),
-                   tuple(levels))
+            Column(
+                str(name),
+                _check.option("kind", what, ("number", "name", "date", "duration")),
+                tuple(levels),
+            )
             for name, what, levels in state["columns"]
         ]
         tree.n_features_in_ = len(tree.columns_)
@@ -206,9 +210,7 @@ def _build(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> BaseTree:
     return tree
 
 
-def _sound(
-    tree: Tree, columns: list[Column], stats: int, value: NDArray[np.float64]
-) -> None:
+def _sound(tree: Tree, columns: list[Column], stats: int, value: NDArray[np.float64]) -> None:
     """Refuse arrays that do not make a tree."""
     n, d = tree.size, len(columns)
     levels = np.array([len(c.levels) for c in columns], np.int64)
@@ -218,8 +220,10 @@ def _sound(
     wide = 1 if tree.is_number else stats
     ok = (
         n > 0
-        and all(f.name == "is_number" or getattr(tree, f.name).ndim == 1 + (f.name == "stats")
-                for f in fields(tree))
+        and all(
+            f.name == "is_number" or getattr(tree, f.name).ndim == 1 + (f.name == "stats")
+            for f in fields(tree)
+        )
         and all(len(getattr(tree, field)) == n for field in per_node)
         and tree.stats.shape == (n, stats)
         and value.shape == (n, wide)

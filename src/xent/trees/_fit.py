@@ -40,7 +40,9 @@ def plan_of(tree: Any, cases: Cases, n_classes: int) -> Work:
         _check.option("pruning", tree.pruning, [p for p in tree._prunings if p])
     if tree.missing == "surrogate" and tree.nominal == "multiway":
         raise _check.invalid(
-            "missing", 'not be "surrogate" where nominal is "multiway"', "both",
+            "missing",
+            'not be "surrogate" where nominal is "multiway"',
+            "both",
             "A surrogate imitates a split in two.",
         )
     least = _check.positive("min_samples_leaf", tree.min_samples_leaf)
@@ -54,7 +56,14 @@ def plan_of(tree: Any, cases: Cases, n_classes: int) -> Work:
         raise _check.invalid("min_gain", "be 0 or positive", repr(tree.min_gain))
     signs = _signs(tree.monotonic_cst, cases, n_classes)
     plan = Plan(
-        tree.criterion, tree.nominal, tree.missing, depth, least, split, gain, signs,
+        tree.criterion,
+        tree.nominal,
+        tree.missing,
+        depth,
+        least,
+        split,
+        gain,
+        signs,
         tree._threads(),
     )
     cf = _check.share("cf", getattr(tree, "cf", 0.25))

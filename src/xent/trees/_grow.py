@@ -165,15 +165,13 @@ def _empty_tree(capacity: int, size: int) -> level_by_level.Growing:
     )
 
 
-def _make_room(
-    tree: level_by_level.Growing, nodes: int, set_bytes: int
-) -> level_by_level.Growing:
+def _make_room(tree: level_by_level.Growing, nodes: int, set_bytes: int) -> level_by_level.Growing:
     """Return the growing tree with room for so many nodes and set bytes."""
     have = len(tree.feature)
     if nodes > have:
         more = _empty_tree(max(nodes, 2 * have) - have, tree.stats.shape[1])
-        tree = tree._make(
-            np.concatenate([old, new]) for old, new in zip(tree, more, strict=True)
+        tree = level_by_level.Growing(
+            *(np.concatenate([old, new]) for old, new in zip(tree, more, strict=True))
         )
     if set_bytes > len(tree.sets):
         sets = np.zeros(max(set_bytes, 2 * len(tree.sets)), np.uint8)
@@ -236,15 +234,23 @@ def grow(
         branch = np.empty(len(level.row), np.int32)
         before = nodes
         nodes, set_bytes = level_by_level.divide(
-            level, found, choice, ready.columns, rules, tree, nodes, set_bytes, branch,
-            ready.ranks, ready.indices, ready.place,
+            level,
+            found,
+            choice,
+            ready.columns,
+            rules,
+            tree,
+            nodes,
+            set_bytes,
+            branch,
+            ready.ranks,
+            ready.indices,
+            ready.place,
         )
         if rules.missing == by_order.SURROGATE:
             substitute(ready, level, choice, tree, branch, spares)
         level_by_level.count(level, choice, rules, tree, branch, signs)
-        level = _next_level(
-            ready, level, choice, rules, tree, branch, before, nodes, plan, depth
-        )
+        level = _next_level(ready, level, choice, rules, tree, branch, before, nodes, plan, depth)
         if level.weight.size and rules.table.size:
             # A missing value has divided a case: weights are no longer counts.
             rules = rules._replace(table=np.empty(0), step=np.empty(0))
@@ -263,8 +269,18 @@ def _scan(
 
     def ordered(a: int, b: int) -> None:
         by_order.scan_sorted(
-            ready.ranks, ready.indices, ready.place, ready.sorted_slot, ready.sorted_of,
-            ready.numbers, signs, level, rules, found, a, b,
+            ready.ranks,
+            ready.indices,
+            ready.place,
+            ready.sorted_slot,
+            ready.sorted_of,
+            ready.numbers,
+            signs,
+            level,
+            rules,
+            found,
+            a,
+            b,
         )
 
     def coded(codes: NDArray[Any], features: NDArray[np.int64], nominal: bool) -> Any:
@@ -273,8 +289,19 @@ def _scan(
 
         def work(a: int, b: int) -> None:
             by_code.scan_codes(
-                codes, levels, slots, features, nominal, ready.scale, ready.scale_start, signs,
-                level, rules, found, a, b,
+                codes,
+                levels,
+                slots,
+                features,
+                nominal,
+                ready.scale,
+                ready.scale_start,
+                signs,
+                level,
+                rules,
+                found,
+                a,
+                b,
             )
 
         return work
@@ -318,8 +345,15 @@ def scan_once(
         signs[:] = plan.monotonic_cst
     n = len(y)
     level = by_order.Level(
-        np.zeros(1, np.int64), np.full(1, n, np.int64), stats, np.full(1, -np.inf),
-        np.full(1, np.inf), np.zeros(1, np.int64), np.arange(n, dtype=np.int32), y, weight,
+        np.zeros(1, np.int64),
+        np.full(1, n, np.int64),
+        stats,
+        np.full(1, -np.inf),
+        np.full(1, np.inf),
+        np.zeros(1, np.int64),
+        np.arange(n, dtype=np.int32),
+        y,
+        weight,
         weight[:0],
     )
     found = _scan(ready, level, rules, signs)
@@ -344,7 +378,15 @@ def _next_level(
     opened = np.zeros(nodes - base, np.bool_)
     size = np.zeros(nodes - base, np.int64)
     level_by_level.measure(
-        level, choice, rules, tree, branch, opened, size, plan.min_samples_split, base,
+        level,
+        choice,
+        rules,
+        tree,
+        branch,
+        opened,
+        size,
+        plan.min_samples_split,
+        base,
         depth >= plan.max_depth,
     )
     size[~opened] = 0
@@ -370,9 +412,7 @@ def _next_level(
     target = np.full(len(level.row), -1, np.int32)
     missing = int(np.count_nonzero(branch < 0)) if shared else 0
     targets = np.empty(missing * int(tree.width[:nodes].max()) if shared else 0, np.int32)
-    level_by_level.settle(
-        level, choice, rules, tree, branch, base, start, new, target, targets
-    )
+    level_by_level.settle(level, choice, rules, tree, branch, base, start, new, target, targets)
     if len(ready.sorted_of):
         if total >= ready.ranks.shape[1]:
             wider = max(total + 1, ready.ranks.shape[1] * 5 // 4)
@@ -384,8 +424,20 @@ def _next_level(
 
         def move(a: int, b: int) -> None:
             level_by_level.partition(
-                ready.ranks, ready.indices, ready.place, ready.spare, level, choice, tree,
-                branch, base, start, target, targets, a, b,
+                ready.ranks,
+                ready.indices,
+                ready.place,
+                ready.spare,
+                level,
+                choice,
+                tree,
+                branch,
+                base,
+                start,
+                target,
+                targets,
+                a,
+                b,
             )
 
         in_blocks(move, len(ready.sorted_of), threads=ready.threads)
@@ -402,7 +454,7 @@ def _finish(
     n_classes: int,
 ) -> Tree:
     """Cut the arrays to size and turn the rows beside each cut into a threshold."""
-    g = growing._make(a[:nodes] for a in growing)
+    g = level_by_level.Growing(*(a[:nodes] for a in growing))
     kind = ready.columns.kind
     cuts = np.flatnonzero((g.feature >= 0) & (kind[g.feature] != level_by_level.NOMINAL))
     threshold = np.zeros(nodes)
@@ -424,11 +476,21 @@ def _finish(
     # Levels are appended in the order of their nodes; so are the nodes of a level.
     starts = np.array(spares.set_start, np.int64)
     return Tree(
-        g.feature, threshold, np.where(g.feature < 0, 0, g.first), g.width, g.missing_to,
-        g.set_start, np.concatenate([growing.sets[:set_bytes], *spares.sets]), g.stats, g.low,
-        g.high, np.arange(nodes, dtype=np.int32),
+        g.feature,
+        threshold,
+        np.where(g.feature < 0, 0, g.first),
+        g.width,
+        g.missing_to,
+        g.set_start,
+        np.concatenate([growing.sets[:set_bytes], *spares.sets]),
+        g.stats,
+        g.low,
+        g.high,
+        np.arange(nodes, dtype=np.int32),
         np.concatenate([[0], np.cumsum(many)]).astype(np.int32),
-        np.array(spares.feature, np.int32), np.array(spares.threshold),
-        np.array(spares.flip, np.uint8), np.where(starts < 0, -1, starts + set_bytes),
+        np.array(spares.feature, np.int32),
+        np.array(spares.threshold),
+        np.array(spares.flip, np.uint8),
+        np.where(starts < 0, -1, starts + set_bytes),
         is_number=not n_classes,
     )

@@ -4,7 +4,8 @@ A number with at most 256 values is searched in the order of its values, exactly
 is divided into one branch a level, one level against the rest, or two groups: for two classes and
 for a number the groups are an interval of the levels ordered by their mean (Breiman et al. 1984,
 theorem 4.5); for more classes the best of the orders by each class's share and by the first
-principal component (Coppersmith, Hong, Hosking 1999), then single levels change sides while it helps.
+principal component (Coppersmith, Hong, Hosking 1999), then single levels change sides while it
+helps.
 """
 
 import math

@@ -131,14 +131,14 @@ def by_number(lv, k, f, found, columns, ranks, indices, place, tree, branch):
 
 @kernel()
 def by_name(lv, k, f, columns, rules, tree, at, branch):
-    """Send a node's entries by their level; return the side of a missing value, -1 if not learned."""
+    """Send a node's entries by their level; a missing value that is not learned is -1."""
     code = columns.codes[columns.slot[f]]
     levels = columns.levels[f]
     if rules.nominal == MULTIWAY:
         for e in range(lv.start[k], lv.stop[k]):
             c = code[lv.row[e]]
             branch[e] = -1 if c == levels else c
-        return -1
+        return
     size = lv.stats.shape[1]
     hist = np.empty((levels + 1, size))
     seen = np.zeros(levels + 1, np.bool_)
@@ -166,7 +166,6 @@ def by_name(lv, k, f, columns, rules, tree, at, branch):
     for e in range(lv.start[k], lv.stop[k]):
         c = code[lv.row[e]]
         branch[e] = side[c] if c < levels or learned else -1
-    return -1
 
 
 @kernel()
@@ -186,7 +185,7 @@ def send(lv, k, f, found, columns, rules, tree, at, branch, ranks, indices, plac
             absent = True
         else:
             weights[branch[e]] += lv.weight[e] if lv.weight.size else 1.0
-    to = np.argmax(weights)
+    to = int(np.argmax(weights))
     if columns.kind[f] == NOMINAL and not multiway and rules.missing == DIRECTION:
         # by_name has sent the missing cases already; find where, for later ones.
         code = columns.codes[columns.slot[f]]
@@ -210,7 +209,9 @@ def send(lv, k, f, found, columns, rules, tree, at, branch, ranks, indices, plac
 
 
 @kernel()
-def divide(lv, found, choice, columns, rules, tree, next_node, next_set, branch, ranks, indices, place):
+def divide(
+    lv, found, choice, columns, rules, tree, next_node, next_set, branch, ranks, indices, place
+):
     """Divide every node that has a column; return the next free node and set byte."""
     for k in range(lv.start.size):
         f = choice[k]
@@ -393,7 +394,9 @@ def halve(rank, index, new_rank, new_index, start, stop, at, first, target):
 
 
 @kernel()
-def partition(ranks, indices, place, spare, lv, choice, tree, branch, base, start, target, targets, a, b):
+def partition(
+    ranks, indices, place, spare, lv, choice, tree, branch, base, start, target, targets, a, b
+):
     """Move the sorted lists a..b to the next level, stably, through one spare list."""
     free = spare[a]
     at = np.empty(start.size, np.int64)

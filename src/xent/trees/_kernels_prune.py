@@ -277,7 +277,7 @@ def forget(walk, top, trial):
 
 @kernel()
 def take_over(walk, i, heavy, stats, trial, waiting):
-    """Put a node's heaviest branch in its place; return the last node below, to start again from."""
+    """Put a node's heaviest branch in its place; return the last node to prune again."""
     walk.feature[i] = walk.feature[heavy]
     walk.threshold[i] = walk.threshold[heavy]
     walk.first[i] = walk.first[heavy]

@@ -118,10 +118,10 @@ def seek_counts(
     n = stop - start
     slack *= n
     best, at, cuts = NEVER, -1, 0
-    small = max(1, int(math.ceil(least)))
+    small = max(1, math.ceil(least))
     for i in range(start, stop - small):
-        c = np.uint64(y[index[i]])
-        p, q = np.uint64(left[c]), np.uint64(right[c])
+        own = np.uint64(y[index[i]])
+        p, q = np.uint64(left[own]), np.uint64(right[own])
         one = np.uint64(1)
         if entropy:
             a += step[p]
@@ -129,8 +129,8 @@ def seek_counts(
         else:
             a += 2.0 * p + 1.0
             b -= 2.0 * q - 1.0
-        left[c] = p + one
-        right[c] = q - one
+        left[own] = p + one
+        right[own] = q - one
         if rank[i] != rank[i + 1]:
             m = i + 1 - start
             if m < small:
@@ -154,10 +154,10 @@ def seek_two(
     n = stop - start
     slack *= n
     best, at, cuts = NEVER, -1, 0
-    small = max(1, int(math.ceil(least)))
+    small = max(1, math.ceil(least))
     p = 0
     for i in range(start, stop - small):
-        p += y[index[i]]
+        p += int(y[index[i]])
         if rank[i] != rank[i + 1]:
             m = i + 1 - start
             if m < small:
@@ -184,8 +184,23 @@ def seek_two(
 
 @kernel()
 def scan_counts(
-    rank, index, start, stop, whole, column, y, row, entropy, ratio, table, step, slack, gap, least,
-    left, right,
+    rank,
+    index,
+    start,
+    stop,
+    whole,
+    column,
+    y,
+    row,
+    entropy,
+    ratio,
+    table,
+    step,
+    slack,
+    gap,
+    least,
+    left,
+    right,
 ):
     """Search one node in one sorted column where every case weighs 1 and no value is missing.
 
@@ -206,15 +221,28 @@ def scan_counts(
             left[c] = 0
             right[c] = int(whole[c] + 0.5)
         at, cuts = seek_counts(
-            rank, index, y, start, stop, left, right, entropy, table, step, slack, gap, least,
-            column, row,
+            rank,
+            index,
+            y,
+            start,
+            stop,
+            left,
+            right,
+            entropy,
+            table,
+            step,
+            slack,
+            gap,
+            least,
+            column,
+            row,
         )
     if at < 0:
         return -1, NEVER, 0.0
     for c in range(size):
         left[c] = 0
     for i in range(start, at + 1):
-        left[y[index[i]]] += 1
+        left[int(y[index[i]])] += 1
     # The same sums in the same order as in `worth`.
     m, n = at + 1 - start, stop - start
     a, b, w = 0.0, 0.0, 0.0
@@ -375,8 +403,23 @@ def scan_sorted(ranks, indices, place, slots, feature, numbers, signs, lv, rules
                 continue
             if table.size and stop == end and not rules.monotone:
                 at, gains[f, k], infos[f, k] = scan_counts(
-                    rank, index, start, stop, whole, column, y, row, entropy, ratio, table, step,
-                    slack, gap, rules.least, count_left, count_right,
+                    rank,
+                    index,
+                    start,
+                    stop,
+                    whole,
+                    column,
+                    y,
+                    row,
+                    entropy,
+                    ratio,
+                    table,
+                    step,
+                    slack,
+                    gap,
+                    rules.least,
+                    count_left,
+                    count_right,
                 )
                 cuts_at[f, k], towards[f, k] = at, -1
                 continue
@@ -396,7 +439,18 @@ def scan_sorted(ranks, indices, place, slots, feature, numbers, signs, lv, rules
                 left[:] = missing
                 right[:] = whole - missing
                 at2, cuts2, best2 = seek(
-                    rank, index, lv, k, start, stop, left, right, False, rules, least, signs[f],
+                    rank,
+                    index,
+                    lv,
+                    k,
+                    start,
+                    stop,
+                    left,
+                    right,
+                    False,
+                    rules,
+                    least,
+                    signs[f],
                     column,
                 )
                 if best2 > best + rules.slack * weigh(whole, criterion):

@@ -1,6 +1,6 @@
 """Putting a column of numbers in order once, before anything grows.
 
-A column with at most 256 values becomes one byte a row. Every other one becomes the list of its rows
+A column with at most 256 values becomes one byte a row. Every other becomes the list of its rows
 in the order of the values (a stable radix sort, so that no machine orders ties in its own way) and
 the rank of each value, equal for equal values. Missing values come last.
 """
@@ -128,7 +128,9 @@ def presort(numbers, which, ranks, indices, a, b):
                 continue
             total = 0
             for c in range(2048):
-                total, counts[p, c] = total + counts[p, c], total
+                here = counts[p, c]
+                counts[p, c] = total
+                total += here
             for i in range(n):
                 c = np.int64((key[i] >> shift) & mask)
                 j = counts[p, c]

@@ -1,4 +1,4 @@
-"""Down a grown tree: which branch a case takes, which leaf it reaches, how it is spread over several.
+"""Down a grown tree: which branch a case takes, which leaf it reaches, or which several.
 
 A case whose value is missing follows a surrogate test, or the branch that `missing_to` names, or
 every branch by its share (C4.5). Rows travel in crowds: a node is looked up once for all of them.

@@ -36,16 +36,20 @@ def pessimistic(
         **{
             name: getattr(tree, name).copy()
             for name in (
-                "feature", "threshold", "first", "width", "missing_to", "set_start", "stats",
+                "feature",
+                "threshold",
+                "first",
+                "width",
+                "missing_to",
+                "set_start",
+                "stats",
                 "spare_of",
             )
         },
     )
     w = weight if weight.size else np.ones(len(y))
     walk = walk_of(own, cases)
-    kernels.prune(
-        walk, y, w, own.stats, cases.numbers, cases.codes, cf, float(-ndtri(cf)), raising
-    )
+    kernels.prune(walk, y, w, own.stats, cases.numbers, cases.codes, cf, float(-ndtri(cf)), raising)
     return own.compact()
 
 
@@ -101,9 +105,7 @@ def inherit(tree: Tree, value: NDArray[np.float64]) -> None:
             value[node] = value[parent[node]]
 
 
-def reduced_error(
-    tree: Tree, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64]
-) -> Tree:
+def reduced_error(tree: Tree, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64]) -> Tree:
     """Return the tree without subtrees that make no fewer errors on held-out cases than a leaf."""
     row, leaf, part = arrivals(tree, cases)
     if weight.size:
@@ -152,7 +154,7 @@ def gains(tree: Tree, criterion: str) -> NDArray[np.float64]:
 
 
 def best_first(tree: Tree, leaves: int, criterion: str) -> Tree:
-    """Return the part of a full tree that best-first growth to so many leaves would have reached."""
+    """Return the part of a full tree that best-first growth to so many leaves would reach."""
     gain = gains(tree, criterion)
     close = ~tree.leaf
     heap = [(-gain[0], 0)] if close[0] else []

@@ -1,4 +1,4 @@
-"""A tree in bits: who earned them, what else was tried, and what tree and cases cost to write down."""
+"""A tree in bits: who earned them, what else was tried, what tree and cases cost to write down."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -23,7 +23,6 @@ class Bits(NamedTuple):
     def total(self) -> float:
         """Length of the whole message."""
         return self.tree + self.cases
-
 
 
 def importances(tree: Tree, features: int, criterion: str) -> NDArray[np.float64]:
@@ -97,4 +96,4 @@ def description_length(tree: Tree, value: NDArray[np.float64], columns: list[Col
         elif tree.set_start[node] >= 0:
             tests += max(len(column.levels) - 1.0, 0.0)
     leaves = float(((stats.shape[1] - 1) / 2 * np.log2(np.maximum(stats.sum(1), 1.0))).sum())
-    return Bits(shape + tests + leaves, cases)
+    return Bits(float(shape + tests + leaves), cases + 0.0)

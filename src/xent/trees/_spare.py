@@ -73,8 +73,18 @@ def _score(
 
     def ordered(a: int, b: int) -> None:
         kernels.agree_sorted(
-            ready.ranks, ready.indices, ready.place, ready.sorted_of, level, choice, branch,
-            score, cut, flip, a, b,
+            ready.ranks,
+            ready.indices,
+            ready.place,
+            ready.sorted_of,
+            level,
+            choice,
+            branch,
+            score,
+            cut,
+            flip,
+            a,
+            b,
         )
 
     in_blocks(ordered, len(ready.sorted_of), threads=threads)
@@ -85,7 +95,18 @@ def _score(
     for codes, features, nominal in coded:
         levels, slots = columns.levels[features], columns.slot[features]
         kernels.agree_coded(
-            codes, levels, slots, features, nominal, level, choice, branch, score, cut, flip, 0,
+            codes,
+            levels,
+            slots,
+            features,
+            nominal,
+            level,
+            choice,
+            branch,
+            score,
+            cut,
+            flip,
+            0,
             len(features),
         )
 
@@ -149,12 +170,9 @@ def _send(
     f = spares.feature[-1]
     if spares.set_start[-1] >= 0:
         codes = ready.columns.codes[ready.columns.slot[f]]
-        kernels.resolve(
-            level, k, none, codes, 0.0, spares.sets[-1], 0, spares.flip[-1], -1, branch
-        )
+        kernels.resolve(level, k, none, codes, 0.0, spares.sets[-1], 0, spares.flip[-1], -1, branch)
         return
     column = np.ascontiguousarray(ready.numbers[:, ready.number_slot[f]])
     kernels.resolve(
         level, k, column, no_codes, spares.threshold[-1], no_sets, -1, spares.flip[-1], -1, branch
     )
-

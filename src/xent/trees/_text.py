@@ -1,4 +1,4 @@
-"""A tree in words: indented text, rules, Graphviz and SQL, with the real names of columns and levels.
+"""A tree in words: text, rules, Graphviz and SQL, with the real names of columns and levels.
 
 A name may hold anything: quotes, commas, newlines. Each language escapes it in its own way; plain
 text puts a name that could be misread into quotes.
@@ -105,7 +105,7 @@ def quantity(column: Column, threshold: float) -> str:
 
 
 def text(named: Named) -> str:
-    """Indented text, one test a line; a leaf's cases in brackets, after a slash those it gets wrong."""
+    """Indented text, one test a line; a leaf's cases and, after a slash, those it gets wrong."""
     lines = []
     for node, parent, branch, depth in named.walk():
         leaf = named.tree.feature[node] < 0
