@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from trees.conftest import arff
 
+from trees.conftest import arff
 from xent.trees import C45Classifier
 
 OPTIONS = {

@@ -156,7 +156,7 @@ def test_what_is_no_tree_is_refused(text):
 
 
 def test_damage_is_noticed(odd, tmp_path):
-    X, y = odd
+    X, _ = odd
     path = tmp_path / "a.tree"
     save(TreeRegressor().fit(X, X["x <= 1"]), path)
     content = bytearray(path.read_bytes())

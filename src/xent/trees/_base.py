@@ -42,7 +42,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
 
     def _read(self, X: Any, *, reset: bool) -> Cases:
         finite: Any = True if self.missing == "refuse" else "allow-nan"
-        if getattr(X, "dtype", None) == object and any(isinstance(v, str) for v in X.ravel()):
+        if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
             validate_data(self, X, reset=reset, skip_check_array=True)
             X = _columns.frame_of_objects(X)
         if not _columns.is_frame(X):
@@ -285,9 +285,6 @@ def weights_of(tree: BaseTree, sample_weight: Any, cases: Cases) -> NDArray[np.f
     n = len(cases.numbers)
     if sample_weight is None:
         return np.ones(n)
-    weight = _check_sample_weight(
+    return _check_sample_weight(  # type: ignore[no-any-return]
         sample_weight, cases.numbers, dtype=np.float64, ensure_non_negative=True
     )
-    if not weight.any():
-        raise _check.invalid("sample_weight", "have a positive value", "zeros only")
-    return weight  # type: ignore[no-any-return]

@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from xent import _check, _store
 from xent.trees import _estimators, _presets
-from xent.trees._columns import Column
 from xent.trees._base import BaseTree
+from xent.trees._columns import Column
 from xent.trees._tree import Tree
 
 FORMAT, VERSION = "xent.trees", 1

@@ -13,6 +13,7 @@ from xent.trees._grow import MISSING, NOMINAL, Plan, grow, prepare
 from xent.trees._tree import Tree
 
 FOREVER = 2**31 - 1
+FOLDS = 10
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,7 @@ def fit(
     if not weight.all():
         rows = np.flatnonzero(weight)
         cases, y, weight = cases.take(rows), y[rows], weight[rows]
-    if (weight == 1.0).all():
-        weight = weight[:0]
+    weight = _trim(weight)
     if work.pruning == "reduced_error":
         return _reduced_error(work, cases, y, weight, n_classes)
     tree = _grow(work, cases, y, weight, n_classes)
@@ -119,12 +119,6 @@ def _grow(
     return tree
 
 
-def _part(
-    cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], rows: NDArray[Any]
-) -> tuple[Cases, NDArray[Any], NDArray[np.float64]]:
-    return cases.take(rows), y[rows], weight[rows] if weight.size else weight
-
-
 def _cross_validated(
     work: Work,
     tree: Tree,
@@ -139,23 +133,25 @@ def _cross_validated(
     if len(steps) > 50:
         steps = steps[np.unique(np.linspace(0, len(steps) - 1, 50).round().astype(int))]
     between = np.append(np.sqrt(steps[:-1] * steps[1:]), np.inf)
-    fold = folds(cases, y if n_classes else None, 10)
     w = weight if weight.size else np.ones(len(y))
-    loss = np.zeros((len(steps), len(y)))
-    for k in range(int(fold.max()) + 1):
-        held, kept = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
-        if not len(kept):
+    held = shares(cases, y if n_classes else None, w, FOLDS)
+    first, second = np.zeros(len(steps)), np.zeros(len(steps))
+    for part in held:
+        kept = w - part
+        grow_from, test_on = np.flatnonzero(kept > 0), np.flatnonzero(part > 0)
+        if not len(grow_from):
             return tree.compact(alpha <= 0)
-        other = _grow(work, *_part(cases, y, weight, kept), n_classes)
+        mine = _trim(kept[grow_from])
+        other = _grow(work, cases.take(grow_from), y[grow_from], mine, n_classes)
         other_alpha = _prune.alphas(other)
-        test = cases.take(held)
+        test = cases.take(test_on)
         for j, limit in enumerate(between):
-            smaller = other.compact(other_alpha <= limit)
-            loss[j, held] = _prune.losses(smaller, test, y[held])
-    risk = loss @ w / w.sum()
+            loss = _prune.losses(other.compact(other_alpha <= limit), test, y[test_on])
+            first[j] += part[test_on] @ loss
+            second[j] += part[test_on] @ (loss * loss)
+    risk = first / w.sum()
     best = int(risk.argmin())
-    # Rows of weight w count as w rows.
-    error = np.sqrt((w * (loss[best] - risk[best]) ** 2).sum()) / w.sum()
+    error = np.sqrt(max(second[best] / w.sum() - risk[best] ** 2, 0.0) / w.sum())
     chosen = np.flatnonzero(risk <= risk[best] + error).max()
     return tree.compact(alpha <= steps[chosen])
 
@@ -164,35 +160,49 @@ def _reduced_error(
     work: Work, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
 ) -> Tree:
     """Grow from two thirds of the cases, prune by the errors on the last third."""
-    held = folds(cases, y if n_classes else None, 3) == 0
-    rows = np.flatnonzero(~held)
-    if not len(rows):
-        return _grow(work, cases, y, weight, n_classes)
-    tree = _grow(work, *_part(cases, y, weight, rows), n_classes)
-    test, seen, w = _part(cases, y, weight, np.flatnonzero(held))
-    return _prune.reduced_error(tree, test, seen, w)
+    w = weight if weight.size else np.ones(len(y))
+    part = shares(cases, y if n_classes else None, w, 3)[2]
+    kept = w - part
+    grow_from, test_on = np.flatnonzero(kept > 0), np.flatnonzero(part > 0)
+    mine = _trim(kept[grow_from])
+    tree = _grow(work, cases.take(grow_from), y[grow_from], mine, n_classes)
+    return _prune.reduced_error(tree, cases.take(test_on), y[test_on], part[test_on])
 
 
-def folds(cases: Cases, y: NDArray[Any] | None, count: int) -> NDArray[np.int64]:
-    """Deal the rows to folds by their content, class by class.
+def _trim(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return no weights where all are 1: counts are faster."""
+    return weight[:0] if (weight == 1.0).all() else weight
 
-    Equal rows share a fold, so none is on both sides of a test, and neither the order of the rows
-    nor a weight in place of a repetition changes a fold. No randomness is needed.
+
+def shares(
+    cases: Cases, y: NDArray[Any] | None, weight: NDArray[np.float64], count: int
+) -> NDArray[np.float64]:
+    """Deal the weight of every row to folds, class by class, in the order of the rows' content.
+
+    The weights are laid end to end and cut into pieces of 1, which go to the folds in turn. So
+    neither the order of the rows nor a weight in place of repetitions changes anything, and no
+    randomness is needed. A row of weight 3 is in three folds, as three equal rows are.
     """
-    n = len(cases.numbers)
+    n = len(weight)
     mixed = np.zeros(n, np.uint64)
-    columns = [*cases.numbers.T, *cases.codes.astype(np.float64)]
-    for column in columns:
+    for column in [*cases.numbers.T, *cases.codes.astype(np.float64)]:
         plain = np.where(np.isnan(column), np.nan, column + 0.0)
         mixed = (mixed ^ plain.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
     label = np.zeros(n, np.int64) if y is None else y.astype(np.int64)
     order = np.lexsort((mixed, label))
-    fresh = np.ones(n, np.bool_)
-    fresh[1:] = (np.diff(label[order]) != 0) | (mixed[order][1:] != mixed[order][:-1])
-    fold = np.empty(n, np.int64)
-    fold[order] = (np.cumsum(fresh) - 1) % count
-    return fold
+    scale = max(1.0, n / float(weight.sum()))
+    ends = np.cumsum(weight[order] * scale)
+    begins = np.append(0.0, ends[:-1])
+    out = np.zeros((count, n))
+    for k in range(count):
+        up_to = [
+            np.floor(x / count) + np.clip(x - count * np.floor(x / count) - k, 0.0, 1.0)
+            for x in (begins, ends)
+        ]
+        out[k, order] = (up_to[1] - up_to[0]) / scale
+    out[out < 1e-9 * weight] = 0.0
+    return out
 
 
 # ---------------------------------------------------------------- what a leaf says

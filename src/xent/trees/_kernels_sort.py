@@ -130,11 +130,11 @@ def presort(numbers, which, ranks, indices, a, b):
             for c in range(2048):
                 here = counts[p, c]
                 counts[p, c] = total
-                total += here
+                total += int(here)
             for i in range(n):
-                c = np.int64((key[i] >> shift) & mask)
-                j = counts[p, c]
-                counts[p, c] = j + 1
+                digit = np.int64((key[i] >> shift) & mask)
+                j = counts[p, digit]
+                counts[p, digit] = j + 1
                 key2[j] = key[i]
                 row2[j] = row[i]
             key, key2 = key2, key

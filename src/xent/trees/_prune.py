@@ -62,7 +62,7 @@ def alphas(tree: Tree, risk: NDArray[np.float64] | None = None) -> NDArray[np.fl
     """
     if risk is None:
         risk = wrong(tree.stats, tree.stats, tree.is_number) / tree.weight()[0]
-    return kernels.weakest_links(tree.feature, tree.first, tree.width, tree.parent(), risk)  # type: ignore[no-any-return]
+    return kernels.weakest_links(tree.feature, tree.first, tree.width, tree.parent(), risk)
 
 
 def wrong(

@@ -81,14 +81,13 @@ class Tree:
         feature = self.feature.copy()
         if close is not None:
             feature[close] = -1
-        order = np.zeros(1, np.int64)
-        level = order
-        pieces = [order]
+        level = np.zeros(1, np.int64)
+        pieces = [level]
         while True:
-            inner = level[feature[level] >= 0]
-            if not len(inner):
+            above = level[feature[level] >= 0]
+            if not len(above):
                 break
-            level = _ranges(self.first[inner], self.width[inner])
+            level = _ranges(self.first[above], self.width[above])
             pieces.append(level)
         order = np.concatenate(pieces)
         feature = feature[order]

@@ -63,7 +63,7 @@ def arrivals(
 
     def work(a: int, b: int) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
         rows = np.arange(a, b, dtype=np.int32)
-        return walking.flow(walk, 0, rows, np.ones(b - a), cases.numbers, cases.codes)  # type: ignore[no-any-return]
+        return walking.flow(walk, 0, rows, np.ones(b - a), cases.numbers, cases.codes)
 
     parts = in_blocks(work, len(cases.numbers), threads=threads, least=4096)
     return tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True))  # type: ignore[return-value]
