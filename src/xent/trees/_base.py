@@ -140,6 +140,8 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         return values(self.tree_, self.value_, self._read(X, reset=False), self._threads())
 
     def _threads(self) -> int:
+        if self.n_jobs is None:
+            return 1
         from joblib import effective_n_jobs
 
         return int(effective_n_jobs(self.n_jobs))

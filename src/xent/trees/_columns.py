@@ -53,6 +53,8 @@ class Cases:
 
 def is_frame(X: Any) -> bool:
     """Whether narwhals knows X as an eager data frame."""
+    if isinstance(X, (np.ndarray, list, tuple)):
+        return False
     try:
         nw.from_native(X, eager_only=True)
     except TypeError:
