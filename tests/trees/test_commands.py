@@ -10,7 +10,10 @@ from typer.testing import CliRunner
 
 from xent.cli._trees import register
 
-TABLE = "outlook,degrees,play\n" + "sunny,30.5,no\nrainy,12,yes\n,11,yes\nsunny,14,no\n" * 5
+TABLE = "outlook,degrees,play\n" + "".join(
+    f"{'' if i % 10 == 4 else 'sunny' if i % 2 else 'rainy'},{i * 7 % 10}.5,{'no' if i % 2 else 'yes'}\n"
+    for i in range(40)
+)
 
 
 @pytest.fixture
@@ -30,8 +33,8 @@ def run(tmp_path, monkeypatch):
 def test_fit_show_predict(run, tmp_path, kind):
     done = run("fit", "table.csv", "-t", "play", "-o", "a.tree", "--tree", kind)
     assert "leaves, depth 1, written to a.tree" in done.output
-    assert "outlook = sunny" in run("show", "a.tree").output
-    assert "then no (10)" in run("rules", "a.tree").output or kind == "c45"
+    assert "outlook = sunny: no (20" in run("show", "a.tree").output
+    assert "if outlook = sunny then no (20" in run("rules", "a.tree").output
     assert json.loads(run("show", "a.tree", "--as", "json").output)["format"] == "xent.trees"
     assert run("show", "a.tree", "--as", "dot").output.startswith("digraph tree {")
     run("predict", "a.tree", "table.csv", "-o", "said.csv")
@@ -41,12 +44,16 @@ def test_fit_show_predict(run, tmp_path, kind):
     known = [i for i, o in enumerate(TABLE.splitlines()[1:]) if not o.startswith(",")]
     assert [said["prediction"][i].as_py() for i in known] == [truth[i] for i in known]
     run("predict", "a.tree", "table.csv", "-o", "said.parquet")
-    assert pyarrow.parquet.read_table(tmp_path / "said.parquet").num_rows == 20
+    assert pyarrow.parquet.read_table(tmp_path / "said.parquet").num_rows == 40
 
 
-def test_numbers(run):
-    run("fit", "table.csv", "-t", "degrees", "-o", "a.tree", "--tree", "regression")
-    assert "play" in run("show", "a.tree").output or "outlook" in run("show", "a.tree").output
+def test_numbers(run, tmp_path):
+    done = run("fit", "table.csv", "-t", "degrees", "-o", "a.tree", "--tree", "regression")
+    assert done.output.startswith("TreeRegressor: ")
+    run("predict", "a.tree", "table.csv", "-o", "said.csv")
+    said = pyarrow.csv.read_csv(tmp_path / "said.csv")
+    assert said.column_names == ["prediction"]
+    assert 0 < said["prediction"][0].as_py() < 10
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,24 @@ def test_groups_of_levels_of_a_number():
     assert error((side == side.max()).astype(int)) == pytest.approx(best, rel=1e-12)
 
 
+def test_a_name_with_many_levels_does_not_win_by_chance():
+    rng = np.random.default_rng(9)
+    y = rng.integers(0, 2, 2000)
+    X = pd.DataFrame(
+        {
+            "noise": pd.Categorical.from_codes(
+                rng.integers(0, 500, 2000), [f"v{i}" for i in range(500)]
+            ),
+            "signal": y + rng.normal(size=2000) * 1.5,
+        }
+    )
+    tree = TreeClassifier(max_depth=1, pruning=None).fit(X, y)
+    assert tree.tree_.feature[0] == 1
+    bare = {row["column"]: row["gain"] for row in tree.gain_table(X, y)}
+    paid = (X["noise"].nunique() - 1) / 2000
+    assert bare["noise"] < bare["signal"] < bare["noise"] + paid
+
+
 def test_one_against_the_rest():
     rng = np.random.default_rng(4)
     code = rng.integers(0, 7, 300)

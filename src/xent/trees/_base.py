@@ -163,8 +163,9 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         list of dict
             For each column ``column``, ``gain`` a case (bits for entropy and gain ratio, else in
             the criterion's units), ``split_information``, ``gain_ratio`` and ``chosen``; None where
-            the column cannot be used. For "gain_ratio" a numeric gain is less by the cost of its
-            threshold, log2(cuts) / n.
+            the column cannot be used. What it takes to write the split down is already off: for
+            "gain_ratio" the threshold of a number, log2(cuts) / n bits; for "entropy" a group
+            of levels, (levels - 1) / n bits.
         """
         check_is_fitted(self)
         node = _check.integer("node", node, least=0)

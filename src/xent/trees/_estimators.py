@@ -26,8 +26,10 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
     Parameters
     ----------
     criterion : {"entropy", "gain_ratio", "gini"}
-        What a split shall gain. "gain_ratio" is C4.5's: the threshold by gain, the column by
-        gain / H(branch) among those of at least average gain; it also collapses useless subtrees.
+        What a split shall gain. For "entropy" a group of levels pays a bit a level for being
+        written down, so that names with many levels do not win by chance. "gain_ratio" is C4.5's:
+        the threshold by gain, the column by gain / H(branch) among those of at least average gain;
+        it also collapses useless subtrees.
     nominal : {"subset", "multiway", "one_vs_rest"}
         A column of names: two groups of its levels, one branch a level, or one level against all.
     missing : {"direction", "fractional", "branch", "surrogate", "refuse"}

@@ -16,6 +16,7 @@ from xent._kernels._jit import kernel
 from xent.trees._kernels_scan import (
     BRANCH,
     DIRECTION,
+    ENTROPY,
     MULTIWAY,
     NEVER,
     ONE_VS_REST,
@@ -101,6 +102,83 @@ def seek_groups(seq, n, hist, left, right, tail, rules, least, sign, low, high, 
 
 
 @kernel()
+def cut_counts(
+    code,
+    levels,
+    row,
+    y,
+    start,
+    stop,
+    whole,
+    entropy,
+    ratio,
+    table,
+    slack,
+    least,
+    hist,
+    seen,
+    present,
+    left,
+):
+    """Best cut of a coded number where every case weighs 1: its code (-1 none, -2 some missing).
+
+    Plain arrays and numbers: a bundle would cost more to hand over than a small node to search.
+    """
+    found = 0
+    size = whole.size
+    for e in range(start, stop):
+        c = code[row[e]]
+        if not seen[c]:
+            seen[c] = True
+            present[found] = c
+            found += 1
+            for k in range(size):
+                hist[c, k] = 0
+        hist[c, int(y[e])] += 1
+    in_order(present, found, seen, levels)
+    if found and present[found - 1] == levels:
+        return -2, NEVER, 0.0
+    n = stop - start
+    if ratio:
+        least = max(least, min(25.0, 0.1 * n / size))
+        if n < 2.0 * least - 1e-6:
+            return -1, NEVER, 0.0
+    for k in range(size):
+        left[k] = 0
+    best, at, cuts, m = NEVER, -1, 0, 0
+    for i in range(found - 1):
+        for k in range(size):
+            left[k] += hist[present[i], k]
+            m += hist[present[i], k]
+        if m < least - 1e-6 or n - m < least - 1e-6:
+            continue
+        cuts += 1
+        # The same sums in the same order as in `worth`.
+        a, b = 0.0, 0.0
+        for k in range(size):
+            p = left[k]
+            q = int(whole[k] + 0.5) - p
+            a += table[p] if entropy else float(p) * p
+            b += table[q] if entropy else float(q) * q
+        value = (a - table[m]) + (b - table[n - m]) if entropy else a / m + b / (n - m)
+        if value > best + slack * n:
+            best, at = value, i
+    if at < 0:
+        return -1, NEVER, 0.0
+    w, m = 0.0, 0
+    for k in range(size):
+        v = int(whole[k] + 0.5)
+        w += table[v] if entropy else float(v) * v
+    for i in range(at + 1):
+        for k in range(size):
+            m += hist[present[i], k]
+    gain = best - (w - table[n] if entropy else w / n)
+    if ratio:
+        gain -= math.log2(max(cuts, 1))
+    return present[at], gain, table[n] - (table[m] + table[n - m])
+
+
+@kernel()
 def scan_codes(codes, levels, slots, feature, nominal, scale, base, signs, lv, rules, found, a, b):
     """Search every node of the level in the coded columns a..b."""
     criterion = rules.criterion
@@ -114,10 +192,38 @@ def scan_codes(codes, levels, slots, feature, nominal, scale, base, signs, lv, r
     side = np.zeros(widest + 1, np.uint8)
     missing, left, right = np.empty(size), np.empty(size), np.empty(size)
     nothing = np.empty(0)
+    counts, count_left = np.empty((widest + 1, size), np.int64), np.empty(size, np.int64)
+    counted = not nominal and rules.table.size > 0 and not rules.monotone and rules.gap == 0.0
+    entropy, ratio, table, slack = criterion == ENTROPY, rules.ratio, rules.table, rules.slack
+    starts, stops, all_stats, row, y = lv.start, lv.stop, lv.stats, lv.row, lv.y
+    gains, infos, cuts_at, towards = found.gain, found.info, found.cut, found.toward
     for q in range(a, b):
         f = feature[q]
-        for k in range(lv.start.size):
-            found.gain[f, k] = NEVER
+        code = codes[slots[q]]
+        for k in range(starts.size):
+            gains[f, k] = NEVER
+            if counted:
+                at, gain, info = cut_counts(
+                    code,
+                    levels[q],
+                    row,
+                    y,
+                    starts[k],
+                    stops[k],
+                    all_stats[k],
+                    entropy,
+                    ratio,
+                    table,
+                    slack,
+                    rules.least,
+                    counts,
+                    seen,
+                    present,
+                    count_left,
+                )
+                if at >= -1:
+                    cuts_at[f, k], gains[f, k], infos[f, k], towards[f, k] = at, gain, info, -1
+                    continue
             n = tally(codes[slots[q]], lv, k, criterion, hist, seen, present)
             in_order(present, n, seen, levels[q])
             missing[:] = 0.0
@@ -148,6 +254,9 @@ def scan_codes(codes, levels, slots, feature, nominal, scale, base, signs, lv, r
                     else:
                         left += hist[present[i]]
                 record(found, f, k, left, right, missing, whole, 1, rules, -1, -1)
+                if criterion == ENTROPY and not rules.ratio and rules.nominal != ONE_VS_REST:
+                    # To say which levels form the group takes a bit for each but the first.
+                    found.gain[f, k] -= n - 1
                 continue
             values = scale[base[q] : base[q] + levels[q]] if rules.gap > 0.0 else nothing
             number_cut(

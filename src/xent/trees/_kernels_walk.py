@@ -191,8 +191,12 @@ def deal(row, weight, start, n, branch, share, width, at, part_row, part_weight)
 
 @kernel()
 def number_leaves(feature, threshold, first, numbers, out, a, b):
-    """Leaf of every row of a table of numbers, none missing: 16 rows at a time hide the waiting."""
+    """Leaf of every row of a table of numbers, 16 rows at a time to hide the waiting for memory.
+
+    A row that misses a number it is asked for gets -1. Returns how many do.
+    """
     at = np.zeros(16, np.int64)
+    lost = 0
     for start in range(a, b, 16):
         rows = min(16, b - start)
         at[:] = 0
@@ -201,13 +205,20 @@ def number_leaves(feature, threshold, first, numbers, out, a, b):
             moving = 0
             for j in range(rows):
                 node = at[j]
+                if node < 0:
+                    continue
                 f = feature[node]
                 if f >= 0:
-                    right = numbers[start + j, f] > threshold[node]
-                    at[j] = first[node] + (1 if right else 0)
+                    x = numbers[start + j, f]
+                    if x != x:
+                        at[j] = -1
+                        lost += 1
+                        continue
+                    at[j] = first[node] + (1 if x > threshold[node] else 0)
                     moving += 1
         for j in range(rows):
             out[start + j] = at[j]
+    return lost
 
 
 @kernel()

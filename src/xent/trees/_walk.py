@@ -38,16 +38,17 @@ def leaves(tree: Tree, cases: Cases, threads: int = 1) -> NDArray[np.int64]:
     """Return the leaf of every row: of a row that is spread, the one that gets most of it."""
     n = len(cases.numbers)
     out = np.empty(n, np.int64)
-    plain = not len(cases.codes) and (tree.width <= 2).all()
-    if plain and not np.isnan(cases.numbers).any():
+    if not len(cases.codes):
 
-        def fast(a: int, b: int) -> None:
-            walking.number_leaves(
-                tree.feature, tree.threshold, tree.first, cases.numbers, out, a, b
+        def fast(a: int, b: int) -> int:
+            return int(
+                walking.number_leaves(
+                    tree.feature, tree.threshold, tree.first, cases.numbers, out, a, b
+                )
             )
 
-        in_blocks(fast, n, threads=threads, least=4096)
-        return out
+        if not sum(in_blocks(fast, n, threads=threads, least=4096)):
+            return out
     row, leaf, weight = arrivals(tree, cases, threads)
     # Written lightest first, so that the heaviest share stays.
     order = np.argsort(weight, kind="stable")
