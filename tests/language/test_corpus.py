@@ -15,6 +15,7 @@ from xent.language import (
     NGramModel,
     StupidBackoff,
     WittenBell,
+    _prune,
     buckets,
     mix,
     read_arpa,
@@ -146,10 +147,16 @@ def test_pruning_drops_what_costs_less():
     small = model.prune(threshold)
     words = model.vocabulary.words()
     rows = model.backoff.rows[1]
+    everyone = np.arange(len(words), dtype=np.uint32)
+    losses = _prune._loss(
+        model.backoff, 1, _prune._marginals(model.backoff, model.backoff, everyone)[0]
+    )
     kept = set(zip(small.backoff.rows[1].prefix, small.backoff.rows[1].word, strict=True))
     dropped = 0
-    for h, w in zip(rows.prefix, rows.word, strict=True):
-        cost = math.expm1(rise(model, [words[h]], words[w]))
+    for h, w, loss in zip(rows.prefix, rows.word, losses, strict=True):
+        drift = rise(model, [words[h]], words[w])
+        assert loss == pytest.approx(drift, rel=1e-3, abs=1e-8)
+        cost = math.expm1(drift)
         assert ((h, w) in kept) == (cost >= threshold), (words[h], words[w], cost)
         dropped += (h, w) not in kept
     assert 0 < dropped < len(rows)

@@ -262,6 +262,15 @@ def test_simple_good_turing_in_the_paper():
         assert stars[list(kinds).index(r)] == pytest.approx(expected, rel=GOLDEN["relative"])
 
 
+def test_bigrams_in_the_book():
+    book = json.loads((Path(__file__).parents[1] / "golden" / "jurafsky_martin.json").read_text())
+    model = NGramModel(2, MaximumLikelihood()).fit(book["sentences"])
+    for before, word, expected in book["bigrams"]:
+        begin = before == BEGIN
+        p = model.distribution("" if begin else before, begin=begin)
+        assert round(p[model.vocabulary.index[word]], book["digits"]) == expected
+
+
 # ------------------------------------------------------------------ probabilities sum to 1
 
 sentences_of = st.lists(st.lists(st.sampled_from("abcd"), max_size=6), min_size=1, max_size=12)

@@ -224,28 +224,26 @@ def _write_number(value, out, at):
             out[at] = c
             at += 1
         return at
+    x = abs(np.float64(value))
+    if x < 1e-12:  # a factor of 1 to the last bit
+        out[at] = 48
+        return at + 1
     if value < 0:
         out[at] = 45
         at += 1
-    x = abs(np.float64(value))
-    if x == 0.0:
-        out[at] = 48
-        return at + 1
     places = 7 - 1
     edge = 10.0
     while x >= edge:
         places -= 1
         edge *= 10.0
     edge = 1.0
-    while x < edge and places < 18:
+    while x < edge:
         places += 1
         edge /= 10.0
-    digits = np.int64(0)
-    for _ in range(3):
-        digits = np.int64(x * _TEN[places] + 0.5)
-        if np.float32(digits / _TEN[places]) == np.float32(x):
-            break
+    digits = np.int64(x * _TEN[places] + 0.5)
+    while places < 21 and np.float32(digits / _TEN[places]) != np.float32(x):
         places += 1
+        digits = np.int64(x * _TEN[places] + 0.5)
     while places > 0 and digits % 10 == 0:
         digits //= 10
         places -= 1
