@@ -48,7 +48,7 @@ def big(warm: bool) -> list[str]:
     rows = [compare(f"cross_entropy, {where}, to torch eager", ours, eager, goal)]
     if not warm:
         compiled = training_step(torch.compile(F.cross_entropy), x, y)
-        rows.append(compare(f"the same, to torch.compile", ours, compiled, "<= 0.25"))
+        rows.append(compare("the same, to torch.compile", ours, compiled, "<= 0.25"))
     out = torch.empty_like(x)
     source = x.detach()
     copied = compare(

@@ -181,7 +181,6 @@ class SoftmaxRows:
             raise BadRowError(bad + (rows.start if rows is not None else 0), math.nan)
         return call.values
 
-
     def fits_planes(self, input: Tensor, axis: int) -> bool:
         """Say whether classes are few and far apart, and no option asks for whole rows."""
         o = self.options
