@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 import pickle
 
 import pytest
@@ -129,6 +130,34 @@ def test_accumulation_and_scaling():
         (L.cross_entropy(x[part], HARD[part], reduction="sum") / 2).backward()
     want = torch.autograd.grad(F.cross_entropy(x, HARD), x)[0]
     torch.testing.assert_close(x.grad, want)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("classes", [2, 19, 33])
+def test_planes_and_rows_give_the_same_bits(dtype, classes):
+    g = torch.Generator().manual_seed(5)
+    x = (torch.randn(2, classes, 20, 30, generator=g) * 8).to(dtype)
+    x[0, :, 0, 0] = x[0, :1, 0, 0]  # all tied
+    y = torch.randint(0, classes, (2, 20, 30), generator=g)
+    y[0, 3], x[0, 1, 3] = 255, math.nan
+    x[1, 0, 5], x[1, 1, 6], x[1, :, 7] = -math.inf, math.inf, -math.inf
+    weight = torch.rand(classes, generator=g)
+    token = torch.rand(2, 20, 30, generator=g)
+    for options in (
+        {},
+        {"weight": weight, "token_weight": token, "z_loss": 0.1, "temperature": 0.7},
+    ):
+        for reduction in ("sum", "none"):
+            shared = {"ignore_index": 255, "reduction": reduction, **options}
+            a = x.clone().requires_grad_()
+            b = x.movedim(1, -1).contiguous().requires_grad_()
+            one = L.cross_entropy(a, y, **shared)
+            two = L.cross_entropy(b, y, axis=-1, **shared)
+            torch.testing.assert_close(one, two, rtol=0, atol=0, equal_nan=True)
+            one.sum().backward()
+            two.sum().backward()
+            slopes = b.grad.movedim(-1, 1)
+            torch.testing.assert_close(a.grad, slopes, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)

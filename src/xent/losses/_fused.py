@@ -113,17 +113,25 @@ def _forward(
     """Loss (with statistics), the gradient where wanted, and by what the rows were multiplied."""
     o = rows.options
     dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
-    logits = _own_rows(input, axis)
-    total = rows.counted(logits.shape[1])
+    total = rows.counted(input.shape[axis])
     fill = 0.0
     g = 1.0
     if o.reduction == "mean":
         fill = nothing_to_average(o.empty) if total == 0 else 0.0
         g = 1.0 / total if total else 1.0
-    grad = empty_like(logits) if wants and o.reduction != "none" and not stats else None
-    if not stats:
-        values = rows.fused(logits, grad, g=g)
+    gift = wants and o.reduction != "none" and not stats
+    grad = None
+    if not stats and rows.fits_planes(input, axis):
+        input = input.detach()
+        grad = empty_like(input) if gift else None
+        values = rows.fused_planes(input, grad, g=g)
+    elif not stats:
+        logits = _own_rows(input, axis)
+        slopes = empty_like(logits) if gift else None
+        values = rows.fused(logits, slopes, g=g)
+        grad = None if slopes is None else _as_input(slopes, input.shape, axis)
     else:
+        logits = _own_rows(input, axis)
         table = np.empty((logits.shape[0], 4))
         values = rows.fused(logits, g=g, stats=table)
     if o.reduction == "none":
@@ -166,12 +174,9 @@ class _Fused(torch.autograd.Function):
                 return *torch.autograd.grad(outs, input, ups, create_graph=True), *[None] * 4
         grad, ctx.gift = ctx.gift, None
         if grad is not None:
-            shape_in = (*shape[:axis], grad.shape[1], *shape[axis:])
             factor = float(pulled[0])
             if factor != 1.0:
                 grad.mul_(factor)
-            if grad.dim() != len(shape) + 1 or axis != len(shape):
-                grad = _as_input(grad, torch.Size(shape_in), axis)
             return grad, None, None, None, None
         input, _ = ctx.saved_tensors
         return _gradient(input, rows, axis, pulled, ctx.g), None, None, None, None
@@ -182,7 +187,6 @@ _compiled: Any = _Fused.apply
 
 def _gradient(input: Tensor, rows: SoftmaxRows, axis: int, pulled: Any, g: float) -> Tensor:
     """Compute the gradient anew, for the gradients that reach the loss and the statistics."""
-    logits = _own_rows(input, axis)
     up = pulled[0]
     scale = np.empty(0)
     if up is None:
@@ -193,12 +197,17 @@ def _gradient(input: Tensor, rows: SoftmaxRows, axis: int, pulled: Any, g: float
         g = g * float(up)
     pull = np.empty((0, 3))
     if any(p is not None for p in pulled[1:4]):
-        pull = np.zeros((logits.shape[0], 3))
+        pull = np.zeros((rows.target.shape[0], 3))
         for c, p in enumerate(pulled[1:4]):
             if p is not None:
                 pull[:, c] = p.detach().reshape(-1).double().numpy()
         if rows.hard:
             pull[(rows.target == rows.options.ignore_index).numpy(), 1] = 0.0
+    if not len(pull) and rows.fits_planes(input, axis):
+        grad = empty_like(input.detach())
+        rows.fused_planes(input, grad, g=g, scale=scale)
+        return grad
+    logits = _own_rows(input, axis)
     grad = empty_like(logits)
     rows.fused(logits, grad, g=g, scale=scale, pull=pull)
     return _as_input(grad, input.shape, axis)
@@ -240,7 +249,7 @@ def _operator(
         raise bad.sentence(rows.target, shape, input.shape[axis]) from None
     if grad is None:
         return loss, input.new_empty(0)
-    return loss, _as_input(grad, input.shape, axis).contiguous()
+    return loss, grad.contiguous()
 
 
 @_operator.register_fake

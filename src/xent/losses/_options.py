@@ -5,7 +5,7 @@ positional calls mean the same here and there, and accept only None.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -154,10 +154,3 @@ def nothing_to_average(empty: str) -> float:
         because = "no row counts (the batch is empty, or every row is ignored or weighs 0)"
         raise _check.cannot("The mean loss is undefined", because, "Use empty='zero' or 'nan'.")
     return math.nan if empty == "nan" else 0.0
-
-
-def refuse_unknown(name: str, given: dict[str, Any]) -> None:
-    """Refuse keyword arguments that a door takes only to refuse them with a sentence."""
-    for key, value in given.items():
-        if value is not None:
-            raise _check.invalid(key, f"be None in {name}", repr(value))

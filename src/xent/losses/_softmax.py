@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xent import _check
+from xent._kernels import _planes as planes
 from xent._kernels import _softmax as kernels
 from xent._kernels._float import LANES
 from xent._kernels._jit import in_blocks
@@ -28,6 +29,7 @@ _NO_STATS: Floats = np.empty((0, 4))
 _NO_SLOPE: Floats = np.empty((0, 0))
 _EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 _HUGE = 1 << 22  # bytes
+_FEW = 64
 _ELEMENTS = 1 << 15  # what one thread is worth waking for
 
 
@@ -178,6 +180,45 @@ class SoftmaxRows:
         if bad >= 0:
             raise BadRowError(bad + (rows.start if rows is not None else 0), math.nan)
         return call.values
+
+    def fits_planes(self, input: Tensor, axis: int) -> bool:
+        """Say whether classes are few and far apart, and no option asks for whole rows."""
+        o = self.options
+        return (
+            self.hard
+            and axis == 1
+            and input.dim() > 2
+            and input.shape[1] <= _FEW
+            and input.is_contiguous()
+            and input[0, 0].numel() >= planes.TILE
+            and not (o.softcap or o.label_smoothing)
+        )
+
+    def fused_planes(
+        self, input: Tensor, out: Tensor | None, *, g: float = 1.0, scale: Floats = NOTHING
+    ) -> Floats:
+        """Do what `fused` does on [B, C, ...] in its own layout; ``out`` has the input's shape."""
+        o, classes = self.options, input.shape[1]
+        x = as_numpy(input).reshape(input.shape[0], classes, -1)
+        grad = x[:0] if out is None else as_numpy(out).reshape(x.shape)
+        target, weight, own = as_numpy(self.target), doubles(self.weight), doubles(self.scale)
+        if own.size:
+            scale = scale * own if scale.size else own
+        values = np.empty(x.shape[0] * x.shape[2])
+        dtype = np.float64 if x.dtype == np.float64 else np.float32
+
+        def work(start: int, stop: int) -> None:
+            planes.class_planes(
+                x, target, weight, scale, o.ignore_index, 1.0 / o.temperature, o.z_loss, g,
+                np.empty((classes, planes.TILE), dtype), np.empty((classes, planes.TILE)),
+                np.empty((4, planes.TILE)), np.empty(planes.TILE, np.int64),
+                values, grad, start, stop,
+            )  # fmt: skip
+
+        units = x.shape[0] * -(-x.shape[2] // planes.TILE)
+        least = max(1, _ELEMENTS // (classes * planes.TILE))
+        in_blocks(work, units, threads=torch.get_num_threads(), least=least)
+        return values
 
 
 class Call(NamedTuple):
