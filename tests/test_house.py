@@ -153,11 +153,11 @@ def test_file(path):
 WORDING = [
     (
         lambda: xent.measures.entropy([[0.5, 0.5], [2.0, 4.0]]),
-        "`p` must sum to 1 along axis -1, got 6 at row 1.",
+        "`p` must sum to 1 along axis -1, got 6 at row 1. For counts pass Counts(p).",
     ),
     (
         lambda: xent.measures.entropy([[0.5, 0.5, -1.2]]),
-        "`p` must be non-negative, got -1.2 at [0, 2].",
+        "`p` must be non-negative, got -1.2 at [0, 2]. For logits pass Logits(p).",
     ),
     (
         lambda: xent.measures.entropy([0.5, 0.5], base=1),

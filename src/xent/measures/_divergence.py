@@ -4,35 +4,47 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from xent.measures._entropy import nats_of
-from xent.measures._probabilities import Rows, paired, probabilities, result
+from xent import _check
+from xent.measures._door import Axis, paired, result, rows, several
+from xent.measures._nats import cross_entropy_nats, entropy_nats, js_nats, kl_nats
 
 
-def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float = math.e) -> Any:
+def cross_entropy(
+    p: Any,
+    q: Any,
+    *,
+    axis: Axis = -1,
+    base: float = math.e,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
     """How many nats an outcome of p takes on average in the code that is best for q.
 
     H(p, q) = - Σ_k p_k log q_k = H(p) + D(p‖q)
 
     Parameters
     ----------
-    p, q : array_like, shape (..., K)
-        Truth and model: probabilities over the same K outcomes; batches broadcast.
-    axis : int
-        Where the outcomes are.
+    p, q : array_like, Counts, Logits or LogProbs, shape (..., K)
+        Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``.
+    axis : int or tuple of int
+        Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    keepdims : bool
+        Keep the axes of the outcomes with length one.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
 
     Returns
     -------
-    float or ndarray of float64, shape (...)
+    float or array of shape (...)
         From H(p) (where q = p) to infinity (where q excludes what p allows).
 
     Raises
     ------
     ValueError, TypeError
-        If ``p`` or ``q`` is not made of distributions, or ``base`` is not a base.
+        If an input is not made of distributions, or an option is not one.
 
     Notes
     -----
@@ -47,42 +59,51 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float = m
     ----------
     Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 5.4.
     """
-    left, right = paired(p, q, axis)
-    with np.errstate(divide="ignore"):
-        log_q = np.log(right)
-    nats = -np.where(left > 0, left * np.where(left > 0, log_q, 0.0), 0.0).sum(axis=-1)
-    return result(np.asarray(nats + 0.0), base)
+    left, right = paired(p, q, axis, where)
+    left.model = True  # the derivative by a p of 0 is finite here: the cost of that outcome
+    return result(cross_entropy_nats(left, right), base, keepdims, left, right)
 
 
-def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float = math.e) -> Any:
+def kl_divergence(
+    p: Any,
+    q: Any,
+    *,
+    axis: Axis = -1,
+    base: float = math.e,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
     """How many nats too many an outcome of p takes in the code that is best for q.
 
     D(p‖q) = Σ_k p_k log (p_k / q_k)
 
     Parameters
     ----------
-    p, q : array_like, shape (..., K)
-        Truth and model: probabilities over the same K outcomes; batches broadcast. The mean is
-        taken under ``p``.
-    axis : int
-        Where the outcomes are.
+    p, q : array_like, Counts, Logits or LogProbs, shape (..., K)
+        Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``.
+    axis : int or tuple of int
+        Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    keepdims : bool
+        Keep the axes of the outcomes with length one.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
 
     Returns
     -------
-    float or ndarray of float64, shape (...)
+    float or array of shape (...)
         From 0 (q = p) to infinity (q excludes what p allows); never negative.
 
     Raises
     ------
     ValueError, TypeError
-        If ``p`` or ``q`` is not made of distributions, or ``base`` is not a base.
+        If an input is not made of distributions, or an option is not one.
 
     Notes
     -----
-    0 log 0 = 0. Summed as Σ p_k φ(q_k / p_k - 1) with φ(d) = d - log(1 + d) >= 0, so that nearly
-    equal distributions do not give a negative number.
+    0 log 0 = 0. Summed as Σ p log(p/q) - p + q, whose terms are never negative: nearly equal
+    distributions lose nothing.
 
     Examples
     --------
@@ -94,37 +115,115 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float = m
     Kullback, S. and Leibler, R. A. (1951). On information and sufficiency. Annals of Mathematical
     Statistics 22.
     """
-    left, right = paired(p, q, axis)
-    return result(_kl_nats(left, right), base)
+    left, right = paired(p, q, axis, where)
+    return result(kl_nats(left, right), base, keepdims, left, right)
 
 
-def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float = math.e) -> Any:
-    """How many nats one outcome tells, on average, about which of p and q it was drawn from.
+def perplexity(
+    p: Any,
+    q: Any = None,
+    *,
+    axis: Axis = -1,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
+    """How many equally likely outcomes would be as uncertain as p, or as p looks to the model q.
 
-    JS(p, q) = (D(p‖m) + D(q‖m)) / 2 with m = (p + q) / 2
+    perplexity = exp H(p), or exp H(p, q)
 
     Parameters
     ----------
-    p, q : array_like, shape (..., K)
-        Probabilities over the same K outcomes; batches broadcast.
-    axis : int
-        Where the outcomes are.
-    base : float
-        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    p : array_like, Counts, Logits or LogProbs, shape (..., K)
+        A plain array is probabilities: checked, never normalised in silence.
+    q : like p, optional
+        The model; without it the perplexity is that of ``p`` itself.
+    axis : int or tuple of int
+        Where the outcomes are; several axes together are the outcomes of a joint distribution.
+    keepdims : bool
+        Keep the axes of the outcomes with length one.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
 
     Returns
     -------
-    float or ndarray of float64, shape (...)
-        From 0 (p = q) to log 2 (no outcome in common); finite, symmetric, never negative.
+    float or array of shape (...)
+        From 1 (certain) to K for one distribution, to infinity for two.
 
     Raises
     ------
     ValueError, TypeError
-        If ``p`` or ``q`` is not made of distributions, or ``base`` is not a base.
+        If an input is not made of distributions, or an option is not one.
 
     Notes
     -----
-    The divergence, not its square root, which is the metric.
+    The base of the logarithm cancels, so there is none to choose.
+
+    Examples
+    --------
+    >>> round(perplexity([0.25, 0.25, 0.25, 0.25]), 12)
+    4.0
+
+    References
+    ----------
+    Jelinek, F. et al. (1977). Perplexity: a measure of the difficulty of speech recognition tasks.
+    Journal of the Acoustical Society of America 62.
+    """
+    if q is None:
+        source = rows("p", p, axis, where)
+        return result(_exp(source, entropy_nats(source)), math.e, keepdims, source)
+    left, right = paired(p, q, axis, where)
+    left.model = True
+    cost = _exp(left, cross_entropy_nats(left, right))
+    return result(cost, math.e, keepdims, left, right)
+
+
+def _exp(source: Any, nats: Any) -> Any:
+    return source.library.xp.exp(nats)
+
+
+def js_divergence(
+    p: Any,
+    q: Any,
+    *more: Any,
+    weights: Any = None,
+    axis: Axis = -1,
+    base: float = math.e,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
+    """How many nats one outcome tells, on average, about which distribution it was drawn from.
+
+    JS(p_1, ..., p_n) = Σ_i w_i D(p_i‖m) with m = Σ_i w_i p_i
+
+    Parameters
+    ----------
+    p, q, *more : array_like, Counts, Logits or LogProbs, shape (..., K)
+        Two distributions or more over the same K outcomes; batches broadcast.
+    weights : sequence of float, optional
+        Share of each distribution, summing to 1; equal without it.
+    axis : int or tuple of int
+        Where the outcomes are; several axes together are the outcomes of a joint distribution.
+    base : float
+        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    keepdims : bool
+        Keep the axes of the outcomes with length one.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
+
+    Returns
+    -------
+    float or array of shape (...)
+        From 0 (all equal) to the entropy of the weights, log 2 for two (no outcome in common);
+        finite, symmetric, never negative.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an input is not made of distributions, or an option is not one.
+
+    Notes
+    -----
+    The divergence; its square root, `js_distance`, is the metric.
 
     Examples
     --------
@@ -136,59 +235,81 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float = m
     Lin, J. (1991). Divergence measures based on the Shannon entropy. IEEE Transactions on
     Information Theory 37.
     """
-    left, right = paired(p, q, axis)
-    middle = (left + right) / 2
-    return result(np.asarray((_kl_nats(left, middle) + _kl_nats(right, middle)) / 2), base)
+    parts = several((p, q, *more), axis, where)
+    return result(js_nats(parts, _shares(weights, len(parts))), base, keepdims, *parts)
 
 
-def perplexity(p: ArrayLike, q: ArrayLike | None = None, *, axis: int = -1) -> Any:
-    """How many equally likely outcomes would be as uncertain as p, or as p looks to the model q.
+def js_distance(
+    p: Any,
+    q: Any,
+    *more: Any,
+    weights: Any = None,
+    axis: Axis = -1,
+    base: float = math.e,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
+    """How far apart distributions are, in a metric: the square root of their JS divergence.
 
-    perplexity = exp H(p), or exp H(p, q)
+    √JS(p, q)
 
     Parameters
     ----------
-    p : array_like, shape (..., K)
-        Probabilities, the K outcomes along ``axis``.
-    q : array_like, shape (..., K), optional
-        The model; without it the perplexity is that of ``p`` itself.
-    axis : int
-        Where the outcomes are.
+    p, q, *more : array_like, Counts, Logits or LogProbs, shape (..., K)
+        Two distributions or more over the same K outcomes; batches broadcast.
+    weights : sequence of float, optional
+        Share of each distribution, summing to 1; equal without it.
+    axis : int or tuple of int
+        Where the outcomes are; several axes together are the outcomes of a joint distribution.
+    base : float
+        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    keepdims : bool
+        Keep the axes of the outcomes with length one.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
 
     Returns
     -------
-    float or ndarray of float64, shape (...)
-        From 1 to K without ``q``; to infinity with it. It has no base: b ** H_b is the same number
-        for every b.
+    float or array of shape (...)
+        From 0 (all equal) to the root of log 2 in the unit of ``base`` (no outcome in common).
 
     Raises
     ------
     ValueError, TypeError
-        If ``p`` or ``q`` is not made of distributions.
+        If an input is not made of distributions, or an option is not one.
+
+    Notes
+    -----
+    The derivative where all are equal is infinite and returned as 0.
 
     Examples
     --------
-    >>> round(perplexity([0.25, 0.25, 0.25, 0.25]), 12)
-    4.0
+    >>> js_distance([1, 0], [0, 1], base=2)
+    1.0
 
     References
     ----------
-    Jelinek, F., Mercer, R. L., Bahl, L. R. and Baker, J. K. (1977). Perplexity - a measure of the
-    difficulty of speech recognition tasks. Journal of the Acoustical Society of America 62.
+    Endres, D. M. and Schindelin, J. E. (2003). A new metric for probability distributions. IEEE
+    Transactions on Information Theory 49.
     """
-    if q is None:
-        value = np.exp(nats_of(probabilities("p", p, axis)))
-    else:
-        value = np.exp(cross_entropy(p, q, axis=axis))
-    return float(value) if np.ndim(value) == 0 else value
+    parts = several((p, q, *more), axis, where)
+    scale = _check.log_of_base(base)
+    if scale < 0:
+        raise _check.invalid("base", "be above 1 for a distance", base)
+    nats = js_nats(parts, _shares(weights, len(parts))) / scale
+    xp = parts[0].library.xp
+    if parts[0].library.name == "numpy":
+        return result(np.sqrt(nats), math.e, keepdims, *parts)
+    root = xp.where(nats > 0, xp.sqrt(xp.where(nats > 0, nats, 1.0)), 0.0)
+    return result(root, math.e, keepdims, *parts)
 
 
-def _kl_nats(p: Rows, q: Rows) -> Rows:
-    """D(p‖q) of checked rows in nats, as a sum of terms none of which is negative."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ahead = (q - p) / p
-        near = p * (ahead - np.log1p(ahead))
-        far = p * np.log(p / q) - p + q
-    terms = np.where(np.abs(ahead) < 0.5, near, far)
-    terms = np.where(p > 0, np.maximum(terms, 0.0), q)
-    return np.asarray(np.where((p > 0) & (q == 0), np.inf, terms).sum(axis=-1))
+def _shares(weights: Any, count: int) -> list[float] | None:
+    if weights is None:
+        return None
+    source = rows("weights", weights, -1)
+    source.check()
+    if source.moved.ndim != 1 or source.size != count:
+        shape = tuple(source.moved.shape)
+        raise _check.invalid("weights", f"be {count} numbers, one a distribution", f"shape {shape}")
+    return [float(w) for w in source.p]

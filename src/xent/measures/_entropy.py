@@ -1,41 +1,51 @@
-"""How uncertain one distribution is. Shannon (1948), sections 6 and 7."""
+"""How uncertain one distribution is. Shannon (1948), sections 6 and 7, and its relatives."""
 
 import math
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from xent.measures._probabilities import Rows, probabilities, result
+from xent.measures._door import Axis, result, rows
+from xent.measures._nats import entropy_nats
 
 
-def entropy(p: ArrayLike, *, axis: int = -1, base: float = math.e) -> Any:
+def entropy(
+    p: Any,
+    *,
+    axis: Axis = -1,
+    base: float = math.e,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
     """How many nats (bits, bans) it takes on average to say which outcome happened.
 
     H(p) = - Σ_k p_k log p_k
 
     Parameters
     ----------
-    p : array_like, shape (..., K)
-        Probabilities, the K outcomes along ``axis``; checked, never normalised in silence.
-    axis : int
-        Where the outcomes are.
+    p : array_like, Counts, Logits or LogProbs, shape (..., K)
+        A plain array is probabilities: checked, never normalised in silence.
+    axis : int or tuple of int
+        Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    keepdims : bool
+        Keep the axes of the outcomes with length one.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
 
     Returns
     -------
-    float or ndarray of float64, shape (...)
+    float or array of shape (...)
         From 0 (one outcome is certain) to log K (all are equally likely).
 
     Raises
     ------
     ValueError, TypeError
-        If ``p`` is not made of distributions, or ``base`` is not a base.
+        If an input is not made of distributions, or an option is not one.
 
     Notes
     -----
-    0 log 0 = 0, its limit.
+    0 log 0 = 0, its limit. A tensor gives a tensor, differentiable twice; the derivative by a
+    probability of 0 is infinite and returned as 0.
 
     Examples
     --------
@@ -46,11 +56,105 @@ def entropy(p: ArrayLike, *, axis: int = -1, base: float = math.e) -> Any:
     ----------
     Shannon, C. E. (1948). A mathematical theory of communication. Bell System Technical Journal 27.
     """
-    return result(nats_of(probabilities("p", p, axis)), base)
+    source = rows("p", p, axis, where)
+    return result(entropy_nats(source), base, keepdims, source)
 
 
-def nats_of(rows: Rows) -> Rows:
-    """Entropy of checked rows in nats."""
-    safe = np.where(rows > 0, rows, 1.0)
-    nats = np.asarray(-(rows * np.log(safe)).sum(axis=-1))
-    return np.asarray(nats + 0.0)  # -0.0 reads as a negative entropy
+def self_information(
+    p: Any,
+    *,
+    axis: Axis = -1,
+    base: float = math.e,
+    where: Any = None,
+) -> Any:
+    """How surprising each outcome is.
+
+    I(x_k) = - log p_k
+
+    Parameters
+    ----------
+    p : array_like, Counts, Logits or LogProbs, shape (..., K)
+        A plain array is probabilities: checked, never normalised in silence.
+    axis : int or tuple of int
+        Where the outcomes are; several axes together are the outcomes of a joint distribution.
+    base : float
+        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
+
+    Returns
+    -------
+    float or array of shape (...)
+        Of the shape of ``p``, the outcomes last: from 0 (certain) to infinity (impossible).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an input is not made of distributions, or an option is not one.
+
+    Notes
+    -----
+    Its mean under p is the entropy.
+
+    Examples
+    --------
+    >>> self_information([0.5, 0.25, 0.25], base=2).tolist()
+    [1.0, 2.0, 2.0]
+
+    References
+    ----------
+    Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.1.
+    """
+    source = rows("p", p, axis, where)
+    nats = source.library.xp.where(source.allowed, -source.log + 0.0, math.inf)
+    return result(nats, base, False, source)
+
+
+def gini(
+    p: Any,
+    *,
+    axis: Axis = -1,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
+    """How often two independent draws differ.
+
+    G(p) = Σ_k p_k (1 - p_k)
+
+    Parameters
+    ----------
+    p : array_like, Counts, Logits or LogProbs, shape (..., K)
+        A plain array is probabilities: checked, never normalised in silence.
+    axis : int or tuple of int
+        Where the outcomes are; several axes together are the outcomes of a joint distribution.
+    keepdims : bool
+        Keep the axes of the outcomes with length one.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
+
+    Returns
+    -------
+    float or array of shape (...)
+        From 0 (one outcome is certain) to 1 - 1/K (all are equally likely).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an input is not made of distributions, or an option is not one.
+
+    Notes
+    -----
+    Also called Gini-Simpson index or impurity; it has no unit.
+
+    Examples
+    --------
+    >>> gini([0.5, 0.25, 0.25])
+    0.625
+
+    References
+    ----------
+    Breiman, L. et al. (1984). Classification and Regression Trees, section 4.3.
+    """
+    source = rows("p", p, axis, where)
+    p = source.p
+    return result((p * (1.0 - p)).sum(-1), math.e, keepdims, source)

@@ -1,0 +1,182 @@
+"""Measures: the time of reading the data as the yardstick, peers, small calls, error in ULP.
+
+Accuracy and speed are those of the same kernels; the truth is mpmath's (tests/measures/truth.py).
+"""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from bench.ratio import HEADER, machine, ratio
+from xent import measures as m
+
+ROWS, OUTCOMES = 10_000, 1000
+
+
+def run() -> str:
+    import numba
+
+    numba.set_num_threads(1)
+    return "\n\n".join(
+        (
+            f"{machine('numba', 'scipy', 'torch', 'torchmetrics')}; one thread.",
+            f"Rows: {ROWS} x {OUTCOMES} float64, checks on. A ratio below 1 is in our favour.",
+            speed(),
+            first_call(),
+            samples(),
+            accuracy(),
+        )
+    )
+
+
+def speed() -> str:
+    from scipy.spatial.distance import jensenshannon
+    from scipy.stats import entropy as scipy_entropy
+
+    rng = np.random.default_rng(0)
+    p, q = rng.dirichlet(np.ones(OUTCOMES), (2, ROWS))
+    flat = rng.random((ROWS, OUTCOMES))
+    flat /= flat.sum(1, keepdims=True)
+    ten, other = rng.dirichlet(np.ones(10), 2)
+
+    def read() -> object:
+        return p.sum(axis=1)
+
+    work = [
+        ("entropy / P.sum(axis=1)", lambda: m.entropy(p), read, "<= 1.3"),
+        ("entropy, flat rows / P.sum", lambda: m.entropy(flat), read, "<= 1.3"),
+        ("cross-entropy / P.sum", lambda: m.cross_entropy(p, q), read, ""),
+        ("KL / P.sum", lambda: m.kl_divergence(p, q), read, "<= 2"),
+        ("JS / P.sum", lambda: m.js_divergence(p, q), read, "<= 2.5"),
+        (
+            "entropy / scipy",
+            lambda: m.entropy(p),
+            lambda: scipy_entropy(p, axis=1),
+            "<= 0.1",
+        ),
+        (
+            "KL / scipy",
+            lambda: m.kl_divergence(p, q),
+            lambda: scipy_entropy(p, q, axis=1),
+            "<= 0.1",
+        ),
+        (
+            "JS distance / scipy",
+            lambda: m.js_distance(p, q),
+            lambda: jensenshannon(p, q, axis=1),
+            "<= 0.1",
+        ),
+    ]
+    lines = [ratio(name, a, b, seconds=6.0).row(goal) for name, a, b, goal in work]
+    lines += torchmetrics_lines(p, q)
+    small = [
+        ("10 outcomes: entropy / scipy", lambda: m.entropy(ten), lambda: scipy_entropy(ten)),
+        (
+            "10 outcomes: KL / scipy",
+            lambda: m.kl_divergence(ten, other),
+            lambda: scipy_entropy(ten, other),
+        ),
+        (
+            "10 outcomes: JS distance / scipy",
+            lambda: m.js_distance(ten, other),
+            lambda: jensenshannon(ten, other),
+        ),
+    ]
+    lines += [ratio(n, a, b, seconds=2.0, inner=100).row("ours <= 20 µs") for n, a, b in small]
+    return "\n".join((HEADER, *lines))
+
+
+def torchmetrics_lines(p: np.ndarray, q: np.ndarray) -> list[str]:
+    try:
+        import torch
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from torchmetrics.functional.regression import (
+                jensen_shannon_divergence,
+                kl_divergence,
+            )
+    except ImportError:
+        return []
+    torch.set_num_threads(1)
+    left, right = torch.tensor(p), torch.tensor(q)
+    work = [
+        (
+            "KL / torchmetrics",
+            lambda: m.kl_divergence(p, q),
+            lambda: kl_divergence(left, right, reduction="none"),
+        ),
+        (
+            "JS / torchmetrics",
+            lambda: m.js_divergence(p, q),
+            lambda: jensen_shannon_divergence(left, right, reduction="none"),
+        ),
+    ]
+    return [ratio(name, a, b, seconds=6.0).row("<= 0.04") for name, a, b in work]
+
+
+def first_call() -> str:
+    code = (
+        "import numpy, time; t = time.perf_counter(); import xent.measures as m;"
+        "m.kl_divergence([0.5, 0.5], [0.25, 0.75]); print(time.perf_counter() - t)"
+    )
+    times = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+        for _ in range(5)
+    ]
+    best = f"{min(times):.2f} s (goal <= 0.5 s)"
+    return f"First KL of a process, Numba's import and cached kernels in it: {best}."
+
+
+def samples() -> str:
+    from sklearn.feature_selection import mutual_info_regression
+    from sklearn.metrics import mutual_info_score
+
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 100, 1_000_000), rng.integers(0, 50, 1_000_000)
+
+    def three() -> None:
+        counts = m.Counts.from_samples(x, given=y)
+        m.entropy(m.Counts(counts.values.sum(0)))
+        m.conditional_entropy(counts, given=0)
+        m.mutual_information(counts)
+
+    a, b = rng.standard_normal((2, 20_000))
+    b += a
+    work = [
+        ("H, H(Y given X), I of 1e6 rows / sklearn's I", three, lambda: mutual_info_score(x, y),
+         "<= 0.025"),
+        ("the same / one bincount of the pairs", three, lambda: np.bincount(x * 50 + y), "<= 0.83"),
+        ("KSG of 20,000 pairs / sklearn", lambda: m.estimate_mutual_information(a, b, method="ksg"),
+         lambda: mutual_info_regression(a[:, None], b, random_state=0), "<= 0.5"),
+    ]  # fmt: skip
+    return "\n".join((HEADER, *(ratio(n, f, g, seconds=4.0).row(goal) for n, f, g, goal in work)))
+
+
+def accuracy() -> str:
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from measures import truth
+
+    functions = {
+        "entropy": (m.entropy, truth.entropy, 4),
+        "kl": (m.kl_divergence, truth.kl, 4),
+        "js": (m.js_divergence, truth.js, 8),
+    }
+    rng = np.random.default_rng(0)
+    small = [truth.hard_pair(rng, int(rng.choice((2, 3, 5, 10, 33)))) for _ in range(8000)]
+    long = [truth.hard_pair(rng, int(rng.choice((200, 1000, 4096)))) for _ in range(60)]
+    lines = [
+        "| error in ULP, worst | goal | 8000 short rows | 60 rows of 200 to 4096 |",
+        "| --- | --- | --- | --- |",
+    ]
+    pairs = {k: v[:2] for k, v in functions.items()}
+    found = [truth.worst_of(pairs, rows) for rows in (small, long)]
+    for name, (_, _, goal) in functions.items():
+        lines.append(f"| {name} | {goal} | {found[0][name][0]:.2f} | {found[1][name][0]:.2f} |")
+    lines.append(
+        "\n100,000 rows and rows of 128,000: `pytest -m long tests/measures/test_accuracy.py`."
+    )
+    return "\n".join(lines)

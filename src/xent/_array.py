@@ -1,0 +1,121 @@
+"""Which array library is this: the only file that branches on it.
+
+NumPy, PyTorch and JAX agree on most names; a `Library` is the module itself plus the few words on
+which they differ. Neither PyTorch nor JAX is imported here: whoever hands us a tensor has done so.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xent import _check
+
+
+@dataclass(frozen=True)
+class Library:
+    """One array library: ``xp`` has log, where, moveaxis...; the methods are where they differ."""
+
+    name: str
+    xp: Any
+
+    def array(self, values: Any) -> Any:
+        """Return the values as an array of this library; its own pass as they are."""
+        if self.name == "numpy":
+            return np.asarray(values)
+        return self.xp.as_tensor(values) if self.name == "torch" else self.xp.asarray(values)
+
+    def working(self, values: Any) -> Any:
+        """Return real values in the precision to compute in: float64 where the device has it."""
+        if self.name == "torch":
+            if values.device.type == "mps":
+                return values.to(self.xp.float32)
+            return values.to(self.xp.float64)
+        wide = self.xp.asarray(0.0).dtype if self.name == "jax" else np.float64
+        return values.astype(wide)
+
+    def result(self, values: Any, like: Any) -> Any:
+        """Return the values in the dtype that the caller gets: the input's, at least float32."""
+        if self.name == "numpy":
+            return float(values) if np.ndim(values) == 0 else values
+        xp = self.xp
+        small = (xp.float16, xp.bfloat16, xp.float32)
+        if self.name == "torch":
+            return values.to(like if like == xp.float64 else xp.float32)
+        return values.astype(xp.float32 if like in small else values.dtype)
+
+    def maximum(self, values: Any) -> Any:
+        """Largest value along the last axis, kept as an axis; no gradient passes."""
+        if self.name == "torch":
+            return values.detach().amax(-1, keepdim=True)
+        if self.name == "jax":
+            import jax
+
+            values = jax.lax.stop_gradient(values)
+        return values.max(-1, keepdims=True)
+
+    def last_maximum(self, values: Any) -> Any:
+        """Largest value along the last axis, differentiable."""
+        return values.amax(-1) if self.name == "torch" else values.max(-1)
+
+    def last(self, values: Any) -> Any:
+        """Append an axis of one."""
+        return values.reshape((*values.shape, 1))
+
+    def real(self, values: Any) -> bool:
+        """Tell whether the entries are real numbers."""
+        if self.name == "torch":
+            return not values.dtype.is_complex
+        return self.xp.dtype(values.dtype).kind in "fiub" or "float" in str(values.dtype)
+
+    def epsilon(self, values: Any) -> float:
+        """Gap between 1 and the next number of the dtype; 0 for integers."""
+        if self.name == "torch":
+            return float(self.xp.finfo(values.dtype).eps) if values.dtype.is_floating_point else 0.0
+        if self.name == "jax":
+            floating = self.xp.issubdtype(values.dtype, self.xp.floating)
+            return float(self.xp.finfo(values.dtype).eps) if floating else 0.0
+        return float(np.finfo(values.dtype).eps) if values.dtype.kind == "f" else 0.0
+
+    def seen(self, values: Any) -> np.ndarray[Any, Any] | None:
+        """Return the values as a NumPy array to be checked, or None while JAX is tracing them."""
+        if self.name == "torch":
+            values = values.detach().cpu()
+            if values.dtype == self.xp.bfloat16:
+                values = values.float()
+            return values.numpy()  # type: ignore[no-any-return]
+        if self.name == "jax":
+            import jax
+
+            if isinstance(values, jax.core.Tracer):
+                return None
+        return np.asarray(values)
+
+
+NUMPY = Library("numpy", np)
+
+
+def library_of(*values: Any) -> Library:
+    """Return the library whose arrays these are; anything that is no tensor is NumPy's."""
+    names = {found for value in values if (found := _name(value)) != "numpy"}
+    if not names:
+        return NUMPY
+    if len(names) > 1:
+        must = "be arrays of one library"
+        raise _check.wrong_kind("p` and `q", must, " and ".join(sorted(names)))
+    name = names.pop()
+    return Library(name, sys.modules["torch" if name == "torch" else "jax.numpy"])
+
+
+def _name(value: Any) -> str:
+    kind = type(value)
+    if kind in (np.ndarray, list, tuple, float):
+        return "numpy"
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return "torch"
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(value, jax.Array):
+        return "jax"
+    return "numpy"

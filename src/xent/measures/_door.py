@@ -1,0 +1,266 @@
+"""The door of the room: what counts as a distribution, and what is refused.
+
+A plain array is probabilities, checked and divided by its own sum, so that an error of rounding in
+the input is no error of the measure; a sum that is off by more than rounding is refused. NumPy rows
+are checked by the kernel that reads them; all others here, once, unless JAX is tracing them.
+"""
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent._array import Library, library_of
+from xent.measures._views import Counts, Logits, LogProbs
+
+VIEWS = (Counts, Logits, LogProbs)
+Axis = int | tuple[int, ...]
+
+
+class Rows:
+    """Distributions with the outcomes last: what they are, and the safe numbers to compute with.
+
+    `p` is normalised. `log` is its logarithm where `allowed`, and 0 elsewhere, so that neither a
+    value nor a gradient ever meets log 0.
+    """
+
+    def __init__(
+        self, argument: str, value: Any, axis: Axis, where: Any, library: Library, model: bool
+    ) -> None:
+        self.argument, self.library, self.axis, self.model = argument, library, axis, model
+        self.kind = type(value) if isinstance(value, VIEWS) else None
+        source = value.values if isinstance(value, VIEWS) else value
+        raw = library.array(source)
+        if not library.real(raw):
+            must = "be an array of real numbers"
+            raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
+        if raw.ndim == 0:
+            got = f"the single number {raw.item()}"
+            raise _check.invalid(argument, "have at least one axis", got)
+        self.dtype, self.epsilon, self.where = raw.dtype, library.epsilon(raw), where
+        self.axes = positions(argument, axis, raw.ndim)
+        if where is not None:
+            floating = library.working(raw)
+            out = -np.inf if self.kind in (Logits, LogProbs) else 0.0
+            raw = library.xp.where(library.array(where), floating, out)
+            self.axes = positions(argument, axis, raw.ndim)
+        self.ndim = raw.ndim
+        self.extents = tuple(raw.shape[a] for a in self.axes)
+        self.moved = outcomes_last(library, raw, self.axes)
+        self.size = self.moved.shape[-1]
+        if self.size == 0:
+            must = f"have at least one outcome along axis {axis}"
+            raise _check.invalid(argument, must, "none")
+
+    @property
+    def kernel_ready(self) -> bool:
+        """Tell whether the NumPy rows of probabilities or counts go to the kernels."""
+        return self.library.name == "numpy" and self.kind in (None, Counts)
+
+    @property
+    def slack(self) -> float:
+        """How far a row's sum may be from 1: 1e-6, more where the dtype itself is coarser."""
+        return max(1e-6, 2 * self.epsilon * math.sqrt(self.size))
+
+    @cached_property
+    def matrix(self) -> NDArray[np.float64]:
+        """Rows for the kernels; only float64 probabilities are still unchecked."""
+        if self.kind is None and self.dtype.kind == "f" and self.dtype.itemsize == 8:
+            return np.asarray(self.moved, dtype=np.float64)  # native byte order
+        self.check()
+        values = np.asarray(self.moved, dtype=np.float64)
+        if self.kind is Counts:
+            values = np.ldexp(values, -np.frexp(values.max(-1, keepdims=True))[1])
+        return np.asarray(values / values.sum(-1, keepdims=True))
+
+    @cached_property
+    def scaled(self) -> NDArray[np.float64]:
+        """Rows times a power of two each, so that no bit is lost and no sum overflows."""
+        if self.kind is None:
+            return self.matrix
+        values: NDArray[np.float64] = np.asarray(self.moved, dtype=np.float64)
+        return np.asarray(np.ldexp(values, -np.frexp(values.max(-1, keepdims=True))[1]))
+
+    @cached_property
+    def _safe(self) -> tuple[Any, Any, Any]:
+        self.check()
+        xp = self.library.xp
+        values = self.library.working(self.moved)
+        if self.kind in (Logits, LogProbs):
+            allowed = values > -np.inf
+            finite = xp.where(allowed, values, 0.0)
+            top = self.library.maximum(xp.where(allowed, finite, -np.inf))
+            shifted = finite - xp.where(top > -np.inf, top, 0.0)
+            weight = xp.where(allowed, xp.exp(xp.where(allowed, shifted, 0.0)), 0.0)
+            log = xp.where(allowed, shifted - xp.log(self.library.last(weight.sum(-1))), 0.0)
+            return xp.where(allowed, xp.exp(log), 0.0), log, allowed
+        if self.kind is Counts:
+            values = values / self.library.maximum(values)
+        allowed = values > 0
+        positive = xp.where(allowed, values, 0.0)
+        # The derivative by an outcome of probability 0 is infinite for a truth and finite for a
+        # model; the first is 0 here by convention, the second passes through the total.
+        total = self.library.last((values if self.model else positive).sum(-1))
+        log = xp.where(allowed, xp.log(xp.where(allowed, values, 1.0)) - xp.log(total), 0.0)
+        return (values if self.model else positive) / total, log, allowed
+
+    @property
+    def p(self) -> Any:
+        """Probabilities that sum to one along the last axis."""
+        return self._safe[0]
+
+    @property
+    def log(self) -> Any:
+        """Their logarithms, 0 where not allowed."""
+        return self._safe[1]
+
+    @property
+    def allowed(self) -> Any:
+        """Where the probability is above zero."""
+        return self._safe[2]
+
+    def check(self) -> None:
+        """Raise for the first entry or row that is no part of a distribution."""
+        values = self.library.seen(self.moved)
+        if values is None:
+            return
+        values = values.astype(np.float64) if values.dtype != np.float64 else values
+        logarithmic = self.kind in (Logits, LogProbs)
+        bad = ~(values < np.inf) if logarithmic else ~np.isfinite(values)
+        if bad.any():
+            must = "be finite or -inf" if logarithmic else "be finite"
+            raise self._entry(bad, values, must, "")
+        if logarithmic:
+            top = values.max(-1, keepdims=True)
+            if (top == -np.inf).any():
+                raise self._row(top[..., 0] == -np.inf, None, "allow at least one outcome", "")
+            if self.kind is Logits:
+                return
+            with np.errstate(over="ignore"):
+                values = np.exp(values)
+        elif (values < 0).any():
+            advice = f"For logits pass Logits({self.argument})." if self.kind is None else ""
+            raise self._entry(values < 0, values, "be non-negative", advice)
+        if self.kind is Counts:
+            none = ~(values.max(-1) > 0)
+            if none.any():
+                raise self._row(none, None, "count something in every row", "")
+            return
+        total = values.sum(-1)
+        off = ~(np.abs(total - 1.0) <= self.slack)
+        if off.any():
+            name = self.argument
+            advice = f"For counts pass Counts({name})."
+            if self.kind is LogProbs:
+                advice = f"For logits pass Logits({name})."
+            must = f"sum to 1 along axis {self.axis}"
+            raise self._row(off, total, must, advice)
+
+    def _entry(self, bad: NDArray[Any], values: Any, must: str, advice: str) -> ValueError:
+        first = np.argwhere(bad)[0]
+        index = list(first[:-1])
+        inside = np.unravel_index(first[-1], self.extents)
+        for position, place in sorted(zip(self.axes, inside, strict=True)):
+            index.insert(position, place)
+        got = f"{values[tuple(first)]:.6g} at {_check.at(index)}"
+        return _check.invalid(self.argument, must, got, advice)
+
+    def _row(self, bad: NDArray[Any], total: Any, must: str, advice: str) -> ValueError:
+        first = np.argwhere(bad)[0]
+        got = "none" if total is None else f"{total[tuple(first)]:.9g}"
+        if first.size:
+            row = str(int(first[0])) if first.size == 1 else _check.at(first)
+            got += f" at row {row}"
+        return _check.invalid(self.argument, must, got, advice)
+
+
+def positions(argument: str, axis: Axis, ndim: int) -> tuple[int, ...]:
+    """Return the axes of the outcomes as non-negative numbers, each once."""
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    for one in axes:
+        if isinstance(one, bool) or not isinstance(one, int | np.integer):
+            raise _check.wrong_kind("axis", "be an integer or a tuple of integers", repr(axis))
+        if not -ndim <= one < ndim:
+            raise _check.invalid("axis", f"be an axis of `{argument}`, which has {ndim}", one)
+    found = tuple(int(one) % ndim for one in axes)
+    if not found or len(set(found)) < len(found):
+        raise _check.invalid("axis", "name at least one axis, and each once", repr(axis))
+    return found
+
+
+def outcomes_last(library: Library, values: Any, axes: tuple[int, ...]) -> Any:
+    """Move the axes of the outcomes to the end, in the order given, and make them one."""
+    count = len(axes)
+    if count == 1:
+        last = axes[0] == values.ndim - 1
+        return values if last else library.xp.moveaxis(values, axes[0], -1)
+    values = library.xp.moveaxis(values, axes, tuple(range(-count, 0)))
+    return values.reshape((*values.shape[: values.ndim - count], -1))
+
+
+def rows(argument: str, value: Any, axis: Axis, where: Any = None) -> Rows:
+    """Take one argument through the door."""
+    inner = value.values if isinstance(value, VIEWS) else value
+    return Rows(argument, value, axis, where, library_of(inner), False)
+
+
+def paired(p: Any, q: Any, axis: Axis, where: Any = None) -> tuple[Rows, Rows]:
+    """Take truth and model through the door: the same outcomes, batches that broadcast."""
+    left, right = several((p, q), axis, where)
+    right.model = True
+    return left, right
+
+
+def several(values: tuple[Any, ...], axis: Axis, where: Any = None) -> list[Rows]:
+    """Take distributions over the same outcomes through the door, by the names p, q, #3, ..."""
+    library = library_of(*(x.values if isinstance(x, VIEWS) else x for x in values))
+    names = ["p", "q", *(f"#{i + 1}" for i in range(2, len(values)))]
+    parts = [
+        Rows(name, value, axis, where, library, False)
+        for name, value in zip(names, values, strict=False)
+    ]
+    for other in parts[1:]:
+        same_outcomes(parts[0], other)
+    return parts
+
+
+def same_outcomes(left: Rows, right: Rows) -> None:
+    """Refuse distributions over different outcomes or of batches that do not broadcast."""
+    if left.size != right.size:
+        must = f"have the {left.size} outcomes of `{left.argument}` along axis {left.axis}"
+        raise _check.invalid(right.argument, must, right.size)
+    one, other = tuple(left.moved.shape), tuple(right.moved.shape)
+    if one != other:
+        try:
+            np.broadcast_shapes(one, other)
+        except ValueError:
+            must = f"have a shape that broadcasts with that of `{left.argument}`, {one}"
+            raise _check.invalid(right.argument, must, other) from None
+
+
+def result(nats: Any, base: float, keepdims: bool, *sources: Rows) -> Any:
+    """Turn nats into the unit asked for, in the dtype and with the axes that the caller expects."""
+    first = sources[0]
+    scale = 1.0 if base is math.e else _check.log_of_base(base)
+    value = nats if scale == 1.0 else nats / scale
+    if keepdims:
+        ndim = max(source.ndim for source in sources)
+        kept = [a - first.ndim + ndim for a in first.axes]
+        shape = list(value.shape)
+        for place in sorted(kept):
+            shape.insert(place, 1)
+        value = value.reshape(shape)
+    if first.library.name == "numpy":
+        return float(value) if value.ndim == 0 else value
+    return first.library.result(value, widest(first.library, sources))
+
+
+def widest(library: Library, sources: tuple[Rows, ...]) -> Any:
+    """Return the dtype of the result of several inputs."""
+    found = sources[0].dtype
+    for source in sources[1:]:
+        found = library.xp.promote_types(found, source.dtype)
+    return found

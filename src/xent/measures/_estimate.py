@@ -1,0 +1,358 @@
+"""Entropy and mutual information of columns: a value, its error, and what chance gives.
+
+Miller (1955); Paninski (2003) for why the plug-in value is biased. No correction of that bias
+helps where every row has its own symbol: only the permutation null does, so it is offered here.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from xent import _check
+from xent.measures._discrete import METHODS, Numbers, nsb
+from xent.measures._nearest import kozachenko_leonenko, ksg, real_column, ross
+from xent.measures._samples import Cells, Column, cells, column, kept
+
+REAL = ("kozachenko_leonenko", "normal")  # methods for real numbers
+ALL = (*METHODS, "nsb", *REAL)
+INFORMATION = (*METHODS, "ksg", "ross", "normal")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number estimated from samples, in the unit of the logarithm's base.
+
+    interval = value ± z · standard error
+
+    Parameters
+    ----------
+    value : float
+        The estimate.
+    standard_error : float
+        Its standard deviation: of the first order in 1/n, or of the posterior for "nsb"; the bias
+        is not in it.
+    low, high : float
+        Interval that holds the truth with the confidence asked for, as far as the bias is removed.
+    n : int
+        Rows it was estimated from.
+    method : str
+        The estimator.
+    p_value : float or None
+        Share of permuted columns whose plug-in information is at least as large; on request.
+    adjusted : float or None
+        Plug-in information less the mean of permuted columns: what is left after chance.
+
+    Examples
+    --------
+    >>> estimate_entropy(["a", "b", "a", "b"], base=2).value
+    1.0
+    """
+
+    value: float
+    standard_error: float
+    low: float
+    high: float
+    n: int
+    method: str
+    p_value: float | None = None
+    adjusted: float | None = None
+
+
+def estimate_entropy(
+    x: Any,
+    *,
+    given: Any = None,
+    method: str = "plugin",
+    size: int | None = None,
+    neighbors: int = 3,
+    base: float = math.e,
+    confidence: float = 0.95,
+    missing: str = "refuse",
+) -> Estimate:
+    """Estimate how many nats an entry takes from a column of them.
+
+    H(X), or H(X|Y) = H(X, Y) - H(Y) with ``given=y``
+
+    Parameters
+    ----------
+    x : column
+        One hashable symbol a row: a list, NumPy, Arrow, pandas or polars. Real numbers are taken
+        by the methods for them alone.
+    given : column, optional
+        What is known: the entropy of ``x`` that is left.
+    method : str
+        "plugin", "miller_madow", "jackknife", "grassberger", "chao_shen", "chao_wang_jost",
+        "shrinkage" or "nsb"; for real numbers "kozachenko_leonenko" or "normal".
+    size : int, optional
+        How many symbols there are, seen or not; "nsb" needs it and nothing else takes it.
+    neighbors : int
+        For "kozachenko_leonenko": which nearest neighbour measures the density.
+    base : float
+        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    confidence : float
+        Of the interval.
+    missing : str
+        None and NaN: "refuse" them, "drop" their rows, or take them for a "symbol".
+
+    Returns
+    -------
+    Estimate
+        In the unit of ``base``.
+
+    Examples
+    --------
+    >>> round(estimate_entropy("abracadabra", method="miller_madow", base=2).value, 3)
+    2.303
+
+    References
+    ----------
+    Paninski, L. (2003). Estimation of entropy and mutual information. Neural Computation 15.
+    """
+    _check.option("method", method, ALL)
+    scale = _check.log_of_base(base)
+    quantile = _quantile(confidence)
+    if (size is None) == (method == "nsb"):
+        must = 'be given for "nsb" and for nothing else'
+        raise _check.invalid("size", must, f"{size} for {method!r}")
+    if method in REAL:
+        if given is not None or missing != "refuse":
+            must = "be a method for symbols with given= or missing="
+            raise _check.invalid("method", must, repr(method))
+        nearest = _check.integer("neighbors", neighbors, least=1)
+        numbers = real_column("x", x, 2 if method == "normal" else nearest)
+        normal = method == "normal"
+        told = _of_a_normal(numbers) if normal else kozachenko_leonenko(numbers, nearest)
+        return _mean(told, scale, quantile, method)
+    columns = _columns({"x": x} if given is None else {"x": x, "given": given}, missing)
+    rows = columns[0].codes.size
+    table = cells(*columns)
+    if method == "nsb":
+        if given is not None:
+            raise _check.invalid("method", "be another one with given=", "'nsb'")
+        limit = _check.integer("size", size, least=max(2, table.counts.size))
+        value, error = nsb(table.counts, limit)
+    else:
+        known = table.of(1) if given is not None else np.full(table.counts.size, float(rows))
+        value = METHODS[method](table.counts)
+        if given is not None:
+            value -= METHODS[method](table.marginal(1))
+        error = _deviation(-np.log(table.counts / known), table.counts)
+    return _estimate(value, error, scale, quantile, rows, method)
+
+
+def estimate_mutual_information(
+    x: Any,
+    y: Any,
+    *,
+    given: Any = None,
+    method: str = "plugin",
+    neighbors: int = 3,
+    permutations: int = 0,
+    rng: np.random.Generator | int | None = None,
+    base: float = math.e,
+    confidence: float = 0.95,
+    missing: str = "refuse",
+) -> Estimate:
+    """Estimate how many nats one column tells about another.
+
+    I(X; Y) = H(X) + H(Y) - H(X, Y), or I(X; Y|Z) with ``given=z``
+
+    Parameters
+    ----------
+    x, y : column
+        One hashable symbol a row: a list, NumPy, Arrow, pandas or polars. Real numbers are taken
+        by the methods for them alone.
+    given : column, optional
+        What is known beforehand.
+    method : str
+        For symbols as in `estimate_entropy`, "nsb" excepted, applied to each entropy; "ksg" for
+        two columns of real numbers, "ross" for symbols ``x`` and numbers ``y``, "normal" for two
+        that are jointly normal.
+    neighbors : int
+        For "ksg" and "ross": which nearest neighbour measures the density.
+    permutations : int
+        How many times ``y`` is shuffled, within the rows of equal ``given``, for the p-value and
+        the value adjusted for chance.
+    rng : Generator or int, optional
+        Where the permutations come from; needed for them.
+    base : float
+        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    confidence : float
+        Of the interval.
+    missing : str
+        None and NaN: "refuse" them, "drop" their rows, or take them for a "symbol".
+
+    Returns
+    -------
+    Estimate
+        In the unit of ``base``; with permutations also ``p_value`` and ``adjusted``.
+
+    Examples
+    --------
+    >>> coin = [0, 1, 1, 0, 1, 0, 0, 1]
+    >>> found = estimate_mutual_information(range(8), coin, permutations=99, rng=0, base=2)
+    >>> round(found.value, 12), round(found.adjusted, 12), found.p_value
+    (1.0, 0.0, 1.0)
+
+    References
+    ----------
+    Paninski, L. (2003). Estimation of entropy and mutual information. Neural Computation 15.
+    """
+    _check.option("method", method, INFORMATION)
+    scale, quantile = _check.log_of_base(base), _quantile(confidence)
+    times = _check.integer("permutations", permutations, least=0)
+    named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
+    if method not in METHODS:
+        if given is not None or missing != "refuse":
+            must = "be a method for symbols with given= or missing="
+            raise _check.invalid("method", must, repr(method))
+        nearest = _check.integer("neighbors", neighbors, least=1)
+        return _real_information(x, y, method, nearest, times, rng, scale, quantile)
+    columns = _columns(named, missing)
+    table = cells(*columns)
+    value = _information(method, table)
+    told = np.log(table.counts) + np.log(table.of(*range(2, len(columns))))
+    told = told - np.log(table.of(0, *range(2, len(columns))))
+    told = told - np.log(table.of(1, *range(2, len(columns))))
+    error = _deviation(told, table.counts)
+    p_value = adjusted = None
+    if times:
+        seen = value if method == "plugin" else _information("plugin", table)
+        p_value, adjusted = _against_chance(seen, _null(columns, times, _generator(rng)), scale)
+    found = _estimate(value, error, scale, quantile, columns[0].codes.size, method)
+    return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
+
+
+def _columns(named: dict[str, Any], missing: str) -> list[Column]:
+    columns = [column(name, values) for name, values in named.items()]
+    rows = columns[0].codes.size
+    for name, other in zip(named, columns, strict=True):
+        if other.codes.size != rows:
+            raise _check.invalid(name, f"have the {rows} rows of `x`", other.codes.size)
+    columns = kept("x", columns, missing)
+    if columns[0].codes.size == 0:
+        raise _check.invalid("x", "have at least one row", "none")
+    return columns
+
+
+def _information(method: str, table: Cells) -> float:
+    entropy_of, rest = METHODS[method], range(2, len(table.codes))
+    value = entropy_of(table.marginal(0, *rest)) + entropy_of(table.marginal(1, *rest))
+    value -= entropy_of(table.counts) + (entropy_of(table.marginal(2)) if rest else 0.0)
+    # Equal entropies leave rounding behind; the plug-in information is never negative.
+    return max(0.0, value) if method in ("plugin", "shrinkage") else value
+
+
+def _null(columns: list[Column], times: int, rng: np.random.Generator) -> Numbers:
+    """Plug-in information of permuted columns, within the rows of equal ``given``."""
+    x, y, *rest = columns
+    groups = rest[0].codes if rest else np.zeros(y.codes.size, dtype=np.int64)
+    order = np.argsort(groups, kind="stable")
+    found = np.empty(times)
+    for i in range(times):
+        if rest:
+            # A random order within each group: sort by group, ties by a random number.
+            shuffled = np.empty_like(y.codes)
+            shuffled[order] = y.codes[np.lexsort((rng.random(y.codes.size), groups))]
+        else:
+            shuffled = rng.permutation(y.codes)
+        found[i] = _information("plugin", cells(x, Column(shuffled, y.symbols), *rest))
+    return found
+
+
+def _real_information(
+    x: Any,
+    y: Any,
+    method: str,
+    neighbors: int,
+    times: int,
+    rng: np.random.Generator | int | None,
+    scale: float,
+    quantile: float,
+) -> Estimate:
+    second = real_column("y", y, neighbors)
+    if method == "ross":
+        (symbols,) = _columns({"x": x}, "refuse")
+        first: Any = symbols.codes
+    else:
+        first = real_column("x", x, neighbors)
+    if first.size != second.size:
+        raise _check.invalid("y", f"have the {first.size} rows of `x`", second.size)
+    measures: dict[str, Callable[..., Numbers]] = {
+        "ksg": ksg,
+        "ross": ross,
+        "normal": _of_two_normals,
+    }
+    measure = measures[method]
+    told = measure(first, second, neighbors)
+    found = _mean(told, scale, quantile, method)
+    if not times:
+        return found
+    draw = _generator(rng)
+    null = [measure(first, draw.permutation(second), neighbors).mean() for _ in range(times)]
+    p_value, adjusted = _against_chance(float(told.mean()), np.array(null), scale)
+    return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
+
+
+def _of_a_normal(x: Numbers) -> Numbers:
+    """Log density of each point under the normal with the sample's mean and variance."""
+    variance = float(x.var())
+    if variance == 0:
+        raise _check.invalid("x", "have two different values", "one")
+    return np.asarray(0.5 * (math.log(2 * math.pi * variance) + (x - x.mean()) ** 2 / variance))
+
+
+def _of_two_normals(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
+    """Log of the ratio of the joint normal density and the product of its marginals, by point."""
+    if x.std() == 0 or y.std() == 0:
+        raise _check.invalid("x", "have two different values, and `y` too", "one")
+    a, b = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+    r = float((a * b).mean())
+    if abs(r) >= 1 - 1e-15:
+        return np.full(x.size, math.inf)
+    left = 1 - r * r
+    return np.asarray(
+        -0.5 * math.log(left) + 0.5 * (a * a + b * b) - (a * a - 2 * r * a * b + b * b) / (2 * left)
+    )
+
+
+def _generator(rng: np.random.Generator | int | None) -> np.random.Generator:
+    if rng is None:
+        raise _check.invalid("rng", "be a Generator or an integer for permutations", "None")
+    return np.random.default_rng(rng)
+
+
+def _against_chance(seen: float, null: Numbers, scale: float) -> tuple[float, float]:
+    """p-value, with the sample itself among the permutations, and the value less their mean."""
+    p_value = (1 + int((null >= seen - 1e-12).sum())) / (1 + null.size)
+    return p_value, (seen - float(null.mean())) / scale
+
+
+def _mean(told: Numbers, scale: float, quantile: float, method: str) -> Estimate:
+    with np.errstate(invalid="ignore"):
+        error = float(told.std()) / math.sqrt(told.size)
+    error = 0.0 if math.isnan(error) else error
+    return _estimate(float(told.mean()), error, scale, quantile, told.size, method)
+
+
+def _deviation(told: Numbers, counts: Numbers) -> float:
+    """Compute the standard error of the mean of what the rows tell."""
+    n = float(counts.sum())
+    mean = float((counts * told).sum()) / n
+    return math.sqrt(float((counts * (told - mean) ** 2).sum())) / n
+
+
+def _quantile(confidence: float) -> float:
+    return NormalDist().inv_cdf(0.5 + 0.5 * _check.share("confidence", confidence))
+
+
+def _estimate(
+    value: float, error: float, scale: float, quantile: float, rows: int, method: str
+) -> Estimate:
+    value, error = value / scale, error / abs(scale)
+    reach = quantile * error
+    return Estimate(value, error, value - reach, value + reach, rows, method)

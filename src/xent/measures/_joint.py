@@ -1,0 +1,295 @@
+"""What one variable tells about another: measures of a joint distribution, each axis a variable.
+
+Mutual information is summed as a KL divergence, term by term non-negative, so that it does not
+drown near independence, where three entropies would cancel. Shannon (1948).
+"""
+
+import math
+from typing import Any
+
+from xent import _check
+from xent.measures._door import Rows, result, rows
+from xent.measures._nats import entropy_nats, kl_nats
+
+
+class Joint:
+    """A joint distribution, its variables the last axes in the order of ``axis``."""
+
+    def __init__(self, joint: Any, axis: Any, where: Any, least: int = 2, most: int = 2) -> None:
+        axes = axis if isinstance(axis, tuple) else (axis,)
+        if not least <= len(axes) <= most:
+            count = str(least) if least == most else f"at least {least}"
+            raise _check.invalid("axis", f"name {count} axes, one a variable", repr(axis))
+        self.source = rows("joint", joint, axes, where)
+        flat = self.source.p
+        self.p = flat.reshape((*flat.shape[:-1], *self.source.extents))
+        self.count = len(axes)
+        self.keep = tuple(range(-self.count, 0))
+
+    def marginal(self, *kept: int) -> Any:
+        """Distribution of the variables at these places, the others summed out with length 1."""
+        summed = self.p
+        for place in self.keep:
+            if place not in kept:
+                summed = summed.sum(place, keepdims=True)
+        return summed
+
+    def rows(self, values: Any) -> Rows:
+        """Take a distribution over the same axes, made here, as rows of outcomes."""
+        flat = values.reshape((*values.shape[: values.ndim - self.count], -1))
+        return Rows("joint", flat, -1, None, self.source.library, True)
+
+    def entropy(self, *kept: int) -> Any:
+        """Entropy of the variables at these places."""
+        return entropy_nats(self.rows(self.marginal(*kept)))
+
+    def left(self, *given: int) -> Any:
+        """Entropy that is left once the variables at these places are known."""
+        xp = self.source.library.xp
+        known = self.marginal(*given)
+        some = self.p > 0
+        share = xp.where(some, self.p, 1.0) / xp.where(some, known, 1.0)
+        terms = self.p * xp.log(share)
+        return 0.0 - terms.reshape((*self.source.p.shape[:-1], -1)).sum(-1)
+
+    def information(self) -> Any:
+        """I(X; Y) as D(joint‖product)."""
+        whole = self.rows(self.p)
+        whole.model = False
+        product = self.marginal(-2) * self.marginal(-1)
+        return kl_nats(whole, self.rows(self.above_zero(product)))
+
+    def above_zero(self, model: Any) -> Any:
+        """Undo underflow of a product: such an outcome is too rare to count."""
+        xp = self.source.library.xp
+        return xp.where((self.p > 0) & (model == 0), self.p, model)
+
+    def divided(self, part: Any, whole: Any) -> Any:
+        """Part / whole, 0 where the whole is 0: nothing to be told, nothing told."""
+        xp = self.source.library.xp
+        return xp.where(whole > 0, part / xp.where(whole > 0, whole, 1.0), 0.0)
+
+    def result(self, nats: Any, base: float, keepdims: bool) -> Any:
+        """Finish as every measure does."""
+        return result(nats, base, keepdims, self.source)
+
+
+def conditional_entropy(
+    joint: Any,
+    *,
+    given: int | tuple[int, ...],
+    axis: tuple[int, ...] = (-2, -1),
+    base: float = math.e,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
+    """How many nats the other variables still take once the given ones are known.
+
+    H(X|Y) = H(X, Y) - H(Y)
+
+    Parameters
+    ----------
+    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y)
+        Joint distribution; a plain array is probabilities that sum to 1 over all of ``axis``.
+    given : int or tuple of int
+        The axes, among ``axis``, of what is known: ``given=-1`` is H(X|Y).
+    axis : tuple of int
+        Axes of the joint distribution, one a variable.
+    base : float
+        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    keepdims : bool
+        Keep the axes of the joint distribution with length one.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
+
+    Returns
+    -------
+    float or array of shape (...)
+        From 0 (the given ones determine the others) to the entropy of the others.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an input is not made of distributions, or an option is not one.
+
+    Notes
+    -----
+    There is no default for ``given``: libraries disagree about the order, and it matters.
+
+    Examples
+    --------
+    >>> conditional_entropy([[0.25, 0.25], [0.5, 0.0]], given=-2, base=2)
+    0.5
+
+    References
+    ----------
+    Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.2.
+    """
+    table = Joint(joint, axis, where, 2, 64)
+    known = given if isinstance(given, tuple) else (given,)
+    places = {a: i - table.count for i, a in enumerate(table.source.axes)}
+    found = [places.get(g % table.source.ndim) if isinstance(g, int) else None for g in known]
+    if None in found or not 0 < len(set(found)) < table.count:
+        raise _check.invalid("given", f"be some, not all, of the axes {axis}", repr(given))
+    return table.result(table.left(*(p for p in found if p is not None)), base, keepdims)
+
+
+def mutual_information(
+    joint: Any,
+    *,
+    axis: tuple[int, ...] = (-2, -1),
+    base: float = math.e,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
+    """How many nats knowing one variable saves, on average, in telling the other.
+
+    I(X; Y) = D(p(x, y)‖p(x) p(y)) = H(X) + H(Y) - H(X, Y)
+
+    Parameters
+    ----------
+    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y)
+        Joint distribution of two variables; a plain array is probabilities that sum to 1 over
+        both axes.
+    axis : tuple of int
+        Axes of the joint distribution, one a variable.
+    base : float
+        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    keepdims : bool
+        Keep the axes of the joint distribution with length one.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
+
+    Returns
+    -------
+    float or array of shape (...)
+        From 0 (independent) to the smaller of the two entropies; never negative.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an input is not made of distributions, or an option is not one.
+
+    Notes
+    -----
+    Of a table of counts this is the plug-in estimate, which is biased upwards.
+
+    Examples
+    --------
+    >>> round(mutual_information([[0.5, 0.0], [0.0, 0.5]], base=2), 12)
+    1.0
+
+    References
+    ----------
+    Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.3.
+    """
+    table = Joint(joint, axis, where)
+    return table.result(table.information(), base, keepdims)
+
+
+def conditional_mutual_information(
+    joint: Any,
+    *,
+    axis: tuple[int, ...] = (-3, -2, -1),
+    base: float = math.e,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
+    """How many nats one variable tells about another to someone who knows the third.
+
+    I(X; Y|Z) = Σ p(x, y, z) log(p(x, y, z) p(z) / (p(x, z) p(y, z)))
+
+    Parameters
+    ----------
+    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y, Z)
+        Joint distribution of three variables, the third the given one; a plain array is
+        probabilities that sum to 1 over the three axes.
+    axis : tuple of int
+        Axes of the joint distribution, one a variable.
+    base : float
+        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    keepdims : bool
+        Keep the axes of the joint distribution with length one.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
+
+    Returns
+    -------
+    float or array of shape (...)
+        From 0 (independent given Z) to the smaller conditional entropy; never negative.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an input is not made of distributions, or an option is not one.
+
+    Notes
+    -----
+    Summed as D(p(x, y, z)‖p(x, z) p(y, z) / p(z)).
+
+    Examples
+    --------
+    >>> conditional_mutual_information([[[0.25, 0], [0, 0.25]], [[0, 0.25], [0.25, 0]]], base=2)
+    1.0
+
+    References
+    ----------
+    Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.5.
+    """
+    table = Joint(joint, axis, where, 3, 3)
+    xp = table.source.library.xp
+    known = table.marginal(-1)
+    model = table.marginal(-3, -1) * (table.marginal(-2, -1) / xp.where(known > 0, known, 1.0))
+    whole = table.rows(table.p)
+    whole.model = False
+    return table.result(kl_nats(whole, table.rows(table.above_zero(model))), base, keepdims)
+
+
+def variation_of_information(
+    joint: Any,
+    *,
+    axis: tuple[int, ...] = (-2, -1),
+    base: float = math.e,
+    keepdims: bool = False,
+    where: Any = None,
+) -> Any:
+    """How many nats it takes to tell each variable once the other is known.
+
+    VI(X, Y) = H(X|Y) + H(Y|X) = H(X, Y) - I(X; Y)
+
+    Parameters
+    ----------
+    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y)
+        Joint distribution of two variables; a plain array is probabilities that sum to 1 over
+        both axes.
+    axis : tuple of int
+        Axes of the joint distribution, one a variable.
+    base : float
+        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    keepdims : bool
+        Keep the axes of the joint distribution with length one.
+    where : array_like of bool, optional
+        Outcomes that count; the others are as if they were not there.
+
+    Returns
+    -------
+    float or array of shape (...)
+        From 0 (each determines the other) to H(X, Y); a metric between partitions.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an input is not made of distributions, or an option is not one.
+
+    Examples
+    --------
+    >>> variation_of_information([[0.25, 0.25], [0.25, 0.25]], base=2)
+    2.0
+
+    References
+    ----------
+    Meilă, M. (2007). Comparing clusterings: an information based distance. Journal of Multivariate
+    Analysis 98.
+    """
+    table = Joint(joint, axis, where)
+    return table.result(table.left(-2) + table.left(-1), base, keepdims)

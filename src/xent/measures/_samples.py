@@ -1,0 +1,259 @@
+"""Columns of symbols, counted: what samples are before they are a distribution.
+
+A column is whatever holds one hashable symbol a row: NumPy, a list, Arrow, pandas, polars. Missing
+entries (None, NaN, NaT, NA) are refused unless the caller says what they mean.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+
+Codes = NDArray[np.int64]
+MISSING = ("refuse", "drop", "symbol")
+SMALL = 1 << 16  # cells up to which four tables of pairs stay in the cache
+DENSE = 1 << 22  # cells up to which a table of two columns is counted without sorting
+
+
+@dataclass(frozen=True)
+class Column:
+    """Symbols of one column as numbers: ``symbols[codes]``; -1 is a missing entry."""
+
+    codes: Codes
+    symbols: tuple[Any, ...]
+    complete: bool = False
+
+
+def column(argument: str, values: Any) -> Column:
+    """Give each symbol of a column a number, in sorted order where they can be sorted."""
+    array = _as_array(values)
+    if array.ndim != 1:
+        raise _check.invalid(argument, "be one column", f"an array of shape {array.shape}")
+    if array.dtype.kind in "iub" and array.size:
+        return _whole_numbers(array)
+    if array.dtype.kind == "f":
+        missing = np.isnan(array)
+        known = array[~missing]
+        if not np.array_equal(known, np.rint(known)):
+            raise _real(argument)
+    elif array.dtype.kind in "mM":
+        missing = np.isnat(array)
+    elif array.dtype.kind in "US":
+        missing = np.zeros(array.size, dtype=bool)
+    else:
+        return _hashed(argument, array)
+    found, codes = np.unique(array[~missing], return_inverse=True)
+    full = np.full(array.size, -1, dtype=np.int64)
+    full[~missing] = codes
+    return Column(full, tuple(found.tolist()))
+
+
+def table_of(
+    named: dict[str, Any], missing: str, weights: Any
+) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
+    """Count columns of one length into a table, one axis a column, and name its symbols."""
+    columns = [column(name, values) for name, values in named.items()]
+    rows = columns[0].codes.size
+    for name, other in zip(named, columns, strict=True):
+        if other.codes.size != rows:
+            raise _check.invalid(name, f"have the {rows} rows of `x`", other.codes.size)
+    if weights is not None:
+        weights = np.asarray(weights, dtype=np.float64)
+        if weights.shape != (rows,):
+            must = f"be one number for each of the {rows} rows"
+            raise _check.invalid("weights", must, f"shape {weights.shape}")
+        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+            place = int(np.argmax(~(np.isfinite(weights) & (weights >= 0))))
+            must = "be finite and non-negative"
+            raise _check.invalid("weights", must, f"{weights[place]:.6g} at [{place}]")
+        if missing == "drop":
+            whole = np.logical_and.reduce([c.codes >= 0 for c in columns])
+            weights = weights[whole]
+    columns = kept("x", columns, missing)
+    sizes = [len(c.symbols) for c in columns]
+    if math.prod(sizes) > DENSE:
+        because = f"the table would have {math.prod(sizes)} cells"
+        raise _check.cannot("Counts.from_samples", because, "Use the estimate functions.")
+    table = dense(columns, [max(1, size) for size in sizes], weights).reshape(sizes)
+    axes = range(len(sizes))
+    seen = [np.flatnonzero(table.any(tuple(a for a in axes if a != i))) for i in axes]
+    names = tuple(tuple(c.symbols[k] for k in used) for c, used in zip(columns, seen, strict=True))
+    return table[np.ix_(*seen)], names
+
+
+def merged(
+    one: NDArray[Any],
+    names: tuple[tuple[Any, ...], ...],
+    other: NDArray[Any],
+    others: tuple[tuple[Any, ...], ...],
+) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
+    """Add two tables symbol by symbol; an axis has those of both, sorted where they can be."""
+    union = tuple(_sorted(dict.fromkeys((*a, *b))) for a, b in zip(names, others, strict=True))
+    places = [{symbol: i for i, symbol in enumerate(axis)} for axis in union]
+    total = np.zeros([len(axis) for axis in union], dtype=np.result_type(one, other))
+    for table, symbols in ((one, names), (other, others)):
+        index = [[place[s] for s in axis] for place, axis in zip(places, symbols, strict=True)]
+        total[np.ix_(*index)] += table
+    return total, union
+
+
+def _sorted(symbols: dict[Any, None]) -> tuple[Any, ...]:
+    try:
+        return tuple(sorted(symbols))
+    except TypeError:
+        return tuple(symbols)
+
+
+def kept(argument: str, columns: list[Column], missing: str) -> list[Column]:
+    """Apply the choice about missing entries to the rows of several columns."""
+    _check.option("missing", missing, MISSING)
+    if all(c.complete for c in columns):
+        return columns
+    absent = [c.codes < 0 for c in columns]
+    bad = np.logical_or.reduce(absent)
+    if missing == "refuse" and bad.any():
+        advice = 'Pass missing="drop" or missing="symbol".'
+        got = f"a missing one at [{int(np.argmax(bad))}]"
+        raise _check.invalid(argument, "have a symbol in every row", got, advice)
+    if missing == "drop":
+        return [Column(c.codes[~bad], c.symbols) for c in columns]
+    return [
+        Column(np.where(a, len(c.symbols), c.codes), (*c.symbols, None)) if a.any() else c
+        for c, a in zip(columns, absent, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Combinations of symbols that occur: how often, and the code of each column in each."""
+
+    counts: NDArray[np.float64]
+    codes: tuple[Codes, ...]
+
+    def of(self, *places: int) -> NDArray[np.float64]:
+        """Count the combinations of some of the columns, in their cells: one number a cell."""
+        found, group = self._grouped(places)
+        return found[group]
+
+    def marginal(self, *places: int) -> NDArray[np.float64]:
+        """Count the combinations of some of the columns, each once."""
+        found, _ = self._grouped(places)
+        return found[found > 0]
+
+    def _grouped(self, places: tuple[int, ...]) -> tuple[NDArray[np.float64], Codes]:
+        if not places:
+            return np.array([self.counts.sum()]), np.zeros(self.counts.size, dtype=np.int64)
+        group = self.codes[places[0]]
+        for place in places[1:]:
+            width = int(self.codes[place].max()) + 1
+            # Numbered anew, so that the product of many columns cannot overflow.
+            group = np.unique(group * width + self.codes[place], return_inverse=True)[1]
+        return np.bincount(group, self.counts).astype(np.float64), group
+
+
+def cells(*columns: Column) -> Cells:
+    """Count the combinations of the columns' symbols in one pass, dense where they are few."""
+    sizes = [max(1, len(c.symbols)) for c in columns]
+    size = math.prod(sizes)
+    if size <= DENSE:
+        counts = dense(columns, sizes, None)
+        found = np.flatnonzero(counts)
+        return Cells(counts[found].astype(np.float64), np.unravel_index(found, sizes))
+    joint = columns[0].codes
+    for other, width in zip(columns[1:], sizes[1:], strict=True):
+        joint = np.unique(joint * width + other.codes, return_inverse=True)[1]
+    _, first, count = np.unique(joint, return_index=True, return_counts=True)
+    return Cells(count.astype(np.float64), tuple(c.codes[first] for c in columns))
+
+
+def dense(
+    columns: Sequence[Column], sizes: Sequence[int], weights: NDArray[Any] | None
+) -> NDArray[Any]:
+    """Count every combination of the columns' symbols, those that do not occur too."""
+    if len(columns) == 2 and weights is None and math.prod(sizes) <= SMALL:
+        from xent._kernels import _count
+
+        count: Callable[..., NDArray[Any]] = _count.count_pairs
+        return count(columns[0].codes, columns[1].codes, *sizes)
+    joint = columns[0].codes
+    for other, width in zip(columns[1:], sizes[1:], strict=True):
+        joint = joint * width + other.codes
+    return np.bincount(joint, weights, minlength=math.prod(sizes))
+
+
+def _as_array(values: Any) -> NDArray[Any]:
+    if isinstance(values, np.ndarray):
+        return values
+    if hasattr(values, "to_numpy"):
+        absent = getattr(values, "null_count", None)
+        if absent is None and hasattr(values, "isna"):
+            absent = int(values.isna().sum())
+        if callable(absent):
+            absent = absent()
+        if not absent:
+            plain: NDArray[Any] = np.asarray(
+                values.to_numpy(zero_copy_only=False)
+                if type(values).__module__.startswith("pyarrow")
+                else values.to_numpy()
+            )
+            return plain
+        values = values.to_pylist() if hasattr(values, "to_pylist") else values.to_list()
+    entries = list(values)
+    if entries and all(type(v) in (int, bool) for v in entries):
+        return np.asarray(entries)
+    array = np.empty(len(entries), dtype=object)
+    array[:] = entries
+    return array
+
+
+def _whole_numbers(array: NDArray[Any]) -> Column:
+    low, high = _extent(array)
+    if high - low < max(1024, 4 * array.size):
+        codes = (
+            array.astype(np.int64, copy=False)
+            if low == 0
+            else (array - array.dtype.type(low)).astype(np.int64)
+        )
+        return Column(codes, tuple(range(low, high + 1)), complete=True)
+    found, codes = np.unique(array, return_inverse=True)
+    return Column(codes.astype(np.int64), tuple(found.tolist()))
+
+
+def _extent(array: NDArray[Any]) -> tuple[int, int]:
+    if array.dtype != np.int64 or array.size < SMALL:
+        return int(array.min()), int(array.max())
+    from xent._kernels import _count
+
+    extent: Callable[[NDArray[Any]], tuple[int, int]] = _count.extent
+    return extent(array)
+
+
+def _real(argument: str) -> ValueError:
+    advice = "Bin it first; the plug-in entropy of real numbers is the log of their count."
+    return _check.invalid(argument, "be symbols", "real numbers", advice)
+
+
+def _hashed(argument: str, array: NDArray[Any]) -> Column:
+    numbers: dict[Any, int] = {}
+    codes = np.empty(array.size, dtype=np.int64)
+    for i, symbol in enumerate(array.tolist()):
+        try:
+            absent = symbol is None or bool(symbol != symbol)
+        except TypeError:  # pandas.NA is neither equal nor unequal to itself
+            absent = True
+        if absent:
+            codes[i] = -1
+            continue
+        if isinstance(symbol, float) and symbol % 1:
+            raise _real(argument)
+        try:
+            codes[i] = numbers.setdefault(symbol, len(numbers))
+        except TypeError:
+            got = f"a {type(symbol).__name__} at [{i}]"
+            raise _check.wrong_kind(argument, "hold hashable symbols", got) from None
+    return Column(codes, tuple(numbers))
