@@ -51,11 +51,13 @@ def gain_table(
     row, leaf, part = arrivals(tree, cases)
     here = leaf == node
     rows, part = row[here], part[here] * weight[row[here]]
+    if not len(rows):
+        names = ("gain", "split_information", "gain_ratio")
+        return [{"column": c.name, **dict.fromkeys(names), "chosen": False} for c in columns]
     size = tree.stats.shape[1]
     stats = np.zeros((1, size))
     if tree.is_number:
-        mean = np.average(y[rows], weights=part) if len(rows) else 0.0
-        y = y - mean
+        y = y - np.average(y[rows], weights=part)
         stats[0] = [(part * y[rows] ** power).sum() for power in range(3)]
     else:
         np.add.at(stats[0], y[rows], part)
