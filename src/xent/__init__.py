@@ -7,7 +7,7 @@ loaded when it is first named, so ``import xent`` costs next to nothing.
 
 from importlib import import_module
 
-__all__ = ["evaluation", "losses", "measures", "training"]
+__all__ = ["evaluation", "language", "losses", "measures", "training", "trees"]
 
 
 def __getattr__(name: str) -> object:

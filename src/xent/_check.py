@@ -56,6 +56,16 @@ def join_names(names: Iterable[object], *, last: str = "or", limit: int = 12) ->
     return ", ".join(shown[:-1]) + f" {last} {shown[-1]}"
 
 
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun.
+
+    >>> count(1, "row"), count(2000, "row"), count(3, "class")
+    ('1 row', '2,000 rows', '3 classes')
+    """
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
 def option(argument: str, value: object, allowed: Collection[str]) -> str:
     """Return ``value`` if it is one of the allowed names; suggest the nearest one otherwise."""
     if isinstance(value, str) and value in allowed:
@@ -111,3 +121,5 @@ def _real(argument: str, value: object, must: str) -> float:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise wrong_kind(argument, must, f"a {type(value).__name__}") from None
+    except OverflowError:
+        raise invalid(argument, must, "one too large for a float") from None

@@ -34,6 +34,27 @@ _DTYPES = {
 _NAMES = {np.dtype(dtype).str[1:]: name for name, dtype in _DTYPES.items()}
 
 
+def check_target(path: str | os.PathLike[str], *, argument: str = "path") -> None:
+    """Refuse a path that cannot be written to, before the work and not after it.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Where a file shall stand.
+    argument : str
+        What the caller calls ``path``, for the error message.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist or ``path`` is a folder.
+    """
+    if Path(path).is_dir():
+        raise _check.invalid(argument, "name a file", f"the folder {str(path)!r}")
+    if not Path(path).resolve().parent.is_dir():
+        raise _check.invalid(argument, "lie in a folder that exists", f"{str(path)!r}")
+
+
 @contextmanager
 def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator[IO[bytes]]:
     """Open a file that appears under ``path`` complete, or leaves what was there untouched.
@@ -44,7 +65,8 @@ def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator
     Parameters
     ----------
     path : str or PathLike
-        Where the file shall stand. A symbolic link is followed, so the link stays.
+        Where the file shall stand. A symbolic link is followed, so the link stays; a pipe or a
+        device is written to as it is.
     argument : str
         What the caller calls ``path``, for the error message.
 
@@ -53,11 +75,12 @@ def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator
     ValueError
         If the folder does not exist or ``path`` is a folder.
     """
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+        with open(path, "wb") as file:
+            yield file
+        return
+    check_target(path, argument=argument)
     target = Path(path).resolve()
-    if not target.parent.is_dir():
-        raise _check.invalid(argument, "lie in a folder that exists", f"{str(path)!r}")
-    if target.is_dir():
-        raise _check.invalid(argument, "name a file", f"the folder {str(path)!r}")
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(beside, "xb") as file:
@@ -172,6 +195,8 @@ def load(
     from safetensors import SafetensorError, safe_open
 
     shown = f"{str(path)!r}"
+    if Path(path).is_dir():
+        raise _check.invalid("path", f"be a {format} file", f"the folder {shown}")
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no file {shown}.")
     try:

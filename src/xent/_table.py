@@ -6,9 +6,11 @@ columns ``a_0``, ``a_1``, ...
 """
 
 import fnmatch
+import gzip
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,15 @@ from xent import _check, _store
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".npz")
 
 
-def read(path: str | os.PathLike[str], *, argument: str = "path") -> Any:
+def read(path: str | os.PathLike[str], *, text: Sequence[str] = (), argument: str = "path") -> Any:
     """Read a whole table.
 
     Parameters
     ----------
     path : str or PathLike
         The file; its ending says what it is. ``.gz`` may follow ``.csv``, ``.tsv`` and ``.jsonl``.
+    text : sequence of str
+        Columns of a CSV that are text whatever they look like, such as ``01``.
     argument : str
         What the caller calls ``path``, for the error message.
 
@@ -55,10 +59,14 @@ def read(path: str | os.PathLike[str], *, argument: str = "path") -> Any:
             table = pyarrow.parquet.read_table(path, use_threads=True)
         else:
             with pa.input_stream(os.fspath(path), compression="detect") as file:
-                table = _text_reader(kind)(file)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+                table = _read_text(file, kind, text)
+        names = table.column_names
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, kind, error) from None
-    _refuse_duplicates(table.column_names, path)
+    _refuse_duplicates(names, path)
+    if table.num_columns == 1 and ";" in names[0]:
+        must = "separate its columns by commas"
+        raise _check.invalid(argument, must, f"semicolons in {str(path)!r}")
     return table
 
 
@@ -111,7 +119,7 @@ def scan(
                     yield from _cut(batch, columns, batch_rows, path)
         else:
             yield from _cut(read(path, argument=argument), columns, batch_rows, path)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, kind, error) from None
 
 
@@ -134,7 +142,11 @@ def write(
     import pyarrow.parquet
 
     kind = _ending(path, argument)
-    with _store.writing(path, argument=argument) as file:
+    with _store.writing(path, argument=argument) as plain_file, ExitStack() as stack:
+        file: Any = plain_file
+        if str(path).lower().endswith(".gz"):
+            # No name and no time in the header: the same table gives the same bytes.
+            file = stack.enter_context(gzip.GzipFile("", "wb", fileobj=plain_file, mtime=0))
         if kind == ".npz":
             plain = {name: np.asarray(values) for name, values in columns.items()}
             np.savez(file, allow_pickle=False, **plain)
@@ -157,7 +169,8 @@ def require(name: str, columns: Sequence[str], path: object, *, argument: str = 
     if name in columns:
         return name
     near = get_close_matches(name, columns, n=1)
-    advice = f"Did you mean {near[0]!r}?" if near else f"It has {_check.join_names(columns)}."
+    has = f"It has {_check.join_names(columns, last='and')}."
+    advice = f"Did you mean {near[0]!r}?" if near else has
     raise _check.invalid(argument, f"name a column of {str(path)!r}", repr(name), advice)
 
 
@@ -166,12 +179,15 @@ def matching(
 ) -> list[str]:
     """Return the columns, in the table's order, that match a pattern like ``p_*`` or ``a,b,c``."""
     parts = [part.strip() for part in pattern.split(",")]
-    found = [c for c in columns if any(c == p or fnmatch.fnmatchcase(c, p) for p in parts)]
-    if not found:
-        must = f"match columns of {str(path)!r}"
-        advice = f"It has {_check.join_names(columns, last='and')}."
-        raise _check.invalid(argument, must, repr(pattern), advice)
-    return found
+    chosen: set[str] = set()
+    for part in parts:
+        found = [c for c in columns if c == part or fnmatch.fnmatchcase(c, part)]
+        if not found:
+            must = f"match columns of {str(path)!r}"
+            advice = f"It has {_check.join_names(columns, last='and')}."
+            raise _check.invalid(argument, must, repr(part), advice)
+        chosen.update(found)
+    return [c for c in columns if c in chosen]
 
 
 def numbers(
@@ -204,7 +220,7 @@ def numbers(
         column, kind = table.column(name), table.column(name).type
         numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
         if numeric or pa.types.is_boolean(kind):
-            values = column.cast(pa.float64()).to_numpy()
+            values = column.cast(pa.float64(), safe=False).to_numpy()
             bad = ~np.isfinite(values)
         else:
             values = np.zeros(len(column))
@@ -234,7 +250,7 @@ def categories(table: Any, column: str, *, argument: str = "target") -> NDArray[
         raise _check.invalid(argument, must, f"a missing value at row {row}")
     if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
         return np.asarray(values.to_numpy())
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+    if str(values.type) in ("string", "large_string", "string_view"):
         return np.asarray(values.to_pylist(), dtype=str)
     must = f"hold classes (text, integers or booleans) in column {column!r}"
     raise _check.invalid(argument, must, str(values.type))
@@ -258,21 +274,23 @@ def _kind(path: str | os.PathLike[str], argument: str) -> str:
     return _ending(path, argument)
 
 
-def _text_reader(kind: str) -> Any:
+def _read_text(file: Any, kind: str, text: Sequence[str]) -> Any:
     if kind in (".csv", ".tsv"):
-        return lambda file: _open_csv(file, kind).read_all()
+        return _open_csv(file, kind, text).read_all()
     import pyarrow.json
 
-    return pyarrow.json.read_json
+    return pyarrow.json.read_json(file)
 
 
-def _open_csv(file: Any, kind: str) -> Any:
+def _open_csv(file: Any, kind: str, text: Sequence[str] = ()) -> Any:
+    import pyarrow as pa
     from pyarrow import csv
 
     return csv.open_csv(
         file,
         csv.ReadOptions(block_size=8 << 20),
         csv.ParseOptions(delimiter="\t" if kind == ".tsv" else ",", newlines_in_values=True),
+        csv.ConvertOptions(column_types={name: pa.string() for name in text}),
     )
 
 
@@ -281,19 +299,26 @@ def _read_npz(path: str | os.PathLike[str]) -> Any:
 
     import pyarrow as pa
 
-    columns: dict[str, Any] = {}
+    if not zipfile.is_zipfile(path):
+        raise _unreadable(path, ".npz", "it is not an archive of arrays")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for name in arrays.files:
-                array = arrays[name]
-                if array.ndim == 1:
-                    columns[name] = array
-                else:
-                    flat = array.reshape(len(array), -1)
-                    columns |= {f"{name}_{j}": flat[:, j] for j in range(flat.shape[1])}
-        return pa.table({name: pa.array(values) for name, values in columns.items()})
-    except (ValueError, TypeError, zipfile.BadZipFile, AttributeError) as error:
-        raise _unreadable(path, ".npz", error) from None
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, zipfile.BadZipFile) as error:
+        unsafe = "allow_pickle" in str(error)
+        why = "it holds Python objects, which are never loaded" if unsafe else error
+        raise _unreadable(path, ".npz", why) from None
+    columns: list[tuple[str, Any]] = []
+    for name, array in arrays.items():
+        if array.ndim == 0:
+            raise _unreadable(path, ".npz", f"{name!r} is a single number, not a column")
+        if array.ndim == 1:
+            columns.append((name, array))
+        else:
+            flat = array.reshape(len(array), -1)
+            columns += [(f"{name}_{j}", flat[:, j]) for j in range(flat.shape[1])]
+    names = [name for name, _ in columns]
+    return pa.Table.from_arrays([pa.array(values) for _, values in columns], names)
 
 
 def _cut(
@@ -318,10 +343,13 @@ def _refuse_duplicates(names: Sequence[str], path: object) -> None:
         seen.add(name)
 
 
-def _unreadable(path: object, kind: str, error: Exception) -> ValueError:
+def _unreadable(path: object, kind: str, error: object) -> ValueError:
     title = {".jsonl": "JSON lines", ".ndjson": "JSON lines"}.get(kind, kind[1:].upper())
+    opening = f"{str(path)!r} cannot be read as {title}"
+    if isinstance(error, UnicodeDecodeError):
+        return _check.cannot(opening, "it is not UTF-8")
     first = str(error).partition("\n")[0].strip().rstrip(".")
-    return _check.cannot(f"{str(path)!r} cannot be read as {title}", first)
+    return _check.cannot(opening, first)
 
 
 def _reads_as_number(value: object) -> bool:

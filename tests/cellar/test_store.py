@@ -154,6 +154,27 @@ def test_no_folder_no_file(tmp_path):
         _store.writing(tmp_path, argument="model").__enter__()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    code = f"from xent import _store\nwith _store.writing({str(pipe)!r}) as f: f.write(b'through')"
+    child = subprocess.Popen([sys.executable, "-c", code])
+    assert pipe.read_bytes() == b"through"
+    assert child.wait() == 0
+    assert pipe.is_fifo()
+
+
+def test_bytes_reach_the_disk_before_the_name_does(tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr("os.fsync", lambda f: (done.append("fsync"), fsync(f)))
+    monkeypatch.setattr("os.replace", lambda a, b: (done.append("replace"), replace(a, b)))
+    with _store.writing(tmp_path / "a") as file:
+        file.write(b"x")
+    assert done[:2] == ["fsync", "replace"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.long)])
 def test_killed_while_writing(tmp_path, kills):

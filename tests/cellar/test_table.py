@@ -54,6 +54,25 @@ def test_npz_matrices_become_columns(tmp_path):
     np.testing.assert_array_equal(_table.numbers(table, ["p_0", "p_1", "p_2"]), np.eye(3))
 
 
+def test_npz_names_that_collide_are_refused(tmp_path):
+    np.savez(tmp_path / "t.npz", X=np.eye(2), X_0=np.arange(2))
+    with pytest.raises(ValueError, match="two 'X_0'"):
+        _table.read(tmp_path / "t.npz")
+    np.savez(tmp_path / "s.npz", X=np.float64(1))
+    with pytest.raises(ValueError, match="'X' is a single number"):
+        _table.read(tmp_path / "s.npz")
+
+
+def test_text_columns_stay_text(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n01,1\n")
+    assert _table.read(tmp_path / "t.csv", text=["a"]).to_pydict() == {"a": ["01"], "b": [1]}
+
+
+def test_huge_integers_are_numbers():
+    table = pa.table({"id": [2**62, 2**62 + 1]})
+    np.testing.assert_array_equal(_table.numbers(table, ["id"]), [[2.0**62], [2.0**62]])
+
+
 def test_numbers_takes_every_numeric_kind():
     table = pa.table({"i": [1, 2], "f": [0.5, 1.5], "b": [True, False]})
     np.testing.assert_array_equal(
@@ -80,6 +99,8 @@ def test_patterns():
     names = ["p_a", "y", "p_b", "q"]
     assert _table.matching("p_*", names, "f") == ["p_a", "p_b"]
     assert _table.matching("q, p_a", names, "f") == ["p_a", "q"]
+    with pytest.raises(ValueError, match="got 'z'"):
+        _table.matching("q,z", names, "f")
 
 
 def refuse(path, content, sentence, work=_table.read):
@@ -95,7 +116,11 @@ def test_unreadable_files(tmp_path):
     refuse(tmp_path / "d.csv", b"a,a\n1,2\n", "`path` must name every column once, got two 'a'")
     refuse(tmp_path / "p.parquet", b"PAR1 no", "cannot be read as PARQUET")
     refuse(tmp_path / "j.jsonl", b'{"a": 1}\n{"a"', "cannot be read as JSON lines")
-    refuse(tmp_path / "z.npz", b"PK no", "cannot be read as NPZ")
+    refuse(tmp_path / "z.npz", b"PK no", "cannot be read as NPZ: it is not an archive of arrays.")
+    refuse(tmp_path / "s.csv", b"a;b\n1;2\n", "`path` must separate its columns by commas")
+    refuse(tmp_path / "l.csv", "naïve,b\n1,2\n".encode("latin-1"), "it is not UTF-8")
+    for work in (_table.read, lambda path: list(_table.scan(path))):
+        refuse(tmp_path / "d.csv", b"a,a\n1,2\n", "two 'a'", work)
     refuse(tmp_path / "t.docx", b"", "`path` must end in '.parquet', '.csv'")
     with pytest.raises(FileNotFoundError, match="There is no file"):
         _table.read(tmp_path / "missing.csv")
@@ -105,7 +130,7 @@ def test_unreadable_files(tmp_path):
 
 def test_pickled_arrays_are_never_loaded(tmp_path):
     np.savez(tmp_path / "t.npz", a=np.array([{"x": 1}], dtype=object))
-    with pytest.raises(ValueError, match="cannot be read as NPZ"):
+    with pytest.raises(ValueError, match="it holds Python objects, which are never loaded"):
         _table.read(tmp_path / "t.npz")
 
 
@@ -119,6 +144,7 @@ def test_pickled_arrays_are_never_loaded(tmp_path):
             [1.0, None, 2.0],
             "`columns` must hold numbers in column 'c', got a missing value at row 1.",
         ),
+        (["1", "inf"], "`columns` must hold numbers in column 'c', got 'inf' at row 1."),
         ([1, 2, None], "`columns` must hold numbers in column 'c', got a missing value at row 2."),
         ([1.0, float("nan")], "`columns` must hold numbers in column 'c', got nan at row 1."),
         ([1.0, float("inf")], "`columns` must hold numbers in column 'c', got inf at row 1."),

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pyarrow.csv
@@ -11,6 +13,7 @@ import pytest
 
 from browser import needs_browser, visit
 from xent import _table
+from xent.training import TrainedModel
 
 XENT = [sys.executable, "-c", "from xent.cli import main; main()"]
 
@@ -159,10 +162,66 @@ def test_training_on_a_table_with_text_classes(tmp_path):
     ).mean() > 0.99
 
 
+def test_train_passes_every_option_on(tmp_path):
+    _table.write(tmp_path / "d.csv", {"x": np.arange(8.0), "y": np.array(["a", "b"] * 4)})
+    options = "--loss mse_softmax --hidden 3,2 --epochs 2 --batch-size 4 --learning-rate 0.25"
+    options += " --optimizer adam --random-state 7 --device cpu"
+    args = ("train", "d.csv", "--target", "y", "--model", "m", *options.split())
+    assert xent(*args, cwd=tmp_path).returncode == 0
+    model = TrainedModel.load(tmp_path / "m")
+    assert model.classifier.get_params() == {
+        "loss": "mse_softmax", "hidden": [3, 2], "epochs": 2, "batch_size": 4,
+        "learning_rate": 0.25, "optimizer": "adam", "random_state": 7, "device": "cpu",
+        "progress": True,
+    }  # fmt: skip
+    assert (model.columns, model.target) == (["x"], "y")
+
+
+@pytest.mark.parametrize("target", ["prediction", "p_a"])
+def test_predict_never_writes_one_column_over_another(tmp_path, target):
+    _table.write(tmp_path / "d.csv", {"x": np.arange(8.0), target: np.array(["a", "b"] * 4)})
+    args = ("train", "d.csv", "--target", target, "--model", "m")
+    assert xent(*args, cwd=tmp_path).returncode == 0
+    result = xent("predict", "m", "d.csv", cwd=tmp_path)
+    assert result.returncode == 2
+    assert f"a name of its own, got two '{target}'" in result.stderr
+
+
+def test_classes_like_01_stay_what_they_are(tmp_path):
+    (tmp_path / "p.csv").write_text("p_01,p_02,target\n0.5,0.5,01\n")
+    result = xent("evaluate", "p.csv", "--json", "-", cwd=tmp_path)
+    assert json.loads(result.stdout)["labels"] == ["01", "02"]
+
+
+def test_compressed_predictions_come_back(corridor):
+    folder, done = corridor
+    args = ("predict", "digits.xent", "digits-test", "--output", "out.csv.gz")
+    assert xent(*args, cwd=folder).returncode == 0
+    assert (folder / "out.csv.gz").read_bytes()[:2] == b"\x1f\x8b"
+    again = xent("evaluate", "out.csv.gz", "--target", "digit", cwd=folder).stdout
+    assert again.splitlines()[:8] == done["evaluate"].stdout.splitlines()[:8]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_interrupted_training_leaves_no_file(tmp_path):
+    child = subprocess.Popen(
+        [*XENT, "train", "digits", "--epochs", "1000000", "--model", "m"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A background job of a shell is born deaf to SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    time.sleep(6)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert errors.strip().endswith("Interrupted.")
+    assert os.listdir(tmp_path) == []
+
+
 GOOD = "x,y\n0.5,a\n0.25,b\n"
 REFUSALS = [
     ("train missing.csv --target y --model m", "", "There is no file 'missing.csv'."),
-    ("train d.csv --target z --model m", GOOD, "`--target` must name a column of 'd.csv', got 'z'. It has 'x' or 'y'."),
+    ("train d.csv --target z --model m", GOOD, "`--target` must name a column of 'd.csv', got 'z'. It has 'x' and 'y'."),
     ("train d.csv --model m", GOOD, "`--target` must name the column of classes of 'd.csv', got none. It has 'x' and 'y'."),
     ("train d.csv --target y --model m", "x,y\n0.5,a\nred,b\n", "`DATA` must hold numbers in column 'x', got 'red' at row 1."),
     ("train d.csv --target y --model m", "x,y\n0.5,a\n,b\n", "`DATA` must hold numbers in column 'x', got a missing value at row 1."),
@@ -176,10 +235,21 @@ REFUSALS = [
     ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,c\n", "`target` must be one of the labels 'a' or 'b', got 'c' at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,nan,a\n", "`--probs` must hold numbers in column 'p_b', got a missing value at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,half,a\n", "`--probs` must hold numbers in column 'p_b', got 'half' at row 0."),
-    ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,\n", "`--target` must hold a class in every row of column 'target', got a missing value at row 0."),
+    ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,\n", "`target` must be one of the labels 'a' or 'b', got '' at row 0."),
     ("evaluate d.csv", "a,b,target\n0.5,0.5,a\n", "`--probs` must match columns of 'd.csv', got 'p_*'. It has 'a', 'b' and 'target'."),
     ("evaluate d.csv --target truth", "p_a,p_b,target\n0.5,0.5,a\n", "`--target` must name a column of 'd.csv', got 'truth'."),
-    ("evaluate d.csv --html no/r.html", "p_a,p_b,target\n0.5,0.5,a\n", "`path` must lie in a folder that exists, got 'no/r.html'."),
+    ("evaluate d.csv --html no/r.html", "p_a,p_b,target\n0.5,0.5,a\n", "`--html` must lie in a folder that exists, got 'no/r.html'."),
+    ("evaluate d.csv --html r.html --json no/r.json", "p_a,p_b,target\n0.5,0.5,a\n", "`--json` must lie in a folder that exists, got 'no/r.json'."),
+    ("evaluate d.csv --json d.csv", "p_a,p_b,target\n0.5,0.5,a\n", "`--json` must differ from what is read, got 'd.csv' for both."),
+    ("evaluate d.csv --html r --json r", "p_a,p_b,target\n0.5,0.5,a\n", "`--json` must differ from `--html`, got 'r' for both."),
+    ("evaluate d.csv --html .", "p_a,p_b,target\n0.5,0.5,a\n", "`--html` must name a file, got the folder '.'."),
+    ("evaluate d.csv --probs p_a,p_z", "p_a,p_b,target\n0.5,0.5,a\n", "`--probs` must match columns of 'd.csv', got 'p_z'. It has 'p_a', 'p_b' and 'target'."),
+    ("evaluate d.csv", "p_a;p_b;target\n0.5;0.5;a\n", "`FILE` must separate its columns by commas, got semicolons in 'd.csv'."),
+    ("train d.csv --target y --model d.csv", GOOD, "`--model` must differ from what is read, got 'd.csv' for both."),
+    ("train d.csv --target y --model .", GOOD, "`--model` must name a file, got the folder '.'."),
+    ("train d.csv --target y --model m --epochs 0", GOOD, "`--epochs` must be an integer of at least 1, got 0."),
+    ("train d.csv --target y --model m --learning-rate 1e300", GOOD, "`learning_rate` must be a number that float32 can hold, got 1e+300."),
+    ("demo --report no/r.html", "", "`--report` must lie in a folder that exists, got 'no/r.html'."),
 ]  # fmt: skip
 
 

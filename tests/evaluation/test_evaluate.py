@@ -4,6 +4,7 @@ import json
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 import sklearn
 from hypothesis import given
@@ -85,7 +86,28 @@ def test_calibration_by_hand():
 def test_confident_logits_keep_their_digits():
     """-log p of a nearly certain class is exp(-50), not 0 as from rounded probabilities."""
     report = evaluate([0], logits=[[50.0, 0.0]], base=math.e)
-    assert report.cross_entropy == pytest.approx(math.exp(-50), rel=1e-12)
+    assert report.cross_entropy == pytest.approx(math.exp(-50), rel=1e-12, abs=0)
+
+
+def test_rows_are_divided_by_their_sum():
+    report = evaluate([0], [[0.5, 0.5 + 9e-7]], base=math.e)
+    expected = -oracle.mp.log(oracle.mp.mpf(0.5) / (0.5 + oracle.mp.mpf(0.5 + 9e-7)))
+    assert report.cross_entropy == pytest.approx(float(expected), rel=1e-15, abs=0)
+
+
+def test_certainty_belongs_to_the_last_bin():
+    (bin_,) = evaluate([0, 1], [[1.0, 0.0], [0.0, 1.0]]).calibration
+    assert (bin_.low, bin_.high, bin_.rows) == (14 / 15, 1.0, 2)
+
+
+def test_units_and_perplexity():
+    probs = [[0.25, 0.75]]
+    for base, unit in ((2, "bits"), (math.e, "nats"), (10, "bans"), (3, "units of log 3")):
+        report = evaluate([0], probs, base=base)
+        assert report.unit == unit
+        assert report.perplexity == pytest.approx(4)
+        assert report.cross_entropy == pytest.approx(math.log(4, base))
+    assert evaluate([1], [[1.0, 0.0]]).perplexity == math.inf
 
 
 def test_masked_logits():
@@ -154,7 +176,49 @@ def test_hardest_rows_come_first():
     report = evaluate([0, 0, 0], [[0.9, 0.1], [0.1, 0.9], [0.5, 0.5]])
     assert [h.row for h in report.hardest] == [1, 2, 0]
     assert report.hardest[0].prediction == 1
+    target, probs, _ = predictions()
+    assert len(evaluate(target, probs).hardest) == 20
     assert report.hardest[0].cost == pytest.approx(math.log2(10))
+
+
+def test_confusions_come_most_frequent_first():
+    target = ["a", "a", "a", "b", "c"]
+    said = {"a": [1, 0, 0], "b": [0, 1, 0], "c": [0, 0, 1]}
+    probs = [said[x] for x in ("b", "b", "a", "c", "c")]
+    report = evaluate(target, probs, labels=["a", "b", "c"])
+    assert report.confused() == [(2, "a", "b"), (1, "b", "c")]
+    assert "most confused: a for b (2), b for c (1)" in str(report)
+    assert "3 rows had a true class of probability 0: infinite cost" in str(report)
+
+
+def test_labels_with_newlines_stay_on_their_line():
+    report = evaluate(["two\nlines", "b"], [[0.5, 0.5]] * 2, labels=["two\nlines", "b"])
+    assert "  two lines" in str(report)
+
+
+def test_tensors_and_frames():
+    import pandas as pd
+    import polars as pl
+    import torch
+
+    probs, target = [[0.25, 0.75], [0.5, 0.5]], [1, 0]
+    bits = evaluate(target, probs).cross_entropy
+    for wrapped in (
+        pd.DataFrame(probs, columns=["n", "y"]),
+        pl.DataFrame(probs, schema=["n", "y"], orient="row"),
+        torch.tensor(probs, requires_grad=True),
+        torch.tensor(probs, dtype=torch.bfloat16),
+    ):
+        assert evaluate(target, wrapped).cross_entropy == bits
+    named = evaluate(
+        pd.Series(["y", "n"]), pd.DataFrame(probs, columns=["n", "y"]), labels=["n", "y"]
+    )
+    assert named.cross_entropy == bits
+
+
+def test_boolean_targets_and_mixed_labels():
+    assert evaluate(np.array([True]), [0.75]).cross_entropy == pytest.approx(math.log2(4 / 3))
+    assert evaluate([1, "a"], [[1, 0], [0, 1]], labels=np.array([1, "a"], object)).accuracy == 1
 
 
 def test_binary_probabilities_are_of_the_second_class():
@@ -190,6 +254,9 @@ def test_signature_changes_with_the_data_and_only_with_it():
     target, probs, _ = predictions()
     one, again = evaluate(target, probs).signature, evaluate(target.copy(), probs.copy()).signature
     assert one == again
+    assert evaluate(target + 10, probs, labels=range(10, 15)).signature != one
+    assert evaluate((target + 1) % 5, probs).signature != one
+    assert evaluate(target, probs, base=10).signature != one
     probs[0] = probs[0, ::-1].copy()
     assert evaluate(target, probs).signature != one
     assert "base 2" in one
@@ -231,6 +298,12 @@ WORDING = [
     ((["c"], [[0.5, 0.5]]), {"labels": ["a", "b"]}, "`target` must be one of the labels 'a' or 'b', got 'c' at row 0."),
     (([0], [[0.5, 0.5]]), {"labels": ["a"]}, "`labels` must name the 2 classes, got 1."),
     (([0], [[0.5, 0.5]]), {"labels": ["a", "a"]}, "`labels` must name every class once, got 'a' twice."),
+    (([0], [0.2, 1.5]), {}, "`probs` must be between 0 and 1, got 1.5 at row 1."),
+    (([0], [[0.5, 0.5], [1.0]]), {}, "`probs` must be an array, all its rows of one length, got a ragged list."),
+    (([0], np.ma.masked_equal([[0.5, 0.5]], 0.5)), {}, "`probs` must have no masked entry, got a masked array. Drop those rows."),
+    ((["a"], pl.DataFrame({"b": [0.9], "a": [0.1]})), {"labels": ["a", "b"]}, "`probs` must have its columns in the order of `labels`, 'a' and 'b', got 'b' and 'a'."),
+    (([0], [[0.5, 0.5 + 2e-6]]), {}, "`probs` must sum to 1 in every row, got 1.000002 at row 0. If they were rounded when they were saved, divide each row by its sum."),
+    (([0], [[0.5, 0.5]]), {"labels": [["a"], ["b"]]}, "`labels` must be strings, numbers or booleans, got a list."),
     (([0], [[0.5, 0.5]]), {"base": 1}, "`base` must be positive and not 1, got 1. Use math.e for nats, 2 for bits."),
 ]  # fmt: skip
 

@@ -164,6 +164,43 @@ def test_pipelines_searches_and_pickles():
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
 
 
+def test_a_failed_fit_leaves_the_old_one_whole():
+    X, y = three_clouds()
+    model = SoftmaxClassifier(epochs=2, random_state=0).fit(X, y)
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match="features"):
+        model.fit(X[:, :1], y, validation=(X, y))
+    with pytest.raises(ValueError, match="Training stopped"):
+        model.fit(X * 1e300, y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+def test_changing_the_loss_after_fit_changes_no_prediction():
+    X, y = three_clouds()
+    model = SoftmaxClassifier(epochs=2, random_state=0).fit(X, y)
+    before = model.predict_proba(X)
+    model.set_params(loss="mse_sigmoid")
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+def test_a_batch_may_be_larger_than_the_data():
+    X, y = three_clouds()
+    fits = [
+        SoftmaxClassifier(batch_size=b, epochs=2, random_state=0).fit(X, y) for b in (150, 10**30)
+    ]
+    np.testing.assert_array_equal(fits[0].coefs_[0], fits[1].coefs_[0])
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_rows_not_batches():
+    """A last batch of one row counts as one row: with steps too small to matter, 7 + 1 rows give
+    the loss of all 8."""
+    X, y = three_clouds(8)
+    tiny = {"learning_rate": 1e-30, "epochs": 1, "random_state": 0}
+    split = SoftmaxClassifier(batch_size=7, **tiny).fit(X, y).history_["loss"]
+    whole = SoftmaxClassifier(batch_size=8, **tiny).fit(X, y).history_["loss"]
+    assert split == pytest.approx(whole, rel=1e-6)
+
+
 def test_fit_does_not_change_its_input():
     X, y = three_clouds()
     X.setflags(write=False)
@@ -187,6 +224,13 @@ WORDING = [
     ({"device": "abacus"}, {}, "`device` must be at hand, got 'abacus'. Use \"auto\" to take what is there."),
     ({}, {"y": ["a"] * 20}, "`y` must hold at least two classes, got 1 class, 'a'."),
     ({}, {"validation": (X, ["z"] * 20)}, "`validation` must hold only classes that `y` holds, got 'z' at row 0."),
+    ({"learning_rate": 1e300}, {}, "`learning_rate` must be a number that float32 can hold, got 1e+300."),
+    ({"device": None}, {}, "`device` must be at hand, got None. Use \"auto\" to take what is there."),
+    ({"device": "meta"}, {}, "`device` must be at hand, got 'meta'. Use \"auto\" to take what is there."),
+    ({"hidden": b"\x05"}, {}, "`hidden` must be a sequence of integers like (64, 32), got b'\\x05'."),
+    ({}, {"validation": X}, "`validation` must be a pair (X, y), got a ndarray."),
+    ({}, {"validation": (X, Y, Y)}, "`validation` must be a pair (X, y), got a tuple of 3."),
+    ({"epochs": 1, "batch_size": 64, "learning_rate": 3e38, "hidden": (4,)}, {"X": X * 1e3}, "Training stopped in epoch 1: a weight is not finite. Lower `learning_rate` (it is 3e+38) or scale `X` to [0, 1]."),
     ({}, {"X": X * 1e300}, "Training stopped in epoch 1: the cross_entropy loss is nan. Lower `learning_rate` (it is 0.5) or scale `X` to [0, 1]."),
 ]  # fmt: skip
 

@@ -59,6 +59,26 @@ def test_table_names_the_winner(comparison):
     assert re.fullmatch(r"cross_entropy .*<- fewest bits", lines[1])
 
 
+def test_numpy_seeds_and_column_vectors_are_taken_as_they_are_meant():
+    X, y = np.random.default_rng(0).random((20, 3)), np.arange(20) % 2
+    settings = SoftmaxClassifier(random_state=np.int64(5), epochs=2)
+    with pytest.warns(match="column-vector"):
+        found = compare_losses(
+            X, y[:, None], ["cross_entropy"], validation=(X, y), classifier=settings
+        )
+    alone = SoftmaxClassifier(random_state=5, epochs=2).fit(X, y)
+    np.testing.assert_array_equal(found.classifiers["cross_entropy"].coefs_[0], alone.coefs_[0])
+
+
+def test_other_classifiers_are_refused():
+    from sklearn.linear_model import LogisticRegression
+
+    with pytest.raises(TypeError, match="`classifier` must be a SoftmaxClassifier, got a Logistic"):
+        compare_losses(
+            [[0.0], [1.0]], [0, 1], validation=([[0.0]], [0]), classifier=LogisticRegression()
+        )
+
+
 @needs_browser
 def test_page_shows_the_curves(comparison, tmp_path):
     comparison.to_html(tmp_path / "c.html")
@@ -76,11 +96,12 @@ def test_page_shows_the_curves(comparison, tmp_path):
     ("losses", "sentence"),
     [
         (["mse"], "`losses` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax' or 'mse_sigmoid', got 'mse'."),
+        ("cross_entropy", "`losses` must be a list of names, got 'cross_entropy'."),
         ([], "`losses` must name at least one loss, and each once, got []."),
         (["mse_softmax"] * 2, "`losses` must name at least one loss, and each once, got ['mse_softmax', 'mse_softmax']."),
     ],
 )  # fmt: skip
 def test_wording(losses, sentence):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises((ValueError, TypeError)) as caught:
         compare_losses([[0.0], [1.0]], [0, 1], losses, validation=([[0.0]], [0]))
     assert str(caught.value).startswith(sentence)

@@ -66,6 +66,61 @@ def test_scaling_brings_training_data_to_the_unit_interval(X):
     np.testing.assert_array_equal(scaled.max(axis=0), varies.astype(float))
 
 
+WRONG = [
+    ([1.0, 2.0], "`X` must have the shape (rows, features), at least one of each, got (2,)."),
+    (np.empty((0, 2)), "`X` must have the shape (rows, features), at least one of each, got (0, 2)."),
+    ([[1.0, np.nan]], "`X` must be finite, got nan at [0, 1]."),
+    ([[-1e308], [1e308]], "`X` must hold features whose range float64 can hold, got -1e+308 to 1e+308 in column 0."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("X", "sentence"), WRONG)
+def test_scaling_refuses(X, sentence):
+    with pytest.raises(ValueError) as caught:
+        Scaling.of(X)
+    assert str(caught.value) == sentence
+
+
+def test_scaling_never_broadcasts():
+    with pytest.raises(
+        ValueError, match=r"must have the shape \(rows, 3\), as the training data had"
+    ):
+        Scaling.of(np.eye(3)).apply(np.ones((2, 1)))
+
+
+def test_frames_are_taken_by_column_name():
+    import pandas as pd
+    import polars as pl
+
+    X, classifier = fitted([0, 1])
+    model = TrainedModel(classifier, Scaling.of(X), ["a", "b", "c"])
+    expected = model.predict_log_proba(X)
+    turned = pd.DataFrame(X, columns=["a", "b", "c"])[["c", "a", "b"]]
+    for frame in (turned, pl.DataFrame(turned.to_dict("list"))):
+        np.testing.assert_array_equal(model.predict_log_proba(frame), expected)
+    with pytest.raises(ValueError, match="`X` must have a column 'b', got none of that name"):
+        model.predict_log_proba(turned[["a", "c"]])
+
+
+def test_unfitted_models_are_not_saved(tmp_path):
+    from sklearn.exceptions import NotFittedError
+
+    with pytest.raises(NotFittedError):
+        TrainedModel(SoftmaxClassifier()).save(tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dtype_of_classes_and_names_of_features_survive(tmp_path):
+    import pandas as pd
+
+    frame = pd.DataFrame(np.random.default_rng(0).random((10, 2)), columns=["u", "v"])
+    model = SoftmaxClassifier(epochs=1).fit(frame, np.array([0, 1] * 5, dtype=np.int8))
+    TrainedModel(model).save(tmp_path / "m")
+    again = TrainedModel.load(tmp_path / "m").classifier
+    assert again.classes_.dtype == np.int8
+    assert again.feature_names_in_.tolist() == ["u", "v"]
+
+
 def test_new_data_may_lie_outside():
     scaling = Scaling.of([[0.0, 5.0], [2.0, 5.0]])
     np.testing.assert_array_equal(scaling.apply([[4.0, 6.0]]), [[2.0, 0.0]])

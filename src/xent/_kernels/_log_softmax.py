@@ -12,7 +12,8 @@ def log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     cannot be; a row must have one that can.
     """
     top = logits.argmax(axis=-1)[..., None]
-    shifted = logits - np.take_along_axis(logits, top, axis=-1)
+    with np.errstate(over="ignore"):  # further apart than float64 can say: impossible
+        shifted = logits - np.take_along_axis(logits, top, axis=-1)
     rest = np.exp(shifted)
     np.put_along_axis(rest, top, 0.0, axis=-1)
     return np.asarray(shifted - np.log1p(rest.sum(axis=-1, keepdims=True)))

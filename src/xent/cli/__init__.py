@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-COMMANDS = ("_demo", "_train", "_predict", "_evaluate")
+INTERRUPTED = 130  # what Typer makes of Ctrl-C
+COMMANDS = ("_demo", "_train", "_predict", "_evaluate", "_language", "_trees")
 
 app = typer.Typer(
     name="xent",
@@ -47,8 +48,10 @@ def main() -> None:
     """Run the command line; the console script `xent`."""
     try:
         app()
-    except KeyboardInterrupt:
-        _say("Interrupted; nothing was written.", 130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            typer.secho("Interrupted.", fg=typer.colors.RED, err=True)
+        raise
     except (ValueError, TypeError, ImportError, OSError) as error:
         _say(str(error), 2)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DIGITS = ("digits", "digits-train", "digits-test")
-# The order of the data set is kept: its last fifth was written by other people than the rest.
+# The order of the data set is kept; its last fifth is held out.
 TRAIN_ROWS = 1437
 
 DATA_HELP = (
@@ -22,12 +24,19 @@ DATA_HELP = (
 
 @dataclass(frozen=True)
 class Data:
-    """Features and classes read from somewhere."""
+    """A table read from somewhere, and its features."""
 
+    table: Any
     X: NDArray[np.float64]
     columns: list[str]
-    labels: NDArray[Any]
     target: str
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The column of classes."""
+        from xent import _table
+
+        return _table.categories(self.table, self.target, argument="--target")
 
 
 def load(
@@ -36,9 +45,8 @@ def load(
     target: str | None = None,
     features: str | None = None,
     columns: list[str] | None = None,
-    optional_target: bool = False,
 ) -> Data:
-    """Read features and, where there is one, the column of classes.
+    """Read features, and a table that may hold the column of classes.
 
     Parameters
     ----------
@@ -49,39 +57,54 @@ def load(
     features : str, optional
         Patterns of feature columns; every column but the target where not given.
     columns : list of str, optional
-        The very columns to take, in this order, instead of ``features``.
-    optional_target : bool
-        Do without classes, an empty array, where the table has no such column.
+        The very columns to take, in this order, instead of ``features``; the table may then be
+        without classes.
     """
-    import numpy as np
-
     from xent import _check, _table
 
     table = digits(source) if source in DIGITS else _table.read(source, argument="DATA")
-    if target is None and source in DIGITS:
-        target = "digit"
-    if target is None and not optional_target:
-        advice = f"It has {_check.join_names(table.column_names, last='and')}."
-        raise _check.invalid(
-            "--target", f"name the column of classes of {source!r}", "none", advice
-        )
     names = list(table.column_names)
     if table.num_rows == 0:
         raise _check.invalid("DATA", "have at least one row", f"none in {source!r}")
-    if target is not None and not (optional_target and target not in names):
-        _table.require(target, names, source, argument="--target")
-        labels = _table.categories(table, target, argument="--target")
-    else:
-        labels = np.empty(0)
     if columns is None:
+        if target is None and source in DIGITS:
+            target = "digit"
+        if target is None:
+            must = f"name the column of classes of {source!r}"
+            advice = f"It has {_check.join_names(names, last='and')}."
+            raise _check.invalid("--target", must, "none", advice)
+        _table.require(target, names, source, argument="--target")
         columns = [name for name in names if name != target]
         if features is not None:
             columns = _table.matching(features, columns, source, argument="--features")
-    for name in columns:
+    for name in sorted(set(columns) - set(names)):
         _table.require(name, names, source, argument="DATA")
     if not columns:
         raise _check.invalid("DATA", "have at least one feature", f"none in {source!r}")
-    return Data(_table.numbers(table, columns, argument="DATA"), columns, labels, target or "")
+    return Data(table, _table.numbers(table, columns, argument="DATA"), columns, target or "")
+
+
+def check_outputs(inputs: Sequence[str | Path | None], outputs: dict[str, Path | None]) -> None:
+    """Refuse, before any work, outputs that cannot be written or would write over one another.
+
+    Parameters
+    ----------
+    inputs : sequence of path
+        What is read.
+    outputs : dict of option to path
+        What is written; None and ``-`` (standard output) are let pass.
+    """
+    from xent import _check, _store
+
+    taken = {Path(path).resolve(): "what is read" for path in inputs if path is not None}
+    for option, path in outputs.items():
+        if path is None or str(path) == "-":
+            continue
+        _store.check_target(path, argument=option)
+        if path.resolve() in taken and not path.is_char_device():
+            other = taken[path.resolve()]
+            raise _check.invalid(option, f"differ from {other}", f"{str(path)!r} for both")
+        taken[path.resolve()] = f"`{option}`"
 
 
 def digits(name: str) -> Any:

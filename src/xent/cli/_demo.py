@@ -20,6 +20,10 @@ def register(app: typer.Typer) -> None:
         random_state: Annotated[int, typer.Option(help="Draws the start and the batches.")] = 0,
     ) -> None:
         """Train on real handwritten digits under four losses; compare them in bits."""
+        from xent import _check
+
+        _data.check_outputs([], {"--report": report})
+        _check.integer("--epochs", epochs, least=1)
         import torch
 
         from xent._page import Page
@@ -31,8 +35,8 @@ def register(app: typer.Typer) -> None:
         train, test = _data.load("digits-train"), _data.load("digits-test")
         scaling = Scaling.of(train.X)
         typer.echo(
-            f"{len(train.X):,} handwritten digits to train on, {len(test.X):,} held out "
-            f"(by other writers). {epochs} epochs under each loss.\n"
+            f"{len(train.X):,} handwritten digits to train on, {len(test.X):,} held out. "
+            f"{_check.count(epochs, 'epoch')} under each loss.\n"
         )
         settings = SoftmaxClassifier(epochs=epochs, random_state=random_state)
         comparison = compare_losses(
@@ -49,7 +53,7 @@ def register(app: typer.Typer) -> None:
         page = Page(
             "Four losses on handwritten digits",
             f"The same classifier, trained on {len(train.X):,} digits of 8 × 8 pixels under four "
-            f"losses, judged on {len(test.X):,} digits by other writers.",
+            f"losses, judged on {len(test.X):,} digits that it was not trained on.",
             best.signature,
         )
         comparison.add_to(page)

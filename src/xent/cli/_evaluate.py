@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from xent.cli import _data
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -40,7 +42,11 @@ def register(app: typer.Typer) -> None:
         from xent import _check, _store, _table
         from xent.evaluation import evaluate
 
-        table = _table.read(file, argument="FILE")
+        _data.check_outputs([file], {"--html": html, "--json": json})
+        if str(html) == "-":
+            raise _check.invalid("--html", "name a file", "'-'")
+        # As text, so that a class 01 is not taken for the number 1.
+        table = _table.read(file, text=[target], argument="FILE")
         names = list(table.column_names)
         _table.require(target, names, file, argument="--target")
         columns = [

@@ -13,7 +13,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def predict(
-        model: Annotated[Path, typer.Argument(help="A model that `xent train` wrote.")],
+        model: Annotated[
+            Path, typer.Argument(metavar="MODEL", help="A model that `xent train` wrote.")
+        ],
         data: Annotated[str, typer.Argument(metavar="DATA", help=_data.DATA_HELP)],
         output: Annotated[
             Path,
@@ -23,20 +25,27 @@ def register(app: typer.Typer) -> None:
         """Predict every row: columns p_CLASS, the prediction, and the target where DATA has it."""
         import numpy as np
 
-        from xent import _table
+        from xent import _check, _table
         from xent.training import TrainedModel
 
+        _data.check_outputs([data, model], {"--output": output})
         trained = TrainedModel.load(model)
-        table = _data.load(
-            data, target=trained.target, columns=trained.columns, optional_target=True
-        )
-        log_probs = trained.predict_log_proba(table.X)
         classes = trained.classifier.classes_
-        columns = {f"p_{c}": p for c, p in zip(classes.tolist(), np.exp(log_probs).T, strict=True)}
+        names = [*(f"p_{c}" for c in classes.tolist()), "prediction", trained.target]
+        if len(set(names)) < len(names):
+            twice = next(name for i, name in enumerate(names) if name in names[:i])
+            must = "give every column of the predictions a name of its own"
+            raise _check.invalid(
+                "MODEL", must, f"two {twice!r}", "Rename the target and train anew."
+            )
+        table = _data.load(data, columns=trained.columns)
+        log_probs = trained.predict_log_proba(table.X)
+        columns = dict(zip(names, np.exp(log_probs).T, strict=False))
         columns["prediction"] = classes[log_probs.argmax(axis=1)]
-        if len(table.labels):
-            columns[trained.target] = table.labels
+        known = trained.target in table.table.column_names
+        if known:
+            columns[trained.target] = table.table.column(trained.target)
         _table.write(output, columns, argument="--output")
-        typer.echo(f"{len(table.X):,} predictions: {output}")
-        if len(table.labels):
+        typer.echo(f"{_check.count(len(table.X), 'prediction')}: {output}")
+        if known:
             typer.echo(f"Evaluate them: xent evaluate {output} --target {trained.target}")

@@ -41,16 +41,18 @@ def register(app: typer.Typer) -> None:
 
         Features are scaled to [0, 1] by their range in DATA; the scaling is kept in the model.
         """
-        from xent import _check
+        from xent import _check, _table
 
         units = _units(hidden)
-        if not model.resolve().parent.is_dir():
-            # Said before the work, not after it.
-            raise _check.invalid("--model", "lie in a folder that exists", f"{str(model)!r}")
+        _check.integer("--epochs", epochs, least=1)
+        _check.integer("--batch-size", batch_size, least=1)
+        _data.check_outputs([data, validation], {"--model": model})
         table = _data.load(data, target=target, features=features)
         held = None
         if validation is not None:
             held = _data.load(validation, target=table.target, columns=table.columns)
+            names = held.table.column_names
+            _table.require(table.target, names, validation, argument="--validation")
 
         from xent.training import Scaling, SoftmaxClassifier, TrainedModel
 
@@ -70,10 +72,10 @@ def register(app: typer.Typer) -> None:
         TrainedModel(classifier, scaling, table.columns, table.target).save(model)
         history = classifier.history_
         typer.echo(
-            f"{len(table.X):,} rows, {len(table.columns)} features, "
-            f"{len(classifier.classes_)} classes of {table.target!r}."
+            f"{_check.count(len(table.X), 'row')}, {_check.count(len(table.columns), 'feature')}, "
+            f"{_check.count(len(classifier.classes_), 'class')} of {table.target!r}."
         )
-        typer.echo(f"{loss} after {epochs} epochs: {history['loss'][-1]:.4f}")
+        typer.echo(f"{loss} after {_check.count(epochs, 'epoch')}: {history['loss'][-1]:.4f}")
         if pair is not None:
             typer.echo(
                 f"held out: {history['validation_bits'][-1]:.4f} bits a row, "

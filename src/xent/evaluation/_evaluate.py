@@ -3,6 +3,8 @@
 import hashlib
 import math
 import platform
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +22,7 @@ def evaluate(
     probs: ArrayLike | None = None,
     *,
     logits: ArrayLike | None = None,
-    labels: ArrayLike | None = None,
+    labels: Iterable[Any] | None = None,
     base: float = 2,
 ) -> Report:
     """How many bits each true class took under the model, and where they went.
@@ -32,10 +34,11 @@ def evaluate(
     target : array_like, shape (N,)
         The true classes: numbers of columns, or members of ``labels``.
     probs : array_like, shape (N, C), or (N,) for the second of two classes
-        Predicted probabilities; checked, never normalised or clipped in silence.
+        Predicted probabilities. Each row must sum to 1 within 1e-6 and is then divided by its sum,
+        so that rounding is no error of the report; nothing is clipped.
     logits : array_like, shape (N, C)
         Logits or log-probabilities, instead of ``probs``.
-    labels : array_like, shape (C,), optional
+    labels : sequence of C names, optional
         What the columns stand for, in their order, for example ``model.classes_``.
     base : float
         Base of the logarithm: 2 gives bits, math.e nats.

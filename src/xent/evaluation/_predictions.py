@@ -1,5 +1,6 @@
 """The door of the room: predictions as log-probabilities, the truth as class numbers, checked."""
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,36 +37,60 @@ def predictions(
     target: ArrayLike,
     probs: ArrayLike | None,
     logits: ArrayLike | None,
-    labels: ArrayLike | None,
+    labels: Iterable[Any] | None,
 ) -> Predictions:
     """Check what `evaluate` was given and bring it into one form."""
     if (probs is None) == (logits is None):
         got = "neither" if probs is None else "both"
         raise _check.wrong_kind("probs", "be given, or else `logits`", got)
     if probs is not None:
-        given = _from_probs(_matrix("probs", probs))
+        given = _from_probs(_matrix("probs", probs, labels))
     else:
-        given = _from_logits(_matrix("logits", logits))
+        given = _from_logits(_matrix("logits", logits, labels))
     classes = given[0].shape[1]
     names = _labels(labels, classes)
     truth = _truth(target, names, len(given[0]), classes, named=labels is not None)
     return Predictions(*given, truth, names)
 
 
-def _matrix(argument: str, value: ArrayLike | None) -> Matrix:
-    raw = np.asarray(value)
+def _matrix(argument: str, value: Any, labels: Any) -> Matrix:
+    named = [str(name) for name in getattr(value, "columns", ())]
+    wanted = [] if labels is None else [str(name) for name in labels]
+    if named != wanted and set(named) == set(wanted):
+        must = f"have its columns in the order of `labels`, {_check.join_names(wanted, last='and')}"
+        raise _check.invalid(argument, must, _check.join_names(named, last="and"))
+    raw = _array(argument, value)
     if raw.dtype.kind not in "fiub":
         must = "be an array of real numbers"
         raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
+    if 0 in raw.shape:
+        raise _check.invalid(argument, "have at least one row and one class", str(raw.shape))
     if raw.ndim == 1 and argument == "probs":
         # What binary classifiers hand out: the probability of the second class.
-        raw = np.stack([1 - raw.astype(np.float64), raw], axis=1)
+        second = raw.astype(np.float64)
+        bad = ~((second >= 0) & (second <= 1))
+        if bad.any():
+            row = int(bad.argmax())
+            raise _check.invalid(argument, "be between 0 and 1", f"{second[row]:.6g} at row {row}")
+        return np.stack([1 - second, second], axis=1)
     if raw.ndim != 2:
         must = "have the shape (rows, classes)"
         raise _check.invalid(argument, must, str(raw.shape))
-    if 0 in raw.shape:
-        raise _check.invalid(argument, "have at least one row and one class", str(raw.shape))
     return raw.astype(np.float64)
+
+
+def _array(argument: str, value: Any) -> NDArray[Any]:
+    """Turn what any library hands out into a NumPy array; nothing masked is unmasked."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.double() if value.is_floating_point() else value
+    if np.ma.is_masked(value):
+        raise _check.invalid(argument, "have no masked entry", "a masked array", "Drop those rows.")
+    try:
+        return np.asarray(value)
+    except ValueError:
+        must = "be an array, all its rows of one length"
+        raise _check.wrong_kind(argument, must, f"a ragged {type(value).__name__}") from None
 
 
 def _from_probs(probs: Matrix) -> tuple[Matrix, Matrix]:
@@ -79,7 +104,7 @@ def _from_probs(probs: Matrix) -> tuple[Matrix, Matrix]:
     off = np.abs(total - 1) > 1e-6
     if off.any():
         row = int(off.argmax())
-        got = f"{total[row]:.6g} at row {row}"
+        got = f"{total[row]:.9g} at row {row}"
         advice = "If they were rounded when they were saved, divide each row by its sum."
         raise _check.invalid("probs", "sum to 1 in every row", got, advice)
     probs = probs / total[:, None]
@@ -102,13 +127,16 @@ def _from_logits(logits: Matrix) -> tuple[Matrix, Matrix]:
     return log_probs, np.exp(log_probs)
 
 
-def _labels(labels: ArrayLike | None, classes: int) -> list[Any]:
+def _labels(labels: Iterable[Any] | None, classes: int) -> list[Any]:
     if labels is None:
         return list(range(classes))
-    names = np.asarray(labels).tolist()
-    if not isinstance(names, list) or len(names) != classes:
-        count = len(names) if isinstance(names, list) else "a single value"
-        raise _check.invalid("labels", f"name the {classes} classes", count)
+    names = [name.item() if isinstance(name, np.generic) else name for name in labels]
+    if len(names) != classes:
+        raise _check.invalid("labels", f"name the {classes} classes", len(names))
+    odd = [name for name in names if not isinstance(name, str | int | float | bool)]
+    if odd:
+        must = "be strings, numbers or booleans"
+        raise _check.wrong_kind("labels", must, f"a {type(odd[0]).__name__}")
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise _check.invalid("labels", "name every class once", f"{twice!r} twice")
@@ -118,17 +146,22 @@ def _labels(labels: ArrayLike | None, classes: int) -> list[Any]:
 def _truth(
     target: ArrayLike, names: list[Any], rows: int, classes: int, *, named: bool
 ) -> NDArray[np.int64]:
-    raw = np.asarray(target)
-    if raw.shape != (rows,):
-        raise _check.invalid("target", f"have one class a row, {rows}", f"the shape {raw.shape}")
     if named:
         number = {name: i for i, name in enumerate(names)}
-        found = np.array([number.get(value, -1) for value in raw.tolist()], dtype=np.int64)
+        # Not through an array where it is none yet: NumPy makes text of a list like [1, "a"].
+        values = target if isinstance(target, list | tuple) else _array("target", target).tolist()
+        if not isinstance(values, list | tuple) or len(values) != rows:
+            got = len(values) if isinstance(values, list | tuple) else "one"
+            raise _check.invalid("target", f"have one class a row, {rows}", got)
+        found = np.array([_place(value, number) for value in values], dtype=np.int64)
         if (found < 0).any():
             row = int((found < 0).argmax())
             must = f"be one of the labels {_check.join_names(names)}"
-            raise _check.invalid("target", must, f"{raw.tolist()[row]!r} at row {row}")
+            raise _check.invalid("target", must, f"{values[row]!r} at row {row}")
         return found
+    raw = _array("target", target)
+    if raw.shape != (rows,):
+        raise _check.invalid("target", f"have one class a row, {rows}", f"the shape {raw.shape}")
     if raw.dtype.kind not in "iub":
         advice = "Name the classes in the order of the columns with labels=."
         must = "hold class numbers where no `labels` are given"
@@ -139,3 +172,8 @@ def _truth(
         must = f"be from 0 to {classes - 1}, the class numbers"
         raise _check.invalid("target", must, f"{raw[row]} at row {row}")
     return raw.astype(np.int64)
+
+
+def _place(value: Any, number: dict[Any, int]) -> int:
+    value = value.item() if isinstance(value, np.generic) else value
+    return number.get(value, -1) if isinstance(value, Hashable) else -1

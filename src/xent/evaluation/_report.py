@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent._check import count
 from xent._page import Page
 
 UNITS = {2.0: "bits", math.e: "nats", 10.0: "bans"}
@@ -161,23 +162,24 @@ class Report:
         """
         return _plain({**asdict(self), "confusion": self.confusion.tolist(), "unit": self.unit})  # type: ignore[no-any-return]
 
-    def to_html(self, path: str | os.PathLike[str], *, title: str = "Where the bits go") -> None:
+    def to_html(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
         """Write the report as one page that opens anywhere, offline.
 
         Parameters
         ----------
         path : str or PathLike
             Where the page shall stand; it is written whole or not at all.
-        title : str
-            Its heading.
+        title : str, optional
+            Its heading; "Where the bits go" (or nats) where not given.
 
         Raises
         ------
         ImportError
             If the extra ``report`` is not installed.
         """
-        lead = f"{self.rows:,} predictions over {self.classes} classes, counted in {self.unit}."
-        page = Page(title, lead, self.signature)
+        rows, classes = count(self.rows, "prediction"), count(self.classes, "class")
+        lead = f"{rows} over {classes}, counted in {self.unit}."
+        page = Page(title or f"Where the {self.unit} go", lead, self.signature)
         self.add_to(page)
         page.write(path)
 
@@ -209,7 +211,7 @@ class Report:
     def __str__(self) -> str:
         unit = self.unit
         lines = [
-            f"{self.rows:,} rows, {self.classes} classes",
+            f"{count(self.rows, 'row')}, {count(self.classes, 'class')}",
             "",
             f"cross-entropy   {self.cross_entropy:8.4f} {unit} a row"
             f"   (perplexity {self.perplexity:.4g})",
@@ -220,20 +222,21 @@ class Report:
             f"   calibration error {percent(self.calibration_error)}",
         ]
         if self.impossible:
-            lines.append(f"{self.impossible} rows had a true class of probability 0: infinite cost")
+            rows = count(self.impossible, "row")
+            lines.append(f"{rows} had a true class of probability 0: infinite cost")
         lines += ["", *self._class_lines(), "", *self._confusion_line(), self.signature]
         return "\n".join(lines)
 
     def _class_lines(self, most: int = 10) -> list[str]:
         """Draw the classes that cost most, one a line."""
         order = sorted(self.per_class, key=lambda c: -c.share)[:most]
-        width = min(max(len(str(c.label)) for c in order), 18)
+        width = min(max(len(one_line(c.label)) for c in order), 18)
         longest = max((c.share for c in order), default=0.0) or 1.0
         title = f"where the {self.unit} go"
         lines = [f"{title:{width + 26}} share  {self.unit:>7}  recall    rows"]
         for c in order:
             bar = bar_of(c.share / longest, 22)
-            name = str(c.label)[:width]
+            name = one_line(c.label)[:width]
             cost = "-" if math.isnan(c.cross_entropy) else f"{c.cross_entropy:.3f}"
             lines.append(
                 f"  {name:<{width}}  {bar:<22} {percent(c.share):>6}  {cost:>7} "
@@ -246,7 +249,7 @@ class Report:
     def _confusion_line(self) -> list[str]:
         line = ""
         for rows, true, said in self.confused()[:4]:
-            more = f"{str(true)[:18]} for {str(said)[:18]} ({rows})"
+            more = f"{one_line(true)[:18]} for {one_line(said)[:18]} ({rows})"
             if len(line) + len(more) > 80:
                 break
             line += f", {more}" if line else f"most confused: {more}"
@@ -259,7 +262,16 @@ def percent(value: float) -> str:
     >>> percent(0.9273), percent(float("nan"))
     ('92.7 %', '-')
     """
-    return "-" if math.isnan(value) else f"{100 * value:.1f} %"
+    return f"{100 * value:.1f} %" if math.isfinite(value) else "-"
+
+
+def one_line(label: object) -> str:
+    r"""Write a label so that it cannot break a line of text.
+
+    >>> one_line("two\nlines")
+    'two lines'
+    """
+    return " ".join(str(label).split())
 
 
 def bar_of(share: float, width: int) -> str:

@@ -4,8 +4,54 @@ from xent._optional import need
 
 need("torch", extra="torch", by="xent.losses")
 
-from xent.losses._binary import binary_cross_entropy_with_logits  # noqa: E402
-from xent.losses._class import cross_entropy, nll_loss  # noqa: E402
+from xent.losses._binary import (  # noqa: E402
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    multilabel_soft_margin_loss,
+)
+from xent.losses._class import cross_entropy, focal_loss, nll_loss  # noqa: E402
+from xent.losses._contrast import info_nce, siglip  # noqa: E402
+from xent.losses._distill import (  # noqa: E402
+    linear_binary_cross_entropy,
+    linear_js_div,
+    linear_kl_div,
+)
+from xent.losses._divergence import js_div, kl_div  # noqa: E402
+from xent.losses._linear import (  # noqa: E402
+    linear_cross_entropy,
+    linear_entropy,
+    linear_log_prob,
+)
+from xent.losses._modules import (  # noqa: E402
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    KLDivLoss,
+    LinearCrossEntropyLoss,
+)
+from xent.losses._softmax import Stats  # noqa: E402
 from xent.losses._squared import mse_loss  # noqa: E402
 
-__all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "mse_loss", "nll_loss"]
+__all__ = [
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "KLDivLoss",
+    "LinearCrossEntropyLoss",
+    "Stats",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "focal_loss",
+    "info_nce",
+    "js_div",
+    "kl_div",
+    "linear_binary_cross_entropy",
+    "linear_cross_entropy",
+    "linear_entropy",
+    "linear_js_div",
+    "linear_kl_div",
+    "linear_log_prob",
+    "mse_loss",
+    "multilabel_soft_margin_loss",
+    "nll_loss",
+    "siglip",
+]

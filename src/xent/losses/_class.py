@@ -1,14 +1,25 @@
 """One class is true: cross-entropy of class logits, and of log-probabilities.
 
-Values follow torch.nn.functional. Where torch gives NaN although the truth is finite (a logit of
--inf under a target of 0) these give the truth, because 0 log 0 = 0.
+Values follow torch.nn.functional wherever torch is right; docs/losses.md lists the rest.
 """
+
+import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from xent import _check
-from xent.losses._reduce import at_least_float32, check_call, reduced
+from xent.losses._fused import softmax_loss
+from xent.losses._options import (
+    at_least_float32,
+    check_input,
+    check_values,
+    check_weight,
+    class_axis,
+    options,
+    reduced,
+)
 
 
 def cross_entropy(
@@ -20,10 +31,18 @@ def cross_entropy(
     reduce: None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
-) -> Tensor:
+    *,
+    token_weight: Tensor | None = None,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
+    axis: int | None = None,
+    empty: str = "zero",
+    stats: bool = False,
+) -> Any:
     """How many nats the true classes take in the code that the logits' softmax describes.
 
-    loss_n = - Σ_c w_c t_nc log softmax(input_n)_c
+    loss_n = - Σ_c w_c t_nc log softmax(z_n)_c,  z = input, capped and divided by temperature
 
     Parameters
     ----------
@@ -32,25 +51,32 @@ def cross_entropy(
     target : Tensor, shape (), (N,) or (N, d1, ...) of integers, or the shape of ``input``
         Class indices, or the probability of every class.
     weight : Tensor, shape (C,), optional
-        Weight of each class.
+        Weight w of each class.
     size_average, reduce : None
         Deprecated positions of torch.
     ignore_index : int
         A class index whose rows count for nothing.
     reduction : {"mean", "sum", "none"}
-        The mean is over rows (over their weights, where classes are weighted).
+        The mean is over rows (over their weights, where classes or rows are weighted).
     label_smoothing : float
         Share of the target that is spread evenly over the classes, 0 to 1.
+    token_weight : Tensor, the shape of the rows, optional
+        Weight of each row.
+    temperature, softcap : float
+        z = softcap tanh(input / softcap) / temperature.
+    z_loss : float
+        Adds z_loss (log Σ exp z)², times the row's weight.
+    axis : int, optional
+        Where the classes are, if elsewhere.
+    empty : {"zero", "nan", "raise"}
+        What the mean of no row is.
+    stats : bool
+        Return (loss, Stats): log-normaliser, log-probability, entropy, argmax, accuracy.
 
     Returns
     -------
     Tensor
         In nats, float32 or better; a scalar unless ``reduction="none"``.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a class index is out of range, shapes do not fit, or an option is none of those above.
 
     Examples
     --------
@@ -61,20 +87,47 @@ def cross_entropy(
     ----------
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.108.
     """
-    check_call(input, reduction, size_average, reduce)
-    if not 0 <= label_smoothing <= 1:
-        raise _check.invalid("label_smoothing", "be between 0 and 1", label_smoothing)
-    axis = _class_axis(input)
-    log_probs = torch.log_softmax(at_least_float32(input), axis)
+    check_input(input, size_average, reduce)
+    o = options(
+        reduction,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        temperature=temperature,
+        softcap=softcap,
+        z_loss=z_loss,
+        empty=empty,
+    )
+    axis = class_axis(input, axis)
+    target = check_target(input.shape, target, axis, ignore_index)
+    check_weight("weight", weight, input.shape[axis : axis + 1], "class")
+    rows = input.shape[:axis] + input.shape[axis + 1 :]
+    check_weight("token_weight", token_weight, rows, "row")
+    return softmax_loss(input, target, weight, token_weight, axis, o, stats)
+
+
+def check_target(input: torch.Size, target: Tensor, axis: int, ignore_index: int) -> Tensor:
+    """Refuse a target that is neither class indices nor probabilities; return int64 indices."""
+    if not isinstance(target, Tensor):
+        raise _check.wrong_kind("target", "be a tensor", f"a {type(target).__name__}")
     if target.is_floating_point():
-        return _soft(log_probs, target, weight, reduction, label_smoothing, axis)
-    hard, scale = _hard(log_probs, target, weight, ignore_index, axis)
-    if label_smoothing == 0:
-        return reduced(hard, reduction, scale.sum())
-    everywhere = -log_probs if weight is None else -log_probs * _along(weight, log_probs, axis)
-    even = everywhere.mean(axis).where(target != ignore_index, 0.0)
-    values = (1 - label_smoothing) * hard + label_smoothing * even
-    return reduced(values, reduction, scale.sum())
+        if target.shape != input:
+            must = f"have the shape of `input`, {tuple(input)}, to be probabilities"
+            advice = "Class indices are integers."
+            raise _check.invalid("target", must, tuple(target.shape), advice)
+        if ignore_index >= 0:
+            advice = "To skip rows of probabilities give them a token_weight of 0."
+            raise _check.invalid("ignore_index", "be negative", ignore_index, advice)
+        return target
+    if target.dtype == torch.bool or target.is_complex():
+        raise _check.wrong_kind("target", "hold class indices or probabilities", target.dtype)
+    expected = input[:axis] + input[axis + 1 :]
+    if target.shape != expected:
+        must = f"have the shape {tuple(expected)}: that of `input` without its class dimension"
+        advice = ""
+        if target.shape == input:
+            advice = "One-hot targets are probabilities: pass them as floats."
+        raise _check.invalid("target", must, tuple(target.shape), advice)
+    return target.long()
 
 
 def nll_loss(
@@ -85,6 +138,10 @@ def nll_loss(
     ignore_index: int = -100,
     reduce: None = None,
     reduction: str = "mean",
+    *,
+    token_weight: Tensor | None = None,
+    axis: int | None = None,
+    empty: str = "zero",
 ) -> Tensor:
     """How many nats the true classes take, given every class's log-probability.
 
@@ -103,17 +160,22 @@ def nll_loss(
     ignore_index : int
         A class index whose rows count for nothing.
     reduction : {"mean", "sum", "none"}
-        The mean is over rows (over their weights, where classes are weighted).
+        The mean is over rows (over their weights, where classes or rows are weighted).
+    token_weight : Tensor, the shape of ``target``, optional
+        Weight of each row.
+    axis : int, optional
+        Where the classes are, if elsewhere.
+    empty : {"zero", "nan", "raise"}
+        What the mean of no row is.
 
     Returns
     -------
     Tensor
-        In nats; a scalar unless ``reduction="none"``.
+        In nats, float32 or better; a scalar unless ``reduction="none"``.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If a class index is out of range, shapes do not fit, or an option is none of those above.
+    Notes
+    -----
+    A row of weight 0 counts for nothing, even where its log-probability is -inf.
 
     Examples
     --------
@@ -124,79 +186,97 @@ def nll_loss(
     ----------
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.108.
     """
-    check_call(input, reduction, size_average, reduce)
-    axis = _class_axis(input)
-    values, scale = _hard(at_least_float32(input), target, weight, ignore_index, axis)
-    return reduced(values, reduction, scale.sum())
-
-
-def _class_axis(input: Tensor) -> int:
-    if input.dim() == 0:
-        raise _check.invalid("input", "have a class dimension", "a single number")
-    axis = 0 if input.dim() == 1 else 1
-    if input.shape[axis] == 0:
-        raise _check.invalid("input", "have at least one class", tuple(input.shape))
-    return axis
-
-
-def _hard(
-    log_probs: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, axis: int
-) -> tuple[Tensor, Tensor]:
-    """Return each row's loss for a class index, and what it counts for in the mean."""
-    expected = log_probs.shape[:axis] + log_probs.shape[axis + 1 :]
-    if target.is_floating_point() or target.dtype == torch.bool:
+    check_input(input, size_average, reduce)
+    o = options(reduction, ignore_index=ignore_index, empty=empty)
+    axis = class_axis(input, axis)
+    if isinstance(target, Tensor) and target.is_floating_point():
         raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
-    if target.shape != expected:
-        must = f"have the shape {tuple(expected)}: that of `input` without its class dimension"
-        raise _check.invalid("target", must, tuple(target.shape))
-    counted = target != ignore_index
-    classes = log_probs.shape[axis]
-    bad = counted & ((target < 0) | (target >= classes))
-    if bool(bad.any()):
-        first = bad.nonzero()[0].tolist()
-        must = f"be below {classes}, the number of classes"
-        if int(target[tuple(first)]) < 0:
-            must = "be non-negative"
-        got = f"{int(target[tuple(first)])} at {_check.at(first)}"
-        raise _check.invalid("target", must, got, "To skip a class id use ignore_index.")
-    safe = target.long().where(counted, 0)
-    values = -log_probs.gather(axis, safe.unsqueeze(axis)).squeeze(axis)
-    scale = torch.ones_like(values) if weight is None else _checked(weight, log_probs, axis)[safe]
-    scale = scale.where(counted, 0.0)
-    return (values * scale).where(scale > 0, 0.0), scale
+    target = check_target(input.shape, target, axis, ignore_index)
+    check_weight("weight", weight, input.shape[axis : axis + 1], "class")
+    check_weight("token_weight", token_weight, target.shape, "row")
+    classes = input.shape[axis]
+    kept = target != ignore_index
+    check_class_indices(target, kept, classes)
+    safe = target.where(kept, 0)
+    values = -at_least_float32(input).gather(axis, safe.unsqueeze(axis)).squeeze(axis)
+    scale = kept.to(values.dtype)
+    for factor in (None if weight is None else weight[safe], token_weight):
+        if factor is not None:
+            scale = scale * factor.to(values.dtype)
+    # Where the weight is 0 the value may be infinite: 0 * inf would be NaN, here and in backward.
+    counted = scale != 0
+    values = scale * values.where(counted, 0.0)
+    return reduced(values, o.reduction, scale.sum(), o.empty)
 
 
-def _soft(
-    log_probs: Tensor,
+def check_class_indices(target: Tensor, kept: Tensor, classes: int) -> None:
+    """Refuse indices of no class, where values may be looked at."""
+    good = ~kept | ((target >= 0) & (target < classes))
+    advice = f"be a class, 0 to {classes - 1}, or `ignore_index`"
+    check_values("target", target, good, advice)
+
+
+def focal_loss(
+    input: Tensor,
     target: Tensor,
-    weight: Tensor | None,
-    reduction: str,
-    smoothing: float,
-    axis: int,
+    *,
+    gamma: float = 2.0,
+    alpha: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    axis: int | None = None,
+    empty: str = "zero",
 ) -> Tensor:
-    if target.shape != log_probs.shape:
-        must = f"have the shape of `input`, {tuple(log_probs.shape)}"
-        raise _check.invalid("target", must, tuple(target.shape))
-    target = target.to(log_probs.dtype)
-    if smoothing:
-        target = target * (1 - smoothing) + smoothing / log_probs.shape[axis]
-    if weight is not None:
-        target = target * _along(weight, log_probs, axis)
-    # Multiplying -inf by a zero target would be NaN, in the value and in the gradient.
-    values = -(target * log_probs.where(target != 0, 0.0)).sum(axis)
-    return reduced(values, reduction)
+    """Cross-entropy in which a row counts the less, the surer the model already is of it.
 
+    loss_n = - α_t (1 - p_nt)^γ log p_nt for the true class t of row n, p = softmax(input)
 
-def _checked(weight: Tensor, log_probs: Tensor, axis: int) -> Tensor:
-    if weight.shape != log_probs.shape[axis : axis + 1]:
-        must = f"have one entry a class, {log_probs.shape[axis]}"
-        raise _check.invalid("weight", must, tuple(weight.shape))
-    if bool((weight < 0).any()):
-        raise _check.invalid("weight", "be non-negative", weight.min().item())
-    return weight.to(log_probs.dtype)
+    Parameters
+    ----------
+    input : Tensor, shape (C,), (N, C) or (N, C, d1, ...)
+        Logits, the C classes along dimension 1 (0 where there is but one).
+    target : Tensor, shape (), (N,) or (N, d1, ...) of integers
+        Class indices.
+    gamma : float
+        How fast an easy row fades; 0 is the cross-entropy.
+    alpha : Tensor, shape (C,), optional
+        Weight of each class; the mean is over rows, weighted or not, as in the paper.
+    ignore_index : int
+        A class index whose rows count for nothing.
+    reduction : {"mean", "sum", "none"}
+        The mean is over the rows that count.
+    axis : int, optional
+        Where the classes are, if elsewhere.
+    empty : {"zero", "nan", "raise"}
+        What the mean of no row is.
 
+    Returns
+    -------
+    Tensor
+        In nats, float32 or better; a scalar unless ``reduction="none"``.
 
-def _along(weight: Tensor, log_probs: Tensor, axis: int) -> Tensor:
-    shape = [1] * log_probs.dim()
-    shape[axis] = -1
-    return _checked(weight, log_probs, axis).reshape(shape)
+    Examples
+    --------
+    >>> focal_loss(torch.zeros(1, 2), torch.tensor([0]), gamma=1.0).item()  # log(2) / 2
+    0.3465735912322998
+
+    References
+    ----------
+    Lin, T.-Y. et al. (2017). Focal Loss for Dense Object Detection, equation 5.
+    """
+    check_input(input)
+    o = options(reduction, ignore_index=ignore_index, empty=empty)
+    if not (gamma >= 0 and math.isfinite(gamma)):
+        raise _check.invalid("gamma", "be non-negative and finite", gamma)
+    axis = class_axis(input, axis)
+    if isinstance(target, Tensor) and target.is_floating_point():
+        raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
+    target = check_target(input.shape, target, axis, ignore_index)
+    check_weight("alpha", alpha, input.shape[axis : axis + 1], "class")
+    nll = cross_entropy(input, target, ignore_index=ignore_index, reduction="none", axis=axis)
+    kept = target != ignore_index
+    # 1 - p from log p: no digit of a sure row is lost.
+    values = nll * (-torch.expm1(-nll)) ** gamma if gamma else nll
+    if alpha is not None:
+        values = values * alpha.to(values.dtype)[target.where(kept, 0)]
+    return reduced(values.where(kept, 0.0), o.reduction, kept.sum().to(values.dtype), o.empty)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent.losses._reduce import at_least_float32, check_call, check_same_shape, reduced
+from xent.losses._options import at_least_float32, check_input, check_same_shape, reduced
 
 
 def mse_loss(
@@ -51,7 +51,7 @@ def mse_loss(
     ----------
     Gauss, C. F. (1823). Theoria combinationis observationum erroribus minimis obnoxiae.
     """
-    check_call(input, reduction, size_average, reduce)
+    check_input(input, size_average, reduce)
     check_same_shape(input, target)
     values = (at_least_float32(input) - target) ** 2
     if weight is None:

@@ -22,6 +22,8 @@ from xent.training._loop import OPTIMIZERS, Layer, Plan, first_layers, logits_of
 from xent.training._objectives import OBJECTIVES
 from xent.training._progress import progress_bar
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
 
 class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A neural network for classes: logits, a softmax, and the loss of your choice.
@@ -53,6 +55,10 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     classes_ : ndarray
         The classes, sorted: the columns of `predict_proba`.
+    coefs_, intercepts_ : list of ndarray
+        Weights (outputs, inputs) and biases of each layer.
+    loss_ : str
+        The loss it was trained under.
     history_ : dict of str to list
         One entry an epoch: ``loss``, ``gradient_norm`` (mean over steps, output layer) and, with a
         validation pair, ``validation_cross_entropy`` in nats, ``validation_bits`` and
@@ -120,6 +126,15 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If an option or the data cannot be, or the loss becomes infinite or NaN.
         """
+        before = dict(self.__dict__)
+        try:
+            return self._fit(X, y, validation)
+        except BaseException:
+            # What was fitted before stays usable, whole, if this fit fails or is interrupted.
+            self.__dict__ = before
+            raise
+
+    def _fit(self, X: ArrayLike, y: ArrayLike, validation: Any) -> Self:
         plan, hidden = self._plan()
         rows, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
@@ -127,7 +142,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(self.classes_) < 2:
             got = f"1 class, {self.classes_.tolist()[0]!r}"
             raise _check.invalid("y", "hold at least two classes", got)
-        checked = None if validation is None else self._validation(*validation)
+        checked = None if validation is None else self._validation(*pair(validation))
         rng = check_random_state(self.random_state)
         history: dict[str, list[float]] = {"loss": [], "gradient_norm": []}
         objective = OBJECTIVES[self.loss]
@@ -151,6 +166,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             layers = train(start, single, target, objective, plan, rng, after_epoch)
         self.coefs_ = [weight for weight, _ in layers]
         self.intercepts_ = [bias for _, bias in layers]
+        self.loss_ = self.loss
         self.history_ = history
         return self
 
@@ -170,7 +186,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, reset=False)
         layers = list(zip(self.coefs_, self.intercepts_, strict=True))
-        return OBJECTIVES[self.loss].log_probs(logits_of(layers, rows))
+        return OBJECTIVES[self.loss_].log_probs(logits_of(layers, rows))
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return probabilities: the softmax, or for the sigmoid losses sigmoids over their sum.
@@ -208,7 +224,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         _check.option("loss", self.loss, OBJECTIVES)
         _check.option("optimizer", self.optimizer, OPTIMIZERS)
-        if not isinstance(self.hidden, Sequence) or isinstance(self.hidden, str):
+        if not isinstance(self.hidden, Sequence | np.ndarray) or isinstance(
+            self.hidden, str | bytes
+        ):
             must = "be a sequence of integers like (64, 32)"
             raise _check.wrong_kind("hidden", must, repr(self.hidden))
         hidden = [_check.integer(f"hidden[{i}]", h, least=1) for i, h in enumerate(self.hidden)]
@@ -216,17 +234,21 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            torch.empty(0, device=device)
+            there = isinstance(device, str | torch.device) and torch.device(device).type != "meta"
+            torch.empty(0, device=device if there else "none")
         except (RuntimeError, AssertionError):
             advice = 'Use "auto" to take what is there.'
             raise _check.invalid("device", "be at hand", repr(self.device), advice) from None
+        rate = _check.positive("learning_rate", self.learning_rate)
+        if rate > FLOAT32_MAX:
+            raise _check.invalid("learning_rate", "be a number that float32 can hold", rate)
         plan = Plan(
             loss=self.loss,
             epochs=_check.integer("epochs", self.epochs, least=1),
             batch_size=_check.integer("batch_size", self.batch_size, least=1),
-            learning_rate=_check.positive("learning_rate", self.learning_rate),
+            learning_rate=rate,
             optimizer=self.optimizer,
-            device=device,
+            device=str(device),
         )
         return plan, hidden
 
@@ -241,6 +263,16 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             must = "hold only classes that `y` holds"
             raise _check.invalid("validation", must, f"{truth.tolist()[first]!r} at row {first}")
         return rows, place
+
+
+def pair(validation: Any) -> tuple[Any, Any]:
+    """Take a validation pair apart, or say that it is none."""
+    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        got = f"a {type(validation).__name__}"
+        if isinstance(validation, tuple | list):
+            got += f" of {len(validation)}"
+        raise _check.wrong_kind("validation", "be a pair (X, y)", got)
+    return validation[0], validation[1]
 
 
 def _measure(log_probs: NDArray[np.float64], target: NDArray[np.int64]) -> dict[str, float]:

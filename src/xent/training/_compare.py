@@ -4,16 +4,17 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 
 from xent import _check
 from xent._page import COLOURS, Page, altair
 from xent.evaluation import Report, evaluate
-from xent.training._classifier import SoftmaxClassifier
+from xent.training._classifier import SoftmaxClassifier, pair
 from xent.training._objectives import OBJECTIVES
 
 
@@ -96,7 +97,9 @@ class Comparison:
         return [
             (
                 loss,
-                f"{report.cross_entropy:.4f}",
+                f"{report.cross_entropy:.4f}"
+                if report.cross_entropy < 1e4
+                else f"{report.cross_entropy:.3g}",
                 f"{100 * report.accuracy:.1f} %",
                 f"{report.brier:.4f}",
                 f"{100 * report.calibration_error:.1f} %",
@@ -189,22 +192,29 @@ def compare_losses(
     Golik, P., Doetsch, P. and Ney, H. (2013). Cross-entropy vs. squared error training: a
     theoretical and experimental comparison. Interspeech.
     """
+    if isinstance(losses, str):
+        raise _check.wrong_kind("losses", "be a list of names", repr(losses))
     names = list(losses)
     for name in names:
         _check.option("losses", name, OBJECTIVES)
     if not names or len(set(names)) < len(names):
         raise _check.invalid("losses", "name at least one loss, and each once", names)
+    X_test, y_test = pair(validation)
+    y, y_test = column_or_1d(y, warn=True), column_or_1d(y_test, warn=True)
     like = SoftmaxClassifier() if classifier is None else classifier
+    if not isinstance(like, SoftmaxClassifier):
+        got = f"a {type(like).__name__}"
+        raise _check.wrong_kind("classifier", "be a SoftmaxClassifier", got)
     # One number drawn here, so that a random_state of None means the same start for all as well.
     seed = check_random_state(like.random_state).randint(2**31 - 1)
-    if isinstance(like.random_state, int):
+    if isinstance(like.random_state, Integral):
         seed = like.random_state
     classifiers, reports, seconds = {}, {}, {}
     for name in names:
         model = clone(like).set_params(loss=name, random_state=seed)
         start = time.perf_counter()
-        classifiers[name] = model.fit(X, y, validation=validation)
+        classifiers[name] = model.fit(X, y, validation=(X_test, y_test))
         seconds[name] = time.perf_counter() - start
-        log_probs = model.predict_log_proba(validation[0])
-        reports[name] = evaluate(validation[1], logits=log_probs, labels=model.classes_)
+        log_probs = model.predict_log_proba(X_test)
+        reports[name] = evaluate(y_test, logits=log_probs, labels=model.classes_)
     return Comparison(classifiers, reports, seconds)

@@ -112,7 +112,7 @@ def train(
         total = torch.zeros((), dtype=torch.float64, device=device)
         norms = torch.zeros((), dtype=torch.float64, device=device)
         steps = 0
-        for batch in torch.split(order, plan.batch_size):
+        for batch in torch.split(order, min(plan.batch_size, len(X))):
             optimizer.zero_grad()
             loss = objective.loss(network(rows[batch]), classes[batch])
             loss.backward()  # type: ignore[no-untyped-call]
@@ -121,14 +121,19 @@ def train(
             steps += 1
             optimizer.step()
         mean = float(total) / len(X)
-        if not math.isfinite(mean):
+        layers = _layers(network)
+        # The loss was taken before the last step, which may be the one that diverged.
+        finite = all(np.isfinite(array).all() for layer in layers for array in layer)
+        if not (finite and math.isfinite(mean)):
             raise _check.cannot(
                 f"Training stopped in epoch {epoch}",
-                f"the {plan.loss} loss is {mean}",
+                "a weight is not finite"
+                if math.isfinite(mean)
+                else f"the {plan.loss} loss is {mean}",
                 f"Lower `learning_rate` (it is {plan.learning_rate:g}) or scale `X` to [0, 1].",
             )
-        after_epoch(_layers(network), mean, float(norms) / steps)
-    return _layers(network)
+        after_epoch(layers, mean, float(norms) / steps)
+    return layers
 
 
 def logits_of(layers: list[Layer], X: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from xent import _check, _store
 from xent.training._classifier import SoftmaxClassifier
@@ -45,7 +46,20 @@ class Scaling:
         Scaling
         """
         rows = np.asarray(X, dtype=np.float64)
-        return cls(rows.min(axis=0), rows.max(axis=0))
+        if rows.ndim != 2 or 0 in rows.shape:
+            must = "have the shape (rows, features), at least one of each"
+            raise _check.invalid("X", must, str(rows.shape))
+        if not np.isfinite(rows).all():
+            first = np.argwhere(~np.isfinite(rows))[0]
+            raise _check.invalid("X", "be finite", f"{rows[tuple(first)]} at {_check.at(first)}")
+        low, high = rows.min(axis=0), rows.max(axis=0)
+        with np.errstate(over="ignore"):
+            wide = np.isinf(high - low)
+        if wide.any():
+            must = "hold features whose range float64 can hold"
+            got = f"{low[wide][0]:.3g} to {high[wide][0]:.3g} in column {int(wide.argmax())}"
+            raise _check.invalid("X", must, got)
+        return cls(low, high)
 
     def apply(self, X: ArrayLike) -> NDArray[np.float64]:
         """Scale rows; new data may fall outside [0, 1] and is not clipped.
@@ -59,8 +73,12 @@ class Scaling:
         -------
         ndarray of float64, shape (N, D)
         """
+        rows = np.asarray(X, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[1] != len(self.low):
+            must = f"have the shape (rows, {len(self.low)}), as the training data had"
+            raise _check.invalid("X", must, str(rows.shape))
         width = self.high - self.low
-        rows = np.asarray(X, dtype=np.float64) - self.low
+        rows = rows - self.low
         return np.asarray(rows / np.where(width > 0, width, 1.0) * (width > 0))
 
 
@@ -90,14 +108,19 @@ class TrainedModel:
 
         Parameters
         ----------
-        X : array_like, shape (N, D)
-            Features.
+        X : array_like or data frame, shape (N, D)
+            Features. Of a data frame the ``columns`` are taken by name, in their order.
 
         Returns
         -------
         ndarray of float64, shape (N, C)
             Columns in the order of ``classifier.classes_``.
         """
+        if self.columns and hasattr(X, "columns"):
+            missing = [name for name in self.columns if name not in list(X.columns)]
+            if missing:
+                raise _check.invalid("X", f"have a column {missing[0]!r}", "none of that name")
+            X = X[self.columns]  # type: ignore[index]
         scaled = X if self.scaling is None else self.scaling.apply(X)
         return self.classifier.predict_log_proba(scaled)
 
@@ -115,7 +138,8 @@ class TrainedModel:
             If the folder does not exist.
         """
         model = self.classifier
-        settings = model.get_params()
+        check_is_fitted(model)
+        settings = {**model.get_params(), "loss": model.loss_, "device": str(model.device)}
         # A generator's position cannot be written down in a word, and predictions do not need it.
         seed = settings.pop("random_state")
         settings["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
@@ -130,6 +154,8 @@ class TrainedModel:
         state = {
             "settings": {k: v.item() if hasattr(v, "item") else v for k, v in settings.items()},
             "classes": model.classes_.tolist(),
+            "classes_dtype": model.classes_.dtype.str,
+            "features": [str(name) for name in getattr(model, "feature_names_in_", ())],
             "columns": list(self.columns),
             "target": self.target,
         }
@@ -160,7 +186,10 @@ class TrainedModel:
         layers = range(sum(name.startswith("weight") for name in arrays))
         classifier.coefs_ = [arrays[f"weight{i}"] for i in layers]
         classifier.intercepts_ = [arrays[f"bias{i}"] for i in layers]
-        classifier.classes_ = np.array(state["classes"])
+        classifier.loss_ = classifier.loss
+        classifier.classes_ = np.array(state["classes"], dtype=state["classes_dtype"])
+        if state["features"]:
+            classifier.feature_names_in_ = np.array(state["features"], dtype=object)
         classifier.n_features_in_ = classifier.coefs_[0].shape[1]
         classifier.history_ = {
             name.removeprefix("history."): array.tolist()

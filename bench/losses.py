@@ -1,0 +1,180 @@
+"""Losses against torch eager, torch.compile, the bare matrix products and the bare memory.
+
+Two processes: one as users run Python, one with a warm allocator (MALLOC_MMAP_MAX_=0), in which
+pages that torch has just written are not fetched from the kernel anew.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+import xent.losses as L
+from bench.ratio import HEADER, machine, ratio
+
+SECONDS = 4.0
+
+
+def training_step(loss: Callable[..., Any], x: torch.Tensor, *rest: Any) -> Callable[[], None]:
+    def step() -> None:
+        x.grad = None
+        loss(x, *rest).backward()
+
+    return step
+
+
+def logits(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return (torch.randn(*shape) * 3).to(dtype).requires_grad_()
+
+
+def compare(
+    name: str, ours: Any, theirs: Any, goal: str, *, inner: int = 1, seconds: float = SECONDS
+) -> str:
+    return ratio(name, ours, theirs, seconds=seconds, inner=inner).row(goal)
+
+
+def big(warm: bool) -> list[str]:
+    torch.set_num_threads(2)
+    x, y = logits(1024, 32000), torch.randint(0, 32000, (1024,))
+    ours = training_step(L.cross_entropy, x, y)
+    where = "1024 x 32000, 2 threads" + (", warm allocator" if warm else "")
+    eager = training_step(F.cross_entropy, x, y)
+    goal = "<= 0.25" if warm else "<= 0.1"
+    rows = [compare(f"cross_entropy, {where}, to torch eager", ours, eager, goal)]
+    if not warm:
+        compiled = training_step(torch.compile(F.cross_entropy), x, y)
+        rows.append(compare(f"the same, to torch.compile", ours, compiled, "<= 0.25"))
+    out = torch.empty_like(x)
+    source = x.detach()
+    copied = compare(
+        "the same, to one read and one write", ours, lambda: torch.mul(source, 1.5, out=out), "<= 2"
+    )
+    return [*rows, copied]
+
+
+def against_compile() -> list[str]:
+    """Other losses with a warm allocator."""
+    torch.set_num_threads(2)
+    x, y = logits(1024, 16000), torch.randint(0, 16000, (1024,))
+    soft = torch.randn(1024, 16000).softmax(1)
+    answers = (torch.rand(1024, 16000) < 0.1).float()
+    half = logits(1024, 16000, dtype=torch.bfloat16)
+    image, labels = logits(2, 19, 512, 512), torch.randint(0, 19, (2, 512, 512))
+
+    def smooth(loss: Any) -> Any:
+        return lambda x, y: loss(x, y, label_smoothing=0.1)
+
+    works: list[tuple[str, Any, Any, torch.Tensor, torch.Tensor]] = [
+        ("BCE with logits, 1024 x 16000", L.binary_cross_entropy_with_logits,
+         F.binary_cross_entropy_with_logits, x, answers),
+        ("label smoothing, 1024 x 16000", smooth(L.cross_entropy), smooth(F.cross_entropy), x, y),
+        ("soft targets, 1024 x 16000", L.cross_entropy, F.cross_entropy, x, soft),
+        ("segmentation, 2 x 19 x 512 x 512", L.cross_entropy, F.cross_entropy, image, labels),
+        ("bfloat16, 1024 x 16000", L.cross_entropy, F.cross_entropy, half, y),
+    ]  # fmt: skip
+    rows = []
+    for name, ours, theirs, a, b in works:
+        torch._dynamo.reset()
+        rows.append(
+            compare(
+                f"{name}, warm, to torch.compile",
+                training_step(ours, a, b),
+                training_step(torch.compile(theirs), a, b),
+                "<= 0.5",
+                seconds=2.0,
+            )
+        )
+    return rows
+
+
+def small() -> list[str]:
+    torch.set_num_threads(1)
+    rows = []
+    for n, c in ((64, 10), (128, 50), (256, 100)):
+        x, y = logits(n, c), torch.randint(0, c, (n,))
+        rows.append(
+            compare(
+                f"cross_entropy, {n} x {c}, to torch eager",
+                training_step(L.cross_entropy, x, y),
+                training_step(F.cross_entropy, x, y),
+                "<= 1.6",
+                inner=50,
+                seconds=2.0,
+            )
+        )
+    return rows
+
+
+def heads() -> list[str]:
+    torch.set_num_threads(1)
+    rows = []
+    cases = [
+        (512, 256, 32000, "float32", "mean", "<= 1.15"),
+        (512, 1024, 32000, "float32", "mean", "<= 1.15"),
+        (2048, 128, 8192, "float32", "mean", "<= 1.15"),
+        (4096, 256, 16000, "float32", "mean", "<= 1.15"),
+        (2048, 64, 16000, "float32", "mean", "<= 1.4"),
+        (2048, 256, 16000, "float32", "none", "<= 1.33"),
+        (2048, 256, 16000, "bfloat16", "mean", "<= 1.15"),
+    ]
+    for n, d, v, kind, reduction, goal in cases:
+        dtype = getattr(torch, kind)
+        x, w = logits(n, d, dtype=dtype), (torch.randn(v, d) / 16).to(dtype).requires_grad_()
+        y = torch.randint(0, v, (n,))
+        a, b = x.detach(), w.detach()
+        buffer = torch.empty(min(n, 256), v, dtype=dtype)
+        gx, gw = torch.empty_like(a), torch.zeros_like(b)
+
+        def products(a: Any = a, b: Any = b, z: Any = buffer, gx: Any = gx, gw: Any = gw) -> None:
+            for start in range(0, a.shape[0], z.shape[0]):
+                rows = slice(start, start + z.shape[0])
+                torch.mm(a[rows], b.t(), out=z)
+                torch.mm(z, b, out=gx[rows])
+                gw.addmm_(z.t(), a[rows])
+
+        def step(x: Any = x, w: Any = w, y: Any = y, reduction: str = reduction) -> None:
+            x.grad = w.grad = None
+            L.linear_cross_entropy(x, w, y, reduction=reduction).sum().backward()
+
+        name = f"linear_cross_entropy {n} x {d} x {v}, {kind}, {reduction}, to three products"
+        rows.append(compare(name, step, products, goal, seconds=3.0))
+    return rows
+
+
+def memory() -> list[str]:
+    code = (
+        "import sys; sys.path[:0] = ['tests/losses']; import test_heads as t;"
+        "print(t.extra_memory('ours', 4096, 256), t.extra_memory('plain', 4096, 256))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ours, plain = (int(n) for n in done.stdout.split())
+    return [
+        f"| peak memory of linear_cross_entropy 4096 x 256 x 16000 over inputs and gradients, to "
+        f"linear + cross_entropy | {ours / 1e6:.0f} MB | {plain / 1e6:.0f} MB | "
+        f"{ours / plain:.3f} | <= 0.06 |"
+    ]
+
+
+def warm() -> list[str]:
+    environment = {**os.environ, "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.losses"],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return rows
+
+
+def run() -> str:
+    rows = [*big(False), *warm(), *small(), *heads(), *memory()]
+    about = f"Forward and backward. {machine('torch', 'numba')}."
+    return "\n".join([about, "", HEADER, *rows])
+
+
+if __name__ == "__main__":
+    print(json.dumps([*big(True), *against_compile()]))

@@ -1,0 +1,350 @@
+"""`xent language ...`: n-gram models fitted, read, scored and put to work on corpora."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model: ours, or .arpa, .arpa.gz, .arpa.zst.")
+]
+Text = Annotated[Path, typer.Argument(metavar="TEXT", help="Plain text, .gz or .zst.")]
+Field = Annotated[
+    str | None, typer.Option(help="Lines are JSON; the text is under this name.", metavar="NAME")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Where the result shall stand.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and only it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    language = typer.Typer(help="N-gram language models of text.", no_args_is_help=True)
+    for command in (fit, evaluate, score, filter_, mix, prune, convert, sample):
+        language.command(command.__name__.rstrip("_"))(command)
+    app.add_typer(language, name="language")
+
+
+def fit(
+    text: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Plain, .gz or .zst.")],
+    output: Output,
+    order: Annotated[int, typer.Option(help="The longest n-gram.")] = 5,
+    smoothing: Annotated[
+        str, typer.Option(help="As in Python: 'KneserNey(discount=0.75)', 'Katz', 'AddK(0.1)'.")
+    ] = "KneserNey",
+    unknown: Annotated[str, typer.Option(help="word, open or closed.")] = "word",
+    min_count: Annotated[
+        str | None, typer.Option(help="2 for all orders from 2 on, or '3:2,4:2' by order.")
+    ] = None,
+    vocabulary: Annotated[Path | None, typer.Option(help="The words to know, one a line.")] = None,
+    unit: Annotated[str, typer.Option(help="word, character or byte.")] = "word",
+    errors: Annotated[str, typer.Option(help="strict, or keep what is not UTF-8.")] = "strict",
+    held_out: Annotated[Path | None, typer.Option(help="Text for JelinekMercer.")] = None,
+    field: Field = None,
+    json: Json = False,
+) -> None:
+    """Fit a model and write it: as ARPA if the name says so, else as our own file."""
+    import time
+
+    from xent.language import NGramModel
+
+    _check_target(output)
+    words = None if vocabulary is None else _words(vocabulary)
+    model = NGramModel(
+        order,
+        _smoothing(smoothing),
+        unknown=unknown,
+        min_count=_min_count(min_count),
+        vocabulary=words,
+        unit=unit,
+        errors=errors,
+    )
+    begin = time.perf_counter()
+    model.fit(_source(text, field), held_out=held_out)
+    seconds = time.perf_counter() - begin
+    _write(model, output)
+    counts = {str(n): count for n, count in enumerate(model.counts(), 1)}
+    _print(
+        {"model": repr(model), "ngrams": counts, "seconds": seconds, "output": str(output)},
+        f"{model!r}\n"
+        + "".join(f"  {n}-grams {count:>12,}\n" for n, count in counts.items())
+        + f"Fitted in {seconds:.2f} s, written to {output}.",
+        json,
+    )
+
+
+def evaluate(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="One model or several.")],
+    text: Annotated[Path, typer.Argument(metavar="TEXT", help="Plain text, .gz or .zst.")],
+    by: Annotated[
+        str, typer.Option(help="Compare several by perplexity or bits_per_byte.")
+    ] = "perplexity",
+    field: Field = None,
+    json: Json = False,
+) -> None:
+    """Measure how well models predict a text: perplexity and bits, the best model first."""
+    import json as json_module
+    import time
+
+    from xent.language import compare
+
+    loaded = {str(path): _load(path) for path in models}
+    begin = time.perf_counter()
+    source: Any = text if field is None else list(_source([text], field))
+    found = compare(loaded, source, by=by)
+    seconds = time.perf_counter() - begin
+    if json:
+        everything = {name: report.summary() for name, report in found.items()}
+        typer.echo(json_module.dumps(everything, ensure_ascii=False, indent=2))
+        return
+    events = sum(report.events for report in found.values())
+    for name, report in found.items():
+        typer.echo(_report(name, report))
+    typer.echo(f"{events / seconds:,.0f} tokens a second.")
+
+
+def _report(name: str, report: Any) -> str:
+    lines = [
+        f"{name}: {report.model}",
+        f"  perplexity          {report.perplexity:.4f}",
+        f"    unknown left out  {report.perplexity_known:.4f}",
+        f"  bits an event       {report.bits:.5f}",
+        f"  bits a word         {report.bits_per_word:.5f}",
+        f"  bits a character    {report.bits_per_character:.5f}",
+        f"  bits a byte         {report.bits_per_byte:.5f}",
+        f"  events {report.events:,}, sentences {report.sentences:,}, unknown {report.unknown:,}, "
+        f"impossible {report.zeros:,}",
+        "  matched n-grams     "
+        + ", ".join(f"{n}: {share:.1%}" for n, share in enumerate(report.matched, 1)),
+    ]
+    if not report.is_distribution:
+        lines.append("  These scores are no probabilities: they compare with nothing.")
+    return "\n".join(lines)
+
+
+def score(
+    model: Model,
+    text: Text,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Else printed.")] = None,
+    field: Field = None,
+    json: Json = False,
+) -> None:
+    """Print for each line its bits and its bits per byte."""
+    import json as json_module
+
+    from xent.language import _stream
+
+    loaded = _load(model)
+
+    def rows() -> Any:
+        for some, bits, _ in _stream.scored(loaded, text, field):
+            for b, size in zip(bits.tolist(), some.sizes.tolist(), strict=True):
+                if json:
+                    yield json_module.dumps({"bits": b, "bits_per_byte": b / size})
+                else:
+                    yield f"{b:.6g}\t{b / size:.6g}"
+
+    if output is None:
+        for row in rows():
+            typer.echo(row)
+    else:
+        with _stream.writing(output) as out:
+            for row in rows():
+                out.write(row.encode() + b"\n")
+
+
+def filter_(
+    model: Model,
+    text: Text,
+    output: Output,
+    at_most: Annotated[
+        float | None, typer.Option(help="Keep lines of at most so many bits a byte.")
+    ] = None,
+    at_least: Annotated[
+        float | None, typer.Option(help="Keep lines of at least so many bits a byte.")
+    ] = None,
+    annotate: Annotated[bool, typer.Option("--annotate", help="Write the score too.")] = False,
+    field: Field = None,
+    json: Json = False,
+) -> None:
+    """Keep, drop or annotate lines by their bits per byte; the file may be of any size."""
+    import time
+
+    from xent import _check
+    from xent.language import _stream
+
+    if at_most is None and at_least is None and not annotate:
+        advice = "Say which lines to keep, or --annotate all."
+        raise _check.invalid("--at-most, --at-least", "be given", "neither", advice)
+    loaded = _load(model)
+    begin = time.perf_counter()
+    done = _stream.filter_file(
+        loaded, text, output, at_most=at_most, at_least=at_least, annotate=annotate, field=field
+    )
+    seconds = time.perf_counter() - begin
+    found = {**vars(done), "seconds": seconds, "output": str(output)}
+    sentence = (
+        f"{done.kept:,} of {done.records:,} lines written to {output}; "
+        f"{done.tokens / seconds:,.0f} tokens and {done.bytes / seconds / 1e6:.1f} MB a second."
+    )
+    _print(found, sentence, json)
+
+
+def mix(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Two or more.")],
+    dev: Annotated[Path, typer.Option(help="Text under which the mixture shall be most probable.")],
+    test: Annotated[Path | None, typer.Option(help="Text to measure the mixture on.")] = None,
+    json: Json = False,
+) -> None:
+    """Find the weights with which models together predict a development text best."""
+    from xent.language import mix as mix_models
+
+    mixture = mix_models([_load(path) for path in models], dev)
+    weights = dict(zip(map(str, models), mixture.weights.tolist(), strict=True))
+    found: dict[str, Any] = {"weights": weights, "perplexity_dev": mixture.perplexity(dev)}
+    text = "".join(f"{weight:.6f}  {name}\n" for name, weight in weights.items())
+    text += f"Perplexity of {dev}: {found['perplexity_dev']:.4f}"
+    if test is not None:
+        found["perplexity_test"] = mixture.perplexity(test)
+        text += f"\nPerplexity of {test}: {found['perplexity_test']:.4f}"
+    _print(found, text, json)
+
+
+def prune(
+    model: Model,
+    output: Output,
+    entropy: Annotated[float, typer.Option(help="Rise of perplexity below which an n-gram goes.")],
+    histories: Annotated[
+        Path | None, typer.Option(help="A model (best: Katz) that says how likely histories are.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Leave out the n-grams that shorter ones predict almost as well."""
+    _check_target(output)
+    loaded = _load(model)
+    small = loaded.prune(entropy, histories=None if histories is None else _load(histories))
+    _write(small, output)
+    before, after = sum(loaded.counts()), sum(small.counts())
+    found = {"before": loaded.counts(), "after": small.counts(), "output": str(output)}
+    _print(found, f"{after:,} of {before:,} n-grams stay, written to {output}.", json)
+
+
+def convert(model: Model, output: Output) -> None:
+    """Write a model in another format: ARPA if the name says so, else our own file."""
+    _check_target(output)
+    _write(_load(model), output)
+    typer.echo(f"Written to {output}.")
+
+
+def sample(
+    model: Model,
+    count: Annotated[int, typer.Option("--count", "-n", help="How many sentences.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same sentences.")] = 0,
+    most: Annotated[int, typer.Option(help="Tokens at most.")] = 1000,
+) -> None:
+    """Draw sentences."""
+    import numpy as np
+
+    from xent import _check
+
+    loaded = _load(model)
+    luck = np.random.default_rng(_check.integer("--seed", seed, least=0))
+    for _ in range(_check.integer("--count", count, least=1)):
+        tokens = loaded.sample(luck, most=most)
+        if loaded.unit == "byte":
+            text = bytes(int(t, 16) for t in tokens if len(t) == 2).decode("utf-8", "replace")
+        else:
+            text = ("" if loaded.unit == "character" else " ").join(tokens)
+        typer.echo(text)
+
+
+# ------------------------------------------------------------------ what the commands share
+
+
+def _is_arpa(path: Path) -> bool:
+    return path.name.removesuffix(".gz").removesuffix(".zst").endswith(".arpa")
+
+
+def _check_target(path: Path) -> None:
+    """Refuse before the work what could not be written after it."""
+    from xent import _check
+
+    if not path.resolve().parent.is_dir():
+        raise _check.invalid("--output", "lie in a folder that exists", repr(str(path)))
+    if _is_arpa(path) and path.name.endswith(".zst"):
+        raise _check.invalid("--output", "end in .arpa or .arpa.gz", repr(path.name))
+
+
+def _load(path: Path) -> Any:
+    from xent.language import NGramModel, read_arpa
+
+    return read_arpa(path) if _is_arpa(path) else NGramModel.load(path)
+
+
+def _write(model: Any, path: Path) -> None:
+    from xent.language import write_arpa
+
+    if _is_arpa(path):
+        write_arpa(model, path)
+    else:
+        model.save(path)
+
+
+def _source(paths: list[Path], field: str | None) -> Any:
+    from itertools import chain
+
+    from xent.language import _stream
+
+    if field is None:
+        return paths
+    return chain.from_iterable(_stream.lines(path, field) for path in paths)
+
+
+def _words(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {str(path)!r}.")
+    return path.read_text(encoding="utf-8").split()
+
+
+def _smoothing(text: str) -> Any:
+    """Read a smoothing as Python would write it, from literals alone."""
+    import ast
+
+    from xent import _check
+    from xent.language import smoothing
+
+    names = [n for n in smoothing.__all__ if n != "Smoothing"]
+    wrong = _check.invalid(
+        "--smoothing", "be like KneserNey or AddK(0.1)", repr(text), f"There is {', '.join(names)}."
+    )
+    try:
+        tree: Any = ast.parse(text.strip(), mode="eval").body
+        call = tree if isinstance(tree, ast.Call) else None
+        name: Any = tree.func if call is not None else tree
+        if not isinstance(name, ast.Name) or name.id not in names:
+            raise wrong
+        args = [ast.literal_eval(a) for a in call.args] if call is not None else []
+        fields = {k.arg or "": ast.literal_eval(k.value) for k in call.keywords} if call else {}
+    except (SyntaxError, ValueError):
+        raise wrong from None
+    return getattr(smoothing, name.id)(*args, **fields)
+
+
+def _min_count(text: str | None) -> int | dict[int, int] | None:
+    from xent import _check
+
+    if text is None:
+        return None
+    try:
+        if ":" not in text:
+            return int(text)
+        pairs = [part.split(":") for part in text.split(",")]
+        return {int(order): int(least) for order, least in pairs}
+    except ValueError:
+        must = "be a number, or numbers by order like 3:2,4:2"
+        raise _check.invalid("--min-count", must, repr(text)) from None
+
+
+def _print(found: dict[str, Any], text: str, as_json: bool) -> None:
+    import json
+
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text)

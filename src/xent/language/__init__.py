@@ -1,0 +1,40 @@
+"""Text in your hand: n-gram models, their perplexity, and filters for corpora."""
+
+from xent.language._arpa import read_arpa, write_arpa
+from xent.language._corpus import Mixture, Selection, buckets, mix, select
+from xent.language._evaluation import Evaluation, compare
+from xent.language._model import NGramModel, TokenLogProbs
+from xent.language.smoothing import (
+    AbsoluteDiscounting,
+    AddK,
+    GoodTuring,
+    JelinekMercer,
+    Katz,
+    KneserNey,
+    MaximumLikelihood,
+    StupidBackoff,
+    WittenBell,
+)
+
+__all__ = [
+    "AbsoluteDiscounting",
+    "AddK",
+    "Evaluation",
+    "GoodTuring",
+    "JelinekMercer",
+    "Katz",
+    "KneserNey",
+    "MaximumLikelihood",
+    "Mixture",
+    "NGramModel",
+    "Selection",
+    "StupidBackoff",
+    "TokenLogProbs",
+    "WittenBell",
+    "buckets",
+    "compare",
+    "mix",
+    "read_arpa",
+    "select",
+    "write_arpa",
+]

@@ -1,0 +1,235 @@
+"""From text to model: the words that count, the n-grams, and the arrays that estimates end in."""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent.language._backoff import LOG_10, Backoff, Rows
+from xent.language._counts import Level, Levels, count_ngrams
+from xent.language._kernels import count as kernels
+from xent.language._kernels import text as text_kernels
+from xent.language._text import Reader
+from xent.language._vocabulary import BEGIN, SPECIAL, UNKNOWN, Vocabulary
+from xent.language.smoothing import Smoothing
+from xent.language.smoothing._smoothing import Estimate, Evidence
+
+U32 = NDArray[np.uint32]
+NO_PROBABILITY = np.float32(-99)  # what ARPA files give to <s>, which is no event
+BLOCK = 1 << 14
+MOST_REACH = 200  # orders beyond it would not fit the byte that holds a token's history
+
+
+def restrict(
+    ids: U32, vocabulary: Vocabulary, given: int, unknown: str, least_words: int
+) -> tuple[U32, NDArray[np.uint8], Vocabulary]:
+    """Leave the words that the model shall know, and find each token's usable history.
+
+    Parameters
+    ----------
+    ids : (n,) uint32
+        The text, every word of it with an id.
+    vocabulary : Vocabulary
+        All words met, the ``given`` first of which were there before the text.
+    given : int
+        0 where no vocabulary was given.
+    unknown : str
+        What happens to the other words: "open" counts them as ``<unk>``, else they are gaps.
+    least_words : int
+        Words seen less often are not known either.
+    """
+    known = np.ones(len(vocabulary), np.bool_)
+    if given:
+        known[given:] = False
+    if least_words > 1:
+        known &= np.bincount(ids, minlength=len(vocabulary)) >= least_words
+        known[:3] = True
+    counted = np.ones(len(known), np.bool_) if unknown == "open" else known.copy()
+    counted[UNKNOWN] = unknown != "closed"
+    reach = np.empty(len(ids), np.uint8)
+    text_kernels.position_in_sentence(ids, counted, MOST_REACH, reach)
+    if not known.all():
+        words = vocabulary.words(np.flatnonzero(known))
+        new = np.zeros(len(known), np.uint32)
+        new[known] = np.arange(int(known.sum()))
+        ids, vocabulary = new[ids], Vocabulary(words[3:])
+    return ids, reach, vocabulary
+
+
+@dataclass(frozen=True)
+class Task:
+    """How to count: what an `NGramModel` was told, as a worker elsewhere needs it."""
+
+    order: int
+    unit: str
+    errors: str
+    unknown: str
+    least_words: int
+    words: list[str] | None
+
+    def count(self, text: Any) -> tuple[Vocabulary, Levels]:
+        """Count the n-grams of a text; return them with the words that they are made of."""
+        vocabulary = Vocabulary(self.words or ())
+        given = 0 if self.words is None else len(vocabulary)
+        reader = Reader(vocabulary, unit=self.unit, errors=self.errors, grow=True)
+        ids = _all(reader.ids(text), "text")
+        ids, reach, vocabulary = restrict(ids, vocabulary, given, self.unknown, self.least_words)
+        return vocabulary, count_text(ids, reach, self.order, len(vocabulary))
+
+    def count_known(self, text: Any, vocabulary: Vocabulary) -> Levels:
+        """Count the n-grams of another text in the words of a vocabulary."""
+        reader = Reader(vocabulary, unit=self.unit, errors=self.errors)
+        ids, reach, _ = restrict(_all(reader.ids(text, "held_out"), "held_out"), vocabulary, 0,
+                                 self.unknown, 1)  # fmt: skip
+        return count_text(ids, reach, self.order, len(vocabulary))
+
+    def count_files(self, paths: Any, executor: Executor) -> tuple[Vocabulary, Levels]:
+        """Count files in the tasks of an executor, and merge the counts in the files' order."""
+        files = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+        if not files or not all(isinstance(f, (str, os.PathLike)) for f in files):
+            advice = "An executor counts files, one a task."
+            raise _check.wrong_kind("text", "be paths where `executor` is given", "others", advice)
+        if self.least_words > 1:
+            because = "rare words are known only when all files are counted"
+            advice = "Pass vocabulary= instead of min_count={1: ...}."
+            raise _check.cannot("The files cannot be counted one by one", because, advice)
+        # A str among paths is a path too, though a list of str would be lines.
+        waiting = [executor.submit(self.count, Path(file)) for file in files]
+        return merge([future.result() for future in waiting])
+
+
+def merge(shards: list[tuple[Vocabulary, Levels]]) -> tuple[Vocabulary, Levels]:
+    """Add up counts; words get the ids that one reader of all the texts would have given them."""
+    vocabulary = Vocabulary()
+    ids = [np.array([vocabulary.add(w) for w in v.words()], np.int64) for v, _ in shards]
+    merged: Levels = []
+    # Where the rows of each shard's level below went; below the unigrams lies the empty n-gram.
+    rows = [np.zeros(1, np.int64)] * len(shards)
+    for levels in zip(*(levels for _, levels in shards), strict=True):
+        keys = [
+            (row[level.prefix] << 32) | new[level.word]
+            for row, new, level in zip(rows, ids, levels, strict=True)
+        ]
+        distinct, inverse = np.unique(np.concatenate(keys), return_inverse=True)
+        parts = np.split(inverse, np.cumsum([len(key) for key in keys])[:-1])
+        count, suffix = np.zeros((2, len(distinct)), np.uint32)
+        for part, row, level in zip(parts, rows, levels, strict=True):
+            count[part] += level.count
+            suffix[part] = row[level.suffix]
+        rows = parts
+        prefix, word = (distinct >> 32).astype(np.uint32), distinct.astype(np.uint32)
+        merged.append(Level(prefix, word, count, suffix))
+    return vocabulary, merged
+
+
+def _all(pieces: Iterator[U32], argument: str) -> U32:
+    """Return a whole text as one stream of ids."""
+    found = list(pieces)
+    if not found:
+        raise _check.invalid(argument, "hold at least one line", "none")
+    return np.concatenate(found) if len(found) > 1 else found[0]
+
+
+def least_counts(
+    min_count: int | dict[int, int] | None, order: int, smoothing: Smoothing
+) -> list[int]:
+    """Return for each order the count from which an n-gram stands in the model."""
+    if min_count is None:
+        return smoothing.default_least(order)
+    if isinstance(min_count, dict):
+        least = [1] * order
+        for n, value in min_count.items():
+            if _check.integer("min_count", n, least=1) <= order:
+                least[n - 1] = _check.integer("min_count", value, least=1)
+    else:
+        least = [1] + [_check.integer("min_count", min_count, least=1)] * (order - 1)
+    for n in range(2, order):
+        if least[n] < least[n - 1]:
+            found = f"{least[n - 1]} for order {n} and {least[n]} for order {n + 1}"
+            advice = "A longer n-gram is never seen more often than the shorter ones in it."
+            raise _check.invalid("min_count", "not fall with the order", found, advice)
+    return least
+
+
+def uniform(words: int, unknown: str) -> NDArray[np.float64]:
+    """Return the uniform distribution over all events: not ``<s>``; not ``<unk>`` if closed."""
+    p = np.ones(words)
+    p[BEGIN] = 0.0
+    if unknown == "closed":
+        p[UNKNOWN] = 0.0
+    return np.asarray(p / p.sum())
+
+
+def count_text(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> Levels:
+    """Count the n-grams of a text; ``<s>`` is no event and counts 0 among the unigrams."""
+    levels = count_ngrams(ids, reach, order, words)
+    levels[0].count[BEGIN] = 0
+    return levels
+
+
+def estimate(smoothing: Smoothing, evidence: Evidence) -> Backoff:
+    """Estimate a model and put it into the arrays that are scored, stored and written.
+
+    The counts are used up: their arrays become the model's, or are let go.
+    """
+    rows: list[Rows] = []
+    first = 1  # node of the first n-gram of the level below
+    below: U32 | None = None  # new numbers of the level below where some were left out
+    for level, found in zip(evidence.levels, smoothing.estimates(evidence), strict=True):
+        if rows:
+            rows[-1].backoff = _weights(found, rows[-1], below)
+        prefix, word, suffix, p = level.prefix, level.word, level.suffix, found.p
+        if rows and below is not None:
+            chosen = found.shown
+            prefix, suffix = below[prefix[chosen]], below[suffix[chosen]]
+            word, p = word[chosen], p[chosen]
+        elif not found.shown.all():
+            chosen = found.shown
+            prefix, suffix, word, p = prefix[chosen], suffix[chosen], word[chosen], p[chosen]
+        if rows:
+            suffix += np.uint32(first)  # from rows of the level below to nodes of the model
+        rows.append(Rows(prefix, word, suffix, _log10(p), np.empty(0, np.float32)))
+        level.count = np.empty(0, np.uint32)
+        if len(rows) > 1:
+            first += len(rows[-2])
+        below = None
+        if not found.shown.all():
+            below = np.empty(len(level), np.uint32)
+            kernels.renumber(found.shown, below)
+    rows[0].logp[BEGIN] = NO_PROBABILITY
+    return Backoff(rows)
+
+
+def _weights(found: Estimate, rows: Rows, numbers: U32 | None) -> NDArray[np.float32]:
+    weights = found.backoff
+    if numbers is not None:
+        weights = weights[numbers != 0xFFFFFFFF]
+    return _log10(weights)
+
+
+def _log10(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    found = np.empty(len(values), np.float32)
+    # np.log is vectorised where np.log10 is not; blocks that stay in the cache save as much again.
+    with np.errstate(divide="ignore"):
+        for low in range(0, len(values), BLOCK):
+            found[low : low + BLOCK] = np.log(values[low : low + BLOCK]) * (1 / LOG_10)
+    return found
+
+
+def given_words(vocabulary: Iterable[str]) -> list[str]:
+    """Return the words of a vocabulary, after checking that they are words."""
+    if isinstance(vocabulary, str):
+        must = "be an iterable of words"
+        raise _check.wrong_kind("vocabulary", must, "one str", "Read the file into a list.")
+    words = list(vocabulary)
+    for place, word in enumerate(words):
+        if not isinstance(word, str):
+            must = "hold words of type str"
+            raise _check.wrong_kind("vocabulary", must, f"a {type(word).__name__} at [{place}]")
+    return [word for word in words if word not in SPECIAL]

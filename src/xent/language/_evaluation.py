@@ -1,0 +1,214 @@
+"""What a model makes of a text: where the bits go, in every unit that people ask for."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xent import _check
+from xent.language._vocabulary import UNKNOWN
+
+if TYPE_CHECKING:
+    from xent.language._model import NGramModel
+
+LOG_2 = math.log(2.0)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The cross-entropy of a text under a model, and what it is made of.
+
+    An event is a token or the end of a sentence. Perplexity is exp(cross-entropy): the number of
+    equally likely words that would be as hard to guess. It compares models with one vocabulary;
+    bits per byte compare all.
+
+    Parameters
+    ----------
+    log_likelihood : float
+        Natural logarithm of the text's probability.
+    events, sentences, words : int
+        Events predicted; sentences; tokens without the ends of sentences.
+    unknown : int
+        Tokens outside the vocabulary or spelt ``<unk>``.
+    zeros : int
+        Events of probability 0; one is enough for a perplexity of inf.
+    log_likelihood_known : float
+        The same without unknown tokens.
+    events_known : int
+        Events without unknown tokens.
+    matched : tuple of float
+        Share of events whose longest n-gram in the model had length 1, 2, ...
+    characters, bytes : int or None
+        Size of the text with one line feed a sentence; None for token ids.
+    model : str
+        The model's signature.
+    is_distribution : bool
+        False for `StupidBackoff`, whose figures compare with nothing.
+    """
+
+    log_likelihood: float
+    events: int
+    sentences: int
+    words: int
+    unknown: int
+    zeros: int
+    log_likelihood_known: float
+    events_known: int
+    matched: tuple[float, ...]
+    characters: int | None
+    bytes: int | None
+    model: str
+    is_distribution: bool = True
+
+    @property
+    def cross_entropy(self) -> float:
+        """Nats an event."""
+        return _ratio(-self.log_likelihood, self.events)
+
+    @property
+    def bits(self) -> float:
+        """Bits an event."""
+        return self.cross_entropy / LOG_2
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the cross-entropy."""
+        return _exp(self.cross_entropy)
+
+    @property
+    def cross_entropy_known(self) -> float:
+        """Nats an event, unknown tokens left out."""
+        return _ratio(-self.log_likelihood_known, self.events_known)
+
+    @property
+    def perplexity_known(self) -> float:
+        """Perplexity, unknown tokens left out."""
+        return _exp(self.cross_entropy_known)
+
+    @property
+    def bits_per_word(self) -> float:
+        """Bits of the whole text for each token; the ends of sentences add bits and no tokens."""
+        return _ratio(-self.log_likelihood / LOG_2, self.words)
+
+    @property
+    def bits_per_character(self) -> float:
+        """Bits of the whole text for each character, line feeds included."""
+        return _ratio(-self.log_likelihood / LOG_2, self.characters)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits of the whole text for each byte, line feeds included."""
+        return _ratio(-self.log_likelihood / LOG_2, self.bytes)
+
+    def summary(self) -> dict[str, Any]:
+        """Return every figure by name, as JSON can hold it: what is infinite or unknown is None."""
+        names = "perplexity cross_entropy bits perplexity_known cross_entropy_known bits_per_word"
+        figures = {n: getattr(self, n) for n in (*names.split(), "bits_per_character")}
+        figures["bits_per_byte"] = self.bits_per_byte
+        shown = {n: v if math.isfinite(v) else None for n, v in figures.items()}
+        counts = ("events", "sentences", "words", "unknown", "zeros", "characters", "bytes")
+        return {
+            "model": self.model,
+            **shown,
+            **{name: getattr(self, name) for name in counts},
+            "matched": list(self.matched),
+            "is_distribution": self.is_distribution,
+        }
+
+
+def measure(model: "NGramModel", text: Any) -> Evaluation:
+    """Evaluate a model on a text, piece by piece."""
+    reader = model.reader()
+    closed = model.unknown == "closed"
+    likelihood = known_likelihood = 0.0
+    events = unknown = zeros = sentences = 0
+    matched = np.zeros(model.order + 1, np.int64)
+    for ids in reader.ids(text):
+        scored = model._score(ids, lengths=True)
+        strange = scored.words == UNKNOWN
+        unknown += int(strange.sum())
+        sentences += len(scored.offsets) - 1
+        familiar = scored.logp[~strange]
+        known_likelihood += float(familiar.sum())
+        counted = familiar if closed else scored.logp
+        likelihood += float(counted.sum())
+        events += len(counted)
+        zeros += int(np.isneginf(counted).sum())
+        lengths = scored.lengths[~strange] if closed else scored.lengths
+        matched += np.bincount(lengths, minlength=model.order + 1)
+    if not sentences:
+        raise _check.invalid("text", "hold at least one line", "none")
+    return Evaluation(
+        log_likelihood=likelihood,
+        events=events,
+        sentences=sentences,
+        words=events - sentences,
+        unknown=unknown,
+        zeros=zeros,
+        log_likelihood_known=known_likelihood,
+        events_known=events if closed else events - unknown,
+        matched=tuple((matched[1:] / max(1, events)).tolist()),
+        characters=reader.characters if reader.measured else None,
+        bytes=reader.bytes if reader.measured else None,
+        model=repr(model),
+        is_distribution=model.is_distribution,
+    )
+
+
+def compare(
+    models: Mapping[str, "NGramModel"], text: Any, *, by: str = "perplexity"
+) -> dict[str, Evaluation]:
+    """Evaluate several models on one text, the best first.
+
+    Perplexities count a model's own events, so they say something side by side only where all
+    models have the same vocabulary and treat unknown words alike; bits per byte always do.
+
+    Parameters
+    ----------
+    models : mapping of str to NGramModel
+    text : path, lines, token lists or id arrays
+        Not an iterator, as it is read once a model.
+    by : str
+        ``"perplexity"`` or ``"bits_per_byte"``.
+
+    Returns
+    -------
+    dict of str to Evaluation
+        In the order of the measure asked for.
+
+    Raises
+    ------
+    ValueError
+        If perplexities were asked for and the vocabularies differ.
+
+    Examples
+    --------
+    >>> from xent.language import NGramModel, WittenBell
+    >>> text = ["a b", "b a", "a a b"]
+    >>> models = {str(n): NGramModel(n, WittenBell()).fit(text) for n in (1, 2)}
+    >>> list(compare(models, ["a b"]))
+    ['2', '1']
+    """
+    _check.option("by", by, ("perplexity", "bits_per_byte"))
+    if by == "perplexity" and models:
+        first_name, first = next(iter(models.items()))
+        for name, model in models.items():
+            same = model.vocabulary.same_words(first.vocabulary)
+            if not same or model.unknown != first.unknown:
+                raise _check.cannot(
+                    f"Perplexities of {first_name!r} and {name!r} cannot be compared",
+                    "their vocabularies differ" if not same else "they treat unknown words apart",
+                    "Compare by='bits_per_byte', or fit both with one vocabulary=.",
+                )
+    found = {name: model.evaluate(text) for name, model in models.items()}
+    return dict(sorted(found.items(), key=lambda item: getattr(item[1], by)))
+
+
+def _ratio(total: float, count: int | None) -> float:
+    return total / count if count else math.nan
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 709 else math.inf

@@ -1,0 +1,306 @@
+"""ARPA text to arrays and back: numbers parsed and written digit by digit.
+
+A log-probability is written with the fewest digits, from seven on, that read back as the same
+float32.
+"""
+
+import numpy as np
+
+from xent._kernels._jit import kernel
+from xent.language._kernels.score import slot_of
+from xent.language._kernels.text import mix
+
+_U = np.uint64
+_FNV = np.uint64(0xCBF29CE484222325)
+_PRIME = np.uint64(0x100000001B3)
+_TEN = 10.0 ** np.arange(23)
+
+# What `parse` can find wrong, and what `resolve` can.
+FINE, BAD_NUMBER, POSITIVE, FEW_WORDS, MANY_WORDS, STRANGE_WORD = range(6)
+
+
+@kernel()
+def parse(text, space, first, order, longest, vocabulary, words, logp, backoff):
+    """Parse n-gram lines until a line that begins with a backslash, or the end.
+
+    Returns the place where it stopped, the rows it wrote, and what is wrong with the line there.
+    """
+    keys, slots, blob, starts = vocabulary
+    mask = _U(keys.size - 1)
+    n = text.size
+    i = first
+    row = 0
+    while i < n:
+        line = i
+        while i < n and text[i] != 10 and space[text[i]]:
+            i += 1
+        if i >= n or text[i] == 10:
+            i += 1
+            continue
+        if text[i] == 92:  # a backslash
+            return line, row, FINE
+        value, i = _number(text, space, i)
+        if np.isnan(value):
+            return line, row, BAD_NUMBER
+        if value > 0.0:
+            return line, row, POSITIVE
+        logp[row] = value
+        for k in range(order):
+            while text[i] != 10 and space[text[i]]:
+                i += 1
+            if text[i] == 10:
+                return line, row, FEW_WORDS
+            begin = i
+            h = _FNV
+            while not space[text[i]]:
+                h = (h ^ _U(text[i])) * _PRIME
+                i += 1
+            if order == 1:
+                words[row, 0] = begin
+                words[row, 1] = i
+                continue
+            h = mix(h) | _U(1)
+            slot = (h >> _U(1)) & mask
+            while True:
+                if keys[slot] == _U(0):
+                    return line, row, STRANGE_WORD
+                if keys[slot] == h:
+                    word = slots[slot]
+                    length = starts[word + 1] - starts[word]
+                    same = length == i - begin
+                    if same:
+                        for c in range(length):
+                            if blob[starts[word] + c] != text[begin + c]:
+                                same = False
+                                break
+                    if same:
+                        words[row, k] = word
+                        break
+                slot = (slot + _U(1)) & mask
+        while text[i] != 10 and space[text[i]]:
+            i += 1
+        backoff[row] = 0.0
+        if text[i] != 10:
+            value, i = _number(text, space, i)
+            if np.isnan(value):
+                return line, row, MANY_WORDS
+            if not longest:
+                backoff[row] = value
+            while text[i] != 10 and space[text[i]]:
+                i += 1
+            if text[i] != 10:
+                return line, row, MANY_WORDS
+        row += 1
+        i += 1
+    return n, row, FINE
+
+
+@kernel()
+def _number(text, space, i):
+    """Read a decimal number; NaN if it is none."""
+    negative = text[i] == 45
+    if negative or text[i] == 43:
+        i += 1
+    if text[i] == 105 and text[i + 1] == 110 and text[i + 2] == 102:  # inf
+        i += 3
+        return (-np.inf if negative else np.inf) if space[text[i]] else np.nan, i
+    digits = np.int64(0)
+    shift = 0
+    point = False
+    any_digit = False
+    while not space[text[i]]:
+        c = text[i]
+        if 48 <= c <= 57:
+            any_digit = True
+            if digits < 100_000_000_000_000_000:
+                digits = digits * 10 + (np.int64(c) - 48)
+                shift += point
+            elif not point:
+                shift -= 1
+        elif c == 46 and not point:
+            point = True
+        else:
+            break
+        i += 1
+    if not any_digit:
+        return np.nan, i
+    if text[i] == 101 or text[i] == 69:  # e, E
+        i += 1
+        down = text[i] == 45
+        if down or text[i] == 43:
+            i += 1
+        exponent = 0
+        if space[text[i]]:
+            return np.nan, i
+        while 48 <= text[i] <= 57 and exponent < 10_000:
+            exponent = exponent * 10 + int(text[i]) - 48
+            i += 1
+        shift += exponent if down else -exponent
+    if not space[text[i]]:
+        return np.nan, i
+    value = np.float64(digits)
+    if 0 <= shift <= 22:
+        value /= _TEN[shift]
+    elif -22 <= shift < 0:
+        value *= _TEN[-shift]
+    else:
+        value *= 10.0 ** np.float64(-shift)
+    return (-value if negative else value), i
+
+
+@kernel(inline="always")
+def _find(table, slots, key):
+    """Return the node under a key, or -1."""
+    j = slot_of(key, slots)
+    while table[2 * j] != _U(0):
+        if table[2 * j] == key:
+            return np.int64(table[2 * j + 1])
+        j += _U(1)
+        if j == slots:
+            j = _U(0)
+    return np.int64(-1)
+
+
+@kernel()
+def resolve(words, table, bits, prefix):
+    """Write the node of each n-gram's prefix; return the first row whose prefix is missing."""
+    slots = _U(table.size // 2)
+    order = words.shape[1]
+    for row in range(words.shape[0]):
+        same = row > 0
+        for k in range(order - 1):
+            if row > 0 and words[row, k] != words[row - 1, k]:
+                same = False
+        if same:
+            prefix[row] = prefix[row - 1]
+            continue
+        node = np.int64(1 + words[row, 0])
+        for k in range(1, order - 1):
+            node = _find(table, slots, ((_U(node) << bits) | _U(words[row, k])) + _U(1))
+            if node < 0:
+                return row
+        prefix[row] = node
+    return -1
+
+
+@kernel()
+def link(prefix, word, first, suffixes, table, bits, suffix):
+    """Find the longest shorter n-gram that each n-gram of a level ends with.
+
+    ``suffixes`` holds that of every node below the level.
+    """
+    slots = _U(table.size // 2)
+    for row in range(prefix.size):
+        node = np.int64(suffixes[prefix[row]])
+        found = np.int64(-1)
+        while node > 0:
+            found = _find(table, slots, ((_U(node) << bits) | _U(word[row])) + _U(1))
+            if found >= 0:
+                break
+            node = np.int64(suffixes[node])
+        suffix[row] = found if node > 0 else 1 + word[row]
+
+
+@kernel()
+def enter(prefix, word, first, bits, table):
+    """Enter the nodes of a level under (node of the prefix, word)."""
+    slots = _U(table.size // 2)
+    for row in range(prefix.size):
+        key = ((_U(prefix[row]) << bits) | _U(word[row])) + _U(1)
+        j = slot_of(key, slots)
+        while table[2 * j] != _U(0):
+            j += _U(1)
+            if j == slots:
+                j = _U(0)
+        table[2 * j] = key
+        table[2 * j + 1] = _U(first + row)
+
+
+@kernel()
+def _write_number(value, out, at):
+    """Write a float32; return where it ends."""
+    if not value > -99.0:  # -inf too: zero probability is written -99
+        for c in (45, 57, 57):
+            out[at] = c
+            at += 1
+        return at
+    if value < 0:
+        out[at] = 45
+        at += 1
+    x = abs(np.float64(value))
+    if x == 0.0:
+        out[at] = 48
+        return at + 1
+    places = 7 - 1
+    edge = 10.0
+    while x >= edge:
+        places -= 1
+        edge *= 10.0
+    edge = 1.0
+    while x < edge and places < 18:
+        places += 1
+        edge /= 10.0
+    digits = np.int64(0)
+    for _ in range(3):
+        digits = np.int64(x * _TEN[places] + 0.5)
+        if np.float32(digits / _TEN[places]) == np.float32(x):
+            break
+        places += 1
+    while places > 0 and digits % 10 == 0:
+        digits //= 10
+        places -= 1
+    # 10^19 does not fit 64 bits, but then the number is far below 1.
+    whole = digits // np.int64(_TEN[places]) if places <= 18 else np.int64(0)
+    rest = digits - whole * np.int64(_TEN[min(places, 18)])
+    at = _write_digits(whole, 1, out, at)
+    if places > 0:
+        out[at] = 46
+        at = _write_digits(rest, places, out, at + 1)
+    return at
+
+
+@kernel()
+def _write_digits(number, least, out, at):
+    """Write an integer with at least so many digits."""
+    length = 1
+    ten = np.int64(10)
+    while length < least or (length < 19 and number >= ten):
+        length += 1
+        ten *= 10
+    for k in range(length - 1, -1, -1):
+        out[at + k] = 48 + number % 10
+        number //= 10
+    return at + length
+
+
+@kernel()
+def write_rows(words, blob, starts, logp, backoff, out):
+    """Write n-gram lines; return how many bytes.
+
+    Parameters
+    ----------
+    words : (n, order) uint32
+    blob, starts : (bytes,) uint8, (V + 1,) int64
+        The words, one after the other.
+    logp : (n,) float32
+    backoff : (n,) or (0,) float32
+        Empty for the longest n-grams, which have none.
+    out : (enough,) uint8
+    """
+    at = 0
+    order = words.shape[1]
+    for row in range(words.shape[0]):
+        at = _write_number(logp[row], out, at)
+        for k in range(order):
+            out[at] = 9 if k == 0 else 32
+            at += 1
+            word = words[row, k]
+            for c in range(starts[word], starts[word + 1]):
+                out[at] = blob[c]
+                at += 1
+        if backoff.size > 0:
+            out[at] = 9
+            at = _write_number(backoff[row], out, at + 1)
+        out[at] = 10
+        at += 1
+    return at

@@ -1,0 +1,187 @@
+"""Scoring by an exact back-off automaton: one hash probe for a token whose n-gram was seen.
+
+A state is the longest history that has followers. ``table`` maps (state, word) to the n-gram's
+log-probability and the next state; on a miss the state's back-off weight is paid and the shorter
+history tried. Sixteen sentences walk in lockstep, each asking for its next cache line before its
+turn comes: the memory's waiting time is paid once for all of them.
+"""
+
+import numpy as np
+
+from xent._kernels._jit import kernel
+from xent.language._kernels.prefetch import prefetch
+from xent.language._kernels.text import mix
+
+_U = np.uint64
+
+
+@kernel(inline="always")
+def slot_of(key, slots):
+    """Return where the search for a key begins: its hash scaled to the size of the table."""
+    return ((mix(key) >> _U(32)) * slots) >> _U(32)
+
+
+@kernel(inline="always")
+def log_part(value):
+    """Return the float32 in the lower half of a value."""
+    return np.uint32(value & _U(0xFFFFFFFF)).view(np.float32)
+
+
+@kernel()
+def pack(upper, lower, out):
+    """Put a state and a float32 into one 64-bit value."""
+    for i in range(out.size):
+        out[i] = (_U(upper[i]) << _U(32)) | _U(np.float32(lower[i]).view(np.uint32))
+
+
+@kernel()
+def insert(prefix, first, word, following, logp, word_bits, table):
+    """Enter the n-grams of one level."""
+    slots = _U(table.size // 2)
+    for i in range(prefix.size):
+        key = ((_U(first + prefix[i]) << word_bits) | _U(word[i])) + _U(1)
+        j = slot_of(key, slots)
+        while table[2 * j] != _U(0):
+            j += _U(1)
+            if j == slots:
+                j = _U(0)
+        table[2 * j] = key
+        table[2 * j + 1] = (_U(following[i]) << _U(32)) | _U(np.float32(logp[i]).view(np.uint32))
+
+
+@kernel()
+def step(state, word, table, states, unigram, word_bits, firsts):
+    """Score one word: its log10-probability, the next state, the length of the n-gram found."""
+    slots = _U(table.size // 2)
+    s = _U(state)
+    total = np.float32(0.0)
+    while s != _U(0):
+        key = ((s << word_bits) | _U(word)) + _U(1)
+        j = slot_of(key, slots)
+        while table[2 * j] != _U(0) and table[2 * j] != key:
+            j += _U(1)
+            if j == slots:
+                j = _U(0)
+        if table[2 * j] == key:
+            value = table[2 * j + 1]
+            length = 1
+            while length < firsts.size and _U(firsts[length]) <= s:
+                length += 1
+            return total + log_part(value), np.int64(value >> _U(32)), length + 1
+        total += log_part(states[s])
+        s = states[s] >> _U(32)
+    value = unigram[word]
+    return total + log_part(value), np.int64(value >> _U(32)), 1
+
+
+@kernel()
+def score(ids, starts, low, high, automaton, begin, scale, lanes, out, lengths):
+    """Score sentences ``low`` to ``high`` of a text.
+
+    Parameters
+    ----------
+    ids : (n,) uint32
+    starts : (sentences + 1,) int64
+        Where each sentence's ``<s>`` stands.
+    low, high : int
+    automaton : tuple
+        ``table``, ``states``, ``unigram``, ``word_bits`` and ``firsts``, each level's first state.
+    begin : int
+        The state before the first word.
+    scale : float
+        What log10-probabilities are multiplied by.
+    lanes : int
+        Sentences in lockstep.
+    out : (n - sentences,) float64
+    lengths : (n - sentences,) or (0,) int8
+        Length of the n-gram found for each token, written where there is room.
+    """
+    table, states, unigram, word_bits, firsts = automaton
+    slots = _U(table.size // 2)
+    measure = lengths.size > 0
+    at = np.zeros(lanes, np.int64)
+    end = np.zeros(lanes, np.int64)
+    shift = np.zeros(lanes, np.int64)
+    state = np.zeros(lanes, np.uint64)
+    paid = np.zeros(lanes, np.float32)
+    key = np.zeros(lanes, np.uint64)
+    slot = np.zeros(lanes, np.uint64)
+    following = low
+    live = lanes
+    for lane in range(lanes):
+        at[lane] = -1  # takes a sentence at its first turn
+    while live > 0:
+        for lane in range(lanes):
+            i = at[lane]
+            if i == -2:
+                continue
+            s = state[lane]
+            moved = False
+            if i >= 0:
+                j = slot[lane]
+                while table[2 * j] != _U(0) and table[2 * j] != key[lane]:
+                    j += _U(1)
+                    if j == slots:
+                        j = _U(0)
+                if table[2 * j] == key[lane]:
+                    value = table[2 * j + 1]
+                    out[i - shift[lane]] = scale * (paid[lane] + log_part(value))
+                    if measure:
+                        length = 1
+                        while length < firsts.size and _U(firsts[length]) <= s:
+                            length += 1
+                        lengths[i - shift[lane]] = length + 1
+                    s = value >> _U(32)
+                    moved = True
+                else:
+                    paid[lane] += log_part(states[s])
+                    s = states[s] >> _U(32)
+                    if s == _U(0):
+                        value = unigram[ids[i]]
+                        out[i - shift[lane]] = scale * (paid[lane] + log_part(value))
+                        if measure:
+                            lengths[i - shift[lane]] = 1
+                        s = value >> _U(32)
+                        moved = True
+            if moved or i == -1:
+                paid[lane] = np.float32(0.0)
+                i = i + 1 if moved else 0
+                while True:
+                    if i >= end[lane]:
+                        if following >= high:
+                            i = -2
+                            live -= 1
+                            break
+                        i = starts[following] + 1
+                        end[lane] = starts[following + 1]
+                        following += 1
+                        shift[lane] = following
+                        s = _U(begin)
+                        continue
+                    if s != _U(0):
+                        break
+                    value = unigram[ids[i]]
+                    out[i - shift[lane]] = scale * log_part(value)
+                    if measure:
+                        lengths[i - shift[lane]] = 1
+                    s = value >> _U(32)
+                    i += 1
+                at[lane] = i
+                if i == -2:
+                    continue
+            state[lane] = s
+            k = ((s << word_bits) | _U(ids[at[lane]])) + _U(1)
+            key[lane] = k
+            slot[lane] = slot_of(k, slots)
+            prefetch(table, 2 * slot[lane])
+            prefetch(states, s)
+
+
+@kernel()
+def steps(state, words, automaton, logp, following):
+    """Take one step from each of many states; write log10-probabilities and the states after."""
+    table, states, unigram, word_bits, firsts = automaton
+    for i in range(words.size):
+        logp[i], following[i], _ = step(
+            state[i], words[i], table, states, unigram, word_bits, firsts
+        )

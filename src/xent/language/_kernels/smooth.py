@@ -1,0 +1,94 @@
+"""From discounted counts to probabilities, history by history.
+
+Every smoothing of the room says how much of each count it keeps and out of what total; these loops
+do the rest: the mass left over goes to the shorter history, by interpolation or by back-off.
+"""
+
+import numpy as np
+
+from xent._kernels._jit import kernel
+
+NO_MASS = 1e-12
+
+
+@kernel()
+def sum_by_prefix(prefix, values, total):
+    """Add up the values of each history's n-grams."""
+    for i in range(prefix.size):
+        total[prefix[i]] += values[i]
+
+
+@kernel()
+def count_by_prefix(prefix, total):
+    """Count the distinct words after each history."""
+    for i in range(prefix.size):
+        total[prefix[i]] += 1
+
+
+@kernel()
+def less_discount(counts, discounts, kept):
+    """Take a discount off each count: ``discounts[r]`` off r, the last one off all above."""
+    most = discounts.size - 1
+    for i in range(counts.size):
+        kept[i] = max(0.0, counts[i] - discounts[min(np.int64(counts[i]), most)])
+
+
+@kernel()
+def counts_of_counts(values, most):
+    """Count how many n-grams were seen once, twice, ... ``most`` times."""
+    found = np.zeros(most + 1, np.int64)
+    for value in values:
+        if 0 < value <= most:
+            found[value] += 1
+    return found
+
+
+@kernel()
+def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
+    """Compute the probabilities of one level and the back-off weights of its histories.
+
+    Parameters
+    ----------
+    prefix, suffix : (n,) uint32
+        Rows sorted by prefix.
+    shown : (n,) bool
+        The n-grams that stand in the model; the mass of the others is left over.
+    total : (histories,) float64
+        What the counts are divided by; 0 for a history without followers.
+    lower : (rows of the level below,) float64
+        Probabilities of the n-grams without their first word.
+    interpolated : bool
+    p : (n,) float64
+        The discounted counts; the probabilities are written over them.
+    backoff : (histories,) float64
+        Written; 1 for a history without followers.
+    """
+    n = prefix.size
+    i = 0
+    while i < n:
+        h = prefix[i]
+        j = i
+        mass = 0.0
+        below = 0.0
+        while j < n and prefix[j] == h:
+            if shown[j]:
+                mass += p[j]
+                below += lower[suffix[j]]
+            j += 1
+        if total[h] > 0:
+            left = max(0.0, (total[h] - mass) / total[h])
+            scale = 1.0 / total[h]
+            if interpolated:
+                weight = left
+            elif 1.0 - below > NO_MASS:
+                weight = left / (1.0 - below)
+            else:
+                # Every word was seen after this history: nobody is left to take the mass.
+                weight = 0.0
+                scale = 1.0 / mass if mass > 0 else 0.0
+            backoff[h] = weight
+            for k in range(i, j):
+                p[k] *= scale
+                if interpolated:
+                    p[k] += weight * lower[suffix[k]]
+        i = j

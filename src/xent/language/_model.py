@@ -1,0 +1,448 @@
+"""The n-gram model as its user meets it: fit, evaluate, score, continue, store."""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent._kernels._jit import in_blocks
+from xent.language import _storage
+from xent.language import smoothing as smoothings
+from xent.language._backoff import Backoff
+from xent.language._estimate import Task, estimate, given_words, least_counts, uniform
+from xent.language._evaluation import Evaluation, measure
+from xent.language._prune import pruned
+from xent.language._text import UNITS, Reader, sentence_starts
+from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary
+from xent.language.smoothing import KneserNey, Smoothing, StupidBackoff
+from xent.language.smoothing._smoothing import Evidence
+
+UNKNOWNS = ("word", "open", "closed")
+MOST_ORDER = 100
+
+F64 = NDArray[np.float64]
+U32 = NDArray[np.uint32]
+
+
+class TokenLogProbs(NamedTuple):
+    """Log-probabilities of tokens: sentence i has ``values[offsets[i] : offsets[i + 1]]``."""
+
+    values: F64
+    offsets: NDArray[np.int64]
+
+
+@dataclass
+class _Scored:
+    """What the scoring of a stretch of text gives."""
+
+    logp: F64  # nats, an event each
+    words: U32
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int8]
+
+
+class NGramModel:
+    """An n-gram language model over words, characters, bytes or token ids.
+
+    The probability of a sentence is the product of p(w | the n - 1 tokens before it) over its
+    tokens and its end ``</s>``; before it stands one ``<s>``, which is not predicted.
+
+    Parameters
+    ----------
+    order : int
+        The longest n-gram.
+    smoothing : Smoothing, optional
+        An object of this room, `KneserNey` where not given.
+    unknown : str
+        ``"word"``: ``<unk>`` is a word, counted where the text spells it; unseen words become it.
+        ``"open"``: training words outside ``vocabulary`` are counted as ``<unk>`` too.
+        ``"closed"``: there is no ``<unk>``; unseen words are no events.
+    min_count : int or dict of int to int, optional
+        N-grams seen less often do not stand in the model: one number for all orders from 2 on, or
+        a number by order (order 1: such words are outside the vocabulary).
+    vocabulary : iterable of str, optional
+        The words to know. N-grams with any other word are not counted, unless "open".
+    unit : str
+        What the tokens of a line are: ``"word"``, ``"character"`` or ``"byte"`` (two hex digits).
+    errors : str
+        ``"strict"`` refuses a byte that is not UTF-8, ``"keep"`` takes it.
+
+    Examples
+    --------
+    >>> from xent.language import MaximumLikelihood
+    >>> lm = NGramModel(2, MaximumLikelihood()).fit(["a b", "a c"])
+    >>> round(float(np.exp(lm.score(["a b"])[0])), 6)
+    0.5
+
+    References
+    ----------
+    D. Jurafsky and J. H. Martin. Speech and Language Processing, 3rd ed. draft, chapter 3.
+    """
+
+    def __init__(
+        self,
+        order: int = 5,
+        smoothing: Smoothing | None = None,
+        *,
+        unknown: str = "word",
+        min_count: int | dict[int, int] | None = None,
+        vocabulary: Iterable[str] | None = None,
+        unit: str = "word",
+        errors: str = "strict",
+    ) -> None:
+        self.order = _check.integer("order", order, least=1)
+        if self.order > MOST_ORDER:
+            raise _check.invalid("order", f"be at most {MOST_ORDER}", order)
+        if smoothing is not None and not isinstance(smoothing, Smoothing):
+            must = "be a smoothing of xent.language, as KneserNey()"
+            raise _check.wrong_kind("smoothing", must, repr(smoothing))
+        self.smoothing: Smoothing | None = KneserNey() if smoothing is None else smoothing
+        self.unknown = _check.option("unknown", unknown, UNKNOWNS)
+        self.unit = _check.option("unit", unit, UNITS)
+        self.errors = _check.option("errors", errors, ("strict", "keep"))
+        self.least = least_counts(min_count, self.order, self.smoothing)
+        self._given = None if vocabulary is None else given_words(vocabulary)
+        self._vocabulary: Vocabulary | None = None
+        self._backoff: Backoff | None = None
+
+    # ------------------------------------------------------------------ fitting
+
+    def fit(
+        self, text: Any, *, held_out: Any = None, executor: Executor | None = None
+    ) -> "NGramModel":
+        """Count the n-grams of a text and estimate the model.
+
+        Parameters
+        ----------
+        text : path, lines, token lists or id arrays
+            A str or PathLike is a file (plain, .gz or .zst), an iterable of paths several; an
+            iterable of str is lines, of lists of str tokens; integer arrays are token ids.
+        held_out : same, optional
+            Text from which `JelinekMercer` learns its weights.
+        executor : concurrent.futures.Executor, optional
+            Counts the files, one a task (Dask's is ``client.get_executor()``). The model is the
+            same to the last bit.
+
+        Returns
+        -------
+        NGramModel
+            Itself.
+        """
+        if self.smoothing is None:
+            raise _check.cannot(
+                "The model cannot be fitted", "it was read from an ARPA file", "Make an NGramModel."
+            )
+        learns = isinstance(self.smoothing, smoothings.JelinekMercer)
+        if held_out is not None and not learns:
+            got = f"a text for {type(self.smoothing).__name__}"
+            raise _check.invalid("held_out", "be None", got, "Only JelinekMercer learns from it.")
+        task = Task(self.order, self.unit, self.errors, self.unknown, self.least[0], self._given)
+        if executor is None:
+            self._vocabulary, levels = task.count(text)
+        else:
+            self._vocabulary, levels = task.count_files(text, executor)
+        evidence = Evidence(levels, self.least, uniform(len(self.vocabulary), self.unknown))
+        if held_out is not None:
+            evidence.held_out = task.count_known(held_out, self.vocabulary)
+        self._backoff = estimate(self.smoothing, evidence)
+        return self
+
+    @classmethod
+    def _of(
+        cls, vocabulary: Vocabulary, backoff: Backoff, like: "NGramModel | None" = None
+    ) -> "NGramModel":
+        """Make a fitted model of its parts."""
+        self = cls(backoff.order)
+        self.smoothing = None
+        if like is not None:
+            self.smoothing, self.unknown, self.unit = like.smoothing, like.unknown, like.unit
+            self.errors, self.least = like.errors, like.least
+        self._vocabulary, self._backoff = vocabulary, backoff
+        return self
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words; ids 0, 1, 2 are ``<unk>``, ``<s>``, ``</s>``."""
+        if self._vocabulary is None:
+            raise self._unfitted()
+        return self._vocabulary
+
+    @property
+    def backoff(self) -> Backoff:
+        """The arrays of the model."""
+        if self._backoff is None:
+            raise self._unfitted()
+        return self._backoff
+
+    def _unfitted(self) -> ValueError:
+        return _check.cannot("The model has no n-grams", "it was not fitted", "Call fit first.")
+
+    @property
+    def is_distribution(self) -> bool:
+        """Whether the scores are probabilities."""
+        return self.smoothing is None or self.smoothing.is_distribution
+
+    def __repr__(self) -> str:
+        how = "from an ARPA file" if self.smoothing is None else repr(self.smoothing)
+        least = "" if set(self.least) == {1} else f", min_count={self.least}"
+        return f"NGramModel(order={self.order}, {how}, unknown={self.unknown!r}{least})"
+
+    def counts(self) -> list[int]:
+        """Return how many n-grams of each order stand in the model."""
+        return [len(rows) for rows in self.backoff.rows]
+
+    # ------------------------------------------------------------------ scoring
+
+    def reader(self) -> Reader:
+        """Return a reader of texts with the model's vocabulary, which stays as it is."""
+        return Reader(self.vocabulary, unit=self.unit, errors=self.errors)
+
+    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> _Scored:
+        """Score a stream of sentences."""
+        starts = sentence_starts(ids)
+        offsets = starts - np.arange(len(starts))
+        penalised = isinstance(self.smoothing, StupidBackoff)
+        logp, found = self.backoff.score(ids, starts, lengths=lengths or penalised, threads=threads)
+        if isinstance(self.smoothing, StupidBackoff):
+            place = np.arange(len(logp)) - np.repeat(offsets[:-1], np.diff(offsets))
+            given_up = np.minimum(place + 2, self.order) - found
+            logp += np.log(self.smoothing.alpha) * given_up
+        return _Scored(logp, ids[ids != BEGIN] if lengths else ids, offsets, found)
+
+    def score(self, text: Any) -> F64:
+        """Return the natural log-probability of each sentence, its end included.
+
+        Parameters
+        ----------
+        text : path, lines, token lists or id arrays
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of float64
+            One number a sentence; -inf where a token has probability 0. In a closed vocabulary
+            unseen words count for nothing.
+        """
+        return np.concatenate([np.empty(0), *(self._sums(s) for s in self._scored(text))])
+
+    def token_log_probs(self, text: Any) -> TokenLogProbs:
+        """Return the natural log-probability of each token and each sentence's end.
+
+        Parameters
+        ----------
+        text : path, lines, token lists or id arrays
+            As in `fit`.
+
+        Returns
+        -------
+        TokenLogProbs
+            ``values`` and ``offsets``: sentence i has ``values[offsets[i] : offsets[i + 1]]``, its
+            end last. In a closed vocabulary an unseen word has NaN, as it is no event.
+        """
+        found = list(self._scored(text))
+        values = np.concatenate([np.empty(0), *(s.logp for s in found)])
+        lengths = [np.diff(s.offsets) for s in found]
+        offsets = np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum()
+        return TokenLogProbs(values, offsets)
+
+    def score_ids(self, ids: U32) -> tuple[F64, int]:
+        """Score what `reader` gave: natural log-probabilities of sentences, number of tokens.
+
+        Parameters
+        ----------
+        ids : (n,) uint32
+            Whole sentences, each from its ``<s>`` to its ``</s>``.
+        """
+        scored = self._masked(ids)
+        return self._sums(scored), len(scored.logp)
+
+    def _scored(self, text: Any) -> Iterable[_Scored]:
+        """Score any text, lines on several threads from the splitting on."""
+        if isinstance(text, (list, tuple)) and text and isinstance(text[0], str):
+
+            def work(low: int, high: int) -> list[_Scored]:
+                pieces = self.reader().ids(text[low:high])
+                return [self._masked(ids, threads=1) for ids in pieces]
+
+            _ = self.backoff.automaton  # built once, before the threads need it
+            for found in in_blocks(work, len(text), least=256):
+                yield from found
+            return
+        for ids in self.reader().ids(text):
+            yield self._masked(ids)
+
+    def _masked(self, ids: U32, threads: int | None = None) -> _Scored:
+        scored = self._score(ids, threads=threads)
+        if self.unknown == "closed":
+            scored.logp[ids[ids != BEGIN] == UNKNOWN] = np.nan
+        return scored
+
+    def _sums(self, scored: _Scored) -> F64:
+        logp = scored.logp
+        if self.unknown == "closed":
+            logp = np.where(np.isnan(logp), 0.0, logp)
+        return np.add.reduceat(logp, scored.offsets[:-1]) if len(logp) else np.empty(0)
+
+    def evaluate(self, text: Any) -> Evaluation:
+        """Measure how well the model predicts a text.
+
+        Parameters
+        ----------
+        text : path, lines, token lists or id arrays
+            As in `fit`; read in pieces, so it may be larger than memory.
+
+        Returns
+        -------
+        Evaluation
+            Perplexity, cross-entropy in nats and bits, with and without unknown words, and more.
+        """
+        return measure(self, text)
+
+    # ------------------------------------------------------------------ what comes next
+
+    def distribution(self, context: str | Sequence[str] = "", *, begin: bool = True) -> F64:
+        """Return the probability of every word of the vocabulary after a context.
+
+        Parameters
+        ----------
+        context : str or sequence of str
+            A line, split as in `fit`, or its tokens.
+        begin : bool
+            Whether the context begins a sentence, so that ``<s>`` stands before it.
+
+        Returns
+        -------
+        (V,) float64
+            In the order of ``vocabulary.words()``. The entry of ``<s>`` is 0: it never follows.
+        """
+        piece = [context] if isinstance(context, str) else [list(context)]
+        ids = np.concatenate(list(self.reader().ids(piece, "context")))[:-1]
+        return self._after([int(i) for i in ids] if begin else [int(i) for i in ids[1:]])
+
+    def _after(self, history: list[int]) -> F64:
+        history = history[len(history) - min(len(history), self.order - 1) :]
+        alpha = self.smoothing.alpha if isinstance(self.smoothing, StupidBackoff) else None
+        return self.backoff.distribution(self.backoff.state(history), len(history), alpha)
+
+    def next(
+        self, context: str | Sequence[str] = "", top_k: int = 10, *, begin: bool = True
+    ) -> list[tuple[str, float]]:
+        """Return the likeliest next words and their probabilities.
+
+        Parameters
+        ----------
+        context : str or sequence of str
+            As in `distribution`.
+        top_k : int
+            How many words.
+        begin : bool
+            Whether the context begins a sentence.
+
+        Returns
+        -------
+        list of (str, float)
+            The likeliest first.
+        """
+        p = self.distribution(context, begin=begin)
+        most = min(_check.integer("top_k", top_k, least=1), len(p) - 1)
+        best = np.argsort(-p, kind="stable")[:most]
+        return list(zip(self.vocabulary.words(best), p[best].tolist(), strict=True))
+
+    def sample(
+        self, rng: np.random.Generator | int, *, context: Sequence[str] = (), most: int = 1000
+    ) -> list[str]:
+        """Draw a sentence.
+
+        Parameters
+        ----------
+        rng : Generator or int
+            Where the luck comes from.
+        context : sequence of str
+            Tokens that begin the sentence.
+        most : int
+            Stop after this many tokens even if the sentence has not ended.
+
+        Returns
+        -------
+        list of str
+            The tokens, the context first, without ``</s>``.
+        """
+        if not self.is_distribution:
+            because = "stupid back-off scores are no probabilities"
+            raise _check.cannot("No sentence can be drawn", because, "Use another smoothing.")
+        luck = np.random.default_rng(rng)
+        index = self.vocabulary.index
+        history = [BEGIN, *(index.get(token, UNKNOWN) for token in context)]
+        drawn: list[int] = []
+        while len(drawn) < _check.integer("most", most, least=1):
+            mass = np.cumsum(self._after(history))
+            word = int(np.searchsorted(mass, luck.random() * mass[-1], "right"))
+            if word == END:
+                break
+            drawn.append(word)
+            history = [*history[-self.order :], word]
+        return [*context, *self.vocabulary.words(drawn)]
+
+    # ------------------------------------------------------------------ keeping
+
+    def prune(self, entropy: float, *, histories: "NGramModel | None" = None) -> "NGramModel":
+        """Leave out n-grams that the shorter history predicts almost as well.
+
+        Parameters
+        ----------
+        entropy : float
+            The relative rise of perplexity, for example 1e-8, below which an n-gram goes.
+        histories : NGramModel, optional
+            A model that says how probable histories are, this one where not given. The lower
+            orders of a Kneser-Ney model do not say that: give it a `Katz` model, or the same size
+            costs about twice the perplexity.
+
+        Returns
+        -------
+        NGramModel
+            A smaller one, its back-off weights computed anew; this one stays.
+
+        References
+        ----------
+        A. Stolcke (1998). Entropy-based pruning of backoff language models. DARPA workshop.
+        """
+        if not self.is_distribution:
+            because = "stupid back-off scores are no probabilities"
+            raise _check.cannot("The model cannot be pruned", because, "Use another smoothing.")
+        _check.positive("entropy", entropy)
+        other = self if histories is None else histories
+        smaller = pruned(self.backoff, self.vocabulary, entropy, other.backoff, other.vocabulary)
+        return NGramModel._of(self.vocabulary, smaller, self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as one file that `load` can map into memory.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Where the file shall stand.
+        """
+        _storage.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> "NGramModel":
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file.
+        mmap : bool
+            Map it into memory, at once and shared by all processes that do; False reads it whole
+            and checks its checksums.
+
+        Returns
+        -------
+        NGramModel
+        """
+        return _storage.load(path, mmap=mmap)

@@ -1,0 +1,299 @@
+"""Text in every form that people hold it, to streams of token ids.
+
+A str or a path is a file (plain, gzip, zstd); an iterable of str is lines; an iterable of lists of
+str is sentences of tokens; integer arrays are token ids. Whatever it is, it leaves here in pieces
+of ``<s> ... </s>`` sentences, sixteen megabytes at a time.
+"""
+
+import gzip
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
+
+CHUNK = 1 << 24
+LINES = 1 << 12
+LARGE = 1 << 26  # bytes from which reading shows its progress on a terminal
+UNITS = ("word", "character", "byte")
+Ids = NDArray[np.uint32]
+
+
+class Reader:
+    """Reads text with one vocabulary, and tallies what it has read.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    unit : str
+        What a token of a line is: ``"word"``, ``"character"`` or ``"byte"``.
+    errors : str
+        ``"strict"`` refuses a byte that is not UTF-8; ``"keep"`` takes it as it is.
+    grow : bool
+        Whether a new word enters the vocabulary.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, *, unit: str, errors: str = "strict", grow: bool = False
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.unit = unit
+        self.errors = errors
+        self.grow = grow
+        self.lines = self.bytes = self.characters = 0
+        self.measured = True  # whether bytes and characters are known
+        self._letters: NDArray[np.uint32] | None = None
+
+    def ids(self, source: Any, argument: str = "text") -> Iterator[Ids]:
+        """Yield the sentences of a source as streams of ids."""
+        if isinstance(source, (str, os.PathLike)):
+            yield from self._files([source])
+            return
+        if isinstance(source, (bytes, bytearray, dict, set)) or not isinstance(source, Iterable):
+            must = "be a path, lines, lists of tokens or arrays of token ids"
+            advice = "For one line of text pass a list that holds it."
+            raise _check.wrong_kind(argument, must, f"a {type(source).__name__}", advice)
+        if isinstance(source, np.ndarray):
+            yield self._numbers(list(np.atleast_2d(source)), argument)
+            return
+        items = iter(source)
+        try:
+            first = next(items)
+        except StopIteration:
+            return
+        items = chain([first], items)
+        if isinstance(first, os.PathLike):
+            yield from self._files(items)
+        elif isinstance(first, str):
+            yield from self._from_lines(items, argument)
+        else:
+            while some := list(islice(items, 1 << 17)):
+                if isinstance(some[0], np.ndarray) or _whole_numbers(some[0]):
+                    yield self._numbers(some, argument)
+                else:
+                    yield self._from_tokens(some, argument)
+
+    # ------------------------------------------------------------------ files and lines
+
+    def _files(self, paths: Iterable[Any]) -> Iterator[Ids]:
+        for path in paths:
+            self.lines = 0
+            with opened(path) as file:
+                for piece in whole_lines(file):
+                    yield self.encode(piece)
+
+    def _from_lines(self, lines: Iterator[str], argument: str) -> Iterator[Ids]:
+        while some := list(islice(lines, LINES)):
+            yield self.encode(joined(some, argument, self.lines))
+
+    def encode(self, text: bytes) -> Ids:
+        """Return the ids of whole lines of text."""
+        if self.errors == "strict":
+            self._check_utf8(text)
+        letters = np.frombuffer(text, np.uint8)
+        lines = text.count(b"\n")
+        if self.unit == "word":
+            ids = self.vocabulary.encode(letters, lines, grow=self.grow)
+            # 0 wraps around, so this counts <s> and </s> alone.
+            if np.count_nonzero((ids - np.uint32(1)) < 2) != 2 * lines:
+                self._refuse_boundary(ids)
+        elif self.unit == "byte":
+            ids = self._by_letter(letters, 256)
+        else:
+            points = np.frombuffer(text.decode("utf-8", "surrogateescape").encode(
+                "utf-32-le", "surrogatepass"), np.uint32)  # fmt: skip
+            ids = self._by_letter(points, 0x110000)
+        self.lines += lines
+        self.bytes += len(text)
+        self.characters += int(np.count_nonzero((letters & 0xC0) != 0x80))
+        return ids
+
+    def _check_utf8(self, text: bytes) -> None:
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            line = self.lines + text.count(b"\n", 0, error.start) + 1
+            found = f"byte 0x{text[error.start]:02x} on line {line}"
+            advice = "Pass errors='keep' to take the bytes as they are."
+            raise _check.invalid("text", "be UTF-8", found, advice) from None
+
+    def _refuse_boundary(self, ids: Ids) -> None:
+        begins, ends = ids == BEGIN, ids == END
+        # Every line opens with one <s>; a second one, or a word after </s>, was spelt in the text.
+        after = np.concatenate([[True], ends[:-1]])
+        wrong = (begins & ~after) | (ends & ~np.concatenate([begins[1:], [True]]))
+        wrong |= after & ~begins
+        place = int(np.argmax(wrong))
+        line = self.lines + max(1, int(begins[: place + 1].sum()) - int(begins[place]))
+        word = SPECIAL[ids[place]] if ids[place] in (BEGIN, END) else SPECIAL[END]
+        advice = "Lines are sentences; remove the marks."
+        must = "not contain <s> or </s>"
+        raise _check.invalid("text", must, f"{word} on line {line}", advice)
+
+    def _by_letter(self, letters: NDArray[Any], kinds: int) -> Ids:
+        """Return the ids of single letters, lines framed as sentences."""
+        if self._letters is None:
+            self._letters = np.full(kinds, 0xFFFFFFFF, np.uint32)
+            self._letters[10] = END
+        known = self._letters[letters]
+        new = np.flatnonzero(known == 0xFFFFFFFF)
+        if len(new):
+            _, first = np.unique(letters[new], return_index=True)
+            for place in new[np.sort(first)]:
+                letter = int(letters[place])
+                name = _letter_name(letter, self.unit)
+                index = self.vocabulary.index
+                self._letters[letter] = (
+                    self.vocabulary.add(name) if self.grow else index.get(name, UNKNOWN)
+                )
+            known = self._letters[letters]
+        ends = letters == 10
+        begun = np.concatenate([[1], 1 + np.cumsum(ends)[:-1]])
+        ids = np.full(len(letters) + int(ends.sum()), BEGIN, np.uint32)
+        ids[np.arange(len(letters)) + begun] = known
+        return ids
+
+    # ------------------------------------------------------------------ tokens and numbers
+
+    def _from_tokens(self, sentences: list[Any], argument: str) -> Ids:
+        index, add = self.vocabulary.index, self.vocabulary.add
+        ids: list[int] = []
+        for number, sentence in enumerate(sentences, self.lines + 1):
+            ids.append(BEGIN)
+            for token in sentence:
+                if not isinstance(token, str):
+                    must = "hold sentences of str tokens"
+                    found = f"a {type(token).__name__} in sentence {number}"
+                    raise _check.wrong_kind(argument, must, found)
+                found_id = index.get(token)
+                if found_id is None:
+                    found_id = add(token) if self.grow else UNKNOWN
+                elif found_id in (BEGIN, END):
+                    must = "not contain <s> or </s>"
+                    raise _check.invalid(argument, must, f"{token} in sentence {number}")
+                ids.append(found_id)
+            ids.append(END)
+            self.characters += sum(map(len, sentence)) + max(1, len(sentence))
+            self.bytes += sum(len(t.encode("utf-8", "surrogateescape")) for t in sentence)
+            self.bytes += max(1, len(sentence))
+        self.lines += len(sentences)
+        return np.array(ids, np.uint32)
+
+    def _numbers(self, sentences: list[Any], argument: str) -> Ids:
+        """Return the ids of token ids: the word of id 7 is called "7"."""
+        arrays = [np.asarray(sentence) for sentence in sentences]
+        for number, array in enumerate(arrays, self.lines + 1):
+            if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
+                must = "hold one-dimensional arrays of integers"
+                found = f"{array.dtype} of shape {array.shape} in sentence {number}"
+                raise _check.wrong_kind(argument, must, found)
+        flat = np.concatenate([a.astype(np.int64) for a in arrays]) if arrays else np.empty(0, int)
+        if len(flat) and flat.min() < 0:
+            raise _check.invalid(argument, "hold ids of at least 0", int(flat.min()))
+        distinct, inverse = np.unique(flat, return_inverse=True)
+        add, index = self.vocabulary.add, self.vocabulary.index
+        names = map(str, distinct.tolist())
+        numbers = [add(n) for n in names] if self.grow else [index.get(n, UNKNOWN) for n in names]
+        lengths = np.array([len(a) for a in arrays])
+        begins = np.concatenate([[0], np.cumsum(lengths + 2)[:-1]])
+        ids = np.full(len(flat) + 2 * len(arrays), BEGIN, np.uint32)
+        ids[begins + lengths + 1] = END
+        inner = np.ones(len(ids), np.bool_)
+        inner[begins] = inner[begins + lengths + 1] = False
+        ids[inner] = np.array(numbers, np.uint32)[inverse]
+        self.lines += len(arrays)
+        self.measured = False
+        return ids
+
+
+def joined(lines: list[str], argument: str = "text", before: int = 0) -> bytes:
+    """Join lines into one text, after checking that each is one line."""
+    try:
+        text = "\n".join(lines) + "\n"
+    except TypeError:
+        place = next(i for i, line in enumerate(lines) if not isinstance(line, str))
+        found = f"a {type(lines[place]).__name__} at [{before + place}]"
+        raise _check.wrong_kind(argument, "hold lines of str", found) from None
+    joint = text.encode("utf-8", "surrogateescape")
+    if joint.count(b"\n") != len(lines):
+        lines = [line.removesuffix("\n") for line in lines]
+        for place, line in enumerate(lines, before):
+            if "\n" in line:
+                advice = "Split it with str.split('\\n')."
+                raise _check.invalid(argument, "hold single lines", f"two at [{place}]", advice)
+        joint = ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
+    return joint
+
+
+def sentence_starts(ids: Ids) -> NDArray[np.int64]:
+    """Return where each sentence's ``<s>`` stands, and the end of the last."""
+    return np.append(np.flatnonzero(ids == BEGIN), len(ids))
+
+
+def whole_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield a file in pieces of whole lines; a last line without a line feed gets one."""
+    rest: list[bytes] = []
+    while piece := file.read(CHUNK):
+        cut = piece.rfind(b"\n") + 1
+        if cut:
+            yield b"".join([*rest, piece[:cut]])
+            rest = []
+        rest.append(piece[cut:])
+    if any(rest):
+        yield b"".join(rest) + b"\n"
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a text for reading: plain, or gzip or zstd by its suffix; a large one shows progress."""
+    name = os.fspath(path)
+    if not Path(name).is_file():
+        raise FileNotFoundError(f"There is no file {name!r}.")
+    with open(name, "rb") as raw, watched(raw) as file:
+        if name.endswith(".gz"):
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield cast(IO[bytes], unpacked)
+        elif name.endswith((".zst", ".zstd")):
+            import pyarrow
+
+            with pyarrow.CompressedInputStream(pyarrow.PythonFile(file), "zstd") as unpacked:
+                yield unpacked
+        else:
+            yield file
+
+
+@contextmanager
+def watched(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Show on a terminal how much of a large file has been read."""
+    size = os.fstat(file.fileno()).st_size
+    if size < LARGE or not sys.stderr.isatty():
+        yield file
+        return
+    from rich.console import Console
+    from rich.progress import open as rich_open
+
+    name = os.path.basename(file.name)
+    console = Console(stderr=True)
+    with rich_open(file.name, "rb", description=name, console=console, transient=True) as shown:
+        yield cast(IO[bytes], shown)
+
+
+def _whole_numbers(sentence: Any) -> bool:
+    return (
+        isinstance(sentence, (list, tuple, range))
+        and len(sentence) > 0
+        and isinstance(sentence[0], (int, np.integer))
+        and not isinstance(sentence[0], bool)
+    )
+
+
+def _letter_name(letter: int, unit: str) -> str:
+    return f"{letter:02x}" if unit == "byte" else chr(letter)

@@ -1,0 +1,147 @@
+"""A drop-in for the ``kenlm`` module: ``from xent.language import kenlm`` and nothing else changes.
+
+It loads ARPA files (plain, ``.gz``, ``.zst``) and our own; log-probabilities are in base 10 as
+there. This is the one module of the room without an underscore, as its path is what people import.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from xent import _check
+from xent.language._arpa import read_arpa
+from xent.language._backoff import Backoff
+from xent.language._model import NGramModel
+from xent.language._vocabulary import END, UNKNOWN
+
+__all__ = ["FullScoreReturn", "LanguageModel", "Model", "State"]
+
+_BINARY = b"mmap lm http://kheafield.com/code"
+
+
+class FullScoreReturn(NamedTuple):
+    """Log10-probability of a word, the length of its n-gram, whether it is unknown."""
+
+    log_prob: float
+    ngram_length: int
+    oov: bool
+
+
+class State:
+    """The history that still matters; equal states have the same future."""
+
+    __slots__ = ("node",)
+
+    def __init__(self) -> None:
+        self.node = 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, State) and self.node == other.node
+
+    def __hash__(self) -> int:
+        return hash(self.node)
+
+    def __copy__(self) -> "State":
+        copy = State()
+        copy.node = self.node
+        return copy
+
+    def __deepcopy__(self, memo: object) -> "State":
+        return self.__copy__()
+
+
+class Model:
+    """A language model with the methods of ``kenlm.Model``.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        An ARPA file or a model that `NGramModel.save` wrote.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.path.abspath(os.fspath(path))
+        self._model = _load(self.path)
+        self._backoff: Backoff = self._model.backoff
+        self._index = self._model.vocabulary.index
+
+    @property
+    def order(self) -> int:
+        """The longest n-gram."""
+        return self._model.order
+
+    def _id(self, word: str) -> int:
+        return self._index.get(word, UNKNOWN)
+
+    def score(self, sentence: str, bos: bool = True, eos: bool = True) -> float:
+        """Return the log10-probability of a sentence."""
+        return sum(found.log_prob for found in self._full(sentence, bos, eos))
+
+    def full_scores(
+        self, sentence: str, bos: bool = True, eos: bool = True
+    ) -> Iterator[tuple[float, int, bool]]:
+        """Yield (log10-probability, length of the n-gram, whether unknown) of each word."""
+        for found in self._full(sentence, bos, eos):
+            yield found.log_prob, found.ngram_length, found.oov
+
+    def _full(self, sentence: str, bos: bool, eos: bool) -> Iterator[FullScoreReturn]:
+        state = self._backoff.begin if bos else 0
+        for word in sentence.encode().split():
+            yield (found := self._word(state, self._id(word.decode())))[0]
+            state = found[1]
+        if eos:
+            yield self._word(state, END)[0]
+
+    def _word(self, state: int, word: int) -> tuple[FullScoreReturn, int]:
+        logp, following, length = self._backoff.step(state, word)
+        return FullScoreReturn(logp, length, word == UNKNOWN), following
+
+    def perplexity(self, sentence: str) -> float:
+        """Return the perplexity of a sentence, its end included."""
+        words = len(sentence.encode().split()) + 1
+        return float(10.0 ** (-self.score(sentence) / words))
+
+    def __contains__(self, word: str) -> bool:
+        return self._id(word) != UNKNOWN
+
+    def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802
+        """Set a state to the beginning of a sentence."""
+        state.node = self._backoff.begin
+
+    def NullContextWrite(self, state: State) -> None:  # noqa: N802
+        """Set a state to no history."""
+        state.node = 0
+
+    def BaseScore(self, in_state: State, word: str, out_state: State) -> float:  # noqa: N802
+        """Return the log10-probability of a word and write the state after it."""
+        return self.BaseFullScore(in_state, word, out_state).log_prob
+
+    def BaseFullScore(  # noqa: N802
+        self, in_state: State, word: str, out_state: State
+    ) -> FullScoreReturn:
+        """Return what `full_scores` yields of a word and write the state after it."""
+        found, out_state.node = self._word(in_state.node, self._id(word))
+        return found
+
+    def __repr__(self) -> str:
+        return f"<Model from {os.path.basename(self.path)}>"
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return Model, (self.path,)
+
+
+LanguageModel = Model
+
+
+def _load(path: str) -> NGramModel:
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no file {path!r}.")
+    with open(path, "rb") as file:
+        head = file.read(64)
+    if head.startswith(_BINARY):
+        advice = "Load the .arpa it was built from."
+        raise _check.invalid("path", "be an ARPA file or ours", "a KenLM binary", advice)
+    # Ours is a safetensors container: eight bytes of length, then JSON.
+    if head[8:9] == b"{" and b"\\data\\" not in head:
+        return NGramModel.load(path)
+    return read_arpa(path)

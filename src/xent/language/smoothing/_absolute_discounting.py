@@ -1,0 +1,53 @@
+"""Absolute discounting: a count on the next text is the count on this one less a constant."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent.language.smoothing._kneser_ney import one_discount
+from xent.language.smoothing._smoothing import F64, Discounting, Evidence, counts_of_counts
+
+
+@dataclass(frozen=True)
+class AbsoluteDiscounting(Discounting):
+    """One constant off every count, and the shorter history gets what that frees.
+
+    p(w | h) = max(0, c(h, w) - D) / c(h) + left(h) p(w | h')
+
+    Kneser-Ney is this with better lower orders. D is estimated for each order as n1 / (n1 + 2 n2),
+    where n1 and n2 n-grams were seen once and twice.
+
+    Parameters
+    ----------
+    discount : float, optional
+        D, above 0 and at most 1, for every order instead of an estimated one.
+    interpolated : bool
+        False gives the back-off form.
+
+    Warns
+    -----
+    UserWarning
+        Where D cannot be estimated for an order; it is 0.75 there.
+
+    References
+    ----------
+    H. Ney, U. Essen and R. Kneser (1994). On structuring probabilistic dependences in stochastic
+    language modelling. Computer Speech and Language 8(1).
+    """
+
+    discount: float | None = None
+    interpolated: bool = True
+
+    def __post_init__(self) -> None:
+        if self.discount is not None and _check.positive("discount", self.discount) > 1:
+            must = "be above 0 and at most 1"
+            raise _check.invalid("discount", must, self.discount, "Counts are whole numbers.")
+
+    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
+        """Return the counts less the discount."""
+        d = self.discount
+        if d is None:
+            d = one_discount(counts_of_counts(counts, 2), f"AbsoluteDiscounting, {order}-grams")
+        return np.asarray(np.maximum(counts - float(d), 0.0))

@@ -1,0 +1,193 @@
+"""What every smoothing shares: part of each count is kept, the rest goes to the shorter history.
+
+With c the count of (h, w), ``kept`` what a method keeps of it and ``total`` what it divides by,
+
+    interpolated   p(w | h) = kept / total + left(h) p(w | h')      for every w
+    back-off       p(w | h) = kept / total                          where (h, w) was seen
+                            = left(h) / (1 - Σ_seen p(v | h')) p(w | h')    elsewhere
+
+left(h) = 1 - Σ kept / total; h' is h without its first word; below the unigrams lies the uniform
+distribution. A method says ``kept`` and ``total`` and nothing else.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent.language._counts import Level, Levels, from_begin, totals
+from xent.language._kernels import smooth as kernels
+
+F64 = NDArray[np.float64]
+
+# A history that leaves less than this has no mass left (SRILM's figure).
+LEAST_LEFT = 3e-6
+
+
+@dataclass
+class Evidence:
+    """What a smoothing is estimated from.
+
+    Attributes
+    ----------
+    levels : list of Level
+        The counts; ``<s>`` is no event and has count 0 among the unigrams.
+    least : list of int
+        For each order, the count from which an n-gram stands in the model.
+    uniform : (V,) float64
+        The uniform distribution over everything that can happen.
+    held_out : list of Level or None
+        Counts of another text with the same vocabulary.
+    """
+
+    levels: Levels
+    least: list[int]
+    uniform: F64
+    held_out: Levels | None = None
+
+
+@dataclass
+class Estimate:
+    """Probabilities of one level's n-grams, and the back-off weights of their histories."""
+
+    p: F64
+    backoff: F64
+    shown: NDArray[np.bool_]
+
+
+class Smoothing(ABC):
+    """A way to give probability to what was not seen; its fields are its settings."""
+
+    is_distribution = True
+
+    def default_least(self, order: int) -> list[int]:
+        """Return the count cut-offs that go with the method."""
+        return [1] * order
+
+    @abstractmethod
+    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+        """Yield the estimate of each level, the unigrams first."""
+
+
+class Discounting(Smoothing):
+    """A method that keeps part of each count and gives the rest to shorter histories."""
+
+    interpolated: bool
+
+    def counts(self, evidence: Evidence) -> Iterator[NDArray[np.uint32]]:
+        """Yield the counts that each level is estimated from."""
+        for level in evidence.levels:
+            yield level.count
+
+    @abstractmethod
+    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
+        """Return what is kept of each count; ``total`` of each history may be changed in place."""
+
+    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+        """Yield the estimate of each level, the unigrams first."""
+        lower = evidence.uniform
+        histories = 1
+        for order, counts in enumerate(self.counts(evidence), 1):
+            level = evidence.levels[order - 1]
+            total = totals(level, counts, histories)
+            kept = self.kept(evidence, order, counts, total)
+            shown = level.count >= max(1, evidence.least[order - 1])
+            if order == 1:
+                estimate = unigrams(evidence, kept, shown, total, self.interpolated)
+            else:
+                estimate = spread(level, kept, shown, total, lower, self.interpolated)
+            yield estimate
+            lower, histories = estimate.p, len(level)
+
+
+def spread(
+    level: Level,
+    kept: F64,
+    shown: NDArray[np.bool_],
+    total: F64,
+    lower: F64,
+    interpolated: bool,
+    suffix: NDArray[np.uint32] | None = None,
+) -> Estimate:
+    """Give the mass that is left to the shorter histories; probabilities replace ``kept``."""
+    backoff = np.ones(len(total))
+    suffix = level.suffix if suffix is None else suffix
+    kernels.spread(level.prefix, suffix, shown, total, lower, interpolated, kept, backoff)
+    return Estimate(kept, backoff, shown)
+
+
+def unigrams(
+    evidence: Evidence, kept: F64, shown: NDArray[np.bool_], total: F64, interpolated: bool
+) -> Estimate:
+    """Estimate the unigrams, below which lies the uniform distribution."""
+    level, uniform = evidence.levels[0], evidence.uniform
+    nobody_unseen = not (uniform[~shown] > 0).any()
+    mixed = interpolated or nobody_unseen
+    kept = np.where(shown, kept, 0.0)
+    # Interpolated, every word of the vocabulary has its share; in back-off, those that were seen.
+    whom = np.ones(len(shown), np.bool_) if mixed else shown
+    if total[0] == 0:
+        return Estimate(uniform.copy(), np.ones(1), shown)
+    estimate = spread(level, kept, whom, total, uniform, mixed, suffix=level.word)
+    if not mixed:
+        estimate.p[~shown] = estimate.backoff[0] * uniform[~shown]
+    estimate.shown = np.ones(len(shown), np.bool_)
+    return estimate
+
+
+class Flat(Smoothing):
+    """A method that looks at the whole history only and spreads what is left evenly.
+
+    N-grams shorter than the model's order are events only where the sentence has just begun; the
+    others keep the uniform probability, so that backing off comes to it at once.
+    """
+
+    @abstractmethod
+    def kept(self, evidence: Evidence, counts: NDArray[np.uint32]) -> F64:
+        """Return what is kept of counts."""
+
+    @abstractmethod
+    def enlarge(self, evidence: Evidence, order: int, kept: F64, total: F64) -> None:
+        """Change the total of each history in place where the method asks for it."""
+
+    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+        """Yield the estimate of each level, the unigrams first."""
+        uniform = evidence.uniform
+        top = len(evidence.levels)
+        histories = 1
+        for order, (level, begins) in enumerate(
+            zip(evidence.levels, from_begin(evidence.levels), strict=True), 1
+        ):
+            shown = level.count >= max(1, evidence.least[order - 1])
+            if order == 1 and top > 1:
+                yield Estimate(uniform.copy(), np.ones(1), np.ones(len(level), np.bool_))
+            else:
+                event = begins if order < top else np.ones(len(level), np.bool_)
+                kept = np.where(event, self.kept(evidence, level.count), 0.0)
+                total = totals(level, np.where(event, level.count, 0), histories)
+                self.enlarge(evidence, order, kept, total)
+                if order == 1:
+                    yield unigrams(evidence, kept, shown, total, False)
+                else:
+                    estimate = spread(level, kept, shown, total, uniform, False, suffix=level.word)
+                    estimate.p = np.where(event, estimate.p, uniform[level.word])
+                    yield estimate
+            histories = len(level)
+
+
+def make_room(evidence: Evidence, order: int, kept: F64, total: F64) -> None:
+    """Raise the total of histories that leave nothing, unless every word was seen (Doug Paul)."""
+    level = evidence.levels[order - 1]
+    mass = totals(level, np.where(level.count >= evidence.least[order - 1], kept, 0.0), len(total))
+    seen = np.zeros(len(total), np.int64)
+    kernels.count_by_prefix(level.prefix[kept > 0], seen)
+    outcomes = np.count_nonzero(evidence.uniform)
+    total += (total > 0) & (mass > (1 - LEAST_LEFT) * total) & (seen < outcomes)
+
+
+def counts_of_counts(counts: NDArray[Any], most: int) -> NDArray[np.int64]:
+    """Return how many n-grams were seen r times, for r from 0 (always 0) to ``most``."""
+    return np.asarray(kernels.counts_of_counts(counts, most))

@@ -1,0 +1,50 @@
+"""Stupid back-off: relative frequencies, and a fixed penalty for every word of history given up."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from xent import _check
+from xent.language._counts import totals
+from xent.language.smoothing._smoothing import Estimate, Evidence, Smoothing
+
+
+@dataclass(frozen=True)
+class StupidBackoff(Smoothing):
+    """Scores that rank like probabilities on very large text, and are none.
+
+    S(w | h) = c(h, w) / c(h) if (h, w) was seen, else alpha S(w | h')
+
+    The scores after a history do not sum to 1, so a "perplexity" made of them compares with
+    nothing: reports say so, and an ARPA file cannot hold them. The penalty is paid for every word
+    of history given up, seen or not.
+
+    Parameters
+    ----------
+    alpha : float
+        Between 0 and 1; the paper's is 0.4.
+
+    References
+    ----------
+    T. Brants, A. C. Popat, P. Xu, F. J. Och and J. Dean (2007). Large Language Models in Machine
+    Translation. EMNLP-CoNLL, equation 5.
+    """
+
+    alpha: float = 0.4
+    is_distribution = False
+
+    def __post_init__(self) -> None:
+        _check.share("alpha", self.alpha)
+
+    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+        """Yield relative frequencies; the penalty is paid by length, when scoring."""
+        histories = 1
+        for level, least in zip(evidence.levels, evidence.least, strict=True):
+            total = totals(level, level.count, histories)
+            shown = level.count >= max(1, least)
+            p = level.count / np.maximum(total, 1)[level.prefix]
+            if histories == 1:
+                shown = np.ones(len(level), np.bool_)
+            yield Estimate(p, np.ones(histories), shown)
+            histories = len(level)

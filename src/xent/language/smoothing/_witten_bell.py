@@ -1,0 +1,39 @@
+"""Witten-Bell: a history after which many different words came will be followed by new ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent.language._kernels import smooth as kernels
+from xent.language.smoothing._smoothing import F64, Discounting, Evidence
+
+
+@dataclass(frozen=True)
+class WittenBell(Discounting):
+    """Witten-Bell smoothing: as many new words are expected as different words were seen.
+
+    p(w | h) = (c(h, w) + T(h) p(w | h')) / (c(h) + T(h))
+
+    T(h) is the number of different words seen after h. It needs no counts of counts and so suits
+    small, closed and character data, where Kneser-Ney cannot estimate its discounts.
+
+    Parameters
+    ----------
+    interpolated : bool
+        False gives the back-off form: c / (c + T) for words seen, the rest shared among the others.
+
+    References
+    ----------
+    I. H. Witten and T. C. Bell (1991). The zero-frequency problem. IEEE Transactions on Information
+    Theory 37(4), method C.
+    """
+
+    interpolated: bool = True
+
+    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
+        """Return the counts; the total grows by the number of different words."""
+        kinds = np.zeros(len(total), np.int64)
+        kernels.count_by_prefix(evidence.levels[order - 1].prefix[counts > 0], kinds)
+        total += kinds
+        return counts.astype(np.float64)

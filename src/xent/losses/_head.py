@@ -1,0 +1,233 @@
+"""The chunk loop: a linear head and its loss, a few hundred rows at a time.
+
+Logits of a chunk are made in one buffer, scored, and overwritten by their own gradient, which two
+matrix products carry on to the input and to the weight. So a step takes three products, as one with
+all logits does, and [N, V] never exists. The loop is written here once; what differs between heads
+is the object that scores the rows (`HeadRows`): compiled on CPU, torch operations elsewhere.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xent.losses._options import at_least_float32
+from xent.losses._softmax import SoftmaxRows
+
+_CHUNK_BYTES = 1 << 24
+_CHUNK_ROWS = 256  # fewer rows than these, and the matrix products lose their pace
+
+
+class HeadRows(Protocol):
+    """Scores rows of logits, of which it knows all but the logits."""
+
+    buffers: int  # by how much a chunk is smaller, for the buffers of its size that scoring takes
+
+    def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
+        """Return what the head returns for each row, in differentiable torch operations."""
+
+    def fused(
+        self, logits: Tensor, rows: slice, g: float, ups: tuple[Tensor | None, ...] | None
+    ) -> tuple[Tensor, ...] | None:
+        """Do the same in compiled rows; with ``ups`` overwrite the logits by their gradient.
+
+        None says that these logits have to go through `plain`.
+        """
+
+
+class Job(NamedTuple):
+    """One call of a head."""
+
+    rows: HeadRows
+    reduction: str
+    g: float  # 1 / what the rows weigh together, for a mean
+
+
+class ClassRows:
+    """Cross-entropy rows in a head; with ``stats`` their statistics too."""
+
+    buffers = 1
+
+    def __init__(self, rows: SoftmaxRows, stats: bool, column: int | None = None) -> None:
+        # column: return this statistic alone (1 log-probability, 2 entropy)
+        self.rows, self.stats, self.column = rows, stats, column
+
+    def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
+        """See `HeadRows`."""
+        if not self.stats:
+            return (self.rows.plain(logits, rows),)
+        found = self.rows.plain(logits, rows, stats=True)
+        return tuple(found) if self.column is None else (found[self.column + 1],)
+
+    def fused(
+        self, logits: Tensor, rows: slice, g: float, ups: tuple[Tensor | None, ...] | None
+    ) -> tuple[Tensor, ...] | None:
+        """See `HeadRows`."""
+        if logits.dtype == torch.float16 or logits.device.type != "cpu":
+            return None
+        n = logits.shape[0]
+        table = np.empty((n if self.stats else 0, 4))
+        if ups is None:
+            values = self.rows.fused(logits, None, rows, stats=table)
+        else:
+            first = 0 if self.column is None else self.column + 1
+            places: list[Tensor | None] = [None] * 4
+            for i, up in enumerate(ups[:4]):
+                places[first + i] = up
+            pull = np.zeros((n if any(p is not None for p in places[1:]) else 0, 3))
+            for c, up in enumerate(places[1:]):
+                if up is not None:
+                    pull[:, c] = up.double().numpy()
+            if len(pull) and self.rows.hard:
+                skipped = self.rows.target[rows] == self.rows.options.ignore_index
+                pull[skipped.numpy(), 1] = 0.0
+            own = places[0]
+            scale = np.zeros(n) if own is None else own.double().numpy()
+            plain_loss = own is None and not len(pull)
+            values = self.rows.fused(
+                logits, logits, rows, g=g, scale=np.empty(0) if plain_loss else scale, pull=pull
+            )
+        found: tuple[Tensor, ...] = (torch.from_numpy(values),)
+        if self.stats and ups is None:
+            columns = torch.from_numpy(table)
+            found = (*found, *(columns[:, c] for c in range(4)))
+            return found if self.column is None else (found[self.column + 1],)
+        return found
+
+
+def chunk_rows(count: int, classes: int, itemsize: int) -> int:
+    """Rows of a chunk."""
+    return min(count, max(_CHUNK_ROWS, _CHUNK_BYTES // max(1, classes * itemsize))) or 1
+
+
+def _loop(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    job: Job,
+    ups: tuple[Tensor | None, ...] | None,
+    wants: tuple[bool, bool, bool],
+    g: float,
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """Score all rows; with ``ups`` (of each row, empty for ones) also the wanted gradients."""
+    count, classes = x.shape[0], w.shape[0]
+    step = chunk_rows(count, classes, x.element_size()) // job.rows.buffers or 1
+    buffer = x.new_empty(min(step, count), classes)
+    exact = torch.float64 if x.dtype == torch.float64 else torch.float32
+    gx = torch.empty_like(x) if wants[0] else None
+    # The weight's gradient is a sum over chunks: in bfloat16 each addition would cost a digit.
+    gw = w.new_zeros(w.shape, dtype=exact) if wants[1] else None
+    gb = w.new_zeros(classes, dtype=exact) if wants[2] else None
+    found: list[list[Tensor]] = []
+    for start in range(0, max(count, 1), step):
+        rows = slice(start, min(start + step, count))
+        z = buffer[: rows.stop - start]
+        if b is None:
+            torch.mm(x[rows], w.t(), out=z)
+        else:
+            torch.addmm(b, x[rows], w.t(), out=z)
+        here = None if ups is None else tuple(None if u is None else u[rows] for u in ups)
+        scored = job.rows.fused(z, rows, g, here)
+        if scored is None:
+            scored = _score_plainly(job, z, rows, g, here)
+        found.append(list(scored))
+        if gx is not None:
+            torch.mm(z, w, out=gx[rows])
+        if gw is not None and gw.dtype == z.dtype:
+            gw.addmm_(z.t(), x[rows])
+        elif gw is not None:
+            gw += z.t() @ x[rows]
+        if gb is not None:
+            gb += z.sum(0, dtype=exact)
+    values = [torch.cat(parts) for parts in zip(*found, strict=True)]
+    grads = [g.to(w.dtype) if g is not None and g.dtype != w.dtype else g for g in (gw, gb)]
+    return values, [gx, *grads]
+
+
+def _score_plainly(
+    job: Job, z: Tensor, rows: slice, g: float, ups: tuple[Tensor | None, ...] | None
+) -> tuple[Tensor, ...]:
+    if ups is None:
+        return job.rows.plain(z, rows)
+    with torch.enable_grad():
+        leaf = z.detach().requires_grad_()
+        found = job.rows.plain(leaf, rows)
+        total = leaf.new_zeros((), dtype=at_least_float32(leaf).dtype)
+        for i, value in enumerate(found):
+            up = ups[i] if i < len(ups) else None
+            if up is not None:
+                total = total + (value * up.to(value.dtype)).sum() * (g if i == 0 else 1.0)
+            elif i == 0 and not ups:
+                total = total + value.sum() * g
+        (grad,) = torch.autograd.grad(total, leaf, allow_unused=True)
+    z.copy_(grad) if grad is not None else z.zero_()
+    return tuple(v.detach() for v in found)
+
+
+class Head(torch.autograd.Function):
+    """Autograd of the chunk loop: where one number is wanted, gradients come with the forward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: tuple[bool, bool, bool]
+    ) -> Any:
+        ctx.job, ctx.wants = job, wants
+        ctx.save_for_backward(x, w, b)
+        stats = getattr(job.rows, "stats", False)
+        eager = any(wants) and job.reduction != "none" and not stats
+        values, ctx.gifts = _loop(
+            x, w, b, job, () if eager else None, wants if eager else (False,) * 3, job.g
+        )
+        ctx.eager = eager
+        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        first = values[0]
+        loss = first.double().sum() * job.g if job.reduction != "none" else first
+        if len(values) == 1:
+            return loss.to(dtype)
+        ctx.set_materialize_grads(False)
+        argmax = values[4].long()
+        ctx.mark_non_differentiable(argmax)
+        return loss.to(dtype), *(v.to(dtype) for v in values[1:4]), argmax
+
+    @staticmethod
+    def backward(ctx: Any, *pulled: Any) -> Any:
+        gifts, ctx.gifts = ctx.gifts, None
+        up = pulled[0]
+        if all(p is None for p in pulled):
+            return None, None, None, None, None
+        if torch.is_grad_enabled():
+            return _again(ctx, pulled)
+        if gifts is not None and ctx.eager:
+            factor = float(up)
+            if factor != 1.0:
+                for gift in gifts:
+                    if gift is not None:
+                        gift.mul_(factor)
+            return *gifts, None, None
+        x, w, b = ctx.saved_tensors
+        g = 1.0 if ctx.job.reduction == "none" or up is None else ctx.job.g * float(up)
+        first = up
+        if up is not None and ctx.job.reduction != "none":
+            first = up.new_ones(()).expand(x.shape[0])
+        ups = (first, *pulled[1:4])
+        grads = _loop(x, w, b, ctx.job, ups, ctx.wants, g)[1]
+        return *grads, None, None
+
+
+def _again(ctx: Any, pulled: Any) -> Any:
+    """Differentiate through the formula on all logits: what a second derivative needs."""
+    x, w, b = ctx.saved_tensors
+    with torch.enable_grad():
+        found = ctx.job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
+        first = found[0] if ctx.job.reduction == "none" else found[0].sum() * ctx.job.g
+        pairs = [
+            (o, p) for o, p in zip((first, *found[1:4]), pulled, strict=False) if p is not None
+        ]
+        inputs = [t for t, want in zip((x, w, b), ctx.wants, strict=True) if want]
+        grads = iter(
+            torch.autograd.grad(
+                [o for o, _ in pairs], inputs, [p for _, p in pairs], create_graph=True
+            )
+        )
+    return *(next(grads) if want else None for want in ctx.wants), None, None

@@ -1,0 +1,332 @@
+"""Losses of a linear head's logits that never build the logits; see `_head` for the loop."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xent import _check
+from xent.losses._class import check_target, cross_entropy
+from xent.losses._head import ClassRows, Head, Job
+from xent.losses._options import (
+    Options,
+    can_look,
+    check_input,
+    check_weight,
+    nothing_to_average,
+    options,
+)
+from xent.losses._softmax import (
+    BadRowError,
+    SoftmaxRows,
+    Stats,
+    accuracy_of,
+    check_distributions,
+)
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: None = None,
+    token_weight: Tensor | None = None,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
+    empty: str = "zero",
+    stats: bool = False,
+) -> Any:
+    """How many nats the true classes take under a linear head, without its logits in memory.
+
+    loss = cross_entropy(input linear_weightᵀ + linear_bias, target)
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., D)
+        Hidden states.
+    linear_weight : Tensor, shape (V, D)
+        The head, one row a class.
+    target : Tensor, shape (...) of integers, or (..., V) of probabilities
+        Class indices, or the probability of every class.
+    linear_bias : Tensor, shape (V,), optional
+        Added to the logits.
+    weight, label_smoothing, temperature, softcap, z_loss, empty, stats
+        As in `cross_entropy`.
+    reduction : {"mean", "sum", "none"}
+        The mean is over rows (over their weights, where classes or rows are weighted).
+    ignore_index : int, optional
+        A class index whose rows count for nothing; -100 if not given.
+    options : None
+        torch's chunking options: here chunks are always on and choose themselves.
+    token_weight : Tensor, shape (...), optional
+        Weight of each row.
+
+    Returns
+    -------
+    Tensor
+        In nats, float32 or better; a scalar unless ``reduction="none"``.
+
+    Notes
+    -----
+    Values inherit the rounding of the matrix product. A second derivative, torch.func and
+    torch.compile build the logits.
+
+    Examples
+    --------
+    >>> linear_cross_entropy(torch.zeros(2, 3), torch.zeros(4, 3), torch.tensor([0, 3])).item()
+    1.3862943649291992
+
+    References
+    ----------
+    Wijmans, E. et al. (2025). Cut Your Losses in Large-Vocabulary Language Models.
+    """
+    if options is not None:
+        advice = "Chunks are always on and choose themselves."
+        raise _check.invalid("options", "be None", repr(options), advice)
+    ignored = -100 if ignore_index is None else ignore_index
+    o = _options(reduction, ignored, label_smoothing, temperature, softcap, z_loss, empty)
+    deep = isinstance(linear_weight, Tensor) and linear_weight.dim() > 2
+    if deep or traced():
+        # torch's K-dimensional heads, one small head a position, and what the compiler and the
+        # transforms of torch.func trace: these do build the logits.
+        axis = None if deep else -1
+        if deep:
+            logits = torch.tensordot(input, linear_weight, dims=([-1], [-1]))
+            logits = logits if linear_bias is None else logits + linear_bias
+        else:
+            logits = torch.nn.functional.linear(input, linear_weight, linear_bias)
+        return cross_entropy(
+            logits, target, weight, ignore_index=ignored, reduction=reduction,
+            label_smoothing=label_smoothing, token_weight=token_weight, temperature=temperature,
+            softcap=softcap, z_loss=z_loss, empty=empty, stats=stats, axis=axis,
+        )  # fmt: skip
+    x, w, b, shape = hidden(input, linear_weight, linear_bias)
+    rows = _class_rows(w, target, weight, token_weight, shape, o)
+    try:
+        return _class_head(x, w, b, rows, shape, stats)
+    except BadRowError as bad:
+        raise bad.sentence(rows.target, shape, w.shape[0]) from None
+
+
+def linear_log_prob(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    ignore_index: int = -100,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+) -> Tensor:
+    """How probable a linear head holds each true class: its log-probability, without the logits.
+
+    value = log softmax(input linear_weightᵀ + linear_bias)_target
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., D)
+        Hidden states.
+    linear_weight : Tensor, shape (V, D)
+        The head, one row a class.
+    target : Tensor, shape (...) of integers
+        Class indices.
+    linear_bias : Tensor, shape (V,), optional
+        Added to the logits.
+    ignore_index : int
+        A class index whose rows give 0.
+    temperature, softcap : float
+        As in `cross_entropy`.
+
+    Returns
+    -------
+    Tensor, shape (...)
+        In nats, at most 0; differentiable, for policy gradients and preferences.
+
+    Examples
+    --------
+    >>> linear_log_prob(torch.zeros(1, 3), torch.zeros(4, 3), torch.tensor([2])).item()  # -log 4
+    -1.3862943649291992
+
+    References
+    ----------
+    Williams, R. J. (1992). Simple Statistical Gradient-Following Algorithms, equation 4.
+    """
+    o = _options("none", ignore_index, 0.0, temperature, softcap, 0.0, "zero")
+    return _one_statistic(input, linear_weight, target, linear_bias, o, 1)
+
+
+def linear_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+) -> Tensor:
+    """How undecided a linear head is: the entropy of its softmax, without the logits.
+
+    value = - Σ_c p_c log p_c,  p = softmax(input linear_weightᵀ + linear_bias)
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., D)
+        Hidden states.
+    linear_weight : Tensor, shape (V, D)
+        The head, one row a class.
+    linear_bias : Tensor, shape (V,), optional
+        Added to the logits.
+    temperature, softcap : float
+        As in `cross_entropy`.
+
+    Returns
+    -------
+    Tensor, shape (...)
+        In nats, 0 to log V; differentiable.
+
+    Examples
+    --------
+    >>> linear_entropy(torch.zeros(1, 3), torch.zeros(4, 3)).item()  # log 4
+    1.3862943649291992
+
+    References
+    ----------
+    Shannon, C. E. (1948). A Mathematical Theory of Communication, section 6.
+    """
+    o = _options("none", -100, 0.0, temperature, softcap, 0.0, "zero")
+    check_input(input)
+    target = torch.zeros(input.shape[:-1], dtype=torch.int64, device=input.device)
+    return _one_statistic(input, linear_weight, target, linear_bias, o, 2)
+
+
+def _one_statistic(
+    input: Tensor, head: Tensor, target: Tensor, bias: Tensor | None, o: Options, column: int
+) -> Tensor:
+    x, w, b, shape = hidden(input, head, bias)
+    if isinstance(target, Tensor) and target.is_floating_point():
+        raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
+    rows = _class_rows(w, target, None, None, shape, o)
+    try:
+        if can_look(rows.target):
+            rows.counted(w.shape[0])
+        value = apply(x, w, b, Job(ClassRows(rows, True, column), "none", 1.0))
+    except BadRowError as bad:
+        raise bad.sentence(rows.target, shape, w.shape[0]) from None
+    answer: Tensor = value.reshape(shape)
+    return answer
+
+
+def _options(
+    reduction: str,
+    ignore_index: int,
+    smoothing: float,
+    temperature: float,
+    softcap: float | None,
+    z_loss: float,
+    empty: str,
+) -> Options:
+    return options(
+        reduction,
+        ignore_index=ignore_index,
+        label_smoothing=smoothing,
+        temperature=temperature,
+        softcap=softcap,
+        z_loss=z_loss,
+        empty=empty,
+    )
+
+
+def hidden(
+    input: Tensor, weight: Tensor, bias: Tensor | None, name: str = "linear"
+) -> tuple[Tensor, Tensor, Tensor | None, torch.Size]:
+    """Check hidden states and head; return them as matrices, in autocast's type where it is on."""
+    check_input(input)
+    if not isinstance(weight, Tensor) or not weight.is_floating_point():
+        raise _check.wrong_kind(f"{name}_weight", "be a floating-point tensor", type(weight))
+    if weight.dim() != 2 or input.dim() < 1 or weight.shape[1] != input.shape[-1]:
+        must = f"have the shape (V, {input.shape[-1] if input.dim() else 'D'})"
+        raise _check.invalid(f"{name}_weight", must, tuple(weight.shape))
+    if weight.shape[0] == 0:
+        raise _check.invalid(f"{name}_weight", "have at least one class", tuple(weight.shape))
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise _check.invalid(
+            f"{name}_bias", f"have the shape {tuple(weight.shape[:1])}", tuple(bias.shape)
+        )
+    device = input.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        input, weight = input.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    elif input.dtype != weight.dtype:
+        raise _check.invalid(
+            f"{name}_weight", f"have the dtype of `input`, {input.dtype}", weight.dtype
+        )
+    return input.reshape(-1, input.shape[-1]), weight, bias, input.shape[:-1]
+
+
+def _class_rows(
+    w: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    token_weight: Tensor | None,
+    shape: torch.Size,
+    o: Options,
+) -> SoftmaxRows:
+    logits = torch.Size((*shape, w.shape[0]))
+    target = check_target(logits, target, len(shape), o.ignore_index)
+    check_weight("weight", weight, w.shape[:1], "class")
+    check_weight("token_weight", token_weight, shape, "row")
+    flat = target.reshape(-1, w.shape[0]) if target.is_floating_point() else target.reshape(-1)
+    scale = None if token_weight is None else token_weight.reshape(-1)
+    return SoftmaxRows(flat, weight, scale, o)
+
+
+def _class_head(
+    x: Tensor, w: Tensor, b: Tensor | None, rows: SoftmaxRows, shape: torch.Size, stats: bool
+) -> Any:
+    o = rows.options
+    if can_look(rows.target, x):
+        total = rows.counted(w.shape[0])
+        if not rows.hard:
+            check_distributions(rows.target)
+    else:
+        total = float(rows.total()) if o.reduction == "mean" else 1.0
+    fill = nothing_to_average(o.empty) if o.reduction == "mean" and total == 0 else 0.0
+    g = 1.0 / total if o.reduction == "mean" and total else 1.0
+    found = apply(x, w, b, Job(ClassRows(rows, stats), o.reduction, g))
+    loss = found[0] if stats else found
+    loss = loss.reshape(shape) if o.reduction == "none" else loss
+    loss = loss + fill if fill else loss
+    if not stats:
+        return loss
+    lse, log_prob, entropy, argmax = found[1:]
+    accuracy = accuracy_of(argmax, rows).to(lse.dtype)
+    shaped: Any = (t.reshape(shape) for t in (lse, log_prob, entropy, argmax))
+    return loss, Stats._make((*shaped, accuracy))
+
+
+def traced() -> bool:
+    """Say whether something looks on that cannot look into the loop."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+    )
+
+
+def apply(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
+    """Run the loop where the rows are known numbers, the formula on all logits elsewhere."""
+    if traced():
+        found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
+        loss = found[0] if job.reduction == "none" else found[0].sum() * job.g
+        return (loss, *found[1:]) if len(found) > 1 else loss
+    enabled = torch.is_grad_enabled()
+    wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))
+    compiled: Any = Head.apply
+    return compiled(x, w, b, job, wants)

@@ -1,0 +1,268 @@
+"""The losses as modules: torch's own classes, with this room's numbers.
+
+Each subclasses the class of its name in torch.nn, so isinstance, repr and state_dict keys stay; the
+keyword-only additions are those of the function.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xent import _check
+from xent.losses._binary import binary_cross_entropy_with_logits
+from xent.losses._class import cross_entropy
+from xent.losses._divergence import kl_div
+from xent.losses._linear import linear_cross_entropy
+
+
+class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
+    """`cross_entropy` as a module, in the place of torch.nn.CrossEntropyLoss.
+
+    Parameters
+    ----------
+    weight, size_average, ignore_index, reduce, reduction, label_smoothing
+        As in `cross_entropy`; ``weight`` is a buffer.
+    temperature, softcap, z_loss, axis, empty, stats
+        As in `cross_entropy`.
+
+    Examples
+    --------
+    >>> CrossEntropyLoss()(torch.zeros(1, 4), torch.tensor([2])).item()  # log 4
+    1.3862943649291992
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: None = None,
+        ignore_index: int = -100,
+        reduce: None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        *,
+        temperature: float = 1.0,
+        softcap: float | None = None,
+        z_loss: float = 0.0,
+        axis: int | None = None,
+        empty: str = "zero",
+        stats: bool = False,
+    ) -> None:
+        _refuse_deprecated(size_average, reduce)
+        super().__init__(
+            weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
+        self.extra: dict[str, Any] = {
+            "temperature": temperature,
+            "softcap": softcap,
+            "z_loss": z_loss,
+            "axis": axis,
+            "empty": empty,
+            "stats": stats,
+        }
+
+    def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
+        """Return the loss of a batch; ``token_weight`` weighs its rows."""
+        return cross_entropy(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+            token_weight=token_weight,
+            **self.extra,
+        )
+
+
+class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
+    """`binary_cross_entropy_with_logits` as a module, in the place of torch.nn.BCEWithLogitsLoss.
+
+    Parameters
+    ----------
+    weight, size_average, reduce, reduction, pos_weight
+        As in `binary_cross_entropy_with_logits`; the weights are buffers.
+    ignore_index, label_smoothing, temperature, softcap, empty
+        As in `binary_cross_entropy_with_logits`.
+
+    Examples
+    --------
+    >>> BCEWithLogitsLoss()(torch.zeros(2), torch.tensor([0.0, 1.0])).item()  # log 2
+    0.6931471824645996
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: None = None,
+        reduce: None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+        *,
+        ignore_index: float | None = None,
+        label_smoothing: float = 0.0,
+        temperature: float = 1.0,
+        softcap: float | None = None,
+        empty: str = "zero",
+    ) -> None:
+        _refuse_deprecated(size_average, reduce)
+        super().__init__(weight, reduction=reduction, pos_weight=pos_weight)
+        self.extra: dict[str, Any] = {
+            "ignore_index": ignore_index,
+            "label_smoothing": label_smoothing,
+            "temperature": temperature,
+            "softcap": softcap,
+            "empty": empty,
+        }
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of a batch."""
+        return binary_cross_entropy_with_logits(
+            input,
+            target,
+            self.weight,
+            reduction=self.reduction,
+            pos_weight=self.pos_weight,
+            **self.extra,
+        )
+
+
+class KLDivLoss(torch.nn.KLDivLoss):
+    """`kl_div` as a module, in the place of torch.nn.KLDivLoss.
+
+    Parameters
+    ----------
+    size_average, reduce, reduction, log_target, empty
+        As in `kl_div`.
+
+    Examples
+    --------
+    >>> KLDivLoss(reduction="sum")(torch.tensor([-1.0]), torch.tensor([1.0])).item()
+    1.0
+    """
+
+    def __init__(
+        self,
+        size_average: None = None,
+        reduce: None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+        *,
+        empty: str = "zero",
+    ) -> None:
+        _refuse_deprecated(size_average, reduce)
+        super().__init__(reduction=reduction, log_target=log_target)
+        self.empty = empty
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of a batch."""
+        return kl_div(
+            input, target, reduction=self.reduction, log_target=self.log_target, empty=self.empty
+        )
+
+
+# torch before 2.13 has no such module; there this one stands on its own.
+_LinearBase: Any = getattr(torch.nn, "LinearCrossEntropyLoss", torch.nn.Module)
+
+
+class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
+    """A linear head and its cross-entropy as one module that owns the head's weight.
+
+    Parameters
+    ----------
+    in_features, num_classes : int
+        Shape of the head: ``linear.weight`` is (num_classes, in_features).
+    out_features : ()
+        torch's K-dimensional heads; only () is taken.
+    bias : bool
+        Whether the head has one.
+    device, dtype
+        Of the head.
+    reduction, weight, ignore_index, label_smoothing, options
+        As in `linear_cross_entropy`.
+    temperature, softcap, z_loss, empty, stats
+        As in `linear_cross_entropy`.
+
+    Examples
+    --------
+    >>> loss = LinearCrossEntropyLoss(3, 4)
+    >>> loss(torch.zeros(2, 3), torch.tensor([0, 3])).item()  # log 4
+    1.3862943649291992
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: tuple[int, ...] = (),
+        bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        options: None = None,
+        temperature: float = 1.0,
+        softcap: float | None = None,
+        z_loss: float = 0.0,
+        empty: str = "zero",
+        stats: bool = False,
+    ) -> None:
+        if out_features:
+            advice = "Use torch.nn.Linear and CrossEntropyLoss."
+            raise _check.invalid("out_features", "be ()", out_features, advice)
+        if options is not None:
+            advice = "Chunks are always on and choose themselves."
+            raise _check.invalid("options", "be None", repr(options), advice)
+        if _LinearBase is torch.nn.Module:
+            super().__init__()
+            self.linear = torch.nn.Linear(in_features, num_classes, bias, device, dtype)
+            self.register_buffer("weight", weight)
+            self.reduction, self.label_smoothing = reduction, label_smoothing
+            self.ignore_index = ignore_index
+        else:
+            super().__init__(
+                in_features,
+                num_classes,
+                bias=bias,
+                device=device,
+                dtype=dtype,
+                reduction=reduction,
+                weight=weight,
+                ignore_index=ignore_index,
+                label_smoothing=label_smoothing,
+            )
+        self.extra: dict[str, Any] = {
+            "temperature": temperature,
+            "softcap": softcap,
+            "z_loss": z_loss,
+            "empty": empty,
+            "stats": stats,
+        }
+
+    def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
+        """Return the loss of a batch; ``token_weight`` weighs its rows."""
+        return linear_cross_entropy(
+            input,
+            self.linear.weight,
+            target,
+            linear_bias=self.linear.bias,
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            token_weight=token_weight,
+            **self.extra,
+        )
+
+
+def _refuse_deprecated(size_average: object, reduce: object) -> None:
+    for name, value in (("size_average", size_average), ("reduce", reduce)):
+        if value is not None:
+            advice = "torch deprecated it; use reduction='mean', 'sum' or 'none'."
+            raise _check.invalid(name, "be None", repr(value), advice)

@@ -1,0 +1,163 @@
+"""What every loss of the room does first and last: check its arguments, and reduce.
+
+The deprecated positions `size_average` and `reduce` of torch stay in the signatures, so that
+positional calls mean the same here and there, and accept only None.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from xent import _check
+
+REDUCTIONS = ("mean", "sum", "none")
+EMPTY = ("zero", "nan", "raise")
+
+
+class Options(NamedTuple):
+    """What shapes a loss of class logits, checked; a softcap of 0 is none."""
+
+    reduction: str = "mean"
+    ignore_index: int = -100
+    label_smoothing: float = 0.0
+    temperature: float = 1.0
+    softcap: float = 0.0
+    z_loss: float = 0.0
+    empty: str = "zero"
+
+
+def options(
+    reduction: str = "mean",
+    *,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
+    empty: str = "zero",
+) -> Options:
+    """Check the options that need no tensor."""
+    if reduction not in REDUCTIONS:
+        _check.option("reduction", reduction, REDUCTIONS)
+    if empty not in EMPTY:
+        _check.option("empty", empty, EMPTY)
+    if not 0 <= label_smoothing <= 1:
+        raise _check.invalid("label_smoothing", "be between 0 and 1", label_smoothing)
+    if temperature != 1.0:
+        temperature = _check.positive("temperature", temperature)
+    if not (z_loss >= 0 and math.isfinite(z_loss)):
+        raise _check.invalid("z_loss", "be non-negative and finite", z_loss)
+    cap = 0.0 if softcap is None else _check.positive("softcap", softcap)
+    return Options(reduction, ignore_index, label_smoothing, temperature, cap, z_loss, empty)
+
+
+def check_input(input: Tensor, size_average: object = None, reduce: object = None) -> None:
+    """Refuse what no loss of this room can take."""
+    if not isinstance(input, Tensor):
+        raise _check.wrong_kind("input", "be a tensor", f"a {type(input).__name__}")
+    if not input.is_floating_point():
+        advice = "Are `input` and `target` swapped?"
+        raise _check.wrong_kind("input", "be a floating-point tensor", input.dtype, advice)
+    for name, value in (("size_average", size_average), ("reduce", reduce)):
+        if value is not None:
+            advice = "torch deprecated it; use reduction='mean', 'sum' or 'none'."
+            raise _check.invalid(name, "be None", repr(value), advice)
+
+
+def check_same_shape(input: Tensor, target: Tensor) -> None:
+    """Refuse a target that would be broadcast: a broadcast loss is a wrong number, not an error."""
+    if not isinstance(target, Tensor):
+        raise _check.wrong_kind("target", "be a tensor", f"a {type(target).__name__}")
+    if target.shape != input.shape:
+        must = f"have the shape of `input`, {tuple(input.shape)}"
+        raise _check.invalid("target", must, tuple(target.shape))
+
+
+def check_weight(name: str, weight: Tensor | None, shape: torch.Size, each: str) -> None:
+    """Refuse a weight that does not fit its rows or classes, or is negative, infinite or NaN."""
+    if weight is None:
+        return
+    if not isinstance(weight, Tensor):
+        raise _check.wrong_kind(name, "be a tensor", f"a {type(weight).__name__}")
+    if weight.shape != shape:
+        raise _check.invalid(name, f"have one entry a {each}, {tuple(shape)}", tuple(weight.shape))
+    check_values(name, weight, weight >= 0, "be finite and non-negative", below=math.inf)
+
+
+def check_values(
+    name: str, values: Tensor, good: Tensor, must: str, *, below: float | None = None
+) -> None:
+    """Refuse values where ``good`` is false; on an accelerator this would wait, so not there."""
+    if not can_look(values):
+        return
+    if below is not None:
+        good = good & (values < below)
+    if not bool(good.all()):
+        first = (~good).nonzero()[0].tolist()
+        value = values[tuple(first)].item()
+        got = f"{value:.6g}" if isinstance(value, float) else str(value)
+        raise _check.invalid(name, must, f"{got} at {_check.at(first)}" if first else got)
+
+
+def can_look(*tensors: Tensor) -> bool:
+    """Say whether values may be looked at: on CPU, and neither traced nor transformed."""
+    return (
+        not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+        and all(type(t) in (Tensor, torch.nn.Parameter) and t.device.type == "cpu" for t in tensors)
+    )
+
+
+def class_axis(input: Tensor, axis: int | None) -> int:
+    """Return the class dimension as a non-negative number: torch's where none is named."""
+    if input.dim() == 0:
+        raise _check.invalid("input", "have a class dimension", "a single number")
+    if axis is None:
+        axis = 0 if input.dim() == 1 else 1
+    elif not -input.dim() <= axis < input.dim():
+        must = f"be a dimension of `input`, of shape {tuple(input.shape)}"
+        raise _check.invalid("axis", must, axis)
+    axis %= input.dim()
+    if input.shape[axis] == 0:
+        raise _check.invalid("input", "have at least one class", tuple(input.shape))
+    return axis
+
+
+def at_least_float32(input: Tensor) -> Tensor:
+    """Half-precision logits are computed in float32: their losses would not survive rounding."""
+    return input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+
+
+def reduced(
+    values: Tensor, reduction: str, total: Tensor | float | None = None, empty: str = "zero"
+) -> Tensor:
+    """Reduce values: ``mean`` divides by ``total`` where given, else by their number."""
+    if reduction == "none":
+        return values
+    if reduction == "sum":
+        return values.sum()
+    if total is None:
+        total = values.numel()
+    if not isinstance(total, Tensor):
+        return values.sum() / total if total else values.sum() + nothing_to_average(empty)
+    if empty == "raise" and can_look(total) and not bool(total):
+        nothing_to_average(empty)
+    mean = values.sum() / total.where(total != 0, 1.0)
+    return mean if empty == "zero" else mean.where(total != 0, math.nan)
+
+
+def nothing_to_average(empty: str) -> float:
+    """Return the mean of nothing, or refuse it."""
+    if empty == "raise":
+        because = "no row counts (the batch is empty, or every row is ignored or weighs 0)"
+        raise _check.cannot("The mean loss is undefined", because, "Use empty='zero' or 'nan'.")
+    return math.nan if empty == "nan" else 0.0
+
+
+def refuse_unknown(name: str, given: dict[str, Any]) -> None:
+    """Refuse keyword arguments that a door takes only to refuse them with a sentence."""
+    for key, value in given.items():
+        if value is not None:
+            raise _check.invalid(key, f"be None in {name}", repr(value))

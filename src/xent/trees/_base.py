@@ -1,0 +1,293 @@
+"""What classifiers and regressors share: reading tables, predicting, and looking at the tree."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from xent import _check
+from xent.trees import _columns, _fit, _picture, _prune, _report, _text
+from xent.trees._columns import Cases, Column
+from xent.trees._tree import Tree
+from xent.trees._walk import leaves, values
+
+
+class BaseTree(BaseEstimator):  # type: ignore[misc]
+    """What classifiers and regressors share: options, tables, and the fitted tree to look at."""
+
+    tree_: Tree
+    columns_: list[Column]
+    n_features_in_: int
+    value_: NDArray[np.float64]
+
+    _criteria: tuple[str, ...] = ()
+    _prunings: tuple[str | None, ...] = ()
+    _defaults: dict[str, Any]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing != "refuse"
+        tags.input_tags.sparse = True
+        return tags
+
+    # ------------------------------------------------------------ tables
+
+    def _read(self, X: Any, *, reset: bool) -> Cases:
+        finite: Any = True if self.missing == "refuse" else "allow-nan"
+        if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            X = _columns.frame_of_objects(X)
+        if not _columns.is_frame(X):
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                dtype=np.float64,
+                accept_sparse="csc",
+                ensure_all_finite=finite,
+            )
+            if not isinstance(X, np.ndarray):
+                X = X.toarray()
+            if reset:
+                names = getattr(self, "feature_names_in_", None)
+                if names is None:
+                    names = [f"x{j}" for j in range(X.shape[1])]
+                self.columns_ = _columns.number_columns([str(name) for name in names])
+            elif any(c.kind == "name" for c in self.columns_):
+                got = "an array of numbers"
+                raise _check.wrong_kind("X", "be a table with the columns of fit", got)
+            return _columns.of_numbers(X)
+        if reset:
+            self.columns_ = _columns.describe(X)
+            self.n_features_in_ = len(self.columns_)
+            if all(isinstance(name, str) for name in X.columns):
+                self.feature_names_in_ = np.array([c.name for c in self.columns_], dtype=object)
+        cases = _columns.read(X, self.columns_)
+        if not len(cases.numbers) or not len(self.columns_):
+            got = f"{len(cases.numbers)} rows and {len(self.columns_)} columns"
+            raise _check.invalid("X", "have rows and columns", got)
+        if self.missing == "refuse" and cases.missing:
+            raise _check.invalid("X", "have no missing values", "some", 'Use missing="direction".')
+        return cases
+
+    # ------------------------------------------------------------ looking at the tree
+
+    @property
+    def n_nodes_(self) -> int:
+        """Number of nodes, leaves included."""
+        check_is_fitted(self)
+        return self.tree_.size
+
+    def get_n_leaves(self) -> int:
+        """Return the number of leaves.
+
+        Returns
+        -------
+        int
+        """
+        check_is_fitted(self)
+        return int(self.tree_.leaf.sum())
+
+    def get_depth(self) -> int:
+        """Return how many tests stand above the deepest leaf.
+
+        Returns
+        -------
+        int
+            0 for a tree that is a leaf.
+        """
+        check_is_fitted(self)
+        return int(self.tree_.depth().max())
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """Share of the criterion's total gain that each column has earned; zeros for a leaf."""
+        check_is_fitted(self)
+        gains = _report.importances(self.tree_, len(self.columns_), self.criterion)
+        total = gains.sum()
+        return gains / total if total > 0 else gains
+
+    def apply(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Return the leaf that each row ends in.
+
+        Parameters
+        ----------
+        X : table or array of shape (n_samples, n_features)
+            The columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Number of the leaf; of a row that missing values spread over several leaves, the one
+            that gets most of it.
+        """
+        check_is_fitted(self)
+        return leaves(self.tree_, self._read(X, reset=False), self._threads())
+
+    def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
+        raise NotImplementedError
+
+    def _values(self, X: Any) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        return values(self.tree_, self.value_, self._read(X, reset=False), self._threads())
+
+    def _threads(self) -> int:
+        if self.n_jobs is None:
+            return 1
+        from joblib import effective_n_jobs
+
+        return int(effective_n_jobs(self.n_jobs))
+
+    def gain_table(
+        self, X: Any, y: ArrayLike, *, node: int = 0, sample_weight: ArrayLike | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what the best split by each column would gain at a node: also those not taken.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            The cases, as a rule those of `fit`; those that reach the node are searched.
+        node : int
+            Number of the node, 0 the root.
+
+        Returns
+        -------
+        list of dict
+            For each column ``column``, ``gain`` a case (bits for entropy and gain ratio, else in
+            the criterion's units), ``split_information``, ``gain_ratio`` and ``chosen``; None where
+            the column cannot be used. What it takes to write the split down is already off: for
+            "gain_ratio" the threshold of a number, log2(cuts) / n bits; for "entropy" a group
+            of levels, (levels - 1) / n bits.
+        """
+        check_is_fitted(self)
+        node = _check.integer("node", node, least=0)
+        if node >= self.tree_.size:
+            raise _check.invalid("node", f"be below {self.tree_.size}, the number of nodes", node)
+        cases = self._read(X, reset=False)
+        weight = weights_of(self, sample_weight, cases)
+        codes, n_classes = self._codes(y, len(cases.numbers))
+        if not weight.all():
+            rows = np.flatnonzero(weight)
+            cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
+        plan = _fit.plan_of(self, cases, n_classes).grow
+        return _report.gain_table(plan, self.tree_, self.columns_, cases, codes, weight, node)
+
+    def cost_complexity_path(self, *, risk: str = "criterion") -> NDArray[np.float64]:
+        """Return the complexities at which the tree loses branches, from 0 to the bare root.
+
+        ``alpha = (risk of a node as a leaf - risk of its subtree) / (leaves of it - 1)``, the
+        weakest link first; risks are a case of the training data.
+
+        Parameters
+        ----------
+        risk : {"criterion", "error"}
+            Entropy, Gini impurity or squared error; or wrong predictions, as CART prunes classes.
+
+        Returns
+        -------
+        ndarray
+            Rising, from 0; meant for a tree fitted with ``pruning=None``.
+
+        References
+        ----------
+        Breiman et al., Classification and Regression Trees, 1984, section 3.3.
+        """
+        check_is_fitted(self)
+        each = None
+        if _check.option("risk", risk, ("criterion", "error")) == "criterion":
+            each = _prune.impurity(self.tree_.stats, self.criterion) / self.tree_.weight()[0]
+        alpha = _prune.alphas(self.tree_, each)
+        return np.unique(np.append(alpha[np.isfinite(alpha)], 0.0))
+
+    def to_text(self) -> str:
+        """Return the tree as indented text, one test a line, with real names of levels.
+
+        Returns
+        -------
+        str
+        """
+        check_is_fitted(self)
+        return _text.text(self._named())
+
+    def to_rules(self) -> str:
+        """Return one rule a leaf: each column's tests along the path are joined into one.
+
+        Returns
+        -------
+        str
+        """
+        check_is_fitted(self)
+        return _text.rules(self._named())
+
+    def to_dot(self) -> str:
+        """Return the tree in the language of Graphviz.
+
+        Returns
+        -------
+        str
+        """
+        check_is_fitted(self)
+        return _text.dot(self._named())
+
+    def to_sql(self) -> str:
+        """Return the prediction as one SQL ``CASE`` expression.
+
+        Returns
+        -------
+        str
+            Standard SQL; columns in double quotes. A tree that spreads missing values over several
+            branches, or that has surrogates, cannot be written so and is refused.
+        """
+        check_is_fitted(self)
+        return _text.sql(self._named())
+
+    def to_svg(self) -> str:
+        """Return a picture of the tree with the class distribution of every node.
+
+        Returns
+        -------
+        str
+            A complete SVG document.
+        """
+        check_is_fitted(self)
+        return _picture.svg(self._named())
+
+    def _named(self) -> _text.Named:
+        classes = [str(c) for c in getattr(self, "classes_", [])]
+        return _text.Named(self.tree_, self.columns_, classes, self.value_)
+
+
+def classes_of(y: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    if y is None:
+        raise _check.invalid(
+            "y", "be an array", "None: a tree requires y to be passed, but the target y is None"
+        )
+    check_classification_targets(y)
+    array = column_or_1d(y, warn=True)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise _check.invalid("y", "be finite", "NaN or infinity")
+    same_length(array, n)
+    classes, codes = np.unique(array, return_inverse=True)
+    return classes, codes.astype(np.uint8 if len(classes) <= 256 else np.int32)
+
+
+def same_length(y: NDArray[Any], n: int) -> None:
+    if len(y) != n:
+        raise _check.invalid("y", f"have {n} values, one a row of X", len(y))
+
+
+def weights_of(tree: BaseTree, sample_weight: Any, cases: Cases) -> NDArray[np.float64]:
+    n = len(cases.numbers)
+    if sample_weight is None:
+        return np.ones(n)
+    return _check_sample_weight(  # type: ignore[no-any-return]
+        sample_weight, cases.numbers, dtype=np.float64, ensure_non_negative=True
+    )

@@ -1,0 +1,229 @@
+"""How a table becomes columns: numbers, and names coded by their level.
+
+Any eager data frame that narwhals knows, an array, or a sparse matrix. Strings, categories and
+booleans are names; a category that is declared keeps its code even if no row has it. Dates and
+durations are numbers (microseconds: exact in a float64 for 285 years around 1970). Nothing is
+guessed from values: the type of a column decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from xent import _check
+
+Level = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one column is called and how it is read: a number, a date, a duration or a name."""
+
+    name: str
+    kind: str  # "number", "date", "duration" or "name"
+    levels: tuple[Level, ...] = ()
+
+
+@dataclass
+class Cases:
+    """A table as the kernels read it."""
+
+    kind: NDArray[np.int64]  # by feature: 0 a number, 1 a name
+    slot: NDArray[np.int64]  # column of `numbers` or row of `codes`
+    numbers: NDArray[np.float64]
+    codes: NDArray[np.int32]  # a missing or unknown name has the code after the last level
+    n_levels: NDArray[np.int64]  # by row of `codes`
+
+    @property
+    def missing(self) -> bool:
+        """Whether any value is missing."""
+        return bool(np.isnan(self.numbers).any() or (self.codes == self.n_levels[:, None]).any())
+
+    def take(self, rows: NDArray[Any]) -> "Cases":
+        """Return some of the rows."""
+        codes = np.ascontiguousarray(self.codes[:, rows])
+        return Cases(self.kind, self.slot, self.numbers[rows], codes, self.n_levels)
+
+
+def is_frame(X: Any) -> bool:
+    """Whether narwhals knows X as an eager data frame."""
+    if isinstance(X, (np.ndarray, list, tuple)):
+        return False
+    try:
+        nw.from_native(X, eager_only=True)
+    except TypeError:
+        return False
+    except nw.exceptions.DuplicateError:
+        pass
+    return True
+
+
+def of_numbers(X: NDArray[np.float64]) -> Cases:
+    """Columns of a plain matrix."""
+    # One layout, so that the loops are compiled once.
+    X = np.require(X, requirements=["C", "W"])
+    d = X.shape[1]
+    none = np.empty((0, len(X)), np.int32)
+    return Cases(np.zeros(d, np.int64), np.arange(d), X, none, np.empty(0, np.int64))
+
+
+def number_columns(names: Sequence[str]) -> list[Column]:
+    """Describe the columns of a plain matrix."""
+    return [Column(name, "number") for name in names]
+
+
+def frame_of_objects(X: NDArray[Any]) -> Any:
+    """Turn an array of objects into a table: a column that holds a string holds names."""
+    columns = {}
+    for j in range(X.shape[1]):
+        values = [None if v is None or v != v else v for v in X[:, j].tolist()]
+        if any(isinstance(v, str) for v in values):
+            columns[f"x{j}"] = pa.array([None if v is None else str(v) for v in values])
+        else:
+            try:
+                columns[f"x{j}"] = pa.array(
+                    [None if v is None else float(v) for v in values], pa.float64()
+                )
+            except (TypeError, ValueError):
+                bad = next(v for v in values if not isinstance(v, (int, float)))
+                raise _check.wrong_kind(
+                    "X", "hold numbers and strings", f"a {type(bad).__name__} in column {j}"
+                ) from None
+    return pa.table(columns)
+
+
+def describe(X: Any) -> list[Column]:
+    """Say what the columns of a data frame are."""
+    found = []
+    for name, series in _series(X).items():
+        kind = _kind(series)
+        found.append(Column(name, kind, _levels(series) if kind == "name" else ()))
+    return found
+
+
+def _series(X: Any) -> dict[str, Any]:
+    """Return the columns of a data frame by name."""
+    try:
+        frame = nw.from_native(X, eager_only=True)
+        names = [str(name) for name in frame.columns]
+    except nw.exceptions.DuplicateError:
+        names = [str(name) for name in X.columns]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise _check.invalid("X", "have a name of its own for each column", f"{twice!r} twice")
+    return dict(zip(names, frame.iter_columns(), strict=True))
+
+
+def _kind(series: Any) -> str:
+    dtype = series.dtype
+    if dtype.is_numeric():
+        return "number"
+    if dtype == nw.Date or dtype == nw.Datetime:
+        return "date"
+    if dtype == nw.Duration:
+        return "duration"
+    if dtype in (nw.String, nw.Categorical, nw.Enum, nw.Boolean) or dtype == nw.Object:
+        return "name"
+    raise _check.wrong_kind(
+        "X", "hold numbers, names, booleans and dates", f"{dtype} in column {series.name!r}"
+    )
+
+
+def _levels(series: Any) -> tuple[Level, ...]:
+    if series.dtype == nw.Boolean:
+        return (False, True)
+    if series.dtype == nw.Enum:
+        return tuple(series.dtype.categories)
+    declared = getattr(getattr(series.to_native(), "cat", None), "categories", None)
+    if declared is not None:  # pandas
+        return tuple(declared.tolist())
+    values = pc.unique(_names(series)).drop_null().to_pylist()
+    return tuple(sorted(values))
+
+
+def _names(series: Any) -> Any:
+    """Return a column of names as an Arrow array of strings, numbers or booleans."""
+    if series.dtype == nw.Object:
+        values = [None if v is None or v != v else v for v in series.to_list()]
+        bad = next((v for v in values if v is not None and not isinstance(v, (str, bool))), None)
+        if bad is not None:
+            got = f"a {type(bad).__name__} in column {series.name!r}"
+            raise _check.wrong_kind("X", "hold numbers, names, booleans and dates", got)
+        return pa.array([None if v is None else str(v) for v in values], pa.string())
+    array = series.to_arrow()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_boolean(array.type) or pa.types.is_integer(array.type):
+        return array
+    if pa.types.is_floating(array.type):
+        return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+    return array.cast(pa.string())
+
+
+def _number(series: Any, kind: str) -> NDArray[np.float64]:
+    if kind == "number":
+        out = series.cast(nw.Float64).to_numpy()
+        out = np.asarray(out, dtype=np.float64)
+        if np.isinf(out).any():
+            at = int(np.flatnonzero(np.isinf(out))[0])
+            raise _check.invalid("X", "be finite or missing", f"infinity in {series.name!r}[{at}]")
+        return out
+    array = series.to_arrow()
+    unit = pa.timestamp("us") if kind == "date" else pa.duration("us")
+    if pa.types.is_timestamp(array.type) and array.type.tz:
+        unit = pa.timestamp("us", array.type.tz)
+    whole = array.cast(unit, safe=False).cast(pa.int64())
+    return np.asarray(whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+
+
+def read(X: Any, columns: Sequence[Column]) -> Cases:
+    """Read a data frame as the columns that a tree was fitted on."""
+    found_series = _series(X)
+    n = len(next(iter(found_series.values()))) if found_series else 0
+    kind = np.array([c.kind == "name" for c in columns], np.int64)
+    slot = np.where(kind == 1, np.cumsum(kind) - 1, np.cumsum(1 - kind) - 1)
+    numbers = np.empty((n, int((kind == 0).sum())))
+    codes = np.empty((int(kind.sum()), n), np.int32)
+    n_levels = np.array([len(c.levels) for c in columns if c.kind == "name"], np.int64)
+    for j, column in enumerate(columns):
+        if column.name not in found_series:
+            got = f"none among {_check.join_names(found_series, last='and', limit=8)}"
+            raise _check.invalid("X", f"have the column {column.name!r}", got)
+        series = found_series[column.name]
+        found = _kind(series)
+        if found != column.kind:
+            raise _check.invalid(
+                "X",
+                f"hold a {column.kind} in column {column.name!r}, as in fit",
+                f"a {found} ({series.dtype})",
+            )
+        if kind[j]:
+            codes[slot[j]] = _codes(series, column.levels)
+        else:
+            numbers[:, slot[j]] = _number(series, found)
+    return Cases(kind, slot, numbers, codes, n_levels)
+
+
+def _codes(series: Any, levels: tuple[Level, ...]) -> NDArray[np.int32]:
+    """Code names by their level; what is missing or unknown comes after the last."""
+    if not levels:
+        return np.zeros(len(series), np.int32)
+    names = _names(series)
+    known = pa.array(list(levels))
+    if known.type != names.type:
+        names, known = _same_type(names, known)
+    found = pc.index_in(names, value_set=known, skip_nulls=True)
+    return np.asarray(found.fill_null(len(levels)).to_numpy(zero_copy_only=False), np.int32)
+
+
+def _same_type(names: Any, known: Any) -> tuple[Any, Any]:
+    """Compare names of different kinds as text: 1 in one table is "1" in another."""
+    return names.cast(pa.string()), known.cast(pa.string())

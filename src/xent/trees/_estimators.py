@@ -1,0 +1,348 @@
+"""`TreeClassifier` and `TreeRegressor`: from a user's table to a pruned tree, and to predictions.
+
+The options are described here and checked in `_fit`; the presets ID3, C4.5 and CART only choose
+options (`_presets`).
+"""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from xent import _check
+from xent.trees import _fit, _prune, _report
+from xent.trees._base import BaseTree, classes_of, same_length, weights_of
+
+
+class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
+    """A decision tree that takes any table as it is and gives probabilities one can use.
+
+    At every node the column whose split removes most uncertainty about the class is chosen:
+    ``gain = H(class) - H(class | branch)``, in bits.
+
+    Parameters
+    ----------
+    criterion : {"entropy", "gain_ratio", "gini"}
+        What a split shall gain. For "entropy" a group of levels pays a bit a level for being
+        written down, so that names with many levels do not win by chance. "gain_ratio" is C4.5's:
+        the threshold by gain, the column by gain / H(branch) among those of at least average gain;
+        it also collapses useless subtrees.
+    nominal : {"subset", "multiway", "one_vs_rest"}
+        A column of names: two groups of its levels, one branch a level, or one level against all.
+    missing : {"direction", "fractional", "branch", "surrogate", "refuse"}
+        A missing value takes the side that gains most, every branch by its share (C4.5), a branch
+        of its own, the side that other columns suggest (CART), or is an error. A level never seen
+        counts as missing; where no case was missing it follows most cases.
+    pruning : {"pessimistic", "cost_complexity", "reduced_error"} or None
+        By estimated errors (C4.5), by cross-validation with the 1-SE rule (CART), by a third of
+        the cases held out, or not at all.
+    cf : float
+        Confidence of pessimistic pruning; smaller prunes more.
+    raising : bool
+        Let pessimistic pruning replace a node by its heaviest branch.
+    leaf_estimate : float, "laplace" or None
+        Cases of the class prior that are mixed into each leaf; one case of each class; or none.
+    max_depth, max_leaf_nodes : int or None
+        Limits of the size; the splits that gain most are kept.
+    min_samples_leaf, min_samples_split : float
+        Least weight of two branches, and of a node that may be divided.
+    min_gain : float
+        Least gain a case (bits, or Gini impurity) of a split.
+    class_weight : dict, "balanced" or None
+        As in scikit-learn.
+    monotonic_cst : array of {-1, 0, 1} or None
+        As in scikit-learn; two classes, numeric columns. Then nothing is raised.
+    n_jobs : int or None
+        Threads of `fit` and `predict`; the tree is the same to the last bit.
+
+    Attributes
+    ----------
+    classes_, n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Examples
+    --------
+    >>> from xent.trees import TreeClassifier
+    >>> tree = TreeClassifier(leaf_estimate=None).fit([[1.0], [2.0], [8.0], [9.0]], list("aabb"))
+    >>> print(tree.to_text())
+    x0 <= 5: a (2)
+    x0 > 5: b (2)
+
+    References
+    ----------
+    Quinlan, C4.5: Programs for Machine Learning, Morgan Kaufmann 1993.
+    """
+
+    _criteria = ("entropy", "gain_ratio", "gini")
+    _prunings = ("pessimistic", "cost_complexity", "reduced_error", None)
+
+    classes_: NDArray[Any]
+
+    def __init__(
+        self,
+        *,
+        criterion: str = "entropy",
+        nominal: str = "subset",
+        missing: str = "direction",
+        pruning: str | None = "pessimistic",
+        cf: float = 0.25,
+        raising: bool = True,
+        leaf_estimate: float | str | None = 2.0,
+        max_depth: int | None = None,
+        max_leaf_nodes: int | None = None,
+        min_samples_leaf: float = 2,
+        min_samples_split: float = 2,
+        min_gain: float = 0.0,
+        class_weight: Any = None,
+        monotonic_cst: ArrayLike | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.criterion = criterion
+        self.nominal = nominal
+        self.missing = missing
+        self.pruning = pruning
+        self.cf = cf
+        self.raising = raising
+        self.leaf_estimate = leaf_estimate
+        self.max_depth = max_depth
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_samples_leaf = min_samples_leaf
+        self.min_samples_split = min_samples_split
+        self.min_gain = min_gain
+        self.class_weight = class_weight
+        self.monotonic_cst = monotonic_cst
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Grow and prune the tree.
+
+        Parameters
+        ----------
+        X : table or array of shape (n_samples, n_features)
+            Any data frame that narwhals knows, an array or a sparse matrix.
+        y : array of shape (n_samples,)
+            The classes.
+        sample_weight : array of shape (n_samples,), optional
+            Rows of weight zero are dropped before anything.
+
+        Returns
+        -------
+        self
+        """
+        cases = self._read(X, reset=True)
+        classes, codes = classes_of(y, len(cases.numbers))
+        weight = weights_of(self, sample_weight, cases)
+        if self.class_weight is not None:
+            weight = weight * compute_sample_weight(self.class_weight, classes[codes])
+        plan = _fit.plan_of(self, cases, len(classes))
+        self.classes_ = classes
+        self.tree_ = _fit.fit(plan, cases, codes, weight, len(classes))
+        self.value_ = _fit.class_values(self.tree_, self.leaf_estimate, plan.monotonic_cst)
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the probability of every class.
+
+        Parameters
+        ----------
+        X : table or array of shape (n_samples, n_features)
+            The columns of `fit`; a data frame may hold them in any order, and others.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        return self._values(X)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable class, the first of equals.
+
+        Parameters
+        ----------
+        X : table or array of shape (n_samples, n_features)
+            The columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        if (self.tree_.missing_to[~self.tree_.leaf] < 0).any():
+            best = self._values(X).argmax(1)
+        else:
+            best = self.value_.argmax(1)[self.apply(X)]
+        return self.classes_[best]  # type: ignore[no-any-return]
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the natural logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : table or array of shape (n_samples, n_features)
+            The columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
+        array = column_or_1d(y)
+        same_length(array, n)
+        codes = np.searchsorted(self.classes_, array)
+        codes = np.minimum(codes, len(self.classes_) - 1)
+        unknown = np.flatnonzero(self.classes_[codes] != array)
+        if len(unknown):
+            got = f"{array[unknown[0]]!r} at [{unknown[0]}]"
+            raise _check.invalid("y", "hold the classes of fit", got)
+        return codes.astype(np.uint8 if len(self.classes_) <= 256 else np.int32), len(self.classes_)
+
+    def description_length(self) -> _report.Bits:
+        """Return how many bits the tree takes, and the training classes given the tree.
+
+        ``tree = nodes + inner log2(columns) + thresholds log2(n - 1) + groups (levels - 1)
+        + leaves (K - 1) / 2 log2(n)`` and ``cases = - sum log2 p(class | leaf)``.
+
+        Returns
+        -------
+        Bits
+            ``tree``, ``cases`` (the training cross-entropy as a code length; infinite if a leaf
+            says 0 to one of its own cases) and ``total``: a smaller total is the better model.
+
+        References
+        ----------
+        Quinlan, Rivest, Inferring decision trees using the minimum description length principle,
+        Information and Computation 80 (1989) 227-248.
+        """
+        check_is_fitted(self)
+        return _report.description_length(self.tree_, self.value_, self.columns_)
+
+    @property
+    def importances_in_bits_(self) -> NDArray[np.float64]:
+        """Bits of uncertainty about the class that each column's splits remove, a case."""
+        check_is_fitted(self)
+        return _report.importances(self.tree_, len(self.columns_), "entropy")
+
+
+class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
+    """A regression tree that takes any table as it is.
+
+    At every node the split that lowers the squared error most is chosen:
+    ``gain = sum (y - mean)^2 - sum over branches of the same``.
+
+    Parameters
+    ----------
+    criterion : {"squared_error"}
+        What a split shall gain.
+    nominal, missing
+        As in `TreeClassifier`.
+    pruning : {"cost_complexity", "reduced_error"} or None
+        By cross-validation with the 1-SE rule, by a third of the cases held out, or not at all.
+    max_depth, max_leaf_nodes, min_samples_leaf, min_samples_split, min_gain
+        As in `TreeClassifier`; ``min_gain`` in squared units of y a case.
+    monotonic_cst, n_jobs
+        As in `TreeClassifier`.
+
+    Attributes
+    ----------
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Examples
+    --------
+    >>> from xent.trees import TreeRegressor
+    >>> tree = TreeRegressor(pruning=None).fit([[1.0], [2.0], [8.0], [9.0]], [1, 1, 5, 7])
+    >>> tree.predict([[0.0], [10.0]])
+    array([1., 6.])
+
+    References
+    ----------
+    Breiman, Friedman, Olshen, Stone, Classification and Regression Trees, Wadsworth 1984.
+    """
+
+    _criteria = ("squared_error",)
+    _prunings = ("cost_complexity", "reduced_error", None)
+
+    def __init__(
+        self,
+        *,
+        criterion: str = "squared_error",
+        nominal: str = "subset",
+        missing: str = "direction",
+        pruning: str | None = "cost_complexity",
+        max_depth: int | None = None,
+        max_leaf_nodes: int | None = None,
+        min_samples_leaf: float = 2,
+        min_samples_split: float = 2,
+        min_gain: float = 0.0,
+        monotonic_cst: ArrayLike | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.criterion = criterion
+        self.nominal = nominal
+        self.missing = missing
+        self.pruning = pruning
+        self.max_depth = max_depth
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_samples_leaf = min_samples_leaf
+        self.min_samples_split = min_samples_split
+        self.min_gain = min_gain
+        self.monotonic_cst = monotonic_cst
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Grow and prune the tree.
+
+        Parameters
+        ----------
+        X : table or array of shape (n_samples, n_features)
+            Any data frame that narwhals knows, an array or a sparse matrix.
+        y : array of shape (n_samples,)
+            The numbers to predict.
+        sample_weight : array of shape (n_samples,), optional
+            Rows of weight zero are dropped before anything.
+
+        Returns
+        -------
+        self
+        """
+        cases = self._read(X, reset=True)
+        if y is None:
+            raise _check.invalid(
+                "y", "be an array", "None: a tree requires y to be passed, but the target y is None"
+            )
+        numbers, _ = self._codes(y, len(cases.numbers))
+        weight = weights_of(self, sample_weight, cases)
+        plan = _fit.plan_of(self, cases, 0)
+        # The middle of y is taken out first: squares of what is left lose no digits.
+        middle = float(np.average(numbers, weights=weight if weight.any() else None))
+        self.tree_ = _fit.fit(plan, cases, numbers - middle, weight, 0)
+        self.value_ = _prune.number_values(self.tree_) + middle
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Return the mean of the training cases in each row's leaf.
+
+        Parameters
+        ----------
+        X : table or array of shape (n_samples, n_features)
+            The columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        return self._values(X)[:, 0]
+
+    def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
+        numbers = column_or_1d(y, dtype=np.float64, warn=True)
+        if not np.isfinite(numbers).all():
+            raise _check.invalid("y", "be finite", "NaN or infinity")
+        same_length(numbers, n)
+        return numbers, 0

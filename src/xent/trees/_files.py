@@ -1,0 +1,271 @@
+"""A tree on disk, and a tree as JSON: written whole, read with suspicion, never unpickled.
+
+Whatever a file says, the tree that is built from it has children behind their parents, codes within
+its sets and columns that exist: it can be wrong, but it cannot loop or read beyond its arrays.
+"""
+
+import json
+import os
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from xent import _check, _store
+from xent.trees import _estimators, _presets
+from xent.trees._base import BaseTree
+from xent.trees._columns import Column
+from xent.trees._tree import Tree
+
+FORMAT, VERSION = "xent.trees", 1
+KINDS = {
+    kind.__name__: kind
+    for kind in (
+        _estimators.TreeClassifier,
+        _estimators.TreeRegressor,
+        _presets.ID3Classifier,
+        _presets.C45Classifier,
+        _presets.CARTClassifier,
+        _presets.CARTRegressor,
+    )
+}
+DTYPES = {
+    "feature": "i4",
+    "threshold": "f8",
+    "first": "i4",
+    "width": "i4",
+    "missing_to": "i4",
+    "set_start": "i8",
+    "sets": "u1",
+    "stats": "f8",
+    "low": "f8",
+    "high": "f8",
+    "spare_of": "i4",
+    "spare_start": "i4",
+    "spare_feature": "i4",
+    "spare_threshold": "f8",
+    "spare_flip": "u1",
+    "spare_set": "i8",
+}
+
+
+def save(tree: BaseTree, path: str | os.PathLike[str]) -> None:
+    """Write a fitted tree to a file, complete or not at all.
+
+    Parameters
+    ----------
+    tree : fitted tree
+        Any estimator of this room.
+    path : str or PathLike
+        Where the file shall stand.
+    """
+    state, arrays = _state(tree)
+    _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
+
+
+def load(path: str | os.PathLike[str]) -> BaseTree:
+    """Read a tree that `save` wrote.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file; it may come from a stranger.
+
+    Returns
+    -------
+    fitted tree
+        Of the class that was saved.
+
+    Raises
+    ------
+    ValueError
+        If the file is no tree, damaged, or was written by a newer version.
+    """
+    state, arrays = _store.load(path, format=FORMAT, version=VERSION)
+    return _build(state, arrays)
+
+
+def to_json(tree: BaseTree) -> str:
+    """Return a fitted tree as JSON, exactly.
+
+    Parameters
+    ----------
+    tree : fitted tree
+        Any estimator of this room.
+
+    Returns
+    -------
+    str
+        An object whose ``arrays`` are the nodes; infinity is the string "inf".
+    """
+    state, arrays = _state(tree)
+
+    def listed(array: NDArray[Any]) -> list[Any]:
+        flat = array.ravel().tolist()
+        return [v if v == v and abs(v) != float("inf") else repr(v) for v in flat]
+
+    whole = {
+        "format": FORMAT,
+        "version": VERSION,
+        "state": state,
+        "arrays": {name: {"shape": a.shape, "values": listed(a)} for name, a in arrays.items()},
+    }
+    return json.dumps(whole, ensure_ascii=False, allow_nan=False)
+
+
+def from_json(text: str) -> BaseTree:
+    """Return the tree that `to_json` wrote.
+
+    Parameters
+    ----------
+    text : str
+        The JSON; it may come from a stranger.
+
+    Returns
+    -------
+    fitted tree
+        Predicts to the last bit what the first one does.
+
+    Raises
+    ------
+    ValueError
+        If the text is no tree or was written by a newer version.
+    """
+    try:
+        whole = json.loads(text)
+        if whole["format"] != FORMAT or int(whole["version"]) > VERSION:
+            raise _check.invalid("text", f"be {FORMAT} JSON up to version {VERSION}", "another")
+        arrays = {
+            name: np.array([float(v) for v in a["values"]]).reshape(a["shape"])
+            for name, a in whole["arrays"].items()
+        }
+        state = whole["state"]
+    except (KeyError, TypeError, json.JSONDecodeError, RecursionError) as error:
+        raise _check.invalid("text", "be a tree as JSON", f"{type(error).__name__}") from None
+    return _build(state, arrays)
+
+
+def _state(tree: BaseTree) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    check_is_fitted(tree)
+    params = tree.get_params(deep=False)
+    weight = params.get("class_weight")
+    if isinstance(weight, dict):
+        params["class_weight"] = {"keys": _plain(list(weight)), "values": list(weight.values())}
+    if params.get("monotonic_cst") is not None:
+        params["monotonic_cst"] = np.asarray(params["monotonic_cst"]).tolist()
+    classes = getattr(tree, "classes_", None)
+    state = {
+        "kind": type(tree).__name__,
+        "params": {name: _plain(value) for name, value in params.items()},
+        "columns": [[c.name, c.kind, _plain(list(c.levels))] for c in tree.columns_],
+        "named": hasattr(tree, "feature_names_in_"),
+        "classes": None if classes is None else _plain(classes.tolist()),
+        "class_kind": None if classes is None else classes.dtype.str,
+    }
+    return state, {**tree.tree_.arrays(), "value": tree.value_}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _build(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> BaseTree:
+    try:
+        kind = KINDS[state["kind"]]
+        params = dict(state["params"])
+        weight = params.get("class_weight")
+        if isinstance(weight, dict):
+            params["class_weight"] = dict(zip(weight["keys"], weight["values"], strict=True))
+        tree = kind(**params)
+        tree.columns_ = [
+            Column(
+                str(name),
+                _check.option("kind", what, ("number", "name", "date", "duration")),
+                tuple(levels),
+            )
+            for name, what, levels in state["columns"]
+        ]
+        tree.n_features_in_ = len(tree.columns_)
+        if state["named"]:
+            tree.feature_names_in_ = np.array([c.name for c in tree.columns_], dtype=object)
+        if state["classes"] is not None:
+            kind_of = np.dtype(state["class_kind"])
+            if kind_of.kind not in "biufUO":
+                raise _check.cannot("The file cannot be read", "its classes are of no plain kind")
+            tree.classes_ = np.array(state["classes"], dtype=kind_of)
+        is_number = state["classes"] is None
+        own = {name: np.array(arrays[name], dtype=DTYPES[name]) for name in DTYPES}
+        tree.tree_ = Tree(**own, is_number=is_number)
+        tree.value_ = np.array(arrays["value"], dtype=np.float64)
+        classes = 3 if is_number else len(tree.classes_)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise _check.invalid("path", "hold a tree", f"{type(error).__name__}: {error}") from None
+    _sound(tree.tree_, tree.columns_, classes, tree.value_)
+    return tree
+
+
+def _sound(tree: Tree, columns: list[Column], stats: int, value: NDArray[np.float64]) -> None:
+    """Refuse arrays that do not make a tree."""
+    n, d = tree.size, len(columns)
+    levels = np.array([len(c.levels) for c in columns], np.int64)
+    name = np.array([c.kind == "name" for c in columns], np.bool_)
+    per_node = ["threshold", "first", "width", "missing_to", "set_start", "low", "high", "spare_of"]
+    spares = len(tree.spare_feature)
+    wide = 1 if tree.is_number else stats
+    ok = (
+        n > 0
+        and all(
+            f.name == "is_number" or getattr(tree, f.name).ndim == 1 + (f.name == "stats")
+            for f in fields(tree)
+        )
+        and all(len(getattr(tree, field)) == n for field in per_node)
+        and tree.stats.shape == (n, stats)
+        and value.shape == (n, wide)
+        and bool(np.isfinite(tree.stats).all() and np.isfinite(value).all())
+        and len(tree.spare_start) == n + 1
+        and {len(a) for a in (tree.spare_threshold, tree.spare_flip, tree.spare_set)} == {spares}
+    )
+    ok = ok and bool(
+        tree.spare_start[0] == 0
+        and tree.spare_start[-1] == spares
+        and (np.diff(tree.spare_start) >= 0).all()
+        and (tree.spare_of == np.arange(n)).all()
+        and ((tree.feature >= -1) & (tree.feature < d)).all()
+        and ((tree.spare_feature >= 0) & (tree.spare_feature < d)).all()
+        and (tree.spare_flip <= 1).all()
+    )
+    inner = np.flatnonzero(tree.feature >= 0)
+    if ok and len(inner):
+        f, first = tree.feature[inner], tree.first[inner].astype(np.int64)
+        width, to, at = tree.width[inner], tree.missing_to[inner], tree.set_start[inner]
+        children = np.sort(tree.parent()[1:]) if (first + width <= n).all() else np.empty(0)
+        grouped = at >= 0
+        least = np.where(name[f] & ~grouped, levels[f], 2)
+        ok = bool(
+            (first > inner).all()
+            and (first + width <= n).all()
+            and ((width >= least) & (width <= least + 1) & (least > 0)).all()
+            and width.sum() == n - 1
+            and len(children) == n - 1
+            and (children >= 0).all()
+            and ((to >= -1) & (to < width)).all()
+            and (~grouped | name[f]).all()
+            and (at + np.where(grouped, levels[f], 0) <= len(tree.sets)).all()
+            and not np.isnan(tree.threshold).any()
+            and (tree.sets <= 1).all()
+        )
+        sf, sa = tree.spare_feature, tree.spare_set
+        ok = ok and bool(
+            ((sa >= 0) == name[sf]).all()
+            and (sa + np.where(sa >= 0, levels[sf], 0) <= len(tree.sets)).all()
+        )
+    elif ok:
+        ok = n == 1
+    if not ok:
+        raise _check.invalid("path", "hold a tree", "arrays that do not make one")

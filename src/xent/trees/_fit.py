@@ -1,0 +1,237 @@
+"""From checked options and coded columns to the finished tree and the values of its leaves."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent.trees import _prune
+from xent.trees._columns import Cases
+from xent.trees._grow import MISSING, NOMINAL, Plan, grow, prepare
+from xent.trees._tree import Tree
+
+FOREVER = 2**31 - 1
+FOLDS = 10
+
+
+@dataclass(frozen=True)
+class Work:
+    """A plan for growing, and what is done to the tree afterwards."""
+
+    grow: Plan
+    pruning: str | None
+    cf: float
+    raising: bool
+    max_leaf_nodes: int | None
+
+    @property
+    def monotonic_cst(self) -> NDArray[np.int8] | None:
+        """The constraints, if there are any."""
+        return self.grow.monotonic_cst
+
+
+def plan_of(tree: Any, cases: Cases, n_classes: int) -> Work:
+    """Check an estimator's options against each other and the table."""
+    _check.option("criterion", tree.criterion, tree._criteria)
+    _check.option("nominal", tree.nominal, NOMINAL)
+    _check.option("missing", tree.missing, MISSING)
+    if tree.pruning is not None:
+        _check.option("pruning", tree.pruning, [p for p in tree._prunings if p])
+    if tree.missing == "surrogate" and tree.nominal == "multiway":
+        raise _check.invalid(
+            "missing",
+            'not be "surrogate" where nominal is "multiway"',
+            "both",
+            "A surrogate imitates a split in two.",
+        )
+    least = _check.positive("min_samples_leaf", tree.min_samples_leaf)
+    split = _check.positive("min_samples_split", tree.min_samples_split)
+    depth, leaves = tree.max_depth, tree.max_leaf_nodes
+    depth = FOREVER if depth is None else _check.integer("max_depth", depth, least=1)
+    if leaves is not None:
+        leaves = _check.integer("max_leaf_nodes", leaves, least=2)
+    gain = float(tree.min_gain)
+    if not 0 <= gain < np.inf:
+        raise _check.invalid("min_gain", "be 0 or positive", repr(tree.min_gain))
+    signs = _signs(tree.monotonic_cst, cases, n_classes)
+    plan = Plan(
+        tree.criterion,
+        tree.nominal,
+        tree.missing,
+        depth,
+        least,
+        split,
+        gain,
+        signs,
+        tree._threads(),
+    )
+    cf = _check.share("cf", getattr(tree, "cf", 0.25))
+    if cf > 0.5:
+        raise _check.invalid("cf", "be at most 0.5", repr(cf))
+    if hasattr(tree, "leaf_estimate"):
+        check_leaf_estimate(tree.leaf_estimate)
+    raising = bool(getattr(tree, "raising", False)) and signs is None
+    return Work(plan, tree.pruning, cf, raising, leaves)
+
+
+def _signs(given: Any, cases: Cases, n_classes: int) -> NDArray[np.int8] | None:
+    if given is None:
+        return None
+    signs = np.asarray(given)
+    if signs.shape != (len(cases.kind),) or not np.isin(signs, (-1, 0, 1)).all():
+        must = f"hold -1, 0 or 1 for each of the {len(cases.kind)} columns"
+        raise _check.invalid("monotonic_cst", must, np.array2string(signs, threshold=8))
+    if n_classes not in (0, 2):
+        raise _check.invalid("monotonic_cst", "be None for other than 2 classes", f"{n_classes}")
+    if (signs[cases.kind == 1] != 0).any():
+        raise _check.invalid("monotonic_cst", "be 0 for columns of names", "-1 or 1")
+    return signs.astype(np.int8) if signs.any() else None
+
+
+def fit(
+    work: Work, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
+) -> Tree:
+    """Grow and prune a tree from the rows that weigh something."""
+    if not weight.all():
+        rows = np.flatnonzero(weight)
+        cases, y, weight = cases.take(rows), y[rows], weight[rows]
+    weight = _trim(weight)
+    if work.pruning == "reduced_error":
+        return _reduced_error(work, cases, y, weight, n_classes)
+    tree = _grow(work, cases, y, weight, n_classes)
+    if work.pruning == "pessimistic":
+        return _prune.pessimistic(tree, cases, y, weight, cf=work.cf, raising=work.raising)
+    if work.pruning == "cost_complexity":
+        return _cross_validated(work, tree, cases, y, weight, n_classes)
+    return tree
+
+
+def _grow(
+    work: Work, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
+) -> Tree:
+    tree = grow(prepare(cases, work.grow.threads), y, weight, n_classes, work.grow)
+    if work.grow.criterion == "gain_ratio":
+        tree = _prune.collapse(tree)
+    if work.max_leaf_nodes is not None:
+        tree = _prune.best_first(tree, work.max_leaf_nodes, work.grow.criterion)
+    return tree
+
+
+def _cross_validated(
+    work: Work,
+    tree: Tree,
+    cases: Cases,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    n_classes: int,
+) -> Tree:
+    """Prune to the smallest tree whose cross-validated risk is within one error of the best."""
+    alpha = _prune.alphas(tree)
+    steps = np.unique(np.append(alpha[np.isfinite(alpha)], 0.0))
+    if len(steps) > 50:
+        steps = steps[np.unique(np.linspace(0, len(steps) - 1, 50).round().astype(int))]
+    between = np.append(np.sqrt(steps[:-1] * steps[1:]), np.inf)
+    w = weight if weight.size else np.ones(len(y))
+    held = shares(cases, y if n_classes else None, w, FOLDS)
+    first, second = np.zeros(len(steps)), np.zeros(len(steps))
+    for part in held:
+        kept = w - part
+        grow_from, test_on = np.flatnonzero(kept > 0), np.flatnonzero(part > 0)
+        if not len(grow_from):
+            return tree.compact(alpha <= 0)
+        mine = _trim(kept[grow_from])
+        other = _grow(work, cases.take(grow_from), y[grow_from], mine, n_classes)
+        other_alpha = _prune.alphas(other)
+        test = cases.take(test_on)
+        for j, limit in enumerate(between):
+            loss = _prune.losses(other.compact(other_alpha <= limit), test, y[test_on])
+            first[j] += part[test_on] @ loss
+            second[j] += part[test_on] @ (loss * loss)
+    risk = first / w.sum()
+    best = int(risk.argmin())
+    error = np.sqrt(max(second[best] / w.sum() - risk[best] ** 2, 0.0) / w.sum())
+    chosen = np.flatnonzero(risk <= risk[best] + error).max()
+    return tree.compact(alpha <= steps[chosen])
+
+
+def _reduced_error(
+    work: Work, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
+) -> Tree:
+    """Grow from two thirds of the cases, prune by the errors on the last third."""
+    w = weight if weight.size else np.ones(len(y))
+    part = shares(cases, y if n_classes else None, w, 3)[2]
+    kept = w - part
+    grow_from, test_on = np.flatnonzero(kept > 0), np.flatnonzero(part > 0)
+    mine = _trim(kept[grow_from])
+    tree = _grow(work, cases.take(grow_from), y[grow_from], mine, n_classes)
+    return _prune.reduced_error(tree, cases.take(test_on), y[test_on], part[test_on])
+
+
+def _trim(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return no weights where all are 1: counts are faster."""
+    return weight[:0] if (weight == 1.0).all() else weight
+
+
+def shares(
+    cases: Cases, y: NDArray[Any] | None, weight: NDArray[np.float64], count: int
+) -> NDArray[np.float64]:
+    """Deal the weight of every row to folds, class by class, in the order of the rows' content.
+
+    The weights are laid end to end and cut into pieces of 1, which go to the folds in turn. So
+    neither the order of the rows nor a weight in place of repetitions changes anything, and no
+    randomness is needed. A row of weight 3 is in three folds, as three equal rows are.
+    """
+    n = len(weight)
+    mixed = np.zeros(n, np.uint64)
+    for column in [*cases.numbers.T, *cases.codes.astype(np.float64)]:
+        plain = np.where(np.isnan(column), np.nan, column + 0.0)
+        mixed = (mixed ^ plain.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    label = np.zeros(n, np.int64) if y is None else y.astype(np.int64)
+    order = np.lexsort((mixed, label))
+    scale = max(1.0, n / float(weight.sum()))
+    ends = np.cumsum(weight[order] * scale)
+    begins = np.append(0.0, ends[:-1])
+    out = np.zeros((count, n))
+    for k in range(count):
+        up_to = [
+            np.floor(x / count) + np.clip(x - count * np.floor(x / count) - k, 0.0, 1.0)
+            for x in (begins, ends)
+        ]
+        out[k, order] = (up_to[1] - up_to[0]) / scale
+    out[out < 1e-9 * weight] = 0.0
+    return out
+
+
+# ---------------------------------------------------------------- what a leaf says
+
+
+def check_leaf_estimate(estimate: Any) -> None:
+    """Refuse what is neither None, "laplace" nor a positive number."""
+    if estimate is None or estimate == "laplace":
+        return
+    if isinstance(estimate, str):
+        _check.option("leaf_estimate", estimate, ["laplace"])
+    _check.positive("leaf_estimate", estimate, 'Use None for none, or "laplace".')
+
+
+def class_values(
+    tree: Tree, estimate: Any, monotonic_cst: NDArray[np.int8] | None
+) -> NDArray[np.float64]:
+    """Return class probabilities of every node; a node without cases says what its parent says."""
+    n = tree.stats.sum(1, keepdims=True)
+    classes = tree.stats.shape[1]
+    if estimate is None:
+        value = tree.stats / np.where(n > 0, n, 1.0)
+    elif estimate == "laplace":
+        value = (tree.stats + 1.0) / (n + classes)
+    else:
+        prior = tree.stats[0] / n[0]
+        value = (tree.stats + float(estimate) * prior) / (n + float(estimate))
+    _prune.inherit(tree, value)
+    if monotonic_cst is not None:
+        value[:, 1] = np.clip(value[:, 1], tree.low, tree.high)
+        value[:, 0] = 1.0 - value[:, 1]
+    return value

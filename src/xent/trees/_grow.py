@@ -1,0 +1,496 @@
+"""Growing a tree level by level: the order of the work, its memory and its threads.
+
+The loops themselves are in the kernels. A node's split depends on nothing but its own cases, so a
+best-first tree of so many leaves is cut out of the full one afterwards (`_prune.best_first`).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent._kernels._jit import in_blocks
+from xent.trees import _kernels_codes as by_code
+from xent.trees import _kernels_grow as level_by_level
+from xent.trees import _kernels_scan as by_order
+from xent.trees import _kernels_sort as sorting
+from xent.trees._columns import Cases
+from xent.trees._spare import Spares, substitute
+from xent.trees._tree import Tree
+
+CRITERIA = {"entropy": 0, "gain_ratio": 0, "gini": 1, "squared_error": 2}
+NOMINAL = {"subset": 0, "multiway": 1, "one_vs_rest": 2}
+MISSING = {"direction": 0, "fractional": 1, "branch": 2, "surrogate": 3, "refuse": 4}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a tree shall be grown, already checked."""
+
+    criterion: str
+    nominal: str
+    missing: str
+    max_depth: int
+    min_samples_leaf: float
+    min_samples_split: float
+    min_gain: float
+    monotonic_cst: NDArray[np.int8] | None = None
+    threads: int = 1
+
+
+@dataclass
+class Prepared:
+    """Columns put in order once; a tree can be grown from them for any rows' weights."""
+
+    numbers: NDArray[np.float64]
+    columns: level_by_level.Columns
+    sorted_of: NDArray[np.int64]  # feature of each sorted column
+    sorted_slot: NDArray[np.int64]
+    small_of: NDArray[np.int64]
+    scale: NDArray[np.float64]
+    scale_start: NDArray[np.int64]
+    code_of: NDArray[np.int64]
+    ranks: NDArray[np.int32]
+    indices: NDArray[np.uint32]
+    place: NDArray[np.int64]
+    spare: NDArray[np.int64]
+    number_slot: NDArray[np.int64]  # by feature: column of `numbers`
+    threads: int = 1
+
+
+def prepare(cases: Cases, threads: int) -> Prepared:
+    """Code the columns with few values and sort the others."""
+    numbers = cases.numbers
+    n, d = numbers.shape
+    features = len(cases.kind)
+    counts = np.zeros(d, np.int64)
+    in_blocks(lambda a, b: sorting.distinct(numbers, counts, a, b), d, threads=threads)
+    number_of = np.flatnonzero(cases.kind == 0)
+    few = counts <= sorting.MOST
+    small_slot, sorted_slot = np.flatnonzero(few), np.flatnonzero(~few)
+    small = np.empty((len(small_slot), n), np.uint8)
+    values = np.empty((len(small_slot), sorting.MOST))
+    levels = np.zeros(len(small_slot), np.int64)
+
+    def encode(a: int, b: int) -> None:
+        sorting.encode(numbers, small_slot, small, values, levels, a, b)
+
+    in_blocks(encode, len(small_slot), threads=threads)
+    blocks = max(1, min(threads, len(sorted_slot)))
+    rows = len(sorted_slot) + (blocks if len(sorted_slot) else 0)
+    # One place more than there are rows: see `halve`.
+    ranks = np.empty((rows, n + 1), np.int32)
+    indices = np.empty((rows, n + 1), np.uint32)
+
+    def presort(a: int, b: int) -> None:
+        sorting.presort(numbers, sorted_slot, ranks, indices, a, b)
+
+    in_blocks(presort, len(sorted_slot), threads=threads)
+    spare = np.zeros(len(sorted_slot) + 1, np.int64)
+    for block in range(blocks):
+        spare[len(sorted_slot) * block // blocks] = len(sorted_slot) + block
+    kind = np.where(cases.kind == 0, 0, 2).astype(np.int8)
+    slot = np.zeros(features, np.int64)
+    all_levels = np.zeros(features, np.int64)
+    kind[number_of[small_slot]] = 1
+    slot[number_of[small_slot]] = np.arange(len(small_slot))
+    all_levels[number_of[small_slot]] = levels
+    slot[number_of[sorted_slot]] = np.arange(len(sorted_slot))
+    named = np.flatnonzero(cases.kind == 1)
+    slot[named] = np.arange(len(named))
+    all_levels[named] = cases.n_levels
+    many = np.zeros(features, np.bool_)
+    many[named] = cases.n_levels >= 0.3 * n
+    return Prepared(
+        numbers,
+        level_by_level.Columns(kind, slot, all_levels, many, small, cases.codes),
+        number_of[sorted_slot],
+        sorted_slot,
+        number_of[small_slot],
+        values.reshape(-1),
+        np.arange(len(small_slot)) * sorting.MOST,
+        named,
+        ranks,
+        indices,
+        np.arange(len(sorted_slot)),
+        spare,
+        cases.slot,
+        threads,
+    )
+
+
+def _rules(
+    plan: Plan, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
+) -> by_order.Rules:
+    criterion = CRITERIA[plan.criterion]
+    n = len(y)
+    table = np.empty(0)
+    if not weight.size and criterion != by_order.SQUARED:
+        table = np.arange(n + 2, dtype=np.float64)
+        table[1:] *= np.log2(table[1:])
+    total = float(weight.sum()) if weight.size else float(n)
+    ratio = plan.criterion == "gain_ratio"
+    slack = 1e-6 if ratio else 1e-12 * (1 + np.log2(n))
+    if criterion == by_order.SQUARED:
+        w = weight if weight.size else 1.0
+        slack = 1e-12 * float(np.sum(w * y * y)) / total
+    return by_order.Rules(
+        criterion,
+        ratio,
+        NOMINAL[plan.nominal],
+        MISSING[plan.missing],
+        float(plan.min_samples_leaf),
+        float(slack),
+        1e-5 if ratio else 0.0,
+        plan.monotonic_cst is not None and bool(np.any(plan.monotonic_cst)),
+        table,
+        np.diff(table) if table.size else table,
+    )
+
+
+def _empty_tree(capacity: int, size: int) -> level_by_level.Growing:
+    return level_by_level.Growing(
+        np.full(capacity, -1, np.int32),
+        np.full(capacity, -1, np.int32),
+        np.full(capacity, -1, np.int32),
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.int32),
+        np.full(capacity, -1, np.int64),
+        np.zeros((capacity, size)),
+        np.full(capacity, -np.inf),
+        np.full(capacity, np.inf),
+        np.empty(0, np.uint8),
+    )
+
+
+def _make_room(tree: level_by_level.Growing, nodes: int, set_bytes: int) -> level_by_level.Growing:
+    """Return the growing tree with room for so many nodes and set bytes."""
+    have = len(tree.feature)
+    if nodes > have:
+        more = _empty_tree(max(nodes, 2 * have) - have, tree.stats.shape[1])
+        tree = level_by_level.Growing(
+            *(np.concatenate([old, new]) for old, new in zip(tree, more, strict=True))
+        )
+    if set_bytes > len(tree.sets):
+        sets = np.zeros(max(set_bytes, 2 * len(tree.sets)), np.uint8)
+        sets[: len(tree.sets)] = tree.sets
+        tree = tree._replace(sets=sets)
+    return tree
+
+
+def grow(
+    ready: Prepared,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    n_classes: int,
+    plan: Plan,
+) -> Tree:
+    """Grow a tree; the sorted lists in ``ready`` are used up.
+
+    ``y`` holds class codes, or numbers (then ``n_classes`` is 0); an empty ``weight`` means 1 each.
+    """
+    n = len(y)
+    size = n_classes or 3
+    rules = _rules(plan, y, weight, n_classes)
+    signs = np.zeros(len(ready.columns.kind), np.int8)
+    if plan.monotonic_cst is not None:
+        signs[:] = plan.monotonic_cst
+    tree = _empty_tree(64, size)
+    if n_classes:
+        tree.stats[0] = np.bincount(y, weight if weight.size else None, minlength=size)
+    else:
+        w = weight if weight.size else np.ones(n)
+        tree.stats[0] = (w.sum(), (w * y).sum(), (w * y * y).sum())
+    level = by_order.Level(
+        np.zeros(1, np.int64),
+        np.full(1, n, np.int64),
+        tree.stats[:1].copy(),
+        tree.low[:1].copy(),
+        tree.high[:1].copy(),
+        np.zeros(1, np.int64),
+        np.arange(n, dtype=np.int32),
+        y,
+        weight,
+        weight[:0],
+    )
+    nodes, set_bytes = 1, 0
+    spares = Spares()
+    depth = 0
+    open_nodes = plan.max_depth > 0 and level_by_level.may_split(
+        tree.stats[0], rules, plan.min_samples_split
+    )
+    while open_nodes:
+        depth += 1
+        found = _scan(ready, level, rules, signs)
+        choice = np.empty(len(level.start), np.int64)
+        children, more = level_by_level.choose(
+            found, level, ready.columns, rules, plan.min_gain, choice
+        )
+        if not children:
+            break
+        tree = _make_room(tree, nodes + children, set_bytes + more)
+        branch = np.empty(len(level.row), np.int32)
+        before = nodes
+        nodes, set_bytes = level_by_level.divide(
+            level,
+            found,
+            choice,
+            ready.columns,
+            rules,
+            tree,
+            nodes,
+            set_bytes,
+            branch,
+            ready.ranks,
+            ready.indices,
+            ready.place,
+        )
+        if rules.missing == by_order.SURROGATE:
+            substitute(ready, level, choice, tree, branch, spares)
+        level_by_level.count(level, choice, rules, tree, branch, signs)
+        level = _next_level(ready, level, choice, rules, tree, branch, before, nodes, plan, depth)
+        if level.weight.size and rules.table.size:
+            # A missing value has divided a case: weights are no longer counts.
+            rules = rules._replace(table=np.empty(0), step=np.empty(0))
+        open_nodes = len(level.start) > 0
+    return _finish(ready, tree, nodes, set_bytes, spares, rules, n_classes)
+
+
+def _scan(
+    ready: Prepared, level: by_order.Level, rules: by_order.Rules, signs: NDArray[np.int8]
+) -> by_order.Found:
+    shape = (len(ready.columns.kind), len(level.start))
+    found = by_order.Found(
+        np.empty(shape), np.empty(shape), np.empty(shape, np.int64), np.empty(shape, np.int64)
+    )
+    columns = ready.columns
+
+    def ordered(a: int, b: int) -> None:
+        by_order.scan_sorted(
+            ready.ranks,
+            ready.indices,
+            ready.place,
+            ready.sorted_slot,
+            ready.sorted_of,
+            ready.numbers,
+            signs,
+            level,
+            rules,
+            found,
+            a,
+            b,
+        )
+
+    def coded(codes: NDArray[Any], features: NDArray[np.int64], nominal: bool) -> Any:
+        levels = columns.levels[features]
+        slots = columns.slot[features]
+
+        def work(a: int, b: int) -> None:
+            by_code.scan_codes(
+                codes,
+                levels,
+                slots,
+                features,
+                nominal,
+                ready.scale,
+                ready.scale_start,
+                signs,
+                level,
+                rules,
+                found,
+                a,
+                b,
+            )
+
+        return work
+
+    if len(ready.sorted_of):
+        in_blocks(ordered, len(ready.sorted_of), threads=ready.threads)
+    if len(ready.small_of):
+        work = coded(columns.small, ready.small_of, False)
+        in_blocks(work, len(ready.small_of), threads=ready.threads)
+    if len(ready.code_of):
+        work = coded(columns.codes, ready.code_of, True)
+        in_blocks(work, len(ready.code_of), threads=ready.threads)
+    return found
+
+
+@dataclass
+class Tried:
+    """What every column could do for one node, and which one is chosen."""
+
+    gain: NDArray[np.float64]
+    info: NDArray[np.float64]
+    chosen: int
+
+
+def scan_once(
+    plan: Plan,
+    cases: Cases,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    stats: NDArray[np.float64],
+    tree: Tree,
+) -> Tried:
+    """Search one node that holds these cases, and do not divide it."""
+    if (weight == 1.0).all():
+        weight = weight[:0]
+    n_classes = 0 if tree.is_number else stats.shape[1]
+    rules = _rules(plan, y, weight, n_classes)
+    ready = prepare(cases, plan.threads)
+    signs = np.zeros(len(cases.kind), np.int8)
+    if plan.monotonic_cst is not None:
+        signs[:] = plan.monotonic_cst
+    n = len(y)
+    level = by_order.Level(
+        np.zeros(1, np.int64),
+        np.full(1, n, np.int64),
+        stats,
+        np.full(1, -np.inf),
+        np.full(1, np.inf),
+        np.zeros(1, np.int64),
+        np.arange(n, dtype=np.int32),
+        y,
+        weight,
+        weight[:0],
+    )
+    found = _scan(ready, level, rules, signs)
+    choice = np.empty(1, np.int64)
+    level_by_level.choose(found, level, ready.columns, rules, plan.min_gain, choice)
+    return Tried(found.gain, found.info, int(choice[0]))
+
+
+def _next_level(
+    ready: Prepared,
+    level: by_order.Level,
+    choice: NDArray[np.int64],
+    rules: by_order.Rules,
+    tree: level_by_level.Growing,
+    branch: NDArray[np.int32],
+    base: int,
+    nodes: int,
+    plan: Plan,
+    depth: int,
+) -> by_order.Level:
+    """Lay out the children that may be divided further."""
+    opened = np.zeros(nodes - base, np.bool_)
+    size = np.zeros(nodes - base, np.int64)
+    level_by_level.measure(
+        level,
+        choice,
+        rules,
+        tree,
+        branch,
+        opened,
+        size,
+        plan.min_samples_split,
+        base,
+        depth >= plan.max_depth,
+    )
+    size[~opened] = 0
+    ends = np.cumsum(size)
+    total = int(ends[-1])
+    start = np.where(opened, ends - size, -1)
+    shared = rules.missing == by_order.FRACTIONAL and bool(np.any(branch < 0))
+    weighted = shared or level.weight.size > 0
+    new = by_order.Level(
+        start[opened],
+        ends[opened],
+        tree.stats[base:nodes][opened],
+        tree.low[base:nodes][opened],
+        tree.high[base:nodes][opened],
+        np.flatnonzero(opened) + base,
+        np.empty(total, np.int32),
+        np.empty(total, level.y.dtype),
+        np.empty(total if weighted else 0),
+        np.empty(total if shared or level.undivided.size else 0),
+    )
+    if not total:
+        return new
+    target = np.full(len(level.row), -1, np.int32)
+    missing = int(np.count_nonzero(branch < 0)) if shared else 0
+    targets = np.empty(missing * int(tree.width[:nodes].max()) if shared else 0, np.int32)
+    level_by_level.settle(level, choice, rules, tree, branch, base, start, new, target, targets)
+    if len(ready.sorted_of):
+        if total >= ready.ranks.shape[1]:
+            wider = max(total + 1, ready.ranks.shape[1] * 5 // 4)
+            for name in ("ranks", "indices"):
+                old = getattr(ready, name)
+                room = np.empty((len(old), wider), old.dtype)
+                room[:, : old.shape[1]] = old
+                setattr(ready, name, room)
+
+        def move(a: int, b: int) -> None:
+            level_by_level.partition(
+                ready.ranks,
+                ready.indices,
+                ready.place,
+                ready.spare,
+                level,
+                choice,
+                tree,
+                branch,
+                base,
+                start,
+                target,
+                targets,
+                a,
+                b,
+            )
+
+        in_blocks(move, len(ready.sorted_of), threads=ready.threads)
+    return new
+
+
+def _finish(
+    ready: Prepared,
+    growing: level_by_level.Growing,
+    nodes: int,
+    set_bytes: int,
+    spares: Spares,
+    rules: by_order.Rules,
+    n_classes: int,
+) -> Tree:
+    """Cut the arrays to size and turn the rows beside each cut into a threshold."""
+    g = level_by_level.Growing(*(a[:nodes] for a in growing))
+    kind = ready.columns.kind
+    cuts = np.flatnonzero((g.feature >= 0) & (kind[g.feature] != level_by_level.NOMINAL))
+    threshold = np.zeros(nodes)
+    slot = ready.number_slot
+    column = slot[g.feature[cuts]]
+    low = ready.numbers[g.cut_row[cuts], column]
+    high = np.where(g.cut_next[cuts] < 0, np.inf, ready.numbers[g.cut_next[cuts], column])
+    # Halved before they are added: the middle of two huge numbers is not infinite.
+    middle = np.where(np.isinf(high), np.inf, low / 2 + high / 2)
+    threshold[cuts] = np.where((middle >= low) & (middle < high) | np.isinf(high), middle, low)
+    if rules.ratio:
+        for f in np.unique(g.feature[cuts]):
+            mine = cuts[g.feature[cuts] == f]
+            values = np.sort(ready.numbers[:, slot[f]])
+            values = values[~np.isnan(values)]
+            at = np.searchsorted(values, threshold[mine], "right") - 1
+            threshold[mine] = np.where(np.isinf(threshold[mine]), np.inf, values[at])
+    many = np.bincount(np.array(spares.node, np.int64), minlength=nodes)
+    # Levels are appended in the order of their nodes; so are the nodes of a level.
+    starts = np.array(spares.set_start, np.int64)
+    return Tree(
+        g.feature,
+        threshold,
+        np.where(g.feature < 0, 0, g.first),
+        g.width,
+        g.missing_to,
+        g.set_start,
+        np.concatenate([growing.sets[:set_bytes], *spares.sets]),
+        g.stats,
+        g.low,
+        g.high,
+        np.arange(nodes, dtype=np.int32),
+        np.concatenate([[0], np.cumsum(many)]).astype(np.int32),
+        np.array(spares.feature, np.int32),
+        np.array(spares.threshold),
+        np.array(spares.flip, np.uint8),
+        np.where(starts < 0, -1, starts + set_bytes),
+        is_number=not n_classes,
+    )

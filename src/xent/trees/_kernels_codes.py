@@ -1,0 +1,484 @@
+"""Best splits of columns that hold few values, or names: a histogram a node, then a search in it.
+
+A number with at most 256 values is searched in the order of its values, exactly. A nominal column
+is divided into one branch a level, one level against the rest, or two groups: for two classes and
+for a number the groups are an interval of the levels ordered by their mean (Breiman et al. 1984,
+theorem 4.5); for more classes the best of the orders by each class's share and by the first
+principal component (Coppersmith, Hong, Hosking 1999), then single levels change sides while it
+helps.
+"""
+
+import math
+
+import numpy as np
+
+from xent._kernels._jit import kernel
+from xent.trees._kernels_scan import (
+    BRANCH,
+    DIRECTION,
+    ENTROPY,
+    MULTIWAY,
+    NEVER,
+    ONE_VS_REST,
+    SQUARED,
+    add,
+    branch_least,
+    keeps_order,
+    record,
+    weigh,
+    worth,
+    xlogx,
+)
+
+ORDERS = 24  # orders by one class's share that are tried: of the heaviest classes
+
+
+@kernel()
+def tally(codes, lv, k, criterion, hist, seen, present):
+    """Fill the histogram of one node; return how many codes are present, listed in `present`."""
+    found = 0
+    for e in range(lv.start[k], lv.stop[k]):
+        c = codes[lv.row[e]]
+        if not seen[c]:
+            seen[c] = True
+            hist[c, :] = 0.0
+            present[found] = c
+            found += 1
+        if criterion == SQUARED:
+            add(hist[c], criterion, lv.y[e], lv.weight[e] if lv.weight.size else 1.0)
+        else:
+            hist[c, int(lv.y[e])] += lv.weight[e] if lv.weight.size else 1.0
+    return found
+
+
+@kernel()
+def in_order(present, found, seen, levels):
+    """Sort the codes present, a missing value last, and forget which were seen."""
+    if found > 24:
+        n = 0
+        for c in range(levels + 1):
+            if seen[c]:
+                present[n] = c
+                n += 1
+                seen[c] = False
+        return
+    for i in range(found):
+        c = present[i]
+        seen[c] = False
+        j = i - 1
+        while j >= 0 and present[j] > c:
+            present[j + 1] = present[j]
+            j -= 1
+        present[j + 1] = c
+
+
+@kernel()
+def seek_groups(seq, n, hist, left, right, tail, rules, least, sign, low, high, scale):
+    """Best cut of a sequence of groups: after which group, of how many cuts, how good."""
+    criterion, table = rules.criterion, rules.table
+    best, at, cuts = NEVER, -1, 0
+    least -= 1e-6
+    slack = rules.slack * (weigh(left, criterion) + weigh(right, criterion))
+    for i in range(n if tail else n - 1):
+        group = hist[seq[i]]
+        for c in range(left.size):
+            if group[c] != 0.0:
+                left[c] += group[c]
+                right[c] -= group[c]
+                if criterion != SQUARED and right[c] < 0.0:
+                    right[c] = 0.0
+        nl, nr = weigh(left, criterion), weigh(right, criterion)
+        if nl < least or nr < least or nr <= 0.0 or nl <= 0.0:
+            continue
+        if scale.size and i + 1 < n and not scale[seq[i]] + rules.gap < scale[seq[i + 1]]:
+            continue
+        if rules.monotone and not keeps_order(left, right, sign, low, high, criterion):
+            continue
+        cuts += 1
+        value = worth(left, criterion, table) + worth(right, criterion, table)
+        if value > best + slack:
+            best, at = value, i
+    return at, cuts, best
+
+
+@kernel()
+def cut_counts(
+    code,
+    levels,
+    row,
+    y,
+    start,
+    stop,
+    whole,
+    entropy,
+    ratio,
+    table,
+    slack,
+    least,
+    hist,
+    seen,
+    present,
+    left,
+):
+    """Best cut of a coded number where every case weighs 1: its code (-1 none, -2 some missing).
+
+    Plain arrays and numbers: a bundle would cost more to hand over than a small node to search.
+    """
+    found = 0
+    size = whole.size
+    for e in range(start, stop):
+        c = code[row[e]]
+        if not seen[c]:
+            seen[c] = True
+            present[found] = c
+            found += 1
+            for k in range(size):
+                hist[c, k] = 0
+        hist[c, int(y[e])] += 1
+    in_order(present, found, seen, levels)
+    if found and present[found - 1] == levels:
+        return -2, NEVER, 0.0
+    n = stop - start
+    if ratio:
+        least = max(least, min(25.0, 0.1 * n / size))
+        if n < 2.0 * least - 1e-6:
+            return -1, NEVER, 0.0
+    for k in range(size):
+        left[k] = 0
+    best, at, cuts, m = NEVER, -1, 0, 0
+    for i in range(found - 1):
+        for k in range(size):
+            left[k] += hist[present[i], k]
+            m += hist[present[i], k]
+        if m < least - 1e-6 or n - m < least - 1e-6:
+            continue
+        cuts += 1
+        # The same sums in the same order as in `worth`.
+        a, b = 0.0, 0.0
+        for k in range(size):
+            p = left[k]
+            q = int(whole[k] + 0.5) - p
+            a += table[p] if entropy else float(p) * p
+            b += table[q] if entropy else float(q) * q
+        value = (a - table[m]) + (b - table[n - m]) if entropy else a / m + b / (n - m)
+        if value > best + slack * n:
+            best, at = value, i
+    if at < 0:
+        return -1, NEVER, 0.0
+    w, m = 0.0, 0
+    for k in range(size):
+        v = int(whole[k] + 0.5)
+        w += table[v] if entropy else float(v) * v
+    for i in range(at + 1):
+        for k in range(size):
+            m += hist[present[i], k]
+    gain = best - (w - table[n] if entropy else w / n)
+    if ratio:
+        gain -= math.log2(max(cuts, 1))
+    return present[at], gain, table[n] - (table[m] + table[n - m])
+
+
+@kernel()
+def scan_codes(codes, levels, slots, feature, nominal, scale, base, signs, lv, rules, found, a, b):
+    """Search every node of the level in the coded columns a..b."""
+    criterion = rules.criterion
+    size = lv.stats.shape[1]
+    widest = 0
+    for q in range(a, b):
+        widest = max(widest, levels[q])
+    hist = np.empty((widest + 1, size))
+    seen = np.zeros(widest + 1, np.bool_)
+    present = np.empty(widest + 1, np.int64)
+    side = np.zeros(widest + 1, np.uint8)
+    missing, left, right = np.empty(size), np.empty(size), np.empty(size)
+    nothing = np.empty(0)
+    counts, count_left = np.empty((widest + 1, size), np.int64), np.empty(size, np.int64)
+    counted = not nominal and rules.table.size > 0 and not rules.monotone and rules.gap == 0.0
+    entropy, ratio, table, slack = criterion == ENTROPY, rules.ratio, rules.table, rules.slack
+    starts, stops, all_stats, row, y = lv.start, lv.stop, lv.stats, lv.row, lv.y
+    gains, infos, cuts_at, towards = found.gain, found.info, found.cut, found.toward
+    for q in range(a, b):
+        f = feature[q]
+        code = codes[slots[q]]
+        for k in range(starts.size):
+            gains[f, k] = NEVER
+            if counted:
+                at, gain, info = cut_counts(
+                    code,
+                    levels[q],
+                    row,
+                    y,
+                    starts[k],
+                    stops[k],
+                    all_stats[k],
+                    entropy,
+                    ratio,
+                    table,
+                    slack,
+                    rules.least,
+                    counts,
+                    seen,
+                    present,
+                    count_left,
+                )
+                if at >= -1:
+                    cuts_at[f, k], gains[f, k], infos[f, k], towards[f, k] = at, gain, info, -1
+                    continue
+            n = tally(codes[slots[q]], lv, k, criterion, hist, seen, present)
+            in_order(present, n, seen, levels[q])
+            missing[:] = 0.0
+            if n and present[n - 1] == levels[q]:
+                missing[:] = hist[levels[q]]
+                n -= 1
+            whole = lv.stats[k]
+            absent = weigh(missing, criterion) > 0.0
+            if n == 0 or (n == 1 and not absent):
+                continue
+            if nominal:
+                if rules.nominal == MULTIWAY:
+                    many_branches(found, f, k, hist, present, n, missing, whole, rules, levels[q])
+                    continue
+                if absent and rules.missing == DIRECTION:
+                    n += 1
+                    missing[:] = 0.0
+                value = two_groups(
+                    hist, present, n, whole - missing, rules, lv.low[k], lv.high[k], side
+                )
+                if value == NEVER:
+                    continue
+                left[:] = 0.0
+                right[:] = 0.0
+                for i in range(n):
+                    if side[present[i]]:
+                        right += hist[present[i]]
+                    else:
+                        left += hist[present[i]]
+                record(found, f, k, left, right, missing, whole, 1, rules, -1, -1)
+                if criterion == ENTROPY and not rules.ratio and rules.nominal != ONE_VS_REST:
+                    # To say which levels form the group takes a bit for each but the first.
+                    found.gain[f, k] -= n - 1
+                continue
+            values = scale[base[q] : base[q] + levels[q]] if rules.gap > 0.0 else nothing
+            number_cut(
+                found, f, k, hist, present, n, missing, lv, rules, signs[f], values, codes[slots[q]]
+            )
+
+
+@kernel()
+def number_cut(found, f, k, hist, present, n, missing, lv, rules, sign, values, codes):
+    """Best cut of a coded number in one node."""
+    criterion = rules.criterion
+    whole, low, high = lv.stats[k], lv.low[k], lv.high[k]
+    size = whole.size
+    absent = weigh(missing, criterion) > 0.0
+    known = weigh(whole, criterion) - weigh(missing, criterion)
+    least = branch_least(rules, known, size)
+    if rules.ratio and lv.undivided.size:
+        known = 0.0
+        last = present[n - 1]
+        for e in range(lv.start[k], lv.stop[k]):
+            if codes[lv.row[e]] <= last:
+                known += lv.undivided[e]
+    if rules.ratio and known < 2.0 * least - 1e-6:
+        return
+    split = absent and rules.missing == DIRECTION
+    left = np.zeros(size)
+    right = whole.copy() if split else whole - missing
+    toward = 1 if split else -1
+    at, cuts, best = seek_groups(
+        present, n, hist, left, right, split, rules, least, sign, low, high, values
+    )
+    if split:
+        left[:] = missing
+        right[:] = whole - missing
+        at2, cuts2, best2 = seek_groups(
+            present, n, hist, left, right, False, rules, least, sign, low, high, values
+        )
+        if best2 > best + rules.slack * weigh(whole, criterion):
+            at, cuts, toward = at2, cuts2, 0
+    if at < 0:
+        return
+    left[:] = 0.0
+    right[:] = 0.0
+    for i in range(n):
+        if i <= at:
+            left += hist[present[i]]
+        else:
+            right += hist[present[i]]
+    record(found, f, k, left, right, missing, whole, cuts, rules, toward, present[at])
+
+
+@kernel()
+def many_branches(found, f, k, hist, present, n, missing, whole, rules, levels):
+    """One branch a level; two of them must carry the least weight."""
+    criterion, table = rules.criterion, rules.table
+    heavy = 0
+    gain, info = 0.0, 0.0
+    known = np.zeros(whole.size)
+    for i in range(n):
+        group = hist[present[i]]
+        m = weigh(group, criterion)
+        heavy += m >= rules.least - 1e-6
+        gain += worth(group, criterion, table)
+        info += xlogx(m, table)
+        known += group
+    m = weigh(missing, criterion)
+    toward = -1
+    slack = rules.slack * weigh(whole, criterion)
+    union = worth(known, criterion, table)
+    if m > 0.0:
+        if rules.missing == DIRECTION:
+            # Missing values join the branch where they disturb least.
+            best = NEVER
+            for i in range(n):
+                group = hist[present[i]]
+                change = worth(group + missing, criterion, table) - worth(group, criterion, table)
+                if change > best + slack:
+                    best, toward = change, present[i]
+            gain += best
+            p = weigh(hist[toward], criterion)
+            info += xlogx(p + m, table) - xlogx(p, table)
+            union = worth(whole, criterion, table)
+        else:
+            info += xlogx(m, table)
+            if rules.missing == BRANCH:
+                heavy += m >= rules.least - 1e-6
+                gain += worth(missing, criterion, table)
+                union = worth(whole, criterion, table)
+    if heavy < 2:
+        return
+    found.gain[f, k] = gain - union
+    found.info[f, k] = xlogx(weigh(whole, criterion), table) - info
+    found.cut[f, k] = -1
+    found.toward[f, k] = toward
+
+
+@kernel()
+def two_groups(hist, present, n, total, rules, low, high, side):
+    """Divide the levels present into two groups; `side` says which are in the right one."""
+    criterion = rules.criterion
+    size = total.size
+    left, right = np.zeros(size), np.zeros(size)
+    best = NEVER
+    slack = rules.slack * weigh(total, criterion)
+    if rules.nominal == ONE_VS_REST:
+        for i in range(n):
+            left[:] = hist[present[i]]
+            right[:] = total - left
+            value = judge(left, right, rules, low, high)
+            if value > best + slack:
+                best = value
+                for j in range(n):
+                    side[present[j]] = j != i
+        return best
+    nothing = np.empty(0)
+    seq = np.empty(n, np.int64)
+    key = np.empty(n)
+    orders = 1 if criterion == SQUARED or size <= 2 else min(size, ORDERS) + 1
+    heavy = np.argsort(-total) if orders > 1 else np.zeros(1, np.int64)
+    for o in range(orders):
+        order_keys(hist, present, n, total, criterion, o, orders, heavy, key)
+        ranked = np.argsort(key, kind="mergesort")
+        for i in range(n):
+            seq[i] = present[ranked[i]]
+        left[:] = 0.0
+        right[:] = total
+        at, _, value = seek_groups(
+            seq, n, hist, left, right, False, rules, rules.least, 0, low, high, nothing
+        )
+        if at >= 0 and value > best + slack:
+            best = value
+            for i in range(n):
+                side[seq[i]] = i > at
+    if best > NEVER and orders > 1:
+        best = move_levels(hist, present, n, rules, low, high, side, best)
+    return best
+
+
+@kernel()
+def judge(left, right, rules, low, high):
+    """Worth of two branches, or never."""
+    criterion = rules.criterion
+    nl, nr = weigh(left, criterion), weigh(right, criterion)
+    least = rules.least - 1e-6
+    if nl < least or nr < least or nl <= 0.0 or nr <= 0.0:
+        return NEVER
+    if rules.monotone and not keeps_order(left, right, 0, low, high, criterion):
+        return NEVER
+    return worth(left, criterion, rules.table) + worth(right, criterion, rules.table)
+
+
+@kernel()
+def order_keys(hist, present, n, total, criterion, o, orders, heavy, key):
+    """Place the levels on a line: by mean, by one class's share, or by the first component."""
+    size = total.size
+    if criterion == SQUARED:
+        for i in range(n):
+            key[i] = hist[present[i], 1] / hist[present[i], 0]
+        return
+    if o < orders - 1 or orders == 1:
+        c = heavy[o] if orders > 1 else size - 1
+        for i in range(n):
+            key[i] = hist[present[i], c] / hist[present[i]].sum()
+        return
+    mean = total / total.sum()
+    axis = np.zeros(size)
+    far = -1.0
+    for i in range(n):
+        m = hist[present[i]].sum()
+        away = hist[present[i]] / m - mean
+        distance = m * (away * away).sum()
+        if distance > far:
+            far = distance
+            axis[:] = away
+    for _ in range(12):
+        turned = np.zeros(size)
+        for i in range(n):
+            m = hist[present[i]].sum()
+            dot = 0.0
+            for c in range(size):
+                dot += (hist[present[i], c] / m - mean[c]) * axis[c]
+            for c in range(size):
+                turned[c] += m * dot * (hist[present[i], c] / m - mean[c])
+        length = math.sqrt((turned * turned).sum())
+        if length == 0.0:
+            break
+        axis[:] = turned / length
+    for i in range(n):
+        m = hist[present[i]].sum()
+        key[i] = 0.0
+        for c in range(size):
+            key[i] += hist[present[i], c] / m * axis[c]
+
+
+@kernel()
+def move_levels(hist, present, n, rules, low, high, side, best):
+    """Let single levels change sides while the split gets better."""
+    size = hist.shape[1]
+    left, right = np.zeros(size), np.zeros(size)
+    for i in range(n):
+        if side[present[i]]:
+            right += hist[present[i]]
+        else:
+            left += hist[present[i]]
+    slack = rules.slack * (weigh(left, rules.criterion) + weigh(right, rules.criterion))
+    for _ in range(8):
+        moved = False
+        for i in range(n):
+            group = hist[present[i]]
+            sign = 1.0 if side[present[i]] else -1.0
+            for c in range(size):
+                left[c] = max(left[c] + sign * group[c], 0.0)
+                right[c] = max(right[c] - sign * group[c], 0.0)
+            value = judge(left, right, rules, low, high)
+            if value > best + slack:
+                best = value
+                side[present[i]] = not side[present[i]]
+                moved = True
+            else:
+                for c in range(size):
+                    left[c] = max(left[c] - sign * group[c], 0.0)
+                    right[c] = max(right[c] + sign * group[c], 0.0)
+        if not moved:
+            break
+    return best

@@ -1,0 +1,147 @@
+"""Putting a column of numbers in order once, before anything grows.
+
+A column with at most 256 values becomes one byte a row. Every other becomes the list of its rows
+in the order of the values (a stable radix sort, so that no machine orders ties in its own way) and
+the rank of each value, equal for equal values. Missing values come last.
+"""
+
+import numpy as np
+
+from xent._kernels._jit import kernel
+from xent.trees._kernels_scan import UNKNOWN
+
+MOST = 256
+TABLE = 1024
+
+
+@kernel()
+def find(keys, used, key):
+    """Place of a key in a small hash table, or the free place where it would go."""
+    h = (key ^ (key >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+    at = np.int64(h >> np.uint64(54))
+    while used[at] and keys[at] != key:
+        at = (at + 1) & (TABLE - 1)
+    return at
+
+
+@kernel()
+def bits_of(column, out):
+    """Keys whose unsigned order is the order of the numbers; NaN above all, -0 equal to 0."""
+    plain = np.empty(column.size)
+    for i in range(column.size):
+        plain[i] = column[i] + 0.0
+    raw = plain.view(np.uint64)
+    top = np.uint64(1) << np.uint64(63)
+    for i in range(column.size):
+        if plain[i] != plain[i]:
+            out[i] = ~np.uint64(0)
+        elif raw[i] >= top:
+            out[i] = ~raw[i]
+        else:
+            out[i] = raw[i] | top
+
+
+@kernel()
+def distinct(numbers, found, a, b):
+    """Count the values of the columns a..b, a missing one among them, up to 257."""
+    n = numbers.shape[0]
+    bits = np.empty(n, np.uint64)
+    keys = np.empty(TABLE, np.uint64)
+    used = np.zeros(TABLE, np.bool_)
+    for f in range(a, b):
+        used[:] = False
+        found[f] = 0
+        # A look at the first rows settles most columns without touching the rest.
+        for head in (min(n, 1024), n):
+            bits_of(numbers[:head, f], bits[:head])
+            last = ~bits[0]
+            for i in range(head):
+                if bits[i] == last:
+                    continue
+                last = bits[i]
+                at = find(keys, used, last)
+                if not used[at]:
+                    used[at] = True
+                    keys[at] = last
+                    found[f] += 1
+                    if found[f] > MOST:
+                        break
+            if found[f] > MOST:
+                break
+
+
+@kernel()
+def encode(numbers, which, small, values, levels, a, b):
+    """Write one byte a row for the coded columns a..b, in the order of the values."""
+    n = numbers.shape[0]
+    bits = np.empty(n, np.uint64)
+    keys = np.empty(TABLE, np.uint64)
+    used = np.zeros(TABLE, np.bool_)
+    code = np.empty(TABLE, np.uint8)
+    listed = np.empty(MOST + 1, np.int64)
+    missing = ~np.uint64(0)
+    for s in range(a, b):
+        column = numbers[:, which[s]]
+        used[:] = False
+        bits_of(column, bits)
+        count = 0
+        for i in range(n):
+            at = find(keys, used, bits[i])
+            if not used[at]:
+                used[at] = True
+                keys[at] = bits[i]
+                j = count
+                while j > 0 and keys[listed[j - 1]] > bits[i]:
+                    listed[j] = listed[j - 1]
+                    j -= 1
+                listed[j] = at
+                count += 1
+        for j in range(count):
+            code[listed[j]] = j
+        for i in range(n):
+            c = code[find(keys, used, bits[i])]
+            small[s, i] = c
+            values[s, c] = column[i]
+        levels[s] = count - (count > 0 and keys[listed[count - 1]] == missing)
+
+
+@kernel()
+def presort(numbers, which, ranks, indices, a, b):
+    """Sort the columns a..b of `which`: six rounds of eleven bits, those that differ."""
+    n = numbers.shape[0]
+    key, key2 = np.empty(n, np.uint64), np.empty(n, np.uint64)
+    row, row2 = np.empty(n, np.int32), np.empty(n, np.int32)
+    counts = np.empty((6, 2048), np.int64)
+    missing = ~np.uint64(0)
+    mask = np.uint64(2047)
+    for q in range(a, b):
+        bits_of(numbers[:, which[q]], key)
+        counts[:, :] = 0
+        for i in range(n):
+            k = key[i]
+            row[i] = i
+            for p in range(6):
+                counts[p, np.int64((k >> np.uint64(11 * p)) & mask)] += 1
+        for p in range(6):
+            shift = np.uint64(11 * p)
+            if counts[p, np.int64((key[0] >> shift) & mask)] == n:
+                continue
+            total = 0
+            for c in range(2048):
+                here = counts[p, c]
+                counts[p, c] = total
+                total += int(here)
+            for i in range(n):
+                digit = np.int64((key[i] >> shift) & mask)
+                j = counts[p, digit]
+                counts[p, digit] = j + 1
+                key2[j] = key[i]
+                row2[j] = row[i]
+            key, key2 = key2, key
+            row, row2 = row2, row
+        rank = 0
+        for i in range(n):
+            if i and key[i] != key[i - 1]:
+                rank += 1
+            ranks[q, i] = UNKNOWN if key[i] == missing else rank
+            indices[q, i] = row[i]

@@ -1,0 +1,229 @@
+"""Down a grown tree: which branch a case takes, which leaf it reaches, or which several.
+
+A case whose value is missing follows a surrogate test, or the branch that `missing_to` names, or
+every branch by its share (C4.5). Rows travel in crowds: a node is looked up once for all of them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from xent._kernels._jit import kernel
+
+
+class Walk(NamedTuple):
+    """What a case must know on its way down."""
+
+    is_name: np.ndarray  # by feature
+    slot: np.ndarray
+    levels: np.ndarray  # by feature: code of a missing name
+    feature: np.ndarray
+    threshold: np.ndarray
+    first: np.ndarray
+    width: np.ndarray
+    missing_to: np.ndarray
+    set_start: np.ndarray
+    sets: np.ndarray
+    weight: np.ndarray  # of the training cases in every node
+    spare_of: np.ndarray  # whose surrogates a node uses: its own, or those of a raised branch
+    spare_start: np.ndarray
+    spare_feature: np.ndarray
+    spare_threshold: np.ndarray
+    spare_flip: np.ndarray
+    spare_set: np.ndarray
+
+
+@kernel()
+def test_rows(walk, f, threshold, set_start, flip, numbers, codes, row, start, n, out):
+    """Write the branch of one test for the rows that have none yet (-1); return how many still."""
+    slot = walk.slot[f]
+    missing = 0
+    if walk.is_name[f]:
+        code, levels, sets = codes[slot], walk.levels[f], walk.sets
+        for i in range(n):
+            if out[i] >= 0:
+                continue
+            c = code[row[start + i]]
+            if c == levels:
+                missing += 1
+            else:
+                out[i] = c if set_start < 0 else (sets[set_start + c] ^ flip)
+        return missing
+    column = numbers[:, slot]
+    for i in range(n):
+        if out[i] >= 0:
+            continue
+        x = column[row[start + i]]
+        if x <= threshold:
+            out[i] = flip
+        elif x > threshold:
+            out[i] = 1 - flip
+        else:
+            missing += 1
+    return missing
+
+
+@kernel()
+def branches(walk, node, numbers, codes, row, start, n, out):
+    """Write the branch that each of n rows takes at a node; -1: every one. Return how many -1."""
+    out[:n] = -1
+    missing = test_rows(
+        walk,
+        walk.feature[node],
+        walk.threshold[node],
+        walk.set_start[node],
+        0,
+        numbers,
+        codes,
+        row,
+        start,
+        n,
+        out,
+    )
+    if missing == 0:
+        return 0
+    mine = walk.spare_of[node]
+    for s in range(walk.spare_start[mine], walk.spare_start[mine + 1]):
+        missing = test_rows(
+            walk,
+            walk.spare_feature[s],
+            walk.spare_threshold[s],
+            walk.spare_set[s],
+            walk.spare_flip[s],
+            numbers,
+            codes,
+            row,
+            start,
+            n,
+            out,
+        )
+    if walk.missing_to[node] < 0:
+        return missing
+    for i in range(n):
+        if out[i] < 0:
+            out[i] = walk.missing_to[node]
+    return 0
+
+
+@kernel()
+def roomy(array, size):
+    """Return the array, or a longer one that begins with it."""
+    if array.size >= size:
+        return array
+    more = np.empty(max(size, 2 * array.size), array.dtype)
+    more[: array.size] = array
+    return more
+
+
+@kernel()
+def flow(walk, top, rows, weights, numbers, codes):
+    """Send rows down from a node, all that take one branch together.
+
+    Returns rows, leaves and weights of what arrives; a row that is spread arrives several times.
+    """
+    row, weight = rows.copy(), weights.copy()
+    out_row, out_leaf = np.empty(rows.size, row.dtype), np.empty(rows.size, np.int64)
+    out_weight, used = np.empty(rows.size), 0
+    branch = np.empty(rows.size, np.int32)
+    part_row, part_weight = np.empty(rows.size, row.dtype), np.empty(rows.size)
+    at, share = np.zeros(3, np.int64), np.zeros(2)
+    stack = [(top, 0, rows.size)]
+    while len(stack) > 0:
+        node, start, n = stack.pop()
+        if walk.feature[node] < 0:
+            out_row, out_leaf = roomy(out_row, used + n), roomy(out_leaf, used + n)
+            out_weight = roomy(out_weight, used + n)
+            out_row[used : used + n] = row[start : start + n]
+            out_leaf[used : used + n] = node
+            out_weight[used : used + n] = weight[start : start + n]
+            used += n
+            continue
+        first, width = walk.first[node], walk.width[node]
+        branch = roomy(branch, n)
+        missing = branches(walk, node, numbers, codes, row, start, n, branch)
+        share = roomy(share, width)
+        share[:width] = 0.0
+        if missing:
+            for c in range(width):
+                share[c] = walk.weight[first + c]
+            share[:width] /= share[:width].sum()
+        at = roomy(at, width + 1)
+        total = places(branch, n, missing, share, width, at)
+        part_row, part_weight = roomy(part_row, total), roomy(part_weight, total)
+        deal(row, weight, start, n, branch, share, width, at, part_row, part_weight)
+        row, weight = roomy(row, start + total), roomy(weight, start + total)
+        row[start : start + total] = part_row[:total]
+        weight[start : start + total] = part_weight[:total]
+        begin = 0
+        for c in range(width):
+            if at[c] > begin:
+                stack.append((first + c, start + begin, at[c] - begin))
+            begin = at[c]
+    return out_row[:used], out_leaf[:used], out_weight[:used]
+
+
+@kernel()
+def places(branch, n, missing, share, width, at):
+    """Write where each branch's rows begin; return how many rows there will be."""
+    at[: width + 1] = 0
+    for i in range(n):
+        if branch[i] >= 0:
+            at[branch[i] + 1] += 1
+    for c in range(width):
+        at[c + 1] += at[c] + (missing if share[c] > 0.0 else 0)
+    return at[width]
+
+
+@kernel()
+def deal(row, weight, start, n, branch, share, width, at, part_row, part_weight):
+    """Copy rows to their branches, stably; afterwards `at[c]` is where branch c ends."""
+    for i in range(n):
+        r, w, b = row[start + i], weight[start + i], branch[i]
+        if b >= 0:
+            part_row[at[b]], part_weight[at[b]] = r, w
+            at[b] += 1
+            continue
+        for c in range(width):
+            if share[c] > 0.0:
+                part_row[at[c]], part_weight[at[c]] = r, w * share[c]
+                at[c] += 1
+
+
+@kernel()
+def number_leaves(feature, threshold, first, numbers, out, a, b):
+    """Leaf of every row of a table of numbers, 16 rows at a time to hide the waiting for memory.
+
+    A row that misses a number it is asked for gets -1. Returns how many do.
+    """
+    at = np.zeros(16, np.int64)
+    lost = 0
+    for start in range(a, b, 16):
+        rows = min(16, b - start)
+        at[:] = 0
+        moving = rows
+        while moving > 0:
+            moving = 0
+            for j in range(rows):
+                node = at[j]
+                if node < 0:
+                    continue
+                f = feature[node]
+                if f >= 0:
+                    x = numbers[start + j, f]
+                    if x != x:
+                        at[j] = -1
+                        lost += 1
+                        continue
+                    at[j] = first[node] + (1 if x > threshold[node] else 0)
+                    moving += 1
+        for j in range(rows):
+            out[start + j] = at[j]
+    return lost
+
+
+@kernel()
+def add_up(value, rows, leaf, weight, out):
+    """Add the values of the leaves that each row reaches."""
+    for i in range(rows.size):
+        for c in range(value.shape[1]):
+            out[rows[i], c] += weight[i] * value[leaf[i], c]

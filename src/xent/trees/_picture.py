@@ -1,0 +1,73 @@
+"""A tree as an SVG picture: every node a box with its test and a bar of its class distribution."""
+
+from html import escape
+
+from xent.trees._text import Named
+
+WIDTH, HEIGHT, GAP = 150, 46, 34
+COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"]
+
+
+def svg(named: Named) -> str:
+    """Draw the tree, leaves side by side, each parent above the middle of its children."""
+    tree = named.tree
+    order = list(named.walk())
+    place: dict[int, float] = {}
+    next_leaf = 0
+    for node, _, _, _ in reversed(order):
+        if tree.feature[node] < 0:
+            # Leaves come right to left here; they are mirrored below.
+            place[node] = next_leaf
+            next_leaf += 1
+        else:
+            first, width = int(tree.first[node]), int(tree.width[node])
+            place[node] = (place[first] + place[first + width - 1]) / 2
+    deep = max(depth for *_, depth in order) + 1
+    full = (next_leaf * (WIDTH + 10), deep * (HEIGHT + GAP) + 10)
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {full[0]} {full[1]}" '
+        f'width="{full[0]}" height="{full[1]}" font-family="sans-serif" font-size="10">'
+    ]
+    spot = {
+        node: ((next_leaf - 1 - place[node]) * (WIDTH + 10) + 5, depth * (HEIGHT + GAP) + 5)
+        for node, _, _, depth in order
+    }
+    for node, parent, branch, _ in order:
+        x, y = spot[node]
+        if parent >= 0:
+            a, b = spot[parent]
+            out.append(
+                f'<path d="M{a + WIDTH / 2} {b + HEIGHT} L{x + WIDTH / 2} {y}" stroke="#999"/>'
+                f'<text x="{x + WIDTH / 2}" y="{y - 6}" text-anchor="middle">'
+                f"{_short(named.test(parent, branch))}</text>"
+            )
+        out.append(_box(named, node, x, y))
+    return "\n".join([*out, "</svg>"])
+
+
+def _box(named: Named, node: int, x: float, y: float) -> str:
+    tree = named.tree
+    parts = [
+        f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" fill="#fff" stroke="#666"/>',
+        f'<text x="{x + 6}" y="{y + 14}">{_short(named.says(node))}</text>',
+        f'<text x="{x + 6}" y="{y + 27}" fill="#666">{_short(named.cases(node))}</text>',
+    ]
+    total = tree.stats[node].sum()
+    if named.classes and total > 0:
+        at = x + 6
+        for c, n in enumerate(tree.stats[node]):
+            wide = (WIDTH - 12) * n / total
+            if wide > 0:
+                colour = COLOURS[c % len(COLOURS)]
+                title = f"{escape(named.classes[c])}: {n:.6g}"
+                parts.append(
+                    f'<rect x="{at:.2f}" y="{y + 33}" width="{wide:.2f}" height="8" '
+                    f'fill="{colour}"><title>{title}</title></rect>'
+                )
+            at += wide
+    return "".join(parts)
+
+
+def _short(words: str) -> str:
+    """Escape for XML, and cut what would not fit."""
+    return escape(words if len(words) <= 26 else words[:25] + "…")

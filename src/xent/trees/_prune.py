@@ -1,0 +1,172 @@
+"""Making a grown tree smaller: the four ways, and the best-first selection of max_leaf_nodes."""
+
+import heapq
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from xent.trees import _kernels_prune as kernels
+from xent.trees._columns import Cases
+from xent.trees._tree import Tree
+from xent.trees._walk import arrivals, values, walk_of
+
+
+def collapse(tree: Tree) -> Tree:
+    """Return the tree without subtrees that make as many training errors as their root (C4.5)."""
+    feature = tree.feature.copy()
+    kernels.collapse(feature, tree.first, tree.width, tree.stats)
+    return replace(tree, feature=feature).compact()
+
+
+def pessimistic(
+    tree: Tree,
+    cases: Cases,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    *,
+    cf: float,
+    raising: bool,
+) -> Tree:
+    """Return the tree pruned by estimated errors, as C4.5 does."""
+    own = replace(
+        tree,
+        **{
+            name: getattr(tree, name).copy()
+            for name in (
+                "feature",
+                "threshold",
+                "first",
+                "width",
+                "missing_to",
+                "set_start",
+                "stats",
+                "spare_of",
+            )
+        },
+    )
+    w = weight if weight.size else np.ones(len(y))
+    walk = walk_of(own, cases)
+    kernels.prune(walk, y, w, own.stats, cases.numbers, cases.codes, cf, float(-ndtri(cf)), raising)
+    return own.compact()
+
+
+def alphas(tree: Tree, risk: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Return the complexity parameter at which each inner node becomes a leaf; inf for leaves.
+
+    ``risk`` of each node as a leaf; where it is not given, its training errors (or squared errors)
+    over the weight of all cases. Pruning by ``alphas(tree) <= alpha`` gives the nested trees of
+    weakest-link pruning.
+    """
+    if risk is None:
+        risk = wrong(tree.stats, tree.stats, tree.is_number) / tree.weight()[0]
+    return kernels.weakest_links(tree.feature, tree.first, tree.width, tree.parent(), risk)
+
+
+def wrong(
+    seen: NDArray[np.float64], fitted: NDArray[np.float64], is_number: bool
+) -> NDArray[np.float64]:
+    """Return the errors that nodes fitted to some stats make on cases with other stats."""
+    if not is_number:
+        label = fitted.argmax(1)
+        return seen.sum(1) - seen[np.arange(len(seen)), label]
+    w = fitted[:, 0]
+    mean = fitted[:, 1] / np.where(w > 0, w, 1.0)
+    return np.maximum(seen[:, 2] - 2 * mean * seen[:, 1] + mean * mean * seen[:, 0], 0.0)
+
+
+def losses(tree: Tree, cases: Cases, y: NDArray[Any]) -> NDArray[np.float64]:
+    """Return each row's error: 0 or 1 for classes, squared for numbers."""
+    if tree.is_number:
+        return (values(tree, number_values(tree), cases)[:, 0] - y) ** 2
+    n = tree.stats.sum(1, keepdims=True)
+    share = tree.stats / np.where(n > 0, n, 1.0)
+    inherit(tree, share)
+    return (values(tree, share, cases).argmax(1) != y).astype(np.float64)
+
+
+def number_values(tree: Tree) -> NDArray[np.float64]:
+    """Return the mean of every node."""
+    w = tree.stats[:, :1]
+    value = tree.stats[:, 1:2] / np.where(w > 0, w, 1.0)
+    inherit(tree, value)
+    np.clip(value, tree.low[:, None], tree.high[:, None], out=value)
+    return value
+
+
+def inherit(tree: Tree, value: NDArray[np.float64]) -> None:
+    """Let a node without cases say what its parent says."""
+    empty = np.flatnonzero(tree.weight() <= 0)
+    if len(empty):
+        parent = tree.parent()
+        for node in empty:
+            value[node] = value[parent[node]]
+
+
+def reduced_error(tree: Tree, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64]) -> Tree:
+    """Return the tree without subtrees that make no fewer errors on held-out cases than a leaf."""
+    row, leaf, part = arrivals(tree, cases)
+    if weight.size:
+        part = part * weight[row]
+    seen = np.zeros_like(tree.stats)
+    if tree.is_number:
+        for power in range(3):
+            np.add.at(seen[:, power], leaf, part * y[row] ** power)
+    else:
+        np.add.at(seen, (leaf, y[row]), part)
+    parent = tree.parent()
+    for node in range(tree.size - 1, 0, -1):
+        seen[parent[node]] += seen[node]
+    errors = wrong(seen, tree.stats, tree.is_number)
+    below = np.zeros(tree.size)
+    close = np.zeros(tree.size, np.bool_)
+    for node in range(tree.size - 1, -1, -1):
+        best = errors[node]
+        if tree.feature[node] >= 0:
+            close[node] = errors[node] <= below[node]
+            best = min(errors[node], below[node])
+        if node:
+            below[parent[node]] += best
+    return tree.compact(close)
+
+
+def impurity(stats: NDArray[np.float64], criterion: str) -> NDArray[np.float64]:
+    """Return each node's weight times its entropy (bits) or Gini impurity, or its squared error."""
+    if criterion == "squared_error":
+        w = np.where(stats[:, 0] > 0, stats[:, 0], 1.0)
+        return np.maximum(stats[:, 2] - stats[:, 1] ** 2 / w, 0.0)
+    n = stats.sum(1)
+    if criterion == "gini":
+        return n - (stats * stats).sum(1) / np.where(n > 0, n, 1.0)
+    share = stats / np.where(n > 0, n, 1.0)[:, None]
+    return -(stats * np.log2(np.where(share > 0, share, 1.0))).sum(1)
+
+
+def gains(tree: Tree, criterion: str) -> NDArray[np.float64]:
+    """Return what each inner node's split gains, over all its cases; 0 for leaves."""
+    left = impurity(tree.stats, criterion)
+    gain = np.where(tree.leaf, 0.0, left)
+    parent = tree.parent()
+    np.subtract.at(gain, parent[1:], left[1:])
+    return gain
+
+
+def best_first(tree: Tree, leaves: int, criterion: str) -> Tree:
+    """Return the part of a full tree that best-first growth to so many leaves would reach."""
+    gain = gains(tree, criterion)
+    close = ~tree.leaf
+    heap = [(-gain[0], 0)] if close[0] else []
+    count = 1
+    while heap:
+        _, node = heapq.heappop(heap)
+        first, width = int(tree.first[node]), int(tree.width[node])
+        if count + width - 1 > leaves:
+            continue
+        count += width - 1
+        close[node] = False
+        for child in range(first, first + width):
+            if not tree.leaf[child]:
+                heapq.heappush(heap, (-gain[child], child))
+    return tree.compact(close)

@@ -1,0 +1,252 @@
+"""A tree in words: text, rules, Graphviz and SQL, with the real names of columns and levels.
+
+A name may hold anything: quotes, commas, newlines. Each language escapes it in its own way; plain
+text puts a name that could be misread into quotes.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent.trees._columns import Column, Level
+from xent.trees._tree import Tree
+
+
+@dataclass
+class Named:
+    """A tree, what its columns and classes are called, and what its nodes say."""
+
+    tree: Tree
+    columns: list[Column]
+    classes: list[str]
+    value: NDArray[np.float64]
+
+    def says(self, node: int) -> str:
+        """Prediction of a node."""
+        if self.classes:
+            return plain(self.classes[int(self.value[node].argmax())])
+        return f"{self.value[node, 0]:.6g}"
+
+    def cases(self, node: int) -> str:
+        """Weight of a node's training cases, and of those that it gets wrong."""
+        stats = self.tree.stats[node]
+        if not self.classes:
+            return f"{stats[0]:.6g}"
+        n = stats.sum()
+        wrong = n - stats[int(self.value[node].argmax())]
+        return f"{n:.6g}/{wrong:.6g}" if wrong > 1e-9 else f"{n:.6g}"
+
+    def sides(self, node: int) -> list[tuple[Level, ...]]:
+        """Levels that go down each branch of a test of names."""
+        tree, levels = self.tree, self.columns[self.tree.feature[node]].levels
+        if tree.set_start[node] < 0:
+            return [(level,) for level in levels] + [()] * (int(tree.width[node]) - len(levels))
+        start = tree.set_start[node]
+        side = tree.sets[start : start + len(levels)]
+        groups = [tuple(v for v, s in zip(levels, side, strict=True) if s == b) for b in (0, 1)]
+        return groups + [()] * (int(tree.width[node]) - 2)
+
+    def test(self, node: int, branch: int) -> str:
+        """Condition of one branch, in words."""
+        column = self.columns[self.tree.feature[node]]
+        name = plain(column.name)
+        if column.kind == "name":
+            levels = self.sides(node)[branch]
+            if not levels:
+                return f"{name} is missing"
+            if len(levels) == 1:
+                return f"{name} = {plain(levels[0])}"
+            return f"{name} in {{{', '.join(plain(v) for v in levels)}}}"
+        threshold = self.tree.threshold[node]
+        if branch == 2 or (branch == 1 and math.isinf(threshold)):
+            return f"{name} is missing"
+        if math.isinf(threshold):
+            return f"{name} is known"
+        return f"{name} {'<=' if branch == 0 else '>'} {quantity(column, threshold)}"
+
+    def walk(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield node, parent, branch and depth, children in order right after their parent."""
+        stack = [(0, -1, 0, 0)]
+        while stack:
+            node, parent, branch, depth = stack.pop()
+            yield node, parent, branch, depth
+            if self.tree.feature[node] >= 0:
+                first = int(self.tree.first[node])
+                for b in range(int(self.tree.width[node]) - 1, -1, -1):
+                    stack.append((first + b, node, b, depth + 1))
+
+
+def plain(name: object) -> str:
+    """Write a name so that it cannot be misread.
+
+    >>> plain("a b"), plain("a, b"), plain(" ")
+    ('a b', '"a, b"', '" "')
+    """
+    text = str(name)
+    if re.fullmatch(r"[^\s,{}\"'<>=:]+( [^\s,{}\"'<>=:]+)*", text) and text.isprintable():
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+def quantity(column: Column, threshold: float) -> str:
+    """Write a threshold exactly: a number, or a date."""
+    if column.kind == "date":
+        return str(np.datetime64(math.floor(threshold), "us")).removesuffix("T00:00:00.000000")
+    if column.kind == "duration":
+        return str(np.timedelta64(math.floor(threshold), "us"))
+    return repr(float(threshold)).removesuffix(".0")
+
+
+def text(named: Named) -> str:
+    """Indented text, one test a line; a leaf's cases and, after a slash, those it gets wrong."""
+    lines = []
+    for node, parent, branch, depth in named.walk():
+        leaf = named.tree.feature[node] < 0
+        end = f"{named.says(node)} ({named.cases(node)})" if leaf else ""
+        if parent < 0:
+            if leaf:
+                lines.append(end)
+            continue
+        head = "|   " * (depth - 1) + named.test(parent, branch)
+        lines.append(f"{head}: {end}" if leaf else head)
+    return "\n".join(lines)
+
+
+def rules(named: Named) -> str:
+    """One rule a leaf, each column's tests joined into one."""
+    tree, parent = named.tree, named.tree.parent()
+    found = []
+    for node, _, _, _ in named.walk():
+        if tree.feature[node] >= 0:
+            continue
+        path = []
+        at = node
+        while at > 0:
+            up = int(parent[at])
+            path.append((up, at - int(tree.first[up])))
+            at = up
+        conditions = _joined(named, path[::-1])
+        head = "if " + " and ".join(conditions) if conditions else "always"
+        found.append(f"{head} then {named.says(node)} ({named.cases(node)})")
+    return "\n".join(found)
+
+
+def _joined(named: Named, path: list[tuple[int, int]]) -> list[str]:
+    """Join the tests of a path column by column: intervals, and levels left over."""
+    tree = named.tree
+    by_column: dict[int, list[tuple[int, int]]] = {}
+    for node, branch in path:
+        by_column.setdefault(int(tree.feature[node]), []).append((node, branch))
+    out = []
+    for f, tests in by_column.items():
+        column, name = named.columns[f], plain(named.columns[f].name)
+        last_node, last_branch = tests[-1]
+        if named.test(last_node, last_branch).endswith((" is missing", " is known")):
+            out.append(named.test(last_node, last_branch))
+        elif column.kind == "name":
+            left = set(named.sides(tests[0][0])[tests[0][1]])
+            for node, branch in tests[1:]:
+                left &= set(named.sides(node)[branch])
+            levels = [plain(v) for v in column.levels if v in left]
+            some = levels[0] if len(levels) == 1 else "{" + ", ".join(levels) + "}"
+            out.append(f"{name} {'=' if len(levels) == 1 else 'in'} {some}")
+        else:
+            cuts = [(tree.threshold[n], b) for n, b in tests if math.isfinite(tree.threshold[n])]
+            low = max((t for t, b in cuts if b == 1), default=None)
+            high = min((t for t, b in cuts if b == 0), default=None)
+            if low is None and high is not None:
+                out.append(f"{name} <= {quantity(column, high)}")
+            elif low is not None and high is None:
+                out.append(f"{name} > {quantity(column, low)}")
+            elif low is not None and high is not None:
+                out.append(f"{quantity(column, low)} < {name} <= {quantity(column, high)}")
+    return out
+
+
+def dot(named: Named) -> str:
+    """Graphviz."""
+
+    def quoted(words: str) -> str:
+        return '"' + words.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+    lines = ["digraph tree {", "  node [shape=box, fontname=sans];"]
+    for node, parent, branch, _ in named.walk():
+        inner = named.tree.feature[node] >= 0
+        head = plain(named.columns[named.tree.feature[node]].name) if inner else named.says(node)
+        lines.append(f"  n{node} [label={quoted(f'{head} ({named.cases(node)})')}];")
+        if parent >= 0:
+            condition = named.test(parent, branch)
+            lines.append(f"  n{parent} -> n{node} [label={quoted(condition)}];")
+    return "\n".join([*lines, "}"])
+
+
+def sql(named: Named) -> str:
+    """Write one CASE expression, a WHEN for every leaf."""
+    tree = named.tree
+    inner = ~tree.leaf
+    if (tree.missing_to[inner] < 0).any():
+        raise _check.cannot(
+            "The tree cannot be written as SQL",
+            "a missing value goes down several branches",
+            'Fit it with missing="direction".',
+        )
+    if len(tree.spare_feature):
+        raise _check.cannot(
+            "The tree cannot be written as SQL",
+            "it has surrogate tests",
+            'Fit it with missing="direction".',
+        )
+    lines = ["CASE"]
+    conditions: list[str] = []
+    for node, parent, branch, depth in named.walk():
+        del conditions[max(depth - 1, 0) :]
+        if parent >= 0:
+            conditions.append(_sql_test(named, parent, branch))
+        if not inner[node]:
+            if named.classes:
+                says = _sql_text(named.classes[int(named.value[node].argmax())])
+            else:
+                says = repr(float(named.value[node, 0]))
+            lines.append(f"  WHEN {' AND '.join(conditions) or '1 = 1'} THEN {says}")
+    return "\n".join([*lines, "END"])
+
+
+def _sql_text(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _sql_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    return _sql_text(value) if isinstance(value, str) else repr(value)
+
+
+def _sql_test(named: Named, node: int, branch: int) -> str:
+    tree, column = named.tree, named.columns[named.tree.feature[node]]
+    name = '"' + column.name.replace('"', '""') + '"'
+    takes_missing = int(tree.missing_to[node]) == branch
+    if column.kind == "name":
+        sides = named.sides(node)
+        mine = [_sql_value(v) for v in sides[branch]]
+        others = [_sql_value(v) for b, side in enumerate(sides) if b != branch for v in side]
+        if takes_missing:
+            # Also what no level names, as in `predict`.
+            known = f"{name} NOT IN ({', '.join(others)}) OR " if others else ""
+            return f"({known}{name} IS NULL)" if others else "1 = 1"
+        return f"{name} IN ({', '.join(mine)})" if mine else "1 = 0"
+    threshold = tree.threshold[node]
+    if branch == 2:
+        return f"{name} IS NULL"
+    if math.isinf(threshold):
+        return f"{name} IS NOT NULL" if branch == 0 else f"{name} IS NULL"
+    shown = quantity(column, threshold)
+    shown = f"TIMESTAMP '{shown}'" if column.kind == "date" else shown
+    test = f"{name} {'<=' if branch == 0 else '>'} {shown}"
+    return f"({test} OR {name} IS NULL)" if takes_missing else test

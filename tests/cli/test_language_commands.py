@@ -1,0 +1,262 @@
+"""`xent language ...` end to end, in a folder of its own."""
+
+import gzip
+import json
+import math
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from language.test_smoothing import corpus
+from xent.cli import _language
+from xent.language import NGramModel, WittenBell, read_arpa
+
+app = typer.Typer()
+_language.register(app)
+
+LINES = [" ".join(s) for s in corpus(0, 120)]
+
+
+@app.callback()
+def _root():
+    """So that `language` stays a sub-command."""
+
+
+def run(*args):
+    done = CliRunner().invoke(app, ["language", *map(str, args)])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("language")
+    (folder / "train.txt").write_text("\n".join(LINES) + "\n")
+    (folder / "test.txt").write_text("\n".join(LINES[:40]) + "\nzz a\n")
+    with open(folder / "test.jsonl", "w") as file:
+        for i, line in enumerate(LINES[:9]):
+            file.write(json.dumps({"id": i, "text": line + "\n" + LINES[i + 9]}) + "\n")
+    run(
+        "fit",
+        folder / "train.txt",
+        "-o",
+        folder / "m.xent",
+        "--order",
+        2,
+        "--smoothing",
+        "WittenBell",
+    )
+    return folder
+
+
+@pytest.fixture
+def model(folder):
+    return NGramModel.load(folder / "m.xent")
+
+
+def test_fit_is_fit(model):
+    expected = NGramModel(2, WittenBell()).fit(LINES)
+    np.testing.assert_array_equal(model.score(LINES), expected.score(LINES))
+
+
+def test_fit_options(folder, tmp_path):
+    (tmp_path / "words").write_text("a b c\n")
+    out = run(
+        "fit", folder / "train.txt", folder / "test.txt", "-o", tmp_path / "m.arpa.gz",
+        "--smoothing", "AddK(0.5)", "--order", 3, "--unknown", "open", "--min-count", "2:1,3:2",
+        "--vocabulary", tmp_path / "words", "--json",
+    )  # fmt: skip
+    found = json.loads(out)
+    model = read_arpa(tmp_path / "m.arpa.gz")
+    assert model.vocabulary.words()[3:] == ["a", "b", "c"]
+    assert list(found["ngrams"].values()) == model.counts()
+    assert "AddK(k=0.5)" in found["model"]
+
+
+def test_fit_from_json_lines(folder, tmp_path):
+    run("fit", folder / "test.jsonl", "--field", "text", "-o", tmp_path / "m.xent", "--order", 1,
+        "--smoothing", "WittenBell(interpolated=False)")  # fmt: skip
+    expected = NGramModel(1, WittenBell(interpolated=False)).fit(
+        [x for i in range(9) for x in (LINES[i], LINES[i + 9])]
+    )
+    np.testing.assert_array_equal(
+        NGramModel.load(tmp_path / "m.xent").score(LINES), expected.score(LINES)
+    )
+
+
+def test_evaluate(folder, model):
+    expected = model.evaluate(folder / "test.txt")
+    found = json.loads(run("evaluate", folder / "m.xent", folder / "test.txt", "--json"))
+    assert found[str(folder / "m.xent")] == expected.summary()
+    text = run("evaluate", folder / "m.xent", folder / "test.txt")
+    assert f"perplexity          {expected.perplexity:.4f}" in text
+    assert "unknown 1" in text
+    by_bytes = run(
+        "evaluate", folder / "m.xent", folder / "test.jsonl", "--field", "text", "--json"
+    )
+    assert json.loads(by_bytes)[str(folder / "m.xent")]["sentences"] == 18
+
+
+def test_score(folder, model, tmp_path):
+    rows = [
+        line.split("\t")
+        for line in run("score", folder / "m.xent", folder / "test.txt").splitlines()
+    ]
+    bits = -model.score(folder / "test.txt") / math.log(2)
+    np.testing.assert_allclose([float(r[0]) for r in rows], bits, rtol=1e-5)
+    assert float(rows[0][1]) == pytest.approx(bits[0] / (len(LINES[0]) + 1), rel=1e-5)
+    run("score", folder / "m.xent", folder / "test.jsonl", "--field", "text", "--json",
+        "-o", tmp_path / "s.jsonl.gz")  # fmt: skip
+    found = [json.loads(x) for x in unpacked(tmp_path / "s.jsonl.gz").splitlines()]
+    both = -model.score([LINES[0], LINES[9]]).sum() / math.log(2)
+    assert found[0]["bits"] == pytest.approx(both)
+    assert found[0]["bits_per_byte"] == pytest.approx(both / (len(LINES[0]) + len(LINES[9]) + 2))
+
+
+def unpacked(path):
+    if path.suffix == ".zst":
+        with pa.input_stream(str(path), compression="zstd") as file:
+            return file.read().decode()
+    data = path.read_bytes()
+    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_filter(folder, model, tmp_path, suffix):
+    lines = (folder / "test.txt").read_text().splitlines()
+    bits = -model.score(lines) / math.log(2) / [len(x) + 1 for x in lines]
+    out = tmp_path / f"kept.txt{suffix}"
+    middle = float(np.median(bits))
+    found = json.loads(
+        run(
+            "filter",
+            folder / "m.xent",
+            folder / "test.txt",
+            "-o",
+            out,
+            "--at-most",
+            middle,
+            "--json",
+        )
+    )
+    expected = [x for x, b in zip(lines, bits, strict=True) if b <= middle]
+    assert unpacked(out).splitlines() == expected
+    assert (found["records"], found["kept"]) == (41, len(expected))
+    run(
+        "filter",
+        folder / "m.xent",
+        folder / "test.txt",
+        "-o",
+        out,
+        "--at-least",
+        middle,
+        "--annotate",
+    )
+    first = unpacked(out).splitlines()[0].split("\t")
+    place = int(np.argmax(bits >= middle))
+    assert first[1] == lines[place]
+    assert float(first[0]) == pytest.approx(bits[place], rel=1e-5)
+
+
+def test_filter_json_lines(folder, model, tmp_path):
+    out = tmp_path / "all.jsonl"
+    run(
+        "filter",
+        folder / "m.xent",
+        folder / "test.jsonl",
+        "-o",
+        out,
+        "--annotate",
+        "--field",
+        "text",
+    )
+    records = [json.loads(x) for x in out.read_text().splitlines()]
+    assert [r["id"] for r in records] == list(range(9))
+    text = records[4]["text"]
+    expected = -model.score(text.split("\n")).sum() / math.log(2) / (len(text) + 1)
+    assert records[4]["bits_per_byte"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_mix(folder, tmp_path):
+    run("fit", folder / "test.txt", "-o", tmp_path / "b.xent", "--order", 1, "--smoothing", "WittenBell",
+        "--vocabulary", _words(folder, tmp_path))  # fmt: skip
+    run("fit", folder / "train.txt", "-o", tmp_path / "a.xent", "--order", 2, "--smoothing", "WittenBell",
+        "--vocabulary", tmp_path / "words")  # fmt: skip
+    found = json.loads(
+        run("mix", tmp_path / "a.xent", tmp_path / "b.xent", "--dev", folder / "test.txt",
+            "--test", folder / "train.txt", "--json")
+    )  # fmt: skip
+    assert sum(found["weights"].values()) == pytest.approx(1)
+    assert found["perplexity_test"] > 1
+
+
+def _words(folder, tmp_path):
+    (tmp_path / "words").write_text(" ".join(sorted({w for x in LINES for w in x.split()})))
+    return tmp_path / "words"
+
+
+def test_prune_and_convert(folder, model, tmp_path):
+    out = json.loads(
+        run("prune", folder / "m.xent", "-o", tmp_path / "s.xent", "--entropy", 1e-3, "--json")
+    )
+    assert out["after"] == model.prune(1e-3).counts()
+    run("convert", tmp_path / "s.xent", "-o", tmp_path / "s.arpa")
+    run("convert", tmp_path / "s.arpa", "-o", tmp_path / "t.xent")
+    test = LINES[:20]
+    first, last = (NGramModel.load(tmp_path / f"{x}.xent").score(test) for x in "st")
+    np.testing.assert_allclose(first, last, rtol=1e-6)
+
+
+def test_sample(folder, model):
+    drawn = run("sample", folder / "m.xent", "-n", 3, "--seed", 7).splitlines()
+    luck = np.random.default_rng(7)
+    assert drawn == [" ".join(model.sample(luck)) for _ in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (("fit", "train.txt", "-o", "no/m.xent"), "`--output` must lie in a folder that exists"),
+        (
+            ("fit", "train.txt", "-o", "x.xent", "--smoothing", "Knesser"),
+            "`--smoothing` must be like KneserNey or AddK(0.1), got 'Knesser'. There is Absolute",
+        ),
+        (
+            ("fit", "train.txt", "-o", "x.xent", "--smoothing", "AddK(open('x'))"),
+            "`--smoothing` must be like KneserNey",
+        ),
+        (
+            ("fit", "train.txt", "-o", "x.xent", "--min-count", "two"),
+            "`--min-count` must be a number, or numbers by order like 3:2,4:2, got 'two'.",
+        ),
+        (
+            ("filter", "m.xent", "test.txt", "-o", "x"),
+            "`--at-most, --at-least` must be given, got neither.",
+        ),
+        (
+            ("filter", "m.xent", "test.txt", "-o", "test.txt", "--annotate"),
+            "`--output` must differ from the input",
+        ),
+        (
+            ("score", "m.xent", "test.jsonl", "--field", "body"),
+            "`FILE` must hold a text under 'body' in every line, got line 1 without it.",
+        ),
+        (
+            ("score", "m.xent", "test.txt", "--field", "text"),
+            "`FILE` must hold JSON lines, got line 1",
+        ),
+    ],
+)
+def test_refusals(folder, tmp_path, monkeypatch, args, sentence):
+    for file in folder.iterdir():
+        shutil.copy(file, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError) as caught:
+        run(*args)
+    assert str(caught.value).startswith(sentence)

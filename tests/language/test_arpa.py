@@ -1,0 +1,311 @@
+"""ARPA files: written here and read by KenLM, written by KenLM and read here, damaged and refused."""
+
+import gzip
+import math
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from language.test_smoothing import corpus, fitted
+from xent.language import (
+    KneserNey,
+    MaximumLikelihood,
+    NGramModel,
+    StupidBackoff,
+    WittenBell,
+    kenlm,
+    read_arpa,
+    write_arpa,
+)
+
+REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "reference" / "language"
+
+SMALL = """
+any text before
+\\data\\
+ngram 1=4
+ngram 2=2
+
+\\1-grams:
+-0.6\t</s>
+-99\t<s>\t-0.5
+-0.7 a -0.25
+-0.4\tb\t0.1
+
+\\2-grams:
+-0.2\t<s> a
+-0.3\ta b
+
+\\end\\
+"""
+
+
+def arpa(tmp_path, text, name="m.arpa"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_small_file_by_hand(tmp_path):
+    model = read_arpa(arpa(tmp_path, SMALL))
+    logs = model.token_log_probs(["a b", "b", "a a"]).values / math.log(10)
+    expected = [-0.2, -0.3, 0.1 - 0.6, -0.5 - 0.4, 0.1 - 0.6, -0.2, -0.25 - 0.7, -0.25 - 0.6]
+    np.testing.assert_allclose(logs, expected, rtol=1e-6)
+    assert model.unknown == "closed"  # no <unk> in it
+    assert model.order == 2
+    assert "ARPA" in repr(model)
+    with pytest.raises(ValueError, match="it was read from an ARPA file"):
+        model.fit(["a"])
+
+
+@pytest.mark.parametrize("order", [1, 2, 4])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_round_trip(tmp_path, order, suffix):
+    model = fitted(
+        corpus(0, 100), order, KneserNey(), min_count={3: 2, 4: 2} if order == 4 else None
+    )
+    path = tmp_path / f"m.arpa{suffix}"
+    write_arpa(model, path)
+    again = read_arpa(path)
+    assert again.vocabulary.words() == model.vocabulary.words()
+    for ours, theirs in zip(model.backoff.rows, again.backoff.rows, strict=True):
+        for name in ("prefix", "word", "suffix", "backoff"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
+        plain = ours.logp > -99  # <s> has no probability
+        np.testing.assert_array_equal(ours.logp[plain], theirs.logp[plain])
+    test = [" ".join(s) for s in corpus(1, 30)]
+    np.testing.assert_array_equal(again.score(test), model.score(test))
+    if suffix:
+        assert gzip.decompress(path.read_bytes()).startswith(b"\\data\\\n")
+
+
+def test_all_smoothings_can_be_written(tmp_path):
+    for smoothing in (MaximumLikelihood(), WittenBell(False)):
+        model = fitted(corpus(2), 3, smoothing, unknown="closed")
+        write_arpa(model, tmp_path / "m.arpa")
+        again = read_arpa(tmp_path / "m.arpa")
+        assert again.unknown == "closed"
+        test = [" ".join(s) for s in corpus(3, 30)]
+        np.testing.assert_allclose(again.score(test), model.score(test), rtol=1e-6)
+        assert again.evaluate(test).zeros == model.evaluate(test).zeros
+
+
+def test_numbers_come_back(tmp_path):
+    luck = np.random.default_rng(0)
+    model = fitted(corpus(0), 2, WittenBell())
+    rows = model.backoff.rows
+    rows[1].logp = -np.abs(luck.standard_cauchy(len(rows[1])) ** 3).clip(1e-12, 90).astype("f4")
+    rows[0].backoff = luck.standard_cauchy(len(rows[0])).clip(-90, 90).astype("f4")
+    rows[0].backoff[2:6] = [0, 1.4657778e-14, -3e-9, 1e-19]
+    rows[1].logp[:4] = [-1e-7, -0.1, -1.0, -0.099999994]
+    write_arpa(model, tmp_path / "m.arpa")
+    again = read_arpa(tmp_path / "m.arpa").backoff.rows
+    np.testing.assert_array_equal(again[1].logp, rows[1].logp)
+    np.testing.assert_array_equal(again[0].backoff, rows[0].backoff)
+    for line in (tmp_path / "m.arpa").read_text().splitlines():
+        for number in line.split("\t")[::2]:
+            assert "\\" in number or "ngram" in number or not number or len(number) < 34
+
+
+@pytest.mark.skipif(not REFERENCE.is_dir(), reason="KenLM's file is not here")
+def test_reads_what_kenlm_wrote():
+    model = read_arpa(REFERENCE / "kenlm_order3.arpa.gz")
+    theirs = np.load(REFERENCE / "kenlm_order3_token_scores.npz")
+    ours = model.token_log_probs(REFERENCE / "test.txt.gz").values / math.log(10)
+    assert np.abs(ours - theirs["log10_prob"]).max() < 1e-6
+    assert model.counts() == [14145, 103187, 183555]
+
+
+def test_unsorted_and_missing_suffixes(tmp_path):
+    """SRILM leaves out suffixes when it prunes; the longest one that is there counts."""
+    text = """\\data\\
+ngram 1=5
+ngram 2=2
+ngram 3=1
+
+\\1-grams:
+-1\tb\t-0.2
+-1\t<unk>
+-1\t</s>
+-99\t<s>\t-0.3
+-1\ta\t-0.1
+
+\\2-grams:
+-0.5\tb a\t-0.4
+-0.6\ta b
+
+\\3-grams:
+-0.7\tb a a
+
+\\end\\
+"""
+    model = read_arpa(arpa(tmp_path, text))
+    logs = model.token_log_probs(["b a a b"]).values / math.log(10)
+    # a a is no 2-gram: after "b a a" the history is "a" alone.
+    expected = [-0.3 - 1, -0.5, -0.7, -0.6, -0.2 - 1]
+    np.testing.assert_allclose(logs, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            ("ngram 2=2", "ngram 2=-2"),
+            "must announce each order once, from 1 on, with a count of at",
+        ),
+        (
+            ("ngram 2=2", "ngram 2=100000000000"),
+            "must hold the 100000000000 2-grams it announces, g",
+        ),
+        (("ngram 2=2", "ngram 2=1"), "must hold the 1 2-grams it announces, got"),
+        (("ngram 1=4\n", ""), "must announce each order once, from 1 on"),
+        (
+            ("ngram 2=2", "n-gram 2=2"),
+            "must announce its n-grams as 'ngram 1=1000', got 'n-gram 2=2'",
+        ),
+        (("\\data\\", "data"), "must hold a line \\data\\, got none"),
+        (("\\2-grams:", "\\3-grams:"), "must go on with \\2-grams:, got '\\\\3-grams:' on line 14"),
+        (("\\end\\\n", ""), "must end with \\end\\, got its end: cut short"),
+        (("-0.3\ta b\n\n\\end\\\n", "-0.3\ta"), "must hold 2 words, got '-0.3\\ta' on line 15"),
+        (
+            ("-0.3\ta b", "0.3\ta b"),
+            "must hold log-probabilities of at most 0, got '0.3\\ta b' on li",
+        ),
+        (
+            ("-0.3\ta b", "-o.3\ta b"),
+            "must begin with a log-probability, got '-o.3\\ta b' on line 15",
+        ),
+        (("-0.3\ta b", "nan\ta b"), "must begin with a log-probability"),
+        (
+            ("-0.3\ta b", "-0.3\ta q"),
+            "must hold words that are among the 1-grams, got '-0.3\\ta q'",
+        ),
+        (("-0.3\ta b", "-0.3\ta b -0.1 7"), "must hold 2 words and at most one back-off weight"),
+        (("-0.3\ta b", "-0.3\ta b c"), "must hold 2 words and at most one back-off weight"),
+        (("-0.3\ta b", "-0.2\t<s> a"), "must hold each 2-gram once"),
+        (("-0.7 a -0.25", "-0.7 b -0.25"), "must hold each 1-gram once"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_malformed(tmp_path, change, sentence):
+    assert change[0] in SMALL
+    with pytest.raises(ValueError) as caught:
+        read_arpa(arpa(tmp_path, SMALL.replace(*change)))
+    assert sentence in str(caught.value)
+    assert "`path` must" in str(caught.value)
+
+
+def test_cut_anywhere(tmp_path):
+    for length in range(0, len(SMALL) - 7, 3):
+        with pytest.raises(ValueError, match="`path` must"):
+            read_arpa(arpa(tmp_path, SMALL[:length]))
+
+
+def test_a_prefix_is_missing(tmp_path):
+    text = SMALL.replace("ngram 2=2", "ngram 2=2\nngram 3=1")
+    text = text.replace("\\end\\", "\\3-grams:\n-0.1\tb a b\n\n\\end\\")
+    with pytest.raises(
+        ValueError, match="must hold the beginning of each 3-gram, got 'b a b' witho"
+    ):
+        read_arpa(arpa(tmp_path, text))
+
+
+def test_what_cannot_be_written(tmp_path):
+    with pytest.raises(ValueError, match="stupid back-off scores are no back-off probabilities"):
+        write_arpa(NGramModel(2, StupidBackoff()).fit(["a"]), tmp_path / "m.arpa")
+    characters = NGramModel(2, WittenBell(), unit="character").fit(["a b"])
+    with pytest.raises(
+        ValueError, match="the word ' ' is or holds white space, which separates words there"
+    ):
+        write_arpa(characters, tmp_path / "m.arpa")
+    assert not os.listdir(tmp_path)
+
+
+# ------------------------------------------------------------------ in place of KenLM
+
+
+@pytest.fixture
+def their_kenlm():
+    return pytest.importorskip("kenlm", reason="the kenlm package is not installed")
+
+
+@pytest.fixture
+def path(tmp_path):
+    model = fitted(corpus(0, 300), 4, KneserNey())
+    write_arpa(model, tmp_path / "m.arpa")
+    return str(tmp_path / "m.arpa")
+
+
+SENTENCES = ["a b c", "", "a zz b", " d\u00a0e f ", "f f f f f f", "zz zz", "c d e a b a d"]
+
+
+def test_kenlm_reads_ours(their_kenlm, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model, ours = their_kenlm.Model(path), kenlm.Model(path)
+    assert model.order == ours.order == 4
+    for s in SENTENCES:
+        for bos in (True, False):
+            for eos in (True, False):
+                assert ours.score(s, bos=bos, eos=eos) == pytest.approx(
+                    model.score(s, bos=bos, eos=eos), abs=2e-5
+                )
+                full = list(ours.full_scores(s, bos=bos, eos=eos))
+                expected = list(model.full_scores(s, bos=bos, eos=eos))
+                assert [f[1:] for f in full] == [e[1:] for e in expected]
+                np.testing.assert_allclose(
+                    [f[0] for f in full], [e[0] for e in expected], atol=2e-6
+                )
+        assert ours.perplexity(s) == pytest.approx(model.perplexity(s), rel=1e-5)
+    assert ("a" in ours, "zz" in ours) == ("a" in model, "zz" in model) == (True, False)
+    fast = read_arpa(path).score(SENTENCES) / math.log(10)
+    np.testing.assert_allclose(fast, [model.score(s) for s in SENTENCES], atol=2e-5)
+
+
+def test_states_walk_alike(their_kenlm, path):
+    model, ours = their_kenlm.Model(path), kenlm.Model(path)
+    pairs = []
+    for library, m in ((their_kenlm, model), (kenlm, ours)):
+        state, after = library.State(), library.State()
+        m.BeginSentenceWrite(state)
+        steps = []
+        for word in ["a", "b", "zz", "c", "a", "</s>"]:
+            full = m.BaseFullScore(state, word, library.State())
+            steps.append((m.BaseScore(state, word, after), full.ngram_length, full.oov))
+            state, after = after, library.State()
+        m.NullContextWrite(state)
+        steps.append((m.BaseScore(state, "a", after), 1, False))
+        pairs.append(steps)
+    for (p, length, oov), (q, n, unknown) in zip(*pairs, strict=True):
+        assert p == pytest.approx(q, abs=2e-6)
+        assert (length, oov) == (n, unknown)
+
+
+def test_states_compare():
+    a, b = kenlm.State(), kenlm.State()
+    assert a == b
+    assert len({a, b}) == 1
+    b.node = 3
+    assert a != b
+
+
+def test_drop_in_loads_our_files(tmp_path):
+    model = fitted(corpus(0), 3, WittenBell())
+    model.save(tmp_path / "m.xent")
+    ours = kenlm.Model(tmp_path / "m.xent")
+    assert ours.score("a b c") * math.log(10) == pytest.approx(model.score(["a b c"])[0])
+    assert repr(ours) == "<Model from m.xent>"
+
+
+def test_kenlm_binary_is_refused(tmp_path):
+    path = tmp_path / "m.bin"
+    path.write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(64))
+    with pytest.raises(
+        ValueError, match=r"got a KenLM binary\. Load the \.arpa it was built from\."
+    ):
+        kenlm.Model(path)
+    with pytest.raises(FileNotFoundError):
+        kenlm.Model(tmp_path / "none")

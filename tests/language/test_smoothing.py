@@ -1,0 +1,384 @@
+"""Each smoothing against its formula in dictionaries, and the law that probabilities sum to 1."""
+
+import itertools
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from language.slow_ngrams import BEGIN, Slow
+from xent.language import (
+    AbsoluteDiscounting,
+    AddK,
+    GoodTuring,
+    JelinekMercer,
+    Katz,
+    KneserNey,
+    MaximumLikelihood,
+    NGramModel,
+    StupidBackoff,
+    WittenBell,
+)
+from xent.language.smoothing._good_turing import simple_good_turing
+
+WORDS = ["<unk>", "a", "b", "c", "d", "e", "f"]
+DISTRIBUTIONS = [
+    MaximumLikelihood(),
+    AddK(),
+    AddK(0.1),
+    GoodTuring(),
+    GoodTuring(cutoff=3),
+    JelinekMercer(),
+    JelinekMercer(buckets=3),
+    Katz(),
+    Katz(k=3),
+    WittenBell(),
+    WittenBell(interpolated=False),
+    AbsoluteDiscounting(),
+    AbsoluteDiscounting(0.4, interpolated=False),
+    KneserNey(),
+    KneserNey(interpolated=False),
+    KneserNey(modified=False),
+    KneserNey(discount=(0.4, 0.9, 1.3)),
+]
+
+
+def corpus(seed, lines=40):
+    """Sentences in which words depend on the word before, so that all counts occur."""
+    luck = np.random.default_rng(seed)
+    table = luck.dirichlet(np.full(6, 0.4), 7)
+    sentences = []
+    for _ in range(lines):
+        word, sentence = 6, []
+        while len(sentence) < 9 and (not sentence or luck.random() > 0.15):
+            word = int(luck.choice(6, p=table[word]))
+            sentence.append("abcdef"[word])
+        sentences.append(sentence)
+    return sentences
+
+
+def fitted(sentences, order, smoothing, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # discounts that cannot be estimated
+        return NGramModel(order, smoothing, **options).fit(sentences)
+
+
+def histories(order):
+    """<s> and then words, and words alone; some seen, some not."""
+    luck = np.random.default_rng(5)
+    short = [[], ["a"], ["f"], ["<unk>"], ["a", "<unk>"], ["<unk>", "a"]]
+    return short + [list(luck.choice(list("abcdef"), order)) for _ in range(12)]
+
+
+def check(sentences, order, smoothing, slow_probability, **options):
+    model = fitted(sentences, order, smoothing, vocabulary=list("abcdef"), **options)
+    slow = Slow(sentences, order, WORDS)
+    names = model.vocabulary.words()
+    worst = 0.0
+    for history, begin in itertools.product(histories(order), (True, False)):
+        found = model.distribution(history, begin=begin)
+        full = [BEGIN, *history] if begin else history
+        for w, p in zip(names, found, strict=True):
+            if w != BEGIN:
+                expected = slow_probability(slow, full, w)
+                assert p == pytest.approx(expected, rel=2e-6, abs=1e-9), (history, begin, w)
+                worst = max(worst, expected)
+    assert worst > 0.2  # something was learnt, so something was compared
+    return model
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+@pytest.mark.parametrize("seed", [0, 1])
+class TestFormula:
+    def test_maximum_likelihood(self, seed, order):
+        check(corpus(seed), order, MaximumLikelihood(), lambda s, h, w: s.maximum_likelihood(h, w))
+
+    @pytest.mark.parametrize("k", [1.0, 0.2])
+    def test_add_k(self, seed, order, k):
+        check(corpus(seed), order, AddK(k), lambda s, h, w: s.add_k(h, w, k))
+
+    @pytest.mark.parametrize("mixed", [True, False])
+    def test_witten_bell(self, seed, order, mixed):
+        check(corpus(seed), order, WittenBell(mixed), lambda s, h, w: s.witten_bell(h, w, mixed))
+
+    @pytest.mark.parametrize("mixed", [True, False])
+    def test_absolute(self, seed, order, mixed):
+        smoothing = AbsoluteDiscounting(0.6, interpolated=mixed)
+        check(corpus(seed), order, smoothing, lambda s, h, w: s.absolute(h, w, 0.6, mixed))
+
+    @pytest.mark.parametrize("mixed", [True, False])
+    def test_kneser_ney(self, seed, order, mixed):
+        given_discounts = {n: [0, 0.4, 0.9, 1.3] for n in range(1, 6)}
+        smoothing = KneserNey(interpolated=mixed, discount=(0.4, 0.9, 1.3))
+        check(
+            corpus(seed),
+            order,
+            smoothing,
+            lambda s, h, w: s.kneser_ney(h, w, given_discounts, mixed),
+        )
+
+    def test_katz(self, seed, order):
+        least = [1, 1, 2, 2, 2]
+        check(corpus(seed), order, Katz(), lambda s, h, w: s.katz(h, w, 7, least))
+
+    def test_jelinek_mercer(self, seed, order):
+        weights = (0.9, 0.7, 0.6, 0.5, 0.4)[:order]
+        smoothing = JelinekMercer(weights=weights)
+        check(corpus(seed), order, smoothing, lambda s, h, w: s.jelinek_mercer(h, w, weights))
+
+    def test_stupid_backoff(self, seed, order):
+        check(corpus(seed), order, StupidBackoff(), lambda s, h, w: s.stupid(h, w, 0.4))
+
+
+def zipf(seed, lines=250, words=60):
+    """Enough words that every count of counts is there."""
+    luck = np.random.default_rng(seed)
+    p = 1 / np.arange(1, words + 1)
+    draws = luck.choice(words, (lines, 8), p=p / p.sum())
+    return [[f"w{w}" for w in line] for line in draws]
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_estimated_discounts(order):
+    sentences = zipf(3)
+    names = [f"w{i}" for i in range(90)]
+    slow = Slow(sentences, order, ["<unk>", *names])
+    discounts = {n: slow.modified_discounts(n) for n in range(2, order + 1)}
+    assert all(0 < d[r] < r for d in discounts.values() for r in (1, 2, 3))
+    discounts[1] = [0, 0.5, 1.0, 1.5]  # sixty unigrams are too few for an estimate
+    with pytest.warns(UserWarning, match="for 1-grams"):
+        model = NGramModel(order, vocabulary=names).fit(sentences)
+    index = model.vocabulary.index
+    for history in (["w0"], ["w3", "w1"], ["w2", "w0", "w0"], ["w59"], ["w80"]):
+        found = model.distribution(history)
+        for w in ("w0", "w1", "w7", "w33", "w85", "</s>"):
+            expected = slow.kneser_ney([BEGIN, *history], w, discounts)
+            assert found[index[w]] == pytest.approx(expected, rel=2e-6)
+
+
+def test_katz_cutoffs_follow_min_count():
+    check(
+        corpus(1), 3, Katz(k=5), lambda s, h, w: s.katz(h, w, 5, [1, 2, 3]), min_count={2: 2, 3: 3}
+    )
+
+
+def test_one_discount_is_estimated():
+    sentences = corpus(2, lines=100)
+    slow = Slow(sentences, 2, WORDS)
+    n1, n2 = (slow.count_of_counts(2, r) for r in (1, 2))
+    model = fitted(sentences, 2, AbsoluteDiscounting(), vocabulary=list("abcdef"))
+    history = next(g[:1] for g in slow.of_length(2) if slow.c(g) > 2 and g[0] != BEGIN)
+    total = slow.total(history)
+    free = n1 / (n1 + 2 * n2) * slow.kinds(history) / total
+    unigrams = model.distribution([], begin=False)
+    unseen = [w for w in WORDS if slow.c((*history, w)) == 0]
+    after = model.distribution(history, begin=False)
+    index = model.vocabulary.index
+    for w in unseen:
+        assert after[index[w]] == pytest.approx(free * unigrams[index[w]], rel=1e-5)
+
+
+# ------------------------------------------------------------------ what was learnt
+
+
+def likelihood(model, sentences):
+    return model.evaluate(sentences).log_likelihood
+
+
+def test_jelinek_mercer_weights_are_the_best():
+    everything = corpus(7, 120)
+    sentences, held_out = everything[:60], everything[60:]
+    best = likelihood(
+        NGramModel(2, JelinekMercer(), vocabulary=WORDS).fit(sentences, held_out=held_out), held_out
+    )
+    grid = [
+        likelihood(fitted(sentences, 2, JelinekMercer(weights=w), vocabulary=WORDS), held_out)
+        for w in itertools.product(np.linspace(0.01, 0.999, 30), repeat=2)
+    ]
+    assert max(grid) <= best + 1e-6
+    assert best - max(grid) < 0.2  # the grid comes near
+
+
+def test_leave_one_out_is_what_it_says():
+    sentences = corpus(9, 30)
+    found = fitted(sentences, 2, JelinekMercer(), vocabulary=list("abcdef"))
+    slow = Slow(sentences, 2, WORDS)
+
+    def left_out(weights):
+        total = 0.0
+        for gram, times in slow.counts.items():
+            if len(gram) == 2:
+                h, w = gram
+                p = weights[0] * (slow.c((w,)) - 1) / (slow.total(()) - 1)
+                p += (1 - weights[0]) / len(slow.outcomes)
+                if slow.total((h,)) > 1:
+                    own = (slow.c(gram) - 1) / (slow.total((h,)) - 1)
+                    p = weights[1] * own + (1 - weights[1]) * p
+                total += times * np.log(p)
+        return total
+
+    grid = np.linspace(0.01, 0.99, 99)
+    best = max(itertools.product(grid, repeat=2), key=left_out)
+    ours = fitted(sentences, 2, JelinekMercer(weights=best), vocabulary=list("abcdef"))
+    a, b = (m.distribution(["a"]) for m in (found, ours))
+    np.testing.assert_allclose(a, b, rtol=0.04)
+
+
+def test_buckets_help():
+    everything = corpus(7, 120)
+    sentences, held_out = everything[:60], everything[60:]
+    plain, fine = (
+        likelihood(NGramModel(3, JelinekMercer(b)).fit(sentences, held_out=held_out), held_out)
+        for b in (1, 4)
+    )
+    assert fine > plain
+
+
+def test_train_cross_entropy_is_conditional_entropy():
+    sentences = corpus(4)
+    found = fitted(sentences, 3, MaximumLikelihood()).evaluate(sentences)
+    slow = Slow(sentences, 3, WORDS)
+    total = nats = 0.0
+    for gram, times in slow.counts.items():
+        if len(gram) == 3 or (len(gram) == 2 and gram[0] == BEGIN):
+            total += times
+            nats -= times * np.log(times / slow.total(gram[:-1]))
+    assert found.cross_entropy == pytest.approx(nats / total, rel=1e-7)
+
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "gale_sampson_1995.json").read_text())
+
+
+def test_simple_good_turing_in_the_paper():
+    kinds, numbers = np.array(GOLDEN["frequencies"]).T
+    stars = simple_good_turing(kinds, numbers)
+    total = float(kinds @ numbers)
+    assert numbers[0] / total == pytest.approx(GOLDEN["p_zero"], abs=5e-6)
+    for r, expected in GOLDEN["r_star"]:
+        assert stars[list(kinds).index(r)] == pytest.approx(expected, rel=GOLDEN["relative"])
+
+
+# ------------------------------------------------------------------ probabilities sum to 1
+
+sentences_of = st.lists(st.lists(st.sampled_from("abcd"), max_size=6), min_size=1, max_size=12)
+
+
+@pytest.mark.parametrize("smoothing", DISTRIBUTIONS, ids=repr)
+@given(
+    sentences=sentences_of,
+    order=st.integers(1, 5),
+    unknown=st.sampled_from(["word", "open", "closed"]),
+    min_count=st.sampled_from([None, 2, {1: 2}]),
+    history=st.lists(st.sampled_from(["a", "b", "c", "d", "zz"]), max_size=5),
+    begin=st.booleans(),
+)
+@settings(max_examples=40)
+def test_probabilities_sum_to_one(smoothing, sentences, order, unknown, min_count, history, begin):
+    model = fitted(
+        sentences,
+        order,
+        smoothing,
+        unknown=unknown,
+        min_count=min_count,
+        vocabulary=["a", "b", "c"],
+    )
+    p = model.distribution(history, begin=begin)
+    assert (p >= 0).all()
+    assert p.sum() == pytest.approx(1, abs=1e-6)
+    if unknown == "closed":
+        assert p[0] == 0
+    # What is listed is what is scored.
+    logs = model.token_log_probs([[*history, "a"]]).values
+    expected = model.distribution(history)[model.vocabulary.index.get("a", 0)]
+    got = np.exp(logs[len(history)])
+    if not np.isnan(got):
+        assert got == pytest.approx(expected, rel=1e-5, abs=1e-12)
+
+
+@pytest.mark.parametrize("order", range(1, 9))
+def test_every_order_sums_to_one(order):
+    model = fitted(corpus(order), order, KneserNey())
+    for history, begin in itertools.product(histories(order), (True, False)):
+        assert model.distribution(history, begin=begin).sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_order_12():
+    sentences = corpus(12, 20)
+    discounts = {n: [0, 0.75, 0.75, 0.75] for n in range(1, 13)}
+    model = fitted(sentences, 12, KneserNey(discount=0.75), vocabulary=list("abcdef"))
+    slow = Slow(sentences, 12, WORDS)
+    test = corpus(13, 5)
+    expected = slow.perplexity(test, lambda h, w: slow.kneser_ney(h, w, discounts))
+    assert model.evaluate(test).perplexity == pytest.approx(expected, rel=1e-6)
+
+
+# ------------------------------------------------------------------ falling back, and refusing
+
+
+@pytest.mark.parametrize(
+    ("smoothing", "sentence"),
+    [
+        (KneserNey(), "KneserNey cannot estimate its discounts for 2-grams: no 2-gram was seen ex"),
+        (KneserNey(modified=False), "KneserNey, 2-grams: no n-gram was seen exactly twice, so"),
+        (AbsoluteDiscounting(), "AbsoluteDiscounting, 2-grams: no n-gram was seen exactly twice"),
+        (Katz(), "Katz, 2-grams, cannot estimate its discounts: its coefficients for counts 1, 2,"),
+        (GoodTuring(), "GoodTuring cannot estimate its discounts: fewer than two different counts"),
+    ],
+    ids=repr,
+)
+def test_falls_back_and_says_so(smoothing, sentence):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = NGramModel(2, smoothing).fit(["a b c"])
+    assert any(str(w.message).startswith(sentence) for w in caught), [*map(str, caught)]
+    assert model.distribution(["a"]).sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_given_discounts_need_no_estimate():
+    NGramModel(4, KneserNey(discount=0.75)).fit(["a b c"])  # a warning would be an error here
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: AddK(0), "`k` must be positive and finite, got 0."),
+        (lambda: Katz(k=0), "`k` must be an integer of at least 1, got 0."),
+        (
+            lambda: KneserNey(discount=1.5),
+            "`discount` must be above 0 and at most 1, got 1.5. Counts are whole numbers.",
+        ),
+        (
+            lambda: KneserNey(discount=(0.5, 1.0)),
+            "`discount` must be one number or three, got (0.5, 1.0).",
+        ),
+        (
+            lambda: AbsoluteDiscounting(2),
+            "`discount` must be above 0 and at most 1, got 2. Counts are whole numbers.",
+        ),
+        (
+            lambda: StupidBackoff(1.0),
+            "`alpha` must be between 0 and 1, both excluded, got 1.0.",
+        ),
+        (
+            lambda: NGramModel(2, JelinekMercer(weights=(0.5,))).fit(["a"]),
+            "`weights` must hold one number for each of the 2 orders, got 1.",
+        ),
+        (
+            lambda: NGramModel(3, KneserNey),
+            "`smoothing` must be a smoothing of xent.language, as KneserNey(), got "
+            "<class 'xent.language.smoothing._kneser_ney.KneserNey'>.",
+        ),
+        (
+            lambda: NGramModel(3).fit(["a"], held_out=["b"]),
+            "`held_out` must be None, got a text for KneserNey. Only JelinekMercer learns from it.",
+        ),
+    ],
+)
+def test_refusals(make, sentence):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        make()
+    assert str(caught.value) == sentence

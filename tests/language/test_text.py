@@ -1,0 +1,177 @@
+"""Text in every form becomes the same ids, and what is not text is refused with its line."""
+
+import gzip
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xent.language import _text
+from xent.language._text import Reader, sentence_starts
+from xent.language._vocabulary import Vocabulary
+
+TEXT = "the cat sat\n\non  the\tmat \n"
+LINES = ["the cat sat", "", "on  the\tmat "]
+TOKENS = [["the", "cat", "sat"], [], ["on", "the", "mat"]]
+
+
+def read(source, unit="word", errors="strict", vocabulary=None):
+    vocabulary = Vocabulary() if vocabulary is None else vocabulary
+    reader = Reader(vocabulary, unit=unit, errors=errors, grow=True)
+    ids = np.concatenate([np.empty(0, np.uint32), *reader.ids(source)])
+    starts = sentence_starts(ids)
+    sentences = [ids[a:b] for a, b in itertools.pairwise(starts)]
+    assert all(s[0] == 1 and s[-1] == 2 and (s[1:-1] != 1).all() for s in sentences)
+    return [vocabulary.words(s[1:-1]) for s in sentences], reader
+
+
+def test_every_form_reads_alike(tmp_path):
+    plain, packed, squeezed = (tmp_path / f"t.txt{s}" for s in ("", ".gz", ".zst"))
+    plain.write_text(TEXT)
+    packed.write_bytes(gzip.compress(TEXT.encode()))
+    with pa.output_stream(str(squeezed), compression="zstd") as file:
+        file.write(TEXT.encode())
+    for source in (plain, str(plain), packed, squeezed, LINES, iter(LINES), tuple(LINES), TOKENS):
+        assert read(source)[0] == TOKENS
+    assert read([plain, packed])[0] == TOKENS * 2
+
+
+def test_last_line_needs_no_line_feed(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_text("a b\nc")
+    assert read(path)[0] == [["a", "b"], ["c"]]
+    path.write_text("")
+    assert read(path)[0] == []
+
+
+def test_separators_are_ascii():
+    line = "a\u00a0b\u2028c\u3000d e\x0bf\x0cg\rh\x00i"
+    assert read([line])[0] == [["a\u00a0b\u2028c\u3000d", "e", "f", "g", "h", "i"]]
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=20)))
+def test_lines_split_as_bytes_do(lines):
+    expected = [[t.decode() for t in line.encode().replace(b"\0", b" ").split()] for line in lines]
+    if not any({"<s>", "</s>"} & set(tokens) for tokens in expected):
+        assert read(lines)[0] == expected
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 64])
+def test_chunks_do_not_show(tmp_path, monkeypatch, chunk):
+    lines = [f"w{i % 13} x{i} wörter\u00e9{i % 7}" for i in range(200)]
+    path = tmp_path / "t.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    expected, whole = read(lines)
+    monkeypatch.setattr(_text, "CHUNK", chunk)
+    found, reader = read(path)
+    assert found == expected
+    assert (reader.lines, reader.bytes, reader.characters) == (
+        whole.lines, whole.bytes, whole.characters
+    )  # fmt: skip
+    assert reader.bytes == len("\n".join(lines).encode()) + 1
+    assert reader.characters == len("\n".join(lines)) + 1
+
+
+def test_many_words_grow_the_vocabulary():
+    luck = np.random.default_rng(0)
+    tokens = [f"{luck.integers(10**9)}" * int(luck.integers(1, 9)) for _ in range(20_000)]
+    vocabulary = Vocabulary()
+    found, _ = read([" ".join(tokens)], vocabulary=vocabulary)
+    assert found == [tokens]
+    first_met = list(dict.fromkeys(tokens))
+    assert vocabulary.words()[3:] == first_met
+    assert vocabulary.index[first_met[77]] == 80
+    long = "x" * 100_000
+    assert read([f"a {long} b"])[0] == [["a", long, "b"]]
+
+
+def test_unknown_words_without_growing():
+    vocabulary = Vocabulary(["a", "b"])
+    reader = Reader(vocabulary, unit="word")
+    ids = np.concatenate(list(reader.ids(["a zz b <unk>"])))
+    assert ids.tolist() == [1, 3, 0, 4, 0, 2]
+
+
+def test_characters_and_bytes():
+    found, _ = read(["né !", ""], unit="character")
+    assert found == [["n", "é", " ", "!"], []]
+    found, _ = read(["né"], unit="byte")
+    assert found == [["6e", "c3", "a9"]]
+
+
+def test_token_ids():
+    array = np.array([[5, 7, 5], [0, 5, 1]], dtype=">i4")
+    expected = [["5", "7", "5"], ["0", "5", "1"]]
+    assert read(array)[0] == expected
+    assert read([list(map(int, row)) for row in array])[0] == expected
+    assert read([array[0], array[1]])[0] == expected
+    assert read(np.array([3, 3]))[0] == [["3", "3"]]
+    assert not read(array)[1].measured
+
+
+def test_invalid_bytes(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_bytes(b"fine\nalso fine\nbad \xff here\n")
+    with pytest.raises(ValueError, match="`text` must be UTF-8, got byte 0xff on line 3"):
+        read(path)
+    found, _ = read(path, errors="keep")
+    assert found[2] == ["bad", "\udcff", "here"]
+    assert read(path, errors="keep", unit="character")[0][2][4] == "\udcff"
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["a", "b <s> c"], "<s> on line 2"),
+        (["a", "b </s> c"], "</s> on line 2"),
+        (["<s> a"], "<s> on line 1"),
+        (["a", "b", "c </s>"], "</s> on line 3"),
+        (["a", "</s>"], "</s> on line 2"),
+    ],
+)
+def test_sentence_marks_are_refused(lines, found):
+    with pytest.raises(ValueError) as caught:
+        read(lines)
+    assert str(caught.value) == (
+        f"`text` must not contain <s> or </s>, got {found}. Lines are sentences; remove the marks."
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (
+            b"a b",
+            "`text` must be a path, lines, lists of tokens or arrays of token ids, got a bytes",
+        ),
+        (7, "`text` must be a path, lines, lists of tokens or arrays of token ids, got a int."),
+        (["a\nb"], "`text` must hold single lines, got two at [0]. Split it with str.split"),
+        (["a", 3], "`text` must hold lines of str, got a int at [1]."),
+        ([["a", 3]], "`text` must hold sentences of str tokens, got a int in sentence 1."),
+        ([["a"], ["<s>"]], "`text` must not contain <s> or </s>, got <s> in sentence 2."),
+        (np.array([0.5]), "`text` must hold one-dimensional arrays of integers, got float64"),
+        (np.array([-1]), "`text` must hold ids of at least 0, got -1."),
+    ],
+)
+def test_refusals(source, sentence):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        read(source)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        read(str(tmp_path / "none.txt"))
+    assert Path(tmp_path).is_dir()
+
+
+def test_vocabulary_is_stored_whole():
+    vocabulary = Vocabulary(["a", "wörter", "\udcff"])
+    again = Vocabulary.of(vocabulary.arrays())
+    assert again.words() == vocabulary.words()
+    assert again.same_words(vocabulary)
+    assert not again.same_words(Vocabulary(["a"]))

@@ -1,0 +1,255 @@
+"""How many units in the last place a loss and its gradient are off, against a wider arithmetic.
+
+float32, bfloat16 and float16 are held against the 80-bit formula (which is checked against mpmath
+here), float64 against mpmath. Rows are adversarial: spread up to 1e30, ties, one dominating, half
+of them -inf.
+"""
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import xent.losses as L
+
+WIDE = np.longdouble
+
+
+def adversarial(rng, kind, rows, classes):
+    x = rng.normal(size=(rows, classes))
+    each = (rows, 1)
+    first = np.arange(rows), rng.integers(classes, size=rows)
+    if kind == "scales":
+        x = x * 10.0 ** rng.uniform(-8, 3, size=each)
+    elif kind == "spread":
+        x = x * 10.0 ** rng.uniform(-8, 30, size=each)
+    elif kind == "dominated":
+        x[first] += rng.uniform(5, 100, size=rows)
+    elif kind == "masked":
+        x[rng.random(x.shape) < 0.5] = -np.inf
+        x[first] = rng.normal(size=rows)
+    elif kind == "ties":
+        x = np.round(x)
+    elif kind == "shifted":
+        x = x * 1e-3 + rng.choice([1e3, 1e6, -1e6], size=each)
+    elif kind == "tiny":
+        x = rng.uniform(-100, -30, size=x.shape)
+        x[first] = 0.3
+    return x
+
+
+KINDS = ["scales", "spread", "dominated", "masked", "ties", "shifted", "tiny"]
+
+
+def truth(x, y):
+    """Loss and gradient of class indices in 80 bits, the largest logit out of the sum."""
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        x = x.astype(WIDE)
+        rows = np.arange(len(x))
+        k = x.argmax(1)
+        top = x[rows, k]
+        e = np.exp(x - top[:, None])
+        e[rows, k] = 0
+        others = e.sum(1)
+        loss = (top - x[rows, y]) + np.log1p(others)
+        e[rows, k] = 1
+        p = e / (1 + others)[:, None]
+        grad = p.copy()
+        grad[rows, y] -= 1
+        sure = y == k
+        grad[rows[sure], k[sure]] = -(others / (1 + others))[sure]
+    return loss, grad, p
+
+
+def ulps(got, want, dtype, larger=None):
+    """Error in units of the last place of the truth, where the dtype can hold that."""
+    info = torch.finfo(dtype)
+    size = np.abs(want if larger is None else larger)
+    good = (np.abs(want) >= info.tiny) & (np.abs(want) <= info.max)
+    unit = np.exp2(np.floor(np.log2(np.where(good, size, 1.0))).astype(WIDE)) * WIDE(info.eps)
+    assert np.isfinite(got[good].astype(float)).all(), "not finite where the truth is"
+    return float((np.abs(got[good].astype(WIDE) - want[good]) / unit[good]).max(initial=0.0))
+
+
+def as_wide(tensor):
+    return tensor.detach().double().numpy().astype(WIDE)
+
+
+def worst(dtype, rows, sizes, seed):
+    rng = np.random.default_rng(seed)
+    loss_ulp = grad_ulp = 0.0
+    for kind in KINDS:
+        for classes in sizes:
+            count = max(1, rows // classes)
+            x = torch.from_numpy(adversarial(rng, kind, count, classes))
+            if dtype == torch.float16:
+                x = x.where(x.isinf(), x.clamp(-65504, 65504))
+            x = x.to(dtype).requires_grad_()
+            y = rng.integers(classes, size=count)
+            sure = rng.random(count) < 0.6
+            wide = as_wide(x)
+            y[sure] = wide.argmax(1)[sure]
+            y[np.isinf(wide[np.arange(count), y])] = 0
+            target = torch.from_numpy(y)
+            got = L.cross_entropy(x, target, reduction="none")
+            got.sum().backward()
+            loss, grad, _ = truth(wide, y)
+            loss_ulp = max(loss_ulp, ulps(as_wide(got), loss, torch.float32))
+            grad_ulp = max(grad_ulp, ulps(as_wide(x.grad), grad, dtype))
+    return loss_ulp, grad_ulp
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_class_indices(dtype):
+    loss, grad = worst(dtype, 40_000, (2, 3, 17, 256, 1000), seed=0)
+    assert loss <= 2
+    assert grad <= 4
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_class_indices_long(dtype):
+    # more than 10**5 rows, and vocabularies of 128k
+    loss, grad = worst(dtype, 60_000, (2, 3, 5, 17, 128_000), seed=1)
+    assert loss <= 2
+    assert grad <= 4
+
+
+def exact_row(x, y):
+    values = [mpmath.mpf(float(v)) for v in x]
+    k = int(np.argmax(x))
+    e = [mpmath.exp(v - values[k]) if mpmath.isfinite(v) else mpmath.mpf(0) for v in values]
+    others = mpmath.fsum(v for i, v in enumerate(e) if i != k)
+    loss = values[k] - values[y] + mpmath.log1p(others)
+    grad = [v / (1 + others) for v in e]
+    grad[y] = -others / (1 + others) if y == k else grad[y] - 1
+    return loss, grad
+
+
+def off(got, want):
+    if not (mpmath.mpf(2) ** -1022 <= abs(want) < mpmath.mpf(2) ** 1023):
+        return 0.0
+    return float(
+        abs(mpmath.mpf(float(got)) - want) / mpmath.mpf(float(np.spacing(abs(float(want)))))
+    )
+
+
+def worst_float64(rows, seed):
+    rng = np.random.default_rng(seed)
+    loss_ulp = grad_ulp = 0.0
+    with mpmath.workprec(200):
+        for i in range(rows):
+            classes = int(rng.choice([2, 3, 7, 20]))
+            x = adversarial(rng, KINDS[i % len(KINDS)], 1, classes)
+            y = int(x.argmax()) if i % 3 else int(rng.integers(classes))
+            if np.isinf(x[0, y]):
+                continue
+            logits = torch.from_numpy(x).requires_grad_()
+            got = L.cross_entropy(logits, torch.tensor([y]))
+            got.backward()
+            loss, grad = exact_row(x[0], y)
+            loss_ulp = max(loss_ulp, off(got.detach(), loss))
+            pairs = zip(logits.grad[0].tolist(), grad, strict=True)
+            grad_ulp = max(grad_ulp, *(off(a, b) for a, b in pairs))
+    return loss_ulp, grad_ulp
+
+
+def test_float64():
+    loss, grad = worst_float64(700, seed=2)
+    assert loss <= 4
+    assert grad <= 4
+
+
+@pytest.mark.long
+def test_float64_long():
+    loss, grad = worst_float64(100_000, seed=3)
+    assert loss <= 4
+    assert grad <= 4
+
+
+def test_float64_wide_rows():
+    rng = np.random.default_rng(4)
+    with mpmath.workprec(200):
+        for kind in ("tiny", "dominated", "scales"):
+            x = adversarial(rng, kind, 1, 3000)
+            y = int(x.argmax())
+            logits = torch.from_numpy(x)
+            assert off(L.cross_entropy(logits, torch.tensor([y])), exact_row(x[0], y)[0]) <= 4
+
+
+def test_the_80_bit_truth_is_the_truth():
+    rng = np.random.default_rng(5)
+    with mpmath.workprec(200):
+        for kind in KINDS:
+            x = adversarial(rng, kind, 3, 9).astype(np.float32)
+            y = x.argmax(1)
+            loss, grad, _ = truth(x, y)
+            for r in range(3):
+                exact, slopes = exact_row(x[r].astype(float), y[r])
+                if exact > 1e-300:
+                    assert abs(float(loss[r]) / float(exact) - 1) < 1e-15
+                for got, want in zip(grad[r], slopes, strict=True):
+                    if abs(want) > 1e-300:
+                        assert abs(float(got) / float(want) - 1) < 1e-15
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_differences_are_as_good_as_their_larger_term(dtype):
+    # With smoothing or soft targets a gradient is p minus something.
+    rng = np.random.default_rng(6)
+    for kind in ("scales", "dominated", "ties", "tiny"):
+        for classes in (2, 19, 700):
+            count = max(1, 20_000 // classes)
+            x = torch.from_numpy(adversarial(rng, kind, count, classes)).to(dtype).requires_grad_()
+            y = rng.integers(classes, size=count)
+            loss = L.cross_entropy(x, torch.from_numpy(y), reduction="sum", label_smoothing=0.125)
+            loss.backward()
+            _, _, p = truth(as_wide(x), y)
+            share = np.full(p.shape, WIDE(0.125) / classes)
+            share[np.arange(count), y] += WIDE(0.875)
+            want = p - share
+            larger = np.maximum(p, share)
+            assert ulps(as_wide(x.grad), want, dtype, larger) <= 4
+            soft = torch.from_numpy(rng.dirichlet(np.ones(classes), size=count)).float()
+            x.grad = None
+            L.cross_entropy(x, soft, reduction="sum").backward()
+            share = as_wide(soft)
+            want = p * share.sum(1, keepdims=True) - share
+            assert ulps(as_wide(x.grad), want, dtype, np.maximum(p, share)) <= 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_binary(dtype):
+    rng = np.random.default_rng(7)
+    for scale in (1e-6, 1.0, 10.0, 80.0):
+        x = torch.from_numpy(rng.normal(size=20_000) * scale).to(dtype).requires_grad_()
+        t = torch.from_numpy(rng.integers(0, 2, size=20_000)).to(dtype)
+        got = L.binary_cross_entropy_with_logits(x, t, reduction="none")
+        got.sum().backward()
+        z, side = as_wide(x), as_wide(t)
+        with np.errstate(over="ignore", under="ignore"):
+            s = np.where(side == 1, -z, z)
+            want = np.maximum(s, 0) + np.log1p(np.exp(-np.abs(s)))
+            slope = np.where(s > 0, 1 / (1 + np.exp(-s)), np.exp(s) / (1 + np.exp(s)))
+        assert ulps(as_wide(got), want, torch.float32) <= 2
+        assert ulps(as_wide(x.grad), np.where(side == 1, -slope, slope), dtype) <= 4
+
+
+def test_never_worse_than_the_plain_formula():
+    rng = np.random.default_rng(8)
+    for kind in ("scales", "dominated", "ties", "shifted"):
+        x = torch.from_numpy(adversarial(rng, kind, 2000, 50)).float()
+        y = torch.from_numpy(rng.integers(50, size=2000))
+        want = truth(as_wide(x), y.numpy())[0]
+        ours = ulps(as_wide(L.cross_entropy(x, y, reduction="none")), want, torch.float32)
+        plain = ulps(as_wide(F.cross_entropy(x, y, reduction="none")), want, torch.float32)
+        assert ours <= plain
+
+
+def test_the_measure_of_error_can_fail():
+    x, y = np.array([[1.0, 2.0, 3.0]]), np.array([0])
+    loss, grad, _ = truth(x, y)
+    assert ulps(0 * loss, loss, torch.float32) > 1e6
+    assert ulps(2 * loss, loss, torch.float32) > 1e6
+    assert ulps(grad * 3, grad, torch.bfloat16) > 100  # a dropped 1/N

@@ -1,0 +1,291 @@
+"""The losses in PyTorch: derivatives of every order, transforms, compilation, threads, layouts."""
+
+import copy
+import itertools
+import pickle
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.autograd import gradcheck, gradgradcheck
+
+import xent.losses as L
+
+# torch's own forward mode and compiler call what torch deprecates
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+
+SOFT = torch.rand(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+HARD = torch.tensor([0, 3, -100])
+TEACHER = torch.randn(3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+WEIGHT = torch.tensor([0.5, 1.0, 2.0, 0.0], dtype=torch.float64)
+TOKEN = torch.tensor([1.0, 0.5, 2.0], dtype=torch.float64)
+
+LOSSES = {
+    "hard": lambda x: L.cross_entropy(x, HARD),
+    "hard, all": lambda x: L.cross_entropy(
+        x, HARD, WEIGHT, label_smoothing=0.2, token_weight=TOKEN, temperature=0.7, softcap=3.0,
+        z_loss=0.1,
+    ),
+    "soft, all": lambda x: L.cross_entropy(
+        x, SOFT.softmax(1), WEIGHT, label_smoothing=0.2, token_weight=TOKEN, temperature=0.7,
+        softcap=3.0, z_loss=0.1, reduction="none",
+    ),
+    "stats": lambda x: (lambda r: (r[0], *r[1][:3]))(L.cross_entropy(x, HARD, WEIGHT, stats=True)),
+    "soft stats": lambda x: L.cross_entropy(
+        x, SOFT.softmax(1), WEIGHT, label_smoothing=0.1, stats=True
+    )[1][:3],
+    "nll": lambda x: L.nll_loss(x, HARD, WEIGHT),
+    "focal": lambda x: L.focal_loss(x, HARD, alpha=WEIGHT),
+    "bce": lambda x: L.binary_cross_entropy_with_logits(x, SOFT, pos_weight=WEIGHT),
+    "bce none": lambda x: L.binary_cross_entropy_with_logits(x, SOFT, WEIGHT, reduction="none"),
+    "bce probabilities": lambda x: L.binary_cross_entropy(x.sigmoid(), SOFT),
+    "multilabel": lambda x: L.multilabel_soft_margin_loss(x, SOFT),
+    "kl": lambda x: L.kl_div(x.log_softmax(1), SOFT.softmax(1), reduction="batchmean"),
+    "js": lambda x: L.js_div(x, TEACHER, beta=0.3),
+    "js 0": lambda x: L.js_div(x, TEACHER, beta=0.0),
+    "js 1": lambda x: L.js_div(x, TEACHER, beta=1.0, temperature=2.0),
+    "info": lambda x: L.info_nce(x, TEACHER, temperature=0.5),
+    "siglip": lambda x: L.siglip(x, TEACHER, scale=2.0, bias=-1.0),
+    "mse": lambda x: L.mse_loss(x, SOFT),
+}  # fmt: skip
+
+
+def logits():
+    g = torch.Generator().manual_seed(2)
+    return torch.randn(3, 4, generator=g, dtype=torch.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_derivatives(name):
+    assert gradcheck(LOSSES[name], logits())
+    assert gradgradcheck(LOSSES[name], logits())
+
+
+@pytest.mark.parametrize("name", ["hard", "hard, all", "bce", "js", "focal"])
+def test_transforms(name):
+    f, x = LOSSES[name], logits()
+    assert gradcheck(f, x, check_forward_ad=True)
+    (want,) = torch.autograd.grad(f(x), x)
+    torch.testing.assert_close(torch.func.grad(f)(x.detach()), want)
+    tangent = torch.ones_like(x) / 3
+    value, push = torch.func.jvp(f, (x.detach(),), (tangent,))
+    torch.testing.assert_close(value, f(x.detach()))
+    torch.testing.assert_close(push, (want * tangent).sum())
+
+
+def test_vmap():
+    x, y = torch.randn(5, 3, 4, dtype=torch.float64), torch.randint(0, 4, (5, 3))
+    got = torch.func.vmap(lambda a, b: L.cross_entropy(a, b, label_smoothing=0.1))(x, y)
+    want = [F.cross_entropy(a, b, label_smoothing=0.1) for a, b in zip(x, y, strict=True)]
+    torch.testing.assert_close(got, torch.stack(want))
+    each = torch.func.vmap(torch.func.grad(lambda a, b: L.cross_entropy(a, b)))(x[0], y[0])
+    torch.testing.assert_close(each, x[0].softmax(-1) - F.one_hot(y[0], 4))
+
+
+def test_targets_and_weights_may_learn():
+    x = logits()
+    t = SOFT.softmax(1).requires_grad_()
+    w, k = (WEIGHT + 0.1).requires_grad_(), TOKEN.clone().requires_grad_()
+    want = F.cross_entropy(x, t, reduction="none", label_smoothing=0.1)
+    torch.testing.assert_close(
+        torch.autograd.grad(want.sum(), t)[0],
+        torch.autograd.grad(L.cross_entropy(x, t, label_smoothing=0.1, reduction="sum"), t)[0],
+    )
+    assert gradcheck(lambda w, k: L.cross_entropy(x, HARD, w, token_weight=k, z_loss=0.1), (w, k))
+    # the targets must stay distributions, so their slope is checked along softmax
+    assert gradcheck(lambda s: L.cross_entropy(x, s.softmax(1), w), SOFT.clone().requires_grad_())
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_backward_twice(reduction):
+    x = logits()
+    loss = L.cross_entropy(x, HARD, reduction=reduction).sum()
+    first = torch.autograd.grad(loss, x, retain_graph=True)[0].clone()
+    second = torch.autograd.grad(loss, x, retain_graph=True)[0]
+    third = torch.autograd.grad(loss, x)[0]
+    assert torch.equal(first, second)
+    assert torch.equal(first, third)
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(loss, x)
+    loss = L.cross_entropy(x, HARD, reduction=reduction).sum()
+    loss.backward(retain_graph=True)
+    loss.backward()
+    torch.testing.assert_close(x.grad, 2 * first)
+
+
+def test_logits_may_be_overwritten_after_the_loss():
+    leaf = logits()
+    x = leaf * 1
+    loss = L.cross_entropy(x, HARD)
+    with torch.no_grad():
+        x.zero_()
+    (got,) = torch.autograd.grad(loss, leaf)
+    torch.testing.assert_close(got, torch.autograd.grad(F.cross_entropy(leaf, HARD), leaf)[0])
+
+
+def test_accumulation_and_scaling():
+    x = logits()
+    for part in (slice(0, 1), slice(1, 3)):
+        (L.cross_entropy(x[part], HARD[part], reduction="sum") / 2).backward()
+    want = torch.autograd.grad(F.cross_entropy(x, HARD), x)[0]
+    torch.testing.assert_close(x.grad, want)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_same_bits_for_any_split_layout_and_threads(dtype):
+    g = torch.Generator().manual_seed(4)
+    x = (torch.randn(24, 700, 2, 2, generator=g) * 3).to(dtype)
+    y = torch.randint(0, 700, (24, 2, 2), generator=g)
+
+    def run(x, y, axis=None, **options):
+        x = x.detach().requires_grad_()
+        values = L.cross_entropy(x, y, reduction="none", axis=axis, **options)
+        values.sum().backward()
+        return values.detach(), x.grad
+
+    for options in ({}, {"label_smoothing": 0.1, "z_loss": 0.01}):
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads(1)
+            values, grad = run(x, y, **options)
+            total = L.cross_entropy(x, y, **options)
+            torch.set_num_threads(3)
+            again, slopes = run(x, y, **options)
+            assert torch.equal(values, again)
+            assert torch.equal(grad, slopes)
+            assert torch.equal(total, L.cross_entropy(x, y, **options))
+        finally:
+            torch.set_num_threads(before)
+        last, slopes = run(x.movedim(1, -1).contiguous(), y, axis=-1, **options)
+        assert torch.equal(values, last)
+        assert torch.equal(grad.movedim(1, -1), slopes)
+        strided, slopes = run(torch.stack([x, x], -1)[..., 0], y, **options)
+        assert torch.equal(values, strided)
+        assert torch.equal(grad, slopes)
+        parts = [run(x[n : n + 5], y[n : n + 5], **options) for n in range(0, 24, 5)]
+        assert torch.equal(values, torch.cat([v for v, _ in parts]))
+        assert torch.equal(grad, torch.cat([s for _, s in parts]))
+
+
+def test_kinds_of_targets_and_autocast():
+    x = torch.randn(5, 4)
+    y = torch.tensor([0, 1, 2, 3, 1])
+    want = L.cross_entropy(x, y)
+    for dtype in (torch.int8, torch.uint8, torch.int16, torch.int32):
+        assert torch.equal(L.cross_entropy(x, y.to(dtype)), want)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        z = torch.nn.functional.linear(x, torch.eye(4))
+        assert z.dtype == torch.bfloat16
+        assert L.cross_entropy(z, y).dtype == torch.float32
+        hidden = L.linear_cross_entropy(x, torch.eye(4), y)
+        torch.testing.assert_close(hidden, L.cross_entropy(z, y))
+
+
+def test_no_gradient_is_no_work():
+    x = logits()
+    with torch.no_grad():
+        assert not L.cross_entropy(x, HARD).requires_grad
+    assert not L.cross_entropy(x.detach(), HARD).requires_grad
+    assert not L.binary_cross_entropy_with_logits(x.detach(), SOFT).requires_grad
+
+
+def test_deterministic_mode():
+    torch.use_deterministic_algorithms(True)
+    try:
+        L.cross_entropy(logits(), HARD).backward()
+        L.linear_cross_entropy(logits(), torch.eye(4, dtype=torch.float64), HARD).backward()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_statistics():
+    x = logits()
+    loss, stats = L.cross_entropy(x, HARD, stats=True)
+    torch.testing.assert_close(loss, F.cross_entropy(x, HARD))
+    p = x.softmax(1)
+    torch.testing.assert_close(stats.lse, x.logsumexp(1))
+    torch.testing.assert_close(stats.entropy, -(p * p.log()).sum(1))
+    torch.testing.assert_close(stats.log_prob[:2], p.log()[[0, 1], HARD[:2]])
+    assert stats.log_prob[2] == 0
+    assert torch.equal(stats.argmax, x.argmax(1))
+    assert stats.accuracy == (x.argmax(1)[:2] == HARD[:2]).double().mean()
+
+
+MODULES = [
+    (L.CrossEntropyLoss, torch.nn.CrossEntropyLoss, {"weight": torch.rand(4), "ignore_index": 1}),
+    (L.BCEWithLogitsLoss, torch.nn.BCEWithLogitsLoss, {"pos_weight": torch.rand(4)}),
+    (L.KLDivLoss, torch.nn.KLDivLoss, {"reduction": "batchmean"}),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "options"), MODULES, ids=lambda m: str(m)[:40])
+def test_modules(ours, theirs, options):
+    x = torch.randn(3, 4)
+    t = torch.rand(3, 4) if "Cross" not in ours.__name__ else torch.tensor([0, 1, 3])
+    mine, its = ours(**options), theirs(**options)
+    assert isinstance(mine, theirs)
+    assert list(mine.state_dict()) == list(its.state_dict())
+    torch.testing.assert_close(mine(x, t), its(x, t))
+    its.load_state_dict(mine.state_dict())
+    for twin in (copy.deepcopy(mine), pickle.loads(pickle.dumps(mine))):
+        assert torch.equal(twin(x, t), mine(x, t))
+    with pytest.raises(ValueError, match="`size_average` must be None"):
+        ours(size_average=True)
+
+
+def test_linear_module():
+    torch.manual_seed(0)
+    mine = L.LinearCrossEntropyLoss(5, 7, bias=True, label_smoothing=0.1)
+    x, y = torch.randn(3, 5), torch.tensor([0, 6, 2])
+    if hasattr(torch.nn, "LinearCrossEntropyLoss"):
+        its = torch.nn.LinearCrossEntropyLoss(5, 7, bias=True, label_smoothing=0.1)
+        assert isinstance(mine, torch.nn.LinearCrossEntropyLoss)
+        its.load_state_dict(mine.state_dict())
+        torch.testing.assert_close(mine(x, y), its(x, y))
+    want = F.cross_entropy(mine.linear(x), y, label_smoothing=0.1)
+    torch.testing.assert_close(mine(x, y), want)
+
+
+@pytest.mark.long
+def test_compiled():
+    g = torch.Generator().manual_seed(6)
+    x = torch.randn(6, 5, generator=g, requires_grad=True)
+    y = torch.randint(0, 5, (6,), generator=g)
+    soft = torch.rand(6, 5, generator=g).softmax(1)
+    w, k = torch.rand(5, generator=g), torch.rand(6, generator=g)
+    cases = itertools.product(("mean", "sum", "none"), (y, soft), (None, w))
+    for reduction, target, weight in cases:
+
+        def step(x, target=target, weight=weight, reduction=reduction):
+            return L.cross_entropy(
+                x * 2, target, weight, reduction=reduction, label_smoothing=0.1, token_weight=k,
+                temperature=0.7, softcap=4.0, z_loss=0.01,
+            ).sum()  # fmt: skip
+
+        torch._dynamo.reset()
+        want = torch.autograd.grad(step(x), x)[0]
+        compiled = torch.compile(step, fullgraph=True)
+        torch.testing.assert_close(torch.autograd.grad(compiled(x), x)[0], want)
+    head = torch.randn(5, 5, generator=g)
+    others = [
+        lambda x: L.binary_cross_entropy_with_logits(x, soft),
+        lambda x: L.nll_loss(x, y),
+        lambda x: L.focal_loss(x, y),
+        lambda x: L.js_div(x, soft),
+        lambda x: L.kl_div(x, soft),
+        lambda x: L.mse_loss(x, soft),
+        lambda x: L.linear_cross_entropy(x, head, y),
+        lambda x: L.info_nce(x, soft, temperature=0.5),
+    ]
+    for loss in others:
+        torch._dynamo.reset()
+        compiled = torch.compile(loss, fullgraph=True)
+        want = torch.autograd.grad(loss(x), x)[0]
+        torch.testing.assert_close(torch.autograd.grad(compiled(x), x)[0], want)
+
+
+def test_compiled_short():
+    x, y = torch.randn(6, 5, requires_grad=True), torch.tensor([0, 1, 2, 3, 4, -100])
+    compiled = torch.compile(lambda x: L.cross_entropy(x, y), fullgraph=True, backend="aot_eager")
+    got = torch.autograd.grad(compiled(x), x)[0]
+    torch.testing.assert_close(got, torch.autograd.grad(L.cross_entropy(x, y), x)[0])

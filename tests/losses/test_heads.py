@@ -1,0 +1,283 @@
+"""Linear heads against their definition on all logits; and a proof that those never exist."""
+
+import itertools
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.autograd import gradcheck, gradgradcheck
+
+import xent.losses as L
+from xent.losses import _head
+
+ROWS, WIDTH, CLASSES = 300, 5, 11
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(_head, "_CHUNK_ROWS", 64)
+    monkeypatch.setattr(_head, "_CHUNK_BYTES", 0)
+
+
+@pytest.fixture
+def parts():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(ROWS, WIDTH, generator=g, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(CLASSES, WIDTH, generator=g, dtype=torch.float64, requires_grad=True)
+    b = torch.randn(CLASSES, generator=g, dtype=torch.float64, requires_grad=True)
+    y = torch.randint(0, CLASSES, (ROWS,), generator=g)
+    y[::7] = -100
+    return x, w, b, y
+
+
+def same(got, want, inputs):
+    torch.testing.assert_close(got, want)
+    up = torch.randn(got.shape, dtype=got.dtype, generator=torch.Generator().manual_seed(1))
+    mine = torch.autograd.grad(got, inputs, up, retain_graph=True)
+    again = torch.autograd.grad(got, inputs, up)
+    its = torch.autograd.grad(want, inputs, up)
+    for a, b, c in zip(mine, its, again, strict=True):
+        torch.testing.assert_close(a, b)
+        torch.testing.assert_close(a, c)
+
+
+def test_cross_entropy_of_every_option(parts):
+    x, w, b, y = parts
+    g = torch.Generator().manual_seed(2)
+    soft = torch.rand(ROWS, CLASSES, generator=g, dtype=torch.float64).softmax(1)
+    weight = torch.rand(CLASSES, generator=g, dtype=torch.float64)
+    token = torch.rand(ROWS, generator=g, dtype=torch.float64)
+    options = itertools.product(
+        (y, soft), ("mean", "sum", "none"), (None, b), (None, weight), (None, token), (0.0, 0.1),
+        ({}, {"temperature": 0.7, "softcap": 4.0, "z_loss": 0.01}),
+    )  # fmt: skip
+    for target, reduction, bias, each, rows, smoothing, extra in options:
+        shared = {
+            "weight": each, "reduction": reduction, "token_weight": rows,
+            "label_smoothing": smoothing, **extra,
+        }  # fmt: skip
+        got = L.linear_cross_entropy(x, w, target, linear_bias=bias, **shared)
+        want = L.cross_entropy(F.linear(x, w, bias), target, **shared)
+        same(got, want, [x, w] if bias is None else [x, w, b])
+
+
+def test_torch_agrees(parts):
+    x, w, b, y = parts
+    if not hasattr(F, "linear_cross_entropy"):
+        pytest.skip("this torch has no linear_cross_entropy")
+    for reduction in ("mean", "sum", "none"):
+        got = L.linear_cross_entropy(x, w, y, linear_bias=b, reduction=reduction)
+        want = F.linear_cross_entropy(x, w, y, linear_bias=b, reduction=reduction)
+        same(got, want, [x, w, b])
+    kernel = torch.randn(4, 2, WIDTH, dtype=torch.float64)
+    y = torch.randint(0, 4, (ROWS, 2))
+    got = L.linear_cross_entropy(x, kernel, y)
+    torch.testing.assert_close(got, F.linear_cross_entropy(x, kernel, y))
+
+
+@pytest.mark.parametrize("learns", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (0, 0, 0)])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_any_part_may_be_frozen(parts, learns, reduction):
+    *leaves, y = parts
+    leaves = [t.detach().requires_grad_(bool(k)) for t, k in zip(leaves, learns, strict=True)]
+    x, w, b = leaves
+    got = L.linear_cross_entropy(x, w, y, linear_bias=b, reduction=reduction)
+    assert got.requires_grad == any(learns)
+    live = [t for t in leaves if t.requires_grad]
+    if live:
+        same(got, F.cross_entropy(F.linear(x, w, b), y, reduction=reduction), live)
+
+
+def test_statistics(parts):
+    x, w, b, y = parts
+    loss, stats = L.linear_cross_entropy(x, w, y, linear_bias=b, stats=True)
+    want, theirs = L.cross_entropy(F.linear(x, w, b), y, stats=True)
+    assert torch.equal(stats.argmax, theirs.argmax)
+    assert torch.equal(stats.accuracy, theirs.accuracy)
+    mixed = loss + (stats.lse * 0.1 + stats.log_prob * 0.2 + stats.entropy * 0.3).mean()
+    also = want + (theirs.lse * 0.1 + theirs.log_prob * 0.2 + theirs.entropy * 0.3).mean()
+    same(mixed, also, [x, w, b])
+
+
+def test_log_prob_and_entropy(parts):
+    x, w, b, y = parts
+    z = F.linear(x, w, b).log_softmax(1)
+    kept = y != -100
+    want = z.gather(1, y.where(kept, 0).unsqueeze(1)).squeeze(1).where(kept, 0.0)
+    same(L.linear_log_prob(x, w, y, linear_bias=b), want, [x, w, b])
+    z = F.linear(x, w, b).log_softmax(1)
+    same(L.linear_entropy(x, w, linear_bias=b), -(z.exp() * z).sum(1), [x, w, b])
+
+
+def test_binary(parts):
+    x, w, b, _ = parts
+    g = torch.Generator().manual_seed(3)
+    dense = (torch.rand(ROWS, CLASSES, generator=g) < 0.2).double()
+    pairs = dense.nonzero()[torch.randperm(int(dense.sum()), generator=g)]
+    positive = torch.rand(CLASSES, generator=g, dtype=torch.float64)
+    for reduction, target in itertools.product(("mean", "sum"), (dense, pairs)):
+        got = L.linear_binary_cross_entropy(
+            x, w, target, linear_bias=b, weight=positive, pos_weight=positive, reduction=reduction
+        )
+        want = F.binary_cross_entropy_with_logits(
+            F.linear(x, w, b), dense, positive, reduction=reduction, pos_weight=positive
+        )
+        same(got, want, [x, w, b])
+    z = F.linear(x, w, b)
+    rows = F.binary_cross_entropy_with_logits(z, dense, reduction="none").sum(1)
+    same(
+        L.linear_binary_cross_entropy(x, w, pairs, linear_bias=b, reduction="none"), rows, [x, w, b]
+    )
+
+
+def test_distillation(parts):
+    x, w, b, _ = parts
+    g = torch.Generator().manual_seed(4)
+    tx = torch.randn(ROWS, 7, generator=g, dtype=torch.float64)
+    tw = torch.randn(CLASSES, 7, generator=g, dtype=torch.float64)
+    log_q = F.linear(tx, tw).log_softmax(1)
+    every = torch.arange(CLASSES).expand(ROWS, CLASSES)
+
+    def full():
+        z = F.linear(x, w, b).log_softmax(1)
+        return F.kl_div(z, log_q, log_target=True, reduction="batchmean")
+
+    same(L.linear_kl_div(x, w, tx, tw, linear_bias=b), full(), [x, w, b])
+    same(L.linear_kl_div(x, w, teacher=(every, log_q), linear_bias=b), full(), [x, w, b])
+    top = log_q.topk(3)
+    part = L.linear_kl_div(x, w, teacher=(top.indices, top.values), linear_bias=b)
+    z = F.linear(x, w, b).softmax(1)
+    p, q = z.gather(1, top.indices), top.values.exp()
+    rest_p, rest_q = 1 - p.sum(1), 1 - q.sum(1)
+    want = (q * (q / p).log()).sum(1) + rest_q * (rest_q / rest_p).log()
+    assert part < full()
+    same(part, want.mean(), [x, w, b])
+    for beta in (0.0, 0.3, 1.0):
+        got = L.linear_js_div(
+            x, w, tx, tw, linear_bias=b, beta=beta, temperature=2.0, reduction="none"
+        )
+        theirs = L.js_div(
+            F.linear(x, w, b), F.linear(tx, tw), beta=beta, temperature=2.0, reduction="none"
+        )
+        same(got, theirs, [x, w, b])
+
+
+def test_js_against_the_definition():
+    g = torch.Generator().manual_seed(5)
+    a, b = torch.randn(2, 6, 4, generator=g, dtype=torch.float64)
+    p, q = a.softmax(1), b.softmax(1)
+    for beta in (0.1, 0.5, 0.9):
+        m = beta * q + (1 - beta) * p
+        want = beta * (q * (q / m).log()).sum(1) + (1 - beta) * (p * (p / m).log()).sum(1)
+        torch.testing.assert_close(L.js_div(a, b, beta=beta, reduction="none"), want)
+
+
+def test_derivatives():
+    g = torch.Generator().manual_seed(6)
+    x = torch.randn(6, 3, generator=g, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(4, 3, generator=g, dtype=torch.float64, requires_grad=True)
+    y = torch.tensor([0, 1, 2, 3, -100, 1])
+    teacher = torch.randn(6, 3, generator=g, dtype=torch.float64)
+    heads = [
+        lambda x, w: L.linear_cross_entropy(x, w, y, label_smoothing=0.1, z_loss=0.1),
+        lambda x, w: L.linear_log_prob(x, w, y),
+        L.linear_entropy,
+        lambda x, w: L.linear_binary_cross_entropy(x, w, torch.tensor([[0, 1], [3, 2]])),
+        lambda x, w: L.linear_js_div(x, w, teacher, w.detach().new_ones(4, 3)),
+    ]
+    for head in heads:
+        assert gradcheck(head, (x, w))
+    assert gradgradcheck(heads[0], (x, w))
+    want = torch.autograd.grad(heads[0](x, w), x)[0]
+    torch.testing.assert_close(torch.func.grad(heads[0])(x.detach(), w.detach()), want)
+
+
+def test_many_dimensions_and_empty_batches(parts):
+    x, w, _, y = parts
+    got = L.linear_cross_entropy(x.view(3, 100, WIDTH), w, y.view(3, 100), reduction="none")
+    want = F.cross_entropy(F.linear(x, w), y, reduction="none").view(3, 100)
+    torch.testing.assert_close(got, want)
+    empty = L.linear_cross_entropy(x[:0], w, y[:0])
+    assert empty == 0
+    empty.backward()
+    assert not w.grad.any()
+    ignored = torch.full_like(y, -100)
+    assert L.linear_cross_entropy(x, w, ignored) == 0
+    assert L.linear_cross_entropy(x, w, ignored, empty="nan").isnan()
+    with pytest.raises(ValueError, match="no row counts"):
+        L.linear_cross_entropy(x, w, ignored, empty="raise")
+
+
+def test_bfloat16_is_summed_in_float32():
+    g = torch.Generator().manual_seed(7)
+    x = torch.randn(2000, 16, generator=g).bfloat16().requires_grad_()
+    w = torch.randn(50, 16, generator=g).bfloat16().requires_grad_()
+    y = torch.randint(0, 50, (2000,), generator=g)
+    loss = L.linear_cross_entropy(x, w, y)
+    assert loss.dtype == torch.float32
+    loss.backward()
+    z = F.linear(x.detach(), w.detach())  # rounded to bfloat16, as the head's product is
+    want = F.cross_entropy(z.double(), y)
+    assert abs(loss.item() / want.item() - 1) < 1e-6
+    p = z.double().softmax(1)
+    p[torch.arange(2000), y] -= 1
+    slope = (p / 2000).T @ x.detach().double()
+    assert (w.grad.double() - slope).abs().max() < 0.01 * slope.abs().max()
+
+
+MEMORY = """
+import json, resource, sys, torch
+import torch.nn.functional as F
+import xent.losses as L
+which, rows, width, classes = sys.argv[1], *map(int, sys.argv[2:])
+torch.set_num_threads(1)
+pairs = lambda rows, y: torch.stack([torch.arange(rows), y], 1)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def step(rows):
+    x = torch.randn(rows, width, requires_grad=True)
+    w = (torch.randn(classes, width) / 16).requires_grad_()
+    y = torch.randint(0, classes, (rows,))
+    x.grad, w.grad = torch.zeros_like(x), torch.zeros_like(w)
+    before = peak()
+    x.grad = w.grad = None
+    loss = {
+        "plain": lambda: F.cross_entropy(F.linear(x, w), y),
+        "ours": lambda: L.linear_cross_entropy(x, w, y, label_smoothing=0.1),
+        "none": lambda: L.linear_cross_entropy(x, w, y, reduction="none").sum(),
+        "log_prob": lambda: L.linear_log_prob(x, w, y).sum(),
+        "binary": lambda: L.linear_binary_cross_entropy(x, w, pairs(rows, y)),
+        "kl": lambda: L.linear_kl_div(x, w, x.detach(), w.detach()),
+    }[which]()
+    loss.backward()
+    return peak() - before
+step(16)  # compile and warm up
+print(json.dumps(step(rows)))
+"""
+
+
+def extra_memory(which, rows=2048, width=128, classes=16000):
+    """Peak memory of a step over its inputs and gradients, measured in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, which, str(rows), str(width), str(classes)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("which", ["ours", "none", "log_prob"])
+def test_the_logits_never_exist(which):
+    # 2048 x 16000 logits take 131 MB; one chunk of 256 rows 16 MB
+    assert extra_memory(which) < 0.35 * 2048 * 16000 * 4
+
+
+@pytest.mark.long
+def test_the_logits_never_exist_anywhere():
+    logits = 4096 * 16000 * 4
+    plain = extra_memory("plain", 4096, 256)
+    assert plain > 2 * logits  # the measure sees what it should
+    assert extra_memory("ours", 4096, 256) < 0.06 * plain
+    assert extra_memory("binary", 4096, 256) < 0.5 * logits
+    assert extra_memory("kl", 4096, 256) < 0.6 * logits

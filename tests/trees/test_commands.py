@@ -1,0 +1,71 @@
+"""`xent tree` end to end."""
+
+import json
+
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from xent.cli._trees import register
+
+TABLE = "outlook,degrees,play\n" + "".join(
+    f"{'' if i % 10 == 4 else 'sunny' if i % 2 else 'rainy'},{i * 7 % 10}.5,{'no' if i % 2 else 'yes'}\n"
+    for i in range(40)
+)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.csv").write_text(TABLE)
+    app = typer.Typer()
+    register(app)
+
+    def call(*words):
+        return CliRunner().invoke(app, ["tree", *words], catch_exceptions=False)
+
+    return call
+
+
+@pytest.mark.parametrize("kind", ["default", "c45", "cart"])
+def test_fit_show_predict(run, tmp_path, kind):
+    done = run("fit", "table.csv", "-t", "play", "-o", "a.tree", "--tree", kind)
+    assert "leaves, depth 1, written to a.tree" in done.output
+    assert "outlook = sunny: no (20" in run("show", "a.tree").output
+    assert "if outlook = sunny then no (20" in run("rules", "a.tree").output
+    assert json.loads(run("show", "a.tree", "--as", "json").output)["format"] == "xent.trees"
+    assert run("show", "a.tree", "--as", "dot").output.startswith("digraph tree {")
+    run("predict", "a.tree", "table.csv", "-o", "said.csv")
+    said = pyarrow.csv.read_csv(tmp_path / "said.csv")
+    assert said.column_names == ["prediction", "p_no", "p_yes"]
+    truth = pyarrow.csv.read_csv(tmp_path / "table.csv")["play"].to_pylist()
+    known = [i for i, o in enumerate(TABLE.splitlines()[1:]) if not o.startswith(",")]
+    assert [said["prediction"][i].as_py() for i in known] == [truth[i] for i in known]
+    run("predict", "a.tree", "table.csv", "-o", "said.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "said.parquet").num_rows == 40
+
+
+def test_numbers(run, tmp_path):
+    done = run("fit", "table.csv", "-t", "degrees", "-o", "a.tree", "--tree", "regression")
+    assert done.output.startswith("TreeRegressor: ")
+    run("predict", "a.tree", "table.csv", "-o", "said.csv")
+    said = pyarrow.csv.read_csv(tmp_path / "said.csv")
+    assert said.column_names == ["prediction"]
+    assert 0 < said["prediction"][0].as_py() < 10
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["fit", "no.csv", "-t", "play", "-o", "a"], "no.csv"),
+        (["fit", "table.csv", "-t", "plya", "-o", "a"], "`DATA` must have the column 'plya'"),
+        (["fit", "table.csv", "-t", "outlook", "-o", "a", "--tree", "c5"], "`--tree` must be"),
+        (["show", "table.csv"], "must be a xent.trees file"),
+    ],
+)
+def test_one_clear_sentence(run, words, sentence):
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        run(*words)
+    assert sentence in str(caught.value)

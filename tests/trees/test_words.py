@@ -1,0 +1,166 @@
+"""Trees in words, and on disk: what is written says what the tree says."""
+
+import json
+import re
+import sqlite3
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+
+import xent.trees as trees
+from xent.trees import C45Classifier, TreeClassifier, TreeRegressor, from_json, load, save, to_json
+
+ODD = ['a "quoted", b', "line\nbreak", "naïve ∑", "it's", "{x}", "\\n", "", " "]
+
+
+@pytest.fixture
+def odd():
+    rng = np.random.default_rng(0)
+    name = rng.choice(ODD, 400)
+    number = rng.normal(size=400)
+    X = pd.DataFrame({'odd "na,me"\n': name, "x <= 1": number, "flag": rng.random(400) < 0.5})
+    y = np.where(np.isin(name, ODD[:3]) ^ (number > 0.3), "it's\n<&>", "no")
+    return X, y
+
+
+@pytest.mark.parametrize("nominal", ["subset", "multiway", "one_vs_rest"])
+@pytest.mark.parametrize("missing", ["direction", "branch"])
+def test_sql_says_what_predict_says(odd, nominal, missing):
+    X, y = odd
+    X = X.copy()
+    X.iloc[::11, 0] = None
+    X.iloc[::7, 1] = np.nan
+    tree = TreeClassifier(nominal=nominal, missing=missing).fit(X, y)
+    new = X.copy()
+    new.iloc[5, 0] = "never seen"
+    with sqlite3.connect(":memory:") as base:
+        frame = new.astype({"flag": int}).astype(object)
+        frame = frame.where(frame.notna(), None)
+        columns = ", ".join('"' + c.replace('"', '""') + '"' for c in X.columns)
+        base.execute(f"create table t ({columns})")
+        base.executemany("insert into t values (?, ?, ?)", frame.to_numpy().tolist())
+        said = [row[0] for row in base.execute(f"select {tree.to_sql()} from t order by rowid")]
+    assert said == tree.predict(new).tolist()
+
+
+def test_sql_refuses_what_it_cannot_say():
+    X = np.array([[0.0], [1.0]] * 5)
+    with pytest.raises(ValueError, match="goes down several branches"):
+        C45Classifier().fit(X, [0, 1] * 5).to_sql()
+
+
+def test_text_has_a_line_a_test(odd):
+    X, y = odd
+    tree = TreeClassifier().fit(X, y)
+    lines = tree.to_text().split("\n")
+    assert len(lines) == tree.n_nodes_ - 1
+    assert sum(bool(re.search(r"\(\d+(/\d+)?\)$", line)) for line in lines) == tree.get_n_leaves()
+    assert len(tree.to_rules().split("\n")) == tree.get_n_leaves()
+
+
+def test_rules_are_the_tree():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    tree = TreeClassifier().fit(X, y)
+    said = np.full(len(y), -1)
+    for line in tree.to_rules().split("\n"):
+        condition, then = re.fullmatch(r"if (.*) then (\d) \(.*\)", line).groups()
+        hit = np.ones(len(y), bool)
+        for part in condition.split(" and "):
+            low, name, high = (
+                re.fullmatch(r"(?:([\d.]+) < )?(.*?)(?: (?:<= [\d.]+|> [\d.]+))", part).group(1),
+                re.search(r"[a-z ]+\(cm\)", part.replace('"', "")).group().strip(),
+                None,
+            )
+            column = X[name]
+            if low:
+                hit &= column > float(low)
+            if upper := re.search(r"<= ([\d.]+)$", part):
+                hit &= column <= float(upper.group(1))
+            if lower := re.search(r" > ([\d.]+)$", part):
+                hit &= column > float(lower.group(1))
+            assert high is None
+        assert (said[hit] == -1).all()
+        said[hit] = int(then)
+    np.testing.assert_array_equal(said, tree.predict(X))
+
+
+def test_dot_and_picture_are_well_formed(odd):
+    X, y = odd
+    tree = TreeClassifier().fit(X, y)
+    dot = tree.to_dot()
+    assert dot.count("->") == tree.n_nodes_ - 1
+    assert all(len(re.findall(r'(?<!\\)(?:\\\\)*"', line)) in (0, 2) for line in dot.split("\n"))
+    root = ElementTree.fromstring(tree.to_svg())
+    assert len(root.findall("{*}path")) == tree.n_nodes_ - 1
+    bars = [b for b in root.findall("{*}rect") if b.find("{*}title") is not None]
+    assert len(bars) >= tree.n_nodes_
+
+
+KINDS = [getattr(trees, name) for name in trees.__all__ if name[0].isupper()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_keep_every_bit(kind, odd, tmp_path):
+    X, y = odd
+    y = y if "Classifier" in kind.__name__ else X["x <= 1"] * 2
+    tree = kind().fit(X, y)
+    save(tree, tmp_path / "a.tree")
+    for again in (load(tmp_path / "a.tree"), from_json(to_json(tree))):
+        assert type(again) is kind
+        assert again.get_params() == tree.get_params()
+        assert again.predict(X).tolist() == tree.predict(X).tolist()
+        assert again.to_text() == tree.to_text()
+        for name, array in tree.tree_.arrays().items():
+            assert again.tree_.arrays()[name].tobytes() == array.tobytes(), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("first", 0),
+        ("first", 10**6),
+        ("feature", 99),
+        ("feature", -2),
+        ("width", 3),
+        ("width", 10**9),
+        ("missing_to", 7),
+        ("set_start", 10**9),
+        ("set_start", -5),
+        ("threshold", "nan"),
+        ("stats", "inf"),
+        ("spare_of", 3),
+        ("spare_start", -1),
+        ("sets", 2),
+    ],
+)
+def test_a_hostile_tree_is_refused(odd, name, value):
+    X, y = odd
+    tree = TreeClassifier().fit(X, y)
+    content = json.loads(to_json(tree))
+    values = content["arrays"][name]["values"]
+    at = 0 if name in ("feature", "set_start", "sets", "spare_start") else min(0, len(values))
+    if name == "set_start":
+        at = next(i for i, v in enumerate(values) if v >= 0)
+    values[at] = value
+    with pytest.raises(ValueError, match="must hold a tree"):
+        from_json(json.dumps(content))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": "other"}', "null", "[" * 10**5])
+def test_what_is_no_tree_is_refused(text):
+    with pytest.raises(ValueError, match="`text` must be"):
+        from_json(text)
+
+
+def test_damage_is_noticed(odd, tmp_path):
+    X, _ = odd
+    path = tmp_path / "a.tree"
+    save(TreeRegressor().fit(X, X["x <= 1"]), path)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="checksums do not match"):
+        load(path)
