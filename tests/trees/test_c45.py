@@ -82,7 +82,7 @@ def test_weights_count_as_repetitions(weka):
 
 def test_the_estimate_of_errors():
     """Quinlan 1993, page 41: U(0, 6) = 0.206, U(0, 9) = 0.143, U(0, 1) = 0.750 at 25 %."""
-    from xent.trees._kernels_prune import extra_errors
+    from xent.trees._kernels.prune import extra_errors
 
     z = 0.6744897501960817
     assert extra_errors(6.0, 0.0, 0.25, z) / 6 == pytest.approx(0.206, abs=5e-4)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._kernels._jit import in_blocks
-from xent.trees import _kernels_codes as by_code
-from xent.trees import _kernels_grow as level_by_level
-from xent.trees import _kernels_scan as by_order
-from xent.trees import _kernels_sort as sorting
 from xent.trees._columns import Cases
+from xent.trees._kernels import codes as by_code
+from xent.trees._kernels import grow as level_by_level
+from xent.trees._kernels import scan as by_order
+from xent.trees._kernels import sort as sorting
 from xent.trees._spare import Spares, substitute
 from xent.trees._tree import Tree
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from xent.trees import _kernels_prune as kernels
 from xent.trees._columns import Cases
+from xent.trees._kernels import prune as kernels
 from xent.trees._tree import Tree
 from xent.trees._walk import arrivals, values, walk_of
 

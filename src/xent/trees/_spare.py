@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._kernels._jit import in_blocks
-from xent.trees import _kernels_spare as kernels
-from xent.trees._kernels_grow import NOMINAL, SORTED, Growing
-from xent.trees._kernels_scan import Level
+from xent.trees._kernels import spare as kernels
+from xent.trees._kernels.grow import NOMINAL, SORTED, Growing
+from xent.trees._kernels.scan import Level
 
 if TYPE_CHECKING:
     from xent.trees._grow import Prepared

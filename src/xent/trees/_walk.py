@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._kernels._jit import in_blocks
-from xent.trees import _kernels_walk as walking
 from xent.trees._columns import Cases
+from xent.trees._kernels import walk as walking
 from xent.trees._tree import Tree
 
 

@@ -7,7 +7,7 @@ least two cases each way (Breiman et al. 1984, section 5.3).
 import numpy as np
 
 from xent._kernels._jit import kernel
-from xent.trees._kernels_scan import UNKNOWN
+from xent.trees._kernels.scan import UNKNOWN
 
 
 @kernel()

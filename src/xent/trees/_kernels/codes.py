@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from xent._kernels._jit import kernel
-from xent.trees._kernels_scan import (
+from xent.trees._kernels.scan import (
     BRANCH,
     DIRECTION,
     ENTROPY,

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from xent._kernels._jit import kernel
-from xent.trees._kernels_walk import branches, deal, flow, places, roomy
+from xent.trees._kernels.walk import branches, deal, flow, places, roomy
 
 
 @kernel()

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from xent._kernels._jit import kernel
-from xent.trees._kernels_codes import in_order, tally, two_groups
-from xent.trees._kernels_scan import (
+from xent.trees._kernels.codes import in_order, tally, two_groups
+from xent.trees._kernels.scan import (
     BRANCH,
     DIRECTION,
     FRACTIONAL,
