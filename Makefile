@@ -31,6 +31,7 @@ check: $(READY)   ## formatting, lint, types and layers
 	$(BIN)/lint-imports
 
 bench: $(READY)   ## measure every speed goal against its rival and write bench/RESULTS.md
+	-$(BIN)/python -m pip install --quiet -c constraints.txt --group bench  # rivals, where they build
 	$(BIN)/python -m bench
 
 docs: $(READY)    ## run every example of the README and of docs/
