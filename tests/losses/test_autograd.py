@@ -240,10 +240,10 @@ def test_statistics():
     assert stats.accuracy == (x.argmax(1)[:2] == HARD[:2]).double().mean()
 
 
-WEIGHT = torch.tensor([0.8, 0.1, 1.0, 0.3])
+CLASS_WEIGHT = torch.tensor([0.8, 0.1, 1.0, 0.3])
 MODULES = [
-    (L.CrossEntropyLoss, torch.nn.CrossEntropyLoss, {"weight": WEIGHT, "ignore_index": 1}),
-    (L.BCEWithLogitsLoss, torch.nn.BCEWithLogitsLoss, {"pos_weight": WEIGHT}),
+    (L.CrossEntropyLoss, torch.nn.CrossEntropyLoss, {"weight": CLASS_WEIGHT, "ignore_index": 1}),
+    (L.BCEWithLogitsLoss, torch.nn.BCEWithLogitsLoss, {"pos_weight": CLASS_WEIGHT}),
     (L.KLDivLoss, torch.nn.KLDivLoss, {"reduction": "batchmean"}),
 ]
 
