@@ -281,11 +281,12 @@ def test_the_logits_never_exist(which):
 
 
 @pytest.mark.long
-def test_the_logits_never_exist_anywhere():
+def test_the_logits_never_exist_anywhere(monkeypatch):
     logits = 4096 * 16000 * 4
     plain = extra_memory("plain", 4096, 256)
     assert plain > 2 * logits  # the measure sees what it should
     assert extra_memory("ours", 4096, 256) < 0.06 * plain
-    assert extra_memory("binary", 8192, 128) < 0.5 * 2 * logits
-    # autograd keeps some 18 buffers of 256 rows here: as many for any number of rows
-    assert extra_memory("kl", 8192, 128) < 0.65 * 2 * logits
+    # glibc's heap keeps part of the buffers that each chunk gives back; the buffers are counted here
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1000000")
+    assert extra_memory("binary", 4096, 256) < 0.2 * logits
+    assert extra_memory("kl", 4096, 256) < 0.25 * logits
