@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -229,13 +230,15 @@ def test_bfloat16_is_summed_in_float32():
 
 
 MEMORY = """
-import json, resource, sys, torch
+import json, sys, torch
 import torch.nn.functional as F
 import xent.losses as L
 which, rows, width, classes = sys.argv[1], *map(int, sys.argv[2:])
 torch.set_num_threads(1)
 pairs = lambda rows, y: torch.stack([torch.arange(rows), y], 1)
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def peak():  # getrusage would tell the peak of the parent, were that larger
+    lines = open("/proc/self/status").read().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 def step(rows):
     x = torch.randn(rows, width, requires_grad=True)
     w = (torch.randn(classes, width) / 16).requires_grad_()
@@ -260,6 +263,8 @@ print(json.dumps(step(rows)))
 
 def extra_memory(which, rows=2048, width=128, classes=16000):
     """Peak memory of a step over its inputs and gradients, measured in a process of its own."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux tells a process its peak")
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, which, str(rows), str(width), str(classes)],
         capture_output=True, text=True, check=True,
@@ -270,14 +275,18 @@ def extra_memory(which, rows=2048, width=128, classes=16000):
 @pytest.mark.parametrize("which", ["ours", "none", "log_prob"])
 def test_the_logits_never_exist(which):
     # 2048 x 16000 logits take 131 MB; one chunk of 256 rows 16 MB
+    if which == "ours":
+        assert extra_memory("plain") > 2 * 2048 * 16000 * 4  # the measure sees what it should
     assert extra_memory(which) < 0.35 * 2048 * 16000 * 4
 
 
 @pytest.mark.long
-def test_the_logits_never_exist_anywhere():
+def test_the_logits_never_exist_anywhere(monkeypatch):
     logits = 4096 * 16000 * 4
     plain = extra_memory("plain", 4096, 256)
     assert plain > 2 * logits  # the measure sees what it should
     assert extra_memory("ours", 4096, 256) < 0.06 * plain
-    assert extra_memory("binary", 4096, 256) < 0.5 * logits
-    assert extra_memory("kl", 4096, 256) < 0.6 * logits
+    # glibc's heap keeps part of the buffers that each chunk gives back; the buffers are counted here
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1000000")
+    assert extra_memory("binary", 4096, 256) < 0.2 * logits
+    assert extra_memory("kl", 4096, 256) < 0.25 * logits

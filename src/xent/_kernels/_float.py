@@ -1,9 +1,10 @@
 """exp, log1p and rounding as polynomials that LLVM turns into SIMD; the alphabet of the loss rows.
 
-Whatever the logits are, arithmetic is float64. Logits of float32 and bfloat16 need 30 good bits, so
-they take the short polynomials ("quick"); float64 takes the long ones and carries the rounding
-error of x - m into the exponential (Knuth's TwoSum). The element's type chooses, when the kernel is
-compiled. bfloat16 travels as uint16, for NumPy has no such type.
+Sums are float64. The exponentials of float32 and bfloat16 logits are float32 ("single"), or float64
+to 30 bits where a temperature divides ("quick"); float64 takes the long polynomials ("exact").
+Single and exact carry the rounding error of x - m into the exponential (Knuth's TwoSum). The
+element's type chooses, when the kernel is compiled. bfloat16 travels as uint16, for NumPy has no
+such type.
 
 `math.exp` is a scalar call of the C library: 11 to 14 times slower. Nothing here may be compiled
 with fastmath: the multiply-adds are written out (`fma`), so that a loop gives the same bits whether
@@ -30,6 +31,15 @@ _LN2_HIGH, _LN2_LOW = 0.6931471804855391, 7.440617110012397e-11
 _LOWEST = -752.0  # 2**64 exp(-752) is still a normal number; below, exp is 0 in float64
 _SQRT_HALF = 0.7071067811865476
 
+_MAGIC32, _LOG2E32 = np.float32(12582912.0), np.float32(_LOG2E)  # 1.5 * 2**23
+_LN2_HIGH32, _LN2_LOW32 = np.float32(0.693359375), np.float32(-2.1219444005469057e-4)
+_LOWEST32 = np.float32(-131.0)  # 2**64 exp(-131) is still a normal number of float32
+_ZERO32, _ONE32 = np.float32(0.0), np.float32(1.0)
+# (e**r - 1 - r) / r**2 for |r| <= log(2) / 2, to 28 bits of e**r
+_P2, _P3 = np.float32(0.4999999340283261), np.float32(0.1666651996734012)
+_P4, _P5 = np.float32(0.04166839591251857), np.float32(0.008368797253210492)
+_P6 = np.float32(0.001381442765400898)
+
 
 intrinsic: Any = extending.intrinsic
 
@@ -39,19 +49,24 @@ outer: Any = partial(kernel, _nrt=False)
 inner: Any = partial(kernel, _nrt=False, forceinline=True)
 
 
-@intrinsic
-def fma(typing, a, b, c):
-    """Multiply and add, in one rounding where the machine can, and so everywhere alike."""
+def _fma(kind, llvm, name):
+    @intrinsic
+    def fma(typing, a, b, c):
+        """Multiply and add, in one rounding where the machine can, and so everywhere alike."""
 
-    def build(context, builder, signature, arguments):
-        double = ir.DoubleType()
-        name = "llvm.fmuladd.f64"
-        function = builder.module.globals.get(name) or ir.Function(
-            builder.module, ir.FunctionType(double, [double] * 3), name
-        )
-        return builder.call(function, arguments)
+        def build(context, builder, signature, arguments):
+            function = builder.module.globals.get(name) or ir.Function(
+                builder.module, ir.FunctionType(llvm, [llvm] * 3), name
+            )
+            return builder.call(function, arguments)
 
-    return types.float64(types.float64, types.float64, types.float64), build
+        return kind(kind, kind, kind), build
+
+    return fma
+
+
+fma = _fma(types.float64, ir.DoubleType(), "llvm.fmuladd.f64")
+fma32 = _fma(types.float32, ir.FloatType(), "llvm.fmuladd.f32")
 
 
 def _bitcast(source, result, llvm):
@@ -199,6 +214,25 @@ def exact_exp(d, rest):
     q = fma(p * t, t, low)
     value = (1.0 + (t + q)) * _two_to(n_magic)
     return 0.0 if d < _LOWEST else value
+
+
+@inner()
+def single_exp(value, top):
+    """2**64 exp(value - top) in float32 arithmetic, within an ULP; 0 below exp(-131)."""
+    d = value - top
+    part = d - value
+    rest = (value - (d - part)) - (top + part)
+    inside = _LOWEST32 if d < _LOWEST32 else d
+    n_magic = fma32(inside, _LOG2E32, _MAGIC32)
+    n = n_magic - _MAGIC32
+    r = fma32(n, -_LN2_HIGH32, inside) + fma32(n, -_LN2_LOW32, rest)
+    p = fma32(_P6, r, _P5)
+    p = fma32(p, r, _P4)
+    p = fma32(p, r, _P3)
+    p = fma32(p, r, _P2)
+    p = fma32(p * r, r, r) + _ONE32
+    two_to = float_of_bits32((bits32(n_magic) + np.int32(127 + 64)) << np.int32(23))
+    return _ZERO32 if d < _LOWEST32 else p * two_to
 
 
 def exp_below(value, top, inverse):

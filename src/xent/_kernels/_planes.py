@@ -6,7 +6,17 @@ steps of `_softmax.one_row`, sums in the same tree included, so layouts give the
 
 import numpy as np
 
-from xent._kernels._float import LANES, LIFT, exp_below, key, log1p, narrow, outer, wide
+from xent._kernels._float import (
+    LANES,
+    LIFT,
+    exp_below,
+    key,
+    log1p,
+    narrow,
+    outer,
+    single_exp,
+    wide,
+)
 
 U = np.uint64
 TILE = 256
@@ -33,8 +43,14 @@ def class_planes(
                 top[j] = wide(x[b, k, a + j]) if higher else top[j]
                 place[j] = k if higher else place[j]
         for k in range(classes):
+            if x.itemsize < 8 and inverse == 1.0:
+                for j in range(n):
+                    e[k, j] = single_exp(np.float32(wide(x[b, k, a + j])), np.float32(top[j]))
+            else:
+                for j in range(n):
+                    e[k, j] = exp_below(x[b, k, a + j], top[j], inverse)
             for j in range(n):
-                v = exp_below(x[b, k, a + j], top[j], inverse)
+                v = wide(e[k, j])
                 alone = place[j] == k
                 sums[k, j] = 0.0 if alone else v
                 e[k, j] = LIFT if alone else v
