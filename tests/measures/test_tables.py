@@ -1,5 +1,6 @@
 """Ranking and drift of tables: Quinlan's table, slow versions, other libraries, hostile tables."""
 
+import datetime
 import math
 from itertools import pairwise
 
@@ -183,15 +184,34 @@ def test_dates_and_numbers_of_every_kind_are_cut(frame):
         "day": day,
         "whole": np.arange(n, dtype=np.uint8),
         "half": np.arange(n) / 2,
+        "time": [datetime.time(i // 6, 10 * (i % 6), 0, 1) for i in range(n)],
         "gaps": [None if i % 10 == 9 else float(i) for i in range(n)],
         "y": ["early"] * 20 + ["late"] * 20,
     }
     found = {f.name: f for f in rank_features(frame(columns), "y", base=2)}
-    assert all(f.kind == "numbers" for f in found.values())
+    if frame is pd.DataFrame:  # its times are objects, so symbols
+        assert found.pop("time").kind == "symbols"
+    else:
+        assert (found["time"].kind, found["time"].cuts) == ("times", (1.17e10 + 1,))
+    assert [found[k].kind for k in ("day", "whole", "half", "gaps")] == ["dates"] + ["numbers"] * 3
     assert found["whole"].cuts == (19.5,)
     assert found["half"].cuts == (9.75,)
     assert found["day"].score == found["whole"].score == 1.0
     assert found["gaps"].missing == 4
+
+
+def test_huge_and_tiny_weights_change_no_score():
+    table = pd.DataFrame({"x": ["a", "a", "b", "b"] * 5, "y": [0, 1, 1, 1] * 5})
+    for score in ("information_gain", "gain_ratio", "symmetric_uncertainty", "gini"):
+        (plain,) = rank_features(table, "y", score=score)
+        for size in (1e298, 1e-300):
+            (found,) = rank_features(table, "y", score=score, weights=np.full(20, size))
+            assert_allclose(found.score, plain.score, rtol=1e-12)
+
+
+def test_names_of_columns_need_not_be_text():
+    (found,) = rank_features(pd.DataFrame({0: ["a", "b"], 1: [0, 1]}), 1, base=2)
+    assert (found.name, found.score) == (0, 1.0)
 
 
 # ------------------------------------------------------------------ cuts
@@ -440,6 +460,15 @@ REFUSALS = [
         lambda: rank_features(X.assign(x=[["a"], ["b"]]), "y"),
         "`table['x']` must hold hashable symbols, got a list at [0].",
     ),
+    (
+        lambda: rank_features(X, "y", weights=[1e308, 1e308]),
+        "`weights` must have a sum of at most 1e+300, got inf.",
+    ),
+    (
+        lambda: drift(X, X.assign(y=np.array(["2020-01-01", "2020-01-02"], dtype="M8[us]"))),
+        "The drift of 'y': numbers in one table and dates in the other. Give the column one type in both.",
+    ),
+    (lambda: drift(X, X, columns="x"), "`columns` must be a list of names, got 'x'."),
     (lambda: drift(X, X, columns=[]), "`columns` must name a column, got none."),
 ]  # fmt: skip
 

@@ -34,7 +34,7 @@ class ColumnDrift:
     psi : float
         Index of population stability in nats whatever the base, after the additive rule.
     kind : str
-        "numbers", binned, or "symbols".
+        "symbols"; or "numbers", "dates", "times" or "durations", which are binned.
     levels : int
         Bins or symbols that either table has, one of them for missing values if there are.
     new : float
@@ -141,15 +141,17 @@ def drift(
     for name in _chosen(columns, names, others):
         before = field_of(old, name, f"reference[{name!r}]")
         after = field_of(new, name, f"current[{name!r}]")
+        before, after = _alike(name, before, after)
         levels, counts = _counted(name, before, after, pieces, missing)
-        numeric = before.numeric and after.numeric
         interval = None if draw is None else _interval(counts, times, draw, level)
-        found.append(_moved(name, numeric, levels, counts, scale, interval))
+        found.append(_moved(name, before.kind, levels, counts, scale, interval))
     return sorted(found, key=lambda d: -abs(d.js))
 
 
 def _chosen(columns: list[str] | None, names: list[str], others: list[str]) -> list[str]:
     advice = "Pass columns= to compare some of them."
+    if isinstance(columns, str):
+        raise _check.wrong_kind("columns", "be a list of names", repr(columns))
     wanted = names if columns is None else list(columns)
     for argument, has in (("reference", names), ("current", others)):
         lost = [name for name in wanted if name not in has]
@@ -165,21 +167,27 @@ def _chosen(columns: list[str] | None, names: list[str], others: list[str]) -> l
     return wanted
 
 
+def _alike(name: str, before: Field, after: Field) -> tuple[Field, Field]:
+    """Return two columns of one kind; where nothing is there, nothing is of the wrong kind."""
+    if before.kind == after.kind:
+        return before, after
+    if after.missing.all():
+        return before, _nothing(after, before.kind)
+    if before.missing.all():
+        return _nothing(before, after.kind), after
+    because = f"{before.kind} in one table and {after.kind} in the other"
+    raise _check.cannot(f"The drift of {name!r}", because, "Give the column one type in both.")
+
+
+def _nothing(field: Field, kind: str) -> Field:
+    codes = np.full(field.missing.size, -1 if kind == "symbols" else math.nan)
+    return Field(codes, field.missing, (), kind)
+
+
 def _counted(
     name: str, before: Field, after: Field, bins: int, missing: str
 ) -> tuple[tuple[Any, ...], Numbers]:
     """Count the levels that either table has: their names, and one row of counts a table."""
-    if before.numeric != after.numeric:
-        for one, other in ((before, after), (after, before)):
-            if one.missing.all():  # nothing is there that could be of the wrong kind
-                codes = np.full(one.missing.size, -1.0 if not other.numeric else math.nan)
-                empty = Field(codes, one.missing, (), other.numeric)
-                before, after = (empty, after) if one is before else (before, empty)
-                break
-        else:
-            kinds = "numbers in one table and symbols in the other"
-            advice = "Give the column one type in both."
-            raise _check.cannot(f"The drift of {name!r}", kinds, advice)
     if before.numeric:
         cuts = quantile_cuts(before.values[~before.missing], bins)
         every: tuple[Any, ...] = tuple(range(cuts.size + 1))
@@ -207,7 +215,7 @@ def _counted(
 
 def _moved(
     name: str,
-    numeric: bool,
+    kind: str,
     levels: tuple[Any, ...],
     counts: Numbers,
     scale: float,
@@ -221,7 +229,7 @@ def _moved(
 
     def named(chosen: Any, side: int) -> tuple[Any, ...]:
         order = np.argsort(-counts[side][chosen], kind="stable")[:SHOWN]
-        return () if numeric else tuple(levels[k] for k in np.flatnonzero(chosen)[order])
+        return () if kind != "symbols" else tuple(levels[k] for k in np.flatnonzero(chosen)[order])
 
     low, high = (None, None) if interval is None else (end / scale for end in interval)
     if low is not None and high is not None and low > high:  # a base below 1
@@ -231,7 +239,7 @@ def _moved(
         float(_js(shares[0], shares[1])) / scale,
         max(0.0, float((q * ratio).sum())) / scale,
         float(((q - p) * ratio).sum()),
-        "numbers" if numeric else "symbols",
+        kind,
         len(levels),
         float(shares[1][added].sum()),
         float(shares[0][lost].sum()),

@@ -6,6 +6,7 @@ into bins, everything else is symbols; nothing is guessed from values. Quinlan (
 
 import math
 from dataclasses import dataclass
+from datetime import time
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from xent.measures._estimate import against_chance, generator
 from xent.measures._samples import MISSING, column
 
 SCORES = ("information_gain", "gain_ratio", "symmetric_uncertainty", "gini")
+KINDS = {"Date": "dates", "Datetime": "dates", "Duration": "durations", "Time": "times"}
+GREATEST = 1e300  # sum of weights whose logarithms, summed, cannot overflow
 EVERY = 1 << 20  # cells up to which a table of two columns is counted without sorting
 
 
@@ -31,7 +34,7 @@ class FeatureRank:
     score : float
         The score asked for; never negative.
     kind : str
-        "numbers", cut into bins, or "symbols".
+        "symbols"; or "numbers", "dates", "times" or "durations", which are cut into bins.
     levels : int
         Bins or symbols in the rows that were used, one of them for missing values if there are.
     rows : int
@@ -40,7 +43,7 @@ class FeatureRank:
         Rows of weight above 0 where the column has no value.
     cuts : tuple of float
         Where a column of numbers was cut; a value equal to a cut is left of it. Dates are
-        microseconds since 1970.
+        microseconds since 1970, times since midnight.
     p_value : float or None
         Share of shuffled columns that score at least as much; on request.
     adjusted : float or None
@@ -65,16 +68,21 @@ class FeatureRank:
 
 @dataclass(frozen=True)
 class Field:
-    """A column as read: numbers with NaN, or codes with -1, for what is missing."""
+    """A column as read: codes with -1 for what is missing, or numbers with NaN."""
 
     values: NDArray[Any]
     missing: NDArray[np.bool_]
     symbols: tuple[Any, ...] = ()
-    numeric: bool = False
+    kind: str = "symbols"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is cut into bins."""
+        return self.kind != "symbols"
 
     def take(self, rows: NDArray[Any]) -> "Field":
         """Return some of the rows."""
-        return Field(self.values[rows], self.missing[rows], self.symbols, self.numeric)
+        return Field(self.values[rows], self.missing[rows], self.symbols, self.kind)
 
 
 def rank_features(
@@ -188,30 +196,31 @@ def frame_of(argument: str, table: Any) -> tuple[Any, list[str]]:
 
 def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> Field:
     """Read one column; its type says whether it is numbers."""
-    series = frame[name]
-    if not symbols and (series.dtype.is_numeric() or series.dtype.is_temporal()):
-        values = _numbers(series.to_numpy(), argument)
-        return Field(values, np.isnan(values), numeric=True)
+    series = frame.get_column(name)
+    kind = "numbers" if series.dtype.is_numeric() else KINDS.get(str(series.dtype).split("(")[0])
+    if kind is not None and not symbols:
+        values = _numbers(series.to_numpy())
+        return Field(values, np.isnan(values), (), kind)
     found = column(argument, series.to_list())
     return Field(found.codes, found.codes < 0, found.symbols)
 
 
-def _numbers(values: NDArray[Any], argument: str) -> Numbers:
+def _numbers(values: NDArray[Any]) -> Numbers:
     if values.dtype.kind in "mM":
         missing = np.isnat(values)
-        kind = "datetime64[us]" if values.dtype.kind == "M" else "timedelta64[us]"
-        return np.where(missing, np.nan, values.astype(kind).astype(np.int64))
+        unit = "datetime64[us]" if values.dtype.kind == "M" else "timedelta64[us]"
+        return np.where(missing, np.nan, values.astype(unit).astype(np.int64))
     if values.dtype.kind != "O":
         return values.astype(np.float64)
-    try:
-        return np.array([_number(value) for value in values.tolist()], dtype=np.float64)
-    except (TypeError, ValueError):
-        raise _check.wrong_kind(argument, "hold numbers, dates or symbols", "a mixture") from None
+    return np.array([_number(value) for value in values.tolist()], dtype=np.float64)
 
 
 def _number(value: Any) -> float:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return math.nan
+    if isinstance(value, time):
+        seconds = 3600 * value.hour + 60 * value.minute + value.second
+        return 1e6 * seconds + value.microsecond
     return float(value)
 
 
@@ -229,6 +238,10 @@ def _weights(weights: Any, rows: int) -> Numbers:
         raise _check.invalid("weights", "be finite and non-negative", got)
     if not found.any():
         raise _check.invalid("weights", "have one above 0", "none")
+    with np.errstate(over="ignore"):
+        total = float(found.sum())
+    if total > GREATEST:
+        raise _check.invalid("weights", f"have a sum of at most {GREATEST:g}", f"{total:.6g}")
     return found
 
 
@@ -264,10 +277,9 @@ def _ranked(
             shuffled = field.take(draw.permutation(weight.size))
             null[i] = _score(_levels(shuffled, target, weight)[0], target, weight, score)
         p_value, adjusted = against_chance(value * scale, null, scale)
-    kind = "numbers" if field.numeric else "symbols"
     levels, rows = np.unique(codes).size, weight.size
     where = tuple(cuts.tolist())
-    return FeatureRank(name, value, kind, levels, rows, absent, where, p_value, adjusted)
+    return FeatureRank(name, value, field.kind, levels, rows, absent, where, p_value, adjusted)
 
 
 def _levels(field: Field, target: Codes, weight: Numbers) -> tuple[Codes, Numbers]:
@@ -295,7 +307,8 @@ def _score(x: Codes, y: Codes, weight: Numbers, score: str) -> float:
     both = np.bincount(cells, weight, minlength=found.size)
     of_x, of_y, total = np.bincount(x, weight), np.bincount(y, weight), float(weight.sum())
     if score == "gini":
-        pure = float((both * both / of_x[found // width]).sum()) / total
+        some = np.flatnonzero(both)
+        pure = float((both[some] / total * (both[some] / of_x[found[some] // width])).sum())
         return max(0.0, pure - float(((of_y / total) ** 2).sum()))
     h_x, h_y = _entropy(of_x, total), _entropy(of_y, total)
     gain = max(0.0, h_x + h_y - _entropy(both, total))
