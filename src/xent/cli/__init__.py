@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
-COMMANDS = ("_demo", "_train", "_predict", "_evaluate", "_language", "_trees")
+COMMANDS = ("_demo", "_train", "_predict", "_evaluate", "_language", "_trees", "_measures")
 
 app = typer.Typer(
     name="xent",

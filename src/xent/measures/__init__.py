@@ -7,6 +7,7 @@ from xent.measures._divergence import (
     kl_divergence,
     perplexity,
 )
+from xent.measures._drift import ColumnDrift, drift
 from xent.measures._entropy import entropy, gini, self_information
 from xent.measures._estimate import Estimate, estimate_entropy, estimate_mutual_information
 from xent.measures._gain import (
@@ -27,16 +28,20 @@ from xent.measures._power import (
     renyi_entropy,
     tsallis_entropy,
 )
+from xent.measures._tables import FeatureRank, rank_features
 from xent.measures._views import Counts, Logits, LogProbs
 
 __all__ = [
+    "ColumnDrift",
     "Counts",
     "Estimate",
+    "FeatureRank",
     "LogProbs",
     "Logits",
     "conditional_entropy",
     "conditional_mutual_information",
     "cross_entropy",
+    "drift",
     "entropy",
     "estimate_entropy",
     "estimate_mutual_information",
@@ -50,6 +55,7 @@ __all__ = [
     "mutual_information",
     "normalized_mutual_information",
     "perplexity",
+    "rank_features",
     "renyi_divergence",
     "renyi_entropy",
     "self_information",

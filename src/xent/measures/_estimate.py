@@ -222,7 +222,7 @@ def estimate_mutual_information(
     p_value = adjusted = None
     if times:
         seen = value if method == "plugin" else _information("plugin", table)
-        p_value, adjusted = _against_chance(seen, _null(columns, times, _generator(rng)), scale)
+        p_value, adjusted = against_chance(seen, _null(columns, times, generator(rng)), scale)
     found = _estimate(value, error, scale, quantile, columns[0].codes.size, method)
     return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
 
@@ -292,9 +292,9 @@ def _real_information(
     found = _mean(told, scale, quantile, method)
     if not times:
         return found
-    draw = _generator(rng)
+    draw = generator(rng)
     null = [measure(first, draw.permutation(second), neighbors).mean() for _ in range(times)]
-    p_value, adjusted = _against_chance(float(told.mean()), np.array(null), scale)
+    p_value, adjusted = against_chance(float(told.mean()), np.array(null), scale)
     return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
 
 
@@ -320,13 +320,16 @@ def _of_two_normals(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
     )
 
 
-def _generator(rng: np.random.Generator | int | None) -> np.random.Generator:
+def generator(
+    rng: np.random.Generator | int | None, purpose: str = "permutations"
+) -> np.random.Generator:
+    """Return the generator asked for; chance without a seed is refused."""
     if rng is None:
-        raise _check.invalid("rng", "be a Generator or an integer for permutations", "None")
+        raise _check.invalid("rng", f"be a Generator or an integer for {purpose}", "None")
     return np.random.default_rng(rng)
 
 
-def _against_chance(seen: float, null: Numbers, scale: float) -> tuple[float, float]:
+def against_chance(seen: float, null: Numbers, scale: float) -> tuple[float, float]:
     """p-value, with the sample itself among the permutations, and the value less their mean."""
     p_value = (1 + int((null >= seen - 1e-12).sum())) / (1 + null.size)
     return p_value, (seen - float(null.mean())) / scale

@@ -1,0 +1,238 @@
+"""`xent rank` and `xent drift`: which columns tell about one, and which have moved."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xent.cli import _data
+
+WIDTH = 22  # characters of the longest bar
+MOST = 30  # bars on a page
+DECIMALS = 4  # of a number on the terminal
+
+Html = Annotated[Path | None, typer.Option(help="Write the table as a page.")]
+Json = Annotated[
+    Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
+]
+Base = Annotated[float, typer.Option(help="2 for bits, 2.718281828459045 for nats.")]
+Seed = Annotated[int, typer.Option(help="Where chance starts.")]
+Missing = Annotated[
+    str, typer.Option(help="Missing values: a [bold]symbol[/], [bold]drop[/] or [bold]refuse[/].")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(rank)
+    app.command()(drift)
+
+
+def rank(
+    table: Annotated[Path, typer.Argument(help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")],
+    target: Annotated[str, typer.Option(help="Column of classes.")],
+    score: Annotated[
+        str, typer.Option(help="information_gain, gain_ratio, symmetric_uncertainty or gini.")
+    ] = "information_gain",
+    weights: Annotated[
+        str | None, typer.Option(help="Column of weights, which is not ranked.")
+    ] = None,
+    missing: Missing = "symbol",
+    permutations: Annotated[int, typer.Option(help="Shuffles of each column, for p-values.")] = 0,
+    seed: Seed = 0,
+    base: Base = 2,
+    html: Html = None,
+    json: Json = None,
+) -> None:
+    """Rank the columns of a table by what they tell about one of them."""
+    from xent import _table
+    from xent.measures import rank_features
+
+    _check_outputs([table], html, json)
+    data = _read(table, "TABLE", [target])
+    weight = None
+    _table.require(target, data.column_names, table, argument="--target")
+    if weights is not None:
+        _table.require(weights, data.column_names, table, argument="--weights")
+        weight = _table.numbers(data, [weights], argument="--weights")[:, 0]
+        data = data.drop_columns([weights])
+    found = rank_features(
+        data, target, score=score, weights=weight, missing=missing,
+        permutations=permutations, rng=seed, base=base,
+    )  # fmt: skip
+    shown = [f.score if f.adjusted is None else f.adjusted for f in found]
+    columns = ["column", score.replace("_", " "), "levels", "missing"]
+    rows = [[f.name, _number(f.score), f"{f.levels:,}", f"{f.missing:,}"] for f in found]
+    if permutations:
+        columns += ["less chance", "p"]
+        for row, f in zip(rows, found, strict=True):
+            row += [_number(f.adjusted), f"{f.p_value:.3g}"]
+    unit = _unit(base) if score == "information_gain" else ""
+    title = f"What tells about {target}"
+    records = [asdict(f) for f in found]
+    _out(title, unit, columns, rows, shown, records, html, json)
+
+
+def drift(
+    reference: Annotated[Path, typer.Argument(help="The table as it was.")],
+    current: Annotated[Path, typer.Argument(help="The table as it is.")],
+    columns: Annotated[
+        str | None, typer.Option(help="Columns to compare, like 'age,p_*'; all by default.")
+    ] = None,
+    measure: Annotated[str, typer.Option(help="What --threshold is for: js, kl or psi.")] = "js",
+    threshold: Annotated[
+        float | None, typer.Option(help="Exit with code 1 if a column is above it.")
+    ] = None,
+    bins: Annotated[int, typer.Option(help="Quantiles that numbers are cut at.")] = 10,
+    missing: Missing = "symbol",
+    bootstrap: Annotated[int, typer.Option(help="Redrawn tables, for the interval of JS.")] = 0,
+    seed: Seed = 0,
+    base: Base = 2,
+    html: Html = None,
+    json: Json = None,
+) -> None:
+    """Say how far each column has moved from one table to another."""
+    from xent import _check, _table
+    from xent.measures import drift
+
+    _check_outputs([reference, current], html, json)
+    _check.option("--measure", measure, ("js", "kl", "psi"))
+    if threshold is not None and not threshold >= 0:
+        raise _check.invalid("--threshold", "be a number of at least 0", threshold)
+    before, after = _read(reference, "REFERENCE"), _read(current, "CURRENT")
+    chosen = None
+    if columns is not None:
+        chosen = _table.matching(columns, before.column_names, reference, argument="--columns")
+    found = drift(
+        before, after, columns=chosen, bins=bins, missing=missing,
+        bootstrap=bootstrap, rng=seed, base=base,
+    )  # fmt: skip
+    found = sorted(found, key=lambda d: -abs(getattr(d, measure)))
+    shown = [float(getattr(d, measure)) for d in found]
+    heads = ["column", "js", "kl", "psi", "new", "gone"]
+    rows = [
+        [d.name, *map(_number, (d.js, d.kl, d.psi)), f"{d.new:.1%}", f"{d.gone:.1%}"] for d in found
+    ]
+    if bootstrap:
+        heads.insert(2, "interval")
+        for row, d in zip(rows, found, strict=True):
+            row.insert(2, f"{_number(d.low)}-{_number(d.high)}")
+    unit = f"JS and KL in {_unit(base)}, PSI in nats"
+    records = [asdict(d) for d in found]
+    past = [d.name for d, value in zip(found, shown, strict=True) if _past(value, threshold)]
+    title = f"What moved from {reference.name} to {current.name}"
+    _out(title, unit, heads, rows, shown, records, html, json)
+    if past:
+        over = _check.count(len(past), "column")
+        typer.secho(f"{over} above {threshold:g}: {', '.join(past)}", fg="red", err=True)
+        raise typer.Exit(1)
+
+
+def _past(value: float, threshold: float | None) -> bool:
+    # Said so that a number that is none would be past, too.
+    return threshold is not None and not value <= threshold
+
+
+def _check_outputs(inputs: list[Path], html: Path | None, json: Path | None) -> None:
+    from xent import _check
+
+    _data.check_outputs(inputs, {"--html": html, "--json": json})
+    if str(html) == "-":
+        raise _check.invalid("--html", "name a file", "'-'")
+
+
+def _read(path: Path, argument: str, text: Sequence[str] = ()) -> Any:
+    """Read a table; an empty field of a text file is a missing value."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from xent import _table
+
+    table = _table.read(path, text=text, argument=argument)
+    for i, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) and path.suffix not in (".parquet", ".npz"):
+            known = pc.if_else(pc.equal(table[i], ""), pa.scalar(None, field.type), table[i])
+            table = table.set_column(i, field.name, known)
+    return table
+
+
+def _unit(base: float) -> str:
+    return {2: "bits", 10: "bans", math.e: "nats"}.get(base, f"logarithms of base {base:g}")
+
+
+def _number(value: float | None) -> str:
+    # Adding 0 makes a -0 that rounding left behind a 0.
+    return "-" if value is None else f"{round(value, DECIMALS) + 0.0:.{DECIMALS}f}"
+
+
+def _bar(share: float) -> str:
+    eighths = round(max(0.0, min(1.0, share)) * WIDTH * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def _out(
+    title: str,
+    unit: str,
+    columns: list[str],
+    rows: list[list[str]],
+    shown: list[float],
+    records: list[dict[str, Any]],
+    html: Path | None,
+    json: Path | None,
+) -> None:
+    """Print a table with bars, and write the page and the JSON that were asked for."""
+    import json as json_module
+
+    from xent import _store
+
+    for record in records:
+        if "cuts" in record:  # JSON has no word for infinity
+            record["cuts"] = [c if math.isfinite(c) else str(c) for c in record["cuts"]]
+    text = json_module.dumps(records, ensure_ascii=False, indent=2, default=str)
+    heading = f"{title} ({unit})" if unit else title
+    if html is not None:
+        _page(title, unit, columns, rows, shown).write(html, argument="--html")
+    if json is not None and str(json) != "-":
+        with _store.writing(json, argument="--json") as out:
+            out.write(text.encode() + b"\n")
+    if str(json) == "-":
+        typer.echo(text)
+        return
+    longest = max(0.0, *shown) or 1.0
+    # A name cannot break its line.
+    plain = [[" ".join(row[0].split())[:30], *row[1:]] for row in rows]
+    widths = [max(len(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
+    typer.echo(heading)
+    for row, value in zip([columns, *plain], [0.0, *shown], strict=True):
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        line = f"  {row[0]:<{widths[0]}}  {_bar(value / longest):<{WIDTH}}  {'  '.join(cells)}"
+        typer.echo(line.rstrip())
+    if html is not None:
+        typer.echo(f"\nThe page: {html}")
+
+
+def _page(
+    title: str, unit: str, columns: list[str], rows: list[list[str]], shown: list[float]
+) -> Any:
+    from importlib.metadata import version
+
+    from xent._page import COLOURS, Page, altair
+
+    alt = altair()
+    data = [{"column": row[0], "x": x} for row, x in zip(rows, shown, strict=True)][:MOST]
+    chart = (
+        alt.Chart(alt.Data(values=data))
+        .mark_bar(cornerRadiusEnd=3, color=COLOURS[0])
+        .encode(
+            y=alt.Y("column:N", sort=[d["column"] for d in data], title=None),
+            x=alt.X("x:Q", title=unit or columns[1]),
+            tooltip=["column:N", "x:Q"],
+        )
+        .properties(width=680, height=alt.Step(22))
+    )
+    page = Page(title, unit, f"xent {version('xent')}")
+    page.section(columns[0].capitalize() + "s", columns=columns, rows=rows, charts=[chart])
+    return page

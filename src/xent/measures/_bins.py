@@ -1,0 +1,96 @@
+"""Where to cut a column of numbers: by what its pieces tell about a class, or by quantiles.
+
+Fayyad and Irani (1993) for the first: cut where the classes' entropy falls most, and again on both
+sides, as long as the fall is worth the length of describing the cut.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+Codes = NDArray[np.int64]
+TIE = 1e-12  # relative; of cuts as good as one another the lowest is taken
+
+
+def mdl_cuts(values: Numbers, target: Codes, weights: Numbers) -> Numbers:
+    """Cut finite or infinite numbers for a target; a weight is a number of rows."""
+    found, place = np.unique(values, return_inverse=True)
+    # One entry for each value and class that occur together, in the order of the values.
+    width = int(target.max()) + 1 if target.size else 1
+    pairs, pair = np.unique(place * width + target, return_inverse=True)
+    count = np.bincount(pair, weights, minlength=pairs.size)
+    value, label = np.divmod(pairs, width)
+    first = np.searchsorted(value, np.arange(found.size + 1))
+    cuts: list[int] = []
+    todo = [(0, found.size)]
+    while todo:
+        low, high = todo.pop()
+        span = slice(first[low], first[high])
+        cut = _best_cut(value[span] - low, label[span], count[span], high - low)
+        if cut is not None:
+            cuts.append(low + cut)
+            todo += [(low, low + cut + 1), (low + cut + 1, high)]
+    return np.array([_between(found[i], found[i + 1]) for i in sorted(cuts)])
+
+
+def quantile_cuts(reference: Numbers, bins: int) -> Numbers:
+    """Cut at quantiles of a reference, and below its least and above its greatest value."""
+    if reference.size == 0:
+        return np.empty(0)
+    inner = np.quantile(reference, np.arange(1, bins) / bins, method="inverted_cdf")
+    below = np.nextafter(reference.min(), -math.inf)
+    return np.unique(np.concatenate([[below], inner, [reference.max()]]))
+
+
+def bin_of(values: Numbers, cuts: Numbers) -> Codes:
+    """Return the bin of each value, from the left; a value that equals a cut is left of it."""
+    return np.searchsorted(cuts, values, side="left").astype(np.int64)
+
+
+def _best_cut(value: Codes, label: Codes, count: NDArray[Any], size: int) -> int | None:
+    """Return the last value left of the best cut, if the cut is worth its description."""
+    names, label = np.unique(label, return_inverse=True)
+    if size < 2 or names.size < 2:
+        return None
+    left_all, inside = np.zeros(size - 1), np.zeros(size - 1)
+    total = float(count.sum())
+    for k in range(names.size):  # class by class: memory for one column, not for a table
+        mine = label == k
+        each = np.bincount(value[mine], count[mine], minlength=size)
+        left = np.cumsum(each)[:-1]
+        inside += _x_log_x(left) + _x_log_x(np.maximum(each.sum() - left, 0.0))
+        left_all += left
+    costs = _x_log_x(left_all) + _x_log_x(total - left_all) - inside
+    best = int(np.argmax(costs <= costs.min() + TIE * total))
+    left_side = value <= best
+    before = np.bincount(label, count)
+    left = np.bincount(label[left_side], count[left_side], minlength=names.size)
+    right = np.bincount(label[~left_side], count[~left_side], minlength=names.size)
+    gain = (_bits(before) - _bits(left) - _bits(right)) / total
+    classes = [names.size, int((left > 0).sum()), int((right > 0).sum())]
+    # The entropies of the whole and of both sides, each times its number of classes.
+    change = [k * _bits(n) / n.sum() for k, n in zip(classes, (before, left, right), strict=True)]
+    k = names.size
+    described = k * math.log2(3) + math.log1p(-2 * 3.0**-k) / math.log(2)
+    delta = described - (change[0] - change[1] - change[2])
+    cost = (math.log2(max(total - 1, 1.0)) + delta) / total
+    return best if gain > cost else None
+
+
+def _x_log_x(x: NDArray[Any]) -> Numbers:
+    return np.asarray(x * np.log(np.where(x > 0, x, 1.0)))
+
+
+def _bits(n: NDArray[Any]) -> float:
+    """Rows times their entropy in bits."""
+    total = np.array([n.sum()])
+    return float(_x_log_x(total)[0] - _x_log_x(n).sum()) / math.log(2)
+
+
+def _between(low: float, high: float) -> float:
+    with np.errstate(invalid="ignore"):
+        middle = 0.5 * low + 0.5 * high
+    return float(middle if low <= middle < high else low)

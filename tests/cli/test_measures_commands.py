@@ -1,0 +1,173 @@
+"""`xent rank` and `xent drift` on files: the table, the JSON, the page, the exit code."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from browser import needs_browser, visit
+from xent import _table
+from xent.cli import _measures
+
+WEATHER = {
+    "outlook": [
+        "sun",
+        "sun",
+        "cloud",
+        "rain",
+        "rain",
+        "rain",
+        "cloud",
+        "sun",
+        "sun",
+        "rain",
+        "sun",
+        "cloud",
+        "cloud",
+        "rain",
+    ],
+    "windy": [0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 1],
+    "id": [f"row {i}" for i in range(14)],
+    "play": [
+        "no",
+        "no",
+        "yes",
+        "yes",
+        "yes",
+        "no",
+        "yes",
+        "no",
+        "yes",
+        "yes",
+        "yes",
+        "yes",
+        "yes",
+        "no",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    _table.write(folder / "weather.csv", WEATHER)
+    _table.write(folder / "weather.parquet", WEATHER)
+    moved = {**WEATHER, "outlook": ["fog" if s == "sun" else s for s in WEATHER["outlook"]]}
+    _table.write(folder / "moved.csv", moved)
+    return folder
+
+
+def xent(*args):
+    app = typer.Typer()
+    _measures.register(app)
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+@pytest.mark.parametrize("name", ["weather.csv", "weather.parquet"])
+def test_rank_prints_bars(folder, name):
+    done = xent("rank", folder / name, "--target", "play")
+    assert done.exit_code == 0, done.output
+    title, _, best, second, *_ = done.stdout.splitlines()
+    assert title == "What tells about play (bits)"
+    assert best.split() == ["id", "█" * 22, "0.9403", "14", "0"]
+    assert second.split() == ["outlook", "█████▊", "0.2467", "3", "0"]
+
+
+def test_rank_with_chance(folder):
+    done = xent("rank", folder / "weather.csv", "--target", "play", "--permutations", "19")
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()[2:]}
+    assert rows["id"][-2:] == ["0.0000", "1"]
+    assert next(iter(rows)) == "outlook"
+    assert "█" in "".join(rows["outlook"])
+    assert (
+        done.stdout
+        == xent("rank", folder / "weather.csv", "--target", "play", "--permutations", "19").stdout
+    )
+
+
+def test_rank_as_json(folder, tmp_path):
+    args = ("rank", folder / "weather.csv", "--target", "play", "--weights", "windy")
+    done = xent(*args, "--json", "-")
+    found = json.loads(done.stdout)
+    assert {f["name"] for f in found} == {"outlook", "id"}
+    assert all(f["rows"] == 6 for f in found)
+    assert xent(*args, "--json", tmp_path / "rank.json").exit_code == 0
+    assert json.loads((tmp_path / "rank.json").read_text()) == found
+
+
+def test_empty_fields_are_missing(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\na,1\n,0\n,0\na,1\n")
+    (found,) = json.loads(xent("rank", tmp_path / "t.csv", "--target", "y", "--json", "-").stdout)
+    assert (found["missing"], found["score"]) == (2, 1.0)
+    done = xent("rank", tmp_path / "t.csv", "--target", "y", "--missing", "refuse")
+    assert str(done.exception).startswith("`table['x']` must have a value in every row")
+
+
+def test_drift_and_its_exit_code(folder):
+    same = xent("drift", folder / "weather.csv", folder / "weather.parquet", "--threshold", "0")
+    assert same.exit_code == 0, same.output
+    args = ("drift", folder / "weather.csv", folder / "moved.csv")
+    assert xent(*args).exit_code == 0
+    assert xent(*args, "--threshold", "0.9").exit_code == 0
+    done = xent(*args, "--threshold", "0.1")
+    assert done.exit_code == 1
+    assert done.stderr == "1 column above 0.1: outlook\n"
+    first = done.stdout.splitlines()[2].split()
+    assert (first[0], first[-2:]) == ("outlook", ["35.7%", "35.7%"])
+    assert xent(*args, "--threshold", "0.9", "--measure", "psi").exit_code == 1
+    assert xent(*args, "--threshold", "0.1", "--columns", "play,w*").exit_code == 0
+
+
+def test_drift_as_json_keeps_the_exit_code(folder):
+    args = ("drift", folder / "weather.csv", folder / "moved.csv", "--json", "-")
+    done = xent(*args, "--threshold", "0.1", "--bootstrap", "50")
+    assert done.exit_code == 1
+    first = json.loads(done.stdout)[0]
+    assert (first["name"], first["new_levels"], first["gone_levels"]) == ("outlook", ["fog"], ["sun"])  # fmt: skip
+    assert first["low"] <= first["js"] <= first["high"]
+
+
+def test_infinite_cuts_are_json(tmp_path):
+    rows = ["-inf,0\n"] * 20 + ["inf,1\n"] * 20
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(rows))
+    (found,) = json.loads(xent("rank", tmp_path / "t.csv", "--target", "y", "--json", "-").stdout)
+    assert (found["cuts"], found["score"]) == (["-inf"], 1.0)
+
+
+@needs_browser
+def test_pages_open(folder, tmp_path):
+    pages = {
+        "rank": ("rank", folder / "weather.csv", "--target", "play"),
+        "drift": ("drift", folder / "weather.csv", folder / "moved.csv"),
+    }
+    for name, args in pages.items():
+        page = tmp_path / f"{name}.html"
+        assert xent(*args, "--html", page).exit_code == 0
+        assert "outlook" in page.read_text()
+        found, requests, errors = visit(
+            page,
+            lambda p: p.wait_for_function("document.querySelectorAll('.chart svg').length == 1"),
+        )
+        assert found
+        assert (requests, errors) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (("rank", "weather.csv", "--target", "pley"), "Did you mean 'play'?"),
+        (("rank", "nothing.csv", "--target", "play"), "There is no file"),
+        (("rank", "weather.csv", "--target", "play", "--html", "-"), "`--html` must name a file"),
+        (("rank", "weather.csv", "--target", "play", "--json", "weather.csv"), "`--json` must differ"),
+        (("rank", "weather.csv", "--target", "play", "--weights", "id"), "`--weights` must hold numbers"),
+        (("drift", "weather.csv", "moved.csv", "--threshold", "nan"), "`--threshold` must be a number of at least 0, got nan."),
+        (("drift", "weather.csv", "moved.csv", "--measure", "jsd"), "Did you mean 'js'?"),
+        (("drift", "weather.csv", "moved.csv", "--columns", "zzz"), "`--columns` must match columns"),
+    ],
+)  # fmt: skip
+def test_refusals(folder, monkeypatch, args, sentence):
+    monkeypatch.chdir(folder)
+    done = xent(*args)
+    assert done.exit_code == 1
+    assert sentence in str(done.exception)
