@@ -211,6 +211,9 @@ def test_prune_and_convert(folder, model, tmp_path):
     test = LINES[:20]
     first, last = (NGramModel.load(tmp_path / f"{x}.xent").score(test) for x in "st")
     np.testing.assert_allclose(first, last, rtol=1e-6)
+    run("convert", tmp_path / "s.xent", "-o", tmp_path / "c.xent", "--compact")
+    np.testing.assert_allclose(NGramModel.load(tmp_path / "c.xent").score(test), first, rtol=1e-2)
+    assert 3 * (tmp_path / "c.xent").stat().st_size < (tmp_path / "s.xent").stat().st_size
 
 
 def test_sample(folder, model):
@@ -242,6 +245,10 @@ def test_sample(folder, model):
         (
             ("filter", "m.xent", "test.txt", "-o", "test.txt", "--annotate"),
             "`--output` must differ from the input",
+        ),
+        (
+            ("convert", "m.xent", "-o", "m.arpa", "--compact"),
+            "`--compact` must go with a file of our own, got 'm.arpa'.",
         ),
         (
             ("score", "m.xent", "test.jsonl", "--field", "body"),

@@ -16,6 +16,7 @@ from xent.language import (
     NGramModel,
     StupidBackoff,
     WittenBell,
+    _arpa,
     kenlm,
     read_arpa,
     write_arpa,
@@ -109,6 +110,19 @@ def test_numbers_come_back(tmp_path):
     for line in (tmp_path / "m.arpa").read_text().splitlines():
         for number in line.split("\t")[::2]:
             assert "\\" in number or "ngram" in number or not number or len(number) < 24, number
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_same_bytes_with_any_number_of_threads(tmp_path, monkeypatch, threads):
+    model = fitted(corpus(0, 300), 4, KneserNey())
+    write_arpa(model, tmp_path / "whole.arpa")
+    monkeypatch.setattr(_arpa, "PIECE", 7)  # many pieces, batches and threads
+    monkeypatch.setattr(_arpa, "BATCH", 100)
+    monkeypatch.setattr("numba.get_num_threads", lambda: threads)
+    write_arpa(model, tmp_path / "pieces.arpa")
+    whole = (tmp_path / "whole.arpa").read_bytes()
+    assert (tmp_path / "pieces.arpa").read_bytes() == whole
+    assert whole.count(b"\n") == sum(model.counts()) + 4 + 2 * 4 + 3
 
 
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="KenLM's file is not here")

@@ -228,10 +228,21 @@ def prune(
     _print(found, f"{after:,} of {before:,} n-grams stay, written to {output}.", json)
 
 
-def convert(model: Model, output: Output) -> None:
+def convert(
+    model: Model,
+    output: Output,
+    compact: Annotated[bool, typer.Option(help="Pack it: a byte for each probability.")] = False,
+) -> None:
     """Write a model in another format: ARPA if the name says so, else our own file."""
+    from xent import _check
+
     _check_target(output)
-    _write(_load(model), output)
+    if compact and _is_arpa(output):
+        raise _check.invalid("--compact", "go with a file of our own", repr(output.name))
+    if compact:
+        _load(model).save(output, compact=True)
+    else:
+        _write(_load(model), output)
     typer.echo(f"Written to {output}.")
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
+from xent._kernels._jit import in_blocks
 from xent.language._backoff import LOAD, Backoff, Rows
 from xent.language._kernels import arpa as kernels
 from xent.language._kernels.text import SPACE
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from xent.language._model import NGramModel
 
 U32 = NDArray[np.uint32]
-PIECE = 1 << 17  # n-grams written at once
+PIECE = 1 << 14  # n-grams formatted at once: their text stays in the cache
+BATCH = 1 << 17  # n-grams formatted, by all threads, before they are written
 
 WRONG = {
     kernels.BAD_NUMBER: "begin with a log-probability",
@@ -308,15 +310,33 @@ def _write(model: "NGramModel", file: IO[bytes], lengths: NDArray[np.int64]) -> 
     vocabulary = model.vocabulary
     for n, rows in enumerate(levels, 1):
         file.write(f"\n\\{n}-grams:\n".encode())
-        for low in range(int(closed and n == 1), len(rows), PIECE):
-            part = slice(low, min(low + PIECE, len(rows)))
-            words = _words(levels[:n], part)
-            out = np.empty(int(lengths[words].sum()) + len(words) * (n + 50), np.uint8)
+        for low in range(int(closed and n == 1), len(rows), BATCH):
+            for piece in _formatted(vocabulary, lengths, levels[:n], low):
+                file.write(piece.data)
+    file.write(b"\n\\end\\\n")
+
+
+def _formatted(
+    vocabulary: Vocabulary, lengths: NDArray[np.int64], levels: list[Rows], low: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the lines of a batch of the last level's n-grams, formatted on several threads."""
+    rows, order = levels[-1], len(levels)
+    count = min(BATCH, len(rows) - low)
+
+    def work(first: int, last: int) -> list[NDArray[np.uint8]]:
+        found = []
+        for at in range(low + first, low + last, PIECE):
+            part = slice(at, min(at + PIECE, low + last))
+            words = _words(levels, part)
+            out = np.empty(int(lengths[words].sum()) + len(words) * (order + 50), np.uint8)
             wrote = kernels.write_rows(
                 words, vocabulary.blob, vocabulary.starts, rows.logp[part], rows.backoff[part], out
             )
-            file.write(out[:wrote].data)
-    file.write(b"\n\\end\\\n")
+            found.append(out[:wrote])
+        return found
+
+    for pieces in in_blocks(work, count, least=PIECE):
+        yield from pieces
 
 
 def _words(levels: list[Rows], part: slice) -> U32:

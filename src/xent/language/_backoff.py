@@ -100,6 +100,10 @@ class Backoff:
         kernels.pack(self.states[0], self.rows[0].logp, unigram)
         return table, states, unigram, word_bits, firsts[: max(1, self.order - 1)]
 
+    def prepare(self) -> None:
+        """Build once what scoring needs, before several threads ask for it."""
+        _ = self.automaton
+
     @property
     def begin(self) -> int:
         """The state after ``<s>``."""

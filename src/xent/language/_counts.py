@@ -51,19 +51,26 @@ def count_ngrams(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> 
     levels = [Level(zeros, np.arange(words, dtype=np.uint32), count, zeros)]
     before = ids
     for n in range(2, order + 1):
-        level, before = _next_level(ids, before, reach, n, len(levels[-1]), words)
+        now = np.zeros(len(ids) if n < order else 0, np.uint32)
+        level = _next_level(ids, before, now, reach, n, len(levels[-1]), words)
+        before = now
         levels.append(level)
     return levels
 
 
 def _next_level(
-    ids: U32, before: U32, reach: NDArray[np.uint8], order: int, prefixes: int, words: int
-) -> tuple[Level, U32]:
-    """Count n-grams given which (n-1)-gram ends at each place; return also which n-gram does."""
+    ids: U32,
+    before: U32,
+    now: U32,
+    reach: NDArray[np.uint8],
+    order: int,
+    prefixes: int,
+    words: int,
+) -> Level:
+    """Count n-grams given which (n-1)-gram ends at each place; ``now`` gets the n-grams."""
     places = int(np.count_nonzero((reach >= order - 1) & (reach != 255)))
     word_bits = max(1, int(words - 1).bit_length())
     parts = _parts(len(ids), places, prefixes, word_bits)
-    now = np.zeros(len(ids), np.uint32)
     pieces: list[list[U32]] = []
     first = 0
     for part in range(parts):
@@ -90,8 +97,8 @@ def _next_level(
         first += distinct
         pieces.append(columns)
     if parts == 1:
-        return Level(*pieces[0]), now
-    return Level(*(np.concatenate(column) for column in zip(*pieces, strict=True))), now
+        return Level(*pieces[0])
+    return Level(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
 
 
 def _parts(length: int, places: int, prefixes: int, word_bits: int) -> int:

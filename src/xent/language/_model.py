@@ -194,7 +194,7 @@ class NGramModel:
 
     def counts(self) -> list[int]:
         """Return how many n-grams of each order stand in the model."""
-        return [len(rows) for rows in self.backoff.rows]
+        return [int(count) for count in np.diff(self.backoff.firsts)]
 
     # ------------------------------------------------------------------ scoring
 
@@ -269,7 +269,7 @@ class NGramModel:
                 pieces = self.reader().ids(text[low:high])
                 return [self._masked(ids, threads=1) for ids in pieces]
 
-            _ = self.backoff.automaton  # built once, before the threads need it
+            self.backoff.prepare()
             for found in in_blocks(work, len(text), least=256):
                 yield from found
             return
@@ -419,15 +419,18 @@ class NGramModel:
         smaller = pruned(self.backoff, self.vocabulary, entropy, other.backoff, other.vocabulary)
         return NGramModel._of(self.vocabulary, smaller, self)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, compact: bool = False) -> None:
         """Write the model as one file that `load` can map into memory.
 
         Parameters
         ----------
         path : str or PathLike
             Where the file shall stand.
+        compact : bool
+            Pack it: five to six bytes an n-gram, numbers of 2-grams and longer rounded to 254
+            values an order, scored at about half the speed. Perplexity moves by about 0.1 %.
         """
-        _storage.save(self, path)
+        _storage.save(self, path, compact=compact)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> "NGramModel":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xent import _store
 from xent.language import smoothing as smoothings
 from xent.language._backoff import Backoff, Rows
+from xent.language._compact import Compact
 from xent.language._vocabulary import Vocabulary
 from xent.language.smoothing import Smoothing
 
@@ -23,18 +24,15 @@ FORMAT, VERSION = "xent.language", 1
 COLUMNS = ("prefix", "word", "suffix", "logp", "backoff")
 
 
-def save(model: "NGramModel", path: str | os.PathLike[str]) -> None:
-    """Write a model."""
-    table, states, unigram, word_bits, firsts = model.backoff.automaton
-    arrays: dict[str, NDArray[Any]] = {
-        "table": table,
-        "states": states,
-        "unigram": unigram,
-        "firsts": firsts,
-    }
-    for n, rows in enumerate(model.backoff.rows, 1):
-        arrays |= {f"{n}.{name}": getattr(rows, name) for name in COLUMNS}
-    arrays |= {f"vocabulary.{name}": part for name, part in model.vocabulary.arrays().items()}
+def save(model: "NGramModel", path: str | os.PathLike[str], *, compact: bool) -> None:
+    """Write a model, as it is scored fastest or as small as it gets."""
+    if compact:
+        arrays = {f"compact.{k}": part for k, part in Compact.of(model.backoff).arrays.items()}
+        words = model.vocabulary.packed()
+    else:
+        arrays = _scored(model.backoff)
+        words = model.vocabulary.arrays()
+    arrays |= {f"vocabulary.{name}": part for name, part in words.items()}
     state = {
         "order": model.order,
         "smoothing": None if model.smoothing is None else settings(model.smoothing),
@@ -42,9 +40,22 @@ def save(model: "NGramModel", path: str | os.PathLike[str]) -> None:
         "least": model.least,
         "unit": model.unit,
         "errors": model.errors,
-        "word_bits": int(word_bits),
     }
     _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
+
+
+def _scored(backoff: Backoff) -> dict[str, NDArray[Any]]:
+    table, states, unigram, word_bits, firsts = backoff.automaton
+    arrays: dict[str, NDArray[Any]] = {
+        "table": table,
+        "states": states,
+        "unigram": unigram,
+        "firsts": firsts,
+        "word_bits": np.array([word_bits]),
+    }
+    for n, rows in enumerate(backoff.rows, 1):
+        arrays |= {f"{n}.{name}": getattr(rows, name) for name in COLUMNS}
+    return arrays
 
 
 def load(path: str | os.PathLike[str], *, mmap: bool) -> "NGramModel":
@@ -52,18 +63,27 @@ def load(path: str | os.PathLike[str], *, mmap: bool) -> "NGramModel":
     from xent.language._model import NGramModel
 
     state, arrays = _store.load(path, format=FORMAT, version=VERSION, mmap=mmap)
-    rows = [
-        Rows(*(arrays[f"{n}.{name}"] for name in COLUMNS)) for n in range(1, state["order"] + 1)
-    ]
-    bits = np.uint64(state["word_bits"])
-    compiled = (arrays["table"], arrays["states"], arrays["unigram"], bits, arrays["firsts"])
-    words = {k.partition(".")[2]: v for k, v in arrays.items() if k.startswith("vocabulary.")}
-    model = NGramModel._of(Vocabulary.of(words), Backoff(rows, compiled))
+    packed = _under("compact", arrays)
+    backoff = Compact(packed) if packed else _ready(arrays, state["order"])
+    model = NGramModel._of(Vocabulary.of(_under("vocabulary", arrays)), backoff)
     for name in ("unknown", "unit", "errors", "least"):
         setattr(model, name, state[name])
     if state["smoothing"] is not None:
         model.smoothing = restored(state["smoothing"])
     return model
+
+
+def _ready(arrays: dict[str, NDArray[Any]], order: int) -> Backoff:
+    rows = [Rows(*(arrays[f"{n}.{name}"] for name in COLUMNS)) for n in range(1, order + 1)]
+    bits = np.uint64(arrays["word_bits"][0])
+    return Backoff(
+        rows, (arrays["table"], arrays["states"], arrays["unigram"], bits, arrays["firsts"])
+    )
+
+
+def _under(name: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays that are stored under a name, without it."""
+    return {k.partition(".")[2]: v for k, v in arrays.items() if k.startswith(f"{name}.")}
 
 
 def settings(smoothing: Smoothing) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Records:
 
 
 def records(path: str | os.PathLike[str], field: str | None = None) -> Iterator[Records]:
-    """Yield the records of a file, sixteen megabytes at a time."""
+    """Yield the records of a file, two megabytes at a time."""
     with _text.opened(path) as file:
         done = 0
         for piece in _text.whole_lines(file):

@@ -2,7 +2,7 @@
 
 A str or a path is a file (plain, gzip, zstd); an iterable of str is lines; an iterable of lists of
 str is sentences of tokens; integer arrays are token ids. Whatever it is, it leaves here in pieces
-of ``<s> ... </s>`` sentences, sixteen megabytes at a time.
+of ``<s> ... </s>`` sentences, two megabytes at a time.
 """
 
 import gzip
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from xent import _check
 from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
 
-CHUNK = 1 << 24
+CHUNK = 1 << 21  # what is made of a piece of text stays in the cache
 LINES = 1 << 12
 LARGE = 1 << 26  # bytes from which reading shows its progress on a terminal
 UNITS = ("word", "character", "byte")

@@ -37,7 +37,12 @@ class Vocabulary:
         return {"blob": self.blob[: self.starts[self.size]], "starts": self.starts[: self.size + 1]}
 
     def __setstate__(self, state: dict[str, NDArray[Any]]) -> None:
-        self.blob, self.starts = state["blob"], state["starts"]
+        self.blob = state["blob"]
+        if "lengths" in state:
+            ends = np.cumsum(state["lengths"], dtype=np.int64)
+            self.starts = np.concatenate([np.zeros(1, np.int64), ends])
+        else:
+            self.starts = state["starts"]
         self.size = len(self.starts) - 1
         self._index = None
         if "keys" in state:
@@ -49,9 +54,15 @@ class Vocabulary:
         """Everything, ready to be stored and mapped again."""
         return {**self.__getstate__(), "keys": self.keys, "slots": self.slots}
 
+    def packed(self) -> dict[str, NDArray[Any]]:
+        """Everything in little room: the hash table is made anew in no time."""
+        lengths = np.diff(self.starts[: self.size + 1])
+        small = lengths.astype(np.min_scalar_type(int(lengths.max())))
+        return {"blob": self.blob[: self.starts[self.size]], "lengths": small}
+
     @classmethod
     def of(cls, arrays: dict[str, NDArray[Any]]) -> "Vocabulary":
-        """Take what `arrays` gave, without copying it."""
+        """Take what `arrays` or `packed` gave, without copying it."""
         self = cls.__new__(cls)
         self.__setstate__(arrays)
         return self

@@ -14,6 +14,8 @@ _U = np.uint64
 _FNV = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x100000001B3)
 _TEN = 10.0 ** np.arange(23)
+_INTEGERS = 10 ** np.arange(19)
+_BILLION = 1_000_000_000
 
 # What `parse` can find wrong, and what `resolve` can.
 FINE, BAD_NUMBER, POSITIVE, FEW_WORDS, MANY_WORDS, STRANGE_WORD = range(6)
@@ -261,13 +263,19 @@ def _write_number(value, out, at):
 def _write_digits(number, least, out, at):
     """Write an integer with at least so many digits."""
     length = 1
-    ten = np.int64(10)
-    while length < least or (length < 19 and number >= ten):
+    while length < least or (length < 19 and number >= _INTEGERS[length]):
         length += 1
-        ten *= 10
-    for k in range(length - 1, -1, -1):
-        out[at + k] = 48 + number % 10
+    k = at + length - 1
+    while number >= _BILLION:
+        out[k] = 48 + number % 10
         number //= 10
+        k -= 1
+    short = np.uint32(number)  # dividing 32 bits takes half the time
+    while k >= at:
+        tenth = short // np.uint32(10)
+        out[k] = np.uint32(48) + short - np.uint32(10) * tenth
+        short = tenth
+        k -= 1
     return at + length
 
 

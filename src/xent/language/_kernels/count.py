@@ -49,19 +49,27 @@ def count_distinct(keys, place_bits):
 
 @kernel()
 def read_level(keys, places, before, low, word_bits, place_bits, first, now, level):
-    """Turn sorted keys into rows of a level, and note each position's row in ``now``."""
+    """Turn sorted keys into rows of a level, and note each position's row in ``now``.
+
+    The longest n-grams are nobody's beginning: for them ``now`` is empty and nothing is noted.
+    """
     prefix, word, count, suffix = level
     place_mask = (_U(1) << place_bits) - _U(1)
     word_mask = (_U(1) << word_bits) - _U(1)
     listed = places.size > 0
+    noted = now.size > 0
     row = -1
     last = _U(0)
+    soon = _U(0)
     for k in range(keys.size):
-        # Places are random, and two arrays are touched at each: ask for them in time.
-        ahead = keys[min(k + AHEAD, keys.size - 1)] & place_mask
+        # Places are random: ask the memory in time for what will be touched there.
+        ahead = keys[min(k + AHEAD, keys.size - 1)]
         if not listed:
-            prefetch(now, ahead)
-            prefetch(before, ahead)
+            if noted:
+                prefetch(now, ahead & place_mask)
+            if ahead >> place_bits != soon:
+                soon = ahead >> place_bits
+                prefetch(before, ahead & place_mask)
         gram = keys[k] >> place_bits
         place = keys[k] & place_mask
         i = np.int64(places[place]) if listed else np.int64(place)
@@ -73,7 +81,8 @@ def read_level(keys, places, before, low, word_bits, place_bits, first, now, lev
             count[row] = 0
             suffix[row] = before[i]
         count[row] += 1
-        now[i] = first + row
+        if noted:
+            now[i] = first + row
 
 
 @kernel()
