@@ -4,6 +4,9 @@ Levels are symbols, or bins between quantiles of the reference. Siddiqi (2006) f
 population stability; Lin (1991) for the divergence of Jensen and Shannon.
 """
 
+# Annotations stay text: np.random is loaded by whoever draws, not by the import.
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Any

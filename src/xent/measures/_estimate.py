@@ -4,10 +4,12 @@ Miller (1955); Paninski (2003) for why the plug-in value is biased. No correctio
 helps where every row has its own symbol: only the permutation null does, so it is offered here.
 """
 
+# Annotations stay text: np.random is loaded by whoever draws, not by the import.
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -350,6 +352,8 @@ def _deviation(told: Numbers, counts: Numbers) -> float:
 
 
 def _quantile(confidence: float) -> float:
+    from statistics import NormalDist
+
     return NormalDist().inv_cdf(0.5 + 0.5 * _check.share("confidence", confidence))
 
 

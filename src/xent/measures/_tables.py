@@ -4,6 +4,9 @@ Any eager data frame that narwhals reads. The type of a column decides: numbers 
 into bins, everything else is symbols; nothing is guessed from values. Quinlan (1986) for the gain.
 """
 
+# Annotations stay text: np.random is loaded by whoever draws, not by the import.
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from datetime import time
@@ -80,7 +83,7 @@ class Field:
         """Whether it is cut into bins."""
         return self.kind != "symbols"
 
-    def take(self, rows: NDArray[Any]) -> "Field":
+    def take(self, rows: NDArray[Any]) -> Field:
         """Return some of the rows."""
         return Field(self.values[rows], self.missing[rows], self.symbols, self.kind)
 
