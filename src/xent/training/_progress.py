@@ -6,7 +6,9 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(title: str, total: int, *, show: bool) -> Iterator[Callable[[str], None]]:
+def progress_bar(
+    title: str, total: int, *, done: int = 0, show: bool
+) -> Iterator[Callable[[str], None]]:
     """Give a function that is called after each of ``total`` steps with a word on how it stands."""
     if not (show and sys.stderr.isatty()):
         yield lambda word: None
@@ -22,5 +24,5 @@ def progress_bar(title: str, total: int, *, show: bool) -> Iterator[Callable[[st
         TextColumn("[dim]{task.fields[word]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task(title, total=total, word="")
+        task = bars.add_task(title, total=total, completed=done, word="")
         yield lambda word: bars.update(task, advance=1, word=word)
