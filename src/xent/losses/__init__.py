@@ -28,6 +28,7 @@ from xent.losses._modules import (  # noqa: E402
     KLDivLoss,
     LinearCrossEntropyLoss,
 )
+from xent.losses._sharded import vocab_parallel_cross_entropy  # noqa: E402
 from xent.losses._softmax import Stats  # noqa: E402
 from xent.losses._squared import mse_loss  # noqa: E402
 
@@ -54,4 +55,5 @@ __all__ = [
     "multilabel_soft_margin_loss",
     "nll_loss",
     "siglip",
+    "vocab_parallel_cross_entropy",
 ]
