@@ -11,12 +11,9 @@ from xent.losses._binary import (  # noqa: E402
 )
 from xent.losses._class import cross_entropy, focal_loss, nll_loss  # noqa: E402
 from xent.losses._contrast import info_nce, siglip  # noqa: E402
-from xent.losses._distill import (  # noqa: E402
-    linear_binary_cross_entropy,
-    linear_js_div,
-    linear_kl_div,
-)
+from xent.losses._distill import linear_js_div, linear_kl_div  # noqa: E402
 from xent.losses._divergence import js_div, kl_div  # noqa: E402
+from xent.losses._labels import linear_binary_cross_entropy  # noqa: E402
 from xent.losses._linear import (  # noqa: E402
     linear_cross_entropy,
     linear_entropy,

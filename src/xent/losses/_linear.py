@@ -142,7 +142,8 @@ def linear_log_prob(
     ignore_index: int = -100,
     temperature: float = 1.0,
     softcap: float | None = None,
-) -> Tensor:
+    stats: bool = False,
+) -> Any:
     """How probable a linear head holds each true class: its log-probability, without the logits.
 
     value = log softmax(input linear_weightᵀ + linear_bias)_target
@@ -159,7 +160,7 @@ def linear_log_prob(
         Added to the logits.
     ignore_index : int
         A class index whose rows give 0.
-    temperature, softcap : float
+    temperature, softcap, stats
         As in `cross_entropy`.
 
     Returns
@@ -177,6 +178,14 @@ def linear_log_prob(
     Williams, R. J. (1992). Simple Statistical Gradient-Following Algorithms, equation 4.
     """
     o = _options("none", ignore_index, 0.0, temperature, softcap, 0.0, "zero")
+    if stats:
+        if isinstance(target, Tensor) and target.is_floating_point():
+            raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
+        told = linear_cross_entropy(
+            input, linear_weight, target, linear_bias=linear_bias, reduction="none",
+            ignore_index=ignore_index, temperature=temperature, softcap=softcap, stats=True,
+        )[1]  # fmt: skip
+        return told.log_prob, told
     return _one_statistic(input, linear_weight, target, linear_bias, o, 1)
 
 

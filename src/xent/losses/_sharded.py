@@ -250,7 +250,7 @@ class ShardedRows:
             top, place = target.detach().max(-1)
             return (argmax == self._largest(top, place)[1]).double().mean()
         kept = target != self.rows.options.ignore_index
-        return ((argmax == target) & kept).sum() / kept.sum()
+        return ((argmax == target) & kept).sum().double() / kept.sum()
 
     def _largest(self, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return each row's largest value in all processes, and the first class that has it."""
