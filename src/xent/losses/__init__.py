@@ -11,12 +11,9 @@ from xent.losses._binary import (  # noqa: E402
 )
 from xent.losses._class import cross_entropy, focal_loss, nll_loss  # noqa: E402
 from xent.losses._contrast import info_nce, siglip  # noqa: E402
-from xent.losses._distill import (  # noqa: E402
-    linear_binary_cross_entropy,
-    linear_js_div,
-    linear_kl_div,
-)
+from xent.losses._distill import linear_js_div, linear_kl_div  # noqa: E402
 from xent.losses._divergence import js_div, kl_div  # noqa: E402
+from xent.losses._labels import linear_binary_cross_entropy  # noqa: E402
 from xent.losses._linear import (  # noqa: E402
     linear_cross_entropy,
     linear_entropy,
@@ -28,6 +25,7 @@ from xent.losses._modules import (  # noqa: E402
     KLDivLoss,
     LinearCrossEntropyLoss,
 )
+from xent.losses._sharded import vocab_parallel_cross_entropy  # noqa: E402
 from xent.losses._softmax import Stats  # noqa: E402
 from xent.losses._squared import mse_loss  # noqa: E402
 
@@ -54,4 +52,5 @@ __all__ = [
     "multilabel_soft_margin_loss",
     "nll_loss",
     "siglip",
+    "vocab_parallel_cross_entropy",
 ]

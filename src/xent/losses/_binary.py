@@ -12,16 +12,21 @@ from xent._kernels import _logistic as kernels
 from xent._kernels._jit import in_blocks
 from xent._kernels._softmax import add_up
 from xent.losses._options import (
+    Options,
     at_least_float32,
     can_look,
     check_input,
     check_same_shape,
     check_values,
+    check_weight,
+    class_axis,
     nothing_to_average,
     options,
     reduced,
+    shaped,
+    weighed,
 )
-from xent.losses._softmax import as_numpy, empty_like
+from xent.losses._softmax import Stats, as_numpy, empty_like
 
 _ONES = np.ones(kernels.BLOCK)
 
@@ -37,10 +42,12 @@ def binary_cross_entropy_with_logits(
     *,
     ignore_index: float | None = None,
     label_smoothing: float = 0.0,
+    token_weight: Tensor | None = None,
     temperature: float = 1.0,
     softcap: float | None = None,
     empty: str = "zero",
-) -> Tensor:
+    stats: bool = False,
+) -> Any:
     """How many nats each yes-or-no answer takes, given the logit of yes.
 
     loss = - w [ u t log σ(x) + (1 - t) log σ(-x) ], with u = pos_weight
@@ -63,10 +70,14 @@ def binary_cross_entropy_with_logits(
         A target whose elements count for nothing.
     label_smoothing : float
         Share of the target that is spread over yes and no, 0 to 1.
+    token_weight : Tensor, broadcasts with ``input``, optional
+        Weight of each answer, by whose sum the mean divides (``weight`` leaves the mean's divisor).
     temperature, softcap : float
         x = softcap tanh(input / softcap) / temperature.
     empty : {"zero", "nan", "raise"}
         What the mean of no element is.
+    stats : bool
+        Return (loss, Stats) of each answer as of two classes with the logits 0 (no) and x (yes).
 
     Returns
     -------
@@ -91,22 +102,19 @@ def binary_cross_entropy_with_logits(
         softcap=softcap,
         empty=empty,
     )
-    for name, given in (("weight", weight), ("pos_weight", pos_weight)):
-        _check_broadcast(name, given, input)
-    target = target if target.is_floating_point() else target.to(torch.float32)
+    for name, given in (
+        ("weight", weight),
+        ("pos_weight", pos_weight),
+        ("token_weight", token_weight),
+    ):
+        check_broadcast(name, given, input)
+    answers = target = target if target.is_floating_point() else target.to(torch.float32)
     total: Any = input.numel()
-    if ignore_index is not None:
-        kept = target != ignore_index
-        total = kept.sum().to(torch.float64)
-        target = target.where(kept, 0.0)
-        weight = kept.to(target.dtype) if weight is None else weight * kept
-    if label_smoothing:
-        check_answers(target)
-        target = target * (1 - label_smoothing) + label_smoothing / 2
-    if o.softcap:
-        input = o.softcap * torch.tanh(at_least_float32(input) / o.softcap)
-    if o.temperature != 1.0:
-        input = at_least_float32(input) / o.temperature
+    if not (ignore_index is None and token_weight is None and not label_smoothing):
+        target, weight, total = _counted(target, weight, token_weight, ignore_index, o)
+    if o.softcap or o.temperature != 1.0:
+        input = shaped(input, o)
+    told = stats_of_answers(at_least_float32(input), answers, ignore_index) if stats else None
     others = [t for t in (target, weight, pos_weight) if t is not None]
     fast = (
         can_look(input, *others)
@@ -116,14 +124,66 @@ def binary_cross_entropy_with_logits(
     if not fast:
         check_answers(target)
         values = binary_values(at_least_float32(input), target, weight, pos_weight)
-        return reduced(values, reduction, total, empty)
+        mean = reduced(values, reduction, total, empty)
+        return mean if told is None else (mean, told)
     if input.dtype == torch.float16:
         input = input.float()
     count = float(total)
     fill = nothing_to_average(empty) if reduction == "mean" and count == 0 else 0.0
     g = 1.0 / count if reduction == "mean" and count else 1.0
     loss: Tensor = _compiled(input, target, weight, pos_weight, reduction, g)
-    return loss + fill if fill else loss
+    loss = loss + fill if fill else loss
+    return loss if told is None else (loss, told)
+
+
+def _counted(
+    target: Tensor,
+    weight: Tensor | None,
+    token_weight: Tensor | None,
+    ignore_index: float | None,
+    o: Options,
+) -> tuple[Tensor, Tensor | None, Any]:
+    """Return the smoothed target, what each answer weighs, and all of those that count."""
+    counted = token_weight
+    if ignore_index is not None:
+        kept = target != ignore_index
+        target = target.where(kept, 0.0)
+        counted = kept if counted is None else kept * counted
+    if o.label_smoothing:
+        check_answers(target)
+        target = target * (1 - o.label_smoothing) + o.label_smoothing / 2
+    if counted is None:
+        return target, weight, target.numel()
+    counted = counted.to(target.dtype if target.dtype == torch.float64 else torch.float32)
+    total = counted.expand(target.shape).sum(dtype=torch.float64)
+    return target, counted if weight is None else weight * counted, total
+
+
+def stats_of_answers(x: Tensor, target: Tensor, ignore_index: float | None = None) -> Stats:
+    """Statistics of answers as of two classes, whose logits are 0 for no and x for yes."""
+    kept = torch.ones_like(x, dtype=torch.bool)
+    if ignore_index is not None:
+        kept = target != ignore_index
+        target = target.where(kept, 0.0)
+    none = torch.zeros_like(x)
+    falsely, missed = binary_values(x, none, None, None), binary_values(x, none + 1, None, None)
+    log_prob = -binary_values(x, target, None, None).where(kept, 0.0)
+    entropy = binary_values(x, torch.sigmoid(x), None, None)
+    return _told(falsely, falsely, missed, log_prob, entropy, target, kept)
+
+
+def _told(
+    lse: Tensor,
+    falsely: Tensor,
+    missed: Tensor,
+    log_prob: Tensor,
+    entropy: Tensor,
+    target: Tensor,
+    kept: Tensor,
+) -> Stats:
+    yes = missed < falsely
+    right = ((yes == (target > 0.5)) & kept).sum().double() / kept.sum()
+    return Stats(lse, log_prob, entropy, yes.long(), right.to(lse.dtype))
 
 
 def binary_values(
@@ -244,7 +304,8 @@ def _spread_out(factor: Tensor | None, input: Tensor) -> Any:
     return factor.expand(input.shape).contiguous().view(-1).numpy()
 
 
-def _check_broadcast(name: str, factor: Tensor | None, input: Tensor) -> None:
+def check_broadcast(name: str, factor: Tensor | None, input: Tensor) -> None:
+    """Refuse a weight that does not fit the elements, or is negative, infinite or NaN."""
     if factor is None:
         return
     if not isinstance(factor, Tensor):
@@ -272,11 +333,16 @@ def binary_cross_entropy(
     reduce: None = None,
     reduction: str = "mean",
     *,
+    pos_weight: Tensor | None = None,
+    ignore_index: float | None = None,
+    label_smoothing: float = 0.0,
+    token_weight: Tensor | None = None,
     empty: str = "zero",
-) -> Tensor:
+    stats: bool = False,
+) -> Any:
     """How many nats each yes-or-no answer takes, given the probability of yes.
 
-    loss = - w [ t log p + (1 - t) log(1 - p) ]
+    loss = - w [ u t log p + (1 - t) log(1 - p) ], with u = pos_weight
 
     Parameters
     ----------
@@ -289,9 +355,9 @@ def binary_cross_entropy(
     size_average, reduce : None
         Deprecated positions of torch.
     reduction : {"mean", "sum", "none"}
-        The mean is over all elements.
-    empty : {"zero", "nan", "raise"}
-        What the mean of no element is.
+        The mean is over all elements that count.
+    pos_weight, ignore_index, label_smoothing, token_weight, empty, stats
+        As in `binary_cross_entropy_with_logits`; the log-normaliser of a probability is 0.
 
     Returns
     -------
@@ -314,19 +380,34 @@ def binary_cross_entropy(
     """
     check_input(input, size_average, reduce)
     check_same_shape(input, target)
-    options(reduction, empty=empty)
-    _check_broadcast("weight", weight, input)
+    o = options(reduction, label_smoothing=label_smoothing, empty=empty)
+    for name, given in (
+        ("weight", weight),
+        ("pos_weight", pos_weight),
+        ("token_weight", token_weight),
+    ):
+        check_broadcast(name, given, input)
     advice = "be between 0 and 1 (for logits use binary_cross_entropy_with_logits)"
     check_values("input", input, (input >= 0) & (input <= 1), advice)
-    check_answers(target)
     p = at_least_float32(input)
-    t = target.to(p.dtype)
-    missed = -torch.log(p.where(t != 0, 1.0))
-    falsely = -torch.log1p(-p.where(t != 1, 0.0))
-    values = t * missed + (1 - t) * falsely
+    answers = target.to(p.dtype)
+    t, weight, total = _counted(answers, weight, token_weight, ignore_index, o)
+    check_answers(t)
+
+    def cost(t: Tensor, yes: Tensor) -> Tensor:
+        missed = -torch.log(p.where(yes != 0, 1.0))
+        return yes * missed - (1 - t) * torch.log1p(-p.where(t != 1, 0.0))
+
+    values = cost(t, t if pos_weight is None else t * pos_weight.to(p.dtype))
     if weight is not None:
         values = values * weight.to(p.dtype)
-    return reduced(values, reduction, None, empty)
+    loss = reduced(values, reduction, total, empty)
+    if not stats:
+        return loss
+    kept = torch.ones_like(p, dtype=torch.bool) if ignore_index is None else target != ignore_index
+    t = answers.where(kept, 0.0)
+    told = _told(torch.zeros_like(p), p, 1 - p, -cost(t, t).where(kept, 0.0), cost(p, p), t, kept)
+    return loss, told
 
 
 def multilabel_soft_margin_loss(
@@ -338,11 +419,18 @@ def multilabel_soft_margin_loss(
     reduction: str = "mean",
     *,
     pos_weight: Tensor | None = None,
+    ignore_index: float | None = None,
+    label_smoothing: float = 0.0,
+    token_weight: Tensor | None = None,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    axis: int = -1,
     empty: str = "zero",
-) -> Tensor:
+    stats: bool = False,
+) -> Any:
     """How many nats the answers of a row take on average, given each class's logit of yes.
 
-    loss_n = mean over c of - w_c [ t_c log σ(x_c) + (1 - t_c) log σ(-x_c) ]
+    loss_n = mean over c of - w_c [ u_c t_c log σ(x_c) + (1 - t_c) log σ(-x_c) ], u = pos_weight
 
     Parameters
     ----------
@@ -356,8 +444,14 @@ def multilabel_soft_margin_loss(
         Deprecated positions of torch.
     reduction : {"mean", "sum", "none"}
         Over rows.
-    pos_weight : Tensor, broadcasts with ``input``, optional
-        Weight of yes.
+    pos_weight, label_smoothing, temperature, softcap, stats
+        As in `binary_cross_entropy_with_logits`.
+    ignore_index : float, optional
+        A target whose answers count for nothing: a row's mean is over the others.
+    token_weight : Tensor, the shape of the rows, optional
+        Weight of each row, by whose sum the mean divides.
+    axis : int
+        Where the classes are: last, as in torch.
     empty : {"zero", "nan", "raise"}
         What the mean of no row is.
 
@@ -376,11 +470,22 @@ def multilabel_soft_margin_loss(
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.90.
     """
     check_input(input, size_average, reduce)
-    if input.dim() == 0 or input.shape[-1] == 0:
-        raise _check.invalid("input", "have at least one class", tuple(input.shape))
-    values = binary_cross_entropy_with_logits(
-        input, target, weight, reduction="none", pos_weight=pos_weight
-    )
-    return reduced(
-        values.mean(-1), _check.option("reduction", reduction, ("mean", "sum", "none")), None, empty
-    )
+    o = options(reduction, empty=empty)
+    axis = class_axis(input, axis)
+    rows = input.shape[:axis] + input.shape[axis + 1 :]
+    check_weight("token_weight", token_weight, rows, "row")
+    found = binary_cross_entropy_with_logits(
+        input, target, weight, reduction="none", pos_weight=pos_weight, ignore_index=ignore_index,
+        label_smoothing=label_smoothing, temperature=temperature, softcap=softcap, stats=stats,
+    )  # fmt: skip
+    values = found[0] if stats else found
+    scale = token_weight
+    if ignore_index is None:
+        values = values.mean(axis)
+    else:
+        counted = (target != ignore_index).sum(axis)
+        values = values.sum(axis) / counted.clamp_min(1)
+        some = (counted > 0).to(values.dtype)
+        scale = some if scale is None else some * scale
+    loss = weighed(values, scale, o)
+    return (loss, found[1]) if stats else loss

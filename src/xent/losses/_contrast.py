@@ -1,15 +1,36 @@
 """Which of two batches belong together: the losses of CLIP and of SigLIP."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from xent import _check
 from xent.losses._binary import binary_cross_entropy_with_logits
 from xent.losses._class import cross_entropy
-from xent.losses._options import at_least_float32, check_input, options, reduced
+from xent.losses._options import (
+    at_least_float32,
+    check_input,
+    check_weight,
+    options,
+    weighed,
+)
+from xent.losses._softmax import Stats
 
 
-def info_nce(a: Tensor, b: Tensor, *, temperature: float, reduction: str = "mean") -> Tensor:
+def info_nce(
+    a: Tensor,
+    b: Tensor,
+    *,
+    temperature: float,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    token_weight: Tensor | None = None,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
+    empty: str = "zero",
+    stats: bool = False,
+) -> Any:
     """How many nats it takes to find each item's partner among all the partners of the batch.
 
     loss_n = [ -log softmax_m(a_n·b_m / T)_n - log softmax_m(a_m·b_n / T)_n ] / 2
@@ -22,6 +43,14 @@ def info_nce(a: Tensor, b: Tensor, *, temperature: float, reduction: str = "mean
         T.
     reduction : {"mean", "sum", "none"}
         Over rows.
+    label_smoothing, softcap, z_loss
+        As in `cross_entropy`, in both directions.
+    token_weight : Tensor, shape (N,), optional
+        Weight of each pair, by whose sum the mean divides.
+    empty : {"zero", "nan", "raise"}
+        What the mean of no pair is.
+    stats : bool
+        Return (loss, Stats) of shape (2, N): of a's search for b, and of b's for a.
 
     Returns
     -------
@@ -38,14 +67,24 @@ def info_nce(a: Tensor, b: Tensor, *, temperature: float, reduction: str = "mean
     Radford, A. et al. (2021). Learning Transferable Visual Models, figure 3.
     """
     _check_pair(a, b)
-    o = options(reduction, temperature=temperature)
+    o = options(reduction, temperature=temperature, empty=empty)
+    check_weight("token_weight", token_weight, a.shape[:1], "row")
     logits = _products(a, b)
     own = torch.arange(a.shape[0], device=a.device)
-    each = [
-        cross_entropy(z, own, reduction="none", temperature=o.temperature)
-        for z in (logits, logits.t())
-    ]
-    return reduced((each[0] + each[1]) / 2, reduction)
+    if not len(own):
+        logits = logits.new_zeros(0, 1) + logits.sum()  # no class either: the loss is of no row
+    there, back = (
+        cross_entropy(
+            z, own, reduction="none", label_smoothing=label_smoothing, softcap=softcap,
+            temperature=o.temperature, z_loss=z_loss, stats=stats,
+        )
+        for z in (logits, logits.t() if len(own) else logits)
+    )  # fmt: skip
+    if not stats:
+        return weighed((there + back) / 2, token_weight, o)
+    told = Stats._make(torch.stack(pair) for pair in zip(there[1], back[1], strict=True))
+    loss = weighed((there[0] + back[0]) / 2, token_weight, o)
+    return loss, told._replace(accuracy=told.accuracy.mean())
 
 
 def siglip(
@@ -55,7 +94,13 @@ def siglip(
     scale: float | Tensor,
     bias: float | Tensor,
     reduction: str = "mean",
-) -> Tensor:
+    pos_weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    token_weight: Tensor | None = None,
+    softcap: float | None = None,
+    empty: str = "zero",
+    stats: bool = False,
+) -> Any:
     """How many nats it takes to say of each pair of the batch whether it belongs together.
 
     loss_n = Σ_m softplus(-s (scale a_n·b_m + bias)), s = 1 where n = m and -1 elsewhere
@@ -65,9 +110,15 @@ def siglip(
     a, b : Tensor, shape (N, D)
         Embeddings; row n of one belongs to row n of the other. They are not normalised here.
     scale, bias : float or scalar Tensor
-        Of the logits; may be learnt.
+        Of the logits; may be learnt. The scale is 1 / temperature.
     reduction : {"mean", "sum", "none"}
         Over rows.
+    pos_weight, label_smoothing, softcap, stats
+        As in `binary_cross_entropy_with_logits`, of the (N, N) answers.
+    token_weight : Tensor, shape (N,), optional
+        Weight of each row, by whose sum the mean divides.
+    empty : {"zero", "nan", "raise"}
+        What the mean of no row is.
 
     Returns
     -------
@@ -84,11 +135,16 @@ def siglip(
     Zhai, X. et al. (2023). Sigmoid Loss for Language Image Pre-Training, algorithm 1.
     """
     _check_pair(a, b)
-    options(reduction)
+    o = options(reduction, empty=empty)
+    check_weight("token_weight", token_weight, a.shape[:1], "row")
     logits = _products(a, b) * scale + bias
     own = torch.eye(a.shape[0], dtype=logits.dtype, device=a.device)
-    values = binary_cross_entropy_with_logits(logits, own, reduction="none")
-    return reduced(values.sum(-1), reduction)
+    found = binary_cross_entropy_with_logits(
+        logits, own, reduction="none", pos_weight=pos_weight, label_smoothing=label_smoothing,
+        softcap=softcap, stats=stats,
+    )  # fmt: skip
+    loss = weighed((found[0] if stats else found).sum(-1), token_weight, o)
+    return (loss, found[1]) if stats else loss
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:

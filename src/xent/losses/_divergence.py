@@ -1,20 +1,28 @@
 """How far one distribution is from another: Kullback-Leibler and Jensen-Shannon."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from xent import _check
+from xent.losses._class import stats_of
 from xent.losses._options import (
+    Options,
     at_least_float32,
     check_input,
     check_same_shape,
     check_values,
+    check_weight,
     class_axis,
     options,
     reduced,
+    shaped,
+    smoothed,
+    weighed,
 )
+from xent.losses._softmax import sum_tolerance
 
 
 def kl_div(
@@ -25,8 +33,12 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
     *,
+    label_smoothing: float = 0.0,
+    token_weight: Tensor | None = None,
+    axis: int | None = None,
     empty: str = "zero",
-) -> Tensor:
+    stats: bool = False,
+) -> Any:
     """How many nats more each outcome takes in the code of the model than in that of the truth.
 
     loss = t (log t - input), elementwise; a row's sum is D(target ‖ model)
@@ -44,8 +56,18 @@ def kl_div(
         the elements, as torch does.
     log_target : bool
         Whether ``target`` holds logarithms.
+    label_smoothing : float
+        Share of the target that is spread evenly over the classes, 0 to 1.
+    token_weight : Tensor, the shape of the rows, optional
+        Weight of each row; the means divide by them.
+    axis : int, optional
+        Where the classes are: torch's class dimension if not given, where one is needed. Given,
+        it lets the targets be checked for being distributions.
     empty : {"zero", "nan", "raise"}
         What the mean of nothing is.
+    stats : bool
+        Return (loss, Stats) of each row of ``input``; its log-probability is that expected under
+        the target.
 
     Returns
     -------
@@ -70,28 +92,58 @@ def kl_div(
     check_input(input, size_average, reduce)
     check_same_shape(input, target)
     _check.option("reduction", reduction, ("mean", "batchmean", "sum", "none"))
-    options(empty=empty)
+    options(empty=empty, label_smoothing=label_smoothing)
+    place = None
+    if axis is not None or label_smoothing or stats or token_weight is not None:
+        place = class_axis(input, axis)
+        rows = input.shape[:place] + input.shape[place + 1 :]
+        check_weight("token_weight", token_weight, rows, "row")
     x = at_least_float32(input)
+    t, log_t = _truth(target, log_target, x.dtype)
+    if axis is not None and place is not None:
+        _check_sums(t.detach(), place, target.dtype)
+    if label_smoothing and place is not None:
+        t = t * (1 - label_smoothing) + label_smoothing / t.shape[place]
+        log_t = torch.log(t)
+    happens = t != 0
+    values = t * (log_t - x.where(happens, 0.0))
+    total: Any = input.numel()
+    if token_weight is not None and place is not None:
+        each = token_weight.to(x.dtype).unsqueeze(place)
+        values = (values * each).where(each != 0, 0.0)
+        total = token_weight.sum(dtype=torch.float64) * input.shape[place]
+    if reduction == "batchmean":
+        total = total / max(1, math.prod(input.shape[1:]))
+        loss = reduced(values, "mean", total, empty)
+    else:
+        loss = reduced(values, reduction, total, empty)
+    if not stats or place is None:
+        return loss
+    log_p, q = x.movedim(place, -1), t.movedim(place, -1)
+    return loss, stats_of(log_p, q, options(empty=empty))
+
+
+def _truth(target: Tensor, log_target: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Probabilities and their logarithms, 0 where the probability is: 0 log 0 is 0."""
     if log_target:
-        log_t = target.to(x.dtype)
+        log_t = target.to(dtype)
         happens = log_t > -math.inf
         log_t = log_t.where(happens | log_t.isnan(), 0.0)
-        t = log_t.exp().where(happens, 0.0)
-    else:
-        if not target.is_floating_point():
-            raise _check.wrong_kind("target", "hold probabilities", target.dtype)
-        good = target >= 0
-        must = "be non-negative (are these logarithms? pass log_target=True)"
-        check_values("target", target, good, must)
-        t = target.to(x.dtype)
-        happens = t != 0
-        t = t.where(happens, 0.0)
-        log_t = torch.log(t.where(happens, 1.0))
-    values = t * (log_t - x.where(happens, 0.0))
-    if reduction == "batchmean":
-        rows = input.shape[0] if input.dim() else 1
-        return reduced(values, "sum") / rows if rows else reduced(values, "mean", None, empty)
-    return reduced(values, reduction, None, empty)
+        return log_t.exp().where(happens | log_t.isnan(), 0.0), log_t
+    if not target.is_floating_point():
+        raise _check.wrong_kind("target", "hold probabilities", target.dtype)
+    must = "be non-negative (are these logarithms? pass log_target=True)"
+    check_values("target", target, target >= 0, must)
+    t = target.to(dtype)
+    happens = t != 0
+    t = t.where(happens, 0.0)
+    return t, torch.log(t.where(happens, 1.0))
+
+
+def _check_sums(t: Tensor, axis: int, dtype: torch.dtype) -> None:
+    sums = t.sum(axis, dtype=torch.float64)
+    good = (sums - 1).abs() <= sum_tolerance(dtype, t.shape[axis])
+    check_values("target", sums, good, "sum to 1 over the classes")
 
 
 def js_div(
@@ -100,11 +152,15 @@ def js_div(
     *,
     beta: float = 0.5,
     reduction: str = "mean",
-    temperature: float = 1.0,
+    label_smoothing: float = 0.0,
     token_weight: Tensor | None = None,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
     axis: int | None = None,
     empty: str = "zero",
-) -> Tensor:
+    stats: bool = False,
+) -> Any:
     """How far the softmaxes of two rows of logits are apart, as seen from a mixture of both.
 
     loss = β D(q ‖ m) + (1 - β) D(p ‖ m),  m = β q + (1 - β) p,  p = softmax(input)
@@ -120,14 +176,20 @@ def js_div(
         the limits of the formula divided by β or 1 - β, as in generalised distillation.
     reduction : {"mean", "sum", "none"}
         The mean is over rows, or over their weights.
-    temperature : float
-        Divides both logits.
+    label_smoothing : float
+        Share of the teacher's probabilities that is spread evenly over the classes, 0 to 1.
     token_weight : Tensor, the shape of the rows, optional
         Weight of each row.
+    temperature, softcap : float
+        Of both logits, as in `cross_entropy`.
+    z_loss : float
+        Adds z_loss (log Σ exp z)² of the student's logits z.
     axis : int, optional
         Where the classes are; torch's class dimension if not given.
     empty : {"zero", "nan", "raise"}
         What the mean of no row is.
+    stats : bool
+        Return (loss, Stats) of the student; the classes that are true are the teacher's.
 
     Returns
     -------
@@ -147,22 +209,25 @@ def js_div(
     check_same_shape(input, target)
     if not target.is_floating_point():
         raise _check.wrong_kind("target", "hold logits", target.dtype)
-    options(reduction, temperature=temperature, empty=empty)
+    o = options(
+        reduction,
+        label_smoothing=label_smoothing,
+        temperature=temperature,
+        softcap=softcap,
+        z_loss=z_loss,
+        empty=empty,
+    )
     check_beta(beta)
     axis = class_axis(input, axis)
     rows = input.shape[:axis] + input.shape[axis + 1 :]
-    values = js_values(
-        at_least_float32(input).movedim(axis, -1) / temperature,
-        at_least_float32(target).movedim(axis, -1) / temperature,
-        beta,
-    )
-    if token_weight is None:
-        return reduced(values, reduction, None, empty)
-    from xent.losses._options import check_weight
-
     check_weight("token_weight", token_weight, rows, "row")
-    scale = token_weight.to(values.dtype)
-    return reduced(values * scale, reduction, scale.sum(), empty)
+    student, teacher = (shaped(logits, o).movedim(axis, -1) for logits in (input, target))
+    values = js_values(student, teacher, beta, o)
+    loss = weighed(values, token_weight, o)
+    if not stats:
+        return loss
+    q = smoothed(teacher.to(student.dtype).softmax(-1), label_smoothing)
+    return loss, stats_of(student.log_softmax(-1), q, options(), student.logsumexp(-1))
 
 
 def check_beta(beta: float) -> None:
@@ -171,17 +236,21 @@ def check_beta(beta: float) -> None:
         raise _check.invalid("beta", "be between 0 and 1", beta)
 
 
-def js_values(student: Tensor, teacher: Tensor, beta: float) -> Tensor:
-    """Divergence of each row of logits, classes last."""
+def js_values(student: Tensor, teacher: Tensor, beta: float, o: Options) -> Tensor:
+    """Divergence of each row of shaped logits, classes last, and its z-loss."""
     log_p, log_q = student.log_softmax(-1), teacher.to(student.dtype).log_softmax(-1)
+    if o.label_smoothing:
+        log_q = torch.log(smoothed(log_q.exp(), o.label_smoothing))
     if beta == 0:
-        return _divergence(log_q, log_p)
-    if beta == 1:
-        return _divergence(log_p, log_q)
-    floor = torch.finfo(student.dtype).min
-    safe_p, safe_q = log_p.clamp_min(floor), log_q.clamp_min(floor)
-    mixed = torch.logaddexp(safe_q + math.log(beta), safe_p + math.log1p(-beta))
-    return beta * _divergence(log_q, mixed) + (1 - beta) * _divergence(log_p, mixed)
+        values = _divergence(log_q, log_p)
+    elif beta == 1:
+        values = _divergence(log_p, log_q)
+    else:
+        floor = torch.finfo(student.dtype).min
+        safe_p, safe_q = log_p.clamp_min(floor), log_q.clamp_min(floor)
+        mixed = torch.logaddexp(safe_q + math.log(beta), safe_p + math.log1p(-beta))
+        values = beta * _divergence(log_q, mixed) + (1 - beta) * _divergence(log_p, mixed)
+    return values + o.z_loss * student.logsumexp(-1) ** 2 if o.z_loss else values
 
 
 def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:

@@ -112,7 +112,8 @@ def _loop(
 ) -> tuple[list[Tensor], list[Tensor | None]]:
     """Score all rows; with ``ups`` (of each row, empty for ones) also the wanted gradients."""
     count, classes = x.shape[0], w.shape[0]
-    step = chunk_rows(count, classes, x.element_size()) // job.rows.buffers or 1
+    widest = getattr(job.rows, "widest", classes)  # where processes share the classes
+    step = chunk_rows(count, widest, x.element_size()) // job.rows.buffers or 1
     buffer = x.new_empty(min(step, count), classes)
     exact = torch.float64 if x.dtype == torch.float64 else torch.float32
     gx = torch.empty_like(x) if wants[0] else None

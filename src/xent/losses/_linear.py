@@ -7,6 +7,7 @@ from torch import Tensor
 
 from xent import _check
 from xent.losses._class import check_target, cross_entropy
+from xent.losses._group import call_off, members
 from xent.losses._head import ClassRows, Head, Job
 from xent.losses._options import (
     Options,
@@ -16,6 +17,7 @@ from xent.losses._options import (
     nothing_to_average,
     options,
 )
+from xent.losses._sharded import refuse_the_traced, sharded_head
 from xent.losses._softmax import (
     BadRowError,
     SoftmaxRows,
@@ -42,6 +44,7 @@ def linear_cross_entropy(
     z_loss: float = 0.0,
     empty: str = "zero",
     stats: bool = False,
+    group: Any = None,
 ) -> Any:
     """How many nats the true classes take under a linear head, without its logits in memory.
 
@@ -67,6 +70,10 @@ def linear_cross_entropy(
         torch's chunking options: here chunks are always on and choose themselves.
     token_weight : Tensor, shape (...), optional
         Weight of each row.
+    group : ProcessGroup, optional
+        Of torch.distributed, whose processes each hold a part of the head (and of its bias, and of
+        probabilities); all else is as in `vocab_parallel_cross_entropy`. The gradient of ``input``
+        is that of the whole.
 
     Returns
     -------
@@ -91,6 +98,17 @@ def linear_cross_entropy(
         advice = "Chunks are always on and choose themselves."
         raise _check.invalid("options", "be None", repr(options), advice)
     ignored = -100 if ignore_index is None else ignore_index
+    if group is not None:
+        members(group)
+        try:
+            o = _options(reduction, ignored, label_smoothing, temperature, softcap, z_loss, empty)
+            refuse_the_traced()
+            x, w, b, shape = hidden(input, linear_weight, linear_bias)
+            target = _flat(w.shape[0], target, token_weight, shape, o)
+        except (ValueError, TypeError):
+            call_off(group, input)
+            raise
+        return sharded_head(x, w, b, target, weight, token_weight, o, group, stats, shape)
     o = _options(reduction, ignored, label_smoothing, temperature, softcap, z_loss, empty)
     deep = isinstance(linear_weight, Tensor) and linear_weight.dim() > 2
     if deep or traced():
@@ -124,7 +142,8 @@ def linear_log_prob(
     ignore_index: int = -100,
     temperature: float = 1.0,
     softcap: float | None = None,
-) -> Tensor:
+    stats: bool = False,
+) -> Any:
     """How probable a linear head holds each true class: its log-probability, without the logits.
 
     value = log softmax(input linear_weightᵀ + linear_bias)_target
@@ -141,7 +160,7 @@ def linear_log_prob(
         Added to the logits.
     ignore_index : int
         A class index whose rows give 0.
-    temperature, softcap : float
+    temperature, softcap, stats
         As in `cross_entropy`.
 
     Returns
@@ -159,6 +178,14 @@ def linear_log_prob(
     Williams, R. J. (1992). Simple Statistical Gradient-Following Algorithms, equation 4.
     """
     o = _options("none", ignore_index, 0.0, temperature, softcap, 0.0, "zero")
+    if stats:
+        if isinstance(target, Tensor) and target.is_floating_point():
+            raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
+        told = linear_cross_entropy(
+            input, linear_weight, target, linear_bias=linear_bias, reduction="none",
+            ignore_index=ignore_index, temperature=temperature, softcap=softcap, stats=True,
+        )[1]  # fmt: skip
+        return told.log_prob, told
     return _one_statistic(input, linear_weight, target, linear_bias, o, 1)
 
 
@@ -278,13 +305,19 @@ def _class_rows(
     shape: torch.Size,
     o: Options,
 ) -> SoftmaxRows:
-    logits = torch.Size((*shape, w.shape[0]))
-    target = check_target(logits, target, len(shape), o.ignore_index)
+    flat = _flat(w.shape[0], target, token_weight, shape, o)
     check_weight("weight", weight, w.shape[:1], "class")
-    check_weight("token_weight", token_weight, shape, "row")
-    flat = target.reshape(-1, w.shape[0]) if target.is_floating_point() else target.reshape(-1)
     scale = None if token_weight is None else token_weight.reshape(-1)
     return SoftmaxRows(flat, weight, scale, o)
+
+
+def _flat(
+    classes: int, target: Tensor, token_weight: Tensor | None, shape: torch.Size, o: Options
+) -> Tensor:
+    """Check targets and their weights; return them row by row."""
+    target = check_target(torch.Size((*shape, classes)), target, len(shape), o.ignore_index)
+    check_weight("token_weight", token_weight, shape, "row")
+    return target.reshape(-1, classes) if target.is_floating_point() else target.reshape(-1)
 
 
 def _class_head(

@@ -85,7 +85,7 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
     ----------
     weight, size_average, reduce, reduction, pos_weight
         As in `binary_cross_entropy_with_logits`; the weights are buffers.
-    ignore_index, label_smoothing, temperature, softcap, empty
+    ignore_index, label_smoothing, temperature, softcap, empty, stats
         As in `binary_cross_entropy_with_logits`.
 
     Examples
@@ -107,6 +107,7 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
         temperature: float = 1.0,
         softcap: float | None = None,
         empty: str = "zero",
+        stats: bool = False,
     ) -> None:
         _refuse_deprecated(size_average, reduce)
         super().__init__(weight, reduction=reduction, pos_weight=pos_weight)
@@ -116,16 +117,18 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
             "temperature": temperature,
             "softcap": softcap,
             "empty": empty,
+            "stats": stats,
         }
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of a batch."""
+    def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
+        """Return the loss of a batch; ``token_weight`` weighs its answers."""
         return binary_cross_entropy_with_logits(
             input,
             target,
             self.weight,
             reduction=self.reduction,
             pos_weight=self.pos_weight,
+            token_weight=token_weight,
             **self.extra,
         )
 
@@ -135,7 +138,7 @@ class KLDivLoss(torch.nn.KLDivLoss):
 
     Parameters
     ----------
-    size_average, reduce, reduction, log_target, empty
+    size_average, reduce, reduction, log_target, label_smoothing, axis, empty, stats
         As in `kl_div`.
 
     Examples
@@ -151,16 +154,29 @@ class KLDivLoss(torch.nn.KLDivLoss):
         reduction: str = "mean",
         log_target: bool = False,
         *,
+        label_smoothing: float = 0.0,
+        axis: int | None = None,
         empty: str = "zero",
+        stats: bool = False,
     ) -> None:
         _refuse_deprecated(size_average, reduce)
         super().__init__(reduction=reduction, log_target=log_target)
-        self.empty = empty
+        self.extra: dict[str, Any] = {
+            "label_smoothing": label_smoothing,
+            "axis": axis,
+            "empty": empty,
+            "stats": stats,
+        }
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of a batch."""
+    def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
+        """Return the loss of a batch; ``token_weight`` weighs its rows."""
         return kl_div(
-            input, target, reduction=self.reduction, log_target=self.log_target, empty=self.empty
+            input,
+            target,
+            reduction=self.reduction,
+            log_target=self.log_target,
+            token_weight=token_weight,
+            **self.extra,
         )
 
 

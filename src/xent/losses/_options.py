@@ -5,7 +5,7 @@ positional calls mean the same here and there, and accept only None.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -128,6 +128,28 @@ def class_axis(input: Tensor, axis: int | None) -> int:
 def at_least_float32(input: Tensor) -> Tensor:
     """Half-precision logits are computed in float32: their losses would not survive rounding."""
     return input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+
+
+def shaped(input: Tensor, o: Options) -> Tensor:
+    """Return the logits that the softmax sees: capped, then divided by the temperature."""
+    z = at_least_float32(input)
+    if o.softcap:
+        z = o.softcap * torch.tanh(z / o.softcap)
+    return z if o.temperature == 1.0 else z / o.temperature
+
+
+def smoothed(target: Tensor, smoothing: float) -> Tensor:
+    """Spread a share of probabilities (classes last) evenly over the classes."""
+    return target if not smoothing else target * (1 - smoothing) + smoothing / target.shape[-1]
+
+
+def weighed(values: Tensor, scale: Tensor | None, o: Options, total: Any = None) -> Tensor:
+    """Reduce values of rows that weigh ``scale``; a row of weight 0 counts for nothing."""
+    if scale is None:
+        return reduced(values, o.reduction, total, o.empty)
+    scale = scale.to(values.dtype)
+    values = (values * scale).where(scale != 0, 0.0)
+    return reduced(values, o.reduction, scale.sum() if total is None else total, o.empty)
 
 
 def reduced(

@@ -309,7 +309,7 @@ def accuracy_of(argmax: Tensor, rows: SoftmaxRows) -> Tensor:
     if not rows.hard:
         return (argmax == rows.target.argmax(-1)).double().mean()
     kept = rows.target != rows.options.ignore_index
-    return ((argmax == rows.target) & kept).sum() / kept.sum()
+    return ((argmax == rows.target) & kept).sum().double() / kept.sum()
 
 
 class BadRowError(Exception):

@@ -1,20 +1,29 @@
 """The rival that cross-entropy is measured against: the mean of squared differences."""
 
 import torch
-from torch import Tensor
 
-from xent import _check
-from xent.losses._options import at_least_float32, check_input, check_same_shape, reduced
+from xent.losses._binary import check_broadcast
+from xent.losses._options import (
+    at_least_float32,
+    check_input,
+    check_same_shape,
+    check_weight,
+    options,
+    weighed,
+)
 
 
 def mse_loss(
-    input: Tensor,
-    target: Tensor,
+    input: torch.Tensor,
+    target: torch.Tensor,
     size_average: None = None,
     reduce: None = None,
     reduction: str = "mean",
-    weight: Tensor | None = None,
-) -> Tensor:
+    weight: torch.Tensor | None = None,
+    *,
+    token_weight: torch.Tensor | None = None,
+    empty: str = "zero",
+) -> torch.Tensor:
     """How far, squared, a prediction lies from the truth.
 
     loss = w (input - target)²
@@ -31,6 +40,10 @@ def mse_loss(
         The mean is over all elements, or over their weights.
     weight : Tensor, the shape of ``input``, optional
         Weight of each element.
+    token_weight : Tensor, broadcasts with ``input``, optional
+        The same for whole rows.
+    empty : {"zero", "nan", "raise"}
+        What the mean of nothing is.
 
     Returns
     -------
@@ -53,10 +66,11 @@ def mse_loss(
     """
     check_input(input, size_average, reduce)
     check_same_shape(input, target)
-    values = (at_least_float32(input) - target) ** 2
-    if weight is None:
-        return reduced(values, reduction)
-    if weight.shape != input.shape:
-        must = f"have the shape of `input`, {tuple(input.shape)}"
-        raise _check.invalid("weight", must, tuple(weight.shape))
-    return reduced(values * weight, reduction, torch.as_tensor(weight).sum())
+    o = options(reduction, empty=empty)
+    check_weight("weight", weight, input.shape, "element")
+    check_broadcast("token_weight", token_weight, input)
+    scale = weight
+    if token_weight is not None:
+        scale = token_weight.expand(input.shape)
+        scale = scale if weight is None else scale * weight
+    return weighed((at_least_float32(input) - target) ** 2, scale, o)

@@ -40,7 +40,9 @@ def _indicator(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    return losses.binary_cross_entropy_with_logits(logits, _indicator(logits, target))
+    answers = _indicator(logits, target)
+    loss: Tensor = losses.binary_cross_entropy_with_logits(logits, answers)
+    return loss
 
 
 def _mse_softmax(logits: Tensor, target: Tensor) -> Tensor:

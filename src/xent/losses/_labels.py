@@ -1,0 +1,263 @@
+"""The head of many labels: each class is true or not on its own, and no logits in memory.
+
+Answers given as index pairs are made dense one row at a time, beside the row's compiled loss.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xent import _check
+from xent._kernels import _logistic as kernels
+from xent._kernels._jit import in_blocks
+from xent._kernels._softmax import add_up
+from xent.losses._binary import binary_values, check_answers
+from xent.losses._head import Job
+from xent.losses._linear import apply, hidden
+from xent.losses._options import (
+    Options,
+    check_values,
+    check_weight,
+    nothing_to_average,
+    options,
+    shaped,
+)
+from xent.losses._softmax import as_numpy, doubles
+
+_NONE = np.empty(0)
+
+
+def linear_binary_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: float | None = None,
+    label_smoothing: float = 0.0,
+    token_weight: Tensor | None = None,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    empty: str = "zero",
+) -> Tensor:
+    """How many nats the yes-or-no answers of a linear head take, without its logits in memory.
+
+    loss = binary_cross_entropy_with_logits(input linear_weightᵀ + linear_bias, target)
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., D)
+        Hidden states.
+    linear_weight : Tensor, shape (V, D)
+        The head, one row a class.
+    target : Tensor, shape (..., V) of probabilities, or (M, 2) of integers
+        The probability of yes, or the (row, class) of every yes, rows counted from 0 to N - 1.
+    linear_bias : Tensor, shape (V,), optional
+        Added to the logits.
+    weight, pos_weight : Tensor, shape (V,), optional
+        Weight of each class, and of its yes.
+    reduction : {"mean", "sum", "none"}
+        The mean is over all N V answers that count; ``"none"`` gives each row's sum, (...).
+    ignore_index : float, optional
+        A target whose answers count for nothing; not with index pairs, which name none.
+    label_smoothing, temperature, softcap
+        As in `binary_cross_entropy_with_logits`.
+    token_weight : Tensor, shape (...), optional
+        Weight of each row; the mean divides by them.
+    empty : {"zero", "nan", "raise"}
+        What the mean of no row is.
+
+    Returns
+    -------
+    Tensor
+        In nats, float32 or better.
+
+    Examples
+    --------
+    >>> pairs = torch.tensor([[0, 2], [1, 0]])
+    >>> linear_binary_cross_entropy(torch.zeros(2, 3), torch.zeros(4, 3), pairs).item()  # log 2
+    0.6931471824645996
+
+    References
+    ----------
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.90.
+    """
+    o = options(
+        reduction,
+        label_smoothing=label_smoothing,
+        temperature=temperature,
+        softcap=softcap,
+        empty=empty,
+    )
+    x, w, b, shape = hidden(input, linear_weight, linear_bias)
+    classes = w.shape[0]
+    for name, given in (("weight", weight), ("pos_weight", pos_weight)):
+        check_weight(name, given, w.shape[:1], "class")
+    check_weight("token_weight", token_weight, shape, "row")
+    total: Any = x.shape[0] * classes if token_weight is None else token_weight.sum() * classes
+    if target.is_floating_point():
+        if target.shape != (*shape, classes):
+            must = f"have the shape {(*shape, classes)} to be probabilities"
+            raise _check.invalid("target", must, tuple(target.shape))
+        target = target.reshape(-1, classes)
+        if ignore_index is None:
+            check_answers(target)
+        else:
+            kept = target != ignore_index
+            check_answers(target.where(kept, 0.0))
+            each = kept.sum(-1, dtype=torch.float64)
+            total = (each if token_weight is None else each * token_weight.reshape(-1)).sum()
+    elif ignore_index is not None:
+        advice = "Give the answers as probabilities, shape (..., V)."
+        raise _check.invalid("ignore_index", "be None with index pairs", ignore_index, advice)
+    else:
+        target = _sorted_pairs(target, x.shape[0], classes)
+    count = float(total) if reduction == "mean" else 1.0
+    fill = nothing_to_average(empty) if not count else 0.0
+    g = 1.0 / count if count else 1.0
+    scale = None if token_weight is None else token_weight.reshape(-1)
+    rows = BinaryRows(target, weight, pos_weight, classes, ignore_index, scale, o, x.shape[0])
+    loss: Tensor = apply(x, w, b, Job(rows, reduction, g if reduction == "mean" else 1.0))
+    loss = loss.reshape(shape) if reduction == "none" else loss
+    return loss + fill if fill else loss
+
+
+class BinaryRows:
+    """Rows of yes-or-no answers in a head."""
+
+    buffers = 1
+
+    def __init__(
+        self,
+        target: Tensor,
+        weight: Tensor | None,
+        pos_weight: Tensor | None,
+        classes: int,
+        ignore_index: float | None,
+        scale: Tensor | None,
+        options: Options,
+        rows_of: int,
+    ) -> None:
+        self.target, self.weight, self.pos_weight = target, weight, pos_weight
+        self.classes, self.ignore_index, self.scale = classes, ignore_index, scale
+        self.options = options
+        if not target.is_floating_point():
+            # where the pairs of each row begin: only rows are ever made dense, one at a time
+            counted = torch.bincount(target[:, 0], minlength=rows_of) if len(target) else None
+            ends = torch.zeros(rows_of, dtype=torch.int64) if counted is None else counted.cumsum(0)
+            self.ends = [0, *ends.tolist()]
+
+    def _answers(self, rows: slice, like: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the smoothed answers of some rows, and what each weighs."""
+        weight = self.weight
+        if self.target.is_floating_point():
+            answers = self.target[rows]
+            if self.ignore_index is not None:
+                kept = answers != self.ignore_index
+                answers = answers.where(kept, 0.0)
+                weight = kept if weight is None else weight * kept
+        else:
+            start = rows.start or 0
+            pairs = self.target[self.ends[start] : self.ends[start + like.shape[0]]]
+            answers = torch.zeros(like.shape, device=like.device)
+            answers[pairs[:, 0] - start, pairs[:, 1]] = 1.0
+        smoothing = self.options.label_smoothing
+        if smoothing:
+            answers = answers * (1 - smoothing) + smoothing / 2
+        return answers, weight
+
+    def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
+        """See `HeadRows`."""
+        answers, weight = self._answers(rows, logits)
+        values = binary_values(shaped(logits, self.options), answers, weight, self.pos_weight)
+        values = values.sum(-1)
+        if self.scale is None:
+            return (values,)
+        scale = self.scale[rows].to(values.dtype)
+        return ((values * scale).where(scale != 0, 0.0),)
+
+    def fused(
+        self, logits: Tensor, rows: slice, g: float, ups: tuple[Tensor | None, ...] | None
+    ) -> tuple[Tensor, ...] | None:
+        """See `HeadRows`."""
+        if logits.dtype == torch.float16 or logits.device.type != "cpu":
+            return None
+        o, slope = self.options, None
+        if o.softcap or o.temperature != 1.0:
+            if logits.dtype == torch.bfloat16:
+                return None
+            if o.softcap:
+                bent = logits.div_(o.softcap).tanh_()
+                slope = (1 - bent * bent) / o.temperature if ups is not None else None
+                bent.mul_(o.softcap)
+            logits.div_(o.temperature)
+        each = torch.full((logits.shape[0],), g, dtype=torch.float64)
+        if ups and ups[0] is not None:
+            each = each * ups[0]
+        scale = None if self.scale is None else self.scale[rows].double()
+        if scale is not None:
+            each = each * scale
+        values = np.empty(logits.shape[0])
+        x, w, p = as_numpy(logits), doubles(self.weight), doubles(self.pos_weight)
+        push, ones = each.numpy(), np.ones(kernels.BLOCK)
+        w, p = (a if a.size else ones for a in (w, p))
+        blocks = -(-self.classes // kernels.BLOCK)
+
+        def work(start: int, stop: int) -> None:
+            room, totals = np.empty((3, kernels.BLOCK)), np.empty(blocks)
+            answers = np.empty(self.classes, np.float64 if x.dtype == np.float64 else np.float32)
+            for r in range(start, stop):
+                t, v = self._row(rows.start + r, answers, w)
+                out = x[r] if ups is not None else x[r, :0]
+                kernels.answers(x[r], t, v, p, ones, push[r], room, _NONE, totals, out, 0, blocks)
+                values[r] = add_up(totals)
+
+        in_blocks(work, logits.shape[0], threads=torch.get_num_threads(), least=16)
+        if slope is not None:
+            logits.mul_(slope)
+        elif o.temperature != 1.0 and ups is not None:
+            logits.div_(o.temperature)
+        found = torch.from_numpy(values)
+        if scale is None:
+            return (found,)
+        if ups is not None:
+            logits[scale == 0] = 0.0
+        return ((found * scale).where(scale != 0, 0.0),)
+
+    def _row(self, r: int, answers: Any, weight: Any) -> tuple[Any, Any]:
+        """Return the smoothed answers of one row, in ``answers`` if they are, and their weights."""
+        if self.target.is_floating_point():
+            t = as_numpy(self.target[r])
+            if self.ignore_index is None and not self.options.label_smoothing:
+                return t, weight
+            given = self.target[r].double().numpy()
+            if self.ignore_index is not None:
+                kept = given != self.ignore_index
+                weight = kept * (weight if weight.size == kept.size else 1.0)
+                given = given * kept
+            answers[:] = given
+        else:
+            answers[:] = 0.0
+            answers[self.target[self.ends[r] : self.ends[r + 1], 1].numpy()] = 1.0
+        smoothing = self.options.label_smoothing
+        if smoothing:
+            answers *= 1 - smoothing
+            answers += smoothing / 2
+        return answers, weight
+
+
+def _sorted_pairs(target: Tensor, count: int, classes: int) -> Tensor:
+    if target.dim() != 2 or target.shape[1] != 2:
+        raise _check.invalid(
+            "target", "have the shape (M, 2) to be index pairs", tuple(target.shape)
+        )
+    pairs = target.long()
+    limits = torch.tensor([count, classes], device=pairs.device)
+    good = (pairs >= 0) & (pairs < limits)
+    check_values("target", pairs, good, f"hold rows below {count} and classes below {classes}")
+    return pairs[pairs[:, 0].argsort(stable=True)]

@@ -1,0 +1,320 @@
+"""One process of a group: what test_group.py starts several of. Any assertion ends it with 1."""
+
+import itertools
+import os
+import re
+import signal
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+
+import xent.losses as L
+from xent.losses import _head
+
+ROWS, WIDTH, CLASSES = 11, 3, 13
+SIZES = {1: (13,), 2: (9, 4), 4: (3, 1, 7, 2)}
+inf, nan = float("inf"), float("nan")
+
+
+def part(group):
+    """The classes of this process: unequal shards."""
+    sizes = SIZES[dist.get_world_size(group)]
+    start = sum(sizes[: dist.get_rank(group)])
+    return slice(start, start + sizes[dist.get_rank(group)])
+
+
+def truth(z, target, weight, token, smooth, t, cap, zeta, reduction):
+    """The loss of all logits in torch's own words, float64; and the statistics."""
+    z = z if cap is None else cap * torch.tanh(z / cap)
+    z = z / t
+    each = F.cross_entropy(z, target, weight, reduction="none", label_smoothing=smooth)
+    w = torch.ones(CLASSES, dtype=z.dtype) if weight is None else weight
+    log = z.log_softmax(1)
+    if target.is_floating_point():
+        share = ((1 - smooth) * target + smooth / CLASSES) * w
+        mass, scale = share.sum(1), torch.ones(len(z), dtype=z.dtype)
+        log_prob = (share * log).sum(1)
+        right = z.argmax(1) == target.argmax(1)
+        accuracy = right.double().mean()
+    else:
+        kept = target != -100
+        counts = kept.double()
+        safe = target.where(kept, 0)
+        scale = w[safe] * counts
+        mass = (1 - smooth) * scale + counts * smooth * w.mean()
+        log_prob = log.gather(1, safe.unsqueeze(1)).squeeze(1).where(kept, 0.0)
+        accuracy = ((z.argmax(1) == target) & kept).sum() / kept.sum()
+    each = each + zeta * mass * z.logsumexp(1) ** 2
+    if token is not None:
+        each, scale = each * token, scale * token
+    if reduction == "mean":
+        each = each.sum() / scale.sum()
+    elif reduction == "sum":
+        each = each.sum()
+    entropy = -(log.exp() * log).sum(1)
+    return each, (z.logsumexp(1), log_prob, entropy, z.argmax(1), accuracy)
+
+
+def near(got, want, dtype=torch.float64, name=""):
+    loose = 1e-12 if dtype == torch.float64 else 3e-6 if dtype == torch.float32 else 2e-2
+    size = max(float(want.detach().abs().max()), 1e-2)
+    off = (got.detach().double() - want.detach().double()).abs().max()
+    assert off <= loose * size, (name, float(off), size)
+
+
+def cases():
+    g = torch.Generator().manual_seed(1)
+    hard = torch.randint(0, CLASSES, (ROWS,), generator=g)
+    hard[3] = -100
+    soft = torch.randn(ROWS, CLASSES, generator=g, dtype=torch.float64).softmax(1)
+    weight = torch.rand(CLASSES, generator=g, dtype=torch.float64)
+    token = torch.rand(ROWS, generator=g, dtype=torch.float64)
+    return itertools.product(
+        (hard, soft), ("mean", "sum", "none"), (None, weight), (None, token), (0.0, 0.3),
+        ((1.0, None, 0.0), (0.7, 4.0, 0.01)),
+    )  # fmt: skip
+
+
+def some_options(group):
+    every_option(group, 7)
+
+
+def every_option(group, step=1):
+    """Logits and heads, with and without statistics, against the unsharded truth in float64."""
+    g = torch.Generator().manual_seed(2)
+    mine = part(group)
+    for n, case in enumerate(list(cases())[::step]):
+        target, reduction, weight, token, smooth, (t, cap, zeta) = case
+        options = {
+            "weight": weight, "token_weight": token, "label_smoothing": smooth, "temperature": t,
+            "softcap": cap, "z_loss": zeta, "reduction": reduction,
+        }  # fmt: skip
+        rest = (weight, token, smooth, t, cap, zeta, reduction)
+        x = torch.randn(ROWS, WIDTH, generator=g, dtype=torch.float64)
+        w = torch.randn(CLASSES, WIDTH, generator=g, dtype=torch.float64)
+        b = torch.randn(CLASSES, generator=g, dtype=torch.float64)
+        local = target[:, mine] if target.is_floating_point() else target
+        stats = n % 2 == 1
+        whole = [a.clone().requires_grad_() for a in (x, w, b)]
+        ours = [x.clone(), w[mine].clone(), b[mine].clone()]
+        ours = [a.requires_grad_() for a in ours]
+        z = F.linear(*whole)
+        want, facts = truth(z, target, *rest)
+        got = L.linear_cross_entropy(
+            ours[0], ours[1], local, linear_bias=ours[2], group=group, stats=stats, **options
+        )
+        up = torch.randn(want.shape, generator=g, dtype=torch.float64)
+        score, aim = ((got[0] if stats else got) * up).sum(), (want * up).sum()
+        near(got[0] if stats else got, want, name=case)
+        if stats:
+            for a, c in zip(got[1], facts, strict=True):
+                near(a, c, name=case)
+            for a, c, f in zip(got[1][:3], facts[:3], (0.3, 0.2, 0.5), strict=True):
+                score, aim = score + f * a.sum(), aim + f * c.sum()
+        slopes = torch.autograd.grad(score, ours, retain_graph=True)
+        again = torch.autograd.grad(score, ours)
+        wanted = torch.autograd.grad(aim, whole)
+        for a, c, d in zip(
+            slopes, again, (wanted[0], wanted[1][mine], wanted[2][mine]), strict=True
+        ):
+            near(a, d, name=case)
+            near(c, d, name=case)
+        # the same logits without a head, their gradient of half precision too
+        for dtype in (torch.float64, torch.float32, torch.bfloat16):
+            logits = z.detach().to(dtype)
+            leaf = logits.double().clone().requires_grad_()
+            want, _ = truth(leaf, target, *rest)
+            sharded = logits[:, mine].clone().requires_grad_()
+            got = L.vocab_parallel_cross_entropy(sharded, local, group=group, **options)
+            assert got.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+            near(got, want, torch.float32 if dtype == torch.bfloat16 else dtype, case)
+            got.backward(up.to(got.dtype))
+            (slope,) = torch.autograd.grad(want, leaf, up)
+            near(sharded.grad, slope[:, mine], dtype, case)
+
+
+def second_derivatives(group):
+    g = torch.Generator().manual_seed(3)
+    mine = part(group)
+    x = torch.randn(ROWS, WIDTH, generator=g, dtype=torch.float64)
+    w = torch.randn(CLASSES, WIDTH, generator=g, dtype=torch.float64)
+    for case in list(cases())[7::11]:
+        target, reduction, weight, token, smooth, (t, cap, zeta) = case
+        local = target[:, mine] if target.is_floating_point() else target
+        options = {
+            "weight": weight, "token_weight": token, "label_smoothing": smooth, "temperature": t,
+            "softcap": cap, "z_loss": zeta, "reduction": reduction,
+        }  # fmt: skip
+        whole = [x.clone().requires_grad_(), w.clone().requires_grad_()]
+        ours = [x.clone().requires_grad_(), w[mine].clone().requires_grad_()]
+        want, _ = truth(F.linear(*whole), target, weight, token, smooth, t, cap, zeta, reduction)
+        got = L.linear_cross_entropy(*ours, local, group=group, **options)
+        # the derivative of the input's slope: the input's gradient is whole in every process
+        (a,) = torch.autograd.grad(got.sum(), ours[0], create_graph=True)
+        (b,) = torch.autograd.grad(want.sum(), whole[0], create_graph=True)
+        near(a, b, name=case)
+        seconds = torch.autograd.grad((a * a).sum(), ours)
+        wanted = torch.autograd.grad((b * b).sum(), whole)
+        near(seconds[0], wanted[0], name=case)
+        near(seconds[1], wanted[1][mine], name=case)
+
+
+def corners(group):
+    """Infinite, tied and confident rows, shapes, empty batches, what needs no gradient."""
+    mine = part(group)
+    rows = torch.zeros(8, CLASSES, dtype=torch.float64)
+    rows[0, 5] = 40.0  # sure: the truth is log1p(12 exp(-40)), and so is the slope
+    rows[1, :] = -inf
+    rows[2, 4] = inf
+    rows[3, 2] = nan
+    rows[4, ::2] = -inf
+    rows[5, :] = 7.0  # tied everywhere
+    rows[6, 12] = 1e300
+    rows[7, 1] = -1e30
+    y = torch.tensor([5, 0, 4, 0, 1, 12, 12, 12])
+    local = rows[:, mine].clone().requires_grad_()
+    got = L.vocab_parallel_cross_entropy(local, y, reduction="none", group=group)
+    got.sum().backward()
+    full = rows.clone().requires_grad_()
+    want = L.cross_entropy(full, y, reduction="none")  # itself held against mpmath elsewhere
+    want.sum().backward()
+    torch.testing.assert_close(got, want, rtol=1e-14, atol=0, equal_nan=True)
+    torch.testing.assert_close(local.grad, full.grad[:, mine], rtol=1e-13, atol=0, equal_nan=True)
+    sure = 12 * 4.248354255291589e-18  # exp(-40)
+    assert abs(float(got[0].detach()) / sure - 1) < 1e-14
+    if mine.start <= 5 < mine.stop:
+        assert abs(float(local.grad[0, 5 - mine.start]) / -sure - 1) < 1e-14
+    # segmentation: classes along dimension 1; and elsewhere
+    g = torch.Generator().manual_seed(4)
+    image = torch.randn(2, CLASSES, 3, 2, generator=g, dtype=torch.float64)
+    labels = torch.randint(0, CLASSES, (2, 3, 2), generator=g)
+    want = F.cross_entropy(image, labels)
+    near(L.vocab_parallel_cross_entropy(image[:, mine], labels, group=group), want)
+    last = image.movedim(1, -1)[..., mine]
+    got, stats = L.vocab_parallel_cross_entropy(last, labels, group=group, axis=-1, stats=True)
+    near(got, want)
+    assert torch.equal(stats.argmax, image.argmax(1))
+    one = L.vocab_parallel_cross_entropy(image[0, mine, 0, 0], labels[0, 0, 0], group=group)
+    near(one, F.cross_entropy(image[0, :, 0, 0], labels[0, 0, 0]))
+    # no row
+    none = rows[:0, mine].clone().requires_grad_()
+    loss = L.vocab_parallel_cross_entropy(none, y[:0], group=group)
+    loss.backward()
+    assert loss == 0
+    ignored = torch.full((8,), -100)
+    assert L.vocab_parallel_cross_entropy(rows[:, mine], ignored, group=group) == 0
+    lost = L.vocab_parallel_cross_entropy(rows[:, mine], ignored, group=group, empty="nan")
+    assert lost.isnan()
+    x, w = torch.ones(2, 3, WIDTH), torch.zeros(mine.stop - mine.start, WIDTH)
+    with torch.no_grad():
+        got = L.linear_cross_entropy(x, w, torch.zeros(2, 3, dtype=torch.long), group=group)
+    assert abs(float(got) - 2.5649493574615367) < 1e-6  # log 13
+
+
+def refused(call, kind, words):
+    with pytest.raises(kind, match=re.escape(words)):
+        call()
+
+
+def refusals(group):
+    """One process is wrong: it says what, and nobody waits for it."""
+    mine, first = part(group), dist.get_rank(group) == 0
+    x = torch.zeros(ROWS, CLASSES)[:, mine]
+    y = torch.zeros(ROWS, dtype=torch.long)
+
+    def loss(x, y, **options):
+        return lambda: L.vocab_parallel_cross_entropy(x, y, group=group, **options)
+
+    refused(loss(x, y + CLASSES), ValueError, "must be below 13, the number of classes, got 13 at")
+    words = "`input` must be a floating-point" if first else "another process refused its arguments"
+    refused(loss(y if first else x, y), (ValueError, TypeError), words)
+    words = "`temperature` must be" if first else "another process refused its arguments"
+    refused(loss(x, y, temperature=-1.0 if first else 1.0), ValueError, words)
+    refused(loss(x, y + first), ValueError, "must be the same in every process")
+    refused(loss(x, y, label_smoothing=0.1 * first), ValueError, "the processes differ in options")
+    refused(loss(x[: 5 + first], y[: 5 + first]), ValueError, "the processes differ in options")
+    soft = torch.full((ROWS, CLASSES), 0.5)[:, mine]
+    words = "sum to 1 over the classes of all processes, got 6.5 at [0]"
+    refused(loss(x, soft), ValueError, words)
+    refused(loss(x, soft * -1), ValueError, "must be non-negative and sum to 1")
+    refused(loss(x, y, weight=torch.ones(2)), ValueError, "one entry a class, (13,), got (2,)")
+    refused(loss(x, y - 100, empty="raise"), ValueError, "no row counts")
+    head = torch.zeros(mine.stop - mine.start, WIDTH)
+
+    def wide(group=group, width=WIDTH):
+        h = torch.zeros(ROWS, width if first else WIDTH)
+        return lambda: L.linear_cross_entropy(h, head, y, group=group)
+
+    words = "(V, 5), got" if first else "another process refused its arguments"
+    refused(wide(width=5), ValueError, words)
+    refused(wide(group="all"), TypeError, "`group` must be a process group")
+
+
+def memory(group):
+    """No process ever has the [N, C] logits of its own part of a head."""
+    rows, width, classes = 4096, 64, 8192 // dist.get_world_size(group)
+
+    def peak():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+    def step(rows):
+        x = torch.randn(rows, width, requires_grad=True)
+        w = torch.randn(classes, width, requires_grad=True)
+        y = torch.zeros(rows, dtype=torch.long)
+        before = peak()
+        L.linear_cross_entropy(x, w, y, group=group).backward()
+        return peak() - before
+
+    step(16)
+    assert step(rows) < 0.6 * rows * classes * 4
+
+
+def wait_for_the_dead(group):
+    """The last process is killed between two losses: the others get an error."""
+    x, y = torch.zeros(ROWS, CLASSES)[:, part(group)], torch.zeros(ROWS, dtype=torch.long)
+    L.vocab_parallel_cross_entropy(x, y, group=group)
+    if dist.get_rank() == dist.get_world_size() - 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    begun = time.monotonic()
+    refused(lambda: L.vocab_parallel_cross_entropy(x, y, group=group), ConnectionError, "no longer")
+    assert time.monotonic() - begun < 25
+    os._exit(0)  # the group cannot be closed any more
+
+
+def wait_for_the_silent(group):
+    """The last process never calls: the others get an error when the group's time is up."""
+    x, y = torch.zeros(ROWS, CLASSES)[:, part(group)], torch.zeros(ROWS, dtype=torch.long)
+    if dist.get_rank() == dist.get_world_size() - 1:
+        time.sleep(8)
+    else:
+        call = lambda: L.vocab_parallel_cross_entropy(x, y, group=group)  # noqa: E731
+        refused(call, ConnectionError, "no longer")
+    os._exit(0)
+
+
+def main(rank, world, store, *jobs):
+    torch.set_num_threads(1)
+    _head._CHUNK_ROWS, _head._CHUNK_BYTES = 8, 0  # several chunks
+    if "memory" in jobs:
+        _head._CHUNK_ROWS = 256
+    wait = timedelta(seconds=4 if "wait_for_the_silent" in jobs else 30)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=world, timeout=wait
+    )
+    pairs = [dist.new_group([2 * n, 2 * n + 1]) for n in range(world // 2)]
+    for job in jobs:
+        name, _, kind = job.partition(":")
+        group = pairs[rank // 2] if kind == "pair" else dist.group.WORLD
+        globals()[name](group)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], *sys.argv[4:])

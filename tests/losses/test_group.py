@@ -1,0 +1,83 @@
+"""A vocabulary that several processes share, against all of it in one; see group_worker.py."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+import xent.losses as L
+
+WORKER = Path(__file__).with_name("group_worker.py")
+
+pytestmark = pytest.mark.skipif(
+    not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo"
+)
+
+
+def together(folder, world, *jobs, seconds=120, lost=()):
+    """Run jobs in several processes; those in ``lost`` may end as they like, the others with 0."""
+    store = folder / "store"
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), str(rank), str(world), str(store), *jobs],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(world)
+    ]  # fmt: skip
+    end = time.monotonic() + seconds
+    try:
+        told = [p.communicate(timeout=max(1, end - time.monotonic()))[1] for p in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+    for rank, process in enumerate(running):
+        assert process.returncode == 0 or rank in lost, told[rank]
+
+
+def test_shards_against_the_whole(tmp_path):
+    # Four processes; and two groups of two, each of which has all classes.
+    together(
+        tmp_path, 4, "some_options", "some_options:pair", "second_derivatives", "corners",
+        "corners:pair", "refusals",
+    )  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_every_option(tmp_path, world):
+    jobs = ["every_option", "second_derivatives", "corners"]
+    together(tmp_path, world, *jobs, *["refusals"][: world - 1], seconds=400)
+
+
+def test_a_killed_process_is_an_error(tmp_path):
+    together(tmp_path, 2, "wait_for_the_dead", seconds=60, lost={1})
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("world", [2, 4])
+def test_lost_processes(tmp_path, world):
+    for attempt in range(5):
+        folder = tmp_path / f"killed {attempt}"
+        folder.mkdir()
+        together(folder, world, "wait_for_the_dead", seconds=60, lost={world - 1})
+    together(tmp_path, world, "wait_for_the_silent", seconds=60)
+
+
+@pytest.mark.long
+def test_memory_of_a_shard(tmp_path):
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux tells a process its peak")
+    together(tmp_path, 2, "memory")
+
+
+def test_without_a_group():
+    x, y = torch.zeros(1, 4), torch.tensor([2])
+    with pytest.raises(ValueError, match=r"torch\.distributed has no process group"):
+        L.vocab_parallel_cross_entropy(x, y)
+    with pytest.raises(ValueError, match=r"torch\.distributed has no process group"):
+        L.linear_cross_entropy(x, torch.zeros(3, 4), y, group=object())
