@@ -8,8 +8,10 @@ import numpy as np
 from xent import _check
 from xent.measures._door import Axis, paired, result, rows, several
 from xent.measures._nats import cross_entropy_nats, entropy_nats, js_nats, kl_nats
+from xent.measures._sparse import takes_sparse
 
 
+@takes_sparse
 def cross_entropy(
     p: Any,
     q: Any,
@@ -64,6 +66,7 @@ def cross_entropy(
     return result(cross_entropy_nats(left, right), base, keepdims, left, right)
 
 
+@takes_sparse
 def kl_divergence(
     p: Any,
     q: Any,
@@ -119,6 +122,7 @@ def kl_divergence(
     return result(kl_nats(left, right), base, keepdims, left, right)
 
 
+@takes_sparse
 def perplexity(
     p: Any,
     q: Any = None,
@@ -181,6 +185,7 @@ def _exp(source: Any, nats: Any) -> Any:
     return source.library.xp.exp(nats)
 
 
+@takes_sparse
 def js_divergence(
     p: Any,
     q: Any,
@@ -239,6 +244,7 @@ def js_divergence(
     return result(js_nats(parts, _shares(weights, len(parts))), base, keepdims, *parts)
 
 
+@takes_sparse
 def js_distance(
     p: Any,
     q: Any,

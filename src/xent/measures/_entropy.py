@@ -3,10 +3,13 @@
 import math
 from typing import Any
 
+from xent import _check
 from xent.measures._door import Axis, result, rows
 from xent.measures._nats import entropy_nats
+from xent.measures._sparse import is_sparse, takes_sparse
 
 
+@takes_sparse
 def entropy(
     p: Any,
     *,
@@ -65,6 +68,7 @@ def self_information(
     *,
     axis: Axis = -1,
     base: float = math.e,
+    keepdims: bool = False,
     where: Any = None,
 ) -> Any:
     """How surprising each outcome is.
@@ -79,13 +83,16 @@ def self_information(
         Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    keepdims : bool
+        Keep the outcomes where they are in ``p``, instead of bringing them to the end as one axis.
     where : array_like of bool, optional
         Outcomes that count; the others are as if they were not there.
 
     Returns
     -------
     float or array of shape (...)
-        Of the shape of ``p``, the outcomes last: from 0 (certain) to infinity (impossible).
+        One number for each entry of ``p``, the outcomes last: from 0 (certain) to infinity
+        (impossible).
 
     Raises
     ------
@@ -105,11 +112,19 @@ def self_information(
     ----------
     Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.1.
     """
+    if is_sparse(p):
+        raise _check.cannot("Self-information", "that of a 0 is infinite", "Pass a dense array.")
     source = rows("p", p, axis, where)
     nats = source.library.xp.where(source.allowed, -source.log + 0.0, math.inf)
+    if keepdims:
+        shape = (*nats.shape[:-1], *source.extents)
+        nats = nats.reshape(shape)
+        last = tuple(range(len(shape) - len(source.extents), len(shape)))
+        nats = source.library.xp.moveaxis(nats, last, source.axes)
     return result(nats, base, False, source)
 
 
+@takes_sparse
 def gini(
     p: Any,
     *,

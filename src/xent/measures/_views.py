@@ -20,7 +20,7 @@ class Counts:
 
     Parameters
     ----------
-    values : array_like
+    values : array_like or scipy.sparse array
         Counts or weights, non-negative with a positive total in each row. Integers up to 2^64 are
         taken; above 2^53 they are rounded to float64.
     symbols : tuple of tuples
@@ -56,7 +56,8 @@ class Counts:
         Returns
         -------
         Counts
-            Only symbols that occur; ``a + b`` is the count of both samples together.
+            Only symbols that occur; ``a + b`` is the count of both samples together. A table of
+            more than four million cells is a scipy.sparse array of the pairs that occur.
 
         Examples
         --------
@@ -77,7 +78,7 @@ class Counts:
         if not self.symbols or len(self.symbols) != len(other.symbols):
             must = "both be made by Counts.from_samples, with as many columns"
             raise _check.invalid("counts", must, "others", "Add the arrays themselves.")
-        pair = np.asarray(self.values), np.asarray(other.values)
+        pair = [v if hasattr(v, "tocoo") else np.asarray(v) for v in (self.values, other.values)]
         return type(self)(*merged(pair[0], self.symbols, pair[1], other.symbols))
 
 

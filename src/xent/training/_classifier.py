@@ -19,10 +19,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xent import _check
+from xent._progress import progress_bar
 from xent.training._checkpoint import Checkpoint, Layer, Memory, Progress
 from xent.training._loop import OPTIMIZERS, Plan, first_layers, logits_of, train
 from xent.training._objectives import OBJECTIVES
-from xent.training._progress import progress_bar
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar(
-    title: str, total: int, *, done: int = 0, show: bool
+    title: str, total: int | None, *, done: int = 0, show: bool = True
 ) -> Iterator[Callable[[str], None]]:
     """Give a function that is called after each of ``total`` steps with a word on how it stands."""
     if not (show and sys.stderr.isatty()):
@@ -16,10 +16,11 @@ def progress_bar(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    steps = "{task.completed}" if total is None else "{task.completed}/{task.total}"
     columns = (
         TextColumn("{task.description:<32}"),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
+        TextColumn(steps),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("[dim]{task.fields[word]}"),
     )
