@@ -1,6 +1,6 @@
 """What classifiers and regressors share: reading tables, predicting, and looking at the tree."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,8 +14,9 @@ from sklearn.utils.validation import (
 )
 
 from xent import _check
-from xent.trees import _columns, _fit, _picture, _prune, _report, _text
+from xent.trees import _columns, _fit, _histogram, _picture, _prune, _report, _text
 from xent.trees._columns import Cases, Column
+from xent.trees._histogram import Unread
 from xent.trees._tree import Tree
 from xent.trees._walk import leaves, values
 
@@ -40,7 +41,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
 
     # ------------------------------------------------------------ tables
 
-    def _read(self, X: Any, *, reset: bool) -> Cases:
+    def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
         finite: Any = True if self.missing == "refuse" else "allow-nan"
         if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -64,19 +65,28 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             elif any(c.kind == "name" for c in self.columns_):
                 got = "an array of numbers"
                 raise _check.wrong_kind("X", "be a table with the columns of fit", got)
+            if reset and self.splitter == "histogram":
+                return _histogram.of_cases(_columns.of_numbers(X, copy=False))
             return _columns.of_numbers(X)
         if reset:
             self.columns_ = _columns.describe(X)
             self.n_features_in_ = len(self.columns_)
             if all(isinstance(name, str) for name in X.columns):
                 self.feature_names_in_ = np.array([c.name for c in self.columns_], dtype=object)
-        cases = _columns.read(X, self.columns_)
-        if not len(cases.numbers) or not len(self.columns_):
-            got = f"{len(cases.numbers)} rows and {len(self.columns_)} columns"
+        cases: Cases | Unread
+        if reset and self.splitter == "histogram":
+            cases = _histogram.of_frame(X, self.columns_)
+        else:
+            cases = _columns.read(X, self.columns_)
+        if not cases.rows or not len(self.columns_):
+            got = f"{cases.rows} rows and {len(self.columns_)} columns"
             raise _check.invalid("X", "have rows and columns", got)
-        if self.missing == "refuse" and cases.missing:
-            raise _check.invalid("X", "have no missing values", "some", 'Use missing="direction".')
+        if self.missing == "refuse" and isinstance(cases, Cases):
+            _fit.refuse_missing(cases)
         return cases
+
+    def _cases(self, X: Any) -> Cases:
+        return cast(Cases, self._read(X, reset=False))
 
     # ------------------------------------------------------------ looking at the tree
 
@@ -130,14 +140,14 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             that gets most of it.
         """
         check_is_fitted(self)
-        return leaves(self.tree_, self._read(X, reset=False), self._threads())
+        return leaves(self.tree_, self._cases(X), self._threads())
 
     def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
         raise NotImplementedError
 
     def _values(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
-        return values(self.tree_, self.value_, self._read(X, reset=False), self._threads())
+        return values(self.tree_, self.value_, self._cases(X), self._threads())
 
     def _threads(self) -> int:
         if self.n_jobs is None:
@@ -171,13 +181,15 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         node = _check.integer("node", node, least=0)
         if node >= self.tree_.size:
             raise _check.invalid("node", f"be below {self.tree_.size}, the number of nodes", node)
-        cases = self._read(X, reset=False)
+        cases = self._cases(X)
         weight = weights_of(self, sample_weight, cases)
-        codes, n_classes = self._codes(y, len(cases.numbers))
+        codes, n_classes = self._codes(y, cases.rows)
         if not weight.all():
             rows = np.flatnonzero(weight)
             cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
         plan = _fit.plan_of(self, cases, n_classes).grow
+        if self.splitter == "histogram":
+            cases = _histogram.of_cases(cases).read(plan.threads)
         return _report.gain_table(plan, self.tree_, self.columns_, cases, codes, weight, node)
 
     def cost_complexity_path(self, *, risk: str = "criterion") -> NDArray[np.float64]:
@@ -284,10 +296,11 @@ def same_length(y: NDArray[Any], n: int) -> None:
         raise _check.invalid("y", f"have {n} values, one a row of X", len(y))
 
 
-def weights_of(tree: BaseTree, sample_weight: Any, cases: Cases) -> NDArray[np.float64]:
-    n = len(cases.numbers)
+def weights_of(tree: BaseTree, sample_weight: Any, cases: Cases | Unread) -> NDArray[np.float64]:
     if sample_weight is None:
-        return np.ones(n)
+        # One number seen as many.
+        return np.broadcast_to(1.0, cases.rows)
+    rows = np.empty((cases.rows, 0))
     return _check_sample_weight(  # type: ignore[no-any-return]
-        sample_weight, cases.numbers, dtype=np.float64, ensure_non_negative=True
+        sample_weight, rows, dtype=np.float64, ensure_non_negative=True
     )

@@ -51,6 +51,9 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         Least weight of two branches, and of a node that may be divided.
     min_gain : float
         Least gain a case (bits, or Gini impurity) of a split.
+    splitter : {"auto", "histogram"}
+        Search every cut (of columns with at most 256 values in a histogram), or put each number
+        into at most 256 bins, one byte a cell: for large tables, and exact up to 256 values.
     class_weight : dict, "balanced" or None
         As in scikit-learn.
     monotonic_cst : array of {-1, 0, 1} or None
@@ -96,6 +99,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         min_samples_leaf: float = 2,
         min_samples_split: float = 2,
         min_gain: float = 0.0,
+        splitter: str = "auto",
         class_weight: Any = None,
         monotonic_cst: ArrayLike | None = None,
         n_jobs: int | None = None,
@@ -112,6 +116,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         self.min_samples_leaf = min_samples_leaf
         self.min_samples_split = min_samples_split
         self.min_gain = min_gain
+        self.splitter = splitter
         self.class_weight = class_weight
         self.monotonic_cst = monotonic_cst
         self.n_jobs = n_jobs
@@ -133,7 +138,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         self
         """
         cases = self._read(X, reset=True)
-        classes, codes = classes_of(y, len(cases.numbers))
+        classes, codes = classes_of(y, cases.rows)
         weight = weights_of(self, sample_weight, cases)
         if self.class_weight is not None:
             weight = weight * compute_sample_weight(self.class_weight, classes[codes])
@@ -246,7 +251,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         By cross-validation with the 1-SE rule, by a third of the cases held out, or not at all.
     max_depth, max_leaf_nodes, min_samples_leaf, min_samples_split, min_gain
         As in `TreeClassifier`; ``min_gain`` in squared units of y a case.
-    monotonic_cst, n_jobs
+    splitter, monotonic_cst, n_jobs
         As in `TreeClassifier`.
 
     Attributes
@@ -281,6 +286,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         min_samples_leaf: float = 2,
         min_samples_split: float = 2,
         min_gain: float = 0.0,
+        splitter: str = "auto",
         monotonic_cst: ArrayLike | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -293,6 +299,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         self.min_samples_leaf = min_samples_leaf
         self.min_samples_split = min_samples_split
         self.min_gain = min_gain
+        self.splitter = splitter
         self.monotonic_cst = monotonic_cst
         self.n_jobs = n_jobs
 
@@ -317,7 +324,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
             raise _check.invalid(
                 "y", "be an array", "None: a tree requires y to be passed, but the target y is None"
             )
-        numbers, _ = self._codes(y, len(cases.numbers))
+        numbers, _ = self._codes(y, cases.rows)
         weight = weights_of(self, sample_weight, cases)
         plan = _fit.plan_of(self, cases, 0)
         # The middle of y is taken out first: squares of what is left lose no digits.

@@ -43,7 +43,7 @@ class Growing(NamedTuple):
     """The tree so far; arrays are longer than what is used."""
 
     feature: np.ndarray
-    cut_row: np.ndarray  # for a number: training rows on either side of the cut
+    cut_row: np.ndarray  # for a number: training rows, or codes, on either side of the cut
     cut_next: np.ndarray
     first: np.ndarray
     width: np.ndarray
@@ -118,15 +118,13 @@ def by_number(lv, k, f, found, columns, ranks, indices, place, tree, branch):
     code = columns.small[columns.slot[f]]
     missing = columns.levels[f]
     above = missing
-    tree.cut_next[node] = -1
     for e in range(start, stop):
         c = code[lv.row[e]]
         branch[e] = -1 if c == missing else (0 if c <= cut else 1)
-        if c == cut:
-            tree.cut_row[node] = lv.row[e]
-        elif cut < c < above:
+        if cut < c < above:
             above = c
-            tree.cut_next[node] = lv.row[e]
+    tree.cut_row[node] = cut
+    tree.cut_next[node] = above if above < missing else -1
 
 
 @kernel()
@@ -341,7 +339,8 @@ def settle(lv, choice, rules, tree, branch, base, start, new, target, targets):
             u = lv.undivided[e] if lv.undivided.size else w
             if b >= 0:
                 j = first + b
-                target[e] = at[j]
+                if target.size:
+                    target[e] = at[j]
                 if at[j] < 0:
                     continue
                 i = at[j]
@@ -353,7 +352,8 @@ def settle(lv, choice, rules, tree, branch, base, start, new, target, targets):
                 if new.undivided.size:
                     new.undivided[i] = u
                 continue
-            target[e] = used
+            if target.size:
+                target[e] = used
             for c in range(width):
                 j = first + c
                 share = weigh(tree.stats[base + j], rules.criterion) / total

@@ -61,9 +61,15 @@ class Found(NamedTuple):
 
 
 @kernel()
+def nlogn(n, table):
+    """Return n log2 n of a count; the table may end before the largest."""
+    return table[n] if n < table.size else n * math.log2(n)
+
+
+@kernel()
 def xlogx(v, table):
     if table.size > 0:
-        return table[int(v + 0.5)]
+        return nlogn(int(v + 0.5), table)
     return v * math.log2(v) if v > 0.0 else 0.0
 
 
