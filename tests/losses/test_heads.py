@@ -79,6 +79,47 @@ def test_torch_agrees(parts):
     torch.testing.assert_close(got, F.linear_cross_entropy(x, kernel, y))
 
 
+def test_a_head_for_each_position(parts):
+    x = parts[0]
+    g = torch.Generator().manual_seed(8)
+    w = torch.randn(4, 3, 2, WIDTH, generator=g, dtype=torch.float64, requires_grad=True)
+    b = torch.randn(4, 3, 2, generator=g, dtype=torch.float64, requires_grad=True)
+    y = torch.randint(0, 4, (ROWS, 3, 2), generator=g)
+    y[::5, 1] = -100
+    soft = torch.randn(ROWS, 4, 3, 2, generator=g, dtype=torch.float64).softmax(1)
+    weight = torch.rand(4, generator=g, dtype=torch.float64)
+    token = torch.rand(ROWS, 3, 2, generator=g, dtype=torch.float64)
+    z = torch.einsum("nd,vijd->nvij", x, w) + b
+    for target, reduction, smoothing in itertools.product(
+        (y, soft), ("mean", "sum", "none"), (0.0, 0.1)
+    ):
+        want = F.cross_entropy(
+            z, target, weight, reduction="none", label_smoothing=smoothing
+        ) * token  # fmt: skip
+        if reduction != "none":
+            scale = weight[target.clamp_min(0)] * (y != -100) if target is y else 1.0
+            total = (scale * token).sum() if reduction == "mean" else 1.0
+            want = want.sum() / total
+        got = L.linear_cross_entropy(
+            x, w, target, linear_bias=b, weight=weight, token_weight=token, reduction=reduction,
+            label_smoothing=smoothing,
+        )  # fmt: skip
+        up = torch.randn(want.shape, generator=g, dtype=torch.float64)
+        mine = torch.autograd.grad(got, (x, w, b), up)
+        its = torch.autograd.grad(want, (x, w, b), up, retain_graph=True)
+        torch.testing.assert_close(got, want)
+        torch.testing.assert_close(mine, its)
+    loss, stats = L.linear_cross_entropy(x, w, y, linear_bias=b, stats=True)
+    want, theirs = L.cross_entropy(z, y, stats=True)
+    torch.testing.assert_close(loss, want)
+    for a, c in zip(stats, theirs, strict=True):
+        torch.testing.assert_close(a, c)
+    one = L.linear_cross_entropy(x[0], w, y[1], linear_bias=b)
+    torch.testing.assert_close(one, F.cross_entropy(z[:1], y[1:2]))
+    with pytest.raises(ValueError, match=r"got 4 at \[0, 2, 1\]"):
+        L.linear_cross_entropy(x[:1], w, torch.tensor([[[0, 0], [0, 0], [0, 4]]]))
+
+
 @pytest.mark.parametrize("learns", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (0, 0, 0)])
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_any_part_may_be_frozen(parts, learns, reduction):
