@@ -1,5 +1,6 @@
 """One process of a group: what test_group.py starts several of. Any assertion ends it with 1."""
 
+import copy
 import itertools
 import os
 import re
@@ -254,6 +255,62 @@ def refusals(group):
     words = "(V, 5), got" if first else "another process refused its arguments"
     refused(wide(width=5), ValueError, words)
     refused(wide(group="all"), TypeError, "`group` must be a process group")
+
+
+class WithHead(torch.nn.Module):
+    """A body and a loss that owns the head: its parameters are seen by data parallel training."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = torch.nn.Linear(WIDTH, WIDTH)
+        self.loss = L.LinearCrossEntropyLoss(WIDTH, CLASSES, bias=True, label_smoothing=0.1)
+
+    def forward(self, x, y):
+        return self.loss(torch.tanh(self.body(x)), y)
+
+
+class WithLogits(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = torch.nn.Linear(WIDTH, CLASSES)
+        self.loss = L.CrossEntropyLoss(torch.linspace(0.5, 1.5, CLASSES), label_smoothing=0.1)
+
+    def forward(self, x, y):
+        return self.loss(self.body(x), y)
+
+
+def data_parallel(group):
+    """DistributedDataParallel: each process has rows of its own; steps are accumulated once."""
+    world, rank = dist.get_world_size(group), dist.get_rank(group)
+    for kind, find in itertools.product((WithHead, WithLogits), (False, True)):
+        torch.manual_seed(5)
+        model, rows = kind().double(), torch.randn(2 * world * 4, WIDTH, dtype=torch.float64)
+        classes = torch.randint(0, CLASSES, (len(rows),))
+        if kind is WithLogits:
+            classes[:] = classes[:4].repeat(2 * world)  # the same weights in each part's mean
+        parts = list(zip(rows.split(4), classes.split(4), strict=True))
+        alone = copy.deepcopy(model)
+        for x, y in parts:
+            (F.cross_entropy(
+                torch.nn.functional.linear(torch.tanh(alone.body(x)), alone.loss.linear.weight,
+                                           alone.loss.linear.bias),
+                y, label_smoothing=0.1,
+            ) if kind is WithHead else F.cross_entropy(
+                alone.body(x), y, alone.loss.weight, label_smoothing=0.1
+            )).div(world).backward()  # fmt: skip
+        shared = torch.nn.parallel.DistributedDataParallel(
+            model, process_group=group, find_unused_parameters=find
+        )
+        assert {n for n, _ in model.named_parameters()} == {n for n, _ in alone.named_parameters()}
+        with shared.no_sync():
+            shared(*parts[rank]).backward(retain_graph=True)
+        shared(*parts[world + rank]).backward()
+        for ours, theirs in zip(model.parameters(), alone.parameters(), strict=True):
+            near(ours.grad, theirs.grad)
+        torch.use_deterministic_algorithms(True)
+        model.zero_grad()
+        shared(*parts[rank]).backward()
+        torch.use_deterministic_algorithms(False)
 
 
 def memory(group):

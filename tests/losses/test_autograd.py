@@ -114,6 +114,25 @@ def test_backward_twice(reduction):
     torch.testing.assert_close(x.grad, 2 * first)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_graph_kept_accumulated_and_deterministic(name):
+    def total(x):
+        found = LOSSES[name](x)
+        return sum(t.sum() for t in found) if isinstance(found, tuple) else found.sum()
+
+    x = logits()
+    loss = total(x)
+    loss.backward(retain_graph=True)
+    once = x.grad.clone()
+    torch.use_deterministic_algorithms(True)
+    try:
+        loss.backward()
+        total(x).backward()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    torch.testing.assert_close(x.grad, 3 * once)
+
+
 def test_logits_may_be_overwritten_after_the_loss():
     leaf = logits()
     x = leaf * 1

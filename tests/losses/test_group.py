@@ -43,7 +43,7 @@ def test_shards_against_the_whole(tmp_path):
     # Four processes; and two groups of two, each of which has all classes.
     together(
         tmp_path, 4, "some_options", "some_options:pair", "second_derivatives", "corners",
-        "corners:pair", "refusals",
+        "corners:pair", "refusals", "data_parallel:pair",
     )  # fmt: skip
 
 

@@ -497,3 +497,89 @@ def test_sums_are_checked_where_an_axis_is_named():
         L.nll_loss(logits, SOFT * 2)
     with pytest.raises(ValueError, match="`ignore_index` must be None with index pairs"):
         L.linear_binary_cross_entropy(hidden, W, PAIRS, ignore_index=1)
+
+
+PLAIN = sorted({name.split()[0] for name in CASES})
+JS = {"beta": 0.3}
+NAMED = {
+    "js_div": JS,
+    "linear_js_div": JS,
+    "info_nce": {"temperature": 1.0},
+    "siglip": {"scale": 2.0, "bias": -1.0},
+}
+
+
+def bare(name, x, target, **options):
+    """Call a loss, its other tensors of the same dtype as its input."""
+    loss, named = getattr(L, name), {**NAMED.get(name, {}), **options}
+    if name in {"linear_kl_div", "linear_js_div"}:
+        target = TX, TW
+    like = [t.to(x.dtype) if name in {"info_nce", "siglip"} else t for t in target]
+    if name.startswith("linear"):
+        like = [t if t.dtype == torch.int64 else t.to(x.dtype) for t in target]
+        return loss(x, W.to(x.dtype), *like, **named)
+    return loss(x, *like, **named)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", PLAIN)
+def test_dtypes_and_layouts(name, dtype):
+    truth, input, targets, _ = CASES[name]
+    x = input.to(dtype)
+    x = torch.stack([x, x], -1)[..., 0].requires_grad_()  # not contiguous
+    y = x.detach().double().requires_grad_()
+    named = {} if name in {"linear_log_prob", "linear_entropy"} else {"reduction": "sum"}
+    got = bare(name, x, targets[0], **named)
+    want = truth(y, *targets[0], **NAMED.get(name, {}), reduction="sum")
+    assert got.dtype == torch.float32 or name == "mse_loss"  # promoted, as in torch
+    got.sum().backward()
+    want.sum().backward()
+    assert x.grad.dtype == dtype
+    # a head's product and its logits are of the input's dtype
+    loose = (
+        1e-5
+        if dtype == torch.float32
+        else 3e-2
+        if name in {"info_nce", "siglip"} or name[:6] == "linear"
+        else 1e-3
+    )
+    torch.testing.assert_close(got.double(), want, rtol=loose, atol=loose)
+    step = {torch.float32: 1e-5, torch.bfloat16: 8e-3, torch.float16: 2e-3}[dtype]
+    size = y.grad.abs().max()
+    assert (x.grad.double() - y.grad).abs().max() <= max(step, loose) * 2 * size
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("name", PLAIN)
+def test_functional_transforms(name):
+    _, input, targets, _ = CASES[name]
+
+    def f(x):
+        return bare(name, x, targets[0]).sum()
+
+    x = input.clone().requires_grad_()
+    (want,) = torch.autograd.grad(f(x), x)
+    torch.testing.assert_close(torch.func.grad(f)(input), want)
+    along = random(*input.shape, seed=50)
+    push = torch.func.jvp(f, (input,), (along,))[1]
+    torch.testing.assert_close(push, (want * along).sum())
+    both = torch.func.vmap(f)(torch.stack([input, input * 1.0]))
+    torch.testing.assert_close(both, f(input).expand(2))
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("name", PLAIN)
+def test_compiled(name):
+    _, input, targets, options = CASES[name]
+    o = {k: v[-1] for k, v in options.items() if k not in NAMED.get(name, {})}
+    o.pop("linear_bias", None)
+    torch._dynamo.reset()
+
+    def f(x):
+        return bare(name, x, targets[0], **o).sum()
+
+    x = input.clone().requires_grad_()
+    (want,) = torch.autograd.grad(f(x), x)
+    compiled = torch.compile(f, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(torch.autograd.grad(compiled(x), x)[0], want)

@@ -1,7 +1,7 @@
 """Heads that learn from a teacher: distillation without logits.
 
-A teacher's rows are torch operations on one chunk, whose teacher logits are made and dropped with
-the chunk.
+The teacher's logits are made chunk by chunk beside the student's. A first gradient is written down
+in place; second ones and statistics take the formula in torch operations.
 """
 
 import math
@@ -175,10 +175,18 @@ class TeacherRows:
     buffers = 4
 
     def __init__(
-        self, head: Any, listed: Any, beta: float, scale: Tensor | None, o: Options, stats: bool
+        self,
+        head: Any,
+        listed: Any,
+        beta: float,
+        scale: Tensor | None,
+        o: Options,
+        stats: bool,
+        count: int,
     ) -> None:
         self.head, self.listed, self.beta = head, listed, beta
-        self.scale, self.options, self.stats = scale, o, stats
+        self.scale, self.options, self.stats, self.count = scale, o, stats, count
+        self.rooms: dict[str, Tensor] = {}
         self.right: dict[int, Tensor] = {}  # by the chunk's first row: does the student agree?
 
     def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
@@ -216,21 +224,142 @@ class TeacherRows:
     def fused(
         self, logits: Tensor, rows: slice, g: float, ups: tuple[Tensor | None, ...] | None
     ) -> tuple[Tensor, ...] | None:
-        """See `HeadRows`."""
-        return None
+        """See `HeadRows`: `plain` and its gradient written down, in buffers that all chunks share.
+
+        What torch allocates for one chunk its heap may not find room for in the next.
+        """
+        if self.stats:
+            return None
+        o = self.options
+        with torch.no_grad():
+            dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+            z = logits if logits.dtype == dtype else self._room("z", logits, dtype).copy_(logits)
+            slope = _bend(z, o, None if ups is None else self._room("slope", z, dtype))
+            spare = self._room("spare", z, dtype)
+            lse = _log_softmax(z, spare)
+            scale = None if self.scale is None else self.scale[rows].to(dtype)
+            push = torch.full_like(lse, g)
+            push = push if not ups or ups[0] is None else push * ups[0].to(dtype).unsqueeze(-1)
+            push = push if scale is None else push * scale.unsqueeze(-1)
+            pull = 2 * o.z_loss * lse if o.z_loss else 0.0
+            if self.listed is not None:
+                values = self._listed(z, rows, pull, spare)
+            else:
+                values = self._taught(z, rows, pull, spare)
+            values = values + o.z_loss * lse * lse if o.z_loss else values
+            values = values.squeeze(-1)
+            if scale is not None:
+                values = (values * scale).where(scale != 0, 0.0)
+            if ups is not None:
+                z.mul_(push / o.temperature)
+                if slope is not None:
+                    z.mul_(slope)
+                z.masked_fill_(push == 0, 0.0)
+                if z is not logits:
+                    logits.copy_(z)
+            if rows.stop == self.count:
+                self.rooms.clear()
+        return (values,)
+
+    def _room(self, name: str, like: Tensor, dtype: torch.dtype) -> Tensor:
+        if name not in self.rooms:
+            self.rooms[name] = torch.empty(like.shape, dtype=dtype, device=like.device)
+        return self.rooms[name][: like.shape[0]]
+
+    def _taught(self, log_p: Tensor, rows: slice, pull: Any, p: Tensor) -> Tensor:
+        """Return the divergences of log-probabilities; overwrite those by the gradient."""
+        x, w, b = self.head
+        log_q = self._room("teacher", log_p, log_p.dtype)
+        theirs = log_q if w.dtype == log_q.dtype else self._room("half", log_p, w.dtype)
+        torch.mm(x[rows], w.t(), out=theirs)
+        if b is not None:
+            theirs.add_(b)
+        if theirs is not log_q:
+            log_q.copy_(theirs)
+        _bend(log_q, self.options, None)
+        _log_softmax(log_q, p)
+        smoothing, beta = self.options.label_smoothing, self.beta
+        if smoothing:
+            log_q.exp_().mul_(1 - smoothing).add_(smoothing / log_q.shape[-1]).log_()
+        never = self._room("never", log_p, torch.bool)
+        if beta == 0:
+            q = torch.exp(log_q, out=self._room("q", log_p, log_p.dtype))
+            log_q.sub_(log_p).masked_fill_(torch.eq(q, 0, out=never), 0.0)
+            values = log_q.mul_(q).sum(-1, keepdim=True)
+            log_p.exp_().mul_(1 + pull).sub_(q)
+            return values
+        if beta == 1:
+            torch.exp(log_p, out=p)
+            log_p.sub_(log_q).masked_fill_(torch.eq(p, 0, out=never), 0.0)
+            values = torch.mul(log_p, p, out=log_q).sum(-1, keepdim=True)
+            log_p.sub_(values - pull).mul_(p)
+            return values
+        floor, mine, its = torch.finfo(log_p.dtype).min, math.log1p(-beta), math.log(beta)
+        torch.exp(log_p, out=p)
+        q = torch.exp(log_q, out=self._room("q", log_p, log_p.dtype))
+        log_q.clamp_min_(floor).add_(its)
+        log_p.clamp_min_(floor).add_(mine)
+        mixed = torch.logaddexp(log_q, log_p, out=self._room("mixed", log_p, log_p.dtype))
+        far = log_q.sub_(mixed).sub_(its).mul_(q).sum(-1, keepdim=True)
+        near = torch.mul(log_p.sub_(mixed).sub_(mine), p, out=mixed).sum(-1, keepdim=True)
+        log_p.sub_(near).mul_(1 - beta).add_(pull).mul_(p)
+        return beta * far + (1 - beta) * near
+
+    def _listed(self, log_p: Tensor, rows: slice, pull: Any, spare: Tensor) -> Tensor:
+        """Do the same for a teacher's list."""
+        indices, log_q = (part[rows] for part in self.listed)
+        q, rest = _shares(log_q.to(log_p.dtype), log_p.shape[-1], self.options.label_smoothing)
+        told = log_p.gather(-1, indices)
+        log_p.scatter_(-1, indices, -math.inf)
+        top = log_p.max(-1, keepdim=True).values
+        top = top.where(top > -math.inf, 0.0)
+        sums = torch.sub(log_p, top, out=spare).exp_().sum(-1, keepdim=True)
+        rest = rest.unsqueeze(-1)
+        others = (top + sums.log()).where(rest != 0, 0.0)
+        whole = q.sum(-1, keepdim=True) + rest + pull
+        log_p.exp_().mul_(whole).sub_(spare.mul_((rest / sums).where(rest != 0, 0.0)))
+        log_p.scatter_(-1, indices, told.exp() * whole - q)
+        own = torch.xlogy(q, q) - q * told.where(q != 0, 0.0)
+        return own.sum(-1, keepdim=True) + torch.xlogy(rest, rest) - rest * others
+
+
+def _bend(z: Tensor, o: Options, slope: Tensor | None) -> Tensor | None:
+    """Cap and divide logits in place; fill and return the cap's slope."""
+    if o.softcap:
+        z.div_(o.softcap).tanh_()
+        if slope is not None:
+            torch.mul(z, z, out=slope).neg_().add_(1)
+        z.mul_(o.softcap)
+    if o.temperature != 1.0:
+        z.div_(o.temperature)
+    return slope if o.softcap else None
+
+
+def _log_softmax(z: Tensor, spare: Tensor) -> Tensor:
+    """Overwrite logits by their log-probabilities; return log-normalisers."""
+    top, k = z.max(-1, keepdim=True)
+    z.sub_(top)
+    log = torch.exp(z, out=spare).scatter_(-1, k, 0.0).sum(-1, keepdim=True).log1p_()
+    z.sub_(log)
+    return top + log
+
+
+def _shares(log_q: Tensor, classes: int, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Return what lies on each listed class, and on all the others together."""
+    q, listed = log_q.exp(), log_q.shape[-1]
+    rest = 1 - q.sum(-1)
+    # What rounding leaves of a teacher that listed everything is no outcome.
+    noise = 4 * torch.finfo(q.dtype).eps * listed
+    rest = rest.where((rest > noise) & (listed < classes), 0.0)
+    if smoothing:
+        q = q * (1 - smoothing) + smoothing / classes
+        rest = rest * (1 - smoothing) + smoothing * (classes - listed) / classes
+    return q, rest
 
 
 def _cross(z: Tensor, indices: Tensor, log_q: Tensor, o: Options) -> tuple[Tensor, Tensor, Tensor]:
     """Return what q costs in p's code, the listed q, and the rest, which is one class here."""
-    classes, listed = z.shape[-1], indices.shape[-1]
-    q = log_q.to(z.dtype).exp()
-    rest = 1 - q.sum(-1)
-    # What rounding leaves of a teacher that listed everything is no outcome.
-    noise = 4 * torch.finfo(z.dtype).eps * listed
-    rest = rest.where((rest > noise) & (listed < classes), 0.0)
-    if o.label_smoothing:
-        q = q * (1 - o.label_smoothing) + o.label_smoothing / classes
-        rest = rest * (1 - o.label_smoothing) + o.label_smoothing * (classes - listed) / classes
+    q, rest = _shares(log_q.to(z.dtype), z.shape[-1], o.label_smoothing)
     lse = z.logsumexp(-1, keepdim=True)
     told = ((z.gather(-1, indices) - lse).where(q != 0, 0.0) * q).sum(-1)
     others = z.scatter(-1, indices, -math.inf).logsumexp(-1) - lse.squeeze(-1)
@@ -275,7 +404,7 @@ def _distil(
     total = float(x.shape[0]) if scale is None else float(scale.sum())
     fill = nothing_to_average(o.empty) if o.reduction == "mean" and total == 0 else 0.0
     g = 1.0 / total if o.reduction == "mean" and total else 1.0
-    rows = TeacherRows(head, listed, beta, scale, o, stats)
+    rows = TeacherRows(head, listed, beta, scale, o, stats, x.shape[0])
     found = apply(x, w, b, Job(rows, o.reduction, g))
     loss = found[0] if stats else found
     loss = loss.reshape(shape) if o.reduction == "none" else loss

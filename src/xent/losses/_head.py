@@ -120,7 +120,7 @@ def _loop(
     # The weight's gradient is a sum over chunks: in bfloat16 each addition would cost a digit.
     gw = w.new_zeros(w.shape, dtype=exact) if wants[1] else None
     gb = w.new_zeros(classes, dtype=exact) if wants[2] else None
-    found: list[list[Tensor]] = []
+    values: list[Tensor] = []
     for start in range(0, max(count, 1), step):
         rows = slice(start, min(start + step, count))
         z = buffer[: rows.stop - start]
@@ -132,7 +132,12 @@ def _loop(
         scored = job.rows.fused(z, rows, g, here)
         if scored is None:
             scored = _score_plainly(job, z, rows, g, here)
-        found.append(list(scored))
+        # Kept in room made once: small pieces that outlive a chunk would split the heap's holes,
+        # and each chunk's buffers would take new pages.
+        values = values or [v.new_empty(count) for v in scored]
+        for whole, part in zip(values, scored, strict=True):
+            whole[rows] = part
+        del scored
         if gx is not None:
             torch.mm(z, w, out=gx[rows])
         if gw is not None and gw.dtype == z.dtype:
@@ -141,7 +146,6 @@ def _loop(
             gw += z.t() @ x[rows]
         if gb is not None:
             gb += z.sum(0, dtype=exact)
-    values = [torch.cat(parts) for parts in zip(*found, strict=True)]
     grads = [g.to(w.dtype) if g is not None and g.dtype != w.dtype else g for g in (gw, gb)]
     return values, [gx, *grads]
 

@@ -1,5 +1,6 @@
 """Losses of a linear head's logits that never build the logits; see `_head` for the loop."""
 
+import math
 from typing import Any
 
 import torch
@@ -55,10 +56,10 @@ def linear_cross_entropy(
     input : Tensor, shape (..., D)
         Hidden states.
     linear_weight : Tensor, shape (V, D)
-        The head, one row a class.
+        The head, one row a class; or (V, d1, ..., D): a head for each of several positions.
     target : Tensor, shape (...) of integers, or (..., V) of probabilities
-        Class indices, or the probability of every class.
-    linear_bias : Tensor, shape (V,), optional
+        Class indices, or the probability of every class; (..., d1, ...) and (..., V, d1, ...).
+    linear_bias : Tensor, shape (V,) or (V, d1, ...), optional
         Added to the logits.
     weight, label_smoothing, temperature, softcap, z_loss, empty, stats
         As in `cross_entropy`.
@@ -111,10 +112,7 @@ def linear_cross_entropy(
         return sharded_head(x, w, b, target, weight, token_weight, o, group, stats, shape)
     o = _options(reduction, ignored, label_smoothing, temperature, softcap, z_loss, empty)
     deep = isinstance(linear_weight, Tensor) and linear_weight.dim() > 2
-    if deep or traced():
-        # torch's K-dimensional heads, one small head a position, and what the compiler and the
-        # transforms of torch.func trace: these do build the logits.
-        axis = None if deep else -1
+    if traced():  # what the compiler and the transforms of torch.func trace builds the logits
         if deep:
             logits = torch.tensordot(input, linear_weight, dims=([-1], [-1]))
             logits = logits if linear_bias is None else logits + linear_bias
@@ -123,14 +121,70 @@ def linear_cross_entropy(
         return cross_entropy(
             logits, target, weight, ignore_index=ignored, reduction=reduction,
             label_smoothing=label_smoothing, token_weight=token_weight, temperature=temperature,
-            softcap=softcap, z_loss=z_loss, empty=empty, stats=stats, axis=axis,
+            softcap=softcap, z_loss=z_loss, empty=empty, stats=stats, axis=input.dim() - 1,
         )  # fmt: skip
+    if deep:
+        parts = linear_weight, linear_bias
+        return _many_heads(input, *parts, target, weight, token_weight, o, stats)
     x, w, b, shape = hidden(input, linear_weight, linear_bias)
     rows = _class_rows(w, target, weight, token_weight, shape, o)
     try:
         return _class_head(x, w, b, rows, shape, stats)
     except BadRowError as bad:
         raise bad.sentence(rows.target, shape, w.shape[0]) from None
+
+
+def _many_heads(
+    input: Tensor,
+    linear_weight: Tensor,
+    linear_bias: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    token_weight: Tensor | None,
+    o: Options,
+    stats: bool,
+) -> Any:
+    """Run the loop for each of several heads, (V, d1, ..., D), of the same hidden states."""
+    classes, *places, width = linear_weight.shape
+    count = math.prod(places)
+    each = linear_weight.reshape(classes, count, width).unbind(1)
+    if not count:
+        raise _check.invalid("linear_weight", "hold a head", tuple(linear_weight.shape))
+    shape = hidden(input, each[0], None)[3]
+    if linear_bias is not None and linear_bias.shape != linear_weight.shape[:-1]:
+        must = f"have the shape {tuple(linear_weight.shape[:-1])}"
+        raise _check.invalid("linear_bias", must, tuple(linear_bias.shape))
+    biases = [None] * count if linear_bias is None else linear_bias.reshape(classes, -1).unbind(1)
+    whole = torch.Size((*shape, *places))
+    logits = torch.Size((*shape, classes, *places))
+    target = check_target(logits, target, len(shape), o.ignore_index)
+    check_weight("weight", weight, linear_weight.shape[:1], "class")
+    check_weight("token_weight", token_weight, whole, "row")
+    soft = target.is_floating_point()
+    flat = target.movedim(len(shape), -1).reshape(-1, count, classes) if soft else None
+    marks = target.reshape(-1, count) if flat is None else flat
+    scales = None if token_weight is None else token_weight.reshape(-1, count)
+    every = SoftmaxRows(
+        marks.reshape(-1) if flat is None else flat.reshape(-1, classes), weight,
+        None if scales is None else scales.reshape(-1), o,
+    )  # fmt: skip
+    try:
+        g, fill = _share_of_a_row(every, classes)
+        found = [
+            apply(*hidden(input, w, b)[:3], Job(ClassRows(SoftmaxRows(
+                marks[:, n].contiguous(), weight, None if scales is None else scales[:, n], o
+            ), stats), o.reduction, g))
+            for n, (w, b) in enumerate(zip(each, biases, strict=True))
+        ]  # fmt: skip
+    except BadRowError as bad:
+        raise bad.sentence(every.target, whole, classes) from None
+    losses = torch.stack([f[0] for f in found] if stats else found, -1)
+    loss = losses.reshape(whole) if o.reduction == "none" else losses.sum() + fill
+    if not stats:
+        return loss
+    columns: Any = [torch.stack(column, -1) for column in zip(*(f[1:] for f in found), strict=True)]
+    accuracy = accuracy_of(columns[3].reshape(-1), every).to(columns[0].dtype)
+    return loss, Stats._make((*(c.reshape(whole) for c in columns), accuracy))
 
 
 def linear_log_prob(
@@ -324,14 +378,7 @@ def _class_head(
     x: Tensor, w: Tensor, b: Tensor | None, rows: SoftmaxRows, shape: torch.Size, stats: bool
 ) -> Any:
     o = rows.options
-    if can_look(rows.target, x):
-        total = rows.counted(w.shape[0])
-        if not rows.hard:
-            check_distributions(rows.target)
-    else:
-        total = float(rows.total()) if o.reduction == "mean" else 1.0
-    fill = nothing_to_average(o.empty) if o.reduction == "mean" and total == 0 else 0.0
-    g = 1.0 / total if o.reduction == "mean" and total else 1.0
+    g, fill = _share_of_a_row(rows, w.shape[0])
     found = apply(x, w, b, Job(ClassRows(rows, stats), o.reduction, g))
     loss = found[0] if stats else found
     loss = loss.reshape(shape) if o.reduction == "none" else loss
@@ -342,6 +389,19 @@ def _class_head(
     accuracy = accuracy_of(argmax, rows).to(lse.dtype)
     shaped: Any = (t.reshape(shape) for t in (lse, log_prob, entropy, argmax))
     return loss, Stats._make((*shaped, accuracy))
+
+
+def _share_of_a_row(rows: SoftmaxRows, classes: int) -> tuple[float, float]:
+    """Check targets; return what multiplies each row's loss, and what is added for no row."""
+    o = rows.options
+    if can_look(rows.target):
+        total = rows.counted(classes)
+        if not rows.hard:
+            check_distributions(rows.target)
+    else:
+        total = float(rows.total()) if o.reduction == "mean" else 1.0
+    fill = nothing_to_average(o.empty) if o.reduction == "mean" and total == 0 else 0.0
+    return (1.0 / total if o.reduction == "mean" and total else 1.0), fill
 
 
 def traced() -> bool:

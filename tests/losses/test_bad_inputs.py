@@ -1,0 +1,158 @@
+"""What peers answer in silence or with NaN: each of 77 inputs, and what is answered here."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+
+import xent.losses as L
+
+inf, nan = math.inf, math.nan
+X = torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, 3.0]])
+Y = torch.tensor([0, 2])
+SOFT = torch.full((2, 3), 1 / 3)
+B, T = torch.zeros(4), torch.tensor([0.0, 1.0, 1.0, 0.0])
+H, W = torch.zeros(2, 4), torch.zeros(3, 4)
+LOG3, LOG2 = math.log(3), math.log(2)
+TRUE = float(
+    np.mean([-2 + np.log(np.exp([2, -1, 0.5]).sum()), -3 + np.log(np.exp([0, 1, 3.0]).sum())])
+)
+MASKED = torch.tensor([[0.0, 0.0, -inf]])
+bce, kl = L.binary_cross_entropy_with_logits, L.kl_div
+
+
+def no_weight(value):
+    return torch.tensor([value, 1.0, 1.0])
+
+
+REFUSED = {
+    "target == C": (lambda: L.cross_entropy(X, Y + 1), "`target` must be below 3, the number"),
+    "target == 2**40": (lambda: L.cross_entropy(X, Y + 2**40), "`target` must be below 3"),
+    "target = -1": (lambda: L.cross_entropy(X, Y - 1), "`target` must be non-negative, got -1 at [0]"),
+    "target = -1, reduction none": (lambda: L.cross_entropy(X, Y - 1, reduction="none"), "must be non-neg"),
+    "target == C, label_smoothing": (lambda: L.cross_entropy(X, Y + 1, label_smoothing=0.1), "below 3"),
+    "float class indices": (lambda: L.cross_entropy(X, Y.float()), "Class indices are integers."),
+    "bool targets": (lambda: L.cross_entropy(X, Y > 0), "must hold class indices or probabilities, got torch.bool"),
+    "integer logits": (lambda: L.cross_entropy(X.long(), Y), "`input` must be a floating-point tensor"),
+    "target length != batch": (lambda: L.cross_entropy(X, Y[:1]), "`target` must have the shape (2,)"),
+    "target shape (N,1)": (lambda: L.cross_entropy(X, Y[:, None]), "`target` must have the shape (2,)"),
+    "arguments swapped": (lambda: L.cross_entropy(Y, X), "Are `input` and `target` swapped?"),
+    "python lists": (lambda: L.cross_entropy(X.tolist(), Y), "`input` must be a tensor, got a list"),
+    "soft targets sum 0.5": (lambda: L.cross_entropy(X, SOFT / 2), "must sum to 1 over the classes, got 0.5 at [0]"),
+    "soft targets negative": (lambda: L.cross_entropy(X, SOFT - torch.tensor([1.0, 0, 0])), "must be non-negative"),
+    "soft targets NaN": (lambda: L.cross_entropy(X, SOFT * nan), "must sum to 1 over the classes, got nan"),
+    "soft targets + ignore_index": (lambda: L.cross_entropy(X, SOFT, ignore_index=0), "token_weight of 0"),
+    "soft targets, shape (N,)": (lambda: L.cross_entropy(X, SOFT[:, 0]), "`target` must have the shape of `input`"),
+    "one-hot integers": (lambda: L.cross_entropy(X, torch.ones(2, 3).long()), "pass them as floats"),
+    "class weight negative": (lambda: L.cross_entropy(X, Y, no_weight(-1.0)), "must be finite and non-negative, got -1"),
+    "class weights cancel": (lambda: L.cross_entropy(X, Y, torch.tensor([1.0, 1, -1])), "must be finite and non-neg"),
+    "class weight NaN": (lambda: L.cross_entropy(X, Y, no_weight(nan)), "must be finite and non-negative, got nan"),
+    "class weight wrong length": (lambda: L.cross_entropy(X, Y, torch.ones(2)), "one entry a class, (3,), got (2,)"),
+    "label_smoothing 1.5": (lambda: L.cross_entropy(X, Y, label_smoothing=1.5), "must be between 0 and 1, got 1.5"),
+    "label_smoothing -0.1": (lambda: L.cross_entropy(X, Y, label_smoothing=-0.1), "between 0 and 1, got -0.1"),
+    "label_smoothing nan": (lambda: L.cross_entropy(X, Y, label_smoothing=nan), "between 0 and 1, got nan"),
+    "C = 0": (lambda: L.cross_entropy(X[:, :0], Y), "must have at least one class, got (2, 0)"),
+    "0-dim logits": (lambda: L.cross_entropy(X[0, 0], Y[0]), "must have a class dimension"),
+    "reduction='avg'": (lambda: L.cross_entropy(X, Y, reduction="avg"), "must be 'mean', 'sum' or 'none'"),
+    "complex logits": (lambda: L.cross_entropy(X + 0j, Y), "`input` must be a floating-point tensor"),
+    "BCE logits: target 5": (lambda: bce(B, T + 5), "`target` must be between 0 and 1, got 5 at [0]"),
+    "BCE logits: target NaN": (lambda: bce(B, T * nan), "`target` must be between 0 and 1, got nan at [0]"),
+    "BCE logits: shapes (4,1), (4,)": (lambda: bce(B[:, None], T), "must have the shape of `input`, (4, 1)"),
+    "BCE logits: pos_weight -1": (lambda: bce(B, T, pos_weight=torch.tensor(-1.0)), "must be finite and non-negative"),
+    "BCE probabilities: p = 1.5": (lambda: L.binary_cross_entropy(B + 1.5, T), "must be between 0 and 1 (for logits"),
+    "BCE probabilities: p NaN": (lambda: L.binary_cross_entropy(B * nan, T), "`input` must be between 0 and 1"),
+    "BCE probabilities: target 5": (lambda: L.binary_cross_entropy(B, T + 5), "`target` must be between 0 and 1"),
+    "logits as probabilities": (lambda: L.binary_cross_entropy(X, SOFT), "(for logits use binary_cross_entropy_with_l"),
+    "KL: negative p": (lambda: kl(X, -SOFT), "`target` must be non-negative"),
+    "KL: not normalised, axis named": (lambda: kl(X, SOFT * 20, axis=1), "must sum to 1 over the classes, got 20"),
+    "KL: arguments swapped": (lambda: kl(SOFT, SOFT.log()), "are these logarithms? pass log_target=True"),
+    "all ignored, empty='raise'": (lambda: L.cross_entropy(X, Y * 0 - 100, empty="raise"), "no row counts"),
+    "linear: target == C": (lambda: L.linear_cross_entropy(H, W, Y + 1), "must be below 3, the number of classes"),
+    "linear: options": (lambda: L.linear_cross_entropy(H, W, Y, options={}), "`options` must be None, got {}"),
+    "linear: head turned round": (lambda: L.linear_cross_entropy(H, W.T, Y), "must have the shape (V, 4), got (4, 3)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name):
+    call, words = REFUSED[name]
+    with pytest.raises((ValueError, TypeError), match=re.escape(words)):
+        call()
+
+
+ANSWERED = {
+    "empty batch, mean": (lambda: L.cross_entropy(X[:0], Y[:0]), 0.0),
+    "all ignored, mean": (lambda: L.cross_entropy(X, Y * 0 - 100), 0.0),
+    "int32 targets": (lambda: L.cross_entropy(X, Y.int()), TRUE),
+    "uint8 targets": (lambda: L.cross_entropy(X, Y.byte()), TRUE),
+    "int16 targets": (lambda: L.cross_entropy(X, Y.short()), TRUE),
+    "NaN logit": (lambda: L.cross_entropy(X * nan, Y), nan),
+    "NaN logit in an ignored row, sum": (
+        lambda: L.cross_entropy(torch.tensor([[nan, 0.0], [0.0, 0.0]]), torch.tensor([-100, 0]), reduction="sum"),
+        LOG2),
+    "+inf logit of the true class": (lambda: L.cross_entropy(torch.tensor([[inf, 0.0]]), Y[:1]), 0.0),
+    "-inf logit of the true class": (lambda: L.cross_entropy(torch.tensor([[-inf, 0.0]]), Y[:1]), inf),
+    "-inf logit of another class": (lambda: L.cross_entropy(MASKED, Y[:1]), LOG2),
+    "the same, label_smoothing": (lambda: L.cross_entropy(MASKED, Y[:1], label_smoothing=0.1), inf),
+    "the same, one-hot soft target": (lambda: L.cross_entropy(MASKED, torch.eye(3)[:1]), LOG2),
+    "whole row -inf": (lambda: L.cross_entropy(MASKED - inf, Y[:1]), nan),
+    "whole row -inf but ignored": (lambda: L.cross_entropy(MASKED - inf, Y[:1] - 100), 0.0),
+    "zero probability of the true class": (
+        lambda: L.nll_loss(torch.tensor([[0.0, 1.0]]).log(), Y[:1]), inf),
+    "soft targets float64, logits float32": (lambda: L.cross_entropy(X * 0, SOFT.double()), LOG3),
+    "class weight all 0, mean": (lambda: L.cross_entropy(X, Y, torch.zeros(3)), 0.0),
+    "class weight float64": (lambda: L.cross_entropy(X, Y, torch.ones(3).double()), TRUE),
+    "float16, sum over 1e5 rows": (
+        lambda: L.cross_entropy(torch.zeros(100_000, 3).half(), torch.zeros(100_000).long(), reduction="sum") / 1e5,
+        LOG3),
+    "bfloat16, mean over 1e5 rows": (
+        lambda: L.cross_entropy(torch.zeros(100_000, 3).bfloat16(), torch.zeros(100_000).long()), LOG3),
+    "non-contiguous logits": (lambda: L.cross_entropy(torch.stack([X, X], -1)[..., 0], Y), TRUE),
+    "C = 1": (lambda: L.cross_entropy(X[:, :1], Y * 0), 0.0),
+    "C = 2e6": (lambda: L.cross_entropy(torch.zeros(1, 2_000_000), Y[:1]), math.log(2e6)),
+    "BCE logits: logit +inf, target 1": (lambda: bce(B[:1] + inf, T[1:2]), 0.0),
+    "BCE logits: logit -inf, target 0": (lambda: bce(B[:1] - inf, T[:1]), 0.0),
+    "BCE logits: int target": (lambda: bce(B, T.long()), LOG2),
+    "BCE probabilities: p = 0, target 1": (lambda: L.binary_cross_entropy(B[:1], T[1:2]), inf),
+    "KL: p = 0, q = 0": (lambda: kl(torch.tensor([-inf, 0.0]), torch.tensor([0.0, 1.0]), reduction="sum"), 0.0),
+    "KL: q = 0, p > 0": (lambda: kl(torch.tensor([-inf, 0.0]), torch.tensor([0.5, 0.5]), reduction="sum"), inf),
+    "KL: log_target, p = 0": (
+        lambda: kl(torch.tensor([-inf, 0.0]), torch.tensor([-inf, 0.0]), reduction="sum", log_target=True), 0.0),
+    "KL: batchmean is the divergence": (
+        lambda: kl(torch.full((2, 3), 1 / 3).log(), torch.eye(3)[:2], reduction="batchmean"), LOG3),
+    "linear: all ignored": (lambda: L.linear_cross_entropy(H, W, Y * 0 - 100), 0.0),
+    "float64 in, float64 out": (lambda: bce(B.double() - 20, T.double() * 0), math.log1p(math.exp(-20))),
+    # Nothing tells these from what they are taken for; torch's functions take any number too.
+    "probabilities as logits": (lambda: L.cross_entropy(SOFT, Y), LOG3),
+    "NLL: positive log-probabilities": (lambda: L.nll_loss(SOFT, Y), -1 / 3),
+    "KL: probabilities as log-probabilities": (
+        lambda: kl(SOFT, SOFT, reduction="batchmean"), -LOG3 - 1 / 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_answered(name):
+    call, want = ANSWERED[name]
+    assert float(call()) == pytest.approx(want, rel=1e-6, nan_ok=True)
+
+
+def test_gradients_of_corners():
+    def slope(loss, x, *rest, **options):
+        x = x.clone().requires_grad_()
+        loss(x, *rest, **options).backward()
+        return x.grad[0].tolist()
+
+    assert slope(L.cross_entropy, MASKED, torch.eye(3)[:1]) == [-0.5, 0.5, 0.0]
+    assert slope(L.cross_entropy, MASKED, Y[:1]) == [-0.5, 0.5, 0.0]
+    assert slope(L.cross_entropy, X, Y * 0 - 100) == [0.0, 0.0, 0.0]
+    soft = SOFT.clone().requires_grad_()
+    L.cross_entropy(X, soft).backward()  # a target may learn
+    torch.testing.assert_close(soft.grad, -X.log_softmax(1) / 2)
+    x = X.clone().requires_grad_()
+    loss = L.linear_cross_entropy(x, torch.eye(3), Y)
+    loss.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        loss.backward()
+    assert bce(B.double(), T.double()).dtype == torch.float64
