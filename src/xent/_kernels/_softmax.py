@@ -17,8 +17,10 @@ import numpy as np
 from xent._kernels._float import (
     LANES,
     LIFT,
+    arrive,
     bend,
     exp_below,
+    fma32,
     inner,
     key,
     log1p,
@@ -26,10 +28,13 @@ from xent._kernels._float import (
     outer,
     prefetch,
     single_exp,
+    stream,
     wide,
 )
 
 U = np.uint64
+PAGE = 4 * LANES
+SMALLEST, LARGEST = 2.0**-100, 2.0**100
 
 
 @inner()
@@ -65,6 +70,23 @@ def fold(lanes, n):
 
 
 @inner()
+def gather(values, a, b, lanes):
+    """Add ``values[a:b]``, at most a page, to the lanes: of a whole page four to each at once."""
+    start, lane = U(a), U(LANES)
+    if b - a == PAGE:
+        for j in range(lane):
+            k = start + j
+            first = wide(values[k]) + wide(values[k + lane])
+            last = wide(values[k + U(2) * lane]) + wide(values[k + U(3) * lane])
+            lanes[j] += first + last
+    else:
+        for c in range(a, b, LANES):
+            begin = U(c)
+            for i in range(begin, U(min(c + LANES, b))):
+                lanes[i - begin] += wide(values[i])
+
+
+@inner()
 def add_exactly(block, n, lanes, lost):
     """Add a block to the lanes and keep apart what float64 rounds away."""
     for i in range(n):
@@ -76,7 +98,7 @@ def add_exactly(block, n, lanes, lost):
 
 
 @inner()
-def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad):
+def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, past):
     """Write 2**64 exp((x_c - x_k) / T) to e; return the sum over c other than k, so lifted too.
 
     ``lost`` is empty where float64 is far more than the logits need. The next row of x and this
@@ -89,12 +111,12 @@ def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad):
         lanes[i] = 0.0
     for i in range(min(used, lost.shape[0])):
         lost[i] = 0.0
-    for a in range(0, n, LANES):
-        b = min(a + LANES, n)
-        start = U(a)
+    for a in range(0, n, PAGE):
+        b = min(a + PAGE, n)
         if n > LANES:
             for j in range(a, b, 64 // x.itemsize):
                 prefetch(x, (r + 1) * n + j)
+            for j in range(a, a if past else b, 64 // x.itemsize):
                 prefetch(grad, r * n + j)
         if x.itemsize < 8:
             # Two loops: beside a float64 in the same loop, LLVM takes half as many float32 at once.
@@ -106,16 +128,17 @@ def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad):
                     e[i] = exp_below(x[U(r), i], top, inverse)
             if a <= k < b:
                 e[k] = 0.0
-            for i in range(U(a), U(b)):
-                lanes[i - start] += e[i]
+            gather(e, a, b, lanes)
         else:
-            for i in range(U(a), U(b)):
-                v = exp_below(x[U(r), i], top, inverse)
-                block[i - start] = v
-                e[i] = v
-            if a <= k < b:
-                block[k - a] = 0.0
-            add_exactly(block, b - a, lanes, lost)
+            for c in range(a, b, LANES):
+                start, stop = U(c), U(min(c + LANES, b))
+                for i in range(start, stop):
+                    v = exp_below(x[U(r), i], top, inverse)
+                    block[i - start] = v
+                    e[i] = v
+                if c <= k < c + LANES:
+                    block[k - c] = 0.0
+                add_exactly(block, stop - start, lanes, lost)
         if a <= k < b:
             e[k] = LIFT
     for i in range(min(used, lost.shape[0])):
@@ -126,75 +149,69 @@ def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad):
 
 @outer()
 def sum_of_gaps(x, r, k, inverse, share, flat, block, lanes):
-    """Sum over c of a_c (x_k - x_c) / T, and of a_c: ``share``, or ``flat`` where that is empty."""
+    """Sum over c of a_c (x_k - x_c) / T: a is ``share``, or ``flat`` where that is empty."""
     n = x.shape[1]
     top = wide(x[r, k])
     used = min(n, LANES)
     for i in range(used):
-        lanes[i] = block[i] = 0.0
-    for a in range(0, n, LANES):
-        start, stop = U(a), U(min(a + LANES, n))
-        before = lanes[k - a] if a <= k < a + LANES else 0.0
+        lanes[i] = 0.0
+    for a in range(0, n, PAGE):
+        start, stop = U(a), U(min(a + PAGE, n))
+        # The gap of k itself is 0, even where x_k is infinite.
         if share.shape[0]:
             for i in range(start, stop):
-                t = share[i]
-                gap = t * ((top - wide(x[U(r), i])) * inverse)
-                lanes[i - start] += gap if t != 0.0 else 0.0
-                block[i - start] += t
+                v, t = wide(x[U(r), i]), wide(share[i])
+                block[i - start] = t * ((top - v) * inverse) if t != 0.0 and v != top else 0.0
         else:
             for i in range(start, stop):
-                lanes[i - start] += (top - wide(x[U(r), i])) * inverse
-        if a <= k < a + LANES:
-            lanes[k - a] = before  # the gap of k itself is 0, even where x_k is infinite
+                v = wide(x[U(r), i])
+                block[i - start] = (top - v) * inverse if v != top else 0.0
+        gather(block, 0, min(a + PAGE, n) - a, lanes)
     gaps = fold(lanes, used)
-    if share.shape[0]:
-        return gaps, fold(block, used)
-    return gaps * flat, flat * n
+    return gaps if share.shape[0] else gaps * flat
 
 
 @outer()
-def entropy_of_row(x, r, k, inverse, e, total, log_total, lanes):
+def entropy_of_row(x, r, k, inverse, e, total, log_total, block, lanes):
     """H = log1p(S) + sum over c of p_c (x_k - x_c) / T: positive terms only."""
     n = x.shape[1]
     top = wide(x[r, k])
     used = min(n, LANES)
     for i in range(used):
         lanes[i] = 0.0
-    for a in range(0, n, LANES):
+    for a in range(0, n, PAGE):
         start = U(a)
-        before = lanes[k - a] if a <= k < a + LANES else 0.0
-        for i in range(start, U(min(a + LANES, n))):
-            gap = (top - wide(x[U(r), i])) * inverse
-            lanes[i - start] += e[i] * gap if e[i] != 0.0 else 0.0
-        if a <= k < a + LANES:
-            lanes[k - a] = before
+        for i in range(start, U(min(a + PAGE, n))):
+            v, each = wide(x[U(r), i]), wide(e[i])
+            block[i - start] = each * ((top - v) * inverse) if each != 0.0 and v != top else 0.0
+        gather(block, 0, min(a + PAGE, n) - a, lanes)
     return log_total + fold(lanes, used) / total
 
 
 @inner()
 def one_row(
-    x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, e,
-    block, lanes, lost,
+    x, r, y, hit, share, flat, mass, f, g, zeta, inverse, pull, stats, grad, slope, e,
+    block, lanes, lost, page, past,
 ):  # fmt: skip
     """Return the loss of row r of x; write the row's statistics and gradient.
 
-    The target spreads ``share`` (or ``flat``) over the classes and puts ``hit`` on class y (-1 for
-    none). f scales the loss, g f its gradient; ``pull`` are the weights of the gradients of lse,
-    of the log-probability and of the entropy, which are added.
+    The target spreads ``share`` (or ``flat``), ``mass`` in all, over the classes and puts ``hit``
+    on class y (-1 for none). f scales the loss, g f its gradient; ``pull`` are the weights of the
+    gradients of lse, of the log-probability and of the entropy, which are added.
     """
     k = peak(x, r)
     top = wide(x[r, k])
-    others = sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad)
+    others = sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, past)
     total = LIFT + others
     log = log1p(others / LIFT)
     lse = top * inverse + log
-    gaps = mass = gap = entropy = h = 0.0
+    gaps = gap = entropy = h = 0.0
     if share.shape[0] > 0 or flat != 0.0:
-        gaps, mass = sum_of_gaps(x, r, k, inverse, share, flat, block, lanes)
+        gaps = sum_of_gaps(x, r, k, inverse, share, flat, block, lanes)
     if y >= 0 and y != k:
         gap = (top - wide(x[r, y])) * inverse
     if stats.shape[0] or pull.shape[0]:
-        entropy = entropy_of_row(x, r, k, inverse, e, total, log, lanes)
+        entropy = entropy_of_row(x, r, k, inverse, e, total, log, block, lanes)
     value = gaps + mass * log
     if hit != 0.0:
         value += hit * (gap + log)
@@ -218,7 +235,7 @@ def one_row(
                 spread -= pull[r, 1]
         write_gradient(
             x, r, y, k, others, gap, log - entropy, inverse, p, at_y, spread, share, flat, h,
-            grad, slope, e,
+            grad, slope, e, page, past,
         )  # fmt: skip
     return f * value
 
@@ -226,7 +243,7 @@ def one_row(
 @inner()
 def write_gradient(
     x, r, y, k, others, gap, l_less_entropy, inverse, p, at_y, spread, share, flat, h,
-    grad, slope, e,
+    grad, slope, e, page, past,
 ):  # fmt: skip
     """[p p_c - spread a_c - (at_y where c = y) + h p_c (gap_c + l - H)] / T, times the slope."""
     n = x.shape[1]
@@ -243,31 +260,64 @@ def write_gradient(
             around = (top - wide(x[u, i])) * inverse + l_less_entropy
             e[i] = e[i] * (c + h * inverse / total * around) if e[i] != 0.0 else 0.0
         c = 1.0
-    if share.shape[0]:
-        for i in range(U(n)):
-            grad[u, i] = narrow(e[i] * c - share[i] * d, grad[u, i])
-    elif each != 0.0:
-        for i in range(U(n)):
-            grad[u, i] = narrow(e[i] * c - each, grad[u, i])
-    else:
-        for i in range(U(n)):
-            grad[u, i] = narrow(e[i] * c, grad[u, i])
     # p_k - 1 = -S / (1 + S): what belongs to the largest class is never a difference.
     at_k = spread * (share[k] if share.shape[0] else flat) + (at_y if y == k else 0.0)
     one = LIFT / total
-    at = (p - at_k) * one - at_k * (others / total)
+    of_top = (p - at_k) * one - at_k * (others / total)
     if h != 0.0:
-        at += h * one * l_less_entropy
-    grad[r, k] = narrow(at * inverse, grad[r, k])
+        of_top += h * one * l_less_entropy
+    of_y = 0.0
     if y >= 0 and y != k:
         part = e_y / total
-        at = part * p - at_y - spread * (share[y] if share.shape[0] else flat)
+        of_y = part * p - at_y - spread * (share[y] if share.shape[0] else flat)
         if h != 0.0 and part != 0.0:
-            at += h * part * (gap + l_less_entropy)
-        grad[r, y] = narrow(at * inverse, grad[r, y])
-    if slope.shape[0]:
-        for i in range(U(n)):
-            grad[u, i] = narrow(wide(grad[u, i]) * slope[u, i], grad[u, i])
+            of_y += h * part * (gap + l_less_entropy)
+    c1, c0, d1, each1 = (
+        np.float32(c),
+        np.float32(c - np.float32(c)),
+        np.float32(d),
+        np.float32(each),
+    )
+    single = e.itemsize == 4 and fits(c) and fits(d) and fits(each)
+    for a in range(0, n, PAGE):
+        b = min(a + PAGE, n)
+        start, stop = U(a), U(b)
+        if single:
+            # In float32 too the product is exact but for its last rounding: c is c1 + c0.
+            if share.shape[0]:
+                for i in range(start, stop):
+                    less = -np.float32(share[i]) * d1
+                    page[i - start] = narrow(times(e[i], c1, c0, less), page[i - start])
+            else:
+                for i in range(start, stop):
+                    page[i - start] = narrow(times(e[i], c1, c0, -each1), page[i - start])
+        elif share.shape[0]:
+            for i in range(start, stop):
+                page[i - start] = narrow(e[i] * c - share[i] * d, page[i - start])
+        else:
+            for i in range(start, stop):
+                page[i - start] = narrow(e[i] * c - each, page[i - start])
+        if a <= k < b:
+            page[k - a] = narrow(of_top * inverse, page[k - a])
+        if a <= y < b and y != k:
+            page[y - a] = narrow(of_y * inverse, page[y - a])
+        if slope.shape[0]:
+            for i in range(start, stop):
+                page[i - start] = narrow(wide(page[i - start]) * slope[u, i], page[i - start])
+        stream(grad, r * n + a, page, b - a, past)
+
+
+@inner()
+def times(e, c1, c0, more):
+    """Return e (c1 + c0) + more in float32."""
+    e = np.float32(e)
+    return fma32(e, c1, fma32(e, c0, more))
+
+
+@inner()
+def fits(value):
+    """Say whether a float64 can be split into two float32."""
+    return value == 0.0 or SMALLEST < abs(value) < LARGEST
 
 
 @outer()
@@ -290,16 +340,18 @@ def skip_row(values, grad, r):
 
 @outer()
 def class_rows(
-    x, target, weight, scale, pull, ignore, smooth, inverse, zeta, g, e, sums, share,
-    values, stats, grad, slope, start, stop,
+    x, target, weight, scale, pull, ignore, smooth, inverse, zeta, g, e, sums, share, page,
+    values, stats, grad, slope, past, start, stop,
 ):  # fmt: skip
-    """Rows whose target is one class; e, sums and share are room to work in."""
+    """Rows whose target is one class; e, sums, share and page are room to work in."""
     n = x.shape[1]
-    block, lanes, lost = sums[0], sums[1], sums[2, : LANES if x.itemsize == 8 else 0]
+    block, lanes, lost = rooms(sums, x)
     flat = smooth / n
+    mass = flat * n
     if share.shape[0]:
         for i in range(U(n)):
             share[i] = weight[i] * flat
+        mass = sum_of_shares(share, lanes)
         flat = 0.0
     for r in range(start, stop):
         y = target[r]
@@ -315,59 +367,79 @@ def class_rows(
             skip_row(values, grad, r)
             continue
         value = one_row(
-            x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, e,
-            block, lanes, lost,
+            x, r, y, hit, share, flat, mass, f, g, zeta, inverse, pull, stats, grad, slope, e,
+            block, lanes, lost, page, past,
         )  # fmt: skip
         values[r] = value if f != 0.0 else 0.0
         if y < 0 and stats.shape[0]:
             stats[r, 1] = 0.0
+    arrive()
+
+
+@inner()
+def rooms(sums, x):
+    """Return a block, lanes, and lanes for what is lost: none where float64 is far more than x."""
+    lost = LANES if x.itemsize == 8 else 0
+    return sums[:PAGE], sums[PAGE : PAGE + LANES], sums[PAGE + LANES : PAGE + LANES + lost]
+
+
+@inner()
+def sum_of_shares(share, lanes):
+    """Sum of a row of the target."""
+    n = share.shape[0]
+    for i in range(min(n, LANES)):
+        lanes[i] = 0.0
+    for a in range(0, n, PAGE):
+        gather(share, a, min(a + PAGE, n), lanes)
+    return fold(lanes, min(n, LANES))
 
 
 @inner()
 def read_shares(target, r, smooth, weight, share, lanes, tolerance):
-    """Write w_c ((1 - smooth) t_c + smooth / C); return whether t is a distribution."""
+    """Write w_c ((1 - smooth) t_c + smooth / C); return their sum, and if t is a distribution."""
     n = target.shape[1]
-    used = min(n, LANES)
-    for i in range(used):
-        lanes[i] = 0.0
-    least = 0.0
-    for a in range(0, n, LANES):
-        start = U(a)
-        for i in range(start, U(min(a + LANES, n))):
-            v = wide(target[U(r), i])
-            lanes[i - start] += v
-            share[i] = v
-    for i in range(n):
-        least = min(least, share[i])
-    good = abs(fold(lanes, used) - 1.0) <= tolerance and least >= 0.0
+    for i in range(U(n)):
+        share[i] = target[U(r), i] if target.itemsize > 2 else wide(target[U(r), i])
+    below = np.int64(0)
+    for a in range(0, n, PAGE):
+        negative = np.int32(0)
+        for i in range(U(a), U(min(a + PAGE, n))):
+            negative += np.int32(1) if share[i] < 0.0 else np.int32(0)
+        below += np.int64(negative)
+    mass = sum_of_shares(share, lanes)
+    good = abs(mass - 1.0) <= tolerance and below == 0
     if smooth != 0.0:
-        for i in range(n):
+        for i in range(U(n)):
             share[i] = share[i] * (1.0 - smooth) + smooth / n
-    for i in range(weight.shape[0]):
+    for i in range(U(weight.shape[0])):
         share[i] *= weight[i]
-    return good
+    if smooth != 0.0 or weight.shape[0]:
+        mass = sum_of_shares(share, lanes)
+    return mass, good
 
 
 @outer()
 def soft_rows(
-    x, target, weight, scale, pull, smooth, tolerance, inverse, zeta, g, e, sums, share,
-    values, stats, grad, slope, start, stop,
+    x, target, weight, scale, pull, smooth, tolerance, inverse, zeta, g, e, sums, share, page,
+    values, stats, grad, slope, past, start, stop,
 ):  # fmt: skip
     """Rows whose target is a distribution; return the first row that is none, or -1."""
-    block, lanes, lost = sums[0], sums[1], sums[2, : LANES if x.itemsize == 8 else 0]
+    block, lanes, lost = rooms(sums, x)
     bad = -1
     for r in range(start, stop):
-        if not read_shares(target, r, smooth, weight, share, lanes, tolerance) and bad < 0:
+        mass, good = read_shares(target, r, smooth, weight, share, lanes, tolerance)
+        if not good and bad < 0:
             bad = r
         f = scale[r] if scale.shape[0] else 1.0
         if f == 0.0 and stats.shape[0] == 0 and pull.shape[0] == 0:
             skip_row(values, grad, r)
             continue
         value = one_row(
-            x, r, -1, 0.0, share, 0.0, f, g, zeta, inverse, pull, stats, grad, slope, e,
-            block, lanes, lost,
+            x, r, -1, 0.0, share, 0.0, mass, f, g, zeta, inverse, pull, stats, grad, slope, e,
+            block, lanes, lost, page, past,
         )  # fmt: skip
         values[r] = value if f != 0.0 else 0.0
+    arrive()
     return bad
 
 
