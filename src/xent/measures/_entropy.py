@@ -1,12 +1,18 @@
 """How uncertain one distribution is. Shannon (1948), sections 6 and 7, and its relatives."""
 
+# Annotations stay text: np.random is loaded by whoever draws, not by the import.
+from __future__ import annotations
+
 import math
 from typing import Any
+
+import numpy as np
 
 from xent import _check
 from xent.measures._door import Axis, result, rows
 from xent.measures._nats import entropy_nats
 from xent.measures._sparse import is_sparse, takes_sparse
+from xent.measures._views import is_distribution, only_arrays, only_densities
 
 
 @takes_sparse
@@ -17,6 +23,8 @@ def entropy(
     base: float = math.e,
     keepdims: bool = False,
     where: Any = None,
+    rng: np.random.Generator | int | None = None,
+    draws: int | None = None,
 ) -> Any:
     """How many nats (bits, bans) it takes on average to say which outcome happened.
 
@@ -24,8 +32,9 @@ def entropy(
 
     Parameters
     ----------
-    p : array_like, Counts, Logits or LogProbs, shape (..., K)
-        A plain array is probabilities: checked, never normalised in silence.
+    p : array_like, Counts, Logits or LogProbs, shape (..., K), or a distribution object
+        A plain array is probabilities: checked, never normalised in silence. An object of
+        scipy.stats or torch.distributions gives a `Measurement`.
     axis : int or tuple of int
         Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
@@ -34,11 +43,14 @@ def entropy(
         Keep the axes of the outcomes with length one.
     where : array_like of bool, optional
         Outcomes that count; the others are as if they were not there.
+    rng, draws : Generator or int, int, optional
+        For objects alone: chance, and how many draws (100,000) a mean over them takes.
 
     Returns
     -------
     float or array of shape (...)
-        From 0 (one outcome is certain) to log K (all are equally likely).
+        From 0 (one outcome is certain) to log K (all are equally likely); of a density, the
+        differential entropy: any number.
 
     Raises
     ------
@@ -59,6 +71,12 @@ def entropy(
     ----------
     Shannon, C. E. (1948). A mathematical theory of communication. Bell System Technical Journal 27.
     """
+    if is_distribution(p):
+        from xent.measures._density import entropy_of
+
+        only_densities(axis, keepdims, where)
+        return entropy_of(p, base, (rng, draws))
+    only_arrays(rng, draws)
     source = rows("p", p, axis, where)
     return result(entropy_nats(source), base, keepdims, source)
 
