@@ -39,6 +39,13 @@ def fit(
     unit: Annotated[str, typer.Option(help="word, character or byte.")] = "word",
     errors: Annotated[str, typer.Option(help="strict, or keep what is not UTF-8.")] = "strict",
     held_out: Annotated[Path | None, typer.Option(help="Text for JelinekMercer.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Spill counts to disk beyond it: 500MB, 2GB.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Keep counts here: a fit that was stopped or killed goes on from them."),
+    ] = None,
     field: Field = None,
     json: Json = False,
 ) -> None:
@@ -59,7 +66,7 @@ def fit(
         errors=errors,
     )
     begin = time.perf_counter()
-    model.fit(_source(text, field), held_out=held_out)
+    model.fit(_source(text, field), held_out=held_out, memory=memory, folder=folder)
     seconds = time.perf_counter() - begin
     _write(model, output)
     counts = {str(n): count for n, count in enumerate(model.counts(), 1)}

@@ -11,6 +11,7 @@ import gzip
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 from xent._kernels._jit import in_blocks
+from xent.language import _text
 from xent.language._backoff import LOAD, Backoff, Rows
 from xent.language._kernels import arpa as kernels
 from xent.language._kernels.text import SPACE
-from xent.language._text import opened, whole_lines
 from xent.language._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ class _ArpaReader:
     def read(self) -> "NGramModel":
         from xent.language._model import NGramModel
 
-        with opened(self.path) as file:
-            self.pieces = whole_lines(file)
+        with closing(_text.pieces(self.path)) as self.pieces:
             announced = self._header()
             for order in range(1, len(announced) + 1):
                 heading = self._next_line()

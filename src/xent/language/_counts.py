@@ -6,13 +6,14 @@ counts everything; where the bits do not suffice, ranges of prefixes are sorted 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent.language._kernels import count as kernels
+from xent.language._progress import stage
 
 U32 = NDArray[np.uint32]
 F64 = NDArray[np.float64]
@@ -26,6 +27,9 @@ class Level:
     word: U32
     count: U32
     suffix: U32  # row of the n-gram without its first word, one level below
+    mapped: bool = field(
+        default=False, kw_only=True
+    )  # whether the columns lie in files that will go
 
     def __len__(self) -> int:
         return len(self.word)
@@ -50,11 +54,13 @@ def count_ngrams(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> 
     zeros = np.zeros(words, np.uint32)
     levels = [Level(zeros, np.arange(words, dtype=np.uint32), count, zeros)]
     before = ids
-    for n in range(2, order + 1):
-        now = np.zeros(len(ids) if n < order else 0, np.uint32)
-        level = _next_level(ids, before, now, reach, n, len(levels[-1]), words)
-        before = now
-        levels.append(level)
+    with stage("Counting", order, "orders") as told:
+        for n in range(2, order + 1):
+            now = np.zeros(len(ids) if n < order else 0, np.uint32)
+            level = _next_level(ids, before, now, reach, n, len(levels[-1]), words)
+            before = now
+            levels.append(level)
+            told(n)
     return levels
 
 

@@ -17,6 +17,7 @@ from xent.language._backoff import Backoff
 from xent.language._estimate import Task, estimate, given_words, least_counts, uniform
 from xent.language._evaluation import Evaluation, measure
 from xent.language._prune import pruned
+from xent.language._runs import check_room, counted
 from xent.language._text import UNITS, Reader, sentence_starts
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary
 from xent.language.smoothing import KneserNey, Smoothing, StupidBackoff
@@ -113,7 +114,13 @@ class NGramModel:
     # ------------------------------------------------------------------ fitting
 
     def fit(
-        self, text: Any, *, held_out: Any = None, executor: Executor | None = None
+        self,
+        text: Any,
+        *,
+        held_out: Any = None,
+        executor: Executor | None = None,
+        memory: int | str | None = None,
+        folder: str | os.PathLike[str] | None = None,
     ) -> "NGramModel":
         """Count the n-grams of a text and estimate the model.
 
@@ -127,6 +134,13 @@ class NGramModel:
         executor : concurrent.futures.Executor, optional
             Counts the files, one a task (Dask's is ``client.get_executor()``). The model is the
             same to the last bit.
+        memory : int or str, optional
+            Bytes that the work may take beside what the program holds already, like ``"2GB"``:
+            counts that do not fit are spilled to disk and merged. The model is the same to the
+            last bit. It must fit itself, and a sentence says so if it does not.
+        folder : path, optional
+            Where counts are spilled, and kept: a fit that was stopped or killed goes on from there,
+            and a fit with another smoothing need not count again. Yours to remove.
 
         Returns
         -------
@@ -142,14 +156,14 @@ class NGramModel:
             got = f"a text for {type(self.smoothing).__name__}"
             raise _check.invalid("held_out", "be None", got, "Only JelinekMercer learns from it.")
         task = Task(self.order, self.unit, self.errors, self.unknown, self.least[0], self._given)
-        if executor is None:
-            self._vocabulary, levels = task.count(text)
-        else:
-            self._vocabulary, levels = task.count_files(text, executor)
-        evidence = Evidence(levels, self.least, uniform(len(self.vocabulary), self.unknown))
-        if held_out is not None:
-            evidence.held_out = task.count_known(held_out, self.vocabulary)
-        self._backoff = estimate(self.smoothing, evidence)
+        with counted(task, text, executor, memory, folder) as (vocabulary, levels):
+            evidence = Evidence(levels, self.least, uniform(len(vocabulary), self.unknown))
+            if memory is not None:
+                check_room(self.smoothing, evidence, memory, folder)
+            if held_out is not None:
+                evidence.held_out = task.count_known(held_out, vocabulary)
+            backoff = estimate(self.smoothing, evidence)
+        self._vocabulary, self._backoff = vocabulary, backoff
         return self
 
     @classmethod
