@@ -308,16 +308,21 @@ def _write(model: "NGramModel", file: IO[bytes], lengths: NDArray[np.int64]) -> 
     header = "".join(f"ngram {n}={count}\n" for n, count in enumerate(counts, 1))
     file.write(f"\\data\\\n{header}".encode())
     vocabulary = model.vocabulary
+    padded = np.concatenate([vocabulary.blob, np.zeros(16, np.uint8)])
     for n, rows in enumerate(levels, 1):
         file.write(f"\n\\{n}-grams:\n".encode())
         for low in range(int(closed and n == 1), len(rows), BATCH):
-            for piece in _formatted(vocabulary, lengths, levels[:n], low):
+            for piece in _formatted(padded, vocabulary.starts, lengths, levels[:n], low):
                 file.write(piece.data)
     file.write(b"\n\\end\\\n")
 
 
 def _formatted(
-    vocabulary: Vocabulary, lengths: NDArray[np.int64], levels: list[Rows], low: int
+    blob: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    levels: list[Rows],
+    low: int,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the lines of a batch of the last level's n-grams, formatted on several threads."""
     rows, order = levels[-1], len(levels)
@@ -328,9 +333,9 @@ def _formatted(
         for at in range(low + first, low + last, PIECE):
             part = slice(at, min(at + PIECE, low + last))
             words = _words(levels, part)
-            out = np.empty(int(lengths[words].sum()) + len(words) * (order + 50), np.uint8)
+            out = np.empty(int(lengths[words].sum()) + len(words) * (order + 64), np.uint8)
             wrote = kernels.write_rows(
-                words, vocabulary.blob, vocabulary.starts, rows.logp[part], rows.backoff[part], out
+                words, blob, starts, rows.logp[part], rows.backoff[part], out
             )
             found.append(out[:wrote])
         return found

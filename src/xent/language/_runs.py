@@ -135,7 +135,7 @@ def check_room(smoothing: Smoothing, evidence: Evidence, memory: int | str, fold
 
 def tokens_in(memory: int, order: int) -> int:
     """Return how many tokens can be counted at once: at most ``order`` n-grams end at each."""
-    return int(SHARE * memory) // (32 + 16 * order)
+    return int(SHARE * memory) // (40 + 16 * order)
 
 
 class _Counting:
