@@ -164,6 +164,26 @@ def save(
             file.write(_bytes_of(array))
 
 
+def format_of(path: str | os.PathLike[str]) -> str | None:
+    """Return the format that a file says it holds, or None where it is no file of ours.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        return None
+    try:
+        with safe_open(os.fspath(path), framework="np") as file:
+            found: str | None = (file.metadata() or {}).get("format")
+    except SafetensorError:
+        return None
+    return found
+
+
 def load(
     path: str | os.PathLike[str], *, format: str, version: int, mmap: bool = False
 ) -> tuple[State, Arrays]:

@@ -271,12 +271,19 @@ def write_arpa(model: "NGramModel", path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ValueError
-        If the scores are no probabilities (`StupidBackoff`), or a word holds white space.
+        If the scores are no probabilities (`StupidBackoff`), or a word holds white space, or it is
+        a `Mixture`, which no back-off model equals.
 
     References
     ----------
     A. Stolcke (2002). SRILM, an extensible language modeling toolkit. ngram-format(5).
     """
+    from xent.language._model import NGramModel
+
+    if not isinstance(model, NGramModel):
+        because = "a sum of back-off models is not one"
+        advice = "Keep it with save, or write one of its models."
+        raise _check.cannot("No ARPA file of a mixture can be written", because, advice)
     if not model.is_distribution:
         because = "stupid back-off scores are no back-off probabilities"
         raise _check.cannot("No ARPA file can be written", because, "Use another smoothing.")
