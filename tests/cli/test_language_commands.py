@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from language.test_smoothing import corpus
 from xent.cli import _language
-from xent.language import NGramModel, WittenBell, read_arpa
+from xent.language import Mixture, NGramModel, WittenBell, read_arpa
 
 app = typer.Typer()
 _language.register(app)
@@ -63,6 +63,18 @@ def model(folder):
 def test_fit_is_fit(model):
     expected = NGramModel(2, WittenBell()).fit(LINES)
     np.testing.assert_array_equal(model.score(LINES), expected.score(LINES))
+
+
+def test_fit_larger_than_memory(folder, model, tmp_path):
+    args = ("fit", folder / "train.txt", "-o", tmp_path / "m.xent", "--order", 2, "--smoothing", "WittenBell",
+            "--memory", "100MB", "--folder", tmp_path / "counts")  # fmt: skip
+    for _ in range(2):
+        run(*args)
+        found = NGramModel.load(tmp_path / "m.xent")
+        np.testing.assert_array_equal(found.score(LINES), model.score(LINES))
+    assert (tmp_path / "counts" / "run-00000.xent").exists()
+    with pytest.raises(ValueError, match=r"`memory` must be a number of bytes, or like '2GB'"):
+        run(*args[:-3], "much", *args[-2:])
 
 
 def test_fit_options(folder, tmp_path):
@@ -194,6 +206,35 @@ def test_mix(folder, tmp_path):
     )  # fmt: skip
     assert sum(found["weights"].values()) == pytest.approx(1)
     assert found["perplexity_test"] > 1
+    models = tmp_path / "a.xent", tmp_path / "b.xent"
+    both = tmp_path / "both.xent"
+    run("mix", *models, "--dev", folder / "test.txt", "-o", both)
+    mixture = Mixture.load(both)
+    assert mixture.weights.tolist() == list(found["weights"].values())
+    evaluated = json.loads(run("evaluate", both, *models, folder / "test.txt", "--json"))
+    assert next(iter(evaluated)) == str(both), "the mixture is the best on its own text"
+    assert evaluated[str(both)]["perplexity"] == pytest.approx(found["perplexity_dev"])
+    rows = run("score", both, folder / "test.txt").splitlines()
+    bits = -mixture.score((folder / "test.txt").read_text().splitlines()) / math.log(2)
+    assert [float(row.split("\t")[0]) for row in rows] == pytest.approx(bits.tolist(), rel=1e-5)
+    run("filter", both, folder / "test.txt", "-o", tmp_path / "kept", "--at-most", "9")
+    assert (tmp_path / "kept").read_text()
+    assert len(run("sample", both, "-n", 2).splitlines()) == 2
+    run("convert", both, "-o", tmp_path / "small.xent", "--compact")
+    assert 2 * (tmp_path / "small.xent").stat().st_size < both.stat().st_size
+    for wrong, sentence in (
+        (("convert", both, "-o", tmp_path / "x.arpa"), "No ARPA file of a mixture can be written"),
+        (("prune", both, "-o", tmp_path / "x", "--entropy", 1), "`MODEL` must be one model, got"),
+        (("mix", both, both, "--dev", folder / "test.txt"), "`MODEL` must be one model, got"),
+        (
+            ("mix", *models, "--dev", folder / "test.txt", "-o", "x.arpa"),
+            "`--output` must name a file of our own, got 'x.arpa'. A sum of back-off models is not",
+        ),
+    ):
+        with pytest.raises(ValueError) as caught:
+            run(*wrong)
+        assert str(caught.value).startswith(sentence)
+    assert not (tmp_path / "x.arpa").exists()
 
 
 def _words(folder, tmp_path):

@@ -39,6 +39,13 @@ def fit(
     unit: Annotated[str, typer.Option(help="word, character or byte.")] = "word",
     errors: Annotated[str, typer.Option(help="strict, or keep what is not UTF-8.")] = "strict",
     held_out: Annotated[Path | None, typer.Option(help="Text for JelinekMercer.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Spill counts to disk beyond it: 500MB, 2GB.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Keep counts here: a fit that was stopped or killed goes on from them."),
+    ] = None,
     field: Field = None,
     json: Json = False,
 ) -> None:
@@ -59,7 +66,7 @@ def fit(
         errors=errors,
     )
     begin = time.perf_counter()
-    model.fit(_source(text, field), held_out=held_out)
+    model.fit(_source(text, field), held_out=held_out, memory=memory, folder=folder)
     seconds = time.perf_counter() - begin
     _write(model, output)
     counts = {str(n): count for n, count in enumerate(model.counts(), 1)}
@@ -193,12 +200,17 @@ def mix(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Two or more.")],
     dev: Annotated[Path, typer.Option(help="Text under which the mixture shall be most probable.")],
     test: Annotated[Path | None, typer.Option(help="Text to measure the mixture on.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the mixture shall stand.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Find the weights with which models together predict a development text best."""
     from xent.language import mix as mix_models
 
-    mixture = mix_models([_load(path) for path in models], dev)
+    if output is not None:
+        _check_target(output, exact=True)
+    mixture = mix_models([_load_one(path) for path in models], dev)
     weights = dict(zip(map(str, models), mixture.weights.tolist(), strict=True))
     found: dict[str, Any] = {"weights": weights, "perplexity_dev": mixture.perplexity(dev)}
     text = "".join(f"{weight:.6f}  {name}\n" for name, weight in weights.items())
@@ -206,6 +218,10 @@ def mix(
     if test is not None:
         found["perplexity_test"] = mixture.perplexity(test)
         text += f"\nPerplexity of {test}: {found['perplexity_test']:.4f}"
+    if output is not None:
+        mixture.save(output)
+        found["output"] = str(output)
+        text += f"\nWritten to {output}."
     _print(found, text, json)
 
 
@@ -220,8 +236,8 @@ def prune(
 ) -> None:
     """Leave out the n-grams that shorter ones predict almost as well."""
     _check_target(output)
-    loaded = _load(model)
-    small = loaded.prune(entropy, histories=None if histories is None else _load(histories))
+    loaded = _load_one(model)
+    small = loaded.prune(entropy, histories=None if histories is None else _load_one(histories))
     _write(small, output)
     before, after = sum(loaded.counts()), sum(small.counts())
     found = {"before": loaded.counts(), "after": small.counts(), "output": str(output)}
@@ -275,10 +291,13 @@ def _is_arpa(path: Path) -> bool:
     return path.name.removesuffix(".gz").removesuffix(".zst").endswith(".arpa")
 
 
-def _check_target(path: Path) -> None:
-    """Refuse before the work what could not be written after it."""
+def _check_target(path: Path, *, exact: bool = False) -> None:
+    """Refuse before the work what could not be written after it; ``exact``: ARPA could not."""
     from xent import _check
 
+    if exact and _is_arpa(path):
+        advice = "A sum of back-off models is not one."
+        raise _check.invalid("--output", "name a file of our own", repr(path.name), advice)
     if not path.resolve().parent.is_dir():
         raise _check.invalid("--output", "lie in a folder that exists", repr(str(path)))
     if _is_arpa(path) and path.name.endswith(".zst"):
@@ -286,9 +305,20 @@ def _check_target(path: Path) -> None:
 
 
 def _load(path: Path) -> Any:
-    from xent.language import NGramModel, read_arpa
+    from xent.language import _mixture, read_arpa
 
-    return read_arpa(path) if _is_arpa(path) else NGramModel.load(path)
+    return read_arpa(path) if _is_arpa(path) else _mixture.load(path)
+
+
+def _load_one(path: Path) -> Any:
+    """Read a model that is no mixture."""
+    from xent import _check
+    from xent.language import Mixture
+
+    loaded = _load(path)
+    if isinstance(loaded, Mixture):
+        raise _check.invalid("MODEL", "be one model", f"the mixture {str(path)!r}")
+    return loaded
 
 
 def _write(model: Any, path: Path) -> None:

@@ -5,13 +5,14 @@ sorted, give those of the next, so that each order sorts small groups by one wor
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent.language._kernels import count as kernels
+from xent.language._progress import stage
 
 U32 = NDArray[np.uint32]
 F64 = NDArray[np.float64]
@@ -25,6 +26,8 @@ class Level:
     word: U32
     count: U32
     suffix: U32  # row of the n-gram without its first word, one level below
+    # Whether the columns lie in files that will go.
+    mapped: bool = field(default=False, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.word)
@@ -50,10 +53,12 @@ def count_ngrams(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> 
     kernels.places_by_word(ids, reach, count, places, stream)
     zeros = np.zeros(words, np.uint32)
     levels = [Level(zeros, np.arange(words, dtype=np.uint32), count, zeros)]
-    for n in range(2, order + 1):
-        room = int(np.count_nonzero((reach >= n - 1) & (reach != 255)))
-        level = _next_level(stream, places, levels[-1].count, room, words, n == order)
-        levels.append(level)
+    with stage("Counting", order, "orders") as told:
+        for n in range(2, order + 1):
+            room = int(np.count_nonzero((reach >= n - 1) & (reach != 255)))
+            level = _next_level(stream, places, levels[-1].count, room, words, n == order)
+            levels.append(level)
+            told(n)
     return levels
 
 
