@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent.language._kernels import text as kernels
 from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
 
 CHUNK = 1 << 21  # what is made of a piece of text stays in the cache
@@ -117,6 +118,8 @@ class Reader:
         return ids
 
     def _check_utf8(self, text: bytes) -> None:
+        if kernels.is_utf8(np.frombuffer(text, np.uint8)):
+            return
         try:
             text.decode()
         except UnicodeDecodeError as error:
