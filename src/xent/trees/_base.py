@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
 )
 
 from xent import _check
-from xent.trees import _columns, _fit, _histogram, _picture, _prune, _report, _text
+from xent.trees import _columns, _fit, _histogram, _picture, _prune, _report, _stream, _text
 from xent.trees._columns import Cases, Column
 from xent.trees._histogram import Unread
 from xent.trees._tree import Tree
@@ -85,6 +85,20 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             _fit.refuse_missing(cases)
         return cases
 
+    def _read_batches(self, X: Any, y: Any, weight: Any, class_weight: Any) -> _stream.Reading:
+        if self.splitter != "histogram":
+            _check.option("splitter", self.splitter, _fit.SPLITTERS)
+            must = 'be "histogram" where X is read in batches'
+            raise _check.invalid("splitter", must, repr(self.splitter))
+        numbers = "squared_error" in self._criteria
+        read = _stream.Reading(X, y, weight, class_weight, numbers=numbers)
+        if self.missing == "refuse":
+            _fit.refuse_missing(read.cases)
+        self.columns_ = read.columns
+        self.n_features_in_ = len(self.columns_)
+        self.feature_names_in_ = np.array([c.name for c in self.columns_], dtype=object)
+        return read
+
     def _cases(self, X: Any) -> Cases:
         return cast(Cases, self._read(X, reset=False))
 
@@ -140,6 +154,8 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             that gets most of it.
         """
         check_is_fitted(self)
+        if _stream.is_source(X):
+            return np.concatenate([self.apply(batch) for batch in _stream.batches(X)])
         return leaves(self.tree_, self._cases(X), self._threads())
 
     def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
@@ -147,6 +163,8 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
 
     def _values(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
+        if _stream.is_source(X):
+            return np.concatenate([self._values(batch) for batch in _stream.batches(X)])
         return values(self.tree_, self.value_, self._cases(X), self._threads())
 
     def _threads(self) -> int:

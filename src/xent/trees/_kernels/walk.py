@@ -128,9 +128,9 @@ def flow(walk, top, rows, weights, numbers, codes):
     """
     row, weight = rows.copy(), weights.copy()
     out_row, out_leaf = np.empty(rows.size, row.dtype), np.empty(rows.size, np.int64)
-    out_weight, used = np.empty(rows.size), 0
+    out_weight, used = np.empty(rows.size, weights.dtype), 0
     branch = np.empty(rows.size, np.int32)
-    part_row, part_weight = np.empty(rows.size, row.dtype), np.empty(rows.size)
+    part_row, part_weight = np.empty(rows.size, row.dtype), np.empty(rows.size, weight.dtype)
     at, share = np.zeros(3, np.int64), np.zeros(2)
     stack = [(top, 0, rows.size)]
     while len(stack) > 0:
