@@ -45,6 +45,20 @@ def _read(path: Path) -> Any:
     return table
 
 
+def _cases(table: Any, target: str, drop: list[str] | None = None) -> tuple[Any, Any]:
+    """Part a table into the columns to read and the one to predict."""
+    from xent import _check
+
+    for name in [target, *(drop or [])]:
+        if name not in table.column_names:
+            got = _check.join_names(table.column_names, last="and")
+            raise _check.invalid("DATA", f"have the column {name!r}", got)
+    y = table[target]
+    if y.null_count:
+        raise _check.invalid("--target", "have no missing values", f"{y.null_count} in {target!r}")
+    return table.drop_columns([target, *(drop or [])]), y.to_numpy()
+
+
 def fit(
     data: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines, with the target.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the tree is written.")],
@@ -58,15 +72,8 @@ def fit(
 
     _check.option("--tree", kind, TREES)
     table = _read(data)
-    for name in [target, *(drop or [])]:
-        if name not in table.column_names:
-            got = _check.join_names(table.column_names, last="and")
-            raise _check.invalid("DATA", f"have the column {name!r}", got)
-    y = table[target]
-    if y.null_count:
-        raise _check.invalid("--target", "have no missing values", f"{y.null_count} in {target!r}")
-    X = table.drop_columns([target, *(drop or [])])
-    tree = getattr(xent.trees, TREES[kind])().fit(X, y.to_numpy())
+    X, y = _cases(table, target, drop or [])
+    tree = getattr(xent.trees, TREES[kind])().fit(X, y)
     xent.trees.save(tree, out)
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
     typer.echo(f"{TREES[kind]}: {leaves} leaves, depth {depth}, written to {out}")
@@ -122,8 +129,24 @@ def show(
         typer.echo(getattr(tree, f"to_{as_}")())
 
 
-def rules(model: Model) -> None:
-    """Print one rule for each leaf of a tree."""
+def rules(
+    model: Model,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The table of the fit: simplify the rules on it.")
+    ] = None,
+    target: Annotated[str | None, typer.Option("--target", "-t", help="Its class column.")] = None,
+) -> None:
+    """Print one rule for each leaf; with --data and --target a shorter list, as C4.5 makes it."""
     import xent.trees
+    from xent import _check
 
-    typer.echo(xent.trees.load(model).to_rules())
+    tree = xent.trees.load(model)
+    if (data is None) != (target is None):
+        raise _check.invalid("--data", "be given together with --target", "one of them")
+    if data is None or target is None:
+        typer.echo(tree.to_rules())
+        return
+    if not isinstance(tree, xent.trees.TreeClassifier):
+        raise _check.cannot("The rules cannot be simplified", "the tree predicts numbers")
+    X, y = _cases(_read(data), target)
+    typer.echo(tree.to_ruleset(X, y).to_text())
