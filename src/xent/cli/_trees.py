@@ -58,6 +58,26 @@ def _read(path: Path) -> Any:
     return table if path.suffix in (".parquet", ".npz") else with_gaps(table)
 
 
+def _has(names: list[str], wanted: list[str]) -> None:
+    from xent import _check
+
+    for name in wanted:
+        if name not in names:
+            got = _check.join_names(names, last="and")
+            raise _check.invalid("DATA", f"have the column {name!r}", got)
+
+
+def _cases(table: Any, target: str, drop: list[str] | None = None) -> tuple[Any, Any]:
+    """Part a table into the columns to read and the one to predict."""
+    from xent import _check
+
+    _has(table.column_names, [target, *(drop or [])])
+    y = table[target]
+    if y.null_count:
+        raise _check.invalid("--target", "have no missing values", f"{y.null_count} in {target!r}")
+    return table.drop_columns([target, *(drop or [])]), y.to_numpy()
+
+
 def fit(
     data: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines, with the target.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the tree is written.")],
@@ -77,23 +97,14 @@ def fit(
     _check.option("--splitter", splitter, ("auto", "histogram"))
     check_outputs([data], {"--out": out})
     dropped = drop or []
-    held = None if splitter == "histogram" else _read(data)
-    first = next(_table.scan(data, argument="DATA"), None) if held is None else held
-    names = [] if first is None else first.schema.names
-    for name in [target, *dropped]:
-        if name not in names:
-            got = _check.join_names(names, last="and")
-            raise _check.invalid("DATA", f"have the column {name!r}", got)
     tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs)
-    if held is None:
+    if splitter == "histogram":
+        first = next(_table.scan(data, argument="DATA"), None)
+        _has([] if first is None else first.schema.names, [target, *dropped])
         titles = iter(("first reading: bins and levels", "second reading: codes"))
         tree.fit(lambda: _batches(data, dropped, next(titles)), target)
     else:
-        y = held[target]
-        if y.null_count:
-            got = f"{y.null_count} in {target!r}"
-            raise _check.invalid("--target", "have no missing values", got)
-        tree.fit(held.drop_columns([target, *dropped]), y.to_numpy())
+        tree.fit(*_cases(_read(data), target, dropped))
     xent.trees.save(tree, out)
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
     typer.echo(f"{TREES[kind]}: {leaves} leaves, depth {depth}, written to {out}")
@@ -164,8 +175,24 @@ def show(
         typer.echo(getattr(tree, f"to_{as_}")())
 
 
-def rules(model: Model) -> None:
-    """Print one rule for each leaf of a tree."""
+def rules(
+    model: Model,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The table of the fit: simplify the rules on it.")
+    ] = None,
+    target: Annotated[str | None, typer.Option("--target", "-t", help="Its class column.")] = None,
+) -> None:
+    """Print one rule for each leaf; with --data and --target a shorter list, as C4.5 makes it."""
     import xent.trees
+    from xent import _check
 
-    typer.echo(xent.trees.load(model).to_rules())
+    tree = xent.trees.load(model)
+    if (data is None) != (target is None):
+        raise _check.invalid("--data", "be given together with --target", "one of them")
+    if data is None or target is None:
+        typer.echo(tree.to_rules())
+        return
+    if not isinstance(tree, xent.trees.TreeClassifier):
+        raise _check.cannot("The rules cannot be simplified", "the tree predicts numbers")
+    X, y = _cases(_read(data), target)
+    typer.echo(tree.to_ruleset(X, y).to_text())

@@ -69,6 +69,14 @@ def is_frame(X: Any) -> bool:
     return True
 
 
+def is_clean(X: Any) -> bool:
+    """Whether X is a matrix of finite float64 numbers in which nothing is left to check."""
+    if type(X) is not np.ndarray or X.dtype != np.float64 or not X.dtype.isnative:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return X.ndim == 2 and X.size > 0 and bool(np.isfinite(X.sum()))
+
+
 def of_numbers(X: NDArray[np.float64], *, copy: bool = True) -> Cases:
     """Columns of a plain matrix."""
     if copy:

@@ -13,7 +13,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from xent import _check
-from xent.trees import _fit, _prune, _report, _stream
+from xent.trees import _fit, _prune, _report, _rules, _simplify, _stream
 from xent.trees._base import BaseTree, classes_of, same_length, weights_of
 from xent.trees._columns import Cases
 from xent.trees._histogram import Unread
@@ -213,9 +213,65 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         codes = np.minimum(codes, len(self.classes_) - 1)
         unknown = np.flatnonzero(self.classes_[codes] != array)
         if len(unknown):
-            got = f"{array[unknown[0]]!r} at [{unknown[0]}]"
+            got = f"{array[unknown[:1]].tolist()[0]!r} at [{unknown[0]}]"
             raise _check.invalid("y", "hold the classes of fit", got)
         return codes.astype(np.uint8 if len(self.classes_) <= 256 else np.int32), len(self.classes_)
+
+    def to_ruleset(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        cf: float = 0.25,
+        simplified: bool = True,
+    ) -> _rules.Rules:
+        """Return an ordered list of rules that says what the tree says in fewer words.
+
+        Conditions are dropped while the pessimistic error of the rule does not rise; of each
+        class those rules are kept that make ``rules / 2 + exceptions`` the shortest message, in
+        bits; the class whose rules are wrong least comes first; a default stands for the rest.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            The cases, as a rule those of `fit`. An unpruned tree is the better beginning.
+        cf : float
+            Confidence of the error estimate; smaller drops more.
+        simplified : bool
+            False for one rule a leaf: what `to_rules` prints, as an object that predicts. It says
+            what the tree says of every row whose tested values are known.
+
+        Returns
+        -------
+        Rules
+            With ``rules`` (each has ``conditions``, ``label``, ``cover``, ``errors``,
+            ``error_estimate``, ``counts``, ``probabilities``), ``default``, `predict`,
+            `predict_proba` and `to_text`. A missing value passes a condition only where the
+            tree's branch takes it and these cases miss some.
+
+        References
+        ----------
+        Quinlan, C4.5: Programs for Machine Learning, Morgan Kaufmann 1993, chapter 5.
+        """
+        check_is_fitted(self)
+        cf = _check.share("cf", cf)
+        cases = self._cases(X)
+        codes, n_classes = self._codes(y, cases.rows)
+        weight = weights_of(self, sample_weight, cases)
+        if self.class_weight is not None:
+            weight = weight * compute_sample_weight(self.class_weight, self.classes_[codes])
+        if not weight.all():
+            rows = np.flatnonzero(weight)
+            cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
+        return _simplify.of_tree(
+            self._named(),
+            _simplify.Training(cases, self.columns_, codes.astype(np.int64), weight, n_classes, cf),
+            self.classes_,
+            self._cases,
+            self.leaf_estimate,
+            simplified,
+        )
 
     def description_length(self) -> _report.Bits:
         """Return how many bits the tree takes, and the training classes given the tree.

@@ -20,6 +20,7 @@ from xent.trees._kernels import histogram as binning
 from xent.trees._kernels import scan as by_order
 from xent.trees._kernels import sort as sorting
 from xent.trees._spare import Spares, substitute
+from xent.trees._subtrees import subtrees_of
 from xent.trees._tree import Tree
 
 CRITERIA = {"entropy": 0, "gain_ratio": 0, "gini": 1, "squared_error": 2}
@@ -124,11 +125,9 @@ def prepare(cases: Cases, threads: int) -> Prepared:
     named = np.flatnonzero(cases.kind == 1)
     slot[named] = np.arange(len(named))
     all_levels[named] = cases.n_levels
-    many = np.zeros(features, np.bool_)
-    many[named] = cases.n_levels >= 0.3 * n
     return Prepared(
         numbers,
-        level_by_level.Columns(kind, slot, all_levels, many, small, cases.codes),
+        level_by_level.Columns(kind, slot, all_levels, small, cases.codes),
         number_of[sorted_slot],
         sorted_slot,
         number_of[small_slot],
@@ -174,6 +173,7 @@ def _rules(
         plan.monotonic_cst is not None and bool(np.any(plan.monotonic_cst)),
         table,
         np.diff(table) if table.size else table,
+        total,
     )
 
 
@@ -223,6 +223,10 @@ def grow(
     open_nodes = plan.max_depth > 0 and level_by_level.may_split(
         tree.stats[0], rules, plan.min_samples_split
     )
+    below = subtrees_of(ready, rules, plan, y)
+    if open_nodes:
+        level = below.take(ready, level, depth)
+        open_nodes = len(level.start) > 0
     while open_nodes:
         depth += 1
         choice, cut, toward = np.empty((3, len(level.start)), np.int64)
@@ -260,8 +264,13 @@ def grow(
         if level.weight.size and rules.table.size:
             # A missing value has divided a case: weights are no longer counts.
             rules = rules._replace(table=np.empty(0), step=np.empty(0))
+        level = below.take(ready, level, depth)
         open_nodes = len(level.start) > 0
-    return finish(ready, tree, nodes, set_bytes, spares, rules, n_classes)
+    tree = make_room(tree, nodes + below.nodes, set_bytes)
+    nodes = below.attach(tree, nodes)
+    whole = finish(ready, tree, nodes, set_bytes, spares, rules, n_classes)
+    # In the order of the levels, however it was grown.
+    return whole.compact() if below.parts and depth else whole
 
 
 def _choose(
@@ -382,7 +391,7 @@ def scan_once(
     if (weight == 1.0).all():
         weight = np.empty(0)
     n_classes = 0 if tree.is_number else stats.shape[1]
-    rules = _rules(plan, y, weight, n_classes)
+    rules = _rules(plan, y, weight, n_classes)._replace(total=float(tree.weight()[0]))
     signs = np.zeros(len(ready.columns.kind), np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst

@@ -281,13 +281,11 @@ def prepared(cases: Cases, threads: int) -> Prepared:
     numbers, names = np.flatnonzero(cases.kind == 0), np.flatnonzero(cases.kind == 1)
     levels = np.zeros(features, np.int64)
     levels[numbers], levels[names] = cases.bins, cases.n_levels
-    many = np.zeros(features, np.bool_)
-    many[names] = cases.n_levels >= 0.3 * n
     kind = np.where(cases.kind == 0, level_by_level.CODED, level_by_level.NOMINAL)
     none = np.empty(0, np.int64)
     return Prepared(
         np.empty((n, 0)),
-        level_by_level.Columns(kind.astype(np.int8), cases.slot, levels, many, small, cases.codes),
+        level_by_level.Columns(kind.astype(np.int8), cases.slot, levels, small, cases.codes),
         none,
         none,
         numbers,

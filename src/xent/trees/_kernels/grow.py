@@ -34,7 +34,6 @@ class Columns(NamedTuple):
     kind: np.ndarray  # SORTED, CODED or NOMINAL
     slot: np.ndarray  # column of `numbers`, row of `small` or of `codes`
     levels: np.ndarray  # code of a missing value: how many values there are
-    many: np.ndarray  # nominal with 0.3 values a case and more
     small: np.ndarray  # uint8 codes of numbers with few values
     codes: np.ndarray  # int32 codes of nominal columns
 
@@ -64,18 +63,19 @@ def choose(found, lv, columns, rules, min_gain, choice):
         n = weigh(lv.stats[k], rules.criterion)
         pick = -1
         if rules.ratio:
-            total, count, all_total, all_count = 0.0, 0, 0.0, 0
+            # Names with 0.3 levels a case and more do not enter the mean, unless all are such.
+            most = 0.3 * rules.total
+            enters = (columns.kind != NOMINAL) | (columns.levels < most)
+            enters |= ~enters.any()
+            total, count = 0.0, 0
             for f in range(features):
                 gain = found.gain[f, k] / n
-                if gain > 1e-6:
-                    all_total += gain
-                    all_count += 1
-                    if not columns.many[f]:
-                        total += gain
-                        count += 1
-            if columns.many.all():
-                total, count = all_total, all_count
-            average = total / count if count else 0.0
+                usable = gain > (NEVER if columns.kind[f] == NOMINAL else 1e-6)
+                if usable and enters[f]:
+                    total += gain
+                    count += 1
+            # Where no column enters the mean there is no split.
+            average = total / count if count else np.inf
             best = 0.0
             for f in range(features):
                 gain = found.gain[f, k] / n

@@ -221,7 +221,7 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
         as_tree, as_branch, heavy = 0.0, np.inf, first
         for c in range(first, first + width):
             as_tree += errors[c]
-            if stats[c].sum() > stats[heavy].sum() + 1e-6:
+            if stats[c].sum() >= stats[heavy].sum() - 1e-6:
                 heavy = c
         rows, parts = row[:0], part[:0]
         leaf, leaf_at, new_row, new_part = [i], [0, 0], row[:0], part[:0]
