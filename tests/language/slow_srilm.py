@@ -2,6 +2,7 @@
 
 A back-off table in dictionaries, made level by level as the manual says: f(a_z) for the n-grams
 listed (its equations for -gtmax and -kndiscount, 6 for interpolation), bow(a_) from its equation 3.
+Cut-offs count occurrences, also for Kneser-Ney (SRILM's own are of the modified counts there).
 A history that leaves nothing is divided by one more, Doug Paul's way out, as in the CMU toolkit.
 Nothing is shared with the package or with `slow_ngrams`, which goes history by history.
 """
@@ -24,6 +25,7 @@ class Table:
                 self.counts[n].update(line[i : i + n] for i in range(len(line) - n + 1))
         del self.counts[1]["<s>",]  # no event
         self.words = words
+        self.seen = [Counter(counts) for counts in self.counts]
         if method.endswith("kndiscount"):
             self.modify()
         self.f = {(w,): 1 / len(words) for w in words}  # for the level below the unigrams
@@ -69,7 +71,8 @@ class Table:
         found = {}
         for history, followers in after.items():
             total = sum(followers.values())
-            listed = {w: left(c) for w, c in followers.items() if c >= self.least[n - 1]}
+            often = {w for w in followers if self.seen[n][*history, w] >= self.least[n - 1]}
+            listed = {w: left(c) for w, c in followers.items() if w in often}
             if sum(listed.values()) > (1 - 3e-6) * total and len(followers) < len(self.words):
                 total += 1
             kept = {w: c / total for w, c in listed.items()}

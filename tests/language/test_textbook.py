@@ -54,9 +54,11 @@ def test_recipes_follow_the_manual(texts, order, method, smoothing, least, optio
     assert 5 < slow < 250
 
 
-def test_highest_order_cut_alone(texts):
-    """-kndiscount -interpolate -gt3min 1 -gt4min 1: 5-grams seen once are left out, by default."""
+@pytest.mark.parametrize("least", [{5: 2}, {2: 2, 3: 2, 4: 3, 5: 3}])
+def test_kneser_ney_cut(texts, least):
+    """-kndiscount -interpolate -gt3min 1 -gt4min 1 cuts 5-grams seen once; lmplz --prune, all."""
     train, test = texts
-    slow = Table(train, 5, "kndiscount", [1, 1, 1, 1, 2], interpolate=True).perplexity(test)
-    found = NGramModel(5, KneserNey(), min_count={5: 2}).fit(train).evaluate(test)
+    cut = [least.get(n, 1) for n in range(1, 6)]
+    slow = Table(train, 5, "kndiscount", cut, interpolate=True).perplexity(test)
+    found = NGramModel(5, KneserNey(), min_count=least).fit(train).evaluate(test)
     assert found.perplexity == pytest.approx(slow, rel=1e-6)

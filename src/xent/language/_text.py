@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent.language._kernels import text as kernels
 from xent.language._progress import stage
 from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
 
@@ -115,6 +116,8 @@ class Reader:
         return ids
 
     def _check_utf8(self, text: bytes) -> None:
+        if kernels.is_utf8(np.frombuffer(text, np.uint8)):
+            return
         try:
             text.decode()
         except UnicodeDecodeError as error:
