@@ -4,6 +4,8 @@ import gzip
 import json
 import math
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 
 from language.test_smoothing import corpus
 from xent.cli import _language
-from xent.language import Mixture, NGramModel, WittenBell, read_arpa
+from xent.language import MaximumLikelihood, Mixture, NGramModel, WittenBell, read_arpa
 
 app = typer.Typer()
 _language.register(app)
@@ -292,6 +294,29 @@ def test_sample(folder, model):
             "`--compact` must go with a file of our own, got 'm.arpa'.",
         ),
         (
+            ("fit", "train.txt", "-o", "x.xent", "--smoothing", "AddK(m=1)"),
+            "`--smoothing` must hold settings of AddK (k), got 'AddK(m=1)': got an unexpected",
+        ),
+        (
+            ("fit", "train.txt", "-o", "x.xent", "--vocabulary", "bytes"),
+            "`--vocabulary` must be UTF-8, got 'bytes' with byte 0xff at 0.",
+        ),
+        (("fit", "train.txt", "-o", "-"), "`--output` must name a file, got '-'. What score and"),
+        (("fit", ".", "-o", "x.xent"), "`text` must be a file, got the folder '.'."),
+        (("fit", "cut.gz", "-o", "x.xent"), "'cut.gz' cannot be read: its compressed data are cut"),
+        (
+            ("filter", "m.xent", "cut.gz", "-o", "half.gz", "--at-most", "9"),
+            "'cut.gz' cannot be read: its compressed data are cut short or damaged",
+        ),
+        (
+            ("filter", "m.xent", "bytes.zst", "-o", "half.zst", "--at-most", "9"),
+            "'bytes.zst' cannot be read: its compressed data are cut short or damaged",
+        ),
+        (
+            ("filter", "m.xent", "test.txt", "-o", "x", "--at-most", "nan"),
+            "`--at-most` must be a number, got nan.",
+        ),
+        (
             ("score", "m.xent", "test.jsonl", "--field", "body"),
             "`FILE` must hold a text under 'body' in every line, got line 1 without it.",
         ),
@@ -305,6 +330,32 @@ def test_refusals(folder, tmp_path, monkeypatch, args, sentence):
     for file in folder.iterdir():
         shutil.copy(file, tmp_path)
     monkeypatch.chdir(tmp_path)
+    for name in ("bytes", "bytes.zst"):
+        (tmp_path / name).write_bytes(b"\xff\xfe")
+    (tmp_path / "cut.gz").write_bytes(gzip.compress("\n".join(LINES).encode())[:-20])
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ValueError) as caught:
         run(*args)
     assert str(caught.value).startswith(sentence)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before, "nothing is written"
+
+
+def test_pipes(folder, model):
+    """A dash reads what comes in; what goes out is the lines alone, the report goes to stderr."""
+    script = "from xent.cli import main; main()"
+    text = (folder / "test.txt").read_bytes()
+    lines = text.decode().splitlines()
+    bits = -model.score(lines) / math.log(2) / [len(x) + 1 for x in lines]
+    args = ["language", "filter", folder / "m.xent", "-", "-o", "-", "--at-most", "2.5"]
+    done = subprocess.run([sys.executable, "-c", script, *args], input=text, capture_output=True)
+    kept = [x for x, b in zip(lines, bits, strict=True) if b <= 2.5]
+    assert done.stdout.decode().splitlines() == kept
+    assert f"{len(kept)} of 41 lines written to -; ".encode() in done.stderr
+
+
+def test_impossible_lines_in_json(tmp_path):
+    NGramModel(1, MaximumLikelihood()).fit(["a b"]).save(tmp_path / "m")
+    (tmp_path / "t").write_text("a\nc\n")
+    first, second = run("score", tmp_path / "m", tmp_path / "t", "--json").splitlines()
+    assert json.loads(first)["bits"] == pytest.approx(2 * math.log2(3))
+    assert json.loads(second) == {"bits": None, "bits_per_byte": None}

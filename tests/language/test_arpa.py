@@ -256,6 +256,7 @@ def path(tmp_path):
 
 
 SENTENCES = ["a b c", "", "a zz b", " d\u00a0e f ", "f f f f f f", "zz zz", "c d e a b a d"]
+STRANGE = ["a\tb\x0bc\x0cd\re\nf", "\x1fa\x85 b", "a </s> b <unk>", "é a 日本 b"]
 
 
 def test_kenlm_reads_ours(their_kenlm, path):
@@ -263,7 +264,7 @@ def test_kenlm_reads_ours(their_kenlm, path):
         warnings.simplefilter("ignore")
         model, ours = their_kenlm.Model(path), kenlm.Model(path)
     assert model.order == ours.order == 4
-    for s in SENTENCES:
+    for s in SENTENCES + STRANGE:
         for bos in (True, False):
             for eos in (True, False):
                 assert ours.score(s, bos=bos, eos=eos) == pytest.approx(
@@ -298,6 +299,21 @@ def test_states_walk_alike(their_kenlm, path):
     for (p, length, oov), (q, n, unknown) in zip(*pairs, strict=True):
         assert p == pytest.approx(q, abs=2e-6)
         assert (length, oov) == (n, unknown)
+
+
+def test_a_sentence_is_its_words(path):
+    """One call a sentence says what the words say one by one."""
+    ours = kenlm.Model(path)
+    for s in SENTENCES + STRANGE:
+        state, total, words = kenlm.State(), 0.0, []
+        ours.BeginSentenceWrite(state)
+        for word in [*s.encode().split(), b"</s>"]:
+            after = kenlm.State()
+            words.append(tuple(ours.BaseFullScore(state, word.decode(), after)))
+            total += words[-1][0]
+            state = after
+        assert ours.score(s) == pytest.approx(total, rel=1e-12)
+        assert list(ours.full_scores(s)) == words
 
 
 def test_states_compare():

@@ -178,9 +178,7 @@ def test_refusals(small, tmp_path, monkeypatch):
         NGramModel(2, WittenBell()).fit(LINES, memory=MEMORY, folder=here)
     with pytest.raises(ValueError, match=r"with the same vocabulary, got .* with another"):
         NGramModel(3, vocabulary=["a"]).fit(LINES, memory=MEMORY, folder=here)
-    with pytest.raises(
-        ValueError, match=r"`memory` must be at least 0.012MB, with which .* was beg"
-    ):
+    with pytest.raises(ValueError, match=r"`memory` must be at least 12KB, with which .* was beg"):
         fit(LINES, memory=MEMORY // 2, folder=here)
     with pytest.raises(ValueError, match="`folder` must be empty or hold the counts of an earlier"):
         fit(LINES, folder=tmp_path)
@@ -202,8 +200,8 @@ def test_refusals(small, tmp_path, monkeypatch):
 def test_no_room_for_the_model(small, monkeypatch, tmp_path):
     monkeypatch.setattr("xent.language._model.check_room", _runs.check_room)
     said = (
-        r"No model can be estimated in 0.012MB: its [\d,]+ n-grams and the work on them take about "
-        r"0.0\d+MB. Pass as much as `memory`, .* The counts are kept in `folder`."
+        r"No model can be estimated in 12KB: its [\d,]+ n-grams and the work on them take about "
+        r"[\d.]+KB. Pass as much as `memory`, .* The counts are kept in `folder`."
     )
     model = NGramModel(4, WittenBell())
     with pytest.raises(ValueError, match=said):

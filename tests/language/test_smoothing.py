@@ -464,3 +464,11 @@ def test_refusals(make, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         make()
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("smoothing", [KneserNey(), KneserNey(modified=False), Katz()], ids=repr)
+def test_doubts_point_at_the_line_that_fits(smoothing):
+    model = NGramModel(2, smoothing)
+    with pytest.warns(UserWarning, match="discount") as caught:
+        model.fit(["a b"])
+    assert {doubt.filename for doubt in caught} == {__file__}

@@ -60,8 +60,10 @@ def in_bytes(memory: int | str) -> int:
 
 def shown(size: float) -> str:
     """Write a number of bytes as `in_bytes` reads it."""
-    size /= 10**6
-    return f"{size / 1000:.3g}GB" if size >= 1000 else f"{size:.3g}MB"
+    for unit, letter in ((10**9, "GB"), (10**6, "MB"), (10**3, "KB")):
+        if size >= unit:
+            return f"{size / unit:.3g}{letter}"
+    return f"{size:.0f} bytes"
 
 
 @contextmanager
@@ -127,7 +129,7 @@ def check_room(smoothing: Smoothing, evidence: Evidence, memory: int | str, fold
     if isinstance(smoothing, JelinekMercer):
         peak += LEARNING * sum(sizes)
     if peak > limit:
-        because = f"its {sum(stand):,} n-grams and the work on them take about {shown(peak)}"
+        because = f"its {sum(stand):,} n-grams and the work on them take about {shown(1.01 * peak)}"
         kept = "" if folder is None else " The counts are kept in `folder`."
         advice = f"Pass as much as `memory`, a higher min_count=, or a lower order.{kept}"
         raise _check.cannot(f"No model can be estimated in {shown(limit)}", because, advice)

@@ -8,6 +8,7 @@ import gzip
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,8 +155,12 @@ def _annotated(line: bytes, score: float) -> bytes:
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a file that appears complete: plain, or gzip or zstd by its suffix."""
+    """Open a file that appears complete: plain, or gzip or zstd by its suffix; "-" is stdout."""
     name = os.fspath(path)
+    if name == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
     with _store.writing(path, argument="--output") as plain:
         if name.endswith(".gz"):
             with gzip.GzipFile(fileobj=plain, mode="wb", compresslevel=6, mtime=0) as packed:

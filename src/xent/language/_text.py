@@ -7,6 +7,7 @@ of ``<s> ... </s>`` sentences, two megabytes at a time.
 
 import gzip
 import os
+import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -23,6 +24,7 @@ from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
 
 CHUNK = 1 << 21  # what is made of a piece of text stays in the cache
 LINES = 1 << 12
+PACKED = (".gz", ".zst", ".zstd")
 UNITS = ("word", "character", "byte")
 Ids = NDArray[np.uint32]
 
@@ -258,10 +260,25 @@ def pieces(path: str | os.PathLike[str]) -> Generator[bytes]:
         size = os.fstat(raw.fileno()).st_size
         title = f"Reading {os.path.basename(os.fspath(path))}"
         with stage(title, size or None, "B") as told:
-            for piece in whole_lines(file):
+            for piece in _unpacked(whole_lines(file), os.fspath(path)):
                 yield piece
                 if size:
                     told(raw.tell())
+
+
+def _unpacked(found: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Pass on pieces; say in a sentence where compressed data end early or are none."""
+    while True:
+        try:
+            piece = next(found, b"")
+        except (EOFError, zlib.error, OSError) as error:
+            if not name.endswith(PACKED):
+                raise
+            because = f"its compressed data are cut short or damaged ({error})"
+            raise _check.cannot(f"{name!r} cannot be read", because) from None
+        if not piece:
+            return
+        yield piece
 
 
 @contextmanager
@@ -276,7 +293,7 @@ def _open(path: str | os.PathLike[str]) -> Iterator[tuple[IO[bytes], IO[bytes]]]
         if name.endswith(".gz"):
             with gzip.GzipFile(fileobj=raw) as unpacked:
                 yield raw, cast(IO[bytes], unpacked)
-        elif name.endswith((".zst", ".zstd")):
+        elif name.endswith(PACKED):
             import pyarrow
 
             with pyarrow.CompressedInputStream(pyarrow.PythonFile(raw), "zstd") as unpacked:
