@@ -50,7 +50,7 @@ def truth(z, target, weight, token, smooth, t, cap, zeta, reduction):
         scale = w[safe] * counts
         mass = (1 - smooth) * scale + counts * smooth * w.mean()
         log_prob = log.gather(1, safe.unsqueeze(1)).squeeze(1).where(kept, 0.0)
-        accuracy = ((z.argmax(1) == target) & kept).sum() / kept.sum()
+        accuracy = (z.argmax(1) == target)[kept].double().mean()
     each = each + zeta * mass * z.logsumexp(1) ** 2
     if token is not None:
         each, scale = each * token, scale * token
