@@ -296,7 +296,12 @@ def single_exp(value, top):
     """2**64 exp(value - top) in float32 arithmetic, within an ULP; 0 below exp(-131)."""
     d = value - top
     part = d - value
-    rest = (value - (d - part)) - (top + part)
+    return lifted_exp(d, (value - (d - part)) - (top + part))
+
+
+@inner()
+def lifted_exp(d, rest):
+    """2**64 exp(d + rest) in float32 arithmetic, within an ULP; 0 below exp(-131)."""
     inside = _LOWEST32 if d < _LOWEST32 else d
     n_magic = fma32(inside, _LOG2E32, _MAGIC32)
     n = n_magic - _MAGIC32

@@ -34,6 +34,7 @@ from xent._kernels._float import (
 
 U = np.uint64
 PAGE = 4 * LANES
+PAD = 64  # rooms of a row are that much longer at most: up to the next whole vector
 SMALLEST, LARGEST = 2.0**-100, 2.0**100
 
 
@@ -50,23 +51,40 @@ def peak(x, r):
         if top > best:
             best = top
             block = a
-    for i in range(block, min(block + 512, n)):
-        if key(x[r, i]) == best:
-            return i
-    return 0
+    found = np.int32(512)
+    for i in range(np.uint32(min(512, n - block))):
+        here = np.int32(i) if key(x[U(r), U(block) + U(i)]) == best else np.int32(512)
+        found = min(found, here)
+    return block + np.int64(found)
 
 
 @inner()
 def fold(lanes, n):
-    """Sum of ``lanes[:n]`` as a tree; the lanes are used up."""
-    half = LANES // 2
-    while half >= 1:
-        if n > half:
-            for i in range(U(n - half)):
-                lanes[i] += lanes[i + U(half)]
-            n = half
-        half //= 2
-    return lanes[0]
+    """Sum of ``lanes[:n]`` as a tree; the lanes are used up.
+
+    Loops of fixed lengths leave no remainder that SIMD could not take.
+    """
+    if n > 16:
+        for i in range(U(n), U(64 if n <= 64 else 128 if n <= 128 else LANES)):
+            lanes[i] = 0.0
+        if n > 128:
+            for i in range(U(128)):
+                lanes[i] += lanes[i + U(128)]
+        if n > 64:
+            for i in range(U(64)):
+                lanes[i] += lanes[i + U(64)]
+        for i in range(U(32)):
+            lanes[i] += lanes[i + U(32)]
+        for i in range(U(16)):
+            lanes[i] += lanes[i + U(16)]
+    else:
+        for i in range(U(n), U(16)):
+            lanes[i] = 0.0
+    for i in range(U(8)):
+        lanes[i] += lanes[i + U(8)]
+    for i in range(U(4)):
+        lanes[i] += lanes[i + U(4)]
+    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
 
 
 @inner()
@@ -107,9 +125,10 @@ def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, past):
     n = x.shape[1]
     top = wide(x[r, k])
     used = min(n, LANES)
-    for i in range(used):
+    few = n <= LANES and x.itemsize < 8
+    for i in range(U(0 if few else used)):
         lanes[i] = 0.0
-    for i in range(min(used, lost.shape[0])):
+    for i in range(U(min(used, lost.shape[0]))):
         lost[i] = 0.0
     for a in range(0, n, PAGE):
         b = min(a + PAGE, n)
@@ -121,14 +140,31 @@ def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, past):
         if x.itemsize < 8:
             # Two loops: beside a float64 in the same loop, LLVM takes half as many float32 at once.
             if inverse == 1.0:
-                for i in range(U(a), U(b)):
+                # What is left of whole vectors is filled up to one.
+                whole = b - (b - a) % PAD
+                for i in range(U(a), U(whole)):
                     e[i] = single_exp(np.float32(wide(x[U(r), i])), np.float32(top))
+                if whole < b:
+                    for i in range(U(whole), U(b)):
+                        e[i] = wide(x[U(r), i])
+                    for i in range(U(b), U(whole + PAD)):
+                        e[i] = -np.inf
+                    rest = e[whole : whole + PAD]
+                    for i in range(U(PAD)):
+                        rest[i] = single_exp(np.float32(rest[i]), np.float32(top))
             else:
                 for i in range(U(a), U(b)):
                     e[i] = exp_below(x[U(r), i], top, inverse)
+                for i in range(U(b), U(b + (a - b) % PAD)):
+                    e[i] = 0.0
             if a <= k < b:
                 e[k] = 0.0
-            gather(e, a, b, lanes)
+            if few:
+                used = n + -n % PAD
+                for i in range(U(used)):
+                    lanes[i] = wide(e[i])
+            else:
+                gather(e, a, b, lanes)
         else:
             for c in range(a, b, LANES):
                 start, stop = U(c), U(min(c + LANES, b))
@@ -289,6 +325,7 @@ def write_gradient(
                     less = -np.float32(share[i]) * d1
                     page[i - start] = narrow(times(e[i], c1, c0, less), page[i - start])
             else:
+                stop = U(b + (a - b) % PAD)
                 for i in range(start, stop):
                     page[i - start] = narrow(times(e[i], c1, c0, -each1), page[i - start])
         elif share.shape[0]:
@@ -302,7 +339,7 @@ def write_gradient(
         if a <= y < b and y != k:
             page[y - a] = narrow(of_y * inverse, page[y - a])
         if slope.shape[0]:
-            for i in range(start, stop):
+            for i in range(start, U(b)):
                 page[i - start] = narrow(wide(page[i - start]) * slope[u, i], page[i - start])
         stream(grad, r * n + a, page, b - a, past)
 
@@ -398,10 +435,12 @@ def sum_of_shares(share, lanes):
 def read_shares(target, r, smooth, weight, share, lanes, tolerance):
     """Write w_c ((1 - smooth) t_c + smooth / C); return their sum, and if t is a distribution."""
     n = target.shape[1]
-    for i in range(U(n)):
-        share[i] = target[U(r), i] if target.itemsize > 2 else wide(target[U(r), i])
     below = np.int64(0)
     for a in range(0, n, PAGE):
+        for j in range(a, min(a + PAGE, n if n > LANES else 0), 64 // target.itemsize):
+            prefetch(target, (r + 1) * n + j)
+        for i in range(U(a), U(min(a + PAGE, n))):
+            share[i] = target[U(r), i] if target.itemsize > 2 else wide(target[U(r), i])
         negative = np.int32(0)
         for i in range(U(a), U(min(a + PAGE, n))):
             negative += np.int32(1) if share[i] < 0.0 else np.int32(0)
