@@ -11,6 +11,7 @@ from xent._kernels._float import (
     LIFT,
     arrive,
     exact_exp,
+    fits,
     fma,
     fma32,
     inner,
@@ -20,9 +21,9 @@ from xent._kernels._float import (
     outer,
     prefetch,
     stream,
+    times,
     wide,
 )
-from xent._kernels._softmax import fits, times
 
 U = np.uint64
 BLOCK = 1024

@@ -20,6 +20,7 @@ from xent._kernels import _softmax as kernels
 from xent._kernels._float import LANES
 from xent._kernels._jit import in_blocks
 from xent._kernels._room import room
+from xent._kernels._row_sums import PAD, PAGE
 from xent.losses._options import Options, at_least_float32, can_look
 
 Floats = NDArray[np.float64]
@@ -265,10 +266,10 @@ class Call(NamedTuple):
             1.0 / o.temperature,
             o.z_loss,
             g,
-            np.empty(classes + kernels.PAD, np.float64 if exact else np.float32),
-            np.empty(kernels.PAGE + 2 * LANES),
+            np.empty(classes + PAD, np.float64 if exact else np.float32),
+            np.empty(PAGE + 2 * LANES),
             np.empty(shared, np.float32 if same else np.float64),
-            np.empty(min(classes + kernels.PAD, kernels.PAGE), grad.dtype),
+            np.empty(min(classes + PAD, PAGE), grad.dtype),
             values,
             stats,
             grad,
