@@ -25,6 +25,9 @@ from xent._kernels._jit import kernel
 LIFT = 2.0**64
 LANES = 256
 
+# Between these a float64 splits into two float32 that say nearly all of it.
+SMALLEST, LARGEST = 2.0**-100, 2.0**100
+
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, kept in the low bits
 _LOG2E, _LN2 = 1.4426950408889634, 0.6931471805599453
 _LN2_HIGH, _LN2_LOW = 0.6931471804855391, 7.440617110012397e-11
@@ -296,7 +299,12 @@ def single_exp(value, top):
     """2**64 exp(value - top) in float32 arithmetic, within an ULP; 0 below exp(-131)."""
     d = value - top
     part = d - value
-    rest = (value - (d - part)) - (top + part)
+    return lifted_exp(d, (value - (d - part)) - (top + part))
+
+
+@inner()
+def lifted_exp(d, rest):
+    """2**64 exp(d + rest) in float32 arithmetic, within an ULP; 0 below exp(-131)."""
     inside = _LOWEST32 if d < _LOWEST32 else d
     n_magic = fma32(inside, _LOG2E32, _MAGIC32)
     n = n_magic - _MAGIC32
@@ -308,6 +316,19 @@ def single_exp(value, top):
     p = fma32(p * r, r, r) + _ONE32
     two_to = float_of_bits32((bits32(n_magic) + np.int32(127 + 64)) << np.int32(23))
     return _ZERO32 if d < _LOWEST32 else p * two_to
+
+
+@inner()
+def times(e, c1, c0, more):
+    """Return e (c1 + c0) + more in float32."""
+    e = np.float32(e)
+    return fma32(e, c1, fma32(e, c0, more))
+
+
+@inner()
+def fits(value):
+    """Say whether a float64 can be split into two float32."""
+    return value == 0.0 or SMALLEST < abs(value) < LARGEST
 
 
 def exp_below(value, top, inverse):

@@ -9,9 +9,12 @@ bits.
 import numpy as np
 
 from xent._kernels._float import (
+    LARGEST,
     LIFT,
+    SMALLEST,
     arrive,
     exp_below,
+    fits,
     inner,
     key,
     log1p,
@@ -20,9 +23,9 @@ from xent._kernels._float import (
     prefetch,
     single_exp,
     stream,
+    times,
     wide,
 )
-from xent._kernels._softmax import LARGEST, SMALLEST, fits, times
 
 U = np.uint64
 TILE = 256

@@ -4,9 +4,8 @@ The largest logit stays out of the sum: with S the sum of exp(z_c - z_k) over th
 
     log sum_c exp z_c = z_k + log1p(S),    p_k = 1 / (1 + S),    p_k - 1 = -S / (1 + S)
 
-so a confident row keeps every digit of its loss and of its gradient. Sums run over `LANES`
-accumulators that are folded as a tree: an order that depends on the number of classes alone.
-An argument that is absent comes as an array of length 0.
+so a confident row keeps every digit of its loss and of its gradient. An argument that is absent
+comes as an array of length 0.
 
 Rows are addressed as x[r, i] with unsigned indices: a signed index costs its check for negative
 values, and that the SIMD.
@@ -19,173 +18,28 @@ from xent._kernels._float import (
     LIFT,
     arrive,
     bend,
-    exp_below,
-    fma32,
+    fits,
     inner,
-    key,
     log1p,
     narrow,
     outer,
     prefetch,
-    single_exp,
     stream,
+    times,
     wide,
+)
+from xent._kernels._row_sums import (
+    PAD,
+    PAGE,
+    entropy_of_row,
+    peak,
+    rooms,
+    sum_of_gaps,
+    sum_of_others,
+    sum_of_shares,
 )
 
 U = np.uint64
-PAGE = 4 * LANES
-SMALLEST, LARGEST = 2.0**-100, 2.0**100
-
-
-@inner()
-def peak(x, r):
-    """Index of the first largest element (of a NaN, where there is one)."""
-    n = x.shape[1]
-    best = key(x[r, 0])
-    block = 0
-    for a in range(0, n, 512):
-        top = key(x[r, a])
-        for i in range(U(a), U(min(a + 512, n))):
-            top = max(top, key(x[U(r), i]))
-        if top > best:
-            best = top
-            block = a
-    for i in range(block, min(block + 512, n)):
-        if key(x[r, i]) == best:
-            return i
-    return 0
-
-
-@inner()
-def fold(lanes, n):
-    """Sum of ``lanes[:n]`` as a tree; the lanes are used up."""
-    half = LANES // 2
-    while half >= 1:
-        if n > half:
-            for i in range(U(n - half)):
-                lanes[i] += lanes[i + U(half)]
-            n = half
-        half //= 2
-    return lanes[0]
-
-
-@inner()
-def gather(values, a, b, lanes):
-    """Add ``values[a:b]``, at most a page, to the lanes: of a whole page four to each at once."""
-    start, lane = U(a), U(LANES)
-    if b - a == PAGE:
-        for j in range(lane):
-            k = start + j
-            first = wide(values[k]) + wide(values[k + lane])
-            last = wide(values[k + U(2) * lane]) + wide(values[k + U(3) * lane])
-            lanes[j] += first + last
-    else:
-        for c in range(a, b, LANES):
-            begin = U(c)
-            for i in range(begin, U(min(c + LANES, b))):
-                lanes[i - begin] += wide(values[i])
-
-
-@inner()
-def add_exactly(block, n, lanes, lost):
-    """Add a block to the lanes and keep apart what float64 rounds away."""
-    for i in range(n):
-        a, b = lanes[i], block[i]
-        s = a + b
-        t = s - a
-        lost[i] += (a - (s - t)) + (b - t)
-        lanes[i] = s
-
-
-@inner()
-def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, past):
-    """Write 2**64 exp((x_c - x_k) / T) to e; return the sum over c other than k, so lifted too.
-
-    ``lost`` is empty where float64 is far more than the logits need. The next row of x and this
-    row of the gradient are asked for ahead: computing hides the memory's wait.
-    """
-    n = x.shape[1]
-    top = wide(x[r, k])
-    used = min(n, LANES)
-    for i in range(used):
-        lanes[i] = 0.0
-    for i in range(min(used, lost.shape[0])):
-        lost[i] = 0.0
-    for a in range(0, n, PAGE):
-        b = min(a + PAGE, n)
-        if n > LANES:
-            for j in range(a, b, 64 // x.itemsize):
-                prefetch(x, (r + 1) * n + j)
-            for j in range(a, a if past else b, 64 // x.itemsize):
-                prefetch(grad, r * n + j)
-        if x.itemsize < 8:
-            # Two loops: beside a float64 in the same loop, LLVM takes half as many float32 at once.
-            if inverse == 1.0:
-                for i in range(U(a), U(b)):
-                    e[i] = single_exp(np.float32(wide(x[U(r), i])), np.float32(top))
-            else:
-                for i in range(U(a), U(b)):
-                    e[i] = exp_below(x[U(r), i], top, inverse)
-            if a <= k < b:
-                e[k] = 0.0
-            gather(e, a, b, lanes)
-        else:
-            for c in range(a, b, LANES):
-                start, stop = U(c), U(min(c + LANES, b))
-                for i in range(start, stop):
-                    v = exp_below(x[U(r), i], top, inverse)
-                    block[i - start] = v
-                    e[i] = v
-                if c <= k < c + LANES:
-                    block[k - c] = 0.0
-                add_exactly(block, stop - start, lanes, lost)
-        if a <= k < b:
-            e[k] = LIFT
-    for i in range(min(used, lost.shape[0])):
-        lanes[i] += lost[i]
-    # Only -inf, or a NaN: there is no distribution, even of one class.
-    return fold(lanes, used) if top > -np.inf else np.nan
-
-
-@outer()
-def sum_of_gaps(x, r, k, inverse, share, flat, block, lanes):
-    """Sum over c of a_c (x_k - x_c) / T: a is ``share``, or ``flat`` where that is empty."""
-    n = x.shape[1]
-    top = wide(x[r, k])
-    used = min(n, LANES)
-    for i in range(used):
-        lanes[i] = 0.0
-    for a in range(0, n, PAGE):
-        start, stop = U(a), U(min(a + PAGE, n))
-        # The gap of k itself is 0, even where x_k is infinite.
-        if share.shape[0]:
-            for i in range(start, stop):
-                v, t = wide(x[U(r), i]), wide(share[i])
-                block[i - start] = t * ((top - v) * inverse) if t != 0.0 and v != top else 0.0
-        else:
-            for i in range(start, stop):
-                v = wide(x[U(r), i])
-                block[i - start] = (top - v) * inverse if v != top else 0.0
-        gather(block, 0, min(a + PAGE, n) - a, lanes)
-    gaps = fold(lanes, used)
-    return gaps if share.shape[0] else gaps * flat
-
-
-@outer()
-def entropy_of_row(x, r, k, inverse, e, total, log_total, block, lanes):
-    """H = log1p(S) + sum over c of p_c (x_k - x_c) / T: positive terms only."""
-    n = x.shape[1]
-    top = wide(x[r, k])
-    used = min(n, LANES)
-    for i in range(used):
-        lanes[i] = 0.0
-    for a in range(0, n, PAGE):
-        start = U(a)
-        for i in range(start, U(min(a + PAGE, n))):
-            v, each = wide(x[U(r), i]), wide(e[i])
-            block[i - start] = each * ((top - v) * inverse) if each != 0.0 and v != top else 0.0
-        gather(block, 0, min(a + PAGE, n) - a, lanes)
-    return log_total + fold(lanes, used) / total
 
 
 @inner()
@@ -289,6 +143,7 @@ def write_gradient(
                     less = -np.float32(share[i]) * d1
                     page[i - start] = narrow(times(e[i], c1, c0, less), page[i - start])
             else:
+                stop = U(b + (a - b) % PAD)
                 for i in range(start, stop):
                     page[i - start] = narrow(times(e[i], c1, c0, -each1), page[i - start])
         elif share.shape[0]:
@@ -302,22 +157,9 @@ def write_gradient(
         if a <= y < b and y != k:
             page[y - a] = narrow(of_y * inverse, page[y - a])
         if slope.shape[0]:
-            for i in range(start, stop):
+            for i in range(start, U(b)):
                 page[i - start] = narrow(wide(page[i - start]) * slope[u, i], page[i - start])
         stream(grad, r * n + a, page, b - a, past)
-
-
-@inner()
-def times(e, c1, c0, more):
-    """Return e (c1 + c0) + more in float32."""
-    e = np.float32(e)
-    return fma32(e, c1, fma32(e, c0, more))
-
-
-@inner()
-def fits(value):
-    """Say whether a float64 can be split into two float32."""
-    return value == 0.0 or SMALLEST < abs(value) < LARGEST
 
 
 @outer()
@@ -377,31 +219,15 @@ def class_rows(
 
 
 @inner()
-def rooms(sums, x):
-    """Return a block, lanes, and lanes for what is lost: none where float64 is far more than x."""
-    lost = LANES if x.itemsize == 8 else 0
-    return sums[:PAGE], sums[PAGE : PAGE + LANES], sums[PAGE + LANES : PAGE + LANES + lost]
-
-
-@inner()
-def sum_of_shares(share, lanes):
-    """Sum of a row of the target."""
-    n = share.shape[0]
-    for i in range(min(n, LANES)):
-        lanes[i] = 0.0
-    for a in range(0, n, PAGE):
-        gather(share, a, min(a + PAGE, n), lanes)
-    return fold(lanes, min(n, LANES))
-
-
-@inner()
 def read_shares(target, r, smooth, weight, share, lanes, tolerance):
     """Write w_c ((1 - smooth) t_c + smooth / C); return their sum, and if t is a distribution."""
     n = target.shape[1]
-    for i in range(U(n)):
-        share[i] = target[U(r), i] if target.itemsize > 2 else wide(target[U(r), i])
     below = np.int64(0)
     for a in range(0, n, PAGE):
+        for j in range(a, min(a + PAGE, n if n > LANES else 0), 64 // target.itemsize):
+            prefetch(target, (r + 1) * n + j)
+        for i in range(U(a), U(min(a + PAGE, n))):
+            share[i] = target[U(r), i] if target.itemsize > 2 else wide(target[U(r), i])
         negative = np.int32(0)
         for i in range(U(a), U(min(a + PAGE, n))):
             negative += np.int32(1) if share[i] < 0.0 else np.int32(0)

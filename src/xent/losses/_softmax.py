@@ -20,6 +20,7 @@ from xent._kernels import _softmax as kernels
 from xent._kernels._float import LANES
 from xent._kernels._jit import in_blocks
 from xent._kernels._room import room
+from xent._kernels._row_sums import PAD, PAGE
 from xent.losses._options import Options, at_least_float32, can_look
 
 Floats = NDArray[np.float64]
@@ -209,7 +210,7 @@ class SoftmaxRows:
         values = np.empty(x.shape[0] * x.shape[2])
         exact = x.dtype == np.float64
         real, whole = (np.float64, np.int64) if exact else (np.float32, np.int32)
-        past = grad.nbytes >= _CACHE
+        past = passes_caches(grad, x)
 
         def work(start: int, stop: int) -> None:
             tile = planes.TILE
@@ -265,15 +266,15 @@ class Call(NamedTuple):
             1.0 / o.temperature,
             o.z_loss,
             g,
-            np.empty(classes, np.float64 if exact else np.float32),
-            np.empty(kernels.PAGE + 2 * LANES),
+            np.empty(classes + PAD, np.float64 if exact else np.float32),
+            np.empty(PAGE + 2 * LANES),
             np.empty(shared, np.float32 if same else np.float64),
-            np.empty(min(classes, kernels.PAGE), grad.dtype),
+            np.empty(min(classes + PAD, PAGE), grad.dtype),
             values,
             stats,
             grad,
             slope,
-            grad.nbytes >= _CACHE and grad.ctypes.data != x.ctypes.data,
+            passes_caches(grad, x),
         )
         if hard:
             kernels.class_rows(
@@ -394,6 +395,11 @@ def empty_like(tensor: Tensor) -> Tensor:
     if size < _HUGE:
         return torch.empty_like(tensor, memory_format=torch.contiguous_format)
     return torch.from_numpy(room(size)).view(tensor.dtype).view(tensor.shape)
+
+
+def passes_caches(grad: Any, x: Any) -> bool:
+    """Say whether to write a gradient past the caches: where it is larger, and not the logits."""
+    return bool(grad.nbytes >= _CACHE and grad.ctypes.data != x.ctypes.data)
 
 
 def doubles(weight: Tensor | None) -> Floats:
