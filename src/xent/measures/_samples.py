@@ -75,6 +75,8 @@ def table_of(
             whole = np.logical_and.reduce([c.codes >= 0 for c in columns])
             weights = weights[whole]
     columns = kept("x", columns, missing)
+    if not columns[0].codes.size:
+        raise _check.invalid("x", "have at least one row", "none")
     sizes = [len(c.symbols) for c in columns]
     if math.prod(sizes) > DENSE:
         because = f"the table would have {math.prod(sizes)} cells"
