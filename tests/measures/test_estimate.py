@@ -445,6 +445,13 @@ def test_entropy_of_real_numbers_and_its_spread(method):
     assert found[0].n == 500
 
 
+def test_van_es_is_too_low_on_small_samples():
+    rng = np.random.default_rng(15)
+    truth = 0.5 * math.log(2 * math.pi * math.e)
+    off = [estimate_entropy(rng.standard_normal(300), method="van_es").value for _ in range(100)]
+    assert -0.15 < np.mean(off) - truth < -0.07
+
+
 # ------------------------------------------------------------------ the second of Kraskov
 
 
