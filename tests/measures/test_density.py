@@ -484,6 +484,28 @@ def test_other_kinds():
         assert_allclose(entropy(new), entropy(stats.gamma(2)), rtol=1e-12)
 
 
+SCIPY = [
+    ("arcsine",), ("rdist", 1.6), ("semicircular",), ("triang", 0.2), ("powerlaw", 0.5), ("betaprime", 5.0, 6.0),
+    ("foldnorm", 1.95), ("pearson3", 0.1), ("skewnorm", 4.0), ("exponnorm", 1.5), ("maxwell",), ("nakagami", 5.0),
+    ("lomax", 1.9), ("burr12", 10.0, 4.0), ("genpareto", 0.1), ("levy",), ("f", 29.0, 18.0), ("mielke", 10.4, 4.6),
+    ("crystalball", 2.0, 3.0), ("johnsonsu", 2.5, 2.2), ("invgauss", 0.15), ("truncnorm", -1.0, 2.0),
+    ("truncpareto", 2.0, 5.0), ("gennorm", 1.3), ("dweibull", 2.1), ("dgamma", 1.1), ("wrapcauchy", 0.03),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", SCIPY, ids=[line[0] for line in SCIPY])
+def test_what_scipy_says_of_entropy(line):
+    name, *shapes = line
+    one = getattr(stats, name)(*shapes)
+    found = entropy(one)
+    assert_allclose(found, float(one.entropy()), rtol=2e-7, atol=1e-8)
+    assert found.error < 1e-5
+    moved = getattr(stats, name)(*shapes, loc=7, scale=1e-3)
+    if name != "wrapcauchy":
+        assert_allclose(entropy(moved), float(entropy(one)) - math.log(1000), rtol=1e-6)
+    assert 0 < js_divergence(one, stats.norm(1, 3)) < math.log(2)
+
+
 # ------------------------------------------------------------------ PyTorch's own registry
 
 
