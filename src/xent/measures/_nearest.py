@@ -40,7 +40,9 @@ def real_points(argument: str, values: Any, missing: str) -> Numbers:
         raise _check.wrong_kind(argument, must, f"an array of dtype {array.dtype}")
     if _check.option("missing", missing, ("refuse", "drop", "symbol", "keep")) == "symbol":
         raise _check.invalid("missing", 'be "refuse" or "drop" for real numbers', "'symbol'")
-    points = array.astype(np.float64).reshape(len(array), -1)
+    points = array.astype(np.float64).reshape(len(array), 1 if array.ndim == 1 else array.shape[1])
+    if not points.shape[1]:
+        raise _check.invalid(argument, "have at least one column", "none")
     absent = np.isnan(points)
     bad = ~np.isfinite(points) & ~absent if missing != "refuse" else ~np.isfinite(points)
     if bad.any():

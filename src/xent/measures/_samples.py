@@ -31,6 +31,8 @@ class Column:
 
 def column(argument: str, values: Any) -> Column:
     """Give each symbol of a column a number, in sorted order where they can be sorted."""
+    if not hasattr(values, "__iter__"):
+        raise _check.wrong_kind(argument, "be one column", f"a {type(values).__name__}")
     array = _as_array(values)
     if array.ndim != 1:
         raise _check.invalid(argument, "be one column", f"an array of shape {array.shape}")
