@@ -91,3 +91,13 @@ def test_long_columns_take_the_compiled_path():
     np.add.at(expected, (x + 7, y - 3), 1)
     np.testing.assert_array_equal(found.values, expected)
     assert found.symbols == (tuple(range(-7, 60)), tuple(range(3, 9)))
+
+
+def test_no_rows_are_refused():
+    for call in (
+        lambda: Counts.from_samples([]),
+        lambda: Counts.from_samples([None], missing="drop"),
+        lambda: Counts.from_samples([], given=[]),
+    ):
+        with pytest.raises(ValueError, match=r"`x` must have at least one row, got none."):
+            call()

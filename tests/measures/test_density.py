@@ -484,6 +484,100 @@ def test_other_kinds():
         assert_allclose(entropy(new), entropy(stats.gamma(2)), rtol=1e-12)
 
 
+SCIPY = [
+    ("arcsine",), ("rdist", 1.6), ("semicircular",), ("triang", 0.2), ("powerlaw", 0.5), ("betaprime", 5.0, 6.0),
+    ("foldnorm", 1.95), ("pearson3", 0.1), ("skewnorm", 4.0), ("exponnorm", 1.5), ("maxwell",), ("nakagami", 5.0),
+    ("lomax", 1.9), ("burr12", 10.0, 4.0), ("genpareto", 0.1), ("levy",), ("f", 29.0, 18.0), ("mielke", 10.4, 4.6),
+    ("crystalball", 2.0, 3.0), ("johnsonsu", 2.5, 2.2), ("invgauss", 0.15), ("truncnorm", -1.0, 2.0),
+    ("truncpareto", 2.0, 5.0), ("gennorm", 1.3), ("dweibull", 2.1), ("dgamma", 1.1), ("wrapcauchy", 0.03),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", SCIPY, ids=[line[0] for line in SCIPY])
+def test_what_scipy_says_of_entropy(line):
+    name, *shapes = line
+    one = getattr(stats, name)(*shapes)
+    found = entropy(one)
+    assert_allclose(found, float(one.entropy()), rtol=2e-7, atol=1e-8)
+    assert found.error < 1e-5
+    moved = getattr(stats, name)(*shapes, loc=7, scale=1e-3)
+    if name != "wrapcauchy":
+        assert_allclose(entropy(moved), float(entropy(one)) - math.log(1000), rtol=1e-6)
+    assert 0 < js_divergence(one, stats.norm(1, 3)) < math.log(2)
+
+
+# ------------------------------------------------------------------ PyTorch's own registry
+
+
+def number(x):
+    return torch.tensor(x, dtype=torch.float64)
+
+
+def of_numbers(kind, *parameters):
+    return kind(*(number(p) for p in parameters))
+
+
+CONTINUOUS = [
+    of_numbers(*line)
+    for line in (
+        (td.Normal, 0.3, 1.2), (td.Normal, -1.0, 0.5), (td.LogNormal, 0.1, 0.4), (td.LogNormal, 0.3, 0.9),
+        (td.Exponential, 2.0), (td.Exponential, 0.7), (td.Gamma, 2.0, 3.0), (td.Gamma, 0.5, 1.0),
+        (td.Chi2, 3.0), (td.Beta, 2.0, 3.0), (td.Beta, 0.5, 0.7), (td.Uniform, 0.0, 1.0),
+        (td.Uniform, -1.0, 3.0), (td.Uniform, 1.0, 2.0), (td.Laplace, 0.0, 1.0), (td.Laplace, 0.5, 2.0),
+        (td.Weibull, 1.5, 2.0), (td.Weibull, 1.0, 0.8), (td.Pareto, 1.0, 3.0), (td.Pareto, 0.5, 2.0),
+        (td.Pareto, 2.0, 1.0), (td.StudentT, 3.0, 0.0, 1.0), (td.Cauchy, 0.0, 1.0), (td.Cauchy, 1.0, 2.0),
+        (td.Gumbel, 0.0, 1.0), (td.Gumbel, 1.0, 2.0), (td.HalfNormal, 1.0), (td.HalfNormal, 2.0),
+        (td.HalfCauchy, 1.0), (td.InverseGamma, 2.0, 1.0), (td.VonMises, 0.0, 1.0), (td.VonMises, 1.0, 2.0),
+        (td.FisherSnedecor, 3.0, 5.0), (td.Kumaraswamy, 2.0, 3.0), (td.ContinuousBernoulli, 0.3),
+        (td.ContinuousBernoulli, 0.8),
+    )
+]  # fmt: skip
+DISCRETE = [
+    of_numbers(td.Bernoulli, 0.3), of_numbers(td.Bernoulli, 0.0), of_numbers(td.Bernoulli, 1.0),
+    of_numbers(td.Poisson, 2.0), of_numbers(td.Poisson, 5.0), of_numbers(td.Geometric, 0.3),
+    of_numbers(td.Geometric, 0.8), td.Binomial(5, number(0.3)), td.Binomial(5, number(0.6)),
+    td.Binomial(7, number(0.6)), td.Binomial(5, number(0.0)), td.NegativeBinomial(3, number(0.4)),
+]  # fmt: skip
+
+
+def agrees(p, q):
+    """Whether PyTorch has a formula for the pair; where it does, that ours is the same number."""
+    try:
+        theirs = float(td.kl_divergence(p, q))
+    except NotImplementedError:
+        return False
+    ours = kl_divergence(p, q)
+    unit = [one.low == 0 and one.high == 1 for one in (p, q) if isinstance(one, td.Uniform)]
+    if {type(p), type(q)} == {td.Uniform, td.ContinuousBernoulli} and unit == [True]:
+        assert 0 < ours < 0.1, "both are on [0, 1]"
+        assert theirs == math.inf
+    elif isinstance(p, td.Binomial) and isinstance(q, td.Binomial) and q.probs == 0 and p.probs > 0:
+        assert ours == math.inf
+        assert theirs < 200 or p.total_count > q.total_count  # it clamps the log of 0
+    else:
+        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9), (p, q)
+    return True
+
+
+def test_what_pytorch_says_of_neighbours():
+    assert (
+        sum(agrees(p, q) for many in (CONTINUOUS, DISCRETE) for p, q in itertools.pairwise(many))
+        > 15
+    )
+    one, half = of_numbers(td.Uniform, 0.0, 1.0), of_numbers(td.ContinuousBernoulli, 0.3)
+    assert agrees(one, half)
+    with mp.workdps(20):
+        c = 2 * mp.atanh(t(1) - 2 * t(0.3)) / (1 - 2 * t(0.3))
+        truth = -mp.quad(lambda x: mp.log(c * t(0.3) ** x * t(0.7) ** (1 - x)), UNIT)
+    close(kl_divergence(one, half), truth)
+
+
+@pytest.mark.long
+def test_what_pytorch_says_of_all_pairs():
+    pairs = itertools.chain(*(itertools.product(many, many) for many in (CONTINUOUS, DISCRETE)))
+    assert sum(agrees(p, q) for p, q in pairs) > 440
+
+
 # ------------------------------------------------------------------ the result, and refusals
 
 

@@ -5,6 +5,7 @@ import math
 from fractions import Fraction
 from pathlib import Path
 
+import mpmath as mp
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -250,7 +251,7 @@ def test_entropy_of_a_uniform_by_distances():
     assert abs(found.value - math.log(0.01)) < 4 * found.standard_error
 
 
-@pytest.mark.parametrize("method", ["ksg", "normal"])
+@pytest.mark.parametrize("method", ["ksg", "ksg2", "normal"])
 @pytest.mark.parametrize("r", [0.0, 0.5, 0.9])
 def test_information_of_two_normals(method, r):
     x, y = correlated(5000, r)
@@ -318,7 +319,24 @@ REAL_REFUSED = [
     ),
     (
         lambda: estimate_entropy(np.arange(9.0), given=np.arange(9), method="normal"),
-        "`method` must be a method for symbols with given= or missing=, got 'normal'.",
+        "`method` must be a method for symbols with given=, got 'normal'.",
+    ),
+]
+
+
+REAL_REFUSED += [
+    (
+        lambda: estimate_entropy([1.0] * 5 + [2.0, 3.0, 4.0], method="vasicek"),
+        "`x` must have at most 3 rows of one value, got more. Equal values have no density",
+    ),
+    (lambda: estimate_entropy([1.0, 1.0, 1.0], method="kde"), "`x` must have two different values"),
+    (
+        lambda: estimate_entropy([0.0, 0.1, 0.2, 0.3, 1e9], method="kde"),
+        "`x` must have no point far from all others, got 1e+09 at [4]",
+    ),
+    (
+        lambda: estimate_entropy([1, 2], given=[1, 2], method="dirichlet", size=3),
+        "`method` must be another one with given=, got 'dirichlet'.",
     ),
 ]
 
@@ -328,3 +346,174 @@ def test_real_numbers_refused(call, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         call()
     assert str(caught.value).startswith(sentence)
+
+
+# ------------------------------------------------------------------ a Dirichlet prior
+
+
+def test_posterior_of_two_symbols_by_integration():
+    # p ~ Beta(a, b): the mean and the deviation of its binary entropy
+    mp.mp.dps = 20
+    for counts, prior in (([3, 1], 0.5), ([0, 4], 1.0), ([1, 1], 0.05)):
+        a, b = counts[0] + mp.mpf(prior), counts[1] + mp.mpf(prior)
+        norm = mp.beta(a, b)
+
+        def moment(power, a=a, b=b, norm=norm):
+            def of(p):
+                h = -p * mp.log(p) - (1 - p) * mp.log1p(-p)
+                both = p ** (a - 1) * (1 - p) ** (b - 1) + p ** (b - 1) * (1 - p) ** (a - 1)
+                return h**power * both / norm
+
+            return mp.quad(of, [0, 1e-12, 1e-6, 0.01, 0.5])
+
+        mean = moment(1)
+        found = estimate_entropy(rows_of(counts), method="dirichlet", size=2, prior=prior)
+        assert_allclose(found.value, float(mean), rtol=1e-6)
+        assert_allclose(found.standard_error, float(mp.sqrt(moment(2) - mean**2)), rtol=1e-5)
+
+
+def test_posterior_mean_of_the_formula():
+    # ψ(N + Ka + 1) - Σ (n + a) / (N + Ka) ψ(n + a + 1), Wolpert and Wolf, with rational ψ
+    counts, size = [4, 2, 1], 5
+    harmonic = [sum(Fraction(1, k) for k in range(1, n + 1)) for n in range(20)]
+    total = sum(counts) + size
+    mean = harmonic[total] - sum(
+        Fraction(n + 1, total) * harmonic[n + 1] for n in [*counts, *([0] * (size - 3))]
+    )
+    found = estimate_entropy(rows_of(counts), method="dirichlet", size=size, prior="uniform")
+    assert_allclose(found.value, float(mean), rtol=1e-13)
+
+
+def test_priors_by_name():
+    x = rows_of([5, 3, 1])
+    for name, prior in (("jeffreys", 0.5), ("uniform", 1), ("perks", 1 / 10), ("minimax", 0.3)):
+        named = estimate_entropy(x, method="dirichlet", size=10, prior=name)
+        assert named.value == estimate_entropy(x, method="dirichlet", size=10, prior=prior).value
+    default = estimate_entropy(x, method="dirichlet", size=10)
+    assert default.value == estimate_entropy(x, method="dirichlet", size=10, prior="perks").value
+
+
+def test_the_posterior_holds_what_its_prior_draws():
+    rng = np.random.default_rng(8)
+    off = []
+    for prior in (0.05, 0.5, 2.0):
+        for _ in range(40):
+            p = rng.dirichlet(np.full(50, prior))
+            x = rng.choice(50, 30, p=p)
+            found = estimate_entropy(x, method="dirichlet", size=50, prior=prior)
+            off.append((found.value - entropy(p)) / found.standard_error)
+    assert 0.8 < np.std(off) < 1.2
+    assert np.mean(np.abs(off) < 2) > 0.9
+
+
+# ------------------------------------------------------------------ spacings and kernels
+
+
+@pytest.mark.parametrize("method", ["vasicek", "ebrahimi", "van_es"])
+def test_spacings_are_those_of_scipy(method):
+    from scipy.stats import differential_entropy
+
+    x = np.random.default_rng(9).gamma(2.0, size=157)
+    theirs = differential_entropy(x, method=method.replace("_", " "))
+    assert_allclose(estimate_entropy(x, method=method).value, theirs, rtol=1e-12)
+
+
+def test_kernels_by_a_slow_loop():
+    x = np.random.default_rng(10).laplace(size=60)
+    first, third = np.quantile(x, [0.25, 0.75])
+    width = 0.9 * min(x.std(ddof=1), (third - first) / 1.349) * 60**-0.2
+
+    def density(point, points, count):
+        return sum(math.exp(-(((point - p) / width) ** 2) / 2) for p in points) / (
+            count * width * math.sqrt(2 * math.pi)
+        )
+
+    every = -np.mean([math.log(density(p, x, 60)) for p in x])
+    others = [math.log(density(p, np.delete(x, i), 59)) for i, p in enumerate(x)]
+    assert_allclose(estimate_entropy(x, method="kde_resubstitution").value, every, rtol=1e-12)
+    assert_allclose(estimate_entropy(x, method="kde").value, -np.mean(others), rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["vasicek", "ebrahimi", "kde", "kde_resubstitution"])
+def test_entropy_of_real_numbers_and_its_spread(method):
+    rng = np.random.default_rng(11)
+    truth = 0.5 * math.log(2 * math.pi * math.e * 4)
+    found = [estimate_entropy(2 * rng.standard_normal(500), method=method) for _ in range(100)]
+    values, errors = (np.array([getattr(e, a) for e in found]) for a in ("value", "standard_error"))
+    assert abs(values.mean() - truth) < values.std()
+    assert_allclose(errors.mean(), values.std(), rtol=0.25)
+    assert found[0].n == 500
+
+
+def test_van_es_is_too_low_on_small_samples():
+    rng = np.random.default_rng(15)
+    truth = 0.5 * math.log(2 * math.pi * math.e)
+    off = [estimate_entropy(rng.standard_normal(300), method="van_es").value for _ in range(100)]
+    assert -0.15 < np.mean(off) - truth < -0.07
+
+
+# ------------------------------------------------------------------ the second of Kraskov
+
+
+def test_ksg2_by_a_slow_loop():
+    from scipy.special import digamma
+
+    x, y = correlated(80, 0.7, 12)
+    u, v = x / x.std(), y / y.std()
+    for k in (1, 3, 7):
+        total = 0.0
+        for i in range(80):
+            du, dv = np.abs(u - u[i]), np.abs(v - v[i])
+            near = np.argsort(np.maximum(du, dv), kind="stable")[: k + 1]
+            nx, ny = ((d <= d[near].max()).sum() - 1 for d in (du, dv))
+            total += digamma(nx) + digamma(ny)
+        expected = digamma(k) - 1 / k - total / 80 + digamma(80)
+        found = estimate_mutual_information(x, y, method="ksg2", neighbors=k)
+        assert_allclose(found.value, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["ksg", "ksg2"])
+def test_rows_that_are_alike_count_as_symbols(method):
+    x = np.repeat([0.0, 1.0, 2.0], 300)
+    found = estimate_mutual_information(x, x, method=method, permutations=20, rng=0)
+    assert_allclose(found.value, math.log(3), atol=0.002)
+    assert found.p_value == 1 / 21
+    # half of the rows at one place, half a normal pair: I = H(place) + I / 2, and no more
+    a, b = correlated(2000, 0.8, 13)
+    a[:1000] = b[:1000] = 5.0
+    found = estimate_mutual_information(a, b, method=method)
+    truth = math.log(2) - 0.25 * math.log(1 - 0.64)
+    assert abs(found.value - truth) < 4 * found.standard_error + 0.02
+
+
+def test_missing_numbers_are_a_choice():
+    x, y = correlated(60, 0.5, 14)
+    gone = x.copy()
+    gone[[3, 9]] = np.nan
+    whole = np.delete(x, [3, 9])
+    entries = [None if math.isnan(v) else v for v in gone]
+    columns = [
+        gone,
+        entries,
+        pd.Series(entries, dtype="Float64"),
+        pl.Series(entries),
+        pa.array(entries),
+    ]
+    for made in columns:
+        with pytest.raises(ValueError, match=r"`x` must be finite, got nan at \[3\]. For missing"):
+            estimate_entropy(made, method="normal")
+        found = estimate_entropy(made, method="kde", missing="drop")
+        assert (found.n, found.value) == (58, estimate_entropy(whole, method="kde").value)
+        found = estimate_mutual_information(made, y, method="ksg", missing="drop")
+        less = estimate_mutual_information(whole, np.delete(y, [3, 9]), method="ksg")
+        assert (found.n, found.value) == (58, less.value)
+    codes = ["a" if v > 0 else None if math.isnan(v) else "b" for v in gone]
+    found = estimate_mutual_information(codes, y, method="ross", missing="drop")
+    plain = [c for c in codes if c]
+    assert (
+        found.value == estimate_mutual_information(plain, np.delete(y, [3, 9]), method="ross").value
+    )
+    with pytest.raises(ValueError, match="`x` must have a symbol in every row"):
+        estimate_mutual_information(codes, y, method="ross")
+    with pytest.raises(ValueError, match='`missing` must be "refuse" or "drop" for real numbers'):
+        estimate_entropy(gone, method="kde", missing="symbol")

@@ -30,6 +30,7 @@ from xent.measures._power import (
     tsallis_entropy,
 )
 from xent.measures._tables import FeatureRank, rank_features
+from xent.measures._two_samples import estimate_cross_entropy, estimate_kl_divergence
 from xent.measures._views import Counts, Logits, LogProbs
 
 __all__ = [
@@ -45,7 +46,9 @@ __all__ = [
     "cross_entropy",
     "drift",
     "entropy",
+    "estimate_cross_entropy",
     "estimate_entropy",
+    "estimate_kl_divergence",
     "estimate_mutual_information",
     "f_divergence",
     "gain_ratio",

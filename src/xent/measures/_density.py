@@ -172,8 +172,8 @@ def _line(laws: list[Law], chart: Callable[..., Chart], model: bool = False) -> 
         return None
     if math.isinf(value):
         return value, 0.0, method
-    # A density that is off by so much makes the value off by as much, or more where logs are large.
-    return value, error + (off if off > 1e-13 else 0.0) * (1 + abs(value)), method
+    # Mass that is not met costs its logarithm, which is below 40 wherever it can be missed.
+    return value, error + (off if off > 1e-13 else 0.0) * (40 + abs(value)), method
 
 
 def _asked_once(one: Law) -> Law:

@@ -6,10 +6,12 @@ information too high. Each estimator here is one function of the counts, in nats
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xent import _check
 from xent.measures._entropy import entropy
 from xent.measures._views import Counts
 
@@ -107,7 +109,7 @@ def nsb(n: Numbers, size: int) -> tuple[float, float]:
     nearly uniform; the mixture is summed on a grid in log β. Nemenman, Shafee and Bialek (2002);
     moments by Wolpert and Wolf (1995).
     """
-    from scipy.special import digamma, gammaln, polygamma
+    from scipy.special import gammaln, polygamma
 
     total = float(n.sum())
     unseen = size - n.size
@@ -120,15 +122,48 @@ def nsb(n: Numbers, size: int) -> tuple[float, float]:
     weight = np.exp(log - log.max())
     weight = weight / weight.sum()
     a = np.concatenate([n + beta, beta], axis=1)  # the last column stands for every unseen symbol
-    many = np.concatenate([np.ones(n.size), [unseen]])
-    sum_a = total + whole
-    mean = digamma(sum_a + 1) - (many * a * digamma(a + 1)).sum(1) / sum_a
-    gap = digamma(a + 1) - digamma(sum_a + 2)[:, None]
-    tail = polygamma(1, sum_a + 2)
-    cross = (many * a * gap).sum(1) ** 2 - (many * (a * gap) ** 2).sum(1)
-    cross = cross - tail * (sum_a**2 - (many * a * a).sum(1))
-    own = (digamma(a + 2) - digamma(sum_a + 2)[:, None]) ** 2 + polygamma(1, a + 2)
-    same = (many * a * (a + 1) * (own - tail[:, None])).sum(1)
-    square = (cross + same) / (sum_a * (sum_a + 1))
+    mean, square = entropy_moments(a, np.concatenate([np.ones(n.size), [unseen]]))
     value = float((weight * mean).sum())
     return value, math.sqrt(max(0.0, float((weight * square).sum()) - value * value))
+
+
+def dirichlet(n: Numbers, size: int, prior: float | str) -> tuple[float, float]:
+    """Posterior mean and deviation of the entropy under one Dirichlet prior."""
+    a = np.append(n, 0.0) + concentration(prior, size, float(n.sum()))
+    mean, square = entropy_moments(a, np.append(np.ones(n.size), float(size - n.size)))
+    return float(mean), math.sqrt(max(0.0, float(square - mean * mean)))
+
+
+PRIORS: dict[str, Callable[[int, float], float]] = {
+    "jeffreys": lambda _size, _rows: 0.5,
+    "uniform": lambda _size, _rows: 1.0,
+    "perks": lambda size, _rows: 1 / size,
+    "minimax": lambda size, rows: math.sqrt(rows) / size,
+}
+
+
+def concentration(prior: float | str, size: int, rows: float) -> float:
+    """Return what each symbol is counted for beforehand."""
+    if isinstance(prior, str):
+        return PRIORS[_check.option("prior", prior, PRIORS)](size, rows)
+    return _check.positive("prior", prior)
+
+
+def entropy_moments(a: Numbers, many: Numbers) -> tuple[Any, Any]:
+    """Mean of H and of H² under Dirichlet distributions, in nats.
+
+    ``a`` holds concentrations along its last axis, ``many`` how many symbols have each. Wolpert
+    and Wolf (1995), theorems 3 and 8.
+    """
+    from scipy.special import digamma, polygamma
+
+    total = (many * a).sum(-1)
+    last = total[..., None]
+    mean = digamma(total + 1) - (many * a * digamma(a + 1)).sum(-1) / total
+    gap = digamma(a + 1) - digamma(last + 2)
+    tail = polygamma(1, total + 2)
+    cross = (many * a * gap).sum(-1) ** 2 - (many * (a * gap) ** 2).sum(-1)
+    cross = cross - tail * (total**2 - (many * a * a).sum(-1))
+    own = (digamma(a + 2) - digamma(last + 2)) ** 2 + polygamma(1, a + 2)
+    same = (many * a * (a + 1) * (own - tail[..., None])).sum(-1)
+    return mean, (cross + same) / (total * (total + 1))

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures._discrete import METHODS, Numbers, nsb
-from xent.measures._nearest import kozachenko_leonenko, ksg, real_column, ross
-from xent.measures._samples import Cells, Column, cells, column, kept
+from xent.measures._discrete import METHODS, Numbers, dirichlet, nsb
+from xent.measures._nearest import kozachenko_leonenko, ksg, ksg2, real_column, ross
+from xent.measures._samples import MISSING, Cells, Column, cells, column, kept
+from xent.measures._spacing import SPACING
 
-REAL = ("kozachenko_leonenko", "normal")  # methods for real numbers
-ALL = (*METHODS, "nsb", *REAL)
-INFORMATION = (*METHODS, "ksg", "ross", "normal")
+REAL = ("kozachenko_leonenko", *SPACING, "normal")  # methods for real numbers
+BAYES = ("nsb", "dirichlet")  # with a posterior, and so with a number of symbols
+ALL = (*METHODS, *BAYES, *REAL)
+INFORMATION = (*METHODS, "ksg", "ksg2", "ross", "normal")
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Estimate:
     value : float
         The estimate.
     standard_error : float
-        Its standard deviation: of the first order in 1/n, or of the posterior for "nsb"; the bias
-        is not in it.
+        Its standard deviation: of the first order in 1/n, or of the posterior for "nsb" and
+        "dirichlet"; the bias is not in it.
     low, high : float
         Interval that holds the truth with the confidence asked for, as far as the bias is removed.
     n : int
@@ -70,6 +72,7 @@ def estimate_entropy(
     given: Any = None,
     method: str = "plugin",
     size: int | None = None,
+    prior: float | str = "perks",
     neighbors: int = 3,
     base: float = math.e,
     confidence: float = 0.95,
@@ -88,9 +91,13 @@ def estimate_entropy(
         What is known: the entropy of ``x`` that is left.
     method : str
         "plugin", "miller_madow", "jackknife", "grassberger", "chao_shen", "chao_wang_jost",
-        "shrinkage" or "nsb"; for real numbers "kozachenko_leonenko" or "normal".
+        "shrinkage", "nsb" or "dirichlet"; for real numbers "kozachenko_leonenko", "vasicek",
+        "ebrahimi", "van_es", "kde", "kde_resubstitution" or "normal".
     size : int, optional
-        How many symbols there are, seen or not; "nsb" needs it and nothing else takes it.
+        How many symbols there are, seen or not; "nsb" and "dirichlet" need it.
+    prior : float or str
+        For "dirichlet": what each symbol is counted for beforehand, or a rule for it: "jeffreys"
+        1/2, "uniform" 1, "perks" 1/size, "minimax" √n/size.
     neighbors : int
         For "kozachenko_leonenko": which nearest neighbour measures the density.
     base : float
@@ -98,7 +105,8 @@ def estimate_entropy(
     confidence : float
         Of the interval.
     missing : str
-        None and NaN: "refuse" them, "drop" their rows, or take them for a "symbol".
+        None and NaN: "refuse" them, "drop" their rows, or (not for real numbers) take them for a
+        "symbol".
 
     Returns
     -------
@@ -115,35 +123,39 @@ def estimate_entropy(
     Paninski, L. (2003). Estimation of entropy and mutual information. Neural Computation 15.
     """
     _check.option("method", method, ALL)
+    _check.option("missing", missing, MISSING)
     scale = _check.log_of_base(base)
-    quantile = _quantile(confidence)
-    if (size is None) == (method == "nsb"):
-        must = 'be given for "nsb" and for nothing else'
+    quantile = quantile_of(confidence)
+    if (size is None) == (method in BAYES):
+        must = 'be given for "nsb" and "dirichlet" and for nothing else'
         raise _check.invalid("size", must, f"{size} for {method!r}")
     if method in REAL:
-        if given is not None or missing != "refuse":
-            must = "be a method for symbols with given= or missing="
-            raise _check.invalid("method", must, repr(method))
+        if given is not None:
+            raise _check.invalid("method", "be a method for symbols with given=", repr(method))
         nearest = _check.integer("neighbors", neighbors, least=1)
-        numbers = real_column("x", x, 2 if method == "normal" else nearest)
-        normal = method == "normal"
-        told = _of_a_normal(numbers) if normal else kozachenko_leonenko(numbers, nearest)
-        return _mean(told, scale, quantile, method)
+        numbers = real_column("x", x, nearest if method == REAL[0] else 2, missing)
+        by: dict[str, Callable[[Numbers], Numbers]] = {
+            **SPACING,
+            "normal": _of_a_normal,
+            "kozachenko_leonenko": lambda column: kozachenko_leonenko(column, nearest),
+        }
+        return _mean(by[method](numbers), scale, quantile, method, numbers.size)
     columns = _columns({"x": x} if given is None else {"x": x, "given": given}, missing)
     rows = columns[0].codes.size
     table = cells(*columns)
-    if method == "nsb":
+    if method in BAYES:
         if given is not None:
-            raise _check.invalid("method", "be another one with given=", "'nsb'")
+            raise _check.invalid("method", "be another one with given=", repr(method))
         limit = _check.integer("size", size, least=max(2, table.counts.size))
-        value, error = nsb(table.counts, limit)
+        counts = table.counts
+        value, error = nsb(counts, limit) if method == "nsb" else dirichlet(counts, limit, prior)
     else:
         known = table.of(1) if given is not None else np.full(table.counts.size, float(rows))
         value = METHODS[method](table.counts)
         if given is not None:
             value -= METHODS[method](table.marginal(1))
         error = _deviation(-np.log(table.counts / known), table.counts)
-    return _estimate(value, error, scale, quantile, rows, method)
+    return interval(value, error, scale, quantile, rows, method)
 
 
 def estimate_mutual_information(
@@ -171,11 +183,11 @@ def estimate_mutual_information(
     given : column, optional
         What is known beforehand.
     method : str
-        For symbols as in `estimate_entropy`, "nsb" excepted, applied to each entropy; "ksg" for
-        two columns of real numbers, "ross" for symbols ``x`` and numbers ``y``, "normal" for two
-        that are jointly normal.
+        For symbols as in `estimate_entropy`, without those of a posterior, applied to each
+        entropy; "ksg" or "ksg2" for two columns of real numbers, "ross" for symbols ``x`` and
+        numbers ``y``, "normal" for two that are jointly normal.
     neighbors : int
-        For "ksg" and "ross": which nearest neighbour measures the density.
+        For "ksg", "ksg2" and "ross": which nearest neighbour measures the density.
     permutations : int
         How many times ``y`` is shuffled, within the rows of equal ``given``, for the p-value and
         the value adjusted for chance.
@@ -205,15 +217,15 @@ def estimate_mutual_information(
     Paninski, L. (2003). Estimation of entropy and mutual information. Neural Computation 15.
     """
     _check.option("method", method, INFORMATION)
-    scale, quantile = _check.log_of_base(base), _quantile(confidence)
+    scale, quantile = _check.log_of_base(base), quantile_of(confidence)
     times = _check.integer("permutations", permutations, least=0)
     named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
     if method not in METHODS:
-        if given is not None or missing != "refuse":
-            must = "be a method for symbols with given= or missing="
-            raise _check.invalid("method", must, repr(method))
+        if given is not None:
+            raise _check.invalid("method", "be a method for symbols with given=", repr(method))
         nearest = _check.integer("neighbors", neighbors, least=1)
-        return _real_information(x, y, method, nearest, times, rng, scale, quantile)
+        first, second = _real_pair(x, y, method, nearest, missing)
+        return _real_information(first, second, method, nearest, times, rng, scale, quantile)
     columns = _columns(named, missing)
     table = cells(*columns)
     value = _information(method, table)
@@ -225,7 +237,7 @@ def estimate_mutual_information(
     if times:
         seen = value if method == "plugin" else _information("plugin", table)
         p_value, adjusted = against_chance(seen, _null(columns, times, generator(rng)), scale)
-    found = _estimate(value, error, scale, quantile, columns[0].codes.size, method)
+    found = interval(value, error, scale, quantile, columns[0].codes.size, method)
     return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
 
 
@@ -266,9 +278,30 @@ def _null(columns: list[Column], times: int, rng: np.random.Generator) -> Number
     return found
 
 
+def _real_pair(x: Any, y: Any, method: str, neighbors: int, missing: str) -> tuple[Any, Numbers]:
+    """Read two columns, of which the second holds numbers, without the rows to be dropped."""
+    _check.option("missing", missing, MISSING)
+    how = "keep" if missing == "drop" else missing
+    second = real_column("y", y, neighbors, how)
+    if method == "ross":
+        first: Any = column("x", x).codes
+        lost = first < 0
+        if missing == "refuse" and lost.any():
+            kept("x", [column("x", x)], missing)
+    else:
+        first = real_column("x", x, neighbors, how)
+        lost = np.isnan(first)
+    if first.size != second.size:
+        raise _check.invalid("y", f"have the {first.size} rows of `x`", second.size)
+    use = ~(lost | np.isnan(second))
+    if use.sum() <= neighbors:
+        raise _check.invalid("x", f"have more than {neighbors} rows", int(use.sum()))
+    return first[use], second[use]
+
+
 def _real_information(
-    x: Any,
-    y: Any,
+    first: Any,
+    second: Numbers,
     method: str,
     neighbors: int,
     times: int,
@@ -276,16 +309,9 @@ def _real_information(
     scale: float,
     quantile: float,
 ) -> Estimate:
-    second = real_column("y", y, neighbors)
-    if method == "ross":
-        (symbols,) = _columns({"x": x}, "refuse")
-        first: Any = symbols.codes
-    else:
-        first = real_column("x", x, neighbors)
-    if first.size != second.size:
-        raise _check.invalid("y", f"have the {first.size} rows of `x`", second.size)
     measures: dict[str, Callable[..., Numbers]] = {
         "ksg": ksg,
+        "ksg2": ksg2,
         "ross": ross,
         "normal": _of_two_normals,
     }
@@ -337,11 +363,13 @@ def against_chance(seen: float, null: Numbers, scale: float) -> tuple[float, flo
     return p_value, (seen - float(null.mean())) / scale
 
 
-def _mean(told: Numbers, scale: float, quantile: float, method: str) -> Estimate:
+def _mean(
+    told: Numbers, scale: float, quantile: float, method: str, rows: int | None = None
+) -> Estimate:
     with np.errstate(invalid="ignore"):
         error = float(told.std()) / math.sqrt(told.size)
     error = 0.0 if math.isnan(error) else error
-    return _estimate(float(told.mean()), error, scale, quantile, told.size, method)
+    return interval(float(told.mean()), error, scale, quantile, rows or told.size, method)
 
 
 def _deviation(told: Numbers, counts: Numbers) -> float:
@@ -351,15 +379,17 @@ def _deviation(told: Numbers, counts: Numbers) -> float:
     return math.sqrt(float((counts * (told - mean) ** 2).sum())) / n
 
 
-def _quantile(confidence: float) -> float:
+def quantile_of(confidence: float) -> float:
+    """Return how many standard errors the interval reaches."""
     from statistics import NormalDist
 
     return NormalDist().inv_cdf(0.5 + 0.5 * _check.share("confidence", confidence))
 
 
-def _estimate(
+def interval(
     value: float, error: float, scale: float, quantile: float, rows: int, method: str
 ) -> Estimate:
+    """Make an estimate of nats, in the unit asked for."""
     value, error = value / scale, error / abs(scale)
     reach = quantile * error
     return Estimate(value, error, value - reach, value + reach, rows, method)

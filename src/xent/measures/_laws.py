@@ -229,12 +229,15 @@ def quiet(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
 
 
 def placed(offset: Any, origin: float, low: float, high: float) -> Numbers:
-    """Add offset and origin; what lies inside an edge by less than rounding stays inside."""
+    """Add offset and origin; what is inside an edge by less than rounding stays so, and outside."""
     found = np.asarray(offset + origin, dtype=np.float64)
-    if math.isfinite(low):
-        found = np.where((found <= low) & (offset > low - origin), np.nextafter(low, high), found)
-    if math.isfinite(high):
-        found = np.where((found >= high) & (offset < high - origin), np.nextafter(high, low), found)
+    for edge, inwards in ((low, 1.0), (high, -1.0)):
+        if math.isfinite(edge):
+            step = inwards * 4 * np.spacing(abs(edge))  # some densities round once more
+            beyond = inwards * (offset - (edge - origin)) < 0
+            near = inwards * (found - edge) < inwards * step
+            found = np.where(near & ~beyond, edge + step, found)
+            found = np.where(beyond & (found == edge), edge - step, found)
     return found
 
 

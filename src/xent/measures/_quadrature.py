@@ -39,7 +39,7 @@ class Integral:
 def integrate(terms: Terms, laws: Sequence[Law], relative: float = 1e-13) -> Integral:
     """Integrate over the union of the supports."""
     origin, left, right, rays = _pieces(laws)
-    gone = _underflow(laws, origin, 0.5 * (left + right))
+    gone, faint = _underflow(laws, origin, 0.5 * (left + right))
     group = np.arange(left.size)
     count = left.size
     value, error, size = _rule(terms, origin, left, right)
@@ -64,12 +64,17 @@ def integrate(terms: Terms, laws: Sequence[Law], relative: float = 1e-13) -> Int
         )
     values, errors, sizes = (_by_group(part, group, count) for part in (value, error, size))
     rows = zip(values, errors, sizes, strict=True)
-    found = np.array([_with_tails(*row, rays, gone) for row in rows])
+    found = np.array([_with_tails(*row, rays, gone, faint) for row in rows])
     return Integral(found[:, 0], found[:, 1])
 
 
 def _with_tails(
-    value: Numbers, error: Numbers, size: Numbers, rays: list[Ray], gone: NDArray[np.bool_]
+    value: Numbers,
+    error: Numbers,
+    size: Numbers,
+    rays: list[Ray],
+    gone: NDArray[np.bool_],
+    faint: NDArray[np.bool_],
 ) -> tuple[float, float]:
     value = value.copy()
     tails = wrong = 0.0
@@ -83,7 +88,7 @@ def _with_tails(
             return math.inf, 0.0
         # Beyond the numbers that a density can be asked for a power goes on, and nothing else.
         fine = max(0, int(np.argmax(out)) - 1) if out.any() else told.size
-        if not _steady(told[:fine]):
+        if not (_steady(told[:fine]) and (fine == told.size or faint[ray[fine - 1]])):
             fine = int(np.argmax(lost)) if lost.any() else told.size
             if lost.any() and not (fine and abs(told[fine - 1]) <= 1e-22 * whole):
                 return math.nan, math.inf
@@ -106,15 +111,19 @@ def _steady(told: Numbers) -> bool:
     return bool(ratios.max() < 1.02 * ratios.min())
 
 
-def _underflow(laws: Sequence[Law], origin: Numbers, offset: Numbers) -> NDArray[np.bool_]:
-    """Tell where a density is below the least float, though the support goes on."""
-    found = np.zeros(origin.size, dtype=bool)
+def _underflow(
+    laws: Sequence[Law], origin: Numbers, offset: Numbers
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell where a density is below the least float, and where nearly, within its support."""
+    gone, faint = np.zeros(origin.size, dtype=bool), np.zeros(origin.size, dtype=bool)
     for place in np.unique(origin):
         mine = origin == place
         x = offset[mine]
         for one in laws:
-            found[mine] |= (one.log_density(x, float(place)) == -math.inf) & one.inside(x, place)
-    return found
+            log, inside = one.log_density(x, float(place)), one.inside(x, place)
+            gone[mine] |= (log == -math.inf) & inside
+            faint[mine] |= (log < -500) & inside
+    return gone, faint
 
 
 def rest_of(told: Numbers, size: float, worst: float = 1 - 1e-7) -> tuple[float, float]:

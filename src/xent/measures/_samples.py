@@ -31,6 +31,8 @@ class Column:
 
 def column(argument: str, values: Any) -> Column:
     """Give each symbol of a column a number, in sorted order where they can be sorted."""
+    if not hasattr(values, "__iter__"):
+        raise _check.wrong_kind(argument, "be one column", f"a {type(values).__name__}")
     array = _as_array(values)
     if array.ndim != 1:
         raise _check.invalid(argument, "be one column", f"an array of shape {array.shape}")
@@ -75,6 +77,8 @@ def table_of(
             whole = np.logical_and.reduce([c.codes >= 0 for c in columns])
             weights = weights[whole]
     columns = kept("x", columns, missing)
+    if not columns[0].codes.size:
+        raise _check.invalid("x", "have at least one row", "none")
     sizes = [len(c.symbols) for c in columns]
     if len(sizes) == 2 and math.prod(sizes) > DENSE:
         return _sparse_table(columns, weights)

@@ -41,6 +41,7 @@ SCIPY: dict[str, Callable[..., tuple[Any, ...]]] = {
     "rayleigh": lambda a, s: ("weibull", a, s * math.sqrt(2), 2.0),
     "pareto": lambda a, s, k: ("pareto", a, s, k),
     "beta": lambda a, s, b, c: ("beta", a, s, b, c),
+    "arcsine": lambda a, s: ("beta", a, s, 0.5, 0.5),
     "bernoulli": lambda a, _s, p: ("finite", (a, a + 1), (1 - p, p)),
     "geom": lambda a, _s, p: ("geometric", a, p),
     "poisson": lambda a, _s, k: ("poisson", a, k),
@@ -53,6 +54,9 @@ def from_scipy(argument: str, value: Any) -> Law:
     from scipy import stats
 
     if isinstance(value, stats._distn_infrastructure.rv_frozen):
+        if value.dist.name == "poisson_binom":
+            must = "be a distribution of few parameters"
+            raise _check.wrong_kind(argument, must, "a poisson_binom")
         shapes, loc, scale = value.dist._parse_args(*value.args, **value.kwds)
         return frozen(argument, value.dist, shapes, loc, scale)
     multi = {
@@ -108,11 +112,15 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: Any, scale: Any) -> Law:
         def log_density(offset: Any, origin: float) -> Numbers:
             if origin == high and name == "beta":  # 1 - x is exact from the other side alone
                 return np.asarray(quiet(dist.logpdf, -offset, *shapes[::-1], scale=scale))
-            if origin == high:
-                return np.asarray(
-                    quiet(dist.logpdf, placed(offset, high, low, high), *shapes, **place)
-                )
-            return np.asarray(quiet(dist.logpdf, offset, *shapes, loc=loc - origin, scale=scale))
+            if origin in (low, high) and origin != loc:  # the edge is not where scipy's 0 is
+                x = placed(offset, origin, low, high)
+                found = np.asarray(quiet(dist.logpdf, x, *shapes, **place))
+            else:
+                x = offset + origin
+                found = quiet(dist.logpdf, offset, *shapes, loc=loc - origin, scale=scale)
+            if name == "vonmises":  # scipy's goes round and round
+                return np.where(np.abs(x) <= math.pi, found, -np.inf)
+            return np.asarray(found)
 
     low, high = (float(v) for v in dist.support(*shapes, **place))
     marks = [float(v) for v in dist.ppf([0.25, 0.5, 0.75], *shapes, **place)]
