@@ -62,6 +62,14 @@ def test_measures_loads_numpy_alone():
     assert found.isdisjoint(HEAVY)
 
 
+def test_measures_loads_estimates_and_tables_on_first_use():
+    code = "import sys, xent.measures as m; print('xent.measures._tables' in sys.modules, "
+    code += "set(m.__all__) <= set(dir(m)), m.rank_features.__name__)"
+    assert python(code) == "False True rank_features"
+    with pytest.raises(AttributeError, match="no attribute 'entropie'"):
+        _ = xent.measures.entropie
+
+
 def test_the_proof_of_absence_would_notice():
     assert "torch" in loaded("import xent.losses")
 

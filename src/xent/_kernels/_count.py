@@ -1,25 +1,33 @@
-"""Counting pairs of small codes: four tables in turn, so that no store waits for the one before."""
+"""Counting pairs of small codes: tables in turn, so that no store waits for the one before."""
 
 import numpy as np
 
 from xent._kernels._jit import kernel
 
+FEW = 512  # cells up to which one comes again soon, so that four tables pay
+
 
 @kernel()
 def count_pairs(x, y, rows, columns):
-    """Return how often each pair (x, y) occurs, shape (rows, columns); codes are within them."""
+    """Return how often each pair (x, y) occurs, flat; codes are within rows and columns."""
     size = rows * columns
-    table = np.zeros(4 * size, dtype=np.int64)
+    tables = 4 if size <= FEW else 2
+    table = np.zeros(tables * size, dtype=np.int64)
+    # Unsigned, so that no index is looked at for being negative.
+    width = np.uint64(columns)
+    second = np.uint64(size)
+    third = np.uint64(2 * size if tables == 4 else 0)
+    fourth = third + second
     whole = x.shape[0] // 4 * 4
     for i in range(0, whole, 4):
-        table[x[i] * columns + y[i]] += 1
-        table[size + x[i + 1] * columns + y[i + 1]] += 1
-        table[2 * size + x[i + 2] * columns + y[i + 2]] += 1
-        table[3 * size + x[i + 3] * columns + y[i + 3]] += 1
+        table[np.uint64(x[i]) * width + np.uint64(y[i])] += 1
+        table[np.uint64(x[i + 1]) * width + np.uint64(y[i + 1]) + second] += 1
+        table[np.uint64(x[i + 2]) * width + np.uint64(y[i + 2]) + third] += 1
+        table[np.uint64(x[i + 3]) * width + np.uint64(y[i + 3]) + fourth] += 1
     for i in range(whole, x.shape[0]):
         table[x[i] * columns + y[i]] += 1
     found = table[:size].copy()
-    for part in range(1, 4):
+    for part in range(1, tables):
         found += table[part * size : (part + 1) * size]
     return found
 

@@ -10,6 +10,9 @@ w = q·2^e and s = (p - w) / (p + w), |s| < 1/3, p - w is exact and
 
 so that near-equal p and q lose nothing, and far ones neither: one formula, no branch. Where the
 rows' sums differ by as much as the rows do, the careful row scales q by P / Q in double-double.
+
+Where there are lanes, far rows are tried first by the plain formula, whose roundings are then far
+below the sum: KL from `FAR`, JS from `FAR_JS`. After a row that was near the next is not tried.
 """
 
 import math
@@ -19,12 +22,15 @@ import numpy as np
 from xent._kernels._bits import added, bits, fma, from_bits, prefetch, wide
 from xent._kernels._entropy import AHEAD, BLOCK, LOOSE, TINY, largest, must_look
 from xent._kernels._jit import kernel
+from xent._kernels._lanes import LANES, SCRATCH, WIDTH, js_lanes, kl_lanes, lane_sums
 
 LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
 FRACTION = 0x000FFFFFFFFFFFFF
 NOTHING = 2.0**-100  # of p: less than what double-double can tell
 FINE = 16
+HALF = BLOCK // 2  # alike terms round alike, so KL's sums are short
 FEW = 32  # outcomes up to which the careful row is quick enough
+FAR, FAR_JS = 0.5, 0.125  # nats
 UP = 2.0**100  # lifts a subnormal into the normal range, exactly
 
 
@@ -195,6 +201,72 @@ def careful_kl(p, q):
     return max(0.0, (sums[0] + sums[1]) / (big_p * UP))
 
 
+if LANES:
+
+    @kernel(fastmath={"contract"})
+    def _far_kl(ps, qs, start, stop, slack, scratch):
+        """D(p‖q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
+        wide()
+        steps = (stop - start) // WIDTH
+        sign = kl_lanes(ps, qs, scratch, start, steps)
+        nats, error = lane_sums(scratch, 0)
+        total_p, error_p = lane_sums(scratch, 1)
+        total_q, error_q = lane_sums(scratch, 2)
+        for j in range(start + steps * WIDTH, stop):
+            x, y = ps[j], qs[j]
+            sign |= bits(x) | bits(y)
+            nats, error = added(nats, error, x * math.log(x / y) if x > 0.0 else 0.0)
+            total_p, error_p = added(total_p, error_p, x)
+            total_q, error_q = added(total_q, error_q, y)
+        off_p = (total_p - 1.0) + error_p
+        off_q = (total_q - 1.0) + error_q
+        if sign < 0 or not (abs(off_p) <= slack and abs(off_q) <= slack):
+            return -1.0
+        found = (nats + error) / (total_p + error_p) - (math.log1p(off_p) - math.log1p(off_q))
+        return found if FAR <= found < 1e300 else -1.0
+
+    @kernel(fastmath={"contract"})
+    def _far_js(ps, qs, start, stop, slack, scratch):
+        """JS(p, q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
+        wide()
+        steps = (stop - start) // WIDTH
+        sign = js_lanes(ps, qs, scratch, start, steps)
+        one, one_error = lane_sums(scratch, 0)
+        other, other_error = lane_sums(scratch, 1)
+        total, error = lane_sums(scratch, 2)
+        gap, gap_error = lane_sums(scratch, 3)
+        for j in range(start + steps * WIDTH, stop):
+            x, y = ps[j], qs[j]
+            sign |= bits(x) | bits(y)
+            share = 2.0 * min(x, y) / (x + y)
+            up, down = math.log(2.0 - share), math.log(share)
+            one, one_error = added(one, one_error, x * (up if x > y else down) if x else 0.0)
+            other, other_error = added(
+                other, other_error, y * (down if x > y else up) if y else 0.0
+            )
+            total, error = added(total, error, x)
+            gap, gap_error = added(gap, gap_error, y - x)
+        off = (total - 1.0) + error
+        gap += gap_error
+        if sign < 0 or not (abs(off) <= slack and abs(gap) <= 2.0**-48):
+            return -1.0
+        one += one_error
+        other += other_error
+        # Scale q to the sum of p, to first order.
+        found = 0.5 * ((one + other) - gap * other) / (total + error)
+        return found if found >= FAR_JS else -1.0
+
+else:
+
+    @kernel()
+    def _far_kl(_ps, _qs, _start, _stop, _slack, _scratch):
+        return -1.0
+
+    @kernel()
+    def _far_js(_ps, _qs, _start, _stop, _slack, _scratch):
+        return -1.0
+
+
 @kernel(fastmath={"contract"})
 def kl_rows(left, right, slack, out):
     """Write D(p‖q) of each pair of rows in nats; return the first bad row, or -1."""
@@ -202,11 +274,18 @@ def kl_rows(left, right, slack, out):
     count, size = left.shape
     ps = left.reshape(count * size)
     qs = right.reshape(count * size)
+    scratch = np.empty(SCRATCH)
+    far = size > FEW
     for i in range(count):
+        if far:
+            found = _far_kl(ps, qs, i * size, (i + 1) * size, slack, scratch)
+            if found >= 0.0:
+                out[i] = found
+                continue
         terms, terms_error, total, total_error, gap, gap_error = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         sign, peak = 0, 0
-        for start in range(i * size, (i + 1) * size, BLOCK):
-            stop = min(start + BLOCK, (i + 1) * size)
+        for start in range(i * size, (i + 1) * size, HALF):
+            stop = min(start + HALF, (i + 1) * size)
             for j in range(start + AHEAD, stop + AHEAD, 8):
                 prefetch(ps, j)
                 prefetch(qs, j)
@@ -235,6 +314,7 @@ def kl_rows(left, right, slack, out):
         same = terms == 0.0 and gap == 0.0
         look = look or not (same or (excess * 64.0 <= found and found > 1e-280))
         out[i] = careful_kl(left[i], right[i]) if look else found
+        far = size > FEW and out[i] >= FAR
     return -1
 
 
@@ -326,7 +406,14 @@ def js_rows(left, right, slack, out):
     count, size = left.shape
     ps = left.reshape(count * size)
     qs = right.reshape(count * size)
+    scratch = np.empty(SCRATCH)
+    far = size > FEW
     for i in range(count):
+        if far:
+            found = _far_js(ps, qs, i * size, (i + 1) * size, slack, scratch)
+            if found >= 0.0:
+                out[i] = found
+                continue
         terms, terms_error, total, total_error, gap, gap_error = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         sign = 0
         lean = 0.0  # Σ t(p, m) - Σ t(q, m)
@@ -357,6 +444,7 @@ def js_rows(left, right, slack, out):
         same = terms == 0.0 and gap == 0.0
         few = size <= FEW
         out[i] = found if same or (close and not few) else careful_js(left[i], right[i])
+        far = not few and out[i] >= FAR_JS
     return -1
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from xent._kernels._bits import added, bits, fma, from_bits, prefetch, wide
 from xent._kernels._jit import kernel
+from xent._kernels._lanes import LANES, SCRATCH, WIDTH, cross_lanes, entropy_lanes, lane_sums
 
 LOOSE = {"reassoc", "contract", "nsz"}
 BLOCK = 128
@@ -136,23 +137,53 @@ def _careful(p, q):
     return (nats + error) / UP / (weight + total / UP)
 
 
+if LANES:
+
+    @kernel(fastmath={"contract"})
+    def _entropy_sums(flat, start, stop, scratch):
+        """Σ p log p and Σ p of a row as double-doubles, and the bits of its entries."""
+        wide()
+        steps = (stop - start) // WIDTH
+        sign = entropy_lanes(flat, scratch, start, steps)
+        nats, nats_error = lane_sums(scratch, 0)
+        total, error = lane_sums(scratch, 1)
+        if start + steps * WIDTH < stop:
+            a, b, c = _entropy_block(flat[start + steps * WIDTH : stop])
+            nats, nats_error = added(nats, nats_error, a)
+            total, error = added(total, error, b)
+            sign |= c
+        return nats, nats_error, total, error, sign
+
+else:
+
+    @kernel(fastmath={"contract"})
+    def _entropy_sums(flat, start, stop, _scratch):
+        """Σ p log p and Σ p of a row as double-doubles, and the bits of its entries."""
+        wide()
+        nats, nats_error, total, error = 0.0, 0.0, 0.0, 0.0
+        sign = 0
+        for at in range(start, stop, BLOCK):
+            end = min(at + BLOCK, stop)
+            for j in range(at + AHEAD, end + AHEAD, 8):
+                prefetch(flat, j)
+            a, b, c = _entropy_block(flat[at:end])
+            nats, nats_error = added(nats, nats_error, a)
+            total, error = added(total, error, b)
+            sign |= c
+        return nats, nats_error, total, error, sign
+
+
 @kernel(fastmath={"contract"})
 def entropy_rows(rows, slack, out):
     """Write the entropy of each row in nats; return the first bad row, or -1."""
     wide()
     count, size = rows.shape
     flat = rows.reshape(count * size)
+    scratch = np.empty(SCRATCH)
     for i in range(count):
-        nats, nats_error, total, error = 0.0, 0.0, 0.0, 0.0
-        sign = 0
-        for start in range(i * size, (i + 1) * size, BLOCK):
-            stop = min(start + BLOCK, (i + 1) * size)
-            for j in range(start + AHEAD, stop + AHEAD, 8):
-                prefetch(flat, j)
-            a, b, c = _entropy_block(flat[start:stop])
-            nats, nats_error = added(nats, nats_error, a)
-            total, error = added(total, error, b)
-            sign |= c
+        nats, nats_error, total, error, sign = _entropy_sums(
+            flat, i * size, (i + 1) * size, scratch
+        )
         off = (total - 1.0) + error
         if not abs(off) <= slack:
             return i
@@ -181,6 +212,47 @@ def _cross_block(p, q):
     return nats, total_p, total_q, sign
 
 
+if LANES:
+
+    @kernel(fastmath={"contract"})
+    def _cross_sums(ps, qs, start, stop, scratch):
+        """Σ p log q, Σ p and Σ q of a row as double-doubles, and the bits of its entries."""
+        wide()
+        steps = (stop - start) // WIDTH
+        sign = cross_lanes(ps, qs, scratch, start, steps)
+        nats, nats_error = lane_sums(scratch, 0)
+        total_p, error_p = lane_sums(scratch, 1)
+        total_q, error_q = lane_sums(scratch, 2)
+        at = start + steps * WIDTH
+        if at < stop:
+            a, b, c, d = _cross_block(ps[at:stop], qs[at:stop])
+            nats, nats_error = added(nats, nats_error, a)
+            total_p, error_p = added(total_p, error_p, b)
+            total_q, error_q = added(total_q, error_q, c)
+            sign |= d
+        return nats, nats_error, total_p, error_p, total_q, error_q, sign
+
+else:
+
+    @kernel(fastmath={"contract"})
+    def _cross_sums(ps, qs, start, stop, _scratch):
+        """Σ p log q, Σ p and Σ q of a row as double-doubles, and the bits of its entries."""
+        wide()
+        nats, nats_error, total_p, error_p, total_q, error_q = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        sign = 0
+        for at in range(start, stop, BLOCK):
+            end = min(at + BLOCK, stop)
+            for j in range(at + AHEAD, end + AHEAD, 8):
+                prefetch(ps, j)
+                prefetch(qs, j)
+            a, b, c, d = _cross_block(ps[at:end], qs[at:end])
+            nats, nats_error = added(nats, nats_error, a)
+            total_p, error_p = added(total_p, error_p, b)
+            total_q, error_q = added(total_q, error_q, c)
+            sign |= d
+        return nats, nats_error, total_p, error_p, total_q, error_q, sign
+
+
 @kernel(fastmath={"contract"})
 def cross_entropy_rows(left, right, slack, out):
     """Write the cross-entropy of each pair of rows; return the first bad row, or -1."""
@@ -188,19 +260,11 @@ def cross_entropy_rows(left, right, slack, out):
     count, size = left.shape
     ps = left.reshape(count * size)
     qs = right.reshape(count * size)
+    scratch = np.empty(SCRATCH)
     for i in range(count):
-        nats, nats_error, total_p, error_p, total_q, error_q = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        sign = 0
-        for start in range(i * size, (i + 1) * size, BLOCK):
-            stop = min(start + BLOCK, (i + 1) * size)
-            for j in range(start + AHEAD, stop + AHEAD, 8):
-                prefetch(ps, j)
-                prefetch(qs, j)
-            a, b, c, d = _cross_block(ps[start:stop], qs[start:stop])
-            nats, nats_error = added(nats, nats_error, a)
-            total_p, error_p = added(total_p, error_p, b)
-            total_q, error_q = added(total_q, error_q, c)
-            sign |= d
+        nats, nats_error, total_p, error_p, total_q, error_q, sign = _cross_sums(
+            ps, qs, i * size, (i + 1) * size, scratch
+        )
         off_p = (total_p - 1.0) + error_p
         off_q = (total_q - 1.0) + error_q
         if not (abs(off_p) <= slack and abs(off_q) <= slack):

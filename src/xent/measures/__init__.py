@@ -1,5 +1,8 @@
 """A distribution in your hand: entropy, cross-entropy and divergence, in nats, bits or bans."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from xent.measures._divergence import (
     cross_entropy,
     js_distance,
@@ -7,9 +10,7 @@ from xent.measures._divergence import (
     kl_divergence,
     perplexity,
 )
-from xent.measures._drift import ColumnDrift, drift
 from xent.measures._entropy import entropy, gini, self_information
-from xent.measures._estimate import Estimate, estimate_entropy, estimate_mutual_information
 from xent.measures._gain import (
     gain_ratio,
     information_gain,
@@ -29,9 +30,25 @@ from xent.measures._power import (
     renyi_entropy,
     tsallis_entropy,
 )
-from xent.measures._tables import FeatureRank, rank_features
-from xent.measures._two_samples import estimate_cross_entropy, estimate_kl_divergence
 from xent.measures._views import Counts, Logits, LogProbs
+
+if TYPE_CHECKING:
+    from xent.measures._drift import ColumnDrift, drift
+    from xent.measures._estimate import Estimate, estimate_entropy, estimate_mutual_information
+    from xent.measures._tables import FeatureRank, rank_features
+    from xent.measures._two_samples import estimate_cross_entropy, estimate_kl_divergence
+
+_LATER = {  # loaded when first named
+    "ColumnDrift": "_drift",
+    "Estimate": "_estimate",
+    "FeatureRank": "_tables",
+    "drift": "_drift",
+    "estimate_cross_entropy": "_two_samples",
+    "estimate_entropy": "_estimate",
+    "estimate_kl_divergence": "_two_samples",
+    "estimate_mutual_information": "_estimate",
+    "rank_features": "_tables",
+}
 
 __all__ = [
     "ColumnDrift",
@@ -68,3 +85,14 @@ __all__ = [
     "tsallis_entropy",
     "variation_of_information",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module 'xent.measures' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"xent.measures.{_LATER[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

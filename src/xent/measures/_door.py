@@ -100,6 +100,9 @@ class Rows:
         if self.kind is Counts:
             values = values / self.library.maximum(values)
         allowed = values > 0
+        if self.library.name == "numpy" and allowed.all():
+            total = values.sum(-1, keepdims=True)
+            return values / total, np.log(values) - np.log(total), allowed
         positive = xp.where(allowed, values, 0.0)
         # The derivative by an outcome of probability 0 is infinite for a truth and finite for a
         # model; the first is 0 here by convention, the second passes through the total.
@@ -128,6 +131,10 @@ class Rows:
         if values is None:
             return
         values = values.astype(np.float64) if values.dtype != np.float64 else values
+        # Said so that NaN is not; all that follows only says what is wrong.
+        good = self.kind is None and values.size > 0 and values.min() >= 0
+        if good and (np.abs(values.sum(-1) - 1.0) <= self.slack).all():
+            return
         logarithmic = self.kind in (Logits, LogProbs)
         bad = ~(values < np.inf) if logarithmic else ~np.isfinite(values)
         if bad.any():

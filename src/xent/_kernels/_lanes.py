@@ -1,0 +1,244 @@
+"""Rows read eight doubles at a time, where the machine has AVX-512.
+
+LLVM makes vectors of a plain loop by itself, but not of a look-up in a table of 16 numbers, which
+is one instruction on two registers there. With it a logarithm is a polynomial of degree 8 without
+a division: half the time. Elsewhere `LANES` is false and the loops of the kernels stand in.
+
+Each row function adds to eight double-doubles a sum, `HIGH` and `LOW` in the scratch it is given,
+and returns the bits of all entries or'ed together, so that the sign tells whether one is negative.
+"""
+
+import math
+from typing import Any
+
+import llvmlite.binding
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from xent._kernels._bits import added, instruction
+from xent._kernels._jit import kernel
+
+WIDTH = 8
+STEPS, TURNS = 16, 4  # vectors that are added plainly, in turns, before a double-double takes them
+AHEAD = 1024
+DOUBLE, LONG, WORD = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
+VECTOR, BITS = ir.VectorType(DOUBLE, WIDTH), ir.VectorType(LONG, WIDTH)
+TINY, TINY_BITS = 2.0**-1022, 0x0010000000000000
+SCRATCH = 2 * 4 * WIDTH  # doubles, for four sums at most
+
+
+def _has_lanes() -> bool:
+    # Whoever names another processor to Numba gets code for that one.
+    if any(getattr(numba.config, name) for name in ("CPU_NAME", "CPU_FEATURES", "DISABLE_JIT")):
+        return False
+    features = llvmlite.binding.get_host_cpu_features()
+    return bool(features.get("avx512f") and features.get("avx512dq"))
+
+
+LANES = _has_lanes()
+
+_INVERSE = [1.0 / (1.0 + (k + 0.5) / 16) for k in range(16)]
+_LOG = [-math.log(c) for c in _INVERSE]
+# log(1 + r) = r + r² C(r) for |r| < 0.0304 to 4e-17 (fit in Chebyshev's nodes).
+_CURVE = (
+    -0.1251608839370872, 0.14303589967612346, -0.1666665927629409, 0.1999999178866068,
+    -0.2500000000084855, 0.33333333334276144, -0.5,
+)  # fmt: skip
+
+
+class _Lanes:
+    """Words of LLVM for eight doubles."""
+
+    def __init__(self, builder: Any) -> None:
+        self.builder = builder
+        self.flags: list[Any] = []  # whose sign bits somebody must look at
+
+    def splat(self, value: float) -> Any:
+        return ir.Constant(VECTOR, [value] * WIDTH)
+
+    def call(self, name: str, result: Any, *arguments: Any) -> Any:
+        module = self.builder.module
+        kind = ir.FunctionType(result, [a.type for a in arguments])
+        return self.builder.call(cgutils.get_or_insert_function(module, kind, name), arguments)
+
+    def fma(self, x: Any, y: Any, z: Any) -> Any:
+        return self.call("llvm.fma.v8f64", VECTOR, x, y, z)
+
+    def greater(self, x: Any, y: Any) -> Any:
+        """Return the greater one, or y where x is NaN."""
+        return self.builder.select(self.builder.fcmp_ordered(">", x, y), x, y)
+
+    def log(self, x: Any) -> Any:
+        """Logarithm of positive finite x to an ULP of its largest part."""
+        b = self.builder
+        none, all_, now = ir.Constant(VECTOR, ir.Undefined), ir.Constant(ir.IntType(8), -1), WORD(4)
+        prefix = "llvm.x86.avx512."
+        exponent = self.call(prefix + "mask.getexp.pd.512", VECTOR, x, none, all_, now)
+        m = self.call(prefix + "mask.getmant.pd.512", VECTOR, x, WORD(0), none, all_, now)
+        place = b.lshr(b.bitcast(m, BITS), ir.Constant(BITS, [48] * WIDTH))
+        inverse, log = (
+            self.call(
+                prefix + "vpermi2var.pd.512",
+                VECTOR,
+                ir.Constant(VECTOR, table[:WIDTH]),
+                place,
+                ir.Constant(VECTOR, table[WIDTH:]),
+            )
+            for table in (_INVERSE, _LOG)
+        )
+        r = self.fma(m, inverse, self.splat(-1.0))
+        curve = self.splat(_CURVE[0])
+        for c in _CURVE[1:]:
+            curve = self.fma(curve, r, self.splat(c))
+        part = b.fadd(log, self.fma(b.fmul(r, r), curve, r))
+        return self.fma(exponent, self.splat(math.log(2)), part)
+
+
+def _row(count: int, terms: Any) -> Any:
+    """Return what writes LLVM's code for adding the terms of a row, or of two, in eight lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        lanes = _Lanes(builder)
+        *rows, scratch, start, steps = args
+        kinds = signature.args
+        data = [
+            context.make_array(kind)(context, builder, value).data
+            for kind, value in zip(kinds, (*rows, scratch), strict=False)
+        ]
+        scratch_data = data.pop()
+
+        def variable(kind: Any, value: Any) -> Any:
+            place = cgutils.alloca_once(builder, kind)
+            builder.store(ir.Constant(kind, value), place)
+            return place
+
+        nought = [0.0] * WIDTH
+        high = [variable(VECTOR, nought) for _ in range(count)]
+        low = [variable(VECTOR, nought) for _ in range(count)]
+        some = [[variable(VECTOR, nought) for _ in range(count)] for _ in range(TURNS)]
+        sign = variable(BITS, [0] * WIDTH)
+
+        def step(at: Any, sums: list[Any]) -> None:
+            at = builder.add(start, builder.mul(at, LONG(WIDTH)))
+            values = []
+            for pointer in data:
+                soon = builder.gep(pointer, [builder.add(at, LONG(AHEAD))])
+                soon = builder.bitcast(soon, cgutils.voidptr_t)
+                lanes.call("llvm.prefetch.p0", ir.VoidType(), soon, WORD(0), WORD(3), WORD(1))
+                here = builder.bitcast(builder.gep(pointer, [at]), ir.PointerType(VECTOR))
+                values.append(builder.load(here, align=8))
+            found = terms(lanes, [builder.load(place) for place in sums], *values)
+            bits = builder.load(sign)
+            for flag in [*(builder.bitcast(v, BITS) for v in values), *lanes.flags]:
+                bits = builder.or_(bits, flag)
+            builder.store(bits, sign)
+            for place, value in zip(sums, found, strict=True):
+                builder.store(value, place)
+
+        blocks = builder.udiv(builder.add(steps, LONG(STEPS - 1)), LONG(STEPS))
+        with cgutils.for_range(builder, blocks) as block:
+            for sums in some:
+                for place in sums:
+                    builder.store(ir.Constant(VECTOR, nought), place)
+            first = builder.mul(block.index, LONG(STEPS))
+            left = builder.sub(steps, first)
+            less = builder.icmp_signed("<", left, LONG(STEPS))
+            left = builder.select(less, left, LONG(STEPS))
+            rounds = builder.udiv(left, LONG(TURNS))
+            done = builder.mul(rounds, LONG(TURNS))
+            with cgutils.for_range(builder, rounds) as turn:
+                at = builder.add(first, builder.mul(turn.index, LONG(TURNS)))
+                for k, sums in enumerate(some):
+                    step(builder.add(at, LONG(k)), sums)
+            with cgutils.for_range(builder, builder.sub(left, done)) as turn:
+                step(builder.add(builder.add(first, done), turn.index), some[0])
+            for k in range(count):
+                parts = [builder.load(sums[k]) for sums in some]
+                while len(parts) > 1:
+                    pairs = zip(parts[::2], parts[1::2], strict=True)
+                    parts = [builder.fadd(one, other) for one, other in pairs]
+                total, x = builder.load(high[k]), parts[0]  # Knuth's TwoSum
+                s = builder.fadd(total, x)
+                t = builder.fsub(s, total)
+                rest = builder.fsub(total, builder.fsub(s, t))
+                rest = builder.fadd(rest, builder.fsub(x, t))
+                builder.store(s, high[k])
+                builder.store(builder.fadd(builder.load(low[k]), rest), low[k])
+        for k in range(count):
+            for half, place in enumerate((high[k], low[k])):
+                offset = LONG((2 * k + half) * WIDTH)
+                out = builder.bitcast(builder.gep(scratch_data, [offset]), ir.PointerType(VECTOR))
+                builder.store(builder.load(place), out, align=8)
+        return lanes.call("llvm.vector.reduce.or.v8i64", LONG, builder.load(sign))
+
+    return generate
+
+
+def _entropy(lanes: Any, sums: Any, x: Any) -> Any:
+    safe = lanes.greater(x, lanes.splat(TINY))
+    return lanes.fma(x, lanes.log(safe), sums[0]), lanes.builder.fadd(sums[1], x)
+
+
+def _cross(lanes: Any, sums: Any, x: Any, y: Any) -> Any:
+    b = lanes.builder
+    lanes.flags = [b.sub(b.bitcast(y, BITS), ir.Constant(BITS, [TINY_BITS] * WIDTH))]
+    safe = lanes.greater(y, lanes.splat(TINY))
+    found = lanes.fma(x, lanes.log(safe), sums[0])
+    return found, b.fadd(sums[1], x), b.fadd(sums[2], y)
+
+
+def _kl(lanes: Any, sums: Any, x: Any, y: Any) -> Any:
+    b = lanes.builder
+    ratio = lanes.greater(b.fdiv(x, y), lanes.splat(TINY))
+    found = lanes.fma(x, lanes.log(ratio), sums[0])
+    return found, b.fadd(sums[1], x), b.fadd(sums[2], y)
+
+
+def _js(lanes: Any, sums: Any, x: Any, y: Any) -> Any:
+    b = lanes.builder
+    both = b.fadd(x, y)
+    swap = b.fcmp_ordered(">", x, y)
+    less = b.select(swap, y, x)
+    # The smaller share of the middle; a rounding of it hardly moves the sum of both terms.
+    share = b.fdiv(b.fadd(less, less), both)
+    up = lanes.log(b.fsub(lanes.splat(2.0), lanes.greater(share, lanes.splat(0.0))))
+    down = lanes.log(lanes.greater(share, lanes.splat(TINY)))
+    first = lanes.fma(x, b.select(swap, up, down), sums[0])
+    second = lanes.fma(y, b.select(swap, down, up), sums[1])
+    return first, second, b.fadd(sums[2], x), b.fadd(sums[3], b.fsub(y, x))
+
+
+@instruction
+def entropy_lanes(_typing: Any, p: Any, scratch: Any, start: Any, steps: Any) -> Any:
+    """Add p log p and p."""
+    return types.int64(p, scratch, types.int64, types.int64), _row(2, _entropy)
+
+
+@instruction
+def cross_lanes(_typing: Any, p: Any, q: Any, scratch: Any, start: Any, steps: Any) -> Any:
+    """Add p log q, p and q."""
+    return types.int64(p, q, scratch, types.int64, types.int64), _row(3, _cross)
+
+
+@instruction
+def kl_lanes(_typing: Any, p: Any, q: Any, scratch: Any, start: Any, steps: Any) -> Any:
+    """Add p log(p/q), p and q."""
+    return types.int64(p, q, scratch, types.int64, types.int64), _row(3, _kl)
+
+
+@instruction
+def js_lanes(_typing: Any, p: Any, q: Any, scratch: Any, start: Any, steps: Any) -> Any:
+    """Add p log(2p / (p + q)), q log(2q / (p + q)), p and q - p."""
+    return types.int64(p, q, scratch, types.int64, types.int64), _row(4, _js)
+
+
+@kernel()
+def lane_sums(scratch, k):
+    """Sum number k of the scratch as a double-double."""
+    total, error = 0.0, 0.0
+    for j in range(2 * k * WIDTH, (2 * k + 1) * WIDTH):
+        total, error = added(total, error, scratch[j])
+        error += scratch[j + WIDTH]
+    return total, error
