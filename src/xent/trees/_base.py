@@ -14,7 +14,17 @@ from sklearn.utils.validation import (
 )
 
 from xent import _check
-from xent.trees import _columns, _fit, _histogram, _picture, _prune, _report, _stream, _text
+from xent.trees import (
+    _columns,
+    _fit,
+    _histogram,
+    _picture,
+    _prune,
+    _report,
+    _sparse,
+    _stream,
+    _text,
+)
 from xent.trees._columns import Cases, Column
 from xent.trees._histogram import Unread
 from xent.trees._tree import Tree
@@ -58,11 +68,9 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
                     X,
                     reset=reset,
                     dtype=np.float64,
-                    accept_sparse="csc",
+                    accept_sparse=("csr", "csc"),
                     ensure_all_finite=finite,
                 )
-            if not isinstance(X, np.ndarray):
-                X = X.toarray()
             if reset:
                 names = getattr(self, "feature_names_in_", None)
                 if names is None:
@@ -71,6 +79,11 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             elif any(c.kind == "name" for c in self.columns_):
                 got = "an array of numbers"
                 raise _check.wrong_kind("X", "be a table with the columns of fit", got)
+            if not isinstance(X, np.ndarray):
+                divides = self.missing == "fractional" and np.isnan(X.data).any()
+                if not (reset and (divides or self.missing == "surrogate")):
+                    return _sparse.of_matrix(X, self.splitter == "histogram")
+                X = X.toarray()
             if reset and self.splitter == "histogram":
                 return _histogram.of_cases(_columns.of_numbers(X, copy=False))
             return _columns.of_numbers(X)
@@ -215,7 +228,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             rows = np.flatnonzero(weight)
             cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
         plan = _fit.plan_of(self, cases, n_classes).grow
-        if self.splitter == "histogram":
+        if self.splitter == "histogram" and not isinstance(cases, _sparse.Sparse):
             cases = _histogram.of_cases(cases).read(plan.threads)
         return _report.gain_table(plan, self.tree_, self.columns_, cases, codes, weight, node)
 

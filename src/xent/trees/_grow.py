@@ -143,7 +143,7 @@ def prepare(cases: Cases, threads: int) -> Prepared:
     )
 
 
-def _rules(
+def rules_of(
     plan: Plan,
     y: NDArray[Any],
     weight: NDArray[np.float64],
@@ -192,7 +192,7 @@ def grow(
     size = n_classes or 3
     # Only sorted lists need the logarithms of every count.
     longest = EVERY if len(ready.sorted_of) else LONGEST
-    rules = _rules(plan, y, weight, n_classes, longest)
+    rules = rules_of(plan, y, weight, n_classes, longest)
     signs = np.zeros(len(ready.columns.kind), np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst
@@ -391,7 +391,7 @@ def scan_once(
     if (weight == 1.0).all():
         weight = np.empty(0)
     n_classes = 0 if tree.is_number else stats.shape[1]
-    rules = _rules(plan, y, weight, n_classes)._replace(total=float(tree.weight()[0]))
+    rules = rules_of(plan, y, weight, n_classes)._replace(total=float(tree.weight()[0]))
     signs = np.zeros(len(ready.columns.kind), np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst

@@ -64,7 +64,7 @@ class Sketch:
         new = np.sort(self.buffer[: self.used] + 0.0)
         value, weight = np.empty(len(new)), np.empty(len(new), np.int64)
         m = kernels.count_equal(new, value, weight)
-        self._merge(value[:m], weight[:m], np.zeros(m, np.int64), self.used)
+        self.take(value[:m], weight[:m], np.zeros(m, np.int64), self.used)
         self.used = 0
 
     def merge(self, other: "Sketch") -> None:
@@ -72,15 +72,16 @@ class Sketch:
         self.flush()
         other.flush()
         self.missing |= other.missing
-        self._merge(other.value, other.weight, other.doubt, other.total)
+        self.take(other.value, other.weight, other.doubt, other.total)
 
-    def _merge(
+    def take(
         self,
         new: NDArray[np.float64],
         weight: NDArray[np.int64],
         doubt: NDArray[np.int64],
         total: int,
     ) -> None:
+        """Add values in order, how often each came, and how far their ranks are in doubt."""
         if not total:
             return
         size = len(self.value) + len(new)
