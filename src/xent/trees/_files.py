@@ -216,7 +216,7 @@ def _exact(array: Any, kind: str) -> NDArray[Any]:
     if given.dtype == wanted:
         return given.copy()
     if given.dtype.kind not in "biuf":
-        raise TypeError(f"an array of {given.dtype}")
+        raise _check.invalid("path", "hold a tree", f"an array of {given.dtype}")
     if wanted.kind != "f" and given.size:
         limit = np.iinfo(wanted)
         if not (
@@ -225,7 +225,7 @@ def _exact(array: Any, kind: str) -> NDArray[Any]:
             and float(given.min()) >= limit.min
             and float(given.max()) <= limit.max
         ):
-            raise OverflowError(f"what is no {wanted}")
+            raise _check.invalid("path", "hold a tree", f"numbers that are no {wanted}")
     # Only an int64 can be one too great: its limit is rounded up as a float.
     with np.errstate(invalid="ignore"):
         return given.astype(wanted)
@@ -275,7 +275,7 @@ def _sound(tree: Tree, columns: list[Column], stats: int, value: NDArray[np.floa
     if ok and len(inner):
         f, first = tree.feature[inner], tree.first[inner].astype(np.int64)
         width, to, at = tree.width[inner], tree.missing_to[inner], tree.set_start[inner]
-        inside = (first > inner).all() and (width > 0).all() and (first + width <= n).all()
+        inside = bool((first > inner).all() and (width > 0).all() and (first + width <= n).all())
         inside = inside and int(width.sum(dtype=np.int64)) == n - 1
         children = np.sort(tree.parent()[1:]) if inside else np.empty(0)
         grouped = at >= 0
