@@ -200,7 +200,7 @@ def _build(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> BaseTree:
                 raise _check.cannot("The file cannot be read", "its classes are of no plain kind")
             tree.classes_ = np.array(state["classes"], dtype=kind_of)
         is_number = state["classes"] is None
-        own = {name: np.array(arrays[name], dtype=DTYPES[name]) for name in DTYPES}
+        own = {name: _exact(arrays[name], DTYPES[name]) for name in DTYPES}
         tree.tree_ = Tree(**own, is_number=is_number)
         tree.value_ = np.array(arrays["value"], dtype=np.float64)
         classes = 3 if is_number else len(tree.classes_)
@@ -208,6 +208,37 @@ def _build(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> BaseTree:
         raise _check.invalid("path", "hold a tree", f"{type(error).__name__}: {error}") from None
     _sound(tree.tree_, tree.columns_, classes, tree.value_)
     return tree
+
+
+def _exact(array: Any, kind: str) -> NDArray[Any]:
+    """Return the array in its kind; whole numbers must be whole, and fit."""
+    given, wanted = np.asarray(array), np.dtype(kind)
+    if given.dtype == wanted:
+        return given.copy()
+    if given.dtype.kind not in "biuf":
+        raise _check.invalid("path", "hold a tree", f"an array of {given.dtype}")
+    if wanted.kind != "f" and given.size:
+        limit = np.iinfo(wanted)
+        if not (
+            np.isfinite(given).all()
+            and (given == np.floor(given)).all()
+            and float(given.min()) >= limit.min
+            and float(given.max()) <= limit.max
+        ):
+            raise _check.invalid("path", "hold a tree", f"numbers that are no {wanted}")
+    # Only an int64 can be one too great: its limit is rounded up as a float.
+    with np.errstate(invalid="ignore"):
+        return given.astype(wanted)
+
+
+def _plausible(tree: Tree, value: NDArray[np.float64]) -> bool:
+    """Whether weights and values are such that nothing computed from them overflows."""
+    stats = tree.stats
+    if tree.is_number:
+        good = (np.abs(stats) <= 1e300).all() and (stats[:, 0] >= 0).all()
+        return bool(good and np.isfinite(value).all())
+    # Squares are summed for Gini.
+    return bool(((stats >= 0) & (stats <= 1e150)).all() and ((value >= 0) & (value <= 1)).all())
 
 
 def _sound(tree: Tree, columns: list[Column], stats: int, value: NDArray[np.float64]) -> None:
@@ -227,7 +258,7 @@ def _sound(tree: Tree, columns: list[Column], stats: int, value: NDArray[np.floa
         and all(len(getattr(tree, field)) == n for field in per_node)
         and tree.stats.shape == (n, stats)
         and value.shape == (n, wide)
-        and bool(np.isfinite(tree.stats).all() and np.isfinite(value).all())
+        and _plausible(tree, value)
         and len(tree.spare_start) == n + 1
         and {len(a) for a in (tree.spare_threshold, tree.spare_flip, tree.spare_set)} == {spares}
     )
@@ -244,7 +275,9 @@ def _sound(tree: Tree, columns: list[Column], stats: int, value: NDArray[np.floa
     if ok and len(inner):
         f, first = tree.feature[inner], tree.first[inner].astype(np.int64)
         width, to, at = tree.width[inner], tree.missing_to[inner], tree.set_start[inner]
-        children = np.sort(tree.parent()[1:]) if (first + width <= n).all() else np.empty(0)
+        inside = bool((first > inner).all() and (width > 0).all() and (first + width <= n).all())
+        inside = inside and int(width.sum(dtype=np.int64)) == n - 1
+        children = np.sort(tree.parent()[1:]) if inside else np.empty(0)
         grouped = at >= 0
         least = np.where(name[f] & ~grouped, levels[f], 2)
         ok = bool(
@@ -256,14 +289,14 @@ def _sound(tree: Tree, columns: list[Column], stats: int, value: NDArray[np.floa
             and (children >= 0).all()
             and ((to >= -1) & (to < width)).all()
             and (~grouped | name[f]).all()
-            and (at + np.where(grouped, levels[f], 0) <= len(tree.sets)).all()
+            and (at <= len(tree.sets) - np.where(grouped, levels[f], 0)).all()
             and not np.isnan(tree.threshold).any()
             and (tree.sets <= 1).all()
         )
         sf, sa = tree.spare_feature, tree.spare_set
         ok = ok and bool(
             ((sa >= 0) == name[sf]).all()
-            and (sa + np.where(sa >= 0, levels[sf], 0) <= len(tree.sets)).all()
+            and (sa <= len(tree.sets) - np.where(sa >= 0, levels[sf], 0)).all()
         )
     elif ok:
         ok = n == 1
