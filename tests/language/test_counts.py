@@ -66,3 +66,11 @@ def test_counts(words, lines, length, gaps, order):
         assert {gram: c for gram, c in counts.items() if c} == expected[n]
         if n > 1:
             assert [rows[n - 2][s] for s in level.suffix] == [gram[1:] for gram in found]
+
+
+def test_more_tokens_than_32_bits_number():
+    ids = np.broadcast_to(np.uint32(3), 2**32)
+    with pytest.raises(
+        ValueError, match="The text cannot be counted in one piece: it has 42949672"
+    ):
+        count_ngrams(ids, np.broadcast_to(np.uint8(1), 2**32), 2, 5)

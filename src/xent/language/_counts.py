@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent import _check
 from xent.language._kernels import count as kernels
 from xent.language._progress import stage
 
 U32 = NDArray[np.uint32]
+MOST_TOKENS = 2**32 - 1
 F64 = NDArray[np.float64]
 
 
@@ -46,7 +48,15 @@ def count_ngrams(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> 
         How many tokens before each one belong to its history; 255 for one that is not counted.
     order, words : int
         The longest n-gram, and the size of the vocabulary.
+
+    Raises
+    ------
+    ValueError
+        If there are more tokens than 32 bits can number.
     """
+    if len(ids) >= MOST_TOKENS:
+        because = f"it has {len(ids)} tokens, and places are numbers below {MOST_TOKENS}"
+        raise _check.cannot("The text cannot be counted in one piece", because, "Pass memory=.")
     count = np.zeros(words, np.uint32)
     places = np.empty(np.count_nonzero(reach != 255), np.uint32)
     stream = np.empty(len(ids) + 1, np.uint64)
