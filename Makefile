@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+RIVALS := .venv/rivals
 
 help:             ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -15,13 +16,18 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt --editable ".[all]" --group dev
 	@touch $(READY)
 
+# Compared with in tests that skip without it: a minute's compiling, where there is a C++ compiler.
+$(RIVALS): $(READY)
+	-$(BIN)/python -m pip install --quiet -c constraints.txt kenlm
+	@touch $(RIVALS)
+
 demo: $(READY)    ## train on real digits under four losses, compare them in bits, write report.html
 	$(BIN)/xent demo
 
-test: $(READY)    ## run the everyday tests
+test: $(RIVALS)   ## run the everyday tests
 	$(BIN)/python -m pytest -n 2 -m "not long"
 
-test-long: $(READY)  ## run the long tests: many kill -9, many examples
+test-long: $(RIVALS)  ## run the long tests: many kill -9, many examples
 	$(BIN)/python -m pytest -n 2 -m long
 
 check: $(READY)   ## formatting, lint, types and layers

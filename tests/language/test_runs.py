@@ -1,5 +1,6 @@
 """Text larger than memory: the same bits from spilled runs, after any interruption, in bounds."""
 
+import io
 import os
 import signal
 import subprocess
@@ -15,7 +16,16 @@ from hypothesis import strategies as st
 from language.test_shards import same
 from language.test_smoothing import corpus
 from xent import _store
-from xent.language import JelinekMercer, Katz, KneserNey, NGramModel, WittenBell, _merge, _runs
+from xent.language import (
+    JelinekMercer,
+    Katz,
+    KneserNey,
+    NGramModel,
+    WittenBell,
+    _merge,
+    _progress,
+    _runs,
+)
 from xent.language import _text as text_module
 from xent.language._runs import in_bytes, stretches
 
@@ -232,6 +242,41 @@ def test_sizes():
 def test_numbers_that_do_not_fit():
     with pytest.raises(ValueError, match=r"seen more than 4 billion times. Fit on a part"):
         _merge._check_counts(np.array([2**32], np.uint64))
+
+
+def test_a_folder_remembers_its_memory(small, saves, tmp_path):
+    NGramModel(2).fit(LINES, memory=MEMORY, folder=tmp_path)
+    saves.clear()
+    NGramModel(2).fit(LINES, folder=tmp_path)
+    assert saves == []
+
+
+def test_progress(small, tmp_path, monkeypatch):
+    """Every stage shows what it does and how fast, on a terminal alone and one at a time."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    text = tmp_path / "t.txt"
+    text.write_text("\n".join(LINES) + "\n")
+    monkeypatch.setattr(_progress, "MOMENT", -1)
+    monkeypatch.setattr(text_module, "CHUNK", 100)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    NGramModel(3).fit(text, memory=MEMORY)
+    shown = sys.stderr.getvalue()
+    for title in ("Reading t.txt", "Merging counts", "Estimating"):
+        assert title in shown
+    assert "B/s" in shown
+    assert "n-grams/s" in shown
+    reading = shown[: shown.index("Merging")]
+    assert reading.count("\x1b[?25l") <= 3, "a stage within the reading shows no bar of its own"
+    NGramModel(3).fit(LINES)
+    assert "Counting" in sys.stderr.getvalue()
+    quiet = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", quiet)
+    NGramModel(3).fit(text, memory=MEMORY)
+    assert quiet.getvalue() == ""
 
 
 # ------------------------------------------------------------------ in processes of their own

@@ -15,6 +15,7 @@ from xent.language._backoff import LOG_10, Backoff, Rows
 from xent.language._counts import Level, Levels, count_ngrams
 from xent.language._kernels import count as kernels
 from xent.language._kernels import text as text_kernels
+from xent.language._progress import stage
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, SPECIAL, UNKNOWN, Vocabulary
 from xent.language.smoothing import Smoothing
@@ -204,7 +205,7 @@ def estimate(smoothing: Smoothing, evidence: Evidence) -> Backoff:
     rows: list[Rows] = []
     first = 1  # node of the first n-gram of the level below
     below: U32 | None = None  # new numbers of the level below where some were left out
-    for level, found in zip(evidence.levels, smoothing.estimates(evidence), strict=True):
+    for level, found in _told(evidence.levels, smoothing.estimates(evidence)):
         if level.mapped:  # its columns will go, the model's stay
             level.suffix = np.array(level.suffix)
             if found.shown.all():
@@ -233,6 +234,15 @@ def estimate(smoothing: Smoothing, evidence: Evidence) -> Backoff:
             kernels.renumber(found.shown, below)
     rows[0].logp[BEGIN] = NO_PROBABILITY
     return Backoff(rows)
+
+
+def _told(levels: Levels, estimates: Iterator[Estimate]) -> Iterator[tuple[Level, Estimate]]:
+    """Pair levels with their estimates, and show how far the work is."""
+    with stage("Estimating", sum(map(len, levels)), "n-grams") as told:
+        done = 0
+        for level, found in zip(levels, estimates, strict=True):
+            yield level, found
+            told(done := done + len(level))
 
 
 def _weights(found: Estimate, rows: Rows, numbers: U32 | None) -> NDArray[np.float32]:

@@ -75,7 +75,7 @@ def counted(
     folder: str | os.PathLike[str] | None,
 ) -> Iterator[tuple[Vocabulary, Levels]]:
     """Count the n-grams of a text as `NGramModel.fit` was told; the levels last as long as this."""
-    limit = DEFAULT if memory is None else in_bytes(memory)
+    limit = None if memory is None else in_bytes(memory)
     if executor is not None:
         if memory is not None or folder is not None:
             because = "each of the executor's workers counts in its own memory"
@@ -91,13 +91,13 @@ def counted(
 
 @contextmanager
 def _spilled(
-    task: Task, text: Any, limit: int, folder: str | os.PathLike[str] | None
+    task: Task, text: Any, limit: int | None, folder: str | os.PathLike[str] | None
 ) -> Iterator[tuple[Vocabulary, Levels]]:
     """Count by runs, in a temporary folder where none is given."""
     with ExitStack() as closing:
         if folder is None:
-            made = closing.enter_context(tempfile.TemporaryDirectory(prefix="xent-"))
-            place, temporary = Path(made), True
+            made = closing.enter_context(_temporary("xent-"))
+            place, temporary, limit = Path(made), True, limit or DEFAULT
         else:
             place, temporary = Path(folder), False
             limit = closing.enter_context(_kept(place, task, limit))
@@ -106,7 +106,7 @@ def _spilled(
         if counting.levels is not None:
             yield counting.vocabulary, counting.levels
             return
-        scratch = closing.enter_context(tempfile.TemporaryDirectory(prefix="merge-", dir=place))
+        scratch = closing.enter_context(_temporary("merge-", place))
         words, runs = len(counting.vocabulary), counting.runs
         room = int(SHARE * limit) // 2
         yield counting.vocabulary, merge_runs(runs, words, task.order, room, Path(scratch))
@@ -133,6 +133,11 @@ def check_room(smoothing: Smoothing, evidence: Evidence, memory: int | str, fold
         kept = "" if folder is None else " The counts are kept in `folder`."
         advice = f"Pass as much as `memory`, a higher min_count=, or a lower order.{kept}"
         raise _check.cannot(f"No model can be estimated in {shown(limit)}", because, advice)
+
+
+def _temporary(prefix: str, place: Path | None = None) -> tempfile.TemporaryDirectory[str]:
+    """Make a folder that goes away; Windows keeps files that are mapped until they are let go."""
+    return tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True)
 
 
 def tokens_in(memory: int, order: int) -> int:
@@ -275,7 +280,7 @@ def _added(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @contextmanager
-def _kept(place: Path, task: Task, memory: int) -> Iterator[int]:
+def _kept(place: Path, task: Task, memory: int | None) -> Iterator[int]:
     """Hold a folder that keeps runs, made with the same settings; give the memory of its runs."""
     if not place.exists():
         _store.check_target(place, argument="folder")
@@ -293,7 +298,7 @@ def _kept(place: Path, task: Task, memory: int) -> Iterator[int]:
         if settings.exists():
             state, _ = _store.load(settings, format=FORMAT, version=VERSION)
             _check_settings(place, state["task"], wanted)
-            if memory < state["memory"]:
+            if memory is not None and memory < state["memory"]:
                 must = f"be at least {shown(state['memory'])}, with which {str(place)!r} was begun"
                 raise _check.invalid("memory", must, shown(memory))
             memory = state["memory"]
@@ -301,6 +306,7 @@ def _kept(place: Path, task: Task, memory: int) -> Iterator[int]:
             if any(path.name != LOCK for path in place.iterdir()):
                 must = "be empty or hold the counts of an earlier fit"
                 raise _check.invalid("folder", must, f"{str(place)!r} with other files")
+            memory = memory or DEFAULT
             state = {"task": wanted, "memory": memory}
             _store.save(settings, format=FORMAT, version=VERSION, state=state, arrays={})
         yield memory
