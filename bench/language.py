@@ -185,7 +185,7 @@ def scoring(source: Path, folder: Path, bins: Path | None) -> list[str]:
             lambda: [drop_in.score(line) for line in few],
             lambda: [theirs.score(line) for line in few],
             seconds=3,
-        ).row("none")
+        ).row("<= 2")
     )
     rows.append(ids_alone(model, lines, bins, binary, source, folder))
     rows += loading(model, folder, source, bins)

@@ -54,7 +54,32 @@ def big(warm: bool) -> list[str]:
     copied = compare(
         "the same, to one read and one write", ours, lambda: torch.mul(source, 1.5, out=out), "<= 2"
     )
-    return [*rows, copied]
+    # What the goals could be at best: the same memory traffic without a loss.
+    limits = [
+        compare(
+            f"limit: one read and one write{how}, to torch eager{', warm' if warm else ''}",
+            work, eager, "", seconds=2.0,
+        )
+        for how, work in (
+            ("", lambda: torch.mul(source, 1.5, out=out)),
+            (" of new memory", lambda: torch.mul(source, 1.5)),
+        )
+    ]  # fmt: skip
+    return [*rows, copied, *limits]
+
+
+class _Nothing(torch.autograd.Function):
+    """What autograd takes in Python before any loss is computed."""
+
+    @staticmethod
+    def forward(ctx: Any, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(input, target)
+        ctx.gift = torch.empty_like(input)
+        return torch.empty(())
+
+    @staticmethod
+    def backward(ctx: Any, up: torch.Tensor) -> Any:
+        return ctx.gift, None
 
 
 def against_compile() -> list[str]:
@@ -105,6 +130,16 @@ def small() -> list[str]:
                 "<= 1.6",
                 inner=50,
                 seconds=2.0,
+            )
+        )
+        rows.append(
+            compare(
+                f"limit: an autograd.Function that does nothing, {n} x {c}, to torch eager",
+                training_step(_Nothing.apply, x, y),
+                training_step(F.cross_entropy, x, y),
+                "",
+                inner=50,
+                seconds=1.0,
             )
         )
     return rows

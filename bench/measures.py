@@ -27,6 +27,7 @@ def run() -> str:
             speed(),
             first_call(),
             samples(),
+            tables(),
             accuracy(),
         )
     )
@@ -154,6 +155,51 @@ def samples() -> str:
          lambda: mutual_info_regression(a[:, None], b, random_state=0), "<= 0.5"),
     ]  # fmt: skip
     return "\n".join((HEADER, *(ratio(n, f, g, seconds=4.0).row(goal) for n, f, g, goal in work)))
+
+
+def tables() -> str:
+    """Rank and compare Parquet files; pandas reads them whole for scikit-learn and scipy."""
+    import tempfile
+
+    import pandas as pd
+    from scipy.spatial.distance import jensenshannon
+    from sklearn.metrics import mutual_info_score
+
+    names = [f"c{i}" for i in range(6)]
+
+    def frame(seed: int) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        words = np.array([f"word {i}" for i in range(50)])
+        found = pd.DataFrame({name: words[rng.integers(0, 50, 400_000)] for name in names})
+        return found.assign(x=rng.normal(size=400_000).round(3), y=rng.integers(0, 5, 400_000))
+
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder) / f"{i}.parquet") for i in (0, 1)]
+        for seed, path in enumerate(paths):
+            frame(seed).to_parquet(path)
+
+        def ranked() -> object:
+            table = pd.read_parquet(paths[0])
+            table["x"] = pd.qcut(table["x"], 10, labels=False)
+            return [mutual_info_score(table[name], table["y"]) for name in [*names, "x"]]
+
+        def moved() -> object:
+            old, new = (pd.read_parquet(path) for path in paths)
+            found = []
+            for name in names:
+                both = [t[name].value_counts(normalize=True) for t in (old, new)]
+                found.append(jensenshannon(*pd.concat(both, axis=1).fillna(0).to_numpy().T))
+            edges = old["x"].quantile(np.arange(1, 10) / 10)
+            both = [np.bincount(np.searchsorted(edges, t["x"])) for t in (old, new)]
+            return [*found, jensenshannon(*both)]
+
+        work = [
+            ("rank_features / pandas, sklearn", lambda: m.rank_features(paths[0], "y"), ranked),
+            ("drift / pandas, scipy", lambda: m.drift(*paths), moved),
+        ]
+        title = "\nFiles of 400,000 rows: 6 columns of 50 words, one of numbers, 5 classes.\n\n"
+        lines = [ratio(name, f, g, seconds=6.0).row() for name, f, g in work]
+    return title + "\n".join((HEADER, *lines))
 
 
 def accuracy() -> str:

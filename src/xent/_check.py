@@ -9,9 +9,13 @@ a bare ``raise ValueError("...")`` anywhere else. Why so: docs/design/0001-messa
 
 import math
 import operator
+import sys
+import warnings
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Any
+
+OURS = "xent."
 
 
 def invalid(argument: str, must: str, got: object, advice: str = "") -> ValueError:
@@ -27,6 +31,14 @@ def wrong_kind(argument: str, must: str, got: object, advice: str = "") -> TypeE
 def cannot(what: str, because: str, advice: str = "") -> ValueError:
     """Build the error for work that was asked for rightly and cannot be done on this data."""
     return ValueError(f"{what}: {because}." + (f" {advice}" if advice else ""))
+
+
+def warn(doubt: str) -> None:
+    """Warn at the line of the user's code from which xent was called, however deep we are."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(OURS):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(doubt, stacklevel=level)
 
 
 def _sentence(argument: str, must: str, got: object, advice: str) -> str:

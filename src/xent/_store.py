@@ -7,6 +7,7 @@ every part. A reader can map it into memory. Text files (reports, predictions, A
 """
 
 import json
+import math
 import os
 import secrets
 import zlib
@@ -163,6 +164,26 @@ def save(
             file.write(_bytes_of(array))
 
 
+def format_of(path: str | os.PathLike[str]) -> str | None:
+    """Return the format that a file says it holds, or None where it is no file of ours.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        return None
+    try:
+        with safe_open(os.fspath(path), framework="np") as file:
+            found: str | None = (file.metadata() or {}).get("format")
+    except SafetensorError:
+        return None
+    return found
+
+
 def load(
     path: str | os.PathLike[str], *, format: str, version: int, mmap: bool = False
 ) -> tuple[State, Arrays]:
@@ -233,20 +254,29 @@ def load(
     return json.loads(text), arrays
 
 
-def _map(path: str | os.PathLike[str]) -> Arrays:
-    """Map every array of a file whose header has been checked."""
+def places(path: str | os.PathLike[str]) -> dict[str, tuple[int, np.dtype[Any], tuple[int, ...]]]:
+    """Return where each array of a file that `load` has checked lies: offset, dtype and shape."""
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
     header.pop("__metadata__", None)
-    start = 8 + length
-    body = np.memmap(path, np.uint8, "r", offset=start) if header else None
+    return {
+        name: (8 + length + entry["data_offsets"][0], np.dtype(_DTYPES[entry["dtype"]]),
+               tuple(entry["shape"]))
+        for name, entry in header.items()
+    }  # fmt: skip
+
+
+def _map(path: str | os.PathLike[str]) -> Arrays:
+    """Map every array of a file whose header has been checked."""
+    found = places(path)
+    body = np.memmap(path, np.uint8, "r") if found else np.empty(0, np.uint8)
     arrays = {}
-    for name, entry in header.items():
-        first, last = entry["data_offsets"]
-        dtype = np.dtype(_DTYPES[entry["dtype"]])
-        piece = body[first:last] if first < last else np.empty(0, np.uint8)  # type: ignore[index]
-        arrays[name] = piece.view(dtype).reshape(entry["shape"]).view(np.ndarray)
+    for name, (offset, dtype, shape) in found.items():
+        size = dtype.itemsize * math.prod(shape)
+        # Nothing is sliced out of the end of the file for an array without entries.
+        piece = body[offset : offset + size] if size else np.empty(0, np.uint8)
+        arrays[name] = piece.view(dtype).reshape(shape).view(np.ndarray)
     return arrays
 
 

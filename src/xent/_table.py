@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 
+JSON_BLOCK = 8 << 20  # bytes
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".npz")
 
 
@@ -64,9 +65,7 @@ def read(path: str | os.PathLike[str], *, text: Sequence[str] = (), argument: st
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, kind, error) from None
     _refuse_duplicates(names, path)
-    if table.num_columns == 1 and ";" in names[0]:
-        must = "separate its columns by commas"
-        raise _check.invalid(argument, must, f"semicolons in {str(path)!r}")
+    _refuse_semicolons(names, path, argument)
     return table
 
 
@@ -75,6 +74,7 @@ def scan(
     columns: Sequence[str] | None = None,
     batch_rows: int = 65536,
     *,
+    text: Sequence[str] = (),
     argument: str = "path",
 ) -> Iterator[Any]:
     """Read a table of any size in batches.
@@ -87,6 +87,8 @@ def scan(
         The columns wanted; all of them where not given.
     batch_rows : int
         Rows in a batch, at most. CSV and JSON lines come in blocks of bytes and may be cut shorter.
+    text : sequence of str
+        As in `read`.
     argument : str
         What the caller calls ``path``, for the error message.
 
@@ -106,21 +108,59 @@ def scan(
         if kind == ".parquet":
             import pyarrow.parquet
 
-            with pyarrow.parquet.ParquetFile(path) as file:
+            # Without these a whole file, or row group, is held while its batches are read.
+            plain = {"pre_buffer": False, "buffer_size": 1 << 18}
+            with pyarrow.parquet.ParquetFile(path, **plain) as file:
                 _refuse_duplicates(file.schema_arrow.names, path)
                 for name in columns or ():
                     require(name, file.schema_arrow.names, path)
                 yield from file.iter_batches(batch_rows, columns=columns)
         elif kind in (".csv", ".tsv"):
             with pa.input_stream(os.fspath(path), compression="detect") as file:
-                reader = _open_csv(file, kind)
+                reader = _open_csv(file, kind, text)
                 _refuse_duplicates(reader.schema.names, path)
+                _refuse_semicolons(reader.schema.names, path, argument)
                 for batch in reader:
                     yield from _cut(batch, columns, batch_rows, path)
+        elif kind in (".jsonl", ".ndjson"):
+            for table in _scan_json(path):
+                yield from _cut(table, columns, batch_rows, path)
         else:
             yield from _cut(read(path, argument=argument), columns, batch_rows, path)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, kind, error) from None
+
+
+def names(path: str | os.PathLike[str], *, argument: str = "path") -> list[str]:
+    """Return the columns of a table, none where it has no row; reads its first block alone."""
+    first = next(scan(path, argument=argument), None)
+    return [] if first is None else list(first.schema.names)
+
+
+def blanks_as_missing(table: Any, path: str | os.PathLike[str]) -> Any:
+    """Return what was read from a file; in a file of text an empty field is a missing value.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        What was read.
+    path : str or PathLike
+        From where.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if _ending(path, "path") in (".parquet", ".npz"):
+        return table
+    for i, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            known = pc.if_else(pc.equal(table[i], ""), pa.scalar(None, field.type), table[i])
+            table = table.set_column(i, field.name, known)
+    return table
 
 
 def write(
@@ -341,6 +381,38 @@ def _refuse_duplicates(names: Sequence[str], path: object) -> None:
         if name in seen:
             raise _check.invalid("path", "name every column once", f"two {name!r} in {str(path)!r}")
         seen.add(name)
+
+
+def _refuse_semicolons(names: Sequence[str], path: object, argument: str) -> None:
+    if len(names) == 1 and ";" in names[0]:
+        must = "separate its columns by commas"
+        raise _check.invalid(argument, must, f"semicolons in {str(path)!r}")
+
+
+def _scan_json(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """Read JSON lines block by block: once for the types of all blocks together, once for good."""
+    import pyarrow as pa
+    import pyarrow.json
+
+    def blocks() -> Iterator[bytes]:
+        rest = b""
+        with pa.input_stream(os.fspath(path), compression="detect") as file:
+            while found := file.read(JSON_BLOCK):
+                lines, line, rest = (rest + found).rpartition(b"\n")
+                if line:
+                    yield lines + line
+            if rest.strip():
+                yield rest
+
+    schemas = [pyarrow.json.read_json(pa.BufferReader(block)).schema for block in blocks()]
+    if not schemas:
+        yield read(path)  # which says what is wrong with it
+        return
+    schema = pa.unify_schemas(schemas, promote_options="permissive")
+    options = pyarrow.json.ParseOptions(explicit_schema=schema)
+    for block in blocks():
+        table = pyarrow.json.read_json(pa.BufferReader(block), parse_options=options)
+        yield table.select(schema.names)
 
 
 def _unreadable(path: object, kind: str, error: object) -> ValueError:

@@ -4,6 +4,8 @@ import gzip
 import json
 import math
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 
 from language.test_smoothing import corpus
 from xent.cli import _language
-from xent.language import NGramModel, WittenBell, read_arpa
+from xent.language import MaximumLikelihood, Mixture, NGramModel, WittenBell, read_arpa
 
 app = typer.Typer()
 _language.register(app)
@@ -63,6 +65,18 @@ def model(folder):
 def test_fit_is_fit(model):
     expected = NGramModel(2, WittenBell()).fit(LINES)
     np.testing.assert_array_equal(model.score(LINES), expected.score(LINES))
+
+
+def test_fit_larger_than_memory(folder, model, tmp_path):
+    args = ("fit", folder / "train.txt", "-o", tmp_path / "m.xent", "--order", 2, "--smoothing", "WittenBell",
+            "--memory", "100MB", "--folder", tmp_path / "counts")  # fmt: skip
+    for _ in range(2):
+        run(*args)
+        found = NGramModel.load(tmp_path / "m.xent")
+        np.testing.assert_array_equal(found.score(LINES), model.score(LINES))
+    assert (tmp_path / "counts" / "run-00000.xent").exists()
+    with pytest.raises(ValueError, match=r"`memory` must be a number of bytes, or like '2GB'"):
+        run(*args[:-3], "much", *args[-2:])
 
 
 def test_fit_options(folder, tmp_path):
@@ -194,6 +208,35 @@ def test_mix(folder, tmp_path):
     )  # fmt: skip
     assert sum(found["weights"].values()) == pytest.approx(1)
     assert found["perplexity_test"] > 1
+    models = tmp_path / "a.xent", tmp_path / "b.xent"
+    both = tmp_path / "both.xent"
+    run("mix", *models, "--dev", folder / "test.txt", "-o", both)
+    mixture = Mixture.load(both)
+    assert mixture.weights.tolist() == list(found["weights"].values())
+    evaluated = json.loads(run("evaluate", both, *models, folder / "test.txt", "--json"))
+    assert next(iter(evaluated)) == str(both), "the mixture is the best on its own text"
+    assert evaluated[str(both)]["perplexity"] == pytest.approx(found["perplexity_dev"])
+    rows = run("score", both, folder / "test.txt").splitlines()
+    bits = -mixture.score((folder / "test.txt").read_text().splitlines()) / math.log(2)
+    assert [float(row.split("\t")[0]) for row in rows] == pytest.approx(bits.tolist(), rel=1e-5)
+    run("filter", both, folder / "test.txt", "-o", tmp_path / "kept", "--at-most", "9")
+    assert (tmp_path / "kept").read_text()
+    assert len(run("sample", both, "-n", 2).splitlines()) == 2
+    run("convert", both, "-o", tmp_path / "small.xent", "--compact")
+    assert 2 * (tmp_path / "small.xent").stat().st_size < both.stat().st_size
+    for wrong, sentence in (
+        (("convert", both, "-o", tmp_path / "x.arpa"), "No ARPA file of a mixture can be written"),
+        (("prune", both, "-o", tmp_path / "x", "--entropy", 1), "`MODEL` must be one model, got"),
+        (("mix", both, both, "--dev", folder / "test.txt"), "`MODEL` must be one model, got"),
+        (
+            ("mix", *models, "--dev", folder / "test.txt", "-o", "x.arpa"),
+            "`--output` must name a file of our own, got 'x.arpa'. A sum of back-off models is not",
+        ),
+    ):
+        with pytest.raises(ValueError) as caught:
+            run(*wrong)
+        assert str(caught.value).startswith(sentence)
+    assert not (tmp_path / "x.arpa").exists()
 
 
 def _words(folder, tmp_path):
@@ -251,6 +294,29 @@ def test_sample(folder, model):
             "`--compact` must go with a file of our own, got 'm.arpa'.",
         ),
         (
+            ("fit", "train.txt", "-o", "x.xent", "--smoothing", "AddK(m=1)"),
+            "`--smoothing` must hold settings of AddK (k), got 'AddK(m=1)': got an unexpected",
+        ),
+        (
+            ("fit", "train.txt", "-o", "x.xent", "--vocabulary", "bytes"),
+            "`--vocabulary` must be UTF-8, got 'bytes' with byte 0xff at 0.",
+        ),
+        (("fit", "train.txt", "-o", "-"), "`--output` must name a file, got '-'. What score and"),
+        (("fit", ".", "-o", "x.xent"), "`text` must be a file, got the folder '.'."),
+        (("fit", "cut.gz", "-o", "x.xent"), "'cut.gz' cannot be read: its compressed data are cut"),
+        (
+            ("filter", "m.xent", "cut.gz", "-o", "half.gz", "--at-most", "9"),
+            "'cut.gz' cannot be read: its compressed data are cut short or damaged",
+        ),
+        (
+            ("filter", "m.xent", "bytes.zst", "-o", "half.zst", "--at-most", "9"),
+            "'bytes.zst' cannot be read: its compressed data are cut short or damaged",
+        ),
+        (
+            ("filter", "m.xent", "test.txt", "-o", "x", "--at-most", "nan"),
+            "`--at-most` must be a number, got nan.",
+        ),
+        (
             ("score", "m.xent", "test.jsonl", "--field", "body"),
             "`FILE` must hold a text under 'body' in every line, got line 1 without it.",
         ),
@@ -264,6 +330,32 @@ def test_refusals(folder, tmp_path, monkeypatch, args, sentence):
     for file in folder.iterdir():
         shutil.copy(file, tmp_path)
     monkeypatch.chdir(tmp_path)
+    for name in ("bytes", "bytes.zst"):
+        (tmp_path / name).write_bytes(b"\xff\xfe")
+    (tmp_path / "cut.gz").write_bytes(gzip.compress("\n".join(LINES).encode())[:-20])
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ValueError) as caught:
         run(*args)
     assert str(caught.value).startswith(sentence)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before, "nothing is written"
+
+
+def test_pipes(folder, model):
+    """A dash reads what comes in; what goes out is the lines alone, the report goes to stderr."""
+    script = "from xent.cli import main; main()"
+    text = (folder / "test.txt").read_bytes()
+    lines = text.decode().splitlines()
+    bits = -model.score(lines) / math.log(2) / [len(x) + 1 for x in lines]
+    args = ["language", "filter", folder / "m.xent", "-", "-o", "-", "--at-most", "2.5"]
+    done = subprocess.run([sys.executable, "-c", script, *args], input=text, capture_output=True)
+    kept = [x for x, b in zip(lines, bits, strict=True) if b <= 2.5]
+    assert done.stdout.decode().splitlines() == kept
+    assert f"{len(kept)} of 41 lines written to -; ".encode() in done.stderr
+
+
+def test_impossible_lines_in_json(tmp_path):
+    NGramModel(1, MaximumLikelihood()).fit(["a b"]).save(tmp_path / "m")
+    (tmp_path / "t").write_text("a\nc\n")
+    first, second = run("score", tmp_path / "m", tmp_path / "t", "--json").splitlines()
+    assert json.loads(first)["bits"] == pytest.approx(2 * math.log2(3))
+    assert json.loads(second) == {"bits": None, "bits_per_byte": None}

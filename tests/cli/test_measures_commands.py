@@ -86,6 +86,13 @@ def test_rank_with_chance(folder):
     )
 
 
+def test_rank_by_neighbours(folder):
+    args = ("rank", folder / "weather.csv", "--target", "play", "--numeric", "ksg", "--json", "-")
+    found = {f["name"]: f for f in json.loads(xent(*args).stdout)}
+    assert round(found["outlook"]["score"], 4) == 0.2467
+    assert found["windy"]["cuts"] == []
+
+
 def test_rank_as_json(folder, tmp_path):
     args = ("rank", folder / "weather.csv", "--target", "play", "--weights", "windy")
     done = xent(*args, "--json", "-")
@@ -117,6 +124,7 @@ def test_drift_and_its_exit_code(folder):
     assert (first[0], first[-2:]) == ("outlook", ["35.7%", "35.7%"])
     assert xent(*args, "--threshold", "0.9", "--measure", "psi").exit_code == 1
     assert xent(*args, "--threshold", "0.1", "--columns", "play,w*").exit_code == 0
+    assert xent(*args, "--weights", "windy", "--threshold", "0.9").exit_code == 0
 
 
 def test_drift_as_json_keeps_the_exit_code(folder):
@@ -160,7 +168,7 @@ def test_pages_open(folder, tmp_path):
         (("rank", "nothing.csv", "--target", "play"), "There is no file"),
         (("rank", "weather.csv", "--target", "play", "--html", "-"), "`--html` must name a file"),
         (("rank", "weather.csv", "--target", "play", "--json", "weather.csv"), "`--json` must differ"),
-        (("rank", "weather.csv", "--target", "play", "--weights", "id"), "`--weights` must hold numbers"),
+        (("rank", "weather.csv", "--target", "play", "--weights", "id"), "`weights` must name a column of numbers, got 'id'."),
         (("drift", "weather.csv", "moved.csv", "--threshold", "nan"), "`--threshold` must be a number of at least 0, got nan."),
         (("drift", "weather.csv", "moved.csv", "--measure", "jsd"), "Did you mean 'js'?"),
         (("drift", "weather.csv", "moved.csv", "--columns", "zzz"), "`--columns` must match columns"),

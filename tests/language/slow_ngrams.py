@@ -160,6 +160,31 @@ class Slow:
         rest = 1 - sum(below(v) for v in shown)
         return (1 - mass) * below(w) / rest
 
+    def good_turing(self, h, w, cutoff):
+        """The whole history or nothing; what is left goes evenly to words not seen."""
+        h = self.cut(h)
+        uniform = 1 / len(self.outcomes)
+        whole = len(h) == self.order - 1 or h[:1] == (BEGIN,)
+        total = self.total(h)
+        if not whole or total == 0:
+            return uniform
+        if cutoff is None:
+            stars = gale_sampson(Counter(self.counts[g] for g in self.of_length(self.order)))
+            kept = {v: stars(self.c((*h, v))) for v in self.outcomes}
+        else:
+            # The discounts are those of the longest n-grams, unigrams included.
+            kept = {}
+            for v in self.outcomes:
+                r = self.c((*h, v))
+                kept[v] = r * (self.katz_ratio(self.order, r, cutoff) if self.order > 1 else 1.0)
+        if sum(kept.values()) > (1 - 3e-6) * total and self.kinds(h) < len(self.outcomes):
+            total += 1
+        unseen = len(self.outcomes) - self.kinds(h)
+        left = 1 - sum(kept.values()) / total
+        if not unseen:
+            return kept[w] / sum(kept.values())
+        return kept[w] / total if self.c((*h, w)) else left / unseen
+
     def jelinek_mercer(self, h, w, weights):
         h = self.cut(h)
         below = self.jelinek_mercer(h[1:], w, weights) if h else 1 / len(self.outcomes)
@@ -180,3 +205,48 @@ class Slow:
             line = [BEGIN, *sentence, END]
             logs += [math.log(p(line[:i], line[i])) for i in range(1, len(line))]
         return math.exp(-sum(logs) / len(logs))
+
+
+def gale_sampson(times):
+    """Simple Good-Turing of Gale and Sampson, section 6, as a function of r; never above r.
+
+    A count that no n-gram of the order has, possible where a sentence begins, is discounted by a
+    share between its neighbours'.
+    """
+    kinds = sorted(times)
+    x, y = [], []
+    for j, r in enumerate(kinds):
+        before = kinds[j - 1] if j else 0
+        after = kinds[j + 1] if j + 1 < len(kinds) else 2 * r - before
+        x.append(math.log(r))
+        y.append(math.log(times[r] / (0.5 * (after - before))))
+    mx, my = sum(x) / len(x), sum(y) / len(y)
+    slope = sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True))
+    slope /= sum((a - mx) ** 2 for a in x)
+
+    def line(r):
+        return math.exp(my + slope * (math.log(r) - mx))
+
+    star, turing = {}, True
+    for r in kinds:
+        good = (r + 1) * line(r + 1) / line(r)
+        if turing and times[r + 1]:
+            plain = (r + 1) * times[r + 1] / times[r]
+            spread = (r + 1) ** 2 * times[r + 1] / times[r] ** 2 * (1 + times[r + 1] / times[r])
+            turing = abs(plain - good) > 1.96 * math.sqrt(spread)
+        else:
+            turing = False
+        star[r] = plain if turing else good
+    seen = sum(r * times[r] for r in kinds)
+    scale = (1 - times[1] / seen) * seen / sum(star[r] * times[r] for r in kinds)
+    share = {r: star[r] * scale / r for r in kinds}
+
+    def discounted(r):
+        if r == 0:
+            return 0.0
+        low = max((k for k in kinds if k <= r), default=kinds[0])
+        high = min((k for k in kinds if k >= r), default=kinds[-1])
+        part = 0.0 if high == low else (r - low) / (high - low)
+        return r * min(1.0, share[low] + part * (share[high] - share[low]))
+
+    return discounted

@@ -21,6 +21,7 @@ from xent.language import (
     read_arpa,
     write_arpa,
 )
+from xent.language._kernels import arpa as arpa_kernels
 
 REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "reference" / "language"
 
@@ -255,6 +256,7 @@ def path(tmp_path):
 
 
 SENTENCES = ["a b c", "", "a zz b", " d\u00a0e f ", "f f f f f f", "zz zz", "c d e a b a d"]
+STRANGE = ["a\tb\x0bc\x0cd\re\nf", "\x1fa\x85 b", "a </s> b <unk>", "é a 日本 b"]
 
 
 def test_kenlm_reads_ours(their_kenlm, path):
@@ -262,7 +264,7 @@ def test_kenlm_reads_ours(their_kenlm, path):
         warnings.simplefilter("ignore")
         model, ours = their_kenlm.Model(path), kenlm.Model(path)
     assert model.order == ours.order == 4
-    for s in SENTENCES:
+    for s in SENTENCES + STRANGE:
         for bos in (True, False):
             for eos in (True, False):
                 assert ours.score(s, bos=bos, eos=eos) == pytest.approx(
@@ -299,6 +301,21 @@ def test_states_walk_alike(their_kenlm, path):
         assert (length, oov) == (n, unknown)
 
 
+def test_a_sentence_is_its_words(path):
+    """One call a sentence says what the words say one by one."""
+    ours = kenlm.Model(path)
+    for s in SENTENCES + STRANGE:
+        state, total, words = kenlm.State(), 0.0, []
+        ours.BeginSentenceWrite(state)
+        for word in [*s.encode().split(), b"</s>"]:
+            after = kenlm.State()
+            words.append(tuple(ours.BaseFullScore(state, word.decode(), after)))
+            total += words[-1][0]
+            state = after
+        assert ours.score(s) == pytest.approx(total, rel=1e-12)
+        assert list(ours.full_scores(s)) == words
+
+
 def test_states_compare():
     a, b = kenlm.State(), kenlm.State()
     assert a == b
@@ -324,3 +341,29 @@ def test_kenlm_binary_is_refused(tmp_path):
         kenlm.Model(path)
     with pytest.raises(FileNotFoundError):
         kenlm.Model(tmp_path / "none")
+
+
+def test_words_of_every_length(tmp_path):
+    words = ["x" * n + chr(0x3B1 + n % 20) for n in range(1, 60)]
+    model = NGramModel(2, WittenBell()).fit([" ".join(words), " ".join(reversed(words))])
+    write_arpa(model, tmp_path / "lm.arpa")
+    again = read_arpa(tmp_path / "lm.arpa")
+    assert again.vocabulary.words() == model.vocabulary.words()
+    assert again.counts() == model.counts()
+
+
+def test_numbers_have_the_fewest_digits_that_read_back():
+    luck = np.random.default_rng(0)
+    values = -np.concatenate(
+        [luck.uniform(0, 10, 3000), 10 ** luck.uniform(-11, 1.9, 3000), np.arange(99), [0.5, 2.25]]
+    ).astype(np.float32)
+    words = np.zeros((len(values), 1), np.uint32)
+    out = np.empty(len(values) * 64, np.uint8)
+    blob, starts = np.full(17, 119, np.uint8), np.array([0, 1])
+    size = arpa_kernels.write_rows(words, blob, starts, values, values, out)
+    for value, line in zip(values, out[:size].tobytes().decode().splitlines(), strict=True):
+        first, word, second = line.split("\t")
+        assert (first, word) == (second, "w")
+        digits = next(d for d in range(6, 12) if np.float32(f"{value:.{d}e}") == value)
+        assert np.float32(first) == value
+        assert len(first.strip("-0.").replace(".", "")) <= digits + 1, (first, digits)

@@ -45,6 +45,52 @@ def test_mixture_is_a_weighted_sum(two):
     assert mixture.perplexity(text) == pytest.approx(math.exp(-values.mean()))
 
 
+@pytest.mark.parametrize("unknown", ["word", "closed"])
+def test_a_mixture_is_a_model(tmp_path, unknown):
+    """It scores, evaluates and samples, however its models number their words."""
+    models = [
+        NGramModel(n, WittenBell(), vocabulary=words, unknown=unknown).fit(lines(n, 60))
+        for n, words in ((2, WORDS[:4]), (3, WORDS[3::-1]))
+    ]
+    assert models[0].vocabulary.words() != models[1].vocabulary.words()
+    mixture = Mixture(models, [0.3, 0.7])
+    text = ["a b zz c", "", "d a"]
+    a, b = (np.exp(m.token_log_probs(text).values) for m in models)
+    found = mixture.token_log_probs(text)
+    np.testing.assert_allclose(np.exp(found.values), 0.3 * a + 0.7 * b, rtol=1e-12)
+    known = found.values[~np.isnan(found.values)]
+    report = mixture.evaluate(text)
+    assert report.events == len(known) == (9 if unknown == "word" else 8)
+    assert math.isclose(report.cross_entropy, -known.mean(), rel_tol=1e-12)
+    assert math.isclose(mixture.perplexity(text), math.exp(-known.mean()), rel_tol=1e-12)
+    assert report.unknown == 1
+    assert report.model.startswith("Mixture(0.3 NGramModel(order=2, WittenBell")
+    p = mixture.distribution("b a")
+    assert abs(p.sum() - 1) < 1e-6
+    theirs = dict(zip(models[1].vocabulary.words(), models[1].distribution("b a"), strict=True))
+    ours = dict(zip(models[0].vocabulary.words(), models[0].distribution("b a"), strict=True))
+    for word, share in zip(mixture.vocabulary.words(), p, strict=True):
+        assert math.isclose(share, 0.3 * ours[word] + 0.7 * theirs[word], abs_tol=1e-15)
+    assert mixture.next("b a", 1)[0][1] == p.max()
+    assert set(mixture.sample(3)) <= set(WORDS)
+
+    for compact in (False, True):
+        mixture.save(tmp_path / "m", compact=compact)
+        again = Mixture.load(tmp_path / "m", mmap=not compact)
+        assert again.weights.tolist() == [0.3, 0.7]
+        assert repr(again) == repr(mixture)
+        np.testing.assert_allclose(
+            again.score(text), mixture.score(text), rtol=1e-12 if not compact else 1e-2
+        )
+    with pytest.raises(ValueError, match=r"be a xent.language file, got .* xent.language.mixture"):
+        NGramModel.load(tmp_path / "m")
+    models[0].save(tmp_path / "one")
+    with pytest.raises(ValueError, match=r"must be a xent.language.mixture file, got"):
+        Mixture.load(tmp_path / "one")
+    with pytest.raises(ValueError, match="No ARPA file of a mixture can be written: a sum of"):
+        write_arpa(mixture, tmp_path / "m.arpa")
+
+
 def test_mix_finds_the_best_weights(two):
     dev = lines(0, 150)[100:] + lines(1, 120)[100:]
     found = mix(two, dev)

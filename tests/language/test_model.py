@@ -22,7 +22,6 @@ from xent.language import (
     NGramModel,
     StupidBackoff,
     WittenBell,
-    _counts,
     compare,
 )
 
@@ -54,27 +53,6 @@ def test_agrees_with_kenlm(order):
     assert found.perplexity_known == pytest.approx(recorded["perplexity_excluding_oov"], rel=1e-6)
     lengths = np.bincount(theirs["ngram_length"], minlength=order + 1)[1:]
     np.testing.assert_allclose(found.matched, lengths / found.events, rtol=1e-12)
-
-
-@needs_reference
-def test_ranges_of_prefixes_count_alike(monkeypatch):
-    text = REFERENCE / "test.txt.gz"
-    whole = NGramModel(4).fit(text)
-    monkeypatch.setattr(_counts, "_parts", lambda *_: 5)
-    in_parts = NGramModel(4).fit(text)
-    for a, b in zip(whole.backoff.rows, in_parts.backoff.rows, strict=True):
-        for name in vars(a):
-            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
-
-
-def test_parts_fit_64_bits():
-    for length, prefixes, words in [(10**7, 10**7, 10**5), (10**9, 10**9, 10**7), (10, 10, 10)]:
-        parts = _counts._parts(length, length, prefixes, int(words - 1).bit_length())
-        share = -(-prefixes // parts)
-        place = length if parts == 1 else length // parts
-        assert (share.bit_length() if parts > 1 else (prefixes - 1).bit_length()) + (
-            words - 1
-        ).bit_length() + place.bit_length() <= 64
 
 
 # ------------------------------------------------------------------ a text by hand

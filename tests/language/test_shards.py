@@ -43,6 +43,14 @@ OPTIONS = [
     {"smoothing": Katz(), "unknown": "open", "vocabulary": ["a", "b", "c"]},
     {"smoothing": WittenBell(), "unknown": "closed", "vocabulary": ["c", "a"], "min_count": 2},
     {"smoothing": WittenBell(), "unit": "character"},
+    {"smoothing": WittenBell(), "min_count": {1: 30}},
+    {"smoothing": WittenBell(), "min_count": {1: 30}, "unknown": "open"},
+    {
+        "smoothing": WittenBell(),
+        "min_count": {1: 30},
+        "unknown": "closed",
+        "vocabulary": ["c", "a"],
+    },
 ]
 
 
@@ -90,7 +98,5 @@ def test_dask(paths):
 def test_refusals(paths):
     with pytest.raises(TypeError, match="`text` must be paths where `executor` is given"):
         NGramModel(2).fit([["a", "b"]], executor=Here())
-    with pytest.raises(ValueError, match="The files cannot be counted one by one: rare words are"):
-        NGramModel(2, min_count={1: 2}).fit(paths, executor=Here())
     with pytest.raises(FileNotFoundError):
         NGramModel(2).fit([paths[0], "nowhere.txt"], executor=Here())

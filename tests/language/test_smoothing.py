@@ -134,6 +134,13 @@ class TestFormula:
         check(corpus(seed), order, StupidBackoff(), lambda s, h, w: s.stupid(h, w, 0.4))
 
 
+@pytest.mark.parametrize("order", [2, 3, 5])
+@pytest.mark.parametrize("cutoff", [None, 3])
+def test_good_turing(order, cutoff):
+    smoothing = GoodTuring(cutoff)
+    check(corpus(1, 80), order, smoothing, lambda s, h, w: s.good_turing(h, w, cutoff))
+
+
 def zipf(seed, lines=250, words=60):
     """Enough words that every count of counts is there."""
     luck = np.random.default_rng(seed)
@@ -271,6 +278,38 @@ def test_bigrams_in_the_book():
         assert round(p[model.vocabulary.index[word]], book["digits"]) == expected
 
 
+def golden(name):
+    return json.loads((Path(__file__).parents[1] / "golden" / f"{name}.json").read_text())
+
+
+def test_three_sentences_of_chen_and_goodman():
+    book = golden("chen_goodman_1998")
+    model = NGramModel(2, MaximumLikelihood(), unknown="closed").fit(book["sentences"])
+    index = model.vocabulary.index
+    for before, word, (over, under) in book["bigrams"]:
+        begin = before == BEGIN
+        p = model.distribution([] if begin else [before], begin=begin)
+        assert p[index[word]] == pytest.approx(over / under, rel=1e-6)
+    for sentence, expected in book["probabilities"].items():
+        assert round(float(np.exp(model.score([sentence])[0])), book["digits"]) == expected
+
+
+def test_add_one_in_the_book():
+    book = golden("jurafsky_martin")
+    named = {w for row in book["add_one"].values() for w in row["counts"]}
+    words = [*named, *(f"other{i}" for i in range(book["add_one_v"] - 1 - len(named)))]
+    text = []
+    for word, row in book["add_one"].items():
+        # A word outside the vocabulary on either side, so that nothing else is counted.
+        counts = {**row["counts"], "other0": row["total"] - sum(row["counts"].values())}
+        text += [["|", word, after, "|"] for after, n in counts.items() for _ in range(n)]
+    model = NGramModel(2, AddK(), vocabulary=words, unknown="closed").fit(text)
+    for word, row in book["add_one"].items():
+        p = model.distribution([word], begin=False)
+        for after, printed in row["printed"].items():
+            assert f"{p[model.vocabulary.index[after]]:.2g}" == printed
+
+
 # ------------------------------------------------------------------ probabilities sum to 1
 
 sentences_of = st.lists(st.lists(st.sampled_from("abcd"), max_size=6), min_size=1, max_size=12)
@@ -313,6 +352,40 @@ def test_every_order_sums_to_one(order):
     model = fitted(corpus(order), order, KneserNey())
     for history, begin in itertools.product(histories(order), (True, False)):
         assert model.distribution(history, begin=begin).sum() == pytest.approx(1, abs=1e-6)
+
+
+TOKENS = {
+    "word": ["ab c", "c ab c", "dd ab"],
+    "character": ["abc", "a b", "c"],
+    "byte": ["a\u00e9", "b", "\u00e9\u00e9 a"],
+}
+
+
+@pytest.mark.parametrize("smoothing", DISTRIBUTIONS, ids=repr)
+@given(
+    data=st.data(),
+    order=st.integers(1, 8),
+    unit=st.sampled_from([*TOKENS, "id"]),
+    min_count=st.sampled_from([None, 2, {2: 1, 3: 2, 4: 2, 5: 2, 6: 3, 7: 3, 8: 3}]),
+    threshold=st.sampled_from([0.0, 1e-3, 0.1, 10.0]),
+    begin=st.booleans(),
+)
+@settings(max_examples=15)
+def test_sums_to_one_cut_and_pruned(smoothing, data, order, unit, min_count, threshold, begin):
+    if unit == "id":
+        lines = st.lists(st.integers(0, 4), min_size=1, max_size=8)
+        text = [np.array(s) for s in data.draw(st.lists(lines, min_size=1, max_size=8))]
+        model = fitted(text, order, smoothing, min_count=min_count)
+    else:
+        text = data.draw(st.lists(st.sampled_from(TOKENS[unit]), min_size=1, max_size=12))
+        model = fitted(text, order, smoothing, unit=unit, min_count=min_count)
+    if threshold:
+        model = model.prune(threshold)
+    words = [w for w in model.vocabulary.words() if w not in (BEGIN, "</s>")]
+    history = data.draw(st.lists(st.sampled_from(words), max_size=order))
+    p = model.distribution(history, begin=begin)
+    assert (p >= 0).all()
+    assert p.sum() == pytest.approx(1, abs=1e-6)
 
 
 def test_order_12():
@@ -391,3 +464,11 @@ def test_refusals(make, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         make()
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("smoothing", [KneserNey(), KneserNey(modified=False), Katz()], ids=repr)
+def test_doubts_point_at_the_line_that_fits(smoothing):
+    model = NGramModel(2, smoothing)
+    with pytest.warns(UserWarning, match="discount") as caught:
+        model.fit(["a b"])
+    assert {doubt.filename for doubt in caught} == {__file__}

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xent.language import _text
+from xent.language._kernels import text as text_kernels
 from xent.language._text import Reader, sentence_starts
 from xent.language._vocabulary import Vocabulary
 
@@ -175,3 +176,34 @@ def test_vocabulary_is_stored_whole():
     assert again.words() == vocabulary.words()
     assert again.same_words(vocabulary)
     assert not again.same_words(Vocabulary(["a"]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_utf8_is_what_python_says(seed):
+    luck = np.random.default_rng(seed)
+    marks = [
+        "a",
+        "é",
+        "\u0800",
+        "\ud7ff",
+        "\ue000",
+        "\uffff",
+        "\U00010000",
+        "\U0010ffff",
+        "abcdefgh",
+    ]
+    valid = 0
+    for _ in range(3000):
+        text = bytearray("".join(luck.choice(marks, luck.integers(0, 7))).encode())
+        for place in luck.integers(0, max(1, len(text)), luck.integers(0, 3)):
+            if len(text):
+                text[place] = luck.choice(
+                    [0x7F, 0x80, 0x9F, 0xA0, 0xBF, 0xC1, 0xED, 0xF0, 0xF4, 0xF5]
+                )
+        try:
+            expected = bytes(text).decode() is not None
+        except UnicodeDecodeError:
+            expected = False
+        valid += expected
+        assert text_kernels.is_utf8(np.frombuffer(text, np.uint8)) == expected, bytes(text)
+    assert 500 < valid < 2500

@@ -241,6 +241,58 @@ def test_binary(dtype):
         assert ulps(as_wide(x.grad), np.where(side == 1, -slope, slope), dtype) <= 4
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_answers_between_yes_and_no(dtype):
+    # The gradient is the difference of what says no and what says yes.
+    rng = np.random.default_rng(9)
+    for scale in (1e-3, 1.0, 20.0):
+        for positive in (None, 3.7):
+            x = torch.from_numpy(rng.normal(size=20_000) * scale).to(dtype).requires_grad_()
+            t = torch.from_numpy(rng.uniform(size=20_000)).float()
+            t[::2] = 10.0 ** -(10 * t[::2])
+            each = None if positive is None else torch.tensor(positive)
+            got = L.binary_cross_entropy_with_logits(x, t, reduction="none", pos_weight=each)
+            got.sum().backward()
+            z, yes = as_wide(x), as_wide(t) * (as_wide(each) if positive else 1)
+            no = 1 - as_wide(t)
+            log = np.log1p(np.exp(-np.abs(z)))
+            want = no * (np.maximum(z, 0) + log) + yes * (np.maximum(-z, 0) + log)
+            assert ulps(as_wide(got), want, torch.float32) <= 2
+            rise, fall = no / (1 + np.exp(-z)), yes / (1 + np.exp(z))
+            assert ulps(as_wide(x.grad), rise - fall, dtype, np.maximum(rise, fall)) <= 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_penalty_and_cap(dtype):
+    rng = np.random.default_rng(10)
+    for kind in ("scales", "dominated", "ties"):
+        for classes in (2, 19, 700):
+            count = max(1, 20_000 // classes)
+            x = torch.from_numpy(adversarial(rng, kind, count, classes)).to(dtype).requires_grad_()
+            y = rng.integers(classes, size=count)
+            rows = np.arange(count)
+            got = L.cross_entropy(x, torch.from_numpy(y), reduction="none", z_loss=0.125)
+            got.sum().backward()
+            z = as_wide(x)
+            loss, _, p = truth(z, y)
+            lse = loss + z[rows, y]
+            assert ulps(as_wide(got), loss + WIDE(0.125) * lse * lse, torch.float32) <= 2
+            pushed = p * (1 + WIDE(0.25) * lse)[:, None]
+            own = np.zeros_like(p)
+            own[rows, y] = 1
+            terms = np.maximum(np.maximum(p, own), np.abs(pushed - p))
+            assert ulps(as_wide(x.grad), pushed - own, dtype, terms) <= 4
+            x.grad = None
+            got = L.cross_entropy(x, torch.from_numpy(y), reduction="none", softcap=30.0)
+            got.sum().backward()
+            bent = np.tanh(z / 30)
+            loss, grad, _ = truth(30 * bent, y)
+            assert ulps(as_wide(got), loss, torch.float32) <= 2
+            # 1 - tanh**2 would cancel
+            slope = 4 / (np.exp(z / 30) + np.exp(-z / 30)) ** 2
+            assert ulps(as_wide(x.grad), grad * slope, dtype) <= 4
+
+
 def test_never_worse_than_the_plain_formula():
     rng = np.random.default_rng(8)
     for kind in ("scales", "dominated", "ties", "shifted"):

@@ -215,6 +215,78 @@ def test_same_bits_for_any_split_layout_and_threads(dtype):
         assert torch.equal(grad, torch.cat([s for _, s in parts]))
 
 
+SPLIT = {
+    "bce": lambda x, t: L.binary_cross_entropy_with_logits(x, t, reduction="none"),
+    "bce, all": lambda x, t: L.binary_cross_entropy_with_logits(
+        x, t, reduction="none", pos_weight=torch.tensor(2.5), temperature=0.7, label_smoothing=0.1
+    ),
+    "soft": lambda x, t: L.cross_entropy(x, t / t.sum(1, keepdim=True), reduction="none"),
+    "soft, all": lambda x, t: L.cross_entropy(
+        x,
+        t / t.sum(1, keepdim=True),
+        reduction="none",
+        label_smoothing=0.1,
+        softcap=5.0,
+        z_loss=0.1,
+    ),
+    "kl": lambda x, t: L.kl_div(x.log_softmax(1), t / t.sum(1, keepdim=True), reduction="none"),
+    "focal": lambda x, t: L.focal_loss(x, t.argmax(1), reduction="none"),
+}
+
+
+@pytest.mark.parametrize("name", SPLIT)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_other_losses_have_the_same_bits_too(name, dtype):
+    g = torch.Generator().manual_seed(6)
+    x = (torch.randn(31, 1500, generator=g) * 3).to(dtype)
+    t = torch.rand(31, 1500, generator=g) * 0.9 + 0.05
+
+    def run(x, t):
+        x = x.detach().requires_grad_()
+        values = SPLIT[name](x, t)
+        values.sum().backward()
+        return values.detach(), x.grad
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one, slopes = run(x, t)
+        torch.set_num_threads(3)
+        two, again = run(x, t)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(one, two)
+    assert torch.equal(slopes, again)
+    two, again = run(x.t().contiguous().t(), t)
+    assert torch.equal(one, two)
+    assert torch.equal(slopes, again)
+    parts = [run(x[n : n + 7], t[n : n + 7]) for n in range(0, 31, 7)]
+    assert torch.equal(one, torch.cat([v for v, _ in parts]))
+    assert torch.equal(slopes, torch.cat([s for _, s in parts]))
+
+
+def test_large_gradients_in_memory_used_again():
+    # Past the caches, odd rows that start at no cache line, and a piece of memory taken twice.
+    g = torch.Generator().manual_seed(7)
+    classes = 60_001
+    x = torch.randn(160, classes, generator=g).requires_grad_()
+    y = torch.randint(0, classes, (160,), generator=g)
+    for _ in range(2):
+        x.grad = None
+        L.cross_entropy(x, y, reduction="sum").backward()
+        kept = x.grad
+        rows = [0, 79, 159]
+        few = x.detach()[rows].requires_grad_()
+        L.cross_entropy(few, y[rows], reduction="sum").backward()
+        assert torch.equal(few.grad, kept[rows])
+    # What is still held is not given away.
+    held, before = x.grad, x.grad[5].clone()
+    x.grad = None
+    L.cross_entropy(x, y, reduction="mean").backward()
+    assert held.data_ptr() != x.grad.data_ptr()
+    assert torch.equal(held[5], before)
+
+
 def test_kinds_of_targets_and_autocast():
     x = torch.randn(5, 4)
     y = torch.tensor([0, 1, 2, 3, 1])

@@ -288,9 +288,13 @@ def test_cuts_lie_between_values_however_close_or_far():
 
 def test_quantile_cuts_have_equal_shares():
     x = np.random.default_rng(5).permutation(1000.0 + np.arange(1000))
-    bins = bin_of(x, quantile_cuts(x, 10))
-    assert np.bincount(bins).tolist() == [0] + [100] * 10
-    assert bin_of(np.array([999.0, 2000.0]), quantile_cuts(x, 10)).tolist() == [0, 11]
+    cuts = quantile_cuts(np.sort(x), np.ones(1000), 10)
+    assert np.bincount(bin_of(x, cuts)).tolist() == [0] + [100] * 10
+    assert bin_of(np.array([999.0, 2000.0]), cuts).tolist() == [0, 11]
+    few = np.repeat(np.arange(7.0), [3, 1, 4, 1, 5, 9, 2])
+    inner = np.quantile(few, [0.25, 0.5, 0.75], method="inverted_cdf")
+    cuts = quantile_cuts(np.arange(7.0), np.array([3.0, 1, 4, 1, 5, 9, 2]), 4)
+    assert cuts[1:-1].tolist() == inner.tolist()
 
 
 # ------------------------------------------------------------------ drift

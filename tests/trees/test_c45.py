@@ -1,12 +1,13 @@
 """C4.5 is C4.5: the trees and probabilities that J48 prints, under four option sets."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from trees.conftest import arff
+from trees.conftest import GOLDEN, arff
 from xent.trees import C45Classifier
 
 OPTIONS = {
@@ -102,3 +103,36 @@ def test_gain_ratio_does_not_choose_end_cuts():
     y = (X[:, 0] + X[:, 1] + rng.normal(size=3000) > 0).astype(int)
     tree = C45Classifier(pruning=None).fit(X, y)
     assert tree.get_depth() < 40
+
+
+def nasty():
+    return json.loads((GOLDEN / "weka_j48_nasty.json").read_text())["tables"]
+
+
+def frame_of(columns, which):
+    return pd.DataFrame(
+        {
+            c["name"]: pd.Categorical.from_codes(
+                [-1 if v is None else v for v in c[which]], c["levels"]
+            )
+            if c["levels"]
+            else np.array(c[which], float)
+            for c in columns
+        }
+    )
+
+
+@pytest.mark.parametrize("options", range(4))
+@pytest.mark.parametrize("number", range(10))
+def test_j48_on_nasty_tables(number, options):
+    """Ties, holes, names with a level for every third row, repeated rows, constant columns."""
+    found = nasty()[number]
+    if str(options) not in found["trees"]:
+        pytest.skip("J48 refuses this table under these options")
+    printed, weight = found["trees"][str(options)], found["weight"]
+    tree = C45Classifier(**list(OPTIONS.values())[options])
+    tree.fit(frame_of(found["columns"], "values"), found["y"], sample_weight=weight)
+    assert (tree.get_n_leaves(), tree.n_nodes_) == (printed["leaves"], printed["size"])
+    said = np.zeros((len(printed["probabilities"]), found["classes"]))
+    said[:, tree.classes_] = tree.predict_proba(frame_of(found["columns"], "new"))
+    np.testing.assert_allclose(said, printed["probabilities"], atol=2e-7)

@@ -35,6 +35,8 @@ def test_fit_show_predict(run, tmp_path, kind):
     assert "leaves, depth " in done.output
     assert "outlook = sunny: no (2" in run("show", "a.tree").output or kind == "c45"
     assert "outlook = sunny" in run("rules", "a.tree").output
+    short = run("rules", "a.tree", "--data", "table.csv", "-t", "play").output
+    assert short.splitlines()[-1].startswith("else ")
     assert json.loads(run("show", "a.tree", "--as", "json").output)["format"] == "xent.trees"
     assert run("show", "a.tree", "--as", "dot").output.startswith("digraph tree {")
     run("predict", "a.tree", "table.csv", "-o", "said.csv")
@@ -63,9 +65,12 @@ def test_numbers(run, tmp_path):
         (["fit", "table.csv", "-t", "plya", "-o", "a"], "`DATA` must have the column 'plya'"),
         (["fit", "table.csv", "-t", "outlook", "-o", "a", "--tree", "c5"], "`--tree` must be"),
         (["show", "table.csv"], "must be a xent.trees file"),
+        (["rules", "a.tree", "--data", "table.csv"], "`--data` must be given together"),
+        (["rules", "a.tree", "--data", "table.csv", "-t", "x"], "`DATA` must have the column 'x'"),
     ],
 )
 def test_one_clear_sentence(run, words, sentence):
+    run("fit", "table.csv", "-t", "play", "-o", "a.tree")
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         run(*words)
     assert sentence in str(caught.value)

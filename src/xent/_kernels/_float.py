@@ -25,6 +25,9 @@ from xent._kernels._jit import kernel
 LIFT = 2.0**64
 LANES = 256
 
+# Between these a float64 splits into two float32 that say nearly all of it.
+SMALLEST, LARGEST = 2.0**-100, 2.0**100
+
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, kept in the low bits
 _LOG2E, _LN2 = 1.4426950408889634, 0.6931471805599453
 _LN2_HIGH, _LN2_LOW = 0.6931471804855391, 7.440617110012397e-11
@@ -170,6 +173,81 @@ def prefetch(typing, array, index):
     return types.void(array, types.intp), build
 
 
+_LINE = 64
+
+
+@intrinsic
+def stream(typing, out, at, block, count, past):
+    """Copy ``block[:count]`` to the elements of the array ``out`` from ``at`` on.
+
+    Where ``past`` is true, whole cache lines go past the caches: a gradient larger than these
+    would first be read from memory, only to be overwritten.
+    """
+
+    def build(context, builder, signature, arguments):
+        byte, word = ir.IntType(8), ir.IntType(64)
+        bytes_, line = byte.as_pointer(), ir.VectorType(byte, _LINE)
+        kind = context.get_data_type(signature.args[0].dtype)
+        size = word(context.get_abi_sizeof(kind))
+        to, source = (
+            context.make_array(signature.args[i])(context, builder, arguments[i]).data
+            for i in (0, 2)
+        )
+        to = builder.bitcast(builder.gep(to, [arguments[1]]), bytes_)
+        source = builder.bitcast(source, bytes_)
+        total = builder.mul(arguments[3], size)
+        copy = builder.module.declare_intrinsic("llvm.memcpy", [bytes_, bytes_, word])
+
+        def plainly(start, stop):
+            length = builder.sub(stop, start)
+            places = builder.gep(to, [start]), builder.gep(source, [start])
+            builder.call(copy, [*places, length, ir.Constant(ir.IntType(1), 0)])
+
+        with builder.if_else(arguments[4]) as (then, otherwise):
+            with then:
+                place = builder.ptrtoint(to, word)
+                first = builder.and_(builder.neg(place), word(_LINE - 1))
+                first = builder.select(builder.icmp_unsigned("<", first, total), first, total)
+                last = builder.and_(builder.sub(total, first), word(-_LINE))
+                last = builder.add(first, last)
+                plainly(word(0), first)
+                before = builder.basic_block
+                head, body = builder.append_basic_block("head"), builder.append_basic_block("body")
+                done = builder.append_basic_block("done")
+                builder.branch(head)
+                builder.position_at_end(head)
+                i = builder.phi(word)
+                i.add_incoming(first, before)
+                builder.cbranch(builder.icmp_unsigned("<", i, last), body, done)
+                builder.position_at_end(body)
+                where = builder.bitcast(builder.gep(source, [i]), line.as_pointer())
+                value = builder.load(where, align=1)
+                where = builder.bitcast(builder.gep(to, [i]), line.as_pointer())
+                store = builder.store(value, where, align=_LINE)
+                one = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+                store.set_metadata("nontemporal", one)
+                i.add_incoming(builder.add(i, word(_LINE)), body)
+                builder.branch(head)
+                builder.position_at_end(done)
+                plainly(last, total)
+            with otherwise:
+                plainly(word(0), total)
+        return context.get_dummy_value()
+
+    return types.void(out, types.intp, block, types.intp, types.boolean), build
+
+
+@intrinsic
+def arrive(typing):
+    """Wait until all that was streamed is in memory: other threads may read it then."""
+
+    def build(context, builder, signature, arguments):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), build
+
+
 @inner()
 def _two_to(n_magic):
     """2**(n + 64) from n + _MAGIC."""
@@ -221,7 +299,12 @@ def single_exp(value, top):
     """2**64 exp(value - top) in float32 arithmetic, within an ULP; 0 below exp(-131)."""
     d = value - top
     part = d - value
-    rest = (value - (d - part)) - (top + part)
+    return lifted_exp(d, (value - (d - part)) - (top + part))
+
+
+@inner()
+def lifted_exp(d, rest):
+    """2**64 exp(d + rest) in float32 arithmetic, within an ULP; 0 below exp(-131)."""
     inside = _LOWEST32 if d < _LOWEST32 else d
     n_magic = fma32(inside, _LOG2E32, _MAGIC32)
     n = n_magic - _MAGIC32
@@ -233,6 +316,19 @@ def single_exp(value, top):
     p = fma32(p * r, r, r) + _ONE32
     two_to = float_of_bits32((bits32(n_magic) + np.int32(127 + 64)) << np.int32(23))
     return _ZERO32 if d < _LOWEST32 else p * two_to
+
+
+@inner()
+def times(e, c1, c0, more):
+    """Return e (c1 + c0) + more in float32."""
+    e = np.float32(e)
+    return fma32(e, c1, fma32(e, c0, more))
+
+
+@inner()
+def fits(value):
+    """Say whether a float64 can be split into two float32."""
+    return value == 0.0 or SMALLEST < abs(value) < LARGEST
 
 
 def exp_below(value, top, inverse):

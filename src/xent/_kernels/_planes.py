@@ -1,118 +1,185 @@
 """Cross-entropy of a few classes that lie far apart in memory, as in segmentation: [B, C, P].
 
-The pixels of a tile go through SIMD side by side, class after class. Each pixel takes exactly the
-steps of `_softmax.one_row`, sums in the same tree included, so layouts give the same bits.
+A tile of pixels is copied class after class into room that stays in the cache (planes that are a
+power of two apart push each other out of it), and goes through SIMD side by side. Each pixel takes
+exactly the steps of `_softmax.one_row`, sums in the same tree included, so layouts give the same
+bits.
 """
 
 import numpy as np
 
 from xent._kernels._float import (
-    LANES,
+    LARGEST,
     LIFT,
+    SMALLEST,
+    arrive,
     exp_below,
+    fits,
+    inner,
     key,
     log1p,
     narrow,
     outer,
+    prefetch,
     single_exp,
+    stream,
+    times,
     wide,
 )
 
 U = np.uint64
 TILE = 256
 
+# Where each quantity of the pixels stands in one array: what stands in one array, LLVM knows to be
+# apart. Loads come before choices, for LLVM does not load in SIMD what may not be wanted.
+_TOP, _OWN, _HIT, _PUSH, _TOTAL, _OTHERS, _P = (U(TILE * i) for i in range(7))
+_C1, _C0, _TOP32 = (U(TILE * i) for i in range(3))
+_PLACE, _MARK = U(0), U(TILE)
+
+
+@inner()
+def copy_planes(x, b, a, n, z, best, places):
+    """Copy a tile to z; write the place of each pixel's largest logit."""
+    for j in range(n):
+        v = wide(x[b, 0, a + j])
+        z[0, j] = v
+        best[j] = key(z[0, j])
+    for j in range(n):
+        places[_PLACE + j] = 0
+    for k in range(1, x.shape[1]):
+        for j in range(a, a + n, U(64 // x.itemsize)):
+            prefetch(x, np.int64(U((b * x.shape[1] + k) * x.shape[2]) + j + n))
+        for j in range(n):
+            v = wide(x[b, k, a + j])
+            z[k, j] = v
+        number = np.int32(k)
+        for j in range(n):
+            rank, other, place = key(z[k, j]), best[j], places[_PLACE + j]
+            places[_PLACE + j] = number if rank > other else place
+            best[j] = max(rank, other)
+
+
+@inner()
+def sum_planes(z, classes, n, sums, pixel):
+    """Sum over the classes as `_softmax.fold` sums them."""
+    half = 1
+    while 2 * half < classes:
+        half *= 2
+    for k in range(half):
+        if k + half < classes:
+            for j in range(n):
+                sums[k, j] = wide(z[k, j]) + wide(z[k + half, j])
+        else:
+            for j in range(n):
+                sums[k, j] = wide(z[k, j])
+    while half > 1:
+        half //= 2
+        for k in range(half):
+            for j in range(n):
+                sums[k, j] += sums[k + half, j]
+    for j in range(n):
+        v = sums[0, j]
+        pixel[_OTHERS + j] = v if pixel[_TOP + j] > -np.inf else np.nan
+
 
 @outer()
 def class_planes(
-    x, target, weight, scale, ignore, inverse, zeta, g, e, sums, pixel, place,
-    values, grad, start, stop,
+    x, target, weight, scale, ignore, inverse, zeta, g, z, sums, pixel, part, best, places, page,
+    values, grad, past, start, stop,
 ):  # fmt: skip
-    """Tiles of pixels whose target is one class; e, sums, pixel and place are room to work in."""
+    """Tiles of pixels whose target is one class; z to page are room to work in."""
     classes, size = x.shape[1], x.shape[2]
     tiles = -(-size // TILE)
-    top, log, total, c = pixel[0], pixel[1], pixel[2], pixel[3]
     for unit in range(start, stop):
         b, first = unit // tiles, unit % tiles * TILE
         a, n = U(first), U(min(TILE, size - first))
+        base = U(b * size + first)
+        copy_planes(x, b, a, n, z, best, places)
         for j in range(n):
-            top[j] = wide(x[b, 0, a + j])
-            place[j] = 0
-        for k in range(1, classes):
-            for j in range(n):
-                higher = key(x[b, k, a + j]) > key(narrow(top[j], x[b, k, a + j]))
-                top[j] = wide(x[b, k, a + j]) if higher else top[j]
-                place[j] = k if higher else place[j]
-        for k in range(classes):
-            if x.itemsize < 8 and inverse == 1.0:
-                for j in range(n):
-                    e[k, j] = single_exp(np.float32(wide(x[b, k, a + j])), np.float32(top[j]))
-            else:
-                for j in range(n):
-                    e[k, j] = exp_below(x[b, k, a + j], top[j], inverse)
-            for j in range(n):
-                v = wide(e[k, j])
-                alone = place[j] == k
-                sums[k, j] = 0.0 if alone else v
-                e[k, j] = LIFT if alone else v
-        width, half = classes, LANES // 2
-        while half >= 1:
-            if width > half:
-                for k in range(width - half):
-                    for j in range(n):
-                        sums[k, j] += sums[k + half, j]
-                width = half
-            half //= 2
-        others = sums[0]
-        for j in range(n):
-            others[j] = others[j] if top[j] > -np.inf else np.nan
-            total[j] = LIFT + others[j]
-            log[j] = log1p(others[j] / LIFT)
-        for j in range(n):
-            r = U(b * size) + a + j
-            y = target[r]
-            f = scale[r] if scale.shape[0] else 1.0
-            hit = 1.0
+            y = target[base + j]
+            f = scale[base + j] if scale.shape[0] else 1.0
+            w = 1.0
             if y == ignore:
                 f = 0.0
             elif weight.shape[0]:
-                hit = weight[y]
-            if hit == 0.0 or f == 0.0:
-                values[r] = c[j] = 0.0
-                continue
-            lse = top[j] * inverse + log[j]
-            gap = (top[j] - wide(x[b, y, a + j])) * inverse if y != place[j] else 0.0
-            value = hit * (gap + log[j])
-            p = g * f * hit
-            if zeta != 0.0:
-                value += zeta * hit * lse * lse
-                p = g * f * (hit + 2.0 * zeta * hit * lse)
-            values[r] = f * value
-            c[j] = p * inverse / total[j]
+                w = weight[y]
+            counts = f != 0.0 and w != 0.0
+            places[_MARK + j] = y if counts else -1
+            pixel[_HIT + j] = w
+            pixel[_PUSH + j] = f if counts else 0.0
+            pixel[_TOP + j] = wide(z[places[_PLACE + j], j])
+            pixel[_OWN + j] = wide(z[y, j]) if counts else 0.0
+        if z.itemsize < 8 and inverse == 1.0:
+            for j in range(n):
+                part[_TOP32 + j] = pixel[_TOP + j]
+            for k in range(classes):
+                for j in range(n):
+                    z[k, j] = single_exp(np.float32(z[k, j]), np.float32(part[_TOP32 + j]))
+        else:
+            for k in range(classes):
+                for j in range(n):
+                    z[k, j] = exp_below(z[k, j], pixel[_TOP + j], inverse)
+        for j in range(n):
+            z[places[_PLACE + j], j] = 0.0
+        sum_planes(z, classes, n, sums, pixel)
+        for j in range(n):
+            top, own, others = pixel[_TOP + j], pixel[_OWN + j], pixel[_OTHERS + j]
+            hit, push = pixel[_HIT + j], pixel[_PUSH + j]
+            log = log1p(others / LIFT)
+            lse = top * inverse + log
+            gap = (top - own) * inverse if own != top else 0.0
+            value = hit * (gap + log)
+            value += zeta * hit * lse * lse if zeta != 0.0 else 0.0
+            values[base + j] = push * value if push != 0.0 else 0.0
+            at_y = g * push * hit
+            p = g * push * (hit + 2.0 * zeta * hit * lse) if zeta != 0.0 else at_y
+            total = LIFT + others
+            pixel[_P + j] = p
+            pixel[_HIT + j] = at_y
+            # A pixel that counts for nothing may hold NaN.
+            pixel[_PUSH + j] = p * inverse / total if push != 0.0 else 0.0
+            pixel[_TOTAL + j] = total
         if grad.shape[0] == 0:
             continue
+        fitting = np.int64(0)
+        for j in range(n):
+            c = pixel[_PUSH + j]
+            fitting += np.int64(1) if c == 0.0 or SMALLEST < abs(c) < LARGEST else np.int64(0)
+        for j in range(n):
+            c = pixel[_PUSH + j]
+            part[_C1 + j] = np.float32(c)
+            part[_C0 + j] = np.float32(c - np.float32(c))
+        for j in range(n):
+            y = places[_MARK + j]
+            pixel[_OWN + j] = wide(z[max(y, 0), j])
+            pixel[_TOP + j] = 1.0 if y == places[_PLACE + j] else 0.0
+        for j in range(n):
+            p, at_y, total = pixel[_P + j], pixel[_HIT + j], pixel[_TOTAL + j]
+            at_k, others, own = pixel[_TOP + j] * at_y, pixel[_OTHERS + j], pixel[_OWN + j]
+            of_top = ((p - at_k) * (LIFT / total) - at_k * (others / total)) * inverse
+            pixel[_TOP + j] = of_top if at_y != 0.0 else 0.0
+            pixel[_OWN + j] = (own / total * p - at_y) * inverse
+        for k in range(classes):
+            if z.itemsize < 8 and fitting == n:
+                for j in range(n):
+                    c1 = np.float32(part[_C1 + j])
+                    v = times(z[k, j], c1, np.float32(part[_C0 + j]), np.float32(-0.0))
+                    z[k, j] = v if c1 != np.float32(0.0) else np.float32(0.0)
+            else:
+                for j in range(n):
+                    c, e = pixel[_PUSH + j], z[k, j]
+                    v = wide(e) * c
+                    if z.itemsize < 8 and fits(c):
+                        c1, c0 = np.float32(part[_C1 + j]), np.float32(part[_C0 + j])
+                        v = np.float64(times(e, c1, c0, np.float32(-0.0)))
+                    z[k, j] = v if c != 0.0 else 0.0
+        for j in range(n):
+            y = places[_MARK + j]
+            if y >= 0:
+                z[y, j] = pixel[_OWN + j]
+                z[places[_PLACE + j], j] = pixel[_TOP + j]
         for k in range(classes):
             for j in range(n):
-                # A pixel that counts for nothing may hold NaN.
-                slope = e[k, j] * c[j] if c[j] != 0.0 else 0.0
-                grad[b, k, a + j] = narrow(slope, grad[b, k, a + j])
-        for j in range(n):
-            r = U(b * size) + a + j
-            y = target[r]
-            f = scale[r] if scale.shape[0] else 1.0
-            hit = 1.0
-            if y == ignore:
-                f = 0.0
-            elif weight.shape[0]:
-                hit = weight[y]
-            if hit == 0.0 or f == 0.0:
-                continue
-            push = g * f
-            lse = top[j] * inverse + log[j]
-            p = push * (hit + 2.0 * zeta * hit * lse) if zeta != 0.0 else push * hit
-            k = place[j]
-            at_k = push * hit if y == k else 0.0
-            at = (p - at_k) * (LIFT / total[j]) - at_k * (others[j] / total[j])
-            grad[b, k, a + j] = narrow(at * inverse, grad[b, k, a + j])
-            if y != k:
-                at = wide(e[y, j]) / total[j] * p - push * hit
-                grad[b, y, a + j] = narrow(at * inverse, grad[b, y, a + j])
+                page[j] = narrow(z[k, j], page[j])
+            stream(grad, (b * classes + k) * size + first, page, n, past)
+    arrive()

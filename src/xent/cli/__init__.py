@@ -5,8 +5,9 @@ code is 2; a fault of xent itself keeps its traceback, so that it can be reporte
 """
 
 import sys
+import warnings
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -47,13 +48,27 @@ for _name in COMMANDS:
 def main() -> None:
     """Run the command line; the console script `xent`."""
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _doubt
+            app()
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             typer.secho("Interrupted.", fg=typer.colors.RED, err=True)
         raise
     except (ValueError, TypeError, ImportError, OSError) as error:
         _say(str(error), 2)
+
+
+def _doubt(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning as one sentence: there is no line of the user's to point at."""
+    typer.secho(str(message), fg=typer.colors.YELLOW, err=True)
 
 
 def _say(sentence: str, code: int) -> None:

@@ -5,14 +5,30 @@ from typing import Annotated, Any
 
 import typer
 
+STDIN, STDOUT = Path("/dev/stdin"), Path("-")
+
+
+def _standard(path: Path | None) -> Path | None:
+    """Return what "-" stands for where a text is read."""
+    return STDIN if path == Path("-") else path
+
+
 Model = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model: ours, or .arpa, .arpa.gz, .arpa.zst.")
 ]
-Text = Annotated[Path, typer.Argument(metavar="TEXT", help="Plain text, .gz or .zst.")]
+Text = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TEXT", help="Plain text, .gz or .zst; - is what comes in.", callback=_standard
+    ),
+]
 Field = Annotated[
     str | None, typer.Option(help="Lines are JSON; the text is under this name.", metavar="NAME")
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where the result shall stand.")]
+Stream = Annotated[
+    Path, typer.Option("--output", "-o", help="Where the result shall stand; - prints it.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and only it.")]
 
 
@@ -25,7 +41,10 @@ def register(app: typer.Typer) -> None:
 
 
 def fit(
-    text: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Plain, .gz or .zst.")],
+    text: Annotated[
+        list[Path],
+        typer.Argument(metavar="TEXT...", help="Plain, .gz or .zst; - is what comes in."),
+    ],
     output: Output,
     order: Annotated[int, typer.Option(help="The longest n-gram.")] = 5,
     smoothing: Annotated[
@@ -39,6 +58,13 @@ def fit(
     unit: Annotated[str, typer.Option(help="word, character or byte.")] = "word",
     errors: Annotated[str, typer.Option(help="strict, or keep what is not UTF-8.")] = "strict",
     held_out: Annotated[Path | None, typer.Option(help="Text for JelinekMercer.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Spill counts to disk beyond it: 500MB, 2GB.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Keep counts here: a fit that was stopped or killed goes on from them."),
+    ] = None,
     field: Field = None,
     json: Json = False,
 ) -> None:
@@ -59,7 +85,7 @@ def fit(
         errors=errors,
     )
     begin = time.perf_counter()
-    model.fit(_source(text, field), held_out=held_out)
+    model.fit(_source(text, field), held_out=held_out, memory=memory, folder=folder)
     seconds = time.perf_counter() - begin
     _write(model, output)
     counts = {str(n): count for n, count in enumerate(model.counts(), 1)}
@@ -74,7 +100,7 @@ def fit(
 
 def evaluate(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="One model or several.")],
-    text: Annotated[Path, typer.Argument(metavar="TEXT", help="Plain text, .gz or .zst.")],
+    text: Text,
     by: Annotated[
         str, typer.Option(help="Compare several by perplexity or bits_per_byte.")
     ] = "perplexity",
@@ -124,38 +150,27 @@ def _report(name: str, report: Any) -> str:
 def score(
     model: Model,
     text: Text,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Else printed.")] = None,
+    output: Stream = STDOUT,
     field: Field = None,
     json: Json = False,
 ) -> None:
-    """Print for each line its bits and its bits per byte."""
-    import json as json_module
-
+    """Print for each line its bits and its bits per byte, with --json as JSON lines."""
     from xent.language import _stream
 
+    row = '{"bits": %.17g, "bits_per_byte": %.17g}\n' if json else "%.6g\t%.6g\n"
     loaded = _load(model)
-
-    def rows() -> Any:
+    with _stream.writing(output) as out:
         for some, bits, _ in _stream.scored(loaded, text, field):
-            for b, size in zip(bits.tolist(), some.sizes.tolist(), strict=True):
-                if json:
-                    yield json_module.dumps({"bits": b, "bits_per_byte": b / size})
-                else:
-                    yield f"{b:.6g}\t{b / size:.6g}"
-
-    if output is None:
-        for row in rows():
-            typer.echo(row)
-    else:
-        with _stream.writing(output) as out:
-            for row in rows():
-                out.write(row.encode() + b"\n")
+            pairs = zip(bits.tolist(), (bits / some.sizes).tolist(), strict=True)
+            rows = "".join([row % pair for pair in pairs])
+            # What is impossible has infinitely many bits, and JSON no word for them.
+            out.write((rows.replace("inf", "null") if json else rows).encode())
 
 
 def filter_(
     model: Model,
     text: Text,
-    output: Output,
+    output: Stream,
     at_most: Annotated[
         float | None, typer.Option(help="Keep lines of at most so many bits a byte.")
     ] = None,
@@ -167,6 +182,7 @@ def filter_(
     json: Json = False,
 ) -> None:
     """Keep, drop or annotate lines by their bits per byte; the file may be of any size."""
+    import math
     import time
 
     from xent import _check
@@ -175,6 +191,9 @@ def filter_(
     if at_most is None and at_least is None and not annotate:
         advice = "Say which lines to keep, or --annotate all."
         raise _check.invalid("--at-most, --at-least", "be given", "neither", advice)
+    for name, bound in (("--at-most", at_most), ("--at-least", at_least)):
+        if bound is not None and math.isnan(bound):
+            raise _check.invalid(name, "be a number", bound)
     loaded = _load(model)
     begin = time.perf_counter()
     done = _stream.filter_file(
@@ -186,19 +205,24 @@ def filter_(
         f"{done.kept:,} of {done.records:,} lines written to {output}; "
         f"{done.tokens / seconds:,.0f} tokens and {done.bytes / seconds / 1e6:.1f} MB a second."
     )
-    _print(found, sentence, json)
+    _print(found, sentence, json, err=output == STDOUT)
 
 
 def mix(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Two or more.")],
     dev: Annotated[Path, typer.Option(help="Text under which the mixture shall be most probable.")],
     test: Annotated[Path | None, typer.Option(help="Text to measure the mixture on.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the mixture shall stand.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Find the weights with which models together predict a development text best."""
     from xent.language import mix as mix_models
 
-    mixture = mix_models([_load(path) for path in models], dev)
+    if output is not None:
+        _check_target(output, exact=True)
+    mixture = mix_models([_load_one(path) for path in models], dev)
     weights = dict(zip(map(str, models), mixture.weights.tolist(), strict=True))
     found: dict[str, Any] = {"weights": weights, "perplexity_dev": mixture.perplexity(dev)}
     text = "".join(f"{weight:.6f}  {name}\n" for name, weight in weights.items())
@@ -206,6 +230,10 @@ def mix(
     if test is not None:
         found["perplexity_test"] = mixture.perplexity(test)
         text += f"\nPerplexity of {test}: {found['perplexity_test']:.4f}"
+    if output is not None:
+        mixture.save(output)
+        found["output"] = str(output)
+        text += f"\nWritten to {output}."
     _print(found, text, json)
 
 
@@ -220,18 +248,20 @@ def prune(
 ) -> None:
     """Leave out the n-grams that shorter ones predict almost as well."""
     _check_target(output)
-    loaded = _load(model)
-    small = loaded.prune(entropy, histories=None if histories is None else _load(histories))
+    loaded = _load_one(model)
+    small = loaded.prune(entropy, histories=None if histories is None else _load_one(histories))
     _write(small, output)
     before, after = sum(loaded.counts()), sum(small.counts())
     found = {"before": loaded.counts(), "after": small.counts(), "output": str(output)}
-    _print(found, f"{after:,} of {before:,} n-grams stay, written to {output}.", json)
+    sentence = f"{after:,} of {before:,} n-grams stay, written to {output}."
+    _print(found, sentence, json)
 
 
 def convert(
     model: Model,
     output: Output,
     compact: Annotated[bool, typer.Option(help="Pack it: a byte for each probability.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a model in another format: ARPA if the name says so, else our own file."""
     from xent import _check
@@ -239,11 +269,13 @@ def convert(
     _check_target(output)
     if compact and _is_arpa(output):
         raise _check.invalid("--compact", "go with a file of our own", repr(output.name))
+    loaded = _load(model)
     if compact:
-        _load(model).save(output, compact=True)
+        loaded.save(output, compact=True)
     else:
-        _write(_load(model), output)
-    typer.echo(f"Written to {output}.")
+        _write(loaded, output)
+    found = {"model": repr(loaded), "output": str(output), "bytes": output.stat().st_size}
+    _print(found, f"Written to {output}.", json)
 
 
 def sample(
@@ -251,6 +283,7 @@ def sample(
     count: Annotated[int, typer.Option("--count", "-n", help="How many sentences.")] = 1,
     seed: Annotated[int, typer.Option(help="The same seed draws the same sentences.")] = 0,
     most: Annotated[int, typer.Option(help="Tokens at most.")] = 1000,
+    json: Json = False,
 ) -> None:
     """Draw sentences."""
     import numpy as np
@@ -265,7 +298,7 @@ def sample(
             text = bytes(int(t, 16) for t in tokens if len(t) == 2).decode("utf-8", "replace")
         else:
             text = ("" if loaded.unit == "character" else " ").join(tokens)
-        typer.echo(text)
+        _print({"text": text, "tokens": tokens}, text, json)
 
 
 # ------------------------------------------------------------------ what the commands share
@@ -275,20 +308,36 @@ def _is_arpa(path: Path) -> bool:
     return path.name.removesuffix(".gz").removesuffix(".zst").endswith(".arpa")
 
 
-def _check_target(path: Path) -> None:
-    """Refuse before the work what could not be written after it."""
-    from xent import _check
+def _check_target(path: Path, *, exact: bool = False) -> None:
+    """Refuse before the work what could not be written after it; ``exact``: ARPA could not."""
+    from xent import _check, _store
 
-    if not path.resolve().parent.is_dir():
-        raise _check.invalid("--output", "lie in a folder that exists", repr(str(path)))
+    if exact and _is_arpa(path):
+        advice = "A sum of back-off models is not one."
+        raise _check.invalid("--output", "name a file of our own", repr(path.name), advice)
+    if path == STDOUT:
+        advice = "What score and filter write can be printed."
+        raise _check.invalid("--output", "name a file", repr(str(path)), advice)
+    _store.check_target(path, argument="--output")
     if _is_arpa(path) and path.name.endswith(".zst"):
         raise _check.invalid("--output", "end in .arpa or .arpa.gz", repr(path.name))
 
 
 def _load(path: Path) -> Any:
-    from xent.language import NGramModel, read_arpa
+    from xent.language import _mixture, read_arpa
 
-    return read_arpa(path) if _is_arpa(path) else NGramModel.load(path)
+    return read_arpa(path) if _is_arpa(path) else _mixture.load(path)
+
+
+def _load_one(path: Path) -> Any:
+    """Read a model that is no mixture."""
+    from xent import _check
+    from xent.language import Mixture
+
+    loaded = _load(path)
+    if isinstance(loaded, Mixture):
+        raise _check.invalid("MODEL", "be one model", f"the mixture {str(path)!r}")
+    return loaded
 
 
 def _write(model: Any, path: Path) -> None:
@@ -305,6 +354,7 @@ def _source(paths: list[Path], field: str | None) -> Any:
 
     from xent.language import _stream
 
+    paths = [STDIN if path == Path("-") else path for path in paths]
     if field is None:
         return paths
     return chain.from_iterable(_stream.lines(path, field) for path in paths)
@@ -313,12 +363,19 @@ def _source(paths: list[Path], field: str | None) -> Any:
 def _words(path: Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
-    return path.read_text(encoding="utf-8").split()
+    from xent import _check
+
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError as error:
+        found = f"{str(path)!r} with byte 0x{error.object[error.start]:02x} at {error.start}"
+        raise _check.invalid("--vocabulary", "be UTF-8", found) from None
 
 
 def _smoothing(text: str) -> Any:
     """Read a smoothing as Python would write it, from literals alone."""
     import ast
+    import inspect
 
     from xent import _check
     from xent.language import smoothing
@@ -337,7 +394,14 @@ def _smoothing(text: str) -> Any:
         fields = {k.arg or "": ast.literal_eval(k.value) for k in call.keywords} if call else {}
     except (SyntaxError, ValueError):
         raise wrong from None
-    return getattr(smoothing, name.id)(*args, **fields)
+    method = getattr(smoothing, name.id)
+    try:
+        inspect.signature(method).bind(*args, **fields)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(method).parameters) or "none"
+        must = f"hold settings of {name.id} ({known})"
+        raise _check.invalid("--smoothing", must, f"{text!r}: {error}") from None
+    return method(*args, **fields)
 
 
 def _min_count(text: str | None) -> int | dict[int, int] | None:
@@ -355,7 +419,7 @@ def _min_count(text: str | None) -> int | dict[int, int] | None:
         raise _check.invalid("--min-count", must, repr(text)) from None
 
 
-def _print(found: dict[str, Any], text: str, as_json: bool) -> None:
+def _print(found: dict[str, Any], text: str, as_json: bool, *, err: bool = False) -> None:
     import json
 
-    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text)
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text, err=err)

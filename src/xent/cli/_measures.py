@@ -1,7 +1,6 @@
 """`xent rank` and `xent drift`: which columns tell about one, and which have moved."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,6 +36,10 @@ def rank(
     score: Annotated[
         str, typer.Option(help="information_gain, gain_ratio, symmetric_uncertainty or gini.")
     ] = "information_gain",
+    numeric: Annotated[
+        str,
+        typer.Option(help="Numbers are cut ([bold]mdl[/]) or told by neighbours: [bold]ksg[/]."),
+    ] = "mdl",
     weights: Annotated[
         str | None, typer.Option(help="Column of weights, which is not ranked.")
     ] = None,
@@ -52,15 +55,12 @@ def rank(
     from xent.measures import rank_features
 
     _check_outputs([table], html, json)
-    data = _read(table, "TABLE", [target])
-    weight = None
-    _table.require(target, data.column_names, table, argument="--target")
-    if weights is not None:
-        _table.require(weights, data.column_names, table, argument="--weights")
-        weight = _table.numbers(data, [weights], argument="--weights")[:, 0]
-        data = data.drop_columns([weights])
+    names = _table.names(table, argument="TABLE")
+    for name, argument in ((target, "--target"), (weights, "--weights")):
+        if names and name is not None:
+            _table.require(name, names, table, argument=argument)
     found = rank_features(
-        data, target, score=score, weights=weight, missing=missing,
+        table, target, score=score, numeric=numeric, weights=weights, missing=missing,
         permutations=permutations, rng=seed, base=base,
     )  # fmt: skip
     shown = [f.score if f.adjusted is None else f.adjusted for f in found]
@@ -87,6 +87,9 @@ def drift(
         float | None, typer.Option(help="Exit with code 1 if a column is above it.")
     ] = None,
     bins: Annotated[int, typer.Option(help="Quantiles that numbers are cut at.")] = 10,
+    weights: Annotated[
+        str | None, typer.Option(help="Column of weights in both, which is not compared.")
+    ] = None,
     missing: Missing = "symbol",
     bootstrap: Annotated[int, typer.Option(help="Redrawn tables, for the interval of JS.")] = 0,
     seed: Seed = 0,
@@ -102,12 +105,16 @@ def drift(
     _check.option("--measure", measure, ("js", "kl", "psi"))
     if threshold is not None and not threshold >= 0:
         raise _check.invalid("--threshold", "be a number of at least 0", threshold)
-    before, after = _read(reference, "REFERENCE"), _read(current, "CURRENT")
+    names = _table.names(reference, argument="REFERENCE")
+    other = _table.names(current, argument="CURRENT")
+    for path, found_names in ((reference, names), (current, other)):
+        if weights is not None and found_names:
+            _table.require(weights, found_names, path, argument="--weights")
     chosen = None
     if columns is not None:
-        chosen = _table.matching(columns, before.column_names, reference, argument="--columns")
+        chosen = _table.matching(columns, names, reference, argument="--columns")
     found = drift(
-        before, after, columns=chosen, bins=bins, missing=missing,
+        reference, current, columns=chosen, bins=bins, weights=weights, missing=missing,
         bootstrap=bootstrap, rng=seed, base=base,
     )  # fmt: skip
     found = sorted(found, key=lambda d: -abs(getattr(d, measure)))
@@ -142,21 +149,6 @@ def _check_outputs(inputs: list[Path], html: Path | None, json: Path | None) -> 
     _data.check_outputs(inputs, {"--html": html, "--json": json})
     if str(html) == "-":
         raise _check.invalid("--html", "name a file", "'-'")
-
-
-def _read(path: Path, argument: str, text: Sequence[str] = ()) -> Any:
-    """Read a table; an empty field of a text file is a missing value."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from xent import _table
-
-    table = _table.read(path, text=text, argument=argument)
-    for i, field in enumerate(table.schema):
-        if pa.types.is_string(field.type) and path.suffix not in (".parquet", ".npz"):
-            known = pc.if_else(pc.equal(table[i], ""), pa.scalar(None, field.type), table[i])
-            table = table.set_column(i, field.name, known)
-    return table
 
 
 def _unit(base: float) -> str:

@@ -36,17 +36,23 @@ def register(app: typer.Typer) -> None:
         optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
         random_state: Annotated[int, typer.Option(help="Draws the start and the batches.")] = 0,
         device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+        checkpoint: Annotated[
+            Path | None,
+            typer.Option(help="Written after every epoch; a run that was stopped goes on from it."),
+        ] = None,
     ) -> None:
         """Train a softmax classifier under the loss you name.
 
-        Features are scaled to [0, 1] by their range in DATA; the scaling is kept in the model.
+        Features are scaled to [0, 1] by their range in DATA; the scaling is kept in the model. With
+        --checkpoint, the same command once more goes on where it was stopped, and with more
+        --epochs it trains on.
         """
         from xent import _check, _table
 
         units = _units(hidden)
         _check.integer("--epochs", epochs, least=1)
         _check.integer("--batch-size", batch_size, least=1)
-        _data.check_outputs([data, validation], {"--model": model})
+        _data.check_outputs([data, validation], {"--model": model, "--checkpoint": checkpoint})
         table = _data.load(data, target=target, features=features)
         held = None
         if validation is not None:
@@ -68,7 +74,7 @@ def register(app: typer.Typer) -> None:
             device=device,
         )
         pair = None if held is None else (scaling.apply(held.X), held.labels)
-        classifier.fit(scaling.apply(table.X), table.labels, validation=pair)
+        classifier.fit(scaling.apply(table.X), table.labels, validation=pair, checkpoint=checkpoint)
         TrainedModel(classifier, scaling, table.columns, table.target).save(model)
         history = classifier.history_
         typer.echo(

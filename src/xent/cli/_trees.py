@@ -1,9 +1,13 @@
 """`xent tree fit | predict | show | rules`: a decision tree from a table to a table."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from xent.cli._data import check_outputs
 
 TREES = {
     "default": "TreeClassifier",
@@ -27,22 +31,51 @@ def register(app: typer.Typer) -> None:
     app.add_typer(tree, name="tree")
 
 
+def _batches(path: Path, drop: list[str], title: str) -> Iterator[Any]:
+    """Yield the batches of a table without some columns, and show how many rows have been read."""
+    import sys
+
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    from xent.trees._stream import batches
+
+    shown = not sys.stderr.isatty()
+    words = SpinnerColumn(), TextColumn(title), TextColumn("{task.completed:,} rows")
+    with Progress(*words, console=Console(stderr=True), disable=shown) as bar:
+        task = bar.add_task(title, total=None)
+        for batch in batches(path):
+            yield batch.drop_columns(drop) if drop else batch
+            bar.update(task, advance=len(batch))
+
+
 def _read(path: Path) -> Any:
     """Read a table; an empty field of a text file is a missing name."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     from xent import _table
+    from xent.trees._stream import with_gaps
 
     table = _table.read(path, argument="DATA")
-    if path.suffix in (".parquet", ".npz"):
-        return table
-    for i, field in enumerate(table.schema):
-        if pa.types.is_string(field.type):
-            column = table.column(i)
-            known = pc.if_else(pc.equal(column, ""), pa.scalar(None, field.type), column)
-            table = table.set_column(i, field.name, known)
-    return table
+    return table if path.suffix in (".parquet", ".npz") else with_gaps(table)
+
+
+def _has(names: list[str], wanted: list[str]) -> None:
+    from xent import _check
+
+    for name in wanted:
+        if name not in names:
+            got = _check.join_names(names, last="and")
+            raise _check.invalid("DATA", f"have the column {name!r}", got)
+
+
+def _cases(table: Any, target: str, drop: list[str] | None = None) -> tuple[Any, Any]:
+    """Part a table into the columns to read and the one to predict."""
+    from xent import _check
+
+    _has(table.column_names, [target, *(drop or [])])
+    y = table[target]
+    if y.null_count:
+        raise _check.invalid("--target", "have no missing values", f"{y.null_count} in {target!r}")
+    return table.drop_columns([target, *(drop or [])]), y.to_numpy()
 
 
 def fit(
@@ -51,22 +84,27 @@ def fit(
     target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.")],
     kind: Annotated[str, typer.Option("--tree", help=f"One of {', '.join(TREES)}.")] = "default",
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out.")] = None,
+    splitter: Annotated[
+        str, typer.Option(help="auto; or histogram: the table is read twice and not held.")
+    ] = "auto",
+    jobs: Annotated[int, typer.Option("--jobs", help="Threads.")] = 1,
 ) -> None:
     """Fit a tree and write it to a file."""
     import xent.trees
-    from xent import _check
+    from xent import _check, _table
 
     _check.option("--tree", kind, TREES)
-    table = _read(data)
-    for name in [target, *(drop or [])]:
-        if name not in table.column_names:
-            got = _check.join_names(table.column_names, last="and")
-            raise _check.invalid("DATA", f"have the column {name!r}", got)
-    y = table[target]
-    if y.null_count:
-        raise _check.invalid("--target", "have no missing values", f"{y.null_count} in {target!r}")
-    X = table.drop_columns([target, *(drop or [])])
-    tree = getattr(xent.trees, TREES[kind])().fit(X, y.to_numpy())
+    _check.option("--splitter", splitter, ("auto", "histogram"))
+    check_outputs([data], {"--out": out})
+    dropped = drop or []
+    tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs)
+    if splitter == "histogram":
+        first = next(_table.scan(data, argument="DATA"), None)
+        _has([] if first is None else first.schema.names, [target, *dropped])
+        titles = iter(("first reading: bins and levels", "second reading: codes"))
+        tree.fit(lambda: _batches(data, dropped, next(titles)), target)
+    else:
+        tree.fit(*_cases(_read(data), target, dropped))
     xent.trees.save(tree, out)
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
     typer.echo(f"{TREES[kind]}: {leaves} leaves, depth {depth}, written to {out}")
@@ -77,8 +115,10 @@ def predict(
     data: Annotated[Path, typer.Argument(help="A table with the columns of the fit.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV or Parquet to write.")],
 ) -> None:
-    """Write the prediction, and each class's probability, for every row of a table."""
+    """Write the prediction, and each class's probability, for every row of a table of any size."""
     import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
 
     import xent.trees
     from xent import _check, _store
@@ -86,22 +126,35 @@ def predict(
     if out.suffix not in (".csv", ".parquet"):
         raise _check.invalid("--out", "end in .csv or .parquet", repr(str(out)))
     tree = xent.trees.load(model)
-    X = _read(data)
-    columns = {"prediction": pa.array(tree.predict(X).tolist())}
-    if hasattr(tree, "classes_"):
-        proba = tree.predict_proba(X)
-        for c, name in enumerate(tree.classes_):
-            columns[f"p_{name}"] = pa.array(proba[:, c])
-    with _store.writing(out, argument="--out") as file:
-        if out.suffix == ".csv":
-            import pyarrow.csv
+    check_outputs([model, data], {"--out": out})
+    rows = 0
+    with _store.writing(out, argument="--out") as file, ExitStack() as stack:
+        writer: Any = None
+        for batch in _batches(data, [], "rows predicted"):
+            table = pa.table(_said(tree, batch))
+            if writer is None and out.suffix == ".csv":
+                writer = stack.enter_context(pyarrow.csv.CSVWriter(file, table.schema))
+            elif writer is None:
+                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(file, table.schema))
+            writer.write_table(table)
+            rows += len(table)
+        if not rows:
+            raise _check.invalid("DATA", "have at least one row", "none")
+    typer.echo(f"{rows} rows written to {out}")
 
-            pyarrow.csv.write_csv(pa.table(columns), file)
-        else:
-            import pyarrow.parquet
 
-            pyarrow.parquet.write_table(pa.table(columns), file)
-    typer.echo(f"{len(X)} rows written to {out}")
+def _said(tree: Any, X: Any) -> dict[str, Any]:
+    """Return the prediction, and each class's probability, as columns."""
+    import pyarrow as pa
+
+    if not hasattr(tree, "classes_"):
+        return {"prediction": pa.array(tree.predict(X))}
+    proba = tree.predict_proba(X)
+    said = tree.classes_[proba.argmax(1)]
+    columns = {"prediction": pa.array(said.tolist())}
+    for c, name in enumerate(tree.classes_):
+        columns[f"p_{name}"] = pa.array(proba[:, c])
+    return columns
 
 
 def show(
@@ -122,8 +175,24 @@ def show(
         typer.echo(getattr(tree, f"to_{as_}")())
 
 
-def rules(model: Model) -> None:
-    """Print one rule for each leaf of a tree."""
+def rules(
+    model: Model,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The table of the fit: simplify the rules on it.")
+    ] = None,
+    target: Annotated[str | None, typer.Option("--target", "-t", help="Its class column.")] = None,
+) -> None:
+    """Print one rule for each leaf; with --data and --target a shorter list, as C4.5 makes it."""
     import xent.trees
+    from xent import _check
 
-    typer.echo(xent.trees.load(model).to_rules())
+    tree = xent.trees.load(model)
+    if (data is None) != (target is None):
+        raise _check.invalid("--data", "be given together with --target", "one of them")
+    if data is None or target is None:
+        typer.echo(tree.to_rules())
+        return
+    if not isinstance(tree, xent.trees.TreeClassifier):
+        raise _check.cannot("The rules cannot be simplified", "the tree predicts numbers")
+    X, y = _cases(_read(data), target)
+    typer.echo(tree.to_ruleset(X, y).to_text())

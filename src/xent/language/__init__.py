@@ -1,9 +1,11 @@
 """Text in your hand: n-gram models, their perplexity, and filters for corpora."""
 
 from xent.language._arpa import read_arpa, write_arpa
-from xent.language._corpus import Mixture, Selection, buckets, mix, select
+from xent.language._corpus import Selection, buckets, select
 from xent.language._evaluation import Evaluation, compare
-from xent.language._model import NGramModel, TokenLogProbs
+from xent.language._mixture import Mixture, mix
+from xent.language._model import NGramModel
+from xent.language._scorer import TokenLogProbs
 from xent.language.smoothing import (
     AbsoluteDiscounting,
     AddK,

@@ -11,6 +11,7 @@ import gzip
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 from xent._kernels._jit import in_blocks
+from xent.language import _text
 from xent.language._backoff import LOAD, Backoff, Rows
 from xent.language._kernels import arpa as kernels
 from xent.language._kernels.text import SPACE
-from xent.language._text import opened, whole_lines
 from xent.language._vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ class _ArpaReader:
     def read(self) -> "NGramModel":
         from xent.language._model import NGramModel
 
-        with opened(self.path) as file:
-            self.pieces = whole_lines(file)
+        with closing(_text.pieces(self.path)) as self.pieces:
             announced = self._header()
             for order in range(1, len(announced) + 1):
                 heading = self._next_line()
@@ -271,12 +271,19 @@ def write_arpa(model: "NGramModel", path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ValueError
-        If the scores are no probabilities (`StupidBackoff`), or a word holds white space.
+        If the scores are no probabilities (`StupidBackoff`), or a word holds white space, or it is
+        a `Mixture`, which no back-off model equals.
 
     References
     ----------
     A. Stolcke (2002). SRILM, an extensible language modeling toolkit. ngram-format(5).
     """
+    from xent.language._model import NGramModel
+
+    if not isinstance(model, NGramModel):
+        because = "a sum of back-off models is not one"
+        advice = "Keep it with save, or write one of its models."
+        raise _check.cannot("No ARPA file of a mixture can be written", because, advice)
     if not model.is_distribution:
         because = "stupid back-off scores are no back-off probabilities"
         raise _check.cannot("No ARPA file can be written", because, "Use another smoothing.")
@@ -308,16 +315,21 @@ def _write(model: "NGramModel", file: IO[bytes], lengths: NDArray[np.int64]) -> 
     header = "".join(f"ngram {n}={count}\n" for n, count in enumerate(counts, 1))
     file.write(f"\\data\\\n{header}".encode())
     vocabulary = model.vocabulary
+    padded = np.concatenate([vocabulary.blob, np.zeros(16, np.uint8)])
     for n, rows in enumerate(levels, 1):
         file.write(f"\n\\{n}-grams:\n".encode())
         for low in range(int(closed and n == 1), len(rows), BATCH):
-            for piece in _formatted(vocabulary, lengths, levels[:n], low):
+            for piece in _formatted(padded, vocabulary.starts, lengths, levels[:n], low):
                 file.write(piece.data)
     file.write(b"\n\\end\\\n")
 
 
 def _formatted(
-    vocabulary: Vocabulary, lengths: NDArray[np.int64], levels: list[Rows], low: int
+    blob: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    levels: list[Rows],
+    low: int,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the lines of a batch of the last level's n-grams, formatted on several threads."""
     rows, order = levels[-1], len(levels)
@@ -328,9 +340,9 @@ def _formatted(
         for at in range(low + first, low + last, PIECE):
             part = slice(at, min(at + PIECE, low + last))
             words = _words(levels, part)
-            out = np.empty(int(lengths[words].sum()) + len(words) * (order + 50), np.uint8)
+            out = np.empty(int(lengths[words].sum()) + len(words) * (order + 64), np.uint8)
             wrote = kernels.write_rows(
-                words, vocabulary.blob, vocabulary.starts, rows.logp[part], rows.backoff[part], out
+                words, blob, starts, rows.logp[part], rows.backoff[part], out
             )
             found.append(out[:wrote])
         return found

@@ -1,4 +1,4 @@
-"""Work on corpora: models mixed for a domain, lines chosen for it, lines sorted by rarity."""
+"""Work on corpora: lines chosen for a domain, lines sorted by how rare they are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,119 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language._model import NGramModel, TokenLogProbs
+from xent.language._scorer import Scorer
 
 F64 = NDArray[np.float64]
-ROUNDS = 500
-ENOUGH = 1e-12  # gain in nats a token below which EM stops
-
-
-class Mixture:
-    """Models whose probabilities are added up with weights.
-
-    p(w | h) = Σ weight_i p_i(w | h)
-
-    Parameters
-    ----------
-    models : sequence of NGramModel
-        With one vocabulary.
-    weights : sequence of float
-        One a model, non-negative, with sum 1.
-    """
-
-    def __init__(self, models: Sequence[NGramModel], weights: Sequence[float]) -> None:
-        self.models = list(models)
-        self.weights = np.array(weights, np.float64)
-        _check_models(self.models)
-        if self.weights.shape != (len(self.models),):
-            must = f"hold one number for each of the {len(self.models)} models"
-            raise _check.invalid("weights", must, self.weights.tolist())
-        if not (self.weights >= 0).all() or abs(self.weights.sum() - 1) > 1e-9:
-            raise _check.invalid("weights", "be shares with sum 1", self.weights.tolist())
-
-    def token_log_probs(self, text: Any) -> TokenLogProbs:
-        """Return the natural log-probability of each token and each sentence's end.
-
-        Parameters
-        ----------
-        text : path, lines, token lists or id arrays
-            As in `NGramModel.fit`, but no iterator: it is read once a model.
-        """
-        found = [model.token_log_probs(text) for model in self.models]
-        return TokenLogProbs(_mixed(_columns(found), self.weights), found[0].offsets)
-
-    def score(self, text: Any) -> F64:
-        """Return the natural log-probability of each sentence, its end included.
-
-        Parameters
-        ----------
-        text : path, lines, token lists or id arrays
-            As in `token_log_probs`.
-        """
-        values, offsets = self.token_log_probs(text)
-        values = np.where(np.isnan(values), 0.0, values)
-        return np.add.reduceat(values, offsets[:-1]) if len(values) else np.empty(0)
-
-    def perplexity(self, text: Any) -> float:
-        """Return the exponential of the cross-entropy of a text.
-
-        Parameters
-        ----------
-        text : path, lines, token lists or id arrays
-            As in `token_log_probs`.
-        """
-        values = self.token_log_probs(text).values
-        values = values[~np.isnan(values)]
-        if not len(values):
-            raise _check.invalid("text", "hold at least one line", "none")
-        return float(np.exp(-values.mean()))
-
-
-def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
-    """Mix models with the weights under which a development text is most probable.
-
-    Parameters
-    ----------
-    models : sequence of NGramModel
-        With one vocabulary: fit them with the same ``vocabulary=``.
-    dev : path, lines, token lists or id arrays
-        As in `NGramModel.fit`, but no iterator. It must not be part of the training texts.
-
-    Returns
-    -------
-    Mixture
-        Its ``weights`` are found by EM.
-
-    Examples
-    --------
-    >>> from xent.language import WittenBell
-    >>> words = ["a", "b"]
-    >>> first = NGramModel(1, WittenBell(), vocabulary=words).fit(["a a a b"])
-    >>> second = NGramModel(1, WittenBell(), vocabulary=words).fit(["b b b a"])
-    >>> mix([first, second], ["a b", "b a"]).weights.round(6).tolist()
-    [0.5, 0.5]
-
-    References
-    ----------
-    F. Jelinek and R. L. Mercer (1980). Interpolated estimation of Markov source parameters from
-    sparse data.
-    """
-    models = list(models)
-    _check_models(models)
-    columns = _columns([model.token_log_probs(dev) for model in models])
-    columns = columns[:, ~np.isnan(columns).any(axis=0) & np.isfinite(columns).any(axis=0)]
-    if not columns.shape[1]:
-        raise _check.invalid("dev", "hold at least one event that a model thinks possible", "none")
-    weights = np.full(len(models), 1.0 / len(models))
-    before = -np.inf
-    for _ in range(ROUNDS):
-        mixed = _mixed(columns, weights)
-        if mixed.mean() - before <= ENOUGH:
-            break
-        before = float(mixed.mean())
-        weights = weights * np.exp(columns - mixed).mean(axis=1)
-        weights /= weights.sum()
-    return Mixture(models, weights.tolist())
 
 
 @dataclass(frozen=True)
@@ -142,8 +32,8 @@ class Selection:
 
 def select(
     pool: Any,
-    in_domain: NGramModel,
-    general: NGramModel,
+    in_domain: Scorer,
+    general: Scorer,
     *,
     share: float | None = None,
     below: float | None = None,
@@ -156,7 +46,7 @@ def select(
     ----------
     pool : path, lines, token lists or id arrays
         As in `NGramModel.fit`, but no iterator: it is read once a model.
-    in_domain, general : NGramModel
+    in_domain, general : NGramModel or Mixture
         Best of one order, smoothing and vocabulary, the general one fitted on as much text.
     share : float, optional
         Choose this share of the lines, the lowest differences.
@@ -183,7 +73,7 @@ def select(
 
 
 def buckets(
-    pool: Any, model: NGramModel, shares: Sequence[float] = (1 / 3, 1 / 3, 1 / 3)
+    pool: Any, model: Scorer, shares: Sequence[float] = (1 / 3, 1 / 3, 1 / 3)
 ) -> NDArray[np.int64]:
     """Sort lines into classes by how well a model predicts them.
 
@@ -191,7 +81,7 @@ def buckets(
     ----------
     pool : path, lines, token lists or id arrays
         As in `NGramModel.fit`.
-    model : NGramModel
+    model : NGramModel or Mixture
     shares : sequence of float
         Share of the lines in each class, the best predicted first; their sum is 1.
 
@@ -215,7 +105,7 @@ def buckets(
     return np.searchsorted(edges, rank, "right")
 
 
-def _cross_entropy(text: Any, model: NGramModel) -> F64:
+def _cross_entropy(text: Any, model: Scorer) -> F64:
     """Return nats an event of each sentence."""
     values, offsets = model.token_log_probs(text)
     if not len(values):
@@ -223,27 +113,3 @@ def _cross_entropy(text: Any, model: NGramModel) -> F64:
     known = ~np.isnan(values)
     sums = np.add.reduceat(np.where(known, values, 0.0), offsets[:-1])
     return -sums / np.add.reduceat(known.astype(np.int64), offsets[:-1])
-
-
-def _columns(found: list[TokenLogProbs]) -> F64:
-    return np.stack([one.values for one in found])
-
-
-def _mixed(columns: F64, weights: F64) -> F64:
-    """Return the logarithm of the weighted sum of exponentials."""
-    with np.errstate(divide="ignore"):
-        weighted = columns + np.log(weights)[:, None]
-    return np.asarray(np.logaddexp.reduce(weighted, axis=0))
-
-
-def _check_models(models: list[NGramModel]) -> None:
-    if len(models) < 2:
-        raise _check.invalid("models", "hold at least two models", len(models))
-    first = models[0]
-    for place, model in enumerate(models):
-        if not model.is_distribution:
-            raise _check.invalid("models", "be distributions", f"{model!r} at [{place}]")
-        same = model.vocabulary.same_words(first.vocabulary)
-        if not same or (model.unknown, model.unit) != (first.unknown, first.unit):
-            advice = "Fit them with one vocabulary= and one unknown=."
-            raise _check.invalid("models", "share one vocabulary", f"another at [{place}]", advice)

@@ -1,20 +1,22 @@
 """N-gram counts: one level an order, each in lexicographic order of its n-grams.
 
-Counting is sorting. The key of an n-gram is (id of its prefix, its last word), two numbers that
-fit into 64 bits together with the place where it stands, so one sort of plain integers an order
-counts everything; where the bits do not suffice, ranges of prefixes are sorted one after the other.
+Counting is sorting the places of the text by the n-gram that ends there. The places of one order,
+sorted, give those of the next, so that each order sorts small groups by one word.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xent import _check
 from xent.language._kernels import count as kernels
+from xent.language._progress import stage
 
 U32 = NDArray[np.uint32]
+MOST_TOKENS = 2**32 - 1
 F64 = NDArray[np.float64]
 
 
@@ -26,6 +28,8 @@ class Level:
     word: U32
     count: U32
     suffix: U32  # row of the n-gram without its first word, one level below
+    # Whether the columns lie in files that will go.
+    mapped: bool = field(default=False, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.word)
@@ -44,75 +48,41 @@ def count_ngrams(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> 
         How many tokens before each one belong to its history; 255 for one that is not counted.
     order, words : int
         The longest n-gram, and the size of the vocabulary.
+
+    Raises
+    ------
+    ValueError
+        If there are more tokens than 32 bits can number.
     """
+    if len(ids) >= MOST_TOKENS:
+        because = f"it has {len(ids)} tokens, and places are numbers below {MOST_TOKENS}"
+        raise _check.cannot("The text cannot be counted in one piece", because, "Pass memory=.")
     count = np.zeros(words, np.uint32)
-    kernels.count_words(ids, reach, count)
+    places = np.empty(np.count_nonzero(reach != 255), np.uint32)
+    stream = np.empty(len(ids) + 1, np.uint64)
+    kernels.places_by_word(ids, reach, count, places, stream)
     zeros = np.zeros(words, np.uint32)
     levels = [Level(zeros, np.arange(words, dtype=np.uint32), count, zeros)]
-    before = ids
-    for n in range(2, order + 1):
-        now = np.zeros(len(ids) if n < order else 0, np.uint32)
-        level = _next_level(ids, before, now, reach, n, len(levels[-1]), words)
-        before = now
-        levels.append(level)
+    with stage("Counting", order, "orders") as told:
+        for n in range(2, order + 1):
+            room = int(np.count_nonzero((reach >= n - 1) & (reach != 255)))
+            level = _next_level(stream, places, levels[-1].count, room, words, n == order)
+            levels.append(level)
+            told(n)
     return levels
 
 
 def _next_level(
-    ids: U32,
-    before: U32,
-    now: U32,
-    reach: NDArray[np.uint8],
-    order: int,
-    prefixes: int,
-    words: int,
+    stream: NDArray[np.uint64], places: U32, sizes: U32, room: int, words: int, longest: bool
 ) -> Level:
-    """Count n-grams given which (n-1)-gram ends at each place; ``now`` gets the n-grams."""
-    places = int(np.count_nonzero((reach >= order - 1) & (reach != 255)))
-    word_bits = max(1, int(words - 1).bit_length())
-    parts = _parts(len(ids), places, prefixes, word_bits)
-    pieces: list[list[U32]] = []
-    first = 0
-    for part in range(parts):
-        low, high = prefixes * part // parts, prefixes * (part + 1) // parts
-        room = places
-        if parts > 1:
-            counted = (reach >= order - 1) & (reach != 255)
-            here = before[:-1][counted[1:]]
-            room = int(np.count_nonzero((here >= low) & (here < high)))
-        list_of_places = np.empty(room if parts > 1 else 0, np.uint32)
-        bits = max(1, int(room if parts > 1 else len(ids)).bit_length())
-        keys = np.empty(room, np.uint64)
-        word_shift, place_shift = np.uint64(word_bits), np.uint64(bits)
-        made = kernels.select_keys(
-            ids, before, reach, order, low, high, word_shift, place_shift, list_of_places, keys
-        )
-        keys = keys[:made]
-        keys.sort()
-        distinct = kernels.count_distinct(keys, place_shift)
-        columns = [np.empty(distinct, np.uint32) for _ in range(4)]
-        kernels.read_level(
-            keys, list_of_places, before, low, word_shift, place_shift, first, now, tuple(columns)
-        )
-        first += distinct
-        pieces.append(columns)
-    if parts == 1:
-        return Level(*pieces[0])
-    return Level(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
-
-
-def _parts(length: int, places: int, prefixes: int, word_bits: int) -> int:
-    """In how many ranges of prefixes the keys fit 64 bits (leaving a factor 4 for uneven ones)."""
-    if (prefixes - 1).bit_length() + word_bits + max(1, length.bit_length()) <= 64:
-        return 1
-    parts = 2
-    while -(-prefixes // parts) > 1:
-        prefix_bits = (-(-prefixes // parts)).bit_length()
-        place_bits = (places // parts * 4).bit_length()
-        if prefix_bits + word_bits + min(place_bits, places.bit_length()) <= 64:
-            break
-        parts *= 2
-    return parts
+    """Count n-grams given where those one shorter end; both arrays get the n-grams'."""
+    keys, spare = np.empty((2, int(sizes.max(initial=0))), np.uint64)
+    # What is not written costs addresses and no memory.
+    columns = [np.empty(room, np.uint32) for _ in range(4)]
+    known = places[: int(sizes.sum())]
+    word_bits = int(words - 1).bit_length()
+    rows = kernels.next_level(stream, known, sizes, word_bits, longest, keys, spare, tuple(columns))
+    return Level(*(column[:rows] for column in columns))
 
 
 def from_begin(levels: Levels) -> list[NDArray[np.bool_]]:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,43 +23,49 @@ from xent.language.smoothing._smoothing import Estimate, Evidence
 U32 = NDArray[np.uint32]
 NO_PROBABILITY = np.float32(-99)  # what ARPA files give to <s>, which is no event
 BLOCK = 1 << 14
+GONE = -1  # what a word becomes that shall not be counted
 MOST_REACH = 200  # orders beyond it would not fit the byte that holds a token's history
 
 
-def restrict(
-    ids: U32, vocabulary: Vocabulary, given: int, unknown: str, least_words: int
-) -> tuple[U32, NDArray[np.uint8], Vocabulary]:
-    """Leave the words that the model shall know, and find each token's usable history.
+def known_words(
+    words: int, given: int, times: NDArray[np.int64] | None, least: int
+) -> NDArray[np.bool_]:
+    """Mark the words that the model shall know.
 
     Parameters
     ----------
-    ids : (n,) uint32
-        The text, every word of it with an id.
-    vocabulary : Vocabulary
-        All words met, the ``given`` first of which were there before the text.
+    words : int
+        How many there are, those given before the text first.
     given : int
-        0 where no vocabulary was given.
-    unknown : str
-        What happens to the other words: "open" counts them as ``<unk>``, else they are gaps.
-    least_words : int
-        Words seen less often are not known either.
+        How many were given; 0 where all words may be known.
+    times : (words,) int64, optional
+        How often each was seen.
+    least : int
+        Words seen less often are not known.
     """
-    known = np.ones(len(vocabulary), np.bool_)
+    known = np.ones(words, np.bool_)
     if given:
         known[given:] = False
-    if least_words > 1:
-        known &= np.bincount(ids, minlength=len(vocabulary)) >= least_words
+    if times is not None:
+        known &= times >= least
         known[:3] = True
+    return known
+
+
+def restrict(ids: U32, known: NDArray[np.bool_], unknown: str) -> tuple[U32, NDArray[np.uint8]]:
+    """Give known words consecutive ids, and find each token's usable history.
+
+    Where ``unknown`` is "open" the others are counted as ``<unk>``, else they are gaps.
+    """
     counted = np.ones(len(known), np.bool_) if unknown == "open" else known.copy()
     counted[UNKNOWN] = unknown != "closed"
     reach = np.empty(len(ids), np.uint8)
     text_kernels.position_in_sentence(ids, counted, MOST_REACH, reach)
     if not known.all():
-        words = vocabulary.words(np.flatnonzero(known))
         new = np.zeros(len(known), np.uint32)
         new[known] = np.arange(int(known.sum()))
-        ids, vocabulary = new[ids], Vocabulary(words[3:])
-    return ids, reach, vocabulary
+        ids = new[ids]
+    return ids, reach
 
 
 @dataclass(frozen=True)
@@ -79,14 +85,19 @@ class Task:
         given = 0 if self.words is None else len(vocabulary)
         reader = Reader(vocabulary, unit=self.unit, errors=self.errors, grow=True)
         ids = _all(reader.ids(text), "text")
-        ids, reach, vocabulary = restrict(ids, vocabulary, given, self.unknown, self.least_words)
+        rare = self.least_words > 1
+        times = np.bincount(ids, minlength=len(vocabulary)) if rare else None
+        known = known_words(len(vocabulary), given, times, self.least_words)
+        ids, reach = restrict(ids, known, self.unknown)
+        if not known.all():
+            vocabulary = vocabulary.only(known)
         return vocabulary, count_text(ids, reach, self.order, len(vocabulary))
 
     def count_known(self, text: Any, vocabulary: Vocabulary) -> Levels:
         """Count the n-grams of another text in the words of a vocabulary."""
         reader = Reader(vocabulary, unit=self.unit, errors=self.errors)
-        ids, reach, _ = restrict(_all(reader.ids(text, "held_out"), "held_out"), vocabulary, 0,
-                                 self.unknown, 1)  # fmt: skip
+        known = np.ones(len(vocabulary), np.bool_)
+        ids, reach = restrict(_all(reader.ids(text, "held_out"), "held_out"), known, self.unknown)
         return count_text(ids, reach, self.order, len(vocabulary))
 
     def count_files(self, paths: Any, executor: Executor) -> tuple[Vocabulary, Levels]:
@@ -95,37 +106,49 @@ class Task:
         if not files or not all(isinstance(f, (str, os.PathLike)) for f in files):
             advice = "An executor counts files, one a task."
             raise _check.wrong_kind("text", "be paths where `executor` is given", "others", advice)
-        if self.least_words > 1:
-            because = "rare words are known only when all files are counted"
-            advice = "Pass vocabulary= instead of min_count={1: ...}."
-            raise _check.cannot("The files cannot be counted one by one", because, advice)
+        # Which words are rare is known only when all files are counted.
+        every = replace(self, least_words=1)
         # A str among paths is a path too, though a list of str would be lines.
-        waiting = [executor.submit(self.count, Path(file)) for file in files]
-        return merge([future.result() for future in waiting])
+        waiting = [executor.submit(every.count, Path(file)) for file in files]
+        shards = [future.result() for future in waiting]
+        vocabulary = Vocabulary()
+        ids = [np.array([vocabulary.add(w) for w in v.words()], np.int64) for v, _ in shards]
+        levels = merge(ids, [counts for _, counts in shards])
+        return self._without_rare(vocabulary, levels) if self.least_words > 1 else (
+            vocabulary, levels)  # fmt: skip
+
+    def _without_rare(self, vocabulary: Vocabulary, levels: Levels) -> tuple[Vocabulary, Levels]:
+        """Leave out words that were seen too seldom, and all n-grams with one, or rename them."""
+        times = levels[0].count.astype(np.int64)
+        known = known_words(len(vocabulary), 0, times, self.least_words)
+        new = np.full(len(known), UNKNOWN if self.unknown == "open" else GONE)
+        new[known] = np.arange(int(known.sum()))
+        return vocabulary.only(known), merge([new], [levels])
 
 
-def merge(shards: list[tuple[Vocabulary, Levels]]) -> tuple[Vocabulary, Levels]:
-    """Add up counts; words get the ids that one reader of all the texts would have given them."""
-    vocabulary = Vocabulary()
-    ids = [np.array([vocabulary.add(w) for w in v.words()], np.int64) for v, _ in shards]
+def merge(ids: list[NDArray[np.int64]], shards: list[Levels]) -> Levels:
+    """Add up counts of shards, whose words get the ids given for each; those with `GONE` go."""
     merged: Levels = []
     # Where the rows of each shard's level below went; below the unigrams lies the empty n-gram.
     rows = [np.zeros(1, np.int64)] * len(shards)
-    for levels in zip(*(levels for _, levels in shards), strict=True):
+    for levels in zip(*shards, strict=True):
         keys = [
             (row[level.prefix] << 32) | new[level.word]
             for row, new, level in zip(rows, ids, levels, strict=True)
         ]
         distinct, inverse = np.unique(np.concatenate(keys), return_inverse=True)
+        gone = int(np.searchsorted(distinct, 0))  # a key with a word or a prefix that goes is < 0
+        inverse, distinct = np.maximum(inverse - gone, GONE), distinct[gone:]
         parts = np.split(inverse, np.cumsum([len(key) for key in keys])[:-1])
         count, suffix = np.zeros((2, len(distinct)), np.uint32)
         for part, row, level in zip(parts, rows, levels, strict=True):
-            count[part] += level.count
-            suffix[part] = row[level.suffix]
+            stays = part != GONE
+            np.add.at(count, part[stays], level.count[stays])  # two words may have become one
+            suffix[part[stays]] = row[level.suffix[stays]]
         rows = parts
         prefix, word = (distinct >> 32).astype(np.uint32), distinct.astype(np.uint32)
         merged.append(Level(prefix, word, count, suffix))
-    return vocabulary, merged
+    return merged
 
 
 def _all(pieces: Iterator[U32], argument: str) -> U32:
@@ -182,6 +205,10 @@ def estimate(smoothing: Smoothing, evidence: Evidence) -> Backoff:
     first = 1  # node of the first n-gram of the level below
     below: U32 | None = None  # new numbers of the level below where some were left out
     for level, found in zip(evidence.levels, smoothing.estimates(evidence), strict=True):
+        if level.mapped:  # its columns will go, the model's stay
+            level.suffix = np.array(level.suffix)
+            if found.shown.all():
+                level.prefix, level.word = np.array(level.prefix), np.array(level.word)
         if rows:
             rows[-1].backoff = _weights(found, rows[-1], below)
         prefix, word, suffix, p = level.prefix, level.word, level.suffix, found.p
@@ -196,6 +223,8 @@ def estimate(smoothing: Smoothing, evidence: Evidence) -> Backoff:
             suffix += np.uint32(first)  # from rows of the level below to nodes of the model
         rows.append(Rows(prefix, word, suffix, _log10(p), np.empty(0, np.float32)))
         level.count = np.empty(0, np.uint32)
+        if level.mapped:
+            level.prefix = level.suffix = level.count
         if len(rows) > 1:
             first += len(rows[-2])
         below = None

@@ -11,7 +11,7 @@ from xent import _check
 from xent.language._vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
-    from xent.language._model import NGramModel
+    from xent.language._scorer import Scorer
 
 LOG_2 = math.log(2.0)
 
@@ -118,7 +118,7 @@ class Evaluation:
         }
 
 
-def measure(model: "NGramModel", text: Any) -> Evaluation:
+def measure(model: "Scorer", text: Any) -> Evaluation:
     """Evaluate a model on a text, piece by piece."""
     reader = model.reader()
     closed = model.unknown == "closed"
@@ -158,7 +158,7 @@ def measure(model: "NGramModel", text: Any) -> Evaluation:
 
 
 def compare(
-    models: Mapping[str, "NGramModel"], text: Any, *, by: str = "perplexity"
+    models: Mapping[str, "Scorer"], text: Any, *, by: str = "perplexity"
 ) -> dict[str, Evaluation]:
     """Evaluate several models on one text, the best first.
 
@@ -167,7 +167,7 @@ def compare(
 
     Parameters
     ----------
-    models : mapping of str to NGramModel
+    models : mapping of str to NGramModel or Mixture
     text : path, lines, token lists or id arrays
         Not an iterator, as it is read once a model.
     by : str

@@ -1,24 +1,23 @@
 """The n-gram model as its user meets it: fit, evaluate, score, continue, store."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent._kernels._jit import in_blocks
 from xent.language import _storage
 from xent.language import smoothing as smoothings
 from xent.language._backoff import Backoff
 from xent.language._estimate import Task, estimate, given_words, least_counts, uniform
-from xent.language._evaluation import Evaluation, measure
 from xent.language._prune import pruned
+from xent.language._runs import check_room, counted
+from xent.language._scorer import Scored, Scorer
 from xent.language._text import UNITS, Reader, sentence_starts
-from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary
+from xent.language._vocabulary import BEGIN, Vocabulary
 from xent.language.smoothing import KneserNey, Smoothing, StupidBackoff
 from xent.language.smoothing._smoothing import Evidence
 
@@ -29,24 +28,7 @@ F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]
 
 
-class TokenLogProbs(NamedTuple):
-    """Log-probabilities of tokens: sentence i has ``values[offsets[i] : offsets[i + 1]]``."""
-
-    values: F64
-    offsets: NDArray[np.int64]
-
-
-@dataclass
-class _Scored:
-    """What the scoring of a stretch of text gives."""
-
-    logp: F64  # nats, an event each
-    words: U32
-    offsets: NDArray[np.int64]
-    lengths: NDArray[np.int8]
-
-
-class NGramModel:
+class NGramModel(Scorer):
     """An n-gram language model over words, characters, bytes or token ids.
 
     The probability of a sentence is the product of p(w | the n - 1 tokens before it) over its
@@ -113,7 +95,13 @@ class NGramModel:
     # ------------------------------------------------------------------ fitting
 
     def fit(
-        self, text: Any, *, held_out: Any = None, executor: Executor | None = None
+        self,
+        text: Any,
+        *,
+        held_out: Any = None,
+        executor: Executor | None = None,
+        memory: int | str | None = None,
+        folder: str | os.PathLike[str] | None = None,
     ) -> "NGramModel":
         """Count the n-grams of a text and estimate the model.
 
@@ -127,6 +115,13 @@ class NGramModel:
         executor : concurrent.futures.Executor, optional
             Counts the files, one a task (Dask's is ``client.get_executor()``). The model is the
             same to the last bit.
+        memory : int or str, optional
+            Bytes that the work may take beside what the program holds already, like ``"2GB"``:
+            counts that do not fit are spilled to disk and merged. The model is the same to the
+            last bit. It must fit itself, and a sentence says so if it does not.
+        folder : path, optional
+            Where counts are spilled, and kept: a fit that was stopped or killed goes on from there,
+            and a fit with another smoothing need not count again. Yours to remove.
 
         Returns
         -------
@@ -142,14 +137,14 @@ class NGramModel:
             got = f"a text for {type(self.smoothing).__name__}"
             raise _check.invalid("held_out", "be None", got, "Only JelinekMercer learns from it.")
         task = Task(self.order, self.unit, self.errors, self.unknown, self.least[0], self._given)
-        if executor is None:
-            self._vocabulary, levels = task.count(text)
-        else:
-            self._vocabulary, levels = task.count_files(text, executor)
-        evidence = Evidence(levels, self.least, uniform(len(self.vocabulary), self.unknown))
-        if held_out is not None:
-            evidence.held_out = task.count_known(held_out, self.vocabulary)
-        self._backoff = estimate(self.smoothing, evidence)
+        with counted(task, text, executor, memory, folder) as (vocabulary, levels):
+            evidence = Evidence(levels, self.least, uniform(len(vocabulary), self.unknown))
+            if memory is not None:
+                check_room(self.smoothing, evidence, memory, folder)
+            if held_out is not None:
+                evidence.held_out = task.count_known(held_out, vocabulary)
+            backoff = estimate(self.smoothing, evidence)
+        self._vocabulary, self._backoff = vocabulary, backoff
         return self
 
     @classmethod
@@ -202,7 +197,7 @@ class NGramModel:
         """Return a reader of texts with the model's vocabulary, which stays as it is."""
         return Reader(self.vocabulary, unit=self.unit, errors=self.errors)
 
-    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> _Scored:
+    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> Scored:
         """Score a stream of sentences."""
         starts = sentence_starts(ids)
         offsets = starts - np.arange(len(starts))
@@ -212,181 +207,16 @@ class NGramModel:
             place = np.arange(len(logp)) - np.repeat(offsets[:-1], np.diff(offsets))
             given_up = np.minimum(place + 2, self.order) - found
             logp += np.log(self.smoothing.alpha) * given_up
-        return _Scored(logp, ids[ids != BEGIN] if lengths else ids, offsets, found)
-
-    def score(self, text: Any) -> F64:
-        """Return the natural log-probability of each sentence, its end included.
-
-        Parameters
-        ----------
-        text : path, lines, token lists or id arrays
-            As in `fit`.
-
-        Returns
-        -------
-        ndarray of float64
-            One number a sentence; -inf where a token has probability 0. In a closed vocabulary
-            unseen words count for nothing.
-        """
-        return np.concatenate([np.empty(0), *(self._sums(s) for s in self._scored(text))])
-
-    def token_log_probs(self, text: Any) -> TokenLogProbs:
-        """Return the natural log-probability of each token and each sentence's end.
-
-        Parameters
-        ----------
-        text : path, lines, token lists or id arrays
-            As in `fit`.
-
-        Returns
-        -------
-        TokenLogProbs
-            ``values`` and ``offsets``: sentence i has ``values[offsets[i] : offsets[i + 1]]``, its
-            end last. In a closed vocabulary an unseen word has NaN, as it is no event.
-        """
-        found = list(self._scored(text))
-        values = np.concatenate([np.empty(0), *(s.logp for s in found)])
-        lengths = [np.diff(s.offsets) for s in found]
-        offsets = np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum()
-        return TokenLogProbs(values, offsets)
-
-    def score_ids(self, ids: U32) -> tuple[F64, int]:
-        """Score what `reader` gave: natural log-probabilities of sentences, number of tokens.
-
-        Parameters
-        ----------
-        ids : (n,) uint32
-            Whole sentences, each from its ``<s>`` to its ``</s>``.
-        """
-        scored = self._masked(ids)
-        return self._sums(scored), len(scored.logp)
-
-    def _scored(self, text: Any) -> Iterable[_Scored]:
-        """Score any text, lines on several threads from the splitting on."""
-        if isinstance(text, (list, tuple)) and text and isinstance(text[0], str):
-
-            def work(low: int, high: int) -> list[_Scored]:
-                pieces = self.reader().ids(text[low:high])
-                return [self._masked(ids, threads=1) for ids in pieces]
-
-            self.backoff.prepare()
-            for found in in_blocks(work, len(text), least=256):
-                yield from found
-            return
-        for ids in self.reader().ids(text):
-            yield self._masked(ids)
-
-    def _masked(self, ids: U32, threads: int | None = None) -> _Scored:
-        scored = self._score(ids, threads=threads)
-        if self.unknown == "closed":
-            scored.logp[ids[ids != BEGIN] == UNKNOWN] = np.nan
-        return scored
-
-    def _sums(self, scored: _Scored) -> F64:
-        logp = scored.logp
-        if self.unknown == "closed":
-            logp = np.where(np.isnan(logp), 0.0, logp)
-        return np.add.reduceat(logp, scored.offsets[:-1]) if len(logp) else np.empty(0)
-
-    def evaluate(self, text: Any) -> Evaluation:
-        """Measure how well the model predicts a text.
-
-        Parameters
-        ----------
-        text : path, lines, token lists or id arrays
-            As in `fit`; read in pieces, so it may be larger than memory.
-
-        Returns
-        -------
-        Evaluation
-            Perplexity, cross-entropy in nats and bits, with and without unknown words, and more.
-        """
-        return measure(self, text)
-
-    # ------------------------------------------------------------------ what comes next
-
-    def distribution(self, context: str | Sequence[str] = "", *, begin: bool = True) -> F64:
-        """Return the probability of every word of the vocabulary after a context.
-
-        Parameters
-        ----------
-        context : str or sequence of str
-            A line, split as in `fit`, or its tokens.
-        begin : bool
-            Whether the context begins a sentence, so that ``<s>`` stands before it.
-
-        Returns
-        -------
-        (V,) float64
-            In the order of ``vocabulary.words()``. The entry of ``<s>`` is 0: it never follows.
-        """
-        piece = [context] if isinstance(context, str) else [list(context)]
-        ids = np.concatenate(list(self.reader().ids(piece, "context")))[:-1]
-        return self._after([int(i) for i in ids] if begin else [int(i) for i in ids[1:]])
+        return Scored(logp, ids[ids != BEGIN] if lengths else ids, offsets, found)
 
     def _after(self, history: list[int]) -> F64:
         history = history[len(history) - min(len(history), self.order - 1) :]
         alpha = self.smoothing.alpha if isinstance(self.smoothing, StupidBackoff) else None
         return self.backoff.distribution(self.backoff.state(history), len(history), alpha)
 
-    def next(
-        self, context: str | Sequence[str] = "", top_k: int = 10, *, begin: bool = True
-    ) -> list[tuple[str, float]]:
-        """Return the likeliest next words and their probabilities.
-
-        Parameters
-        ----------
-        context : str or sequence of str
-            As in `distribution`.
-        top_k : int
-            How many words.
-        begin : bool
-            Whether the context begins a sentence.
-
-        Returns
-        -------
-        list of (str, float)
-            The likeliest first.
-        """
-        p = self.distribution(context, begin=begin)
-        most = min(_check.integer("top_k", top_k, least=1), len(p) - 1)
-        best = np.argsort(-p, kind="stable")[:most]
-        return list(zip(self.vocabulary.words(best), p[best].tolist(), strict=True))
-
-    def sample(
-        self, rng: np.random.Generator | int, *, context: Sequence[str] = (), most: int = 1000
-    ) -> list[str]:
-        """Draw a sentence.
-
-        Parameters
-        ----------
-        rng : Generator or int
-            Where the luck comes from.
-        context : sequence of str
-            Tokens that begin the sentence.
-        most : int
-            Stop after this many tokens even if the sentence has not ended.
-
-        Returns
-        -------
-        list of str
-            The tokens, the context first, without ``</s>``.
-        """
-        if not self.is_distribution:
-            because = "stupid back-off scores are no probabilities"
-            raise _check.cannot("No sentence can be drawn", because, "Use another smoothing.")
-        luck = np.random.default_rng(rng)
-        index = self.vocabulary.index
-        history = [BEGIN, *(index.get(token, UNKNOWN) for token in context)]
-        drawn: list[int] = []
-        while len(drawn) < _check.integer("most", most, least=1):
-            mass = np.cumsum(self._after(history))
-            word = int(np.searchsorted(mass, luck.random() * mass[-1], "right"))
-            if word == END:
-                break
-            drawn.append(word)
-            history = [*history[-self.order :], word]
-        return [*context, *self.vocabulary.words(drawn)]
+    def prepare(self) -> None:
+        """Build once what scoring needs, before several threads ask for it."""
+        self.backoff.prepare()
 
     # ------------------------------------------------------------------ keeping
 

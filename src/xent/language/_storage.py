@@ -21,11 +21,45 @@ if TYPE_CHECKING:
     from xent.language._model import NGramModel
 
 FORMAT, VERSION = "xent.language", 1
+MIXTURE, MIXTURE_VERSION = "xent.language.mixture", 1
 COLUMNS = ("prefix", "word", "suffix", "logp", "backoff")
 
 
 def save(model: "NGramModel", path: str | os.PathLike[str], *, compact: bool) -> None:
     """Write a model, as it is scored fastest or as small as it gets."""
+    state, arrays = _parts(model, compact)
+    _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
+
+
+def save_mixture(
+    models: list["NGramModel"], weights: list[float], path: str | os.PathLike[str], *, compact: bool
+) -> None:
+    """Write the models of a mixture and their weights."""
+    states: list[dict[str, Any]] = []
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, model in enumerate(models):
+        state, parts = _parts(model, compact)
+        states.append(state)
+        arrays |= {f"{number}.{name}": part for name, part in parts.items()}
+    state = {"weights": weights, "models": states}
+    _store.save(path, format=MIXTURE, version=MIXTURE_VERSION, state=state, arrays=arrays)
+
+
+def load_mixture(
+    path: str | os.PathLike[str], *, mmap: bool
+) -> tuple[list["NGramModel"], list[float]]:
+    """Read what `save_mixture` wrote."""
+    state, arrays = _store.load(path, format=MIXTURE, version=MIXTURE_VERSION, mmap=mmap)
+    models = [_made(one, _under(str(n), arrays)) for n, one in enumerate(state["models"])]
+    return models, state["weights"]
+
+
+def is_mixture(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds a mixture, going by its header alone."""
+    return _store.format_of(path) == MIXTURE
+
+
+def _parts(model: "NGramModel", compact: bool) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     if compact:
         arrays = {f"compact.{k}": part for k, part in Compact.of(model.backoff).arrays.items()}
         words = model.vocabulary.packed()
@@ -41,7 +75,7 @@ def save(model: "NGramModel", path: str | os.PathLike[str], *, compact: bool) ->
         "unit": model.unit,
         "errors": model.errors,
     }
-    _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
+    return state, arrays
 
 
 def _scored(backoff: Backoff) -> dict[str, NDArray[Any]]:
@@ -60,9 +94,12 @@ def _scored(backoff: Backoff) -> dict[str, NDArray[Any]]:
 
 def load(path: str | os.PathLike[str], *, mmap: bool) -> "NGramModel":
     """Read what `save` wrote."""
+    return _made(*_store.load(path, format=FORMAT, version=VERSION, mmap=mmap))
+
+
+def _made(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> "NGramModel":
     from xent.language._model import NGramModel
 
-    state, arrays = _store.load(path, format=FORMAT, version=VERSION, mmap=mmap)
     packed = _under("compact", arrays)
     backoff = Compact(packed) if packed else _ready(arrays, state["order"])
     model = NGramModel._of(Vocabulary.of(_under("vocabulary", arrays)), backoff)

@@ -8,6 +8,7 @@ import gzip
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,19 +42,18 @@ class Records:
 
 def records(path: str | os.PathLike[str], field: str | None = None) -> Iterator[Records]:
     """Yield the records of a file, two megabytes at a time."""
-    with _text.opened(path) as file:
-        done = 0
-        for piece in _text.whole_lines(file):
-            raw = piece.split(b"\n")[:-1]
-            if field is None:
-                sizes = np.fromiter(map(len, raw), np.int64, len(raw)) + 1
-                yield Records(raw, piece, np.ones(len(raw), np.int64), sizes)
-            else:
-                texts = [_field(line, field, done + i) for i, line in enumerate(raw, 1)]
-                parts = np.array([t.count(b"\n") for t in texts], np.int64)
-                sizes = np.fromiter(map(len, texts), np.int64, len(texts))
-                yield Records(raw, b"".join(texts), parts, sizes)
-            done += len(raw)
+    done = 0
+    for piece in _text.pieces(path):
+        raw = piece.split(b"\n")[:-1]
+        if field is None:
+            sizes = np.fromiter(map(len, raw), np.int64, len(raw)) + 1
+            yield Records(raw, piece, np.ones(len(raw), np.int64), sizes)
+        else:
+            texts = [_field(line, field, done + i) for i, line in enumerate(raw, 1)]
+            parts = np.array([t.count(b"\n") for t in texts], np.int64)
+            sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+            yield Records(raw, b"".join(texts), parts, sizes)
+        done += len(raw)
 
 
 def _field(line: bytes, field: str, number: int) -> bytes:
@@ -155,8 +155,12 @@ def _annotated(line: bytes, score: float) -> bytes:
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a file that appears complete: plain, or gzip or zstd by its suffix."""
+    """Open a file that appears complete: plain, or gzip or zstd by its suffix; "-" is stdout."""
     name = os.fspath(path)
+    if name == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
     with _store.writing(path, argument="--output") as plain:
         if name.endswith(".gz"):
             with gzip.GzipFile(fileobj=plain, mode="wb", compresslevel=6, mtime=0) as packed:

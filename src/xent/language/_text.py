@@ -7,8 +7,8 @@ of ``<s> ... </s>`` sentences, two megabytes at a time.
 
 import gzip
 import os
-import sys
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent.language._kernels import text as kernels
+from xent.language._progress import stage
 from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
 
 CHUNK = 1 << 21  # what is made of a piece of text stays in the cache
 LINES = 1 << 12
-LARGE = 1 << 26  # bytes from which reading shows its progress on a terminal
+PACKED = (".gz", ".zst", ".zstd")
 UNITS = ("word", "character", "byte")
 Ids = NDArray[np.uint32]
 
@@ -86,9 +88,8 @@ class Reader:
     def _files(self, paths: Iterable[Any]) -> Iterator[Ids]:
         for path in paths:
             self.lines = 0
-            with opened(path) as file:
-                for piece in whole_lines(file):
-                    yield self.encode(piece)
+            for piece in pieces(path):
+                yield self.encode(piece)
 
     def _from_lines(self, lines: Iterator[str], argument: str) -> Iterator[Ids]:
         while some := list(islice(lines, LINES)):
@@ -117,6 +118,8 @@ class Reader:
         return ids
 
     def _check_utf8(self, text: bytes) -> None:
+        if kernels.is_utf8(np.frombuffer(text, np.uint8)):
+            return
         try:
             text.decode()
         except UnicodeDecodeError as error:
@@ -251,39 +254,52 @@ def whole_lines(file: IO[bytes]) -> Iterator[bytes]:
         yield b"".join(rest) + b"\n"
 
 
+def pieces(path: str | os.PathLike[str]) -> Generator[bytes]:
+    """Yield a text in pieces of whole lines; on a terminal, long reading shows how far it is."""
+    with _open(path) as (raw, file):
+        size = os.fstat(raw.fileno()).st_size
+        title = f"Reading {os.path.basename(os.fspath(path))}"
+        with stage(title, size or None, "B") as told:
+            for piece in _unpacked(whole_lines(file), os.fspath(path)):
+                yield piece
+                if size:
+                    told(raw.tell())
+
+
+def _unpacked(found: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Pass on pieces; say in a sentence where compressed data end early or are none."""
+    while True:
+        try:
+            piece = next(found, b"")
+        except (EOFError, zlib.error, OSError) as error:
+            if not name.endswith(PACKED):
+                raise
+            because = f"its compressed data are cut short or damaged ({error})"
+            raise _check.cannot(f"{name!r} cannot be read", because) from None
+        if not piece:
+            return
+        yield piece
+
+
 @contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a text for reading: plain, or gzip or zstd by its suffix; a large one shows progress."""
+def _open(path: str | os.PathLike[str]) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Open a text for reading: the file, and the text in it (gzip or zstd by its suffix)."""
     name = os.fspath(path)
-    if not Path(name).is_file():
+    if not Path(name).exists():
         raise FileNotFoundError(f"There is no file {name!r}.")
-    with open(name, "rb") as raw, watched(raw) as file:
+    if Path(name).is_dir():
+        raise _check.invalid("text", "be a file", f"the folder {name!r}")
+    with open(name, "rb") as raw:
         if name.endswith(".gz"):
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                yield cast(IO[bytes], unpacked)
-        elif name.endswith((".zst", ".zstd")):
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                yield raw, cast(IO[bytes], unpacked)
+        elif name.endswith(PACKED):
             import pyarrow
 
-            with pyarrow.CompressedInputStream(pyarrow.PythonFile(file), "zstd") as unpacked:
-                yield unpacked
+            with pyarrow.CompressedInputStream(pyarrow.PythonFile(raw), "zstd") as unpacked:
+                yield raw, unpacked
         else:
-            yield file
-
-
-@contextmanager
-def watched(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Show on a terminal how much of a large file has been read."""
-    size = os.fstat(file.fileno()).st_size
-    if size < LARGE or not sys.stderr.isatty():
-        yield file
-        return
-    from rich.console import Console
-    from rich.progress import open as rich_open
-
-    name = os.path.basename(file.name)
-    console = Console(stderr=True)
-    with rich_open(file.name, "rb", description=name, console=console, transient=True) as shown:
-        yield cast(IO[bytes], shown)
+            yield raw, raw
 
 
 def _whole_numbers(sentence: Any) -> bool:

@@ -130,6 +130,13 @@ class Vocabulary:
         chosen = range(self.size) if ids is None else ids
         return [blob[starts[i] : starts[i + 1]].decode("utf-8", "surrogateescape") for i in chosen]
 
+    def only(self, chosen: NDArray[np.bool_]) -> "Vocabulary":
+        """Return a vocabulary of some of the words, in the same order."""
+        starts = self.starts[: self.size + 1]
+        lengths = np.diff(starts)
+        blob = self.blob[: starts[-1]][np.repeat(chosen, lengths)]
+        return Vocabulary.of({"blob": blob, "lengths": lengths[chosen]})
+
     def same_words(self, other: "Vocabulary") -> bool:
         """Whether both hold the same words, in any order."""
         return self.size == other.size and set(self.words()) == set(other.words())

@@ -8,11 +8,14 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xent import _check
 from xent.language._arpa import read_arpa
-from xent.language._backoff import Backoff
+from xent.language._kernels import sentence as kernels
 from xent.language._model import NGramModel
-from xent.language._vocabulary import END, UNKNOWN
+from xent.language._vocabulary import UNKNOWN
 
 __all__ = ["FullScoreReturn", "LanguageModel", "Model", "State"]
 
@@ -62,39 +65,43 @@ class Model:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(os.fspath(path))
         self._model = _load(self.path)
-        self._backoff: Backoff = self._model.backoff
         self._index = self._model.vocabulary.index
+        self._header = self._addresses()
 
     @property
     def order(self) -> int:
         """The longest n-gram."""
         return self._model.order
 
+    def _addresses(self) -> NDArray[np.int64]:
+        """Return where the arrays lie that scoring touches; the model keeps them alive."""
+        vocabulary, backoff = self._model.vocabulary, self._model.backoff
+        table, states, unigram, word_bits, firsts = backoff.automaton
+        words = (vocabulary.keys, vocabulary.slots, vocabulary.blob, vocabulary.starts)
+        arrays = (*words, table, states, unigram, firsts)
+        # Mapped or not, they lie in one piece; what is not int64 would be read wrongly.
+        self._kept = tuple(np.ascontiguousarray(array) for array in arrays)
+        sizes = (len(vocabulary.keys), len(vocabulary.blob), len(vocabulary), len(table))
+        rest = (len(states), len(firsts), int(word_bits), backoff.begin)
+        return np.array([*(a.ctypes.data for a in self._kept), *sizes, *rest], np.int64)
+
     def _id(self, word: str) -> int:
         return self._index.get(word, UNKNOWN)
 
     def score(self, sentence: str, bos: bool = True, eos: bool = True) -> float:
         """Return the log10-probability of a sentence."""
-        return sum(found.log_prob for found in self._full(sentence, bos, eos))
+        return kernels.score(sentence.encode(), self._header, bos, eos)  # type: ignore[no-any-return]
 
     def full_scores(
         self, sentence: str, bos: bool = True, eos: bool = True
     ) -> Iterator[tuple[float, int, bool]]:
         """Yield (log10-probability, length of the n-gram, whether unknown) of each word."""
-        for found in self._full(sentence, bos, eos):
-            yield found.log_prob, found.ngram_length, found.oov
-
-    def _full(self, sentence: str, bos: bool, eos: bool) -> Iterator[FullScoreReturn]:
-        state = self._backoff.begin if bos else 0
-        for word in sentence.encode().split():
-            yield (found := self._word(state, self._id(word.decode())))[0]
-            state = found[1]
-        if eos:
-            yield self._word(state, END)[0]
-
-    def _word(self, state: int, word: int) -> tuple[FullScoreReturn, int]:
-        logp, following, length = self._backoff.step(state, word)
-        return FullScoreReturn(logp, length, word == UNKNOWN), following
+        text = sentence.encode()
+        most = len(text) // 2 + 2
+        logp, lengths, words = np.empty(most, np.float64), *np.empty((2, most), np.int64)
+        found = kernels.full_scores(text, self._header, bos, eos, logp, lengths, words)
+        unknown = (words[:found] == UNKNOWN).tolist()
+        yield from zip(logp[:found].tolist(), lengths[:found].tolist(), unknown, strict=True)
 
     def perplexity(self, sentence: str) -> float:
         """Return the perplexity of a sentence, its end included."""
@@ -106,7 +113,7 @@ class Model:
 
     def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802
         """Set a state to the beginning of a sentence."""
-        state.node = self._backoff.begin
+        state.node = int(self._header[kernels.BEGIN])
 
     def NullContextWrite(self, state: State) -> None:  # noqa: N802
         """Set a state to no history."""
@@ -120,8 +127,9 @@ class Model:
         self, in_state: State, word: str, out_state: State
     ) -> FullScoreReturn:
         """Return what `full_scores` yields of a word and write the state after it."""
-        found, out_state.node = self._word(in_state.node, self._id(word))
-        return found
+        known = self._id(word)
+        logp, out_state.node, length = kernels.step_from(self._header, in_state.node, known)
+        return FullScoreReturn(logp, length, known == UNKNOWN)
 
     def __repr__(self) -> str:
         return f"<Model from {os.path.basename(self.path)}>"

@@ -40,7 +40,7 @@ def _own_rows(input: Tensor, axis: int) -> Tensor:
 
 def _as_input(rows: Tensor, shape: torch.Size, axis: int) -> Tensor:
     if axis == len(shape) - 1:
-        return rows.reshape(shape)
+        return rows if rows.shape == shape else rows.reshape(shape)
     return rows.reshape((*shape[:axis], *shape[axis + 1 :], shape[axis])).movedim(-1, axis)
 
 
@@ -137,7 +137,7 @@ def _forward(
     if o.reduction == "none":
         loss = torch.from_numpy(values).to(dtype).reshape(shape)
     else:
-        loss = torch.tensor(kernels.add_up(values) * g + fill, dtype=dtype)
+        loss = torch.scalar_tensor(kernels.add_up(values) * g + fill, dtype=dtype)
     if not stats:
         return loss, grad, g
     columns = torch.from_numpy(table)
@@ -163,7 +163,7 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *pulled: Any) -> Any:
         rows, axis, shape, stats = ctx.call
-        if all(p is None for p in pulled):
+        if pulled[0] is None and all(p is None for p in pulled):
             return None, None, None, None, None
         if torch.is_grad_enabled():
             input, _ = ctx.saved_tensors
@@ -174,7 +174,7 @@ class _Fused(torch.autograd.Function):
                 return *torch.autograd.grad(outs, input, ups, create_graph=True), *[None] * 4
         grad, ctx.gift = ctx.gift, None
         if grad is not None:
-            factor = float(pulled[0])
+            factor = pulled[0].item()
             if factor != 1.0:
                 grad.mul_(factor)
             return grad, None, None, None, None

@@ -13,6 +13,7 @@ from torch import Tensor
 from xent import _check
 
 REDUCTIONS = ("mean", "sum", "none")
+_PLAIN = (Tensor, torch.nn.Parameter)
 EMPTY = ("zero", "nan", "raise")
 
 
@@ -103,11 +104,13 @@ def check_values(
 
 def can_look(*tensors: Tensor) -> bool:
     """Say whether values may be looked at: on CPU, and neither traced nor transformed."""
-    return (
-        not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()
-        and all(type(t) in (Tensor, torch.nn.Parameter) and t.device.type == "cpu" for t in tensors)
-    )
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    return all(map(_is_plain, tensors))
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.is_cpu and type(tensor) in _PLAIN
 
 
 def class_axis(input: Tensor, axis: int | None) -> int:

@@ -19,6 +19,8 @@ from xent._kernels import _planes as planes
 from xent._kernels import _softmax as kernels
 from xent._kernels._float import LANES
 from xent._kernels._jit import in_blocks
+from xent._kernels._room import room
+from xent._kernels._row_sums import PAD, PAGE
 from xent.losses._options import Options, at_least_float32, can_look
 
 Floats = NDArray[np.float64]
@@ -29,6 +31,7 @@ _NO_STATS: Floats = np.empty((0, 4))
 _NO_SLOPE: Floats = np.empty((0, 0))
 _EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 _HUGE = 1 << 22  # bytes
+_CACHE = 1 << 25  # bytes: a larger gradient would push all else out of the caches
 _FEW = 64
 _ELEMENTS = 1 << 15  # what one thread is worth waking for
 
@@ -205,14 +208,18 @@ class SoftmaxRows:
         if own.size:
             scale = scale * own if scale.size else own
         values = np.empty(x.shape[0] * x.shape[2])
-        dtype = np.float64 if x.dtype == np.float64 else np.float32
+        exact = x.dtype == np.float64
+        real, whole = (np.float64, np.int64) if exact else (np.float32, np.int32)
+        past = passes_caches(grad, x)
 
         def work(start: int, stop: int) -> None:
+            tile = planes.TILE
             planes.class_planes(
                 x, target, weight, scale, o.ignore_index, 1.0 / o.temperature, o.z_loss, g,
-                np.empty((classes, planes.TILE), dtype), np.empty((classes, planes.TILE)),
-                np.empty((4, planes.TILE)), np.empty(planes.TILE, np.int64),
-                values, grad, start, stop,
+                np.empty((classes, tile), real), np.empty((classes, tile)), np.empty(7 * tile),
+                np.empty(3 * tile, real), np.empty(tile, whole), np.empty(2 * tile, np.int32),
+                np.empty(tile, x.dtype),
+                values, grad, past, start, stop,
             )  # fmt: skip
 
         units = x.shape[0] * -(-x.shape[2] // planes.TILE)
@@ -252,18 +259,22 @@ class Call(NamedTuple):
         hard = target.ndim == 1
         shared = classes if not hard or (o.label_smoothing and weight.size) else 0
         # The gradient has the logits' own type, also where these come capped, in float64.
-        double = grad.dtype.itemsize == 8
-        room = np.empty(classes, np.float64 if double else np.float32), np.empty((3, LANES))
+        exact = grad.dtype == np.float64
+        # Single-precision targets as they are need no more room than their own.
+        same = not (hard or exact or o.label_smoothing or weight.size or target.itemsize == 8)
         call = (
             1.0 / o.temperature,
             o.z_loss,
             g,
-            *room,
-            np.empty(shared),
+            np.empty(classes + PAD, np.float64 if exact else np.float32),
+            np.empty(PAGE + 2 * LANES),
+            np.empty(shared, np.float32 if same else np.float64),
+            np.empty(min(classes + PAD, PAGE), grad.dtype),
             values,
             stats,
             grad,
             slope,
+            passes_caches(grad, x),
         )
         if hard:
             kernels.class_rows(
@@ -379,16 +390,16 @@ def as_numpy(tensor: Tensor) -> Any:
 
 
 def empty_like(tensor: Tensor) -> Tensor:
-    """Make room for a gradient, contiguous; large room comes in huge pages, as NumPy asks for them.
-
-    torch takes pages of 4 KB: fetching those for a gradient takes longer than computing it.
-    """
-    if tensor.numel() * tensor.element_size() < _HUGE:
+    """Make room for a gradient, contiguous; large room is used again from step to step."""
+    size = tensor.numel() * tensor.element_size()
+    if size < _HUGE:
         return torch.empty_like(tensor, memory_format=torch.contiguous_format)
-    bits = tensor.dtype == torch.bfloat16
-    kind = np.uint16 if bits else np.float64 if tensor.dtype == torch.float64 else np.float32
-    room = torch.from_numpy(np.empty(tuple(tensor.shape), kind))
-    return room.view(torch.bfloat16) if bits else room
+    return torch.from_numpy(room(size)).view(tensor.dtype).view(tensor.shape)
+
+
+def passes_caches(grad: Any, x: Any) -> bool:
+    """Say whether to write a gradient past the caches: where it is larger, and not the logits."""
+    return bool(grad.nbytes >= _CACHE and grad.ctypes.data != x.ctypes.data)
 
 
 def doubles(weight: Tensor | None) -> Floats:

@@ -22,6 +22,7 @@ from xent.measures._joint import (
     mutual_information,
     variation_of_information,
 )
+from xent.measures._measurement import Measurement
 from xent.measures._power import (
     f_divergence,
     renyi_divergence,
@@ -38,6 +39,7 @@ __all__ = [
     "FeatureRank",
     "LogProbs",
     "Logits",
+    "Measurement",
     "conditional_entropy",
     "conditional_mutual_information",
     "cross_entropy",

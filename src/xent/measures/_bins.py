@@ -33,16 +33,19 @@ def mdl_cuts(values: Numbers, target: Codes, weights: Numbers) -> Numbers:
         if cut is not None:
             cuts.append(low + cut)
             todo += [(low, low + cut + 1), (low + cut + 1, high)]
-    return np.array([_between(found[i], found[i + 1]) for i in sorted(cuts)])
+    return np.array([between(found[i], found[i + 1]) for i in sorted(cuts)])
 
 
-def quantile_cuts(reference: Numbers, bins: int) -> Numbers:
-    """Cut at quantiles of a reference, and below its least and above its greatest value."""
-    if reference.size == 0:
+def quantile_cuts(values: Numbers, weights: Numbers, bins: int) -> Numbers:
+    """Cut sorted numbers at quantiles, and below the least and above the greatest."""
+    if values.size == 0:
         return np.empty(0)
-    inner = np.quantile(reference, np.arange(1, bins) / bins, method="inverted_cdf")
-    below = np.nextafter(reference.min(), -math.inf)
-    return np.unique(np.concatenate([[below], inner, [reference.max()]]))
+    rows = np.cumsum(weights)
+    # The k-th cut is the least value with at least k / bins of the rows up to it.
+    place = np.searchsorted(rows * bins, np.arange(1, bins) * rows[-1])
+    below = np.nextafter(values[0], -math.inf)
+    inner = values[np.minimum(place, values.size - 1)]
+    return np.unique(np.concatenate([[below], inner, values[-1:]]))
 
 
 def bin_of(values: Numbers, cuts: Numbers) -> Codes:
@@ -90,7 +93,8 @@ def _bits(n: NDArray[Any]) -> float:
     return float(_x_log_x(total)[0] - _x_log_x(n).sum()) / math.log(2)
 
 
-def _between(low: float, high: float) -> float:
+def between(low: float, high: float) -> float:
+    """Return the middle of two numbers, or the lower one where nothing lies between them."""
     with np.errstate(invalid="ignore"):
         middle = 0.5 * low + 0.5 * high
     return float(middle if low <= middle < high else low)

@@ -1,5 +1,8 @@
 """What it costs to believe q where p is true. Kullback and Leibler (1951); Lin (1991)."""
 
+# Annotations stay text: np.random is loaded by whoever draws, not by the import.
+from __future__ import annotations
+
 import math
 from typing import Any
 
@@ -8,8 +11,11 @@ import numpy as np
 from xent import _check
 from xent.measures._door import Axis, paired, result, rows, several
 from xent.measures._nats import cross_entropy_nats, entropy_nats, js_nats, kl_nats
+from xent.measures._sparse import takes_sparse
+from xent.measures._views import is_distribution, only_arrays, only_densities
 
 
+@takes_sparse
 def cross_entropy(
     p: Any,
     q: Any,
@@ -18,6 +24,8 @@ def cross_entropy(
     base: float = math.e,
     keepdims: bool = False,
     where: Any = None,
+    rng: np.random.Generator | int | None = None,
+    draws: int | None = None,
 ) -> Any:
     """How many nats an outcome of p takes on average in the code that is best for q.
 
@@ -25,8 +33,9 @@ def cross_entropy(
 
     Parameters
     ----------
-    p, q : array_like, Counts, Logits or LogProbs, shape (..., K)
-        Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``.
+    p, q : array_like, Counts, Logits or LogProbs, shape (..., K), or distribution objects
+        Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``. Two
+        objects of scipy.stats or torch.distributions give a `Measurement`.
     axis : int or tuple of int
         Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
@@ -35,6 +44,8 @@ def cross_entropy(
         Keep the axes of the outcomes with length one.
     where : array_like of bool, optional
         Outcomes that count; the others are as if they were not there.
+    rng, draws : Generator or int, int, optional
+        For objects alone: chance, and how many draws (100,000) a mean over them takes.
 
     Returns
     -------
@@ -59,11 +70,18 @@ def cross_entropy(
     ----------
     Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 5.4.
     """
+    if is_distribution(p) or is_distribution(q):
+        from xent.measures._density import cross_entropy_of
+
+        only_densities(axis, keepdims, where)
+        return cross_entropy_of(p, q, base, (rng, draws))
+    only_arrays(rng, draws)
     left, right = paired(p, q, axis, where)
     left.model = True  # the derivative by a p of 0 is finite here: the cost of that outcome
     return result(cross_entropy_nats(left, right), base, keepdims, left, right)
 
 
+@takes_sparse
 def kl_divergence(
     p: Any,
     q: Any,
@@ -72,6 +90,8 @@ def kl_divergence(
     base: float = math.e,
     keepdims: bool = False,
     where: Any = None,
+    rng: np.random.Generator | int | None = None,
+    draws: int | None = None,
 ) -> Any:
     """How many nats too many an outcome of p takes in the code that is best for q.
 
@@ -79,8 +99,9 @@ def kl_divergence(
 
     Parameters
     ----------
-    p, q : array_like, Counts, Logits or LogProbs, shape (..., K)
-        Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``.
+    p, q : array_like, Counts, Logits or LogProbs, shape (..., K), or distribution objects
+        Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``. Two
+        objects of scipy.stats or torch.distributions give a `Measurement`.
     axis : int or tuple of int
         Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
@@ -89,6 +110,8 @@ def kl_divergence(
         Keep the axes of the outcomes with length one.
     where : array_like of bool, optional
         Outcomes that count; the others are as if they were not there.
+    rng, draws : Generator or int, int, optional
+        For objects alone: chance, and how many draws (100,000) a mean over them takes.
 
     Returns
     -------
@@ -115,10 +138,17 @@ def kl_divergence(
     Kullback, S. and Leibler, R. A. (1951). On information and sufficiency. Annals of Mathematical
     Statistics 22.
     """
+    if is_distribution(p) or is_distribution(q):
+        from xent.measures._density import kl_of
+
+        only_densities(axis, keepdims, where)
+        return kl_of(p, q, base, (rng, draws))
+    only_arrays(rng, draws)
     left, right = paired(p, q, axis, where)
     return result(kl_nats(left, right), base, keepdims, left, right)
 
 
+@takes_sparse
 def perplexity(
     p: Any,
     q: Any = None,
@@ -181,6 +211,7 @@ def _exp(source: Any, nats: Any) -> Any:
     return source.library.xp.exp(nats)
 
 
+@takes_sparse
 def js_divergence(
     p: Any,
     q: Any,
@@ -190,6 +221,8 @@ def js_divergence(
     base: float = math.e,
     keepdims: bool = False,
     where: Any = None,
+    rng: np.random.Generator | int | None = None,
+    draws: int | None = None,
 ) -> Any:
     """How many nats one outcome tells, on average, about which distribution it was drawn from.
 
@@ -197,8 +230,9 @@ def js_divergence(
 
     Parameters
     ----------
-    p, q, *more : array_like, Counts, Logits or LogProbs, shape (..., K)
-        Two distributions or more over the same K outcomes; batches broadcast.
+    p, q, *more : array_like, Counts, Logits or LogProbs, shape (..., K), or distribution objects
+        Two distributions or more over the same K outcomes; batches broadcast. Objects of
+        scipy.stats or torch.distributions give a `Measurement`.
     weights : sequence of float, optional
         Share of each distribution, summing to 1; equal without it.
     axis : int or tuple of int
@@ -209,6 +243,8 @@ def js_divergence(
         Keep the axes of the outcomes with length one.
     where : array_like of bool, optional
         Outcomes that count; the others are as if they were not there.
+    rng, draws : Generator or int, int, optional
+        For objects alone: chance, and how many draws (100,000) a mean over them takes.
 
     Returns
     -------
@@ -235,10 +271,18 @@ def js_divergence(
     Lin, J. (1991). Divergence measures based on the Shannon entropy. IEEE Transactions on
     Information Theory 37.
     """
+    many = (p, q, *more)
+    if any(is_distribution(one) for one in many):
+        from xent.measures._density import js_of
+
+        only_densities(axis, keepdims, where)
+        return js_of(many, _shares(weights, len(many)), base, (rng, draws))
+    only_arrays(rng, draws)
     parts = several((p, q, *more), axis, where)
     return result(js_nats(parts, _shares(weights, len(parts))), base, keepdims, *parts)
 
 
+@takes_sparse
 def js_distance(
     p: Any,
     q: Any,

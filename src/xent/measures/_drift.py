@@ -16,8 +16,8 @@ import numpy as np
 from xent import _check
 from xent.measures._bins import Numbers, bin_of, quantile_cuts
 from xent.measures._estimate import generator
-from xent.measures._samples import MISSING, Column, kept
-from xent.measures._tables import Field, field_of, frame_of
+from xent.measures._samples import MISSING
+from xent.measures._tally import Spread, Symbols, Table, Tally, counted
 
 SHOWN = 10  # levels that a record names
 
@@ -75,6 +75,7 @@ def drift(
     *,
     columns: list[str] | None = None,
     bins: int = 10,
+    weights: Any = None,
     missing: str = "symbol",
     bootstrap: int = 0,
     rng: np.random.Generator | int | None = None,
@@ -87,13 +88,16 @@ def drift(
 
     Parameters
     ----------
-    reference, current : data frame
-        Any that narwhals reads: pandas, polars, Arrow, ... with the same columns.
+    reference, current : data frame or path
+        Any frame that narwhals reads (pandas, polars, Arrow, ...), or a Parquet, CSV or JSON-lines
+        file of any size, which is read in batches; with the same columns.
     columns : list of str, optional
         The columns to compare; all of them where not given.
     bins : int
         Quantiles of the reference that a column of numbers or dates is cut at. Below its least
         and above its greatest value lies one bin more each.
+    weights : str or two array_like, optional
+        How many rows each row stands for: a column of both tables, or an array for each.
     missing : str
         None and NaN: a "symbol" of their own, "drop" them, or "refuse" them.
     bootstrap : int
@@ -138,17 +142,41 @@ def drift(
     pieces = _check.integer("bins", bins, least=2)
     times = _check.integer("bootstrap", bootstrap, least=0)
     draw = generator(rng, "the bootstrap") if times else None
-    old, names = frame_of("reference", reference)
-    new, others = frame_of("current", current)
+    old, new = Table("reference", reference), Table("current", current)
+    names = _chosen(columns, *(_without(t.names, weights) for t in (old, new)))
+    mine, theirs = _each(weights, old, new)
+    before = counted(old, names, mine)
+    for name in names:
+        _cut(before[name], pieces)
+    after = counted(new, names, theirs, before)
     found = []
-    for name in _chosen(columns, names, others):
-        before = field_of(old, name, f"reference[{name!r}]")
-        after = field_of(new, name, f"current[{name!r}]")
-        before, after = _alike(name, before, after)
-        levels, counts = _counted(name, before, after, pieces, missing)
-        interval = None if draw is None else _interval(counts, times, draw, level)
-        found.append(_moved(name, before.kind, levels, counts, scale, interval))
+    for name in names:
+        kind = _kind(name, before[name], after[name])
+        levels, counts, copies = _counted(before[name], after[name], missing)
+        interval = None if draw is None else _interval(counts, copies, times, draw, level)
+        found.append(_moved(name, kind, levels, counts, copies, scale, interval))
     return sorted(found, key=lambda d: -abs(d.js))
+
+
+def _without(names: list[str], weights: Any) -> list[str]:
+    return [name for name in names if not (isinstance(weights, str) and name == weights)]
+
+
+def _each(weights: Any, old: Table, new: Table) -> tuple[Any, Any]:
+    """Return the weights of both tables."""
+    if weights is None or isinstance(weights, str):
+        for table in (old, new) if weights is not None else ():
+            if weights not in table.names:
+                must = f"name a column of `{table.argument}`"
+                raise _check.invalid("weights", must, repr(weights))
+        return weights, weights
+    if not isinstance(weights, tuple | list) or len(weights) != 2:
+        must = "be the name of a column, or a pair of arrays"
+        raise _check.wrong_kind("weights", must, f"a {type(weights).__name__}")
+    for table in (old, new):
+        if table.path is not None:
+            raise _check.wrong_kind("weights", "be the name of a column of the files", "arrays")
+    return weights[0], weights[1]
 
 
 def _chosen(columns: list[str] | None, names: list[str], others: list[str]) -> list[str]:
@@ -170,50 +198,74 @@ def _chosen(columns: list[str] | None, names: list[str], others: list[str]) -> l
     return wanted
 
 
-def _alike(name: str, before: Field, after: Field) -> tuple[Field, Field]:
-    """Return two columns of one kind; where nothing is there, nothing is of the wrong kind."""
-    if before.kind == after.kind:
-        return before, after
-    if after.missing.all():
-        return before, _nothing(after, before.kind)
-    if before.missing.all():
-        return _nothing(before, after.kind), after
+def _kind(name: str, before: Tally, after: Tally) -> str:
+    """Return the kind of both columns; where nothing is there, nothing is of the wrong kind."""
+    if before.kind == after.kind or after.known is None:
+        return before.kind
+    if before.known is None:
+        return after.kind
     because = f"{before.kind} in one table and {after.kind} in the other"
     raise _check.cannot(f"The drift of {name!r}", because, "Give the column one type in both.")
 
 
-def _nothing(field: Field, kind: str) -> Field:
-    codes = np.full(field.missing.size, -1 if kind == "symbols" else math.nan)
-    return Field(codes, field.missing, (), kind)
+def _cut(tally: Tally, pieces: int) -> None:
+    """Say where the numbers of the reference are cut."""
+    known = tally.known
+    if isinstance(known, Spread):
+        known.settle()
+        values = np.concatenate([known.low[:1], known.high])
+        known.cuts = quantile_cuts(values, np.concatenate([[0.0], known.rows]), pieces)
 
 
-def _counted(
-    name: str, before: Field, after: Field, bins: int, missing: str
-) -> tuple[tuple[Any, ...], Numbers]:
-    """Count the levels that either table has: their names, and one row of counts a table."""
-    if before.numeric:
-        cuts = quantile_cuts(before.values[~before.missing], bins)
-        every: tuple[Any, ...] = tuple(range(cuts.size + 1))
-        parts = [np.where(f.missing, -1, bin_of(f.values, cuts)) for f in (before, after)]
+def _counted(before: Tally, after: Tally, missing: str) -> tuple[tuple[Any, ...], Numbers, Numbers]:
+    """Count the levels of either table: names, one row of counts a table, what each stands for."""
+    for tally in (before, after):
+        if tally.missing and missing == "refuse":
+            got = f"a missing one in {_check.count(tally.missing, 'row')}"
+            advice = 'Pass missing="drop" or missing="symbol".'
+            raise _check.invalid(tally.argument, "have a value in every row", got, advice)
+    if any(isinstance(tally.known, Symbols) for tally in (before, after)):
+        levels, counts, copies = _of_symbols(before.known, after.known)
     else:
-        number: dict[Any, int] = {}
-        parts = []
-        for field in (before, after):
-            places = [number.setdefault(symbol, len(number)) for symbol in field.symbols]
-            places.append(-1)  # where the code of a missing value, -1, points
-            parts.append(np.array(places, dtype=np.int64)[field.values.astype(np.int64)])
-        every = tuple(number)
-    table = [
-        kept(f"{side}[{name!r}]", [Column(codes, every)], missing)[0].codes
-        for side, codes in zip(("reference", "current"), parts, strict=True)
-    ]
-    for side, codes in zip(("reference", "current"), table, strict=True):
-        if codes.size == 0:
-            raise _check.invalid(f"{side}[{name!r}]", "have at least one value", "none")
-    counts = np.array([np.bincount(codes, minlength=len(every) + 1) for codes in table])
+        counts = _of_numbers(before.known, after.known)
+        levels, copies = tuple(range(counts.shape[1])), np.ones(counts.shape[1])
+    if missing == "symbol":
+        gaps = [[tally.gaps.sum()] for tally in (before, after)]
+        counts, copies = np.hstack([counts, gaps]), np.append(copies, 1.0)
+        levels = (*levels, None)
+    for tally, rows in zip((before, after), counts, strict=True):
+        if not rows.any():
+            raise _check.invalid(tally.argument, "have at least one value", "none")
     some = np.flatnonzero(counts.any(0))
-    every = (*every, None)
-    return tuple(every[k] for k in some), counts[:, some].astype(np.float64)
+    return tuple(levels[k] for k in some), counts[:, some], copies[some]
+
+
+def _of_numbers(before: Any, after: Any) -> Numbers:
+    cuts = before.cuts if isinstance(before, Spread) else np.empty(0)
+    counts = np.zeros((2, cuts.size + 1))
+    if isinstance(before, Spread):
+        counts[0] = np.bincount(bin_of(before.high, cuts), before.rows, cuts.size + 1)
+    if after is not None:
+        counts[1] = after.rows
+    return counts
+
+
+def _of_symbols(before: Any, after: Any) -> tuple[tuple[Any, ...], Numbers, Numbers]:
+    parts = [known for known in (before, after) if known is not None]
+    last = parts[-1]  # it began with the choice of the one before, and may have chosen fewer
+    if parts[0].level < last.level:
+        parts[0].keep(last.certain, last.level)
+    number: dict[Any, int] = {}
+    counts = []
+    for known in (before, after):
+        rows: Any = np.zeros(0)
+        if known is not None:
+            places = [number.setdefault(symbol, len(number)) for symbol in known.number]
+            codes = np.array(places, dtype=np.int64)[known.pairs.left]
+            rows = np.bincount(codes, known.pairs.weights, len(number))
+        counts.append(rows)
+    table = np.array([np.pad(rows, (0, len(number) - rows.size)) for rows in counts])
+    return tuple(number), table, last.copies_of(number)
 
 
 def _moved(
@@ -221,12 +273,15 @@ def _moved(
     kind: str,
     levels: tuple[Any, ...],
     counts: Numbers,
+    copies: Numbers,
     scale: float,
     interval: tuple[float, float] | None,
 ) -> ColumnDrift:
-    shares = counts / counts.sum(1, keepdims=True)
-    more = 0.5 / counts.sum(1).min()
-    p, q = (shares + more) / (1 + more * len(levels))
+    rows = (counts * copies).sum(1)
+    shares = counts / rows[:, None]
+    # A level that stands for others like it counts as all of them; a table has at least one row.
+    more = 0.5 / max(1.0, float(rows.min()))
+    p, q = (shares + more) / (1 + more * float(copies.sum()))
     ratio = np.log(q / p)
     lost, added = counts[1] == 0, counts[0] == 0
 
@@ -239,13 +294,13 @@ def _moved(
         low, high = high, low
     return ColumnDrift(
         name,
-        float(_js(shares[0], shares[1])) / scale,
-        max(0.0, float((q * ratio).sum())) / scale,
-        float(((q - p) * ratio).sum()),
+        float(_js(shares[0], shares[1], copies)) / scale,
+        max(0.0, float((copies * q * ratio).sum())) / scale,
+        float((copies * (q - p) * ratio).sum()),
         kind,
-        len(levels),
-        float(shares[1][added].sum()),
-        float(shares[0][lost].sum()),
+        int(copies.sum()),
+        float((copies * shares[1])[added].sum()),
+        float((copies * shares[0])[lost].sum()),
         named(added, 1),
         named(lost, 0),
         low,
@@ -253,26 +308,36 @@ def _moved(
     )
 
 
-def _js(p: Numbers, q: Numbers) -> Numbers:
-    """Jensen-Shannon divergence of rows in nats."""
+def _js(p: Numbers, q: Numbers, copies: Numbers) -> Numbers:
+    """Jensen-Shannon divergence of rows in nats, each level as often as its copies."""
     middle = 0.5 * (p + q)
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(p > 0, p * np.log(p / middle), 0.0)
         terms += np.where(q > 0, q * np.log(q / middle), 0.0)
-    return np.asarray(np.maximum(0.0, 0.5 * terms.sum(-1)))
+    return np.asarray(np.maximum(0.0, 0.5 * (copies * terms).sum(-1)))
 
 
 def _interval(
-    counts: Numbers, times: int, draw: np.random.Generator, confidence: float
+    counts: Numbers, copies: Numbers, times: int, draw: np.random.Generator, confidence: float
 ) -> tuple[float, float]:
     """Quantiles of the divergence of redrawn rows, less twice the bias of redrawing."""
-    rows = counts.sum(1)
-    seen = float(_js(*(counts / rows[:, None])))
+    rows = (counts * copies).sum(1)
+    shares = counts / rows[:, None]
+    seen = float(_js(shares[0], shares[1], copies))
     drawn = np.empty(times)
     for i in range(times):
-        p, q = (draw.multinomial(int(n), c / n) / n for n, c in zip(rows, counts, strict=True))
-        drawn[i] = _js(p, q)
+        p, q = (_redrawn(c, n, copies, draw) for c, n in zip(counts, rows, strict=True))
+        drawn[i] = _js(p, q, copies)
     low, high = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
     # The value is too high by about as much as the redrawn ones are higher than it.
     bias = 2 * (float(drawn.mean()) - seen)
     return min(seen, max(0.0, float(low) - bias)), max(seen, float(high) - bias)
+
+
+def _redrawn(counts: Numbers, rows: float, copies: Numbers, draw: np.random.Generator) -> Numbers:
+    """Shares of rows drawn anew; by Poisson's law where levels stand for others."""
+    if copies.max() == 1:
+        whole = max(1, int(rows))
+        return draw.multinomial(whole, counts / rows) / whole
+    drawn = draw.poisson(counts)
+    return drawn / max(1.0, float((drawn * copies).sum()))

@@ -1,12 +1,21 @@
 """How uncertain one distribution is. Shannon (1948), sections 6 and 7, and its relatives."""
 
+# Annotations stay text: np.random is loaded by whoever draws, not by the import.
+from __future__ import annotations
+
 import math
 from typing import Any
 
+import numpy as np
+
+from xent import _check
 from xent.measures._door import Axis, result, rows
 from xent.measures._nats import entropy_nats
+from xent.measures._sparse import is_sparse, takes_sparse
+from xent.measures._views import is_distribution, only_arrays, only_densities
 
 
+@takes_sparse
 def entropy(
     p: Any,
     *,
@@ -14,6 +23,8 @@ def entropy(
     base: float = math.e,
     keepdims: bool = False,
     where: Any = None,
+    rng: np.random.Generator | int | None = None,
+    draws: int | None = None,
 ) -> Any:
     """How many nats (bits, bans) it takes on average to say which outcome happened.
 
@@ -21,8 +32,9 @@ def entropy(
 
     Parameters
     ----------
-    p : array_like, Counts, Logits or LogProbs, shape (..., K)
-        A plain array is probabilities: checked, never normalised in silence.
+    p : array_like, Counts, Logits or LogProbs, shape (..., K), or a distribution object
+        A plain array is probabilities: checked, never normalised in silence. An object of
+        scipy.stats or torch.distributions gives a `Measurement`.
     axis : int or tuple of int
         Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
@@ -31,11 +43,14 @@ def entropy(
         Keep the axes of the outcomes with length one.
     where : array_like of bool, optional
         Outcomes that count; the others are as if they were not there.
+    rng, draws : Generator or int, int, optional
+        For objects alone: chance, and how many draws (100,000) a mean over them takes.
 
     Returns
     -------
     float or array of shape (...)
-        From 0 (one outcome is certain) to log K (all are equally likely).
+        From 0 (one outcome is certain) to log K (all are equally likely); of a density, the
+        differential entropy: any number.
 
     Raises
     ------
@@ -56,6 +71,12 @@ def entropy(
     ----------
     Shannon, C. E. (1948). A mathematical theory of communication. Bell System Technical Journal 27.
     """
+    if is_distribution(p):
+        from xent.measures._density import entropy_of
+
+        only_densities(axis, keepdims, where)
+        return entropy_of(p, base, (rng, draws))
+    only_arrays(rng, draws)
     source = rows("p", p, axis, where)
     return result(entropy_nats(source), base, keepdims, source)
 
@@ -65,6 +86,7 @@ def self_information(
     *,
     axis: Axis = -1,
     base: float = math.e,
+    keepdims: bool = False,
     where: Any = None,
 ) -> Any:
     """How surprising each outcome is.
@@ -79,13 +101,16 @@ def self_information(
         Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
+    keepdims : bool
+        Keep the outcomes where they are in ``p``, instead of bringing them to the end as one axis.
     where : array_like of bool, optional
         Outcomes that count; the others are as if they were not there.
 
     Returns
     -------
     float or array of shape (...)
-        Of the shape of ``p``, the outcomes last: from 0 (certain) to infinity (impossible).
+        One number for each entry of ``p``, the outcomes last: from 0 (certain) to infinity
+        (impossible).
 
     Raises
     ------
@@ -105,11 +130,19 @@ def self_information(
     ----------
     Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.1.
     """
+    if is_sparse(p):
+        raise _check.cannot("Self-information", "that of a 0 is infinite", "Pass a dense array.")
     source = rows("p", p, axis, where)
     nats = source.library.xp.where(source.allowed, -source.log + 0.0, math.inf)
+    if keepdims:
+        shape = (*nats.shape[:-1], *source.extents)
+        nats = nats.reshape(shape)
+        last = tuple(range(len(shape) - len(source.extents), len(shape)))
+        nats = source.library.xp.moveaxis(nats, last, source.axes)
     return result(nats, base, False, source)
 
 
+@takes_sparse
 def gini(
     p: Any,
     *,

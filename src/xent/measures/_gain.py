@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from xent import _check
-from xent.measures._joint import Joint, mutual_information
+from xent.measures._joint import joint_of, mutual_information
 
 
 def normalized_mutual_information(
@@ -58,7 +58,7 @@ def normalized_mutual_information(
     Strehl, A. and Ghosh, J. (2002). Cluster ensembles. Journal of Machine Learning Research 3.
     """
     _check.option("average", average, ("arithmetic", "geometric", "min", "max", "joint"))
-    table = Joint(joint, axis, where)
+    table = joint_of(joint, axis, where)
     xp = table.source.library.xp
     one, other = table.entropy(-2), table.entropy(-1)
     if average == "arithmetic":
@@ -175,7 +175,7 @@ def gain_ratio(
     ----------
     Quinlan, J. R. (1993). C4.5: Programs for Machine Learning, section 2.2.
     """
-    table = Joint(joint, axis, where)
+    table = joint_of(joint, axis, where)
     ratio = table.divided(table.information(), table.entropy(-2))
     return table.result(ratio, math.e, keepdims)
 

@@ -5,11 +5,20 @@ drown near independence, where three entropies would cancel. Shannon (1948).
 """
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xent import _check
+from xent._array import NUMPY
+from xent.measures._divergence import kl_divergence
 from xent.measures._door import Rows, result, rows
+from xent.measures._entropy import entropy
 from xent.measures._nats import entropy_nats, kl_nats
+from xent.measures._sparse import Part, is_sparse
+from xent.measures._views import Counts
 
 
 class Joint:
@@ -74,6 +83,61 @@ class Joint:
         return result(nats, base, keepdims, self.source)
 
 
+class SparseJoint(Joint):
+    """A joint distribution of two variables as a sparse matrix: its cells that are not 0."""
+
+    def __init__(self, joint: Any, axis: Any, where: Any) -> None:
+        if where is not None:
+            raise _check.cannot("`where`", "a distribution is sparse", "Leave out its outcomes.")
+        part = Part("joint", joint, axis)
+        if len(part.axes) != 2:
+            raise _check.invalid("axis", "name 2 axes, one a variable", repr(axis))
+        kind: Any = joint.values if isinstance(joint, Counts) else joint
+        cells = kind.tocoo()
+        values = np.asarray(cells.data, dtype=np.float64)
+        some = values > 0
+        codes = [np.asarray(cells.coords[a])[some].astype(np.int64) for a in part.axes]
+        # Cells that were written more than once are one.
+        keys, place = np.unique(codes[0] * kind.shape[part.axes[1]] + codes[1], return_inverse=True)
+        cells_of = np.bincount(place, values[some]).astype(np.float64)
+        self.codes = np.divmod(keys, kind.shape[part.axes[1]])
+        self.cells = cells_of / cells_of.max()
+        self.total = math.fsum(self.cells)
+        self.count = 2
+        self.source: Any = SimpleNamespace(axes=part.axes, ndim=2, library=NUMPY)
+
+    def _of(self, place: int) -> NDArray[Any]:
+        """Distribution of one variable."""
+        return np.bincount(self.codes[place], self.cells)
+
+    def entropy(self, *kept: int) -> Any:
+        """Entropy of the variables at these places."""
+        values = self.cells if len(kept) == 2 else self._of(kept[0])
+        return np.float64(entropy(Counts(values)))
+
+    def left(self, *given: int) -> Any:
+        """Entropy that is left once the variables at these places are known."""
+        known = self._of(given[0])[self.codes[given[0]]]
+        return np.float64(0.0 - math.fsum(self.cells * np.log(self.cells / known)) / self.total)
+
+    def information(self) -> Any:
+        """I(X; Y) as D(joint‖product), whose cells beside those of the joint are one."""
+        both = [self._of(place)[self.codes[place]] / self.total for place in (0, 1)]
+        product = both[0] * both[1]
+        rest = max(0.0, math.fsum([1.0, *-product]))
+        p = np.append(self.cells / self.total, 0.0)
+        return np.float64(kl_divergence(p, np.append(product, rest)))
+
+
+def joint_of(joint: Any, axis: Any, where: Any, least: int = 2, most: int = 2) -> Joint:
+    """Return a joint distribution, dense or sparse."""
+    return (
+        SparseJoint(joint, axis, where)
+        if is_sparse(joint)
+        else Joint(joint, axis, where, least, most)
+    )
+
+
 def conditional_entropy(
     joint: Any,
     *,
@@ -125,7 +189,7 @@ def conditional_entropy(
     ----------
     Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.2.
     """
-    table = Joint(joint, axis, where, 2, 64)
+    table = joint_of(joint, axis, where, 2, 64)
     known = given if isinstance(given, tuple) else (given,)
     places = {a: i - table.count for i, a in enumerate(table.source.axes)}
     found = [places.get(g % table.source.ndim) if isinstance(g, int) else None for g in known]
@@ -183,7 +247,7 @@ def mutual_information(
     ----------
     Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.3.
     """
-    table = Joint(joint, axis, where)
+    table = joint_of(joint, axis, where)
     return table.result(table.information(), base, keepdims)
 
 
@@ -291,5 +355,5 @@ def variation_of_information(
     Meilă, M. (2007). Comparing clusterings: an information based distance. Journal of Multivariate
     Analysis 98.
     """
-    table = Joint(joint, axis, where)
+    table = joint_of(joint, axis, where)
     return table.result(table.left(-2) + table.left(-1), base, keepdims)

@@ -12,8 +12,10 @@ import numpy as np
 from xent import _check
 from xent.measures._door import Axis, Rows, paired, result, rows
 from xent.measures._nats import entropy_nats, kl_nats, log_terms
+from xent.measures._sparse import takes_sparse
 
 
+@takes_sparse
 def renyi_entropy(
     p: Any,
     alpha: float,
@@ -84,6 +86,7 @@ def renyi_entropy(
     return result(nats + 0.0, base, keepdims, source)
 
 
+@takes_sparse
 def tsallis_entropy(
     p: Any,
     alpha: float,
@@ -148,6 +151,7 @@ def tsallis_entropy(
     return result(nats + 0.0, math.e, keepdims, source)
 
 
+@takes_sparse
 def renyi_divergence(
     p: Any,
     q: Any,
@@ -237,6 +241,7 @@ def minus_log(xp: Any, share: Any) -> Any:
     return xp.where(share > 0, -xp.log(xp.where(share > 0, share, 1.0)) + 0.0, math.inf)
 
 
+@takes_sparse
 def f_divergence(
     p: Any,
     q: Any,

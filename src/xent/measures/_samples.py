@@ -76,9 +76,8 @@ def table_of(
             weights = weights[whole]
     columns = kept("x", columns, missing)
     sizes = [len(c.symbols) for c in columns]
-    if math.prod(sizes) > DENSE:
-        because = f"the table would have {math.prod(sizes)} cells"
-        raise _check.cannot("Counts.from_samples", because, "Use the estimate functions.")
+    if len(sizes) == 2 and math.prod(sizes) > DENSE:
+        return _sparse_table(columns, weights)
     table = dense(columns, [max(1, size) for size in sizes], weights).reshape(sizes)
     axes = range(len(sizes))
     seen = [np.flatnonzero(table.any(tuple(a for a in axes if a != i))) for i in axes]
@@ -92,14 +91,53 @@ def merged(
     other: NDArray[Any],
     others: tuple[tuple[Any, ...], ...],
 ) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
-    """Add two tables symbol by symbol; an axis has those of both, sorted where they can be."""
+    """Add two tables symbol by symbol; an axis has those of both, sorted where they can be.
+
+    A table of more than `DENSE` cells, or one that was sparse, is sparse.
+    """
     union = tuple(_sorted(dict.fromkeys((*a, *b))) for a, b in zip(names, others, strict=True))
     places = [{symbol: i for i, symbol in enumerate(axis)} for axis in union]
-    total = np.zeros([len(axis) for axis in union], dtype=np.result_type(one, other))
-    for table, symbols in ((one, names), (other, others)):
-        index = [[place[s] for s in axis] for place, axis in zip(places, symbols, strict=True)]
+    shape = [len(axis) for axis in union]
+    parts = [
+        (
+            table,
+            [np.array([place[s] for s in axis]) for place, axis in zip(places, axes, strict=True)],
+        )
+        for table, axes in ((one, names), (other, others))
+    ]
+    if len(shape) == 2 and (
+        math.prod(shape) > DENSE or not all(isinstance(t, np.ndarray) for t, _ in parts)
+    ):
+        import scipy.sparse
+
+        total = scipy.sparse.csr_array(tuple(shape), dtype=np.result_type(one.dtype, other.dtype))
+        for table, index in parts:
+            cells = scipy.sparse.coo_array(table)
+            codes = tuple(place[code] for place, code in zip(index, cells.coords, strict=True))
+            total = total + scipy.sparse.coo_array((cells.data, codes), shape=tuple(shape)).tocsr()
+        return total, union
+    total = np.zeros(shape, dtype=np.result_type(one, other))
+    for table, index in parts:
         total[np.ix_(*index)] += table
     return total, union
+
+
+def _sparse_table(
+    columns: list[Column], weights: NDArray[Any] | None
+) -> tuple[Any, tuple[tuple[Any, ...], ...]]:
+    """Count the pairs that occur into a scipy.sparse array, and name the symbols that do."""
+    import scipy.sparse
+
+    seen = [np.unique(c.codes, return_inverse=True) for c in columns]
+    width = seen[1][0].size
+    keys, place = np.unique(seen[0][1] * width + seen[1][1], return_inverse=True)
+    counts = np.bincount(place, weights)
+    shape = (seen[0][0].size, width)
+    table = scipy.sparse.coo_array((counts, np.divmod(keys, width)), shape=shape).tocsr()
+    names = tuple(
+        tuple(c.symbols[k] for k in used) for c, (used, _) in zip(columns, seen, strict=True)
+    )
+    return table, names
 
 
 def _sorted(symbols: dict[Any, None]) -> tuple[Any, ...]:

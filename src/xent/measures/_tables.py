@@ -1,28 +1,29 @@
-"""Columns of a table, ranked by what they tell about one of them.
+"""Columns of a table, ranked by what they tell about one of them. Quinlan (1986) for the gain.
 
-Any eager data frame that narwhals reads. The type of a column decides: numbers and dates are cut
-into bins, everything else is symbols; nothing is guessed from values. Quinlan (1986) for the gain.
+A data frame in memory is ranked from its rows; a file is counted batch by batch and ranked from its
+counts, by the same functions: distinct values and their weights are rows, too.
 """
 
 # Annotations stay text: np.random is loaded by whoever draws, not by the import.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from datetime import time
+import os
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures._bins import Codes, Numbers, bin_of, mdl_cuts
-from xent.measures._estimate import against_chance, generator
+from xent.measures._bins import Codes, Numbers, between, bin_of, mdl_cuts
+from xent.measures._columns import Field, check_total, field_of, frame_of, total_of, weights_of
+from xent.measures._estimate import against_chance, estimate_mutual_information, generator
 from xent.measures._samples import MISSING, column
+from xent.measures._tally import Symbols, Table, Tally
 
 SCORES = ("information_gain", "gain_ratio", "symmetric_uncertainty", "gini")
-KINDS = {"Date": "dates", "Datetime": "dates", "Duration": "durations", "Time": "times"}
-GREATEST = 1e300  # sum of weights whose logarithms, summed, cannot overflow
+NUMERIC = ("mdl", "ksg")
 EVERY = 1 << 20  # cells up to which a table of two columns is counted without sorting
 
 
@@ -69,30 +70,12 @@ class FeatureRank:
     adjusted: float | None = None
 
 
-@dataclass(frozen=True)
-class Field:
-    """A column as read: codes with -1 for what is missing, or numbers with NaN."""
-
-    values: NDArray[Any]
-    missing: NDArray[np.bool_]
-    symbols: tuple[Any, ...] = ()
-    kind: str = "symbols"
-
-    @property
-    def numeric(self) -> bool:
-        """Whether it is cut into bins."""
-        return self.kind != "symbols"
-
-    def take(self, rows: NDArray[Any]) -> Field:
-        """Return some of the rows."""
-        return Field(self.values[rows], self.missing[rows], self.symbols, self.kind)
-
-
 def rank_features(
     table: Any,
     target: str,
     *,
     score: str = "information_gain",
+    numeric: str = "mdl",
     weights: Any = None,
     missing: str = "symbol",
     permutations: int = 0,
@@ -105,16 +88,19 @@ def rank_features(
 
     Parameters
     ----------
-    table : data frame
-        Any that narwhals reads: pandas, polars, Arrow, ... Numbers and dates are cut where Fayyad
-        and Irani's description length says so; a column of another type is symbols.
+    table : data frame or path
+        Any frame that narwhals reads (pandas, polars, Arrow, ...), or a Parquet, CSV or JSON-lines
+        file of any size, which is read in batches.
     target : str
         The column of classes: symbols, or whole numbers.
     score : str
         "information_gain"; "gain_ratio" and "symmetric_uncertainty" as the functions of these
         names; "gini", the fall of the Gini impurity. All but the first have no unit.
-    weights : array_like, optional
-        How many rows each row stands for; a row of weight 0 is as if it were not there.
+    numeric : str
+        Numbers and dates: "mdl" cuts them where Fayyad and Irani's description length says so;
+        "ksg" takes the nearest neighbours (Ross 2014), for the information gain alone.
+    weights : array_like or str, optional
+        How many rows each row stands for, or the column that says so; 0 is as if not there.
     missing : str
         None and NaN in a column: a "symbol" of their own, "drop" the rows for this column, or
         "refuse" them. A missing target is refused, or dropped with "drop".
@@ -147,105 +133,162 @@ def rank_features(
     Fayyad, U. and Irani, K. (1993). Multi-interval discretization of continuous-valued attributes
     for classification learning. IJCAI 13.
     """
-    _check.option("score", score, SCORES)
-    _check.option("missing", missing, MISSING)
     scale = _check.log_of_base(base)
-    if score != "information_gain":
-        scale = 1.0  # the others have no unit
     times = _check.integer("permutations", permutations, least=0)
-    draw = generator(rng) if times else None
+    ask = Ask(
+        _check.option("score", score, SCORES),
+        _check.option("numeric", numeric, NUMERIC),
+        _check.option("missing", missing, MISSING),
+        scale if score == "information_gain" else 1.0,  # the others have no unit
+        times,
+        generator(rng) if times else None,
+    )
+    if numeric == "ksg" and score != "information_gain":
+        raise _check.invalid("score", "be 'information_gain' for numeric=\"ksg\"", repr(score))
+    if numeric == "ksg" and weights is not None:
+        raise _check.cannot("Neighbours", "they have no weights", 'Pass numeric="mdl".')
+    if isinstance(table, str | os.PathLike):
+        if numeric == "mdl" and (weights is None or not times):
+            return _in_order(_of_file(table, target, weights, ask), ask)
+        # Neighbours, and shuffles of rows of unequal weight, need the rows themselves.
+        import pyarrow as pa
+
+        source = Table("table", table, [target])
+        table = pa.concat_tables(frame.to_native() for frame in source.batches("reading"))
     frame, names = frame_of("table", table)
-    if target not in names:
-        advice = f"It has {_check.join_names(names, last='and')}."
-        raise _check.invalid("target", "name a column of the table", repr(target), advice)
-    if len(names) < 2:
-        raise _check.invalid("table", "have a column beside the target", "none")
-    weight = _weights(weights, len(frame))
+    ranked = _ranked_names(names, target, weights)
+    weight = weights_of("weights", weights, frame)
+    check_total(total_of(weight))
     present = weight > 0
     label = field_of(frame, target, "target", symbols=True).take(present)
     weight = weight[present]
     if label.missing.any() and missing != "drop":
-        got = f"a missing one in row {int(np.flatnonzero(present)[np.argmax(label.missing)])}"
-        raise _check.invalid("target", "have a class in every row", got, 'Pass missing="drop".')
-    found = []
-    for name in names:
-        if name == target:
-            continue
-        field = field_of(frame, name, f"table[{name!r}]").take(present)
-        found.append(_ranked(name, field, label, weight, missing, score, scale, times, draw))
-    sign = math.copysign(1, scale)  # a base below 1 turns the order round
+        raise _no_class(int(np.flatnonzero(present)[np.argmax(label.missing)]))
+    return _in_order(
+        [
+            _ranked(
+                name,
+                field_of(frame, name, f"table[{name!r}]").take(present),
+                label,
+                weight,
+                ask,
+            )
+            for name in ranked
+        ],
+        ask,
+    )
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What was asked for, checked."""
+
+    score: str
+    numeric: str
+    missing: str
+    scale: float
+    times: int
+    draw: np.random.Generator | None
+
+
+def _in_order(found: list[FeatureRank], ask: Ask) -> list[FeatureRank]:
+    sign = math.copysign(1, ask.scale)  # a base below 1 turns the order round
     return sorted(found, key=lambda f: -sign * (f.score if f.adjusted is None else f.adjusted))
 
 
-def frame_of(argument: str, table: Any) -> tuple[Any, list[str]]:
-    """Read a data frame of any kind, and the names of its columns."""
-    import narwhals as nw
-
-    try:
-        frame = nw.from_native(table, eager_only=True)
-        names = list(frame.columns)
-    except TypeError:
-        must = "be a data frame in memory that narwhals reads (pandas, polars, Arrow, ...)"
-        raise _check.wrong_kind(argument, must, f"a {type(table).__name__}") from None
-    except nw.exceptions.DuplicateError:
-        raise _check.invalid(argument, "name each column once", "a name twice") from None
-    twice = [name for i, name in enumerate(names) if name in names[:i]]
-    if twice:
-        raise _check.invalid(argument, "name each column once", f"{twice[0]!r} twice")
-    if len(frame) == 0:
-        raise _check.invalid(argument, "have at least one row", "none")
-    return frame, names
+def _ranked_names(names: list[str], target: str, weights: Any) -> list[str]:
+    """Return the columns to rank: neither the target nor the weights."""
+    if target not in names:
+        advice = f"It has {_check.join_names(names, last='and')}."
+        raise _check.invalid("target", "name a column of the table", repr(target), advice)
+    others = [name for name in names if name != target]
+    if isinstance(weights, str):
+        if weights == target:
+            raise _check.invalid("weights", "name a column other than the target", repr(weights))
+        others = [name for name in others if name != weights]
+    if not others:
+        raise _check.invalid("table", "have a column beside the target", "none")
+    return others
 
 
-def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> Field:
-    """Read one column; its type says whether it is numbers."""
-    series = frame.get_column(name)
-    kind = "numbers" if series.dtype.is_numeric() else KINDS.get(str(series.dtype).split("(")[0])
-    if kind is not None and not symbols:
-        values = _numbers(series.to_numpy())
-        return Field(values, np.isnan(values), (), kind)
-    found = column(argument, series.to_list())
-    return Field(found.codes, found.codes < 0, found.symbols)
+def _no_class(row: int) -> ValueError:
+    got = f"a missing one in row {row}"
+    return _check.invalid("target", "have a class in every row", got, 'Pass missing="drop".')
 
 
-def _numbers(values: NDArray[Any]) -> Numbers:
-    if values.dtype.kind in "mM":
-        missing = np.isnat(values)
-        unit = "datetime64[us]" if values.dtype.kind == "M" else "timedelta64[us]"
-        return np.where(missing, np.nan, values.astype(unit).astype(np.int64))
-    if values.dtype.kind != "O":
-        return values.astype(np.float64)
-    return np.array([_number(value) for value in values.tolist()], dtype=np.float64)
+def _refused(name: str, absent: int) -> ValueError:
+    got = f"a missing one in {_check.count(absent, 'row')}"
+    advice = 'Pass missing="drop" or missing="symbol".'
+    return _check.invalid(f"table[{name!r}]", "have a value in every row", got, advice)
 
 
-def _number(value: Any) -> float:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return math.nan
-    if isinstance(value, time):
-        seconds = 3600 * value.hour + 60 * value.minute + value.second
-        return 1e6 * seconds + value.microsecond
-    return float(value)
+def _of_file(path: Any, target: str, weights: Any, ask: Ask) -> list[FeatureRank]:
+    """Count each column by class, batch by batch, and rank the counts."""
+    table = Table("table", path, [target])
+    names = _ranked_names(table.names, target, weights)
+    if not (weights is None or isinstance(weights, str)):
+        raise _check.wrong_kind("weights", "be the name of a column of the file", repr(weights))
+    tallies = {name: Tally(f"table[{name!r}]", table.most) for name in names}
+    classes: dict[Any, int] = {}
+    total, start = 0.0, 0
+    for frame in table.batches("ranking"):
+        weight = weights_of("weights", weights, frame)
+        total += total_of(weight)
+        present = weight > 0
+        label = field_of(frame, target, "target", symbols=True).take(present)
+        if label.missing.any() and ask.missing != "drop":
+            raise _no_class(start + int(np.flatnonzero(present)[np.argmax(label.missing)]))
+        places = np.full(len(label.symbols) + 1, -1, dtype=np.int64)
+        for code in np.unique(label.values[~label.missing]).tolist():
+            places[code] = classes.setdefault(label.symbols[code], len(classes))
+        codes = places[label.values]
+        for name, tally in tallies.items():
+            tally.add(field_of(frame, name, tally.argument).take(present), codes, weight[present])
+        start += len(frame)
+    check_total(total)
+    order = column("target", list(classes)).codes  # numbered as the whole column would be
+    return [_of_tally(name, tally, order, ask) for name, tally in tallies.items()]
 
 
-def _weights(weights: Any, rows: int) -> Numbers:
-    if weights is None:
-        return np.ones(rows)
-    found = np.asarray(weights, dtype=np.float64)
-    if found.shape != (rows,):
-        must = f"be one number for each of the {rows} rows"
-        raise _check.invalid("weights", must, f"shape {found.shape}")
-    bad = ~(np.isfinite(found) & (found >= 0))
-    if bad.any():
-        place = int(np.argmax(bad))
-        got = f"{found[place]:.6g} at [{place}]"
-        raise _check.invalid("weights", "be finite and non-negative", got)
-    if not found.any():
-        raise _check.invalid("weights", "have one above 0", "none")
-    with np.errstate(over="ignore"):
-        total = float(found.sum())
-    if total > GREATEST:
-        raise _check.invalid("weights", f"have a sum of at most {GREATEST:g}", f"{total:.6g}")
-    return found
+def _of_tally(name: str, tally: Tally, order: Codes, ask: Ask) -> FeatureRank:
+    """Rank a column from its counts: each value and class that occur together are a row."""
+    if tally.missing and ask.missing == "refuse":
+        raise _refused(name, tally.missing)
+    if ask.missing == "drop" and tally.used == 0:
+        raise _nothing_left(name)
+    gaps = np.flatnonzero(tally.gaps) if ask.missing == "symbol" else np.empty(0, dtype=np.int64)
+    known, copies = tally.known, None
+    values: NDArray[Any] = np.empty(0)
+    classes, weight = np.empty(0, dtype=np.int64), np.empty(0)
+    symbols: tuple[Any, ...] = ()
+    if isinstance(known, Symbols):
+        found = column(tally.argument, [*known.number, *([None] if tally.missing else [])])
+        symbols = found.symbols
+        values, classes, weight = known.pairs.left, known.pairs.right, known.pairs.weights
+        if known.level:
+            copies = np.append(known.copies_of(known.number)[values], np.ones(gaps.size))
+        values = found.codes[values]
+    elif known is not None:
+        known.settle()
+        values, classes, weight = known.place, known.classes, known.weights
+    nothing = -1 if tally.kind == "symbols" else math.nan
+    values = np.append(values, np.full(gaps.size, nothing))
+    if tally.kind == "symbols":
+        values = values.astype(np.int64)
+    absent = np.arange(values.size) >= values.size - gaps.size
+    classes = order[np.append(classes, gaps)]
+    field = Field(values, absent, symbols, tally.kind)
+    label = Field(classes, classes < 0)
+    weight = np.append(weight, tally.gaps[gaps])
+    rank = _ranked(name, field, label, weight, ask, copies, counted=True)
+    cuts = tuple(float(between(known.high[int(c)], known.low[int(c) + 1])) for c in rank.cuts)
+    rows = tally.used + (tally.missing if ask.missing == "symbol" else 0)
+    return replace(rank, cuts=cuts, rows=rows, missing=tally.missing)
+
+
+def _nothing_left(name: str) -> ValueError:
+    because = "no row has both it and the target"
+    return _check.cannot(f"`{name}` cannot be ranked", because, 'Pass missing="symbol".')
 
 
 def _ranked(
@@ -253,36 +296,71 @@ def _ranked(
     field: Field,
     label: Field,
     weight: Numbers,
-    missing: str,
-    score: str,
-    scale: float,
-    times: int,
-    draw: np.random.Generator | None,
+    ask: Ask,
+    copies: Numbers | None = None,
+    *,
+    counted: bool = False,
 ) -> FeatureRank:
+    """Rank a column from rows, or from counts: a row for each value and class with its copies."""
     absent = int(field.missing.sum())
-    if absent and missing == "refuse":
-        got = f"a missing one in {_check.count(absent, 'row')}"
-        advice = 'Pass missing="drop" or missing="symbol".'
-        raise _check.invalid(f"table[{name!r}]", "have a value in every row", got, advice)
-    if missing == "drop":
+    if absent and ask.missing == "refuse":
+        raise _refused(name, absent)
+    if ask.missing == "drop":
         whole = ~(field.missing | label.missing)
         field, label, weight = field.take(whole), label.take(whole), weight[whole]
         if weight.size == 0:
-            because = "no row has both it and the target"
-            raise _check.cannot(f"`{name}` cannot be ranked", because, 'Pass missing="symbol".')
+            raise _nothing_left(name)
     target = np.unique(label.values, return_inverse=True)[1]
-    codes, cuts = _levels(field, target, weight)
-    value = _score(codes, target, weight, score) / scale
+    near = field.numeric and ask.numeric == "ksg"
+    if near and np.isinf(field.values).any():
+        because = f"column {name!r} holds an infinite number"
+        raise _check.cannot("Neighbours", because, 'Pass numeric="mdl".')
+
+    def scored(rows: Rows) -> tuple[float, Codes, Numbers]:
+        field, target, weight, copies = rows
+        if near:
+            return _neighbours(field, target), np.empty(0, dtype=np.int64), np.empty(0)
+        codes, cuts = _levels(field, target, weight)
+        return _score(codes, target, weight, ask.score, copies), codes, cuts
+
+    rows = field, target, weight, copies
+    value, codes, cuts = scored(rows)
     p_value = adjusted = None
-    if draw is not None:
-        null = np.empty(times)
-        for i in range(times):
-            shuffled = field.take(draw.permutation(weight.size))
-            null[i] = _score(_levels(shuffled, target, weight)[0], target, weight, score)
-        p_value, adjusted = against_chance(value * scale, null, scale)
-    levels, rows = np.unique(codes).size, weight.size
+    if ask.draw is not None:
+        shuffled = _redrawn if counted else _shuffled
+        null = np.array([scored(shuffled(rows, ask.draw))[0] for _ in range(ask.times)])
+        p_value, adjusted = against_chance(value, null, ask.scale)
+    first = np.unique(codes, return_index=True)[1]
+    levels = first.size if copies is None else int(copies[first].sum())
+    value /= ask.scale
     where = tuple(cuts.tolist())
-    return FeatureRank(name, value, field.kind, levels, rows, absent, where, p_value, adjusted)
+    return FeatureRank(
+        name, value, field.kind, levels, weight.size, absent, where, p_value, adjusted
+    )
+
+
+Rows = tuple[Field, Codes, Numbers, Numbers | None]  # a column, the classes, weights, copies
+
+
+def _shuffled(rows: Rows, draw: np.random.Generator) -> Rows:
+    field, target, weight, _ = rows
+    return field.take(draw.permutation(weight.size)), target, weight, None
+
+
+def _redrawn(rows: Rows, draw: np.random.Generator) -> Rows:
+    """Shuffle the rows that were counted: draw one of the tables with these margins."""
+    from scipy.stats import random_table
+
+    field, target, weight, copies = rows
+    top = np.where(field.missing, 0, field.values).max(initial=0) + 1
+    level = np.where(field.missing, top, field.values)
+    _, first, x = np.unique(level, return_index=True, return_inverse=True)
+    margins = [np.bincount(codes, weight).astype(np.int64) for codes in (x, target)]
+    # The other method would hold every row.
+    drawn = random_table(*margins).rvs(method="patefield", random_state=draw)
+    i, j = np.nonzero(drawn)
+    more = None if copies is None else copies[first][i]
+    return field.take(first[i]), j, drawn[i, j].astype(np.float64), more
 
 
 def _levels(field: Field, target: Codes, weight: Numbers) -> tuple[Codes, Numbers]:
@@ -296,8 +374,19 @@ def _levels(field: Field, target: Codes, weight: Numbers) -> tuple[Codes, Number
     return codes, cuts
 
 
-def _score(x: Codes, y: Codes, weight: Numbers, score: str) -> float:
-    """Score two columns of codes, in nats."""
+def _neighbours(field: Field, target: Codes) -> float:
+    """Information of numbers by their neighbours; that they are missing tells for itself."""
+    known = ~field.missing
+    told = _score(known.astype(np.int64), target, np.ones(target.size), "information_gain")
+    seen = np.bincount(target[known])
+    if np.count_nonzero(seen) < 2 or seen.max() < 2:
+        return told
+    found = estimate_mutual_information(target[known], field.values[known], method="ross")
+    return told + float(known.mean()) * max(0.0, found.value)
+
+
+def _score(x: Codes, y: Codes, weight: Numbers, score: str, copies: Numbers | None = None) -> float:
+    """Score two columns of codes, in nats; a row may stand for copies of its x."""
     x = np.unique(x, return_inverse=True)[1]
     width, levels = int(y.max()) + 1, int(x.max()) + 1
     if levels == 1:
@@ -308,18 +397,26 @@ def _score(x: Codes, y: Codes, weight: Numbers, score: str) -> float:
     else:
         found = np.arange(levels * width)
     both = np.bincount(cells, weight, minlength=found.size)
-    of_x, of_y, total = np.bincount(x, weight), np.bincount(y, weight), float(weight.sum())
+    of_x = np.bincount(x, weight)
+    alike = np.ones(levels)  # how many levels each one stands for
+    if copies is not None:
+        alike[x] = copies
+        weight = weight * copies
+    also = alike[found // width]
+    of_y, total = np.bincount(y, weight), float(weight.sum())
     if score == "gini":
         some = np.flatnonzero(both)
-        pure = float((both[some] / total * (both[some] / of_x[found[some] // width])).sum())
+        share = also[some] * both[some] / total
+        pure = float((share * (both[some] / of_x[found[some] // width])).sum())
         return max(0.0, pure - float(((of_y / total) ** 2).sum()))
-    h_x, h_y = _entropy(of_x, total), _entropy(of_y, total)
-    gain = max(0.0, h_x + h_y - _entropy(both, total))
+    h_x, h_y = _entropy(of_x, total, alike), _entropy(of_y, total, np.ones(width))
+    gain = max(0.0, h_x + h_y - _entropy(both, total, also))
     if score == "gain_ratio":
         return gain / h_x
     return 2 * gain / (h_x + h_y) if score == "symmetric_uncertainty" else gain
 
 
-def _entropy(counts: NDArray[Any], total: float) -> float:
-    p = counts[counts > 0] / total
-    return float(-(p * np.log(p)).sum())
+def _entropy(counts: NDArray[Any], total: float, copies: Numbers) -> float:
+    some = counts > 0
+    p = counts[some] / total
+    return float(-(copies[some] * p * np.log(p)).sum())

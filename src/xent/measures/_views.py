@@ -4,6 +4,7 @@ A plain array is probabilities. Anything else says so by its type, and nothing i
 values: that is the whole reason for these three classes.
 """
 
+import sys
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ class Counts:
 
     Parameters
     ----------
-    values : array_like
+    values : array_like or scipy.sparse array
         Counts or weights, non-negative with a positive total in each row. Integers up to 2^64 are
         taken; above 2^53 they are rounded to float64.
     symbols : tuple of tuples
@@ -56,7 +57,8 @@ class Counts:
         Returns
         -------
         Counts
-            Only symbols that occur; ``a + b`` is the count of both samples together.
+            Only symbols that occur; ``a + b`` is the count of both samples together. A table of
+            more than four million cells is a scipy.sparse array of the pairs that occur.
 
         Examples
         --------
@@ -77,7 +79,7 @@ class Counts:
         if not self.symbols or len(self.symbols) != len(other.symbols):
             must = "both be made by Counts.from_samples, with as many columns"
             raise _check.invalid("counts", must, "others", "Add the arrays themselves.")
-        pair = np.asarray(self.values), np.asarray(other.values)
+        pair = [v if hasattr(v, "tocoo") else np.asarray(v) for v in (self.values, other.values)]
         return type(self)(*merged(pair[0], self.symbols, pair[1], other.symbols))
 
 
@@ -123,3 +125,29 @@ class LogProbs:
     """
 
     values: Any
+
+
+def is_distribution(value: Any) -> bool:
+    """Tell whether this is a distribution object; loads no library to find out."""
+    if type(value) in (np.ndarray, list, tuple):
+        return False
+    stats = sys.modules.get("scipy.stats")
+    if stats is not None and type(value).__module__.startswith("scipy.stats"):
+        return True
+    torch = sys.modules.get("torch.distributions")
+    return torch is not None and isinstance(value, torch.Distribution)
+
+
+def only_arrays(rng: Any, draws: Any) -> None:
+    """Refuse the options of Monte Carlo where nothing is drawn."""
+    if rng is not None or draws is not None:
+        argument = "rng" if rng is not None else "draws"
+        raise _check.invalid(argument, "be left out for arrays", "one", "Nothing is drawn here.")
+
+
+def only_densities(axis: Any, keepdims: Any, where: Any) -> None:
+    """Refuse the options of arrays for a distribution object, which has no axes."""
+    for argument, value in (("axis", axis != -1), ("keepdims", keepdims), ("where", where)):
+        if value is not None and value is not False:
+            got = "one with a distribution object"
+            raise _check.invalid(argument, "be left out where there are no axes", got)

@@ -7,6 +7,7 @@ predicts the same on a machine without the device it was trained on.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -18,9 +19,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xent import _check
-from xent.training._loop import OPTIMIZERS, Layer, Plan, first_layers, logits_of, train
+from xent._progress import progress_bar
+from xent.training._checkpoint import Checkpoint, Layer, Memory, Progress
+from xent.training._loop import OPTIMIZERS, Plan, first_layers, logits_of, train
 from xent.training._objectives import OBJECTIVES
-from xent.training._progress import progress_bar
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -104,6 +106,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y: ArrayLike,
         *,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train on rows ``X`` with classes ``y``. Features are taken as they are, never scaled.
 
@@ -115,6 +118,10 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Classes, of any kind that sorts.
         validation : pair (X, y), optional
             Rows on which the cross-entropy and the accuracy of every epoch are measured.
+        checkpoint : str or PathLike, optional
+            A file written after every epoch. Where it is there already, training goes on from it,
+            to the same bits as without the stop; with more ``epochs`` than it was given first, on
+            to those.
 
         Returns
         -------
@@ -124,17 +131,18 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If an option or the data cannot be, or the loss becomes infinite or NaN.
+            If an option or the data cannot be, the loss becomes infinite or NaN, or
+            ``checkpoint`` is of other data or options.
         """
         before = dict(self.__dict__)
         try:
-            return self._fit(X, y, validation)
+            return self._fit(X, y, validation, checkpoint)
         except BaseException:
             # What was fitted before stays usable, whole, if this fit fails or is interrupted.
             self.__dict__ = before
             raise
 
-    def _fit(self, X: ArrayLike, y: ArrayLike, validation: Any) -> Self:
+    def _fit(self, X: ArrayLike, y: ArrayLike, validation: Any, checkpoint: Any) -> Self:
         plan, hidden = self._plan()
         rows, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
@@ -144,11 +152,25 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise _check.invalid("y", "hold at least two classes", got)
         checked = None if validation is None else self._validation(*pair(validation))
         rng = check_random_state(self.random_state)
-        history: dict[str, list[float]] = {"loss": [], "gradient_norm": []}
+        # What float32 cannot hold becomes infinite, and that stops the training.
+        with np.errstate(over="ignore"):
+            single = np.ascontiguousarray(rows, dtype=np.float32)
+        file = None
+        if checkpoint is not None:
+            names = np.frombuffer(repr(self.classes_.tolist()).encode(), dtype=np.uint8)
+            data = [single, target, names, *(checked or ())]
+            file = Checkpoint(checkpoint, self._settings(plan, hidden), data)
+        stands = None if file is None else file.read(plan.epochs, rng)
+        if stands is None:
+            sizes = [rows.shape[1], *hidden, len(self.classes_)]
+            stands = Progress(first_layers(sizes, rng), {}, {"loss": [], "gradient_norm": []})
+        history = stands.history
+        done = len(history["loss"])
         objective = OBJECTIVES[self.loss]
-        with progress_bar(f"training, {self.loss}", plan.epochs, show=self.progress) as advance:
+        title = f"training, {self.loss}"
+        with progress_bar(title, plan.epochs, done=done, show=self.progress) as advance:
 
-            def after_epoch(layers: list[Layer], loss: float, norm: float) -> None:
+            def after_epoch(layers: list[Layer], memory: Memory, loss: float, norm: float) -> None:
                 entry = {"loss": loss, "gradient_norm": norm}
                 if checked is not None:
                     entry |= _measure(
@@ -156,14 +178,21 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     )
                 for name, value in entry.items():
                     history.setdefault(name, []).append(value)
+                if file is not None:
+                    file.write(Progress(layers, memory, history), rng)
                 advance(f"loss {loss:.4f}")
 
-            sizes = [rows.shape[1], *hidden, len(self.classes_)]
-            start = first_layers(sizes, rng)
-            # What float32 cannot hold becomes infinite, and that stops the training.
-            with np.errstate(over="ignore"):
-                single = np.ascontiguousarray(rows, dtype=np.float32)
-            layers = train(start, single, target, objective, plan, rng, after_epoch)
+            layers = train(
+                stands.layers,
+                single,
+                target,
+                objective,
+                plan,
+                rng,
+                after_epoch,
+                done=done,
+                memory=stands.memory,
+            )
         self.coefs_ = [weight for weight, _ in layers]
         self.intercepts_ = [bias for _, bias in layers]
         self.loss_ = self.loss
@@ -251,6 +280,18 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             device=str(device),
         )
         return plan, hidden
+
+    def _settings(self, plan: Plan, hidden: list[int]) -> dict[str, Any]:
+        """Return what decides the result beside the data, as a checkpoint keeps it."""
+        seed = self.random_state
+        return {
+            "loss": plan.loss,
+            "hidden": hidden,
+            "batch_size": plan.batch_size,
+            "learning_rate": plan.learning_rate,
+            "optimizer": plan.optimizer,
+            "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
+        }
 
     def _validation(
         self, X: ArrayLike, y: ArrayLike

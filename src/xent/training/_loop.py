@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xent import _check
+from xent.training._checkpoint import Layer, Memory
 from xent.training._objectives import Objective
 
-Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
@@ -76,7 +76,10 @@ def train(
     objective: Objective,
     plan: Plan,
     rng: np.random.RandomState,
-    after_epoch: Callable[[list[Layer], float, float], None],
+    after_epoch: Callable[[list[Layer], Memory, float, float], None],
+    *,
+    done: int = 0,
+    memory: Memory | None = None,
 ) -> list[Layer]:
     """Train from a start and return the layers that it led to.
 
@@ -93,8 +96,12 @@ def train(
     rng : RandomState
         Shuffles the rows of each epoch.
     after_epoch : callable
-        Is handed the layers, the mean loss of the epoch and the mean gradient norm of the output
-        layer.
+        Is handed the layers, the optimizer's memory, the mean loss of the epoch and the mean
+        gradient norm of the output layer.
+    done : int
+        Epochs that led to ``layers``; ``rng`` stands after them.
+    memory : dict of str to ndarray, optional
+        What ``after_epoch`` was handed after the last of them.
 
     Raises
     ------
@@ -105,8 +112,10 @@ def train(
     network = _network(layers).to(device)
     output = network[-1]
     optimizer = OPTIMIZERS[plan.optimizer](network.parameters(), lr=plan.learning_rate)  # type: ignore[call-arg]
+    if memory:
+        _remember(optimizer, memory)
     rows, classes = torch.from_numpy(X).to(device), torch.from_numpy(target).to(device)
-    for epoch in range(1, plan.epochs + 1):
+    for epoch in range(done + 1, plan.epochs + 1):
         order = torch.from_numpy(rng.permutation(len(X))).to(device)
         # Summed on the device: reading a number back every step would make a GPU wait.
         total = torch.zeros((), dtype=torch.float64, device=device)
@@ -132,7 +141,7 @@ def train(
                 else f"the {plan.loss} loss is {mean}",
                 f"Lower `learning_rate` (it is {plan.learning_rate:g}) or scale `X` to [0, 1].",
             )
-        after_epoch(layers, mean, float(norms) / steps)
+        after_epoch(layers, _memory(optimizer), mean, float(norms) / steps)
     return layers
 
 
@@ -149,6 +158,24 @@ def _squares(gradient: Tensor | None) -> Tensor:
     if gradient is None:
         return torch.zeros((), dtype=torch.float64)
     return gradient.double().square().sum()
+
+
+def _memory(optimizer: torch.optim.Optimizer) -> Memory:
+    return {
+        f"{parameter}.{name}": value.detach().cpu().numpy().copy()
+        for parameter, entries in optimizer.state_dict()["state"].items()
+        for name, value in entries.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _remember(optimizer: torch.optim.Optimizer, memory: Memory) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in memory.items():
+        parameter, name = key.split(".", 1)
+        state.setdefault(int(parameter), {})[name] = torch.from_numpy(value)
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def _network(layers: list[Layer]) -> nn.Sequential:

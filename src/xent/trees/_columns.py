@@ -36,9 +36,14 @@ class Cases:
 
     kind: NDArray[np.int64]  # by feature: 0 a number, 1 a name
     slot: NDArray[np.int64]  # column of `numbers` or row of `codes`
-    numbers: NDArray[np.float64]
-    codes: NDArray[np.int32]  # a missing or unknown name has the code after the last level
+    numbers: NDArray[Any]
+    codes: NDArray[Any]  # a missing or unknown name has the code after the last level
     n_levels: NDArray[np.int64]  # by row of `codes`
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.numbers)
 
     @property
     def missing(self) -> bool:
@@ -64,10 +69,19 @@ def is_frame(X: Any) -> bool:
     return True
 
 
-def of_numbers(X: NDArray[np.float64]) -> Cases:
+def is_clean(X: Any) -> bool:
+    """Whether X is a matrix of finite float64 numbers in which nothing is left to check."""
+    if type(X) is not np.ndarray or X.dtype != np.float64 or not X.dtype.isnative:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return X.ndim == 2 and X.size > 0 and bool(np.isfinite(X.sum()))
+
+
+def of_numbers(X: NDArray[np.float64], *, copy: bool = True) -> Cases:
     """Columns of a plain matrix."""
-    # One layout, so that the loops are compiled once.
-    X = np.require(X, requirements=["C", "W"])
+    if copy:
+        # One layout, so that the loops are compiled once.
+        X = np.require(X, requirements=["C", "W"])
     d = X.shape[1]
     none = np.empty((0, len(X)), np.int32)
     return Cases(np.zeros(d, np.int64), np.arange(d), X, none, np.empty(0, np.int64))
@@ -143,11 +157,11 @@ def _levels(series: Any) -> tuple[Level, ...]:
     declared = getattr(getattr(series.to_native(), "cat", None), "categories", None)
     if declared is not None:  # pandas
         return tuple(declared.tolist())
-    values = pc.unique(_names(series)).drop_null().to_pylist()
+    values = pc.unique(names(series)).drop_null().to_pylist()
     return tuple(sorted(values))
 
 
-def _names(series: Any) -> Any:
+def names(series: Any) -> Any:
     """Return a column of names as an Arrow array of strings, numbers or booleans."""
     if series.dtype == nw.Object:
         values = [None if v is None or v != v else v for v in series.to_list()]
@@ -168,7 +182,7 @@ def _names(series: Any) -> Any:
     return array.cast(pa.string())
 
 
-def _number(series: Any, kind: str) -> NDArray[np.float64]:
+def number(series: Any, kind: str) -> NDArray[np.float64]:
     if kind == "number":
         out = series.cast(nw.Float64).to_numpy()
         out = np.asarray(out, dtype=np.float64)
@@ -186,41 +200,56 @@ def _number(series: Any, kind: str) -> NDArray[np.float64]:
 
 def read(X: Any, columns: Sequence[Column]) -> Cases:
     """Read a data frame as the columns that a tree was fitted on."""
-    found_series = _series(X)
-    n = len(next(iter(found_series.values()))) if found_series else 0
+    series = matched(X, columns)
+    n = len(series[0]) if series else 0
+    kind, slot, n_levels = layout(columns)
+    numbers = np.empty((n, int((kind == 0).sum())))
+    coded = np.empty((int(kind.sum()), n), np.int32)
+    for j, column in enumerate(columns):
+        if kind[j]:
+            coded[slot[j]] = codes(series[j], column.levels)
+        else:
+            numbers[:, slot[j]] = number(series[j], column.kind)
+    return Cases(kind, slot, numbers, coded, n_levels)
+
+
+def layout(
+    columns: Sequence[Column],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return each column's kind and place among its kind, and the numbers of levels."""
     kind = np.array([c.kind == "name" for c in columns], np.int64)
     slot = np.where(kind == 1, np.cumsum(kind) - 1, np.cumsum(1 - kind) - 1)
-    numbers = np.empty((n, int((kind == 0).sum())))
-    codes = np.empty((int(kind.sum()), n), np.int32)
-    n_levels = np.array([len(c.levels) for c in columns if c.kind == "name"], np.int64)
-    for j, column in enumerate(columns):
+    return kind, slot, np.array([len(c.levels) for c in columns if c.kind == "name"], np.int64)
+
+
+def matched(X: Any, columns: Sequence[Column]) -> list[Any]:
+    """Return the series of a data frame that are the columns of fit."""
+    found_series = _series(X)
+    series = []
+    for column in columns:
         if column.name not in found_series:
             got = f"none among {_check.join_names(found_series, last='and', limit=8)}"
             raise _check.invalid("X", f"have the column {column.name!r}", got)
-        series = found_series[column.name]
-        found = _kind(series)
+        series.append(found_series[column.name])
+        found = _kind(series[-1])
         if found != column.kind:
             raise _check.invalid(
                 "X",
                 f"hold a {column.kind} in column {column.name!r}, as in fit",
-                f"a {found} ({series.dtype})",
+                f"a {found} ({series[-1].dtype})",
             )
-        if kind[j]:
-            codes[slot[j]] = _codes(series, column.levels)
-        else:
-            numbers[:, slot[j]] = _number(series, found)
-    return Cases(kind, slot, numbers, codes, n_levels)
+    return series
 
 
-def _codes(series: Any, levels: tuple[Level, ...]) -> NDArray[np.int32]:
+def codes(series: Any, levels: tuple[Level, ...]) -> NDArray[np.int32]:
     """Code names by their level; what is missing or unknown comes after the last."""
     if not levels:
         return np.zeros(len(series), np.int32)
-    names = _names(series)
+    given = names(series)
     known = pa.array(list(levels))
-    if known.type != names.type:
-        names, known = _same_type(names, known)
-    found = pc.index_in(names, value_set=known, skip_nulls=True)
+    if known.type != given.type:
+        given, known = _same_type(given, known)
+    found = pc.index_in(given, value_set=known, skip_nulls=True)
     return np.asarray(found.fill_null(len(levels)).to_numpy(zero_copy_only=False), np.int32)
 
 

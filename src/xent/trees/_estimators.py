@@ -13,8 +13,10 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from xent import _check
-from xent.trees import _fit, _prune, _report
+from xent.trees import _fit, _prune, _report, _rules, _simplify, _stream
 from xent.trees._base import BaseTree, classes_of, same_length, weights_of
+from xent.trees._columns import Cases
+from xent.trees._histogram import Unread
 
 
 class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
@@ -51,6 +53,9 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         Least weight of two branches, and of a node that may be divided.
     min_gain : float
         Least gain a case (bits, or Gini impurity) of a split.
+    splitter : {"auto", "histogram"}
+        Search every cut (of columns with at most 256 values in a histogram), or put each number
+        into at most 256 bins, one byte a cell: for large tables, and exact up to 256 values.
     class_weight : dict, "balanced" or None
         As in scikit-learn.
     monotonic_cst : array of {-1, 0, 1} or None
@@ -96,6 +101,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         min_samples_leaf: float = 2,
         min_samples_split: float = 2,
         min_gain: float = 0.0,
+        splitter: str = "auto",
         class_weight: Any = None,
         monotonic_cst: ArrayLike | None = None,
         n_jobs: int | None = None,
@@ -112,6 +118,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         self.min_samples_leaf = min_samples_leaf
         self.min_samples_split = min_samples_split
         self.min_gain = min_gain
+        self.splitter = splitter
         self.class_weight = class_weight
         self.monotonic_cst = monotonic_cst
         self.n_jobs = n_jobs
@@ -122,21 +129,28 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         Parameters
         ----------
         X : table or array of shape (n_samples, n_features)
-            Any data frame that narwhals knows, an array or a sparse matrix.
-        y : array of shape (n_samples,)
-            The classes.
-        sample_weight : array of shape (n_samples,), optional
-            Rows of weight zero are dropped before anything.
+            Any data frame that narwhals knows, an array or a sparse matrix. With
+            ``splitter="histogram"`` also the path of a table of any size, or a function that
+            returns its batches each time it is called: then it is read twice and not held.
+        y : array of shape (n_samples,), or str
+            The classes; where X is a path or a function, the name of their column.
+        sample_weight : array of shape (n_samples,) or str, optional
+            Rows of weight zero are dropped before anything; the name of a column as for y.
 
         Returns
         -------
         self
         """
-        cases = self._read(X, reset=True)
-        classes, codes = classes_of(y, len(cases.numbers))
-        weight = weights_of(self, sample_weight, cases)
-        if self.class_weight is not None:
-            weight = weight * compute_sample_weight(self.class_weight, classes[codes])
+        cases: Cases | Unread
+        if _stream.is_source(X):
+            read = self._read_batches(X, y, sample_weight, self.class_weight)
+            cases, classes, codes, weight = read.cases, read.classes, read.y, read.weight
+        else:
+            cases = self._read(X, reset=True)
+            classes, codes = classes_of(y, cases.rows)
+            weight = weights_of(self, sample_weight, cases)
+            if self.class_weight is not None:
+                weight = weight * compute_sample_weight(self.class_weight, classes[codes])
         plan = _fit.plan_of(self, cases, len(classes))
         self.classes_ = classes
         self.tree_ = _fit.fit(plan, cases, codes, weight, len(classes))
@@ -199,9 +213,65 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         codes = np.minimum(codes, len(self.classes_) - 1)
         unknown = np.flatnonzero(self.classes_[codes] != array)
         if len(unknown):
-            got = f"{array[unknown[0]]!r} at [{unknown[0]}]"
+            got = f"{array[unknown[:1]].tolist()[0]!r} at [{unknown[0]}]"
             raise _check.invalid("y", "hold the classes of fit", got)
         return codes.astype(np.uint8 if len(self.classes_) <= 256 else np.int32), len(self.classes_)
+
+    def to_ruleset(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        cf: float = 0.25,
+        simplified: bool = True,
+    ) -> _rules.Rules:
+        """Return an ordered list of rules that says what the tree says in fewer words.
+
+        Conditions are dropped while the pessimistic error of the rule does not rise; of each
+        class those rules are kept that make ``rules / 2 + exceptions`` the shortest message, in
+        bits; the class whose rules are wrong least comes first; a default stands for the rest.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            The cases, as a rule those of `fit`. An unpruned tree is the better beginning.
+        cf : float
+            Confidence of the error estimate; smaller drops more.
+        simplified : bool
+            False for one rule a leaf: what `to_rules` prints, as an object that predicts. It says
+            what the tree says of every row whose tested values are known.
+
+        Returns
+        -------
+        Rules
+            With ``rules`` (each has ``conditions``, ``label``, ``cover``, ``errors``,
+            ``error_estimate``, ``counts``, ``probabilities``), ``default``, `predict`,
+            `predict_proba` and `to_text`. A missing value passes a condition only where the
+            tree's branch takes it and these cases miss some.
+
+        References
+        ----------
+        Quinlan, C4.5: Programs for Machine Learning, Morgan Kaufmann 1993, chapter 5.
+        """
+        check_is_fitted(self)
+        cf = _check.share("cf", cf)
+        cases = self._cases(X)
+        codes, n_classes = self._codes(y, cases.rows)
+        weight = weights_of(self, sample_weight, cases)
+        if self.class_weight is not None:
+            weight = weight * compute_sample_weight(self.class_weight, self.classes_[codes])
+        if not weight.all():
+            rows = np.flatnonzero(weight)
+            cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
+        return _simplify.of_tree(
+            self._named(),
+            _simplify.Training(cases, self.columns_, codes.astype(np.int64), weight, n_classes, cf),
+            self.classes_,
+            self._cases,
+            self.leaf_estimate,
+            simplified,
+        )
 
     def description_length(self) -> _report.Bits:
         """Return how many bits the tree takes, and the training classes given the tree.
@@ -246,7 +316,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         By cross-validation with the 1-SE rule, by a third of the cases held out, or not at all.
     max_depth, max_leaf_nodes, min_samples_leaf, min_samples_split, min_gain
         As in `TreeClassifier`; ``min_gain`` in squared units of y a case.
-    monotonic_cst, n_jobs
+    splitter, monotonic_cst, n_jobs
         As in `TreeClassifier`.
 
     Attributes
@@ -281,6 +351,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         min_samples_leaf: float = 2,
         min_samples_split: float = 2,
         min_gain: float = 0.0,
+        splitter: str = "auto",
         monotonic_cst: ArrayLike | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -293,6 +364,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         self.min_samples_leaf = min_samples_leaf
         self.min_samples_split = min_samples_split
         self.min_gain = min_gain
+        self.splitter = splitter
         self.monotonic_cst = monotonic_cst
         self.n_jobs = n_jobs
 
@@ -302,23 +374,27 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         Parameters
         ----------
         X : table or array of shape (n_samples, n_features)
-            Any data frame that narwhals knows, an array or a sparse matrix.
-        y : array of shape (n_samples,)
-            The numbers to predict.
-        sample_weight : array of shape (n_samples,), optional
-            Rows of weight zero are dropped before anything.
+            As in `TreeClassifier`, also a path or a function that returns batches.
+        y : array of shape (n_samples,), or str
+            The numbers to predict; where X is a path or a function, the name of their column.
+        sample_weight : array of shape (n_samples,) or str, optional
+            Rows of weight zero are dropped before anything; the name of a column as for y.
 
         Returns
         -------
         self
         """
-        cases = self._read(X, reset=True)
-        if y is None:
-            raise _check.invalid(
-                "y", "be an array", "None: a tree requires y to be passed, but the target y is None"
-            )
-        numbers, _ = self._codes(y, len(cases.numbers))
-        weight = weights_of(self, sample_weight, cases)
+        cases: Cases | Unread
+        if _stream.is_source(X):
+            read = self._read_batches(X, y, sample_weight, None)
+            cases, numbers, weight = read.cases, read.y, read.weight
+        else:
+            cases = self._read(X, reset=True)
+            if y is None:
+                got = "None: a tree requires y to be passed, but the target y is None"
+                raise _check.invalid("y", "be an array", got)
+            numbers, _ = self._codes(y, cases.rows)
+            weight = weights_of(self, sample_weight, cases)
         plan = _fit.plan_of(self, cases, 0)
         # The middle of y is taken out first: squares of what is left lose no digits.
         middle = float(np.average(numbers, weights=weight if weight.any() else None))

@@ -1,6 +1,7 @@
 """From checked options and coded columns to the finished tree and the values of its leaves."""
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 from xent import _check
 from xent.trees import _prune
 from xent.trees._columns import Cases
-from xent.trees._grow import MISSING, NOMINAL, Plan, grow, prepare
+from xent.trees._grow import MISSING, NOMINAL, Plan, grow
+from xent.trees._histogram import Binned, Unread, prepared
 from xent.trees._tree import Tree
 
+SPLITTERS = ("auto", "histogram")
 FOREVER = 2**31 - 1
 FOLDS = 10
 
@@ -32,11 +35,12 @@ class Work:
         return self.grow.monotonic_cst
 
 
-def plan_of(tree: Any, cases: Cases, n_classes: int) -> Work:
+def plan_of(tree: Any, cases: Cases | Unread, n_classes: int) -> Work:
     """Check an estimator's options against each other and the table."""
     _check.option("criterion", tree.criterion, tree._criteria)
     _check.option("nominal", tree.nominal, NOMINAL)
     _check.option("missing", tree.missing, MISSING)
+    _check.option("splitter", tree.splitter, SPLITTERS)
     if tree.pruning is not None:
         _check.option("pruning", tree.pruning, [p for p in tree._prunings if p])
     if tree.missing == "surrogate" and tree.nominal == "multiway":
@@ -76,7 +80,7 @@ def plan_of(tree: Any, cases: Cases, n_classes: int) -> Work:
     return Work(plan, tree.pruning, cf, raising, leaves)
 
 
-def _signs(given: Any, cases: Cases, n_classes: int) -> NDArray[np.int8] | None:
+def _signs(given: Any, cases: Cases | Unread, n_classes: int) -> NDArray[np.int8] | None:
     if given is None:
         return None
     signs = np.asarray(given)
@@ -91,12 +95,16 @@ def _signs(given: Any, cases: Cases, n_classes: int) -> NDArray[np.int8] | None:
 
 
 def fit(
-    work: Work, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
+    work: Work, cases: Cases | Unread, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
 ) -> Tree:
     """Grow and prune a tree from the rows that weigh something."""
     if not weight.all():
         rows = np.flatnonzero(weight)
         cases, y, weight = cases.take(rows), y[rows], weight[rows]
+    if isinstance(cases, Unread):
+        cases = cases.read(work.grow.threads)
+        if work.grow.missing == "refuse":
+            refuse_missing(cases)
     weight = _trim(weight)
     if work.pruning == "reduced_error":
         return _reduced_error(work, cases, y, weight, n_classes)
@@ -108,10 +116,16 @@ def fit(
     return tree
 
 
+def refuse_missing(cases: Cases) -> None:
+    """Refuse a table in which something is missing."""
+    if cases.missing:
+        raise _check.invalid("X", "have no missing values", "some", 'Use missing="direction".')
+
+
 def _grow(
     work: Work, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
 ) -> Tree:
-    tree = grow(prepare(cases, work.grow.threads), y, weight, n_classes, work.grow)
+    tree = grow(prepared(cases, work.grow.threads), y, weight, n_classes, work.grow)
     if work.grow.criterion == "gain_ratio":
         tree = _prune.collapse(tree)
     if work.max_leaf_nodes is not None:
@@ -171,7 +185,7 @@ def _reduced_error(
 
 def _trim(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return no weights where all are 1: counts are faster."""
-    return weight[:0] if (weight == 1.0).all() else weight
+    return np.empty(0) if (weight == 1.0).all() else weight
 
 
 def shares(
@@ -185,7 +199,8 @@ def shares(
     """
     n = len(weight)
     mixed = np.zeros(n, np.uint64)
-    for column in [*cases.numbers.T, *cases.codes.astype(np.float64)]:
+    numbers = cases.values() if isinstance(cases, Binned) else cases.numbers.T
+    for column in chain(numbers, (c.astype(np.float64) for c in cases.codes)):
         plain = np.where(np.isnan(column), np.nan, column + 0.0)
         mixed = (mixed ^ plain.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)

@@ -12,15 +12,21 @@ from numpy.typing import NDArray
 
 from xent._kernels._jit import in_blocks
 from xent.trees._columns import Cases
+from xent.trees._growing import empty, finish, make_room
+from xent.trees._kept import Kept
 from xent.trees._kernels import codes as by_code
 from xent.trees._kernels import grow as level_by_level
+from xent.trees._kernels import histogram as binning
 from xent.trees._kernels import scan as by_order
 from xent.trees._kernels import sort as sorting
 from xent.trees._spare import Spares, substitute
+from xent.trees._subtrees import subtrees_of
 from xent.trees._tree import Tree
 
 CRITERIA = {"entropy": 0, "gain_ratio": 0, "gini": 1, "squared_error": 2}
 NOMINAL = {"subset": 0, "multiway": 1, "one_vs_rest": 2}
+EVERY, LONGEST = 2**31, 1 << 16
+TRIED_AT_ONCE = 1 << 18  # splits that are held in memory, columns times nodes
 MISSING = {"direction": 0, "fractional": 1, "branch": 2, "surrogate": 3, "refuse": 4}
 
 
@@ -48,7 +54,7 @@ class Prepared:
     sorted_of: NDArray[np.int64]  # feature of each sorted column
     sorted_slot: NDArray[np.int64]
     small_of: NDArray[np.int64]
-    scale: NDArray[np.float64]
+    scale: NDArray[np.float64]  # least and greatest value of each code
     scale_start: NDArray[np.int64]
     code_of: NDArray[np.int64]
     ranks: NDArray[np.int32]
@@ -57,6 +63,24 @@ class Prepared:
     spare: NDArray[np.int64]
     number_slot: NDArray[np.int64]  # by feature: column of `numbers`
     threads: int = 1
+    binned: bool = False
+    kept: Kept | None = None  # histograms for the next level
+
+    def between(self, f: int, cut: int, above: int) -> float:
+        """Return the threshold between two codes of a number, never within a third one's range."""
+        start, out = self.scale_start[self.columns.slot[f]], np.empty(1)
+        at, low, high = np.array([[start], [cut], [above]])
+        binning.thresholds(self.scale, at, low, high, out)
+        return float(out[0])
+
+    def column(self, f: int) -> NDArray[np.float64]:
+        """Return a column of numbers; of a binned one, numbers that every threshold divides so."""
+        if self.columns.kind[f] == level_by_level.SORTED:
+            return np.ascontiguousarray(self.numbers[:, self.number_slot[f]])
+        slot, levels = self.columns.slot[f], self.columns.levels[f]
+        start = self.scale_start[slot]
+        values = np.append(self.scale[start : start + levels, 0], np.nan)
+        return np.asarray(values[self.columns.small[slot]])
 
 
 def prepare(cases: Cases, threads: int) -> Prepared:
@@ -77,6 +101,7 @@ def prepare(cases: Cases, threads: int) -> Prepared:
         sorting.encode(numbers, small_slot, small, values, levels, a, b)
 
     in_blocks(encode, len(small_slot), threads=threads)
+    held = values[np.arange(sorting.MOST) < levels[:, None]]
     blocks = max(1, min(threads, len(sorted_slot)))
     rows = len(sorted_slot) + (blocks if len(sorted_slot) else 0)
     # One place more than there are rows: see `halve`.
@@ -100,16 +125,14 @@ def prepare(cases: Cases, threads: int) -> Prepared:
     named = np.flatnonzero(cases.kind == 1)
     slot[named] = np.arange(len(named))
     all_levels[named] = cases.n_levels
-    many = np.zeros(features, np.bool_)
-    many[named] = cases.n_levels >= 0.3 * n
     return Prepared(
         numbers,
-        level_by_level.Columns(kind, slot, all_levels, many, small, cases.codes),
+        level_by_level.Columns(kind, slot, all_levels, small, cases.codes),
         number_of[sorted_slot],
         sorted_slot,
         number_of[small_slot],
-        values.reshape(-1),
-        np.arange(len(small_slot)) * sorting.MOST,
+        np.stack([held, held], axis=1),
+        np.cumsum(levels) - levels,
         named,
         ranks,
         indices,
@@ -121,13 +144,17 @@ def prepare(cases: Cases, threads: int) -> Prepared:
 
 
 def _rules(
-    plan: Plan, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
+    plan: Plan,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    n_classes: int,
+    longest: int = EVERY,
 ) -> by_order.Rules:
     criterion = CRITERIA[plan.criterion]
     n = len(y)
     table = np.empty(0)
     if not weight.size and criterion != by_order.SQUARED:
-        table = np.arange(n + 2, dtype=np.float64)
+        table = np.arange(min(n + 2, longest), dtype=np.float64)
         table[1:] *= np.log2(table[1:])
     total = float(weight.sum()) if weight.size else float(n)
     ratio = plan.criterion == "gain_ratio"
@@ -146,38 +173,8 @@ def _rules(
         plan.monotonic_cst is not None and bool(np.any(plan.monotonic_cst)),
         table,
         np.diff(table) if table.size else table,
+        total,
     )
-
-
-def _empty_tree(capacity: int, size: int) -> level_by_level.Growing:
-    return level_by_level.Growing(
-        np.full(capacity, -1, np.int32),
-        np.full(capacity, -1, np.int32),
-        np.full(capacity, -1, np.int32),
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.int32),
-        np.full(capacity, -1, np.int64),
-        np.zeros((capacity, size)),
-        np.full(capacity, -np.inf),
-        np.full(capacity, np.inf),
-        np.empty(0, np.uint8),
-    )
-
-
-def _make_room(tree: level_by_level.Growing, nodes: int, set_bytes: int) -> level_by_level.Growing:
-    """Return the growing tree with room for so many nodes and set bytes."""
-    have = len(tree.feature)
-    if nodes > have:
-        more = _empty_tree(max(nodes, 2 * have) - have, tree.stats.shape[1])
-        tree = level_by_level.Growing(
-            *(np.concatenate([old, new]) for old, new in zip(tree, more, strict=True))
-        )
-    if set_bytes > len(tree.sets):
-        sets = np.zeros(max(set_bytes, 2 * len(tree.sets)), np.uint8)
-        sets[: len(tree.sets)] = tree.sets
-        tree = tree._replace(sets=sets)
-    return tree
 
 
 def grow(
@@ -193,11 +190,13 @@ def grow(
     """
     n = len(y)
     size = n_classes or 3
-    rules = _rules(plan, y, weight, n_classes)
+    # Only sorted lists need the logarithms of every count.
+    longest = EVERY if len(ready.sorted_of) else LONGEST
+    rules = _rules(plan, y, weight, n_classes, longest)
     signs = np.zeros(len(ready.columns.kind), np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst
-    tree = _empty_tree(64, size)
+    tree = empty(64, size)
     if n_classes:
         tree.stats[0] = np.bincount(y, weight if weight.size else None, minlength=size)
     else:
@@ -217,25 +216,30 @@ def grow(
     )
     nodes, set_bytes = 1, 0
     spares = Spares()
+    ready.kept = None
+    if ready.binned and Kept.possible(rules):
+        ready.kept = Kept(n, len(ready.small_of), size)
     depth = 0
     open_nodes = plan.max_depth > 0 and level_by_level.may_split(
         tree.stats[0], rules, plan.min_samples_split
     )
+    below = subtrees_of(ready, rules, plan, y)
+    if open_nodes:
+        level = below.take(ready, level, depth)
+        open_nodes = len(level.start) > 0
     while open_nodes:
         depth += 1
-        found = _scan(ready, level, rules, signs)
-        choice = np.empty(len(level.start), np.int64)
-        children, more = level_by_level.choose(
-            found, level, ready.columns, rules, plan.min_gain, choice
-        )
+        choice, cut, toward = np.empty((3, len(level.start)), np.int64)
+        children, more = _choose(ready, level, rules, signs, plan.min_gain, choice, cut, toward)
         if not children:
             break
-        tree = _make_room(tree, nodes + children, set_bytes + more)
+        tree = make_room(tree, nodes + children, set_bytes + more)
         branch = np.empty(len(level.row), np.int32)
         before = nodes
         nodes, set_bytes = level_by_level.divide(
             level,
-            found,
+            cut,
+            toward,
             choice,
             ready.columns,
             rules,
@@ -250,12 +254,51 @@ def grow(
         if rules.missing == by_order.SURROGATE:
             substitute(ready, level, choice, tree, branch, spares)
         level_by_level.count(level, choice, rules, tree, branch, signs)
-        level = _next_level(ready, level, choice, rules, tree, branch, before, nodes, plan, depth)
+        above, level = (
+            level,
+            _next_level(ready, level, choice, rules, tree, branch, before, nodes, plan, depth),
+        )
+        if ready.kept is not None:
+            ready.kept.advance(above, choice, tree, level)
+        del above, branch  # two levels at a time are enough
         if level.weight.size and rules.table.size:
             # A missing value has divided a case: weights are no longer counts.
             rules = rules._replace(table=np.empty(0), step=np.empty(0))
+        level = below.take(ready, level, depth)
         open_nodes = len(level.start) > 0
-    return _finish(ready, tree, nodes, set_bytes, spares, rules, n_classes)
+    tree = make_room(tree, nodes + below.nodes, set_bytes)
+    nodes = below.attach(tree, nodes)
+    whole = finish(ready, tree, nodes, set_bytes, spares, rules, n_classes)
+    # In the order of the levels, however it was grown.
+    return whole.compact() if below.parts and depth else whole
+
+
+def _choose(
+    ready: Prepared,
+    level: by_order.Level,
+    rules: by_order.Rules,
+    signs: NDArray[np.int8],
+    min_gain: float,
+    choice: NDArray[np.int64],
+    cut: NDArray[np.int64],
+    toward: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Choose each node's column, some nodes at a time; return how many children and set bytes."""
+    nodes = len(level.start)
+    step = max(16, TRIED_AT_ONCE // len(ready.columns.kind))
+    if ready.kept is not None and nodes > step:
+        ready.kept.let_go()
+    children, set_bytes = 0, 0
+    for a in range(0, nodes, step):
+        here = slice(a, a + step)
+        names = ("start", "stop", "stats", "low", "high", "node")
+        part = level._replace(**{name: getattr(level, name)[here] for name in names})
+        found = _scan(ready, part, rules, signs)
+        more = level_by_level.choose(found, part, ready.columns, rules, min_gain, choice[here])
+        children, set_bytes = children + more[0], set_bytes + more[1]
+        picked = np.maximum(choice[here], 0), np.arange(len(part.start))
+        cut[here], toward[here] = found.cut[picked], found.toward[picked]
+    return children, set_bytes
 
 
 def _scan(
@@ -283,7 +326,9 @@ def _scan(
             b,
         )
 
-    def coded(codes: NDArray[Any], features: NDArray[np.int64], nominal: bool) -> Any:
+    def coded(
+        codes: NDArray[Any], features: NDArray[np.int64], nominal: bool, nodes: NDArray[np.int64]
+    ) -> Any:
         levels = columns.levels[features]
         slots = columns.slot[features]
 
@@ -296,6 +341,7 @@ def _scan(
                 nominal,
                 ready.scale,
                 ready.scale_start,
+                nodes,
                 signs,
                 level,
                 rules,
@@ -308,11 +354,18 @@ def _scan(
 
     if len(ready.sorted_of):
         in_blocks(ordered, len(ready.sorted_of), threads=ready.threads)
+    everyone = np.arange(len(level.start))
     if len(ready.small_of):
-        work = coded(columns.small, ready.small_of, False)
+        work = coded(columns.small, ready.small_of, False, everyone)
+        if ready.kept is not None and rules.table.size:
+
+            def others(nodes: NDArray[np.int64]) -> Any:
+                return coded(columns.small, ready.small_of, False, nodes)
+
+            work = ready.kept.scan(columns, ready.small_of, others, signs, level, rules, found)
         in_blocks(work, len(ready.small_of), threads=ready.threads)
     if len(ready.code_of):
-        work = coded(columns.codes, ready.code_of, True)
+        work = coded(columns.codes, ready.code_of, True, everyone)
         in_blocks(work, len(ready.code_of), threads=ready.threads)
     return found
 
@@ -328,7 +381,7 @@ class Tried:
 
 def scan_once(
     plan: Plan,
-    cases: Cases,
+    ready: Prepared,
     y: NDArray[Any],
     weight: NDArray[np.float64],
     stats: NDArray[np.float64],
@@ -336,11 +389,10 @@ def scan_once(
 ) -> Tried:
     """Search one node that holds these cases, and do not divide it."""
     if (weight == 1.0).all():
-        weight = weight[:0]
+        weight = np.empty(0)
     n_classes = 0 if tree.is_number else stats.shape[1]
-    rules = _rules(plan, y, weight, n_classes)
-    ready = prepare(cases, plan.threads)
-    signs = np.zeros(len(cases.kind), np.int8)
+    rules = _rules(plan, y, weight, n_classes)._replace(total=float(tree.weight()[0]))
+    signs = np.zeros(len(ready.columns.kind), np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst
     n = len(y)
@@ -409,7 +461,7 @@ def _next_level(
     )
     if not total:
         return new
-    target = np.full(len(level.row), -1, np.int32)
+    target = np.full(len(level.row) if len(ready.sorted_of) or shared else 0, -1, np.int32)
     missing = int(np.count_nonzero(branch < 0)) if shared else 0
     targets = np.empty(missing * int(tree.width[:nodes].max()) if shared else 0, np.int32)
     level_by_level.settle(level, choice, rules, tree, branch, base, start, new, target, targets)
@@ -442,55 +494,3 @@ def _next_level(
 
         in_blocks(move, len(ready.sorted_of), threads=ready.threads)
     return new
-
-
-def _finish(
-    ready: Prepared,
-    growing: level_by_level.Growing,
-    nodes: int,
-    set_bytes: int,
-    spares: Spares,
-    rules: by_order.Rules,
-    n_classes: int,
-) -> Tree:
-    """Cut the arrays to size and turn the rows beside each cut into a threshold."""
-    g = level_by_level.Growing(*(a[:nodes] for a in growing))
-    kind = ready.columns.kind
-    cuts = np.flatnonzero((g.feature >= 0) & (kind[g.feature] != level_by_level.NOMINAL))
-    threshold = np.zeros(nodes)
-    slot = ready.number_slot
-    column = slot[g.feature[cuts]]
-    low = ready.numbers[g.cut_row[cuts], column]
-    high = np.where(g.cut_next[cuts] < 0, np.inf, ready.numbers[g.cut_next[cuts], column])
-    # Halved before they are added: the middle of two huge numbers is not infinite.
-    middle = np.where(np.isinf(high), np.inf, low / 2 + high / 2)
-    threshold[cuts] = np.where((middle >= low) & (middle < high) | np.isinf(high), middle, low)
-    if rules.ratio:
-        for f in np.unique(g.feature[cuts]):
-            mine = cuts[g.feature[cuts] == f]
-            values = np.sort(ready.numbers[:, slot[f]])
-            values = values[~np.isnan(values)]
-            at = np.searchsorted(values, threshold[mine], "right") - 1
-            threshold[mine] = np.where(np.isinf(threshold[mine]), np.inf, values[at])
-    many = np.bincount(np.array(spares.node, np.int64), minlength=nodes)
-    # Levels are appended in the order of their nodes; so are the nodes of a level.
-    starts = np.array(spares.set_start, np.int64)
-    return Tree(
-        g.feature,
-        threshold,
-        np.where(g.feature < 0, 0, g.first),
-        g.width,
-        g.missing_to,
-        g.set_start,
-        np.concatenate([growing.sets[:set_bytes], *spares.sets]),
-        g.stats,
-        g.low,
-        g.high,
-        np.arange(nodes, dtype=np.int32),
-        np.concatenate([[0], np.cumsum(many)]).astype(np.int32),
-        np.array(spares.feature, np.int32),
-        np.array(spares.threshold),
-        np.array(spares.flip, np.uint8),
-        np.where(starts < 0, -1, starts + set_bytes),
-        is_number=not n_classes,
-    )

@@ -17,7 +17,7 @@ class ID3Classifier(TreeClassifier):
         How many tests may stand above a leaf.
     min_samples_leaf : float
         Least weight of two branches.
-    class_weight, n_jobs
+    splitter, class_weight, n_jobs
         As in `TreeClassifier`.
 
     Examples
@@ -36,6 +36,7 @@ class ID3Classifier(TreeClassifier):
         *,
         max_depth: int | None = None,
         min_samples_leaf: float = 1,
+        splitter: str = "auto",
         class_weight: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -47,6 +48,7 @@ class ID3Classifier(TreeClassifier):
             leaf_estimate=None,
             max_depth=max_depth,
             min_samples_leaf=min_samples_leaf,
+            splitter=splitter,
             class_weight=class_weight,
             n_jobs=n_jobs,
         )
@@ -72,7 +74,7 @@ class C45Classifier(TreeClassifier):
         How many tests may stand above a leaf.
     min_samples_leaf : float
         Least weight of two branches; C4.5's -m.
-    class_weight, n_jobs
+    splitter, class_weight, n_jobs
         As in `TreeClassifier`.
 
     Notes
@@ -101,6 +103,7 @@ class C45Classifier(TreeClassifier):
         leaf_estimate: float | str | None = None,
         max_depth: int | None = None,
         min_samples_leaf: float = 2,
+        splitter: str = "auto",
         class_weight: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -114,6 +117,7 @@ class C45Classifier(TreeClassifier):
             leaf_estimate=leaf_estimate,
             max_depth=max_depth,
             min_samples_leaf=min_samples_leaf,
+            splitter=splitter,
             class_weight=class_weight,
             n_jobs=n_jobs,
         )
@@ -130,7 +134,7 @@ class CARTClassifier(TreeClassifier):
         How many tests may stand above a leaf.
     min_samples_leaf, min_samples_split : float
         Least weight of two branches, and of a node that may be divided.
-    class_weight, n_jobs
+    splitter, class_weight, n_jobs
         As in `TreeClassifier`.
 
     Examples
@@ -151,6 +155,7 @@ class CARTClassifier(TreeClassifier):
         max_depth: int | None = None,
         min_samples_leaf: float = 7,
         min_samples_split: float = 2,
+        splitter: str = "auto",
         class_weight: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -162,6 +167,7 @@ class CARTClassifier(TreeClassifier):
             max_depth=max_depth,
             min_samples_leaf=min_samples_leaf,
             min_samples_split=min_samples_split,
+            splitter=splitter,
             class_weight=class_weight,
             n_jobs=n_jobs,
         )
@@ -178,7 +184,7 @@ class CARTRegressor(TreeRegressor):
         How many tests may stand above a leaf.
     min_samples_leaf, min_samples_split : float
         Least weight of two branches, and of a node that may be divided.
-    n_jobs : int or None
+    splitter, n_jobs
         As in `TreeRegressor`.
 
     Examples
@@ -199,6 +205,7 @@ class CARTRegressor(TreeRegressor):
         max_depth: int | None = None,
         min_samples_leaf: float = 7,
         min_samples_split: float = 2,
+        splitter: str = "auto",
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(
@@ -207,5 +214,6 @@ class CARTRegressor(TreeRegressor):
             max_depth=max_depth,
             min_samples_leaf=min_samples_leaf,
             min_samples_split=min_samples_split,
+            splitter=splitter,
             n_jobs=n_jobs,
         )

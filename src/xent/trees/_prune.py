@@ -47,9 +47,18 @@ def pessimistic(
             )
         },
     )
-    w = weight if weight.size else np.ones(len(y))
     walk = walk_of(own, cases)
+    w: NDArray[Any] = weight if weight.size else np.ones(len(y))
+    if cases.numbers.dtype == np.uint8 and not weight.size and not (tree.missing_to < 0).any():
+        # Whole cases of one weight: a byte each, for tables that barely fit.
+        w = np.ones(len(y), np.uint8)
     kernels.prune(walk, y, w, own.stats, cases.numbers, cases.codes, cf, float(-ndtri(cf)), raising)
+    if walk.threshold is not own.threshold:
+        # The walk went by codes; a raised node is known by its children.
+        before = np.zeros(tree.size, np.int32)
+        inner = np.flatnonzero(~tree.leaf)
+        before[tree.first[inner]] = inner
+        own.threshold = tree.threshold[before[own.first]]
     return own.compact()
 
 

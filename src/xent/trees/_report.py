@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from xent.trees import _prune
 from xent.trees._columns import Cases, Column
 from xent.trees._grow import Plan, scan_once
+from xent.trees._histogram import prepared
 from xent.trees._tree import Tree
 from xent.trees._walk import arrivals
 
@@ -62,7 +63,8 @@ def gain_table(
     else:
         np.add.at(stats[0], y[rows], part)
     total = float(stats[0, 0] if tree.is_number else stats.sum())
-    found = scan_once(plan, cases.take(rows), y[rows], part, stats, tree)
+    ready = prepared(cases.take(rows), plan.threads)
+    found = scan_once(plan, ready, y[rows], part, stats, tree)
     table = []
     for f, column in enumerate(columns):
         gain, info = float(found.gain[f, 0]), float(found.info[f, 0])

@@ -10,6 +10,7 @@ from xent._kernels._jit import in_blocks
 from xent.trees._kernels import spare as kernels
 from xent.trees._kernels.grow import NOMINAL, SORTED, Growing
 from xent.trees._kernels.scan import Level
+from xent.trees._tree import between
 
 if TYPE_CHECKING:
     from xent.trees._grow import Prepared
@@ -137,21 +138,15 @@ def _add(
         index = ready.indices[ready.place[slot]]
         column = ready.numbers[:, ready.sorted_slot[slot]]
         low, high = column[level.row[index[cut]]], column[level.row[index[cut + 1]]]
-        threshold = _between(low, high)
+        threshold = float(between(low, high))
     else:
         present = columns.small[slot][level.row[level.start[k] : level.stop[k]]]
         above = present[(present > cut) & (present < columns.levels[f])].min()
-        scale = ready.scale[ready.scale_start[slot] :]
-        threshold = _between(scale[cut], scale[above])
+        threshold = ready.between(f, cut, int(above))
     spares.feature.append(f)
     spares.threshold.append(threshold)
     spares.flip.append(flip)
     spares.set_start.append(start)
-
-
-def _between(low: float, high: float) -> float:
-    middle = float(low / 2 + high / 2)
-    return middle if low <= middle < high else float(low)
 
 
 def _send(
@@ -172,7 +167,7 @@ def _send(
         codes = ready.columns.codes[ready.columns.slot[f]]
         kernels.resolve(level, k, none, codes, 0.0, spares.sets[-1], 0, spares.flip[-1], -1, branch)
         return
-    column = np.ascontiguousarray(ready.numbers[:, ready.number_slot[f]])
+    column = ready.column(f)
     kernels.resolve(
         level, k, column, no_codes, spares.threshold[-1], no_sets, -1, spares.flip[-1], -1, branch
     )

@@ -97,6 +97,8 @@ def plain(name: object) -> str:
 
 def quantity(column: Column, threshold: float) -> str:
     """Write a threshold exactly: a number, or a date."""
+    if abs(threshold) >= 2.0**63:  # no date: only a file from a stranger says so
+        return repr(float(threshold))
     if column.kind == "date":
         return str(np.datetime64(math.floor(threshold), "us")).removesuffix("T00:00:00.000000")
     if column.kind == "duration":

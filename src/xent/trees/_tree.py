@@ -121,6 +121,13 @@ class Tree:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "is_number"}
 
 
+def between(low: Any, high: Any) -> NDArray[np.float64]:
+    """Return thresholds that part two numbers: their middle, infinity if there is no upper one."""
+    # Halved before they are added: the middle of two huge numbers is not infinite.
+    middle = np.where(np.isinf(high), np.inf, low / 2 + high / 2)
+    return np.where((middle >= low) & (middle < high) | np.isinf(high), middle, low)
+
+
 def _ranges(first: NDArray[Any], width: NDArray[Any]) -> NDArray[np.int64]:
     """Concatenate the ranges first[i] .. first[i] + width[i]."""
     width = width.astype(np.int64)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from xent._kernels._jit import in_blocks
 from xent.trees._columns import Cases
+from xent.trees._histogram import Binned
 from xent.trees._kernels import walk as walking
 from xent.trees._tree import Tree
 
@@ -13,12 +14,18 @@ def walk_of(tree: Tree, cases: Cases) -> walking.Walk:
     """Bundle what the kernels need of a tree and of the form of a table."""
     levels = np.zeros(len(cases.kind), np.int64)
     levels[cases.kind == 1] = cases.n_levels
+    kind, threshold, spare_threshold = cases.kind, tree.threshold, tree.spare_threshold
+    if isinstance(cases, Binned):
+        levels[kind == 0] = cases.bins
+        kind = np.where(kind == 0, walking.BINNED, kind)
+        threshold = cases.in_codes(tree.feature, threshold)
+        spare_threshold = cases.in_codes(tree.spare_feature, spare_threshold)
     return walking.Walk(
-        cases.kind,
+        kind,
         cases.slot,
         levels,
         tree.feature,
-        tree.threshold,
+        threshold,
         tree.first,
         tree.width,
         tree.missing_to,
@@ -28,7 +35,7 @@ def walk_of(tree: Tree, cases: Cases) -> walking.Walk:
         tree.spare_of,
         tree.spare_start,
         tree.spare_feature,
-        tree.spare_threshold,
+        spare_threshold,
         tree.spare_flip,
         tree.spare_set,
     )
@@ -38,7 +45,7 @@ def leaves(tree: Tree, cases: Cases, threads: int = 1) -> NDArray[np.int64]:
     """Return the leaf of every row: of a row that is spread, the one that gets most of it."""
     n = len(cases.numbers)
     out = np.empty(n, np.int64)
-    if not len(cases.codes):
+    if not len(cases.codes) and not isinstance(cases, Binned):
 
         def fast(a: int, b: int) -> int:
             return int(

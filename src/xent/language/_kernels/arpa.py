@@ -7,6 +7,7 @@ float32.
 import numpy as np
 
 from xent._kernels._jit import kernel
+from xent.language._kernels.eight import load8, store8
 from xent.language._kernels.score import slot_of
 from xent.language._kernels.text import mix
 
@@ -16,6 +17,7 @@ _PRIME = np.uint64(0x100000001B3)
 _TEN = 10.0 ** np.arange(23)
 _INTEGERS = 10 ** np.arange(19)
 _BILLION = 1_000_000_000
+_PAIRS = np.array([[48 + n // 10, 48 + n % 10] for n in range(100)], np.uint8)
 
 # What `parse` can find wrong, and what `resolve` can.
 FINE, BAD_NUMBER, POSITIVE, FEW_WORDS, MANY_WORDS, STRANGE_WORD = range(6)
@@ -220,7 +222,7 @@ def enter(prefix, word, first, bits, table):
 
 @kernel()
 def _write_number(value, out, at):
-    """Write a float32; return where it ends."""
+    """Write a float32; return where it ends. Up to ten bytes after it are written to as well."""
     if not value > -99.0:  # -inf too: zero probability is written -99
         for c in (45, 57, 57):
             out[at] = c
@@ -230,9 +232,8 @@ def _write_number(value, out, at):
     if x < 1e-12:  # a factor of 1 to the last bit
         out[at] = 48
         return at + 1
-    if value < 0:
-        out[at] = 45
-        at += 1
+    out[at] = 45
+    at += value < 0
     places = 7 - 1
     edge = 10.0
     while x >= edge:
@@ -242,21 +243,46 @@ def _write_number(value, out, at):
     while x < edge:
         places += 1
         edge /= 10.0
+    fewest = places
     digits = np.int64(x * _TEN[places] + 0.5)
-    while places < 21 and np.float32(digits / _TEN[places]) != np.float32(x):
+    read = digits / _TEN[places]
+    while places < 21 and np.float32(read) != np.float32(x):
         places += 1
         digits = np.int64(x * _TEN[places] + 0.5)
-    while places > 0 and digits % 10 == 0:
-        digits //= 10
-        places -= 1
-    # 10^19 does not fit 64 bits, but then the number is far below 1.
-    whole = digits // np.int64(_TEN[places]) if places <= 18 else np.int64(0)
-    rest = digits - whole * np.int64(_TEN[min(places, 18)])
-    at = _write_digits(whole, 1, out, at)
-    if places > 0:
-        out[at] = 46
-        at = _write_digits(rest, places, out, at + 1)
-    return at
+        read = digits / _TEN[places]
+    if places == fewest:  # with more digits than that the last one is no 0
+        while places > 0 and digits % 10 == 0:
+            digits //= 10
+            places -= 1
+    whole = np.int64(read)
+    if whole < 10:
+        out[at] = 48 + whole
+        at += 1
+    else:
+        at = _write_digits(whole, 1, out, at)
+    if places == 0:
+        return at
+    out[at] = 46
+    if places > 10:  # far below 1
+        return _write_digits(digits, places, out, at + 1)
+    # Ten digits without a branch, of which those beyond the number's own are zeros.
+    ten = (digits - whole * _INTEGERS[places]) * _INTEGERS[10 - places]
+    first = ten // 100_000_000
+    eight = np.uint32(ten - first * 100_000_000)
+    upper = eight // np.uint32(10_000)
+    lower = eight - upper * np.uint32(10_000)
+    _write_pair(np.uint32(first), out, at + 1)
+    _write_pair(upper // np.uint32(100), out, at + 3)
+    _write_pair(upper % np.uint32(100), out, at + 5)
+    _write_pair(lower // np.uint32(100), out, at + 7)
+    _write_pair(lower % np.uint32(100), out, at + 9)
+    return at + 1 + places
+
+
+@kernel(inline="always")
+def _write_pair(number, out, at):
+    out[at] = _PAIRS[number, 0]
+    out[at + 1] = _PAIRS[number, 1]
 
 
 @kernel()
@@ -286,7 +312,7 @@ def write_rows(words, blob, starts, logp, backoff, out):
     Parameters
     ----------
     words : (n, order) uint32
-    blob, starts : (bytes,) uint8, (V + 1,) int64
+    blob, starts : (bytes + 16,) uint8, (V + 1,) int64
         The words, one after the other.
     logp : (n,) float32
     backoff : (n,) or (0,) float32
@@ -301,9 +327,14 @@ def write_rows(words, blob, starts, logp, backoff, out):
             out[at] = 9 if k == 0 else 32
             at += 1
             word = words[row, k]
-            for c in range(starts[word], starts[word + 1]):
-                out[at] = blob[c]
-                at += 1
+            # Most words are short, so sixteen bytes are copied at once and the rest written over.
+            first = starts[word]
+            length = starts[word + 1] - first
+            store8(out, at, load8(blob, first))
+            store8(out, at + 8, load8(blob, first + 8))
+            for c in range(16, length):
+                out[at + c] = blob[first + c]
+            at += length
         if backoff.size > 0:
             out[at] = 9
             at = _write_number(backoff[row], out, at + 1)

@@ -1,8 +1,11 @@
-"""Counting n-grams by one sort of packed 64-bit keys an order.
+"""Counting n-grams: the places of each order, sorted by their n-gram, give those of the next.
 
 A level holds the distinct n-grams of one order, sorted by (prefix, word): the id of the
 (n-1)-gram before the last word, the word, how often, and the id of the (n-1)-gram without the
 first word. Since ids of a level grow with their n-grams, every level is in lexicographic order.
+
+Where the places of the (n-1)-grams lie sorted, the places after them are sorted by their prefix
+already; what is left to do is to sort by word within each prefix, and those groups are small.
 """
 
 import numpy as np
@@ -11,86 +14,149 @@ from xent._kernels._jit import kernel
 from xent.language._kernels.prefetch import prefetch
 
 _U = np.uint64
-AHEAD = 24
+_LOW = np.uint64(0xFFFFFFFF)
+_WORD = np.uint64(32)  # keys hold the word above the place
+AHEAD = 32
+FEW = 32  # fewer are sorted by insertion
+MANY = 2048  # more are sorted by larger digits
+DIGITS = 1 << 11
 
 
 @kernel()
-def select_keys(ids, before, reach, order, low, high, word_bits, place_bits, places, keys):
-    """Pack (prefix, word, place) for the n-grams whose prefix lies in [low, high).
-
-    ``places`` may be empty: then the place is the position in the text.
-    """
-    m = 0
-    listed = places.size > 0
-    for i in range(1, ids.size):
-        if reach[i] >= order - 1 and reach[i] != 255:
-            p = before[i - 1]
-            if low <= p < high:
-                place = m if listed else i
-                keys[m] = (((_U(p - low) << word_bits) | _U(ids[i])) << place_bits) | _U(place)
-                if listed:
-                    places[m] = i
-                m += 1
-    return m
-
-
-@kernel()
-def count_distinct(keys, place_bits):
-    """Count the distinct n-grams among sorted keys."""
-    distinct = 0
-    last = _U(0)
-    for k in range(keys.size):
-        gram = keys[k] >> place_bits
-        if k == 0 or gram != last:
-            distinct += 1
-            last = gram
-    return distinct
-
-
-@kernel()
-def read_level(keys, places, before, low, word_bits, place_bits, first, now, level):
-    """Turn sorted keys into rows of a level, and note each position's row in ``now``.
-
-    The longest n-grams are nobody's beginning: for them ``now`` is empty and nothing is noted.
-    """
-    prefix, word, count, suffix = level
-    place_mask = (_U(1) << place_bits) - _U(1)
-    word_mask = (_U(1) << word_bits) - _U(1)
-    listed = places.size > 0
-    noted = now.size > 0
-    row = -1
-    last = _U(0)
-    soon = _U(0)
-    for k in range(keys.size):
-        # Places are random: ask the memory in time for what will be touched there.
-        ahead = keys[min(k + AHEAD, keys.size - 1)]
-        if not listed:
-            if noted:
-                prefetch(now, ahead & place_mask)
-            if ahead >> place_bits != soon:
-                soon = ahead >> place_bits
-                prefetch(before, ahead & place_mask)
-        gram = keys[k] >> place_bits
-        place = keys[k] & place_mask
-        i = np.int64(places[place]) if listed else np.int64(place)
-        if k == 0 or gram != last:
-            row += 1
-            last = gram
-            prefix[row] = np.uint32(gram >> word_bits) + np.uint32(low)
-            word[row] = np.uint32(gram & word_mask)
-            count[row] = 0
-            suffix[row] = before[i]
-        count[row] += 1
-        if noted:
-            now[i] = first + row
+def sort_by_word(keys, spare, number, word_bits, first):
+    """Sort the first ``number`` keys by word; return the array, one of the two, that holds them."""
+    if number < FEW:
+        for k in range(1, number):
+            key = keys[k]
+            j = k
+            while j > 0 and keys[j - 1] > key:
+                keys[j] = keys[j - 1]
+                j -= 1
+            keys[j] = key
+        return keys
+    bits = 8 if number < MANY else 11
+    digits = 1 << bits
+    mask = _U(digits - 1)
+    done = 0
+    while done < word_bits:
+        shift = _WORD + _U(done)
+        for d in range(digits):
+            first[d] = 0
+        for k in range(number):
+            first[(keys[k] >> shift) & mask] += 1
+        total = 0
+        for d in range(digits):
+            here = first[d]
+            first[d] = total
+            total += here
+        for k in range(number):
+            key = keys[k]
+            d = (key >> shift) & mask
+            spare[first[d]] = key
+            first[d] += 1
+        keys, spare = spare, keys
+        done += bits
+    return keys
 
 
 @kernel()
-def count_words(ids, reach, count):
-    """Count the words that are kept."""
+def places_by_word(ids, reach, count, places, stream):
+    """Count the words that are kept, write their places sorted by word, and prepare the stream."""
+    for i in range(ids.size):
+        word = ids[i]
+        if reach[i] != 255:
+            count[word] += 1
+        follows = 0 < reach[i] < 255
+        stream[i] = ((_U(word) if follows else _LOW) << _WORD) | _U(word)
+    stream[ids.size] = _LOW << _WORD
+    first = np.zeros(count.size, np.int64)
+    for word in range(1, count.size):
+        first[word] = first[word - 1] + count[word - 1]
     for i in range(ids.size):
         if reach[i] != 255:
-            count[ids[i]] += 1
+            word = ids[i]
+            places[first[word]] = i
+            first[word] += 1
+
+
+@kernel()
+def next_level(stream, places, sizes, word_bits, longest, keys, spare, level):
+    """Count the n-grams of one order from the places of those one shorter.
+
+    Parameters
+    ----------
+    stream : (n + 1,) uint64
+        For each token its word, or 2^32 - 1 where nothing before it counts, above the (n-1)-gram
+        that ends there; the n-grams are written over them. The last one follows nothing.
+    places : (sum of sizes,) uint32
+        Where the (n-1)-grams end, sorted by them; the places of the n-grams are written over them.
+    sizes : (prefixes,) uint32
+        How often each (n-1)-gram stands in the text.
+    word_bits : int
+        How many bits of a word to sort by.
+    longest : bool
+        Then nobody will ask for the n-grams' places.
+    keys, spare : (largest of sizes,) uint64
+        Room to sort in.
+    level : tuple of four (enough,) uint32
+        Written: prefix, word, count, suffix.
+
+    Returns
+    -------
+    int
+        How many distinct n-grams there are.
+    """
+    prefix, word, count, suffix = level
+    first = np.empty(DIGITS, np.int64)
+    last_place = places.size - 1
+    rows = filled = at = np.int64(0)
+    for p in range(sizes.size):
+        if sizes[p] == 1:
+            prefetch(stream, np.int64(places[min(at + AHEAD, last_place)]) + 1)
+            i = np.int64(places[at]) + 1
+            at += 1
+            found = stream[i]
+            if found >> _WORD != _LOW:
+                prefix[rows] = p
+                word[rows] = found >> _WORD
+                suffix[rows] = found & _LOW
+                count[rows] = 1
+                if not longest:
+                    stream[i] = (found & ~_LOW) | _U(rows)
+                    places[filled] = i
+                    filled += 1
+                rows += 1
+            continue
+        number = 0
+        for k in range(at, at + np.int64(sizes[p])):
+            # Places are random: ask the memory in time for what will be touched there.
+            prefetch(stream, np.int64(places[min(k + AHEAD, last_place)]) + 1)
+            i = np.int64(places[k]) + 1
+            found = stream[i]
+            if found >> _WORD != _LOW:
+                keys[number] = (found & ~_LOW) | _U(i)
+                number += 1
+        at += np.int64(sizes[p])
+        sorted_keys = keys
+        if number > 1:
+            sorted_keys = sort_by_word(keys, spare, number, word_bits, first)
+        last = _LOW
+        for k in range(number):
+            key = sorted_keys[k]
+            i = np.int64(key & _LOW)
+            if key >> _WORD != last:
+                last = key >> _WORD
+                prefix[rows] = p
+                word[rows] = last
+                suffix[rows] = stream[i] & _LOW
+                count[rows] = 0
+                rows += 1
+            count[rows - 1] += 1
+            if not longest:
+                stream[i] = (last << _WORD) | _U(rows - 1)
+                places[filled] = i
+                filled += 1
+    return rows
 
 
 @kernel()

@@ -73,7 +73,8 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
         while j < n and prefix[j] == h:
             if shown[j]:
                 mass += p[j]
-                below += lower[suffix[j]]
+                if not interpolated:
+                    below += lower[suffix[j]]
             j += 1
         if total[h] > 0:
             left = max(0.0, (total[h] - mass) / total[h])

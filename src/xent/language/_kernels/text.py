@@ -7,15 +7,48 @@ ASCII whitespace and at NUL, lines at the line feed alone, as in KenLM.
 import numpy as np
 
 from xent._kernels._jit import kernel
+from xent.language._kernels.eight import load8
 
 _U = np.uint64
 _FNV = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x100000001B3)
+_HIGH = np.uint64(0x8080808080808080)
 
 SPACE = np.zeros(256, np.bool_)
 SPACE[[0, 9, 10, 11, 12, 13, 32]] = True
 
 UNKNOWN, BEGIN, END = 0, 1, 2
+
+
+# What may follow a first byte, RFC 3629: how many bytes, and the range of the first of them.
+FOLLOWING = np.zeros(256, np.uint8)
+FOLLOWING[0xC2:0xE0], FOLLOWING[0xE0:0xF0], FOLLOWING[0xF0:0xF5] = 1, 2, 3
+LOWEST, HIGHEST = np.full(256, 0x80, np.uint8), np.full(256, 0xBF, np.uint8)
+LOWEST[[0xE0, 0xF0]], HIGHEST[[0xED, 0xF4]] = (0xA0, 0x90), (0x9F, 0x8F)
+
+
+@kernel()
+def is_utf8(text):
+    """Whether bytes are UTF-8, without making a str of them."""
+    i = np.int64(0)
+    while i < text.size:
+        if i + 8 <= text.size and load8(text, i) & _HIGH == _U(0):
+            i += 8
+            continue
+        c = text[i]
+        i += 1
+        if c < 0x80:
+            continue
+        more = np.int64(FOLLOWING[c])
+        if more == 0 or i + more > text.size:
+            return False
+        if text[i] < LOWEST[c] or text[i] > HIGHEST[c]:
+            return False
+        for k in range(1, more):
+            if text[i + k] & 0xC0 != 0x80:
+                return False
+        i += more
+    return True
 
 
 @kernel(inline="always")

@@ -1,6 +1,5 @@
 """Good-Turing: things seen r times are worth what things seen r + 1 times weigh together."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,8 +122,7 @@ def discounted(counts: NDArray[np.uint32], seen: NDArray[np.uint32], k: int, who
 
 
 def _doubt(who: str, because: str) -> None:
-    warnings.warn(
+    _check.warn(
         f"{who} cannot estimate its discounts: {because}. Those counts are kept whole. The corpus "
         "is small or deduplicated; WittenBell() needs no counts of counts.",
-        stacklevel=2,
     )

@@ -1,6 +1,5 @@
 """Kneser-Ney: a word is likely in a new place if it was seen in many places, often or not."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -95,10 +94,9 @@ class KneserNey(Discounting):
 
 
 def _fall_back(order: int, because: str) -> tuple[float, float, float]:
-    warnings.warn(
+    _check.warn(
         f"KneserNey cannot estimate its discounts for {order}-grams: {because}. It uses 0.5, 1 "
         "and 1.5. The corpus is small or deduplicated; KneserNey(discount=0.75) says so outright.",
-        stacklevel=2,
     )
     return FALLBACK
 
@@ -108,10 +106,9 @@ def one_discount(seen: NDArray[np.int64], who: str) -> float:
     if seen[1] > 0 and seen[2] > 0:
         return float(seen[1] / (seen[1] + 2.0 * seen[2]))
     times = "once" if seen[1] == 0 else "twice"
-    warnings.warn(
+    _check.warn(
         f"{who}: no n-gram was seen exactly {times}, so the discount cannot be estimated. It is "
         f"{FALLBACK_ONE}; pass discount={FALLBACK_ONE} to say so outright.",
-        stacklevel=2,
     )
     return FALLBACK_ONE
 

@@ -24,6 +24,7 @@ from xent.trees._kernels.scan import (
     add,
     branch_least,
     keeps_order,
+    nlogn,
     record,
     weigh,
     worth,
@@ -90,7 +91,7 @@ def seek_groups(seq, n, hist, left, right, tail, rules, least, sign, low, high, 
         nl, nr = weigh(left, criterion), weigh(right, criterion)
         if nl < least or nr < least or nr <= 0.0 or nl <= 0.0:
             continue
-        if scale.size and i + 1 < n and not scale[seq[i]] + rules.gap < scale[seq[i + 1]]:
+        if scale.size and i + 1 < n and not scale[seq[i], 1] + rules.gap < scale[seq[i + 1], 0]:
             continue
         if rules.monotone and not keeps_order(left, right, sign, low, high, criterion):
             continue
@@ -139,6 +140,13 @@ def cut_counts(
     if found and present[found - 1] == levels:
         return -2, NEVER, 0.0
     n = stop - start
+    return cut_tallied(hist, present, found, n, whole, entropy, ratio, table, slack, least, left)
+
+
+@kernel()
+def cut_tallied(hist, present, found, n, whole, entropy, ratio, table, slack, least, left):
+    """Best cut of n cases counted by code: its code (-1 none), gain and split information."""
+    size = whole.size
     if ratio:
         least = max(least, min(25.0, 0.1 * n / size))
         if n < 2.0 * least - 1e-6:
@@ -158,9 +166,11 @@ def cut_counts(
         for k in range(size):
             p = left[k]
             q = int(whole[k] + 0.5) - p
-            a += table[p] if entropy else float(p) * p
-            b += table[q] if entropy else float(q) * q
-        value = (a - table[m]) + (b - table[n - m]) if entropy else a / m + b / (n - m)
+            a += nlogn(p, table) if entropy else float(p) * p
+            b += nlogn(q, table) if entropy else float(q) * q
+        value = (
+            (a - nlogn(m, table)) + (b - nlogn(n - m, table)) if entropy else a / m + b / (n - m)
+        )
         if value > best + slack * n:
             best, at = value, i
     if at < 0:
@@ -168,19 +178,21 @@ def cut_counts(
     w, m = 0.0, 0
     for k in range(size):
         v = int(whole[k] + 0.5)
-        w += table[v] if entropy else float(v) * v
+        w += nlogn(v, table) if entropy else float(v) * v
     for i in range(at + 1):
         for k in range(size):
             m += hist[present[i], k]
-    gain = best - (w - table[n] if entropy else w / n)
+    gain = best - (w - nlogn(n, table) if entropy else w / n)
     if ratio:
         gain -= math.log2(max(cuts, 1))
-    return present[at], gain, table[n] - (table[m] + table[n - m])
+    return present[at], gain, nlogn(n, table) - (nlogn(m, table) + nlogn(n - m, table))
 
 
 @kernel()
-def scan_codes(codes, levels, slots, feature, nominal, scale, base, signs, lv, rules, found, a, b):
-    """Search every node of the level in the coded columns a..b."""
+def scan_codes(
+    codes, levels, slots, feature, nominal, scale, base, nodes, signs, lv, rules, found, a, b
+):
+    """Search some nodes of the level in the coded columns a..b."""
     criterion = rules.criterion
     size = lv.stats.shape[1]
     widest = 0
@@ -191,7 +203,7 @@ def scan_codes(codes, levels, slots, feature, nominal, scale, base, signs, lv, r
     present = np.empty(widest + 1, np.int64)
     side = np.zeros(widest + 1, np.uint8)
     missing, left, right = np.empty(size), np.empty(size), np.empty(size)
-    nothing = np.empty(0)
+    nothing = np.empty((0, 2))
     counts, count_left = np.empty((widest + 1, size), np.int64), np.empty(size, np.int64)
     counted = not nominal and rules.table.size > 0 and not rules.monotone and rules.gap == 0.0
     entropy, ratio, table, slack = criterion == ENTROPY, rules.ratio, rules.table, rules.slack
@@ -200,7 +212,7 @@ def scan_codes(codes, levels, slots, feature, nominal, scale, base, signs, lv, r
     for q in range(a, b):
         f = feature[q]
         code = codes[slots[q]]
-        for k in range(starts.size):
+        for k in nodes:
             gains[f, k] = NEVER
             if counted:
                 at, gain, info = cut_counts(
@@ -371,7 +383,7 @@ def two_groups(hist, present, n, total, rules, low, high, side):
                 for j in range(n):
                     side[present[j]] = j != i
         return best
-    nothing = np.empty(0)
+    nothing = np.empty((0, 2))
     seq = np.empty(n, np.int64)
     key = np.empty(n)
     orders = 1 if criterion == SQUARED or size <= 2 else min(size, ORDERS) + 1

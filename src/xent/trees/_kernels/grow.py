@@ -34,7 +34,6 @@ class Columns(NamedTuple):
     kind: np.ndarray  # SORTED, CODED or NOMINAL
     slot: np.ndarray  # column of `numbers`, row of `small` or of `codes`
     levels: np.ndarray  # code of a missing value: how many values there are
-    many: np.ndarray  # nominal with 0.3 values a case and more
     small: np.ndarray  # uint8 codes of numbers with few values
     codes: np.ndarray  # int32 codes of nominal columns
 
@@ -43,7 +42,7 @@ class Growing(NamedTuple):
     """The tree so far; arrays are longer than what is used."""
 
     feature: np.ndarray
-    cut_row: np.ndarray  # for a number: training rows on either side of the cut
+    cut_row: np.ndarray  # for a number: training rows, or codes, on either side of the cut
     cut_next: np.ndarray
     first: np.ndarray
     width: np.ndarray
@@ -64,18 +63,19 @@ def choose(found, lv, columns, rules, min_gain, choice):
         n = weigh(lv.stats[k], rules.criterion)
         pick = -1
         if rules.ratio:
-            total, count, all_total, all_count = 0.0, 0, 0.0, 0
+            # Names with 0.3 levels a case and more do not enter the mean, unless all are such.
+            most = 0.3 * rules.total
+            enters = (columns.kind != NOMINAL) | (columns.levels < most)
+            enters |= ~enters.any()
+            total, count = 0.0, 0
             for f in range(features):
                 gain = found.gain[f, k] / n
-                if gain > 1e-6:
-                    all_total += gain
-                    all_count += 1
-                    if not columns.many[f]:
-                        total += gain
-                        count += 1
-            if columns.many.all():
-                total, count = all_total, all_count
-            average = total / count if count else 0.0
+                usable = gain > (NEVER if columns.kind[f] == NOMINAL else 1e-6)
+                if usable and enters[f]:
+                    total += gain
+                    count += 1
+            # Where no column enters the mean there is no split.
+            average = total / count if count else np.inf
             best = 0.0
             for f in range(features):
                 gain = found.gain[f, k] / n
@@ -101,11 +101,11 @@ def choose(found, lv, columns, rules, min_gain, choice):
 
 
 @kernel()
-def by_number(lv, k, f, found, columns, ranks, indices, place, tree, branch):
+def by_number(lv, k, f, cut_of, columns, ranks, indices, place, tree, branch):
     """Send a node's entries left or right of a cut; a missing value is branch -1."""
     node = lv.node[k]
     start, stop = lv.start[k], lv.stop[k]
-    cut = found.cut[f, k]
+    cut = cut_of[k]
     if columns.kind[f] == SORTED:
         q = place[columns.slot[f]]
         rank, index = ranks[q], indices[q]
@@ -118,15 +118,13 @@ def by_number(lv, k, f, found, columns, ranks, indices, place, tree, branch):
     code = columns.small[columns.slot[f]]
     missing = columns.levels[f]
     above = missing
-    tree.cut_next[node] = -1
     for e in range(start, stop):
         c = code[lv.row[e]]
         branch[e] = -1 if c == missing else (0 if c <= cut else 1)
-        if c == cut:
-            tree.cut_row[node] = lv.row[e]
-        elif cut < c < above:
+        if cut < c < above:
             above = c
-            tree.cut_next[node] = lv.row[e]
+    tree.cut_row[node] = cut
+    tree.cut_next[node] = above if above < missing else -1
 
 
 @kernel()
@@ -169,14 +167,14 @@ def by_name(lv, k, f, columns, rules, tree, at, branch):
 
 
 @kernel()
-def send(lv, k, f, found, columns, rules, tree, at, branch, ranks, indices, place):
+def send(lv, k, f, cut, toward, columns, rules, tree, at, branch, ranks, indices, place):
     """Divide one node's entries among branches; return how many branches."""
     node = lv.node[k]
     multiway = columns.kind[f] == NOMINAL and rules.nominal == MULTIWAY
     if columns.kind[f] == NOMINAL:
         by_name(lv, k, f, columns, rules, tree, at, branch)
     else:
-        by_number(lv, k, f, found, columns, ranks, indices, place, tree, branch)
+        by_number(lv, k, f, cut, columns, ranks, indices, place, tree, branch)
     width = columns.levels[f] if multiway else 2
     weights = np.zeros(width)
     absent = False
@@ -193,8 +191,8 @@ def send(lv, k, f, found, columns, rules, tree, at, branch, ranks, indices, plac
             if code[lv.row[e]] == columns.levels[f]:
                 to = branch[e]
                 break
-    elif absent and rules.missing == DIRECTION and found.toward[f, k] >= 0:
-        to = found.toward[f, k]
+    elif absent and rules.missing == DIRECTION and toward[k] >= 0:
+        to = toward[k]
     elif absent and rules.missing == BRANCH:
         to = width
         width += 1
@@ -210,7 +208,19 @@ def send(lv, k, f, found, columns, rules, tree, at, branch, ranks, indices, plac
 
 @kernel()
 def divide(
-    lv, found, choice, columns, rules, tree, next_node, next_set, branch, ranks, indices, place
+    lv,
+    cut,
+    toward,
+    choice,
+    columns,
+    rules,
+    tree,
+    next_node,
+    next_set,
+    branch,
+    ranks,
+    indices,
+    place,
 ):
     """Divide every node that has a column; return the next free node and set byte."""
     for k in range(lv.start.size):
@@ -218,7 +228,9 @@ def divide(
         if f < 0:
             continue
         node = lv.node[k]
-        width = send(lv, k, f, found, columns, rules, tree, next_set, branch, ranks, indices, place)
+        width = send(
+            lv, k, f, cut, toward, columns, rules, tree, next_set, branch, ranks, indices, place
+        )
         if columns.kind[f] == NOMINAL and rules.nominal != MULTIWAY:
             next_set += columns.levels[f]
         tree.feature[node] = f
@@ -341,7 +353,8 @@ def settle(lv, choice, rules, tree, branch, base, start, new, target, targets):
             u = lv.undivided[e] if lv.undivided.size else w
             if b >= 0:
                 j = first + b
-                target[e] = at[j]
+                if target.size:
+                    target[e] = at[j]
                 if at[j] < 0:
                     continue
                 i = at[j]
@@ -353,7 +366,8 @@ def settle(lv, choice, rules, tree, branch, base, start, new, target, targets):
                 if new.undivided.size:
                     new.undivided[i] = u
                 continue
-            target[e] = used
+            if target.size:
+                target[e] = used
             for c in range(width):
                 j = first + c
                 share = weigh(tree.stats[base + j], rules.criterion) / total

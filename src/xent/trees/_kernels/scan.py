@@ -34,6 +34,7 @@ class Rules(NamedTuple):
     monotone: bool
     table: np.ndarray  # n log2 n, or empty where weights are not counts
     step: np.ndarray  # its differences
+    total: float  # weight of all training cases
 
 
 class Level(NamedTuple):
@@ -61,9 +62,15 @@ class Found(NamedTuple):
 
 
 @kernel()
+def nlogn(n, table):
+    """Return n log2 n of a count; the table may end before the largest."""
+    return table[n] if n < table.size else n * math.log2(n)
+
+
+@kernel()
 def xlogx(v, table):
     if table.size > 0:
-        return table[int(v + 0.5)]
+        return nlogn(int(v + 0.5), table)
     return v * math.log2(v) if v > 0.0 else 0.0
 
 
@@ -339,11 +346,12 @@ def branch_least(rules, known, classes):
 @kernel()
 def known_weight(index, start, stop, lv):
     """Weight of the known cases before missing values divided it."""
-    if lv.undivided.size == 0:
+    if lv.weight.size == 0:
         return float(stop - start)
     total = 0.0
     for i in range(start, stop):
-        total += lv.undivided[index[i]]
+        e = index[i]
+        total += lv.undivided[e] if lv.undivided.size else lv.weight[e]
     return total
 
 

@@ -10,13 +10,15 @@ import numpy as np
 
 from xent._kernels._jit import kernel
 
+NUMBER, NAME, BINNED = 0, 1, 2
+
 
 class Walk(NamedTuple):
     """What a case must know on its way down."""
 
-    is_name: np.ndarray  # by feature
+    kind: np.ndarray  # by feature: NUMBER, NAME or BINNED
     slot: np.ndarray
-    levels: np.ndarray  # by feature: code of a missing name
+    levels: np.ndarray  # by feature: code of a missing name or bin
     feature: np.ndarray
     threshold: np.ndarray
     first: np.ndarray
@@ -38,7 +40,7 @@ def test_rows(walk, f, threshold, set_start, flip, numbers, codes, row, start, n
     """Write the branch of one test for the rows that have none yet (-1); return how many still."""
     slot = walk.slot[f]
     missing = 0
-    if walk.is_name[f]:
+    if walk.kind[f] == NAME:
         code, levels, sets = codes[slot], walk.levels[f], walk.sets
         for i in range(n):
             if out[i] >= 0:
@@ -50,11 +52,14 @@ def test_rows(walk, f, threshold, set_start, flip, numbers, codes, row, start, n
                 out[i] = c if set_start < 0 else (sets[set_start + c] ^ flip)
         return missing
     column = numbers[:, slot]
+    binned, gone = walk.kind[f] == BINNED, walk.levels[f]
     for i in range(n):
         if out[i] >= 0:
             continue
         x = column[row[start + i]]
-        if x <= threshold:
+        if binned and x == gone:
+            missing += 1
+        elif x <= threshold:
             out[i] = flip
         elif x > threshold:
             out[i] = 1 - flip
@@ -123,9 +128,9 @@ def flow(walk, top, rows, weights, numbers, codes):
     """
     row, weight = rows.copy(), weights.copy()
     out_row, out_leaf = np.empty(rows.size, row.dtype), np.empty(rows.size, np.int64)
-    out_weight, used = np.empty(rows.size), 0
+    out_weight, used = np.empty(rows.size, weights.dtype), 0
     branch = np.empty(rows.size, np.int32)
-    part_row, part_weight = np.empty(rows.size, row.dtype), np.empty(rows.size)
+    part_row, part_weight = np.empty(rows.size, row.dtype), np.empty(rows.size, weight.dtype)
     at, share = np.zeros(3, np.int64), np.zeros(2)
     stack = [(top, 0, rows.size)]
     while len(stack) > 0:

@@ -1,0 +1,65 @@
+"""Memory for large gradients, used again from step to step.
+
+A training step frees its gradient and asks for the next: the kernel takes 4 KB pages away and gives
+them back zeroed, which for a large gradient takes longer than computing it. Here the room comes in
+huge pages, and what is freed is kept as memory that the kernel may take whenever it is short
+(MADV_FREE): unless it did, the next step finds the pages in place.
+"""
+
+import mmap
+import weakref
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PAGE = 1 << 21  # bytes of a huge page
+_KEPT = 2
+_CAN_KEEP = hasattr(mmap, "MADV_FREE") and hasattr(mmap, "MAP_PRIVATE")
+
+_kept: deque[mmap.mmap] = deque(maxlen=_KEPT)
+_watched: dict[int, weakref.ref[NDArray[np.uint8]]] = {}
+
+
+def room(size: int) -> NDArray[np.uint8]:
+    """Return ``size`` bytes of memory with whatever stands there, aligned to a cache line at least.
+
+    Parameters
+    ----------
+    size : int
+        Bytes, a few million or more; for less NumPy's own memory is as good.
+    """
+    if not _CAN_KEEP:
+        whole = np.empty(size + 64, np.uint8)
+        first = -whole.ctypes.data % 64
+        return whole[first : first + size]
+    piece = _found(size)
+    if piece is None:
+        length = -(-size // _PAGE) * _PAGE + _PAGE
+        piece = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            piece.madvise(mmap.MADV_HUGEPAGE)
+    whole = np.frombuffer(piece, np.uint8)
+    # All views, torch's too, hold on to `whole`: it goes when the last of them goes.
+    number, again = id(whole), piece
+
+    def give_back(_: object) -> None:
+        _watched.pop(number, None)
+        again.madvise(mmap.MADV_FREE)
+        _kept.append(again)
+
+    _watched[number] = weakref.ref(whole, give_back)
+    first = -whole.ctypes.data % _PAGE
+    return whole[first : first + size]
+
+
+def _found(size: int) -> mmap.mmap | None:
+    """Take a kept piece that is large enough, and not much too large."""
+    for piece in list(_kept):
+        if size + _PAGE <= len(piece) <= size + size // 2 + 2 * _PAGE:
+            try:
+                _kept.remove(piece)
+            except ValueError:
+                continue  # another thread took it
+            return piece
+    return None

@@ -1,0 +1,227 @@
+"""What one row of logits is read for: its largest element, and sums over all others.
+
+Sums run over `LANES` accumulators that are folded as a tree: an order that depends on the number of
+classes alone.
+"""
+
+import numpy as np
+
+from xent._kernels._float import (
+    LANES,
+    LIFT,
+    exp_below,
+    inner,
+    key,
+    outer,
+    prefetch,
+    single_exp,
+    wide,
+)
+
+U = np.uint64
+PAGE = 4 * LANES
+PAD = 64  # rooms of a row are that much longer at most: up to the next whole vector
+
+
+@inner()
+def peak(x, r):
+    """Index of the first largest element (of a NaN, where there is one)."""
+    n = x.shape[1]
+    best = key(x[r, 0])
+    block = 0
+    for a in range(0, n, 512):
+        top = key(x[r, a])
+        for i in range(U(a), U(min(a + 512, n))):
+            top = max(top, key(x[U(r), i]))
+        if top > best:
+            best = top
+            block = a
+    found = np.int32(512)
+    for i in range(np.uint32(min(512, n - block))):
+        here = np.int32(i) if key(x[U(r), U(block) + U(i)]) == best else np.int32(512)
+        found = min(found, here)
+    return block + np.int64(found)
+
+
+@inner()
+def fold(lanes, n):
+    """Sum of ``lanes[:n]`` as a tree; the lanes are used up.
+
+    Loops of fixed lengths leave no remainder that SIMD could not take.
+    """
+    if n > 16:
+        for i in range(U(n), U(64 if n <= 64 else 128 if n <= 128 else LANES)):
+            lanes[i] = 0.0
+        if n > 128:
+            for i in range(U(128)):
+                lanes[i] += lanes[i + U(128)]
+        if n > 64:
+            for i in range(U(64)):
+                lanes[i] += lanes[i + U(64)]
+        for i in range(U(32)):
+            lanes[i] += lanes[i + U(32)]
+        for i in range(U(16)):
+            lanes[i] += lanes[i + U(16)]
+    else:
+        for i in range(U(n), U(16)):
+            lanes[i] = 0.0
+    for i in range(U(8)):
+        lanes[i] += lanes[i + U(8)]
+    for i in range(U(4)):
+        lanes[i] += lanes[i + U(4)]
+    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
+
+
+@inner()
+def gather(values, a, b, lanes):
+    """Add ``values[a:b]``, at most a page, to the lanes: of a whole page four to each at once."""
+    start, lane = U(a), U(LANES)
+    if b - a == PAGE:
+        for j in range(lane):
+            k = start + j
+            first = wide(values[k]) + wide(values[k + lane])
+            last = wide(values[k + U(2) * lane]) + wide(values[k + U(3) * lane])
+            lanes[j] += first + last
+    else:
+        for c in range(a, b, LANES):
+            begin = U(c)
+            for i in range(begin, U(min(c + LANES, b))):
+                lanes[i - begin] += wide(values[i])
+
+
+@inner()
+def add_exactly(block, n, lanes, lost):
+    """Add a block to the lanes and keep apart what float64 rounds away."""
+    for i in range(n):
+        a, b = lanes[i], block[i]
+        s = a + b
+        t = s - a
+        lost[i] += (a - (s - t)) + (b - t)
+        lanes[i] = s
+
+
+@inner()
+def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, past):
+    """Write 2**64 exp((x_c - x_k) / T) to e; return the sum over c other than k, so lifted too.
+
+    ``lost`` is empty where float64 is far more than the logits need. The next row of x and this
+    row of the gradient are asked for ahead: computing hides the memory's wait.
+    """
+    n = x.shape[1]
+    top = wide(x[r, k])
+    used = min(n, LANES)
+    few = n <= LANES and x.itemsize < 8
+    for i in range(U(0 if few else used)):
+        lanes[i] = 0.0
+    for i in range(U(min(used, lost.shape[0]))):
+        lost[i] = 0.0
+    for a in range(0, n, PAGE):
+        b = min(a + PAGE, n)
+        if n > LANES:
+            for j in range(a, b, 64 // x.itemsize):
+                prefetch(x, (r + 1) * n + j)
+            for j in range(a, a if past else b, 64 // x.itemsize):
+                prefetch(grad, r * n + j)
+        if x.itemsize < 8:
+            # Two loops: beside a float64 in the same loop, LLVM takes half as many float32 at once.
+            if inverse == 1.0:
+                # What is left of whole vectors is filled up to one.
+                whole = b - (b - a) % PAD
+                for i in range(U(a), U(whole)):
+                    e[i] = single_exp(np.float32(wide(x[U(r), i])), np.float32(top))
+                if whole < b:
+                    for i in range(U(whole), U(b)):
+                        e[i] = wide(x[U(r), i])
+                    for i in range(U(b), U(whole + PAD)):
+                        e[i] = -np.inf
+                    rest = e[whole : whole + PAD]
+                    for i in range(U(PAD)):
+                        rest[i] = single_exp(np.float32(rest[i]), np.float32(top))
+            else:
+                for i in range(U(a), U(b)):
+                    e[i] = exp_below(x[U(r), i], top, inverse)
+                for i in range(U(b), U(b + (a - b) % PAD)):
+                    e[i] = 0.0
+            if a <= k < b:
+                e[k] = 0.0
+            if few:
+                used = n + -n % PAD
+                for i in range(U(used)):
+                    lanes[i] = wide(e[i])
+            else:
+                gather(e, a, b, lanes)
+        else:
+            for c in range(a, b, LANES):
+                start, stop = U(c), U(min(c + LANES, b))
+                for i in range(start, stop):
+                    v = exp_below(x[U(r), i], top, inverse)
+                    block[i - start] = v
+                    e[i] = v
+                if c <= k < c + LANES:
+                    block[k - c] = 0.0
+                add_exactly(block, stop - start, lanes, lost)
+        if a <= k < b:
+            e[k] = LIFT
+    for i in range(min(used, lost.shape[0])):
+        lanes[i] += lost[i]
+    # Only -inf, or a NaN: there is no distribution, even of one class.
+    return fold(lanes, used) if top > -np.inf else np.nan
+
+
+@outer()
+def sum_of_gaps(x, r, k, inverse, share, flat, block, lanes):
+    """Sum over c of a_c (x_k - x_c) / T: a is ``share``, or ``flat`` where that is empty."""
+    n = x.shape[1]
+    top = wide(x[r, k])
+    used = min(n, LANES)
+    for i in range(used):
+        lanes[i] = 0.0
+    for a in range(0, n, PAGE):
+        start, stop = U(a), U(min(a + PAGE, n))
+        # The gap of k itself is 0, even where x_k is infinite.
+        if share.shape[0]:
+            for i in range(start, stop):
+                v, t = wide(x[U(r), i]), wide(share[i])
+                block[i - start] = t * ((top - v) * inverse) if t != 0.0 and v != top else 0.0
+        else:
+            for i in range(start, stop):
+                v = wide(x[U(r), i])
+                block[i - start] = (top - v) * inverse if v != top else 0.0
+        gather(block, 0, min(a + PAGE, n) - a, lanes)
+    gaps = fold(lanes, used)
+    return gaps if share.shape[0] else gaps * flat
+
+
+@outer()
+def entropy_of_row(x, r, k, inverse, e, total, log_total, block, lanes):
+    """H = log1p(S) + sum over c of p_c (x_k - x_c) / T: positive terms only."""
+    n = x.shape[1]
+    top = wide(x[r, k])
+    used = min(n, LANES)
+    for i in range(used):
+        lanes[i] = 0.0
+    for a in range(0, n, PAGE):
+        start = U(a)
+        for i in range(start, U(min(a + PAGE, n))):
+            v, each = wide(x[U(r), i]), wide(e[i])
+            block[i - start] = each * ((top - v) * inverse) if each != 0.0 and v != top else 0.0
+        gather(block, 0, min(a + PAGE, n) - a, lanes)
+    return log_total + fold(lanes, used) / total
+
+
+@inner()
+def rooms(sums, x):
+    """Return a block, lanes, and lanes for what is lost: none where float64 is far more than x."""
+    lost = LANES if x.itemsize == 8 else 0
+    return sums[:PAGE], sums[PAGE : PAGE + LANES], sums[PAGE + LANES : PAGE + LANES + lost]
+
+
+@inner()
+def sum_of_shares(share, lanes):
+    """Sum of a row of the target."""
+    n = share.shape[0]
+    for i in range(min(n, LANES)):
+        lanes[i] = 0.0
+    for a in range(0, n, PAGE):
+        gather(share, a, min(a + PAGE, n), lanes)
+    return fold(lanes, min(n, LANES))

@@ -1,0 +1,121 @@
+"""One sentence in one call, where the call itself is most of the work.
+
+Handing an array to a compiled function costs as much as scoring a few words, and a model is eight
+of them. So their addresses are handed over, in one array, by an object that keeps them alive.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+from numba.np.numpy_support import carray
+
+from xent._kernels._jit import kernel
+from xent.language._kernels.score import step
+from xent.language._kernels.text import _FNV, _PRIME, UNKNOWN, _same, mix
+
+_U = np.uint64
+END = 2
+
+# What stands where in the header: addresses of arrays, and then numbers.
+KEYS, SLOTS, BLOB, STARTS, TABLE, STATES, UNIGRAM, FIRSTS = range(8)
+CAPACITY, BYTES, WORDS, TABLE_SIZE, STATES_SIZE, LEVELS, WORD_BITS, BEGIN = range(8, 16)
+FIELDS = 16
+
+
+def _to_pointer(typing, address, kind):
+    """Turn a number into a pointer to numbers of a kind, while the code is made."""
+    to = types.CPointer(kind.dtype)
+
+    def make(context, builder, signature, given):
+        return builder.inttoptr(given[0], context.get_value_type(to))
+
+    return to(types.int64, kind), make
+
+
+_pointer: Any = intrinsic(_to_pointer)
+
+
+@kernel(inline="always")
+def _space(letter):
+    """Tell what `bytes.split` splits at."""
+    return letter == 32 or 9 <= letter <= 13
+
+
+@kernel()
+def _word(text, first, length, h, header):
+    """Return the id of a word whose hash is known."""
+    keys = carray(_pointer(header[KEYS], np.uint64), (header[CAPACITY],), np.uint64)
+    slots = carray(_pointer(header[SLOTS], np.uint32), (header[CAPACITY],), np.uint32)
+    blob = carray(_pointer(header[BLOB], np.uint8), (header[BYTES],), np.uint8)
+    starts = carray(_pointer(header[STARTS], np.int64), (header[WORDS] + 1,), np.int64)
+    h = mix(h) | _U(1)
+    mask = _U(keys.size - 1)
+    slot = (h >> _U(1)) & mask
+    while keys[slot] != _U(0):
+        if keys[slot] == h:
+            word = slots[slot]
+            start = starts[word]
+            if starts[word + 1] - start == length and _same(text, first, blob, start, length):
+                return np.int64(word)
+        slot = (slot + _U(1)) & mask
+    return np.int64(UNKNOWN)
+
+
+@kernel()
+def step_from(header, state, word):
+    """Score one word: log10-probability, next state, length of the n-gram found."""
+    table = carray(_pointer(header[TABLE], np.uint64), (header[TABLE_SIZE],), np.uint64)
+    states = carray(_pointer(header[STATES], np.uint64), (header[STATES_SIZE],), np.uint64)
+    unigram = carray(_pointer(header[UNIGRAM], np.uint64), (header[WORDS],), np.uint64)
+    firsts = carray(_pointer(header[FIRSTS], np.int64), (header[LEVELS],), np.int64)
+    return step(state, word, table, states, unigram, _U(header[WORD_BITS]), firsts)
+
+
+@kernel()
+def score(text, header, bos, eos):
+    """Return the log10-probability of a sentence, which is bytes."""
+    total = 0.0
+    state = header[BEGIN] if bos else 0
+    n = len(text)
+    i = 0
+    while i < n:
+        if _space(text[i]):
+            i += 1
+            continue
+        first = i
+        h = _FNV
+        while i < n and not _space(text[i]):
+            h = (h ^ _U(text[i])) * _PRIME
+            i += 1
+        logp, state, _ = step_from(header, state, _word(text, first, i - first, h, header))
+        total += logp
+    if eos:
+        total += step_from(header, state, END)[0]
+    return total
+
+
+@kernel()
+def full_scores(text, header, bos, eos, logp, lengths, words):
+    """Write log10-probability, length of the n-gram and id of each word; return how many."""
+    state = header[BEGIN] if bos else 0
+    n = len(text)
+    i = m = 0
+    while i < n:
+        if _space(text[i]):
+            i += 1
+            continue
+        first = i
+        h = _FNV
+        while i < n and not _space(text[i]):
+            h = (h ^ _U(text[i])) * _PRIME
+            i += 1
+        words[m] = _word(text, first, i - first, h, header)
+        logp[m], state, lengths[m] = step_from(header, state, words[m])
+        m += 1
+    if eos:
+        words[m] = END
+        logp[m], state, lengths[m] = step_from(header, state, END)
+        m += 1
+    return m

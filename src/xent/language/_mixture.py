@@ -1,0 +1,219 @@
+"""Models mixed for a domain: their probabilities added up, with weights learnt on its text.
+
+A mixture is kept as what it is, models and weights, and not as one back-off model: a sum of
+back-off models is none, so that a static one (SRILM's ``ngram -mix-lm``) approximates it.
+"""
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent.language import _storage
+from xent.language._model import NGramModel
+from xent.language._scorer import Scored, Scorer
+from xent.language._text import Reader
+from xent.language._vocabulary import Vocabulary
+
+F64 = NDArray[np.float64]
+U32 = NDArray[np.uint32]
+ROUNDS = 500
+ENOUGH = 1e-12  # gain in nats a token below which EM stops
+
+
+class Mixture(Scorer):
+    """Models whose probabilities are added up with weights.
+
+    p(w | h) = Σ weight_i p_i(w | h)
+
+    It evaluates, scores, samples and is saved as an `NGramModel` is. No ARPA file can hold it: a
+    sum of back-off models is not one.
+
+    Parameters
+    ----------
+    models : sequence of NGramModel
+        With one vocabulary.
+    weights : sequence of float
+        One a model, non-negative, with sum 1.
+
+    Examples
+    --------
+    >>> from xent.language import WittenBell
+    >>> a, b = (NGramModel(1, WittenBell(), vocabulary=["a"]).fit([t]) for t in ("a", "a a a a"))
+    >>> p = Mixture([a, b], [0.5, 0.5]).distribution()
+    >>> bool(np.allclose(p, (a.distribution() + b.distribution()) / 2))
+    True
+    """
+
+    is_distribution = True
+
+    def __init__(self, models: Sequence[NGramModel], weights: Sequence[float]) -> None:
+        self.models = list(models)
+        self.weights = np.array(weights, np.float64)
+        _check_models(self.models)
+        if self.weights.shape != (len(self.models),):
+            must = f"hold one number for each of the {len(self.models)} models"
+            raise _check.invalid("weights", must, self.weights.tolist())
+        if not (self.weights >= 0).all() or abs(self.weights.sum() - 1) > 1e-9:
+            raise _check.invalid("weights", "be shares with sum 1", self.weights.tolist())
+        self.order = max(model.order for model in self.models)
+        self.unknown, self.unit = self.models[0].unknown, self.models[0].unit
+
+    def __repr__(self) -> str:
+        parts = zip(self.weights, self.models, strict=True)
+        return f"Mixture({' + '.join(f'{weight:.4g} {model!r}' for weight, model in parts)})"
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words, numbered as in the first model."""
+        return self.models[0].vocabulary
+
+    @cached_property
+    def _numbers(self) -> list[U32]:
+        """For each model, its number of each word of the first one."""
+        words = self.vocabulary.words()
+        return [
+            np.array([model.vocabulary.index[word] for word in words], np.uint32)
+            for model in self.models
+        ]
+
+    def reader(self) -> Reader:
+        """Return a reader of texts with the first model's vocabulary, which stays as it is."""
+        return self.models[0].reader()
+
+    def prepare(self) -> None:
+        """Build once what scoring needs, before several threads ask for it."""
+        _ = self._numbers
+        for model in self.models:
+            model.prepare()
+
+    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> Scored:
+        """Score a stream of sentences; the longest n-gram is that of any model."""
+        found = [
+            model._score(numbers[ids], lengths=lengths, threads=threads)
+            for model, numbers in zip(self.models, self._numbers, strict=True)
+        ]
+        logp = _mixed(np.stack([one.logp for one in found]), self.weights)
+        longest = np.max([one.lengths for one in found], axis=0)
+        return Scored(logp, found[0].words, found[0].offsets, longest)
+
+    def _after(self, history: list[int]) -> F64:
+        total = np.zeros(len(self.vocabulary))
+        for weight, model, numbers in zip(self.weights, self.models, self._numbers, strict=True):
+            total += weight * model._after(numbers[history].tolist())[numbers]
+        return total
+
+    def perplexity(self, text: Any) -> float:
+        """Return the exponential of the cross-entropy of a text.
+
+        Parameters
+        ----------
+        text : path, lines, token lists or id arrays
+            As in `NGramModel.fit`.
+        """
+        return self.evaluate(text).perplexity
+
+    def save(self, path: str | os.PathLike[str], *, compact: bool = False) -> None:
+        """Write the mixture, models and all, as one file.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Where the file shall stand.
+        compact : bool
+            As in `NGramModel.save`.
+        """
+        _storage.save_mixture(self.models, self.weights.tolist(), path, compact=compact)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> "Mixture":
+        """Read a mixture that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file.
+        mmap : bool
+            As in `NGramModel.load`.
+
+        Returns
+        -------
+        Mixture
+        """
+        return cls(*_storage.load_mixture(path, mmap=mmap))
+
+
+def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
+    """Mix models with the weights under which a development text is most probable.
+
+    Parameters
+    ----------
+    models : sequence of NGramModel
+        With one vocabulary: fit them with the same ``vocabulary=``.
+    dev : path, lines, token lists or id arrays
+        As in `NGramModel.fit`, but no iterator. It must not be part of the training texts.
+
+    Returns
+    -------
+    Mixture
+        Its ``weights`` are found by EM.
+
+    Examples
+    --------
+    >>> from xent.language import WittenBell
+    >>> words = ["a", "b"]
+    >>> first = NGramModel(1, WittenBell(), vocabulary=words).fit(["a a a b"])
+    >>> second = NGramModel(1, WittenBell(), vocabulary=words).fit(["b b b a"])
+    >>> mix([first, second], ["a b", "b a"]).weights.round(6).tolist()
+    [0.5, 0.5]
+
+    References
+    ----------
+    F. Jelinek and R. L. Mercer (1980). Interpolated estimation of Markov source parameters from
+    sparse data.
+    """
+    models = list(models)
+    _check_models(models)
+    columns = np.stack([model.token_log_probs(dev).values for model in models])
+    columns = columns[:, ~np.isnan(columns).any(axis=0) & np.isfinite(columns).any(axis=0)]
+    if not columns.shape[1]:
+        raise _check.invalid("dev", "hold at least one event that a model thinks possible", "none")
+    weights = np.full(len(models), 1.0 / len(models))
+    before = -np.inf
+    for _ in range(ROUNDS):
+        mixed = _mixed(columns, weights)
+        if mixed.mean() - before <= ENOUGH:
+            break
+        before = float(mixed.mean())
+        weights = weights * np.exp(columns - mixed).mean(axis=1)
+        weights /= weights.sum()
+    return Mixture(models, weights.tolist())
+
+
+def load(path: str | os.PathLike[str]) -> NGramModel | Mixture:
+    """Read a file of either kind."""
+    return Mixture.load(path) if _storage.is_mixture(path) else NGramModel.load(path)
+
+
+def _mixed(columns: F64, weights: F64) -> F64:
+    """Return the logarithm of the weighted sum of exponentials."""
+    with np.errstate(divide="ignore"):
+        weighted = columns + np.log(weights)[:, None]
+    return np.asarray(np.logaddexp.reduce(weighted, axis=0))
+
+
+def _check_models(models: list[NGramModel]) -> None:
+    if len(models) < 2:
+        raise _check.invalid("models", "hold at least two models", len(models))
+    first = models[0]
+    for place, model in enumerate(models):
+        if not model.is_distribution:
+            raise _check.invalid("models", "be distributions", f"{model!r} at [{place}]")
+        same = model.vocabulary.same_words(first.vocabulary)
+        if not same or (model.unknown, model.unit) != (first.unknown, first.unit):
+            advice = "Fit them with one vocabulary= and one unknown=."
+            raise _check.invalid("models", "share one vocabulary", f"another at [{place}]", advice)

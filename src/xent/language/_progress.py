@@ -1,0 +1,73 @@
+"""Progress of long work on text: on a terminal's stderr, once it has taken a moment, or nowhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+MOMENT = 0.5  # seconds of work before a bar is worth showing
+_shown: list[Any] = []  # the bar on the terminal: a stage within a stage shows none
+
+
+@contextmanager
+def stage(title: str, total: float | None, unit: str) -> Iterator[Callable[[float], None]]:
+    """Give a function that is told how far the work has come, in all.
+
+    Parameters
+    ----------
+    title : str
+    total : float, optional
+        Where the work ends; None where nobody knows.
+    unit : str
+        ``"B"`` counts bytes; else the name of what is counted.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    begin = time.monotonic()
+    with ExitStack() as closing:
+        mine: list[Any] = []
+
+        def told(done: float) -> None:
+            if not mine and not _shown and time.monotonic() - begin > MOMENT:
+                bars = closing.enter_context(_bars(unit))
+                mine.extend([bars, bars.add_task(title, total=total, rate="")])
+                _shown.append(bars)
+                closing.callback(_shown.clear)
+            if mine:
+                rate = _figure(done / (time.monotonic() - begin), unit) + "/s"
+                mine[0].update(mine[1], completed=done, rate=rate)
+
+        yield told
+
+
+def _bars(unit: str) -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    done = DownloadColumn() if unit == "B" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), done)
+    rate = TextColumn("[dim]{task.fields[rate]}")
+    return Progress(
+        *columns, rate, TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    )
+
+
+def _figure(value: float, unit: str) -> str:
+    """Write a number with three digits: 1.23 M tokens, 45.6 kB."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return (
+                f"{value / size:.3g} {letter}{unit}"
+                if unit == "B"
+                else (f"{value / size:.3g} {letter} {unit}")
+            )
+    return f"{value:.0f} {unit}"

@@ -1,0 +1,348 @@
+"""Counting text that is larger than memory: sorted runs on disk, which a folder keeps for later.
+
+A run is the counts of a stretch of text that fits into memory, in one checksummed file that
+appears whole or not at all. Beside its counts it holds a digest of the text up to its end, so a fit
+that was killed reads the text again, finds the runs it has made, and counts only the rest. `_merge`
+adds the runs up, and no number depends on where they were cut.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager, suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check, _store
+from xent.language._counts import Levels
+from xent.language._estimate import Task, count_text, known_words, restrict
+from xent.language._merge import merge_runs
+from xent.language._progress import stage
+from xent.language._text import Reader
+from xent.language._vocabulary import BEGIN, Vocabulary
+from xent.language.smoothing import JelinekMercer, Smoothing
+from xent.language.smoothing._smoothing import Evidence
+
+FORMAT, VERSION = "xent.language.run", 1
+DEFAULT = 10**9  # bytes that counting takes where a folder is named and no memory
+LEAST = 64 * 10**6
+SHARE = 0.8  # of the memory that is planned with; the rest is for what nobody foresees
+MODEL, WORKING, HISTORY, LEARNING = 20, 50, 45, 84  # bytes a row, measured
+LEFT_BY_KILL = (".run-*.tmp", ".ids-*.tmp", ".settings*.tmp")
+U32 = NDArray[np.uint32]
+
+
+def in_bytes(memory: int | str) -> int:
+    """Return a memory limit in bytes: a number, or a str like "2GB", "500MB" or "1.5GiB"."""
+    must = "be a number of bytes, or like '2GB' or '500MB'"
+    if isinstance(memory, str):
+        found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([KMGT]?)(i?)B?\s*", memory, re.IGNORECASE)
+        if not found:
+            raise _check.invalid("memory", must, repr(memory))
+        exponent = " KMGT".index(found[2].upper() or " ")
+        unit: int = (1024 if found[3] else 1000) ** exponent
+        size = round(float(found[1]) * unit)
+    else:
+        size = _check.integer("memory", memory, least=1)
+    if size < LEAST:
+        advice = "Counting needs some room beside the program itself."
+        raise _check.invalid("memory", f"be at least {shown(LEAST)}", shown(size), advice)
+    return size
+
+
+def shown(size: float) -> str:
+    """Write a number of bytes as `in_bytes` reads it."""
+    for unit, letter in ((10**9, "GB"), (10**6, "MB"), (10**3, "KB")):
+        if size >= unit:
+            return f"{size / unit:.3g}{letter}"
+    return f"{size:.0f} bytes"
+
+
+@contextmanager
+def counted(
+    task: Task,
+    text: Any,
+    executor: Executor | None,
+    memory: int | str | None,
+    folder: str | os.PathLike[str] | None,
+) -> Iterator[tuple[Vocabulary, Levels]]:
+    """Count the n-grams of a text as `NGramModel.fit` was told; the levels last as long as this."""
+    limit = DEFAULT if memory is None else in_bytes(memory)
+    if executor is not None:
+        if memory is not None or folder is not None:
+            because = "each of the executor's workers counts in its own memory"
+            advice = "Leave out `memory` and `folder`, or `executor`."
+            raise _check.cannot("The counts cannot be spilled", because, advice)
+        yield task.count_files(text, executor)
+    elif memory is None and folder is None:
+        yield task.count(text)
+    else:
+        with _spilled(task, text, limit, folder) as found:
+            yield found
+
+
+@contextmanager
+def _spilled(
+    task: Task, text: Any, limit: int, folder: str | os.PathLike[str] | None
+) -> Iterator[tuple[Vocabulary, Levels]]:
+    """Count by runs, in a temporary folder where none is given."""
+    with ExitStack() as closing:
+        if folder is None:
+            made = closing.enter_context(tempfile.TemporaryDirectory(prefix="xent-"))
+            place, temporary = Path(made), True
+        else:
+            place, temporary = Path(folder), False
+            limit = closing.enter_context(_kept(place, task, limit))
+        counting = _Counting(task, place, temporary, tokens_in(limit, task.order))
+        counting.read(text)
+        if counting.levels is not None:
+            yield counting.vocabulary, counting.levels
+            return
+        scratch = closing.enter_context(tempfile.TemporaryDirectory(prefix="merge-", dir=place))
+        words, runs = len(counting.vocabulary), counting.runs
+        room = int(SHARE * limit) // 2
+        yield counting.vocabulary, merge_runs(runs, words, task.order, room, Path(scratch))
+
+
+def check_room(smoothing: Smoothing, evidence: Evidence, memory: int | str, folder: Any) -> None:
+    """Refuse, before the work, to estimate a model that the memory cannot hold."""
+    limit = in_bytes(memory)
+    levels = evidence.levels
+    sizes = [len(level) for level in levels]
+    stand = [
+        size if least <= 1 else int(np.count_nonzero(level.count >= least))
+        for size, least, level in zip(sizes, evidence.least, levels, strict=True)
+    ]
+    # Of the model itself, of the level that is estimated, and of the histories before its words.
+    peak = max(
+        MODEL * sum(stand[: n + 1]) + WORKING * size + HISTORY * (sizes[n - 1] if n else 0)
+        for n, size in enumerate(sizes)
+    )
+    if isinstance(smoothing, JelinekMercer):
+        peak += LEARNING * sum(sizes)
+    if peak > limit:
+        because = f"its {sum(stand):,} n-grams and the work on them take about {shown(1.01 * peak)}"
+        kept = "" if folder is None else " The counts are kept in `folder`."
+        advice = f"Pass as much as `memory`, a higher min_count=, or a lower order.{kept}"
+        raise _check.cannot(f"No model can be estimated in {shown(limit)}", because, advice)
+
+
+def tokens_in(memory: int, order: int) -> int:
+    """Return how many tokens can be counted at once: at most ``order`` n-grams end at each."""
+    return int(SHARE * memory) // (40 + 16 * order)
+
+
+class _Counting:
+    """Reads a text once and counts it stretch by stretch."""
+
+    def __init__(self, task: Task, place: Path, temporary: bool, tokens: int) -> None:
+        self.task, self.place, self.temporary, self.tokens = task, place, temporary, tokens
+        self.vocabulary = Vocabulary(task.words or ())
+        self.given = 0 if task.words is None else len(self.vocabulary)
+        self.mark = blake2b(digest_size=16)
+        self.marked = 0  # bytes of the vocabulary in the digest
+        self.runs: list[Path] = []
+        self.levels: Levels | None = None  # where the whole text was one stretch
+
+    def read(self, text: Any) -> None:
+        task = self.task
+        reader = Reader(self.vocabulary, unit=task.unit, errors=task.errors, grow=True)
+        rare = task.least_words > 1
+        times = np.zeros(0, np.int64)
+        waiting: list[Path] = []  # stretches that are counted when the rare words are known
+        number = -1
+        for number, (ids, last) in enumerate(stretches(reader.ids(text), self.tokens)):
+            if last and number == 0 and self.temporary:
+                self._count_at_once(ids)
+                return
+            self._mark(ids)
+            if rare:
+                times = _added(times, np.bincount(ids, minlength=len(self.vocabulary)))
+                waiting.append(self._file("ids", number))
+                if not self._made(waiting[-1]):
+                    self._save(waiting[-1], {"ids": ids})
+            else:
+                self._run(number, ids, self._known(None))
+        if number < 0:
+            raise _check.invalid("text", "hold at least one line", "none")
+        if (self._file("ids" if rare else "run", number + 1)).exists():
+            raise _other_text(self.place)
+        known = self._known(times if rare else None)
+        if rare:
+            title = "Counting without rare words"
+            with stage(title, len(waiting), "stretches") as told:
+                for number, path in enumerate(waiting):
+                    arrays = _store.load(path, format=FORMAT, version=VERSION)[1]
+                    self._run(number, arrays["ids"], known)
+                    told(number + 1)
+        if not known.all():
+            self.vocabulary = self.vocabulary.only(known)
+
+    def _known(self, times: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+        return known_words(len(self.vocabulary), self.given, times, self.task.least_words)
+
+    def _count_at_once(self, ids: U32) -> None:
+        times = None
+        if self.task.least_words > 1:
+            times = np.bincount(ids, minlength=len(self.vocabulary))
+        known = self._known(times)
+        ids, reach = restrict(ids, known, self.task.unknown)
+        if not known.all():
+            self.vocabulary = self.vocabulary.only(known)
+        self.levels = count_text(ids, reach, self.task.order, len(self.vocabulary))
+
+    def _run(self, number: int, ids: U32, known: NDArray[np.bool_]) -> None:
+        """Count a stretch into a run, unless the folder holds it already."""
+        path = self._file("run", number)
+        self.runs.append(path)
+        if self._made(path):
+            return
+        ids, reach = restrict(ids, known, self.task.unknown)
+        levels = count_text(ids, reach, self.task.order, int(known.sum()))
+        arrays = {"1.count": levels[0].count}
+        for n, level in enumerate(levels[1:], 2):
+            arrays |= {f"{n}.prefix": level.prefix, f"{n}.word": level.word}
+            arrays |= {f"{n}.count": level.count}
+        self._save(path, arrays)
+
+    # ------------------------------------------------------------------ what the folder holds
+
+    def _file(self, kind: str, number: int) -> Path:
+        return self.place / f"{kind}-{number:05}.xent"
+
+    def _mark(self, ids: U32) -> None:
+        """Add a stretch, and the words that were new in it, to the digest of the text."""
+        vocabulary = self.vocabulary
+        end = int(vocabulary.starts[len(vocabulary)])
+        self.mark.update(vocabulary.blob[self.marked : end].data)
+        self.mark.update(np.ascontiguousarray(ids).data)
+        self.marked = end
+
+    def _save(self, path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+        state = {"text": self.mark.hexdigest()}
+        _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
+
+    def _made(self, path: Path) -> bool:
+        """Whether a file is there and whole; refuse the file of another text."""
+        if not path.exists():
+            return False
+        try:
+            state = _store.load(path, format=FORMAT, version=VERSION)[0]
+        except ValueError:
+            return False  # damaged: it is made again
+        if state["text"] != self.mark.hexdigest():
+            raise _other_text(self.place)
+        return True
+
+
+def stretches(pieces: Iterator[U32], tokens: int) -> Iterator[tuple[U32, bool]]:
+    """Cut a text at ends of sentences into stretches of so many tokens; say which is the last."""
+    held: list[U32] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        while size > tokens:
+            joined = np.concatenate(held)
+            begins = np.flatnonzero(joined[: tokens + 1] == BEGIN)
+            cut = int(begins[-1])
+            if cut == 0:  # one sentence longer than a stretch
+                later = np.flatnonzero(joined[tokens + 1 :] == BEGIN)
+                if not len(later):
+                    held = [joined]
+                    break
+                cut = tokens + 1 + int(later[0])
+            held = [joined[cut:].copy()]
+            size -= cut
+            yield joined[:cut], False
+            del joined
+    if held:
+        yield (np.concatenate(held) if len(held) > 1 else held[0]), True
+
+
+def _added(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Add counts of which the second knows more words."""
+    b[: len(a)] += a
+    return b
+
+
+@contextmanager
+def _kept(place: Path, task: Task, memory: int) -> Iterator[int]:
+    """Hold a folder that keeps runs, made with the same settings; give the memory of its runs."""
+    if not place.exists():
+        _store.check_target(place, argument="folder")
+        place.mkdir()
+    if not place.is_dir():
+        raise _check.invalid("folder", "be a folder", f"the file {str(place)!r}")
+    settings = place / "settings.xent"
+    with _locked(place):
+        for pattern in LEFT_BY_KILL:
+            for path in place.glob(pattern):
+                path.unlink()
+        for left in place.glob("merge-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        wanted = {**vars(task), "words": _digest(task.words)}
+        if settings.exists():
+            state, _ = _store.load(settings, format=FORMAT, version=VERSION)
+            _check_settings(place, state["task"], wanted)
+            if memory < state["memory"]:
+                must = f"be at least {shown(state['memory'])}, with which {str(place)!r} was begun"
+                raise _check.invalid("memory", must, shown(memory))
+            memory = state["memory"]
+        else:
+            if any(path.name != LOCK for path in place.iterdir()):
+                must = "be empty or hold the counts of an earlier fit"
+                raise _check.invalid("folder", must, f"{str(place)!r} with other files")
+            state = {"task": wanted, "memory": memory}
+            _store.save(settings, format=FORMAT, version=VERSION, state=state, arrays={})
+        yield memory
+
+
+def _check_settings(place: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
+    names = {"least_words": "min_count of words", "words": "vocabulary"}
+    for name, value in wanted.items():
+        if there.get(name) != value:
+            what = names.get(name, name)
+            got = "another" if name == "words" else f"{value!r} instead of {there.get(name)!r}"
+            advice = "Name another folder, or fit as then."
+            must = f"hold counts made with the same {what}"
+            raise _check.invalid("folder", must, f"{str(place)!r} with {got}", advice)
+
+
+LOCK = "in-use"
+
+
+@contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """Keep other processes out of a folder; a process that dies lets go of it."""
+    with open(place / LOCK, "ab") as file:
+        with suppress(ImportError):  # there is no fcntl on Windows
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                because = "another process counts there"
+                raise _check.cannot(f"{str(place)!r} cannot be used", because) from None
+        yield
+
+
+def _digest(words: list[str] | None) -> str | None:
+    if words is None:
+        return None
+    return blake2b(json.dumps(words).encode(), digest_size=16).hexdigest()
+
+
+def _other_text(place: Path) -> ValueError:
+    advice = "Name another folder, or pass the text it was begun with."
+    return _check.invalid(
+        "folder", "hold counts of this text", f"{str(place)!r} of another", advice
+    )

@@ -1,0 +1,139 @@
+"""One column of a data frame as numbers or as codes of symbols.
+
+Any eager data frame that narwhals reads. The type of a column decides: numbers, dates and times are
+numbers, everything else is symbols; nothing is guessed from values.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent.measures._bins import Numbers
+from xent.measures._samples import column
+
+KINDS = {"Date": "dates", "Datetime": "dates", "Duration": "durations", "Time": "times"}
+GREATEST = 1e300  # sum of weights whose logarithms, summed, cannot overflow
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column as read: codes with -1 for what is missing, or numbers with NaN."""
+
+    values: NDArray[Any]
+    missing: NDArray[np.bool_]
+    symbols: tuple[Any, ...] = ()
+    kind: str = "symbols"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is cut into bins."""
+        return self.kind != "symbols"
+
+    def take(self, rows: NDArray[Any]) -> Field:
+        """Return some of the rows."""
+        return Field(self.values[rows], self.missing[rows], self.symbols, self.kind)
+
+
+def frame_of(argument: str, table: Any) -> tuple[Any, list[str]]:
+    """Read a data frame of any kind, and the names of its columns."""
+    import narwhals as nw
+
+    try:
+        frame = nw.from_native(table, eager_only=True)
+        names = list(frame.columns)
+    except TypeError:
+        must = "be a data frame in memory that narwhals reads (pandas, polars, Arrow, ...)"
+        raise _check.wrong_kind(argument, must, f"a {type(table).__name__}") from None
+    except nw.exceptions.DuplicateError:
+        raise _check.invalid(argument, "name each column once", "a name twice") from None
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise _check.invalid(argument, "name each column once", f"{twice[0]!r} twice")
+    if len(frame) == 0:
+        raise _check.invalid(argument, "have at least one row", "none")
+    return frame, names
+
+
+def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> Field:
+    """Read one column; its type says whether it is numbers."""
+    series = frame.get_column(name)
+    kind = "numbers" if series.dtype.is_numeric() else KINDS.get(str(series.dtype).split("(")[0])
+    if kind is not None and not symbols:
+        values = _numbers(series.to_numpy())
+        return Field(values, np.isnan(values), (), kind)
+    if str(series.dtype) == "String":  # read once a symbol, not once a row
+        coded = series.to_arrow().dictionary_encode()
+        if hasattr(coded, "combine_chunks"):
+            coded = coded.unify_dictionaries().combine_chunks()
+        found = column(argument, coded.dictionary.to_pylist())
+        places = np.append(found.codes, -1)
+        codes = places[coded.indices.fill_null(found.codes.size).to_numpy(zero_copy_only=False)]
+        return Field(codes, codes < 0, found.symbols)
+    whole = series.dtype.is_integer() and series.null_count() == 0
+    found = column(argument, series.to_numpy() if whole else series.to_list())
+    return Field(found.codes, found.codes < 0, found.symbols)
+
+
+def _numbers(values: NDArray[Any]) -> Numbers:
+    if values.dtype.kind in "mM":
+        missing = np.isnat(values)
+        unit = "datetime64[us]" if values.dtype.kind == "M" else "timedelta64[us]"
+        return np.where(missing, np.nan, values.astype(unit).astype(np.int64))
+    if values.dtype.kind != "O":
+        return values.astype(np.float64)
+    return np.array([_number(value) for value in values.tolist()], dtype=np.float64)
+
+
+def _number(value: Any) -> float:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return math.nan
+    if isinstance(value, time):
+        seconds = 3600 * value.hour + 60 * value.minute + value.second
+        return 1e6 * seconds + value.microsecond
+    return float(value)
+
+
+def weights_of(argument: str, weights: Any, frame: Any) -> Numbers:
+    """Return the number of rows that each row stands for: all 1, an array, or a column by name."""
+    rows = len(frame)
+    if weights is None:
+        return np.ones(rows)
+    if isinstance(weights, str):
+        if weights not in frame.columns:
+            advice = f"The table has {_check.join_names(frame.columns, last='and')}."
+            raise _check.invalid(argument, "name a column of the table", repr(weights), advice)
+        field = field_of(frame, weights, argument)
+        if not field.numeric:
+            raise _check.invalid(argument, "name a column of numbers", repr(weights))
+        weights = field.values
+    found = np.asarray(weights, dtype=np.float64)
+    if found.shape != (rows,):
+        must = f"be one number for each of the {rows} rows"
+        raise _check.invalid(argument, must, f"shape {found.shape}")
+    bad = ~(np.isfinite(found) & (found >= 0))
+    if bad.any():
+        place = int(np.argmax(bad))
+        got = f"{found[place]:.6g} at [{place}]"
+        raise _check.invalid(argument, "be finite and non-negative", got)
+    return found
+
+
+def total_of(weights: Numbers) -> float:
+    """Sum of weights, which may be infinite."""
+    with np.errstate(over="ignore"):
+        return float(weights.sum())
+
+
+def check_total(total: float, argument: str = "weights") -> None:
+    """Refuse weights that add up to nothing, or to more than sums of logarithms can take."""
+    if total == 0:
+        raise _check.invalid(argument, "have one above 0", "none")
+    if total > GREATEST:
+        raise _check.invalid(argument, f"have a sum of at most {GREATEST:g}", f"{total:.6g}")

@@ -1,0 +1,143 @@
+"""What a training run needs to go on from its last whole epoch, in one file.
+
+A run that goes on gives the same bits as one that was never stopped: beside the weights the file
+holds the optimizer's memory and the position of the generator that shuffles the rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check, _store
+
+Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
+Memory = dict[str, NDArray[Any]]
+FORMAT, VERSION = "xent.training.checkpoint", 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands after a whole epoch.
+
+    Parameters
+    ----------
+    layers : list of (weight, bias)
+        The network.
+    memory : dict of str to ndarray
+        The optimizer's state, by names like ``"0.exp_avg"``; empty for one that keeps none.
+    history : dict of str to list of float
+        One entry an epoch so far.
+    """
+
+    layers: list[Layer]
+    memory: Memory
+    history: dict[str, list[float]]
+
+
+class Checkpoint:
+    """A file that a run writes after every epoch and reads before its first.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Where it stands, or shall stand.
+    settings : dict
+        Options that decide the result. A run with others does not go on from this file.
+    data : list of ndarray
+        Arrays that decide the result.
+
+    Raises
+    ------
+    ValueError
+        If the folder of ``path`` does not exist.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], settings: dict[str, Any], data: list[NDArray[Any]]
+    ) -> None:
+        _store.check_target(path, argument="checkpoint")
+        self.path = path
+        self.settings = settings
+        digest = hashlib.sha256()
+        for array in data:
+            digest.update(json.dumps([array.dtype.str, array.shape]).encode())
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        self.data = digest.hexdigest()
+
+    def read(self, epochs: int, rng: np.random.RandomState) -> Progress | None:
+        """Return where the run stands and put ``rng`` there; None where there is no file yet.
+
+        Parameters
+        ----------
+        epochs : int
+            How many the run shall have in all.
+        rng : RandomState
+            Is set to the position that the file holds.
+
+        Raises
+        ------
+        ValueError
+            If the file is another's, damaged, of other data or options, or past ``epochs``, or
+            ``rng`` is of a kind whose position it cannot hold.
+        """
+        if (kind := rng.get_state(legacy=False)["bit_generator"]) != "MT19937":
+            must = "draw by MT19937, as RandomState(seed) does, to go into a checkpoint"
+            raise _check.invalid("random_state", must, kind)
+        if not Path(self.path).exists():
+            return None
+        state, arrays = _store.load(self.path, format=FORMAT, version=VERSION)
+        must, fresh = "be of the same run", "Name another file to start afresh."
+        for name, value in self.settings.items():
+            there = state["settings"].get(name)
+            if there != value:
+                got = f"one with {name}={there!r}, now {value!r}"
+                raise _check.invalid("checkpoint", must, got, fresh)
+        if state["data"] != self.data:
+            raise _check.invalid("checkpoint", must, "one on other data", fresh)
+        history = {
+            name.removeprefix("history."): array.tolist()
+            for name, array in arrays.items()
+            if name.startswith("history.")
+        }
+        done = len(history["loss"])
+        if done > epochs:
+            must = f"be of at most epochs={epochs}"
+            raise _check.invalid("checkpoint", must, f"one of {done}", fresh)
+        layers = range(sum(name.startswith("weight") for name in arrays))
+        rng.set_state(("MT19937", arrays["generator"], *state["generator"]))
+        return Progress(
+            [(arrays[f"weight{i}"], arrays[f"bias{i}"]) for i in layers],
+            {
+                name.removeprefix("optimizer."): array
+                for name, array in arrays.items()
+                if name.startswith("optimizer.")
+            },
+            history,
+        )
+
+    def write(self, progress: Progress, rng: np.random.RandomState) -> None:
+        """Replace the file by one that says where the run stands now.
+
+        Parameters
+        ----------
+        progress : Progress
+            After a whole epoch.
+        rng : RandomState
+            At the position from which the next epoch draws.
+        """
+        _, key, *position = rng.get_state(legacy=True)
+        arrays: dict[str, NDArray[Any]] = {"generator": np.asarray(key, dtype=np.uint32)}
+        for i, (weight, bias) in enumerate(progress.layers):
+            arrays |= {f"weight{i}": weight, f"bias{i}": bias}
+        arrays |= {f"optimizer.{name}": array for name, array in progress.memory.items()}
+        arrays |= {f"history.{name}": np.array(v) for name, v in progress.history.items()}
+        state = {"settings": self.settings, "data": self.data, "generator": position}
+        _store.save(self.path, format=FORMAT, version=VERSION, state=state, arrays=arrays)

@@ -1,0 +1,110 @@
+"""The arrays of a growing tree: made, made longer, and at last turned into a tree.
+
+A threshold lies in the middle of the two values of the node's cases that the cut parts; C4.5 takes
+the greatest value of all cases that is not above it.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xent.trees._kernels import grow as level_by_level
+from xent.trees._kernels import histogram as binning
+from xent.trees._kernels.scan import Rules
+from xent.trees._spare import Spares
+from xent.trees._tree import Tree, between
+
+if TYPE_CHECKING:
+    from xent.trees._grow import Prepared
+
+
+def empty(capacity: int, size: int) -> level_by_level.Growing:
+    return level_by_level.Growing(
+        np.full(capacity, -1, np.int32),
+        np.full(capacity, -1, np.int32),
+        np.full(capacity, -1, np.int32),
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.int32),
+        np.full(capacity, -1, np.int64),
+        np.zeros((capacity, size)),
+        np.full(capacity, -np.inf),
+        np.full(capacity, np.inf),
+        np.empty(0, np.uint8),
+    )
+
+
+def make_room(tree: level_by_level.Growing, nodes: int, set_bytes: int) -> level_by_level.Growing:
+    """Return the growing tree with room for so many nodes and set bytes."""
+    have = len(tree.feature)
+    if nodes > have:
+        more = empty(max(nodes, 2 * have) - have, tree.stats.shape[1])
+        tree = level_by_level.Growing(
+            *(np.concatenate([old, new]) for old, new in zip(tree, more, strict=True))
+        )
+    if set_bytes > len(tree.sets):
+        sets = np.zeros(max(set_bytes, 2 * len(tree.sets)), np.uint8)
+        sets[: len(tree.sets)] = tree.sets
+        tree = tree._replace(sets=sets)
+    return tree
+
+
+def finish(
+    ready: "Prepared",
+    growing: level_by_level.Growing,
+    nodes: int,
+    set_bytes: int,
+    spares: Spares,
+    rules: Rules,
+    n_classes: int,
+) -> Tree:
+    """Return the tree."""
+    g = level_by_level.Growing(*(a[:nodes] for a in growing))
+    kind, slot = ready.columns.kind, ready.columns.slot
+    threshold = np.zeros(nodes)
+    cuts = np.flatnonzero((g.feature >= 0) & (kind[g.feature] == level_by_level.SORTED))
+    column = ready.number_slot[g.feature[cuts]]
+    low = ready.numbers[g.cut_row[cuts], column]
+    high = np.where(g.cut_next[cuts] < 0, np.inf, ready.numbers[g.cut_next[cuts], column])
+    threshold[cuts] = between(low, high)
+    coded = np.flatnonzero((g.feature >= 0) & (kind[g.feature] == level_by_level.CODED))
+    at = ready.scale_start[slot[g.feature[coded]]]
+    cut, above = g.cut_row[coded].astype(np.int64), g.cut_next[coded].astype(np.int64)
+    parted = np.empty(len(coded))
+    binning.thresholds(ready.scale, at, cut, np.where(above < 0, cut, above), parted)
+    threshold[coded] = np.where(above < 0, np.inf, parted)
+    if rules.ratio:
+        # C4.5: the greatest value of all cases that is not above the middle.
+        for f in np.unique(g.feature[np.concatenate([cuts, coded])]):
+            mine = np.flatnonzero(g.feature == f)
+            if kind[f] == level_by_level.SORTED:
+                values = np.sort(ready.numbers[:, ready.number_slot[f]])
+                values = values[~np.isnan(values)]
+            else:
+                present = np.flatnonzero(np.bincount(ready.columns.small[slot[f]]))
+                present = present[present < ready.columns.levels[f]]
+                values = ready.scale[ready.scale_start[slot[f]] + present].ravel()
+            at = np.searchsorted(values, threshold[mine], "right") - 1
+            threshold[mine] = np.where(np.isinf(threshold[mine]), np.inf, values[at])
+    many = np.bincount(np.array(spares.node, np.int64), minlength=nodes)
+    # Levels are appended in the order of their nodes; so are the nodes of a level.
+    starts = np.array(spares.set_start, np.int64)
+    return Tree(
+        g.feature,
+        threshold,
+        np.where(g.feature < 0, 0, g.first),
+        g.width,
+        g.missing_to,
+        g.set_start,
+        np.concatenate([growing.sets[:set_bytes], *spares.sets]),
+        g.stats,
+        g.low,
+        g.high,
+        np.arange(nodes, dtype=np.int32),
+        np.concatenate([[0], np.cumsum(many)]).astype(np.int32),
+        np.array(spares.feature, np.int32),
+        np.array(spares.threshold),
+        np.array(spares.flip, np.uint8),
+        np.where(starts < 0, -1, starts + set_bytes),
+        is_number=not n_classes,
+    )

@@ -1,0 +1,136 @@
+"""A run that was stopped goes on from its last whole epoch, to the bits of one that never stopped."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from xent.training import SoftmaxClassifier, TrainedModel
+
+
+def rows(seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, 150)
+    return rng.normal(size=(150, 4)) + y[:, None], np.array(["a", "b", "c"])[y]
+
+
+def assert_same_network(one, other):
+    for a, b in zip(one.coefs_, other.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(one.intercepts_, other.intercepts_, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class StopError(Exception):
+    pass
+
+
+def stop_after(epochs):
+    """Let a fit die when it begins the epoch after this many."""
+    real, count = np.random.RandomState.permutation, [0]
+
+    class Generator(np.random.RandomState):
+        def permutation(self, n):
+            count[0] += 1
+            if count[0] > epochs:
+                raise StopError
+            return real(self, n)
+
+    return Generator
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_the_same_bits_as_without_the_stop(tmp_path, optimizer):
+    X, y = rows()
+    options = {"hidden": (5,), "epochs": 6, "learning_rate": 0.02, "optimizer": optimizer}
+    whole = SoftmaxClassifier(**options, random_state=7).fit(X, y, validation=(X, y))
+
+    file = tmp_path / "run"
+    Generator = stop_after(4)
+    part = SoftmaxClassifier(**options, random_state=Generator(7))
+    with pytest.raises(StopError):
+        part.fit(X, y, validation=(X, y), checkpoint=file)
+    part = SoftmaxClassifier(**options, random_state=np.random.RandomState(0))
+    part.fit(X, y, validation=(X, y), checkpoint=file)
+    assert_same_network(whole, part)
+    assert part.history_ == whole.history_
+    assert len(part.history_["validation_bits"]) == 6
+
+
+def test_more_epochs_train_on_and_the_same_again_does_nothing(tmp_path):
+    X, y = rows()
+    file = tmp_path / "run"
+    first = SoftmaxClassifier(epochs=3, random_state=1).fit(X, y, checkpoint=file)
+    again = SoftmaxClassifier(epochs=3, random_state=1).fit(X, y, checkpoint=file)
+    np.testing.assert_array_equal(first.coefs_[0], again.coefs_[0])
+    on = SoftmaxClassifier(epochs=5, random_state=1).fit(X, y, checkpoint=file)
+    whole = SoftmaxClassifier(epochs=5, random_state=1).fit(X, y)
+    np.testing.assert_array_equal(on.coefs_[0], whole.coefs_[0])
+    with pytest.raises(ValueError, match="`checkpoint` must be of at most epochs=4, got one of 5"):
+        SoftmaxClassifier(epochs=4, random_state=1).fit(X, y, checkpoint=file)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"learning_rate": 0.1}, "learning_rate=0.5, now 0.1"),
+        ({"loss": "mse_softmax"}, "loss='cross_entropy', now 'mse_softmax'"),
+        ({"hidden": (4,)}, r"hidden=\[\], now \[4\]"),
+        ({"random_state": 2}, "random_state=1, now 2"),
+    ],
+)
+def test_another_run_is_refused_and_the_file_kept(tmp_path, change, words):
+    X, y = rows()
+    file = tmp_path / "run"
+    SoftmaxClassifier(epochs=2, random_state=1).fit(X, y, checkpoint=file)
+    before = file.read_bytes()
+    other = SoftmaxClassifier(**{"epochs": 2, "random_state": 1} | change)
+    with pytest.raises(ValueError, match=f"`checkpoint` must be of the same run, got .*{words}"):
+        other.fit(X, y, checkpoint=file)
+    assert file.read_bytes() == before
+
+
+def test_other_data_and_damage_are_refused(tmp_path):
+    X, y = rows()
+    file = tmp_path / "run"
+    model = SoftmaxClassifier(epochs=2, random_state=1).fit(X, y, checkpoint=file)
+    for others in [(X + 1e-3, y), (X, np.roll(y, 1)), (X, np.char.upper(y)), (X[:-1], y[:-1])]:
+        with pytest.raises(ValueError, match="got one on other data"):
+            model.fit(*others, checkpoint=file)
+    with pytest.raises(ValueError, match="got one on other data"):
+        model.fit(X, y, validation=(X, y), checkpoint=file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-5])
+    with pytest.raises(ValueError, match=r"must be a xent\.training\.checkpoint file"):
+        model.fit(X, y, checkpoint=file)
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ValueError, match="damaged"):
+        model.fit(X, y, checkpoint=file)
+    with pytest.raises(ValueError, match="`checkpoint`"):
+        model.fit(X, y, checkpoint=tmp_path / "nowhere" / "run")
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.long)])
+def test_kill_dash_nine(tmp_path, kills):
+    """Killed anywhere, the same command ends with the model that it would have made."""
+    file, model = tmp_path / "run", tmp_path / "model"
+    command = [sys.executable, "-m", "xent", "train", "digits-train", "--epochs", "40"]
+    command += ["--hidden", "16", "--optimizer", "adam", "--learning-rate", "0.002"]
+    killed = [*command, "--model", str(model), "--checkpoint", str(file)]
+    rng = np.random.default_rng(kills)
+    for _ in range(kills):
+        before = file.stat().st_mtime_ns if file.exists() else 0
+        run = subprocess.Popen(killed, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while run.poll() is None and not (file.exists() and file.stat().st_mtime_ns > before):
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.1))
+        run.kill()
+        run.communicate()
+    subprocess.run(killed, check=True, capture_output=True)
+    whole = tmp_path / "whole"
+    subprocess.run([*command, "--model", str(whole)], check=True, capture_output=True)
+    one, other = TrainedModel.load(model).classifier, TrainedModel.load(whole).classifier
+    assert_same_network(one, other)
+    assert one.history_ == other.history_

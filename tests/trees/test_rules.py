@@ -1,0 +1,214 @@
+"""Simplified rules: they say what their conditions say, and are what chapter 5 makes of a tree."""
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+from sklearn.datasets import load_breast_cancer, load_iris
+
+from xent.trees import C45Classifier, ID3Classifier, TreeClassifier
+from xent.trees._columns import Cases, Column
+from xent.trees._simplify import Training, choose_subset
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture
+def mixed():
+    rng = np.random.default_rng(0)
+    n = 400
+    X = pd.DataFrame(
+        {
+            "number": rng.normal(size=n).round(1),
+            "name": rng.choice(["a", "b, c", "d"], n),
+            "noise": rng.normal(size=n),
+            "day": pd.date_range("2020-01-01", periods=n).to_numpy(),
+        }
+    )
+    y = np.where((X["number"] > 0) & (X["name"] != "d") ^ (rng.random(n) < 0.1), "yes", "no")
+    return X, y
+
+
+def holes(X):
+    X = X.copy()
+    X.loc[::7, "number"] = np.nan
+    X.loc[::5, "name"] = None
+    return X
+
+
+def slowly(rules, X):
+    """Number of the first rule that each row passes, read off the conditions one by one."""
+    out = []
+    for _, row in X.iterrows():
+        found = -1
+        for i, rule in enumerate(rules.rules):
+            good = True
+            for c in rule.conditions:
+                value = row.iloc[c.column]
+                if pd.isna(value):
+                    good &= c.missing
+                elif c.levels is not None:
+                    good &= value in c.levels
+                else:
+                    if isinstance(value, pd.Timestamp):
+                        value = value.value // 1000
+                    good &= c.low < value <= c.high
+            if good:
+                found = i
+                break
+        out.append(found)
+    return np.array(out)
+
+
+@pytest.mark.parametrize("missing", ["direction", "branch", "fractional"])
+@pytest.mark.parametrize("nominal", ["subset", "multiway"])
+@pytest.mark.parametrize("simplified", [True, False])
+@pytest.mark.parametrize("full", [True, False])
+def test_rules_say_what_their_conditions_say(mixed, missing, nominal, simplified, full):
+    X, y = mixed
+    X = X if full else holes(X)
+    tree = TreeClassifier(missing=missing, nominal=nominal, pruning=None).fit(X, y)
+    rules = tree.to_ruleset(X, y, simplified=simplified)
+    by = slowly(rules, X)
+    np.testing.assert_array_equal(rules.decides(X), by)
+    labels = np.array([r.label for r in rules.rules] + [rules.default])
+    np.testing.assert_array_equal(rules.predict(X), rules.classes[labels[by]])
+    proba = rules.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(1), 1.0, rtol=1e-12)
+    code = np.searchsorted(rules.classes, y)
+    for i, rule in enumerate(rules.rules):
+        np.testing.assert_allclose(rule.counts, np.bincount(code[by == i], minlength=2))
+    assert len(rules.to_text().split("\n")) == len(rules) + 1
+    if not simplified and (full or missing != "fractional"):
+        np.testing.assert_array_equal(rules.predict(X), tree.predict(X))
+        np.testing.assert_allclose(proba, tree.predict_proba(X), rtol=1e-12)
+        assert (by >= 0).all()
+
+
+def limit(n, e, cf=0.25):
+    """Upper limit of the share of errors, from the book's text: exact for none, else normal."""
+    if n == 0:
+        return 1.0
+    if e < 1:
+        none = 1 - cf ** (1 / n)
+        return none + e * (limit(n, 1, cf) - none)
+    if e + 0.5 >= n:
+        return 1.0
+    z, f = norm.ppf(1 - cf), (e + 0.5) / n
+    root = math.sqrt(f / n - f * f / n + z * z / (4 * n * n))
+    return (f + z * z / (2 * n) + z * root) / (1 + z * z / n)
+
+
+def test_limits_printed_in_the_book():
+    golden = json.loads((GOLDEN / "c45_pessimistic.json").read_text())
+    none = Cases(*(np.empty((0, 0)),) * 5)
+    training = Training(none, [], np.empty(0), np.empty(0), 2, golden["confidence"])
+    for e, n, printed in golden["errors_cases_limit"]:
+        # The book's table is exact; its program, and J48, take the normal distribution for e > 0.
+        near = 5.01e-4 if e == 0 else 2.5e-3
+        assert training.error(np.array([n - e, e]), 0) == pytest.approx(printed, abs=near)
+
+
+def test_no_condition_is_left_that_could_go(mixed):
+    X, y = mixed
+    rules = C45Classifier(pruning=None).fit(X, y).to_ruleset(X, y)
+    code = np.searchsorted(rules.classes, y)
+    assert any(r.conditions for r in rules.rules)
+    for rule in rules.rules:
+        passes = [
+            np.isin(X.iloc[:, c.column], c.levels)
+            if c.levels is not None
+            else (X.iloc[:, c.column].to_numpy("f8") > c.low)
+            & (X.iloc[:, c.column].to_numpy("f8") <= c.high)
+            for c in rule.conditions
+        ]
+        whole = np.logical_and.reduce(passes)
+        n, e = whole.sum(), (whole & (code != rule.label)).sum()
+        assert (rule.cover, rule.errors) == (n, e)
+        assert rule.error_estimate == pytest.approx(limit(n, e), rel=1e-12)
+        for j in range(len(passes)):
+            rest = [p for i, p in enumerate(passes) if i != j]
+            rest = np.logical_and.reduce(rest) if rest else np.ones(len(y), bool)
+            n, e = rest.sum(), (rest & (code != rule.label)).sum()
+            assert limit(n, e) > rule.error_estimate
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_subset_with_the_shortest_message(seed):
+    """Against all subsets of eight rules, by binomial coefficients."""
+    rng = np.random.default_rng(seed)
+    n = 60
+    mine = rng.random(n) < 0.4
+    masks = [(rng.random(n) < 0.3) & (mine | (rng.random(n) < 0.3)) for _ in range(8)]
+    bits = (rng.random(8) * 12).tolist()
+
+    def length(some):
+        hit = np.zeros(n, bool)
+        for i in some:
+            hit |= masks[i]
+        wrong, lost = (hit & ~mine).sum(), (mine & ~hit).sum()
+        own = sum(bits[i] for i in some) - math.log2(math.factorial(len(some)))
+        exceptions = math.comb(hit.sum(), wrong) * math.comb(n - hit.sum(), lost)
+        return math.log2(exceptions) + max(own, 0) / 2
+
+    subsets = [c for r in range(9) for c in itertools.combinations(range(8), r)]
+    best = min(map(length, subsets))
+    found = choose_subset(masks, bits, mine, np.ones(n))
+    assert length(found) == pytest.approx(best, abs=1e-9)
+
+
+def test_the_weather(weka):
+    frame = pd.DataFrame({c["name"]: c["values"] for c in weka["weather.nominal"]["columns"]})
+    X, y = frame.iloc[:, :-1], frame.iloc[:, -1]
+    tree = ID3Classifier().fit(X, y)
+    rules = tree.to_ruleset(X, y)
+    assert (rules.predict(X) == y).all()
+    assert len(rules) < tree.get_n_leaves() == 5
+
+
+def test_fewer_rules_than_leaves_and_hardly_worse():
+    for load in (load_iris, load_breast_cancer):
+        X, y = load(return_X_y=True)
+        train = np.arange(len(y)) % 3 > 0
+        tree = C45Classifier(pruning=None).fit(X[train], y[train])
+        rules = tree.to_ruleset(X[train], y[train])
+        assert 1 < len(rules) <= tree.get_n_leaves()
+        right = (rules.predict(X[~train]) == y[~train]).mean()
+        assert right > tree.score(X[~train], y[~train]) - 0.03
+
+
+def test_weights_are_repetitions(mixed):
+    X, y = mixed
+    weight = np.arange(len(y)) % 3
+    again = np.repeat(np.arange(len(y)), weight)
+    a = C45Classifier(pruning=None).fit(X, y, sample_weight=weight).to_ruleset(X, y, weight)
+    b = C45Classifier(pruning=None).fit(X.iloc[again], y[again]).to_ruleset(X.iloc[again], y[again])
+    assert a.to_text() == b.to_text()
+
+
+def test_a_leaf_has_no_rule():
+    X, y = np.ones((6, 1)), [0, 1, 1, 1, 1, 1]
+    rules = TreeClassifier().fit(X, y).to_ruleset(X, y)
+    assert rules.to_text() == "else 1 (6/1; 0.833)"
+    assert rules.predict([[3.0]]).tolist() == [1]
+
+
+def test_names_that_could_be_misread():
+    column = Column("a = b", "name", ("x, y", "z"))
+    X = pd.DataFrame({column.name: ["x, y"] * 6 + ["z"] * 6})
+    text = TreeClassifier().fit(X, [0] * 6 + [1] * 6).to_ruleset(X, [0] * 6 + [1] * 6).to_text()
+    assert text.startswith('if "a = b" = "x, y" then 0 (6;')
+
+
+def test_bad_input():
+    X, y = load_iris(return_X_y=True)
+    tree = C45Classifier().fit(X, y)
+    with pytest.raises(ValueError, match="`cf` must be between 0 and 1"):
+        tree.to_ruleset(X, y, cf=1.5)
+    with pytest.raises(ValueError, match="`y` must hold the classes of fit, got 7"):
+        tree.to_ruleset(X, y + 7)
