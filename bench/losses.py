@@ -184,14 +184,22 @@ def heads() -> list[str]:
 def memory() -> list[str]:
     code = (
         "import sys; sys.path[:0] = ['tests/losses']; import test_heads as t;"
-        "print(t.extra_memory('ours', 4096, 256), t.extra_memory('plain', 4096, 256))"
+        "print(t.extra_memory('ours', 4096, 256), t.extra_memory('plain', 4096, 256),"
+        "*map(t.extra_memory, ('binary', 'kl', 'js')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    ours, plain = (int(n) for n in done.stdout.split())
+    ours, plain, *others = (int(n) for n in done.stdout.split())
+    logits = 2048 * 16000 * 4
+    heads = ("linear_binary_cross_entropy", "linear_kl_div", "linear_js_div")
     return [
         f"| peak memory of linear_cross_entropy 4096 x 256 x 16000 over inputs and gradients, to "
         f"linear + cross_entropy | {ours / 1e6:.0f} MB | {plain / 1e6:.0f} MB | "
-        f"{ours / plain:.3f} | <= 0.06 |"
+        f"{ours / plain:.3f} | <= 0.06 |",
+        *(
+            f"| peak memory of {head} 2048 x 128 x 16000 over inputs and gradients, to the logits "
+            f"alone | {took / 1e6:.0f} MB | {logits / 1e6:.0f} MB | {took / logits:.3f} | |"
+            for head, took in zip(heads, others, strict=True)
+        ),
     ]
 
 

@@ -39,18 +39,24 @@ def together(folder, world, *jobs, seconds=120, lost=()):
         assert process.returncode == 0 or rank in lost, told[rank]
 
 
-def test_shards_against_the_whole(tmp_path):
-    # Four processes; and two groups of two, each of which has all classes.
+def test_two_processes(tmp_path):
+    # In the end one is killed, and the other gets an error.
+    jobs = ["some_options", "corners", "refusals", "data_parallel", "wait_for_the_dead"]
+    together(tmp_path, 2, *jobs, lost={1})
+
+
+@pytest.mark.long
+def test_four_processes_and_two_groups_of_two(tmp_path):
     together(
-        tmp_path, 4, "some_options", "some_options:pair", "second_derivatives", "corners",
-        "corners:pair", "refusals", "data_parallel:pair",
+        tmp_path, 4, "some_options", "some_options:pair", "corners", "corners:pair", "refusals",
+        "refusals:pair", "data_parallel", "data_parallel:pair", seconds=300,
     )  # fmt: skip
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_every_option(tmp_path, world):
-    jobs = ["every_option", "second_derivatives", "corners"]
+    jobs = ["every_option", "second_derivatives", "corners", "data_parallel"]
     together(tmp_path, world, *jobs, *["refusals"][: world - 1], seconds=400)
 
 

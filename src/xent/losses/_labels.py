@@ -223,14 +223,20 @@ class BinaryRows:
         push, ones = each.numpy(), np.ones(kernels.BLOCK)
         w, p = (a if a.size else ones for a in (w, p))
         blocks = -(-self.classes // kernels.BLOCK)
+        real = np.float64 if x.dtype == np.float64 else np.float32
 
         def work(start: int, stop: int) -> None:
-            room, totals = np.empty((3, kernels.BLOCK)), np.empty(blocks)
-            answers = np.empty(self.classes, np.float64 if x.dtype == np.float64 else np.float32)
+            part, value = np.empty(2 * kernels.BLOCK, real), np.empty(kernels.BLOCK)
+            page, totals = np.empty(kernels.BLOCK, x.dtype), np.empty(blocks)
+            answers = np.empty(self.classes, real)
             for r in range(start, stop):
                 t, v = self._row(rows.start + r, answers, w)
                 out = x[r] if ups is not None else x[r, :0]
-                kernels.answers(x[r], t, v, p, ones, push[r], room, _NONE, totals, out, 0, blocks)
+                plain = v is ones and p is ones
+                kernels.answers(
+                    x[r], t, v, p, ones, plain, push[r], part, value, page, _NONE, totals, out,
+                    False, 0, blocks,
+                )  # fmt: skip
                 values[r] = add_up(totals)
 
         in_blocks(work, logits.shape[0], threads=torch.get_num_threads(), least=16)
