@@ -329,6 +329,13 @@ def test_nearly_equal_parameters_lose_nothing(name):
             assert_allclose(kl_divergence(p, q), float(truth(shift)), rtol=1e-12)
 
 
+def test_nearly_equal_densities_lose_little():
+    # δ²/8 - δ⁴/128 + ..., by expanding two normals δ apart
+    for d in (1e-4, 1e-7):
+        found = js_divergence(stats.norm(0, 1), stats.norm(d, 1))
+        assert_allclose(found, d * d / 8, rtol=max(d * d, 3e-8))
+
+
 def test_extreme_parameters():
     with mp.workdps(40):
         for k in (1e-3, 150, 1e6, 1e12):
