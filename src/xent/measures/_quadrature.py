@@ -25,7 +25,8 @@ Ray = tuple[NDArray[np.int64], list[int]]  # pieces that lead to a limit; what t
 FAR = 150  # powers of ten from the least width to the end of the line
 PIECES = 10_000
 BLOCK = 1 << 16
-MOST = 1 << 19  # whole numbers that a sum may visit
+MOST = 1 << 19  # whole numbers that a sum may visit on each side of the middle
+MIDDLE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,11 @@ def _underflow(
     for place in np.unique(origin):
         mine = origin == place
         x = offset[mine]
-        for one in laws:
-            log, inside = one.log_density(x, float(place)), one.inside(x, place)
-            gone[mine] |= (log == -math.inf) & inside
-            faint[mine] |= (log < -500) & inside
+        logs = np.stack([one.log_density(x, float(place)) for one in laws])
+        inside = np.stack([one.inside(x, place) for one in laws])
+        # Where another density is not small, what is lost of this one is nothing beside it.
+        gone[mine] = ((logs == -math.inf) & inside).any(0) & (logs.max(0) < -400)
+        faint[mine] = ((logs < -500) & inside).any(0)
     return gone, faint
 
 
@@ -187,9 +189,10 @@ def _pieces(laws: Sequence[Law]) -> tuple[Numbers, Numbers, Numbers, list[Ray]]:
             widths.setdefault(min(max(centre, low), high), []).append(width)
     least = min(min(w) for w in widths.values())
     most = max(max(w) for w in widths.values())
-    edges = {end for one in laws for end in one.ends}
-    for end in edges:
-        widths.setdefault(end, []).append(most)
+    end = min(300, max(math.ceil(math.log10(least)) + FAR, math.ceil(math.log10(most)) + 20))
+    edges = {edge for one in laws for edge in one.ends}
+    for edge in edges:
+        widths.setdefault(edge, []).append(most)
     places = sorted(widths)
     origin: list[float] = []
     left: list[float] = []
@@ -200,7 +203,7 @@ def _pieces(laws: Sequence[Law]) -> tuple[Numbers, Numbers, Numbers, list[Ray]]:
             last = (i == 0) if side < 0 else (i == len(places) - 1)
             bound = low if side < 0 else high
             if last and math.isinf(bound):
-                reach = 10.0 ** min(math.ceil(math.log10(least)) + FAR, 300)
+                reach = 10.0**end
             elif last:
                 reach = abs(bound - place)
             else:
@@ -246,6 +249,9 @@ def add_up(terms: Terms, laws: Sequence[Law], model: bool) -> Integral:
     start = base + math.floor(min(centres) - base)
     stop = base + math.floor(max(centres) - base)
     window = 8.0 * max(16.0, math.ceil(spread))
+    if stop - start + 2 * window > MIDDLE:
+        nothing = np.full(len(laws) + 1, math.nan)
+        return Integral(nothing, nothing)
     middle = _block(terms, max(low, start - window), min(high, stop + window))
     value, size = middle
     wrong = np.zeros_like(value)
@@ -294,5 +300,6 @@ def _block(terms: Terms, first: float, last: float) -> tuple[Numbers, Numbers]:
         with np.errstate(over="ignore", invalid="ignore"):
             scale = np.exp(log)
             f = np.where(scale == 0, 0.0, scale * factor)
+            f = np.where(np.isnan(f) & (scale < 1e-30), 0.0, f)
         value, size = value + f.sum(1), size + np.abs(f).sum(1)
     return value, size

@@ -73,7 +73,7 @@ def from_scipy(argument: str, value: Any) -> Law:
         return mixture([from_scipy(argument, c) for c in value.components], value.weights)
     if hasattr(value, "logpdf") and hasattr(value, "icdf"):
         return _of_the_new_kind(argument, value)
-    advice = "Pass scipy.stats.norm(0, 1), with its parameters, not scipy.stats.norm itself."
+    advice = "Call it with its parameters: scipy.stats.norm(0, 1), not scipy.stats.norm."
     advice = advice if isinstance(value, stats.rv_continuous | stats.rv_discrete) else ""
     must = "be a frozen distribution of one number, or a normal, t or Dirichlet of several"
     raise _check.wrong_kind(argument, must, f"a {name}", advice)
@@ -161,7 +161,8 @@ def _poisson(k: Numbers, rate: float) -> Numbers:
     z = (d / (2 + d)) ** 2
     series = z * sum(z**i / (2 * i + 3) for i in range(12))
     # rate - n - n log(rate / n) over n; by its series where both are near
-    cost = np.where(np.abs(d) < 0.2, d / (2 + d) * (d - 2 * series), d - np.log1p(d))
+    with np.errstate(divide="ignore"):
+        cost = np.where(np.abs(d) < 0.2, d / (2 + d) * (d - 2 * series), d - np.log1p(d))
     w = 1 / (n * n)
     stirling = (1 / 12 - w * (1 / 360 - w * (1 / 1260 - w / 1680))) / n
     exact = gammaln(n + 1) - n * np.log(n) + n - 0.5 * np.log(2 * math.pi * n)

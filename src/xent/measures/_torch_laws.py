@@ -130,7 +130,7 @@ def _doubled(value: Any, torch: Any) -> Any:
         for name, inner in list(getattr(item, "__dict__", {}).items()):
             if isinstance(inner, torch.Tensor):
                 if inner.is_floating_point():
-                    item.__dict__[name] = inner.detach().double()
+                    item.__dict__[name] = inner.detach().cpu().double()
             elif isinstance(inner, list | tuple):
                 waiting.extend(i for i in inner if hasattr(i, "__dict__"))
             elif type(inner).__module__.startswith("torch.distributions"):
