@@ -136,9 +136,13 @@ class Rows:
             return
         values = values.astype(np.float64) if values.dtype != np.float64 else values
         # Said so that NaN is not; all that follows only says what is wrong.
-        good = self.kind is None and values.size > 0 and values.min() >= 0
-        if good and (np.abs(values.sum(-1) - 1.0) <= self.slack).all():
+        good = self.kind in (None, Counts) and values.size > 0 and values.min() >= 0
+        if good and self.kind is None and (np.abs(values.sum(-1) - 1.0) <= self.slack).all():
             return
+        if good and self.kind is Counts:
+            top = values.max(-1)
+            if np.all((top > 0) & (top < np.inf)):
+                return
         logarithmic = self.kind in (Logits, LogProbs)
         bad = ~(values < np.inf) if logarithmic else ~np.isfinite(values)
         if bad.any():
