@@ -232,6 +232,7 @@ def accuracy() -> str:
 
     functions = {
         "entropy": (m.entropy, truth.entropy, 4),
+        "cross-entropy": (m.cross_entropy, truth.cross_entropy, 4),
         "kl": (m.kl_divergence, truth.kl, 4),
         "js": (m.js_divergence, truth.js, 8),
     }

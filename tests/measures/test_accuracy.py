@@ -29,6 +29,25 @@ def test_hard_rows():
     check(truth.worst_of(MEASURES, sweep(truth.hard_pair, 1500, 1)))
 
 
+def alike_pairs(sizes):
+    """Rows of two values each: every term rounds as the others do, and nothing averages out."""
+    for size in sizes:
+        flat = np.full(size, 1 / size)
+        for less in (0.3, 0.25, 0.1, 0.04, 0.01, 1e-5):
+            every = np.where(np.arange(size) % 2 == 0, 1.0, less)
+            third = np.where(np.arange(size) < size // 3, 1.0, less)
+            for row in (every / every.sum(), third / third.sum()):
+                yield from ((row, flat), (flat, row), (row, row[::-1].copy()))
+
+
+def test_alike_rows():
+    check(truth.worst_of(MEASURES, alike_pairs((40, 100, 200))))
+
+
+def test_long_alike_rows():
+    check(truth.worst_of(MEASURES, list(alike_pairs((1000,)))[::5]))
+
+
 def test_subnormal_rows():
     check(truth.worst_of(MEASURES, sweep(truth.subnormal_pair, 40, 2, (2, 3, 10))))
 

@@ -102,13 +102,17 @@ class Rows:
         allowed = values > 0
         if self.library.name == "numpy" and allowed.all():
             total = values.sum(-1, keepdims=True)
-            return values / total, np.log(values) - np.log(total), allowed
+            p = values / total
+            return p, _peaks(values, p, np.log(values) - np.log(total)), allowed
         positive = xp.where(allowed, values, 0.0)
         # The derivative by an outcome of probability 0 is infinite for a truth and finite for a
         # model; the first is 0 here by convention, the second passes through the total.
         total = self.library.last((values if self.model else positive).sum(-1))
         log = xp.where(allowed, xp.log(xp.where(allowed, values, 1.0)) - xp.log(total), 0.0)
-        return (values if self.model else positive) / total, log, allowed
+        p = (values if self.model else positive) / total
+        if self.library.name == "numpy":
+            log = _peaks(values, p, log)
+        return p, log, allowed
 
     @property
     def p(self) -> Any:
@@ -132,9 +136,13 @@ class Rows:
             return
         values = values.astype(np.float64) if values.dtype != np.float64 else values
         # Said so that NaN is not; all that follows only says what is wrong.
-        good = self.kind is None and values.size > 0 and values.min() >= 0
-        if good and (np.abs(values.sum(-1) - 1.0) <= self.slack).all():
+        good = self.kind in (None, Counts) and values.size > 0 and values.min() >= 0
+        if good and self.kind is None and (np.abs(values.sum(-1) - 1.0) <= self.slack).all():
             return
+        if good and self.kind is Counts:
+            top = values.max(-1)
+            if np.all((top > 0) & (top < np.inf)):
+                return
         logarithmic = self.kind in (Logits, LogProbs)
         bad = ~(values < np.inf) if logarithmic else ~np.isfinite(values)
         if bad.any():
@@ -182,6 +190,15 @@ class Rows:
             row = str(int(first[0])) if first.size == 1 else _check.at(first)
             got += f" at row {row}"
         return _check.invalid(self.argument, must, got, advice)
+
+
+def _peaks(values: NDArray[Any], p: NDArray[Any], log: NDArray[Any]) -> NDArray[Any]:
+    """Write the logarithm of a share near 1 as that of what is left beside it, to the last bits."""
+    if not p.max() > 0.5:
+        return log
+    most = p > 0.5
+    rest = np.where(most, 0.0, values).sum(-1, keepdims=True)
+    return np.where(most, -np.log1p(rest / np.where(most, values, 1.0)), log)
 
 
 def positions(argument: str, axis: Axis, ndim: int) -> tuple[int, ...]:

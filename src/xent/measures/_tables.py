@@ -40,7 +40,8 @@ class FeatureRank:
     kind : str
         "symbols"; or "numbers", "dates", "times" or "durations", which are cut into bins.
     levels : int
-        Bins or symbols in the rows that were used, one of them for missing values if there are.
+        Bins or symbols in the rows that were used, one of them for missing values if there are; 0
+        where numbers were told by their neighbours.
     rows : int
         Rows that were used: of weight above 0, without missing values where these are dropped.
     missing : int
