@@ -20,6 +20,7 @@ TABLE = "outlook,degrees,play\n" + "".join(
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "table.csv").write_text(TABLE)
+    (tmp_path / "empty.csv").write_text("outlook,degrees,play\n")
     app = typer.Typer()
     register(app)
 
@@ -63,6 +64,14 @@ def test_numbers(run, tmp_path):
         (["fit", "table.csv", "-t", "plya", "-o", "a"], "`DATA` must have the column 'plya'"),
         (["fit", "table.csv", "-t", "outlook", "-o", "a", "--tree", "c5"], "`--tree` must be"),
         (["show", "table.csv"], "must be a xent.trees file"),
+        (
+            ["fit", "empty.csv", "-t", "play", "-o", "a", "--splitter", "histogram"],
+            "`DATA` must have at least one row, got none",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--splitter", "best"],
+            "`--splitter` must be 'auto' or 'histogram', got 'best'",
+        ),
     ],
 )
 def test_one_clear_sentence(run, words, sentence):

@@ -79,7 +79,9 @@ def fit(
     dropped = drop or []
     held = None if splitter == "histogram" else _read(data)
     first = next(_table.scan(data, argument="DATA"), None) if held is None else held
-    names = [] if first is None else first.schema.names
+    if first is None:
+        raise _check.invalid("DATA", "have at least one row", "none")
+    names = first.schema.names
     for name in [target, *dropped]:
         if name not in names:
             got = _check.join_names(names, last="and")
