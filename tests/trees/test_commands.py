@@ -20,6 +20,7 @@ TABLE = "outlook,degrees,play\n" + "".join(
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "table.csv").write_text(TABLE)
+    (tmp_path / "empty.csv").write_text("outlook,degrees,play\n")
     app = typer.Typer()
     register(app)
 
@@ -67,6 +68,14 @@ def test_numbers(run, tmp_path):
         (["show", "table.csv"], "must be a xent.trees file"),
         (["rules", "a.tree", "--data", "table.csv"], "`--data` must be given together"),
         (["rules", "a.tree", "--data", "table.csv", "-t", "x"], "`DATA` must have the column 'x'"),
+        (
+            ["fit", "empty.csv", "-t", "play", "-o", "a", "--splitter", "histogram"],
+            "`DATA` must have at least one row, got none",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--splitter", "best"],
+            "`--splitter` must be 'auto' or 'histogram', got 'best'",
+        ),
     ],
 )
 def test_one_clear_sentence(run, words, sentence):

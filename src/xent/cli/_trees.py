@@ -100,7 +100,9 @@ def fit(
     tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs)
     if splitter == "histogram":
         first = next(_table.scan(data, argument="DATA"), None)
-        _has([] if first is None else first.schema.names, [target, *dropped])
+        if first is None:
+            raise _check.invalid("DATA", "have at least one row", "none")
+        _has(first.schema.names, [target, *dropped])
         titles = iter(("first reading: bins and levels", "second reading: codes"))
         tree.fit(lambda: _batches(data, dropped, next(titles)), target)
     else:

@@ -176,6 +176,8 @@ class Bins:
 
     def encode(self, s: int, at: int, column: NDArray[np.float64]) -> None:
         """Write a piece of column ``s`` from row ``at`` on."""
+        # One layout, so that the loop is compiled once.
+        column = np.require(column, requirements=["C", "W"])
         a, b = self.start[s], self.start[s + 1]
         out = self.small[s, at : at + len(column)]
         kernels.encode_bins(column, self.ends[s], b - a, out, self.low[a:b], self.high[a:b])
@@ -222,7 +224,7 @@ class Unread:
 
         def column(s: int) -> NDArray[np.float64]:
             values = self.number(s)
-            return np.ascontiguousarray(values if self.kept is None else values[self.kept])
+            return values if self.kept is None else values[self.kept]
 
         def look(a: int, b: int) -> None:
             for s in range(a, b):
