@@ -106,7 +106,9 @@ def scan(
         if kind == ".parquet":
             import pyarrow.parquet
 
-            with pyarrow.parquet.ParquetFile(path) as file:
+            # Without these a whole file, or row group, is held while its batches are read.
+            plain = {"pre_buffer": False, "buffer_size": 1 << 18}
+            with pyarrow.parquet.ParquetFile(path, **plain) as file:
                 _refuse_duplicates(file.schema_arrow.names, path)
                 for name in columns or ():
                     require(name, file.schema_arrow.names, path)

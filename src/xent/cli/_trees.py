@@ -1,9 +1,13 @@
 """`xent tree fit | predict | show | rules`: a decision tree from a table to a table."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from xent.cli._data import check_outputs
 
 TREES = {
     "default": "TreeClassifier",
@@ -27,22 +31,31 @@ def register(app: typer.Typer) -> None:
     app.add_typer(tree, name="tree")
 
 
+def _batches(path: Path, drop: list[str], title: str) -> Iterator[Any]:
+    """Yield the batches of a table without some columns, and show how many rows have been read."""
+    import sys
+
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    from xent.trees._stream import batches
+
+    shown = not sys.stderr.isatty()
+    words = SpinnerColumn(), TextColumn(title), TextColumn("{task.completed:,} rows")
+    with Progress(*words, console=Console(stderr=True), disable=shown) as bar:
+        task = bar.add_task(title, total=None)
+        for batch in batches(path):
+            yield batch.drop_columns(drop) if drop else batch
+            bar.update(task, advance=len(batch))
+
+
 def _read(path: Path) -> Any:
     """Read a table; an empty field of a text file is a missing name."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     from xent import _table
+    from xent.trees._stream import with_gaps
 
     table = _table.read(path, argument="DATA")
-    if path.suffix in (".parquet", ".npz"):
-        return table
-    for i, field in enumerate(table.schema):
-        if pa.types.is_string(field.type):
-            column = table.column(i)
-            known = pc.if_else(pc.equal(column, ""), pa.scalar(None, field.type), column)
-            table = table.set_column(i, field.name, known)
-    return table
+    return table if path.suffix in (".parquet", ".npz") else with_gaps(table)
 
 
 def _cases(table: Any, target: str, drop: list[str] | None = None) -> tuple[Any, Any]:
@@ -65,15 +78,36 @@ def fit(
     target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.")],
     kind: Annotated[str, typer.Option("--tree", help=f"One of {', '.join(TREES)}.")] = "default",
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out.")] = None,
+    splitter: Annotated[
+        str, typer.Option(help="auto; or histogram: the table is read twice and not held.")
+    ] = "auto",
+    jobs: Annotated[int, typer.Option("--jobs", help="Threads.")] = 1,
 ) -> None:
     """Fit a tree and write it to a file."""
     import xent.trees
-    from xent import _check
+    from xent import _check, _table
 
     _check.option("--tree", kind, TREES)
-    table = _read(data)
-    X, y = _cases(table, target, drop or [])
-    tree = getattr(xent.trees, TREES[kind])().fit(X, y)
+    _check.option("--splitter", splitter, ("auto", "histogram"))
+    check_outputs([data], {"--out": out})
+    dropped = drop or []
+    held = None if splitter == "histogram" else _read(data)
+    first = next(_table.scan(data, argument="DATA"), None) if held is None else held
+    names = [] if first is None else first.schema.names
+    for name in [target, *dropped]:
+        if name not in names:
+            got = _check.join_names(names, last="and")
+            raise _check.invalid("DATA", f"have the column {name!r}", got)
+    tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs)
+    if held is None:
+        titles = iter(("first reading: bins and levels", "second reading: codes"))
+        tree.fit(lambda: _batches(data, dropped, next(titles)), target)
+    else:
+        y = held[target]
+        if y.null_count:
+            got = f"{y.null_count} in {target!r}"
+            raise _check.invalid("--target", "have no missing values", got)
+        tree.fit(held.drop_columns([target, *dropped]), y.to_numpy())
     xent.trees.save(tree, out)
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
     typer.echo(f"{TREES[kind]}: {leaves} leaves, depth {depth}, written to {out}")
@@ -84,8 +118,10 @@ def predict(
     data: Annotated[Path, typer.Argument(help="A table with the columns of the fit.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV or Parquet to write.")],
 ) -> None:
-    """Write the prediction, and each class's probability, for every row of a table."""
+    """Write the prediction, and each class's probability, for every row of a table of any size."""
     import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
 
     import xent.trees
     from xent import _check, _store
@@ -93,22 +129,35 @@ def predict(
     if out.suffix not in (".csv", ".parquet"):
         raise _check.invalid("--out", "end in .csv or .parquet", repr(str(out)))
     tree = xent.trees.load(model)
-    X = _read(data)
-    columns = {"prediction": pa.array(tree.predict(X).tolist())}
-    if hasattr(tree, "classes_"):
-        proba = tree.predict_proba(X)
-        for c, name in enumerate(tree.classes_):
-            columns[f"p_{name}"] = pa.array(proba[:, c])
-    with _store.writing(out, argument="--out") as file:
-        if out.suffix == ".csv":
-            import pyarrow.csv
+    check_outputs([model, data], {"--out": out})
+    rows = 0
+    with _store.writing(out, argument="--out") as file, ExitStack() as stack:
+        writer: Any = None
+        for batch in _batches(data, [], "rows predicted"):
+            table = pa.table(_said(tree, batch))
+            if writer is None and out.suffix == ".csv":
+                writer = stack.enter_context(pyarrow.csv.CSVWriter(file, table.schema))
+            elif writer is None:
+                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(file, table.schema))
+            writer.write_table(table)
+            rows += len(table)
+        if not rows:
+            raise _check.invalid("DATA", "have at least one row", "none")
+    typer.echo(f"{rows} rows written to {out}")
 
-            pyarrow.csv.write_csv(pa.table(columns), file)
-        else:
-            import pyarrow.parquet
 
-            pyarrow.parquet.write_table(pa.table(columns), file)
-    typer.echo(f"{len(X)} rows written to {out}")
+def _said(tree: Any, X: Any) -> dict[str, Any]:
+    """Return the prediction, and each class's probability, as columns."""
+    import pyarrow as pa
+
+    if not hasattr(tree, "classes_"):
+        return {"prediction": pa.array(tree.predict(X))}
+    proba = tree.predict_proba(X)
+    said = tree.classes_[proba.argmax(1)]
+    columns = {"prediction": pa.array(said.tolist())}
+    for c, name in enumerate(tree.classes_):
+        columns[f"p_{name}"] = pa.array(proba[:, c])
+    return columns
 
 
 def show(

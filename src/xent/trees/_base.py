@@ -14,7 +14,17 @@ from sklearn.utils.validation import (
 )
 
 from xent import _check
-from xent.trees import _columns, _fit, _histogram, _picture, _prune, _report, _text
+from xent.trees import (
+    _columns,
+    _fit,
+    _histogram,
+    _picture,
+    _prune,
+    _report,
+    _sparse,
+    _stream,
+    _text,
+)
 from xent.trees._columns import Cases, Column
 from xent.trees._histogram import Unread
 from xent.trees._tree import Tree
@@ -58,11 +68,9 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
                     X,
                     reset=reset,
                     dtype=np.float64,
-                    accept_sparse="csc",
+                    accept_sparse=("csr", "csc"),
                     ensure_all_finite=finite,
                 )
-            if not isinstance(X, np.ndarray):
-                X = X.toarray()
             if reset:
                 names = getattr(self, "feature_names_in_", None)
                 if names is None:
@@ -71,6 +79,11 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             elif any(c.kind == "name" for c in self.columns_):
                 got = "an array of numbers"
                 raise _check.wrong_kind("X", "be a table with the columns of fit", got)
+            if not isinstance(X, np.ndarray):
+                divides = self.missing == "fractional" and np.isnan(X.data).any()
+                if not (reset and (divides or self.missing == "surrogate")):
+                    return _sparse.of_matrix(X, self.splitter == "histogram")
+                X = X.toarray()
             if reset and self.splitter == "histogram":
                 return _histogram.of_cases(_columns.of_numbers(X, copy=False))
             return _columns.of_numbers(X)
@@ -93,6 +106,20 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
 
     def _has_form(self, X: NDArray[Any]) -> bool:
         return X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_")
+
+    def _read_batches(self, X: Any, y: Any, weight: Any, class_weight: Any) -> _stream.Reading:
+        if self.splitter != "histogram":
+            _check.option("splitter", self.splitter, _fit.SPLITTERS)
+            must = 'be "histogram" where X is read in batches'
+            raise _check.invalid("splitter", must, repr(self.splitter))
+        numbers = "squared_error" in self._criteria
+        read = _stream.Reading(X, y, weight, class_weight, numbers=numbers)
+        if self.missing == "refuse":
+            _fit.refuse_missing(read.cases)
+        self.columns_ = read.columns
+        self.n_features_in_ = len(self.columns_)
+        self.feature_names_in_ = np.array([c.name for c in self.columns_], dtype=object)
+        return read
 
     def _cases(self, X: Any) -> Cases:
         return cast(Cases, self._read(X, reset=False))
@@ -149,6 +176,8 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             that gets most of it.
         """
         check_is_fitted(self)
+        if _stream.is_source(X):
+            return np.concatenate([self.apply(batch) for batch in _stream.batches(X)])
         return leaves(self.tree_, self._cases(X), self._threads())
 
     def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
@@ -156,6 +185,8 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
 
     def _values(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
+        if _stream.is_source(X):
+            return np.concatenate([self._values(batch) for batch in _stream.batches(X)])
         return values(self.tree_, self.value_, self._cases(X), self._threads())
 
     def _threads(self) -> int:
@@ -197,7 +228,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             rows = np.flatnonzero(weight)
             cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
         plan = _fit.plan_of(self, cases, n_classes).grow
-        if self.splitter == "histogram":
+        if self.splitter == "histogram" and not isinstance(cases, _sparse.Sparse):
             cases = _histogram.of_cases(cases).read(plan.threads)
         return _report.gain_table(plan, self.tree_, self.columns_, cases, codes, weight, node)
 

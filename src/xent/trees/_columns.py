@@ -157,11 +157,11 @@ def _levels(series: Any) -> tuple[Level, ...]:
     declared = getattr(getattr(series.to_native(), "cat", None), "categories", None)
     if declared is not None:  # pandas
         return tuple(declared.tolist())
-    values = pc.unique(_names(series)).drop_null().to_pylist()
+    values = pc.unique(names(series)).drop_null().to_pylist()
     return tuple(sorted(values))
 
 
-def _names(series: Any) -> Any:
+def names(series: Any) -> Any:
     """Return a column of names as an Arrow array of strings, numbers or booleans."""
     if series.dtype == nw.Object:
         values = [None if v is None or v != v else v for v in series.to_list()]
@@ -204,13 +204,13 @@ def read(X: Any, columns: Sequence[Column]) -> Cases:
     n = len(series[0]) if series else 0
     kind, slot, n_levels = layout(columns)
     numbers = np.empty((n, int((kind == 0).sum())))
-    names = np.empty((int(kind.sum()), n), np.int32)
+    coded = np.empty((int(kind.sum()), n), np.int32)
     for j, column in enumerate(columns):
         if kind[j]:
-            names[slot[j]] = codes(series[j], column.levels)
+            coded[slot[j]] = codes(series[j], column.levels)
         else:
             numbers[:, slot[j]] = number(series[j], column.kind)
-    return Cases(kind, slot, numbers, names, n_levels)
+    return Cases(kind, slot, numbers, coded, n_levels)
 
 
 def layout(
@@ -245,11 +245,11 @@ def codes(series: Any, levels: tuple[Level, ...]) -> NDArray[np.int32]:
     """Code names by their level; what is missing or unknown comes after the last."""
     if not levels:
         return np.zeros(len(series), np.int32)
-    names = _names(series)
+    given = names(series)
     known = pa.array(list(levels))
-    if known.type != names.type:
-        names, known = _same_type(names, known)
-    found = pc.index_in(names, value_set=known, skip_nulls=True)
+    if known.type != given.type:
+        given, known = _same_type(given, known)
+    found = pc.index_in(given, value_set=known, skip_nulls=True)
     return np.asarray(found.fill_null(len(levels)).to_numpy(zero_copy_only=False), np.int32)
 
 

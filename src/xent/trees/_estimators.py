@@ -13,8 +13,10 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from xent import _check
-from xent.trees import _fit, _prune, _report, _rules, _simplify
+from xent.trees import _fit, _prune, _report, _rules, _simplify, _stream
 from xent.trees._base import BaseTree, classes_of, same_length, weights_of
+from xent.trees._columns import Cases
+from xent.trees._histogram import Unread
 
 
 class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
@@ -127,21 +129,28 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         Parameters
         ----------
         X : table or array of shape (n_samples, n_features)
-            Any data frame that narwhals knows, an array or a sparse matrix.
-        y : array of shape (n_samples,)
-            The classes.
-        sample_weight : array of shape (n_samples,), optional
-            Rows of weight zero are dropped before anything.
+            Any data frame that narwhals knows, an array or a sparse matrix. With
+            ``splitter="histogram"`` also the path of a table of any size, or a function that
+            returns its batches each time it is called: then it is read twice and not held.
+        y : array of shape (n_samples,), or str
+            The classes; where X is a path or a function, the name of their column.
+        sample_weight : array of shape (n_samples,) or str, optional
+            Rows of weight zero are dropped before anything; the name of a column as for y.
 
         Returns
         -------
         self
         """
-        cases = self._read(X, reset=True)
-        classes, codes = classes_of(y, cases.rows)
-        weight = weights_of(self, sample_weight, cases)
-        if self.class_weight is not None:
-            weight = weight * compute_sample_weight(self.class_weight, classes[codes])
+        cases: Cases | Unread
+        if _stream.is_source(X):
+            read = self._read_batches(X, y, sample_weight, self.class_weight)
+            cases, classes, codes, weight = read.cases, read.classes, read.y, read.weight
+        else:
+            cases = self._read(X, reset=True)
+            classes, codes = classes_of(y, cases.rows)
+            weight = weights_of(self, sample_weight, cases)
+            if self.class_weight is not None:
+                weight = weight * compute_sample_weight(self.class_weight, classes[codes])
         plan = _fit.plan_of(self, cases, len(classes))
         self.classes_ = classes
         self.tree_ = _fit.fit(plan, cases, codes, weight, len(classes))
@@ -365,23 +374,27 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         Parameters
         ----------
         X : table or array of shape (n_samples, n_features)
-            Any data frame that narwhals knows, an array or a sparse matrix.
-        y : array of shape (n_samples,)
-            The numbers to predict.
-        sample_weight : array of shape (n_samples,), optional
-            Rows of weight zero are dropped before anything.
+            As in `TreeClassifier`, also a path or a function that returns batches.
+        y : array of shape (n_samples,), or str
+            The numbers to predict; where X is a path or a function, the name of their column.
+        sample_weight : array of shape (n_samples,) or str, optional
+            Rows of weight zero are dropped before anything; the name of a column as for y.
 
         Returns
         -------
         self
         """
-        cases = self._read(X, reset=True)
-        if y is None:
-            raise _check.invalid(
-                "y", "be an array", "None: a tree requires y to be passed, but the target y is None"
-            )
-        numbers, _ = self._codes(y, cases.rows)
-        weight = weights_of(self, sample_weight, cases)
+        cases: Cases | Unread
+        if _stream.is_source(X):
+            read = self._read_batches(X, y, sample_weight, None)
+            cases, numbers, weight = read.cases, read.y, read.weight
+        else:
+            cases = self._read(X, reset=True)
+            if y is None:
+                got = "None: a tree requires y to be passed, but the target y is None"
+                raise _check.invalid("y", "be an array", got)
+            numbers, _ = self._codes(y, cases.rows)
+            weight = weights_of(self, sample_weight, cases)
         plan = _fit.plan_of(self, cases, 0)
         # The middle of y is taken out first: squares of what is left lose no digits.
         middle = float(np.average(numbers, weights=weight if weight.any() else None))

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.trees import _prune
+from xent.trees import _prune, _sparse
 from xent.trees._columns import Cases
 from xent.trees._grow import MISSING, NOMINAL, Plan, grow
 from xent.trees._histogram import Binned, Unread, prepared
+from xent.trees._sparse import Sparse
 from xent.trees._tree import Tree
 
 SPLITTERS = ("auto", "histogram")
@@ -125,7 +126,10 @@ def refuse_missing(cases: Cases) -> None:
 def _grow(
     work: Work, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
 ) -> Tree:
-    tree = grow(prepared(cases, work.grow.threads), y, weight, n_classes, work.grow)
+    if isinstance(cases, Sparse):
+        tree = _sparse.grow(cases, y, weight, n_classes, work.grow)
+    else:
+        tree = grow(prepared(cases, work.grow.threads), y, weight, n_classes, work.grow)
     if work.grow.criterion == "gain_ratio":
         tree = _prune.collapse(tree)
     if work.max_leaf_nodes is not None:
@@ -188,6 +192,17 @@ def _trim(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.empty(0) if (weight == 1.0).all() else weight
 
 
+def _mixed(cases: Cases) -> NDArray[np.uint64]:
+    """Return a number for each row that depends on its content alone."""
+    mixed = np.zeros(cases.rows, np.uint64)
+    numbers = cases.values() if isinstance(cases, Binned) else cases.numbers.T
+    for column in chain(numbers, (c.astype(np.float64) for c in cases.codes)):
+        plain = np.where(np.isnan(column), np.nan, column + 0.0)
+        mixed = (mixed ^ plain.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
+
+
 def shares(
     cases: Cases, y: NDArray[Any] | None, weight: NDArray[np.float64], count: int
 ) -> NDArray[np.float64]:
@@ -198,12 +213,7 @@ def shares(
     randomness is needed. A row of weight 3 is in three folds, as three equal rows are.
     """
     n = len(weight)
-    mixed = np.zeros(n, np.uint64)
-    numbers = cases.values() if isinstance(cases, Binned) else cases.numbers.T
-    for column in chain(numbers, (c.astype(np.float64) for c in cases.codes)):
-        plain = np.where(np.isnan(column), np.nan, column + 0.0)
-        mixed = (mixed ^ plain.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
+    mixed = _sparse.mixed(cases) if isinstance(cases, Sparse) else _mixed(cases)
     label = np.zeros(n, np.int64) if y is None else y.astype(np.int64)
     order = np.lexsort((mixed, label))
     scale = max(1.0, n / float(weight.sum()))

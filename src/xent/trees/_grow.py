@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from xent._kernels._jit import in_blocks
 from xent.trees._columns import Cases
+from xent.trees._growing import empty, finish, make_room
 from xent.trees._kept import Kept
 from xent.trees._kernels import codes as by_code
 from xent.trees._kernels import grow as level_by_level
@@ -20,12 +21,12 @@ from xent.trees._kernels import scan as by_order
 from xent.trees._kernels import sort as sorting
 from xent.trees._spare import Spares, substitute
 from xent.trees._subtrees import subtrees_of
-from xent.trees._thresholds import finish
 from xent.trees._tree import Tree
 
 CRITERIA = {"entropy": 0, "gain_ratio": 0, "gini": 1, "squared_error": 2}
 NOMINAL = {"subset": 0, "multiway": 1, "one_vs_rest": 2}
 EVERY, LONGEST = 2**31, 1 << 16
+TRIED_AT_ONCE = 1 << 18  # splits that are held in memory, columns times nodes
 MISSING = {"direction": 0, "fractional": 1, "branch": 2, "surrogate": 3, "refuse": 4}
 
 
@@ -142,7 +143,7 @@ def prepare(cases: Cases, threads: int) -> Prepared:
     )
 
 
-def _rules(
+def rules_of(
     plan: Plan,
     y: NDArray[Any],
     weight: NDArray[np.float64],
@@ -176,37 +177,6 @@ def _rules(
     )
 
 
-def _empty_tree(capacity: int, size: int) -> level_by_level.Growing:
-    return level_by_level.Growing(
-        np.full(capacity, -1, np.int32),
-        np.full(capacity, -1, np.int32),
-        np.full(capacity, -1, np.int32),
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.int32),
-        np.full(capacity, -1, np.int64),
-        np.zeros((capacity, size)),
-        np.full(capacity, -np.inf),
-        np.full(capacity, np.inf),
-        np.empty(0, np.uint8),
-    )
-
-
-def _make_room(tree: level_by_level.Growing, nodes: int, set_bytes: int) -> level_by_level.Growing:
-    """Return the growing tree with room for so many nodes and set bytes."""
-    have = len(tree.feature)
-    if nodes > have:
-        more = _empty_tree(max(nodes, 2 * have) - have, tree.stats.shape[1])
-        tree = level_by_level.Growing(
-            *(np.concatenate([old, new]) for old, new in zip(tree, more, strict=True))
-        )
-    if set_bytes > len(tree.sets):
-        sets = np.zeros(max(set_bytes, 2 * len(tree.sets)), np.uint8)
-        sets[: len(tree.sets)] = tree.sets
-        tree = tree._replace(sets=sets)
-    return tree
-
-
 def grow(
     ready: Prepared,
     y: NDArray[Any],
@@ -222,11 +192,11 @@ def grow(
     size = n_classes or 3
     # Only sorted lists need the logarithms of every count.
     longest = EVERY if len(ready.sorted_of) else LONGEST
-    rules = _rules(plan, y, weight, n_classes, longest)
+    rules = rules_of(plan, y, weight, n_classes, longest)
     signs = np.zeros(len(ready.columns.kind), np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst
-    tree = _empty_tree(64, size)
+    tree = empty(64, size)
     if n_classes:
         tree.stats[0] = np.bincount(y, weight if weight.size else None, minlength=size)
     else:
@@ -259,19 +229,17 @@ def grow(
         open_nodes = len(level.start) > 0
     while open_nodes:
         depth += 1
-        found = _scan(ready, level, rules, signs)
-        choice = np.empty(len(level.start), np.int64)
-        children, more = level_by_level.choose(
-            found, level, ready.columns, rules, plan.min_gain, choice
-        )
+        choice, cut, toward = np.empty((3, len(level.start)), np.int64)
+        children, more = _choose(ready, level, rules, signs, plan.min_gain, choice, cut, toward)
         if not children:
             break
-        tree = _make_room(tree, nodes + children, set_bytes + more)
+        tree = make_room(tree, nodes + children, set_bytes + more)
         branch = np.empty(len(level.row), np.int32)
         before = nodes
         nodes, set_bytes = level_by_level.divide(
             level,
-            found,
+            cut,
+            toward,
             choice,
             ready.columns,
             rules,
@@ -292,16 +260,45 @@ def grow(
         )
         if ready.kept is not None:
             ready.kept.advance(above, choice, tree, level)
+        del above, branch  # two levels at a time are enough
         if level.weight.size and rules.table.size:
             # A missing value has divided a case: weights are no longer counts.
             rules = rules._replace(table=np.empty(0), step=np.empty(0))
         level = below.take(ready, level, depth)
         open_nodes = len(level.start) > 0
-    tree = _make_room(tree, nodes + below.nodes, set_bytes)
+    tree = make_room(tree, nodes + below.nodes, set_bytes)
     nodes = below.attach(tree, nodes)
     whole = finish(ready, tree, nodes, set_bytes, spares, rules, n_classes)
     # In the order of the levels, however it was grown.
     return whole.compact() if below.parts and depth else whole
+
+
+def _choose(
+    ready: Prepared,
+    level: by_order.Level,
+    rules: by_order.Rules,
+    signs: NDArray[np.int8],
+    min_gain: float,
+    choice: NDArray[np.int64],
+    cut: NDArray[np.int64],
+    toward: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Choose each node's column, some nodes at a time; return how many children and set bytes."""
+    nodes = len(level.start)
+    step = max(16, TRIED_AT_ONCE // len(ready.columns.kind))
+    if ready.kept is not None and nodes > step:
+        ready.kept.let_go()
+    children, set_bytes = 0, 0
+    for a in range(0, nodes, step):
+        here = slice(a, a + step)
+        names = ("start", "stop", "stats", "low", "high", "node")
+        part = level._replace(**{name: getattr(level, name)[here] for name in names})
+        found = _scan(ready, part, rules, signs)
+        more = level_by_level.choose(found, part, ready.columns, rules, min_gain, choice[here])
+        children, set_bytes = children + more[0], set_bytes + more[1]
+        picked = np.maximum(choice[here], 0), np.arange(len(part.start))
+        cut[here], toward[here] = found.cut[picked], found.toward[picked]
+    return children, set_bytes
 
 
 def _scan(
@@ -394,7 +391,7 @@ def scan_once(
     if (weight == 1.0).all():
         weight = np.empty(0)
     n_classes = 0 if tree.is_number else stats.shape[1]
-    rules = _rules(plan, y, weight, n_classes)._replace(total=float(tree.weight()[0]))
+    rules = rules_of(plan, y, weight, n_classes)._replace(total=float(tree.weight()[0]))
     signs = np.zeros(len(ready.columns.kind), np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst

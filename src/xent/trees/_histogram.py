@@ -64,7 +64,7 @@ class Sketch:
         new = np.sort(self.buffer[: self.used] + 0.0)
         value, weight = np.empty(len(new)), np.empty(len(new), np.int64)
         m = kernels.count_equal(new, value, weight)
-        self._merge(value[:m], weight[:m], np.zeros(m, np.int64), self.used)
+        self.take(value[:m], weight[:m], np.zeros(m, np.int64), self.used)
         self.used = 0
 
     def merge(self, other: "Sketch") -> None:
@@ -72,15 +72,16 @@ class Sketch:
         self.flush()
         other.flush()
         self.missing |= other.missing
-        self._merge(other.value, other.weight, other.doubt, other.total)
+        self.take(other.value, other.weight, other.doubt, other.total)
 
-    def _merge(
+    def take(
         self,
         new: NDArray[np.float64],
         weight: NDArray[np.int64],
         doubt: NDArray[np.int64],
         total: int,
     ) -> None:
+        """Add values in order, how often each came, and how far their ranks are in doubt."""
         if not total:
             return
         size = len(self.value) + len(new)
@@ -175,6 +176,8 @@ class Bins:
 
     def encode(self, s: int, at: int, column: NDArray[np.float64]) -> None:
         """Write a piece of column ``s`` from row ``at`` on."""
+        # One layout, so that the loop is compiled once.
+        column = np.require(column, requirements=["C", "W"])
         a, b = self.start[s], self.start[s + 1]
         out = self.small[s, at : at + len(column)]
         kernels.encode_bins(column, self.ends[s], b - a, out, self.low[a:b], self.high[a:b])
@@ -221,7 +224,7 @@ class Unread:
 
         def column(s: int) -> NDArray[np.float64]:
             values = self.number(s)
-            return np.ascontiguousarray(values if self.kept is None else values[self.kept])
+            return values if self.kept is None else values[self.kept]
 
         def look(a: int, b: int) -> None:
             for s in range(a, b):

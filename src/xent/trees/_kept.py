@@ -83,6 +83,11 @@ class Kept:
 
         return work
 
+    def let_go(self) -> None:
+        """Forget all histograms."""
+        self.free += [s for pair in self.pairs for s in (pair[1], pair[3]) if s >= 0]
+        self.pairs = []
+
     def advance(self, above: Level, choice: NDArray[np.int64], tree: Any, level: Level) -> None:
         """Hand the histograms of a level on to its children."""
         sizes = level.stop - level.start

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.trees import _prune
+from xent.trees import _prune, _sparse
 from xent.trees._columns import Cases, Column
 from xent.trees._grow import Plan, scan_once
 from xent.trees._histogram import prepared
@@ -50,8 +50,8 @@ def gain_table(
         feature = np.where(close, -1, tree.feature).astype(np.int32)
         tree = replace(tree, feature=feature)
     row, leaf, part = arrivals(tree, cases)
-    here = leaf == node
-    rows, part = row[here], part[here] * weight[row[here]]
+    inside = leaf == node
+    rows, part = row[inside], part[inside] * weight[row[inside]]
     if not len(rows):
         names = ("gain", "split_information", "gain_ratio")
         return [{"column": c.name, **dict.fromkeys(names), "chosen": False} for c in columns]
@@ -63,8 +63,12 @@ def gain_table(
     else:
         np.add.at(stats[0], y[rows], part)
     total = float(stats[0, 0] if tree.is_number else stats.sum())
-    ready = prepared(cases.take(rows), plan.threads)
-    found = scan_once(plan, ready, y[rows], part, stats, tree)
+    here = cases.take(rows)
+    if isinstance(here, _sparse.Sparse):
+        found = _sparse.scan_once(plan, here, y[rows], part, stats, tree)
+    else:
+        ready = prepared(here, plan.threads)
+        found = scan_once(plan, ready, y[rows], part, stats, tree)
     table = []
     for f, column in enumerate(columns):
         gain, info = float(found.gain[f, 0]), float(found.info[f, 0])

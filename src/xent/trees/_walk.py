@@ -43,7 +43,7 @@ def walk_of(tree: Tree, cases: Cases) -> walking.Walk:
 
 def leaves(tree: Tree, cases: Cases, threads: int = 1) -> NDArray[np.int64]:
     """Return the leaf of every row: of a row that is spread, the one that gets most of it."""
-    n = len(cases.numbers)
+    n = cases.rows
     out = np.empty(n, np.int64)
     if not len(cases.codes) and not isinstance(cases, Binned):
 
@@ -73,7 +73,7 @@ def arrivals(
         rows = np.arange(a, b, dtype=np.int32)
         return walking.flow(walk, 0, rows, np.ones(b - a), cases.numbers, cases.codes)
 
-    parts = in_blocks(work, len(cases.numbers), threads=threads, least=4096)
+    parts = in_blocks(work, cases.rows, threads=threads, least=4096)
     return tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True))  # type: ignore[return-value]
 
 
@@ -83,7 +83,7 @@ def values(
     """Return the value of every row's leaf, averaged over the leaves that it is spread over."""
     if not (tree.missing_to[~tree.leaf] < 0).any():
         return value[leaves(tree, cases, threads)]
-    out = np.zeros((len(cases.numbers), value.shape[1]))
+    out = np.zeros((cases.rows, value.shape[1]))
     row, leaf, weight = arrivals(tree, cases, threads)
     walking.add_up(value, row, leaf, weight, out)
     return out

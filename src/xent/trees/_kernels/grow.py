@@ -101,11 +101,11 @@ def choose(found, lv, columns, rules, min_gain, choice):
 
 
 @kernel()
-def by_number(lv, k, f, found, columns, ranks, indices, place, tree, branch):
+def by_number(lv, k, f, cut_of, columns, ranks, indices, place, tree, branch):
     """Send a node's entries left or right of a cut; a missing value is branch -1."""
     node = lv.node[k]
     start, stop = lv.start[k], lv.stop[k]
-    cut = found.cut[f, k]
+    cut = cut_of[k]
     if columns.kind[f] == SORTED:
         q = place[columns.slot[f]]
         rank, index = ranks[q], indices[q]
@@ -167,14 +167,14 @@ def by_name(lv, k, f, columns, rules, tree, at, branch):
 
 
 @kernel()
-def send(lv, k, f, found, columns, rules, tree, at, branch, ranks, indices, place):
+def send(lv, k, f, cut, toward, columns, rules, tree, at, branch, ranks, indices, place):
     """Divide one node's entries among branches; return how many branches."""
     node = lv.node[k]
     multiway = columns.kind[f] == NOMINAL and rules.nominal == MULTIWAY
     if columns.kind[f] == NOMINAL:
         by_name(lv, k, f, columns, rules, tree, at, branch)
     else:
-        by_number(lv, k, f, found, columns, ranks, indices, place, tree, branch)
+        by_number(lv, k, f, cut, columns, ranks, indices, place, tree, branch)
     width = columns.levels[f] if multiway else 2
     weights = np.zeros(width)
     absent = False
@@ -191,8 +191,8 @@ def send(lv, k, f, found, columns, rules, tree, at, branch, ranks, indices, plac
             if code[lv.row[e]] == columns.levels[f]:
                 to = branch[e]
                 break
-    elif absent and rules.missing == DIRECTION and found.toward[f, k] >= 0:
-        to = found.toward[f, k]
+    elif absent and rules.missing == DIRECTION and toward[k] >= 0:
+        to = toward[k]
     elif absent and rules.missing == BRANCH:
         to = width
         width += 1
@@ -208,7 +208,19 @@ def send(lv, k, f, found, columns, rules, tree, at, branch, ranks, indices, plac
 
 @kernel()
 def divide(
-    lv, found, choice, columns, rules, tree, next_node, next_set, branch, ranks, indices, place
+    lv,
+    cut,
+    toward,
+    choice,
+    columns,
+    rules,
+    tree,
+    next_node,
+    next_set,
+    branch,
+    ranks,
+    indices,
+    place,
 ):
     """Divide every node that has a column; return the next free node and set byte."""
     for k in range(lv.start.size):
@@ -216,7 +228,9 @@ def divide(
         if f < 0:
             continue
         node = lv.node[k]
-        width = send(lv, k, f, found, columns, rules, tree, next_set, branch, ranks, indices, place)
+        width = send(
+            lv, k, f, cut, toward, columns, rules, tree, next_set, branch, ranks, indices, place
+        )
         if columns.kind[f] == NOMINAL and rules.nominal != MULTIWAY:
             next_set += columns.levels[f]
         tree.feature[node] = f

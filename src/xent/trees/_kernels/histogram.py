@@ -96,6 +96,10 @@ def encode_bins(column, ends, levels, out, low, high):
         at = 0
         for step in (128, 64, 32, 16, 8, 4, 2, 1):
             at += step if padded[at + step - 1] < x else 0
+        if at >= levels:
+            # Only of a table that changed after its bins were made.
+            out[i] = levels
+            continue
         out[i] = at
         if x < low[at]:
             low[at] = x

@@ -64,14 +64,14 @@ def collapse(feature, first, width, stats):
 
 
 @kernel()
-def send_down(walk, top, y, rows, weights, stats, numbers, codes, cf, z):
-    """Send cases down the subtree of `top` and fill `stats` below it.
+def send_down(walk, top, y, rows, weights, own, stats, numbers, codes, cf, z):
+    """Send cases down the subtree of `top` and fill `stats` below it; ``own``: in their arrays.
 
     Returns the estimated errors of its leaves, and the leaves with the cases in each.
     """
     errors = 0.0
-    row, weight = rows.copy(), weights.copy()
-    out_row, out_weight = np.empty(rows.size, rows.dtype), np.empty(rows.size)
+    row, weight = (rows, weights) if own else (rows.copy(), weights.copy())
+    out_row, out_weight = np.empty(rows.size, rows.dtype), np.empty(rows.size, weights.dtype)
     leaf, leaf_at, used = [top], [0], 0
     leaf.pop()
     leaf_at.pop()
@@ -81,7 +81,7 @@ def send_down(walk, top, y, rows, weights, stats, numbers, codes, cf, z):
     stack = [(top, 0, rows.size)]
     branch = np.empty(rows.size, np.int32)
     at, share = np.zeros(3, np.int64), np.zeros(2)
-    part_row, part_weight = np.empty(rows.size, rows.dtype), np.empty(rows.size)
+    part_row, part_weight = np.empty(rows.size, rows.dtype), np.empty(rows.size, weights.dtype)
     while len(stack) > 0:
         node, start, n = stack.pop()
         if walk.feature[node] < 0:
@@ -151,7 +151,7 @@ def gather(walk, top, held_at, held_n, row, weight):
         else:
             for c in range(walk.width[node]):
                 stack.append(walk.first[node] + c)
-    rows, weights = np.empty(total, row.dtype), np.empty(total)
+    rows, weights = np.empty(total, row.dtype), np.empty(total, weight.dtype)
     used = 0
     for node in below:
         n, a = held_n[node], held_at[node]
@@ -196,12 +196,11 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
     held_at, held_n = np.zeros(size, np.int64), np.zeros(size, np.int64)
     trial = stats.copy()
     divides = (walk.missing_to < 0).any()
-    rows = np.arange(y.size).astype(np.int32)
-    row, part = rows, weight.copy()
+    row, part = np.arange(y.size).astype(np.int32), weight.copy()
     used = 0
     if raising:
         _, leaf, leaf_at, row, part = send_down(
-            walk, 0, y, rows, weight, trial, numbers, codes, cf, z
+            walk, 0, y, row, part, True, trial, numbers, codes, cf, z
         )
         for j in range(len(leaf)):
             held_at[leaf[j]], held_n[leaf[j]] = leaf_at[j], leaf_at[j + 1] - leaf_at[j]
@@ -235,7 +234,7 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
         tried = raising and (divides or as_branch <= as_tree + 0.1)
         if tried:
             as_branch, leaf, leaf_at, new_row, new_part = send_down(
-                walk, heavy, y, rows, parts, trial, numbers, codes, cf, z
+                walk, heavy, y, rows, parts, False, trial, numbers, codes, cf, z
             )
         errors[i] = as_tree
         if as_leaf <= as_tree + 0.1 and as_leaf <= as_branch + 0.1:

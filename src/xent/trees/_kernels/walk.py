@@ -7,10 +7,44 @@ every branch by its share (C4.5). Rows travel in crowds: a node is looked up onc
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from xent._kernels._jit import kernel
 
 NUMBER, NAME, BINNED = 0, 1, 2
+
+
+class Rows(NamedTuple):
+    """A sparse matrix in rows, columns in rising order within each."""
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+
+
+def cell(numbers, row, slot):
+    """Return one number of a table, dense or sparse."""
+    raise NotImplementedError
+
+
+@overload(cell)
+def _cell(numbers, row, slot):
+    if isinstance(numbers, types.Array):
+        return lambda numbers, row, slot: numbers[row, slot]
+
+    def look_up(numbers, row, slot):
+        low, high = numbers.indptr[row], numbers.indptr[row + 1]
+        stop = high
+        while low < high:
+            middle = (low + high) // 2
+            if numbers.indices[middle] < slot:
+                low = middle + 1
+            else:
+                high = middle
+        return numbers.data[low] if low < stop and numbers.indices[low] == slot else 0.0
+
+    return look_up
 
 
 class Walk(NamedTuple):
@@ -51,12 +85,11 @@ def test_rows(walk, f, threshold, set_start, flip, numbers, codes, row, start, n
             else:
                 out[i] = c if set_start < 0 else (sets[set_start + c] ^ flip)
         return missing
-    column = numbers[:, slot]
     binned, gone = walk.kind[f] == BINNED, walk.levels[f]
     for i in range(n):
         if out[i] >= 0:
             continue
-        x = column[row[start + i]]
+        x = cell(numbers, row[start + i], slot)
         if binned and x == gone:
             missing += 1
         elif x <= threshold:
@@ -128,9 +161,9 @@ def flow(walk, top, rows, weights, numbers, codes):
     """
     row, weight = rows.copy(), weights.copy()
     out_row, out_leaf = np.empty(rows.size, row.dtype), np.empty(rows.size, np.int64)
-    out_weight, used = np.empty(rows.size), 0
+    out_weight, used = np.empty(rows.size, weights.dtype), 0
     branch = np.empty(rows.size, np.int32)
-    part_row, part_weight = np.empty(rows.size, row.dtype), np.empty(rows.size)
+    part_row, part_weight = np.empty(rows.size, row.dtype), np.empty(rows.size, weight.dtype)
     at, share = np.zeros(3, np.int64), np.zeros(2)
     stack = [(top, 0, rows.size)]
     while len(stack) > 0:
@@ -214,7 +247,7 @@ def number_leaves(feature, threshold, first, numbers, out, a, b):
                     continue
                 f = feature[node]
                 if f >= 0:
-                    x = numbers[start + j, f]
+                    x = cell(numbers, start + j, f)
                     if x != x:
                         at[j] = -1
                         lost += 1

@@ -1,4 +1,4 @@
-"""What has been grown becomes a tree: arrays cut to size, and the cuts turned into thresholds.
+"""The arrays of a growing tree: made, made longer, and at last turned into a tree.
 
 A threshold lies in the middle of the two values of the node's cases that the cut parts; C4.5 takes
 the greatest value of all cases that is not above it.
@@ -16,6 +16,37 @@ from xent.trees._tree import Tree, between
 
 if TYPE_CHECKING:
     from xent.trees._grow import Prepared
+
+
+def empty(capacity: int, size: int) -> level_by_level.Growing:
+    return level_by_level.Growing(
+        np.full(capacity, -1, np.int32),
+        np.full(capacity, -1, np.int32),
+        np.full(capacity, -1, np.int32),
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.int32),
+        np.full(capacity, -1, np.int64),
+        np.zeros((capacity, size)),
+        np.full(capacity, -np.inf),
+        np.full(capacity, np.inf),
+        np.empty(0, np.uint8),
+    )
+
+
+def make_room(tree: level_by_level.Growing, nodes: int, set_bytes: int) -> level_by_level.Growing:
+    """Return the growing tree with room for so many nodes and set bytes."""
+    have = len(tree.feature)
+    if nodes > have:
+        more = empty(max(nodes, 2 * have) - have, tree.stats.shape[1])
+        tree = level_by_level.Growing(
+            *(np.concatenate([old, new]) for old, new in zip(tree, more, strict=True))
+        )
+    if set_bytes > len(tree.sets):
+        sets = np.zeros(max(set_bytes, 2 * len(tree.sets)), np.uint8)
+        sets[: len(tree.sets)] = tree.sets
+        tree = tree._replace(sets=sets)
+    return tree
 
 
 def finish(
