@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from scipy.stats import norm
 from sklearn.datasets import load_breast_cancer, load_iris
 
@@ -189,6 +190,17 @@ def test_weights_are_repetitions(mixed):
     a = C45Classifier(pruning=None).fit(X, y, sample_weight=weight).to_ruleset(X, y, weight)
     b = C45Classifier(pruning=None).fit(X.iloc[again], y[again]).to_ruleset(X.iloc[again], y[again])
     assert a.to_text() == b.to_text()
+
+
+def test_a_sparse_table_is_a_table():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 3, (200, 6)) * rng.normal(size=(200, 6)).round(1)
+    y = (X[:, 1] > 0.2).astype(int) + (X[:, 4] > 0)
+    a = TreeClassifier().fit(X, y).to_ruleset(X, y)
+    again = sparse.csr_array(X)
+    b = TreeClassifier().fit(again, y).to_ruleset(again, y)
+    assert a.to_text() == b.to_text()
+    np.testing.assert_array_equal(a.predict(X), b.predict(again))
 
 
 def test_a_leaf_has_no_rule():

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class Condition:
             good = np.array([v in self.levels for v in known] + [self.missing])
             hit: NDArray[np.bool_] = good[cases.codes[slot]]
             return hit
-        x = cases.numbers[:, slot]
+        x = numbers_of(cases, slot)
         return np.where(np.isnan(x), self.missing, (x > self.low) & (x <= self.high))
 
 
@@ -175,6 +176,15 @@ def decides(rules: list[Rule], cases: Cases, columns: list[Column]) -> NDArray[n
     for i in range(len(rules) - 1, -1, -1):
         out[covered(rules[i].conditions, cases, columns)] = i
     return out
+
+
+def numbers_of(cases: Cases, slot: int) -> NDArray[np.float64]:
+    """Return a column of numbers, also of a sparse matrix."""
+    columns: Any = getattr(cases, "columns", None)
+    dense: NDArray[np.float64] = (
+        cases.numbers[:, slot] if columns is None else columns[:, [slot]].toarray().ravel()
+    )
+    return dense
 
 
 def covered(

@@ -16,7 +16,7 @@ from scipy.special import gammaln, ndtri
 
 from xent.trees._columns import Cases, Column
 from xent.trees._kernels.prune import extra_errors
-from xent.trees._rules import Condition, Rule, Rules, covered, decides
+from xent.trees._rules import Condition, Rule, Rules, covered, decides, numbers_of
 from xent.trees._text import Named
 
 THEORY = 0.5  # weight of the rules' own bits: they say some things twice (Quinlan 1993, page 53)
@@ -132,7 +132,7 @@ def condition_bits(condition: Condition, training: Training) -> float:
         some = len(column.levels)
         return bits + (math.log2(max(some, 1)) if len(condition.levels) == 1 else some)
     slot = int(training.cases.slot[condition.column])
-    x = training.cases.numbers[:, slot]
+    x = numbers_of(training.cases, slot)
     return bits + 1.0 + math.log2(max(len(np.unique(x[~np.isnan(x)])) - 1, 1))
 
 
@@ -297,7 +297,7 @@ def of_tree(
         if column.kind == "name":
             missing[f] = (cases.codes[slot] == len(column.levels)).any()
         else:
-            missing[f] = np.isnan(cases.numbers[:, slot]).any()
+            missing[f] = np.isnan(numbers_of(cases, slot)).any()
     leaves = paths(named, missing)
     if simplified:
         rules, default = simplify(leaves, training)
