@@ -1,29 +1,77 @@
-"""Progress of long work: on a terminal's stderr or nowhere."""
+"""Progress of long work: on a terminal's stderr, once it has taken a moment, or nowhere."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+MOMENT = 0.5  # seconds of work before a bar is worth showing
+_shown: list[Any] = []  # the bar on the terminal: a stage within a stage shows none
 
 
 @contextmanager
-def progress_bar(
-    title: str, total: int | None, *, done: int = 0, show: bool = True
-) -> Iterator[Callable[[str], None]]:
-    """Give a function that is called after each of ``total`` steps with a word on how it stands."""
-    if not (show and sys.stderr.isatty()):
-        yield lambda word: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def stage(
+    title: str, total: float | None, unit: str, *, show: bool = True
+) -> Iterator[Callable[..., None]]:
+    """Give a function that is told how far the work has come, in all, and may add a word.
 
-    steps = "{task.completed}" if total is None else "{task.completed}/{task.total}"
-    columns = (
-        TextColumn("{task.description:<32}"),
-        BarColumn(),
-        TextColumn(steps),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        TextColumn("[dim]{task.fields[word]}"),
+    Parameters
+    ----------
+    title : str
+    total : float, optional
+        Where the work ends; None where nobody knows.
+    unit : str
+        ``"B"`` counts bytes; else the name of what is counted.
+    show : bool
+        False shows nothing, anywhere.
+    """
+    if not (show and sys.stderr.isatty()):
+        yield lambda done, word="": None
+        return
+    begin = time.monotonic()
+    with ExitStack() as closing:
+        mine: list[Any] = []
+
+        def told(done: float, word: str = "") -> None:
+            if not mine and not _shown and time.monotonic() - begin > MOMENT:
+                bars = closing.enter_context(_bars(unit))
+                mine.extend([bars, bars.add_task(title, total=total, rate="")])
+                _shown.append(bars)
+                closing.callback(_shown.clear)
+            if mine:
+                rate = _figure(done / (time.monotonic() - begin), unit) + "/s  " + word
+                mine[0].update(mine[1], completed=done, rate=rate)
+
+        yield told
+
+
+def _bars(unit: str) -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task(title, total=total, completed=done, word="")
-        yield lambda word: bars.update(task, advance=1, word=word)
+
+    done = DownloadColumn() if unit == "B" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), done)
+    rate = TextColumn("[dim]{task.fields[rate]}")
+    return Progress(
+        *columns, rate, TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    )
+
+
+def _figure(value: float, unit: str) -> str:
+    """Write a number with three digits: 1.23 M tokens, 45.6 kB."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return (
+                f"{value / size:.3g} {letter}{unit}"
+                if unit == "B"
+                else (f"{value / size:.3g} {letter} {unit}")
+            )
+    return f"{value:.0f} {unit}"

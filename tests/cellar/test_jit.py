@@ -65,3 +65,18 @@ def test_compiles_in_memory_where_no_cache_can_be_kept(tmp_path):
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(_jit.__file__).parents[2]}"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.stdout.strip() == "42", done.stderr
+
+
+def test_whoever_waits_for_the_compiler_is_told_once(tmp_path):
+    code = "import sys\nsys.stderr.isatty = lambda: {}\nimport numpy as np\n"
+    code += "from xent.measures import entropy\nentropy(np.full((2, 4), 0.25))\n"
+    code += "entropy(np.full((2, 4), 0.25, np.float32))"
+
+    def said(terminal, folder):
+        env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / folder)}
+        run = [sys.executable, "-c", code.format(terminal)]
+        return subprocess.run(run, env=env, capture_output=True, text=True, check=True).stderr
+
+    assert said(True, "a") == _jit.NOTICE + "\n"
+    assert said(True, "a") == ""
+    assert said(False, "b") == ""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from language.test_shards import same
 from language.test_smoothing import corpus
-from xent import _store
+from xent import _progress, _store
 from xent.language import (
     JelinekMercer,
     Katz,
@@ -23,7 +23,6 @@ from xent.language import (
     NGramModel,
     WittenBell,
     _merge,
-    _progress,
     _runs,
 )
 from xent.language import _text as text_module

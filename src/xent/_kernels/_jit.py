@@ -5,16 +5,37 @@ die, and its workqueue layer is not thread-safe. Kernels release the GIL and run
 """
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, TypeVar
 
 import numba
+from numba.core import event
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+NOTICE = "xent: first use here, compiling for this processor; later runs start at once."
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+
+
+class _Notice(event.Listener):
+    """Tells whoever waits at a terminal why the first run takes long, once a process."""
+
+    told = False
+
+    def on_start(self, event: Any) -> None:
+        compiled = event.data["dispatcher"].py_func.__module__
+        if not self.told and compiled.startswith("xent.") and sys.stderr.isatty():
+            self.told = True
+            sys.stderr.write(NOTICE + "\n")
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Notice())
 
 
 def kernel(**options: Any) -> Callable[[F], F]:

@@ -33,20 +33,15 @@ def register(app: typer.Typer) -> None:
 
 def _batches(path: Path, drop: list[str], title: str) -> Iterator[Any]:
     """Yield the batches of a table without some columns, and show how many rows have been read."""
-    import sys
-
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
-
+    from xent._progress import stage
     from xent.trees._stream import batches
 
-    shown = not sys.stderr.isatty()
-    words = SpinnerColumn(), TextColumn(title), TextColumn("{task.completed:,} rows")
-    with Progress(*words, console=Console(stderr=True), disable=shown) as bar:
-        task = bar.add_task(title, total=None)
+    rows = 0
+    with stage(title, None, "rows") as told:
         for batch in batches(path):
             yield batch.drop_columns(drop) if drop else batch
-            bar.update(task, advance=len(batch))
+            rows += len(batch)
+            told(rows)
 
 
 def _read(path: Path) -> Any:

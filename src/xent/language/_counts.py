@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent._progress import stage
 from xent.language._kernels import count as kernels
-from xent.language._progress import stage
 
 U32 = NDArray[np.uint32]
 MOST_TOKENS = 2**32 - 1

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent._progress import stage
 from xent.language._backoff import LOG_10, Backoff, Rows
 from xent.language._counts import Level, Levels, count_ngrams
 from xent.language._kernels import count as kernels
 from xent.language._kernels import text as text_kernels
-from xent.language._progress import stage
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, SPECIAL, UNKNOWN, Vocabulary
 from xent.language.smoothing import Smoothing

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
+from xent._progress import stage
 from xent.language._counts import Level, Levels
 from xent.language._kernels import merge as kernels
-from xent.language._progress import stage
 
 U32 = NDArray[np.uint32]
 MOST_ROWS = 2**32 - 2  # rows are numbered in 32 bits, and the last number means none

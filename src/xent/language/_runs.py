@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
+from xent._progress import stage
 from xent.language._counts import Levels
 from xent.language._estimate import Task, count_text, known_words, restrict
 from xent.language._merge import merge_runs
-from xent.language._progress import stage
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, Vocabulary
 from xent.language.smoothing import JelinekMercer, Smoothing

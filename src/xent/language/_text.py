@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent._progress import stage
 from xent.language._kernels import text as kernels
-from xent.language._progress import stage
 from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
 
 CHUNK = 1 << 21  # what is made of a piece of text stays in the cache

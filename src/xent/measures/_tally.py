@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent._progress import progress_bar
+from xent._progress import stage
 from xent.measures._bins import Codes, Numbers, bin_of
 from xent.measures._columns import Field, check_total, field_of, frame_of, total_of, weights_of
 
@@ -289,11 +289,11 @@ class Table:
             yield self.frame
             return
         rows = 0
-        with progress_bar(f"{title} {os.path.basename(self.path)!s}", None) as advance:
+        with stage(f"{title} {os.path.basename(self.path)!s}", None, "rows") as told:
             for frame in self._scan(columns):
                 yield frame
                 rows += len(frame)
-                advance(_check.count(rows, "row"))
+                told(rows)
 
     def _scan(self, columns: list[str] | None) -> Iterator[Any]:
         import narwhals as nw

@@ -19,7 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xent import _check
-from xent._progress import progress_bar
+from xent._progress import stage
 from xent.training._checkpoint import Checkpoint, Layer, Memory, Progress
 from xent.training._loop import OPTIMIZERS, Plan, first_layers, logits_of, train
 from xent.training._objectives import OBJECTIVES
@@ -168,7 +168,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         done = len(history["loss"])
         objective = OBJECTIVES[self.loss]
         title = f"training, {self.loss}"
-        with progress_bar(title, plan.epochs, done=done, show=self.progress) as advance:
+        with stage(title, plan.epochs, "epochs", show=self.progress) as told:
 
             def after_epoch(layers: list[Layer], memory: Memory, loss: float, norm: float) -> None:
                 entry = {"loss": loss, "gradient_norm": norm}
@@ -180,7 +180,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     history.setdefault(name, []).append(value)
                 if file is not None:
                     file.write(Progress(layers, memory, history), rng)
-                advance(f"loss {loss:.4f}")
+                told(len(history["loss"]), f"loss {loss:.4f}")
 
             layers = train(
                 stands.layers,
