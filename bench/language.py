@@ -109,9 +109,12 @@ CHILD = """
 import resource, sys, numba
 numba.set_num_threads(1)
 from xent.language import NGramModel
+def peak():
+    with open("/proc/self/status") as file:  # a child's ru_maxrss begins with its parent's
+        return 1024 * int(next(x for x in file if x.startswith("VmHWM")).split()[1])
 def used():
     u = resource.getrusage(resource.RUSAGE_SELF)
-    return u.ru_utime + u.ru_stime, u.ru_maxrss * 1024
+    return u.ru_utime + u.ru_stime, peak()
 import warnings
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
