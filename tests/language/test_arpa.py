@@ -310,10 +310,16 @@ def test_a_sentence_is_its_words(path):
         for word in [*s.encode().split(), b"</s>"]:
             after = kenlm.State()
             words.append(tuple(ours.BaseFullScore(state, word.decode(), after)))
+            assert tuple(ours.BaseFullScore(state, word, kenlm.State())) == words[-1]
             total += words[-1][0]
             state = after
         assert ours.score(s) == pytest.approx(total, rel=1e-12)
         assert list(ours.full_scores(s)) == words
+        # Bytes too, as a file opened with "rb" has them.
+        assert ours.score(s.encode()) == ours.score(s)
+        assert list(ours.full_scores(s.encode())) == words
+    with pytest.raises(TypeError, match="`sentence` must be str or bytes, got a int"):
+        ours.score(5)
 
 
 def test_states_compare():

@@ -114,6 +114,14 @@ def test_mix_refuses(two):
         mix([two[0], fitted([["a"]], 1, StupidBackoff())], ["a"])
     with pytest.raises(ValueError, match="`dev` must hold at least one event"):
         mix(two, [])
+    with pytest.raises(TypeError, match="`dev` must be a text that can be read again"):
+        mix(two, iter(["a"]))
+    with pytest.raises(TypeError, match="`weights` must be numbers"):
+        Mixture(two, ["a", "b"])
+    with pytest.raises(TypeError, match=r"`models` must hold objects of NGramModel, got a Mixture"):
+        Mixture([Mixture(two, [0.5, 0.5]), two[0]], [0.5, 0.5])
+    with pytest.raises(TypeError, match="`models` must be a list of NGramModel, got a NoneType"):
+        mix(None, ["a"])
 
 
 def test_select_prefers_the_domain(two):

@@ -191,6 +191,14 @@ def test_refusals(small, tmp_path, monkeypatch):
         fit(LINES, memory=MEMORY // 2, folder=here)
     with pytest.raises(ValueError, match="`folder` must be empty or hold the counts of an earlier"):
         fit(LINES, folder=tmp_path)
+    mine = tmp_path / "merge-requests"
+    mine.mkdir()
+    with pytest.raises(ValueError, match="`folder` must be empty or hold the counts of an earlier"):
+        fit(LINES, folder=tmp_path)
+    assert sorted(tmp_path.iterdir()) == [here, mine]  # nothing of the user's, nothing of ours
+    for wrong in (5, "", ["counts"]):
+        with pytest.raises(TypeError, match="`folder` must be the path of a folder, got"):
+            fit(LINES, folder=wrong)
     with pytest.raises(ValueError, match="`folder` must be a folder, got the file"):
         fit(LINES, folder=here / "settings.xent")
     with pytest.raises(ValueError, match="`folder` must lie in a folder that exists"):

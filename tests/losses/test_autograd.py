@@ -3,7 +3,9 @@
 import copy
 import itertools
 import math
+import mmap
 import pickle
+from collections import deque
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
 import xent.losses as L
+from xent._kernels import _room
 
 # torch's own forward mode and compiler call what torch deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
@@ -285,6 +288,38 @@ def test_large_gradients_in_memory_used_again():
     L.cross_entropy(x, y, reduction="mean").backward()
     assert held.data_ptr() != x.grad.data_ptr()
     assert torch.equal(held[5], before)
+
+
+@pytest.mark.parametrize("refused", ["MADV_HUGEPAGE", "MADV_FREE", "mmap"])
+def test_large_gradients_where_the_kernel_refuses(refused, monkeypatch):
+    # Built without huge pages, all pages locked, or no address space left.
+    real = mmap.mmap
+    if refused != "mmap" and not hasattr(mmap, refused):
+        pytest.skip("this system has no such advice")
+
+    class Refusing(real):
+        def __new__(cls, *args, **options):
+            if refused == "mmap":
+                raise OSError(12, "Cannot allocate memory")
+            return super().__new__(cls, *args, **options)
+
+        def madvise(self, option, *rest):
+            if option == getattr(mmap, refused):
+                raise OSError(22, "Invalid argument")
+            super().madvise(option, *rest)
+
+    monkeypatch.setattr(mmap, "mmap", Refusing)
+    monkeypatch.setattr(_room, "_kept", deque(maxlen=2))
+    x = torch.linspace(-3, 3, 2_000_000).reshape(20, -1).requires_grad_()
+    y = torch.arange(20)
+    for _ in range(2):
+        x.grad = None
+        L.cross_entropy(x, y).backward()
+        want = x.detach().double().softmax(1)
+        want[y, y] -= 1
+        torch.testing.assert_close(x.grad.double(), want / 20)
+    x.grad = None
+    assert len(_room._kept) == (refused == "MADV_HUGEPAGE" and _room._CAN_KEEP)
 
 
 def test_kinds_of_targets_and_autocast():

@@ -270,6 +270,20 @@ def test_bfloat16_is_summed_in_float32():
     assert (w.grad.double() - slope).abs().max() < 0.01 * slope.abs().max()
 
 
+def test_a_loss_scaler_reaches_float16():
+    # Without it nearly every probability over 4000 rows is below what float16 can hold.
+    g = torch.Generator().manual_seed(7)
+    x = torch.randn(4000, 8, generator=g).half().requires_grad_()
+    w = (torch.randn(2000, 8, generator=g) * 0.02).half().requires_grad_()
+    y = torch.randint(0, 2000, (4000,), generator=g)
+    L.linear_cross_entropy(x, w, y).mul(65536).backward()
+    exact = [t.detach().double().requires_grad_() for t in (x, w)]
+    F.cross_entropy(F.linear(*exact), y).backward()
+    for got, want in zip((x, w), exact, strict=True):
+        off = (got.grad.double() / 65536 - want.grad).norm() / want.grad.norm()
+        assert off < 2e-3
+
+
 MEMORY = """
 import json, sys, torch
 import torch.nn.functional as F

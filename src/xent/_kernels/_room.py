@@ -9,6 +9,7 @@ huge pages, and what is freed is kept as memory that the kernel may take wheneve
 import mmap
 import weakref
 from collections import deque
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,28 +30,38 @@ def room(size: int) -> NDArray[np.uint8]:
     size : int
         Bytes, a few million or more; for less NumPy's own memory is as good.
     """
-    if not _CAN_KEEP:
+    piece = (_found(size) or _mapped(size)) if _CAN_KEEP else None
+    if piece is None:
         whole = np.empty(size + 64, np.uint8)
         first = -whole.ctypes.data % 64
         return whole[first : first + size]
-    piece = _found(size)
-    if piece is None:
-        length = -(-size // _PAGE) * _PAGE + _PAGE
-        piece = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            piece.madvise(mmap.MADV_HUGEPAGE)
     whole = np.frombuffer(piece, np.uint8)
     # All views, torch's too, hold on to `whole`: it goes when the last of them goes.
     number, again = id(whole), piece
 
     def give_back(_: object) -> None:
         _watched.pop(number, None)
-        again.madvise(mmap.MADV_FREE)
-        _kept.append(again)
+        with suppress(OSError):  # the kernel has no MADV_FREE, or all pages are locked
+            again.madvise(mmap.MADV_FREE)
+            _kept.append(again)
 
     _watched[number] = weakref.ref(whole, give_back)
     first = -whole.ctypes.data % _PAGE
     return whole[first : first + size]
+
+
+def _mapped(size: int) -> mmap.mmap | None:
+    """Map a new piece; None where memory or address space is too short for one."""
+    length = -(-size // _PAGE) * _PAGE + _PAGE
+    try:
+        piece = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError:
+        _kept.clear()
+        return None
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel built without huge pages
+            piece.madvise(mmap.MADV_HUGEPAGE)
+    return piece
 
 
 def _found(size: int) -> mmap.mmap | None:

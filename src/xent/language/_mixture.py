@@ -5,7 +5,7 @@ back-off models is none, so that a static one (SRILM's ``ngram -mix-lm``) approx
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -52,9 +52,11 @@ class Mixture(Scorer):
     is_distribution = True
 
     def __init__(self, models: Sequence[NGramModel], weights: Sequence[float]) -> None:
-        self.models = list(models)
-        self.weights = np.array(weights, np.float64)
-        _check_models(self.models)
+        self.models = _checked(models)
+        self.weights = np.array(weights)
+        if self.weights.dtype.kind not in "iuf":
+            raise _check.wrong_kind("weights", "be numbers", repr(weights))
+        self.weights = self.weights.astype(np.float64)
         if self.weights.shape != (len(self.models),):
             must = f"hold one number for each of the {len(self.models)} models"
             raise _check.invalid("weights", must, self.weights.tolist())
@@ -176,8 +178,10 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
     F. Jelinek and R. L. Mercer (1980). Interpolated estimation of Markov source parameters from
     sparse data.
     """
-    models = list(models)
-    _check_models(models)
+    models = _checked(models)
+    if isinstance(dev, Iterator):
+        advice = "Each model reads it, so pass a list or a path."
+        raise _check.wrong_kind("dev", "be a text that can be read again", "an iterator", advice)
     columns = np.stack([model.token_log_probs(dev).values for model in models])
     columns = columns[:, ~np.isnan(columns).any(axis=0) & np.isfinite(columns).any(axis=0)]
     if not columns.shape[1]:
@@ -206,7 +210,14 @@ def _mixed(columns: F64, weights: F64) -> F64:
     return np.asarray(np.logaddexp.reduce(weighted, axis=0))
 
 
-def _check_models(models: list[NGramModel]) -> None:
+def _checked(given: Sequence[NGramModel]) -> list[NGramModel]:
+    if not isinstance(given, Iterable):
+        raise _check.wrong_kind("models", "be a list of NGramModel", f"a {type(given).__name__}")
+    models = list(given)
+    for place, model in enumerate(models):
+        if not isinstance(model, NGramModel):
+            got = f"a {type(model).__name__} at [{place}]"
+            raise _check.wrong_kind("models", "hold objects of NGramModel", got)
     if len(models) < 2:
         raise _check.invalid("models", "hold at least two models", len(models))
     first = models[0]
@@ -217,3 +228,4 @@ def _check_models(models: list[NGramModel]) -> None:
         if not same or (model.unknown, model.unit) != (first.unknown, first.unit):
             advice = "Fit them with one vocabulary= and one unknown=."
             raise _check.invalid("models", "share one vocabulary", f"another at [{place}]", advice)
+    return models

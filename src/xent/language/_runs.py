@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
+from fnmatch import fnmatch
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,8 @@ def _spilled(
             made = closing.enter_context(_temporary("xent-"))
             place, temporary, limit = Path(made), True, limit or DEFAULT
         else:
+            if not isinstance(folder, str | os.PathLike) or not str(folder):
+                raise _check.wrong_kind("folder", "be the path of a folder", repr(folder))
             place, temporary = Path(folder), False
             limit = closing.enter_context(_kept(place, task, limit))
         counting = _Counting(task, place, temporary, tokens_in(limit, task.order))
@@ -288,12 +291,11 @@ def _kept(place: Path, task: Task, memory: int | None) -> Iterator[int]:
     if not place.is_dir():
         raise _check.invalid("folder", "be a folder", f"the file {str(place)!r}")
     settings = place / "settings.xent"
+    # Before anything is written or removed: a folder of the user's own stays as it is.
+    if not settings.exists() and any(not _ours(path.name) for path in place.iterdir()):
+        must = "be empty or hold the counts of an earlier fit"
+        raise _check.invalid("folder", must, f"{str(place)!r} with other files")
     with _locked(place):
-        for pattern in LEFT_BY_KILL:
-            for path in place.glob(pattern):
-                path.unlink()
-        for left in place.glob("merge-*"):
-            shutil.rmtree(left, ignore_errors=True)
         wanted = {**vars(task), "words": _digest(task.words)}
         if settings.exists():
             state, _ = _store.load(settings, format=FORMAT, version=VERSION)
@@ -303,12 +305,14 @@ def _kept(place: Path, task: Task, memory: int | None) -> Iterator[int]:
                 raise _check.invalid("memory", must, shown(memory))
             memory = state["memory"]
         else:
-            if any(path.name != LOCK for path in place.iterdir()):
-                must = "be empty or hold the counts of an earlier fit"
-                raise _check.invalid("folder", must, f"{str(place)!r} with other files")
             memory = memory or DEFAULT
             state = {"task": wanted, "memory": memory}
             _store.save(settings, format=FORMAT, version=VERSION, state=state, arrays={})
+        for pattern in LEFT_BY_KILL:
+            for path in place.glob(pattern):
+                path.unlink()
+        for left in place.glob("merge-*"):
+            shutil.rmtree(left, ignore_errors=True)
         yield memory
 
 
@@ -324,6 +328,11 @@ def _check_settings(place: Path, there: dict[str, Any], wanted: dict[str, Any]) 
 
 
 LOCK = "in-use"
+
+
+def _ours(name: str) -> bool:
+    """Say whether a fit that was killed before it wrote its settings may have left this file."""
+    return name == LOCK or fnmatch(name, LEFT_BY_KILL[-1])
 
 
 @contextmanager

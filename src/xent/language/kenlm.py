@@ -85,30 +85,32 @@ class Model:
         rest = (len(states), len(firsts), int(word_bits), backoff.begin)
         return np.array([*(a.ctypes.data for a in self._kept), *sizes, *rest], np.int64)
 
-    def _id(self, word: str) -> int:
+    def _id(self, word: str | bytes) -> int:
+        if isinstance(word, bytes):
+            word = word.decode(errors="surrogateescape")
         return self._index.get(word, UNKNOWN)
 
-    def score(self, sentence: str, bos: bool = True, eos: bool = True) -> float:
+    def score(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> float:
         """Return the log10-probability of a sentence."""
-        return kernels.score(sentence.encode(), self._header, bos, eos)  # type: ignore[no-any-return]
+        return kernels.score(_utf8(sentence), self._header, bos, eos)  # type: ignore[no-any-return]
 
     def full_scores(
-        self, sentence: str, bos: bool = True, eos: bool = True
+        self, sentence: str | bytes, bos: bool = True, eos: bool = True
     ) -> Iterator[tuple[float, int, bool]]:
         """Yield (log10-probability, length of the n-gram, whether unknown) of each word."""
-        text = sentence.encode()
+        text = _utf8(sentence)
         most = len(text) // 2 + 2
         logp, lengths, words = np.empty(most, np.float64), *np.empty((2, most), np.int64)
         found = kernels.full_scores(text, self._header, bos, eos, logp, lengths, words)
         unknown = (words[:found] == UNKNOWN).tolist()
         yield from zip(logp[:found].tolist(), lengths[:found].tolist(), unknown, strict=True)
 
-    def perplexity(self, sentence: str) -> float:
+    def perplexity(self, sentence: str | bytes) -> float:
         """Return the perplexity of a sentence, its end included."""
-        words = len(sentence.encode().split()) + 1
+        words = len(_utf8(sentence).split()) + 1
         return float(10.0 ** (-self.score(sentence) / words))
 
-    def __contains__(self, word: str) -> bool:
+    def __contains__(self, word: str | bytes) -> bool:
         return self._id(word) != UNKNOWN
 
     def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802
@@ -119,12 +121,12 @@ class Model:
         """Set a state to no history."""
         state.node = 0
 
-    def BaseScore(self, in_state: State, word: str, out_state: State) -> float:  # noqa: N802
+    def BaseScore(self, in_state: State, word: str | bytes, out_state: State) -> float:  # noqa: N802
         """Return the log10-probability of a word and write the state after it."""
         return self.BaseFullScore(in_state, word, out_state).log_prob
 
     def BaseFullScore(  # noqa: N802
-        self, in_state: State, word: str, out_state: State
+        self, in_state: State, word: str | bytes, out_state: State
     ) -> FullScoreReturn:
         """Return what `full_scores` yields of a word and write the state after it."""
         known = self._id(word)
@@ -139,6 +141,15 @@ class Model:
 
 
 LanguageModel = Model
+
+
+def _utf8(sentence: str | bytes) -> bytes:
+    """Return the bytes of a sentence; those of a file are taken as they are, as in KenLM."""
+    if isinstance(sentence, str):
+        return sentence.encode()
+    if not isinstance(sentence, bytes):
+        raise _check.wrong_kind("sentence", "be str or bytes", f"a {type(sentence).__name__}")
+    return sentence
 
 
 def _load(path: str) -> NGramModel:

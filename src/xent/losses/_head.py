@@ -181,6 +181,8 @@ class Head(torch.autograd.Function):
         ctx.save_for_backward(x, w, b)
         stats = getattr(job.rows, "stats", False)
         eager = any(wants) and job.reduction != "none" and not stats
+        # A loss scaler has to reach the gradient before float16 rounds it.
+        eager = eager and x.dtype != torch.float16
         values, ctx.gifts = _loop(
             x, w, b, job, () if eager else None, wants if eager else (False,) * 3, job.g
         )

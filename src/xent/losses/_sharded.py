@@ -440,7 +440,7 @@ class _Sharded(torch.autograd.Function):
         ctx.job = job
         ctx.save_for_backward(logits)
         stats = getattr(job.rows, "stats", False)
-        wants = wants and job.reduction != "none" and not stats
+        wants = wants and job.reduction != "none" and not stats and logits.dtype != torch.float16
         values, ctx.gift = _score(logits, job, () if wants else None, job.g)
         dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
         loss = values[0] if job.reduction == "none" else values[0].sum() * job.g
