@@ -680,3 +680,9 @@ def test_a_name_of_scipys_does_not_make_a_distribution_scipys(name):
 def test_a_table_of_shares_may_be_called_poisson():
     coin = stats.rv_discrete(values=([0, 1], [0.5, 0.5]), name="poisson")()
     assert js_divergence(coin, stats.bernoulli(0.5)) == 0
+
+
+def test_parameters_beyond_floats():
+    assert kl_divergence(stats.norm(0, 1), stats.norm(1e200, 1)) == INF
+    with pytest.raises(ValueError, match=r"`p` must be a LogNormal whose scale .* got 800, 1"):
+        entropy(td.LogNormal(800.0, 1.0))

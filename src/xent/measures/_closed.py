@@ -169,7 +169,8 @@ def _digamma(x: float) -> float:
 def _normal_kl(m: float, s: float, n: float, t: float) -> float:
     d = (s - t) / t
     spread = 0.5 * excess(d * (2 + d)) if d > -0.9 else _ratio(s, t) + 0.5 * d * d
-    return spread + 0.5 * ((m - n) / t) ** 2
+    step = (m - n) / t
+    return spread + 0.5 * (step * step)
 
 
 def _gamma_kl(s: float, k: float, t: float, j: float) -> float:
