@@ -644,3 +644,45 @@ def test_refused(call, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         call()
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("k", "j"),
+    [(0.5, 1e5), (1999, 2100), (2100, 1999), (1e5, 2e5), (1e5, 100010.0), (1e10, 2e10)],
+)
+def test_sharp_angles_are_as_exact_as_flat_ones(k, j):
+    with mp.workdps(50):
+        a, b = mp.mpf(k), mp.mpf(j)
+        pull = mp.besseli(1, a) / mp.besseli(0, a)
+        truth = mp.log(mp.besseli(0, b) / mp.besseli(0, a)) + pull * (a - b * mp.cos(0.25))
+        found = kl_divergence(stats.vonmises(k, loc=0.5), stats.vonmises(j, loc=0.75))
+        assert abs(found - truth) <= 1e-14 * truth
+    assert math.isfinite(entropy(stats.vonmises(1e300)))
+
+
+def test_a_model_that_knows_nothing_but_zero_is_infinitely_far():
+    assert kl_divergence(stats.poisson(3), stats.poisson(0)) == math.inf
+    assert cross_entropy(stats.poisson(3), stats.poisson(0)) == math.inf
+    assert kl_divergence(stats.poisson(0), stats.poisson(3)) == 3
+
+
+@pytest.mark.parametrize("name", ["uniform", "beta", "vonmises", "norm"])
+def test_a_name_of_scipys_does_not_make_a_distribution_scipys(name):
+    class Ramp(stats.rv_continuous):
+        def _pdf(self, x):
+            return 2 * x
+
+    found = entropy(Ramp(a=0, b=1, name=name)())
+    assert found.method == "quadrature"
+    assert abs(found - (0.5 - math.log(2))) < 1e-12
+
+
+def test_a_table_of_shares_may_be_called_poisson():
+    coin = stats.rv_discrete(values=([0, 1], [0.5, 0.5]), name="poisson")()
+    assert js_divergence(coin, stats.bernoulli(0.5)) == 0
+
+
+def test_parameters_beyond_floats():
+    assert kl_divergence(stats.norm(0, 1), stats.norm(1e200, 1)) == INF
+    with pytest.raises(ValueError, match=r"`p` must be a LogNormal whose scale .* got 800, 1"):
+        entropy(td.LogNormal(800.0, 1.0))

@@ -1,6 +1,7 @@
 """Does it survive: what is refused and with which words, what is taken however it comes."""
 
 import math
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -242,3 +243,16 @@ def test_numba_is_loaded_by_the_first_call_only():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True", "False"]
+
+
+def test_eight_entries_at_a_time_only_where_numba_compiles_for_that():
+    code = "from xent._kernels._lanes import LANES; print(LANES)"
+    for name, value in (("NUMBA_ENABLE_AVX", "0"), ("NUMBA_CPU_NAME", "generic")):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, name: value},
+        )
+        assert done.stdout.strip() == "False"

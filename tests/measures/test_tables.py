@@ -489,3 +489,13 @@ def test_refusals(call, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         call()
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("unit", ["duration", "timestamp"])
+def test_nanoseconds_are_told_apart(unit):
+    start = 0 if unit == "duration" else 10**18
+    x = pa.array([start + 1, start + 900, None] * 10, getattr(pa, unit)("ns"))
+    table = pa.table({"x": x, "y": ["a", "b", "b"] * 10})
+    (found,) = rank_features(table, "y", missing="drop", base=2)
+    assert found.score == 1
+    assert start / 1000 < found.cuts[0] < start / 1000 + 1

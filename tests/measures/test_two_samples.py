@@ -14,7 +14,9 @@ from xent.measures import (
     Counts,
     cross_entropy,
     estimate_cross_entropy,
+    estimate_entropy,
     estimate_kl_divergence,
+    estimate_mutual_information,
     kl_divergence,
 )
 
@@ -234,3 +236,34 @@ def test_refused(call, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         call()
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("power", [-1000, 1000])
+@pytest.mark.parametrize("method", ["normal", "nearest_neighbors"])
+def test_the_unit_may_be_as_large_or_small_as_floats_go(method, power):
+    x, y = np.random.default_rng(5).standard_normal((2, 60, 2))
+    for estimate, off in ((estimate_kl_divergence, 0), (estimate_cross_entropy, 2 * power)):
+        here = estimate(x, y, method=method, base=2)
+        there = estimate(np.ldexp(x, power), np.ldexp(y, power), method=method, base=2)
+        assert abs(there.value - off - here.value) < 1e-9
+        assert abs(there.standard_error - here.standard_error) < 1e-9
+
+
+@pytest.mark.parametrize("power", [-1000, 1000])
+@pytest.mark.parametrize(
+    "method", ["kozachenko_leonenko", "kde", "kde_resubstitution", "vasicek", "normal"]
+)
+def test_so_may_that_of_an_entropy(method, power):
+    x = np.random.default_rng(6).standard_normal(60)
+    here, there = (
+        estimate_entropy(values, method=method, base=2) for values in (x, np.ldexp(x, power))
+    )
+    assert abs(there.value - power - here.value) < 1e-9
+
+
+@pytest.mark.parametrize("method", ["ksg", "ksg2", "normal"])
+def test_and_of_an_information(method):
+    x, y = np.random.default_rng(7).standard_normal((2, 60))
+    here = estimate_mutual_information(x, x + y, method=method)
+    there = estimate_mutual_information(np.ldexp(x, 1000), np.ldexp(x + y, -1000), method=method)
+    assert abs(there.value - here.value) < 1e-9

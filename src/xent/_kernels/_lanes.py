@@ -11,11 +11,10 @@ and returns the bits of all entries or'ed together, so that the sign tells wheth
 import math
 from typing import Any
 
-import llvmlite.binding
 import numba
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, codegen
 
 from xent._kernels._bits import added, instruction
 from xent._kernels._jit import kernel
@@ -33,8 +32,9 @@ def _has_lanes() -> bool:
     # Whoever names another processor to Numba gets code for that one.
     if any(getattr(numba.config, name) for name in ("CPU_NAME", "CPU_FEATURES", "DISABLE_JIT")):
         return False
-    features = llvmlite.binding.get_host_cpu_features()
-    return bool(features.get("avx512f") and features.get("avx512dq"))
+    # What Numba compiles for: NUMBA_ENABLE_AVX=0 takes AVX away, and elsewhere nothing is told.
+    features = codegen.get_host_cpu_features().split(",")
+    return "+avx512f" in features and "+avx512dq" in features
 
 
 LANES = _has_lanes()

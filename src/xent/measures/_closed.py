@@ -30,6 +30,8 @@ def _ratio(a: float, b: float) -> float:
     """Excess of a / b."""
     if a == b:
         return 0.0
+    if a == 0:
+        return math.inf
     d = (a - b) / b
     if d > -0.9:
         return excess(d)
@@ -101,14 +103,29 @@ def _multistudent(mean: Any, shape: Any, df: float) -> float:
     return float(value + more * float(digamma(more) - digamma(half)))
 
 
-def _von_mises(_mean: float, kappa: float) -> float:
+SHARP = 2e3  # concentration from which I0 and I1 are their series in 1/κ
+
+
+def _bessel(kappa: float) -> tuple[float, float]:
+    """log(exp(-κ) I0) and 1 - I1/I0, which is no difference where that would lose digits."""
     from scipy.special import ive
 
-    flat = float(ive(0, kappa))
-    if kappa > 2e3:  # κ (1 - I1/I0) by its series, without the difference
+    if kappa > SHARP:
         z = 1 / kappa
-        return math.log(2 * math.pi * flat) + 0.5 + z * (0.125 + z * (0.125 + z * 25 / 128))
-    return math.log(2 * math.pi * flat) + kappa * (flat - float(ive(1, kappa))) / flat
+        less = z * (0.5 + z * (0.125 + z * (0.125 + z * 25 / 128)))
+        return _bend(z) - 0.5 * (math.log(2 * math.pi) + math.log(kappa)), less
+    flat = float(ive(0, kappa))
+    return math.log(flat), (flat - float(ive(1, kappa))) / flat
+
+
+def _bend(z: float) -> float:
+    """How far log(exp(-κ) I0) is from that of a normal, for z = 1/κ."""
+    return z * (0.125 + z * (0.0625 + z * 25 / 384))
+
+
+def _von_mises(_mean: float, kappa: float) -> float:
+    flat, less = _bessel(kappa)
+    return math.log(2 * math.pi) + flat + kappa * less
 
 
 def _binary(p: float) -> float:
@@ -152,7 +169,8 @@ def _digamma(x: float) -> float:
 def _normal_kl(m: float, s: float, n: float, t: float) -> float:
     d = (s - t) / t
     spread = 0.5 * excess(d * (2 + d)) if d > -0.9 else _ratio(s, t) + 0.5 * d * d
-    return spread + 0.5 * ((m - n) / t) ** 2
+    step = (m - n) / t
+    return spread + 0.5 * (step * step)
 
 
 def _gamma_kl(s: float, k: float, t: float, j: float) -> float:
@@ -208,12 +226,14 @@ def _multinormal_kl(m: Any, cov: Any, n: Any, other: Any) -> float:
 
 
 def _von_mises_kl(m: float, k: float, n: float, j: float) -> float:
-    from scipy.special import ive
-
-    flat, near = float(ive(0, k)), float(ive(1, k))
+    flat, less = _bessel(k)
     turn = 2 * math.sin((m - n) / 2) ** 2  # 1 - cos
-    spread = math.log(float(ive(0, j)) / flat) + (j - k) * (flat - near) / flat
-    return max(0.0, spread + j * near / flat * turn)
+    if min(k, j) > SHARP:  # nearly normal: the leading terms cancel by themselves
+        rest = _bend(1 / j) - _bend(1 / k) + (j - k) * (less - 0.5 / k)
+        spread = 0.5 * _ratio(j, k) + rest
+    else:
+        spread = _bessel(j)[0] - flat + (j - k) * less
+    return max(0.0, spread) + j * (1 - less) * turn
 
 
 def binary_kl(p: float, q: float) -> float:

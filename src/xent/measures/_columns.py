@@ -84,6 +84,9 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
 def _numbers(values: NDArray[Any]) -> Numbers:
     if values.dtype.kind in "mM":
         missing = np.isnat(values)
+        if np.datetime_data(values.dtype)[0] == "ns":  # parts of a microsecond stay
+            whole, part = np.divmod(values.astype(np.int64), 1000)
+            return np.where(missing, np.nan, whole + part / 1000)
         unit = "datetime64[us]" if values.dtype.kind == "M" else "timedelta64[us]"
         return np.where(missing, np.nan, values.astype(unit).astype(np.int64))
     if values.dtype.kind != "O":

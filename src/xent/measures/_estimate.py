@@ -16,7 +16,7 @@ import numpy as np
 
 from xent import _check
 from xent.measures._discrete import METHODS, Numbers, dirichlet, nsb
-from xent.measures._nearest import kozachenko_leonenko, ksg, ksg2, real_column, ross
+from xent.measures._nearest import in_range, kozachenko_leonenko, ksg, ksg2, real_column, ross
 from xent.measures._samples import MISSING, Cells, Column, cells, column, kept
 from xent.measures._spacing import SPACING
 
@@ -139,7 +139,8 @@ def estimate_entropy(
             "normal": _of_a_normal,
             "kozachenko_leonenko": lambda column: kozachenko_leonenko(column, nearest),
         }
-        return _mean(by[method](numbers), scale, quantile, method, numbers.size)
+        numbers, shift = in_range(numbers)
+        return _mean(by[method](numbers) + shift, scale, quantile, method, numbers.size)
     columns = _columns({"x": x} if given is None else {"x": x, "given": given}, missing)
     rows = columns[0].codes.size
     table = cells(*columns)
@@ -296,7 +297,8 @@ def _real_pair(x: Any, y: Any, method: str, neighbors: int, missing: str) -> tup
     use = ~(lost | np.isnan(second))
     if use.sum() <= neighbors:
         raise _check.invalid("x", f"have more than {neighbors} rows", int(use.sum()))
-    return first[use], second[use]
+    first, second = first[use], in_range(second[use])[0]
+    return first if method == "ross" else in_range(first)[0], second
 
 
 def _real_information(

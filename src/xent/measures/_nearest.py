@@ -53,6 +53,18 @@ def real_points(argument: str, values: Any, missing: str) -> Numbers:
     return points[~absent.any(1)] if missing == "drop" else points
 
 
+def in_range(*arrays: Numbers) -> tuple[Any, ...]:
+    """Return numbers times one power of two where their squares would leave the range of floats.
+
+    Last comes the logarithm of what a length is then to be multiplied by.
+    """
+    top = max(float(np.abs(x).max()) for x in arrays)
+    if top == 0 or 1e-100 < top < 1e100:
+        return *arrays, 0.0
+    power = math.frexp(top)[1]
+    return *(np.ldexp(x, -power) for x in arrays), power * math.log(2)
+
+
 def _floats(values: Any) -> NDArray[Any]:
     """Read columns of any library; None and NA among numbers become NaN."""
     array: NDArray[Any] = np.asarray(values)

@@ -87,11 +87,13 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: Any, scale: Any) -> Law:
         raise _check.invalid(argument, "be one distribution", got, "Take them one by one.")
     *shapes, loc, scale = (float(v.reshape(-1)[0]) for v in given)
     name = dist.name or type(dist).__name__
+    # Whoever writes a distribution may name it as scipy does one of its own.
+    scipys = type(dist).__module__.startswith("scipy.") and not hasattr(dist, "xk")
     fine = bool(np.all(dist._argcheck(*shapes))) and scale > 0
     if not fine or not math.isfinite(loc) or scale == math.inf:
         got = ", ".join(f"{v:.6g}" for v in (*shapes, loc, scale))
         raise _check.invalid(argument, f"have parameters that {name} allows", got)
-    known = SCIPY.get(name)
+    known = SCIPY.get(name) if scipys else None
     family, *parameters = known(loc, scale, *shapes) if known else ("",)
 
     def draw(rng: np.random.Generator, count: int) -> Any:
@@ -102,7 +104,7 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: Any, scale: Any) -> Law:
         family, *parameters = _finite(dist, loc) or (family, *parameters)
 
         def log_density(offset: Any, origin: float) -> Numbers:
-            if name == "poisson":
+            if known and name == "poisson":
                 return _poisson(offset + (origin - loc), shapes[0])
             return np.asarray(quiet(dist.logpmf, offset + origin, *shapes, loc=loc))
 
@@ -110,7 +112,9 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: Any, scale: Any) -> Law:
         place = {"loc": loc, "scale": scale}
 
         def log_density(offset: Any, origin: float) -> Numbers:
-            if origin == high and name == "beta":  # 1 - x is exact from the other side alone
+            if (
+                origin == high and known and name == "beta"
+            ):  # 1 - x is exact from the other side alone
                 return np.asarray(quiet(dist.logpdf, -offset, *shapes[::-1], scale=scale))
             if origin in (low, high) and origin != loc:  # the edge is not where scipy's 0 is
                 x = placed(offset, origin, low, high)
@@ -118,13 +122,13 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: Any, scale: Any) -> Law:
             else:
                 x = offset + origin
                 found = quiet(dist.logpdf, offset, *shapes, loc=loc - origin, scale=scale)
-            if name == "vonmises":  # scipy's goes round and round
+            if scipys and name == "vonmises":  # scipy's goes round and round
                 return np.where(np.abs(x) <= math.pi, found, -np.inf)
             return np.asarray(found)
 
     low, high = (float(v) for v in dist.support(*shapes, **place))
-    marks = [float(v) for v in dist.ppf([0.25, 0.5, 0.75], *shapes, **place)]
-    if name == "vonmises":
+    marks = [float(v) for v in quiet(dist.ppf, [0.25, 0.5, 0.75], *shapes, **place)]
+    if scipys and name == "vonmises":
         if scale != 1:
             raise _check.invalid(argument, "have a scale of 1 where it is on a circle", scale)
         family, parameters, low, high = "von mises", [loc, shapes[0]], -math.pi, math.pi

@@ -25,6 +25,7 @@ from xent.measures._views import Counts
 P = ParamSpec("P")
 R = TypeVar("R")
 BLOCK = 1 << 20  # numbers packed at once
+LARGE, LESS = 2.0**900, 2.0**-120
 
 
 def is_sparse(value: Any) -> bool:
@@ -110,7 +111,8 @@ class Part:
             index = [row, int(self.matrix.indices[place])]
             got = f"{data[place]:.6g} at {_check.at(index if self.axes != (0,) else index[::-1])}"
             raise _check.invalid(self.argument, must, got)
-        sums = np.asarray(self.matrix.sum(1)).reshape(-1)
+        with np.errstate(over="ignore"):
+            sums = np.asarray(self.matrix.sum(1)).reshape(-1)
         if self.view is Counts:
             if not (sums > 0).all():
                 got = f"none at row {int(np.argmin(sums > 0))}"
@@ -174,9 +176,13 @@ def _packed(parts: list[Part], count: int, call: Callable[[list[Any]], Any]) -> 
     if len(dense) > 1:
         because = "more than one of the others is dense, or one row for all"
         raise _check.cannot("A sparse distribution", because, "Make them sparse, of as many rows.")
+    if count == 0:
+        return np.empty(0)
     sums = [np.empty((2, part.count)) for part in dense]
     for part, both in zip(dense, sums, strict=True):
         Rows(part.argument, part.wrapped(part.dense), -1, None, NUMPY, False).check()
+        if part.dense.max() > LARGE:  # counts whose sum no float holds
+            part.dense = np.where(part.dense.max(1, keepdims=True) > LARGE, LESS, 1.0) * part.dense
         kernels.totals(part.dense, *both)
     edges, outcomes = _pattern([part.matrix for part in parts if part.matrix is not None])
     lengths = np.diff(edges)

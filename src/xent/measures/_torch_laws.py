@@ -74,7 +74,13 @@ def from_torch(argument: str, value: Any, at: tuple[int, ...]) -> Law:
 
     if ours and name in TORCH:
         scipy_name, fields, order = TORCH[name]
-        *shapes, loc, scale = order(*(float(number(f)) for f in fields.split()))
+        given = [float(number(f)) for f in fields.split()]
+        try:
+            *shapes, loc, scale = order(*given)
+        except (OverflowError, ZeroDivisionError):
+            got = ", ".join(f"{v:.6g}" for v in given)
+            must = f"be a {name} whose scale a float holds"
+            raise _check.invalid(argument, must, got) from None
         return frozen(argument, getattr(stats, scipy_name), tuple(shapes), loc, scale)
     if ours and name in ("MultivariateNormal", "LowRankMultivariateNormal"):
         return multinormal(argument, number("loc"), number("covariance_matrix"))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from xent import _check
 from xent.measures._discrete import Numbers, concentration, entropy_moments
 from xent.measures._estimate import Estimate, against_chance, generator, interval, quantile_of
-from xent.measures._nearest import neighbor_ratio, real_points
+from xent.measures._nearest import in_range, neighbor_ratio, real_points
 from xent.measures._samples import MISSING, column, kept
 
 SYMBOLS = ("plugin", "zhang_grabchak", "dirichlet")
@@ -182,12 +182,14 @@ def _measure(
             limit = _check.integer("size", size, least=max(2, n.size))
             return *_posterior(n, m, limit, prior, apart), int(n.sum())
         return *_of_counts(n, m, method, apart), int(n.sum())
-    a, b = _points(x, y, method, neighbors, missing)
+    a, b, shift = in_range(*_points(x, y, method, neighbors, missing))
+    shift *= 0 if apart else a.shape[1]
     if method == "normal":
-        return *_of_two_normals(a, b, apart), len(a)
+        value, error = _of_two_normals(a, b, apart)
+        return value + shift, error, len(a)
     told, moved = neighbor_ratio(a, b, neighbors, apart)
     error = math.sqrt(float(told.var()) / told.size + float(moved.var()) / moved.size)
-    return float(told.mean()), error, len(a)
+    return float(told.mean()) + shift, error, len(a)
 
 
 def _paired(x: Any, y: Any, missing: str) -> Pair:
@@ -326,7 +328,7 @@ def _null(
 
         seen = _of_counts(n, m, "zhang_grabchak", True)[0]
         return np.array([one() for _ in range(times)]), seen
-    a, b = _points(x, y, method, neighbors, missing)
+    a, b, _ = in_range(*_points(x, y, method, neighbors, missing))
 
     def of(first: Numbers, second: Numbers) -> float:
         if method == "normal":
