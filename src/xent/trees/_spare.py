@@ -127,7 +127,7 @@ def _add(
     threshold, start = 0.0, -1
     if columns.kind[f] == NOMINAL:
         levels = int(columns.levels[f])
-        hist, _ = kernels.sides(columns.codes[slot], levels, level, k, branch)
+        hist = kernels.sides(columns.codes[slot], levels, level, k, branch)
         side = (hist[:, 1] > hist[:, 0]).astype(np.uint8)
         # A level that no case here has goes where most cases go.
         side[hist.sum(1) == 0] = hist[:, 1].sum() > hist[:, 0].sum()

@@ -1,7 +1,7 @@
 """Surrogates: for every split in two, the other columns that would divide the cases most alike.
 
 A surrogate must agree with the split on more cases than the heavier branch alone would, and send at
-least two cases each way (Breiman et al. 1984, section 5.3).
+least two cases each way, by weight (Breiman et al. 1984, section 5.3).
 """
 
 import numpy as np
@@ -25,20 +25,17 @@ def agree_sorted(ranks, indices, place, feature, lv, choice, branch, score, cut,
             while stop > start and rank[stop - 1] == UNKNOWN:
                 stop -= 1
             total = np.zeros(2)
-            count = 0
             for i in range(start, stop):
                 side = branch[index[i]]
                 if side >= 0:
                     total[side] += weight[index[i]] if weight.size else 1.0
-                    count += 1
             left = np.zeros(2)
-            seen = 0
             for i in range(start, stop - 1):
                 side = branch[index[i]]
                 if side >= 0:
                     left[side] += weight[index[i]] if weight.size else 1.0
-                    seen += 1
-                if rank[i] == rank[i + 1] or seen < 2 or count - seen < 2:
+                seen = left[0] + left[1]
+                if rank[i] == rank[i + 1] or seen < 2 or total[0] + total[1] - seen < 2:
                     continue
                 straight = left[0] + total[1] - left[1]
                 crossed = left[1] + total[0] - left[0]
@@ -57,22 +54,21 @@ def agree_coded(codes, levels, slots, feature, nominal, lv, choice, branch, scor
             score[f, k] = 0.0
             if choice[k] < 0 or choice[k] == f:
                 continue
-            hist, count = sides(codes[slots[q]], levels[q], lv, k, branch)
+            hist = sides(codes[slots[q]], levels[q], lv, k, branch)
             if nominal:
-                sent = np.zeros(2, np.int64)
+                sent = np.zeros(2)
                 for c in range(levels[q]):
                     score[f, k] += max(hist[c, 0], hist[c, 1])
-                    sent[1 if hist[c, 1] > hist[c, 0] else 0] += count[c]
+                    sent[1 if hist[c, 1] > hist[c, 0] else 0] += hist[c, 0] + hist[c, 1]
                 if sent.min() < 2:
                     score[f, k] = 0.0
                 continue
             total = hist.sum(0)
             left = np.zeros(2)
-            seen, everyone = 0, count.sum()
             for c in range(levels[q] - 1):
                 left += hist[c]
-                seen += count[c]
-                if seen < 2 or everyone - seen < 2 or count[c] == 0:
+                seen = left[0] + left[1]
+                if seen < 2 or total[0] + total[1] - seen < 2 or hist[c, 0] + hist[c, 1] == 0:
                     continue
                 straight = left[0] + total[1] - left[1]
                 crossed = left[1] + total[0] - left[0]
@@ -84,14 +80,13 @@ def agree_coded(codes, levels, slots, feature, nominal, lv, choice, branch, scor
 
 @kernel()
 def sides(code, levels, lv, k, branch):
-    """Weight and number of a node's cases by code and branch, where both are known."""
-    hist, count = np.zeros((levels, 2)), np.zeros(levels, np.int64)
+    """Weight of a node's cases by code and branch, where both are known."""
+    hist = np.zeros((levels, 2))
     for e in range(lv.start[k], lv.stop[k]):
         c = code[lv.row[e]]
         if c < levels and branch[e] >= 0:
             hist[c, branch[e]] += lv.weight[e] if lv.weight.size else 1.0
-            count[c] += 1
-    return hist, count
+    return hist
 
 
 @kernel()
