@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
 
 
 def rank(
-    table: Annotated[Path, typer.Argument(help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
+    ],
     target: Annotated[str, typer.Option(help="Column of classes.")],
     score: Annotated[
         str, typer.Option(help="information_gain, gain_ratio, symmetric_uncertainty or gini.")
@@ -77,8 +79,8 @@ def rank(
 
 
 def drift(
-    reference: Annotated[Path, typer.Argument(help="The table as it was.")],
-    current: Annotated[Path, typer.Argument(help="The table as it is.")],
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="The table as it was.")],
+    current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The table as it is.")],
     columns: Annotated[
         str | None, typer.Option(help="Columns to compare, like 'age,p_*'; all by default.")
     ] = None,

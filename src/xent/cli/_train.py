@@ -43,9 +43,10 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Train a softmax classifier under the loss you name.
 
-        Features are scaled to [0, 1] by their range in DATA; the scaling is kept in the model. With
-        --checkpoint, the same command once more goes on where it was stopped, and with more
-        --epochs it trains on.
+        Features are scaled to [0, 1] by their range in DATA; the scaling is kept in the model.
+
+        The same command with the same --checkpoint goes on where it was stopped; more --epochs
+        train on from there.
         """
         from xent import _check, _table
 
