@@ -215,7 +215,7 @@ REFUSED = [
     (lambda: estimate_entropy([1], missing="skip"), "`missing` must be 'refuse', 'drop' or"),
     (
         lambda: estimate_mutual_information([1], [1], permutations=9),
-        "`rng` must be a Generator or an integer for permutations, got None.",
+        "`rng` must be a Generator or an integer of at least 0 for permutations, got None.",
     ),
 ]
 

@@ -412,7 +412,7 @@ REFUSALS = [
     ),
     (
         lambda: rank_features(X, "y", permutations=9),
-        "`rng` must be a Generator or an integer for permutations, got None.",
+        "`rng` must be a Generator or an integer of at least 0 for permutations, got None.",
     ),
     (
         lambda: rank_features(X, "y", weights=[1, math.nan]),
@@ -455,7 +455,7 @@ REFUSALS = [
     ),
     (
         lambda: drift(X, X, bootstrap=5),
-        "`rng` must be a Generator or an integer for the bootstrap, got None.",
+        "`rng` must be a Generator or an integer of at least 0 for bootstrap, got None.",
     ),
     (lambda: drift(X, X[:0]), "`current` must have at least one row, got none."),
     (

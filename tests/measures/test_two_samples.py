@@ -219,7 +219,7 @@ REFUSED = [
     (lambda: estimate_cross_entropy("ab", "abc", method="dirichlet", size=2), "`size` must be an integer of at least 3, got 2."),
     (lambda: estimate_cross_entropy("ab", "abc", method="dirichlet", size=3, prior="perk"), "`prior` must be 'jeffreys', 'uniform', 'perks' or 'minimax', got 'perk'. Did you mean 'perks'?"),
     (lambda: estimate_cross_entropy("ab", "abc", method="dirichlet", size=3, prior=0), "`prior` must be positive and finite, got 0."),
-    (lambda: estimate_kl_divergence("ab", "ab", permutations=9), "`rng` must be a Generator or an integer for permutations"),
+    (lambda: estimate_kl_divergence("ab", "ab", permutations=9), "`rng` must be a Generator or an integer of at least 0 for permutations"),
     (lambda: estimate_kl_divergence(T, [9.0] * 4, method="nearest_neighbors"), "`x` must have at most 3 rows of one value, got 4 equal rows."),
     (lambda: estimate_kl_divergence([2.0, 5.0, 6.0, 7.0, 8.0], [2.0, 2.0, 2.0], method="nearest_neighbors"), "`y` must have fewer than 3 rows at a place of `x`, got 3 or more."),
     (lambda: estimate_kl_divergence([1.0, 2.0], [1.0], method="normal"), "`y` must have at least 2 rows, got 1."),

@@ -18,6 +18,12 @@ Json = Annotated[
     Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
 ]
 Base = Annotated[float, typer.Option(help="2 for bits, 2.718281828459045 for nats.")]
+GainBase = Annotated[
+    float | None,
+    typer.Option(
+        help="Of the information gain: 2 for bits (the default), 2.718281828459045, nats."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Where chance starts.")]
 Missing = Annotated[
     str, typer.Option(help="Missing values: a [bold]symbol[/], [bold]drop[/] or [bold]refuse[/].")
@@ -48,7 +54,7 @@ def rank(
     missing: Missing = "symbol",
     permutations: Annotated[int, typer.Option(help="Shuffles of each column, for p-values.")] = 0,
     seed: Seed = 0,
-    base: Base = 2,
+    base: GainBase = None,
     html: Html = None,
     json: Json = None,
 ) -> None:
@@ -61,9 +67,12 @@ def rank(
     for name, argument in ((target, "--target"), (weights, "--weights")):
         if names and name is not None:
             _table.require(name, names, table, argument=argument)
+    gain = score == "information_gain"
+    base = base if base is not None else 2 if gain else math.e
     found = rank_features(
         table, target, score=score, numeric=numeric, weights=weights, missing=missing,
-        permutations=permutations, rng=seed, base=base,
+        permutations=permutations,
+        rng=seed if permutations else None, base=base,
     )  # fmt: skip
     shown = [f.score if f.adjusted is None else f.adjusted for f in found]
     columns = ["column", score.replace("_", " "), "levels", "missing"]
@@ -72,7 +81,7 @@ def rank(
         columns += ["less chance", "p"]
         for row, f in zip(rows, found, strict=True):
             row += [_number(f.adjusted), f"{f.p_value:.3g}"]
-    unit = _unit(base) if score == "information_gain" else ""
+    unit = _unit(base) if gain else ""
     title = f"What tells about {target}"
     records = [asdict(f) for f in found]
     _out(title, unit, columns, rows, shown, records, html, json)
@@ -117,7 +126,8 @@ def drift(
         chosen = _table.matching(columns, names, reference, argument="--columns")
     found = drift(
         reference, current, columns=chosen, bins=bins, weights=weights, missing=missing,
-        bootstrap=bootstrap, rng=seed, base=base,
+        bootstrap=bootstrap,
+        rng=seed if bootstrap else None, base=base,
     )  # fmt: skip
     found = sorted(found, key=lambda d: -abs(getattr(d, measure)))
     shown = [float(getattr(d, measure)) for d in found]

@@ -18,6 +18,7 @@ from xent import _check
 from xent.measures._closed import DIVERGENCE, ENTROPY
 from xent.measures._divergence import kl_divergence
 from xent.measures._entropy import entropy
+from xent.measures._estimate import generator
 from xent.measures._laws import Law, Numbers, law, log_sum
 from xent.measures._measurement import Measurement
 from xent.measures._quadrature import add_up, integrate
@@ -26,32 +27,41 @@ from xent.measures._views import Counts
 DRAWS = 100_000
 ROWS = 1 << 13  # draws whose densities are computed at a time
 METHODS = ("closed form", "sum", "quadrature", "monte carlo")
+Asked = tuple[np.random.Generator | int | None, int | None]
 Found = tuple[float, float, str]
-Chance = tuple[np.random.Generator | int | None, int | None]
+Chance = tuple[np.random.Generator | None, int]
 
 
-def entropy_of(p: Any, base: float, chance: Chance) -> Measurement:
+def entropy_of(p: Any, base: float, chance: Asked) -> Measurement:
     """H(P), differential for a density."""
-    return _measured(_entropy(law("p", p), chance), base)
+    return _measured(_entropy(law("p", p), _checked(chance)), base)
 
 
-def cross_entropy_of(p: Any, q: Any, base: float, chance: Chance) -> Measurement:
+def cross_entropy_of(p: Any, q: Any, base: float, chance: Asked) -> Measurement:
     """H(P, Q)."""
     truth, model = _alike([p, q])
-    return _measured(_cross_entropy(truth, model, chance), base)
+    return _measured(_cross_entropy(truth, model, _checked(chance)), base)
 
 
-def kl_of(p: Any, q: Any, base: float, chance: Chance) -> Measurement:
+def kl_of(p: Any, q: Any, base: float, chance: Asked) -> Measurement:
     """D(P‖Q)."""
     truth, model = _alike([p, q])
-    return _measured(_kl(truth, model, chance), base)
+    return _measured(_kl(truth, model, _checked(chance)), base)
 
 
-def js_of(many: Sequence[Any], weights: list[float] | None, base: float, chance: Chance) -> Any:
+def js_of(many: Sequence[Any], weights: list[float] | None, base: float, chance: Asked) -> Any:
     """JS of any number of them."""
     laws = _alike(many)
     share = weights if weights is not None else [1 / len(laws)] * len(laws)
-    return _measured(_js(laws, share, chance), base)
+    return _measured(_js(laws, share, _checked(chance)), base)
+
+
+def _checked(chance: Asked) -> Chance:
+    rng, draws = chance
+    if rng is None and draws is not None:
+        raise _check.invalid("draws", "be left out without rng=", draws, "Nothing is drawn then.")
+    many = DRAWS if draws is None else _check.integer("draws", draws, least=2)
+    return None if rng is None else generator(rng, "draws"), many
 
 
 def _measured(found: Found, base: float) -> Measurement:
@@ -278,12 +288,10 @@ def _drawn(
     chance: Chance,
 ) -> Found:
     """Mean of what draws of each law tell, weighted, and its standard error."""
-    rng, draws = chance
-    if rng is None:
+    source, count = chance
+    if source is None:
         why = "there is no formula, and no integral that holds all of the density"
         raise _check.cannot("Without chance this cannot be measured", why, "Pass rng=0, say.")
-    source = np.random.default_rng(rng)
-    count = DRAWS if draws is None else _check.integer("draws", draws, least=2)
     value = square = 0.0
     for place, (weight, one) in enumerate(zip(share, laws, strict=True)):
         if not weight:

@@ -146,7 +146,18 @@ def concentration(prior: float | str, size: int, rows: float) -> float:
     """Return what each symbol is counted for beforehand."""
     if isinstance(prior, str):
         return PRIORS[_check.option("prior", prior, PRIORS)](size, rows)
-    return _check.positive("prior", prior)
+    found = _check.positive("prior", prior)
+    if not 1e-100 <= found <= 1e100:  # squares of what it is divided by must be floats
+        raise _check.invalid("prior", "be between 1e-100 and 1e100", repr(prior))
+    return found
+
+
+def number_of_symbols(size: Any, seen: int) -> int:
+    """Return how many symbols there are: no fewer than were seen, and a float can count them."""
+    limit = _check.integer("size", size, least=max(2, seen))
+    if limit > 2**53:
+        raise _check.invalid("size", "be at most 2^53", limit)
+    return limit
 
 
 def entropy_moments(a: Numbers, many: Numbers) -> tuple[Any, Any]:

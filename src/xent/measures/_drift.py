@@ -15,7 +15,7 @@ import numpy as np
 
 from xent import _check
 from xent.measures._bins import Numbers, bin_of, quantile_cuts
-from xent.measures._estimate import generator
+from xent.measures._estimate import chance_of
 from xent.measures._samples import MISSING
 from xent.measures._tally import Spread, Symbols, Table, Tally, counted
 
@@ -103,9 +103,9 @@ def drift(
     bootstrap : int
         How often the rows of both tables are drawn anew, for the interval of ``js``.
     rng : Generator or int, optional
-        Where the drawn rows come from; needed for the bootstrap.
+        Where the drawn rows come from; needed for the bootstrap, and for nothing else.
     confidence : float
-        Of the interval.
+        Of the interval by bootstrap.
     base : float
         Base of the logarithm of JS and KL: e gives nats, 2 bits, 10 bans.
 
@@ -140,8 +140,9 @@ def drift(
     _check.option("missing", missing, MISSING)
     scale, level = _check.log_of_base(base), _check.share("confidence", confidence)
     pieces = _check.integer("bins", bins, least=2)
-    times = _check.integer("bootstrap", bootstrap, least=0)
-    draw = generator(rng, "the bootstrap") if times else None
+    draw, times = chance_of(rng, "bootstrap", bootstrap)
+    if not times and level != 0.95:
+        raise _check.invalid("confidence", "be left out without bootstrap=", repr(confidence))
     old, new = Table("reference", reference), Table("current", current)
     names = _chosen(columns, *(_without(t.names, weights) for t in (old, new)))
     mine, theirs = _each(weights, old, new)

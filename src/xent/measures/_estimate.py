@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures._discrete import METHODS, Numbers, dirichlet, nsb
+from xent.measures._discrete import METHODS, Numbers, dirichlet, nsb, number_of_symbols
 from xent.measures._nearest import in_range, kozachenko_leonenko, ksg, ksg2, real_column, ross
 from xent.measures._samples import MISSING, Cells, Column, cells, column, kept
 from xent.measures._spacing import SPACING
@@ -72,8 +72,8 @@ def estimate_entropy(
     given: Any = None,
     method: str = "plugin",
     size: int | None = None,
-    prior: float | str = "perks",
-    neighbors: int = 3,
+    prior: float | str | None = None,
+    neighbors: int | None = None,
     base: float = math.e,
     confidence: float = 0.95,
     missing: str = "refuse",
@@ -95,11 +95,11 @@ def estimate_entropy(
         "ebrahimi", "van_es", "kde", "kde_resubstitution" or "normal".
     size : int, optional
         How many symbols there are, seen or not; "nsb" and "dirichlet" need it.
-    prior : float or str
+    prior : float or str, optional
         For "dirichlet": what each symbol is counted for beforehand, or a rule for it: "jeffreys"
-        1/2, "uniform" 1, "perks" 1/size, "minimax" √n/size.
-    neighbors : int
-        For "kozachenko_leonenko": which nearest neighbour measures the density.
+        1/2, "uniform" 1, "perks" (the default) 1/size, "minimax" √n/size.
+    neighbors : int, optional
+        For "kozachenko_leonenko": which nearest neighbour measures the density, by default the 3rd.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float
@@ -129,10 +129,12 @@ def estimate_entropy(
     if (size is None) == (method in BAYES):
         must = 'be given for "nsb" and "dirichlet" and for nothing else'
         raise _check.invalid("size", must, f"{size} for {method!r}")
+    before = only_for("prior", prior, method, ("dirichlet",), "perks")
+    near = only_for("neighbors", neighbors, method, REAL[:1], 3)
     if method in REAL:
         if given is not None:
             raise _check.invalid("method", "be a method for symbols with given=", repr(method))
-        nearest = _check.integer("neighbors", neighbors, least=1)
+        nearest = _check.integer("neighbors", near, least=1)
         numbers = real_column("x", x, nearest if method == REAL[0] else 2, missing)
         by: dict[str, Callable[[Numbers], Numbers]] = {
             **SPACING,
@@ -147,9 +149,9 @@ def estimate_entropy(
     if method in BAYES:
         if given is not None:
             raise _check.invalid("method", "be another one with given=", repr(method))
-        limit = _check.integer("size", size, least=max(2, table.counts.size))
+        limit = number_of_symbols(size, table.counts.size)
         counts = table.counts
-        value, error = nsb(counts, limit) if method == "nsb" else dirichlet(counts, limit, prior)
+        value, error = nsb(counts, limit) if method == "nsb" else dirichlet(counts, limit, before)
     else:
         known = table.of(1) if given is not None else np.full(table.counts.size, float(rows))
         value = METHODS[method](table.counts)
@@ -165,7 +167,7 @@ def estimate_mutual_information(
     *,
     given: Any = None,
     method: str = "plugin",
-    neighbors: int = 3,
+    neighbors: int | None = None,
     permutations: int = 0,
     rng: np.random.Generator | int | None = None,
     base: float = math.e,
@@ -187,13 +189,14 @@ def estimate_mutual_information(
         For symbols as in `estimate_entropy`, without those of a posterior, applied to each
         entropy; "ksg" or "ksg2" for two columns of real numbers, "ross" for symbols ``x`` and
         numbers ``y``, "normal" for two that are jointly normal.
-    neighbors : int
-        For "ksg", "ksg2" and "ross": which nearest neighbour measures the density.
+    neighbors : int, optional
+        For "ksg", "ksg2" and "ross": which nearest neighbour measures the density, by default the
+        3rd.
     permutations : int
         How many times ``y`` is shuffled, within the rows of equal ``given``, for the p-value and
         the value adjusted for chance.
     rng : Generator or int, optional
-        Where the permutations come from; needed for them.
+        Where the permutations come from; needed for them, and for nothing else.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float
@@ -219,14 +222,15 @@ def estimate_mutual_information(
     """
     _check.option("method", method, INFORMATION)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
-    times = _check.integer("permutations", permutations, least=0)
+    draw, times = chance_of(rng, "permutations", permutations)
+    near = only_for("neighbors", neighbors, method, ("ksg", "ksg2", "ross"), 3)
     named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
     if method not in METHODS:
         if given is not None:
             raise _check.invalid("method", "be a method for symbols with given=", repr(method))
-        nearest = _check.integer("neighbors", neighbors, least=1)
+        nearest = _check.integer("neighbors", near, least=1)
         first, second = _real_pair(x, y, method, nearest, missing)
-        return _real_information(first, second, method, nearest, times, rng, scale, quantile)
+        return _real_information(first, second, method, nearest, times, draw, scale, quantile)
     columns = _columns(named, missing)
     table = cells(*columns)
     value = _information(method, table)
@@ -235,9 +239,9 @@ def estimate_mutual_information(
     told = told - np.log(table.of(1, *range(2, len(columns))))
     error = _deviation(told, table.counts)
     p_value = adjusted = None
-    if times:
+    if draw is not None:
         seen = value if method == "plugin" else _information("plugin", table)
-        p_value, adjusted = against_chance(seen, _null(columns, times, generator(rng)), scale)
+        p_value, adjusted = against_chance(seen, _null(columns, times, draw), scale)
     found = interval(value, error, scale, quantile, columns[0].codes.size, method)
     return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
 
@@ -307,7 +311,7 @@ def _real_information(
     method: str,
     neighbors: int,
     times: int,
-    rng: np.random.Generator | int | None,
+    draw: np.random.Generator | None,
     scale: float,
     quantile: float,
 ) -> Estimate:
@@ -320,9 +324,8 @@ def _real_information(
     measure = measures[method]
     told = measure(first, second, neighbors)
     found = _mean(told, scale, quantile, method)
-    if not times:
+    if draw is None:
         return found
-    draw = generator(rng)
     null = [measure(first, draw.permutation(second), neighbors).mean() for _ in range(times)]
     p_value, adjusted = against_chance(float(told.mean()), np.array(null), scale)
     return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
@@ -350,19 +353,43 @@ def _of_two_normals(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
     )
 
 
-def generator(
-    rng: np.random.Generator | int | None, purpose: str = "permutations"
-) -> np.random.Generator:
+def only_for(argument: str, value: Any, method: str, methods: tuple[str, ...], default: Any) -> Any:
+    """Return an option that some methods have, or its default; the others refuse it."""
+    if value is None:
+        return default
+    if method not in methods:
+        must = f"be given for {_check.join_names(methods, last='and')} and for nothing else"
+        raise _check.invalid(argument, must, f"{value!r} for {method!r}")
+    return value
+
+
+def chance_of(
+    rng: np.random.Generator | int | None, argument: str, times: Any
+) -> tuple[np.random.Generator | None, int]:
+    """Return a generator where something is drawn, and how often; no chance without a seed."""
+    times = _check.integer(argument, times, least=0)
+    if not times:
+        if rng is not None:
+            advice = "Nothing is drawn here."
+            raise _check.invalid("rng", f"be left out without {argument}=", "one", advice)
+        return None, 0
+    return generator(rng, argument), times
+
+
+def generator(rng: Any, purpose: str) -> np.random.Generator:
     """Return the generator asked for; chance without a seed is refused."""
-    if rng is None:
-        raise _check.invalid("rng", f"be a Generator or an integer for {purpose}", "None")
+    must = f"be a Generator or an integer of at least 0 for {purpose}"
+    if isinstance(rng, bool) or not isinstance(rng, np.random.Generator | int | np.integer):
+        raise _check.wrong_kind("rng", must, repr(rng))
+    if not isinstance(rng, np.random.Generator) and rng < 0:
+        raise _check.invalid("rng", must, rng)
     return np.random.default_rng(rng)
 
 
 def against_chance(seen: float, null: Numbers, scale: float) -> tuple[float, float]:
     """p-value, with the sample itself among the permutations, and the value less their mean."""
     p_value = (1 + int((null >= seen - 1e-12).sum())) / (1 + null.size)
-    return p_value, (seen - float(null.mean())) / scale
+    return p_value, float(seen - null.mean()) / scale
 
 
 def _mean(
@@ -392,6 +419,6 @@ def interval(
     value: float, error: float, scale: float, quantile: float, rows: int, method: str
 ) -> Estimate:
     """Make an estimate of nats, in the unit asked for."""
-    value, error = value / scale, error / abs(scale)
+    value, error = float(value) / scale, float(error) / abs(scale)
     reach = quantile * error
     return Estimate(value, error, value - reach, value + reach, rows, method)

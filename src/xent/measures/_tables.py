@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from xent import _check
 from xent.measures._bins import Codes, Numbers, between, bin_of, mdl_cuts
 from xent.measures._columns import Field, check_total, field_of, frame_of, total_of, weights_of
-from xent.measures._estimate import against_chance, estimate_mutual_information, generator
+from xent.measures._estimate import against_chance, chance_of, estimate_mutual_information
 from xent.measures._samples import MISSING, column
 from xent.measures._tally import Symbols, Table, Tally
 
@@ -108,9 +108,9 @@ def rank_features(
     permutations : int
         How often each column is shuffled, and cut anew, for its p-value and adjusted score.
     rng : Generator or int, optional
-        Where the permutations come from; needed for them.
+        Where the permutations come from; needed for them, and for nothing else.
     base : float
-        Base of the logarithm: e gives nats, 2 bits, 10 bans.
+        Base of the logarithm of the information gain: e gives nats, 2 bits, 10 bans.
 
     Returns
     -------
@@ -135,15 +135,17 @@ def rank_features(
     for classification learning. IJCAI 13.
     """
     scale = _check.log_of_base(base)
-    times = _check.integer("permutations", permutations, least=0)
+    draw, times = chance_of(rng, "permutations", permutations)
     ask = Ask(
         _check.option("score", score, SCORES),
         _check.option("numeric", numeric, NUMERIC),
         _check.option("missing", missing, MISSING),
-        scale if score == "information_gain" else 1.0,  # the others have no unit
+        scale,
         times,
-        generator(rng) if times else None,
+        draw,
     )
+    if scale != 1.0 and score != "information_gain":
+        raise _check.invalid("base", f"be left out for {score!r}, which has no unit", repr(base))
     if numeric == "ksg" and score != "information_gain":
         raise _check.invalid("score", "be 'information_gain' for numeric=\"ksg\"", repr(score))
     if numeric == "ksg" and weights is not None:

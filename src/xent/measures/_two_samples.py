@@ -9,14 +9,22 @@ a posterior mean. Real numbers go by distances to neighbours, or as two normals.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures._discrete import Numbers, concentration, entropy_moments
-from xent.measures._estimate import Estimate, against_chance, generator, interval, quantile_of
+from xent.measures._discrete import Numbers, concentration, entropy_moments, number_of_symbols
+from xent.measures._estimate import (
+    Estimate,
+    against_chance,
+    chance_of,
+    interval,
+    only_for,
+    quantile_of,
+)
 from xent.measures._nearest import in_range, neighbor_ratio, real_points
 from xent.measures._samples import MISSING, column, kept
 
@@ -31,8 +39,8 @@ def estimate_kl_divergence(
     *,
     method: str = "plugin",
     size: int | None = None,
-    prior: float | str = "perks",
-    neighbors: int = 3,
+    prior: float | str | None = None,
+    neighbors: int | None = None,
     permutations: int = 0,
     rng: np.random.Generator | int | None = None,
     base: float = math.e,
@@ -53,16 +61,16 @@ def estimate_kl_divergence(
         "nearest_neighbors" or "normal" for real numbers.
     size : int, optional
         For "dirichlet": how many symbols there are, seen or not.
-    prior : float or str
+    prior : float or str, optional
         For "dirichlet": what every symbol is counted for beforehand, or the name of a rule: see
         `estimate_entropy`.
-    neighbors : int
-        For "nearest_neighbors": which neighbour measures the densities.
+    neighbors : int, optional
+        For "nearest_neighbors": which neighbour measures the densities, by default the 3rd.
     permutations : int
         How many times the rows of both samples are dealt out anew, for the p-value and the value
         adjusted for chance; symbols are then compared by "zhang_grabchak", which is finite.
     rng : Generator or int, optional
-        Where the permutations come from; needed for them.
+        Where the permutations come from; needed for them, and for nothing else.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float
@@ -90,14 +98,15 @@ def estimate_kl_divergence(
     Information Theory 55.
     """
     _check.option("method", method, METHODS)
-    times = _check.integer("permutations", permutations, least=0)
-    settled = (size, prior, neighbors, missing)
-    value, error, rows = _measure(x, y, method, True, *settled)
-    found = interval(value, error, _check.log_of_base(base), quantile_of(confidence), rows, method)
-    if not times:
+    draw, times = chance_of(rng, "permutations", permutations)
+    scale, quantile = _check.log_of_base(base), quantile_of(confidence)
+    ask = _asked(method, size, prior, neighbors, missing)
+    value, error, rows = _measure(x, y, ask, True)
+    found = interval(value, error, scale, quantile, rows, method)
+    if draw is None:
         return found
-    null, seen = _null(x, y, method, times, generator(rng), neighbors, missing)
-    p_value, adjusted = against_chance(seen, null, _check.log_of_base(base))
+    null, seen = _null(x, y, ask, times, draw)
+    p_value, adjusted = against_chance(seen, null, scale)
     return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
 
 
@@ -107,8 +116,8 @@ def estimate_cross_entropy(
     *,
     method: str = "plugin",
     size: int | None = None,
-    prior: float | str = "perks",
-    neighbors: int = 3,
+    prior: float | str | None = None,
+    neighbors: int | None = None,
     base: float = math.e,
     confidence: float = 0.95,
     missing: str = "refuse",
@@ -127,11 +136,11 @@ def estimate_cross_entropy(
         "nearest_neighbors" or "normal" for real numbers.
     size : int, optional
         For "dirichlet": how many symbols there are, seen or not.
-    prior : float or str
+    prior : float or str, optional
         For "dirichlet": what every symbol is counted for beforehand, or the name of a rule: see
         `estimate_entropy`.
-    neighbors : int
-        For "nearest_neighbors": which neighbour measures the density.
+    neighbors : int, optional
+        For "nearest_neighbors": which neighbour measures the density, by default the 3rd.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float
@@ -156,38 +165,47 @@ def estimate_cross_entropy(
     multidimensional densities. Annals of Statistics 36.
     """
     _check.option("method", method, METHODS)
-    value, error, rows = _measure(x, y, method, False, size, prior, neighbors, missing)
-    scale = _check.log_of_base(base)
-    return interval(value, error, scale, quantile_of(confidence), rows, method)
+    scale, quantile = _check.log_of_base(base), quantile_of(confidence)
+    ask = _asked(method, size, prior, neighbors, missing)
+    value, error, rows = _measure(x, y, ask, False)
+    return interval(value, error, scale, quantile, rows, method)
 
 
-def _measure(
-    x: Any,
-    y: Any,
-    method: str,
-    apart: bool,
-    size: int | None,
-    prior: float | str,
-    neighbors: int,
-    missing: str,
-) -> tuple[float, float, int]:
-    """Value, standard error and rows, in nats; a divergence, or without ``apart`` a cost."""
+@dataclass(frozen=True)
+class Ask:
+    """What was asked for, checked."""
+
+    method: str
+    size: int | None
+    prior: float | str
+    neighbors: int
+    missing: str
+
+
+def _asked(method: str, size: Any, prior: Any, neighbors: Any, missing: str) -> Ask:
     _check.option("missing", missing, MISSING)
     if (size is None) == (method == "dirichlet"):
         must = 'be given for "dirichlet" and for nothing else'
         raise _check.invalid("size", must, f"{size} for {method!r}")
-    if method in SYMBOLS:
-        n, m = _paired(x, y, missing)
-        if method == "dirichlet":
-            limit = _check.integer("size", size, least=max(2, n.size))
-            return *_posterior(n, m, limit, prior, apart), int(n.sum())
-        return *_of_counts(n, m, method, apart), int(n.sum())
-    a, b, shift = in_range(*_points(x, y, method, neighbors, missing))
+    before = only_for("prior", prior, method, ("dirichlet",), "perks")
+    near = only_for("neighbors", neighbors, method, ("nearest_neighbors",), 3)
+    return Ask(method, size, before, _check.integer("neighbors", near, least=1), missing)
+
+
+def _measure(x: Any, y: Any, ask: Ask, apart: bool) -> tuple[float, float, int]:
+    """Value, standard error and rows, in nats; a divergence, or without ``apart`` a cost."""
+    if ask.method in SYMBOLS:
+        n, m = _paired(x, y, ask.missing)
+        if ask.method == "dirichlet":
+            limit = number_of_symbols(ask.size, n.size)
+            return *_posterior(n, m, limit, ask.prior, apart), int(n.sum())
+        return *_of_counts(n, m, ask.method, apart), int(n.sum())
+    a, b, shift = in_range(*_points(x, y, ask))
     shift *= 0 if apart else a.shape[1]
-    if method == "normal":
+    if ask.method == "normal":
         value, error = _of_two_normals(a, b, apart)
         return value + shift, error, len(a)
-    told, moved = neighbor_ratio(a, b, neighbors, apart)
+    told, moved = neighbor_ratio(a, b, ask.neighbors, apart)
     error = math.sqrt(float(told.var()) / told.size + float(moved.var()) / moved.size)
     return float(told.mean()) + shift, error, len(a)
 
@@ -263,12 +281,12 @@ def _posterior(
     return value, math.sqrt(max(0.0, square - value * value))
 
 
-def _points(x: Any, y: Any, method: str, neighbors: int, missing: str) -> Pair:
-    nearest = _check.integer("neighbors", neighbors, least=1)
-    a, b = (real_points(name, values, missing) for name, values in (("x", x), ("y", y)))
+def _points(x: Any, y: Any, ask: Ask) -> Pair:
+    k = ask.neighbors
+    a, b = (real_points(name, values, ask.missing) for name, values in (("x", x), ("y", y)))
     if a.shape[1] != b.shape[1]:
         raise _check.invalid("y", f"have the {a.shape[1]} columns of `x`", b.shape[1])
-    least = (nearest + 1, nearest) if method == "nearest_neighbors" else (a.shape[1] + 1,) * 2
+    least = (k + 1, k) if ask.method == "nearest_neighbors" else (a.shape[1] + 1,) * 2
     for name, points, few in (("x", a, least[0]), ("y", b, least[1])):
         if len(points) < few:
             raise _check.invalid(name, f"have at least {few} rows", len(points))
@@ -305,18 +323,10 @@ def _of_two_normals(a: Numbers, b: Numbers, apart: bool) -> tuple[float, float]:
     return max(0.0, float(value)) if apart else float(value), error
 
 
-def _null(
-    x: Any,
-    y: Any,
-    method: str,
-    times: int,
-    rng: np.random.Generator,
-    neighbors: int,
-    missing: str,
-) -> tuple[Numbers, float]:
+def _null(x: Any, y: Any, ask: Ask, times: int, rng: np.random.Generator) -> tuple[Numbers, float]:
     """Divergences after the rows of both samples are dealt out anew, and that of the samples."""
-    if method in SYMBOLS:
-        n, m = _paired(x, y, missing)
+    if ask.method in SYMBOLS:
+        n, m = _paired(x, y, ask.missing)
         pool = (n + m).astype(np.int64)
         rows = int(n.sum())
 
@@ -328,12 +338,12 @@ def _null(
 
         seen = _of_counts(n, m, "zhang_grabchak", True)[0]
         return np.array([one() for _ in range(times)]), seen
-    a, b, _ = in_range(*_points(x, y, method, neighbors, missing))
+    a, b, _ = in_range(*_points(x, y, ask))
 
     def of(first: Numbers, second: Numbers) -> float:
-        if method == "normal":
+        if ask.method == "normal":
             return _of_two_normals(first, second, True)[0]
-        return float(neighbor_ratio(first, second, neighbors, True)[0].mean())
+        return float(neighbor_ratio(first, second, ask.neighbors, True)[0].mean())
 
     together: NDArray[np.float64] = np.concatenate([a, b])
     null = np.empty(times)
