@@ -59,7 +59,7 @@ def small_batches(monkeypatch):
         {},
         {"score": "gini"},
         {"score": "gain_ratio", "missing": "drop"},
-        {"score": "symmetric_uncertainty", "weights": "w", "base": 2},
+        {"score": "symmetric_uncertainty", "weights": "w"},
         {"numeric": "ksg"},
     ],
     ids=str,

@@ -2,9 +2,13 @@
 
 Fayyad and Irani (1993) for the first: cut where the classes' entropy falls most, and again on both
 sides, as long as the fall is worth the length of describing the cut.
+
+Whole numbers stay whole, and a cut between two that no float tells apart is the lower one: Python
+compares whole numbers and floats exactly.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +19,7 @@ Codes = NDArray[np.int64]
 TIE = 1e-12  # relative; of cuts as good as one another the lowest is taken
 
 
-def mdl_cuts(values: Numbers, target: Codes, weights: Numbers) -> Numbers:
+def mdl_cuts(values: NDArray[Any], target: Codes, weights: Numbers) -> list[float]:
     """Cut finite or infinite numbers for a target; a weight is a number of rows."""
     found, place = np.unique(values, return_inverse=True)
     # One entry for each value and class that occur together, in the order of the values.
@@ -33,24 +37,42 @@ def mdl_cuts(values: Numbers, target: Codes, weights: Numbers) -> Numbers:
         if cut is not None:
             cuts.append(low + cut)
             todo += [(low, low + cut + 1), (low + cut + 1, high)]
-    return np.array([between(found[i], found[i + 1]) for i in sorted(cuts)])
+    return [between(found[i], found[i + 1]) for i in sorted(cuts)]
 
 
-def quantile_cuts(values: Numbers, weights: Numbers, bins: int) -> Numbers:
+def quantile_cuts(values: NDArray[Any], weights: Numbers, bins: int) -> list[float]:
     """Cut sorted numbers at quantiles, and below the least and above the greatest."""
     if values.size == 0:
-        return np.empty(0)
+        return []
     rows = np.cumsum(weights)
     # The k-th cut is the least value with at least k / bins of the rows up to it.
     place = np.searchsorted(rows * bins, np.arange(1, bins) * rows[-1])
-    below = np.nextafter(values[0], -math.inf)
-    inner = values[np.minimum(place, values.size - 1)]
-    return np.unique(np.concatenate([[below], inner, values[-1:]]))
+    least = values[0].item()
+    below = least - 1 if _beyond_floats(least) else math.nextafter(least, -math.inf)
+    inner = values[np.minimum(place, values.size - 1)].tolist()
+    return sorted({below, *inner, values[-1].item()})
 
 
-def bin_of(values: Numbers, cuts: Numbers) -> Codes:
+def bin_of(values: NDArray[Any], cuts: Sequence[float]) -> Codes:
     """Return the bin of each value, from the left; a value that equals a cut is left of it."""
-    return np.searchsorted(cuts, values, side="left").astype(np.int64)
+    below, edges = 0, np.array([_down(c) for c in cuts])
+    if values.dtype.kind in "iu":
+        low, high = np.iinfo(values.dtype).min, np.iinfo(values.dtype).max
+        below = sum(c < low for c in cuts)
+        inside = [math.floor(c) for c in cuts if low <= c < high]
+        edges = np.array(inside, dtype=values.dtype)
+    return below + np.searchsorted(edges, values, side="left").astype(np.int64)
+
+
+def _beyond_floats(number: float) -> bool:
+    """Tell whether this is a whole number among which floats have gaps."""
+    return isinstance(number, int) and abs(number) > 2**53
+
+
+def _down(number: float) -> float:
+    """Return the greatest float that is not above it."""
+    near = float(number)
+    return near if near <= number else math.nextafter(near, -math.inf)
 
 
 def _best_cut(value: Codes, label: Codes, count: NDArray[Any], size: int) -> int | None:
@@ -93,8 +115,8 @@ def _bits(n: NDArray[Any]) -> float:
     return float(_x_log_x(total)[0] - _x_log_x(n).sum()) / math.log(2)
 
 
-def between(low: float, high: float) -> float:
-    """Return the middle of two numbers, or the lower one where nothing lies between them."""
-    with np.errstate(invalid="ignore"):
-        middle = 0.5 * low + 0.5 * high
-    return float(middle if low <= middle < high else low)
+def between(first: Any, second: Any) -> float:
+    """Return the middle of two numbers, or the lower one where no float lies between them."""
+    low, high = first.item(), second.item()
+    middle: float = 0.5 * low + 0.5 * high
+    return middle if low <= middle < high else low

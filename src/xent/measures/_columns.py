@@ -24,7 +24,7 @@ GREATEST = 1e300  # sum of weights whose logarithms, summed, cannot overflow
 
 @dataclass(frozen=True)
 class Field:
-    """A column as read: codes with -1 for what is missing, or numbers with NaN."""
+    """A column as read: codes with -1 for what is missing; numbers with NaN, whole ones with 0."""
 
     values: NDArray[Any]
     missing: NDArray[np.bool_]
@@ -65,6 +65,12 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
     """Read one column; its type says whether it is numbers."""
     series = frame.get_column(name)
     kind = "numbers" if series.dtype.is_numeric() else KINDS.get(str(series.dtype).split("(")[0])
+    if series.dtype.is_integer() and not symbols:  # whole: floats have gaps from 2^53 on
+        whole = series.fill_null(0).to_numpy()
+        if whole.dtype.kind in "iu":
+            wide = np.uint64 if whole.dtype == np.uint64 else np.int64
+            gaps = np.asarray(series.is_null().to_numpy(), dtype=bool)
+            return Field(whole.astype(wide, copy=False), gaps, (), "numbers")
     if kind is not None and not symbols:
         values = _numbers(series.to_numpy())
         return Field(values, np.isnan(values), (), kind)
@@ -76,8 +82,8 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
         places = np.append(found.codes, -1)
         codes = places[coded.indices.fill_null(found.codes.size).to_numpy(zero_copy_only=False)]
         return Field(codes, codes < 0, found.symbols)
-    whole = series.dtype.is_integer() and series.null_count() == 0
-    found = column(argument, series.to_numpy() if whole else series.to_list())
+    complete = series.dtype.is_integer() and series.null_count() == 0
+    found = column(argument, series.to_numpy() if complete else series.to_list())
     return Field(found.codes, found.codes < 0, found.symbols)
 
 
@@ -115,7 +121,7 @@ def weights_of(argument: str, weights: Any, frame: Any) -> Numbers:
         field = field_of(frame, weights, argument)
         if not field.numeric:
             raise _check.invalid(argument, "name a column of numbers", repr(weights))
-        weights = field.values
+        weights = np.where(field.missing, math.nan, field.values)
     found = np.asarray(weights, dtype=np.float64)
     if found.shape != (rows,):
         must = f"be one number for each of the {rows} rows"

@@ -242,10 +242,10 @@ def _counted(before: Tally, after: Tally, missing: str) -> tuple[tuple[Any, ...]
 
 
 def _of_numbers(before: Any, after: Any) -> Numbers:
-    cuts = before.cuts if isinstance(before, Spread) else np.empty(0)
-    counts = np.zeros((2, cuts.size + 1))
+    cuts = before.cuts if isinstance(before, Spread) else []
+    counts = np.zeros((2, len(cuts) + 1))
     if isinstance(before, Spread):
-        counts[0] = np.bincount(bin_of(before.high, cuts), before.rows, cuts.size + 1)
+        counts[0] = np.bincount(bin_of(before.high, cuts), before.rows, len(cuts) + 1)
     if after is not None:
         counts[1] = after.rows
     return counts

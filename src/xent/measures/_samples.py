@@ -244,10 +244,13 @@ def _as_array(values: Any) -> NDArray[Any]:
                 else values.to_numpy()
             )
             return plain
-        values = values.to_pylist() if hasattr(values, "to_pylist") else values.to_list()
+        listed = ("to_pylist", "to_list", "tolist")  # as plain numbers: Arrow, polars, pandas
+        values = next(getattr(values, n) for n in listed if hasattr(values, n))()
     entries = list(values)
     if entries and all(type(v) in (int, bool) for v in entries):
-        return np.asarray(entries)
+        plain = np.asarray(entries)
+        if plain.dtype.kind in "iub":  # numbers of 64 bits with and without sign become floats
+            return plain
     array = np.empty(len(entries), dtype=object)
     array[:] = entries
     return array

@@ -48,7 +48,7 @@ class FeatureRank:
         Rows of weight above 0 where the column has no value.
     cuts : tuple of float
         Where a column of numbers was cut; a value equal to a cut is left of it. Dates are
-        microseconds since 1970, times since midnight.
+        microseconds since 1970, times since midnight. Whole past 2^53, where floats have gaps.
     p_value : float or None
         Share of shuffled columns that score at least as much; on request.
     adjusted : float or None
@@ -284,7 +284,7 @@ def _of_tally(name: str, tally: Tally, order: Codes, ask: Ask) -> FeatureRank:
     label = Field(classes, classes < 0)
     weight = np.append(weight, tally.gaps[gaps])
     rank = _ranked(name, field, label, weight, ask, copies, counted=True)
-    cuts = tuple(float(between(known.high[int(c)], known.low[int(c) + 1])) for c in rank.cuts)
+    cuts = tuple(between(known.high[int(c)], known.low[int(c) + 1]) for c in rank.cuts)
     rows = tally.used + (tally.missing if ask.missing == "symbol" else 0)
     return replace(rank, cuts=cuts, rows=rows, missing=tally.missing)
 
@@ -319,10 +319,10 @@ def _ranked(
         because = f"column {name!r} holds an infinite number"
         raise _check.cannot("Neighbours", because, 'Pass numeric="mdl".')
 
-    def scored(rows: Rows) -> tuple[float, Codes, Numbers]:
+    def scored(rows: Rows) -> tuple[float, Codes, list[float]]:
         field, target, weight, copies = rows
         if near:
-            return _neighbours(field, target), np.empty(0, dtype=np.int64), np.empty(0)
+            return _neighbours(field, target), np.empty(0, dtype=np.int64), []
         codes, cuts = _levels(field, target, weight)
         return _score(codes, target, weight, ask.score, copies), codes, cuts
 
@@ -336,9 +336,8 @@ def _ranked(
     first = np.unique(codes, return_index=True)[1]
     levels = first.size if copies is None else int(copies[first].sum())
     value /= ask.scale
-    where = tuple(cuts.tolist())
     return FeatureRank(
-        name, value, field.kind, levels, weight.size, absent, where, p_value, adjusted
+        name, value, field.kind, levels, weight.size, absent, tuple(cuts), p_value, adjusted
     )
 
 
@@ -366,13 +365,13 @@ def _redrawn(rows: Rows, draw: np.random.Generator) -> Rows:
     return field.take(first[i]), j, drawn[i, j].astype(np.float64), more
 
 
-def _levels(field: Field, target: Codes, weight: Numbers) -> tuple[Codes, Numbers]:
+def _levels(field: Field, target: Codes, weight: Numbers) -> tuple[Codes, list[float]]:
     """Return the level of each row, the last for missing values, and the cuts."""
     if not field.numeric:
-        return np.where(field.missing, len(field.symbols), field.values), np.empty(0)
+        return np.where(field.missing, len(field.symbols), field.values), []
     known = ~field.missing
     cuts = mdl_cuts(field.values[known], target[known], weight[known])
-    codes = np.full(weight.size, cuts.size + 1, dtype=np.int64)
+    codes = np.full(weight.size, len(cuts) + 1, dtype=np.int64)
     codes[known] = bin_of(field.values[known], cuts)
     return codes, cuts
 

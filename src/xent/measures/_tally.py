@@ -76,11 +76,12 @@ class Spread:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.low, self.high = np.empty(0), np.empty(0)
+        self.low: NDArray[Any] = np.empty(0)
+        self.high: NDArray[Any] = self.low
         self.place, self.classes = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         self.weights = np.empty(0)
-        self.cuts = np.empty(0)  # set by whoever cuts it for the next table
-        self._new: list[tuple[Numbers, Codes, Numbers]] = []
+        self.cuts: list[float] = []  # set by whoever cuts it for the next table
+        self._new: list[tuple[NDArray[Any], Codes, Numbers]] = []
         self._waiting = 0
 
     def add(self, field: Field, classes: Codes, weights: Numbers) -> None:
@@ -100,6 +101,8 @@ class Spread:
         values, classes, weights = (np.concatenate(part) for part in zip(*self._new, strict=True))
         self._new, self._waiting = [], 0
         bins = self.low.size
+        if not bins:
+            self.low = self.high = values[:0]  # whole numbers stay whole
         at = np.searchsorted(self.high, values)  # the first bin that does not end below it
         known = at < bins
         known[known] = self.low[at[known]] <= values[known]
@@ -151,9 +154,9 @@ class Binned:
 
     kind = "numbers"
 
-    def __init__(self, cuts: Numbers) -> None:
+    def __init__(self, cuts: list[float]) -> None:
         self.cuts = cuts
-        self.rows = np.zeros(cuts.size + 1)
+        self.rows = np.zeros(len(cuts) + 1)
 
     def add(self, field: Field, _classes: Codes, weights: Numbers) -> None:
         """Count numbers, none of them NaN."""
@@ -256,7 +259,7 @@ class Tally:
         if numeric and self.before is None:
             return Spread(self.most)
         if numeric:
-            return Binned(known.cuts if isinstance(known, Spread) else np.empty(0))
+            return Binned(known.cuts if isinstance(known, Spread) else [])
         found = Symbols(self.most)
         if isinstance(known, Symbols):
             found.certain, found.level = known.certain, known.level
