@@ -430,6 +430,26 @@ def test_few_outcomes():
 # ------------------------------------------------------------------ several numbers
 
 
+def test_independent_normals_are_a_normal_of_several_numbers():
+    mean, scale = torch.tensor([[0.5, -1.0], [2.0, 0.25]], dtype=torch.float64)
+    cov = torch.tensor([[2.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
+    apart = td.Independent(td.Normal(mean, scale), 1)
+    whole = td.MultivariateNormal(mean, torch.diag(scale**2))  # PyTorch's formula is of these
+    model = td.MultivariateNormal(torch.zeros(2, dtype=torch.float64), cov)
+    for other in (model, stats.multivariate_normal([0, 0], cov.numpy())):
+        for found, truth in (
+            (kl_divergence(apart, other), td.kl_divergence(whole, model)),
+            (kl_divergence(other, apart), td.kl_divergence(model, whole)),
+            (cross_entropy(apart, other), td.kl_divergence(whole, model) + whole.entropy()),
+        ):
+            close(found, truth)
+            assert (found.method, found.error) == ("closed form", 0)
+    one = td.Independent(td.Normal(torch.ones(1), torch.ones(1)), 1)
+    for other in (td.MultivariateNormal(torch.zeros(1), 4 * torch.eye(1)), stats.norm(0, 2)):
+        close(kl_divergence(one, other), math.log(2) + (1 + 1) / 8 - 0.5)
+    assert js_divergence(one, one).method == "quadrature"
+
+
 def test_several_dimensions():
     cov = np.array([[2.0, 0.6], [0.6, 1.0]])
     p, q = stats.multivariate_normal([0, 1], cov), stats.multivariate_normal([1, 0], np.eye(2))

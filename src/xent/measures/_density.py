@@ -19,7 +19,7 @@ from xent.measures._closed import DIVERGENCE, ENTROPY
 from xent.measures._divergence import kl_divergence
 from xent.measures._entropy import entropy
 from xent.measures._estimate import generator
-from xent.measures._laws import Law, Numbers, law, log_sum
+from xent.measures._laws import Law, Numbers, jointly_normal, law, log_sum
 from xent.measures._measurement import Measurement
 from xent.measures._quadrature import add_up, integrate
 from xent.measures._views import Counts
@@ -74,6 +74,13 @@ def _alike(values: Sequence[Any]) -> list[Law]:
     """Read distributions over the same kind of outcome."""
     names = ["p", "q", *(f"#{i + 1}" for i in range(2, len(values)))]
     laws = [law(name, value) for name, value in zip(names, values, strict=True)]
+    single = [
+        one.parts[0] if one.family == "product" and one.shape == (1,) else one for one in laws
+    ]
+    if all(one.shape == () for one in single):  # a vector of one number is that number
+        laws = single
+    if any(one.family == "multinormal" for one in laws):
+        laws = [jointly_normal(name, one) for name, one in zip(names, laws, strict=True)]
     kinds = ["discrete" if one.discrete else "continuous" for one in laws]
     for name, one, kind in zip(names[1:], laws[1:], kinds[1:], strict=True):
         if kind != kinds[0]:

@@ -105,6 +105,14 @@ def multinormal(argument: str, mean: Any, cov: Any) -> Law:
     )
 
 
+def jointly_normal(argument: str, one: Law) -> Law:
+    """Return independent normals as one normal of several numbers; others as they are."""
+    if one.family != "product" or any(part.family != "normal" for part in one.parts):
+        return one
+    mean, scale = np.array([part.parameters for part in one.parts]).T
+    return multinormal(argument, mean, np.diag(scale * scale))
+
+
 def multistudent(loc: Any, shape: Any, df: float) -> Law:
     from scipy import stats
 
