@@ -56,6 +56,7 @@ class Page:
         columns: Sequence[str] = (),
         rows: Iterable[Sequence[str]] = (),
         best: int | None = None,
+        bars: Sequence[float] = (),
         charts: Sequence[Any] = (),
         images: Sequence[tuple[NDArray[Any], str]] = (),
     ) -> None:
@@ -69,6 +70,8 @@ class Page:
             A table; the first column is the name of the row.
         best : int, optional
             The row to print in bold.
+        bars : sequence of float, optional
+            One number a row, drawn as a bar beside its name.
         charts : sequence of altair.Chart
             Charts, side by side where there is room.
         images : sequence of (array, caption)
@@ -78,9 +81,13 @@ class Page:
         for chart in charts:
             names.append(f"chart{len(self._charts)}")
             self._charts[names[-1]] = _styled(chart).to_dict()
+        longest = max([0.0, *bars]) or 1.0
+        shares = [f"{100 * max(0.0, bar / longest):.2f}" for bar in bars]
         block = {"heading": heading, "text": text, "columns": columns, "rows": list(rows)}
         pictures = [(_png(array), caption) for array, caption in images]
-        self._blocks.append({**block, "best": best, "charts": names, "images": pictures})
+        self._blocks.append(
+            {**block, "best": best, "bars": shares, "charts": names, "images": pictures}
+        )
 
     def write(self, path: str | os.PathLike[str], *, argument: str = "path") -> None:
         """Write the page, whole or not at all."""

@@ -10,7 +10,6 @@ import typer
 from xent.cli import _data
 
 WIDTH = 22  # characters of the longest bar
-MOST = 30  # bars on a page
 DECIMALS = 4  # of a number on the terminal
 
 Html = Annotated[Path | None, typer.Option(help="Write the table as a page.")]
@@ -223,20 +222,8 @@ def _page(
 ) -> Any:
     from importlib.metadata import version
 
-    from xent._page import COLOURS, Page, altair
+    from xent._page import Page
 
-    alt = altair()
-    data = [{"column": row[0], "x": x} for row, x in zip(rows, shown, strict=True)][:MOST]
-    chart = (
-        alt.Chart(alt.Data(values=data))
-        .mark_bar(cornerRadiusEnd=3, color=COLOURS[0])
-        .encode(
-            y=alt.Y("column:N", sort=[d["column"] for d in data], title=None),
-            x=alt.X("x:Q", title=unit or columns[1]),
-            tooltip=["column:N", "x:Q"],
-        )
-        .properties(width=680, height=alt.Step(22))
-    )
     page = Page(title, unit, f"xent {version('xent')}")
-    page.section(columns[0].capitalize() + "s", columns=columns, rows=rows, charts=[chart])
+    page.section(columns[0].capitalize() + "s", columns=columns, rows=rows, bars=shown)
     return page
