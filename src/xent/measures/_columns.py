@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.measures._bins import Numbers
-from xent.measures._samples import column
+from xent.measures._samples import column, numbers_of_rows
 
 KINDS = {"Date": "dates", "Datetime": "dates", "Duration": "durations", "Time": "times"}
 GREATEST = 1e300  # sum of weights whose logarithms, summed, cannot overflow
@@ -66,13 +66,13 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
     series = frame.get_column(name)
     kind = "numbers" if series.dtype.is_numeric() else KINDS.get(str(series.dtype).split("(")[0])
     if series.dtype.is_integer() and not symbols:  # whole: floats have gaps from 2^53 on
-        whole = series.fill_null(0).to_numpy()
+        whole = _array(series.fill_null(0), argument)
         if whole.dtype.kind in "iu":
             wide = np.uint64 if whole.dtype == np.uint64 else np.int64
             gaps = np.asarray(series.is_null().to_numpy(), dtype=bool)
             return Field(whole.astype(wide, copy=False), gaps, (), "numbers")
     if kind is not None and not symbols:
-        values = _numbers(series.to_numpy())
+        values = _numbers(_array(series, argument))
         return Field(values, np.isnan(values), (), kind)
     if str(series.dtype) == "String":  # read once a symbol, not once a row
         coded = series.to_arrow().dictionary_encode()
@@ -83,8 +83,15 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
         codes = places[coded.indices.fill_null(found.codes.size).to_numpy(zero_copy_only=False)]
         return Field(codes, codes < 0, found.symbols)
     complete = series.dtype.is_integer() and series.null_count() == 0
-    found = column(argument, series.to_numpy() if complete else series.to_list())
+    found = column(argument, _array(series, argument) if complete else series.to_list())
     return Field(found.codes, found.codes < 0, found.symbols)
+
+
+def _array(series: Any, argument: str) -> NDArray[Any]:
+    try:
+        return np.asarray(series.to_numpy())
+    except Exception as error:  # of pyarrow, polars, ...: what NumPy has no type for
+        raise _check.cannot(f"`{argument}` cannot be read", str(error).rstrip(".")) from None
 
 
 def _numbers(values: NDArray[Any]) -> Numbers:
@@ -122,16 +129,7 @@ def weights_of(argument: str, weights: Any, frame: Any) -> Numbers:
         if not field.numeric:
             raise _check.invalid(argument, "name a column of numbers", repr(weights))
         weights = np.where(field.missing, math.nan, field.values)
-    found = np.asarray(weights, dtype=np.float64)
-    if found.shape != (rows,):
-        must = f"be one number for each of the {rows} rows"
-        raise _check.invalid(argument, must, f"shape {found.shape}")
-    bad = ~(np.isfinite(found) & (found >= 0))
-    if bad.any():
-        place = int(np.argmax(bad))
-        got = f"{found[place]:.6g} at [{place}]"
-        raise _check.invalid(argument, "be finite and non-negative", got)
-    return found
+    return numbers_of_rows(argument, weights, rows)
 
 
 def total_of(weights: Numbers) -> float:

@@ -33,7 +33,7 @@ class Rows:
         self.argument, self.library, self.axis, self.model = argument, library, axis, model
         self.kind = type(value) if isinstance(value, VIEWS) else None
         source = value.values if isinstance(value, VIEWS) else value
-        raw = library.array(source)
+        raw = read(argument, source, library, where)
         if not library.real(raw):
             must = "be an array of real numbers"
             raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
@@ -45,7 +45,7 @@ class Rows:
         if where is not None:
             floating = library.working(raw)
             out = -np.inf if self.kind in (Logits, LogProbs) else 0.0
-            raw = library.xp.where(library.array(where), floating, out)
+            raw = library.xp.where(_mask(argument, raw, where, library), floating, out)
             self.axes = positions(argument, axis, raw.ndim)
         self.ndim = raw.ndim
         self.extents = tuple(raw.shape[a] for a in self.axes)
@@ -93,7 +93,10 @@ class Rows:
             allowed = values > -np.inf
             finite = xp.where(allowed, values, 0.0)
             top = self.library.maximum(xp.where(allowed, finite, -np.inf))
-            shifted = finite - xp.where(top > -np.inf, top, 0.0)
+            with np.errstate(over="ignore"):
+                shifted = finite - xp.where(top > -np.inf, top, 0.0)
+            # Further apart than floats go is still no further than 0 log 0 can bear.
+            shifted = xp.where(shifted > -np.inf, shifted, xp.finfo(shifted.dtype).min)
             weight = xp.where(allowed, xp.exp(xp.where(allowed, shifted, 0.0)), 0.0)
             log = xp.where(allowed, shifted - xp.log(self.library.last(weight.sum(-1))), 0.0)
             return xp.where(allowed, xp.exp(log), 0.0), log, allowed
@@ -194,25 +197,65 @@ class Rows:
 
 def _peaks(values: NDArray[Any], p: NDArray[Any], log: NDArray[Any]) -> NDArray[Any]:
     """Write the logarithm of a share near 1 as that of what is left beside it, to the last bits."""
-    if not p.max() > 0.5:
+    if not p.max(initial=0.0) > 0.5:
         return log
     most = p > 0.5
     rest = np.where(most, 0.0, values).sum(-1, keepdims=True)
     return np.where(most, -np.log1p(rest / np.where(most, values, 1.0)), log)
 
 
-def positions(argument: str, axis: Axis, ndim: int) -> tuple[int, ...]:
+def read(argument: str, values: Any, library: Library, where: Any = None) -> Any:
+    """Return an array of the library; what is none, or hides some of its entries, is refused."""
+    if type(values) is np.ndarray:
+        return values
+    try:
+        raw = library.array(values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        got = f"a {type(values).__name__} that is none"
+        raise _check.wrong_kind(argument, "be an array of real numbers", got) from error
+    mask = np.ma.getmask(values) if isinstance(values, np.ma.MaskedArray) else False
+    if np.any(mask if where is None else mask & np.asarray(where, dtype=bool)):
+        advice = f"Pass where=~{argument}.mask to leave them out."
+        raise _check.invalid(argument, "have no masked entries", "some", advice)
+    if library.name == "torch" and (raw.layout != library.xp.strided or raw.is_meta):
+        got = f"one of layout {raw.layout} on {raw.device}"
+        raise _check.wrong_kind(argument, "be a dense tensor that holds numbers", got)
+    return raw
+
+
+def _mask(argument: str, values: Any, where: Any, library: Library) -> Any:
+    """Return which outcomes count: booleans, of a shape that broadcasts with that of the values."""
+    mask = library.array(read("where", where, library))
+    if "bool" not in str(mask.dtype):
+        raise _check.wrong_kind("where", "be an array of booleans", f"one of dtype {mask.dtype}")
+    one, other = tuple(values.shape), tuple(mask.shape)
+    try:
+        np.broadcast_shapes(one, other)
+    except ValueError:
+        must = f"have a shape that broadcasts with that of `{argument}`, {one}"
+        raise _check.invalid("where", must, other) from None
+    return mask
+
+
+def positions(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tuple[int, ...]:
     """Return the axes of the outcomes as non-negative numbers, each once."""
     axes = axis if isinstance(axis, tuple) else (axis,)
     for one in axes:
         if isinstance(one, bool) or not isinstance(one, int | np.integer):
-            raise _check.wrong_kind("axis", "be an integer or a tuple of integers", repr(axis))
+            raise _check.wrong_kind(name, "be an integer or a tuple of integers", repr(axis))
         if not -ndim <= one < ndim:
-            raise _check.invalid("axis", f"be an axis of `{argument}`, which has {ndim}", one)
+            raise _check.invalid(name, f"be an axis of `{argument}`, which has {ndim}", one)
     found = tuple(int(one) % ndim for one in axes)
     if not found or len(set(found)) < len(found):
-        raise _check.invalid("axis", "name at least one axis, and each once", repr(axis))
+        raise _check.invalid(name, "name at least one axis, and each once", repr(axis))
     return found
+
+
+def keeps(keepdims: Any) -> bool:
+    """Return whether axes are kept; only True and False say so."""
+    if not isinstance(keepdims, bool | np.bool_):
+        raise _check.wrong_kind("keepdims", "be True or False", repr(keepdims))
+    return bool(keepdims)
 
 
 def outcomes_last(library: Library, values: Any, axes: tuple[int, ...]) -> Any:
@@ -270,7 +313,7 @@ def result(nats: Any, base: float, keepdims: bool, *sources: Rows) -> Any:
     first = sources[0]
     scale = 1.0 if base is math.e else _check.log_of_base(base)
     value = nats if scale == 1.0 else nats / scale
-    if keepdims:
+    if keepdims is not False and keeps(keepdims):
         ndim = max(source.ndim for source in sources)
         kept = [a - first.ndim + ndim for a in first.axes]
         shape = list(value.shape)

@@ -19,6 +19,7 @@ from xent.measures._estimate import chance_of
 from xent.measures._samples import MISSING
 from xent.measures._tally import Spread, Symbols, Table, Tally, counted
 
+MOST_BINS = 1 << 16
 SHOWN = 10  # levels that a record names
 
 
@@ -140,6 +141,8 @@ def drift(
     _check.option("missing", missing, MISSING)
     scale, level = _check.log_of_base(base), _check.share("confidence", confidence)
     pieces = _check.integer("bins", bins, least=2)
+    if pieces > MOST_BINS:
+        raise _check.invalid("bins", f"be at most {MOST_BINS:,}", pieces)
     draw, times = chance_of(rng, "bootstrap", bootstrap)
     if not times and level != 0.95:
         raise _check.invalid("confidence", "be left out without bootstrap=", repr(confidence))

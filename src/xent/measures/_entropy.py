@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures._door import Axis, result, rows
+from xent.measures._door import Axis, keeps, result, rows
 from xent.measures._nats import entropy_nats
 from xent.measures._sparse import is_sparse, takes_sparse
 from xent.measures._views import is_distribution, only_arrays, only_densities
@@ -134,7 +134,7 @@ def self_information(
         raise _check.cannot("Self-information", "that of a 0 is infinite", "Pass a dense array.")
     source = rows("p", p, axis, where)
     nats = source.library.xp.where(source.allowed, -source.log + 0.0, math.inf)
-    if keepdims:
+    if keeps(keepdims):
         shape = (*nats.shape[:-1], *source.extents)
         nats = nats.reshape(shape)
         last = tuple(range(len(shape) - len(source.extents), len(shape)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._array import NUMPY
 from xent.measures._divergence import kl_divergence
-from xent.measures._door import Rows, result, rows
+from xent.measures._door import Rows, positions, result, rows
 from xent.measures._entropy import entropy
 from xent.measures._nats import entropy_nats, kl_nats
 from xent.measures._sparse import Part, is_sparse
@@ -190,12 +190,11 @@ def conditional_entropy(
     Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.2.
     """
     table = joint_of(joint, axis, where, 2, 64)
-    known = given if isinstance(given, tuple) else (given,)
     places = {a: i - table.count for i, a in enumerate(table.source.axes)}
-    found = [places.get(g % table.source.ndim) if isinstance(g, int) else None for g in known]
-    if None in found or not 0 < len(set(found)) < table.count:
+    known = positions("joint", given, table.source.ndim, "given")
+    if not set(known) < set(places):
         raise _check.invalid("given", f"be some, not all, of the axes {axis}", repr(given))
-    return table.result(table.left(*(p for p in found if p is not None)), base, keepdims)
+    return table.result(table.left(*(places[a] for a in known)), base, keepdims)
 
 
 def mutual_information(

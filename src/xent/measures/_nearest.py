@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent.measures._samples import plain
 
 Numbers = NDArray[np.float64]
 
@@ -67,7 +68,7 @@ def in_range(*arrays: Numbers) -> tuple[Any, ...]:
 
 def _floats(values: Any) -> NDArray[Any]:
     """Read columns of any library; None and NA among numbers become NaN."""
-    array: NDArray[Any] = np.asarray(values)
+    array: NDArray[Any] = np.asarray(plain(values))
     if array.dtype != object:
         return array
     entries = [

@@ -5,7 +5,7 @@ entries (None, NaN, NaT, NA) are refused unless the caller says what they mean.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent._array import library_of
 
 Codes = NDArray[np.int64]
 MISSING = ("refuse", "drop", "symbol")
@@ -31,7 +32,8 @@ class Column:
 
 def column(argument: str, values: Any) -> Column:
     """Give each symbol of a column a number, in sorted order where they can be sorted."""
-    if not hasattr(values, "__iter__"):
+    unordered = isinstance(values, Mapping | Set) or hasattr(type(values), "columns")
+    if unordered or not hasattr(values, "__iter__"):
         raise _check.wrong_kind(argument, "be one column", f"a {type(values).__name__}")
     array = _as_array(values)
     if array.ndim != 1:
@@ -41,7 +43,7 @@ def column(argument: str, values: Any) -> Column:
     if array.dtype.kind == "f":
         missing = np.isnan(array)
         known = array[~missing]
-        if not np.array_equal(known, np.rint(known)):
+        if not (np.isfinite(known).all() and np.array_equal(known, np.rint(known))):
             raise _real(argument)
     elif array.dtype.kind in "mM":
         missing = np.isnat(array)
@@ -65,14 +67,7 @@ def table_of(
         if other.codes.size != rows:
             raise _check.invalid(name, f"have the {rows} rows of `x`", other.codes.size)
     if weights is not None:
-        weights = np.asarray(weights, dtype=np.float64)
-        if weights.shape != (rows,):
-            must = f"be one number for each of the {rows} rows"
-            raise _check.invalid("weights", must, f"shape {weights.shape}")
-        if not (np.isfinite(weights).all() and (weights >= 0).all()):
-            place = int(np.argmax(~(np.isfinite(weights) & (weights >= 0))))
-            must = "be finite and non-negative"
-            raise _check.invalid("weights", must, f"{weights[place]:.6g} at [{place}]")
+        weights = weights_of("weights", weights, rows)
         if missing == "drop":
             whole = np.logical_and.reduce([c.codes >= 0 for c in columns])
             weights = weights[whole]
@@ -87,6 +82,47 @@ def table_of(
     seen = [np.flatnonzero(table.any(tuple(a for a in axes if a != i))) for i in axes]
     names = tuple(tuple(c.symbols[k] for k in used) for c, used in zip(columns, seen, strict=True))
     return table[np.ix_(*seen)], names
+
+
+def weights_of(argument: str, weights: Any, rows: int) -> NDArray[np.float64]:
+    """Return one weight for each row, their sum above 0 and one that a float holds."""
+    found = numbers_of_rows(argument, weights, rows)
+    with np.errstate(over="ignore"):
+        total = float(found.sum())
+    if total == 0:
+        raise _check.invalid(argument, "have one above 0", "none")
+    if total == math.inf:
+        raise _check.invalid(argument, "have a sum that a float holds", "a larger one")
+    return found
+
+
+def numbers_of_rows(argument: str, weights: Any, rows: int) -> NDArray[np.float64]:
+    """Return how many rows each row stands for: one finite number each, none below 0."""
+    must = f"be one number for each of the {rows} rows"
+    try:
+        found = np.asarray(plain(weights), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise _check.wrong_kind(argument, must, f"a {type(weights).__name__}") from None
+    if found.shape != (rows,):
+        raise _check.invalid(argument, must, f"shape {found.shape}")
+    bad = ~(np.isfinite(found) & (found >= 0))
+    if bad.any():
+        place = int(np.argmax(bad))
+        got = f"{found[place]:.6g} at [{place}]"
+        raise _check.invalid(argument, "be finite and non-negative", got)
+    return found
+
+
+def plain(values: Any) -> Any:
+    """Return tensors and masked arrays as NumPy's, with None for what is masked."""
+    if isinstance(values, np.ma.MaskedArray):
+        if not np.ma.is_masked(values):
+            return values.data
+        found = values.data.astype(object)
+        found[np.ma.getmaskarray(values)] = None
+        return found
+    library = library_of(values)
+    return values if library.name == "numpy" else library.seen(values)
 
 
 def merged(
@@ -229,28 +265,31 @@ def dense(
 
 
 def _as_array(values: Any) -> NDArray[Any]:
+    values = plain(values)
     if isinstance(values, np.ndarray):
         return values
+    if hasattr(values, "tocoo"):
+        return np.empty(values.shape)  # a matrix, which is refused
     if hasattr(values, "to_numpy"):
         absent = getattr(values, "null_count", None)
-        if absent is None and hasattr(values, "isna"):
+        if absent is None and hasattr(values, "isna") and getattr(values, "nlevels", 1) == 1:
             absent = int(values.isna().sum())
         if callable(absent):
             absent = absent()
         if not absent:
-            plain: NDArray[Any] = np.asarray(
+            complete: NDArray[Any] = np.asarray(
                 values.to_numpy(zero_copy_only=False)
                 if type(values).__module__.startswith("pyarrow")
                 else values.to_numpy()
             )
-            return plain
+            return complete
         listed = ("to_pylist", "to_list", "tolist")  # as plain numbers: Arrow, polars, pandas
         values = next(getattr(values, n) for n in listed if hasattr(values, n))()
     entries = list(values)
     if entries and all(type(v) in (int, bool) for v in entries):
-        plain = np.asarray(entries)
-        if plain.dtype.kind in "iub":  # numbers of 64 bits with and without sign become floats
-            return plain
+        whole = np.asarray(entries)
+        if whole.dtype.kind in "iub":  # numbers of 64 bits with and without sign become floats
+            return whole
     array = np.empty(len(entries), dtype=object)
     array[:] = entries
     return array
@@ -259,11 +298,8 @@ def _as_array(values: Any) -> NDArray[Any]:
 def _whole_numbers(array: NDArray[Any]) -> Column:
     low, high = _extent(array)
     if high - low < max(1024, 4 * array.size):
-        codes = (
-            array.astype(np.int64, copy=False)
-            if low == 0
-            else (array - array.dtype.type(low)).astype(np.int64)
-        )
+        wide = array if array.dtype == np.uint64 else array.astype(np.int64, copy=False)
+        codes = (wide - wide.dtype.type(low) if low else wide).astype(np.int64, copy=False)
         return Column(codes, tuple(range(low, high + 1)), complete=True)
     found, codes = np.unique(array, return_inverse=True)
     return Column(codes.astype(np.int64), tuple(found.tolist()))
@@ -291,10 +327,12 @@ def _hashed(argument: str, array: NDArray[Any]) -> Column:
             absent = symbol is None or bool(symbol != symbol)
         except TypeError:  # pandas.NA is neither equal nor unequal to itself
             absent = True
+        except (ValueError, ArithmeticError):  # an array, which no dictionary takes
+            absent = False
         if absent:
             codes[i] = -1
             continue
-        if isinstance(symbol, float) and symbol % 1:
+        if isinstance(symbol, float | np.floating) and symbol % 1:
             raise _real(argument)
         try:
             codes[i] = numbers.setdefault(symbol, len(numbers))

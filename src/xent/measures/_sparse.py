@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import NUMPY, library_of
-from xent.measures._door import VIEWS, Rows, positions
+from xent.measures._door import VIEWS, Rows, keeps, positions, read
 from xent.measures._views import Counts
 
 P = ParamSpec("P")
@@ -68,7 +68,7 @@ class Part:
                 raise _check.wrong_kind(
                     argument, must, f"a {type(inner).__name__} and scipy.sparse"
                 )
-            array = np.asarray(inner, dtype=np.float64)
+            array = np.asarray(read(argument, inner, NUMPY), dtype=np.float64)
             self.axes, self.ndim = positions(argument, axis, max(1, array.ndim)), array.ndim
             self.dense = self._rows(array)
         self.count, self.size = (self.dense if self.matrix is None else self.matrix).shape
@@ -132,7 +132,7 @@ class Part:
 
 def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> Any:
     given = bound.arguments
-    axis, keepdims = given.pop("axis", -1), given.pop("keepdims", False)
+    axis, keepdims = given.pop("axis", -1), keeps(given.pop("keepdims", False))
     if given.pop("where", None) is not None:
         raise _check.cannot("`where`", "a distribution is sparse", "Leave out its outcomes.")
     named = [(name, given.pop(name)) for name in ("p", "q") if given.get(name) is not None]

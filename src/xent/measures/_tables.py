@@ -335,7 +335,7 @@ def _ranked(
         p_value, adjusted = against_chance(value, null, ask.scale)
     first = np.unique(codes, return_index=True)[1]
     levels = first.size if copies is None else int(copies[first].sum())
-    value /= ask.scale
+    value = value / ask.scale + 0.0
     return FeatureRank(
         name, value, field.kind, levels, weight.size, absent, tuple(cuts), p_value, adjusted
     )
