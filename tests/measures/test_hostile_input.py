@@ -168,3 +168,18 @@ def test_small_orders_where_one_excludes_the_other():
     assert m.renyi_divergence(p, q, 0.25) == pytest.approx(math.log(2) / 0.75)
     assert m.renyi_divergence([1.0, 0.0], [0.0, 1.0], 0.25) == math.inf
     assert m.f_divergence([1.0, 0.0], [0.0, 1.0], "alpha", alpha=0.25) == pytest.approx(16 / 3)
+
+
+def test_arrays_beside_tensors():
+    tensor, truth = torch.tensor(P), m.kl_divergence(P, P[::-1].copy())
+    for p, q in ((tensor, P[::-1]), (P, tensor.flip(0)), (P.tolist(), m.Counts(tensor.flip(0)))):
+        found = m.kl_divergence(p, np.ascontiguousarray(q) if isinstance(q, np.ndarray) else q)
+        np.testing.assert_allclose(found, truth, rtol=1e-14)
+
+
+def test_types_that_numpy_lacks():
+    eighth = torch.tensor([0.5, 0.5]).to(torch.float8_e4m3fn)
+    assert m.entropy(eighth) == pytest.approx(math.log(2))
+    jnp = pytest.importorskip("jax.numpy")
+    for top in (3e38, 1e-37):
+        assert m.entropy(m.Counts(jnp.asarray([top, top]))) == pytest.approx(math.log(2))

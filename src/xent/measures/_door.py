@@ -101,7 +101,9 @@ class Rows:
             log = xp.where(allowed, shifted - xp.log(self.library.last(weight.sum(-1))), 0.0)
             return xp.where(allowed, xp.exp(log), 0.0), log, allowed
         if self.kind is Counts:
-            values = values / self.library.maximum(values)
+            top = self.library.maximum(values)
+            part = xp.where(top > 1.0, 2.0**-64, 1.0)  # 1 / top may be too small for a float32
+            values = values * part / (top * part)
         allowed = values > 0
         if self.library.name == "numpy" and allowed.all():
             total = values.sum(-1, keepdims=True)
@@ -206,7 +208,7 @@ def _peaks(values: NDArray[Any], p: NDArray[Any], log: NDArray[Any]) -> NDArray[
 
 def read(argument: str, values: Any, library: Library, where: Any = None) -> Any:
     """Return an array of the library; what is none, or hides some of its entries, is refused."""
-    if type(values) is np.ndarray:
+    if type(values) is np.ndarray and library.name == "numpy":
         return values
     try:
         raw = library.array(values)
