@@ -32,8 +32,9 @@ class Library:
             if values.device.type == "mps":
                 return values.to(self.xp.float32)
             return values.to(self.xp.float64)
-        wide = self.xp.asarray(0.0).dtype if self.name == "jax" else np.float64
-        return values.astype(wide)
+        if self.name == "numpy":
+            return np.asarray(values, dtype=np.float64)
+        return values.astype(self.xp.asarray(0.0).dtype)
 
     def result(self, values: Any, like: Any) -> Any:
         """Return the values in the dtype that the caller gets: the input's, at least float32."""

@@ -41,6 +41,8 @@ class Rows:
             got = f"the single number {raw.item()}"
             raise _check.invalid(argument, "have at least one axis", got)
         self.dtype, self.epsilon, self.where = raw.dtype, library.epsilon(raw), where
+        # NumPy rows of probabilities or counts go to the kernels.
+        self.kernel_ready = library.name == "numpy" and self.kind in (None, Counts)
         self.axes = positions(argument, axis, raw.ndim)
         if where is not None:
             floating = library.working(raw)
@@ -56,11 +58,6 @@ class Rows:
             raise _check.invalid(argument, must, "none")
 
     @property
-    def kernel_ready(self) -> bool:
-        """Tell whether the NumPy rows of probabilities or counts go to the kernels."""
-        return self.library.name == "numpy" and self.kind in (None, Counts)
-
-    @property
     def slack(self) -> float:
         """How far a row's sum may be from 1: 1e-6, more where the dtype itself is coarser."""
         return max(1e-6, 2 * self.epsilon * math.sqrt(self.size))
@@ -70,24 +67,54 @@ class Rows:
         """Rows for the kernels; only float64 probabilities are still unchecked."""
         if self.kind is None and self.dtype.kind == "f" and self.dtype.itemsize == 8:
             return np.asarray(self.moved, dtype=np.float64)  # native byte order
-        self.check()
-        values = np.asarray(self.moved, dtype=np.float64)
-        if self.kind is Counts:
-            values = np.ldexp(values, -np.frexp(values.max(-1, keepdims=True))[1])
-        return np.asarray(values / values.sum(-1, keepdims=True))
+        return self._shares[1]
 
     @cached_property
     def scaled(self) -> NDArray[np.float64]:
-        """Rows times a power of two each, so that no bit is lost and no sum overflows."""
-        if self.kind is None:
-            return self.matrix
+        """Checked rows times a power of two each, so that no bit is lost and no sum overflows."""
         values: NDArray[np.float64] = np.asarray(self.moved, dtype=np.float64)
-        return np.asarray(np.ldexp(values, -np.frexp(values.max(-1, keepdims=True))[1]))
+        if self.kind is None:
+            self.check()
+            return values
+        top = values.max(-1, keepdims=True)
+        if values.size and not (values.min() >= 0 and top.min() > 0 and top.max() < np.inf):
+            self.check()
+        elif values.size and 2.0**-100 < top.min() and top.max() < 2.0**100:
+            return values
+        return np.asarray(np.ldexp(values, -np.frexp(top)[1]))
+
+    @cached_property
+    def _shares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Sums of the scaled rows, and the rows divided by them."""
+        total = self.scaled.sum(-1, keepdims=True)
+        return total, self.scaled / total
+
+    def _finite_logits(self) -> tuple[Any, Any, Any] | None:
+        """Return what `_safe` does where no logit is infinite, or far from all others."""
+        values = np.asarray(self.moved, dtype=np.float64)
+        if not values.size or not float(values.max()) - float(values.min()) < 1e300:
+            return None
+        top = values.max(-1, keepdims=True)
+        shifted = values - top
+        weight = np.exp(shifted)
+        total = weight.sum(-1, keepdims=True)
+        if self.kind is LogProbs and not (abs(np.exp(top) * total - 1) <= self.slack).all():
+            self.check()
+        return weight / total, shifted - np.log(total), np.ones(values.shape, dtype=bool)
 
     @cached_property
     def _safe(self) -> tuple[Any, Any, Any]:
-        self.check()
         xp = self.library.xp
+        if self.library.name == "numpy" and not self.kernel_ready:
+            found = self._finite_logits()
+            if found is not None:
+                return found
+        elif self.kernel_ready:
+            values, (total, p) = self.scaled, self._shares
+            allowed = values > 0
+            if allowed.all():
+                return p, _peaks(values, p, np.log(values) - np.log(total)), allowed
+        self.check()
         values = self.library.working(self.moved)
         if self.kind in (Logits, LogProbs):
             allowed = values > -np.inf
@@ -105,10 +132,6 @@ class Rows:
             part = xp.where(top > 1.0, 2.0**-64, 1.0)  # 1 / top may be too small for a float32
             values = values * part / (top * part)
         allowed = values > 0
-        if self.library.name == "numpy" and allowed.all():
-            total = values.sum(-1, keepdims=True)
-            p = values / total
-            return p, _peaks(values, p, np.log(values) - np.log(total)), allowed
         positive = xp.where(allowed, values, 0.0)
         # The derivative by an outcome of probability 0 is infinite for a truth and finite for a
         # model; the first is 0 here by convention, the second passes through the total.
@@ -122,7 +145,7 @@ class Rows:
     @property
     def p(self) -> Any:
         """Probabilities that sum to one along the last axis."""
-        return self._safe[0]
+        return self._shares[1] if self.kernel_ready else self._safe[0]
 
     @property
     def log(self) -> Any:
@@ -266,7 +289,8 @@ def outcomes_last(library: Library, values: Any, axes: tuple[int, ...]) -> Any:
     if count == 1:
         last = axes[0] == values.ndim - 1
         return values if last else library.xp.moveaxis(values, axes[0], -1)
-    values = library.xp.moveaxis(values, axes, tuple(range(-count, 0)))
+    if axes != tuple(range(values.ndim - count, values.ndim)):
+        values = library.xp.moveaxis(values, axes, tuple(range(-count, 0)))
     return values.reshape((*values.shape[: values.ndim - count], -1))
 
 

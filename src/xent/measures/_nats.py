@@ -138,9 +138,6 @@ def _exactly(symmetric: bool, sources: tuple[Rows, ...]) -> Callable[..., int]:
 
     careful_rows: Callable[..., None] = _divergence.careful_rows
 
-    for source in sources:
-        source.check()
-
     def kernel(left: Array, right: Array, _slack: float, out: Array) -> int:
         careful_rows(left, right, symmetric, out)
         return -1
