@@ -79,7 +79,7 @@ class Rows:
         top = values.max(-1, keepdims=True)
         if values.size and not (values.min() >= 0 and top.min() > 0 and top.max() < np.inf):
             self.check()
-        elif values.size and 2.0**-100 < top.min() and top.max() < 2.0**100:
+        elif values.size and top.min() > 2.0**-100 and top.max() < 2.0**100:
             return values
         return np.asarray(np.ldexp(values, -np.frexp(top)[1]))
 

@@ -253,7 +253,8 @@ def dense(
     columns: Sequence[Column], sizes: Sequence[int], weights: NDArray[Any] | None
 ) -> NDArray[Any]:
     """Count every combination of the columns' symbols, those that do not occur too."""
-    if len(columns) == 2 and weights is None and math.prod(sizes) <= SMALL:
+    rows = columns[0].codes.size
+    if len(columns) == 2 and weights is None and math.prod(sizes) <= SMALL and rows < 2**32:
         from xent._kernels import _count
 
         count: Callable[..., NDArray[Any]] = _count.count_pairs
