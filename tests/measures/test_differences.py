@@ -110,6 +110,5 @@ def test_divergences_below_1e32(name):
         p, q = tiny_pair(rng, int(rng.choice((2, 3, 5, 10, 33))))
         value = exact(p, q)
         below += 0 < value < 1e-32
-        # Double-double ends here, as docs/measures.md says.
-        assert truth.ulps(ours(p, q), value) <= (64 if value < 1e-32 else 8)
+        assert truth.ulps(ours(p, q), value) <= 4
     assert below > 30

@@ -9,7 +9,8 @@ w = q·2^e and s = (p - w) / (p + w), |s| < 1/3, p - w is exact and
     log((1 + s) / (1 - s)) = 2 s (1 + s² R(s²))
 
 so that near-equal p and q lose nothing, and far ones neither: one formula, no branch. Where the
-rows' sums differ by as much as the rows do, the careful row scales q by P / Q in double-double.
+rows' sums differ by as much as the rows do, the careful row scales q by P / Q in double-double,
+from the differences q - p and their sum, of which no bit is lost however small they are.
 
 Where there are lanes, far rows are tried first by the plain formula, whose roundings are then far
 below the sum: KL from `FAR`, JS from `FAR_JS`. After a row that was near the next is not tried.
@@ -130,6 +131,36 @@ def _twice(x, y):
 
 
 @kernel()
+def _scales(p, q):
+    """P, a power of two f by which Q is near it, P / (f Q) and (f Q - P) / P as double-doubles.
+
+    The last from the differences of the entries: as exact as they are, however small.
+    """
+    big_p, low_p = _total(p)
+    big_q, low_q = _total(q)
+    lift = math.ldexp(0.5, math.frexp(big_p / big_q / 0.75)[1])  # 1 where the sums are near
+    c, c_low = _quotient(big_p, low_p, big_q * lift, low_q * lift)
+    gap, error = 0.0, 0.0
+    for j in range(p.shape[0]):
+        d, d_low = added(q[j] * UP * lift, 0.0, -p[j] * UP)
+        gap, error = added(gap, error + d_low, d)
+    high = gap + error
+    r, r_low = _quotient(high, error - (high - gap), big_p * UP, low_p * UP)
+    return big_p, UP * lift, c, c_low, r, r_low
+
+
+@kernel(forceinline=True)
+def _apart(p, q, c, c_low, r, r_low):
+    """Return q P / Q - p as (q - p - p (Q - P) / P) P / Q, or 0 where nothing is known of it."""
+    d, d_low = added(q, 0.0, -p)
+    b, b_low = _twice(p, r)
+    u, u_low = added(d, d_low - (b_low + p * r_low), -b)
+    high, low = _twice(u, c)
+    u, u_low = added(high, 0.0, low + (u_low * c + u * c_low))
+    return (u, u_low) if abs(u) > p * NOTHING else (0.0, 0.0)
+
+
+@kernel()
 def _with_curve(sums, p, w, u, u_low):
     """Add t(p, w) where the difference u + u_low = p - w is known better than p and w are."""
     v = p + w
@@ -167,33 +198,33 @@ def _with_term(sums, p, q, q_low):
 
 @kernel()
 def careful_kl(p, q):
-    """D(p/P‖q/Q) of one pair of rows with any positive sums, neither above 2**900.
+    """D(p/P‖q/Q) of one pair of rows with any positive sums within 2**±400.
 
     The difference of the most likely outcome is minus the sum of all others': where they are
     below 1e-30 of it, no double-double holds it otherwise.
     """
-    big_p, low_p = _total(p)
-    big_q, low_q = _total(q)
-    c, c_low = _quotient(big_p, low_p, big_q, low_q)
+    big_p, up_q, c, c_low, r, r_low = _scales(p, q)
     most = largest(p)
     sums, gap = (0.0, 0.0), (0.0, 0.0)
     for j in range(p.shape[0]):
         x = p[j] * UP
-        y = q[j] * UP
+        y = q[j] * up_q
         if x > 0.0 and y == 0.0:
             return math.inf
         high, low = _twice(y, c)
         low += y * c_low
         if j == most:
             continue
-        u, u_low = added(high - x, 0.0, low)
-        if abs(u) > x * NOTHING:
-            gap = added(gap[0], gap[1], u)
-            gap = added(gap[0], gap[1], u_low)
-        sums = _with_term(sums, x, high, low) if x > 0.0 else added(sums[0], sums[1], high)
+        u, u_low = _apart(x, y, c, c_low, r, r_low)
+        gap = added(gap[0], gap[1], u)
+        gap = added(gap[0], gap[1], u_low)
+        if 0.5 * x < high < 2.0 * x:
+            sums = _with_curve(sums, x, high, -u, -u_low)
+        else:
+            sums = _with_term(sums, x, high, low) if x > 0.0 else added(sums[0], sums[1], high)
     x = p[most] * UP
-    high, low = _twice(q[most] * UP, c)
-    low += q[most] * UP * c_low
+    high, low = _twice(q[most] * up_q, c)
+    low += q[most] * up_q * c_low
     if 0.5 * x < high < 2.0 * x:
         sums = _with_curve(sums, x, high, gap[0], gap[1])
     else:
@@ -375,26 +406,23 @@ def _with_js_term(sums, p, q, q_low, half, half_low):
 
 @kernel()
 def careful_js(p, q):
-    """JS(p/P, q/Q) of one pair of rows with any positive sums, neither above 2**900."""
-    big_p, low_p = _total(p)
-    big_q, low_q = _total(q)
-    c, c_low = _quotient(big_p, low_p, big_q, low_q)
+    """JS(p/P, q/Q) of one pair of rows with any positive sums within 2**±400."""
+    big_p, up_q, c, c_low, r, r_low = _scales(p, q)
     most = largest(p)
     sums, gap = (0.0, 0.0), (0.0, 0.0)
     for j in range(p.shape[0]):
         if j == most:
             continue
-        x = p[j] * UP
-        high, low = _twice(q[j] * UP, c)
-        low += q[j] * UP * c_low
-        half, half_low = added(0.5 * (x - high), 0.0, -0.5 * low)
-        if abs(half) > x * NOTHING:
-            gap = added(gap[0], gap[1], -half)
-            gap = added(gap[0], gap[1], -half_low)
-            sums = _with_js_term(sums, x, high, low, half, half_low)
+        x, y = p[j] * UP, q[j] * up_q
+        high, low = _twice(y, c)
+        low += y * c_low
+        u, u_low = _apart(x, y, c, c_low, r, r_low)
+        gap = added(gap[0], gap[1], 0.5 * u)
+        gap = added(gap[0], gap[1], 0.5 * u_low)
+        sums = _with_js_term(sums, x, high, low, -0.5 * u, -0.5 * u_low)
     x = p[most] * UP
-    high, low = _twice(q[most] * UP, c)
-    low += q[most] * UP * c_low
+    high, low = _twice(q[most] * up_q, c)
+    low += q[most] * up_q * c_low
     sums = _with_js_term(sums, x, high, low, gap[0], gap[1])
     return max(0.0, 0.5 * (sums[0] + sums[1]) / (big_p * UP))
 
