@@ -9,7 +9,7 @@ import typer
 
 from xent.cli import _data
 
-WIDTH = 22  # characters of the longest bar
+WIDTH, LINE = 22, 80  # characters of the longest bar, and of a line unless names are long
 MOST = 30  # bars on a page
 DECIMALS = 4  # of a number on the terminal
 
@@ -17,8 +17,6 @@ Html = Annotated[Path | None, typer.Option(help="Write the table as a page.")]
 Json = Annotated[
     Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
 ]
-Base = Annotated[float, typer.Option(help="2 for bits, 2.718281828459045 for nats.")]
-Seed = Annotated[int, typer.Option(help="Where chance starts.")]
 Missing = Annotated[
     str, typer.Option(help="Missing values: a [bold]symbol[/], [bold]drop[/] or [bold]refuse[/].")
 ]
@@ -47,8 +45,8 @@ def rank(
     ] = None,
     missing: Missing = "symbol",
     permutations: Annotated[int, typer.Option(help="Shuffles of each column, for p-values.")] = 0,
-    seed: Seed = 0,
-    base: Base = 2,
+    seed: _data.Seed = 0,
+    base: _data.Base = "2",
     html: Html = None,
     json: Json = None,
 ) -> None:
@@ -57,13 +55,14 @@ def rank(
     from xent.measures import rank_features
 
     _check_outputs([table], html, json)
+    logarithms = _data.base_of(base)
     names = _table.names(table, argument="TABLE")
     for name, argument in ((target, "--target"), (weights, "--weights")):
         if names and name is not None:
             _table.require(name, names, table, argument=argument)
     found = rank_features(
         table, target, score=score, numeric=numeric, weights=weights, missing=missing,
-        permutations=permutations, rng=seed, base=base,
+        permutations=permutations, rng=seed, base=logarithms,
     )  # fmt: skip
     shown = [f.score if f.adjusted is None else f.adjusted for f in found]
     columns = ["column", score.replace("_", " "), "levels", "missing"]
@@ -72,10 +71,11 @@ def rank(
         columns += ["less chance", "p"]
         for row, f in zip(rows, found, strict=True):
             row += [_number(f.adjusted), f"{f.p_value:.3g}"]
-    unit = _unit(base) if score == "information_gain" else ""
+    unit = _unit(logarithms) if score == "information_gain" else ""
     title = f"What tells about {target}"
     records = [asdict(f) for f in found]
-    _out(title, unit, columns, rows, shown, records, html, json)
+    axis = columns[1] + (", less chance" if permutations else "") + (f" ({unit})" if unit else "")
+    _out(title, unit, axis, columns, rows, shown, records, html, json)
 
 
 def drift(
@@ -94,8 +94,8 @@ def drift(
     ] = None,
     missing: Missing = "symbol",
     bootstrap: Annotated[int, typer.Option(help="Redrawn tables, for the interval of JS.")] = 0,
-    seed: Seed = 0,
-    base: Base = 2,
+    seed: _data.Seed = 0,
+    base: _data.Base = "2",
     html: Html = None,
     json: Json = None,
 ) -> None:
@@ -104,6 +104,7 @@ def drift(
     from xent.measures import drift
 
     _check_outputs([reference, current], html, json)
+    logarithms = _data.base_of(base)
     _check.option("--measure", measure, ("js", "kl", "psi"))
     if threshold is not None and not threshold >= 0:
         raise _check.invalid("--threshold", "be a number of at least 0", threshold)
@@ -117,7 +118,7 @@ def drift(
         chosen = _table.matching(columns, names, reference, argument="--columns")
     found = drift(
         reference, current, columns=chosen, bins=bins, weights=weights, missing=missing,
-        bootstrap=bootstrap, rng=seed, base=base,
+        bootstrap=bootstrap, rng=seed, base=logarithms,
     )  # fmt: skip
     found = sorted(found, key=lambda d: -abs(getattr(d, measure)))
     shown = [float(getattr(d, measure)) for d in found]
@@ -129,11 +130,12 @@ def drift(
         heads.insert(2, "interval")
         for row, d in zip(rows, found, strict=True):
             row.insert(2, f"{_number(d.low)}-{_number(d.high)}")
-    unit = f"JS and KL in {_unit(base)}, PSI in nats"
+    unit = f"JS and KL in {_unit(logarithms)}, PSI in nats"
+    axis = f"{measure.upper()} ({'nats' if measure == 'psi' else _unit(logarithms)})"
     records = [asdict(d) for d in found]
     past = [d.name for d, value in zip(found, shown, strict=True) if _past(value, threshold)]
     title = f"What moved from {reference.name} to {current.name}"
-    _out(title, unit, heads, rows, shown, records, html, json)
+    _out(title, unit, axis, heads, rows, shown, records, html, json)
     if past:
         over = _check.count(len(past), "column")
         typer.secho(f"{over} above {threshold:g}: {', '.join(past)}", fg="red", err=True)
@@ -162,14 +164,15 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{round(value, DECIMALS) + 0.0:.{DECIMALS}f}"
 
 
-def _bar(share: float) -> str:
-    eighths = round(max(0.0, min(1.0, share)) * WIDTH * 8)
+def _bar(share: float, width: int) -> str:
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 def _out(
     title: str,
     unit: str,
+    axis: str,
     columns: list[str],
     rows: list[list[str]],
     shown: list[float],
@@ -188,7 +191,7 @@ def _out(
     text = json_module.dumps(records, ensure_ascii=False, indent=2, default=str)
     heading = f"{title} ({unit})" if unit else title
     if html is not None:
-        _page(title, unit, columns, rows, shown).write(html, argument="--html")
+        _page(title, unit, axis, columns, rows, shown).write(html, argument="--html")
     if json is not None and str(json) != "-":
         with _store.writing(json, argument="--json") as out:
             out.write(text.encode() + b"\n")
@@ -199,17 +202,18 @@ def _out(
     # A name cannot break its line.
     plain = [[" ".join(row[0].split())[:30], *row[1:]] for row in rows]
     widths = [max(len(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
+    bar = max(8, min(WIDTH, LINE - 4 - sum(widths) - 2 * (len(widths) - 1)))
     typer.echo(heading)
     for row, value in zip([columns, *plain], [0.0, *shown], strict=True):
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        line = f"  {row[0]:<{widths[0]}}  {_bar(value / longest):<{WIDTH}}  {'  '.join(cells)}"
+        line = f"  {row[0]:<{widths[0]}}  {_bar(value / longest, bar):<{bar}}  {'  '.join(cells)}"
         typer.echo(line.rstrip())
     if html is not None:
         typer.echo(f"\nThe page: {html}")
 
 
 def _page(
-    title: str, unit: str, columns: list[str], rows: list[list[str]], shown: list[float]
+    title: str, unit: str, axis: str, columns: list[str], rows: list[list[str]], shown: list[float]
 ) -> Any:
     from importlib.metadata import version
 
@@ -222,7 +226,7 @@ def _page(
         .mark_bar(cornerRadiusEnd=3, color=COLOURS[0])
         .encode(
             y=alt.Y("column:N", sort=[d["column"] for d in data], title=None),
-            x=alt.X("x:Q", title=unit or columns[1]),
+            x=alt.X("x:Q", title=axis),
             tooltip=["column:N", "x:Q"],
         )
         .properties(width=680, height=alt.Step(22))
