@@ -254,6 +254,8 @@ def test_bad_tables():
     with pytest.raises(ValueError, match="`X` must have a name of its own for each column"):
         TreeClassifier().fit(twice, [0, 1, 0, 1])
     lists = pl.DataFrame({"a": [[1], [2]]})
+    with pytest.raises(TypeError, match="`X` must be a data frame or an array, got a dict"):
+        TreeClassifier().fit({"a": [1, 2]}, [0, 1])
     with pytest.raises(TypeError, match="`X` must hold numbers, names, booleans and dates"):
         TreeClassifier().fit(lists, [0, 1])
     infinite = pl.DataFrame({"a": [1.0, np.inf]})

@@ -126,27 +126,8 @@ def evaluate(
         return
     events = sum(report.events for report in found.values())
     for name, report in found.items():
-        typer.echo(_report(name, report))
+        typer.echo(f"{name}: {report}")
     typer.echo(f"{events / seconds:,.0f} tokens a second.")
-
-
-def _report(name: str, report: Any) -> str:
-    lines = [
-        f"{name}: {report.model}",
-        f"  perplexity          {report.perplexity:.4f}",
-        f"    unknown left out  {report.perplexity_known:.4f}",
-        f"  bits an event       {report.bits:.5f}",
-        f"  bits a word         {report.bits_per_word:.5f}",
-        f"  bits a character    {report.bits_per_character:.5f}",
-        f"  bits a byte         {report.bits_per_byte:.5f}",
-        f"  events {report.events:,}, sentences {report.sentences:,}, unknown {report.unknown:,}, "
-        f"impossible {report.zeros:,}",
-        "  matched n-grams     "
-        + ", ".join(f"{n}: {share:.1%}" for n, share in enumerate(report.matched, 1)),
-    ]
-    if not report.is_distribution:
-        lines.append("  These scores are no probabilities: they compare with nothing.")
-    return "\n".join(lines)
 
 
 def score(

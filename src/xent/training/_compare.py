@@ -18,7 +18,7 @@ from xent.training._classifier import SoftmaxClassifier, pair
 from xent.training._objectives import OBJECTIVES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What `compare_losses` found; `print` it, or write it with `to_html`.
 
@@ -134,6 +134,9 @@ class Comparison:
             )
             .properties(width=350, height=250)
         )
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         head = ("loss", "held-out bits", "accuracy", "Brier", "calibration error", "seconds")
