@@ -2,6 +2,7 @@
 
 import datetime
 import pickle
+from unittest import SkipTest
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,10 @@ KINDS = [getattr(trees, name) for name in trees.__all__ if name[0].isupper()]
 def test_scikit_learns_own_checks(kind):
     count = 0
     for estimator, check in estimator_checks_generator(kind()):
-        check(estimator)
+        try:
+            check(estimator)
+        except SkipTest:  # of array libraries that are not switched on; the checks after it count
+            continue
         count += 1
     assert count > 50
 
