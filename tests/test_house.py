@@ -84,6 +84,14 @@ def test_rooms_are_loaded_on_first_use():
 # ------------------------------------------------------------------ what a room shows
 
 
+def test_help_without_torch_shows_the_other_rooms():
+    code = "import sys; sys.modules['torch'] = None; import importlib.util as u; find = u.find_spec"
+    code += "; u.find_spec = lambda name, *rest: None if name == 'torch' else find(name, *rest)"
+    code += "; import pydoc, xent; print(pydoc.render_doc(xent).count('measures'), dir(xent))"
+    shown = python(code)
+    assert shown.endswith("['__version__', 'evaluation', 'language', 'measures', 'trees']")
+
+
 @pytest.mark.parametrize("room", xent.__all__)
 def test_exports(room):
     module = import_module(f"xent.{room}")
@@ -94,6 +102,9 @@ def test_exports(room):
     furniture = [p.stem for p in Path(module.__file__).parent.glob("*.py")]
     doors = {"xent.language": {"kenlm"}}.get(f"xent.{room}", set())
     assert all(stem.startswith("_") or stem in doors for stem in furniture)
+    folders = {"xent.language": {"kenlm", "smoothing"}}.get(f"xent.{room}", set())
+    shown = {name for name in dir(module) if not name.startswith("_")}
+    assert shown - folders == set(module.__all__), "what completion offers is what is public"
 
 
 SECTIONS = ["Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns", "Notes", "Examples"]

@@ -22,4 +22,8 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    from importlib.util import find_spec
+
+    # What `help(xent)` and completion ask for by name must be there: two rooms need PyTorch.
+    without = () if find_spec("torch") else ("losses", "training")
+    return [*(room for room in __all__ if room not in without), "__version__"]

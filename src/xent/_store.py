@@ -224,8 +224,9 @@ def load(
         # Rust checks the header (sizes, offsets, dtypes) before we follow any number in it.
         with safe_open(os.fspath(path), framework="np") as file:
             metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise _check.invalid("path", f"be a {format} file", f"{shown} ({error})") from None
+    except SafetensorError:
+        got = f"{shown}, which is none or is damaged"
+        raise _check.invalid("path", f"be a {format} file", got) from None
     if metadata.get("format") != format:
         found = metadata.get("format", "something else")
         raise _check.invalid("path", f"be a {format} file", f"{shown}, which holds {found}")

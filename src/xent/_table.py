@@ -231,7 +231,7 @@ def matching(
 
 
 def numbers(
-    table: Any, columns: Sequence[str], *, argument: str = "columns"
+    table: Any, columns: Sequence[str], *, argument: str = "columns", advice: str = ""
 ) -> NDArray[np.float64]:
     """Return columns as one float64 matrix; text, dates, gaps and NaN are refused.
 
@@ -243,6 +243,8 @@ def numbers(
         Columns that it has.
     argument : str
         What the caller calls the columns, for the error message.
+    advice : str
+        What to do about a column that holds none, for the error message.
 
     Returns
     -------
@@ -272,7 +274,7 @@ def numbers(
             value = column[row].as_py()
             shown = "a missing value" if value is None else repr(value)
             must = f"hold numbers in column {name!r}"
-            raise _check.invalid(argument, must, f"{shown} at row {row}")
+            raise _check.invalid(argument, must, f"{shown} at row {row}", advice)
         matrix[:, j] = values
     return matrix
 

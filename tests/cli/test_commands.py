@@ -10,9 +10,10 @@ import time
 import numpy as np
 import pyarrow.csv
 import pytest
+import typer
 
 from browser import needs_browser, visit
-from xent import _table
+from xent import _table, cli
 from xent.training import TrainedModel
 
 XENT = [sys.executable, "-c", "from xent.cli import main; main()"]
@@ -230,8 +231,8 @@ REFUSALS = [
     ("train d.csv --target y --model m --hidden big", GOOD, "`--hidden` must be numbers of units like 64,32, got 'big'."),
     ("train d.csv --target y --model no/m", GOOD, "`--model` must lie in a folder that exists, got 'no/m'."),
     ("train d.csv --target y --model m --features q*", GOOD, "`--features` must match columns of 'd.csv', got 'q*'. It has 'x'."),
-    ("predict d.csv digits", GOOD, "`path` must be a xent.training file, got 'd.csv'"),
-    ("evaluate d.csv", "p_a,p_b,target\n0.5,0.6,a\n", "`probs` must sum to 1 in every row, got 1.1 at row 0."),
+    ("predict d.csv digits", GOOD, "`path` must be a xent.training file, got 'd.csv', which is none or is damaged."),
+    ("evaluate d.csv", "p_a,p_b,target\n0.5,0.6,a\n", "`--probs` must sum to 1 in every row, got 1.1 at row 0. If they were rounded when they were saved, pass --normalize."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,c\n", "`target` must be one of the labels 'a' or 'b', got 'c' at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,nan,a\n", "`--probs` must hold numbers in column 'p_b', got a missing value at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,half,a\n", "`--probs` must hold numbers in column 'p_b', got 'half' at row 0."),
@@ -249,7 +250,8 @@ REFUSALS = [
     ("train d.csv --target y --model .", GOOD, "`--model` must name a file, got the folder '.'."),
     ("train d.csv --target y --model m --epochs 0", GOOD, "`--epochs` must be an integer of at least 1, got 0."),
     ("train d.csv --target y --model m --learning-rate 1e300", GOOD, "`learning_rate` must be a number that float32 can hold, got 1e+300."),
-    ("demo --report no/r.html", "", "`--report` must lie in a folder that exists, got 'no/r.html'."),
+    ("evaluate d.csv --base two", "p_a,p_b,target\n0.5,0.5,a\n", "`--base` must be a number, or e for nats, got 'two'."),
+    ("demo --html no/r.html", "", "`--html` must lie in a folder that exists, got 'no/r.html'."),
 ]  # fmt: skip
 
 
@@ -263,6 +265,36 @@ def test_one_sentence_exit_code_two_and_nothing_written(tmp_path, command, conte
     assert len(result.stderr.splitlines()) == 1
     assert result.stdout == ""
     assert os.listdir(tmp_path) == (["d.csv"] if content else [])
+
+
+def test_base_e_is_nats(tmp_path):
+    (tmp_path / "d.csv").write_text("p_a,p_b,target\n0.25,0.75,a\n0.5,0.5,b\n")
+    said = xent("evaluate", "d.csv", "--base", "e", cwd=tmp_path).stdout
+    assert f"cross-entropy     {np.log(8) / 2:.4f} nats a row" in said
+
+
+def test_predict_says_which_column_is_missing(corridor):
+    folder, _ = corridor
+    (folder / "short.csv").write_text("pixel_0,pixel_1\n1,2\n")
+    said = xent("predict", "digits.xent", "short.csv", cwd=folder).stderr
+    assert said == "`DATA` must have the column 'pixel_2', got 'pixel_0' and 'pixel_1'.\n"
+
+
+def options(command):
+    for name, below in getattr(command, "commands", {}).items():
+        yield from ((f"{name} {path}".strip(), p) for path, p in options(below))
+    yield from (("", p) for p in command.params if p.param_type_name == "option")
+
+
+def test_the_same_things_have_the_same_names():
+    found = list(options(typer.main.get_command(cli.app)))
+    assert len(found) > 90
+    for path, param in found:
+        names, word = set(param.opts), param.name.replace("_", "-")
+        assert ("--output" in names) == ("-o" in names), path
+        assert not names & {"--out", "--model"} or "--output" in names, path
+        assert not names & {"--random-state", "--rng"} or "--seed" in names, path
+        assert f"--{word}" in names or word in ("as-", "kind", "version"), (path, param.opts)
 
 
 def test_help_and_version(tmp_path):

@@ -318,11 +318,11 @@ def test_sample(folder, model):
         ),
         (
             ("score", "m.xent", "test.jsonl", "--field", "body"),
-            "`FILE` must hold a text under 'body' in every line, got line 1 without it.",
+            "`TEXT` must hold a text under 'body' in every line, got line 1 without it.",
         ),
         (
             ("score", "m.xent", "test.txt", "--field", "text"),
-            "`FILE` must hold JSON lines, got line 1",
+            "`TEXT` must hold JSON lines, got line 1",
         ),
     ],
 )

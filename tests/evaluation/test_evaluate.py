@@ -313,3 +313,8 @@ def test_wording(args, kwargs, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         evaluate(*args, **kwargs)
     assert str(caught.value) == sentence
+
+
+def test_at_a_prompt_a_report_is_its_screen_of_text():
+    report = evaluate([0, 1], [[0.5, 0.5], [0.25, 0.75]])
+    assert repr(report) == str(report)

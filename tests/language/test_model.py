@@ -63,6 +63,7 @@ def test_report_by_hand():
     # Outcomes <unk>, </s>, a, b with counts 0, 2, 2, 1: (c + 1) / 9.
     found = model.evaluate(["a zz"])
     logs = [math.log(3 / 9), math.log(1 / 9), math.log(3 / 9)]
+    assert f"  perplexity          {found.perplexity:.4f}\n" in str(found)
     assert found.log_likelihood == pytest.approx(sum(logs), rel=1e-7)
     assert (found.events, found.words, found.sentences, found.unknown) == (3, 2, 1, 1)
     assert found.cross_entropy == pytest.approx(-sum(logs) / 3, rel=1e-7)

@@ -2,7 +2,6 @@
 
 import gzip
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -167,7 +166,10 @@ def test_refusals(source, sentence):
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no file"):
         read(str(tmp_path / "none.txt"))
-    assert Path(tmp_path).is_dir()
+    with pytest.raises(
+        FileNotFoundError, match=r"'the cat'\. One line of text is a list that holds"
+    ):
+        read("the cat")
 
 
 def test_vocabulary_is_stored_whole():

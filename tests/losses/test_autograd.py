@@ -402,6 +402,21 @@ def test_linear_module():
     torch.testing.assert_close(mine(x, y), want)
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_linear_module_with_a_head_for_each_position(bias):
+    torch.manual_seed(0)
+    mine = L.LinearCrossEntropyLoss(5, 7, out_features=(2, 3), bias=bias)
+    x, y = torch.randn(4, 5), torch.randint(0, 7, (4, 2, 3))
+    logits = mine.linear(x).reshape(4, 7, 2, 3)
+    torch.testing.assert_close(mine(x, y), F.cross_entropy(logits, y))
+    mine(x, y).backward()
+    assert mine.linear.weight.grad.shape == (42, 5)
+    if hasattr(torch.nn, "LinearCrossEntropyLoss"):
+        its = torch.nn.LinearCrossEntropyLoss(5, 7, out_features=(2, 3), bias=bias)
+        its.load_state_dict(mine.state_dict())
+        torch.testing.assert_close(mine(x, y), its(x, y))
+
+
 @pytest.mark.long
 def test_compiled():
     g = torch.Generator().manual_seed(6)

@@ -50,6 +50,20 @@ def test_fit_show_predict(run, tmp_path, kind):
     assert pyarrow.parquet.read_table(tmp_path / "said.parquet").num_rows == 40
 
 
+def test_predictions_with_the_truth_beside_them_are_evaluated(run, tmp_path):
+    run("fit", "table.csv", "-t", "play", "-o", "a.tree")
+    done = run("predict", "a.tree", "table.csv", "-o", "said.csv", "-t", "play")
+    assert done.output.endswith("Evaluate them: xent evaluate said.csv --target play\n")
+    said = pyarrow.csv.read_csv(tmp_path / "said.csv")
+    assert said.column_names == ["prediction", "p_no", "p_yes", "play"]
+    assert said["play"] == pyarrow.csv.read_csv(tmp_path / "table.csv")["play"]
+    names = said["play"].dictionary_encode()
+    table = pyarrow.csv.read_csv(tmp_path / "table.csv").set_column(2, "play", names)
+    pyarrow.parquet.write_table(table, tmp_path / "table.parquet")
+    run("predict", "a.tree", "table.parquet", "-o", "again.csv", "-t", "play")
+    assert pyarrow.csv.read_csv(tmp_path / "again.csv")["play"] == said["play"]
+
+
 def test_numbers(run, tmp_path):
     done = run("fit", "table.csv", "-t", "degrees", "-o", "a.tree", "--tree", "regression")
     assert done.output.startswith("TreeRegressor: ")
@@ -57,6 +71,8 @@ def test_numbers(run, tmp_path):
     said = pyarrow.csv.read_csv(tmp_path / "said.csv")
     assert said.column_names == ["prediction"]
     assert 0 < said["prediction"][0].as_py() < 10
+    with pytest.raises(TypeError, match=r"`y` must hold numbers, got yes. For classes take"):
+        run("fit", "table.csv", "-t", "play", "-o", "b.tree", "--tree", "regression")
 
 
 @pytest.mark.parametrize(
@@ -65,6 +81,14 @@ def test_numbers(run, tmp_path):
         (["fit", "no.csv", "-t", "play", "-o", "a"], "no.csv"),
         (["fit", "table.csv", "-t", "plya", "-o", "a"], "`DATA` must have the column 'plya'"),
         (["fit", "table.csv", "-t", "outlook", "-o", "a", "--tree", "c5"], "`--tree` must be"),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--jobs", "0"],
+            "`n_jobs` must be a number of threads, or -1 for all, got 0.",
+        ),
+        (
+            ["predict", "a.tree", "table.csv", "-o", "said.csv", "-t", "plya"],
+            "`DATA` must have the column 'plya', got 'outlook', 'degrees' and 'play'.",
+        ),
         (["show", "table.csv"], "must be a xent.trees file"),
         (["rules", "a.tree", "--data", "table.csv"], "`--data` must be given together"),
         (["rules", "a.tree", "--data", "table.csv", "-t", "x"], "`DATA` must have the column 'x'"),

@@ -2,6 +2,7 @@
 
 import datetime
 import pickle
+from unittest import SkipTest
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,10 @@ KINDS = [getattr(trees, name) for name in trees.__all__ if name[0].isupper()]
 def test_scikit_learns_own_checks(kind):
     count = 0
     for estimator, check in estimator_checks_generator(kind()):
-        check(estimator)
+        try:
+            check(estimator)
+        except SkipTest:  # of array libraries that are not switched on; the checks after it count
+            continue
         count += 1
     assert count > 50
 
@@ -254,6 +258,8 @@ def test_bad_tables():
     with pytest.raises(ValueError, match="`X` must have a name of its own for each column"):
         TreeClassifier().fit(twice, [0, 1, 0, 1])
     lists = pl.DataFrame({"a": [[1], [2]]})
+    with pytest.raises(TypeError, match="`X` must be a data frame or an array, got a dict"):
+        TreeClassifier().fit({"a": [1, 2]}, [0, 1])
     with pytest.raises(TypeError, match="`X` must hold numbers, names, booleans and dates"):
         TreeClassifier().fit(lists, [0, 1])
     infinite = pl.DataFrame({"a": [1.0, np.inf]})

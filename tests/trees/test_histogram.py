@@ -1,5 +1,7 @@
 """`splitter="histogram"`: exact where bins are values, close elsewhere, in little memory."""
 
+from unittest import SkipTest
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -15,7 +17,10 @@ from xent.trees._histogram import Sketch
 def test_scikit_learns_own_checks(kind):
     count = 0
     for estimator, check in estimator_checks_generator(kind(splitter="histogram")):
-        check(estimator)
+        try:
+            check(estimator)
+        except SkipTest:  # of array libraries that are not switched on; the checks after it count
+            continue
         count += 1
     assert count > 50
 

@@ -97,6 +97,9 @@ def test_dot_and_picture_are_well_formed(odd):
     assert len(root.findall("{*}path")) == tree.n_nodes_ - 1
     bars = [b for b in root.findall("{*}rect") if b.find("{*}title") is not None]
     assert len(bars) >= tree.n_nodes_
+    words = "".join(root.itertext())
+    assert "cases, and after the slash those of another class:" in words
+    assert all(str(name) in words for name in tree.classes_)
 
 
 KINDS = [getattr(trees, name) for name in trees.__all__ if name[0].isupper()]

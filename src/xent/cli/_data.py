@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +22,13 @@ DATA_HELP = (
     "[bold]digits[/] (1,797 handwritten digits), [bold]digits-train[/] (the first 1,437 of them), "
     "[bold]digits-test[/] (the last 360)."
 )
+
+
+# What several commands ask for has one name in all of them.
+Base = Annotated[str, typer.Option(help="2 for bits, e for nats, 10 for bans.", metavar="NUMBER")]
+Seed = Annotated[
+    int, typer.Option("--seed", "--random-state", help="Where chance starts.", metavar="INTEGER")
+]
 
 
 @dataclass(frozen=True)
@@ -77,11 +86,36 @@ def load(
         columns = [name for name in names if name != target]
         if features is not None:
             columns = _table.matching(features, columns, source, argument="--features")
-    for name in sorted(set(columns) - set(names)):
-        _table.require(name, names, source, argument="DATA")
+    require(names, columns)
     if not columns:
         raise _check.invalid("DATA", "have at least one feature", f"none in {source!r}")
-    return Data(table, _table.numbers(table, columns, argument="DATA"), columns, target or "")
+    advice = "Choose columns with --features; `xent tree fit` takes names and gaps as they are."
+    matrix = _table.numbers(table, columns, argument="DATA", advice=advice)
+    return Data(table, matrix, columns, target or "")
+
+
+def require(names: Sequence[str], wanted: Sequence[str]) -> None:
+    """Refuse a table without a column that is wanted; its columns are ``names``."""
+    from xent import _check
+
+    for name in wanted:
+        if name not in names:
+            got = _check.join_names(names, last="and")
+            raise _check.invalid("DATA", f"have the column {name!r}", got)
+
+
+def base_of(text: str) -> float:
+    """Return the base of logarithms that ``--base`` names: a number, or e."""
+    import math
+
+    from xent import _check
+
+    if text == "e":
+        return math.e
+    try:
+        return float(text)
+    except ValueError:
+        raise _check.invalid("--base", "be a number, or e for nats", repr(text)) from None
 
 
 def check_outputs(inputs: Sequence[str | Path | None], outputs: dict[str, Path | None]) -> None:

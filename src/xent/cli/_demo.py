@@ -13,32 +13,31 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def demo(
-        report: Annotated[Path, typer.Option(help="Where the report shall stand.")] = Path(
-            "report.html"
-        ),
+        html: Annotated[
+            Path, typer.Option("--html", "--report", help="Write the report as a page.")
+        ] = Path("report.html"),
         epochs: Annotated[int, typer.Option(help="Passes over the training digits.")] = 30,
-        random_state: Annotated[int, typer.Option(help="Draws the start and the batches.")] = 0,
+        seed: _data.Seed = 0,
     ) -> None:
         """Train on real handwritten digits under four losses; compare them in bits."""
         from xent import _check
 
-        _data.check_outputs([], {"--report": report})
+        _data.check_outputs([], {"--html": html})
         _check.integer("--epochs", epochs, least=1)
-        import torch
-
+        from xent._optional import need
         from xent._page import Page
         from xent.training import Scaling, SoftmaxClassifier, compare_losses
 
         # These steps are so small that waking a second thread costs more than it computes, and on a
         # busy machine ten times more.
-        torch.set_num_threads(1)
+        need("torch", extra="torch", by="xent demo").set_num_threads(1)
         train, test = _data.load("digits-train"), _data.load("digits-test")
         scaling = Scaling.of(train.X)
         typer.echo(
             f"{len(train.X):,} handwritten digits to train on, {len(test.X):,} held out. "
             f"{_check.count(epochs, 'epoch')} under each loss.\n"
         )
-        settings = SoftmaxClassifier(epochs=epochs, random_state=random_state)
+        settings = SoftmaxClassifier(epochs=epochs, random_state=seed)
         comparison = compare_losses(
             scaling.apply(train.X),
             train.labels,
@@ -70,5 +69,5 @@ def register(app: typer.Typer) -> None:
             ],
         )
         best.add_to(page)
-        page.write(report, argument="--report")
-        typer.echo(f"\nThe whole story, with pictures: {report}")
+        page.write(html, argument="--html")
+        typer.echo(f"\nThe whole story, with pictures: {html}")

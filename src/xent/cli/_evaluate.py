@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
                 "--normalize", help="Divide each row by its sum (if saved with few digits)."
             ),
         ] = False,
-        base: Annotated[float, typer.Option(help="2 for bits, 2.718281828459045 for nats.")] = 2,
+        base: _data.Base = "2",
         html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
         json: Annotated[
             Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
@@ -45,6 +45,7 @@ def register(app: typer.Typer) -> None:
         _data.check_outputs([file], {"--html": html, "--json": json})
         if str(html) == "-":
             raise _check.invalid("--html", "name a file", "'-'")
+        logarithms = _data.base_of(base)
         # As text, so that a class 01 is not taken for the number 1.
         table = _table.read(file, text=[target], argument="FILE")
         names = list(table.column_names)
@@ -55,13 +56,18 @@ def register(app: typer.Typer) -> None:
         matrix = _table.numbers(table, columns, argument="--probs")
         if len(matrix) == 0:
             raise _check.invalid("FILE", "have at least one row", f"{str(file)!r}")
+        total = matrix.sum(axis=1, keepdims=True)
         if normalize:
-            total = matrix.sum(axis=1, keepdims=True)
             matrix = np.divide(matrix, total, out=matrix, where=total > 0)
+        elif (matrix >= 0).all() and (abs(total - 1) > 1e-6).any():
+            row = int((abs(total - 1) > 1e-6).argmax())
+            advice = "If they were rounded when they were saved, pass --normalize."
+            got = f"{total[row, 0]:.9g} at row {row}"
+            raise _check.invalid("--probs", "sum to 1 in every row", got, advice)
         truth = [
             _name(value) for value in _table.categories(table, target, argument="--target").tolist()
         ]
-        report = evaluate(truth, matrix, labels=_labels(probs, columns), base=base)
+        report = evaluate(truth, matrix, labels=_labels(probs, columns), base=logarithms)
         text = json_module.dumps(report.to_dict(), ensure_ascii=False, indent=2)
         if html is not None:
             report.to_html(html, title=f"Where the bits of {file.name} go")

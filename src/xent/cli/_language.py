@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from xent.cli import _data
+
 STDIN, STDOUT = Path("/dev/stdin"), Path("-")
 
 
@@ -124,27 +126,8 @@ def evaluate(
         return
     events = sum(report.events for report in found.values())
     for name, report in found.items():
-        typer.echo(_report(name, report))
+        typer.echo(f"{name}: {report}")
     typer.echo(f"{events / seconds:,.0f} tokens a second.")
-
-
-def _report(name: str, report: Any) -> str:
-    lines = [
-        f"{name}: {report.model}",
-        f"  perplexity          {report.perplexity:.4f}",
-        f"    unknown left out  {report.perplexity_known:.4f}",
-        f"  bits an event       {report.bits:.5f}",
-        f"  bits a word         {report.bits_per_word:.5f}",
-        f"  bits a character    {report.bits_per_character:.5f}",
-        f"  bits a byte         {report.bits_per_byte:.5f}",
-        f"  events {report.events:,}, sentences {report.sentences:,}, unknown {report.unknown:,}, "
-        f"impossible {report.zeros:,}",
-        "  matched n-grams     "
-        + ", ".join(f"{n}: {share:.1%}" for n, share in enumerate(report.matched, 1)),
-    ]
-    if not report.is_distribution:
-        lines.append("  These scores are no probabilities: they compare with nothing.")
-    return "\n".join(lines)
 
 
 def score(
@@ -194,6 +177,9 @@ def filter_(
     for name, bound in (("--at-most", at_most), ("--at-least", at_least)):
         if bound is not None and math.isnan(bound):
             raise _check.invalid(name, "be a number", bound)
+    if at_most is not None and at_least is not None and at_least > at_most:
+        must = f"be at most {at_most:g}, which is --at-most"
+        raise _check.invalid("--at-least", must, f"{at_least:g}", "Nothing lies between.")
     loaded = _load(model)
     begin = time.perf_counter()
     done = _stream.filter_file(
@@ -226,10 +212,10 @@ def mix(
     weights = dict(zip(map(str, models), mixture.weights.tolist(), strict=True))
     found: dict[str, Any] = {"weights": weights, "perplexity_dev": mixture.perplexity(dev)}
     text = "".join(f"{weight:.6f}  {name}\n" for name, weight in weights.items())
-    text += f"Perplexity of {dev}: {found['perplexity_dev']:.4f}"
+    text += f"perplexity of {dev} (--dev): {found['perplexity_dev']:.4f}"
     if test is not None:
         found["perplexity_test"] = mixture.perplexity(test)
-        text += f"\nPerplexity of {test}: {found['perplexity_test']:.4f}"
+        text += f"\nperplexity of {test} (--test): {found['perplexity_test']:.4f}"
     if output is not None:
         mixture.save(output)
         found["output"] = str(output)
@@ -281,7 +267,7 @@ def convert(
 def sample(
     model: Model,
     count: Annotated[int, typer.Option("--count", "-n", help="How many sentences.")] = 1,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same sentences.")] = 0,
+    seed: _data.Seed = 0,
     most: Annotated[int, typer.Option(help="Tokens at most.")] = 1000,
     json: Json = False,
 ) -> None:

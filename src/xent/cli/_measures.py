@@ -9,21 +9,20 @@ import typer
 
 from xent.cli import _data
 
-WIDTH = 22  # characters of the longest bar
+WIDTH, LINE = 22, 80  # characters of the longest bar, and of a line unless names are long
 DECIMALS = 4  # of a number on the terminal
 
 Html = Annotated[Path | None, typer.Option(help="Write the table as a page.")]
 Json = Annotated[
     Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
 ]
-Base = Annotated[float, typer.Option(help="2 for bits, 2.718281828459045 for nats.")]
 GainBase = Annotated[
-    float | None,
+    str | None,
     typer.Option(
-        help="Of the information gain: 2 for bits (the default), 2.718281828459045, nats."
+        help="Of the information gain: 2 for bits (the default), e for nats, 10 for bans.",
+        metavar="NUMBER",
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Where chance starts.")]
 Missing = Annotated[
     str, typer.Option(help="Missing values: a [bold]symbol[/], [bold]drop[/] or [bold]refuse[/].")
 ]
@@ -52,7 +51,7 @@ def rank(
     ] = None,
     missing: Missing = "symbol",
     permutations: Annotated[int, typer.Option(help="Shuffles of each column, for p-values.")] = 0,
-    seed: Seed = 0,
+    seed: _data.Seed = 0,
     base: GainBase = None,
     html: Html = None,
     json: Json = None,
@@ -62,16 +61,16 @@ def rank(
     from xent.measures import rank_features
 
     _check_outputs([table], html, json)
+    gain = score == "information_gain"
+    logarithms = _data.base_of(base) if base is not None else 2 if gain else math.e
     names = _table.names(table, argument="TABLE")
     for name, argument in ((target, "--target"), (weights, "--weights")):
         if names and name is not None:
             _table.require(name, names, table, argument=argument)
-    gain = score == "information_gain"
-    base = base if base is not None else 2 if gain else math.e
     found = rank_features(
         table, target, score=score, numeric=numeric, weights=weights, missing=missing,
         permutations=permutations,
-        rng=seed if permutations else None, base=base,
+        rng=seed if permutations else None, base=logarithms,
     )  # fmt: skip
     shown = [f.score if f.adjusted is None else f.adjusted for f in found]
     columns = ["column", score.replace("_", " "), "levels", "missing"]
@@ -80,10 +79,11 @@ def rank(
         columns += ["less chance", "p"]
         for row, f in zip(rows, found, strict=True):
             row += [_number(f.adjusted), f"{f.p_value:.3g}"]
-    unit = _unit(base) if gain else ""
+    unit = _unit(logarithms) if gain else ""
     title = f"What tells about {target}"
     records = [asdict(f) for f in found]
-    _out(title, unit, columns, rows, shown, records, html, json)
+    axis = columns[1] + (", less chance" if permutations else "") + (f" ({unit})" if unit else "")
+    _out(title, unit, axis, columns, rows, shown, records, html, json)
 
 
 def drift(
@@ -102,8 +102,8 @@ def drift(
     ] = None,
     missing: Missing = "symbol",
     bootstrap: Annotated[int, typer.Option(help="Redrawn tables, for the interval of JS.")] = 0,
-    seed: Seed = 0,
-    base: Base = 2,
+    seed: _data.Seed = 0,
+    base: _data.Base = "2",
     html: Html = None,
     json: Json = None,
 ) -> None:
@@ -112,6 +112,7 @@ def drift(
     from xent.measures import drift
 
     _check_outputs([reference, current], html, json)
+    logarithms = _data.base_of(base)
     _check.option("--measure", measure, ("js", "kl", "psi"))
     if threshold is not None and not threshold >= 0:
         raise _check.invalid("--threshold", "be a number of at least 0", threshold)
@@ -126,7 +127,7 @@ def drift(
     found = drift(
         reference, current, columns=chosen, bins=bins, weights=weights, missing=missing,
         bootstrap=bootstrap,
-        rng=seed if bootstrap else None, base=base,
+        rng=seed if bootstrap else None, base=logarithms,
     )  # fmt: skip
     found = sorted(found, key=lambda d: -abs(getattr(d, measure)))
     shown = [float(getattr(d, measure)) for d in found]
@@ -138,11 +139,12 @@ def drift(
         heads.insert(2, "interval")
         for row, d in zip(rows, found, strict=True):
             row.insert(2, f"{_number(d.low)}-{_number(d.high)}")
-    unit = f"JS and KL in {_unit(base)}, PSI in nats"
+    unit = f"JS and KL in {_unit(logarithms)}, PSI in nats"
+    axis = f"{measure.upper()} ({'nats' if measure == 'psi' else _unit(logarithms)})"
     records = [asdict(d) for d in found]
     past = [d.name for d, value in zip(found, shown, strict=True) if _past(value, threshold)]
     title = f"What moved from {reference.name} to {current.name}"
-    _out(title, unit, heads, rows, shown, records, html, json)
+    _out(title, unit, axis, heads, rows, shown, records, html, json)
     if past:
         over = _check.count(len(past), "column")
         typer.secho(f"{over} above {threshold:g}: {', '.join(past)}", fg="red", err=True)
@@ -171,14 +173,15 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{round(value, DECIMALS) + 0.0:.{DECIMALS}f}"
 
 
-def _bar(share: float) -> str:
-    eighths = round(max(0.0, min(1.0, share)) * WIDTH * 8)
+def _bar(share: float, width: int) -> str:
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 def _out(
     title: str,
     unit: str,
+    axis: str,
     columns: list[str],
     rows: list[list[str]],
     shown: list[float],
@@ -197,7 +200,7 @@ def _out(
     text = json_module.dumps(records, ensure_ascii=False, indent=2, default=str)
     heading = f"{title} ({unit})" if unit else title
     if html is not None:
-        _page(title, unit, columns, rows, shown).write(html, argument="--html")
+        _page(title, unit, axis, columns, rows, shown).write(html, argument="--html")
     if json is not None and str(json) != "-":
         with _store.writing(json, argument="--json") as out:
             out.write(text.encode() + b"\n")
@@ -208,22 +211,24 @@ def _out(
     # A name cannot break its line.
     plain = [[" ".join(row[0].split())[:30], *row[1:]] for row in rows]
     widths = [max(len(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
+    bar = max(8, min(WIDTH, LINE - 4 - sum(widths) - 2 * (len(widths) - 1)))
     typer.echo(heading)
     for row, value in zip([columns, *plain], [0.0, *shown], strict=True):
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        line = f"  {row[0]:<{widths[0]}}  {_bar(value / longest):<{WIDTH}}  {'  '.join(cells)}"
+        line = f"  {row[0]:<{widths[0]}}  {_bar(value / longest, bar):<{bar}}  {'  '.join(cells)}"
         typer.echo(line.rstrip())
     if html is not None:
         typer.echo(f"\nThe page: {html}")
 
 
 def _page(
-    title: str, unit: str, columns: list[str], rows: list[list[str]], shown: list[float]
+    title: str, unit: str, axis: str, columns: list[str], rows: list[list[str]], shown: list[float]
 ) -> Any:
     from importlib.metadata import version
 
     from xent._page import Page
 
     page = Page(title, unit, f"xent {version('xent')}")
-    page.section(columns[0].capitalize() + "s", columns=columns, rows=rows, bars=shown)
+    heading = columns[0].capitalize() + "s"
+    page.section(heading, text=f"Bars: {axis}.", columns=columns, rows=rows, bars=shown)
     return page

@@ -19,7 +19,11 @@ def register(app: typer.Typer) -> None:
         data: Annotated[str, typer.Argument(metavar="DATA", help=_data.DATA_HELP)],
         output: Annotated[
             Path,
-            typer.Option(help="Where the predictions shall stand: .csv, .parquet, .jsonl, .npz."),
+            typer.Option(
+                "--output",
+                "-o",
+                help="Where the predictions shall stand: .csv, .parquet, .jsonl, .npz.",
+            ),
         ] = Path("predictions.csv"),
     ) -> None:
         """Predict every row: columns p_CLASS, the prediction, and the target where DATA has it."""

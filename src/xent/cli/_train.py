@@ -14,7 +14,10 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def train(
         data: Annotated[str, typer.Argument(metavar="DATA", help=_data.DATA_HELP)],
-        model: Annotated[Path, typer.Option(help="Where the model shall stand.")],
+        model: Annotated[
+            Path,
+            typer.Option("--model", "--output", "-o", help="Where the model shall stand."),
+        ],
         target: Annotated[str | None, typer.Option(help="Column of classes.")] = None,
         features: Annotated[
             str | None,
@@ -34,7 +37,7 @@ def register(app: typer.Typer) -> None:
         batch_size: Annotated[int, typer.Option(help="Rows in a step.")] = 64,
         learning_rate: Annotated[float, typer.Option(help="Size of the steps.")] = 0.5,
         optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
-        random_state: Annotated[int, typer.Option(help="Draws the start and the batches.")] = 0,
+        seed: _data.Seed = 0,
         device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
         checkpoint: Annotated[
             Path | None,
@@ -45,8 +48,8 @@ def register(app: typer.Typer) -> None:
 
         Features are scaled to [0, 1] by their range in DATA; the scaling is kept in the model.
 
-        The same command with the same --checkpoint goes on where it was stopped; more --epochs
-        train on from there.
+        The same command with the same --checkpoint goes on where it was stopped.
+        More --epochs train on from there.
         """
         from xent import _check, _table
 
@@ -71,7 +74,7 @@ def register(app: typer.Typer) -> None:
             batch_size=batch_size,
             learning_rate=learning_rate,
             optimizer=optimizer,
-            random_state=random_state,
+            random_state=seed,
             device=device,
         )
         pair = None if held is None else (scaling.apply(held.X), held.labels)
@@ -82,13 +85,22 @@ def register(app: typer.Typer) -> None:
             f"{_check.count(len(table.X), 'row')}, {_check.count(len(table.columns), 'feature')}, "
             f"{_check.count(len(classifier.classes_), 'class')} of {table.target!r}."
         )
-        typer.echo(f"{loss} after {_check.count(epochs, 'epoch')}: {history['loss'][-1]:.4f}")
+        typer.echo(
+            f"{loss} after {_check.count(epochs, 'epoch')}: {history['loss'][-1]:.4f}{_unit(loss)}"
+        )
         if pair is not None:
             typer.echo(
                 f"held out: {history['validation_bits'][-1]:.4f} bits a row, "
                 f"accuracy {100 * history['validation_accuracy'][-1]:.1f} %"
             )
         typer.echo(f"Model: {model}")
+
+
+def _unit(loss: str) -> str:
+    # Squares have no unit, and the binary loss is a mean over rows and classes.
+    return {"cross_entropy": " nats a row", "binary_cross_entropy": " nats a yes or no"}.get(
+        loss, ""
+    )
 
 
 def _units(text: str) -> list[int]:

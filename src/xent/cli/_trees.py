@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xent.cli._data import check_outputs
+from xent.cli._data import check_outputs, require
 
 TREES = {
     "default": "TreeClassifier",
@@ -18,7 +18,7 @@ TREES = {
     "cart-regression": "CARTRegressor",
 }
 
-Model = Annotated[Path, typer.Argument(help="A tree written by `xent tree fit`.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A tree that `xent tree fit` wrote.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -53,20 +53,11 @@ def _read(path: Path) -> Any:
     return table if path.suffix in (".parquet", ".npz") else with_gaps(table)
 
 
-def _has(names: list[str], wanted: list[str]) -> None:
-    from xent import _check
-
-    for name in wanted:
-        if name not in names:
-            got = _check.join_names(names, last="and")
-            raise _check.invalid("DATA", f"have the column {name!r}", got)
-
-
 def _cases(table: Any, target: str, drop: list[str] | None = None) -> tuple[Any, Any]:
     """Part a table into the columns to read and the one to predict."""
     from xent import _check
 
-    _has(table.column_names, [target, *(drop or [])])
+    require(table.column_names, [target, *(drop or [])])
     y = table[target]
     if y.null_count:
         raise _check.invalid("--target", "have no missing values", f"{y.null_count} in {target!r}")
@@ -74,8 +65,12 @@ def _cases(table: Any, target: str, drop: list[str] | None = None) -> tuple[Any,
 
 
 def fit(
-    data: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines, with the target.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the tree is written.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "--out", "-o", help="Where the tree shall stand.")
+    ],
     target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.")],
     kind: Annotated[str, typer.Option("--tree", help=f"One of {', '.join(TREES)}.")] = "default",
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out.")] = None,
@@ -90,29 +85,40 @@ def fit(
 
     _check.option("--tree", kind, TREES)
     _check.option("--splitter", splitter, ("auto", "histogram"))
-    check_outputs([data], {"--out": out})
+    check_outputs([data], {"--output": output})
     dropped = drop or []
     tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs)
     if splitter == "histogram":
         first = next(_table.scan(data, argument="DATA"), None)
         if first is None:
             raise _check.invalid("DATA", "have at least one row", "none")
-        _has(first.schema.names, [target, *dropped])
+        require(first.schema.names, [target, *dropped])
         titles = iter(("first reading: bins and levels", "second reading: codes"))
         tree.fit(lambda: _batches(data, dropped, next(titles)), target)
     else:
         tree.fit(*_cases(_read(data), target, dropped))
-    xent.trees.save(tree, out)
+    xent.trees.save(tree, output)
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
-    typer.echo(f"{TREES[kind]}: {leaves} leaves, depth {depth}, written to {out}")
+    typer.echo(f"{TREES[kind]}: {leaves} leaves, depth {depth}, written to {output}")
 
 
 def predict(
     model: Model,
-    data: Annotated[Path, typer.Argument(help="A table with the columns of the fit.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="CSV or Parquet to write.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A table with the columns of the fit.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "--out", "-o", help="Where the predictions shall stand: .csv, .parquet."
+        ),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="Column of DATA to keep beside them: the truth."),
+    ] = None,
 ) -> None:
-    """Write the prediction, and each class's probability, for every row of a table of any size."""
+    """Predict every row of a table of any size: the prediction, and columns p_CLASS."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
@@ -120,16 +126,23 @@ def predict(
     import xent.trees
     from xent import _check, _store
 
-    if out.suffix not in (".csv", ".parquet"):
-        raise _check.invalid("--out", "end in .csv or .parquet", repr(str(out)))
+    if output.suffix not in (".csv", ".parquet"):
+        raise _check.invalid("--output", "end in .csv or .parquet", repr(str(output)))
     tree = xent.trees.load(model)
-    check_outputs([model, data], {"--out": out})
+    check_outputs([model, data], {"--output": output})
     rows = 0
-    with _store.writing(out, argument="--out") as file, ExitStack() as stack:
+    with _store.writing(output, argument="--output") as file, ExitStack() as stack:
         writer: Any = None
         for batch in _batches(data, [], "rows predicted"):
-            table = pa.table(_said(tree, batch))
-            if writer is None and out.suffix == ".csv":
+            columns = _said(tree, batch)
+            if target is not None:
+                require(batch.schema.names, [target])
+                if target in columns:
+                    must = "name a column that the predictions do not have"
+                    raise _check.invalid("--target", must, repr(target))
+                columns[target] = _plain(batch[target])
+            table = pa.table(columns)
+            if writer is None and output.suffix == ".csv":
                 writer = stack.enter_context(pyarrow.csv.CSVWriter(file, table.schema))
             elif writer is None:
                 writer = stack.enter_context(pyarrow.parquet.ParquetWriter(file, table.schema))
@@ -137,7 +150,17 @@ def predict(
             rows += len(table)
         if not rows:
             raise _check.invalid("DATA", "have at least one row", "none")
-    typer.echo(f"{rows} rows written to {out}")
+    typer.echo(f"{_check.count(rows, 'row')} written to {output}")
+    if target is not None and hasattr(tree, "classes_"):
+        typer.echo(f"Evaluate them: xent evaluate {output} --target {target}")
+
+
+def _plain(column: Any) -> Any:
+    """Return a column with its names spelt out, as a CSV file holds them."""
+    import pyarrow as pa
+
+    kind = column.type
+    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
 
 
 def _said(tree: Any, X: Any) -> dict[str, Any]:
@@ -160,7 +183,11 @@ def show(
         str, typer.Option("--as", help="text, dot, sql, svg or json.", metavar="FORM")
     ] = "text",
 ) -> None:
-    """Print a tree."""
+    """Print a tree.
+
+    A leaf says its class, and in brackets the training cases that reach it, and after a slash how
+    many of them are of another class.
+    """
     import xent.trees
     from xent import _check
 
@@ -179,7 +206,11 @@ def rules(
     ] = None,
     target: Annotated[str | None, typer.Option("--target", "-t", help="Its class column.")] = None,
 ) -> None:
-    """Print one rule for each leaf; with --data and --target a shorter list, as C4.5 makes it."""
+    """Print one rule for each leaf; with --data and --target a shorter list, as C4.5 makes it.
+
+    In brackets: the training cases that the rule covers, after a slash how many of them are of
+    another class, and in the shorter list the probability of the class.
+    """
     import xent.trees
     from xent import _check
 

@@ -85,7 +85,7 @@ class HardRow:
     cost: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What `evaluate` found; `print` it, or write it with `to_html`.
 
@@ -207,6 +207,9 @@ class Report:
         order = np.argsort(-off, axis=None, kind="stable")[: np.count_nonzero(off)]
         pairs = [divmod(int(i), self.classes) for i in order]
         return [(int(off[i, j]), self.labels[i], self.labels[j]) for i, j in pairs]
+
+    def __repr__(self) -> str:
+        return str(self)  # at a prompt or in a notebook: the screen of text, not every number
 
     def __str__(self) -> str:
         unit = self.unit

@@ -18,7 +18,7 @@ LOG_2 = math.log(2.0)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The cross-entropy of a text under a model, and what it is made of.
+    """The cross-entropy of a text under a model, and what it is made of; `print` it.
 
     An event is a token or the end of a sentence. Perplexity is exp(cross-entropy): the number of
     equally likely words that would be as hard to guess. It compares models with one vocabulary;
@@ -101,6 +101,24 @@ class Evaluation:
     def bits_per_byte(self) -> float:
         """Bits of the whole text for each byte, line feeds included."""
         return _ratio(-self.log_likelihood / LOG_2, self.bytes)
+
+    def __str__(self) -> str:
+        lines = [
+            self.model,
+            f"  perplexity          {self.perplexity:.4f}",
+            f"    unknown left out  {self.perplexity_known:.4f}",
+            f"  bits an event       {self.bits:.5f}",
+            f"  bits a word         {self.bits_per_word:.5f}",
+            f"  bits a character    {self.bits_per_character:.5f}",
+            f"  bits a byte         {self.bits_per_byte:.5f}",
+            f"  events {self.events:,}, sentences {self.sentences:,}, unknown {self.unknown:,}, "
+            f"impossible {self.zeros:,}",
+            "  matched n-grams     "
+            + ", ".join(f"{n}: {share:.1%}" for n, share in enumerate(self.matched, 1)),
+        ]
+        if not self.is_distribution:
+            lines.append("  These scores are no probabilities: they compare with nothing.")
+        return "\n".join(lines)
 
     def summary(self) -> dict[str, Any]:
         """Return every figure by name, as JSON can hold it: what is infinite or unknown is None."""

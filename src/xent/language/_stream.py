@@ -61,10 +61,10 @@ def _field(line: bytes, field: str, number: int) -> bytes:
     try:
         record = json.loads(line)
     except ValueError as error:
-        raise _check.invalid("FILE", "hold JSON lines", f"line {number} ({error})") from None
+        raise _check.invalid("TEXT", "hold JSON lines", f"line {number} ({error})") from None
     if not isinstance(record, dict) or not isinstance(record.get(field), str):
         must = f"hold a text under {field!r} in every line"
-        raise _check.invalid("FILE", must, f"line {number} without it")
+        raise _check.invalid("TEXT", must, f"line {number} without it")
     text: str = record[field]
     return text.removesuffix("\n").encode("utf-8", "surrogateescape") + b"\n"
 

@@ -286,7 +286,8 @@ def _open(path: str | os.PathLike[str]) -> Iterator[tuple[IO[bytes], IO[bytes]]]
     """Open a text for reading: the file, and the text in it (gzip or zstd by its suffix)."""
     name = os.fspath(path)
     if not Path(name).exists():
-        raise FileNotFoundError(f"There is no file {name!r}.")
+        hint = " One line of text is a list that holds it." if " " in name else ""
+        raise FileNotFoundError(f"There is no file {name!r}.{hint}")
     if Path(name).is_dir():
         raise _check.invalid("text", "be a file", f"the folder {name!r}")
     with open(name, "rb") as raw:

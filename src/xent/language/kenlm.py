@@ -19,6 +19,11 @@ from xent.language._vocabulary import UNKNOWN
 
 __all__ = ["FullScoreReturn", "LanguageModel", "Model", "State"]
 
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 _BINARY = b"mmap lm http://kheafield.com/code"
 
 

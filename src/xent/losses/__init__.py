@@ -1,8 +1,8 @@
 """Logits in your hand: PyTorch losses, drop-in for torch.nn.functional."""
 
-from xent._optional import need
+from xent._optional import need as _need
 
-need("torch", extra="torch", by="xent.losses")
+_need("torch", extra="torch", by="xent.losses")
 
 from xent.losses._binary import (  # noqa: E402
     binary_cross_entropy,

@@ -4,6 +4,7 @@ Each subclasses the class of its name in torch.nn, so isinstance, repr and state
 keyword-only additions are those of the function.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -191,8 +192,9 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
     ----------
     in_features, num_classes : int
         Shape of the head: ``linear.weight`` is (num_classes, in_features).
-    out_features : ()
-        torch's K-dimensional heads; only () is taken.
+    out_features : tuple of int
+        (d1, ...): a head for each of several positions; ``linear.weight`` holds them as torch
+        does, (num_classes d1 ..., in_features).
     bias : bool
         Whether the head has one.
     device, dtype
@@ -229,15 +231,13 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
         empty: str = "zero",
         stats: bool = False,
     ) -> None:
-        if out_features:
-            advice = "Use torch.nn.Linear and CrossEntropyLoss."
-            raise _check.invalid("out_features", "be ()", out_features, advice)
         if options is not None:
             advice = "Chunks are always on and choose themselves."
             raise _check.invalid("options", "be None", repr(options), advice)
         if _LinearBase is torch.nn.Module:
             super().__init__()
-            self.linear = torch.nn.Linear(in_features, num_classes, bias, device, dtype)
+            outputs = math.prod(out_features, start=num_classes)
+            self.linear = torch.nn.Linear(in_features, outputs, bias, device, dtype)
             self.register_buffer("weight", weight)
             self.reduction, self.label_smoothing = reduction, label_smoothing
             self.ignore_index = ignore_index
@@ -245,6 +245,7 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
             super().__init__(
                 in_features,
                 num_classes,
+                out_features=out_features,
                 bias=bias,
                 device=device,
                 dtype=dtype,
@@ -253,6 +254,7 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
                 ignore_index=ignore_index,
                 label_smoothing=label_smoothing,
             )
+        self.heads = (num_classes, *out_features)
         self.extra: dict[str, Any] = {
             "temperature": temperature,
             "softcap": softcap,
@@ -263,11 +265,16 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
 
     def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
         """Return the loss of a batch; ``token_weight`` weighs its rows."""
+        head: Tensor = self.linear.weight
+        bias: Tensor | None = self.linear.bias
+        if len(self.heads) > 1:
+            head = head.reshape(*self.heads, -1)
+            bias = None if bias is None else bias.reshape(self.heads)
         return linear_cross_entropy(
             input,
-            self.linear.weight,
+            head,
             target,
-            linear_bias=self.linear.bias,
+            linear_bias=bias,
             weight=self.weight,
             reduction=self.reduction,
             ignore_index=self.ignore_index,

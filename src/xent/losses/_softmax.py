@@ -44,8 +44,8 @@ class Stats(NamedTuple):
     lse : Tensor, the shape of the targets
         log Σ exp z of each row, differentiable.
     log_prob : Tensor, the shape of the targets
-        Log-probability of each row's true class, differentiable; 0 where the row is ignored, the
-        expected one, -Σ t log p read with the minus, where targets are distributions.
+        Log-probability of each row's true class, differentiable; Σ t log p, the expected one,
+        where targets are distributions, and 0 where the row is ignored.
     entropy : Tensor, the shape of the targets
         Entropy of each row's softmax in nats, differentiable.
     argmax : Tensor, the shape of the targets, int64

@@ -1,8 +1,8 @@
 """Labelled data in your hand: classifiers trained under a loss you name, losses side by side."""
 
-from xent._optional import need
+from xent._optional import need as _need
 
-need("torch", extra="torch", by="xent.training")
+_need("torch", extra="torch", by="xent.training")
 
 from xent.training._classifier import SoftmaxClassifier  # noqa: E402
 from xent.training._compare import Comparison, compare_losses  # noqa: E402

@@ -192,6 +192,8 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     def _threads(self) -> int:
         if self.n_jobs is None:
             return 1
+        if self.n_jobs == 0:
+            raise _check.invalid("n_jobs", "be a number of threads, or -1 for all", 0)
         from joblib import effective_n_jobs
 
         return int(effective_n_jobs(self.n_jobs))

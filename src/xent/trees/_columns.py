@@ -60,6 +60,9 @@ def is_frame(X: Any) -> bool:
     """Whether narwhals knows X as an eager data frame."""
     if isinstance(X, (np.ndarray, list, tuple)):
         return False
+    if type(X) is dict:  # scipy has a sparse array that is a dict, too
+        advice = "pandas.DataFrame(X) and polars.DataFrame(X) make one of it."
+        raise _check.wrong_kind("X", "be a data frame or an array", "a dict", advice)
     try:
         nw.from_native(X, eager_only=True)
     except TypeError:

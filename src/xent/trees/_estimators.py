@@ -417,7 +417,12 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         return self._values(X)[:, 0]
 
     def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
-        numbers = column_or_1d(y, dtype=np.float64, warn=True)
+        y = column_or_1d(y, warn=True)
+        try:
+            numbers = y.astype(np.float64)
+        except (ValueError, TypeError):
+            advice = "For classes take TreeClassifier."
+            raise _check.wrong_kind("y", "hold numbers", f"{y[0]!s:.40}", advice) from None
         if not np.isfinite(numbers).all():
             raise _check.invalid("y", "be finite", "NaN or infinity")
         same_length(numbers, n)

@@ -120,7 +120,8 @@ def fit(
 def refuse_missing(cases: Cases) -> None:
     """Refuse a table in which something is missing."""
     if cases.missing:
-        raise _check.invalid("X", "have no missing values", "some", 'Use missing="direction".')
+        advice = 'Use missing="direction", or another tree: the others take them.'
+        raise _check.invalid("X", "have no missing values", "some", advice)
 
 
 def _grow(

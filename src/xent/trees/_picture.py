@@ -5,6 +5,7 @@ from html import escape
 from xent.trees._text import Named
 
 WIDTH, HEIGHT, GAP = 150, 46, 34
+LEGEND = 400  # at least so wide, for the line below the tree
 COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"]
 
 
@@ -23,7 +24,9 @@ def svg(named: Named) -> str:
             first, width = int(tree.first[node]), int(tree.width[node])
             place[node] = (place[first] + place[first + width - 1]) / 2
     deep = max(depth for *_, depth in order) + 1
-    full = (next_leaf * (WIDTH + 10), deep * (HEIGHT + GAP) + 10)
+    wide = next_leaf * (WIDTH + 10)
+    legend, below = _legend(named, wide, deep * (HEIGHT + GAP))
+    full = (max(wide, LEGEND), below)
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {full[0]} {full[1]}" '
         f'width="{full[0]}" height="{full[1]}" font-family="sans-serif" font-size="10">'
@@ -32,17 +35,41 @@ def svg(named: Named) -> str:
         node: ((next_leaf - 1 - place[node]) * (WIDTH + 10) + 5, depth * (HEIGHT + GAP) + 5)
         for node, _, _, depth in order
     }
+    labels = []
     for node, parent, branch, _ in order:
         x, y = spot[node]
         if parent >= 0:
             a, b = spot[parent]
+            words = named.test(parent, branch)
             out.append(
                 f'<path d="M{a + WIDTH / 2} {b + HEIGHT} L{x + WIDTH / 2} {y}" stroke="#999"/>'
-                f'<text x="{x + WIDTH / 2}" y="{y - 6}" text-anchor="middle">'
-                f"{_short(named.test(parent, branch))}</text>"
+            )
+            # The white rim keeps the line away from the letters.
+            labels.append(
+                f'<text x="{x + WIDTH / 2}" y="{y - 6}" text-anchor="middle" stroke="#fff" '
+                f'stroke-width="4" paint-order="stroke">{_short(words)}'
+                f"<title>{escape(words)}</title></text>"
             )
         out.append(_box(named, node, x, y))
-    return "\n".join([*out, "</svg>"])
+    return "\n".join([*out, *labels, legend, "</svg>"])
+
+
+def _legend(named: Named, wide: float, top: float) -> tuple[str, float]:
+    """Say what the numbers and the colours mean, below the tree; return where it ends, too."""
+    says = "cases, and after the slash those of another class:" if named.classes else "cases"
+    x, y = 6.0 + 5.5 * len(says), top + 14
+    parts = [f'<text x="6" y="{y}" fill="#666">{says}</text>']
+    for c, name in enumerate(named.classes):
+        need = 24 + 6 * len(_cut(name))
+        if x + need > max(wide, LEGEND):
+            x, y = 6.0, y + 16
+        colour = COLOURS[c % len(COLOURS)]
+        parts.append(
+            f'<rect x="{x}" y="{y - 8}" width="8" height="8" fill="{colour}"/>'
+            f'<text x="{x + 12}" y="{y}">{_short(name)}</text>'
+        )
+        x += need
+    return "".join(parts), y + 10
 
 
 def _box(named: Named, node: int, x: float, y: float) -> str:
@@ -70,4 +97,8 @@ def _box(named: Named, node: int, x: float, y: float) -> str:
 
 def _short(words: str) -> str:
     """Escape for XML, and cut what would not fit."""
-    return escape(words if len(words) <= 26 else words[:25] + "…")
+    return escape(_cut(words))
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= 26 else words[:25] + "…"
