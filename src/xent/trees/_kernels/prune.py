@@ -111,7 +111,7 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
             heavy = heaviest(stats, first, width)
             n = end[i] - begin[i] - (end[heavy] - begin[heavy])
             other = roomy(other, n)
-            n = 0
+            n = np.int64(0)
             for j in range(begin[i], end[i]):
                 if j < begin[heavy] or j >= end[heavy]:
                     other[n] = row[j]
