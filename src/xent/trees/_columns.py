@@ -6,6 +6,7 @@ durations are numbers (microseconds: exact in a float64 for 285 years around 197
 guessed from values: the type of a column decides.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -128,8 +129,8 @@ def _series(X: Any) -> dict[str, Any]:
         names = [str(name) for name in frame.columns]
     except nw.exceptions.DuplicateError:
         names = [str(name) for name in X.columns]
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
         raise _check.invalid("X", "have a name of its own for each column", f"{twice!r} twice")
     return dict(zip(names, frame.iter_columns(), strict=True))
 
