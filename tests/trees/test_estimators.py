@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -272,6 +273,17 @@ def test_bad_tables():
         TreeClassifier().fit(pl.DataFrame({"a": [1.0, 2.0]}), [0, 1, 0])
     with pytest.raises(ValueError, match="`monotonic_cst` must be None for other than 2 classes"):
         TreeClassifier(monotonic_cst=[1]).fit([[0.0], [1.0], [2.0]], [0, 1, 2])
+
+
+@pytest.mark.parametrize("make", [pa.table, pl.DataFrame], ids=["arrow", "polars"])
+def test_columns_without_a_type_are_missing(make):
+    X = {"name": ["a", "b"] * 4, "number": [1.0, 2.0] * 4, "void": [None] * 8}
+    tree = TreeClassifier().fit(make(X), [0, 1] * 4)
+    assert tree.n_nodes_ == 3
+    gone = make({"name": [None, None], "number": [None, None], "void": [None, None]})
+    np.testing.assert_array_equal(tree.predict_proba(gone)[0], tree.predict_proba(gone)[1])
+    with pytest.raises(ValueError, match="`X` must have rows and columns, got 0 rows"):
+        TreeClassifier().fit(make({"void": []}), [])
 
 
 def test_numbers_whose_squares_are_none():
