@@ -81,16 +81,6 @@ def test_weights_count_as_repetitions(weka):
     np.testing.assert_allclose(a.predict_proba(X), b.predict_proba(X), rtol=0, atol=1e-9)
 
 
-def test_the_estimate_of_errors():
-    """Quinlan 1993, page 41: U(0, 6) = 0.206, U(0, 9) = 0.143, U(0, 1) = 0.750 at 25 %."""
-    from xent.trees._kernels.prune import extra_errors
-
-    z = 0.6744897501960817
-    assert extra_errors(6.0, 0.0, 0.25, z) / 6 == pytest.approx(0.206, abs=5e-4)
-    assert extra_errors(9.0, 0.0, 0.25, z) / 9 == pytest.approx(0.143, abs=5e-4)
-    assert extra_errors(1.0, 0.0, 0.25, z) == pytest.approx(0.750, abs=5e-4)
-
-
 def test_a_threshold_is_a_value_of_the_table():
     X = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]])
     tree = C45Classifier(pruning=None).fit(X, [0, 0, 0, 1, 1, 1])

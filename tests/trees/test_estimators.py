@@ -7,6 +7,7 @@ from unittest import SkipTest
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -241,6 +242,11 @@ BAD = [
     ({"max_leaf_nodes": 1}, "`max_leaf_nodes` must be an integer of at least 2, got 1"),
     ({"min_samples_leaf": 0}, "`min_samples_leaf` must be positive and finite, got 0"),
     ({"min_gain": -1.0}, "`min_gain` must be 0 or positive, got -1.0"),
+    ({"min_gain": "a"}, "`min_gain` must be 0 or positive, got 'a'"),
+    ({"raising": "no"}, "`raising` must be True or False, got 'no'"),
+    ({"n_jobs": "all"}, "`n_jobs` must be an integer or None, got 'all'"),
+    ({"class_weight": {0: -1, 1: 2}}, "`sample_weight` must be 0 or more, times class_weight"),
+    ({"class_weight": {0: 0, 1: 0}}, "with a sum above 0 and below 1e+150"),
     ({"monotonic_cst": [2]}, "`monotonic_cst` must hold -1, 0 or 1 for each of the 1 columns"),
     ({"missing": "surrogate", "nominal": "multiway"}, "A surrogate imitates a split in two"),
 ]
@@ -273,6 +279,26 @@ def test_bad_tables():
         TreeClassifier().fit(pl.DataFrame({"a": [1.0, 2.0]}), [0, 1, 0])
     with pytest.raises(ValueError, match="`monotonic_cst` must be None for other than 2 classes"):
         TreeClassifier(monotonic_cst=[1]).fit([[0.0], [1.0], [2.0]], [0, 1, 2])
+
+
+@pytest.mark.parametrize("make", [pa.table, pl.DataFrame], ids=["arrow", "polars"])
+def test_columns_without_a_type_are_missing(make):
+    X = {"name": ["a", "b"] * 4, "number": [1.0, 2.0] * 4, "void": [None] * 8}
+    tree = TreeClassifier().fit(make(X), [0, 1] * 4)
+    assert tree.n_nodes_ == 3
+    gone = make({"name": [None, None], "number": [None, None], "void": [None, None]})
+    np.testing.assert_array_equal(tree.predict_proba(gone)[0], tree.predict_proba(gone)[1])
+    with pytest.raises(ValueError, match="`X` must have rows and columns, got 0 rows"):
+        TreeClassifier().fit(make({"void": []}), [])
+
+
+def test_numbers_whose_squares_are_none():
+    X = [[0.0], [1.0], [2.0], [3.0]]
+    with pytest.raises(ValueError, match="sum above 0 and below 1e\\+150, got a least of 1e\\+307"):
+        TreeClassifier().fit(X, [0, 0, 1, 1], sample_weight=[1e307] * 4)
+    with pytest.raises(ValueError, match="`y` must be within 1e\\+150 of 0, got 1e\\+200"):
+        TreeRegressor().fit(X, [0, 0, 1e200, 1])
+    assert TreeRegressor(pruning=None, max_depth=2**70).fit(X, [0, 0, 1e149, 1e149]).n_nodes_ == 3
 
 
 def test_numbers_far_from_zero_keep_their_digits():

@@ -1,22 +1,18 @@
 """Simplified rules: they say what their conditions say, and are what chapter 5 makes of a tree."""
 
 import itertools
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from scipy.stats import norm
+from scipy.stats import beta, norm
 from sklearn.datasets import load_breast_cancer, load_iris
 
 from xent.trees import C45Classifier, ID3Classifier, TreeClassifier
 from xent.trees._columns import Cases, Column
 from xent.trees._simplify import Training, choose_subset
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture
@@ -105,14 +101,18 @@ def limit(n, e, cf=0.25):
     return (f + z * z / (2 * n) + z * root) / (1 + z * z / n)
 
 
-def test_limits_printed_in_the_book():
-    golden = json.loads((GOLDEN / "c45_pessimistic.json").read_text())
+@pytest.mark.parametrize("cf", [0.05, 0.1, 0.25, 0.5])
+def test_upper_limits_are_those_of_clopper_and_pearson(cf):
+    """Exact where no error was seen; the program's normal distribution is near the beta's else."""
     none = Cases(*(np.empty((0, 0)),) * 5)
-    training = Training(none, [], np.empty(0), np.empty(0), 2, golden["confidence"])
-    for e, n, printed in golden["errors_cases_limit"]:
-        # The book's table is exact; its program, and J48, take the normal distribution for e > 0.
-        near = 5.01e-4 if e == 0 else 2.5e-3
-        assert training.error(np.array([n - e, e]), 0) == pytest.approx(printed, abs=near)
+    training = Training(none, [], np.empty(0), np.empty(0), 2, cf)
+    far = {0.05: 0.112, 0.1: 0.052, 0.25: 0.041, 0.5: 0.106}[cf]
+    for n in (1, 4, 6, 9, 16, 30, 100, 1000):
+        exact = beta.ppf(1 - cf, 1, n)
+        assert training.error(np.array([n, 0]), 0) == pytest.approx(exact, rel=1e-12)
+        for e in range(1, n):
+            exact = beta.ppf(1 - cf, e + 1, n - e)
+            assert training.error(np.array([n - e, e]), 0) == pytest.approx(exact, rel=far)
 
 
 def test_no_condition_is_left_that_could_go(mixed):

@@ -176,7 +176,7 @@ def batches(rows):
         yield pl.DataFrame({**{f"x{j}": X[:, j] for j in range(30)}, "y": y})
 
 def peak(rows):
-    TreeClassifier(splitter="histogram", max_depth=8, raising=False).fit(lambda: batches(rows), "y")
+    TreeClassifier(splitter="histogram", max_depth=8).fit(lambda: batches(rows), "y")
     with open("/proc/self/status") as file:
         return int(next(x for x in file if x.startswith("VmHWM")).split()[1]) * 1024
 

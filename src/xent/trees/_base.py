@@ -1,5 +1,6 @@
 """What classifiers and regressors share: reading tables, predicting, and looking at the tree."""
 
+from numbers import Integral
 from typing import Any, cast
 
 import numpy as np
@@ -192,6 +193,8 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     def _threads(self) -> int:
         if self.n_jobs is None:
             return 1
+        if isinstance(self.n_jobs, bool) or not isinstance(self.n_jobs, Integral):
+            raise _check.wrong_kind("n_jobs", "be an integer or None", repr(self.n_jobs))
         if self.n_jobs == 0:
             raise _check.invalid("n_jobs", "be a number of threads, or -1 for all", 0)
         from joblib import effective_n_jobs

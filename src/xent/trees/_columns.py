@@ -6,6 +6,7 @@ durations are numbers (microseconds: exact in a float64 for 285 years around 197
 guessed from values: the type of a column decides.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,15 +132,20 @@ def _series(X: Any) -> dict[str, Any]:
         names = [str(name) for name in frame.columns]
     except nw.exceptions.DuplicateError:
         names = [str(name) for name in X.columns]
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
         raise _check.invalid("X", "have a name of its own for each column", f"{twice!r} twice")
     return dict(zip(names, frame.iter_columns(), strict=True))
 
 
+def _is_void(series: Any) -> bool:
+    """Whether a column has no type, as where all of a file's fields are empty."""
+    return bool(series.dtype == nw.Unknown and series.null_count() == len(series))
+
+
 def _kind(series: Any) -> str:
     dtype = series.dtype
-    if dtype.is_numeric():
+    if dtype.is_numeric() or _is_void(series):
         return "number"
     if dtype == nw.Date or dtype == nw.Datetime:
         return "date"
@@ -186,6 +192,8 @@ def names(series: Any) -> Any:
 
 
 def number(series: Any, kind: str) -> NDArray[np.float64]:
+    if _is_void(series):
+        return np.full(len(series), np.nan)
     if kind == "number":
         out = series.cast(nw.Float64).to_numpy()
         out = np.asarray(out, dtype=np.float64)
@@ -235,7 +243,7 @@ def matched(X: Any, columns: Sequence[Column]) -> list[Any]:
             raise _check.invalid("X", f"have the column {column.name!r}", got)
         series.append(found_series[column.name])
         found = _kind(series[-1])
-        if found != column.kind:
+        if found != column.kind and not _is_void(series[-1]):
             raise _check.invalid(
                 "X",
                 f"hold a {column.kind} in column {column.name!r}, as in fit",

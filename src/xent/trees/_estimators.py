@@ -396,6 +396,9 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
             numbers, _ = self._codes(y, cases.rows)
             weight = weights_of(self, sample_weight, cases)
         plan = _fit.plan_of(self, cases, 0)
+        farthest = float(np.abs(numbers).max())
+        if farthest >= _fit.HEAVIEST:
+            raise _check.invalid("y", f"be within {_fit.HEAVIEST:g} of 0", f"{farthest:g}")
         # The middle of y is taken out first: squares of what is left lose no digits.
         middle = float(np.average(numbers, weights=weight if weight.any() else None))
         self.tree_ = _fit.fit(plan, cases, numbers - middle, weight, 0)

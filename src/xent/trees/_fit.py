@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import chain
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from xent.trees._tree import Tree
 
 SPLITTERS = ("auto", "histogram")
 FOREVER = 2**31 - 1
+HEAVIEST = 1e150  # squares of weights and targets must be floats
 FOLDS = 10
 
 
@@ -54,12 +56,12 @@ def plan_of(tree: Any, cases: Cases | Unread, n_classes: int) -> Work:
     least = _check.positive("min_samples_leaf", tree.min_samples_leaf)
     split = _check.positive("min_samples_split", tree.min_samples_split)
     depth, leaves = tree.max_depth, tree.max_leaf_nodes
-    depth = FOREVER if depth is None else _check.integer("max_depth", depth, least=1)
+    depth = FOREVER if depth is None else min(_check.integer("max_depth", depth, least=1), FOREVER)
     if leaves is not None:
         leaves = _check.integer("max_leaf_nodes", leaves, least=2)
-    gain = float(tree.min_gain)
-    if not 0 <= gain < np.inf:
-        raise _check.invalid("min_gain", "be 0 or positive", repr(tree.min_gain))
+    gain = tree.min_gain
+    if not isinstance(gain, Real) or not 0 <= float(gain) < np.inf:
+        raise _check.invalid("min_gain", "be 0 or positive", repr(gain))
     signs = _signs(tree.monotonic_cst, cases, n_classes)
     plan = Plan(
         tree.criterion,
@@ -68,7 +70,7 @@ def plan_of(tree: Any, cases: Cases | Unread, n_classes: int) -> Work:
         depth,
         least,
         split,
-        gain,
+        float(gain),
         signs,
         tree._threads(),
     )
@@ -77,8 +79,10 @@ def plan_of(tree: Any, cases: Cases | Unread, n_classes: int) -> Work:
         raise _check.invalid("cf", "be at most 0.5", repr(cf))
     if hasattr(tree, "leaf_estimate"):
         check_leaf_estimate(tree.leaf_estimate)
-    raising = bool(getattr(tree, "raising", False)) and signs is None
-    return Work(plan, tree.pruning, cf, raising, leaves)
+    raising = getattr(tree, "raising", False)
+    if not isinstance(raising, (bool, np.bool_)):
+        raise _check.wrong_kind("raising", "be True or False", repr(raising))
+    return Work(plan, tree.pruning, cf, bool(raising) and signs is None, leaves)
 
 
 def _signs(given: Any, cases: Cases | Unread, n_classes: int) -> NDArray[np.int8] | None:
@@ -99,6 +103,13 @@ def fit(
     work: Work, cases: Cases | Unread, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
 ) -> Tree:
     """Grow and prune a tree from the rows that weigh something."""
+    if weight.strides[0]:  # not one number seen as many
+        with np.errstate(over="ignore"):
+            total = float(weight.sum())
+        if not (weight.min() >= 0 and 0 < total < HEAVIEST):
+            must = f"be 0 or more, times class_weight, with a sum above 0 and below {HEAVIEST:g}"
+            got = f"a least of {weight.min():g} and a sum of {total:g}"
+            raise _check.invalid("sample_weight", must, got)
     if not weight.all():
         rows = np.flatnonzero(weight)
         cases, y, weight = cases.take(rows), y[rows], weight[rows]

@@ -17,6 +17,7 @@ from xent.trees._kept import Kept
 from xent.trees._kernels import codes as by_code
 from xent.trees._kernels import grow as level_by_level
 from xent.trees._kernels import histogram as binning
+from xent.trees._kernels import names as by_name
 from xent.trees._kernels import scan as by_order
 from xent.trees._kernels import sort as sorting
 from xent.trees._spare import Spares, substitute
@@ -326,19 +327,17 @@ def _scan(
             b,
         )
 
-    def coded(
-        codes: NDArray[Any], features: NDArray[np.int64], nominal: bool, nodes: NDArray[np.int64]
-    ) -> Any:
+    def coded(nodes: NDArray[np.int64]) -> Any:
+        features = ready.small_of
         levels = columns.levels[features]
         slots = columns.slot[features]
 
         def work(a: int, b: int) -> None:
             by_code.scan_codes(
-                codes,
+                columns.small,
                 levels,
                 slots,
                 features,
-                nominal,
                 ready.scale,
                 ready.scale_start,
                 nodes,
@@ -352,21 +351,20 @@ def _scan(
 
         return work
 
+    def named(a: int, b: int) -> None:
+        of = ready.code_of
+        levels, slots = columns.levels[of], columns.slot[of]
+        by_name.scan_names(columns.codes, levels, slots, of, level, rules, found, a, b)
+
     if len(ready.sorted_of):
         in_blocks(ordered, len(ready.sorted_of), threads=ready.threads)
-    everyone = np.arange(len(level.start))
     if len(ready.small_of):
-        work = coded(columns.small, ready.small_of, False, everyone)
+        work = coded(np.arange(len(level.start)))
         if ready.kept is not None and rules.table.size:
-
-            def others(nodes: NDArray[np.int64]) -> Any:
-                return coded(columns.small, ready.small_of, False, nodes)
-
-            work = ready.kept.scan(columns, ready.small_of, others, signs, level, rules, found)
+            work = ready.kept.scan(columns, ready.small_of, coded, signs, level, rules, found)
         in_blocks(work, len(ready.small_of), threads=ready.threads)
     if len(ready.code_of):
-        work = coded(columns.codes, ready.code_of, True, everyone)
-        in_blocks(work, len(ready.code_of), threads=ready.threads)
+        in_blocks(named, len(ready.code_of), threads=ready.threads)
     return found
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from xent.trees._columns import Cases
-from xent.trees._histogram import Binned
 from xent.trees._kernels import prune as kernels
+from xent.trees._kernels.divided import prune_divided
 from xent.trees._tree import Tree
 from xent.trees._walk import arrivals, values, walk_of
 
@@ -49,11 +49,11 @@ def pessimistic(
         },
     )
     walk = walk_of(own, cases)
-    w: NDArray[Any] = weight if weight.size else np.ones(len(y))
-    if isinstance(cases, Binned) and not weight.size and not (tree.missing_to < 0).any():
-        # Whole cases of one weight: a byte each, for tables that barely fit.
-        w = np.ones(len(y), np.uint8)
-    kernels.prune(walk, y, w, own.stats, cases.numbers, cases.codes, cf, float(-ndtri(cf)), raising)
+    table = cases.numbers, cases.codes, cf, float(-ndtri(cf))
+    if raising and (tree.missing_to < 0).any():
+        prune_divided(walk, y, weight if weight.size else np.ones(len(y)), own.stats, *table)
+    else:
+        kernels.prune(walk, y, weight, own.stats, *table, raising)
     if walk.threshold is not own.threshold:
         # The walk went by codes; a raised node is known by its children.
         before = np.zeros(tree.size, np.int32)

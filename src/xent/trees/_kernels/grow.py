@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from xent._kernels._jit import kernel
-from xent.trees._kernels.codes import in_order, tally, two_groups
+from xent.trees._kernels.codes import in_order, tally
+from xent.trees._kernels.names import two_groups
 from xent.trees._kernels.scan import (
     BRANCH,
     DIRECTION,

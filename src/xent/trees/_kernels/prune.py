@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from xent._kernels._jit import kernel
-from xent.trees._kernels.walk import branches, deal, flow, places, roomy
+from xent.trees._kernels.walk import branches, put, roomy
 
 
 @kernel()
@@ -37,10 +37,13 @@ def extra_of_more(n, e, z):
 @kernel()
 def estimate(stats, cf, z):
     """Estimated errors of a leaf with these class weights."""
-    n = stats.sum()
+    n, most = 0.0, 0.0
+    for k in range(stats.size):
+        n += stats[k]
+        most = max(most, stats[k])
     if n <= 1e-6:
         return 0.0
-    e = n - stats.max()
+    e = n - most
     # A pure leaf whose weights were divided keeps a rounding error of "wrong" cases.
     e = 0.0 if e < 1e-9 * n else e
     return e + extra_errors(n, e, cf, z)
@@ -64,148 +67,31 @@ def collapse(feature, first, width, stats):
 
 
 @kernel()
-def send_down(walk, top, y, rows, weights, own, stats, numbers, codes, cf, z):
-    """Send cases down the subtree of `top` and fill `stats` below it; ``own``: in their arrays.
-
-    Returns the estimated errors of its leaves, and the leaves with the cases in each.
-    """
-    errors = 0.0
-    row, weight = (rows, weights) if own else (rows.copy(), weights.copy())
-    out_row, out_weight = np.empty(rows.size, rows.dtype), np.empty(rows.size, weights.dtype)
-    leaf, leaf_at, used = [top], [0], 0
-    leaf.pop()
-    leaf_at.pop()
-    stats[top, :] = 0.0
-    for i in range(rows.size):
-        stats[top, y[rows[i]]] += weights[i]
-    stack = [(top, 0, rows.size)]
-    branch = np.empty(rows.size, np.int32)
-    at, share = np.zeros(3, np.int64), np.zeros(2)
-    part_row, part_weight = np.empty(rows.size, rows.dtype), np.empty(rows.size, weights.dtype)
-    while len(stack) > 0:
-        node, start, n = stack.pop()
-        if walk.feature[node] < 0:
-            errors += estimate(stats[node], cf, z)
-            out_row, out_weight = roomy(out_row, used + n), roomy(out_weight, used + n)
-            out_row[used : used + n] = row[start : start + n]
-            out_weight[used : used + n] = weight[start : start + n]
-            leaf.append(node)
-            leaf_at.append(used)
-            used += n
-            continue
-        first, width = walk.first[node], walk.width[node]
-        branch = roomy(branch, n)
-        missing = branches(walk, node, numbers, codes, row, start, n, branch)
-        known_stats(stats, first, width, y, row, weight, start, n, branch)
-        share = roomy(share, width)
-        share[:width] = 0.0
-        if missing:
-            for c in range(width):
-                share[c] = stats[first + c].sum()
-            share[:width] /= share[:width].sum()
-            missing_stats(stats, first, width, y, row, weight, start, n, branch, share)
-        at = roomy(at, width + 1)
-        total = places(branch, n, missing, share, width, at)
-        part_row, part_weight = roomy(part_row, total), roomy(part_weight, total)
-        deal(row, weight, start, n, branch, share, width, at, part_row, part_weight)
-        row, weight = roomy(row, start + total), roomy(weight, start + total)
-        row[start : start + total] = part_row[:total]
-        weight[start : start + total] = part_weight[:total]
-        begin = 0
-        for c in range(width):
-            stack.append((first + c, start + begin, at[c] - begin))
-            begin = at[c]
-    leaf_at.append(used)
-    return errors, leaf, leaf_at, out_row, out_weight
-
-
-@kernel()
-def known_stats(stats, first, width, y, row, weight, start, n, branch):
-    stats[first : first + width, :] = 0.0
-    for i in range(start, start + n):
-        b = branch[i - start]
-        if b >= 0:
-            stats[first + b, y[row[i]]] += weight[i]
-
-
-@kernel()
-def missing_stats(stats, first, width, y, row, weight, start, n, branch, share):
-    for i in range(start, start + n):
-        if branch[i - start] < 0:
-            for c in range(width):
-                stats[first + c, y[row[i]]] += weight[i] * share[c]
-
-
-@kernel()
-def gather(walk, top, held_at, held_n, row, weight):
-    """Collect the cases of all leaves below a node."""
-    total = 0
-    stack = [top]
-    below = [top]
-    below.pop()
-    while len(stack) > 0:
-        node = stack.pop()
-        if walk.feature[node] < 0:
-            below.append(node)
-            total += held_n[node]
-        else:
-            for c in range(walk.width[node]):
-                stack.append(walk.first[node] + c)
-    rows, weights = np.empty(total, row.dtype), np.empty(total, weight.dtype)
-    used = 0
-    for node in below:
-        n, a = held_n[node], held_at[node]
-        rows[used : used + n] = row[a : a + n]
-        weights[used : used + n] = weight[a : a + n]
-        used += n
-    return rows, weights
-
-
-@kernel()
-def if_raised(walk, top, heavy, stats, trial, held_at, held_n, row, part, y, numbers, codes, cf, z):
-    """Change of the heaviest branch's estimated errors if it took its siblings' cases too.
-
-    For trees where a case takes one branch only: the branch's own cases need not move.
-    """
-    touched = [0]
-    touched.pop()
-    for c in range(walk.first[top], walk.first[top] + walk.width[top]):
-        if c == heavy:
-            continue
-        rows, weights = gather(walk, c, held_at, held_n, row, part)
-        rows, leaf, weights = flow(walk, heavy, rows, weights, numbers, codes)
-        for i in range(rows.size):
-            node = leaf[i]
-            if trial[node, 0] < 0.0:
-                trial[node] = stats[node]
-                touched.append(node)
-            trial[node, y[rows[i]]] += weights[i]
-    change = 0.0
-    for node in touched:
-        change += estimate(trial[node], cf, z) - estimate(stats[node], cf, z)
-        trial[node, 0] = -1.0
-    return change
-
-
-@kernel()
 def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
-    """Prune in place, from the leaves upwards."""
-    size = walk.feature.size
-    errors = np.zeros(size)
-    waiting = np.ones(size, np.bool_)
-    held_at, held_n = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    trial = stats.copy()
-    divides = (walk.missing_to < 0).any()
-    row, part = np.arange(y.size).astype(np.int32), weight.copy()
-    used = 0
+    """Prune in place, from the leaves upwards, a tree in which a case takes one branch only.
+
+    The cases of every node lie together: raising a branch deals the node's own anew among what is
+    below the branch. An empty `weight` means 1 each.
+    """
+    size, cases = walk.feature.size, y.size if raising else 0
+    errors, waiting = np.empty(size), np.empty(size, np.bool_)
+    begin, end = np.empty(size, np.int64), np.empty(size, np.int64)
+    begin2, end2 = np.empty(size, np.int64), np.empty(size, np.int64)
+    stack, seen = np.empty(size, np.int64), np.empty(size, np.int64)
+    row, other = np.empty(cases, np.int32), np.empty(0, np.int32)
+    branch, spare = np.empty(cases, np.int32), np.empty(cases, np.int32)
+    count = np.empty(stats.shape[1])
+    # Typed, so that what is called is compiled once.
+    root, whole, reached = np.int64(0), np.bool_(True), np.bool_(False)
+    for r in range(cases):
+        row[r] = r
+    for i in range(size):
+        waiting[i] = True
+    begin[root] = 0
     if raising:
-        _, leaf, leaf_at, row, part = send_down(
-            walk, 0, y, row, part, True, trial, numbers, codes, cf, z
+        deal_out(
+            walk, root, whole, numbers, codes, row, cases, branch, spare, begin, end, stack, seen
         )
-        for j in range(len(leaf)):
-            held_at[leaf[j]], held_n[leaf[j]] = leaf_at[j], leaf_at[j + 1] - leaf_at[j]
-        used = leaf_at[len(leaf)]
-    trial[:, 0] = -1.0
     i = size - 1
     while i >= 0:
         if not waiting[i]:
@@ -217,66 +103,138 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
         if walk.feature[i] < 0:
             i -= 1
             continue
-        first, width = walk.first[i], walk.width[i]
-        as_tree, as_branch, heavy = 0.0, np.inf, first
+        first, width = np.int64(walk.first[i]), np.int64(walk.width[i])
+        as_tree, as_branch = 0.0, np.inf
         for c in range(first, first + width):
             as_tree += errors[c]
-            if stats[c].sum() >= stats[heavy].sum() - 1e-6:
-                heavy = c
-        rows, parts = row[:0], part[:0]
-        leaf, leaf_at, new_row, new_part = [i], [0, 0], row[:0], part[:0]
-        if raising and not divides:
-            as_branch = errors[heavy] + if_raised(
-                walk, i, heavy, stats, trial, held_at, held_n, row, part, y, numbers, codes, cf, z
+        if raising:
+            heavy = heaviest(stats, first, width)
+            n = end[i] - begin[i] - (end[heavy] - begin[heavy])
+            other = roomy(other, n)
+            n = np.int64(0)
+            for j in range(begin[i], end[i]):
+                if j < begin[heavy] or j >= end[heavy]:
+                    other[n] = row[j]
+                    n += 1
+            begin2[heavy] = 0
+            n = deal_out(
+                walk,
+                heavy,
+                reached,
+                numbers,
+                codes,
+                other,
+                n,
+                branch,
+                spare,
+                begin2,
+                end2,
+                stack,
+                seen,
             )
-        if raising and (divides or as_branch <= as_tree + 0.1 or as_leaf <= as_tree + 0.1):
-            rows, parts = gather(walk, i, held_at, held_n, row, part)
-        tried = raising and (divides or as_branch <= as_tree + 0.1)
-        if tried:
-            as_branch, leaf, leaf_at, new_row, new_part = send_down(
-                walk, heavy, y, rows, parts, False, trial, numbers, codes, cf, z
-            )
+            as_branch = errors[heavy]
+            for j in range(n):
+                leaf = seen[j]
+                if walk.feature[leaf] >= 0:
+                    continue
+                put(count, stats[leaf], count.size)
+                add_cases(count, other, begin2[leaf], end2[leaf], y, weight)
+                as_branch += estimate(count, cf, z) - estimate(stats[leaf], cf, z)
         errors[i] = as_tree
         if as_leaf <= as_tree + 0.1 and as_leaf <= as_branch + 0.1:
             errors[i] = as_leaf
             walk.feature[i] = -1
-            leaf, leaf_at, new_row, new_part = [i], [0, rows.size], rows, parts
         elif as_branch <= as_tree + 0.1:
-            last = take_over(walk, i, heavy, stats, trial, waiting)
+            replace(walk, i, heavy)
+            n = deal_out(
+                walk, i, whole, numbers, codes, row, end[i], branch, spare, begin, end, stack, seen
+            )
+            # Whatever gets new cases is pruned again, children before parents.
+            waiting[i] = True
+            last = i
+            for j in range(n - 1, 0, -1):
+                node = seen[j]
+                for k in range(count.size):
+                    count[k] = 0.0
+                if walk.feature[node] < 0:
+                    add_cases(count, row, begin[node], end[node], y, weight)
+                else:
+                    for c in range(walk.first[node], walk.first[node] + walk.width[node]):
+                        for k in range(count.size):
+                            count[k] += stats[c, k]
+                for k in range(count.size):
+                    waiting[node] |= count[k] != stats[node, k]
+                    stats[node, k] = count[k]
+                if waiting[node]:
+                    last = max(last, node)
             i = last + 1
-        else:
-            rows = rows[:0]
-            leaf_at = [0]
-            leaf = [0]
-            leaf.pop()
-        if tried and not divides:
-            forget(walk, heavy, trial)
-        n = leaf_at[len(leaf)]
-        row, part = roomy(row, used + n), roomy(part, used + n)
-        row[used : used + n] = new_row[:n]
-        part[used : used + n] = new_part[:n]
-        for j in range(len(leaf)):
-            held_at[leaf[j]] = used + leaf_at[j]
-            held_n[leaf[j]] = leaf_at[j + 1] - leaf_at[j]
-        used += n
         i -= 1
 
 
 @kernel()
-def forget(walk, top, trial):
-    """Mark the trial stats below a node as unused."""
-    stack = [top]
-    while len(stack) > 0:
-        node = stack.pop()
-        trial[node, 0] = -1.0
-        if walk.feature[node] >= 0:
-            for c in range(walk.first[node], walk.first[node] + walk.width[node]):
-                stack.append(c)
+def deal_out(walk, top, empty, numbers, codes, row, stop, branch, spare, begin, end, stack, seen):
+    """Order the cases from `begin[top]` to `stop` by the leaves they reach below a node.
+
+    Writes where each node's cases begin and end, and lists the nodes, parents first; those that no
+    case reaches only if `empty`. Returns how many.
+    """
+    end[top] = stop
+    stack[0] = top
+    waiting, found = 1, 0
+    while waiting > 0:
+        waiting -= 1
+        node = stack[waiting]
+        seen[found] = node
+        found += 1
+        if walk.feature[node] < 0:
+            continue
+        start, n = begin[node], end[node] - begin[node]
+        first, width = np.int64(walk.first[node]), np.int64(walk.width[node])
+        branches(walk, node, numbers, codes, row, start, n, branch)
+        for c in range(first, first + width):
+            end[c] = 0
+        for j in range(n):
+            end[first + branch[j]] += 1
+        total = start
+        for c in range(first, first + width):
+            begin[c] = total
+            total += end[c]
+            end[c] = begin[c]
+        for j in range(n):
+            c = first + branch[j]
+            spare[end[c] - start] = row[start + j]
+            end[c] += 1
+        put(row[start:], spare, n)
+        for c in range(first, first + width):
+            if empty or end[c] > begin[c]:
+                stack[waiting] = c
+                waiting += 1
+    return found
 
 
 @kernel()
-def take_over(walk, i, heavy, stats, trial, waiting):
-    """Put a node's heaviest branch in its place; return the last node to prune again."""
+def add_cases(count, row, start, stop, y, weight):
+    """Add the cases' weights by class."""
+    for j in range(start, stop):
+        count[y[row[j]]] += weight[row[j]] if weight.size else 1.0
+
+
+@kernel()
+def heaviest(stats, first, width):
+    """Return the last of the heaviest branches."""
+    heavy, most = first, -1.0
+    for c in range(first, first + width):
+        n = 0.0
+        for k in range(stats.shape[1]):
+            n += stats[c, k]
+        if n >= most - 1e-6:
+            heavy, most = c, n
+    return heavy
+
+
+@kernel()
+def replace(walk, i, heavy):
+    """Put a branch in the place of a node."""
     walk.feature[i] = walk.feature[heavy]
     walk.threshold[i] = walk.threshold[heavy]
     walk.first[i] = walk.first[heavy]
@@ -284,22 +242,6 @@ def take_over(walk, i, heavy, stats, trial, waiting):
     walk.missing_to[i] = walk.missing_to[heavy]
     walk.set_start[i] = walk.set_start[heavy]
     walk.spare_of[i] = walk.spare_of[heavy]
-    last = i
-    waiting[i] = True
-    stack = [i]
-    while len(stack) > 0:
-        node = stack.pop()
-        if walk.feature[node] < 0:
-            continue
-        for c in range(walk.first[node], walk.first[node] + walk.width[node]):
-            # What no new case reached has been pruned already.
-            if (stats[c] == trial[c]).all():
-                continue
-            stats[c] = trial[c]
-            waiting[c] = True
-            last = max(last, c)
-            stack.append(c)
-    return last
 
 
 @kernel()

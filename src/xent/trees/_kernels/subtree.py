@@ -15,7 +15,7 @@ import numpy as np
 from xent._kernels._jit import kernel
 from xent.trees._kernels.codes import cut_counts
 from xent.trees._kernels.scan import NEVER
-from xent.trees._kernels.walk import roomy
+from xent.trees._kernels.walk import put, roomy
 
 SMALL = 4096  # what 12 bits can number; 20 such lists fit a core's cache
 
@@ -302,7 +302,8 @@ def grow_below(
         if used + 2 * n > out.feature.size:
             more = max(used + 2 * n, 2 * out.feature.size)
             wide = np.empty((more, size))
-            wide[:used] = out.stats[:used]
+            for i in range(used):
+                put(wide[i], out.stats[i], size)
             out = Grown(
                 roomy(out.feature, more),
                 roomy(out.cut_row, more),

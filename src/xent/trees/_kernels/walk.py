@@ -110,7 +110,7 @@ def branches(walk, node, numbers, codes, row, start, n, out):
         walk.feature[node],
         walk.threshold[node],
         walk.set_start[node],
-        0,
+        np.uint8(0),  # the type of the flips below: one machine code for both calls
         numbers,
         codes,
         row,
@@ -149,8 +149,15 @@ def roomy(array, size):
     if array.size >= size:
         return array
     more = np.empty(max(size, 2 * array.size), array.dtype)
-    more[: array.size] = array
+    put(more, array, array.size)
     return more
+
+
+@kernel()
+def put(out, array, n):
+    """Copy the first n entries to another array; assigning a slice is slow to compile."""
+    for i in range(n):
+        out[i] = array[i]
 
 
 @kernel()
@@ -171,12 +178,12 @@ def flow(walk, top, rows, weights, numbers, codes):
         if walk.feature[node] < 0:
             out_row, out_leaf = roomy(out_row, used + n), roomy(out_leaf, used + n)
             out_weight = roomy(out_weight, used + n)
-            out_row[used : used + n] = row[start : start + n]
+            put(out_row[used:], row[start:], n)
             out_leaf[used : used + n] = node
-            out_weight[used : used + n] = weight[start : start + n]
+            put(out_weight[used:], weight[start:], n)
             used += n
             continue
-        first, width = walk.first[node], walk.width[node]
+        first, width = np.int64(walk.first[node]), np.int64(walk.width[node])
         branch = roomy(branch, n)
         missing = branches(walk, node, numbers, codes, row, start, n, branch)
         share = roomy(share, width)
@@ -190,8 +197,8 @@ def flow(walk, top, rows, weights, numbers, codes):
         part_row, part_weight = roomy(part_row, total), roomy(part_weight, total)
         deal(row, weight, start, n, branch, share, width, at, part_row, part_weight)
         row, weight = roomy(row, start + total), roomy(weight, start + total)
-        row[start : start + total] = part_row[:total]
-        weight[start : start + total] = part_weight[:total]
+        put(row[start:], part_row, total)
+        put(weight[start:], part_weight, total)
         begin = 0
         for c in range(width):
             if at[c] > begin:
