@@ -58,14 +58,17 @@ def count_ngrams(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> 
         because = f"it has {len(ids)} tokens, and places are numbers below {MOST_TOKENS}"
         raise _check.cannot("The text cannot be counted in one piece", because, "Pass memory=.")
     count = np.zeros(words, np.uint32)
-    places = np.empty(np.count_nonzero(reach != 255), np.uint32)
+    # What is not written costs addresses and no memory.
+    places = np.empty(len(ids), np.uint32)
     stream = np.empty(len(ids) + 1, np.uint64)
-    kernels.places_by_word(ids, reach, count, places, stream)
+    reached = np.zeros(256, np.int64)
+    kernels.places_by_word(ids, reach, count, places, stream, reached)
+    reached[255] = 0
     zeros = np.zeros(words, np.uint32)
     levels = [Level(zeros, np.arange(words, dtype=np.uint32), count, zeros)]
     with stage("Counting", order, "orders") as told:
         for n in range(2, order + 1):
-            room = int(np.count_nonzero((reach >= n - 1) & (reach != 255)))
+            room = int(reached[n - 1 :].sum())
             level = _next_level(stream, places, levels[-1].count, room, words, n == order)
             levels.append(level)
             told(n)
@@ -76,12 +79,16 @@ def _next_level(
     stream: NDArray[np.uint64], places: U32, sizes: U32, room: int, words: int, longest: bool
 ) -> Level:
     """Count n-grams given where those one shorter end; both arrays get the n-grams'."""
-    keys, spare = np.empty((2, int(sizes.max(initial=0))), np.uint64)
-    # What is not written costs addresses and no memory.
+    most = int(sizes.max(initial=0))
+    keys = np.empty(kernels.FEW if longest else max(most, kernels.FEW), np.uint64)
+    sorting, spare = np.empty((2, min(most, words)), np.uint64)
+    table = np.zeros(words, np.uint64)
     columns = [np.empty(room, np.uint32) for _ in range(4)]
     known = places[: int(sizes.sum())]
     word_bits = int(words - 1).bit_length()
-    rows = kernels.next_level(stream, known, sizes, word_bits, longest, keys, spare, tuple(columns))
+    rows = kernels.next_level(
+        stream, known, sizes, word_bits, longest, keys, sorting, spare, table, tuple(columns)
+    )
     return Level(*(column[:rows] for column in columns))
 
 
