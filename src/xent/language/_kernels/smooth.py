@@ -7,8 +7,10 @@ do the rest: the mass left over goes to the shorter history, by interpolation or
 import numpy as np
 
 from xent._kernels._jit import kernel
+from xent.language._kernels.prefetch import prefetch
 
 NO_MASS = 1e-12
+AHEAD = 48  # rows; the shorter n-grams lie anywhere, so the memory is asked for them in time
 
 
 @kernel()
@@ -64,6 +66,7 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
         Written; 1 for a history without followers.
     """
     n = prefix.size
+    last = n - 1
     i = 0
     while i < n:
         h = prefix[i]
@@ -71,6 +74,7 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
         mass = 0.0
         below = 0.0
         while j < n and prefix[j] == h:
+            prefetch(lower, np.int64(suffix[min(j + AHEAD, last)]))
             if shown[j]:
                 mass += p[j]
                 if not interpolated:
