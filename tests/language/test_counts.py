@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from xent.language._counts import count_ngrams
+from xent.language._counts import Places
 
 BEGIN = 1
 
@@ -59,7 +59,7 @@ def test_counts(words, lines, length, gaps, order):
     for drawn in luck.choice(words - 2, (lines, length), p=power / power.sum()) + 2:
         known = [None if luck.random() < gaps else int(w) for w in drawn]
         sentences.append([BEGIN, *known])
-    levels = count_ngrams(*stream(sentences), order, words)
+    levels = Places(*stream(sentences), words).levels(order)
     expected = slow(sentences, order)
     rows = grams(levels)
     for n, (level, found) in enumerate(zip(levels, rows, strict=True), 1):
@@ -75,4 +75,4 @@ def test_more_tokens_than_32_bits_number():
     with pytest.raises(
         ValueError, match="The text cannot be counted in one piece: it has 42949672"
     ):
-        count_ngrams(ids, np.broadcast_to(np.uint8(1), 2**32), 2, 5)
+        Places(ids, np.broadcast_to(np.uint8(1), 2**32), 5)

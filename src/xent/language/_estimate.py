@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._progress import stage
 from xent.language._backoff import LOG_10, Backoff, Rows
-from xent.language._counts import Level, Levels, count_ngrams
+from xent.language._counts import Level, Levels, Places
 from xent.language._kernels import count as kernels
 from xent.language._kernels import text as text_kernels
 from xent.language._text import Reader
@@ -89,17 +89,18 @@ class Task:
         rare = self.least_words > 1
         times = np.bincount(ids, minlength=len(vocabulary)) if rare else None
         known = known_words(len(vocabulary), given, times, self.least_words)
-        ids, reach = restrict(ids, known, self.unknown)
+        places = Places(*restrict(ids, known, self.unknown), int(known.sum()))
+        del ids
         if not known.all():
             vocabulary = vocabulary.only(known)
-        return vocabulary, count_text(ids, reach, self.order, len(vocabulary))
+        return vocabulary, count_text(places, self.order)
 
     def count_known(self, text: Any, vocabulary: Vocabulary) -> Levels:
         """Count the n-grams of another text in the words of a vocabulary."""
         reader = Reader(vocabulary, unit=self.unit, errors=self.errors)
         known = np.ones(len(vocabulary), np.bool_)
-        ids, reach = restrict(_all(reader.ids(text, "held_out"), "held_out"), known, self.unknown)
-        return count_text(ids, reach, self.order, len(vocabulary))
+        ids = _all(reader.ids(text, "held_out"), "held_out")
+        return count_text(Places(*restrict(ids, known, self.unknown), len(known)), self.order)
 
     def count_files(self, paths: Any, executor: Executor) -> tuple[Vocabulary, Levels]:
         """Count files in the tasks of an executor, and merge the counts in the files' order."""
@@ -190,9 +191,9 @@ def uniform(words: int, unknown: str) -> NDArray[np.float64]:
     return np.asarray(p / p.sum())
 
 
-def count_text(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> Levels:
+def count_text(places: Places, order: int) -> Levels:
     """Count the n-grams of a text; ``<s>`` is no event and counts 0 among the unigrams."""
-    levels = count_ngrams(ids, reach, order, words)
+    levels = places.levels(order)
     levels[0].count[BEGIN] = 0
     return levels
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 from xent._progress import stage
-from xent.language._counts import Levels
+from xent.language._counts import Levels, Places
 from xent.language._estimate import Task, count_text, known_words, restrict
 from xent.language._merge import merge_runs
 from xent.language._text import Reader
@@ -202,10 +202,10 @@ class _Counting:
         if self.task.least_words > 1:
             times = np.bincount(ids, minlength=len(self.vocabulary))
         known = self._known(times)
-        ids, reach = restrict(ids, known, self.task.unknown)
+        places = Places(*restrict(ids, known, self.task.unknown), int(known.sum()))
         if not known.all():
             self.vocabulary = self.vocabulary.only(known)
-        self.levels = count_text(ids, reach, self.task.order, len(self.vocabulary))
+        self.levels = count_text(places, self.task.order)
 
     def _run(self, number: int, ids: U32, known: NDArray[np.bool_]) -> None:
         """Count a stretch into a run, unless the folder holds it already."""
@@ -213,8 +213,8 @@ class _Counting:
         self.runs.append(path)
         if self._made(path):
             return
-        ids, reach = restrict(ids, known, self.task.unknown)
-        levels = count_text(ids, reach, self.task.order, int(known.sum()))
+        places = Places(*restrict(ids, known, self.task.unknown), int(known.sum()))
+        levels = count_text(places, self.task.order)
         arrays = {"1.count": levels[0].count}
         for n, level in enumerate(levels[1:], 2):
             arrays |= {f"{n}.prefix": level.prefix, f"{n}.word": level.word}

@@ -46,7 +46,7 @@ def counts_of_counts(values, most):
 
 
 @kernel()
-def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
+def spread(prefix, suffix, shown, total, lower, interpolated, p):
     """Compute the probabilities of one level and the back-off weights of its histories.
 
     Parameters
@@ -56,20 +56,22 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
     shown : (n,) bool
         The n-grams that stand in the model; the mass of the others is left over.
     total : (histories,) float64
-        What the counts are divided by; 0 for a history without followers.
+        What the counts are divided by, 0 for a history without followers; the back-off weights
+        are written over them, 1 for such a history.
     lower : (rows of the level below,) float64
         Probabilities of the n-grams without their first word.
     interpolated : bool
     p : (n,) float64
         The discounted counts; the probabilities are written over them.
-    backoff : (histories,) float64
-        Written; 1 for a history without followers.
     """
     n = prefix.size
     last = n - 1
     i = 0
+    done = np.int64(0)
     while i < n:
-        h = prefix[i]
+        h = np.int64(prefix[i])
+        total[done:h] = 1.0
+        done = h + 1
         j = i
         mass = 0.0
         below = 0.0
@@ -80,6 +82,7 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
                 if not interpolated:
                     below += lower[suffix[j]]
             j += 1
+        weight = 1.0
         if total[h] > 0:
             left = max(0.0, (total[h] - mass) / total[h])
             scale = 1.0 / total[h]
@@ -91,9 +94,10 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
                 # Every word was seen after this history: nobody is left to take the mass.
                 weight = 0.0
                 scale = 1.0 / mass if mass > 0 else 0.0
-            backoff[h] = weight
             for k in range(i, j):
                 p[k] *= scale
                 if interpolated:
                     p[k] += weight * lower[suffix[k]]
+        total[h] = weight
         i = j
+    total[done:] = 1.0

@@ -112,11 +112,13 @@ def spread(
     interpolated: bool,
     suffix: NDArray[np.uint32] | None = None,
 ) -> Estimate:
-    """Give the mass that is left to the shorter histories; probabilities replace ``kept``."""
-    backoff = np.ones(len(total))
+    """Give the mass that is left to the shorter histories.
+
+    Probabilities replace ``kept``, and back-off weights ``total``.
+    """
     suffix = level.suffix if suffix is None else suffix
-    kernels.spread(level.prefix, suffix, shown, total, lower, interpolated, kept, backoff)
-    return Estimate(kept, backoff, shown)
+    kernels.spread(level.prefix, suffix, shown, total, lower, interpolated, kept)
+    return Estimate(kept, total, shown)
 
 
 def unigrams(
