@@ -165,20 +165,13 @@ def least_counts(
     min_count: int | dict[int, int] | None, order: int, smoothing: Smoothing
 ) -> list[int]:
     """Return for each order the count from which an n-gram stands in the model."""
-    if min_count is None:
-        return smoothing.default_least(order)
+    least = smoothing.default_least(order)
     if isinstance(min_count, dict):
-        least = [1] * order
         for n, value in min_count.items():
             if _check.integer("min_count", n, least=1) <= order:
                 least[n - 1] = _check.integer("min_count", value, least=1)
-    else:
+    elif min_count is not None:
         least = [1] + [_check.integer("min_count", min_count, least=1)] * (order - 1)
-    for n in range(2, order):
-        if least[n] < least[n - 1]:
-            found = f"{least[n - 1]} for order {n} and {least[n]} for order {n + 1}"
-            advice = "A longer n-gram is never seen more often than the shorter ones in it."
-            raise _check.invalid("min_count", "not fall with the order", found, advice)
     return least
 
 

@@ -121,8 +121,8 @@ def check_room(smoothing: Smoothing, evidence: Evidence, memory: int | str, fold
     levels = evidence.levels
     sizes = [len(level) for level in levels]
     stand = [
-        size if least <= 1 else int(np.count_nonzero(level.count >= least))
-        for size, least, level in zip(sizes, evidence.least, levels, strict=True)
+        size if least <= 1 else int(np.count_nonzero(evidence.shown(order)))
+        for order, (size, least) in enumerate(zip(sizes, evidence.least, strict=True), 1)
     ]
     # Of the model itself, of the level that is estimated, and of the histories before its words.
     peak = max(
