@@ -324,6 +324,10 @@ def test_sample(folder, model):
             ("score", "m.xent", "test.txt", "--field", "text"),
             "`FILE` must hold JSON lines, got line 1",
         ),
+        (
+            ("evaluate", "m.xent", "half.jsonl", "--field", "text"),
+            "`FILE` must hold text that UTF-8 can write, got half a surrogate pair on line 2.",
+        ),
     ],
 )
 def test_refusals(folder, tmp_path, monkeypatch, args, sentence):
@@ -333,6 +337,7 @@ def test_refusals(folder, tmp_path, monkeypatch, args, sentence):
     for name in ("bytes", "bytes.zst"):
         (tmp_path / name).write_bytes(b"\xff\xfe")
     (tmp_path / "cut.gz").write_bytes(gzip.compress("\n".join(LINES).encode())[:-20])
+    (tmp_path / "half.jsonl").write_text('{"text": "a"}\n{"text": "\\ud800"}\n')
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ValueError) as caught:
         run(*args)

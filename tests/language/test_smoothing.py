@@ -200,6 +200,18 @@ def test_cutoffs_that_fall_keep_what_longer_ngrams_need(named, least):
     check(corpus(1), 4, AbsoluteDiscounting(0.6), absolute, min_count=named)
 
 
+@pytest.mark.parametrize("discount", [1, (1, 2, 3)])
+def test_discounts_that_take_all_leave_all_to_the_shorter_history(discount):
+    # After "a" every word was seen once, so that nobody is left to back off to.
+    method = KneserNey(interpolated=False, discount=discount)
+    model = fitted([["a"], ["a", "a"], ["b"]], 2, method, unknown="closed", vocabulary=["a"])
+    lower = model.distribution([], begin=False)
+    assert lower.sum() == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(model.distribution(["a"], begin=False).sum(), 1, atol=1e-6)
+    if discount != 1:
+        np.testing.assert_allclose(model.distribution(["a"], begin=False), lower, rtol=1e-6)
+
+
 def test_one_discount_is_estimated():
     sentences = corpus(2, lines=100)
     slow = Slow(sentences, 2, WORDS)

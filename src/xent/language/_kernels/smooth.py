@@ -82,7 +82,7 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p):
                 if not interpolated:
                     below += lower[suffix[j]]
             j += 1
-        weight = 1.0
+        weight, share = 1.0, 0.0
         if total[h] > 0:
             left = max(0.0, (total[h] - mass) / total[h])
             scale = 1.0 / total[h]
@@ -91,13 +91,17 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p):
             elif 1.0 - below > NO_MASS:
                 weight = left / (1.0 - below)
             else:
-                # Every word was seen after this history: nobody is left to take the mass.
+                # Every word was seen after this history: nobody is left to take the mass, and
+                # where the discounts take all of it the shorter history speaks for them.
                 weight = 0.0
                 scale = 1.0 / mass if mass > 0 else 0.0
+                share = 0.0 if mass > 0 else 1.0 / below
             for k in range(i, j):
                 p[k] *= scale
                 if interpolated:
                     p[k] += weight * lower[suffix[k]]
+                elif share > 0:
+                    p[k] = share * lower[suffix[k]]
         total[h] = weight
         i = j
     total[done:] = 1.0
