@@ -104,14 +104,10 @@ class Task:
 
     def count_files(self, paths: Any, executor: Executor) -> tuple[Vocabulary, Levels]:
         """Count files in the tasks of an executor, and merge the counts in the files' order."""
-        files = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-        if not files or not all(isinstance(f, (str, os.PathLike)) for f in files):
-            advice = "An executor counts files, one a task."
-            raise _check.wrong_kind("text", "be paths where `executor` is given", "others", advice)
+        files = files_of(paths)
         # Which words are rare is known only when all files are counted.
         every = replace(self, least_words=1)
-        # A str among paths is a path too, though a list of str would be lines.
-        waiting = [executor.submit(every.count, Path(file)) for file in files]
+        waiting = [executor.submit(every.count, file) for file in files]
         shards = [future.result() for future in waiting]
         vocabulary = Vocabulary()
         ids = [np.array([vocabulary.add(w) for w in v.words()], np.int64) for v, _ in shards]
@@ -126,6 +122,16 @@ class Task:
         new = np.full(len(known), UNKNOWN if self.unknown == "open" else GONE)
         new[known] = np.arange(int(known.sum()))
         return vocabulary.only(known), merge([new], [levels])
+
+
+def files_of(paths: Any) -> list[Path]:
+    """Return the files that an executor shall count, one a task."""
+    files = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    if not files or not all(isinstance(f, (str, os.PathLike)) for f in files):
+        advice = "An executor counts files, one a task."
+        raise _check.wrong_kind("text", "be paths where `executor` is given", "others", advice)
+    # A str among paths is a path too, though a list of str would be lines.
+    return [Path(file) for file in files]
 
 
 def merge(ids: list[NDArray[np.int64]], shards: list[Levels]) -> Levels:

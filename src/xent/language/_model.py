@@ -115,7 +115,8 @@ class NGramModel(Scorer):
             Text from which `JelinekMercer` learns its weights.
         executor : concurrent.futures.Executor, optional
             Counts the files, one a task (Dask's is ``client.get_executor()``). The model is the
-            same to the last bit.
+            same to the last bit. With ``memory`` or ``folder`` each task, and then the merging,
+            takes so much, files are read twice, and all tasks must see the folder.
         memory : int or str, optional
             Bytes that the work may take beside what the program holds already, like ``"2GB"``:
             counts that do not fit are spilled to disk and merged. The model is the same to the
