@@ -324,6 +324,20 @@ def test_sample(folder, model):
             ("score", "m.xent", "test.txt", "--field", "text"),
             "`FILE` must hold JSON lines, got line 1",
         ),
+        *(
+            (args, f"`--output` must differ from the input, got '{args[args.index('-o') + 1]}'.")
+            for args in (
+                ("fit", "train.txt", "-o", "train.txt"),
+                ("fit", "train.txt", "-o", "test.txt", "--vocabulary", "test.txt"),
+                ("score", "m.xent", "./test.txt", "-o", "test.txt"),
+                ("filter", "m.xent", "test.txt", "-o", "m.xent", "--at-most", "9"),
+                ("mix", "m.xent", "m.xent", "--dev", "test.txt", "-o", "test.txt"),
+            )
+        ),
+        (
+            ("fit", "train.txt", "-o", "x.xent", "--min-count", "2:2,2:3"),
+            "`--min-count` must be a number, or numbers by order like 3:2,4:2, got '2:2,2:3'.",
+        ),
         (
             ("evaluate", "m.xent", "half.jsonl", "--field", "text"),
             "`FILE` must hold text that UTF-8 can write, got half a surrogate pair on line 2.",
