@@ -324,6 +324,24 @@ def test_sample(folder, model):
             ("score", "m.xent", "test.txt", "--field", "text"),
             "`TEXT` must hold JSON lines, got line 1",
         ),
+        *(
+            (args, f"`--output` must differ from the input, got '{args[args.index('-o') + 1]}'.")
+            for args in (
+                ("fit", "train.txt", "-o", "train.txt"),
+                ("fit", "train.txt", "-o", "test.txt", "--vocabulary", "test.txt"),
+                ("score", "m.xent", "./test.txt", "-o", "test.txt"),
+                ("filter", "m.xent", "test.txt", "-o", "m.xent", "--at-most", "9"),
+                ("mix", "m.xent", "m.xent", "--dev", "test.txt", "-o", "test.txt"),
+            )
+        ),
+        (
+            ("fit", "train.txt", "-o", "x.xent", "--min-count", "2:2,2:3"),
+            "`--min-count` must be a number, or numbers by order like 3:2,4:2, got '2:2,2:3'.",
+        ),
+        (
+            ("evaluate", "m.xent", "half.jsonl", "--field", "text"),
+            "`FILE` must hold text that UTF-8 can write, got half a surrogate pair on line 2.",
+        ),
     ],
 )
 def test_refusals(folder, tmp_path, monkeypatch, args, sentence):
@@ -333,6 +351,7 @@ def test_refusals(folder, tmp_path, monkeypatch, args, sentence):
     for name in ("bytes", "bytes.zst"):
         (tmp_path / name).write_bytes(b"\xff\xfe")
     (tmp_path / "cut.gz").write_bytes(gzip.compress("\n".join(LINES).encode())[:-20])
+    (tmp_path / "half.jsonl").write_text('{"text": "a"}\n{"text": "\\ud800"}\n')
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ValueError) as caught:
         run(*args)

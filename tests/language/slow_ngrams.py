@@ -43,6 +43,13 @@ class Slow:
     def count_of_counts(self, n, r, count=None):
         return sum((count or self.c)(g) == r for g in self.of_length(n))
 
+    def stands(self, gram, least):
+        """Seen often enough, or the beginning or end of a longer n-gram that stands."""
+        if not self.c(gram) or self.c(gram) >= least[len(gram) - 1]:
+            return self.c(gram) > 0
+        longer = [g for g in self.of_length(len(gram) + 1) if gram in (g[:-1], g[1:])]
+        return any(self.stands(g, least) for g in longer)
+
     # ---------------------------------------------------------------- the two schemes
 
     def interpolated(self, h, w, kept, total):
@@ -150,7 +157,7 @@ class Slow:
         total = self.total(h)
         if total == 0:
             return below(w)
-        shown = [v for v in self.outcomes if self.c((*h, v)) >= least[n - 1]]
+        shown = [v for v in self.outcomes if self.stands((*h, v), least)]
         kept = {v: self.katz_ratio(n, self.c((*h, v)), k) * self.c((*h, v)) for v in shown}
         if sum(kept.values()) > (1 - 3e-6) * total and self.kinds(h) < len(self.outcomes):
             total += 1

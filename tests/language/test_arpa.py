@@ -51,8 +51,18 @@ def arpa(tmp_path, text, name="m.arpa"):
     return path
 
 
-def test_small_file_by_hand(tmp_path):
-    model = read_arpa(arpa(tmp_path, SMALL))
+@pytest.mark.parametrize(
+    "text",
+    [
+        SMALL,
+        SMALL.replace("\n", "\r\n"),
+        SMALL.replace("\t", " "),
+        "\ufeff" + SMALL.split("before\n")[1],
+    ],
+    ids=["unix", "windows", "spaces", "byte order mark"],
+)
+def test_small_file_by_hand(tmp_path, text):
+    model = read_arpa(arpa(tmp_path, text))
     logs = model.token_log_probs(["a b", "b", "a a"]).values / math.log(10)
     expected = [-0.2, -0.3, 0.1 - 0.6, -0.5 - 0.4, 0.1 - 0.6, -0.2, -0.25 - 0.7, -0.25 - 0.6]
     np.testing.assert_allclose(logs, expected, rtol=1e-6)

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from xent.language._counts import count_ngrams
+from xent.language._counts import Places
 
 BEGIN = 1
 
@@ -46,18 +46,20 @@ def grams(levels):
 
 @pytest.mark.parametrize(
     ("words", "lines", "length", "gaps"),
-    [(3, 1, 1, 0), (4, 30, 30, 0.1), (300, 40, 20, 0.2), (5, 3, 4000, 0), (70_000, 9, 900, 0.01)],
+    [
+        *((3, 1, 1, 0), (4, 30, 30, 0.1), (300, 40, 20, 0.2), (5, 3, 4000, 0)),
+        *((70_000, 9, 900, 0.01), (70_000, 20_000, 1, 0)),  # thousands of words after <s>
+    ],
 )
 @pytest.mark.parametrize("order", [1, 2, 5])
 def test_counts(words, lines, length, gaps, order):
     luck = np.random.default_rng(words)
     power = 1 / np.arange(1, words - 1)
     sentences = []
-    for _ in range(lines):
-        drawn = luck.choice(words - 2, length, p=power / power.sum()) + 2
+    for drawn in luck.choice(words - 2, (lines, length), p=power / power.sum()) + 2:
         known = [None if luck.random() < gaps else int(w) for w in drawn]
         sentences.append([BEGIN, *known])
-    levels = count_ngrams(*stream(sentences), order, words)
+    levels = Places(*stream(sentences), words).levels(order)
     expected = slow(sentences, order)
     rows = grams(levels)
     for n, (level, found) in enumerate(zip(levels, rows, strict=True), 1):
@@ -73,4 +75,4 @@ def test_more_tokens_than_32_bits_number():
     with pytest.raises(
         ValueError, match="The text cannot be counted in one piece: it has 42949672"
     ):
-        count_ngrams(ids, np.broadcast_to(np.uint8(1), 2**32), 2, 5)
+        Places(ids, np.broadcast_to(np.uint8(1), 2**32), 5)

@@ -297,11 +297,6 @@ def test_gzip_is_text_too(tmp_path):
             "`unknown` must be 'word', 'open' or 'closed', got 'opne'. Did you mean 'open'?",
         ),
         (
-            lambda: NGramModel(3, min_count={2: 3, 3: 2}),
-            "`min_count` must not fall with the order, got 3 for order 2 and 2 for order 3. A longer "
-            "n-gram is never seen more often than the shorter ones in it.",
-        ),
-        (
             lambda: NGramModel(3, vocabulary="words.txt"),
             "`vocabulary` must be an iterable of words, got one str. Read the file into a list.",
         ),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from language.test_shards import same
+from language.test_shards import Here, same
 from language.test_smoothing import corpus
 from xent import _progress, _store
 from xent.language import (
@@ -78,6 +78,45 @@ def test_same_bits(options, small, saves):
         same(expected, NGramModel(order, **options).fit(LINES, memory=10**8))
     if "min_count" in options:
         assert sum(expected.counts()) < sum(NGramModel(4, WittenBell()).fit(LINES).counts())
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Three files, the second of one line."""
+    found = [tmp_path / f"{i}.txt" for i in range(3)]
+    for i, lines in enumerate((LINES[:90], LINES[90:91], LINES[91:])):
+        found[i].write_text("".join(f"{line} only{i}\n" for line in lines))
+    return found
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: repr(o["smoothing"]))
+def test_same_bits_by_an_executor(options, small, saves, files):
+    for order in (1, 3):
+        expected = NGramModel(order, **options).fit(files)
+        saves.clear()
+        found = NGramModel(order, **options).fit(files, executor=Here(), memory=MEMORY)
+        same(expected, found)
+        assert len([name for name in saves if name.startswith("run-")]) > 3
+
+
+def test_an_executor_goes_on(small, saves, files, tmp_path):
+    folder = tmp_path / "counts"
+
+    def fit(files):
+        return NGramModel(3).fit(files, executor=Here(), memory=MEMORY, folder=folder)
+
+    first = fit(files)
+    runs = sorted(folder.glob("file-*/run-*"))
+    runs[2].unlink()
+    runs[-1].write_bytes(runs[-1].read_bytes()[:-9])
+    saves.clear()
+    same(first, fit(files))
+    assert saves == [runs[2].name, runs[-1].name]
+    for others in ([*files[:2], files[0]], files[:2], [*files, files[0]], files[::-1]):
+        with pytest.raises(ValueError, match="`folder` must hold counts of this text, got"):
+            fit(others)
+    with pytest.raises(TypeError, match="`text` must be paths where `executor` is given"):
+        fit([["a"]])
 
 
 def test_nothing_is_left(small, tmp_path, monkeypatch):
@@ -203,8 +242,6 @@ def test_refusals(small, tmp_path, monkeypatch):
         fit(LINES, folder=here / "settings.xent")
     with pytest.raises(ValueError, match="`folder` must lie in a folder that exists"):
         fit(LINES, folder=tmp_path / "no" / "where")
-    with pytest.raises(ValueError, match="The counts cannot be spilled: each of the executor's"):
-        fit([here], memory="1GB", executor=object())
     with pytest.raises(ValueError, match="`text` must hold at least one line, got none"):
         fit([], memory="1GB")
     monkeypatch.undo()

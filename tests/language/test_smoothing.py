@@ -173,6 +173,45 @@ def test_katz_cutoffs_follow_min_count():
     )
 
 
+@pytest.mark.parametrize(
+    ("named", "least"), [({2: 2}, [1, 2, 2, 2]), ({3: 1}, [1, 1, 1, 2]), ({2: 4, 3: 3, 4: 2}, None)]
+)
+def test_cutoffs_that_fall_keep_what_longer_ngrams_need(named, least):
+    least = least or [1, 4, 3, 2]
+
+    def katz(s, h, w):
+        return s.katz(h, w, 5, least)
+
+    model = check(corpus(1), 4, Katz(k=5), katz, min_count=named)
+    assert model.least == least
+    slow = Slow(corpus(1), 4, WORDS)
+    standing = [sum(slow.stands(g, least) for g in slow.of_length(n)) for n in (2, 3, 4)]
+    assert model.counts()[1:] == standing
+    often = sum(slow.c(g) >= least[2] for g in slow.of_length(3))
+    assert (standing[1] > often) == (least[2] > least[3])
+
+    def absolute(s, h, w):
+        def kept(gram):
+            return s.c(gram) - 0.6 if s.stands(gram, least) else 0.0
+
+        return s.interpolated(h, w, kept, s.total)
+
+    named = dict(enumerate(least, 1))
+    check(corpus(1), 4, AbsoluteDiscounting(0.6), absolute, min_count=named)
+
+
+@pytest.mark.parametrize("discount", [1, (1, 2, 3)])
+def test_discounts_that_take_all_leave_all_to_the_shorter_history(discount):
+    # After "a" every word was seen once, so that nobody is left to back off to.
+    method = KneserNey(interpolated=False, discount=discount)
+    model = fitted([["a"], ["a", "a"], ["b"]], 2, method, unknown="closed", vocabulary=["a"])
+    lower = model.distribution([], begin=False)
+    assert lower.sum() == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(model.distribution(["a"], begin=False).sum(), 1, atol=1e-6)
+    if discount != 1:
+        np.testing.assert_allclose(model.distribution(["a"], begin=False), lower, rtol=1e-6)
+
+
 def test_one_discount_is_estimated():
     sentences = corpus(2, lines=100)
     slow = Slow(sentences, 2, WORDS)
@@ -320,7 +359,7 @@ sentences_of = st.lists(st.lists(st.sampled_from("abcd"), max_size=6), min_size=
     sentences=sentences_of,
     order=st.integers(1, 5),
     unknown=st.sampled_from(["word", "open", "closed"]),
-    min_count=st.sampled_from([None, 2, {1: 2}]),
+    min_count=st.sampled_from([None, 2, {1: 2}, {2: 3}]),
     history=st.lists(st.sampled_from(["a", "b", "c", "d", "zz"]), max_size=5),
     begin=st.booleans(),
 )

@@ -76,6 +76,26 @@ def test_chunks_do_not_show(tmp_path, monkeypatch, chunk):
     assert reader.characters == len("\n".join(lines)) + 1
 
 
+def test_words_that_share_their_first_bytes():
+    alike = ["abcdefgh"[:n] for n in range(9)] + ["abcdefghijklmnop"[:n] for n in (9, 15, 16)]
+    words = [*alike, *(f"{word}\0" for word in alike), "\0\0", "abcdefgX", "abcdefghX", "\x01\x1f"]
+    vocabulary = Vocabulary(words)
+    assert vocabulary.words() == ["<unk>", "<s>", "</s>", *words]
+    plain = [word for word in words if word and "\0" not in word]
+    for text in (" ".join(plain), "\n".join(plain), f"  {plain[-1]} {plain[0]}"):
+        expected = [line.split(" ") for line in text.split("\n")]
+        found, _ = read(text.split("\n"), vocabulary=vocabulary)
+        assert found == [[word for word in line if word] for line in expected]
+    assert len(vocabulary) == 3 + len(words)
+
+
+def test_the_hash_table_of_another_version_is_not_believed():
+    theirs = Vocabulary(["the", "cat"]).arrays()
+    del theirs["table"]
+    theirs |= {"keys": np.arange(1024, dtype=np.uint64), "slots": np.zeros(1024, np.uint32)}
+    assert read(["the cat"], vocabulary=Vocabulary.of(theirs))[0] == [["the", "cat"]]
+
+
 def test_many_words_grow_the_vocabulary():
     luck = np.random.default_rng(0)
     tokens = [f"{luck.integers(10**9)}" * int(luck.integers(1, 9)) for _ in range(20_000)]

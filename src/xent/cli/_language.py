@@ -76,6 +76,7 @@ def fit(
     from xent.language import NGramModel
 
     _check_target(output)
+    _check_spared(output, *text, held_out, vocabulary)
     words = None if vocabulary is None else _words(vocabulary)
     model = NGramModel(
         order,
@@ -140,6 +141,7 @@ def score(
     """Print for each line its bits and its bits per byte, with --json as JSON lines."""
     from xent.language import _stream
 
+    _check_spared(output, model, text)
     row = '{"bits": %.17g, "bits_per_byte": %.17g}\n' if json else "%.6g\t%.6g\n"
     loaded = _load(model)
     with _stream.writing(output) as out:
@@ -180,6 +182,7 @@ def filter_(
     if at_most is not None and at_least is not None and at_least > at_most:
         must = f"be at most {at_most:g}, which is --at-most"
         raise _check.invalid("--at-least", must, f"{at_least:g}", "Nothing lies between.")
+    _check_spared(output, model)
     loaded = _load(model)
     begin = time.perf_counter()
     done = _stream.filter_file(
@@ -208,6 +211,7 @@ def mix(
 
     if output is not None:
         _check_target(output, exact=True)
+        _check_spared(output, dev, test)
     mixture = mix_models([_load_one(path) for path in models], dev)
     weights = dict(zip(map(str, models), mixture.weights.tolist(), strict=True))
     found: dict[str, Any] = {"weights": weights, "perplexity_dev": mixture.perplexity(dev)}
@@ -309,6 +313,17 @@ def _check_target(path: Path, *, exact: bool = False) -> None:
         raise _check.invalid("--output", "end in .arpa or .arpa.gz", repr(path.name))
 
 
+def _check_spared(output: Path, *inputs: Path | None) -> None:
+    """Refuse to write over what is read."""
+    import os
+
+    from xent import _check
+
+    read = {os.path.realpath(path) for path in inputs if path not in (None, STDOUT)}
+    if output != STDOUT and os.path.realpath(output) in read:
+        raise _check.invalid("--output", "differ from the input", repr(str(output)))
+
+
 def _load(path: Path) -> Any:
     from xent.language import _mixture, read_arpa
 
@@ -399,7 +414,10 @@ def _min_count(text: str | None) -> int | dict[int, int] | None:
         if ":" not in text:
             return int(text)
         pairs = [part.split(":") for part in text.split(",")]
-        return {int(order): int(least) for order, least in pairs}
+        found = {int(order): int(least) for order, least in pairs}
+        if len(found) < len(pairs):
+            raise ValueError("an order is named twice")
+        return found
     except ValueError:
         must = "be a number, or numbers by order like 3:2,4:2"
         raise _check.invalid("--min-count", must, repr(text)) from None

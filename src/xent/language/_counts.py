@@ -38,50 +38,69 @@ class Level:
 Levels = list[Level]
 
 
-def count_ngrams(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> Levels:
-    """Count the n-grams of every order up to ``order`` in a stream of sentences.
+class Places:
+    """The places of a text sorted by word, from which its n-grams are counted.
+
+    The ids are not needed any more: whoever lets go of them saves their room.
 
     Parameters
     ----------
     ids : (n,) uint32
+        A stream of sentences.
     reach : (n,) uint8
         How many tokens before each one belong to its history; 255 for one that is not counted.
-    order, words : int
-        The longest n-gram, and the size of the vocabulary.
+    words : int
+        The size of the vocabulary.
 
     Raises
     ------
     ValueError
         If there are more tokens than 32 bits can number.
     """
-    if len(ids) >= MOST_TOKENS:
-        because = f"it has {len(ids)} tokens, and places are numbers below {MOST_TOKENS}"
-        raise _check.cannot("The text cannot be counted in one piece", because, "Pass memory=.")
-    count = np.zeros(words, np.uint32)
-    places = np.empty(np.count_nonzero(reach != 255), np.uint32)
-    stream = np.empty(len(ids) + 1, np.uint64)
-    kernels.places_by_word(ids, reach, count, places, stream)
-    zeros = np.zeros(words, np.uint32)
-    levels = [Level(zeros, np.arange(words, dtype=np.uint32), count, zeros)]
-    with stage("Counting", order, "orders") as told:
-        for n in range(2, order + 1):
-            room = int(np.count_nonzero((reach >= n - 1) & (reach != 255)))
-            level = _next_level(stream, places, levels[-1].count, room, words, n == order)
-            levels.append(level)
-            told(n)
-    return levels
+
+    def __init__(self, ids: U32, reach: NDArray[np.uint8], words: int) -> None:
+        if len(ids) >= MOST_TOKENS:
+            because = f"it has {len(ids)} tokens, and places are numbers below {MOST_TOKENS}"
+            raise _check.cannot("The text cannot be counted in one piece", because, "Pass memory=.")
+        self.words = words
+        self.count = np.zeros(words, np.uint32)
+        # What is not written costs addresses and no memory.
+        self.places = np.empty(len(ids), np.uint32)
+        self.stream = np.empty(len(ids) + 1, np.uint64)
+        self.reached = np.zeros(256, np.int64)
+        kernels.places_by_word(ids, reach, self.count, self.places, self.stream, self.reached)
+        self.reached[255] = 0
+
+    def levels(self, order: int) -> Levels:
+        """Count the n-grams of every order up to ``order``; the places are used up."""
+        zeros = np.zeros(self.words, np.uint32)
+        levels = [Level(zeros, np.arange(self.words, dtype=np.uint32), self.count, zeros)]
+        with stage("Counting", order, "orders") as told:
+            for n in range(2, order + 1):
+                room = int(self.reached[n - 1 :].sum())
+                levels.append(
+                    _next_level(
+                        self.stream, self.places, levels[-1].count, room, self.words, n == order
+                    )
+                )
+                told(n)
+        return levels
 
 
 def _next_level(
     stream: NDArray[np.uint64], places: U32, sizes: U32, room: int, words: int, longest: bool
 ) -> Level:
     """Count n-grams given where those one shorter end; both arrays get the n-grams'."""
-    keys, spare = np.empty((2, int(sizes.max(initial=0))), np.uint64)
-    # What is not written costs addresses and no memory.
+    most = int(sizes.max(initial=0))
+    keys = np.empty(kernels.FEW if longest else max(most, kernels.FEW), np.uint64)
+    sorting, spare = np.empty((2, min(most, words)), np.uint64)
+    table = np.zeros(words, np.uint64)
     columns = [np.empty(room, np.uint32) for _ in range(4)]
     known = places[: int(sizes.sum())]
     word_bits = int(words - 1).bit_length()
-    rows = kernels.next_level(stream, known, sizes, word_bits, longest, keys, spare, tuple(columns))
+    rows = kernels.next_level(
+        stream, known, sizes, word_bits, longest, keys, sorting, spare, table, tuple(columns)
+    )
     return Level(*(column[:rows] for column in columns))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._progress import stage
 from xent.language._backoff import LOG_10, Backoff, Rows
-from xent.language._counts import Level, Levels, count_ngrams
+from xent.language._counts import Level, Levels, Places
 from xent.language._kernels import count as kernels
 from xent.language._kernels import text as text_kernels
 from xent.language._text import Reader
@@ -89,28 +89,25 @@ class Task:
         rare = self.least_words > 1
         times = np.bincount(ids, minlength=len(vocabulary)) if rare else None
         known = known_words(len(vocabulary), given, times, self.least_words)
-        ids, reach = restrict(ids, known, self.unknown)
+        places = Places(*restrict(ids, known, self.unknown), int(known.sum()))
+        del ids
         if not known.all():
             vocabulary = vocabulary.only(known)
-        return vocabulary, count_text(ids, reach, self.order, len(vocabulary))
+        return vocabulary, count_text(places, self.order)
 
     def count_known(self, text: Any, vocabulary: Vocabulary) -> Levels:
         """Count the n-grams of another text in the words of a vocabulary."""
         reader = Reader(vocabulary, unit=self.unit, errors=self.errors)
         known = np.ones(len(vocabulary), np.bool_)
-        ids, reach = restrict(_all(reader.ids(text, "held_out"), "held_out"), known, self.unknown)
-        return count_text(ids, reach, self.order, len(vocabulary))
+        ids = _all(reader.ids(text, "held_out"), "held_out")
+        return count_text(Places(*restrict(ids, known, self.unknown), len(known)), self.order)
 
     def count_files(self, paths: Any, executor: Executor) -> tuple[Vocabulary, Levels]:
         """Count files in the tasks of an executor, and merge the counts in the files' order."""
-        files = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-        if not files or not all(isinstance(f, (str, os.PathLike)) for f in files):
-            advice = "An executor counts files, one a task."
-            raise _check.wrong_kind("text", "be paths where `executor` is given", "others", advice)
+        files = files_of(paths)
         # Which words are rare is known only when all files are counted.
         every = replace(self, least_words=1)
-        # A str among paths is a path too, though a list of str would be lines.
-        waiting = [executor.submit(every.count, Path(file)) for file in files]
+        waiting = [executor.submit(every.count, file) for file in files]
         shards = [future.result() for future in waiting]
         vocabulary = Vocabulary()
         ids = [np.array([vocabulary.add(w) for w in v.words()], np.int64) for v, _ in shards]
@@ -125,6 +122,16 @@ class Task:
         new = np.full(len(known), UNKNOWN if self.unknown == "open" else GONE)
         new[known] = np.arange(int(known.sum()))
         return vocabulary.only(known), merge([new], [levels])
+
+
+def files_of(paths: Any) -> list[Path]:
+    """Return the files that an executor shall count, one a task."""
+    files = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    if not files or not all(isinstance(f, (str, os.PathLike)) for f in files):
+        advice = "An executor counts files, one a task."
+        raise _check.wrong_kind("text", "be paths where `executor` is given", "others", advice)
+    # A str among paths is a path too, though a list of str would be lines.
+    return [Path(file) for file in files]
 
 
 def merge(ids: list[NDArray[np.int64]], shards: list[Levels]) -> Levels:
@@ -164,20 +171,13 @@ def least_counts(
     min_count: int | dict[int, int] | None, order: int, smoothing: Smoothing
 ) -> list[int]:
     """Return for each order the count from which an n-gram stands in the model."""
-    if min_count is None:
-        return smoothing.default_least(order)
+    least = smoothing.default_least(order)
     if isinstance(min_count, dict):
-        least = [1] * order
         for n, value in min_count.items():
             if _check.integer("min_count", n, least=1) <= order:
                 least[n - 1] = _check.integer("min_count", value, least=1)
-    else:
+    elif min_count is not None:
         least = [1] + [_check.integer("min_count", min_count, least=1)] * (order - 1)
-    for n in range(2, order):
-        if least[n] < least[n - 1]:
-            found = f"{least[n - 1]} for order {n} and {least[n]} for order {n + 1}"
-            advice = "A longer n-gram is never seen more often than the shorter ones in it."
-            raise _check.invalid("min_count", "not fall with the order", found, advice)
     return least
 
 
@@ -190,9 +190,9 @@ def uniform(words: int, unknown: str) -> NDArray[np.float64]:
     return np.asarray(p / p.sum())
 
 
-def count_text(ids: U32, reach: NDArray[np.uint8], order: int, words: int) -> Levels:
+def count_text(places: Places, order: int) -> Levels:
     """Count the n-grams of a text; ``<s>`` is no event and counts 0 among the unigrams."""
-    levels = count_ngrams(ids, reach, order, words)
+    levels = places.levels(order)
     levels[0].count[BEGIN] = 0
     return levels
 

@@ -45,8 +45,9 @@ class NGramModel(Scorer):
         ``"open"``: training words outside ``vocabulary`` are counted as ``<unk>`` too.
         ``"closed"``: there is no ``<unk>``; unseen words are no events.
     min_count : int or dict of int to int, optional
-        N-grams seen less often do not stand in the model: one number for all orders from 2 on, or
-        a number by order (order 1: such words are outside the vocabulary).
+        N-grams seen less often do not stand in the model, unless a longer one there begins or ends
+        with them: one number for all orders from 2 on, or a number by order, where others keep
+        what the smoothing says, mostly 1 (order 1: such words are outside the vocabulary).
     vocabulary : iterable of str, optional
         The words to know. N-grams with any other word are not counted, unless "open".
     unit : str
@@ -114,7 +115,8 @@ class NGramModel(Scorer):
             Text from which `JelinekMercer` learns its weights.
         executor : concurrent.futures.Executor, optional
             Counts the files, one a task (Dask's is ``client.get_executor()``). The model is the
-            same to the last bit.
+            same to the last bit. With ``memory`` or ``folder`` each task, and then the merging,
+            takes so much, files are read twice, and all tasks must see the folder.
         memory : int or str, optional
             Bytes that the work may take beside what the program holds already, like ``"2GB"``:
             counts that do not fit are spilled to disk and merged. The model is the same to the

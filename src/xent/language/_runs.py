@@ -2,8 +2,9 @@
 
 A run is the counts of a stretch of text that fits into memory, in one checksummed file that
 appears whole or not at all. Beside its counts it holds a digest of the text up to its end, so a fit
-that was killed reads the text again, finds the runs it has made, and counts only the rest. `_merge`
-adds the runs up, and no number depends on where they were cut.
+that was killed reads the text again, finds the runs it has made, and counts only the rest. The
+tasks of an executor make the runs of a file each, in folders of their own. `_merge` adds the runs
+up, and no number depends on where they were cut.
 """
 
 import json
@@ -14,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from fnmatch import fnmatch
 from hashlib import blake2b
 from pathlib import Path
@@ -24,11 +26,11 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 from xent._progress import stage
-from xent.language._counts import Levels
-from xent.language._estimate import Task, count_text, known_words, restrict
+from xent.language._counts import Levels, Places
+from xent.language._estimate import Task, count_text, files_of, known_words, restrict
 from xent.language._merge import merge_runs
 from xent.language._text import Reader
-from xent.language._vocabulary import BEGIN, Vocabulary
+from xent.language._vocabulary import BEGIN, SPECIAL, Vocabulary
 from xent.language.smoothing import JelinekMercer, Smoothing
 from xent.language.smoothing._smoothing import Evidence
 
@@ -37,7 +39,7 @@ DEFAULT = 10**9  # bytes that counting takes where a folder is named and no memo
 LEAST = 64 * 10**6
 SHARE = 0.8  # of the memory that is planned with; the rest is for what nobody foresees
 MODEL, WORKING, HISTORY, LEARNING = 20, 50, 45, 84  # bytes a row, measured
-LEFT_BY_KILL = (".run-*.tmp", ".ids-*.tmp", ".settings*.tmp")
+LEFT_BY_KILL = (".run-*.tmp", ".ids-*.tmp", ".words*.tmp", ".settings*.tmp")
 U32 = NDArray[np.uint32]
 
 
@@ -77,22 +79,20 @@ def counted(
 ) -> Iterator[tuple[Vocabulary, Levels]]:
     """Count the n-grams of a text as `NGramModel.fit` was told; the levels last as long as this."""
     limit = None if memory is None else in_bytes(memory)
-    if executor is not None:
-        if memory is not None or folder is not None:
-            because = "each of the executor's workers counts in its own memory"
-            advice = "Leave out `memory` and `folder`, or `executor`."
-            raise _check.cannot("The counts cannot be spilled", because, advice)
-        yield task.count_files(text, executor)
-    elif memory is None and folder is None:
-        yield task.count(text)
+    if memory is None and folder is None:
+        yield task.count(text) if executor is None else task.count_files(text, executor)
     else:
-        with _spilled(task, text, limit, folder) as found:
+        with _spilled(task, text, executor, limit, folder) as found:
             yield found
 
 
 @contextmanager
 def _spilled(
-    task: Task, text: Any, limit: int | None, folder: str | os.PathLike[str] | None
+    task: Task,
+    text: Any,
+    executor: Executor | None,
+    limit: int | None,
+    folder: str | os.PathLike[str] | None,
 ) -> Iterator[tuple[Vocabulary, Levels]]:
     """Count by runs, in a temporary folder where none is given."""
     with ExitStack() as closing:
@@ -104,15 +104,65 @@ def _spilled(
                 raise _check.wrong_kind("folder", "be the path of a folder", repr(folder))
             place, temporary = Path(folder), False
             limit = closing.enter_context(_kept(place, task, limit))
-        counting = _Counting(task, place, temporary, tokens_in(limit, task.order))
-        counting.read(text)
-        if counting.levels is not None:
-            yield counting.vocabulary, counting.levels
-            return
+        if executor is not None:
+            vocabulary, runs = _by_files(task, files_of(text), executor, limit, place)
+        else:
+            counting = _Counting(task, place, temporary, tokens_in(limit, task.order))
+            counting.read(text)
+            if counting.levels is not None:
+                yield counting.vocabulary, counting.levels
+                return
+            vocabulary, runs = counting.vocabulary, counting.runs
         scratch = closing.enter_context(_temporary("merge-", place))
-        words, runs = len(counting.vocabulary), counting.runs
         room = int(SHARE * limit) // 2
-        yield counting.vocabulary, merge_runs(runs, words, task.order, room, Path(scratch))
+        yield vocabulary, merge_runs(runs, len(vocabulary), task.order, room, Path(scratch))
+
+
+def _by_files(
+    task: Task, files: list[Path], executor: Executor, limit: int, place: Path
+) -> tuple[Vocabulary, list[Path]]:
+    """Count files into runs in the tasks of an executor; all go by one vocabulary, so read twice.
+
+    Its words stand as one process would have met them.
+    """
+    vocabulary = Vocabulary(task.words or ())
+    given = 0 if task.words is None else len(vocabulary)
+    times = np.zeros(len(vocabulary), np.int64)
+    for waiting in [executor.submit(_words_in, task, file) for file in files]:
+        found, seen = waiting.result()
+        ids = np.array([vocabulary.add(word) for word in found.words()], np.int64)
+        times = np.concatenate([times, np.zeros(len(vocabulary) - len(times), np.int64)])
+        times[ids] += seen
+    known = known_words(len(vocabulary), given, times, task.least_words)
+    vocabulary = vocabulary if known.all() else vocabulary.only(known)
+    task = replace(task, least_words=1, words=vocabulary.words()[len(SPECIAL) :])
+    mark, state = place / "words.xent", {"words": _digest(task.words), "files": len(files)}
+    if not mark.exists():
+        _store.save(mark, format=FORMAT, version=VERSION, state=state, arrays={})
+    elif _store.load(mark, format=FORMAT, version=VERSION)[0] != state:
+        raise _other_text(place)
+    folders = [place / f"file-{number:05}" for number in range(len(files))]
+    pairs = zip(files, folders, strict=True)
+    counting = [executor.submit(_count_file, task, file, made, limit) for file, made in pairs]
+    return vocabulary, [run for waiting in counting for run in waiting.result()]
+
+
+def _words_in(task: Task, file: Path) -> tuple[Vocabulary, NDArray[np.int64]]:
+    """Return the words of a file, those given first, and how often each stands there."""
+    vocabulary = Vocabulary(task.words or ())
+    reader = Reader(vocabulary, unit=task.unit, errors=task.errors, grow=True)
+    times = np.zeros(len(vocabulary), np.int64)
+    for ids in reader.ids(file):
+        times = _added(times, np.bincount(ids, minlength=len(vocabulary)))
+    return vocabulary, times
+
+
+def _count_file(task: Task, file: Path, folder: Path, limit: int) -> list[Path]:
+    """Count a file into runs of its own folder, unless they are there."""
+    with _kept(folder, task, limit) as kept:
+        counting = _Counting(task, folder, False, tokens_in(kept, task.order))
+        counting.read(file)
+    return counting.runs
 
 
 def check_room(smoothing: Smoothing, evidence: Evidence, memory: int | str, folder: Any) -> None:
@@ -121,8 +171,8 @@ def check_room(smoothing: Smoothing, evidence: Evidence, memory: int | str, fold
     levels = evidence.levels
     sizes = [len(level) for level in levels]
     stand = [
-        size if least <= 1 else int(np.count_nonzero(level.count >= least))
-        for size, least, level in zip(sizes, evidence.least, levels, strict=True)
+        size if least <= 1 else int(np.count_nonzero(evidence.shown(order)))
+        for order, (size, least) in enumerate(zip(sizes, evidence.least, strict=True), 1)
     ]
     # Of the model itself, of the level that is estimated, and of the histories before its words.
     peak = max(
@@ -202,10 +252,10 @@ class _Counting:
         if self.task.least_words > 1:
             times = np.bincount(ids, minlength=len(self.vocabulary))
         known = self._known(times)
-        ids, reach = restrict(ids, known, self.task.unknown)
+        places = Places(*restrict(ids, known, self.task.unknown), int(known.sum()))
         if not known.all():
             self.vocabulary = self.vocabulary.only(known)
-        self.levels = count_text(ids, reach, self.task.order, len(self.vocabulary))
+        self.levels = count_text(places, self.task.order)
 
     def _run(self, number: int, ids: U32, known: NDArray[np.bool_]) -> None:
         """Count a stretch into a run, unless the folder holds it already."""
@@ -213,8 +263,8 @@ class _Counting:
         self.runs.append(path)
         if self._made(path):
             return
-        ids, reach = restrict(ids, known, self.task.unknown)
-        levels = count_text(ids, reach, self.task.order, int(known.sum()))
+        places = Places(*restrict(ids, known, self.task.unknown), int(known.sum()))
+        levels = count_text(places, self.task.order)
         arrays = {"1.count": levels[0].count}
         for n, level in enumerate(levels[1:], 2):
             arrays |= {f"{n}.prefix": level.prefix, f"{n}.word": level.word}

@@ -66,7 +66,11 @@ def _field(line: bytes, field: str, number: int) -> bytes:
         must = f"hold a text under {field!r} in every line"
         raise _check.invalid("TEXT", must, f"line {number} without it")
     text: str = record[field]
-    return text.removesuffix("\n").encode("utf-8", "surrogateescape") + b"\n"
+    try:
+        return text.removesuffix("\n").encode("utf-8", "surrogateescape") + b"\n"
+    except UnicodeEncodeError:
+        got = f"half a surrogate pair on line {number}"
+        raise _check.invalid("FILE", "hold text that UTF-8 can write", got) from None
 
 
 def lines(path: str | os.PathLike[str], field: str) -> Iterator[str]:

@@ -45,14 +45,14 @@ class Vocabulary:
             self.starts = state["starts"]
         self.size = len(self.starts) - 1
         self._index = None
-        if "keys" in state:
-            self.keys, self.slots = state["keys"], state["slots"]
+        if "table" in state:  # another version of xent may have hashed to "keys"
+            self.keys, self.slots = state["table"], state["slots"]
         else:
             self._rehash(1 << max(10, (4 * self.size).bit_length()))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything, ready to be stored and mapped again."""
-        return {**self.__getstate__(), "keys": self.keys, "slots": self.slots}
+        return {**self.__getstate__(), "table": self.keys, "slots": self.slots}
 
     def packed(self) -> dict[str, NDArray[Any]]:
         """Everything in little room: the hash table is made anew in no time."""

@@ -9,11 +9,9 @@ import numpy as np
 from xent._kernels._jit import kernel
 from xent.language._kernels.eight import load8, store8
 from xent.language._kernels.score import slot_of
-from xent.language._kernels.text import mix
+from xent.language._kernels.text import key_of, place_of
 
 _U = np.uint64
-_FNV = np.uint64(0xCBF29CE484222325)
-_PRIME = np.uint64(0x100000001B3)
 _TEN = 10.0 ** np.arange(23)
 _INTEGERS = 10 ** np.arange(19)
 _BILLION = 1_000_000_000
@@ -30,7 +28,6 @@ def parse(text, space, first, order, longest, vocabulary, words, logp, backoff):
     Returns the place where it stopped, the rows it wrote, and what is wrong with the line there.
     """
     keys, slots, blob, starts = vocabulary
-    mask = _U(keys.size - 1)
     n = text.size
     i = first
     row = 0
@@ -55,32 +52,17 @@ def parse(text, space, first, order, longest, vocabulary, words, logp, backoff):
             if text[i] == 10:
                 return line, row, FEW_WORDS
             begin = i
-            h = _FNV
             while not space[text[i]]:
-                h = (h ^ _U(text[i])) * _PRIME
                 i += 1
             if order == 1:
                 words[row, 0] = begin
                 words[row, 1] = i
                 continue
-            h = mix(h) | _U(1)
-            slot = (h >> _U(1)) & mask
-            while True:
-                if keys[slot] == _U(0):
-                    return line, row, STRANGE_WORD
-                if keys[slot] == h:
-                    word = slots[slot]
-                    length = starts[word + 1] - starts[word]
-                    same = length == i - begin
-                    if same:
-                        for c in range(length):
-                            if blob[starts[word] + c] != text[begin + c]:
-                                same = False
-                                break
-                    if same:
-                        words[row, k] = word
-                        break
-                slot = (slot + _U(1)) & mask
+            key = key_of(text, begin, i - begin)
+            slot = place_of(text, begin, i - begin, key, keys, slots, blob, starts)
+            if keys[slot] == _U(0):
+                return line, row, STRANGE_WORD
+            words[row, k] = slots[slot]
         while text[i] != 10 and space[text[i]]:
             i += 1
         backoff[row] = 0.0

@@ -17,8 +17,8 @@ _U = np.uint64
 _LOW = np.uint64(0xFFFFFFFF)
 _WORD = np.uint64(32)  # keys hold the word above the place
 AHEAD = 32
-FEW = 32  # fewer are sorted by insertion
-MANY = 2048  # more are sorted by larger digits
+FEW = 24  # places of one history, or distinct words: fewer are sorted by insertion
+SMALL, MANY = 512, 4096  # distinct words: up to these radix sort takes smaller digits
 DIGITS = 1 << 11
 
 
@@ -34,7 +34,7 @@ def sort_by_word(keys, spare, number, word_bits, first):
                 j -= 1
             keys[j] = key
         return keys
-    bits = 8 if number < MANY else 11
+    bits = 6 if number < SMALL else 8 if number < MANY else 11
     digits = 1 << bits
     mask = _U(digits - 1)
     done = 0
@@ -60,13 +60,18 @@ def sort_by_word(keys, spare, number, word_bits, first):
 
 
 @kernel()
-def places_by_word(ids, reach, count, places, stream):
-    """Count the words that are kept, write their places sorted by word, and prepare the stream."""
+def places_by_word(ids, reach, count, places, stream, reached):
+    """Count the words that are kept, write their places sorted by word, and prepare the stream.
+
+    ``reached`` (256,) gets how many tokens have each reach.
+    """
     for i in range(ids.size):
         word = ids[i]
-        if reach[i] != 255:
+        far = reach[i]
+        reached[far] += 1
+        if far != 255:
             count[word] += 1
-        follows = 0 < reach[i] < 255
+        follows = 0 < far < 255
         stream[i] = ((_U(word) if follows else _LOW) << _WORD) | _U(word)
     stream[ids.size] = _LOW << _WORD
     first = np.zeros(count.size, np.int64)
@@ -80,8 +85,11 @@ def places_by_word(ids, reach, count, places, stream):
 
 
 @kernel()
-def next_level(stream, places, sizes, word_bits, longest, keys, spare, level):
+def next_level(stream, places, sizes, word_bits, longest, keys, words, spare, table, level):
     """Count the n-grams of one order from the places of those one shorter.
+
+    The places of a history are gone through once to count the words there and once to sort them
+    by word; what has to be sorted is the distinct words alone.
 
     Parameters
     ----------
@@ -96,8 +104,12 @@ def next_level(stream, places, sizes, word_bits, longest, keys, spare, level):
         How many bits of a word to sort by.
     longest : bool
         Then nobody will ask for the n-grams' places.
-    keys, spare : (largest of sizes,) uint64
+    keys : (largest of sizes,) uint64
+        Room for the places of one history; FEW are enough for the longest n-grams.
+    words, spare : (most different words after a history,) uint64
         Room to sort in.
+    table : (vocabulary,) uint64
+        Zeros, and left so.
     level : tuple of four (enough,) uint32
         Written: prefix, word, count, suffix.
 
@@ -110,52 +122,81 @@ def next_level(stream, places, sizes, word_bits, longest, keys, spare, level):
     first = np.empty(DIGITS, np.int64)
     last_place = places.size - 1
     rows = filled = at = np.int64(0)
+    one, none = _U(1), _U(0)
     for p in range(sizes.size):
-        if sizes[p] == 1:
-            prefetch(stream, np.int64(places[min(at + AHEAD, last_place)]) + 1)
-            i = np.int64(places[at]) + 1
-            at += 1
-            found = stream[i]
-            if found >> _WORD != _LOW:
-                prefix[rows] = p
-                word[rows] = found >> _WORD
-                suffix[rows] = found & _LOW
-                count[rows] = 1
+        after = at + np.int64(sizes[p])
+        number = 0
+        if after - at < FEW:
+            for k in range(at, after):
+                # Places are random: ask the memory in time for what will be touched there.
+                prefetch(stream, np.int64(places[min(k + AHEAD, last_place)]) + 1)
+                i = np.int64(places[k]) + 1
+                found = stream[i]
+                if found >> _WORD != _LOW:
+                    key = (found & ~_LOW) | _U(i)
+                    j = number
+                    while j > 0 and keys[j - 1] > key:
+                        keys[j] = keys[j - 1]
+                        j -= 1
+                    keys[j] = key
+                    number += 1
+            at = after
+            last = _LOW
+            for k in range(number):
+                key = keys[k]
+                i = np.int64(key & _LOW)
+                if key >> _WORD != last:
+                    last = key >> _WORD
+                    prefix[rows] = p
+                    word[rows] = last
+                    suffix[rows] = stream[i] & _LOW
+                    count[rows] = 0
+                    rows += 1
+                count[rows - 1] += 1
                 if not longest:
-                    stream[i] = (found & ~_LOW) | _U(rows)
+                    stream[i] = (last << _WORD) | _U(rows - 1)
                     places[filled] = i
                     filled += 1
-                rows += 1
             continue
-        number = 0
-        for k in range(at, at + np.int64(sizes[p])):
-            # Places are random: ask the memory in time for what will be touched there.
+        distinct = 0
+        for k in range(at, after):
             prefetch(stream, np.int64(places[min(k + AHEAD, last_place)]) + 1)
             i = np.int64(places[k]) + 1
             found = stream[i]
-            if found >> _WORD != _LOW:
-                keys[number] = (found & ~_LOW) | _U(i)
-                number += 1
-        at += np.int64(sizes[p])
-        sorted_keys = keys
-        if number > 1:
-            sorted_keys = sort_by_word(keys, spare, number, word_bits, first)
-        last = _LOW
+            w = found >> _WORD
+            if w != _LOW:
+                times = table[w]
+                table[w] = times + one
+                if times == none:
+                    words[distinct] = found  # its suffix is that of every other place
+                    distinct += 1
+                if not longest:
+                    keys[number] = (found & ~_LOW) | _U(i)
+                    number += 1
+        at = after
+        chosen = sort_by_word(words, spare, distinct, word_bits, first)
+        begin = filled
+        for k in range(distinct):
+            w = chosen[k] >> _WORD
+            times = table[w]
+            prefix[rows] = p
+            word[rows] = w
+            count[rows] = times
+            suffix[rows] = chosen[k] & _LOW
+            table[w] = (_U(rows) << _WORD) | _U(begin)
+            begin += np.int64(times)
+            rows += 1
         for k in range(number):
-            key = sorted_keys[k]
-            i = np.int64(key & _LOW)
-            if key >> _WORD != last:
-                last = key >> _WORD
-                prefix[rows] = p
-                word[rows] = last
-                suffix[rows] = stream[i] & _LOW
-                count[rows] = 0
-                rows += 1
-            count[rows - 1] += 1
-            if not longest:
-                stream[i] = (last << _WORD) | _U(rows - 1)
-                places[filled] = i
-                filled += 1
+            key = keys[k]
+            w = key >> _WORD
+            goes = table[w]
+            table[w] = goes + one
+            i = key & _LOW
+            places[goes & _LOW] = i
+            stream[i] = (key & ~_LOW) | (goes >> _WORD)
+        filled += number
+        for k in range(distinct):
+            table[chosen[k] >> _WORD] = none
     return rows
 
 

@@ -39,5 +39,15 @@ def _store8(typing, array, index, value):
     return types.void(array, index, types.uint64), generate
 
 
+def _trailing_zeros(typing, number):
+    """Count the zero bits below the lowest one of a uint64; 64 where there is none."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
+
+
 load8: Any = intrinsic(_load8)
 store8: Any = intrinsic(_store8)
+trailing_zeros: Any = intrinsic(_trailing_zeros)

@@ -13,7 +13,7 @@ from numba.np.numpy_support import carray
 
 from xent._kernels._jit import kernel
 from xent.language._kernels.score import step
-from xent.language._kernels.text import _FNV, _PRIME, UNKNOWN, _same, mix
+from xent.language._kernels.text import UNKNOWN, key_of, place_of
 
 _U = np.uint64
 END = 2
@@ -44,23 +44,15 @@ def _space(letter):
 
 
 @kernel()
-def _word(text, first, length, h, header):
-    """Return the id of a word whose hash is known."""
+def _word(text, first, length, header):
+    """Return the id of a word."""
     keys = carray(_pointer(header[KEYS], np.uint64), (header[CAPACITY],), np.uint64)
     slots = carray(_pointer(header[SLOTS], np.uint32), (header[CAPACITY],), np.uint32)
     blob = carray(_pointer(header[BLOB], np.uint8), (header[BYTES],), np.uint8)
     starts = carray(_pointer(header[STARTS], np.int64), (header[WORDS] + 1,), np.int64)
-    h = mix(h) | _U(1)
-    mask = _U(keys.size - 1)
-    slot = (h >> _U(1)) & mask
-    while keys[slot] != _U(0):
-        if keys[slot] == h:
-            word = slots[slot]
-            start = starts[word]
-            if starts[word + 1] - start == length and _same(text, first, blob, start, length):
-                return np.int64(word)
-        slot = (slot + _U(1)) & mask
-    return np.int64(UNKNOWN)
+    key = key_of(text, first, length)
+    slot = place_of(text, first, length, key, keys, slots, blob, starts)
+    return np.int64(slots[slot]) if keys[slot] != _U(0) else np.int64(UNKNOWN)
 
 
 @kernel()
@@ -85,11 +77,9 @@ def score(text, header, bos, eos):
             i += 1
             continue
         first = i
-        h = _FNV
         while i < n and not _space(text[i]):
-            h = (h ^ _U(text[i])) * _PRIME
             i += 1
-        logp, state, _ = step_from(header, state, _word(text, first, i - first, h, header))
+        logp, state, _ = step_from(header, state, _word(text, first, i - first, header))
         total += logp
     if eos:
         total += step_from(header, state, END)[0]
@@ -107,11 +97,9 @@ def full_scores(text, header, bos, eos, logp, lengths, words):
             i += 1
             continue
         first = i
-        h = _FNV
         while i < n and not _space(text[i]):
-            h = (h ^ _U(text[i])) * _PRIME
             i += 1
-        words[m] = _word(text, first, i - first, h, header)
+        words[m] = _word(text, first, i - first, header)
         logp[m], state, lengths[m] = step_from(header, state, words[m])
         m += 1
     if eos:

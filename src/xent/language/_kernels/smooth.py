@@ -7,8 +7,10 @@ do the rest: the mass left over goes to the shorter history, by interpolation or
 import numpy as np
 
 from xent._kernels._jit import kernel
+from xent.language._kernels.prefetch import prefetch
 
 NO_MASS = 1e-12
+AHEAD = 48  # rows; the shorter n-grams lie anywhere, so the memory is asked for them in time
 
 
 @kernel()
@@ -44,7 +46,7 @@ def counts_of_counts(values, most):
 
 
 @kernel()
-def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
+def spread(prefix, suffix, shown, total, lower, interpolated, p):
     """Compute the probabilities of one level and the back-off weights of its histories.
 
     Parameters
@@ -54,28 +56,33 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
     shown : (n,) bool
         The n-grams that stand in the model; the mass of the others is left over.
     total : (histories,) float64
-        What the counts are divided by; 0 for a history without followers.
+        What the counts are divided by, 0 for a history without followers; the back-off weights
+        are written over them, 1 for such a history.
     lower : (rows of the level below,) float64
         Probabilities of the n-grams without their first word.
     interpolated : bool
     p : (n,) float64
         The discounted counts; the probabilities are written over them.
-    backoff : (histories,) float64
-        Written; 1 for a history without followers.
     """
     n = prefix.size
+    last = n - 1
     i = 0
+    done = np.int64(0)
     while i < n:
-        h = prefix[i]
+        h = np.int64(prefix[i])
+        total[done:h] = 1.0
+        done = h + 1
         j = i
         mass = 0.0
         below = 0.0
         while j < n and prefix[j] == h:
+            prefetch(lower, np.int64(suffix[min(j + AHEAD, last)]))
             if shown[j]:
                 mass += p[j]
                 if not interpolated:
                     below += lower[suffix[j]]
             j += 1
+        weight, share = 1.0, 0.0
         if total[h] > 0:
             left = max(0.0, (total[h] - mass) / total[h])
             scale = 1.0 / total[h]
@@ -84,12 +91,17 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p, backoff):
             elif 1.0 - below > NO_MASS:
                 weight = left / (1.0 - below)
             else:
-                # Every word was seen after this history: nobody is left to take the mass.
+                # Every word was seen after this history: nobody is left to take the mass, and
+                # where the discounts take all of it the shorter history speaks for them.
                 weight = 0.0
                 scale = 1.0 / mass if mass > 0 else 0.0
-            backoff[h] = weight
+                share = 0.0 if mass > 0 else 1.0 / below
             for k in range(i, j):
                 p[k] *= scale
                 if interpolated:
                     p[k] += weight * lower[suffix[k]]
+                elif share > 0:
+                    p[k] = share * lower[suffix[k]]
+        total[h] = weight
         i = j
+    total[done:] = 1.0

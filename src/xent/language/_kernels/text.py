@@ -1,4 +1,6 @@
-"""Bytes to token ids: one pass, one hash table, and every match compared byte for byte.
+"""Bytes to token ids: one pass, one hash table.
+
+Words of up to seven bytes are their own keys; longer ones are compared byte for byte.
 
 Ids 0, 1 and 2 are ``<unk>``, ``<s>`` and ``</s>``. A line becomes ``1 ids... 2``. Tokens end at
 ASCII whitespace and at NUL, lines at the line feed alone, as in KenLM.
@@ -7,12 +9,17 @@ ASCII whitespace and at NUL, lines at the line feed alone, as in KenLM.
 import numpy as np
 
 from xent._kernels._jit import kernel
-from xent.language._kernels.eight import load8
+from xent.language._kernels.eight import load8, trailing_zeros
+from xent.language._kernels.prefetch import prefetch
 
 _U = np.uint64
-_FNV = np.uint64(0xCBF29CE484222325)
-_PRIME = np.uint64(0x100000001B3)
+_PRIME = np.uint64(0x9E3779B97F4A7C15)
 _HIGH = np.uint64(0x8080808080808080)
+_ABOVE_SPACE = np.uint64(0x5F5F5F5F5F5F5F5F)  # added to a byte below 128, it reaches 128 from 33 on
+_LONG = np.uint64(0xFF << 56)
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+SHORT = 7  # bytes of a word that is its own key
+BLOCK = 64
 
 SPACE = np.zeros(256, np.bool_)
 SPACE[[0, 9, 10, 11, 12, 13, 32]] = True
@@ -70,6 +77,51 @@ def _same(a, i, b, j, length):
     return True
 
 
+@kernel(inline="always")
+def _first_bytes(text, i, length):
+    """Read up to eight bytes as a number."""
+    if i + 8 <= len(text):
+        return load8(text, i) & (_ALL >> _U(64 - 8 * length)) if length > 0 else _U(0)
+    found = _U(0)
+    for k in range(length):
+        found |= _U(text[i + k]) << _U(8 * k)
+    return found
+
+
+@kernel(forceinline=True)
+def key_of(text, first, length):
+    """Return what a word is found by, never 0: bytes and length, or a hash of many bytes."""
+    if length <= SHORT:
+        return _first_bytes(text, first, length) | (_U(length + 1) << _U(56))
+    h = _U(length)
+    for i in range(first, first + length, 8):
+        h = mix(h ^ _first_bytes(text, i, min(8, first + length - i))) * _PRIME
+    return h | _LONG
+
+
+@kernel(inline="always")
+def place_of(text, first, length, key, keys, slots, blob, starts):
+    """Return the slot of a word, or the free one where it would stand."""
+    mask = _U(keys.size - 1)
+    slot = mix(key) & mask
+    while keys[slot] != _U(0):
+        if keys[slot] == key:
+            if length <= SHORT:
+                break
+            word = slots[slot]
+            start = starts[word]
+            if starts[word + 1] - start == length and _same(text, first, blob, start, length):
+                break
+        slot = (slot + _U(1)) & mask
+    return slot
+
+
+@kernel(inline="always")
+def not_above_space(eight):
+    """Mark, of eight bytes, those up to 32: their high bit."""
+    return ~(((eight & ~_HIGH) + _ABOVE_SPACE) | eight) & _HIGH
+
+
 @kernel()
 def encode(text, space, table, into, size, ids):
     """Write the ids of a text whose last byte ends a line.
@@ -78,8 +130,9 @@ def encode(text, space, table, into, size, ids):
     ----------
     text : (n,) uint8
     space : (256,) bool
+        No byte above 32.
     table : tuple
-        ``keys`` and ``slots``, (2^k,) uint64 and uint32: hash of a word (0 is free) and its id;
+        ``keys`` and ``slots``, (2^k,) uint64 and uint32: key of a word (0 is free) and its id;
         ``blob`` and ``starts``, (bytes,) uint8 and (words + 1,) int64: the words in a row.
     into : tuple
         The same four arrays where a new word shall get the next id, four empty ones where it
@@ -100,60 +153,83 @@ def encode(text, space, table, into, size, ids):
     n = text.size
     mask = _U(keys.size - 1)
     filled = 0
-    i = 0
-    line = 0  # where the current line begins, and the number of ids and words then
+    i = np.int64(0)
+    line = np.int64(0)  # where the current line begins, and the number of ids then
     filled_then = 0
     fresh = True
+    # Words are found block by block, so that the memory can be asked for their slots in time.
+    key = np.empty(BLOCK, np.uint64)
+    words = np.empty((BLOCK, 5), np.int64)  # first byte, length, place among ids, line, filled_then
     while i < n:
-        if fresh:
-            line, filled_then = i, filled
-            ids[filled] = BEGIN
-            filled += 1
-            fresh = False
-        c = text[i]
-        if space[c]:
-            if c == 10:
-                ids[filled] = END
+        m = 0
+        while i < n and m < BLOCK:
+            if fresh:
+                line, filled_then = i, filled
+                ids[filled] = BEGIN
                 filled += 1
-                fresh = True
-            i += 1
-            continue
-        first = i
-        h = _FNV
-        while not space[text[i]]:
-            h = (h ^ _U(text[i])) * _PRIME
-            i += 1
-        length = i - first
-        h = mix(h) | _U(1)
-        slot = (h >> _U(1)) & mask
-        while True:
-            found = keys[slot]
-            if found == h:
-                word = slots[slot]
-                if starts[word + 1] - starts[word] == length and _same(
-                    text, first, blob, starts[word], length
-                ):
-                    ids[filled] = word
+                fresh = False
+            c = text[i]
+            if space[c]:
+                if c == 10:
+                    ids[filled] = END
+                    filled += 1
+                    fresh = True
+                i += 1
+                continue
+            first = i
+            while i + 8 <= n:
+                low = not_above_space(load8(text, i))
+                while low != _U(0) and not space[text[i + np.int64(trailing_zeros(low) >> _U(3))]]:
+                    low &= low - _U(1)
+                if low != _U(0):
+                    i += np.int64(trailing_zeros(low) >> _U(3))
                     break
-            elif found == _U(0):
-                if not grow:
-                    ids[filled] = UNKNOWN
-                    break
+                i += 8
+            while not space[text[i]]:
+                i += 1
+            length = i - first
+            if length <= SHORT and first + 8 <= n:
+                eight = load8(text, first) & (_ALL >> _U(64 - 8 * length))
+                key[m] = eight | (_U(length + 1) << _U(56))
+            else:
+                key[m] = key_of(text, first, length)
+            slot = np.int64(mix(key[m]) & mask)
+            prefetch(keys, slot)
+            prefetch(slots, slot)
+            words[m, 0], words[m, 1], words[m, 2] = first, length, filled
+            words[m, 3], words[m, 4] = line, filled_then
+            m += 1
+            filled += 1
+        for k in range(m):
+            sought, first, length = key[k], words[k, 0], words[k, 1]
+            slot = mix(sought) & mask
+            while keys[slot] != _U(0):
+                if keys[slot] == sought:
+                    if length <= SHORT:
+                        break
+                    start = starts[slots[slot]]
+                    if starts[slots[slot] + 1] - start == length and _same(
+                        text, first, blob, start, length
+                    ):
+                        break
+                slot = (slot + _U(1)) & mask
+            if keys[slot] != _U(0):
+                ids[words[k, 2]] = slots[slot]
+            elif not grow:
+                ids[words[k, 2]] = UNKNOWN
+            else:
                 # Words already added in a line that is begun again are simply found there.
                 if 2 * size >= keys.size or size + 2 > starts.size:
-                    return line, filled_then, size
+                    return words[k, 3], words[k, 4], size
                 if starts[size] + length > blob.size:
-                    return line, filled_then, size
-                new_keys[slot] = h
+                    return words[k, 3], words[k, 4], size
+                new_keys[slot] = sought
                 new_slots[slot] = size
-                for k in range(length):
-                    new_blob[starts[size] + k] = text[first + k]
+                for c in range(length):
+                    new_blob[starts[size] + c] = text[first + c]
                 new_starts[size + 1] = starts[size] + length
-                ids[filled] = size
+                ids[words[k, 2]] = size
                 size += 1
-                break
-            slot = (slot + _U(1)) & mask
-        filled += 1
     return n, filled, size
 
 
@@ -162,14 +238,11 @@ def insert_words(blob, starts, first, last, keys, slots):
     """Enter words ``first`` to ``last`` of a blob into the hash table (when it has grown)."""
     mask = _U(keys.size - 1)
     for word in range(first, last):
-        h = _FNV
-        for k in range(starts[word], starts[word + 1]):
-            h = (h ^ _U(blob[k])) * _PRIME
-        h = mix(h) | _U(1)
-        slot = (h >> _U(1)) & mask
+        key = key_of(blob, starts[word], starts[word + 1] - starts[word])
+        slot = mix(key) & mask
         while keys[slot] != _U(0):
             slot = (slot + _U(1)) & mask
-        keys[slot] = h
+        keys[slot] = key
         slots[slot] = word
 
 

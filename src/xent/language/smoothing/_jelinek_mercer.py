@@ -56,7 +56,7 @@ class JelinekMercer(Smoothing):
             total = totals(level, level.count, histories)
             weight = weights[order - 1][self._bucket(total)]
             kept = weight[level.prefix] * level.count
-            shown = level.count >= max(1, evidence.least[order - 1])
+            shown = evidence.shown(order)
             if order == 1:
                 estimate = unigrams(evidence, kept, shown, total, True)
             else:

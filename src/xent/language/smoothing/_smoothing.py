@@ -13,6 +13,7 @@ distribution. A method says ``kept`` and ``total`` and nothing else.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ class Evidence:
     levels : list of Level
         The counts; ``<s>`` is no event and has count 0 among the unigrams.
     least : list of int
-        For each order, the count from which an n-gram stands in the model.
+        For each order, the count from which an n-gram stands in the model. One that was seen less
+        often stands there too where a longer one that does begins or ends with it.
     uniform : (V,) float64
         The uniform distribution over everything that can happen.
     held_out : list of Level or None
@@ -47,6 +49,21 @@ class Evidence:
     least: list[int]
     uniform: F64
     held_out: Levels | None = None
+
+    def shown(self, order: int) -> NDArray[np.bool_]:
+        """Mark the n-grams of one order that stand in the model, or would among unigrams."""
+        if order == 1 or self.least[1:] == sorted(self.least[1:]):
+            # A longer n-gram is never seen more often than the shorter ones in it.
+            return np.asarray(self.levels[order - 1].count >= max(1, self.least[order - 1]))
+        return self._closed[order - 1]
+
+    @cached_property
+    def _closed(self) -> list[NDArray[np.bool_]]:
+        marks = [level.count >= n for level, n in zip(self.levels, self.least, strict=True)]
+        for n in range(len(marks) - 1, 1, -1):
+            for part in (self.levels[n].prefix, self.levels[n].suffix):
+                marks[n - 1][part[marks[n]]] = True
+        return marks
 
 
 @dataclass
@@ -94,7 +111,7 @@ class Discounting(Smoothing):
             level = evidence.levels[order - 1]
             total = totals(level, counts, histories)
             kept = self.kept(evidence, order, counts, total)
-            shown = level.count >= max(1, evidence.least[order - 1])
+            shown = evidence.shown(order)
             if order == 1:
                 estimate = unigrams(evidence, kept, shown, total, self.interpolated)
             else:
@@ -112,11 +129,13 @@ def spread(
     interpolated: bool,
     suffix: NDArray[np.uint32] | None = None,
 ) -> Estimate:
-    """Give the mass that is left to the shorter histories; probabilities replace ``kept``."""
-    backoff = np.ones(len(total))
+    """Give the mass that is left to the shorter histories.
+
+    Probabilities replace ``kept``, and back-off weights ``total``.
+    """
     suffix = level.suffix if suffix is None else suffix
-    kernels.spread(level.prefix, suffix, shown, total, lower, interpolated, kept, backoff)
-    return Estimate(kept, backoff, shown)
+    kernels.spread(level.prefix, suffix, shown, total, lower, interpolated, kept)
+    return Estimate(kept, total, shown)
 
 
 def unigrams(
@@ -161,7 +180,7 @@ class Flat(Smoothing):
         for order, (level, begins) in enumerate(
             zip(evidence.levels, from_begin(evidence.levels), strict=True), 1
         ):
-            shown = level.count >= max(1, evidence.least[order - 1])
+            shown = evidence.shown(order)
             if order == 1 and top > 1:
                 yield Estimate(uniform.copy(), np.ones(1), np.ones(len(level), np.bool_))
             else:
@@ -181,7 +200,7 @@ class Flat(Smoothing):
 def make_room(evidence: Evidence, order: int, kept: F64, total: F64) -> None:
     """Raise the total of histories that leave nothing, unless every word was seen (Doug Paul)."""
     level = evidence.levels[order - 1]
-    mass = totals(level, np.where(level.count >= evidence.least[order - 1], kept, 0.0), len(total))
+    mass = totals(level, np.where(evidence.shown(order), kept, 0.0), len(total))
     seen = np.zeros(len(total), np.int64)
     kernels.count_by_prefix(level.prefix[kept > 0], seen)
     outcomes = np.count_nonzero(evidence.uniform)

@@ -40,9 +40,9 @@ class StupidBackoff(Smoothing):
     def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
         """Yield relative frequencies; the penalty is paid by length, when scoring."""
         histories = 1
-        for level, least in zip(evidence.levels, evidence.least, strict=True):
+        for order, level in enumerate(evidence.levels, 1):
             total = totals(level, level.count, histories)
-            shown = level.count >= max(1, least)
+            shown = evidence.shown(order)
             p = level.count / np.maximum(total, 1)[level.prefix]
             if histories == 1:
                 shown = np.ones(len(level), np.bool_)
