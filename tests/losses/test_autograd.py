@@ -268,17 +268,22 @@ def test_other_losses_have_the_same_bits_too(name, dtype):
     assert torch.equal(slopes, torch.cat([s for _, s in parts]))
 
 
-def test_large_gradients_in_memory_used_again():
-    # Past the caches, odd rows that start at no cache line, and a piece of memory taken twice.
+@pytest.mark.parametrize("kind", ["class", "soft"])
+def test_large_gradients_in_memory_used_again(kind):
+    # Past the caches, written beside the next row, odd rows that start at no cache line, ignored
+    # ones at all places, and a piece of memory taken twice.
     g = torch.Generator().manual_seed(7)
     classes = 60_001
     x = torch.randn(160, classes, generator=g).requires_grad_()
     y = torch.randint(0, classes, (160,), generator=g)
+    y[[1, 2, 78, 80, 159]] = -100
+    if kind == "soft":
+        y = torch.randn(160, classes, generator=g).softmax(1)
     for _ in range(2):
         x.grad = None
         L.cross_entropy(x, y, reduction="sum").backward()
         kept = x.grad
-        rows = [0, 79, 159]
+        rows = [0, 1, 2, 3, 77, 79, 80, 158, 159]
         few = x.detach()[rows].requires_grad_()
         L.cross_entropy(few, y[rows], reduction="sum").backward()
         assert torch.equal(few.grad, kept[rows])
