@@ -131,12 +131,10 @@ def class_planes(
                 top = pixel[_TOP + j]
                 tame, lift, shift, floor, high, low = powers_of(top, inverse)
                 for k in range(classes):
-                    v = np.float32(z[k, j])
-                    z[k, j] = (
-                        lifted_power(v, shift, floor, high, low)
-                        if tame
-                        else exp_below(v, top, inverse)
-                    )
+                    if tame:
+                        z[k, j] = lifted_power(np.float32(z[k, j]), shift, floor, high, low)
+                    else:
+                        z[k, j] = exp_below(z[k, j], top, inverse)
         for j in range(n):
             z[places[_PLACE + j], j] = 0.0
         sum_planes(z, classes, n, sums, pixel)
