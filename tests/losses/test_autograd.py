@@ -268,17 +268,22 @@ def test_other_losses_have_the_same_bits_too(name, dtype):
     assert torch.equal(slopes, torch.cat([s for _, s in parts]))
 
 
-def test_large_gradients_in_memory_used_again():
-    # Past the caches, odd rows that start at no cache line, and a piece of memory taken twice.
+@pytest.mark.parametrize("kind", ["class", "soft"])
+def test_large_gradients_in_memory_used_again(kind):
+    # Past the caches, written beside the next row, odd rows that start at no cache line, ignored
+    # ones at all places, and a piece of memory taken twice.
     g = torch.Generator().manual_seed(7)
     classes = 60_001
     x = torch.randn(160, classes, generator=g).requires_grad_()
     y = torch.randint(0, classes, (160,), generator=g)
+    y[[1, 2, 78, 80, 159]] = -100
+    if kind == "soft":
+        y = torch.randn(160, classes, generator=g).softmax(1)
     for _ in range(2):
         x.grad = None
         L.cross_entropy(x, y, reduction="sum").backward()
         kept = x.grad
-        rows = [0, 79, 159]
+        rows = [0, 1, 2, 3, 77, 79, 80, 158, 159]
         few = x.detach()[rows].requires_grad_()
         L.cross_entropy(few, y[rows], reduction="sum").backward()
         assert torch.equal(few.grad, kept[rows])
@@ -309,7 +314,8 @@ def test_large_gradients_where_the_kernel_refuses(refused, monkeypatch):
             super().madvise(option, *rest)
 
     monkeypatch.setattr(mmap, "mmap", Refusing)
-    monkeypatch.setattr(_room, "_kept", deque(maxlen=2))
+    monkeypatch.setattr(_room, "_warm", deque(maxlen=1))
+    monkeypatch.setattr(_room, "_kept", deque(maxlen=1))
     x = torch.linspace(-3, 3, 2_000_000).reshape(20, -1).requires_grad_()
     y = torch.arange(20)
     for _ in range(2):
@@ -319,7 +325,30 @@ def test_large_gradients_where_the_kernel_refuses(refused, monkeypatch):
         want[y, y] -= 1
         torch.testing.assert_close(x.grad.double(), want / 20)
     x.grad = None
+    assert len(_room._warm) == (refused != "mmap" and _room._CAN_KEEP)
+    # What is asked for next does not fit it, so the kernel may have its pages.
+    large = torch.linspace(-3, 3, 3_000_000).reshape(1, -1).requires_grad_()
+    L.cross_entropy(large, y[:1]).backward()
+    assert len(_room._warm) == 0
     assert len(_room._kept) == (refused == "MADV_HUGEPAGE" and _room._CAN_KEEP)
+
+
+def test_only_so_much_memory_keeps_its_pages(monkeypatch):
+    if not _room._CAN_KEEP:
+        pytest.skip("this system has no such advice")
+    monkeypatch.setattr(_room, "_warm", deque(maxlen=1))
+    monkeypatch.setattr(_room, "_kept", deque(maxlen=1))
+    one, two = _room.room(5 << 20), _room.room(5 << 20)
+    places = one.ctypes.data, two.ctypes.data
+    del one
+    assert len(_room._warm) == 1
+    del two  # freed last, so it is the one to stay
+    assert len(_room._warm) == len(_room._kept) == 1
+    one, two = _room.room(5 << 20), _room.room(5 << 20)
+    assert (two.ctypes.data, one.ctypes.data) == places
+    monkeypatch.setattr(_room, "_WARM", 1 << 20)
+    del one, two
+    assert not _room._warm
 
 
 def test_kinds_of_targets_and_autocast():

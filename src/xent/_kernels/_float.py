@@ -1,10 +1,10 @@
 """exp, log1p and rounding as polynomials that LLVM turns into SIMD; the alphabet of the loss rows.
 
-Sums are float64. The exponentials of float32 and bfloat16 logits are float32 ("single"), or float64
-to 30 bits where a temperature divides ("quick"); float64 takes the long polynomials ("exact").
-Single and exact carry the rounding error of x - m into the exponential (Knuth's TwoSum). The
-element's type chooses, when the kernel is compiled. bfloat16 travels as uint16, for NumPy has no
-such type.
+Sums are float64. The exponentials of float32 and bfloat16 logits are float32 powers of 2 whose
+exponents are kept to 48 bits ("lifted_power"), or float64 to 30 bits where the largest logit is
+huge ("quick"); float64 takes the long polynomials and carries the rounding error of x - m into them
+("exact"; Knuth's TwoSum), as does "single". The element's type chooses, when the kernel is
+compiled. bfloat16 travels as uint16, for NumPy has no such type.
 
 `math.exp` is a scalar call of the C library: 11 to 14 times slower. Nothing here may be compiled
 with fastmath: the multiply-adds are written out (`fma`), so that a loop gives the same bits whether
@@ -24,6 +24,8 @@ from xent._kernels._jit import kernel
 # Exponentials carry a factor 2**64, so float32 holds those that only matter times a big weight.
 LIFT = 2.0**64
 LANES = 256
+PAGE = 4 * LANES
+PAD = 64  # rooms of a row are that much longer at most: up to the next whole vector
 
 # Between these a float64 splits into two float32 that say nearly all of it.
 SMALLEST, LARGEST = 2.0**-100, 2.0**100
@@ -42,6 +44,11 @@ _ZERO32, _ONE32 = np.float32(0.0), np.float32(1.0)
 _P2, _P3 = np.float32(0.4999999340283261), np.float32(0.1666651996734012)
 _P4, _P5 = np.float32(0.04166839591251857), np.float32(0.008368797253210492)
 _P6 = np.float32(0.001381442765400898)
+# (2**r - 1) / r for |r| <= 1/2, to 28 bits of 2**r (weighted least squares, reweighted to minimax)
+_Q1, _Q2 = np.float32(0.6931471824645996), np.float32(0.24022647738456726)
+_Q3, _Q4 = np.float32(0.05550359562039375), np.float32(0.009618500247597694)
+_Q5, _Q6 = np.float32(0.0013390976237133145), np.float32(0.00015328821609728038)
+_SMALLEST_POWER, _TAME = 130.0, 2.0**15
 
 
 intrinsic: Any = extending.intrinsic
@@ -238,6 +245,25 @@ def stream(typing, out, at, block, count, past):
 
 
 @intrinsic
+def _address(typing, array):
+    def build(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.ptrtoint(data, ir.IntType(64))
+
+    return types.int64(array), build
+
+
+@inner()
+def to_line(array, count):
+    """Return where the array's first cache line begins, or 0 where less than ``count`` are left.
+
+    A vector of 64 bytes that lies across two lines is read and written twice.
+    """
+    first = (-_address(array) % _LINE) // array.itemsize
+    return first if array.shape[0] - first >= count else 0
+
+
+@intrinsic
 def arrive(typing):
     """Wait until all that was streamed is in memory: other threads may read it then."""
 
@@ -316,6 +342,46 @@ def lifted_exp(d, rest):
     p = fma32(p * r, r, r) + _ONE32
     two_to = float_of_bits32((bits32(n_magic) + np.int32(127 + 64)) << np.int32(23))
     return _ZERO32 if d < _LOWEST32 else p * two_to
+
+
+@inner()
+def powers_of(top, inverse):
+    """Return the constants of `lifted_power` for logits up to ``top``, and whether it is for them.
+
+    They are ``lift``, the value that belongs to top, between 2**63.5 and 2**64.5; ``shift``, which
+    is 2**23 * 1.5 and the whole part of top's exponent; ``floor``, below which the power is 0; and
+    ``high`` and ``low``, the logarithm of e / T to base 2.
+    """
+    exponent = top * inverse * _LOG2E
+    tame = abs(top * inverse) < _TAME and SMALLEST < inverse < LARGEST
+    whole = np.rint(exponent) if tame else 0.0
+    lift = exact_exp((exponent - whole) * _LN2, 0.0) if tame else LIFT
+    shift = np.float32(_MAGIC32 + 191.0 - whole)
+    floor = np.float32(top - _SMALLEST_POWER / inverse)
+    high = np.float32(_LOG2E * inverse)
+    low = np.float32(_LOG2E * inverse - np.float64(high))
+    return tame, lift, shift, floor, high, low
+
+
+@inner()
+def lifted_power(value, shift, floor, high, low):
+    """Return lift exp((value - top) / T) in float32 arithmetic, within an ULP; 0 below exp(-130).
+
+    No difference from top is formed, so none has to be kept exact: ``lift`` and the sum of these
+    have a factor in common, 2 to the fraction of top's exponent.
+    """
+    inside = floor if value < floor else value
+    n_magic = fma32(inside, high, shift)
+    n = n_magic - shift
+    r = fma32(inside, low, fma32(inside, high, -n))
+    p = fma32(_Q6, r, _Q5)
+    p = fma32(p, r, _Q4)
+    p = fma32(p, r, _Q3)
+    p = fma32(p, r, _Q2)
+    p = fma32(p, r, _Q1)
+    p = fma32(p, r, _ONE32)
+    two_to = float_of_bits32(bits32(n_magic) << np.int32(23))
+    return _ZERO32 if value < floor else p * two_to
 
 
 @inner()

@@ -17,11 +17,12 @@ from xent._kernels._float import (
     fits,
     inner,
     key,
+    lifted_power,
     log1p,
     narrow,
     outer,
+    powers_of,
     prefetch,
-    single_exp,
     stream,
     times,
     wide,
@@ -32,8 +33,9 @@ TILE = 256
 
 # Where each quantity of the pixels stands in one array: what stands in one array, LLVM knows to be
 # apart. Loads come before choices, for LLVM does not load in SIMD what may not be wanted.
-_TOP, _OWN, _HIT, _PUSH, _TOTAL, _OTHERS, _P = (U(TILE * i) for i in range(7))
-_C1, _C0, _TOP32 = (U(TILE * i) for i in range(3))
+_TOP, _OWN, _HIT, _PUSH, _TOTAL, _OTHERS, _P, _LIFT = (U(TILE * i) for i in range(8))
+_C1, _C0 = (U(TILE * i) for i in range(2))
+_SHIFT, _FLOOR = _C1, _C0  # the constants of the exponentials are used up before
 _PLACE, _MARK = U(0), U(TILE)
 
 
@@ -109,23 +111,37 @@ def class_planes(
             pixel[_PUSH + j] = f if counts else 0.0
             pixel[_TOP + j] = wide(z[places[_PLACE + j], j])
             pixel[_OWN + j] = wide(z[y, j]) if counts else 0.0
-        if z.itemsize < 8 and inverse == 1.0:
-            for j in range(n):
-                part[_TOP32 + j] = pixel[_TOP + j]
-            for k in range(classes):
-                for j in range(n):
-                    z[k, j] = single_exp(np.float32(z[k, j]), np.float32(part[_TOP32 + j]))
-        else:
+        wild = np.int64(0)
+        for j in range(n):
+            tame, lift, shift, floor, high, low = powers_of(pixel[_TOP + j], inverse)
+            pixel[_LIFT + j] = lift if z.itemsize < 8 else LIFT
+            part[_SHIFT + j], part[_FLOOR + j] = shift, floor
+            wild += np.int64(0) if tame else np.int64(1)
+        if z.itemsize == 8:
             for k in range(classes):
                 for j in range(n):
                     z[k, j] = exp_below(z[k, j], pixel[_TOP + j], inverse)
+        elif wild == 0:
+            for k in range(classes):
+                for j in range(n):
+                    shift, floor = np.float32(part[_SHIFT + j]), np.float32(part[_FLOOR + j])
+                    z[k, j] = lifted_power(np.float32(z[k, j]), shift, floor, high, low)
+        else:
+            for j in range(n):
+                top = pixel[_TOP + j]
+                tame, lift, shift, floor, high, low = powers_of(top, inverse)
+                for k in range(classes):
+                    if tame:
+                        z[k, j] = lifted_power(np.float32(z[k, j]), shift, floor, high, low)
+                    else:
+                        z[k, j] = exp_below(z[k, j], top, inverse)
         for j in range(n):
             z[places[_PLACE + j], j] = 0.0
         sum_planes(z, classes, n, sums, pixel)
         for j in range(n):
             top, own, others = pixel[_TOP + j], pixel[_OWN + j], pixel[_OTHERS + j]
-            hit, push = pixel[_HIT + j], pixel[_PUSH + j]
-            log = log1p(others / LIFT)
+            hit, push, lift = pixel[_HIT + j], pixel[_PUSH + j], pixel[_LIFT + j]
+            log = log1p(others / lift)
             lse = top * inverse + log
             gap = (top - own) * inverse if own != top else 0.0
             value = hit * (gap + log)
@@ -133,7 +149,7 @@ def class_planes(
             values[base + j] = push * value if push != 0.0 else 0.0
             at_y = g * push * hit
             p = g * push * (hit + 2.0 * zeta * hit * lse) if zeta != 0.0 else at_y
-            total = LIFT + others
+            total = lift + others
             pixel[_P + j] = p
             pixel[_HIT + j] = at_y
             # A pixel that counts for nothing may hold NaN.
@@ -156,7 +172,8 @@ def class_planes(
         for j in range(n):
             p, at_y, total = pixel[_P + j], pixel[_HIT + j], pixel[_TOTAL + j]
             at_k, others, own = pixel[_TOP + j] * at_y, pixel[_OTHERS + j], pixel[_OWN + j]
-            of_top = ((p - at_k) * (LIFT / total) - at_k * (others / total)) * inverse
+            lift = pixel[_LIFT + j]
+            of_top = ((p - at_k) * (lift / total) - at_k * (others / total)) * inverse
             pixel[_TOP + j] = of_top if at_y != 0.0 else 0.0
             pixel[_OWN + j] = (own / total * p - at_y) * inverse
         for k in range(classes):

@@ -2,8 +2,10 @@
 
 A training step frees its gradient and asks for the next: the kernel takes 4 KB pages away and gives
 them back zeroed, which for a large gradient takes longer than computing it. Here the room comes in
-huge pages, and what is freed is kept as memory that the kernel may take whenever it is short
-(MADV_FREE): unless it did, the next step finds the pages in place.
+huge pages, and the piece freed last is kept as it is: the next step takes it. A request that it
+does not fit, and a piece freed after it, make it memory that the kernel may take whenever it is
+short (MADV_FREE). That is next to nothing for huge pages; where the kernel grants small ones only,
+it costs as much as a quarter of the step.
 """
 
 import mmap
@@ -15,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PAGE = 1 << 21  # bytes of a huge page
-_KEPT = 2
+_WARM = 1 << 29  # bytes that keep their pages at most
 _CAN_KEEP = hasattr(mmap, "MADV_FREE") and hasattr(mmap, "MAP_PRIVATE")
 
-_kept: deque[mmap.mmap] = deque(maxlen=_KEPT)
+_warm: deque[mmap.mmap] = deque(maxlen=1)
+_kept: deque[mmap.mmap] = deque(maxlen=1)
 _watched: dict[int, weakref.ref[NDArray[np.uint8]]] = {}
 
 
@@ -30,7 +33,12 @@ def room(size: int) -> NDArray[np.uint8]:
     size : int
         Bytes, a few million or more; for less NumPy's own memory is as good.
     """
-    piece = (_found(size) or _mapped(size)) if _CAN_KEEP else None
+    piece = None
+    if _CAN_KEEP:
+        piece = _found(size, _warm)
+        if piece is None:
+            _cool()
+            piece = _found(size, _kept) or _mapped(size)
     if piece is None:
         whole = np.empty(size + 64, np.uint8)
         first = -whole.ctypes.data % 64
@@ -41,13 +49,23 @@ def room(size: int) -> NDArray[np.uint8]:
 
     def give_back(_: object) -> None:
         _watched.pop(number, None)
-        with suppress(OSError):  # the kernel has no MADV_FREE, or all pages are locked
-            again.madvise(mmap.MADV_FREE)
-            _kept.append(again)
+        _cool()
+        _warm.append(again)
+        if len(again) > _WARM:
+            _cool()
 
     _watched[number] = weakref.ref(whole, give_back)
     first = -whole.ctypes.data % _PAGE
     return whole[first : first + size]
+
+
+def _cool() -> None:
+    """Let the kernel take the pages of the piece freed last, when it is short of them."""
+    with suppress(IndexError):  # nothing is kept, or another thread took it
+        piece = _warm.pop()
+        with suppress(OSError):  # the kernel has no MADV_FREE, or all pages are locked
+            piece.madvise(mmap.MADV_FREE)
+            _kept.append(piece)
 
 
 def _mapped(size: int) -> mmap.mmap | None:
@@ -64,12 +82,12 @@ def _mapped(size: int) -> mmap.mmap | None:
     return piece
 
 
-def _found(size: int) -> mmap.mmap | None:
+def _found(size: int, kept: deque[mmap.mmap]) -> mmap.mmap | None:
     """Take a kept piece that is large enough, and not much too large."""
-    for piece in list(_kept):
+    for piece in list(kept):
         if size + _PAGE <= len(piece) <= size + size // 2 + 2 * _PAGE:
             try:
-                _kept.remove(piece)
+                kept.remove(piece)
             except ValueError:
                 continue  # another thread took it
             return piece

@@ -9,18 +9,21 @@ import numpy as np
 from xent._kernels._float import (
     LANES,
     LIFT,
+    PAD,
+    PAGE,
     exp_below,
     inner,
     key,
+    lifted_power,
     outer,
+    powers_of,
     prefetch,
-    single_exp,
+    to_line,
     wide,
 )
+from xent._kernels._row_gradient import write_some
 
 U = np.uint64
-PAGE = 4 * LANES
-PAD = 64  # rooms of a row are that much longer at most: up to the next whole vector
 
 
 @inner()
@@ -101,14 +104,37 @@ def add_exactly(block, n, lanes, lost):
 
 
 @inner()
-def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, past):
-    """Write 2**64 exp((x_c - x_k) / T) to e; return the sum over c other than k, so lifted too.
+def powers(x, r, e, a, b, shift, floor, high, low):
+    """Write `lifted_power` of classes a to b to e."""
+    # What is left of whole vectors is filled up to one.
+    whole = b - (b - a) % PAD
+    for i in range(U(a), U(whole)):
+        e[i] = lifted_power(np.float32(wide(x[U(r), i])), shift, floor, high, low)
+    if whole < b:
+        for i in range(U(whole), U(b)):
+            e[i] = wide(x[U(r), i])
+        for i in range(U(b), U(whole + PAD)):
+            e[i] = -np.inf
+        rest = e[whole : whole + PAD]
+        for i in range(U(PAD)):
+            rest[i] = lifted_power(np.float32(rest[i]), shift, floor, high, low)
 
-    ``lost`` is empty where float64 is far more than the logits need. The next row of x and this
-    row of the gradient are asked for ahead: computing hides the memory's wait.
+
+@inner()
+def sum_of_others(
+    x, r, k, inverse, e, block, lanes, lost, todo, before, share, page, slope, grad, past
+):
+    """Write lift exp((x_c - x_k) / T) to e; return the sum over c other than k, and lift.
+
+    ``lost`` is empty where float64 is far more than the logits need. Computing hides the memory's
+    wait: the next row of x and this row of the gradient are asked for ahead, and what is ``todo``
+    of the gradient of the row before, whose exponentials are ``before``, is written on the way.
     """
     n = x.shape[1]
     top = wide(x[r, k])
+    tame, lift, shift, floor, high, low = powers_of(top, inverse)
+    if x.itemsize == 8:
+        lift = LIFT
     used = min(n, LANES)
     few = n <= LANES and x.itemsize < 8
     for i in range(U(0 if few else used)):
@@ -117,31 +143,35 @@ def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, past):
         lost[i] = 0.0
     for a in range(0, n, PAGE):
         b = min(a + PAGE, n)
-        if n > LANES:
-            for j in range(a, b, 64 // x.itemsize):
-                prefetch(x, (r + 1) * n + j)
-            for j in range(a, a if past else b, 64 // x.itemsize):
-                prefetch(grad, r * n + j)
-        if x.itemsize < 8:
-            # Two loops: beside a float64 in the same loop, LLVM takes half as many float32 at once.
-            if inverse == 1.0:
-                # What is left of whole vectors is filled up to one.
-                whole = b - (b - a) % PAD
-                for i in range(U(a), U(whole)):
-                    e[i] = single_exp(np.float32(wide(x[U(r), i])), np.float32(top))
-                if whole < b:
-                    for i in range(U(whole), U(b)):
-                        e[i] = wide(x[U(r), i])
-                    for i in range(U(b), U(whole + PAD)):
-                        e[i] = -np.inf
-                    rest = e[whole : whole + PAD]
-                    for i in range(U(PAD)):
-                        rest[i] = single_exp(np.float32(rest[i]), np.float32(top))
+        for c in range(a, b, LANES):
+            d = min(c + LANES, b)
+            if n > LANES:
+                for j in range(c, d, 64 // x.itemsize):
+                    prefetch(x, (r + 1) * n + j)
+                for j in range(c, c if past else d, 64 // x.itemsize):
+                    prefetch(grad, r * n + j)
+            # Two loops, one that sums: beside a float64 in the same loop, LLVM takes half as many
+            # float32 at once.
+            if x.itemsize < 8:
+                if tame:
+                    powers(x, r, e, c, d, shift, floor, high, low)
+                else:
+                    for i in range(U(c), U(d)):
+                        e[i] = exp_below(x[U(r), i], top, inverse)
+                    for i in range(U(d), U(d + (c - d) % PAD)):
+                        e[i] = 0.0
             else:
-                for i in range(U(a), U(b)):
-                    e[i] = exp_below(x[U(r), i], top, inverse)
-                for i in range(U(b), U(b + (a - b) % PAD)):
-                    e[i] = 0.0
+                start, stop = U(c), U(d)
+                for i in range(start, stop):
+                    v = exp_below(x[U(r), i], top, inverse)
+                    block[i - start] = v
+                    e[i] = v
+                if c <= k < c + LANES:
+                    block[k - c] = 0.0
+                add_exactly(block, stop - start, lanes, lost)
+            if todo.row >= 0:
+                write_some(todo, before, share, page, slope, grad, past, c, d)
+        if x.itemsize < 8:
             if a <= k < b:
                 e[k] = 0.0
             if few:
@@ -150,22 +180,12 @@ def sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, past):
                     lanes[i] = wide(e[i])
             else:
                 gather(e, a, b, lanes)
-        else:
-            for c in range(a, b, LANES):
-                start, stop = U(c), U(min(c + LANES, b))
-                for i in range(start, stop):
-                    v = exp_below(x[U(r), i], top, inverse)
-                    block[i - start] = v
-                    e[i] = v
-                if c <= k < c + LANES:
-                    block[k - c] = 0.0
-                add_exactly(block, stop - start, lanes, lost)
         if a <= k < b:
-            e[k] = LIFT
+            e[k] = lift
     for i in range(min(used, lost.shape[0])):
         lanes[i] += lost[i]
     # Only -inf, or a NaN: there is no distribution, even of one class.
-    return fold(lanes, used) if top > -np.inf else np.nan
+    return fold(lanes, used) if top > -np.inf else np.nan, lift
 
 
 @outer()
@@ -212,6 +232,7 @@ def entropy_of_row(x, r, k, inverse, e, total, log_total, block, lanes):
 @inner()
 def rooms(sums, x):
     """Return a block, lanes, and lanes for what is lost: none where float64 is far more than x."""
+    sums = sums[to_line(sums, PAGE + 2 * LANES) :]
     lost = LANES if x.itemsize == 8 else 0
     return sums[:PAGE], sums[PAGE : PAGE + LANES], sums[PAGE + LANES : PAGE + LANES + lost]
 

@@ -15,22 +15,19 @@ import numpy as np
 
 from xent._kernels._float import (
     LANES,
-    LIFT,
-    arrive,
-    bend,
-    fits,
-    inner,
-    log1p,
-    narrow,
-    outer,
-    prefetch,
-    stream,
-    times,
-    wide,
-)
-from xent._kernels._row_sums import (
     PAD,
     PAGE,
+    arrive,
+    bend,
+    inner,
+    log1p,
+    outer,
+    prefetch,
+    to_line,
+    wide,
+)
+from xent._kernels._row_gradient import gradient_of_row, nothing_to_do, write_some
+from xent._kernels._row_sums import (
     entropy_of_row,
     peak,
     rooms,
@@ -45,9 +42,11 @@ U = np.uint64
 @inner()
 def one_row(
     x, r, y, hit, share, flat, mass, f, g, zeta, inverse, pull, stats, grad, slope, e,
-    block, lanes, lost, page, past,
+    block, lanes, lost, page, past, todo, before, share_before,
 ):  # fmt: skip
-    """Return the loss of row r of x; write the row's statistics and gradient.
+    """Return the loss of row r of x and what is to do for its gradient; write its statistics.
+
+    On the way the gradient is written that was ``todo`` before.
 
     The target spreads ``share`` (or ``flat``), ``mass`` in all, over the classes and puts ``hit``
     on class y (-1 for none). f scales the loss, g f its gradient; ``pull`` are the weights of the
@@ -55,9 +54,11 @@ def one_row(
     """
     k = peak(x, r)
     top = wide(x[r, k])
-    others = sum_of_others(x, r, k, inverse, e, block, lanes, lost, grad, past)
-    total = LIFT + others
-    log = log1p(others / LIFT)
+    others, lift = sum_of_others(
+        x, r, k, inverse, e, block, lanes, lost, todo, before, share_before, page, slope, grad, past
+    )
+    total = lift + others
+    log = log1p(others / lift)
     lse = top * inverse + log
     gaps = gap = entropy = h = 0.0
     if share.shape[0] > 0 or flat != 0.0:
@@ -87,79 +88,11 @@ def one_row(
                 at_y -= pull[r, 1]
             else:
                 spread -= pull[r, 1]
-        write_gradient(
-            x, r, y, k, others, gap, log - entropy, inverse, p, at_y, spread, share, flat, h,
-            grad, slope, e, page, past,
+        return f * value, gradient_of_row(
+            x, r, y, k, others, lift, gap, log - entropy, inverse, p, at_y, spread, share, flat, h,
+            e,
         )  # fmt: skip
-    return f * value
-
-
-@inner()
-def write_gradient(
-    x, r, y, k, others, gap, l_less_entropy, inverse, p, at_y, spread, share, flat, h,
-    grad, slope, e, page, past,
-):  # fmt: skip
-    """[p p_c - spread a_c - (at_y where c = y) + h p_c (gap_c + l - H)] / T, times the slope."""
-    n = x.shape[1]
-    u = U(r)
-    total = LIFT + others
-    top = wide(x[r, k])
-    c = p * inverse / total
-    each = spread * flat * inverse
-    d = spread * inverse
-    e_y = wide(e[y]) if y >= 0 else 0.0
-    if h != 0.0:
-        for i in range(U(n)):
-            # x may be the gradient too, so all of x is read before any of it is written
-            around = (top - wide(x[u, i])) * inverse + l_less_entropy
-            e[i] = e[i] * (c + h * inverse / total * around) if e[i] != 0.0 else 0.0
-        c = 1.0
-    # p_k - 1 = -S / (1 + S): what belongs to the largest class is never a difference.
-    at_k = spread * (share[k] if share.shape[0] else flat) + (at_y if y == k else 0.0)
-    one = LIFT / total
-    of_top = (p - at_k) * one - at_k * (others / total)
-    if h != 0.0:
-        of_top += h * one * l_less_entropy
-    of_y = 0.0
-    if y >= 0 and y != k:
-        part = e_y / total
-        of_y = part * p - at_y - spread * (share[y] if share.shape[0] else flat)
-        if h != 0.0 and part != 0.0:
-            of_y += h * part * (gap + l_less_entropy)
-    c1, c0, d1, each1 = (
-        np.float32(c),
-        np.float32(c - np.float32(c)),
-        np.float32(d),
-        np.float32(each),
-    )
-    single = e.itemsize == 4 and fits(c) and fits(d) and fits(each)
-    for a in range(0, n, PAGE):
-        b = min(a + PAGE, n)
-        start, stop = U(a), U(b)
-        if single:
-            # In float32 too the product is exact but for its last rounding: c is c1 + c0.
-            if share.shape[0]:
-                for i in range(start, stop):
-                    less = -np.float32(share[i]) * d1
-                    page[i - start] = narrow(times(e[i], c1, c0, less), page[i - start])
-            else:
-                stop = U(b + (a - b) % PAD)
-                for i in range(start, stop):
-                    page[i - start] = narrow(times(e[i], c1, c0, -each1), page[i - start])
-        elif share.shape[0]:
-            for i in range(start, stop):
-                page[i - start] = narrow(e[i] * c - share[i] * d, page[i - start])
-        else:
-            for i in range(start, stop):
-                page[i - start] = narrow(e[i] * c - each, page[i - start])
-        if a <= k < b:
-            page[k - a] = narrow(of_top * inverse, page[k - a])
-        if a <= y < b and y != k:
-            page[y - a] = narrow(of_y * inverse, page[y - a])
-        if slope.shape[0]:
-            for i in range(start, U(b)):
-                page[i - start] = narrow(wide(page[i - start]) * slope[u, i], page[i - start])
-        stream(grad, r * n + a, page, b - a, past)
+    return f * value, nothing_to_do()
 
 
 @outer()
@@ -180,6 +113,21 @@ def skip_row(values, grad, r):
         grad[U(r), i] = 0
 
 
+@inner()
+def halves(array, n, two):
+    """Return room for this row and for the row before, which is the same where not ``two``."""
+    first = n if two else 0
+    return array[:n], array[first : first + n]
+
+
+@inner()
+def write_row(todo, e, share, page, slope, grad, past):
+    """Write what is to do of a row, where anything is."""
+    if todo.row >= 0:
+        for a in range(0, grad.shape[1], LANES):
+            write_some(todo, e, share, page, slope, grad, past, a, min(a + LANES, grad.shape[1]))
+
+
 @outer()
 def class_rows(
     x, target, weight, scale, pull, ignore, smooth, inverse, zeta, g, e, sums, share, page,
@@ -188,6 +136,11 @@ def class_rows(
     """Rows whose target is one class; e, sums, share and page are room to work in."""
     n = x.shape[1]
     block, lanes, lost = rooms(sums, x)
+    width = n + -n % PAD
+    e, page = e[to_line(e, width) :], page[to_line(page, min(width, PAGE)) :]
+    ahead = past and slope.shape[0] == 0 and e.shape[0] >= 2 * width
+    mine, before = halves(e, width, ahead)
+    todo = nothing_to_do()
     flat = smooth / n
     mass = flat * n
     if share.shape[0]:
@@ -195,7 +148,12 @@ def class_rows(
             share[i] = weight[i] * flat
         mass = sum_of_shares(share, lanes)
         flat = 0.0
-    for r in range(start, stop):
+    for r in range(start, stop + 1):
+        if r == stop or (todo.row >= 0 and not ahead):
+            write_row(todo, before, share, page, slope, grad, past)
+            todo = nothing_to_do()
+        if r == stop:
+            break
         y = target[r]
         f = scale[r] if scale.shape[0] else 1.0
         if y == ignore:
@@ -208,10 +166,11 @@ def class_rows(
         if f == 0.0 and stats.shape[0] == 0 and pull.shape[0] == 0:
             skip_row(values, grad, r)
             continue
-        value = one_row(
-            x, r, y, hit, share, flat, mass, f, g, zeta, inverse, pull, stats, grad, slope, e,
-            block, lanes, lost, page, past,
+        value, todo = one_row(
+            x, r, y, hit, share, flat, mass, f, g, zeta, inverse, pull, stats, grad, slope, mine,
+            block, lanes, lost, page, past, todo, before, share,
         )  # fmt: skip
+        mine, before = before, mine
         values[r] = value if f != 0.0 else 0.0
         if y < 0 and stats.shape[0]:
             stats[r, 1] = 0.0
@@ -250,20 +209,35 @@ def soft_rows(
     values, stats, grad, slope, past, start, stop,
 ):  # fmt: skip
     """Rows whose target is a distribution; return the first row that is none, or -1."""
+    n = x.shape[1]
     block, lanes, lost = rooms(sums, x)
+    width = n + -n % PAD
+    e, page = e[to_line(e, width) :], page[to_line(page, min(width, PAGE)) :]
+    share = share[to_line(share, n) :]
+    ahead = past and slope.shape[0] == 0 and min(e.shape[0], share.shape[0]) >= 2 * width
+    mine, before = halves(e, width, ahead)
+    own, share_before = share[:n], share[width if ahead else 0 :][:n]
+    todo = nothing_to_do()
     bad = -1
-    for r in range(start, stop):
-        mass, good = read_shares(target, r, smooth, weight, share, lanes, tolerance)
+    for r in range(start, stop + 1):
+        if r == stop or (todo.row >= 0 and not ahead):
+            write_row(todo, before, share_before, page, slope, grad, past)
+            todo = nothing_to_do()
+        if r == stop:
+            break
+        mass, good = read_shares(target, r, smooth, weight, own, lanes, tolerance)
         if not good and bad < 0:
             bad = r
         f = scale[r] if scale.shape[0] else 1.0
         if f == 0.0 and stats.shape[0] == 0 and pull.shape[0] == 0:
             skip_row(values, grad, r)
             continue
-        value = one_row(
-            x, r, -1, 0.0, share, 0.0, mass, f, g, zeta, inverse, pull, stats, grad, slope, e,
-            block, lanes, lost, page, past,
+        value, todo = one_row(
+            x, r, -1, 0.0, own, 0.0, mass, f, g, zeta, inverse, pull, stats, grad, slope, mine,
+            block, lanes, lost, page, past, todo, before, share_before,
         )  # fmt: skip
+        mine, before = before, mine
+        own, share_before = share_before, own
         values[r] = value if f != 0.0 else 0.0
     arrive()
     return bad

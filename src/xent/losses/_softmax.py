@@ -17,10 +17,9 @@ from torch import Tensor
 from xent import _check
 from xent._kernels import _planes as planes
 from xent._kernels import _softmax as kernels
-from xent._kernels._float import LANES
+from xent._kernels._float import LANES, PAD, PAGE
 from xent._kernels._jit import in_blocks
 from xent._kernels._room import room
-from xent._kernels._row_sums import PAD, PAGE
 from xent.losses._options import Options, at_least_float32, can_look
 
 Floats = NDArray[np.float64]
@@ -216,8 +215,8 @@ class SoftmaxRows:
             tile = planes.TILE
             planes.class_planes(
                 x, target, weight, scale, o.ignore_index, 1.0 / o.temperature, o.z_loss, g,
-                np.empty((classes, tile), real), np.empty((classes, tile)), np.empty(7 * tile),
-                np.empty(3 * tile, real), np.empty(tile, whole), np.empty(2 * tile, np.int32),
+                np.empty((classes, tile), real), np.empty((classes, tile)), np.empty(8 * tile),
+                np.empty(2 * tile, real), np.empty(tile, whole), np.empty(2 * tile, np.int32),
                 np.empty(tile, x.dtype),
                 values, grad, past, start, stop,
             )  # fmt: skip
@@ -262,19 +261,23 @@ class Call(NamedTuple):
         exact = grad.dtype == np.float64
         # Single-precision targets as they are need no more room than their own.
         same = not (hard or exact or o.label_smoothing or weight.size or target.itemsize == 8)
+        # A gradient that goes past the caches is written beside the exponentials of the next row.
+        past = passes_caches(grad, x)
+        rows, line = 2 if past else 1, PAD  # and some more, to begin on a cache line
+        spread = shared if hard else rows * (shared + PAD) + line
         call = (
             1.0 / o.temperature,
             o.z_loss,
             g,
-            np.empty(classes + PAD, np.float64 if exact else np.float32),
-            np.empty(PAGE + 2 * LANES),
-            np.empty(shared, np.float32 if same else np.float64),
-            np.empty(min(classes + PAD, PAGE), grad.dtype),
+            np.empty(rows * (classes + PAD) + line, np.float64 if exact else np.float32),
+            np.empty(PAGE + 2 * LANES + line),
+            np.empty(spread, np.float32 if same else np.float64),
+            np.empty(min(classes + PAD, PAGE) + line, grad.dtype),
             values,
             stats,
             grad,
             slope,
-            passes_caches(grad, x),
+            past,
         )
         if hard:
             kernels.class_rows(
