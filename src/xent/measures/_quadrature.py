@@ -244,9 +244,8 @@ def add_up(terms: Terms, laws: Sequence[Law], model: bool) -> Integral:
     """
     low, high = min(one.low for one in laws), max(one.high for one in laws)
     nothing = np.full(len(laws) + 1, math.nan)
-    if any(
-        math.isnan(c) for one in laws for c, _ in one.sites
-    ):  # scipy does not know its quartiles
+    places = [c for one in laws for c, _ in one.sites]
+    if any(map(math.isnan, places)):  # scipy does not know the quartiles
         return Integral(nothing, nothing)
     centres = [min(max(c, low), high) for one in laws for c, _ in one.sites]
     spread = max(w for one in laws for _, w in one.sites)
