@@ -706,3 +706,11 @@ def test_parameters_beyond_floats():
     assert kl_divergence(stats.norm(0, 1), stats.norm(1e200, 1)) == INF
     with pytest.raises(ValueError, match=r"`p` must be a LogNormal whose scale .* got 800, 1"):
         entropy(td.LogNormal(800.0, 1.0))
+
+
+def test_a_law_whose_quartiles_scipy_does_not_know_needs_chance():
+    far = stats.poisson(1e15)
+    with pytest.raises(ValueError, match="Without chance this cannot be measured"):
+        entropy(far)
+    found = entropy(far, rng=0, draws=2000)  # of a normal of that variance
+    assert abs(found - 0.5 * math.log(2 * math.pi * math.e * 1e15)) < 4 * found.error

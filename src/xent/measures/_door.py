@@ -98,8 +98,11 @@ class Rows:
         shifted = values - top
         weight = np.exp(shifted)
         total = weight.sum(-1, keepdims=True)
-        if self.kind is LogProbs and not (abs(np.exp(top) * total - 1) <= self.slack).all():
-            self.check()
+        if self.kind is LogProbs:
+            with np.errstate(over="ignore"):
+                off = abs(np.exp(top) * total - 1)
+            if not (off <= self.slack).all():
+                self.check()
         return weight / total, shifted - np.log(total), np.ones(values.shape, dtype=bool)
 
     @cached_property
@@ -109,12 +112,14 @@ class Rows:
             found = self._finite_logits()
             if found is not None:
                 return found
+            self.check()
         elif self.kernel_ready:
             values, (total, p) = self.scaled, self._shares
             allowed = values > 0
             if allowed.all():
                 return p, _peaks(values, p, np.log(values) - np.log(total)), allowed
-        self.check()
+        else:
+            self.check()
         values = self.library.working(self.moved)
         if self.kind in (Logits, LogProbs):
             allowed = values > -np.inf
@@ -235,14 +240,16 @@ def read(argument: str, values: Any, library: Library, where: Any = None) -> Any
         return values
     try:
         raw = library.array(values)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError):
         got = f"a {type(values).__name__} that is none"
-        raise _check.wrong_kind(argument, "be an array of real numbers", got) from error
-    mask = np.ma.getmask(values) if isinstance(values, np.ma.MaskedArray) else False
-    if np.any(mask if where is None else mask & np.asarray(where, dtype=bool)):
-        advice = f"Pass where=~{argument}.mask to leave them out."
-        raise _check.invalid(argument, "have no masked entries", "some", advice)
-    if library.name == "torch" and (raw.layout != library.xp.strided or raw.is_meta):
+        raise _check.wrong_kind(argument, "be an array of real numbers", got) from None
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        if where is None or np.any(values.mask & np.asarray(where, dtype=bool)):
+            advice = f"Pass where=~{argument}.mask to leave them out."
+            raise _check.invalid(argument, "have no masked entries", "some", advice)
+    elif library.name == "torch" and (
+        raw.layout != library.xp.strided or raw.device.type == "meta"
+    ):
         got = f"one of layout {raw.layout} on {raw.device}"
         raise _check.wrong_kind(argument, "be a dense tensor that holds numbers", got)
     return raw

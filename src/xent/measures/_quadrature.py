@@ -243,6 +243,10 @@ def add_up(terms: Terms, laws: Sequence[Law], model: bool) -> Integral:
     ended it is the mass that the second has left.
     """
     low, high = min(one.low for one in laws), max(one.high for one in laws)
+    nothing = np.full(len(laws) + 1, math.nan)
+    places = [c for one in laws for c, _ in one.sites]
+    if any(map(math.isnan, places)):  # scipy does not know the quartiles
+        return Integral(nothing, nothing)
     centres = [min(max(c, low), high) for one in laws for c, _ in one.sites]
     spread = max(w for one in laws for _, w in one.sites)
     base = low if math.isfinite(low) else math.floor(min(centres))
@@ -250,7 +254,6 @@ def add_up(terms: Terms, laws: Sequence[Law], model: bool) -> Integral:
     stop = base + math.floor(max(centres) - base)
     window = 8.0 * max(16.0, math.ceil(spread))
     if stop - start + 2 * window > MIDDLE:
-        nothing = np.full(len(laws) + 1, math.nan)
         return Integral(nothing, nothing)
     middle = _block(terms, max(low, start - window), min(high, stop + window))
     value, size = middle
