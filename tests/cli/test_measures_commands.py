@@ -78,6 +78,7 @@ def test_rank_with_chance(folder):
     done = xent("rank", folder / "weather.csv", "--target", "play", "--permutations", "19")
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()[2:]}
     assert rows["id"][-2:] == ["0.0000", "1"]
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert next(iter(rows)) == "outlook"
     assert "█" in "".join(rows["outlook"])
     assert (

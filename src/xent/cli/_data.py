@@ -25,10 +25,8 @@ DATA_HELP = (
 
 
 # What several commands ask for has one name in all of them.
-Base = Annotated[str, typer.Option(help="2 for bits, e for nats, 10 for bans.", metavar="NUMBER")]
-Seed = Annotated[
-    int, typer.Option("--seed", "--random-state", help="Where chance starts.", metavar="INTEGER")
-]
+Base = Annotated[str, typer.Option(help="2 for bits, e for nats, 10 for bans.", metavar="<number>")]
+Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Where chance starts.")]
 
 
 @dataclass(frozen=True)

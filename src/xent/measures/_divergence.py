@@ -33,7 +33,7 @@ def cross_entropy(
 
     Parameters
     ----------
-    p, q : array_like, Counts, Logits or LogProbs, shape (..., K), or distribution objects
+    p, q : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K), or objects
         Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``. Two
         objects of scipy.stats or torch.distributions give a `Measurement`.
     axis : int or tuple of int
@@ -99,7 +99,7 @@ def kl_divergence(
 
     Parameters
     ----------
-    p, q : array_like, Counts, Logits or LogProbs, shape (..., K), or distribution objects
+    p, q : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K), or objects
         Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``. Two
         objects of scipy.stats or torch.distributions give a `Measurement`.
     axis : int or tuple of int
@@ -230,7 +230,7 @@ def js_divergence(
 
     Parameters
     ----------
-    p, q, *more : array_like, Counts, Logits or LogProbs, shape (..., K), or distribution objects
+    p, q, *more : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K), or objects
         Two distributions or more over the same K outcomes; batches broadcast. Objects of
         scipy.stats or torch.distributions give a `Measurement`.
     weights : sequence of float, optional

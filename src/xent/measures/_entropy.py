@@ -32,7 +32,7 @@ def entropy(
 
     Parameters
     ----------
-    p : array_like, Counts, Logits or LogProbs, shape (..., K), or a distribution object
+    p : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K), or an object
         A plain array is probabilities: checked, never normalised in silence. An object of
         scipy.stats or torch.distributions gives a `Measurement`.
     axis : int or tuple of int
