@@ -150,8 +150,8 @@ def _key(value):
     if value == types.uint16:
 
         def key16(value):
-            bits = np.int32(np.uint32(value) << np.uint32(16))
-            return bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
+            bits = np.int16(value)
+            return np.int16(bits ^ np.int16((bits >> np.int16(15)) & np.int16(0x7FFF)))
 
         return key16
 
@@ -297,6 +297,20 @@ def quick_exp(d):
 
 
 @inner()
+def _curve(t):
+    """Return (exp(t) - 1 - t) / t**2 for |t| <= log(2) / 2."""
+    p = fma(2.510038549551032e-08, t, 2.7620088445409746e-07)
+    p = fma(p, t, 2.7557268459997064e-06)
+    p = fma(p, t, 2.4801521295954376e-05)
+    p = fma(p, t, 0.00019841269863053618)
+    p = fma(p, t, 0.0013888888917213717)
+    p = fma(p, t, 0.008333333333330062)
+    p = fma(p, t, 0.04166666666662413)
+    p = fma(p, t, 0.16666666666666669)
+    return fma(p, t, 0.5000000000000001)
+
+
+@inner()
 def exact_exp(d, rest):
     """2**64 exp(d + rest) for d <= 700 and a tiny rest, to the last bit or so."""
     inside = _LOWEST if d < _LOWEST else d
@@ -306,16 +320,7 @@ def exact_exp(d, rest):
     low = fma(n, -_LN2_LOW, rest)
     t = r + low
     low = low - (t - r)
-    p = fma(2.510038549551032e-08, t, 2.7620088445409746e-07)
-    p = fma(p, t, 2.7557268459997064e-06)
-    p = fma(p, t, 2.4801521295954376e-05)
-    p = fma(p, t, 0.00019841269863053618)
-    p = fma(p, t, 0.0013888888917213717)
-    p = fma(p, t, 0.008333333333330062)
-    p = fma(p, t, 0.04166666666662413)
-    p = fma(p, t, 0.16666666666666669)
-    p = fma(p, t, 0.5000000000000001)
-    q = fma(p * t, t, low)
+    q = fma(_curve(t) * t, t, low)
     value = (1.0 + (t + q)) * _two_to(n_magic)
     return 0.0 if d < _LOWEST else value
 
@@ -355,7 +360,8 @@ def powers_of(top, inverse):
     exponent = top * inverse * _LOG2E
     tame = abs(top * inverse) < _TAME and SMALLEST < inverse < LARGEST
     whole = np.rint(exponent) if tame else 0.0
-    lift = exact_exp((exponent - whole) * _LN2, 0.0) if tame else LIFT
+    t = (exponent - whole) * _LN2 if tame else 0.0
+    lift = (1.0 + fma(_curve(t) * t, t, t)) * LIFT
     shift = np.float32(_MAGIC32 + 191.0 - whole)
     floor = np.float32(top - _SMALLEST_POWER / inverse)
     high = np.float32(_LOG2E * inverse)

@@ -188,27 +188,52 @@ def sum_of_others(
     return fold(lanes, used) if top > -np.inf else np.nan, lift
 
 
+@inner()
+def gap(x, u, i, top):
+    """Return how far x_c lies below the largest: 0 for that itself, even where it is infinite."""
+    v = wide(x[u, i])
+    return top - v if v != top else 0.0
+
+
+@inner()
+def share_of_gap(x, u, i, top, share):
+    """Return share times gap, where an infinite gap under a share of zero counts for nothing."""
+    v, t = wide(x[u, i]), wide(share[i])
+    return t * (top - v) if t != 0.0 and v != top else 0.0
+
+
 @outer()
-def sum_of_gaps(x, r, k, inverse, share, flat, block, lanes):
+def sum_of_gaps(x, r, k, inverse, share, flat, lanes):
     """Sum over c of a_c (x_k - x_c) / T: a is ``share``, or ``flat`` where that is empty."""
     n = x.shape[1]
-    top = wide(x[r, k])
+    u, top = U(r), wide(x[r, k])
     used = min(n, LANES)
-    for i in range(used):
-        lanes[i] = 0.0
-    for a in range(0, n, PAGE):
-        start, stop = U(a), U(min(a + PAGE, n))
-        # The gap of k itself is 0, even where x_k is infinite.
+    one, two, three = U(LANES), U(2 * LANES), U(3 * LANES)
+    for j in range(U(used)):
+        lanes[j] = 0.0
+    # The sums of `gather`, made on the way.
+    for a in range(0, n - PAGE + 1, PAGE):
+        begin = U(a)
         if share.shape[0]:
-            for i in range(start, stop):
-                v, t = wide(x[U(r), i]), wide(share[i])
-                block[i - start] = t * ((top - v) * inverse) if t != 0.0 and v != top else 0.0
+            for j in range(U(LANES)):
+                i = begin + j
+                first = share_of_gap(x, u, i, top, share) + share_of_gap(x, u, i + one, top, share)
+                last = share_of_gap(x, u, i + two, top, share)
+                lanes[j] += first + (last + share_of_gap(x, u, i + three, top, share))
         else:
-            for i in range(start, stop):
-                v = wide(x[U(r), i])
-                block[i - start] = (top - v) * inverse if v != top else 0.0
-        gather(block, 0, min(a + PAGE, n) - a, lanes)
-    gaps = fold(lanes, used)
+            for j in range(U(LANES)):
+                i = begin + j
+                first = gap(x, u, i, top) + gap(x, u, i + one, top)
+                lanes[j] += first + (gap(x, u, i + two, top) + gap(x, u, i + three, top))
+    for c in range(n - n % PAGE, n, LANES):
+        start = U(c)
+        if share.shape[0]:
+            for j in range(U(min(LANES, n - c))):
+                lanes[j] += share_of_gap(x, u, start + j, top, share)
+        else:
+            for j in range(U(min(LANES, n - c))):
+                lanes[j] += gap(x, u, start + j, top)
+    gaps = fold(lanes, used) * inverse
     return gaps if share.shape[0] else gaps * flat
 
 
@@ -235,6 +260,28 @@ def rooms(sums, x):
     sums = sums[to_line(sums, PAGE + 2 * LANES) :]
     lost = LANES if x.itemsize == 8 else 0
     return sums[:PAGE], sums[PAGE : PAGE + LANES], sums[PAGE + LANES : PAGE + LANES + lost]
+
+
+@inner()
+def copy_shares(target, r, share, lanes):
+    """Copy a row of the target to share; return its sum, and whether a sign is negative."""
+    n = target.shape[1]
+    u = U(r)
+    for i in range(min(n, LANES)):
+        lanes[i] = 0.0
+    lowest = key(target[r, 0])
+    for a in range(0, n, PAGE):
+        b = min(a + PAGE, n)
+        for j in range(a, b if n > LANES else a, 64 // target.itemsize):
+            prefetch(target, (r + 1) * n + j)
+        for i in range(U(a), U(b)):
+            share[i] = target[u, i] if target.itemsize > 2 else wide(target[u, i])
+        low = key(target[u, U(a)])
+        for i in range(U(a), U(b)):
+            low = min(low, key(target[u, i]))
+        lowest = min(lowest, low)
+        gather(share, a, b, lanes)
+    return fold(lanes, min(n, LANES)), lowest < 0
 
 
 @inner()

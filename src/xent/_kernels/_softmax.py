@@ -22,12 +22,12 @@ from xent._kernels._float import (
     inner,
     log1p,
     outer,
-    prefetch,
     to_line,
     wide,
 )
 from xent._kernels._row_gradient import gradient_of_row, nothing_to_do, write_some
 from xent._kernels._row_sums import (
+    copy_shares,
     entropy_of_row,
     peak,
     rooms,
@@ -62,7 +62,7 @@ def one_row(
     lse = top * inverse + log
     gaps = gap = entropy = h = 0.0
     if share.shape[0] > 0 or flat != 0.0:
-        gaps = sum_of_gaps(x, r, k, inverse, share, flat, block, lanes)
+        gaps = sum_of_gaps(x, r, k, inverse, share, flat, lanes)
     if y >= 0 and y != k:
         gap = (top - wide(x[r, y])) * inverse
     if stats.shape[0] or pull.shape[0]:
@@ -170,7 +170,8 @@ def class_rows(
             x, r, y, hit, share, flat, mass, f, g, zeta, inverse, pull, stats, grad, slope, mine,
             block, lanes, lost, page, past, todo, before, share,
         )  # fmt: skip
-        mine, before = before, mine
+        if ahead:
+            mine, before = before, mine
         values[r] = value if f != 0.0 else 0.0
         if y < 0 and stats.shape[0]:
             stats[r, 1] = 0.0
@@ -181,18 +182,12 @@ def class_rows(
 def read_shares(target, r, smooth, weight, share, lanes, tolerance):
     """Write w_c ((1 - smooth) t_c + smooth / C); return their sum, and if t is a distribution."""
     n = target.shape[1]
-    below = np.int64(0)
-    for a in range(0, n, PAGE):
-        for j in range(a, min(a + PAGE, n if n > LANES else 0), 64 // target.itemsize):
-            prefetch(target, (r + 1) * n + j)
-        for i in range(U(a), U(min(a + PAGE, n))):
-            share[i] = target[U(r), i] if target.itemsize > 2 else wide(target[U(r), i])
-        negative = np.int32(0)
-        for i in range(U(a), U(min(a + PAGE, n))):
-            negative += np.int32(1) if share[i] < 0.0 else np.int32(0)
-        below += np.int64(negative)
-    mass = sum_of_shares(share, lanes)
-    good = abs(mass - 1.0) <= tolerance and below == 0
+    mass, negative = copy_shares(target, r, share, lanes)
+    if negative:  # or a zero with a sign
+        negative = False
+        for i in range(U(n)):
+            negative = negative or wide(target[U(r), i]) < 0.0
+    good = abs(mass - 1.0) <= tolerance and not negative
     if smooth != 0.0:
         for i in range(U(n)):
             share[i] = share[i] * (1.0 - smooth) + smooth / n
@@ -236,8 +231,9 @@ def soft_rows(
             x, r, -1, 0.0, own, 0.0, mass, f, g, zeta, inverse, pull, stats, grad, slope, mine,
             block, lanes, lost, page, past, todo, before, share_before,
         )  # fmt: skip
-        mine, before = before, mine
-        own, share_before = share_before, own
+        if ahead:
+            mine, before = before, mine
+            own, share_before = share_before, own
         values[r] = value if f != 0.0 else 0.0
     arrive()
     return bad
