@@ -198,17 +198,29 @@ class SoftmaxRows:
         )
 
     def fused_planes(
-        self, input: Tensor, out: Tensor | None, *, g: float = 1.0, scale: Floats = NOTHING
+        self,
+        input: Tensor,
+        out: Tensor | None,
+        *,
+        g: float = 1.0,
+        scale: Floats = NOTHING,
+        keep: bool = False,
     ) -> Floats:
-        """Do what `fused` does on [B, C, ...] in its own layout; ``out`` has the input's shape."""
+        """Do what `fused` does on [B, C, ...] in its own layout; ``out`` has the input's shape.
+
+        The losses come as sums of a few hundred each, unless they are to be kept.
+        """
         o, classes = self.options, input.shape[1]
         x = as_numpy(input).reshape(input.shape[0], classes, -1)
         grad = x[:0] if out is None else as_numpy(out).reshape(x.shape)
         target, weight, own = as_numpy(self.target), doubles(self.weight), doubles(self.scale)
         if own.size:
             scale = scale * own if scale.size else own
-        values = np.empty(x.shape[0] * x.shape[2])
         exact = x.dtype == np.float64
+        keep = keep or exact
+        values = np.empty(x.shape[0] * x.shape[2] if keep else 0)
+        units = x.shape[0] * -(-x.shape[2] // planes.TILE)
+        totals = np.empty(units)
         real, whole = (np.float64, np.int64) if exact else (np.float32, np.int32)
         past = passes_caches(grad, x)
 
@@ -216,16 +228,15 @@ class SoftmaxRows:
             tile = planes.TILE
             planes.class_planes(
                 x, target, weight, scale, o.ignore_index, 1.0 / o.temperature, o.z_loss, g,
-                np.empty((classes, tile), real), np.empty((classes, tile)), np.empty(7 * tile),
+                np.empty((classes + 1, tile), real), np.empty((32, tile)), np.empty(8 * tile),
                 np.empty(3 * tile, real), np.empty(tile, whole), np.empty(2 * tile, np.int32),
                 np.empty(tile, x.dtype),
-                values, grad, past, start, stop,
+                values, totals, grad, past, start, stop,
             )  # fmt: skip
 
-        units = x.shape[0] * -(-x.shape[2] // planes.TILE)
         least = max(1, _ELEMENTS // (classes * planes.TILE))
         in_blocks(work, units, threads=torch.get_num_threads(), least=least)
-        return values
+        return values if keep else totals
 
 
 class Call(NamedTuple):
