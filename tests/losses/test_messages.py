@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch.nn.functional import binary_cross_entropy_with_logits as yes_or_no
 
 import xent.losses as L
 
@@ -221,3 +223,17 @@ def test_sums_of_half_precision_do_not_overflow():
     assert total == pytest.approx(1e5 * math.log(4), rel=1e-6)
     mean = L.cross_entropy(x.bfloat16(), y).item()
     assert mean == pytest.approx(math.log(4), rel=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_targets_of_half_precision(dtype):
+    g = torch.Generator().manual_seed(8)
+    x, head = torch.randn(5, 7, generator=g), torch.randn(9, 7, generator=g)
+    soft, wide = (torch.randn(5, n, generator=g).softmax(1).to(dtype) for n in (7, 9))
+    for got, want in (
+        (L.cross_entropy(x, soft), F.cross_entropy(x, soft.float())),
+        (L.linear_cross_entropy(x, head, wide), F.cross_entropy(x @ head.T, wide.float())),
+        (L.binary_cross_entropy_with_logits(x, soft), yes_or_no(x, soft.float())),
+        (L.linear_binary_cross_entropy(x, head, wide), yes_or_no(x @ head.T, wide.float())),
+    ):
+        torch.testing.assert_close(got, want)

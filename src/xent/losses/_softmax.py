@@ -170,14 +170,17 @@ class SoftmaxRows:
         the statistics. The logits are (n, C), contiguous, of any dtype but float16.
         """
         x = as_numpy(logits)
-        target, own = as_numpy(self.target), doubles(self.scale)
+        given, own = self.target, doubles(self.scale)
         if rows is not None:
-            target, own = target[rows], own[rows]
+            given, own = given[rows], own[rows]
+        # Numba knows no float16.
+        target = as_numpy(given.float() if given.dtype == torch.float16 else given)
+        tolerance = 0.0 if self.hard else sum_tolerance(given.dtype, x.shape[1])
         if own.size:
             scale = scale * own if scale.size else own
         call = Call(
             x, target, doubles(self.weight), scale, pull, g, np.empty(x.shape[0]), stats,
-            x[:0] if out is None else as_numpy(out), self.options,
+            x[:0] if out is None else as_numpy(out), self.options, tolerance,
         )  # fmt: skip
         bad = call.run()
         if bad >= 0:
@@ -252,6 +255,7 @@ class Call(NamedTuple):
     stats: Floats
     grad: Any
     options: Options
+    tolerance: float
 
     def run(self) -> int:
         """Run all rows; return the first whose target is no distribution, or -1."""
@@ -265,7 +269,7 @@ class Call(NamedTuple):
 
     def block(self, start: int, stop: int, slope: Floats = _NO_SLOPE) -> int:
         """Run some rows."""
-        x, target, weight, scale, pull, g, values, stats, grad, o = self
+        x, target, weight, scale, pull, g, values, stats, grad, o, tolerance = self
         classes = x.shape[1]
         hard = target.ndim == 1
         shared = classes if not hard or (o.label_smoothing and weight.size) else 0
@@ -301,7 +305,6 @@ class Call(NamedTuple):
                 stop,
             )
             return -1
-        tolerance = sum_tolerance(target.dtype, classes)
         return int(
             kernels.soft_rows(
                 x, target, weight, scale, pull, o.label_smoothing, tolerance, *call, start, stop
