@@ -106,7 +106,7 @@ def sum_planes(z, classes, n, sums, pixel):
     """Sum over the classes as `_softmax.fold` sums them; after the last class z holds zeros."""
     zero = classes
     if classes <= 32:
-        for k in range(4):
+        for k in range(min(4, classes + 3)):  # always 4: what LLVM knows it unrolls at length
             k1, k2, k3 = k + 4, k + 8, k + 12
             k4, k5, k6, k7 = k + 16, k + 20, k + 24, k + 28
             k0 = k if k < classes else zero
@@ -122,11 +122,13 @@ def sum_planes(z, classes, n, sums, pixel):
                 odd = (wide(z[k1, j]) + wide(z[k5, j])) + (wide(z[k3, j]) + wide(z[k7, j]))
                 sums[k, j] = even + odd
     else:
-        for k in range(32):
-            k1 = k + 32 if k + 32 < classes else zero
+        half = 1
+        while 2 * half < classes:
+            half *= 2
+        for k in range(half):
+            other = k + half if k + half < classes else zero
             for j in range(n):
-                sums[k, j] = wide(z[k, j]) + wide(z[k1, j])
-        half = 32
+                sums[k, j] = wide(z[k, j]) + wide(z[other, j])
         while half > 4:
             half //= 2
             for k in range(half):
