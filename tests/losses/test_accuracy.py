@@ -7,6 +7,8 @@ of them -inf.
 Run as a program, this file prints the worst errors that docs/losses.md shows.
 """
 
+import math
+
 import mpmath
 import numpy as np
 import pytest
@@ -260,6 +262,48 @@ def test_answers_between_yes_and_no(dtype):
             assert ulps(as_wide(got), want, torch.float32) <= 2
             rise, fall = no / (1 + np.exp(-z)), yes / (1 + np.exp(z))
             assert ulps(as_wide(x.grad), rise - fall, dtype, np.maximum(rise, fall)) <= 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_sums_of_answers(dtype):
+    # Sums take one logarithm for many answers: tails, confident ones, ones that are all alike.
+    rng = np.random.default_rng(11)
+    for size, scale, shift in ((7, 1, 0), (300, 1e-6, 0), (9000, 3, -5), (9000, 0, -40), (5000, 20, 0),
+                               (4096, 0, 0), (4097, 0, -0.7), (9000, 0, 3.3), (8192, 5, -80)):  # fmt: skip
+        x = torch.from_numpy(rng.normal(size=size) * scale + shift).to(dtype).requires_grad_()
+        z = as_wide(x)
+        for answers in (rng.random(size) < 0.1, rng.random(size) < 0, rng.random(size)):
+            t = torch.from_numpy(answers.astype(np.float32))
+            x.grad = None
+            got = L.binary_cross_entropy_with_logits(x, t, reduction="sum")
+            got.backward()
+            no, yes = 1 - as_wide(t), as_wide(t)
+            log = np.log1p(np.exp(-np.abs(z)))
+            want = np.array([(no * np.maximum(z, 0) + yes * np.maximum(-z, 0) + log).sum()])
+            assert ulps(as_wide(got.reshape(1)), want, torch.float32) <= 2
+            rise, fall = no / (1 + np.exp(-z)), yes / (1 + np.exp(z))
+            assert ulps(as_wide(x.grad), rise - fall, dtype, np.maximum(rise, fall)) <= 4
+
+
+def test_sums_of_infinite_and_huge_answers():
+    inf = math.inf
+    for x, t, want in (
+        ([inf, -inf, 0.0], [1.0, 0.0, 0.0], math.log(2)),
+        ([inf, 1.0], [0.5, 0.0], inf),
+        ([-inf, 1.0], [1e-30, 0.0], inf),
+        ([math.nan, 1.0], [0.0, 0.0], math.nan),
+        ([3e38] * 4096, [0.0] * 4096, 4096 * float(np.float32(3e38))),
+    ):
+        logits = torch.tensor(x, requires_grad=True)
+        loss = L.binary_cross_entropy_with_logits(logits, torch.tensor(t))
+        loss.backward()
+        np.testing.assert_allclose(loss.item(), want / len(x), rtol=1e-7)
+        assert torch.equal(logits.grad.isnan(), logits.isnan())
+    # in place, in a head, the gradient takes the place of the logits
+    hidden = torch.tensor([[inf], [-inf]])
+    head = torch.ones(300, 1)
+    pairs = torch.tensor([[0, c] for c in range(300)])
+    assert L.linear_binary_cross_entropy(hidden, head, pairs).item() == 0.0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

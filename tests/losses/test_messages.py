@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch.nn.functional import binary_cross_entropy_with_logits as yes_or_no
 
 import xent.losses as L
 
@@ -66,6 +68,10 @@ WORDING = [
      "`z_loss` must be non-negative and finite, got -1."),
     (lambda: L.cross_entropy(X, Y, axis=2),
      "`axis` must be a dimension of `input`, of shape (2, 3), got 2."),
+    (lambda: L.cross_entropy(X, Y, axis="a"),
+     "`axis` must be an integer or None, got 'a'."),
+    (lambda: L.multilabel_soft_margin_loss(X, X, axis=True),
+     "`axis` must be an integer or None, got True."),
     (lambda: L.cross_entropy(torch.zeros(()), Y),
      "`input` must have a class dimension, got a single number."),
     (lambda: L.cross_entropy(torch.zeros(2, 0), Y),
@@ -217,3 +223,17 @@ def test_sums_of_half_precision_do_not_overflow():
     assert total == pytest.approx(1e5 * math.log(4), rel=1e-6)
     mean = L.cross_entropy(x.bfloat16(), y).item()
     assert mean == pytest.approx(math.log(4), rel=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_targets_of_half_precision(dtype):
+    g = torch.Generator().manual_seed(8)
+    x, head = torch.randn(5, 7, generator=g), torch.randn(9, 7, generator=g)
+    soft, wide = (torch.randn(5, n, generator=g).softmax(1).to(dtype) for n in (7, 9))
+    for got, want in (
+        (L.cross_entropy(x, soft), F.cross_entropy(x, soft.float())),
+        (L.linear_cross_entropy(x, head, wide), F.cross_entropy(x @ head.T, wide.float())),
+        (L.binary_cross_entropy_with_logits(x, soft), yes_or_no(x, soft.float())),
+        (L.linear_binary_cross_entropy(x, head, wide), yes_or_no(x @ head.T, wide.float())),
+    ):
+        torch.testing.assert_close(got, want)

@@ -121,6 +121,19 @@ def _wide(value):
     return lambda value: np.float64(value)
 
 
+def single(value):
+    """Return an element as float32; through `wide` LLVM would compare it as float64."""
+
+
+@overload(single)
+def _single(value):
+    if value == types.uint16:
+        return lambda value: float_of_bits32(np.int32(np.uint32(value) << np.uint32(16)))
+    if value == types.float32:
+        return lambda value: value
+    return lambda value: np.float32(value)
+
+
 def narrow(value, like):
     """Return a float64 in the type of the element ``like``."""
 

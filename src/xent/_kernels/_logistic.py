@@ -3,15 +3,22 @@
 With u = exp(-|x|): softplus(x) = max(x, 0) + log1p(u) and σ(|x|) = 1 / (1 + u); nothing cancels
 where the target is 0 or 1. Elements come in blocks of a fixed size, so sums do not know
 the threads.
+
+`add_answers` is for the sum of many alike, in float32: it needs one logarithm for hundreds of
+elements, as sum log(1 + u) = log(product (1 + u)), and keeps the product less 1. `answers` is for
+all else: values of their own, weights, float64.
 """
+
+from typing import Any
 
 import numpy as np
 
 from xent._kernels._float import (
     LIFT,
     arrive,
+    bits32,
     exact_exp,
-    fits,
+    float_of_bits32,
     fma,
     fma32,
     inner,
@@ -20,6 +27,7 @@ from xent._kernels._float import (
     narrow,
     outer,
     prefetch,
+    single,
     stream,
     times,
     wide,
@@ -77,6 +85,155 @@ def _double(x, a, n, part, value):
         part[far + j] = part[j] / (1.0 + part[j] / LIFT)
 
 
+# Elements of a sum, and of what is computed at once
+SPAN, CHUNK = 4096, 256
+_AHEAD = 512
+
+# Bits read as numbers: 0.0 to 1.0 are at most that of 1.0; -inf and NaN are above -2.0**126.
+_SIGN, _YES, _FAR = np.int32(-(2**31)), np.uint32(0x3F800000), np.uint32(0xFE800000)
+_MAGIC = np.float32(12582912.0 + 127 + 64)  # 1.5 * 2**23, and 2**64's exponent as float32 keeps it
+_LOG2E, _LOWEST = np.float32(1.4426950408889634), np.float32(-131.0)
+_LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.1219444005469057e-4)
+# (e**r - 1 - r) / r**2 for |r| <= log(2) / 2, to 28 bits of e**r
+_P2, _P3 = np.float32(0.4999999340283261), np.float32(0.1666651996734012)
+_P4, _P5 = np.float32(0.04166839591251857), np.float32(0.008368797253210492)
+_P6 = np.float32(0.001381442765400898)
+_LIFT = np.float32(LIFT)
+_E, _S = U(0), U(CHUNK)
+_HALF = U(CHUNK // 2)
+
+
+def suits(x: Any, target: Any, g: float) -> bool:
+    """Say whether `add_answers` may take what has no weights: float32 says it all."""
+    return x.itemsize < 8 and target.itemsize < 8 and (g == 0.0 or 2.0**-36 < abs(g) < 2.0**38)
+
+
+def room_for(dtype: Any, alike: bool) -> tuple[Any, Any, Any]:
+    """Allocate what `add_answers` (or `answers`) works in: part, lanes (or value) and page."""
+    size = CHUNK if alike else BLOCK
+    real = np.float64 if dtype == np.float64 else np.float32
+    return np.empty(2 * size, real), np.empty(2 * size), np.empty(size, dtype)
+
+
+@inner()
+def _score(x, target, a, n, c1, c0, part, page, most):
+    """Write u and the rest of the value to part, the gradient to page.
+
+    One loop, of as few instructions as can be: what is rare is only noticed, as the largest bits
+    of a target and of a logit.
+    """
+    far = np.uint32(0)
+    for j in range(n):
+        v, t = single(x[a + j]), single(target[a + j])
+        most = max(most, np.uint32(bits32(t)))
+        bits = np.int32(bits32(v) | _SIGN)
+        far = max(far, np.uint32(bits))
+        size = float_of_bits32(bits)
+        # 2**64 exp(-131) is still a normal number, and u is 0 from there on.
+        inside = _LOWEST if size < _LOWEST else size
+        n_magic = fma32(inside, _LOG2E, _MAGIC)
+        k = n_magic - _MAGIC
+        r = fma32(k, -_LN2_LOW, fma32(k, -_LN2_HIGH, inside))
+        z = r * r
+        p = fma32(z, _P6, fma32(_P5, r, _P4))
+        p = fma32(p, z, fma32(_P3, r, _P2))
+        p = fma32(p, z, r) + _ONE
+        lifted = p * float_of_bits32(np.int32(bits32(n_magic) << np.int32(23)))
+        u = lifted * _DROP
+        part[_E + j] = u
+        up_hill = v > _ZERO
+        part[_S + j] = fma32(-t, v, v if up_hill else _ZERO)  # rounded once
+        inside = lifted * (_ONE / (_ONE + u))
+        out = _LIFT - inside  # σ(|x|) = 1 - u σ(|x|), at least a half
+        rise = out if up_hill else inside
+        fall = inside if up_hill else out
+        slope = fma32(_ONE - t, rise, -(t * fall))
+        page[j] = narrow(times(slope, c1, c0, np.float32(-0.0)), page[j])
+    return most, far
+
+
+@inner()
+def _mend(x, target, a, n, part):
+    """Give infinite logits their values: all or nothing."""
+    for j in range(n):
+        v, t, rest = single(x[a + j]), single(target[a + j]), part[_S + j]
+        side = _ONE - t if v > _ZERO else t
+        limit = abs(v) if side != _ZERO else _ZERO
+        part[_S + j] = limit if abs(v) == np.inf else rest
+
+
+@inner()
+def _gather(part, n, lanes, whole):
+    """Multiply 1 + u into the lanes, which keep the product less 1; add the rest of the values."""
+    if whole:
+        for j in range(_HALF):
+            e, u = lanes[_E + j], np.float64(part[_E + j])
+            lanes[_E + j] = fma(e, u, e + u)
+            e, u = lanes[_E + _HALF + j], np.float64(part[_E + _HALF + j])
+            lanes[_E + _HALF + j] = fma(e, u, e + u)
+            lanes[_S + j] += np.float64(part[_S + j] + part[_S + _HALF + j])
+    else:
+        for j in range(n):
+            e, u = lanes[_E + j], np.float64(part[_E + j])
+            lanes[_E + j] = fma(e, u, e + u)
+            lanes[_S + j] += np.float64(part[_S + j])
+
+
+@inner()
+def _fold(lanes):
+    """Sum of all values; eight logarithms, for a product of 4096 would be too large."""
+    half = _HALF
+    while half >= U(8):
+        for j in range(half):
+            e, u = lanes[_E + j], lanes[_E + half + j]
+            lanes[_E + j] = fma(e, u, e + u)
+            lanes[_S + j] += lanes[_S + half + j]
+        half //= U(2)
+    for j in range(U(8)):
+        lanes[_S + j] += log1p(lanes[_E + j])
+    for j in range(U(4)):
+        lanes[_S + j] += lanes[_S + U(4) + j]
+    return (lanes[_S] + lanes[_S + U(2)]) + (lanes[_S + U(1)] + lanes[_S + U(3)])
+
+
+@outer()
+def add_answers(x, target, g, part, lanes, page, totals, grad, past, start, stop):
+    """Sum spans of flat elements; return the first whose target is not in [0, 1], or -1.
+
+    ``grad`` (it may be x, or empty) takes g times the gradient, ``totals`` each span's sum;
+    ``part`` and ``lanes`` (two chunks each) and ``page`` (one) are room to work in.
+    """
+    count = x.shape[0]
+    bad = -1
+    c1, c0 = np.float32(g / LIFT), np.float32(g / LIFT - np.float32(g / LIFT))
+    for b in range(start, stop):
+        first, last = b * SPAN, min((b + 1) * SPAN, count)
+        most = np.uint32(0)
+        for j in range(U(2 * CHUNK)):
+            lanes[j] = 0.0
+        for c in range(first, last, CHUNK):
+            # What comes soon is asked for, little by little, so that computing hides the wait.
+            for j in range(c + _AHEAD, c + _AHEAD + CHUNK, 64 // x.itemsize):
+                prefetch(x, j)
+            for j in range(c + _AHEAD, c + _AHEAD + CHUNK, 64 // target.itemsize):
+                prefetch(target, j)
+            n = min(CHUNK, last - c)
+            most, far = _score(x, target, U(c), U(n), c1, c0, part, page, most)
+            if far > _FAR:
+                _mend(x, target, U(c), U(n), part)
+            _gather(part, U(n), lanes, n == CHUNK and far <= _FAR)
+            if grad.shape[0]:
+                stream(grad, c, page, n, past)
+        totals[b] = _fold(lanes)
+        if most > _YES and bad < 0:
+            for i in range(first, last):
+                if not 0.0 <= wide(target[i]) <= 1.0:
+                    bad = i
+                    break
+    arrive()
+    return bad
+
+
 @outer()
 def answers(
     x, target, weight, positive, up, plain, g, part, value, page, values, totals, grad, past,
@@ -91,8 +248,6 @@ def answers(
     count = x.shape[0]
     bad = -1
     far = U(BLOCK)
-    c1, c0 = np.float32(g / LIFT), np.float32(g / LIFT - np.float32(g / LIFT))
-    single = plain and x.itemsize < 8 and fits(g / LIFT)
     for b in range(start, stop):
         first, last = b * BLOCK, min((b + 1) * BLOCK, count)
         a, n = U(first), U(last - first)
@@ -128,25 +283,15 @@ def answers(
                 both = both + side * abs(v) if side != 0.0 else both
                 value[j] = both * heavy if v == v else v
         if grad.shape[0]:
-            if single:
-                for j in range(n):
-                    inside, t = part[far + j], np.float32(wide(target[a + j]))
-                    r = np.float32(LIFT) - inside  # σ(|x|) = 1 - u σ(|x|), at least a half
-                    up_hill = wide(x[a + j]) >= 0.0
-                    rise = r if up_hill else inside
-                    fall = inside if up_hill else r
-                    slope = fma32(_ONE - t, rise, -(t * fall))
-                    page[j] = narrow(times(slope, c1, c0, np.float32(-0.0)), page[j])
-            else:
-                for j in range(n):
-                    inside, t = np.float64(part[far + j]), wide(target[a + j])
-                    often, heavy, each = positive[p0 + j], weight[w0 + j], up[u0 + j]
-                    r = LIFT - inside
-                    up_hill = wide(x[a + j]) >= 0.0
-                    rise = r if up_hill else inside
-                    fall = inside if up_hill else r
-                    slope = ((1.0 - t) * rise - t * often * fall) * heavy
-                    page[j] = narrow(slope * (g * each) / LIFT, page[j])
+            for j in range(n):
+                inside, t = np.float64(part[far + j]), wide(target[a + j])
+                often, heavy, each = positive[p0 + j], weight[w0 + j], up[u0 + j]
+                r = LIFT - inside
+                up_hill = wide(x[a + j]) >= 0.0
+                rise = r if up_hill else inside
+                fall = inside if up_hill else r
+                slope = ((1.0 - t) * rise - t * often * fall) * heavy
+                page[j] = narrow(slope * (g * each) / LIFT, page[j])
             stream(grad, first, page, last - first, past)
         if values.shape[0]:
             for j in range(n):

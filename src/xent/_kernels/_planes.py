@@ -7,12 +7,15 @@ bits.
 """
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from xent._kernels._float import (
     LARGEST,
     LIFT,
     SMALLEST,
     arrive,
+    bits32,
     exp_below,
     fits,
     inner,
@@ -23,6 +26,7 @@ from xent._kernels._float import (
     outer,
     powers_of,
     prefetch,
+    single,
     stream,
     times,
     wide,
@@ -33,10 +37,27 @@ TILE = 256
 
 # Where each quantity of the pixels stands in one array: what stands in one array, LLVM knows to be
 # apart. Loads come before choices, for LLVM does not load in SIMD what may not be wanted.
-_TOP, _OWN, _HIT, _PUSH, _TOTAL, _OTHERS, _P, _LIFT = (U(TILE * i) for i in range(8))
+_TOP, _OWN, _HIT, _PUSH, _TOTAL, _OTHERS, _P, _LOG, _LIFT = (U(TILE * i) for i in range(9))
 _C1, _C0 = (U(TILE * i) for i in range(2))
 _SHIFT, _FLOOR = _C1, _C0  # the constants of the exponentials are used up before
 _PLACE, _MARK = U(0), U(TILE)
+
+
+def rank_of(value):
+    """Return `key`, in 32 bits where these hold it: Numba computes with 64."""
+
+
+@overload(rank_of)
+def _rank_of(value):
+    if value == types.float64:
+        return lambda value: key(value)
+
+    def rank32(value):
+        bits = bits32(single(value))
+        flip = np.int32(np.int32(bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
+        return np.int32(bits ^ flip)
+
+    return rank32
 
 
 @inner()
@@ -45,72 +66,135 @@ def copy_planes(x, b, a, n, z, best, places):
     for j in range(n):
         v = wide(x[b, 0, a + j])
         z[0, j] = v
-        best[j] = key(z[0, j])
+        best[j] = rank_of(z[0, j])
     for j in range(n):
         places[_PLACE + j] = 0
-    for k in range(1, x.shape[1]):
+    classes = x.shape[1]
+    for k in range(1, classes):
         for j in range(a, a + n, U(64 // x.itemsize)):
-            prefetch(x, np.int64(U((b * x.shape[1] + k) * x.shape[2]) + j + n))
+            prefetch(x, np.int64(U((b * classes + k) * x.shape[2]) + j + n))
+    first = 1
+    # Four planes at once: what is known of a pixel is read and written less often.
+    while first + 4 <= classes:
+        k0, k1, k2, k3 = first, first + 1, first + 2, first + 3
+        n0, n1, n2, n3 = np.int32(k0), np.int32(k1), np.int32(k2), np.int32(k3)
         for j in range(n):
-            v = wide(x[b, k, a + j])
-            z[k, j] = v
+            top, place = best[j], places[_PLACE + j]
+            v0, v1, v2, v3 = x[b, k0, a + j], x[b, k1, a + j], x[b, k2, a + j], x[b, k3, a + j]
+            r0, r1, r2, r3 = rank_of(v0), rank_of(v1), rank_of(v2), rank_of(v3)
+            z[k0, j], z[k1, j], z[k2, j], z[k3, j] = wide(v0), wide(v1), wide(v2), wide(v3)
+            place = n0 if r0 > top else place
+            top = max(r0, top)
+            place = n1 if r1 > top else place
+            top = max(r1, top)
+            place = n2 if r2 > top else place
+            top = max(r2, top)
+            place = n3 if r3 > top else place
+            best[j] = max(r3, top)
+            places[_PLACE + j] = place
+        first += 4
+    for k in range(first, classes):
         number = np.int32(k)
         for j in range(n):
-            rank, other, place = key(z[k, j]), best[j], places[_PLACE + j]
-            places[_PLACE + j] = number if rank > other else place
-            best[j] = max(rank, other)
+            v, top, place = x[b, k, a + j], best[j], places[_PLACE + j]
+            rank = rank_of(v)
+            z[k, j] = wide(v)
+            places[_PLACE + j] = number if rank > top else place
+            best[j] = max(rank, top)
 
 
 @inner()
 def sum_planes(z, classes, n, sums, pixel):
-    """Sum over the classes as `_softmax.fold` sums them."""
-    half = 1
-    while 2 * half < classes:
-        half *= 2
-    for k in range(half):
-        if k + half < classes:
+    """Sum over the classes as `_softmax.fold` sums them; after the last class z holds zeros."""
+    zero = classes
+    if classes <= 32:
+        for k in range(min(4, classes + 3)):  # always 4: what LLVM knows it unrolls at length
+            k1, k2, k3 = k + 4, k + 8, k + 12
+            k4, k5, k6, k7 = k + 16, k + 20, k + 24, k + 28
+            k0 = k if k < classes else zero
+            k1 = k1 if k1 < classes else zero
+            k2 = k2 if k2 < classes else zero
+            k3 = k3 if k3 < classes else zero
+            k4 = k4 if k4 < classes else zero
+            k5 = k5 if k5 < classes else zero
+            k6 = k6 if k6 < classes else zero
+            k7 = k7 if k7 < classes else zero
             for j in range(n):
-                sums[k, j] = wide(z[k, j]) + wide(z[k + half, j])
-        else:
-            for j in range(n):
-                sums[k, j] = wide(z[k, j])
-    while half > 1:
-        half //= 2
+                even = (wide(z[k0, j]) + wide(z[k4, j])) + (wide(z[k2, j]) + wide(z[k6, j]))
+                odd = (wide(z[k1, j]) + wide(z[k5, j])) + (wide(z[k3, j]) + wide(z[k7, j]))
+                sums[k, j] = even + odd
+    else:
+        half = 1
+        while 2 * half < classes:
+            half *= 2
         for k in range(half):
+            other = k + half if k + half < classes else zero
             for j in range(n):
-                sums[k, j] += sums[k + half, j]
+                sums[k, j] = wide(z[k, j]) + wide(z[other, j])
+        while half > 4:
+            half //= 2
+            for k in range(half):
+                for j in range(n):
+                    sums[k, j] += sums[k + half, j]
     for j in range(n):
-        v = sums[0, j]
+        v = (sums[0, j] + sums[2, j]) + (sums[1, j] + sums[3, j])
         pixel[_OTHERS + j] = v if pixel[_TOP + j] > -np.inf else np.nan
+
+
+@inner()
+def fold_tile(pixel, n):
+    """Sum of a tile's values, as a tree, in their place."""
+    half = TILE // 2
+    while half >= 1:
+        if n > half:
+            for j in range(U(n - half)):
+                pixel[_OWN + j] += pixel[_OWN + U(half) + j]
+            n = half
+        half //= 2
+    return pixel[_OWN]
 
 
 @outer()
 def class_planes(
     x, target, weight, scale, ignore, inverse, zeta, g, z, sums, pixel, part, best, places, page,
-    values, grad, past, start, stop,
+    values, totals, grad, past, start, stop,
 ):  # fmt: skip
-    """Tiles of pixels whose target is one class; z to page are room to work in."""
+    """Tiles of pixels whose target is one class; z to page are room to work in.
+
+    ``values`` may be empty; ``totals`` takes the sum of each tile.
+    """
     classes, size = x.shape[1], x.shape[2]
+    for j in range(U(TILE)):
+        z[classes, j] = 0.0
     tiles = -(-size // TILE)
     for unit in range(start, stop):
         b, first = unit // tiles, unit % tiles * TILE
         a, n = U(first), U(min(TILE, size - first))
         base = U(b * size + first)
         copy_planes(x, b, a, n, z, best, places)
+        if weight.shape[0] or scale.shape[0]:
+            for j in range(n):
+                y = target[base + j]
+                f = scale[base + j] if scale.shape[0] else 1.0
+                w = 1.0
+                if y == ignore:
+                    f = 0.0
+                elif weight.shape[0]:
+                    w = weight[y]
+                counts = f != 0.0 and w != 0.0
+                places[_MARK + j] = y if counts else -1
+                pixel[_HIT + j] = w
+                pixel[_PUSH + j] = f if counts else 0.0
+        else:
+            for j in range(n):
+                y = target[base + j]
+                places[_MARK + j] = np.int32(y) if y != ignore else np.int32(-1)
+                pixel[_HIT + j] = 1.0
+                pixel[_PUSH + j] = 1.0 if y != ignore else 0.0
         for j in range(n):
-            y = target[base + j]
-            f = scale[base + j] if scale.shape[0] else 1.0
-            w = 1.0
-            if y == ignore:
-                f = 0.0
-            elif weight.shape[0]:
-                w = weight[y]
-            counts = f != 0.0 and w != 0.0
-            places[_MARK + j] = y if counts else -1
-            pixel[_HIT + j] = w
-            pixel[_PUSH + j] = f if counts else 0.0
             pixel[_TOP + j] = wide(z[places[_PLACE + j], j])
-            pixel[_OWN + j] = wide(z[y, j]) if counts else 0.0
+        for j in range(n):
+            pixel[_OWN + j] = wide(z[max(places[_MARK + j], 0), j])
         wild = np.int64(0)
         for j in range(n):
             tame, lift, shift, floor, high, low = powers_of(pixel[_TOP + j], inverse)
@@ -139,19 +223,31 @@ def class_planes(
             z[places[_PLACE + j], j] = 0.0
         sum_planes(z, classes, n, sums, pixel)
         for j in range(n):
-            top, own, others = pixel[_TOP + j], pixel[_OWN + j], pixel[_OTHERS + j]
-            hit, push, lift = pixel[_HIT + j], pixel[_PUSH + j], pixel[_LIFT + j]
-            log = log1p(others / lift)
-            lse = top * inverse + log
+            pixel[_LOG + j] = log1p(pixel[_OTHERS + j] / pixel[_LIFT + j])
+        for j in range(n):
+            top, own, log, push = (
+                pixel[_TOP + j], pixel[_OWN + j], pixel[_LOG + j], pixel[_PUSH + j],
+            )  # fmt: skip
             gap = (top - own) * inverse if own != top else 0.0
-            value = hit * (gap + log)
-            value += zeta * hit * lse * lse if zeta != 0.0 else 0.0
-            values[base + j] = push * value if push != 0.0 else 0.0
-            at_y = g * push * hit
-            p = g * push * (hit + 2.0 * zeta * hit * lse) if zeta != 0.0 else at_y
-            total = lift + others
-            pixel[_P + j] = p
-            pixel[_HIT + j] = at_y
+            value = pixel[_HIT + j] * (gap + log)
+            pixel[_OWN + j] = value
+            pixel[_P + j] = g * push * pixel[_HIT + j]
+        if zeta != 0.0:
+            for j in range(n):
+                hit, lse = pixel[_HIT + j], pixel[_TOP + j] * inverse + pixel[_LOG + j]
+                pixel[_OWN + j] += zeta * hit * lse * lse
+                pixel[_P + j] = g * pixel[_PUSH + j] * (hit + 2.0 * zeta * hit * lse)
+        for j in range(n):
+            value, push = pixel[_OWN + j], pixel[_PUSH + j]
+            pixel[_OWN + j] = push * value if push != 0.0 else 0.0
+        if values.shape[0]:
+            for j in range(n):
+                values[base + j] = pixel[_OWN + j]
+        totals[unit] = fold_tile(pixel, np.int64(n))
+        for j in range(n):
+            push, p = pixel[_PUSH + j], pixel[_P + j]
+            total = pixel[_LIFT + j] + pixel[_OTHERS + j]
+            pixel[_HIT + j] *= g * push
             # A pixel that counts for nothing may hold NaN.
             pixel[_PUSH + j] = p * inverse / total if push != 0.0 else 0.0
             pixel[_TOTAL + j] = total
@@ -172,8 +268,8 @@ def class_planes(
         for j in range(n):
             p, at_y, total = pixel[_P + j], pixel[_HIT + j], pixel[_TOTAL + j]
             at_k, others, own = pixel[_TOP + j] * at_y, pixel[_OTHERS + j], pixel[_OWN + j]
-            lift = pixel[_LIFT + j]
-            of_top = ((p - at_k) * (lift / total) - at_k * (others / total)) * inverse
+            one = pixel[_LIFT + j] / total
+            of_top = ((p - at_k) * one - at_k * (others / total)) * inverse
             pixel[_TOP + j] = of_top if at_y != 0.0 else 0.0
             pixel[_OWN + j] = (own / total * p - at_y) * inverse
         for k in range(classes):
@@ -196,7 +292,11 @@ def class_planes(
                 z[y, j] = pixel[_OWN + j]
                 z[places[_PLACE + j], j] = pixel[_TOP + j]
         for k in range(classes):
-            for j in range(n):
-                page[j] = narrow(z[k, j], page[j])
-            stream(grad, (b * classes + k) * size + first, page, n, past)
+            at = (b * classes + k) * size + first
+            if x.itemsize == 4 and z.itemsize == 4:
+                stream(grad, at, z[k], n, past)
+            else:
+                for j in range(n):
+                    page[j] = narrow(z[k, j], page[j])
+                stream(grad, at, page, n, past)
     arrive()

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent._kernels import _logistic as kernels
-from xent._kernels._jit import in_blocks
-from xent._kernels._softmax import add_up
+from xent.losses._answers import binary_values, check_answers, score_answers
 from xent.losses._options import (
     Options,
     at_least_float32,
@@ -26,9 +24,7 @@ from xent.losses._options import (
     shaped,
     weighed,
 )
-from xent.losses._softmax import Stats, as_numpy, empty_like, passes_caches
-
-_ONES = np.ones(kernels.BLOCK)
+from xent.losses._softmax import Stats
 
 
 def binary_cross_entropy_with_logits(
@@ -108,7 +104,9 @@ def binary_cross_entropy_with_logits(
         ("token_weight", token_weight),
     ):
         check_broadcast(name, given, input)
-    answers = target = target if target.is_floating_point() else target.to(torch.float32)
+    if target.dtype == torch.float16 or not target.is_floating_point():
+        target = target.float()
+    answers = target
     total: Any = input.numel()
     if not (ignore_index is None and token_weight is None and not label_smoothing):
         target, weight, total = _counted(target, weight, token_weight, ignore_index, o)
@@ -131,7 +129,7 @@ def binary_cross_entropy_with_logits(
     count = float(total)
     fill = nothing_to_average(empty) if reduction == "mean" and count == 0 else 0.0
     g = 1.0 / count if reduction == "mean" and count else 1.0
-    loss: Tensor = _compiled(input, target, weight, pos_weight, reduction, g)
+    loss: Tensor = score_answers(input, target, weight, pos_weight, reduction, g)
     loss = loss + fill if fill else loss
     return loss if told is None else (loss, told)
 
@@ -186,133 +184,6 @@ def _told(
     return Stats(lse, log_prob, entropy, yes.long(), right.to(lse.dtype))
 
 
-def binary_values(
-    x: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None
-) -> Tensor:
-    """Loss of every answer in torch operations, with derivatives of every order."""
-    t = target.to(x.dtype)
-    # softplus of x and of -x share log1p(exp(-|x|)); written without abs: its slope at 0 is 0.
-    positive = x > 0
-    l = torch.log1p(torch.exp(torch.where(positive, -x, x)))  # noqa: E741
-    falsely = torch.where(positive, x, 0.0) + l
-    missed = torch.where(positive, 0.0, -x) + l
-    no, yes = 1 - t, t if pos_weight is None else t * pos_weight.to(x.dtype)
-    values = no * falsely.where(no != 0, 0.0) + yes * missed.where(yes != 0, 0.0)
-    # NaN must survive both choices.
-    values = torch.where(x == x, values, x)
-    return values if weight is None else values * weight.to(x.dtype)
-
-
-class _Binary(torch.autograd.Function):
-    """The compiled answers in eager mode; see `_fused` for why the gradient is a gift."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        input: Tensor,
-        target: Tensor,
-        weight: Tensor | None,
-        pos_weight: Tensor | None,
-        reduction: str,
-        g: float,
-    ) -> Tensor:
-        ctx.save_for_backward(input, target, weight, pos_weight)
-        ctx.reduction, ctx.g = reduction, g
-        wants = ctx.needs_input_grad[0] and reduction != "none"
-        values, total, ctx.gift = _score(
-            input, target, weight, pos_weight, g, None, wants, reduction == "none"
-        )
-        dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
-        if reduction == "none":
-            return values.to(dtype).reshape(input.shape)
-        return torch.tensor(total * g, dtype=dtype)
-
-    @staticmethod
-    def backward(ctx: Any, up: Tensor) -> Any:
-        grad, ctx.gift = ctx.gift, None
-        if torch.is_grad_enabled():
-            input, target, weight, pos_weight = ctx.saved_tensors
-            with torch.enable_grad():
-                values = binary_values(at_least_float32(input), target, weight, pos_weight)
-                out = values if ctx.reduction == "none" else values.sum() * ctx.g
-                grad = torch.autograd.grad(out, input, up, create_graph=True)[0]
-        elif grad is not None:
-            factor = float(up)
-            grad = grad.mul_(factor) if factor != 1.0 else grad
-        else:
-            input, target, weight, pos_weight = ctx.saved_tensors
-            each = up if ctx.reduction == "none" else None
-            g = 1.0 if ctx.reduction == "none" else ctx.g * float(up)
-            grad = _score(input, target, weight, pos_weight, g, each, True, False)[2]
-        return grad, None, None, None, None, None
-
-
-_compiled: Any = _Binary.apply
-
-
-def _score(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    pos_weight: Tensor | None,
-    g: float,
-    up: Tensor | None,
-    wants: bool,
-    keep: bool,
-) -> tuple[Tensor, float, Tensor | None]:
-    """Values where kept, their sum, and g times up times the gradient where wanted."""
-    values = np.empty(input.numel() if keep else 0)
-    grad = empty_like(input) if wants else None
-    total = score_answers(input, target, weight, pos_weight, g, up, grad, values)
-    return torch.from_numpy(values), total, grad
-
-
-def score_answers(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    pos_weight: Tensor | None,
-    g: float,
-    up: Tensor | None,
-    grad: Tensor | None,
-    values: Any,
-) -> float:
-    """Fill what is to be filled (``grad`` may be the input); return the sum of all values."""
-    x, t = (as_numpy(a.detach().reshape(-1)) for a in (input, target))
-    blocks = -(-x.size // kernels.BLOCK)
-    w, p, u = (_spread_out(a, input) for a in (weight, pos_weight, up))
-    totals = np.empty(blocks)
-    out = as_numpy(grad.view(-1)) if grad is not None else x[:0]
-
-    plain = w is _ONES and p is _ONES and u is _ONES
-    past = passes_caches(out, x)
-    real = np.float64 if x.dtype == np.float64 else np.float32
-
-    def work(start: int, stop: int) -> int:
-        part, value = np.empty(2 * kernels.BLOCK, real), np.empty(kernels.BLOCK)
-        page = np.empty(kernels.BLOCK, out.dtype)
-        return int(
-            kernels.answers(
-                x, t, w, p, u, plain, g, part, value, page, values, totals, out, past, start, stop
-            )
-        )
-
-    found = in_blocks(work, blocks, threads=torch.get_num_threads(), least=16)
-    if max(found, default=-1) >= 0:
-        check_answers(target)
-    return float(add_up(totals))
-
-
-def _spread_out(factor: Tensor | None, input: Tensor) -> Any:
-    """Return a factor of every element as doubles, or one block of ones."""
-    if factor is None:
-        return _ONES
-    factor = factor.detach().double()
-    if factor.numel() == 1:
-        return _ONES * factor.item()
-    return factor.expand(input.shape).contiguous().view(-1).numpy()
-
-
 def check_broadcast(name: str, factor: Tensor | None, input: Tensor) -> None:
     """Refuse a weight that does not fit the elements, or is negative, infinite or NaN."""
     if factor is None:
@@ -327,11 +198,6 @@ def check_broadcast(name: str, factor: Tensor | None, input: Tensor) -> None:
         must = f"have a shape that broadcasts to that of `input`, {tuple(input.shape)}"
         raise _check.invalid(name, must, tuple(factor.shape))
     check_values(name, factor, factor >= 0, "be finite and non-negative", below=math.inf)
-
-
-def check_answers(target: Tensor) -> None:
-    """Refuse targets that are no probabilities of yes."""
-    check_values("target", target, (target >= 0) & (target <= 1), "be between 0 and 1")
 
 
 def binary_cross_entropy(

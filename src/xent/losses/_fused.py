@@ -124,7 +124,7 @@ def _forward(
     if not stats and rows.fits_planes(input, axis):
         input = input.detach()
         grad = empty_like(input) if gift else None
-        values = rows.fused_planes(input, grad, g=g)
+        values = rows.fused_planes(input, grad, g=g, keep=o.reduction == "none")
     elif not stats:
         logits = _own_rows(input, axis)
         slopes = empty_like(logits) if gift else None

@@ -13,7 +13,7 @@ from xent import _check
 from xent._kernels import _logistic as kernels
 from xent._kernels._jit import in_blocks
 from xent._kernels._softmax import add_up
-from xent.losses._binary import binary_values, check_answers
+from xent.losses._answers import binary_values, check_answers
 from xent.losses._head import Job
 from xent.losses._linear import apply, hidden
 from xent.losses._options import (
@@ -107,6 +107,7 @@ def linear_binary_cross_entropy(
             must = f"have the shape {(*shape, classes)} to be probabilities"
             raise _check.invalid("target", must, tuple(target.shape))
         target = target.reshape(-1, classes)
+        target = target.float() if target.dtype == torch.float16 else target
         counts = _look(target, ignore_index)
         if ignore_index is not None:
             each = counts if token_weight is None else counts * token_weight.reshape(-1)
@@ -222,21 +223,24 @@ class BinaryRows:
         x, w, p = as_numpy(logits), doubles(self.weight), doubles(self.pos_weight)
         push, ones = each.numpy(), np.ones(kernels.BLOCK)
         w, p = (a if a.size else ones for a in (w, p))
-        blocks = -(-self.classes // kernels.BLOCK)
         real = np.float64 if x.dtype == np.float64 else np.float32
 
         def work(start: int, stop: int) -> None:
-            part, value = np.empty(2 * kernels.BLOCK, real), np.empty(kernels.BLOCK)
-            page, totals = np.empty(kernels.BLOCK, x.dtype), np.empty(blocks)
+            fast, slow = kernels.room_for(x.dtype, True), kernels.room_for(x.dtype, False)
             answers = np.empty(self.classes, real)
             for r in range(start, stop):
                 t, v = self._row(rows.start + r, answers, w)
                 out = x[r] if ups is not None else x[r, :0]
                 plain = v is ones and p is ones
-                kernels.answers(
-                    x[r], t, v, p, ones, plain, push[r], part, value, page, _NONE, totals, out,
-                    False, 0, blocks,
-                )  # fmt: skip
+                if plain and kernels.suits(x, t, push[r]):
+                    totals = np.empty(-(-self.classes // kernels.SPAN))
+                    kernels.add_answers(x[r], t, push[r], *fast, totals, out, False, 0, totals.size)
+                else:
+                    totals = np.empty(-(-self.classes // kernels.BLOCK))
+                    kernels.answers(
+                        x[r], t, v, p, ones, plain, push[r], *slow, _NONE, totals, out,
+                        False, 0, totals.size,
+                    )  # fmt: skip
                 values[r] = add_up(totals)
 
         in_blocks(work, logits.shape[0], threads=torch.get_num_threads(), least=16)

@@ -119,6 +119,8 @@ def class_axis(input: Tensor, axis: int | None) -> int:
         raise _check.invalid("input", "have a class dimension", "a single number")
     if axis is None:
         axis = 0 if input.dim() == 1 else 1
+    elif isinstance(axis, bool) or not hasattr(axis, "__index__"):
+        raise _check.wrong_kind("axis", "be an integer or None", repr(axis))
     elif not -input.dim() <= axis < input.dim():
         must = f"be a dimension of `input`, of shape {tuple(input.shape)}"
         raise _check.invalid("axis", must, axis)

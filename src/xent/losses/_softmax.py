@@ -169,14 +169,17 @@ class SoftmaxRows:
         the statistics. The logits are (n, C), contiguous, of any dtype but float16.
         """
         x = as_numpy(logits)
-        target, own = as_numpy(self.target), doubles(self.scale)
+        given, own = self.target, doubles(self.scale)
         if rows is not None:
-            target, own = target[rows], own[rows]
+            given, own = given[rows], own[rows]
+        # Numba knows no float16.
+        target = as_numpy(given.float() if given.dtype == torch.float16 else given)
+        tolerance = 0.0 if self.hard else sum_tolerance(given.dtype, x.shape[1])
         if own.size:
             scale = scale * own if scale.size else own
         call = Call(
             x, target, doubles(self.weight), scale, pull, g, np.empty(x.shape[0]), stats,
-            x[:0] if out is None else as_numpy(out), self.options,
+            x[:0] if out is None else as_numpy(out), self.options, tolerance,
         )  # fmt: skip
         bad = call.run()
         if bad >= 0:
@@ -197,17 +200,29 @@ class SoftmaxRows:
         )
 
     def fused_planes(
-        self, input: Tensor, out: Tensor | None, *, g: float = 1.0, scale: Floats = NOTHING
+        self,
+        input: Tensor,
+        out: Tensor | None,
+        *,
+        g: float = 1.0,
+        scale: Floats = NOTHING,
+        keep: bool = False,
     ) -> Floats:
-        """Do what `fused` does on [B, C, ...] in its own layout; ``out`` has the input's shape."""
+        """Do what `fused` does on [B, C, ...] in its own layout; ``out`` has the input's shape.
+
+        The losses come as sums of a few hundred each, unless they are to be kept.
+        """
         o, classes = self.options, input.shape[1]
         x = as_numpy(input).reshape(input.shape[0], classes, -1)
         grad = x[:0] if out is None else as_numpy(out).reshape(x.shape)
         target, weight, own = as_numpy(self.target), doubles(self.weight), doubles(self.scale)
         if own.size:
             scale = scale * own if scale.size else own
-        values = np.empty(x.shape[0] * x.shape[2])
         exact = x.dtype == np.float64
+        keep = keep or exact
+        values = np.empty(x.shape[0] * x.shape[2] if keep else 0)
+        units = x.shape[0] * -(-x.shape[2] // planes.TILE)
+        totals = np.empty(units)
         real, whole = (np.float64, np.int64) if exact else (np.float32, np.int32)
         past = passes_caches(grad, x)
 
@@ -215,16 +230,15 @@ class SoftmaxRows:
             tile = planes.TILE
             planes.class_planes(
                 x, target, weight, scale, o.ignore_index, 1.0 / o.temperature, o.z_loss, g,
-                np.empty((classes, tile), real), np.empty((classes, tile)), np.empty(8 * tile),
+                np.empty((classes + 1, tile), real), np.empty((32, tile)), np.empty(9 * tile),
                 np.empty(2 * tile, real), np.empty(tile, whole), np.empty(2 * tile, np.int32),
                 np.empty(tile, x.dtype),
-                values, grad, past, start, stop,
+                values, totals, grad, past, start, stop,
             )  # fmt: skip
 
-        units = x.shape[0] * -(-x.shape[2] // planes.TILE)
         least = max(1, _ELEMENTS // (classes * planes.TILE))
         in_blocks(work, units, threads=torch.get_num_threads(), least=least)
-        return values
+        return values if keep else totals
 
 
 class Call(NamedTuple):
@@ -240,6 +254,7 @@ class Call(NamedTuple):
     stats: Floats
     grad: Any
     options: Options
+    tolerance: float
 
     def run(self) -> int:
         """Run all rows; return the first whose target is no distribution, or -1."""
@@ -253,7 +268,7 @@ class Call(NamedTuple):
 
     def block(self, start: int, stop: int, slope: Floats = _NO_SLOPE) -> int:
         """Run some rows."""
-        x, target, weight, scale, pull, g, values, stats, grad, o = self
+        x, target, weight, scale, pull, g, values, stats, grad, o, tolerance = self
         classes = x.shape[1]
         hard = target.ndim == 1
         shared = classes if not hard or (o.label_smoothing and weight.size) else 0
@@ -293,7 +308,6 @@ class Call(NamedTuple):
                 stop,
             )
             return -1
-        tolerance = sum_tolerance(target.dtype, classes)
         return int(
             kernels.soft_rows(
                 x, target, weight, scale, pull, o.label_smoothing, tolerance, *call, start, stop
