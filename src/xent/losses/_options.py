@@ -110,7 +110,7 @@ def can_look(*tensors: Tensor) -> bool:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    return tensor.is_cpu and type(tensor) in _PLAIN
+    return type(tensor) in _PLAIN and tensor.is_cpu
 
 
 def class_axis(input: Tensor, axis: int | None) -> int:
