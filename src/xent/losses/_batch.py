@@ -23,6 +23,7 @@ def is_small_batch(input: Tensor, target: Tensor) -> bool:
         and input.shape[:1] == target.shape
         and 0 < input.numel() <= ELEMENTS
         and input.shape[1] <= WIDEST
+        and input.layout is torch.strided
         and input.is_contiguous()
         and target.is_contiguous()
     )

@@ -158,7 +158,9 @@ def _score(
         table = np.empty((logits.shape[0], 4))
         values = rows.fused(logits, g=g, stats=table)
     if o.reduction == "none":
-        loss = torch.from_numpy(values).to(dtype).reshape(shape)
+        # Not a view: users may multiply it by a mask in place.
+        loss = torch.empty(shape, dtype=dtype)
+        loss.view(-1).copy_(torch.from_numpy(values))
     else:
         loss = torch.scalar_tensor(kernels.add_up(values) * g + fill, dtype=dtype)
     found: Any = loss

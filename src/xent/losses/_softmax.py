@@ -105,7 +105,7 @@ class SoftmaxRows:
         if o.temperature != 1.0:
             z = z / o.temperature
         target = self.target[rows]
-        classes = z.shape[-1]
+        classes = int(z.shape[-1])  # torch.jit.trace makes tensors of sizes
         k = z.argmax(-1, keepdim=True)
         top = z.gather(-1, k)
         gaps = (top - z).scatter(-1, k, 0.0)
