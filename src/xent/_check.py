@@ -117,6 +117,11 @@ def share(argument: str, value: object, advice: str = "") -> float:
     return number
 
 
+def number(argument: str, value: object) -> float:
+    """Return ``value`` as a float; texts and booleans are refused."""
+    return _real(argument, value, "be a number")
+
+
 def log_of_base(base: object) -> float:
     """Return the natural logarithm of a base of logarithms: what nats are divided by."""
     number = _real("base", base, "be a number")

@@ -1,4 +1,4 @@
-"""What peers answer in silence or with NaN: each of 77 inputs, and what is answered here."""
+"""What peers answer in silence or with NaN: each of 77 inputs and more, and the answer here."""
 
 import math
 import re
@@ -19,6 +19,7 @@ LOG3, LOG2 = math.log(3), math.log(2)
 TRUE = float(
     np.mean([-2 + np.log(np.exp([2, -1, 0.5]).sum()), -3 + np.log(np.exp([0, 1, 3.0]).sum())])
 )
+LEARNT = torch.ones((), requires_grad=True)
 MASKED = torch.tensor([[0.0, 0.0, -inf]])
 bce, kl = L.binary_cross_entropy_with_logits, L.kl_div
 
@@ -55,6 +56,20 @@ REFUSED = {
     "label_smoothing nan": (lambda: L.cross_entropy(X, Y, label_smoothing=nan), "between 0 and 1, got nan"),
     "C = 0": (lambda: L.cross_entropy(X[:, :0], Y), "must have at least one class, got (2, 0)"),
     "0-dim logits": (lambda: L.cross_entropy(X[0, 0], Y[0]), "must have a class dimension"),
+    "sparse logits": (lambda: L.cross_entropy(X.to_sparse(), Y), "`input` must be a dense tensor, got torch.sparse_coo"),
+    "nested logits": (lambda: L.cross_entropy(torch.nested.nested_tensor([X, X], layout=torch.jagged), Y), "`input` must be a dense tensor"),
+    "float8 logits": (lambda: L.cross_entropy(X.to(torch.float8_e4m3fn), Y), "`input` must be of 16 bits or more"),
+    "target on another device": (lambda: L.cross_entropy(X, Y.to("meta")), "on the device of `input`, cpu, got meta"),
+    "weight on another device": (lambda: L.nll_loss(X, Y, torch.ones(3, device="meta")), "`weight` must be on the device"),
+    "head on another device": (lambda: L.linear_cross_entropy(H, W.to("meta"), Y), "`linear_weight` must be on the dev"),
+    "BCE target on another device": (lambda: bce(B, T.to("meta")), "`target` must be on the device of `input`, cpu"),
+    "ignore_index None": (lambda: L.cross_entropy(X, Y, ignore_index=None), "`ignore_index` must be an integer"),
+    "ignore_index 2**70": (lambda: L.cross_entropy(X, Y, ignore_index=2**70), "`ignore_index` must be below 2**63"),
+    "label_smoothing None": (lambda: L.cross_entropy(X, Y, label_smoothing=None), "`label_smoothing` must be a number"),
+    "z_loss text": (lambda: L.cross_entropy(X, Y, z_loss="1"), "`z_loss` must be a number, got '1'"),
+    "axis 1.0": (lambda: L.cross_entropy(X, Y, axis=1.0), "`axis` must be an integer of at least -2, got 1.0"),
+    "temperature for each class": (lambda: L.cross_entropy(X, Y, temperature=torch.ones(3)), "be a number, got a tensor"),
+    "temperature that learns": (lambda: L.info_nce(X, X, temperature=LEARNT), "got a tensor that requires a gradient"),
     "reduction='avg'": (lambda: L.cross_entropy(X, Y, reduction="avg"), "must be 'mean', 'sum' or 'none'"),
     "complex logits": (lambda: L.cross_entropy(X + 0j, Y), "`input` must be a floating-point tensor"),
     "BCE logits: target 5": (lambda: bce(B, T + 5), "`target` must be between 0 and 1, got 5 at [0]"),

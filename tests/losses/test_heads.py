@@ -253,6 +253,37 @@ def test_many_dimensions_and_empty_batches(parts):
         L.linear_cross_entropy(x, w, ignored, empty="raise")
 
 
+@pytest.mark.parametrize("options", [{"reduction": "none"}, {"stats": True}], ids=str)
+def test_logits_of_one_chunk_outlive_the_forward(parts, options, monkeypatch):
+    x, w, b, y = (t.detach().float() if t.is_floating_point() else t for t in parts)
+    x.requires_grad_()
+    made = []
+    monkeypatch.setattr(torch, "addmm", lambda *a, f=torch.addmm, **o: made.append(1) or f(*a, **o))
+
+    def score():
+        found = L.linear_cross_entropy(x, w, y, linear_bias=b, **options)
+        return (found[1].entropy if "stats" in options else found).square().sum()
+
+    def slope(loss):
+        made.clear()
+        return torch.autograd.grad(loss, x, retain_graph=True)[0]
+
+    older, newer = score(), score()
+    assert len(made) == 2 * 5  # 300 rows, 64 to a chunk
+    first = slope(newer)
+    assert len(made) == 4  # the last chunk's logits were at hand
+    assert torch.equal(slope(newer), first)
+    assert len(made) == 5  # and are used up
+    assert torch.equal(slope(older), first)
+    assert len(made) == 5  # the newer graph took their place
+    del older, newer
+    assert not _head._newest
+    with torch.no_grad():
+        kept = score()
+    assert kept.grad_fn is None
+    assert not _head._newest
+
+
 def test_bfloat16_is_summed_in_float32():
     g = torch.Generator().manual_seed(7)
     x = torch.randn(2000, 16, generator=g).bfloat16().requires_grad_()

@@ -3,8 +3,8 @@
 Sums are float64. The exponentials of float32 and bfloat16 logits are float32 powers of 2 whose
 exponents are kept to 48 bits ("lifted_power"), or float64 to 30 bits where the largest logit is
 huge ("quick"); float64 takes the long polynomials and carries the rounding error of x - m into them
-("exact"; Knuth's TwoSum), as does "single". The element's type chooses, when the kernel is
-compiled. bfloat16 travels as uint16, for NumPy has no such type.
+("exact"; Knuth's TwoSum). The element's type chooses, when the kernel is compiled. bfloat16
+travels as uint16, for NumPy has no such type.
 
 `math.exp` is a scalar call of the C library: 11 to 14 times slower. Nothing here may be compiled
 with fastmath: the multiply-adds are written out (`fma`), so that a loop gives the same bits whether
@@ -336,14 +336,6 @@ def exact_exp(d, rest):
     q = fma(_curve(t) * t, t, low)
     value = (1.0 + (t + q)) * _two_to(n_magic)
     return 0.0 if d < _LOWEST else value
-
-
-@inner()
-def single_exp(value, top):
-    """2**64 exp(value - top) in float32 arithmetic, within an ULP; 0 below exp(-131)."""
-    d = value - top
-    part = d - value
-    return lifted_exp(d, (value - (d - part)) - (top + part))
 
 
 @inner()

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent.losses._fused import softmax_loss
+from xent.losses._fused import batch_loss, softmax_loss
 from xent.losses._options import (
     Options,
     at_least_float32,
+    check_devices,
     check_input,
+    check_target_kind,
     check_values,
     check_weight,
     class_axis,
@@ -24,6 +26,9 @@ from xent.losses._options import (
     smoothed,
 )
 from xent.losses._softmax import BadRowError, Stats, check_distributions
+
+_NOTHING = (None,) * 6
+_PLAIN = (0.0, 1.0, 0.0, "zero", False)
 
 
 def cross_entropy(
@@ -91,6 +96,18 @@ def cross_entropy(
     ----------
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.108.
     """
+    tensors = (weight, size_average, reduce, token_weight, softcap, axis)
+    if (
+        tensors == _NOTHING
+        and type(label_smoothing) is type(temperature) is type(z_loss) is float
+        and (label_smoothing, temperature, z_loss, empty, stats) == _PLAIN
+        and reduction in ("mean", "sum")
+        and type(ignore_index) is int
+        and abs(ignore_index) < 2**63
+    ):
+        loss = batch_loss(input, target, Options(reduction, ignore_index))
+        if loss is not None:
+            return loss
     check_input(input, size_average, reduce)
     o = options(
         reduction,
@@ -106,13 +123,13 @@ def cross_entropy(
     check_weight("weight", weight, input.shape[axis : axis + 1], "class")
     rows = input.shape[:axis] + input.shape[axis + 1 :]
     check_weight("token_weight", token_weight, rows, "row")
+    check_devices(input, target=target, weight=weight, token_weight=token_weight)
     return softmax_loss(input, target, weight, token_weight, axis, o, stats)
 
 
 def check_target(input: torch.Size, target: Tensor, axis: int, ignore_index: int) -> Tensor:
     """Refuse a target that is neither class indices nor probabilities; return int64 indices."""
-    if not isinstance(target, Tensor):
-        raise _check.wrong_kind("target", "be a tensor", f"a {type(target).__name__}")
+    check_target_kind(target)
     if target.is_floating_point():
         if target.shape != input:
             must = f"have the shape of `input`, {tuple(input)}, to be probabilities"
@@ -220,6 +237,7 @@ def _checked(
     check_weight("weight", weight, input.shape[axis : axis + 1], "class")
     rows = input.shape[:axis] + input.shape[axis + 1 :]
     check_weight("token_weight", token_weight, rows, "row")
+    check_devices(input, target=target, weight=weight, token_weight=token_weight)
     if target.is_floating_point():
         target = target.movedim(axis, -1)
         try:

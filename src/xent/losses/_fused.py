@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xent._kernels import _softmax as kernels
+from xent.losses._batch import is_small_batch, score_batch
 from xent.losses._options import Options, can_look, nothing_to_average, reduced
 from xent.losses._softmax import (
     BadRowError,
@@ -72,13 +73,35 @@ def softmax_loss(
     try:
         if not fast:
             found = _plain(input, rows, axis, shape, stats)
-        elif wants:
-            found = _compiled(_not_half(input), rows, axis, shape, stats)
         else:
-            found = _forward(_not_half(input), rows, axis, shape, stats, False)[0]
+            logits = _not_half(input)
+            scored = _score(logits, rows, axis, shape, stats, wants)
+            found = scored[0]
+            if wants:
+                found = _compiled(logits, scored, rows, axis, shape, stats)
     except BadRowError as bad:
         raise bad.sentence(rows.target, shape, input.shape[axis]) from None
     return _with_stats(found, rows, shape) if stats else found
+
+
+def batch_loss(input: Tensor, target: Tensor, options: Options) -> Tensor | None:
+    """Score a small batch that asks for nothing special; None where the wide way has to answer.
+
+    The same compiled rows, without what `softmax_loss` does for options, shapes and kinds.
+    """
+    if not can_look(input, target) or torch.autograd.forward_ad._current_level >= 0:
+        return None
+    if not is_small_batch(input, target):
+        return None
+    wants = input.requires_grad and torch.is_grad_enabled()
+    scored = score_batch(input, target, options, wants)
+    if scored is None:
+        return None
+    loss = scored[0]
+    if wants:
+        rows = SoftmaxRows(target, None, None, options)
+        loss = _compiled(input, scored, rows, 1, target.shape, False)
+    return loss
 
 
 def _not_half(input: Tensor) -> Tensor:
@@ -107,7 +130,7 @@ def _with_stats(found: Any, rows: SoftmaxRows, shape: torch.Size) -> Any:
     return loss, Stats._make((*shaped, accuracy_of(argmax, rows).to(lse.dtype)))
 
 
-def _forward(
+def _score(
     input: Tensor, rows: SoftmaxRows, axis: int, shape: torch.Size, stats: bool, wants: bool
 ) -> tuple[Any, Tensor | None, float]:
     """Loss (with statistics), the gradient where wanted, and by what the rows were multiplied."""
@@ -135,26 +158,34 @@ def _forward(
         table = np.empty((logits.shape[0], 4))
         values = rows.fused(logits, g=g, stats=table)
     if o.reduction == "none":
-        loss = torch.from_numpy(values).to(dtype).reshape(shape)
+        # Not a view: users may multiply it by a mask in place.
+        loss = torch.empty(shape, dtype=dtype)
+        loss.view(-1).copy_(torch.from_numpy(values))
     else:
         loss = torch.scalar_tensor(kernels.add_up(values) * g + fill, dtype=dtype)
-    if not stats:
-        return loss, grad, g
-    columns = torch.from_numpy(table)
-    found = (*(columns[:, c].to(dtype) for c in range(3)), columns[:, 3].long())
-    return (loss, *found), grad, g
+    found: Any = loss
+    if stats:
+        columns = torch.from_numpy(table)
+        found = (loss, *(columns[:, c].to(dtype) for c in range(3)), columns[:, 3].long())
+    return found, grad, g
 
 
 class _Fused(torch.autograd.Function):
-    """The compiled rows in eager mode."""
+    """The compiled rows in eager mode, scored already."""
 
     @staticmethod
     def forward(
-        ctx: Any, input: Tensor, rows: SoftmaxRows, axis: int, shape: torch.Size, stats: bool
+        ctx: Any,
+        input: Tensor,
+        scored: tuple[Any, Tensor | None, float],
+        rows: SoftmaxRows,
+        axis: int,
+        shape: torch.Size,
+        stats: bool,
     ) -> Any:
-        found, ctx.gift, ctx.g = _forward(input, rows, axis, shape, stats, True)
+        found, ctx.gift, g = scored
         ctx.save_for_backward(input, rows.target)
-        ctx.call = rows, axis, shape, stats
+        ctx.call = rows, axis, shape, stats, g
         if stats:
             ctx.mark_non_differentiable(found[4])
             ctx.set_materialize_grads(False)
@@ -162,24 +193,24 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *pulled: Any) -> Any:
-        rows, axis, shape, stats = ctx.call
+        rows, axis, shape, stats, g = ctx.call
         if pulled[0] is None and all(p is None for p in pulled):
-            return None, None, None, None, None
+            return (None,) * 6
         if torch.is_grad_enabled():
             input, _ = ctx.saved_tensors
             found = _plain(input, rows, axis, shape, stats)
             pairs = zip(found[:4] if stats else [found], pulled, strict=False)
             outs, ups = zip(*((o, p) for o, p in pairs if p is not None), strict=True)
             with torch.enable_grad():
-                return *torch.autograd.grad(outs, input, ups, create_graph=True), *[None] * 4
+                return *torch.autograd.grad(outs, input, ups, create_graph=True), *[None] * 5
         grad, ctx.gift = ctx.gift, None
         if grad is not None:
             factor = pulled[0].item()
             if factor != 1.0:
                 grad.mul_(factor)
-            return grad, None, None, None, None
+            return grad, None, None, None, None, None
         input, _ = ctx.saved_tensors
-        return _gradient(input, rows, axis, pulled, ctx.g), None, None, None, None
+        return _gradient(input, rows, axis, pulled, g), None, None, None, None, None
 
 
 _compiled: Any = _Fused.apply
@@ -244,7 +275,7 @@ def _operator(
     rows = _rows_of(target, weight, token_weight, axis, o)
     shape = input.shape[:axis] + input.shape[axis + 1 :]
     try:
-        loss, grad, _ = _forward(input, rows, axis, shape, False, wants)
+        loss, grad, _ = _score(input, rows, axis, shape, False, wants)
     except BadRowError as bad:
         raise bad.sentence(rows.target, shape, input.shape[axis]) from None
     if grad is None:

@@ -7,6 +7,7 @@ is the object that scores the rows (`HeadRows`): compiled on CPU, torch operatio
 """
 
 from typing import Any, NamedTuple, Protocol
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -48,6 +49,7 @@ class ClassRows:
     """Cross-entropy rows in a head; with ``stats`` their statistics too."""
 
     buffers = 1
+    keeps = True  # the logits, where no gradient is asked for
 
     def __init__(self, rows: SoftmaxRows, stats: bool, column: int | None = None) -> None:
         # column: return this statistic alone (1 log-probability, 2 entropy)
@@ -101,6 +103,24 @@ def chunk_rows(count: int, classes: int, itemsize: int) -> int:
     return min(count, max(_CHUNK_ROWS, _CHUNK_BYTES // max(1, classes * itemsize))) or 1
 
 
+class _Kept:
+    """Logits of a forward's last chunk, with which its backward begins.
+
+    Of all graphs that wait for their backward only the newest has them: together they take no more
+    memory than one.
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        older = _newest.get("kept")
+        if older is not None:
+            older.logits = None
+        self.logits: Tensor | None = logits
+        _newest["kept"] = self
+
+
+_newest: WeakValueDictionary[str, _Kept] = WeakValueDictionary()
+
+
 def _loop(
     x: Tensor,
     w: Tensor,
@@ -109,22 +129,30 @@ def _loop(
     ups: tuple[Tensor | None, ...] | None,
     wants: tuple[bool, bool, bool],
     g: float,
-) -> tuple[list[Tensor], list[Tensor | None]]:
-    """Score all rows; with ``ups`` (of each row, empty for ones) also the wanted gradients."""
+    kept: Tensor | None = None,
+) -> tuple[list[Tensor], list[Tensor | None], Tensor]:
+    """Score all rows; with ``ups`` (of each row, empty for ones) also the wanted gradients.
+
+    Also return the chunks' buffer, which as ``kept`` spares the backward the last chunk's product.
+    """
     count, classes = x.shape[0], w.shape[0]
     widest = getattr(job.rows, "widest", classes)  # where processes share the classes
     step = chunk_rows(count, widest, x.element_size()) // job.rows.buffers or 1
-    buffer = x.new_empty(min(step, count), classes)
+    buffer = x.new_empty(min(step, count), classes) if kept is None else kept
     exact = torch.float64 if x.dtype == torch.float64 else torch.float32
     gx = torch.empty_like(x) if wants[0] else None
     # The weight's gradient is a sum over chunks: in bfloat16 each addition would cost a digit.
     gw = w.new_zeros(w.shape, dtype=exact) if wants[1] else None
     gb = w.new_zeros(classes, dtype=exact) if wants[2] else None
     values: list[Tensor] = []
-    for start in range(0, max(count, 1), step):
+    starts = range(0, max(count, 1), step)
+    # Backward ends where forward began, whether logits were kept or not: the same sums.
+    for start in reversed(starts) if ups and getattr(job.rows, "keeps", False) else starts:
         rows = slice(start, min(start + step, count))
         z = buffer[: rows.stop - start]
-        if b is None:
+        if kept is not None:
+            kept = None
+        elif b is None:
             torch.mm(x[rows], w.t(), out=z)
         else:
             torch.addmm(b, x[rows], w.t(), out=z)
@@ -147,7 +175,7 @@ def _loop(
         if gb is not None:
             gb += z.sum(0, dtype=exact)
     grads = [g.to(w.dtype) if g is not None and g.dtype != w.dtype else g for g in (gw, gb)]
-    return values, [gx, *grads]
+    return values, [gx, *grads], buffer
 
 
 def _score_plainly(
@@ -183,10 +211,12 @@ class Head(torch.autograd.Function):
         eager = any(wants) and job.reduction != "none" and not stats
         # A loss scaler has to reach the gradient before float16 rounds it.
         eager = eager and x.dtype != torch.float16
-        values, ctx.gifts = _loop(
+        values, ctx.gifts, buffer = _loop(
             x, w, b, job, () if eager else None, wants if eager else (False,) * 3, job.g
         )
         ctx.eager = eager
+        keeps = any(wants) and not eager and getattr(job.rows, "keeps", False)
+        ctx.kept = _Kept(buffer) if keeps else None
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         first = values[0]
         loss = first.double().sum() * job.g if job.reduction != "none" else first
@@ -218,7 +248,9 @@ class Head(torch.autograd.Function):
         if up is not None and ctx.job.reduction != "none":
             first = up.new_ones(()).expand(x.shape[0])
         ups = (first, *pulled[1:4])
-        grads = _loop(x, w, b, ctx.job, ups, ctx.wants, g)[1]
+        kept, ctx.kept = ctx.kept, None
+        logits = None if kept is None else kept.logits
+        grads = _loop(x, w, b, ctx.job, ups, ctx.wants, g, logits)[1]
         return *grads, None, None
 
 

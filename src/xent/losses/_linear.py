@@ -13,10 +13,12 @@ from xent.losses._head import ClassRows, Head, Job
 from xent.losses._options import (
     Options,
     can_look,
+    check_devices,
     check_input,
     check_weight,
     nothing_to_average,
     options,
+    traced,
 )
 from xent.losses._sharded import refuse_the_traced, sharded_head
 from xent.losses._softmax import (
@@ -112,7 +114,8 @@ def linear_cross_entropy(
         return sharded_head(x, w, b, target, weight, token_weight, o, group, stats, shape)
     o = _options(reduction, ignored, label_smoothing, temperature, softcap, z_loss, empty)
     deep = isinstance(linear_weight, Tensor) and linear_weight.dim() > 2
-    if traced():  # what the compiler and the transforms of torch.func trace builds the logits
+    # What the compiler and the transforms of torch.func trace, or has no values, builds the logits.
+    if traced() or getattr(input, "is_meta", False):
         if deep:
             logits = torch.tensordot(input, linear_weight, dims=([-1], [-1]))
             logits = logits if linear_bias is None else logits + linear_bias
@@ -339,8 +342,9 @@ def hidden(
         raise _check.invalid(
             f"{name}_bias", f"have the shape {tuple(weight.shape[:1])}", tuple(bias.shape)
         )
+    check_devices(input, **{f"{name}_weight": weight, f"{name}_bias": bias})
     device = input.device.type
-    if torch.is_autocast_enabled(device):
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         input, weight = input.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
@@ -361,6 +365,7 @@ def _class_rows(
 ) -> SoftmaxRows:
     flat = _flat(w.shape[0], target, token_weight, shape, o)
     check_weight("weight", weight, w.shape[:1], "class")
+    check_devices(w, target=flat, weight=weight, token_weight=token_weight)
     scale = None if token_weight is None else token_weight.reshape(-1)
     return SoftmaxRows(flat, weight, scale, o)
 
@@ -404,18 +409,9 @@ def _share_of_a_row(rows: SoftmaxRows, classes: int) -> tuple[float, float]:
     return (1.0 / total if o.reduction == "mean" and total else 1.0), fill
 
 
-def traced() -> bool:
-    """Say whether something looks on that cannot look into the loop."""
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or torch.autograd.forward_ad._current_level >= 0
-    )
-
-
 def apply(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
     """Run the loop where the rows are known numbers, the formula on all logits elsewhere."""
-    if traced():
+    if traced() or x.is_meta:
         found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
         loss = found[0] if job.reduction == "none" else found[0].sum() * job.g
         return (loss, *found[1:]) if len(found) > 1 else loss

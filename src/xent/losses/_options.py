@@ -44,14 +44,32 @@ def options(
         _check.option("reduction", reduction, REDUCTIONS)
     if empty not in EMPTY:
         _check.option("empty", empty, EMPTY)
+    if type(ignore_index) is not int or not -(2**63) <= ignore_index < 2**63:
+        ignore_index = _check.integer("ignore_index", ignore_index, least=-(2**63))
+        if ignore_index >= 2**63:
+            raise _check.invalid("ignore_index", "be below 2**63", ignore_index)
+    label_smoothing = _number("label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise _check.invalid("label_smoothing", "be between 0 and 1", label_smoothing)
+    temperature = _number("temperature", temperature)
     if temperature != 1.0:
         temperature = _check.positive("temperature", temperature)
+    z_loss = _number("z_loss", z_loss)
     if not (z_loss >= 0 and math.isfinite(z_loss)):
         raise _check.invalid("z_loss", "be non-negative and finite", z_loss)
-    cap = 0.0 if softcap is None else _check.positive("softcap", softcap)
+    cap = 0.0 if softcap is None else _check.positive("softcap", _number("softcap", softcap))
     return Options(reduction, ignore_index, label_smoothing, temperature, cap, z_loss, empty)
+
+
+def _number(name: str, value: Any) -> float:
+    """Return a number; refuse a tensor that learns, for its gradient would be lost in silence."""
+    if type(value) is float or type(value) is int:
+        return value
+    if isinstance(value, Tensor) and (value.requires_grad or value.numel() != 1):
+        got = "a tensor that requires a gradient" if value.requires_grad else "a tensor"
+        advice = "To learn a scale multiply the input by it."
+        raise _check.wrong_kind(name, "be a number", got, advice)
+    return _check.number(name, value)
 
 
 def check_input(input: Tensor, size_average: object = None, reduce: object = None) -> None:
@@ -61,16 +79,42 @@ def check_input(input: Tensor, size_average: object = None, reduce: object = Non
     if not input.is_floating_point():
         advice = "Are `input` and `target` swapped?"
         raise _check.wrong_kind("input", "be a floating-point tensor", input.dtype, advice)
+    _check_strided("input", input)
     for name, value in (("size_average", size_average), ("reduce", reduce)):
         if value is not None:
             advice = "torch deprecated it; use reduction='mean', 'sum' or 'none'."
             raise _check.invalid(name, "be None", repr(value), advice)
 
 
-def check_same_shape(input: Tensor, target: Tensor) -> None:
-    """Refuse a target that would be broadcast: a broadcast loss is a wrong number, not an error."""
+def _check_strided(name: str, tensor: Tensor) -> None:
+    """Refuse tensors whose numbers are not laid out one by one, in a type that can be computed."""
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        got = "a nested one" if tensor.is_nested else tensor.layout
+        raise _check.wrong_kind(name, "be a dense tensor", got, "Convert it first.")
+    if tensor.element_size() == 1 and tensor.is_floating_point():
+        must = "be of 16 bits or more"
+        raise _check.wrong_kind(name, must, tensor.dtype, "Convert it with .float() first.")
+
+
+def check_target_kind(target: object) -> None:
+    """Refuse a target that is no tensor of numbers laid out one by one."""
     if not isinstance(target, Tensor):
         raise _check.wrong_kind("target", "be a tensor", f"a {type(target).__name__}")
+    _check_strided("target", target)
+
+
+def check_devices(input: Tensor, **others: Tensor | None) -> None:
+    """Refuse tensors that are not where the input is."""
+    for name, other in others.items():
+        if other is not None and other.device != input.device:
+            must = f"be on the device of `input`, {input.device}"
+            raise _check.invalid(name, must, other.device)
+
+
+def check_same_shape(input: Tensor, target: Tensor) -> None:
+    """Refuse a target that would be broadcast: a broadcast loss is a wrong number, not an error."""
+    check_target_kind(target)
+    check_devices(input, target=target)
     if target.shape != input.shape:
         must = f"have the shape of `input`, {tuple(input.shape)}"
         raise _check.invalid("target", must, tuple(target.shape))
@@ -102,15 +146,37 @@ def check_values(
         raise _check.invalid(name, must, f"{got} at {_check.at(first)}" if first else got)
 
 
+_MODES = torch._C._TorchDispatchModeKey
+_TRACERS = (_MODES.FAKE, _MODES.PROXY, _MODES.FUNCTIONAL)
+
+
+def traced() -> bool:
+    """Say whether something records or transforms operations, to which compiled rows are hidden."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+        or torch._C._is_tracing()
+        or (torch._C._len_torch_dispatch_stack() > 0 and _under_a_tracer())
+    )
+
+
+def _under_a_tracer() -> bool:
+    """Say whether fake tensors or a graph's proxies (torch.export, make_fx) take the operations."""
+    return any(torch._C._get_dispatch_mode(mode) is not None for mode in _TRACERS)
+
+
 def can_look(*tensors: Tensor) -> bool:
     """Say whether values may be looked at: on CPU, and neither traced nor transformed."""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    if torch._C._is_tracing() or (torch._C._len_torch_dispatch_stack() and _under_a_tracer()):
         return False
     return all(map(_is_plain, tensors))
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    return tensor.is_cpu and type(tensor) in _PLAIN
+    return type(tensor) in _PLAIN and tensor.is_cpu
 
 
 def class_axis(input: Tensor, axis: int | None) -> int:

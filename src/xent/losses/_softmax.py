@@ -32,7 +32,7 @@ _EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bflo
 _HUGE = 1 << 22  # bytes
 _CACHE = 1 << 25  # bytes: a larger gradient would push all else out of the caches
 _FEW = 64
-_ELEMENTS = 1 << 15  # what one thread is worth waking for
+ELEMENTS = 1 << 15  # what one thread is worth waking for
 
 
 class Stats(NamedTuple):
@@ -104,7 +104,7 @@ class SoftmaxRows:
         if o.temperature != 1.0:
             z = z / o.temperature
         target = self.target[rows]
-        classes = z.shape[-1]
+        classes = int(z.shape[-1])  # torch.jit.trace makes tensors of sizes
         k = z.argmax(-1, keepdim=True)
         top = z.gather(-1, k)
         gaps = (top - z).scatter(-1, k, 0.0)
@@ -236,7 +236,7 @@ class SoftmaxRows:
                 values, totals, grad, past, start, stop,
             )  # fmt: skip
 
-        least = max(1, _ELEMENTS // (classes * planes.TILE))
+        least = max(1, ELEMENTS // (classes * planes.TILE))
         in_blocks(work, units, threads=torch.get_num_threads(), least=least)
         return values if keep else totals
 
@@ -260,9 +260,9 @@ class Call(NamedTuple):
         """Run all rows; return the first whose target is no distribution, or -1."""
         work = self.capped if self.options.softcap else self.block
         count, classes = self.x.shape
-        if self.x.size <= _ELEMENTS:
+        if self.x.size <= ELEMENTS:
             return work(0, count)
-        least = max(1, _ELEMENTS // classes)
+        least = max(1, ELEMENTS // classes)
         found = in_blocks(work, count, threads=torch.get_num_threads(), least=least)
         return min((b for b in found if b >= 0), default=-1)
 
@@ -316,7 +316,7 @@ class Call(NamedTuple):
 
     def capped(self, start: int, stop: int) -> int:
         """Run some rows, a few at a time, of which the capped logits are kept in float64."""
-        step = max(1, _ELEMENTS // self.x.shape[1])
+        step = max(1, ELEMENTS // self.x.shape[1])
         first = -1
         for a in range(start, stop, step):
             few = slice(a, min(a + step, stop))

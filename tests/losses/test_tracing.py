@@ -1,0 +1,87 @@
+"""What has no values: fake and meta tensors, graphs being recorded. And what must not be baked in."""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+
+import xent.losses as L
+
+ROWS, CLASSES = 4, 3
+TARGET = torch.tensor([0, 2, 1, -100])
+SOFT = torch.tensor([0.2, 0.3, 0.5]).expand(ROWS, CLASSES).contiguous()
+HEAD = torch.randn(CLASSES, CLASSES, generator=torch.Generator().manual_seed(0))
+
+# Of x, class indices, probabilities and a head.
+LOSSES = {
+    "cross_entropy": lambda x, y, p, w: L.cross_entropy(x, y),
+    "soft": lambda x, y, p, w: L.cross_entropy(x, p, label_smoothing=0.1),
+    "nll_loss": lambda x, y, p, w: L.nll_loss(x, y),
+    "focal_loss": lambda x, y, p, w: L.focal_loss(x, y),
+    "bce": lambda x, y, p, w: L.binary_cross_entropy_with_logits(x, p),
+    "binary_cross_entropy": lambda x, y, p, w: L.binary_cross_entropy(x.sigmoid(), p),
+    "kl_div": lambda x, y, p, w: L.kl_div(x, p, reduction="batchmean"),
+    "js_div": lambda x, y, p, w: L.js_div(x, p),
+    "info_nce": lambda x, y, p, w: L.info_nce(x, p, temperature=0.5),
+    "siglip": lambda x, y, p, w: L.siglip(x, p, scale=1.0, bias=0.0),
+    "linear_cross_entropy": lambda x, y, p, w: L.linear_cross_entropy(x, w, y),
+    "linear_kl_div": lambda x, y, p, w: L.linear_kl_div(x, w, p, w),
+    "linear_js_div": lambda x, y, p, w: L.linear_js_div(x, w, p, w),
+    "linear_bce": lambda x, y, p, w: L.linear_binary_cross_entropy(x, w, p),
+    "linear_log_prob": lambda x, y, p, w: L.linear_log_prob(x, w, y).sum(),
+    "linear_entropy": lambda x, y, p, w: L.linear_entropy(x, w).sum(),
+}
+
+
+def logits():
+    return torch.randn(ROWS, CLASSES, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_shapes_without_values(name):
+    inputs = logits(), TARGET, SOFT, HEAD
+    x, *rest = (t.to("meta") for t in inputs)
+    loss = LOSSES[name](x.requires_grad_(), *rest)
+    loss.backward()
+    assert (loss.shape, loss.device.type, x.grad.shape) == ((), "meta", x.shape)
+    with FakeTensorMode() as mode:
+        x, *rest = map(mode.from_tensor, inputs)
+        loss = LOSSES[name](x.requires_grad_(), *rest)
+        loss.backward()
+        assert (loss.shape, x.grad.shape) == ((), x.shape)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_graphs_hold_the_operations(name):
+    rest = TARGET, SOFT, HEAD
+    graph = make_fx(LOSSES[name])(logits(), *rest)
+    x = 3 * logits()
+    torch.testing.assert_close(graph(x, *rest), LOSSES[name](x, *rest))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_traced_by_torchscript():
+    module = L.CrossEntropyLoss(label_smoothing=0.1)
+    traced = torch.jit.trace(module, (logits(), TARGET))
+    x = 3 * logits()
+    torch.testing.assert_close(traced(x, TARGET), module(x, TARGET))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "linear_cross_entropy"])
+def test_unreduced_losses_are_masked_in_place(name):
+    x, w = logits().requires_grad_(), HEAD
+    y, mask = TARGET.clamp(min=0), torch.tensor([1.0, 0.0, 2.0, 1.0])
+
+    def score(how):
+        if name == "cross_entropy":
+            return how(x, y, reduction="none")
+        return L.linear_cross_entropy(x, w, y, reduction="none")
+
+    loss = score(L.cross_entropy)
+    loss *= mask
+    logits_ = x if name == "cross_entropy" else x @ w.T
+    want = torch.nn.functional.cross_entropy(logits_, y, reduction="none") * mask
+    torch.testing.assert_close(loss, want)
+    got = torch.autograd.grad(loss.sum(), x)
+    torch.testing.assert_close(got, torch.autograd.grad(want.sum(), x))
