@@ -48,6 +48,8 @@ def test_train_says_what_it_did(corridor):
     _, done = corridor
     text = done["train"].stdout
     assert "1,437 rows, 64 features, 10 classes of 'digit'." in text
+    assert "cross_entropy after 10 epochs: 0." in text
+    assert " nats a row\n" in text
     assert "held out: " in text
     assert "Model: digits.xent" in text
 

@@ -317,6 +317,10 @@ def test_sample(folder, model):
             "`--at-most` must be a number, got nan.",
         ),
         (
+            ("filter", "m.xent", "test.txt", "-o", "x", "--at-most", "1", "--at-least", "2"),
+            "`--at-least` must be at most 1, which is --at-most, got 2. Nothing lies between.",
+        ),
+        (
             ("score", "m.xent", "test.jsonl", "--field", "body"),
             "`TEXT` must hold a text under 'body' in every line, got line 1 without it.",
         ),
