@@ -67,7 +67,7 @@ REFUSED = {
     "ignore_index 2**70": (lambda: L.cross_entropy(X, Y, ignore_index=2**70), "`ignore_index` must be below 2**63"),
     "label_smoothing None": (lambda: L.cross_entropy(X, Y, label_smoothing=None), "`label_smoothing` must be a number"),
     "z_loss text": (lambda: L.cross_entropy(X, Y, z_loss="1"), "`z_loss` must be a number, got '1'"),
-    "axis 1.0": (lambda: L.cross_entropy(X, Y, axis=1.0), "`axis` must be an integer of at least -2, got 1.0"),
+    "axis 1.0": (lambda: L.cross_entropy(X, Y, axis=1.0), "`axis` must be an integer or None, got 1.0"),
     "temperature for each class": (lambda: L.cross_entropy(X, Y, temperature=torch.ones(3)), "be a number, got a tensor"),
     "temperature that learns": (lambda: L.info_nce(X, X, temperature=LEARNT), "got a tensor that requires a gradient"),
     "reduction='avg'": (lambda: L.cross_entropy(X, Y, reduction="avg"), "must be 'mean', 'sum' or 'none'"),

@@ -410,17 +410,18 @@ def _min_count(text: str | None) -> int | dict[int, int] | None:
 
     if text is None:
         return None
+    must = "be a number, or numbers by order like 3:2,4:2"
+    wrong = _check.invalid("--min-count", must, repr(text))
     try:
         if ":" not in text:
             return int(text)
         pairs = [part.split(":") for part in text.split(",")]
         found = {int(order): int(least) for order, least in pairs}
-        if len(found) < len(pairs):
-            raise ValueError("an order is named twice")
-        return found
     except ValueError:
-        must = "be a number, or numbers by order like 3:2,4:2"
-        raise _check.invalid("--min-count", must, repr(text)) from None
+        raise wrong from None
+    if len(found) < len(pairs):  # an order is named twice
+        raise wrong
+    return found
 
 
 def _print(found: dict[str, Any], text: str, as_json: bool, *, err: bool = False) -> None:
