@@ -1,5 +1,6 @@
 """What peers answer in silence or with NaN: each of 77 inputs and more, and the answer here."""
 
+import inspect
 import math
 import re
 
@@ -171,3 +172,42 @@ def test_gradients_of_corners():
     with pytest.raises(RuntimeError, match="second time"):
         loss.backward()
     assert bce(B.double(), T.double()).dtype == torch.float64
+
+
+LOSSES = [n for n in L.__all__ if n[0].islower() and n != "vocab_parallel_cross_entropy"]
+ARGUMENTS = {
+    "a": X, "b": X, "linear_weight": W, "teacher_input": H, "teacher_weight": W, "scale": 1.0,
+    "bias": 0.0, "temperature": 1.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_wrong_kind_is_refused(name):
+    """What every docstring promises: ValueError or TypeError, whichever argument it is."""
+    loss = getattr(L, name)
+    parameters = inspect.signature(loss).parameters
+    likes = {"input": H if "linear_weight" in parameters else SOFT, **ARGUMENTS}
+    indices = {"cross_entropy", "focal_loss", "nll_loss", "linear_cross_entropy", "linear_log_prob"}
+    likes["target"] = Y if name in indices else SOFT
+    must = {n for n, p in parameters.items() if p.default is p.empty}
+    must |= {"teacher_input", "teacher_weight"} & set(parameters)
+    good = {n: likes[n] for n in must}
+    loss(**good)
+    for argument in parameters:
+        if argument in {"stats", "log_target"}:
+            continue  # anything is true or false
+        for wrong in ("text", [1.0, 2.0], object()):
+            try:
+                loss(**{**good, argument: wrong})
+            except (ValueError, TypeError):
+                continue
+            pytest.fail(f"{argument}={wrong!r} was taken")
+
+
+def test_parts_of_a_head_of_another_kind():
+    with pytest.raises(ValueError, match="`linear_bias` must have the dtype of `input`"):
+        L.linear_entropy(H, W, linear_bias=torch.zeros(3).double())
+    with pytest.raises(TypeError, match="`linear_bias` must be a tensor"):
+        L.linear_entropy(H, W, linear_bias=[0.0] * 3)
+    with pytest.raises(TypeError, match="`teacher` must be two tensors"):
+        L.linear_kl_div(H, W, teacher=([0], [0.0]))

@@ -8,6 +8,7 @@ import inspect
 import itertools
 import math
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -585,3 +586,57 @@ def test_compiled(name):
     (want,) = torch.autograd.grad(f(x), x)
     compiled = torch.compile(f, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(torch.autograd.grad(compiled(x), x)[0], want)
+
+
+ALL = [*PLAIN, "cross_entropy", "linear_cross_entropy"]
+
+
+def cast(value, dtype):
+    if isinstance(value, tuple):
+        return tuple(cast(v, dtype) for v in value)
+    real = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return value.to(dtype) if real else value
+
+
+def cases_of(name, dtype):
+    """Input, target and options of a loss, but for its reduction: the plain ones, and the last."""
+    usual = None, hidden if name[:6] == "linear" else logits, [(HARD,)], {**CLASSES, **SHAPE}
+    _, input, targets, options = CASES.get(name, usual)
+    for which in (0, -1):
+        named = {"reduction", *NAMED.get(name, {})}
+        o = {k: cast(v[which], dtype) for k, v in options.items() if k not in named}
+        yield cast(input, dtype), cast(targets[which], dtype), o
+
+
+def reductions(name):
+    if name in {"linear_log_prob", "linear_entropy"}:
+        return [{}]
+    means = ["mean", "batchmean"] if name == "kl_div" else ["mean"]
+    every = [{"reduction": m, "empty": e} for m in means for e in ("zero", "nan")]
+    return [*every, {"reduction": "sum"}, {"reduction": "none"}]
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("name", ALL)
+def test_tangents_are_of_the_dtype_of_the_value(name):
+    for x, target, o in cases_of(name, torch.float32):
+        for how in reductions(name):
+            f = partial(bare, name, target=target, **o, **how)
+            value, push = torch.func.jvp(f, (x,), (torch.ones_like(x),))
+            assert value.dtype == push.dtype == f(x).dtype == torch.float32, (o, how)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_unreduced_losses_may_be_multiplied_in_place(name):
+    dtypes = (torch.float64, torch.float32, torch.bfloat16)
+    cases = [case for dtype in dtypes for case in cases_of(name, dtype)]
+    for x, target, o in cases:
+        x = x.clone().requires_grad_()
+        o = {**o, **reductions(name)[-1]}
+        want = bare(name, x, target, **o)
+        mask = (torch.arange(want.numel()).reshape(want.shape) % 2).to(want.dtype)
+        (slope,) = torch.autograd.grad((want * mask).sum(), x)
+        got = bare(name, x, target, **o)
+        got *= mask
+        assert torch.equal(got, want * mask)
+        assert torch.equal(torch.autograd.grad(got.sum(), x)[0], slope)

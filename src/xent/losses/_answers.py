@@ -52,10 +52,7 @@ class _Answers(torch.autograd.Function):
         values, total, ctx.gift = _score(
             input, target, weight, pos_weight, g, None, wants, reduction == "none"
         )
-        dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
-        if reduction == "none":
-            return values.to(dtype).reshape(input.shape)
-        return torch.tensor(total * g, dtype=dtype)
+        return values if reduction == "none" else torch.tensor(total * g, dtype=values.dtype)
 
     @staticmethod
     def backward(ctx: Any, up: Tensor) -> Any:
@@ -91,11 +88,12 @@ def _score(
     keep: bool,
 ) -> tuple[Tensor, float, Tensor | None]:
     """Values where kept, their sum, and g times up times the gradient where wanted."""
-    real = np.float64 if input.dtype == torch.float64 else np.float32
-    values = np.empty(input.numel() if keep else 0, real)
+    dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
+    # In the input's shape from the start: users may multiply what is no view by a mask in place.
+    values = torch.empty(input.shape if keep else 0, dtype=dtype)
     grad = empty_like(input) if wants else None
-    total = _run(input, target, weight, pos_weight, g, up, grad, values)
-    return torch.from_numpy(values), total, grad
+    total = _run(input, target, weight, pos_weight, g, up, grad, values.view(-1).numpy())
+    return values, total, grad
 
 
 def _run(

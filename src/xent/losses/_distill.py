@@ -21,6 +21,7 @@ from xent.losses._options import (
     check_weight,
     nothing_to_average,
     options,
+    scalar,
     shaped,
     smoothed,
 )
@@ -75,6 +76,15 @@ def linear_kl_div(
     -------
     Tensor
         In nats, at least 0; a scalar unless ``reduction="none"``.
+
+    Raises
+    ------
+    ValueError
+        If a head does not fit its input or the other head, no teacher or two are given, a list of
+        classes is not one of log-probabilities, a weight is negative or not finite, or an option is
+        out of range; if no row counts and ``empty="raise"``.
+    TypeError
+        If an argument is no tensor, no number or of a dtype that cannot be.
 
     Examples
     --------
@@ -144,6 +154,11 @@ def linear_js_div(
     -------
     Tensor
         In nats; a scalar unless ``reduction="none"``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `linear_kl_div`; also if ``beta`` is not between 0 and 1.
 
     Examples
     --------
@@ -408,7 +423,7 @@ def _distil(
     found = apply(x, w, b, Job(rows, o.reduction, g))
     loss = found[0] if stats else found
     loss = loss.reshape(shape) if o.reduction == "none" else loss
-    loss = loss + fill if fill else loss
+    loss = loss + scalar(fill, loss) if fill else loss
     if not stats:
         return loss
     right = torch.cat(list(rows.right.values())).double().mean()
@@ -418,6 +433,8 @@ def _distil(
 
 def _listed(teacher: Any, shape: torch.Size, classes: int) -> tuple[Tensor, Tensor]:
     indices, log_probs = teacher
+    if not (isinstance(indices, Tensor) and isinstance(log_probs, Tensor)):
+        raise _check.wrong_kind("teacher", "be two tensors, (indices, log_probs)", "others")
     if indices.is_floating_point() or not log_probs.is_floating_point():
         raise _check.wrong_kind(
             "teacher", "be (indices, log_probs)", (indices.dtype, log_probs.dtype)

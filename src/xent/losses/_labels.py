@@ -19,10 +19,12 @@ from xent.losses._linear import apply, hidden
 from xent.losses._options import (
     Options,
     can_look,
+    check_target_kind,
     check_values,
     check_weight,
     nothing_to_average,
     options,
+    scalar,
     shaped,
 )
 from xent.losses._softmax import as_numpy, doubles
@@ -79,6 +81,15 @@ def linear_binary_cross_entropy(
     Tensor
         In nats, float32 or better.
 
+    Raises
+    ------
+    ValueError
+        If shapes, dtypes or devices do not fit, a target is not between 0 and 1, a pair is of no
+        row or class, a weight is negative or not finite, or an option is out of range; if nothing
+        counts and ``empty="raise"``.
+    TypeError
+        If an argument is no tensor, no number or of a dtype that cannot be.
+
     Examples
     --------
     >>> pairs = torch.tensor([[0, 2], [1, 0]])
@@ -101,6 +112,9 @@ def linear_binary_cross_entropy(
     for name, given in (("weight", weight), ("pos_weight", pos_weight)):
         check_weight(name, given, w.shape[:1], "class")
     check_weight("token_weight", token_weight, shape, "row")
+    check_target_kind(target)
+    if ignore_index is not None:
+        ignore_index = _check.number("ignore_index", ignore_index)
     total: Any = x.shape[0] * classes if token_weight is None else token_weight.sum() * classes
     if target.is_floating_point():
         if target.shape != (*shape, classes):
@@ -124,7 +138,7 @@ def linear_binary_cross_entropy(
     rows = BinaryRows(target, weight, pos_weight, classes, ignore_index, scale, o, x.shape[0])
     loss: Tensor = apply(x, w, b, Job(rows, reduction, g if reduction == "mean" else 1.0))
     loss = loss.reshape(shape) if reduction == "none" else loss
-    return loss + fill if fill else loss
+    return loss + scalar(fill, loss) if fill else loss
 
 
 def _look(target: Tensor, ignore_index: float | None) -> Tensor:

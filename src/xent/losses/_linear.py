@@ -18,6 +18,7 @@ from xent.losses._options import (
     check_weight,
     nothing_to_average,
     options,
+    scalar,
     traced,
 )
 from xent.losses._sharded import refuse_the_traced, sharded_head
@@ -82,6 +83,14 @@ def linear_cross_entropy(
     -------
     Tensor
         In nats, float32 or better; a scalar unless ``reduction="none"``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `cross_entropy`; also if ``linear_weight`` or ``linear_bias`` do not fit the input, or
+        ``options`` is given.
+    ConnectionError
+        If a process of the ``group`` was lost.
 
     Notes
     -----
@@ -225,6 +234,11 @@ def linear_log_prob(
     Tensor, shape (...)
         In nats, at most 0; differentiable, for policy gradients and preferences.
 
+    Raises
+    ------
+    ValueError, TypeError
+        As in `linear_cross_entropy`; also if ``target`` holds probabilities.
+
     Examples
     --------
     >>> linear_log_prob(torch.zeros(1, 3), torch.zeros(4, 3), torch.tensor([2])).item()  # -log 4
@@ -273,6 +287,11 @@ def linear_entropy(
     -------
     Tensor, shape (...)
         In nats, 0 to log V; differentiable.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the head does not fit the input, or an option is out of range or no number.
 
     Examples
     --------
@@ -338,6 +357,8 @@ def hidden(
         raise _check.invalid(f"{name}_weight", must, tuple(weight.shape))
     if weight.shape[0] == 0:
         raise _check.invalid(f"{name}_weight", "have at least one class", tuple(weight.shape))
+    if bias is not None and not isinstance(bias, Tensor):
+        raise _check.wrong_kind(f"{name}_bias", "be a tensor", f"a {type(bias).__name__}")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise _check.invalid(
             f"{name}_bias", f"have the shape {tuple(weight.shape[:1])}", tuple(bias.shape)
@@ -348,10 +369,11 @@ def hidden(
         dtype = torch.get_autocast_dtype(device)
         input, weight = input.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
-    elif input.dtype != weight.dtype:
-        raise _check.invalid(
-            f"{name}_weight", f"have the dtype of `input`, {input.dtype}", weight.dtype
-        )
+    else:
+        for part, given in (("weight", weight), ("bias", bias)):
+            if given is not None and given.dtype != input.dtype:
+                must = f"have the dtype of `input`, {input.dtype}"
+                raise _check.invalid(f"{name}_{part}", must, given.dtype)
     return input.reshape(-1, input.shape[-1]), weight, bias, input.shape[:-1]
 
 
@@ -413,7 +435,8 @@ def apply(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
     """Run the loop where the rows are known numbers, the formula on all logits elsewhere."""
     if traced() or x.is_meta:
         found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
-        loss = found[0] if job.reduction == "none" else found[0].sum() * job.g
+        loss = found[0]
+        loss = loss if job.reduction == "none" else loss.sum() * scalar(job.g, loss)
         return (loss, *found[1:]) if len(found) > 1 else loss
     enabled = torch.is_grad_enabled()
     wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))

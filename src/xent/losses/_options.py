@@ -233,12 +233,21 @@ def reduced(
         return values.sum()
     if total is None:
         total = values.numel()
+    whole = values.sum()
     if not isinstance(total, Tensor):
-        return values.sum() / total if total else values.sum() + nothing_to_average(empty)
+        if not total:
+            return whole + scalar(nothing_to_average(empty), whole)
+        return whole / scalar(total, whole)
     if empty == "raise" and can_look(total) and not bool(total):
         nothing_to_average(empty)
-    mean = values.sum() / total.where(total != 0, 1.0)
+    # The weights' sum may be of float64; the loss is of the values' type, as the compiled one is.
+    mean = (whole / total.where(total != 0, 1.0)).to(values.dtype)
     return mean if empty == "zero" else mean.where(total != 0, math.nan)
+
+
+def scalar(number: float, like: Tensor) -> Tensor:
+    """Return a number as a tensor: beside a Python float torch makes 0-dim tangents of float64."""
+    return like.new_full((), number)
 
 
 def nothing_to_average(empty: str) -> float:
