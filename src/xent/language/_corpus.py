@@ -57,6 +57,14 @@ def select(
     -------
     Selection
 
+    Raises
+    ------
+    ValueError, TypeError
+        If both ``share`` and ``below`` are given, or ``share`` is not between 0 and 1; if ``pool``
+        is no text.
+    FileNotFoundError
+        If it is a file that does not exist.
+
     References
     ----------
     R. C. Moore and W. Lewis (2010). Intelligent selection of language model training data. ACL.
@@ -89,6 +97,13 @@ def buckets(
     -------
     ndarray of int
         The class of each line, from 0 on.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``shares`` are not positive with sum 1, or ``pool`` is no text.
+    FileNotFoundError
+        If it is a file that does not exist.
 
     References
     ----------

@@ -40,6 +40,12 @@ class Mixture(Scorer):
     weights : sequence of float
         One a model, non-negative, with sum 1.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If there are fewer than two models, or others than `NGramModel`, fitted, with one vocabulary
+        and true probabilities; if the weights are not one a model, non-negative, with sum 1.
+
     Examples
     --------
     >>> from xent.language import WittenBell
@@ -116,6 +122,13 @@ class Mixture(Scorer):
         ----------
         text : path, lines, token lists or id arrays
             As in `NGramModel.fit`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``text`` is no text.
+        FileNotFoundError
+            If it is a file that does not exist.
         """
         return self.evaluate(text).perplexity
 
@@ -128,6 +141,11 @@ class Mixture(Scorer):
             Where the file shall stand.
         compact : bool
             As in `NGramModel.save`.
+
+        Raises
+        ------
+        ValueError
+            If the folder does not exist or ``path`` is a folder.
         """
         _storage.save_mixture(self.models, self.weights.tolist(), path, compact=compact)
 
@@ -163,6 +181,12 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
     -------
     Mixture
         Its ``weights`` are found by EM.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there are fewer than two models, or others than `NGramModel`, fitted, with one vocabulary
+        and true probabilities; if ``dev`` is no text, or no model thinks it possible.
 
     Examples
     --------

@@ -55,6 +55,11 @@ class NGramModel(Scorer):
     errors : str
         ``"strict"`` refuses a byte that is not UTF-8, ``"keep"`` takes it.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If an option is none of those above, or ``vocabulary`` holds others than words.
+
     Examples
     --------
     >>> from xent.language import MaximumLikelihood
@@ -129,6 +134,15 @@ class NGramModel(Scorer):
         -------
         NGramModel
             Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``text`` is no text or an empty one, the smoothing learns from no ``held_out``,
+            ``memory`` is too little, ``folder`` is another's, or ``executor`` is given for others
+            than paths.
+        FileNotFoundError
+            If there is no such file.
         """
         if self.smoothing is None:
             raise _check.cannot(
@@ -239,6 +253,12 @@ class NGramModel(Scorer):
         NGramModel
             A smaller one, its back-off weights computed anew; this one stays.
 
+        Raises
+        ------
+        ValueError, TypeError
+            If ``entropy`` is no positive number, the scores are no probabilities (`StupidBackoff`),
+            or ``histories`` has another vocabulary.
+
         References
         ----------
         A. Stolcke (1998). Entropy-based pruning of backoff language models. DARPA workshop.
@@ -261,6 +281,11 @@ class NGramModel(Scorer):
         compact : bool
             Pack it: five to six bytes an n-gram, numbers of 2-grams and longer rounded to 254
             values an order, scored at about half the speed. Perplexity moves by about 0.1 %.
+
+        Raises
+        ------
+        ValueError
+            If the model was not fitted, the folder does not exist or ``path`` is a folder.
         """
         _storage.save(self, path, compact=compact)
 

@@ -80,6 +80,15 @@ def binary_cross_entropy_with_logits(
     Tensor
         In nats, float32 or better; a scalar unless ``reduction="none"``.
 
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a target is not between 0 and 1, a weight is negative or not finite,
+        or an option is out of range; if nothing counts and ``empty="raise"``. What tensors hold is
+        looked at on CPU alone.
+    TypeError
+        If an argument is no tensor, no number or of a dtype that cannot be.
+
     Examples
     --------
     >>> binary_cross_entropy_with_logits(torch.zeros(2), torch.tensor([0.0, 1.0])).item()  # log 2
@@ -239,6 +248,11 @@ def binary_cross_entropy(
     Tensor
         In nats, float32 or better; a scalar unless ``reduction="none"``.
 
+    Raises
+    ------
+    ValueError, TypeError
+        As in `binary_cross_entropy_with_logits`; also if ``input`` is not between 0 and 1.
+
     Notes
     -----
     An answer held impossible that comes true costs inf: torch cuts it at 100, and its gradient
@@ -334,6 +348,11 @@ def multilabel_soft_margin_loss(
     -------
     Tensor
         In nats, float32 or better; a scalar unless ``reduction="none"``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `binary_cross_entropy_with_logits`; also if ``axis`` is no dimension.
 
     Examples
     --------

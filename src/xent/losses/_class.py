@@ -87,6 +87,15 @@ def cross_entropy(
     Tensor
         In nats, float32 or better; a scalar unless ``reduction="none"``.
 
+    Raises
+    ------
+    ValueError
+        If shapes or devices do not fit, an index is of no class, probabilities do not sum to 1, a
+        weight is negative or not finite, or an option is out of range; if no row counts and
+        ``empty="raise"``. What tensors hold is looked at on CPU alone.
+    TypeError
+        If an argument is no tensor, no number or of a dtype that cannot be.
+
     Examples
     --------
     >>> cross_entropy(torch.zeros(1, 4), torch.tensor([2])).item()  # log 4
@@ -197,6 +206,11 @@ def nll_loss(
     -------
     Tensor
         In nats, float32 or better; a scalar unless ``reduction="none"``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `cross_entropy`.
 
     Notes
     -----
@@ -340,6 +354,11 @@ def focal_loss(
     -------
     Tensor
         In nats, float32 or better; a scalar unless ``reduction="none"``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `cross_entropy`; also if ``gamma`` is negative or not finite.
 
     Examples
     --------

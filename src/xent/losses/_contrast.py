@@ -57,6 +57,14 @@ def info_nce(
     Tensor
         In nats, float32 or better; a scalar unless ``reduction="none"``.
 
+    Raises
+    ------
+    ValueError
+        If ``a`` is no matrix, ``b`` not of its shape, a weight negative or not finite, or an option
+        out of range; if there is no pair and ``empty="raise"``.
+    TypeError
+        If an argument is no tensor, no number or of a dtype that cannot be.
+
     Examples
     --------
     >>> info_nce(torch.zeros(4, 2), torch.zeros(4, 2), temperature=0.1).item()  # log 4
@@ -124,6 +132,11 @@ def siglip(
     -------
     Tensor
         In nats, float32 or better; a scalar unless ``reduction="none"``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `info_nce`; also if ``pos_weight`` cannot be that of (N, N) answers.
 
     Examples
     --------

@@ -74,6 +74,14 @@ def kl_div(
     Tensor
         In nats, float32 or better; a scalar unless ``reduction="none"``.
 
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a probability or a weight is negative, a row does not sum to 1 where
+        ``axis`` is given, or an option is out of range; if nothing counts and ``empty="raise"``.
+    TypeError
+        If an argument is no tensor, no number or of a dtype that cannot be.
+
     Notes
     -----
     An outcome of probability 0 counts for nothing, whatever the model says of it: neither in the
@@ -195,6 +203,14 @@ def js_div(
     -------
     Tensor
         In nats, at most log 2 at β = 1/2; a scalar unless ``reduction="none"``.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a weight is negative or not finite, or an option is out of range; if
+        no row counts and ``empty="raise"``.
+    TypeError
+        If an argument is no tensor, no number or of a dtype that cannot be.
 
     Examples
     --------

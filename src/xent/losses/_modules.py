@@ -27,6 +27,12 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
     temperature, softcap, z_loss, axis, empty, stats
         As in `cross_entropy`.
 
+    Raises
+    ------
+    ValueError
+        If ``size_average`` or ``reduce`` is given. All else is checked in the call, as by
+        `cross_entropy`.
+
     Examples
     --------
     >>> CrossEntropyLoss()(torch.zeros(1, 4), torch.tensor([2])).item()  # log 4
@@ -89,6 +95,12 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
     ignore_index, label_smoothing, temperature, softcap, empty, stats
         As in `binary_cross_entropy_with_logits`.
 
+    Raises
+    ------
+    ValueError
+        If ``size_average`` or ``reduce`` is given. All else is checked in the call, as by
+        `binary_cross_entropy_with_logits`.
+
     Examples
     --------
     >>> BCEWithLogitsLoss()(torch.zeros(2), torch.tensor([0.0, 1.0])).item()  # log 2
@@ -141,6 +153,11 @@ class KLDivLoss(torch.nn.KLDivLoss):
     ----------
     size_average, reduce, reduction, log_target, label_smoothing, axis, empty, stats
         As in `kl_div`.
+
+    Raises
+    ------
+    ValueError
+        If ``size_average`` or ``reduce`` is given. All else is checked in the call, as by `kl_div`.
 
     Examples
     --------
@@ -203,6 +220,11 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
         As in `linear_cross_entropy`.
     temperature, softcap, z_loss, empty, stats
         As in `linear_cross_entropy`.
+
+    Raises
+    ------
+    ValueError
+        If ``options`` is given. All else is checked in the call, as by `linear_cross_entropy`.
 
     Examples
     --------

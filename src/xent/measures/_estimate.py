@@ -113,6 +113,12 @@ def estimate_entropy(
     Estimate
         In the unit of ``base``.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If a column is empty or cannot be taken by the method, a value is missing and none may be,
+        or an option is out of range or not one of the method's.
+
     Examples
     --------
     >>> round(estimate_entropy("abracadabra", method="miller_madow", base=2).value, 3)
@@ -208,6 +214,12 @@ def estimate_mutual_information(
     -------
     Estimate
         In the unit of ``base``; with permutations also ``p_value`` and ``adjusted``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a column is empty or cannot be taken by the method, a value is missing and none may be,
+        or an option is out of range or not one of the method's.
 
     Examples
     --------

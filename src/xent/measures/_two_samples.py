@@ -84,6 +84,12 @@ def estimate_kl_divergence(
         In the unit of ``base``; ``n`` is the rows of ``x``. The plug-in value is infinite where
         ``y`` lacks a symbol of ``x``; only the plug-in and the posterior mean are never negative.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If a column is empty or cannot be taken by the method, a value is missing and none may be,
+        or an option is out of range or not one of the method's.
+
     Examples
     --------
     >>> found = estimate_kl_divergence("aabb", "abbbabbb", base=2)
@@ -153,6 +159,12 @@ def estimate_cross_entropy(
     Estimate
         In the unit of ``base``; ``n`` is the rows of ``x``. The plug-in value is infinite where
         ``y`` lacks a symbol of ``x``; that of real numbers may be negative.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a column is empty or cannot be taken by the method, a value is missing and none may be,
+        or an option is out of range or not one of the method's.
 
     Examples
     --------

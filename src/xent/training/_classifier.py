@@ -211,6 +211,11 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         ndarray of float64, shape (N, C)
             Columns in the order of ``classes_``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is not fitted, or ``X`` is not finite or not of D features.
         """
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, reset=False)
@@ -229,6 +234,11 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         ndarray of float64, shape (N, C)
             Columns in the order of ``classes_``; each row sums to 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is not fitted, or ``X`` is not finite or not of D features.
         """
         return np.asarray(np.exp(self.predict_log_proba(X)))
 
@@ -244,6 +254,11 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         ndarray, shape (N,)
             Members of ``classes_``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is not fitted, or ``X`` is not finite or not of D features.
         """
         winners = self.predict_log_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[winners])

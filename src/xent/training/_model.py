@@ -72,6 +72,11 @@ class Scaling:
         Returns
         -------
         ndarray of float64, shape (N, D)
+
+        Raises
+        ------
+        ValueError
+            If ``X`` is not of D features.
         """
         rows = np.asarray(X, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.low):
@@ -115,6 +120,11 @@ class TrainedModel:
         -------
         ndarray of float64, shape (N, C)
             Columns in the order of ``classifier.classes_``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``X`` lacks a column, is not finite or not of D features.
         """
         if self.columns and hasattr(X, "columns"):
             missing = [name for name in self.columns if name not in list(X.columns)]

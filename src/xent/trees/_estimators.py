@@ -140,6 +140,11 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an option, a column or a weight cannot be, or the lengths differ.
         """
         cases: Cases | Unread
         if _stream.is_source(X):
@@ -169,6 +174,11 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         -------
         ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is not fitted, or the columns are not those of `fit`.
         """
         return self._values(X)
 
@@ -183,6 +193,11 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is not fitted, or the columns are not those of `fit`.
         """
         check_is_fitted(self)
         if (self.tree_.missing_to[~self.tree_.leaf] < 0).any():
@@ -202,6 +217,11 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is not fitted, or the columns are not those of `fit`.
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
@@ -249,6 +269,12 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
             ``error_estimate``, ``counts``, ``probabilities``), ``default``, `predict`,
             `predict_proba` and `to_text`. A missing value passes a condition only where the
             tree's branch takes it and these cases miss some.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is not fitted, ``cf`` is not between 0 and 1, or the cases are not of the columns
+            and classes of `fit`.
 
         References
         ----------
@@ -383,6 +409,11 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an option, a column or a weight cannot be, or the lengths differ.
         """
         cases: Cases | Unread
         if _stream.is_source(X):
@@ -416,6 +447,11 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is not fitted, or the columns are not those of `fit`.
         """
         return self._values(X)[:, 0]
 

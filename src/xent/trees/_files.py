@@ -60,6 +60,11 @@ def save(tree: BaseTree, path: str | os.PathLike[str]) -> None:
         Any estimator of this room.
     path : str or PathLike
         Where the file shall stand.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``tree`` is no fitted tree, the folder does not exist or ``path`` is a folder.
     """
     state, arrays = _state(tree)
     _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
@@ -99,6 +104,11 @@ def to_json(tree: BaseTree) -> str:
     -------
     str
         An object whose ``arrays`` are the nodes; infinity is the string "inf".
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``tree`` is no fitted tree.
     """
     state, arrays = _state(tree)
 

@@ -26,6 +26,11 @@ class AbsoluteDiscounting(Discounting):
     interpolated : bool
         False gives the back-off form.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If ``discount`` is no number above 0 and at most 1.
+
     Warns
     -----
     UserWarning

@@ -23,6 +23,11 @@ class AddK(Flat):
     k : float
         Positive.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If ``k`` is no positive, finite number.
+
     References
     ----------
     D. Jurafsky and J. H. Martin. Speech and Language Processing, 3rd ed. draft, section 3.6.

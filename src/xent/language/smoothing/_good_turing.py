@@ -24,6 +24,11 @@ class GoodTuring(Flat):
         Discount as Katz does instead: counts up to ``cutoff`` by the plain formula, rescaled so
         that those above it can be believed.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If ``cutoff`` is no integer of at least 1.
+
     Warns
     -----
     UserWarning

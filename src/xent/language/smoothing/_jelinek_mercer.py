@@ -33,6 +33,11 @@ class JelinekMercer(Smoothing):
     weights : tuple of float, optional
         One given weight for each order, unigrams first, instead of estimated ones.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If ``buckets`` is no integer of at least 1, or a weight not between 0 and 1.
+
     References
     ----------
     F. Jelinek and R. L. Mercer (1980). Interpolated estimation of Markov source parameters from

@@ -25,6 +25,11 @@ class Katz(Discounting):
     k : int
         The largest count that is discounted.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If ``k`` is no integer of at least 1.
+
     Warns
     -----
     UserWarning

@@ -40,6 +40,11 @@ class KneserNey(Discounting):
     discount : float or (float, float, float), optional
         Discounts to use for every order instead of estimated ones.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If ``discount`` is not one number or three, or D(r) is not above 0 and at most r.
+
     Warns
     -----
     UserWarning

@@ -25,6 +25,11 @@ class StupidBackoff(Smoothing):
     alpha : float
         Between 0 and 1; the paper's is 0.4.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If ``alpha`` is no number between 0 and 1.
+
     References
     ----------
     T. Brants, A. C. Popat, P. Xu, F. J. Och and J. Dean (2007). Large Language Models in Machine
