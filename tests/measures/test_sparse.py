@@ -111,6 +111,19 @@ def test_all_of_a_matrix_and_a_single_row():
     assert_allclose(found, m.entropy(P[0]))
 
 
+DENSE = {
+    "self_information",  # that of an outcome that is not there is infinite
+    "conditional_mutual_information",  # of three variables, and a matrix has two
+}
+
+
+def test_what_takes_a_matrix_says_so():
+    """Each function named here is held against its dense self in this file."""
+    takes = {n for n in m.__all__ if {"p", "joint"} & set(getattr(m, n).__annotations__)}
+    says = {n for n in takes if "scipy.sparse" in (getattr(m, n).__doc__ or "")}
+    assert says == takes - DENSE
+
+
 JOINT = [
     m.mutual_information,
     m.variation_of_information,
@@ -223,6 +236,11 @@ REFUSALS = [
     (
         lambda: m.self_information(sp.csr_array(P)),
         "Self-information: that of a 0 is infinite. Pass a dense array.",
+    ),
+    (
+        lambda: m.conditional_mutual_information(Counts(sp.csr_array(P))),
+        "`joint` must be a dense array, of three variables, got a sparse one. "
+        "Convert it with .toarray() first.",
     ),
     (
         lambda: m.mutual_information(BAD),

@@ -163,7 +163,7 @@ def perplexity(
 
     Parameters
     ----------
-    p : array_like, Counts, Logits or LogProbs, shape (..., K)
+    p : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K)
         A plain array is probabilities: checked, never normalised in silence.
     q : like p, optional
         The model; without it the perplexity is that of ``p`` itself.
@@ -299,7 +299,7 @@ def js_distance(
 
     Parameters
     ----------
-    p, q, *more : array_like, Counts, Logits or LogProbs, shape (..., K)
+    p, q, *more : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K)
         Two distributions or more over the same K outcomes; batches broadcast.
     weights : sequence of float, optional
         Share of each distribution, summing to 1; equal without it.

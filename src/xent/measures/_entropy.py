@@ -156,7 +156,7 @@ def gini(
 
     Parameters
     ----------
-    p : array_like, Counts, Logits or LogProbs, shape (..., K)
+    p : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K)
         A plain array is probabilities: checked, never normalised in silence.
     axis : int or tuple of int
         Where the outcomes are; several axes together are the outcomes of a joint distribution.

@@ -21,7 +21,7 @@ def normalized_mutual_information(
 
     Parameters
     ----------
-    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y)
+    joint : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., X, Y)
         Joint distribution of two variables; a plain array is probabilities that sum to 1 over
         both axes.
     average : str
@@ -87,7 +87,7 @@ def information_gain(
 
     Parameters
     ----------
-    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y)
+    joint : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., X, Y)
         Joint distribution of a feature and a target, in this order; a plain array is
         probabilities that sum to 1 over both axes.
     axis : tuple of int
@@ -140,7 +140,7 @@ def gain_ratio(
 
     Parameters
     ----------
-    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y)
+    joint : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., X, Y)
         Joint distribution of a feature and a target, in this order; a plain array is
         probabilities that sum to 1 over both axes.
     axis : tuple of int
@@ -193,7 +193,7 @@ def symmetric_uncertainty(
 
     Parameters
     ----------
-    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y)
+    joint : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., X, Y)
         Joint distribution of two variables; a plain array is probabilities that sum to 1 over
         both axes.
     axis : tuple of int

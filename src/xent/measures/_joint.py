@@ -153,7 +153,7 @@ def conditional_entropy(
 
     Parameters
     ----------
-    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y)
+    joint : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., X, Y)
         Joint distribution; a plain array is probabilities that sum to 1 over all of ``axis``.
     given : int or tuple of int
         The axes, among ``axis``, of what is known: ``given=-1`` is H(X|Y).
@@ -211,7 +211,7 @@ def mutual_information(
 
     Parameters
     ----------
-    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y)
+    joint : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., X, Y)
         Joint distribution of two variables; a plain array is probabilities that sum to 1 over
         both axes.
     axis : tuple of int
@@ -299,6 +299,9 @@ def conditional_mutual_information(
     ----------
     Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.5.
     """
+    if is_sparse(joint):
+        must = "be a dense array, of three variables"
+        raise _check.wrong_kind("joint", must, "a sparse one", "Convert it with .toarray() first.")
     table = Joint(joint, axis, where, 3, 3)
     xp = table.source.library.xp
     known = table.marginal(-1)
@@ -322,7 +325,7 @@ def variation_of_information(
 
     Parameters
     ----------
-    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y)
+    joint : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., X, Y)
         Joint distribution of two variables; a plain array is probabilities that sum to 1 over
         both axes.
     axis : tuple of int

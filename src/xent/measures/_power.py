@@ -31,7 +31,7 @@ def renyi_entropy(
 
     Parameters
     ----------
-    p : array_like, Counts, Logits or LogProbs, shape (..., K)
+    p : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K)
         A plain array is probabilities: checked, never normalised in silence.
     alpha : float
         Order from 0 to infinity: 0 counts outcomes (Hartley), 1 is Shannon's, infinity the
@@ -101,7 +101,7 @@ def tsallis_entropy(
 
     Parameters
     ----------
-    p : array_like, Counts, Logits or LogProbs, shape (..., K)
+    p : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K)
         A plain array is probabilities: checked, never normalised in silence.
     alpha : float
         Order from 0, finite: 0 is the number of outcomes less one, 1 Shannon's entropy in nats, 2
@@ -168,7 +168,7 @@ def renyi_divergence(
 
     Parameters
     ----------
-    p, q : array_like, Counts, Logits or LogProbs, shape (..., K)
+    p, q : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K)
         Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``.
     alpha : float
         Order from 0 to infinity; 1 is the Kullback-Leibler divergence.
@@ -264,7 +264,7 @@ def f_divergence(
 
     Parameters
     ----------
-    p, q : array_like, Counts, Logits or LogProbs, shape (..., K)
+    p, q : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K)
         Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``.
     name : str
         "total_variation" (half of Σ|p - q|), "squared_hellinger" (half of Σ(√p - √q)²),
