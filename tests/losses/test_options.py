@@ -626,6 +626,16 @@ def test_tangents_are_of_the_dtype_of_the_value(name):
             assert value.dtype == push.dtype == f(x).dtype == torch.float32, (o, how)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("beta", [0, 0.3, 1])
+def test_the_tangent_of_a_single_row(beta):
+    x, y = logits[:2].float()
+    for reduction in REDUCTIONS["reduction"]:
+        f = partial(L.js_div, target=y, beta=beta, z_loss=0.1, reduction=reduction)
+        value, push = torch.func.jvp(f, (x,), (torch.ones_like(x),))
+        assert value.dtype == push.dtype == torch.float32
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_unreduced_losses_may_be_multiplied_in_place(name):
     dtypes = (torch.float64, torch.float32, torch.bfloat16)

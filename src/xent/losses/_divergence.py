@@ -18,6 +18,7 @@ from xent.losses._options import (
     class_axis,
     options,
     reduced,
+    scalar,
     shaped,
     smoothed,
     weighed,
@@ -265,8 +266,9 @@ def js_values(student: Tensor, teacher: Tensor, beta: float, o: Options) -> Tens
         floor = torch.finfo(student.dtype).min
         safe_p, safe_q = log_p.clamp_min(floor), log_q.clamp_min(floor)
         mixed = torch.logaddexp(safe_q + math.log(beta), safe_p + math.log1p(-beta))
-        values = beta * _divergence(log_q, mixed) + (1 - beta) * _divergence(log_p, mixed)
-    return values + o.z_loss * student.logsumexp(-1) ** 2 if o.z_loss else values
+        theirs, own = _divergence(log_q, mixed), _divergence(log_p, mixed)
+        values = scalar(beta, theirs) * theirs + scalar(1 - beta, own) * own
+    return values + scalar(o.z_loss, values) * student.logsumexp(-1) ** 2 if o.z_loss else values
 
 
 def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
