@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,26 @@ def test_blocks_cover_every_row_once(threads, count):
 
 def test_small_work_wakes_no_thread():
     assert _jit.in_blocks(lambda a, b: b - a, 9, threads=8, least=10) == [9]
+
+
+def test_who_is_ready_takes_the_next_block():
+    rest = threading.Event()
+    done = []
+
+    def work(start, stop):
+        if start == 0:
+            assert rest.wait(60)  # until all other blocks are done, by whoever was not waiting
+        else:
+            done.append(start)
+            if len(done) == 7:
+                rest.set()
+
+    _jit.in_blocks(work, 8, threads=2, turns=4)
+    assert sorted(done) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_no_block_is_smaller_than_the_least():
+    assert _jit.in_blocks(lambda a, b: b - a, 9, threads=2, least=3, turns=4) == [3, 3, 3]
 
 
 def test_an_error_in_any_block_reaches_the_caller():

@@ -6,9 +6,9 @@ die, and its workqueue layer is not thread-safe. Kernels release the GIL and run
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import numba
@@ -70,6 +70,8 @@ def in_blocks(
     *,
     threads: int | None = None,
     least: int = 1,
+    turns: int = 1,
+    team: Callable[[Callable[[], None], int], None] | None = None,
 ) -> list[Any]:
     """Call ``work(start, stop)`` for consecutive blocks that cover ``range(count)``.
 
@@ -83,6 +85,11 @@ def in_blocks(
         Numba's number (``NUMBA_NUM_THREADS``) where not given.
     least : int
         Rows that one thread is worth waking for.
+    turns : int
+        Blocks for each thread, of at least ``least`` rows; whoever is ready takes the next.
+    team : callable, optional
+        ``team(take, n)`` calls ``take()`` on so many threads or fewer, this one among them, and
+        returns when all have returned: other threads than those kept here.
 
     Returns
     -------
@@ -91,15 +98,41 @@ def in_blocks(
         the number of threads: a result must not.
     """
     wanted = numba.get_num_threads() if threads is None else threads
-    blocks = max(1, min(wanted, count // max(1, least)))
-    if blocks == 1:
+    workers = max(1, min(wanted, count // max(1, least)))
+    if workers == 1:
         return [work(0, count)]
-    edges = [count * i // blocks for i in range(blocks + 1)]
+    blocks = max(workers, min(workers * turns, count // max(1, least)))
+    waiting = deque(range(blocks))
+    found: list[Any] = [None] * blocks
+
+    def take() -> None:
+        while True:
+            try:
+                i = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                found[i] = work(count * i // blocks, count * (i + 1) // blocks)
+            except BaseException:
+                waiting.clear()
+                raise
+
+    (team or _team)(take, workers)
+    return found
+
+
+def _team(take: Callable[[], None], workers: int) -> None:
     # A pool does not survive a fork: its threads exist in the parent only.
-    key = (os.getpid(), blocks)
+    key = (os.getpid(), workers)
     pool = _pools.get(key)
     if pool is None:
-        pool = _pools[key] = ThreadPoolExecutor(blocks - 1, thread_name_prefix="xent")
-    waiting = [pool.submit(work, a, b) for a, b in pairwise(edges[1:])]
-    first = work(edges[0], edges[1])
-    return [first, *(future.result() for future in waiting)]
+        pool = _pools[key] = ThreadPoolExecutor(workers - 1, thread_name_prefix="xent")
+    others = [pool.submit(take) for _ in range(workers - 1)]
+    try:
+        take()
+    finally:
+        # Who has not begun by now finds nothing left; who has writes to the caller's arrays.
+        begun = [other for other in others if not other.cancel()]
+        wait(begun)
+    for other in begun:
+        other.result()

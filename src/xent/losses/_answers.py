@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from xent._kernels import _logistic as kernels
-from xent._kernels._jit import in_blocks
 from xent._kernels._softmax import add_up
 from xent.losses._options import at_least_float32, check_values
 from xent.losses._softmax import as_numpy, empty_like, passes_caches
+from xent.losses._threads import in_blocks
 
 _ONES = np.ones(kernels.BLOCK)
 _ELEMENTS = 1 << 14  # what one thread is worth waking for
@@ -128,7 +128,7 @@ def _run(
             )
         )
 
-    found = in_blocks(work, blocks, threads=torch.get_num_threads(), least=_ELEMENTS // size)
+    found = in_blocks(work, blocks, least=_ELEMENTS // size)
     if max(found, default=-1) >= 0:
         check_answers(target)
     return float(add_up(totals))

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from xent import _check
 from xent._kernels import _logistic as kernels
-from xent._kernels._jit import in_blocks
 from xent._kernels._softmax import add_up
 from xent.losses._answers import binary_values, check_answers
 from xent.losses._head import Job
@@ -28,6 +27,7 @@ from xent.losses._options import (
     shaped,
 )
 from xent.losses._softmax import as_numpy, doubles
+from xent.losses._threads import in_blocks
 
 _NONE = np.empty(0)
 _FEW = 64
@@ -257,7 +257,7 @@ class BinaryRows:
                     )  # fmt: skip
                 values[r] = add_up(totals)
 
-        in_blocks(work, logits.shape[0], threads=torch.get_num_threads(), least=16)
+        in_blocks(work, logits.shape[0], least=16)
         if slope is not None:
             logits.mul_(slope)
         elif o.temperature != 1.0 and ups is not None:

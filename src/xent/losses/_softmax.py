@@ -18,9 +18,9 @@ from xent import _check
 from xent._kernels import _planes as planes
 from xent._kernels import _softmax as kernels
 from xent._kernels._float import LANES, PAD, PAGE
-from xent._kernels._jit import in_blocks
 from xent._kernels._room import room
 from xent.losses._options import Options, at_least_float32, can_look
+from xent.losses._threads import in_blocks
 
 Floats = NDArray[np.float64]
 
@@ -237,7 +237,7 @@ class SoftmaxRows:
             )  # fmt: skip
 
         least = max(1, ELEMENTS // (classes * planes.TILE))
-        in_blocks(work, units, threads=torch.get_num_threads(), least=least)
+        in_blocks(work, units, least=least)
         return values if keep else totals
 
 
@@ -263,7 +263,7 @@ class Call(NamedTuple):
         if self.x.size <= ELEMENTS:
             return work(0, count)
         least = max(1, ELEMENTS // classes)
-        found = in_blocks(work, count, threads=torch.get_num_threads(), least=least)
+        found = in_blocks(work, count, least=least)
         return min((b for b in found if b >= 0), default=-1)
 
     def block(self, start: int, stop: int, slope: Floats = _NO_SLOPE) -> int:
