@@ -133,6 +133,11 @@ def test_score(folder, model, tmp_path):
     assert found[0]["bits_per_byte"] == pytest.approx(both / (len(LINES[0]) + len(LINES[9]) + 2))
 
 
+def test_score_says_its_columns():
+    said = run("score", "--help")
+    assert "After a tab these bits, divided by the bytes of the line" in said
+
+
 def unpacked(path):
     if path.suffix == ".zst":
         with pa.input_stream(str(path), compression="zstd") as file:

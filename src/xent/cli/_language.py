@@ -143,9 +143,9 @@ def score(
 ) -> None:
     """Print two columns, a row for each line of TEXT, with --json as JSON lines.
 
-    The first is the bits that MODEL needs for the line, to its end; the second, after a tab, these
-    bits divided by the bytes of the line, line feed included: fewer is better predicted. What is
-    impossible has inf bits.
+    First the bits that MODEL needs for the line, its end included.
+    After a tab these bits, divided by the bytes of the line and its line feed.
+    The fewer, the better predicted; what is impossible has inf bits.
     """
     from xent.language import _stream
 

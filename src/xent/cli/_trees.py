@@ -111,7 +111,7 @@ def fit(
 ) -> None:
     """Fit a tree and write it to a file.
 
-    From --missing to --min-gain: what is not given is as the tree has it in Python.
+    From --missing to --min-gain: without one it is as the tree has it in Python.
     """
     import xent.trees
     from xent import _check, _table
