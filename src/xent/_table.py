@@ -222,12 +222,13 @@ def writing(
         def add(columns: Mapping[str, Any]) -> None:
             nonlocal writer
             if kind == ".npz":
-                held.append({name: _array(name, v, argument) for name, v in columns.items()})
+                held.append({name: _array(name, v, path) for name, v in columns.items()})
                 return
             table = pa.table({name: _spelt_out(pa.array(v)) for name, v in columns.items()})
             if kind in (".jsonl", ".ndjson"):
                 for row in table.to_pylist():
-                    file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+                    # Dates and times are spelt out as CSV spells them.
+                    file.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")
                 return
             if writer is None and kind == ".parquet":
                 writer = stack.enter_context(pyarrow.parquet.ParquetWriter(file, table.schema))
@@ -251,7 +252,7 @@ def _spelt_out(column: Any) -> Any:
     return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
 
 
-def _array(name: str, values: Any, argument: str) -> NDArray[Any]:
+def _array(name: str, values: Any, path: object) -> NDArray[Any]:
     """Return a column as NPZ holds it, which has text, but no gaps in it and no objects."""
     import pyarrow as pa
 
@@ -260,8 +261,8 @@ def _array(name: str, values: Any, argument: str) -> NDArray[Any]:
         return array
     column = _spelt_out(pa.array(values))
     if column.null_count:
-        must = f"hold the gaps in column {name!r}: NPZ cannot"
-        raise _check.invalid(argument, must, "an .npz file", "Take .parquet or .csv.")
+        because = f"column {name!r} has gaps, and NPZ no sign for them"
+        raise _check.cannot(f"{str(path)!r} cannot be written", because, "Take .parquet.")
     return np.asarray(column.to_pylist())
 
 
