@@ -123,8 +123,9 @@ def words(*options: str, **others: str) -> Iterator[None]:
             sentence = str(error)
             for name, said in typed.items():
                 sentence = re.sub(rf"`{name}(?=[`\[])", f"`{said}", sentence)
-                sentence = re.sub(rf"\b{name}=([\"']?)(\w+)\1", rf"{said} \2", sentence)
-                sentence = re.sub(rf"\b{name}=(?= )", said, sentence)
+                if name in options:  # Pass missing="drop", columns=, epochs=4
+                    sentence = re.sub(rf"\b{name}=([\"']?)(\w+)\1", rf"{said} \2", sentence)
+                    sentence = re.sub(rf"\b{name}=(?= )", said, sentence)
             error.args = (sentence,)
         raise
 
