@@ -1,5 +1,6 @@
 """Tables come in and go out unchanged; what is wrong with one is said with its column and row."""
 
+import datetime as dt
 import gzip
 import os
 
@@ -181,3 +182,25 @@ def test_a_missing_column_is_suggested():
     assert str(caught.value) == (
         "`--target` must name a column of 'data.csv', got 'labl'. Did you mean 'label'?"
     )
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv.gz", ".parquet", ".jsonl", ".npz"])
+def test_pieces_make_one_table(tmp_path, ending):
+    day = dt.date(2024, 2, 29)
+    names = pa.array(["red", "blue", "red"]).dictionary_encode()
+    objects = np.array(["a", "b", "c"], dtype=object)
+    with _table.writing(tmp_path / f"t{ending}") as add:
+        for start in (0, 2):
+            cut = slice(start, start + 2)
+            add({"name": names[cut], "object": objects[cut], "day": pa.array([day] * 3)[cut]})
+    found = _table.read(tmp_path / f"t{ending}").to_pydict()
+    assert found["name"] == ["red", "blue", "red"]
+    assert found["object"] == ["a", "b", "c"]
+    assert [str(d)[:10] for d in found["day"]] == ["2024-02-29"] * 3
+
+
+def test_a_table_that_is_not_finished_is_not_there(tmp_path):
+    with pytest.raises(KeyboardInterrupt), _table.writing(tmp_path / "t.csv") as add:  # noqa: PT012
+        add({"x": [1]})
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []

@@ -75,7 +75,7 @@ def test_fit_larger_than_memory(folder, model, tmp_path):
         found = NGramModel.load(tmp_path / "m.xent")
         np.testing.assert_array_equal(found.score(LINES), model.score(LINES))
     assert (tmp_path / "counts" / "run-00000.xent").exists()
-    with pytest.raises(ValueError, match=r"`memory` must be a number of bytes, or like '2GB'"):
+    with pytest.raises(ValueError, match=r"`--memory` must be a number of bytes, or like '2GB'"):
         run(*args[:-3], "much", *args[-2:])
 
 
@@ -131,6 +131,11 @@ def test_score(folder, model, tmp_path):
     both = -model.score([LINES[0], LINES[9]]).sum() / math.log(2)
     assert found[0]["bits"] == pytest.approx(both)
     assert found[0]["bits_per_byte"] == pytest.approx(both / (len(LINES[0]) + len(LINES[9]) + 2))
+
+
+def test_score_says_its_columns():
+    said = run("score", "--help")
+    assert "After a tab these bits, divided by the bytes of the line" in said
 
 
 def unpacked(path):
@@ -281,6 +286,19 @@ def test_sample(folder, model):
             ("fit", "train.txt", "-o", "x.xent", "--min-count", "two"),
             "`--min-count` must be a number, or numbers by order like 3:2,4:2, got 'two'.",
         ),
+        (("fit", "train.txt", "-o", "x.xent", "--order", "0"), "`--order` must be an integer of"),
+        (
+            ("fit", "bytes", "-o", "x.xent"),
+            "`TEXT` must be UTF-8, got byte 0xff on line 1. Pass --errors keep",
+        ),
+        (("score", "test.txt", "test.txt"), "`MODEL` must be a xent.language file"),
+        (("score", "m.xent", "bytes"), "`TEXT` must be UTF-8, got byte 0xff on line 1."),
+        (("mix", "m.xent", "m.xent", "--dev", "bytes"), "`--dev` must be UTF-8, got byte 0xff"),
+        (("prune", "m.xent", "-o", "x", "--entropy", "0"), "`--entropy` must be positive"),
+        (
+            ("prune", "m.xent", "-o", "x", "--entropy", "1", "--histories", "test.txt"),
+            "`--histories` must be a xent.language file",
+        ),
         (
             ("filter", "m.xent", "test.txt", "-o", "x"),
             "`--at-most, --at-least` must be given, got neither.",
@@ -302,7 +320,7 @@ def test_sample(folder, model):
             "`--vocabulary` must be UTF-8, got 'bytes' with byte 0xff at 0.",
         ),
         (("fit", "train.txt", "-o", "-"), "`--output` must name a file, got '-'. What score and"),
-        (("fit", ".", "-o", "x.xent"), "`text` must be a file, got the folder '.'."),
+        (("fit", ".", "-o", "x.xent"), "`TEXT` must be a file, got the folder '.'."),
         (("fit", "cut.gz", "-o", "x.xent"), "'cut.gz' cannot be read: its compressed data are cut"),
         (
             ("filter", "m.xent", "cut.gz", "-o", "half.gz", "--at-most", "9"),
@@ -344,7 +362,7 @@ def test_sample(folder, model):
         ),
         (
             ("evaluate", "m.xent", "half.jsonl", "--field", "text"),
-            "`FILE` must hold text that UTF-8 can write, got half a surrogate pair on line 2.",
+            "`TEXT` must hold text that UTF-8 can write, got half a surrogate pair on line 2.",
         ),
     ],
 )

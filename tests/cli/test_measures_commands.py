@@ -55,6 +55,7 @@ def folder(tmp_path_factory):
     _table.write(folder / "weather.parquet", WEATHER)
     moved = {**WEATHER, "outlook": ["fog" if s == "sun" else s for s in WEATHER["outlook"]]}
     _table.write(folder / "moved.csv", moved)
+    _table.write(folder / "less.csv", {"play": WEATHER["play"]})
     return folder
 
 
@@ -109,7 +110,10 @@ def test_empty_fields_are_missing(tmp_path):
     (found,) = json.loads(xent("rank", tmp_path / "t.csv", "--target", "y", "--json", "-").stdout)
     assert (found["missing"], found["score"]) == (2, 1.0)
     done = xent("rank", tmp_path / "t.csv", "--target", "y", "--missing", "refuse")
-    assert str(done.exception).startswith("`table['x']` must have a value in every row")
+    assert str(done.exception) == (
+        "`TABLE['x']` must have a value in every row, got a missing one in 2 rows. "
+        "Pass --missing drop or --missing symbol."
+    )
 
 
 def test_drift_and_its_exit_code(folder):
@@ -122,7 +126,8 @@ def test_drift_and_its_exit_code(folder):
     assert done.exit_code == 1
     assert done.stderr == "1 column above 0.1: outlook\n"
     first = done.stdout.splitlines()[2].split()
-    assert (first[0], first[-2:]) == ("outlook", ["35.7%", "35.7%"])
+    assert (first[0], first[-4:]) == ("outlook", ["35.7", "%", "35.7", "%"])
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert xent(*args, "--threshold", "0.9", "--measure", "psi").exit_code == 1
     assert xent(*args, "--threshold", "0.1", "--columns", "play,w*").exit_code == 0
     assert xent(*args, "--weights", "windy", "--threshold", "0.9").exit_code == 0
@@ -172,9 +177,12 @@ def test_pages_open(folder, tmp_path):
         (("rank", "nothing.csv", "--target", "play"), "There is no file"),
         (("rank", "weather.csv", "--target", "play", "--html", "-"), "`--html` must name a file"),
         (("rank", "weather.csv", "--target", "play", "--json", "weather.csv"), "`--json` must differ"),
-        (("rank", "weather.csv", "--target", "play", "--weights", "id"), "`weights` must name a column of numbers, got 'id'."),
+        (("rank", "weather.csv", "--target", "play", "--weights", "id"), "`--weights` must name a column of numbers, got 'id'."),
         (("drift", "weather.csv", "moved.csv", "--threshold", "nan"), "`--threshold` must be a number of at least 0, got nan."),
         (("drift", "weather.csv", "moved.csv", "--measure", "jsd"), "Did you mean 'js'?"),
+        (("rank", "weather.csv", "--target", "play", "--missing", "keep"), "`--missing` must be"),
+        (("drift", "weather.csv", "less.csv"), "`CURRENT` must have the columns to compare, got no 'outlook', 'windy' or 'id'. Pass --columns to compare some"),
+        (("drift", "weather.csv", "moved.csv", "--bins", "0"), "`--bins` must be an integer"),
         (("drift", "weather.csv", "moved.csv", "--columns", "zzz"), "`--columns` must match columns"),
     ],
 )  # fmt: skip

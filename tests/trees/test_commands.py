@@ -8,12 +8,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from xent.cli._trees import register
+from xent import _table
+from xent.cli._trees import TREES, register
+from xent.trees import TreeClassifier, _stream, load
 
 TABLE = "outlook,degrees,play\n" + "".join(
     f"{'' if i % 10 == 4 else 'sunny' if i % 2 else 'rainy'},{i * 7 % 10}.5,{'no' if i % 2 else 'yes'}\n"
     for i in range(40)
 )
+
+NUMBERS = ("--tree", "regression")
 
 
 @pytest.fixture
@@ -64,6 +68,67 @@ def test_predictions_with_the_truth_beside_them_are_evaluated(run, tmp_path):
     assert pyarrow.csv.read_csv(tmp_path / "again.csv")["play"] == said["play"]
 
 
+def test_every_option_arrives(run, tmp_path):
+    options = "--missing branch --pruning none --leaf-estimate laplace --max-depth 3"
+    options += " --max-leaf-nodes 4 --min-samples-leaf 1.5 --min-gain 0.125"
+    run("fit", "table.csv", "-t", "play", "-o", "a.tree", *options.split())
+    found = load(tmp_path / "a.tree").get_params()
+    given = {
+        "missing": "branch", "pruning": None, "leaf_estimate": "laplace", "max_depth": 3,
+        "max_leaf_nodes": 4, "min_samples_leaf": 1.5, "min_gain": 0.125,
+    }  # fmt: skip
+    assert found == TreeClassifier(n_jobs=1, **given).get_params()
+    run("fit", "table.csv", "-t", "play", "-o", "a.tree", "--leaf-estimate", "none")
+    assert load(tmp_path / "a.tree").leaf_estimate is None
+    run("fit", "table.csv", "-t", "play", "-o", "a.tree", "--leaf-estimate", "0.5")
+    assert load(tmp_path / "a.tree").leaf_estimate == 0.5
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_what_is_not_given_is_the_trees_own(run, tmp_path, kind):
+    (tmp_path / "whole.csv").write_text("x,y\n" + "1,0\n2,1\n" * 20)
+    run("fit", "whole.csv", "-t", "y", "-o", "a.tree", "--tree", kind)
+    tree = load(tmp_path / "a.tree")
+    assert tree.get_params() == type(tree)(n_jobs=1).get_params()
+
+
+@pytest.mark.parametrize("missing", ["direction", "fractional", "branch"])
+def test_id3_on_a_table_with_gaps(run, tmp_path, missing):
+    run("fit", "table.csv", "-t", "play", "-o", "a.tree", "--tree", "id3", "--missing", missing)
+    table = pyarrow.csv.read_csv(
+        tmp_path / "table.csv", convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+    )
+    same = TreeClassifier(
+        nominal="multiway", missing=missing, pruning=None, leaf_estimate=None, min_samples_leaf=1
+    ).fit(table.drop_columns("play"), table["play"].to_numpy())
+    assert load(tmp_path / "a.tree").to_text() == same.to_text()
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".csv.gz", ".jsonl", ".npz", ".parquet"])
+def test_predictions_in_other_formats(run, tmp_path, ending, monkeypatch):
+    monkeypatch.setattr(_stream, "BATCH", 7)
+    pyarrow.parquet.write_table(
+        pyarrow.csv.read_csv(tmp_path / "table.csv"), tmp_path / "table.parquet"
+    )
+    run("fit", "table.csv", "-t", "play", "-o", "a.tree")
+    run("predict", "a.tree", "table.parquet", "-o", "said.csv", "-t", "play")
+    run("predict", "a.tree", "table.parquet", "-o", f"said{ending}", "-t", "play")
+    said = _table.read(tmp_path / f"said{ending}")
+    assert said.to_pydict() == _table.read(tmp_path / "said.csv").to_pydict()
+    assert said.num_rows == 40
+
+
+def test_gaps_do_not_go_into_npz(run, tmp_path):
+    run("fit", "table.csv", "-t", "play", "-o", "a.tree")
+    words = ("predict", "a.tree", "table.csv", "-t", "outlook")
+    sentence = "'said.npz' cannot be written: column 'outlook' has gaps, and NPZ no sign for them"
+    with pytest.raises(ValueError, match=sentence):
+        run(*words, "-o", "said.npz")
+    assert not (tmp_path / "said.npz").exists()
+    run(*words, "-o", "said.jsonl")
+    assert _table.read(tmp_path / "said.jsonl")["outlook"].null_count == 4
+
+
 def test_numbers(run, tmp_path):
     done = run("fit", "table.csv", "-t", "degrees", "-o", "a.tree", "--tree", "regression")
     assert done.output.startswith("TreeRegressor: ")
@@ -71,7 +136,7 @@ def test_numbers(run, tmp_path):
     said = pyarrow.csv.read_csv(tmp_path / "said.csv")
     assert said.column_names == ["prediction"]
     assert 0 < said["prediction"][0].as_py() < 10
-    with pytest.raises(TypeError, match=r"`y` must hold numbers, got yes. For classes take"):
+    with pytest.raises(TypeError, match=r"`--target` must hold numbers, got yes. For classes take"):
         run("fit", "table.csv", "-t", "play", "-o", "b.tree", "--tree", "regression")
 
 
@@ -83,13 +148,79 @@ def test_numbers(run, tmp_path):
         (["fit", "table.csv", "-t", "outlook", "-o", "a", "--tree", "c5"], "`--tree` must be"),
         (
             ["fit", "table.csv", "-t", "play", "-o", "a", "--jobs", "0"],
-            "`n_jobs` must be a number of threads, or -1 for all, got 0.",
+            "`--jobs` must be a number of threads, or -1 for all, got 0.",
         ),
         (
             ["predict", "a.tree", "table.csv", "-o", "said.csv", "-t", "plya"],
             "`DATA` must have the column 'plya', got 'outlook', 'degrees' and 'play'.",
         ),
-        (["show", "table.csv"], "must be a xent.trees file"),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--tree", "id3"],
+            "`DATA` must have no missing values, got some. Use --missing direction, or another",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--missing", "keep"],
+            "`--missing` must be 'direction', 'fractional', 'branch', 'surrogate' or 'refuse', got",
+        ),
+        (
+            [
+                "fit",
+                "table.csv",
+                "-t",
+                "play",
+                "-o",
+                "a",
+                "--tree",
+                "c45",
+                "--missing",
+                "surrogate",
+            ],
+            "`--missing` must be another with --tree c45, got 'surrogate'. A surrogate imitates",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--pruning", "no"],
+            "`--pruning` must be 'pessimistic', 'cost_complexity', 'reduced_error' or 'none', got",
+        ),
+        (
+            ["fit", "table.csv", "-t", "degrees", "-o", "a", *NUMBERS, "--pruning", "pessimistic"],
+            "`--pruning` must be 'cost_complexity', 'reduced_error' or 'none', got 'pessimistic'.",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--tree", "id3", "--pruning", "none"],
+            "`--pruning` must go with --tree 'default', 'c45', 'cart', 'regression' or "
+            "'cart-regression', got 'id3'.",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--tree", "cart", "--min-gain", "0.1"],
+            "`--min-gain` must go with --tree 'default' or 'regression', got 'cart'.",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--leaf-estimate", "0"],
+            "`--leaf-estimate` must be above 0, or laplace, or none, got '0'.",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--leaf-estimate", "some"],
+            "`--leaf-estimate` must be above 0, or laplace, or none, got 'some'.",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--max-depth", "0"],
+            "`--max-depth` must be an integer of at least 1, got 0.",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--max-leaf-nodes", "1"],
+            "`--max-leaf-nodes` must be an integer of at least 2, got 1.",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--min-samples-leaf", "0"],
+            "`--min-samples-leaf` must be positive and finite, got 0.0.",
+        ),
+        (
+            ["fit", "table.csv", "-t", "play", "-o", "a", "--min-gain", "-1"],
+            "`--min-gain` must be 0 or positive, got -1.0.",
+        ),
+        (["predict", "a.tree", "said.csv", "-o", "b.csv"], "`DATA` must have the column"),
+        (["predict", "a.tree", "table.csv", "-o", "b.txt"], "`--output` must end in '.parquet'"),
+        (["show", "table.csv"], "`MODEL` must be a xent.trees file"),
         (["rules", "a.tree", "--data", "table.csv"], "`--data` must be given together"),
         (["rules", "a.tree", "--data", "table.csv", "-t", "x"], "`DATA` must have the column 'x'"),
         (
@@ -102,8 +233,9 @@ def test_numbers(run, tmp_path):
         ),
     ],
 )
-def test_one_clear_sentence(run, words, sentence):
+def test_one_clear_sentence(run, tmp_path, words, sentence):
     run("fit", "table.csv", "-t", "play", "-o", "a.tree")
+    (tmp_path / "said.csv").write_text("degrees\n1\n")
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         run(*words)
     assert sentence in str(caught.value)

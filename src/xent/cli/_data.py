@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -100,6 +102,32 @@ def require(names: Sequence[str], wanted: Sequence[str]) -> None:
         if name not in names:
             got = _check.join_names(names, last="and")
             raise _check.invalid("DATA", f"have the column {name!r}", got)
+
+
+@contextmanager
+def words(*options: str, **others: str) -> Iterator[None]:
+    """Let the library's refusals name what was typed: `--max-depth`, not `max_depth`.
+
+    Parameters
+    ----------
+    options : str
+        Arguments of Python's that are options of the command under the same name.
+    others : str
+        What the command calls another argument, such as ``X="DATA"``.
+    """
+    typed = {name: "--" + name.replace("_", "-") for name in options} | others
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if type(error) in (ValueError, TypeError) and len(error.args) == 1:
+            sentence = str(error)
+            for name, said in typed.items():
+                sentence = re.sub(rf"`{name}(?=[`\[])", f"`{said}", sentence)
+                if name in options:  # Pass missing="drop", columns=, epochs=4
+                    sentence = re.sub(rf"\b{name}=([\"']?)(\w+)\1", rf"{said} \2", sentence)
+                    sentence = re.sub(rf"\b{name}=(?= )", said, sentence)
+            error.args = (sentence,)
+        raise
 
 
 def base_of(text: str) -> float:

@@ -67,7 +67,8 @@ def register(app: typer.Typer) -> None:
         truth = [
             _name(value) for value in _table.categories(table, target, argument="--target").tolist()
         ]
-        report = evaluate(truth, matrix, labels=_labels(probs, columns), base=logarithms)
+        with _data.words("target", "probs", "base"):
+            report = evaluate(truth, matrix, labels=_labels(probs, columns), base=logarithms)
         text = json_module.dumps(report.to_dict(), ensure_ascii=False, indent=2)
         if html is not None:
             report.to_html(html, title=f"Where the bits of {file.name} go")

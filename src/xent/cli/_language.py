@@ -78,17 +78,19 @@ def fit(
     _check_target(output)
     _check_spared(output, *text, held_out, vocabulary)
     words = None if vocabulary is None else _words(vocabulary)
-    model = NGramModel(
-        order,
-        _smoothing(smoothing),
-        unknown=unknown,
-        min_count=_min_count(min_count),
-        vocabulary=words,
-        unit=unit,
-        errors=errors,
-    )
+    counted = ("order", "unknown", "min_count", "vocabulary", "unit", "errors")
     begin = time.perf_counter()
-    model.fit(_source(text, field), held_out=held_out, memory=memory, folder=folder)
+    with _data.words(*counted, "held_out", "memory", "folder", text="TEXT"):
+        model = NGramModel(
+            order,
+            _smoothing(smoothing),
+            unknown=unknown,
+            min_count=_min_count(min_count),
+            vocabulary=words,
+            unit=unit,
+            errors=errors,
+        )
+        model.fit(_source(text, field), held_out=held_out, memory=memory, folder=folder)
     seconds = time.perf_counter() - begin
     _write(model, output)
     counts = {str(n): count for n, count in enumerate(model.counts(), 1)}
@@ -119,7 +121,8 @@ def evaluate(
     loaded = {str(path): _load(path) for path in models}
     begin = time.perf_counter()
     source: Any = text if field is None else list(_source([text], field))
-    found = compare(loaded, source, by=by)
+    with _data.words("by", text="TEXT", models="MODEL"):
+        found = compare(loaded, source, by=by)
     seconds = time.perf_counter() - begin
     if json:
         everything = {name: report.summary() for name, report in found.items()}
@@ -138,13 +141,18 @@ def score(
     field: Field = None,
     json: Json = False,
 ) -> None:
-    """Print for each line its bits and its bits per byte, with --json as JSON lines."""
+    """Print two columns, a row for each line of TEXT, with --json as JSON lines.
+
+    First the bits that MODEL needs for the line, its end included.
+    After a tab these bits, divided by the bytes of the line and its line feed.
+    The fewer, the better predicted; what is impossible has inf bits.
+    """
     from xent.language import _stream
 
     _check_spared(output, model, text)
     row = '{"bits": %.17g, "bits_per_byte": %.17g}\n' if json else "%.6g\t%.6g\n"
     loaded = _load(model)
-    with _stream.writing(output) as out:
+    with _data.words(text="TEXT"), _stream.writing(output) as out:
         for some, bits, _ in _stream.scored(loaded, text, field):
             pairs = zip(bits.tolist(), (bits / some.sizes).tolist(), strict=True)
             rows = "".join([row % pair for pair in pairs])
@@ -185,9 +193,10 @@ def filter_(
     _check_spared(output, model)
     loaded = _load(model)
     begin = time.perf_counter()
-    done = _stream.filter_file(
-        loaded, text, output, at_most=at_most, at_least=at_least, annotate=annotate, field=field
-    )
+    with _data.words(text="TEXT"):
+        done = _stream.filter_file(
+            loaded, text, output, at_most=at_most, at_least=at_least, annotate=annotate, field=field
+        )
     seconds = time.perf_counter() - begin
     found = {**vars(done), "seconds": seconds, "output": str(output)}
     sentence = (
@@ -212,13 +221,15 @@ def mix(
     if output is not None:
         _check_target(output, exact=True)
         _check_spared(output, dev, test)
-    mixture = mix_models([_load_one(path) for path in models], dev)
+    with _data.words("dev", models="MODEL", text="--dev"):
+        mixture = mix_models([_load_one(path) for path in models], dev)
     weights = dict(zip(map(str, models), mixture.weights.tolist(), strict=True))
     found: dict[str, Any] = {"weights": weights, "perplexity_dev": mixture.perplexity(dev)}
     text = "".join(f"{weight:.6f}  {name}\n" for name, weight in weights.items())
     text += f"perplexity of {dev} (--dev): {found['perplexity_dev']:.4f}"
     if test is not None:
-        found["perplexity_test"] = mixture.perplexity(test)
+        with _data.words(text="--test"):
+            found["perplexity_test"] = mixture.perplexity(test)
         text += f"\nperplexity of {test} (--test): {found['perplexity_test']:.4f}"
     if output is not None:
         mixture.save(output)
@@ -239,7 +250,9 @@ def prune(
     """Leave out the n-grams that shorter ones predict almost as well."""
     _check_target(output)
     loaded = _load_one(model)
-    small = loaded.prune(entropy, histories=None if histories is None else _load_one(histories))
+    likely = None if histories is None else _load_one(histories, "--histories")
+    with _data.words("entropy", "histories"):
+        small = loaded.prune(entropy, histories=likely)
     _write(small, output)
     before, after = sum(loaded.counts()), sum(small.counts())
     found = {"before": loaded.counts(), "after": small.counts(), "output": str(output)}
@@ -283,7 +296,8 @@ def sample(
     loaded = _load(model)
     luck = np.random.default_rng(_check.integer("--seed", seed, least=0))
     for _ in range(_check.integer("--count", count, least=1)):
-        tokens = loaded.sample(luck, most=most)
+        with _data.words("most"):
+            tokens = loaded.sample(luck, most=most)
         if loaded.unit == "byte":
             text = bytes(int(t, 16) for t in tokens if len(t) == 2).decode("utf-8", "replace")
         else:
@@ -324,20 +338,21 @@ def _check_spared(output: Path, *inputs: Path | None) -> None:
         raise _check.invalid("--output", "differ from the input", repr(str(output)))
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, argument: str = "MODEL") -> Any:
     from xent.language import _mixture, read_arpa
 
-    return read_arpa(path) if _is_arpa(path) else _mixture.load(path)
+    with _data.words(path=argument):
+        return read_arpa(path) if _is_arpa(path) else _mixture.load(path)
 
 
-def _load_one(path: Path) -> Any:
+def _load_one(path: Path, argument: str = "MODEL") -> Any:
     """Read a model that is no mixture."""
     from xent import _check
     from xent.language import Mixture
 
-    loaded = _load(path)
+    loaded = _load(path, argument)
     if isinstance(loaded, Mixture):
-        raise _check.invalid("MODEL", "be one model", f"the mixture {str(path)!r}")
+        raise _check.invalid(argument, "be one model", f"the mixture {str(path)!r}")
     return loaded
 
 

@@ -67,11 +67,13 @@ def rank(
     for name, argument in ((target, "--target"), (weights, "--weights")):
         if names and name is not None:
             _table.require(name, names, table, argument=argument)
-    found = rank_features(
-        table, target, score=score, numeric=numeric, weights=weights, missing=missing,
-        permutations=permutations,
-        rng=seed if permutations else None, base=logarithms,
-    )  # fmt: skip
+    known = ("target", "score", "numeric", "weights", "missing", "permutations", "base")
+    with _data.words(*known, table="TABLE", rng="--seed"):
+        found = rank_features(
+            table, target, score=score, numeric=numeric, weights=weights, missing=missing,
+            permutations=permutations,
+            rng=seed if permutations else None, base=logarithms,
+        )  # fmt: skip
     shown = [f.score if f.adjusted is None else f.adjusted for f in found]
     columns = ["column", score.replace("_", " "), "levels", "missing"]
     rows = [[f.name, _number(f.score), f"{f.levels:,}", f"{f.missing:,}"] for f in found]
@@ -124,16 +126,24 @@ def drift(
     chosen = None
     if columns is not None:
         chosen = _table.matching(columns, names, reference, argument="--columns")
-    found = drift(
-        reference, current, columns=chosen, bins=bins, weights=weights, missing=missing,
-        bootstrap=bootstrap,
-        rng=seed if bootstrap else None, base=logarithms,
-    )  # fmt: skip
+    known = ("columns", "bins", "weights", "missing", "bootstrap", "base")
+    with _data.words(*known, reference="REFERENCE", current="CURRENT", rng="--seed"):
+        found = drift(
+            reference, current, columns=chosen, bins=bins, weights=weights, missing=missing,
+            bootstrap=bootstrap,
+            rng=seed if bootstrap else None, base=logarithms,
+        )  # fmt: skip
     found = sorted(found, key=lambda d: -abs(getattr(d, measure)))
     shown = [float(getattr(d, measure)) for d in found]
     heads = ["column", "js", "kl", "psi", "new", "gone"]
     rows = [
-        [d.name, *map(_number, (d.js, d.kl, d.psi)), f"{d.new:.1%}", f"{d.gone:.1%}"] for d in found
+        [
+            d.name,
+            *map(_number, (d.js, d.kl, d.psi)),
+            f"{100 * d.new:.1f} %",
+            f"{100 * d.gone:.1f} %",
+        ]
+        for d in found
     ]
     if bootstrap:
         heads.insert(2, "interval")

@@ -33,7 +33,8 @@ def register(app: typer.Typer) -> None:
         from xent.training import TrainedModel
 
         _data.check_outputs([data, model], {"--output": output})
-        trained = TrainedModel.load(model)
+        with _data.words(path="MODEL"):
+            trained = TrainedModel.load(model)
         classes = trained.classifier.classes_
         names = [*(f"p_{c}" for c in classes.tolist()), "prediction", trained.target]
         if len(set(names)) < len(names):

@@ -78,7 +78,10 @@ def register(app: typer.Typer) -> None:
             device=device,
         )
         pair = None if held is None else (scaling.apply(held.X), held.labels)
-        classifier.fit(scaling.apply(table.X), table.labels, validation=pair, checkpoint=checkpoint)
+        known = ("loss", "epochs", "learning_rate", "optimizer", "device", "checkpoint")
+        with _data.words(*known, "validation", X="DATA", y="--target", random_state="--seed"):
+            X, y = scaling.apply(table.X), table.labels
+            classifier.fit(X, y, validation=pair, checkpoint=checkpoint)
         TrainedModel(classifier, scaling, table.columns, table.target).save(model)
         history = classifier.history_
         typer.echo(

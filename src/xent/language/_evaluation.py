@@ -114,7 +114,7 @@ class Evaluation:
             f"  events {self.events:,}, sentences {self.sentences:,}, unknown {self.unknown:,}, "
             f"impossible {self.zeros:,}",
             "  matched n-grams     "
-            + ", ".join(f"{n}: {share:.1%}" for n, share in enumerate(self.matched, 1)),
+            + ", ".join(f"{n}: {100 * share:.1f} %" for n, share in enumerate(self.matched, 1)),
         ]
         if not self.is_distribution:
             lines.append("  These scores are no probabilities: they compare with nothing.")

@@ -70,7 +70,7 @@ def _field(line: bytes, field: str, number: int) -> bytes:
         return text.removesuffix("\n").encode("utf-8", "surrogateescape") + b"\n"
     except UnicodeEncodeError:
         got = f"half a surrogate pair on line {number}"
-        raise _check.invalid("FILE", "hold text that UTF-8 can write", got) from None
+        raise _check.invalid("TEXT", "hold text that UTF-8 can write", got) from None
 
 
 def lines(path: str | os.PathLike[str], field: str) -> Iterator[str]:

@@ -9,10 +9,12 @@ class ID3Classifier(TreeClassifier):
     """Quinlan's first: the column of most information gain, one branch a level, nothing pruned.
 
     For teaching and for small tables of names without noise. Numbers, which the paper does not
-    treat, are divided at a threshold; missing values are refused.
+    treat, are divided at a threshold; missing values are refused unless ``missing`` says otherwise.
 
     Parameters
     ----------
+    missing : str
+        As in `TreeClassifier`; no "surrogate", which imitates a split in two.
     max_depth : int or None
         How many tests may stand above a leaf.
     min_samples_leaf : float
@@ -34,6 +36,7 @@ class ID3Classifier(TreeClassifier):
     def __init__(
         self,
         *,
+        missing: str = "refuse",
         max_depth: int | None = None,
         min_samples_leaf: float = 1,
         splitter: str = "auto",
@@ -43,7 +46,7 @@ class ID3Classifier(TreeClassifier):
         super().__init__(
             criterion="entropy",
             nominal="multiway",
-            missing="refuse",
+            missing=missing,
             pruning=None,
             leaf_estimate=None,
             max_depth=max_depth,
@@ -62,6 +65,8 @@ class C45Classifier(TreeClassifier):
 
     Parameters
     ----------
+    missing : str
+        As in `TreeClassifier`; no "surrogate", which imitates a split in two.
     pruning : {"pessimistic", "cost_complexity", "reduced_error"} or None
         How the tree is made smaller.
     cf : float
@@ -97,6 +102,7 @@ class C45Classifier(TreeClassifier):
     def __init__(
         self,
         *,
+        missing: str = "fractional",
         pruning: str | None = "pessimistic",
         cf: float = 0.25,
         raising: bool = True,
@@ -110,7 +116,7 @@ class C45Classifier(TreeClassifier):
         super().__init__(
             criterion="gain_ratio",
             nominal="multiway",
-            missing="fractional",
+            missing=missing,
             pruning=pruning,
             cf=cf,
             raising=raising,
@@ -128,6 +134,8 @@ class CARTClassifier(TreeClassifier):
 
     Parameters
     ----------
+    missing : str
+        As in `TreeClassifier`.
     pruning : {"cost_complexity", "pessimistic", "reduced_error"} or None
         How the tree is made smaller.
     max_depth : int or None
@@ -151,6 +159,7 @@ class CARTClassifier(TreeClassifier):
     def __init__(
         self,
         *,
+        missing: str = "surrogate",
         pruning: str | None = "cost_complexity",
         max_depth: int | None = None,
         min_samples_leaf: float = 7,
@@ -161,7 +170,7 @@ class CARTClassifier(TreeClassifier):
     ) -> None:
         super().__init__(
             criterion="gini",
-            missing="surrogate",
+            missing=missing,
             pruning=pruning,
             leaf_estimate=None,
             max_depth=max_depth,
@@ -178,6 +187,8 @@ class CARTRegressor(TreeRegressor):
 
     Parameters
     ----------
+    missing : str
+        As in `TreeRegressor`.
     pruning : {"cost_complexity", "reduced_error"} or None
         How the tree is made smaller.
     max_depth : int or None
@@ -201,6 +212,7 @@ class CARTRegressor(TreeRegressor):
     def __init__(
         self,
         *,
+        missing: str = "surrogate",
         pruning: str | None = "cost_complexity",
         max_depth: int | None = None,
         min_samples_leaf: float = 7,
@@ -209,7 +221,7 @@ class CARTRegressor(TreeRegressor):
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(
-            missing="surrogate",
+            missing=missing,
             pruning=pruning,
             max_depth=max_depth,
             min_samples_leaf=min_samples_leaf,

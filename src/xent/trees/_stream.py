@@ -33,13 +33,13 @@ def is_source(X: Any) -> bool:
     return isinstance(X, (str, os.PathLike)) or (callable(X) and not hasattr(X, "__array__"))
 
 
-def batches(source: Any) -> Iterator[Any]:
+def batches(source: Any, *, argument: str = "X") -> Iterator[Any]:
     """Yield the batches of a source; an empty field of a text file is a missing name."""
     if not isinstance(source, (str, os.PathLike)):
         yield from source()
         return
     text = Path(source).suffix.lower() not in (".parquet", ".npz")
-    for batch in _table.scan(source, batch_rows=BATCH, argument="X"):
+    for batch in _table.scan(source, batch_rows=BATCH, argument=argument):
         table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
         yield with_gaps(table) if text else table
 
