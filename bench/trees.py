@@ -257,7 +257,7 @@ def categories(rows: int = 50_000) -> str:
     return (
         f"{rows:,} x 30 with 10 columns of names of up to 1,000 levels, 5 classes, depth 12, one "
         f"run each: {'; '.join(out)}; ratios to scikit-learn {took[0] / took[2]:.3g} and "
-        f"{took[1] / took[2]:.3g} (goal <= 1/3 at 1,000,000 rows: `python -m bench.trees 1000000`)."
+        f"{took[1] / took[2]:.3g} (goal <= 1/3 at 1,000,000 rows)."
     )
 
 
@@ -361,8 +361,3 @@ def run() -> str:
         machine("numba", "scikit-learn", "c50py"),
     ]
     return "\n".join(parts)
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    print(categories(int(sys.argv[1])))
