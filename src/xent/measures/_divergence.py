@@ -342,7 +342,7 @@ def js_distance(
         raise _check.invalid("base", "be above 1 for a distance", base)
     nats = js_nats(parts, _shares(weights, len(parts))) / scale
     xp = parts[0].library.xp
-    if parts[0].library.name == "numpy":
+    if parts[0].numpy:
         return result(np.sqrt(nats), math.e, keepdims, *parts)
     root = xp.where(nats > 0, xp.sqrt(xp.where(nats > 0, nats, 1.0)), 0.0)
     return result(root, math.e, keepdims, *parts)
