@@ -193,17 +193,36 @@ def cross_of_shares(p, log_q, allowed, out):
 
 
 @kernel()
-def add_distance(p, log_p, middle, weight, out):
-    """Add a weight times D(p‖middle), where the middle is above 0 wherever p is."""
+def _from_middle(p, log_p, middle):
+    """Return t(p, middle); a middle is 0 only where p weighs nothing."""
+    if middle == 0.0:
+        return 0.0
+    if _near(p, middle):
+        return _near_term(p, middle)
+    return p * (log_p - math.log(middle)) - p + middle if p > 0.0 else middle
+
+
+@kernel()
+def js_of_shares(p, log_p, q, log_q, weight, other, out):
+    """Write the JS divergence of two rows of these weights."""
     for i in range(p.shape[0]):
         terms, error = 0.0, 0.0
         for j in range(p.shape[1]):
-            x, y = p[i, j], middle[i, j]
-            t = y
-            if _near(x, y):
-                t = _near_term(x, y)
-            elif x > 0.0:
-                t = x * (log_p[i, j] - math.log(y)) - x + y
+            x, y = p[i, j], q[i, j]
+            middle = weight * x + other * y
+            t = weight * _from_middle(x, log_p[i, j], middle)
+            terms, error = added(terms, error, t + other * _from_middle(y, log_q[i, j], middle))
+        out[i] = terms + error
+    return -1
+
+
+@kernel()
+def add_distance(p, log_p, middle, weight, out):
+    """Add a weight times D(p‖middle), for more rows than two."""
+    for i in range(p.shape[0]):
+        terms, error = 0.0, 0.0
+        for j in range(p.shape[1]):
+            t = _from_middle(p[i, j], log_p[i, j], middle[i, j])
             terms, error = added(terms, error, t)
         out[i] += weight * (terms + error)
     return -1
@@ -212,6 +231,7 @@ def add_distance(p, log_p, middle, weight, out):
 __all__ = [
     "add_distance",
     "cross_of_shares",
+    "js_of_shares",
     "kl_of_shares",
     "log_rows",
     "scale_rows",

@@ -273,6 +273,8 @@ def _mask(argument: str, values: Any, where: Any, library: Library) -> Any:
 
 def positions(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tuple[int, ...]:
     """Return the axes of the outcomes as non-negative numbers, each once."""
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     axes = axis if isinstance(axis, tuple) else (axis,)
     for one in axes:
         if isinstance(one, bool) or not isinstance(one, int | np.integer):

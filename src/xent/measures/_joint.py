@@ -86,9 +86,10 @@ class Joint:
         if self.source.numpy and self.count == 2:
             return self.sums("x|y" if given == (-1,) else "y|x")[0]
         if self.source.numpy:  # what is known in the columns
-            p = np.moveaxis(self.p, given, range(-len(given), 0))
-            flat = flat_rows(p.reshape((*self.batch, -1)))
-            return self._at_once(flat, math.prod(p.shape[p.ndim - len(given) :]), "x|y")[0]
+            last = tuple(range(-len(given), 0))
+            p = self.p if given == last else np.moveaxis(self.p, given, last)
+            columns = math.prod(p.shape[-len(given) :])
+            return self._at_once(flat_rows(p.reshape((*self.batch, -1))), columns, "x|y")[0]
         xp = self.source.library.xp
         known = self.marginal(*given)
         some = self.p > 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from xent._array import Library
 from xent.measures._door import SLACK, Array, Rows
-from xent.measures._passes import flat_rows, kernels, over_rows
+from xent.measures._passes import kernels, over_rows
 from xent.measures._views import Counts
 
 SERIES = (  # (artanh(√z) / √z - 1) / z on [0, 1/9] to 5e-17, as in the kernels
@@ -60,22 +60,30 @@ def js_nats(parts: list[Rows], weights: list[float] | None) -> Any:
     if len(parts) == 2 and weights is None and first.numpy and _linear(*parts):
         return _apart(*parts, symmetric=True)
     share = weights if weights is not None else [1 / len(parts)] * len(parts)
-    middle = sum(w * part.p for w, part in zip(share, parts, strict=True))
+    if first.numpy and len(parts) == 2:
+        kernel, arrays = kernels("shares").js_of_shares, [part.parts[:2] for part in parts]
+        return by_kernel(kernel, parts, arrays, *share)
     if first.numpy:
-        out = np.zeros(middle.shape[:-1])
-        for w, part in zip(share, parts, strict=True):
-            shown = [
-                np.broadcast_to(a.reshape(part.moved.shape), middle.shape) for a in part.parts[:2]
-            ]
-            rows = [flat_rows(a) for a in (*shown, middle)]
-            over_rows(kernels("shares").add_distance, rows, (w,), (out.reshape(-1),))
-        return out
+        return _from_middle(parts, share)
+    middle = sum(w * part.p for w, part in zip(share, parts, strict=True))
     xp = first.library.xp
     log = xp.log(xp.where(middle > 0, middle, 1.0))
     return sum(
         w * kl_terms(first.library, part.p, part.log, middle, log).sum(-1)
         for w, part in zip(share, parts, strict=True)
     )
+
+
+def _from_middle(parts: list[Rows], weights: list[float]) -> Array:
+    """Σ w D(p‖m) over NumPy rows of any kind."""
+    arrays, shape = _alike(parts, [part.parts[:2] for part in parts])
+    middle = weights[0] * arrays[0][0]
+    for w, (p, _) in zip(weights[1:], arrays[1:], strict=True):
+        middle += w * p
+    out = np.zeros(middle.shape[0])
+    for w, pair in zip(weights, arrays, strict=True):
+        over_rows(kernels("shares").add_distance, (*pair, middle), (w,), (out,))
+    return out.reshape(shape[:-1])
 
 
 def _linear(*sources: Rows) -> bool:
@@ -121,18 +129,7 @@ def by_kernel(
     kernel: Any, sources: Sequence[Rows], arrays: list[tuple[Any, ...]], *scalars: Any
 ) -> Array:
     """One number for each row, from some arrays of each source; explain the first row refused."""
-    shape = sources[0].moved.shape
-    if len(sources) == 2 and sources[1].moved.shape != shape:
-        shape = np.broadcast_shapes(shape, sources[1].moved.shape)
-        arrays = [
-            tuple(
-                np.ascontiguousarray(
-                    np.broadcast_to(array.reshape(source.moved.shape), shape)
-                ).reshape(-1, shape[-1])
-                for array in some
-            )
-            for source, some in zip(sources, arrays, strict=True)
-        ]
+    arrays, shape = _alike(sources, arrays)
     rows = [array for some in arrays for array in some]
     out = np.empty(rows[0].shape[0])
     bad = over_rows(kernel, rows, scalars, (out,))
@@ -141,3 +138,22 @@ def by_kernel(
             source.check()
         raise sources[0].refused(bad)
     return out.reshape(shape[:-1])
+
+
+def _alike(
+    sources: Sequence[Rows], arrays: list[tuple[Any, ...]]
+) -> tuple[list[tuple[Any, ...]], tuple[int, ...]]:
+    """Repeat the rows of some sources so that all have as many; return the shape before that."""
+    shape: tuple[int, ...] = sources[0].moved.shape
+    if all([source.moved.shape == shape for source in sources[1:]]):
+        return arrays, shape
+    shape = np.broadcast_shapes(*(source.moved.shape for source in sources))
+    return [
+        tuple(
+            np.ascontiguousarray(np.broadcast_to(a.reshape(source.moved.shape), shape)).reshape(
+                -1, shape[-1]
+            )
+            for a in some
+        )
+        for source, some in zip(sources, arrays, strict=True)
+    ], shape

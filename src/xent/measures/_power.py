@@ -15,6 +15,7 @@ from xent.measures._nats import by_kernel, entropy_nats, kl_nats, log_terms
 from xent.measures._passes import kernels
 from xent.measures._sparse import takes_sparse
 
+HUGE = 1e300  # orders from which only the largest power is left
 NAMES = ("total_variation", "squared_hellinger", "chi_square", "alpha")
 
 
@@ -72,6 +73,7 @@ def renyi_entropy(
     Rényi, A. (1961). On measures of entropy and information. 4th Berkeley Symposium.
     """
     order = _order("alpha", alpha)
+    order = order if order < HUGE else math.inf
     source = rows("p", p, axis, where)
     xp, library = source.library.xp, source.library
     if order == 1.0:
@@ -231,6 +233,8 @@ def power_nats(p: Rows, q: Rows, order: float, above: float | None = None) -> An
     """
     if 0 < order < 0.5:
         return order / (1.0 - order) * power_nats(q, p, 1.0 - order, -order)
+    if order > HUGE:
+        order = above = math.inf
     above = order - 1.0 if above is None else above
     if p.numpy:
         kernel = kernels("powers").divergence_powers
