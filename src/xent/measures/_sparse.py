@@ -25,6 +25,7 @@ from xent.measures._views import Counts
 P = ParamSpec("P")
 R = TypeVar("R")
 BLOCK = 1 << 20  # numbers packed at once
+PLAIN = frozenset((np.ndarray, list, tuple, float, int, bool, str, type(None)))
 LARGE, LESS = 2.0**900, 2.0**-120
 
 
@@ -39,7 +40,9 @@ def takes_sparse(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def measure(*args: P.args, **options: P.kwargs) -> R:
-        if "scipy.sparse" in sys.modules and any(map(is_sparse, (*args, *options.values()))):
+        if "scipy.sparse" in sys.modules and any(
+            [type(v) not in PLAIN and is_sparse(v) for v in (*args, *options.values())]
+        ):
             bound = inspect.signature(function).bind(*args, **options)
             return _by_blocks(function, bound)  # type: ignore[no-any-return]
         return function(*args, **options)
