@@ -7,6 +7,7 @@ columns ``a_0``, ``a_1``, ...
 
 import fnmatch
 import gzip
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent import _check, _store
+from xent import _check, _store, _text_tables
 
-JSON_BLOCK = 8 << 20  # bytes
+COMMAS = {".csv": ",", ".tsv": "\t"}
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".npz")
 
 
@@ -75,6 +76,7 @@ def scan(
     batch_rows: int = 65536,
     *,
     text: Sequence[str] = (),
+    exact: bool = False,
     argument: str = "path",
 ) -> Iterator[Any]:
     """Read a table of any size in batches.
@@ -89,6 +91,10 @@ def scan(
         Rows in a batch, at most. CSV and JSON lines come in blocks of bytes and may be cut shorter.
     text : sequence of str
         As in `read`.
+    exact : bool
+        For counting. Text of Parquet stays coded, as it lies in the file. Whole numbers past 64
+        bits are text, not floats, in a CSV, and refused in JSON lines. A column of a CSV may widen
+        from whole numbers to real ones.
     argument : str
         What the caller calls ``path``, for the error message.
 
@@ -109,21 +115,26 @@ def scan(
             import pyarrow.parquet
 
             # Without these a whole file, or row group, is held while its batches are read.
-            plain = {"pre_buffer": False, "buffer_size": 1 << 18}
+            plain: dict[str, Any] = {"pre_buffer": False, "buffer_size": 1 << 18}
+            if exact:
+                schema = pyarrow.parquet.read_schema(path)
+                text = [f.name for f in schema if str(f.type) in ("string", "large_string")]
+                plain["read_dictionary"] = text
             with pyarrow.parquet.ParquetFile(path, **plain) as file:
                 _refuse_duplicates(file.schema_arrow.names, path)
                 for name in columns or ():
                     require(name, file.schema_arrow.names, path)
                 yield from file.iter_batches(batch_rows, columns=columns)
         elif kind in (".csv", ".tsv"):
-            with pa.input_stream(os.fspath(path), compression="detect") as file:
-                reader = _open_csv(file, kind, text)
-                _refuse_duplicates(reader.schema.names, path)
-                _refuse_semicolons(reader.schema.names, path, argument)
-                for batch in reader:
-                    yield from _cut(batch, columns, batch_rows, path)
+            for batch in _text_tables.scan_csv(path, COMMAS[kind], text, exact=exact):
+                _refuse_duplicates(batch.schema.names, path)
+                _refuse_semicolons(batch.schema.names, path, argument)
+                yield from _cut(batch, columns, batch_rows, path)
         elif kind in (".jsonl", ".ndjson"):
-            for table in _scan_json(path):
+            tables = _text_tables.scan_json(path, exact=exact)
+            first = next(tables, None)
+            # What has no line at all is read once more, to say what is wrong with it.
+            for table in itertools.chain([read(path) if first is None else first], tables):
                 yield from _cut(table, columns, batch_rows, path)
         else:
             yield from _cut(read(path, argument=argument), columns, batch_rows, path)
@@ -379,23 +390,14 @@ def _kind(path: str | os.PathLike[str], argument: str) -> str:
 
 
 def _read_text(file: Any, kind: str, text: Sequence[str]) -> Any:
+    import pyarrow as pa
+
     if kind in (".csv", ".tsv"):
-        return _open_csv(file, kind, text).read_all()
+        types = dict.fromkeys(text, pa.string())
+        return _text_tables.open_csv(file, COMMAS[kind], types).read_all()
     import pyarrow.json
 
     return pyarrow.json.read_json(file)
-
-
-def _open_csv(file: Any, kind: str, text: Sequence[str] = ()) -> Any:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    return csv.open_csv(
-        file,
-        csv.ReadOptions(block_size=8 << 20),
-        csv.ParseOptions(delimiter="\t" if kind == ".tsv" else ",", newlines_in_values=True),
-        csv.ConvertOptions(column_types={name: pa.string() for name in text}),
-    )
 
 
 def _read_npz(path: str | os.PathLike[str]) -> Any:
@@ -451,32 +453,6 @@ def _refuse_semicolons(names: Sequence[str], path: object, argument: str) -> Non
     if len(names) == 1 and ";" in names[0]:
         must = "separate its columns by commas"
         raise _check.invalid(argument, must, f"semicolons in {str(path)!r}")
-
-
-def _scan_json(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Read JSON lines block by block: once for the types of all blocks together, once for good."""
-    import pyarrow as pa
-    import pyarrow.json
-
-    def blocks() -> Iterator[bytes]:
-        rest = b""
-        with pa.input_stream(os.fspath(path), compression="detect") as file:
-            while found := file.read(JSON_BLOCK):
-                lines, line, rest = (rest + found).rpartition(b"\n")
-                if line:
-                    yield lines + line
-            if rest.strip():
-                yield rest
-
-    schemas = [pyarrow.json.read_json(pa.BufferReader(block)).schema for block in blocks()]
-    if not schemas:
-        yield read(path)  # which says what is wrong with it
-        return
-    schema = pa.unify_schemas(schemas, promote_options="permissive")
-    options = pyarrow.json.ParseOptions(explicit_schema=schema)
-    for block in blocks():
-        table = pyarrow.json.read_json(pa.BufferReader(block), parse_options=options)
-        yield table.select(schema.names)
 
 
 def _unreadable(path: object, kind: str, error: object) -> ValueError:

@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import mutual_info_score
 
-from xent import _table
+from xent import _table, _text_tables
 from xent.measures import _tally, drift, rank_features
 from xent.measures._columns import Field
 
@@ -47,9 +47,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    scan, read = _table.scan, _table.JSON_BLOCK
+    scan, read = _table.scan, _text_tables.BLOCK
     monkeypatch.setattr(_table, "scan", lambda p, c=None, n=0, **k: scan(p, c, 97, **k))
-    monkeypatch.setattr(_table, "JSON_BLOCK", read >> 9)
+    monkeypatch.setattr(_text_tables, "BLOCK", read >> 9)
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
@@ -204,7 +204,7 @@ def test_symbols_past_the_limit_are_sampled(tmp_path, monkeypatch):
     monkeypatch.setattr(_tally, "MOST", 2000)
     found = {f.name: f for f in rank_features(tmp_path / "old.parquet", "y", base=2)}
     assert_allclose(found["id"].score, exact["id"].score, rtol=1e-3)
-    assert_allclose(found["mixed"].score, exact["mixed"].score, rtol=0.06)
+    assert_allclose(found["mixed"].score, exact["mixed"].score, rtol=0.08)  # its spread is 2 %
     assert_allclose(found["id"].levels, rows, rtol=0.1)
     assert found["id"].rows == rows
     moved = drift(
