@@ -1,12 +1,15 @@
 """A tree as an SVG picture: every node a box with its test and a bar of its class distribution."""
 
 from html import escape
+from unicodedata import combining, east_asian_width
 
-from xent.trees._text import Named
+from xent.trees._text import Named, plain
 
 WIDTH, HEIGHT, GAP = 150, 46, 34
+LETTERS = 26  # that a box or a label is wide
 LEGEND = 400  # at least so wide, for the line below the tree
 COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"]
+PALER = (0.0, 0.45, 0.7)  # share of white in the colours of classes 1-7, 8-14 and 15-21
 
 
 def svg(named: Named) -> str:
@@ -59,11 +62,11 @@ def _legend(named: Named, wide: float, top: float) -> tuple[str, float]:
     says = "cases, and after the slash those of another class:" if named.classes else "cases"
     x, y = 6.0 + 5.5 * len(says), top + 14
     parts = [f'<text x="6" y="{y}" fill="#666">{says}</text>']
-    for c, name in enumerate(named.classes):
-        need = 24 + 6 * len(_cut(name))
+    for c, name in enumerate(map(plain, named.classes)):
+        need = 24 + 6 * sum(map(_width, _cut(name)))
         if x + need > max(wide, LEGEND):
             x, y = 6.0, y + 16
-        colour = COLOURS[c % len(COLOURS)]
+        colour = _colour(c)
         parts.append(
             f'<rect x="{x}" y="{y - 8}" width="8" height="8" fill="{colour}"/>'
             f'<text x="{x + 12}" y="{y}">{_short(name)}</text>'
@@ -85,8 +88,8 @@ def _box(named: Named, node: int, x: float, y: float) -> str:
         for c, n in enumerate(tree.stats[node]):
             wide = (WIDTH - 12) * n / total
             if wide > 0:
-                colour = COLOURS[c % len(COLOURS)]
-                title = f"{escape(named.classes[c])}: {n:.6g}"
+                colour = _colour(c)
+                title = f"{escape(plain(named.classes[c]))}: {n:.6g}"
                 parts.append(
                     f'<rect x="{at:.2f}" y="{y + 33}" width="{wide:.2f}" height="8" '
                     f'fill="{colour}"><title>{title}</title></rect>'
@@ -95,10 +98,30 @@ def _box(named: Named, node: int, x: float, y: float) -> str:
     return "".join(parts)
 
 
+def _colour(c: int) -> str:
+    """Return the colour of a class: 21 differ, then they come again."""
+    again, hue = divmod(c, len(COLOURS))
+    white = PALER[again % len(PALER)]
+    parts = (int(COLOURS[hue][i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(p + (255 - p) * white):02x}" for p in parts)
+
+
 def _short(words: str) -> str:
     """Escape for XML, and cut what would not fit."""
     return escape(_cut(words))
 
 
 def _cut(words: str) -> str:
-    return words if len(words) <= 26 else words[:25] + "…"
+    """Cut to the width of 26 letters; those of Chinese, Japanese and Korean are two wide."""
+    wide = [_width(letter) for letter in words]
+    if sum(wide) <= LETTERS:
+        return words
+    left, kept = LETTERS - 1, 0
+    while left >= wide[kept]:
+        left -= wide[kept]
+        kept += 1
+    return words[:kept] + "…"
+
+
+def _width(letter: str) -> int:
+    return 0 if combining(letter) else 1 + (east_asian_width(letter) in "WF")
