@@ -52,7 +52,7 @@ class Csv:
             if sign is not None and not (len(sign) == 1 and sign.isascii() and sign not in '\r\n"'):
                 raise _check.invalid(name, "be one ASCII character", repr(sign))
         try:
-            codecs.getincrementaldecoder(self.encoding)
+            "x".encode(self.encoding)
         except LookupError:
             must, advice = "be an encoding of text", "Some are utf8, latin1, cp1252 and utf16."
             raise _check.invalid("encoding", must, repr(self.encoding), advice) from None
@@ -109,7 +109,9 @@ def why_not(
     if line:
         utf8 = codecs.lookup(how.encoding).name == "utf-8"
         because = f"line {line} is not {'UTF-8' if utf8 else how.encoding} (byte {byte})"
-        advice = "Save it as UTF-8" + (', or pass encoding="latin1".' if csv else ".")
+        # A file in UTF-16 begins with a mark of these two bytes.
+        likely = "utf16" if byte in ("0xff", "0xfe") and line == 1 else "latin1"
+        advice = "Save it as UTF-8" + (f', or pass encoding="{likely}".' if csv else ".")
         return unreadable(path, kind, because, advice)
     if how.between(kind) == "," and head.count(";") > head.count(","):
         must, got = "separate its columns by commas", f"semicolons in {str(path)!r}"

@@ -214,12 +214,18 @@ def by_class(weight: dict[str, float], kind: Any) -> dict[Any, float]:
             whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
             out[pa.scalar(name).cast(kind).as_py() if whole else name] = value
         except pa.ArrowInvalid:
-            raise unknown_class(name) from None
+            raise _unknown_class(name) from None
     return out
 
 
-def unknown_class(name: object) -> ValueError:
-    """Return the refusal of a weight for a class that no row has."""
+def check_classes(weight: dict[Any, float], classes: Any) -> None:
+    """Refuse a weight for a class that no row has."""
+    for name in weight:
+        if name not in classes:
+            raise _unknown_class(name)
+
+
+def _unknown_class(name: object) -> ValueError:
     from xent import _check
 
     return _check.invalid("--class-weight", "name classes of the target", repr(name))

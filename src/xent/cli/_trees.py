@@ -181,21 +181,23 @@ def fit(
     if "monotonic_cst" in chosen:
         chosen["monotonic_cst"] = options.signs(features, increasing or [], decreasing or [])
     if source.is_text:
-        _doubt(table.select(features))
+        _doubt(table.select([name for name in features if name not in source.names]))
     tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs, **chosen)
     with tree_words(*given):
         if streamed:
             titles = iter(("first reading: bins and levels", "second reading: codes"))
             tree.fit(lambda: source.batches(next(titles)), target, weights)
         else:
-            tree.fit(*_cases(table, target, weights))
+            X, y, weight = _cases(table, target, weights)
+            if isinstance(class_weights, dict):
+                options.check_classes(class_weights, y)
+            tree.fit(X, y, weight)
     if isinstance(class_weights, dict):
-        for name in class_weights:
-            if name not in tree.classes_:
-                raise options.unknown_class(name)
+        options.check_classes(class_weights, tree.classes_)
     xent.trees.save(tree, output)
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
-    typer.echo(f"{TREES[kind]}: {leaves} leaves, depth {depth}, written to {output}")
+    size = "1 leaf" if leaves == 1 else f"{leaves} leaves"
+    typer.echo(f"{TREES[kind]}: {size}, depth {depth}, written to {output}")
     typer.echo(_as_read(tree))
 
 
@@ -230,12 +232,12 @@ def _doubt(table: Any) -> None:
         reads = sum(w["counts"] for w in words if number.fullmatch(w["values"]))
         if 2 * reads > len(values):
             odd = next((w["values"] for w in words if not number.fullmatch(w["values"])), None)
-            advice = f"If {odd!r} means a missing value, pass --na {odd!r}."
-            if odd is None:
-                odd = words[0]["values"]
-                advice = "If its decimals are commas, pass --decimal ','."
+            advice = "" if odd is None else f" If {odd!r} means a missing value, pass --na {odd!r}."
+            odd = words[0]["values"] if odd is None else odd
+            if any("," in w["values"] for w in words if number.fullmatch(w["values"])):
+                advice += " If its decimals are commas, pass --decimal ','."
             column = f"`DATA` has numbers in {reads:,} of {len(values):,} rows of {field.name!r}"
-            _check.warn(f"{column}, which is read as names because of {odd!r}. {advice}")
+            _check.warn(f"{column}, which is read as names because of {odd!r}.{advice}")
         elif len(words) == len(values) > 9:
             column = f"`DATA` has a name of its own in every row of {field.name!r}"
             _check.warn(f"{column}: it tells nothing of other rows. Pass --drop {field.name}.")
