@@ -119,7 +119,11 @@ def test_unreadable_files(tmp_path):
     refuse(tmp_path / "j.jsonl", b'{"a": 1}\n{"a"', "cannot be read as JSON lines")
     refuse(tmp_path / "z.npz", b"PK no", "cannot be read as NPZ: it is not an archive of arrays.")
     refuse(tmp_path / "s.csv", b"a;b\n1;2\n", "`path` must separate its columns by commas")
-    refuse(tmp_path / "l.csv", "naïve,b\n1,2\n".encode("latin-1"), "it is not UTF-8")
+    refuse(
+        tmp_path / "l.csv",
+        "naïve,b\n1,2\n".encode("latin-1"),
+        "line 1 is not UTF-8 (byte 0xef). Save it as UTF-8.",
+    )
     for work in (_table.read, lambda path: list(_table.scan(path))):
         refuse(tmp_path / "d.csv", b"a,a\n1,2\n", "two 'a'", work)
     refuse(tmp_path / "t.docx", b"", "`path` must end in '.parquet', '.csv'")

@@ -277,7 +277,9 @@ def test_bad_tables():
         TreeClassifier().fit([[0.0], [1.0]], [0, 1], sample_weight=[0, 0])
     with pytest.raises(ValueError, match="`y` must have 2 values, one a row of X, got 3"):
         TreeClassifier().fit(pl.DataFrame({"a": [1.0, 2.0]}), [0, 1, 0])
-    with pytest.raises(ValueError, match="`monotonic_cst` must be None for other than 2 classes"):
+    with pytest.raises(
+        ValueError, match="`monotonic_cst` must go with numbers or 2 classes, got 3 classes"
+    ):
         TreeClassifier(monotonic_cst=[1]).fit([[0.0], [1.0], [2.0]], [0, 1, 2])
 
 

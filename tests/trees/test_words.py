@@ -12,6 +12,7 @@ from sklearn.datasets import load_iris
 
 import xent.trees as trees
 from xent.trees import C45Classifier, TreeClassifier, TreeRegressor, from_json, load, save, to_json
+from xent.trees._text import plain
 
 ODD = ['a "quoted", b', "line\nbreak", "naïve ∑", "it's", "{x}", "\\n", "", " "]
 
@@ -92,14 +93,42 @@ def test_dot_and_picture_are_well_formed(odd):
     tree = TreeClassifier().fit(X, y)
     dot = tree.to_dot()
     assert dot.count("->") == tree.n_nodes_ - 1
-    assert all(len(re.findall(r'(?<!\\)(?:\\\\)*"', line)) in (0, 2) for line in dot.split("\n"))
+    assert all(len(re.findall(r'(?<!\\)(?:\\\\)*"', line)) in (0, 2, 4) for line in dot.split("\n"))
     root = ElementTree.fromstring(tree.to_svg())
     assert len(root.findall("{*}path")) == tree.n_nodes_ - 1
     bars = [b for b in root.findall("{*}rect") if b.find("{*}title") is not None]
     assert len(bars) >= tree.n_nodes_
     words = "".join(root.itertext())
     assert "cases, and after the slash those of another class:" in words
-    assert all(str(name) in words for name in tree.classes_)
+    assert all(plain(name) in words for name in tree.classes_)
+
+
+def test_pictures_of_long_names():
+    """What does not fit is cut in the picture, and whole where one points at it."""
+    levels = [f"Level {i} 猫" + " and more" * 9 for i in range(22)]
+    X = pd.DataFrame({"A column whose name is a sentence, or two": np.repeat(levels, 20)})
+    y = [f"class {i}" for i in np.repeat(np.arange(22) % 11, 20)]
+    tree = TreeClassifier(pruning=None, max_depth=2).fit(X, y)
+    root = ElementTree.fromstring(tree.to_svg())
+    shown = [text.text for text in root.findall(".//{*}text") if text.find("{*}title") is not None]
+    whole = [text.find("{*}title").text for text in root.findall(".//{*}text") if len(text)]
+    assert max(map(len, shown)) <= 26 < max(map(len, whole))
+    assert sum(words.startswith('"A column whose name') for words in shown) == 3
+    assert all(any(level in words for words in whole) for level in levels)
+    colours = {rect.get("fill") for rect in root.findall(".//{*}rect")} - {"#fff"}
+    assert len(colours) == 11
+    dot = tree.to_dot()
+    lines = [line for label in re.findall(r'label="(.*?)"', dot) for line in label.split("\\n")]
+    assert max(map(len, lines)) < 60
+    assert all(level in dot.replace("\\n", " ") for level in levels)
+
+
+def test_names_that_xml_cannot_hold():
+    X = pd.DataFrame({"x\x0b": ["a\x00b", "c\x1f"] * 10})
+    tree = TreeClassifier().fit(X, ["p\x07", "q\n"] * 10)
+    words = "".join(ElementTree.fromstring(tree.to_svg()).itertext())
+    assert r"p\u0007" in words
+    assert r"a\u0000b" in words
 
 
 KINDS = [getattr(trees, name) for name in trees.__all__ if name[0].isupper()]

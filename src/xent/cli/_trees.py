@@ -6,18 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from xent.cli._data import check_outputs, require, words
-
-TREES = {
-    "default": "TreeClassifier",
-    "id3": "ID3Classifier",
-    "c45": "C45Classifier",
-    "cart": "CARTClassifier",
-    "regression": "TreeRegressor",
-    "cart-regression": "CARTRegressor",
-}
+from xent.cli import _data
+from xent.cli import _tree_options as options
+from xent.cli._data import check_outputs, csv_of, require
+from xent.cli._tree_options import TREES, tree_words
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A tree that `xent tree fit` wrote.")]
+Weights = Annotated[str | None, typer.Option(help="Column of weights, which is no feature.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,45 +25,80 @@ def register(app: typer.Typer) -> None:
     app.add_typer(tree, name="tree")
 
 
-def _batches(path: Path, drop: list[str], title: str) -> Iterator[Any]:
-    """Yield the batches of a table without some columns, and show how many rows have been read."""
-    from xent._progress import stage
-    from xent.trees._stream import batches
+class _Source:
+    """A table on disk: how it is written, which columns are left out, and which hold names."""
 
-    rows = 0
-    with stage(title, None, "rows") as told:
-        for batch in batches(path, argument="DATA"):
-            yield batch.drop_columns(drop) if drop else batch
-            rows += len(batch)
-            told(rows)
+    def __init__(self, path: Path, written: tuple[Any, ...], drop: list[str], names: list[str]):
+        self.path, self.drop, self.names = path, drop, names
+        self.csv = csv_of(path, *written)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the types of columns come from what their fields look like."""
+        return self.path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
+
+    def batches(self, title: str) -> Iterator[Any]:
+        """Yield the batches, and show how many rows have been read."""
+        from xent._progress import stage
+        from xent.trees._stream import batches
+
+        rows = 0
+        with stage(title, None, "rows") as told, tree_words("separator", "encoding"):
+            for batch in batches(self.path, argument="DATA", csv=self.csv, text=self.names):
+                yield self._finished(batch)
+                rows += len(batch)
+                told(rows)
+
+    def read(self) -> Any:
+        """Return the whole table."""
+        from xent import _table
+
+        with tree_words("separator", "encoding"):
+            table = _table.read(self.path, argument="DATA", csv=self.csv, text=self.names)
+        return self._finished(_table.blanks_as_missing(table, self.path, self.csv))
+
+    def _finished(self, table: Any) -> Any:
+        """Return the table without what is left out, numbers that are names written as such."""
+        import pyarrow as pa
+
+        require(table.schema.names, [*self.drop, *self.names])
+        for name in self.names:
+            at = table.schema.get_field_index(name)
+            if pa.types.is_integer(table.schema.field(at).type):
+                table = table.set_column(at, name, table.column(at).cast(pa.string()))
+        return table.drop_columns(self.drop) if self.drop else table
 
 
 def _load(path: Path) -> Any:
     """Read a tree."""
     import xent.trees
 
-    with words(path="MODEL"):
+    with _data.words(path="MODEL"):
         return xent.trees.load(path)
 
 
-def _read(path: Path) -> Any:
-    """Read a table; an empty field of a text file is a missing name."""
+def _cases(table: Any, target: str, weights: str | None) -> tuple[Any, Any, Any]:
+    """Part a table into the columns to read, the one to predict, and the rows' weights."""
     from xent import _table
-    from xent.trees._stream import with_gaps
 
-    table = _table.read(path, argument="DATA")
-    return table if path.suffix in (".parquet", ".npz") else with_gaps(table)
+    y = _target(table[target], target)
+    weight = None
+    if weights is not None:
+        weight = _table.numbers(table, [weights], argument="--weights")[:, 0]
+    left = table.drop_columns([target, *([weights] if weights is not None else [])])
+    return left, y, weight
 
 
-def _cases(table: Any, target: str, drop: list[str] | None = None) -> tuple[Any, Any]:
-    """Part a table into the columns to read and the one to predict."""
+def _target(y: Any, target: str) -> Any:
     from xent import _check
 
-    require(table.column_names, [target, *(drop or [])])
-    y = table[target]
     if y.null_count:
-        raise _check.invalid("--target", "have no missing values", f"{y.null_count} in {target!r}")
-    return table.drop_columns([target, *(drop or [])]), y.to_numpy()
+        row = y.is_null().index(True).as_py()
+        must = f"have no missing values in column {target!r}"
+        got = f"{_check.count(y.null_count, 'row')} without, the first at row {row}"
+        advice = "Take those rows out of DATA: nothing can be learned from them."
+        raise _check.invalid("--target", must, got, advice)
+    return y.to_numpy()
 
 
 def fit(
@@ -81,114 +111,136 @@ def fit(
     target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.")],
     kind: Annotated[str, typer.Option("--tree", help=f"One of {', '.join(TREES)}.")] = "default",
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out.")] = None,
-    missing: Annotated[
-        str | None,
-        typer.Option(help="direction, fractional, branch, surrogate or refuse.", metavar="HOW"),
+    names: Annotated[
+        list[str] | None,
+        typer.Option(help="Column whose numbers are names, such as codes of regions."),
     ] = None,
-    pruning: Annotated[
-        str | None,
-        typer.Option(help="pessimistic, cost_complexity, reduced_error or none.", metavar="HOW"),
-    ] = None,
-    leaf_estimate: Annotated[
-        str | None,
-        typer.Option(
-            help="Cases of the class prior mixed into each leaf; or laplace, or none.",
-            metavar="CASES",
-        ),
-    ] = None,
-    max_depth: Annotated[int | None, typer.Option(help="Tests above a leaf, at most.")] = None,
-    max_leaf_nodes: Annotated[int | None, typer.Option(help="Leaves, at most.")] = None,
-    min_samples_leaf: Annotated[
-        float | None, typer.Option(help="Least rows of two branches.")
-    ] = None,
-    min_gain: Annotated[
-        float | None, typer.Option(help="Least gain of a split, a row: in bits, Gini, or squares.")
-    ] = None,
+    weights: Weights = None,
     splitter: Annotated[
         str, typer.Option(help="auto; or histogram: the table is read twice and not held.")
     ] = "auto",
     jobs: Annotated[int, typer.Option("--jobs", help="Threads.")] = 1,
+    criterion: options.Criterion = None,
+    nominal: options.Nominal = None,
+    missing: options.Missing = None,
+    max_depth: options.MaxDepth = None,
+    max_leaf_nodes: options.MaxLeafNodes = None,
+    min_samples_leaf: options.MinSamplesLeaf = None,
+    min_samples_split: options.MinSamplesSplit = None,
+    min_gain: options.MinGain = None,
+    class_weight: options.ClassWeight = None,
+    increasing: options.Increasing = None,
+    decreasing: options.Decreasing = None,
+    pruning: options.Pruning = None,
+    cf: options.Cf = None,
+    raising: options.Raising = None,
+    leaf_estimate: options.LeafEstimate = None,
+    separator: _data.Separator = None,
+    decimal: _data.Decimal = ".",
+    na: _data.Missing = None,
+    encoding: _data.Encoding = "utf8",
 ) -> None:
     """Fit a tree and write it to a file.
 
-    From --missing to --min-gain: without one it is as the tree has it in Python.
+    Columns of numbers, names, booleans and dates are taken as they are, with gaps.
     """
     import xent.trees
-    from xent import _check, _table
+    from xent import _check
 
     _check.option("--tree", kind, TREES)
     _check.option("--splitter", splitter, ("auto", "histogram"))
     given = {
+        "criterion": criterion,
+        "nominal": nominal,
         "missing": missing,
-        "pruning": pruning,
-        "leaf_estimate": leaf_estimate,
         "max_depth": max_depth,
         "max_leaf_nodes": max_leaf_nodes,
         "min_samples_leaf": min_samples_leaf,
+        "min_samples_split": min_samples_split,
         "min_gain": min_gain,
+        "class_weight": class_weight or None,
+        "monotonic_cst": (increasing or decreasing) and [],
+        "pruning": pruning,
+        "cf": cf,
+        "raising": raising,
+        "leaf_estimate": leaf_estimate,
     }
-    options = _options(kind, {name: value for name, value in given.items() if value is not None})
+    chosen = options.options_of(kind, given)
     check_outputs([data], {"--output": output})
-    dropped = drop or []
-    tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs, **options)
-    with words(*given, X="DATA", y="--target", n_jobs="--jobs"):
-        if splitter == "histogram":
-            first = next(_table.scan(data, argument="DATA"), None)
-            if first is None:
-                raise _check.invalid("DATA", "have at least one row", "none")
-            require(first.schema.names, [target, *dropped])
+    source = _Source(data, (separator, decimal, na, encoding), drop or [], names or [])
+    streamed = splitter == "histogram"
+    table = next(source.batches("first rows"), None) if streamed else source.read()
+    if table is None or not table.num_rows:
+        raise _check.invalid("DATA", "have at least one row", "none")
+    others = [target, *([weights] if weights is not None else [])]
+    require(table.schema.names, others)
+    features = [name for name in table.schema.names if name not in others]
+    if isinstance(class_weights := chosen.get("class_weight"), dict):
+        class_weights = options.by_class(class_weights, table.schema.field(target).type)
+        chosen["class_weight"] = class_weights
+    if "monotonic_cst" in chosen:
+        chosen["monotonic_cst"] = options.signs(features, increasing or [], decreasing or [])
+    if source.is_text:
+        _doubt(table.select([name for name in features if name not in source.names]))
+    tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs, **chosen)
+    with tree_words(*given):
+        if streamed:
             titles = iter(("first reading: bins and levels", "second reading: codes"))
-            tree.fit(lambda: _batches(data, dropped, next(titles)), target)
+            tree.fit(lambda: source.batches(next(titles)), target, weights)
         else:
-            tree.fit(*_cases(_read(data), target, dropped))
+            X, y, weight = _cases(table, target, weights)
+            if isinstance(class_weights, dict):
+                options.check_classes(class_weights, y)
+            tree.fit(X, y, weight)
+    if isinstance(class_weights, dict):
+        options.check_classes(class_weights, tree.classes_)
     xent.trees.save(tree, output)
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
-    typer.echo(f"{TREES[kind]}: {leaves} leaves, depth {depth}, written to {output}")
+    size = "1 leaf" if leaves == 1 else f"{leaves} leaves"
+    typer.echo(f"{TREES[kind]}: {size}, depth {depth}, written to {output}")
+    typer.echo(_as_read(tree))
 
 
-def _options(kind: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given as the tree takes them; refuse those it has not."""
-    import xent.trees
+def _as_read(tree: Any) -> str:
+    """Say how the columns were read."""
     from xent import _check
-    from xent.trees._grow import MISSING
 
-    kinds = {name: getattr(xent.trees, tree)() for name, tree in TREES.items()}
-    tree = kinds[kind]
-    for name in given:
-        if name not in tree.get_params():
-            having = [other for other, one in kinds.items() if name in one.get_params()]
-            must = f"go with --tree {_check.join_names(having)}"
-            raise _check.invalid("--" + name.replace("_", "-"), must, repr(kind))
-    options = dict(given)
-    if "missing" in given:
-        how = _check.option("--missing", given["missing"], MISSING)
-        if how == "surrogate" and tree.nominal == "multiway":
-            advice = "A surrogate imitates a split in two, and this tree has a branch a level."
-            raise _check.invalid("--missing", f"be another with --tree {kind}", repr(how), advice)
-    if "pruning" in given:
-        known = [how or "none" for how in tree._prunings]
-        how = _check.option("--pruning", given["pruning"], known)
-        options["pruning"] = None if how == "none" else how
-    if "leaf_estimate" in given:
-        options["leaf_estimate"] = _leaf_estimate(given["leaf_estimate"])
-    return options
+    kinds = [column.kind for column in tree.columns_]
+    found = [
+        f"{kinds.count(kind)} of {kind}s"
+        for kind in ("number", "name", "date", "duration")
+        if kind in kinds
+    ]
+    return f"{_check.count(len(kinds), 'column')}: {', '.join(found)}"
 
 
-def _leaf_estimate(text: str) -> float | str | None:
-    from math import isfinite
+def _doubt(table: Any) -> None:
+    """Warn of columns of text that look like numbers, and of those that name every row."""
+    import re
+
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     from xent import _check
 
-    if text in ("none", "laplace"):
-        return None if text == "none" else text
-    wrong = _check.invalid("--leaf-estimate", "be above 0, or laplace, or none", repr(text))
-    try:
-        cases = float(text)
-    except ValueError:
-        raise wrong from None
-    if not (cases > 0 and isfinite(cases)):
-        raise wrong
-    return cases
+    number = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
+    for field in table.schema:
+        if not pa.types.is_string(field.type):
+            continue
+        values = table[field.name].drop_null()
+        words = pc.value_counts(values).to_pylist()
+        reads = sum(w["counts"] for w in words if number.fullmatch(w["values"]))
+        if 2 * reads > len(values):
+            odd = next((w["values"] for w in words if not number.fullmatch(w["values"])), None)
+            advice = "" if odd is None else f" If {odd!r} means a missing value, pass --na {odd!r}."
+            odd = words[0]["values"] if odd is None else odd
+            if any("," in w["values"] for w in words if number.fullmatch(w["values"])):
+                advice += " If its decimals are commas, pass --decimal ','."
+            column = f"`DATA` has numbers in {reads:,} of {len(values):,} rows of {field.name!r}"
+            _check.warn(f"{column}, which is read as names because of {odd!r}.{advice}")
+        elif len(words) == len(values) > 9:
+            column = f"`DATA` has a name of its own in every row of {field.name!r}"
+            _check.warn(f"{column}: it tells nothing of other rows. Pass --drop {field.name}.")
 
 
 def predict(
@@ -209,16 +261,21 @@ def predict(
         str | None,
         typer.Option("--target", "-t", help="Column of DATA to keep beside them: the truth."),
     ] = None,
+    separator: _data.Separator = None,
+    decimal: _data.Decimal = ".",
+    na: _data.Missing = None,
+    encoding: _data.Encoding = "utf8",
 ) -> None:
     """Predict every row of a table of any size: the prediction, and columns p_CLASS."""
     from xent import _check, _table
 
     check_outputs([model, data], {"--output": output})
     tree = _load(model)
+    source = _Source(data, (separator, decimal, na, encoding), [], _names(tree))
     rows = 0
     with _table.writing(output, argument="--output") as add:
-        for batch in _batches(data, [], "rows predicted"):
-            with words(X="DATA"):
+        for batch in source.batches("rows predicted"):
+            with tree_words():
                 columns = _said(tree, batch)
             if target is not None:
                 require(batch.schema.names, [target])
@@ -233,6 +290,15 @@ def predict(
     typer.echo(f"{_check.count(rows, 'row')} written to {output}")
     if target is not None and hasattr(tree, "classes_"):
         typer.echo(f"Evaluate them: xent evaluate {output} --target {target}")
+
+
+def _names(tree: Any) -> list[str]:
+    """Return the columns whose levels are text: 01 is not read as 1 where no row has letters."""
+    return [
+        column.name
+        for column in tree.columns_
+        if column.levels and all(isinstance(level, str) for level in column.levels)
+    ]
 
 
 def _said(tree: Any, X: Any) -> dict[str, Any]:
@@ -263,7 +329,8 @@ def show(
     if as_ == "json":
         typer.echo(xent.trees.to_json(tree))
     else:
-        typer.echo(getattr(tree, f"to_{as_}")())
+        with tree_words("missing"):
+            typer.echo(getattr(tree, f"to_{as_}")())
 
 
 def rules(
@@ -272,6 +339,14 @@ def rules(
         Path | None, typer.Option("--data", help="The table of the fit: simplify the rules on it.")
     ] = None,
     target: Annotated[str | None, typer.Option("--target", "-t", help="Its class column.")] = None,
+    cf: Annotated[
+        float, typer.Option(help="Confidence of the error estimate; smaller drops more.")
+    ] = 0.25,
+    weights: Weights = None,
+    separator: _data.Separator = None,
+    decimal: _data.Decimal = ".",
+    na: _data.Missing = None,
+    encoding: _data.Encoding = "utf8",
 ) -> None:
     """Print one rule for each leaf; with --data and --target a shorter list, as C4.5 makes it.
 
@@ -289,6 +364,9 @@ def rules(
         return
     if not isinstance(tree, xent.trees.TreeClassifier):
         raise _check.cannot("The rules cannot be simplified", "the tree predicts numbers")
-    X, y = _cases(_read(data), target)
-    with words(X="DATA", y="--target"):
-        typer.echo(tree.to_ruleset(X, y).to_text())
+    names = _names(tree) + ([target] if tree.classes_.dtype.kind in "UO" else [])
+    table = _Source(data, (separator, decimal, na, encoding), [], names).read()
+    require(table.column_names, [target, *([weights] if weights is not None else [])])
+    X, y, weight = _cases(table, target, weights)
+    with tree_words("cf"):
+        typer.echo(tree.to_ruleset(X, y, weight, cf=cf).to_text())

@@ -330,8 +330,9 @@ def classes_of(y: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
     if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU":
         array = y
     else:
-        check_classification_targets(y)
         array = column_or_1d(y, warn=True)
+        _columns.refuse_fractions(array)
+        check_classification_targets(y)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise _check.invalid("y", "be finite", "NaN or infinity")
     same_length(array, n)

@@ -265,5 +265,17 @@ def codes(series: Any, levels: tuple[Level, ...]) -> NDArray[np.int32]:
 
 
 def _same_type(names: Any, known: Any) -> tuple[Any, Any]:
-    """Compare names of different kinds as text: 1 in one table is "1" in another."""
+    """Compare names of different kinds as text: 1 in one table is "1" in another, True "true"."""
+    if pa.types.is_boolean(known.type) and pa.types.is_string(names.type):
+        return pc.utf8_lower(names), known.cast(pa.string())
     return names.cast(pa.string()), known.cast(pa.string())
+
+
+def refuse_fractions(y: NDArray[Any]) -> None:
+    """Refuse numbers that are no classes."""
+    if y.dtype.kind == "f":
+        odd = np.isfinite(y) & (y != np.floor(y))
+        if odd.any():
+            # The words in brackets are those that scikit-learn's checks look for.
+            got = f"{y[odd.argmax()]:g} (Unknown label type: continuous)"
+            raise _check.invalid("y", "hold classes", got, "For numbers take TreeRegressor.")

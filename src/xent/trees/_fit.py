@@ -93,9 +93,13 @@ def _signs(given: Any, cases: Cases | Unread, n_classes: int) -> NDArray[np.int8
         must = f"hold -1, 0 or 1 for each of the {len(cases.kind)} columns"
         raise _check.invalid("monotonic_cst", must, np.array2string(signs, threshold=8))
     if n_classes not in (0, 2):
-        raise _check.invalid("monotonic_cst", "be None for other than 2 classes", f"{n_classes}")
+        raise _check.invalid(
+            "monotonic_cst", "go with numbers or 2 classes", f"{n_classes} classes"
+        )
     if (signs[cases.kind == 1] != 0).any():
-        raise _check.invalid("monotonic_cst", "be 0 for columns of names", "-1 or 1")
+        raise _check.invalid(
+            "monotonic_cst", "constrain columns of numbers alone", "a column of names"
+        )
     return signs.astype(np.int8) if signs.any() else None
 
 

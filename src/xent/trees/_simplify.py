@@ -136,11 +136,26 @@ def condition_bits(condition: Condition, training: Training) -> float:
     return bits + 1.0 + math.log2(max(len(np.unique(x[~np.isnan(x)])) - 1, 1))
 
 
-def _choose(among: float, some: float) -> float:
-    """Return log2 of the number of ways to mark some of the cases."""
-    some = min(max(some, 0.0), among)
-    ways = gammaln(among + 1) - gammaln(some + 1) - gammaln(among - some + 1)
-    return float(max(ways, 0.0)) / math.log(2)
+def exception_bits(covered: float, uncovered: float, wrong: float, missed: float) -> float:
+    """Return the bits that say for which of the covered and of the other cases the rules are wrong.
+
+    A set of rules is expected to err as often on either side: the larger side is coded with that
+    half of the errors, the other with its own (Quinlan 1995).
+    """
+    half = (wrong + missed) / 2
+    more = covered > uncovered
+    on_these = _told(covered, wrong, half if more else wrong)
+    on_others = _told(uncovered, missed, missed if more else half)
+    return math.log2(max(covered + uncovered, 1.0)) + on_these + on_others
+
+
+def _told(among: float, some: float, expected: float) -> float:
+    """Return the bits that mark some cases, under the share of them that is expected."""
+    bits = 0.0
+    for count, share in ((some, expected), (among - some, among - expected)):
+        if count > 1e-9:
+            bits -= count * math.log2(min(max(share / among, 1e-300), 1.0))
+    return bits
 
 
 def choose_subset(
@@ -160,7 +175,7 @@ def choose_subset(
         hit = times > 0
         covered = float(w[hit].sum())
         right = float(w[hit & mine].sum())
-        exceptions = _choose(covered, covered - right) + _choose(total - covered, positives - right)
+        exceptions = exception_bits(covered, total - covered, covered - right, positives - right)
         return exceptions + THEORY * max(own - float(gammaln(chosen + 1)) / math.log(2), 0.0)
 
     best: tuple[float, list[int]] | None = None
@@ -211,8 +226,9 @@ def simplify(
     whole = training.counts(np.ones(len(training.y), np.bool_))
     for conditions, label in leaves:
         rule = generalise(conditions, label, training)
-        # What guesses no better than the class alone, and what covers no one, is no rule.
-        if rule.conditions and rule.error_estimate < 1.0 - whole[label] / whole.sum():
+        # What guesses no better than the class alone is no rule.
+        alone = (whole.sum() - whole[label] + 1) / (whole.sum() + 2)
+        if rule.conditions and rule.error_estimate < alone:
             seen.setdefault((frozenset(rule.conditions), label), rule)
     rules = list(seen.values())
     w = training.weight

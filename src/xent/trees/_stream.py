@@ -6,14 +6,12 @@ are cut changes nothing.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xent import _check, _table
@@ -33,25 +31,16 @@ def is_source(X: Any) -> bool:
     return isinstance(X, (str, os.PathLike)) or (callable(X) and not hasattr(X, "__array__"))
 
 
-def batches(source: Any, *, argument: str = "X") -> Iterator[Any]:
+def batches(
+    source: Any, *, argument: str = "X", csv: _table.Csv | None = None, text: Sequence[str] = ()
+) -> Iterator[Any]:
     """Yield the batches of a source; an empty field of a text file is a missing name."""
     if not isinstance(source, (str, os.PathLike)):
         yield from source()
         return
-    text = Path(source).suffix.lower() not in (".parquet", ".npz")
-    for batch in _table.scan(source, batch_rows=BATCH, argument=argument):
+    for batch in _table.scan(source, None, BATCH, text=text, csv=csv, argument=argument):
         table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
-        yield with_gaps(table) if text else table
-
-
-def with_gaps(table: Any) -> Any:
-    """Return an Arrow table whose empty strings are missing."""
-    for i, field in enumerate(table.schema):
-        if pa.types.is_string(field.type):
-            column = table.column(i)
-            known = pc.if_else(pc.equal(column, ""), pa.scalar(None, field.type), column)
-            table = table.set_column(i, field.name, known)
-    return table
+        yield _table.blanks_as_missing(table, source, csv)
 
 
 class Reading:
@@ -106,6 +95,7 @@ class Reading:
             y = np.asarray(_columns.names(series).to_numpy(zero_copy_only=False))
         else:
             y = np.asarray(series.to_numpy())
+            _columns.refuse_fractions(y)
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise _check.invalid("y", "be finite", f"NaN or infinity in {self.target!r}")
         return y

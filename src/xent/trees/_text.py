@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from xent import _check
 from xent.trees._columns import Column, Level
 from xent.trees._tree import Tree
+
+LINE, LINES = 40, 6  # letters in a line, and lines, of a label of Graphviz
 
 
 @dataclass
@@ -55,21 +58,28 @@ class Named:
 
     def test(self, node: int, branch: int) -> str:
         """Condition of one branch, in words."""
+        return f"{self.asks(node)} {self.answer(node, branch)}"
+
+    def asks(self, node: int) -> str:
+        """Name of the column that a node tests."""
+        return plain(self.columns[self.tree.feature[node]].name)
+
+    def answer(self, node: int, branch: int) -> str:
+        """Return what the column must be for one branch."""
         column = self.columns[self.tree.feature[node]]
-        name = plain(column.name)
         if column.kind == "name":
             levels = self.sides(node)[branch]
             if not levels:
-                return f"{name} is missing"
+                return "is missing"
             if len(levels) == 1:
-                return f"{name} = {plain(levels[0])}"
-            return f"{name} in {{{', '.join(plain(v) for v in levels)}}}"
+                return f"= {plain(levels[0])}"
+            return f"in {{{', '.join(plain(v) for v in levels)}}}"
         threshold = self.tree.threshold[node]
         if branch == 2 or (branch == 1 and math.isinf(threshold)):
-            return f"{name} is missing"
+            return "is missing"
         if math.isinf(threshold):
-            return f"{name} is known"
-        return f"{name} {'<=' if branch == 0 else '>'} {quantity(column, threshold)}"
+            return "is known"
+        return f"{'<=' if branch == 0 else '>'} {quantity(column, threshold)}"
 
     def walk(self) -> Iterator[tuple[int, int, int, int]]:
         """Yield node, parent, branch and depth, children in order right after their parent."""
@@ -150,7 +160,7 @@ def _joined(named: Named, path: list[tuple[int, int]]) -> list[str]:
     for f, tests in by_column.items():
         column, name = named.columns[f], plain(named.columns[f].name)
         last_node, last_branch = tests[-1]
-        if named.test(last_node, last_branch).endswith((" is missing", " is known")):
+        if named.answer(last_node, last_branch) in ("is missing", "is known"):
             out.append(named.test(last_node, last_branch))
         elif column.kind == "name":
             left = set(named.sides(tests[0][0])[tests[0][1]])
@@ -181,11 +191,14 @@ def dot(named: Named) -> str:
     lines = ["digraph tree {", "  node [shape=box, fontname=sans];"]
     for node, parent, branch, _ in named.walk():
         inner = named.tree.feature[node] >= 0
-        head = plain(named.columns[named.tree.feature[node]].name) if inner else named.says(node)
+        head = named.asks(node) if inner else named.says(node)
         lines.append(f"  n{node} [label={quoted(f'{head} ({named.cases(node)})')}];")
         if parent >= 0:
-            condition = named.test(parent, branch)
-            lines.append(f"  n{parent} -> n{node} [label={quoted(condition)}];")
+            answer = named.answer(parent, branch)
+            rows = wrap(answer, LINE, replace_whitespace=False, break_on_hyphens=False)
+            more = f", labeltooltip={quoted(answer)}" if len(rows) > LINES else ""
+            label = "\n".join(rows if not more else [*rows[:LINES], "…"])
+            lines.append(f"  n{parent} -> n{node} [label={quoted(label)}{more}];")
     return "\n".join([*lines, "}"])
 
 

@@ -64,6 +64,21 @@ def in_order(present, found, seen, levels):
 
 
 @kernel()
+def histogram_of(codes, lv, k, levels, criterion, hist, seen, present, missing):
+    """Count a node's cases by code; return how many codes there are, and whether some miss.
+
+    The codes are listed in `present` in rising order, and cases without one counted in `missing`.
+    """
+    n = tally(codes, lv, k, criterion, hist, seen, present)
+    in_order(present, n, seen, levels)
+    missing[:] = 0.0
+    if n and present[n - 1] == levels:
+        missing[:] = hist[levels]
+        n -= 1
+    return n, weigh(missing, criterion) > 0.0
+
+
+@kernel()
 def seek_groups(seq, n, hist, left, right, tail, rules, least, sign, low, high, scale):
     """Best cut of a sequence of groups: after which group, of how many cuts, how good."""
     criterion, table = rules.criterion, rules.table
@@ -222,13 +237,9 @@ def scan_codes(codes, levels, slots, feature, scale, base, nodes, signs, lv, rul
                 if at >= -1:
                     cuts_at[f, k], gains[f, k], infos[f, k], towards[f, k] = at, gain, info, -1
                     continue
-            n = tally(codes[slots[q]], lv, k, criterion, hist, seen, present)
-            in_order(present, n, seen, levels[q])
-            missing[:] = 0.0
-            if n and present[n - 1] == levels[q]:
-                missing[:] = hist[levels[q]]
-                n -= 1
-            absent = weigh(missing, criterion) > 0.0
+            n, absent = histogram_of(
+                codes[slots[q]], lv, k, levels[q], criterion, hist, seen, present, missing
+            )
             if n == 0 or (n == 1 and not absent):
                 continue
             values = scale[base[q] : base[q] + levels[q]] if rules.gap > 0.0 else nothing

@@ -7,8 +7,8 @@ down is copied, and every node tries it.
 import numpy as np
 
 from xent._kernels._jit import kernel
-from xent.trees._kernels.prune import estimate, heaviest, replace
-from xent.trees._kernels.walk import branches, deal, places, put, roomy
+from xent.trees._kernels.prune import CLOSED, KEPT, decide, estimate, heaviest, next_inner
+from xent.trees._kernels.walk import branches, put, roomy, spread
 
 
 @kernel()
@@ -52,13 +52,9 @@ def send_down(walk, top, y, row, weight, stats, numbers, codes, cf, z):
                 share[c] = stats[first + c].sum()
             share[:width] /= share[:width].sum()
             missing_stats(stats, first, width, y, row, weight, start, n, branch, share)
-        at = roomy(at, width + 1)
-        total = places(branch, n, missing, share, width, at)
-        part_row, part_weight = roomy(part_row, total), roomy(part_weight, total)
-        deal(row, weight, start, n, branch, share, width, at, part_row, part_weight)
-        row, weight = roomy(row, start + total), roomy(weight, start + total)
-        put(row[start:], part_row, total)
-        put(weight[start:], part_weight, total)
+        row, weight, part_row, part_weight, at = spread(
+            row, weight, start, n, branch, missing, share, width, at, part_row, part_weight
+        )
         begin = 0
         for c in range(width):
             stack.append((first + c, start + begin, at[c] - begin))
@@ -126,34 +122,22 @@ def prune_divided(walk, y, weight, stats, numbers, codes, cf, z):
     used = leaf_at[len(leaf)]
     i = size - 1
     while i >= 0:
-        if not waiting[i]:
-            i -= 1
-            continue
-        waiting[i] = False
-        as_leaf = estimate(stats[i], cf, z)
-        errors[i] = as_leaf
-        if walk.feature[i] < 0:
-            i -= 1
-            continue
-        first, width = np.int64(walk.first[i]), np.int64(walk.width[i])
-        as_tree, heavy = 0.0, heaviest(stats, first, width)
-        for c in range(first, first + width):
-            as_tree += errors[c]
+        i, as_leaf, as_tree = next_inner(walk, i, stats, errors, waiting, cf, z)
+        if i < 0:
+            break
+        heavy = heaviest(stats, np.int64(walk.first[i]), np.int64(walk.width[i]))
         rows, parts = gather(walk, i, held_at, held_n, row, part)
         as_branch, leaf, leaf_at, new_row, new_part = send_down(
             walk, heavy, y, rows.copy(), parts.copy(), trial, numbers, codes, cf, z
         )
-        errors[i] = as_tree
-        if as_leaf <= as_tree + 0.1 and as_leaf <= as_branch + 0.1:
-            errors[i] = as_leaf
-            walk.feature[i] = -1
-            leaf, leaf_at, new_row, new_part = [i], [0, rows.size], rows, parts
-        elif as_branch <= as_tree + 0.1:
-            replace(walk, i, heavy)
-            i = np.int64(1) + take_over(walk, i, stats, trial, waiting)
-        else:
+        what = decide(walk, i, heavy, errors, as_leaf, as_tree, as_branch)
+        if what == KEPT:
             i -= 1
             continue
+        if what == CLOSED:
+            leaf, leaf_at, new_row, new_part = [i], [0, rows.size], rows, parts
+        else:
+            i = np.int64(1) + take_over(walk, i, stats, trial, waiting)
         n = leaf_at[len(leaf)]
         row, part = roomy(row, used + n), roomy(part, used + n)
         put(row[used:], new_row, n)

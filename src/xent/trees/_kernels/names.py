@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from xent._kernels._jit import kernel
-from xent.trees._kernels.codes import in_order, seek_groups, tally
+from xent.trees._kernels.codes import histogram_of, seek_groups
 from xent.trees._kernels.scan import (
     BRANCH,
     DIRECTION,
@@ -47,14 +47,10 @@ def scan_names(codes, levels, slots, feature, lv, rules, found, a, b):
         f = feature[q]
         for k in range(lv.start.size):
             found.gain[f, k] = NEVER
-            n = tally(codes[slots[q]], lv, k, criterion, hist, seen, present)
-            in_order(present, n, seen, levels[q])
-            missing[:] = 0.0
-            if n and present[n - 1] == levels[q]:
-                missing[:] = hist[levels[q]]
-                n -= 1
             whole = lv.stats[k]
-            absent = weigh(missing, criterion) > 0.0
+            n, absent = histogram_of(
+                codes[slots[q]], lv, k, levels[q], criterion, hist, seen, present, missing
+            )
             if n == 0 or (n == 1 and not absent):
                 continue
             if rules.nominal == MULTIWAY:

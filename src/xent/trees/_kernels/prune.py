@@ -12,6 +12,8 @@ import numpy as np
 from xent._kernels._jit import kernel
 from xent.trees._kernels.walk import branches, put, roomy
 
+KEPT, CLOSED, RAISED = 0, 1, 2
+
 
 @kernel()
 def extra_errors(n, e, cf, z):
@@ -94,19 +96,11 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
         )
     i = size - 1
     while i >= 0:
-        if not waiting[i]:
-            i -= 1
-            continue
-        waiting[i] = False
-        as_leaf = estimate(stats[i], cf, z)
-        errors[i] = as_leaf
-        if walk.feature[i] < 0:
-            i -= 1
-            continue
-        first, width = np.int64(walk.first[i]), np.int64(walk.width[i])
-        as_tree, as_branch = 0.0, np.inf
-        for c in range(first, first + width):
-            as_tree += errors[c]
+        i, as_leaf, as_tree = next_inner(walk, i, stats, errors, waiting, cf, z)
+        if i < 0:
+            break
+        first, width, as_branch = np.int64(walk.first[i]), np.int64(walk.width[i]), np.inf
+        heavy = first
         if raising:
             heavy = heaviest(stats, first, width)
             n = end[i] - begin[i] - (end[heavy] - begin[heavy])
@@ -140,12 +134,7 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
                 put(count, stats[leaf], count.size)
                 add_cases(count, other, begin2[leaf], end2[leaf], y, weight)
                 as_branch += estimate(count, cf, z) - estimate(stats[leaf], cf, z)
-        errors[i] = as_tree
-        if as_leaf <= as_tree + 0.1 and as_leaf <= as_branch + 0.1:
-            errors[i] = as_leaf
-            walk.feature[i] = -1
-        elif as_branch <= as_tree + 0.1:
-            replace(walk, i, heavy)
+        if decide(walk, i, heavy, errors, as_leaf, as_tree, as_branch) == RAISED:
             n = deal_out(
                 walk, i, whole, numbers, codes, row, end[i], branch, spare, begin, end, stack, seen
             )
@@ -169,6 +158,39 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
                     last = max(last, node)
             i = last + 1
         i -= 1
+
+
+@kernel()
+def next_inner(walk, i, stats, errors, waiting, cf, z):
+    """Estimate the errors of the nodes that wait, from `i` upwards, as far as the next inner one.
+
+    Returns it (-1: there is none), its errors as a leaf, and those of its branches together.
+    """
+    while i >= 0:
+        if waiting[i]:
+            waiting[i] = False
+            errors[i] = estimate(stats[i], cf, z)
+            if walk.feature[i] >= 0:
+                as_tree = 0.0
+                for c in range(walk.first[i], walk.first[i] + walk.width[i]):
+                    as_tree += errors[c]
+                return i, errors[i], as_tree
+        i -= 1
+    return i, 0.0, 0.0
+
+
+@kernel()
+def decide(walk, i, heavy, errors, as_leaf, as_tree, as_branch):
+    """Make a node a leaf, put its heaviest branch in its place, or keep it; say which."""
+    errors[i] = as_tree
+    if as_leaf <= as_tree + 0.1 and as_leaf <= as_branch + 0.1:
+        errors[i] = as_leaf
+        walk.feature[i] = -1
+        return CLOSED
+    if as_branch <= as_tree + 0.1:
+        replace(walk, i, heavy)
+        return RAISED
+    return KEPT
 
 
 @kernel()

@@ -192,19 +192,32 @@ def flow(walk, top, rows, weights, numbers, codes):
             for c in range(width):
                 share[c] = walk.weight[first + c]
             share[:width] /= share[:width].sum()
-        at = roomy(at, width + 1)
-        total = places(branch, n, missing, share, width, at)
-        part_row, part_weight = roomy(part_row, total), roomy(part_weight, total)
-        deal(row, weight, start, n, branch, share, width, at, part_row, part_weight)
-        row, weight = roomy(row, start + total), roomy(weight, start + total)
-        put(row[start:], part_row, total)
-        put(weight[start:], part_weight, total)
+        row, weight, part_row, part_weight, at = spread(
+            row, weight, start, n, branch, missing, share, width, at, part_row, part_weight
+        )
         begin = 0
         for c in range(width):
             if at[c] > begin:
                 stack.append((first + c, start + begin, at[c] - begin))
             begin = at[c]
     return out_row[:used], out_leaf[:used], out_weight[:used]
+
+
+@kernel()
+def spread(row, weight, start, n, branch, missing, share, width, at, part_row, part_weight):
+    """Put n rows in the order of their branches; one without a branch goes down all by its share.
+
+    Returns the arrays, which may be longer ones: rows, weights, room for both, and `at[c]`, where
+    branch c ends.
+    """
+    at = roomy(at, width + 1)
+    total = places(branch, n, missing, share, width, at)
+    part_row, part_weight = roomy(part_row, total), roomy(part_weight, total)
+    deal(row, weight, start, n, branch, share, width, at, part_row, part_weight)
+    row, weight = roomy(row, start + total), roomy(weight, start + total)
+    put(row[start:], part_row, total)
+    put(weight[start:], part_weight, total)
+    return row, weight, part_row, part_weight, at
 
 
 @kernel()

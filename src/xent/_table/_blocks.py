@@ -14,14 +14,15 @@ from io import BytesIO
 from typing import Any
 
 from xent import _check
+from xent._table import _csv
+from xent._table._csv import Csv, open_csv
 
-BLOCK = 8 << 20  # bytes
 LONG = re.compile(rb"[:\s]-?\d{19,}\s*[,}\]]")  # a whole number, as JSON writes it
 MISFIT = re.compile(r"In CSV column #(\d+): .*CSV conversion error to (\S+): invalid value '(.*)'")
 
 
 def scan_csv(
-    path: str | os.PathLike[str], comma: str, text: Sequence[str], *, exact: bool
+    path: str | os.PathLike[str], kind: str, text: Sequence[str], csv: Csv | None, *, exact: bool
 ) -> Iterator[Any]:
     """Read the batches of a CSV.
 
@@ -29,10 +30,12 @@ def scan_csv(
     ----------
     path : str or PathLike
         The file, which may be compressed.
-    comma : str
-        What stands between two fields.
+    kind : str
+        Its ending.
     text : sequence of str
         Columns that are text whatever they look like.
+    csv : Csv, optional
+        How it is written.
     exact : bool
         Columns of whole numbers that 64 bits do not hold are text, and no floats, which would take
         different ones for one; and types may widen from batch to batch.
@@ -47,13 +50,13 @@ def scan_csv(
     given = 0
     while True:
         with pa.input_stream(os.fspath(path), compression="detect") as file:
-            reader = open_csv(file, comma, types)
+            reader = open_csv(file, kind, types, csv)
             ahead = given
             try:
                 for batch in reader:
                     if exact and not given:
                         doubtful = [name for name in _huge(batch) if name not in types]
-                        found = _whole(path, comma, types, doubtful) if doubtful else []
+                        found = _whole(path, kind, types, csv, doubtful) if doubtful else []
                         types |= {n: pa.string() if n in found else pa.float64() for n in doubtful}
                         if found:
                             break
@@ -72,18 +75,6 @@ def scan_csv(
                 types[reader.schema.names[int(misfit[1])]] = wider
 
 
-def open_csv(file: Any, comma: str, types: dict[str, Any]) -> Any:
-    """Open a CSV whose columns have these types, or those of the first block."""
-    from pyarrow import csv
-
-    return csv.open_csv(
-        file,
-        csv.ReadOptions(block_size=BLOCK),
-        csv.ParseOptions(delimiter=comma, newlines_in_values=True),
-        csv.ConvertOptions(column_types=types),
-    )
-
-
 def _huge(batch: Any) -> list[str]:
     """Name the columns of real numbers that hold one past 64 bits."""
     import pyarrow as pa
@@ -99,14 +90,19 @@ def _huge(batch: Any) -> list[str]:
 
 
 def _whole(
-    path: str | os.PathLike[str], comma: str, types: dict[str, Any], names: list[str]
+    path: str | os.PathLike[str],
+    kind: str,
+    types: dict[str, Any],
+    csv: Csv | None,
+    names: list[str],
 ) -> list[str]:
     """Name those columns that hold whole numbers alone, as they are written in the first block."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     with pa.input_stream(os.fspath(path), compression="detect") as file:
-        batch = open_csv(file, comma, types | dict.fromkeys(names, pa.string())).read_next_batch()
+        all_text = types | dict.fromkeys(names, pa.string())
+        batch = open_csv(file, kind, all_text, csv).read_next_batch()
     whole = []
     for name in names:
         written = pc.utf8_trim_whitespace(batch.column(name))
@@ -149,7 +145,7 @@ def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
     def blocks() -> Iterator[bytes]:
         rest = b""
         with pa.input_stream(os.fspath(path), compression="detect") as file:
-            while found := file.read(BLOCK):
+            while found := file.read(_csv.BLOCK):
                 lines, line, rest = (rest + found).rpartition(b"\n")
                 if line:
                     yield lines + line

@@ -1,0 +1,114 @@
+"""What a column of a table must be, and the sentence that says so when it is not."""
+
+import fnmatch
+import math
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+
+
+def require(name: str, columns: Sequence[str], path: object, *, argument: str = "columns") -> str:
+    """Return ``name`` if it is a column; suggest the nearest one otherwise."""
+    if name in columns:
+        return name
+    near = get_close_matches(name, columns, n=1)
+    has = f"It has {_check.join_names(columns, last='and')}."
+    advice = f"Did you mean {near[0]!r}?" if near else has
+    raise _check.invalid(argument, f"name a column of {str(path)!r}", repr(name), advice)
+
+
+def matching(
+    pattern: str, columns: Sequence[str], path: object, *, argument: str = "columns"
+) -> list[str]:
+    """Return the columns, in the table's order, that match a pattern like ``p_*`` or ``a,b,c``."""
+    parts = [part.strip() for part in pattern.split(",")]
+    chosen: set[str] = set()
+    for part in parts:
+        found = [c for c in columns if c == part or fnmatch.fnmatchcase(c, part)]
+        if not found:
+            must = f"match columns of {str(path)!r}"
+            advice = f"It has {_check.join_names(columns, last='and')}."
+            raise _check.invalid(argument, must, repr(part), advice)
+        chosen.update(found)
+    return [c for c in columns if c in chosen]
+
+
+def numbers(
+    table: Any, columns: Sequence[str], *, argument: str = "columns", advice: str = ""
+) -> NDArray[np.float64]:
+    """Return columns as one float64 matrix; text, dates, gaps and NaN are refused.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The table.
+    columns : sequence of str
+        Columns that it has.
+    argument : str
+        What the caller calls the columns, for the error message.
+    advice : str
+        What to do about a column that holds none, for the error message.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows, columns)
+
+    Raises
+    ------
+    ValueError
+        Naming the first column and row that is no number.
+    """
+    import pyarrow as pa
+
+    matrix = np.empty((table.num_rows, len(columns)))
+    for j, name in enumerate(columns):
+        column, kind = table.column(name), table.column(name).type
+        numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if numeric or pa.types.is_boolean(kind):
+            values = column.cast(pa.float64(), safe=False).to_numpy()
+            bad = ~np.isfinite(values)
+        else:
+            values = np.zeros(len(column))
+            bad = ~np.array([_reads_as_number(value) for value in column.to_pylist()], dtype=bool)
+            if not bad.any():
+                bad = np.ones(len(column), dtype=bool)
+        if bad.any():
+            row = int(bad.argmax())
+            value = column[row].as_py()
+            shown = "a missing value" if value is None else repr(value)
+            must = f"hold numbers in column {name!r}"
+            raise _check.invalid(argument, must, f"{shown} at row {row}", advice)
+        matrix[:, j] = values
+    return matrix
+
+
+def categories(table: Any, column: str, *, argument: str = "target") -> NDArray[Any]:
+    """Return a column of classes as a NumPy array of integers, booleans or strings; no gaps."""
+    import pyarrow as pa
+
+    values = table.column(column)
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if values.null_count:
+        row = values.to_pylist().index(None)
+        must = f"hold a class in every row of column {column!r}"
+        raise _check.invalid(argument, must, f"a missing value at row {row}")
+    if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
+        return np.asarray(values.to_numpy())
+    if str(values.type) in ("string", "large_string", "string_view"):
+        return np.asarray(values.to_pylist(), dtype=str)
+    must = f"hold classes (text, integers or booleans) in column {column!r}"
+    raise _check.invalid(argument, must, str(values.type))
+
+
+def _reads_as_number(value: object) -> bool:
+    """Whether an entry of a text column is not what made it text."""
+    try:
+        return math.isfinite(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,243 @@
+"""What `xent tree fit` may be told about a tree: the library's options, checked together."""
+
+from typing import Annotated, Any
+
+import typer
+
+from xent.cli._data import words
+
+TREES = {
+    "default": "TreeClassifier",
+    "id3": "ID3Classifier",
+    "c45": "C45Classifier",
+    "cart": "CARTClassifier",
+    "regression": "TreeRegressor",
+    "cart-regression": "CARTRegressor",
+}
+GROWN = "How the tree grows (not given: as --tree has it)"
+PRUNED = "How it is pruned, and what a leaf says (not given: as --tree has it)"
+
+
+def _option(*names: str, help: str, metavar: str | None = None, panel: str = GROWN) -> Any:
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel)
+
+
+Criterion = Annotated[
+    str | None, _option(help="entropy, gain_ratio or gini: what a split gains.", metavar="HOW")
+]
+Nominal = Annotated[
+    str | None,
+    _option(
+        help="A column of names: subset (two groups), multiway (a branch a name) or one_vs_rest.",
+        metavar="HOW",
+    ),
+]
+Missing = Annotated[
+    str | None,
+    _option(
+        help="A missing value: direction (the better side), fractional (every branch by its "
+        "share), branch (one of its own), surrogate (as other columns suggest) or refuse.",
+        metavar="HOW",
+    ),
+]
+MaxDepth = Annotated[int | None, _option(help="Tests above a leaf, at most.")]
+MaxLeafNodes = Annotated[int | None, _option(help="Leaves, at most.")]
+MinSamplesLeaf = Annotated[float | None, _option(help="Least rows of two branches.")]
+MinSamplesSplit = Annotated[float | None, _option(help="Least rows of a node that is divided.")]
+MinGain = Annotated[
+    float | None, _option(help="Least gain of a split, a row: in bits, Gini, or squares.")
+]
+ClassWeight = Annotated[
+    list[str] | None,
+    _option(
+        help="balanced; or CLASS=NUMBER, once for each class that weighs other than 1.",
+        metavar="WEIGHT",
+    ),
+]
+Increasing = Annotated[
+    list[str] | None,
+    _option(
+        help="Column with which the prediction may only rise (of two classes, the second).",
+        metavar="COLUMN",
+    ),
+]
+Decreasing = Annotated[
+    list[str] | None,
+    _option(help="Column with which it may only fall.", metavar="COLUMN"),
+]
+Pruning = Annotated[
+    str | None,
+    _option(
+        help="pessimistic, cost_complexity, reduced_error or none.", metavar="HOW", panel=PRUNED
+    ),
+]
+Cf = Annotated[
+    float | None,
+    _option(
+        help="Confidence of pessimistic pruning, up to 0.5; smaller prunes more.", panel=PRUNED
+    ),
+]
+Raising = Annotated[
+    bool | None,
+    _option(
+        "--raising/--no-raising",
+        help="Let pessimistic pruning put a branch in its node's place.",
+        panel=PRUNED,
+    ),
+]
+LeafEstimate = Annotated[
+    str | None,
+    _option(
+        help="Rows of the class prior mixed into each leaf; or laplace, or none.",
+        metavar="ROWS",
+        panel=PRUNED,
+    ),
+]
+
+
+def tree_words(*options: str, **others: str) -> Any:
+    """Let refusals name what was typed, also where the library names its classes and arguments."""
+    return words(
+        *options,
+        X="DATA",
+        y="--target",
+        sample_weight="--weights",
+        monotonic_cst="--increasing",
+        n_jobs="--jobs",
+        TreeClassifier="--tree default",
+        TreeRegressor="--tree regression",
+        **others,
+    )
+
+
+def options_of(kind: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given as the tree takes them; refuse what does not go together.
+
+    Parameters
+    ----------
+    kind : str
+        One of `TREES`.
+    given : dict
+        By the library's names; None is not given.
+
+    Returns
+    -------
+    dict
+    """
+    import xent.trees
+    from xent import _check
+    from xent.trees._grow import MISSING
+
+    given = {name: value for name, value in given.items() if value is not None}
+    kinds = {name: getattr(xent.trees, tree)() for name, tree in TREES.items()}
+    tree = kinds[kind]
+    for name in given:
+        if name not in tree.get_params():
+            having = [other for other, one in kinds.items() if name in one.get_params()]
+            must = f"go with --tree {_check.join_names(having)}"
+            raise _check.invalid(_typed(name), must, repr(kind))
+    options = dict(given)
+    if "pruning" in given:
+        known = [how or "none" for how in tree._prunings]
+        how = _check.option("--pruning", given["pruning"], known)
+        options["pruning"] = None if how == "none" else how
+    pruning = options.get("pruning", tree.pruning)
+    for name in {"cf", "raising"} & set(given):
+        if pruning != "pessimistic":
+            must = "go with --pruning pessimistic"
+            raise _check.invalid(_typed(name), must, repr(pruning or "none"))
+    if "missing" in given:
+        how = _check.option("--missing", given["missing"], MISSING)
+        if how == "surrogate" and options.get("nominal", tree.nominal) == "multiway":
+            other = "--nominal multiway" if "nominal" in given else f"--tree {kind}"
+            advice = "A surrogate imitates a split in two, and this tree has a branch a level."
+            raise _check.invalid("--missing", f"be another with {other}", repr(how), advice)
+    if "leaf_estimate" in given:
+        options["leaf_estimate"] = _leaf_estimate(given["leaf_estimate"])
+    if "class_weight" in given:
+        options["class_weight"] = _class_weight(given["class_weight"])
+    return options
+
+
+def _typed(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _leaf_estimate(text: str) -> float | str | None:
+    from math import isfinite
+
+    from xent import _check
+
+    if text in ("none", "laplace"):
+        return None if text == "none" else text
+    wrong = _check.invalid("--leaf-estimate", "be above 0, or laplace, or none", repr(text))
+    try:
+        cases = float(text)
+    except ValueError:
+        raise wrong from None
+    if not (cases > 0 and isfinite(cases)):
+        raise wrong
+    return cases
+
+
+def _class_weight(words: list[str]) -> str | dict[str, float]:
+    """Read `balanced`, or weights by the class's name."""
+    from math import isfinite
+
+    from xent import _check
+
+    if words == ["balanced"]:
+        return "balanced"
+    out: dict[str, float] = {}
+    for word in words:
+        name, sign, number = word.rpartition("=")
+        wrong = _check.invalid("--class-weight", "be balanced, or CLASS=NUMBER", repr(word))
+        try:
+            weight = float(number)
+        except ValueError:
+            raise wrong from None
+        if not (sign and weight >= 0 and isfinite(weight)) or name in out:
+            raise wrong
+        out[name] = weight
+    return out
+
+
+def by_class(weight: dict[str, float], kind: Any) -> dict[Any, float]:
+    """Return weights by class, of the type of the target's column, from weights by name."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    out: dict[Any, float] = {}
+    for name, value in weight.items():
+        try:
+            whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+            out[pa.scalar(name).cast(kind).as_py() if whole else name] = value
+        except pa.ArrowInvalid:
+            raise _unknown_class(name) from None
+    return out
+
+
+def check_classes(weight: dict[Any, float], classes: Any) -> None:
+    """Refuse a weight for a class that no row has."""
+    for name in weight:
+        if name not in classes:
+            raise _unknown_class(name)
+
+
+def _unknown_class(name: object) -> ValueError:
+    from xent import _check
+
+    return _check.invalid("--class-weight", "name classes of the target", repr(name))
+
+
+def signs(features: list[str], increasing: list[str], decreasing: list[str]) -> list[int]:
+    """Return 1, -1 or 0 for each feature: the prediction may only rise or fall with it, or both."""
+    from xent import _check
+    from xent.cli._data import require
+
+    require(features, [*increasing, *decreasing])
+    for name in increasing:
+        if name in decreasing:
+            raise _check.invalid("--increasing", "differ from --decreasing", f"{name!r} for both")
+    return [(name in increasing) - (name in decreasing) for name in features]

@@ -1,0 +1,68 @@
+"""CSV files as spreadsheets write them: what is said of a file is how it is read, or it is refused."""
+
+import gzip
+
+import pytest
+
+from xent import _table
+from xent._table import Csv
+
+GERMAN = "\ufeffName;Größe;Tag\nÄnne;1,5;2024-01-31\n?;?;2024-02-01\n;-2;\n"
+READ = {"Name": ["Änne", None, None], "Größe": [1.5, None, -2.0]}
+
+
+@pytest.mark.parametrize("encoding", ["utf8", "utf16", "cp1252"])
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_a_spreadsheets_csv(tmp_path, encoding, ending):
+    path = tmp_path / f"t{ending}"
+    text = GERMAN if encoding == "utf8" else GERMAN.removeprefix("\ufeff")
+    content = text.encode(encoding)
+    path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
+    csv = Csv(";", ",", ("?",), encoding)
+    for table in (_table.read(path, csv=csv), next(_table.scan(path, csv=csv))):
+        found = _table.blanks_as_missing(table, path, csv).to_pydict()
+        assert {name: found[name] for name in READ} == READ
+        assert [str(day) for day in found["Tag"]] == ["2024-01-31", "2024-02-01", "None"]
+    assert _table.names(path, csv=csv) == ["Name", "Größe", "Tag"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"separator": ";;"}, "`separator` must be one ASCII character, got ';;'."),
+        ({"decimal": "٫"}, "`decimal` must be one ASCII character, got '٫'."),
+        ({"encoding": "utf9"}, "`encoding` must be an encoding of text, got 'utf9'. Some are"),
+        ({"encoding": "hex"}, "`encoding` must be an encoding of text, got 'hex'. Some are"),
+        ({"decimal": ","}, "`separator` must differ from the decimal point, got ',' for both."),
+        ({}, "`DATA` must separate its columns by commas, got semicolons in"),
+        (
+            {"separator": ";", "decimal": ",", "encoding": "ascii"},
+            "line 1 is not ascii (byte 0xef)",
+        ),
+    ],
+)
+def test_what_cannot_be(tmp_path, options, sentence):
+    path = tmp_path / "t.csv"
+    path.write_text(GERMAN, encoding="utf8")
+    for read in (_table.read, lambda *a, **k: list(_table.scan(*a, **k))):
+        with pytest.raises(ValueError) as caught:
+            read(path, csv=Csv(**options), argument="DATA")
+        assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("row", [1, 5, 100_000])
+def test_the_first_line_that_is_not_utf8(tmp_path, row):
+    """Also beyond the first block, whose types are those of the columns."""
+    lines = [b"x,name"] + [b"1,Muller with some words behind his name" * 3] * 100_000
+    lines[row - 1 if row == 1 else row] = b"x,M\xfcller"
+    (tmp_path / "t.csv").write_bytes(b"\n".join(lines))
+    line = row if row == 1 else row + 1
+    for csv, advice in ((None, "Save it as UTF-8."), (Csv(), 'or pass encoding="latin1".')):
+        with pytest.raises(
+            ValueError, match=rf"as CSV: line {line} is not UTF-8 \(byte 0xfc\)"
+        ) as e:
+            _table.read(tmp_path / "t.csv", csv=csv)
+        assert str(e.value).endswith(advice)
+    (tmp_path / "u.csv").write_bytes("x,name\n1,a\n".encode("utf16"))
+    with pytest.raises(ValueError, match=r"\(byte 0xf.\)\. Save .* or pass encoding=\"utf16\"\."):
+        _table.read(tmp_path / "u.csv", csv=Csv())
