@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import shlex
 import shutil
 import subprocess
 import sys
@@ -392,6 +393,23 @@ def test_pipes(folder, model):
     kept = [x for x, b in zip(lines, bits, strict=True) if b <= 2.5]
     assert done.stdout.decode().splitlines() == kept
     assert f"{len(kept)} of 41 lines written to -; ".encode() in done.stderr
+
+
+def test_several_models_read_one_pipe(folder, model, tmp_path):
+    words = model.vocabulary.words()[3:]
+    for n in (1, 2):
+        NGramModel(n, WittenBell(), vocabulary=words).fit(LINES[:50]).save(tmp_path / str(n))
+    text = folder / "test.txt"
+    script = f"{shlex.quote(sys.executable)} -c 'from xent.cli import main; main()' language"
+    for command in ("evaluate 1 2 {} --json", "mix 1 2 --dev {} --json"):
+        piped, plain = (
+            subprocess.run(
+                ["bash", "-c", f"{script} {command.format(where)}"],
+                cwd=tmp_path, capture_output=True, text=True, check=True,
+            ).stdout
+            for where in (f"<(cat {text})", text)
+        )  # fmt: skip
+        assert piped == plain
 
 
 def test_impossible_lines_in_json(tmp_path):

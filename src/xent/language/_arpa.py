@@ -114,7 +114,7 @@ class _ArpaReader:
         return model
 
     def _header(self) -> list[int]:
-        while (line := self._next_line()).removeprefix("\ufeff") != "\\data\\":
+        while (line := self._next_line()) != "\\data\\":
             if not line:
                 raise self._wrong("hold a line \\data\\", "none")
         announced: list[int] = []
