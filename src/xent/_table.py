@@ -87,10 +87,8 @@ def scan(
         The columns wanted; all of them where not given.
     batch_rows : int
         Rows in a batch, at most. CSV and JSON lines come in blocks of bytes and may be cut shorter.
-    text : sequence of str
+    text, argument
         As in `read`.
-    argument : str
-        What the caller calls ``path``, for the error message.
 
     Yields
     ------
@@ -146,10 +144,6 @@ def blanks_as_missing(table: Any, path: str | os.PathLike[str]) -> Any:
         What was read.
     path : str or PathLike
         From where.
-
-    Returns
-    -------
-    pyarrow.Table
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -293,7 +287,12 @@ def matching(
 
 
 def numbers(
-    table: Any, columns: Sequence[str], *, argument: str = "columns", advice: str = ""
+    table: Any,
+    columns: Sequence[str],
+    *,
+    argument: str = "columns",
+    advice: str = "",
+    masked: bool = False,
 ) -> NDArray[np.float64]:
     """Return columns as one float64 matrix; text, dates, gaps and NaN are refused.
 
@@ -303,10 +302,11 @@ def numbers(
         The table.
     columns : sequence of str
         Columns that it has.
-    argument : str
-        What the caller calls the columns, for the error message.
-    advice : str
-        What to do about a column that holds none, for the error message.
+    argument, advice : str
+        What the caller calls the columns, and what to do about one that holds none, for the error
+        message.
+    masked : bool
+        Whether -inf is a number too: the logit of a class that is masked.
 
     Returns
     -------
@@ -325,7 +325,7 @@ def numbers(
         numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
         if numeric or pa.types.is_boolean(kind):
             values = column.cast(pa.float64(), safe=False).to_numpy()
-            bad = ~np.isfinite(values)
+            bad = ~(np.isfinite(values) | (masked & np.isneginf(values)))
         else:
             values = np.zeros(len(column))
             bad = ~np.array([_reads_as_number(value) for value in column.to_pylist()], dtype=bool)

@@ -36,8 +36,9 @@ def evaluate(
     probs : array_like, shape (N, C), or (N,) for the second of two classes
         Predicted probabilities. Each row must sum to 1 within 1e-6 and is then divided by its sum,
         so that rounding is no error of the report; nothing is clipped.
-    logits : array_like, shape (N, C)
-        Logits or log-probabilities, instead of ``probs``.
+    logits : array_like, shape (N, C), or (N,) for the second of two classes
+        Logits or log-probabilities, instead of ``probs``; one number a row is the logit of yes or
+        no, before a sigmoid.
     labels : sequence of C names, optional
         What the columns stand for, in their order, for example ``model.classes_``.
     base : float

@@ -43,6 +43,10 @@ def predictions(
     if (probs is None) == (logits is None):
         got = "neither" if probs is None else "both"
         raise _check.wrong_kind("probs", "be given, or else `logits`", got)
+    if labels is not None:  # a generator is read but once, and Arrow's entries are no names yet
+        if isinstance(labels, str) or not isinstance(labels, Iterable):
+            raise _check.wrong_kind("labels", "be a list of names", repr(labels))
+        labels = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     if probs is not None:
         given = _from_probs(_matrix("probs", probs, labels))
     else:
@@ -54,7 +58,9 @@ def predictions(
 
 
 def _matrix(argument: str, value: Any, labels: Any) -> Matrix:
-    named = [str(name) for name in getattr(value, "columns", ())]
+    # Arrow's tables have names where others have columns, and columns where others have values.
+    columns: Any = getattr(value, "column_names", None) or getattr(value, "columns", ())
+    named = [str(name) for name in columns]
     wanted = [] if labels is None else [str(name) for name in labels]
     if named != wanted and set(named) == set(wanted):
         must = f"have its columns in the order of `labels`, {_check.join_names(wanted, last='and')}"
@@ -65,9 +71,11 @@ def _matrix(argument: str, value: Any, labels: Any) -> Matrix:
         raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
     if 0 in raw.shape:
         raise _check.invalid(argument, "have at least one row and one class", str(raw.shape))
-    if raw.ndim == 1 and argument == "probs":
-        # What binary classifiers hand out: the probability of the second class.
+    if raw.ndim == 1:
+        # What binary classifiers hand out: the probability of the second class, or its logit.
         second = raw.astype(np.float64)
+        if argument == "logits":
+            return np.stack([np.zeros_like(second), second], axis=1)
         bad = ~((second >= 0) & (second <= 1))
         if bad.any():
             row = int(bad.argmax())
@@ -104,6 +112,9 @@ def _from_probs(probs: Matrix) -> tuple[Matrix, Matrix]:
     off = np.abs(total - 1) > 1e-6
     if off.any():
         row = int(off.argmax())
+        if probs.shape[1] == 1:
+            must = "have a column for each class, or one dimension: the second of two classes"
+            raise _check.invalid("probs", must, str(probs.shape), "Pass probs[:, 0].")
         got = f"{total[row]:.9g} at row {row}"
         advice = "If they were rounded when they were saved, divide each row by its sum."
         raise _check.invalid("probs", "sum to 1 in every row", got, advice)
