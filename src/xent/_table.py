@@ -357,7 +357,7 @@ def categories(table: Any, column: str, *, argument: str = "target") -> NDArray[
     if str(values.type) in ("string", "large_string", "string_view"):
         return np.asarray(values.to_pylist(), dtype=str)
     must = f"hold classes (text, integers or booleans) in column {column!r}"
-    raise _check.invalid(argument, must, str(values.type))
+    raise _check.invalid(argument, must, str(values.type), "Write them as integers or text.")
 
 
 def _ending(path: str | os.PathLike[str], argument: str) -> str:

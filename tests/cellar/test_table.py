@@ -166,7 +166,7 @@ def test_no_numbers(column, sentence):
         ),
         (
             [0.5, 1.0],
-            "`target` must hold classes (text, integers or booleans) in column 'c', got double.",
+            "`target` must hold classes (text, integers or booleans) in column 'c', got double. Write them as integers or text.",
         ),
     ],
 )

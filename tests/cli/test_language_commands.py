@@ -392,7 +392,17 @@ def test_pipes(folder, model):
     done = subprocess.run([sys.executable, "-c", script, *args], input=text, capture_output=True)
     kept = [x for x, b in zip(lines, bits, strict=True) if b <= 2.5]
     assert done.stdout.decode().splitlines() == kept
-    assert f"{len(kept)} of 41 lines written to -; ".encode() in done.stderr
+    assert done.stderr.decode() == f"{len(kept)} of 41 lines written to -.\n"
+
+
+def test_rates_of_a_text_that_is_large_enough(folder, model, tmp_path):
+    text = tmp_path / "t"
+    text.write_text("\n".join(LINES[:50] * 800))
+    assert "tokens a second." in run("evaluate", folder / "m.xent", text)
+    assert " MB a second." in run(
+        "filter", folder / "m.xent", text, "-o", tmp_path / "k", "--annotate"
+    )
+    assert "a second" not in run("evaluate", folder / "m.xent", folder / "test.txt")
 
 
 def test_several_models_read_one_pipe(folder, model, tmp_path):

@@ -8,6 +8,7 @@ import typer
 from xent.cli import _data
 
 STDIN, STDOUT = Path("/dev/stdin"), Path("-")
+ENOUGH = 100_000  # tokens; the rate of fewer says how long the first call took
 
 
 def _standard(path: Path | None) -> Path | None:
@@ -131,7 +132,8 @@ def evaluate(
     events = sum(report.events for report in found.values())
     for name, report in found.items():
         typer.echo(f"{name}: {report}")
-    typer.echo(f"{events / seconds:,.0f} tokens a second.")
+    if events >= ENOUGH:
+        typer.echo(f"{events / seconds:,.0f} tokens a second.")
 
 
 def score(
@@ -199,10 +201,10 @@ def filter_(
         )
     seconds = time.perf_counter() - begin
     found = {**vars(done), "seconds": seconds, "output": str(output)}
-    sentence = (
-        f"{done.kept:,} of {done.records:,} lines written to {output}; "
-        f"{done.tokens / seconds:,.0f} tokens and {done.bytes / seconds / 1e6:.1f} MB a second."
-    )
+    sentence = f"{done.kept:,} of {done.records:,} lines written to {output}."
+    if done.tokens >= ENOUGH:
+        rates = done.tokens / seconds, done.bytes / seconds / 1e6
+        sentence += " {:,.0f} tokens and {:.1f} MB a second.".format(*rates)
     _print(found, sentence, json, err=output == STDOUT)
 
 
