@@ -9,6 +9,7 @@ import fnmatch
 import gzip
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
@@ -64,8 +65,8 @@ def read(path: str | os.PathLike[str], *, text: Sequence[str] = (), argument: st
         names = table.column_names
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, kind, error) from None
-    _refuse_duplicates(names, path)
-    _refuse_semicolons(names, path, argument)
+    _refuse_duplicates(names, path, argument)
+    _refuse_odd_text(table.schema, kind, path, argument)
     return table
 
 
@@ -109,15 +110,15 @@ def scan(
             # Without these a whole file, or row group, is held while its batches are read.
             plain = {"pre_buffer": False, "buffer_size": 1 << 18}
             with pyarrow.parquet.ParquetFile(path, **plain) as file:
-                _refuse_duplicates(file.schema_arrow.names, path)
+                _refuse_duplicates(file.schema_arrow.names, path, argument)
                 for name in columns or ():
                     require(name, file.schema_arrow.names, path)
                 yield from file.iter_batches(batch_rows, columns=columns)
         elif kind in (".csv", ".tsv"):
             with pa.input_stream(os.fspath(path), compression="detect") as file:
                 reader = _open_csv(file, kind, text)
-                _refuse_duplicates(reader.schema.names, path)
-                _refuse_semicolons(reader.schema.names, path, argument)
+                _refuse_duplicates(reader.schema.names, path, argument)
+                _refuse_odd_text(reader.schema, kind, path, argument)
                 for batch in reader:
                     yield from _cut(batch, columns, batch_rows, path)
         elif kind in (".jsonl", ".ndjson"):
@@ -439,18 +440,21 @@ def _cut(
             yield table.slice(start, batch_rows)
 
 
-def _refuse_duplicates(names: Sequence[str], path: object) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise _check.invalid("path", "name every column once", f"two {name!r} in {str(path)!r}")
-        seen.add(name)
+def _refuse_duplicates(names: Sequence[str], path: object, argument: str) -> None:
+    for name, times in Counter(names).items():
+        if times > 1:
+            got = f"two {name!r} in {str(path)!r}"
+            raise _check.invalid(argument, "name every column once", got)
 
 
-def _refuse_semicolons(names: Sequence[str], path: object, argument: str) -> None:
-    if len(names) == 1 and ";" in names[0]:
+def _refuse_odd_text(schema: Any, kind: str, path: object, argument: str) -> None:
+    if len(schema) == 1 and ";" in schema.names[0]:
         must = "separate its columns by commas"
         raise _check.invalid(argument, must, f"semicolons in {str(path)!r}")
+    for field in schema:
+        # Arrow's word for text in another encoding, whose gaps would be names like others.
+        if kind in (".csv", ".tsv") and str(field.type) == "binary":
+            raise _unreadable(path, kind, f"column {field.name!r} is not UTF-8")
 
 
 def _scan_json(path: str | os.PathLike[str]) -> Iterator[Any]:
