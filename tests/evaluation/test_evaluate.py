@@ -298,6 +298,20 @@ def test_dtypes_and_layouts(dtype):
     assert evaluate([0, 1], probs).cross_entropy == pytest.approx((1 - math.log2(0.75)) / 2)
 
 
+def test_rows_of_half_precision_sum_to_one_as_nearly_as_they_can():
+    import torch
+
+    single = torch.softmax(torch.randn(40, 30, generator=torch.Generator().manual_seed(0)), 1)
+    for probs in (single.half(), single.bfloat16(), single.numpy().astype(np.float16)):
+        wide = np.asarray(torch.as_tensor(probs).double())
+        assert (abs(wide.sum(1) - 1) > 1e-5).any()
+        with pytest.raises(ValueError, match="sum to 1 in every row"):
+            evaluate([0] * 40, wide)
+        report = evaluate([0] * 40, probs, base=math.e)
+        truth = np.mean([float(oracle.cross_entropy([1.0] + [0.0] * 29, row)) for row in wide])
+        assert report.cross_entropy == pytest.approx(truth, rel=1e-13)
+
+
 def test_one_class_and_one_row():
     report = evaluate([0], [[1.0]])
     assert report.cross_entropy == 0
