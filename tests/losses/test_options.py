@@ -48,6 +48,13 @@ def test_the_table_is_true():
             assert (option in has) == (mark == "yes"), (loss, option)
 
 
+def test_the_page_says_formula_trap_and_source_of_every_loss():
+    section = PAGE.read_text().split("## Formula, trap, source")[1].split("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line[:3] == "| `"]
+    assert all(len(row) == 4 and all(cell.strip() for cell in row) for row in rows)
+    assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row[0])) == LOSSES
+
+
 def random(*shape, seed):
     g = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=g, dtype=torch.float64)
