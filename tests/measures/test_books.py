@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
@@ -180,3 +181,15 @@ def test_the_number_in_the_book(name):
 def test_every_function_has_one():
     functions = {name for name in m.__all__ if callable(getattr(m, name)) and name.islower()}
     assert functions == set(NUMBERS)
+
+
+def test_the_page_says_formula_trap_and_source_and_runs_the_code():
+    page = (GOLDEN.parents[1] / "docs" / "measures.md").read_text()
+    section = page.split("## The functions")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    cells = [re.split(r"(?<!\\)\|", line.strip("|")) for line in lines]
+    assert all(len(row) == 4 and all(cell.strip() for cell in row) for row in cells)
+    named = {row[0].strip(" `").partition("(")[0] for row in cells}
+    takes = {n for n in m.__all__ if {"p", "joint"} & set(getattr(m, n).__annotations__)}
+    assert named == takes
+    assert all(f"m.{name}(" in section for name in named)

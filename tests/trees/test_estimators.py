@@ -307,3 +307,14 @@ def test_numbers_far_from_zero_keep_their_digits():
     y = 1e9 + np.array([0.0, 0.0, 1.0, 1.0])
     tree = TreeRegressor(pruning=None).fit([[0.0], [1.0], [2.0], [3.0]], y)
     assert (tree.predict([[0.0], [3.0]]) - 1e9).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_leaf_of_equal_numbers_says_that_number(seed):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 4, 117) / 4
+    for weight in (None, rng.integers(1, 9, len(y)) / 8):
+        tree = TreeRegressor(pruning=None, min_samples_leaf=0.1)
+        said = tree.fit(y[:, None], y, sample_weight=weight).predict(y[:, None])
+        assert (said == y).all()
+    assert TreeRegressor().fit(y[:, None], np.full(len(y), 0.1)).predict([[0.0]]) == [0.1]

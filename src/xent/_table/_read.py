@@ -67,7 +67,7 @@ def read(
                     table = pyarrow.json.read_json(file)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
         raise _refusal(path, kind, error, csv, argument) from None
-    refuse_duplicates(table.column_names, path)
+    refuse_duplicates(table.column_names, path, argument)
     return table
 
 
@@ -123,14 +123,14 @@ def scan(
                 text = [f.name for f in schema if str(f.type) in ("string", "large_string")]
                 plain["read_dictionary"] = text
             with pyarrow.parquet.ParquetFile(path, **plain) as file:
-                refuse_duplicates(file.schema_arrow.names, path)
+                refuse_duplicates(file.schema_arrow.names, path, argument)
                 for name in columns or ():
                     require(name, file.schema_arrow.names, path)
                 yield from file.iter_batches(batch_rows, columns=columns)
         elif kind in (".csv", ".tsv"):
             for batch in scan_csv(path, kind, text, csv, exact=exact):
                 check_csv(batch.schema, path, kind, csv, argument)
-                refuse_duplicates(batch.schema.names, path)
+                refuse_duplicates(batch.schema.names, path, argument)
                 yield from _cut(batch, columns, batch_rows, path)
         elif kind in (".jsonl", ".ndjson"):
             tables = scan_json(path, exact=exact)

@@ -197,11 +197,6 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{round(value, DECIMALS) + 0.0:.{DECIMALS}f}"
 
 
-def _bar(share: float, width: int) -> str:
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-
-
 def _out(
     title: str,
     unit: str,
@@ -217,6 +212,7 @@ def _out(
     import json as json_module
 
     from xent import _store
+    from xent.evaluation._report import bar_of, one_line
 
     for record in records:
         if "cuts" in record:  # JSON has no word for infinity
@@ -233,13 +229,13 @@ def _out(
         return
     longest = max(0.0, *shown) or 1.0
     # A name cannot break its line.
-    plain = [[" ".join(row[0].split())[:30], *row[1:]] for row in rows]
+    plain = [[one_line(row[0])[:30], *row[1:]] for row in rows]
     widths = [max(len(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
     bar = max(8, min(WIDTH, LINE - 4 - sum(widths) - 2 * (len(widths) - 1)))
     typer.echo(heading)
     for row, value in zip([columns, *plain], [0.0, *shown], strict=True):
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        line = f"  {row[0]:<{widths[0]}}  {_bar(value / longest, bar):<{bar}}  {'  '.join(cells)}"
+        line = f"  {row[0]:<{widths[0]}}  {bar_of(value / longest, bar):<{bar}}  {'  '.join(cells)}"
         typer.echo(line.rstrip())
     if html is not None:
         typer.echo(f"\nThe page: {html}")

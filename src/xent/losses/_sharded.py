@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xent import _check
+from xent.losses import _group
 from xent.losses._class import check_target
 from xent.losses._fused import as_rows
 from xent.losses._group import Shards, call_off, meet, members, reduce, replicate, spread
@@ -26,6 +27,8 @@ from xent.losses._options import (
     class_axis,
     nothing_to_average,
     options,
+    told_apart,
+    with_stats,
 )
 from xent.losses._softmax import BadRowError, SoftmaxRows, Stats, sum_tolerance
 
@@ -95,6 +98,13 @@ def vocab_parallel_cross_entropy(
     ----------
     Shoeybi, M. et al. (2019). Megatron-LM, section 3.
     """
+    if told_apart(stats, weight, target):
+        return with_stats(
+            vocab_parallel_cross_entropy, input, target, weight=weight, group=group, empty=empty,
+            ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing,
+            token_weight=token_weight, temperature=temperature, softcap=softcap, z_loss=z_loss,
+            axis=axis,
+        )  # fmt: skip
     members(group)
     try:
         check_input(input)
@@ -108,7 +118,7 @@ def vocab_parallel_cross_entropy(
         logits = as_rows(input, axis)
         flat = as_rows(target, axis) if target.is_floating_point() else target.reshape(-1)
         check_weight("token_weight", token_weight, shape, "row")
-        refuse_the_traced()
+        _group.refuse_the_traced()
     except (ValueError, TypeError):
         call_off(group, input)
         raise
@@ -142,13 +152,6 @@ def sharded_head(
     wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))
     compiled: Any = Head.apply
     return rows.answer(compiled(x, w, b, Job(rows, o.reduction, g), wants), shape, fill)
-
-
-def refuse_the_traced() -> None:
-    """Say that what the processes exchange is not seen by the compiler and by transforms."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        because = "torch.compile and torch.func do not see what the processes exchange"
-        raise _check.cannot("The vocabulary cannot be shared", because, "Call it outside of them.")
 
 
 def shard(

@@ -52,7 +52,7 @@ class Rows:
         if where is not None:
             floating = library.working(raw)
             out = -np.inf if self.kind in (Logits, LogProbs) else 0.0
-            raw = library.xp.where(_mask(argument, raw, where, library), floating, out)
+            raw = library.xp.where(mask_of(argument, raw, where, library), floating, out)
             self.axes = positions(argument, axis, raw.ndim)
         self.ndim = raw.ndim
         self.extents = tuple([raw.shape[a] for a in self.axes])
@@ -257,7 +257,7 @@ def read(argument: str, values: Any, library: Library, where: Any = None) -> Any
     return raw
 
 
-def _mask(argument: str, values: Any, where: Any, library: Library) -> Any:
+def mask_of(argument: str, values: Any, where: Any, library: Library) -> Any:
     """Return which outcomes count: booleans, of a shape that broadcasts with that of the values."""
     mask = library.array(read("where", where, library))
     if "bool" not in str(mask.dtype):

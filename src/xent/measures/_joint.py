@@ -19,7 +19,7 @@ from xent.measures._door import Rows, positions, result, rows
 from xent.measures._entropy import entropy
 from xent.measures._nats import entropy_nats, kl_nats
 from xent.measures._passes import flat_rows, kernels, over_rows
-from xent.measures._sparse import Part, is_sparse
+from xent.measures._sparse import Part, counting, is_sparse
 from xent.measures._views import Counts
 
 SUMS = ("x", "y", "xy", "x|y", "y|x", "information")  # in the kernel's order
@@ -125,8 +125,7 @@ class SparseJoint(Joint):
     """A joint distribution of two variables as a sparse matrix: its cells that are not 0."""
 
     def __init__(self, joint: Any, axis: Any, where: Any) -> None:
-        if where is not None:
-            raise _check.cannot("`where`", "a distribution is sparse", "Leave out its outcomes.")
+        joint = counting("joint", joint, where)
         part = Part("joint", joint, axis)
         if len(part.axes) != 2:
             raise _check.invalid("axis", "name 2 axes, one a variable", repr(axis))
