@@ -213,7 +213,7 @@ def test_a_table_that_is_not_finished_is_not_there(tmp_path):
 def test_text_in_another_encoding_is_refused(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes("name,y\nmüsli,1\n,2\n".encode("latin-1"))
-    sentence = r"t.csv' cannot be read as CSV: column 'name' is not UTF-8"
+    sentence = r"t.csv' cannot be read as CSV: line 2 is not UTF-8"
     with pytest.raises(ValueError, match=sentence):
         _table.read(path)
     with pytest.raises(ValueError, match=sentence):
