@@ -9,10 +9,13 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numba
 from numba.core import event
+from numba.core.caching import FunctionCache
+from numba.core.runtime.nrt import rtsys
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +41,19 @@ class _Notice(event.Listener):
 event.register("numba:compile", _Notice())
 
 
+class _Disk(FunctionCache):
+    """Machine code from the disk, without loading first what only a compilation needs.
+
+    Numba's own way imports all that it can compile, scipy.linalg among it: half of the first call.
+    What is compiled after all loads it then.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        rtsys.initialize(target_context)  # memory for arrays made in kernels
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
+
+
 def kernel(**options: Any) -> Callable[[F], F]:
     """Compile a function on its first call and keep the machine code on disk where one may write.
 
@@ -56,10 +72,10 @@ def kernel(**options: Any) -> Callable[[F], F]:
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", **options}
 
     def compile_later(function: F) -> F:
-        try:
-            return numba.njit(cache=True, **settings)(function)  # type: ignore[no-any-return]
-        except RuntimeError:
-            return numba.njit(**settings)(function)  # type: ignore[no-any-return]
+        compiled = numba.njit(**settings)(function)
+        with suppress(RuntimeError):
+            compiled._cache = _Disk(function)
+        return compiled  # type: ignore[no-any-return]
 
     return compile_later
 
