@@ -249,6 +249,15 @@ def test_numba_is_loaded_by_the_first_call_only():
     assert done.stdout.split() == ["False", "True", "False"]
 
 
+def test_machine_code_from_the_disk_loads_nothing_that_only_compiles():
+    pair = "[0.5, 0.5], [0.25, 0.75]"
+    calls = f"m.kl_divergence({pair}), m.entropy([1.0]), m.js_divergence({pair})"
+    code = f"import sys, xent.measures as m; {calls}; print('scipy.linalg' in sys.modules)"
+    for _ in range(2):  # the first one may have to compile
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.split() == [b"False"]
+
+
 def test_eight_entries_at_a_time_only_where_numba_compiles_for_that():
     code = "from xent._kernels._lanes import LANES; print(LANES)"
     for name, value in (("NUMBA_ENABLE_AVX", "0"), ("NUMBA_CPU_NAME", "generic")):

@@ -21,7 +21,7 @@ import math
 import numpy as np
 
 from xent._kernels._bits import added, bits, fma, from_bits, prefetch, wide
-from xent._kernels._entropy import AHEAD, BLOCK, LOOSE, TINY, largest, must_look
+from xent._kernels._entropy import AHEAD, BLOCK, LOOSE, TINY, largest, least, must_look
 from xent._kernels._jit import kernel
 from xent._kernels._lanes import LANES, SCRATCH, WIDTH, js_lanes, kl_lanes, lane_sums
 
@@ -332,7 +332,7 @@ def kl_rows(left, right, slack, out):
             return i
         look = size <= FEW
         if sign < 0:
-            if left[i].min() < 0.0 or right[i].min() < 0.0:
+            if least(left[i]) < 0.0 or least(right[i]) < 0.0:
                 return i
             look = look or must_look(left[i], right[i])
         terms += terms_error
@@ -460,7 +460,7 @@ def js_rows(left, right, slack, out):
         gap += gap_error
         if not (abs(off) <= slack and abs(off + gap) <= slack):
             return i
-        if sign < 0 and (left[i].min() < 0.0 or right[i].min() < 0.0):
+        if sign < 0 and (least(left[i]) < 0.0 or least(right[i]) < 0.0):
             return i
         terms += terms_error
         total += total_error

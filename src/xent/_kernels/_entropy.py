@@ -98,6 +98,15 @@ def largest(p):
     return best
 
 
+@kernel()
+def least(p):
+    """Smallest entry. NumPy's own would load scipy.linalg with the machine code."""
+    found = math.inf
+    for j in range(p.shape[0]):
+        found = p[j] if p[j] < found else found
+    return found
+
+
 @kernel(forceinline=True)
 def _rest(p, most):
     """Sum of all but one, times 2**128."""
@@ -187,7 +196,7 @@ def entropy_rows(rows, slack, out):
         off = (total - 1.0) + error
         if not abs(off) <= slack:
             return i
-        if sign < 0 and rows[i].min() < 0.0:
+        if sign < 0 and least(rows[i]) < 0.0:
             return i
         found = math.log1p(off) - (nats + nats_error) / (total + error)
         out[i] = found if found >= 0.5 else _careful(rows[i], rows[i])
@@ -271,7 +280,7 @@ def cross_entropy_rows(left, right, slack, out):
             return i
         look = False
         if sign < 0:
-            if left[i].min() < 0.0 or right[i].min() < 0.0:
+            if least(left[i]) < 0.0 or least(right[i]) < 0.0:
                 return i
             look = must_look(left[i], right[i])
         found = math.log1p(off_q) - (nats + nats_error) / (total_p + error_p)
@@ -296,5 +305,6 @@ __all__ = [
     "cross_entropy_rows",
     "entropy_rows",
     "largest",
+    "least",
     "must_look",
 ]

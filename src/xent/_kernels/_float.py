@@ -19,7 +19,8 @@ from llvmlite import ir
 from numba import extending, types
 from numba.extending import overload
 
-from xent._kernels._jit import INSIDE, kernel
+from xent._kernels._jit import kernel
+from xent._kernels._numba import INSIDE
 
 # Exponentials carry a factor 2**64, so float32 holds those that only matter times a big weight.
 LIFT = 2.0**64

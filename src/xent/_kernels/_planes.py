@@ -31,7 +31,7 @@ from xent._kernels._float import (
     times,
     wide,
 )
-from xent._kernels._jit import INSIDE
+from xent._kernels._numba import INSIDE
 
 U = np.uint64
 TILE = 256

@@ -8,7 +8,7 @@ import math
 
 from xent._kernels._bits import added, bits
 from xent._kernels._divergence import _series
-from xent._kernels._entropy import BLOCK, LIFT, LOOSE, UP, _rest, log
+from xent._kernels._entropy import BLOCK, LIFT, LOOSE, UP, _rest, largest, least, log
 from xent._kernels._float import exact_exp
 from xent._kernels._jit import kernel
 
@@ -42,14 +42,14 @@ def sum_of_row(row):
 def _scaled(row, counted, slack, out):
     """Write a row times a power of two, and return its sum; 0 where it is no distribution."""
     total, error, sign = sum_of_row(row)
-    if sign < 0 and row.min() < 0.0:
+    if sign < 0 and least(row) < 0.0:
         return 0.0
     out[:] = row
     if not counted:
         return total + error if abs((total - 1.0) + error) <= slack else 0.0
     if LEAST < total < MOST:
         return total + error
-    top = row.max()
+    top = row[largest(row)]
     if not 0.0 < top < math.inf or total != total:
         return 0.0
     power = -math.frexp(top)[1]
@@ -132,8 +132,8 @@ def softmax_rows(rows, normalised, slack, shares, logs):
     apart, or, where ``normalised``, logarithms of what does not sum to 1.
     """
     for i in range(rows.shape[0]):
-        top = rows[i].max()
-        if not top - rows[i].min() < 1e300:
+        top = rows[i][largest(rows[i])]
+        if not top - least(rows[i]) < 1e300:
             return i
         _write_powers(rows[i], top, shares[i], logs[i])
         total, error, _ = sum_of_row(shares[i])

@@ -207,22 +207,3 @@ class _Sharded(torch.autograd.Function):
         if up is not None and job.reduction != "none":
             g, up = job.g * float(up), up.new_ones(()).expand(logits.shape[0])
         return _score(logits, job, (up, *pulled[1:4]), g)[1], None, None
-
-
-def _score(
-    logits: Tensor, job: Job, ups: tuple[Tensor | None, ...] | None, g: float
-) -> tuple[list[Tensor], Tensor | None]:
-    """Score all rows, a few at a time; with ``ups`` return the gradient too."""
-    count = logits.shape[0]
-    rows: Any = job.rows
-    step = chunk_rows(count, rows.widest, logits.element_size()) // rows.buffers or 1
-    grad = None if ups is None else torch.empty_like(logits, memory_format=torch.contiguous_format)
-    found = []
-    for start in range(0, max(count, 1), step):
-        few = slice(start, min(start + step, count))
-        z = logits[few].detach()
-        if grad is not None:
-            z = grad[few].copy_(z)
-        here = None if ups is None else tuple(None if u is None else u[few] for u in ups)
-        found.append(rows.fused(z, few, g, here))
-    return [torch.cat(parts) for parts in zip(*found, strict=True)], grad
