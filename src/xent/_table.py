@@ -65,7 +65,7 @@ def read(path: str | os.PathLike[str], *, text: Sequence[str] = (), argument: st
         names = table.column_names
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, kind, error) from None
-    _refuse_duplicates(names, path)
+    _refuse_duplicates(names, path, argument)
     _refuse_semicolons(names, path, argument)
     return table
 
@@ -121,13 +121,13 @@ def scan(
                 text = [f.name for f in schema if str(f.type) in ("string", "large_string")]
                 plain["read_dictionary"] = text
             with pyarrow.parquet.ParquetFile(path, **plain) as file:
-                _refuse_duplicates(file.schema_arrow.names, path)
+                _refuse_duplicates(file.schema_arrow.names, path, argument)
                 for name in columns or ():
                     require(name, file.schema_arrow.names, path)
                 yield from file.iter_batches(batch_rows, columns=columns)
         elif kind in (".csv", ".tsv"):
             for batch in _text_tables.scan_csv(path, COMMAS[kind], text, exact=exact):
-                _refuse_duplicates(batch.schema.names, path)
+                _refuse_duplicates(batch.schema.names, path, argument)
                 _refuse_semicolons(batch.schema.names, path, argument)
                 yield from _cut(batch, columns, batch_rows, path)
         elif kind in (".jsonl", ".ndjson"):
@@ -441,11 +441,12 @@ def _cut(
             yield table.slice(start, batch_rows)
 
 
-def _refuse_duplicates(names: Sequence[str], path: object) -> None:
+def _refuse_duplicates(names: Sequence[str], path: object, argument: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise _check.invalid("path", "name every column once", f"two {name!r} in {str(path)!r}")
+            got = f"two {name!r} in {str(path)!r}"
+            raise _check.invalid(argument, "name every column once", got)
         seen.add(name)
 
 

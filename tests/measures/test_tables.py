@@ -480,6 +480,11 @@ REFUSALS = [
         "The drift of 'y': numbers in one table and dates in the other. Give the column one type in both.",
     ),
     (lambda: drift(X, X, columns="x"), "`columns` must be a list of names, got 'x'."),
+    (lambda: rank_features(X, "y", columns="x"), "`columns` must be a list of names, got 'x'."),
+    (
+        lambda: rank_features(X, "y", columns=["y"]),
+        "`columns` must name columns beside the target, got 'y'. There is 'x'.",
+    ),
     (lambda: drift(X, X, columns=[]), "`columns` must name a column, got none."),
 ]  # fmt: skip
 
@@ -489,6 +494,12 @@ def test_refusals(call, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         call()
     assert str(caught.value) == sentence
+
+
+def test_some_columns_are_ranked_as_they_are_among_all():
+    table = pd.DataFrame({"a": [1, 2, 3, 4], "b": list("uvuv"), "y": [0, 1, 0, 1]})
+    both = {f.name: f for f in rank_features(table, "y")}
+    assert rank_features(table, "y", columns=["b"]) == [both["b"]]
 
 
 @pytest.mark.parametrize("unit", ["duration", "timestamp"])

@@ -125,7 +125,7 @@ def words(*options: str, **others: str) -> Iterator[None]:
                 sentence = re.sub(rf"`{name}(?=[`\[])", f"`{said}", sentence)
                 if name in options:  # Pass missing="drop", columns=, epochs=4
                     sentence = re.sub(rf"\b{name}=([\"']?)(\w+)\1", rf"{said} \2", sentence)
-                    sentence = re.sub(rf"\b{name}=(?=[ ,])", said, sentence)
+                    sentence = re.sub(rf"\b{name}=(?=[ ,.])", said, sentence)
             error.args = (sentence,)
         raise
 
