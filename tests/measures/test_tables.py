@@ -510,3 +510,26 @@ def test_nanoseconds_are_told_apart(unit):
     (found,) = rank_features(table, "y", missing="drop", base=2)
     assert found.score == 1
     assert start / 1000 < found.cuts[0] < start / 1000 + 1
+
+
+CODED = {
+    "categories": lambda x: pd.DataFrame({"x": pd.Categorical(x, ["zz", "ü", "c", "b", "a"])}),
+    "polars": lambda x: pl.DataFrame({"x": pl.Series(x, dtype=pl.Categorical)}),
+    "Arrow": lambda x: pa.table({"x": pa.array(x).dictionary_encode()}),
+    "chunks": lambda x: pa.table(
+        {"x": pa.chunked_array([pa.array(part).dictionary_encode() for part in (x[:7], x[7:])])}
+    ),
+    "large": lambda x: pa.table({"x": pa.array(x, pa.large_string())}),
+    "views": lambda x: pa.table({"x": pa.array(x, pa.string_view())}),
+}
+
+
+@pytest.mark.parametrize("kind", CODED)
+def test_text_is_the_same_however_it_is_coded(kind):
+    old, new = ["b", "a", None, "ü", "b", "b"] * 5, ["b", "c", None] * 7
+    plain, coded = (lambda x: pd.DataFrame({"x": x})), CODED[kind]
+    (one,), (other,) = drift(plain(old), plain(new)), drift(coded(old), coded(new))
+    assert (one.levels, one.new_levels, one.gone_levels) == (5, ("c",), ("a", "ü"))
+    assert (other.levels, other.new_levels) == (5, ("c",))
+    assert sorted(other.gone_levels) == ["a", "ü"]  # as often as one another
+    assert_allclose([other.js, other.psi], [one.js, one.psi], rtol=1e-14)

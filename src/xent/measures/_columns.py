@@ -114,7 +114,8 @@ def _text(argument: str, values: Any) -> Field | None:
     indices = values.indices.fill_null(size) if values.null_count else values.indices
     indices = indices.to_numpy().astype(np.int64)
     seen = np.flatnonzero(np.bincount(indices, minlength=size)[:size])  # no row may have some
-    found = column(argument, values.dictionary.take(pa.array(seen)).to_pylist())
+    names = values.dictionary if seen.size == size else values.dictionary.take(pa.array(seen))
+    found = column(argument, names.to_pylist())
     places = np.full(size + 1, -1, dtype=np.int64)
     places[seen] = found.codes
     codes = places.take(indices)
