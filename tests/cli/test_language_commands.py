@@ -284,6 +284,10 @@ def test_sample(folder, model):
             "`--smoothing` must be like KneserNey",
         ),
         (
+            ("fit", "train.txt", "-o", "x.xent", "--order", "1", "--min-count", "2"),
+            "`--min-count` must be left out with --order 1, got 2.",
+        ),
+        (
             ("fit", "train.txt", "-o", "x.xent", "--min-count", "two"),
             "`--min-count` must be a number, or numbers by order like 3:2,4:2, got 'two'.",
         ),

@@ -194,3 +194,39 @@ def test_refusals(folder, monkeypatch, args, sentence):
     done = xent(*args)
     assert done.exit_code == 1
     assert sentence in str(done.exception)
+
+
+def test_rank_of_some_columns(folder):
+    args = ("rank", folder / "weather.csv", "--target", "play", "--json", "-")
+    found = {f["name"]: f for f in json.loads(xent(*args).stdout)}
+    some = json.loads(xent(*args, "--columns", "w*,play,id").stdout)
+    assert some == [found["id"], found["windy"]]
+
+
+def test_values_that_are_several(tmp_path):
+    lines = "".join(f'{{"a": {{"b": {i}}}, "l": [{i}], "y": {i % 2}}}\n' for i in range(9))
+    (tmp_path / "t.jsonl").write_text(lines)
+    done = xent("rank", tmp_path / "t.jsonl", "--target", "y")
+    assert str(done.exception) == (
+        "`TABLE['a']` must hold one value a row, got several. "
+        "Make columns of its parts, or leave it out by --columns."
+    )
+    done = xent("drift", tmp_path / "t.jsonl", tmp_path / "t.jsonl", "--columns", "y,l")
+    assert str(done.exception).startswith("`REFERENCE['l']` must hold one value a row")
+
+
+def test_a_target_of_real_numbers_is_refused_in_a_csv_too(tmp_path):
+    for ending in ("csv", "parquet", "jsonl"):
+        path = tmp_path / f"t.{ending}"
+        _table.write(path, {"x": [1, 2, 3, 4], "y": [1.0, 0.5, 0.25, 2.0]})
+        for numeric in ("mdl", "ksg"):
+            done = xent("rank", path, "--target", "y", "--numeric", numeric)
+            assert str(done.exception).startswith("`--target` must be symbols, got real numbers.")
+    _table.write(tmp_path / "w.csv", {"x": [1, 2, 3, 4], "y": [1.0, 0.0, 0.0, 1.0]})
+    assert xent("rank", tmp_path / "w.csv", "--target", "y").exit_code == 0
+
+
+def test_two_columns_of_one_name(tmp_path):
+    (tmp_path / "t.csv").write_text("a,a,y\n1,2,3\n")
+    done = xent("rank", tmp_path / "t.csv", "--target", "y")
+    assert str(done.exception).startswith("`TABLE` must name every column once, got two 'a' in")

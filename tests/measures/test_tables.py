@@ -480,6 +480,11 @@ REFUSALS = [
         "The drift of 'y': numbers in one table and dates in the other. Give the column one type in both.",
     ),
     (lambda: drift(X, X, columns="x"), "`columns` must be a list of names, got 'x'."),
+    (lambda: rank_features(X, "y", columns="x"), "`columns` must be a list of names, got 'x'."),
+    (
+        lambda: rank_features(X, "y", columns=["y"]),
+        "`columns` must name columns beside the target, got 'y'. There is 'x'.",
+    ),
     (lambda: drift(X, X, columns=[]), "`columns` must name a column, got none."),
 ]  # fmt: skip
 
@@ -491,6 +496,12 @@ def test_refusals(call, sentence):
     assert str(caught.value) == sentence
 
 
+def test_some_columns_are_ranked_as_they_are_among_all():
+    table = pd.DataFrame({"a": [1, 2, 3, 4], "b": list("uvuv"), "y": [0, 1, 0, 1]})
+    both = {f.name: f for f in rank_features(table, "y")}
+    assert rank_features(table, "y", columns=["b"]) == [both["b"]]
+
+
 @pytest.mark.parametrize("unit", ["duration", "timestamp"])
 def test_nanoseconds_are_told_apart(unit):
     start = 0 if unit == "duration" else 10**18
@@ -499,3 +510,26 @@ def test_nanoseconds_are_told_apart(unit):
     (found,) = rank_features(table, "y", missing="drop", base=2)
     assert found.score == 1
     assert start / 1000 < found.cuts[0] < start / 1000 + 1
+
+
+CODED = {
+    "categories": lambda x: pd.DataFrame({"x": pd.Categorical(x, ["zz", "ü", "c", "b", "a"])}),
+    "polars": lambda x: pl.DataFrame({"x": pl.Series(x, dtype=pl.Categorical)}),
+    "Arrow": lambda x: pa.table({"x": pa.array(x).dictionary_encode()}),
+    "chunks": lambda x: pa.table(
+        {"x": pa.chunked_array([pa.array(part).dictionary_encode() for part in (x[:7], x[7:])])}
+    ),
+    "large": lambda x: pa.table({"x": pa.array(x, pa.large_string())}),
+    "views": lambda x: pa.table({"x": pa.array(x, pa.string_view())}),
+}
+
+
+@pytest.mark.parametrize("kind", CODED)
+def test_text_is_the_same_however_it_is_coded(kind):
+    old, new = ["b", "a", None, "ü", "b", "b"] * 5, ["b", "c", None] * 7
+    plain, coded = (lambda x: pd.DataFrame({"x": x})), CODED[kind]
+    (one,), (other,) = drift(plain(old), plain(new)), drift(coded(old), coded(new))
+    assert (one.levels, one.new_levels, one.gone_levels) == (5, ("c",), ("a", "ü"))
+    assert (other.levels, other.new_levels) == (5, ("c",))
+    assert sorted(other.gone_levels) == ["a", "ü"]  # as often as one another
+    assert_allclose([other.js, other.psi], [one.js, one.psi], rtol=1e-14)

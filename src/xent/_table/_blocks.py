@@ -70,9 +70,10 @@ def scan_csv(
             except pa.ArrowInvalid as error:
                 misfit = MISFIT.search(str(error))
                 wider = None if misfit is None or not exact else _wider(misfit[2], misfit[3])
-                if misfit is None or wider is None:
+                name = "" if misfit is None else reader.schema.names[int(misfit[1])]
+                if wider is None or types.get(name) == wider:
                     raise
-                types[reader.schema.names[int(misfit[1])]] = wider
+                types[name] = wider
 
 
 def _huge(batch: Any) -> list[str]:

@@ -74,11 +74,15 @@ def fit(
     """Fit a model and write it: as ARPA if the name says so, else as our own file."""
     import time
 
+    from xent import _check
     from xent.language import NGramModel
 
     _check_target(output)
     _check_spared(output, *text, held_out, vocabulary)
     words = None if vocabulary is None else _words(vocabulary)
+    least = _min_count(min_count)
+    if order == 1 and isinstance(least, int):
+        raise _check.invalid("--min-count", "be left out with --order 1", least)
     counted = ("order", "unknown", "min_count", "vocabulary", "unit", "errors")
     begin = time.perf_counter()
     with _data.words(*counted, "held_out", "memory", "folder", text="TEXT"):
@@ -86,7 +90,7 @@ def fit(
             order,
             _smoothing(smoothing),
             unknown=unknown,
-            min_count=_min_count(min_count),
+            min_count=least,
             vocabulary=words,
             unit=unit,
             errors=errors,

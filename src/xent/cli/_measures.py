@@ -23,6 +23,9 @@ GainBase = Annotated[
         metavar="NUMBER",
     ),
 ]
+Columns = Annotated[
+    str | None, typer.Option(help="Columns to look at, like 'age,p_*'; all by default.")
+]
 Chance = Annotated[
     int | None, typer.Option("--seed", "--random-state", help="Where chance starts, 0 if not said.")
 ]
@@ -42,6 +45,7 @@ def rank(
         Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
     ],
     target: Annotated[str, typer.Option(help="Column of classes.")],
+    columns: Columns = None,
     score: Annotated[
         str, typer.Option(help="information_gain, gain_ratio, symmetric_uncertainty or gini.")
     ] = "information_gain",
@@ -74,33 +78,35 @@ def rank(
     for name, argument in ((target, "--target"), (weights, "--weights")):
         if names and name is not None:
             _table.require(name, names, table, argument=argument)
-    known = ("target", "score", "numeric", "weights", "missing", "permutations", "base")
+    chosen = None
+    if columns is not None:
+        matching = _table.matching(columns, names, table, argument="--columns")
+        chosen = [name for name in matching if name not in (target, weights)]
+    known = ("target", "columns", "score", "numeric", "weights", "missing", "permutations", "base")
     with _data.words(*known, table="TABLE", rng="--seed"):
         found = rank_features(
-            table, target, score=score, numeric=numeric, weights=weights, missing=missing,
-            permutations=permutations,
-            rng=_chance(seed, permutations), base=logarithms,
+            table, target, columns=chosen, score=score, numeric=numeric, weights=weights,
+            missing=missing, permutations=permutations, rng=_chance(seed, permutations),
+            base=logarithms,
         )  # fmt: skip
     shown = [f.score if f.adjusted is None else f.adjusted for f in found]
-    columns = ["column", score.replace("_", " "), "levels", "missing"]
+    heads = ["column", score.replace("_", " "), "levels", "missing"]
     rows = [[f.name, _number(f.score), f"{f.levels:,}", f"{f.missing:,}"] for f in found]
     if permutations:
-        columns += ["less chance", "p"]
+        heads += ["less chance", "p"]
         for row, f in zip(rows, found, strict=True):
             row += [_number(f.adjusted), f"{f.p_value:.3g}"]
     unit = _unit(logarithms) if gain else ""
     title = f"What tells about {target}"
     records = [asdict(f) for f in found]
-    axis = columns[1] + (", less chance" if permutations else "") + (f" ({unit})" if unit else "")
-    _out(title, unit, axis, columns, rows, shown, records, html, json)
+    axis = heads[1] + (", less chance" if permutations else "") + (f" ({unit})" if unit else "")
+    _out(title, unit, axis, heads, rows, shown, records, html, json)
 
 
 def drift(
     reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="The table as it was.")],
     current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The table as it is.")],
-    columns: Annotated[
-        str | None, typer.Option(help="Columns to compare, like 'age,p_*'; all by default.")
-    ] = None,
+    columns: Columns = None,
     measure: Annotated[
         str, typer.Option(help="What orders, bars and --threshold are of: js, kl or psi.")
     ] = "js",

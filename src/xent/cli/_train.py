@@ -78,7 +78,7 @@ def register(app: typer.Typer) -> None:
             device=device,
         )
         pair = None if held is None else (scaling.apply(held.X), held.labels)
-        known = ("loss", "epochs", "learning_rate", "optimizer", "device", "checkpoint")
+        known = ("loss", "hidden", "epochs", "learning_rate", "optimizer", "device", "checkpoint")
         with _data.words(*known, "validation", X="DATA", y="--target", random_state="--seed"):
             X, y = scaling.apply(table.X), table.labels
             classifier.fit(X, y, validation=pair, checkpoint=checkpoint)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.measures._bins import Numbers
-from xent.measures._samples import column, numbers_of_rows
+from xent.measures._samples import column, numbers_of_rows, real_numbers
 
 KINDS = {"Date": "dates", "Datetime": "dates", "Duration": "durations", "Time": "times"}
 TEXT = ("string", "large_string", "string_view")
@@ -66,6 +66,9 @@ def frame_of(argument: str, table: Any) -> tuple[Any, list[str]]:
 def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> Field:
     """Read one column; its type says whether it is numbers."""
     series = frame.get_column(name)
+    if series.dtype.is_nested():
+        advice = "Make columns of its parts, or leave it out by columns=."
+        raise _check.wrong_kind(argument, "hold one value a row", "several", advice)
     kind = "numbers" if series.dtype.is_numeric() else KINDS.get(str(series.dtype).split("(")[0])
     if series.dtype.is_integer() and not symbols:  # whole: floats have gaps from 2^53 on
         whole = _array(series.fill_null(0), argument)
@@ -87,6 +90,16 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
     return Field(found.codes, found.codes < 0, found.symbols)
 
 
+def refuse_real(argument: str, names: tuple[Any, ...]) -> None:
+    """Refuse names, read as text, that are all numbers and not all whole."""
+    try:
+        numbers = [float(name) for name in names]
+    except (TypeError, ValueError):
+        return
+    if any(math.isfinite(number) and number % 1 for number in numbers):
+        raise real_numbers(argument)
+
+
 def _text(argument: str, values: Any) -> Field | None:
     """Read text once a symbol, not once a row, in the order of its dictionary."""
     import pyarrow as pa
@@ -101,7 +114,8 @@ def _text(argument: str, values: Any) -> Field | None:
     indices = values.indices.fill_null(size) if values.null_count else values.indices
     indices = indices.to_numpy().astype(np.int64)
     seen = np.flatnonzero(np.bincount(indices, minlength=size)[:size])  # no row may have some
-    found = column(argument, values.dictionary.take(pa.array(seen)).to_pylist())
+    names = values.dictionary if seen.size == size else values.dictionary.take(pa.array(seen))
+    found = column(argument, names.to_pylist())
     places = np.full(size + 1, -1, dtype=np.int64)
     places[seen] = found.codes
     codes = places.take(indices)

@@ -113,7 +113,7 @@ def nsb(n: Numbers, size: int) -> tuple[float, float]:
 
     total = float(n.sum())
     unseen = size - n.size
-    beta = np.exp(np.linspace(math.log(1e-8 / size), math.log(1e4), 1500))[:, None]
+    beta = np.exp(np.linspace(math.log(1e-8 / size), math.log(1e7), 1800))[:, None]
     whole = size * beta[:, 0]
     log = gammaln(whole) - gammaln(total + whole)
     log = log + (gammaln(n + beta) - gammaln(beta)).sum(1)

@@ -53,6 +53,10 @@ class Law:
 
 def law(argument: str, value: Any) -> Law:
     """Read a distribution, or refuse what is none or more than one."""
+    if isinstance(value, type):
+        advice = f"Write {value.__name__}(...), with its parameters."
+        got = f"the class {value.__name__}"
+        raise _check.wrong_kind(argument, "be a distribution", got, advice)
     torch = sys.modules.get("torch.distributions")
     if torch is not None and isinstance(value, torch.Distribution):
         batch = tuple(value.batch_shape)

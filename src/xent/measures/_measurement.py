@@ -14,8 +14,9 @@ class Measurement(float):
     value : float
         The number, in the unit of the logarithm's base.
     error : float
-        0 for a closed form, which is off by rounding alone; a bound for an integral or a sum; the
-        standard error of a mean over draws.
+        0 for a closed form, which is off by rounding alone; an estimate, most often far too
+        large, for an integral or a sum, and no proven bound; the standard error of a mean over
+        draws.
     method : str
         "closed form", "quadrature", "sum" or "monte carlo".
 
@@ -44,7 +45,7 @@ class Measurement(float):
 
     @property
     def error(self) -> float:
-        """How far the number may be off."""
+        """How far the number may be off: an estimate, no proven bound."""
         return self._error
 
     @property

@@ -1,11 +1,12 @@
-"""Integrals of densities over the real line, and sums over the whole numbers, with their error.
+"""Integrals of densities over the real line, and sums over the whole numbers.
 
 The line is cut at every centre and every edge of the support, and around each of these at every
 power of ten of its width, down to where nothing is left and up to where numbers end: no peak is too
 narrow or too far to be met, and a tail that falls like a power is seen falling. Each piece is
-integrated by Gauss's rule of 20 points, whose error is bounded by its distance to that of 12, and
-halved where that is too much. What the first and last pieces show of a power is extrapolated; where
-they do not fall, the integral is infinite.
+integrated by Gauss's rule of 20 points and halved where that is too far from the rule of 12. What
+the first and last pieces show of a power is extrapolated; where they do not fall, the integral is
+infinite. The error that comes with a value is an estimate: the distance of the two rules, which is
+as a rule far too large; what neither rule sees is not in it.
 """
 
 import math
@@ -31,7 +32,7 @@ MIDDLE = 1 << 24
 
 @dataclass(frozen=True)
 class Integral:
-    """Values of several integrands over one line, and how far each may be off."""
+    """Values of several integrands over one line, and an estimate of how far each is off."""
 
     value: Numbers
     error: Numbers
@@ -124,7 +125,9 @@ def _underflow(
         inside = np.stack([one.inside(x, place) for one in laws])
         # Where another density is not small, what is lost of this one is nothing beside it.
         gone[mine] = ((logs == -math.inf) & inside).any(0) & (logs.max(0) < -400)
-        faint[mine] = ((logs < -500) & inside).any(0)
+        # Far out and close in a density may be lost at once, as its squares are.
+        lost = (np.abs(x) > 1e150) | (np.abs(x) < 1e-150)
+        faint[mine] = lost | ((logs < -500) & inside).any(0)
     return gone, faint
 
 
@@ -132,14 +135,28 @@ def rest_of(told: Numbers, size: float, worst: float = 1 - 1e-7) -> tuple[float,
     """Sum what follows a row of terms that ends falling like a power, and how sure that is."""
     if told.size < 3 or abs(told[-1]) <= 1e-22 * size:
         return 0.0, 0.0
-    ratio, before = told[-1] / told[-2], told[-2] / told[-3]
-    if ratio <= 0:
+    if told[-1] == 0 or (told[-1] > 0) != (told[-2] > 0):
         return math.nan, math.inf
+    tail, ratio = _after(told[-3:])
     if ratio >= worst:
         return math.copysign(math.inf, told[-1]), 0.0
-    tail = float(told[-1] * ratio / (1 - ratio))
-    other = float(told[-1] * before / (1 - before)) if 0 < before < 1 else 2 * tail
-    return tail, 10 * abs(tail - other) + 1e-9 * abs(tail)
+    # How well the terms before the last one foretold it and what follows.
+    before = _after(told[-4:-1])[0] - told[-1] if told.size > 3 else 2 * tail
+    doubt = abs(tail - before) if math.isfinite(before) else abs(tail)
+    return tail, 10 * float(doubt) + 1e-9 * abs(tail)
+
+
+def _after(three: Numbers) -> tuple[float, float]:
+    """Sum what follows three terms of r^k (a + b k), which a power times a logarithm is; and r."""
+    c = float(three[2])
+    a, b = float(three[0]) / c, float(three[1]) / c
+    spread = b * b - a
+    bent = a > 0 and b > 0 and spread > 1e-10 * b * b  # more than rounding
+    ratio = (b - math.sqrt(spread)) / a if bent else 1 / b
+    if ratio >= 1:
+        return math.inf, ratio
+    step = ratio / (1 - ratio)
+    return c * (step + (1 - ratio * b) * step / (1 - ratio)), ratio
 
 
 def _by_group(values: Numbers, group: NDArray[np.int64], count: int) -> Numbers:

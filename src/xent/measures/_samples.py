@@ -52,7 +52,7 @@ def _coded(argument: str, array: NDArray[Any]) -> Column:
         missing = np.isnan(array)
         known = array[~missing]
         if not (np.isfinite(known).all() and np.array_equal(known, np.rint(known))):
-            raise _real(argument)
+            raise real_numbers(argument)
     elif array.dtype.kind in "mM":
         missing = np.isnat(array)
     elif array.dtype.kind in "US":
@@ -364,7 +364,8 @@ def _extent(array: NDArray[Any]) -> tuple[int, int]:
     return extent(array)
 
 
-def _real(argument: str) -> ValueError:
+def real_numbers(argument: str) -> ValueError:
+    """Make the error for a column of real numbers where symbols are meant."""
     advice = "Bin it first; the plug-in entropy of real numbers is the log of their count."
     return _check.invalid(argument, "be symbols", "real numbers", advice)
 
@@ -383,7 +384,7 @@ def _hashed(argument: str, array: NDArray[Any]) -> Column:
             codes[i] = -1
             continue
         if isinstance(symbol, float | np.floating) and symbol % 1:
-            raise _real(argument)
+            raise real_numbers(argument)
         try:
             codes[i] = numbers.setdefault(symbol, len(numbers))
         except TypeError:

@@ -41,12 +41,18 @@ SCIPY: dict[str, Callable[..., tuple[Any, ...]]] = {
     "rayleigh": lambda a, s: ("weibull", a, s * math.sqrt(2), 2.0),
     "pareto": lambda a, s, k: ("pareto", a, s, k),
     "beta": lambda a, s, b, c: ("beta", a, s, b, c),
-    "arcsine": lambda a, s: ("beta", a, s, 0.5, 0.5),
     "bernoulli": lambda a, _s, p: ("finite", (a, a + 1), (1 - p, p)),
     "geom": lambda a, _s, p: ("geometric", a, p),
     "poisson": lambda a, _s, k: ("poisson", a, k),
     "binom": lambda a, _s, n, p: ("binomial", a, n, p),
     "nbinom": lambda a, _s, n, p: ("negative binomial", a, n, p),
+}
+
+# What those of several numbers are made of.
+SEVERAL = {
+    "multivariate_normal": "mean=..., cov=...",
+    "multivariate_t": "loc=..., shape=..., df=...",
+    "dirichlet": "alpha=...",
 }
 
 
@@ -73,20 +79,42 @@ def from_scipy(argument: str, value: Any) -> Law:
         return mixture([from_scipy(argument, c) for c in value.components], value.weights)
     if hasattr(value, "logpdf") and hasattr(value, "icdf"):
         return _of_the_new_kind(argument, value)
-    advice = "Call it with its parameters: scipy.stats.norm(0, 1), not scipy.stats.norm."
-    advice = advice if isinstance(value, stats.rv_continuous | stats.rv_discrete) else ""
-    must = "be a frozen distribution of one number, or a normal, t or Dirichlet of several"
-    raise _check.wrong_kind(argument, must, f"a {name}", advice)
+    if isinstance(value, stats.rv_continuous | stats.rv_discrete):
+        raise _without_parameters(argument, value, stats)
+    if name.removesuffix("_gen") in SEVERAL:
+        whole = f"scipy.stats.{name.removesuffix('_gen')}"
+        advice = f"Write {whole}({SEVERAL[name.removesuffix('_gen')]})."
+        got = f"{whole} without them"
+        raise _check.wrong_kind(argument, "have its parameters", got, advice)
+    must = "be a distribution of one number, or a normal, t or Dirichlet of several"
+    raise _check.wrong_kind(argument, must, f"a {name}")
+
+
+def _without_parameters(argument: str, value: Any, stats: Any) -> TypeError:
+    """Say how a distribution that waits for its parameters is given them."""
+    known = getattr(stats, value.name or "", None) is value
+    name = f"scipy.stats.{value.name}" if known else f"a {type(value).__name__}"
+    needed = [part.strip() for part in (value.shapes or "").split(",") if part.strip()]
+    if not needed and not known:
+        advice = f"Call it: {argument}() is one."
+    else:
+        settings = ", ".join(f"{part}=..." for part in needed) or "loc=0, scale=1"
+        advice = f"Write {name if known else argument}({settings})."
+    return _check.wrong_kind(argument, "have its parameters", f"{name} without them", advice)
 
 
 def frozen(argument: str, dist: Any, shapes: Any, loc: Any, scale: Any) -> Law:
     """Law of a classical distribution of scipy with its parameters."""
+    from scipy import stats
+
     given = [np.asarray(v, dtype=np.float64) for v in (*shapes, loc, scale)]
     if any(v.size != 1 for v in given):
         got = f"a batch of {max(v.size for v in given)}"
         raise _check.invalid(argument, "be one distribution", got, "Take them one by one.")
     *shapes, loc, scale = (float(v.reshape(-1)[0]) for v in given)
     name = dist.name or type(dist).__name__
+    if type(dist) is type(stats.arcsine):  # a beta, which is exact at both edges
+        dist, name, shapes = stats.beta, "beta", [0.5, 0.5]
     # Whoever writes a distribution may name it as scipy does one of its own.
     scipys = type(dist).__module__.startswith("scipy.") and not hasattr(dist, "xk")
     fine = bool(np.all(dist._argcheck(*shapes))) and scale > 0
@@ -127,7 +155,10 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: Any, scale: Any) -> Law:
             return np.asarray(found)
 
     low, high = (float(v) for v in dist.support(*shapes, **place))
-    marks = [float(v) for v in quiet(dist.ppf, [0.25, 0.5, 0.75], *shapes, **place)]
+    if scipys and name == "zipf":  # scipy counts up to its quartiles, which may take for ever
+        marks = [low, low, low + 1]
+    else:
+        marks = [float(v) for v in quiet(dist.ppf, [0.25, 0.5, 0.75], *shapes, **place)]
     if scipys and name == "vonmises":
         if scale != 1:
             raise _check.invalid(argument, "have a scale of 1 where it is on a circle", scale)
@@ -141,9 +172,19 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: Any, scale: Any) -> Law:
         parameters=tuple(parameters),
         low=low,
         high=high,
-        sites=site(marks, low, high),
+        sites=_jumps(dist, loc, scale) or site(marks, low, high),
         ends=ends_of(low, high),
     )
+
+
+def _jumps(dist: Any, loc: float, scale: float) -> tuple[tuple[float, float], ...]:
+    """Return the edges of a histogram, where its density jumps."""
+    edges = getattr(dist, "_hbins", None)
+    if edges is None:
+        return ()
+    places = loc + scale * np.asarray(edges, dtype=np.float64)
+    least = float(np.diff(places).min())
+    return tuple((float(place), least) for place in places)
 
 
 def _finite(dist: Any, loc: float) -> tuple[Any, ...] | None:

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.measures._bins import Codes, Numbers, between, bin_of, mdl_cuts
-from xent.measures._columns import Field, check_total, field_of, frame_of, total_of, weights_of
+from xent.measures._columns import (
+    Field,
+    check_total,
+    field_of,
+    frame_of,
+    refuse_real,
+    total_of,
+    weights_of,
+)
 from xent.measures._estimate import against_chance, chance_of, estimate_mutual_information
 from xent.measures._samples import MISSING, column
 from xent.measures._tally import Symbols, Table, Tally
@@ -75,6 +83,7 @@ def rank_features(
     table: Any,
     target: str,
     *,
+    columns: list[str] | None = None,
     score: str = "information_gain",
     numeric: str = "mdl",
     weights: Any = None,
@@ -94,6 +103,8 @@ def rank_features(
         file of any size, which is read in batches.
     target : str
         The column of classes: symbols, or whole numbers.
+    columns : list of str, optional
+        The columns to rank; all but the target where not given.
     score : str
         "information_gain"; "gain_ratio" and "symmetric_uncertainty" as the functions of these
         names; "gini", the fall of the Gini impurity. All but the first have no unit.
@@ -152,19 +163,21 @@ def rank_features(
         raise _check.cannot("Neighbours", "they have no weights", 'Pass numeric="mdl".')
     if isinstance(table, str | os.PathLike):
         if numeric == "mdl" and (weights is None or not times):
-            return _in_order(_of_file(table, target, weights, ask), ask)
+            return _in_order(_of_file(table, target, columns, weights, ask), ask)
         # Neighbours, and shuffles of rows of unequal weight, need the rows themselves.
         import pyarrow as pa
 
         source = Table("table", table, [target])
-        table = pa.concat_tables(frame.to_native() for frame in source.batches("reading"))
+        batches = [frame.to_native() for frame in source.batches("reading")]
+        table = pa.concat_tables(batches, promote_options="permissive")
     frame, names = frame_of("table", table)
-    ranked = _ranked_names(names, target, weights)
+    ranked = _ranked_names(names, target, weights, columns)
     weight = weights_of("weights", weights, frame)
     check_total(total_of(weight))
     present = weight > 0
     label = field_of(frame, target, "target", symbols=True).take(present)
     weight = weight[present]
+    refuse_real("target", label.symbols)
     if label.missing.any() and missing != "drop":
         raise _no_class(int(np.flatnonzero(present)[np.argmax(label.missing)]))
     return _in_order(
@@ -199,7 +212,9 @@ def _in_order(found: list[FeatureRank], ask: Ask) -> list[FeatureRank]:
     return sorted(found, key=lambda f: -sign * (f.score if f.adjusted is None else f.adjusted))
 
 
-def _ranked_names(names: list[str], target: str, weights: Any) -> list[str]:
+def _ranked_names(
+    names: list[str], target: str, weights: Any, columns: list[str] | None
+) -> list[str]:
     """Return the columns to rank: neither the target nor the weights."""
     if target not in names:
         advice = f"It has {_check.join_names(names, last='and')}."
@@ -211,7 +226,16 @@ def _ranked_names(names: list[str], target: str, weights: Any) -> list[str]:
         others = [name for name in others if name != weights]
     if not others:
         raise _check.invalid("table", "have a column beside the target", "none")
-    return others
+    if columns is None:
+        return others
+    if isinstance(columns, str):
+        raise _check.wrong_kind("columns", "be a list of names", repr(columns))
+    lost = [name for name in columns if name not in others]
+    if lost or not columns:
+        has = f"There is {_check.join_names(others, last='and')}."
+        got = _check.join_names(lost) or "none"
+        raise _check.invalid("columns", "name columns beside the target", got, has)
+    return [name for name in others if name in columns]
 
 
 def _no_class(row: int) -> ValueError:
@@ -225,16 +249,19 @@ def _refused(name: str, absent: int) -> ValueError:
     return _check.invalid(f"table[{name!r}]", "have a value in every row", got, advice)
 
 
-def _of_file(path: Any, target: str, weights: Any, ask: Ask) -> list[FeatureRank]:
+def _of_file(
+    path: Any, target: str, columns: list[str] | None, weights: Any, ask: Ask
+) -> list[FeatureRank]:
     """Count each column by class, batch by batch, and rank the counts."""
     table = Table("table", path, [target])
-    names = _ranked_names(table.names, target, weights)
+    names = _ranked_names(table.names, target, weights, columns)
     if not (weights is None or isinstance(weights, str)):
         raise _check.wrong_kind("weights", "be the name of a column of the file", repr(weights))
     tallies = {name: Tally(f"table[{name!r}]", table.most) for name in names}
     classes: dict[Any, int] = {}
     total, start = 0.0, 0
-    for frame in table.batches("ranking"):
+    wanted = [*names, target, *([weights] if isinstance(weights, str) else [])]
+    for frame in table.batches("ranking", wanted):
         weight = weights_of("weights", weights, frame)
         total += total_of(weight)
         present = weight > 0
@@ -242,6 +269,8 @@ def _of_file(path: Any, target: str, weights: Any, ask: Ask) -> list[FeatureRank
         if label.missing.any() and ask.missing != "drop":
             raise _no_class(start + int(np.flatnonzero(present)[np.argmax(label.missing)]))
         places = np.full(len(label.symbols) + 1, -1, dtype=np.int64)
+        if not start:
+            refuse_real("target", label.symbols)  # a CSV's are read as text, for names like 01
         for code in np.unique(label.values[~label.missing]).tolist():
             places[code] = classes.setdefault(label.symbols[code], len(classes))
         codes = places[label.values]

@@ -131,11 +131,12 @@ def is_distribution(value: Any) -> bool:
     """Tell whether this is a distribution object; loads no library to find out."""
     if type(value) in (np.ndarray, list, tuple):
         return False
+    kind = value if isinstance(value, type) else type(value)  # a class is refused with advice
     stats = sys.modules.get("scipy.stats")
-    if stats is not None and type(value).__module__.startswith("scipy.stats"):
+    if stats is not None and kind.__module__.startswith("scipy.stats"):
         return True
     torch = sys.modules.get("torch.distributions")
-    return torch is not None and isinstance(value, torch.Distribution)
+    return torch is not None and issubclass(kind, torch.Distribution)
 
 
 def only_arrays(rng: Any, draws: Any) -> None:
