@@ -119,7 +119,7 @@ def predictions(fitted: dict[int | None, tuple[Any, Any]]) -> Iterator[str]:
 def shared_work() -> str:
     """Say how much of a fit's work threads can share, whatever else the machine does."""
     from xent._kernels import _jit
-    from xent.trees import _grow, _subtrees
+    from xent.trees import _grow, _prepare, _subtrees
 
     X, y = numeric(200_000, 2)
     spent = [0.0]
@@ -131,14 +131,14 @@ def shared_work() -> str:
         return done
 
     try:
-        _grow.in_blocks = _subtrees.in_blocks = counted  # type: ignore[assignment]
+        _grow.in_blocks = _prepare.in_blocks = _subtrees.in_blocks = counted  # type: ignore[assignment]
         shares = []
         for _ in range(3):
             spent[0], start = 0.0, time.process_time()
             ours().fit(X, y)
             shares.append(spent[0] / (time.process_time() - start))
     finally:
-        _grow.in_blocks = _subtrees.in_blocks = _jit.in_blocks
+        _grow.in_blocks = _prepare.in_blocks = _subtrees.in_blocks = _jit.in_blocks
     share = sorted(shares)[1]
     return (
         f"Threads share {share:.1%} of the processor time of fit 200k x 20, so that two of them "
@@ -257,7 +257,7 @@ def categories(rows: int = 50_000) -> str:
     return (
         f"{rows:,} x 30 with 10 columns of names of up to 1,000 levels, 5 classes, depth 12, one "
         f"run each: {'; '.join(out)}; ratios to scikit-learn {took[0] / took[2]:.3g} and "
-        f"{took[1] / took[2]:.3g} (goal <= 1/3 at 1,000,000 rows: `python -m bench.trees 1000000`)."
+        f"{took[1] / took[2]:.3g} (goal <= 1/3 at 1,000,000 rows)."
     )
 
 
@@ -361,8 +361,3 @@ def run() -> str:
         machine("numba", "scikit-learn", "c50py"),
     ]
     return "\n".join(parts)
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    print(categories(int(sys.argv[1])))

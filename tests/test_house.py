@@ -52,6 +52,36 @@ def test_layers():
     assert lint_imports(str(root / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
 
 
+def test_the_plan_of_the_house_shows_every_part():
+    """CONTRIBUTING's drawing, pyproject's layers and the folder itself name the same parts."""
+    root = SRC.parent.parent
+    drawn = re.findall(r"```text\n(.*?)```", (root / "CONTRIBUTING.md").read_text(), re.DOTALL)[0]
+    layers = (root / "pyproject.toml").read_text().split("layers = [")[1].split("]")[0]
+    there = {p.stem for p in SRC.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    there -= {"__init__", "__main__"}
+    assert set(drawn.split()) == there
+    planned = set(re.findall(r"\w+", layers)) - {"__main__"}
+    assert planned - there == {"audit", "_sum"}, "in brackets: what may be absent"
+    assert there <= planned
+
+
+def test_no_page_promises_what_is_not_there():
+    """A room or a command that the README and docs name can be called."""
+    pages = [SRC.parent.parent / "README.md", *(SRC.parent.parent / "docs").glob("*.md")]
+    text = "\n".join(page.read_text() for page in pages)
+    named = set(re.findall(r"`xent\.(\w+)", text)) | set(re.findall(r"from xent\.(\w+)", text))
+    assert named <= set(xent.__all__), "rooms"
+    import typer
+
+    from xent import cli
+
+    commands = typer.main.get_command(cli.app).commands
+    called = set(re.findall(r"^xent (\w+)", text, re.MULTILINE))
+    called |= set(re.findall(r"`xent (\w+)", text))
+    assert len(called) > 6
+    assert called <= set(commands)
+
+
 def test_xent_itself_loads_nothing():
     assert loaded("import xent").isdisjoint({"numpy", *HEAVY})
 

@@ -95,10 +95,13 @@ class Library:
 
 
 NUMPY = Library("numpy", np)
+PLAIN = frozenset((np.ndarray, list, tuple, float))
 
 
 def library_of(*values: Any) -> Library:
     """Return the library whose arrays these are; anything that is no tensor is NumPy's."""
+    if all([type(value) in PLAIN for value in values]):
+        return NUMPY
     names = {found for value in values if (found := _name(value)) != "numpy"}
     if not names:
         return NUMPY
@@ -110,8 +113,7 @@ def library_of(*values: Any) -> Library:
 
 
 def _name(value: Any) -> str:
-    kind = type(value)
-    if kind in (np.ndarray, list, tuple, float):
+    if type(value) in PLAIN:
         return "numpy"
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):

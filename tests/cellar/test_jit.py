@@ -101,3 +101,22 @@ def test_whoever_waits_for_the_compiler_is_told_once(tmp_path):
     assert said(True, "a") == _jit.NOTICE + "\n"
     assert said(True, "a") == ""
     assert said(False, "b") == ""
+
+
+def test_what_kernels_call_is_compiled_inside_them_alone(tmp_path):
+    module = tmp_path / "nested.py"
+    module.write_text(
+        "from xent._kernels._jit import kernel\n\n"
+        "@kernel(forceinline=True)\ndef half(x):\n    return x / 2\n\n"
+        "@kernel(inside=True)\ndef quarter(x):\n    return half(half(x))\n\n"
+        "@kernel()\ndef eighth(x):\n    return half(quarter(x))\n"
+    )
+    places = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    places["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{Path(_jit.__file__).parents[2]}"
+    code = "import nested; print(nested.eighth(8.0), sum(nested.eighth.stats.cache_hits.values()))"
+    for hits in (0, 1):
+        run = [sys.executable, "-c", code]
+        done = subprocess.run(run, env=os.environ | places, capture_output=True, text=True)
+        assert done.stdout.split() == ["1.0", str(hits)], done.stderr
+    kept = {path.name.split("-")[0] for path in (tmp_path / "cache").rglob("*.nb?")}
+    assert kept == {"nested.eighth"}

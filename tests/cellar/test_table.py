@@ -170,7 +170,7 @@ def test_no_numbers(column, sentence):
         ),
         (
             [0.5, 1.0],
-            "`target` must hold classes (text, integers or booleans) in column 'c', got double.",
+            "`target` must hold classes (text, integers or booleans) in column 'c', got double. Write them as integers or text.",
         ),
     ],
 )
@@ -208,3 +208,17 @@ def test_a_table_that_is_not_finished_is_not_there(tmp_path):
         add({"x": [1]})
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+def test_text_in_another_encoding_is_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("name,y\nmüsli,1\n,2\n".encode("latin-1"))
+    sentence = r"t.csv' cannot be read as CSV: line 2 is not UTF-8"
+    with pytest.raises(ValueError, match=sentence):
+        _table.read(path)
+    with pytest.raises(ValueError, match=sentence):
+        next(_table.scan(path))
+    path.write_text("a,a\n1,2\n")
+    for reader in (_table.read, lambda *a, **k: next(_table.scan(*a, **k))):
+        with pytest.raises(ValueError, match=r"`TABLE` must name every column once, got two 'a'"):
+            reader(path, argument="TABLE")

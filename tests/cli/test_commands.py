@@ -235,6 +235,11 @@ REFUSALS = [
     ("train d.csv --target y --model m --features q*", GOOD, "`--features` must match columns of 'd.csv', got 'q*'. It has 'x'."),
     ("predict d.csv digits", GOOD, "`MODEL` must be a xent.training file, got 'd.csv', which is none or is damaged."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,0.6,a\n", "`--probs` must sum to 1 in every row, got 1.1 at row 0. If they were rounded when they were saved, pass --normalize."),
+    ("evaluate d.csv", "p_a,p_b,target\n3,1,a\n", "`--probs` must sum to 1 in every row, got 4 at row 0. Logits go under --logits; rounded probabilities with --normalize."),
+    ("evaluate d.csv", "p_a,p_b,target\n3,-1,a\n", "`--probs` must be non-negative, got -1 at [0, 1]. For logits pass --logits."),
+    ("evaluate d.csv --probs p_a --normalize", "p_a,p_b,target\n0.5,0.5,a\n", "`--probs` must match a column for each class, got 'p_a'. Of yes and no write both: p_yes, and p_no = 1 - p_yes."),
+    ("evaluate d.csv --logits p_* --normalize", "p_a,p_b,target\n3,-1,a\n", "`--normalize` must be left out where --logits is given, got both."),
+    ("evaluate d.csv --logits p_*", "p_a,p_b,target\n3,inf,a\n", "`--logits` must hold numbers in column 'p_b', got inf at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,c\n", "`--target` must be one of the labels 'a' or 'b', got 'c' at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,nan,a\n", "`--probs` must hold numbers in column 'p_b', got a missing value at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,half,a\n", "`--probs` must hold numbers in column 'p_b', got 'half' at row 0."),
@@ -273,6 +278,16 @@ def test_base_e_is_nats(tmp_path):
     (tmp_path / "d.csv").write_text("p_a,p_b,target\n0.25,0.75,a\n0.5,0.5,b\n")
     said = xent("evaluate", "d.csv", "--base", "e", cwd=tmp_path).stdout
     assert f"cross-entropy     {np.log(8) / 2:.4f} nats a row" in said
+
+
+def test_logits_of_a_file(tmp_path):
+    (tmp_path / "d.csv").write_text("z_a,z_b,z_c,y\n1,0,-inf,a\n0,0,0,c\n30,-10,0,a\n")
+    page = ("--html", "r.html", "--base", "e")
+    said = xent("evaluate", "d.csv", "--target", "y", "--logits", "z_*", *page, cwd=tmp_path)
+    nats = (np.log1p(np.exp(-1)) + np.log(3) + np.log1p(np.exp(-30) + np.exp(-40))) / 3
+    assert said.stdout.splitlines()[0] == "3 rows, 3 classes"
+    assert f"cross-entropy     {nats:.4f} nats a row" in said.stdout
+    assert "Where the nats of d.csv go" in (tmp_path / "r.html").read_text()
 
 
 def test_predict_says_which_column_is_missing(corridor):

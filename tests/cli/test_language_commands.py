@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import shlex
 import shutil
 import subprocess
 import sys
@@ -391,7 +392,34 @@ def test_pipes(folder, model):
     done = subprocess.run([sys.executable, "-c", script, *args], input=text, capture_output=True)
     kept = [x for x, b in zip(lines, bits, strict=True) if b <= 2.5]
     assert done.stdout.decode().splitlines() == kept
-    assert f"{len(kept)} of 41 lines written to -; ".encode() in done.stderr
+    assert done.stderr.decode() == f"{len(kept)} of 41 lines written to -.\n"
+
+
+def test_rates_of_a_text_that_is_large_enough(folder, model, tmp_path):
+    text = tmp_path / "t"
+    text.write_text("\n".join(LINES[:50] * 800))
+    assert "tokens a second." in run("evaluate", folder / "m.xent", text)
+    assert " MB a second." in run(
+        "filter", folder / "m.xent", text, "-o", tmp_path / "k", "--annotate"
+    )
+    assert "a second" not in run("evaluate", folder / "m.xent", folder / "test.txt")
+
+
+def test_several_models_read_one_pipe(folder, model, tmp_path):
+    words = model.vocabulary.words()[3:]
+    for n in (1, 2):
+        NGramModel(n, WittenBell(), vocabulary=words).fit(LINES[:50]).save(tmp_path / str(n))
+    text = folder / "test.txt"
+    script = f"{shlex.quote(sys.executable)} -c 'from xent.cli import main; main()' language"
+    for command in ("evaluate 1 2 {} --json", "mix 1 2 --dev {} --json"):
+        piped, plain = (
+            subprocess.run(
+                ["bash", "-c", f"{script} {command.format(where)}"],
+                cwd=tmp_path, capture_output=True, text=True, check=True,
+            ).stdout
+            for where in (f"<(cat {text})", text)
+        )  # fmt: skip
+        assert piped == plain
 
 
 def test_impossible_lines_in_json(tmp_path):

@@ -227,6 +227,31 @@ def test_binary_probabilities_are_of_the_second_class():
     assert one.cross_entropy == pytest.approx(two.cross_entropy, rel=1e-14)
 
 
+def test_binary_logits_are_of_the_second_class():
+    z = np.array([-2.0, 0.5, 40.0, -np.inf])
+    one = evaluate([0, 1, 1, 0], logits=z, base=math.e)
+    two = evaluate([0, 1, 1, 0], logits=np.stack([np.zeros(4), z], axis=1), base=math.e)
+    assert one.cross_entropy == two.cross_entropy
+    truth = [oracle.mp.log1p(oracle.mp.exp(x)) for x in (-2, -0.5, -40)]
+    assert one.cross_entropy == pytest.approx(float(sum(truth) / 4), rel=1e-14)
+
+
+def test_labels_may_be_read_but_once():
+    report = evaluate(["b"], [[0.25, 0.75]], labels=(name for name in "ab"))
+    assert report.labels == ["a", "b"]
+
+
+def test_tables_of_arrow():
+    import pyarrow as pa
+
+    table = pa.table({"a": [0.25, 0.5], "b": [0.75, 0.5]})
+    target = pa.chunked_array([["b"], ["a"]])
+    report = evaluate(target, table, labels=["a", "b"])
+    assert report.cross_entropy == evaluate([1, 0], [[0.25, 0.75], [0.5, 0.5]]).cross_entropy
+    with pytest.raises(ValueError, match="`probs` must have its columns in the order of `labels`"):
+        evaluate(target, table, labels=["b", "a"])
+
+
 def test_text_fits_a_screen():
     target, probs, _ = predictions(rows=2000, classes=40)
     names = np.array([f"a rather long class name {i}" for i in range(40)])
@@ -273,6 +298,20 @@ def test_dtypes_and_layouts(dtype):
     assert evaluate([0, 1], probs).cross_entropy == pytest.approx((1 - math.log2(0.75)) / 2)
 
 
+def test_rows_of_half_precision_sum_to_one_as_nearly_as_they_can():
+    import torch
+
+    single = torch.softmax(torch.randn(40, 30, generator=torch.Generator().manual_seed(0)), 1)
+    for probs in (single.half(), single.bfloat16(), single.numpy().astype(np.float16)):
+        wide = np.asarray(torch.as_tensor(probs).double())
+        assert (abs(wide.sum(1) - 1) > 1e-5).any()
+        with pytest.raises(ValueError, match="sum to 1 in every row"):
+            evaluate([0] * 40, wide)
+        report = evaluate([0] * 40, probs, base=math.e)
+        truth = np.mean([float(oracle.cross_entropy([1.0] + [0.0] * 29, row)) for row in wide])
+        assert report.cross_entropy == pytest.approx(truth, rel=1e-13)
+
+
 def test_one_class_and_one_row():
     report = evaluate([0], [[1.0]])
     assert report.cross_entropy == 0
@@ -304,6 +343,8 @@ WORDING = [
     ((["a"], pl.DataFrame({"b": [0.9], "a": [0.1]})), {"labels": ["a", "b"]}, "`probs` must have its columns in the order of `labels`, 'a' and 'b', got 'b' and 'a'."),
     (([0], [[0.5, 0.5 + 2e-6]]), {}, "`probs` must sum to 1 in every row, got 1.000002 at row 0. If they were rounded when they were saved, divide each row by its sum."),
     (([0], [[0.5, 0.5]]), {"labels": [["a"], ["b"]]}, "`labels` must be strings, numbers or booleans, got a list."),
+    (([0], [[0.5, 0.5]]), {"labels": "ab"}, "`labels` must be a list of names, got 'ab'."),
+    (([0], [[0.3]]), {}, "`probs` must have a column for each class, or one dimension: the second of two classes, got (1, 1). Pass probs[:, 0]."),
     (([0], [[0.5, 0.5]]), {"base": 1}, "`base` must be positive and not 1, got 1. Use math.e for nats, 2 for bits."),
 ]  # fmt: skip
 

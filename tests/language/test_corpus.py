@@ -17,6 +17,7 @@ from xent.language import (
     WittenBell,
     _prune,
     buckets,
+    compare,
     mix,
     read_arpa,
     select,
@@ -142,6 +143,14 @@ def test_select_prefers_the_domain(two):
     )
     with pytest.raises(ValueError, match=r"`below` must be None where `share` is given, got 0\.5"):
         select(pool, *two, share=0.1, below=0.5)
+
+
+def test_a_text_that_is_gone_once_read_is_refused(two):
+    sentence = "must be a text that can be read again, got an iterator. Each model reads it"
+    with pytest.raises(TypeError, match=f"`pool` {sentence}"):
+        select(iter(["a b"]), *two)
+    with pytest.raises(TypeError, match=f"`text` {sentence}"):
+        compare({"one": two[0], "other": two[1]}, (line for line in ["a b"]))
 
 
 def test_buckets(two):

@@ -48,6 +48,24 @@ def test_last_line_needs_no_line_feed(tmp_path):
     assert read(path)[0] == []
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 1 << 21])
+def test_a_byte_order_mark_at_the_head_is_no_letter(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(_text, "CHUNK", chunk)
+    marked = b"\xef\xbb\xbf" + TEXT.encode()
+    plain, packed, empty = (tmp_path / name for name in ("t.txt", "t.txt.gz", "none.txt"))
+    plain.write_bytes(marked)
+    packed.write_bytes(gzip.compress(marked))
+    empty.write_bytes(marked[:3])
+    found, reader = read([plain, packed, empty])
+    assert found == TOKENS * 2
+    assert reader.bytes == 2 * len(TEXT)
+    assert read(plain, unit="byte")[0][0][0] == f"{ord('t'):02x}"
+    # Anywhere else it is a letter, and so is half of it.
+    assert read(["\ufeffa", "b\ufeff"])[0] == [["\ufeffa"], ["b\ufeff"]]
+    plain.write_bytes(b"a\n\xef\xbb\xbfb")
+    assert read(plain)[0] == [["a"], ["\ufeffb"]]
+
+
 def test_separators_are_ascii():
     line = "a\u00a0b\u2028c\u3000d e\x0bf\x0cg\rh\x00i"
     assert read([line])[0] == [["a\u00a0b\u2028c\u3000d", "e", "f", "g", "h", "i"]]

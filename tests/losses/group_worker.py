@@ -38,9 +38,10 @@ def truth(z, target, weight, token, smooth, t, cap, zeta, reduction):
     w = torch.ones(CLASSES, dtype=z.dtype) if weight is None else weight
     log = z.log_softmax(1)
     if target.is_floating_point():
-        share = ((1 - smooth) * target + smooth / CLASSES) * w
+        told = (1 - smooth) * target + smooth / CLASSES
+        share = told * w
         mass, scale = share.sum(1), torch.ones(len(z), dtype=z.dtype)
-        log_prob = (share * log).sum(1)
+        log_prob = (told * log).sum(1)
         right = z.argmax(1) == target.argmax(1)
         accuracy = right.double().mean()
     else:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 
 import xent.losses as L
@@ -45,6 +46,13 @@ def test_the_table_is_true():
         for option, mark in row.items():
             assert mark in {"yes", ""}, (loss, option)
             assert (option in has) == (mark == "yes"), (loss, option)
+
+
+def test_the_page_says_formula_trap_and_source_of_every_loss():
+    section = PAGE.read_text().split("## Formula, trap, source")[1].split("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line[:3] == "| `"]
+    assert all(len(row) == 4 and all(cell.strip() for cell in row) for row in rows)
+    assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row[0])) == LOSSES
 
 
 def random(*shape, seed):
@@ -433,6 +441,38 @@ def test_statistics(monkeypatch):
     kept = PART != -1
     assert not some.log_prob[~kept].any()
     assert some.accuracy == ((logits > 0) == (PART > 0.5))[kept].double().mean()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_statistics_know_no_weights(smoothing):
+    """What each loss tells of a distribution is Σ t log p, whatever its classes and rows weigh."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        z, x = F.linear(hidden, W), hidden.clone().requires_grad_()
+        o = {"label_smoothing": smoothing, "token_weight": random(N, seed=45).exp(), "stats": True}
+        spread_out = SOFT * (1 - smoothing) + smoothing / C
+        want = facts(z, spread_out)
+        heavy = {"weight": CLASS, **o}
+        for call in (
+            lambda w: L.cross_entropy(F.linear(w, W), SOFT, **heavy),
+            lambda w: L.focal_loss(F.linear(w, W), SOFT, **heavy),
+            lambda w: L.nll_loss(F.linear(w, W).log_softmax(1), SOFT, **heavy),
+            lambda w: L.linear_cross_entropy(w, W, SOFT, **heavy),
+            lambda w: L.linear_cross_entropy(w, W, SOFT, group=dist.group.WORLD, **heavy),
+            lambda w: L.vocab_parallel_cross_entropy(F.linear(w, W), SOFT, **heavy),
+        ):
+            loss, stats = call(x)
+            torch.testing.assert_close(stats.log_prob, want[1], rtol=1e-11, atol=1e-12)
+            up = random(N, seed=46)
+            (found,) = torch.autograd.grad((stats.log_prob * up).sum() + loss, x)
+            y = hidden.clone().requires_grad_()
+            log_p = F.linear(y, W).log_softmax(1)
+            plain = ((spread_out * log_p).sum(1) * up).sum()
+            (truth,) = torch.autograd.grad(plain, y)
+            alone = torch.autograd.grad(call(x)[0], x)[0]
+            torch.testing.assert_close(found - alone, truth, rtol=1e-9, atol=1e-11)
+    finally:
+        dist.destroy_process_group()
 
 
 def test_derivatives_of_statistics():

@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,9 @@ def golden(name):
 
 COVER, QUINLAN, KULLBACK = map(golden, ("cover_thomas_2006", "quinlan_1986", "kullback_1959"))
 MANNING, HAN, MARTIN = map(golden, ("manning_2008", "han_kamber_2012", "jurafsky_martin"))
-NDD = golden("ndd_readme")
+NDD, PSI, SPIDERS, IN_R = map(
+    golden, ("ndd_readme", "optbinning_monitoring", "inext_spider", "r_entropy")
+)
 
 HORSES = COVER["horses"]["p"]
 JOINT = np.array(COVER["joint"]["joint"])
@@ -52,6 +56,15 @@ def sample(counts):
 def drawn(row):
     """Return a table of one column with these shares."""
     return pd.DataFrame({"x": [str(i) for i in sample((4 * np.array(row)).astype(int))]})
+
+
+def in_r(method, counts):
+    return m.estimate_entropy(sample(counts), method=method).value
+
+
+def binned(counts, times):
+    """Return a table of bins whose rows stand for so many times their counts."""
+    return pd.DataFrame({"bin": [str(i) for i in range(10)], "rows": times * np.array(counts)})
 
 
 def windy():
@@ -131,7 +144,11 @@ NUMBERS: dict[str, list[tuple[Callable, object, int]]] = {
     ],
     "gain_ratio": [(lambda: m.gain_ratio(INCOME), HAN["income"]["ratio"], 3)],
     "estimate_entropy": [
-        (lambda: m.estimate_entropy(sample(NDD["counts"]), method="nsb", size=100).value, NDD["nsb_100"], 4)
+        (lambda: m.estimate_entropy(sample(NDD["counts"]), method="nsb", size=100).value, NDD["nsb_100"], 5),
+        (lambda: m.estimate_entropy(sample(NDD["counts"]), method="nsb", size=100).standard_error, NDD["nsb_100_deviation"], 4),
+        (lambda: math.exp(m.estimate_entropy(sample(SPIDERS["counts"])).value), SPIDERS["observed"], 6),
+        (lambda: math.exp(m.estimate_entropy(sample(SPIDERS["counts"]), method="chao_wang_jost").value), SPIDERS["estimated"], 6),
+        *((partial(in_r, method, one["counts"]), one["value"], 11) for method in ("plugin", "chao_shen") for one in IN_R[method]),
     ],
     "estimate_mutual_information": [
         (lambda: m.estimate_mutual_information(*rows_of(POULTRY), base=2).value, MANNING["export_poultry"]["bits"], 7)
@@ -147,7 +164,10 @@ NUMBERS: dict[str, list[tuple[Callable, object, int]]] = {
         (lambda: m.rank_features(windy(), "play", base=2)[0].score, QUINLAN["columns"]["windy"]["gain"], 3)
     ],
     "drift": [
-        (lambda: m.drift(*map(drawn, ERASURE["rows"]), base=2)[0].js, ERASURE["bits"], 14)
+        (lambda: m.drift(*map(drawn, ERASURE["rows"]), base=2)[0].js, ERASURE["bits"], 14),
+        # Half a row more in each bin is nothing where each row stands for a million.
+        (lambda: m.drift(*(binned(PSI[t], 1e6) for t in ("reference", "current")), weights="rows")[0].psi, PSI["psi"], 6),
+        (lambda: m.drift(*(binned(PSI[t], 1) for t in ("reference", "current")), weights="rows")[0].psi, PSI["psi"], 4),
     ],
 }  # fmt: skip
 
@@ -161,3 +181,15 @@ def test_the_number_in_the_book(name):
 def test_every_function_has_one():
     functions = {name for name in m.__all__ if callable(getattr(m, name)) and name.islower()}
     assert functions == set(NUMBERS)
+
+
+def test_the_page_says_formula_trap_and_source_and_runs_the_code():
+    page = (GOLDEN.parents[1] / "docs" / "measures.md").read_text()
+    section = page.split("## The functions")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    cells = [re.split(r"(?<!\\)\|", line.strip("|")) for line in lines]
+    assert all(len(row) == 4 and all(cell.strip() for cell in row) for row in cells)
+    named = {row[0].strip(" `").partition("(")[0] for row in cells}
+    takes = {n for n in m.__all__ if {"p", "joint"} & set(getattr(m, n).__annotations__)}
+    assert named == takes
+    assert all(f"m.{name}(" in section for name in named)

@@ -30,6 +30,34 @@ def test_pairs_are_those_of_a_counter(size):
     assert as_dict(Counts.from_samples(words)) == {(w,): n for w, n in Counter(words).items()}
 
 
+def late(low, high, size=70_000):
+    """Whole numbers among which a far smaller and a far larger one come once, late."""
+    x = np.random.default_rng(size).integers(3, 9, size)
+    x[size - 4097], x[size - 5] = low, high
+    return x
+
+
+LONG = {
+    "few cells": (late(3, 8), late(3, 8)),
+    "one row lies outside": (late(3, 8), late(-1, 8)),
+    "more cells than four tables have": (late(-40, 60), late(0, 9)),
+    "more cells than one table has": (late(-40, 60), late(-(2**62), 2**62)),
+    "small types": (late(-1, 127).astype(np.int8), late(0, 1) > 4),
+    "types with no sign": (late(0, 200).astype(np.uint8), late(0, 2**40).astype(np.uint64)),
+    "not in one piece": (late(-9, 99, 140_000)[::2], late(-9, 99, 140_000)[::-2]),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_many_pairs_are_those_of_a_counter(kind):
+    x, y = LONG[kind]
+    found = Counts.from_samples(x, given=y)
+    assert found.symbols == tuple(tuple(np.unique(v).astype(object)) for v in (x, y))
+    values = found.values if isinstance(found.values, np.ndarray) else found.values.toarray()
+    dense = Counts(values, found.symbols)
+    assert as_dict(dense) == Counter(zip(x.tolist(), y.tolist(), strict=True))
+
+
 def test_parts_add_up_in_any_order():
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 50, 600), rng.choice(list("abcdefg"), 600)

@@ -23,6 +23,7 @@ from xent.measures import (
     kl_divergence,
     mutual_information,
     normalized_mutual_information,
+    renyi_divergence,
     renyi_entropy,
     tsallis_entropy,
 )
@@ -176,6 +177,9 @@ FINITE = [
     (lambda: kl_divergence(Counts([1, 1]), Counts([1, 0])), INF),
     (lambda: cross_entropy([0.5, 0.5], [1.0, 0.0]), INF),
     (lambda: js_divergence([1.0, 0.0], [0.0, 1.0]), math.log(2)),
+    (lambda: renyi_entropy([0.25, 0.5, 0.25], 1.7e308), math.log(2)),
+    (lambda: renyi_divergence([0.5, 0.5], [0.25, 0.75], 1.7e308), math.log(2)),
+    (lambda: tsallis_entropy([5e-324, 1.0], 0.01), 5.906125239795062e-4),
     (lambda: mutual_information(Counts([[4_000_000_000, 0], [0, 4_000_000_000]])), math.log(2)),
     (lambda: cross_entropy(Logits([0.0, -INF, 1.0]), Logits([0.0, -INF, 2.0])), 0.66481085378296),
     (lambda: cross_entropy([0.0, 1.0], Logits([1e5, 0.0])), 1e5),

@@ -170,6 +170,16 @@ def test_small_orders_where_one_excludes_the_other():
     assert m.f_divergence([1.0, 0.0], [0.0, 1.0], "alpha", alpha=0.25) == pytest.approx(16 / 3)
 
 
+@pytest.mark.parametrize("kind", [list, np.array, tuple])
+def test_a_distribution_of_no_weight_says_nothing(kind):
+    p, q, r = [1.0, 0.0], [0.0, 1.0], m.Counts([0, 2])
+    assert m.js_divergence(p, q, weights=kind([1.0, 0.0])) == 0
+    assert m.js_divergence(p, q, r, weights=kind([0.5, 0.5, 0.0]), base=2) == 1
+    assert m.js_divergence(p, q, r, weights=kind([0.5, 0.25, 0.25]), base=2) == 1
+    with pytest.raises(ValueError, match=r"non-negative, got -0\.5 at"):
+        m.js_divergence(p, q, weights=kind([1.5, -0.5]))
+
+
 def test_arrays_beside_tensors():
     tensor, truth = torch.tensor(P), m.kl_divergence(P, P[::-1].copy())
     for p, q in ((tensor, P[::-1]), (P, tensor.flip(0)), (P.tolist(), m.Counts(tensor.flip(0)))):

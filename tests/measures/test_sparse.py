@@ -117,6 +117,32 @@ DENSE = {
 }
 
 
+@pytest.mark.parametrize("number", range(len(ONE) + len(TWO)))
+def test_only_outcomes_that_count(number):
+    measure = [*ONE, *TWO][number]
+    given = [P] if number < len(ONE) else [P, 0.9 * P + 0.1 * Q]
+    columns = np.arange(WIDE) % 3 != 1
+    cells = RNG.random(P.shape) < 0.8
+    cells[:, 0] = True
+    for where in (columns, cells):
+        counted = [np.where(where, np.rint(1000 * x + (x > 0)), math.nan) for x in given]
+        expected = measure(*map(Counts, counted), where=where)
+        full = [np.where(where, c, 7) for c in counted]  # what does not count may be anything
+        sparse = [
+            Counts(sp.csr_array(np.where(x > 0, f, 0))) for x, f in zip(given, full, strict=True)
+        ]
+        assert_allclose(measure(*sparse, where=where), expected, rtol=1e-11, atol=1e-13)
+        found = measure(*map(_turned, sparse), axis=0, where=where.T.reshape(WIDE, -1))
+        assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
+        if len(given) == 2:
+            found = measure(sparse[0], Counts(counted[1]), where=where)
+            assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
+
+
+def _turned(counts):
+    return Counts(counts.values.T)
+
+
 def test_what_takes_a_matrix_says_so():
     """Each function named here is held against its dense self in this file."""
     takes = {n for n in m.__all__ if {"p", "joint"} & set(getattr(m, n).__annotations__)}
@@ -149,6 +175,9 @@ def test_joint_tables(number):
         expected = measure(Counts(joint), axis=axis)
         assert_allclose(measure(Counts(sp.coo_array(joint)), axis=axis), expected, rtol=1e-12)
     assert measure(Counts(sp.csr_array(joint)), keepdims=True).shape == (1, 1)
+    for where in (np.arange(20) != 7, RNG.random((30, 20)) < 0.8):
+        expected = measure(Counts(joint), where=where)
+        assert_allclose(measure(Counts(sp.csr_array(joint)), where=where), expected, rtol=1e-12)
 
 
 def test_a_table_too_wide_to_be_written_out():
@@ -225,8 +254,9 @@ REFUSALS = [
         "`q` must sum to 1 along axis -1, got 2 at row 0. For counts pass Counts(q).",
     ),
     (
-        lambda: m.entropy(sp.csr_array(P), where=P > 0),
-        "`where`: a distribution is sparse. Leave out its outcomes.",
+        lambda: m.entropy(sp.csr_array(P), where=np.ones((2, *P.shape), bool)),
+        "`where` must have a shape that broadcasts to that of the sparse `p`, (40, 300), "
+        "got (2, 40, 300).",
     ),
     (
         lambda: m.js_divergence(sp.csr_array(P), Q, Q),

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import mutual_info_score
 
 from xent import _table
-from xent._table import _read
+from xent._table import _csv
 from xent.measures import _tally, drift, rank_features
 from xent.measures._columns import Field
 
@@ -48,9 +48,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    scan, read = _table.scan, _read.JSON_BLOCK
+    scan, read = _table.scan, _csv.BLOCK
     monkeypatch.setattr(_table, "scan", lambda p, c=None, n=0, **k: scan(p, c, 97, **k))
-    monkeypatch.setattr(_read, "JSON_BLOCK", read >> 9)
+    monkeypatch.setattr(_csv, "BLOCK", read >> 9)
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
@@ -205,7 +205,7 @@ def test_symbols_past_the_limit_are_sampled(tmp_path, monkeypatch):
     monkeypatch.setattr(_tally, "MOST", 2000)
     found = {f.name: f for f in rank_features(tmp_path / "old.parquet", "y", base=2)}
     assert_allclose(found["id"].score, exact["id"].score, rtol=1e-3)
-    assert_allclose(found["mixed"].score, exact["mixed"].score, rtol=0.06)
+    assert_allclose(found["mixed"].score, exact["mixed"].score, rtol=0.08)  # its spread is 2 %
     assert_allclose(found["id"].levels, rows, rtol=0.1)
     assert found["id"].rows == rows
     moved = drift(

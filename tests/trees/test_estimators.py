@@ -329,3 +329,14 @@ def test_categories_of_any_kind_are_names(column):
     again = from_json(to_json(tree))
     assert (again.predict(X) == tree.predict(X)).all()
     assert str(levels[0]) in again.to_text()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_leaf_of_equal_numbers_says_that_number(seed):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 4, 117) / 4
+    for weight in (None, rng.integers(1, 9, len(y)) / 8):
+        tree = TreeRegressor(pruning=None, min_samples_leaf=0.1)
+        said = tree.fit(y[:, None], y, sample_weight=weight).predict(y[:, None])
+        assert (said == y).all()
+    assert TreeRegressor().fit(y[:, None], np.full(len(y), 0.1)).predict([[0.0]]) == [0.1]

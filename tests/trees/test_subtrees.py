@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xent.trees import TreeClassifier, _subtrees
+from xent.trees import TreeClassifier, _prepare, _subtrees
 
 OPTIONS = [
     {},
@@ -38,6 +38,31 @@ def test_the_same_tree_to_the_last_bit(options, table, monkeypatch):
     assert tree.n_nodes_ >= 3
     for other in found[1:]:
         assert other == found[0]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("classes", [2, 7])
+@pytest.mark.parametrize("small", [0, 600])
+def test_columns_of_two_values_side_by_side(options, classes, small, monkeypatch):
+    """Counted eight at a time, the tree is the one that counting each column gives."""
+    rng = np.random.default_rng(classes)
+    X = (rng.random((2000, 19)) < rng.uniform(0, 0.6, 19)).astype(float)
+    X[:, 3] = 5.0  # constant
+    X[:, 5] = rng.normal(size=2000)
+    X[:, 7] = rng.integers(0, 4, 2000)
+    X[:, 9] = 1 - X[:, 8]  # a tie with the column before it
+    X[rng.random(2000) < 0.1, 11] = -7.0  # three values
+    score = X[:, 0] + 2 * X[:, 8] + X[:, 5] + rng.normal(size=2000)
+    y = np.clip(np.round(score), 0, classes - 1).astype(int)
+    monkeypatch.setattr(_subtrees, "SMALL", small)
+    plain = {"pruning": None, "min_samples_leaf": 1}
+    side_by_side = TreeClassifier(**{**plain, **options}, n_jobs=2).fit(X, y).tree_.arrays()
+    monkeypatch.setattr(_prepare.Prepared, "lay", lambda ready: None)
+    tree = TreeClassifier(**{**plain, **options}).fit(X, y)
+    assert tree.n_nodes_ >= 3
+    assert not (tree.tree_.feature == 9).any()
+    for name, array in tree.tree_.arrays().items():
+        assert array.tobytes() == side_by_side[name].tobytes()
 
 
 def test_classes_as_numpy_finds_them():

@@ -1,35 +1,18 @@
-"""Counting pairs of small codes: tables in turn, so that no store waits for the one before."""
+"""Counting pairs of whole numbers in one read of both columns.
+
+The extent of a few rows says how long the table has to be; where a later row lies outside, the
+table grows. The cells of a block are computed eight at a time, and then counted, in tables in turn
+where cells come again soon, so that no store waits for the one before.
+"""
 
 import numpy as np
 
+from xent._kernels._bits import wide
 from xent._kernels._jit import kernel
 
 FEW = 512  # cells up to which one comes again soon, so that four tables pay
-
-
-@kernel()
-def count_pairs(x, y, rows, columns):
-    """Return how often each pair (x, y) of fewer than 2^32 rows occurs, flat."""
-    size = rows * columns
-    tables = 4 if size <= FEW else 1
-    table = np.zeros(tables * size, dtype=np.uint32)  # half as long, so that more of it is near
-    # Unsigned, so that no index is looked at for being negative.
-    width = np.uint64(columns)
-    second = np.uint64(size if tables == 4 else 0)
-    third, fourth = second + second, second + second + second
-    one = np.uint32(1)
-    whole = x.shape[0] // 4 * 4
-    for i in range(0, whole, 4):
-        table[np.uint64(x[i]) * width + np.uint64(y[i])] += one
-        table[np.uint64(x[i + 1]) * width + np.uint64(y[i + 1]) + second] += one
-        table[np.uint64(x[i + 2]) * width + np.uint64(y[i + 2]) + third] += one
-        table[np.uint64(x[i + 3]) * width + np.uint64(y[i + 3]) + fourth] += one
-    for i in range(whole, x.shape[0]):
-        table[x[i] * columns + y[i]] += one
-    found = table[:size].astype(np.int64)
-    for part in range(1, tables):
-        found += table[part * size : (part + 1) * size]
-    return found
+BLOCK = 2048  # rows, in the nearest cache
+LOOKED_AT = 4096
 
 
 @kernel()
@@ -41,3 +24,90 @@ def extent(x):
         low = min(low, x[i])
         high = max(high, x[i])
     return low, high
+
+
+@kernel()
+def _cells(x, y, low_x, low_y, columns, cells):
+    """Write the cell of each pair, and return the furthest offsets from both lows."""
+    wide()
+    far_x, far_y = np.uint64(0), np.uint64(0)
+    width = np.uint32(columns)
+    for i in range(x.shape[0]):
+        a = np.uint64(x[i] - low_x)  # below the low it is a very large number
+        b = np.uint64(y[i] - low_y)
+        far_x = max(far_x, a)
+        far_y = max(far_y, b)
+        cells[i] = np.uint32(a) * width + np.uint32(b)
+    return far_x, far_y
+
+
+@kernel()
+def _add(cells, size, table):
+    """Count the cells of a block."""
+    one = np.uint32(1)
+    whole = 0
+    if table.shape[0] > size:
+        second = np.uint64(size)
+        third, fourth = second + second, second + second + second
+        whole = cells.shape[0] // 4 * 4
+        for i in range(0, whole, 4):
+            table[np.uint64(cells[i])] += one
+            table[np.uint64(cells[i + 1]) + second] += one
+            table[np.uint64(cells[i + 2]) + third] += one
+            table[np.uint64(cells[i + 3]) + fourth] += one
+    for i in range(whole, cells.shape[0]):
+        table[np.uint64(cells[i])] += one
+
+
+@kernel()
+def _length(low, high, most):
+    """How many whole numbers lie between, or more than are taken."""
+    return np.int64(min(np.uint64(high - low), np.uint64(most))) + 1
+
+
+@kernel()
+def count_pairs(x, y, most):
+    """Return the two lows and how often each pair of fewer than 2^32 rows occurs, as a matrix.
+
+    Where it would have more than ``most`` cells it is empty.
+    """
+    none = np.zeros((0, 0), dtype=np.int64)
+    rows_in_all = x.shape[0]
+    step = max(1, rows_in_all // LOOKED_AT)
+    low_x, high_x = extent(x[::step])
+    low_y, high_y = extent(y[::step])
+    rows, columns = _length(low_x, high_x, most), _length(low_y, high_y, most)
+    if rows * columns > most:
+        return low_x, low_y, none
+    size = rows * columns
+    table = np.zeros(4 * size if size <= FEW else size, dtype=np.uint32)
+    cells = np.empty(BLOCK, dtype=np.uint32)
+    at = 0
+    while at < rows_in_all:
+        stop = min(at + BLOCK, rows_in_all)
+        some = cells[: stop - at]
+        far_x, far_y = _cells(x[at:stop], y[at:stop], low_x, low_y, columns, some)
+        if far_x < np.uint64(rows) and far_y < np.uint64(columns):
+            _add(some, size, table)
+            at = stop
+            continue
+        before_x, before_y, before = low_x, low_y, table[:size].reshape(rows, columns)
+        for part in range(size, table.shape[0], size):
+            before += table[part : part + size].reshape(rows, columns)
+        low, high = extent(x[at:])
+        low_x, high_x = min(low_x, low), max(high_x, high)
+        low, high = extent(y[at:])
+        low_y, high_y = min(low_y, low), max(high_y, high)
+        down, right = before.shape
+        rows, columns = _length(low_x, high_x, most), _length(low_y, high_y, most)
+        if rows * columns > most:
+            return low_x, low_y, none
+        size = rows * columns
+        table = np.zeros(4 * size if size <= FEW else size, dtype=np.uint32)
+        first, left = before_x - low_x, before_y - low_y
+        grown = table[:size].reshape(rows, columns)
+        grown[first : first + down, left : left + right] = before
+    found = table[:size].astype(np.int64)
+    for part in range(size, table.shape[0], size):
+        found += table[part : part + size]
+    return low_x, low_y, found.reshape(rows, columns)

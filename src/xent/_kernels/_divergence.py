@@ -484,3 +484,4 @@ def careful_rows(left, right, symmetric, out):
             out[i] = careful_js(left[i], right[i])
         else:
             out[i] = careful_kl(left[i], right[i])
+    return -1

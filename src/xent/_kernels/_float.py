@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba import extending, types
 from numba.extending import overload
 
-from xent._kernels._jit import kernel
+from xent._kernels._jit import INSIDE, kernel
 
 # Exponentials carry a factor 2**64, so float32 holds those that only matter times a big weight.
 LIFT = 2.0**64
@@ -57,6 +57,7 @@ intrinsic: Any = extending.intrinsic
 # function would cost an atomic operation, and of small rows those were two thirds of the time.
 outer: Any = partial(kernel, _nrt=False)
 inner: Any = partial(kernel, _nrt=False, forceinline=True)
+step: Any = partial(kernel, _nrt=False, inside=True)  # called, for it is long or seldom runs
 
 
 def _fma(kind, llvm, name):
@@ -114,7 +115,7 @@ def wide(value):
     """Return an element as float64."""
 
 
-@overload(wide)
+@overload(wide, jit_options=INSIDE)
 def _wide(value):
     if value == types.uint16:
         return lambda value: _wide_half(value)
@@ -125,7 +126,7 @@ def single(value):
     """Return an element as float32; through `wide` LLVM would compare it as float64."""
 
 
-@overload(single)
+@overload(single, jit_options=INSIDE)
 def _single(value):
     if value == types.uint16:
         return lambda value: float_of_bits32(np.int32(np.uint32(value) << np.uint32(16)))
@@ -138,7 +139,7 @@ def narrow(value, like):
     """Return a float64 in the type of the element ``like``."""
 
 
-@overload(narrow)
+@overload(narrow, jit_options=INSIDE)
 def _narrow(value, like):
     if like == types.uint16:
         return lambda value, like: _narrow_half(value)
@@ -151,7 +152,7 @@ def key(value):
     """Return an integer that orders as the element does (NaN on top): its maximum vectorises."""
 
 
-@overload(key)
+@overload(key, jit_options=INSIDE)
 def _key(value):
     if value == types.float64:
 
@@ -412,7 +413,7 @@ def exp_below(value, top, inverse):
     """Return 2**64 exp((value - top) * inverse), value <= top, as good as the element's type."""
 
 
-@overload(exp_below)
+@overload(exp_below, jit_options=INSIDE)
 def _exp_below(value, top, inverse):
     if value == types.float64:
 

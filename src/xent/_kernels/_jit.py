@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core import event
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,14 +40,52 @@ class _Notice(event.Listener):
 event.register("numba:compile", _Notice())
 
 
-def kernel(**options: Any) -> Callable[[F], F]:
+class _Part(JITCodeLibrary):
+    """Code that only goes into other code: linked, and left to be optimised there.
+
+    Numba would optimise each inlined function, make machine code of it, and do all of it again for
+    each that it is inlined into: of a loop of seven steps inside each other, seven times.
+    """
+
+    def finalize(self) -> None:
+        for library in dict.fromkeys(self._linking_libraries):
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return 0  # there is none: Python does not call it
+
+    @property
+    def codegen(self) -> Any:
+        return self
+
+    def set_env(self, name: str, environment: Any) -> None:
+        pass  # what Python objects the code refers to: none
+
+
+class _Inside(Compiler):
+    def define_pipelines(self) -> Any:
+        state = self.state
+        state.library = _Part(state.targetctx.codegen(), state.func_id.func_qualname)
+        return super().define_pipelines()
+
+
+# What `numba.njit` and an `overload` are told of a function that other kernels alone call.
+INSIDE: Any = {
+    "pipeline_class": _Inside, "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
+}  # fmt: skip
+
+
+def kernel(*, inside: bool = False, **options: Any) -> Callable[[F], F]:
     """Compile a function on its first call and keep the machine code on disk where one may write.
 
     Parameters
     ----------
+    inside : bool
+        Whether other kernels alone call it: it is compiled as a part of each of them, and only so.
     **options
         Passed to `numba.njit`; ``fastmath`` as the set of flags that the loop can stand,
-        ``inline="always"`` for a function that only other kernels call.
+        ``forceinline=True`` (it tells ``inside`` too) or ``inline="always"``.
 
     Notes
     -----
@@ -56,6 +96,8 @@ def kernel(**options: Any) -> Callable[[F], F]:
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", **options}
 
     def compile_later(function: F) -> F:
+        if inside or options.get("forceinline"):
+            return numba.njit(**INSIDE, **settings)(function)  # type: ignore[no-any-return]
         try:
             return numba.njit(cache=True, **settings)(function)  # type: ignore[no-any-return]
         except RuntimeError:

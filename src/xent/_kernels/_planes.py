@@ -31,6 +31,7 @@ from xent._kernels._float import (
     times,
     wide,
 )
+from xent._kernels._jit import INSIDE
 
 U = np.uint64
 TILE = 256
@@ -47,7 +48,7 @@ def rank_of(value):
     """Return `key`, in 32 bits where these hold it: Numba computes with 64."""
 
 
-@overload(rank_of)
+@overload(rank_of, jit_options=INSIDE)
 def _rank_of(value):
     if value == types.float64:
         return lambda value: key(value)

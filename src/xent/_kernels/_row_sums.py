@@ -15,9 +15,9 @@ from xent._kernels._float import (
     inner,
     key,
     lifted_power,
-    outer,
     powers_of,
     prefetch,
+    step,
     to_line,
     wide,
 )
@@ -46,7 +46,7 @@ def peak(x, r):
     return block + np.int64(found)
 
 
-@inner()
+@step()
 def fold(lanes, n):
     """Sum of ``lanes[:n]`` as a tree; the lanes are used up.
 
@@ -202,7 +202,7 @@ def share_of_gap(x, u, i, top, share):
     return t * (top - v) if t != 0.0 and v != top else 0.0
 
 
-@outer()
+@step()
 def sum_of_gaps(x, r, k, inverse, share, flat, lanes):
     """Sum over c of a_c (x_k - x_c) / T: a is ``share``, or ``flat`` where that is empty."""
     n = x.shape[1]
@@ -237,7 +237,7 @@ def sum_of_gaps(x, r, k, inverse, share, flat, lanes):
     return gaps if share.shape[0] else gaps * flat
 
 
-@outer()
+@step()
 def entropy_of_row(x, r, k, inverse, e, total, log_total, block, lanes):
     """H = log1p(S) + sum over c of p_c (x_k - x_c) / T: positive terms only."""
     n = x.shape[1]

@@ -1,8 +1,9 @@
 """The one way tables reach us, and leave: Parquet, CSV, JSON lines and NPZ, whole or in batches.
 
 Reading is pyarrow's work and NumPy's; here stands which file is which (`_files`), what a CSV does
-not say of itself (`_csv`), what a column must be (`_columns`), and the sentence that says so when
-it is not. A two-dimensional array ``a`` of an NPZ file becomes the columns ``a_0``, ``a_1``, ...
+not say of itself (`_csv`), how text is read block by block (`_blocks`), what a column must be
+(`_columns`), and the sentence that says so when it is not. A two-dimensional array ``a`` of an NPZ
+file becomes the columns ``a_0``, ``a_1``, ...
 """
 
 from xent._table._columns import categories, matching, numbers, require

@@ -39,7 +39,12 @@ def matching(
 
 
 def numbers(
-    table: Any, columns: Sequence[str], *, argument: str = "columns", advice: str = ""
+    table: Any,
+    columns: Sequence[str],
+    *,
+    argument: str = "columns",
+    advice: str = "",
+    masked: bool = False,
 ) -> NDArray[np.float64]:
     """Return columns as one float64 matrix; text, dates, gaps and NaN are refused.
 
@@ -49,10 +54,11 @@ def numbers(
         The table.
     columns : sequence of str
         Columns that it has.
-    argument : str
-        What the caller calls the columns, for the error message.
-    advice : str
-        What to do about a column that holds none, for the error message.
+    argument, advice : str
+        What the caller calls the columns, and what to do about one that holds none, for the error
+        message.
+    masked : bool
+        Whether -inf is a number too: the logit of a class that is masked.
 
     Returns
     -------
@@ -71,7 +77,7 @@ def numbers(
         numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
         if numeric or pa.types.is_boolean(kind):
             values = column.cast(pa.float64(), safe=False).to_numpy()
-            bad = ~np.isfinite(values)
+            bad = ~(np.isfinite(values) | (masked & np.isneginf(values)))
         else:
             values = np.zeros(len(column))
             bad = ~np.array([_reads_as_number(value) for value in column.to_pylist()], dtype=bool)
@@ -103,7 +109,7 @@ def categories(table: Any, column: str, *, argument: str = "target") -> NDArray[
     if str(values.type) in ("string", "large_string", "string_view"):
         return np.asarray(values.to_pylist(), dtype=str)
     must = f"hold classes (text, integers or booleans) in column {column!r}"
-    raise _check.invalid(argument, must, str(values.type))
+    raise _check.invalid(argument, must, str(values.type), "Write them as integers or text.")
 
 
 def _reads_as_number(value: object) -> bool:

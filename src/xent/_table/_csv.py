@@ -8,7 +8,7 @@ to be is refused with the line where that shows.
 import codecs
 import gzip
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from xent import _check
 from xent._table._files import unreadable
 
-BLOCK = 8 << 20  # bytes; the types of the columns are those of the first
+BLOCK = 8 << 20  # bytes; the types of the columns are those of the first block
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,12 @@ class Csv:
         return found
 
 
-def open_csv(file: Any, kind: str, text: Sequence[str], csv: Csv | None) -> Any:
-    """Return a reader of a CSV's batches; the columns ``text`` are text whatever they look like."""
-    import pyarrow as pa
+def open_csv(file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None) -> Any:
+    """Return a reader of a CSV's batches; other columns than ``types`` are what they look like."""
     from pyarrow import csv as arrow
 
     how = csv or Csv()
-    convert = arrow.ConvertOptions(
-        column_types={name: pa.string() for name in text}, decimal_point=how.decimal
-    )
+    convert = arrow.ConvertOptions(column_types=types, decimal_point=how.decimal)
     convert.null_values = [*convert.null_values, *how.missing]
     return arrow.open_csv(
         file,

@@ -1,6 +1,7 @@
 """Which file is which: the ending says it."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,13 +30,12 @@ def kind_of(path: str | os.PathLike[str], argument: str) -> str:
     return ending(path, argument)
 
 
-def refuse_duplicates(names: Sequence[str], path: object) -> None:
+def refuse_duplicates(names: Sequence[str], path: object, argument: str) -> None:
     """Refuse a table in which two columns share a name."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise _check.invalid("path", "name every column once", f"two {name!r} in {str(path)!r}")
-        seen.add(name)
+    for name, times in Counter(names).items():
+        if times > 1:
+            got = f"two {name!r} in {str(path)!r}"
+            raise _check.invalid(argument, "name every column once", got)
 
 
 def unreadable(path: object, kind: str, error: object, advice: str = "") -> ValueError:

@@ -1,16 +1,16 @@
 """Reading a table, whole or in batches."""
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from xent._table._blocks import scan_csv, scan_json
 from xent._table._columns import require
 from xent._table._csv import Csv, check_csv, open_csv, why_not
 from xent._table._files import ending, kind_of, refuse_duplicates, unreadable
-
-JSON_BLOCK = 8 << 20  # bytes
 
 
 def read(
@@ -58,7 +58,7 @@ def read(
         else:
             with pa.input_stream(os.fspath(path), compression="detect") as file:
                 if kind in (".csv", ".tsv"):
-                    reader = open_csv(file, kind, text, csv)
+                    reader = open_csv(file, kind, dict.fromkeys(text, pa.string()), csv)
                     check_csv(reader.schema, path, kind, csv, argument)
                     table = reader.read_all()
                 else:
@@ -67,7 +67,7 @@ def read(
                     table = pyarrow.json.read_json(file)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
         raise _refusal(path, kind, error, csv, argument) from None
-    refuse_duplicates(table.column_names, path)
+    refuse_duplicates(table.column_names, path, argument)
     return table
 
 
@@ -78,6 +78,7 @@ def scan(
     *,
     text: Sequence[str] = (),
     csv: Csv | None = None,
+    exact: bool = False,
     argument: str = "path",
 ) -> Iterator[Any]:
     """Read a table of any size in batches.
@@ -92,6 +93,10 @@ def scan(
         Rows in a batch, at most. CSV and JSON lines come in blocks of bytes and may be cut shorter.
     text, csv
         As in `read`.
+    exact : bool
+        For counting. Text of Parquet stays coded, as it lies in the file. Whole numbers past 64
+        bits are text, not floats, in a CSV, and refused in JSON lines. A column of a CSV may widen
+        from whole numbers to real ones.
     argument : str
         What the caller calls ``path``, for the error message.
 
@@ -112,21 +117,26 @@ def scan(
             import pyarrow.parquet
 
             # Without these a whole file, or row group, is held while its batches are read.
-            plain = {"pre_buffer": False, "buffer_size": 1 << 18}
+            plain: dict[str, Any] = {"pre_buffer": False, "buffer_size": 1 << 18}
+            if exact:
+                schema = pyarrow.parquet.read_schema(path)
+                text = [f.name for f in schema if str(f.type) in ("string", "large_string")]
+                plain["read_dictionary"] = text
             with pyarrow.parquet.ParquetFile(path, **plain) as file:
-                refuse_duplicates(file.schema_arrow.names, path)
+                refuse_duplicates(file.schema_arrow.names, path, argument)
                 for name in columns or ():
                     require(name, file.schema_arrow.names, path)
                 yield from file.iter_batches(batch_rows, columns=columns)
         elif kind in (".csv", ".tsv"):
-            with pa.input_stream(os.fspath(path), compression="detect") as file:
-                reader = open_csv(file, kind, text, csv)
-                check_csv(reader.schema, path, kind, csv, argument)
-                refuse_duplicates(reader.schema.names, path)
-                for batch in reader:
-                    yield from _cut(batch, columns, batch_rows, path)
+            for batch in scan_csv(path, kind, text, csv, exact=exact):
+                check_csv(batch.schema, path, kind, csv, argument)
+                refuse_duplicates(batch.schema.names, path, argument)
+                yield from _cut(batch, columns, batch_rows, path)
         elif kind in (".jsonl", ".ndjson"):
-            for table in _scan_json(path):
+            tables = scan_json(path, exact=exact)
+            first = next(tables, None)
+            # What has no line at all is read once more, to say what is wrong with it.
+            for table in itertools.chain([read(path) if first is None else first], tables):
                 yield from _cut(table, columns, batch_rows, path)
         else:
             yield from _cut(read(path, argument=argument), columns, batch_rows, path)
@@ -222,29 +232,3 @@ def _cut(
     else:
         for start in range(0, table.num_rows, batch_rows):
             yield table.slice(start, batch_rows)
-
-
-def _scan_json(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Read JSON lines block by block: once for the types of all blocks together, once for good."""
-    import pyarrow as pa
-    import pyarrow.json
-
-    def blocks() -> Iterator[bytes]:
-        rest = b""
-        with pa.input_stream(os.fspath(path), compression="detect") as file:
-            while found := file.read(JSON_BLOCK):
-                lines, line, rest = (rest + found).rpartition(b"\n")
-                if line:
-                    yield lines + line
-            if rest.strip():
-                yield rest
-
-    schemas = [pyarrow.json.read_json(pa.BufferReader(block)).schema for block in blocks()]
-    if not schemas:
-        yield read(path)  # which says what is wrong with it
-        return
-    schema = pa.unify_schemas(schemas, promote_options="permissive")
-    options = pyarrow.json.ParseOptions(explicit_schema=schema)
-    for block in blocks():
-        table = pyarrow.json.read_json(pa.BufferReader(block), parse_options=options)
-        yield table.select(schema.names)

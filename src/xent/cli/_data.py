@@ -156,7 +156,7 @@ def words(*options: str, **others: str) -> Iterator[None]:
                 if name in options:  # Pass missing="drop", separator=";", columns=, epochs=4
                     sentence = re.sub(rf"\b{name}=([\"']?)(\w+)\1", rf"{said} \2", sentence)
                     sentence = re.sub(rf"\b{name}=\"(\W)\"", rf"{said} '\1'", sentence)
-                    sentence = re.sub(rf"\b{name}=(?= )", said, sentence)
+                    sentence = re.sub(rf"\b{name}=(?=[ ,.])", said, sentence)
                 elif name[0].isupper():  # one a row of X; take TreeClassifier
                     sentence = re.sub(rf"(?<![\w'\"`]){name}(?![\w'\"`])", said, sentence)
             error.args = (sentence,)

@@ -8,6 +8,7 @@ import typer
 from xent.cli import _data
 
 STDIN, STDOUT = Path("/dev/stdin"), Path("-")
+ENOUGH = 100_000  # tokens; the rate of fewer says how long the first call took
 
 
 def _standard(path: Path | None) -> Path | None:
@@ -120,7 +121,7 @@ def evaluate(
 
     loaded = {str(path): _load(path) for path in models}
     begin = time.perf_counter()
-    source: Any = text if field is None else list(_source([text], field))
+    source = _again(text, field) if field is not None or len(loaded) > 1 else text
     with _data.words("by", text="TEXT", models="MODEL"):
         found = compare(loaded, source, by=by)
     seconds = time.perf_counter() - begin
@@ -131,7 +132,8 @@ def evaluate(
     events = sum(report.events for report in found.values())
     for name, report in found.items():
         typer.echo(f"{name}: {report}")
-    typer.echo(f"{events / seconds:,.0f} tokens a second.")
+    if events >= ENOUGH:
+        typer.echo(f"{events / seconds:,.0f} tokens a second.")
 
 
 def score(
@@ -199,10 +201,10 @@ def filter_(
         )
     seconds = time.perf_counter() - begin
     found = {**vars(done), "seconds": seconds, "output": str(output)}
-    sentence = (
-        f"{done.kept:,} of {done.records:,} lines written to {output}; "
-        f"{done.tokens / seconds:,.0f} tokens and {done.bytes / seconds / 1e6:.1f} MB a second."
-    )
+    sentence = f"{done.kept:,} of {done.records:,} lines written to {output}."
+    if done.tokens >= ENOUGH:
+        rates = done.tokens / seconds, done.bytes / seconds / 1e6
+        sentence += " {:,.0f} tokens and {:.1f} MB a second.".format(*rates)
     _print(found, sentence, json, err=output == STDOUT)
 
 
@@ -221,21 +223,22 @@ def mix(
     if output is not None:
         _check_target(output, exact=True)
         _check_spared(output, dev, test)
+    text = _again(dev)
     with _data.words("dev", models="MODEL", text="--dev"):
-        mixture = mix_models([_load_one(path) for path in models], dev)
+        mixture = mix_models([_load_one(path) for path in models], text)
     weights = dict(zip(map(str, models), mixture.weights.tolist(), strict=True))
-    found: dict[str, Any] = {"weights": weights, "perplexity_dev": mixture.perplexity(dev)}
-    text = "".join(f"{weight:.6f}  {name}\n" for name, weight in weights.items())
-    text += f"perplexity of {dev} (--dev): {found['perplexity_dev']:.4f}"
+    found: dict[str, Any] = {"weights": weights, "perplexity_dev": mixture.perplexity(text)}
+    said = "".join(f"{weight:.6f}  {name}\n" for name, weight in weights.items())
+    said += f"perplexity of {dev} (--dev): {found['perplexity_dev']:.4f}"
     if test is not None:
         with _data.words(text="--test"):
             found["perplexity_test"] = mixture.perplexity(test)
-        text += f"\nperplexity of {test} (--test): {found['perplexity_test']:.4f}"
+        said += f"\nperplexity of {test} (--test): {found['perplexity_test']:.4f}"
     if output is not None:
         mixture.save(output)
         found["output"] = str(output)
-        text += f"\nWritten to {output}."
-    _print(found, text, json)
+        said += f"\nWritten to {output}."
+    _print(found, said, json)
 
 
 def prune(
@@ -376,13 +379,23 @@ def _source(paths: list[Path], field: str | None) -> Any:
     return chain.from_iterable(_stream.lines(path, field) for path in paths)
 
 
+def _again(text: Path, field: str | None = None) -> Any:
+    """Return a text that several models can read: of a pipe, which is read but once, its lines."""
+    from xent.language import _stream
+
+    pipe = text.exists() and not text.is_file() and not text.is_dir()
+    if field is None and not pipe:
+        return text
+    return list(_stream.lines(text, field))
+
+
 def _words(path: Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
     from xent import _check
 
     try:
-        return path.read_text(encoding="utf-8").split()
+        return path.read_text(encoding="utf-8-sig").split()
     except UnicodeDecodeError as error:
         found = f"{str(path)!r} with byte 0x{error.object[error.start]:02x} at {error.start}"
         raise _check.invalid("--vocabulary", "be UTF-8", found) from None

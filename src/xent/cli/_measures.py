@@ -23,6 +23,9 @@ GainBase = Annotated[
         metavar="NUMBER",
     ),
 ]
+Chance = Annotated[
+    int | None, typer.Option("--seed", "--random-state", help="Where chance starts, 0 if not said.")
+]
 Missing = Annotated[
     str, typer.Option(help="Missing values: a [bold]symbol[/], [bold]drop[/] or [bold]refuse[/].")
 ]
@@ -51,18 +54,22 @@ def rank(
     ] = None,
     missing: Missing = "symbol",
     permutations: Annotated[int, typer.Option(help="Shuffles of each column, for p-values.")] = 0,
-    seed: _data.Seed = 0,
+    seed: Chance = None,
     base: GainBase = None,
     html: Html = None,
     json: Json = None,
 ) -> None:
     """Rank the columns of a table by what they tell about one of them."""
-    from xent import _table
+    from xent import _check, _table
     from xent.measures import rank_features
+    from xent.measures._tables import SCORES
 
     _check_outputs([table], html, json)
     gain = score == "information_gain"
     logarithms = _data.base_of(base) if base is not None else 2 if gain else math.e
+    if base is not None and not gain and score in SCORES:
+        must = f"be left out with --score {score}, which has no unit"
+        raise _check.invalid("--base", must, repr(base))
     names = _table.names(table, argument="TABLE")
     for name, argument in ((target, "--target"), (weights, "--weights")):
         if names and name is not None:
@@ -72,7 +79,7 @@ def rank(
         found = rank_features(
             table, target, score=score, numeric=numeric, weights=weights, missing=missing,
             permutations=permutations,
-            rng=seed if permutations else None, base=logarithms,
+            rng=_chance(seed, permutations), base=logarithms,
         )  # fmt: skip
     shown = [f.score if f.adjusted is None else f.adjusted for f in found]
     columns = ["column", score.replace("_", " "), "levels", "missing"]
@@ -94,7 +101,9 @@ def drift(
     columns: Annotated[
         str | None, typer.Option(help="Columns to compare, like 'age,p_*'; all by default.")
     ] = None,
-    measure: Annotated[str, typer.Option(help="What --threshold is for: js, kl or psi.")] = "js",
+    measure: Annotated[
+        str, typer.Option(help="What orders, bars and --threshold are of: js, kl or psi.")
+    ] = "js",
     threshold: Annotated[
         float | None, typer.Option(help="Exit with code 1 if a column is above it.")
     ] = None,
@@ -104,7 +113,7 @@ def drift(
     ] = None,
     missing: Missing = "symbol",
     bootstrap: Annotated[int, typer.Option(help="Redrawn tables, for the interval of JS.")] = 0,
-    seed: _data.Seed = 0,
+    seed: Chance = None,
     base: _data.Base = "2",
     html: Html = None,
     json: Json = None,
@@ -131,7 +140,7 @@ def drift(
         found = drift(
             reference, current, columns=chosen, bins=bins, weights=weights, missing=missing,
             bootstrap=bootstrap,
-            rng=seed if bootstrap else None, base=logarithms,
+            rng=_chance(seed, bootstrap), base=logarithms,
         )  # fmt: skip
     found = sorted(found, key=lambda d: -abs(getattr(d, measure)))
     shown = [float(getattr(d, measure)) for d in found]
@@ -161,6 +170,11 @@ def drift(
         raise typer.Exit(1)
 
 
+def _chance(seed: int | None, times: int) -> int | None:
+    """Return the seed asked for, though nothing be drawn: then the library refuses it."""
+    return 0 if seed is None and times else seed
+
+
 def _past(value: float, threshold: float | None) -> bool:
     # Said so that a number that is none would be past, too.
     return threshold is not None and not value <= threshold
@@ -183,11 +197,6 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{round(value, DECIMALS) + 0.0:.{DECIMALS}f}"
 
 
-def _bar(share: float, width: int) -> str:
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-
-
 def _out(
     title: str,
     unit: str,
@@ -203,6 +212,7 @@ def _out(
     import json as json_module
 
     from xent import _store
+    from xent.evaluation._report import bar_of, one_line
 
     for record in records:
         if "cuts" in record:  # JSON has no word for infinity
@@ -219,13 +229,13 @@ def _out(
         return
     longest = max(0.0, *shown) or 1.0
     # A name cannot break its line.
-    plain = [[" ".join(row[0].split())[:30], *row[1:]] for row in rows]
+    plain = [[one_line(row[0])[:30], *row[1:]] for row in rows]
     widths = [max(len(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
     bar = max(8, min(WIDTH, LINE - 4 - sum(widths) - 2 * (len(widths) - 1)))
     typer.echo(heading)
     for row, value in zip([columns, *plain], [0.0, *shown], strict=True):
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        line = f"  {row[0]:<{widths[0]}}  {_bar(value / longest, bar):<{bar}}  {'  '.join(cells)}"
+        line = f"  {row[0]:<{widths[0]}}  {bar_of(value / longest, bar):<{bar}}  {'  '.join(cells)}"
         typer.echo(line.rstrip())
     if html is not None:
         typer.echo(f"\nThe page: {html}")

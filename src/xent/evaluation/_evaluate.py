@@ -34,10 +34,12 @@ def evaluate(
     target : array_like, shape (N,)
         The true classes: numbers of columns, or members of ``labels``.
     probs : array_like, shape (N, C), or (N,) for the second of two classes
-        Predicted probabilities. Each row must sum to 1 within 1e-6 and is then divided by its sum,
-        so that rounding is no error of the report; nothing is clipped.
-    logits : array_like, shape (N, C)
-        Logits or log-probabilities, instead of ``probs``.
+        Predicted probabilities. Each row must sum to 1 within max(1e-6, 2·eps·√C) of its dtype, as
+        in `xent.measures`, and is then divided by its sum, so that rounding is no error of the
+        report; nothing is clipped.
+    logits : array_like, shape (N, C), or (N,) for the second of two classes
+        Logits or log-probabilities, instead of ``probs``; one number a row is the logit of yes or
+        no, before a sigmoid.
     labels : sequence of C names, optional
         What the columns stand for, in their order, for example ``model.classes_``.
     base : float
@@ -51,8 +53,8 @@ def evaluate(
     Raises
     ------
     ValueError, TypeError
-        If a row of ``probs`` does not sum to 1 within 1e-6, an entry is NaN or negative, a target
-        is none of the classes, or shapes do not fit.
+        If a row of ``probs`` does not sum to 1, an entry is NaN or negative, a target is none of
+        the classes, or shapes do not fit.
 
     Notes
     -----

@@ -123,7 +123,11 @@ def _classes(report: Report) -> Any:
         .mark_bar(cornerRadiusEnd=3, color=COLOURS[0])
         .encode(
             y=alt.Y("class:N", sort=[d["class"] for d in data], title="true class"),
-            x=alt.X("share:Q", title="share of the whole cost", axis=alt.Axis(format=".0%")),
+            x=alt.X(
+                "share:Q",
+                title="share of the whole cost",
+                axis=alt.Axis(format=".0%", tickCount=10),
+            ),
             tooltip=["class:N", "rows:Q", alt.Tooltip("cost:Q", format=".4f", title=report.unit)],
         )
         .properties(width=680, height=alt.Step(22))

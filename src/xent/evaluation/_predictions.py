@@ -1,5 +1,6 @@
 """The door of the room: predictions as log-probabilities, the truth as class numbers, checked."""
 
+import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xent import _check
+from xent._array import library_of
 from xent._kernels._log_softmax import log_softmax
 
 Matrix = NDArray[np.float64]
@@ -43,18 +45,26 @@ def predictions(
     if (probs is None) == (logits is None):
         got = "neither" if probs is None else "both"
         raise _check.wrong_kind("probs", "be given, or else `logits`", got)
+    if labels is not None:  # a generator is read but once, and Arrow's entries are no names yet
+        if isinstance(labels, str) or not isinstance(labels, Iterable):
+            raise _check.wrong_kind("labels", "be a list of names", repr(labels))
+        labels = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     if probs is not None:
-        given = _from_probs(_matrix("probs", probs, labels))
+        matrix, epsilon = _matrix("probs", probs, labels)
+        given = _from_probs(matrix, max(1e-6, 2 * epsilon * math.sqrt(matrix.shape[1])))
     else:
-        given = _from_logits(_matrix("logits", logits, labels))
+        given = _from_logits(_matrix("logits", logits, labels)[0])
     classes = given[0].shape[1]
     names = _labels(labels, classes)
     truth = _truth(target, names, len(given[0]), classes, named=labels is not None)
     return Predictions(*given, truth, names)
 
 
-def _matrix(argument: str, value: Any, labels: Any) -> Matrix:
-    named = [str(name) for name in getattr(value, "columns", ())]
+def _matrix(argument: str, value: Any, labels: Any) -> tuple[Matrix, float]:
+    """Return rows of float64, and the gap between 1 and the next number of what they came as."""
+    # Arrow's tables have names where others have columns, and columns where others have values.
+    columns: Any = getattr(value, "column_names", None) or getattr(value, "columns", ())
+    named = [str(name) for name in columns]
     wanted = [] if labels is None else [str(name) for name in labels]
     if named != wanted and set(named) == set(wanted):
         must = f"have its columns in the order of `labels`, {_check.join_names(wanted, last='and')}"
@@ -65,18 +75,22 @@ def _matrix(argument: str, value: Any, labels: Any) -> Matrix:
         raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
     if 0 in raw.shape:
         raise _check.invalid(argument, "have at least one row and one class", str(raw.shape))
-    if raw.ndim == 1 and argument == "probs":
-        # What binary classifiers hand out: the probability of the second class.
+    if raw.ndim == 1:
+        # What binary classifiers hand out: the probability of the second class, or its logit.
         second = raw.astype(np.float64)
+        if argument == "logits":
+            return np.stack([np.zeros_like(second), second], axis=1), 0.0
         bad = ~((second >= 0) & (second <= 1))
         if bad.any():
             row = int(bad.argmax())
             raise _check.invalid(argument, "be between 0 and 1", f"{second[row]:.6g} at row {row}")
-        return np.stack([1 - second, second], axis=1)
+        return np.stack([1 - second, second], axis=1), 0.0
     if raw.ndim != 2:
         must = "have the shape (rows, classes)"
         raise _check.invalid(argument, must, str(raw.shape))
-    return raw.astype(np.float64)
+    library = library_of(value)
+    epsilon = library.epsilon(raw if library.name == "numpy" else value)
+    return raw.astype(np.float64), epsilon
 
 
 def _array(argument: str, value: Any) -> NDArray[Any]:
@@ -93,7 +107,7 @@ def _array(argument: str, value: Any) -> NDArray[Any]:
         raise _check.wrong_kind(argument, must, f"a ragged {type(value).__name__}") from None
 
 
-def _from_probs(probs: Matrix) -> tuple[Matrix, Matrix]:
+def _from_probs(probs: Matrix, slack: float) -> tuple[Matrix, Matrix]:
     bad = ~((probs >= 0) & (probs <= np.inf)) | np.isinf(probs)
     if bad.any():
         first = tuple(np.argwhere(bad)[0])
@@ -101,9 +115,12 @@ def _from_probs(probs: Matrix) -> tuple[Matrix, Matrix]:
         advice = "" if must == "be finite" else "For logits pass logits=."
         raise _check.invalid("probs", must, f"{probs[first]:.6g} at {_check.at(first)}", advice)
     total = probs.sum(axis=1)
-    off = np.abs(total - 1) > 1e-6
+    off = np.abs(total - 1) > slack
     if off.any():
         row = int(off.argmax())
+        if probs.shape[1] == 1:
+            must = "have a column for each class, or one dimension: the second of two classes"
+            raise _check.invalid("probs", must, str(probs.shape), "Pass probs[:, 0].")
         got = f"{total[row]:.9g} at row {row}"
         advice = "If they were rounded when they were saved, divide each row by its sum."
         raise _check.invalid("probs", "sum to 1 in every row", got, advice)

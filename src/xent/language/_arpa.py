@@ -114,7 +114,7 @@ class _ArpaReader:
         return model
 
     def _header(self) -> list[int]:
-        while (line := self._next_line()).removeprefix("\ufeff") != "\\data\\":
+        while (line := self._next_line()) != "\\data\\":
             if not line:
                 raise self._wrong("hold a line \\data\\", "none")
         announced: list[int] = []
@@ -233,7 +233,7 @@ class _ArpaReader:
         word = packed.astype(np.uint32)
         first = 1 + sum(len(rows) for rows in self.rows)
         suffix = np.empty(len(word), np.uint32)
-        kernels.link(prefix, word, first, self.suffixes, self.table, self.bits, suffix)
+        kernels.link(prefix, word, self.suffixes, self.table, self.bits, suffix)
         below = first - len(self.rows[-1])
         self.rows.append(Rows(prefix - np.uint32(below), word, suffix, logp, backoff))
         self.suffixes = np.concatenate([self.suffixes, suffix])

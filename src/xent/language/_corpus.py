@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.language._scorer import Scorer
+from xent.language._text import check_rereadable
 
 F64 = NDArray[np.float64]
 
@@ -61,7 +62,7 @@ def select(
     ------
     ValueError, TypeError
         If both ``share`` and ``below`` are given, or ``share`` is not between 0 and 1; if ``pool``
-        is no text.
+        is no text, or an iterator.
     FileNotFoundError
         If it is a file that does not exist.
 
@@ -71,6 +72,7 @@ def select(
     """
     if share is not None and below is not None:
         raise _check.invalid("below", "be None where `share` is given", below)
+    check_rereadable("pool", pool)
     difference = _cross_entropy(pool, in_domain) - _cross_entropy(pool, general)
     if share is not None:
         most = round(_check.share("share", share) * len(difference))

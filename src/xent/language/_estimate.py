@@ -211,7 +211,7 @@ def estimate(smoothing: Smoothing, evidence: Evidence) -> Backoff:
             if found.shown.all():
                 level.prefix, level.word = np.array(level.prefix), np.array(level.word)
         if rows:
-            rows[-1].backoff = _weights(found, rows[-1], below)
+            rows[-1].backoff = _weights(found, below)
         prefix, word, suffix, p = level.prefix, level.word, level.suffix, found.p
         if rows and below is not None:
             chosen = found.shown
@@ -245,7 +245,7 @@ def _told(levels: Levels, estimates: Iterator[Estimate]) -> Iterator[tuple[Level
             told(done := done + len(level))
 
 
-def _weights(found: Estimate, rows: Rows, numbers: U32 | None) -> NDArray[np.float32]:
+def _weights(found: Estimate, numbers: U32 | None) -> NDArray[np.float32]:
     weights = found.backoff
     if numbers is not None:
         weights = weights[numbers != 0xFFFFFFFF]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent import _check
+from xent.language._text import check_rereadable
 from xent.language._vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
@@ -198,8 +199,10 @@ def compare(
 
     Raises
     ------
-    ValueError
-        If perplexities were asked for and the vocabularies differ.
+    ValueError, TypeError
+        If perplexities were asked for and the vocabularies differ, or ``text`` is an iterator.
+    FileNotFoundError
+        If it is a file that does not exist.
 
     Examples
     --------
@@ -210,6 +213,7 @@ def compare(
     ['2', '1']
     """
     _check.option("by", by, ("perplexity", "bits_per_byte"))
+    check_rereadable("text", text)
     if by == "perplexity" and models:
         first_name, first = next(iter(models.items()))
         for name, model in models.items():

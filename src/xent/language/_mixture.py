@@ -5,7 +5,7 @@ back-off models is none, so that a static one (SRILM's ``ngram -mix-lm``) approx
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from xent import _check
 from xent.language import _storage
 from xent.language._model import NGramModel
 from xent.language._scorer import Scored, Scorer
-from xent.language._text import Reader
+from xent.language._text import Reader, check_rereadable
 from xent.language._vocabulary import Vocabulary
 
 F64 = NDArray[np.float64]
@@ -203,9 +203,7 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
     sparse data.
     """
     models = _checked(models)
-    if isinstance(dev, Iterator):
-        advice = "Each model reads it, so pass a list or a path."
-        raise _check.wrong_kind("dev", "be a text that can be read again", "an iterator", advice)
+    check_rereadable("dev", dev)
     columns = np.stack([model.token_log_probs(dev).values for model in models])
     columns = columns[:, ~np.isnan(columns).any(axis=0) & np.isfinite(columns).any(axis=0)]
     if not columns.shape[1]:

@@ -73,8 +73,8 @@ def _field(line: bytes, field: str, number: int) -> bytes:
         raise _check.invalid("TEXT", "hold text that UTF-8 can write", got) from None
 
 
-def lines(path: str | os.PathLike[str], field: str) -> Iterator[str]:
-    """Yield the lines of the text field of a file of JSON lines."""
+def lines(path: str | os.PathLike[str], field: str | None = None) -> Iterator[str]:
+    """Yield the lines of a text, or those of the text field of a file of JSON lines."""
     for some in records(path, field):
         yield from some.text.decode("utf-8", "surrogateescape").split("\n")[:-1]
 

@@ -5,6 +5,7 @@ str is sentences of tokens; integer arrays are token ids. Whatever it is, it lea
 of ``<s> ... </s>`` sentences, two megabytes at a time.
 """
 
+import codecs
 import gzip
 import os
 import zlib
@@ -242,9 +243,13 @@ def sentence_starts(ids: Ids) -> NDArray[np.int64]:
 
 
 def whole_lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield a file in pieces of whole lines; a last line without a line feed gets one."""
+    """Yield a file in pieces of whole lines; a last line without a line feed gets one.
+
+    A byte order mark at the head says how the file is written and is no part of its first word.
+    """
     rest: list[bytes] = []
-    while piece := file.read(CHUNK):
+    head = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
+    for piece in chain([head], iter(lambda: file.read(CHUNK), b"")):
         cut = piece.rfind(b"\n") + 1
         if cut:
             yield b"".join([*rest, piece[:cut]])
@@ -252,6 +257,13 @@ def whole_lines(file: IO[bytes]) -> Iterator[bytes]:
         rest.append(piece[cut:])
     if any(rest):
         yield b"".join(rest) + b"\n"
+
+
+def check_rereadable(argument: str, text: Any) -> None:
+    """Refuse an iterator where each of several models reads the text: the second would get none."""
+    if isinstance(text, Iterator):
+        advice = "Each model reads it, so pass a list or a path."
+        raise _check.wrong_kind(argument, "be a text that can be read again", "an iterator", advice)
 
 
 def pieces(path: str | os.PathLike[str]) -> Generator[bytes]:

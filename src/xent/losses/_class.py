@@ -24,6 +24,7 @@ from xent.losses._options import (
     reduced,
     shaped,
     smoothed,
+    told_apart,
 )
 from xent.losses._softmax import BadRowError, Stats, check_distributions
 
@@ -133,6 +134,9 @@ def cross_entropy(
     rows = input.shape[:axis] + input.shape[axis + 1 :]
     check_weight("token_weight", token_weight, rows, "row")
     check_devices(input, target=target, weight=weight, token_weight=token_weight)
+    if told_apart(stats, weight, target):
+        loss = softmax_loss(input, target, weight, token_weight, axis, o, False)
+        return loss, softmax_loss(input, target, None, token_weight, axis, o, True)[1]
     return softmax_loss(input, target, weight, token_weight, axis, o, stats)
 
 

@@ -37,6 +37,13 @@ def members(group: Any) -> int:
     return dist.get_world_size(group)
 
 
+def refuse_the_traced() -> None:
+    """Say that what the processes exchange is not seen by the compiler and by transforms."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        because = "torch.compile and torch.func do not see what the processes exchange"
+        raise _check.cannot("The vocabulary cannot be shared", because, "Call it outside of them.")
+
+
 def meet(group: Any, classes: int, like: Tensor, target: Tensor, call: object) -> Shards:
     """Learn every process's number of classes; refuse calls that are not one and the same.
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from xent import _check
 from xent.losses._class import check_target, cross_entropy
-from xent.losses._group import call_off, members
+from xent.losses._group import call_off, members, refuse_the_traced
 from xent.losses._head import ClassRows, Head, Job
 from xent.losses._options import (
     Options,
@@ -19,9 +19,11 @@ from xent.losses._options import (
     nothing_to_average,
     options,
     scalar,
+    told_apart,
     traced,
+    with_stats,
 )
-from xent.losses._sharded import refuse_the_traced, sharded_head
+from xent.losses._sharded import sharded_head
 from xent.losses._softmax import (
     BadRowError,
     SoftmaxRows,
@@ -110,6 +112,13 @@ def linear_cross_entropy(
         advice = "Chunks are always on and choose themselves."
         raise _check.invalid("options", "be None", repr(options), advice)
     ignored = -100 if ignore_index is None else ignore_index
+    if told_apart(stats, weight, target):
+        return with_stats(
+            linear_cross_entropy, input, linear_weight, target, weight=weight,
+            linear_bias=linear_bias, reduction=reduction, ignore_index=ignored,
+            label_smoothing=label_smoothing, token_weight=token_weight, temperature=temperature,
+            softcap=softcap, z_loss=z_loss, empty=empty, group=group,
+        )  # fmt: skip
     if group is not None:
         members(group)
         try:

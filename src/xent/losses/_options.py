@@ -179,6 +179,18 @@ def _is_plain(tensor: Tensor) -> bool:
     return type(tensor) in _PLAIN and tensor.is_cpu
 
 
+def told_apart(stats: bool, weight: Tensor | None, target: object) -> bool:
+    """Say whether the statistics need a run of their own: weights would bend Σ t log p."""
+    return (
+        stats and weight is not None and isinstance(target, Tensor) and target.is_floating_point()
+    )
+
+
+def with_stats(loss: Any, *tensors: Any, weight: Tensor | None, **others: Any) -> Any:
+    """Run a loss for its value, and without the weights for its statistics."""
+    return loss(*tensors, weight=weight, **others), loss(*tensors, stats=True, **others)[1]
+
+
 def class_axis(input: Tensor, axis: int | None) -> int:
     """Return the class dimension as a non-negative number: torch's where none is named."""
     if input.dim() == 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import time
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from xent.measures._bins import Numbers
 from xent.measures._samples import column, numbers_of_rows
 
 KINDS = {"Date": "dates", "Datetime": "dates", "Duration": "durations", "Time": "times"}
+TEXT = ("string", "large_string", "string_view")
 GREATEST = 1e300  # sum of weights whose logarithms, summed, cannot overflow
 
 
@@ -71,20 +73,60 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
             wide = np.uint64 if whole.dtype == np.uint64 else np.int64
             gaps = np.asarray(series.is_null().to_numpy(), dtype=bool)
             return Field(whole.astype(wide, copy=False), gaps, (), "numbers")
+    if kind is not None and not symbols and series.dtype.is_decimal():
+        return _decimals(argument, series.to_arrow())
     if kind is not None and not symbols:
         values = _numbers(_array(series, argument))
         return Field(values, np.isnan(values), (), kind)
-    if str(series.dtype) == "String":  # read once a symbol, not once a row
-        coded = series.to_arrow().dictionary_encode()
-        if hasattr(coded, "combine_chunks"):
-            coded = coded.unify_dictionaries().combine_chunks()
-        found = column(argument, coded.dictionary.to_pylist())
-        places = np.append(found.codes, -1)
-        codes = places[coded.indices.fill_null(found.codes.size).to_numpy(zero_copy_only=False)]
-        return Field(codes, codes < 0, found.symbols)
+    if str(series.dtype) in ("String", "Categorical"):
+        told = _text(argument, series.to_arrow())
+        if told is not None:
+            return told
     complete = series.dtype.is_integer() and series.null_count() == 0
     found = column(argument, _array(series, argument) if complete else series.to_list())
     return Field(found.codes, found.codes < 0, found.symbols)
+
+
+def _text(argument: str, values: Any) -> Field | None:
+    """Read text once a symbol, not once a row, in the order of its dictionary."""
+    import pyarrow as pa
+
+    coded = pa.types.is_dictionary(values.type)
+    if str(values.type.value_type if coded else values.type) not in TEXT:
+        return None
+    values = values if coded else values.dictionary_encode()
+    if hasattr(values, "combine_chunks"):
+        values = values.unify_dictionaries().combine_chunks()
+    size = len(values.dictionary)
+    indices = values.indices.fill_null(size) if values.null_count else values.indices
+    indices = indices.to_numpy().astype(np.int64)
+    seen = np.flatnonzero(np.bincount(indices, minlength=size)[:size])  # no row may have some
+    found = column(argument, values.dictionary.take(pa.array(seen)).to_pylist())
+    places = np.full(size + 1, -1, dtype=np.int64)
+    places[seen] = found.codes
+    codes = places.take(indices)
+    return Field(codes, codes < 0, found.symbols)
+
+
+def _decimals(argument: str, values: Any) -> Field:
+    """Read decimals as whole numbers or as floats; none is taken for another."""
+    values = values.combine_chunks() if hasattr(values, "combine_chunks") else values
+    coded = values.dictionary_encode()
+    numbers = [number for number in coded.dictionary.to_pylist() if number is not None]
+    whole = values.type.scale <= 0
+    for number in numbers:
+        if whole and not -(2**63) <= number < 2**63:
+            must, advice = "hold whole numbers of 64 bits", "Make it text where they are names."
+            raise _check.invalid(argument, must, str(number), advice)
+        if not whole and round(Decimal(float(number)), values.type.scale) != number:
+            must = "hold numbers that floats tell apart"
+            advice = "Make it text where they are names, and floats where they are amounts."
+            raise _check.invalid(argument, must, str(number), advice)
+    found = np.array([int(n) if whole else float(n) for n in numbers] + [0])
+    gaps = np.asarray(values.is_null().to_numpy(zero_copy_only=False), dtype=bool)
+    indices = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    known = found[indices]
+    return Field(known if whole else np.where(gaps, math.nan, known), gaps, (), "numbers")
 
 
 def _array(series: Any, argument: str) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures._door import Axis, paired, result, rows, several
+from xent.measures._door import SLACK, Axis, paired, result, rows, several
 from xent.measures._nats import cross_entropy_nats, entropy_nats, js_nats, kl_nats
 from xent.measures._sparse import takes_sparse
 from xent.measures._views import is_distribution, only_arrays, only_densities
@@ -342,7 +342,7 @@ def js_distance(
         raise _check.invalid("base", "be above 1 for a distance", base)
     nats = js_nats(parts, _shares(weights, len(parts))) / scale
     xp = parts[0].library.xp
-    if parts[0].library.name == "numpy":
+    if parts[0].numpy:
         return result(np.sqrt(nats), math.e, keepdims, *parts)
     root = xp.where(nats > 0, xp.sqrt(xp.where(nats > 0, nats, 1.0)), 0.0)
     return result(root, math.e, keepdims, *parts)
@@ -351,9 +351,14 @@ def js_distance(
 def _shares(weights: Any, count: int) -> list[float] | None:
     if weights is None:
         return None
+    if type(weights) in (list, tuple) and len(weights) == count:
+        plain = all([type(w) is float and w >= 0 for w in weights])
+        total = math.fsum(weights) if plain else math.inf
+        if abs(total - 1) <= SLACK:
+            return [w / total for w in weights]
     source = rows("weights", weights, -1)
-    source.check()
+    found = source.p  # checked before its shape is
     if source.moved.ndim != 1 or source.size != count:
         shape = tuple(source.moved.shape)
         raise _check.invalid("weights", f"be {count} numbers, one a distribution", f"shape {shape}")
-    return [float(w) for w in source.p]
+    return [float(w) for w in found]

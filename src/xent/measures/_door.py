@@ -14,112 +14,119 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import Library, library_of
+from xent.measures._passes import flat_rows, kernels, over_rows
 from xent.measures._views import Counts, Logits, LogProbs
 
 VIEWS = (Counts, Logits, LogProbs)
 Axis = int | tuple[int, ...]
+Array = NDArray[np.float64]
+SLACK = 1e-6
 
 
 class Rows:
     """Distributions with the outcomes last: what they are, and the safe numbers to compute with.
 
     `p` is normalised. `log` is its logarithm where `allowed`, and 0 elsewhere, so that neither a
-    value nor a gradient ever meets log 0.
+    value nor a gradient ever meets log 0. The kernels take `flat` rows, and `shares` or `parts`
+    made of them.
     """
 
     def __init__(
         self, argument: str, value: Any, axis: Axis, where: Any, library: Library, model: bool
     ) -> None:
         self.argument, self.library, self.axis, self.model = argument, library, axis, model
-        self.kind = type(value) if isinstance(value, VIEWS) else None
-        source = value.values if isinstance(value, VIEWS) else value
-        raw = read(argument, source, library, where)
-        if not library.real(raw):
+        viewed = isinstance(value, VIEWS)
+        self.kind = type(value) if viewed else None
+        raw = read(argument, value.values if viewed else value, library, where)
+        self.numpy = library.name == "numpy"
+        if not (self.numpy and raw.dtype.kind in "fiub") and not library.real(raw):
             must = "be an array of real numbers"
             raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
         if raw.ndim == 0:
             got = f"the single number {raw.item()}"
             raise _check.invalid(argument, "have at least one axis", got)
-        self.dtype, self.epsilon, self.where = raw.dtype, library.epsilon(raw), where
-        # NumPy rows of probabilities or counts go to the kernels.
-        self.kernel_ready = library.name == "numpy" and self.kind in (None, Counts)
+        self.dtype, self.where = raw.dtype, where
+        self.double = self.numpy and raw.dtype.char == "d"
+        self.epsilon = 2.0**-52 if self.double else library.epsilon(raw)
         self.axes = positions(argument, axis, raw.ndim)
         if where is not None:
             floating = library.working(raw)
             out = -np.inf if self.kind in (Logits, LogProbs) else 0.0
-            raw = library.xp.where(_mask(argument, raw, where, library), floating, out)
+            raw = library.xp.where(mask_of(argument, raw, where, library), floating, out)
             self.axes = positions(argument, axis, raw.ndim)
         self.ndim = raw.ndim
-        self.extents = tuple(raw.shape[a] for a in self.axes)
+        self.extents = tuple([raw.shape[a] for a in self.axes])
         self.moved = outcomes_last(library, raw, self.axes)
         self.size = self.moved.shape[-1]
         if self.size == 0:
             must = f"have at least one outcome along axis {axis}"
             raise _check.invalid(argument, must, "none")
+        self._shares: Array | None = None
+        self._parts: tuple[Array, Array, NDArray[np.bool_]] | None = None
 
     @property
     def slack(self) -> float:
         """How far a row's sum may be from 1: 1e-6, more where the dtype itself is coarser."""
-        return max(1e-6, 2 * self.epsilon * math.sqrt(self.size))
+        return max(SLACK, 2 * self.epsilon * math.sqrt(self.size))
 
-    @cached_property
-    def matrix(self) -> NDArray[np.float64]:
-        """Rows for the kernels; only float64 probabilities are still unchecked."""
-        if self.kind is None and self.dtype.kind == "f" and self.dtype.itemsize == 8:
-            return np.asarray(self.moved, dtype=np.float64)  # native byte order
-        return self._shares[1]
+    @property
+    def plain(self) -> bool:
+        """Whether the kernels may take `flat` as probabilities, and check it themselves."""
+        return self.double and self.kind is None
 
-    @cached_property
-    def scaled(self) -> NDArray[np.float64]:
+    @property
+    def flat(self) -> Array:
+        """NumPy rows as they came."""
+        return flat_rows(self.moved)
+
+    @property
+    def scaled(self) -> Array:
         """Checked rows times a power of two each, so that no bit is lost and no sum overflows."""
-        values: NDArray[np.float64] = np.asarray(self.moved, dtype=np.float64)
-        if self.kind is None:
-            self.check()
-            return values
-        top = values.max(-1, keepdims=True)
-        if values.size and not (values.min() >= 0 and top.min() > 0 and top.max() < np.inf):
-            self.check()
-        elif values.size and top.min() > 2.0**-100 and top.max() < 2.0**100:
-            return values
-        return np.asarray(np.ldexp(values, -np.frexp(top)[1]))
+        return self._made("scale_rows")
 
-    @cached_property
-    def _shares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Sums of the scaled rows, and the rows divided by them."""
-        total = self.scaled.sum(-1, keepdims=True)
-        return total, self.scaled / total
+    @property
+    def shares(self) -> Array:
+        """Checked rows over their sums."""
+        if self._shares is None:
+            logarithmic = self.kind in (Logits, LogProbs)
+            self._shares = self.parts[0] if logarithmic else self._made("share_rows")
+        return self._shares
 
-    def _finite_logits(self) -> tuple[Any, Any, Any] | None:
-        """Return what `_safe` does where no logit is infinite, or far from all others."""
-        values = np.asarray(self.moved, dtype=np.float64)
-        if not values.size or not float(values.max()) - float(values.min()) < 1e300:
-            return None
-        top = values.max(-1, keepdims=True)
-        shifted = values - top
-        weight = np.exp(shifted)
-        total = weight.sum(-1, keepdims=True)
-        if self.kind is LogProbs:
-            with np.errstate(over="ignore"):
-                off = abs(np.exp(top) * total - 1)
-            if not (off <= self.slack).all():
-                self.check()
-        return weight / total, shifted - np.log(total), np.ones(values.shape, dtype=bool)
+    def _made(self, kernel: str) -> Array:
+        rows = self.flat
+        out = np.empty(rows.shape)
+        scalars = self.kind is Counts, self.slack
+        bad = over_rows(getattr(kernels("shares"), kernel), (rows,), scalars, (out,))
+        if bad >= 0:
+            raise self.refused(bad)
+        return out
+
+    @property
+    def parts(self) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """Shares, their logarithms, and where they are allowed, of NumPy rows."""
+        if self._parts is None:
+            rows = self.flat
+            p, log, allowed = np.empty(rows.shape), np.empty(rows.shape), np.empty(rows.shape, bool)
+            if self.kind in (None, Counts):
+                scalars = self.kind is Counts, self.slack
+                bad = over_rows(kernels("shares").log_rows, (rows,), scalars, (p, log, allowed))
+                if bad >= 0:
+                    raise self.refused(bad)
+            else:
+                allowed.fill(True)
+                scalars = self.kind is LogProbs, self.slack
+                if over_rows(kernels("shares").softmax_rows, (rows,), scalars, (p, log)) >= 0:
+                    found = self._safe
+                    p, log = flat_rows(found[0]), flat_rows(found[1])
+                    allowed = np.ascontiguousarray(found[2]).reshape(p.shape)
+            self._parts = p, log, allowed
+        return self._parts
 
     @cached_property
     def _safe(self) -> tuple[Any, Any, Any]:
+        """The same for any library and any input, differentiable."""
+        self.check()
         xp = self.library.xp
-        if self.library.name == "numpy" and not self.kernel_ready:
-            found = self._finite_logits()
-            if found is not None:
-                return found
-            self.check()
-        elif self.kernel_ready:
-            values, (total, p) = self.scaled, self._shares
-            allowed = values > 0
-            if allowed.all():
-                return p, _peaks(values, p, np.log(values) - np.log(total)), allowed
-        else:
-            self.check()
         values = self.library.working(self.moved)
         if self.kind in (Logits, LogProbs):
             allowed = values > -np.inf
@@ -142,25 +149,29 @@ class Rows:
         # model; the first is 0 here by convention, the second passes through the total.
         total = self.library.last((values if self.model else positive).sum(-1))
         log = xp.where(allowed, xp.log(xp.where(allowed, values, 1.0)) - xp.log(total), 0.0)
-        p = (values if self.model else positive) / total
-        if self.library.name == "numpy":
-            log = _peaks(values, p, log)
-        return p, log, allowed
+        return (values if self.model else positive) / total, log, allowed
 
     @property
     def p(self) -> Any:
         """Probabilities that sum to one along the last axis."""
-        return self._shares[1] if self.kernel_ready else self._safe[0]
+        return self.shares.reshape(self.moved.shape) if self.numpy else self._safe[0]
 
     @property
     def log(self) -> Any:
         """Their logarithms, 0 where not allowed."""
-        return self._safe[1]
+        return self.parts[1].reshape(self.moved.shape) if self.numpy else self._safe[1]
 
     @property
     def allowed(self) -> Any:
         """Where the probability is above zero."""
-        return self._safe[2]
+        return self.parts[2].reshape(self.moved.shape) if self.numpy else self._safe[2]
+
+    def refused(self, bad: int) -> ValueError:
+        """Raise for the first row that cannot be, or return the error for one at the very edge."""
+        self.check()
+        # Only a sum there is seen differently by NumPy's rounding.
+        must = f"sum to 1 along axis {self.axis}"
+        return _check.invalid(self.argument, must, f"a row off by 1e-6 at row {bad}")
 
     def check(self) -> None:
         """Raise for the first entry or row that is no part of a distribution."""
@@ -225,15 +236,6 @@ class Rows:
         return _check.invalid(self.argument, must, got, advice)
 
 
-def _peaks(values: NDArray[Any], p: NDArray[Any], log: NDArray[Any]) -> NDArray[Any]:
-    """Write the logarithm of a share near 1 as that of what is left beside it, to the last bits."""
-    if not p.max(initial=0.0) > 0.5:
-        return log
-    most = p > 0.5
-    rest = np.where(most, 0.0, values).sum(-1, keepdims=True)
-    return np.where(most, -np.log1p(rest / np.where(most, values, 1.0)), log)
-
-
 def read(argument: str, values: Any, library: Library, where: Any = None) -> Any:
     """Return an array of the library; what is none, or hides some of its entries, is refused."""
     if type(values) is np.ndarray and library.name == "numpy":
@@ -255,7 +257,7 @@ def read(argument: str, values: Any, library: Library, where: Any = None) -> Any
     return raw
 
 
-def _mask(argument: str, values: Any, where: Any, library: Library) -> Any:
+def mask_of(argument: str, values: Any, where: Any, library: Library) -> Any:
     """Return which outcomes count: booleans, of a shape that broadcasts with that of the values."""
     mask = library.array(read("where", where, library))
     if "bool" not in str(mask.dtype):
@@ -271,6 +273,8 @@ def _mask(argument: str, values: Any, where: Any, library: Library) -> Any:
 
 def positions(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tuple[int, ...]:
     """Return the axes of the outcomes as non-negative numbers, each once."""
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     axes = axis if isinstance(axis, tuple) else (axis,)
     for one in axes:
         if isinstance(one, bool) or not isinstance(one, int | np.integer):

@@ -60,17 +60,18 @@ def normalized_mutual_information(
     _check.option("average", average, ("arithmetic", "geometric", "min", "max", "joint"))
     table = joint_of(joint, axis, where)
     xp = table.source.library.xp
-    one, other = table.entropy(-2), table.entropy(-1)
+    both = ("xy",) if average == "joint" else ()
+    told, one, other, *joined = table.sums("information", "x", "y", *both)
     if average == "arithmetic":
         whole = 0.5 * (one + other)
     elif average == "geometric":
-        both = one * other
-        whole = xp.where(both > 0, xp.sqrt(xp.where(both > 0, both, 1.0)), 0.0)
+        square = one * other
+        whole = xp.where(square > 0, xp.sqrt(xp.where(square > 0, square, 1.0)), 0.0)
     elif average == "joint":
-        whole = table.entropy(-2, -1)
+        whole = joined[0]
     else:
         whole = xp.where((one < other) == (average == "min"), one, other)
-    return table.result(table.divided(table.information(), whole), math.e, keepdims)
+    return table.result(table.divided(told, whole), math.e, keepdims)
 
 
 def information_gain(
@@ -176,8 +177,7 @@ def gain_ratio(
     Quinlan, J. R. (1993). C4.5: Programs for Machine Learning, section 2.2.
     """
     table = joint_of(joint, axis, where)
-    ratio = table.divided(table.information(), table.entropy(-2))
-    return table.result(ratio, math.e, keepdims)
+    return table.result(table.divided(*table.sums("information", "x")), math.e, keepdims)
 
 
 def symmetric_uncertainty(

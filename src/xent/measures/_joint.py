@@ -5,6 +5,7 @@ drown near independence, where three entropies would cancel. Shannon (1948).
 """
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,8 +18,11 @@ from xent.measures._divergence import kl_divergence
 from xent.measures._door import Rows, positions, result, rows
 from xent.measures._entropy import entropy
 from xent.measures._nats import entropy_nats, kl_nats
-from xent.measures._sparse import Part, is_sparse
+from xent.measures._passes import flat_rows, kernels, over_rows
+from xent.measures._sparse import Part, counting, is_sparse
 from xent.measures._views import Counts
+
+SUMS = ("x", "y", "xy", "x|y", "y|x", "information")  # in the kernel's order
 
 
 class Joint:
@@ -30,10 +34,35 @@ class Joint:
             count = str(least) if least == most else f"at least {least}"
             raise _check.invalid("axis", f"name {count} axes, one a variable", repr(axis))
         self.source = rows("joint", joint, axes, where)
-        flat = self.source.p
-        self.p = flat.reshape((*flat.shape[:-1], *self.source.extents))
         self.count = len(axes)
         self.keep = tuple(range(-self.count, 0))
+        self.batch, self.sizes = self.source.moved.shape[:-1], self.source.extents
+
+    @property
+    def p(self) -> Any:
+        """The distribution, an axis a variable."""
+        return self.source.p.reshape((*self.batch, *self.sizes))
+
+    def sums(self, *names: str) -> list[Any]:
+        """Entropies of two variables X and Y, and what they tell about each other, in nats."""
+        if self.source.numpy:
+            return self._at_once(self.source.shares, self.sizes[-1], *names)
+        each: dict[str, Callable[[], Any]] = {
+            "x": lambda: self.entropy(-2),
+            "y": lambda: self.entropy(-1),
+            "xy": lambda: self.entropy(-2, -1),
+            "x|y": lambda: self.left(-1),
+            "y|x": lambda: self.left(-2),
+            "information": self.information,
+        }
+        return [each[name]() for name in names]
+
+    def _at_once(self, rows: NDArray[np.float64], columns: int, *names: str) -> list[Any]:
+        out = np.empty((rows.shape[0], len(SUMS)))
+        places = [SUMS.index(name) for name in names]
+        asked = sum([1 << place for place in places])
+        over_rows(kernels("joint").joint_rows, (rows,), (columns, asked), (out,))
+        return [out[:, place].reshape(self.batch) for place in places]
 
     def marginal(self, *kept: int) -> Any:
         """Distribution of the variables at these places, the others summed out with length 1."""
@@ -54,6 +83,13 @@ class Joint:
 
     def left(self, *given: int) -> Any:
         """Entropy that is left once the variables at these places are known."""
+        if self.source.numpy and self.count == 2:
+            return self.sums("x|y" if given == (-1,) else "y|x")[0]
+        if self.source.numpy:  # what is known in the columns
+            last = tuple(range(-len(given), 0))
+            p = self.p if given == last else np.moveaxis(self.p, given, last)
+            columns = math.prod(p.shape[-len(given) :])
+            return self._at_once(flat_rows(p.reshape((*self.batch, -1))), columns, "x|y")[0]
         xp = self.source.library.xp
         known = self.marginal(*given)
         some = self.p > 0
@@ -75,6 +111,8 @@ class Joint:
 
     def divided(self, part: Any, whole: Any) -> Any:
         """Part / whole, 0 where the whole is 0: nothing to be told, nothing told."""
+        if self.source.numpy:
+            return np.divide(part, whole, out=np.zeros(self.batch), where=whole > 0)
         xp = self.source.library.xp
         return xp.where(whole > 0, part / xp.where(whole > 0, whole, 1.0), 0.0)
 
@@ -87,8 +125,7 @@ class SparseJoint(Joint):
     """A joint distribution of two variables as a sparse matrix: its cells that are not 0."""
 
     def __init__(self, joint: Any, axis: Any, where: Any) -> None:
-        if where is not None:
-            raise _check.cannot("`where`", "a distribution is sparse", "Leave out its outcomes.")
+        joint = counting("joint", joint, where)
         part = Part("joint", joint, axis)
         if len(part.axes) != 2:
             raise _check.invalid("axis", "name 2 axes, one a variable", repr(axis))
@@ -104,7 +141,7 @@ class SparseJoint(Joint):
         self.cells = cells_of / cells_of.max()
         self.total = math.fsum(self.cells)
         self.count = 2
-        self.source: Any = SimpleNamespace(axes=part.axes, ndim=2, library=NUMPY)
+        self.source: Any = SimpleNamespace(axes=part.axes, ndim=2, library=NUMPY, numpy=False)
 
     def _of(self, place: int) -> NDArray[Any]:
         """Distribution of one variable."""
@@ -247,7 +284,7 @@ def mutual_information(
     Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.3.
     """
     table = joint_of(joint, axis, where)
-    return table.result(table.information(), base, keepdims)
+    return table.result(table.sums("information")[0], base, keepdims)
 
 
 def conditional_mutual_information(
@@ -303,6 +340,11 @@ def conditional_mutual_information(
         must = "be a dense array, of three variables"
         raise _check.wrong_kind("joint", must, "a sparse one", "Convert it with .toarray() first.")
     table = Joint(joint, axis, where, 3, 3)
+    if table.source.numpy:
+        shares = table.source.shares
+        out = np.empty(shares.shape[0])
+        over_rows(kernels("joint").given_third, (shares,), table.sizes[1:], (out,))
+        return table.result(out.reshape(table.batch), base, keepdims)
     xp = table.source.library.xp
     known = table.marginal(-1)
     model = table.marginal(-3, -1) * (table.marginal(-2, -1) / xp.where(known > 0, known, 1.0))
@@ -358,4 +400,5 @@ def variation_of_information(
     Analysis 98.
     """
     table = joint_of(joint, axis, where)
-    return table.result(table.left(-2) + table.left(-1), base, keepdims)
+    one, other = table.sums("x|y", "y|x")
+    return table.result(one + other, base, keepdims)

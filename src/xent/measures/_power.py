@@ -11,8 +11,12 @@ import numpy as np
 
 from xent import _check
 from xent.measures._door import Axis, Rows, paired, result, rows
-from xent.measures._nats import entropy_nats, kl_nats, log_terms
+from xent.measures._nats import by_kernel, entropy_nats, kl_nats, log_terms
+from xent.measures._passes import kernels
 from xent.measures._sparse import takes_sparse
+
+HUGE = 1e300  # orders from which only the largest power is left
+NAMES = ("total_variation", "squared_hellinger", "chi_square", "alpha")
 
 
 @takes_sparse
@@ -69,10 +73,13 @@ def renyi_entropy(
     Rényi, A. (1961). On measures of entropy and information. 4th Berkeley Symposium.
     """
     order = _order("alpha", alpha)
+    order = order if order < HUGE else math.inf
     source = rows("p", p, axis, where)
     xp, library = source.library.xp, source.library
     if order == 1.0:
         nats = entropy_nats(source)
+    elif source.numpy:
+        nats = _entropy_powers(source, order, tsallis=False)
     elif order == math.inf:
         nats = -library.last_maximum(xp.where(source.allowed, source.log, -math.inf))
     elif abs(order - 1.0) < 0.5:
@@ -143,12 +150,19 @@ def tsallis_entropy(
     source = rows("p", p, axis, where)
     if order == 1.0:
         nats = entropy_nats(source)
+    elif source.numpy:
+        nats = _entropy_powers(source, order, tsallis=True)
     elif order == 0.0:
         nats = source.library.working(source.allowed).sum(-1) - 1.0
     else:
         nats = (source.p * source.library.xp.expm1((order - 1.0) * source.log)).sum(-1)
         nats = nats / (1.0 - order)
     return result(nats + 0.0, math.e, keepdims, source)
+
+
+def _entropy_powers(p: Rows, order: float, *, tsallis: bool) -> Any:
+    kernel = kernels("powers").entropy_powers
+    return by_kernel(kernel, (p,), [p.parts], order, tsallis)
 
 
 @takes_sparse
@@ -219,7 +233,12 @@ def power_nats(p: Rows, q: Rows, order: float, above: float | None = None) -> An
     """
     if 0 < order < 0.5:
         return order / (1.0 - order) * power_nats(q, p, 1.0 - order, -order)
+    if order > HUGE:
+        order = above = math.inf
     above = order - 1.0 if above is None else above
+    if p.numpy:
+        kernel = kernels("powers").divergence_powers
+        return by_kernel(kernel, (p, q), [p.parts, q.parts], order, above)
     xp, library = p.library.xp, p.library
     both = p.allowed & q.allowed
     ratio = log_terms(p, q)
@@ -302,7 +321,7 @@ def f_divergence(
     Liese, F. and Vajda, I. (2006). On divergences and informations in statistics and information
     theory. IEEE Transactions on Information Theory 52.
     """
-    _check.option("name", name, ("total_variation", "squared_hellinger", "chi_square", "alpha"))
+    _check.option("name", name, NAMES)
     left, right = paired(p, q, axis, where)
     xp = left.library.xp
     if (alpha is None) == (name == "alpha"):
@@ -315,6 +334,9 @@ def f_divergence(
         nats = power_nats(left, right, order)
         with np.errstate(over="ignore"):
             value = xp.expm1((order - 1.0) * nats) / order / (order - 1.0)
+    elif left.numpy:
+        shares = [(left.shares,), (right.shares,)]
+        value = by_kernel(kernels("powers").f_rows, (left, right), shares, NAMES.index(name))
     elif name == "total_variation":
         value = 0.5 * xp.abs(left.p - right.p).sum(-1)
     elif name == "squared_hellinger":

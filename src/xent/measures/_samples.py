@@ -32,12 +32,20 @@ class Column:
 
 def column(argument: str, values: Any) -> Column:
     """Give each symbol of a column a number, in sorted order where they can be sorted."""
+    return _coded(argument, _one_column(argument, values))
+
+
+def _one_column(argument: str, values: Any) -> NDArray[Any]:
     unordered = isinstance(values, Mapping | Set) or hasattr(type(values), "columns")
     if unordered or not hasattr(values, "__iter__"):
         raise _check.wrong_kind(argument, "be one column", f"a {type(values).__name__}")
     array = _as_array(values)
     if array.ndim != 1:
         raise _check.invalid(argument, "be one column", f"an array of shape {array.shape}")
+    return array
+
+
+def _coded(argument: str, array: NDArray[Any]) -> Column:
     if array.dtype.kind in "iub" and array.size:
         return _whole_numbers(array)
     if array.dtype.kind == "f":
@@ -61,11 +69,20 @@ def table_of(
     named: dict[str, Any], missing: str, weights: Any
 ) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
     """Count columns of one length into a table, one axis a column, and name its symbols."""
-    columns = [column(name, values) for name, values in named.items()]
-    rows = columns[0].codes.size
-    for name, other in zip(named, columns, strict=True):
-        if other.codes.size != rows:
-            raise _check.invalid(name, f"have the {rows} rows of `x`", other.codes.size)
+    _check.option("missing", missing, MISSING)
+    arrays = [_one_column(name, values) for name, values in named.items()]
+    columns: list[Column] = []
+    found = _pairs_at_once(*arrays) if len(arrays) == 2 and weights is None else None
+    if found is None:
+        columns = [_coded(name, array) for name, array in zip(named, arrays, strict=True)]
+    rows = arrays[0].size
+    for name, other in zip(named, arrays, strict=True):
+        if other.size != rows:
+            raise _check.invalid(name, f"have the {rows} rows of `x`", other.size)
+    if found is not None:
+        lows, table = found
+        names = [range(low, low + size) for low, size in zip(lows, table.shape, strict=True)]
+        return _that_occur(table, names)
     if weights is not None:
         weights = weights_of("weights", weights, rows)
         if missing == "drop":
@@ -78,10 +95,40 @@ def table_of(
     if len(sizes) == 2 and math.prod(sizes) > DENSE:
         return _sparse_table(columns, weights)
     table = dense(columns, [max(1, size) for size in sizes], weights).reshape(sizes)
-    axes = range(len(sizes))
+    return _that_occur(table, [c.symbols for c in columns])
+
+
+def _that_occur(
+    table: NDArray[Any], names: Sequence[Sequence[Any]]
+) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
+    """Leave out the symbols that do not occur."""
+    axes = range(table.ndim)
     seen = [np.flatnonzero(table.any(tuple(a for a in axes if a != i))) for i in axes]
-    names = tuple(tuple(c.symbols[k] for k in used) for c, used in zip(columns, seen, strict=True))
-    return table[np.ix_(*seen)], names
+    if all(used.size == size for used, size in zip(seen, table.shape, strict=True)):
+        return table, tuple(map(tuple, names))
+    told = tuple(
+        tuple(name[k] for k in used.tolist()) for name, used in zip(names, seen, strict=True)
+    )
+    return table[np.ix_(*seen)], told
+
+
+def _pairs_at_once(
+    x: NDArray[Any], y: NDArray[Any]
+) -> tuple[tuple[int, int], NDArray[np.int64]] | None:
+    """Count two long columns of whole numbers in one read, if few numbers lie between."""
+    whole = all(a.dtype.kind in "iub" and a.dtype != np.uint64 for a in (x, y))
+    if not (whole and SMALL <= x.size == y.size < 2**32):
+        return None
+    low_x, low_y, table = _counted(x, y)
+    return ((int(low_x), int(low_y)), table) if table.size else None
+
+
+def _counted(x: NDArray[Any], y: NDArray[Any]) -> tuple[int, int, NDArray[np.int64]]:
+    from xent._kernels import _count
+
+    count: Callable[..., Any] = _count.count_pairs
+    plain = [np.ascontiguousarray(a, np.int64) for a in (x, y)]
+    return count(*plain, SMALL)  # type: ignore[no-any-return]
 
 
 def weights_of(argument: str, weights: Any, rows: int) -> NDArray[np.float64]:
@@ -254,11 +301,13 @@ def dense(
 ) -> NDArray[Any]:
     """Count every combination of the columns' symbols, those that do not occur too."""
     rows = columns[0].codes.size
-    if len(columns) == 2 and weights is None and math.prod(sizes) <= SMALL and rows < 2**32:
-        from xent._kernels import _count
-
-        count: Callable[..., NDArray[Any]] = _count.count_pairs
-        return count(columns[0].codes, columns[1].codes, *sizes)
+    few = len(columns) == 2 and weights is None and math.prod(sizes) <= SMALL
+    if few and 0 < rows < 2**32:
+        low_x, low_y, table = _counted(columns[0].codes, columns[1].codes)
+        whole = np.zeros(sizes, dtype=np.int64)
+        height, width = table.shape
+        whole[low_x : low_x + height, low_y : low_y + width] = table
+        return whole.ravel()
     joint = columns[0].codes
     for other, width in zip(columns[1:], sizes[1:], strict=True):
         joint = joint * width + other.codes

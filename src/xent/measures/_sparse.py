@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import NUMPY, library_of
-from xent.measures._door import VIEWS, Rows, keeps, positions, read
+from xent.measures._door import VIEWS, Rows, keeps, mask_of, positions, read
 from xent.measures._views import Counts
 
 P = ParamSpec("P")
 R = TypeVar("R")
 BLOCK = 1 << 20  # numbers packed at once
+PLAIN = frozenset((np.ndarray, list, tuple, float, int, bool, str, type(None)))
 LARGE, LESS = 2.0**900, 2.0**-120
 
 
@@ -39,12 +40,35 @@ def takes_sparse(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def measure(*args: P.args, **options: P.kwargs) -> R:
-        if "scipy.sparse" in sys.modules and any(map(is_sparse, (*args, *options.values()))):
+        if "scipy.sparse" in sys.modules and any(
+            [type(v) not in PLAIN and is_sparse(v) for v in (*args, *options.values())]
+        ):
             bound = inspect.signature(function).bind(*args, **options)
             return _by_blocks(function, bound)  # type: ignore[no-any-return]
         return function(*args, **options)
 
     return measure
+
+
+def counting(argument: str, value: Any, where: Any) -> Any:
+    """Return a distribution without the outcomes that do not count; a sparse one stays sparse."""
+    inner = value.values if isinstance(value, VIEWS) else value
+    if where is None or library_of(inner).name != "numpy":
+        return value
+    if is_sparse(inner):
+        import scipy.sparse
+
+        mask, cells = mask_of(argument, inner, where, NUMPY), inner.tocoo()
+        if np.broadcast_shapes(mask.shape, inner.shape) != inner.shape:
+            must = f"have a shape that broadcasts to that of the sparse `{argument}`, {inner.shape}"
+            raise _check.invalid("where", must, mask.shape)
+        some = np.broadcast_to(mask, inner.shape)[tuple(cells.coords)]
+        places = tuple(place[some] for place in cells.coords)
+        left: Any = scipy.sparse.coo_array((cells.data[some], places), shape=inner.shape)
+    else:
+        array = read(argument, inner, NUMPY, where)
+        left = np.where(mask_of(argument, array, where, NUMPY), array, 0)
+    return type(value)(left) if isinstance(value, VIEWS) else left
 
 
 class Part:
@@ -133,11 +157,10 @@ class Part:
 def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> Any:
     given = bound.arguments
     axis, keepdims = given.pop("axis", -1), keeps(given.pop("keepdims", False))
-    if given.pop("where", None) is not None:
-        raise _check.cannot("`where`", "a distribution is sparse", "Leave out its outcomes.")
+    where = given.pop("where", None)
     named = [(name, given.pop(name)) for name in ("p", "q") if given.get(name) is not None]
     named += [(f"#{i + 3}", value) for i, value in enumerate(given.pop("more", ()))]
-    parts = [Part(name, value, axis) for name, value in named]
+    parts = [Part(name, counting(name, value, where), axis) for name, value in named]
     for part in parts[1:]:
         if part.size != parts[0].size:
             must = f"have the {parts[0].size} outcomes of `p` along axis {axis}"

@@ -245,8 +245,11 @@ def _of_file(path: Any, target: str, weights: Any, ask: Ask) -> list[FeatureRank
         for code in np.unique(label.values[~label.missing]).tolist():
             places[code] = classes.setdefault(label.symbols[code], len(classes))
         codes = places[label.values]
+        every = bool(present.all())
+        weight = weight if every else weight[present]
         for name, tally in tallies.items():
-            tally.add(field_of(frame, name, tally.argument).take(present), codes, weight[present])
+            field = field_of(frame, name, tally.argument)
+            tally.add(field if every else field.take(present), codes, weight)
         start += len(frame)
     check_total(total)
     order = column("target", list(classes)).codes  # numbered as the whole column would be

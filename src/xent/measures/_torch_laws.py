@@ -107,7 +107,7 @@ def from_torch(argument: str, value: Any, at: tuple[int, ...]) -> Law:
     if at or value.batch_shape:
         must = "be made of distributions that xent knows by name"
         raise _check.wrong_kind(argument, must, f"a batch of {name}")
-    return _unknown(argument, _doubled(value, torch), torch)
+    return _unknown(_doubled(value, torch), torch)
 
 
 def _probs(value: Any) -> Any:
@@ -144,7 +144,7 @@ def _doubled(value: Any, torch: Any) -> Any:
     return value
 
 
-def _unknown(argument: str, value: Any, torch: Any) -> Law:
+def _unknown(value: Any, torch: Any) -> Law:
     """Law of a distribution known by its log_prob and sample alone."""
     shape = tuple(value.event_shape)
     support = value.support

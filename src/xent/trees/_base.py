@@ -227,7 +227,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         if node >= self.tree_.size:
             raise _check.invalid("node", f"be below {self.tree_.size}, the number of nodes", node)
         cases = self._cases(X)
-        weight = weights_of(self, sample_weight, cases)
+        weight = weights_of(sample_weight, cases)
         codes, n_classes = self._codes(y, cases.rows)
         if not weight.all():
             rows = np.flatnonzero(weight)
@@ -360,7 +360,7 @@ def same_length(y: NDArray[Any], n: int) -> None:
         raise _check.invalid("y", f"have {n} values, one a row of X", len(y))
 
 
-def weights_of(tree: BaseTree, sample_weight: Any, cases: Cases | Unread) -> NDArray[np.float64]:
+def weights_of(sample_weight: Any, cases: Cases | Unread) -> NDArray[np.float64]:
     if sample_weight is None:
         # One number seen as many.
         return np.broadcast_to(1.0, cases.rows)

@@ -4,6 +4,7 @@ The options are described here and checked in `_fit`; the presets ID3, C4.5 and 
 options (`_presets`).
 """
 
+import math
 from typing import Any, Self
 
 import numpy as np
@@ -153,7 +154,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         else:
             cases = self._read(X, reset=True)
             classes, codes = classes_of(y, cases.rows)
-            weight = weights_of(self, sample_weight, cases)
+            weight = weights_of(sample_weight, cases)
             if self.class_weight is not None:
                 weight = weight * compute_sample_weight(self.class_weight, classes[codes])
         plan = _fit.plan_of(self, cases, len(classes))
@@ -284,7 +285,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         cf = _check.share("cf", cf)
         cases = self._cases(X)
         codes, n_classes = self._codes(y, cases.rows)
-        weight = weights_of(self, sample_weight, cases)
+        weight = weights_of(sample_weight, cases)
         if self.class_weight is not None:
             weight = weight * compute_sample_weight(self.class_weight, self.classes_[codes])
         if not weight.all():
@@ -425,13 +426,13 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
                 got = "None: a tree requires y to be passed, but the target y is None"
                 raise _check.invalid("y", "be an array", got)
             numbers, _ = self._codes(y, cases.rows)
-            weight = weights_of(self, sample_weight, cases)
+            weight = weights_of(sample_weight, cases)
         plan = _fit.plan_of(self, cases, 0)
         farthest = float(np.abs(numbers).max())
         if farthest >= _fit.HEAVIEST:
             raise _check.invalid("y", f"be within {_fit.HEAVIEST:g} of 0", f"{farthest:g}")
         # The middle of y is taken out first: squares of what is left lose no digits.
-        middle = float(np.average(numbers, weights=weight if weight.any() else None))
+        middle = _middle(numbers, weight)
         self.tree_ = _fit.fit(plan, cases, numbers - middle, weight, 0)
         self.value_ = _prune.number_values(self.tree_) + middle
         return self
@@ -466,3 +467,16 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
             raise _check.invalid("y", "be finite", "NaN or infinity")
         same_length(numbers, n)
         return numbers, 0
+
+
+def _middle(numbers: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    """Return the mean with so few bits that numbers less it are exact.
+
+    With all the bits of the mean a leaf of zeros would say 5e-17.
+    """
+    mean = float(np.average(numbers, weights=weight if weight.any() else None))
+    spread = float(np.ptp(numbers))
+    if not spread:
+        return float(numbers[0])
+    step = 2.0 ** (math.frexp(spread)[1] - 4)
+    return round(mean / step) * step if step > 0 and abs(mean / step) < 2**52 else mean

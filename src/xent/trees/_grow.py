@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._kernels._jit import in_blocks
-from xent.trees._columns import Cases
 from xent.trees._growing import empty, finish, make_room
 from xent.trees._kept import Kept
 from xent.trees._kernels import codes as by_code
 from xent.trees._kernels import grow as level_by_level
-from xent.trees._kernels import histogram as binning
+from xent.trees._kernels import lanes as by_lane
 from xent.trees._kernels import names as by_name
 from xent.trees._kernels import scan as by_order
-from xent.trees._kernels import sort as sorting
+from xent.trees._prepare import Prepared
 from xent.trees._spare import Spares, substitute
 from xent.trees._subtrees import subtrees_of
 from xent.trees._tree import Tree
@@ -44,104 +43,6 @@ class Plan:
     min_gain: float
     monotonic_cst: NDArray[np.int8] | None = None
     threads: int = 1
-
-
-@dataclass
-class Prepared:
-    """Columns put in order once; a tree can be grown from them for any rows' weights."""
-
-    numbers: NDArray[np.float64]
-    columns: level_by_level.Columns
-    sorted_of: NDArray[np.int64]  # feature of each sorted column
-    sorted_slot: NDArray[np.int64]
-    small_of: NDArray[np.int64]
-    scale: NDArray[np.float64]  # least and greatest value of each code
-    scale_start: NDArray[np.int64]
-    code_of: NDArray[np.int64]
-    ranks: NDArray[np.int32]
-    indices: NDArray[np.uint32]
-    place: NDArray[np.int64]
-    spare: NDArray[np.int64]
-    number_slot: NDArray[np.int64]  # by feature: column of `numbers`
-    threads: int = 1
-    binned: bool = False
-    kept: Kept | None = None  # histograms for the next level
-
-    def between(self, f: int, cut: int, above: int) -> float:
-        """Return the threshold between two codes of a number, never within a third one's range."""
-        start, out = self.scale_start[self.columns.slot[f]], np.empty(1)
-        at, low, high = np.array([[start], [cut], [above]])
-        binning.thresholds(self.scale, at, low, high, out)
-        return float(out[0])
-
-    def column(self, f: int) -> NDArray[np.float64]:
-        """Return a column of numbers; of a binned one, numbers that every threshold divides so."""
-        if self.columns.kind[f] == level_by_level.SORTED:
-            return np.ascontiguousarray(self.numbers[:, self.number_slot[f]])
-        slot, levels = self.columns.slot[f], self.columns.levels[f]
-        start = self.scale_start[slot]
-        values = np.append(self.scale[start : start + levels, 0], np.nan)
-        return np.asarray(values[self.columns.small[slot]])
-
-
-def prepare(cases: Cases, threads: int) -> Prepared:
-    """Code the columns with few values and sort the others."""
-    numbers = cases.numbers
-    n, d = numbers.shape
-    features = len(cases.kind)
-    counts = np.zeros(d, np.int64)
-    in_blocks(lambda a, b: sorting.distinct(numbers, counts, a, b), d, threads=threads)
-    number_of = np.flatnonzero(cases.kind == 0)
-    few = counts <= sorting.MOST
-    small_slot, sorted_slot = np.flatnonzero(few), np.flatnonzero(~few)
-    small = np.empty((len(small_slot), n), np.uint8)
-    values = np.empty((len(small_slot), sorting.MOST))
-    levels = np.zeros(len(small_slot), np.int64)
-
-    def encode(a: int, b: int) -> None:
-        sorting.encode(numbers, small_slot, small, values, levels, a, b)
-
-    in_blocks(encode, len(small_slot), threads=threads)
-    held = values[np.arange(sorting.MOST) < levels[:, None]]
-    blocks = max(1, min(threads, len(sorted_slot)))
-    rows = len(sorted_slot) + (blocks if len(sorted_slot) else 0)
-    # One place more than there are rows: see `halve`.
-    ranks = np.empty((rows, n + 1), np.int32)
-    indices = np.empty((rows, n + 1), np.uint32)
-
-    def presort(a: int, b: int) -> None:
-        sorting.presort(numbers, sorted_slot, ranks, indices, a, b)
-
-    in_blocks(presort, len(sorted_slot), threads=threads)
-    spare = np.zeros(len(sorted_slot) + 1, np.int64)
-    for block in range(blocks):
-        spare[len(sorted_slot) * block // blocks] = len(sorted_slot) + block
-    kind = np.where(cases.kind == 0, 0, 2).astype(np.int8)
-    slot = np.zeros(features, np.int64)
-    all_levels = np.zeros(features, np.int64)
-    kind[number_of[small_slot]] = 1
-    slot[number_of[small_slot]] = np.arange(len(small_slot))
-    all_levels[number_of[small_slot]] = levels
-    slot[number_of[sorted_slot]] = np.arange(len(sorted_slot))
-    named = np.flatnonzero(cases.kind == 1)
-    slot[named] = np.arange(len(named))
-    all_levels[named] = cases.n_levels
-    return Prepared(
-        numbers,
-        level_by_level.Columns(kind, slot, all_levels, small, cases.codes),
-        number_of[sorted_slot],
-        sorted_slot,
-        number_of[small_slot],
-        np.stack([held, held], axis=1),
-        np.cumsum(levels) - levels,
-        named,
-        ranks,
-        indices,
-        np.arange(len(sorted_slot)),
-        spare,
-        cases.slot,
-        threads,
-    )
 
 
 def rules_of(
@@ -197,6 +98,8 @@ def grow(
     signs = np.zeros(len(ready.columns.kind), np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst
+    if rules.table.size and not rules.monotone and rules.gap == 0.0:
+        ready.lay()
     tree = empty(64, size)
     if n_classes:
         tree.stats[0] = np.bincount(y, weight if weight.size else None, minlength=size)
@@ -327,8 +230,11 @@ def _scan(
             b,
         )
 
+    laid = ready.lanes if rules.table.size else None
+    few = laid.rest if laid else ready.small_of
+
     def coded(nodes: NDArray[np.int64]) -> Any:
-        features = ready.small_of
+        features = few
         levels = columns.levels[features]
         slots = columns.slot[features]
 
@@ -358,11 +264,18 @@ def _scan(
 
     if len(ready.sorted_of):
         in_blocks(ordered, len(ready.sorted_of), threads=ready.threads)
-    if len(ready.small_of):
+    if laid:
+        words, lanes = laid.words, laid.feature
+
+        def side_by_side(a: int, b: int) -> None:
+            by_lane.scan_lanes(words, lanes, level, rules, found, a, b)
+
+        in_blocks(side_by_side, words.shape[1], threads=ready.threads)
+    if len(few):
         work = coded(np.arange(len(level.start)))
         if ready.kept is not None and rules.table.size:
-            work = ready.kept.scan(columns, ready.small_of, coded, signs, level, rules, found)
-        in_blocks(work, len(ready.small_of), threads=ready.threads)
+            work = ready.kept.scan(columns, few, coded, signs, level, rules, found)
+        in_blocks(work, len(few), threads=ready.threads)
     if len(ready.code_of):
         in_blocks(named, len(ready.code_of), threads=ready.threads)
     return found

@@ -15,7 +15,7 @@ from xent.trees._spare import Spares
 from xent.trees._tree import Tree, between
 
 if TYPE_CHECKING:
-    from xent.trees._grow import Prepared
+    from xent.trees._prepare import Prepared
 
 
 def empty(capacity: int, size: int) -> level_by_level.Growing:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from xent._kernels._jit import in_blocks
 from xent.trees import _columns
 from xent.trees._columns import Cases, Column
-from xent.trees._grow import Prepared, prepare
 from xent.trees._kernels import grow as level_by_level
 from xent.trees._kernels import histogram as kernels
+from xent.trees._prepare import Prepared, prepare
 
 SHARES, BUFFER = 4096, 16384
 

@@ -13,7 +13,7 @@ from xent.trees._kernels.scan import Level
 from xent.trees._tree import between
 
 if TYPE_CHECKING:
-    from xent.trees._grow import Prepared
+    from xent.trees._prepare import Prepared
 
 MOST = 5
 

@@ -15,6 +15,7 @@ from xent._kernels._jit import in_blocks
 from xent.trees._kernels import subtree as kernels
 from xent.trees._kernels.grow import Columns, Growing
 from xent.trees._kernels.scan import UNKNOWN, Level, Rules
+from xent.trees._prepare import Lanes
 
 SMALL = kernels.SMALL
 FILL = 4096  # cases that are worth waking a thread for
@@ -42,6 +43,10 @@ class Subtrees:
         start, stop, stats = level.start[mine], level.stop[mine], level.stats[mine]
         tops = kernels.empty(len(mine), stats.shape[1])
         columns: Columns = ready.columns
+        laid: Lanes | None = ready.lanes
+        rest = laid.rest if laid else ready.small_of
+        words = laid.words if laid else np.empty((0, 0), np.uint64)
+        lane_of = laid.feature if laid else rest[:0]
         many = int(size[mine].sum())
         blocks = 1 if self.threads == 1 else min(len(mine), 16 * self.threads, many // FILL + 1)
         ends = np.cumsum(size[mine])
@@ -58,9 +63,10 @@ class Subtrees:
                     ready.place,
                     ready.sorted_of,
                     ready.sorted_slot,
-                    columns.small,
-                    ready.small_of,
-                    columns.levels[ready.small_of],
+                    rest,
+                    lane_of,
+                    words,
+                    columns,
                     ready.numbers,
                     level.row,
                     level.y,
@@ -78,11 +84,11 @@ class Subtrees:
         self.node += [level.node[mine[a:b]] for a, b in pairwise(edges)]
         self.tops += [kernels.Grown(*(array[a:b] for array in tops)) for a, b in pairwise(edges)]
         self.parts += found
-        rest = ~small
+        large = ~small
         return level._replace(
-            **{name: getattr(level, name)[rest] for name in ("start", "stop", "low", "high")},
-            stats=level.stats[rest],
-            node=level.node[rest],
+            **{name: getattr(level, name)[large] for name in ("start", "stop", "low", "high")},
+            stats=level.stats[large],
+            node=level.node[large],
         )
 
     def attach(self, tree: Growing, nodes: int) -> int:
@@ -119,7 +125,7 @@ def subtrees_of(ready: Any, rules: Rules, plan: Any, y: NDArray[Any]) -> Subtree
         and not ready.binned
         and y.dtype == np.uint8
     )
-    if not plain or _missing(ready, n):
+    if not plain or ready.gone.any() or (ready.ranks[ready.place, n - 1] == UNKNOWN).any():
         return Subtrees(None, plan.threads)
     limits = kernels.Limits(
         plan.criterion != "gini",
@@ -135,9 +141,3 @@ def subtrees_of(ready: Any, rules: Rules, plan: Any, y: NDArray[Any]) -> Subtree
         rules.step,
     )
     return Subtrees(limits, plan.threads)
-
-
-def _missing(ready: Any, n: int) -> bool:
-    lists = ready.ranks[ready.place, n - 1]
-    coded = ready.columns.levels[ready.small_of][:, None]
-    return bool((lists == UNKNOWN).any() or (ready.columns.small == coded).any())

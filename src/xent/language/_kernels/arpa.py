@@ -170,7 +170,7 @@ def resolve(words, table, bits, prefix):
 
 
 @kernel()
-def link(prefix, word, first, suffixes, table, bits, suffix):
+def link(prefix, word, suffixes, table, bits, suffix):
     """Find the longest shorter n-gram that each n-gram of a level ends with.
 
     ``suffixes`` holds that of every node below the level.

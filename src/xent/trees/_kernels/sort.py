@@ -42,67 +42,75 @@ def bits_of(column, out):
 
 
 @kernel()
-def distinct(numbers, found, a, b):
-    """Count the values of the columns a..b, a missing one among them, up to 257."""
-    n = numbers.shape[0]
-    bits = np.empty(n, np.uint64)
+def many(numbers, found, a, b):
+    """Say which of the columns a..b have more than 256 values in their first rows alone."""
+    head = min(numbers.shape[0], 1024)
+    bits = np.empty(head, np.uint64)
     keys = np.empty(TABLE, np.uint64)
     used = np.zeros(TABLE, np.bool_)
     for f in range(a, b):
         used[:] = False
-        found[f] = 0
-        # A look at the first rows settles most columns without touching the rest.
-        for head in (min(n, 1024), n):
-            bits_of(numbers[:head, f], bits[:head])
-            last = ~bits[0]
-            for i in range(head):
-                if bits[i] == last:
-                    continue
-                last = bits[i]
-                at = find(keys, used, last)
-                if not used[at]:
-                    used[at] = True
-                    keys[at] = last
-                    found[f] += 1
-                    if found[f] > MOST:
-                        break
-            if found[f] > MOST:
-                break
+        count = 0
+        bits_of(numbers[:head, f], bits)
+        for i in range(head):
+            at = find(keys, used, bits[i])
+            if not used[at]:
+                used[at] = True
+                keys[at] = bits[i]
+                count += 1
+                if count > MOST:
+                    break
+        found[f] = count > MOST
 
 
 @kernel()
-def encode(numbers, which, small, values, levels, a, b):
-    """Write one byte a row for the coded columns a..b, in the order of the values."""
+def encode(numbers, which, small, values, levels, gone, a, b):
+    """Write one byte a row for the columns a..b, in the order of the values.
+
+    A column with more than 256 values, a missing one among them, gets -1 levels and no bytes.
+    """
     n = numbers.shape[0]
     bits = np.empty(n, np.uint64)
     keys = np.empty(TABLE, np.uint64)
     used = np.zeros(TABLE, np.bool_)
     code = np.empty(TABLE, np.uint8)
+    place = np.empty(n, np.uint16)
     listed = np.empty(MOST + 1, np.int64)
     missing = ~np.uint64(0)
     for s in range(a, b):
         column = numbers[:, which[s]]
         used[:] = False
         bits_of(column, bits)
-        count = 0
+        count, at, last = 0, np.int64(0), ~bits[0]
         for i in range(n):
-            at = find(keys, used, bits[i])
-            if not used[at]:
-                used[at] = True
-                keys[at] = bits[i]
-                j = count
-                while j > 0 and keys[listed[j - 1]] > bits[i]:
-                    listed[j] = listed[j - 1]
-                    j -= 1
-                listed[j] = at
-                count += 1
+            key = bits[i]
+            if key != last:
+                last = key
+                at = find(keys, used, key)
+                if not used[at]:
+                    if count == MOST:
+                        count += 1
+                        break
+                    used[at] = True
+                    keys[at] = key
+                    j = count
+                    while j > 0 and keys[listed[j - 1]] > key:
+                        listed[j] = listed[j - 1]
+                        values[s, j] = values[s, j - 1]
+                        j -= 1
+                    listed[j] = at
+                    values[s, j] = column[i] + 0.0
+                    count += 1
+            place[i] = at
+        if count > MOST:
+            levels[s] = -1
+            continue
         for j in range(count):
             code[listed[j]] = j
         for i in range(n):
-            c = code[find(keys, used, bits[i])]
-            small[s, i] = c
-            values[s, c] = column[i]
-        levels[s] = count - (count > 0 and keys[listed[count - 1]] == missing)
+            small[s, i] = code[place[i]]
+        gone[s] = count > 0 and keys[listed[count - 1]] == missing
+        levels[s] = count - gone[s]
 
 
 @kernel()

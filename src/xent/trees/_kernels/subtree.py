@@ -14,6 +14,8 @@ import numpy as np
 
 from xent._kernels._jit import kernel
 from xent.trees._kernels.codes import cut_counts
+from xent.trees._kernels.grow import SORTED
+from xent.trees._kernels.lanes import LANES, cut_lanes
 from xent.trees._kernels.scan import NEVER
 from xent.trees._kernels.walk import put, roomy
 
@@ -259,9 +261,10 @@ def grow_below(
     place,
     sorted_of,
     sorted_slot,
-    small,
     small_of,
-    levels,
+    lane_of,
+    lane_words,
+    columns,
     numbers,
     rows,
     y,
@@ -277,9 +280,10 @@ def grow_below(
     """Grow the subtrees of the nodes a..b of a level, and return the nodes below them.
 
     `tops` gets what the nodes themselves become. A `first` counts from the first node returned.
-    `levels` is by row of `small`.
+    `small_of` are coded columns that are no lanes.
     """
-    size, features = stats.shape[1], sorted_of.size + small_of.size
+    size, features = stats.shape[1], columns.kind.size
+    small, levels, slot = columns.small, columns.levels, columns.slot
     most = 0
     for k in range(a, b):
         most = max(most, stops[k] - starts[k])
@@ -288,13 +292,19 @@ def grow_below(
     lists, spare = np.empty((sorted_of.size, most), np.uint32), np.empty(most, np.uint32)
     side = np.empty(most, np.uint8)
     # Numbers with few values are searched through the entries in the order of the rows.
-    coded = most if small_of.size else 0
+    coded = most if small_of.size or lane_of.size else 0
     own_row, own_y = np.empty(coded, rows.dtype), np.empty(coded, y.dtype)
     own = np.empty(coded, np.int64)
     wait_row, wait_y, wait = np.empty_like(own_row), np.empty_like(own_y), np.empty_like(own)
-    widest = levels.max() + 1 if levels.size else 0
+    widest = 1
+    for f in small_of:
+        widest = max(widest, levels[f] + 1)
     hist, present = np.empty((widest, size), np.int64), np.empty(widest, np.int64)
     seen = np.zeros(widest, np.bool_)
+    lane_gain, lane_info = np.empty(lane_of.size), np.empty(lane_of.size)
+    sums = np.empty((size, lane_words.shape[1]), np.uint64)
+    counts = np.empty((size, LANES * lane_words.shape[1]), np.int32)
+    classes = np.empty(size, np.int64)
     queue = np.empty((most, 4), np.int64)  # start, stop, node or -1 for the top, depth
     out, used = empty(max(16, (stops[b - 1] - starts[a]) // 4), size), 0
     for k in range(a, b):
@@ -347,8 +357,8 @@ def grow_below(
             for q in range(small_of.size):
                 f = small_of[q]
                 cut[f], gain[f], info[f] = cut_counts(
-                    small[q],
-                    levels[q],
+                    small[slot[f]],
+                    levels[f],
                     own_row,
                     own_y,
                     start,
@@ -364,18 +374,39 @@ def grow_below(
                     present,
                     left,
                 )
+            if lane_of.size:
+                cut_lanes(
+                    lane_words,
+                    lane_of.size,
+                    own_row,
+                    own_y,
+                    start,
+                    stop,
+                    0,
+                    lane_words.shape[1],
+                    whole,
+                    lim.entropy,
+                    lim.ratio,
+                    lim.table,
+                    lim.least,
+                    classes,
+                    sums,
+                    counts,
+                    lane_gain,
+                    lane_info,
+                )
+                for j in range(lane_of.size):
+                    f = lane_of[j]
+                    cut[f], gain[f], info[f] = 0, lane_gain[j], lane_info[j]
             f = pick(gain, info, n, lim)
             if f < 0:
                 continue
             # Which side every entry goes to, and the rows on either side of the cut.
-            at, q = cut[f], -1
-            for j in range(sorted_of.size):
-                if sorted_of[j] == f:
-                    q = j
+            at = cut[f]
             for c in range(size):
                 left[c] = 0
-            if q >= 0:
-                words = lists[q]
+            if columns.kind[f] == SORTED:
+                words = lists[slot[f]]
                 for i in range(start, stop):
                     e = (words[i] >> np.uint32(8)) & np.uint32(4095)
                     side[e] = i > at
@@ -383,10 +414,7 @@ def grow_below(
                 low = row[(words[at] >> np.uint32(8)) & np.uint32(4095)]
                 high = row[(words[at + 1] >> np.uint32(8)) & np.uint32(4095)]
             else:
-                for j in range(small_of.size):
-                    if small_of[j] == f:
-                        q = j
-                code, low, high = small[q], at, levels[q]
+                code, low, high = small[slot[f]], at, levels[f]
                 for i in range(start, stop):
                     c = code[own_row[i]]
                     side[own[i]] = c > at

@@ -1,0 +1,241 @@
+"""Rows of probabilities, counts and logits as shares of their sum, and the shares' logarithms.
+
+Checked in the pass that reads them. Also the divergences of shares whose logarithms are known, for
+rows of logits, and for more than two distributions.
+"""
+
+import math
+
+from xent._kernels._bits import added, bits
+from xent._kernels._divergence import _series
+from xent._kernels._entropy import BLOCK, LIFT, LOOSE, UP, _rest, log
+from xent._kernels._float import exact_exp
+from xent._kernels._jit import kernel
+
+LEAST, MOST = 2.0**-100, 2.0**100  # totals between which no row has to be scaled
+POWER = 2.0**64  # that `exact_exp` multiplies by
+
+
+@kernel(fastmath=LOOSE)
+def _block(row):
+    total = 0.0
+    sign = 0
+    for j in range(row.shape[0]):
+        total += row[j]
+        sign |= bits(row[j])
+    return total, sign
+
+
+@kernel()
+def sum_of_row(row):
+    """Sum of a row as a double-double, and a negative number where an entry has a minus sign."""
+    total, error = 0.0, 0.0
+    sign = 0
+    for at in range(0, row.shape[0], BLOCK):
+        a, b = _block(row[at : at + BLOCK])
+        total, error = added(total, error, a)
+        sign |= b
+    return total, error, sign
+
+
+@kernel()
+def _scaled(row, counted, slack, out):
+    """Write a row times a power of two, and return its sum; 0 where it is no distribution."""
+    total, error, sign = sum_of_row(row)
+    if sign < 0 and row.min() < 0.0:
+        return 0.0
+    out[:] = row
+    if not counted:
+        return total + error if abs((total - 1.0) + error) <= slack else 0.0
+    if LEAST < total < MOST:
+        return total + error
+    top = row.max()
+    if not 0.0 < top < math.inf or total != total:
+        return 0.0
+    power = -math.frexp(top)[1]
+    half = math.ldexp(1.0, power // 2)
+    rest = math.ldexp(1.0, power - power // 2)
+    for j in range(out.shape[0]):
+        out[j] = row[j] * half * rest
+    total, error, sign = sum_of_row(out)
+    return total + error
+
+
+@kernel()
+def scale_rows(rows, counted, slack, scaled):
+    """Write rows of any positive sums within 2**±200; return the first bad row, or -1."""
+    for i in range(rows.shape[0]):
+        if not _scaled(rows[i], counted, slack, scaled[i]) > 0.0:
+            return i
+    return -1
+
+
+@kernel()
+def share_rows(rows, counted, slack, shares):
+    """Write each row over its sum; return the first bad row, or -1."""
+    for i in range(rows.shape[0]):
+        row = shares[i]
+        total = _scaled(rows[i], counted, slack, row)
+        if not total > 0.0:
+            return i
+        for j in range(row.shape[0]):
+            row[j] = row[j] / total
+    return -1
+
+
+@kernel(fastmath={"contract"})
+def _write_logs(row, total, logs, allowed):
+    less = math.log(total)
+    for j in range(row.shape[0]):
+        x = row[j]
+        found = log((x if x > 0.0 else 1.0) * UP, LIFT) - less
+        logs[j] = found if x > 0.0 else 0.0
+        allowed[j] = x > 0.0
+
+
+@kernel()
+def log_rows(rows, counted, slack, shares, logs, allowed):
+    """Write the shares of each row, their logarithms (0 of 0), and whether they are above 0.
+
+    The logarithm of a share above 1/2 is that of what is left beside it, to the last bits. Return
+    the first bad row, or -1.
+    """
+    for i in range(rows.shape[0]):
+        row = shares[i]
+        total = _scaled(rows[i], counted, slack, row)
+        if not total > 0.0:
+            return i
+        _write_logs(row, total, logs[i], allowed[i])
+        most = -1
+        for j in range(row.shape[0]):
+            if row[j] > 0.5 * total:
+                most = j
+        if most >= 0:
+            logs[i, most] = -math.log1p(_rest(row, most) / UP / row[most])
+        for j in range(row.shape[0]):
+            row[j] = row[j] / total
+    return -1
+
+
+@kernel()
+def _write_powers(row, top, shares, logs):
+    for j in range(row.shape[0]):
+        logs[j] = row[j] - top
+        shares[j] = exact_exp(logs[j], 0.0)
+
+
+@kernel()
+def softmax_rows(rows, normalised, slack, shares, logs):
+    """Write the softmax of each row of finite logits, and its logarithm.
+
+    Return the first row that has to be looked at, or -1: entries that are not finite, or too far
+    apart, or, where ``normalised``, logarithms of what does not sum to 1.
+    """
+    for i in range(rows.shape[0]):
+        top = rows[i].max()
+        if not top - rows[i].min() < 1e300:
+            return i
+        _write_powers(rows[i], top, shares[i], logs[i])
+        total, error, _ = sum_of_row(shares[i])
+        total = (total + error) / POWER
+        if not total < math.inf or (normalised and not abs(math.exp(top) * total - 1.0) <= slack):
+            return i
+        less = math.log(total)
+        for j in range(rows.shape[1]):
+            logs[i, j] -= less
+            shares[i, j] = shares[i, j] / POWER / total
+    return -1
+
+
+@kernel(forceinline=True)
+def _near(p, q):
+    return p > 0.5 * q and q > 0.5 * p
+
+
+@kernel(forceinline=True)
+def _near_term(p, q):
+    """Return p log(p/q) - p + q where p and q are within a factor of two."""
+    s = (p - q) / (p + q)
+    z = s * s
+    return s * (p - q) + 2.0 * p * s * z * _series(z)
+
+
+@kernel()
+def kl_of_shares(p, log_p, q, log_q, allowed, out):
+    """Write D(p‖q) from shares and their logarithms; infinite where p is above 0, q not allowed."""
+    for i in range(p.shape[0]):
+        terms, error = 0.0, 0.0
+        for j in range(p.shape[1]):
+            x, y = p[i, j], q[i, j]
+            if x > 0.0 and not allowed[i, j]:
+                terms, error = math.inf, 0.0
+                break
+            near = _near(x, y)
+            t = _near_term(x, y) if near else x * (log_p[i, j] - log_q[i, j]) - x + y
+            terms, error = added(terms, error, t)
+        out[i] = terms + error
+    return -1
+
+
+@kernel()
+def cross_of_shares(p, log_q, allowed, out):
+    """Write -Σ p log q; infinite where p is above 0 and q not allowed."""
+    for i in range(p.shape[0]):
+        nats, error = 0.0, 0.0
+        for j in range(p.shape[1]):
+            if p[i, j] > 0.0:
+                if not allowed[i, j]:
+                    nats, error = math.inf, 0.0
+                    break
+                nats, error = added(nats, error, -p[i, j] * log_q[i, j])
+        out[i] = nats + error
+    return -1
+
+
+@kernel()
+def _from_middle(p, log_p, middle):
+    """Return t(p, middle); a middle is 0 only where p weighs nothing."""
+    if middle == 0.0:
+        return 0.0
+    if _near(p, middle):
+        return _near_term(p, middle)
+    return p * (log_p - math.log(middle)) - p + middle if p > 0.0 else middle
+
+
+@kernel()
+def js_of_shares(p, log_p, q, log_q, weight, other, out):
+    """Write the JS divergence of two rows of these weights."""
+    for i in range(p.shape[0]):
+        terms, error = 0.0, 0.0
+        for j in range(p.shape[1]):
+            x, y = p[i, j], q[i, j]
+            middle = weight * x + other * y
+            t = weight * _from_middle(x, log_p[i, j], middle)
+            terms, error = added(terms, error, t + other * _from_middle(y, log_q[i, j], middle))
+        out[i] = terms + error
+    return -1
+
+
+@kernel()
+def add_distance(p, log_p, middle, weight, out):
+    """Add a weight times D(p‖middle), for more rows than two."""
+    for i in range(p.shape[0]):
+        terms, error = 0.0, 0.0
+        for j in range(p.shape[1]):
+            t = _from_middle(p[i, j], log_p[i, j], middle[i, j])
+            terms, error = added(terms, error, t)
+        out[i] += weight * (terms + error)
+    return -1
+
+
+__all__ = [
+    "add_distance",
+    "cross_of_shares",
+    "js_of_shares",
+    "kl_of_shares",
+    "log_rows",
+    "scale_rows",
+    "share_rows",
+    "softmax_rows",
+    "sum_of_row",
+]

@@ -1,0 +1,158 @@
+"""Putting a table's columns in order once, before a tree is grown: bytes, lanes, sorted lists.
+
+A column of numbers with at most 256 values is a byte a row; those with two values lie side by side
+besides, as lanes of words, so that one addition counts a row in eight of them. Every other column
+is the list of its rows in the order of its values.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent._kernels._jit import in_blocks
+from xent.trees._columns import Cases
+from xent.trees._kept import Kept
+from xent.trees._kernels import grow as level_by_level
+from xent.trees._kernels import histogram as binning
+from xent.trees._kernels import lanes as by_lane
+from xent.trees._kernels import sort as sorting
+
+
+@dataclass
+class Lanes:
+    """The columns of two values that no row misses, and the other columns of few values."""
+
+    words: NDArray[np.uint64]  # by row, eight lanes each
+    feature: NDArray[np.int64]  # by lane
+    rest: NDArray[np.int64]
+
+
+@dataclass
+class Prepared:
+    """Columns put in order once; a tree can be grown from them for any rows' weights."""
+
+    numbers: NDArray[np.float64]
+    columns: level_by_level.Columns
+    sorted_of: NDArray[np.int64]  # feature of each sorted column
+    sorted_slot: NDArray[np.int64]
+    small_of: NDArray[np.int64]
+    scale: NDArray[np.float64]  # least and greatest value of each code
+    scale_start: NDArray[np.int64]
+    code_of: NDArray[np.int64]
+    ranks: NDArray[np.int32]
+    indices: NDArray[np.uint32]
+    place: NDArray[np.int64]
+    spare: NDArray[np.int64]
+    number_slot: NDArray[np.int64]  # by feature: column of `numbers`
+    threads: int = 1
+    binned: bool = False
+    kept: Kept | None = None  # histograms for the next level
+    gone: NDArray[np.bool_] | None = None  # by coded column: whether a row misses it
+    lanes: Lanes | None = None
+
+    def between(self, f: int, cut: int, above: int) -> float:
+        """Return the threshold between two codes of a number, never within a third one's range."""
+        start, out = self.scale_start[self.columns.slot[f]], np.empty(1)
+        at, low, high = np.array([[start], [cut], [above]])
+        binning.thresholds(self.scale, at, low, high, out)
+        return float(out[0])
+
+    def column(self, f: int) -> NDArray[np.float64]:
+        """Return a column of numbers; of a binned one, numbers that every threshold divides so."""
+        if self.columns.kind[f] == level_by_level.SORTED:
+            return np.ascontiguousarray(self.numbers[:, self.number_slot[f]])
+        slot, levels = self.columns.slot[f], self.columns.levels[f]
+        start = self.scale_start[slot]
+        values = np.append(self.scale[start : start + levels, 0], np.nan)
+        return np.asarray(values[self.columns.small[slot]])
+
+    def lay(self) -> None:
+        """Lay the columns of two values side by side; a constant one is as good as such."""
+        if self.gone is None:
+            return
+        two = (self.columns.levels[self.small_of] <= 2) & ~self.gone
+        slots = np.flatnonzero(two)
+        if not len(slots):
+            return
+        small = self.columns.small
+        words = np.empty((small.shape[1], -(-len(slots) // by_lane.LANES)), np.uint64)
+        lanes = words.view(np.uint8)
+        least = 1 << 14
+
+        def work(a: int, b: int) -> None:
+            by_lane.lay(small, slots, lanes, a, b)
+
+        in_blocks(work, len(lanes), threads=self.threads, least=least)
+        self.lanes = Lanes(words, self.small_of[slots], self.small_of[~two])
+
+
+def prepare(cases: Cases, threads: int) -> Prepared:
+    """Code the columns with few values and sort the others."""
+    numbers = cases.numbers
+    n, d = numbers.shape
+    features = len(cases.kind)
+    many = np.zeros(d, np.bool_)
+    if d:
+        in_blocks(lambda a, b: sorting.many(numbers, many, a, b), d, threads=threads)
+    number_of = np.flatnonzero(cases.kind == 0)
+    small_slot = np.flatnonzero(~many)
+    small = np.empty((len(small_slot), n), np.uint8)
+    values = np.empty((len(small_slot), sorting.MOST))
+    levels = np.zeros(len(small_slot), np.int64)
+    gone = np.zeros(len(small_slot), np.bool_)
+
+    def encode(a: int, b: int) -> None:
+        sorting.encode(numbers, small_slot, small, values, levels, gone, a, b)
+
+    if len(small_slot):
+        in_blocks(encode, len(small_slot), threads=threads)
+    # What has few values in the first rows may have many in all.
+    late = levels < 0
+    if late.any():
+        many[small_slot[late]] = True
+        small_slot, small, values = small_slot[~late], small[~late], values[~late]
+        levels, gone = levels[~late], gone[~late]
+    sorted_slot = np.flatnonzero(many)
+    held = values[np.arange(sorting.MOST) < levels[:, None]]
+    blocks = max(1, min(threads, len(sorted_slot)))
+    rows = len(sorted_slot) + (blocks if len(sorted_slot) else 0)
+    # One place more than there are rows: see `halve`.
+    ranks = np.empty((rows, n + 1), np.int32)
+    indices = np.empty((rows, n + 1), np.uint32)
+
+    def presort(a: int, b: int) -> None:
+        sorting.presort(numbers, sorted_slot, ranks, indices, a, b)
+
+    if len(sorted_slot):
+        in_blocks(presort, len(sorted_slot), threads=threads)
+    spare = np.zeros(len(sorted_slot) + 1, np.int64)
+    for block in range(blocks):
+        spare[len(sorted_slot) * block // blocks] = len(sorted_slot) + block
+    kind = np.where(cases.kind == 0, 0, 2).astype(np.int8)
+    slot = np.zeros(features, np.int64)
+    all_levels = np.zeros(features, np.int64)
+    kind[number_of[small_slot]] = 1
+    slot[number_of[small_slot]] = np.arange(len(small_slot))
+    all_levels[number_of[small_slot]] = levels
+    slot[number_of[sorted_slot]] = np.arange(len(sorted_slot))
+    named = np.flatnonzero(cases.kind == 1)
+    slot[named] = np.arange(len(named))
+    all_levels[named] = cases.n_levels
+    return Prepared(
+        numbers,
+        level_by_level.Columns(kind, slot, all_levels, small, cases.codes),
+        number_of[sorted_slot],
+        sorted_slot,
+        number_of[small_slot],
+        np.stack([held, held], axis=1),
+        np.cumsum(levels) - levels,
+        named,
+        ranks,
+        indices,
+        np.arange(len(sorted_slot)),
+        spare,
+        cases.slot,
+        threads,
+        gone=gone,
+    )
