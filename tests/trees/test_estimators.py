@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import xent.trees as trees
-from xent.trees import C45Classifier, TreeClassifier, TreeRegressor
+from xent.trees import C45Classifier, TreeClassifier, TreeRegressor, from_json, to_json
 
 KINDS = [getattr(trees, name) for name in trees.__all__ if name[0].isupper()]
 
@@ -307,6 +307,28 @@ def test_numbers_far_from_zero_keep_their_digits():
     y = 1e9 + np.array([0.0, 0.0, 1.0, 1.0])
     tree = TreeRegressor(pruning=None).fit([[0.0], [1.0], [2.0], [3.0]], y)
     assert (tree.predict([[0.0], [3.0]]) - 1e9).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.cut(np.arange(40.0), 4),
+        pd.Categorical(pd.to_datetime(["2020-01-01", "2020-01-02"] * 20)),
+        pd.Categorical([1, "a"] * 20, categories=[1, "a", "never"]),
+    ],
+    ids=["intervals", "days", "mixed"],
+)
+def test_categories_of_any_kind_are_names(column):
+    X = pd.DataFrame({"c": column})
+    y = np.asarray(X["c"].cat.codes) % 2
+    X.loc[3, "c"] = None
+    tree = TreeClassifier().fit(X, y)
+    levels = tree.columns_[0].levels
+    assert levels == tuple(str(v) for v in X["c"].cat.categories)
+    assert (np.delete(tree.predict(X), 3) == np.delete(y, 3)).all()
+    again = from_json(to_json(tree))
+    assert (again.predict(X) == tree.predict(X)).all()
+    assert str(levels[0]) in again.to_text()
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -187,6 +187,48 @@ def test_what_is_no_tree_is_refused(text):
         from_json(text)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("arrays",), "x"),
+        (("arrays", "feature", "values", 0), "x"),
+        (("arrays", "stats", "shape"), [1, 2, 3]),
+        (("state", "columns"), [["name"]]),
+        (("state", "columns", 0, 2), ["a", 1]),
+        (("state", "columns", 0, 2, 0), []),
+        (("state", "classes"), [["a"], ["b"]]),
+        (("state", "class_kind"), "<U99999999999"),
+        (("state", "class_kind"), "M8[ns]"),
+        (("state", "params"), "none"),
+        (("state", "params", "colour"), 1),
+        (("version",), []),
+    ],
+)
+def test_one_sentence_for_json_that_is_no_tree(odd, place, value):
+    content = json.loads(to_json(TreeClassifier().fit(*odd)))
+    at = content
+    for step in place[:-1]:
+        at = at[step]
+    at[place[-1]] = value
+    with pytest.raises(
+        ValueError, match=r"^`(text` must be a tree as JSON|path` must hold a tree), got"
+    ):
+        from_json(json.dumps(content))
+
+
+def test_durations_and_dates_in_sql():
+    """As the standard writes them; DuckDB agrees with `predict` on such trees."""
+    took = pd.to_timedelta([-3_500_001, -2_500_000, 1, 2] * 5, unit="us")
+    X = pd.DataFrame({"took": took})
+    sql = TreeRegressor(pruning=None, max_depth=1).fit(X, [0, 1, 1, 1] * 5).to_sql()
+    assert """"took" <= INTERVAL '-3.000001' SECOND""" in sql
+    X = pd.DataFrame(
+        {"day": pd.to_datetime(["2020-02-28 23:00:00.0", "2020-02-29 01:00:00.5"] * 5)}
+    )
+    sql = TreeRegressor(pruning=None).fit(X, [0, 1] * 5).to_sql()
+    assert """"day" <= TIMESTAMP '2020-02-29 00:00:00.250000'""" in sql
+
+
 def test_damage_is_noticed(odd, tmp_path):
     X, _ = odd
     path = tmp_path / "a.tree"

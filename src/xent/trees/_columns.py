@@ -161,13 +161,25 @@ def _kind(series: Any) -> str:
 def _levels(series: Any) -> tuple[Level, ...]:
     if series.dtype == nw.Boolean:
         return (False, True)
+    declared = _declared(series)
+    if declared is not None:
+        return tuple(_spelt(declared))
     if series.dtype == nw.Enum:
         return tuple(series.dtype.categories)
-    declared = getattr(getattr(series.to_native(), "cat", None), "categories", None)
-    if declared is not None:  # pandas
-        return tuple(declared.tolist())
     values = pc.unique(names(series)).drop_null().to_pylist()
     return tuple(sorted(values))
+
+
+def _declared(series: Any) -> list[Any] | None:
+    """Return the categories of a column of pandas', used or not."""
+    found = getattr(getattr(series.to_native(), "cat", None), "categories", None)
+    return None if found is None else found.tolist()
+
+
+def _spelt(levels: list[Any]) -> list[Level]:
+    """Return levels as they are, or as text: intervals, days, and what is not of one kind."""
+    plain = any(all(isinstance(v, kinds) for v in levels) for kinds in (str, bool, (int, float)))
+    return levels if plain else [str(v) for v in levels]
 
 
 def names(series: Any) -> Any:
@@ -179,6 +191,10 @@ def names(series: Any) -> Any:
             got = f"a {type(bad).__name__} in column {series.name!r}"
             raise _check.wrong_kind("X", "hold numbers, names, booleans and dates", got)
         return pa.array([None if v is None else str(v) for v in values], pa.string())
+    declared = _declared(series)
+    if declared is not None and (spelt := _spelt(declared)) != declared:
+        at = series.to_native().cat.codes.to_numpy()
+        return pa.array(spelt).take(pa.array(at, mask=at < 0))
     array = series.to_arrow()
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()

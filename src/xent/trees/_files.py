@@ -152,7 +152,9 @@ def from_json(text: str) -> BaseTree:
             for name, a in whole["arrays"].items()
         }
         state = whole["state"]
-    except (KeyError, TypeError, json.JSONDecodeError, RecursionError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        if str(error).startswith("`text`"):
+            raise
         raise _check.invalid("text", "be a tree as JSON", f"{type(error).__name__}") from None
     return _build(state, arrays)
 
@@ -197,7 +199,7 @@ def _build(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> BaseTree:
             Column(
                 str(name),
                 _check.option("kind", what, ("number", "name", "date", "duration")),
-                tuple(levels),
+                tuple(_flat(levels)),
             )
             for name, what, levels in state["columns"]
         ]
@@ -207,17 +209,27 @@ def _build(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> BaseTree:
         if state["classes"] is not None:
             kind_of = np.dtype(state["class_kind"])
             if kind_of.kind not in "biufUO":
-                raise _check.cannot("The file cannot be read", "its classes are of no plain kind")
-            tree.classes_ = np.array(state["classes"], dtype=kind_of)
+                raise _check.invalid("path", "hold a tree", f"classes of the kind {kind_of}")
+            tree.classes_ = np.array(_flat(state["classes"]), dtype=kind_of)
         is_number = state["classes"] is None
         own = {name: _exact(arrays[name], DTYPES[name]) for name in DTYPES}
         tree.tree_ = Tree(**own, is_number=is_number)
         tree.value_ = np.array(arrays["value"], dtype=np.float64)
         classes = 3 if is_number else len(tree.classes_)
-    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, AttributeError, OverflowError, ValueError) as error:
+        if str(error).startswith("`path`"):
+            raise
         raise _check.invalid("path", "hold a tree", f"{type(error).__name__}: {error}") from None
     _sound(tree.tree_, tree.columns_, classes, tree.value_)
     return tree
+
+
+def _flat(names: list[Any]) -> list[Any]:
+    """Return names of levels or classes, which must be texts, or booleans, or numbers."""
+    for kinds in (str, bool, (int, float)):
+        if isinstance(names, list) and all(isinstance(name, kinds) for name in names):
+            return names
+    raise _check.invalid("path", "hold a tree", "names that are not of one plain kind")
 
 
 def _exact(array: Any, kind: str) -> NDArray[Any]:

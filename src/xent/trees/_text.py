@@ -262,6 +262,10 @@ def _sql_test(named: Named, node: int, branch: int) -> str:
     if math.isinf(threshold):
         return f"{name} IS NOT NULL" if branch == 0 else f"{name} IS NULL"
     shown = quantity(column, threshold)
-    shown = f"TIMESTAMP '{shown}'" if column.kind == "date" else shown
+    if column.kind == "date":
+        shown = f"TIMESTAMP '{shown.replace('T', ' ')}'"
+    elif column.kind == "duration":
+        seconds, parts = divmod(abs(math.floor(threshold)), 10**6)
+        shown = f"INTERVAL '{'-' if threshold < 0 else ''}{seconds}.{parts:06d}' SECOND"
     test = f"{name} {'<=' if branch == 0 else '>'} {shown}"
     return f"({test} OR {name} IS NULL)" if takes_missing else test
