@@ -43,6 +43,9 @@ def test_python(page, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    # What a comment says that a line prints is printed.
+    for said in re.findall(r"print\(.*\)  # (tensor\(.*\)|`.*?)(?: \.\.\.)?$", code, re.MULTILINE):
+        assert said in done.stdout
 
 
 @with_blocks(*SHELLS)

@@ -294,7 +294,7 @@ def test_sample(folder, model):
         (("fit", "train.txt", "-o", "x.xent", "--order", "0"), "`--order` must be an integer of"),
         (
             ("fit", "bytes", "-o", "x.xent"),
-            "`TEXT` must be UTF-8, got byte 0xff on line 1. Pass --errors keep",
+            "`TEXT` must be UTF-8, got byte 0xff on line 1. Fit with --errors keep",
         ),
         (("score", "test.txt", "test.txt"), "`MODEL` must be a xent.language file"),
         (("score", "m.xent", "bytes"), "`TEXT` must be UTF-8, got byte 0xff on line 1."),
