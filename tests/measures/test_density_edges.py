@@ -11,6 +11,7 @@ from scipy import stats
 from torch import distributions as td
 
 from xent.measures import cross_entropy, entropy, js_divergence, kl_divergence
+from xent.measures._quadrature import rest_of
 
 
 def holds(found, truth, rtol):
@@ -184,3 +185,27 @@ def test_a_narrow_box_in_a_mixture():
     holds(kl_divergence(p, stats.uniform(0, 6)), own + mp.log(6), 1e-13)
     assert kl_divergence(stats.uniform(0, 6), p) == math.inf
     holds(js_divergence(stats.cauchy(0, 1e-8), stats.uniform(1e9, 1)), mp.log(2), 1e-13)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.977, 0.9999])
+@pytest.mark.parametrize("bent", [0.0, 0.1, 5.0])
+def test_what_follows_a_row_of_terms(ratio, bent):
+    k = np.arange(100, 151)
+    told = ratio**k * (1 + bent * k)
+    r = mp.mpf(ratio)
+    truth = r**151 / (1 - r) * (1 + bent * 151 + bent * r / (1 - r))
+    tail, doubt = rest_of(told, 1e-300)
+    assert_allclose(tail, float(truth), rtol=1e-8)
+    assert abs(tail - float(truth)) <= doubt < 1e-6 * tail
+
+
+def test_what_follows_other_rows_of_terms():
+    assert rest_of(np.array([1.0, 2.0, 3.0]), 1.0) == (math.inf, 0.0)
+    assert rest_of(np.ones(9), 1.0) == (math.inf, 0.0)
+    assert rest_of(np.array([1.0, 0.5, 0.0]), 1.0) == (0.0, 0.0)
+    assert math.isnan(rest_of(np.array([1.0, -0.5, 0.25]), 1.0)[0])
+    for before in (0.0, -1.0):  # it has only begun to fall
+        tail, doubt = rest_of(np.array([1.0, before, 0.5, 0.25, 0.125]), 1.0)
+        assert abs(tail - 0.125) <= doubt
+        tail, doubt = rest_of(np.array([before, 0.5, 0.25]), 1.0)
+        assert abs(tail - 0.25) <= doubt
