@@ -11,6 +11,7 @@ from scipy import stats
 from torch import distributions as td
 
 from xent.measures import cross_entropy, entropy, js_divergence, kl_divergence
+from xent.measures._quadrature import rest_of
 
 
 def holds(found, truth, rtol):
@@ -136,3 +137,75 @@ def test_what_is_no_distribution_yet(value, sentence):
     with pytest.raises(TypeError) as caught:
         kl_divergence(stats.norm(), value)
     assert str(caught.value).startswith("`q` must ")
+
+
+EULER = mp.euler
+KNOWN = {  # entropies that this room has no formula for: heavy, singular, pointed, far
+    "generalized Pareto of .9": (stats.genpareto(0.9), 1 + mp.mpf(0.9)),
+    "generalized Pareto of 5": (stats.genpareto(5), 6),
+    "extreme values of -5": (stats.genextreme(-5), 6 * EULER + 1),
+    "Lévy": (stats.levy(), (1 + 3 * EULER + mp.log(16 * mp.pi)) / 2),
+    "half Cauchy": (stats.halfcauchy(), mp.log(2 * mp.pi)),
+    "exp(-|x|^.1)": (stats.gennorm(0.1), 10 + mp.log(2 * mp.gamma(11))),
+    "log-logistic of .1": (stats.fisk(0.1), 2 - mp.log(mp.mpf(0.1))),
+    "Lomax of .2": (stats.lomax(0.2), 1 + 1 / mp.mpf(0.2) - mp.log(mp.mpf(0.2))),
+    "x^-.98": (stats.powerlaw(0.02), 1 - 1 / mp.mpf(0.02) - mp.log(mp.mpf(0.02))),
+    "inverse Weibull of .25": (stats.invweibull(0.25), 1 + 5 * EULER + mp.log(4)),
+    "log gamma of .1": (
+        stats.loggamma(0.1),
+        mp.loggamma(mp.mpf(0.1)) - mp.mpf(0.1) * mp.digamma(mp.mpf(0.1)) + mp.mpf(0.1),
+    ),
+    "exp of a normal of 8": (
+        td.TransformedDistribution(
+            td.Normal(torch.zeros((), dtype=torch.float64), 8.0), [td.ExpTransform()]
+        ),
+        mp.log(8) + mp.log(2 * mp.pi * mp.e) / 2,
+    ),
+    "triangle": (stats.triang(0.25), mp.mpf(1) / 2 - mp.log(2)),
+    "semicircle": (stats.semicircular(), mp.log(mp.pi) - mp.mpf(1) / 2),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_entropies_of_hard_densities(name):
+    p, truth = KNOWN[name]
+    found = entropy(p)
+    assert found.method == "quadrature"
+    holds(found, truth, 1e-13)
+
+
+def test_a_narrow_box_in_a_mixture():
+    low, high = torch.tensor([[0.0, 5.0], [1.0, 5 + 1e-9]], dtype=torch.float64)
+    shares = torch.tensor([0.999999, 0.000001], dtype=torch.float64)
+    p = td.MixtureSameFamily(td.Categorical(probs=shares), td.Uniform(low, high))
+    a, b = (mp.mpf(v) for v in shares.tolist())
+    width = mp.mpf(float(high[1])) - 5
+    own = a * mp.log(a) + b * mp.log(b / width)
+    holds(entropy(p), -own, 1e-12)
+    holds(kl_divergence(p, stats.uniform(0, 6)), own + mp.log(6), 1e-13)
+    assert kl_divergence(stats.uniform(0, 6), p) == math.inf
+    holds(js_divergence(stats.cauchy(0, 1e-8), stats.uniform(1e9, 1)), mp.log(2), 1e-13)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.977, 0.9999])
+@pytest.mark.parametrize("bent", [0.0, 0.1, 5.0])
+def test_what_follows_a_row_of_terms(ratio, bent):
+    k = np.arange(100, 151)
+    told = ratio**k * (1 + bent * k)
+    r = mp.mpf(ratio)
+    truth = r**151 / (1 - r) * (1 + bent * 151 + bent * r / (1 - r))
+    tail, doubt = rest_of(told, 1e-300)
+    assert_allclose(tail, float(truth), rtol=1e-8)
+    assert abs(tail - float(truth)) <= doubt < 1e-6 * tail
+
+
+def test_what_follows_other_rows_of_terms():
+    assert rest_of(np.array([1.0, 2.0, 3.0]), 1.0) == (math.inf, 0.0)
+    assert rest_of(np.ones(9), 1.0) == (math.inf, 0.0)
+    assert rest_of(np.array([1.0, 0.5, 0.0]), 1.0) == (0.0, 0.0)
+    assert math.isnan(rest_of(np.array([1.0, -0.5, 0.25]), 1.0)[0])
+    for before in (0.0, -1.0):  # it has only begun to fall
+        tail, doubt = rest_of(np.array([1.0, before, 0.5, 0.25, 0.125]), 1.0)
+        assert abs(tail - 0.125) <= doubt
+        tail, doubt = rest_of(np.array([before, 0.5, 0.25]), 1.0)
+        assert abs(tail - 0.25) <= doubt

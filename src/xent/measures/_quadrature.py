@@ -150,8 +150,10 @@ def _after(three: Numbers) -> tuple[float, float]:
     """Sum what follows three terms of r^k (a + b k), which a power times a logarithm is; and r."""
     c = float(three[2])
     a, b = float(three[0]) / c, float(three[1]) / c
+    if b <= 0:
+        return math.inf, math.inf
     spread = b * b - a
-    bent = a > 0 and b > 0 and spread > 1e-10 * b * b  # more than rounding
+    bent = a > 0 and spread > 1e-10 * b * b  # more than rounding
     ratio = (b - math.sqrt(spread)) / a if bent else 1 / b
     if ratio >= 1:
         return math.inf, ratio
