@@ -106,18 +106,27 @@ def against_compile() -> list[str]:
         ("segmentation, 2 x 19 x 512 x 512", L.cross_entropy, F.cross_entropy, image, labels),
         ("bfloat16, 1024 x 16000", L.cross_entropy, F.cross_entropy, half, y),
     ]  # fmt: skip
+    soft_room, room = torch.empty_like(soft), torch.empty_like(image, requires_grad=False)
+    scores, pixels = x.detach(), image.detach()
+    # What could be had at best: the same memory traffic without a loss, or a lighter loss.
+    limits: dict[str, dict[str, Callable[[], Any]]] = {
+        "soft targets, 1024 x 16000": {
+            "two reads and one write": lambda: torch.add(scores, soft, out=soft_room),
+            "class indices as targets": training_step(L.cross_entropy, x, y),
+        },
+        "segmentation, 2 x 19 x 512 x 512": {
+            "one read and one write": lambda: torch.mul(pixels, 1.5, out=room),
+        },
+    }
     rows = []
     for name, ours, theirs, a, b in works:
         torch._dynamo.reset()
-        rows.append(
-            compare(
-                f"{name}, warm, to torch.compile",
-                training_step(ours, a, b),
-                training_step(torch.compile(theirs), a, b),
-                "<= 0.5",
-                seconds=2.0,
-            )
-        )
+        ours, theirs = training_step(ours, a, b), training_step(torch.compile(theirs), a, b)
+        rows.append(compare(f"{name}, warm, to torch.compile", ours, theirs, "<= 0.5", seconds=2.0))
+        rows += [
+            compare(f"limit: {what}, to {name}, torch.compile", work, theirs, "", seconds=1.0)
+            for what, work in limits.get(name, {}).items()
+        ]
     return rows
 
 

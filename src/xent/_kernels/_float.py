@@ -177,6 +177,19 @@ def _key(value):
     return key32
 
 
+def sign(value):
+    """Return 32 bits, negative where the element's sign is: of many, or'ed, where any sign is."""
+
+
+@overload(sign, jit_options=INSIDE)
+def _sign(value):
+    if value == types.float64:
+        return lambda value: np.int32(bits64(value) >> np.int64(32))
+    if value == types.uint16:
+        return lambda value: np.int32(np.int16(value))
+    return lambda value: bits32(value)
+
+
 @intrinsic
 def prefetch(typing, array, index):
     """Ask for the cache line of an element that is needed soon; one past the end does no harm."""

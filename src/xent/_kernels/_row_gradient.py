@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xent._kernels._float import PAD, fits, inner, narrow, stream, times, wide
+from xent._kernels._float import PAD, fits, inner, narrow, single, stream, times, wide
 
 U = np.uint64
 
@@ -58,7 +58,7 @@ def gradient_of_row(
             e[i] = e[i] * (c + h * inverse / total * around) if e[i] != 0.0 else 0.0
         c = 1.0
     # p_k - 1 = -S / (1 + S): what belongs to the largest class is never a difference.
-    at_k = spread * (share[k] if share.shape[0] else flat) + (at_y if y == k else 0.0)
+    at_k = spread * (wide(share[k]) if share.shape[0] else flat) + (at_y if y == k else 0.0)
     one = lift / total
     of_top = (p - at_k) * one - at_k * (others / total)
     if h != 0.0:
@@ -66,7 +66,7 @@ def gradient_of_row(
     of_y = 0.0
     if y >= 0 and y != k:
         part = e_y / total
-        of_y = part * p - at_y - spread * (share[y] if share.shape[0] else flat)
+        of_y = part * p - at_y - spread * (wide(share[y]) if share.shape[0] else flat)
         if h != 0.0 and part != 0.0:
             of_y += h * part * (gap + l_less_entropy)
     single = e.itemsize == 4 and fits(c) and fits(d) and fits(each)
@@ -84,7 +84,7 @@ def write_some(todo, e, share, page, slope, grad, past, a, b):
         c0, d1 = np.float32(todo.c - np.float64(c1)), np.float32(todo.d)
         if share.shape[0]:
             for i in range(start, stop):
-                less = -np.float32(share[i]) * d1
+                less = -single(share[i]) * d1
                 page[i - start] = narrow(times(e[i], c1, c0, less), page[i - start])
         else:
             less = -np.float32(todo.each)
@@ -92,7 +92,7 @@ def write_some(todo, e, share, page, slope, grad, past, a, b):
                 page[i - start] = narrow(times(e[i], c1, c0, less), page[i - start])
     elif share.shape[0]:
         for i in range(start, stop):
-            page[i - start] = narrow(e[i] * todo.c - share[i] * todo.d, page[i - start])
+            page[i - start] = narrow(e[i] * todo.c - wide(share[i]) * todo.d, page[i - start])
     else:
         for i in range(start, stop):
             page[i - start] = narrow(e[i] * todo.c - todo.each, page[i - start])

@@ -12,11 +12,13 @@ from xent._kernels._float import (
     PAD,
     PAGE,
     exp_below,
+    fma,
     inner,
     key,
     lifted_power,
     powers_of,
     prefetch,
+    sign,
     step,
     to_line,
     wide,
@@ -122,9 +124,12 @@ def powers(x, r, e, a, b, shift, floor, high, low):
 
 @inner()
 def sum_of_others(
-    x, r, k, inverse, e, block, lanes, lost, todo, before, share, page, slope, grad, past
+    x, r, k, inverse, own, e, block, lanes, lost, todo, before, share, page, slope, grad, past
 ):
     """Write lift exp((x_c - x_k) / T) to e; return the sum over c other than k, and lift.
+
+    Where the row has shares of its ``own``, they are summed in the lanes that follow, and what is
+    returned last is negative where the sign of one is.
 
     ``lost`` is empty where float64 is far more than the logits need. Computing hides the memory's
     wait: the next row of x and this row of the gradient are asked for ahead, and what is ``todo``
@@ -141,6 +146,10 @@ def sum_of_others(
         lanes[i] = 0.0
     for i in range(U(min(used, lost.shape[0]))):
         lost[i] = 0.0
+    spread = lanes[LANES:]
+    signs = np.int32(0)
+    for i in range(U(used if own.shape[0] else 0)):
+        spread[i] = spread[U(LANES) + i] = 0.0
     for a in range(0, n, PAGE):
         b = min(a + PAGE, n)
         for c in range(a, b, LANES):
@@ -148,6 +157,8 @@ def sum_of_others(
             if n > LANES:
                 for j in range(c, d, 64 // x.itemsize):
                     prefetch(x, (r + 1) * n + j)
+                for j in range(c, d if own.shape[0] else c, 64 // own.itemsize):
+                    prefetch(own, n + j)
                 for j in range(c, c if past else d, 64 // x.itemsize):
                     prefetch(grad, r * n + j)
             # Two loops, one that sums: beside a float64 in the same loop, LLVM takes half as many
@@ -182,10 +193,12 @@ def sum_of_others(
                 gather(e, a, b, lanes)
         if a <= k < b:
             e[k] = lift
+        if own.shape[0]:
+            signs = np.int32(signs | add_shares(x, r, own, a, b, top, spread))
     for i in range(min(used, lost.shape[0])):
         lanes[i] += lost[i]
     # Only -inf, or a NaN: there is no distribution, even of one class.
-    return fold(lanes, used) if top > -np.inf else np.nan, lift
+    return fold(lanes, used) if top > -np.inf else np.nan, lift, signs
 
 
 @inner()
@@ -195,16 +208,9 @@ def gap(x, u, i, top):
     return top - v if v != top else 0.0
 
 
-@inner()
-def share_of_gap(x, u, i, top, share):
-    """Return share times gap, where an infinite gap under a share of zero counts for nothing."""
-    v, t = wide(x[u, i]), wide(share[i])
-    return t * (top - v) if t != 0.0 and v != top else 0.0
-
-
 @step()
-def sum_of_gaps(x, r, k, inverse, share, flat, lanes):
-    """Sum over c of a_c (x_k - x_c) / T: a is ``share``, or ``flat`` where that is empty."""
+def even_gaps(x, r, k, inverse, lanes):
+    """Sum over c of (x_k - x_c) / T."""
     n = x.shape[1]
     u, top = U(r), wide(x[r, k])
     used = min(n, LANES)
@@ -214,27 +220,65 @@ def sum_of_gaps(x, r, k, inverse, share, flat, lanes):
     # The sums of `gather`, made on the way.
     for a in range(0, n - PAGE + 1, PAGE):
         begin = U(a)
-        if share.shape[0]:
-            for j in range(U(LANES)):
-                i = begin + j
-                first = share_of_gap(x, u, i, top, share) + share_of_gap(x, u, i + one, top, share)
-                last = share_of_gap(x, u, i + two, top, share)
-                lanes[j] += first + (last + share_of_gap(x, u, i + three, top, share))
-        else:
-            for j in range(U(LANES)):
-                i = begin + j
-                first = gap(x, u, i, top) + gap(x, u, i + one, top)
-                lanes[j] += first + (gap(x, u, i + two, top) + gap(x, u, i + three, top))
+        for j in range(U(LANES)):
+            i = begin + j
+            first = gap(x, u, i, top) + gap(x, u, i + one, top)
+            lanes[j] += first + (gap(x, u, i + two, top) + gap(x, u, i + three, top))
     for c in range(n - n % PAGE, n, LANES):
         start = U(c)
-        if share.shape[0]:
+        for j in range(U(min(LANES, n - c))):
+            lanes[j] += gap(x, u, start + j, top)
+    return fold(lanes, used) * inverse
+
+
+@inner()
+def add_shares(x, r, share, a, b, top, lanes):
+    """Add shares times gaps of classes a to b, at most a page, to lanes; shares to those after.
+
+    Return something negative where the sign of a share is.
+    """
+    u, start, mass = U(r), U(a), U(LANES)
+    signs = np.int32(0)
+    for c in range(start, U(b)):
+        signs = np.int32(signs | sign(share[c]))
+    one, two, three = U(LANES), U(2 * LANES), U(3 * LANES)
+    if b - a == PAGE:
+        for j in range(U(LANES)):
+            i = start + j
+            t0, t1 = wide(share[i]), wide(share[i + one])
+            t2, t3 = wide(share[i + two]), wide(share[i + three])
+            g0, g1 = top - wide(x[u, i]), top - wide(x[u, i + one])
+            g2, g3 = top - wide(x[u, i + two]), top - wide(x[u, i + three])
+            lanes[mass + j] += (t0 + t1) + (t2 + t3)
+            lanes[j] = fma(t3, g3, fma(t2, g2, fma(t1, g1, fma(t0, g0, lanes[j]))))
+    else:
+        for d in range(a, b, LANES):
+            begin = U(d)
+            for j in range(U(min(LANES, b - d))):
+                t = wide(share[begin + j])
+                lanes[mass + j] += t
+                lanes[j] = fma(t, top - wide(x[u, begin + j]), lanes[j])
+    return signs
+
+
+@inner()
+def shared_gaps(x, r, top, inverse, share, lanes):
+    """Sum over c of a_c (x_k - x_c) / T, and of the shares a_c, from the lanes of `add_shares`."""
+    n = x.shape[1]
+    used = min(n, LANES)
+    gaps, mass = fold(lanes, used), fold(lanes[LANES:], used)
+    if not gaps < np.inf:
+        # Infinite gaps count for nothing under a share of zero, nor does the largest's own.
+        u = U(r)
+        for i in range(U(used)):
+            lanes[i] = 0.0
+        for c in range(0, n, LANES):
+            start = U(c)
             for j in range(U(min(LANES, n - c))):
-                lanes[j] += share_of_gap(x, u, start + j, top, share)
-        else:
-            for j in range(U(min(LANES, n - c))):
-                lanes[j] += gap(x, u, start + j, top)
-    gaps = fold(lanes, used) * inverse
-    return gaps if share.shape[0] else gaps * flat
+                v, t = wide(x[u, start + j]), wide(share[start + j])
+                lanes[j] += t * (top - v) if t != 0.0 and v != top else 0.0
+        gaps = fold(lanes, used)
+    return gaps * inverse, mass
 
 
 @step()
@@ -256,40 +300,31 @@ def entropy_of_row(x, r, k, inverse, e, total, log_total, block, lanes):
 
 @inner()
 def rooms(sums, x):
-    """Return a block, lanes, and lanes for what is lost: none where float64 is far more than x."""
-    sums = sums[to_line(sums, PAGE + 2 * LANES) :]
+    """Return a block, three times the lanes, and some for what is lost: none where that is nothing.
+
+    Nothing is lost where float64 is far more than x.
+    """
+    sums = sums[to_line(sums, PAGE + 4 * LANES) :]
     lost = LANES if x.itemsize == 8 else 0
-    return sums[:PAGE], sums[PAGE : PAGE + LANES], sums[PAGE + LANES : PAGE + LANES + lost]
-
-
-@inner()
-def copy_shares(target, r, share, lanes):
-    """Copy a row of the target to share; return its sum, and whether a sign is negative."""
-    n = target.shape[1]
-    u = U(r)
-    for i in range(min(n, LANES)):
-        lanes[i] = 0.0
-    lowest = key(target[r, 0])
-    for a in range(0, n, PAGE):
-        b = min(a + PAGE, n)
-        for j in range(a, b if n > LANES else a, 64 // target.itemsize):
-            prefetch(target, (r + 1) * n + j)
-        for i in range(U(a), U(b)):
-            share[i] = target[u, i] if target.itemsize > 2 else wide(target[u, i])
-        low = key(target[u, U(a)])
-        for i in range(U(a), U(b)):
-            low = min(low, key(target[u, i]))
-        lowest = min(lowest, low)
-        gather(share, a, b, lanes)
-    return fold(lanes, min(n, LANES)), lowest < 0
+    first = PAGE + 3 * LANES
+    return sums[:PAGE], sums[PAGE:first], sums[first : first + lost]
 
 
 @inner()
 def sum_of_shares(share, lanes):
-    """Sum of a row of the target."""
+    """Sum of a row of the target, and something negative where the sign of a share is.
+
+    The row after it in memory is asked for ahead.
+    """
     n = share.shape[0]
+    signs = np.int32(0)
     for i in range(min(n, LANES)):
         lanes[i] = 0.0
     for a in range(0, n, PAGE):
-        gather(share, a, min(a + PAGE, n), lanes)
-    return fold(lanes, min(n, LANES))
+        b = min(a + PAGE, n)
+        for j in range(a, b if n > LANES else a, 64 // share.itemsize):
+            prefetch(share, n + j)
+        for i in range(U(a), U(b)):
+            signs = np.int32(signs | sign(share[i]))
+        gather(share, a, b, lanes)
+    return fold(lanes, min(n, LANES)), signs

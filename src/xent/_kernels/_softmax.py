@@ -27,11 +27,11 @@ from xent._kernels._float import (
 )
 from xent._kernels._row_gradient import gradient_of_row, nothing_to_do, write_some
 from xent._kernels._row_sums import (
-    copy_shares,
     entropy_of_row,
+    even_gaps,
     peak,
     rooms,
-    sum_of_gaps,
+    shared_gaps,
     sum_of_others,
     sum_of_shares,
 )
@@ -41,28 +41,33 @@ U = np.uint64
 
 @inner()
 def one_row(
-    x, r, y, hit, share, flat, mass, f, g, zeta, inverse, pull, stats, grad, slope, e,
+    x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, e,
     block, lanes, lost, page, past, todo, before, share_before,
 ):  # fmt: skip
     """Return the loss of row r of x and what is to do for its gradient; write its statistics.
 
-    On the way the gradient is written that was ``todo`` before.
+    Return also the sum of ``share``, and something negative where a sign there is. On the way the
+    gradient is written that was ``todo`` before.
 
-    The target spreads ``share`` (or ``flat``), ``mass`` in all, over the classes and puts ``hit``
-    on class y (-1 for none). f scales the loss, g f its gradient; ``pull`` are the weights of the
+    The target spreads ``share`` (or ``flat``) over the classes and puts ``hit`` on class y (-1 for
+    none). f scales the loss, g f its gradient; ``pull`` are the weights of the
     gradients of lse, of the log-probability and of the entropy, which are added.
     """
     k = peak(x, r)
     top = wide(x[r, k])
-    others, lift = sum_of_others(
-        x, r, k, inverse, e, block, lanes, lost, todo, before, share_before, page, slope, grad, past
-    )
+    others, lift, signs = sum_of_others(
+        x, r, k, inverse, share, e, block, lanes, lost, todo, before, share_before, page, slope,
+        grad, past,
+    )  # fmt: skip
     total = lift + others
     log = log1p(others / lift)
     lse = top * inverse + log
     gaps = gap = entropy = h = 0.0
-    if share.shape[0] > 0 or flat != 0.0:
-        gaps = sum_of_gaps(x, r, k, inverse, share, flat, lanes)
+    mass = flat * x.shape[1]
+    if share.shape[0]:
+        gaps, mass = shared_gaps(x, r, top, inverse, share, lanes[LANES:])
+    elif flat != 0.0:
+        gaps = even_gaps(x, r, k, inverse, lanes) * flat
     if y >= 0 and y != k:
         gap = (top - wide(x[r, y])) * inverse
     if stats.shape[0] or pull.shape[0]:
@@ -88,11 +93,13 @@ def one_row(
                 at_y -= pull[r, 1]
             else:
                 spread -= pull[r, 1]
-        return f * value, gradient_of_row(
+        todo = gradient_of_row(
             x, r, y, k, others, lift, gap, log - entropy, inverse, p, at_y, spread, share, flat, h,
             e,
         )  # fmt: skip
-    return f * value, nothing_to_do()
+    else:
+        todo = nothing_to_do()
+    return f * value, todo, mass, signs
 
 
 @outer()
@@ -142,11 +149,9 @@ def class_rows(
     mine, before = halves(e, width, ahead)
     todo = nothing_to_do()
     flat = smooth / n
-    mass = flat * n
     if share.shape[0]:
         for i in range(U(n)):
             share[i] = weight[i] * flat
-        mass = sum_of_shares(share, lanes)
         flat = 0.0
     for r in range(start, stop + 1):
         if r == stop or (todo.row >= 0 and not ahead):
@@ -166,8 +171,8 @@ def class_rows(
         if f == 0.0 and stats.shape[0] == 0 and pull.shape[0] == 0:
             skip_row(values, grad, r)
             continue
-        value, todo = one_row(
-            x, r, y, hit, share, flat, mass, f, g, zeta, inverse, pull, stats, grad, slope, mine,
+        value, todo, _, _ = one_row(
+            x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, mine,
             block, lanes, lost, page, past, todo, before, share,
         )  # fmt: skip
         if ahead:
@@ -179,23 +184,13 @@ def class_rows(
 
 
 @inner()
-def read_shares(target, r, smooth, weight, share, lanes, tolerance):
-    """Write w_c ((1 - smooth) t_c + smooth / C); return their sum, and if t is a distribution."""
-    n = target.shape[1]
-    mass, negative = copy_shares(target, r, share, lanes)
-    if negative:  # or a zero with a sign
-        negative = False
-        for i in range(U(n)):
-            negative = negative or wide(target[U(r), i]) < 0.0
-    good = abs(mass - 1.0) <= tolerance and not negative
-    if smooth != 0.0:
-        for i in range(U(n)):
-            share[i] = share[i] * (1.0 - smooth) + smooth / n
-    for i in range(U(weight.shape[0])):
-        share[i] *= weight[i]
-    if smooth != 0.0 or weight.shape[0]:
-        mass = sum_of_shares(share, lanes)
-    return mass, good
+def is_distribution(target, r, mass, signs, tolerance):
+    """Say whether row r, of which this is known, is one."""
+    if signs < 0:  # or a zero has a sign
+        for i in range(U(target.shape[1])):
+            if wide(target[U(r), i]) < 0.0:
+                return False
+    return abs(mass - 1.0) <= tolerance
 
 
 @outer()
@@ -203,38 +198,50 @@ def soft_rows(
     x, target, weight, scale, pull, smooth, tolerance, inverse, zeta, g, e, sums, share, page,
     values, stats, grad, slope, past, start, stop,
 ):  # fmt: skip
-    """Rows whose target is a distribution; return the first row that is none, or -1."""
+    """Rows whose target is a distribution; return the first row that is none, or -1.
+
+    ``share`` is the target itself where nothing changes that, else room for two of its rows.
+    """
     n = x.shape[1]
     block, lanes, lost = rooms(sums, x)
     width = n + -n % PAD
     e, page = e[to_line(e, width) :], page[to_line(page, min(width, PAGE)) :]
-    share = share[to_line(share, n) :]
-    ahead = past and slope.shape[0] == 0 and min(e.shape[0], share.shape[0]) >= 2 * width
+    changed = smooth != 0.0 or weight.shape[0] > 0
+    ahead = past and slope.shape[0] == 0 and e.shape[0] >= 2 * width
     mine, before = halves(e, width, ahead)
-    own, share_before = share[:n], share[width if ahead else 0 :][:n]
+    own, last = 0, 0
     todo = nothing_to_do()
     bad = -1
     for r in range(start, stop + 1):
         if r == stop or (todo.row >= 0 and not ahead):
-            write_row(todo, before, share_before, page, slope, grad, past)
+            write_row(todo, before, share[last], page, slope, grad, past)
             todo = nothing_to_do()
         if r == stop:
             break
-        mass, good = read_shares(target, r, smooth, weight, own, lanes, tolerance)
-        if not good and bad < 0:
-            bad = r
         f = scale[r] if scale.shape[0] else 1.0
-        if f == 0.0 and stats.shape[0] == 0 and pull.shape[0] == 0:
+        skip = f == 0.0 and stats.shape[0] == 0 and pull.shape[0] == 0
+        mass, signs = 1.0, np.int32(0)
+        if skip or changed:
+            mass, signs = sum_of_shares(target[r], lanes)
+        if skip:
             skip_row(values, grad, r)
-            continue
-        value, todo = one_row(
-            x, r, -1, 0.0, own, 0.0, mass, f, g, zeta, inverse, pull, stats, grad, slope, mine,
-            block, lanes, lost, page, past, todo, before, share_before,
-        )  # fmt: skip
-        if ahead:
-            mine, before = before, mine
-            own, share_before = share_before, own
-        values[r] = value if f != 0.0 else 0.0
+        else:
+            own = 1 - last if changed else r
+            for i in range(U(n if changed else 0)):
+                t = wide(target[U(r), i]) * (1.0 - smooth) + smooth / n
+                share[own, i] = t * weight[i] if weight.shape[0] else t
+            value, todo, whole, every = one_row(
+                x, r, -1, 0.0, share[own], 0.0, f, g, zeta, inverse, pull, stats, grad, slope,
+                mine, block, lanes, lost, page, past, todo, before, share[last],
+            )  # fmt: skip
+            if not changed:
+                mass, signs = whole, every
+            if ahead:
+                mine, before = before, mine
+            last = own
+            values[r] = value if f != 0.0 else 0.0
+        if bad < 0 and not is_distribution(target, r, mass, signs, tolerance):
+            bad = r
     arrive()
     return bad
 
@@ -242,20 +249,24 @@ def soft_rows(
 @outer()
 def look_at_targets(target, weight, scale, ignore, classes):
     """Return the first target that is no class (or -1), and what the rows weigh together."""
-    total = 0.0
-    plain = weight.shape[0] == 0 and scale.shape[0] == 0
-    counted = 0
+    total, counted, wrong = 0.0, np.int64(0), np.int64(0)
+    for r in range(U(target.shape[0])):
+        y = target[r]
+        kept = y != ignore
+        counted += np.int64(1) if kept else np.int64(0)
+        wrong += np.int64(1) if kept and U(y) >= U(classes) else np.int64(0)
+    if wrong > 0:
+        for r in range(target.shape[0]):
+            y = target[r]
+            if y != ignore and (y < 0 or y >= classes):
+                return r, total
+    if weight.shape[0] == 0 and scale.shape[0] == 0:
+        return -1, np.float64(counted)
     for r in range(target.shape[0]):
         y = target[r]
-        if y == ignore:
-            continue
-        if y < 0 or y >= classes:
-            return r, total
-        if plain:
-            counted += 1
-        else:
+        if y != ignore:
             total += (weight[y] if weight.shape[0] else 1.0) * (scale[r] if scale.shape[0] else 1.0)
-    return -1, (np.float64(counted) if plain else total)
+    return -1, total
 
 
 @outer()

@@ -76,13 +76,22 @@ class SoftmaxRows:
         if not self.hard:
             rows = self.target.shape[0]
             return float(rows) if self.scale is None else float(self.scale.double().sum())
-        target = self.target.numpy()
-        bad, total = kernels.look_at_targets(
-            target, doubles(self.weight), doubles(self.scale), self.options.ignore_index, classes
-        )
-        if bad >= 0:
-            raise BadRowError(int(bad), int(target[bad]))
-        return float(total)
+        target, weight, scale = self.target.numpy(), doubles(self.weight), doubles(self.scale)
+
+        def look(start: int, stop: int) -> tuple[int, float]:
+            bad, total = kernels.look_at_targets(
+                target[start:stop], weight, scale, self.options.ignore_index, classes
+            )
+            return (start + bad if bad >= 0 else -1), total
+
+        # Whole numbers add up to the same in any order, weights do not.
+        alike = not (weight.size or scale.size)
+        count = target.shape[0]
+        found = in_blocks(look, count, least=ELEMENTS) if alike else [look(0, count)]
+        for bad, _ in found:
+            if bad >= 0:
+                raise BadRowError(bad, int(target[bad]))
+        return float(sum(total for _, total in found))
 
     def total(self) -> Tensor:
         """Return what the rows weigh together, in torch operations."""
@@ -173,9 +182,10 @@ class SoftmaxRows:
         given, own = self.target, doubles(self.scale)
         if rows is not None:
             given, own = given[rows], own[rows]
-        # Numba knows no float16.
-        target = as_numpy(given.float() if given.dtype == torch.float16 else given)
         tolerance = 0.0 if self.hard else sum_tolerance(given.dtype, x.shape[1])
+        # Numba knows no float16.
+        given = given.float() if given.dtype == torch.float16 else given
+        target = as_numpy(given if self.hard else given.contiguous())
         if own.size:
             scale = scale * own if scale.size else own
         call = Call(
@@ -231,8 +241,8 @@ class SoftmaxRows:
             tile = planes.TILE
             planes.class_planes(
                 x, target, weight, scale, o.ignore_index, 1.0 / o.temperature, o.z_loss, g,
-                np.empty((classes + 1, tile), real), np.empty((32, tile)), np.empty(9 * tile),
-                np.empty(2 * tile, real), np.empty(tile, whole), np.empty(2 * tile, np.int32),
+                np.empty((2, classes + 1, tile), real), np.empty((32, tile)), np.empty(9 * tile),
+                np.empty(6 * tile, real), np.empty(tile, whole), np.empty(4 * tile, np.int32),
                 np.empty(tile, x.dtype),
                 values, totals, grad, past, start, stop,
             )  # fmt: skip
@@ -272,22 +282,24 @@ class Call(NamedTuple):
         x, target, weight, scale, pull, g, values, stats, grad, o, tolerance = self
         classes = x.shape[1]
         hard = target.ndim == 1
-        shared = classes if not hard or (o.label_smoothing and weight.size) else 0
         # The gradient has the logits' own type, also where these come capped, in float64.
         exact = grad.dtype == np.float64
-        # Single-precision targets as they are need no more room than their own.
-        same = not (hard or exact or o.label_smoothing or weight.size or target.itemsize == 8)
         # A gradient that goes past the caches is written beside the exponentials of the next row.
         past = passes_caches(grad, x)
         rows, line = 2 if past else 1, PAD  # and some more, to begin on a cache line
-        spread = shared if hard else rows * (shared + PAD) + line
+        if hard:
+            share = np.empty(classes if o.label_smoothing and weight.size else 0)
+        elif o.label_smoothing or weight.size:
+            share = np.empty((2, classes))
+        else:
+            share = target
         call = (
             1.0 / o.temperature,
             o.z_loss,
             g,
             np.empty(rows * (classes + PAD) + line, np.float64 if exact else np.float32),
-            np.empty(PAGE + 2 * LANES + line),
-            np.empty(spread, np.float32 if same else np.float64),
+            np.empty(PAGE + 4 * LANES + line),
+            share,
             np.empty(min(classes + PAD, PAGE) + line, grad.dtype),
             values,
             stats,
