@@ -305,3 +305,23 @@ def test_numbers_far_from_zero_keep_their_digits():
     y = 1e9 + np.array([0.0, 0.0, 1.0, 1.0])
     tree = TreeRegressor(pruning=None).fit([[0.0], [1.0], [2.0], [3.0]], y)
     assert (tree.predict([[0.0], [3.0]]) - 1e9).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("estimator", [TreeClassifier(), TreeRegressor()])
+def test_a_fit_that_does_not_end_leaves_the_old_tree(estimator, monkeypatch):
+    from xent.trees import _fit
+
+    X = np.arange(12.0).reshape(6, 2)
+    tree = clone(estimator).fit(X, [0, 0, 0, 1, 1, 1])
+    before, said = dict(vars(tree)), tree.predict(X)
+    with pytest.raises(ValueError, match="`y` must have 6 values"):
+        tree.fit(pd.DataFrame({"a": range(6)}), [1, 2])
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_fit, "fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        tree.fit(pd.DataFrame({"a": range(3)}), [5, 6, 7])
+    assert vars(tree) == before
+    assert (tree.predict(X) == said).all()
