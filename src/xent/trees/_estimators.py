@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from xent import _check
 from xent.trees import _fit, _prune, _report, _rules, _simplify, _stream
-from xent.trees._base import BaseTree, classes_of, same_length, weights_of
+from xent.trees._base import BaseTree, classes_of, same_length, weights_of, whole_or_not
 from xent.trees._columns import Cases
 from xent.trees._histogram import Unread
 
@@ -148,19 +148,20 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
             If an option, a column or a weight cannot be, or the lengths differ.
         """
         cases: Cases | Unread
-        if _stream.is_source(X):
-            read = self._read_batches(X, y, sample_weight, self.class_weight)
-            cases, classes, codes, weight = read.cases, read.classes, read.y, read.weight
-        else:
-            cases = self._read(X, reset=True)
-            classes, codes = classes_of(y, cases.rows)
-            weight = weights_of(sample_weight, cases)
-            if self.class_weight is not None:
-                weight = weight * compute_sample_weight(self.class_weight, classes[codes])
-        plan = _fit.plan_of(self, cases, len(classes))
-        self.classes_ = classes
-        self.tree_ = _fit.fit(plan, cases, codes, weight, len(classes))
-        self.value_ = _fit.class_values(self.tree_, self.leaf_estimate, plan.monotonic_cst)
+        with whole_or_not(self):
+            if _stream.is_source(X):
+                read = self._read_batches(X, y, sample_weight, self.class_weight)
+                cases, classes, codes, weight = read.cases, read.classes, read.y, read.weight
+            else:
+                cases = self._read(X, reset=True)
+                classes, codes = classes_of(y, cases.rows)
+                weight = weights_of(self, sample_weight, cases)
+                if self.class_weight is not None:
+                    weight = weight * compute_sample_weight(self.class_weight, classes[codes])
+            plan = _fit.plan_of(self, cases, len(classes))
+            self.classes_ = classes
+            self.tree_ = _fit.fit(plan, cases, codes, weight, len(classes))
+            self.value_ = _fit.class_values(self.tree_, self.leaf_estimate, plan.monotonic_cst)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -417,24 +418,25 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
             If an option, a column or a weight cannot be, or the lengths differ.
         """
         cases: Cases | Unread
-        if _stream.is_source(X):
-            read = self._read_batches(X, y, sample_weight, None)
-            cases, numbers, weight = read.cases, read.y, read.weight
-        else:
-            cases = self._read(X, reset=True)
-            if y is None:
-                got = "None: a tree requires y to be passed, but the target y is None"
-                raise _check.invalid("y", "be an array", got)
-            numbers, _ = self._codes(y, cases.rows)
-            weight = weights_of(sample_weight, cases)
-        plan = _fit.plan_of(self, cases, 0)
-        farthest = float(np.abs(numbers).max())
-        if farthest >= _fit.HEAVIEST:
-            raise _check.invalid("y", f"be within {_fit.HEAVIEST:g} of 0", f"{farthest:g}")
-        # The middle of y is taken out first: squares of what is left lose no digits.
-        middle = _middle(numbers, weight)
-        self.tree_ = _fit.fit(plan, cases, numbers - middle, weight, 0)
-        self.value_ = _prune.number_values(self.tree_) + middle
+        with whole_or_not(self):
+            if _stream.is_source(X):
+                read = self._read_batches(X, y, sample_weight, None)
+                cases, numbers, weight = read.cases, read.y, read.weight
+            else:
+                cases = self._read(X, reset=True)
+                if y is None:
+                    got = "None: a tree requires y to be passed, but the target y is None"
+                    raise _check.invalid("y", "be an array", got)
+                numbers, _ = self._codes(y, cases.rows)
+                weight = weights_of(self, sample_weight, cases)
+            plan = _fit.plan_of(self, cases, 0)
+            farthest = float(np.abs(numbers).max())
+            if farthest >= _fit.HEAVIEST:
+                raise _check.invalid("y", f"be within {_fit.HEAVIEST:g} of 0", f"{farthest:g}")
+            # The middle of y is taken out first: squares of what is left lose no digits.
+            middle = _middle(numbers, weight)
+            self.tree_ = _fit.fit(plan, cases, numbers - middle, weight, 0)
+            self.value_ = _prune.number_values(self.tree_) + middle
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:

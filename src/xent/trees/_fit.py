@@ -114,9 +114,9 @@ def fit(
             must = f"be 0 or more, times class_weight, with a sum above 0 and below {HEAVIEST:g}"
             got = f"a least of {weight.min():g} and a sum of {total:g}"
             raise _check.invalid("sample_weight", must, got)
-    if not weight.all():
-        rows = np.flatnonzero(weight)
-        cases, y, weight = cases.take(rows), y[rows], weight[rows]
+        if not weight.all():
+            rows = np.flatnonzero(weight)
+            cases, y, weight = cases.take(rows), y[rows], weight[rows]
     if isinstance(cases, Unread):
         cases = cases.read(work.grow.threads)
         if work.grow.missing == "refuse":
@@ -205,7 +205,7 @@ def _reduced_error(
 
 def _trim(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return no weights where all are 1: counts are faster."""
-    return np.empty(0) if (weight == 1.0).all() else weight
+    return np.empty(0) if not weight.strides[0] or (weight == 1.0).all() else weight
 
 
 def _mixed(cases: Cases) -> NDArray[np.uint64]:
@@ -265,13 +265,14 @@ def class_values(
     n = tree.stats.sum(1, keepdims=True)
     classes = tree.stats.shape[1]
     if estimate is None:
-        value = tree.stats / np.where(n > 0, n, 1.0)
+        value: NDArray[np.float64] = tree.stats / np.maximum(n, 5e-324)
     elif estimate == "laplace":
         value = (tree.stats + 1.0) / (n + classes)
     else:
         prior = tree.stats[0] / n[0]
         value = (tree.stats + float(estimate) * prior) / (n + float(estimate))
-    _prune.inherit(tree, value)
+    if not n.all():
+        _prune.inherit(tree, value)
     if monotonic_cst is not None:
         value[:, 1] = np.clip(value[:, 1], tree.low, tree.high)
         value[:, 0] = 1.0 - value[:, 1]

@@ -4,7 +4,9 @@ The loops themselves are in the kernels. A node's split depends on nothing but i
 best-first tree of so many leaves is cut out of the full one afterwards (`_prune.best_first`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from xent.trees._tree import Tree
 CRITERIA = {"entropy": 0, "gain_ratio": 0, "gini": 1, "squared_error": 2}
 NOMINAL = {"subset": 0, "multiway": 1, "one_vs_rest": 2}
 EVERY, LONGEST = 2**31, 1 << 16
+TURNS = 4  # pieces of work for each thread
 TRIED_AT_ONCE = 1 << 18  # splits that are held in memory, columns times nodes
 MISSING = {"direction": 0, "fractional": 1, "branch": 2, "surrogate": 3, "refuse": 4}
 
@@ -74,7 +77,7 @@ def rules_of(
         1e-5 if ratio else 0.0,
         plan.monotonic_cst is not None and bool(np.any(plan.monotonic_cst)),
         table,
-        np.diff(table) if table.size else table,
+        table[1:] - table[:-1],
         total,
     )
 
@@ -140,7 +143,11 @@ def grow(
         tree = make_room(tree, nodes + children, set_bytes + more)
         branch = np.empty(len(level.row), np.int32)
         before = nodes
-        nodes, set_bytes = level_by_level.divide(
+        if len(ready.code_of):
+            set_bytes = level_by_level.divide_names(
+                level, choice, ready.columns, rules, tree, set_bytes, branch
+            )
+        nodes = level_by_level.divide(
             level,
             cut,
             toward,
@@ -149,7 +156,6 @@ def grow(
             rules,
             tree,
             nodes,
-            set_bytes,
             branch,
             ready.ranks,
             ready.indices,
@@ -157,7 +163,10 @@ def grow(
         )
         if rules.missing == by_order.SURROGATE:
             substitute(ready, level, choice, tree, branch, spares)
-        level_by_level.count(level, choice, rules, tree, branch, signs)
+        if level_by_level.count(level, choice, rules, tree, branch):
+            level_by_level.share_out(level, choice, rules, tree, branch)
+        if rules.monotone:
+            level_by_level.bound(level, choice, rules, tree, signs)
         above, level = (
             level,
             _next_level(ready, level, choice, rules, tree, branch, before, nodes, plan, depth),
@@ -215,20 +224,11 @@ def _scan(
     columns = ready.columns
 
     def ordered(a: int, b: int) -> None:
-        by_order.scan_sorted(
-            ready.ranks,
-            ready.indices,
-            ready.place,
-            ready.sorted_slot,
-            ready.sorted_of,
-            ready.numbers,
-            signs,
-            level,
-            rules,
-            found,
-            a,
-            b,
-        )
+        lists = ready.ranks, ready.indices, ready.place, ready.sorted_slot, ready.sorted_of
+        if rules.table.size and not rules.monotone and ready.known:
+            by_order.scan_known(*lists, ready.numbers, level, rules, found, a, b)
+        else:
+            by_order.scan_sorted(*lists, ready.numbers, signs, level, rules, found, a, b)
 
     laid = ready.lanes if rules.table.size else None
     few = laid.rest if laid else ready.small_of
@@ -262,23 +262,40 @@ def _scan(
         levels, slots = columns.levels[of], columns.slot[of]
         by_name.scan_names(columns.codes, levels, slots, of, level, rules, found, a, b)
 
+    works: list[tuple[Callable[[int, int], Any], int]] = []
     if len(ready.sorted_of):
-        in_blocks(ordered, len(ready.sorted_of), threads=ready.threads)
+        works.append((ordered, len(ready.sorted_of)))
     if laid:
         words, lanes = laid.words, laid.feature
 
         def side_by_side(a: int, b: int) -> None:
             by_lane.scan_lanes(words, lanes, level, rules, found, a, b)
 
-        in_blocks(side_by_side, words.shape[1], threads=ready.threads)
+        works.append((side_by_side, words.shape[1]))
     if len(few):
         work = coded(np.arange(len(level.start)))
         if ready.kept is not None and rules.table.size:
             work = ready.kept.scan(columns, few, coded, signs, level, rules, found)
-        in_blocks(work, len(few), threads=ready.threads)
+        works.append((work, len(few)))
     if len(ready.code_of):
-        in_blocks(named, len(ready.code_of), threads=ready.threads)
+        works.append((named, len(ready.code_of)))
+    _all(works, ready.threads)
     return found
+
+
+def _all(works: list[tuple[Callable[[int, int], Any], int]], threads: int) -> None:
+    """Do each ``work(0, count)``: in pieces, whoever is ready takes the next of any."""
+    pieces = []
+    for work, count in works:
+        parts = min(count, threads * TURNS if threads > 1 else 1)
+        edges = [count * i // parts for i in range(parts + 1)]
+        pieces += [(work, a, b) for a, b in pairwise(edges)]
+
+    def some(a: int, b: int) -> None:
+        for work, start, stop in pieces[a:b]:
+            work(start, stop)
+
+    in_blocks(some, len(pieces), threads=threads, turns=len(pieces))
 
 
 @dataclass
@@ -386,11 +403,11 @@ def _next_level(
                 setattr(ready, name, room)
 
         def move(a: int, b: int) -> None:
-            level_by_level.partition(
+            free = level_by_level.partition(
                 ready.ranks,
                 ready.indices,
                 ready.place,
-                ready.spare,
+                ready.spare.popleft(),
                 level,
                 choice,
                 tree,
@@ -402,6 +419,7 @@ def _next_level(
                 a,
                 b,
             )
+            ready.spare.append(free)
 
-        in_blocks(move, len(ready.sorted_of), threads=ready.threads)
+        in_blocks(move, len(ready.sorted_of), threads=ready.threads, turns=TURNS)
     return new

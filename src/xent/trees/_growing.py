@@ -19,19 +19,24 @@ if TYPE_CHECKING:
 
 
 def empty(capacity: int, size: int) -> level_by_level.Growing:
-    return level_by_level.Growing(
-        np.full(capacity, -1, np.int32),
-        np.full(capacity, -1, np.int32),
-        np.full(capacity, -1, np.int32),
+    tree = level_by_level.Growing(
+        np.empty(capacity, np.int32),
+        np.empty(capacity, np.int32),
+        np.empty(capacity, np.int32),
         np.zeros(capacity, np.int32),
         np.zeros(capacity, np.int32),
         np.zeros(capacity, np.int32),
-        np.full(capacity, -1, np.int64),
+        np.empty(capacity, np.int64),
         np.zeros((capacity, size)),
-        np.full(capacity, -np.inf),
-        np.full(capacity, np.inf),
+        np.empty(capacity),
+        np.empty(capacity),
         np.empty(0, np.uint8),
     )
+    for array in (tree.feature, tree.cut_row, tree.cut_next, tree.set_start):
+        array.fill(-1)
+    tree.low.fill(-np.inf)
+    tree.high.fill(np.inf)
+    return tree
 
 
 def make_room(tree: level_by_level.Growing, nodes: int, set_bytes: int) -> level_by_level.Growing:
@@ -62,17 +67,20 @@ def finish(
     g = level_by_level.Growing(*(a[:nodes] for a in growing))
     kind, slot = ready.columns.kind, ready.columns.slot
     threshold = np.zeros(nodes)
-    cuts = np.flatnonzero((g.feature >= 0) & (kind[g.feature] == level_by_level.SORTED))
-    column = ready.number_slot[g.feature[cuts]]
-    low = ready.numbers[g.cut_row[cuts], column]
-    high = np.where(g.cut_next[cuts] < 0, np.inf, ready.numbers[g.cut_next[cuts], column])
-    threshold[cuts] = between(low, high)
-    coded = np.flatnonzero((g.feature >= 0) & (kind[g.feature] == level_by_level.CODED))
-    at = ready.scale_start[slot[g.feature[coded]]]
-    cut, above = g.cut_row[coded].astype(np.int64), g.cut_next[coded].astype(np.int64)
-    parted = np.empty(len(coded))
-    binning.thresholds(ready.scale, at, cut, np.where(above < 0, cut, above), parted)
-    threshold[coded] = np.where(above < 0, np.inf, parted)
+    how = np.append(kind, np.int8(-1))[g.feature]
+    cuts = np.flatnonzero(how == level_by_level.SORTED)
+    if len(cuts):
+        column = ready.number_slot[g.feature[cuts]]
+        low = ready.numbers[g.cut_row[cuts], column]
+        high = np.where(g.cut_next[cuts] < 0, np.inf, ready.numbers[g.cut_next[cuts], column])
+        threshold[cuts] = between(low, high)
+    coded = np.flatnonzero(how == level_by_level.CODED)
+    if len(coded):
+        at = ready.scale_start[slot[g.feature[coded]]]
+        cut, above = g.cut_row[coded].astype(np.int64), g.cut_next[coded].astype(np.int64)
+        parted = np.empty(len(coded))
+        binning.thresholds(ready.scale, at, cut, np.where(above < 0, cut, above), parted)
+        threshold[coded] = np.where(above < 0, np.inf, parted)
     if rules.ratio:
         # C4.5: the greatest value of all cases that is not above the middle.
         for f in np.unique(g.feature[np.concatenate([cuts, coded])]):
@@ -86,7 +94,9 @@ def finish(
                 values = ready.scale[ready.scale_start[slot[f]] + present].ravel()
             at = np.searchsorted(values, threshold[mine], "right") - 1
             threshold[mine] = np.where(np.isinf(threshold[mine]), np.inf, values[at])
-    many = np.bincount(np.array(spares.node, np.int64), minlength=nodes)
+    spare_start = np.zeros(nodes + 1, np.int32)
+    if spares.node:
+        np.cumsum(np.bincount(spares.node, minlength=nodes), out=spare_start[1:])
     # Levels are appended in the order of their nodes; so are the nodes of a level.
     starts = np.array(spares.set_start, np.int64)
     return Tree(
@@ -101,7 +111,7 @@ def finish(
         g.low,
         g.high,
         np.arange(nodes, dtype=np.int32),
-        np.concatenate([[0], np.cumsum(many)]).astype(np.int32),
+        spare_start,
         np.array(spares.feature, np.int32),
         np.array(spares.threshold),
         np.array(spares.flip, np.uint8),

@@ -5,6 +5,7 @@ exact. Of any other the bins are as even as its values allow: their heaviest is 
 be. Bins follow a sketch that reads a column once, in the order of its rows, in pieces of any size.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -298,7 +299,7 @@ def prepared(cases: Cases, threads: int) -> Prepared:
         np.empty((0, n + 1), np.int32),
         np.empty((0, n + 1), np.uint32),
         none,
-        np.zeros(1, np.int64),
+        deque(),
         cases.slot,
         threads,
         binned=True,

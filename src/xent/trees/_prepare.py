@@ -5,6 +5,7 @@ besides, as lanes of words, so that one addition counts a row in eight of them. 
 is the list of its rows in the order of its values.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from xent.trees._kernels import grow as level_by_level
 from xent.trees._kernels import histogram as binning
 from xent.trees._kernels import lanes as by_lane
 from xent.trees._kernels import sort as sorting
+from xent.trees._kernels.scan import UNKNOWN
 
 
 @dataclass
@@ -43,12 +45,13 @@ class Prepared:
     ranks: NDArray[np.int32]
     indices: NDArray[np.uint32]
     place: NDArray[np.int64]
-    spare: NDArray[np.int64]
+    spare: deque[int]  # lists that hold nothing, one a thread
     number_slot: NDArray[np.int64]  # by feature: column of `numbers`
     threads: int = 1
     binned: bool = False
     kept: Kept | None = None  # histograms for the next level
     gone: NDArray[np.bool_] | None = None  # by coded column: whether a row misses it
+    known: bool = False  # whether no row misses a sorted column
     lanes: Lanes | None = None
 
     def between(self, f: int, cut: int, above: int) -> float:
@@ -125,10 +128,7 @@ def prepare(cases: Cases, threads: int) -> Prepared:
         sorting.presort(numbers, sorted_slot, ranks, indices, a, b)
 
     if len(sorted_slot):
-        in_blocks(presort, len(sorted_slot), threads=threads)
-    spare = np.zeros(len(sorted_slot) + 1, np.int64)
-    for block in range(blocks):
-        spare[len(sorted_slot) * block // blocks] = len(sorted_slot) + block
+        in_blocks(presort, len(sorted_slot), threads=threads, turns=2)
     kind = np.where(cases.kind == 0, 0, 2).astype(np.int8)
     slot = np.zeros(features, np.int64)
     all_levels = np.zeros(features, np.int64)
@@ -145,14 +145,15 @@ def prepare(cases: Cases, threads: int) -> Prepared:
         number_of[sorted_slot],
         sorted_slot,
         number_of[small_slot],
-        np.stack([held, held], axis=1),
+        held[:, None].repeat(2, axis=1),
         np.cumsum(levels) - levels,
         named,
         ranks,
         indices,
         np.arange(len(sorted_slot)),
-        spare,
+        deque(range(len(sorted_slot), rows)),
         cases.slot,
         threads,
         gone=gone,
+        known=not (ranks[: len(sorted_slot), n - 1] == UNKNOWN).any(),
     )

@@ -237,7 +237,9 @@ def grow(
         branch = np.empty(len(level.row), np.int32)
         rest: Any = level, chosen, rules, tree, nodes, threshold, branch
         nodes = kernels.divide_stored(*stored.columns(), *rest)
-        level_by_level.count(level, choice, rules, tree, branch, signs)
+        level_by_level.count(level, choice, rules, tree, branch)
+        if rules.monotone:
+            level_by_level.bound(level, choice, rules, tree, signs)
         level = _next(level, choice, rules, tree, branch, before, nodes, plan, depth)
         may = len(level.start) > 0
     return _finish(tree, threshold, nodes, n_classes)

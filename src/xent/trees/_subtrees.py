@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xent._kernels._jit import in_blocks
 from xent.trees._kernels import subtree as kernels
 from xent.trees._kernels.grow import Columns, Growing
-from xent.trees._kernels.scan import UNKNOWN, Level, Rules
+from xent.trees._kernels.scan import Level, Rules
 from xent.trees._prepare import Lanes
 
 SMALL = kernels.SMALL
@@ -47,11 +47,13 @@ class Subtrees:
         rest = laid.rest if laid else ready.small_of
         words = laid.words if laid else np.empty((0, 0), np.uint64)
         lane_of = laid.feature if laid else rest[:0]
-        many = int(size[mine].sum())
-        blocks = 1 if self.threads == 1 else min(len(mine), 16 * self.threads, many // FILL + 1)
-        ends = np.cumsum(size[mine])
-        edges = np.searchsorted(ends, many * np.arange(1, blocks) // blocks, "left") + 1
-        edges = np.unique(np.concatenate([[0], edges, [len(mine)]]))
+        edges = np.array([0, len(mine)])
+        if self.threads > 1:
+            ends = np.cumsum(size[mine])
+            many = int(ends[-1])
+            blocks = min(len(mine), 16 * self.threads, many // FILL + 1)
+            inner = np.searchsorted(ends, many * np.arange(1, blocks) // blocks, "left") + 1
+            edges = np.union1d(edges, inner)
         found: list[Any] = [None] * (len(edges) - 1)
         left = count()
 
@@ -84,6 +86,8 @@ class Subtrees:
         self.node += [level.node[mine[a:b]] for a, b in pairwise(edges)]
         self.tops += [kernels.Grown(*(array[a:b] for array in tops)) for a, b in pairwise(edges)]
         self.parts += found
+        if len(mine) == len(size):
+            return level._replace(start=level.start[:0])
         large = ~small
         return level._replace(
             **{name: getattr(level, name)[large] for name in ("start", "stop", "low", "high")},
@@ -115,7 +119,6 @@ class Subtrees:
 
 def subtrees_of(ready: Any, rules: Rules, plan: Any, y: NDArray[Any]) -> Subtrees:
     """Return where small nodes go: nowhere if the table asks for more than the kernel knows."""
-    n = len(y)
     plain = (
         rules.table.size > 0
         and not rules.monotone
@@ -125,7 +128,7 @@ def subtrees_of(ready: Any, rules: Rules, plan: Any, y: NDArray[Any]) -> Subtree
         and not ready.binned
         and y.dtype == np.uint8
     )
-    if not plain or ready.gone.any() or (ready.ranks[ready.place, n - 1] == UNKNOWN).any():
+    if not plain or ready.gone.any() or not ready.known:
         return Subtrees(None, plan.threads)
     limits = kernels.Limits(
         plan.criterion != "gini",

@@ -66,13 +66,14 @@ def choose(found, lv, columns, rules, min_gain, choice):
         if rules.ratio:
             # Names with 0.3 levels a case and more do not enter the mean, unless all are such.
             most = 0.3 * rules.total
-            enters = (columns.kind != NOMINAL) | (columns.levels < most)
-            enters |= ~enters.any()
+            every = True
+            for f in range(features):
+                every &= columns.kind[f] == NOMINAL and not columns.levels[f] < most
             total, count = 0.0, 0
             for f in range(features):
                 gain = found.gain[f, k] / n
                 usable = gain > (NEVER if columns.kind[f] == NOMINAL else 1e-6)
-                if usable and enters[f]:
+                if usable and (every or columns.kind[f] != NOMINAL or columns.levels[f] < most):
                     total += gain
                     count += 1
             # Where no column enters the mean there is no split.
@@ -103,29 +104,38 @@ def choose(found, lv, columns, rules, min_gain, choice):
 
 @kernel()
 def by_number(lv, k, f, cut_of, columns, ranks, indices, place, tree, branch):
-    """Send a node's entries left or right of a cut; a missing value is branch -1."""
+    """Send a node's entries left or right of a cut; return how many go left and right.
+
+    A missing value is branch -1.
+    """
     node = lv.node[k]
     start, stop = lv.start[k], lv.stop[k]
     cut = cut_of[k]
     if columns.kind[f] == SORTED:
         q = place[columns.slot[f]]
         rank, index = ranks[q], indices[q]
-        for i in range(start, stop):
-            branch[index[i]] = -1 if rank[i] == UNKNOWN else (0 if i <= cut else 1)
+        known = stop
+        while rank[known - 1] == UNKNOWN:
+            known -= 1
+            branch[index[known]] = -1
+        for i in range(start, known):
+            branch[index[i]] = 0 if i <= cut else 1
         tree.cut_row[node] = lv.row[index[cut]]
-        after = cut + 1 < stop and rank[cut + 1] != UNKNOWN
-        tree.cut_next[node] = lv.row[index[cut + 1]] if after else -1
-        return
+        tree.cut_next[node] = lv.row[index[cut + 1]] if cut + 1 < known else -1
+        return cut + 1 - start, known - cut - 1
     code = columns.small[columns.slot[f]]
     missing = columns.levels[f]
-    above = missing
+    above, left, right = missing, 0, 0
     for e in range(start, stop):
         c = code[lv.row[e]]
         branch[e] = -1 if c == missing else (0 if c <= cut else 1)
+        left += c <= cut
+        right += cut < c < missing
         if cut < c < above:
             above = c
     tree.cut_row[node] = cut
     tree.cut_next[node] = above if above < missing else -1
+    return left, right
 
 
 @kernel()
@@ -168,22 +178,38 @@ def by_name(lv, k, f, columns, rules, tree, at, branch):
 
 
 @kernel()
-def send(lv, k, f, cut, toward, columns, rules, tree, at, branch, ranks, indices, place):
+def divide_names(lv, choice, columns, rules, tree, next_set, branch):
+    """Send the entries of nodes that have a nominal column; return the next free set byte."""
+    for k in range(lv.start.size):
+        f = choice[k]
+        if f < 0 or columns.kind[f] != NOMINAL:
+            continue
+        by_name(lv, k, f, columns, rules, tree, next_set, branch)
+        if rules.nominal != MULTIWAY:
+            next_set += columns.levels[f]
+    return next_set
+
+
+@kernel()
+def send(lv, k, f, cut, toward, columns, rules, tree, branch, ranks, indices, place):
     """Divide one node's entries among branches; return how many branches."""
     node = lv.node[k]
     multiway = columns.kind[f] == NOMINAL and rules.nominal == MULTIWAY
-    if columns.kind[f] == NOMINAL:
-        by_name(lv, k, f, columns, rules, tree, at, branch)
-    else:
-        by_number(lv, k, f, cut, columns, ranks, indices, place, tree, branch)
     width = columns.levels[f] if multiway else 2
     weights = np.zeros(width)
-    absent = False
-    for e in range(lv.start[k], lv.stop[k]):
-        if branch[e] < 0:
-            absent = True
-        else:
-            weights[branch[e]] += lv.weight[e] if lv.weight.size else 1.0
+    n, counted = lv.stop[k] - lv.start[k], False
+    if columns.kind[f] != NOMINAL:
+        left, right = by_number(lv, k, f, cut, columns, ranks, indices, place, tree, branch)
+        weights[0], weights[1] = left, right
+        counted = lv.weight.size == 0
+    absent = counted and weights[0] + weights[1] < n
+    if not counted:
+        weights[:] = 0.0
+        for e in range(lv.start[k], lv.stop[k]):
+            if branch[e] < 0:
+                absent = True
+            else:
+                weights[branch[e]] += lv.weight[e] if lv.weight.size else 1.0
     to = int(np.argmax(weights))
     if columns.kind[f] == NOMINAL and not multiway and rules.missing == DIRECTION:
         # by_name has sent the missing cases already; find where, for later ones.
@@ -217,41 +243,40 @@ def divide(
     rules,
     tree,
     next_node,
-    next_set,
     branch,
     ranks,
     indices,
     place,
 ):
-    """Divide every node that has a column; return the next free node and set byte."""
+    """Divide every node that has a column; return the next free node.
+
+    By names it is divided already: see `divide_names`, which tables of numbers need not compile.
+    """
     for k in range(lv.start.size):
         f = choice[k]
         if f < 0:
             continue
         node = lv.node[k]
-        width = send(
-            lv, k, f, cut, toward, columns, rules, tree, next_set, branch, ranks, indices, place
-        )
-        if columns.kind[f] == NOMINAL and rules.nominal != MULTIWAY:
-            next_set += columns.levels[f]
+        width = send(lv, k, f, cut, toward, columns, rules, tree, branch, ranks, indices, place)
         tree.feature[node] = f
         tree.first[node] = next_node
         tree.width[node] = width
         next_node += width
-    return next_node, next_set
+    return next_node
 
 
 @kernel()
-def count(lv, choice, rules, tree, branch, signs):
-    """Fill the children's stats, and bounds where a split was made under a monotone constraint."""
+def count(lv, choice, rules, tree, branch):
+    """Fill the children's stats and bounds; return whether a case goes to every branch."""
+    shared = False
     for k in range(lv.start.size):
         if choice[k] < 0:
             continue
         node = lv.node[k]
         first, width = tree.first[node], tree.width[node]
-        shared = False
         for b in range(width):
-            tree.stats[first + b, :] = 0.0
+            for c in range(tree.stats.shape[1]):
+                tree.stats[first + b, c] = 0.0
             tree.low[first + b] = lv.low[k]
             tree.high[first + b] = lv.high[k]
         for e in range(lv.start[k], lv.stop[k]):
@@ -264,35 +289,49 @@ def count(lv, choice, rules, tree, branch, signs):
                 add(tree.stats[first + b], rules.criterion, lv.y[e], w)
             else:
                 tree.stats[first + b, int(lv.y[e])] += w
-        if shared:
-            share_out(lv, k, rules, tree, branch)
-        sign = signs[choice[k]]
-        if rules.monotone and sign != 0:
-            a, b = tree.stats[first], tree.stats[first + 1]
-            if rules.criterion == SQUARED:
-                middle = (a[1] / a[0] + b[1] / b[0]) / 2
-            else:
-                middle = (a[1] / a.sum() + b[1] / b.sum()) / 2
-            up, down = (first, first + 1) if sign > 0 else (first + 1, first)
-            tree.high[up] = middle
-            tree.low[down] = middle
+    return shared
 
 
 @kernel()
-def share_out(lv, k, rules, tree, branch):
+def share_out(lv, choice, rules, tree, branch):
     """Add to every branch its share of the cases whose value is missing."""
-    node = lv.node[k]
-    first, width = tree.first[node], tree.width[node]
     missing = np.zeros(tree.stats.shape[1])
-    for e in range(lv.start[k], lv.stop[k]):
-        if branch[e] < 0:
-            add(missing, rules.criterion, lv.y[e], lv.weight[e] if lv.weight.size else 1.0)
-    share = np.empty(width)
-    for b in range(width):
-        share[b] = weigh(tree.stats[first + b], rules.criterion)
-    share /= share.sum()
-    for b in range(width):
-        tree.stats[first + b] += share[b] * missing
+    for k in range(lv.start.size):
+        if choice[k] < 0:
+            continue
+        node = lv.node[k]
+        first, width = tree.first[node], tree.width[node]
+        missing[:] = 0.0
+        shared = False
+        for e in range(lv.start[k], lv.stop[k]):
+            if branch[e] < 0:
+                shared = True
+                add(missing, rules.criterion, lv.y[e], lv.weight[e] if lv.weight.size else 1.0)
+        if not shared:
+            continue
+        share = np.empty(width)
+        for b in range(width):
+            share[b] = weigh(tree.stats[first + b], rules.criterion)
+        share /= share.sum()
+        for b in range(width):
+            tree.stats[first + b] += share[b] * missing
+
+
+@kernel()
+def bound(lv, choice, rules, tree, signs):
+    """Bound the children's values where a split was made under a monotone constraint."""
+    for k in range(lv.start.size):
+        if choice[k] < 0 or signs[choice[k]] == 0:
+            continue
+        first = tree.first[lv.node[k]]
+        a, b = tree.stats[first], tree.stats[first + 1]
+        if rules.criterion == SQUARED:
+            middle = (a[1] / a[0] + b[1] / b[0]) / 2
+        else:
+            middle = (a[1] / a.sum() + b[1] / b.sum()) / 2
+        up, down = (first, first + 1) if signs[choice[k]] > 0 else (first + 1, first)
+        tree.high[up] = middle
+        tree.low[down] = middle
 
 
 @kernel()
@@ -318,6 +357,11 @@ def measure(lv, choice, rules, tree, branch, open_, size, min_split, base, last)
             j = first + b - base
             size[j] = 0
             open_[j] = not last and may_split(tree.stats[first + b], rules, min_split)
+            if lv.weight.size == 0 and rules.missing != FRACTIONAL:
+                size[j] = int(weigh(tree.stats[first + b], rules.criterion) + 0.5)
+                open_[j] = open_[j] and size[j] >= 2
+        if lv.weight.size == 0 and rules.missing != FRACTIONAL:
+            continue
         for e in range(lv.start[k], lv.stop[k]):
             b = branch[e]
             if b >= 0:
@@ -410,10 +454,12 @@ def halve(rank, index, new_rank, new_index, start, stop, at, first, target):
 
 @kernel()
 def partition(
-    ranks, indices, place, spare, lv, choice, tree, branch, base, start, target, targets, a, b
+    ranks, indices, place, free, lv, choice, tree, branch, base, start, target, targets, a, b
 ):
-    """Move the sorted lists a..b to the next level, stably, through one spare list."""
-    free = spare[a]
+    """Move the sorted lists a..b to the next level, stably; `free` is a spare list, returned anew.
+
+    The list of a column becomes the spare one of the next.
+    """
     at = np.empty(start.size, np.int64)
     for q in range(a, b):
         rank, index = ranks[place[q]], indices[place[q]]
@@ -442,4 +488,4 @@ def partition(
                         new_rank[at[j]], new_index[at[j]] = rank[i], targets[t + c]
                         at[j] += 1
         place[q], free = free, place[q]
-    spare[a] = free
+    return free

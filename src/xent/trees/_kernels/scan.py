@@ -274,6 +274,41 @@ def scan_counts(
 
 
 @kernel()
+def scan_known(ranks, indices, place, slots, feature, numbers, lv, rules, found, a, b):
+    """Search every node in the sorted columns a..b; each case weighs 1 and knows its values."""
+    size = lv.stats.shape[1]
+    left, right = np.empty(size, np.int64), np.empty(size, np.int64)
+    for q in range(a, b):
+        f = feature[q]
+        rank, index, column = ranks[place[q]], indices[place[q]], numbers[:, slots[q]]
+        for k in range(lv.start.size):
+            start, stop = lv.start[k], lv.stop[k]
+            found.gain[f, k] = NEVER
+            if rank[start] == rank[stop - 1]:
+                continue
+            found.cut[f, k], found.gain[f, k], found.info[f, k] = scan_counts(
+                rank,
+                index,
+                start,
+                stop,
+                lv.stats[k],
+                column,
+                lv.y,
+                lv.row,
+                rules.criterion == ENTROPY,
+                rules.ratio,
+                rules.table,
+                rules.step,
+                rules.slack,
+                rules.gap,
+                rules.least,
+                left,
+                right,
+            )
+            found.toward[f, k] = -1
+
+
+@kernel()
 def seek(rank, index, lv, k, start, stop, left, right, tail, rules, least, sign, column):
     """Best cut of sorted entries of any weight; `tail`: all known values against the missing."""
     criterion, table = rules.criterion, rules.table
