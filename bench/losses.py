@@ -6,8 +6,10 @@ pages that torch has just written are not fetched from the kernel anew.
 
 import json
 import os
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +17,8 @@ import torch
 import torch.nn.functional as F
 
 import xent.losses as L
-from bench.ratio import HEADER, machine, ratio
+from bench.ratio import HEADER, machine, pretty, ratio
+from xent.losses import _threads
 
 SECONDS = 4.0
 
@@ -225,21 +228,64 @@ def memory() -> list[str]:
     ]
 
 
-def warm() -> list[str]:
-    environment = {**os.environ, "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
+def elsewhere(what: str, **environment: str) -> Any:
+    """Run a part of this file in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.losses"],
-        env=environment, capture_output=True, text=True, check=True,
+        [sys.executable, "-m", "bench.losses", what],
+        env=os.environ | environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    rows: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def warm() -> list[str]:
+    rows: list[str] = elsewhere("warm", MALLOC_MMAP_MAX_="0", MALLOC_TRIM_THRESHOLD_="-1")
     return rows
 
 
+def on_threads() -> list[float]:
+    """Seconds of a loss: on torch's team, on our pool, on our pool with the team asleep."""
+    torch.set_num_threads(2)
+    x, y = logits(1024, 32000), torch.randint(0, 32000, (1024,))
+    busy = torch.randn(1 << 20)
+    team: Any = _threads._parallel
+    took: list[list[float]] = [[], [], []]
+    for _ in range(60):
+        for found, owner, rest in zip(took, (team, _nobody, _nobody), (0, 0, 0.05), strict=True):
+            _threads._parallel = owner
+            busy.mul_(1.0)
+            time.sleep(rest)
+            start = time.perf_counter()
+            L.cross_entropy(x, y)
+            found.append(time.perf_counter() - start)
+    _threads._parallel = team
+    return [statistics.median(times) for times in took]
+
+
+def _nobody() -> None:
+    return None
+
+
+def threads() -> list[str]:
+    """Print what docs/design/0004 decides by."""
+    team, pool, asleep = elsewhere("threads")
+    passive = elsewhere("threads", OMP_WAIT_POLICY="passive")[1]
+    return [
+        f"| loss of 1024 x 32000 and its gradient, 2 threads, on torch's team, to our pool {how} | "
+        f"{pretty(team)} | {pretty(theirs)} | {team / theirs:.3g} | |"
+        for how, theirs in (
+            ("right after an operation of torch", pool),
+            ("50 ms after one", asleep),
+            ("right after one, OMP_WAIT_POLICY=passive", passive),
+        )
+    ]
+
+
 def run() -> str:
-    rows = [*big(False), *warm(), *small(), *heads(), *memory()]
+    rows = [*big(False), *warm(), *threads(), *small(), *heads(), *memory()]
     about = f"Forward and backward. {machine('torch', 'numba')}."
     return "\n".join([about, "", HEADER, *rows])
 
 
 if __name__ == "__main__":
-    print(json.dumps([*big(True), *against_compile()]))
+    alone = on_threads() if sys.argv[1:] == ["threads"] else [*big(True), *against_compile()]
+    print(json.dumps(alone))

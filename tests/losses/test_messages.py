@@ -44,7 +44,8 @@ WORDING = [
     (lambda: L.cross_entropy(X, Y, token_weight=torch.ones(3)),
      "`token_weight` must have one entry a row, (2,), got (3,)."),
     (lambda: L.cross_entropy(X, torch.tensor([[0], [2]])),
-     "`target` must have the shape (2,): that of `input` without its class dimension, got (2, 1)."),
+     "`target` must have the shape (2,): that of `input` without its class dimension, got (2, 1). "
+     "Give target.squeeze(1)."),
     (lambda: L.cross_entropy(X, torch.ones(2, 3, dtype=torch.int64)),
      "`target` must have the shape (2,): that of `input` without its class dimension, got (2, 3). "
      "One-hot targets are probabilities: pass them as floats."),
@@ -83,6 +84,10 @@ WORDING = [
      "`target` must be between 0 and 1, got 5 at [0, 0]."),
     (lambda: L.binary_cross_entropy_with_logits(X, torch.zeros(2)),
      "`target` must have the shape of `input`, (2, 3), got (2,)."),
+    (lambda: L.binary_cross_entropy_with_logits(X[:, :1], torch.zeros(2)),
+     "`target` must have the shape of `input`, (2, 1), got (2,). Give input.squeeze(-1)."),
+    (lambda: L.binary_cross_entropy_with_logits(X[:, 0], torch.zeros(2, 1)),
+     "`target` must have the shape of `input`, (2,), got (2, 1). Give target.squeeze(-1)."),
     (lambda: L.binary_cross_entropy_with_logits(X, X, pos_weight=torch.tensor(-1.0)),
      "`pos_weight` must be finite and non-negative, got -1."),
     (lambda: L.binary_cross_entropy_with_logits(X, X, torch.ones(2, 2)),

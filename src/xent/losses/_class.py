@@ -160,6 +160,8 @@ def check_target(input: torch.Size, target: Tensor, axis: int, ignore_index: int
         advice = ""
         if target.shape == input:
             advice = "One-hot targets are probabilities: pass them as floats."
+        elif target.shape == (*input[:axis], 1, *input[axis + 1 :]):
+            advice = f"Give target.squeeze({axis})."
         raise _check.invalid("target", must, tuple(target.shape), advice)
     return target.long()
 

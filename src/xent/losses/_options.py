@@ -117,7 +117,12 @@ def check_same_shape(input: Tensor, target: Tensor) -> None:
     check_devices(input, target=target)
     if target.shape != input.shape:
         must = f"have the shape of `input`, {tuple(input.shape)}"
-        raise _check.invalid("target", must, tuple(target.shape))
+        advice = ""
+        if input.shape == (*target.shape, 1):
+            advice = "Give input.squeeze(-1)."
+        elif target.shape == (*input.shape, 1):
+            advice = "Give target.squeeze(-1)."
+        raise _check.invalid("target", must, tuple(target.shape), advice)
 
 
 def check_weight(name: str, weight: Tensor | None, shape: torch.Size, each: str) -> None:

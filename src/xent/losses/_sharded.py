@@ -153,7 +153,7 @@ def _score(
     """Score all rows, a few at a time; with ``ups`` return the gradient too."""
     count = logits.shape[0]
     rows: Any = job.rows
-    step = chunk_rows(count, rows.widest, logits.element_size()) // rows.buffers or 1
+    step = chunk_rows(count, rows.widest, logits.element_size(), rows.buffers)
     grad = None if ups is None else torch.empty_like(logits, memory_format=torch.contiguous_format)
     found = []
     for start in range(0, max(count, 1), step):

@@ -155,7 +155,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
             else:
                 cases = self._read(X, reset=True)
                 classes, codes = classes_of(y, cases.rows)
-                weight = weights_of(self, sample_weight, cases)
+                weight = weights_of(sample_weight, cases)
                 if self.class_weight is not None:
                     weight = weight * compute_sample_weight(self.class_weight, classes[codes])
             plan = _fit.plan_of(self, cases, len(classes))
@@ -428,7 +428,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
                     got = "None: a tree requires y to be passed, but the target y is None"
                     raise _check.invalid("y", "be an array", got)
                 numbers, _ = self._codes(y, cases.rows)
-                weight = weights_of(self, sample_weight, cases)
+                weight = weights_of(sample_weight, cases)
             plan = _fit.plan_of(self, cases, 0)
             farthest = float(np.abs(numbers).max())
             if farthest >= _fit.HEAVIEST:
