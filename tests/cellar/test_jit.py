@@ -6,6 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -70,6 +71,12 @@ def test_usable_after_fork():
         os._exit(0 if done == [2, 2] else 1)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_what_belongs_to_no_module_still_compiles():
+    made = {}
+    exec("def one():\n    return 1", {}, made)
+    assert numba.njit(made["one"])() == 1
 
 
 def test_compiles_in_memory_where_no_cache_can_be_kept(tmp_path):

@@ -29,7 +29,8 @@ class _Notice(event.Listener):
     told = False
 
     def on_start(self, event: Any) -> None:
-        compiled = event.data["dispatcher"].py_func.__module__
+        # What was made by exec() belongs to no module.
+        compiled = event.data["dispatcher"].py_func.__module__ or ""
         if not self.told and compiled.startswith("xent.") and sys.stderr.isatty():
             self.told = True
             sys.stderr.write(NOTICE + "\n")

@@ -4,7 +4,7 @@ LLVM makes vectors of a plain loop by itself, but not of a look-up in a table of
 is one instruction on two registers there. With it a logarithm is a polynomial of degree 8 without
 a division: half the time. Elsewhere `LANES` is false and the loops of the kernels stand in.
 
-Each row function adds to eight double-doubles a sum, `HIGH` and `LOW` in the scratch it is given,
+Each row function leaves its sums as double-doubles, two numbers each, in the scratch it is given,
 and returns the bits of all entries or'ed together, so that the sign tells whether one is negative.
 """
 
@@ -16,16 +16,19 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils, codegen
 
-from xent._kernels._bits import added, instruction
+from xent._kernels._bits import instruction
 from xent._kernels._jit import kernel
 
 WIDTH = 8
-STEPS, TURNS = 16, 4  # vectors that are added plainly, in turns, before a double-double takes them
+# Vectors that are added plainly before a double-double takes them: more would be faster and, where
+# all terms are alike, round alike. One after the other: in turns there are more sums than there are
+# registers.
+STEPS = 4
 AHEAD = 1024
 DOUBLE, LONG, WORD = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 VECTOR, BITS = ir.VectorType(DOUBLE, WIDTH), ir.VectorType(LONG, WIDTH)
 TINY, TINY_BITS = 2.0**-1022, 0x0010000000000000
-SCRATCH = 2 * 4 * WIDTH  # doubles, for four sums at most
+SCRATCH = 2 * 4  # doubles, for four sums at most
 
 
 def _has_lanes() -> bool:
@@ -43,8 +46,8 @@ _INVERSE = [1.0 / (1.0 + (k + 0.5) / 16) for k in range(16)]
 _LOG = [-math.log(c) for c in _INVERSE]
 # log(1 + r) = r + r² C(r) for |r| < 0.0304 to 4e-17 (fit in Chebyshev's nodes).
 _CURVE = (
-    -0.1251608839370872, 0.14303589967612346, -0.1666665927629409, 0.1999999178866068,
-    -0.2500000000084855, 0.33333333334276144, -0.5,
+    -0.5, 0.33333333334276144, -0.2500000000084855, 0.1999999178866068,
+    -0.1666665927629409, 0.14303589967612346, -0.1251608839370872,
 )  # fmt: skip
 
 
@@ -66,18 +69,32 @@ class _Lanes:
     def fma(self, x: Any, y: Any, z: Any) -> Any:
         return self.call("llvm.fma.v8f64", VECTOR, x, y, z)
 
+    def two_sum(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Return the sum and its rounding error (Knuth)."""
+        b = self.builder
+        s = b.fadd(x, y)
+        t = b.fsub(s, x)
+        return s, b.fadd(b.fsub(x, b.fsub(s, t)), b.fsub(y, t))
+
+    def halves(self, x: Any, size: int) -> list[Any]:
+        """Return the first lanes, so many, and as many that follow."""
+        kind = ir.VectorType(WORD, size)
+        places = (list(range(at, at + size)) for at in (0, size))
+        return [self.builder.shuffle_vector(x, x, ir.Constant(kind, p)) for p in places]
+
     def greater(self, x: Any, y: Any) -> Any:
         """Return the greater one, or y where x is NaN."""
         return self.builder.select(self.builder.fcmp_ordered(">", x, y), x, y)
 
-    def log(self, x: Any) -> Any:
-        """Logarithm of positive finite x to an ULP of its largest part."""
+    def log(self, x: Any, *, mantissa: bool = False) -> Any:
+        """Logarithm of positive finite x, or of a mantissa, to an ULP of its largest part."""
         b = self.builder
         none, all_, now = ir.Constant(VECTOR, ir.Undefined), ir.Constant(ir.IntType(8), -1), WORD(4)
         prefix = "llvm.x86.avx512."
-        exponent = self.call(prefix + "mask.getexp.pd.512", VECTOR, x, none, all_, now)
-        m = self.call(prefix + "mask.getmant.pd.512", VECTOR, x, WORD(0), none, all_, now)
-        place = b.lshr(b.bitcast(m, BITS), ir.Constant(BITS, [48] * WIDTH))
+        m = x
+        if not mantissa:
+            m = self.call(prefix + "mask.getmant.pd.512", VECTOR, x, WORD(0), none, all_, now)
+        place = b.lshr(b.bitcast(x, BITS), ir.Constant(BITS, [48] * WIDTH))
         inverse, log = (
             self.call(
                 prefix + "vpermi2var.pd.512",
@@ -89,10 +106,16 @@ class _Lanes:
             for table in (_INVERSE, _LOG)
         )
         r = self.fma(m, inverse, self.splat(-1.0))
-        curve = self.splat(_CURVE[0])
-        for c in _CURVE[1:]:
-            curve = self.fma(curve, r, self.splat(c))
-        part = b.fadd(log, self.fma(b.fmul(r, r), curve, r))
+        # In pairs: few vectors wait at a time, so the longest chain counts as much as the work.
+        c = [self.splat(value) for value in _CURVE]
+        square = b.fmul(r, r)
+        curve = c[6]
+        for k in (4, 2, 0):
+            curve = self.fma(curve, square, self.fma(c[k + 1], r, c[k]))
+        part = b.fadd(log, self.fma(curve, square, r))
+        if mantissa:
+            return part
+        exponent = self.call(prefix + "mask.getexp.pd.512", VECTOR, x, none, all_, now)
         return self.fma(exponent, self.splat(math.log(2)), part)
 
 
@@ -117,10 +140,10 @@ def _row(count: int, terms: Any) -> Any:
         nought = [0.0] * WIDTH
         high = [variable(VECTOR, nought) for _ in range(count)]
         low = [variable(VECTOR, nought) for _ in range(count)]
-        some = [[variable(VECTOR, nought) for _ in range(count)] for _ in range(TURNS)]
+        some = [variable(VECTOR, nought) for _ in range(count)]
         sign = variable(BITS, [0] * WIDTH)
 
-        def step(at: Any, sums: list[Any]) -> None:
+        def step(at: Any) -> None:
             at = builder.add(start, builder.mul(at, LONG(WIDTH)))
             values = []
             for pointer in data:
@@ -129,48 +152,38 @@ def _row(count: int, terms: Any) -> Any:
                 lanes.call("llvm.prefetch.p0", ir.VoidType(), soon, WORD(0), WORD(3), WORD(1))
                 here = builder.bitcast(builder.gep(pointer, [at]), ir.PointerType(VECTOR))
                 values.append(builder.load(here, align=8))
-            found = terms(lanes, [builder.load(place) for place in sums], *values)
+            found = terms(lanes, [builder.load(place) for place in some], *values)
             bits = builder.load(sign)
             for flag in [*(builder.bitcast(v, BITS) for v in values), *lanes.flags]:
                 bits = builder.or_(bits, flag)
             builder.store(bits, sign)
-            for place, value in zip(sums, found, strict=True):
+            for place, value in zip(some, found, strict=True):
                 builder.store(value, place)
 
         blocks = builder.udiv(builder.add(steps, LONG(STEPS - 1)), LONG(STEPS))
         with cgutils.for_range(builder, blocks) as block:
-            for sums in some:
-                for place in sums:
-                    builder.store(ir.Constant(VECTOR, nought), place)
+            for place in some:
+                builder.store(ir.Constant(VECTOR, nought), place)
             first = builder.mul(block.index, LONG(STEPS))
             left = builder.sub(steps, first)
             less = builder.icmp_signed("<", left, LONG(STEPS))
             left = builder.select(less, left, LONG(STEPS))
-            rounds = builder.udiv(left, LONG(TURNS))
-            done = builder.mul(rounds, LONG(TURNS))
-            with cgutils.for_range(builder, rounds) as turn:
-                at = builder.add(first, builder.mul(turn.index, LONG(TURNS)))
-                for k, sums in enumerate(some):
-                    step(builder.add(at, LONG(k)), sums)
-            with cgutils.for_range(builder, builder.sub(left, done)) as turn:
-                step(builder.add(builder.add(first, done), turn.index), some[0])
+            with cgutils.for_range(builder, left) as turn:
+                step(builder.add(first, turn.index))
             for k in range(count):
-                parts = [builder.load(sums[k]) for sums in some]
-                while len(parts) > 1:
-                    pairs = zip(parts[::2], parts[1::2], strict=True)
-                    parts = [builder.fadd(one, other) for one, other in pairs]
-                total, x = builder.load(high[k]), parts[0]  # Knuth's TwoSum
-                s = builder.fadd(total, x)
-                t = builder.fsub(s, total)
-                rest = builder.fsub(total, builder.fsub(s, t))
-                rest = builder.fadd(rest, builder.fsub(x, t))
+                s, rest = lanes.two_sum(builder.load(high[k]), builder.load(some[k]))
                 builder.store(s, high[k])
                 builder.store(builder.fadd(builder.load(low[k]), rest), low[k])
         for k in range(count):
-            for half, place in enumerate((high[k], low[k])):
-                offset = LONG((2 * k + half) * WIDTH)
-                out = builder.bitcast(builder.gep(scratch_data, [offset]), ir.PointerType(VECTOR))
-                builder.store(builder.load(place), out, align=8)
+            total, error = builder.load(high[k]), builder.load(low[k])
+            size = WIDTH
+            while size > 1:
+                size //= 2
+                total, rest = lanes.two_sum(*lanes.halves(total, size))
+                error = builder.fadd(builder.fadd(*lanes.halves(error, size)), rest)
+            for half, value in enumerate((total, error)):
+                place = builder.gep(scratch_data, [LONG(2 * k + half)])
+                builder.store(builder.extract_element(value, WORD(0)), place)
         return lanes.call("llvm.vector.reduce.or.v8i64", LONG, builder.load(sign))
 
     return generate
@@ -203,7 +216,9 @@ def _js(lanes: Any, sums: Any, x: Any, y: Any) -> Any:
     less = b.select(swap, y, x)
     # The smaller share of the middle; a rounding of it hardly moves the sum of both terms.
     share = b.fdiv(b.fadd(less, less), both)
-    up = lanes.log(b.fsub(lanes.splat(2.0), lanes.greater(share, lanes.splat(0.0))))
+    # The larger one is below 2 by a bit at least, so that it is its own mantissa.
+    more = b.fsub(lanes.splat(2.0), lanes.greater(share, lanes.splat(2.0**-52)))
+    up = lanes.log(more, mantissa=True)
     down = lanes.log(lanes.greater(share, lanes.splat(TINY)))
     first = lanes.fma(x, b.select(swap, up, down), sums[0])
     second = lanes.fma(y, b.select(swap, down, up), sums[1])
@@ -237,8 +252,4 @@ def js_lanes(_typing: Any, p: Any, q: Any, scratch: Any, start: Any, steps: Any)
 @kernel()
 def lane_sums(scratch, k):
     """Sum number k of the scratch as a double-double."""
-    total, error = 0.0, 0.0
-    for j in range(2 * k * WIDTH, (2 * k + 1) * WIDTH):
-        total, error = added(total, error, scratch[j])
-        error += scratch[j + WIDTH]
-    return total, error
+    return scratch[2 * k], scratch[2 * k + 1]
