@@ -170,6 +170,14 @@ def test_small_orders_where_one_excludes_the_other():
     assert m.f_divergence([1.0, 0.0], [0.0, 1.0], "alpha", alpha=0.25) == pytest.approx(16 / 3)
 
 
+def test_a_class_derived_from_a_view_is_that_view():
+    class Visits(m.Counts):
+        pass
+
+    assert m.entropy(Visits([1, 1, 2]), base=2) == 1.5
+    assert m.kl_divergence(Visits([1, 1]), Visits([5, 5])) == 0
+
+
 @pytest.mark.parametrize("kind", [list, np.array, tuple])
 def test_a_distribution_of_no_weight_says_nothing(kind):
     p, q, r = [1.0, 0.0], [0.0, 1.0], m.Counts([0, 2])

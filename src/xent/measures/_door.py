@@ -37,6 +37,8 @@ class Rows:
         self.argument, self.library, self.axis, self.model = argument, library, axis, model
         viewed = isinstance(value, VIEWS)
         self.kind = type(value) if viewed else None
+        if viewed and self.kind not in VIEWS:  # derived from one
+            self.kind = next(view for view in VIEWS if isinstance(value, view))
         raw = read(argument, value.values if viewed else value, library, where)
         self.numpy = library.name == "numpy"
         if not (self.numpy and raw.dtype.kind in "fiub") and not library.real(raw):
