@@ -1,4 +1,4 @@
-"""The best cut of a sorted column whose entries all weigh 1: whole numbers, and a table of n log n."""
+"""The best cut of a sorted column whose entries all weigh 1: counts, and a table of n log n."""
 
 import math
 
