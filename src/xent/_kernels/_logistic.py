@@ -15,23 +15,18 @@ import numpy as np
 
 from xent._kernels._float import (
     LIFT,
-    arrive,
-    bits32,
     exact_exp,
-    float_of_bits32,
-    fma,
-    fma32,
     inner,
     lifted_exp,
     log1p,
     narrow,
     outer,
-    prefetch,
     single,
-    stream,
     times,
     wide,
 )
+from xent._kernels._memory import arrive, prefetch, stream
+from xent._kernels._vector import bits32, float_of_bits32, fma, fma32
 
 U = np.uint64
 BLOCK = 1024
