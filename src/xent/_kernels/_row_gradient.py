@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xent._kernels._float import PAD, fits, inner, narrow, parts_of, single, times, wide
+from xent._kernels._float import PAD, fits, inner, narrow, parts_of, single, step, times, wide
 from xent._kernels._memory import stream
 
 U = np.uint64
@@ -75,7 +75,7 @@ def gradient_of_row(
     return Todo(r, k, y, c, d, each, of_top * inverse, of_y * inverse, single)
 
 
-@inner()
+@step()
 def write_some(todo, e, share, page, slope, grad, past, a, b):
     """Write the gradient of classes a to b, times their slopes where there are any."""
     start, stop = U(a), U(b)

@@ -92,8 +92,8 @@ def add_page(x, r, own, e, a, top, constants, lanes, spare, behind):
 
     Exponentials go to e and are summed in the lanes, shares of its ``own`` in those that are
     ``spare``. ``behind`` is the row before: what is to do, its exponentials and shares, the
-    gradient, whether that goes past the caches, and whether it is written here. Return something
-    negative where the sign of a share is.
+    gradient, and whether it is written here, past the caches. Return something negative where the
+    sign of a share is.
     """
 
 
@@ -121,7 +121,7 @@ def _add_page(x, r, own, e, a, top, constants, lanes, spare, behind):
 @inner()
 def _add_logits(x, r, e, a, constants, lanes, behind):
     """Do it for a row without shares."""
-    todo, before, _, grad, past, writes = behind
+    todo, before, _, grad, writes = behind
     n = U(x.shape[1])
     base, row, first = U(r) * n + U(a), U(r + 1) * n + U(a), U(max(todo.row, 0)) * n + U(a)
     shift, floor, high, low = constants
@@ -136,8 +136,6 @@ def _add_logits(x, r, e, a, constants, lanes, behind):
         _, e2 = _power(x, at + two, e, i + two, shift, floor, high, low)
         _, e3 = _power(x, at + three, e, i + three, shift, floor, high, low)
         _sum_of_four(lanes, j, e0, e1, e2, e3)
-        if not past:
-            ask(grad, base + U(4) * j)
         if writes:
             to = first + j
             _slope(before, i, less, c1, c0, grad, to)
@@ -150,7 +148,7 @@ def _add_logits(x, r, e, a, constants, lanes, behind):
 @inner()
 def _add_both(x, r, own, e, a, top, constants, lanes, spare, behind):
     """Do it for a row of shares."""
-    todo, before, share, grad, past, writes = behind
+    todo, before, share, grad, writes = behind
     n = U(x.shape[1])
     base, row, first = U(r) * n + U(a), U(r + 1) * n + U(a), U(max(todo.row, 0)) * n + U(a)
     shift, floor, high, low = constants
@@ -172,8 +170,6 @@ def _add_both(x, r, own, e, a, top, constants, lanes, spare, behind):
         signs = signs | (bits32(t0) | bits32(t1)) | (bits32(t2) | bits32(t3))
         _sum_of_four(spare, _LANES + j, t0, t1, t2, t3)
         _sum_of_gaps(spare, j, top, t0, t1, t2, t3, v0, v1, v2, v3)
-        if not past:
-            ask(grad, base + U(4) * j)
         if writes:
             to = first + j
             _slope(before, i, load(share, i) * d1, c1, c0, grad, to)

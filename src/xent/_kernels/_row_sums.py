@@ -158,7 +158,9 @@ def sum_of_others(
         b = min(a + PAGE, n)
         if vectors and b - a == PAGE and not a <= k < b:
             writes = lined and not (a <= todo.k < b or a <= todo.y < b)
-            behind = todo, before, share, grad, past, writes
+            behind = todo, before, share, grad, writes
+            for j in range(a, a if past else b, 64 // x.itemsize):
+                prefetch(grad, r * n + j)
             constants = shift, floor, high, low
             found = add_page(x, r, own, e, a, top, constants, lanes, spread, behind)
             signs = np.int32(signs | found)
