@@ -44,7 +44,6 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
 
     _criteria: tuple[str, ...] = ()
     _prunings: tuple[str | None, ...] = ()
-    _defaults: dict[str, Any]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
