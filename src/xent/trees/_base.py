@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
-    _check_sample_weight,
     check_is_fitted,
     column_or_1d,
     validate_data,
@@ -32,6 +31,7 @@ from xent.trees._columns import Cases, Column
 from xent.trees._histogram import Unread
 from xent.trees._tree import Tree
 from xent.trees._walk import leaves, values
+from xent.trees._weights import weights_of
 
 
 class BaseTree(BaseEstimator):  # type: ignore[misc]
@@ -228,7 +228,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         if node >= self.tree_.size:
             raise _check.invalid("node", f"be below {self.tree_.size}, the number of nodes", node)
         cases = self._cases(X)
-        weight = weights_of(sample_weight, cases)
+        weight = weights_of(sample_weight, cases.rows)
         codes, n_classes = self._codes(y, cases.rows)
         if not weight.all():
             rows = np.flatnonzero(weight)
@@ -335,9 +335,6 @@ def whole_or_not(tree: BaseTree) -> Iterator[None]:
         raise
 
 
-_ONE = np.ones(1).tobytes()
-
-
 def classes_of(y: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
     if y is None:
         raise _check.invalid(
@@ -377,12 +374,3 @@ def _distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 def same_length(y: NDArray[Any], n: int) -> None:
     if len(y) != n:
         raise _check.invalid("y", f"have {n} values, one a row of X", len(y))
-
-
-def weights_of(sample_weight: Any, cases: Cases | Unread) -> NDArray[np.float64]:
-    if sample_weight is None:
-        # One number seen as many: what `np.broadcast_to` makes, in a tenth of its time.
-        return np.ndarray(cases.rows, np.float64, _ONE, strides=(0,))
-    rows = np.empty((cases.rows, 0))
-    weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-    return np.ascontiguousarray(weight)

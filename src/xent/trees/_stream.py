@@ -18,6 +18,7 @@ from xent import _check, _table
 from xent.trees import _columns
 from xent.trees._columns import Column
 from xent.trees._histogram import Binned, Bins, Sketch, code_type
+from xent.trees._weights import by_class, by_name
 
 BATCH = 16384  # rows
 Source = str | os.PathLike[str] | Callable[[], Iterable[Any]]
@@ -61,7 +62,7 @@ class Reading:
                 raise _check.wrong_kind(argument, must, f"a {type(name).__name__}")
         self.source, self.target, self.weight_name = source, target, weight
         self.class_weight, self.is_number = class_weight, numbers
-        self.given = class_weight if isinstance(class_weight, dict) else {}
+        self.given = by_name(class_weight)
         self.classes = np.empty(0)
         ends, rows, counts = self._look()
         self._write(ends, rows, counts)
@@ -166,7 +167,9 @@ class Reading:
         codes: NDArray[Any] = np.empty((len(n_levels), rows), code_type(n_levels))
         wide = np.float64 if self.is_number else np.uint8 if len(counts) <= 256 else np.int32
         self.y = np.empty(rows, wide)
-        each = self._by_class(counts)
+        each = None
+        if self.class_weight is not None:
+            each = by_class(self.class_weight, self.classes, counts)
         weighted = each is not None or self.weight_name is not None
         self.weight = np.empty(rows) if weighted else np.broadcast_to(1.0, rows)
         at = 0
@@ -196,13 +199,3 @@ class Reading:
         if at != rows:
             raise changed
         self.cases = bins.cases(kind, slot, codes, n_levels)
-
-    def _by_class(self, counts: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        """Return each class's weight, as scikit-learn's `compute_sample_weight` has it."""
-        if self.class_weight is None:
-            return None
-        if self.class_weight == "balanced":
-            return np.asarray(counts.sum() / (len(counts) * counts))
-        if not isinstance(self.class_weight, dict):
-            _check.option("class_weight", self.class_weight, ["balanced"])
-        return np.array([float(self.given.get(c, 1.0)) for c in self.classes.tolist()])
