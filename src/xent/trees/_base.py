@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 from xent import _check
 from xent.trees import (
     _columns,
+    _exact,
     _fit,
     _histogram,
     _picture,
@@ -29,6 +30,7 @@ from xent.trees import (
 )
 from xent.trees._columns import Cases, Column
 from xent.trees._histogram import Unread
+from xent.trees._kernels.histogram import BINS
 from xent.trees._tree import Tree
 from xent.trees._walk import leaves, values
 from xent.trees._weights import weights_of
@@ -54,6 +56,8 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     # ------------------------------------------------------------ tables
 
     def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
+        if reset and not _columns.is_clean(X):
+            _exact.check(X, BINS if self.splitter == "histogram" else np.inf)
         finite: Any = True if self.missing == "refuse" else "allow-nan"
         if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -65,14 +69,17 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
                     self.n_features_in_ = X.shape[1]
                     self.__dict__.pop("feature_names_in_", None)
             else:
-                X = validate_data(
-                    self,
-                    X,
-                    reset=reset,
-                    dtype=np.float64,
-                    accept_sparse=("csr", "csc"),
-                    ensure_all_finite=finite,
-                )
+                try:
+                    X = validate_data(
+                        self,
+                        X,
+                        reset=reset,
+                        dtype=np.float64,
+                        accept_sparse=("csr", "csc"),
+                        ensure_all_finite=finite,
+                    )
+                except OverflowError:
+                    raise _columns.too_large() from None
             if reset:
                 names = getattr(self, "feature_names_in_", None)
                 if names is None:

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from xent import _check, _table
 from xent.trees import _columns
 from xent.trees._columns import Column
+from xent.trees._exact import Apart, in_question
 from xent.trees._histogram import Binned, Bins, Sketch, code_type
+from xent.trees._kernels.histogram import BINS
 from xent.trees._weights import by_class, by_name
 
 BATCH = 16384  # rows
@@ -106,6 +108,7 @@ class Reading:
         columns: list[Column] | None = None
         levels: list[set[Any]] = []
         sketches: list[Sketch] = []
+        apart: list[Apart] = []
         rows, counts = 0, np.empty(0, np.int64)
         for batch in batches(self.source):
             X, y, weight = self._split(batch)
@@ -113,6 +116,7 @@ class Reading:
             if columns is None:
                 columns, levels = found, [set(c.levels) for c in found]
                 sketches = [Sketch() for c in columns if c.kind != "name"]
+                apart = [Apart(c.name, BINS) for c in columns]
             self._same(columns, found)
             for j, column in enumerate(found):
                 if column.levels != columns[j].levels:
@@ -121,6 +125,8 @@ class Reading:
                     columns[j] = Column(column.name, column.kind, merged)
             if not self.is_number:
                 counts = self._count(y, counts)
+            for each, series in zip(apart, _columns.series_of(X).values(), strict=True):
+                each.add(in_question(series))
             cases = _columns.read(X, columns)
             kept = self._kept(y, weight)
             for s, sketch in enumerate(sketches):
@@ -130,6 +136,8 @@ class Reading:
         if not columns or not rows:
             got = f"{rows} rows and {len(columns or [])} columns"
             raise _check.invalid("X", "have rows and columns", got)
+        for each in apart:
+            each.check()
         self.columns = columns
         return [sketch.ends() for sketch in sketches], rows, counts
 
