@@ -278,6 +278,11 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         str
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted, or so deep that this takes more than 2**28 letters.
         """
         check_is_fitted(self)
         return _text.text(self._named())
@@ -288,6 +293,11 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         str
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted, or so deep that this takes more than 2**28 letters.
         """
         check_is_fitted(self)
         return _text.rules(self._named())
@@ -308,8 +318,13 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         str
-            Standard SQL; columns in double quotes. A tree that spreads missing values over several
-            branches, or that has surrogates, cannot be written so and is refused.
+            Standard SQL; columns in double quotes.
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted, spreads missing values over several branches, has surrogates, or is
+            so deep that this takes more than 2**28 letters.
         """
         check_is_fitted(self)
         return _text.sql(self._named())
