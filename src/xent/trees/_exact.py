@@ -50,7 +50,7 @@ class Apart:
                 "X",
                 "hold numbers that differ as float64",
                 f"{one} and {other} in column {self.name!r}",
-                "Subtract what they have in common, or make names of them with str.",
+                "Subtract what they have in common, or let the column be names.",
             )
 
 
@@ -86,11 +86,12 @@ def _of_array(X: Any) -> Iterator[tuple[int, NDArray[Any]]]:
     if kind not in ("i", "u", "O") or X.ndim != 2 or 0 in X.shape:
         return
     if sparse.issparse(X):
-        if kind == "O" or not X.nnz or _near(X.min(), X.max()):
+        if kind == "O":
             return
-        by_column = X.tocsc()
-        for j in range(X.shape[1]):
-            yield j, _far(by_column.data[by_column.indptr[j] : by_column.indptr[j + 1]])
+        stored = X.tocsc()
+        if stored.nnz and not _near(stored.data.min(), stored.data.max()):
+            for j in range(X.shape[1]):
+                yield j, _far(stored.data[stored.indptr[j] : stored.indptr[j + 1]])
     elif kind == "O":
         for j in range(X.shape[1]):
             yield j, _of_objects(X[:, j].tolist())
@@ -112,10 +113,13 @@ def _of_lists(X: Any) -> Any:
 
 def _of_objects(values: list[Any]) -> NDArray[Any]:
     """Return the values in question among numbers of several kinds; none where one is a string."""
-    if any(isinstance(v, str) for v in values):
+    kinds = set(map(type, values))
+    exact = [kind for kind in kinds if issubclass(kind, (Integral, Decimal))]
+    if not exact or any(issubclass(kind, str) for kind in kinds):
         return np.empty(0)
-    plain: list[Any] = [v for v in values if isinstance(v, (Integral, float, Decimal)) and v == v]
-    if not any(isinstance(v, Decimal) for v in plain):
+    known = (*exact, float)
+    plain = [v for v in values if isinstance(v, known) and v == v]
+    if not any(issubclass(kind, Decimal) for kind in exact):
         plain = [v for v in plain if not _near(v, v)]
     out = np.empty(len(plain), object)
     out[:] = plain
