@@ -56,11 +56,12 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     # ------------------------------------------------------------ tables
 
     def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
-        if reset and not _columns.is_clean(X):
-            _exact.check(X, BINS if self.splitter == "histogram" else np.inf)
+        most = BINS if self.splitter == "histogram" else np.inf
         finite: Any = True if self.missing == "refuse" else "allow-nan"
         if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
             validate_data(self, X, reset=reset, skip_check_array=True)
+            if reset:
+                _exact.check_array(X, most)
             X = _columns.frame_of_objects(X)
         if not _columns.is_frame(X):
             if _columns.is_clean(X) and (reset or self._has_form(X)):
@@ -69,6 +70,8 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
                     self.n_features_in_ = X.shape[1]
                     self.__dict__.pop("feature_names_in_", None)
             else:
+                if reset:
+                    _exact.check_array(X, most)
                 try:
                     X = validate_data(
                         self,
@@ -97,6 +100,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
                 return _histogram.of_cases(_columns.of_numbers(X, copy=False))
             return _columns.of_numbers(X)
         if reset:
+            _exact.check_frame(X, most)
             self.columns_ = _columns.describe(X)
             self.n_features_in_ = len(self.columns_)
             if all(isinstance(name, str) for name in X.columns):

@@ -6,7 +6,7 @@ and cost a look at the least and the greatest. A histogram that joins neighbours
 with more than 256 of them, may join these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from numbers import Integral
 from typing import Any
@@ -20,6 +20,7 @@ from xent import _check
 from xent.trees import _columns
 
 EXACT = 2**53  # up to here every whole number is a float64
+WIDE = (nw.Int64, nw.UInt64, nw.Int128, nw.UInt128)
 
 
 class Apart:
@@ -54,9 +55,18 @@ class Apart:
             )
 
 
-def check(X: Any, most: float) -> None:
-    """Check a table; columns with more than ``most`` values in question are let through."""
-    for name, values in _of_frame(X) if _columns.is_frame(X) else _of_array(X):
+def check_frame(X: Any, most: float) -> None:
+    """Check a data frame; columns with more than ``most`` values in question are let through."""
+    _check_all(((name, in_question(s)) for name, s in _columns.series_of(X).items()), most)
+
+
+def check_array(X: Any, most: float) -> None:
+    """Check an array, a list of rows or a sparse matrix, as `check_frame`."""
+    _check_all(_of_array(X), most)
+
+
+def _check_all(columns: Iterable[tuple[object, NDArray[Any]]], most: float) -> None:
+    for name, values in columns:
         column = Apart(name, most)
         column.add(values)
         column.check()
@@ -66,17 +76,10 @@ def in_question(series: Any) -> NDArray[Any]:
     """Return the values of a column of a data frame that may round to the same number."""
     if isinstance(series.dtype, nw.Decimal):
         return np.array(series.drop_nulls().to_list(), object)
-    if not series.dtype.is_integer() or series.null_count() == len(series):
-        return np.empty(0)
-    if _near(series.min(), series.max()):
+    if series.dtype not in WIDE or not _any_far(series.to_numpy()):
         return np.empty(0)
     kind = {nw.Int64: np.int64, nw.UInt64: np.uint64}.get(type(series.dtype), object)
     return _far(np.array(series.drop_nulls().to_list(), kind))
-
-
-def _of_frame(X: Any) -> Iterator[tuple[str, NDArray[Any]]]:
-    for name, series in _columns.series_of(X).items():
-        yield name, in_question(series)
 
 
 def _of_array(X: Any) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -89,13 +92,13 @@ def _of_array(X: Any) -> Iterator[tuple[int, NDArray[Any]]]:
         if kind == "O":
             return
         stored = X.tocsc()
-        if stored.nnz and not _near(stored.data.min(), stored.data.max()):
+        if _any_far(stored.data):
             for j in range(X.shape[1]):
                 yield j, _far(stored.data[stored.indptr[j] : stored.indptr[j + 1]])
-    elif kind == "O":
+    elif kind == "O" and _worth_a_look(X):
         for j in range(X.shape[1]):
-            yield j, _of_objects(X[:, j].tolist())
-    elif not _near(X.min(), X.max()):
+            yield j, _of_objects(X[:, j])
+    elif kind != "O" and _any_far(X):
         for j in range(X.shape[1]):
             yield j, _far(X[:, j])
 
@@ -104,31 +107,48 @@ def _of_lists(X: Any) -> Any:
     """Return rows as an array; NumPy rounds numbers at once where one of them is no whole one."""
     try:
         array = np.asarray(X)
-        if array.dtype.kind == "f" and (np.abs(array) >= EXACT).any():
+        if array.dtype.kind == "f" and _any_far(array):
             return np.array(X, object)
     except (ValueError, OverflowError):  # rows of several lengths, which are refused later
         return None
     return array
 
 
-def _of_objects(values: list[Any]) -> NDArray[Any]:
+def _worth_a_look(X: NDArray[Any]) -> bool:
+    """Whether objects may be whole numbers or decimals that round."""
+    kinds = set(map(type, X.ravel().tolist()))
+    return any(issubclass(kind, (Integral, Decimal)) for kind in kinds) and (
+        any(issubclass(kind, (str, Decimal)) for kind in kinds) or _any_far(X)
+    )
+
+
+def _of_objects(column: NDArray[Any]) -> NDArray[Any]:
     """Return the values in question among numbers of several kinds; none where one is a string."""
-    kinds = set(map(type, values))
-    exact = [kind for kind in kinds if issubclass(kind, (Integral, Decimal))]
-    if not exact or any(issubclass(kind, str) for kind in kinds):
+    values: list[Any] = column.tolist()
+    kinds = tuple(set(map(type, values)))
+    if any(issubclass(kind, str) for kind in kinds):
         return np.empty(0)
-    known = (*exact, float)
-    plain = [v for v in values if isinstance(v, known) and v == v]
-    if not any(issubclass(kind, Decimal) for kind in exact):
-        plain = [v for v in plain if not _near(v, v)]
-    out = np.empty(len(plain), object)
-    out[:] = plain
+    known = tuple(kind for kind in kinds if issubclass(kind, (Integral, Decimal, float)))
+    numbers: list[Any] = [v for v in values if isinstance(v, known) and v == v]
+    if not any(issubclass(kind, Decimal) for kind in known):
+        numbers = [v for v in numbers if not -EXACT < v < EXACT]
+    out = np.empty(len(numbers), object)
+    out[:] = numbers
     return out
 
 
-def _near(least: Any, most: Any) -> bool:
-    """Whether all whole numbers between these are float64."""
-    return bool(least > -EXACT) and bool(most < EXACT)
+def _any_far(values: NDArray[Any]) -> bool:
+    """Whether a number lies where not every whole number is a float64; rounding moves none back."""
+    if values.dtype.kind == "O":
+        try:
+            values = values.astype(np.float64)
+        except (TypeError, ValueError, OverflowError):
+            return True
+    if not values.size:
+        return False
+    if values.dtype.kind == "f":
+        return bool((np.abs(values) >= EXACT).any())
+    return bool(values.min() <= -EXACT or values.max() >= EXACT)
 
 
 def _far(values: NDArray[Any]) -> NDArray[Any]:
