@@ -75,12 +75,15 @@ def test_decimals():
 def test_wherever_batches_are_cut(cuts):
     whole = pl.DataFrame({"id": [BIG, BIG + 1] * 2, "y": Y})
 
-    def batches():
-        return (whole[a:b] for a, b in pairwise(cuts))
+    for kinds in ([pl.Int64], [pl.Int64, pl.UInt64]):
 
-    with pytest.raises(ValueError) as caught:
-        tree(splitter="histogram").fit(batches, "y")
-    assert str(caught.value).startswith(SENTENCE.format(BIG, BIG + 1, "id"))
+        def batches(kinds=kinds):
+            for i, (a, b) in enumerate(pairwise(cuts)):
+                yield whole[a:b].with_columns(pl.col("id").cast(kinds[i % len(kinds)]))
+
+        with pytest.raises(ValueError) as caught:
+            tree(splitter="histogram").fit(batches, "y")
+        assert str(caught.value).startswith(SENTENCE.format(BIG, BIG + 1, "id"))
 
 
 def test_a_histogram_joins_neighbours_anyway():

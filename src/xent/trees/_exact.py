@@ -33,8 +33,11 @@ class Apart:
     def add(self, values: NDArray[Any]) -> None:
         """Take note of some more values, as long as there are not too many."""
         if len(values) and (self.known is None or len(self.known) <= self.most):
-            more = [values] if self.known is None else [self.known, values]
-            self.known = np.unique(np.concatenate(more))
+            if self.known is not None:
+                # Numbers of two types are joined as objects: NumPy would round them.
+                kind = values.dtype if self.known.dtype == values.dtype else object
+                values = np.concatenate([self.known.astype(kind), values.astype(kind)])
+            self.known = np.unique(values)
 
     def check(self) -> None:
         """Refuse two values that are one as float64."""
