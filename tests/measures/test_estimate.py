@@ -58,6 +58,20 @@ def test_printed_information(line):
     assert_allclose(found, line["value"], rtol=0, atol=line["digits"])
 
 
+def test_where_other_libraries_have_another_formula():
+    x = [-2.49, 1.64, -3.05, 7.95, -5.96, 1.77, -5.24, 7.03, -0.11, -1.86]
+    found = estimate_mutual_information(x, x, method="ksg", neighbors=4).value
+    truth = float(mp.digamma(10) - mp.digamma(4))
+    assert_allclose(found, truth, rtol=1e-14)
+    assert_allclose(found - 2 / 4, 0.49563492063492054, rtol=1e-12)  # infomeasure's tests
+    # DiscreteEntropy.jl's tests: G(n) = ψ(n) + (-1)^n / (n + 1), Grassberger (1988).
+    counts, n = [1, 2, 3, 2, 1], 9
+    first = math.log(n) - sum(c * float(mp.digamma(c) + (-1) ** c / (c + 1)) for c in counts) / n
+    assert_allclose(first, 1.876292, atol=5e-7)
+    found = estimate_entropy(rows_of(counts), method="grassberger").value
+    assert_allclose(found, 1.912, atol=5e-4)
+
+
 def test_jackknife_by_leaving_rows_out():
     counts = [5, 3, 1, 1]
     n = sum(counts)
