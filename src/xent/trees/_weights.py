@@ -61,9 +61,9 @@ def by_class(
     if not isinstance(class_weight, dict):
         return np.asarray(counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1)))
     names = classes.tolist()
-    unknown = [name for name in given if name not in names]
+    held = set(names)
+    unknown = [name for name in given if name not in held]
     if unknown and not all(name in given for name in names):
-        held = _check.join_names(names, last="and")
-        got = _check.join_names(unknown, last="and")
-        raise _check.invalid("class_weight", "name classes of y", got, f"y holds {held}.")
+        got, own = (_check.join_names(some, last="and") for some in (unknown, names))
+        raise _check.invalid("class_weight", "name classes of y", got, f"y holds {own}.")
     return np.array([given.get(name, 1.0) for name in names])
