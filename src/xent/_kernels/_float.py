@@ -60,6 +60,7 @@ _Q1, _Q2 = np.float32(0.6931471824645996), np.float32(0.24022647738456726)
 _Q3, _Q4 = np.float32(0.05550359562039375), np.float32(0.009618500247597694)
 _Q5, _Q6 = np.float32(0.0013390976237133145), np.float32(0.00015328821609728038)
 _SMALLEST_POWER, _TAME = 130.0, 2.0**15
+FLIP32, FLIP64 = np.int32(0x7FFFFFFF), np.int64(0x7FFFFFFFFFFFFFFF)
 _ONE_BITS, _HALF_A_POWER = np.int64(1023 << 52), np.int64(1 << 51)
 _WHOLE_POWERS, _MAGIC_BITS = np.int64(-(1 << 52)), np.int64((1023 + 52 << 52) + (1 << 51))
 
@@ -148,6 +149,17 @@ def _key(value):
         return bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
 
     return key32
+
+
+def rank_of(value):
+    """Return the integers that order as the elements of a vector do: `key` for each."""
+
+
+@overload(rank_of, jit_options=INSIDE)
+def _rank_of(value):
+    if value.dtype == types.float64:
+        return lambda value: bits64(value) ^ ((bits64(value) >> np.int64(63)) & FLIP64)
+    return lambda value: bits32(value) ^ ((bits32(value) >> np.int32(31)) & FLIP32)
 
 
 def sign(value):

@@ -11,6 +11,8 @@ from numba import types
 from numba.extending import overload
 
 from xent._kernels._float import (
+    FLIP32,
+    FLIP64,
     LARGEST,
     LIFT,
     SMALLEST,
@@ -24,6 +26,7 @@ from xent._kernels._float import (
     outer,
     parts_of,
     powers_of,
+    rank_of,
     slopes_of,
     times,
     wide,
@@ -33,8 +36,6 @@ from xent._kernels._numba import INSIDE
 from xent._kernels._vector import (
     HALF,
     WIDTH,
-    bits32,
-    bits64,
     choose,
     count,
     float_of_bits32,
@@ -55,18 +56,6 @@ TILE = 128
 _TOP, _OWN, _HIT, _PUSH, _OTHERS, _LIFT, _C = (U(TILE * i) for i in range(7))
 _SHIFT, _FLOOR, _Z_OWN, _E_OWN, _SAME, _C1, _C0, _AT_TOP, _AT_Y = (U(TILE * i) for i in range(9))
 _PLACE, _MARK, _PLACE_BEFORE, _MARK_BEFORE = (U(TILE * i) for i in range(4))
-_FLIP32, _FLIP64 = np.int32(0x7FFFFFFF), np.int64(0x7FFFFFFFFFFFFFFF)
-
-
-def rank_of(value):
-    """Return the integers that order as the elements do (NaN on top)."""
-
-
-@overload(rank_of, jit_options=INSIDE)
-def _rank_of(value):
-    if value.dtype == types.float64:
-        return lambda value: bits64(value) ^ ((bits64(value) >> np.int64(63)) & _FLIP64)
-    return lambda value: bits32(value) ^ ((bits32(value) >> np.int32(31)) & _FLIP32)
 
 
 def value_of(rank):
@@ -76,8 +65,8 @@ def value_of(rank):
 @overload(value_of, jit_options=INSIDE)
 def _value_of(rank):
     if rank.dtype == types.int64:
-        return lambda rank: float_of_bits64(rank ^ ((rank >> np.int64(63)) & _FLIP64))
-    return lambda rank: float_of_bits32(rank ^ ((rank >> np.int32(31)) & _FLIP32))
+        return lambda rank: float_of_bits64(rank ^ ((rank >> np.int64(63)) & FLIP64))
+    return lambda rank: float_of_bits32(rank ^ ((rank >> np.int32(31)) & FLIP32))
 
 
 @inner()

@@ -8,24 +8,27 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from xent._kernels._float import LANES, inner, lifted_power
+from xent._kernels._float import LANES, PAGE, inner, lifted_power, rank_of
 from xent._kernels._memory import prefetch
 from xent._kernels._numba import INSIDE
 from xent._kernels._vector import (
     WIDTH,
     bits32,
+    choose,
     fma,
     fma32,
     load,
     lower,
     put,
     put_past,
+    reduce_max,
     reduce_or,
     spread,
     upper,
 )
 
 U = np.uint64
+_LOWEST = np.int32(-(2**31))
 _STEP, _HALF, _LANES = U(WIDTH), U(WIDTH // 2), U(LANES)
 
 
@@ -34,6 +37,31 @@ def ask(array, at):
     """Ask for four vectors, one after the other."""
     for i in range(at, at + U(4) * _STEP, U(64 // array.itemsize)):
         prefetch(array, i)
+
+
+def peak_of_four(x, at, ahead, best):
+    """Ask for four vectors ``ahead`` of those at ``at``; of float32 find the largest of these."""
+
+
+@overload(peak_of_four, jit_options=INSIDE)
+def _peak_of_four(x, at, ahead, best):
+    if x.dtype == types.float32:
+        return lambda x, at, ahead, best: _largest(x, at, ahead, best)
+
+    def only_ask(x, at, ahead, best):
+        ask(x, at + ahead)
+        return best
+
+    return only_ask
+
+
+@inner()
+def _largest(x, at, ahead, best):
+    ask(x, at + ahead)
+    for i in range(at, at + U(4) * _STEP, _STEP):
+        rank = rank_of(load(x, i))
+        best = choose(rank > best, rank, best)
+    return best
 
 
 @inner()
@@ -87,7 +115,7 @@ def _suits(x, own):
     return lambda x, own: True
 
 
-def add_page(x, r, own, e, a, top, constants, lanes, spare, behind):
+def add_page(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
     """Do all that is to do of classes a to a + PAGE of row r, none of which is the largest.
 
     Exponentials go to e and are summed in the lanes, shares of its ``own`` in those that are
@@ -98,39 +126,40 @@ def add_page(x, r, own, e, a, top, constants, lanes, spare, behind):
 
 
 @overload(add_page, jit_options=INSIDE)
-def _add_page(x, r, own, e, a, top, constants, lanes, spare, behind):
+def _add_page(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
     if x.dtype == types.float64 or x.layout != "C":
 
-        def nothing(x, r, own, e, a, top, constants, lanes, spare, behind):
-            return np.int32(0)
+        def nothing(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
+            return np.int32(0), np.int32(0)
 
         return nothing
     if own.dtype == types.float64 or own.layout != "C":
 
-        def without(x, r, own, e, a, top, constants, lanes, spare, behind):
-            return _add_logits(x, r, e, a, constants, lanes, behind)
+        def without(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
+            return _add_logits(x, r, coming, e, a, constants, lanes, behind)
 
         return without
 
-    def shares(x, r, own, e, a, top, constants, lanes, spare, behind):
-        return _add_both(x, r, own, e, a, top, constants, lanes, spare, behind)
+    def shares(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
+        return _add_both(x, r, coming, own, e, a, top, constants, lanes, spare, behind)
 
     return shares
 
 
 @inner()
-def _add_logits(x, r, e, a, constants, lanes, behind):
+def _add_logits(x, r, coming, e, a, constants, lanes, behind):
     """Do it for a row without shares."""
     todo, before, _, grad, writes = behind
     n = U(x.shape[1])
-    base, row, first = U(r) * n + U(a), U(r + 1) * n + U(a), U(max(todo.row, 0)) * n + U(a)
+    base, row, first = U(r) * n + U(a), U(coming) * n + U(a), U(max(todo.row, 0)) * n + U(a)
     shift, floor, high, low = constants
     c1 = np.float32(todo.c)
     c0, less = np.float32(todo.c - np.float64(c1)), -np.float32(todo.each)
     one, two, three = _LANES, U(2) * _LANES, U(3) * _LANES
+    best, ahead = spread(_LOWEST, bits32(load(e, U(0)))), U(PAGE) if coming > r else U(x.shape[1])
     for j in range(U(0), _LANES, _STEP):
         at, i = base + j, U(a) + j
-        ask(x, row + U(4) * j)
+        best = peak_of_four(x, row + U(4) * j, ahead, best)
         _, e0 = _power(x, at, e, i, shift, floor, high, low)
         _, e1 = _power(x, at + one, e, i + one, shift, floor, high, low)
         _, e2 = _power(x, at + two, e, i + two, shift, floor, high, low)
@@ -142,23 +171,24 @@ def _add_logits(x, r, e, a, constants, lanes, behind):
             _slope(before, i + one, less, c1, c0, grad, to + one)
             _slope(before, i + two, less, c1, c0, grad, to + two)
             _slope(before, i + three, less, c1, c0, grad, to + three)
-    return np.int32(0)
+    return np.int32(0), reduce_max(best)
 
 
 @inner()
-def _add_both(x, r, own, e, a, top, constants, lanes, spare, behind):
+def _add_both(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
     """Do it for a row of shares."""
     todo, before, share, grad, writes = behind
     n = U(x.shape[1])
-    base, row, first = U(r) * n + U(a), U(r + 1) * n + U(a), U(max(todo.row, 0)) * n + U(a)
+    base, row, first = U(r) * n + U(a), U(coming) * n + U(a), U(max(todo.row, 0)) * n + U(a)
     shift, floor, high, low = constants
     c1 = np.float32(todo.c)
     c0, d1 = np.float32(todo.c - np.float64(c1)), -np.float32(todo.d)
     one, two, three = _LANES, U(2) * _LANES, U(3) * _LANES
     signs = bits32(spread(np.float32(0.0), load(e, U(0))))
+    best, ahead = spread(_LOWEST, bits32(load(e, U(0)))), U(PAGE) if coming > r else U(x.shape[1])
     for j in range(U(0), _LANES, _STEP):
         at, i = base + j, U(a) + j
-        ask(x, row + U(4) * j)
+        best = peak_of_four(x, row + U(4) * j, ahead, best)
         v0, e0 = _power(x, at, e, i, shift, floor, high, low)
         v1, e1 = _power(x, at + one, e, i + one, shift, floor, high, low)
         v2, e2 = _power(x, at + two, e, i + two, shift, floor, high, low)
@@ -176,4 +206,4 @@ def _add_both(x, r, own, e, a, top, constants, lanes, spare, behind):
             _slope(before, i + one, load(share, i + one) * d1, c1, c0, grad, to + one)
             _slope(before, i + two, load(share, i + two) * d1, c1, c0, grad, to + two)
             _slope(before, i + three, load(share, i + three) * d1, c1, c0, grad, to + three)
-    return reduce_or(signs)
+    return reduce_or(signs), reduce_max(best)

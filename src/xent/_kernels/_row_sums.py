@@ -29,23 +29,37 @@ U = np.uint64
 
 
 @inner()
+def top_of(x, r, a, b):
+    """Return the key of the largest of ``x[r, a:b]``."""
+    top = key(x[r, a])
+    for i in range(U(a), U(b)):
+        top = max(top, key(x[U(r), i]))
+    return top
+
+
+@inner()
+def place_of(x, r, a, b, top):
+    """Index of the first of ``x[r, a:b]`` that has this key."""
+    size = np.int32(b - a)
+    found = size
+    for i in range(np.uint32(size)):
+        here = np.int32(i) if key(x[U(r), U(a) + U(i)]) == top else size
+        found = min(found, here)
+    return a + np.int64(found)
+
+
+@inner()
 def peak(x, r):
     """Index of the first largest element (of a NaN, where there is one)."""
     n = x.shape[1]
     best = key(x[r, 0])
     block = 0
     for a in range(0, n, 512):
-        top = key(x[r, a])
-        for i in range(U(a), U(min(a + 512, n))):
-            top = max(top, key(x[U(r), i]))
+        top = top_of(x, r, a, min(a + 512, n))
         if top > best:
             best = top
             block = a
-    found = np.int32(512)
-    for i in range(np.uint32(min(512, n - block))):
-        here = np.int32(i) if key(x[U(r), U(block) + U(i)]) == best else np.int32(512)
-        found = min(found, here)
-    return block + np.int64(found)
+    return place_of(x, r, block, min(block + 512, n), best)
 
 
 @step()
@@ -128,8 +142,9 @@ def sum_of_others(
 ):
     """Write lift exp((x_c - x_k) / T) to e; return the sum over c other than k, and lift.
 
-    Where the row has shares of its ``own``, they are summed in the lanes that follow, and what is
-    returned last is negative where the sign of one is.
+    Return then something negative where a share has a sign: where the row has shares of its
+    ``own``, they are summed in the lanes that follow. And last the peak of the next row, or -1
+    where that was not looked for.
 
     ``lost`` is empty where float64 is far more than the logits need. Computing hides the memory's
     wait: the next row of x and this row of the gradient are asked for ahead, and what is ``todo``
@@ -151,6 +166,9 @@ def sum_of_others(
     for i in range(U(used if own.shape[0] else 0)):
         spread[i] = spread[U(LANES) + i] = 0.0
     vectors = tame and suits(x, own)
+    # While a row is fetched into the cache, it is no work to find its largest logit.
+    looks = vectors and n > PAGE and x.itemsize == 4 and r + 1 < x.shape[0]
+    coming, best, where = r + 1 if looks else r, np.int64(-(2**31)), 0
     # Vectors go past the caches in whole lines only.
     lined = past and grad.itemsize == 4 and address(grad) % 64 == 0 and n % (64 // 4) == 0
     lined = lined and todo.row >= 0 and todo.single
@@ -162,16 +180,24 @@ def sum_of_others(
             for j in range(a, a if past else b, 64 // x.itemsize):
                 prefetch(grad, r * n + j)
             constants = shift, floor, high, low
-            found = add_page(x, r, own, e, a, top, constants, lanes, spread, behind)
+            found, high_next = add_page(
+                x, r, coming, own, e, a, top, constants, lanes, spread, behind
+            )
             signs = np.int32(signs | found)
+            if high_next > best:
+                best, where = np.int64(high_next), a
             if todo.row >= 0 and not writes:
                 write_some(todo, before, share, page, slope, grad, past, a, b)
             continue
+        if looks:
+            first = np.int64(top_of(x, coming, a, b))
+            if first > best:
+                best, where = first, a
         for c in range(a, b, LANES):
             d = min(c + LANES, b)
             if n > LANES:
                 for j in range(c, d, 64 // x.itemsize):
-                    prefetch(x, (r + 1) * n + j)
+                    prefetch(x, (r + 1) * n + j + (PAGE if looks else 0))
                 for j in range(c, d if own.shape[0] else c, 64 // own.itemsize):
                     prefetch(own, n + j)
                 for j in range(c, c if past else d, 64 // x.itemsize):
@@ -213,7 +239,10 @@ def sum_of_others(
     for i in range(min(used, lost.shape[0])):
         lanes[i] += lost[i]
     # Only -inf, or a NaN: there is no distribution, even of one class.
-    return fold(lanes, used) if top > -np.inf else np.nan, lift, signs
+    others = fold(lanes, used) if top > -np.inf else np.nan
+    top_after = np.int32(best)
+    after = place_of(x, coming, where, min(where + PAGE, n), top_after) if looks else -1
+    return others, lift, signs, after
 
 
 @inner()

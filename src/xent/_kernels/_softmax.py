@@ -31,21 +31,23 @@ U = np.uint64
 
 @inner()
 def one_row(
-    x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, e,
+    x, r, k, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, e,
     block, lanes, lost, page, past, todo, before, share_before,
 ):  # fmt: skip
     """Return the loss of row r of x and what is to do for its gradient; write its statistics.
 
-    Return also the sum of ``share``, and something negative where a sign there is. On the way the
-    gradient is written that was ``todo`` before.
+    Return also the sum of ``share``, something negative where a sign there is, and the peak of the
+    next row or -1, as which k may come. On the way the gradient is written that was ``todo``
+    before.
 
     The target spreads ``share`` (or ``flat``) over the classes and puts ``hit`` on class y (-1 for
     none). f scales the loss, g f its gradient; ``pull`` are the weights of the
     gradients of lse, of the log-probability and of the entropy, which are added.
     """
-    k = peak(x, r)
+    if k < 0:
+        k = peak(x, r)
     top = wide(x[r, k])
-    others, lift, signs = sum_of_others(
+    others, lift, signs, after = sum_of_others(
         x, r, k, inverse, share, e, block, lanes, lost, todo, before, share_before, page, slope,
         grad, past,
     )  # fmt: skip
@@ -89,7 +91,7 @@ def one_row(
         )  # fmt: skip
     else:
         todo = nothing_to_do()
-    return f * value, todo, mass, signs
+    return f * value, todo, mass, signs, after
 
 
 @outer()
@@ -137,7 +139,7 @@ def class_rows(
     e, page = e[to_line(e, width) :], page[to_line(page, min(width, PAGE)) :]
     ahead = past and slope.shape[0] == 0 and e.shape[0] >= 2 * width
     mine, before = halves(e, width, ahead)
-    todo = nothing_to_do()
+    todo, k = nothing_to_do(), -1
     flat = smooth / n
     if share.shape[0]:
         for i in range(U(n)):
@@ -160,9 +162,10 @@ def class_rows(
             f = 0.0
         if f == 0.0 and stats.shape[0] == 0 and pull.shape[0] == 0:
             skip_row(values, grad, r)
+            k = -1
             continue
-        value, todo, _, _ = one_row(
-            x, r, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, mine,
+        value, todo, _, _, k = one_row(
+            x, r, k, y, hit, share, flat, f, g, zeta, inverse, pull, stats, grad, slope, mine,
             block, lanes, lost, page, past, todo, before, share,
         )  # fmt: skip
         if ahead:
@@ -200,7 +203,7 @@ def soft_rows(
     ahead = past and slope.shape[0] == 0 and e.shape[0] >= 2 * width
     mine, before = halves(e, width, ahead)
     own, last = 0, 0
-    todo = nothing_to_do()
+    todo, k = nothing_to_do(), -1
     bad = -1
     for r in range(start, stop + 1):
         if r == stop or (todo.row >= 0 and not ahead):
@@ -215,13 +218,14 @@ def soft_rows(
             mass, signs = sum_of_shares(target[r], lanes)
         if skip:
             skip_row(values, grad, r)
+            k = -1
         else:
             own = 1 - last if changed else r
             for i in range(U(n if changed else 0)):
                 t = wide(target[U(r), i]) * (1.0 - smooth) + smooth / n
                 share[own, i] = t * weight[i] if weight.shape[0] else t
-            value, todo, whole, every = one_row(
-                x, r, -1, 0.0, share[own], 0.0, f, g, zeta, inverse, pull, stats, grad, slope,
+            value, todo, whole, every, k = one_row(
+                x, r, k, -1, 0.0, share[own], 0.0, f, g, zeta, inverse, pull, stats, grad, slope,
                 mine, block, lanes, lost, page, past, todo, before, share[last],
             )  # fmt: skip
             if not changed:

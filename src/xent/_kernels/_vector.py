@@ -231,15 +231,21 @@ def count(typing: Any, mask: Any) -> Any:
     return types.int64(mask), build
 
 
-@intrinsic
-def reduce_or(typing: Any, value: Any) -> Any:
-    """Return the bits of all elements or'ed together."""
+def _reduced(name: str) -> Any:
+    @intrinsic
+    def reduce(typing: Any, value: Any) -> Any:
+        """Return one integer of all: their bits or'ed together, or the largest."""
 
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        name = "llvm.vector.reduce.or." + _suffix(value)
-        return _call(builder, name, args[0].type.element, *args)
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            full = f"llvm.vector.reduce.{name}.{_suffix(value)}"
+            return _call(builder, full, args[0].type.element, *args)
 
-    return value.dtype(value), build
+        return value.dtype(value), build
+
+    return reduce
+
+
+reduce_or, reduce_max = _reduced("or"), _reduced("smax")
 
 
 def _half(first: int) -> Any:
