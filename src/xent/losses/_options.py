@@ -91,14 +91,14 @@ def check_input(
     if not input.is_floating_point():
         advice = "Are `input` and `target` swapped?" if name == "input" else ""
         raise _check.wrong_kind(name, "be a floating-point tensor", input.dtype, advice)
-    _check_strided(name, input)
+    check_strided(name, input)
     for name, value in (("size_average", size_average), ("reduce", reduce)):
         if value is not None:
             advice = "torch deprecated it; use reduction='mean', 'sum' or 'none'."
             raise _check.invalid(name, "be None", repr(value), advice)
 
 
-def _check_strided(name: str, tensor: Tensor) -> None:
+def check_strided(name: str, tensor: Tensor) -> None:
     """Refuse tensors whose numbers are not laid out one by one, in a type that can be computed."""
     if tensor.is_complex() or tensor.is_quantized:
         raise _check.wrong_kind(name, "hold real numbers", tensor.dtype)
@@ -119,7 +119,7 @@ def check_numbers(name: str, value: object, input: Tensor | None = None) -> None
     """Refuse what is no tensor of numbers laid out one by one, where the input is."""
     if not isinstance(value, Tensor):
         raise _check.wrong_kind(name, "be a tensor", f"a {type(value).__name__}")
-    _check_strided(name, value)
+    check_strided(name, value)
     if input is not None:
         check_devices(input, **{name: value})
 
