@@ -152,7 +152,7 @@ def test_gradients_in_batches(reduction, soft):
         torch.testing.assert_close(got, want)
 
 
-def test_sums_of_half_precision_weights_are_no_halves():
+def test_weights_of_less_precision_lose_no_digit_of_the_loss():
     count = 1001  # bfloat16 knows 1000 and 1004
     x = torch.linspace(-2, 2, 3 * count).view(count, 3)
     y = torch.arange(count) % 3
@@ -166,6 +166,15 @@ def test_sums_of_half_precision_weights_are_no_halves():
         assert got.item() == pytest.approx(want.item(), rel=1e-6)
         got = way(lambda z: L.cross_entropy(z, shares))
         assert got.item() == pytest.approx(want_soft.item(), rel=1e-6)
+    first, second = weights.float(), weights.flip(0).float()
+    both = first.double() * second.double()
+    got = L.mse_loss(x.double()[:, 0], y.double(), weight=first, token_weight=second)
+    gap = (x.double()[:, 0] - y) ** 2
+    assert got.item() == pytest.approx(((gap * both).sum() / both.sum()).item(), rel=1e-14)
+    alpha, classes = torch.tensor([0.3, 0.7, 0.1]), torch.tensor([0.9, 1.1, 0.2])
+    got = L.focal_loss(x.double(), y, gamma=0.0, alpha=alpha, weight=classes, reduction="sum")
+    each = alpha.double() * classes.double()
+    assert got.item() == pytest.approx((costs * each[y]).sum().item(), rel=1e-14)
     exact = torch.func.grad_and_value(lambda z: L.cross_entropy(z, y, token_weight=weights.float()))
     assert exact(x.double())[1].item() == pytest.approx(want.item(), rel=1e-14)
 

@@ -405,7 +405,9 @@ def focal_loss(
     if not target.is_floating_point():
         heard = silenced(heard, target != ignore_index)
     z = shaped(heard, o)
-    both = weight if alpha is None else alpha if weight is None else alpha * weight
+    both = weight if alpha is None else alpha
+    if alpha is not None and weight is not None:
+        both = alpha.to(z.dtype) * weight.to(z.dtype)
     if target.is_floating_point() or label_smoothing:
         cost = costs(z)
     else:  # the compiled rows know the one class that counts

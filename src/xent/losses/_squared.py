@@ -74,10 +74,10 @@ def mse_loss(
         check_numbers("token_weight", token_weight, input)
     check_broadcast("token_weight", token_weight, input)
     check_devices(input, weight=weight)
+    x = at_least_float32(input)
     scale = weight
     if token_weight is not None:
-        scale = token_weight.expand(input.shape)
+        scale = token_weight.expand(input.shape).to(x.dtype)
         scale = scale if weight is None else scale * weight
-    x = at_least_float32(input)
     gap = x - (target if target.is_floating_point() else target.to(x.dtype))
     return weighed((gap if scale is None else gap.where(scale != 0, 0.0)) ** 2, scale, o)
