@@ -11,7 +11,6 @@ from xent.losses._class import cross_entropy
 from xent.losses._options import (
     at_least_float32,
     check_devices,
-    check_input,
     check_numbers,
     check_weight,
     options,
@@ -165,8 +164,10 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _check_pair(a: Tensor, b: Tensor, token_weight: Tensor | None) -> None:
-    check_input(a, name="a")
-    check_input(b, name="b")
+    for name, given in (("a", a), ("b", b)):
+        check_numbers(name, given)
+        if not given.is_floating_point():
+            raise _check.wrong_kind(name, "be a floating-point tensor", given.dtype)
     if a.dim() != 2:
         raise _check.invalid("a", "have the shape (N, D)", tuple(a.shape))
     if b.shape != a.shape:

@@ -82,16 +82,14 @@ def _is_number(value: Tensor) -> bool:
     return settled and value.layout is torch.strided and value.numel() == 1
 
 
-def check_input(
-    input: Tensor, size_average: object = None, reduce: object = None, name: str = "input"
-) -> None:
+def check_input(input: Tensor, size_average: object = None, reduce: object = None) -> None:
     """Refuse what no loss of this room can take."""
     if not isinstance(input, Tensor):
-        raise _check.wrong_kind(name, "be a tensor", f"a {type(input).__name__}")
+        raise _check.wrong_kind("input", "be a tensor", f"a {type(input).__name__}")
     if not input.is_floating_point():
-        advice = "Are `input` and `target` swapped?" if name == "input" else ""
-        raise _check.wrong_kind(name, "be a floating-point tensor", input.dtype, advice)
-    check_strided(name, input)
+        advice = "Are `input` and `target` swapped?"
+        raise _check.wrong_kind("input", "be a floating-point tensor", input.dtype, advice)
+    check_strided("input", input)
     for name, value in (("size_average", size_average), ("reduce", reduce)):
         if value is not None:
             advice = "torch deprecated it; use reduction='mean', 'sum' or 'none'."
@@ -112,7 +110,17 @@ def check_strided(name: str, tensor: Tensor) -> None:
 
 def check_target_kind(target: object) -> None:
     """Refuse a target that is no tensor of numbers laid out one by one."""
-    check_numbers("target", target)
+    if not isinstance(target, Tensor):
+        raise _check.wrong_kind("target", "be a tensor", f"a {type(target).__name__}")
+    check_strided("target", target)
+
+
+def check_devices(input: Tensor, **others: Tensor | None) -> None:
+    """Refuse tensors that are not where the input is."""
+    for name, other in others.items():
+        if other is not None and other.device != input.device:
+            must = f"be on the device of `input`, {input.device}"
+            raise _check.invalid(name, must, other.device)
 
 
 def check_numbers(name: str, value: object, input: Tensor | None = None) -> None:
@@ -122,14 +130,6 @@ def check_numbers(name: str, value: object, input: Tensor | None = None) -> None
     check_strided(name, value)
     if input is not None:
         check_devices(input, **{name: value})
-
-
-def check_devices(input: Tensor, **others: Tensor | None) -> None:
-    """Refuse tensors that are not where the input is."""
-    for name, other in others.items():
-        if other is not None and other.device != input.device:
-            must = f"be on the device of `input`, {input.device}"
-            raise _check.invalid(name, must, other.device)
 
 
 def check_same_shape(input: Tensor, target: Tensor) -> None:
@@ -230,6 +230,16 @@ def with_stats(loss: Any, *tensors: Any, weight: Tensor | None, **others: Any) -
     return loss(*tensors, weight=weight, **others), loss(*tensors, stats=True, **others)[1]
 
 
+def _whole(name: str, value: Any) -> int:
+    must = "be an integer or None"
+    if isinstance(value, (bool, str, float)):
+        raise _check.wrong_kind(name, must, repr(value))
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise _check.wrong_kind(name, must, f"a {type(value).__name__}") from None
+
+
 def class_axis(input: Tensor, axis: int | None) -> int:
     """Return the class dimension as a non-negative number: torch's where none is named."""
     if input.dim() == 0:
@@ -245,16 +255,6 @@ def class_axis(input: Tensor, axis: int | None) -> int:
     if input.shape[axis] == 0:
         raise _check.invalid("input", "have at least one class", tuple(input.shape))
     return axis
-
-
-def _whole(name: str, value: Any) -> int:
-    must = "be an integer or None"
-    if isinstance(value, (bool, str, float)):
-        raise _check.wrong_kind(name, must, repr(value))
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise _check.wrong_kind(name, must, f"a {type(value).__name__}") from None
 
 
 def at_least_float32(input: Tensor) -> Tensor:
