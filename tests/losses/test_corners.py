@@ -99,6 +99,15 @@ def test_rows_that_count_for_nothing(name, way):
         assert not got[~KEPT].any()
 
 
+@pytest.mark.parametrize("loss", [L.cross_entropy, L.focal_loss, L.nll_loss])
+def test_a_weight_that_learns(loss):
+    """docs/losses.md: its gradient is the row's loss, and 0 where it is 0."""
+    x, weight = X.nan_to_num(posinf=1.0).log_softmax(1), ON.clone().requires_grad_()
+    loss(x, Y, token_weight=weight, reduction="sum").backward()
+    want = per_row(x.double(), Y, 2.0 if loss is L.focal_loss else 0.0) * ON
+    torch.testing.assert_close(weight.grad.double(), want, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.5])
 @pytest.mark.parametrize("soft", [False, True])
 def test_faded_rows_that_are_sure_or_masked(gamma, soft):
