@@ -181,9 +181,8 @@ ARGUMENTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_every_wrong_kind_is_refused(name):
-    """What every docstring promises: ValueError or TypeError, whichever argument it is."""
+def _least(name):
+    """Return a loss, its parameters, and the fewest arguments that it can be called with."""
     loss = getattr(L, name)
     parameters = inspect.signature(loss).parameters
     likes = {"input": H if "linear_weight" in parameters else SOFT, **ARGUMENTS}
@@ -191,7 +190,13 @@ def test_every_wrong_kind_is_refused(name):
     likes["target"] = Y if name in indices else SOFT
     must = {n for n, p in parameters.items() if p.default is p.empty}
     must |= {"teacher_input", "teacher_weight"} & set(parameters)
-    good = {n: likes[n] for n in must}
+    return loss, parameters, {n: likes[n] for n in must}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_wrong_kind_is_refused(name):
+    """What every docstring promises: ValueError or TypeError, whichever argument it is."""
+    loss, parameters, good = _least(name)
     loss(**good)
     for argument in parameters:
         if argument in {"stats", "log_target"}:
@@ -202,6 +207,38 @@ def test_every_wrong_kind_is_refused(name):
             except (ValueError, TypeError):
                 continue
             pytest.fail(f"{argument}={wrong!r} was taken")
+
+
+WRONG = {
+    "array": np.ones((2, 3), np.float32), "numbers": np.array([0, 2]), "complex": 1j, "dict": {},
+    "complex tensor": X + 1j, "one complex": torch.tensor(1j), "sparse": X.to_sparse(),
+    "float8": X.to(torch.float8_e4m3fn), "elsewhere": torch.ones(2, 3, device="meta"),
+    "a row elsewhere": torch.ones(2, device="meta"), "a class elsewhere": torch.ones(3, device="meta"),
+    "unsigned": torch.ones(2, dtype=torch.uint64), "type": torch.Tensor, "negative": -torch.ones(2),
+}  # fmt: skip
+
+
+NAMED = [
+    "cross_entropy",
+    "focal_loss",
+    "info_nce",
+    "js_div",
+    "kl_div",
+    "mse_loss",
+    "nll_loss",
+    "siglip",
+]
+FINE = {("target", "unsigned"), ("scale", "negative"), ("bias", "negative")}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_sentence_names_the_argument(name):
+    loss, parameters, good = _least(name)
+    for argument in set(parameters) - {"stats", "log_target", "pos_weight"}:
+        for kind, wrong in WRONG.items():
+            if (argument, kind) not in FINE:
+                with pytest.raises((ValueError, TypeError), match=r"^`\w+` must "):
+                    loss(**{**good, argument: wrong})
 
 
 def test_parts_of_a_head_of_another_kind():

@@ -81,6 +81,20 @@ def test_memory_of_a_shard(tmp_path):
     together(tmp_path, 2, "memory")
 
 
+def test_weights_of_another_kind_or_place():
+    x, y = torch.zeros(1, 4), torch.tensor([2])
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        with pytest.raises(TypeError, match="`weight` must be a tensor, got a list"):
+            L.vocab_parallel_cross_entropy(x, y, [1.0] * 4)
+        with pytest.raises(TypeError, match="`weight` must hold real numbers"):
+            L.linear_cross_entropy(x, x, y * 0, weight=x[0, :1] + 1j, group=dist.group.WORLD)
+        with pytest.raises(ValueError, match="`token_weight` must be on the device of `input`"):
+            L.vocab_parallel_cross_entropy(x, y, token_weight=torch.ones(1, device="meta"))
+    finally:
+        dist.destroy_process_group()
+
+
 def test_without_a_group():
     x, y = torch.zeros(1, 4), torch.tensor([2])
     with pytest.raises(ValueError, match=r"torch\.distributed has no process group"):

@@ -68,6 +68,31 @@ def test_traced_by_torchscript():
     torch.testing.assert_close(traced(x, TARGET), module(x, TARGET))
 
 
+def test_exported():
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.loss = L.CrossEntropyLoss(torch.tensor([0.5, 1.0, 2.0]), label_smoothing=0.1)
+
+        def forward(self, x, y):
+            hidden = L.linear_cross_entropy(x, HEAD, y)
+            return self.loss(x, y), hidden
+
+    program = torch.export.export(Model(), (logits(), TARGET))
+    x = 3 * logits()
+    loss, hidden = program.module()(x, TARGET)
+    whole = torch.nn.CrossEntropyLoss(torch.tensor([0.5, 1.0, 2.0]), label_smoothing=0.1)
+    torch.testing.assert_close(loss, whole(x, TARGET))
+    torch.testing.assert_close(hidden, torch.nn.functional.cross_entropy(x @ HEAD.T, TARGET))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning", "ignore::UserWarning")
+def test_scripts_are_refused():
+    """docs/losses.md says so: forward takes a keyword-only argument."""
+    with pytest.raises(torch.jit.frontend.NotSupportedError, match="keyword-only"):
+        torch.jit.script(L.CrossEntropyLoss())
+
+
 @pytest.mark.parametrize("name", ["cross_entropy", "linear_cross_entropy"])
 def test_unreduced_losses_are_masked_in_place(name):
     x, w = logits().requires_grad_(), HEAD

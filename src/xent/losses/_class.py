@@ -20,16 +20,17 @@ from xent.losses._options import (
     check_values,
     check_weight,
     class_axis,
+    number,
     options,
     reduced,
     shaped,
+    silenced,
     smoothed,
     told_apart,
 )
 from xent.losses._softmax import BadRowError, Stats, check_distributions
 
-_NOTHING = (None,) * 6
-_PLAIN = (0.0, 1.0, 0.0, "zero", False)
+_PLAIN = (0.0, 1.0, 0.0, "zero")
 
 
 def cross_entropy(
@@ -106,11 +107,15 @@ def cross_entropy(
     ----------
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.108.
     """
-    tensors = (weight, size_average, reduce, token_weight, softcap, axis)
     if (
-        tensors == _NOTHING
+        weight is None
+        and size_average is reduce is axis is None
+        and token_weight is None
+        and softcap is None
+        and stats is False
         and type(label_smoothing) is type(temperature) is type(z_loss) is float
-        and (label_smoothing, temperature, z_loss, empty, stats) == _PLAIN
+        and type(reduction) is type(empty) is str
+        and (label_smoothing, temperature, z_loss, empty) == _PLAIN
         and reduction in ("mean", "sum")
         and type(ignore_index) is int
         and abs(ignore_index) < 2**63
@@ -271,12 +276,13 @@ def _checked(
 
 
 def expected(
-    cost: Tensor, target: Tensor, weight: Tensor | None, o: Options
+    cost: Tensor, target: Tensor, weight: Tensor | None, o: Options, gamma: float = 0.0
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return what each row costs, what its target weighs, and what it counts in the mean.
 
-    ``cost`` has the classes last, and so has a target of probabilities. What weighs 0 counts for
-    nothing, though its cost be infinite: 0 * inf would be NaN, here and in backward.
+    ``cost`` has the classes last, and so has a target of probabilities; ``gamma`` fades it. What
+    weighs 0 counts for nothing, though its cost be infinite: 0 * inf would be NaN, here and in
+    backward.
     """
     classwise = None if weight is None else weight.to(cost.dtype)
     if target.is_floating_point():
@@ -293,7 +299,8 @@ def expected(
         share = torch.nn.functional.one_hot(safe, cost.shape[-1]).to(cost.dtype)
         share = smoothed(share, o.label_smoothing) * kept.unsqueeze(-1)
     share = share if classwise is None else share * classwise
-    return (share * cost.where(share != 0, 0.0)).sum(-1), share.sum(-1), counted
+    values = share * faded(cost.where(share != 0, 0.0), gamma)
+    return values.sum(-1), share.sum(-1), counted
 
 
 def stats_of(log_p: Tensor, target: Tensor, o: Options, lse: Tensor | None = None) -> Stats:
@@ -385,38 +392,59 @@ def focal_loss(
         z_loss=z_loss,
         empty=empty,
     )
-    if not (gamma >= 0 and math.isfinite(gamma)):
+    gamma = number("gamma", gamma)
+    if not 0 <= gamma < math.inf:
         raise _check.invalid("gamma", "be non-negative and finite", gamma)
     axis = class_axis(input, axis)
     given = target
     target = _checked(input, target, weight, token_weight, axis, o)
     check_weight("alpha", alpha, input.shape[axis : axis + 1], "class")
-    z = shaped(input, o).movedim(axis, -1)
+    check_devices(input, alpha=alpha)
+    logits = input.movedim(axis, -1)
+    heard = silenced(logits, token_weight)
+    if not target.is_floating_point():
+        heard = silenced(heard, target != ignore_index)
+    z = shaped(heard, o)
+    both = weight if alpha is None else alpha
+    if alpha is not None and weight is not None:
+        both = alpha.to(z.dtype) * weight.to(z.dtype)
     if target.is_floating_point() or label_smoothing:
         cost = costs(z)
     else:  # the compiled rows know the one class that counts
+        counts = None if token_weight is None else token_weight != 0
         cost = cross_entropy(
             input, given, ignore_index=ignore_index, reduction="none", temperature=temperature,
-            softcap=softcap, axis=axis,
+            softcap=softcap, axis=axis, token_weight=counts,
         ).unsqueeze(-1)  # fmt: skip
-    # 1 - p from log p: no digit of a sure row is lost.
-    faded = cost * (-torch.expm1(-cost)) ** gamma if gamma else cost
-    both = weight if alpha is None else alpha if weight is None else alpha * weight
-    if faded.shape[-1] == z.shape[-1]:
-        values, mass, _ = expected(faded, target, both, o)
+    if cost.shape[-1] == z.shape[-1]:
+        values, mass, _ = expected(cost, target, both, o, gamma)
     else:
         kept = target != ignore_index
-        mass = kept.to(faded.dtype)
-        mass = mass if both is None else mass * both.to(faded.dtype)[target.where(kept, 0)]
-        values = mass * faded.squeeze(-1).where(mass != 0, 0.0)
+        mass = kept.to(cost.dtype)
+        mass = mass if both is None else mass * both.to(cost.dtype)[target.where(kept, 0)]
+        values = mass * faded(cost.squeeze(-1).where(mass != 0, 0.0), gamma)
     if z_loss:
-        values = values + z_loss * mass * z.logsumexp(-1) ** 2
+        values = values + o.z_loss * mass * silenced(z, mass).logsumexp(-1) ** 2
     counted = expected(z.detach(), target, weight, o._replace(label_smoothing=0.0))[2]
     if token_weight is not None:
         values = (values * token_weight.to(values.dtype)).where(token_weight != 0, 0.0)
         counted = counted * token_weight
     loss = reduced(values, o.reduction, counted.sum(), o.empty)
-    return (loss, stats_of(-costs(z), target, o, z.logsumexp(-1))) if stats else loss
+    if not stats:
+        return loss
+    z = shaped(logits, o)
+    return loss, stats_of(-costs(z), target, o, z.logsumexp(-1))
+
+
+def faded(cost: Tensor, gamma: float) -> Tensor:
+    """(1 - p)^γ times a cost -log p; 1 - p from log p, so that a sure row loses no digit.
+
+    A cost of 0 stays out of the power, of which the slope there is infinite where γ < 1.
+    """
+    if not gamma:
+        return cost
+    some = cost.where(cost != 0, 1.0)
+    return (some * (-torch.expm1(-some)) ** gamma).where(cost != 0, 0.0)
 
 
 def costs(z: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from xent.losses._binary import binary_cross_entropy_with_logits
 from xent.losses._class import cross_entropy
 from xent.losses._options import (
     at_least_float32,
-    check_input,
+    check_devices,
+    check_numbers,
     check_weight,
     options,
     weighed,
@@ -74,9 +75,8 @@ def info_nce(
     ----------
     Radford, A. et al. (2021). Learning Transferable Visual Models, figure 3.
     """
-    _check_pair(a, b)
+    _check_pair(a, b, token_weight)
     o = options(reduction, temperature=temperature, empty=empty)
-    check_weight("token_weight", token_weight, a.shape[:1], "row")
     logits = _products(a, b)
     own = torch.arange(a.shape[0], device=a.device)
     if not len(own):
@@ -147,10 +147,9 @@ def siglip(
     ----------
     Zhai, X. et al. (2023). Sigmoid Loss for Language Image Pre-Training, algorithm 1.
     """
-    _check_pair(a, b)
+    _check_pair(a, b, token_weight)
     o = options(reduction, empty=empty)
-    check_weight("token_weight", token_weight, a.shape[:1], "row")
-    logits = _products(a, b) * scale + bias
+    logits = _products(a, b) * _scalar("scale", scale, a) + _scalar("bias", bias, a)
     own = torch.eye(a.shape[0], dtype=logits.dtype, device=a.device)
     found = binary_cross_entropy_with_logits(
         logits, own, reduction="none", pos_weight=pos_weight, label_smoothing=label_smoothing,
@@ -164,10 +163,30 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
     return at_least_float32(a) @ at_least_float32(b).t()
 
 
-def _check_pair(a: Tensor, b: Tensor) -> None:
-    check_input(a)
-    check_input(b)
+def _check_pair(a: Tensor, b: Tensor, token_weight: Tensor | None) -> None:
+    for name, given in (("a", a), ("b", b)):
+        check_numbers(name, given)
+        if not given.is_floating_point():
+            raise _check.wrong_kind(name, "be a floating-point tensor", given.dtype)
     if a.dim() != 2:
         raise _check.invalid("a", "have the shape (N, D)", tuple(a.shape))
     if b.shape != a.shape:
         raise _check.invalid("b", f"have the shape of `a`, {tuple(a.shape)}", tuple(b.shape))
+    if b.device != a.device:
+        raise _check.invalid("b", f"be on the device of `a`, {a.device}", b.device)
+    if (a.dtype == torch.float64) != (b.dtype == torch.float64):
+        raise _check.invalid("b", f"have the dtype of `a`, {a.dtype}", b.dtype)
+    check_weight("token_weight", token_weight, a.shape[:1], "row")
+    check_devices(a, token_weight=token_weight)
+
+
+def _scalar(name: str, value: float | Tensor, a: Tensor) -> float | Tensor:
+    if not isinstance(value, Tensor):
+        return _check.number(name, value)
+    check_numbers(name, value)
+    if value.numel() != 1:
+        raise _check.invalid(name, "be a number or a tensor of one", tuple(value.shape))
+    # torch lets a scalar of the CPU meet tensors of any device.
+    if value.device != a.device and (value.dim() or not value.is_cpu):
+        raise _check.invalid(name, f"be on the device of `a`, {a.device}", value.device)
+    return value

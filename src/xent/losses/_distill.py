@@ -170,7 +170,7 @@ def linear_js_div(
     ----------
     Agarwal, R. et al. (2024). On-Policy Distillation of Language Models, equation 1.
     """
-    check_beta(beta)
+    beta = check_beta(beta)
     given = (teacher_input, teacher_weight, teacher_bias)
     o = options(
         reduction,

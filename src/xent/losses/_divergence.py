@@ -11,15 +11,18 @@ from xent.losses._class import stats_of
 from xent.losses._options import (
     Options,
     at_least_float32,
+    check_devices,
     check_input,
     check_same_shape,
     check_values,
     check_weight,
     class_axis,
+    number,
     options,
     reduced,
     scalar,
     shaped,
+    silenced,
     smoothed,
     weighed,
 )
@@ -107,6 +110,7 @@ def kl_div(
         place = class_axis(input, axis)
         rows = input.shape[:place] + input.shape[place + 1 :]
         check_weight("token_weight", token_weight, rows, "row")
+        check_devices(input, token_weight=token_weight)
     x = at_least_float32(input)
     t, log_t = _truth(target, log_target, x.dtype)
     if axis is not None and place is not None:
@@ -234,23 +238,28 @@ def js_div(
         z_loss=z_loss,
         empty=empty,
     )
-    check_beta(beta)
+    beta = check_beta(beta)
     axis = class_axis(input, axis)
     rows = input.shape[:axis] + input.shape[axis + 1 :]
     check_weight("token_weight", token_weight, rows, "row")
-    student, teacher = (shaped(logits, o).movedim(axis, -1) for logits in (input, target))
-    values = js_values(student, teacher, beta, o)
+    check_devices(input, token_weight=token_weight)
+    student, teacher = (logits.movedim(axis, -1) for logits in (input, target))
+    heard = (shaped(silenced(logits, token_weight), o) for logits in (student, teacher))
+    values = js_values(next(heard), next(heard), beta, o)
     loss = weighed(values, token_weight, o)
     if not stats:
         return loss
+    student, teacher = shaped(student, o), shaped(teacher, o)
     q = smoothed(teacher.to(student.dtype).softmax(-1), label_smoothing)
     return loss, stats_of(student.log_softmax(-1), q, options(), student.logsumexp(-1))
 
 
-def check_beta(beta: float) -> None:
-    """Refuse a mixture that is none."""
+def check_beta(beta: float) -> float:
+    """Return a mixture's share; refuse one that is none."""
+    beta = number("beta", beta)
     if not 0 <= beta <= 1:
         raise _check.invalid("beta", "be between 0 and 1", beta)
+    return beta
 
 
 def js_values(student: Tensor, teacher: Tensor, beta: float, o: Options) -> Tensor:

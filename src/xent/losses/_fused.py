@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xent._kernels import _softmax as kernels
 from xent.losses._batch import is_small_batch, score_batch
-from xent.losses._options import Options, can_look, nothing_to_average, reduced
+from xent.losses._options import Options, batched, can_look, nothing_to_average, reduced
 from xent.losses._softmax import (
     BadRowError,
     SoftmaxRows,
@@ -184,7 +184,8 @@ class _Fused(torch.autograd.Function):
         stats: bool,
     ) -> Any:
         found, ctx.gift, g = scored
-        ctx.save_for_backward(input, rows.target)
+        # All that backward reads, so that torch notices what was overwritten in between.
+        ctx.save_for_backward(input, rows.target, rows.weight, rows.scale)
         ctx.call = rows, axis, shape, stats, g
         if stats:
             ctx.mark_non_differentiable(found[4])
@@ -196,12 +197,12 @@ class _Fused(torch.autograd.Function):
         rows, axis, shape, stats, g = ctx.call
         if pulled[0] is None and all(p is None for p in pulled):
             return (None,) * 6
-        if torch.is_grad_enabled():
-            input, _ = ctx.saved_tensors
-            found = _plain(input, rows, axis, shape, stats)
-            pairs = zip(found[:4] if stats else [found], pulled, strict=False)
-            outs, ups = zip(*((o, p) for o, p in pairs if p is not None), strict=True)
+        if torch.is_grad_enabled() or batched(pulled):
+            input = ctx.saved_tensors[0]
             with torch.enable_grad():
+                found = _plain(input, rows, axis, shape, stats)
+                pairs = zip(found[:4] if stats else [found], pulled, strict=False)
+                outs, ups = zip(*((o, p) for o, p in pairs if p is not None), strict=True)
                 return *torch.autograd.grad(outs, input, ups, create_graph=True), *[None] * 5
         grad, ctx.gift = ctx.gift, None
         if grad is not None:
@@ -209,7 +210,7 @@ class _Fused(torch.autograd.Function):
             if factor != 1.0:
                 grad.mul_(factor)
             return grad, None, None, None, None, None
-        input, _ = ctx.saved_tensors
+        input = ctx.saved_tensors[0]
         return _gradient(input, rows, axis, pulled, g), None, None, None, None, None
 
 

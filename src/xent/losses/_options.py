@@ -5,6 +5,8 @@ positional calls mean the same here and there, and accept only None.
 """
 
 import math
+import operator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +16,7 @@ from xent import _check
 
 REDUCTIONS = ("mean", "sum", "none")
 _PLAIN = (Tensor, torch.nn.Parameter)
+_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 EMPTY = ("zero", "nan", "raise")
 
 
@@ -40,36 +43,43 @@ def options(
     empty: str = "zero",
 ) -> Options:
     """Check the options that need no tensor."""
-    if reduction not in REDUCTIONS:
+    if type(reduction) is not str or reduction not in REDUCTIONS:
         _check.option("reduction", reduction, REDUCTIONS)
-    if empty not in EMPTY:
+    if type(empty) is not str or empty not in EMPTY:
         _check.option("empty", empty, EMPTY)
     if type(ignore_index) is not int or not -(2**63) <= ignore_index < 2**63:
         ignore_index = _check.integer("ignore_index", ignore_index, least=-(2**63))
         if ignore_index >= 2**63:
             raise _check.invalid("ignore_index", "be below 2**63", ignore_index)
-    label_smoothing = _number("label_smoothing", label_smoothing)
+    label_smoothing = number("label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise _check.invalid("label_smoothing", "be between 0 and 1", label_smoothing)
-    temperature = _number("temperature", temperature)
+    temperature = number("temperature", temperature)
     if temperature != 1.0:
         temperature = _check.positive("temperature", temperature)
-    z_loss = _number("z_loss", z_loss)
-    if not (z_loss >= 0 and math.isfinite(z_loss)):
+    z_loss = number("z_loss", z_loss)
+    if not 0 <= z_loss < math.inf:  # (math.isfinite is no part of a compiled graph)
         raise _check.invalid("z_loss", "be non-negative and finite", z_loss)
-    cap = 0.0 if softcap is None else _check.positive("softcap", _number("softcap", softcap))
+    cap = 0.0 if softcap is None else _check.positive("softcap", number("softcap", softcap))
+    # Compiled rows are compiled anew for a whole number.
+    label_smoothing, temperature, z_loss = label_smoothing + 0.0, temperature + 0.0, z_loss + 0.0
     return Options(reduction, ignore_index, label_smoothing, temperature, cap, z_loss, empty)
 
 
-def _number(name: str, value: Any) -> float:
+def number(name: str, value: Any) -> float:
     """Return a number; refuse a tensor that learns, for its gradient would be lost in silence."""
-    if type(value) is float or type(value) is int:
+    if type(value) is float or (type(value) is int and abs(value) < 2**53):
         return value
-    if isinstance(value, Tensor) and (value.requires_grad or value.numel() != 1):
+    if isinstance(value, Tensor) and not _is_number(value):
         got = "a tensor that requires a gradient" if value.requires_grad else "a tensor"
         advice = "To learn a scale multiply the input by it."
         raise _check.wrong_kind(name, "be a number", got, advice)
     return _check.number(name, value)
+
+
+def _is_number(value: Tensor) -> bool:
+    settled = not (value.requires_grad or value.is_complex() or value.is_meta)
+    return settled and value.layout is torch.strided and value.numel() == 1
 
 
 def check_input(input: Tensor, size_average: object = None, reduce: object = None) -> None:
@@ -79,15 +89,17 @@ def check_input(input: Tensor, size_average: object = None, reduce: object = Non
     if not input.is_floating_point():
         advice = "Are `input` and `target` swapped?"
         raise _check.wrong_kind("input", "be a floating-point tensor", input.dtype, advice)
-    _check_strided("input", input)
+    check_strided("input", input)
     for name, value in (("size_average", size_average), ("reduce", reduce)):
         if value is not None:
             advice = "torch deprecated it; use reduction='mean', 'sum' or 'none'."
             raise _check.invalid(name, "be None", repr(value), advice)
 
 
-def _check_strided(name: str, tensor: Tensor) -> None:
+def check_strided(name: str, tensor: Tensor) -> None:
     """Refuse tensors whose numbers are not laid out one by one, in a type that can be computed."""
+    if tensor.is_complex() or tensor.is_quantized:
+        raise _check.wrong_kind(name, "hold real numbers", tensor.dtype)
     if tensor.layout is not torch.strided or tensor.is_nested:
         got = "a nested one" if tensor.is_nested else tensor.layout
         raise _check.wrong_kind(name, "be a dense tensor", got, "Convert it first.")
@@ -100,7 +112,7 @@ def check_target_kind(target: object) -> None:
     """Refuse a target that is no tensor of numbers laid out one by one."""
     if not isinstance(target, Tensor):
         raise _check.wrong_kind("target", "be a tensor", f"a {type(target).__name__}")
-    _check_strided("target", target)
+    check_strided("target", target)
 
 
 def check_devices(input: Tensor, **others: Tensor | None) -> None:
@@ -109,6 +121,15 @@ def check_devices(input: Tensor, **others: Tensor | None) -> None:
         if other is not None and other.device != input.device:
             must = f"be on the device of `input`, {input.device}"
             raise _check.invalid(name, must, other.device)
+
+
+def check_numbers(name: str, value: object, input: Tensor | None = None) -> None:
+    """Refuse what is no tensor of numbers laid out one by one, where the input is."""
+    if not isinstance(value, Tensor):
+        raise _check.wrong_kind(name, "be a tensor", f"a {type(value).__name__}")
+    check_strided(name, value)
+    if input is not None:
+        check_devices(input, **{name: value})
 
 
 def check_same_shape(input: Tensor, target: Tensor) -> None:
@@ -129,8 +150,10 @@ def check_weight(name: str, weight: Tensor | None, shape: torch.Size, each: str)
     """Refuse a weight that does not fit its rows or classes, or is negative, infinite or NaN."""
     if weight is None:
         return
-    if not isinstance(weight, Tensor):
-        raise _check.wrong_kind(name, "be a tensor", f"a {type(weight).__name__}")
+    check_numbers(name, weight)
+    if weight.dtype in _UNSIGNED:
+        advice = "Convert it with .float() first."
+        raise _check.wrong_kind(name, "be of a type torch compares", weight.dtype, advice)
     if weight.shape != shape:
         raise _check.invalid(name, f"have one entry a {each}, {tuple(shape)}", tuple(weight.shape))
     check_values(name, weight, weight >= 0, "be finite and non-negative", below=math.inf)
@@ -171,6 +194,17 @@ def _under_a_tracer() -> bool:
     return any(torch._C._get_dispatch_mode(mode) is not None for mode in _TRACERS)
 
 
+_is_batched = torch._C._functorch.is_legacy_batchedtensor
+
+
+def batched(gradients: Iterable[Any]) -> bool:
+    """Say whether many gradients come at once, as one tensor without numbers of its own.
+
+    So torch.autograd.grad(is_grads_batched=True) and jacobian(vectorize=True) send them.
+    """
+    return any(isinstance(g, Tensor) and _is_batched(g) for g in gradients)
+
+
 def can_look(*tensors: Tensor) -> bool:
     """Say whether values may be looked at: on CPU, and neither traced nor transformed."""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
@@ -196,15 +230,25 @@ def with_stats(loss: Any, *tensors: Any, weight: Tensor | None, **others: Any) -
     return loss(*tensors, weight=weight, **others), loss(*tensors, stats=True, **others)[1]
 
 
+def _whole(name: str, value: Any) -> int:
+    must = "be an integer or None"
+    if isinstance(value, (bool, str, float)):
+        raise _check.wrong_kind(name, must, repr(value))
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise _check.wrong_kind(name, must, f"a {type(value).__name__}") from None
+
+
 def class_axis(input: Tensor, axis: int | None) -> int:
     """Return the class dimension as a non-negative number: torch's where none is named."""
     if input.dim() == 0:
         raise _check.invalid("input", "have a class dimension", "a single number")
     if axis is None:
         axis = 0 if input.dim() == 1 else 1
-    elif isinstance(axis, bool) or not hasattr(axis, "__index__"):
-        raise _check.wrong_kind("axis", "be an integer or None", repr(axis))
-    elif not -input.dim() <= axis < input.dim():
+    elif type(axis) is not int:
+        axis = _whole("axis", axis)
+    if not -input.dim() <= axis < input.dim():
         must = f"be a dimension of `input`, of shape {tuple(input.shape)}"
         raise _check.invalid("axis", must, axis)
     axis %= input.dim()
@@ -224,6 +268,14 @@ def shaped(input: Tensor, o: Options) -> Tensor:
     if o.softcap:
         z = o.softcap * torch.tanh(z / o.softcap)
     return z if o.temperature == 1.0 else z / o.temperature
+
+
+def silenced(z: Tensor, scale: Tensor | None) -> Tensor:
+    """Return rows (classes last), those of weight 0 as zeros.
+
+    A NaN of theirs would come back in backward, as 0 * NaN.
+    """
+    return z if scale is None else z.where((scale != 0).unsqueeze(-1), 0.0)
 
 
 def smoothed(target: Tensor, smoothing: float) -> Tensor:

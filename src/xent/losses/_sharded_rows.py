@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent.losses._group import Shards, meet, reduce, replicate, spread
+from xent.losses._group import Shards, call_off, meet, reduce, replicate, spread
 from xent.losses._options import (
     Options,
     at_least_float32,
     can_look,
+    check_numbers,
     check_weight,
     nothing_to_average,
 )
@@ -36,6 +37,13 @@ def shard(
     classes: int,
 ) -> "ShardedRows":
     """Meet the other processes; return the rows that all of them work on."""
+    try:
+        for name, given in (("weight", weight), ("token_weight", token_weight)):
+            if given is not None:
+                check_numbers(name, given, like)
+    except (ValueError, TypeError):
+        call_off(group, like)
+        raise
     learns = like.requires_grad and torch.is_grad_enabled()
     whole = None if weight is None else tuple(weight.shape)
     each = None if token_weight is None else tuple(token_weight.shape)

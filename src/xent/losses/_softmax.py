@@ -19,7 +19,7 @@ from xent._kernels import _planes as planes
 from xent._kernels import _softmax as kernels
 from xent._kernels._float import LANES, PAD, PAGE
 from xent._kernels._room import room
-from xent.losses._options import Options, at_least_float32, can_look
+from xent.losses._options import Options, can_look, shaped, silenced
 from xent.losses._threads import in_blocks
 
 Floats = NDArray[np.float64]
@@ -94,26 +94,26 @@ class SoftmaxRows:
         return float(sum(total for _, total in found))
 
     def total(self) -> Tensor:
-        """Return what the rows weigh together, in torch operations."""
-        scale = self.scale
+        """Return what the rows weigh together, in torch operations; no sum of halves is a half."""
+        scale, exact = self.scale, torch.float64
         if not self.hard:
             rows = math.prod(self.target.shape[:-1])
-            like = self.weight if self.weight is not None else self.target
-            return like.new_tensor(float(rows)) if scale is None else scale.sum()
+            if scale is None:
+                return self.target.new_tensor(float(rows), dtype=exact)
+            return scale.sum(dtype=exact)
         kept = self.target != self.options.ignore_index
         weigh = kept if self.weight is None else self.weight[self.target.where(kept, 0)]
-        weigh = weigh.where(kept, 0)
+        weigh = weigh.where(kept, 0).to(exact)
         return (weigh if scale is None else weigh * scale).sum()
 
     def plain(self, logits: Tensor, rows: slice = slice(None), stats: bool = False) -> Any:
         """Losses of rows of logits in torch operations; with ``stats`` also those, undivided."""
         o = self.options
-        z = at_least_float32(logits)
-        if o.softcap:
-            z = o.softcap * torch.tanh(z / o.softcap)
-        if o.temperature != 1.0:
-            z = z / o.temperature
         target = self.target[rows]
+        if not stats:
+            logits = silenced(logits, None if self.scale is None else self.scale[rows])
+            logits = silenced(logits, target != o.ignore_index if self.hard else None)
+        z = shaped(logits, o)
         classes = int(z.shape[-1])  # torch.jit.trace makes tensors of sizes
         k = z.argmax(-1, keepdim=True)
         top = z.gather(-1, k)

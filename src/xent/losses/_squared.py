@@ -5,7 +5,9 @@ import torch
 from xent.losses._binary import check_broadcast
 from xent.losses._options import (
     at_least_float32,
+    check_devices,
     check_input,
+    check_numbers,
     check_same_shape,
     check_weight,
     options,
@@ -68,9 +70,14 @@ def mse_loss(
     check_same_shape(input, target)
     o = options(reduction, empty=empty)
     check_weight("weight", weight, input.shape, "element")
+    if token_weight is not None:
+        check_numbers("token_weight", token_weight, input)
     check_broadcast("token_weight", token_weight, input)
+    check_devices(input, weight=weight)
+    x = at_least_float32(input)
     scale = weight
     if token_weight is not None:
-        scale = token_weight.expand(input.shape)
+        scale = token_weight.expand(input.shape).to(x.dtype)
         scale = scale if weight is None else scale * weight
-    return weighed((at_least_float32(input) - target) ** 2, scale, o)
+    gap = x - (target if target.is_floating_point() else target.to(x.dtype))
+    return weighed((gap if scale is None else gap.where(scale != 0, 0.0)) ** 2, scale, o)

@@ -1,0 +1,202 @@
+"""Rows that count for nothing, sure and masked rows, tensors overwritten, gradients in batches.
+
+The reference is torch in float64 on what is left when such rows and classes are taken out.
+"""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.autograd.functional import hessian, jacobian
+
+import xent.losses as L
+
+inf, nan = math.inf, math.nan
+X = torch.tensor([[0.5, -1.0, 2.0], [1.0, 0.0, -0.5], [nan, 1.0, inf], [0.3, 0.2, 0.1]])
+KEPT = torch.tensor([True, True, False, True])
+Y = torch.tensor([2, 0, 1, 1])
+IGNORED = Y.where(KEPT, -100)
+SHARES = torch.tensor([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.1, 0.1, 0.8], [0.0, 0.5, 0.5]])
+ON = KEPT.float()
+
+
+def per_row(z, target, gamma=0.0):
+    """Class losses by torch, and faded by their definition."""
+    log_p = z.log_softmax(-1)
+    if target.dtype == torch.int64:
+        target = F.one_hot(target, z.shape[-1])
+    cost = -log_p
+    return (target.to(z.dtype) * (1 - log_p.exp()) ** gamma * cost).sum(-1)
+
+
+def js(z, other, beta):
+    p, q = z.softmax(-1), other.to(z.dtype).softmax(-1)
+    m = beta * q + (1 - beta) * p
+    return beta * (q * (q / m).log()).sum(-1) + (1 - beta) * (p * (p / m).log()).sum(-1)
+
+
+def z_penalty(z):
+    return 0.1 * z.logsumexp(-1) ** 2
+
+
+SILENT = {
+    "cross_entropy, ignored": (
+        lambda x: L.cross_entropy(x, IGNORED, z_loss=0.1),
+        lambda z: per_row(z, Y[KEPT]) + z_penalty(z),
+    ),
+    "cross_entropy, weight 0": (
+        lambda x: L.cross_entropy(x, Y, token_weight=ON, softcap=9.0),
+        lambda z: per_row(9 * (z / 9).tanh(), Y[KEPT]),
+    ),
+    "cross_entropy, probabilities": (
+        lambda x: L.cross_entropy(x, SHARES, token_weight=ON),
+        lambda z: per_row(z, SHARES[KEPT]),
+    ),
+    "nll_loss": (
+        lambda x: L.nll_loss(x.log_softmax(1), IGNORED),
+        lambda z: per_row(z, Y[KEPT]),
+    ),
+    "focal_loss, ignored": (
+        lambda x: L.focal_loss(x, IGNORED, gamma=0.5, z_loss=0.1),
+        lambda z: per_row(z, Y[KEPT], 0.5) + z_penalty(z),
+    ),
+    "focal_loss, weight 0": (
+        lambda x: L.focal_loss(x, Y, token_weight=ON),
+        lambda z: per_row(z, Y[KEPT], 2.0),
+    ),
+    "focal_loss, probabilities": (
+        lambda x: L.focal_loss(x, SHARES, token_weight=ON),
+        lambda z: per_row(z, SHARES[KEPT], 2.0),
+    ),
+    "js_div": (
+        lambda x: L.js_div(x, 3 * SHARES, beta=0.3, token_weight=ON),
+        lambda z: js(z, (3 * SHARES)[KEPT], 0.3),
+    ),
+    "mse_loss": (
+        lambda x: L.mse_loss(x, SHARES, token_weight=ON[:, None]),
+        lambda z: (z - SHARES[KEPT]).square().mean(-1),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["eager", "torch.func", "create_graph"])
+@pytest.mark.parametrize("name", SILENT)
+def test_rows_that_count_for_nothing(name, way):
+    loss, reference = SILENT[name]
+    z = X[KEPT].double().requires_grad_()
+    want = reference(z).mean()
+    (slope,) = torch.autograd.grad(want, z)
+    if way == "torch.func":
+        got, value = torch.func.grad_and_value(loss)(X)
+    else:
+        x = X.clone().requires_grad_()
+        value = loss(x)
+        (got,) = torch.autograd.grad(value, x, create_graph=way == "create_graph")
+    assert value.item() == pytest.approx(want.item(), rel=1e-5)
+    torch.testing.assert_close(got[KEPT].double(), slope, rtol=1e-4, atol=1e-6)
+    if name != "nll_loss":  # whose log-probabilities torch makes
+        assert not got[~KEPT].any()
+
+
+@pytest.mark.parametrize("loss", [L.cross_entropy, L.focal_loss, L.nll_loss])
+def test_a_weight_that_learns(loss):
+    """docs/losses.md: its gradient is the row's loss, and 0 where it is 0."""
+    x, weight = X.nan_to_num(posinf=1.0).log_softmax(1), ON.clone().requires_grad_()
+    loss(x, Y, token_weight=weight, reduction="sum").backward()
+    want = per_row(x.double(), Y, 2.0 if loss is L.focal_loss else 0.0) * ON
+    torch.testing.assert_close(weight.grad.double(), want, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.5])
+@pytest.mark.parametrize("soft", [False, True])
+def test_faded_rows_that_are_sure_or_masked(gamma, soft):
+    rows = torch.tensor([[200.0, 0.0, 1.0], [1.0, 0.0, -inf], [inf, 0.0, 1.0], [1.0, 2.0, -inf]])
+    target = torch.zeros(4, dtype=torch.int64)
+    x = rows.clone().requires_grad_()
+    got = L.focal_loss(
+        x, F.one_hot(target, 3).float() if soft else target, gamma=gamma, reduction="none"
+    )
+    got.sum().backward()
+    z = rows[[1, 3], :2].double().requires_grad_()  # without the masked class
+    want = per_row(z, target[:2], gamma)
+    want.sum().backward()
+    torch.testing.assert_close(got[[1, 3]].detach().double(), want.detach(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(x.grad[[1, 3], :2].double(), z.grad, rtol=1e-6, atol=1e-9)
+    assert got[[0, 2]].tolist() == [0.0, 0.0]
+    assert not x.grad[[0, 2]].any()
+    assert not x.grad[[1, 3], 2].any()
+
+
+OVERWRITTEN = {
+    "input": {}, "target": {}, "weight": {"weight": torch.ones(3)},
+    "token_weight": {"token_weight": torch.ones(2)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", OVERWRITTEN)
+def test_what_is_overwritten_before_backward_is_noticed(which):
+    options = {n: t.clone() for n, t in OVERWRITTEN[which].items()}
+    x, y = torch.zeros(2, 3, requires_grad=True), torch.tensor([0, 2])
+    logits = x * 1
+    loss = L.cross_entropy(logits, y, reduction="none", **options)
+    {"input": logits.detach(), "target": y, **options}[which].zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.sum().backward()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("soft", [False, True])
+def test_gradients_in_batches(reduction, soft):
+    x = torch.randn(3, 4, dtype=torch.float64)
+    target = torch.full((3, 4), 0.25, dtype=torch.float64) if soft else torch.tensor([3, 0, -100])
+
+    def both(loss):
+        return (
+            jacobian(lambda z: loss(z, target, reduction=reduction), x, vectorize=True),
+            hessian(lambda z: loss(z, target, reduction=reduction).sum(), x, vectorize=True),
+        )
+
+    for got, want in zip(both(L.cross_entropy), both(F.cross_entropy), strict=True):
+        torch.testing.assert_close(got, want)
+
+
+def test_weights_of_less_precision_lose_no_digit_of_the_loss():
+    count = 1001  # bfloat16 knows 1000 and 1004
+    x = torch.linspace(-2, 2, 3 * count).view(count, 3)
+    y = torch.arange(count) % 3
+    weights = torch.linspace(0.1, 1, count).bfloat16()
+    shares = torch.tensor([0.25, 0.25, 0.5]).bfloat16().expand(count, 3)
+    costs = F.cross_entropy(x.double(), y, reduction="none")
+    want = (costs * weights.double()).sum() / weights.double().sum()
+    want_soft = F.cross_entropy(x.double(), shares.double())
+    for way in (lambda loss: loss(x), lambda loss: torch.func.vmap(loss)(x[None])[0]):
+        got = way(lambda z: L.cross_entropy(z, y, token_weight=weights))
+        assert got.item() == pytest.approx(want.item(), rel=1e-6)
+        got = way(lambda z: L.cross_entropy(z, shares))
+        assert got.item() == pytest.approx(want_soft.item(), rel=1e-6)
+    first, second = weights.float(), weights.flip(0).float()
+    both = first.double() * second.double()
+    got = L.mse_loss(x.double()[:, 0], y.double(), weight=first, token_weight=second)
+    gap = (x.double()[:, 0] - y) ** 2
+    assert got.item() == pytest.approx(((gap * both).sum() / both.sum()).item(), rel=1e-14)
+    alpha, classes = torch.tensor([0.3, 0.7, 0.1]), torch.tensor([0.9, 1.1, 0.2])
+    got = L.focal_loss(x.double(), y, gamma=0.0, alpha=alpha, weight=classes, reduction="sum")
+    each = alpha.double() * classes.double()
+    assert got.item() == pytest.approx((costs * each[y]).sum().item(), rel=1e-14)
+    exact = torch.func.grad_and_value(lambda z: L.cross_entropy(z, y, token_weight=weights.float()))
+    assert exact(x.double())[1].item() == pytest.approx(want.item(), rel=1e-14)
+
+
+def test_numbers_that_change_between_compiled_calls():
+    """A schedule of a temperature makes it a symbol: the checks must be part of the graph."""
+    loss = torch.compile(
+        lambda x, y, t: L.cross_entropy(x, y, temperature=t, softcap=9 * t, z_loss=t),
+        fullgraph=True, backend="eager",
+    )  # fmt: skip
+    for t, count in ((1.5, 3), (0.75, 3), (1.25, 5)):
+        x, y = torch.linspace(-1, 1, 4 * count).view(count, 4), torch.arange(count) % 4
+        z = 9 * t * (x.double() / (9 * t)).tanh() / t
+        want = F.cross_entropy(z, y) + t * (z.logsumexp(1) ** 2).mean()
+        assert loss(x, y, t).item() == pytest.approx(want.item(), rel=1e-5)
+    torch._dynamo.reset()
