@@ -360,7 +360,7 @@ def wait_for_the_silent(group):
 
 def main(rank, world, store, *jobs):
     torch.set_num_threads(1)
-    _head._CHUNK_ROWS, _head._CHUNK_BYTES = 8, 0  # several chunks
+    _head._CHUNK_ROWS, _head._CHUNK_BYTES, _head._KEPT_BYTES = 8, 0, 0  # several chunks
     if "memory" in jobs:
         _head._CHUNK_ROWS = 256
     wait = timedelta(seconds=4 if "wait_for_the_silent" in jobs else 30)

@@ -21,6 +21,7 @@ ROWS, WIDTH, CLASSES = 300, 5, 11
 def small_chunks(monkeypatch):
     monkeypatch.setattr(_head, "_CHUNK_ROWS", 64)
     monkeypatch.setattr(_head, "_CHUNK_BYTES", 0)
+    monkeypatch.setattr(_head, "_KEPT_BYTES", 0)
 
 
 @pytest.fixture
@@ -367,10 +368,10 @@ def extra_memory(which, rows=2048, width=128, classes=16000):
 
 @pytest.mark.parametrize("which", ["ours", "kl"])
 def test_the_logits_never_exist(which):
-    # 2048 x 16000 logits take 131 MB; one chunk of 256 rows 16 MB
+    # 2048 x 16000 logits take 131 MB; one chunk of 352 rows 23 MB
     if which == "ours":
         assert extra_memory("plain") > 2 * 2048 * 16000 * 4  # the measure sees what it should
-    assert extra_memory(which) < 0.3 * 2048 * 16000 * 4
+    assert extra_memory(which) < 0.4 * 2048 * 16000 * 4
 
 
 OTHERS = ["none", "log_prob", "entropy", "stats", "binary", "dense", "list", "js", "places"]
@@ -380,7 +381,7 @@ OTHERS = ["none", "log_prob", "entropy", "stats", "binary", "dense", "list", "js
 @pytest.mark.parametrize("which", OTHERS)
 def test_no_head_has_them(which):
     # a head a position keeps the input's gradient of each until they are added up
-    limit = 0.5 if which == "places" else 0.3
+    limit = 0.5 if which == "places" else 0.4
     assert extra_memory(which) < limit * 2048 * 16000 * 4
 
 

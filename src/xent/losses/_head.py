@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from xent.losses._options import at_least_float32
-from xent.losses._softmax import SoftmaxRows
+from xent.losses._softmax import SoftmaxRows, empty
 
 # Each chunk takes the head and its gradient through memory four times, 16 bytes an element, beside
 # 6 operations an element and row. A core does 10 to 50 operations while a byte comes: from some 27
-# to 133 rows on, the products do not wait. The chunk itself shall fit in the outer cache.
-_CHUNK_BYTES = 1 << 24
+# to 133 rows on, the products do not wait. The head is also brought into the order of the product's
+# inner loop anew for each chunk, which takes a tenth of a product of 256 rows.
+_CHUNK_BYTES = 3 << 23
+_KEPT_BYTES = 1 << 25  # where a backward is spared the last chunk: the longer, the more
 _CHUNK_ROWS = 256
 _STRIP = 16  # rows that a matrix product takes at once
 
@@ -55,16 +57,16 @@ class ClassRows:
     buffers = 1
     keeps = True  # the logits, where no gradient is asked for
 
-    def __init__(self, rows: SoftmaxRows, stats: bool, column: int | None = None) -> None:
-        # column: return this statistic alone (1 log-probability, 2 entropy)
-        self.rows, self.stats, self.column = rows, stats, column
+    def __init__(self, rows: SoftmaxRows, stats: bool, entropy: bool = False) -> None:
+        # entropy: of the statistics return that alone
+        self.rows, self.stats, self.entropy = rows, stats, entropy
 
     def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
         """See `HeadRows`."""
         if not self.stats:
             return (self.rows.plain(logits, rows),)
         found = self.rows.plain(logits, rows, stats=True)
-        return tuple(found) if self.column is None else (found[self.column + 1],)
+        return (found[3],) if self.entropy else tuple(found)
 
     def fused(
         self, logits: Tensor, rows: slice, g: float, ups: tuple[Tensor | None, ...] | None
@@ -77,7 +79,7 @@ class ClassRows:
         if ups is None:
             values = self.rows.fused(logits, None, rows, stats=table)
         else:
-            first = 0 if self.column is None else self.column + 1
+            first = 3 if self.entropy else 0
             places: list[Tensor | None] = [None] * 4
             for i, up in enumerate(ups[:4]):
                 places[first + i] = up
@@ -98,13 +100,14 @@ class ClassRows:
         if self.stats and ups is None:
             columns = torch.from_numpy(table)
             found = (*found, *(columns[:, c] for c in range(4)))
-            return found if self.column is None else (found[self.column + 1],)
+            return (found[3],) if self.entropy else found
         return found
 
 
-def chunk_rows(count: int, classes: int, itemsize: int, buffers: int) -> int:
+def chunk_rows(count: int, classes: int, itemsize: int, buffers: int, kept: bool = False) -> int:
     """Rows of a chunk: all alike, for a backward is spared the last, and that may be small else."""
-    most = max(1, max(_CHUNK_ROWS, _CHUNK_BYTES // max(1, classes * itemsize)) // buffers)
+    size = _KEPT_BYTES if kept else _CHUNK_BYTES
+    most = max(1, max(_CHUNK_ROWS, size // max(1, classes * itemsize)) // buffers)
     each = -(-count // max(1, -(-count // most)))
     return max(1, min(-(-each // _STRIP) * _STRIP, most, count))
 
@@ -135,16 +138,18 @@ def _loop(
     ups: tuple[Tensor | None, ...] | None,
     wants: tuple[bool, bool, bool],
     g: float,
+    keeps: bool = False,
     kept: Tensor | None = None,
 ) -> tuple[list[Tensor], list[Tensor | None], Tensor]:
     """Score all rows; with ``ups`` (of each row, empty for ones) also the wanted gradients.
 
-    Also return the chunks' buffer, which as ``kept`` spares the backward the last chunk's product.
+    Also return the chunks' buffer: where the forward ``keeps`` it, the backward is spared the last
+    chunk's product, if it is still there (``kept``).
     """
     count, classes = x.shape[0], w.shape[0]
     widest = getattr(job.rows, "widest", classes)  # where processes share the classes
-    step = chunk_rows(count, widest, x.element_size(), job.rows.buffers)
-    buffer = x.new_empty(min(step, count), classes) if kept is None else kept
+    step = chunk_rows(count, widest, x.element_size(), job.rows.buffers, keeps)
+    buffer = empty((min(step, count), classes), x) if kept is None else kept
     exact = torch.float64 if x.dtype == torch.float64 else torch.float32
     gx = torch.empty_like(x) if wants[0] else None
     # The weight's gradient is a sum over chunks: in bfloat16 each addition would cost a digit.
@@ -153,8 +158,8 @@ def _loop(
     gb = w.new_zeros(classes, dtype=exact) if wants[2] else None
     values: list[Tensor] = []
     starts = range(0, max(count, 1), step)
-    # Backward ends where forward began, whether logits were kept or not: the same sums.
-    for start in reversed(starts) if ups and getattr(job.rows, "keeps", False) else starts:
+    # Backward ends where forward began, whether the logits are still there or not: the same sums.
+    for start in reversed(starts) if keeps and ups is not None else starts:
         rows = slice(start, min(start + step, count))
         z = buffer[: rows.stop - start]
         if kept is not None:
@@ -220,12 +225,11 @@ class Head(torch.autograd.Function):
         eager = any(wants) and job.reduction != "none" and not stats
         # A loss scaler has to reach the gradient before float16 rounds it.
         eager = eager and x.dtype != torch.float16
-        values, ctx.gifts, buffer = _loop(
-            x, w, b, job, () if eager else None, wants if eager else (False,) * 3, job.g
-        )
         ctx.eager = eager
-        keeps = any(wants) and not eager and getattr(job.rows, "keeps", False)
-        ctx.kept = _Kept(buffer) if keeps else None
+        ctx.keeps = any(wants) and not eager and getattr(job.rows, "keeps", False)
+        ups, now = ((), wants) if eager else (None, (False,) * 3)
+        values, ctx.gifts, buffer = _loop(x, w, b, job, ups, now, job.g, ctx.keeps)
+        ctx.kept = _Kept(buffer) if ctx.keeps else None
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         first = values[0]
         loss = first.double().sum() * job.g if job.reduction != "none" else first
@@ -259,7 +263,7 @@ class Head(torch.autograd.Function):
         ups = (first, *pulled[1:4])
         kept, ctx.kept = ctx.kept, None
         logits = None if kept is None else kept.logits
-        grads = _loop(x, w, b, ctx.job, ups, ctx.wants, g, logits)[1]
+        grads = _loop(x, w, b, ctx.job, ups, ctx.wants, g, ctx.keeps, logits)[1]
         return *grads, None, None
 
 

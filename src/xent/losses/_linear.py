@@ -266,7 +266,7 @@ def linear_log_prob(
             ignore_index=ignore_index, temperature=temperature, softcap=softcap, stats=True,
         )[1]  # fmt: skip
         return told.log_prob, told
-    return _one_statistic(input, linear_weight, target, linear_bias, o, 1)
+    return 0 - _unreduced(input, linear_weight, target, linear_bias, o)
 
 
 def linear_entropy(
@@ -314,12 +314,18 @@ def linear_entropy(
     o = _options("none", -100, 0.0, temperature, softcap, 0.0, "zero")
     check_input(input)
     target = torch.zeros(input.shape[:-1], dtype=torch.int64, device=input.device)
-    return _one_statistic(input, linear_weight, target, linear_bias, o, 2)
+    return _unreduced(input, linear_weight, target, linear_bias, o, entropy=True)
 
 
-def _one_statistic(
-    input: Tensor, head: Tensor, target: Tensor, bias: Tensor | None, o: Options, column: int
+def _unreduced(
+    input: Tensor,
+    head: Tensor,
+    target: Tensor,
+    bias: Tensor | None,
+    o: Options,
+    entropy: bool = False,
 ) -> Tensor:
+    """Return the loss of each row, or the entropy of each."""
     x, w, b, shape = hidden(input, head, bias)
     if isinstance(target, Tensor) and target.is_floating_point():
         raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
@@ -327,7 +333,7 @@ def _one_statistic(
     try:
         if can_look(rows.target):
             rows.counted(w.shape[0])
-        value = apply(x, w, b, Job(ClassRows(rows, True, column), "none", 1.0))
+        value = apply(x, w, b, Job(ClassRows(rows, entropy, entropy), "none", 1.0))
     except BadRowError as bad:
         raise bad.sentence(rows.target, shape, w.shape[0]) from None
     answer: Tensor = value.reshape(shape)

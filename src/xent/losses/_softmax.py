@@ -421,10 +421,17 @@ def as_numpy(tensor: Tensor) -> Any:
 
 def empty_like(tensor: Tensor) -> Tensor:
     """Make room for a gradient, contiguous; large room is used again from step to step."""
-    size = tensor.numel() * tensor.element_size()
-    if size < _HUGE:
+    if tensor.numel() * tensor.element_size() < _HUGE:
         return torch.empty_like(tensor, memory_format=torch.contiguous_format)
-    return torch.from_numpy(room(size)).view(tensor.dtype).view(tensor.shape)
+    return empty(tensor.shape, tensor)
+
+
+def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Make room of this shape and of the type of ``like``, as `empty_like` does."""
+    size = math.prod(shape) * like.element_size()
+    if size < _HUGE or like.device.type != "cpu":
+        return like.new_empty(shape)
+    return torch.from_numpy(room(size)).view(like.dtype).view(shape)
 
 
 def passes_caches(grad: Any, x: Any) -> bool:
