@@ -245,6 +245,8 @@ def refusals(group):
     soft = torch.full((ROWS, CLASSES), 0.5)[:, mine]
     words = "sum to 1 over the classes of all processes, got 6.5 at [0]"
     refused(loss(x, soft), ValueError, words)
+    learnt = "`target` must not require a gradient where a vocabulary is shared"
+    refused(loss(x, soft.clone().requires_grad_()), ValueError, learnt)
     refused(loss(x, soft * -1), ValueError, "must be non-negative and sum to 1")
     refused(loss(x, y, weight=torch.ones(2)), ValueError, "one entry a class, (13,), got (2,)")
     refused(loss(x, y - 100, empty="raise"), ValueError, "no row counts")

@@ -19,6 +19,7 @@ from xent.losses._options import (
     can_look,
     check_values,
     check_weight,
+    learns,
     nothing_to_average,
     options,
     scalar,
@@ -416,11 +417,13 @@ def _distil(
             raise _check.invalid("teacher_weight", f"have {w.shape[0]} classes", tw.shape[0])
         head = tx.detach(), tw.detach(), None if tb is None else tb.detach()
     scale = None if token_weight is None else token_weight.reshape(-1)
-    total = float(x.shape[0]) if scale is None else float(scale.sum())
+    total: Any = float(x.shape[0]) if scale is None else scale.sum()
     fill = nothing_to_average(o.empty) if o.reduction == "mean" and total == 0 else 0.0
-    g = 1.0 / total if o.reduction == "mean" and total else 1.0
+    learnt = learns(scale)
+    total = total if learnt else float(total)
+    g = 1 / total if o.reduction == "mean" and total else 1.0
     rows = TeacherRows(head, listed, beta, scale, o, stats, x.shape[0])
-    found = apply(x, w, b, Job(rows, o.reduction, g))
+    found = apply(x, w, b, Job(rows, o.reduction, g, learnt))
     loss = found[0] if stats else found
     loss = loss.reshape(shape) if o.reduction == "none" else loss
     loss = loss + scalar(fill, loss) if fill else loss

@@ -48,7 +48,8 @@ class Job(NamedTuple):
 
     rows: HeadRows
     reduction: str
-    g: float  # 1 / what the rows weigh together, for a mean
+    g: Any  # 1 / what the rows weigh together, for a mean; a tensor where that learns
+    learnt: bool = False  # a gradient is asked for of a target or of a weight
 
 
 class ClassRows:
@@ -256,30 +257,38 @@ class Head(torch.autograd.Function):
                         gift.mul_(factor)
             return *gifts, None, None
         x, w, b = ctx.saved_tensors
-        g = 1.0 if ctx.job.reduction == "none" or up is None else ctx.job.g * float(up)
-        first = up
-        if up is not None and ctx.job.reduction != "none":
-            first = up.new_ones(()).expand(x.shape[0])
-        ups = (first, *pulled[1:4])
+        g, ups = pushes(ctx.job, pulled, x.shape[0])
         kept, ctx.kept = ctx.kept, None
         logits = None if kept is None else kept.logits
         grads = _loop(x, w, b, ctx.job, ups, ctx.wants, g, ctx.keeps, logits)[1]
         return *grads, None, None
 
 
+def pushes(job: Job, pulled: Any, count: int) -> tuple[float, tuple[Tensor | None, ...]]:
+    """Return a factor, and the gradients that reach the rows: ones under that where it is one."""
+    up = pulled[0]
+    if up is None or job.reduction == "none":
+        return 1.0, (up, *pulled[1:4])
+    return job.g * float(up), (up.new_ones(()).expand(count), *pulled[1:4])
+
+
 def _again(ctx: Any, pulled: Any) -> Any:
     """Differentiate through the formula on all logits: what a second derivative needs."""
     x, w, b = ctx.saved_tensors
+    inputs = [t for t, want in zip((x, w, b), ctx.wants, strict=True) if want]
     with torch.enable_grad():
-        found = ctx.job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
-        first = found[0] if ctx.job.reduction == "none" else found[0].sum() * ctx.job.g
-        pairs = [
-            (o, p) for o, p in zip((first, *found[1:4]), pulled, strict=False) if p is not None
-        ]
-        inputs = [t for t, want in zip((x, w, b), ctx.wants, strict=True) if want]
-        grads = iter(
-            torch.autograd.grad(
-                [o for o, _ in pairs], inputs, [p for _, p in pairs], create_graph=True
-            )
-        )
+        logits = torch.nn.functional.linear(x, w, b)
+    grads = iter(differentiate(ctx.job, logits, inputs, pulled))
     return *(next(grads) if want else None for want in ctx.wants), None, None
+
+
+def differentiate(job: Job, logits: Tensor, inputs: Any, pulled: Any) -> tuple[Tensor, ...]:
+    """Return the inputs' gradients of the formula, that can be differentiated in their turn."""
+    with torch.enable_grad():
+        found = job.rows.plain(logits, slice(None))
+        first = found[0] if job.reduction == "none" else found[0].sum() * job.g
+        reached = zip((first, *found[1:4]), pulled, strict=False)
+        pairs = [(out, up.to(out.dtype)) for out, up in reached if up is not None]
+        outs, ups = zip(*pairs, strict=True)
+        grads: tuple[Tensor, ...] = torch.autograd.grad(outs, inputs, ups, create_graph=True)
+    return grads

@@ -21,6 +21,7 @@ from xent.losses._options import (
     check_target_kind,
     check_values,
     check_weight,
+    learns,
     nothing_to_average,
     options,
     scalar,
@@ -131,12 +132,13 @@ def linear_binary_cross_entropy(
         raise _check.invalid("ignore_index", "be None with index pairs", ignore_index, advice)
     else:
         target = _sorted_pairs(target, x.shape[0], classes)
-    count = float(total) if reduction == "mean" else 1.0
-    fill = nothing_to_average(empty) if not count else 0.0
-    g = 1.0 / count if count else 1.0
+    total = total if learns(token_weight) else float(total)
+    fill = nothing_to_average(empty) if reduction == "mean" and not total else 0.0
+    g = 1 / total if reduction == "mean" and total else 1.0
     scale = None if token_weight is None else token_weight.reshape(-1)
     rows = BinaryRows(target, weight, pos_weight, classes, ignore_index, scale, o, x.shape[0])
-    loss: Tensor = apply(x, w, b, Job(rows, reduction, g if reduction == "mean" else 1.0))
+    learnt = learns(target, weight, pos_weight, token_weight)
+    loss: Tensor = apply(x, w, b, Job(rows, reduction, g, learnt))
     loss = loss.reshape(shape) if reduction == "none" else loss
     return loss + scalar(fill, loss) if fill else loss
 

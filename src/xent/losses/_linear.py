@@ -15,7 +15,9 @@ from xent.losses._options import (
     can_look,
     check_devices,
     check_input,
+    check_strided,
     check_weight,
+    learns,
     nothing_to_average,
     options,
     scalar,
@@ -23,7 +25,7 @@ from xent.losses._options import (
     traced,
     with_stats,
 )
-from xent.losses._sharded import sharded_head
+from xent.losses._sharded import refuse_the_learnt, sharded_head
 from xent.losses._softmax import (
     BadRowError,
     SoftmaxRows,
@@ -126,6 +128,7 @@ def linear_cross_entropy(
             refuse_the_traced()
             x, w, b, shape = hidden(input, linear_weight, linear_bias)
             target = _flat(w.shape[0], target, token_weight, shape, o)
+            refuse_the_learnt(target=target, weight=weight, token_weight=token_weight)
         except (ValueError, TypeError):
             call_off(group, input)
             raise
@@ -192,9 +195,9 @@ def _many_heads(
     try:
         g, fill = _share_of_a_row(every, classes)
         found = [
-            apply(*hidden(input, w, b)[:3], Job(ClassRows(SoftmaxRows(
+            apply(*hidden(input, w, b)[:3], _job(SoftmaxRows(
                 marks[:, n].contiguous(), weight, None if scales is None else scales[:, n], o
-            ), stats), o.reduction, g))
+            ), stats, g))
             for n, (w, b) in enumerate(zip(each, biases, strict=True))
         ]  # fmt: skip
     except BadRowError as bad:
@@ -366,7 +369,9 @@ def hidden(
     """Check hidden states and head; return them as matrices, in autocast's type where it is on."""
     check_input(input)
     if not isinstance(weight, Tensor) or not weight.is_floating_point():
-        raise _check.wrong_kind(f"{name}_weight", "be a floating-point tensor", type(weight))
+        got = weight.dtype if isinstance(weight, Tensor) else f"a {type(weight).__name__}"
+        raise _check.wrong_kind(f"{name}_weight", "be a floating-point tensor", got)
+    check_strided(f"{name}_weight", weight)
     if weight.dim() != 2 or input.dim() < 1 or weight.shape[1] != input.shape[-1]:
         must = f"have the shape (V, {input.shape[-1] if input.dim() else 'D'})"
         raise _check.invalid(f"{name}_weight", must, tuple(weight.shape))
@@ -382,14 +387,15 @@ def hidden(
     device = input.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
-        input, weight = input.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
-    else:
-        for part, given in (("weight", weight), ("bias", bias)):
-            if given is not None and given.dtype != input.dtype:
-                must = f"have the dtype of `input`, {input.dtype}"
-                raise _check.invalid(f"{name}_{part}", must, given.dtype)
-    return input.reshape(-1, input.shape[-1]), weight, bias, input.shape[:-1]
+        # torch's products leave float64 alone.
+        input, weight = (t if t.dtype == torch.float64 else t.to(dtype) for t in (input, weight))
+        bias = bias if bias is None or bias.dtype == torch.float64 else bias.to(dtype)
+    for part, given in (("weight", weight), ("bias", bias)):
+        if given is not None and given.dtype != input.dtype:
+            must = f"have the dtype of `input`, {input.dtype}"
+            raise _check.invalid(f"{name}_{part}", must, given.dtype)
+    shape = input.shape[:-1]
+    return input.reshape(math.prod(shape), input.shape[-1]), weight, bias, shape
 
 
 def _class_rows(
@@ -421,7 +427,7 @@ def _class_head(
 ) -> Any:
     o = rows.options
     g, fill = _share_of_a_row(rows, w.shape[0])
-    found = apply(x, w, b, Job(ClassRows(rows, stats), o.reduction, g))
+    found = apply(x, w, b, _job(rows, stats, g))
     loss = found[0] if stats else found
     loss = loss.reshape(shape) if o.reduction == "none" else loss
     loss = loss + fill if fill else loss
@@ -433,7 +439,12 @@ def _class_head(
     return loss, Stats._make((*shaped, accuracy))
 
 
-def _share_of_a_row(rows: SoftmaxRows, classes: int) -> tuple[float, float]:
+def _job(rows: SoftmaxRows, stats: bool, g: Any) -> Job:
+    learnt = learns(rows.target, rows.weight, rows.scale)
+    return Job(ClassRows(rows, stats), rows.options.reduction, g, learnt)
+
+
+def _share_of_a_row(rows: SoftmaxRows, classes: int) -> tuple[Any, float]:
     """Check targets; return what multiplies each row's loss, and what is added for no row."""
     o = rows.options
     if can_look(rows.target):
@@ -443,15 +454,21 @@ def _share_of_a_row(rows: SoftmaxRows, classes: int) -> tuple[float, float]:
     else:
         total = float(rows.total()) if o.reduction == "mean" else 1.0
     fill = nothing_to_average(o.empty) if o.reduction == "mean" and total == 0 else 0.0
-    return (1.0 / total if o.reduction == "mean" and total else 1.0), fill
+    if o.reduction != "mean" or not total:
+        return 1.0, fill
+    return 1 / (rows.total() if learns(rows.weight, rows.scale) else total), fill
 
 
 def apply(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
-    """Run the loop where the rows are known numbers, the formula on all logits elsewhere."""
-    if traced() or x.is_meta:
+    """Run the loop where the rows are known numbers, the formula on all logits elsewhere.
+
+    The loop knows gradients of the head and of what it is given, none of targets and weights.
+    """
+    if traced() or x.is_meta or job.learnt:
         found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
         loss = found[0]
-        loss = loss if job.reduction == "none" else loss.sum() * scalar(job.g, loss)
+        g = job.g.to(loss.dtype) if isinstance(job.g, Tensor) else scalar(job.g, loss)
+        loss = loss if job.reduction == "none" else loss.sum() * g
         return (loss, *found[1:]) if len(found) > 1 else loss
     enabled = torch.is_grad_enabled()
     wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))

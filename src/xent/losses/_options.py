@@ -79,14 +79,14 @@ def check_input(input: Tensor, size_average: object = None, reduce: object = Non
     if not input.is_floating_point():
         advice = "Are `input` and `target` swapped?"
         raise _check.wrong_kind("input", "be a floating-point tensor", input.dtype, advice)
-    _check_strided("input", input)
+    check_strided("input", input)
     for name, value in (("size_average", size_average), ("reduce", reduce)):
         if value is not None:
             advice = "torch deprecated it; use reduction='mean', 'sum' or 'none'."
             raise _check.invalid(name, "be None", repr(value), advice)
 
 
-def _check_strided(name: str, tensor: Tensor) -> None:
+def check_strided(name: str, tensor: Tensor) -> None:
     """Refuse tensors whose numbers are not laid out one by one, in a type that can be computed."""
     if tensor.layout is not torch.strided or tensor.is_nested:
         got = "a nested one" if tensor.is_nested else tensor.layout
@@ -100,7 +100,7 @@ def check_target_kind(target: object) -> None:
     """Refuse a target that is no tensor of numbers laid out one by one."""
     if not isinstance(target, Tensor):
         raise _check.wrong_kind("target", "be a tensor", f"a {type(target).__name__}")
-    _check_strided("target", target)
+    check_strided("target", target)
 
 
 def check_devices(input: Tensor, **others: Tensor | None) -> None:
@@ -211,6 +211,11 @@ def class_axis(input: Tensor, axis: int | None) -> int:
     if input.shape[axis] == 0:
         raise _check.invalid("input", "have at least one class", tuple(input.shape))
     return axis
+
+
+def learns(*tensors: Tensor | None) -> bool:
+    """Say whether a gradient of one of them is asked for."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def at_least_float32(input: Tensor) -> Tensor:

@@ -9,16 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xent import _check
 from xent.losses import _group
 from xent.losses._class import check_target
 from xent.losses._fused import as_rows
 from xent.losses._group import call_off, members, spread
-from xent.losses._head import Head, Job, chunk_rows
+from xent.losses._head import Head, Job, chunk_rows, differentiate, pushes
 from xent.losses._options import (
     Options,
     check_input,
     check_weight,
     class_axis,
+    learns,
     options,
     told_apart,
     with_stats,
@@ -112,6 +114,7 @@ def vocab_parallel_cross_entropy(
         flat = as_rows(target, axis) if target.is_floating_point() else target.reshape(-1)
         check_weight("token_weight", token_weight, shape, "row")
         _group.refuse_the_traced()
+        refuse_the_learnt(target=target, weight=weight, token_weight=token_weight)
     except (ValueError, TypeError):
         call_off(group, input)
         raise
@@ -122,6 +125,14 @@ def vocab_parallel_cross_entropy(
     wants = input.requires_grad and torch.is_grad_enabled()
     found = compiled(logits, Job(rows, o.reduction, g), wants)
     return rows.answer(found, shape, fill)
+
+
+def refuse_the_learnt(**given: Tensor | None) -> None:
+    """Say that the gradient of targets and weights is not shared out."""
+    for name, tensor in given.items():
+        if learns(tensor):
+            must = "not require a gradient where a vocabulary is shared"
+            raise _check.invalid(name, must, "one that does", "Give it detached, `.detach()`.")
 
 
 def sharded_head(
@@ -188,22 +199,12 @@ class _Sharded(torch.autograd.Function):
     def backward(ctx: Any, *pulled: Any) -> Any:
         (logits,) = ctx.saved_tensors
         job, gift, ctx.gift = ctx.job, ctx.gift, None
-        up = pulled[0]
         if all(p is None for p in pulled):
             return None, None, None
         if torch.is_grad_enabled():
-            with torch.enable_grad():
-                found = job.rows.plain(logits, slice(None))
-                first = found[0] if job.reduction == "none" else found[0].sum() * job.g
-                outs = zip((first, *found[1:4]), pulled, strict=False)
-                pairs = [(o, p.to(o.dtype)) for o, p in outs if p is not None]
-                values, seeds = zip(*pairs, strict=True)
-                (grad,) = torch.autograd.grad(values, logits, seeds, create_graph=True)
-            return grad, None, None
+            return *differentiate(job, logits, logits, pulled), None, None
         if gift is not None:
-            factor = float(up)
+            factor = float(pulled[0])
             return gift.mul_(factor) if factor != 1.0 else gift, None, None
-        g = 1.0
-        if up is not None and job.reduction != "none":
-            g, up = job.g * float(up), up.new_ones(()).expand(logits.shape[0])
-        return _score(logits, job, (up, *pulled[1:4]), g)[1], None, None
+        g, ups = pushes(job, pulled, logits.shape[0])
+        return _score(logits, job, ups, g)[1], None, None

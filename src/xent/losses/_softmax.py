@@ -75,7 +75,7 @@ class SoftmaxRows:
         """Check class indices; return what the rows weigh together (CPU)."""
         if not self.hard:
             rows = self.target.shape[0]
-            return float(rows) if self.scale is None else float(self.scale.double().sum())
+            return float(rows) if self.scale is None else float(doubles(self.scale).sum())
         target, weight, scale = self.target.numpy(), doubles(self.weight), doubles(self.scale)
 
         def look(start: int, stop: int) -> tuple[int, float]:
