@@ -30,6 +30,9 @@ LOSSES = {
     "linear_bce": lambda x, y, p, w: L.linear_binary_cross_entropy(x, w, p),
     "linear_log_prob": lambda x, y, p, w: L.linear_log_prob(x, w, y).sum(),
     "linear_entropy": lambda x, y, p, w: L.linear_entropy(x, w).sum(),
+    "weighed rows": lambda x, y, p, w: L.linear_cross_entropy(x, w, y, token_weight=p[:, 0]),
+    "weighed kl": lambda x, y, p, w: L.linear_kl_div(x, w, p, w, token_weight=p[:, 0]),
+    "weighed bce": lambda x, y, p, w: L.linear_binary_cross_entropy(x, w, p, token_weight=p[:, 0]),
 }
 
 
@@ -49,6 +52,14 @@ def test_shapes_without_values(name):
         loss = LOSSES[name](x.requires_grad_(), *rest)
         loss.backward()
         assert (loss.shape, x.grad.shape) == ((), x.shape)
+
+
+@pytest.mark.parametrize("name", ["weighed rows", "weighed kl", "weighed bce"])
+def test_batches_of_weighed_rows(name):
+    x, p = (torch.stack([logits(), 2 * logits()]), torch.stack([SOFT, SOFT.flip(1)]))
+    batched = torch.func.vmap(LOSSES[name], (0, None, 0, None))(x, TARGET, p, HEAD)
+    each = torch.stack([LOSSES[name](*pair, HEAD) for pair in zip(x, [TARGET] * 2, p, strict=True)])
+    torch.testing.assert_close(batched, each)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent.losses._options import at_least_float32
+from xent.losses._options import Options, at_least_float32
 from xent.losses._softmax import SoftmaxRows, empty
 
 # Each chunk takes the head and its gradient through memory four times, 16 bytes an element, beside
@@ -47,9 +47,19 @@ class Job(NamedTuple):
     """One call of a head."""
 
     rows: HeadRows
-    reduction: str
-    g: Any  # 1 / what the rows weigh together, for a mean; a tensor where that learns
+    options: Options
+    total: Any  # what the rows weigh together; a tensor where that learns or is traced
     learnt: bool = False  # a gradient is asked for of a target or of a weight
+
+    @property
+    def reduction(self) -> str:
+        """What becomes of the rows' values."""
+        return self.options.reduction
+
+    @property
+    def g(self) -> float:
+        """What the rows' values are multiplied by."""
+        return 1.0 / self.total if self.reduction == "mean" and self.total else 1.0
 
 
 class ClassRows:

@@ -20,7 +20,7 @@ from xent.losses._options import (
     learns,
     nothing_to_average,
     options,
-    scalar,
+    reduced,
     told_apart,
     traced,
     with_stats,
@@ -193,17 +193,17 @@ def _many_heads(
         None if scales is None else scales.reshape(-1), o,
     )  # fmt: skip
     try:
-        g, fill = _share_of_a_row(every, classes)
+        total = _total(every, classes)
         found = [
             apply(*hidden(input, w, b)[:3], _job(SoftmaxRows(
                 marks[:, n].contiguous(), weight, None if scales is None else scales[:, n], o
-            ), stats, g))
+            ), stats, total))
             for n, (w, b) in enumerate(zip(each, biases, strict=True))
         ]  # fmt: skip
     except BadRowError as bad:
         raise bad.sentence(every.target, whole, classes) from None
     losses = torch.stack([f[0] for f in found] if stats else found, -1)
-    loss = losses.reshape(whole) if o.reduction == "none" else losses.sum() + fill
+    loss = losses.reshape(whole) if o.reduction == "none" else losses.sum()
     if not stats:
         return loss
     columns: Any = [torch.stack(column, -1) for column in zip(*(f[1:] for f in found), strict=True)]
@@ -336,7 +336,7 @@ def _unreduced(
     try:
         if can_look(rows.target):
             rows.counted(w.shape[0])
-        value = apply(x, w, b, Job(ClassRows(rows, entropy, entropy), "none", 1.0))
+        value = apply(x, w, b, Job(ClassRows(rows, entropy, entropy), o, 1.0))
     except BadRowError as bad:
         raise bad.sentence(rows.target, shape, w.shape[0]) from None
     answer: Tensor = value.reshape(shape)
@@ -426,11 +426,9 @@ def _class_head(
     x: Tensor, w: Tensor, b: Tensor | None, rows: SoftmaxRows, shape: torch.Size, stats: bool
 ) -> Any:
     o = rows.options
-    g, fill = _share_of_a_row(rows, w.shape[0])
-    found = apply(x, w, b, _job(rows, stats, g))
+    found = apply(x, w, b, _job(rows, stats, _total(rows, w.shape[0])))
     loss = found[0] if stats else found
     loss = loss.reshape(shape) if o.reduction == "none" else loss
-    loss = loss + fill if fill else loss
     if not stats:
         return loss
     lse, log_prob, entropy, argmax = found[1:]
@@ -439,24 +437,27 @@ def _class_head(
     return loss, Stats._make((*shaped, accuracy))
 
 
-def _job(rows: SoftmaxRows, stats: bool, g: Any) -> Job:
-    learnt = learns(rows.target, rows.weight, rows.scale)
-    return Job(ClassRows(rows, stats), rows.options.reduction, g, learnt)
+def _job(rows: SoftmaxRows, stats: bool, total: Any) -> Job:
+    given = rows.target, rows.weight, rows.scale
+    return job_of(ClassRows(rows, stats), rows.options, total, *given)
 
 
-def _share_of_a_row(rows: SoftmaxRows, classes: int) -> tuple[Any, float]:
-    """Check targets; return what multiplies each row's loss, and what is added for no row."""
-    o = rows.options
+def _total(rows: SoftmaxRows, classes: int) -> Any:
+    """Check targets; return what the rows weigh together."""
+    total: Any = None
     if can_look(rows.target):
         total = rows.counted(classes)
         if not rows.hard:
             check_distributions(rows.target)
-    else:
-        total = float(rows.total()) if o.reduction == "mean" else 1.0
-    fill = nothing_to_average(o.empty) if o.reduction == "mean" and total == 0 else 0.0
-    if o.reduction != "mean" or not total:
-        return 1.0, fill
-    return 1 / (rows.total() if learns(rows.weight, rows.scale) else total), fill
+    return rows.total() if total is None or learns(rows.weight, rows.scale) else total
+
+
+def job_of(rows: Any, o: Options, total: Any, *given: Tensor | None) -> Job:
+    """Return the job of rows that weigh so much together; ``given`` are targets and weights."""
+    learnt = learns(*given)
+    if isinstance(total, Tensor) and not (learnt or total.is_meta or traced()):
+        total = float(total) if o.reduction == "mean" else 1.0
+    return Job(rows, o, total, learnt)
 
 
 def apply(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
@@ -464,13 +465,16 @@ def apply(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
 
     The loop knows gradients of the head and of what it is given, none of targets and weights.
     """
+    o = job.options
     if traced() or x.is_meta or job.learnt:
         found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
-        loss = found[0]
-        g = job.g.to(loss.dtype) if isinstance(job.g, Tensor) else scalar(job.g, loss)
-        loss = loss if job.reduction == "none" else loss.sum() * g
+        loss = reduced(found[0], o.reduction, job.total, o.empty)
         return (loss, *found[1:]) if len(found) > 1 else loss
+    fill = 0.0 if o.reduction != "mean" or job.total else nothing_to_average(o.empty)
     enabled = torch.is_grad_enabled()
     wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))
     compiled: Any = Head.apply
-    return compiled(x, w, b, job, wants)
+    found = compiled(x, w, b, job, wants)
+    if not fill:
+        return found
+    return (found[0] + fill, *found[1:]) if isinstance(found, tuple) else found + fill

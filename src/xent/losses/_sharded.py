@@ -120,10 +120,9 @@ def vocab_parallel_cross_entropy(
         raise
     rows = shard(logits, flat, weight, token_weight, o, group, stats, shape, logits.shape[1])
     total, fill = rows.weigh(shape)
-    g = 1.0 / total if o.reduction == "mean" and total else 1.0
     compiled: Any = _Sharded.apply
     wants = input.requires_grad and torch.is_grad_enabled()
-    found = compiled(logits, Job(rows, o.reduction, g), wants)
+    found = compiled(logits, Job(rows, o, total), wants)
     return rows.answer(found, shape, fill)
 
 
@@ -150,12 +149,11 @@ def sharded_head(
     """Run the chunk loop on this process's part of a head; the arguments are checked."""
     rows = shard(x, target, weight, token_weight, o, group, stats, shape, w.shape[0])
     total, fill = rows.weigh(shape)
-    g = 1.0 / total if o.reduction == "mean" and total else 1.0
     enabled = torch.is_grad_enabled()
     x = spread(x, group)
     wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))
     compiled: Any = Head.apply
-    return rows.answer(compiled(x, w, b, Job(rows, o.reduction, g), wants), shape, fill)
+    return rows.answer(compiled(x, w, b, Job(rows, o, total), wants), shape, fill)
 
 
 def _score(
