@@ -63,6 +63,7 @@ REFUSED = {
     "target on another device": (lambda: L.cross_entropy(X, Y.to("meta")), "on the device of `input`, cpu, got meta"),
     "weight on another device": (lambda: L.nll_loss(X, Y, torch.ones(3, device="meta")), "`weight` must be on the device"),
     "sparse head": (lambda: L.linear_cross_entropy(H, W.to_sparse(), Y), "`linear_weight` must be a dense tensor"),
+    "answers of integers": (lambda: L.linear_binary_cross_entropy(H, W, torch.ones(2, 3).long()), "floats: target.float()"),
     "head and target swapped": (lambda: L.linear_cross_entropy(H, Y, W), "a floating-point tensor, got torch.int64"),
     "head on another device": (lambda: L.linear_cross_entropy(H, W.to("meta"), Y), "`linear_weight` must be on the dev"),
     "BCE target on another device": (lambda: bce(B, T.to("meta")), "`target` must be on the device of `input`, cpu"),

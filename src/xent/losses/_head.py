@@ -164,7 +164,8 @@ def _loop(
     exact = torch.float64 if x.dtype == torch.float64 else torch.float32
     gx = torch.empty_like(x) if wants[0] else None
     # The weight's gradient is a sum over chunks: in bfloat16 each addition would cost a digit.
-    gw = w.new_empty(w.shape, dtype=exact) if wants[1] else None
+    # It lies as the weight does: that of an embedding turned around is else copied once more.
+    gw = torch.empty_like(w, dtype=exact) if wants[1] else None
     first = True
     gb = w.new_zeros(classes, dtype=exact) if wants[2] else None
     values: list[Tensor] = []

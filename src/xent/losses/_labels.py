@@ -287,8 +287,9 @@ class BinaryRows:
 
 def _sorted_pairs(target: Tensor, count: int, classes: int) -> Tensor:
     if target.dim() != 2 or target.shape[1] != 2:
+        advice = "Answers to every class are floats: target.float()."
         raise _check.invalid(
-            "target", "have the shape (M, 2) to be index pairs", tuple(target.shape)
+            "target", "have the shape (M, 2) to be index pairs", tuple(target.shape), advice
         )
     pairs = target.long()
     limits = torch.tensor([count, classes], device=pairs.device)
