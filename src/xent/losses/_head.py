@@ -160,12 +160,11 @@ def _loop(
     count, classes = x.shape[0], w.shape[0]
     widest = getattr(job.rows, "widest", classes)  # where processes share the classes
     step = chunk_rows(count, widest, x.element_size(), job.rows.buffers, keeps)
-    buffer = empty((min(step, count), classes), x) if kept is None else kept
+    buffer = empty((min(step, count), classes), x, x.dtype) if kept is None else kept
     exact = torch.float64 if x.dtype == torch.float64 else torch.float32
     gx = torch.empty_like(x) if wants[0] else None
     # The weight's gradient is a sum over chunks: in bfloat16 each addition would cost a digit.
-    # It lies as the weight does: that of an embedding turned around is else copied once more.
-    gw = torch.empty_like(w, dtype=exact) if wants[1] else None
+    gw = _room_for(w, exact, buffer) if wants[1] else None
     first = True
     gb = w.new_zeros(classes, dtype=exact) if wants[2] else None
     values: list[Tensor] = []
@@ -202,6 +201,16 @@ def _loop(
             gb += z.sum(0, dtype=exact)
     grads = [g.to(w.dtype) if g is not None and g.dtype != w.dtype else g for g in (gw, gb)]
     return values, [gx, *grads], buffer
+
+
+def _room_for(w: Tensor, dtype: torch.dtype, buffer: Tensor) -> Tensor:
+    """Make room for the weight's gradient; it lies as the weight does, else it were copied.
+
+    One piece of memory is used again from step to step as it is: the larger of it and the buffer.
+    """
+    if w.is_contiguous() and w.numel() * dtype.itemsize >= buffer.nbytes:
+        return empty(w.shape, w, dtype)
+    return torch.empty_like(w, dtype=dtype)
 
 
 def _score_plainly(

@@ -423,15 +423,15 @@ def empty_like(tensor: Tensor) -> Tensor:
     """Make room for a gradient, contiguous; large room is used again from step to step."""
     if tensor.numel() * tensor.element_size() < _HUGE:
         return torch.empty_like(tensor, memory_format=torch.contiguous_format)
-    return empty(tensor.shape, tensor)
+    return empty(tensor.shape, tensor, tensor.dtype)
 
 
-def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Make room of this shape and of the type of ``like``, as `empty_like` does."""
-    size = math.prod(shape) * like.element_size()
+def empty(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> Tensor:
+    """Make room of this shape where ``like`` is, as `empty_like` does."""
+    size = math.prod(shape) * dtype.itemsize
     if size < _HUGE or like.device.type != "cpu":
-        return like.new_empty(shape)
-    return torch.from_numpy(room(size)).view(like.dtype).view(shape)
+        return like.new_empty(shape, dtype=dtype)
+    return torch.from_numpy(room(size)).view(dtype).view(shape)
 
 
 def passes_caches(grad: Any, x: Any) -> bool:
