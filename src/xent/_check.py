@@ -104,7 +104,7 @@ def integer(argument: str, value: object, *, least: int) -> int:
 def positive(argument: str, value: object, advice: str = "") -> float:
     """Return ``value`` as a finite float above zero."""
     number = _real(argument, value, "be a positive number")
-    if not (number > 0 and math.isfinite(number)):
+    if not 0 < number < math.inf:
         raise invalid(argument, "be positive and finite", repr(value), advice)
     return number
 

@@ -249,6 +249,7 @@ def refusals(group):
     refused(loss(x, soft.clone().requires_grad_()), ValueError, learnt)
     refused(loss(x, soft * -1), ValueError, "must be non-negative and sum to 1")
     refused(loss(x, y, weight=torch.ones(2)), ValueError, "one entry a class, (13,), got (2,)")
+    refused(loss(x, y, weight=[1.0] * CLASSES), TypeError, "`weight` must be a tensor, got a list")
     refused(loss(x, y - 100, empty="raise"), ValueError, "no row counts")
     head = torch.zeros(mine.stop - mine.start, WIDTH)
 

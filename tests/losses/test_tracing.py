@@ -70,6 +70,19 @@ def test_graphs_hold_the_operations(name):
     torch.testing.assert_close(graph(x, *rest), LOSSES[name](x, *rest))
 
 
+@pytest.mark.parametrize("name", ["focal_loss", "linear_log_prob", "weighed kl", "shaped"])
+def test_compiled_for_batches_of_any_size(name):
+    # The compiler then makes symbols of numbers too, the defaults among them.
+    def shaped(x, y, p, w):
+        return L.linear_cross_entropy(x, w, y, temperature=0.7, z_loss=0.1, label_smoothing=0.1)
+
+    loss = shaped if name == "shaped" else LOSSES[name]
+    compiled = torch.compile(loss, fullgraph=True, dynamic=True, backend="eager")
+    for rows in (2, 4, 3):
+        batch = logits()[:rows], TARGET[:rows], SOFT[:rows], HEAD
+        torch.testing.assert_close(compiled(*batch), loss(*batch))
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_traced_by_torchscript():

@@ -385,7 +385,7 @@ def focal_loss(
         z_loss=z_loss,
         empty=empty,
     )
-    if not (gamma >= 0 and math.isfinite(gamma)):
+    if not 0 <= gamma < math.inf:
         raise _check.invalid("gamma", "be non-negative and finite", gamma)
     axis = class_axis(input, axis)
     given = target

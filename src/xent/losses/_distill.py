@@ -414,7 +414,7 @@ def _distil(
         head = tx.detach(), tw.detach(), None if tb is None else tb.detach()
     scale = None if token_weight is None else token_weight.reshape(-1)
     rows = TeacherRows(head, listed, beta, scale, o, stats, x.shape[0])
-    total = float(x.shape[0]) if scale is None else scale.sum()
+    total = x.shape[0] if scale is None else scale.sum()
     found = apply(x, w, b, job_of(rows, o, total, scale))
     loss = found[0] if stats else found
     loss = loss.reshape(shape) if o.reduction == "none" else loss

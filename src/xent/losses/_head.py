@@ -19,7 +19,7 @@ from xent.losses._softmax import SoftmaxRows, empty
 # Each chunk takes the head and its gradient through memory four times, 16 bytes an element, beside
 # 6 operations an element and row. A core does 10 to 50 operations while a byte comes: from some 27
 # to 133 rows on, the products do not wait. The head is also brought into the order of the product's
-# inner loop anew for each chunk, which takes a tenth of a product of 256 rows.
+# inner loop anew for each chunk, which takes about a seventh of a product of 256 rows.
 _CHUNK_BYTES = 3 << 23
 _KEPT_BYTES = 1 << 25  # where a backward is spared the last chunk: the longer, the more
 _CHUNK_ROWS = 256

@@ -55,7 +55,7 @@ def options(
     if temperature != 1.0:
         temperature = _check.positive("temperature", temperature)
     z_loss = _number("z_loss", z_loss)
-    if not (z_loss >= 0 and math.isfinite(z_loss)):
+    if not 0 <= z_loss < math.inf:  # no isfinite: torch.compile may make the number a symbol
         raise _check.invalid("z_loss", "be non-negative and finite", z_loss)
     cap = 0.0 if softcap is None else _check.positive("softcap", _number("softcap", softcap))
     return Options(reduction, ignore_index, label_smoothing, temperature, cap, z_loss, empty)
@@ -213,9 +213,11 @@ def class_axis(input: Tensor, axis: int | None) -> int:
     return axis
 
 
-def learns(*tensors: Tensor | None) -> bool:
+def learns(*tensors: object) -> bool:
     """Say whether a gradient of one of them is asked for."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    return torch.is_grad_enabled() and any(
+        isinstance(t, Tensor) and t.requires_grad for t in tensors
+    )
 
 
 def at_least_float32(input: Tensor) -> Tensor:
