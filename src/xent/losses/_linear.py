@@ -25,7 +25,7 @@ from xent.losses._options import (
     traced,
     with_stats,
 )
-from xent.losses._sharded import refuse_the_learnt, sharded_head
+from xent.losses._sharded import check_given, sharded_head
 from xent.losses._softmax import (
     BadRowError,
     SoftmaxRows,
@@ -128,7 +128,7 @@ def linear_cross_entropy(
             refuse_the_traced()
             x, w, b, shape = hidden(input, linear_weight, linear_bias)
             target = _flat(w.shape[0], target, token_weight, shape, o)
-            refuse_the_learnt(target=target, weight=weight, token_weight=token_weight)
+            check_given(target=target, weight=weight, token_weight=token_weight)
         except (ValueError, TypeError):
             call_off(group, input)
             raise

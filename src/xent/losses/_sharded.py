@@ -114,7 +114,7 @@ def vocab_parallel_cross_entropy(
         flat = as_rows(target, axis) if target.is_floating_point() else target.reshape(-1)
         check_weight("token_weight", token_weight, shape, "row")
         _group.refuse_the_traced()
-        refuse_the_learnt(target=target, weight=weight, token_weight=token_weight)
+        check_given(target=target, weight=weight, token_weight=token_weight)
     except (ValueError, TypeError):
         call_off(group, input)
         raise
@@ -126,9 +126,11 @@ def vocab_parallel_cross_entropy(
     return rows.answer(found, shape, fill)
 
 
-def refuse_the_learnt(**given: Tensor | None) -> None:
-    """Say that the gradient of targets and weights is not shared out."""
+def check_given(**given: object) -> None:
+    """Refuse targets and weights that are no tensors, or that learn: nobody shares that out."""
     for name, tensor in given.items():
+        if not (tensor is None or isinstance(tensor, Tensor)):
+            raise _check.wrong_kind(name, "be a tensor", f"a {type(tensor).__name__}")
         if learns(tensor):
             must = "not require a gradient where a vocabulary is shared"
             raise _check.invalid(name, must, "one that does", "Give it detached, `.detach()`.")
