@@ -245,8 +245,11 @@ def refusals(group):
     soft = torch.full((ROWS, CLASSES), 0.5)[:, mine]
     words = "sum to 1 over the classes of all processes, got 6.5 at [0]"
     refused(loss(x, soft), ValueError, words)
+    learnt = "`target` must not require a gradient where a vocabulary is shared"
+    refused(loss(x, soft.clone().requires_grad_()), ValueError, learnt)
     refused(loss(x, soft * -1), ValueError, "must be non-negative and sum to 1")
     refused(loss(x, y, weight=torch.ones(2)), ValueError, "one entry a class, (13,), got (2,)")
+    refused(loss(x, y, weight=[1.0] * CLASSES), TypeError, "`weight` must be a tensor, got a list")
     refused(loss(x, y - 100, empty="raise"), ValueError, "no row counts")
     head = torch.zeros(mine.stop - mine.start, WIDTH)
 
@@ -360,7 +363,7 @@ def wait_for_the_silent(group):
 
 def main(rank, world, store, *jobs):
     torch.set_num_threads(1)
-    _head._CHUNK_ROWS, _head._CHUNK_BYTES = 8, 0  # several chunks
+    _head._CHUNK_ROWS, _head._CHUNK_BYTES, _head._KEPT_BYTES = 8, 0, 0  # several chunks
     if "memory" in jobs:
         _head._CHUNK_ROWS = 256
     wait = timedelta(seconds=4 if "wait_for_the_silent" in jobs else 30)

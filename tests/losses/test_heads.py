@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ ROWS, WIDTH, CLASSES = 300, 5, 11
 def small_chunks(monkeypatch):
     monkeypatch.setattr(_head, "_CHUNK_ROWS", 64)
     monkeypatch.setattr(_head, "_CHUNK_BYTES", 0)
+    monkeypatch.setattr(_head, "_KEPT_BYTES", 0)
 
 
 @pytest.fixture
@@ -131,6 +133,98 @@ def test_any_part_may_be_frozen(parts, learns, reduction):
     live = [t for t in leaves if t.requires_grad]
     if live:
         same(got, F.cross_entropy(F.linear(x, w, b), y, reduction=reduction), live)
+
+
+LEARNT = {
+    "class indices": lambda x, w, y, q, each, rows, o: (
+        L.linear_cross_entropy(x, w, y, weight=each, token_weight=rows, **o),
+        -(F.linear(x, w).log_softmax(1).gather(1, y[:, None])[:, 0] * each[y]), each[y],
+    ),
+    "probabilities": lambda x, w, y, q, each, rows, o: (
+        L.linear_cross_entropy(x, w, q, weight=each, token_weight=rows, **o),
+        -(F.linear(x, w).log_softmax(1) * q * each).sum(1), 1,
+    ),
+    "statistics": lambda x, w, y, q, each, rows, o: (
+        L.linear_cross_entropy(x, w, q, token_weight=rows, stats=True, **o)[0],
+        -(F.linear(x, w).log_softmax(1) * q).sum(1), 1,
+    ),
+    "answers": lambda x, w, y, q, each, rows, o: (
+        L.linear_binary_cross_entropy(
+            x, w, q, weight=each, pos_weight=each, token_weight=rows, **o
+        ),
+        -(F.logsigmoid(F.linear(x, w)) * q * each + F.logsigmoid(-F.linear(x, w)) * (1 - q))
+        .mul(each).sum(1), CLASSES if o["reduction"] == "mean" else 1,
+    ),
+    "a teacher": lambda x, w, y, q, each, rows, o: (
+        L.linear_kl_div(x, w, teacher_input=x, teacher_weight=w / 2, token_weight=rows, **o),
+        F.kl_div(
+            F.linear(x, w).log_softmax(1), F.linear(x, w / 2).softmax(1).detach(), reduction="none"
+        ).sum(1), 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name", LEARNT)
+def test_targets_and_weights_may_learn(parts, name, reduction):
+    x, w, _, y = parts
+    g = torch.Generator().manual_seed(4)
+    q = torch.randn(ROWS, CLASSES, generator=g, dtype=torch.float64).softmax(1).requires_grad_()
+    each = torch.rand(CLASSES, generator=g, dtype=torch.float64).requires_grad_()
+    rows = torch.rand(ROWS, generator=g, dtype=torch.float64).requires_grad_()
+    call = LEARNT[name]
+    options = {"reduction": reduction}
+    got, want, weigh = call(x, w, y.clamp_min(0), q, each, rows, options)
+    want = want * rows
+    if reduction != "none":
+        want = want.sum() / ((rows * weigh).sum() if reduction == "mean" else 1)
+    torch.testing.assert_close(got, want)
+    up = torch.randn(got.shape, generator=g, dtype=torch.float64)
+    leaves = (x, w, q, each, rows)
+    ours = torch.autograd.grad(got, leaves, up, allow_unused=True)
+    for mine, its in zip(
+        ours, torch.autograd.grad(want, leaves, up, allow_unused=True), strict=True
+    ):
+        assert (mine is None) == (its is None)
+        if its is not None:
+            torch.testing.assert_close(mine, its)
+    with torch.no_grad():
+        assert not call(x, w, y.clamp_min(0), q, each, rows, options)[0].requires_grad
+
+
+def test_an_embedding_may_be_the_head():
+    g = torch.Generator().manual_seed(5)
+    table = torch.randn(CLASSES, WIDTH, generator=g, dtype=torch.float64, requires_grad=True)
+    turned = table.detach().t().contiguous().requires_grad_()  # its head is no contiguous one
+    ids = torch.randint(0, CLASSES, (4, 50), generator=g)
+    for reduction in ("mean", "none"):
+        loss = L.linear_cross_entropy(table[ids], table, ids, reduction=reduction)
+        hidden = turned.t()[ids].transpose(0, 1)
+        other = L.linear_cross_entropy(hidden, turned.t(), ids.t(), reduction=reduction)
+        z = F.linear(table[ids], table).flatten(0, 1)
+        want = F.cross_entropy(z, ids.flatten(), reduction=reduction)
+        for got, leaf in ((loss.sum(), table), (other.sum(), turned)):
+            torch.testing.assert_close(got, want.sum())
+            (slope,) = torch.autograd.grad(got, leaf)
+            (its,) = torch.autograd.grad(want.sum(), table, retain_graph=True)
+            torch.testing.assert_close(slope if leaf is table else slope.t(), its)
+
+
+def test_autocast_leaves_float64_and_empty_vectors_have_a_head(parts):
+    x, w, b, y = parts
+    with torch.autocast("cpu", torch.bfloat16):
+        got = L.linear_cross_entropy(x, w, y, linear_bias=b)
+        assert F.linear(x, w, b).dtype == got.dtype == torch.float64
+        rounded = L.linear_cross_entropy(x.float(), w.float(), y)
+        with pytest.raises(ValueError, match=r"`linear_weight` must have the dtype of `input`"):
+            L.linear_cross_entropy(x, w.float(), y)
+    torch.testing.assert_close(got, F.cross_entropy(F.linear(x, w, b), y))
+    half = F.linear(x.bfloat16(), w.bfloat16()).float()
+    torch.testing.assert_close(rounded, F.cross_entropy(half, y))
+    nothing = torch.zeros(ROWS, 0, requires_grad=True), torch.zeros(CLASSES, 0, requires_grad=True)
+    loss = L.linear_cross_entropy(*nothing, y)
+    assert loss.item() == pytest.approx(math.log(CLASSES))
+    assert [g.shape for g in torch.autograd.grad(loss, nothing)] == [t.shape for t in nothing]
 
 
 def test_statistics(parts):
@@ -367,10 +461,10 @@ def extra_memory(which, rows=2048, width=128, classes=16000):
 
 @pytest.mark.parametrize("which", ["ours", "kl"])
 def test_the_logits_never_exist(which):
-    # 2048 x 16000 logits take 131 MB; one chunk of 256 rows 16 MB
+    # 2048 x 16000 logits take 131 MB; one chunk of 352 rows 23 MB
     if which == "ours":
         assert extra_memory("plain") > 2 * 2048 * 16000 * 4  # the measure sees what it should
-    assert extra_memory(which) < 0.3 * 2048 * 16000 * 4
+    assert extra_memory(which) < 0.4 * 2048 * 16000 * 4
 
 
 OTHERS = ["none", "log_prob", "entropy", "stats", "binary", "dense", "list", "js", "places"]
@@ -380,7 +474,7 @@ OTHERS = ["none", "log_prob", "entropy", "stats", "binary", "dense", "list", "js
 @pytest.mark.parametrize("which", OTHERS)
 def test_no_head_has_them(which):
     # a head a position keeps the input's gradient of each until they are added up
-    limit = 0.5 if which == "places" else 0.3
+    limit = 0.5 if which == "places" else 0.4
     assert extra_memory(which) < limit * 2048 * 16000 * 4
 
 

@@ -30,6 +30,9 @@ LOSSES = {
     "linear_bce": lambda x, y, p, w: L.linear_binary_cross_entropy(x, w, p),
     "linear_log_prob": lambda x, y, p, w: L.linear_log_prob(x, w, y).sum(),
     "linear_entropy": lambda x, y, p, w: L.linear_entropy(x, w).sum(),
+    "weighed rows": lambda x, y, p, w: L.linear_cross_entropy(x, w, y, token_weight=p[:, 0]),
+    "weighed kl": lambda x, y, p, w: L.linear_kl_div(x, w, p, w, token_weight=p[:, 0]),
+    "weighed bce": lambda x, y, p, w: L.linear_binary_cross_entropy(x, w, p, token_weight=p[:, 0]),
 }
 
 
@@ -51,12 +54,33 @@ def test_shapes_without_values(name):
         assert (loss.shape, x.grad.shape) == ((), x.shape)
 
 
+@pytest.mark.parametrize("name", ["weighed rows", "weighed kl", "weighed bce"])
+def test_batches_of_weighed_rows(name):
+    x, p = (torch.stack([logits(), 2 * logits()]), torch.stack([SOFT, SOFT.flip(1)]))
+    batched = torch.func.vmap(LOSSES[name], (0, None, 0, None))(x, TARGET, p, HEAD)
+    each = torch.stack([LOSSES[name](*pair, HEAD) for pair in zip(x, [TARGET] * 2, p, strict=True)])
+    torch.testing.assert_close(batched, each)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_graphs_hold_the_operations(name):
     rest = TARGET, SOFT, HEAD
     graph = make_fx(LOSSES[name])(logits(), *rest)
     x = 3 * logits()
     torch.testing.assert_close(graph(x, *rest), LOSSES[name](x, *rest))
+
+
+@pytest.mark.parametrize("name", ["focal_loss", "linear_log_prob", "weighed kl", "shaped"])
+def test_compiled_for_batches_of_any_size(name):
+    # The compiler then makes symbols of numbers too, the defaults among them.
+    def shaped(x, y, p, w):
+        return L.linear_cross_entropy(x, w, y, temperature=0.7, z_loss=0.1, label_smoothing=0.1)
+
+    loss = shaped if name == "shaped" else LOSSES[name]
+    compiled = torch.compile(loss, fullgraph=True, dynamic=True, backend="eager")
+    for rows in (2, 4, 3):
+        batch = logits()[:rows], TARGET[:rows], SOFT[:rows], HEAD
+        torch.testing.assert_close(compiled(*batch), loss(*batch))
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

@@ -12,16 +12,13 @@ from torch import Tensor
 
 from xent import _check
 from xent.losses._divergence import check_beta, js_values
-from xent.losses._head import Job
-from xent.losses._linear import apply, hidden
+from xent.losses._linear import apply, hidden, job_of
 from xent.losses._options import (
     Options,
     can_look,
     check_values,
     check_weight,
-    nothing_to_average,
     options,
-    scalar,
     shaped,
     smoothed,
 )
@@ -416,14 +413,11 @@ def _distil(
             raise _check.invalid("teacher_weight", f"have {w.shape[0]} classes", tw.shape[0])
         head = tx.detach(), tw.detach(), None if tb is None else tb.detach()
     scale = None if token_weight is None else token_weight.reshape(-1)
-    total = float(x.shape[0]) if scale is None else float(scale.sum())
-    fill = nothing_to_average(o.empty) if o.reduction == "mean" and total == 0 else 0.0
-    g = 1.0 / total if o.reduction == "mean" and total else 1.0
     rows = TeacherRows(head, listed, beta, scale, o, stats, x.shape[0])
-    found = apply(x, w, b, Job(rows, o.reduction, g))
+    total = x.shape[0] if scale is None else scale.sum()
+    found = apply(x, w, b, job_of(rows, o, total, scale))
     loss = found[0] if stats else found
     loss = loss.reshape(shape) if o.reduction == "none" else loss
-    loss = loss + scalar(fill, loss) if fill else loss
     if not stats:
         return loss
     right = torch.cat(list(rows.right.values())).double().mean()

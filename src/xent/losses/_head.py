@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent.losses._options import at_least_float32
-from xent.losses._softmax import SoftmaxRows
+from xent.losses._options import Options, at_least_float32
+from xent.losses._softmax import SoftmaxRows, empty
 
 # Each chunk takes the head and its gradient through memory four times, 16 bytes an element, beside
 # 6 operations an element and row. A core does 10 to 50 operations while a byte comes: from some 27
-# to 133 rows on, the products do not wait. The chunk itself shall fit in the outer cache.
-_CHUNK_BYTES = 1 << 24
+# to 133 rows on, the products do not wait. The head is also brought into the order of the product's
+# inner loop anew for each chunk, which takes about a seventh of a product of 256 rows.
+_CHUNK_BYTES = 3 << 23
+_KEPT_BYTES = 1 << 25  # where a backward is spared the last chunk: the longer, the more
 _CHUNK_ROWS = 256
 _STRIP = 16  # rows that a matrix product takes at once
 
@@ -45,8 +47,19 @@ class Job(NamedTuple):
     """One call of a head."""
 
     rows: HeadRows
-    reduction: str
-    g: float  # 1 / what the rows weigh together, for a mean
+    options: Options
+    total: Any  # what the rows weigh together; a tensor where that learns or is traced
+    learnt: bool = False  # a gradient is asked for of a target or of a weight
+
+    @property
+    def reduction(self) -> str:
+        """What becomes of the rows' values."""
+        return self.options.reduction
+
+    @property
+    def g(self) -> float:
+        """What the rows' values are multiplied by."""
+        return 1.0 / self.total if self.reduction == "mean" and self.total else 1.0
 
 
 class ClassRows:
@@ -55,16 +68,16 @@ class ClassRows:
     buffers = 1
     keeps = True  # the logits, where no gradient is asked for
 
-    def __init__(self, rows: SoftmaxRows, stats: bool, column: int | None = None) -> None:
-        # column: return this statistic alone (1 log-probability, 2 entropy)
-        self.rows, self.stats, self.column = rows, stats, column
+    def __init__(self, rows: SoftmaxRows, stats: bool, entropy: bool = False) -> None:
+        # entropy: of the statistics return that alone
+        self.rows, self.stats, self.entropy = rows, stats, entropy
 
     def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
         """See `HeadRows`."""
         if not self.stats:
             return (self.rows.plain(logits, rows),)
         found = self.rows.plain(logits, rows, stats=True)
-        return tuple(found) if self.column is None else (found[self.column + 1],)
+        return (found[3],) if self.entropy else tuple(found)
 
     def fused(
         self, logits: Tensor, rows: slice, g: float, ups: tuple[Tensor | None, ...] | None
@@ -77,7 +90,7 @@ class ClassRows:
         if ups is None:
             values = self.rows.fused(logits, None, rows, stats=table)
         else:
-            first = 0 if self.column is None else self.column + 1
+            first = 3 if self.entropy else 0
             places: list[Tensor | None] = [None] * 4
             for i, up in enumerate(ups[:4]):
                 places[first + i] = up
@@ -98,13 +111,14 @@ class ClassRows:
         if self.stats and ups is None:
             columns = torch.from_numpy(table)
             found = (*found, *(columns[:, c] for c in range(4)))
-            return found if self.column is None else (found[self.column + 1],)
+            return (found[3],) if self.entropy else found
         return found
 
 
-def chunk_rows(count: int, classes: int, itemsize: int, buffers: int) -> int:
+def chunk_rows(count: int, classes: int, itemsize: int, buffers: int, kept: bool = False) -> int:
     """Rows of a chunk: all alike, for a backward is spared the last, and that may be small else."""
-    most = max(1, max(_CHUNK_ROWS, _CHUNK_BYTES // max(1, classes * itemsize)) // buffers)
+    size = _KEPT_BYTES if kept else _CHUNK_BYTES
+    most = max(1, max(_CHUNK_ROWS, size // max(1, classes * itemsize)) // buffers)
     each = -(-count // max(1, -(-count // most)))
     return max(1, min(-(-each // _STRIP) * _STRIP, most, count))
 
@@ -135,26 +149,28 @@ def _loop(
     ups: tuple[Tensor | None, ...] | None,
     wants: tuple[bool, bool, bool],
     g: float,
+    keeps: bool = False,
     kept: Tensor | None = None,
 ) -> tuple[list[Tensor], list[Tensor | None], Tensor]:
     """Score all rows; with ``ups`` (of each row, empty for ones) also the wanted gradients.
 
-    Also return the chunks' buffer, which as ``kept`` spares the backward the last chunk's product.
+    Also return the chunks' buffer: where the forward ``keeps`` it, the backward is spared the last
+    chunk's product, if it is still there (``kept``).
     """
     count, classes = x.shape[0], w.shape[0]
     widest = getattr(job.rows, "widest", classes)  # where processes share the classes
-    step = chunk_rows(count, widest, x.element_size(), job.rows.buffers)
-    buffer = x.new_empty(min(step, count), classes) if kept is None else kept
+    step = chunk_rows(count, widest, x.element_size(), job.rows.buffers, keeps)
+    buffer = empty((min(step, count), classes), x, x.dtype) if kept is None else kept
     exact = torch.float64 if x.dtype == torch.float64 else torch.float32
     gx = torch.empty_like(x) if wants[0] else None
     # The weight's gradient is a sum over chunks: in bfloat16 each addition would cost a digit.
-    gw = w.new_empty(w.shape, dtype=exact) if wants[1] else None
+    gw = _room_for(w, exact, buffer) if wants[1] else None
     first = True
     gb = w.new_zeros(classes, dtype=exact) if wants[2] else None
     values: list[Tensor] = []
     starts = range(0, max(count, 1), step)
-    # Backward ends where forward began, whether logits were kept or not: the same sums.
-    for start in reversed(starts) if ups and getattr(job.rows, "keeps", False) else starts:
+    # Backward ends where forward began, whether the logits are still there or not: the same sums.
+    for start in reversed(starts) if keeps and ups is not None else starts:
         rows = slice(start, min(start + step, count))
         z = buffer[: rows.stop - start]
         if kept is not None:
@@ -185,6 +201,16 @@ def _loop(
             gb += z.sum(0, dtype=exact)
     grads = [g.to(w.dtype) if g is not None and g.dtype != w.dtype else g for g in (gw, gb)]
     return values, [gx, *grads], buffer
+
+
+def _room_for(w: Tensor, dtype: torch.dtype, buffer: Tensor) -> Tensor:
+    """Make room for the weight's gradient; it lies as the weight does, else it were copied.
+
+    One piece of memory is used again from step to step as it is: the larger of it and the buffer.
+    """
+    if w.is_contiguous() and w.numel() * dtype.itemsize >= buffer.nbytes:
+        return empty(w.shape, w, dtype)
+    return torch.empty_like(w, dtype=dtype)
 
 
 def _score_plainly(
@@ -220,12 +246,11 @@ class Head(torch.autograd.Function):
         eager = any(wants) and job.reduction != "none" and not stats
         # A loss scaler has to reach the gradient before float16 rounds it.
         eager = eager and x.dtype != torch.float16
-        values, ctx.gifts, buffer = _loop(
-            x, w, b, job, () if eager else None, wants if eager else (False,) * 3, job.g
-        )
         ctx.eager = eager
-        keeps = any(wants) and not eager and getattr(job.rows, "keeps", False)
-        ctx.kept = _Kept(buffer) if keeps else None
+        ctx.keeps = any(wants) and not eager and getattr(job.rows, "keeps", False)
+        ups, now = ((), wants) if eager else (None, (False,) * 3)
+        values, ctx.gifts, buffer = _loop(x, w, b, job, ups, now, job.g, ctx.keeps)
+        ctx.kept = _Kept(buffer) if ctx.keeps else None
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         first = values[0]
         loss = first.double().sum() * job.g if job.reduction != "none" else first
@@ -252,30 +277,38 @@ class Head(torch.autograd.Function):
                         gift.mul_(factor)
             return *gifts, None, None
         x, w, b = ctx.saved_tensors
-        g = 1.0 if ctx.job.reduction == "none" or up is None else ctx.job.g * float(up)
-        first = up
-        if up is not None and ctx.job.reduction != "none":
-            first = up.new_ones(()).expand(x.shape[0])
-        ups = (first, *pulled[1:4])
+        g, ups = pushes(ctx.job, pulled, x.shape[0])
         kept, ctx.kept = ctx.kept, None
         logits = None if kept is None else kept.logits
-        grads = _loop(x, w, b, ctx.job, ups, ctx.wants, g, logits)[1]
+        grads = _loop(x, w, b, ctx.job, ups, ctx.wants, g, ctx.keeps, logits)[1]
         return *grads, None, None
+
+
+def pushes(job: Job, pulled: Any, count: int) -> tuple[float, tuple[Tensor | None, ...]]:
+    """Return a factor, and the gradients that reach the rows: ones under that where it is one."""
+    up = pulled[0]
+    if up is None or job.reduction == "none":
+        return 1.0, (up, *pulled[1:4])
+    return job.g * float(up), (up.new_ones(()).expand(count), *pulled[1:4])
 
 
 def _again(ctx: Any, pulled: Any) -> Any:
     """Differentiate through the formula on all logits: what a second derivative needs."""
     x, w, b = ctx.saved_tensors
+    inputs = [t for t, want in zip((x, w, b), ctx.wants, strict=True) if want]
     with torch.enable_grad():
-        found = ctx.job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
-        first = found[0] if ctx.job.reduction == "none" else found[0].sum() * ctx.job.g
-        pairs = [
-            (o, p) for o, p in zip((first, *found[1:4]), pulled, strict=False) if p is not None
-        ]
-        inputs = [t for t, want in zip((x, w, b), ctx.wants, strict=True) if want]
-        grads = iter(
-            torch.autograd.grad(
-                [o for o, _ in pairs], inputs, [p for _, p in pairs], create_graph=True
-            )
-        )
+        logits = torch.nn.functional.linear(x, w, b)
+    grads = iter(differentiate(ctx.job, logits, inputs, pulled))
     return *(next(grads) if want else None for want in ctx.wants), None, None
+
+
+def differentiate(job: Job, logits: Tensor, inputs: Any, pulled: Any) -> tuple[Tensor, ...]:
+    """Return the inputs' gradients of the formula, that can be differentiated in their turn."""
+    with torch.enable_grad():
+        found = job.rows.plain(logits, slice(None))
+        first = found[0] if job.reduction == "none" else found[0].sum() * job.g
+        reached = zip((first, *found[1:4]), pulled, strict=False)
+        pairs = [(out, up.to(out.dtype)) for out, up in reached if up is not None]
+        outs, ups = zip(*pairs, strict=True)
+        grads: tuple[Tensor, ...] = torch.autograd.grad(outs, inputs, ups, create_graph=True)
+    return grads

@@ -13,17 +13,14 @@ from xent import _check
 from xent._kernels import _logistic as kernels
 from xent._kernels._softmax import add_up
 from xent.losses._answers import binary_values, check_answers
-from xent.losses._head import Job
-from xent.losses._linear import apply, hidden
+from xent.losses._linear import apply, hidden, job_of
 from xent.losses._options import (
     Options,
     can_look,
     check_target_kind,
     check_values,
     check_weight,
-    nothing_to_average,
     options,
-    scalar,
     shaped,
 )
 from xent.losses._softmax import as_numpy, doubles
@@ -131,14 +128,11 @@ def linear_binary_cross_entropy(
         raise _check.invalid("ignore_index", "be None with index pairs", ignore_index, advice)
     else:
         target = _sorted_pairs(target, x.shape[0], classes)
-    count = float(total) if reduction == "mean" else 1.0
-    fill = nothing_to_average(empty) if not count else 0.0
-    g = 1.0 / count if count else 1.0
     scale = None if token_weight is None else token_weight.reshape(-1)
     rows = BinaryRows(target, weight, pos_weight, classes, ignore_index, scale, o, x.shape[0])
-    loss: Tensor = apply(x, w, b, Job(rows, reduction, g if reduction == "mean" else 1.0))
-    loss = loss.reshape(shape) if reduction == "none" else loss
-    return loss + scalar(fill, loss) if fill else loss
+    job = job_of(rows, o, total, target, weight, pos_weight, token_weight)
+    loss: Tensor = apply(x, w, b, job)
+    return loss.reshape(shape) if reduction == "none" else loss
 
 
 def _look(target: Tensor, ignore_index: float | None) -> Tensor:
@@ -293,8 +287,9 @@ class BinaryRows:
 
 def _sorted_pairs(target: Tensor, count: int, classes: int) -> Tensor:
     if target.dim() != 2 or target.shape[1] != 2:
+        advice = "Answers to every class are floats: target.float()."
         raise _check.invalid(
-            "target", "have the shape (M, 2) to be index pairs", tuple(target.shape)
+            "target", "have the shape (M, 2) to be index pairs", tuple(target.shape), advice
         )
     pairs = target.long()
     limits = torch.tensor([count, classes], device=pairs.device)

@@ -15,15 +15,17 @@ from xent.losses._options import (
     can_look,
     check_devices,
     check_input,
+    check_strided,
     check_weight,
+    learns,
     nothing_to_average,
     options,
-    scalar,
+    reduced,
     told_apart,
     traced,
     with_stats,
 )
-from xent.losses._sharded import sharded_head
+from xent.losses._sharded import check_given, sharded_head
 from xent.losses._softmax import (
     BadRowError,
     SoftmaxRows,
@@ -126,6 +128,7 @@ def linear_cross_entropy(
             refuse_the_traced()
             x, w, b, shape = hidden(input, linear_weight, linear_bias)
             target = _flat(w.shape[0], target, token_weight, shape, o)
+            check_given(target=target, weight=weight, token_weight=token_weight)
         except (ValueError, TypeError):
             call_off(group, input)
             raise
@@ -190,17 +193,17 @@ def _many_heads(
         None if scales is None else scales.reshape(-1), o,
     )  # fmt: skip
     try:
-        g, fill = _share_of_a_row(every, classes)
+        total = _total(every, classes)
         found = [
-            apply(*hidden(input, w, b)[:3], Job(ClassRows(SoftmaxRows(
+            apply(*hidden(input, w, b)[:3], _job(SoftmaxRows(
                 marks[:, n].contiguous(), weight, None if scales is None else scales[:, n], o
-            ), stats), o.reduction, g))
+            ), stats, total))
             for n, (w, b) in enumerate(zip(each, biases, strict=True))
         ]  # fmt: skip
     except BadRowError as bad:
         raise bad.sentence(every.target, whole, classes) from None
     losses = torch.stack([f[0] for f in found] if stats else found, -1)
-    loss = losses.reshape(whole) if o.reduction == "none" else losses.sum() + fill
+    loss = losses.reshape(whole) if o.reduction == "none" else losses.sum()
     if not stats:
         return loss
     columns: Any = [torch.stack(column, -1) for column in zip(*(f[1:] for f in found), strict=True)]
@@ -266,7 +269,7 @@ def linear_log_prob(
             ignore_index=ignore_index, temperature=temperature, softcap=softcap, stats=True,
         )[1]  # fmt: skip
         return told.log_prob, told
-    return _one_statistic(input, linear_weight, target, linear_bias, o, 1)
+    return 0 - _unreduced(input, linear_weight, target, linear_bias, o)
 
 
 def linear_entropy(
@@ -314,12 +317,18 @@ def linear_entropy(
     o = _options("none", -100, 0.0, temperature, softcap, 0.0, "zero")
     check_input(input)
     target = torch.zeros(input.shape[:-1], dtype=torch.int64, device=input.device)
-    return _one_statistic(input, linear_weight, target, linear_bias, o, 2)
+    return _unreduced(input, linear_weight, target, linear_bias, o, entropy=True)
 
 
-def _one_statistic(
-    input: Tensor, head: Tensor, target: Tensor, bias: Tensor | None, o: Options, column: int
+def _unreduced(
+    input: Tensor,
+    head: Tensor,
+    target: Tensor,
+    bias: Tensor | None,
+    o: Options,
+    entropy: bool = False,
 ) -> Tensor:
+    """Return the loss of each row, or the entropy of each."""
     x, w, b, shape = hidden(input, head, bias)
     if isinstance(target, Tensor) and target.is_floating_point():
         raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
@@ -327,7 +336,7 @@ def _one_statistic(
     try:
         if can_look(rows.target):
             rows.counted(w.shape[0])
-        value = apply(x, w, b, Job(ClassRows(rows, True, column), "none", 1.0))
+        value = apply(x, w, b, Job(ClassRows(rows, entropy, entropy), o, 1.0))
     except BadRowError as bad:
         raise bad.sentence(rows.target, shape, w.shape[0]) from None
     answer: Tensor = value.reshape(shape)
@@ -360,7 +369,9 @@ def hidden(
     """Check hidden states and head; return them as matrices, in autocast's type where it is on."""
     check_input(input)
     if not isinstance(weight, Tensor) or not weight.is_floating_point():
-        raise _check.wrong_kind(f"{name}_weight", "be a floating-point tensor", type(weight))
+        got = weight.dtype if isinstance(weight, Tensor) else f"a {type(weight).__name__}"
+        raise _check.wrong_kind(f"{name}_weight", "be a floating-point tensor", got)
+    check_strided(f"{name}_weight", weight)
     if weight.dim() != 2 or input.dim() < 1 or weight.shape[1] != input.shape[-1]:
         must = f"have the shape (V, {input.shape[-1] if input.dim() else 'D'})"
         raise _check.invalid(f"{name}_weight", must, tuple(weight.shape))
@@ -376,14 +387,15 @@ def hidden(
     device = input.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
-        input, weight = input.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
-    else:
-        for part, given in (("weight", weight), ("bias", bias)):
-            if given is not None and given.dtype != input.dtype:
-                must = f"have the dtype of `input`, {input.dtype}"
-                raise _check.invalid(f"{name}_{part}", must, given.dtype)
-    return input.reshape(-1, input.shape[-1]), weight, bias, input.shape[:-1]
+        # torch's products leave float64 alone.
+        input, weight = (t if t.dtype == torch.float64 else t.to(dtype) for t in (input, weight))
+        bias = bias if bias is None or bias.dtype == torch.float64 else bias.to(dtype)
+    for part, given in (("weight", weight), ("bias", bias)):
+        if given is not None and given.dtype != input.dtype:
+            must = f"have the dtype of `input`, {input.dtype}"
+            raise _check.invalid(f"{name}_{part}", must, given.dtype)
+    shape = input.shape[:-1]
+    return input.reshape(math.prod(shape), input.shape[-1]), weight, bias, shape
 
 
 def _class_rows(
@@ -414,11 +426,9 @@ def _class_head(
     x: Tensor, w: Tensor, b: Tensor | None, rows: SoftmaxRows, shape: torch.Size, stats: bool
 ) -> Any:
     o = rows.options
-    g, fill = _share_of_a_row(rows, w.shape[0])
-    found = apply(x, w, b, Job(ClassRows(rows, stats), o.reduction, g))
+    found = apply(x, w, b, _job(rows, stats, _total(rows, w.shape[0])))
     loss = found[0] if stats else found
     loss = loss.reshape(shape) if o.reduction == "none" else loss
-    loss = loss + fill if fill else loss
     if not stats:
         return loss
     lse, log_prob, entropy, argmax = found[1:]
@@ -427,27 +437,44 @@ def _class_head(
     return loss, Stats._make((*shaped, accuracy))
 
 
-def _share_of_a_row(rows: SoftmaxRows, classes: int) -> tuple[float, float]:
-    """Check targets; return what multiplies each row's loss, and what is added for no row."""
-    o = rows.options
+def _job(rows: SoftmaxRows, stats: bool, total: Any) -> Job:
+    given = rows.target, rows.weight, rows.scale
+    return job_of(ClassRows(rows, stats), rows.options, total, *given)
+
+
+def _total(rows: SoftmaxRows, classes: int) -> Any:
+    """Check targets; return what the rows weigh together."""
+    total: Any = None
     if can_look(rows.target):
         total = rows.counted(classes)
         if not rows.hard:
             check_distributions(rows.target)
-    else:
-        total = float(rows.total()) if o.reduction == "mean" else 1.0
-    fill = nothing_to_average(o.empty) if o.reduction == "mean" and total == 0 else 0.0
-    return (1.0 / total if o.reduction == "mean" and total else 1.0), fill
+    return rows.total() if total is None or learns(rows.weight, rows.scale) else total
+
+
+def job_of(rows: Any, o: Options, total: Any, *given: Tensor | None) -> Job:
+    """Return the job of rows that weigh so much together; ``given`` are targets and weights."""
+    learnt = learns(*given)
+    if isinstance(total, Tensor) and not (learnt or total.is_meta or traced()):
+        total = float(total) if o.reduction == "mean" else 1.0
+    return Job(rows, o, total, learnt)
 
 
 def apply(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
-    """Run the loop where the rows are known numbers, the formula on all logits elsewhere."""
-    if traced() or x.is_meta:
+    """Run the loop where the rows are known numbers, the formula on all logits elsewhere.
+
+    The loop knows gradients of the head and of what it is given, none of targets and weights.
+    """
+    o = job.options
+    if traced() or x.is_meta or job.learnt:
         found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
-        loss = found[0]
-        loss = loss if job.reduction == "none" else loss.sum() * scalar(job.g, loss)
+        loss = reduced(found[0], o.reduction, job.total, o.empty)
         return (loss, *found[1:]) if len(found) > 1 else loss
+    fill = 0.0 if o.reduction != "mean" or job.total else nothing_to_average(o.empty)
     enabled = torch.is_grad_enabled()
     wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))
     compiled: Any = Head.apply
-    return compiled(x, w, b, job, wants)
+    found = compiled(x, w, b, job, wants)
+    if not fill:
+        return found
+    return (found[0] + fill, *found[1:]) if isinstance(found, tuple) else found + fill

@@ -257,6 +257,13 @@ def class_axis(input: Tensor, axis: int | None) -> int:
     return axis
 
 
+def learns(*tensors: object) -> bool:
+    """Say whether a gradient of one of them is asked for."""
+    return torch.is_grad_enabled() and any(
+        isinstance(t, Tensor) and t.requires_grad for t in tensors
+    )
+
+
 def at_least_float32(input: Tensor) -> Tensor:
     """Half-precision logits are computed in float32: their losses would not survive rounding."""
     return input.float() if input.dtype in (torch.float16, torch.bfloat16) else input

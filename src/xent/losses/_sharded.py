@@ -9,16 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xent import _check
 from xent.losses import _group
 from xent.losses._class import check_target
 from xent.losses._fused import as_rows
 from xent.losses._group import call_off, members, spread
-from xent.losses._head import Head, Job, chunk_rows
+from xent.losses._head import Head, Job, chunk_rows, differentiate, pushes
 from xent.losses._options import (
     Options,
     check_input,
     check_weight,
     class_axis,
+    learns,
     options,
     told_apart,
     with_stats,
@@ -112,16 +114,26 @@ def vocab_parallel_cross_entropy(
         flat = as_rows(target, axis) if target.is_floating_point() else target.reshape(-1)
         check_weight("token_weight", token_weight, shape, "row")
         _group.refuse_the_traced()
+        check_given(target=target, weight=weight, token_weight=token_weight)
     except (ValueError, TypeError):
         call_off(group, input)
         raise
     rows = shard(logits, flat, weight, token_weight, o, group, stats, shape, logits.shape[1])
     total, fill = rows.weigh(shape)
-    g = 1.0 / total if o.reduction == "mean" and total else 1.0
     compiled: Any = _Sharded.apply
     wants = input.requires_grad and torch.is_grad_enabled()
-    found = compiled(logits, Job(rows, o.reduction, g), wants)
+    found = compiled(logits, Job(rows, o, total), wants)
     return rows.answer(found, shape, fill)
+
+
+def check_given(**given: object) -> None:
+    """Refuse targets and weights that are no tensors, or that learn: nobody shares that out."""
+    for name, tensor in given.items():
+        if not (tensor is None or isinstance(tensor, Tensor)):
+            raise _check.wrong_kind(name, "be a tensor", f"a {type(tensor).__name__}")
+        if learns(tensor):
+            must = "not require a gradient where a vocabulary is shared"
+            raise _check.invalid(name, must, "one that does", "Give it detached, `.detach()`.")
 
 
 def sharded_head(
@@ -139,12 +151,11 @@ def sharded_head(
     """Run the chunk loop on this process's part of a head; the arguments are checked."""
     rows = shard(x, target, weight, token_weight, o, group, stats, shape, w.shape[0])
     total, fill = rows.weigh(shape)
-    g = 1.0 / total if o.reduction == "mean" and total else 1.0
     enabled = torch.is_grad_enabled()
     x = spread(x, group)
     wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))
     compiled: Any = Head.apply
-    return rows.answer(compiled(x, w, b, Job(rows, o.reduction, g), wants), shape, fill)
+    return rows.answer(compiled(x, w, b, Job(rows, o, total), wants), shape, fill)
 
 
 def _score(
@@ -188,22 +199,12 @@ class _Sharded(torch.autograd.Function):
     def backward(ctx: Any, *pulled: Any) -> Any:
         (logits,) = ctx.saved_tensors
         job, gift, ctx.gift = ctx.job, ctx.gift, None
-        up = pulled[0]
         if all(p is None for p in pulled):
             return None, None, None
         if torch.is_grad_enabled():
-            with torch.enable_grad():
-                found = job.rows.plain(logits, slice(None))
-                first = found[0] if job.reduction == "none" else found[0].sum() * job.g
-                outs = zip((first, *found[1:4]), pulled, strict=False)
-                pairs = [(o, p.to(o.dtype)) for o, p in outs if p is not None]
-                values, seeds = zip(*pairs, strict=True)
-                (grad,) = torch.autograd.grad(values, logits, seeds, create_graph=True)
-            return grad, None, None
+            return *differentiate(job, logits, logits, pulled), None, None
         if gift is not None:
-            factor = float(up)
+            factor = float(pulled[0])
             return gift.mul_(factor) if factor != 1.0 else gift, None, None
-        g = 1.0
-        if up is not None and job.reduction != "none":
-            g, up = job.g * float(up), up.new_ones(()).expand(logits.shape[0])
-        return _score(logits, job, (up, *pulled[1:4]), g)[1], None, None
+        g, ups = pushes(job, pulled, logits.shape[0])
+        return _score(logits, job, ups, g)[1], None, None

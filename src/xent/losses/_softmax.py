@@ -75,7 +75,7 @@ class SoftmaxRows:
         """Check class indices; return what the rows weigh together (CPU)."""
         if not self.hard:
             rows = self.target.shape[0]
-            return float(rows) if self.scale is None else float(self.scale.double().sum())
+            return float(rows) if self.scale is None else float(doubles(self.scale).sum())
         target, weight, scale = self.target.numpy(), doubles(self.weight), doubles(self.scale)
 
         def look(start: int, stop: int) -> tuple[int, float]:
@@ -421,10 +421,17 @@ def as_numpy(tensor: Tensor) -> Any:
 
 def empty_like(tensor: Tensor) -> Tensor:
     """Make room for a gradient, contiguous; large room is used again from step to step."""
-    size = tensor.numel() * tensor.element_size()
-    if size < _HUGE:
+    if tensor.numel() * tensor.element_size() < _HUGE:
         return torch.empty_like(tensor, memory_format=torch.contiguous_format)
-    return torch.from_numpy(room(size)).view(tensor.dtype).view(tensor.shape)
+    return empty(tensor.shape, tensor, tensor.dtype)
+
+
+def empty(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> Tensor:
+    """Make room of this shape where ``like`` is, as `empty_like` does."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < _HUGE or like.device.type != "cpu":
+        return like.new_empty(shape, dtype=dtype)
+    return torch.from_numpy(room(size)).view(dtype).view(shape)
 
 
 def passes_caches(grad: Any, x: Any) -> bool:
