@@ -1,6 +1,5 @@
 """Each class is true or not on its own: binary cross-entropy of logits and of probabilities."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent.losses._answers import binary_values, check_answers, score_answers
+from xent.losses._answers import binary_values, check_answers, check_weights, score_answers
 from xent.losses._options import (
     Options,
     at_least_float32,
@@ -107,12 +106,15 @@ def binary_cross_entropy_with_logits(
         softcap=softcap,
         empty=empty,
     )
+    # The compiled loops look at weights where they read them, if these are the caller's own.
+    own = ignore_index is None and token_weight is None
+    fast = _is_fast(input, target, weight, pos_weight, token_weight)
     for name, given in (
         ("weight", weight),
         ("pos_weight", pos_weight),
         ("token_weight", token_weight),
     ):
-        check_broadcast(name, given, input)
+        check_broadcast(name, given, input, look=not (own and fast))
     if target.dtype == torch.float16 or not target.is_floating_point():
         target = target.float()
     answers = target
@@ -122,12 +124,6 @@ def binary_cross_entropy_with_logits(
     if o.softcap or o.temperature != 1.0:
         input = shaped(input, o)
     told = stats_of_answers(at_least_float32(input), answers, ignore_index) if stats else None
-    others = [t for t in (target, weight, pos_weight) if t is not None]
-    fast = (
-        can_look(input, *others)
-        and torch.autograd.forward_ad._current_level < 0
-        and not (torch.is_grad_enabled() and any(t.requires_grad for t in others))
-    )
     if not fast:
         check_answers(target)
         values = binary_values(at_least_float32(input), target, weight, pos_weight)
@@ -141,6 +137,16 @@ def binary_cross_entropy_with_logits(
     loss: Tensor = score_answers(input, target, weight, pos_weight, reduction, g)
     loss = loss + fill if fill else loss
     return loss if told is None else (loss, told)
+
+
+def _is_fast(input: Tensor, *others: Any) -> bool:
+    """Say whether the compiled loops may take a call: the logits alone are differentiated."""
+    tensors = [t for t in others if isinstance(t, Tensor)]
+    return (
+        can_look(input, *tensors)
+        and torch.autograd.forward_ad._current_level < 0
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+    )
 
 
 def _counted(
@@ -193,8 +199,8 @@ def _told(
     return Stats(lse, log_prob, entropy, yes.long(), right.to(lse.dtype))
 
 
-def check_broadcast(name: str, factor: Tensor | None, input: Tensor) -> None:
-    """Refuse a weight that does not fit the elements, or is negative, infinite or NaN."""
+def check_broadcast(name: str, factor: Tensor | None, input: Tensor, *, look: bool = True) -> None:
+    """Refuse a weight that does not fit the elements or, on a ``look``, is no weight."""
     if factor is None:
         return
     if not isinstance(factor, Tensor):
@@ -206,7 +212,8 @@ def check_broadcast(name: str, factor: Tensor | None, input: Tensor) -> None:
     if not fits:
         must = f"have a shape that broadcasts to that of `input`, {tuple(input.shape)}"
         raise _check.invalid(name, must, tuple(factor.shape))
-    check_values(name, factor, factor >= 0, "be finite and non-negative", below=math.inf)
+    if look:
+        check_weights(**{name: factor})
 
 
 def binary_cross_entropy(
