@@ -106,7 +106,7 @@ def _kind(weights, o, n, signed):
     return ODD if heavy > _HEAVY or light < _LIGHT else EASY
 
 
-@inner()
+@step()
 def _fill(weight, positive, up, inners, c, n, no, yes):
     """Write what no and yes weigh, for n elements from c on; return their kind."""
     _spread(weight, inners[0], c, n, no, False)

@@ -120,7 +120,8 @@ def binary_cross_entropy_with_logits(
     answers = target
     total: Any = input.numel()
     if not (ignore_index is None and token_weight is None and not label_smoothing):
-        target, weight, total = _counted(target, weight, token_weight, ignore_index, o)
+        real = torch.promote_types(torch.float32, input.dtype)
+        target, weight, total = _counted(target, weight, token_weight, ignore_index, o, real)
     if o.softcap or o.temperature != 1.0:
         input = shaped(input, o)
     told = stats_of_answers(at_least_float32(input), answers, ignore_index) if stats else None
@@ -155,8 +156,12 @@ def _counted(
     token_weight: Tensor | None,
     ignore_index: float | None,
     o: Options,
+    real: torch.dtype,
 ) -> tuple[Tensor, Tensor | None, Any]:
-    """Return the smoothed target, what each answer weighs, and all of those that count."""
+    """Return the smoothed target, what each answer weighs, and all of those that count.
+
+    They are of the type ``real``, or a wider one of their own: smoothing would not survive less.
+    """
     counted = token_weight
     if ignore_index is not None:
         kept = target != ignore_index
@@ -164,10 +169,11 @@ def _counted(
         counted = kept if counted is None else kept * counted
     if o.label_smoothing:
         check_answers(target)
+        target = target.to(torch.promote_types(target.dtype, real))
         target = target * (1 - o.label_smoothing) + o.label_smoothing / 2
     if counted is None:
         return target, weight, target.numel()
-    counted = counted.to(target.dtype if target.dtype == torch.float64 else torch.float32)
+    counted = counted.to(torch.promote_types(counted.dtype, real))
     total = counted.expand(target.shape).sum(dtype=torch.float64)
     return target, counted if weight is None else weight * counted, total
 
@@ -287,7 +293,7 @@ def binary_cross_entropy(
     check_values("input", input, (input >= 0) & (input <= 1), advice)
     p = at_least_float32(input)
     answers = target.to(p.dtype)
-    t, weight, total = _counted(answers, weight, token_weight, ignore_index, o)
+    t, weight, total = _counted(answers, weight, token_weight, ignore_index, o, p.dtype)
     check_answers(t)
 
     def cost(t: Tensor, yes: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from xent.losses._head import Job
 from xent.losses._linear import apply, hidden
 from xent.losses._options import (
     Options,
+    at_least_float32,
     can_look,
     check_target_kind,
     check_values,
@@ -199,7 +200,7 @@ class BinaryRows:
             answers[pairs[:, 0] - start, pairs[:, 1]] = 1.0
         smoothing = self.options.label_smoothing
         if smoothing:
-            answers = answers * (1 - smoothing) + smoothing / 2
+            answers = at_least_float32(answers) * (1 - smoothing) + smoothing / 2
         return answers, weight
 
     def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
