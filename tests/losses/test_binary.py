@@ -171,3 +171,49 @@ def test_smoothing_answers_in_half_precision():
             hidden, head.to(hidden.dtype), t[None], reduction="sum", label_smoothing=0.1, **o
         )
         np.testing.assert_allclose(got.item(), sum(want), rtol=2e-6)
+
+
+@pytest.mark.parametrize("how", ["weight", "token_weight", "ignore_index"])
+@pytest.mark.parametrize("shaping", [{}, {"softcap": 5.0, "temperature": 2.0}], ids=["", "shaped"])
+def test_what_weighs_nothing_is_nothing(how, shaping):
+    # NaN, infinities and certainties of padding, in the loops and in torch's operations.
+    t, z = torch.tensor([1.0, 0.0, 1.0, 0.0]), torch.tensor([nan, inf, -inf, 0.75])
+    o = {how: torch.tensor([0.0, 0.0, 0.0, 2.0])}
+    if how == "ignore_index":
+        t, o = torch.tensor([-1.0, -1.0, -1.0, 0.0]), {how: -1}
+    certain = torch.tensor([1.0, 1.0, 0.0, 0.25])
+
+    def probabilities(p, **o):
+        return L.binary_cross_entropy(p, t, **o)
+
+    def answers(x, **o):
+        return L.binary_cross_entropy_with_logits(x, t, **o, **shaping)
+
+    for f, given in ((answers, z), (probabilities, certain)):
+        leaf = given.clone().requires_grad_()
+        loss = f(leaf, reduction="sum", **o)
+        alone = given[3:].clone().requires_grad_()
+        kept = {k: v[3:] if k != "ignore_index" else v for k, v in o.items()}
+        last, t = t, t[3:]
+        want = f(alone, reduction="sum", **kept)
+        (slope,) = torch.autograd.grad(want, alone)
+        t = last
+        loss.backward()
+        torch.testing.assert_close(loss, want)
+        torch.testing.assert_close(leaf.grad, torch.cat([torch.zeros(3), slope]))
+        again, value = torch.func.grad_and_value(lambda x, f=f: f(x, reduction="sum", **o))(given)
+        torch.testing.assert_close(value, want)
+        torch.testing.assert_close(again, leaf.grad)
+
+
+@pytest.mark.parametrize("f", [
+    lambda **o: L.binary_cross_entropy_with_logits(torch.zeros(2), torch.ones(2), **o),
+    lambda **o: L.binary_cross_entropy(torch.ones(2), torch.ones(2), **o),
+    lambda **o: L.multilabel_soft_margin_loss(torch.zeros(2), torch.ones(2), **o),
+    lambda **o: L.linear_binary_cross_entropy(torch.zeros(1, 3), torch.zeros(2, 3), torch.ones(1, 2), **o),
+], ids=["logits", "probabilities", "rows", "head"])  # fmt: skip
+def test_what_cannot_be_ignored(f):
+    with pytest.raises(TypeError, match="`ignore_index` must be a number, got 'yes'"):
+        f(ignore_index="yes")
+    with pytest.raises(ValueError, match="must be a number that a target can equal, got nan"):
+        f(ignore_index=nan)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent import _check
 from xent._kernels import _logistic as kernels
 from xent._kernels import _weighed as weighed
 from xent._kernels._softmax import add_up
@@ -26,6 +27,8 @@ def binary_values(
 ) -> Tensor:
     """Loss of every answer in torch operations, with derivatives of every order."""
     t = target.to(x.dtype)
+    if weight is not None:  # what weighs nothing is nothing, NaN too
+        x = x.where((weight != 0) | x.isfinite(), 0.0)
     # softplus of x and of -x share log1p(exp(-|x|)); written without abs: its slope at 0 is 0.
     positive = x > 0
     l = torch.log1p(torch.exp(torch.where(positive, -x, x)))  # noqa: E741
@@ -240,6 +243,17 @@ def check_weights(**factors: Tensor | None) -> None:
     for name, factor in factors.items():
         if factor is not None:
             check_values(name, factor, factor >= 0, "be finite and non-negative", below=math.inf)
+
+
+def ignored(ignore_index: Any) -> float | None:
+    """Return the target that counts for nothing as a number; NaN equals no target."""
+    if ignore_index is None:
+        return None
+    found = _check.number("ignore_index", ignore_index)
+    if math.isnan(found):
+        advice = "Mark those targets with another number, as target.nan_to_num(-1.0) does."
+        raise _check.invalid("ignore_index", "be a number that a target can equal", found, advice)
+    return found
 
 
 def check_answers(target: Tensor) -> None:

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent.losses._answers import binary_values, check_answers, check_weights, score_answers
+from xent.losses._answers import (
+    binary_values,
+    check_answers,
+    check_weights,
+    ignored,
+    score_answers,
+)
 from xent.losses._options import (
     Options,
     at_least_float32,
@@ -99,6 +105,7 @@ def binary_cross_entropy_with_logits(
     """
     check_input(input, size_average, reduce)
     check_same_shape(input, target)
+    ignore_index = ignored(ignore_index)
     o = options(
         reduction,
         label_smoothing=label_smoothing,
@@ -123,6 +130,8 @@ def binary_cross_entropy_with_logits(
         real = torch.promote_types(torch.float32, input.dtype)
         target, weight, total = _counted(target, weight, token_weight, ignore_index, o, real)
     if o.softcap or o.temperature != 1.0:
+        if weight is not None:  # a NaN that weighs nothing would have a slope
+            input = input.where((weight != 0) | ~input.isnan(), 0.0)
         input = shaped(input, o)
     told = stats_of_answers(at_least_float32(input), answers, ignore_index) if stats else None
     if not fast:
@@ -282,6 +291,7 @@ def binary_cross_entropy(
     """
     check_input(input, size_average, reduce)
     check_same_shape(input, target)
+    ignore_index = ignored(ignore_index)
     o = options(reduction, label_smoothing=label_smoothing, empty=empty)
     for name, given in (
         ("weight", weight),
@@ -296,19 +306,23 @@ def binary_cross_entropy(
     t, weight, total = _counted(answers, weight, token_weight, ignore_index, o, p.dtype)
     check_answers(t)
 
-    def cost(t: Tensor, yes: Tensor) -> Tensor:
+    def cost(p: Tensor, t: Tensor, yes: Tensor) -> Tensor:
         missed = -torch.log(p.where(yes != 0, 1.0))
         return yes * missed - (1 - t) * torch.log1p(-p.where(t != 1, 0.0))
 
-    values = cost(t, t if pos_weight is None else t * pos_weight.to(p.dtype))
-    if weight is not None:
-        values = values * weight.to(p.dtype)
+    yes = t if pos_weight is None else t * pos_weight.to(p.dtype)
+    if weight is None:
+        values = cost(p, t, yes)
+    else:  # a certainty that weighs nothing has neither a cost nor a slope
+        some = p.where((weight != 0) | ((p > 0) & (p < 1)), 0.5)
+        values = cost(some, t, yes) * weight.to(p.dtype)
     loss = reduced(values, reduction, total, empty)
     if not stats:
         return loss
     kept = torch.ones_like(p, dtype=torch.bool) if ignore_index is None else target != ignore_index
     t = answers.where(kept, 0.0)
-    told = _told(torch.zeros_like(p), p, 1 - p, -cost(t, t).where(kept, 0.0), cost(p, p), t, kept)
+    log_prob = -cost(p.where(kept, 0.5), t, t).where(kept, 0.0)
+    told = _told(torch.zeros_like(p), p, 1 - p, log_prob, cost(p, p, p), t, kept)
     return loss, told
 
 
@@ -377,6 +391,7 @@ def multilabel_soft_margin_loss(
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.90.
     """
     check_input(input, size_average, reduce)
+    ignore_index = ignored(ignore_index)
     o = options(reduction, empty=empty)
     axis = class_axis(input, axis)
     rows = input.shape[:axis] + input.shape[axis + 1 :]

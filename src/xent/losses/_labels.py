@@ -12,7 +12,7 @@ from torch import Tensor
 from xent import _check
 from xent._kernels import _logistic as kernels
 from xent._kernels._softmax import add_up
-from xent.losses._answers import Weights, binary_values, check_answers
+from xent.losses._answers import Weights, binary_values, check_answers, ignored
 from xent.losses._head import Job
 from xent.losses._linear import apply, hidden
 from xent.losses._options import (
@@ -114,8 +114,7 @@ def linear_binary_cross_entropy(
         check_weight(name, given, w.shape[:1], "class")
     check_weight("token_weight", token_weight, shape, "row")
     check_target_kind(target)
-    if ignore_index is not None:
-        ignore_index = _check.number("ignore_index", ignore_index)
+    ignore_index = ignored(ignore_index)
     total: Any = x.shape[0] * classes if token_weight is None else token_weight.sum() * classes
     if target.is_floating_point():
         if target.shape != (*shape, classes):
