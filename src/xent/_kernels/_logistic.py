@@ -90,10 +90,12 @@ def _score(x, target, a, n, c1, c0, part, page, most):
     One loop, of as few instructions as can be: what is rare is only noticed, as the largest bits
     of a target and of a logit.
     """
-    far = np.uint32(0)
+    far, soft = np.uint32(0), np.uint32(0)
     for j in range(n):
         v, t = single(x[a + j]), single(target[a + j])
-        most = max(most, np.uint32(bits32(t)))
+        size = np.uint32(bits32(t))
+        most = max(most, size)
+        soft = max(soft, min(size, np.uint32(size ^ YES)))  # 0 where the target is 0 or 1
         bits = np.int32(bits32(v) | SIGN)
         far = max(far, np.uint32(bits))
         lifted = lifted_power_of(bits)
@@ -107,7 +109,28 @@ def _score(x, target, a, n, c1, c0, part, page, most):
         fall = inside if up_hill else out
         slope = fma32(_ONE - t, rise, -(t * fall))
         page[j] = narrow(times(slope, c1, c0, np.float32(-0.0)), page[j])
-    return most, far
+    return most, far, soft > np.uint32(0)
+
+
+@inner()
+def soft_slope(v, u, exact, no, yes):
+    """Return no σ(v) - yes σ(-v) in float64, given u in float32 and, maybe smaller, in float64.
+
+    Of two terms alike the difference would keep what float32 has rounded in both.
+    """
+    near = np.float64(_ONE / (_ONE + u))
+    top = fma(near, fma(-near, 1.0 + np.float64(u), 1.0), near)  # Newton's step: σ(|v|)
+    low = exact * top
+    return no * (top if v > 0.0 else low) - yes * (low if v > 0.0 else top)
+
+
+@inner()
+def _soften(x, target, a, n, g, part, page):
+    """Write the gradient of answers between yes and no."""
+    for j in range(n):
+        v, t, u = wide(x[a + j]), wide(target[a + j]), part[_E + j]
+        slope = soft_slope(v, u, np.float64(u), 1.0 - t, t)
+        page[j] = narrow(slope * g, page[j]) if 0.0 < t < 1.0 else page[j]
 
 
 @inner()
@@ -185,7 +208,9 @@ def add_answers(x, target, g, part, lanes, page, totals, grad, past, start, stop
             for j in range(c + AHEAD, c + AHEAD + CHUNK, 64 // target.itemsize):
                 prefetch(target, j)
             n = min(CHUNK, last - c)
-            most, far = _score(x, target, U(c), U(n), c1, c0, part, page, most)
+            most, far, soft = _score(x, target, U(c), U(n), c1, c0, part, page, most)
+            if soft and grad.shape[0]:
+                _soften(x, target, U(c), U(n), g, part, page)
             if far > FAR:
                 _mend(x, target, U(c), U(n), part)
             _gather(part, U(n), lanes, n == CHUNK and far <= FAR)

@@ -37,6 +37,7 @@ from xent._kernels._logistic import (
     YES,
     first_wrong,
     lifted_power_of,
+    soft_slope,
 )
 
 U = np.uint64
@@ -160,7 +161,7 @@ def _weigh(x, target, a, n, no, yes, o, c1, c0, part, page, most):
         q = fma32(q, u, _L2)
         q = fma32(q, u, _L1)
         part[_S + j] = fma32(q, u, _L0)
-    return most, far, soft
+    return most, far, soft > np.uint32(0)
 
 
 @inner()
@@ -178,13 +179,10 @@ def _value(v, t, no, yes, part, j, soft):
 def _soften(x, target, a, n, no, yes, o, g, part, page):
     """Write the gradient of answers between yes and no, with their weights in float64."""
     for j in range(n):
-        v, t = wide(x[a + j]), wide(target[a + j])
-        u = part[_E + j] * DROP
-        d, near = 1.0 + np.float64(u), np.float64(_ONE / (_ONE + u))
-        top = fma(near, fma(-near, d, 1.0), near)  # Newton's step: σ(|x|)
-        low = np.float64(part[_E + j]) / LIFT * top
+        v, t, lifted = wide(x[a + j]), wide(target[a + j]), part[_E + j]
         w, p = np.float64(no[o + j]), np.float64(yes[o + j])
-        slope = fma(-t, w, w) * (top if v > 0.0 else low) - t * p * (low if v > 0.0 else top)
+        u = np.float64(lifted) / LIFT
+        slope = soft_slope(v, lifted * DROP, u, fma(-t, w, w), t * p)
         page[j] = narrow(slope * g, page[j]) if 0.0 < t < 1.0 else page[j]
 
 
@@ -294,8 +292,8 @@ def weigh_answers(
             if now == BAD:
                 bad = -2
             most, far, soft = _weigh(x, target, U(c), U(n), no, yes, o, c1, c0, part, page, most)
-            wanting = soft > np.uint32(0) or no.itemsize == 8
-            if soft > np.uint32(0) and grad.shape[0]:
+            wanting = soft or no.itemsize == 8
+            if soft and grad.shape[0]:
                 _soften(x, target, U(c), U(n), no, yes, o, g, part, page)
             if far > FAR or now != EASY or not mild:
                 _mend(
