@@ -217,3 +217,43 @@ def test_what_cannot_be_ignored(f):
         f(ignore_index="yes")
     with pytest.raises(ValueError, match="must be a number that a target can equal, got nan"):
         f(ignore_index=nan)
+
+
+def test_bad_weights_are_found_where_they_are_read():
+    x, t = torch.zeros(40, 500), torch.ones(40, 500)
+    good = torch.ones(500)
+    for shape, value, name in itertools.product(
+        [(), (500,), (40, 1), (40, 500)], (-1.0, -1e-30, nan, inf), ("weight", "pos_weight")
+    ):
+        bad = torch.ones(shape)
+        bad.view(-1)[-1] = value
+        other = "pos_weight" if name == "weight" else "weight"
+        for beside, reduction in itertools.product(({}, {other: good}), ("mean", "none")):
+            with pytest.raises(ValueError, match=f"`{name}` must be finite and non-negative, got"):
+                L.binary_cross_entropy_with_logits(
+                    x, t, reduction=reduction, **{name: bad}, **beside
+                )
+    assert L.binary_cross_entropy_with_logits(x, t, -torch.zeros(500)) == 0
+    huge = torch.full((500,), 1e300, dtype=torch.float64)
+    assert L.binary_cross_entropy_with_logits(x, t, huge).isinf()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_weighed_sums_do_not_know_the_threads(dtype):
+    g = torch.Generator().manual_seed(1)
+    x = torch.randn(300, 700, generator=g, dtype=dtype)
+    t = (torch.rand(x.shape, generator=g) < 0.3).to(dtype)
+    rows, classes = (torch.rand(n, generator=g, dtype=dtype) for n in ((300, 1), (700,)))
+    found, threads = [], torch.get_num_threads()
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            for o in ({"weight": classes}, {"weight": rows, "pos_weight": classes}):
+                leaf = x.clone().requires_grad_()
+                loss = L.binary_cross_entropy_with_logits(leaf, t, **o)
+                loss.backward()
+                found.append((loss.detach(), leaf.grad))
+    finally:
+        torch.set_num_threads(threads)
+    for one, three in zip(found[:2], found[2:], strict=True):
+        assert all(map(torch.equal, one, three))
