@@ -39,6 +39,11 @@ WEIGHTS = {
 }  # fmt: skip
 
 
+WEIGHTS["spread"] = lambda shape, g: (torch.rand((), generator=g) + 0.5).expand(
+    (*shape[:1], *(1 for _ in shape[1:]))
+)
+
+
 def as_wide(a):
     return WIDE(1) if a is None else a.detach().double().numpy().astype(WIDE)
 

@@ -227,6 +227,10 @@ _SMALL = (torch.float32, torch.bfloat16, torch.float16, torch.bool, torch.uint8,
 
 def _laid_out(factor: Tensor, shape: Any) -> tuple[Any, int]:
     """Return the numbers of a factor, and for how many elements each holds before the next."""
+    if factor.numel() == 1:
+        return factor.reshape(1).numpy(), shape.numel()
+    if factor.is_contiguous() and factor.shape == shape[len(shape) - factor.dim() :]:
+        return factor.reshape(-1).numpy(), 1
     spread = factor.expand(shape)
     varies = [d for d, n in enumerate(shape) if n > 1 and spread.stride(d)]
     first, last = (varies[0], varies[-1]) if varies else (len(shape), -1)
