@@ -121,7 +121,8 @@ def _run(
     if not input.numel():
         check_weights(weight=weight, pos_weight=pos_weight)
         return 0.0
-    x, t = (as_numpy(a.detach().reshape(-1)) for a in (input, target))
+    # Strided arrays would be compiled for once more.
+    x, t = (as_numpy(a.detach().reshape(-1).contiguous()) for a in (input, target))
     out = as_numpy(grad.view(-1)) if grad is not None else x[:0]
     past = passes_caches(out, x)
     blocks = -(-x.size // kernels.SPAN)
@@ -237,9 +238,9 @@ def _laid_out(factor: Tensor, shape: Any) -> tuple[Any, int]:
     inner = shape[last + 1 :].numel()
     whole = all(d in varies or shape[d] == 1 for d in range(first, last + 1))
     if not whole or 1 < inner < _SHORT < shape.numel():
-        return spread.reshape(-1).numpy(), 1
+        return spread.reshape(-1).contiguous().numpy(), 1
     index = tuple(slice(None) if first <= d <= last else 0 for d in range(len(shape)))
-    return spread[index].reshape(-1).numpy(), inner
+    return spread[index].reshape(-1).contiguous().numpy(), inner
 
 
 def check_weights(**factors: Tensor | None) -> None:

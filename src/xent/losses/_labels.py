@@ -30,7 +30,6 @@ from xent.losses._options import (
 from xent.losses._softmax import as_numpy
 from xent.losses._threads import in_blocks
 
-_NONE = np.empty(0)
 _FEW = 64
 
 
@@ -255,7 +254,7 @@ class BinaryRows:
                 else:
                     weights = shared or self._weights(x, t, kept)
                     there = room or weights.room(x.dtype)
-                    weights.score(x[r], t, push[r], there, _NONE, *rest)
+                    weights.score(x[r], t, push[r], there, answers[:0], *rest)
                 values[r] = add_up(totals)
 
         in_blocks(work, logits.shape[0], least=16)
