@@ -205,7 +205,7 @@ def test_filter_json_lines(folder, model, tmp_path):
 
 def test_mix(folder, tmp_path):
     run("fit", folder / "test.txt", "-o", tmp_path / "b.xent", "--order", 1, "--smoothing", "WittenBell",
-        "--vocabulary", _words(folder, tmp_path))  # fmt: skip
+        "--vocabulary", _words(tmp_path))  # fmt: skip
     run("fit", folder / "train.txt", "-o", tmp_path / "a.xent", "--order", 2, "--smoothing", "WittenBell",
         "--vocabulary", tmp_path / "words")  # fmt: skip
     found = json.loads(
@@ -245,7 +245,7 @@ def test_mix(folder, tmp_path):
     assert not (tmp_path / "x.arpa").exists()
 
 
-def _words(folder, tmp_path):
+def _words(tmp_path):
     (tmp_path / "words").write_text(" ".join(sorted({w for x in LINES for w in x.split()})))
     return tmp_path / "words"
 
@@ -399,7 +399,7 @@ def test_pipes(folder, model):
     assert done.stderr.decode() == f"{len(kept)} of 41 lines written to -.\n"
 
 
-def test_rates_of_a_text_that_is_large_enough(folder, model, tmp_path):
+def test_rates_of_a_text_that_is_large_enough(folder, tmp_path):
     text = tmp_path / "t"
     text.write_text("\n".join(LINES[:50] * 800))
     assert "tokens a second." in run("evaluate", folder / "m.xent", text)

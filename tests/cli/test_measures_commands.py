@@ -10,41 +10,13 @@ from browser import needs_browser, visit
 from xent import _table
 from xent.cli import _measures
 
+OUTLOOK = "sun sun cloud rain rain rain cloud sun sun rain sun cloud cloud rain"
+PLAY = "no no yes yes yes no yes no yes yes yes yes yes no"
 WEATHER = {
-    "outlook": [
-        "sun",
-        "sun",
-        "cloud",
-        "rain",
-        "rain",
-        "rain",
-        "cloud",
-        "sun",
-        "sun",
-        "rain",
-        "sun",
-        "cloud",
-        "cloud",
-        "rain",
-    ],
+    "outlook": OUTLOOK.split(),
     "windy": [0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 1],
     "id": [f"row {i}" for i in range(14)],
-    "play": [
-        "no",
-        "no",
-        "yes",
-        "yes",
-        "yes",
-        "no",
-        "yes",
-        "no",
-        "yes",
-        "yes",
-        "yes",
-        "yes",
-        "yes",
-        "no",
-    ],
+    "play": PLAY.split(),
 }
 
 

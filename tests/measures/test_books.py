@@ -26,6 +26,7 @@ MANNING, HAN, MARTIN = map(golden, ("manning_2008", "han_kamber_2012", "jurafsky
 NDD, PSI, SPIDERS, IN_R = map(
     golden, ("ndd_readme", "optbinning_monitoring", "inext_spider", "r_entropy")
 )
+UNSURE = golden("estimators")["symmetric_uncertainty"]
 
 HORSES = COVER["horses"]["p"]
 JOINT = np.array(COVER["joint"]["joint"])
@@ -137,7 +138,8 @@ NUMBERS: dict[str, list[tuple[Callable, object, int]]] = {
         (lambda: m.normalized_mutual_information(CLUSTERS), MANNING["clusters"]["nmi"], 2)
     ],
     "symmetric_uncertainty": [
-        (lambda: m.symmetric_uncertainty(CLUSTERS), MANNING["clusters"]["nmi"], 2)
+        (lambda: m.symmetric_uncertainty(CLUSTERS), MANNING["clusters"]["nmi"], 2),
+        (lambda: m.symmetric_uncertainty(m.Counts(UNSURE["counts"])), UNSURE["value"], 14),
     ],
     "information_gain": [
         (lambda: m.information_gain(INCOME, base=2), HAN["income"]["gain"], 3)

@@ -17,7 +17,9 @@ from sklearn.metrics import mutual_info_score
 from xent.measures import Counts, entropy, estimate_entropy, estimate_mutual_information
 from xent.measures._discrete import METHODS
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "ndd_readme.json"
+FOLDER = Path(__file__).parents[1] / "golden"
+GOLDEN = FOLDER / "ndd_readme.json"
+PRINTED = json.loads((FOLDER / "estimators.json").read_text())
 
 
 def rows_of(counts):
@@ -31,6 +33,43 @@ def test_values_of_another_library():
         assert_allclose(estimate_entropy(x, method=method).value, value, atol=6e-5)
     found = estimate_entropy(x, method="nsb", size=100)
     assert_allclose(found.value, book["nsb_100"], atol=2e-5)
+
+
+@pytest.mark.parametrize("line", PRINTED["entropy"], ids=lambda line: line["where"])
+def test_printed_entropies(line):
+    if "text" in line:
+        text, k = line["text"], line["word"]
+        x = [text[i : i + k] for i in range(len(text) - k + 1)]
+    else:
+        x = line["numbers"] if "numbers" in line else rows_of(line["counts"])
+    base = line.get("base", math.e)
+    options = {"neighbors": line["neighbors"]} if "neighbors" in line else {}
+    found = estimate_entropy(x, method=line["method"], base=base, **options).value
+    if "digamma_of_n" in line:
+        found += (float(mp.digamma(len(x))) - math.log(len(x))) / math.log(base)
+    assert_allclose(found, line["value"], rtol=0, atol=line["digits"])
+
+
+@pytest.mark.parametrize("line", PRINTED["mutual_information"], ids=lambda line: line["where"])
+def test_printed_information(line):
+    x, y = np.array(line["x"]), np.array(line["y"])
+    options = {"neighbors": line["neighbors"], "base": line["base"]}
+    found = estimate_mutual_information(x, y, method=line["method"], **options).value
+    assert_allclose(found, line["value"], rtol=0, atol=line["digits"])
+
+
+def test_where_other_libraries_have_another_formula():
+    x = [-2.49, 1.64, -3.05, 7.95, -5.96, 1.77, -5.24, 7.03, -0.11, -1.86]
+    found = estimate_mutual_information(x, x, method="ksg", neighbors=4).value
+    truth = float(mp.digamma(10) - mp.digamma(4))
+    assert_allclose(found, truth, rtol=1e-14)
+    assert_allclose(found - 2 / 4, 0.49563492063492054, rtol=1e-12)  # infomeasure's tests
+    # DiscreteEntropy.jl's tests: G(n) = ψ(n) + (-1)^n / (n + 1), Grassberger (1988).
+    counts, n = [1, 2, 3, 2, 1], 9
+    first = math.log(n) - sum(c * float(mp.digamma(c) + (-1) ** c / (c + 1)) for c in counts) / n
+    assert_allclose(first, 1.876292, atol=5e-7)
+    found = estimate_entropy(rows_of(counts), method="grassberger").value
+    assert_allclose(found, 1.912, atol=5e-4)
 
 
 def test_jackknife_by_leaving_rows_out():

@@ -25,44 +25,14 @@ from xent.measures import (
 )
 from xent.measures._bins import bin_of, mdl_cuts, quantile_cuts
 
-OUTLOOK = [
-    "sun",
-    "sun",
-    "cloud",
-    "rain",
-    "rain",
-    "rain",
-    "cloud",
-    "sun",
-    "sun",
-    "rain",
-    "sun",
-    "cloud",
-    "cloud",
-    "rain",
-]
-TEMPERATURE = [
-    "hot",
-    "hot",
-    "hot",
-    "mild",
-    "cool",
-    "cool",
-    "cool",
-    "mild",
-    "cool",
-    "mild",
-    "mild",
-    "mild",
-    "hot",
-    "mild",
-]
+OUTLOOK = "sun sun cloud rain rain rain cloud sun sun rain sun cloud cloud rain"
+TEMPERATURE = "hot hot hot mild cool cool cool mild cool mild mild mild hot mild"
 HUMIDITY = "high high high high normal normal normal high normal normal normal high normal high"
 WINDY = [False, True, False, False, False, True, True, False, False, False, True, True, False, True]
 PLAY = ["no", "no", "yes", "yes", "yes", "no", "yes", "no", "yes", "yes", "yes", "yes", "yes", "no"]
 WEATHER = {
-    "outlook": OUTLOOK,
-    "temperature": TEMPERATURE,
+    "outlook": OUTLOOK.split(),
+    "temperature": TEMPERATURE.split(),
     "humidity": HUMIDITY.split(),
     "windy": WINDY,
     "play": PLAY,

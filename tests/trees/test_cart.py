@@ -36,6 +36,12 @@ def test_kyphosis(kyphosis, rpart):
         gain = rpart["root_splits"][row["column"]][1]
         assert row["gain"] * len(X) == pytest.approx(gain, abs=5e-9)
         assert row["chosen"] == (row["column"] == "Start")
+    gains = {"Start": [], "Age": []}
+    for node in np.flatnonzero(tree.tree_.feature >= 0):
+        row = next(row for row in tree.gain_table(X, y, node=int(node)) if row["chosen"])
+        gains[row["column"]].append(row["gain"] * reaching(tree, X, node).sum())
+    for column, found in gains.items():
+        assert found == pytest.approx(rpart["improve"][column], abs=5e-9)
 
 
 def test_kyphosis_surrogates(kyphosis, rpart):

@@ -1,6 +1,7 @@
 """Estimators as scikit-learn users know them, on tables of every kind."""
 
 import datetime
+import math
 import pickle
 from unittest import SkipTest
 
@@ -15,10 +16,12 @@ from sklearn.datasets import load_iris, load_wine
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import compute_sample_weight
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import xent.trees as trees
 from xent.trees import C45Classifier, TreeClassifier, TreeRegressor, from_json, to_json
+from xent.trees._weights import times_class
 
 KINDS = [getattr(trees, name) for name in trees.__all__ if name[0].isupper()]
 
@@ -122,6 +125,19 @@ def test_class_weight_is_a_weight():
     assert a.to_text() == b.to_text()
     np.testing.assert_array_equal(a.predict_proba(X), b.predict_proba(X))
     assert TreeClassifier(class_weight="balanced").fit(X, y).score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("given", ["balanced", {"b": 0.3}, {"b": 2, "a": 1, "c": 0}, {}])
+def test_class_weights_are_those_of_scikit_learn(given):
+    y = np.array(["b", "c", "a", "c", "b", "c", "c"])
+    classes, codes = np.unique(y, return_inverse=True)
+    found = times_class(np.ones(7), given, classes, codes)
+    np.testing.assert_allclose(found, compute_sample_weight(given, y), rtol=1e-15)
+    # A part of the table in which no row is a "c"; its name is no slip where all others have one.
+    few = y != "c"
+    if given != {"b": 0.3}:
+        found = times_class(np.ones(3), given, classes[:2], codes[few])
+        np.testing.assert_allclose(found, compute_sample_weight(given, y[few]), rtol=1e-15)
 
 
 def test_in_pipelines_and_searches():
@@ -245,7 +261,19 @@ BAD = [
     ({"min_gain": "a"}, "`min_gain` must be 0 or positive, got 'a'"),
     ({"raising": "no"}, "`raising` must be True or False, got 'no'"),
     ({"n_jobs": "all"}, "`n_jobs` must be an integer or None, got 'all'"),
-    ({"class_weight": {0: -1, 1: 2}}, "`sample_weight` must be 0 or more, times class_weight"),
+    ({"class_weight": {0: -1, 1: 2}}, "`class_weight[0]` must be finite, 0 or more, got -1."),
+    ({"class_weight": {0: math.nan}}, "`class_weight[0]` must be finite, 0 or more, got nan."),
+    ({"class_weight": {1: "a"}}, "`class_weight[1]` must be a number, got 'a'."),
+    (
+        {"class_weight": {"0": 2.0}},
+        "`class_weight` must name classes of y, got '0'. y holds 0 and 1.",
+    ),
+    ({"class_weight": {0: 2.0, 2: 1.0, 3: 1.0}}, "must name classes of y, got 2 and 3. y holds 0"),
+    (
+        {"class_weight": "even"},
+        "`class_weight` must be 'balanced', a dict of weights by class, or None, got 'even'.",
+    ),
+    ({"class_weight": [1.0, 2.0]}, "a dict of weights by class, or None, got [1.0, 2.0]."),
     ({"class_weight": {0: 0, 1: 0}}, "with a sum above 0 and below 1e+150"),
     ({"monotonic_cst": [2]}, "`monotonic_cst` must hold -1, 0 or 1 for each of the 1 columns"),
     ({"missing": "surrogate", "nominal": "multiway"}, "A surrogate imitates a split in two"),

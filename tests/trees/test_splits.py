@@ -24,7 +24,7 @@ def gini(y, classes):
 IMPURITY = {"entropy": entropy_bits, "gini": gini}
 
 
-def root_gain(tree, y, sides, criterion="entropy"):
+def root_gain(y, sides, criterion="entropy"):
     impurity, k = IMPURITY[criterion], y.max() + 1
     return impurity(y, k) - sum(impurity(y[sides == s], k) for s in np.unique(sides))
 
@@ -53,8 +53,8 @@ def test_numeric_cut(seed, criterion, classes, values):
         for t in np.unique(X[:, f])[:-1]:
             left = X[:, f] <= t
             if min(left.sum(), (~left).sum()) >= 5:
-                best = max(best, root_gain(tree, y, left.astype(int), criterion))
-    found = root_gain(tree, y, branch(tree, X), criterion)
+                best = max(best, root_gain(y, left.astype(int), criterion))
+    found = root_gain(y, branch(tree, X), criterion)
     assert found == pytest.approx(best, rel=1e-12)
 
 
@@ -69,8 +69,8 @@ def test_direction_of_missing_numbers(seed, values):
     tree = TreeClassifier(pruning=None, max_depth=1, min_samples_leaf=1).fit(x[:, None], y)
     gone, known = np.isnan(x), np.unique(x[~np.isnan(x)])
     cuts = [np.where(gone, side, x > t) for t in known for side in (False, True)]
-    best = max(root_gain(tree, y, c.astype(int)) for c in cuts if 0 < c.sum() < n)
-    assert root_gain(tree, y, branch(tree, x[:, None])) == pytest.approx(best, rel=1e-12)
+    best = max(root_gain(y, c.astype(int)) for c in cuts if 0 < c.sum() < n)
+    assert root_gain(y, branch(tree, x[:, None])) == pytest.approx(best, rel=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -84,8 +84,8 @@ def test_groups_of_levels(seed, classes):
     X = pd.DataFrame({"c": pd.Categorical.from_codes(code, list("abcdefghi"))})
     tree = TreeClassifier(pruning=None, max_depth=1, min_samples_leaf=1).fit(X, y)
     groups = (g for r in range(1, 5) for g in combinations(range(9), r))
-    best = max(root_gain(tree, y, np.isin(code, g).astype(int)) for g in groups)
-    found = root_gain(tree, y, branch(tree, X))
+    best = max(root_gain(y, np.isin(code, g).astype(int)) for g in groups)
+    found = root_gain(y, branch(tree, X))
     assert found <= best * (1 + 1e-12)
     assert found >= best * (1 - 1e-12 if classes == 2 else 0.97)
 
@@ -134,8 +134,8 @@ def test_one_against_the_rest():
     assert tree.to_text().splitlines()[0].startswith("c in {a, b, c, d, f, g}") or (
         tree.to_text().splitlines()[0].startswith("c = e")
     )
-    best = max(root_gain(tree, y, (code == c).astype(int)) for c in range(7))
-    assert root_gain(tree, y, branch(tree, X)) == pytest.approx(best, rel=1e-12)
+    best = max(root_gain(y, (code == c).astype(int)) for c in range(7))
+    assert root_gain(y, branch(tree, X)) == pytest.approx(best, rel=1e-12)
 
 
 def test_a_declared_level_that_no_row_has_keeps_its_branch():

@@ -131,6 +131,7 @@ def test_wording(tmp_path):
         ({}, lambda: [], "y", None, "`X` must have rows and columns, got 0 rows and 0 columns"),
         ({"missing": "refuse"}, source, "y", None, "`X` must have no missing values"),
         ({"class_weight": "even"}, source, "y", None, "`class_weight` must be 'balanced'"),
+        ({"class_weight": {"jes": 2}}, source, "y", None, "name classes of y, got 'jes'. y holds"),
         (
             {},
             lambda: [whole[["few", "y"]], whole[["flag", "y"]]],

@@ -11,7 +11,16 @@ import pytest
 from sklearn.datasets import load_iris
 
 import xent.trees as trees
-from xent.trees import C45Classifier, TreeClassifier, TreeRegressor, from_json, load, save, to_json
+from xent.trees import (
+    C45Classifier,
+    TreeClassifier,
+    TreeRegressor,
+    _text,
+    from_json,
+    load,
+    save,
+    to_json,
+)
 from xent.trees._text import plain
 
 ODD = ['a "quoted", b', "line\nbreak", "naïve ∑", "it's", "{x}", "\\n", "", " "]
@@ -238,3 +247,35 @@ def test_damage_is_noticed(odd, tmp_path):
     path.write_bytes(content)
     with pytest.raises(ValueError, match="checksums do not match"):
         load(path)
+
+
+def test_a_chain_of_tests_takes_no_memory_of_its_depth_squared(monkeypatch):
+    depth = 3000
+    whole = json.loads(to_json(TreeClassifier(pruning=None).fit([[0.0], [1.0]], [0, 1])))
+    nodes = 2 * depth + 1
+    held = {name: np.zeros(nodes) for name in ("feature", "threshold", "first", "width")}
+    held["feature"] -= 1
+    inner = np.arange(0, 2 * depth, 2)
+    held["feature"][inner], held["width"][inner] = 0, 2
+    held["threshold"][inner], held["first"][inner] = np.arange(depth), inner + 1
+    held |= {"missing_to": np.zeros(nodes), "set_start": np.full(nodes, -1)}
+    held |= {"stats": np.ones((nodes, 2)), "value": np.full((nodes, 2), 0.5)}
+    held |= {"low": np.full(nodes, -np.inf), "high": np.full(nodes, np.inf)}
+    held |= {"spare_of": np.arange(nodes), "spare_start": np.zeros(nodes + 1)}
+    for name, array in held.items():
+        values = [str(v) if np.isinf(v) else float(v) for v in array.ravel()]
+        whole["arrays"][name] = {"shape": list(array.shape), "values": values}
+    tree = from_json(json.dumps(whole))
+    assert tree.get_depth() == depth
+    assert len(tree.to_rules()) < 60 * depth
+    assert tree.to_rules().splitlines()[-2] == "if 2998 < x0 <= 2999 then 0 (2/1)"
+    assert len(tree.to_dot()) < 200 * depth
+    assert len(tree.to_text()) > 4 * depth**2
+    monkeypatch.setattr(_text, "MOST", depth**2)
+    for write, what in ((tree.to_text, "text"), (tree.to_sql, "SQL")):
+        with pytest.raises(ValueError) as caught:
+            write()
+        assert str(caught.value) == (
+            f"The tree cannot be written as {what}: it is so deep that this takes more than "
+            "9,000,000 letters. Prune it, or take to_json or to_dot."
+        )

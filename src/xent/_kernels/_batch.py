@@ -13,17 +13,17 @@ from xent._kernels._float import (
     PAD,
     fits,
     inner,
-    intrinsic,
     key,
     lifted_power,
-    log1p,
+    log_share,
     outer,
     powers_of,
-    stream,
     times,
     wide,
 )
+from xent._kernels._memory import stream
 from xent._kernels._softmax import add_up, look_at_targets
+from xent._kernels._vector import intrinsic
 
 U = np.uint64
 TILE = 2048  # logits of a tile
@@ -150,13 +150,14 @@ def class_batch(x, target, ignore, mean, singles, doubles, places, values, grad)
             others, push, at_k = doubles[_OTHERS + r], doubles[_PUSH + r], doubles[_AT_TOP + r]
             lift = doubles[_LIFT + r]
             sum_of_e = lift + others
-            c = push / sum_of_e
-            doubles[_LOG + r] = log1p(others / lift)
+            part = 1.0 / sum_of_e
+            c = push * part
+            doubles[_LOG + r] = log_share(sum_of_e, others, lift)
             doubles[_C + r] = c
             singles[_HIGH + r] = np.float32(c)
             singles[_LOW + r] = np.float32(c - np.float32(c))
-            doubles[_AT_TOP + r] = (push - at_k) * (lift / sum_of_e) - at_k * (others / sum_of_e)
-            doubles[_OWN + r] = doubles[_OWN + r] / sum_of_e * push - push
+            doubles[_AT_TOP + r] = (push - at_k) * (lift * part) - at_k * (others * part)
+            doubles[_OWN + r] = doubles[_OWN + r] * part * push - push
         for r in range(rows):
             if not fits(doubles[_C + U(r)]):
                 return -1.0, 0.0

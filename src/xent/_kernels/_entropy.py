@@ -80,15 +80,6 @@ def _entropy_block(p):
     return nats, total, sign
 
 
-@kernel(fastmath=LOOSE)
-def _lifted_block(p, q):
-    """Σ p log q of a block whose largest q was taken out, p times 2**128."""
-    nats = 0.0
-    for j in range(p.shape[0]):
-        nats += (p[j] * UP) * log(q[j] * UP, LIFT)
-    return nats
-
-
 @kernel()
 def largest(p):
     best = 0

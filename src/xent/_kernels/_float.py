@@ -15,12 +15,22 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import extending, types
+from numba import types
 from numba.extending import overload
 
 from xent._kernels._jit import kernel
 from xent._kernels._numba import INSIDE
+from xent._kernels._vector import (
+    bits32,
+    bits64,
+    choose,
+    float_of_bits32,
+    float_of_bits64,
+    fma,
+    fma32,
+    rint,
+    size,
+)
 
 # Exponentials carry a factor 2**64, so float32 holds those that only matter times a big weight.
 LIFT = 2.0**64
@@ -50,52 +60,15 @@ _Q1, _Q2 = np.float32(0.6931471824645996), np.float32(0.24022647738456726)
 _Q3, _Q4 = np.float32(0.05550359562039375), np.float32(0.009618500247597694)
 _Q5, _Q6 = np.float32(0.0013390976237133145), np.float32(0.00015328821609728038)
 _SMALLEST_POWER, _TAME = 130.0, 2.0**15
+_ONE_BITS, _HALF_A_POWER = np.int64(1023 << 52), np.int64(1 << 51)
+_WHOLE_POWERS, _MAGIC_BITS = np.int64(-(1 << 52)), np.int64((1023 + 52 << 52) + (1 << 51))
 
-
-intrinsic: Any = extending.intrinsic
 
 # Rows allocate nothing, so Numba need not count references: every slice and every array handed to a
 # function would cost an atomic operation, and of small rows those were two thirds of the time.
 outer: Any = partial(kernel, _nrt=False)
 inner: Any = partial(kernel, _nrt=False, forceinline=True)
 step: Any = partial(kernel, _nrt=False, inside=True)  # called, for it is long or seldom runs
-
-
-def _fma(kind, llvm, name):
-    @intrinsic
-    def fma(typing, a, b, c):
-        """Multiply and add, in one rounding where the machine can, and so everywhere alike."""
-
-        def build(context, builder, signature, arguments):
-            function = builder.module.globals.get(name) or ir.Function(
-                builder.module, ir.FunctionType(llvm, [llvm] * 3), name
-            )
-            return builder.call(function, arguments)
-
-        return kind(kind, kind, kind), build
-
-    return fma
-
-
-fma = _fma(types.float64, ir.DoubleType(), "llvm.fmuladd.f64")
-fma32 = _fma(types.float32, ir.FloatType(), "llvm.fmuladd.f32")
-
-
-def _bitcast(source, result, llvm):
-    @intrinsic
-    def cast(typing, value):
-        def build(context, builder, signature, arguments):
-            return builder.bitcast(arguments[0], llvm)
-
-        return result(source), build
-
-    return cast
-
-
-bits32 = _bitcast(types.float32, types.int32, ir.IntType(32))
-float_of_bits32 = _bitcast(types.int32, types.float32, ir.FloatType())
-bits64 = _bitcast(types.float64, types.int64, ir.IntType(64))
-float_of_bits64 = _bitcast(types.int64, types.float64, ir.DoubleType())
 
 
 @inner()
@@ -190,118 +163,6 @@ def _sign(value):
     return lambda value: bits32(value)
 
 
-@intrinsic
-def prefetch(typing, array, index):
-    """Ask for the cache line of an element that is needed soon; one past the end does no harm."""
-
-    def build(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        byte, word = ir.PointerType(ir.IntType(8)), ir.IntType(32)
-        name = "llvm.prefetch.p0"
-        function = builder.module.globals.get(name) or ir.Function(
-            builder.module, ir.FunctionType(ir.VoidType(), [byte, word, word, word]), name
-        )
-        place = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
-        builder.call(function, [place, *(ir.Constant(word, v) for v in (0, 2, 1))])
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp), build
-
-
-_LINE = 64
-
-
-@intrinsic
-def stream(typing, out, at, block, count, past):
-    """Copy ``block[:count]`` to the elements of the array ``out`` from ``at`` on.
-
-    Where ``past`` is true, whole cache lines go past the caches: a gradient larger than these
-    would first be read from memory, only to be overwritten.
-    """
-
-    def build(context, builder, signature, arguments):
-        byte, word = ir.IntType(8), ir.IntType(64)
-        bytes_, line = byte.as_pointer(), ir.VectorType(byte, _LINE)
-        kind = context.get_data_type(signature.args[0].dtype)
-        size = word(context.get_abi_sizeof(kind))
-        to, source = (
-            context.make_array(signature.args[i])(context, builder, arguments[i]).data
-            for i in (0, 2)
-        )
-        to = builder.bitcast(builder.gep(to, [arguments[1]]), bytes_)
-        source = builder.bitcast(source, bytes_)
-        total = builder.mul(arguments[3], size)
-        copy = builder.module.declare_intrinsic("llvm.memcpy", [bytes_, bytes_, word])
-
-        def plainly(start, stop):
-            length = builder.sub(stop, start)
-            places = builder.gep(to, [start]), builder.gep(source, [start])
-            builder.call(copy, [*places, length, ir.Constant(ir.IntType(1), 0)])
-
-        with builder.if_else(arguments[4]) as (then, otherwise):
-            with then:
-                place = builder.ptrtoint(to, word)
-                first = builder.and_(builder.neg(place), word(_LINE - 1))
-                first = builder.select(builder.icmp_unsigned("<", first, total), first, total)
-                last = builder.and_(builder.sub(total, first), word(-_LINE))
-                last = builder.add(first, last)
-                plainly(word(0), first)
-                before = builder.basic_block
-                head, body = builder.append_basic_block("head"), builder.append_basic_block("body")
-                done = builder.append_basic_block("done")
-                builder.branch(head)
-                builder.position_at_end(head)
-                i = builder.phi(word)
-                i.add_incoming(first, before)
-                builder.cbranch(builder.icmp_unsigned("<", i, last), body, done)
-                builder.position_at_end(body)
-                where = builder.bitcast(builder.gep(source, [i]), line.as_pointer())
-                value = builder.load(where, align=1)
-                where = builder.bitcast(builder.gep(to, [i]), line.as_pointer())
-                store = builder.store(value, where, align=_LINE)
-                one = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
-                store.set_metadata("nontemporal", one)
-                i.add_incoming(builder.add(i, word(_LINE)), body)
-                builder.branch(head)
-                builder.position_at_end(done)
-                plainly(last, total)
-            with otherwise:
-                plainly(word(0), total)
-        return context.get_dummy_value()
-
-    return types.void(out, types.intp, block, types.intp, types.boolean), build
-
-
-@intrinsic
-def _address(typing, array):
-    def build(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.ptrtoint(data, ir.IntType(64))
-
-    return types.int64(array), build
-
-
-@inner()
-def to_line(array, count):
-    """Return where the array's first cache line begins, or 0 where less than ``count`` are left.
-
-    A vector of 64 bytes that lies across two lines is read and written twice.
-    """
-    first = (-_address(array) % _LINE) // array.itemsize
-    return first if array.shape[0] - first >= count else 0
-
-
-@intrinsic
-def arrive(typing):
-    """Wait until all that was streamed is in memory: other threads may read it then."""
-
-    def build(context, builder, signature, arguments):
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.void(), build
-
-
 @inner()
 def _two_to(n_magic):
     """2**(n + 64) from n + _MAGIC."""
@@ -341,7 +202,7 @@ def _curve(t):
 @inner()
 def exact_exp(d, rest):
     """2**64 exp(d + rest) for d <= 700 and a tiny rest, to the last bit or so."""
-    inside = _LOWEST if d < _LOWEST else d
+    inside = choose(d < _LOWEST, _LOWEST, d)
     n_magic = fma(inside, _LOG2E, _MAGIC)
     n = n_magic - _MAGIC
     r = fma(n, -_LN2_HIGH, inside)
@@ -350,7 +211,7 @@ def exact_exp(d, rest):
     low = low - (t - r)
     q = fma(_curve(t) * t, t, low)
     value = (1.0 + (t + q)) * _two_to(n_magic)
-    return 0.0 if d < _LOWEST else value
+    return choose(d < _LOWEST, 0.0, value)
 
 
 @inner()
@@ -377,16 +238,27 @@ def powers_of(top, inverse):
     is 2**23 * 1.5 and the whole part of top's exponent; ``floor``, below which the power is 0; and
     ``high`` and ``low``, the logarithm of e / T to base 2.
     """
-    exponent = top * inverse * _LOG2E
-    tame = abs(top * inverse) < _TAME and SMALLEST < inverse < LARGEST
-    whole = np.rint(exponent) if tame else 0.0
-    t = (exponent - whole) * _LN2 if tame else 0.0
-    lift = (1.0 + fma(_curve(t) * t, t, t)) * LIFT
-    shift = np.float32(_MAGIC32 + 191.0 - whole)
-    floor = np.float32(top - _SMALLEST_POWER / inverse)
+    tame, lift, shift, floor = lifts_of(top, inverse)
+    high, low = slopes_of(inverse)
+    return tame, lift, np.float32(shift), np.float32(floor), high, low
+
+
+@inner()
+def lifts_of(top, inverse):
+    """Return of the constants what depends on ``top``, in float64."""
+    tame = size(top * inverse) < (_TAME if SMALLEST < inverse < LARGEST else 0.0)
+    exponent = choose(tame, top * inverse * _LOG2E, 0.0)
+    whole = rint(exponent)
+    t = (exponent - whole) * _LN2
+    lift = fma(_curve(t) * t, t, t) * LIFT + LIFT
+    return tame, lift, -whole + (_MAGIC32 + 191.0), top - _SMALLEST_POWER / inverse
+
+
+@inner()
+def slopes_of(inverse):
+    """Return of the constants what is the same for all tops."""
     high = np.float32(_LOG2E * inverse)
-    low = np.float32(_LOG2E * inverse - np.float64(high))
-    return tame, lift, shift, floor, high, low
+    return high, np.float32(_LOG2E * inverse - np.float64(high))
 
 
 @inner()
@@ -396,7 +268,7 @@ def lifted_power(value, shift, floor, high, low):
     No difference from top is formed, so none has to be kept exact: ``lift`` and the sum of these
     have a factor in common, 2 to the fraction of top's exponent.
     """
-    inside = floor if value < floor else value
+    inside = choose(value < floor, floor, value)
     n_magic = fma32(inside, high, shift)
     n = n_magic - shift
     r = fma32(inside, low, fma32(inside, high, -n))
@@ -407,7 +279,7 @@ def lifted_power(value, shift, floor, high, low):
     p = fma32(p, r, _Q1)
     p = fma32(p, r, _ONE32)
     two_to = float_of_bits32(bits32(n_magic) << np.int32(23))
-    return _ZERO32 if value < floor else p * two_to
+    return choose(value < floor, _ZERO32, p * two_to)
 
 
 @inner()
@@ -429,13 +301,13 @@ def exp_below(value, top, inverse):
 
 @overload(exp_below, jit_options=INSIDE)
 def _exp_below(value, top, inverse):
-    if value == types.float64:
+    if getattr(value, "dtype", value) == types.float64:
 
         def exact(value, top, inverse):
             d = value - top
             part = d - value
             rest = (value - (d - part)) - (top + part)
-            rest = rest if rest * 0.0 == 0.0 else 0.0
+            rest = choose(rest * 0.0 == 0.0, rest, 0.0)
             if inverse == 1.0:
                 return exact_exp(d, rest)
             scaled = d * inverse
@@ -486,7 +358,42 @@ def log1p(u):
     p = fma(p, z, 0.4000000000000088)
     p = fma(p, z, 0.6666666666666666)
     half = 0.5 * f * f
-    k = np.float64(n)
+    k = float_of_bits64(n + _MAGIC_BITS) - _MAGIC
     tail = fma(s, fma(p, z, half), fma(k, 1.90821492927058770002e-10, lost))
     value = fma(k, 6.93147180369123816490e-01, f - (half - tail))
-    return value if u < np.inf else u
+    return choose(u < np.inf, value, u)
+
+
+@inner()
+def log_share(total, others, lift):
+    """log(total / lift), total = lift + others, to 33 bits: with one division.
+
+    With L the lift, O the others and n such that total / L is about 2**n,
+    log1p(O / L) = n log 2 + 2 atanh((O - (2**n - 1) L) / (total + 2**n L)).
+    """
+    # The difference of two numbers' bits is that of their logarithms to base 2, to .09.
+    bits = (bits64(total) - bits64(lift) + _HALF_A_POWER) & _WHOLE_POWERS
+    down = float_of_bits64(_ONE_BITS - bits)
+    n = (float_of_bits64((bits >> np.int64(52)) + _MAGIC_BITS)) - _MAGIC
+    s = fma(others, down, (down - 1.0) * lift) / fma(total, down, lift)
+    z = s * s
+    p = fma(z, 0.2376734026945869, 0.28531740480157536)
+    p = fma(p, z, 0.40000323346158834)
+    p = fma(p, z, 0.6666666625699221)
+    return fma(n, _LN2, fma(p * z, s, s + s))
+
+
+@inner()
+def log_of(x, total, others, lift):
+    """log(total / lift), total = lift + others, as good as the element's type."""
+    if x.itemsize == 8:
+        return log1p(others / lift)
+    return log_share(total, others, lift)
+
+
+@inner()
+def parts_of(x, value, total):
+    """Return value / total, as good as the element's type."""
+    if x.itemsize == 8:
+        return value / total
+    return value * (1.0 / total)

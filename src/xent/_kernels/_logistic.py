@@ -15,21 +15,16 @@ import numpy as np
 
 from xent._kernels._float import (
     LIFT,
-    arrive,
-    bits32,
-    float_of_bits32,
-    fma,
-    fma32,
     inner,
     log1p,
     narrow,
     outer,
-    prefetch,
     single,
-    stream,
     times,
     wide,
 )
+from xent._kernels._memory import arrive, prefetch, stream
+from xent._kernels._vector import bits32, float_of_bits32, fma, fma32
 
 U = np.uint64
 _ONE, _ZERO = np.float32(1.0), np.float32(0.0)

@@ -1,9 +1,9 @@
 """Cross-entropy of a few classes that lie far apart in memory, as in segmentation: [B, C, P].
 
 A tile of pixels is copied class after class into room that stays in the cache (planes that are a
-power of two apart push each other out of it), and goes through SIMD side by side. Each pixel takes
-exactly the steps of `_softmax.one_row`, sums in the same tree included, so layouts give the same
-bits.
+power of two apart push each other out of it). What belongs to a pixel then stays in registers, a
+vector of pixels at a time, while the classes pass. Each pixel takes exactly the steps of
+`_softmax.one_row`, sums in the same tree included, so layouts give the same bits.
 """
 
 import numpy as np
@@ -14,159 +14,206 @@ from xent._kernels._float import (
     LARGEST,
     LIFT,
     SMALLEST,
-    arrive,
-    bits32,
     exp_below,
     fits,
-    float_of_bits32,
-    float_of_bits64,
     inner,
-    key,
     lifted_power,
-    log1p,
+    lifts_of,
+    log_of,
     narrow,
     outer,
+    parts_of,
     powers_of,
-    prefetch,
-    single,
-    stream,
+    slopes_of,
     times,
     wide,
 )
+from xent._kernels._memory import address, arrive, prefetch, stream
 from xent._kernels._numba import INSIDE
+from xent._kernels._vector import (
+    HALF,
+    WIDTH,
+    bits32,
+    bits64,
+    choose,
+    count,
+    float_of_bits32,
+    float_of_bits64,
+    fma32,
+    load,
+    load_wide,
+    put,
+    put_past,
+    size,
+    spread,
+)
 
 U = np.uint64
-TILE = 256
+TILE = 128
 
-# Where each quantity of the pixels stands in one array: what stands in one array, LLVM knows to be
-# apart. Loads come before choices, for LLVM does not load in SIMD what may not be wanted.
-_TOP, _OWN, _HIT, _PUSH, _TOTAL, _OTHERS, _P, _LOG, _LIFT = (U(TILE * i) for i in range(9))
-_SHIFT, _FLOOR, _C1, _C0, _AT_TOP, _AT_Y = (U(TILE * i) for i in range(6))
+# Where each quantity of the pixels stands in one array.
+_TOP, _OWN, _HIT, _PUSH, _OTHERS, _LIFT, _C = (U(TILE * i) for i in range(7))
+_SHIFT, _FLOOR, _Z_OWN, _E_OWN, _SAME, _C1, _C0, _AT_TOP, _AT_Y = (U(TILE * i) for i in range(9))
 _PLACE, _MARK, _PLACE_BEFORE, _MARK_BEFORE = (U(TILE * i) for i in range(4))
+_FLIP32, _FLIP64 = np.int32(0x7FFFFFFF), np.int64(0x7FFFFFFFFFFFFFFF)
 
 
 def rank_of(value):
-    """Return `key`, in 32 bits where these hold it: Numba computes with 64."""
+    """Return the integers that order as the elements do (NaN on top)."""
 
 
 @overload(rank_of, jit_options=INSIDE)
 def _rank_of(value):
-    if value == types.float64:
-        return lambda value: key(value)
-
-    def rank32(value):
-        bits = bits32(single(value))
-        flip = np.int32(np.int32(bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
-        return np.int32(bits ^ flip)
-
-    return rank32
+    if value.dtype == types.float64:
+        return lambda value: bits64(value) ^ ((bits64(value) >> np.int64(63)) & _FLIP64)
+    return lambda value: bits32(value) ^ ((bits32(value) >> np.int32(31)) & _FLIP32)
 
 
 def value_of(rank):
-    """Return the number that has this rank."""
+    """Return the numbers that have these ranks."""
 
 
 @overload(value_of, jit_options=INSIDE)
 def _value_of(rank):
-    if rank == types.int64:
-        return lambda rank: float_of_bits64(
-            rank ^ ((rank >> np.int64(63)) & np.int64(0x7FFFFFFFFFFFFFFF))
-        )
-
-    def value32(rank):
-        flip = np.int32(np.int32(rank >> np.int32(31)) & np.int32(0x7FFFFFFF))
-        return float_of_bits32(np.int32(rank ^ flip))
-
-    return value32
+    if rank.dtype == types.int64:
+        return lambda rank: float_of_bits64(rank ^ ((rank >> np.int64(63)) & _FLIP64))
+    return lambda rank: float_of_bits32(rank ^ ((rank >> np.int32(31)) & _FLIP32))
 
 
 @inner()
-def copy_planes(x, b, a, n, z, best, places):
-    """Copy a tile to z; write the place of each pixel's largest logit."""
-    for j in range(n):
-        v = wide(x[b, 0, a + j])
-        z[0, j] = v
-        best[j] = rank_of(z[0, j])
-    for j in range(n):
-        places[_PLACE + j] = 0
-    classes = x.shape[1]
-    first = 1
-    # Four planes at once: what is known of a pixel is read and written less often.
-    while first + 4 <= classes:
-        k0, k1, k2, k3 = first, first + 1, first + 2, first + 3
-        n0, n1, n2, n3 = np.int32(k0), np.int32(k1), np.int32(k2), np.int32(k3)
-        for j in range(n):
-            top, place = best[j], places[_PLACE + j]
-            v0, v1, v2, v3 = x[b, k0, a + j], x[b, k1, a + j], x[b, k2, a + j], x[b, k3, a + j]
-            r0, r1, r2, r3 = rank_of(v0), rank_of(v1), rank_of(v2), rank_of(v3)
-            z[k0, j], z[k1, j], z[k2, j], z[k3, j] = wide(v0), wide(v1), wide(v2), wide(v3)
-            place = n0 if r0 > top else place
-            top = max(r0, top)
-            place = n1 if r1 > top else place
-            top = max(r1, top)
-            place = n2 if r2 > top else place
-            top = max(r2, top)
-            place = n3 if r3 > top else place
-            best[j] = max(r3, top)
-            places[_PLACE + j] = place
-        first += 4
-    for k in range(first, classes):
-        number = np.int32(k)
-        for j in range(n):
-            v, top, place = x[b, k, a + j], best[j], places[_PLACE + j]
-            rank = rank_of(v)
-            z[k, j] = wide(v)
-            places[_PLACE + j] = number if rank > top else place
-            best[j] = max(rank, top)
+def peaks(source, at, stride, classes, z, j, top, places):
+    """Copy a vector of pixels to z[:, j:], and write their largest logit and its class."""
+    value = load(source, at)
+    best = rank_of(value)
+    put(z, j, value)
+    place = best ^ best
+    for k in range(U(1), classes):
+        value = load(source, at + k * stride)
+        rank = rank_of(value)
+        put(z, k * U(TILE) + j, value)
+        more = rank > best
+        place = choose(more, spread(k, place), place)
+        best = choose(more, rank, best)
+    put(places, _PLACE + j, place)
+    put(top, j, value_of(best))
 
 
 @inner()
-def sum_planes(z, classes, n, sums, pixel):
-    """Sum over the classes as `_softmax.fold` sums them; after the last class z holds zeros."""
-    zero = classes
-    if classes <= 20:
-        for k in range(min(4, classes + 3)):  # always 4: what LLVM knows it unrolls at length
-            k1, k2, k3, k4 = k + 4, k + 8, k + 12, k + 16
-            k0 = k if k < classes else zero
-            k1 = k1 if k1 < classes else zero
-            k2 = k2 if k2 < classes else zero
-            k3 = k3 if k3 < classes else zero
-            k4 = k4 if k4 < classes else zero
-            for j in range(n):
-                even = (wide(z[k0, j]) + wide(z[k4, j])) + wide(z[k2, j])
-                sums[k, j] = even + (wide(z[k1, j]) + wide(z[k3, j]))
-    elif classes <= 32:
-        for k in range(min(4, classes + 3)):
-            k1, k2, k3 = k + 4, k + 8, k + 12
-            k4, k5, k6, k7 = k + 16, k + 20, k + 24, k + 28
-            k0 = k if k < classes else zero
-            k1 = k1 if k1 < classes else zero
-            k2 = k2 if k2 < classes else zero
-            k3 = k3 if k3 < classes else zero
-            k4 = k4 if k4 < classes else zero
-            k5 = k5 if k5 < classes else zero
-            k6 = k6 if k6 < classes else zero
-            k7 = k7 if k7 < classes else zero
-            for j in range(n):
-                even = (wide(z[k0, j]) + wide(z[k4, j])) + (wide(z[k2, j]) + wide(z[k6, j]))
-                odd = (wide(z[k1, j]) + wide(z[k5, j])) + (wide(z[k3, j]) + wide(z[k7, j]))
-                sums[k, j] = even + odd
-    else:
-        half = 1
-        while 2 * half < classes:
-            half *= 2
-        for k in range(half):
-            other = k + half if k + half < classes else zero
-            for j in range(n):
-                sums[k, j] = wide(z[k, j]) + wide(z[other, j])
-        while half > 4:
-            half //= 2
-            for k in range(half):
-                for j in range(n):
-                    sums[k, j] += sums[k + half, j]
+def copy_planes(x, b, a, n, z, top, places):
+    """Copy a tile to z, zeros after its end; find the largest logit of each pixel."""
+    step = U(64 // z.itemsize)
+    classes, stride = U(x.shape[1]), U(x.shape[2])
+    first = U(b) * classes * stride + a
+    whole = n - n % step
+    for j in range(U(0), whole, step):
+        peaks(x, first + j, stride, classes, z, j, top, places)
+    if whole < n:
+        for k in range(classes):
+            for j in range(whole, whole + step):
+                z[k, j] = wide(x[U(b), k, a + j]) if j < n else 0.0
+        peaks(z, whole, U(TILE), classes, z, whole, top, places)
+
+
+def power(value, shift, floor, high, low, inverse):
+    """Return lift exp((value - top) / T); of float64, ``shift`` is top."""
+
+
+@overload(power, jit_options=INSIDE)
+def _power(value, shift, floor, high, low, inverse):
+    if value.dtype == types.float64:
+        return lambda value, shift, floor, high, low, inverse: exp_below(value, shift, inverse)
+    return lambda value, shift, floor, high, low, inverse: lifted_power(
+        value, shift, floor, high, low
+    )
+
+
+@inner()
+def powers(z, classes, j, part, places, high, low, inverse, x, ahead):
+    """Write the exponentials of a vector of pixels to z; keep what their true class has.
+
+    What belongs to the largest logit is left out: 0. The next tile of x is asked for on the way.
+    """
+    shift, floor = load(part, _SHIFT + j), load(part, _FLOOR + j)
+    place, mark = load(places, _PLACE + j), load(places, _MARK + j)
+    nought = spread(0.0, shift)
+    own, e_own = nought, nought
+    stride = U(x.shape[2])
+    for k in range(U(classes)):
+        prefetch(x, ahead + k * stride)
+        number = spread(k, place)
+        value = load(z, k * U(TILE) + j)
+        e = choose(place == number, nought, power(value, shift, floor, high, low, inverse))
+        mine = mark == number
+        own, e_own = choose(mine, value, own), choose(mine, e, e_own)
+        put(z, k * U(TILE) + j, e)
+    put(part, _Z_OWN + j, own)
+    put(part, _E_OWN + j, e_own)
+    put(part, _SAME + j, choose(mark == place, spread(1.0, shift), nought))
+
+
+@inner()
+def wild_powers(z, classes, n, pixel, part, places, inverse):
+    """Do what `powers` does where a logit is huge, pixel after pixel."""
     for j in range(n):
-        v = (sums[0, j] + sums[2, j]) + (sums[1, j] + sums[3, j])
-        pixel[_OTHERS + j] = v if pixel[_TOP + j] > -np.inf else np.nan
+        top = pixel[_TOP + j]
+        tame, _, shift, floor, high, low = powers_of(top, inverse)
+        y = places[_MARK + j]
+        part[_Z_OWN + j] = z[max(y, 0), j]
+        for k in range(classes):
+            if tame:
+                z[k, j] = lifted_power(np.float32(z[k, j]), shift, floor, high, low)
+            else:
+                z[k, j] = exp_below(z[k, j], top, inverse)
+        z[places[_PLACE + j], j] = 0.0
+        part[_E_OWN + j] = z[max(y, 0), j]
+        part[_SAME + j] = 1.0 if y == places[_PLACE + j] else 0.0
+
+
+def rows_of(classes: int) -> int:
+    """Return how many rows `sum_planes` reads of a tile: classes, and zeros."""
+    return 8 if classes <= 8 else 20 if classes <= 20 else 32 if classes <= 32 else 64
+
+
+@inner()
+def row(z, k, j):
+    """Return a vector of pixels of class k, as float64."""
+    return load_wide(z, k * U(TILE) + j)
+
+
+@inner()
+def two_rows(z, k, far, j):
+    """Return the sum of class k and the class that comes ``far`` after it."""
+    return row(z, k, j) + row(z, k + far, j)
+
+
+@inner()
+def four_rows(z, k, far, near, j):
+    """Return the sum of two pairs."""
+    return two_rows(z, k, far, j) + two_rows(z, k + near, far, j)
+
+
+@inner()
+def sum_of_rows(z, rows, q, j):
+    """Sum over the classes q, q + 4, q + 8 and so on: a branch of the tree of `fold`."""
+    if rows == 8:
+        return two_rows(z, q, U(4), j)
+    if rows == 20:
+        return (two_rows(z, q, U(16), j) + row(z, q + U(8), j)) + two_rows(z, q + U(4), U(8), j)
+    if rows == 32:
+        return four_rows(z, q, U(16), U(8), j) + four_rows(z, q + U(4), U(16), U(8), j)
+    even = four_rows(z, q, U(32), U(16), j) + four_rows(z, q + U(8), U(32), U(16), j)
+    odd = four_rows(z, q + U(4), U(32), U(16), j) + four_rows(z, q + U(12), U(32), U(16), j)
+    return even + odd
+
+
+@inner()
+def sum_planes(z, rows, n, pixel):
+    """Sum over the classes; NaN where all logits are -inf, or one is NaN."""
+    for j in range(U(0), n, U(HALF)):
+        even = sum_of_rows(z, rows, U(0), j) + sum_of_rows(z, rows, U(2), j)
+        odd = sum_of_rows(z, rows, U(1), j) + sum_of_rows(z, rows, U(3), j)
+        top = load(pixel, _TOP + j)
+        put(pixel, _OTHERS + j, choose(top > -np.inf, even + odd, spread(np.nan, top)))
 
 
 @inner()
@@ -183,36 +230,138 @@ def fold_tile(pixel, n):
 
 
 @inner()
-def write_plane(z, k, n, c, part, places, fitting, page, grad, at, past):
-    """Write the gradient of class k of a tile from its exponentials; c multiplies these."""
-    number = np.int32(k)
-    if z.itemsize < 8 and fitting:
+def slopes(e, classes, j, part, places, out, at, stride, past):
+    """Write the gradient of a vector of pixels: that of class k to ``out[at + k * stride :]``."""
+    c1, c0 = load(part, _C1 + j), load(part, _C0 + j)
+    at_top, at_y = load(part, _AT_TOP + j), load(part, _AT_Y + j)
+    place, mark = load(places, _PLACE_BEFORE + j), load(places, _MARK_BEFORE + j)
+    nought = spread(0.0, c1)
+    dead = c1 == nought
+    for k in range(U(classes)):
+        number = spread(k, place)
+        v = scaled(load(e, k * U(TILE) + j), c1, c0)
+        v = choose(mark == number, at_y, choose(dead, nought, v))
+        v = choose(place == number, at_top, v)
+        if past:
+            put_past(out, at + k * stride, v)
+        else:
+            put(out, at + k * stride, v)
+
+
+def scaled(e, c1, c0):
+    """Return e (c1 + c0)."""
+
+
+@overload(scaled, jit_options=INSIDE)
+def _scaled(e, c1, c0):
+    if e.dtype == types.float64:
+        return lambda e, c1, c0: e * c1
+    return lambda e, c1, c0: fma32(e, c1, fma32(e, c0, np.float32(-0.0)))
+
+
+@inner()
+def exact_slopes(e, classes, n, part, c, places, page):
+    """Do what `slopes` does to a page where float32 cannot hold what multiplies a pixel."""
+    for k in range(classes):
         for j in range(n):
-            c1, c0 = np.float32(part[_C1 + j]), np.float32(part[_C0 + j])
-            at_top, at_y = np.float32(part[_AT_TOP + j]), np.float32(part[_AT_Y + j])
-            place, y = places[_PLACE_BEFORE + j], places[_MARK_BEFORE + j]
-            v = times(z[k, j], c1, c0, np.float32(-0.0))
-            v = v if c1 != np.float32(0.0) else np.float32(0.0)
-            v = at_y if y == number else v
-            page[j] = narrow(at_top if place == number else v, page[j])
-    else:
-        for j in range(n):
-            e, at_top, at_y = z[k, j], wide(part[_AT_TOP + j]), wide(part[_AT_Y + j])
-            place, y = places[_PLACE_BEFORE + j], places[_MARK_BEFORE + j]
-            v = wide(e) * c[j]
-            if z.itemsize < 8 and fits(c[j]):
+            v = wide(e[k, j]) * c[j]
+            if fits(c[j]):
                 c1, c0 = np.float32(part[_C1 + j]), np.float32(part[_C0 + j])
-                v = np.float64(times(e, c1, c0, np.float32(-0.0)))
+                v = np.float64(times(e[k, j], c1, c0, np.float32(-0.0)))
             v = v if c[j] != 0.0 else 0.0
-            v = at_y if y == number else v
-            page[j] = narrow(at_top if place == number else v, page[j])
-    stream(grad, at, page, np.int64(n), past)
+            v = wide(part[_AT_Y + j]) if places[_MARK_BEFORE + j] == k else v
+            v = wide(part[_AT_TOP + j]) if places[_PLACE_BEFORE + j] == k else v
+            page[k, j] = narrow(v, page[k, j])
+
+
+@inner()
+def look_at_pixels(target, weight, scale, ignore, base, n, pixel, places):
+    """Write the class of each pixel, -1 where none counts, its weight and what multiplies it."""
+    for j in range(n):
+        y = target[base + j]
+        counts = y != ignore
+        hit = push = 1.0
+        if scale.shape[0]:
+            push = scale[base + j]
+        if weight.shape[0] and counts:
+            hit = weight[y]
+        counts = counts and push != 0.0 and hit != 0.0
+        places[_MARK + j] = y if counts else -1
+        pixel[_HIT + j] = hit
+        pixel[_PUSH + j] = push if counts else 0.0
+    for j in range(
+        n, (n + U(WIDTH - 1)) // U(WIDTH) * U(WIDTH)
+    ):  # what fills the last vector counts for nothing
+        places[_MARK + j] = -1
+        pixel[_HIT + j] = 1.0
+        pixel[_PUSH + j] = 0.0
+
+
+@inner()
+def constants(z, n, inverse, pixel, part):
+    """Write what `powers` needs of each pixel; return for how many `powers` is not made."""
+    wild = np.int64(0)
+    for j in range(U(0), n, U(HALF)):
+        top = load(pixel, _TOP + j)
+        tame, lift, shift, floor = lifts_of(top, inverse)
+        if z.itemsize == 8:
+            put(pixel, _LIFT + j, spread(LIFT, top))
+            put(part, _SHIFT + j, top)
+        else:
+            put(pixel, _LIFT + j, lift)
+            put(part, _SHIFT + j, shift)
+            put(part, _FLOOR + j, floor)
+            wild += HALF - count(tame)
+    return wild
+
+
+@inner()
+def score(z, n, inverse, zeta, g, wants, pixel, part):
+    """Write the value of each pixel, and where wanted what `slopes` needs of it.
+
+    Return for how many of them float32 cannot hold that.
+    """
+    unfit = np.int64(0)
+    for j in range(U(0), n, U(HALF)):
+        top, others, lift = (
+            load(pixel, _TOP + j), load(pixel, _OTHERS + j), load(pixel, _LIFT + j),
+        )  # fmt: skip
+        hit, push = load(pixel, _HIT + j), load(pixel, _PUSH + j)
+        own, nought = load_wide(part, _Z_OWN + j), spread(0.0, top)
+        total = lift + others
+        log = log_of(z, total, others, lift)
+        gap = choose(own == top, nought, (top - own) * inverse)
+        value = hit * (gap + log)
+        p = g * push * hit
+        if zeta != 0.0:
+            lse = top * inverse + log
+            value = value + zeta * hit * lse * lse
+            p = g * push * (hit + 2.0 * zeta * hit * lse)
+        idle = push == nought
+        put(pixel, _OWN + j, choose(idle, nought, push * value))
+        if not wants:
+            continue
+        # A pixel that counts for nothing may hold NaN.
+        c = choose(idle, nought, parts_of(z, p * inverse, total))
+        at_y, at_k = hit * (g * push), load_wide(part, _SAME + j) * hit * (g * push)
+        one, rest = parts_of(z, lift, total), parts_of(z, others, total)
+        of_top = ((p - at_k) * one - at_k * rest) * inverse
+        of_y = (parts_of(z, load_wide(part, _E_OWN + j), total) * p - at_y) * inverse
+        put(part, _AT_TOP + j, choose(at_y == nought, nought, of_top))
+        put(part, _AT_Y + j, of_y)
+        put(pixel, _C + j, c)
+        put(part, _C1 + j, c)
+        if z.itemsize < 8:
+            put(part, _C0 + j, c - load_wide(part, _C1 + j))
+            far = size(c)
+            unfit += HALF - count((c == nought) | ((far > SMALLEST) & (far < LARGEST)))
+    return unfit
 
 
 @outer()
 def class_planes(
-    x, target, weight, scale, ignore, inverse, zeta, g, rooms, sums, pixel, part, best, places,
-    page, values, totals, grad, past, start, stop,
+    x, target, weight, scale, ignore, inverse, zeta, g, rooms, pixel, part, places, page,
+    values, totals, grad, past, start, stop,
 ):  # fmt: skip
     """Tiles of pixels whose target is one class; rooms (of two tiles) to page are to work in.
 
@@ -221,124 +370,51 @@ def class_planes(
     so that computing hides the memory's wait.
     """
     classes, size = x.shape[1], x.shape[2]
-    for j in range(U(TILE)):
-        rooms[0, classes, j] = rooms[1, classes, j] = 0.0
+    rows, step = rooms.shape[1], U(64 // rooms.itemsize)
+    high, low = slopes_of(inverse)
+    for k in range(classes, rows):
+        for j in range(U(TILE)):
+            rooms[0, k, j] = rooms[1, k, j] = 0.0
     tiles = -(-size // TILE)
-    place_before, n_before, fitting = -1, U(0), np.int64(0)
+    wants = grad.shape[0] > 0
+    lined = x.itemsize >= 4 and address(grad) % 64 == 0 and size * x.itemsize % 64 == 0
+    at, n_before, unfit = U(0), U(0), np.int64(0)
     for unit in range(start, stop + 1):
         b, first = unit // tiles, unit % tiles * TILE
         a, n = U(first), U(min(TILE, size - first) if unit < stop else 0)
         z, before = rooms[unit % 2], rooms[1 - unit % 2]
         base = U(b * size + first)
-        copy_planes(x, b, a, n, z, best, places)
-        if weight.shape[0] or scale.shape[0]:
-            for j in range(n):
-                y = target[base + j]
-                f = scale[base + j] if scale.shape[0] else 1.0
-                w = 1.0
-                if y == ignore:
-                    f = 0.0
-                elif weight.shape[0]:
-                    w = weight[y]
-                counts = f != 0.0 and w != 0.0
-                places[_MARK + j] = y if counts else -1
-                pixel[_HIT + j] = w
-                pixel[_PUSH + j] = f if counts else 0.0
-        else:
-            for j in range(n):
-                y = target[base + j]
-                places[_MARK + j] = np.int32(y) if y != ignore else np.int32(-1)
-                pixel[_HIT + j] = 1.0
-                pixel[_PUSH + j] = 1.0 if y != ignore else 0.0
-        for j in range(n):
-            pixel[_TOP + j] = wide(value_of(best[j]))
-        for j in range(n):
-            pixel[_OWN + j] = wide(z[max(places[_MARK + j], 0), j])
-        wild = np.int64(0)
-        for j in range(n):
-            tame, lift, shift, floor, high, low = powers_of(pixel[_TOP + j], inverse)
-            pixel[_LIFT + j] = lift if z.itemsize < 8 else LIFT
-            part[_SHIFT + j], part[_FLOOR + j] = shift, floor
-            wild += np.int64(0) if tame else np.int64(1)
-        for j in range(n if z.itemsize < 8 and wild > 0 else U(0)):
-            top = pixel[_TOP + j]
-            tame, lift, shift, floor, high, low = powers_of(top, inverse)
-            for k in range(classes):
-                if tame:
-                    z[k, j] = lifted_power(np.float32(z[k, j]), shift, floor, high, low)
-                else:
-                    z[k, j] = exp_below(z[k, j], top, inverse)
-        for k in range(classes):
-            next_one = (b * classes + k) * size + first + TILE
-            for j in range(0, TILE if unit + 1 < stop else 0, 64 // x.itemsize):
-                prefetch(x, next_one + j)
-            if z.itemsize == 8:
-                for j in range(n):
-                    z[k, j] = exp_below(z[k, j], pixel[_TOP + j], inverse)
-            elif wild == 0:
-                for j in range(n):
-                    shift, floor = np.float32(part[_SHIFT + j]), np.float32(part[_FLOOR + j])
-                    z[k, j] = lifted_power(np.float32(z[k, j]), shift, floor, high, low)
-            if place_before >= 0:
-                write_plane(
-                    before, k, n_before, sums[0], part, places, fitting == n_before, page, grad,
-                    place_before + k * size, past,
-                )  # fmt: skip
+        copy_planes(x, b, a, n, z, pixel, places)
+        look_at_pixels(target, weight, scale, ignore, base, n, pixel, places)
+        wild = constants(z, n, inverse, pixel, part)
+        if wild > 0:
+            wild_powers(z, classes, n, pixel, part, places, inverse)
+        direct = n_before % step == 0 and (lined or not past) and unfit == 0
+        ahead = U(b * classes * size + first + TILE)
+        for j in range(U(0), max(n, n_before), step):
+            for i in range(j, j + step, U(64 // target.itemsize)):
+                prefetch(target, base + U(TILE) + i)
+            if j < n and wild == 0:
+                powers(z, classes, j, part, places, high, low, inverse, x, ahead + j)
+            if j < n_before and direct:
+                slopes(before, classes, j, part, places, grad, at + j, U(size), past)
+            elif j < n_before and unfit == 0:
+                slopes(before, classes, j, part, places, page, j, U(TILE), False)
+        if n_before > 0 and unfit > 0:
+            exact_slopes(before, classes, n_before, part, pixel[_C:], places, page)
+        for k in range(0 if direct else classes if n_before > 0 else 0):
+            stream(grad, at + U(k * size), page[k], np.int64(n_before), past)
         if unit == stop:
             break
-        for j in range(n):
-            z[places[_PLACE + j], j] = 0.0
-        sum_planes(z, classes, n, sums, pixel)
-        for j in range(n):
-            top, own, hit, push = (
-                pixel[_TOP + j], pixel[_OWN + j], pixel[_HIT + j], pixel[_PUSH + j],
-            )  # fmt: skip
-            log = log1p(pixel[_OTHERS + j] / pixel[_LIFT + j])
-            gap = (top - own) * inverse if own != top else 0.0
-            pixel[_LOG + j] = log
-            pixel[_OWN + j] = hit * (gap + log)
-            pixel[_P + j] = g * push * hit
-        if zeta != 0.0:
-            for j in range(n):
-                hit, lse = pixel[_HIT + j], pixel[_TOP + j] * inverse + pixel[_LOG + j]
-                pixel[_OWN + j] += zeta * hit * lse * lse
-                pixel[_P + j] = g * pixel[_PUSH + j] * (hit + 2.0 * zeta * hit * lse)
-        for j in range(n):
-            value, push = pixel[_OWN + j], pixel[_PUSH + j]
-            pixel[_OWN + j] = push * value if push != 0.0 else 0.0
+        sum_planes(z, rows, n, pixel)
+        unfit = score(z, n, inverse, zeta, g, wants, pixel, part)
         if values.shape[0]:
             for j in range(n):
                 values[base + j] = pixel[_OWN + j]
         totals[unit] = fold_tile(pixel, np.int64(n))
-        if grad.shape[0] == 0:
-            continue
-        fitting = np.int64(0)
-        for j in range(n):
-            push, p, lift, others = (
-                pixel[_PUSH + j], pixel[_P + j], pixel[_LIFT + j], pixel[_OTHERS + j],
-            )  # fmt: skip
-            total = lift + others
-            # A pixel that counts for nothing may hold NaN.
-            c = p * inverse / total if push != 0.0 else 0.0
-            fitting += np.int64(1) if c == 0.0 or SMALLEST < abs(c) < LARGEST else np.int64(0)
-            pixel[_HIT + j] *= g * push
-            sums[0, j] = c
-            pixel[_TOTAL + j] = total
-            part[_C1 + j] = np.float32(c)
-            part[_C0 + j] = np.float32(c - np.float32(c))
-        for j in range(n):
-            y = places[_MARK + j]
-            pixel[_OWN + j] = wide(z[max(y, 0), j])
-            pixel[_TOP + j] = 1.0 if y == places[_PLACE + j] else 0.0
-        for j in range(n):
-            p, at_y, total = pixel[_P + j], pixel[_HIT + j], pixel[_TOTAL + j]
-            at_k, others, own = pixel[_TOP + j] * at_y, pixel[_OTHERS + j], pixel[_OWN + j]
-            one = pixel[_LIFT + j] / total
-            of_top = ((p - at_k) * one - at_k * (others / total)) * inverse
-            part[_AT_TOP + j] = of_top if at_y != 0.0 else 0.0
-            part[_AT_Y + j] = (own / total * p - at_y) * inverse
-            places[_PLACE_BEFORE + j], places[_MARK_BEFORE + j] = (
-                places[_PLACE + j], places[_MARK + j],
-            )  # fmt: skip
-        place_before, n_before = b * classes * size + first, n
+        if wants:
+            for j in range(n):
+                places[_PLACE_BEFORE + j] = places[_PLACE + j]
+                places[_MARK_BEFORE + j] = places[_MARK + j]
+            at, n_before = U(b * classes * size + first), n
     arrive()

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xent._kernels._float import PAD, fits, inner, narrow, single, stream, times, wide
+from xent._kernels._float import PAD, fits, inner, narrow, parts_of, single, step, times, wide
+from xent._kernels._memory import stream
 
 U = np.uint64
 
@@ -47,7 +48,7 @@ def gradient_of_row(
     u = U(r)
     total = lift + others
     top = wide(x[r, k])
-    c = p * inverse / total
+    c = parts_of(x, p * inverse, total)
     each = spread * flat * inverse
     d = spread * inverse
     e_y = wide(e[y]) if y >= 0 else 0.0
@@ -59,13 +60,13 @@ def gradient_of_row(
         c = 1.0
     # p_k - 1 = -S / (1 + S): what belongs to the largest class is never a difference.
     at_k = spread * (wide(share[k]) if share.shape[0] else flat) + (at_y if y == k else 0.0)
-    one = lift / total
-    of_top = (p - at_k) * one - at_k * (others / total)
+    one = parts_of(x, lift, total)
+    of_top = (p - at_k) * one - at_k * parts_of(x, others, total)
     if h != 0.0:
         of_top += h * one * l_less_entropy
     of_y = 0.0
     if y >= 0 and y != k:
-        part = e_y / total
+        part = parts_of(x, e_y, total)
         of_y = part * p - at_y - spread * (wide(share[y]) if share.shape[0] else flat)
         if h != 0.0 and part != 0.0:
             of_y += h * part * (gap + l_less_entropy)
@@ -74,7 +75,7 @@ def gradient_of_row(
     return Todo(r, k, y, c, d, each, of_top * inverse, of_y * inverse, single)
 
 
-@inner()
+@step()
 def write_some(todo, e, share, page, slope, grad, past, a, b):
     """Write the gradient of classes a to b, times their slopes where there are any."""
     start, stop = U(a), U(b)

@@ -12,18 +12,18 @@ from xent._kernels._float import (
     PAD,
     PAGE,
     exp_below,
-    fma,
     inner,
     key,
     lifted_power,
     powers_of,
-    prefetch,
     sign,
     step,
-    to_line,
     wide,
 )
+from xent._kernels._memory import address, prefetch, to_line
 from xent._kernels._row_gradient import write_some
+from xent._kernels._row_page import add_page, suits
+from xent._kernels._vector import fma
 
 U = np.uint64
 
@@ -150,8 +150,23 @@ def sum_of_others(
     signs = np.int32(0)
     for i in range(U(used if own.shape[0] else 0)):
         spread[i] = spread[U(LANES) + i] = 0.0
+    vectors = tame and suits(x, own)
+    # Vectors go past the caches in whole lines only.
+    lined = past and grad.itemsize == 4 and address(grad) % 64 == 0 and n % (64 // 4) == 0
+    lined = lined and todo.row >= 0 and todo.single
     for a in range(0, n, PAGE):
         b = min(a + PAGE, n)
+        if vectors and b - a == PAGE and not a <= k < b:
+            writes = lined and not (a <= todo.k < b or a <= todo.y < b)
+            behind = todo, before, share, grad, writes
+            for j in range(a, a if past else b, 64 // x.itemsize):
+                prefetch(grad, r * n + j)
+            constants = shift, floor, high, low
+            found = add_page(x, r, own, e, a, top, constants, lanes, spread, behind)
+            signs = np.int32(signs | found)
+            if todo.row >= 0 and not writes:
+                write_some(todo, before, share, page, slope, grad, past, a, b)
+            continue
         for c in range(a, b, LANES):
             d = min(c + LANES, b)
             if n > LANES:

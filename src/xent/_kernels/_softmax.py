@@ -13,18 +13,8 @@ values, and that the SIMD.
 
 import numpy as np
 
-from xent._kernels._float import (
-    LANES,
-    PAD,
-    PAGE,
-    arrive,
-    bend,
-    inner,
-    log1p,
-    outer,
-    to_line,
-    wide,
-)
+from xent._kernels._float import LANES, PAD, PAGE, bend, inner, log_of, outer, wide
+from xent._kernels._memory import arrive, to_line
 from xent._kernels._row_gradient import gradient_of_row, nothing_to_do, write_some
 from xent._kernels._row_sums import (
     entropy_of_row,
@@ -60,7 +50,7 @@ def one_row(
         grad, past,
     )  # fmt: skip
     total = lift + others
-    log = log1p(others / lift)
+    log = log_of(x, total, others, lift)
     lse = top * inverse + log
     gaps = gap = entropy = h = 0.0
     mass = flat * x.shape[1]

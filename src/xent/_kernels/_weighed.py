@@ -10,19 +10,13 @@ import numpy as np
 
 from xent._kernels._float import (
     LIFT,
-    arrive,
-    bits32,
     exact_exp,
-    fma,
-    fma32,
     inner,
     log1p,
     narrow,
     outer,
-    prefetch,
     single,
     step,
-    stream,
     times,
     wide,
 )
@@ -39,6 +33,8 @@ from xent._kernels._logistic import (
     lifted_power_of,
     soft_slope,
 )
+from xent._kernels._memory import arrive, prefetch, stream
+from xent._kernels._vector import bits32, fma, fma32
 
 U = np.uint64
 

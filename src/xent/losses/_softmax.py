@@ -241,9 +241,9 @@ class SoftmaxRows:
             tile = planes.TILE
             planes.class_planes(
                 x, target, weight, scale, o.ignore_index, 1.0 / o.temperature, o.z_loss, g,
-                np.empty((2, classes + 1, tile), real), np.empty((32, tile)), np.empty(9 * tile),
-                np.empty(6 * tile, real), np.empty(tile, whole), np.empty(4 * tile, np.int32),
-                np.empty(tile, x.dtype),
+                np.empty((2, planes.rows_of(classes), tile), real), np.empty(7 * tile),
+                np.empty(9 * tile, real), np.empty(4 * tile, whole),
+                np.empty((classes, tile), x.dtype),
                 values, totals, grad, past, start, stop,
             )  # fmt: skip
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-Parameters = tuple[Any, ...]
 EULER = 0.5772156649015329
 NORMAL = 0.5 * math.log(2 * math.pi * math.e)
 

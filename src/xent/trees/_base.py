@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
-    _check_sample_weight,
     check_is_fitted,
     column_or_1d,
     validate_data,
@@ -19,6 +18,7 @@ from sklearn.utils.validation import (
 from xent import _check
 from xent.trees import (
     _columns,
+    _exact,
     _fit,
     _histogram,
     _picture,
@@ -30,8 +30,10 @@ from xent.trees import (
 )
 from xent.trees._columns import Cases, Column
 from xent.trees._histogram import Unread
+from xent.trees._kernels.histogram import BINS
 from xent.trees._tree import Tree
 from xent.trees._walk import leaves, values
+from xent.trees._weights import weights_of
 
 
 class BaseTree(BaseEstimator):  # type: ignore[misc]
@@ -44,7 +46,6 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
 
     _criteria: tuple[str, ...] = ()
     _prunings: tuple[str | None, ...] = ()
-    _defaults: dict[str, Any]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -55,9 +56,12 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     # ------------------------------------------------------------ tables
 
     def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
+        most = BINS if self.splitter == "histogram" else np.inf
         finite: Any = True if self.missing == "refuse" else "allow-nan"
         if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
             validate_data(self, X, reset=reset, skip_check_array=True)
+            if reset:
+                _exact.check_array(X, most)
             X = _columns.frame_of_objects(X)
         if not _columns.is_frame(X):
             if _columns.is_clean(X) and (reset or self._has_form(X)):
@@ -66,14 +70,19 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
                     self.n_features_in_ = X.shape[1]
                     self.__dict__.pop("feature_names_in_", None)
             else:
-                X = validate_data(
-                    self,
-                    X,
-                    reset=reset,
-                    dtype=np.float64,
-                    accept_sparse=("csr", "csc"),
-                    ensure_all_finite=finite,
-                )
+                if reset:
+                    _exact.check_array(X, most)
+                try:
+                    X = validate_data(
+                        self,
+                        X,
+                        reset=reset,
+                        dtype=np.float64,
+                        accept_sparse=("csr", "csc"),
+                        ensure_all_finite=finite,
+                    )
+                except OverflowError:
+                    raise _columns.too_large() from None
             if reset:
                 names = getattr(self, "feature_names_in_", None)
                 if names is None:
@@ -91,6 +100,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
                 return _histogram.of_cases(_columns.of_numbers(X, copy=False))
             return _columns.of_numbers(X)
         if reset:
+            _exact.check_frame(X, most)
             self.columns_ = _columns.describe(X)
             self.n_features_in_ = len(self.columns_)
             if all(isinstance(name, str) for name in X.columns):
@@ -229,7 +239,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         if node >= self.tree_.size:
             raise _check.invalid("node", f"be below {self.tree_.size}, the number of nodes", node)
         cases = self._cases(X)
-        weight = weights_of(sample_weight, cases)
+        weight = weights_of(sample_weight, cases.rows)
         codes, n_classes = self._codes(y, cases.rows)
         if not weight.all():
             rows = np.flatnonzero(weight)
@@ -272,6 +282,11 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         str
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted, or so deep that this takes more than 2**28 letters.
         """
         check_is_fitted(self)
         return _text.text(self._named())
@@ -282,6 +297,11 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         str
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted, or so deep that this takes more than 2**28 letters.
         """
         check_is_fitted(self)
         return _text.rules(self._named())
@@ -302,8 +322,13 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         str
-            Standard SQL; columns in double quotes. A tree that spreads missing values over several
-            branches, or that has surrogates, cannot be written so and is refused.
+            Standard SQL; columns in double quotes.
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted, spreads missing values over several branches, has surrogates, or is
+            so deep that this takes more than 2**28 letters.
         """
         check_is_fitted(self)
         return _text.sql(self._named())
@@ -334,9 +359,6 @@ def whole_or_not(tree: BaseTree) -> Iterator[None]:
         tree.__dict__.clear()
         tree.__dict__.update(before)
         raise
-
-
-_ONE = np.ones(1).tobytes()
 
 
 def classes_of(y: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -378,12 +400,3 @@ def _distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 def same_length(y: NDArray[Any], n: int) -> None:
     if len(y) != n:
         raise _check.invalid("y", f"have {n} values, one a row of X", len(y))
-
-
-def weights_of(sample_weight: Any, cases: Cases | Unread) -> NDArray[np.float64]:
-    if sample_weight is None:
-        # One number seen as many: what `np.broadcast_to` makes, in a tenth of its time.
-        return np.ndarray(cases.rows, np.float64, _ONE, strides=(0,))
-    rows = np.empty((cases.rows, 0))
-    weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-    return np.ascontiguousarray(weight)

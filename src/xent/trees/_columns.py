@@ -109,6 +109,8 @@ def frame_of_objects(X: NDArray[Any]) -> Any:
                 columns[f"x{j}"] = pa.array(
                     [None if v is None else float(v) for v in values], pa.float64()
                 )
+            except OverflowError:
+                raise too_large() from None
             except (TypeError, ValueError):
                 bad = next(v for v in values if not isinstance(v, (int, float)))
                 raise _check.wrong_kind(
@@ -117,16 +119,21 @@ def frame_of_objects(X: NDArray[Any]) -> Any:
     return pa.table(columns)
 
 
+def too_large() -> ValueError:
+    """Return the error for a whole number that is infinite as float64."""
+    return _check.invalid("X", "be finite or missing", "a whole number above 1.8e308")
+
+
 def describe(X: Any) -> list[Column]:
     """Say what the columns of a data frame are."""
     found = []
-    for name, series in _series(X).items():
+    for name, series in series_of(X).items():
         kind = _kind(series)
         found.append(Column(name, kind, _levels(series) if kind == "name" else ()))
     return found
 
 
-def _series(X: Any) -> dict[str, Any]:
+def series_of(X: Any) -> dict[str, Any]:
     """Return the columns of a data frame by name."""
     try:
         frame = nw.from_native(X, eager_only=True)
@@ -212,7 +219,11 @@ def number(series: Any, kind: str) -> NDArray[np.float64]:
     if _is_void(series):
         return np.full(len(series), np.nan)
     if kind == "number":
-        out = series.cast(nw.Float64).to_numpy()
+        if series.implementation.is_pyarrow() and series.dtype.is_integer():
+            # Arrow's safe cast refuses numbers that round.
+            out = series.to_arrow().cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        else:
+            out = series.cast(nw.Float64).to_numpy()
         out = np.asarray(out, dtype=np.float64)
         if np.isinf(out).any():
             at = int(np.flatnonzero(np.isinf(out))[0])
@@ -252,7 +263,7 @@ def layout(
 
 def matched(X: Any, columns: Sequence[Column]) -> list[Any]:
     """Return the series of a data frame that are the columns of fit."""
-    found_series = _series(X)
+    found_series = series_of(X)
     series = []
     for column in columns:
         if column.name not in found_series:

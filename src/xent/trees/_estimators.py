@@ -10,14 +10,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from xent import _check
 from xent.trees import _fit, _prune, _report, _rules, _simplify, _stream
-from xent.trees._base import BaseTree, classes_of, same_length, weights_of, whole_or_not
+from xent.trees._base import BaseTree, classes_of, same_length, whole_or_not
 from xent.trees._columns import Cases
 from xent.trees._histogram import Unread
+from xent.trees._weights import times_class, weights_of
 
 
 class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
@@ -58,7 +58,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         Search every cut (of columns with at most 256 values in a histogram), or put each number
         into at most 256 bins, one byte a cell: for large tables, and exact up to 256 values.
     class_weight : dict, "balanced" or None
-        As in scikit-learn.
+        As in scikit-learn; a class that is not named weighs 1.
     monotonic_cst : array of {-1, 0, 1} or None
         As in scikit-learn; two classes, numeric columns. Then nothing is raised.
     n_jobs : int or None
@@ -155,9 +155,8 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
             else:
                 cases = self._read(X, reset=True)
                 classes, codes = classes_of(y, cases.rows)
-                weight = weights_of(sample_weight, cases)
-                if self.class_weight is not None:
-                    weight = weight * compute_sample_weight(self.class_weight, classes[codes])
+                weight = weights_of(sample_weight, cases.rows)
+                weight = times_class(weight, self.class_weight, classes, codes)
             plan = _fit.plan_of(self, cases, len(classes))
             self.classes_ = classes
             self.tree_ = _fit.fit(plan, cases, codes, weight, len(classes))
@@ -286,9 +285,8 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         cf = _check.share("cf", cf)
         cases = self._cases(X)
         codes, n_classes = self._codes(y, cases.rows)
-        weight = weights_of(sample_weight, cases)
-        if self.class_weight is not None:
-            weight = weight * compute_sample_weight(self.class_weight, self.classes_[codes])
+        weight = weights_of(sample_weight, cases.rows)
+        weight = times_class(weight, self.class_weight, self.classes_, codes)
         if not weight.all():
             rows = np.flatnonzero(weight)
             cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
@@ -428,7 +426,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
                     got = "None: a tree requires y to be passed, but the target y is None"
                     raise _check.invalid("y", "be an array", got)
                 numbers, _ = self._codes(y, cases.rows)
-                weight = weights_of(sample_weight, cases)
+                weight = weights_of(sample_weight, cases.rows)
             plan = _fit.plan_of(self, cases, 0)
             farthest = float(np.abs(numbers).max())
             if farthest >= _fit.HEAVIEST:

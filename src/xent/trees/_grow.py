@@ -52,7 +52,6 @@ def rules_of(
     plan: Plan,
     y: NDArray[Any],
     weight: NDArray[np.float64],
-    n_classes: int,
     longest: int = EVERY,
 ) -> by_order.Rules:
     criterion = CRITERIA[plan.criterion]
@@ -97,7 +96,7 @@ def grow(
     size = n_classes or 3
     # Only sorted lists need the logarithms of every count.
     longest = EVERY if len(ready.sorted_of) else LONGEST
-    rules = rules_of(plan, y, weight, n_classes, longest)
+    rules = rules_of(plan, y, weight, longest)
     signs = np.zeros(len(ready.columns.kind), np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst
@@ -318,8 +317,7 @@ def scan_once(
     """Search one node that holds these cases, and do not divide it."""
     if (weight == 1.0).all():
         weight = np.empty(0)
-    n_classes = 0 if tree.is_number else stats.shape[1]
-    rules = rules_of(plan, y, weight, n_classes)._replace(total=float(tree.weight()[0]))
+    rules = rules_of(plan, y, weight)._replace(total=float(tree.weight()[0]))
     signs = np.zeros(len(ready.columns.kind), np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst

@@ -72,7 +72,7 @@ def alphas(tree: Tree, risk: NDArray[np.float64] | None = None) -> NDArray[np.fl
     """
     if risk is None:
         risk = wrong(tree.stats, tree.stats, tree.is_number) / tree.weight()[0]
-    return kernels.weakest_links(tree.feature, tree.first, tree.width, tree.parent(), risk)
+    return kernels.weakest_links(tree.feature, tree.parent(), risk)
 
 
 def wrong(

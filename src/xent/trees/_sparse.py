@@ -196,9 +196,7 @@ class Stored:
         return chosen
 
 
-def root(
-    y: NDArray[Any], weight: NDArray[np.float64], n_classes: int, stats: NDArray[np.float64]
-) -> Level:
+def root(y: NDArray[Any], weight: NDArray[np.float64], stats: NDArray[np.float64]) -> Level:
     """Return the level that holds the root alone."""
     one = np.zeros(1, np.int64)
     rows = np.arange(len(y), dtype=np.int32)
@@ -211,7 +209,7 @@ def grow(
 ) -> Tree:
     """Grow a tree, as `_grow.grow`."""
     stored = Stored(cases, plan.threads)
-    rules = rules_of(plan, y, weight, n_classes, LONGEST)
+    rules = rules_of(plan, y, weight, LONGEST)
     signs = np.zeros(stored.d, np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst
@@ -221,7 +219,7 @@ def grow(
     else:
         w = weight if weight.size else np.ones(len(y))
         tree.stats[0] = (w.sum(), (w * y).sum(), (w * y * y).sum())
-    level = root(y, weight, n_classes, tree.stats[:1].copy())
+    level = root(y, weight, tree.stats[:1].copy())
     depth = 0
     may = plan.max_depth > 0 and level_by_level.may_split(
         tree.stats[0], rules, plan.min_samples_split
@@ -316,13 +314,12 @@ def scan_once(
 ) -> Tried:
     """Search one node that holds these cases, and do not divide it."""
     weight = np.empty(0) if (weight == 1.0).all() else weight
-    n_classes = 0 if tree.is_number else stats.shape[1]
     stored = Stored(cases, plan.threads)
-    rules = rules_of(plan, y, weight, n_classes, LONGEST)
+    rules = rules_of(plan, y, weight, LONGEST)
     signs = np.zeros(stored.d, np.int8)
     if plan.monotonic_cst is not None:
         signs[:] = plan.monotonic_cst
-    level = root(y, weight, n_classes, stats)
+    level = root(y, weight, stats)
     gain, info = np.full((stored.d, 1), NEVER), np.zeros((stored.d, 1))
     for tried, used in stored.each_piece(level, rules, signs):
         gain[tried.feature[:used], 0] = tried.gain[:used]

@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from xent import _check, _table
 from xent.trees import _columns
 from xent.trees._columns import Column
+from xent.trees._exact import Apart, in_question
 from xent.trees._histogram import Binned, Bins, Sketch, code_type
+from xent.trees._kernels.histogram import BINS
+from xent.trees._weights import by_class, by_name
 
 BATCH = 16384  # rows
 Source = str | os.PathLike[str] | Callable[[], Iterable[Any]]
@@ -61,7 +64,7 @@ class Reading:
                 raise _check.wrong_kind(argument, must, f"a {type(name).__name__}")
         self.source, self.target, self.weight_name = source, target, weight
         self.class_weight, self.is_number = class_weight, numbers
-        self.given = class_weight if isinstance(class_weight, dict) else {}
+        self.given = by_name(class_weight)
         self.classes = np.empty(0)
         ends, rows, counts = self._look()
         self._write(ends, rows, counts)
@@ -105,6 +108,7 @@ class Reading:
         columns: list[Column] | None = None
         levels: list[set[Any]] = []
         sketches: list[Sketch] = []
+        apart: list[Apart] = []
         rows, counts = 0, np.empty(0, np.int64)
         for batch in batches(self.source):
             X, y, weight = self._split(batch)
@@ -112,6 +116,7 @@ class Reading:
             if columns is None:
                 columns, levels = found, [set(c.levels) for c in found]
                 sketches = [Sketch() for c in columns if c.kind != "name"]
+                apart = [Apart(c.name, BINS) for c in columns]
             self._same(columns, found)
             for j, column in enumerate(found):
                 if column.levels != columns[j].levels:
@@ -120,6 +125,8 @@ class Reading:
                     columns[j] = Column(column.name, column.kind, merged)
             if not self.is_number:
                 counts = self._count(y, counts)
+            for each, series in zip(apart, _columns.series_of(X).values(), strict=True):
+                each.add(in_question(series))
             cases = _columns.read(X, columns)
             kept = self._kept(y, weight)
             for s, sketch in enumerate(sketches):
@@ -129,6 +136,8 @@ class Reading:
         if not columns or not rows:
             got = f"{rows} rows and {len(columns or [])} columns"
             raise _check.invalid("X", "have rows and columns", got)
+        for each in apart:
+            each.check()
         self.columns = columns
         return [sketch.ends() for sketch in sketches], rows, counts
 
@@ -166,7 +175,9 @@ class Reading:
         codes: NDArray[Any] = np.empty((len(n_levels), rows), code_type(n_levels))
         wide = np.float64 if self.is_number else np.uint8 if len(counts) <= 256 else np.int32
         self.y = np.empty(rows, wide)
-        each = self._by_class(counts)
+        each = None
+        if self.class_weight is not None:
+            each = by_class(self.class_weight, self.classes, counts)
         weighted = each is not None or self.weight_name is not None
         self.weight = np.empty(rows) if weighted else np.broadcast_to(1.0, rows)
         at = 0
@@ -196,13 +207,3 @@ class Reading:
         if at != rows:
             raise changed
         self.cases = bins.cases(kind, slot, codes, n_levels)
-
-    def _by_class(self, counts: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        """Return each class's weight, as scikit-learn's `compute_sample_weight` has it."""
-        if self.class_weight is None:
-            return None
-        if self.class_weight == "balanced":
-            return np.asarray(counts.sum() / (len(counts) * counts))
-        if not isinstance(self.class_weight, dict):
-            _check.option("class_weight", self.class_weight, ["balanced"])
-        return np.array([float(self.given.get(c, 1.0)) for c in self.classes.tolist()])

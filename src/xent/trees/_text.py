@@ -7,10 +7,10 @@ text puts a name that could be misread into quotes.
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from xent.trees._columns import Column, Level
 from xent.trees._tree import Tree
 
 LINE, LINES = 40, 6  # letters in a line, and lines, of a label of Graphviz
+MOST = 2**28  # letters of a text; pruned trees take thousands
 
 
 @dataclass
@@ -118,68 +119,97 @@ def quantity(column: Column, threshold: float) -> str:
 
 def text(named: Named) -> str:
     """Indented text, one test a line; a leaf's cases and, after a slash, those it gets wrong."""
-    lines = []
+    return _whole(_text(named), "text")
+
+
+def _text(named: Named) -> Iterator[str]:
     for node, parent, branch, depth in named.walk():
         leaf = named.tree.feature[node] < 0
         end = f"{named.says(node)} ({named.cases(node)})" if leaf else ""
         if parent < 0:
             if leaf:
-                lines.append(end)
+                yield end
             continue
         head = "|   " * (depth - 1) + named.test(parent, branch)
-        lines.append(f"{head}: {end}" if leaf else head)
-    return "\n".join(lines)
+        yield f"{head}: {end}" if leaf else head
+
+
+def _whole(lines: Iterable[str], what: str) -> str:
+    """Join lines; where each repeats all that is above it, a chain of tests would fill memory."""
+    kept, size = [], 0
+    for line in lines:
+        size += len(line) + 1
+        if size > MOST:
+            because = f"it is so deep that this takes more than {MOST:,} letters"
+            advice = "Prune it, or take to_json or to_dot."
+            raise _check.cannot(f"The tree cannot be written as {what}", because, advice)
+        kept.append(line)
+    return "\n".join(kept)
 
 
 def rules(named: Named) -> str:
     """One rule a leaf, each column's tests joined into one."""
-    tree, parent = named.tree, named.tree.parent()
-    found = []
-    for node, _, _, _ in named.walk():
-        if tree.feature[node] >= 0:
-            continue
-        path = []
-        at = node
-        while at > 0:
-            up = int(parent[at])
-            path.append((up, at - int(tree.first[up])))
-            at = up
-        conditions = _joined(named, path[::-1])
-        head = "if " + " and ".join(conditions) if conditions else "always"
-        found.append(f"{head} then {named.says(node)} ({named.cases(node)})")
-    return "\n".join(found)
+    return _whole(_rules(named), "rules")
 
 
-def _joined(named: Named, path: list[tuple[int, int]]) -> list[str]:
-    """Join the tests of a path column by column: intervals, and levels left over."""
-    tree = named.tree
-    by_column: dict[int, list[tuple[int, int]]] = {}
-    for node, branch in path:
-        by_column.setdefault(int(tree.feature[node]), []).append((node, branch))
-    out = []
-    for f, tests in by_column.items():
-        column, name = named.columns[f], plain(named.columns[f].name)
-        last_node, last_branch = tests[-1]
-        if named.answer(last_node, last_branch) in ("is missing", "is known"):
-            out.append(named.test(last_node, last_branch))
-        elif column.kind == "name":
-            left = set(named.sides(tests[0][0])[tests[0][1]])
-            for node, branch in tests[1:]:
-                left &= set(named.sides(node)[branch])
-            levels = [plain(v) for v in column.levels if v in left]
-            some = levels[0] if len(levels) == 1 else "{" + ", ".join(levels) + "}"
-            out.append(f"{name} {'=' if len(levels) == 1 else 'in'} {some}")
-        else:
-            cuts = [(tree.threshold[n], b) for n, b in tests if math.isfinite(tree.threshold[n])]
-            low = max((t for t, b in cuts if b == 1), default=None)
-            high = min((t for t, b in cuts if b == 0), default=None)
-            if low is None and high is not None:
-                out.append(f"{name} <= {quantity(column, high)}")
-            elif low is not None and high is None:
-                out.append(f"{name} > {quantity(column, low)}")
-            elif low is not None and high is not None:
-                out.append(f"{quantity(column, low)} < {name} <= {quantity(column, high)}")
-    return out
+class Joined(NamedTuple):
+    """What the tests of one column leave on a path: an interval, or levels."""
+
+    node: int  # the last test, and its branch
+    branch: int
+    low: float = -math.inf
+    high: float = math.inf
+    left: frozenset[Level] = frozenset()
+
+
+def _rules(named: Named) -> Iterator[str]:
+    found: dict[int, Joined] = {}
+    undo: list[tuple[int, Joined | None]] = []
+    for node, parent, branch, depth in named.walk():
+        while len(undo) >= max(depth, 1):
+            f, before = undo.pop()
+            if before is None:
+                del found[f]
+            else:
+                found[f] = before
+        if parent >= 0:
+            f = int(named.tree.feature[parent])
+            undo.append((f, found.get(f)))
+            found[f] = _join(named, found.get(f), parent, branch)
+        if named.tree.feature[node] < 0:
+            conditions = [words for f, j in found.items() if (words := _condition(named, f, j))]
+            head = "if " + " and ".join(conditions) if conditions else "always"
+            yield f"{head} then {named.says(node)} ({named.cases(node)})"
+
+
+def _join(named: Named, before: Joined | None, node: int, branch: int) -> Joined:
+    """Add a test to those of its column above it."""
+    joined = Joined(node, branch) if before is None else before._replace(node=node, branch=branch)
+    if named.columns[named.tree.feature[node]].kind == "name":
+        mine = frozenset(named.sides(node)[branch])
+        return joined._replace(left=mine if before is None else before.left & mine)
+    cut = float(named.tree.threshold[node])
+    if not math.isfinite(cut) or branch > 1:
+        return joined
+    if branch == 0:
+        return joined._replace(high=min(cut, joined.high))
+    return joined._replace(low=max(cut, joined.low))
+
+
+def _condition(named: Named, f: int, joined: Joined) -> str:
+    """Write what is left of a column, nothing where that is everything."""
+    column, name = named.columns[f], plain(named.columns[f].name)
+    if named.answer(joined.node, joined.branch) in ("is missing", "is known"):
+        return named.test(joined.node, joined.branch)
+    if column.kind == "name":
+        levels = [plain(v) for v in column.levels if v in joined.left]
+        if len(levels) == 1:
+            return f"{name} = {levels[0]}"
+        return f"{name} in {{{', '.join(levels)}}}"
+    low, high = quantity(column, joined.low), quantity(column, joined.high)
+    if math.isinf(joined.low):
+        return "" if math.isinf(joined.high) else f"{name} <= {high}"
+    return f"{name} > {low}" if math.isinf(joined.high) else f"{low} < {name} <= {high}"
 
 
 def dot(named: Named) -> str:
@@ -218,19 +248,23 @@ def sql(named: Named) -> str:
             "it has surrogate tests",
             'Fit it with missing="direction".',
         )
-    lines = ["CASE"]
+    return _whole(_sql(named), "SQL")
+
+
+def _sql(named: Named) -> Iterator[str]:
+    yield "CASE"
     conditions: list[str] = []
     for node, parent, branch, depth in named.walk():
         del conditions[max(depth - 1, 0) :]
         if parent >= 0:
             conditions.append(_sql_test(named, parent, branch))
-        if not inner[node]:
+        if named.tree.feature[node] < 0:
             if named.classes:
                 says = _sql_text(named.classes[int(named.value[node].argmax())])
             else:
                 says = repr(float(named.value[node, 0]))
-            lines.append(f"  WHEN {' AND '.join(conditions) or '1 = 1'} THEN {says}")
-    return "\n".join([*lines, "END"])
+            yield f"  WHEN {' AND '.join(conditions) or '1 = 1'} THEN {says}"
+    yield "END"
 
 
 def _sql_text(value: object) -> str:

@@ -21,7 +21,6 @@ END = 2
 # What stands where in the header: addresses of arrays, and then numbers.
 KEYS, SLOTS, BLOB, STARTS, TABLE, STATES, UNIGRAM, FIRSTS = range(8)
 CAPACITY, BYTES, WORDS, TABLE_SIZE, STATES_SIZE, LEVELS, WORD_BITS, BEGIN = range(8, 16)
-FIELDS = 16
 
 
 def _to_pointer(typing, address, kind):

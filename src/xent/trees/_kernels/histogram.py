@@ -11,6 +11,7 @@ import numpy as np
 
 from xent._kernels._jit import kernel
 from xent.trees._kernels.codes import cut_tallied, number_cut
+from xent.trees._kernels.counted import earned
 from xent.trees._kernels.scan import ENTROPY, NEVER
 
 BINS = 256
@@ -296,16 +297,5 @@ def cut_few(keys, n, size, whole, entropy, table, slack, least, left):
         left[c] = 0
     for i in range(at + 1):
         left[keys[i] % size] += 1
-    # The same sums in the same order as in `cut_tallied`.
-    a, b, w, m = 0.0, 0.0, 0.0, at + 1
-    for c in range(size):
-        p = left[c]
-        v = int(whole[c] + 0.5)
-        a += table[p] if entropy else float(p) * p
-        b += table[v - p] if entropy else float(v - p) * (v - p)
-        w += table[v] if entropy else float(v) * v
-    if entropy:
-        gain = (a - table[m]) + (b - table[n - m]) - (w - table[n])
-    else:
-        gain = a / m + b / (n - m) - w / n
-    return keys[at] // size, gain, table[n] - (table[m] + table[n - m])
+    gain, info = earned(left, whole, at + 1, n, entropy, table)
+    return keys[at] // size, gain, info

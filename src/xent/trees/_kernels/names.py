@@ -54,7 +54,7 @@ def scan_names(codes, levels, slots, feature, lv, rules, found, a, b):
             if n == 0 or (n == 1 and not absent):
                 continue
             if rules.nominal == MULTIWAY:
-                many_branches(found, f, k, hist, present, n, missing, whole, rules, levels[q])
+                many_branches(found, f, k, hist, present, n, missing, whole, rules)
                 continue
             if absent and rules.missing == DIRECTION:
                 n += 1
@@ -77,7 +77,7 @@ def scan_names(codes, levels, slots, feature, lv, rules, found, a, b):
 
 
 @kernel()
-def many_branches(found, f, k, hist, present, n, missing, whole, rules, levels):
+def many_branches(found, f, k, hist, present, n, missing, whole, rules):
     """One branch a level; two of them must carry the least weight."""
     criterion, table = rules.criterion, rules.table
     heavy = 0

@@ -267,7 +267,7 @@ def replace(walk, i, heavy):
 
 
 @kernel()
-def weakest_links(feature, first, width, parent, risk):
+def weakest_links(feature, parent, risk):
     """Complexity at which every inner node becomes a leaf (Breiman et al. 1984, section 3.3)."""
     size = feature.size
     alpha = np.full(size, np.inf)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xent._kernels._jit import kernel
-from xent.trees._kernels.counted import seek_counts, seek_two
+from xent.trees._kernels.counted import earned, seek_counts, seek_two
 
 UNKNOWN = np.int32(2**31 - 1)  # rank of a missing number: behind all others
 ENTROPY, GINI, SQUARED = 0, 1, 2
@@ -176,27 +176,10 @@ def scan_counts(
         left[c] = 0
     for i in range(start, at + 1):
         left[int(y[index[i]])] += 1
-    # The same sums in the same order as in `worth`.
-    m, n = at + 1 - start, stop - start
-    a, b, w = 0.0, 0.0, 0.0
-    for c in range(size):
-        p = left[c]
-        q = int(whole[c] + 0.5) - p
-        if entropy:
-            a += table[p]
-            b += table[q]
-            w += table[p + q]
-        else:
-            a += float(p) * p
-            b += float(q) * q
-            w += float(p + q) * (p + q)
-    if entropy:
-        gain = (a - table[m]) + (b - table[n - m]) - (w - table[n])
-    else:
-        gain = a / m + b / (n - m) - w / n
+    gain, info = earned(left, whole, at + 1 - start, stop - start, entropy, table)
     if ratio:
         gain -= math.log2(max(cuts, 1))
-    return at, gain, table[n] - (table[m] + table[n - m])
+    return at, gain, info
 
 
 @kernel()

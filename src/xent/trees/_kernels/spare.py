@@ -10,6 +10,14 @@ from xent._kernels._jit import kernel
 from xent.trees._kernels.scan import UNKNOWN
 
 
+@kernel(forceinline=True)
+def agreement(left, total):
+    """Weight that a cut sends where the split sends it, and whether its sides are crossed."""
+    straight = left[0] + total[1] - left[1]
+    crossed = left[1] + total[0] - left[0]
+    return max(straight, crossed), crossed > straight + 1e-9
+
+
 @kernel()
 def agree_sorted(ranks, indices, place, feature, lv, choice, branch, score, cut, flip, a, b):
     """For the sorted columns a..b: the cut of each node that agrees best with its split."""
@@ -37,12 +45,9 @@ def agree_sorted(ranks, indices, place, feature, lv, choice, branch, score, cut,
                 seen = left[0] + left[1]
                 if rank[i] == rank[i + 1] or seen < 2 or total[0] + total[1] - seen < 2:
                     continue
-                straight = left[0] + total[1] - left[1]
-                crossed = left[1] + total[0] - left[0]
-                if max(straight, crossed) > score[f, k] + 1e-9:
-                    score[f, k] = max(straight, crossed)
-                    cut[f, k] = i
-                    flip[f, k] = crossed > straight + 1e-9
+                agreed, crossed = agreement(left, total)
+                if agreed > score[f, k] + 1e-9:
+                    score[f, k], cut[f, k], flip[f, k] = agreed, i, crossed
 
 
 @kernel()
@@ -70,12 +75,9 @@ def agree_coded(codes, levels, slots, feature, nominal, lv, choice, branch, scor
                 seen = left[0] + left[1]
                 if seen < 2 or total[0] + total[1] - seen < 2 or hist[c, 0] + hist[c, 1] == 0:
                     continue
-                straight = left[0] + total[1] - left[1]
-                crossed = left[1] + total[0] - left[0]
-                if max(straight, crossed) > score[f, k] + 1e-9:
-                    score[f, k] = max(straight, crossed)
-                    cut[f, k] = c
-                    flip[f, k] = crossed > straight + 1e-9
+                agreed, crossed = agreement(left, total)
+                if agreed > score[f, k] + 1e-9:
+                    score[f, k], cut[f, k], flip[f, k] = agreed, c, crossed
 
 
 @kernel()

@@ -14,6 +14,7 @@ import numpy as np
 
 from xent._kernels._jit import kernel
 from xent.trees._kernels.codes import cut_counts
+from xent.trees._kernels.counted import earned, worth_of_two
 from xent.trees._kernels.grow import SORTED
 from xent.trees._kernels.lanes import LANES, cut_lanes
 from xent.trees._kernels.scan import NEVER
@@ -139,16 +140,7 @@ def seek_two(words, start, stop, zeros, ones, small, lim, table, column, row):
         m = i + 1 - start
         if apart(this, after) and m >= small and known_gap(gap, column, row, this, after):
             cuts += 1
-            r = np.uint64(n - m)
-            l1, l0 = np.uint64(p), np.uint64(m - p)
-            r1, r0 = np.uint64(ones - p), np.uint64(zeros - (m - p))
-            if entropy:
-                value = (table[l1] + table[l0] - table[np.uint64(m)]) + (
-                    table[r1] + table[r0] - table[r]
-                )
-            else:
-                f1, f0, g1, g0 = float(l1), float(l0), float(r1), float(r0)
-                value = (f1 * f1 + f0 * f0) / m + (g1 * g1 + g0 * g0) / r
+            value = worth_of_two(p, m, n, zeros, ones, entropy, table)
             if value > best + slack:
                 best, at, chosen = value, i, p
     return at, best, chosen, cuts
@@ -220,27 +212,10 @@ def search(words, start, stop, whole, lim, column, row, hopeless, left, right):
             left[c] = 0
         for i in range(start, at + 1):
             left[words[i] & np.uint32(255)] += 1
-    # The same sums in the same order as in `worth`: equal splits gain alike to the last bit.
-    m = at + 1 - start
-    a, b, w = 0.0, 0.0, 0.0
-    for c in range(size):
-        p = left[c]
-        q = int(whole[c] + 0.5) - p
-        if entropy:
-            a += table[p]
-            b += table[q]
-            w += table[p + q]
-        else:
-            a += float(p) * p
-            b += float(q) * q
-            w += float(p + q) * (p + q)
-    if entropy:
-        gain = (a - table[m]) + (b - table[n - m]) - (w - table[n])
-    else:
-        gain = a / m + b / (n - m) - w / n
+    gain, info = earned(left, whole, at + 1 - start, n, entropy, table)
     if lim.ratio:
         gain -= math.log2(max(cuts, 1))
-    return at, gain, table[n] - (table[m] + table[n - m]), best
+    return at, gain, info, best
 
 
 @kernel()

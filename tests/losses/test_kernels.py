@@ -1,0 +1,183 @@
+"""The compiled loops of the losses: vectors and plain loops, pages and pieces give the same bits."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import xent.losses as L
+from xent._kernels._float import LIFT, log_share, outer
+from xent._kernels._vector import (
+    bits32,
+    choose,
+    count,
+    float_of_bits32,
+    fma32,
+    load,
+    load_wide,
+    lower,
+    put,
+    reduce_or,
+    rint,
+    size,
+    spread,
+    upper,
+)
+from xent.losses import _softmax as losses_softmax
+
+FIVE = np.int32(5)
+
+
+@outer()
+def _arithmetic(x, y, out):
+    a, b = load(x, 0), load(y, 0)
+    put(out, 0, a + b)
+    put(out, 16, a - b * np.float32(2.0))
+    put(out, 32, -a / b)
+    put(out, 48, fma32(a, b, np.float32(0.5)))
+    put(out, 64, choose(a > b, a, np.float32(7.0)))
+    put(out, 80, choose((a <= b) & (a >= np.float32(0.0)), size(a), spread(-1, a)))
+    put(out, 96, rint(a))
+    put(out, 112, float_of_bits32(((bits32(a) << FIVE) >> FIVE) ^ bits32(b)))
+    put(out, 128, lower(a))
+    put(out, 136, upper(a))
+    put(out, 144, load_wide(x, 3))
+    return count(a < b), reduce_or(bits32(a) | bits32(b))
+
+
+def test_vectors_do_what_numpy_does():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 16)).astype(np.float32)
+    x[3], y[5], x[5], x[7] = -np.inf, np.nan, np.nan, -0.0
+    out = np.empty(152, np.float32)
+    fewer, bits = _arithmetic(x, y, out)
+    i, j = x.view(np.int32), y.view(np.int32)
+    with np.errstate(invalid="ignore"):
+        want = [
+            x + y,
+            x - y * np.float32(2),
+            -x / y,
+            (x.astype(float) * y + 0.5).astype(np.float32),
+            np.where(x > y, x, np.float32(7)),
+            np.where((x <= y) & (x >= 0), abs(x), np.float32(-1)),
+            np.rint(x),
+            (((i << 5) >> 5) ^ j).view(np.float32),
+            x,
+            x[3:11],
+        ]
+    np.testing.assert_array_equal(out, np.concatenate(want))
+    assert fewer == (x < y).sum()
+    assert bits == np.bitwise_or.reduce(i | j)
+
+
+@outer()
+def _halves(x, out):
+    put(out, 0, load(x, 0))
+    put(out, 16, load(x, 16) * np.float32(1.0))
+
+
+def test_vectors_read_and_round_bfloat16_as_torch_does():
+    x = torch.cat([torch.randn(27), torch.tensor([math.inf, -math.inf, math.nan, 3.4e38, 1e-40])])
+    half = x.bfloat16().view(torch.uint16).numpy()
+    single, back = np.empty(32, np.float32), np.empty(32, np.uint16)
+    _halves(half, single)
+    np.testing.assert_array_equal(single, x.bfloat16().float().numpy())
+    _halves(x.numpy(), back)
+    np.testing.assert_array_equal(
+        torch.from_numpy(back).view(torch.bfloat16).float().numpy(), x.bfloat16().float().numpy()
+    )
+
+
+@outer()
+def _log_shares(lift, others, out):
+    for i in range(out.shape[0]):
+        out[i] = log_share(lift[i] + others[i], others[i], lift[i])
+
+
+def test_log_share_keeps_33_bits_of_confident_rows_too():
+    rng = np.random.default_rng(1)
+    lift = LIFT * 2.0 ** rng.uniform(-0.5, 0.5, 4000)
+    others = lift * 2.0 ** rng.uniform(-180, 40, 4000)
+    others[:1000] = lift[:1000] * 2.0 ** rng.uniform(-2, 3, 1000)  # where the exponent changes
+    out = np.empty(4000)
+    _log_shares(lift, others, out)
+    for a, o, got in zip(lift, others, out, strict=True):
+        true = mpmath.log1p(mpmath.mpf(float(o)) / mpmath.mpf(float(a)))
+        assert abs(got - true) <= 2.0**-33 * true
+    _log_shares(lift, np.full(4000, np.nan), out)
+    assert np.isnan(out).all()
+
+
+PLANES = {
+    "huge logits": (19, 20, 30, {"scale": 1e5}),
+    "a weight that float32 cannot split": (19, 20, 30, {"token": 1e-37}),
+    "no vector is full": (3, 11, 13, {}),
+    "eight classes": (8, 16, 16, {}),
+    "many classes": (50, 16, 24, {}),
+    "past the caches": (19, 16, 32, {"past": True}),
+    "past the caches, lines broken": (19, 15, 31, {"past": True}),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("case", PLANES)
+def test_planes_of_every_kind_give_the_bits_of_rows(case, dtype, monkeypatch):
+    classes, high, wide, how = PLANES[case]
+    g = torch.Generator().manual_seed(7)
+    x = (torch.randn(2, classes, high, wide, generator=g) * 4 * how.get("scale", 1)).to(dtype)
+    y = torch.randint(0, classes, (2, high, wide), generator=g)
+    y[0, 2:4] = -100
+    token = torch.full(y.shape, how["token"]) if "token" in how else None
+
+    def run(x, axis):
+        x = x.detach().requires_grad_()
+        loss = L.cross_entropy(x, y, axis=axis, token_weight=token, reduction="sum")
+        loss.backward()
+        return loss.detach(), x.grad
+
+    rows, slopes = run(x.movedim(1, -1).contiguous(), -1)
+    if how.get("past"):
+        monkeypatch.setattr(losses_softmax, "_CACHE", 0)
+    planes, grad = run(x, 1)
+    assert torch.equal(grad, slopes.movedim(-1, 1))
+    torch.testing.assert_close(planes, rows, rtol=1e-6, atol=0)  # summed in other blocks
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("classes", [1024, 4096, 5003])
+@pytest.mark.parametrize("kind", ["classes", "distributions", "a strided distribution"])
+def test_pages_of_a_row_give_the_bits_of_its_pieces(kind, classes, dtype, monkeypatch):
+    # A vector at a time where a page is whole and holds no largest logit, else piece by piece.
+    g = torch.Generator().manual_seed(8)
+    x = (torch.randn(9, classes, generator=g) * 3).to(dtype)
+    x[torch.arange(9), torch.randint(0, classes, (9,), generator=g)] += 9
+    x[3, 7], x[5, classes // 2] = -math.inf, math.nan
+    y = torch.randint(0, classes, (9,), generator=g)
+    if kind != "classes":
+        y = torch.rand(9, classes, generator=g).softmax(1)
+    if "strided" in kind:
+        y = torch.stack([y, y], -1)[..., 0]
+
+    def run():
+        leaf = x.detach().requires_grad_()
+        values = L.cross_entropy(leaf, y, reduction="none")
+        L.cross_entropy(leaf, y, reduction="sum").backward()
+        return values.detach(), leaf.grad
+
+    def same(a, b):
+        torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
+
+    values, grad = run()
+    monkeypatch.setattr(losses_softmax, "_CACHE", 0)
+    again, past = run()
+    same(values, again)
+    same(grad, past)
+    truth = F.cross_entropy(x.double(), y.double() if kind != "classes" else y, reduction="none")
+    torch.testing.assert_close(values.double(), truth, rtol=1e-6, atol=0, equal_nan=True)
+    for r in range(9):  # alone, and from the end of its memory
+        alone = torch.cat([x[:1], x[r : r + 1]])[1:]
+        label = y[r : r + 1]
+        same(L.cross_entropy(alone, label, reduction="none"), values[r : r + 1])
