@@ -265,6 +265,105 @@ def test_answers_between_yes_and_no(dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("weights", ["w", "p", "w p", "w of all", "w of rows, p"])
+def test_weighed_answers(weights, dtype):
+    # Tables of the classes' weights, weights of every answer and of rows; alone and summed.
+    rng = np.random.default_rng(12)
+    shape = (40, 500)
+
+    def draw(*size):
+        return torch.from_numpy(10 ** rng.uniform(-2, 2, size=size)).float()
+
+    w = draw(*(shape if "all" in weights else (40, 1) if "rows" in weights else (500,)))
+    w = w if "w" in weights else None
+    p = draw(500) if "p" in weights else None
+    up = draw(*shape)
+    for scale in (1e-3, 1.0, 20.0):
+        x = torch.from_numpy(rng.normal(size=shape) * scale).to(dtype).requires_grad_()
+        z, heavy = as_wide(x), WIDE(1) if w is None else as_wide(w)
+        log = np.log1p(np.exp(-np.abs(z)))
+        for hard in (True, False):
+            t = torch.from_numpy(rng.uniform(size=shape)).float()
+            t = t.round() if hard else torch.where(t < 0.5, 10.0 ** (-20 * t), t)
+            no = heavy * (1 - as_wide(t))
+            yes = heavy * (1 if p is None else as_wide(p)) * as_wide(t)
+            want = no * (np.maximum(z, 0) + log) + yes * (np.maximum(-z, 0) + log)
+            rise, fall = no / (1 + np.exp(-z)), yes / (1 + np.exp(z))
+            each = L.binary_cross_entropy_with_logits(x, t, w, pos_weight=p, reduction="none")
+            assert ulps(as_wide(each), want, torch.float32) <= 2
+            whole = L.binary_cross_entropy_with_logits(x, t, w, pos_weight=p)
+            mean = np.array([want.mean()])
+            assert ulps(as_wide(whole.reshape(1)), mean, torch.float32) <= 2
+            for loss, pull, by in ((each, up, as_wide(up)), (whole, None, WIDE(1) / want.size)):
+                x.grad = None
+                loss.backward(pull)
+                larger = np.maximum(rise, fall) * by
+                assert ulps(as_wide(x.grad), (rise - fall) * by, dtype, larger) <= 4
+
+
+def test_weights_that_float32_cannot_multiply_by():
+    # Weights and gradients past float32's middle, beside ordinary ones; infinite and NaN logits.
+    inf, nan = math.inf, math.nan
+    x = torch.tensor([-90.0, 3.0, 0.5, -2.0, 1.0, inf, -inf, nan, nan, inf, 3e38])
+    t = torch.tensor([0.0, 1.0, 1.0, 0.0, 0.25, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+    w = torch.tensor([1e36, 1e-30, 2.0, 1e-38, 1e25, 3.0, 3.0, 1.0, 0.0, 0.0, 0.5])
+    p = torch.tensor([1.0, 1e-12, 1e20, 1.0, 1e-30, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    for up in (1.0, 1e12, 1e-13, -3.0):
+        leaf = x.clone().requires_grad_()
+        each = L.binary_cross_entropy_with_logits(leaf, t, w, pos_weight=p, reduction="none")
+        each.backward(torch.full_like(each, up) * torch.linspace(1, 1.5, len(x)))
+        grad = leaf.grad
+        with np.errstate(all="ignore"):
+            z, no, yes = (
+                as_wide(x),
+                as_wide(w) * (1 - as_wide(t)),
+                as_wide(w) * as_wide(p) * as_wide(t),
+            )
+            log = np.log1p(np.exp(-np.abs(z)))
+            want = np.where(no > 0, no * (np.maximum(z, 0) + log), 0)
+            want = want + np.where(yes > 0, yes * (np.maximum(-z, 0) + log), 0)
+            low = np.exp(-np.abs(z)) / (1 + np.exp(-np.abs(z)))
+            slope = no * np.where(z > 0, 1 - low, low) - yes * np.where(z > 0, low, 1 - low)
+        slope *= up * as_wide(torch.linspace(1, 1.5, len(x)))
+        slope[8:10], want[7] = 0, nan
+        np.testing.assert_allclose(each.detach().numpy(), want.astype(float), rtol=3e-7, atol=2e-45)
+        shown = np.abs(slope) > 2.0**-126
+        np.testing.assert_allclose(grad.numpy()[shown], slope[shown].astype(float), rtol=5e-7)
+        assert grad[7].isnan()
+        assert grad[8] == grad[9] == 0
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64], ids=str)
+def test_a_weighed_answer_knows_no_neighbours(kind):
+    # The same bits beside soft and infinite ones, in any order and any batch.
+    g = torch.Generator().manual_seed(13)
+    x = torch.randn(100, 1000, generator=g).to(kind) * 4
+    t = (torch.rand(x.shape, generator=g) < 0.3).to(kind)
+    w, p = (torch.rand(1000, generator=g).to(kind) + 0.5 for _ in range(2))
+
+    def run(x, t, w, p):
+        x = x.clone().requires_grad_()
+        each = L.binary_cross_entropy_with_logits(x, t, w, pos_weight=p, reduction="none")
+        (grad,) = torch.autograd.grad(each.sum(), x)
+        return each.detach(), grad
+
+    for heavy, often in ((w, None), (None, p), (w, p)):
+        plain = run(x, t, heavy, often)
+        mixed_x, mixed_t = x.clone(), t.clone()
+        mixed_x[::3, ::7], mixed_t[::2, ::5] = math.inf, 0.3
+        kept = torch.ones(x.shape, dtype=torch.bool)
+        kept[::3, ::7] = kept[::2, ::5] = False
+        mixed = run(mixed_x, mixed_t, heavy, often)
+        order = torch.randperm(100, generator=g)
+        turned = run(x[order], t[order], heavy, often)
+        part = run(x[17:23], t[17:23], heavy, often)
+        for ours, other, moved, few in zip(plain, mixed, turned, part, strict=True):
+            assert torch.equal(ours[kept], other[kept])
+            assert torch.equal(ours[order], moved)
+            assert torch.equal(ours[17:23], few)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_sums_of_answers(dtype):
     # Sums take one logarithm for many answers: tails, confident ones, ones that are all alike.
     rng = np.random.default_rng(11)

@@ -1,19 +1,25 @@
 """Yes-or-no answers scored: in torch operations, and by the compiled loops."""
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from xent import _check
 from xent._kernels import _logistic as kernels
+from xent._kernels import _weighed as weighed
 from xent._kernels._softmax import add_up
 from xent.losses._options import at_least_float32, check_values
 from xent.losses._softmax import as_numpy, empty_like, passes_caches
 from xent.losses._threads import in_blocks
 
-_ONES = np.ones(kernels.BLOCK)
 _ELEMENTS = 1 << 14  # what one thread is worth waking for
+_TABLE = 1 << 15  # elements of a table of weights at most, which should stay near the processor
+_SHORT = 16  # elements that one weight holds for, below which each is given its own
+_CHUNK = kernels.CHUNK
+_ONCE = {real: np.ones(1, real) for real in (np.float32, np.float64)}
 
 
 def binary_values(
@@ -21,6 +27,8 @@ def binary_values(
 ) -> Tensor:
     """Loss of every answer in torch operations, with derivatives of every order."""
     t = target.to(x.dtype)
+    if weight is not None:  # what weighs nothing is nothing, NaN too
+        x = x.where((weight != 0) | x.isfinite(), 0.0)
     # softplus of x and of -x share log1p(exp(-|x|)); written without abs: its slope at 0 is 0.
     positive = x > 0
     l = torch.log1p(torch.exp(torch.where(positive, -x, x)))  # noqa: E741
@@ -68,8 +76,11 @@ class _Answers(torch.autograd.Function):
             grad = grad.mul_(factor) if factor != 1.0 else grad
         else:
             input, target, weight, pos_weight = ctx.saved_tensors
-            each = up if ctx.reduction == "none" else None
-            g = 1.0 if ctx.reduction == "none" else ctx.g * float(up)
+            each, g = None, ctx.g
+            if ctx.reduction == "none" and (any(up.stride()) or not up.numel()):
+                each = up
+            else:  # one number for all, as a sum sends it
+                g *= float(up[(0,) * up.dim()])
             grad = _score(input, target, weight, pos_weight, g, each, True, False)[2]
         return grad, None, None, None, None, None
 
@@ -107,41 +118,147 @@ def _run(
     values: Any,
 ) -> float:
     """Fill what is to be filled (``grad`` may be the input); return the sum of all values."""
-    x, t = (as_numpy(a.detach().reshape(-1)) for a in (input, target))
-    w, p, u = (_spread_out(a, input) for a in (weight, pos_weight, up))
+    if not input.numel():
+        check_weights(weight=weight, pos_weight=pos_weight)
+        return 0.0
+    # Strided arrays would be compiled for once more.
+    x, t = (as_numpy(a.detach().reshape(-1).contiguous()) for a in (input, target))
     out = as_numpy(grad.view(-1)) if grad is not None else x[:0]
-    plain = w is _ONES and p is _ONES and u is _ONES
     past = passes_caches(out, x)
-    alike = plain and not values.size and kernels.suits(x, t, g)
-    size = kernels.SPAN if alike else kernels.BLOCK
-    blocks = -(-x.size // size)
-    totals = np.empty(blocks)
+    blocks = -(-x.size // kernels.SPAN)
+    totals = np.empty(blocks if up is None else 0)
+    plain = weight is None and pos_weight is None and up is None and not values.size
+    weights = None
+    if not (plain and kernels.suits(x, t, g)):
+        weights = Weights(x, t, input.shape, weight, pos_weight, up)
 
     def work(start: int, stop: int) -> int:
-        room = kernels.room_for(x.dtype, alike)
-        if alike:
-            return int(kernels.add_answers(x, t, g, *room, totals, out, past, start, stop))
-        part, value, page = room
-        return int(
-            kernels.answers(
-                x, t, w, p, u, plain, g, part, value, page, values, totals, out, past, start, stop
-            )
-        )
+        rest = (totals, out, past, start, stop)
+        if weights is not None:
+            return weights.score(x, t, g, weights.room(x.dtype), values, *rest)
+        return int(kernels.add_answers(x, t, g, *kernels.room_for(x.dtype), *rest))
 
-    found = in_blocks(work, blocks, least=_ELEMENTS // size)
+    found = in_blocks(work, blocks, least=_ELEMENTS // kernels.SPAN)
+    if min(found, default=-1) < -1:
+        check_weights(weight=weight, pos_weight=pos_weight)
     if max(found, default=-1) >= 0:
         check_answers(target)
-    return float(add_up(totals))
+    return float(add_up(totals)) if up is None else 0.0
 
 
-def _spread_out(factor: Tensor | None, input: Tensor) -> Any:
-    """Return a factor of every element as doubles, or one block of ones."""
-    if factor is None:
-        return _ONES
-    factor = factor.detach().double()
+class Weights:
+    """What the elements of one call weigh, for the compiled loops.
+
+    Parameters
+    ----------
+    x, target : ndarray
+        Flat logits and answers, or some that are like them.
+    shape : torch.Size
+        Of all logits.
+    weight, pos_weight, up : Tensor, broadcast with the logits, optional
+        Weight of each answer and of each yes; what multiplies the gradient.
+    """
+
+    def __init__(
+        self, x: Any, target: Any, shape: Any,
+        weight: Tensor | None, pos_weight: Tensor | None, up: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        given = [a for a in (weight, pos_weight, up) if a is not None]
+        small = all(a.dtype in _SMALL for a in given)
+        self.single = x.itemsize < 8 and target.itemsize < 8
+        small = small and self.single
+        kind = torch.float32 if small else torch.float64
+        real: Any = np.float32 if small else np.float64
+        count = shape.numel()
+        found = [
+            (_ONCE[real], count) if a is None else _laid_out(a.detach().to(kind), shape)
+            for a in (weight, pos_weight, up)
+        ]
+        self.factors = [factor for factor, _ in found]
+        self.inners = tuple(max(inner, 1) for _, inner in found)
+        if up is None:
+            self.factors[2] = self.factors[2][:0]
+        # Whose weights come again and again, each for one element, goes by a table; so do those
+        # that are as many as the elements, if there are no others: that table stands in memory.
+        self.period, self.kind = 0, -1
+        if weight is not None and pos_weight is not None:
+            real = np.float64  # for a product
+        self.no = self.yes = np.empty(0, real)
+        if not self.single or up is not None:
+            return
+        first = self.factors[0]
+        if first.size == count > _CHUNK and pos_weight is None:
+            self.no = self.yes = first
+            self.period = count
+            return
+        periods = [
+            f.size for f, inner in zip(self.factors[:2], self.inners, strict=False) if inner < count
+        ]
+        period = max(periods, default=1)
+        if period <= _TABLE and all(inner == 1 or inner == count for inner in self.inners[:2]):
+            self.period = period
+            self.no, self.yes = (np.empty(period + _CHUNK, real) for _ in range(2))
+            self.kind = int(
+                weighed.tabulate(first, self.factors[1], self.inners, self.no, self.yes)
+            )
+
+    def room(self, dtype: Any) -> tuple[Any, ...]:
+        """Allocate what the loops of one thread work in."""
+        real = self.no.dtype
+        tables = (self.no, self.yes)
+        if not self.period:
+            tables = (np.empty(_CHUNK, real), np.empty(_CHUNK, real))
+        return *tables, *kernels.room_for(dtype, np.float32 if self.single else np.float64)
+
+    def score(
+        self, x: Any, target: Any, g: float, room: tuple[Any, ...], values: Any, totals: Any,
+        out: Any, past: bool, start: int, stop: int,
+    ) -> int:  # fmt: skip
+        """Run the loops over some spans; see `weigh_answers`."""
+        head = (x, target, *self.factors, self.inners, *room[:2])
+        rest = (*room[2:], values, totals, out, past, start, stop)
+        if self.single:
+            way = (self.period, self.kind, g, kernels.mild(g))
+            return int(weighed.weigh_answers(*head, *way, *rest))
+        return int(weighed.weigh_exactly(*head, g, *rest))
+
+
+_SMALL = (torch.float32, torch.bfloat16, torch.float16, torch.bool, torch.uint8, torch.int8)
+
+
+def _laid_out(factor: Tensor, shape: Any) -> tuple[Any, int]:
+    """Return the numbers of a factor, and for how many elements each holds before the next."""
     if factor.numel() == 1:
-        return _ONES * factor.item()
-    return factor.expand(input.shape).contiguous().view(-1).numpy()
+        return factor.reshape(1).numpy(), shape.numel()
+    if factor.is_contiguous() and factor.shape == shape[len(shape) - factor.dim() :]:
+        return factor.reshape(-1).numpy(), 1
+    spread = factor.expand(shape)
+    varies = [d for d, n in enumerate(shape) if n > 1 and spread.stride(d)]
+    first, last = (varies[0], varies[-1]) if varies else (len(shape), -1)
+    inner = shape[last + 1 :].numel()
+    whole = all(d in varies or shape[d] == 1 for d in range(first, last + 1))
+    if not whole or 1 < inner < _SHORT < shape.numel():
+        return spread.reshape(-1).contiguous().numpy(), 1
+    index = tuple(slice(None) if first <= d <= last else 0 for d in range(len(shape)))
+    return spread[index].reshape(-1).contiguous().numpy(), inner
+
+
+def check_weights(**factors: Tensor | None) -> None:
+    """Refuse weights that are negative, infinite or NaN."""
+    for name, factor in factors.items():
+        if factor is not None:
+            check_values(name, factor, factor >= 0, "be finite and non-negative", below=math.inf)
+
+
+def ignored(ignore_index: Any) -> float | None:
+    """Return the target that counts for nothing as a number; NaN equals no target."""
+    if ignore_index is None:
+        return None
+    found = _check.number("ignore_index", ignore_index)
+    if math.isnan(found):
+        advice = "Mark those targets with another number, as target.nan_to_num(-1.0) does."
+        raise _check.invalid("ignore_index", "be a number that a target can equal", found, advice)
+    return found
 
 
 def check_answers(target: Tensor) -> None:

@@ -1,6 +1,5 @@
 """Each class is true or not on its own: binary cross-entropy of logits and of probabilities."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,13 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent.losses._answers import binary_values, check_answers, score_answers
+from xent.losses._answers import (
+    binary_values,
+    check_answers,
+    check_weights,
+    ignored,
+    score_answers,
+)
 from xent.losses._options import (
     Options,
     at_least_float32,
@@ -100,6 +105,7 @@ def binary_cross_entropy_with_logits(
     """
     check_input(input, size_average, reduce)
     check_same_shape(input, target)
+    ignore_index = ignored(ignore_index)
     o = options(
         reduction,
         label_smoothing=label_smoothing,
@@ -107,27 +113,27 @@ def binary_cross_entropy_with_logits(
         softcap=softcap,
         empty=empty,
     )
+    # The compiled loops look at weights where they read them, if these are the caller's own.
+    own = ignore_index is None and token_weight is None
+    fast = _is_fast(input, target, weight, pos_weight, token_weight)
     for name, given in (
         ("weight", weight),
         ("pos_weight", pos_weight),
         ("token_weight", token_weight),
     ):
-        check_broadcast(name, given, input)
+        check_broadcast(name, given, input, look=not (own and fast))
     if target.dtype == torch.float16 or not target.is_floating_point():
         target = target.float()
     answers = target
     total: Any = input.numel()
     if not (ignore_index is None and token_weight is None and not label_smoothing):
-        target, weight, total = _counted(target, weight, token_weight, ignore_index, o)
+        real = torch.promote_types(torch.float32, input.dtype)
+        target, weight, total = _counted(target, weight, token_weight, ignore_index, o, real)
     if o.softcap or o.temperature != 1.0:
+        if weight is not None:  # a NaN that weighs nothing would have a slope
+            input = input.where((weight != 0) | ~input.isnan(), 0.0)
         input = shaped(input, o)
     told = stats_of_answers(at_least_float32(input), answers, ignore_index) if stats else None
-    others = [t for t in (target, weight, pos_weight) if t is not None]
-    fast = (
-        can_look(input, *others)
-        and torch.autograd.forward_ad._current_level < 0
-        and not (torch.is_grad_enabled() and any(t.requires_grad for t in others))
-    )
     if not fast:
         check_answers(target)
         values = binary_values(at_least_float32(input), target, weight, pos_weight)
@@ -143,14 +149,28 @@ def binary_cross_entropy_with_logits(
     return loss if told is None else (loss, told)
 
 
+def _is_fast(input: Tensor, *others: Any) -> bool:
+    """Say whether the compiled loops may take a call: the logits alone are differentiated."""
+    tensors = [t for t in others if isinstance(t, Tensor)]
+    return (
+        can_look(input, *tensors)
+        and torch.autograd.forward_ad._current_level < 0
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+    )
+
+
 def _counted(
     target: Tensor,
     weight: Tensor | None,
     token_weight: Tensor | None,
     ignore_index: float | None,
     o: Options,
+    real: torch.dtype,
 ) -> tuple[Tensor, Tensor | None, Any]:
-    """Return the smoothed target, what each answer weighs, and all of those that count."""
+    """Return the smoothed target, what each answer weighs, and all of those that count.
+
+    They are of the type ``real``, or a wider one of their own: smoothing would not survive less.
+    """
     counted = token_weight
     if ignore_index is not None:
         kept = target != ignore_index
@@ -158,10 +178,11 @@ def _counted(
         counted = kept if counted is None else kept * counted
     if o.label_smoothing:
         check_answers(target)
+        target = target.to(torch.promote_types(target.dtype, real))
         target = target * (1 - o.label_smoothing) + o.label_smoothing / 2
     if counted is None:
         return target, weight, target.numel()
-    counted = counted.to(target.dtype if target.dtype == torch.float64 else torch.float32)
+    counted = counted.to(torch.promote_types(counted.dtype, real))
     total = counted.expand(target.shape).sum(dtype=torch.float64)
     return target, counted if weight is None else weight * counted, total
 
@@ -193,8 +214,8 @@ def _told(
     return Stats(lse, log_prob, entropy, yes.long(), right.to(lse.dtype))
 
 
-def check_broadcast(name: str, factor: Tensor | None, input: Tensor) -> None:
-    """Refuse a weight that does not fit the elements, or is negative, infinite or NaN."""
+def check_broadcast(name: str, factor: Tensor | None, input: Tensor, *, look: bool = True) -> None:
+    """Refuse a weight that does not fit the elements or, on a ``look``, is no weight."""
     if factor is None:
         return
     if not isinstance(factor, Tensor):
@@ -206,7 +227,8 @@ def check_broadcast(name: str, factor: Tensor | None, input: Tensor) -> None:
     if not fits:
         must = f"have a shape that broadcasts to that of `input`, {tuple(input.shape)}"
         raise _check.invalid(name, must, tuple(factor.shape))
-    check_values(name, factor, factor >= 0, "be finite and non-negative", below=math.inf)
+    if look:
+        check_weights(**{name: factor})
 
 
 def binary_cross_entropy(
@@ -269,6 +291,7 @@ def binary_cross_entropy(
     """
     check_input(input, size_average, reduce)
     check_same_shape(input, target)
+    ignore_index = ignored(ignore_index)
     o = options(reduction, label_smoothing=label_smoothing, empty=empty)
     for name, given in (
         ("weight", weight),
@@ -280,22 +303,26 @@ def binary_cross_entropy(
     check_values("input", input, (input >= 0) & (input <= 1), advice)
     p = at_least_float32(input)
     answers = target.to(p.dtype)
-    t, weight, total = _counted(answers, weight, token_weight, ignore_index, o)
+    t, weight, total = _counted(answers, weight, token_weight, ignore_index, o, p.dtype)
     check_answers(t)
 
-    def cost(t: Tensor, yes: Tensor) -> Tensor:
+    def cost(p: Tensor, t: Tensor, yes: Tensor) -> Tensor:
         missed = -torch.log(p.where(yes != 0, 1.0))
         return yes * missed - (1 - t) * torch.log1p(-p.where(t != 1, 0.0))
 
-    values = cost(t, t if pos_weight is None else t * pos_weight.to(p.dtype))
-    if weight is not None:
-        values = values * weight.to(p.dtype)
+    yes = t if pos_weight is None else t * pos_weight.to(p.dtype)
+    if weight is None:
+        values = cost(p, t, yes)
+    else:  # a certainty that weighs nothing has neither a cost nor a slope
+        some = p.where((weight != 0) | ((p > 0) & (p < 1)), 0.5)
+        values = cost(some, t, yes) * weight.to(p.dtype)
     loss = reduced(values, reduction, total, empty)
     if not stats:
         return loss
     kept = torch.ones_like(p, dtype=torch.bool) if ignore_index is None else target != ignore_index
     t = answers.where(kept, 0.0)
-    told = _told(torch.zeros_like(p), p, 1 - p, -cost(t, t).where(kept, 0.0), cost(p, p), t, kept)
+    log_prob = -cost(p.where(kept, 0.5), t, t).where(kept, 0.0)
+    told = _told(torch.zeros_like(p), p, 1 - p, log_prob, cost(p, p, p), t, kept)
     return loss, told
 
 
@@ -364,6 +391,7 @@ def multilabel_soft_margin_loss(
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.90.
     """
     check_input(input, size_average, reduce)
+    ignore_index = ignored(ignore_index)
     o = options(reduction, empty=empty)
     axis = class_axis(input, axis)
     rows = input.shape[:axis] + input.shape[axis + 1 :]

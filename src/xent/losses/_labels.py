@@ -12,10 +12,11 @@ from torch import Tensor
 from xent import _check
 from xent._kernels import _logistic as kernels
 from xent._kernels._softmax import add_up
-from xent.losses._answers import binary_values, check_answers
+from xent.losses._answers import Weights, binary_values, check_answers, ignored
 from xent.losses._linear import apply, hidden, job_of
 from xent.losses._options import (
     Options,
+    at_least_float32,
     can_look,
     check_target_kind,
     check_values,
@@ -23,10 +24,9 @@ from xent.losses._options import (
     options,
     shaped,
 )
-from xent.losses._softmax import as_numpy, doubles
+from xent.losses._softmax import as_numpy
 from xent.losses._threads import in_blocks
 
-_NONE = np.empty(0)
 _FEW = 64
 
 
@@ -110,8 +110,7 @@ def linear_binary_cross_entropy(
         check_weight(name, given, w.shape[:1], "class")
     check_weight("token_weight", token_weight, shape, "row")
     check_target_kind(target)
-    if ignore_index is not None:
-        ignore_index = _check.number("ignore_index", ignore_index)
+    ignore_index = ignored(ignore_index)
     total: Any = x.shape[0] * classes if token_weight is None else token_weight.sum() * classes
     if target.is_floating_point():
         if target.shape != (*shape, classes):
@@ -193,7 +192,7 @@ class BinaryRows:
             answers[pairs[:, 0] - start, pairs[:, 1]] = 1.0
         smoothing = self.options.label_smoothing
         if smoothing:
-            answers = answers * (1 - smoothing) + smoothing / 2
+            answers = at_least_float32(answers) * (1 - smoothing) + smoothing / 2
         return answers, weight
 
     def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
@@ -228,27 +227,28 @@ class BinaryRows:
         if scale is not None:
             each = each * scale
         values = np.empty(logits.shape[0])
-        x, w, p = as_numpy(logits), doubles(self.weight), doubles(self.pos_weight)
-        push, ones = each.numpy(), np.ones(kernels.BLOCK)
-        w, p = (a if a.size else ones for a in (w, p))
+        x, push, spans = as_numpy(logits), each.numpy(), -(-self.classes // kernels.SPAN)
         real = np.float64 if x.dtype == np.float64 else np.float32
+        given = self.target if self.target.is_floating_point() else logits[:1].float()
+        shared = None
+        if self.ignore_index is None:
+            shared = self._weights(x[:1], as_numpy(given[:1]), self.weight)
+        plain = self.weight is None and self.pos_weight is None and self.ignore_index is None
 
         def work(start: int, stop: int) -> None:
-            fast, slow = kernels.room_for(x.dtype, True), kernels.room_for(x.dtype, False)
-            answers = np.empty(self.classes, real)
+            fast = kernels.room_for(x.dtype)
+            room = shared.room(x.dtype) if shared else None
+            answers, totals = np.empty(self.classes, real), np.empty(spans)
             for r in range(start, stop):
-                t, v = self._row(rows.start + r, answers, w)
+                t, kept = self._row(rows.start + r, answers)
                 out = x[r] if ups is not None else x[r, :0]
-                plain = v is ones and p is ones
+                rest = (totals, out, False, 0, spans)
                 if plain and kernels.suits(x, t, push[r]):
-                    totals = np.empty(-(-self.classes // kernels.SPAN))
-                    kernels.add_answers(x[r], t, push[r], *fast, totals, out, False, 0, totals.size)
+                    kernels.add_answers(x[r], t, push[r], *fast, *rest)
                 else:
-                    totals = np.empty(-(-self.classes // kernels.BLOCK))
-                    kernels.answers(
-                        x[r], t, v, p, ones, plain, push[r], *slow, _NONE, totals, out,
-                        False, 0, totals.size,
-                    )  # fmt: skip
+                    weights = shared or self._weights(x, t, kept)
+                    there = room or weights.room(x.dtype)
+                    weights.score(x[r], t, push[r], there, answers[:0], *rest)
                 values[r] = add_up(totals)
 
         in_blocks(work, logits.shape[0], least=16)
@@ -263,18 +263,22 @@ class BinaryRows:
             logits[scale == 0] = 0.0
         return ((found * scale).where(scale != 0, 0.0),)
 
-    def _row(self, r: int, answers: Any, weight: Any) -> tuple[Any, Any]:
+    def _weights(self, x: Any, target: Any, weight: Tensor | None) -> Weights:
+        return Weights(x, target, torch.Size([self.classes]), weight, self.pos_weight)
+
+    def _row(self, r: int, answers: Any) -> tuple[Any, Tensor | None]:
         """Return the smoothed answers of one row, in ``answers`` if they are, and their weights."""
+        weight = self.weight
         if self.target.is_floating_point():
-            t = as_numpy(self.target[r])
+            given = self.target[r]
             if self.ignore_index is None and not self.options.label_smoothing:
-                return t, weight
-            given = self.target[r].double().numpy()
+                return as_numpy(given), weight
+            given = given.double()
             if self.ignore_index is not None:
                 kept = given != self.ignore_index
-                weight = kept * (weight if weight.size == kept.size else 1.0)
+                weight = kept if weight is None else kept * weight
                 given = given * kept
-            answers[:] = given
+            answers[:] = given.numpy()
         else:
             answers[:] = 0.0
             answers[self.target[self.ends[r] : self.ends[r + 1], 1].numpy()] = 1.0

@@ -272,9 +272,13 @@ def at_least_float32(input: Tensor) -> Tensor:
 def shaped(input: Tensor, o: Options) -> Tensor:
     """Return the logits that the softmax sees: capped, then divided by the temperature."""
     z = at_least_float32(input)
+    cap: Any = o.softcap
+    heat: Any = o.temperature
+    if z.dim() == 0:
+        cap, heat = scalar(cap, z), scalar(heat, z)
     if o.softcap:
-        z = o.softcap * torch.tanh(z / o.softcap)
-    return z if o.temperature == 1.0 else z / o.temperature
+        z = cap * torch.tanh(z / cap)
+    return z if o.temperature == 1.0 else z / heat
 
 
 def silenced(z: Tensor, scale: Tensor | None) -> Tensor:
