@@ -230,14 +230,22 @@ NAMED = [
     "mse_loss",
     "nll_loss",
     "siglip",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "multilabel_soft_margin_loss",
 ]
-FINE = {("target", "unsigned"), ("scale", "negative"), ("bias", "negative")}
+FINE = {
+    ("target", "unsigned"),
+    ("pos_weight", "unsigned"),
+    ("scale", "negative"),
+    ("bias", "negative"),
+}
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_the_sentence_names_the_argument(name):
     loss, parameters, good = _least(name)
-    for argument in set(parameters) - {"stats", "log_target", "pos_weight"}:
+    for argument in set(parameters) - {"stats", "log_target"}:
         for kind, wrong in WRONG.items():
             if (argument, kind) not in FINE:
                 with pytest.raises((ValueError, TypeError), match=r"^`\w+` must "):
@@ -249,5 +257,6 @@ def test_parts_of_a_head_of_another_kind():
         L.linear_entropy(H, W, linear_bias=torch.zeros(3).double())
     with pytest.raises(TypeError, match="`linear_bias` must be a tensor"):
         L.linear_entropy(H, W, linear_bias=[0.0] * 3)
-    with pytest.raises(TypeError, match="`teacher` must be two tensors"):
-        L.linear_kl_div(H, W, teacher=([0], [0.0]))
+    for teacher in (([0], [0.0]), [1, 2, 3], "text", object()):
+        with pytest.raises(TypeError, match="`teacher` must be two tensors"):
+            L.linear_kl_div(H, W, teacher=teacher)

@@ -73,6 +73,22 @@ SILENT = {
         lambda x: L.js_div(x, 3 * SHARES, beta=0.3, token_weight=ON),
         lambda z: js(z, (3 * SHARES)[KEPT], 0.3),
     ),
+    "binary_cross_entropy_with_logits, ignored": (
+        lambda x: L.binary_cross_entropy_with_logits(
+            x, SHARES.where(KEPT[:, None], 2.0), ignore_index=2
+        ),
+        lambda z: F.binary_cross_entropy_with_logits(z, SHARES[KEPT].double()),
+    ),
+    "binary_cross_entropy_with_logits, weight 0": (
+        lambda x: L.binary_cross_entropy_with_logits(x, SHARES, token_weight=ON[:, None]),
+        lambda z: F.binary_cross_entropy_with_logits(z, SHARES[KEPT].double()),
+    ),
+    "linear_binary_cross_entropy": (
+        lambda x: L.linear_binary_cross_entropy(
+            x.nan_to_num(nan=inf), torch.eye(3), SHARES.where(KEPT[:, None], 2.0), ignore_index=2
+        ),
+        lambda z: F.binary_cross_entropy_with_logits(z, SHARES[KEPT].double()),
+    ),
     "mse_loss": (
         lambda x: L.mse_loss(x, SHARES, token_weight=ON[:, None]),
         lambda z: (z - SHARES[KEPT]).square().mean(-1),
@@ -128,6 +144,17 @@ def test_faded_rows_that_are_sure_or_masked(gamma, soft):
     assert not x.grad[[1, 3], 2].any()
 
 
+def test_an_impossible_answer_of_weight_0():
+    p = torch.tensor([0.0, 0.5, 1.0], requires_grad=True)
+    t, w = torch.tensor([1.0, 1.0, 0.0]), torch.tensor([0.0, 1.0, 0.0])
+    for options in ({"weight": w, "reduction": "sum"}, {"token_weight": w}):
+        p.grad = None
+        loss = L.binary_cross_entropy(p, t, **options)
+        loss.backward()
+        assert loss.item() == pytest.approx(math.log(2), rel=1e-6)
+        assert p.grad.tolist() == [0.0, -2.0, 0.0]
+
+
 OVERWRITTEN = {
     "input": {}, "target": {}, "weight": {"weight": torch.ones(3)},
     "token_weight": {"token_weight": torch.ones(2)},
@@ -143,6 +170,57 @@ def test_what_is_overwritten_before_backward_is_noticed(which):
     {"input": logits.detach(), "target": y, **options}[which].zero_()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.sum().backward()
+
+
+HEADS = {
+    "linear_cross_entropy, target": (
+        lambda x, w, t: L.linear_cross_entropy(x, w, t, reduction="none"), torch.tensor([0, 2])
+    ),
+    "linear_cross_entropy, token_weight": (
+        lambda x, w, t: L.linear_cross_entropy(
+            x, w, torch.tensor([0, 2]), token_weight=t, reduction="none"
+        ),
+        torch.ones(2),
+    ),
+    "linear_log_prob": (lambda x, w, t: L.linear_log_prob(x, w, t), torch.tensor([0, 2])),
+    "linear_binary_cross_entropy": (
+        lambda x, w, t: L.linear_binary_cross_entropy(x, w, t, reduction="none"), torch.ones(2, 3)
+    ),
+    "linear_kl_div": (
+        lambda x, w, t: L.linear_kl_div(x, w, t, w, reduction="none"), torch.ones(2, 3)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_what_is_overwritten_before_a_heads_backward_is_noticed(name):
+    loss, given = HEADS[name]
+    given, x = given.clone(), torch.ones(2, 3, requires_grad=True)
+    value = loss(x, torch.eye(3), given)
+    given.zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.sum().backward()
+
+
+def test_gradients_of_heads_and_answers_in_batches():
+    x, y = torch.randn(3, 4, dtype=torch.float64), torch.tensor([3, 0, 1])
+    w, t = torch.randn(5, 4, dtype=torch.float64), torch.rand(3, 4, dtype=torch.float64)
+
+    def both(loss):
+        return jacobian(loss, x, vectorize=True)
+
+    for got, want in (
+        (lambda z: L.linear_cross_entropy(z, w, y), lambda z: F.cross_entropy(z @ w.T, y)),
+        (
+            lambda z: L.linear_log_prob(z, w, y),
+            lambda z: -F.cross_entropy(z @ w.T, y, reduction="none"),
+        ),
+        (
+            lambda z: L.binary_cross_entropy_with_logits(z, t),
+            lambda z: F.binary_cross_entropy_with_logits(z, t),
+        ),
+    ):
+        torch.testing.assert_close(both(got), both(want))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
@@ -175,6 +253,18 @@ def test_weights_of_less_precision_lose_no_digit_of_the_loss():
         assert got.item() == pytest.approx(want.item(), rel=1e-6)
         got = way(lambda z: L.cross_entropy(z, shares))
         assert got.item() == pytest.approx(want_soft.item(), rel=1e-6)
+    answers = torch.full((count, 3), 0.25)
+    each = F.binary_cross_entropy_with_logits(x.double(), answers.double(), reduction="none")
+    want_yes = (each.mean(1) * weights.double()).sum() / weights.double().sum()
+    got = L.linear_binary_cross_entropy(x, torch.eye(3), answers, token_weight=weights)
+    assert got.item() == pytest.approx(want_yes.item(), rel=1e-6)
+    far = x * torch.tensor([1.0, -1.0, 2.0])
+    apart = F.kl_div(
+        far.double().log_softmax(1), torch.full((count, 3), 1 / 3).double(), reduction="none"
+    )
+    want_apart = (apart.sum(1) * weights.double()).sum() / weights.double().sum()
+    got = L.linear_kl_div(far, torch.eye(3), x * 0, torch.eye(3), token_weight=weights)
+    assert got.item() == pytest.approx(want_apart.item(), rel=1e-5)
     first, second = weights.float(), weights.flip(0).float()
     both = first.double() * second.double()
     got = L.mse_loss(x.double()[:, 0], y.double(), weight=first, token_weight=second)

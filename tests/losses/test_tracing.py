@@ -28,6 +28,9 @@ LOSSES = {
     "linear_kl_div": lambda x, y, p, w: L.linear_kl_div(x, w, p, w),
     "linear_js_div": lambda x, y, p, w: L.linear_js_div(x, w, p, w),
     "linear_bce": lambda x, y, p, w: L.linear_binary_cross_entropy(x, w, p),
+    "linear_bce, pairs": lambda x, y, p, w: L.linear_binary_cross_entropy(
+        x, w, y.clamp(min=0)[:, None].expand(ROWS, 2)
+    ),
     "linear_log_prob": lambda x, y, p, w: L.linear_log_prob(x, w, y).sum(),
     "linear_entropy": lambda x, y, p, w: L.linear_entropy(x, w).sum(),
     "weighed rows": lambda x, y, p, w: L.linear_cross_entropy(x, w, y, token_weight=p[:, 0]),

@@ -11,7 +11,7 @@ from xent import _check
 from xent._kernels import _logistic as kernels
 from xent._kernels import _weighed as weighed
 from xent._kernels._softmax import add_up
-from xent.losses._options import at_least_float32, check_values
+from xent.losses._options import at_least_float32, batched, check_values, number
 from xent.losses._softmax import as_numpy, empty_like, passes_caches
 from xent.losses._threads import in_blocks
 
@@ -65,7 +65,7 @@ class _Answers(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, up: Tensor) -> Any:
         grad, ctx.gift = ctx.gift, None
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or batched((up,)):
             input, target, weight, pos_weight = ctx.saved_tensors
             with torch.enable_grad():
                 values = binary_values(at_least_float32(input), target, weight, pos_weight)
@@ -254,7 +254,7 @@ def ignored(ignore_index: Any) -> float | None:
     """Return the target that counts for nothing as a number; NaN equals no target."""
     if ignore_index is None:
         return None
-    found = _check.number("ignore_index", ignore_index)
+    found = number("ignore_index", ignore_index)
     if math.isnan(found):
         advice = "Mark those targets with another number, as target.nan_to_num(-1.0) does."
         raise _check.invalid("ignore_index", "be a number that a target can equal", found, advice)

@@ -18,7 +18,9 @@ from xent.losses._options import (
     Options,
     at_least_float32,
     can_look,
+    check_devices,
     check_input,
+    check_numbers,
     check_same_shape,
     check_values,
     check_weight,
@@ -218,8 +220,7 @@ def check_broadcast(name: str, factor: Tensor | None, input: Tensor, *, look: bo
     """Refuse a weight that does not fit the elements or, on a ``look``, is no weight."""
     if factor is None:
         return
-    if not isinstance(factor, Tensor):
-        raise _check.wrong_kind(name, "be a tensor", f"a {type(factor).__name__}")
+    check_numbers(name, factor, input)
     try:
         fits = np.broadcast_shapes(factor.shape, input.shape) == tuple(input.shape)
     except ValueError:
@@ -396,6 +397,7 @@ def multilabel_soft_margin_loss(
     axis = class_axis(input, axis)
     rows = input.shape[:axis] + input.shape[axis + 1 :]
     check_weight("token_weight", token_weight, rows, "row")
+    check_devices(input, token_weight=token_weight)
     found = binary_cross_entropy_with_logits(
         input, target, weight, reduction="none", pos_weight=pos_weight, ignore_index=ignore_index,
         label_smoothing=label_smoothing, temperature=temperature, softcap=softcap, stats=stats,

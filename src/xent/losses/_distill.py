@@ -16,6 +16,7 @@ from xent.losses._linear import apply, hidden, job_of
 from xent.losses._options import (
     Options,
     can_look,
+    check_devices,
     check_values,
     check_weight,
     options,
@@ -396,6 +397,7 @@ def _distil(
 ) -> Any:
     x, w, b, shape = hidden(*student)
     check_weight("token_weight", token_weight, shape, "row")
+    check_devices(x, token_weight=token_weight)
     head = listed = None
     if teacher is not None:
         if any(part is not None for part in given):
@@ -414,8 +416,9 @@ def _distil(
         head = tx.detach(), tw.detach(), None if tb is None else tb.detach()
     scale = None if token_weight is None else token_weight.reshape(-1)
     rows = TeacherRows(head, listed, beta, scale, o, stats, x.shape[0])
-    total = x.shape[0] if scale is None else scale.sum()
-    found = apply(x, w, b, job_of(rows, o, total, scale))
+    total = x.shape[0] if scale is None else scale.sum(dtype=torch.float64)
+    given = (*(head or listed or ()), scale)
+    found = apply(x, w, b, job_of(rows, o, total, *given))
     loss = found[0] if stats else found
     loss = loss.reshape(shape) if o.reduction == "none" else loss
     if not stats:
@@ -426,6 +429,9 @@ def _distil(
 
 
 def _listed(teacher: Any, shape: torch.Size, classes: int) -> tuple[Tensor, Tensor]:
+    if not (isinstance(teacher, tuple | list) and len(teacher) == 2):
+        got = f"a {type(teacher).__name__}"
+        raise _check.wrong_kind("teacher", "be two tensors, (indices, log_probs)", got)
     indices, log_probs = teacher
     if not (isinstance(indices, Tensor) and isinstance(log_probs, Tensor)):
         raise _check.wrong_kind("teacher", "be two tensors, (indices, log_probs)", "others")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent.losses._options import Options, at_least_float32
+from xent.losses._options import Options, at_least_float32, batched
 from xent.losses._softmax import SoftmaxRows, empty
 
 # Each chunk takes the head and its gradient through memory four times, 16 bytes an element, beside
@@ -50,6 +50,7 @@ class Job(NamedTuple):
     options: Options
     total: Any  # what the rows weigh together; a tensor where that learns or is traced
     learnt: bool = False  # a gradient is asked for of a target or of a weight
+    given: tuple[Tensor | None, ...] = ()  # what backward reads beside the head
 
     @property
     def reduction(self) -> str:
@@ -241,7 +242,8 @@ class Head(torch.autograd.Function):
         ctx: Any, x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: tuple[bool, bool, bool]
     ) -> Any:
         ctx.job, ctx.wants = job, wants
-        ctx.save_for_backward(x, w, b)
+        # All that backward reads, so that torch notices what was overwritten in between.
+        ctx.save_for_backward(x, w, b, *job.given)
         stats = getattr(job.rows, "stats", False)
         eager = any(wants) and job.reduction != "none" and not stats
         # A loss scaler has to reach the gradient before float16 rounds it.
@@ -267,7 +269,7 @@ class Head(torch.autograd.Function):
         up = pulled[0]
         if all(p is None for p in pulled):
             return None, None, None, None, None
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or batched(pulled):
             return _again(ctx, pulled)
         if gifts is not None and ctx.eager:
             factor = float(up)
@@ -276,7 +278,7 @@ class Head(torch.autograd.Function):
                     if gift is not None:
                         gift.mul_(factor)
             return *gifts, None, None
-        x, w, b = ctx.saved_tensors
+        x, w, b = ctx.saved_tensors[:3]
         g, ups = pushes(ctx.job, pulled, x.shape[0])
         kept, ctx.kept = ctx.kept, None
         logits = None if kept is None else kept.logits
@@ -294,7 +296,7 @@ def pushes(job: Job, pulled: Any, count: int) -> tuple[float, tuple[Tensor | Non
 
 def _again(ctx: Any, pulled: Any) -> Any:
     """Differentiate through the formula on all logits: what a second derivative needs."""
-    x, w, b = ctx.saved_tensors
+    x, w, b = ctx.saved_tensors[:3]
     inputs = [t for t, want in zip((x, w, b), ctx.wants, strict=True) if want]
     with torch.enable_grad():
         logits = torch.nn.functional.linear(x, w, b)

@@ -18,11 +18,13 @@ from xent.losses._options import (
     Options,
     at_least_float32,
     can_look,
+    check_devices,
     check_target_kind,
     check_values,
     check_weight,
     options,
     shaped,
+    traced,
 )
 from xent.losses._softmax import as_numpy
 from xent.losses._threads import in_blocks
@@ -110,8 +112,11 @@ def linear_binary_cross_entropy(
         check_weight(name, given, w.shape[:1], "class")
     check_weight("token_weight", token_weight, shape, "row")
     check_target_kind(target)
+    check_devices(x, target=target, weight=weight, pos_weight=pos_weight, token_weight=token_weight)
     ignore_index = ignored(ignore_index)
-    total: Any = x.shape[0] * classes if token_weight is None else token_weight.sum() * classes
+    total: Any = x.shape[0] * classes
+    if token_weight is not None:
+        total = token_weight.sum(dtype=torch.float64) * classes
     if target.is_floating_point():
         if target.shape != (*shape, classes):
             must = f"have the shape {(*shape, classes)} to be probabilities"
@@ -170,7 +175,8 @@ class BinaryRows:
         self.target, self.weight, self.pos_weight = target, weight, pos_weight
         self.classes, self.ignore_index, self.scale = classes, ignore_index, scale
         self.options = options
-        if not target.is_floating_point():
+        self.ends: list[int] | None = None
+        if not (target.is_floating_point() or target.is_meta or traced()):
             # where the pairs of each row begin: only rows are ever made dense, one at a time
             counted = torch.bincount(target[:, 0], minlength=rows_of) if len(target) else None
             ends = torch.zeros(rows_of, dtype=torch.int64) if counted is None else counted.cumsum(0)
@@ -187,7 +193,9 @@ class BinaryRows:
                 weight = kept if weight is None else weight * kept
         else:
             start = rows.start or 0
-            pairs = self.target[self.ends[start] : self.ends[start + like.shape[0]]]
+            pairs = self.target
+            if self.ends is not None:
+                pairs = pairs[self.ends[start] : self.ends[start + like.shape[0]]]
             answers = torch.zeros(like.shape, device=like.device)
             answers[pairs[:, 0] - start, pairs[:, 1]] = 1.0
         smoothing = self.options.label_smoothing
@@ -279,7 +287,7 @@ class BinaryRows:
                 weight = kept if weight is None else kept * weight
                 given = given * kept
             answers[:] = given.numpy()
-        else:
+        elif self.ends is not None:
             answers[:] = 0.0
             answers[self.target[self.ends[r] : self.ends[r + 1], 1].numpy()] = 1.0
         smoothing = self.options.label_smoothing

@@ -141,6 +141,7 @@ def linear_cross_entropy(
             logits = torch.tensordot(input, linear_weight, dims=([-1], [-1]))
             logits = logits if linear_bias is None else logits + linear_bias
         else:
+            hidden(input, linear_weight, linear_bias)  # refuses what does not fit
             logits = torch.nn.functional.linear(input, linear_weight, linear_bias)
         return cross_entropy(
             logits, target, weight, ignore_index=ignored, reduction=reduction,
@@ -336,7 +337,7 @@ def _unreduced(
     try:
         if can_look(rows.target):
             rows.counted(w.shape[0])
-        value = apply(x, w, b, Job(ClassRows(rows, entropy, entropy), o, 1.0))
+        value = apply(x, w, b, Job(ClassRows(rows, entropy, entropy), o, 1.0, given=(rows.target,)))
     except BadRowError as bad:
         raise bad.sentence(rows.target, shape, w.shape[0]) from None
     answer: Tensor = value.reshape(shape)
@@ -457,7 +458,7 @@ def job_of(rows: Any, o: Options, total: Any, *given: Tensor | None) -> Job:
     learnt = learns(*given)
     if isinstance(total, Tensor) and not (learnt or total.is_meta or traced()):
         total = float(total) if o.reduction == "mean" else 1.0
-    return Job(rows, o, total, learnt)
+    return Job(rows, o, total, learnt, given)
 
 
 def apply(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
