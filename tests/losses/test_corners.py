@@ -290,3 +290,20 @@ def test_numbers_that_change_between_compiled_calls():
         want = F.cross_entropy(z, y) + t * (z.logsumexp(1) ** 2).mean()
         assert loss(x, y, t).item() == pytest.approx(want.item(), rel=1e-5)
     torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_a_teacher_of_inference_mode(reduction):
+    with torch.inference_mode():
+        wide, head = torch.randn(3, 6), torch.randn(5, 6)
+        soft = torch.randn(3, 5).softmax(1)
+    x, w = torch.randn(3, 4, requires_grad=True), torch.randn(5, 4)
+    loss = L.linear_kl_div(x, w, wide, head, reduction=reduction).sum()
+    logits = x @ w.t()
+    truth = (wide.clone() @ head.clone().t()).log_softmax(1)
+    each = F.kl_div(logits.log_softmax(1), truth, reduction="none", log_target=True).sum(1)
+    want = each.mean() if reduction == "mean" else each.sum()
+    torch.testing.assert_close(*(torch.autograd.grad(value, x)[0] for value in (loss, want)))
+    loss = L.cross_entropy(x @ w.t(), soft, reduction=reduction).sum()
+    want = F.cross_entropy(x @ w.t(), soft.clone(), reduction=reduction).sum()
+    torch.testing.assert_close(*(torch.autograd.grad(value, x)[0] for value in (loss, want)))

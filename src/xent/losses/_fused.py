@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xent._kernels import _softmax as kernels
 from xent.losses._batch import is_small_batch, score_batch
-from xent.losses._options import Options, batched, can_look, nothing_to_average, reduced
+from xent.losses._options import Options, batched, can_look, nothing_to_average, reduced, watched
 from xent.losses._softmax import (
     BadRowError,
     SoftmaxRows,
@@ -185,7 +185,7 @@ class _Fused(torch.autograd.Function):
     ) -> Any:
         found, ctx.gift, g = scored
         # All that backward reads, so that torch notices what was overwritten in between.
-        ctx.save_for_backward(input, rows.target, rows.weight, rows.scale)
+        ctx.save_for_backward(input, *watched(rows.target, rows.weight, rows.scale))
         ctx.call = rows, axis, shape, stats, g
         if stats:
             ctx.mark_non_differentiable(found[4])

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent.losses._options import Options, at_least_float32, batched
+from xent.losses._options import Options, at_least_float32, batched, watched
 from xent.losses._softmax import SoftmaxRows, empty
 
 # Each chunk takes the head and its gradient through memory four times, 16 bytes an element, beside
@@ -243,7 +243,7 @@ class Head(torch.autograd.Function):
     ) -> Any:
         ctx.job, ctx.wants = job, wants
         # All that backward reads, so that torch notices what was overwritten in between.
-        ctx.save_for_backward(x, w, b, *job.given)
+        ctx.save_for_backward(x, w, b, *watched(*job.given))
         stats = getattr(job.rows, "stats", False)
         eager = any(wants) and job.reduction != "none" and not stats
         # A loss scaler has to reach the gradient before float16 rounds it.

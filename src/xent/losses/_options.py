@@ -257,6 +257,11 @@ def class_axis(input: Tensor, axis: int | None) -> int:
     return axis
 
 
+def watched(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+    """Return what autograd may keep and watch: nothing that `torch.inference_mode` made."""
+    return tuple(None if t is None or t.is_inference() else t for t in tensors)
+
+
 def learns(*tensors: object) -> bool:
     """Say whether a gradient of one of them is asked for."""
     return torch.is_grad_enabled() and any(
