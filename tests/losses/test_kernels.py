@@ -181,3 +181,21 @@ def test_pages_of_a_row_give_the_bits_of_its_pieces(kind, classes, dtype, monkey
         alone = torch.cat([x[:1], x[r : r + 1]])[1:]
         label = y[r : r + 1]
         same(L.cross_entropy(alone, label, reduction="none"), values[r : r + 1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_both_zeros_are_one_peak(dtype):
+    """The first of two largest logits is the predicted one, as in torch, also of -0 and 0."""
+    x = torch.full((3, 1500), -1.0, dtype=dtype)
+    x[0, 3], x[0, 700] = -0.0, 0.0
+    x[1, 1200], x[1, 1300] = 0.0, -0.0
+    x[2, 2], x[2, 3] = -0.0, -0.0
+    y = torch.zeros(3, dtype=torch.int64)
+    assert torch.equal(L.cross_entropy(x, y, stats=True)[1].argmax, x.argmax(1))
+    rows = x[:, :19].clone()
+    rows[1, 5], rows[1, 4] = 0.0, -0.0
+    image = rows.t().reshape(1, 19, 3, 1).repeat(1, 1, 1, 200).requires_grad_()
+    leaf = rows.clone().requires_grad_()
+    L.cross_entropy(image, torch.zeros(1, 3, 200, dtype=torch.int64), reduction="sum").backward()
+    L.cross_entropy(leaf, y, reduction="sum").backward()
+    assert torch.equal(image.grad[0, :, :, 0], leaf.grad.t())

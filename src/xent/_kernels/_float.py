@@ -47,20 +47,14 @@ _LN2_HIGH, _LN2_LOW = 0.6931471804855391, 7.440617110012397e-11
 _LOWEST = -752.0  # 2**64 exp(-752) is still a normal number; below, exp is 0 in float64
 _SQRT_HALF = 0.7071067811865476
 
-_MAGIC32, _LOG2E32 = np.float32(12582912.0), np.float32(_LOG2E)  # 1.5 * 2**23
-_LN2_HIGH32, _LN2_LOW32 = np.float32(0.693359375), np.float32(-2.1219444005469057e-4)
-_LOWEST32 = np.float32(-131.0)  # 2**64 exp(-131) is still a normal number of float32
+_MAGIC32 = np.float32(12582912.0)  # 1.5 * 2**23
 _ZERO32, _ONE32 = np.float32(0.0), np.float32(1.0)
-# (e**r - 1 - r) / r**2 for |r| <= log(2) / 2, to 28 bits of e**r
-_P2, _P3 = np.float32(0.4999999340283261), np.float32(0.1666651996734012)
-_P4, _P5 = np.float32(0.04166839591251857), np.float32(0.008368797253210492)
-_P6 = np.float32(0.001381442765400898)
 # (2**r - 1) / r for |r| <= 1/2, to 28 bits of 2**r (weighted least squares, reweighted to minimax)
 _Q1, _Q2 = np.float32(0.6931471824645996), np.float32(0.24022647738456726)
 _Q3, _Q4 = np.float32(0.05550359562039375), np.float32(0.009618500247597694)
 _Q5, _Q6 = np.float32(0.0013390976237133145), np.float32(0.00015328821609728038)
 _SMALLEST_POWER, _TAME = 130.0, 2.0**15
-FLIP32, FLIP64 = np.int32(0x7FFFFFFF), np.int64(0x7FFFFFFFFFFFFFFF)
+_FLIP32, _FLIP64 = np.int32(0x7FFFFFFF), np.int64(0x7FFFFFFFFFFFFFFF)
 _ONE_BITS, _HALF_A_POWER = np.int64(1023 << 52), np.int64(1 << 51)
 _WHOLE_POWERS, _MAGIC_BITS = np.int64(-(1 << 52)), np.int64((1023 + 52 << 52) + (1 << 51))
 
@@ -124,7 +118,10 @@ def _narrow(value, like):
 
 
 def key(value):
-    """Return an integer that orders as the element does (NaN on top): its maximum vectorises."""
+    """Return an integer that orders as the element does (NaN on top): its maximum vectorises.
+
+    Both zeros are one.
+    """
 
 
 @overload(key, jit_options=INSIDE)
@@ -132,34 +129,31 @@ def _key(value):
     if value == types.float64:
 
         def key64(value):
-            bits = bits64(value)
-            return bits ^ ((bits >> np.int64(63)) & np.int64(0x7FFFFFFFFFFFFFFF))
+            bits = bits64(value + 0.0)
+            return bits ^ ((bits >> np.int64(63)) & _FLIP64)
 
         return key64
     if value == types.uint16:
 
         def key16(value):
             bits = np.int16(value)
-            return np.int16(bits ^ np.int16((bits >> np.int16(15)) & np.int16(0x7FFF)))
+            bits = np.int16(bits ^ np.int16((bits >> np.int16(15)) & np.int16(0x7FFF)))
+            return bits if bits != np.int16(-1) else np.int16(0)
 
         return key16
 
     def key32(value):
-        bits = bits32(value)
-        return bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
+        bits = bits32(value + _ZERO32)
+        return bits ^ ((bits >> np.int32(31)) & _FLIP32)
 
     return key32
 
 
-def rank_of(value):
-    """Return the integers that order as the elements of a vector do: `key` for each."""
-
-
-@overload(rank_of, jit_options=INSIDE)
-def _rank_of(value):
-    if value.dtype == types.float64:
-        return lambda value: bits64(value) ^ ((bits64(value) >> np.int64(63)) & FLIP64)
-    return lambda value: bits32(value) ^ ((bits32(value) >> np.int32(31)) & FLIP32)
+@inner()
+def ranks(value):
+    """Return the `key` of each float32 of a vector."""
+    bits = bits32(value + _ZERO32)
+    return bits ^ ((bits >> np.int32(31)) & _FLIP32)
 
 
 def sign(value):
@@ -224,22 +218,6 @@ def exact_exp(d, rest):
     q = fma(_curve(t) * t, t, low)
     value = (1.0 + (t + q)) * _two_to(n_magic)
     return choose(d < _LOWEST, 0.0, value)
-
-
-@inner()
-def lifted_exp(d, rest):
-    """2**64 exp(d + rest) in float32 arithmetic, within an ULP; 0 below exp(-131)."""
-    inside = _LOWEST32 if d < _LOWEST32 else d
-    n_magic = fma32(inside, _LOG2E32, _MAGIC32)
-    n = n_magic - _MAGIC32
-    r = fma32(n, -_LN2_HIGH32, inside) + fma32(n, -_LN2_LOW32, rest)
-    p = fma32(_P6, r, _P5)
-    p = fma32(p, r, _P4)
-    p = fma32(p, r, _P3)
-    p = fma32(p, r, _P2)
-    p = fma32(p * r, r, r) + _ONE32
-    two_to = float_of_bits32((bits32(n_magic) + np.int32(127 + 64)) << np.int32(23))
-    return _ZERO32 if d < _LOWEST32 else p * two_to
 
 
 @inner()

@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from xent._kernels._float import LANES, PAGE, inner, lifted_power, rank_of
+from xent._kernels._float import LANES, PAGE, inner, lifted_power, ranks
 from xent._kernels._memory import prefetch
 from xent._kernels._numba import INSIDE
 from xent._kernels._vector import (
@@ -59,7 +59,7 @@ def _peak_of_four(x, at, ahead, best):
 def _largest(x, at, ahead, best):
     ask(x, at + ahead)
     for i in range(at, at + U(4) * _STEP, _STEP):
-        rank = rank_of(load(x, i))
+        rank = ranks(load(x, i))
         best = choose(rank > best, rank, best)
     return best
 
