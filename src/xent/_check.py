@@ -45,6 +45,16 @@ def _sentence(argument: str, must: str, got: object, advice: str) -> str:
     return f"`{argument}` must {must}, got {got}." + (f" {advice}" if advice else "")
 
 
+def a(value: object) -> str:
+    """Name the type of an object with its article.
+
+    >>> a(3), a("x")
+    ('an int', 'a str')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' or name == 'ndarray' else 'a'} {name}"
+
+
 def at(index: Iterable[Any]) -> str:
     """Write an index as a person would look it up: ``[0, 2]``.
 
@@ -137,6 +147,6 @@ def _real(argument: str, value: object, must: str) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise wrong_kind(argument, must, f"a {type(value).__name__}") from None
+        raise wrong_kind(argument, must, a(value)) from None
     except OverflowError:
         raise invalid(argument, must, "one too large for a float") from None

@@ -328,7 +328,7 @@ def test_a_sentence_is_its_words(path):
         # Bytes too, as a file opened with "rb" has them.
         assert ours.score(s.encode()) == ours.score(s)
         assert list(ours.full_scores(s.encode())) == words
-    with pytest.raises(TypeError, match="`sentence` must be str or bytes, got a int"):
+    with pytest.raises(TypeError, match="`sentence` must be str or bytes, got an int"):
         ours.score(5)
 
 

@@ -302,7 +302,7 @@ def test_gzip_is_text_too(tmp_path):
         ),
         (
             lambda: NGramModel(3, vocabulary=["a", 3]),
-            "`vocabulary` must hold words of type str, got a int at [1].",
+            "`vocabulary` must hold words of type str, got an int at [1].",
         ),
         (
             lambda: NGramModel(3).score(["a"]),

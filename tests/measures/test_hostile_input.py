@@ -117,7 +117,7 @@ NO_COLUMN = [
     ([math.inf, 1.0], "`x` must be symbols, got real numbers."),
     (np.array([math.inf, 1.0]), "`x` must be symbols, got real numbers."),
     ([decimal.Decimal("sNaN")], "`x` must hold hashable symbols, got a Decimal at [0]."),
-    ([np.array([1, 2])], "`x` must hold hashable symbols, got a ndarray at [0]."),
+    ([np.array([1, 2])], "`x` must hold hashable symbols, got an ndarray at [0]."),
 ]
 
 

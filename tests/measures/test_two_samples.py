@@ -206,7 +206,7 @@ def test_two_normals_in_two_dimensions():
 
 T = [1.0, 1.0, 1.0, 1.0, 2.0]
 REFUSED = [
-    (lambda: estimate_kl_divergence(3, 4), "`x` must be one column, got a int."),
+    (lambda: estimate_kl_divergence(3, 4), "`x` must be one column, got an int."),
     (lambda: estimate_kl_divergence(3.0, 4.0, method="normal"), "`x` must have one axis or two, got shape ()."),
     (lambda: estimate_kl_divergence([], [], method="normal"), "`x` must have at least 2 rows, got 0."),
     (lambda: estimate_kl_divergence(np.ones((4, 0)), np.ones((4, 0)), method="normal"), "`x` must have at least one column, got none."),

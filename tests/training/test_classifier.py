@@ -228,7 +228,7 @@ WORDING = [
     ({"device": None}, {}, "`device` must be at hand, got None. Use \"auto\" to take what is there."),
     ({"device": "meta"}, {}, "`device` must be at hand, got 'meta'. Use \"auto\" to take what is there."),
     ({"hidden": b"\x05"}, {}, "`hidden` must be a sequence of integers like (64, 32), got b'\\x05'."),
-    ({}, {"validation": X}, "`validation` must be a pair (X, y), got a ndarray."),
+    ({}, {"validation": X}, "`validation` must be a pair (X, y), got an ndarray."),
     ({}, {"validation": (X, Y, Y)}, "`validation` must be a pair (X, y), got a tuple of 3."),
     ({"epochs": 1, "batch_size": 64, "learning_rate": 3e38, "hidden": (4,)}, {"X": X * 1e3}, "Training stopped in epoch 1: a weight is not finite. Lower `learning_rate` (it is 3e+38) or scale `X` to [0, 1]."),
     ({}, {"X": X * 1e300}, "Training stopped in epoch 1: the cross_entropy loss is nan. Lower `learning_rate` (it is 0.5) or scale `X` to [0, 1]."),

@@ -153,7 +153,7 @@ def _labels(labels: Iterable[Any] | None, classes: int) -> list[Any]:
     odd = [name for name in names if not isinstance(name, str | int | float | bool)]
     if odd:
         must = "be strings, numbers or booleans"
-        raise _check.wrong_kind("labels", must, f"a {type(odd[0]).__name__}")
+        raise _check.wrong_kind("labels", must, _check.a(odd[0]))
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise _check.invalid("labels", "name every class once", f"{twice!r} twice")

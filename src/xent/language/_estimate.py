@@ -270,5 +270,5 @@ def given_words(vocabulary: Iterable[str]) -> list[str]:
     for place, word in enumerate(words):
         if not isinstance(word, str):
             must = "hold words of type str"
-            raise _check.wrong_kind("vocabulary", must, f"a {type(word).__name__} at [{place}]")
+            raise _check.wrong_kind("vocabulary", must, f"{_check.a(word)} at [{place}]")
     return [word for word in words if word not in SPECIAL]

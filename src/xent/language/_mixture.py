@@ -234,11 +234,11 @@ def _mixed(columns: F64, weights: F64) -> F64:
 
 def _checked(given: Sequence[NGramModel]) -> list[NGramModel]:
     if not isinstance(given, Iterable):
-        raise _check.wrong_kind("models", "be a list of NGramModel", f"a {type(given).__name__}")
+        raise _check.wrong_kind("models", "be a list of NGramModel", _check.a(given))
     models = list(given)
     for place, model in enumerate(models):
         if not isinstance(model, NGramModel):
-            got = f"a {type(model).__name__} at [{place}]"
+            got = f"{_check.a(model)} at [{place}]"
             raise _check.wrong_kind("models", "hold objects of NGramModel", got)
     if len(models) < 2:
         raise _check.invalid("models", "hold at least two models", len(models))

@@ -63,7 +63,7 @@ class Reader:
         if isinstance(source, (bytes, bytearray, dict, set)) or not isinstance(source, Iterable):
             must = "be a path, lines, lists of tokens or arrays of token ids"
             advice = "For one line of text pass a list that holds it."
-            raise _check.wrong_kind(argument, must, f"a {type(source).__name__}", advice)
+            raise _check.wrong_kind(argument, must, _check.a(source), advice)
         if isinstance(source, np.ndarray):
             yield self._numbers(list(np.atleast_2d(source)), argument)
             return
@@ -175,7 +175,7 @@ class Reader:
             for token in sentence:
                 if not isinstance(token, str):
                     must = "hold sentences of str tokens"
-                    found = f"a {type(token).__name__} in sentence {number}"
+                    found = f"{_check.a(token)} in sentence {number}"
                     raise _check.wrong_kind(argument, must, found)
                 found_id = index.get(token)
                 if found_id is None:
@@ -224,7 +224,7 @@ def joined(lines: list[str], argument: str = "text", before: int = 0) -> bytes:
         text = "\n".join(lines) + "\n"
     except TypeError:
         place = next(i for i, line in enumerate(lines) if not isinstance(line, str))
-        found = f"a {type(lines[place]).__name__} at [{before + place}]"
+        found = f"{_check.a(lines[place])} at [{before + place}]"
         raise _check.wrong_kind(argument, "hold lines of str", found) from None
     joint = text.encode("utf-8", "surrogateescape")
     if joint.count(b"\n") != len(lines):

@@ -153,7 +153,7 @@ def _utf8(sentence: str | bytes) -> bytes:
     if isinstance(sentence, str):
         return sentence.encode()
     if not isinstance(sentence, bytes):
-        raise _check.wrong_kind("sentence", "be str or bytes", f"a {type(sentence).__name__}")
+        raise _check.wrong_kind("sentence", "be str or bytes", _check.a(sentence))
     return sentence
 
 

@@ -430,7 +430,7 @@ def _distil(
 
 def _listed(teacher: Any, shape: torch.Size, classes: int) -> tuple[Tensor, Tensor]:
     if not (isinstance(teacher, tuple | list) and len(teacher) == 2):
-        got = f"a {type(teacher).__name__}"
+        got = _check.a(teacher)
         raise _check.wrong_kind("teacher", "be two tensors, (indices, log_probs)", got)
     indices, log_probs = teacher
     if not (isinstance(indices, Tensor) and isinstance(log_probs, Tensor)):

@@ -33,7 +33,7 @@ def members(group: Any) -> int:
         raise _check.cannot("The vocabulary cannot be shared", because, advice)
     if group is not None and not isinstance(group, dist.ProcessGroup):
         must = "be a process group of torch.distributed of which this process is a member"
-        raise _check.wrong_kind("group", must, f"a {type(group).__name__}")
+        raise _check.wrong_kind("group", must, _check.a(group))
     return dist.get_world_size(group)
 
 

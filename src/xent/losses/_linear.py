@@ -370,7 +370,7 @@ def hidden(
     """Check hidden states and head; return them as matrices, in autocast's type where it is on."""
     check_input(input)
     if not isinstance(weight, Tensor) or not weight.is_floating_point():
-        got = weight.dtype if isinstance(weight, Tensor) else f"a {type(weight).__name__}"
+        got = weight.dtype if isinstance(weight, Tensor) else _check.a(weight)
         raise _check.wrong_kind(f"{name}_weight", "be a floating-point tensor", got)
     check_strided(f"{name}_weight", weight)
     if weight.dim() != 2 or input.dim() < 1 or weight.shape[1] != input.shape[-1]:
@@ -379,7 +379,7 @@ def hidden(
     if weight.shape[0] == 0:
         raise _check.invalid(f"{name}_weight", "have at least one class", tuple(weight.shape))
     if bias is not None and not isinstance(bias, Tensor):
-        raise _check.wrong_kind(f"{name}_bias", "be a tensor", f"a {type(bias).__name__}")
+        raise _check.wrong_kind(f"{name}_bias", "be a tensor", _check.a(bias))
     if bias is not None and bias.shape != weight.shape[:1]:
         raise _check.invalid(
             f"{name}_bias", f"have the shape {tuple(weight.shape[:1])}", tuple(bias.shape)

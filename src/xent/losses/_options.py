@@ -85,7 +85,7 @@ def _is_number(value: Tensor) -> bool:
 def check_input(input: Tensor, size_average: object = None, reduce: object = None) -> None:
     """Refuse what no loss of this room can take."""
     if not isinstance(input, Tensor):
-        raise _check.wrong_kind("input", "be a tensor", f"a {type(input).__name__}")
+        raise _check.wrong_kind("input", "be a tensor", _check.a(input))
     if not input.is_floating_point():
         advice = "Are `input` and `target` swapped?"
         raise _check.wrong_kind("input", "be a floating-point tensor", input.dtype, advice)
@@ -111,7 +111,7 @@ def check_strided(name: str, tensor: Tensor) -> None:
 def check_target_kind(target: object) -> None:
     """Refuse a target that is no tensor of numbers laid out one by one."""
     if not isinstance(target, Tensor):
-        raise _check.wrong_kind("target", "be a tensor", f"a {type(target).__name__}")
+        raise _check.wrong_kind("target", "be a tensor", _check.a(target))
     check_strided("target", target)
 
 
@@ -126,7 +126,7 @@ def check_devices(input: Tensor, **others: Tensor | None) -> None:
 def check_numbers(name: str, value: object, input: Tensor | None = None) -> None:
     """Refuse what is no tensor of numbers laid out one by one, where the input is."""
     if not isinstance(value, Tensor):
-        raise _check.wrong_kind(name, "be a tensor", f"a {type(value).__name__}")
+        raise _check.wrong_kind(name, "be a tensor", _check.a(value))
     check_strided(name, value)
     if input is not None:
         check_devices(input, **{name: value})
@@ -237,7 +237,7 @@ def _whole(name: str, value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise _check.wrong_kind(name, must, f"a {type(value).__name__}") from None
+        raise _check.wrong_kind(name, must, _check.a(value)) from None
 
 
 def class_axis(input: Tensor, axis: int | None) -> int:

@@ -130,7 +130,7 @@ def check_given(**given: object) -> None:
     """Refuse targets and weights that are no tensors, or that learn: nobody shares that out."""
     for name, tensor in given.items():
         if not (tensor is None or isinstance(tensor, Tensor)):
-            raise _check.wrong_kind(name, "be a tensor", f"a {type(tensor).__name__}")
+            raise _check.wrong_kind(name, "be a tensor", _check.a(tensor))
         if learns(tensor):
             must = "not require a gradient where a vocabulary is shared"
             raise _check.invalid(name, must, "one that does", "Give it detached, `.detach()`.")

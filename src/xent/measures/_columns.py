@@ -52,7 +52,7 @@ def frame_of(argument: str, table: Any) -> tuple[Any, list[str]]:
         names = list(frame.columns)
     except TypeError:
         must = "be a data frame in memory that narwhals reads (pandas, polars, Arrow, ...)"
-        raise _check.wrong_kind(argument, must, f"a {type(table).__name__}") from None
+        raise _check.wrong_kind(argument, must, _check.a(table)) from None
     except nw.exceptions.DuplicateError:
         raise _check.invalid(argument, "name each column once", "a name twice") from None
     twice = [name for i, name in enumerate(names) if name in names[:i]]

@@ -245,7 +245,7 @@ def read(argument: str, values: Any, library: Library, where: Any = None) -> Any
     try:
         raw = library.array(values)
     except (ValueError, TypeError, RuntimeError):
-        got = f"a {type(values).__name__} that is none"
+        got = f"{_check.a(values)} that is none"
         raise _check.wrong_kind(argument, "be an array of real numbers", got) from None
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         if where is None or np.any(values.mask & np.asarray(where, dtype=bool)):

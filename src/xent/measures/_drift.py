@@ -176,7 +176,7 @@ def _each(weights: Any, old: Table, new: Table) -> tuple[Any, Any]:
         return weights, weights
     if not isinstance(weights, tuple | list) or len(weights) != 2:
         must = "be the name of a column, or a pair of arrays"
-        raise _check.wrong_kind("weights", must, f"a {type(weights).__name__}")
+        raise _check.wrong_kind("weights", must, _check.a(weights))
     for table in (old, new):
         if table.path is not None:
             raise _check.wrong_kind("weights", "be the name of a column of the files", "arrays")

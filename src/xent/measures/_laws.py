@@ -68,7 +68,7 @@ def law(argument: str, value: Any) -> Law:
 
         return from_torch(argument, value, ())
     if not is_distribution(value):
-        got = f"a {type(value).__name__}"
+        got = _check.a(value)
         must = "be a distribution of scipy.stats or torch.distributions, as the other is"
         raise _check.wrong_kind(argument, must, got)
     from xent.measures._scipy_laws import from_scipy

@@ -38,7 +38,7 @@ def column(argument: str, values: Any) -> Column:
 def _one_column(argument: str, values: Any) -> NDArray[Any]:
     unordered = isinstance(values, Mapping | Set) or hasattr(type(values), "columns")
     if unordered or not hasattr(values, "__iter__"):
-        raise _check.wrong_kind(argument, "be one column", f"a {type(values).__name__}")
+        raise _check.wrong_kind(argument, "be one column", _check.a(values))
     array = _as_array(values)
     if array.ndim != 1:
         raise _check.invalid(argument, "be one column", f"an array of shape {array.shape}")
@@ -149,7 +149,7 @@ def numbers_of_rows(argument: str, weights: Any, rows: int) -> NDArray[np.float6
     try:
         found = np.asarray(plain(weights), dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise _check.wrong_kind(argument, must, f"a {type(weights).__name__}") from None
+        raise _check.wrong_kind(argument, must, _check.a(weights)) from None
     if found.shape != (rows,):
         raise _check.invalid(argument, must, f"shape {found.shape}")
     bad = ~(np.isfinite(found) & (found >= 0))
@@ -388,6 +388,6 @@ def _hashed(argument: str, array: NDArray[Any]) -> Column:
         try:
             codes[i] = numbers.setdefault(symbol, len(numbers))
         except TypeError:
-            got = f"a {type(symbol).__name__} at [{i}]"
+            got = f"{_check.a(symbol)} at [{i}]"
             raise _check.wrong_kind(argument, "hold hashable symbols", got) from None
     return Column(codes, tuple(numbers))

@@ -93,7 +93,7 @@ def from_scipy(argument: str, value: Any) -> Law:
 def _without_parameters(argument: str, value: Any, stats: Any) -> TypeError:
     """Say how a distribution that waits for its parameters is given them."""
     known = getattr(stats, value.name or "", None) is value
-    name = f"scipy.stats.{value.name}" if known else f"a {type(value).__name__}"
+    name = f"scipy.stats.{value.name}" if known else _check.a(value)
     needed = [part.strip() for part in (value.shapes or "").split(",") if part.strip()]
     if not needed and not known:
         advice = f"Call it: {argument}() is one."

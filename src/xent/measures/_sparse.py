@@ -89,9 +89,7 @@ class Part:
         else:
             if library_of(inner).name != "numpy":
                 must = "be arrays of one library"
-                raise _check.wrong_kind(
-                    argument, must, f"a {type(inner).__name__} and scipy.sparse"
-                )
+                raise _check.wrong_kind(argument, must, f"{_check.a(inner)} and scipy.sparse")
             array = np.asarray(read(argument, inner, NUMPY), dtype=np.float64)
             self.axes, self.ndim = positions(argument, axis, max(1, array.ndim)), array.ndim
             self.dense = self._rows(array)

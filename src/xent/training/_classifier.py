@@ -324,7 +324,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def pair(validation: Any) -> tuple[Any, Any]:
     """Take a validation pair apart, or say that it is none."""
     if not isinstance(validation, tuple | list) or len(validation) != 2:
-        got = f"a {type(validation).__name__}"
+        got = _check.a(validation)
         if isinstance(validation, tuple | list):
             got += f" of {len(validation)}"
         raise _check.wrong_kind("validation", "be a pair (X, y)", got)

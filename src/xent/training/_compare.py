@@ -206,7 +206,7 @@ def compare_losses(
     y, y_test = column_or_1d(y, warn=True), column_or_1d(y_test, warn=True)
     like = SoftmaxClassifier() if classifier is None else classifier
     if not isinstance(like, SoftmaxClassifier):
-        got = f"a {type(like).__name__}"
+        got = _check.a(like)
         raise _check.wrong_kind("classifier", "be a SoftmaxClassifier", got)
     # One number drawn here, so that a random_state of None means the same start for all as well.
     seed = check_random_state(like.random_state).randint(2**31 - 1)

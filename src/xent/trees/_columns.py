@@ -114,7 +114,7 @@ def frame_of_objects(X: NDArray[Any]) -> Any:
             except (TypeError, ValueError):
                 bad = next(v for v in values if not isinstance(v, (int, float)))
                 raise _check.wrong_kind(
-                    "X", "hold numbers and strings", f"a {type(bad).__name__} in column {j}"
+                    "X", "hold numbers and strings", f"{_check.a(bad)} in column {j}"
                 ) from None
     return pa.table(columns)
 
@@ -196,7 +196,7 @@ def names(series: Any) -> Any:
         values = [None if v is None or v != v else v for v in series.to_list()]
         bad = next((v for v in values if v is not None and not isinstance(v, (str, bool))), None)
         if bad is not None:
-            got = f"a {type(bad).__name__} in column {series.name!r}"
+            got = f"{_check.a(bad)} in column {series.name!r}"
             raise _check.wrong_kind("X", "hold numbers, names, booleans and dates", got)
         return pa.array([None if v is None else str(v) for v in values], pa.string())
     declared = _declared(series)

@@ -61,7 +61,7 @@ class Reading:
         for argument, name in (("y", target), ("sample_weight", weight)):
             if not isinstance(name, str) and not (name is None and argument != "y"):
                 must = "be the name of a column where X is read in batches"
-                raise _check.wrong_kind(argument, must, f"a {type(name).__name__}")
+                raise _check.wrong_kind(argument, must, _check.a(name))
         self.source, self.target, self.weight_name = source, target, weight
         self.class_weight, self.is_number = class_weight, numbers
         self.given = by_name(class_weight)
