@@ -241,9 +241,9 @@ class SoftmaxRows:
             tile = planes.TILE
             planes.class_planes(
                 x, target, weight, scale, o.ignore_index, 1.0 / o.temperature, o.z_loss, g,
-                np.empty((2, planes.rows_of(classes), tile), real), np.empty(7 * tile),
-                np.empty(9 * tile, real), np.empty(4 * tile, whole),
-                np.empty((classes, tile), x.dtype),
+                on_lines((2, planes.rows_of(classes), tile), real), on_lines((7 * tile,), float),
+                on_lines((9 * tile,), real), on_lines((4 * tile,), whole),
+                on_lines((classes, tile), x.dtype),
                 values, totals, grad, past, start, stop,
             )  # fmt: skip
 
@@ -432,6 +432,17 @@ def empty(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> Tensor:
     if size < _HUGE or like.device.type != "cpu":
         return like.new_empty(shape, dtype=dtype)
     return torch.from_numpy(room(size)).view(dtype).view(shape)
+
+
+def on_lines(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return room for a kernel that begins on a cache line.
+
+    Each vector of 64 bytes would lie across two lines else, and be read and written twice.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.empty(size + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    return room[first : first + size].view(dtype).reshape(shape)
 
 
 def passes_caches(grad: Any, x: Any) -> bool:
