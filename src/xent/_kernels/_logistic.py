@@ -181,6 +181,15 @@ def first_wrong(target, first, last):
     return -1
 
 
+@inner()
+def ask_ahead(x, target, c):
+    """Ask for what comes soon, little by little, so that computing hides the wait."""
+    for j in range(c + AHEAD, c + AHEAD + CHUNK, 64 // x.itemsize):
+        prefetch(x, j)
+    for j in range(c + AHEAD, c + AHEAD + CHUNK, 64 // target.itemsize):
+        prefetch(target, j)
+
+
 @outer()
 def add_answers(x, target, g, part, lanes, page, totals, grad, past, start, stop):
     """Sum spans of flat elements; return the first whose target is not in [0, 1], or -1.
@@ -197,11 +206,7 @@ def add_answers(x, target, g, part, lanes, page, totals, grad, past, start, stop
         for j in range(U(2 * CHUNK)):
             lanes[j] = 0.0
         for c in range(first, last, CHUNK):
-            # What comes soon is asked for, little by little, so that computing hides the wait.
-            for j in range(c + AHEAD, c + AHEAD + CHUNK, 64 // x.itemsize):
-                prefetch(x, j)
-            for j in range(c + AHEAD, c + AHEAD + CHUNK, 64 // target.itemsize):
-                prefetch(target, j)
+            ask_ahead(x, target, c)
             n = min(CHUNK, last - c)
             most, far, soft = _score(x, target, U(c), U(n), c1, c0, part, page, most)
             if soft and grad.shape[0]:

@@ -46,8 +46,9 @@ from xent._kernels._vector import (
 
 U = np.uint64
 TILE = 128
-# Class numbers in memory: one that is read there costs no arithmetic to spread.
-NUMBERS = np.arange(64, dtype=np.int32)
+MOST = 64  # classes
+# Their numbers in memory: one that is read there costs no arithmetic to spread.
+NUMBERS = np.arange(MOST, dtype=np.int32)
 
 # Where each quantity of the pixels stands in one array.
 _TOP, _OWN, _HIT, _PUSH, _OTHERS, _LIFT, _C = (U(TILE * i) for i in range(7))
@@ -70,9 +71,8 @@ def higher(source, at, z, to, number, best, place):
 @inner()
 def peaks(source, at, stride, classes, z, j, top, places):
     """Copy a vector of pixels to z[:, j:], and write their largest logit and its class."""
-    best, place = load(source, at), load(places, _PLACE + j)
+    best, place = load(source, at), spread(NUMBERS[0], load(places, _PLACE + j))
     put(z, j, best)
-    place = place ^ place
     for k in range(U(1), classes):
         number = spread(NUMBERS[k], place)
         best, place = higher(source, at + k * stride, z, k * U(TILE) + j, number, best, place)
@@ -91,9 +91,7 @@ def four_peaks(source, at, stride, classes, z, j, top, places):
     put(z, j + one, b)
     put(z, j + two, c)
     put(z, j + three, d)
-    in_a = load(places, _PLACE + j)
-    in_a = in_a ^ in_a
-    in_b = in_c = in_d = in_a
+    in_a = in_b = in_c = in_d = spread(NUMBERS[0], load(places, _PLACE + j))
     for k in range(U(1), classes):
         number = spread(NUMBERS[k], in_a)
         i, to = at + k * stride, k * U(TILE) + j
@@ -193,7 +191,7 @@ def wild_powers(z, classes, n, pixel, part, places, inverse):
 
 def rows_of(classes: int) -> int:
     """Return how many rows `sum_planes` reads of a tile: classes, and zeros."""
-    return 8 if classes <= 8 else 20 if classes <= 20 else 32 if classes <= 32 else 64
+    return 8 if classes <= 8 else 20 if classes <= 20 else 32 if classes <= 32 else MOST
 
 
 @inner()
@@ -311,9 +309,8 @@ def look_at_pixels(target, weight, scale, ignore, base, n, pixel, places):
         places[_MARK + j] = y if counts else -1
         pixel[_HIT + j] = hit
         pixel[_PUSH + j] = push if counts else 0.0
-    for j in range(
-        n, (n + U(WIDTH - 1)) // U(WIDTH) * U(WIDTH)
-    ):  # what fills the last vector counts for nothing
+    filled = (n + U(WIDTH - 1)) // U(WIDTH) * U(WIDTH)
+    for j in range(n, filled):  # what fills the last vector counts for nothing
         places[_MARK + j] = -1
         pixel[_HIT + j] = 1.0
         pixel[_PUSH + j] = 0.0

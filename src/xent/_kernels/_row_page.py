@@ -95,13 +95,6 @@ def _sum_of_gaps(lanes, at, top, t0, t1, t2, t3, v0, v1, v2, v3):
     put(lanes, at, fma(upper(t3), top - upper(v3), found))
 
 
-@inner()
-def _slope(before, i, less, c1, c0, grad, at):
-    """Write the gradient of a vector of logits past the caches, as `write_some` does."""
-    e = load(before, i)
-    put_past(grad, at, fma32(e, c1, fma32(e, c0, less)))
-
-
 def suits(x, own):
     """Say whether `add_page` is for such logits and shares: small, and without gaps in memory."""
 
@@ -115,95 +108,90 @@ def _suits(x, own):
     return lambda x, own: True
 
 
+def add_four(own, i, next_row, top, v0, v1, v2, v3, spare, j, signs):
+    """Add four vectors of shares and their gaps; return the signs with theirs. None without."""
+
+
+@overload(add_four, jit_options=INSIDE)
+def _add_four(own, i, next_row, top, v0, v1, v2, v3, spare, j, signs):
+    if own.dtype == types.float64 or own.layout != "C":
+        return lambda own, i, next_row, top, v0, v1, v2, v3, spare, j, signs: signs
+
+    def add(own, i, next_row, top, v0, v1, v2, v3, spare, j, signs):
+        ask(own, next_row)
+        t0, t1 = load(own, i), load(own, i + _LANES)
+        t2, t3 = load(own, i + U(2) * _LANES), load(own, i + U(3) * _LANES)
+        _sum_of_four(spare, _LANES + j, t0, t1, t2, t3)
+        _sum_of_gaps(spare, j, top, t0, t1, t2, t3, v0, v1, v2, v3)
+        return signs | (bits32(t0) | bits32(t1)) | (bits32(t2) | bits32(t3))
+
+    return add
+
+
+def slope(before, i, share, d, each, c1, c0, grad, at):
+    """Write the gradient of a vector of logits past the caches, as `write_some` does."""
+
+
+@overload(slope, jit_options=INSIDE)
+def _slope(before, i, share, d, each, c1, c0, grad, at):
+    if share.dtype == types.float64 or share.layout != "C":
+        return lambda before, i, share, d, each, c1, c0, grad, at: put_past(
+            grad, at, times_of(load(before, i), c1, c0, each)
+        )
+    return lambda before, i, share, d, each, c1, c0, grad, at: put_past(
+        grad, at, times_of(load(before, i), c1, c0, load(share, i) * d)
+    )
+
+
+@inner()
+def times_of(e, c1, c0, more):
+    """Return `times` of a vector."""
+    return fma32(e, c1, fma32(e, c0, more))
+
+
 def add_page(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
     """Do all that is to do of classes a to a + PAGE of row r, none of which is the largest.
 
     Exponentials go to e and are summed in the lanes, shares of its ``own`` in those that are
     ``spare``. ``behind`` is the row before: what is to do, its exponentials and shares, the
     gradient, and whether it is written here, past the caches. Return something negative where the
-    sign of a share is.
+    sign of a share is, and the key of the largest of these classes in the row that is ``coming``.
     """
 
 
 @overload(add_page, jit_options=INSIDE)
 def _add_page(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
     if x.dtype == types.float64 or x.layout != "C":
+        return lambda x, r, coming, own, e, a, top, constants, lanes, spare, behind: (
+            np.int32(0),
+            np.int32(0),
+        )
 
-        def nothing(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
-            return np.int32(0), np.int32(0)
+    def page(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
+        todo, before, share, grad, writes = behind
+        n = U(x.shape[1])
+        base, row, first = U(r) * n + U(a), U(coming) * n + U(a), U(max(todo.row, 0)) * n + U(a)
+        shift, floor, high, low = constants
+        c1, d, each = np.float32(todo.c), -np.float32(todo.d), -np.float32(todo.each)
+        c0 = np.float32(todo.c - np.float64(c1))
+        one, two, three = _LANES, U(2) * _LANES, U(3) * _LANES
+        signs = bits32(spread(np.float32(0.0), load(e, U(0))))
+        best, ahead = spread(_LOWEST, signs), U(PAGE) if coming > r else n
+        for j in range(U(0), _LANES, _STEP):
+            at, i, to = base + j, U(a) + j, first + j
+            best = peak_of_four(x, row + U(4) * j, ahead, best)
+            v0, e0 = _power(x, at, e, i, shift, floor, high, low)
+            v1, e1 = _power(x, at + one, e, i + one, shift, floor, high, low)
+            v2, e2 = _power(x, at + two, e, i + two, shift, floor, high, low)
+            v3, e3 = _power(x, at + three, e, i + three, shift, floor, high, low)
+            _sum_of_four(lanes, j, e0, e1, e2, e3)
+            next_row = n + U(a) + U(4) * j
+            signs = add_four(own, i, next_row, top, v0, v1, v2, v3, spare, j, signs)
+            if writes:
+                slope(before, i, share, d, each, c1, c0, grad, to)
+                slope(before, i + one, share, d, each, c1, c0, grad, to + one)
+                slope(before, i + two, share, d, each, c1, c0, grad, to + two)
+                slope(before, i + three, share, d, each, c1, c0, grad, to + three)
+        return reduce_or(signs), reduce_max(best)
 
-        return nothing
-    if own.dtype == types.float64 or own.layout != "C":
-
-        def without(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
-            return _add_logits(x, r, coming, e, a, constants, lanes, behind)
-
-        return without
-
-    def shares(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
-        return _add_both(x, r, coming, own, e, a, top, constants, lanes, spare, behind)
-
-    return shares
-
-
-@inner()
-def _add_logits(x, r, coming, e, a, constants, lanes, behind):
-    """Do it for a row without shares."""
-    todo, before, _, grad, writes = behind
-    n = U(x.shape[1])
-    base, row, first = U(r) * n + U(a), U(coming) * n + U(a), U(max(todo.row, 0)) * n + U(a)
-    shift, floor, high, low = constants
-    c1 = np.float32(todo.c)
-    c0, less = np.float32(todo.c - np.float64(c1)), -np.float32(todo.each)
-    one, two, three = _LANES, U(2) * _LANES, U(3) * _LANES
-    best, ahead = spread(_LOWEST, bits32(load(e, U(0)))), U(PAGE) if coming > r else U(x.shape[1])
-    for j in range(U(0), _LANES, _STEP):
-        at, i = base + j, U(a) + j
-        best = peak_of_four(x, row + U(4) * j, ahead, best)
-        _, e0 = _power(x, at, e, i, shift, floor, high, low)
-        _, e1 = _power(x, at + one, e, i + one, shift, floor, high, low)
-        _, e2 = _power(x, at + two, e, i + two, shift, floor, high, low)
-        _, e3 = _power(x, at + three, e, i + three, shift, floor, high, low)
-        _sum_of_four(lanes, j, e0, e1, e2, e3)
-        if writes:
-            to = first + j
-            _slope(before, i, less, c1, c0, grad, to)
-            _slope(before, i + one, less, c1, c0, grad, to + one)
-            _slope(before, i + two, less, c1, c0, grad, to + two)
-            _slope(before, i + three, less, c1, c0, grad, to + three)
-    return np.int32(0), reduce_max(best)
-
-
-@inner()
-def _add_both(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
-    """Do it for a row of shares."""
-    todo, before, share, grad, writes = behind
-    n = U(x.shape[1])
-    base, row, first = U(r) * n + U(a), U(coming) * n + U(a), U(max(todo.row, 0)) * n + U(a)
-    shift, floor, high, low = constants
-    c1 = np.float32(todo.c)
-    c0, d1 = np.float32(todo.c - np.float64(c1)), -np.float32(todo.d)
-    one, two, three = _LANES, U(2) * _LANES, U(3) * _LANES
-    signs = bits32(spread(np.float32(0.0), load(e, U(0))))
-    best, ahead = spread(_LOWEST, bits32(load(e, U(0)))), U(PAGE) if coming > r else U(x.shape[1])
-    for j in range(U(0), _LANES, _STEP):
-        at, i = base + j, U(a) + j
-        best = peak_of_four(x, row + U(4) * j, ahead, best)
-        v0, e0 = _power(x, at, e, i, shift, floor, high, low)
-        v1, e1 = _power(x, at + one, e, i + one, shift, floor, high, low)
-        v2, e2 = _power(x, at + two, e, i + two, shift, floor, high, low)
-        v3, e3 = _power(x, at + three, e, i + three, shift, floor, high, low)
-        _sum_of_four(lanes, j, e0, e1, e2, e3)
-        ask(own, n + U(a) + U(4) * j)
-        t0, t1 = load(own, i), load(own, i + one)
-        t2, t3 = load(own, i + two), load(own, i + three)
-        signs = signs | (bits32(t0) | bits32(t1)) | (bits32(t2) | bits32(t3))
-        _sum_of_four(spare, _LANES + j, t0, t1, t2, t3)
-        _sum_of_gaps(spare, j, top, t0, t1, t2, t3, v0, v1, v2, v3)
-        if writes:
-            to = first + j
-            _slope(before, i, load(share, i) * d1, c1, c0, grad, to)
-            _slope(before, i + one, load(share, i + one) * d1, c1, c0, grad, to + one)
-            _slope(before, i + two, load(share, i + two) * d1, c1, c0, grad, to + two)
-            _slope(before, i + three, load(share, i + three) * d1, c1, c0, grad, to + three)
-    return reduce_or(signs), reduce_max(best)
+    return page

@@ -21,7 +21,6 @@ from xent._kernels._float import (
     wide,
 )
 from xent._kernels._logistic import (
-    AHEAD,
     CHUNK,
     DROP,
     FAR,
@@ -29,11 +28,12 @@ from xent._kernels._logistic import (
     SIGN,
     SPAN,
     YES,
+    ask_ahead,
     first_wrong,
     lifted_power_of,
     soft_slope,
 )
-from xent._kernels._memory import arrive, prefetch, stream
+from xent._kernels._memory import arrive, stream
 from xent._kernels._vector import bits32, fma, fma32
 
 U = np.uint64
@@ -272,10 +272,7 @@ def weigh_answers(
         for j in range(U(2 * CHUNK)):
             lanes[j] = 0.0
         for c in range(first, last, CHUNK):
-            for j in range(c + AHEAD, c + AHEAD + CHUNK, 64 // x.itemsize):
-                prefetch(x, j)
-            for j in range(c + AHEAD, c + AHEAD + CHUNK, 64 // target.itemsize):
-                prefetch(target, j)
+            ask_ahead(x, target, c)
             n = min(CHUNK, last - c)
             o = U(0)
             now = kind

@@ -31,7 +31,6 @@ _NO_SLOPE: Floats = np.empty((0, 0))
 _EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 _HUGE = 1 << 22  # bytes
 _CACHE = 1 << 25  # bytes: a larger gradient would push all else out of the caches
-_FEW = 64
 ELEMENTS = 1 << 15  # what one thread is worth waking for
 
 
@@ -204,7 +203,7 @@ class SoftmaxRows:
             self.hard
             and axis == 1
             and input.dim() > 2
-            and input.shape[1] <= _FEW
+            and input.shape[1] <= planes.MOST
             and input.is_contiguous()
             and input[0, 0].numel() >= planes.TILE
             and not (o.softcap or o.label_smoothing)
