@@ -118,7 +118,7 @@ def predictions(fitted: dict[int | None, tuple[Any, Any]]) -> Iterator[str]:
 
 def shared_work() -> str:
     """Say how much of a fit's work threads can share, whatever else the machine does."""
-    from xent._kernels import _jit
+    from xent._compile import threads
     from xent.trees import _grow, _prepare, _subtrees
 
     X, y = numeric(200_000, 2)
@@ -126,7 +126,7 @@ def shared_work() -> str:
 
     def counted(*args: Any, **options: Any) -> Any:
         start = time.process_time()
-        done = _jit.in_blocks(*args, **options)
+        done = threads.in_blocks(*args, **options)
         spent[0] += time.process_time() - start
         return done
 
@@ -138,7 +138,7 @@ def shared_work() -> str:
             ours().fit(X, y)
             shares.append(spent[0] / (time.process_time() - start))
     finally:
-        _grow.in_blocks = _prepare.in_blocks = _subtrees.in_blocks = _jit.in_blocks
+        _grow.in_blocks = _prepare.in_blocks = _subtrees.in_blocks = threads.in_blocks
     share = sorted(shares)[1]
     return (
         f"Threads share {share:.1%} of the processor time of fit 200k x 20, so that two of them "

@@ -10,7 +10,8 @@ import numba
 import numpy as np
 import pytest
 
-from xent._kernels import _jit
+from xent._compile import decorator
+from xent._compile import threads as block_threads
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -22,14 +23,14 @@ def test_blocks_cover_every_row_once(threads, count):
         seen[start:stop] += 1
         return stop - start
 
-    sizes = _jit.in_blocks(work, count, threads=threads)
+    sizes = block_threads.in_blocks(work, count, threads=threads)
     assert sum(sizes) == count
     assert (seen == 1).all()
     assert len(sizes) <= threads
 
 
 def test_small_work_wakes_no_thread():
-    assert _jit.in_blocks(lambda a, b: b - a, 9, threads=8, least=10) == [9]
+    assert block_threads.in_blocks(lambda a, b: b - a, 9, threads=8, least=10) == [9]
 
 
 def test_who_is_ready_takes_the_next_block():
@@ -44,12 +45,12 @@ def test_who_is_ready_takes_the_next_block():
             if len(done) == 7:
                 rest.set()
 
-    _jit.in_blocks(work, 8, threads=2, turns=4)
+    block_threads.in_blocks(work, 8, threads=2, turns=4)
     assert sorted(done) == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_no_block_is_smaller_than_the_least():
-    assert _jit.in_blocks(lambda a, b: b - a, 9, threads=2, least=3, turns=4) == [3, 3, 3]
+    assert block_threads.in_blocks(lambda a, b: b - a, 9, threads=2, least=3, turns=4) == [3, 3, 3]
 
 
 def test_an_error_in_any_block_reaches_the_caller():
@@ -58,16 +59,16 @@ def test_an_error_in_any_block_reaches_the_caller():
             raise ArithmeticError("last block")
 
     with pytest.raises(ArithmeticError, match="last block"):
-        _jit.in_blocks(work, 8, threads=4)
+        block_threads.in_blocks(work, 8, threads=4)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_usable_after_fork():
-    _jit.in_blocks(lambda a, b: None, 4, threads=2)
+    block_threads.in_blocks(lambda a, b: None, 4, threads=2)
     child = os.fork()
     if child == 0:
-        done = _jit.in_blocks(lambda a, b: b - a, 4, threads=2)
+        done = block_threads.in_blocks(lambda a, b: b - a, 4, threads=2)
         os._exit(0 if done == [2, 2] else 1)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
@@ -82,7 +83,7 @@ def test_what_belongs_to_no_module_still_compiles():
 def test_compiles_in_memory_where_no_cache_can_be_kept(tmp_path):
     module = tmp_path / "frozen.py"
     module.write_text(
-        "from xent._kernels._jit import kernel\n\n@kernel()\ndef double(x):\n    return 2 * x\n"
+        "from xent._compile.decorator import kernel\n\n@kernel()\ndef double(x):\n    return 2 * x\n"
     )
     # Root may write anywhere, so the cache is taken away by making Numba find no place for it.
     code = (
@@ -90,7 +91,10 @@ def test_compiles_in_memory_where_no_cache_can_be_kept(tmp_path):
         "caching.CacheImpl._locator_classes = []\n"
         "import frozen; print(frozen.double(21))"
     )
-    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(_jit.__file__).parents[2]}"}
+    env = {
+        **os.environ,
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(decorator.__file__).parents[2]}",
+    }
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.stdout.strip() == "42", done.stderr
 
@@ -105,7 +109,7 @@ def test_whoever_waits_for_the_compiler_is_told_once(tmp_path):
         run = [sys.executable, "-c", code.format(terminal)]
         return subprocess.run(run, env=env, capture_output=True, text=True, check=True).stderr
 
-    assert said(True, "a") == _jit.NOTICE + "\n"
+    assert said(True, "a") == decorator.NOTICE + "\n"
     assert said(True, "a") == ""
     assert said(False, "b") == ""
 
@@ -113,13 +117,13 @@ def test_whoever_waits_for_the_compiler_is_told_once(tmp_path):
 def test_what_kernels_call_is_compiled_inside_them_alone(tmp_path):
     module = tmp_path / "nested.py"
     module.write_text(
-        "from xent._kernels._jit import kernel\n\n"
+        "from xent._compile.decorator import kernel\n\n"
         "@kernel(forceinline=True)\ndef half(x):\n    return x / 2\n\n"
         "@kernel(inside=True)\ndef quarter(x):\n    return half(half(x))\n\n"
         "@kernel()\ndef eighth(x):\n    return half(quarter(x))\n"
     )
     places = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    places["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{Path(_jit.__file__).parents[2]}"
+    places["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{Path(decorator.__file__).parents[2]}"
     code = "import nested; print(nested.eighth(8.0), sum(nested.eighth.stats.cache_hits.values()))"
     for hits in (0, 1):
         run = [sys.executable, "-c", code]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
 import xent.losses as L
-from xent._kernels import _room
+from xent.losses import _buffer as _room
 
 # torch's own forward mode and compiler call what torch deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 import xent.losses as L
-from xent._kernels._float import LIFT, log_share, outer
-from xent._kernels._vector import (
+from xent._math.float import LIFT, log_share, outer
+from xent._math.vector import (
     bits32,
     choose,
     count,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import xent.losses as L
-from xent._kernels._batch import DOUBLES, ROWS, SINGLES, class_batch
+from xent._kernels.rows.small_batch import DOUBLES, ROWS, SINGLES, class_batch
 from xent.losses import _fused
 from xent.losses._options import Options
 from xent.losses._softmax import SoftmaxRows

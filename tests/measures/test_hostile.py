@@ -259,7 +259,7 @@ def test_machine_code_from_the_disk_loads_nothing_that_only_compiles():
 
 
 def test_eight_entries_at_a_time_only_where_numba_compiles_for_that():
-    code = "from xent._kernels._lanes import LANES; print(LANES)"
+    code = "from xent._math.lanes import LANES; print(LANES)"
     for name, value in (("NUMBA_ENABLE_AVX", "0"), ("NUMBA_CPU_NAME", "generic")):
         done = subprocess.run(
             [sys.executable, "-c", code],

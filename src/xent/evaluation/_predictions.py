@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from xent import _check
 from xent._array import library_of
-from xent._kernels._log_softmax import log_softmax
+from xent._math.log_softmax import log_softmax
 
 Matrix = NDArray[np.float64]
 

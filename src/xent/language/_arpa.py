@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
-from xent._kernels._jit import in_blocks
+from xent._compile.threads import in_blocks
 from xent.language import _text
 from xent.language._backoff import LOAD, Backoff, Rows
 from xent.language._kernels import arpa as kernels

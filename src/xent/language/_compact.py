@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._kernels._jit import in_blocks
+from xent._compile.threads import in_blocks
 from xent.language._backoff import F32, F64, LOG_10, U32, Backoff, Rows
 from xent.language._kernels import compact as kernels
 

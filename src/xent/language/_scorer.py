@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent._kernels._jit import in_blocks
+from xent._compile.threads import in_blocks
 from xent.language._evaluation import Evaluation, measure
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary

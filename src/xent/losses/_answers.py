@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent._kernels import _logistic as kernels
-from xent._kernels import _weighed as weighed
-from xent._kernels._softmax import add_up
+from xent._kernels.rows import binary as kernels
+from xent._kernels.rows import weighted as weighed
+from xent._kernels.rows.softmax import add_up
 from xent.losses._options import at_least_float32, batched, check_values, number
 from xent.losses._softmax import as_numpy, empty_like, passes_caches
 from xent.losses._threads import in_blocks

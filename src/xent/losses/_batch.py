@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent._kernels._batch import DOUBLES, ROWS, SINGLES, WIDEST, class_batch
+from xent._kernels.rows.small_batch import DOUBLES, ROWS, SINGLES, WIDEST, class_batch
 from xent.losses._options import Options
 from xent.losses._softmax import ELEMENTS
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent._kernels import _logistic as kernels
-from xent._kernels._softmax import add_up
+from xent._kernels.rows import binary as kernels
+from xent._kernels.rows.softmax import add_up
 from xent.losses._answers import Weights, binary_values, check_answers, ignored
 from xent.losses._linear import apply, hidden, job_of
 from xent.losses._options import (

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xent import _check
-from xent._kernels import _planes as planes
-from xent._kernels import _softmax as kernels
-from xent._kernels._float import LANES, PAD, PAGE
-from xent._kernels._room import room
+from xent._kernels.images import class_major as planes
+from xent._kernels.rows import softmax as kernels
+from xent._math.float import LANES, PAD, PAGE
+from xent.losses._buffer import room
 from xent.losses._options import Options, can_look, shaped, silenced
 from xent.losses._threads import in_blocks
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from xent._kernels import _jit
+from xent._compile import threads as block_threads
 
 TURNS = 4
 _HOME = os.getpid()
@@ -24,10 +24,12 @@ _Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def in_blocks(work: Callable[[int, int], Any], count: int, *, least: int) -> list[Any]:
-    """Call ``work(start, stop)`` for blocks that cover ``range(count)``, as `_jit.in_blocks`."""
+    """Call ``work(start, stop)`` for blocks that cover ``range(count)``, as `_compile` does."""
     threads = torch.get_num_threads()
     team = _team if threads > 1 and os.getpid() == _HOME and _parallel() else None
-    return _jit.in_blocks(work, count, threads=threads, least=least, turns=TURNS, team=team)
+    return block_threads.in_blocks(
+        work, count, threads=threads, least=least, turns=TURNS, team=team
+    )
 
 
 @cache

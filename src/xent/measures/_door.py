@@ -98,7 +98,7 @@ class Rows:
         rows = self.flat
         out = np.empty(rows.shape)
         scalars = self.kind is Counts, self.slack
-        bad = over_rows(getattr(kernels("shares"), kernel), (rows,), scalars, (out,))
+        bad = over_rows(getattr(kernels("probabilities"), kernel), (rows,), scalars, (out,))
         if bad >= 0:
             raise self.refused(bad)
         return out
@@ -111,13 +111,18 @@ class Rows:
             p, log, allowed = np.empty(rows.shape), np.empty(rows.shape), np.empty(rows.shape, bool)
             if self.kind in (None, Counts):
                 scalars = self.kind is Counts, self.slack
-                bad = over_rows(kernels("shares").log_rows, (rows,), scalars, (p, log, allowed))
+                bad = over_rows(
+                    kernels("probabilities").log_rows, (rows,), scalars, (p, log, allowed)
+                )
                 if bad >= 0:
                     raise self.refused(bad)
             else:
                 allowed.fill(True)
                 scalars = self.kind is LogProbs, self.slack
-                if over_rows(kernels("shares").softmax_rows, (rows,), scalars, (p, log)) >= 0:
+                if (
+                    over_rows(kernels("probabilities").softmax_rows, (rows,), scalars, (p, log))
+                    >= 0
+                ):
                     found = self._safe
                     p, log = flat_rows(found[0]), flat_rows(found[1])
                     allowed = np.ascontiguousarray(found[2]).reshape(p.shape)

@@ -30,7 +30,7 @@ def entropy_nats(p: Rows) -> Any:
     if p.kind in (None, Counts):
         rows = p.flat if p.plain else p.shares
         return by_kernel(kernels("entropy").entropy_rows, (p,), [(rows,)], SLACK)
-    return by_kernel(kernels("shares").cross_of_shares, (p,), [p.parts])
+    return by_kernel(kernels("probabilities").cross_of_shares, (p,), [p.parts])
 
 
 def cross_entropy_nats(p: Rows, q: Rows) -> Any:
@@ -41,7 +41,7 @@ def cross_entropy_nats(p: Rows, q: Rows) -> Any:
     if _linear(p, q):
         rows = [(r.flat if r.plain else r.shares,) for r in (p, q)]
         return by_kernel(kernels("entropy").cross_entropy_rows, (p, q), rows, SLACK)
-    return by_kernel(kernels("shares").cross_of_shares, (p, q), [(p.shares,), q.parts[1:]])
+    return by_kernel(kernels("probabilities").cross_of_shares, (p, q), [(p.shares,), q.parts[1:]])
 
 
 def kl_nats(p: Rows, q: Rows) -> Any:
@@ -51,7 +51,7 @@ def kl_nats(p: Rows, q: Rows) -> Any:
         return p.library.xp.where(_excluded(p, q), math.inf, terms.sum(-1))
     if _linear(p, q):
         return _apart(p, q, symmetric=False)
-    return by_kernel(kernels("shares").kl_of_shares, (p, q), [p.parts[:2], q.parts])
+    return by_kernel(kernels("probabilities").kl_of_shares, (p, q), [p.parts[:2], q.parts])
 
 
 def js_nats(parts: list[Rows], weights: list[float] | None) -> Any:
@@ -61,7 +61,7 @@ def js_nats(parts: list[Rows], weights: list[float] | None) -> Any:
         return _apart(*parts, symmetric=True)
     share = weights if weights is not None else [1 / len(parts)] * len(parts)
     if first.numpy and len(parts) == 2:
-        kernel, arrays = kernels("shares").js_of_shares, [part.parts[:2] for part in parts]
+        kernel, arrays = kernels("probabilities").js_of_shares, [part.parts[:2] for part in parts]
         return by_kernel(kernel, parts, arrays, *share)
     if first.numpy:
         return _from_middle(parts, share)
@@ -82,7 +82,7 @@ def _from_middle(parts: list[Rows], weights: list[float]) -> Array:
         middle += w * p
     out = np.zeros(middle.shape[0])
     for w, pair in zip(weights, arrays, strict=True):
-        over_rows(kernels("shares").add_distance, (*pair, middle), (w,), (out,))
+        over_rows(kernels("probabilities").add_distance, (*pair, middle), (w,), (out,))
     return out.reshape(shape[:-1])
 
 

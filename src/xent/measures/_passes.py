@@ -14,7 +14,7 @@ MANY = 1 << 18  # numbers from which a second thread is worth waking
 @cache
 def kernels(name: str) -> Any:
     """Load a file of kernels, and Numba with the first of them."""
-    return import_module(f"xent._kernels._{name}")
+    return import_module(f"xent._kernels.distributions.{name}")
 
 
 def flat_rows(values: Any) -> NDArray[np.float64]:
@@ -36,5 +36,7 @@ def over_rows(
         found = kernel(*parts, *scalars, *(array[start:stop] for array in outs))
         return found if found < 0 else found + start
 
-    found: list[int] = kernels("jit").in_blocks(work, count, least=max(1, MANY // size))
+    from xent._compile.threads import in_blocks
+
+    found: list[int] = in_blocks(work, count, least=max(1, MANY // size))
     return max(found)

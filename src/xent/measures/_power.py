@@ -161,7 +161,7 @@ def tsallis_entropy(
 
 
 def _entropy_powers(p: Rows, order: float, *, tsallis: bool) -> Any:
-    kernel = kernels("powers").entropy_powers
+    kernel = kernels("orders").entropy_powers
     return by_kernel(kernel, (p,), [p.parts], order, tsallis)
 
 
@@ -237,7 +237,7 @@ def power_nats(p: Rows, q: Rows, order: float, above: float | None = None) -> An
         order = above = math.inf
     above = order - 1.0 if above is None else above
     if p.numpy:
-        kernel = kernels("powers").divergence_powers
+        kernel = kernels("orders").divergence_powers
         return by_kernel(kernel, (p, q), [p.parts, q.parts], order, above)
     xp, library = p.library.xp, p.library
     both = p.allowed & q.allowed
@@ -336,7 +336,7 @@ def f_divergence(
             value = xp.expm1((order - 1.0) * nats) / order / (order - 1.0)
     elif left.numpy:
         shares = [(left.shares,), (right.shares,)]
-        value = by_kernel(kernels("powers").f_rows, (left, right), shares, NAMES.index(name))
+        value = by_kernel(kernels("orders").f_rows, (left, right), shares, NAMES.index(name))
     elif name == "total_variation":
         value = 0.5 * xp.abs(left.p - right.p).sum(-1)
     elif name == "squared_hellinger":

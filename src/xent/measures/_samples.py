@@ -124,7 +124,7 @@ def _pairs_at_once(
 
 
 def _counted(x: NDArray[Any], y: NDArray[Any]) -> tuple[int, int, NDArray[np.int64]]:
-    from xent._kernels import _count
+    from xent._kernels.distributions import counts as _count
 
     count: Callable[..., Any] = _count.count_pairs
     plain = [np.ascontiguousarray(a, np.int64) for a in (x, y)]
@@ -358,7 +358,7 @@ def _whole_numbers(array: NDArray[Any]) -> Column:
 def _extent(array: NDArray[Any]) -> tuple[int, int]:
     if array.dtype != np.int64 or array.size < SMALL:
         return int(array.min()), int(array.max())
-    from xent._kernels import _count
+    from xent._kernels.distributions import counts as _count
 
     extent: Callable[[NDArray[Any]], tuple[int, int]] = _count.extent
     return extent(array)

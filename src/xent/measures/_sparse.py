@@ -185,7 +185,7 @@ def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> A
 
 def _packed(parts: list[Part], count: int, call: Callable[[list[Any]], Any]) -> NDArray[Any]:
     """Measure a block of rows at a time, packed: the outcomes that a sparse one of them has."""
-    from xent._kernels import _sparse
+    from xent._kernels.distributions import sparse as _sparse
 
     kernels: Any = _sparse
     for part in parts:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from xent import losses
-from xent._kernels._log_softmax import log_softmax
+from xent._math.log_softmax import log_softmax
 
 Matrix = NDArray[np.float64]
 

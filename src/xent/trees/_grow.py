@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._kernels._jit import in_blocks
+from xent._compile.threads import in_blocks
 from xent.trees._growing import empty, finish, make_room
 from xent.trees._kept import Kept
 from xent.trees._kernels import codes as by_code

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._kernels._jit import in_blocks
+from xent._compile.threads import in_blocks
 from xent.trees import _columns
 from xent.trees._columns import Cases, Column
 from xent.trees._kernels import grow as level_by_level

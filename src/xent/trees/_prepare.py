@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._kernels._jit import in_blocks
+from xent._compile.threads import in_blocks
 from xent.trees._columns import Cases
 from xent.trees._kept import Kept
 from xent.trees._kernels import grow as level_by_level

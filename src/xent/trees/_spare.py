@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._kernels._jit import in_blocks
+from xent._compile.threads import in_blocks
 from xent.trees._kernels import spare as kernels
 from xent.trees._kernels.grow import NOMINAL, SORTED, Growing
 from xent.trees._kernels.scan import Level

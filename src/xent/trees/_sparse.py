@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._kernels._jit import in_blocks
+from xent._compile.threads import in_blocks
 from xent.trees._columns import Cases
 from xent.trees._grow import LONGEST, Plan, Tried, rules_of
 from xent.trees._growing import empty, make_room

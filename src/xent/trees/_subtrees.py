@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._kernels._jit import in_blocks
+from xent._compile.threads import in_blocks
 from xent.trees._kernels import subtree as kernels
 from xent.trees._kernels.grow import Columns, Growing
 from xent.trees._kernels.scan import Level, Rules

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._kernels._jit import in_blocks
+from xent._compile.threads import in_blocks
 from xent.trees._columns import Cases
 from xent.trees._histogram import Binned
 from xent.trees._kernels import walk as walking

@@ -6,7 +6,7 @@ float32.
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.language._kernels.eight import load8, store8
 from xent.language._kernels.score import slot_of
 from xent.language._kernels.text import key_of, place_of

@@ -7,7 +7,7 @@ list of first children is the whole tree.
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 
 _U = np.uint64
 SPAN = 64  # nodes that share one whole number; theirs are the differences from it

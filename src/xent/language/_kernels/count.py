@@ -10,7 +10,7 @@ already; what is left to do is to sort by word within each prefix, and those gro
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.language._kernels.prefetch import prefetch
 
 _U = np.uint64

@@ -6,7 +6,7 @@ all runs are sorted alike; the smallest key over all runs is always the next n-g
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 
 _U = np.uint64
 

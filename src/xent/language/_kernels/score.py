@@ -8,7 +8,7 @@ turn comes: the memory's waiting time is paid once for all of them.
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.language._kernels.prefetch import prefetch
 from xent.language._kernels.text import mix
 

@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.language._kernels.score import step
 from xent.language._kernels.text import UNKNOWN, key_of, place_of
 

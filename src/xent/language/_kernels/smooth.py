@@ -6,7 +6,7 @@ do the rest: the mass left over goes to the shorter history, by interpolation or
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.language._kernels.prefetch import prefetch
 
 NO_MASS = 1e-12

@@ -8,7 +8,7 @@ ASCII whitespace and at NUL, lines at the line feed alone, as in KenLM.
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.language._kernels.eight import load8, trailing_zeros
 from xent.language._kernels.prefetch import prefetch
 

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.trees._kernels.scan import (
     DIRECTION,
     ENTROPY,

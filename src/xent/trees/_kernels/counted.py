@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 
 
 @kernel()

@@ -6,7 +6,7 @@ down is copied, and every node tries it.
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.trees._kernels.prune import CLOSED, KEPT, decide, estimate, heaviest, next_inner
 from xent.trees._kernels.walk import branches, put, roomy, spread
 

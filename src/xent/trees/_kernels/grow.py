@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.trees._kernels.codes import in_order, tally
 from xent.trees._kernels.names import two_groups
 from xent.trees._kernels.scan import (

@@ -9,7 +9,7 @@ numbers, exact.
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.trees._kernels.codes import cut_tallied, number_cut
 from xent.trees._kernels.counted import earned
 from xent.trees._kernels.scan import ENTROPY, NEVER

@@ -6,7 +6,7 @@ class are added up; after 255 rows, before a lane can run over, the lanes are ad
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.trees._kernels.scan import ENTROPY, NEVER, nlogn
 
 LANES, ROUND = 8, 255

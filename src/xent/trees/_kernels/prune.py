@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.trees._kernels.walk import branches, put, roomy
 
 KEPT, CLOSED, RAISED = 0, 1, 2

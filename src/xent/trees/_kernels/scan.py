@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.trees._kernels.counted import earned, seek_counts, seek_two
 
 UNKNOWN = np.int32(2**31 - 1)  # rank of a missing number: behind all others

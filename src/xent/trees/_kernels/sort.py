@@ -7,7 +7,7 @@ the rank of each value, equal for equal values. Missing values come last.
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.trees._kernels.scan import UNKNOWN
 
 MOST = 256

@@ -6,7 +6,7 @@ least two cases each way, by weight (Breiman et al. 1984, section 5.3).
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.trees._kernels.scan import UNKNOWN
 
 

@@ -7,7 +7,7 @@ of a level is that of the stored entries.
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.trees._kernels.codes import number_cut
 from xent.trees._kernels.scan import (
     BRANCH,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 from xent.trees._kernels.codes import cut_counts
 from xent.trees._kernels.counted import earned, worth_of_two
 from xent.trees._kernels.grow import SORTED

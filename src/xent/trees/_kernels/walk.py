@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 
 NUMBER, NAME, BINNED = 0, 1, 2
 

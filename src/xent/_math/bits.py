@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
 
 instruction: Any = intrinsic  # what it makes is called with one argument less than is written
 

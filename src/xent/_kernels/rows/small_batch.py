@@ -9,7 +9,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from xent._kernels._float import (
+from xent._kernels.rows.softmax import add_up, look_at_targets
+from xent._math.float import (
     PAD,
     fits,
     inner,
@@ -21,9 +22,8 @@ from xent._kernels._float import (
     times,
     wide,
 )
-from xent._kernels._memory import stream
-from xent._kernels._softmax import add_up, look_at_targets
-from xent._kernels._vector import intrinsic
+from xent._math.memory import stream
+from xent._math.vector import intrinsic
 
 U = np.uint64
 TILE = 2048  # logits of a tile

@@ -18,9 +18,9 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from xent._kernels._jit import kernel
-from xent._kernels._numba import INSIDE
-from xent._kernels._vector import (
+from xent._compile.decorator import kernel
+from xent._compile.numba_private import INSIDE
+from xent._math.vector import (
     bits32,
     bits64,
     choose,

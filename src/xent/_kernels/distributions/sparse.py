@@ -4,8 +4,8 @@ A pattern lists for each row, in order, the outcomes that any of the matrices ha
 holds beside them goes into one outcome more: where all others are 0, only the sum counts.
 """
 
-from xent._kernels._bits import added
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
+from xent._math.bits import added
 
 
 @kernel()

@@ -6,11 +6,11 @@ I(X; Y), which is summed as a divergence from the product of the marginals.
 
 import numpy as np
 
-from xent._kernels._bits import added
-from xent._kernels._divergence import kl_rows
-from xent._kernels._entropy import LIFT, LOOSE, UP, entropy_rows, log
-from xent._kernels._jit import kernel
-from xent._kernels._shares import sum_of_row
+from xent._compile.decorator import kernel
+from xent._kernels.distributions.divergence import kl_rows
+from xent._kernels.distributions.entropy import LIFT, LOOSE, UP, entropy_rows, log
+from xent._kernels.distributions.probabilities import sum_of_row
+from xent._math.bits import added
 
 SLACK = 1e-6
 SUMS = 6

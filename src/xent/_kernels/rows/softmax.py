@@ -13,10 +13,8 @@ values, and that the SIMD.
 
 import numpy as np
 
-from xent._kernels._float import LANES, PAD, PAGE, bend, inner, log_of, outer, wide
-from xent._kernels._memory import arrive, to_line
-from xent._kernels._row_gradient import gradient_of_row, nothing_to_do, write_some
-from xent._kernels._row_sums import (
+from xent._kernels.rows.gradient import gradient_of_row, nothing_to_do, write_some
+from xent._kernels.rows.sums import (
     entropy_of_row,
     even_gaps,
     peak,
@@ -25,6 +23,8 @@ from xent._kernels._row_sums import (
     sum_of_others,
     sum_of_shares,
 )
+from xent._math.float import LANES, PAD, PAGE, bend, inner, log_of, outer, wide
+from xent._math.memory import arrive, to_line
 
 U = np.uint64
 

@@ -6,7 +6,9 @@ classes alone.
 
 import numpy as np
 
-from xent._kernels._float import (
+from xent._kernels.rows.column_block import add_page, suits
+from xent._kernels.rows.gradient import write_some
+from xent._math.float import (
     LANES,
     LIFT,
     PAD,
@@ -20,10 +22,8 @@ from xent._kernels._float import (
     step,
     wide,
 )
-from xent._kernels._memory import address, prefetch, to_line
-from xent._kernels._row_gradient import write_some
-from xent._kernels._row_page import add_page, suits
-from xent._kernels._vector import fma
+from xent._math.memory import address, prefetch, to_line
+from xent._math.vector import fma
 
 U = np.uint64
 

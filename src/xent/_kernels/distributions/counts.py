@@ -7,8 +7,8 @@ where cells come again soon, so that no store waits for the one before.
 
 import numpy as np
 
-from xent._kernels._bits import wide
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
+from xent._math.bits import wide
 
 FEW = 512  # cells up to which one comes again soon, so that four tables pay
 BLOCK = 2048  # rows, in the nearest cache

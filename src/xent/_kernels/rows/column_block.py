@@ -8,10 +8,10 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from xent._kernels._float import LANES, PAGE, inner, lifted_power, ranks
-from xent._kernels._memory import prefetch
-from xent._kernels._numba import INSIDE
-from xent._kernels._vector import (
+from xent._compile.numba_private import INSIDE
+from xent._math.float import LANES, PAGE, inner, lifted_power, ranks
+from xent._math.memory import prefetch
+from xent._math.vector import (
     WIDTH,
     bits32,
     choose,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xent._kernels._float import (
+from xent._math.float import (
     LIFT,
     inner,
     log1p,
@@ -23,8 +23,8 @@ from xent._kernels._float import (
     times,
     wide,
 )
-from xent._kernels._memory import arrive, prefetch, stream
-from xent._kernels._vector import bits32, float_of_bits32, fma, fma32
+from xent._math.memory import arrive, prefetch, stream
+from xent._math.vector import bits32, float_of_bits32, fma, fma32
 
 U = np.uint64
 _ONE, _ZERO = np.float32(1.0), np.float32(0.0)

@@ -20,10 +20,10 @@ import math
 
 import numpy as np
 
-from xent._kernels._bits import added, bits, fma, from_bits, prefetch, wide
-from xent._kernels._entropy import AHEAD, BLOCK, LOOSE, TINY, largest, least, must_look
-from xent._kernels._jit import kernel
-from xent._kernels._lanes import LANES, SCRATCH, WIDTH, js_lanes, kl_lanes, lane_sums
+from xent._compile.decorator import kernel
+from xent._kernels.distributions.entropy import AHEAD, BLOCK, LOOSE, TINY, largest, least, must_look
+from xent._math.bits import added, bits, fma, from_bits, prefetch, wide
+from xent._math.lanes import LANES, SCRATCH, WIDTH, js_lanes, kl_lanes, lane_sums
 
 LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
 FRACTION = 0x000FFFFFFFFFFFFF

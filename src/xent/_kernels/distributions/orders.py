@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
-from xent._kernels._bits import added, fma
-from xent._kernels._float import _curve, exact_exp
-from xent._kernels._jit import kernel
-from xent._kernels._shares import POWER, sum_of_row
+from xent._compile.decorator import kernel
+from xent._kernels.distributions.probabilities import POWER, sum_of_row
+from xent._math.bits import added, fma
+from xent._math.float import _curve, exact_exp
 
 NEAR = 0.34  # where `_curve` is good
 MOST = 600.0  # exponent up to which `exact_exp` does not overflow

@@ -8,19 +8,7 @@ float32 too, but its largest part and the error of u are kept apart, and what is
 
 import numpy as np
 
-from xent._kernels._float import (
-    LIFT,
-    exact_exp,
-    inner,
-    log1p,
-    narrow,
-    outer,
-    single,
-    step,
-    times,
-    wide,
-)
-from xent._kernels._logistic import (
+from xent._kernels.rows.binary import (
     CHUNK,
     DROP,
     FAR,
@@ -33,8 +21,20 @@ from xent._kernels._logistic import (
     lifted_power_of,
     soft_slope,
 )
-from xent._kernels._memory import arrive, stream
-from xent._kernels._vector import bits32, fma, fma32
+from xent._math.float import (
+    LIFT,
+    exact_exp,
+    inner,
+    log1p,
+    narrow,
+    outer,
+    single,
+    step,
+    times,
+    wide,
+)
+from xent._math.memory import arrive, stream
+from xent._math.vector import bits32, fma, fma32
 
 U = np.uint64
 

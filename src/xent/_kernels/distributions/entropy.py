@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from xent._kernels._bits import added, bits, fma, from_bits, prefetch, wide
-from xent._kernels._jit import kernel
-from xent._kernels._lanes import LANES, SCRATCH, WIDTH, cross_lanes, entropy_lanes, lane_sums
+from xent._compile.decorator import kernel
+from xent._math.bits import added, bits, fma, from_bits, prefetch, wide
+from xent._math.lanes import LANES, SCRATCH, WIDTH, cross_lanes, entropy_lanes, lane_sums
 
 LOOSE = {"reassoc", "contract", "nsz"}
 BLOCK = 128

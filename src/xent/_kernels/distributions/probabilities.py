@@ -6,11 +6,11 @@ rows of logits, and for more than two distributions.
 
 import math
 
-from xent._kernels._bits import added, bits
-from xent._kernels._divergence import _series
-from xent._kernels._entropy import BLOCK, LIFT, LOOSE, UP, _rest, largest, least, log
-from xent._kernels._float import exact_exp
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
+from xent._kernels.distributions.divergence import _series
+from xent._kernels.distributions.entropy import BLOCK, LIFT, LOOSE, UP, _rest, largest, least, log
+from xent._math.bits import added, bits
+from xent._math.float import exact_exp
 
 LEAST, MOST = 2.0**-100, 2.0**100  # totals between which no row has to be scaled
 POWER = 2.0**64  # that `exact_exp` multiplies by

@@ -10,7 +10,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from xent._kernels._float import (
+from xent._compile.numba_private import INSIDE
+from xent._math.float import (
     LARGEST,
     LIFT,
     SMALLEST,
@@ -28,9 +29,8 @@ from xent._kernels._float import (
     times,
     wide,
 )
-from xent._kernels._memory import address, arrive, prefetch, stream
-from xent._kernels._numba import INSIDE
-from xent._kernels._vector import (
+from xent._math.memory import address, arrive, prefetch, stream
+from xent._math.vector import (
     HALF,
     WIDTH,
     choose,

@@ -16,8 +16,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils, codegen
 
-from xent._kernels._bits import instruction
-from xent._kernels._jit import kernel
+from xent._compile.decorator import kernel
+from xent._math.bits import instruction
 
 WIDTH = 8
 # Vectors that are added plainly before a double-double takes them: more would be faster and, where

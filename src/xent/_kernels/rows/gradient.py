@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xent._kernels._float import PAD, fits, inner, narrow, parts_of, single, step, times, wide
-from xent._kernels._memory import stream
+from xent._math.float import PAD, fits, inner, narrow, parts_of, single, step, times, wide
+from xent._math.memory import stream
 
 U = np.uint64
 

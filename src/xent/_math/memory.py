@@ -3,8 +3,8 @@
 from llvmlite import ir
 from numba import types
 
-from xent._kernels._float import inner
-from xent._kernels._vector import intrinsic
+from xent._math.float import inner
+from xent._math.vector import intrinsic
 
 _LINE = 64
 

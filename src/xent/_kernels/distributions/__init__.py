@@ -1,0 +1,1 @@
+"""Loops over rows of probabilities, counts and logits, and over samples: measures."""

@@ -1,0 +1,1 @@
+"""Loops over images of logits, the classes before the pixels."""
