@@ -1,5 +1,6 @@
 """The losses: every function and option, dtype and layout, values and gradients of both orders."""
 
+# ruff: noqa: B008  (a case holds its inputs as defaults)
 from collections.abc import Callable, Iterator
 from itertools import combinations, product
 from typing import Any
@@ -362,6 +363,11 @@ def binary_cases() -> Iterator[Case]:
 # ------------------------------------------------------------------ divergences, pairs, squares
 
 
+def single(size: str, name: str) -> str:
+    """Torch itself adds these up, and differently on two threads."""
+    return "head " if size == "huge" and "label_smoothing" in name else ""
+
+
 def other_cases() -> Iterator[Case]:
     shapes = {"small": (6, 8), "long": (2, 1500), "huge": (2, 33000)}
     for (size, shape), dtype in product(shapes.items(), DTYPES):
@@ -376,13 +382,13 @@ def other_cases() -> Iterator[Case]:
         soft = simplex(*shape, dtype=dtype)
         for name, chosen in mixed(log_options, 2 if size == "small" and dtype == "f32" else 1):
             yield (
-                f"kl_div {size} {dtype} {name}",
+                f"{single(size, name)}kl_div {size} {dtype} {name}",
                 lambda x=logs, t=soft, c=chosen: first(
                     lambda z, q: losses.kl_div(z, q.to(z.dtype), **c), x, t
                 ),
             )
             yield (
-                f"kl_div log_target {size} {dtype} {name}",
+                f"{single(size, name)}kl_div log_target {size} {dtype} {name}",
                 lambda x=logs, t=logs.flip(0), c=chosen: first(
                     lambda z, q: losses.kl_div(z, q, log_target=True, **c), x, t
                 ),
@@ -413,7 +419,7 @@ def other_cases() -> Iterator[Case]:
         }
         for name, chosen in mixed(squares, 2 if size == "small" else 1):
             yield (
-                f"mse_loss {size} {dtype} {name}",
+                f"head mse_loss {size} {dtype} {name}",
                 lambda d=dtype, s=shape, c=chosen: first(
                     lambda z, t: losses.mse_loss(z, t, **c),
                     normal(*s, dtype=d),

@@ -7,7 +7,7 @@ data; every NaN is the same NaN), a refusal by its kind and sentence. Beside eac
 short text with the first values, so that a difference can be seen and not only noticed.
 
 A case named `... both` runs on one thread and on two, and must give the same bits. Cases named
-`head ...` hold matrix products, whose rounding belongs to the library that makes them: they are
+`head ...` hold matrix products or sums whose rounding belongs to the library that makes them: they are
 compared only on the processor model that recorded them, on one thread.
 
 Results are promised to the bit for one processor level and one set of library versions. Elsewhere
@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
-ROOMS = ["losses", "measures", "trees", "language", "evaluation", "training", "commands"]
+ROOMS = ["losses", "measures", "trees", "language", "evaluation", "training"]
 LIBRARIES = {
     "losses": ["numpy", "numba", "torch"],
     "measures": ["numpy", "scipy", "numba", "torch", "jax"],
@@ -44,9 +44,8 @@ LIBRARIES = {
     "language": ["numpy", "numba"],
     "evaluation": ["numpy", "numba"],
     "training": ["numpy", "numba", "torch", "scikit-learn"],
-    "commands": ["numpy", "scipy", "numba", "torch", "scikit-learn"],
 }
-SHOWN = int(os.environ.get("SHOWN", "25"))  # characters of a case's first values
+SHOWN = 25  # characters of the first values
 
 
 # ------------------------------------------------------------------ what a result is made of
@@ -123,7 +122,7 @@ def digest(value: Any) -> tuple[str, str]:
 
 def threads(number: int) -> None:
     """How many threads every library takes from here on."""
-    import numba
+    import numba  # not before the environment is set
 
     numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))
     if "torch" in sys.modules:
