@@ -232,7 +232,9 @@ def compare(room: str, number: int, share: float, only: str) -> int:
 
 def main() -> int:
     command = argparse.ArgumentParser(description="Hash the public results of every room.")
-    command.add_argument("rooms", nargs="*", metavar="ROOM", help="losses, measures, ...")
+    command.add_argument(
+        "rooms", nargs="*", metavar="ROOM", choices=[*ROOMS, []], help=", ".join(ROOMS)
+    )
     command.add_argument("--write", action="store_true", help="record instead of comparing")
     command.add_argument("--threads", type=int, default=1, choices=(1, 2))
     command.add_argument("--share", type=float, default=1.0, help="of the cases, drawn by a seed")
@@ -243,7 +245,7 @@ def main() -> int:
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        for room in args.rooms or ROOMS:
+        for room in args.rooms or [room for room in ROOMS if args.write or path(room).exists()]:
             start = time.process_time()
             if args.write:
                 write(room, args.threads)
