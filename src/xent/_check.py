@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import operator
+import shlex
 import sys
 import warnings
 from collections.abc import Collection, Iterable, Mapping
@@ -62,7 +63,7 @@ class Mention(Sentence):
             return f"{self.before}{said or self.name}{self.after}"
         if not self.value:
             return said
-        return f"{said} {self.value if self.value.isidentifier() else repr(self.value)}"
+        return f"{said} {shlex.quote(self.value)}"
 
 
 Words = str | Sentence

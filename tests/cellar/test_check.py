@@ -45,7 +45,7 @@ def test_a_command_spells_arguments_and_leaves_data_alone():
 
 @pytest.mark.parametrize(
     ("value", "python", "typed"),
-    [(";", 'separator=";"', "--separator ';'"), (4, "separator=4", "--separator '4'")],
+    [(";", 'separator=";"', "--separator ';'"), (4, "separator=4", "--separator 4")],
 )
 def test_a_value_is_quoted_where_a_shell_needs_it(value, python, typed):
     mention = _check.setting("separator", value)
