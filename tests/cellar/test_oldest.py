@@ -12,7 +12,9 @@ REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)")
 
 def lowest() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    named = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    named = [*project["dependencies"]]
+    for extra in project["optional-dependencies"].values():
+        named += extra
     found = [REQUIREMENT.match(line) for line in named if not line.startswith("xent[")]
     assert all(found), "each has a lower bound"
     return {match[1].lower(): match[2] for match in found if match}
