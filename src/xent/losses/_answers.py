@@ -9,8 +9,8 @@ from torch import Tensor
 
 from xent import _check
 from xent._kernels.rows import binary as kernels
-from xent._kernels.rows import weighted as weighed
-from xent._kernels.rows.softmax import add_up
+from xent._kernels.rows import weighted_binary as weighted
+from xent._kernels.rows.sums import compensated_sum
 from xent.losses._options import at_least_float32, batched, check_values, number
 from xent.losses._softmax import as_numpy, empty_like, passes_caches
 from xent.losses._threads import in_blocks
@@ -143,7 +143,7 @@ def _run(
         check_weights(weight=weight, pos_weight=pos_weight)
     if max(found, default=-1) >= 0:
         check_answers(target)
-    return float(add_up(totals)) if up is None else 0.0
+    return float(compensated_sum(totals)) if up is None else 0.0
 
 
 class Weights:
@@ -199,7 +199,7 @@ class Weights:
             self.period = period
             self.no, self.yes = (np.empty(period + _CHUNK, real) for _ in range(2))
             self.kind = int(
-                weighed.tabulate(first, self.factors[1], self.inners, self.no, self.yes)
+                weighted.tabulate(first, self.factors[1], self.inners, self.no, self.yes)
             )
 
     def room(self, dtype: Any) -> tuple[Any, ...]:
@@ -219,8 +219,8 @@ class Weights:
         rest = (*room[2:], values, totals, out, past, start, stop)
         if self.single:
             way = (self.period, self.kind, g, kernels.mild(g))
-            return int(weighed.weigh_answers(*head, *way, *rest))
-        return int(weighed.weigh_exactly(*head, g, *rest))
+            return int(weighted.weigh_answers(*head, *way, *rest))
+        return int(weighted.weigh_exactly(*head, g, *rest))
 
 
 _SMALL = (torch.float32, torch.bfloat16, torch.float16, torch.bool, torch.uint8, torch.int8)

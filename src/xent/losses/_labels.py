@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xent import _check
 from xent._kernels.rows import binary as kernels
-from xent._kernels.rows.softmax import add_up
+from xent._kernels.rows.sums import compensated_sum
 from xent.losses._answers import Weights, binary_values, check_answers, ignored
 from xent.losses._linear import apply, hidden, job_of
 from xent.losses._options import (
@@ -257,7 +257,7 @@ class BinaryRows:
                     weights = shared or self._weights(x, t, kept)
                     there = room or weights.room(x.dtype)
                     weights.score(x[r], t, push[r], there, answers[:0], *rest)
-                values[r] = add_up(totals)
+                values[r] = compensated_sum(totals)
 
         in_blocks(work, logits.shape[0], least=16)
         if slope is not None:

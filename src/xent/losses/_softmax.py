@@ -17,7 +17,8 @@ from torch import Tensor
 from xent import _check
 from xent._kernels.images import class_major as planes
 from xent._kernels.rows import softmax as kernels
-from xent._math.float import LANES, PAD, PAGE
+from xent._kernels.rows.records import Constants, Outputs, buffers_for
+from xent._kernels.rows.targets import validate_classes
 from xent.losses._buffer import room
 from xent.losses._options import Options, can_look, shaped, silenced
 from xent.losses._threads import in_blocks
@@ -78,7 +79,7 @@ class SoftmaxRows:
         target, weight, scale = self.target.numpy(), doubles(self.weight), doubles(self.scale)
 
         def look(start: int, stop: int) -> tuple[int, float]:
-            bad, total = kernels.look_at_targets(
+            bad, total = validate_classes(
                 target[start:stop], weight, scale, self.options.ignore_index, classes
             )
             return (start + bad if bad >= 0 else -1), total
@@ -279,52 +280,24 @@ class Call(NamedTuple):
     def block(self, start: int, stop: int, slope: Floats = _NO_SLOPE) -> int:
         """Run some rows."""
         x, target, weight, scale, pull, g, values, stats, grad, o, tolerance = self
-        classes = x.shape[1]
-        hard = target.ndim == 1
-        # The gradient has the logits' own type, also where these come capped, in float64.
-        exact = grad.dtype == np.float64
+        classes, hard = x.shape[1], target.ndim == 1
         # A gradient that goes past the caches is written beside the exponentials of the next row.
         past = passes_caches(grad, x)
-        rows, line = 2 if past else 1, PAD  # and some more, to begin on a cache line
         if hard:
-            share = np.empty(classes if o.label_smoothing and weight.size else 0)
+            probabilities = np.empty(classes if o.label_smoothing and weight.size else 0)
         elif o.label_smoothing or weight.size:
-            share = np.empty((2, classes))
+            probabilities = np.empty((2, classes))
         else:
-            share = target
-        call = (
-            1.0 / o.temperature,
-            o.z_loss,
-            g,
-            np.empty(rows * (classes + PAD) + line, np.float64 if exact else np.float32),
-            np.empty(PAGE + 4 * LANES + line),
-            share,
-            np.empty(min(classes + PAD, PAGE) + line, grad.dtype),
-            values,
-            stats,
-            grad,
-            slope,
-            past,
+            probabilities = target
+        # The gradient has the logits' own type, also where these come capped, in float64.
+        buffers = buffers_for(classes, grad, probabilities, past)
+        constants = Constants(
+            o.ignore_index, o.label_smoothing, 1.0 / o.temperature, o.z_loss, g, tolerance, past
         )
-        if hard:
-            kernels.class_rows(
-                x,
-                target,
-                weight,
-                scale,
-                pull,
-                o.ignore_index,
-                o.label_smoothing,
-                *call,
-                start,
-                stop,
-            )
-            return -1
-        return int(
-            kernels.soft_rows(
-                x, target, weight, scale, pull, o.label_smoothing, tolerance, *call, start, stop
-            )
-        )
+        out = Outputs(values, stats, grad, slope)
+        score = kernels.class_rows if hard else kernels.soft_rows
+        bad = score(x, target, weight, scale, pull, constants, buffers, out, start, stop)
+        return -1 if hard else int(bad)
 
     def capped(self, start: int, stop: int) -> int:
         """Run some rows, a few at a time, of which the capped logits are kept in float64."""
@@ -333,7 +306,7 @@ class Call(NamedTuple):
         for a in range(start, stop, step):
             few = slice(a, min(a + step, stop))
             z, slope = np.empty((2, few.stop - a, self.x.shape[1]))
-            kernels.bend_rows(self.x[few], self.options.softcap, z, slope)
+            kernels.softcap_rows(self.x[few], self.options.softcap, z, slope)
             part = self._replace(
                 x=z, target=self.target[few], scale=self.scale[few], pull=self.pull[few],
                 values=self.values[few], stats=self.stats[few], grad=self.grad[few],

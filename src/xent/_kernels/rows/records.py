@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xent._math.float import LANES as ACCUMULATORS
-from xent._math.float import PAD
-from xent._math.float import PAGE as COLUMN_BLOCK
+from xent._math.float import PAD, inner
+from xent._math.memory import to_line
 
+ACCUMULATORS = 256  # partial sums of a row, see `sums`
+COLUMN_BLOCK = 4 * ACCUMULATORS  # classes that are scored at once
 _LINE = 64  # elements more, so that room may begin on a cache line
 
 
@@ -69,3 +70,67 @@ def buffers_for(classes: int, grad: Any, target_probabilities: Any, nontemporal:
         target_probabilities,
         np.empty(min(classes + PAD, COLUMN_BLOCK) + _LINE, grad.dtype),
     )
+
+
+class Scratch(NamedTuple):
+    """The buffers of sums and of the gradient, each from a cache line on.
+
+    ``compensation`` is empty where float64 is far more than the logits need; three times the
+    accumulators: of the exponentials, and of margins and sums of a soft target.
+    """
+
+    terms: Any
+    accumulators: Any
+    compensation: Any
+    gradient_block: Any
+
+
+class Row(NamedTuple):
+    """Row ``r`` of logits x, whose largest is ``max``, of class ``argmax``.
+
+    Its ``exponentials`` are written, ``probabilities`` (a_c in the formulas; empty where the target
+    is a class alone) are read.
+    """
+
+    x: Any
+    r: int
+    argmax: int
+    max: float
+    exponentials: Any
+    probabilities: Any
+
+
+class Target(NamedTuple):
+    """The target of a row: class ``index`` (-1: none), of ``weight``; ``uniform`` of every class."""
+
+    index: int
+    weight: float
+    uniform: float
+
+
+class Softmax(NamedTuple):
+    """The exponentials' sums: p_m = scale / total, 1 - p_m = others / total, log_sum = -log p_m."""
+
+    scale: float
+    others: float
+    total: float
+    log_sum: float
+
+
+@inner()
+def scratch_of(x, buffers, out, constants):
+    """Return the scratch, room for the exponentials of this row and of the row before, and `beside`.
+
+    These are the same room where a gradient is not written beside the exponentials of the next row.
+    """
+    width = x.shape[1] + -x.shape[1] % PAD
+    sums, e, block = buffers.sums, buffers.exponentials, buffers.gradient_block
+    sums = sums[to_line(sums, COLUMN_BLOCK + 4 * ACCUMULATORS) :]
+    e = e[to_line(e, width) :]
+    block = block[to_line(block, min(width, COLUMN_BLOCK)) :]
+    beside = constants.nontemporal and out.softcap_slope.shape[0] == 0 and e.shape[0] >= 2 * width
+    first = COLUMN_BLOCK + 3 * ACCUMULATORS
+    compensation = sums[first : first + (ACCUMULATORS if x.itemsize == 8 else 0)]
+    scratch = Scratch(sums[:COLUMN_BLOCK], sums[COLUMN_BLOCK:first], compensation, block)
+    start = width if beside else 0
+    return scratch, e[:width], e[start : start + width], beside

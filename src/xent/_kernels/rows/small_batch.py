@@ -9,7 +9,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from xent._kernels.rows.softmax import add_up, look_at_targets
+from xent._kernels.rows.sums import compensated_sum
+from xent._kernels.rows.targets import validate_classes
 from xent._math.float import (
     PAD,
     fits,
@@ -105,7 +106,7 @@ def class_batch(x, target, ignore, mean, singles, doubles, places, values, grad)
     of a row take float64. singles, doubles, places and values are room to work in.
     """
     count, n = x.shape
-    bad, total = look_at_targets(target, doubles[:0], doubles[:0], ignore, n)
+    bad, total = validate_classes(target, doubles[:0], doubles[:0], ignore, n)
     if bad >= 0:
         return -1.0, 0.0
     g = 1.0 / total if mean and total != 0.0 else 1.0
@@ -177,4 +178,4 @@ def class_batch(x, target, ignore, mean, singles, doubles, places, values, grad)
             singles[start + U(places[r])] = doubles[_AT_TOP + U(r)]
         for r in range(rows):
             stream(grad, (first + r) * n, singles[TILE + r * width :], n, False)
-    return total, add_up(values) * g
+    return total, compensated_sum(values) * g
