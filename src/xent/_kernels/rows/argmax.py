@@ -6,7 +6,8 @@ values, and that the SIMD.
 
 import numpy as np
 
-from xent._math.float import inner, key
+from xent._compile.decorator import inner
+from xent._math.element import order_key
 
 U = np.uint64
 _PIECE = 512
@@ -15,9 +16,9 @@ _PIECE = 512
 @inner()
 def largest_key(x, r, start, stop):
     """Return the key of the largest of ``x[r, start:stop]``."""
-    largest = key(x[r, start])
+    largest = order_key(x[r, start])
     for i in range(U(start), U(stop)):
-        largest = max(largest, key(x[U(r), i]))
+        largest = max(largest, order_key(x[U(r), i]))
     return largest
 
 
@@ -27,7 +28,7 @@ def index_of_key(x, r, start, stop, wanted):
     size = np.int32(stop - start)
     found = size
     for i in range(np.uint32(size)):
-        here = np.int32(i) if key(x[U(r), U(start) + U(i)]) == wanted else size
+        here = np.int32(i) if order_key(x[U(r), U(start) + U(i)]) == wanted else size
         found = min(found, here)
     return start + np.int64(found)
 
@@ -36,7 +37,7 @@ def index_of_key(x, r, start, stop, wanted):
 def row_argmax(x, r):
     """Return the index of the first largest element (of a NaN, where there is one)."""
     n = x.shape[1]
-    best, start = key(x[r, 0]), np.int64(0)
+    best, start = order_key(x[r, 0]), np.int64(0)
     for a in range(np.int64(0), n, _PIECE):
         largest = largest_key(x, r, a, min(a + _PIECE, n))
         if largest > best:

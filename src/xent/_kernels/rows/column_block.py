@@ -8,29 +8,30 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from xent._compile.decorator import inner
 from xent._compile.numba_private import INSIDE
-from xent._kernels.rows.records import ACCUMULATORS, COLUMN_BLOCK
-from xent._math.float import inner, lifted_power, ranks
-from xent._math.memory import prefetch
+from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK
+from xent._math.element import order_key
+from xent._math.exp import scaled_power, times_split
+from xent._math.llvm import CACHE_LINE, prefetch_l2
 from xent._math.vector import (
-    WIDTH,
+    FLOAT32_LANES,
     bits32,
-    choose,
     fma,
-    fma32,
     load,
-    lower,
-    put,
-    put_past,
+    promote_lower,
+    promote_upper,
     reduce_max,
     reduce_or,
-    spread,
-    upper,
+    select,
+    splat,
+    store,
+    store_nontemporal,
 )
 
 U = np.uint64
 _LOWEST = np.int32(-(2**31))
-_STEP, _HALF = U(WIDTH), U(WIDTH // 2)
+_STEP, _HALF = U(FLOAT32_LANES), U(FLOAT32_LANES // 2)
 _ONE, _TWO, _THREE = U(ACCUMULATORS), U(2 * ACCUMULATORS), U(3 * ACCUMULATORS)
 
 
@@ -47,7 +48,9 @@ def _can_vectorise(x, probabilities):
     return lambda x, probabilities: True
 
 
-def column_block(x, probabilities, row, start, next_row, power, accumulators, pending, grad, writes):
+def column_block(
+    x, probabilities, row, start, next_row, power, accumulators, pending, grad, writes
+):
     """Do all that is to do of classes start to start + 1024 of a row, none of which is the largest.
 
     Exponentials go to the row's and are summed in the accumulators, the margins and sums of a soft
@@ -70,15 +73,13 @@ def _column_block(
 
         return nothing
 
-    def block(
-        x, probabilities, row, start, next_row, power, accumulators, pending, grad, writes
-    ):
+    def block(x, probabilities, row, start, next_row, power, accumulators, pending, grad, writes):
         e, n, first = row.exponentials, U(x.shape[1]), U(start)
         here, there = U(row.r) * n + first, U(next_row) * n + first
         behind = U(max(pending.row, 0)) * n + first
         factors = _factors(pending)
-        signs = bits32(spread(np.float32(0.0), load(e, U(0))))
-        best, ahead = spread(_LOWEST, signs), U(COLUMN_BLOCK) if next_row > row.r else n
+        signs = bits32(splat(np.float32(0.0), load(e, U(0))))
+        best, ahead = splat(_LOWEST, signs), U(COLUMN_BLOCK) if next_row > row.r else n
         for j in range(U(0), _ONE, _STEP):
             at, i, to = here + j, first + j, behind + j
             best = max_of_four(x, there + U(4) * j, ahead, best)
@@ -104,8 +105,8 @@ def _column_block(
 @inner()
 def _prefetch_four(array, at):
     """Prefetch four vectors, one after the other."""
-    for i in range(at, at + U(4) * _STEP, U(64 // array.itemsize)):
-        prefetch(array, i)
+    for i in range(at, at + U(4) * _STEP, U(CACHE_LINE // array.itemsize)):
+        prefetch_l2(array, i)
 
 
 def max_of_four(x, at, ahead, best):
@@ -128,8 +129,8 @@ def _max_of_four(x, at, ahead, best):
 def _largest(x, at, ahead, best):
     _prefetch_four(x, at + ahead)
     for i in range(at, at + U(4) * _STEP, _STEP):
-        rank = ranks(load(x, i))
-        best = choose(rank > best, rank, best)
+        rank = order_key(load(x, i))
+        best = select(rank > best, rank, best)
     return best
 
 
@@ -138,17 +139,19 @@ def _power(x, at, exponentials, i, power):
     """Write the exponentials of a vector of logits; return both."""
     shift, floor, high, low = power
     v = load(x, at)
-    e = lifted_power(v, shift, floor, high, low)
-    put(exponentials, i, e)
+    e = scaled_power(v, shift, floor, high, low)
+    store(exponentials, i, e)
     return v, e
 
 
 @inner()
 def _accumulate(accumulators, at, a, b, c, d):
     """Add four vectors to the accumulators, as `sums.accumulate` does."""
-    put(accumulators, at, load(accumulators, at) + ((lower(a) + lower(b)) + (lower(c) + lower(d))))
+    left, right = promote_lower(a) + promote_lower(b), promote_lower(c) + promote_lower(d)
+    store(accumulators, at, load(accumulators, at) + (left + right))
     at += _HALF
-    put(accumulators, at, load(accumulators, at) + ((upper(a) + upper(b)) + (upper(c) + upper(d))))
+    left, right = promote_upper(a) + promote_upper(b), promote_upper(c) + promote_upper(d)
+    store(accumulators, at, load(accumulators, at) + (left + right))
 
 
 def add_targets(probabilities, i, ahead, row_max, v0, v1, v2, v3, accumulators, j, signs):
@@ -158,7 +161,9 @@ def add_targets(probabilities, i, ahead, row_max, v0, v1, v2, v3, accumulators, 
 @overload(add_targets, jit_options=INSIDE)
 def _add_targets(probabilities, i, ahead, row_max, v0, v1, v2, v3, accumulators, j, signs):
     if probabilities.dtype == types.float64 or probabilities.layout != "C":
-        return lambda probabilities, i, ahead, row_max, v0, v1, v2, v3, accumulators, j, signs: signs
+        return lambda probabilities, i, ahead, row_max, v0, v1, v2, v3, accumulators, j, signs: (
+            signs
+        )
 
     def add(probabilities, i, ahead, row_max, v0, v1, v2, v3, accumulators, j, signs):
         _prefetch_four(probabilities, ahead)
@@ -174,15 +179,15 @@ def _add_targets(probabilities, i, ahead, row_max, v0, v1, v2, v3, accumulators,
 @inner()
 def _accumulate_margins(accumulators, at, row_max, t0, t1, t2, t3, v0, v1, v2, v3):
     """Add targets times margins, as `sums.accumulate_margins` does."""
-    found = fma(lower(t0), row_max - lower(v0), load(accumulators, at))
-    found = fma(lower(t1), row_max - lower(v1), found)
-    found = fma(lower(t2), row_max - lower(v2), found)
-    put(accumulators, at, fma(lower(t3), row_max - lower(v3), found))
+    found = fma(promote_lower(t0), row_max - promote_lower(v0), load(accumulators, at))
+    found = fma(promote_lower(t1), row_max - promote_lower(v1), found)
+    found = fma(promote_lower(t2), row_max - promote_lower(v2), found)
+    store(accumulators, at, fma(promote_lower(t3), row_max - promote_lower(v3), found))
     at += _HALF
-    found = fma(upper(t0), row_max - upper(v0), load(accumulators, at))
-    found = fma(upper(t1), row_max - upper(v1), found)
-    found = fma(upper(t2), row_max - upper(v2), found)
-    put(accumulators, at, fma(upper(t3), row_max - upper(v3), found))
+    found = fma(promote_upper(t0), row_max - promote_upper(v0), load(accumulators, at))
+    found = fma(promote_upper(t1), row_max - promote_upper(v1), found)
+    found = fma(promote_upper(t2), row_max - promote_upper(v2), found)
+    store(accumulators, at, fma(promote_upper(t3), row_max - promote_upper(v3), found))
 
 
 @inner()
@@ -203,19 +208,13 @@ def _write_vector(probabilities, pending, i, factors, grad, at):
 
         def write(probabilities, pending, i, factors, grad, at):
             c1, c0, _, uniform = factors
-            put_past(grad, at, _times(load(pending.exponentials, i), c1, c0, uniform))
+            store_nontemporal(grad, at, times_split(load(pending.exponentials, i), c1, c0, uniform))
 
         return write
 
     def write_soft(probabilities, pending, i, factors, grad, at):
         c1, c0, soft, _ = factors
         less = load(pending.probabilities, i) * soft
-        put_past(grad, at, _times(load(pending.exponentials, i), c1, c0, less))
+        store_nontemporal(grad, at, times_split(load(pending.exponentials, i), c1, c0, less))
 
     return write_soft
-
-
-@inner()
-def _times(e, c1, c0, more):
-    """Return `times` of a vector."""
-    return fma32(e, c1, fma32(e, c0, more))

@@ -6,18 +6,20 @@ and what is pending of the gradient of the row before is written on the way.
 
 import numpy as np
 
+from xent._compile.decorator import inner
 from xent._kernels.rows.argmax import index_of_key, largest_key
 from xent._kernels.rows.column_block import can_vectorise, column_block
 from xent._kernels.rows.gradient import write_gradient
-from xent._kernels.rows.records import ACCUMULATORS, COLUMN_BLOCK, PAD
+from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK, PAD
 from xent._kernels.rows.sums import (
     accumulate,
     accumulate_compensated,
     accumulate_margins,
     tree_sum,
 )
-from xent._math.float import LIFT, exp_below, inner, lifted_power, powers_of, wide
-from xent._math.memory import address, prefetch
+from xent._math.element import to_float64
+from xent._math.exp import EXP_SCALE, power_constants, scaled_exp_below, scaled_power
+from xent._math.llvm import CACHE_LINE, address, prefetch_l2
 
 U = np.uint64
 _NO_KEY = np.int64(-(2**31))  # below that of every float32
@@ -33,10 +35,12 @@ def exponentials_of_row(row, constants, scratch, out, pending):
     """
     x, probabilities, exponentials = row.x, row.probabilities, row.exponentials
     n, accumulators = x.shape[1], scratch.accumulators
-    in_range, scale, shift, floor, high, low = powers_of(row.max, constants.inverse_temperature)
+    in_range, scale, shift, floor, high, low = power_constants(
+        row.max, constants.inverse_temperature
+    )
     power = shift, floor, high, low
     if x.itemsize == 8:
-        scale = LIFT
+        scale = EXP_SCALE
     few = n <= ACCUMULATORS and x.itemsize < 8
     used = min(n, ACCUMULATORS)
     _clear(scratch, 0 if few else used, used, used if probabilities.shape[0] else 0)
@@ -100,15 +104,15 @@ def _clear(scratch, used, compensated, soft):
 @inner()
 def _in_lines(grad, n, pending):
     """Say whether vectors of the pending gradient are whole cache lines of float32."""
-    whole = grad.itemsize == 4 and address(grad) % 64 == 0 and n % (64 // 4) == 0
+    whole = grad.itemsize == 4 and address(grad) % CACHE_LINE == 0 and n % (CACHE_LINE // 4) == 0
     return whole and pending.row >= 0 and pending.in_float32
 
 
 @inner()
 def _prefetch(array, start, count):
     """Prefetch so many elements."""
-    for j in range(start, start + count, 64 // array.itemsize):
-        prefetch(array, j)
+    for j in range(start, start + count, CACHE_LINE // array.itemsize):
+        prefetch_l2(array, j)
 
 
 @inner()
@@ -122,7 +126,7 @@ def _exponentials(row, start, stop, in_range, power, inverse_temperature, scratc
     first, last = U(start), U(stop)
     if x.itemsize == 8:
         for i in range(first, last):
-            e = exp_below(x[u, i], row.max, inverse_temperature)
+            e = scaled_exp_below(x[u, i], row.max, inverse_temperature)
             scratch.terms[i - first] = e
             exponentials[i] = e
         if start <= row.argmax < start + ACCUMULATORS:
@@ -134,26 +138,26 @@ def _exponentials(row, start, stop, in_range, power, inverse_temperature, scratc
         _powers(x, u, exponentials, start, stop, power)
     else:
         for i in range(first, last):
-            exponentials[i] = exp_below(x[u, i], row.max, inverse_temperature)
+            exponentials[i] = scaled_exp_below(x[u, i], row.max, inverse_temperature)
         for i in range(last, U(stop + (start - stop) % PAD)):
             exponentials[i] = 0.0
 
 
 @inner()
 def _powers(x, u, exponentials, start, stop, power):
-    """Write `lifted_power` of classes start to stop, a whole vector at a time."""
+    """Write `scaled_power` of classes start to stop, a whole vector at a time."""
     shift, floor, high, low = power
     whole = stop - (stop - start) % PAD
     for i in range(U(start), U(whole)):
-        exponentials[i] = lifted_power(np.float32(wide(x[u, i])), shift, floor, high, low)
+        exponentials[i] = scaled_power(np.float32(to_float64(x[u, i])), shift, floor, high, low)
     if whole < stop:
         for i in range(U(whole), U(stop)):
-            exponentials[i] = wide(x[u, i])
+            exponentials[i] = to_float64(x[u, i])
         for i in range(U(stop), U(whole + PAD)):
             exponentials[i] = -np.inf
         rest = exponentials[whole : whole + PAD]
         for i in range(U(PAD)):
-            rest[i] = lifted_power(np.float32(rest[i]), shift, floor, high, low)
+            rest[i] = scaled_power(np.float32(rest[i]), shift, floor, high, low)
 
 
 @inner()
@@ -169,7 +173,7 @@ def _sum_block(row, start, stop, scale, few, accumulators):
             exponentials[argmax] = 0.0
         if few:
             for i in range(U(stop + -stop % PAD)):
-                accumulators[i] = wide(exponentials[i])
+                accumulators[i] = to_float64(exponentials[i])
         else:
             accumulate(exponentials, start, stop, accumulators)
     if here:

@@ -12,7 +12,7 @@ or with vectors of a pixel each. Of a row z of temperature T whose largest logit
 The largest logit stays out of S, so a confident row keeps every digit of its loss and gradient.
 """
 
-from xent._math.float import inner
+from xent._compile.decorator import inner
 
 
 @inner()

@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xent._compile.decorator import inner, step
 from xent._kernels.rows.formula import argmax_gradient, class_gradient, lse_gradient
-from xent._kernels.rows.records import ACCUMULATORS, PAD
-from xent._math.float import fits, inner, narrow, parts_of, single, step, times, wide
-from xent._math.memory import stream
+from xent._kernels.rows.sizes import ACCUMULATORS, PAD
+from xent._math.element import from_float64, to_float32, to_float64
+from xent._math.exp import splits, times_split
+from xent._math.llvm import stream_copy
+from xent._math.log import quotient
 
 U = np.uint64
 
@@ -83,27 +86,27 @@ def pending_gradient(row, target, softmax, coefficients, margin, entropy, invers
     lse_grad, target_grad, soft_grad, entropy_grad = coefficients
     scale, others, total = softmax.scale, softmax.others, softmax.total
     surprise = softmax.log_sum - entropy
-    factor = parts_of(x, lse_grad * inverse_temperature, total)
-    e_y = wide(e[y]) if y >= 0 else 0.0
+    factor = quotient(x, lse_grad * inverse_temperature, total)
+    e_y = to_float64(e[y]) if y >= 0 else 0.0
     if entropy_grad != 0.0:
         for i in range(U(x.shape[1])):
             # x may be the gradient too, so all of x is read before any of it is written
-            around = (row.max - wide(x[U(row.r), i])) * inverse_temperature + surprise
+            around = (row.max - to_float64(x[U(row.r), i])) * inverse_temperature + surprise
             each = factor + entropy_grad * inverse_temperature / total * around
             e[i] = e[i] * each if e[i] != 0.0 else 0.0
         factor = 1.0
     soft = probabilities.shape[0] > 0
-    at = soft_grad * (wide(probabilities[row.argmax]) if soft else target.uniform)
+    at = soft_grad * (to_float64(probabilities[row.argmax]) if soft else target.uniform)
     at += target_grad if y == row.argmax else 0.0
-    p = parts_of(x, scale, total)
-    at_argmax = argmax_gradient(lse_grad, at, p, parts_of(x, others, total))
+    p = quotient(x, scale, total)
+    at_argmax = argmax_gradient(lse_grad, at, p, quotient(x, others, total))
     if entropy_grad != 0.0:
         at_argmax += entropy_grad * p * surprise
     at_target = 0.0
     if y >= 0 and y != row.argmax:
-        p = parts_of(x, e_y, total)
+        p = quotient(x, e_y, total)
         at_target = class_gradient(lse_grad, target_grad, p)
-        at_target -= soft_grad * (wide(probabilities[y]) if soft else target.uniform)
+        at_target -= soft_grad * (to_float64(probabilities[y]) if soft else target.uniform)
         if entropy_grad != 0.0 and p != 0.0:
             at_target += entropy_grad * p * (margin + surprise)
     soft_factor = soft_grad * inverse_temperature
@@ -111,7 +114,7 @@ def pending_gradient(row, target, softmax, coefficients, margin, entropy, invers
     return PendingGradient(
         row.r, row.argmax, np.int64(-1) if y == row.argmax else y, factor, soft_factor, uniform,
         at_argmax * inverse_temperature, at_target * inverse_temperature,
-        e.itemsize == 4 and fits(factor) and fits(soft_factor) and fits(uniform),
+        e.itemsize == 4 and splits(factor) and splits(soft_factor) and splits(uniform),
         e, probabilities,
     )  # fmt: skip
 
@@ -121,7 +124,9 @@ def write_gradient(pending, out, scratch, constants, start, stop):
     """Write what is pending of classes start to stop, where anything is."""
     if pending.row >= 0:
         block = scratch.gradient_block
-        _write_piece(pending, out.grad, out.softcap_slope, block, constants.nontemporal, start, stop)
+        _write_piece(
+            pending, out.grad, out.softcap_slope, block, constants.nontemporal, start, stop
+        )
 
 
 @inner()
@@ -145,26 +150,26 @@ def _write_piece(pending, grad, softcap_slope, block, nontemporal, start, stop):
         if probabilities.shape[0]:
             soft = np.float32(pending.soft_target)
             for i in range(first, last):
-                less = -single(probabilities[i]) * soft
-                block[i - first] = narrow(times(e[i], c1, c0, less), block[i - first])
+                less = -to_float32(probabilities[i]) * soft
+                block[i - first] = from_float64(times_split(e[i], c1, c0, less), block[i - first])
         else:
             less = -np.float32(pending.uniform)
             for i in range(first, U(stop + (start - stop) % PAD)):
-                block[i - first] = narrow(times(e[i], c1, c0, less), block[i - first])
+                block[i - first] = from_float64(times_split(e[i], c1, c0, less), block[i - first])
     elif probabilities.shape[0]:
         for i in range(first, last):
-            less = wide(probabilities[i]) * pending.soft_target
-            block[i - first] = narrow(e[i] * pending.exponential - less, block[i - first])
+            less = to_float64(probabilities[i]) * pending.soft_target
+            block[i - first] = from_float64(e[i] * pending.exponential - less, block[i - first])
     else:
         for i in range(first, last):
             value = e[i] * pending.exponential - pending.uniform
-            block[i - first] = narrow(value, block[i - first])
+            block[i - first] = from_float64(value, block[i - first])
     if start <= pending.argmax < stop:
-        block[pending.argmax - start] = narrow(pending.at_argmax, block[0])
+        block[pending.argmax - start] = from_float64(pending.at_argmax, block[0])
     if start <= pending.target < stop:
-        block[pending.target - start] = narrow(pending.at_target, block[0])
+        block[pending.target - start] = from_float64(pending.at_target, block[0])
     if softcap_slope.shape[0]:
         for i in range(first, last):
             slope = softcap_slope[U(pending.row), i]
-            block[i - first] = narrow(wide(block[i - first]) * slope, block[i - first])
-    stream(grad, pending.row * grad.shape[1] + start, block, stop - start, nontemporal)
+            block[i - first] = from_float64(to_float64(block[i - first]) * slope, block[i - first])
+    stream_copy(grad, pending.row * grad.shape[1] + start, block, stop - start, nontemporal)

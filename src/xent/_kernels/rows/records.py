@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xent._math.float import PAD, inner
-from xent._math.memory import to_line
+from xent._compile.decorator import inner
+from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK, PAD
+from xent._math.llvm import CACHE_LINE, address
 
-ACCUMULATORS = 256  # partial sums of a row, see `sums`
-COLUMN_BLOCK = 4 * ACCUMULATORS  # classes that are scored at once
 _LINE = 64  # elements more, so that room may begin on a cache line
 
 
@@ -125,12 +124,22 @@ def scratch_of(x, buffers, out, constants):
     """
     width = x.shape[1] + -x.shape[1] % PAD
     sums, e, block = buffers.sums, buffers.exponentials, buffers.gradient_block
-    sums = sums[to_line(sums, COLUMN_BLOCK + 4 * ACCUMULATORS) :]
-    e = e[to_line(e, width) :]
-    block = block[to_line(block, min(width, COLUMN_BLOCK)) :]
+    sums = sums[cache_line_start(sums, COLUMN_BLOCK + 4 * ACCUMULATORS) :]
+    e = e[cache_line_start(e, width) :]
+    block = block[cache_line_start(block, min(width, COLUMN_BLOCK)) :]
     beside = constants.nontemporal and out.softcap_slope.shape[0] == 0 and e.shape[0] >= 2 * width
     first = COLUMN_BLOCK + 3 * ACCUMULATORS
     compensation = sums[first : first + (ACCUMULATORS if x.itemsize == 8 else 0)]
     scratch = Scratch(sums[:COLUMN_BLOCK], sums[COLUMN_BLOCK:first], compensation, block)
     start = width if beside else 0
     return scratch, e[:width], e[start : start + width], beside
+
+
+@inner()
+def cache_line_start(array, count):
+    """Return where the array's first cache line begins, or 0 where less than ``count`` are left.
+
+    A vector of 64 bytes that lies across two lines is read and written twice.
+    """
+    first = (-address(array) % CACHE_LINE) // array.itemsize
+    return first if array.shape[0] - first >= count else 0

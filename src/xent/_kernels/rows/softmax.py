@@ -7,6 +7,7 @@ logit (`argmax`), its exponentials (`exponentials`), what they sum up to (`sums`
 
 import numpy as np
 
+from xent._compile.decorator import inner, outer
 from xent._kernels.rows.argmax import row_argmax
 from xent._kernels.rows.exponentials import exponentials_of_row
 from xent._kernels.rows.formula import row_loss
@@ -16,13 +17,8 @@ from xent._kernels.rows.gradient import (
     pending_gradient,
     write_row,
 )
-from xent._kernels.rows.records import (
-    ACCUMULATORS,
-    Row,
-    Softmax,
-    Target,
-    scratch_of,
-)
+from xent._kernels.rows.records import Row, Softmax, Target, scratch_of
+from xent._kernels.rows.sizes import ACCUMULATORS
 from xent._kernels.rows.sums import (
     entropy_of_row,
     soft_margin_of,
@@ -30,8 +26,10 @@ from xent._kernels.rows.sums import (
     sum_of_probabilities,
 )
 from xent._kernels.rows.targets import is_distribution
-from xent._math.float import bend, inner, log_of, outer, wide
-from xent._math.memory import arrive
+from xent._math.element import to_float64
+from xent._math.exp import tanh
+from xent._math.llvm import store_fence
+from xent._math.log import log_ratio
 
 U = np.uint64
 _UNKNOWN = np.int64(-1)
@@ -50,7 +48,7 @@ def score_row(row, target, row_weight, stat_grads, constants, scratch, out, pend
     inverse, z_loss = constants.inverse_temperature, constants.z_loss
     others, scale, signs, next_argmax = exponentials_of_row(row, constants, scratch, out, pending)
     total = scale + others
-    log_sum = log_of(x, total, others, scale)
+    log_sum = log_ratio(x, total, others, scale)
     softmax = Softmax(scale, others, total, log_sum)
     lse = row.max * inverse + log_sum
     margin = soft_margin = entropy = 0.0
@@ -60,7 +58,7 @@ def score_row(row, target, row_weight, stat_grads, constants, scratch, out, pend
     elif target.uniform != 0.0:
         soft_margin = sum_of_margins(row, inverse, accumulators) * target.uniform
     if target.index >= 0 and target.index != row.argmax:
-        margin = (row.max - wide(x[r, target.index])) * inverse
+        margin = (row.max - to_float64(x[r, target.index])) * inverse
     if out.stats.shape[0] or stat_grads.shape[0]:
         entropy = entropy_of_row(row, softmax, inverse, scratch.terms, accumulators)
     if out.stats.shape[0]:
@@ -119,7 +117,7 @@ def class_rows(x, target, weight, row_weights, stat_grads, constants, buffers, o
         if y < 0 and out.stats.shape[0]:
             out.stats[r, 1] = 0.0
     write_row(pending, out, scratch, constants)
-    arrive()
+    store_fence()
 
 
 @outer()
@@ -147,7 +145,7 @@ def soft_rows(x, target, weight, row_weights, stat_grads, constants, buffers, ou
             # Two rows in turns: the one before may still be pending.
             own = 1 - own if changed else r
             for i in range(U(n if changed else 0)):
-                t = wide(target[U(r), i]) * (1.0 - smoothing) + smoothing / n
+                t = to_float64(target[U(r), i]) * (1.0 - smoothing) + smoothing / n
                 probabilities[own, i] = t * weight[i] if weight.shape[0] else t
             row = _row_of(x, r, argmax, exponentials, probabilities[own])
             value, pending, found_mass, found_signs, argmax = score_row(
@@ -165,7 +163,7 @@ def soft_rows(x, target, weight, row_weights, stat_grads, constants, buffers, ou
         if bad < 0 and not is_distribution(target, r, mass, signs, constants.tolerance):
             bad = r
     write_row(pending, out, scratch, constants)
-    arrive()
+    store_fence()
     return bad
 
 
@@ -174,7 +172,7 @@ def _row_of(x, r, argmax, exponentials, probabilities):
     """Return the record of row r, with its argmax where that is not known yet."""
     if argmax < 0:
         argmax = row_argmax(x, r)
-    return Row(x, r, argmax, wide(x[r, argmax]), exponentials, probabilities)
+    return Row(x, r, argmax, to_float64(x[r, argmax]), exponentials, probabilities)
 
 
 @inner()
@@ -190,6 +188,6 @@ def softcap_rows(x, softcap, z, slope):
     """Write the capped logits of x (n, C), softcap tanh(x / softcap), and their slopes."""
     for r in range(x.shape[0]):
         for i in range(U(x.shape[1])):
-            bent, inclined = bend(wide(x[U(r), i]), softcap)
+            bent, inclined = tanh(to_float64(x[U(r), i]) / softcap)
             z[U(r), i] = softcap * bent
             slope[U(r), i] = inclined

@@ -16,9 +16,11 @@ So the same logits give the same bits in any layout and under any number of thre
 
 import numpy as np
 
-from xent._kernels.rows.records import ACCUMULATORS, COLUMN_BLOCK
-from xent._math.float import inner, outer, sign, step, wide
-from xent._math.memory import prefetch
+from xent._compile.decorator import inner, outer, step
+from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK
+from xent._math.double_double import dd_add_double
+from xent._math.element import sign_bits, to_float64
+from xent._math.llvm import prefetch_l2
 from xent._math.vector import fma
 
 U = np.uint64
@@ -61,31 +63,27 @@ def accumulate(values, start, stop, accumulators):
     if stop - start == COLUMN_BLOCK:
         for j in range(_ONE):
             i = first + j
-            left = wide(values[i]) + wide(values[i + _ONE])
-            right = wide(values[i + _TWO]) + wide(values[i + _THREE])
+            left = to_float64(values[i]) + to_float64(values[i + _ONE])
+            right = to_float64(values[i + _TWO]) + to_float64(values[i + _THREE])
             accumulators[j] += left + right
     else:
         for c in range(start, stop, ACCUMULATORS):
             begin = U(c)
             for i in range(begin, U(min(c + ACCUMULATORS, stop))):
-                accumulators[i - begin] += wide(values[i])
+                accumulators[i - begin] += to_float64(values[i])
 
 
 @inner()
 def accumulate_compensated(terms, n, accumulators, compensation):
     """Add ``terms[:n]`` to the accumulators, what float64 rounds away to the compensation."""
     for i in range(n):
-        a, b = accumulators[i], terms[i]
-        s = a + b
-        t = s - a
-        compensation[i] += (a - (s - t)) + (b - t)
-        accumulators[i] = s
+        accumulators[i], compensation[i] = dd_add_double(accumulators[i], compensation[i], terms[i])
 
 
 @inner()
 def _margin(x, u, i, row_max):
     """Return z_m - z_c: 0 for the largest itself, even where it is infinite."""
-    v = wide(x[u, i])
+    v = to_float64(x[u, i])
     return row_max - v if v != row_max else 0.0
 
 
@@ -121,23 +119,23 @@ def accumulate_margins(x, r, probabilities, start, stop, row_max, accumulators):
     u, first = U(r), U(start)
     signs = np.int32(0)
     for c in range(first, U(stop)):
-        signs = np.int32(signs | sign(probabilities[c]))
+        signs = np.int32(signs | sign_bits(probabilities[c]))
     if stop - start == COLUMN_BLOCK:
         for j in range(_ONE):
             i = first + j
-            t0, t1 = wide(probabilities[i]), wide(probabilities[i + _ONE])
-            t2, t3 = wide(probabilities[i + _TWO]), wide(probabilities[i + _THREE])
-            g0, g1 = row_max - wide(x[u, i]), row_max - wide(x[u, i + _ONE])
-            g2, g3 = row_max - wide(x[u, i + _TWO]), row_max - wide(x[u, i + _THREE])
+            t0, t1 = to_float64(probabilities[i]), to_float64(probabilities[i + _ONE])
+            t2, t3 = to_float64(probabilities[i + _TWO]), to_float64(probabilities[i + _THREE])
+            g0, g1 = row_max - to_float64(x[u, i]), row_max - to_float64(x[u, i + _ONE])
+            g2, g3 = row_max - to_float64(x[u, i + _TWO]), row_max - to_float64(x[u, i + _THREE])
             accumulators[_ONE + j] += (t0 + t1) + (t2 + t3)
             accumulators[j] = fma(t3, g3, fma(t2, g2, fma(t1, g1, fma(t0, g0, accumulators[j]))))
     else:
         for c in range(start, stop, ACCUMULATORS):
             begin = U(c)
             for j in range(U(min(ACCUMULATORS, stop - c))):
-                t = wide(probabilities[begin + j])
+                t = to_float64(probabilities[begin + j])
                 accumulators[_ONE + j] += t
-                accumulators[j] = fma(t, row_max - wide(x[u, begin + j]), accumulators[j])
+                accumulators[j] = fma(t, row_max - to_float64(x[u, begin + j]), accumulators[j])
     return signs
 
 
@@ -157,7 +155,7 @@ def soft_margin_of(row, inverse_temperature, accumulators):
         for c in range(0, n, ACCUMULATORS):
             begin = U(c)
             for j in range(U(min(ACCUMULATORS, n - c))):
-                v, t = wide(x[u, begin + j]), wide(probabilities[begin + j])
+                v, t = to_float64(x[u, begin + j]), to_float64(probabilities[begin + j])
                 accumulators[j] += t * (row_max - v) if t != 0.0 and v != row_max else 0.0
         margin = tree_sum(accumulators, used)
     return margin * inverse_temperature, target_mass
@@ -174,7 +172,7 @@ def entropy_of_row(row, softmax, inverse_temperature, terms, accumulators):
     for a in range(0, n, COLUMN_BLOCK):
         start = U(a)
         for i in range(start, U(min(a + COLUMN_BLOCK, n))):
-            v, e = wide(x[u, i]), wide(exponentials[i])
+            v, e = to_float64(x[u, i]), to_float64(exponentials[i])
             margin = (row_max - v) * inverse_temperature
             terms[i - start] = e * margin if e != 0.0 and v != row_max else 0.0
         accumulate(terms, np.int64(0), min(a + COLUMN_BLOCK, n) - a, accumulators)
@@ -194,9 +192,9 @@ def sum_of_probabilities(probabilities, accumulators):
     for a in range(0, n, COLUMN_BLOCK):
         b = min(a + COLUMN_BLOCK, n)
         for j in range(a, b if n > ACCUMULATORS else a, 64 // probabilities.itemsize):
-            prefetch(probabilities, n + j)
+            prefetch_l2(probabilities, n + j)
         for i in range(U(a), U(b)):
-            signs = np.int32(signs | sign(probabilities[i]))
+            signs = np.int32(signs | sign_bits(probabilities[i]))
         accumulate(probabilities, a, b, accumulators)
     return tree_sum(accumulators, min(n, ACCUMULATORS)), signs
 
@@ -206,9 +204,5 @@ def compensated_sum(values):
     """Return the sum of all values, always in the same order, what is rounded away kept apart."""
     total, compensation = 0.0, 0.0
     for i in range(values.shape[0]):
-        v = values[i]
-        s = total + v
-        t = s - total
-        compensation += (total - (s - t)) + (v - t)
-        total = s
+        total, compensation = dd_add_double(total, compensation, values[i])
     return total + compensation if compensation == compensation else total

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from xent._math.float import inner, outer, wide
+from xent._compile.decorator import inner, outer
+from xent._math.element import to_float64
 
 U = np.uint64
 
@@ -39,6 +40,6 @@ def is_distribution(target, r, mass, signs, tolerance):
     """Say whether row r, of this sum and these signs, is one."""
     if signs < 0:  # or a zero has a sign
         for i in range(U(target.shape[1])):
-            if wide(target[U(r), i]) < 0.0:
+            if to_float64(target[U(r), i]) < 0.0:
                 return False
     return abs(mass - 1.0) <= tolerance
