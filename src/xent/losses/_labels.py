@@ -244,15 +244,15 @@ class BinaryRows:
         plain = self.weight is None and self.pos_weight is None and self.ignore_index is None
 
         def work(start: int, stop: int) -> None:
-            fast = kernels.room_for(x.dtype)
+            buffers = kernels.buffers_for(x.dtype)
             room = shared.room(x.dtype) if shared else None
             answers, totals = np.empty(self.classes, real), np.empty(spans)
             for r in range(start, stop):
                 t, kept = self._row(rows.start + r, answers)
                 out = x[r] if ups is not None else x[r, :0]
                 rest = (totals, out, False, 0, spans)
-                if plain and kernels.suits(x, t, push[r]):
-                    kernels.add_answers(x[r], t, push[r], *fast, *rest)
+                if plain and kernels.can_sum_in_float32(x, t, push[r]):
+                    kernels.sum_of_losses(x[r], t, push[r], buffers, *rest)
                 else:
                     weights = shared or self._weights(x, t, kept)
                     there = room or weights.room(x.dtype)
