@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xent import _check
-from xent._kernels.images import class_major as planes
+from xent._kernels.images import class_major
 from xent._kernels.rows import softmax as kernels
 from xent._kernels.rows.records import Constants, Outputs, buffers_for
 from xent._kernels.rows.targets import validate_classes
@@ -204,9 +204,9 @@ class SoftmaxRows:
             self.hard
             and axis == 1
             and input.dim() > 2
-            and input.shape[1] <= planes.MOST
+            and input.shape[1] <= class_major.MAX_CLASSES
             and input.is_contiguous()
-            and input[0, 0].numel() >= planes.TILE
+            and input[0, 0].numel() >= class_major.TILE
             and not (o.softcap or o.label_smoothing)
         )
 
@@ -229,25 +229,21 @@ class SoftmaxRows:
         target, weight, own = as_numpy(self.target), doubles(self.weight), doubles(self.scale)
         if own.size:
             scale = scale * own if scale.size else own
-        exact = x.dtype == np.float64
-        keep = keep or exact
+        keep = keep or x.dtype == np.float64
         values = np.empty(x.shape[0] * x.shape[2] if keep else 0)
-        units = x.shape[0] * -(-x.shape[2] // planes.TILE)
+        units = x.shape[0] * -(-x.shape[2] // class_major.TILE)
         totals = np.empty(units)
-        real, whole = (np.float64, np.int64) if exact else (np.float32, np.int32)
-        past = passes_caches(grad, x)
+        constants = Constants(
+            o.ignore_index, 0.0, 1.0 / o.temperature, o.z_loss, g, 0.0, passes_caches(grad, x)
+        )
 
         def work(start: int, stop: int) -> None:
-            tile = planes.TILE
-            planes.class_planes(
-                x, target, weight, scale, o.ignore_index, 1.0 / o.temperature, o.z_loss, g,
-                on_lines((2, planes.rows_of(classes), tile), real), on_lines((7 * tile,), float),
-                on_lines((9 * tile,), real), on_lines((4 * tile,), whole),
-                on_lines((classes, tile), x.dtype),
-                values, totals, grad, past, start, stop,
+            class_major.score_tiles(
+                x, target, weight, scale, constants, class_major.buffers_for(x), values, totals,
+                grad, start, stop,
             )  # fmt: skip
 
-        least = max(1, ELEMENTS // (classes * planes.TILE))
+        least = max(1, ELEMENTS // (classes * class_major.TILE))
         in_blocks(work, units, least=least)
         return values if keep else totals
 
@@ -404,17 +400,6 @@ def empty(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> Tensor:
     if size < _HUGE or like.device.type != "cpu":
         return like.new_empty(shape, dtype=dtype)
     return torch.from_numpy(room(size)).view(dtype).view(shape)
-
-
-def on_lines(shape: tuple[int, ...], dtype: Any) -> Any:
-    """Return room for a kernel that begins on a cache line.
-
-    Each vector of 64 bytes would lie across two lines else, and be read and written twice.
-    """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    room = np.empty(size + 64, np.uint8)
-    first = -room.ctypes.data % 64
-    return room[first : first + size].view(dtype).reshape(shape)
 
 
 def passes_caches(grad: Any, x: Any) -> bool:
