@@ -1,0 +1,145 @@
+"""A column of numbers, summed up while it is read piece by piece, in memory that does not grow.
+
+The different values and their rows, until there are too many; then neighbours are joined while
+together they hold no more than a share of all rows. What comes later is counted in one of two ways.
+Entries that are points take in no more than rows equal to them: the rank of a value is known within
+a share of the rows, in whatever order they come (Greenwald, Khanna 2001). Entries that are
+intervals take in all that lies within: each holds exactly the rows between its ends.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+EXACT, SHARES, BUFFER = 8192, 4096, 16384
+
+
+class Sketch:
+    """The distribution of a column: exact up to 8,192 values, then within 1/4096 of the rows.
+
+    Points are the same for any division of the rows into pieces; two such sketches can be merged.
+
+    Parameters
+    ----------
+    exact : int
+        Different values up to which none are joined.
+    shares : int
+        How many equal shares of the rows joined entries may hold one of, at most.
+    points : bool
+        Whether an entry is a point, or else an interval.
+
+    References
+    ----------
+    Greenwald, Khanna, Space-efficient online computation of quantile summaries, SIGMOD 2001.
+    """
+
+    def __init__(self, exact: int = EXACT, shares: int = SHARES, *, points: bool = True) -> None:
+        self.exact, self.shares, self.points = exact, shares, points
+        self.high: NDArray[Any] = np.empty(0)  # every entry stands at its greatest value
+        self.low = self.high
+        self.weight: NDArray[Any] = np.empty(0)  # rows, as whole numbers where each counts as one
+        self.doubt = self.weight  # how many of them may lie below
+        self.total: float = 0
+        self.missing = False
+        self._buffer = np.empty(0)
+        self._used = 0
+
+    def __len__(self) -> int:
+        return len(self.high)
+
+    def add(self, column: NDArray[np.float64]) -> None:
+        """Read more rows; NaN is missing."""
+        gone = np.isnan(column)
+        if gone.any():
+            self.missing = True
+            column = column[~gone]
+        start = 0
+        while start < len(column):
+            part = column[start : start + BUFFER - self._used]
+            start += len(part)
+            if self._used + len(part) > len(self._buffer):
+                size = min(BUFFER, max(64, 2 * (self._used + len(part))))
+                self._buffer = np.append(self._buffer[: self._used], np.empty(size - self._used))
+            self._buffer[self._used : self._used + len(part)] = part
+            self._used += len(part)
+            if self._used == BUFFER:
+                self.flush()
+
+    def flush(self) -> None:
+        """Put what is waiting into the sketch."""
+        if self._used:
+            from xent._kernels.columns.sketch import count_equal
+
+            new = np.sort(self._buffer[: self._used] + 0.0)
+            value, weight = np.empty(len(new)), np.empty(len(new), np.int64)
+            m = count_equal(new, value, weight)
+            self._used = 0
+            self.take(value[:m], weight[:m])
+
+    def merge(self, other: "Sketch") -> None:
+        """Add what another sketch has read; ranks stay within a share of all rows."""
+        self.flush()
+        other.flush()
+        self.missing |= other.missing
+        self.take(other.high, other.weight, other.doubt)
+
+    def take(
+        self, new: NDArray[Any], weight: NDArray[Any], doubt: NDArray[Any] | None = None
+    ) -> None:
+        """Add values in order, the rows of each, and how far their ranks are in doubt."""
+        if not len(new):
+            return
+        doubt = np.zeros_like(weight) if doubt is None else doubt
+        if len(self.high):
+            entries = self._merged(new, weight, doubt)
+        else:
+            high, *rows = new.copy(), weight.copy(), doubt.copy()
+            entries = high if self.points else new.copy(), high, *rows
+        self.total += weight.sum().item()
+        share = self.total / self.shares
+        share = math.floor(share) if weight.dtype.kind == "i" else share
+        self._keep(entries, share if len(entries[1]) > self.exact else None)
+
+    def join(self, most: float) -> None:
+        """Join neighbours that together hold at most so many rows, doubtful ones among them."""
+        self._keep((self.low, self.high, self.weight, self.doubt), most)
+
+    def _merged(self, new: NDArray[Any], weight: Any, doubt: Any) -> tuple[NDArray[Any], ...]:
+        from xent._kernels.columns.sketch import merge
+
+        kind, size = np.result_type(self.high, new), len(self.high) + len(new)
+        low, high, new = (values.astype(kind, copy=False) for values in (self.low, self.high, new))
+        to_high, *rows = (np.empty(size, t) for t in (kind, weight.dtype, weight.dtype))
+        to_low = to_high if self.points else np.empty(size, kind)
+        entries = low, high, self.weight, self.doubt
+        m = merge(*entries, new, weight, doubt, self.points, to_low, to_high, *rows)
+        return to_low[:m], to_high[:m], rows[0][:m], rows[1][:m]
+
+    def _keep(self, entries: tuple[NDArray[Any], ...], most: float | None) -> None:
+        """Keep entries, in memory of their size; join them first where a limit is given."""
+        m = len(entries[1])
+        if most is not None:
+            from xent._kernels.columns.sketch import join
+
+            m = join(*entries, most)
+        self.high, self.weight, self.doubt = (part[:m].copy() for part in entries[1:])
+        self.low = self.high if self.points else entries[0][:m].copy()
+
+    def ends(self, most: int) -> NDArray[Any]:
+        """Return the greatest value of each of at most so many bins, the heaviest of them light."""
+        self.flush()
+        if len(self.high) <= most:
+            return self.high.copy()
+        from xent._kernels.columns.sketch import count_joined, join
+
+        low, high = 0, int(self.total)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if count_joined(self.weight, middle) <= most:
+                high = middle
+            else:
+                low = middle
+        ends, weight = self.high.copy(), self.weight.copy()
+        return ends[: join(ends, ends, weight, np.zeros_like(weight), high)]
