@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.measures._laws import Law, Numbers
+from xent.measures.densities._distributions import Law, Numbers
 
 # Takes offsets and their origin; returns logarithms and factors of several integrands: (m, n).
 Terms = Callable[[Numbers, float], tuple[Numbers, Numbers]]

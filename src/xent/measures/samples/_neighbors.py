@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures._samples import plain
+from xent.measures.rows._symbols import plain
 
 Numbers = NDArray[np.float64]
 

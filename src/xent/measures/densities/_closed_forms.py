@@ -128,8 +128,8 @@ def _von_mises(_mean: float, kappa: float) -> float:
 
 
 def _binary(p: float) -> float:
-    from xent.measures._entropy import entropy
-    from xent.measures._views import Counts
+    from xent.measures.discrete._entropy import entropy
+    from xent.measures.rows._typed_arrays import Counts
 
     return float(entropy(Counts([p, 1 - p])))
 
@@ -237,8 +237,8 @@ def _von_mises_kl(m: float, k: float, n: float, j: float) -> float:
 
 def binary_kl(p: float, q: float) -> float:
     """D of two coins."""
-    from xent.measures._divergence import kl_divergence
-    from xent.measures._views import Counts
+    from xent.measures.discrete._divergence import kl_divergence
+    from xent.measures.rows._typed_arrays import Counts
 
     return float(kl_divergence(Counts([p, 1 - p]), Counts([q, 1 - q])))
 

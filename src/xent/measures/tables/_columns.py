@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures._bins import Numbers
-from xent.measures._samples import column, numbers_of_rows, real_numbers
+from xent.measures.rows._symbols import column, numbers_of_rows, real_numbers
+from xent.measures.tables._bins import Numbers
 
 KINDS = {"Date": "dates", "Datetime": "dates", "Duration": "durations", "Time": "times"}
 TEXT = ("string", "large_string", "string_view")

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures._discrete import Numbers, concentration, entropy_moments, number_of_symbols
-from xent.measures._estimate import (
+from xent.measures.rows._symbols import MISSING, column, kept
+from xent.measures.samples._estimate import (
     Estimate,
     against_chance,
     chance_of,
@@ -25,8 +25,13 @@ from xent.measures._estimate import (
     only_for,
     quantile_of,
 )
-from xent.measures._nearest import in_range, neighbor_ratio, real_points
-from xent.measures._samples import MISSING, column, kept
+from xent.measures.samples._from_counts import (
+    Numbers,
+    concentration,
+    entropy_moments,
+    number_of_symbols,
+)
+from xent.measures.samples._neighbors import in_range, neighbor_ratio, real_points
 
 SYMBOLS = ("plugin", "zhang_grabchak", "dirichlet")
 METHODS = (*SYMBOLS, "nearest_neighbors", "normal")

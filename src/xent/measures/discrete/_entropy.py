@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures._door import Axis, keeps, result, rows
-from xent.measures._nats import entropy_nats
-from xent.measures._sparse import is_sparse, takes_sparse
-from xent.measures._views import is_distribution, only_arrays, only_densities
+from xent.measures.rows._input import Axis, keeps, result, rows
+from xent.measures.rows._sparse import is_sparse, takes_sparse
+from xent.measures.rows._sums import entropy_nats
+from xent.measures.rows._typed_arrays import is_distribution, only_arrays, only_densities
 
 
 @takes_sparse
@@ -72,7 +72,7 @@ def entropy(
     Shannon, C. E. (1948). A mathematical theory of communication. Bell System Technical Journal 27.
     """
     if is_distribution(p):
-        from xent.measures._density import entropy_of
+        from xent.measures.densities._measure import entropy_of
 
         only_densities(axis, keepdims, where)
         return entropy_of(p, base, (rng, draws))

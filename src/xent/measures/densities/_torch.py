@@ -13,7 +13,7 @@ import numpy as np
 
 from xent import _check
 from xent._optional import need
-from xent.measures._laws import (
+from xent.measures.densities._distributions import (
     Law,
     Numbers,
     categorical,
@@ -25,7 +25,7 @@ from xent.measures._laws import (
     product,
     site,
 )
-from xent.measures._scipy_laws import frozen
+from xent.measures.densities._scipy import frozen
 
 # Our name of a family, scipy's distribution and how it takes PyTorch's parameters: shapes, then
 # place and scale.

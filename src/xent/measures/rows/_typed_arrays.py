@@ -66,13 +66,13 @@ class Counts:
         >>> (a + b).symbols[0], (a + b).values.tolist()
         (('a', 'b', 'd', 'e', 'n', 'r'), [4, 2, 1, 1, 2, 1])
         """
-        from xent.measures._samples import table_of
+        from xent.measures.rows._symbols import table_of
 
         named = {"x": x} if given is None else {"x": x, "given": given}
         return cls(*table_of(named, missing, weights))
 
     def __add__(self, other: object) -> Self:
-        from xent.measures._samples import merged
+        from xent.measures.rows._symbols import merged
 
         if not isinstance(other, Counts):
             return NotImplemented

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import NUMPY, library_of
-from xent.measures._door import VIEWS, Rows, keeps, mask_of, positions, read
-from xent.measures._views import Counts
+from xent.measures.rows._input import VIEWS, Rows, keeps, mask_of, positions, read
+from xent.measures.rows._typed_arrays import Counts
 
 P = ParamSpec("P")
 R = TypeVar("R")

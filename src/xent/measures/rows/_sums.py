@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from xent._array import Library
-from xent.measures._door import SLACK, Array, Rows
-from xent.measures._passes import kernels, over_rows
-from xent.measures._views import Counts
+from xent.measures.rows._dispatch import kernels, over_rows
+from xent.measures.rows._input import SLACK, Array, Rows
+from xent.measures.rows._typed_arrays import Counts
 
 SERIES = (  # (artanh(√z) / √z - 1) / z on [0, 1/9] to 5e-17, as in the kernels
     0.3333333333333333, 0.20000000000007292, 0.1428571428355438, 0.11111111358713932,

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures._closed import DIVERGENCE, ENTROPY
-from xent.measures._divergence import kl_divergence
-from xent.measures._entropy import entropy
-from xent.measures._estimate import generator
-from xent.measures._laws import Law, Numbers, jointly_normal, law, log_sum
-from xent.measures._measurement import Measurement
-from xent.measures._quadrature import add_up, integrate
-from xent.measures._views import Counts
+from xent.measures.densities._closed_forms import DIVERGENCE, ENTROPY
+from xent.measures.densities._distributions import Law, Numbers, jointly_normal, law, log_sum
+from xent.measures.densities._measurement import Measurement
+from xent.measures.densities._quadrature import add_up, integrate
+from xent.measures.discrete._divergence import kl_divergence
+from xent.measures.discrete._entropy import entropy
+from xent.measures.rows._typed_arrays import Counts
+from xent.measures.samples._estimate import generator
 
 DRAWS = 100_000
 ROWS = 1 << 13  # draws whose densities are computed at a time

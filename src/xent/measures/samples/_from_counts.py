@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures._entropy import entropy
-from xent.measures._views import Counts
+from xent.measures.discrete._entropy import entropy
+from xent.measures.rows._typed_arrays import Counts
 
 Numbers = NDArray[np.float64]
 

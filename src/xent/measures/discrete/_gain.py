@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from xent import _check
-from xent.measures._joint import joint_of, mutual_information
+from xent.measures.discrete._joint import joint_of, mutual_information
 
 
 def normalized_mutual_information(

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import Library, library_of
-from xent.measures._passes import flat_rows, kernels, over_rows
-from xent.measures._views import Counts, Logits, LogProbs
+from xent.measures.rows._dispatch import flat_rows, kernels, over_rows
+from xent.measures.rows._typed_arrays import Counts, Logits, LogProbs
 
 VIEWS = (Counts, Logits, LogProbs)
 Axis = int | tuple[int, ...]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures._views import is_distribution
+from xent.measures.rows._typed_arrays import is_distribution
 
 Numbers = NDArray[np.float64]
 
@@ -64,14 +64,14 @@ def law(argument: str, value: Any) -> Law:
             advice = "Take them one by one, or as one joint distribution by Independent."
             got = f"a batch of shape {batch}"
             raise _check.invalid(argument, "be one distribution", got, advice)
-        from xent.measures._torch_laws import from_torch
+        from xent.measures.densities._torch import from_torch
 
         return from_torch(argument, value, ())
     if not is_distribution(value):
         got = _check.a(value)
         must = "be a distribution of scipy.stats or torch.distributions, as the other is"
         raise _check.wrong_kind(argument, must, got)
-    from xent.measures._scipy_laws import from_scipy
+    from xent.measures.densities._scipy import from_scipy
 
     return from_scipy(argument, value)
 
@@ -90,7 +90,7 @@ def multinormal(argument: str, mean: Any, cov: Any) -> Law:
     if mean.size == 1:
         from scipy import stats
 
-        from xent.measures._scipy_laws import frozen
+        from xent.measures.densities._scipy import frozen
 
         return frozen(argument, stats.norm, (), mean[0], math.sqrt(float(cov[0, 0])))
     size = mean.size

@@ -15,10 +15,17 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures._discrete import METHODS, Numbers, dirichlet, nsb, number_of_symbols
-from xent.measures._nearest import in_range, kozachenko_leonenko, ksg, ksg2, real_column, ross
-from xent.measures._samples import MISSING, Cells, Column, cells, column, kept
-from xent.measures._spacing import SPACING
+from xent.measures.rows._symbols import MISSING, Cells, Column, cells, column, kept
+from xent.measures.samples._from_counts import METHODS, Numbers, dirichlet, nsb, number_of_symbols
+from xent.measures.samples._neighbors import (
+    in_range,
+    kozachenko_leonenko,
+    ksg,
+    ksg2,
+    real_column,
+    ross,
+)
+from xent.measures.samples._spacing import SPACING
 
 REAL = ("kozachenko_leonenko", *SPACING, "normal")  # methods for real numbers
 BAYES = ("nsb", "dirichlet")  # with a posterior, and so with a number of symbols

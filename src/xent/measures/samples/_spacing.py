@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from xent import _check
-from xent.measures._discrete import Numbers
+from xent.measures.samples._from_counts import Numbers
 
 BLOCK = 1 << 20  # pairs of points looked at together
 

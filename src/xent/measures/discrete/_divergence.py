@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures._door import SLACK, Axis, paired, result, rows, several
-from xent.measures._nats import cross_entropy_nats, entropy_nats, js_nats, kl_nats
-from xent.measures._sparse import takes_sparse
-from xent.measures._views import is_distribution, only_arrays, only_densities
+from xent.measures.rows._input import SLACK, Axis, paired, result, rows, several
+from xent.measures.rows._sparse import takes_sparse
+from xent.measures.rows._sums import cross_entropy_nats, entropy_nats, js_nats, kl_nats
+from xent.measures.rows._typed_arrays import is_distribution, only_arrays, only_densities
 
 
 @takes_sparse
@@ -71,7 +71,7 @@ def cross_entropy(
     Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 5.4.
     """
     if is_distribution(p) or is_distribution(q):
-        from xent.measures._density import cross_entropy_of
+        from xent.measures.densities._measure import cross_entropy_of
 
         only_densities(axis, keepdims, where)
         return cross_entropy_of(p, q, base, (rng, draws))
@@ -139,7 +139,7 @@ def kl_divergence(
     Statistics 22.
     """
     if is_distribution(p) or is_distribution(q):
-        from xent.measures._density import kl_of
+        from xent.measures.densities._measure import kl_of
 
         only_densities(axis, keepdims, where)
         return kl_of(p, q, base, (rng, draws))
@@ -273,7 +273,7 @@ def js_divergence(
     """
     many = (p, q, *more)
     if any(is_distribution(one) for one in many):
-        from xent.measures._density import js_of
+        from xent.measures.densities._measure import js_of
 
         only_densities(axis, keepdims, where)
         return js_of(many, _shares(weights, len(many)), base, (rng, draws))

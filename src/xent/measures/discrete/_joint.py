@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import NUMPY
-from xent.measures._divergence import kl_divergence
-from xent.measures._door import Rows, positions, result, rows
-from xent.measures._entropy import entropy
-from xent.measures._nats import entropy_nats, kl_nats
-from xent.measures._passes import flat_rows, kernels, over_rows
-from xent.measures._sparse import Part, counting, is_sparse
-from xent.measures._views import Counts
+from xent.measures.discrete._divergence import kl_divergence
+from xent.measures.discrete._entropy import entropy
+from xent.measures.rows._dispatch import flat_rows, kernels, over_rows
+from xent.measures.rows._input import Rows, positions, result, rows
+from xent.measures.rows._sparse import Part, counting, is_sparse
+from xent.measures.rows._sums import entropy_nats, kl_nats
+from xent.measures.rows._typed_arrays import Counts
 
 SUMS = ("x", "y", "xy", "x|y", "y|x", "information")  # in the kernel's order
 

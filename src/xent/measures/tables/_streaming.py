@@ -18,8 +18,15 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._progress import stage
-from xent.measures._bins import Codes, Numbers, bin_of
-from xent.measures._columns import Field, check_total, field_of, frame_of, total_of, weights_of
+from xent.measures.tables._bins import Codes, Numbers, bin_of
+from xent.measures.tables._columns import (
+    Field,
+    check_total,
+    field_of,
+    frame_of,
+    total_of,
+    weights_of,
+)
 
 MOST = 1 << 17  # distinct values that a column is counted by
 CELLS = 1 << 21  # pairs of a bin and a class

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures._bins import Codes, Numbers, between, bin_of, mdl_cuts
-from xent.measures._columns import (
+from xent.measures.rows._symbols import MISSING, column
+from xent.measures.samples._estimate import against_chance, chance_of, estimate_mutual_information
+from xent.measures.tables._bins import Codes, Numbers, between, bin_of, mdl_cuts
+from xent.measures.tables._columns import (
     Field,
     check_total,
     field_of,
@@ -26,9 +28,7 @@ from xent.measures._columns import (
     total_of,
     weights_of,
 )
-from xent.measures._estimate import against_chance, chance_of, estimate_mutual_information
-from xent.measures._samples import MISSING, column
-from xent.measures._tally import Symbols, Table, Tally
+from xent.measures.tables._streaming import Symbols, Table, Tally
 
 SCORES = ("information_gain", "gain_ratio", "symmetric_uncertainty", "gini")
 NUMERIC = ("mdl", "ksg")

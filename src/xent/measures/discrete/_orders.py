@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures._door import Axis, Rows, paired, result, rows
-from xent.measures._nats import by_kernel, entropy_nats, kl_nats, log_terms
-from xent.measures._passes import kernels
-from xent.measures._sparse import takes_sparse
+from xent.measures.rows._dispatch import kernels
+from xent.measures.rows._input import Axis, Rows, paired, result, rows
+from xent.measures.rows._sparse import takes_sparse
+from xent.measures.rows._sums import by_kernel, entropy_nats, kl_nats, log_terms
 
 HUGE = 1e300  # orders from which only the largest power is left
 NAMES = ("total_variation", "squared_hellinger", "chi_square", "alpha")

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures._bins import Numbers, bin_of, quantile_cuts
-from xent.measures._estimate import chance_of
-from xent.measures._samples import MISSING
-from xent.measures._tally import Spread, Symbols, Table, Tally, counted
+from xent.measures.rows._symbols import MISSING
+from xent.measures.samples._estimate import chance_of
+from xent.measures.tables._bins import Numbers, bin_of, quantile_cuts
+from xent.measures.tables._streaming import Spread, Symbols, Table, Tally, counted
 
 MOST_BINS = 1 << 16
 SHOWN = 10  # levels that a record names

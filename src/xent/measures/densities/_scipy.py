@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures._laws import (
+from xent.measures.densities._distributions import (
     Law,
     Numbers,
     dirichlet,
