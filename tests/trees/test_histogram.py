@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from xent._table.sketch import Sketch
 from xent.trees import C45Classifier, CARTClassifier, TreeClassifier, TreeRegressor
-from xent.trees._table.bins import Sketch
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
@@ -190,14 +190,14 @@ def test_sketch_is_within_its_bound(order):
     for sketch in (whole, half):
         sketch.flush()
         assert sketch.total == sketch.weight.sum() == len(x)
-        rank = np.searchsorted(ordered, sketch.value, "right")
+        rank = np.searchsorted(ordered, sketch.high, "right")
         hidden = rank - np.cumsum(sketch.weight)
         assert (hidden >= 0).all()
         assert (hidden <= sketch.doubt).all()
         assert sketch.doubt.max() <= len(x) / 4096
-        assert len(sketch.value) < 32_768
-        assert np.isin(sketch.value, x).all()
-        ends = sketch.ends()
+        assert len(sketch.high) < 32_768
+        assert np.isin(sketch.high, x).all()
+        ends = sketch.ends(256)
         assert 200 < len(ends) <= 256
         assert ends[-1] == x.max()
         sizes = np.bincount(np.searchsorted(ends, x))
@@ -206,16 +206,16 @@ def test_sketch_is_within_its_bound(order):
     again = Sketch()
     for i in range(0, len(x), 9_973):
         again.add(x[i : i + 9_973])
-    np.testing.assert_array_equal(again.ends(), whole.ends())
+    np.testing.assert_array_equal(again.ends(256), whole.ends(256))
 
 
 def test_sketch_keeps_few_values_exactly():
     x = np.random.default_rng(0).integers(0, 256, 100_000).astype(float)
     sketch = Sketch()
     sketch.add(np.where(x == 0, -0.0, x))
-    np.testing.assert_array_equal(sketch.ends(), np.arange(256.0))
+    np.testing.assert_array_equal(sketch.ends(256), np.arange(256.0))
     sketch.add(np.array([np.nan]))
-    assert len(sketch.ends()) == 255
+    assert len(sketch.ends(256)) == 255
 
 
 def test_ten_thousand_columns():

@@ -92,11 +92,13 @@ class Sketch:
         if not len(new):
             return
         doubt = np.zeros_like(weight) if doubt is None else doubt
-        if len(self.high):
-            entries = self._merged(new, weight, doubt)
-        else:
+        if not len(self.high):
             high, *rows = new.copy(), weight.copy(), doubt.copy()
             entries = high if self.points else new.copy(), high, *rows
+        elif self.points:
+            entries = self._merged(new, weight, doubt)
+        else:
+            entries = self._absorbed(new, weight)
         self.total += weight.sum().item()
         share = self.total / self.shares
         share = math.floor(share) if weight.dtype.kind == "i" else share
@@ -107,15 +109,25 @@ class Sketch:
         self._keep((self.low, self.high, self.weight, self.doubt), most)
 
     def _merged(self, new: NDArray[Any], weight: Any, doubt: Any) -> tuple[NDArray[Any], ...]:
+        """Return the entries with some more values, each of them an entry of its own."""
         from xent._kernels.columns.sketch import merge
 
         kind, size = np.result_type(self.high, new), len(self.high) + len(new)
-        low, high, new = (values.astype(kind, copy=False) for values in (self.low, self.high, new))
-        to_high, *rows = (np.empty(size, t) for t in (kind, weight.dtype, weight.dtype))
-        to_low = to_high if self.points else np.empty(size, kind)
-        entries = low, high, self.weight, self.doubt
-        m = merge(*entries, new, weight, doubt, self.points, to_low, to_high, *rows)
-        return to_low[:m], to_high[:m], rows[0][:m], rows[1][:m]
+        value, *rows = (np.empty(size, t) for t in (kind, weight.dtype, weight.dtype))
+        high, new = self.high.astype(kind, copy=False), new.astype(kind, copy=False)
+        m = merge(high, self.weight, self.doubt, new, weight, doubt, value, *rows)
+        return value[:m], value[:m], rows[0][:m], rows[1][:m]
+
+    def _absorbed(self, new: NDArray[Any], weight: Any) -> tuple[NDArray[Any], ...]:
+        """Return the entries with some more values, those added to one that lie within it."""
+        at = np.searchsorted(self.high, new)  # the first entry that does not end below it
+        inside = at < len(self.high)
+        inside[inside] = self.low[at[inside]] <= new[inside]
+        held = self.weight + np.bincount(at[inside], weight[inside], len(self.high))
+        place, value = at[~inside], new[~inside]
+        kind = np.result_type(self.high, new)
+        low, high = (np.insert(ends.astype(kind), place, value) for ends in (self.low, self.high))
+        return low, high, np.insert(held, place, weight[~inside]), np.zeros(len(high))
 
     def _keep(self, entries: tuple[NDArray[Any], ...], most: float | None) -> None:
         """Keep entries, in memory of their size; join them first where a limit is given."""
@@ -127,9 +139,10 @@ class Sketch:
         self.high, self.weight, self.doubt = (part[:m].copy() for part in entries[1:])
         self.low = self.high if self.points else entries[0][:m].copy()
 
-    def ends(self, most: int) -> NDArray[Any]:
-        """Return the greatest value of each of at most so many bins, the heaviest of them light."""
+    def ends(self, bins: int) -> NDArray[Any]:
+        """Return the greatest value of each bin, rising; a bin is left for what is missing."""
         self.flush()
+        most = bins - self.missing
         if len(self.high) <= most:
             return self.high.copy()
         from xent._kernels.columns.sketch import count_joined, join

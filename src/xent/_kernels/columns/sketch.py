@@ -1,9 +1,4 @@
-"""Entries of a sketch in order: counted, merged with others, joined where they are too many.
-
-An entry stands for the rows from ``low`` to ``high``, and a value between them is added to it.
-Where entries are ``points``, ``low`` is the same array as ``high``: a row that was joined to one may
-lie below values that came later, and how many may is its doubt.
-"""
+"""Entries of a sketch in order: counted, merged with others, joined where they are too many."""
 
 from xent._compile.decorator import kernel
 
@@ -21,37 +16,38 @@ def count_equal(ordered, value, weight):
 
 
 @kernel()
-def merge(low, high, weight, doubt, new, more, unsure, points, to_low, to_high, to_weight, to_doubt):
-    """Merge values, each with its rows and doubt, into the entries; return how many there are."""
+def merge(value, weight, doubt, new, more, unsure, to_value, to_weight, to_doubt):
+    """Merge two lists of points in order, equal ones added; return how many there are.
+
+    Of a point's rows some may lie below the other list's points before it: that much is doubt.
+    """
     i, j, m = 0, 0, 0
-    while i < high.size or j < new.size:
-        if j == new.size or (i < high.size and high[i] < new[j]):
-            to_low[m], to_high[m] = low[i], high[i]
-            to_weight[m], to_doubt[m] = weight[i], doubt[i]
-            if points and j < new.size:
+    while i < value.size or j < new.size:
+        if j == new.size or (i < value.size and value[i] < new[j]):
+            to_value[m], to_weight[m], to_doubt[m] = value[i], weight[i], doubt[i]
+            if j < new.size:
                 to_doubt[m] += more[j] + unsure[j] - 1
             i += 1
-        elif i == high.size or new[j] < low[i]:
-            to_low[m], to_high[m] = new[j], new[j]
-            to_weight[m], to_doubt[m] = more[j], unsure[j]
-            if points and i < high.size:
+        elif i == value.size or new[j] < value[i]:
+            to_value[m], to_weight[m], to_doubt[m] = new[j], more[j], unsure[j]
+            if i < value.size:
                 to_doubt[m] += weight[i] + doubt[i] - 1
             j += 1
         else:
-            to_low[m], to_high[m] = low[i], high[i]
-            to_weight[m], to_doubt[m] = weight[i], doubt[i]
-            while j < new.size and new[j] <= high[i]:
-                to_weight[m] += more[j]
-                to_doubt[m] += unsure[j]
-                j += 1
+            to_value[m], to_weight[m] = value[i], weight[i] + more[j]
+            to_doubt[m] = doubt[i] + unsure[j]
             i += 1
+            j += 1
         m += 1
     return m
 
 
 @kernel()
 def join(low, high, weight, doubt, most):
-    """Join neighbours whose rows and doubt are at most ``most``, in place; return the length."""
+    """Join neighbours whose rows and doubt are at most ``most``, in place; return the length.
+
+    An entry stands for the rows from ``low`` to ``high``, which are one array where it is a point.
+    """
     m, held = 0, weight[0]
     for i in range(1, high.size):
         joined = held + weight[i]

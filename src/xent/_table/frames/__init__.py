@@ -6,7 +6,6 @@ values are. A room says which kinds it accepts, and gets our sentence for the re
 """
 
 from xent._table.frames.columns import Accepted, Column, Names
-from xent._table.frames.frame import Frame, is_frame
-from xent._table.frames.objects import of_objects
+from xent._table.frames.frame import Frame, is_frame, of_series
 
-__all__ = ["Accepted", "Column", "Frame", "Names", "is_frame", "of_objects"]
+__all__ = ["Accepted", "Column", "Frame", "Names", "is_frame", "of_series"]

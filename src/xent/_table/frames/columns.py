@@ -42,7 +42,8 @@ class Column:
         What the frame calls their type.
     """
 
-    kind = "other"  # "number", "date", "time", "duration", "name", "nothing", "nested" or "other"
+    kind = "other"  # "number", "date", "time", "duration", "name", "nested" or "other"
+    empty = False  # whether it has no type and no value, so that it may stand for any kind
 
     def __init__(self, name: object, held: Any, dtype: str) -> None:
         self.name, self.held, self.dtype = name, held, dtype
@@ -72,9 +73,10 @@ class Column:
 
     def objects(self) -> list[Any]:
         """Return the values as Python has them, None (or NaN) where one is missing."""
-        listed = next(n for n in ("to_list", "to_pylist", "tolist") if hasattr(self.held, n))
-        values: list[Any] = getattr(self.held, listed)()
-        return values
+        if isinstance(self.held, list):
+            return self.held
+        values = self.held.to_list() if hasattr(self.held, "to_list") else self.held.tolist()
+        return list(values)
 
 
 class Floats(Column):
@@ -230,7 +232,8 @@ class Categories(Column):
 class Nothing(Column):
     """A column of no type and no value, as where all of a file's fields are empty."""
 
-    kind = "nothing"
+    kind = "number"
+    empty = True
 
     def missing(self) -> NDArray[np.bool_]:
         return np.ones(len(self), dtype=bool)

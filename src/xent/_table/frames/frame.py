@@ -1,12 +1,13 @@
 """A table in memory of any kind, and its columns by name."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from xent import _check
 from xent._table.frames.columns import (
@@ -21,7 +22,7 @@ from xent._table.frames.columns import (
     Text,
     Wholes,
 )
-from xent._table.frames.objects import of_objects
+from xent._table.frames.objects import of_cells, of_objects
 
 MOMENTS = (nw.Date, nw.Datetime, nw.Time, nw.Duration)
 NAMES = (nw.String, nw.Categorical, nw.Enum)
@@ -54,6 +55,7 @@ class Frame:
             twice = Counter(self.names).most_common(1)[0][0]
             raise _check.invalid(argument, "name each column once", f"{twice!r} twice")
         self._columns = dict(zip(self.names, columns, strict=True))
+        self._read: dict[Any, Column] = {}
         lengths = {len(values) for values, _ in columns}
         if len(lengths) > 1:
             got = _check.join_names(sorted(map(str, lengths)), last="and")
@@ -65,8 +67,10 @@ class Frame:
 
     def column(self, name: Any) -> Column:
         """Return one column."""
-        values, read = self._columns[name]
-        return read(name, values)
+        if name not in self._read:
+            values, read = self._columns[name]
+            self._read[name] = read(name, values)
+        return self._read[name]
 
     def columns(self) -> list[Column]:
         """Return all columns in order."""
@@ -75,8 +79,8 @@ class Frame:
 
 def is_frame(table: Any) -> bool:
     """Whether a table is one whose columns have names and types of their own."""
-    if isinstance(table, (list, tuple)):
-        return False
+    if isinstance(table, (list, tuple, np.ndarray)):
+        return bool(getattr(getattr(table, "dtype", None), "names", None))
     return _parts(table) is not None
 
 
@@ -86,8 +90,7 @@ Part = tuple[Any, Callable[[object, Any], Column]]  # values, and how they are r
 def _parts(table: Any) -> tuple[list[Any], list[Part]] | None:
     """Return the names of a table's columns and the columns, unread; None where it is no table."""
     if isinstance(table, np.ndarray):
-        names = list(table.dtype.names or ())
-        return (names, [(table[n], _of_values) for n in names]) if names and table.ndim == 1 else None
+        return _parts_of_array(table)
     if type(table) is dict:  # scipy has a sparse array that is a dict, too
         return list(table), [(values, _of_values) for values in table.values()]
     try:
@@ -97,6 +100,16 @@ def _parts(table: Any) -> tuple[list[Any], list[Part]] | None:
         return list(table.columns), []
     except TypeError:
         return None
+
+
+def _parts_of_array(table: NDArray[Any]) -> tuple[list[Any], list[Part]] | None:
+    """Return the fields of a structured array, or the columns x0, x1, ... of one of objects."""
+    if table.dtype.names and table.ndim == 1:
+        return list(table.dtype.names), [(table[name], _of_values) for name in table.dtype.names]
+    if table.dtype == object and table.ndim == 2:
+        names = [f"x{j}" for j in range(table.shape[1])]
+        return names, [(column, of_cells) for column in table.T]
+    return None
 
 
 def _of_values(name: object, values: Any) -> Column:
@@ -120,7 +133,7 @@ def of_series(name: object, series: Any) -> Column:
     if dtype.is_nested():
         return Nested(name, series, shown)
     if dtype.is_decimal() or dtype in (nw.Int128, nw.UInt128):
-        return Exact(name, series.to_list(), shown)
+        return Exact(name, series.to_arrow().to_pylist(), shown)
     if dtype.is_numeric():
         return (Wholes if dtype.is_integer() else Floats)(name, series, shown)
     if dtype == nw.Boolean:

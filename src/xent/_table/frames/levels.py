@@ -33,11 +33,14 @@ def codes_of(names: Names, known: Sequence[Level]) -> NDArray[np.int32]:
 
 
 def merged(one: Sequence[Level], other: Sequence[Level]) -> tuple[Level, ...]:
-    """Return the levels of two pieces of one column, sorted."""
-    one, added = list(one), list(other)
-    if one and added and _kind(one) != _kind(added):
-        one, added = _alike(one, added)
-    return tuple(sorted({*one, *added}))
+    """Return the levels of two pieces of one column, sorted where they are not the same."""
+    if one == other or not other:
+        return tuple(one)
+    if not one:
+        return tuple(other)
+    some, more = _alike(list(one), list(other))
+    found = tuple(sorted({*some, *more}))
+    return (False, True) if found == ("false", "true") and bool in map(type, one + other) else found
 
 
 def _kind(levels: Sequence[Any]) -> int:

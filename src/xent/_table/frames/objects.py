@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from xent._table.frames.columns import Column, Exact, Flags, Floats, Moments, Nothing, Text, Wholes
-from xent._table.frames.exact import EXACT
+from xent._table.frames.exact import EXACT, too_large
 
 MISSING = ("NoneType", "NAType", "NaTType")
 Read = Callable[[object, list[Any]], Column | None]
@@ -33,6 +33,20 @@ def of_objects(name: object, values: Sequence[Any]) -> Column:
     return Column(name, known, _kinds(kinds))
 
 
+def of_cells(name: object, values: Sequence[Any]) -> Column:
+    """Return a column of an array of objects: text if any of it is, booleans as 0 and 1."""
+    known = [None if _is_missing(value) else value for value in values]
+    if any(isinstance(value, str) for value in known):
+        return _text(name, known)
+    try:
+        array = pa.array([None if value is None else float(value) for value in known], pa.float64())
+    except OverflowError:
+        raise too_large() from None
+    except (TypeError, ValueError):
+        return of_objects(name, known)
+    return Floats(name, nw.from_native(pa.chunked_array([array]), series_only=True), "Float64")
+
+
 def _is_missing(value: Any) -> bool:
     if isinstance(value, (float, Decimal, np.generic)):
         return bool(value != value)
@@ -44,7 +58,11 @@ def _kinds(kinds: set[type]) -> str:
 
 
 def _nothing(name: object, values: list[Any]) -> Column | None:
-    return None if any(value is not None for value in values) else Nothing(name, values, "Object")
+    if any(value is not None for value in values):
+        return None
+    column = Nothing(name, values, "Object")
+    column.kind = "name"  # what a library holds as objects is text, as a rule
+    return column
 
 
 def _booleans(name: object, values: list[Any]) -> Column:
