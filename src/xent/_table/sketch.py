@@ -16,6 +16,13 @@ from numpy.typing import NDArray
 EXACT, SHARES, BUFFER = 8192, 4096, 16384
 
 
+def _kernels() -> Any:
+    """Load what Numba compiles: who counts few values in intervals never needs it."""
+    from xent._kernels.columns import sketch
+
+    return sketch
+
+
 class Sketch:
     """The distribution of a column: exact up to 8,192 values, then within 1/4096 of the rows.
 
@@ -70,11 +77,9 @@ class Sketch:
     def flush(self) -> None:
         """Put what is waiting into the sketch."""
         if self._used:
-            from xent._kernels.columns.sketch import count_equal
-
             new = np.sort(self._buffer[: self._used] + 0.0)
             value, weight = np.empty(len(new)), np.empty(len(new), np.int64)
-            m = count_equal(new, value, weight)
+            m = _kernels().count_equal(new, value, weight)
             self._used = 0
             self.take(value[:m], weight[:m])
 
@@ -110,12 +115,10 @@ class Sketch:
 
     def _merged(self, new: NDArray[Any], weight: Any, doubt: Any) -> tuple[NDArray[Any], ...]:
         """Return the entries with some more values, each of them an entry of its own."""
-        from xent._kernels.columns.sketch import merge
-
         kind, size = np.result_type(self.high, new), len(self.high) + len(new)
         value, *rows = (np.empty(size, t) for t in (kind, weight.dtype, weight.dtype))
         high, new = self.high.astype(kind, copy=False), new.astype(kind, copy=False)
-        m = merge(high, self.weight, self.doubt, new, weight, doubt, value, *rows)
+        m = _kernels().merge(high, self.weight, self.doubt, new, weight, doubt, value, *rows)
         return value[:m], value[:m], rows[0][:m], rows[1][:m]
 
     def _absorbed(self, new: NDArray[Any], weight: Any) -> tuple[NDArray[Any], ...]:
@@ -133,9 +136,7 @@ class Sketch:
         """Keep entries, in memory of their size; join them first where a limit is given."""
         m = len(entries[1])
         if most is not None:
-            from xent._kernels.columns.sketch import join
-
-            m = join(*entries, most)
+            m = _kernels().join(*entries, most)
         self.high, self.weight, self.doubt = (part[:m].copy() for part in entries[1:])
         self.low = self.high if self.points else entries[0][:m].copy()
 
@@ -145,14 +146,13 @@ class Sketch:
         most = bins - self.missing
         if len(self.high) <= most:
             return self.high.copy()
-        from xent._kernels.columns.sketch import count_joined, join
-
+        kernels = _kernels()
         low, high = 0, int(self.total)
         while high - low > 1:
             middle = (low + high) // 2
-            if count_joined(self.weight, middle) <= most:
+            if kernels.count_joined(self.weight, middle) <= most:
                 high = middle
             else:
                 low = middle
         ends, weight = self.high.copy(), self.weight.copy()
-        return ends[: join(ends, ends, weight, np.zeros_like(weight), high)]
+        return ends[: kernels.join(ends, ends, weight, np.zeros_like(weight), high)]

@@ -6,6 +6,7 @@ for 285 years around 1970: dates since then in UTC, times of day since midnight,
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import narwhals as nw
@@ -18,6 +19,13 @@ from xent._table.frames import exact
 
 UNITS = {"s": 1_000_000, "ms": 1000, "us": 1}
 DAY = 86_400 * UNITS["s"]
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a Python object stands for a missing value: None, NaN, NaT or NA."""
+    if isinstance(value, (float, Decimal, np.generic)):
+        return bool(value != value)
+    return type(value).__name__ in ("NoneType", "NAType", "NaTType")
 
 
 @dataclass(frozen=True)
@@ -132,7 +140,7 @@ class Exact(Column):
         super().__init__(name, held, dtype)
         place: dict[Any, int] = {}
         self.codes = np.array(
-            [-1 if v is None else place.setdefault(v, len(place)) for v in held], dtype=np.int64
+            [-1 if is_missing(v) else place.setdefault(v, len(place)) for v in held], dtype=np.int64
         )
         self.distinct = np.empty(len(place), dtype=object)
         self.distinct[:] = list(place)
@@ -180,7 +188,7 @@ class Moments(Column):
             found = (whole * UNITS[getattr(kind, "unit", "ms")]).astype(np.float64)
         if self.held.null_count:
             found[self.missing()] = np.nan
-        return found
+        return np.asarray(found, dtype=np.float64)
 
 
 class Flags(Column):
@@ -222,7 +230,8 @@ class Categories(Column):
         return len(self.held[0])
 
     def names(self) -> Names:
-        return Names(*self.held, declared=True)
+        codes, levels = self.held
+        return Names(codes, levels, declared=True)
 
     def objects(self) -> list[Any]:
         codes, levels = self.held

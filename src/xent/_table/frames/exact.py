@@ -8,7 +8,7 @@ with more than 256 of them, may join these.
 """
 
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from numbers import Integral
 from typing import Any
 
@@ -54,15 +54,24 @@ def refuse_rounded(argument: str, numbers: NDArray[Any]) -> None:
     """Refuse numbers past 64 bits, and those that are not what their float is."""
     whole = all(_is_whole(number) for number in numbers.tolist())
     for number in numbers.tolist():
-        if whole:
+        if whole and not -(2**63) <= number < 2**63:
             must, advice = "hold whole numbers of 64 bits", "Make it text where they are names."
             raise _check.invalid(argument, must, str(number), advice)
-        exact = Decimal(number)
-        places = max(0, -int(exact.as_tuple().exponent)) if exact.is_finite() else 0
-        if round(Decimal(float(number)), places) != exact and exact.is_finite():
+        if not _is_its_float(number):
             must = "hold numbers that floats tell apart"
             advice = "Make it text where they are names, and floats where they are amounts."
             raise _check.invalid(argument, must, str(number), advice)
+
+
+def _is_its_float(number: Any) -> bool:
+    """Whether the nearest float, rounded to the places of a number, is the number."""
+    exact = Decimal(number)
+    if not exact.is_finite():
+        return True
+    try:
+        return round(Decimal(float(number)), max(0, -int(exact.as_tuple().exponent))) == exact
+    except (OverflowError, InvalidOperation):
+        return False
 
 
 class Distinct:

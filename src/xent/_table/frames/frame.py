@@ -133,7 +133,7 @@ def of_series(name: object, series: Any) -> Column:
     if dtype.is_nested():
         return Nested(name, series, shown)
     if dtype.is_decimal() or dtype in (nw.Int128, nw.UInt128):
-        return Exact(name, series.to_arrow().to_pylist(), shown)
+        return Exact(name, series.to_list(), shown)
     if dtype.is_numeric():
         return (Wholes if dtype.is_integer() else Floats)(name, series, shown)
     if dtype == nw.Boolean:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xent._table.frames.columns import Names
 
 Level = str | int | float | bool
-PLAIN = (str, bool, (int, float))
+PLAIN: tuple[Any, ...] = (str, bool, (int, float))
 
 
 def levels_of(names: Names) -> tuple[Level, ...]:
@@ -40,7 +40,9 @@ def merged(one: Sequence[Level], other: Sequence[Level]) -> tuple[Level, ...]:
         return tuple(other)
     some, more = _alike(list(one), list(other))
     found = tuple(sorted({*some, *more}))
-    return (False, True) if found == ("false", "true") and bool in map(type, one + other) else found
+    return (
+        (False, True) if found == ("false", "true") and bool in map(type, (*one, *other)) else found
+    )
 
 
 def _kind(levels: Sequence[Any]) -> int:
@@ -60,10 +62,10 @@ def _alike(one: list[Any], other: list[Any]) -> tuple[list[Level], list[Level]]:
     kinds = _kind(one), _kind(other)
     if kinds[0] == kinds[1] or not one or not other:
         return one, other
-    one, other = ([_spelt(level) for level in levels] for levels in (one, other))
+    spelt = [[_spelt(level) for level in levels] for levels in (one, other)]
     if PLAIN.index(bool) in kinds:
-        one, other = ([level.lower() for level in levels] for levels in (one, other))
-    return one, other
+        spelt = [[level.lower() for level in levels] for levels in spelt]
+    return list(spelt[0]), list(spelt[1])
 
 
 def _spelt(level: Level) -> str:

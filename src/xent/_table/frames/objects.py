@@ -14,16 +14,25 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from xent._table.frames.columns import Column, Exact, Flags, Floats, Moments, Nothing, Text, Wholes
+from xent._table.frames.columns import (
+    Column,
+    Exact,
+    Flags,
+    Floats,
+    Moments,
+    Nothing,
+    Text,
+    Wholes,
+    is_missing,
+)
 from xent._table.frames.exact import EXACT, too_large
 
-MISSING = ("NoneType", "NAType", "NaTType")
 Read = Callable[[object, list[Any]], Column | None]
 
 
 def of_objects(name: object, values: Sequence[Any]) -> Column:
     """Return a column of Python objects; None, NaN, NaT and NA are missing."""
-    known = [None if _is_missing(value) else value for value in values]
+    known = [None if is_missing(value) else value for value in values]
     kinds = {type(value) for value in known} - {type(None)}
     for some, read in READERS:
         if all(issubclass(kind, some) for kind in kinds):
@@ -35,7 +44,7 @@ def of_objects(name: object, values: Sequence[Any]) -> Column:
 
 def of_cells(name: object, values: Sequence[Any]) -> Column:
     """Return a column of an array of objects: text if any of it is, booleans as 0 and 1."""
-    known = [None if _is_missing(value) else value for value in values]
+    known = [None if is_missing(value) else value for value in values]
     if any(isinstance(value, str) for value in known):
         return _text(name, known)
     try:
@@ -45,12 +54,6 @@ def of_cells(name: object, values: Sequence[Any]) -> Column:
     except (TypeError, ValueError):
         return of_objects(name, known)
     return Floats(name, nw.from_native(pa.chunked_array([array]), series_only=True), "Float64")
-
-
-def _is_missing(value: Any) -> bool:
-    if isinstance(value, (float, Decimal, np.generic)):
-        return bool(value != value)
-    return type(value).__name__ in MISSING
 
 
 def _kinds(kinds: set[type]) -> str:
@@ -76,9 +79,8 @@ def _numbers(name: object, values: list[Any]) -> Column | None:
     whole = all(issubclass(kind, Integral) for kind in kinds)
     decimal = any(issubclass(kind, Decimal) for kind in kinds)
     reach = 2**63 if whole else EXACT
-    if decimal or any(
-        isinstance(value, Integral) and not -reach <= value < reach for value in values
-    ):
+    far = (isinstance(v, Integral) and not -reach <= int(v) < reach for v in values)
+    if decimal or any(far):
         return Exact(name, values, "Decimal" if decimal else "Int128")
     array = pa.array(values, pa.int64() if whole else pa.float64())
     series = nw.from_native(pa.chunked_array([array]), series_only=True)

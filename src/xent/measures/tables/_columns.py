@@ -60,9 +60,11 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
     advice = "Make columns of its parts, or leave it out by columns=."
     kind = Accepted(argument, "hold one value a row", KINDS, advice).check(column)
     if kind == "name" or column.empty:
-        return _named(argument, column.names())
+        names = column.names()
+        if all(isinstance(level, str) for level in names.levels):
+            return _named(argument, names)
     whole = column.whole()
-    if symbols or kind == "other":
+    if symbols or kind in ("name", "other"):
         complete = whole is not None and not column.missing().any()
         found = coded(argument, whole if complete else column.objects())
         return Field(found.codes, found.codes < 0, found.symbols)
@@ -74,7 +76,7 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
 
 
 def _named(argument: str, names: Any) -> Field:
-    """Read names once a level, not once a row, in the order of the levels that some row has."""
+    """Read text once a level, not once a row, in the order of the levels that some row has."""
     codes, size = names.codes, len(names.levels)
     seen = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=size))
     found = coded(argument, [names.levels[level] for level in seen.tolist()])

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.trees._table.columns import Column, Level
+from xent._table.frames.levels import Level
+from xent.trees._table.columns import Column
 from xent.trees._tree import Tree
 
 LINE, LINES = 40, 6  # letters in a line, and lines, of a label of Graphviz
