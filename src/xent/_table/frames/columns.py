@@ -267,7 +267,7 @@ class Accepted:
     argument: str
     must: str
     kinds: frozenset[str]
-    advice: str = ""
+    advice: _check.Words = ""
 
     def check(self, column: Column) -> str:
         """Return the kind of a column that is accepted."""

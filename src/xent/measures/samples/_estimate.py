@@ -146,7 +146,9 @@ def estimate_entropy(
     near = only_for("neighbors", neighbors, method, REAL[:1], 3)
     if method in REAL:
         if given is not None:
-            raise _check.invalid("method", "be a method for symbols with given=", repr(method))
+            raise _check.invalid(
+                "method", "be a method for symbols with " + _check.setting("given"), repr(method)
+            )
         nearest = _check.integer("neighbors", near, least=1)
         numbers = real_column("x", x, nearest if method == REAL[0] else 2, missing)
         by: dict[str, Callable[[Numbers], Numbers]] = {
@@ -161,7 +163,9 @@ def estimate_entropy(
     table = cells(*columns)
     if method in BAYES:
         if given is not None:
-            raise _check.invalid("method", "be another one with given=", repr(method))
+            raise _check.invalid(
+                "method", "be another one with " + _check.setting("given"), repr(method)
+            )
         limit = number_of_symbols(size, table.counts.size)
         counts = table.counts
         value, error = nsb(counts, limit) if method == "nsb" else dirichlet(counts, limit, before)
@@ -246,7 +250,9 @@ def estimate_mutual_information(
     named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
     if method not in METHODS:
         if given is not None:
-            raise _check.invalid("method", "be a method for symbols with given=", repr(method))
+            raise _check.invalid(
+                "method", "be a method for symbols with " + _check.setting("given"), repr(method)
+            )
         nearest = _check.integer("neighbors", near, least=1)
         first, second = _real_pair(x, y, method, nearest, missing)
         return _real_information(first, second, method, nearest, times, draw, scale, quantile)
@@ -361,7 +367,9 @@ def _of_a_normal(x: Numbers) -> Numbers:
 def _of_two_normals(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
     """Log of the ratio of the joint normal density and the product of its marginals, by point."""
     if x.std() == 0 or y.std() == 0:
-        raise _check.invalid("x", "have two different values, and `y` too", "one")
+        raise _check.invalid(
+            "x", "have two different values, and " + _check.argument("y") + " too", "one"
+        )
     a, b = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     r = float((a * b).mean())
     if abs(r) >= 1 - 1e-15:
@@ -390,7 +398,9 @@ def chance_of(
     if not times:
         if rng is not None:
             advice = "Nothing is drawn here."
-            raise _check.invalid("rng", f"be left out without {argument}=", "one", advice)
+            raise _check.invalid(
+                "rng", "be left out without " + _check.setting(argument), "one", advice
+            )
         return None, 0
     return generator(rng, argument), times
 

@@ -57,7 +57,7 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
     from xent._table.frames.exact import refuse_rounded
 
     column = frame.column(name)
-    advice = "Make columns of its parts, or leave it out by columns=."
+    advice = "Make columns of its parts, or leave it out by " + _check.setting("columns") + "."
     kind = Accepted(argument, "hold one value a row", KINDS, advice).check(column)
     if kind == "name" or column.empty:
         names = column.names()
