@@ -172,10 +172,10 @@ def rank_features(
         import pyarrow as pa
 
         source = Table("table", table, [target])
-        batches = [frame.to_native() for frame in source.batches("reading")]
+        batches = [frame.native for frame in source.batches("reading")]
         table = pa.concat_tables(batches, promote_options="permissive")
-    frame, names = frame_of("table", table)
-    ranked = _ranked_names(names, target, weights, columns)
+    frame = frame_of("table", table)
+    ranked = _ranked_names(frame.names, target, weights, columns)
     weight = weights_of("weights", weights, frame)
     check_total(total_of(weight))
     present = weight > 0
