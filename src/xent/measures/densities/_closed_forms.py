@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from xent.measures.rows._sums import entropy_of_counts, kl_of_counts
+
 EULER = 0.5772156649015329
 NORMAL = 0.5 * math.log(2 * math.pi * math.e)
 
@@ -128,10 +130,7 @@ def _von_mises(_mean: float, kappa: float) -> float:
 
 
 def _binary(p: float) -> float:
-    from xent.measures.discrete._entropy import entropy
-    from xent.measures.rows._typed_arrays import Counts
-
-    return float(entropy(Counts([p, 1 - p])))
+    return entropy_of_counts([p, 1 - p])
 
 
 # Parameters: where there is a place and a scale they come first.
@@ -237,10 +236,7 @@ def _von_mises_kl(m: float, k: float, n: float, j: float) -> float:
 
 def binary_kl(p: float, q: float) -> float:
     """D of two coins."""
-    from xent.measures.discrete._divergence import kl_divergence
-    from xent.measures.rows._typed_arrays import Counts
-
-    return float(kl_divergence(Counts([p, 1 - p]), Counts([q, 1 - q])))
+    return kl_of_counts([p, 1 - p], [q, 1 - q])
 
 
 def _same_place(rule: Callable[..., float]) -> Callable[..., float | None]:

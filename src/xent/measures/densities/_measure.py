@@ -16,13 +16,13 @@ import numpy as np
 
 from xent import _check
 from xent.measures.densities._closed_forms import DIVERGENCE, ENTROPY
-from xent.measures.densities._distributions import Law, Numbers, jointly_normal, law, log_sum
+from xent.measures.densities._density import Density, Numbers, log_sum
 from xent.measures.densities._measurement import Measurement
+from xent.measures.densities._multivariate import jointly_normal
 from xent.measures.densities._quadrature import add_up, integrate
-from xent.measures.discrete._divergence import kl_divergence
-from xent.measures.discrete._entropy import entropy
-from xent.measures.rows._typed_arrays import Counts
-from xent.measures.samples._estimate import generator
+from xent.measures.densities._read import read
+from xent.measures.rows._rng import generator
+from xent.measures.rows._sums import entropy_of_counts, kl_of_counts
 
 DRAWS = 100_000
 ROWS = 1 << 13  # draws whose densities are computed at a time
@@ -34,7 +34,7 @@ Chance = tuple[np.random.Generator | None, int]
 
 def entropy_of(p: Any, base: float, chance: Asked) -> Measurement:
     """H(P), differential for a density."""
-    return _measured(_entropy(law("p", p), _checked(chance)), base)
+    return _measured(_entropy(read("p", p), _checked(chance)), base)
 
 
 def cross_entropy_of(p: Any, q: Any, base: float, chance: Asked) -> Measurement:
@@ -70,10 +70,10 @@ def _measured(found: Found, base: float) -> Measurement:
     return Measurement(value / scale + 0.0, error / abs(scale), method)
 
 
-def _alike(values: Sequence[Any]) -> list[Law]:
+def _alike(values: Sequence[Any]) -> list[Density]:
     """Read distributions over the same kind of outcome."""
     names = ["p", "q", *(f"#{i + 1}" for i in range(2, len(values)))]
-    laws = [law(name, value) for name, value in zip(names, values, strict=True)]
+    laws = [read(name, value) for name, value in zip(names, values, strict=True)]
     single = [
         one.parts[0] if one.family == "product" and one.shape == (1,) else one for one in laws
     ]
@@ -94,17 +94,17 @@ def _alike(values: Sequence[Any]) -> list[Law]:
 # ------------------------------------------------------------------ which way
 
 
-def _entropy(p: Law, chance: Chance) -> Found:
+def _entropy(p: Density, chance: Chance) -> Found:
     if p.family == "product":
         return _together(_entropy(part, chance) for part in p.parts)
     if p.family == "finite":
-        return float(entropy(Counts(p.parameters[1]))), 0.0, "sum"
+        return entropy_of_counts(p.parameters[1]), 0.0, "sum"
     if p.family in ENTROPY:
         return ENTROPY[p.family](*p.parameters), 0.0, "closed form"
     return _line([p], _entropy_terms) or _drawn([p], [1.0], lambda _, log: -log[0], chance)
 
 
-def _cross_entropy(p: Law, q: Law, chance: Chance) -> Found:
+def _cross_entropy(p: Density, q: Density, chance: Chance) -> Found:
     if p.family == q.family == "product":
         return _together(
             _cross_entropy(a, b, chance) for a, b in zip(p.parts, q.parts, strict=True)
@@ -118,7 +118,7 @@ def _cross_entropy(p: Law, q: Law, chance: Chance) -> Found:
     return found or _drawn([p, q], [1.0, 0.0], lambda _, log: -log[1], chance)
 
 
-def _kl(p: Law, q: Law, chance: Chance) -> Found:
+def _kl(p: Density, q: Density, chance: Chance) -> Found:
     if p.family == q.family == "product":
         return _together(_kl(a, b, chance) for a, b in zip(p.parts, q.parts, strict=True))
     known = _known_kl(p, q)
@@ -127,7 +127,7 @@ def _kl(p: Law, q: Law, chance: Chance) -> Found:
     return max(0.0, found[0]), *found[1:]
 
 
-def _js(laws: list[Law], share: list[float], chance: Chance) -> Found:
+def _js(laws: list[Density], share: list[float], chance: Chance) -> Found:
     used = [(w, one) for w, one in zip(share, laws, strict=True) if w > 0]
     share, laws = [w for w, _ in used], [one for _, one in used]
     found = _line(laws, lambda *ones: _js_terms(ones, share)) or _drawn(
@@ -137,20 +137,20 @@ def _js(laws: list[Law], share: list[float], chance: Chance) -> Found:
     return min(max(0.0, found[0]), most), *found[1:]
 
 
-def _known_kl(p: Law, q: Law) -> Found | None:
+def _known_kl(p: Density, q: Density) -> Found | None:
     if p.family == q.family == "finite":
         table = dict(zip(*q.parameters, strict=True))
         places = dict.fromkeys([*p.parameters[0], *table])
         truth = dict(zip(*p.parameters, strict=True))
         left, right = ([one.get(x, 0.0) for x in places] for one in (truth, table))
-        return float(kl_divergence(Counts(left), Counts(right))), 0.0, "sum"
+        return kl_of_counts(left, right), 0.0, "sum"
     if p.family != q.family or p.family not in DIVERGENCE:
         return None
     value = DIVERGENCE[p.family](*p.parameters, *q.parameters)
     return None if value is None else (value, 0.0, "closed form")
 
 
-def _reaching_out(p: Law, q: Law) -> Found | None:
+def _reaching_out(p: Density, q: Density) -> Found | None:
     """Infinite where the truth goes on after the model's end, however little of it is there."""
     out = p.tight and (p.low < q.low or p.high > q.high)
     return (math.inf, 0.0, "closed form") if out else None
@@ -167,7 +167,7 @@ def _together(parts: Any) -> Found:
 Chart = Callable[[Numbers, float], tuple[Numbers, Numbers]]  # of one integrand: (n,) each
 
 
-def _line(laws: list[Law], chart: Callable[..., Chart], model: bool = False) -> Found | None:
+def _line(laws: list[Density], chart: Callable[..., Chart], model: bool = False) -> Found | None:
     """Integrate or sum, where the outcomes are numbers and every density is seen whole."""
     if laws[0].shape:
         return None
@@ -195,7 +195,7 @@ def _line(laws: list[Law], chart: Callable[..., Chart], model: bool = False) -> 
     return value, error + (0.0 if all(one.tight for one in laws) else 1e-15), method
 
 
-def _asked_once(one: Law) -> Law:
+def _asked_once(one: Density) -> Density:
     """Remember the last densities: the integrand and the mass need the same ones."""
     last: list[Any] = [None, 0.0, None]
 
@@ -208,7 +208,7 @@ def _asked_once(one: Law) -> Law:
     return replace(one, log_density=log_density)
 
 
-def _entropy_terms(p: Law) -> Chart:
+def _entropy_terms(p: Density) -> Chart:
     def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
         log = p.log_density(x, origin)
         return log, np.where(log > -math.inf, -log, 0.0)
@@ -216,7 +216,7 @@ def _entropy_terms(p: Law) -> Chart:
     return terms
 
 
-def _cost_terms(p: Law, q: Law) -> Chart:
+def _cost_terms(p: Density, q: Density) -> Chart:
     def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
         log = p.log_density(x, origin)
         return log, np.where(log > -math.inf, -_model(q, x, origin, log), 0.0)
@@ -224,7 +224,7 @@ def _cost_terms(p: Law, q: Law) -> Chart:
     return terms
 
 
-def _kl_terms(p: Law, q: Law) -> Chart:
+def _kl_terms(p: Density, q: Density) -> Chart:
     def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
         truth = p.log_density(x, origin)
         model = _model(q, x, origin, truth)
@@ -235,7 +235,7 @@ def _kl_terms(p: Law, q: Law) -> Chart:
     return terms
 
 
-def _js_terms(laws: Sequence[Law], share: list[float]) -> Chart:
+def _js_terms(laws: Sequence[Density], share: list[float]) -> Chart:
     def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
         each = np.stack([one.log_density(x, origin) for one in laws], -1)
         middle = log_sum(each + np.log(share))
@@ -247,7 +247,7 @@ def _js_terms(laws: Sequence[Law], share: list[float]) -> Chart:
     return terms
 
 
-def _model(q: Law, x: Numbers, origin: float, truth: Numbers) -> Numbers:
+def _model(q: Density, x: Numbers, origin: float, truth: Numbers) -> Numbers:
     """Log density of a model; not a number where it is lost to the range of floats."""
     log = q.log_density(x, origin)
     none = log == -math.inf
@@ -289,7 +289,7 @@ def _js_told(share: list[float]) -> Callable[[int, list[Numbers]], Numbers]:
 
 
 def _drawn(
-    laws: list[Law],
+    laws: list[Density],
     share: list[float],
     told: Callable[[int, list[Numbers]], Numbers],
     chance: Chance,

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.measures.densities._distributions import Law, Numbers
+from xent.measures.densities._density import Density, Numbers
 
 # Takes offsets and their origin; returns logarithms and factors of several integrands: (m, n).
 Terms = Callable[[Numbers, float], tuple[Numbers, Numbers]]
@@ -38,7 +38,7 @@ class Integral:
     error: Numbers
 
 
-def integrate(terms: Terms, laws: Sequence[Law], relative: float = 1e-13) -> Integral:
+def integrate(terms: Terms, laws: Sequence[Density], relative: float = 1e-13) -> Integral:
     """Integrate over the union of the supports."""
     origin, left, right, rays = _pieces(laws)
     gone, faint = _underflow(laws, origin, 0.5 * (left + right))
@@ -114,7 +114,7 @@ def _steady(told: Numbers) -> bool:
 
 
 def _underflow(
-    laws: Sequence[Law], origin: Numbers, offset: Numbers
+    laws: Sequence[Density], origin: Numbers, offset: Numbers
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Tell where a density is below the least float, and where nearly, within its support."""
     gone, faint = np.zeros(origin.size, dtype=bool), np.zeros(origin.size, dtype=bool)
@@ -199,7 +199,7 @@ def _rule(
         return value, np.abs(value - other), np.abs(f[..., :20]) @ many
 
 
-def _pieces(laws: Sequence[Law]) -> tuple[Numbers, Numbers, Numbers, list[Ray]]:
+def _pieces(laws: Sequence[Density]) -> tuple[Numbers, Numbers, Numbers, list[Ray]]:
     """Cut the line: origins and offsets of the pieces, and which of them lead to a limit."""
     low, high = min(one.low for one in laws), max(one.high for one in laws)
     widths: dict[float, list[float]] = {}
@@ -255,7 +255,7 @@ def _decades(width: float, reach: float, deep: int) -> list[float]:
 # ------------------------------------------------------------------ sums
 
 
-def add_up(terms: Terms, laws: Sequence[Law], model: bool) -> Integral:
+def add_up(terms: Terms, laws: Sequence[Density], model: bool) -> Integral:
     """Sum over the whole numbers (from wherever the support starts) outwards from the middle.
 
     With ``model`` the first integrand is a divergence from the second law: where the first law has

@@ -13,19 +13,18 @@ import numpy as np
 
 from xent import _check
 from xent._optional import need
-from xent.measures.densities._distributions import (
-    Law,
+from xent.measures.densities._density import (
+    Density,
     Numbers,
     categorical,
-    dirichlet,
     ends_of,
     mixture,
-    multinormal,
     placed,
     product,
     site,
 )
-from xent.measures.densities._scipy import frozen
+from xent.measures.densities._frozen import frozen
+from xent.measures.densities._multivariate import dirichlet, multinormal
 
 # Our name of a family, scipy's distribution and how it takes PyTorch's parameters: shapes, then
 # place and scale.
@@ -56,8 +55,8 @@ TORCH: dict[str, tuple[str, str, Callable[..., tuple[Any, ...]]]] = {
 }
 
 
-def from_torch(argument: str, value: Any, at: tuple[int, ...]) -> Law:
-    """Law of one member ``at`` of a batch."""
+def from_torch(argument: str, value: Any, at: tuple[int, ...]) -> Density:
+    """Density of one member ``at`` of a batch."""
     from scipy import stats
 
     torch = need("torch", extra="torch", by="xent.measures")
@@ -144,8 +143,8 @@ def _doubled(value: Any, torch: Any) -> Any:
     return value
 
 
-def _unknown(value: Any, torch: Any) -> Law:
-    """Law of a distribution known by its log_prob and sample alone."""
+def _unknown(value: Any, torch: Any) -> Density:
+    """Density of a distribution known by its log_prob and sample alone."""
     shape = tuple(value.event_shape)
     support = value.support
     low, high = (float(getattr(support, side, end)) for side, end in _SIDES)
@@ -164,10 +163,10 @@ def _unknown(value: Any, torch: Any) -> Law:
             return value.sample((count,)).double().numpy()
 
     if shape:
-        return Law(log_density, draw, discrete=discrete, shape=shape)
+        return Density(log_density, draw, discrete=discrete, shape=shape)
     # Where to look, not what is found: the mass is checked.
     marks = np.quantile(draw(np.random.default_rng(0), 4001), [0.25, 0.5, 0.75])
-    return Law(
+    return Density(
         log_density,
         draw,
         discrete=discrete,

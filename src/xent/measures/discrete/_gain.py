@@ -5,15 +5,17 @@ from typing import Any
 
 from xent import _check
 from xent.measures.discrete._joint import joint_of, mutual_information
+from xent.measures.rows._protocols import ArrayLike
+from xent.measures.rows._typed_arrays import Input
 
 
 def normalized_mutual_information(
-    joint: Any,
+    joint: Input,
     *,
     average: str = "arithmetic",
     axis: tuple[int, ...] = (-2, -1),
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How much of what there is to know about two variables they share, from 0 to 1.
 
@@ -75,12 +77,12 @@ def normalized_mutual_information(
 
 
 def information_gain(
-    joint: Any,
+    joint: Input,
     *,
     axis: tuple[int, ...] = (-2, -1),
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How many nats a feature saves in telling the target: ID3's criterion for a split.
 
@@ -129,11 +131,11 @@ def information_gain(
 
 
 def gain_ratio(
-    joint: Any,
+    joint: Input,
     *,
     axis: tuple[int, ...] = (-2, -1),
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How much of its own size a split gives back as information: C4.5's criterion.
 
@@ -181,11 +183,11 @@ def gain_ratio(
 
 
 def symmetric_uncertainty(
-    joint: Any,
+    joint: Input,
     *,
     axis: tuple[int, ...] = (-2, -1),
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How much two variables tell about each other, as a share of both entropies.
 

@@ -16,11 +16,12 @@ from xent import _check
 from xent._array import NUMPY
 from xent.measures.discrete._divergence import kl_divergence
 from xent.measures.discrete._entropy import entropy
-from xent.measures.rows._dispatch import flat_rows, kernels, over_rows
+from xent.measures.rows._dispatch import flat_rows, joint_kernels, over_rows
 from xent.measures.rows._input import Rows, positions, result, rows
+from xent.measures.rows._protocols import Array, ArrayLike, Axis, Numbers
 from xent.measures.rows._sparse import Part, counting, is_sparse
 from xent.measures.rows._sums import entropy_nats, kl_nats
-from xent.measures.rows._typed_arrays import Counts
+from xent.measures.rows._typed_arrays import Counts, Input
 
 SUMS = ("x", "y", "xy", "x|y", "y|x", "information")  # in the kernel's order
 
@@ -28,10 +29,17 @@ SUMS = ("x", "y", "xy", "x|y", "y|x", "information")  # in the kernel's order
 class Joint:
     """A joint distribution, its variables the last axes in the order of ``axis``."""
 
-    def __init__(self, joint: Any, axis: Any, where: Any, least: int = 2, most: int = 2) -> None:
+    def __init__(
+        self,
+        joint: Input,
+        axis: Axis,
+        where: ArrayLike | None,
+        min_axes: int = 2,
+        max_axes: int = 2,
+    ) -> None:
         axes = axis if isinstance(axis, tuple) else (axis,)
-        if not least <= len(axes) <= most:
-            count = str(least) if least == most else f"at least {least}"
+        if not min_axes <= len(axes) <= max_axes:
+            count = str(min_axes) if min_axes == max_axes else f"at least {min_axes}"
             raise _check.invalid("axis", f"name {count} axes, one a variable", repr(axis))
         self.source = rows("joint", joint, axes, where)
         self.count = len(axes)
@@ -39,15 +47,15 @@ class Joint:
         self.batch, self.sizes = self.source.moved.shape[:-1], self.source.extents
 
     @property
-    def p(self) -> Any:
+    def p(self) -> Array:
         """The distribution, an axis a variable."""
         return self.source.p.reshape((*self.batch, *self.sizes))
 
-    def sums(self, *names: str) -> list[Any]:
+    def sums(self, *names: str) -> list[Array]:
         """Entropies of two variables X and Y, and what they tell about each other, in nats."""
         if self.source.numpy:
             return self._at_once(self.source.shares, self.sizes[-1], *names)
-        each: dict[str, Callable[[], Any]] = {
+        each: dict[str, Callable[[], Array]] = {
             "x": lambda: self.entropy(-2),
             "y": lambda: self.entropy(-1),
             "xy": lambda: self.entropy(-2, -1),
@@ -57,14 +65,14 @@ class Joint:
         }
         return [each[name]() for name in names]
 
-    def _at_once(self, rows: NDArray[np.float64], columns: int, *names: str) -> list[Any]:
+    def _at_once(self, rows: NDArray[np.float64], columns: int, *names: str) -> list[Array]:
         out = np.empty((rows.shape[0], len(SUMS)))
         places = [SUMS.index(name) for name in names]
         asked = sum([1 << place for place in places])
-        over_rows(kernels("joint").joint_rows, (rows,), (columns, asked), (out,))
+        over_rows(joint_kernels().joint_rows, (rows,), (columns, asked), (out,))
         return [out[:, place].reshape(self.batch) for place in places]
 
-    def marginal(self, *kept: int) -> Any:
+    def marginal(self, *kept: int) -> Array:
         """Distribution of the variables at these places, the others summed out with length 1."""
         summed = self.p
         for place in self.keep:
@@ -72,16 +80,16 @@ class Joint:
                 summed = summed.sum(place, keepdims=True)
         return summed
 
-    def rows(self, values: Any) -> Rows:
+    def rows(self, values: Array) -> Rows:
         """Take a distribution over the same axes, made here, as rows of outcomes."""
         flat = values.reshape((*values.shape[: values.ndim - self.count], -1))
         return Rows("joint", flat, -1, None, self.source.library, True)
 
-    def entropy(self, *kept: int) -> Any:
+    def entropy(self, *kept: int) -> Array:
         """Entropy of the variables at these places."""
         return entropy_nats(self.rows(self.marginal(*kept)))
 
-    def left(self, *given: int) -> Any:
+    def left(self, *given: int) -> Array:
         """Entropy that is left once the variables at these places are known."""
         if self.source.numpy and self.count == 2:
             return self.sums("x|y" if given == (-1,) else "y|x")[0]
@@ -97,26 +105,26 @@ class Joint:
         terms = self.p * xp.log(share)
         return 0.0 - terms.reshape((*self.source.p.shape[:-1], -1)).sum(-1)
 
-    def information(self) -> Any:
+    def information(self) -> Array:
         """I(X; Y) as D(joint‖product)."""
         whole = self.rows(self.p)
         whole.model = False
         product = self.marginal(-2) * self.marginal(-1)
         return kl_nats(whole, self.rows(self.above_zero(product)))
 
-    def above_zero(self, model: Any) -> Any:
+    def above_zero(self, model: Array) -> Array:
         """Undo underflow of a product: such an outcome is too rare to count."""
         xp = self.source.library.xp
         return xp.where((self.p > 0) & (model == 0), self.p, model)
 
-    def divided(self, part: Any, whole: Any) -> Any:
+    def divided(self, part: Array, whole: Array) -> Array:
         """Part / whole, 0 where the whole is 0: nothing to be told, nothing told."""
         if self.source.numpy:
             return np.divide(part, whole, out=np.zeros(self.batch), where=whole > 0)
         xp = self.source.library.xp
         return xp.where(whole > 0, part / xp.where(whole > 0, whole, 1.0), 0.0)
 
-    def result(self, nats: Any, base: float, keepdims: bool) -> Any:
+    def result(self, nats: Array, base: float, keepdims: bool) -> Any:
         """Finish as every measure does."""
         return result(nats, base, keepdims, self.source)
 
@@ -124,7 +132,7 @@ class Joint:
 class SparseJoint(Joint):
     """A joint distribution of two variables as a sparse matrix: its cells that are not 0."""
 
-    def __init__(self, joint: Any, axis: Any, where: Any) -> None:
+    def __init__(self, joint: Input, axis: Axis, where: ArrayLike | None) -> None:
         joint = counting("joint", joint, where)
         part = Part("joint", joint, axis)
         if len(part.axes) != 2:
@@ -143,46 +151,48 @@ class SparseJoint(Joint):
         self.count = 2
         self.source: Any = SimpleNamespace(axes=part.axes, ndim=2, library=NUMPY, numpy=False)
 
-    def _of(self, place: int) -> NDArray[Any]:
+    def _of(self, place: int) -> Numbers:
         """Distribution of one variable."""
-        return np.bincount(self.codes[place], self.cells)
+        return np.bincount(self.codes[place], self.cells).astype(np.float64, copy=False)
 
-    def entropy(self, *kept: int) -> Any:
+    def entropy(self, *kept: int) -> Array:
         """Entropy of the variables at these places."""
         values = self.cells if len(kept) == 2 else self._of(kept[0])
-        return np.float64(entropy(Counts(values)))
+        return np.asarray(entropy(Counts(values)))
 
-    def left(self, *given: int) -> Any:
+    def left(self, *given: int) -> Array:
         """Entropy that is left once the variables at these places are known."""
         known = self._of(given[0])[self.codes[given[0]]]
-        return np.float64(0.0 - math.fsum(self.cells * np.log(self.cells / known)) / self.total)
+        return np.asarray(0.0 - math.fsum(self.cells * np.log(self.cells / known)) / self.total)
 
-    def information(self) -> Any:
+    def information(self) -> Array:
         """I(X; Y) as D(joint‖product), whose cells beside those of the joint are one."""
         both = [self._of(place)[self.codes[place]] / self.total for place in (0, 1)]
         product = both[0] * both[1]
         rest = max(0.0, math.fsum([1.0, *-product]))
         p = np.append(self.cells / self.total, 0.0)
-        return np.float64(kl_divergence(p, np.append(product, rest)))
+        return np.asarray(kl_divergence(p, np.append(product, rest)))
 
 
-def joint_of(joint: Any, axis: Any, where: Any, least: int = 2, most: int = 2) -> Joint:
+def joint_of(
+    joint: Input, axis: Axis, where: ArrayLike | None, min_axes: int = 2, max_axes: int = 2
+) -> Joint:
     """Return a joint distribution, dense or sparse."""
     return (
         SparseJoint(joint, axis, where)
         if is_sparse(joint)
-        else Joint(joint, axis, where, least, most)
+        else Joint(joint, axis, where, min_axes, max_axes)
     )
 
 
 def conditional_entropy(
-    joint: Any,
+    joint: Input,
     *,
     given: int | tuple[int, ...],
     axis: tuple[int, ...] = (-2, -1),
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How many nats the other variables still take once the given ones are known.
 
@@ -235,12 +245,12 @@ def conditional_entropy(
 
 
 def mutual_information(
-    joint: Any,
+    joint: Input,
     *,
     axis: tuple[int, ...] = (-2, -1),
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How many nats knowing one variable saves, on average, in telling the other.
 
@@ -288,12 +298,12 @@ def mutual_information(
 
 
 def conditional_mutual_information(
-    joint: Any,
+    joint: Input,
     *,
     axis: tuple[int, ...] = (-3, -2, -1),
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How many nats one variable tells about another to someone who knows the third.
 
@@ -343,7 +353,7 @@ def conditional_mutual_information(
     if table.source.numpy:
         shares = table.source.shares
         out = np.empty(shares.shape[0])
-        over_rows(kernels("joint").given_third, (shares,), table.sizes[1:], (out,))
+        over_rows(joint_kernels().given_third, (shares,), table.sizes[1:], (out,))
         return table.result(out.reshape(table.batch), base, keepdims)
     xp = table.source.library.xp
     known = table.marginal(-1)
@@ -354,12 +364,12 @@ def conditional_mutual_information(
 
 
 def variation_of_information(
-    joint: Any,
+    joint: Input,
     *,
     axis: tuple[int, ...] = (-2, -1),
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How many nats it takes to tell each variable once the other is known.
 

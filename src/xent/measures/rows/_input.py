@@ -10,16 +10,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import Library, library_of
-from xent.measures.rows._dispatch import flat_rows, kernels, over_rows
-from xent.measures.rows._typed_arrays import Counts, Logits, LogProbs
+from xent.measures.rows._dispatch import flat_rows, over_rows, probability_kernels
+from xent.measures.rows._protocols import Array, ArrayLike, Axis, Booleans, Numbers
+from xent.measures.rows._typed_arrays import TYPED, Counts, Input, Logits, LogProbs, untyped
 
-VIEWS = (Counts, Logits, LogProbs)
-Axis = int | tuple[int, ...]
-Array = NDArray[np.float64]
 SLACK = 1e-6
 
 
@@ -32,14 +29,20 @@ class Rows:
     """
 
     def __init__(
-        self, argument: str, value: Any, axis: Axis, where: Any, library: Library, model: bool
+        self,
+        argument: str,
+        value: Input,
+        axis: Axis,
+        where: ArrayLike | None,
+        library: Library,
+        model: bool,
     ) -> None:
         self.argument, self.library, self.axis, self.model = argument, library, axis, model
-        viewed = isinstance(value, VIEWS)
-        self.kind = type(value) if viewed else None
-        if viewed and self.kind not in VIEWS:  # derived from one
-            self.kind = next(view for view in VIEWS if isinstance(value, view))
-        raw = read(argument, value.values if viewed else value, library, where)
+        typed = isinstance(value, TYPED)
+        self.kind = type(value) if typed else None
+        if typed and self.kind not in TYPED:  # derived from one
+            self.kind = next(kind for kind in TYPED if isinstance(value, kind))
+        raw = read(argument, value.values if isinstance(value, TYPED) else value, library, where)
         self.numpy = library.name == "numpy"
         if not (self.numpy and raw.dtype.kind in "fiub") and not library.real(raw):
             must = "be an array of real numbers"
@@ -64,7 +67,7 @@ class Rows:
             must = f"have at least one outcome along axis {axis}"
             raise _check.invalid(argument, must, "none")
         self._shares: Array | None = None
-        self._parts: tuple[Array, Array, NDArray[np.bool_]] | None = None
+        self._parts: tuple[Array, Array, Booleans] | None = None
 
     @property
     def slack(self) -> float:
@@ -98,31 +101,26 @@ class Rows:
         rows = self.flat
         out = np.empty(rows.shape)
         scalars = self.kind is Counts, self.slack
-        bad = over_rows(getattr(kernels("probabilities"), kernel), (rows,), scalars, (out,))
+        bad = over_rows(getattr(probability_kernels(), kernel), (rows,), scalars, (out,))
         if bad >= 0:
             raise self.refused(bad)
         return out
 
     @property
-    def parts(self) -> tuple[Array, Array, NDArray[np.bool_]]:
+    def parts(self) -> tuple[Array, Array, Booleans]:
         """Shares, their logarithms, and where they are allowed, of NumPy rows."""
         if self._parts is None:
             rows = self.flat
             p, log, allowed = np.empty(rows.shape), np.empty(rows.shape), np.empty(rows.shape, bool)
             if self.kind in (None, Counts):
                 scalars = self.kind is Counts, self.slack
-                bad = over_rows(
-                    kernels("probabilities").log_rows, (rows,), scalars, (p, log, allowed)
-                )
+                bad = over_rows(probability_kernels().log_rows, (rows,), scalars, (p, log, allowed))
                 if bad >= 0:
                     raise self.refused(bad)
             else:
                 allowed.fill(True)
                 scalars = self.kind is LogProbs, self.slack
-                if (
-                    over_rows(kernels("probabilities").softmax_rows, (rows,), scalars, (p, log))
-                    >= 0
-                ):
+                if over_rows(probability_kernels().softmax_rows, (rows,), scalars, (p, log)) >= 0:
                     found = self._safe
                     p, log = flat_rows(found[0]), flat_rows(found[1])
                     allowed = np.ascontiguousarray(found[2]).reshape(p.shape)
@@ -130,7 +128,7 @@ class Rows:
         return self._parts
 
     @cached_property
-    def _safe(self) -> tuple[Any, Any, Any]:
+    def _safe(self) -> tuple[Array, Array, Booleans]:
         """The same for any library and any input, differentiable."""
         self.check()
         xp = self.library.xp
@@ -159,17 +157,17 @@ class Rows:
         return (values if self.model else positive) / total, log, allowed
 
     @property
-    def p(self) -> Any:
+    def p(self) -> Array:
         """Probabilities that sum to one along the last axis."""
         return self.shares.reshape(self.moved.shape) if self.numpy else self._safe[0]
 
     @property
-    def log(self) -> Any:
+    def log(self) -> Array:
         """Their logarithms, 0 where not allowed."""
         return self.parts[1].reshape(self.moved.shape) if self.numpy else self._safe[1]
 
     @property
-    def allowed(self) -> Any:
+    def allowed(self) -> Booleans:
         """Where the probability is above zero."""
         return self.parts[2].reshape(self.moved.shape) if self.numpy else self._safe[2]
 
@@ -225,7 +223,7 @@ class Rows:
             must = f"sum to 1 along axis {self.axis}"
             raise self._row(off, total, must, advice)
 
-    def _entry(self, bad: NDArray[Any], values: Any, must: str, advice: str) -> ValueError:
+    def _entry(self, bad: Booleans, values: Numbers, must: str, advice: str) -> ValueError:
         first = np.argwhere(bad)[0]
         index = list(first[:-1])
         inside = np.unravel_index(first[-1], self.extents)
@@ -234,7 +232,7 @@ class Rows:
         got = f"{values[tuple(first)]:.6g} at {_check.at(index)}"
         return _check.invalid(self.argument, must, got, advice)
 
-    def _row(self, bad: NDArray[Any], total: Any, must: str, advice: str) -> ValueError:
+    def _row(self, bad: Booleans, total: Numbers | None, must: str, advice: str) -> ValueError:
         first = np.argwhere(bad)[0]
         got = "none" if total is None else f"{total[tuple(first)]:.9g}"
         if first.size:
@@ -243,7 +241,7 @@ class Rows:
         return _check.invalid(self.argument, must, got, advice)
 
 
-def read(argument: str, values: Any, library: Library, where: Any = None) -> Any:
+def read(argument: str, values: Input, library: Library, where: ArrayLike | None = None) -> Any:
     """Return an array of the library; what is none, or hides some of its entries, is refused."""
     if type(values) is np.ndarray and library.name == "numpy":
         return values
@@ -264,7 +262,7 @@ def read(argument: str, values: Any, library: Library, where: Any = None) -> Any
     return raw
 
 
-def mask_of(argument: str, values: Any, where: Any, library: Library) -> Any:
+def mask_of(argument: str, values: Array, where: ArrayLike, library: Library) -> Booleans:
     """Return which outcomes count: booleans, of a shape that broadcasts with that of the values."""
     mask = library.array(read("where", where, library))
     if "bool" not in str(mask.dtype):
@@ -294,14 +292,14 @@ def positions(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tuple
     return found
 
 
-def keeps(keepdims: Any) -> bool:
+def keeps(keepdims: object) -> bool:
     """Return whether axes are kept; only True and False say so."""
     if not isinstance(keepdims, bool | np.bool_):
         raise _check.wrong_kind("keepdims", "be True or False", repr(keepdims))
     return bool(keepdims)
 
 
-def outcomes_last(library: Library, values: Any, axes: tuple[int, ...]) -> Any:
+def outcomes_last(library: Library, values: Array, axes: tuple[int, ...]) -> Array:
     """Move the axes of the outcomes to the end, in the order given, and make them one."""
     count = len(axes)
     if count == 1:
@@ -312,22 +310,21 @@ def outcomes_last(library: Library, values: Any, axes: tuple[int, ...]) -> Any:
     return values.reshape((*values.shape[: values.ndim - count], -1))
 
 
-def rows(argument: str, value: Any, axis: Axis, where: Any = None) -> Rows:
+def rows(argument: str, value: Input, axis: Axis, where: ArrayLike | None = None) -> Rows:
     """Take one argument through the door."""
-    inner = value.values if isinstance(value, VIEWS) else value
-    return Rows(argument, value, axis, where, library_of(inner), False)
+    return Rows(argument, value, axis, where, library_of(untyped(value)), False)
 
 
-def paired(p: Any, q: Any, axis: Axis, where: Any = None) -> tuple[Rows, Rows]:
+def paired(p: Input, q: Input, axis: Axis, where: ArrayLike | None = None) -> tuple[Rows, Rows]:
     """Take truth and model through the door: the same outcomes, batches that broadcast."""
     left, right = several((p, q), axis, where)
     right.model = True
     return left, right
 
 
-def several(values: tuple[Any, ...], axis: Axis, where: Any = None) -> list[Rows]:
+def several(values: tuple[Input, ...], axis: Axis, where: ArrayLike | None = None) -> list[Rows]:
     """Take distributions over the same outcomes through the door, by the names p, q, #3, ..."""
-    library = library_of(*(x.values if isinstance(x, VIEWS) else x for x in values))
+    library = library_of(*map(untyped, values))
     names = ["p", "q", *(f"#{i + 1}" for i in range(2, len(values)))]
     parts = [
         Rows(name, value, axis, where, library, False)
@@ -352,7 +349,7 @@ def same_outcomes(left: Rows, right: Rows) -> None:
             raise _check.invalid(right.argument, must, other) from None
 
 
-def result(nats: Any, base: float, keepdims: bool, *sources: Rows) -> Any:
+def result(nats: Array, base: float, keepdims: bool, *sources: Rows) -> Any:
     """Turn nats into the unit asked for, in the dtype and with the axes that the caller expects."""
     first = sources[0]
     scale = 1.0 if base is math.e else _check.log_of_base(base)
@@ -369,7 +366,7 @@ def result(nats: Any, base: float, keepdims: bool, *sources: Rows) -> Any:
     return first.library.result(value, widest(first.library, sources))
 
 
-def widest(library: Library, sources: tuple[Rows, ...]) -> Any:
+def widest(library: Library, sources: tuple[Rows, ...]) -> object:
     """Return the dtype of the result of several inputs."""
     found = sources[0].dtype
     for source in sources[1:]:

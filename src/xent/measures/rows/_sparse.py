@@ -15,12 +15,13 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import NUMPY, library_of
-from xent.measures.rows._input import VIEWS, Rows, keeps, mask_of, positions, read
-from xent.measures.rows._typed_arrays import Counts
+from xent.measures.rows._dispatch import sparse_kernels
+from xent.measures.rows._input import Rows, keeps, mask_of, positions, read
+from xent.measures.rows._protocols import ArrayLike, Axis, Codes, Numbers
+from xent.measures.rows._typed_arrays import TYPED, Counts, Input, untyped
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,10 +30,9 @@ PLAIN = frozenset((np.ndarray, list, tuple, float, int, bool, str, type(None)))
 LARGE, LESS = 2.0**900, 2.0**-120
 
 
-def is_sparse(value: Any) -> bool:
+def is_sparse(value: object) -> bool:
     """Tell whether this is a matrix of scipy.sparse, or a view of one."""
-    inner = value.values if isinstance(value, VIEWS) else value
-    return type(inner).__module__.startswith("scipy.sparse")
+    return type(untyped(value)).__module__.startswith("scipy.sparse")
 
 
 def takes_sparse(function: Callable[P, R]) -> Callable[P, R]:
@@ -44,15 +44,15 @@ def takes_sparse(function: Callable[P, R]) -> Callable[P, R]:
             [type(v) not in PLAIN and is_sparse(v) for v in (*args, *options.values())]
         ):
             bound = inspect.signature(function).bind(*args, **options)
-            return _by_blocks(function, bound)  # type: ignore[no-any-return]
+            return _by_blocks(function, bound)
         return function(*args, **options)
 
     return measure
 
 
-def counting(argument: str, value: Any, where: Any) -> Any:
+def counting(argument: str, value: Input, where: ArrayLike | None) -> Input:
     """Return a distribution without the outcomes that do not count; a sparse one stays sparse."""
-    inner = value.values if isinstance(value, VIEWS) else value
+    inner = untyped(value)
     if where is None or library_of(inner).name != "numpy":
         return value
     if is_sparse(inner):
@@ -68,16 +68,16 @@ def counting(argument: str, value: Any, where: Any) -> Any:
     else:
         array = read(argument, inner, NUMPY, where)
         left = np.where(mask_of(argument, array, where, NUMPY), array, 0)
-    return type(value)(left) if isinstance(value, VIEWS) else left
+    return type(value)(left) if isinstance(value, TYPED) else left
 
 
 class Part:
     """One distribution a row: CSR in order where `matrix`, otherwise the rows of `dense`."""
 
-    def __init__(self, argument: str, value: Any, axis: Any) -> None:
+    def __init__(self, argument: str, value: Input, axis: Axis) -> None:
         self.argument = argument
-        self.view = type(value) if isinstance(value, VIEWS) else None
-        inner = value.values if isinstance(value, VIEWS) else value
+        self.view = type(value) if isinstance(value, TYPED) else None
+        inner = untyped(value)
         self.matrix: Any = None
         self.dense: Any = None
         if self.view not in (None, Counts):
@@ -123,7 +123,7 @@ class Part:
             matrix.sum_duplicates()
         return matrix
 
-    def _check(self, axis: Any) -> None:
+    def _check(self, axis: Axis) -> None:
         data = self.matrix.data
         bad = ~(np.isfinite(data) & (data >= 0))
         if bad.any():
@@ -147,7 +147,7 @@ class Part:
             got = f"{sums[row]:.9g} at row {row}"
             raise _check.invalid(self.argument, f"sum to 1 along axis {axis}", got, advice)
 
-    def wrapped(self, values: Any) -> Any:
+    def wrapped(self, values: Numbers) -> Input:
         """Return packed rows as what the distribution was."""
         return values if self.view is None else self.view(values)
 
@@ -169,7 +169,7 @@ def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> A
             must = f"have {count} distributions, or one"
             raise _check.invalid(part.argument, must, part.count)
 
-    def call(values: list[Any]) -> Any:
+    def call(values: list[Numbers]) -> Numbers:
         packed = [part.wrapped(rows) for part, rows in zip(parts, values, strict=True)]
         return np.atleast_1d(function(*packed, **given))
 
@@ -183,11 +183,9 @@ def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> A
     return found.reshape((1, count) if lead.axes == (0,) else (count, 1))
 
 
-def _packed(parts: list[Part], count: int, call: Callable[[list[Any]], Any]) -> NDArray[Any]:
+def _packed(parts: list[Part], count: int, call: Callable[[list[Numbers]], Numbers]) -> Numbers:
     """Measure a block of rows at a time, packed: the outcomes that a sparse one of them has."""
-    from xent._kernels.distributions import sparse as _sparse
-
-    kernels: Any = _sparse
+    kernels = sparse_kernels()
     for part in parts:
         if part.matrix is not None and part.count < count:  # one row for all: as long as it is
             part.dense, part.matrix = part.matrix.toarray(), None
@@ -227,7 +225,7 @@ def _packed(parts: list[Part], count: int, call: Callable[[list[Any]], Any]) -> 
     return np.concatenate(found)
 
 
-def _pattern(matrices: list[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _pattern(matrices: list[Any]) -> tuple[Codes, Codes]:
     """Return where any of some CSR matrices has an entry: edges of rows, and columns in order."""
     import scipy.sparse
 

@@ -10,12 +10,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xent._array import Library
-from xent.measures.rows._dispatch import kernels, over_rows
-from xent.measures.rows._input import SLACK, Array, Rows
+from xent.measures.rows._dispatch import (
+    Kernel,
+    divergence_kernels,
+    entropy_kernels,
+    over_rows,
+    probability_kernels,
+)
+from xent.measures.rows._input import SLACK, Rows, paired, rows
+from xent.measures.rows._protocols import Array, ArrayLike, Booleans
 from xent.measures.rows._typed_arrays import Counts
 
+Arrays = Sequence[tuple[NDArray[Any], ...]]
 SERIES = (  # (artanh(√z) / √z - 1) / z on [0, 1/9] to 5e-17, as in the kernels
     0.3333333333333333, 0.20000000000007292, 0.1428571428355438, 0.11111111358713932,
     0.09090894718066429, 0.07692785032479312, 0.06657072104827468, 0.06000536404795356,
@@ -23,49 +32,49 @@ SERIES = (  # (artanh(√z) / √z - 1) / z on [0, 1/9] to 5e-17, as in the kern
 )  # fmt: skip
 
 
-def entropy_nats(p: Rows) -> Any:
+def entropy_nats(p: Rows) -> Array:
     """H(p)."""
     if not p.numpy:
         return -(p.p * p.log).sum(-1) + 0.0
     if p.kind in (None, Counts):
         rows = p.flat if p.plain else p.shares
-        return by_kernel(kernels("entropy").entropy_rows, (p,), [(rows,)], SLACK)
-    return by_kernel(kernels("probabilities").cross_of_shares, (p,), [p.parts])
+        return by_kernel(entropy_kernels().entropy_rows, (p,), [(rows,)], SLACK)
+    return by_kernel(probability_kernels().cross_of_shares, (p,), [p.parts])
 
 
-def cross_entropy_nats(p: Rows, q: Rows) -> Any:
+def cross_entropy_nats(p: Rows, q: Rows) -> Array:
     """H(p, q)."""
     if not p.numpy:
         cost = -(p.p * q.log).sum(-1)
         return p.library.xp.where(_excluded(p, q), math.inf, cost + 0.0)
     if _linear(p, q):
         rows = [(r.flat if r.plain else r.shares,) for r in (p, q)]
-        return by_kernel(kernels("entropy").cross_entropy_rows, (p, q), rows, SLACK)
-    return by_kernel(kernels("probabilities").cross_of_shares, (p, q), [(p.shares,), q.parts[1:]])
+        return by_kernel(entropy_kernels().cross_entropy_rows, (p, q), rows, SLACK)
+    return by_kernel(probability_kernels().cross_of_shares, (p, q), [(p.shares,), q.parts[1:]])
 
 
-def kl_nats(p: Rows, q: Rows) -> Any:
+def kl_nats(p: Rows, q: Rows) -> Array:
     """D(p‖q)."""
     if not p.numpy:
         terms = kl_terms(p.library, p.p, p.log, q.p, q.log)
         return p.library.xp.where(_excluded(p, q), math.inf, terms.sum(-1))
     if _linear(p, q):
         return _apart(p, q, symmetric=False)
-    return by_kernel(kernels("probabilities").kl_of_shares, (p, q), [p.parts[:2], q.parts])
+    return by_kernel(probability_kernels().kl_of_shares, (p, q), [p.parts[:2], q.parts])
 
 
-def js_nats(parts: list[Rows], weights: list[float] | None) -> Any:
+def js_nats(parts: list[Rows], weights: list[float] | None) -> Array:
     """JS of any number of distributions, weighted."""
     first = parts[0]
     if len(parts) == 2 and weights is None and first.numpy and _linear(*parts):
         return _apart(*parts, symmetric=True)
     share = weights if weights is not None else [1 / len(parts)] * len(parts)
     if first.numpy and len(parts) == 2:
-        kernel, arrays = kernels("probabilities").js_of_shares, [part.parts[:2] for part in parts]
+        kernel, arrays = probability_kernels().js_of_shares, [part.parts[:2] for part in parts]
         return by_kernel(kernel, parts, arrays, *share)
     if first.numpy:
         return _from_middle(parts, share)
-    middle = sum(w * part.p for w, part in zip(share, parts, strict=True))
+    middle: Any = sum(w * part.p for w, part in zip(share, parts, strict=True))
     xp = first.library.xp
     log = xp.log(xp.where(middle > 0, middle, 1.0))
     return sum(
@@ -82,7 +91,7 @@ def _from_middle(parts: list[Rows], weights: list[float]) -> Array:
         middle += w * p
     out = np.zeros(middle.shape[0])
     for w, pair in zip(weights, arrays, strict=True):
-        over_rows(kernels("probabilities").add_distance, (*pair, middle), (w,), (out,))
+        over_rows(probability_kernels().add_distance, (*pair, middle), (w,), (out,))
     return out.reshape(shape[:-1])
 
 
@@ -94,14 +103,24 @@ def _linear(*sources: Rows) -> bool:
 def _apart(p: Rows, q: Rows, *, symmetric: bool) -> Array:
     """KL or JS; of counts by the careful row, which needs no sums of 1."""
     if p.kind is not None or q.kind is not None:
-        careful = kernels("divergence").careful_rows
+        careful = divergence_kernels().careful_rows
         return by_kernel(careful, (p, q), [(p.scaled,), (q.scaled,)], symmetric)
-    kernel = kernels("divergence").js_rows if symmetric else kernels("divergence").kl_rows
+    kernel = divergence_kernels().js_rows if symmetric else divergence_kernels().kl_rows
     rows = [(r.flat if r.plain else r.shares,) for r in (p, q)]
     return by_kernel(kernel, (p, q), rows, SLACK)
 
 
-def kl_terms(library: Library, p: Any, log_p: Any, q: Any, log_q: Any) -> Any:
+def entropy_of_counts(counts: ArrayLike) -> float:
+    """H of one distribution given by its counts."""
+    return float(entropy_nats(rows("p", Counts(counts), -1)))
+
+
+def kl_of_counts(p: ArrayLike, q: ArrayLike) -> float:
+    """D of two distributions given by their counts."""
+    return float(kl_nats(*paired(Counts(p), Counts(q), -1)))
+
+
+def kl_terms(library: Library, p: Array, log_p: Array, q: Array, log_q: Array) -> Array:
     """Sum to D(p‖q): p log(p/q) - p + q; a series where p and q are within a factor of two."""
     xp = library.xp
     near = (p > 0.5 * q) & (q > 0.5 * p)
@@ -115,19 +134,17 @@ def kl_terms(library: Library, p: Any, log_p: Any, q: Any, log_q: Any) -> Any:
     return xp.where(near, close, p * (log_p - log_q) - p + q)
 
 
-def log_terms(p: Rows, q: Rows) -> Any:
+def log_terms(p: Rows, q: Rows) -> Array:
     """log(p/q) where both allow the outcome, 0 elsewhere."""
     both = p.allowed & q.allowed
     return p.library.xp.where(both, p.log - q.log, 0.0)
 
 
-def _excluded(p: Rows, q: Rows) -> Any:
+def _excluded(p: Rows, q: Rows) -> Booleans | np.bool_:
     return ((p.p > 0) & ~q.allowed).any(-1)
 
 
-def by_kernel(
-    kernel: Any, sources: Sequence[Rows], arrays: list[tuple[Any, ...]], *scalars: Any
-) -> Array:
+def by_kernel(kernel: Kernel, sources: Sequence[Rows], arrays: Arrays, *scalars: float) -> Array:
     """One number for each row, from some arrays of each source; explain the first row refused."""
     arrays, shape = _alike(sources, arrays)
     rows = [array for some in arrays for array in some]
@@ -140,9 +157,7 @@ def by_kernel(
     return out.reshape(shape[:-1])
 
 
-def _alike(
-    sources: Sequence[Rows], arrays: list[tuple[Any, ...]]
-) -> tuple[list[tuple[Any, ...]], tuple[int, ...]]:
+def _alike(sources: Sequence[Rows], arrays: Arrays) -> tuple[Arrays, tuple[int, ...]]:
     """Repeat the rows of some sources so that all have as many; return the shape before that."""
     shape: tuple[int, ...] = sources[0].moved.shape
     if all([source.moved.shape == shape for source in sources[1:]]):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
+from xent.measures.rows._rng import chance_of
 from xent.measures.rows._symbols import MISSING, Cells, Column, cells, column, kept
 from xent.measures.samples._from_counts import METHODS, Numbers, dirichlet, nsb, number_of_symbols
 from xent.measures.samples._neighbors import (
@@ -380,29 +381,6 @@ def only_for(argument: str, value: Any, method: str, methods: tuple[str, ...], d
         must = f"be given for {_check.join_names(methods, last='and')} and for nothing else"
         raise _check.invalid(argument, must, f"{value!r} for {method!r}")
     return value
-
-
-def chance_of(
-    rng: np.random.Generator | int | None, argument: str, times: Any
-) -> tuple[np.random.Generator | None, int]:
-    """Return a generator where something is drawn, and how often; no chance without a seed."""
-    times = _check.integer(argument, times, least=0)
-    if not times:
-        if rng is not None:
-            advice = "Nothing is drawn here."
-            raise _check.invalid("rng", f"be left out without {argument}=", "one", advice)
-        return None, 0
-    return generator(rng, argument), times
-
-
-def generator(rng: Any, purpose: str) -> np.random.Generator:
-    """Return the generator asked for; chance without a seed is refused."""
-    must = f"be a Generator or an integer of at least 0 for {purpose}"
-    if isinstance(rng, bool) or not isinstance(rng, np.random.Generator | int | np.integer):
-        raise _check.wrong_kind("rng", must, repr(rng))
-    if not isinstance(rng, np.random.Generator) and rng < 0:
-        raise _check.invalid("rng", must, rng)
-    return np.random.default_rng(rng)
 
 
 def against_chance(seen: float, null: Numbers, scale: float) -> tuple[float, float]:

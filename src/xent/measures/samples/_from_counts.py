@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures.discrete._entropy import entropy
-from xent.measures.rows._typed_arrays import Counts
+from xent.measures.rows._sums import entropy_of_counts
 
 Numbers = NDArray[np.float64]
 
 
 def plugin(n: Numbers) -> float:
     """Entropy of the shares."""
-    return float(entropy(Counts(n)))
+    return entropy_of_counts(n)
 
 
 def miller_madow(n: Numbers) -> float:
@@ -88,7 +87,7 @@ def shrinkage(n: Numbers) -> float:
     target = 1 / n.size
     spread = (total - 1) * float(((target - p) ** 2).sum())
     weight = 1.0 if spread == 0 else min(1.0, max(0.0, (1 - float((p * p).sum())) / spread))
-    return float(entropy(Counts(weight * target + (1 - weight) * p)))
+    return entropy_of_counts(weight * target + (1 - weight) * p)
 
 
 METHODS: dict[str, Callable[[Numbers], float]] = {

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent.measures.rows._rng import chance_of
 from xent.measures.rows._symbols import MISSING, column, kept
 from xent.measures.samples._estimate import (
     Estimate,
     against_chance,
-    chance_of,
     interval,
     only_for,
     quantile_of,

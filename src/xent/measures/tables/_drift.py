@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from xent import _check
+from xent.measures.rows._rng import chance_of
 from xent.measures.rows._symbols import MISSING
-from xent.measures.samples._estimate import chance_of
 from xent.measures.tables._bins import Numbers, bin_of, quantile_cuts
 from xent.measures.tables._streaming import Spread, Symbols, Table, Tally, counted
 

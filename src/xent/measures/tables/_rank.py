@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent.measures.rows._rng import chance_of
 from xent.measures.rows._symbols import MISSING, column
-from xent.measures.samples._estimate import against_chance, chance_of, estimate_mutual_information
+from xent.measures.samples._estimate import against_chance, estimate_mutual_information
 from xent.measures.tables._bins import Codes, Numbers, between, bin_of, mdl_cuts
 from xent.measures.tables._columns import (
     Field,

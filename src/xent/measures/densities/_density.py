@@ -5,7 +5,6 @@ plus an offset, so that a peak of width 1e-12 at a million is seen as well as on
 """
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent import _check
-from xent.measures.rows._typed_arrays import is_distribution
-
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Law:
+class Density:
     """One distribution.
 
     ``sites`` are the places (centre, width) that an integral must look at; ``ends`` the edges of
@@ -38,7 +34,7 @@ class Law:
     low: float = -math.inf
     high: float = math.inf
     sites: tuple[tuple[float, float], ...] = ()
-    parts: tuple["Law", ...] = ()
+    parts: tuple["Density", ...] = ()
     weights: tuple[float, ...] = ()
     ends: tuple[float, ...] = ()
     tight: bool = True
@@ -51,109 +47,8 @@ class Law:
         return np.asarray((offset >= self.low - origin) & (offset <= self.high - origin))
 
 
-def law(argument: str, value: Any) -> Law:
-    """Read a distribution, or refuse what is none or more than one."""
-    if isinstance(value, type):
-        advice = f"Write {value.__name__}(...), with its parameters."
-        got = f"the class {value.__name__}"
-        raise _check.wrong_kind(argument, "be a distribution", got, advice)
-    torch = sys.modules.get("torch.distributions")
-    if torch is not None and isinstance(value, torch.Distribution):
-        batch = tuple(value.batch_shape)
-        if batch:
-            advice = "Take them one by one, or as one joint distribution by Independent."
-            got = f"a batch of shape {batch}"
-            raise _check.invalid(argument, "be one distribution", got, advice)
-        from xent.measures.densities._torch import from_torch
-
-        return from_torch(argument, value, ())
-    if not is_distribution(value):
-        got = _check.a(value)
-        must = "be a distribution of scipy.stats or torch.distributions, as the other is"
-        raise _check.wrong_kind(argument, must, got)
-    from xent.measures.densities._scipy import from_scipy
-
-    return from_scipy(argument, value)
-
-
-# ------------------------------------------------------------------ several numbers
-
-
-def multinormal(argument: str, mean: Any, cov: Any) -> Law:
-    mean = np.atleast_1d(np.asarray(mean, dtype=np.float64))
-    cov = np.atleast_2d(np.asarray(cov, dtype=np.float64))
-    try:
-        root = np.linalg.cholesky(cov)
-    except np.linalg.LinAlgError:
-        must = "have a covariance of full rank: without it there is no density"
-        raise _check.invalid(argument, must, "a singular one") from None
-    if mean.size == 1:
-        from scipy import stats
-
-        from xent.measures.densities._scipy import frozen
-
-        return frozen(argument, stats.norm, (), mean[0], math.sqrt(float(cov[0, 0])))
-    size = mean.size
-    flat = -0.5 * size * math.log(2 * math.pi) - float(np.log(np.diag(root)).sum())
-
-    def log_density(points: Any, _origin: float) -> Numbers:
-        z = np.linalg.solve(root, (points - mean).T)
-        return np.asarray(flat - 0.5 * (z * z).sum(0))
-
-    return Law(
-        log_density,
-        lambda rng, count: mean + rng.standard_normal((count, size)) @ root.T,
-        shape=(size,),
-        family="multinormal",
-        parameters=(mean, cov),
-    )
-
-
-def jointly_normal(argument: str, one: Law) -> Law:
-    """Return independent normals as one normal of several numbers; others as they are."""
-    if one.family != "product" or any(part.family != "normal" for part in one.parts):
-        return one
-    mean, scale = np.array([part.parameters for part in one.parts]).T
-    return multinormal(argument, mean, np.diag(scale * scale))
-
-
-def multistudent(loc: Any, shape: Any, df: float) -> Law:
-    from scipy import stats
-
-    loc = np.atleast_1d(np.asarray(loc, dtype=np.float64))
-    shape = np.atleast_2d(np.asarray(shape, dtype=np.float64))
-    dist = stats.multivariate_t(loc, shape, df)
-    return Law(
-        lambda points, _origin: np.asarray(dist.logpdf(points)).reshape(len(points)),
-        lambda rng, count: dist.rvs(count, random_state=rng).reshape(count, loc.size),
-        shape=(loc.size,),
-        family="multistudent" if math.isfinite(df) else "",
-        parameters=(loc, shape, float(df)),
-    )
-
-
-def dirichlet(alpha: Any) -> Law:
-    from scipy.special import gammaln
-
-    alpha = np.asarray(alpha, dtype=np.float64)
-    flat = float(gammaln(alpha.sum()) - gammaln(alpha).sum())
-
-    def log_density(points: Any, _origin: float) -> Numbers:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            terms = np.where(alpha == 1, 0.0, (alpha - 1) * np.log(points))
-        return np.asarray(flat + terms.sum(-1))
-
-    return Law(
-        log_density,
-        lambda rng, count: rng.dirichlet(alpha, count),
-        shape=(alpha.size,),
-        family="dirichlet",
-        parameters=(alpha,),
-    )
-
-
-def mixture(parts: list[Law], weights: Any) -> Law:
-    """Law of a draw from one of several, by the shares of each."""
+def mixture(parts: list[Density], weights: Any) -> Density:
+    """Density of a draw from one of several, by the shares of each."""
     pairs = [(float(w), part) for w, part in zip(weights, parts, strict=True) if w > 0]
     total = math.fsum(w for w, _ in pairs)
     share, parts = [w / total for w, _ in pairs], [part for _, part in pairs]
@@ -168,7 +63,7 @@ def mixture(parts: list[Law], weights: Any) -> Law:
         drawn = [part.draw(rng, int(n)) for n, part in zip(which, parts, strict=True) if n]
         return np.concatenate(drawn)
 
-    return Law(
+    return Density(
         log_density,
         draw,
         discrete=parts[0].discrete,
@@ -183,7 +78,7 @@ def mixture(parts: list[Law], weights: Any) -> Law:
     )
 
 
-def categorical(p: tuple[float, ...]) -> Law:
+def categorical(p: tuple[float, ...]) -> Density:
     table = np.log(np.maximum(p, 5e-324))
     table[np.array(p) == 0] = -np.inf
 
@@ -192,7 +87,7 @@ def categorical(p: tuple[float, ...]) -> Law:
         fine = (k >= 0) & (k < len(p))
         return np.where(fine, table[np.where(fine, k, 0)], -np.inf)
 
-    return Law(
+    return Density(
         log_density,
         lambda rng, count: rng.choice(len(p), count, p=p).astype(np.float64),
         discrete=True,
@@ -204,14 +99,14 @@ def categorical(p: tuple[float, ...]) -> Law:
     )
 
 
-def product(parts: list[Law]) -> Law:
-    """Law of several independent numbers."""
+def product(parts: list[Density]) -> Density:
+    """Density of several independent numbers."""
 
     def log_density(points: Any, origin: float) -> Numbers:
         columns = [part.log_density(points[:, i], origin) for i, part in enumerate(parts)]
         return np.asarray(np.sum(columns, axis=0))
 
-    return Law(
+    return Density(
         log_density,
         lambda rng, count: np.column_stack([part.draw(rng, count) for part in parts]),
         discrete=parts[0].discrete,
@@ -219,9 +114,6 @@ def product(parts: list[Law]) -> Law:
         family="product",
         parts=tuple(parts),
     )
-
-
-# ------------------------------------------------------------------ small things
 
 
 def log_sum(terms: Numbers) -> Numbers:

@@ -1,0 +1,33 @@
+"""Where randomness comes from: a generator or a seed that the caller hands over."""
+
+# Annotations stay text: np.random is loaded by whoever draws, not by the import.
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xent import _check
+
+
+def chance_of(
+    rng: np.random.Generator | int | None, argument: str, times: Any
+) -> tuple[np.random.Generator | None, int]:
+    """Return a generator where something is drawn, and how often; no chance without a seed."""
+    times = _check.integer(argument, times, least=0)
+    if not times:
+        if rng is not None:
+            advice = "Nothing is drawn here."
+            raise _check.invalid("rng", f"be left out without {argument}=", "one", advice)
+        return None, 0
+    return generator(rng, argument), times
+
+
+def generator(rng: Any, purpose: str) -> np.random.Generator:
+    """Return the generator asked for; chance without a seed is refused."""
+    must = f"be a Generator or an integer of at least 0 for {purpose}"
+    if isinstance(rng, bool) or not isinstance(rng, np.random.Generator | int | np.integer):
+        raise _check.wrong_kind("rng", must, repr(rng))
+    if not isinstance(rng, np.random.Generator) and rng < 0:
+        raise _check.invalid("rng", must, rng)
+    return np.random.default_rng(rng)
