@@ -5,14 +5,13 @@ plus an offset, so that a peak of width 1e-12 at a million is seen as well as on
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+from xent.measures.rows._protocols import Booleans, Numbers
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,8 @@ class Density:
     reaches from ``low`` to ``high``.
     """
 
-    log_density: Callable[[Any, float], Numbers]
-    draw: Callable[[np.random.Generator, int], Any]
+    log_density: Callable[[Numbers, float], Numbers]
+    draw: Callable[[np.random.Generator, int], Numbers]
     discrete: bool = False
     shape: tuple[int, ...] = ()
     family: str = ""
@@ -39,7 +38,7 @@ class Density:
     ends: tuple[float, ...] = ()
     tight: bool = True
 
-    def inside(self, offset: Numbers, origin: float) -> NDArray[np.bool_]:
+    def inside(self, offset: Numbers, origin: float) -> Booleans:
         """Tell which points the support holds."""
         if self.parts and self.family != "product":
             parts = [part.inside(offset, origin) for part in self.parts]
@@ -47,19 +46,19 @@ class Density:
         return np.asarray((offset >= self.low - origin) & (offset <= self.high - origin))
 
 
-def mixture(parts: list[Density], weights: Any) -> Density:
+def mixture(parts: list[Density], weights: Sequence[float]) -> Density:
     """Density of a draw from one of several, by the shares of each."""
     pairs = [(float(w), part) for w, part in zip(weights, parts, strict=True) if w > 0]
     total = math.fsum(w for w, _ in pairs)
-    share, parts = [w / total for w, _ in pairs], [part for _, part in pairs]
-    logs = np.log(share)
+    weights, parts = [w / total for w, _ in pairs], [part for _, part in pairs]
+    logs = np.log(weights)
 
-    def log_density(points: Any, origin: float) -> Numbers:
+    def log_density(points: Numbers, origin: float) -> Numbers:
         each = [part.log_density(points, origin) + w for w, part in zip(logs, parts, strict=True)]
         return log_sum(np.stack(each, -1))
 
-    def draw(rng: np.random.Generator, count: int) -> Any:
-        which = rng.multinomial(count, share)
+    def draw(rng: np.random.Generator, count: int) -> Numbers:
+        which = rng.multinomial(count, weights)
         drawn = [part.draw(rng, int(n)) for n, part in zip(which, parts, strict=True) if n]
         return np.concatenate(drawn)
 
@@ -70,10 +69,10 @@ def mixture(parts: list[Density], weights: Any) -> Density:
         shape=parts[0].shape,
         low=min(part.low for part in parts),
         high=max(part.high for part in parts),
-        sites=tuple(dict.fromkeys(site for part in parts for site in part.sites)),
+        sites=tuple(dict.fromkeys(site_of for part in parts for site_of in part.sites)),
         ends=tuple(dict.fromkeys(end for part in parts for end in part.ends)),
         parts=tuple(parts),
-        weights=tuple(share),
+        weights=tuple(weights),
         tight=all(part.tight for part in parts),
     )
 
@@ -82,7 +81,7 @@ def categorical(p: tuple[float, ...]) -> Density:
     table = np.log(np.maximum(p, 5e-324))
     table[np.array(p) == 0] = -np.inf
 
-    def log_density(offset: Any, origin: float) -> Numbers:
+    def log_density(offset: Numbers, origin: float) -> Numbers:
         k = np.asarray(offset + origin).astype(np.int64)
         fine = (k >= 0) & (k < len(p))
         return np.where(fine, table[np.where(fine, k, 0)], -np.inf)
@@ -102,7 +101,7 @@ def categorical(p: tuple[float, ...]) -> Density:
 def product(parts: list[Density]) -> Density:
     """Density of several independent numbers."""
 
-    def log_density(points: Any, origin: float) -> Numbers:
+    def log_density(points: Numbers, origin: float) -> Numbers:
         columns = [part.log_density(points[:, i], origin) for i, part in enumerate(parts)]
         return np.asarray(np.sum(columns, axis=0))
 
@@ -124,7 +123,7 @@ def log_sum(terms: Numbers) -> Numbers:
         return np.asarray(np.log(np.exp(terms - safe[..., None]).sum(-1)) + safe)
 
 
-def quiet(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+def without_warnings(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
     import warnings
 
     with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -132,7 +131,7 @@ def quiet(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
         return function(*args, **named)
 
 
-def placed(offset: Any, origin: float, low: float, high: float) -> Numbers:
+def add_origin(offset: Numbers, origin: float, low: float, high: float) -> Numbers:
     """Add offset and origin; what is inside an edge by less than rounding stays so, and outside."""
     found = np.asarray(offset + origin, dtype=np.float64)
     for edge, inwards in ((low, 1.0), (high, -1.0)):
@@ -145,9 +144,9 @@ def placed(offset: Any, origin: float, low: float, high: float) -> Numbers:
     return found
 
 
-def site(marks: list[float], low: float, high: float) -> tuple[tuple[float, float], ...]:
+def site_of(quartiles: list[float], low: float, high: float) -> tuple[tuple[float, float], ...]:
     """Centre and width of a distribution from its quartiles."""
-    first, middle, third = marks
+    first, middle, third = quartiles
     width = third - first
     if not width > 0:  # the mass is at one edge, or nearer than numbers go
         width = (high - low) / 4 if math.isfinite(high - low) else max(abs(middle), 1e-300)

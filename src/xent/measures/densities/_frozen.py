@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.densities._density import Density, Numbers, ends_of, placed, quiet, site
+from xent.measures.densities._density import Density, add_origin, ends_of, site_of, without_warnings
+from xent.measures.rows._protocols import ArrayLike, Numbers
 
 # How scipy's shapes, place and scale become those of `_closed`.
 SCIPY: dict[str, Callable[..., tuple[Any, ...]]] = {
@@ -37,7 +38,7 @@ SCIPY: dict[str, Callable[..., tuple[Any, ...]]] = {
 }
 
 
-def frozen(argument: str, dist: Any, shapes: Any, loc: Any, scale: Any) -> Density:
+def frozen(argument: str, dist: Any, shapes: Any, loc: ArrayLike, scale: ArrayLike) -> Density:
     """Density of a classical distribution of scipy with its parameters."""
     from scipy import stats
 
@@ -58,46 +59,52 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: Any, scale: Any) -> Densi
     known = SCIPY.get(name) if scipys else None
     family, *parameters = known(loc, scale, *shapes) if known else ("",)
 
-    def draw(rng: np.random.Generator, count: int) -> Any:
-        return dist.rvs(*shapes, **place, size=count, random_state=rng)
+    def draw(rng: np.random.Generator, count: int) -> Numbers:
+        return np.asarray(dist.rvs(*shapes, **place, size=count, random_state=rng))
 
     if hasattr(dist, "pmf"):
         place = {"loc": loc}
         family, *parameters = _finite(dist, loc) or (family, *parameters)
 
-        def log_density(offset: Any, origin: float) -> Numbers:
+        def log_density(offset: Numbers, origin: float) -> Numbers:
             if known and name == "poisson":
                 return _poisson(offset + (origin - loc), shapes[0])
-            return np.asarray(quiet(dist.logpmf, offset + origin, *shapes, loc=loc))
+            return np.asarray(without_warnings(dist.logpmf, offset + origin, *shapes, loc=loc))
 
     else:
         place = {"loc": loc, "scale": scale}
 
-        def log_density(offset: Any, origin: float) -> Numbers:
+        def log_density(offset: Numbers, origin: float) -> Numbers:
             if (
                 origin == high and known and name == "beta"
             ):  # 1 - x is exact from the other side alone
-                return np.asarray(quiet(dist.logpdf, -offset, *shapes[::-1], scale=scale))
+                return np.asarray(
+                    without_warnings(dist.logpdf, -offset, *shapes[::-1], scale=scale)
+                )
             if origin in (low, high) and origin != loc:  # the edge is not where scipy's 0 is
-                x = placed(offset, origin, low, high)
-                found = np.asarray(quiet(dist.logpdf, x, *shapes, **place))
+                x = add_origin(offset, origin, low, high)
+                found = np.asarray(without_warnings(dist.logpdf, x, *shapes, **place))
             else:
                 x = offset + origin
-                found = quiet(dist.logpdf, offset, *shapes, loc=loc - origin, scale=scale)
+                found = without_warnings(
+                    dist.logpdf, offset, *shapes, loc=loc - origin, scale=scale
+                )
             if scipys and name == "vonmises":  # scipy's goes round and round
                 return np.where(np.abs(x) <= math.pi, found, -np.inf)
             return np.asarray(found)
 
     low, high = (float(v) for v in dist.support(*shapes, **place))
     if scipys and name == "zipf":  # scipy counts up to its quartiles, which may take for ever
-        marks = [low, low, low + 1]
+        quartiles = [low, low, low + 1]
     else:
-        marks = [float(v) for v in quiet(dist.ppf, [0.25, 0.5, 0.75], *shapes, **place)]
+        quartiles = [
+            float(v) for v in without_warnings(dist.ppf, [0.25, 0.5, 0.75], *shapes, **place)
+        ]
     if scipys and name == "vonmises":
         if scale != 1:
             raise _check.invalid(argument, "have a scale of 1 where it is on a circle", scale)
         family, parameters, low, high = "von mises", [loc, shapes[0]], -math.pi, math.pi
-        marks = [m - loc + math.remainder(loc, 2 * math.pi) for m in marks]
+        quartiles = [m - loc + math.remainder(loc, 2 * math.pi) for m in quartiles]
     return Density(
         log_density,
         draw,
@@ -106,7 +113,7 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: Any, scale: Any) -> Densi
         parameters=tuple(parameters),
         low=low,
         high=high,
-        sites=_jumps(dist, loc, scale) or site(marks, low, high),
+        sites=_jumps(dist, loc, scale) or site_of(quartiles, low, high),
         ends=ends_of(low, high),
     )
 

@@ -1,16 +1,16 @@
 """Distributions of several numbers: the normal, Student's and Dirichlet's."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from xent import _check
-from xent.measures.densities._density import Density, Numbers
+from xent.measures.densities._density import Density
 from xent.measures.densities._frozen import frozen
+from xent.measures.rows._protocols import ArrayLike, Numbers
 
 
-def multinormal(argument: str, mean: Any, cov: Any) -> Density:
+def multinormal(argument: str, mean: ArrayLike, cov: ArrayLike) -> Density:
     mean = np.atleast_1d(np.asarray(mean, dtype=np.float64))
     cov = np.atleast_2d(np.asarray(cov, dtype=np.float64))
     try:
@@ -25,7 +25,7 @@ def multinormal(argument: str, mean: Any, cov: Any) -> Density:
     size = mean.size
     flat = -0.5 * size * math.log(2 * math.pi) - float(np.log(np.diag(root)).sum())
 
-    def log_density(points: Any, _origin: float) -> Numbers:
+    def log_density(points: Numbers, _origin: float) -> Numbers:
         z = np.linalg.solve(root, (points - mean).T)
         return np.asarray(flat - 0.5 * (z * z).sum(0))
 
@@ -46,7 +46,7 @@ def jointly_normal(argument: str, one: Density) -> Density:
     return multinormal(argument, mean, np.diag(scale * scale))
 
 
-def multistudent(loc: Any, shape: Any, df: float) -> Density:
+def multistudent(loc: ArrayLike, shape: ArrayLike, df: float) -> Density:
     from scipy import stats
 
     loc = np.atleast_1d(np.asarray(loc, dtype=np.float64))
@@ -61,13 +61,13 @@ def multistudent(loc: Any, shape: Any, df: float) -> Density:
     )
 
 
-def dirichlet(alpha: Any) -> Density:
+def dirichlet(alpha: ArrayLike) -> Density:
     from scipy.special import gammaln
 
     alpha = np.asarray(alpha, dtype=np.float64)
     flat = float(gammaln(alpha.sum()) - gammaln(alpha).sum())
 
-    def log_density(points: Any, _origin: float) -> Numbers:
+    def log_density(points: Numbers, _origin: float) -> Numbers:
         with np.errstate(divide="ignore", invalid="ignore"):
             terms = np.where(alpha == 1, 0.0, (alpha - 1) * np.log(points))
         return np.asarray(flat + terms.sum(-1))

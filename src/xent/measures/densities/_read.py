@@ -1,16 +1,15 @@
 """Which library a distribution object is of: the one place that tells them apart."""
 
 import sys
-from typing import Any
 
 from xent import _check
 from xent.measures.densities._density import Density
 from xent.measures.densities._scipy import from_scipy
 from xent.measures.densities._torch import from_torch
-from xent.measures.rows._typed_arrays import is_distribution
+from xent.measures.rows._typed_arrays import Input, is_distribution
 
 
-def read(argument: str, value: Any) -> Density:
+def read(argument: str, value: Input) -> Density:
     """Read a distribution, or refuse what is none or more than one."""
     if isinstance(value, type):
         advice = f"Write {value.__name__}(...), with its parameters."

@@ -1,6 +1,7 @@
 """Distributions of scipy.stats, classical and new, as laws."""
 
 import math
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -8,16 +9,16 @@ import numpy as np
 from xent import _check
 from xent.measures.densities._density import (
     Density,
-    Numbers,
+    add_origin,
     ends_of,
     log_sum,
     mixture,
-    placed,
-    quiet,
-    site,
+    site_of,
+    without_warnings,
 )
 from xent.measures.densities._frozen import frozen
 from xent.measures.densities._multivariate import dirichlet, multinormal, multistudent
+from xent.measures.rows._protocols import Numbers
 
 # What those of several numbers are made of.
 SEVERAL = {
@@ -61,7 +62,7 @@ def from_scipy(argument: str, value: Any) -> Density:
     raise _check.wrong_kind(argument, must, f"a {name}")
 
 
-def _without_parameters(argument: str, value: Any, stats: Any) -> TypeError:
+def _without_parameters(argument: str, value: Any, stats: ModuleType) -> TypeError:
     """Say how a distribution that waits for its parameters is given them."""
     known = getattr(stats, value.name or "", None) is value
     name = f"scipy.stats.{value.name}" if known else _check.a(value)
@@ -83,17 +84,17 @@ def _of_the_new_kind(argument: str, value: Any) -> Density:
         return frozen(argument, stats.norm, (), value.mean(), value.standard_deviation())
     discrete = isinstance(value, stats._distribution_infrastructure.DiscreteDistribution)
     measure = value.logpmf if discrete else value.logpdf
-    marks = np.asarray(quiet(value.icdf, np.array([0.25, 0.5, 0.75])))
-    if marks.shape != (3,):
+    quartiles = np.asarray(without_warnings(value.icdf, np.array([0.25, 0.5, 0.75])))
+    if quartiles.shape != (3,):
         raise _check.invalid(argument, "be one distribution", "a batch", "Take them one by one.")
     low, high = (float(v) for v in value.support())
     return Density(
-        lambda offset, origin: quiet(measure, placed(offset, origin, low, high)),
+        lambda offset, origin: without_warnings(measure, add_origin(offset, origin, low, high)),
         lambda rng, count: value.sample(count, rng=rng),
         discrete=discrete,
         low=low,
         high=high,
-        sites=site([float(m) for m in marks], low, high),
+        sites=site_of([float(m) for m in quartiles], low, high),
         ends=ends_of(low, high),
     )
 
@@ -103,10 +104,10 @@ def _kernel_density(argument: str, value: Any) -> Density:
     points: Numbers = np.asarray(value.dataset, dtype=np.float64)
     if points.shape[0] == 1:
         width = math.sqrt(float(value.covariance[0, 0]))
-        marks = np.unique(np.quantile(points[0], np.linspace(0, 1, 33)))
+        quartiles = np.unique(np.quantile(points[0], np.linspace(0, 1, 33)))
         log_weight, centres = np.log(value.weights), points[0]
 
-        def log_density(offset: Any, origin: float) -> Numbers:
+        def log_density(offset: Numbers, origin: float) -> Numbers:
             flat = np.ravel(offset)
             found = np.empty(flat.size)
             for i in range(0, flat.size, 1024):  # a table of points and centres at a time
@@ -118,7 +119,7 @@ def _kernel_density(argument: str, value: Any) -> Density:
         return Density(
             log_density,
             lambda rng, count: value.resample(count, seed=rng)[0],
-            sites=tuple((float(m), width) for m in marks),
+            sites=tuple((float(m), width) for m in quartiles),
         )
     parts = [multinormal(argument, point, value.covariance) for point in points.T]
     return mixture(parts, value.weights)

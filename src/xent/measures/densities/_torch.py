@@ -7,6 +7,7 @@ parameters. Others keep their log_prob, in a copy with float64 parameters.
 import copy
 import math
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,16 @@ from xent import _check
 from xent._optional import need
 from xent.measures.densities._density import (
     Density,
-    Numbers,
+    add_origin,
     categorical,
     ends_of,
     mixture,
-    placed,
     product,
-    site,
+    site_of,
 )
 from xent.measures.densities._frozen import frozen
 from xent.measures.densities._multivariate import dirichlet, multinormal
+from xent.measures.rows._protocols import Numbers
 
 # Our name of a family, scipy's distribution and how it takes PyTorch's parameters: shapes, then
 # place and scale.
@@ -120,7 +121,7 @@ def _probs(value: Any) -> Any:
     return torch.softmax(logits, -1) if hasattr(value, "_num_events") else torch.sigmoid(logits)
 
 
-def _doubled(value: Any, torch: Any) -> Any:
+def _doubled(value: Any, torch: ModuleType) -> Any:
     """Copy a distribution with every tensor in float64 and its own checks off."""
     value = copy.deepcopy(value)
     seen: set[int] = set()
@@ -143,36 +144,36 @@ def _doubled(value: Any, torch: Any) -> Any:
     return value
 
 
-def _unknown(value: Any, torch: Any) -> Density:
+def _unknown(value: Any, torch: ModuleType) -> Density:
     """Density of a distribution known by its log_prob and sample alone."""
     shape = tuple(value.event_shape)
     support = value.support
     low, high = (float(getattr(support, side, end)) for side, end in _SIDES)
     discrete = bool(getattr(support, "is_discrete", False))
 
-    def log_density(offset: Any, origin: float) -> Numbers:
+    def log_density(offset: Numbers, origin: float) -> Numbers:
         with torch.no_grad():
-            points = torch.as_tensor(placed(offset, origin, low, high))
+            points = torch.as_tensor(add_origin(offset, origin, low, high))
             found = value.log_prob(points).double()
             fine = support.check(points)
             return np.asarray(torch.where(fine, found, -math.inf).numpy())
 
-    def draw(rng: np.random.Generator, count: int) -> Any:
+    def draw(rng: np.random.Generator, count: int) -> Numbers:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(int(rng.integers(2**63)))
-            return value.sample((count,)).double().numpy()
+            return np.asarray(value.sample((count,)).double().numpy())
 
     if shape:
         return Density(log_density, draw, discrete=discrete, shape=shape)
     # Where to look, not what is found: the mass is checked.
-    marks = np.quantile(draw(np.random.default_rng(0), 4001), [0.25, 0.5, 0.75])
+    quartiles = np.quantile(draw(np.random.default_rng(0), 4001), [0.25, 0.5, 0.75])
     return Density(
         log_density,
         draw,
         discrete=discrete,
         low=low,
         high=high,
-        sites=site([float(m) for m in marks], low, high),
+        sites=site_of([float(m) for m in quartiles], low, high),
         ends=ends_of(low, high),
         tight=False,  # an affine change of a uniform says that it has all numbers
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._input import SLACK, Rows, paired, result, rows, several
+from xent.measures.rows._input import TOLERANCE, Rows, paired, result, rows, several
 from xent.measures.rows._protocols import Array, ArrayLike, Axis
 from xent.measures.rows._sparse import takes_sparse
 from xent.measures.rows._sums import cross_entropy_nats, entropy_nats, js_nats, kl_nats
@@ -277,10 +277,10 @@ def js_divergence(
         from xent.measures.densities._measure import js_of
 
         only_densities(axis, keepdims, where)
-        return js_of(many, _shares(weights, len(many)), base, (rng, draws))
+        return js_of(many, _weights(weights, len(many)), base, (rng, draws))
     only_arrays(rng, draws)
     parts = several((p, q, *more), axis, where)
-    return result(js_nats(parts, _shares(weights, len(parts))), base, keepdims, *parts)
+    return result(js_nats(parts, _weights(weights, len(parts))), base, keepdims, *parts)
 
 
 @takes_sparse
@@ -341,7 +341,7 @@ def js_distance(
     scale = _check.log_of_base(base)
     if scale < 0:
         raise _check.invalid("base", "be above 1 for a distance", base)
-    nats = js_nats(parts, _shares(weights, len(parts))) / scale
+    nats = js_nats(parts, _weights(weights, len(parts))) / scale
     xp = parts[0].library.xp
     if parts[0].numpy:
         return result(np.sqrt(nats), math.e, keepdims, *parts)
@@ -349,17 +349,17 @@ def js_distance(
     return result(root, math.e, keepdims, *parts)
 
 
-def _shares(weights: ArrayLike | None, count: int) -> list[float] | None:
+def _weights(weights: ArrayLike | None, count: int) -> list[float] | None:
     if weights is None:
         return None
     if isinstance(weights, list | tuple) and len(weights) == count:
         plain = all([type(w) is float and w >= 0 for w in weights])
         total = math.fsum(weights) if plain else math.inf
-        if abs(total - 1) <= SLACK:
+        if abs(total - 1) <= TOLERANCE:
             return [w / total for w in weights]
     source = rows("weights", weights, -1)
     found = source.p  # checked before its shape is
-    if source.moved.ndim != 1 or source.size != count:
-        shape = tuple(source.moved.shape)
+    if source.array.ndim != 1 or source.size != count:
+        shape = tuple(source.array.shape)
         raise _check.invalid("weights", f"be {count} numbers, one a distribution", f"shape {shape}")
     return [float(w) for w in found]

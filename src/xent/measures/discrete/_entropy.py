@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._input import keeps, result, rows
+from xent.measures.rows._input import check_keepdims, result, rows
 from xent.measures.rows._protocols import ArrayLike, Axis
 from xent.measures.rows._sparse import is_sparse, takes_sparse
 from xent.measures.rows._sums import entropy_nats
@@ -135,7 +135,7 @@ def self_information(
         raise _check.cannot("Self-information", "that of a 0 is infinite", "Pass a dense array.")
     source = rows("p", p, axis, where)
     nats = source.library.xp.where(source.allowed, -source.log + 0.0, math.inf)
-    if keeps(keepdims):
+    if check_keepdims(keepdims):
         shape = (*nats.shape[:-1], *source.extents)
         nats = nats.reshape(shape)
         last = tuple(range(len(shape) - len(source.extents), len(shape)))

@@ -73,7 +73,7 @@ def normalized_mutual_information(
         whole = joined[0]
     else:
         whole = xp.where((one < other) == (average == "min"), one, other)
-    return table.result(table.divided(told, whole), math.e, keepdims)
+    return table.result(table.ratio(told, whole), math.e, keepdims)
 
 
 def information_gain(
@@ -179,7 +179,7 @@ def gain_ratio(
     Quinlan, J. R. (1993). C4.5: Programs for Machine Learning, section 2.2.
     """
     table = joint_of(joint, axis, where)
-    return table.result(table.divided(*table.sums("information", "x")), math.e, keepdims)
+    return table.result(table.ratio(*table.sums("information", "x")), math.e, keepdims)
 
 
 def symmetric_uncertainty(

@@ -17,9 +17,9 @@ from xent._array import NUMPY
 from xent.measures.discrete._divergence import kl_divergence
 from xent.measures.discrete._entropy import entropy
 from xent.measures.rows._dispatch import flat_rows, joint_kernels, over_rows
-from xent.measures.rows._input import Rows, positions, result, rows
+from xent.measures.rows._input import Rows, outcome_axes, result, rows
 from xent.measures.rows._protocols import Array, ArrayLike, Axis, Numbers
-from xent.measures.rows._sparse import Part, counting, is_sparse
+from xent.measures.rows._sparse import Part, apply_where, is_sparse
 from xent.measures.rows._sums import entropy_nats, kl_nats
 from xent.measures.rows._typed_arrays import Counts, Input
 
@@ -44,7 +44,7 @@ class Joint:
         self.source = rows("joint", joint, axes, where)
         self.count = len(axes)
         self.keep = tuple(range(-self.count, 0))
-        self.batch, self.sizes = self.source.moved.shape[:-1], self.source.extents
+        self.batch, self.sizes = self.source.array.shape[:-1], self.source.extents
 
     @property
     def p(self) -> Array:
@@ -54,18 +54,18 @@ class Joint:
     def sums(self, *names: str) -> list[Array]:
         """Entropies of two variables X and Y, and what they tell about each other, in nats."""
         if self.source.numpy:
-            return self._at_once(self.source.shares, self.sizes[-1], *names)
+            return self._by_kernel(self.source.probabilities, self.sizes[-1], *names)
         each: dict[str, Callable[[], Array]] = {
             "x": lambda: self.entropy(-2),
             "y": lambda: self.entropy(-1),
             "xy": lambda: self.entropy(-2, -1),
-            "x|y": lambda: self.left(-1),
-            "y|x": lambda: self.left(-2),
+            "x|y": lambda: self.conditional(-1),
+            "y|x": lambda: self.conditional(-2),
             "information": self.information,
         }
         return [each[name]() for name in names]
 
-    def _at_once(self, rows: NDArray[np.float64], columns: int, *names: str) -> list[Array]:
+    def _by_kernel(self, rows: NDArray[np.float64], columns: int, *names: str) -> list[Array]:
         out = np.empty((rows.shape[0], len(SUMS)))
         places = [SUMS.index(name) for name in names]
         asked = sum([1 << place for place in places])
@@ -89,7 +89,7 @@ class Joint:
         """Entropy of the variables at these places."""
         return entropy_nats(self.rows(self.marginal(*kept)))
 
-    def left(self, *given: int) -> Array:
+    def conditional(self, *given: int) -> Array:
         """Entropy that is left once the variables at these places are known."""
         if self.source.numpy and self.count == 2:
             return self.sums("x|y" if given == (-1,) else "y|x")[0]
@@ -97,7 +97,7 @@ class Joint:
             last = tuple(range(-len(given), 0))
             p = self.p if given == last else np.moveaxis(self.p, given, last)
             columns = math.prod(p.shape[-len(given) :])
-            return self._at_once(flat_rows(p.reshape((*self.batch, -1))), columns, "x|y")[0]
+            return self._by_kernel(flat_rows(p.reshape((*self.batch, -1))), columns, "x|y")[0]
         xp = self.source.library.xp
         known = self.marginal(*given)
         some = self.p > 0
@@ -117,7 +117,7 @@ class Joint:
         xp = self.source.library.xp
         return xp.where((self.p > 0) & (model == 0), self.p, model)
 
-    def divided(self, part: Array, whole: Array) -> Array:
+    def ratio(self, part: Array, whole: Array) -> Array:
         """Part / whole, 0 where the whole is 0: nothing to be told, nothing told."""
         if self.source.numpy:
             return np.divide(part, whole, out=np.zeros(self.batch), where=whole > 0)
@@ -133,7 +133,7 @@ class SparseJoint(Joint):
     """A joint distribution of two variables as a sparse matrix: its cells that are not 0."""
 
     def __init__(self, joint: Input, axis: Axis, where: ArrayLike | None) -> None:
-        joint = counting("joint", joint, where)
+        joint = apply_where("joint", joint, where)
         part = Part("joint", joint, axis)
         if len(part.axes) != 2:
             raise _check.invalid("axis", "name 2 axes, one a variable", repr(axis))
@@ -160,7 +160,7 @@ class SparseJoint(Joint):
         values = self.cells if len(kept) == 2 else self._of(kept[0])
         return np.asarray(entropy(Counts(values)))
 
-    def left(self, *given: int) -> Array:
+    def conditional(self, *given: int) -> Array:
         """Entropy that is left once the variables at these places are known."""
         known = self._of(given[0])[self.codes[given[0]]]
         return np.asarray(0.0 - math.fsum(self.cells * np.log(self.cells / known)) / self.total)
@@ -238,10 +238,10 @@ def conditional_entropy(
     """
     table = joint_of(joint, axis, where, 2, 64)
     places = {a: i - table.count for i, a in enumerate(table.source.axes)}
-    known = positions("joint", given, table.source.ndim, "given")
+    known = outcome_axes("joint", given, table.source.ndim, "given")
     if not set(known) < set(places):
         raise _check.invalid("given", f"be some, not all, of the axes {axis}", repr(given))
-    return table.result(table.left(*(places[a] for a in known)), base, keepdims)
+    return table.result(table.conditional(*(places[a] for a in known)), base, keepdims)
 
 
 def mutual_information(
@@ -351,9 +351,9 @@ def conditional_mutual_information(
         raise _check.wrong_kind("joint", must, "a sparse one", "Convert it with .toarray() first.")
     table = Joint(joint, axis, where, 3, 3)
     if table.source.numpy:
-        shares = table.source.shares
-        out = np.empty(shares.shape[0])
-        over_rows(joint_kernels().given_third, (shares,), table.sizes[1:], (out,))
+        probabilities = table.source.probabilities
+        out = np.empty(probabilities.shape[0])
+        over_rows(joint_kernels().given_third, (probabilities,), table.sizes[1:], (out,))
         return table.result(out.reshape(table.batch), base, keepdims)
     xp = table.source.library.xp
     known = table.marginal(-1)

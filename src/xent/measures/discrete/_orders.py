@@ -224,17 +224,17 @@ def renyi_divergence(
     """
     order = _order("alpha", alpha)
     left, right = paired(p, q, axis, where)
-    nats = kl_nats(left, right) if order == 1.0 else power_nats(left, right, order)
+    nats = kl_nats(left, right) if order == 1.0 else renyi_nats(left, right, order)
     return result(nats, base, keepdims, left, right)
 
 
-def power_nats(p: Rows, q: Rows, order: float, above: float | None = None) -> Array:
+def renyi_nats(p: Rows, q: Rows, order: float, above: float | None = None) -> Array:
     """Rényi divergence of an order other than 1; ``above`` says by how much, where 1 - 1e-300 is 1.
 
     Below 1/2 it is α / (1 - α) times that of order 1 - α the other way round, which loses nothing.
     """
     if 0 < order < 0.5:
-        return order / (1.0 - order) * power_nats(q, p, 1.0 - order, -order)
+        return order / (1.0 - order) * renyi_nats(q, p, 1.0 - order, -order)
     if order > HUGE:
         order = above = math.inf
     above = order - 1.0 if above is None else above
@@ -330,12 +330,12 @@ def f_divergence(
         order = _order("alpha", alpha)  # type: ignore[arg-type]
         if order < 1e-300 or order in (1.0, math.inf):  # as good as 0
             raise _check.invalid("alpha", "be finite and neither 0 nor 1", alpha)
-        nats = power_nats(left, right, order)
+        nats = renyi_nats(left, right, order)
         with np.errstate(over="ignore"):
             value = xp.expm1((order - 1.0) * nats) / order / (order - 1.0)
     elif left.numpy:
-        shares = [(left.shares,), (right.shares,)]
-        value = by_kernel(order_kernels().f_rows, (left, right), shares, NAMES.index(name))
+        probabilities = [(left.probabilities,), (right.probabilities,)]
+        value = by_kernel(order_kernels().f_rows, (left, right), probabilities, NAMES.index(name))
     elif name == "total_variation":
         value = 0.5 * xp.abs(left.p - right.p).sum(-1)
     elif name == "squared_hellinger":

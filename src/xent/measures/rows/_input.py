@@ -17,7 +17,7 @@ from xent.measures.rows._dispatch import flat_rows, over_rows, probability_kerne
 from xent.measures.rows._protocols import Array, ArrayLike, Axis, Booleans, Numbers
 from xent.measures.rows._typed_arrays import TYPED, Counts, Input, Logits, LogProbs, untyped
 
-SLACK = 1e-6
+TOLERANCE = 1e-6
 
 
 class Rows:
@@ -53,26 +53,26 @@ class Rows:
         self.dtype, self.where = raw.dtype, where
         self.double = self.numpy and raw.dtype.char == "d"
         self.epsilon = 2.0**-52 if self.double else library.epsilon(raw)
-        self.axes = positions(argument, axis, raw.ndim)
+        self.axes = outcome_axes(argument, axis, raw.ndim)
         if where is not None:
             floating = library.working(raw)
             out = -np.inf if self.kind in (Logits, LogProbs) else 0.0
             raw = library.xp.where(mask_of(argument, raw, where, library), floating, out)
-            self.axes = positions(argument, axis, raw.ndim)
+            self.axes = outcome_axes(argument, axis, raw.ndim)
         self.ndim = raw.ndim
         self.extents = tuple([raw.shape[a] for a in self.axes])
-        self.moved = outcomes_last(library, raw, self.axes)
-        self.size = self.moved.shape[-1]
+        self.array = outcomes_last(library, raw, self.axes)
+        self.size = self.array.shape[-1]
         if self.size == 0:
             must = f"have at least one outcome along axis {axis}"
             raise _check.invalid(argument, must, "none")
-        self._shares: Array | None = None
+        self._probabilities: Array | None = None
         self._parts: tuple[Array, Array, Booleans] | None = None
 
     @property
-    def slack(self) -> float:
+    def tolerance(self) -> float:
         """How far a row's sum may be from 1: 1e-6, more where the dtype itself is coarser."""
-        return max(SLACK, 2 * self.epsilon * math.sqrt(self.size))
+        return max(TOLERANCE, 2 * self.epsilon * math.sqrt(self.size))
 
     @property
     def plain(self) -> bool:
@@ -82,25 +82,25 @@ class Rows:
     @property
     def flat(self) -> Array:
         """NumPy rows as they came."""
-        return flat_rows(self.moved)
+        return flat_rows(self.array)
 
     @property
     def scaled(self) -> Array:
         """Checked rows times a power of two each, so that no bit is lost and no sum overflows."""
-        return self._made("scale_rows")
+        return self._by_kernel("scale_rows")
 
     @property
-    def shares(self) -> Array:
+    def probabilities(self) -> Array:
         """Checked rows over their sums."""
-        if self._shares is None:
+        if self._probabilities is None:
             logarithmic = self.kind in (Logits, LogProbs)
-            self._shares = self.parts[0] if logarithmic else self._made("share_rows")
-        return self._shares
+            self._probabilities = self.parts[0] if logarithmic else self._by_kernel("share_rows")
+        return self._probabilities
 
-    def _made(self, kernel: str) -> Array:
+    def _by_kernel(self, kernel: str) -> Array:
         rows = self.flat
         out = np.empty(rows.shape)
-        scalars = self.kind is Counts, self.slack
+        scalars = self.kind is Counts, self.tolerance
         bad = over_rows(getattr(probability_kernels(), kernel), (rows,), scalars, (out,))
         if bad >= 0:
             raise self.refused(bad)
@@ -113,13 +113,13 @@ class Rows:
             rows = self.flat
             p, log, allowed = np.empty(rows.shape), np.empty(rows.shape), np.empty(rows.shape, bool)
             if self.kind in (None, Counts):
-                scalars = self.kind is Counts, self.slack
+                scalars = self.kind is Counts, self.tolerance
                 bad = over_rows(probability_kernels().log_rows, (rows,), scalars, (p, log, allowed))
                 if bad >= 0:
                     raise self.refused(bad)
             else:
                 allowed.fill(True)
-                scalars = self.kind is LogProbs, self.slack
+                scalars = self.kind is LogProbs, self.tolerance
                 if over_rows(probability_kernels().softmax_rows, (rows,), scalars, (p, log)) >= 0:
                     found = self._safe
                     p, log = flat_rows(found[0]), flat_rows(found[1])
@@ -132,7 +132,7 @@ class Rows:
         """The same for any library and any input, differentiable."""
         self.check()
         xp = self.library.xp
-        values = self.library.working(self.moved)
+        values = self.library.working(self.array)
         if self.kind in (Logits, LogProbs):
             allowed = values > -np.inf
             finite = xp.where(allowed, values, 0.0)
@@ -159,17 +159,17 @@ class Rows:
     @property
     def p(self) -> Array:
         """Probabilities that sum to one along the last axis."""
-        return self.shares.reshape(self.moved.shape) if self.numpy else self._safe[0]
+        return self.probabilities.reshape(self.array.shape) if self.numpy else self._safe[0]
 
     @property
     def log(self) -> Array:
         """Their logarithms, 0 where not allowed."""
-        return self.parts[1].reshape(self.moved.shape) if self.numpy else self._safe[1]
+        return self.parts[1].reshape(self.array.shape) if self.numpy else self._safe[1]
 
     @property
     def allowed(self) -> Booleans:
         """Where the probability is above zero."""
-        return self.parts[2].reshape(self.moved.shape) if self.numpy else self._safe[2]
+        return self.parts[2].reshape(self.array.shape) if self.numpy else self._safe[2]
 
     def refused(self, bad: int) -> ValueError:
         """Raise for the first row that cannot be, or return the error for one at the very edge."""
@@ -180,13 +180,13 @@ class Rows:
 
     def check(self) -> None:
         """Raise for the first entry or row that is no part of a distribution."""
-        values = self.library.seen(self.moved)
+        values = self.library.seen(self.array)
         if values is None:
             return
         values = values.astype(np.float64) if values.dtype != np.float64 else values
         # Said so that NaN is not; all that follows only says what is wrong.
         good = self.kind in (None, Counts) and values.size > 0 and values.min() >= 0
-        if good and self.kind is None and (np.abs(values.sum(-1) - 1.0) <= self.slack).all():
+        if good and self.kind is None and (np.abs(values.sum(-1) - 1.0) <= self.tolerance).all():
             return
         if good and self.kind is Counts:
             top = values.max(-1)
@@ -214,7 +214,7 @@ class Rows:
                 raise self._row(none, None, "count something in every row", "")
             return
         total = values.sum(-1)
-        off = ~(np.abs(total - 1.0) <= self.slack)
+        off = ~(np.abs(total - 1.0) <= self.tolerance)
         if off.any():
             name = self.argument
             advice = f"For counts pass Counts({name})."
@@ -276,7 +276,7 @@ def mask_of(argument: str, values: Array, where: ArrayLike, library: Library) ->
     return mask
 
 
-def positions(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tuple[int, ...]:
+def outcome_axes(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tuple[int, ...]:
     """Return the axes of the outcomes as non-negative numbers, each once."""
     if type(axis) is int and -ndim <= axis < ndim:
         return (axis % ndim,)
@@ -292,7 +292,7 @@ def positions(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tuple
     return found
 
 
-def keeps(keepdims: object) -> bool:
+def check_keepdims(keepdims: object) -> bool:
     """Return whether axes are kept; only True and False say so."""
     if not isinstance(keepdims, bool | np.bool_):
         raise _check.wrong_kind("keepdims", "be True or False", repr(keepdims))
@@ -340,7 +340,7 @@ def same_outcomes(left: Rows, right: Rows) -> None:
     if left.size != right.size:
         must = f"have the {left.size} outcomes of `{left.argument}` along axis {left.axis}"
         raise _check.invalid(right.argument, must, right.size)
-    one, other = tuple(left.moved.shape), tuple(right.moved.shape)
+    one, other = tuple(left.array.shape), tuple(right.array.shape)
     if one != other:
         try:
             np.broadcast_shapes(one, other)
@@ -354,7 +354,7 @@ def result(nats: Array, base: float, keepdims: bool, *sources: Rows) -> Any:
     first = sources[0]
     scale = 1.0 if base is math.e else _check.log_of_base(base)
     value = nats if scale == 1.0 else nats / scale
-    if keepdims is not False and keeps(keepdims):
+    if keepdims is not False and check_keepdims(keepdims):
         ndim = max(source.ndim for source in sources)
         kept = [a - first.ndim + ndim for a in first.axes]
         shape = list(value.shape)
@@ -363,10 +363,10 @@ def result(nats: Array, base: float, keepdims: bool, *sources: Rows) -> Any:
         value = value.reshape(shape)
     if first.library.name == "numpy":
         return float(value) if value.ndim == 0 else value
-    return first.library.result(value, widest(first.library, sources))
+    return first.library.result(value, result_dtype(first.library, sources))
 
 
-def widest(library: Library, sources: tuple[Rows, ...]) -> object:
+def result_dtype(library: Library, sources: tuple[Rows, ...]) -> object:
     """Return the dtype of the result of several inputs."""
     found = sources[0].dtype
     for source in sources[1:]:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike as ArrayLike
+from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -45,16 +46,5 @@ class KernelDensity(Protocol):
     def resample(self) -> Callable[..., object]: ...
 
 
-Column = ArrayLike | Iterable[object]  # one symbol a row
+Samples = ArrayLike | Iterable[object]  # one symbol or number a row
 Distribution = Frozen | Sampler | KernelDensity
-__all__ = [
-    "Array",
-    "ArrayLike",
-    "Axis",
-    "Booleans",
-    "Codes",
-    "Column",
-    "Distribution",
-    "Numbers",
-    "SparseArray",
-]

@@ -3,15 +3,13 @@
 # Annotations stay text: np.random is loaded by whoever draws, not by the import.
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from xent import _check
 
 
-def chance_of(
-    rng: np.random.Generator | int | None, argument: str, times: Any
+def rng_for(
+    rng: np.random.Generator | int | None, argument: str, times: int
 ) -> tuple[np.random.Generator | None, int]:
     """Return a generator where something is drawn, and how often; no chance without a seed."""
     times = _check.integer(argument, times, least=0)
@@ -23,7 +21,7 @@ def chance_of(
     return generator(rng, argument), times
 
 
-def generator(rng: Any, purpose: str) -> np.random.Generator:
+def generator(rng: object, purpose: str) -> np.random.Generator:
     """Return the generator asked for; chance without a seed is refused."""
     must = f"be a Generator or an integer of at least 0 for {purpose}"
     if isinstance(rng, bool) or not isinstance(rng, np.random.Generator | int | np.integer):

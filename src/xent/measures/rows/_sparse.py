@@ -19,7 +19,7 @@ import numpy as np
 from xent import _check
 from xent._array import NUMPY, library_of
 from xent.measures.rows._dispatch import sparse_kernels
-from xent.measures.rows._input import Rows, keeps, mask_of, positions, read
+from xent.measures.rows._input import Rows, check_keepdims, mask_of, outcome_axes, read
 from xent.measures.rows._protocols import ArrayLike, Axis, Codes, Numbers
 from xent.measures.rows._typed_arrays import TYPED, Counts, Input, untyped
 
@@ -50,7 +50,7 @@ def takes_sparse(function: Callable[P, R]) -> Callable[P, R]:
     return measure
 
 
-def counting(argument: str, value: Input, where: ArrayLike | None) -> Input:
+def apply_where(argument: str, value: Input, where: ArrayLike | None) -> Input:
     """Return a distribution without the outcomes that do not count; a sparse one stays sparse."""
     inner = untyped(value)
     if where is None or library_of(inner).name != "numpy":
@@ -84,14 +84,14 @@ class Part:
             must = "be probabilities or Counts where one of the distributions is sparse"
             raise _check.invalid(argument, must, f"{type(value).__name__}")
         if is_sparse(value):
-            self.axes, self.ndim = positions(argument, axis, inner.ndim), inner.ndim
+            self.axes, self.ndim = outcome_axes(argument, axis, inner.ndim), inner.ndim
             self.matrix = self._rows(inner)
         else:
             if library_of(inner).name != "numpy":
                 must = "be arrays of one library"
                 raise _check.wrong_kind(argument, must, f"{_check.a(inner)} and scipy.sparse")
             array = np.asarray(read(argument, inner, NUMPY), dtype=np.float64)
-            self.axes, self.ndim = positions(argument, axis, max(1, array.ndim)), array.ndim
+            self.axes, self.ndim = outcome_axes(argument, axis, max(1, array.ndim)), array.ndim
             self.dense = self._rows(array)
         self.count, self.size = (self.dense if self.matrix is None else self.matrix).shape
         if self.size == 0:
@@ -147,18 +147,18 @@ class Part:
             got = f"{sums[row]:.9g} at row {row}"
             raise _check.invalid(self.argument, f"sum to 1 along axis {axis}", got, advice)
 
-    def wrapped(self, values: Numbers) -> Input:
+    def retyped(self, values: Numbers) -> Input:
         """Return packed rows as what the distribution was."""
         return values if self.view is None else self.view(values)
 
 
 def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> Any:
     given = bound.arguments
-    axis, keepdims = given.pop("axis", -1), keeps(given.pop("keepdims", False))
+    axis, keepdims = given.pop("axis", -1), check_keepdims(given.pop("keepdims", False))
     where = given.pop("where", None)
     named = [(name, given.pop(name)) for name in ("p", "q") if given.get(name) is not None]
     named += [(f"#{i + 3}", value) for i, value in enumerate(given.pop("more", ()))]
-    parts = [Part(name, counting(name, value, where), axis) for name, value in named]
+    parts = [Part(name, apply_where(name, value, where), axis) for name, value in named]
     for part in parts[1:]:
         if part.size != parts[0].size:
             must = f"have the {parts[0].size} outcomes of `p` along axis {axis}"
@@ -170,7 +170,7 @@ def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> A
             raise _check.invalid(part.argument, must, part.count)
 
     def call(values: list[Numbers]) -> Numbers:
-        packed = [part.wrapped(rows) for part, rows in zip(parts, values, strict=True)]
+        packed = [part.retyped(rows) for part, rows in zip(parts, values, strict=True)]
         return np.atleast_1d(function(*packed, **given))
 
     found = _packed(parts, count, call)
@@ -199,7 +199,7 @@ def _packed(parts: list[Part], count: int, call: Callable[[list[Numbers]], Numbe
         return np.empty(0)
     sums = [np.empty((2, part.count)) for part in dense]
     for part, both in zip(dense, sums, strict=True):
-        Rows(part.argument, part.wrapped(part.dense), -1, None, NUMPY, False).check()
+        Rows(part.argument, part.retyped(part.dense), -1, None, NUMPY, False).check()
         if part.dense.max() > LARGE:  # counts whose sum no float holds
             part.dense = np.where(part.dense.max(1, keepdims=True) > LARGE, LESS, 1.0) * part.dense
         kernels.totals(part.dense, *both)

@@ -20,7 +20,7 @@ from xent.measures.rows._dispatch import (
     over_rows,
     probability_kernels,
 )
-from xent.measures.rows._input import SLACK, Rows, paired, rows
+from xent.measures.rows._input import TOLERANCE, Rows, paired, rows
 from xent.measures.rows._protocols import Array, ArrayLike, Booleans
 from xent.measures.rows._typed_arrays import Counts
 
@@ -37,8 +37,8 @@ def entropy_nats(p: Rows) -> Array:
     if not p.numpy:
         return -(p.p * p.log).sum(-1) + 0.0
     if p.kind in (None, Counts):
-        rows = p.flat if p.plain else p.shares
-        return by_kernel(entropy_kernels().entropy_rows, (p,), [(rows,)], SLACK)
+        rows = p.flat if p.plain else p.probabilities
+        return by_kernel(entropy_kernels().entropy_rows, (p,), [(rows,)], TOLERANCE)
     return by_kernel(probability_kernels().cross_of_shares, (p,), [p.parts])
 
 
@@ -47,10 +47,12 @@ def cross_entropy_nats(p: Rows, q: Rows) -> Array:
     if not p.numpy:
         cost = -(p.p * q.log).sum(-1)
         return p.library.xp.where(_excluded(p, q), math.inf, cost + 0.0)
-    if _linear(p, q):
-        rows = [(r.flat if r.plain else r.shares,) for r in (p, q)]
-        return by_kernel(entropy_kernels().cross_entropy_rows, (p, q), rows, SLACK)
-    return by_kernel(probability_kernels().cross_of_shares, (p, q), [(p.shares,), q.parts[1:]])
+    if _without_logs(p, q):
+        rows = [(r.flat if r.plain else r.probabilities,) for r in (p, q)]
+        return by_kernel(entropy_kernels().cross_entropy_rows, (p, q), rows, TOLERANCE)
+    return by_kernel(
+        probability_kernels().cross_of_shares, (p, q), [(p.probabilities,), q.parts[1:]]
+    )
 
 
 def kl_nats(p: Rows, q: Rows) -> Array:
@@ -58,56 +60,56 @@ def kl_nats(p: Rows, q: Rows) -> Array:
     if not p.numpy:
         terms = kl_terms(p.library, p.p, p.log, q.p, q.log)
         return p.library.xp.where(_excluded(p, q), math.inf, terms.sum(-1))
-    if _linear(p, q):
-        return _apart(p, q, symmetric=False)
+    if _without_logs(p, q):
+        return _divergence_nats(p, q, symmetric=False)
     return by_kernel(probability_kernels().kl_of_shares, (p, q), [p.parts[:2], q.parts])
 
 
 def js_nats(parts: list[Rows], weights: list[float] | None) -> Array:
     """JS of any number of distributions, weighted."""
     first = parts[0]
-    if len(parts) == 2 and weights is None and first.numpy and _linear(*parts):
-        return _apart(*parts, symmetric=True)
-    share = weights if weights is not None else [1 / len(parts)] * len(parts)
+    if len(parts) == 2 and weights is None and first.numpy and _without_logs(*parts):
+        return _divergence_nats(*parts, symmetric=True)
+    weights = weights if weights is not None else [1 / len(parts)] * len(parts)
     if first.numpy and len(parts) == 2:
         kernel, arrays = probability_kernels().js_of_shares, [part.parts[:2] for part in parts]
-        return by_kernel(kernel, parts, arrays, *share)
+        return by_kernel(kernel, parts, arrays, *weights)
     if first.numpy:
-        return _from_middle(parts, share)
-    middle: Any = sum(w * part.p for w, part in zip(share, parts, strict=True))
+        return _from_mixture(parts, weights)
+    mixture: Any = sum(w * part.p for w, part in zip(weights, parts, strict=True))
     xp = first.library.xp
-    log = xp.log(xp.where(middle > 0, middle, 1.0))
+    log = xp.log(xp.where(mixture > 0, mixture, 1.0))
     return sum(
-        w * kl_terms(first.library, part.p, part.log, middle, log).sum(-1)
-        for w, part in zip(share, parts, strict=True)
+        w * kl_terms(first.library, part.p, part.log, mixture, log).sum(-1)
+        for w, part in zip(weights, parts, strict=True)
     )
 
 
-def _from_middle(parts: list[Rows], weights: list[float]) -> Array:
+def _from_mixture(parts: list[Rows], weights: list[float]) -> Array:
     """Σ w D(p‖m) over NumPy rows of any kind."""
-    arrays, shape = _alike(parts, [part.parts[:2] for part in parts])
-    middle = weights[0] * arrays[0][0]
+    arrays, shape = _broadcast(parts, [part.parts[:2] for part in parts])
+    mixture = weights[0] * arrays[0][0]
     for w, (p, _) in zip(weights[1:], arrays[1:], strict=True):
-        middle += w * p
-    out = np.zeros(middle.shape[0])
+        mixture += w * p
+    out = np.zeros(mixture.shape[0])
     for w, pair in zip(weights, arrays, strict=True):
-        over_rows(probability_kernels().add_distance, (*pair, middle), (w,), (out,))
+        over_rows(probability_kernels().add_distance, (*pair, mixture), (w,), (out,))
     return out.reshape(shape[:-1])
 
 
-def _linear(*sources: Rows) -> bool:
+def _without_logs(*sources: Rows) -> bool:
     """Whether no logarithms were given, which only their own kernels take."""
     return all([source.kind in (None, Counts) for source in sources])
 
 
-def _apart(p: Rows, q: Rows, *, symmetric: bool) -> Array:
+def _divergence_nats(p: Rows, q: Rows, *, symmetric: bool) -> Array:
     """KL or JS; of counts by the careful row, which needs no sums of 1."""
     if p.kind is not None or q.kind is not None:
         careful = divergence_kernels().careful_rows
         return by_kernel(careful, (p, q), [(p.scaled,), (q.scaled,)], symmetric)
     kernel = divergence_kernels().js_rows if symmetric else divergence_kernels().kl_rows
-    rows = [(r.flat if r.plain else r.shares,) for r in (p, q)]
-    return by_kernel(kernel, (p, q), rows, SLACK)
+    rows = [(r.flat if r.plain else r.probabilities,) for r in (p, q)]
+    return by_kernel(kernel, (p, q), rows, TOLERANCE)
 
 
 def entropy_of_counts(counts: ArrayLike) -> float:
@@ -146,7 +148,7 @@ def _excluded(p: Rows, q: Rows) -> Booleans | np.bool_:
 
 def by_kernel(kernel: Kernel, sources: Sequence[Rows], arrays: Arrays, *scalars: float) -> Array:
     """One number for each row, from some arrays of each source; explain the first row refused."""
-    arrays, shape = _alike(sources, arrays)
+    arrays, shape = _broadcast(sources, arrays)
     rows = [array for some in arrays for array in some]
     out = np.empty(rows[0].shape[0])
     bad = over_rows(kernel, rows, scalars, (out,))
@@ -157,15 +159,15 @@ def by_kernel(kernel: Kernel, sources: Sequence[Rows], arrays: Arrays, *scalars:
     return out.reshape(shape[:-1])
 
 
-def _alike(sources: Sequence[Rows], arrays: Arrays) -> tuple[Arrays, tuple[int, ...]]:
+def _broadcast(sources: Sequence[Rows], arrays: Arrays) -> tuple[Arrays, tuple[int, ...]]:
     """Repeat the rows of some sources so that all have as many; return the shape before that."""
-    shape: tuple[int, ...] = sources[0].moved.shape
-    if all([source.moved.shape == shape for source in sources[1:]]):
+    shape: tuple[int, ...] = sources[0].array.shape
+    if all([source.array.shape == shape for source in sources[1:]]):
         return arrays, shape
-    shape = np.broadcast_shapes(*(source.moved.shape for source in sources))
+    shape = np.broadcast_shapes(*(source.array.shape for source in sources))
     return [
         tuple(
-            np.ascontiguousarray(np.broadcast_to(a.reshape(source.moved.shape), shape)).reshape(
+            np.ascontiguousarray(np.broadcast_to(a.reshape(source.array.shape), shape)).reshape(
                 -1, shape[-1]
             )
             for a in some

@@ -82,23 +82,23 @@ def table_of(
     if found is not None:
         lows, table = found
         names = [range(low, low + size) for low, size in zip(lows, table.shape, strict=True)]
-        return _that_occur(table, names)
+        return _without_unused(table, names)
     if weights is not None:
         weights = weights_of("weights", weights, rows)
         if missing == "drop":
             whole = np.logical_and.reduce([c.codes >= 0 for c in columns])
             weights = weights[whole]
-    columns = kept("x", columns, missing)
+    columns = without_missing("x", columns, missing)
     if not columns[0].codes.size:
         raise _check.invalid("x", "have at least one row", "none")
     sizes = [len(c.symbols) for c in columns]
     if len(sizes) == 2 and math.prod(sizes) > DENSE:
         return _sparse_table(columns, weights)
     table = dense(columns, [max(1, size) for size in sizes], weights).reshape(sizes)
-    return _that_occur(table, [c.symbols for c in columns])
+    return _without_unused(table, [c.symbols for c in columns])
 
 
-def _that_occur(
+def _without_unused(
     table: NDArray[Any], names: Sequence[Sequence[Any]]
 ) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
     """Leave out the symbols that do not occur."""
@@ -234,7 +234,7 @@ def _sorted(symbols: dict[Any, None]) -> tuple[Any, ...]:
         return tuple(symbols)
 
 
-def kept(argument: str, columns: list[Column], missing: str) -> list[Column]:
+def without_missing(argument: str, columns: list[Column], missing: str) -> list[Column]:
     """Apply the choice about missing entries to the rows of several columns."""
     _check.option("missing", missing, MISSING)
     if all(c.complete for c in columns):

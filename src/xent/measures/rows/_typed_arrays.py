@@ -11,7 +11,7 @@ from typing import Any, Self, TypeGuard
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._protocols import ArrayLike, Column, Distribution, SparseArray
+from xent.measures.rows._protocols import ArrayLike, Distribution, Samples, SparseArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +41,9 @@ class Counts:
     @classmethod
     def from_samples(
         cls,
-        x: Column,
+        x: Samples,
         *,
-        given: Column | None = None,
+        given: Samples | None = None,
         weights: ArrayLike | None = None,
         missing: str = "refuse",
     ) -> Self:

@@ -10,20 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._rng import chance_of
-from xent.measures.rows._symbols import MISSING, Cells, Column, cells, column, kept
-from xent.measures.samples._from_counts import METHODS, Numbers, dirichlet, nsb, number_of_symbols
+from xent.measures.rows._protocols import Codes, Numbers, Samples
+from xent.measures.rows._rng import rng_for
+from xent.measures.rows._symbols import MISSING, Cells, Column, cells, column, without_missing
+from xent.measures.samples._from_counts import METHODS, dirichlet, nsb, number_of_symbols
 from xent.measures.samples._neighbors import (
-    in_range,
     kozachenko_leonenko,
     ksg,
     ksg2,
     real_column,
+    rescaled,
     ross,
 )
 from xent.measures.samples._spacing import SPACING
@@ -75,9 +75,9 @@ class Estimate:
 
 
 def estimate_entropy(
-    x: Any,
+    x: Samples,
     *,
-    given: Any = None,
+    given: Samples | None = None,
     method: str = "plugin",
     size: int | None = None,
     prior: float | str | None = None,
@@ -143,19 +143,19 @@ def estimate_entropy(
     if (size is None) == (method in BAYES):
         must = 'be given for "nsb" and "dirichlet" and for nothing else'
         raise _check.invalid("size", must, f"{size} for {method!r}")
-    before = only_for("prior", prior, method, ("dirichlet",), "perks")
-    near = only_for("neighbors", neighbors, method, REAL[:1], 3)
+    only_for("prior", prior, method, ("dirichlet",))
+    only_for("neighbors", neighbors, method, REAL[:1])
     if method in REAL:
         if given is not None:
             raise _check.invalid("method", "be a method for symbols with given=", repr(method))
-        nearest = _check.integer("neighbors", near, least=1)
+        nearest = number_of_neighbors(neighbors)
         numbers = real_column("x", x, nearest if method == REAL[0] else 2, missing)
         by: dict[str, Callable[[Numbers], Numbers]] = {
             **SPACING,
             "normal": _of_a_normal,
             "kozachenko_leonenko": lambda column: kozachenko_leonenko(column, nearest),
         }
-        numbers, shift = in_range(numbers)
+        numbers, shift = rescaled(numbers)
         return _mean(by[method](numbers) + shift, scale, quantile, method, numbers.size)
     columns = _columns({"x": x} if given is None else {"x": x, "given": given}, missing)
     rows = columns[0].codes.size
@@ -165,7 +165,7 @@ def estimate_entropy(
             raise _check.invalid("method", "be another one with given=", repr(method))
         limit = number_of_symbols(size, table.counts.size)
         counts = table.counts
-        value, error = nsb(counts, limit) if method == "nsb" else dirichlet(counts, limit, before)
+        value, error = nsb(counts, limit) if method == "nsb" else dirichlet(counts, limit, prior)
     else:
         known = table.of(1) if given is not None else np.full(table.counts.size, float(rows))
         value = METHODS[method](table.counts)
@@ -176,10 +176,10 @@ def estimate_entropy(
 
 
 def estimate_mutual_information(
-    x: Any,
-    y: Any,
+    x: Samples,
+    y: Samples,
     *,
-    given: Any = None,
+    given: Samples | None = None,
     method: str = "plugin",
     neighbors: int | None = None,
     permutations: int = 0,
@@ -242,37 +242,37 @@ def estimate_mutual_information(
     """
     _check.option("method", method, INFORMATION)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
-    draw, times = chance_of(rng, "permutations", permutations)
-    near = only_for("neighbors", neighbors, method, ("ksg", "ksg2", "ross"), 3)
+    draw, times = rng_for(rng, "permutations", permutations)
+    only_for("neighbors", neighbors, method, ("ksg", "ksg2", "ross"))
     named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
     if method not in METHODS:
         if given is not None:
             raise _check.invalid("method", "be a method for symbols with given=", repr(method))
-        nearest = _check.integer("neighbors", near, least=1)
+        nearest = number_of_neighbors(neighbors)
         first, second = _real_pair(x, y, method, nearest, missing)
         return _real_information(first, second, method, nearest, times, draw, scale, quantile)
     columns = _columns(named, missing)
     table = cells(*columns)
     value = _information(method, table)
-    told = np.log(table.counts) + np.log(table.of(*range(2, len(columns))))
-    told = told - np.log(table.of(0, *range(2, len(columns))))
-    told = told - np.log(table.of(1, *range(2, len(columns))))
-    error = _deviation(told, table.counts)
+    terms = np.log(table.counts) + np.log(table.of(*range(2, len(columns))))
+    terms = terms - np.log(table.of(0, *range(2, len(columns))))
+    terms = terms - np.log(table.of(1, *range(2, len(columns))))
+    error = _deviation(terms, table.counts)
     p_value = adjusted = None
     if draw is not None:
-        seen = value if method == "plugin" else _information("plugin", table)
-        p_value, adjusted = against_chance(seen, _null(columns, times, draw), scale)
+        observed = value if method == "plugin" else _information("plugin", table)
+        p_value, adjusted = against_chance(observed, _null(columns, times, draw), scale)
     found = interval(value, error, scale, quantile, columns[0].codes.size, method)
     return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
 
 
-def _columns(named: dict[str, Any], missing: str) -> list[Column]:
+def _columns(named: dict[str, Samples], missing: str) -> list[Column]:
     columns = [column(name, values) for name, values in named.items()]
     rows = columns[0].codes.size
     for name, other in zip(named, columns, strict=True):
         if other.codes.size != rows:
             raise _check.invalid(name, f"have the {rows} rows of `x`", other.codes.size)
-    columns = kept("x", columns, missing)
+    columns = without_missing("x", columns, missing)
     if columns[0].codes.size == 0:
         raise _check.invalid("x", "have at least one row", "none")
     return columns
@@ -303,30 +303,32 @@ def _null(columns: list[Column], times: int, rng: np.random.Generator) -> Number
     return found
 
 
-def _real_pair(x: Any, y: Any, method: str, neighbors: int, missing: str) -> tuple[Any, Numbers]:
+def _real_pair(
+    x: Samples, y: Samples, method: str, neighbors: int, missing: str
+) -> tuple[Numbers | Codes, Numbers]:
     """Read two columns, of which the second holds numbers, without the rows to be dropped."""
     _check.option("missing", missing, MISSING)
     how = "keep" if missing == "drop" else missing
     second = real_column("y", y, neighbors, how)
     if method == "ross":
-        first: Any = column("x", x).codes
-        lost = first < 0
+        codes = column("x", x).codes
+        lost = codes < 0
         if missing == "refuse" and lost.any():
-            kept("x", [column("x", x)], missing)
+            without_missing("x", [column("x", x)], missing)
     else:
-        first = real_column("x", x, neighbors, how)
-        lost = np.isnan(first)
-    if first.size != second.size:
-        raise _check.invalid("y", f"have the {first.size} rows of `x`", second.size)
+        numbers = real_column("x", x, neighbors, how)
+        lost = np.isnan(numbers)
+    if lost.size != second.size:
+        raise _check.invalid("y", f"have the {lost.size} rows of `x`", second.size)
     use = ~(lost | np.isnan(second))
     if use.sum() <= neighbors:
         raise _check.invalid("x", f"have more than {neighbors} rows", int(use.sum()))
-    first, second = first[use], in_range(second[use])[0]
-    return first if method == "ross" else in_range(first)[0], second
+    first = codes[use] if method == "ross" else rescaled(numbers[use])[0]
+    return first, rescaled(second[use])[0]
 
 
 def _real_information(
-    first: Any,
+    first: Numbers | Codes,
     second: Numbers,
     method: str,
     neighbors: int,
@@ -342,12 +344,12 @@ def _real_information(
         "normal": _of_two_normals,
     }
     measure = measures[method]
-    told = measure(first, second, neighbors)
-    found = _mean(told, scale, quantile, method)
+    terms = measure(first, second, neighbors)
+    found = _mean(terms, scale, quantile, method)
     if draw is None:
         return found
     null = [measure(first, draw.permutation(second), neighbors).mean() for _ in range(times)]
-    p_value, adjusted = against_chance(float(told.mean()), np.array(null), scale)
+    p_value, adjusted = against_chance(float(terms.mean()), np.array(null), scale)
     return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
 
 
@@ -373,36 +375,38 @@ def _of_two_normals(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
     )
 
 
-def only_for(argument: str, value: Any, method: str, methods: tuple[str, ...], default: Any) -> Any:
-    """Return an option that some methods have, or its default; the others refuse it."""
-    if value is None:
-        return default
-    if method not in methods:
+def only_for(argument: str, value: object, method: str, methods: tuple[str, ...]) -> None:
+    """Refuse an option that only other methods have."""
+    if value is not None and method not in methods:
         must = f"be given for {_check.join_names(methods, last='and')} and for nothing else"
         raise _check.invalid(argument, must, f"{value!r} for {method!r}")
-    return value
 
 
-def against_chance(seen: float, null: Numbers, scale: float) -> tuple[float, float]:
+def number_of_neighbors(neighbors: int | None) -> int:
+    """Return which nearest neighbour measures the density: the third, where none is named."""
+    return _check.integer("neighbors", 3 if neighbors is None else neighbors, least=1)
+
+
+def against_chance(observed: float, null: Numbers, scale: float) -> tuple[float, float]:
     """p-value, with the sample itself among the permutations, and the value less their mean."""
-    p_value = (1 + int((null >= seen - 1e-12).sum())) / (1 + null.size)
-    return p_value, float(seen - null.mean()) / scale
+    p_value = (1 + int((null >= observed - 1e-12).sum())) / (1 + null.size)
+    return p_value, float(observed - null.mean()) / scale
 
 
 def _mean(
-    told: Numbers, scale: float, quantile: float, method: str, rows: int | None = None
+    terms: Numbers, scale: float, quantile: float, method: str, rows: int | None = None
 ) -> Estimate:
     with np.errstate(invalid="ignore"):
-        error = float(told.std()) / math.sqrt(told.size)
+        error = float(terms.std()) / math.sqrt(terms.size)
     error = 0.0 if math.isnan(error) else error
-    return interval(float(told.mean()), error, scale, quantile, rows or told.size, method)
+    return interval(float(terms.mean()), error, scale, quantile, rows or terms.size, method)
 
 
-def _deviation(told: Numbers, counts: Numbers) -> float:
+def _deviation(terms: Numbers, counts: Numbers) -> float:
     """Compute the standard error of the mean of what the rows tell."""
     n = float(counts.sum())
-    mean = float((counts * told).sum()) / n
-    return math.sqrt(float((counts * (told - mean) ** 2).sum())) / n
+    mean = float((counts * terms).sum()) / n
+    return math.sqrt(float((counts * (terms - mean) ** 2).sum())) / n
 
 
 def quantile_of(confidence: float) -> float:

@@ -6,15 +6,12 @@ information too high. Each estimator here is one function of the counts, in nats
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent import _check
+from xent.measures.rows._protocols import Numbers
 from xent.measures.rows._sums import entropy_of_counts
-
-Numbers = NDArray[np.float64]
 
 
 def plugin(n: Numbers) -> float:
@@ -126,7 +123,7 @@ def nsb(n: Numbers, size: int) -> tuple[float, float]:
     return value, math.sqrt(max(0.0, float((weight * square).sum()) - value * value))
 
 
-def dirichlet(n: Numbers, size: int, prior: float | str) -> tuple[float, float]:
+def dirichlet(n: Numbers, size: int, prior: float | str | None) -> tuple[float, float]:
     """Posterior mean and deviation of the entropy under one Dirichlet prior."""
     a = np.append(n, 0.0) + concentration(prior, size, float(n.sum()))
     mean, square = entropy_moments(a, np.append(np.ones(n.size), float(size - n.size)))
@@ -141,8 +138,9 @@ PRIORS: dict[str, Callable[[int, float], float]] = {
 }
 
 
-def concentration(prior: float | str, size: int, rows: float) -> float:
+def concentration(prior: float | str | None, size: int, rows: float) -> float:
     """Return what each symbol is counted for beforehand."""
+    prior = "perks" if prior is None else prior
     if isinstance(prior, str):
         return PRIORS[_check.option("prior", prior, PRIORS)](size, rows)
     found = _check.positive("prior", prior)
@@ -151,7 +149,7 @@ def concentration(prior: float | str, size: int, rows: float) -> float:
     return found
 
 
-def number_of_symbols(size: Any, seen: int) -> int:
+def number_of_symbols(size: object, seen: int) -> int:
     """Return how many symbols there are: no fewer than were seen, and a float can count them."""
     limit = _check.integer("size", size, least=max(2, seen))
     if limit > 2**53:
@@ -159,7 +157,7 @@ def number_of_symbols(size: Any, seen: int) -> int:
     return limit
 
 
-def entropy_moments(a: Numbers, many: Numbers) -> tuple[Any, Any]:
+def entropy_moments(a: Numbers, repeats: Numbers) -> tuple[Numbers, Numbers]:
     """Mean of H and of H² under Dirichlet distributions, in nats.
 
     ``a`` holds concentrations along its last axis, ``many`` how many symbols have each. Wolpert
@@ -167,13 +165,13 @@ def entropy_moments(a: Numbers, many: Numbers) -> tuple[Any, Any]:
     """
     from scipy.special import digamma, polygamma
 
-    total = (many * a).sum(-1)
+    total = (repeats * a).sum(-1)
     last = total[..., None]
-    mean = digamma(total + 1) - (many * a * digamma(a + 1)).sum(-1) / total
+    mean = digamma(total + 1) - (repeats * a * digamma(a + 1)).sum(-1) / total
     gap = digamma(a + 1) - digamma(last + 2)
     tail = polygamma(1, total + 2)
-    cross = (many * a * gap).sum(-1) ** 2 - (many * (a * gap) ** 2).sum(-1)
-    cross = cross - tail * (total**2 - (many * a * a).sum(-1))
+    cross = (repeats * a * gap).sum(-1) ** 2 - (repeats * (a * gap) ** 2).sum(-1)
+    cross = cross - tail * (total**2 - (repeats * a * a).sum(-1))
     own = (digamma(a + 2) - digamma(last + 2)) ** 2 + polygamma(1, a + 2)
-    same = (many * a * (a + 1) * (own - tail[..., None])).sum(-1)
+    same = (repeats * a * (a + 1) * (own - tail[..., None])).sum(-1)
     return mean, (cross + same) / (total * (total + 1))
