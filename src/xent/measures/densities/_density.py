@@ -1,7 +1,7 @@
-"""What a distribution of scipy or PyTorch is, in one form: its density, its family, its places.
+"""A distribution of SciPy or PyTorch in one form: its density, its family, its support.
 
-Numbers are float64 whatever the precision of the parameters. A density is asked for at an origin
-plus an offset, so that a peak of width 1e-12 at a million is seen as well as one at zero.
+Everything is float64 whatever the precision of the parameters. A density is computed at an origin
+plus an offset, so that a peak of width 1e-12 at a million is found as well as one at zero.
 """
 
 import math
@@ -16,12 +16,12 @@ from xent.measures.rows._protocols import Booleans, Numbers
 
 @dataclass(frozen=True)
 class Density:
-    """One distribution.
+    """One distribution, continuous or discrete.
 
-    ``sites`` are the places (centre, width) that an integral must look at; ``ends`` the edges of
-    the support, where a density may jump or be infinite. ``parts`` are the components of a mixture
-    or, for the family "product", the independent coordinates. ``tight`` says that the density
-    reaches from ``low`` to ``high``.
+    The support lies between ``low`` and ``high``, and reaches both where ``tight``. ``sites`` are
+    the places (centre, width) around which an integral is cut finely; ``ends`` the edges of the
+    support, where a density may jump or be infinite. ``parts`` are the components of a mixture
+    or, for the family "product", the independent coordinates.
     """
 
     log_density: Callable[[Numbers, float], Numbers]
@@ -47,7 +47,7 @@ class Density:
 
 
 def mixture(parts: list[Density], weights: Sequence[float]) -> Density:
-    """Density of a draw from one of several, by the shares of each."""
+    """Density of a mixture."""
     pairs = [(float(w), part) for w, part in zip(weights, parts, strict=True) if w > 0]
     total = math.fsum(w for w, _ in pairs)
     weights, parts = [w / total for w, _ in pairs], [part for _, part in pairs]

@@ -1,7 +1,7 @@
 """Entropy and divergences of distributions that are objects: of scipy.stats, torch.distributions.
 
-The exact formula where one is known; else an integral or a sum, which carries its error; else, in
-more than one dimension, the mean over draws with its standard error. The result says which it is.
+The closed form where one is known; else an integral or a sum, with its error; else, in more than
+one dimension, the mean over draws with its standard error. The result says which it is.
 """
 
 # Annotations stay text: np.random is loaded by whoever draws, not by the import.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ BY_ACCURACY = ("closed form", "sum", "quadrature", "monte carlo")
 RngAndDraws = tuple[np.random.Generator | int | None, int | None]
 Result = tuple[float, float, str]
 Draws = tuple[np.random.Generator | None, int]
+Pair = tuple[Numbers, Numbers]  # logarithms and factors at some points: (n,) each
+Integrand = Callable[[Sequence[Density], Numbers, float], Pair]
 
 
 def entropy_of(p: Input, base: float, draws: RngAndDraws) -> Measurement:
@@ -95,9 +98,6 @@ def _same_outcomes(values: Sequence[Input]) -> list[Density]:
     return densities
 
 
-# ------------------------------------------------------------------ which way
-
-
 def _entropy(p: Density, draws: Draws) -> Result:
     if p.family == "product":
         return _summed(_entropy(part, draws) for part in p.parts)
@@ -113,12 +113,12 @@ def _entropy(p: Density, draws: Draws) -> Result:
 def _cross_entropy(p: Density, q: Density, draws: Draws) -> Result:
     if p.family == q.family == "product":
         return _summed(_cross_entropy(a, b, draws) for a, b in zip(p.parts, q.parts, strict=True))
-    apart = _closed_form_kl(p, q)
-    if apart is not None and apart[0] == math.inf:
-        return apart
-    if apart is not None and (p.family == "finite" or p.family in ENTROPY):
-        return _summed([apart, _entropy(p, draws)])
-    found = _beyond_support(p, q) or _integrated([p, q], _cost_terms)
+    kl = _closed_form_kl(p, q)
+    if kl is not None and kl[0] == math.inf:
+        return kl
+    if kl is not None and (p.family == "finite" or p.family in ENTROPY):
+        return _summed([kl, _entropy(p, draws)])
+    found = _beyond_support(p, q) or _integrated([p, q], _cross_entropy_terms)
     return found or _monte_carlo([p, q], [1.0, 0.0], lambda _, log: -log[1], draws)
 
 
@@ -134,11 +134,14 @@ def _kl(p: Density, q: Density, draws: Draws) -> Result:
 def _js(densities: list[Density], weights: list[float], draws: Draws) -> Result:
     used = [(w, one) for w, one in zip(weights, densities, strict=True) if w > 0]
     weights, densities = [w for w, _ in used], [one for _, one in used]
-    found = _integrated(densities, lambda *ones: _js_terms(ones, weights)) or _monte_carlo(
-        densities, weights, _js_draws(weights), draws
+    found = _integrated(densities, partial(_js_terms, weights)) or _monte_carlo(
+        densities,
+        weights,
+        lambda place, logs: logs[place] - log_sum(np.stack(logs, -1) + np.log(weights)),
+        draws,
     )
-    most = -math.fsum(w * math.log(w) for w in weights)
-    return min(max(0.0, found[0]), most), *found[1:]
+    weights_entropy = -math.fsum(w * math.log(w) for w in weights)
+    return min(max(0.0, found[0]), weights_entropy), *found[1:]
 
 
 def _closed_form_kl(p: Density, q: Density) -> Result | None:
@@ -155,7 +158,7 @@ def _closed_form_kl(p: Density, q: Density) -> Result | None:
 
 
 def _beyond_support(p: Density, q: Density) -> Result | None:
-    """Infinite where the truth goes on after the model's end, however little of it is there."""
+    """Infinite where the truth's support goes beyond the model's."""
     out = p.tight and (p.low < q.low or p.high > q.high)
     return (math.inf, 0.0, "closed form") if out else None
 
@@ -165,44 +168,39 @@ def _summed(parts: Iterable[Result]) -> Result:
     return math.fsum(values), math.fsum(errors), max(methods, key=BY_ACCURACY.index)
 
 
-# ------------------------------------------------------------------ what is integrated
-
-
-Integrand = Callable[[Numbers, float], tuple[Numbers, Numbers]]  # of one integrand: (n,) each
-
-
 def _integrated(
-    densities: list[Density], integrand_of: Callable[..., Integrand], model: bool = False
+    densities: list[Density], integrand: Integrand, model: bool = False
 ) -> Result | None:
-    """Integrate or sum, where the outcomes are numbers and every density is seen whole."""
+    """Integrate or sum; None where outcomes are not numbers, or some mass is not found."""
     if densities[0].shape:
         return None
     densities = [_with_last(one) for one in densities]
-    terms = integrand_of(*densities)
 
-    def all_terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
-        log, factor = terms(x, origin)
+    def terms(x: Numbers, origin: float) -> Pair:
+        log, factor = integrand(densities, x, origin)
         masses = [one.log_density(x, origin) for one in densities]
         return np.stack([log, *masses]), np.stack([factor, *(np.ones_like(log) for _ in densities)])
 
     if densities[0].discrete:
-        whole, method = add_up(all_terms, densities, model), "sum"
+        whole, method = add_up(terms, densities, model), "sum"
     else:
-        whole, method = integrate(all_terms, densities), "quadrature"
+        whole, method = integrate(terms, densities), "quadrature"
     value, error = float(whole.value[0]), float(whole.error[0])
     off = float(np.abs(whole.value[1:] - 1).max())
-    allowed = 1e-5 if method == "sum" else 1e-7  # every number is met, but its log may be coarse
+    allowed = (
+        1e-5 if method == "sum" else 1e-7
+    )  # a sum skips no number, but its logarithms are less exact
     if not off <= allowed + float(whole.error[1:].max()) or math.isnan(value):
         return None
     if math.isinf(value):
         return value, 0.0, method
-    # Mass that is not met costs its logarithm, which is below 40 wherever it can be missed.
+    # The terms of the mass that was missed: its logarithm is at most 40 where it can be missed.
     error += (off if off > 1e-13 else 0.0) * (40 + abs(value))
     return value, error + (0.0 if all(one.tight for one in densities) else 1e-15), method
 
 
 def _with_last(one: Density) -> Density:
-    """Remember the last densities: the integrand and the mass need the same ones."""
+    """Keep the last densities: the integrand and the mass ask for the same points."""
     last: list[Any] = [None, 0.0, None]
 
     def log_density(x: Numbers, origin: float) -> Numbers:
@@ -214,58 +212,47 @@ def _with_last(one: Density) -> Density:
     return replace(one, log_density=log_density)
 
 
-def _entropy_terms(p: Density) -> Integrand:
-    def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
-        log = p.log_density(x, origin)
-        return log, np.where(log > -math.inf, -log, 0.0)
-
-    return terms
+def _entropy_terms(densities: Sequence[Density], x: Numbers, origin: float) -> Pair:
+    log = densities[0].log_density(x, origin)
+    return log, np.where(log > -math.inf, -log, 0.0)
 
 
-def _cost_terms(p: Density, q: Density) -> Integrand:
-    def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
-        log = p.log_density(x, origin)
-        return log, np.where(log > -math.inf, -_model(q, x, origin, log), 0.0)
-
-    return terms
+def _cross_entropy_terms(densities: Sequence[Density], x: Numbers, origin: float) -> Pair:
+    log = densities[0].log_density(x, origin)
+    return log, np.where(log > -math.inf, -_model(densities[1], x, origin, log), 0.0)
 
 
-def _kl_terms(p: Density, q: Density) -> Integrand:
-    def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
-        truth = p.log_density(x, origin)
-        model = _model(q, x, origin, truth)
-        none = (truth == -math.inf) & ~(model > -math.inf)
-        log = np.fmax(truth, model)
-        return np.where(none, -math.inf, log), np.where(none, 0.0, _relative_term(truth, model))
-
-    return terms
+def _kl_terms(densities: Sequence[Density], x: Numbers, origin: float) -> Pair:
+    truth = densities[0].log_density(x, origin)
+    model = _model(densities[1], x, origin, truth)
+    none = (truth == -math.inf) & ~(model > -math.inf)
+    log = np.fmax(truth, model)
+    return np.where(none, -math.inf, log), np.where(none, 0.0, _relative_term(truth, model))
 
 
-def _js_terms(densities: Sequence[Density], weights: list[float]) -> Integrand:
-    def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
-        each = np.stack([one.log_density(x, origin) for one in densities], -1)
-        middle = log_sum(each + np.log(weights))
-        some = middle > -math.inf
-        safe = np.where(some, middle, 0.0)[:, None]
-        gaps = _relative_term(each, safe) * np.exp(
-            np.maximum(each - safe, 0.0)
-        )  # in units of the middle
-        return middle, np.where(some, (gaps * weights).sum(-1), 0.0)
-
-    return terms
+def _js_terms(
+    weights: list[float], densities: Sequence[Density], x: Numbers, origin: float
+) -> Pair:
+    each = np.stack([one.log_density(x, origin) for one in densities], -1)
+    mixture = log_sum(each + np.log(weights))
+    some = mixture > -math.inf
+    safe = np.where(some, mixture, 0.0)[:, None]
+    in_units_of_mixture = np.exp(np.maximum(each - safe, 0.0))
+    terms = _relative_term(each, safe) * in_units_of_mixture
+    return mixture, np.where(some, (terms * weights).sum(-1), 0.0)
 
 
 def _model(q: Density, x: Numbers, origin: float, truth: Numbers) -> Numbers:
-    """Log density of a model; not a number where it is lost to the range of floats."""
+    """Log density of the model; NaN where it is below what floats hold."""
     log = q.log_density(x, origin)
     none = log == -math.inf
     if not none.any():
         return log
     lost = none & q.inside(x, origin)
-    if q.discrete:  # between numbers that it allows there may be some that it does not
+    if q.discrete:  # its support may have gaps
         lost &= truth < -500
     known = log[log > -math.inf]
-    # A logarithm that has been below -1e4 was not taken of a number: it is beyond the floats.
+    # No float has a logarithm below -1e4: a density that gives one does not underflow.
     if lost.any() and not (known.size and known.min() < -1e4):
         log = np.where(lost, math.nan, log)
     return log
@@ -286,23 +273,13 @@ def _relative_term(truth: Numbers, model: Numbers) -> Numbers:
         return np.where(np.isnan(d), math.nan, found)
 
 
-# ------------------------------------------------------------------ draws
-
-
-def _js_draws(weights: list[float]) -> Callable[[int, list[Numbers]], Numbers]:
-    def terms(place: int, logs: list[Numbers]) -> Numbers:
-        return logs[place] - log_sum(np.stack(logs, -1) + np.log(weights))
-
-    return terms
-
-
 def _monte_carlo(
     densities: list[Density],
     weights: list[float],
     terms: Callable[[int, list[Numbers]], Numbers],
     draws: Draws,
 ) -> Result:
-    """Mean of what draws of each law tell, weighted, and its standard error."""
+    """Mean of the terms at draws from each density, weighted, and its standard error."""
     source, count = draws
     if source is None:
         why = "there is no formula, and no integral that holds all of the density"
@@ -311,17 +288,17 @@ def _monte_carlo(
     for place, (weight, one) in enumerate(zip(weights, densities, strict=True)):
         if not weight:
             continue
-        seen = []
+        found = []
         for start in range(0, count, ROWS):
             points = np.asarray(one.draw(source, min(ROWS, count - start)))
             logs = [other.log_density(points, 0.0) for other in densities]
             with np.errstate(invalid="ignore"):
-                seen.append(terms(place, logs))
-        cost = np.concatenate(seen)
-        if np.isnan(cost).any():
+                found.append(terms(place, logs))
+        values = np.concatenate(found)
+        if np.isnan(values).any():
             raise _check.cannot("The mean over draws", "a log density is not a number")
-        if (cost == math.inf).any():
+        if (values == math.inf).any():
             return math.inf, 0.0, "monte carlo"
-        value += weight * float(cost.mean())
-        square += weight * weight * float(cost.var()) / count
+        value += weight * float(values.mean())
+        square += weight * weight * float(values.var()) / count
     return value, math.sqrt(square), "monte carlo"

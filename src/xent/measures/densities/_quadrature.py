@@ -2,7 +2,7 @@
 
 The line is cut at every centre and every edge of the support, and around each of these at every
 power of ten of its width, down to where nothing is left and up to where numbers end: no peak is too
-narrow or too far to be met, and a tail that falls like a power is seen falling. Each piece is
+narrow or too far to be met, and a tail that falls like a power is recognised. Each piece is
 integrated by Gauss's rule of 20 points and halved where that is too far from the rule of 12. What
 the first and last pieces show of a power is extrapolated; where they do not fall, the integral is
 infinite. The error that comes with a value is an estimate: the distance of the two rules, which is
@@ -47,7 +47,7 @@ def integrate(terms: Terms, densities: Sequence[Density], relative: float = 1e-1
     count = left.size
     value, error, size = _rule(terms, origin, left, right)
     for _ in range(50):
-        # Two densities are told apart to 1e-16 of each, which is all that a small value can hold.
+        # Two densities differ by rounding, 1e-16 of each: a small value is no more exact.
         fine = np.isfinite(value)
         whole = np.abs(np.where(fine, value, 0.0)).sum(1, keepdims=True)
         allowed = np.maximum(relative * whole, 4e-16 * np.sqrt(whole) + 1e-30)
@@ -89,7 +89,7 @@ def _with_tails(
         out = underflow[ray] | lost
         if np.isposinf(values).any():
             return math.inf, 0.0
-        # Beyond the numbers that a density can be asked for a power goes on, and nothing else.
+        # Where the density underflows the terms are those of a power, or 0.
         fine = max(0, int(np.argmax(out)) - 1) if out.any() else values.size
         if not (_steady(values[:fine]) and (fine == values.size or faint[ray[fine - 1]])):
             fine = int(np.argmax(lost)) if lost.any() else values.size
@@ -262,8 +262,8 @@ def _decades(width: float, reach: float, deep: int) -> list[float]:
 def add_up(terms: Terms, densities: Sequence[Density], model: bool) -> Integral:
     """Sum over the whole numbers (from wherever the support starts) outwards from the middle.
 
-    With ``model`` the first integrand is a divergence from the second law: where the first law has
-    ended it is the mass that the second has left.
+    With ``model`` the first integrand is a divergence from the second density: where the first
+    has ended it is the mass that the second has left.
     """
     low, high = min(one.low for one in densities), max(one.high for one in densities)
     nothing = np.full(len(densities) + 1, math.nan)

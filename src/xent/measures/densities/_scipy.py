@@ -1,4 +1,4 @@
-"""Distributions of scipy.stats, classical and new, as laws."""
+"""Distributions of scipy.stats, with the classical interface and the new one."""
 
 import math
 from types import ModuleType

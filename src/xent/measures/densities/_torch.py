@@ -1,4 +1,4 @@
-"""Distributions of torch.distributions as laws.
+"""Distributions of torch.distributions.
 
 Those with a family go through scipy's in float64: PyTorch's own log_prob is as coarse as its
 parameters. Others keep their log_prob, in a copy with float64 parameters.
@@ -114,7 +114,7 @@ def _probs(value: Any) -> Any:
     """Probabilities in float64: from logits where those were given."""
     torch = need("torch", extra="torch", by="xent.measures")
 
-    if "probs" in vars(value):  # asked for its logits, PyTorch would clip these
+    if "probs" in vars(value):  # PyTorch clips the logits that it makes of them
         p = value.probs.double()
         return p / p.sum(-1, keepdim=True) if hasattr(value, "_num_events") else p
     logits = value.logits.double()

@@ -1,4 +1,4 @@
-"""Shares of information: mutual information over entropies, and the gains that trees split by."""
+"""Mutual information over entropies, and the gains that trees split by."""
 
 import math
 from typing import Any
@@ -63,7 +63,7 @@ def normalized_mutual_information(
     table = joint_of(joint, axis, where)
     xp = table.source.library.xp
     both = ("xy",) if average == "joint" else ()
-    told, one, other, *joined = table.sums("information", "x", "y", *both)
+    information, one, other, *joined = table.sums("information", "x", "y", *both)
     if average == "arithmetic":
         whole = 0.5 * (one + other)
     elif average == "geometric":
@@ -73,7 +73,7 @@ def normalized_mutual_information(
         whole = joined[0]
     else:
         whole = xp.where((one < other) == (average == "min"), one, other)
-    return table.result(table.ratio(told, whole), math.e, keepdims)
+    return table.result(table.ratio(information, whole), math.e, keepdims)
 
 
 def information_gain(

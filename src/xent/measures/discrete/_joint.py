@@ -1,4 +1,4 @@
-"""What one variable tells about another: measures of a joint distribution, each axis a variable.
+"""Measures of a joint distribution, each axis a variable: what one tells about another.
 
 Mutual information is summed as a KL divergence, term by term non-negative, so that it does not
 drown near independence, where three entropies would cancel. Shannon (1948).
@@ -68,15 +68,15 @@ class Joint:
     def _by_kernel(self, rows: NDArray[np.float64], columns: int, *names: str) -> list[Array]:
         out = np.empty((rows.shape[0], len(SUMS)))
         places = [SUMS.index(name) for name in names]
-        asked = sum([1 << place for place in places])
-        over_rows(joint_kernels().joint_rows, (rows,), (columns, asked), (out,))
+        wanted = sum([1 << place for place in places])
+        over_rows(joint_kernels().joint_rows, (rows,), (columns, wanted), (out,))
         return [out[:, place].reshape(self.batch) for place in places]
 
-    def marginal(self, *kept: int) -> Array:
+    def marginal(self, *variables: int) -> Array:
         """Distribution of the variables at these places, the others summed out with length 1."""
         summed = self.p
         for place in self.keep:
-            if place not in kept:
+            if place not in variables:
                 summed = summed.sum(place, keepdims=True)
         return summed
 
@@ -85,12 +85,12 @@ class Joint:
         flat = values.reshape((*values.shape[: values.ndim - self.count], -1))
         return Rows("joint", flat, -1, None, self.source.library, True)
 
-    def entropy(self, *kept: int) -> Array:
+    def entropy(self, *variables: int) -> Array:
         """Entropy of the variables at these places."""
-        return entropy_nats(self.rows(self.marginal(*kept)))
+        return entropy_nats(self.rows(self.marginal(*variables)))
 
     def conditional(self, *given: int) -> Array:
-        """Entropy that is left once the variables at these places are known."""
+        """Entropy of the other variables given those at these places."""
         if self.source.numpy and self.count == 2:
             return self.sums("x|y" if given == (-1,) else "y|x")[0]
         if self.source.numpy:  # what is known in the columns
@@ -101,8 +101,8 @@ class Joint:
         xp = self.source.library.xp
         known = self.marginal(*given)
         some = self.p > 0
-        share = xp.where(some, self.p, 1.0) / xp.where(some, known, 1.0)
-        terms = self.p * xp.log(share)
+        ratio = xp.where(some, self.p, 1.0) / xp.where(some, known, 1.0)
+        terms = self.p * xp.log(ratio)
         return 0.0 - terms.reshape((*self.source.p.shape[:-1], -1)).sum(-1)
 
     def information(self) -> Array:
@@ -113,19 +113,19 @@ class Joint:
         return kl_nats(whole, self.rows(self.above_zero(product)))
 
     def above_zero(self, model: Array) -> Array:
-        """Undo underflow of a product: such an outcome is too rare to count."""
+        """Replace products that underflowed to 0 by p: such outcomes are too rare to matter."""
         xp = self.source.library.xp
         return xp.where((self.p > 0) & (model == 0), self.p, model)
 
     def ratio(self, part: Array, whole: Array) -> Array:
-        """Part / whole, 0 where the whole is 0: nothing to be told, nothing told."""
+        """Part / whole, 0 where the whole is 0."""
         if self.source.numpy:
             return np.divide(part, whole, out=np.zeros(self.batch), where=whole > 0)
         xp = self.source.library.xp
         return xp.where(whole > 0, part / xp.where(whole > 0, whole, 1.0), 0.0)
 
     def result(self, nats: Array, base: float, keepdims: bool) -> Any:
-        """Finish as every measure does."""
+        """Convert to the caller's unit and axes."""
         return result(nats, base, keepdims, self.source)
 
 
@@ -155,18 +155,18 @@ class SparseJoint(Joint):
         """Distribution of one variable."""
         return np.bincount(self.codes[place], self.cells).astype(np.float64, copy=False)
 
-    def entropy(self, *kept: int) -> Array:
+    def entropy(self, *variables: int) -> Array:
         """Entropy of the variables at these places."""
-        values = self.cells if len(kept) == 2 else self._of(kept[0])
+        values = self.cells if len(variables) == 2 else self._of(variables[0])
         return np.asarray(entropy(Counts(values)))
 
     def conditional(self, *given: int) -> Array:
-        """Entropy that is left once the variables at these places are known."""
+        """Entropy of the other variables given those at these places."""
         known = self._of(given[0])[self.codes[given[0]]]
         return np.asarray(0.0 - math.fsum(self.cells * np.log(self.cells / known)) / self.total)
 
     def information(self) -> Array:
-        """I(X; Y) as D(joint‖product), whose cells beside those of the joint are one."""
+        """I(X; Y) as D(joint‖product): the product's mass outside the cells is one more outcome."""
         both = [self._of(place)[self.codes[place]] / self.total for place in (0, 1)]
         product = both[0] * both[1]
         rest = max(0.0, math.fsum([1.0, *-product]))

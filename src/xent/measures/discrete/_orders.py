@@ -1,7 +1,7 @@
 """Families with an order: Rényi, Tsallis, and the divergences named by their f.
 
-They weigh likely outcomes more or less by a power of the probability; at order 1 they are
-Shannon's. Near it they are computed with expm1 and log1p, so that nothing cancels.
+They weight likely outcomes more or less, by a power of the probability; at order 1 they are
+Shannon's. Near order 1 they are computed with expm1 and log1p, so that nothing cancels.
 """
 
 import math
@@ -164,7 +164,7 @@ def tsallis_entropy(
 
 def _entropy_powers(p: Rows, order: float, *, tsallis: bool) -> Array:
     kernel = order_kernels().entropy_powers
-    return by_kernel(kernel, (p,), [p.parts], order, tsallis)
+    return by_kernel(kernel, (p,), [p.with_logs], order, tsallis)
 
 
 @takes_sparse
@@ -240,7 +240,7 @@ def renyi_nats(p: Rows, q: Rows, order: float, above: float | None = None) -> Ar
     above = order - 1.0 if above is None else above
     if p.numpy:
         kernel = order_kernels().divergence_powers
-        return by_kernel(kernel, (p, q), [p.parts, q.parts], order, above)
+        return by_kernel(kernel, (p, q), [p.with_logs, q.with_logs], order, above)
     xp, library = p.library.xp, p.library
     both = p.allowed & q.allowed
     ratio = log_terms(p, q)

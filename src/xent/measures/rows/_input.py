@@ -1,4 +1,4 @@
-"""The door of the room: what counts as a distribution, and what is refused.
+"""The input of a measure of arrays: what is a distribution, and what is refused.
 
 A plain array is probabilities, checked and divided by its own sum, so that an error of rounding in
 the input is no error of the measure; a sum that is off by more than rounding is refused. NumPy rows
@@ -21,11 +21,11 @@ TOLERANCE = 1e-6
 
 
 class Rows:
-    """Distributions with the outcomes last: what they are, and the safe numbers to compute with.
+    """Distributions as rows: an array of any library, the outcomes along its last axis.
 
     `p` is normalised. `log` is its logarithm where `allowed`, and 0 elsewhere, so that neither a
-    value nor a gradient ever meets log 0. The kernels take `flat` rows, and `shares` or `parts`
-    made of them.
+    value nor a gradient is taken of log 0. The kernels take `flat` rows, and `probabilities` or
+    `with_logs` made of them.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Rows:
         model: bool,
     ) -> None:
         self.argument, self.library, self.axis, self.model = argument, library, axis, model
-        typed = isinstance(value, TYPED)
-        self.kind = type(value) if typed else None
-        if typed and self.kind not in TYPED:  # derived from one
+        self.kind = None
+        if isinstance(value, TYPED):  # or of a subclass
             self.kind = next(kind for kind in TYPED if isinstance(value, kind))
-        raw = read(argument, value.values if isinstance(value, TYPED) else value, library, where)
+            value = value.values
+        raw = read(argument, value, library, where)
         self.numpy = library.name == "numpy"
         if not (self.numpy and raw.dtype.kind in "fiub") and not library.real(raw):
             must = "be an array of real numbers"
@@ -50,7 +50,7 @@ class Rows:
         if raw.ndim == 0:
             got = f"the single number {raw.item()}"
             raise _check.invalid(argument, "have at least one axis", got)
-        self.dtype, self.where = raw.dtype, where
+        self.dtype = raw.dtype
         self.double = self.numpy and raw.dtype.char == "d"
         self.epsilon = 2.0**-52 if self.double else library.epsilon(raw)
         self.axes = outcome_axes(argument, axis, raw.ndim)
@@ -67,34 +67,36 @@ class Rows:
             must = f"have at least one outcome along axis {axis}"
             raise _check.invalid(argument, must, "none")
         self._probabilities: Array | None = None
-        self._parts: tuple[Array, Array, Booleans] | None = None
+        self._with_logs: tuple[Array, Array, Booleans] | None = None
 
     @property
     def tolerance(self) -> float:
-        """How far a row's sum may be from 1: 1e-6, more where the dtype itself is coarser."""
+        """How far a row's sum may be from 1: 1e-6, more where the dtype has fewer digits."""
         return max(TOLERANCE, 2 * self.epsilon * math.sqrt(self.size))
 
     @property
     def plain(self) -> bool:
-        """Whether the kernels may take `flat` as probabilities, and check it themselves."""
+        """Whether kernels take `flat` as probabilities, which they check as they read."""
         return self.double and self.kind is None
 
     @property
     def flat(self) -> Array:
-        """NumPy rows as they came."""
+        """The rows of a NumPy array, unchecked."""
         return flat_rows(self.array)
 
     @property
     def scaled(self) -> Array:
-        """Checked rows times a power of two each, so that no bit is lost and no sum overflows."""
+        """Checked rows, each times a power of two: no bit is lost and no sum overflows."""
         return self._by_kernel("scale_rows")
 
     @property
     def probabilities(self) -> Array:
-        """Checked rows over their sums."""
+        """Checked rows divided by their sums."""
         if self._probabilities is None:
             logarithmic = self.kind in (Logits, LogProbs)
-            self._probabilities = self.parts[0] if logarithmic else self._by_kernel("share_rows")
+            self._probabilities = (
+                self.with_logs[0] if logarithmic else self._by_kernel("share_rows")
+            )
         return self._probabilities
 
     def _by_kernel(self, kernel: str) -> Array:
@@ -107,9 +109,9 @@ class Rows:
         return out
 
     @property
-    def parts(self) -> tuple[Array, Array, Booleans]:
-        """Shares, their logarithms, and where they are allowed, of NumPy rows."""
-        if self._parts is None:
+    def with_logs(self) -> tuple[Array, Array, Booleans]:
+        """Probabilities, their logarithms and where they are allowed, of NumPy rows."""
+        if self._with_logs is None:
             rows = self.flat
             p, log, allowed = np.empty(rows.shape), np.empty(rows.shape), np.empty(rows.shape, bool)
             if self.kind in (None, Counts):
@@ -124,12 +126,12 @@ class Rows:
                     found = self._safe
                     p, log = flat_rows(found[0]), flat_rows(found[1])
                     allowed = np.ascontiguousarray(found[2]).reshape(p.shape)
-            self._parts = p, log, allowed
-        return self._parts
+            self._with_logs = p, log, allowed
+        return self._with_logs
 
     @cached_property
     def _safe(self) -> tuple[Array, Array, Booleans]:
-        """The same for any library and any input, differentiable."""
+        """The same for any library and input, differentiable."""
         self.check()
         xp = self.library.xp
         values = self.library.working(self.array)
@@ -139,7 +141,7 @@ class Rows:
             top = self.library.maximum(xp.where(allowed, finite, -np.inf))
             with np.errstate(over="ignore"):
                 shifted = finite - xp.where(top > -np.inf, top, 0.0)
-            # Further apart than floats go is still no further than 0 log 0 can bear.
+            # A difference of -inf would make 0 log 0 not a number.
             shifted = xp.where(shifted > -np.inf, shifted, xp.finfo(shifted.dtype).min)
             weight = xp.where(allowed, xp.exp(xp.where(allowed, shifted, 0.0)), 0.0)
             log = xp.where(allowed, shifted - xp.log(self.library.last(weight.sum(-1))), 0.0)
@@ -150,8 +152,8 @@ class Rows:
             values = values * part / (top * part)
         allowed = values > 0
         positive = xp.where(allowed, values, 0.0)
-        # The derivative by an outcome of probability 0 is infinite for a truth and finite for a
-        # model; the first is 0 here by convention, the second passes through the total.
+        # The derivative by an outcome of probability 0 is infinite for p and finite for q. For p
+        # it is 0 here by convention; for q it comes from the total.
         total = self.library.last((values if self.model else positive).sum(-1))
         log = xp.where(allowed, xp.log(xp.where(allowed, values, 1.0)) - xp.log(total), 0.0)
         return (values if self.model else positive) / total, log, allowed
@@ -164,27 +166,27 @@ class Rows:
     @property
     def log(self) -> Array:
         """Their logarithms, 0 where not allowed."""
-        return self.parts[1].reshape(self.array.shape) if self.numpy else self._safe[1]
+        return self.with_logs[1].reshape(self.array.shape) if self.numpy else self._safe[1]
 
     @property
     def allowed(self) -> Booleans:
         """Where the probability is above zero."""
-        return self.parts[2].reshape(self.array.shape) if self.numpy else self._safe[2]
+        return self.with_logs[2].reshape(self.array.shape) if self.numpy else self._safe[2]
 
     def refused(self, bad: int) -> ValueError:
-        """Raise for the first row that cannot be, or return the error for one at the very edge."""
+        """Raise what `check` finds, or return the error of a sum that it lets pass."""
         self.check()
-        # Only a sum there is seen differently by NumPy's rounding.
+        # NumPy's sum rounds in another order than the kernel's.
         must = f"sum to 1 along axis {self.axis}"
         return _check.invalid(self.argument, must, f"a row off by 1e-6 at row {bad}")
 
     def check(self) -> None:
-        """Raise for the first entry or row that is no part of a distribution."""
+        """Raise for the first entry or row that cannot be of a distribution."""
         values = self.library.seen(self.array)
         if values is None:
             return
         values = values.astype(np.float64) if values.dtype != np.float64 else values
-        # Said so that NaN is not; all that follows only says what is wrong.
+        # These comparisons are false for NaN. What follows finds what is wrong.
         good = self.kind in (None, Counts) and values.size > 0 and values.min() >= 0
         if good and self.kind is None and (np.abs(values.sum(-1) - 1.0) <= self.tolerance).all():
             return
@@ -242,7 +244,7 @@ class Rows:
 
 
 def read(argument: str, values: Input, library: Library, where: ArrayLike | None = None) -> Any:
-    """Return an array of the library; what is none, or hides some of its entries, is refused."""
+    """Return an array of the library; refuse what is not one, or has masked entries."""
     if type(values) is np.ndarray and library.name == "numpy":
         return values
     try:
@@ -293,7 +295,7 @@ def outcome_axes(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tu
 
 
 def check_keepdims(keepdims: object) -> bool:
-    """Return whether axes are kept; only True and False say so."""
+    """Return `keepdims`; refuse all but True and False."""
     if not isinstance(keepdims, bool | np.bool_):
         raise _check.wrong_kind("keepdims", "be True or False", repr(keepdims))
     return bool(keepdims)
@@ -311,19 +313,19 @@ def outcomes_last(library: Library, values: Array, axes: tuple[int, ...]) -> Arr
 
 
 def rows(argument: str, value: Input, axis: Axis, where: ArrayLike | None = None) -> Rows:
-    """Take one argument through the door."""
+    """Read one argument."""
     return Rows(argument, value, axis, where, library_of(untyped(value)), False)
 
 
 def paired(p: Input, q: Input, axis: Axis, where: ArrayLike | None = None) -> tuple[Rows, Rows]:
-    """Take truth and model through the door: the same outcomes, batches that broadcast."""
+    """Read truth and model: the same outcomes, batches that broadcast."""
     left, right = several((p, q), axis, where)
     right.model = True
     return left, right
 
 
 def several(values: tuple[Input, ...], axis: Axis, where: ArrayLike | None = None) -> list[Rows]:
-    """Take distributions over the same outcomes through the door, by the names p, q, #3, ..."""
+    """Read distributions over the same outcomes, by the names p, q, #3, ..."""
     library = library_of(*map(untyped, values))
     names = ["p", "q", *(f"#{i + 1}" for i in range(2, len(values)))]
     parts = [
@@ -350,15 +352,15 @@ def same_outcomes(left: Rows, right: Rows) -> None:
 
 
 def result(nats: Array, base: float, keepdims: bool, *sources: Rows) -> Any:
-    """Turn nats into the unit asked for, in the dtype and with the axes that the caller expects."""
+    """Convert nats to the unit of `base`, with the dtype and the axes of the caller's arrays."""
     first = sources[0]
     scale = 1.0 if base is math.e else _check.log_of_base(base)
     value = nats if scale == 1.0 else nats / scale
     if keepdims is not False and check_keepdims(keepdims):
         ndim = max(source.ndim for source in sources)
-        kept = [a - first.ndim + ndim for a in first.axes]
+        axes = [a - first.ndim + ndim for a in first.axes]
         shape = list(value.shape)
-        for place in sorted(kept):
+        for place in sorted(axes):
             shape.insert(place, 1)
         value = value.reshape(shape)
     if first.library.name == "numpy":

@@ -11,7 +11,7 @@ from xent import _check
 def rng_for(
     rng: np.random.Generator | int | None, argument: str, times: int
 ) -> tuple[np.random.Generator | None, int]:
-    """Return a generator where something is drawn, and how often; no chance without a seed."""
+    """Return the generator for so many draws, or None for none; refuse a draw without a seed."""
     times = _check.integer(argument, times, least=0)
     if not times:
         if rng is not None:
@@ -22,7 +22,7 @@ def rng_for(
 
 
 def generator(rng: object, purpose: str) -> np.random.Generator:
-    """Return the generator asked for; chance without a seed is refused."""
+    """Return a generator; refuse to make one without a seed."""
     must = f"be a Generator or an integer of at least 0 for {purpose}"
     if isinstance(rng, bool) or not isinstance(rng, np.random.Generator | int | np.integer):
         raise _check.wrong_kind("rng", must, repr(rng))

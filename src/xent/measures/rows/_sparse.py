@@ -1,8 +1,9 @@
 """scipy.sparse matrices as distributions, one a row, without filling in their zeros.
 
-An outcome that no distribution of a row has says nothing in any measure. So the outcomes that are
-left are put side by side, a block of rows at a time, and go through the door as any array does.
-Beside a dense row all its other outcomes are one: where the others are 0, only their sum counts.
+An outcome whose probability is 0 in every distribution of a row changes no measure. So a block of
+rows at a time is packed: the other outcomes stand side by side in a dense array, which is measured
+as any array. Where one distribution is dense, its probability of all left-out outcomes is one more
+outcome: where the others are 0, only that sum matters.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ LARGE, LESS = 2.0**900, 2.0**-120
 
 
 def is_sparse(value: object) -> bool:
-    """Tell whether this is a matrix of scipy.sparse, or a view of one."""
+    """Tell whether this is a matrix of scipy.sparse, or a typed array of one."""
     return type(untyped(value)).__module__.startswith("scipy.sparse")
 
 
@@ -51,7 +52,7 @@ def takes_sparse(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def apply_where(argument: str, value: Input, where: ArrayLike | None) -> Input:
-    """Return a distribution without the outcomes that do not count; a sparse one stays sparse."""
+    """Set the outcomes that ``where`` leaves out to 0; a sparse distribution stays sparse."""
     inner = untyped(value)
     if where is None or library_of(inner).name != "numpy":
         return value
@@ -76,11 +77,11 @@ class Part:
 
     def __init__(self, argument: str, value: Input, axis: Axis) -> None:
         self.argument = argument
-        self.view = type(value) if isinstance(value, TYPED) else None
+        self.kind = type(value) if isinstance(value, TYPED) else None
         inner = untyped(value)
         self.matrix: Any = None
         self.dense: Any = None
-        if self.view not in (None, Counts):
+        if self.kind not in (None, Counts):
             must = "be probabilities or Counts where one of the distributions is sparse"
             raise _check.invalid(argument, must, f"{type(value).__name__}")
         if is_sparse(value):
@@ -135,7 +136,7 @@ class Part:
             raise _check.invalid(self.argument, must, got)
         with np.errstate(over="ignore"):
             sums = np.asarray(self.matrix.sum(1)).reshape(-1)
-        if self.view is Counts:
+        if self.kind is Counts:
             if not (sums > 0).all():
                 got = f"none at row {int(np.argmin(sums > 0))}"
                 raise _check.invalid(self.argument, "count something in every row", got)
@@ -148,8 +149,8 @@ class Part:
             raise _check.invalid(self.argument, f"sum to 1 along axis {axis}", got, advice)
 
     def retyped(self, values: Numbers) -> Input:
-        """Return packed rows as what the distribution was."""
-        return values if self.view is None else self.view(values)
+        """Return packed rows with the type that the distribution had."""
+        return values if self.kind is None else self.kind(values)
 
 
 def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> Any:
@@ -184,7 +185,7 @@ def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> A
 
 
 def _packed(parts: list[Part], count: int, call: Callable[[list[Numbers]], Numbers]) -> Numbers:
-    """Measure a block of rows at a time, packed: the outcomes that a sparse one of them has."""
+    """Measure packed blocks of rows."""
     kernels = sparse_kernels()
     for part in parts:
         if part.matrix is not None and part.count < count:  # one row for all: as long as it is
@@ -209,8 +210,8 @@ def _packed(parts: list[Part], count: int, call: Callable[[list[Numbers]], Numbe
     first = 0
     while first < count:
         widest = np.maximum.accumulate(lengths[first : first + BLOCK]) + 1
-        room = int(np.searchsorted(widest * np.arange(1, widest.size + 1), BLOCK, side="right"))
-        rows = max(1, room)
+        fitting = int(np.searchsorted(widest * np.arange(1, widest.size + 1), BLOCK, side="right"))
+        rows = max(1, fitting)
         values = []
         for part in parts:
             out = np.zeros((rows, int(widest[rows - 1])))

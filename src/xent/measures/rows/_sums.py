@@ -1,8 +1,8 @@
 """The four sums that every measure is made of: entropy, cross-entropy, KL and JS, in nats.
 
-NumPy rows go to the kernels, which check what they read. Tensors take the plain formulas below:
-they are differentiable twice, and finite wherever the truth is. Both write a divergence as a sum of
-terms p log(p/q) - p + q, none negative.
+NumPy rows go to the kernels, which check what they read. Tensors take the formulas below, which are
+differentiable twice and finite wherever the result is. Both write a divergence as a sum of terms
+p log(p/q) - p + q, none of them negative.
 """
 
 import math
@@ -39,7 +39,7 @@ def entropy_nats(p: Rows) -> Array:
     if p.kind in (None, Counts):
         rows = p.flat if p.plain else p.probabilities
         return by_kernel(entropy_kernels().entropy_rows, (p,), [(rows,)], TOLERANCE)
-    return by_kernel(probability_kernels().cross_of_shares, (p,), [p.parts])
+    return by_kernel(probability_kernels().cross_of_shares, (p,), [p.with_logs])
 
 
 def cross_entropy_nats(p: Rows, q: Rows) -> Array:
@@ -51,7 +51,7 @@ def cross_entropy_nats(p: Rows, q: Rows) -> Array:
         rows = [(r.flat if r.plain else r.probabilities,) for r in (p, q)]
         return by_kernel(entropy_kernels().cross_entropy_rows, (p, q), rows, TOLERANCE)
     return by_kernel(
-        probability_kernels().cross_of_shares, (p, q), [(p.probabilities,), q.parts[1:]]
+        probability_kernels().cross_of_shares, (p, q), [(p.probabilities,), q.with_logs[1:]]
     )
 
 
@@ -62,7 +62,7 @@ def kl_nats(p: Rows, q: Rows) -> Array:
         return p.library.xp.where(_excluded(p, q), math.inf, terms.sum(-1))
     if _without_logs(p, q):
         return _divergence_nats(p, q, symmetric=False)
-    return by_kernel(probability_kernels().kl_of_shares, (p, q), [p.parts[:2], q.parts])
+    return by_kernel(probability_kernels().kl_of_shares, (p, q), [p.with_logs[:2], q.with_logs])
 
 
 def js_nats(parts: list[Rows], weights: list[float] | None) -> Array:
@@ -72,7 +72,7 @@ def js_nats(parts: list[Rows], weights: list[float] | None) -> Array:
         return _divergence_nats(*parts, symmetric=True)
     weights = weights if weights is not None else [1 / len(parts)] * len(parts)
     if first.numpy and len(parts) == 2:
-        kernel, arrays = probability_kernels().js_of_shares, [part.parts[:2] for part in parts]
+        kernel, arrays = probability_kernels().js_of_shares, [part.with_logs[:2] for part in parts]
         return by_kernel(kernel, parts, arrays, *weights)
     if first.numpy:
         return _from_mixture(parts, weights)
@@ -87,7 +87,7 @@ def js_nats(parts: list[Rows], weights: list[float] | None) -> Array:
 
 def _from_mixture(parts: list[Rows], weights: list[float]) -> Array:
     """Σ w D(p‖m) over NumPy rows of any kind."""
-    arrays, shape = _broadcast(parts, [part.parts[:2] for part in parts])
+    arrays, shape = _broadcast(parts, [part.with_logs[:2] for part in parts])
     mixture = weights[0] * arrays[0][0]
     for w, (p, _) in zip(weights[1:], arrays[1:], strict=True):
         mixture += w * p
@@ -98,12 +98,12 @@ def _from_mixture(parts: list[Rows], weights: list[float]) -> Array:
 
 
 def _without_logs(*sources: Rows) -> bool:
-    """Whether no logarithms were given, which only their own kernels take."""
+    """Tell whether all are probabilities or counts: logarithms have kernels of their own."""
     return all([source.kind in (None, Counts) for source in sources])
 
 
 def _divergence_nats(p: Rows, q: Rows, *, symmetric: bool) -> Array:
-    """KL or JS; of counts by the careful row, which needs no sums of 1."""
+    """KL or JS; of counts by a kernel that does not need sums of 1."""
     if p.kind is not None or q.kind is not None:
         careful = divergence_kernels().careful_rows
         return by_kernel(careful, (p, q), [(p.scaled,), (q.scaled,)], symmetric)
@@ -113,17 +113,17 @@ def _divergence_nats(p: Rows, q: Rows, *, symmetric: bool) -> Array:
 
 
 def entropy_of_counts(counts: ArrayLike) -> float:
-    """H of one distribution given by its counts."""
+    """H(p) of one distribution given by its counts."""
     return float(entropy_nats(rows("p", Counts(counts), -1)))
 
 
 def kl_of_counts(p: ArrayLike, q: ArrayLike) -> float:
-    """D of two distributions given by their counts."""
+    """D(p‖q) of two distributions given by their counts."""
     return float(kl_nats(*paired(Counts(p), Counts(q), -1)))
 
 
 def kl_terms(library: Library, p: Array, log_p: Array, q: Array, log_q: Array) -> Array:
-    """Sum to D(p‖q): p log(p/q) - p + q; a series where p and q are within a factor of two."""
+    """Return p log(p/q) - p + q, whose sum is D(p‖q); by a series within a factor of two."""
     xp = library.xp
     near = (p > 0.5 * q) & (q > 0.5 * p)
     a, b = xp.where(near, p, 1.0), xp.where(near, q, 1.0)
@@ -147,7 +147,7 @@ def _excluded(p: Rows, q: Rows) -> Booleans | np.bool_:
 
 
 def by_kernel(kernel: Kernel, sources: Sequence[Rows], arrays: Arrays, *scalars: float) -> Array:
-    """One number for each row, from some arrays of each source; explain the first row refused."""
+    """One number a row, from some arrays of each source; raise for the first bad row."""
     arrays, shape = _broadcast(sources, arrays)
     rows = [array for some in arrays for array in some]
     out = np.empty(rows[0].shape[0])
@@ -160,7 +160,7 @@ def by_kernel(kernel: Kernel, sources: Sequence[Rows], arrays: Arrays, *scalars:
 
 
 def _broadcast(sources: Sequence[Rows], arrays: Arrays) -> tuple[Arrays, tuple[int, ...]]:
-    """Repeat the rows of some sources so that all have as many; return the shape before that."""
+    """Broadcast the rows of all sources; return them with the shape of the arrays."""
     shape: tuple[int, ...] = sources[0].array.shape
     if all([source.array.shape == shape for source in sources[1:]]):
         return arrays, shape

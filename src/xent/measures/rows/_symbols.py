@@ -106,10 +106,10 @@ def _without_unused(
     seen = [np.flatnonzero(table.any(tuple(a for a in axes if a != i))) for i in axes]
     if all(used.size == size for used, size in zip(seen, table.shape, strict=True)):
         return table, tuple(map(tuple, names))
-    told = tuple(
+    used_names = tuple(
         tuple(name[k] for k in used.tolist()) for name, used in zip(names, seen, strict=True)
     )
-    return table[np.ix_(*seen)], told
+    return table[np.ix_(*seen)], used_names
 
 
 def _pairs_at_once(

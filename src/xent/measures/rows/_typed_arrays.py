@@ -1,7 +1,6 @@
-"""What numbers mean before they are a distribution: counts, logits, logarithms of probabilities.
+"""Arrays that say what their numbers are: counts, logits, logarithms of probabilities.
 
-A plain array is probabilities. Anything else says so by its type, and nothing is guessed from the
-values: that is the whole reason for these three classes.
+A plain array is probabilities. Anything else says so by its type; nothing is guessed from values.
 """
 
 import sys
@@ -138,7 +137,7 @@ Input = ArrayLike | SparseArray | Counts | Logits | LogProbs | Distribution
 
 
 def untyped(value: object) -> Any:
-    """Return the numbers of a typed array; anything else is returned as it is."""
+    """Return the values of a typed array, and anything else as it is."""
     return value.values if isinstance(value, TYPED) else value
 
 
@@ -155,7 +154,7 @@ def is_distribution(value: object) -> TypeGuard[Distribution]:
 
 
 def only_arrays(rng: object, draws: object) -> None:
-    """Refuse the options of Monte Carlo where nothing is drawn."""
+    """Refuse the options of Monte Carlo for arrays."""
     if rng is not None or draws is not None:
         argument = "rng" if rng is not None else "draws"
         raise _check.invalid(argument, "be left out for arrays", "one", "Nothing is drawn here.")

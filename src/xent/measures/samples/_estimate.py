@@ -1,4 +1,4 @@
-"""Entropy and mutual information of columns: a value, its error, and what chance gives.
+"""Entropy and mutual information of columns: a value, its error, and its value by chance.
 
 Miller (1955); Paninski (2003) for why the plug-in value is biased. No correction of that bias
 helps where every row has its own symbol: only the permutation null does, so it is offered here.
@@ -419,7 +419,7 @@ def quantile_of(confidence: float) -> float:
 def interval(
     value: float, error: float, scale: float, quantile: float, rows: int, method: str
 ) -> Estimate:
-    """Make an estimate of nats, in the unit asked for."""
+    """Make an estimate of nats, in the unit of `scale`."""
     value, error = float(value) / scale, float(error) / abs(scale)
     reach = quantile * error
     return Estimate(value, error, value - reach, value + reach, rows, method)

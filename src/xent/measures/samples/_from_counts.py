@@ -15,7 +15,7 @@ from xent.measures.rows._sums import entropy_of_counts
 
 
 def plugin(n: Numbers) -> float:
-    """Entropy of the shares."""
+    """Entropy of the observed frequencies."""
     return entropy_of_counts(n)
 
 
@@ -48,7 +48,7 @@ def grassberger(n: Numbers) -> float:
 
 
 def chao_shen(n: Numbers) -> float:
-    """Shares shrunk by the sample's coverage, weighted by the chance to be seen. (2003)."""
+    """Frequencies times the sample's coverage; terms over the probability to be seen. (2003)."""
     total = float(n.sum())
     once = float((n == 1).sum())
     coverage = 1 - min(once, total - 1) / total
@@ -78,7 +78,7 @@ def chao_wang_jost(n: Numbers) -> float:
 
 
 def shrinkage(n: Numbers) -> float:
-    """Shares drawn towards equal ones as far as the sample asks. Hausser and Strimmer (2009)."""
+    """Frequencies shrunk towards equal ones, by James and Stein. Hausser and Strimmer (2009)."""
     total = float(n.sum())
     p = n / total
     target = 1 / n.size
@@ -139,7 +139,7 @@ PRIORS: dict[str, Callable[[int, float], float]] = {
 
 
 def concentration(prior: float | str | None, size: int, rows: float) -> float:
-    """Return what each symbol is counted for beforehand."""
+    """Return the concentration: the pseudo-count of each symbol."""
     prior = "perks" if prior is None else prior
     if isinstance(prior, str):
         return PRIORS[_check.option("prior", prior, PRIORS)](size, rows)

@@ -1,7 +1,7 @@
 """Divergence and cross-entropy of two samples: one of the truth, one of the model.
 
-A symbol that the model's sample lacks makes the plug-in value infinite, rightly: the shares say so.
-What is wanted then is an estimate of the distributions behind the samples: Zhang and Grabchak's or
+A symbol that the model's sample lacks makes the plug-in value infinite, as it is for the observed
+frequencies. An estimate for the distributions behind the samples is finite: Zhang and Grabchak's or
 a posterior mean. Real numbers go by distances to neighbours, or as two normals.
 """
 
@@ -189,7 +189,7 @@ def estimate_cross_entropy(
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for, checked."""
+    """The options, checked."""
 
     method: str
     size: int | None
@@ -264,7 +264,7 @@ def _of_counts(n: Numbers, m: Numbers, method: str, divergence: bool) -> tuple[f
     value = float((p * terms).sum())
     if not math.isfinite(value):
         return value, 0.0
-    # A model's share below one row is not known: its part of the error is that of one row.
+    # A symbol that the model's sample lacks has the error of one seen once.
     q = np.maximum(observed, 1.0) / others
     first = float((p * (terms - value) ** 2).sum()) / rows
     second = max(0.0, float((p * p / q).sum()) - 1) / others
