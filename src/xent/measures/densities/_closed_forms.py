@@ -129,10 +129,6 @@ def _von_mises(_mean: float, kappa: float) -> float:
     return math.log(2 * math.pi) + flat + kappa * less
 
 
-def _binary(p: float) -> float:
-    return entropy_of_counts([p, 1 - p])
-
-
 # Parameters: where there is a place and a scale they come first.
 ENTROPY: dict[str, Callable[..., float]] = {
     "normal": lambda _m, s: NORMAL + math.log(s),
@@ -154,7 +150,7 @@ ENTROPY: dict[str, Callable[..., float]] = {
     "dirichlet": _dirichlet,
     "multinormal": _multinormal,
     "multistudent": _multistudent,
-    "geometric": lambda _a, p: _binary(p) / p,
+    "geometric": lambda _a, p: entropy_of_counts([p, 1 - p]) / p,
 }
 
 
@@ -249,10 +245,6 @@ def _same_place(rule: Callable[..., float]) -> Callable[..., float | None]:
     return found
 
 
-def _log_normal_kl(m: float, s: float, n: float, t: float) -> float:
-    return _normal_kl(m, s, n, t)
-
-
 def _weibull_kl(s: float, k: float, t: float, j: float) -> float:
     return _gumbel_kl(j / k, (math.log(t) - math.log(s)) * j)
 
@@ -270,7 +262,7 @@ def _binomial_kl(n: float, p: float, m: float, q: float) -> float | None:
 # None where the formula does not hold for these parameters.
 DIVERGENCE: dict[str, Callable[..., float | None]] = {
     "normal": _normal_kl,
-    "lognormal": _same_place(_log_normal_kl),
+    "lognormal": _same_place(_normal_kl),
     "halfnormal": _same_place(lambda s, t: _normal_kl(0.0, s, 0.0, t)),
     "uniform": _uniform_kl,
     "exponential": _exponential_kl,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,7 +31,6 @@ from xent.measures.samples._spacing import SPACING
 REAL = ("kozachenko_leonenko", *SPACING, "normal")  # methods for real numbers
 BAYES = ("nsb", "dirichlet")  # with a posterior, and so with a number of symbols
 ALL = (*METHODS, *BAYES, *REAL)
-INFORMATION = (*METHODS, "ksg", "ksg2", "ross", "normal")
 
 
 @dataclass(frozen=True)
@@ -263,7 +262,7 @@ def estimate_mutual_information(
         observed = value if method == "plugin" else _information("plugin", table)
         p_value, adjusted = against_chance(observed, _null(columns, times, draw), scale)
     found = interval(value, error, scale, quantile, columns[0].codes.size, method)
-    return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
+    return replace(found, p_value=p_value, adjusted=adjusted)
 
 
 def _columns(named: dict[str, Samples], missing: str) -> list[Column]:
@@ -337,20 +336,14 @@ def _real_information(
     scale: float,
     quantile: float,
 ) -> Estimate:
-    measures: dict[str, Callable[..., Numbers]] = {
-        "ksg": ksg,
-        "ksg2": ksg2,
-        "ross": ross,
-        "normal": _of_two_normals,
-    }
-    measure = measures[method]
+    measure = OF_TWO[method]
     terms = measure(first, second, neighbors)
     found = _mean(terms, scale, quantile, method)
     if draw is None:
         return found
     null = [measure(first, draw.permutation(second), neighbors).mean() for _ in range(times)]
     p_value, adjusted = against_chance(float(terms.mean()), np.array(null), scale)
-    return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
+    return replace(found, p_value=p_value, adjusted=adjusted)
 
 
 def _of_a_normal(x: Numbers) -> Numbers:
@@ -380,6 +373,15 @@ def only_for(argument: str, value: object, method: str, methods: tuple[str, ...]
     if value is not None and method not in methods:
         must = f"be given for {_check.join_names(methods, last='and')} and for nothing else"
         raise _check.invalid(argument, must, f"{value!r} for {method!r}")
+
+
+OF_TWO: dict[str, Callable[..., Numbers]] = {
+    "ksg": ksg,
+    "ksg2": ksg2,
+    "ross": ross,
+    "normal": _of_two_normals,
+}
+INFORMATION = (*METHODS, *OF_TWO)
 
 
 def number_of_neighbors(neighbors: int | None) -> int:

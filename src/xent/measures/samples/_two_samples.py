@@ -9,7 +9,7 @@ a posterior mean. Real numbers go by distances to neighbours, or as two normals.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def estimate_kl_divergence(
         return found
     null, observed = _null(x, y, options, times, generator)
     p_value, adjusted = against_chance(observed, null, scale)
-    return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
+    return replace(found, p_value=p_value, adjusted=adjusted)
 
 
 def estimate_cross_entropy(
