@@ -19,7 +19,7 @@ from xent.measures.discrete._entropy import entropy
 from xent.measures.rows._dispatch import flat_rows, joint_kernels, over_rows
 from xent.measures.rows._input import Rows, outcome_axes, result, rows
 from xent.measures.rows._protocols import Array, ArrayLike, Axis, Numbers
-from xent.measures.rows._sparse import Part, apply_where, is_sparse
+from xent.measures.rows._sparse import RowMatrix, apply_where, is_sparse
 from xent.measures.rows._sums import entropy_nats, kl_nats
 from xent.measures.rows._typed_arrays import Counts, Input
 
@@ -118,7 +118,7 @@ class Joint:
         return xp.where((self.p > 0) & (model == 0), self.p, model)
 
     def ratio(self, part: Array, whole: Array) -> Array:
-        """Part / whole, 0 where the whole is 0."""
+        """RowMatrix / whole, 0 where the whole is 0."""
         if self.source.numpy:
             return np.divide(part, whole, out=np.zeros(self.batch), where=whole > 0)
         xp = self.source.library.xp
@@ -134,7 +134,7 @@ class SparseJoint(Joint):
 
     def __init__(self, joint: Input, axis: Axis, where: ArrayLike | None) -> None:
         joint = apply_where("joint", joint, where)
-        part = Part("joint", joint, axis)
+        part = RowMatrix("joint", joint, axis)
         if len(part.axes) != 2:
             raise _check.invalid("axis", "name 2 axes, one a variable", repr(axis))
         kind: Any = joint.values if isinstance(joint, Counts) else joint

@@ -59,6 +59,14 @@ def sparse_kernels() -> ModuleType:
 
 
 @cache
+def count_kernels() -> ModuleType:
+    """Pairs of whole numbers, counted."""
+    from xent._kernels.distributions import counts
+
+    return counts
+
+
+@cache
 def joint_kernels() -> ModuleType:
     """Entropies and information of tables of joint distributions."""
     from xent._kernels.distributions import joint

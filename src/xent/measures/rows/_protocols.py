@@ -1,7 +1,7 @@
 """Names for what the room is handed, and for what it computes with."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike as ArrayLike
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
+AnyArray = NDArray[Any]
 # An array of NumPy, PyTorch or JAX. Formulas use only what the three share, so that the type
 # checker may read it as NumPy's.
 Array: TypeAlias = Numbers

@@ -72,7 +72,7 @@ def apply_where(argument: str, value: Input, where: ArrayLike | None) -> Input:
     return type(value)(left) if isinstance(value, TYPED) else left
 
 
-class Part:
+class RowMatrix:
     """One distribution a row: CSR in order where `matrix`, otherwise the rows of `dense`."""
 
     def __init__(self, argument: str, value: Input, axis: Axis) -> None:
@@ -159,7 +159,7 @@ def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> A
     where = given.pop("where", None)
     named = [(name, given.pop(name)) for name in ("p", "q") if given.get(name) is not None]
     named += [(f"#{i + 3}", value) for i, value in enumerate(given.pop("more", ()))]
-    parts = [Part(name, apply_where(name, value, where), axis) for name, value in named]
+    parts = [RowMatrix(name, apply_where(name, value, where), axis) for name, value in named]
     for part in parts[1:]:
         if part.size != parts[0].size:
             must = f"have the {parts[0].size} outcomes of `p` along axis {axis}"
@@ -184,7 +184,9 @@ def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> A
     return found.reshape((1, count) if lead.axes == (0,) else (count, 1))
 
 
-def _packed(parts: list[Part], count: int, call: Callable[[list[Numbers]], Numbers]) -> Numbers:
+def _packed(
+    parts: list[RowMatrix], count: int, call: Callable[[list[Numbers]], Numbers]
+) -> Numbers:
     """Measure packed blocks of rows."""
     kernels = sparse_kernels()
     for part in parts:
