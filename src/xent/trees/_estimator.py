@@ -111,7 +111,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     def _read_batches(self, X: Any, y: Any, weight: Any, class_weight: Any) -> stream.Reading:
         if self.splitter != "histogram":
             _check.option("splitter", self.splitter, _fit.SPLITTERS)
-            must = 'be "histogram" where X is read in batches'
+            must = 'be "histogram" where ' + _check.thing("X") + " is read in batches"
             raise _check.invalid("splitter", must, repr(self.splitter))
         numbers = "squared_error" in self._criteria
         read = stream.Reading(X, y, weight, class_weight, numbers=numbers)
@@ -390,4 +390,4 @@ def _distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def same_length(y: NDArray[Any], n: int) -> None:
     if len(y) != n:
-        raise _check.invalid("y", f"have {n} values, one a row of X", len(y))
+        raise _check.invalid("y", f"have {n} values, one a row of " + _check.thing("X"), len(y))

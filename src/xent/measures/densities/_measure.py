@@ -66,7 +66,9 @@ def js_of(
 def _draws(given: RngAndDraws) -> Draws:
     rng, draws = given
     if rng is None and draws is not None:
-        raise _check.invalid("draws", "be left out without rng=", draws, "Nothing is drawn then.")
+        raise _check.invalid(
+            "draws", "be left out without " + _check.setting("rng"), draws, "Nothing is drawn then."
+        )
     many = DRAWS if draws is None else _check.integer("draws", draws, least=2)
     return None if rng is None else generator(rng, "draws"), many
 
@@ -283,7 +285,11 @@ def _monte_carlo(
     source, count = draws
     if source is None:
         why = "there is no formula, and no integral that holds all of the density"
-        raise _check.cannot("Without chance this cannot be measured", why, "Pass rng=0, say.")
+        raise _check.cannot(
+            "Without chance this cannot be measured",
+            why,
+            "Pass " + _check.setting("rng", 0) + ", say.",
+        )
     value = square = 0.0
     for place, (weight, one) in enumerate(zip(weights, densities, strict=True)):
         if not weight:

@@ -16,7 +16,8 @@ def rng_for(
     if not times:
         if rng is not None:
             advice = "Nothing is drawn here."
-            raise _check.invalid("rng", f"be left out without {argument}=", "one", advice)
+            must = "be left out without " + _check.setting(argument)
+            raise _check.invalid("rng", must, "one", advice)
         return None, 0
     return generator(rng, argument), times
 

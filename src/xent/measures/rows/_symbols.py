@@ -234,7 +234,13 @@ def without_missing(argument: str, columns: list[Column], missing: str) -> list[
     absent = [c.codes < 0 for c in columns]
     bad = np.logical_or.reduce(absent)
     if missing == "refuse" and bad.any():
-        advice = 'Pass missing="drop" or missing="symbol".'
+        advice = (
+            "Pass "
+            + _check.setting("missing", "drop")
+            + " or "
+            + _check.setting("missing", "symbol")
+            + "."
+        )
         got = f"a missing one at [{int(np.argmax(bad))}]"
         raise _check.invalid(argument, "have a symbol in every row", got, advice)
     if missing == "drop":

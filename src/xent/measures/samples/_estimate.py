@@ -146,7 +146,8 @@ def estimate_entropy(
     only_for("neighbors", neighbors, method, REAL[:1])
     if method in REAL:
         if given is not None:
-            raise _check.invalid("method", "be a method for symbols with given=", repr(method))
+            must = "be a method for symbols with " + _check.setting("given")
+            raise _check.invalid("method", must, repr(method))
         nearest = number_of_neighbors(neighbors)
         numbers = real_column("x", x, nearest if method == REAL[0] else 2, missing)
         by: dict[str, Callable[[Numbers], Numbers]] = {
@@ -161,7 +162,8 @@ def estimate_entropy(
     table = cells(*columns)
     if method in BAYES:
         if given is not None:
-            raise _check.invalid("method", "be another one with given=", repr(method))
+            must = "be another one with " + _check.setting("given")
+            raise _check.invalid("method", must, repr(method))
         limit = number_of_symbols(size, table.counts.size)
         counts = table.counts
         value, error = nsb(counts, limit) if method == "nsb" else dirichlet(counts, limit, prior)
@@ -246,7 +248,8 @@ def estimate_mutual_information(
     named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
     if method not in METHODS:
         if given is not None:
-            raise _check.invalid("method", "be a method for symbols with given=", repr(method))
+            must = "be a method for symbols with " + _check.setting("given")
+            raise _check.invalid("method", must, repr(method))
         nearest = number_of_neighbors(neighbors)
         first, second = _real_pair(x, y, method, nearest, missing)
         return _real_information(first, second, method, nearest, times, draw, scale, quantile)
@@ -357,7 +360,9 @@ def _of_a_normal(x: Numbers) -> Numbers:
 def _of_two_normals(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
     """Log of the ratio of the joint normal density and the product of its marginals, by point."""
     if x.std() == 0 or y.std() == 0:
-        raise _check.invalid("x", "have two different values, and `y` too", "one")
+        raise _check.invalid(
+            "x", "have two different values, and " + _check.argument("y") + " too", "one"
+        )
     a, b = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     r = float((a * b).mean())
     if abs(r) >= 1 - 1e-15:

@@ -47,7 +47,11 @@ def real_points(argument: str, values: Samples, missing: str) -> Numbers:
     bad = ~np.isfinite(points) & ~absent if missing != "refuse" else ~np.isfinite(points)
     if bad.any():
         place = np.argwhere(bad)[0][: array.ndim]
-        advice = 'For missing entries pass missing="drop".' if absent.any() else ""
+        advice = (
+            "For missing entries pass " + _check.setting("missing", "drop") + "."
+            if absent.any()
+            else ""
+        )
         got = f"{points[bad][0]} at {_check.at(place)}"
         raise _check.invalid(argument, "be finite", got, advice)
     return points[~absent.any(1)] if missing == "drop" else points

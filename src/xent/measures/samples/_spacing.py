@@ -52,7 +52,9 @@ def leave_one_out(x: Numbers) -> Numbers:
     if not np.isfinite(terms).all():
         place = int(np.argmax(~np.isfinite(terms)))
         got = f"{x[place]:.6g} at [{place}], where a kernel over the others is 0"
-        advice = 'Use method="kde_resubstitution" or "kozachenko_leonenko".'
+        advice = (
+            "Use " + _check.setting("method", "kde_resubstitution") + ' or "kozachenko_leonenko".'
+        )
         raise _check.invalid("x", "have no point far from all others", got, advice)
     return np.asarray(terms)
 

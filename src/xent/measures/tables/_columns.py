@@ -67,7 +67,7 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
     """Read one column; its type says whether it is numbers."""
     series = frame.get_column(name)
     if series.dtype.is_nested():
-        advice = "Make columns of its parts, or leave it out by columns=."
+        advice = "Make columns of its parts, or leave it out by " + _check.setting("columns") + "."
         raise _check.wrong_kind(argument, "hold one value a row", "several", advice)
     kind = "numbers" if series.dtype.is_numeric() else KINDS.get(str(series.dtype).split("(")[0])
     if series.dtype.is_integer() and not symbols:  # whole: floats have gaps from 2^53 on

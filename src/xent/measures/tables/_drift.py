@@ -145,7 +145,9 @@ def drift(
         raise _check.invalid("bins", f"be at most {MOST_BINS:,}", pieces)
     draw, times = rng_for(rng, "bootstrap", bootstrap)
     if not times and level != 0.95:
-        raise _check.invalid("confidence", "be left out without bootstrap=", repr(confidence))
+        raise _check.invalid(
+            "confidence", "be left out without " + _check.setting("bootstrap"), repr(confidence)
+        )
     old, new = Table("reference", reference), Table("current", current)
     names = _chosen(columns, *(_without(t.names, weights) for t in (old, new)))
     mine, theirs = _each(weights, old, new)
@@ -184,7 +186,7 @@ def _each(weights: Any, old: Table, new: Table) -> tuple[Any, Any]:
 
 
 def _chosen(columns: list[str] | None, names: list[str], others: list[str]) -> list[str]:
-    advice = "Pass columns= to compare some of them."
+    advice = "Pass " + _check.setting("columns") + " to compare some of them."
     if isinstance(columns, str):
         raise _check.wrong_kind("columns", "be a list of names", repr(columns))
     wanted = names if columns is None else list(columns)
@@ -196,7 +198,9 @@ def _chosen(columns: list[str] | None, names: list[str], others: list[str]) -> l
     more = [name for name in others if name not in wanted]
     if columns is None and more:
         got = f"{_check.join_names(more, last='and')} more"
-        raise _check.invalid("current", "have the columns of `reference`", got, advice)
+        raise _check.invalid(
+            "current", "have the columns of " + _check.argument("reference"), got, advice
+        )
     if not wanted:
         raise _check.invalid("columns", "name a column", "none")
     return wanted
@@ -226,7 +230,13 @@ def _counted(before: Tally, after: Tally, missing: str) -> tuple[tuple[Any, ...]
     for tally in (before, after):
         if tally.missing and missing == "refuse":
             got = f"a missing one in {_check.count(tally.missing, 'row')}"
-            advice = 'Pass missing="drop" or missing="symbol".'
+            advice = (
+                "Pass "
+                + _check.setting("missing", "drop")
+                + " or "
+                + _check.setting("missing", "symbol")
+                + "."
+            )
             raise _check.invalid(tally.argument, "have a value in every row", got, advice)
     if any(isinstance(tally.known, Symbols) for tally in (before, after)):
         levels, counts, copies = _of_symbols(before.known, after.known)

@@ -159,9 +159,13 @@ def rank_features(
     if scale != 1.0 and score != "information_gain":
         raise _check.invalid("base", f"be left out for {score!r}, which has no unit", repr(base))
     if numeric == "ksg" and score != "information_gain":
-        raise _check.invalid("score", "be 'information_gain' for numeric=\"ksg\"", repr(score))
+        raise _check.invalid(
+            "score", "be 'information_gain' for " + _check.setting("numeric", "ksg"), repr(score)
+        )
     if numeric == "ksg" and weights is not None:
-        raise _check.cannot("Neighbours", "they have no weights", 'Pass numeric="mdl".')
+        raise _check.cannot(
+            "Neighbours", "they have no weights", "Pass " + _check.setting("numeric", "mdl") + "."
+        )
     if isinstance(table, str | os.PathLike):
         if numeric == "mdl" and (weights is None or not times):
             return _in_order(_of_file(table, target, columns, weights, ask), ask)
@@ -241,12 +245,23 @@ def _ranked_names(
 
 def _no_class(row: int) -> ValueError:
     got = f"a missing one in row {row}"
-    return _check.invalid("target", "have a class in every row", got, 'Pass missing="drop".')
+    return _check.invalid(
+        "target",
+        "have a class in every row",
+        got,
+        "Pass " + _check.setting("missing", "drop") + ".",
+    )
 
 
 def _refused(name: str, absent: int) -> ValueError:
     got = f"a missing one in {_check.count(absent, 'row')}"
-    advice = 'Pass missing="drop" or missing="symbol".'
+    advice = (
+        "Pass "
+        + _check.setting("missing", "drop")
+        + " or "
+        + _check.setting("missing", "symbol")
+        + "."
+    )
     return _check.invalid(f"table[{name!r}]", "have a value in every row", got, advice)
 
 
@@ -324,7 +339,9 @@ def _of_tally(name: str, tally: Tally, order: Codes, ask: Ask) -> FeatureRank:
 
 def _nothing_left(name: str) -> ValueError:
     because = "no row has both it and the target"
-    return _check.cannot(f"`{name}` cannot be ranked", because, 'Pass missing="symbol".')
+    return _check.cannot(
+        f"`{name}` cannot be ranked", because, "Pass " + _check.setting("missing", "symbol") + "."
+    )
 
 
 def _ranked(
@@ -350,7 +367,7 @@ def _ranked(
     near = field.numeric and ask.numeric == "ksg"
     if near and np.isinf(field.values).any():
         because = f"column {name!r} holds an infinite number"
-        raise _check.cannot("Neighbours", because, 'Pass numeric="mdl".')
+        raise _check.cannot("Neighbours", because, "Pass " + _check.setting("numeric", "mdl") + ".")
 
     def scored(rows: Rows) -> tuple[float, Codes, list[float]]:
         field, target, weight, copies = rows

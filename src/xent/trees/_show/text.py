@@ -240,13 +240,13 @@ def sql(named: Named) -> str:
         raise _check.cannot(
             "The tree cannot be written as SQL",
             "a missing value goes down several branches",
-            'Fit it with missing="direction".',
+            "Fit it with " + _check.setting("missing", "direction") + ".",
         )
     if len(tree.spare_feature):
         raise _check.cannot(
             "The tree cannot be written as SQL",
             "it has surrogate tests",
-            'Fit it with missing="direction".',
+            "Fit it with " + _check.setting("missing", "direction") + ".",
         )
     return _whole(_sql(named), "SQL")
 

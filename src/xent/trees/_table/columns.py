@@ -306,4 +306,6 @@ def refuse_fractions(y: NDArray[Any]) -> None:
         if odd.any():
             # The words in brackets are those that scikit-learn's checks look for.
             got = f"{y[odd.argmax()]:g} (Unknown label type: continuous)"
-            raise _check.invalid("y", "hold classes", got, "For numbers take TreeRegressor.")
+            raise _check.invalid(
+                "y", "hold classes", got, "For numbers take " + _check.thing("TreeRegressor") + "."
+            )

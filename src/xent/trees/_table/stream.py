@@ -60,7 +60,7 @@ class Reading:
     ) -> None:
         for argument, name in (("y", target), ("sample_weight", weight)):
             if not isinstance(name, str) and not (name is None and argument != "y"):
-                must = "be the name of a column where X is read in batches"
+                must = "be the name of a column where " + _check.thing("X") + " is read in batches"
                 raise _check.wrong_kind(argument, must, _check.a(name))
         self.source, self.target, self.weight_name = source, target, weight
         self.class_weight, self.is_number = class_weight, numbers
@@ -169,7 +169,9 @@ class Reading:
 
     def _write(self, ends: list[NDArray[np.float64]], rows: int, counts: NDArray[np.int64]) -> None:
         """Second pass: codes, targets and weights."""
-        changed = _check.cannot("X cannot be read", "it changed between the first and second time")
+        changed = _check.cannot(
+            _check.thing("X") + " cannot be read", "it changed between the first and second time"
+        )
         kind, slot, n_levels = _columns.layout(self.columns)
         bins = Bins(ends, rows)
         codes: NDArray[Any] = np.empty((len(n_levels), rows), code_type(n_levels))
