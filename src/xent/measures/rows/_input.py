@@ -39,8 +39,10 @@ class Rows:
     ) -> None:
         self.argument, self.library, self.axis, self.model = argument, library, axis, model
         self.kind = None
-        if isinstance(value, TYPED):  # or of a subclass
-            self.kind = next(kind for kind in TYPED if isinstance(value, kind))
+        if isinstance(value, TYPED):
+            self.kind = type(value)
+            if self.kind not in TYPED:  # a subclass
+                self.kind = next(kind for kind in TYPED if isinstance(value, kind))
             value = value.values
         raw = read(argument, value, library, where)
         self.numpy = library.name == "numpy"
@@ -314,7 +316,8 @@ def outcomes_last(library: Library, values: Array, axes: tuple[int, ...]) -> Arr
 
 def rows(argument: str, value: Input, axis: Axis, where: ArrayLike | None = None) -> Rows:
     """Read one argument."""
-    return Rows(argument, value, axis, where, library_of(untyped(value)), False)
+    inner = value.values if isinstance(value, TYPED) else value
+    return Rows(argument, value, axis, where, library_of(inner), False)
 
 
 def paired(p: Input, q: Input, axis: Axis, where: ArrayLike | None = None) -> tuple[Rows, Rows]:

@@ -146,8 +146,7 @@ def estimate_entropy(
     only_for("neighbors", neighbors, method, REAL[:1])
     if method in REAL:
         if given is not None:
-            must = "be a method for symbols with " + _check.setting("given")
-            raise _check.invalid("method", must, repr(method))
+            raise _without_given(method, "be a method for symbols with ")
         nearest = number_of_neighbors(neighbors)
         numbers = real_column("x", x, nearest if method == REAL[0] else 2, missing)
         by: dict[str, Callable[[Numbers], Numbers]] = {
@@ -162,8 +161,7 @@ def estimate_entropy(
     table = cells(*columns)
     if method in BAYES:
         if given is not None:
-            must = "be another one with " + _check.setting("given")
-            raise _check.invalid("method", must, repr(method))
+            raise _without_given(method, "be another one with ")
         limit = number_of_symbols(size, table.counts.size)
         counts = table.counts
         value, error = nsb(counts, limit) if method == "nsb" else dirichlet(counts, limit, prior)
@@ -248,8 +246,7 @@ def estimate_mutual_information(
     named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
     if method not in METHODS:
         if given is not None:
-            must = "be a method for symbols with " + _check.setting("given")
-            raise _check.invalid("method", must, repr(method))
+            raise _without_given(method, "be a method for symbols with ")
         nearest = number_of_neighbors(neighbors)
         first, second = _real_pair(x, y, method, nearest, missing)
         return _real_information(first, second, method, nearest, times, draw, scale, quantile)
@@ -387,6 +384,10 @@ OF_TWO: dict[str, Callable[..., Numbers]] = {
     "normal": _of_two_normals,
 }
 INFORMATION = (*METHODS, *OF_TWO)
+
+
+def _without_given(method: str, must: str) -> ValueError:
+    return _check.invalid("method", must + _check.setting("given"), repr(method))
 
 
 def number_of_neighbors(neighbors: int | None) -> int:
