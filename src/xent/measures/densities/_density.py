@@ -123,7 +123,7 @@ def log_sum(terms: Numbers) -> Numbers:
         return np.asarray(np.log(np.exp(terms - safe[..., None]).sum(-1)) + safe)
 
 
-def without_warnings(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+def silently(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
     import warnings
 
     with np.errstate(all="ignore"), warnings.catch_warnings():

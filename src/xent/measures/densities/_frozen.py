@@ -1,13 +1,13 @@
 """Distributions of scipy.stats with their parameters, as `scipy.stats.norm(0, 1)` gives them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from xent import _check
-from xent.measures.densities._density import Density, add_origin, ends_of, site_of, without_warnings
+from xent.measures.densities._density import Density, add_origin, ends_of, silently, site_of
 from xent.measures.rows._protocols import ArrayLike, Numbers
 
 # How scipy's shapes, place and scale become those of `_closed`.
@@ -42,11 +42,7 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: ArrayLike, scale: ArrayLi
     """Density of a classical distribution of scipy with its parameters."""
     from scipy import stats
 
-    given = [np.asarray(v, dtype=np.float64) for v in (*shapes, loc, scale)]
-    if any(v.size != 1 for v in given):
-        got = f"a batch of {max(v.size for v in given)}"
-        raise _check.invalid(argument, "be one distribution", got, "Take them one by one.")
-    *shapes, loc, scale = (float(v.reshape(-1)[0]) for v in given)
+    *shapes, loc, scale = _single_numbers(argument, (*shapes, loc, scale))
     name = dist.name or type(dist).__name__
     if type(dist) is type(stats.arcsine):  # a beta, which is exact at both edges
         dist, name, shapes = stats.beta, "beta", [0.5, 0.5]
@@ -69,37 +65,30 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: ArrayLike, scale: ArrayLi
         def log_density(offset: Numbers, origin: float) -> Numbers:
             if known and name == "poisson":
                 return _poisson(offset + (origin - loc), shapes[0])
-            return np.asarray(without_warnings(dist.logpmf, offset + origin, *shapes, loc=loc))
+            return np.asarray(silently(dist.logpmf, offset + origin, *shapes, loc=loc))
 
     else:
         place = {"loc": loc, "scale": scale}
 
         def log_density(offset: Numbers, origin: float) -> Numbers:
-            if (
-                origin == high and known and name == "beta"
-            ):  # 1 - x is exact from the other side alone
-                return np.asarray(
-                    without_warnings(dist.logpdf, -offset, *shapes[::-1], scale=scale)
-                )
+            # Near 1 a beta is exact as the mirrored one near 0.
+            if origin == high and known and name == "beta":
+                return np.asarray(silently(dist.logpdf, -offset, *shapes[::-1], scale=scale))
             if origin in (low, high) and origin != loc:  # the edge is not where scipy's 0 is
                 x = add_origin(offset, origin, low, high)
-                found = np.asarray(without_warnings(dist.logpdf, x, *shapes, **place))
+                found = np.asarray(silently(dist.logpdf, x, *shapes, **place))
             else:
                 x = offset + origin
-                found = without_warnings(
-                    dist.logpdf, offset, *shapes, loc=loc - origin, scale=scale
-                )
+                found = silently(dist.logpdf, offset, *shapes, loc=loc - origin, scale=scale)
             if scipys and name == "vonmises":  # scipy's goes round and round
                 return np.where(np.abs(x) <= math.pi, found, -np.inf)
             return np.asarray(found)
 
     low, high = (float(v) for v in dist.support(*shapes, **place))
-    if scipys and name == "zipf":  # scipy counts up to its quartiles, which may take for ever
+    if scipys and name == "zipf":  # scipy adds up to its quartiles, which may take for ever
         quartiles = [low, low, low + 1]
     else:
-        quartiles = [
-            float(v) for v in without_warnings(dist.ppf, [0.25, 0.5, 0.75], *shapes, **place)
-        ]
+        quartiles = [float(v) for v in silently(dist.ppf, [0.25, 0.5, 0.75], *shapes, **place)]
     if scipys and name == "vonmises":
         if scale != 1:
             raise _check.invalid(argument, "have a scale of 1 where it is on a circle", scale)
@@ -116,6 +105,14 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: ArrayLike, scale: ArrayLi
         sites=_jumps(dist, loc, scale) or site_of(quartiles, low, high),
         ends=ends_of(low, high),
     )
+
+
+def _single_numbers(argument: str, parameters: Sequence[ArrayLike]) -> list[float]:
+    given = [np.asarray(v, dtype=np.float64) for v in parameters]
+    if any(v.size != 1 for v in given):
+        got = f"a batch of {max(v.size for v in given)}"
+        raise _check.invalid(argument, "be one distribution", got, "Take them one by one.")
+    return [float(v.reshape(-1)[0]) for v in given]
 
 
 def _jumps(dist: Any, loc: float, scale: float) -> tuple[tuple[float, float], ...]:

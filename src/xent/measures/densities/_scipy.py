@@ -13,8 +13,8 @@ from xent.measures.densities._density import (
     ends_of,
     log_sum,
     mixture,
+    silently,
     site_of,
-    without_warnings,
 )
 from xent.measures.densities._frozen import frozen
 from xent.measures.densities._multivariate import dirichlet, multinormal, multistudent
@@ -84,12 +84,12 @@ def _of_the_new_kind(argument: str, value: Any) -> Density:
         return frozen(argument, stats.norm, (), value.mean(), value.standard_deviation())
     discrete = isinstance(value, stats._distribution_infrastructure.DiscreteDistribution)
     measure = value.logpmf if discrete else value.logpdf
-    quartiles = np.asarray(without_warnings(value.icdf, np.array([0.25, 0.5, 0.75])))
+    quartiles = np.asarray(silently(value.icdf, np.array([0.25, 0.5, 0.75])))
     if quartiles.shape != (3,):
         raise _check.invalid(argument, "be one distribution", "a batch", "Take them one by one.")
     low, high = (float(v) for v in value.support())
     return Density(
-        lambda offset, origin: without_warnings(measure, add_origin(offset, origin, low, high)),
+        lambda offset, origin: silently(measure, add_origin(offset, origin, low, high)),
         lambda rng, count: value.sample(count, rng=rng),
         discrete=discrete,
         low=low,
