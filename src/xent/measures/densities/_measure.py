@@ -21,7 +21,7 @@ from xent.measures.densities._density import Density, log_sum
 from xent.measures.densities._measurement import Measurement
 from xent.measures.densities._multivariate import jointly_normal
 from xent.measures.densities._quadrature import add_up, integrate
-from xent.measures.densities._read import read
+from xent.measures.densities._read import density_of
 from xent.measures.rows._protocols import Numbers
 from xent.measures.rows._rng import generator
 from xent.measures.rows._sums import entropy_of_counts, kl_of_counts
@@ -33,13 +33,13 @@ BY_ACCURACY = ("closed form", "sum", "quadrature", "monte carlo")
 RngAndDraws = tuple[np.random.Generator | int | None, int | None]
 Result = tuple[float, float, str]
 Draws = tuple[np.random.Generator | None, int]
-Pair = tuple[Numbers, Numbers]  # logarithms and factors at some points: (n,) each
-Integrand = Callable[[Sequence[Density], Numbers, float], Pair]
+LogAndFactor = tuple[Numbers, Numbers]  # logarithms and factors at some points: (n,) each
+Integrand = Callable[[Sequence[Density], Numbers, float], LogAndFactor]
 
 
 def entropy_of(p: Input, base: float, draws: RngAndDraws) -> Measurement:
     """H(P), differential for a density."""
-    return _in_unit(_entropy(read("p", p), _draws(draws)), base)
+    return _in_unit(_entropy(density_of("p", p), _draws(draws)), base)
 
 
 def cross_entropy_of(p: Input, q: Input, base: float, draws: RngAndDraws) -> Measurement:
@@ -82,7 +82,7 @@ def _in_unit(found: Result, base: float) -> Measurement:
 def _same_outcomes(values: Sequence[Input]) -> list[Density]:
     """Read distributions over the same kind of outcome."""
     names = ["p", "q", *(f"#{i + 1}" for i in range(2, len(values)))]
-    densities = [read(name, value) for name, value in zip(names, values, strict=True)]
+    densities = [density_of(name, value) for name, value in zip(names, values, strict=True)]
     single = [
         one.parts[0] if one.family == "product" and one.shape == (1,) else one for one in densities
     ]
@@ -178,7 +178,7 @@ def _integrated(
         return None
     densities = [_with_last(one) for one in densities]
 
-    def terms(x: Numbers, origin: float) -> Pair:
+    def terms(x: Numbers, origin: float) -> LogAndFactor:
         log, factor = integrand(densities, x, origin)
         masses = [one.log_density(x, origin) for one in densities]
         return np.stack([log, *masses]), np.stack([factor, *(np.ones_like(log) for _ in densities)])
@@ -214,17 +214,17 @@ def _with_last(one: Density) -> Density:
     return replace(one, log_density=log_density)
 
 
-def _entropy_terms(densities: Sequence[Density], x: Numbers, origin: float) -> Pair:
+def _entropy_terms(densities: Sequence[Density], x: Numbers, origin: float) -> LogAndFactor:
     log = densities[0].log_density(x, origin)
     return log, np.where(log > -math.inf, -log, 0.0)
 
 
-def _cross_entropy_terms(densities: Sequence[Density], x: Numbers, origin: float) -> Pair:
+def _cross_entropy_terms(densities: Sequence[Density], x: Numbers, origin: float) -> LogAndFactor:
     log = densities[0].log_density(x, origin)
     return log, np.where(log > -math.inf, -_model(densities[1], x, origin, log), 0.0)
 
 
-def _kl_terms(densities: Sequence[Density], x: Numbers, origin: float) -> Pair:
+def _kl_terms(densities: Sequence[Density], x: Numbers, origin: float) -> LogAndFactor:
     truth = densities[0].log_density(x, origin)
     model = _model(densities[1], x, origin, truth)
     none = (truth == -math.inf) & ~(model > -math.inf)
@@ -234,7 +234,7 @@ def _kl_terms(densities: Sequence[Density], x: Numbers, origin: float) -> Pair:
 
 def _js_terms(
     weights: list[float], densities: Sequence[Density], x: Numbers, origin: float
-) -> Pair:
+) -> LogAndFactor:
     each = np.stack([one.log_density(x, origin) for one in densities], -1)
     mixture = log_sum(each + np.log(weights))
     some = mixture > -math.inf

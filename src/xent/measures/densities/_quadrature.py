@@ -26,7 +26,7 @@ Terms = Callable[[Numbers, float], tuple[Numbers, Numbers]]
 Ray = tuple[NDArray[np.int64], list[int]]  # pieces that lead to a limit; what the rest replaces
 MAX_DECADES = 150  # powers of ten from the least width to the end of the line
 PIECES = 10_000
-BLOCK = 1 << 16
+TERMS_AT_ONCE = 1 << 16
 MAX_VISITED = 1 << 19  # whole numbers that a sum may visit on each side of the middle
 MIDDLE = 1 << 24
 
@@ -320,8 +320,8 @@ def _add_tails(rows: Numbers, value: Numbers, wrong: Numbers, size: Numbers) -> 
 def _block(terms: Terms, first: float, last: float) -> tuple[Numbers, Numbers]:
     """Sum of the terms from one number to another, both with them, and of their sizes."""
     value = size = np.zeros(1)
-    for start in np.arange(first, last + 0.5, BLOCK):
-        k = np.arange(start, min(last, start + BLOCK - 1) + 0.5)
+    for start in np.arange(first, last + 0.5, TERMS_AT_ONCE):
+        k = np.arange(start, min(last, start + TERMS_AT_ONCE - 1) + 0.5)
         log, factor = terms(k, 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
             scale = np.exp(log)

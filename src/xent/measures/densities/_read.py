@@ -9,7 +9,7 @@ from xent.measures.densities._torch import from_torch
 from xent.measures.rows._typed_arrays import Input, is_distribution
 
 
-def read(argument: str, value: Input) -> Density:
+def density_of(argument: str, value: Input) -> Density:
     """Read a distribution, or refuse what is none or more than one."""
     if isinstance(value, type):
         advice = f"Write {value.__name__}(...), with its parameters."

@@ -17,7 +17,12 @@ from xent import _check
 from xent.measures.rows._protocols import Codes, Numbers, Samples
 from xent.measures.rows._rng import rng_for
 from xent.measures.rows._symbols import MISSING, Cells, Column, cells, column, without_missing
-from xent.measures.samples._from_counts import METHODS, dirichlet, nsb, number_of_symbols
+from xent.measures.samples._from_counts import (
+    METHODS,
+    dirichlet_posterior,
+    nsb_posterior,
+    number_of_symbols,
+)
 from xent.measures.samples._neighbors import (
     kozachenko_leonenko,
     ksg,
@@ -151,7 +156,7 @@ def estimate_entropy(
         numbers = real_column("x", x, nearest if method == REAL[0] else 2, missing)
         by: dict[str, Callable[[Numbers], Numbers]] = {
             **SPACING,
-            "normal": _of_a_normal,
+            "normal": _normal_entropy,
             "kozachenko_leonenko": lambda column: kozachenko_leonenko(column, nearest),
         }
         numbers, shift = rescaled(numbers)
@@ -164,7 +169,11 @@ def estimate_entropy(
             raise _without_given(method, "be another one with ")
         limit = number_of_symbols(size, table.counts.size)
         counts = table.counts
-        value, error = nsb(counts, limit) if method == "nsb" else dirichlet(counts, limit, prior)
+        value, error = (
+            nsb_posterior(counts, limit)
+            if method == "nsb"
+            else dirichlet_posterior(counts, limit, prior)
+        )
     else:
         known = table.of(1) if given is not None else np.full(table.counts.size, float(rows))
         value = METHODS[method](table.counts)
@@ -260,7 +269,7 @@ def estimate_mutual_information(
     p_value = adjusted = None
     if draw is not None:
         observed = value if method == "plugin" else _information("plugin", table)
-        p_value, adjusted = against_chance(observed, _null(columns, times, draw), scale)
+        p_value, adjusted = against_chance(observed, _null_information(columns, times, draw), scale)
     found = interval(value, error, scale, quantile, columns[0].codes.size, method)
     return replace(found, p_value=p_value, adjusted=adjusted)
 
@@ -285,7 +294,7 @@ def _information(method: str, table: Cells) -> float:
     return max(0.0, value) if method in ("plugin", "shrinkage") else value
 
 
-def _null(columns: list[Column], times: int, rng: np.random.Generator) -> Numbers:
+def _null_information(columns: list[Column], times: int, rng: np.random.Generator) -> Numbers:
     """Plug-in information of permuted columns, within the rows of equal ``given``."""
     x, y, *rest = columns
     groups = rest[0].codes if rest else np.zeros(y.codes.size, dtype=np.int64)
@@ -346,7 +355,7 @@ def _real_information(
     return replace(found, p_value=p_value, adjusted=adjusted)
 
 
-def _of_a_normal(x: Numbers) -> Numbers:
+def _normal_entropy(x: Numbers) -> Numbers:
     """Log density of each point under the normal with the sample's mean and variance."""
     variance = float(x.var())
     if variance == 0:
@@ -354,7 +363,7 @@ def _of_a_normal(x: Numbers) -> Numbers:
     return np.asarray(0.5 * (math.log(2 * math.pi * variance) + (x - x.mean()) ** 2 / variance))
 
 
-def _of_two_normals(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
+def _normal_information(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
     """Log of the ratio of the joint normal density and the product of its marginals, by point."""
     if x.std() == 0 or y.std() == 0:
         raise _check.invalid(
@@ -381,7 +390,7 @@ OF_TWO: dict[str, Callable[..., Numbers]] = {
     "ksg": ksg,
     "ksg2": ksg2,
     "ross": ross,
-    "normal": _of_two_normals,
+    "normal": _normal_information,
 }
 INFORMATION = (*METHODS, *OF_TWO)
 

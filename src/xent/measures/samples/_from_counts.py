@@ -98,7 +98,7 @@ METHODS: dict[str, Callable[[Numbers], float]] = {
 }
 
 
-def nsb(n: Numbers, size: int) -> tuple[float, float]:
+def nsb_posterior(n: Numbers, size: int) -> tuple[float, float]:
     """Posterior mean and deviation of the entropy under a prior flat in entropy.
 
     Dirichlet priors of concentration β over ``size`` symbols, mixed so that the prior entropy is
@@ -123,7 +123,7 @@ def nsb(n: Numbers, size: int) -> tuple[float, float]:
     return value, math.sqrt(max(0.0, float((weight * square).sum()) - value * value))
 
 
-def dirichlet(n: Numbers, size: int, prior: float | str | None) -> tuple[float, float]:
+def dirichlet_posterior(n: Numbers, size: int, prior: float | str | None) -> tuple[float, float]:
     """Posterior mean and deviation of the entropy under one Dirichlet prior."""
     a = np.append(n, 0.0) + concentration(prior, size, float(n.sum()))
     mean, square = entropy_moments(a, np.append(np.ones(n.size), float(size - n.size)))

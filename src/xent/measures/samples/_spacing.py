@@ -12,7 +12,7 @@ import numpy as np
 from xent import _check
 from xent.measures.rows._protocols import Numbers
 
-BLOCK = 1 << 20  # pairs of points looked at together
+PAIRS_AT_ONCE = 1 << 20  # pairs of points looked at together
 
 
 def window(rows: int) -> int:
@@ -99,7 +99,7 @@ def _smoothed(x: Numbers) -> tuple[Numbers, float]:
     order = np.argsort(x)
     z = x[order] / width
     total = np.empty(x.size)
-    rows = max(1, BLOCK // x.size)
+    rows = max(1, PAIRS_AT_ONCE // x.size)
     for start in range(0, x.size, rows):
         mine = z[start : start + rows]
         # Beyond 39 widths a kernel is below the least float.

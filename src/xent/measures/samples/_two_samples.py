@@ -33,8 +33,8 @@ from xent.measures.samples._from_counts import (
 from xent.measures.samples._neighbors import neighbor_ratio, real_points, rescaled
 
 SYMBOLS = ("plugin", "zhang_grabchak", "dirichlet")
-METHODS = (*SYMBOLS, "nearest_neighbors", "normal")
-Pair = tuple[Numbers, Numbers]
+DIVERGENCE_METHODS = (*SYMBOLS, "nearest_neighbors", "normal")
+TwoSamples = tuple[Numbers, Numbers]
 
 
 def estimate_kl_divergence(
@@ -107,7 +107,7 @@ def estimate_kl_divergence(
     for multidimensional densities via k-nearest-neighbor distances. IEEE Transactions on
     Information Theory 55.
     """
-    _check.option("method", method, METHODS)
+    _check.option("method", method, DIVERGENCE_METHODS)
     generator, times = rng_for(rng, "permutations", permutations)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
     options = _options(method, size, prior, neighbors, missing)
@@ -115,7 +115,7 @@ def estimate_kl_divergence(
     found = interval(value, error, scale, quantile, rows, method)
     if generator is None:
         return found
-    null, observed = _null(x, y, options, times, generator)
+    null, observed = _null_divergences(x, y, options, times, generator)
     p_value, adjusted = against_chance(observed, null, scale)
     return replace(found, p_value=p_value, adjusted=adjusted)
 
@@ -180,7 +180,7 @@ def estimate_cross_entropy(
     Leonenko, N., Pronzato, L. and Savani, V. (2008). A class of Renyi information estimators for
     multidimensional densities. Annals of Statistics 36.
     """
-    _check.option("method", method, METHODS)
+    _check.option("method", method, DIVERGENCE_METHODS)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
     options = _options(method, size, prior, neighbors, missing)
     value, error, rows = _measure(x, y, options, False)
@@ -223,14 +223,14 @@ def _measure(
     a, b, shift = rescaled(*_points(x, y, options))
     shift *= 0 if divergence else a.shape[1]
     if options.method == "normal":
-        value, error = _of_two_normals(a, b, divergence)
+        value, error = _normal_divergence(a, b, divergence)
         return value + shift, error, len(a)
     terms, influence = neighbor_ratio(a, b, options.neighbors, divergence)
     error = math.sqrt(float(terms.var()) / terms.size + float(influence.var()) / influence.size)
     return float(terms.mean()) + shift, error, len(a)
 
 
-def _paired(x: Samples, y: Samples, missing: str) -> Pair:
+def _paired(x: Samples, y: Samples, missing: str) -> TwoSamples:
     """Count both samples over the symbols of both."""
     tables = []
     for name, values in (("x", x), ("y", y)):
@@ -301,7 +301,7 @@ def _posterior(
     return value, math.sqrt(max(0.0, square - value * value))
 
 
-def _points(x: Samples, y: Samples, options: Options) -> Pair:
+def _points(x: Samples, y: Samples, options: Options) -> TwoSamples:
     k = options.neighbors
     a, b = (real_points(name, values, options.missing) for name, values in (("x", x), ("y", y)))
     if a.shape[1] != b.shape[1]:
@@ -313,7 +313,7 @@ def _points(x: Samples, y: Samples, options: Options) -> Pair:
     return a, b
 
 
-def _of_two_normals(a: Numbers, b: Numbers, divergence: bool) -> tuple[float, float]:
+def _normal_divergence(a: Numbers, b: Numbers, divergence: bool) -> tuple[float, float]:
     """Take the closed form at both means and covariances; its error by what each row moves."""
     roots = []
     for name, points in (("x", a), ("y", b)):
@@ -343,7 +343,7 @@ def _of_two_normals(a: Numbers, b: Numbers, divergence: bool) -> tuple[float, fl
     return max(0.0, float(value)) if divergence else float(value), error
 
 
-def _null(
+def _null_divergences(
     x: Samples, y: Samples, options: Options, times: int, rng: np.random.Generator
 ) -> tuple[Numbers, float]:
     """Divergences after the rows of both samples are dealt out anew, and that of the samples."""
@@ -364,7 +364,7 @@ def _null(
 
     def of(first: Numbers, second: Numbers) -> float:
         if options.method == "normal":
-            return _of_two_normals(first, second, True)[0]
+            return _normal_divergence(first, second, True)[0]
         return float(neighbor_ratio(first, second, options.neighbors, True)[0].mean())
 
     together: Numbers = np.concatenate([a, b])
