@@ -1,0 +1,1 @@
+"""The audit of training scripts: what is wrong with their loss, and the fix."""

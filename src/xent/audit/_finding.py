@@ -1,0 +1,79 @@
+"""One finding, and its JSON form: the record that both halves of the audit make."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from xent.audit._catalogue import RULES
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """A mistake at one place of a script.
+
+    Attributes
+    ----------
+    path, line, column : str, int, int
+        Where; lines and columns count from 1.
+    rule, name, level : str
+        Which rule, and how sure: "error" is wrong in every run of this line, "warning" names the
+        condition that was not seen, "note" is a matter of taste or of little weight.
+    message, fix : str
+        What is wrong, and a line of code that is not.
+    seen : str or None
+        Facts of a run, or of the script.
+    cell : int or None
+        In a notebook the cell, counted from 1; the line is then the cell's.
+    """
+
+    path: str
+    cell: int | None
+    line: int
+    column: int
+    rule: str
+    name: str
+    level: str
+    message: str
+    fix: str
+    seen: str | None = None
+
+    @property
+    def where(self) -> str:
+        """The place as text: ``train.py:3:1``, ``nb.ipynb:cell 7:3``."""
+        if self.cell is not None:
+            return f"{self.path}:cell {self.cell}:{self.line}"
+        return f"{self.path}:{self.line}:{self.column}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that ``--format json`` prints for it."""
+        parts = asdict(self)
+        order = ("rule", "name", "level", "path", "line", "column", "cell", "message", "fix")
+        return {key: parts[key] for key in (*order, "seen")}
+
+
+def finding(
+    rule: str,
+    path: str,
+    line: int,
+    column: int,
+    *,
+    cell: int | None = None,
+    level: str | None = None,
+    seen: str | None = None,
+    **facts: object,
+) -> Finding:
+    """Make the finding of a rule at a place; ``facts`` fill the rule's message and fix."""
+    known = RULES[rule]
+    return Finding(
+        path=path,
+        cell=cell,
+        line=line,
+        column=column,
+        rule=rule,
+        name=known.name,
+        level=level or known.level,
+        message=known.message.format(**facts),
+        fix=known.fix.format(**facts),
+        seen=seen,
+    )
