@@ -1,0 +1,318 @@
+"""Arithmetic: what is added to what, multiplied by what, divided by what.
+
+A loss carries the power of the batch size that it grows with, so that a mean times the size of
+the batch is a sum, and a sum divided by it a mean, whoever writes it and in whatever class.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from xent.audit._follow import averages, loops
+from xent.audit._follow.run import Run
+from xent.audit._follow.values import (
+    BatchSize,
+    Choice,
+    Const,
+    Expression,
+    Index,
+    Length,
+    Loop,
+    Loss,
+    Made,
+    Mean,
+    Opaque,
+    Sequence,
+    Tensor,
+    Total,
+    Value,
+    Zero,
+)
+
+OPERATORS: dict[type[ast.operator], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+}
+SIZE = re.compile(r"batch|size|num|count|len|total|^n_|^n$|^bs$|^bsz$|^b$|samples|shape", re.I)
+NUMBERS = (int, float)
+
+
+def binary(
+    run: Run,
+    operator: type[ast.operator],
+    left: Value,
+    right: Value,
+    node: ast.AST,
+    *,
+    augmented: bool = False,
+) -> Value:
+    """Return what an operation makes of two values."""
+    if isinstance(left, Choice) or isinstance(right, Choice):
+        return _each(run, operator, left, right, node, augmented)
+    sign = OPERATORS.get(operator, "?")
+    if isinstance(left, Const) and isinstance(right, Const):
+        return _constants(sign, left.value, right.value)
+    if sign == "+":
+        return add(run, left, right, node)
+    if sign == "-":
+        return subtract(run, left, right, node)
+    if sign == "*":
+        return multiply(run, left, right)
+    if sign in ("/", "//"):
+        return divide(run, left, right, node)
+    if isinstance(left, Tensor):
+        return left.but(applied="", below=None, loss=left.loss)
+    if isinstance(left, Loss):
+        return left.but(scale=None)
+    return Expression(sign, left, right)
+
+
+def _each(
+    run: Run,
+    operator: type[ast.operator],
+    left: Value,
+    right: Value,
+    node: ast.AST,
+    augmented: bool,
+) -> Value:
+    before = len(run.pending)
+    results = []
+    reports = []
+    lefts = left.options if isinstance(left, Choice) else (left,)
+    rights = right.options if isinstance(right, Choice) else (right,)
+    for one in lefts:
+        for other in rights:
+            results.append(binary(run, operator, one, other, node, augmented=augmented))
+            reports.append(run.pending[before:])
+            del run.pending[before:]
+    if all(reports) and len({r[0].rule for r in reports}) == 1:
+        run.pending.append(reports[0][0])  # wrong, whichever it is
+    return run.join(results) or Opaque()
+
+
+def _constants(sign: str, left: object, right: object) -> Value:
+    if isinstance(left, str) and isinstance(right, str) and sign == "+":
+        return Const(left + right)
+    if isinstance(left, NUMBERS) and isinstance(right, NUMBERS):
+        try:
+            if sign in "+-*":
+                return Const(
+                    left + right if sign == "+" else left - right if sign == "-" else left * right
+                )
+            if sign == "/":
+                return Const(left / right)
+            if sign == "//":
+                return Const(left // right)
+            if sign == "%":
+                return Const(left % right)
+            if sign == "**" and abs(right) < 64:
+                return Const(left**right)
+        except (ArithmeticError, ValueError, TypeError):
+            pass
+    return Opaque("number")
+
+
+def negative(value: Value) -> Value:
+    """Return minus a value."""
+    if isinstance(value, Tensor):
+        return value.but(applied="", below=None, loss=value.loss or _negative_log(value))
+    return value
+
+
+def _negative_log(value: Tensor) -> str:
+    return "loss" if value.applied in ("log_softmax", "logsigmoid", "log") else ""
+
+
+# ---------------------------------------------------------------------- sums
+
+
+def add(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
+    """Add two values; into a number that stood before the loop it is a total."""
+    if isinstance(right, Zero | Total) and isinstance(left, Loss | Const | BatchSize):
+        left, right = right, left
+    if isinstance(left, Const) and left.value == 0 and isinstance(right, Loss | Tensor):
+        return right
+    if isinstance(left, Zero):
+        if isinstance(right, Zero):
+            return left
+        entered = run.new_loops(left.loops)
+        if not entered:
+            return Const(left.value + right.value) if _number(right) else right  # type: ignore[attr-defined]
+        return averages.start(run, left, right, entered, node)
+    if isinstance(left, Total):
+        return averages.more(run, left, right, node)
+    if isinstance(left, Index) and isinstance(right, Const) and isinstance(right.value, int):
+        return Index(left.loop, left.offset + right.value)
+    if isinstance(right, Index) and isinstance(left, Const) and isinstance(left.value, int):
+        return Index(right.loop, right.offset + left.value)
+    if isinstance(left, Loss) and isinstance(right, Loss):
+        return _two_losses(run, left, right, node)
+    if isinstance(left, Sequence) and isinstance(right, Sequence):
+        known = left.items is not None and right.items is not None
+        return Sequence([*left.items, *right.items] if known else None)  # type: ignore[misc]
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Loss):
+            return one if _number(other) or isinstance(other, Zero) else one.but(scale=None)
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Tensor):
+            return _with(one, other, "+")
+    if isinstance(left, Mean) or isinstance(right, Mean):
+        return Opaque("mean")
+    return Expression("+", left, right)
+
+
+def _two_losses(run: Run, left: Loss, right: Loss, node: ast.AST) -> Loss:
+    parts = {left.kind: left, right.kind: right}
+    if "kl" in parts and len(parts) == 2:
+        averages.elbo(run, next(p for k, p in parts.items() if k != "kl"), parts["kl"], node)
+    return left.but(
+        scale=left.scale if left.scale == right.scale else None,
+        kind="loss" if len(parts) == 2 else left.kind,
+        features=left.features if left.features == right.features else "",
+        loop=right.loop or left.loop,
+        grad=left.grad or right.grad,
+        exp=False,
+        weighted=False,
+        over=left.over if left.over == right.over else (),
+    )
+
+
+def subtract(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
+    """Subtract."""
+    if isinstance(left, Index) and isinstance(right, Const) and isinstance(right.value, int):
+        return Index(left.loop, left.offset - right.value)
+    if isinstance(left, Loss) and isinstance(right, Loss):
+        return left.but(scale=left.scale if left.scale == right.scale else None)
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Loss):
+            return one if _number(other) else one.but(scale=None)
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Tensor):
+            return _with(one, other, "-")
+    if isinstance(left, Total | Mean) or isinstance(right, Total | Mean):
+        return Opaque("difference")
+    return Expression("-", left, right)
+
+
+def _with(one: Tensor, other: Value, sign: str) -> Tensor:
+    """Return what a tensor becomes when something is added to it or multiplied with it."""
+    number = other.value if _number(other) else None  # type: ignore[attr-defined]
+    if sign == "+" and number is not None and 0 < abs(number) < 0.01:
+        return one.but(epsilon=one.epsilon or number >= 1e-6)  # probs + 1e-8 are probabilities
+    grad = one.grad or (isinstance(other, Tensor) and other.grad)
+    loss = one.loss or (other.loss if isinstance(other, Tensor) else "")
+    if not loss and "log" in (one.applied, getattr(other, "applied", "")) and sign == "*":
+        loss = "loss"
+    per = one.per if not isinstance(other, Tensor) or other.per == one.per else ""
+    changed = one.but(applied="", below=None, place=None, grad=grad, loss=loss, per=per)
+    return changed.but(features=None) if isinstance(other, Tensor) else changed
+
+
+def _number(value: Value) -> bool:
+    return isinstance(value, Const) and isinstance(value.value, NUMBERS)
+
+
+# ---------------------------------------------------------------------- products
+
+
+def multiply(run: Run, left: Value, right: Value) -> Value:
+    """Multiply two values."""
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Loss) and not isinstance(other, Tensor):
+            return _scaled(one, other)
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Total):
+            if _number(other):
+                return one
+            if isinstance(one.term, Loss) and _is_nominal(other, one.loops[-1]):
+                term = one.term.but(nominal=True)
+                return Total(one.loops, term, one.place, one.emptied, one.kept)
+            return Opaque("product")
+        if isinstance(one, Mean) and _number(other):
+            return one
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Tensor):
+            return _with(one, other, "*")
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Zero):
+            return one if not isinstance(other, Loss) else Const(0)
+        if isinstance(one, BatchSize) and not _number(other):
+            return Opaque("size")
+    return Expression("*", left, right)
+
+
+def _scaled(loss: Loss, other: Value) -> Value:
+    if isinstance(other, BatchSize):
+        if loss.scale is None or (loss.loop is not None and other.loop is not loss.loop):
+            return loss.but(scale=None)
+        return loss.but(scale=loss.scale + 1, by_hand=True)
+    if _is_nominal(other, loss.loop) and loss.scale == 0:
+        return loss.but(nominal=True)
+    if isinstance(other, Const) and isinstance(other.value, NUMBERS):
+        return loss if abs(other.value) in (1, 0.5) else loss.but(weighted=True)
+    if isinstance(other, Loss):
+        return loss.but(scale=None, weighted=True)
+    if isinstance(other, Opaque) and not SIZE.search(other.name):
+        return loss.but(weighted=True)
+    return loss.but(scale=None, weighted=True)
+
+
+def _is_nominal(other: Value, loop: Loop | None) -> bool:
+    """Whether a value is the batch_size that the loop's loader was made with."""
+    if loop is None:
+        return False
+    if isinstance(other, Opaque) and other.name == "batch_size":
+        source = loop.source
+        if isinstance(source, Opaque) and source.parts.get("batch_size") is other:
+            return True
+    size = loops.nominal(loop)
+    if size is None or (isinstance(loop.source, Made) and "batch_size" not in loop.source.options):
+        if size is None or not isinstance(loop.source, Made) or len(loop.source.args) < 2:
+            return size is not None and loop.step is not None and other == size
+    if isinstance(size, Const) and size.value in (0, 1):
+        return False
+    return other == size
+
+
+def divide(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
+    """Divide: of a total, this is where an average is made."""
+    if isinstance(left, Total):
+        return averages.divided(run, left, right, node)
+    if isinstance(left, Mean):
+        return left if _number(right) else Opaque("quotient")
+    if isinstance(left, Zero):
+        averages.nothing_added(run, left, right, node)
+        return Opaque("zero")
+    if isinstance(left, Loss):
+        return _divided_loss(run, left, right, node)
+    if isinstance(left, Tensor):
+        return _with(left, right, "/")
+    if isinstance(left, Length) and isinstance(right, Opaque | Const):
+        return Expression("/", left, right)
+    return Expression("/", left, right)
+
+
+def _divided_loss(run: Run, left: Loss, right: Value, node: ast.AST) -> Value:
+    if isinstance(right, BatchSize):
+        if left.scale is None or (left.loop is not None and right.loop is not left.loop):
+            return left.but(scale=None)
+        return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
+    if _number(right):
+        nominal = _is_nominal(right, left.loop)
+        return left.but(scale=0 if nominal and left.scale == 1 else left.scale, weighted=True)
+    if isinstance(right, Loss):
+        return left.but(scale=None)
+    if isinstance(right, Length | Expression | Total):
+        if left.loop is not None and not run.is_open(left.loop):
+            averages.one_batch_divided(run, left, right, node)
+            return Opaque("quotient")
+        return left.but(over=(*left.over, (right, run.place(node))))
+    if isinstance(right, Opaque) and left.scale == 1:
+        return left.but(scale=0 if _is_nominal(right, left.loop) else None)
+    return left.but(weighted=True)

@@ -1,0 +1,339 @@
+"""Totals and averages: what was added in which loop, and what divides it.
+
+Written with B for the size of a batch, K for the number of batches and N for the samples: a
+total of means over K is a mean of batch means, over N it is B times too small; a total of sums
+over N is right.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from xent.audit._follow import loops, windows
+from xent.audit._follow.run import Run
+from xent.audit._follow.values import (
+    BatchSize,
+    Const,
+    Index,
+    Instance,
+    Length,
+    Loop,
+    Loss,
+    Made,
+    Mean,
+    Opaque,
+    Total,
+    Value,
+    Zero,
+)
+
+KNOWN_SIZES = {
+    "MNIST": (60000, 10000),
+    "FashionMNIST": (60000, 10000),
+    "KMNIST": (60000, 10000),
+    "CIFAR10": (50000, 10000),
+    "CIFAR100": (50000, 10000),
+    "SVHN": (73257, 26032),
+    "USPS": (7291, 2007),
+}
+
+
+def start(run: Run, zero: Zero, term: Value, entered: tuple[Loop, ...], node: ast.AST) -> Value:
+    """Add the first term to a number that stood before the loops."""
+    if isinstance(term, Loss):
+        batches = [loop for loop in entered if loops.is_batches(loop)]
+        if not batches:
+            # Added up over steps of a sequence or parts of a model: still one batch's loss.
+            return term.but(scale=None, over=())
+        total = Total(entered, term, run.place(node), start=zero)
+        _divided_when_added(run, total, node)
+        _graph(run, total, node)
+        return total
+    if isinstance(term, Total) and term.loops and run.is_open(term.loops[0]):
+        return Opaque("total")
+    return Total(entered, term, run.place(node), start=zero)
+
+
+def more(run: Run, total: Total, term: Value, node: ast.AST) -> Value:
+    """Add another term to a total."""
+    if isinstance(term, Const | Zero):
+        if isinstance(total.term, Const):
+            return Total(total.loops, Opaque("count"), total.place)
+        return total
+    if isinstance(total.term, Loss) and isinstance(term, Loss) and run.is_open(total.loops[-1]):
+        same = total.term.scale == term.scale and total.term.by_hand == term.by_hand
+        joined = total.term if same else total.term.but(scale=None)
+        return Total(total.loops, joined, total.place, total.emptied, total.kept, total.start)
+    return Total(total.loops, Opaque("several"), total.place)
+
+
+def _graph(run: Run, total: Total, node: ast.AST) -> None:
+    """X408: the tensor itself is added, with its graph."""
+    term = total.term
+    if not isinstance(term, Loss) or not term.grad or run.without_grad:
+        return
+    if term.backward:  # backward was called already, so the sum is not differentiated
+        run.report("X408", run.place_of_loop(node, total.loops[-1]))
+        total.kept = True
+        return
+    pending = run.report("X408", run.place_of_loop(node, total.loops[-1]))
+    pending.facts["needs"] = term.backward
+    total.kept = True
+    total.term = term.but(grad=True)
+
+
+def _divided_when_added(run: Run, total: Total, node: ast.AST) -> None:
+    """A loss that was divided before it was added: the same as dividing the total."""
+    term = total.term
+    if isinstance(term, Loss):
+        for divisor, place in term.over:
+            if loops.counts(divisor, total.loops[-1]):
+                _judge(run, total, term, loops.counts(divisor, total.loops[-1]), divisor, place)
+
+
+def divided(run: Run, total: Total, divisor: Value, node: ast.AST) -> Value:
+    """Divide a total: judge the average that this makes."""
+    term, loop = total.term, total.loops[-1]
+    if not isinstance(term, Loss):
+        if isinstance(term, Const) or isinstance(term, BatchSize):
+            return Opaque("count")
+        return Mean(total, divisor, loop)
+    place = run.place_of_loop(node, loop)
+    counted = _counted(run, total, divisor)
+    if not counted:
+        windows.divided(run, total, divisor, node, place)
+        return Mean(total, divisor, loop)
+    if counted == "never reset":
+        if not total.emptied:
+            _never_reset(run, total, divisor, place)
+        return Mean(total, divisor, loop)
+    if counted.startswith("index"):
+        _judge_index(run, total, counted, divisor, place)
+        return Mean(total, divisor, loop)
+    _judge(run, total, term, counted, divisor, place)
+    return Mean(total, divisor, loop)
+
+
+def _counted(run: Run, total: Total, divisor: Value) -> str:
+    """Say what a divisor counts of the loops that a total goes over."""
+    loop = total.loops[-1]
+    if isinstance(divisor, Total):
+        if divisor.loops != total.loops:
+            return ""
+        if isinstance(divisor.term, Const):
+            return "batches" if divisor.term.value == 1 else ""
+        if isinstance(divisor.term, BatchSize):
+            return "samples"
+        size = loops.nominal(loop)
+        return "padded" if size is not None and divisor.term == size else ""
+    outer = [one for one in total.loops[:-1] if run.is_open(one)]
+    if isinstance(divisor, Index):
+        if divisor.loop is not loop or outer:
+            return "never reset" if outer and divisor.loop is loop and _again(loop) else ""
+        return f"index {divisor.offset}"
+    counted = loops.counts(divisor, loop)
+    if not counted and isinstance(divisor, Const):
+        sizes = _size(run, loop)
+        counted = "samples" if sizes is not None and divisor.value == sizes else ""
+    if counted and total.loops[:-1]:
+        return "never reset" if outer and _again(loop) else ""
+    return counted
+
+
+def _again(loop: Loop) -> bool:
+    """Whether a loop is one over batches that an outer loop enters again and again."""
+    return loops.is_batches(loop) and loop.kind != "slices"
+
+
+def _never_reset(run: Run, total: Total, divisor: Value, place: object) -> None:
+    run.report(
+        "X403",
+        place,  # type: ignore[arg-type]
+        count="since it is not set to 0 in each round of the outer loop, all rounds'",
+        divisor=f"{_name(divisor)}, which counts one round",
+        fix="set the total to 0 at the start of each round",
+    )
+
+
+def _judge(run: Run, total: Total, term: Loss, counted: str, divisor: Value, place: object) -> None:
+    loop = total.loops[-1]
+    facts = {"divisor": _name(divisor), "size": "len(x)"}
+    if term.exp:
+        if counted == "batches":
+            run.report("X405", place)  # type: ignore[arg-type]
+        return
+    if term.scale is None or _batches_of_one(loop):
+        return
+    if term.nominal and term.scale == 0:
+        if counted in ("samples", "padded"):
+            _batch_means(run, total, loop, place, " times the nominal batch size")
+        return
+    if counted == "sampler":
+        run.report(
+            "X403",
+            place,  # type: ignore[arg-type]
+            count="those of the sampler's samples",
+            divisor=f"{_name(divisor)}, which counts the whole data set",
+            fix="divide by len(loader.sampler)",
+        )
+    elif term.scale == 0 and counted in ("samples", "padded"):
+        run.report("X401", place, **facts)  # type: ignore[arg-type]
+    elif term.scale == 0 and counted == "batches":
+        _batch_means(run, total, loop, place, "")
+    elif term.scale == 1 and term.by_hand and counted == "batches":
+        run.report(
+            "X403",
+            place,  # type: ignore[arg-type]
+            count="sums over the samples of each batch, which are",
+            divisor=f"{_name(divisor)}, which counts batches",
+            fix="divide by the number of samples: len(loader.dataset)",
+        )
+
+
+def _batch_means(run: Run, total: Total, loop: Loop, place: object, over: str) -> None:
+    """X402, unless all batches are known to be of one size."""
+    if _even(run, loop) or not loops.is_batches(loop):
+        return
+    last = _last_batch(run, loop)
+    run.report("X402", place, over=over, size="len(x)", loop=loop, seen=last)  # type: ignore[arg-type]
+
+
+def _judge_index(run: Run, total: Total, counted: str, divisor: Value, place: object) -> None:
+    """Divide by the number of a round: right where it counts from 1."""
+    loop, offset = total.loops[-1], int(counted.split()[1])
+    term = total.term
+    if offset == 1:
+        if isinstance(term, Loss) and not run.is_open(loop):
+            _judge(run, total, term, "batches", divisor, place)
+        return
+    if not windows.emptied_here(run, total) and not total.emptied:
+        run.report(
+            "X403",
+            place,  # type: ignore[arg-type]
+            count="k + 1",
+            divisor="k, an index that starts at 0" if offset == 0 else f"the index and {offset}",
+            fix="divide by (index + 1), or enumerate(loader, 1)",
+        )
+
+
+def one_batch_divided(run: Run, loss: Loss, divisor: Value, node: ast.AST) -> None:
+    """X407: after the loop one batch's loss is divided as if it were the total."""
+    if loss.loop is not None and loops.counts(divisor, loss.loop) in ("batches", "samples"):
+        run.report(
+            "X407",
+            run.place(node),
+            name="the loss",
+            what="it is that of the last batch alone",
+            size="len(x)",
+        )
+
+
+def nothing_added(run: Run, zero: Zero, divisor: Value, node: ast.AST) -> None:
+    """X407: a number that is still 0 is divided by the length of a loader with losses."""
+    if not isinstance(divisor, Length) or zero.place is None or isinstance(node, ast.AugAssign):
+        return
+    left = node.left if isinstance(node, ast.BinOp) else None
+    name = ast.unparse(left) if left is not None else ""
+    if "loss" in name.lower() and any(
+        loops.counts(divisor, loop) and loop not in zero.loops for loop in run.past
+    ):
+        run.report("X407", run.place(node), name=name, what="nothing is added to it", size="len(x)")
+
+
+def elbo(run: Run, recon: Loss, kl: Loss, node: ast.AST) -> None:
+    """X305: reconstruction and divergence averaged over different things."""
+    if recon.weighted or kl.weighted or recon.scale is None or kl.scale is None:
+        return
+    if recon.scale == kl.scale and (recon.features == kl.features or not recon.features):
+        return
+    if not recon.features or not kl.features:
+        return
+    run.report("X305", run.place(node), first=_averaged(recon), second=_averaged(kl))
+
+
+def _averaged(loss: Loss) -> str:
+    if loss.scale == 1:
+        return "summed over batch and dimensions"
+    if loss.features == "sum":
+        return "summed over dimensions and averaged over the batch"
+    return "averaged over batch and dimensions"
+
+
+# ---------------------------------------------------------------------- sizes
+
+
+def _even(run: Run, loop: Loop) -> bool:
+    source = loop.source
+    if _batches_of_one(loop):
+        return True
+    if isinstance(source, Instance):
+        return True
+    if not isinstance(source, Made):
+        return not isinstance(source, Opaque) or not _looks_batched(source)
+    if not source.name.endswith("DataLoader"):
+        return not _looks_batched(source)
+    last = source.option("drop_last", 8)
+    if last is not None and not (isinstance(last, Const) and not last.value):
+        return True
+    size = loops.nominal(loop)
+    data = loops.dataset(source)
+    if isinstance(size, Length) and size.of is data:
+        return True
+    whole = _size(run, loop)
+    if isinstance(size, Const) and size.value is None:
+        return True
+    guess = size.value if isinstance(size, Const) else _default(size)
+    return isinstance(guess, int) and guess > 0 and whole is not None and whole % guess == 0
+
+
+def _looks_batched(source: Opaque | Made) -> bool:
+    name = source.name.lower()
+    return any(word in name for word in ("loader", "_dl", "dl_", "batches", "iterator", "data"))
+
+
+def _default(size: Value | None) -> object:
+    """The default of an argument of the command line."""
+    if isinstance(size, Opaque):
+        default = size.parts.get("default")
+        return default.value if isinstance(default, Const) else None
+    return None
+
+
+def _batches_of_one(loop: Loop) -> bool:
+    size = loops.nominal(loop)
+    return isinstance(size, Const) and size.value == 1
+
+
+def _size(run: Run, loop: Loop) -> int | None:
+    """The number of samples of a loop's data set, where it is known."""
+    data = loops.dataset(loop.source)
+    if isinstance(data, Opaque) and data.name in run.config.sizes:
+        return run.config.sizes[data.name]
+    if isinstance(data, Made):
+        sizes = KNOWN_SIZES.get(data.name.rpartition(".")[2])
+        train = data.option("train", 1)
+        if sizes and "torchvision" in data.name:
+            if train is None or (isinstance(train, Const) and train.value is True):
+                return sizes[0]
+            if isinstance(train, Const) and train.value is False:
+                return sizes[1]
+    return None
+
+
+def _last_batch(run: Run, loop: Loop) -> str | None:
+    whole, size = _size(run, loop), loops.nominal(loop)
+    guess = size.value if isinstance(size, Const) else _default(size)
+    if whole is None or not isinstance(guess, int) or guess < 1:
+        return None
+    return f"{whole // guess} batches of {guess}, 1 of {whole % guess}"
+
+
+def _name(value: Value) -> str:
+    if isinstance(value, Length):
+        of = value.of
+        if isinstance(of, Made):
+            return f"len() of a {of.name.rpartition('.')[2]}"
+        return f"len({of.name})" if isinstance(of, Opaque) else "a length"
+    if isinstance(value, Total):
+        return "a counter of samples" if isinstance(value.term, BatchSize) else "a counter"
+    return str(value.value) if isinstance(value, Const) else "their number"

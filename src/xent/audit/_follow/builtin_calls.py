@@ -1,0 +1,203 @@
+"""What Python's, NumPy's and the libraries' everyday functions do with losses and loaders."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+from xent.audit._follow import averages, objects, shown
+from xent.audit._follow.run import Run
+from xent.audit._follow.values import (
+    BatchSize,
+    Const,
+    Function,
+    Instance,
+    Length,
+    Loss,
+    Made,
+    Mean,
+    Opaque,
+    Sequence,
+    Table,
+    Tensor,
+    Total,
+    Value,
+    Zero,
+)
+
+Call = Callable[[Run, list[Value], dict[str, Value], ast.AST], Value]
+
+
+def _len(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    if not args:
+        return Opaque("len")
+    value = args[0]
+    if isinstance(value, Tensor) and value.batch is not None:
+        return BatchSize(value.batch)
+    if isinstance(value, Opaque) and value.batch is not None:
+        return BatchSize(value.batch)
+    if isinstance(value, Sequence):
+        if value.total is not None:
+            return Total(value.total.loops, Const(1), value.total.place)
+        if value.items is not None and value.items:
+            return Const(len(value.items))
+    if isinstance(value, Instance):
+        member = value.of.member("__len__")
+        if isinstance(member, Function) and not value.of.descends_from("Dataset"):
+            return Length(value)
+    if isinstance(value, Made) and value.name in ("enumerate", "generator"):
+        return Length(value.args[0]) if value.args else Opaque("len")
+    return Length(value)
+
+
+def _first(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    return args[0] if args else next(iter(options.values()), Opaque("first"))
+
+
+def _made(name: str) -> Call:
+    def call(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+        return Made(name, args, options, run.place(node))
+
+    return call
+
+
+def _progress(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    if args:
+        return args[0]
+    return options.get("iterable", Opaque("progress"))
+
+
+def _trange(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    return Made("range", args, {})
+
+
+def _print(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    shown.arguments(run, "print", args, options, node)
+    return Const(None)
+
+
+def _mean(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    value = args[0] if args else Opaque("mean")
+    if isinstance(value, Sequence) and value.total is not None and "weights" not in options:
+        total = value.total
+        return averages.divided(run, total, Total(total.loops, Const(1), total.place), node)
+    if isinstance(value, Loss | Total):
+        return value
+    return Opaque("mean")
+
+
+def _sum(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    value = args[0] if args else Opaque("sum")
+    if isinstance(value, Sequence):
+        if value.total is not None:
+            return value.total
+        if isinstance(value.element, BatchSize):
+            return Total((value.element.loop,), value.element, run.place(node))
+        if value.items and all(isinstance(i, Loss) for i in value.items):
+            first = value.items[0]
+            return first if isinstance(first, Loss) else Opaque("sum")
+    return value if isinstance(value, Loss | Total) else Opaque("sum")
+
+
+def _exp(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    value = args[0] if args else Opaque("exp")
+    if isinstance(value, Loss):
+        return value.but(exp=True, scale=0 if value.scale == 0 else None)
+    return Opaque("perplexity")
+
+
+def _next(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    loop = next((one for one in reversed(run.loops)), None)
+    return Opaque("batch", loop)
+
+
+def _list(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    if not args:
+        return Sequence([], tuple(run.loops))
+    return args[0]
+
+
+def _dict(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    if args and isinstance(args[0], Table):
+        return Table({**args[0].items, **options})
+    return Table(dict(options)) if not args else Opaque("dict")
+
+
+def _defaultdict(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    kind = getattr(args[0], "name", "") if args else ""
+    if kind in ("float", "int"):
+        return Table({}, Zero(0, tuple(run.loops), run.place(node)))
+    if kind == "list":
+        return Table({}, Sequence([], tuple(run.loops)))
+    return Table({}, Opaque("value"))
+
+
+def _getattr(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    if len(args) > 1 and isinstance(args[1], Const) and isinstance(args[1].value, str):
+        return objects.attribute(run, args[0], args[1].value)
+    return Opaque("attribute")
+
+
+def _none(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    return Opaque("result")
+
+
+def _set_grad(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    return Made("torch.set_grad_enabled", args, options)
+
+
+def _zeros(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    """torch.zeros(1), torch.tensor(0.): a number that a total may start from."""
+    value = args[0] if args else Const(1)
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("tensor"):
+        if isinstance(value, Const | Zero) and value.value == 0:
+            return Zero(0, tuple(run.loops), run.place(node))
+        if isinstance(value, Loss | Total | Mean | Sequence):
+            return value
+        return Opaque("tensor", getattr(value, "batch", None))
+    if isinstance(value, Const) and value.value in (1, ()):
+        return Zero(0, tuple(run.loops), run.place(node))
+    return Opaque("zeros")
+
+
+BUILTIN_CALLS: dict[str, Call] = {
+    "len": _len,
+    "print": _print,
+    "sum": _sum,
+    "np.sum": _sum,
+    "numpy.sum": _sum,
+    "next": _next,
+    "list": _list,
+    "tuple": _list,
+    "dict": _dict,
+    "getattr": _getattr,
+    "isinstance": _none,
+    "hasattr": _none,
+    "enumerate": _made("enumerate"),
+    "zip": _made("zip"),
+    "range": _made("range"),
+    "iter": _made("iter"),
+    "tqdm.trange": _trange,
+    "tqdm.auto.trange": _trange,
+    "tqdm.notebook.trange": _trange,
+    "collections.defaultdict": _defaultdict,
+    "torch.set_grad_enabled": _set_grad,
+    "torch.zeros": _zeros,
+    "torch.tensor": _zeros,
+    "numpy.zeros": _zeros,
+    "torch.as_tensor": _zeros,
+    "torch.Tensor": _zeros,
+    "torch.FloatTensor": _zeros,
+}
+for _name in ["tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "tqdm.tqdm_notebook", "tqdm.autonotebook.tqdm", "tqdm.rich.tqdm", "tqdm", "rich.progress.track", "fastprogress.progress_bar", "alive_progress.alive_it", "fastprogress.fastprogress.progress_bar", "prefetch_generator.BackgroundGenerator", "progressbar.progressbar", "tqdm.std.tqdm"]:
+    BUILTIN_CALLS[_name] = _progress
+for _name in ["float", "int", "round", "abs", "numpy.float32", "numpy.float64", "numpy.round", "numpy.array", "str"]:
+    BUILTIN_CALLS[_name] = _first
+for (
+    _name
+) in ["numpy.asarray", "torch.stack", "torch.autograd.Variable", "torch.squeeze", "copy.deepcopy"]:
+    BUILTIN_CALLS[_name] = _first
+for _name in ["numpy.mean", "numpy.average", "statistics.mean", "statistics.fmean", "numpy.nanmean"]:
+    BUILTIN_CALLS[_name] = _mean
+for _name in ["math.exp", "numpy.exp"]:
+    BUILTIN_CALLS[_name] = _exp

@@ -1,0 +1,307 @@
+"""Following calls: into functions and classes of the script, and to what libraries have."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from xent.audit._follow import layers, losses, methods, objects, shown, tensors
+from xent.audit._follow.builtin_calls import BUILTIN_CALLS
+from xent.audit._follow.run import DEEPEST, STEPS, Frame, Run
+from xent.audit._follow.torch_names import plain
+from xent.audit._follow.values import (
+    Choice,
+    Class,
+    Const,
+    External,
+    Function,
+    Instance,
+    Made,
+    Opaque,
+    Sequence,
+    Table,
+    Value,
+)
+
+MODULE_BASES = ("Module", "LightningModule", "PreTrainedModel", "ScriptModule")
+
+
+def call(run: Run, node: ast.Call) -> Value:
+    """Follow a call as it stands in the code."""
+    run.steps += 1
+    func = node.func
+    holder = None
+    if isinstance(func, ast.Attribute):
+        if _is_super(func.value):
+            return _super(run, node, func.attr)
+        holder = run.evaluate(func.value)
+    args, options = arguments(run, node)
+    if holder is not None and isinstance(func, ast.Attribute):
+        return call_method(run, holder, func.attr, args, options, node)
+    return call_value(run, run.evaluate(func), args, options, node)
+
+
+def arguments(run: Run, node: ast.Call) -> tuple[list[Value], dict[str, Value]]:
+    """Evaluate the arguments of a call."""
+    args: list[Value] = []
+    for part in node.args:
+        value = run.evaluate(part)
+        if isinstance(part, ast.Starred):
+            known = isinstance(value, Sequence) and value.items is not None
+            args += value.items if known else [Opaque("rest")]  # type: ignore[attr-defined]
+        else:
+            args.append(value)
+    options: dict[str, Value] = {}
+    for keyword in node.keywords:
+        value = run.evaluate(keyword.value)
+        if keyword.arg is not None:
+            options[keyword.arg] = value
+        elif isinstance(value, Table):
+            options.update({k: v for k, v in value.items.items() if isinstance(k, str)})
+    return args, options
+
+
+def call_method(
+    run: Run, holder: Value, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
+) -> Value:
+    """Call a method of a value."""
+    if isinstance(holder, Choice):
+        results = [call_method(run, one, name, args, options, node) for one in holder.options]
+        return run.join(results) or Opaque(name)
+    if isinstance(holder, Instance):
+        if name in holder.attrs or holder.of.member(name) is not None:
+            return call_value(run, objects.attribute(run, holder, name), args, options, node)
+        return methods.of_module(run, holder, name, args, options, node)
+    if isinstance(holder, Made):
+        found = holder.attrs.get(name)
+        if isinstance(found, Function | Instance | Made):
+            return call_value(run, found, args, options, node)
+        return methods.of_made(run, holder, name, args, options, node)
+    if isinstance(holder, External | Class | Function):
+        return call_value(run, objects.attribute(run, holder, name), args, options, node)
+    if isinstance(holder, Opaque):
+        found = holder.parts.get(name)
+        if isinstance(found, Function | Instance | Made | Class | External):
+            return call_value(run, found, args, options, node)
+    return methods.of_value(run, holder, name, args, options, node)
+
+
+def call_value(
+    run: Run, called: Value, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value:
+    """Call whatever a name holds."""
+    if isinstance(called, Function):
+        return call_function(run, called, args, options, node)
+    if isinstance(called, Class):
+        return instantiate(run, called, args, options, node)
+    if isinstance(called, Instance):
+        return call_instance(run, called, args, options, node)
+    if isinstance(called, Made):
+        return layers.call(run, called, args, options, node)
+    if isinstance(called, External):
+        return call_external(run, plain(called.name), args, options, node)
+    if isinstance(called, Choice):
+        before, results, reports = len(run.pending), [], []
+        for one in called.options:
+            results.append(call_value(run, one, args, options, node))
+            reports.append(run.pending[before:])
+            del run.pending[before:]
+        if all(reports):
+            run.pending += reports[0]
+        return run.join(results) or Opaque("result")
+    return unknown(run, called, args, options, node)
+
+
+def unknown(
+    run: Run, called: Value, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value:
+    """Call something that is not known: a criterion by its settings, or a model."""
+    name = getattr(called, "name", "")
+    reduction = run.config.criteria.get(name)
+    if reduction is not None:
+        return losses.by_reduction(run, reduction, args, node)
+    for value in (*args, *options.values()):
+        if isinstance(value, Function) and isinstance(value.node, ast.Lambda):
+            continue
+    shown.arguments(run, name, args, options, node)
+    batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
+    made = Opaque("result", batches[0] if batches else None)
+    if "labels" in options and batches:
+        return losses.of_labels(run, made, node)
+    made.parts["called"] = called
+    made.parts["place"] = Opaque(_text(node))
+    return made
+
+
+def _text(node: ast.AST) -> str:
+    return ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+
+
+def call_external(
+    run: Run, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value:
+    """Call a library's function or class."""
+    follow = BUILTIN_CALLS.get(name)
+    if follow is not None:
+        return follow(run, args, options, node)
+    found = losses.function(run, name, args, options, node)
+    if found is not None:
+        return found
+    found = tensors.function(run, name, args, options, node)
+    if found is not None:
+        return found
+    shown.arguments(run, name, args, options, node)
+    made = Made(name, args, options, run.place(node))
+    if name.startswith("torch.optim") or "optim" in name.lower():
+        layers.note_optimiser(run, made)
+    wrapped = layers.wrapped(name, args)
+    if wrapped is not None:
+        return wrapped
+    return made
+
+
+# ---------------------------------------------------------------------- the script's own
+
+
+def call_function(
+    run: Run, function: Function, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value:
+    """Follow a call into a function of the script."""
+    code = function.node
+    run.called.add(code)
+    depth = sum(1 for frame in run.frames if frame.function and frame.function.node is code)
+    if depth > 1 or len(run.frames) > DEEPEST or run.steps > STEPS:
+        return Opaque(function.name)
+    names = parameters(run, function, args, options)
+    frame = Frame(function.module, names, function.outer, function, node)
+    run.frames.append(frame)
+    run.without_grad += function.without_grad
+    kept, run.conditions = run.conditions, list(run.conditions)
+    try:
+        if isinstance(code, ast.Lambda):
+            return run.evaluate(code.body)
+        run.walker.block(run, code.body)
+    finally:
+        run.conditions = kept
+        run.without_grad -= function.without_grad
+        run.frames.pop()
+    if frame.yielded:
+        inner = frame.yielded[0]
+        batch = getattr(inner, "batch", None)
+        source = batch.source if batch is not None and batch.source is not None else Opaque("given")
+        return Made("generator", [source], {})
+    return _returned(run, frame)
+
+
+def _returned(run: Run, frame: Frame) -> Value:
+    returned = frame.returned
+    if not returned:
+        return Const(None)
+    lengths = {
+        len(v.items) if isinstance(v, Sequence) and v.items is not None else -1 for v in returned
+    }
+    if len(returned) > 1 and len(lengths) == 1 and -1 not in lengths:
+        columns = zip(*(v.items for v in returned), strict=True)  # type: ignore[attr-defined]
+        return Sequence([run.join(list(column)) or Opaque() for column in columns])
+    return run.join(returned) or Opaque(frame.function.name if frame.function else "")
+
+
+def parameters(
+    run: Run, function: Function, args: list[Value], options: dict[str, Value]
+) -> dict[Any, Value]:
+    """Bind what a function is called with; what is left out has its default."""
+    spec = function.node.args
+    names = [a.arg for a in (*spec.posonlyargs, *spec.args)]
+    given = [function.bound, *args] if function.bound is not None else list(args)
+    bound: dict[Any, Value] = dict(zip(names, given, strict=False))
+    if spec.vararg is not None:
+        bound[spec.vararg.arg] = Sequence(given[len(names) :])
+    rest: dict[Any, Value] = {}
+    keywords = {a.arg for a in spec.kwonlyargs}
+    for key, value in options.items():
+        if key in names or key in keywords:
+            bound[key] = value
+        else:
+            rest[key] = value
+    if spec.kwarg is not None:
+        bound[spec.kwarg.arg] = Table(rest)
+    defaults = dict(zip(names[len(names) - len(spec.defaults) :], spec.defaults, strict=True))
+    defaults |= {
+        a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if d is not None
+    }
+    for name in (*names, *keywords):
+        if name not in bound:
+            default = defaults.get(name)
+            bound[name] = run.evaluate(default) if default is not None else Opaque(name)
+    return bound
+
+
+def instantiate(
+    run: Run, made: Class, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value:
+    """Make an object of a class of the script."""
+    instance = Instance(made)
+    run.instances.append(instance)
+    init = made.member("__init__")
+    if isinstance(init, Function):
+        bound = Function(init.node, init.module, init.outer, init.owner, instance)
+        call_function(run, bound, args, options, node)
+    else:
+        fields = [
+            s.target.id
+            for s in made.node.body
+            if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)
+        ]
+        for name, value in (*zip(fields, args, strict=False), *options.items()):
+            instance.attrs[name] = value
+        for name, member in made.members.items():
+            if name not in instance.attrs and not isinstance(member, Function | Class):
+                instance.attrs[name] = member
+    return instance
+
+
+def call_instance(
+    run: Run, instance: Instance, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value:
+    """Call an object: its __call__, or a module's forward."""
+    for name in ("__call__", "forward"):
+        member = instance.of.member(name)
+        if isinstance(member, Function):
+            if name == "forward":
+                layers.note_forward(run, instance, node)
+            bound = Function(
+                member.node,
+                member.module,
+                member.outer,
+                member.owner,
+                instance,
+                member.without_grad,
+            )
+            return call_function(run, bound, args, options, node)
+    return losses.of_subclass(run, instance, args, options, node) or unknown(
+        run, Opaque(instance.of.node.name), args, options, node
+    )
+
+
+def _is_super(node: ast.expr) -> bool:
+    return (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
+    )
+
+
+def _super(run: Run, node: ast.Call, name: str) -> Value:
+    function = run.frame.function
+    owner = function.owner if function is not None else None
+    this = function.bound if function is not None else None
+    args, options = arguments(run, node)
+    if owner is None or not isinstance(this, Instance):
+        return Opaque("super")
+    member = this.of.member(name, after=owner)
+    if isinstance(member, Function):
+        bound = Function(member.node, member.module, member.outer, member.owner, this)
+        return call_function(run, bound, args, options, node)
+    if name == "forward":
+        return losses.of_subclass(run, this, args, options, node) or Opaque("super")
+    if name == "__init__":
+        this.attrs.setdefault("init", Made("init", args, options))
+    return Opaque("super")

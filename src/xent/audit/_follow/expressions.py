@@ -1,0 +1,313 @@
+"""Following expressions: what each part of a line may hold."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from xent.audit._follow import arithmetic, calls, loops, objects, shown
+from xent.audit._follow.run import Run, Writes
+from xent.audit._follow.torch_names import name_of
+from xent.audit._follow.values import (
+    Choice,
+    Const,
+    Expression,
+    External,
+    Function,
+    Loss,
+    Opaque,
+    Sequence,
+    Table,
+    Tensor,
+    Total,
+    Value,
+    Zero,
+)
+
+
+def evaluate(run: Run, node: ast.expr) -> Value:
+    """Return what an expression holds."""
+    follow = EXPRESSIONS.get(type(node))
+    return follow(run, node) if follow is not None else Opaque(type(node).__name__)
+
+
+def _constant(run: Run, node: ast.Constant) -> Value:
+    return Const(node.value)
+
+
+def _name(run: Run, node: ast.Name) -> Value:
+    return name_of(run, node.id)
+
+
+def _attribute(run: Run, node: ast.Attribute) -> Value:
+    return objects.attribute(run, evaluate(run, node.value), node.attr)
+
+
+def _subscript(run: Run, node: ast.Subscript) -> Value:
+    holder = evaluate(run, node.value)
+    if isinstance(node.slice, ast.Slice | ast.Tuple):
+        for part in ast.walk(node.slice):
+            if isinstance(part, ast.Name):
+                index = name_of(run, part.id)
+                if isinstance(index, Opaque) and index.batch is not None:
+                    batch = index.batch
+                    if isinstance(holder, Opaque):
+                        return Opaque("slice", batch)
+        text = "[" + ast.unparse(node.slice).replace(" ", "").strip("()") + "]"
+        if isinstance(holder, Sequence | Total):
+            return Opaque("slice")
+        if isinstance(holder, Opaque):
+            return Opaque(text, holder.batch)
+        if isinstance(holder, Tensor):
+            return holder.but(dims=None, batch=holder.batch)
+        return holder if isinstance(holder, Tensor | Loss) else Opaque("slice")
+    return objects.item(run, holder, evaluate(run, node.slice))
+
+
+def _binary(run: Run, node: ast.BinOp) -> Value:
+    left, right = evaluate(run, node.left), evaluate(run, node.right)
+    if isinstance(node.op, ast.Mod) and isinstance(left, Const) and isinstance(left.value, str):
+        shown.with_template(run, left.value, _flat(right), node)
+        return Const(left.value)
+    return arithmetic.binary(run, type(node.op), left, right, node)
+
+
+def _flat(value: Value) -> list[Value]:
+    return value.items if isinstance(value, Sequence) and value.items is not None else [value]
+
+
+def _unary(run: Run, node: ast.UnaryOp) -> Value:
+    value = evaluate(run, node.operand)
+    if isinstance(node.op, ast.Not):
+        known = objects.truth(value)
+        return Const(not known) if known is not None else Expression("not", value, Const(None))
+    if isinstance(node.op, ast.USub):
+        if isinstance(value, Const) and isinstance(value.value, int | float):
+            return Const(-value.value)
+        return arithmetic.negative(value)
+    return value
+
+
+def _boolean(run: Run, node: ast.BoolOp) -> Value:
+    operator = "and" if isinstance(node.op, ast.And) else "or"
+    parts = [evaluate(run, part) for part in node.values]
+    known = [objects.truth(part) for part in parts]
+    if operator == "and" and False in known:
+        return Const(False)
+    if operator == "or" and True in known and all(k is not None for k in known):
+        return parts[known.index(True)]
+    result = parts[0]
+    for part in parts[1:]:
+        result = Expression(operator, result, part)
+    return result
+
+
+COMPARISONS: dict[type[ast.cmpop], str] = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+    ast.In: "in",
+    ast.NotIn: "not in",
+}
+
+
+def _compare(run: Run, node: ast.Compare) -> Value:
+    left = evaluate(run, node.left)
+    rights = [evaluate(run, part) for part in node.comparators]
+    right, operator = rights[0], COMPARISONS[type(node.ops[0])]
+    if len(rights) == 1 and isinstance(left, Const) and isinstance(right, Const):
+        same = left.value == right.value
+        if operator in ("==", "is"):
+            return Const(same)
+        if operator in ("!=", "is not"):
+            return Const(not same)
+        if operator in ("in", "not in") and isinstance(right.value, str):
+            inside = isinstance(left.value, str) and left.value in right.value
+            return Const(inside == (operator == "in"))
+    if isinstance(left, Tensor | Loss):
+        return Opaque("comparison", getattr(left, "batch", None))
+    if operator in ("in", "not in") and isinstance(right, Sequence) and isinstance(left, Const):
+        items = right.items
+        if items is not None and all(isinstance(i, Const) for i in items):
+            return Const((left in items) == (operator == "in"))
+    return Expression(operator, left, right)
+
+
+def _if_else(run: Run, node: ast.IfExp) -> Value:
+    test = evaluate(run, node.test)
+    known = objects.truth(test)
+    if known is not None:
+        return evaluate(run, node.body if known else node.orelse)
+    options = []
+    for part, truth in ((node.body, True), (node.orelse, False)):
+        writes: Writes = {}
+        run.conditions.append((node, test, truth))
+        with run.trial(writes):
+            options.append(evaluate(run, part))
+        run.conditions.pop()
+    return run.join(options) or Opaque()
+
+
+def _call(run: Run, node: ast.Call) -> Value:
+    return calls.call(run, node)
+
+
+def _items(run: Run, node: ast.Tuple | ast.List | ast.Set) -> Value:
+    items: list[Value] = []
+    known = True
+    for part in node.elts:
+        if isinstance(part, ast.Starred):
+            rest = evaluate(run, part.value)
+            if isinstance(rest, Sequence) and rest.items is not None:
+                items += rest.items
+            else:
+                known = False
+        else:
+            items.append(_start(run, evaluate(run, part), part))
+    return Sequence(items if known else None, tuple(run.loops))
+
+
+def _start(run: Run, value: Value, node: ast.AST) -> Value:
+    if isinstance(value, Const) and type(value.value) in (int, float) and value.value == 0:
+        return Zero(value.value, tuple(run.loops), run.place(node))
+    return value
+
+
+def _dict(run: Run, node: ast.Dict) -> Value:
+    items: dict[Any, Value] = {}
+    for key, part in zip(node.keys, node.values, strict=True):
+        value = evaluate(run, part)
+        if key is None:
+            if isinstance(value, Table):
+                items.update(value.items)
+            continue
+        name = evaluate(run, key)
+        items[name.value if isinstance(name, Const) else ast.unparse(key)] = _start(
+            run, value, part
+        )
+    return Table(items)
+
+
+def _comprehension(
+    run: Run, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp
+) -> Value:
+    """Follow a comprehension as the loop that it is."""
+    if len(node.generators) != 1:
+        return Opaque("comprehension")
+    generator = node.generators[0]
+    source = evaluate(run, generator.iter)
+    items = loops.unrolled(source)
+    if items is not None and not generator.ifs:
+        pairs = []
+        for value in items:
+            run.walker.bind(run, generator.target, value)
+            pairs.append(_element(run, node))
+        if isinstance(node, ast.DictComp):
+            return Table({getattr(key, "value", key): value for key, value in pairs})
+        return Sequence([value for _, value in pairs], tuple(run.loops))
+    outside = tuple(run.loops)
+    loop = loops.of_iterable(run, node, source)
+    run.loops.append(loop)
+    try:
+        run.walker.bind(run, generator.target, loops.element(run, loop, source))
+        _, value = _element(run, node)
+    finally:
+        loops.leave(run, loop)
+    if isinstance(node, ast.DictComp):
+        return Table({}, default=value)
+    total = None
+    if isinstance(value, Loss) and not generator.ifs:
+        total = Total((loop,), value, run.place(node))
+    return Sequence(None, outside, total, value)
+
+
+def _element(run: Run, node: Any) -> tuple[Value, Value]:
+    if isinstance(node, ast.DictComp):
+        return evaluate(run, node.key), evaluate(run, node.value)
+    return Const(None), evaluate(run, node.elt)
+
+
+def _text(run: Run, node: ast.JoinedStr) -> Value:
+    """Follow an f-string: the text in front of a value says what it is shown as."""
+    before = ""
+    for part in node.values:
+        if isinstance(part, ast.Constant):
+            before = str(part.value)
+        elif isinstance(part, ast.FormattedValue):
+            shown.value(run, evaluate(run, part.value), before, part.value)
+            before = ""
+    return Const("".join(str(p.value) for p in node.values if isinstance(p, ast.Constant)))
+
+
+def _lambda(run: Run, node: ast.Lambda) -> Value:
+    frame = run.frame
+    outer: Any = [*frame.outer, frame.names] if frame.function is not None else frame.outer
+    return Function(node, frame.module, outer)
+
+
+def _named(run: Run, node: ast.NamedExpr) -> Value:
+    value = evaluate(run, node.value)
+    run.write(run.frame.names, node.target.id, value)
+    return value
+
+
+def _starred(run: Run, node: ast.Starred) -> Value:
+    return evaluate(run, node.value)
+
+
+def _yield(run: Run, node: ast.Yield) -> Value:
+    if node.value is not None:
+        run.frame.yielded.append(evaluate(run, node.value))
+    return Opaque("sent")
+
+
+def _yield_from(run: Run, node: ast.YieldFrom) -> Value:
+    run.frame.yielded.append(
+        loops.element(run, loops.endless(run, node), evaluate(run, node.value))
+    )
+    return Opaque("sent")
+
+
+def _await(run: Run, node: ast.Await) -> Value:
+    return evaluate(run, node.value)
+
+
+def options_of(value: Value) -> tuple[Value, ...]:
+    """Return what a value may be."""
+    return value.options if isinstance(value, Choice) else (value,)
+
+
+EXPRESSIONS: dict[type[ast.expr], Callable[[Run, Any], Value]] = {
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.Attribute: _attribute,
+    ast.Subscript: _subscript,
+    ast.BinOp: _binary,
+    ast.UnaryOp: _unary,
+    ast.BoolOp: _boolean,
+    ast.Compare: _compare,
+    ast.IfExp: _if_else,
+    ast.Call: _call,
+    ast.Tuple: _items,
+    ast.List: _items,
+    ast.Set: _items,
+    ast.Dict: _dict,
+    ast.ListComp: _comprehension,
+    ast.GeneratorExp: _comprehension,
+    ast.SetComp: _comprehension,
+    ast.DictComp: _comprehension,
+    ast.JoinedStr: _text,
+    ast.Lambda: _lambda,
+    ast.NamedExpr: _named,
+    ast.Starred: _starred,
+    ast.Yield: _yield,
+    ast.YieldFrom: _yield_from,
+    ast.Await: _await,
+}
+__all__ = ["External", "evaluate", "options_of"]

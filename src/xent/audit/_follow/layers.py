@@ -1,0 +1,239 @@
+"""Layers of PyTorch: what comes out of them, and which modules behave differently in training."""
+
+from __future__ import annotations
+
+import ast
+
+from xent.audit._follow import losses, tensors
+from xent.audit._follow.run import Forward, Run
+from xent.audit._follow.values import (
+    Choice,
+    Const,
+    Instance,
+    Made,
+    Opaque,
+    Sequence,
+    Tensor,
+    Value,
+)
+
+LINEAR = {"Linear": 1, "LazyLinear": 0, "Bilinear": 2, "NonDynamicallyQuantizableLinear": 1}
+CONVOLUTIONS = {"Conv1d": 3, "Conv2d": 4, "Conv3d": 5, "ConvTranspose2d": 4, "ConvTranspose1d": 3}
+CONVOLUTIONS |= {"LazyConv2d": 4, "ConvTranspose3d": 5}
+ACTIVATIONS = {
+    "Softmax": "softmax",
+    "Softmax2d": "softmax2d",
+    "LogSoftmax": "log_softmax",
+    "Sigmoid": "sigmoid",
+    "LogSigmoid": "logsigmoid",
+    "ReLU": "ReLU",
+    "ReLU6": "ReLU",
+    "LeakyReLU": "LeakyReLU",
+    "PReLU": "LeakyReLU",
+    "ELU": "LeakyReLU",
+    "GELU": "LeakyReLU",
+    "SiLU": "LeakyReLU",
+    "Tanh": "tanh",
+    "Dropout": "Dropout",
+    "Dropout2d": "Dropout",
+    "Softplus": "softplus",
+}
+SHAPES = ("Flatten", "Unflatten", "Identity", "Upsample", "PixelShuffle")
+RECURRENT = ("LSTM", "GRU", "RNN")
+NORMS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "LazyBatchNorm2d")
+WRAPPERS = ("DataParallel", "DistributedDataParallel", "compile", "FullyShardedDataParallel")
+WRAPPERS += ("DistributedDataParallelCPU", "convert_sync_batchnorm", "script", "IPEX", "freeze")
+WITH_NORMS = ("resnet", "densenet", "mobilenet", "efficientnet", "inception", "shufflenet")
+WITH_NORMS += ("mnasnet", "resnext", "googlenet", "regnet", "convnext", "vgg16_bn", "vgg19_bn")
+WITH_DROPOUT = ("vgg", "alexnet", "squeezenet")
+HEADS = ("fc", "classifier", "head", "heads", "last_linear")
+
+
+def wrapped(name: str, args: list[Value]) -> Value | None:
+    """Return what is inside a wrapper such as DataParallel."""
+    if not name.startswith(("torch.", "apex.", "accelerate.")) or not args:
+        return None
+    return args[0] if name.rpartition(".")[2] in WRAPPERS else None
+
+
+def short(made: Made) -> str:
+    """The last part of a library's name, if PyTorch's layers have it."""
+    return made.name.rpartition(".")[2] if made.name.startswith("torch.nn.") else ""
+
+
+def note_optimiser(run: Run, made: Made) -> None:
+    """Remember whose parameters an optimiser holds."""
+    for value in (*made.args, *made.options.values()):
+        for part in value.items or [] if isinstance(value, Sequence) else [value]:
+            if isinstance(part, Made) and part.name == "parameters":
+                for module in part.args:
+                    if isinstance(module, Instance | Made):
+                        run.learning.append(module)
+
+
+def note_forward(run: Run, module: Instance | Made, node: ast.AST) -> None:
+    """Remember that a module was called here, in which mode and loops."""
+    inside = run.frame.function
+    if inside is not None and isinstance(inside.bound, Instance) and inside.name == "forward":
+        return  # a part of a module follows its whole
+    if run.loops:
+        grad = not run.without_grad
+        place = run.place(node)
+        run.forwards.append(Forward(module, module.mode, tuple(run.loops), place, grad))
+
+
+def call(
+    run: Run, made: Made, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value:
+    """Call a layer, a criterion, or something else that a library made."""
+    found = losses.criterion(run, made, args, options, node)
+    if found is not None:
+        return found
+    value = args[0] if args else next(iter(options.values()), Opaque("input"))
+    if isinstance(value, Choice):
+        results = [call(run, made, [option, *args[1:]], options, node) for option in value.options]
+        return run.join(results) or Opaque("output")
+    if made.name.startswith("torch.nn."):
+        if not _is_inner(run):
+            note_forward(run, made, node)
+        return apply(run, made, value, node)
+    if made.name.startswith(("torchvision.models.", "timm.", "torch.hub.load")):
+        note_forward(run, made, node)
+        return _pretrained(run, made, value, node)
+    if "labels" in options and ("transformers" in made.name or "from_pretrained" in made.name):
+        return losses.of_labels(run, Opaque("output", getattr(value, "batch", None)), node)
+    batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
+    return Opaque("output", batches[0] if batches else None)
+
+
+def _is_inner(run: Run) -> bool:
+    function = run.frame.function
+    return function is not None and isinstance(function.bound, Instance)
+
+
+def apply(run: Run, made: Made, value: Value, node: ast.AST) -> Value:
+    """Return what a layer of PyTorch makes of a value."""
+    name = short(made)
+    batch = getattr(value, "batch", None)
+    grad = not run.without_grad
+    if name == "Sequential":
+        return _sequential(run, made, value, node)
+    if name in LINEAR:
+        features = _int(made.option("out_features", LINEAR[name]))
+        dims = getattr(value, "dims", None)
+        return Tensor("linear", run.place(node), None, features, dims, batch, grad)
+    if name in CONVOLUTIONS:
+        features = _int(made.option("out_channels", 1))
+        return Tensor("linear", run.place(node), None, features, CONVOLUTIONS[name], batch, grad)
+    if name in RECURRENT:
+        output = Tensor("recurrent", None, None, None, 3, batch, grad)
+        return Sequence([output, Opaque("hidden", batch)])
+    if name == "Embedding":
+        return Tensor("embedding", None, None, None, None, batch, grad)
+    tensor = value if isinstance(value, Tensor) else Tensor(batch=batch, grad=grad)
+    if name in SHAPES:
+        return tensor.but(dims=None) if name != "Identity" else value
+    if name in ACTIVATIONS:
+        applied = ACTIVATIONS[name]
+        if applied == "softmax2d":
+            return tensor.but(applied="softmax", place=run.place(node), below=tensor)
+        axis = made.option("dim", 0)
+        where = _in_place(run, made, node)
+        options = {"dim": axis} if axis is not None and applied.endswith("softmax") else {}
+        if applied == "Dropout":
+            return tensor.but(applied="Dropout", place=run.place(node), below=tensor)
+        return tensors.activate(run, tensor, applied, [], options, where)
+    if name in ("ModuleList", "ModuleDict"):
+        return Opaque("output", batch)
+    return Tensor(batch=batch, grad=grad)
+
+
+def _in_place(run: Run, made: Made, node: ast.AST) -> ast.AST:
+    """The node to point at: the layer where it was made, if in this file."""
+    if made.place is not None and made.place[0] is run.frame.module:
+        return made.place[1]
+    return node
+
+
+def _sequential(run: Run, made: Made, value: Value, node: ast.AST) -> Value:
+    parts = made.args
+    if len(parts) == 1 and not isinstance(parts[0], Made | Instance):
+        parts = _ordered(parts[0])
+    elif not parts:
+        parts = [v for key, v in made.attrs.items() if isinstance(key, str)]
+    for number, part in enumerate(parts):
+        replaced = made.attrs.get(("item", number), made.attrs.get(("item", number - len(parts))))
+        value = run.call_value(replaced or part, [value], {}, node)
+    return value
+
+
+def _ordered(value: Value) -> list[Value]:
+    """The layers of an OrderedDict."""
+    if isinstance(value, Made) and value.name.endswith("OrderedDict") and value.args:
+        pairs = value.args[0]
+        if isinstance(pairs, Sequence) and pairs.items is not None:
+            return [p.items[1] for p in pairs.items if isinstance(p, Sequence) and p.items]
+    if isinstance(value, Sequence) and value.items:
+        return value.items
+    return [value]
+
+
+def _pretrained(run: Run, made: Made, value: Value, node: ast.AST) -> Value:
+    """The output of a model of torchvision: logits, unless its head was replaced."""
+    batch = getattr(value, "batch", None)
+    out = Tensor("linear", None, None, None, 2, batch, not run.without_grad)
+    for name in HEADS:
+        head = made.attrs.get(name)
+        if isinstance(head, Opaque):
+            continue
+        if isinstance(head, Made | Instance):
+            items = [k for k in head.attrs if isinstance(k, tuple)]
+            if items and not head.name.startswith("torch.nn."):  # type: ignore[union-attr]
+                return run.call_value(head.attrs[items[-1]], [out], {}, node)
+            return run.call_value(head, [out], {}, node)
+    size = made.options.get("num_classes")
+    return out.but(features=_int(size)) if size is not None else out
+
+
+def _int(value: Value | None) -> int | None:
+    known = value.value if isinstance(value, Const) else None
+    return known if isinstance(known, int) else None
+
+
+def differs_in_training(module: Value, seen: set[int] | None = None) -> str:
+    """Name the layers of a module that behave differently in training, "" where there are none."""
+    seen = set() if seen is None else seen
+    if id(module) in seen or len(seen) > 2000:
+        return ""
+    seen.add(id(module))
+    if isinstance(module, Made):
+        name = module.name.rpartition(".")[2]
+        if module.name.startswith("torch.nn."):
+            if name in NORMS:
+                return "BatchNorm"
+            if name.startswith(("Dropout", "AlphaDropout")):
+                rate = module.option("p", 0)
+                return "" if isinstance(rate, Const) and rate.value == 0 else "Dropout"
+            if name.startswith("Transformer"):
+                return "Dropout"
+            if name in RECURRENT and "dropout" in module.options:
+                rate = module.options["dropout"]
+                return "Dropout" if isinstance(rate, Const) and rate.value else ""
+        elif module.name.startswith("torchvision.models."):
+            if name.startswith(WITH_NORMS):
+                return "BatchNorm"
+            return "Dropout" if name.startswith(WITH_DROPOUT) else ""
+        elif not module.name.startswith("torch"):
+            return ""
+        parts = [*module.args, *module.attrs.values()]
+    elif isinstance(module, Instance):
+        parts = list(module.attrs.values())
+    elif isinstance(module, Sequence):
+        parts = module.items or ([module.element] if module.element is not None else [])
+    else:
+        return ""
+    for part in parts:
+        found = differs_in_training(part, seen)
+        if found:
+            return found
+    return ""

@@ -1,0 +1,203 @@
+"""What a loop iterates: progress bars taken off, batches told from numbers and lists."""
+
+from __future__ import annotations
+
+import ast
+
+from xent.audit._follow.run import Run
+from xent.audit._follow.values import (
+    Const,
+    Expression,
+    Index,
+    Instance,
+    Length,
+    Loop,
+    Made,
+    Opaque,
+    Sequence,
+    Table,
+    Value,
+)
+
+FEW = 3  # items of any kind that are followed one by one
+LAYERS = 12  # layers of a list
+
+
+def unrolled(source: Value) -> list[Value] | None:
+    """Return the items to follow one by one, where they are few and known."""
+    pairs = source.name if isinstance(source, Made) else ""
+    if isinstance(source, Sequence) and source.items is not None and source.total is None:
+        items = source.items
+    elif isinstance(source, Table):
+        items = [Const(key) for key in source.items]
+    elif pairs == "enumerate" and (inner := unrolled(source.args[0])) is not None:  # type: ignore[union-attr]
+        items = [Sequence([Const(number), item]) for number, item in enumerate(inner)]
+    elif pairs == "zip":
+        columns = [unrolled(part) for part in source.args]  # type: ignore[union-attr]
+        if any(column is None for column in columns):
+            return None
+        items = [Sequence(list(row)) for row in zip(*columns)]  # type: ignore[arg-type]
+    else:
+        return None
+    few = LAYERS if items and all(isinstance(i, Made | Instance) for i in items) else FEW
+    return items if 0 < len(items) <= few else None
+
+
+def of_iterable(run: Run, node: ast.AST, source: Value) -> Loop:
+    """Make the loop over something."""
+    inner = bare(source)
+    kind, step = "batches", None
+    if isinstance(inner, Made) and inner.name == "range":
+        kind = "range"
+        last = inner.args[1] if len(inner.args) > 1 else inner.args[0] if inner.args else None
+        if (len(inner.args) > 2 and not isinstance(inner.args[2], Const)) or (len(inner.args) > 2 and abs(inner.args[2].value) != 1):
+            step = inner.args[2]
+        if step is None and isinstance(last, Length):
+            inner = last.of
+        elif step is not None and isinstance(last, Length):
+            kind, inner = "slices", last.of
+        else:
+            inner = last  # type: ignore[assignment]
+    elif isinstance(inner, Sequence | Table | Const):
+        kind = "items"
+    return Loop(node, run.frame.module, inner, run.frame, kind, step=step)
+
+
+def endless(run: Run, node: ast.AST) -> Loop:
+    """Make a while loop."""
+    return Loop(node, run.frame.module, None, run.frame, "while")
+
+
+def bare(source: Value) -> Value:
+    """Return what is iterated, below enumerate, zip and iter."""
+    while isinstance(source, Made) and source.name in ("enumerate", "zip", "iter", "generator"):
+        if not source.args:
+            return source
+        if source.name == "zip":
+            parts = [bare(part) for part in source.args]
+            loaders = [p for p in parts if isinstance(p, Made) and p.name.endswith("DataLoader")]
+            ranges = [p for p in parts if not (isinstance(p, Made) and p.name == "range")]
+            source = (loaders or ranges or parts)[0]
+            break
+        source = source.args[0]
+    return source
+
+
+def element(run: Run, loop: Loop, source: Value) -> Value:
+    """Return what the loop's name holds in one round."""
+    if isinstance(source, Made):
+        if source.name == "enumerate" and source.args:
+            start = source.option("start", 1)
+            first = start.value if isinstance(start, Const) else 0 if start is None else None
+            number = Index(loop, first) if isinstance(first, int) else Opaque("index")
+            return Sequence([number, element(run, loop, source.args[0])])
+        if source.name == "zip":
+            return Sequence([element(run, loop, part) for part in source.args])
+        if source.name == "range":
+            start = source.args[0] if len(source.args) > 1 else Const(0)
+            if loop.step is not None:
+                return Opaque("start", loop)
+            value = getattr(start, "value", None)
+            return Index(loop, int(value)) if type(value) in (int, float) else Opaque("index")
+        if source.name == "generator" and len(source.args) > 1:
+            return source.args[1]
+    if isinstance(source, Sequence):
+        if source.element is not None:
+            return source.element
+        if source.items and isinstance(source.items[0], Instance | Made):
+            return source.items[0]
+        return Opaque("item")
+    if isinstance(source, Opaque):
+        # What is taken from something unknown is unknown; what a loader gives is a batch.
+        return Opaque(f"of {source.name}", loop if loop.kind == "batches" else source.batch)
+    return Opaque("batch", loop)
+
+
+def leave(run: Run, loop: Loop) -> None:
+    """End a loop: what was left in evaluation mode is trained so in the next round."""
+    run.loops.pop()
+    if loop.losses:
+        run.past.append(loop)
+    seen: set[int] = set()
+    for forward in run.forwards:
+        module = forward.module
+        if loop not in forward.loops or id(module) in seen or not forward.grad:
+            continue
+        inner = forward.loops[forward.loops.index(loop) + 1 :]
+        mode = module.mode
+        if mode is None or mode.training or loop not in mode.loops:
+            continue
+        if any(part.trained for part in inner) and (
+            forward.mode is None or (forward.mode.training and loop not in forward.mode.loops)
+        ):
+            seen.add(id(module))
+            run.report("X702", forward.place, module=module)
+
+
+def nominal(loop: Loop | None) -> Value | None:
+    """Return the batch_size that the loop's loader was made with."""
+    if loop is None:
+        return None
+    if loop.step is not None:
+        return loop.step
+    source = loop.source
+    if isinstance(source, Made) and source.name.endswith("DataLoader"):
+        return source.option("batch_size", 1) or Const(1)
+    return None
+
+
+def dataset(source: Value | None) -> Value | None:
+    """Return the data set of a loader."""
+    if isinstance(source, Made) and source.name.endswith("DataLoader"):
+        return source.option("dataset", 0)
+    if isinstance(source, Opaque):
+        return source.part("dataset")
+    return None
+
+
+def is_batches(loop: Loop) -> bool:
+    """Whether a loop goes over the batches of a loader."""
+    if loop.kind == "slices":
+        return True
+    if loop.kind == "range":
+        return loop.source is not None and isinstance(loop.source, Made | Opaque)
+    return loop.kind == "batches"
+
+
+def counts(divisor: Value, loop: Loop) -> str:
+    """Say what a divisor counts of a loop.
+
+    "batches", "samples", "padded" (batches times batch_size), "sampler" (the whole data set where
+    a sampler takes a part), or "" where it is not known.
+    """
+    source = loop.source
+    if isinstance(divisor, Length):
+        if divisor.of is source:
+            return "samples" if loop.kind == "slices" else "batches"
+        if isinstance(divisor.of, Made) and divisor.of.name == "iter":
+            return "batches" if bare(divisor.of) is source else ""
+        data = dataset(source)
+        if data is not None and divisor.of is data:
+            sampler = source.options.get("sampler") if isinstance(source, Made) else None
+            if isinstance(sampler, Made) and sampler.name.rpartition(".")[2] in SUBSETS:
+                return "sampler"
+            return "samples" if sampler is None or isinstance(sampler, Made) else ""
+        if isinstance(divisor.of, Opaque) and divisor.of.name == "sampler":
+            if isinstance(source, Opaque) and source.parts.get("sampler") is divisor.of:
+                return "samples"
+        if isinstance(source, Made) and divisor.of is source.options.get("sampler"):
+            return "samples"
+        return ""
+    if isinstance(divisor, Expression) and divisor.operator == "*":
+        parts = [divisor.left, divisor.right]
+        size = nominal(loop)
+        for one, other in (parts, parts[::-1]):
+            if counts(one, loop) == "batches" and (
+                (size is not None and other == size)
+                or (isinstance(other, Opaque) and other.name == "batch_size")
+            ):
+                return "padded"
+    return ""
+
+
+SUBSETS = ("SubsetRandomSampler", "DistributedSampler")

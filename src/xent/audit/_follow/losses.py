@@ -1,0 +1,356 @@
+"""PyTorch's losses: what they take, how they reduce, and what is given to them instead."""
+
+from __future__ import annotations
+
+import ast
+import math
+from dataclasses import dataclass
+
+from xent.audit._follow.run import Run
+from xent.audit._follow.torch_names import plain
+from xent.audit._follow.values import (
+    Choice,
+    Const,
+    External,
+    Instance,
+    Loss,
+    Made,
+    Opaque,
+    Place,
+    Sequence,
+    Tensor,
+    Value,
+)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A loss: what its input must be, and what its mean is over."""
+
+    takes: str  # "logits", "log", "probabilities", "binary logits", "log for kl", "any"
+    kind: str = "loss"
+    default: str = "mean"
+
+
+CE = Criterion("logits")
+TABLE = {
+    "cross_entropy": CE,
+    "CrossEntropyLoss": CE,
+    "nll_loss": Criterion("log"),
+    "NLLLoss": Criterion("log"),
+    "NLLLoss2d": Criterion("log"),
+    "binary_cross_entropy": Criterion("probabilities", "recon"),
+    "BCELoss": Criterion("probabilities", "recon"),
+    "binary_cross_entropy_with_logits": Criterion("binary logits", "recon"),
+    "BCEWithLogitsLoss": Criterion("binary logits", "recon"),
+    "kl_div": Criterion("log for kl"),
+    "KLDivLoss": Criterion("log for kl"),
+    "mse_loss": Criterion("any", "recon"),
+    "MSELoss": Criterion("any", "recon"),
+    "l1_loss": Criterion("any", "recon"),
+    "L1Loss": Criterion("any", "recon"),
+    "smooth_l1_loss": Criterion("any", "recon"),
+    "SmoothL1Loss": Criterion("any", "recon"),
+    "huber_loss": Criterion("any"),
+    "HuberLoss": Criterion("any"),
+    "multi_margin_loss": Criterion("any"),
+    "MultiMarginLoss": Criterion("any"),
+    "multilabel_soft_margin_loss": Criterion("binary logits"),
+    "MultiLabelSoftMarginLoss": Criterion("binary logits"),
+    "triplet_margin_loss": Criterion("any"),
+    "TripletMarginLoss": Criterion("any"),
+    "cosine_embedding_loss": Criterion("any"),
+    "CosineEmbeddingLoss": Criterion("any"),
+    "margin_ranking_loss": Criterion("any"),
+    "MarginRankingLoss": Criterion("any"),
+    "hinge_embedding_loss": Criterion("any"),
+    "HingeEmbeddingLoss": Criterion("any"),
+    "poisson_nll_loss": Criterion("any"),
+    "PoissonNLLLoss": Criterion("any"),
+    "gaussian_nll_loss": Criterion("any"),
+    "GaussianNLLLoss": Criterion("any"),
+    "soft_margin_loss": Criterion("any"),
+    "SoftMarginLoss": Criterion("any"),
+    "ctc_loss": Criterion("log"),
+    "CTCLoss": Criterion("log"),
+}
+
+
+def known(name: str) -> Criterion | None:
+    """Return the loss of a full name."""
+    name = plain(name)
+    if not name.startswith(("torch.nn.functional.", "torch.nn.")):
+        return None
+    return TABLE.get(name.rpartition(".")[2])
+
+
+def function(
+    run: Run, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
+    """Follow a call of a loss as a function."""
+    short = name.rpartition(".")[2]
+    loss = known(name)
+    if loss is None or not short[0].islower():
+        return None
+    reduction = _reduction(options, loss)
+    return judge(run, loss, short, reduction, args, options, node, options)
+
+
+def criterion(
+    run: Run, made: Made, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
+    """Follow a call of a loss that was made as a module."""
+    loss = known(made.name)
+    if loss is None:
+        return None
+    reduction = _reduction(made.options, loss)
+    if "reduction" not in made.options and len(made.args) > 1:
+        for value in made.args:
+            if isinstance(value, Const) and value.value in ("mean", "sum", "none", "batchmean"):
+                reduction = str(value.value)
+    short = made.name.rpartition(".")[2]
+    return judge(run, loss, short, reduction, args, options, node, made.options)
+
+
+def of_subclass(
+    run: Run, instance: Instance, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
+    """Follow a call of a loss that a class of the script derives from one of PyTorch's."""
+    for base in instance.of.lineage():
+        if isinstance(base, External) and known(base.name) is not None:
+            init = instance.attrs.get("init")
+            settings = init.options if isinstance(init, Made) else {}
+            made = Made(base.name, [], settings)
+            return criterion(run, made, args, options, node)
+    return None
+
+
+def _reduction(options: dict[str, Value], loss: Criterion) -> str:
+    """Return "mean", "sum", "none", "batchmean", or "" where it is not known."""
+    given = options.get("reduction")
+    if given is not None:
+        return str(given.value) if isinstance(given, Const) else ""
+    reduce = options.get("reduce")
+    if reduce is not None:
+        if not isinstance(reduce, Const):
+            return ""
+        if not reduce.value:
+            return "none"
+    average = options.get("size_average")
+    if average is not None:
+        if not isinstance(average, Const):
+            return ""
+        return "mean" if average.value in (True, None) else "sum"
+    return loss.default
+
+
+def by_reduction(run: Run, reduction: str, args: list[Value], node: ast.AST) -> Value:
+    """Follow a loss that the settings name, with its reduction."""
+    _site(run, node)
+    return _value(run, Criterion("any"), reduction, args, node)
+
+
+def of_labels(run: Run, output: Opaque, node: ast.AST) -> Value:
+    """Follow a call ``model(..., labels=...)``, whose output has the loss: a mean over tokens."""
+    _site(run, node)
+    loop = output.batch
+    loss = Loss(0, run.place(node), loop, grad=not run.without_grad, features="mean", padding=True)
+    output.parts["loss"] = loss
+    output.parts["item", 0] = loss
+    output.parts["item", "loss"] = loss
+    return output
+
+
+def _site(run: Run, node: ast.AST) -> None:
+    source = run.frame.module.source
+    run.sites.add((source.shown, getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
+    for loop in run.loops:
+        loop.losses += 1
+
+
+def _value(run: Run, loss: Criterion, reduction: str, args: list[Value], node: ast.AST) -> Value:
+    batches = [b for value in args if (b := getattr(value, "batch", None)) is not None]
+    loop = batches[0] if batches else (run.loops[-1] if run.loops else None)
+    grad = not run.without_grad
+    if reduction == "none":
+        return Tensor(batch=loop, grad=grad, loss=loss.kind)
+    features = {"mean": "mean", "sum": "sum", "batchmean": "sum"}.get(reduction, "")
+    scale = {"mean": 0, "sum": 1, "batchmean": 0}.get(reduction)
+    return Loss(scale, run.place(node), loop, loss.kind, features, grad)
+
+
+# ---------------------------------------------------------------------- what is given
+
+
+def judge(
+    run: Run,
+    loss: Criterion,
+    name: str,
+    reduction: str,
+    args: list[Value],
+    options: dict[str, Value],
+    node: ast.AST,
+    settings: dict[str, Value],
+) -> Value:
+    """Judge a call of a loss by what its arguments are made of."""
+    _site(run, node)
+    output = args[0] if args else options.get("input")
+    target = args[1] if len(args) > 1 else options.get("target")
+    if isinstance(output, Choice):
+        before, reports = len(run.pending), []
+        for option in output.options:
+            _input(run, loss, option, target, node)
+            reports.append(run.pending[before:])
+            del run.pending[before:]
+        if all(reports) and len({found[0].rule for found in reports}) == 1:
+            run.pending += reports[0]
+    else:
+        _input(run, loss, output, target, node)
+    if loss.takes == "log for kl":
+        _divergence(run, reduction, output, target, node, settings)
+    if loss.takes == "logits":
+        _target(run, target, node)
+    result = _value(run, loss, reduction, [v for v in (output, target) if v is not None], node)
+    ignored = settings.get("ignore_index")
+    if isinstance(result, Loss) and ignored is not None and reduction == "mean":
+        return result.but(padding=True)
+    return result
+
+
+def _input(
+    run: Run, loss: Criterion, output: Value | None, target: Value | None, node: ast.AST
+) -> None:
+    if not isinstance(output, Tensor):
+        return
+    applied = output.applied
+    if loss.takes == "logits":
+        _logits(run, output, node)
+    elif loss.takes == "log":
+        if applied in ("linear", "softmax", "sigmoid"):
+            what = {"linear": "raw logits", "softmax": "probabilities (softmax)"}
+            run.report("X106", run.place(node), what=what.get(applied, "the output of a sigmoid"))
+        elif applied == "log_softmax" and output.below is not None:
+            _below(run, output.below)
+    elif loss.takes == "probabilities":
+        if applied == "linear":
+            run.report("X107", run.place(node), what="logits of any size")
+    elif loss.takes == "binary logits":
+        if applied == "sigmoid":
+            run.report("X102", run.place(node), line=_line(run, output))
+        elif applied in ("softmax", "ReLU"):
+            _activation(run, output, "error", node)
+
+
+def _logits(run: Run, output: Tensor, node: ast.AST) -> None:
+    applied = output.applied
+    if output.features == 1 and applied in ("linear", "softmax", "sigmoid", "log_softmax"):
+        if output.dims in (None, 2):
+            run.report("X108", run.place(node))
+    elif applied == "softmax":
+        facts = {"line": _line(run, output), "floor": _floor(output.features)}
+        run.report("X101", run.place(node), **facts)
+    elif applied == "sigmoid":
+        facts = {"line": _line(run, output), "floor": _floor(output.features)}
+        run.report("X103", run.place(node), **facts)
+    elif applied == "ReLU":
+        _activation(run, output, "error", node)
+    elif applied in ("LeakyReLU", "tanh", "Dropout"):
+        if output.below is not None and output.below.applied in ("linear", "ReLU"):
+            _activation(run, output, "warning", node)
+    elif applied == "log_softmax" and output.below is not None:
+        _below(run, output.below)
+
+
+def _below(run: Run, below: Tensor) -> None:
+    """What log_softmax was applied to."""
+    if below.applied in ("ReLU", "sigmoid", "softmax") and below.place is not None:
+        _activation(run, below, "error", below.place[1])
+    elif below.applied in ("LeakyReLU", "tanh", "Dropout") and below.place is not None:
+        if below.below is not None and below.below.applied == "linear":
+            _activation(run, below, "warning", below.place[1])
+
+
+EFFECTS = {
+    "ReLU": "none can be negative, and where all are cut nothing is learned",
+    "sigmoid": "they lie between 0 and 1, so that no class can be sure",
+    "softmax": "they lie between 0 and 1, so that no class can be sure",
+    "tanh": "they lie between -1 and 1, so that no class can be sure",
+    "LeakyReLU": "negative ones are squeezed",
+    "Dropout": "some are set to 0 at random",
+}
+
+
+def _activation(run: Run, output: Tensor, level: str, node: ast.AST) -> None:
+    place: Place = run.place(node)
+    if output.place is not None and output.place[1] is node:
+        place = output.place
+    run.report(
+        "X104",
+        place,
+        activation=output.applied,
+        line=_line(run, output),
+        effect=EFFECTS.get(output.applied, "they are no longer free"),
+        level=level,
+    )
+
+
+def _line(run: Run, output: Tensor) -> str:
+    if output.place is None:
+        return "?"
+    module, node = output.place
+    source = module.source
+    cell, line, _ = source.position(getattr(node, "lineno", 1), 0)
+    where = f"{line} of cell {cell}" if cell is not None else str(line)
+    return where if module is run.frame.module else f"{where} of {source.path.name}"
+
+
+def _floor(classes: int | None) -> str:
+    if classes is None or classes < 2:
+        return "the loss has a floor far above 0 (1.461 with 10 classes)"
+    floor = math.log(1 + (classes - 1) / math.e)
+    return f"no loss below {floor:.3f} is reachable with {classes} classes"
+
+
+def _target(run: Run, target: Value | None, node: ast.AST) -> None:
+    if not isinstance(target, Opaque):
+        return
+    wrapped = target.parts.get("wrapped")
+    if (isinstance(wrapped, Const) and wrapped.value) or f"wrapped {id(target)}" in run.flags:
+        run.report("X207", run.place(node))
+
+
+def _divergence(
+    run: Run,
+    reduction: str,
+    output: Value | None,
+    target: Value | None,
+    node: ast.AST,
+    settings: dict[str, Value],
+) -> None:
+    if reduction == "mean" and not _scaled_back(run, node):
+        run.report("X302", run.place(node))
+    if isinstance(output, Tensor):
+        what = {"softmax": "probabilities (softmax)", "linear": "raw logits"}.get(output.applied)
+        if what is not None:
+            run.report("X301", run.place(node), what=what)
+    log_target = settings.get("log_target")
+    if isinstance(target, Tensor) and target.applied in ("log_softmax", "log"):
+        if log_target is None or (isinstance(log_target, Const) and log_target.value is False):
+            run.report("X303", run.place(node))
+    if isinstance(output, Tensor) and isinstance(target, Tensor) and not run.without_grad:
+        if output.applied == "log_softmax" and not output.grad and target.grad:
+            if target.applied in ("softmax", "log_softmax"):
+                run.report("X304", run.place(node))
+
+
+def _scaled_back(run: Run, node: ast.AST) -> bool:
+    """Whether the mean is multiplied by the number of classes again."""
+    lines = run.frame.module.source.lines
+    line = getattr(node, "lineno", 1)
+    end = getattr(node, "end_lineno", line)
+    text = "\n".join(lines[line - 1 : end])
+    around = text.replace(ast.unparse(node), "")
+    return any(word in around for word in ("size(", "shape[", "num_classes", "n_classes"))
+
+
+__all__ = ["Sequence", "by_reduction", "criterion", "function", "judge", "of_labels", "of_subclass"]

@@ -1,0 +1,330 @@
+"""Methods: of modules (eval, to), of tensors and losses (item, mean, size), of lists and dicts."""
+
+from __future__ import annotations
+
+import ast
+
+from xent.audit._follow import arithmetic, averages, layers, objects, shown, tensors
+from xent.audit._follow.run import Run
+from xent.audit._follow.values import (
+    BatchSize,
+    Const,
+    External,
+    Function,
+    Instance,
+    Loss,
+    Made,
+    Mean,
+    Opaque,
+    Sequence,
+    Table,
+    Tensor,
+    Total,
+    Value,
+    Zero,
+)
+
+SAME = frozenset(
+    ["to", "cuda", "cpu", "float", "double", "half", "bfloat16", "contiguous", "requires_grad_", "clone", "long", "int", "bool", "type", "numpy", "share_memory", "zero_grad", "apply", "tolist", "pin_memory", "coalesce", "bfloat16", "compile", "to_empty", "type_as", "to_dense", "wait", "cuda"]
+)
+SHAPES = frozenset(
+    ["view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "t", "expand", "repeat", "view_as", "expand_as", "reshape_as", "movedim", "swapaxes", "unflatten", "narrow", "chunk", "squeeze_", "unsqueeze_", "masked_fill", "gather", "index_select", "masked_select", "select", "take"]
+)
+LOSS_ITSELF = SAME | {"item", "squeeze", "view", "reshape", "mean", "sum", "requires_grad_"}
+
+
+def of_module(
+    run: Run,
+    holder: Instance,
+    name: str,
+    args: list[Value],
+    options: dict[str, Value],
+    node: ast.Call,
+) -> Value:
+    """Call a method that a module of the script inherits."""
+    if name in ("eval", "train"):
+        return _mode(run, holder, name, args)
+    if name in SAME:
+        return holder
+    if name in ("parameters", "named_parameters", "buffers"):
+        return Made("parameters", [holder], {})
+    if name in ("backward", "step", "manual_backward"):
+        return _backward(run, args)
+    if name in ("log", "log_dict"):
+        return Const(None)
+    shown.arguments(run, name, args, options, node)
+    return objects.attribute(run, holder, name)
+
+
+def _mode(run: Run, holder: Value, name: str, args: list[Value]) -> Value:
+    training = name == "train"
+    if args:
+        if not isinstance(args[0], Const):
+            return holder
+        training = bool(args[0].value)
+    objects.set_mode(run, holder, training)
+    return holder
+
+
+def _backward(run: Run, args: list[Value]) -> Value:
+    for loop in run.loops:
+        loop.trained = True
+    for value in args:
+        if isinstance(value, Loss):
+            value.backward.append(True)
+        _differentiated(run, value)
+    return Const(None)
+
+
+def _differentiated(run: Run, value: Value) -> None:
+    if isinstance(value, Total):
+        for pending in run.pending:
+            if pending.rule == "X408" and pending.place == value.place:
+                pending.unless = [True]
+
+
+def of_made(
+    run: Run, holder: Made, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
+) -> Value:
+    """Call a method of what a library made: a layer, an optimiser, a scaler, a parser."""
+    if name in ("eval", "train"):
+        return _mode(run, holder, name, args)
+    if name in SAME:
+        return holder
+    if name in ("parameters", "named_parameters"):
+        return Made("parameters", [holder], {})
+    if name in ("step", "backward"):
+        if name == "step" and args and not holder.name.startswith("torch.optim"):
+            return _closure(run, args, node)
+        if name == "step" and ("lr_scheduler" in holder.name or "Scheduler" in holder.name):
+            return Const(None)
+        return _closure(run, args, node)
+    if name == "scale" and args:
+        return args[0]
+    if name == "prepare":
+        return Sequence(list(args)) if len(args) != 1 else args[0]
+    if name == "add_argument":
+        return _argument(holder, args, options)
+    if name in ("parse_args", "parse_known_args"):
+        return holder.attrs.setdefault("arguments", Opaque("args"))
+    if name == "forward":
+        return layers.call(run, holder, args, options, node)
+    if holder.name.endswith("defaultdict"):
+        return Opaque(name)
+    if name == "unwrap_model" and args:
+        return args[0]
+    if name in ("gather", "gather_for_metrics", "reduce") and args:
+        return args[0] if name == "reduce" else Opaque("gathered")
+    if name == "set_description" or name == "set_postfix":
+        shown.arguments(run, name, args, options, node)
+        return Const(None)
+    if name in ("cache_loss",):
+        return Opaque(name)
+    if name == "cross_entropy":
+        return Opaque(name)
+    if name == "items" or name == "values" or name == "keys":
+        return Made(name, [holder], {})
+    shown.arguments(run, name, args, options, node)
+    if name in ("log_prob", "entropy", "rsample", "sample", "kl_divergence"):
+        return tensors.of_distribution(run, holder, name, node)
+    batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
+    if name in ("from_pretrained", "create", "get_model"):
+        return Made(f"{holder.name}.{name}", args, options, run.place(node))
+    return Opaque(name, batches[0] if batches else None)
+
+
+def _closure(run: Run, args: list[Value], node: ast.Call) -> Value:
+    """Train: optimiser.step, with the closure that LBFGS wants."""
+    result = _backward(run, [a for a in args if not isinstance(a, Function)])
+    for value in args:
+        if isinstance(value, Function):
+            result = run.call_value(value, [], {}, node)
+    return result
+
+
+def _argument(parser: Made, args: list[Value], options: dict[str, Value]) -> Value:
+    """An argument of the command line, with its default."""
+    names = [a.value for a in args if isinstance(a, Const) and isinstance(a.value, str)]
+    long = [n for n in names if n.startswith("--")] or names
+    destination = options.get("dest")
+    if long:
+        name = long[0].lstrip("-").replace("-", "_")
+        if isinstance(destination, Const):
+            name = str(destination.value)
+        space = parser.attrs.setdefault("arguments", Opaque("args"))
+        made = Opaque(name)
+        default = options.get("default")
+        if isinstance(default, Const | Zero):
+            made.parts["default"] = Const(default.value)
+        if isinstance(space, Opaque):
+            space.parts[name] = made
+    return Const(None)
+
+
+# ---------------------------------------------------------------------- tensors and losses
+
+
+def of_value(
+    run: Run, holder: Value, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
+) -> Value:
+    """Call a method of a tensor, a loss, a list, a dict or something unknown."""
+    if name == "format" and isinstance(holder, Const) and isinstance(holder.value, str):
+        shown.with_template(run, holder.value, args, node, options)
+        return Const(holder.value)
+    if isinstance(holder, Sequence):
+        return _of_sequence(run, holder, name, args, options, node)
+    if isinstance(holder, Table):
+        return _of_table(run, holder, name, args)
+    if isinstance(holder, Loss):
+        return _of_loss(run, holder, name, args, options, node)
+    if isinstance(holder, Total | Mean | Zero):
+        if name in LOSS_ITSELF or name in ("detach", "add_", "add"):
+            return holder
+        if name == "backward":
+            return _backward(run, [holder])
+        if name == "div" or name == "true_divide":
+            return (
+                averages.divided(run, holder, args[0], node)
+                if isinstance(holder, Total)
+                else holder
+            )
+        return Opaque(name)
+    if isinstance(holder, Tensor):
+        return tensors.method(run, holder, name, args, options, node)
+    return _of_unknown(run, holder, name, args, options, node)
+
+
+def _of_loss(
+    run: Run, holder: Loss, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
+) -> Value:
+    if name == "backward":
+        return _backward(run, [holder])
+    if name in ("detach", "item", "tolist", "numpy", "data"):
+        return holder.but(grad=False)
+    if name in LOSS_ITSELF:
+        return holder
+    if name == "exp":
+        return holder.but(exp=True)
+    if name in ("div", "mul") and args:
+        kind = ast.Div if name == "div" else ast.Mult
+        return arithmetic.binary(run, kind, holder, args[0], node)
+    return Opaque(name)
+
+
+def _of_unknown(
+    run: Run, holder: Value, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
+) -> Value:
+    batch = getattr(holder, "batch", None)
+    if name in ("size", "dim", "numel", "nelement", "__len__"):
+        if name == "dim":
+            return Opaque(name)
+        first = args[0] if args else next(iter(options.values()), None)
+        if batch is None:
+            return Opaque("size")
+        if name in ("numel", "nelement"):
+            return BatchSize(batch)
+        if first is None:
+            return Sequence([BatchSize(batch)], element=Opaque("size"))
+        if isinstance(first, Const) and first.value == 0:
+            return BatchSize(batch)
+        return Opaque("size")
+    if name in ("eval", "train"):
+        return holder
+    if name in SAME or name in ("detach", "requires_grad_", "pin_memory"):
+        return holder
+    if name in ("backward", "step", "manual_backward"):
+        if name == "backward":
+            _not_followed(run, holder, args, node)
+        return _closure(run, args, node)
+    if name == "scale" and args:
+        return args[0]
+    if name == "prepare":
+        return Sequence(list(args)) if len(args) != 1 else args[0]
+    if name in ("log_prob", "entropy"):
+        return tensors.of_distribution(run, holder, name, node)
+    if name in tensors.ACTIVATIONS and batch is not None:
+        return tensors.method(run, Tensor(batch=batch), name, args, options, node)
+    if name in SHAPES:
+        return Opaque(getattr(holder, "name", ""), batch)
+    shown.arguments(run, name, args, options, node)
+    batches = [b for v in (holder, *args, *options.values()) if (b := getattr(v, "batch", None))]
+    if isinstance(holder, External):
+        return Opaque(name)
+    return Opaque(name, batches[0] if batches else None)
+
+
+def _not_followed(run: Run, holder: Value, args: list[Value], node: ast.Call) -> None:
+    loss = args[0] if args else holder
+    if isinstance(loss, Opaque):
+        place = loss.parts.get("place")
+        what = place.name if isinstance(place, Opaque) and place.name else loss.name
+        if what and what not in ("result", "backward"):
+            source = run.frame.module.source
+            _, line, _ = source.position(node.lineno, node.col_offset)
+            run.not_followed[f"{what} ({source.shown}:{line})"] = None
+
+
+# ---------------------------------------------------------------------- lists and dicts
+
+
+def _of_sequence(
+    run: Run,
+    holder: Sequence,
+    name: str,
+    args: list[Value],
+    options: dict[str, Value],
+    node: ast.Call,
+) -> Value:
+    if name == "append" and args:
+        entered = run.new_loops(holder.loops)
+        value = args[0]
+        if isinstance(value, Loss) and entered:
+            holder.total = Total(entered, value, run.place(node))
+            if value.grad and not run.without_grad:
+                pass
+        elif isinstance(value, BatchSize) and entered:
+            holder.element = value
+        elif (holder.items is not None and not isinstance(value, Loss | Total)) or (holder.items is not None and not entered):
+            holder.items.append(value)
+        if isinstance(value, Mean | Total):
+            shown.value(run, value, "", node)
+        return Const(None)
+    if name in ("extend", "insert", "pop", "clear"):
+        holder.total = None
+        if name == "extend" and args and isinstance(args[0], Sequence) and args[0].items:
+            if holder.items is not None:
+                holder.items += args[0].items
+                return Const(None)
+        holder.items = None if name != "clear" else []
+        return Opaque("item")
+    if name in ("mean",) and holder.total is not None:
+        total = holder.total
+        return averages.divided(run, total, Total(total.loops, Const(1), total.place), node)
+    if name == "sum" and holder.total is not None:
+        return holder.total
+    if name in SAME or name in ("detach",):
+        return holder
+    if name == "numel":
+        return Opaque("size")
+    if name == "items":
+        return Made("items", [holder], {})
+    return Opaque(name)
+
+
+def _of_table(run: Run, holder: Table, name: str, args: list[Value]) -> Value:
+    if name == "items":
+        return Sequence([Sequence([Const(key), value]) for key, value in holder.items.items()])
+    if name == "values":
+        return Sequence(list(holder.items.values()))
+    if name == "keys":
+        return Sequence([Const(key) for key in holder.items])
+    if name in ("get", "pop", "setdefault") and args:
+        return objects.item(run, holder, args[0])
+    if name in SAME:
+        return holder
+    if name == "update":
+        for value in args:
+            if isinstance(value, Table):
+                holder.items.update(value.items)
+        return Const(None)
+    return Opaque(name)

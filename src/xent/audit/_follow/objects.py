@@ -1,0 +1,207 @@
+"""Attributes, items and truth of values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xent.audit._follow.modules import Module
+from xent.audit._follow.run import STEPS, Run
+from xent.audit._follow.values import (
+    BatchSize,
+    Choice,
+    Class,
+    Const,
+    External,
+    Function,
+    Index,
+    Instance,
+    Length,
+    Loss,
+    Made,
+    Mode,
+    Opaque,
+    Sequence,
+    Table,
+    Tensor,
+    Value,
+    Zero,
+)
+
+
+def attributes(holder: Value) -> dict[Any, Value] | None:
+    """Return where an object keeps its attributes, or None where it has none."""
+    if isinstance(holder, Instance | Made):
+        return holder.attrs
+    if isinstance(holder, Opaque):
+        return holder.parts
+    if isinstance(holder, Class):
+        return holder.members  # type: ignore[return-value]
+    return None
+
+
+def of_module(run: Run, module: Module) -> Value:
+    """Return a file as a value, whose attributes are its names."""
+    if run.steps < STEPS:
+        run.walker.run_module(run, module)
+    return Opaque(f"module {module.name}", parts=module.names)  # type: ignore[arg-type]
+
+
+def attribute(run: Run, holder: Value, name: str) -> Value:
+    """Return an attribute."""
+    if isinstance(holder, External):
+        return External(f"{holder.name}.{name}")
+    if isinstance(holder, Instance):
+        return _of_instance(run, holder, name)
+    if isinstance(holder, Class):
+        found = holder.member(name)
+        return found if found is not None else Opaque(name)
+    if isinstance(holder, Made):
+        return _of_made(run, holder, name)
+    if isinstance(holder, Choice):
+        joined = run.join([attribute(run, option, name) for option in holder.options])
+        return joined or Opaque(name)
+    if isinstance(holder, Loss):
+        if name == "grad":
+            return Opaque(name)
+        return holder.but(grad=False) if name == "data" else holder
+    if isinstance(holder, Tensor):
+        return _of_tensor(holder, name)
+    if isinstance(holder, Opaque):
+        if name in ("data", "T", "values") and holder.batch is not None:
+            return holder
+        if name == "shape" and holder.batch is not None:
+            return Sequence([BatchSize(holder.batch)], element=Opaque("size"))
+        return holder.part(name)
+    if isinstance(holder, Table) and name in holder.items:
+        return holder.items[name]
+    return Opaque(name)
+
+
+def _of_tensor(holder: Tensor, name: str) -> Value:
+    if name == "data":
+        return holder.but(grad=False)
+    if name == "shape":
+        first: Value = BatchSize(holder.batch) if holder.batch else Opaque("size")
+        return Sequence([first], element=Opaque("size"))
+    if name in ("T", "mT", "logits", "sample", "last_hidden_state"):
+        return holder
+    return Opaque(name, holder.batch)
+
+
+def _of_instance(run: Run, holder: Instance, name: str) -> Value:
+    if name in holder.attrs:
+        return holder.attrs[name]
+    if name == "training" and holder.mode is not None:
+        return Const(holder.mode.training)
+    found = holder.of.member(name)
+    if isinstance(found, Function):
+        decorators = {getattr(d, "id", "") for d in getattr(found.node, "decorator_list", [])}
+        if "staticmethod" in decorators:
+            return found
+        bound = Function(
+            found.node,
+            found.module,
+            found.outer,
+            found.owner,
+            holder.of if "classmethod" in decorators else holder,
+            found.without_grad,
+        )
+        if decorators & {"property", "cached_property"}:
+            return run.call_value(bound, [], {}, found.node)
+        return bound
+    if found is not None:
+        return found
+    run.write(holder.attrs, name, Opaque(name))
+    return holder.attrs[name]
+
+
+def _of_made(run: Run, holder: Made, name: str) -> Value:
+    if name in holder.attrs:
+        return holder.attrs[name]
+    if holder.name.endswith("DataLoader"):
+        position = {"dataset": 0, "batch_size": 1, "sampler": 3}.get(name)
+        if position is not None:
+            found = holder.option(name, position)
+            if found is not None:
+                return found
+    if name in ("module", "_orig_mod") and holder.args and isinstance(holder.args[0], Instance):
+        return holder.args[0]
+    run.write(holder.attrs, name, Opaque(name))
+    return holder.attrs[name]
+
+
+def item(run: Run, holder: Value, key: Value) -> Value:
+    """Return the item under a key."""
+    name = key.value if isinstance(key, Const) else None
+    if isinstance(holder, Sequence):
+        if holder.items is not None and isinstance(name, int) and not isinstance(name, bool):
+            if -len(holder.items) <= name < len(holder.items):
+                return holder.items[name]
+        return holder.element if holder.element is not None else Opaque("item")
+    if isinstance(holder, Table):
+        if name in holder.items:
+            return holder.items[name]
+        if holder.default is not None:
+            default = holder.default
+            made: Value = (
+                Zero(default.value, default.loops) if isinstance(default, Zero) else default
+            )
+            run.write(holder.items, name, made)
+            return made
+        return _any_of(run, holder)
+    if isinstance(holder, Loss | BatchSize | Length | Index | Zero):
+        return holder
+    if isinstance(holder, Tensor):
+        return holder.but(dims=None)
+    if isinstance(holder, Made):
+        if ("item", name) in holder.attrs:
+            return holder.attrs["item", name]
+        if holder.name.endswith("Sequential") and isinstance(name, int):
+            return holder.args[name] if -len(holder.args) <= name < len(holder.args) else Opaque()
+        if name is not None:
+            made = Opaque(f"{name}")
+            run.write(holder.attrs, ("item", name), made)
+            return made
+        return Opaque("item")
+    if isinstance(holder, Choice):
+        return run.join([item(run, option, key) for option in holder.options]) or Opaque()
+    if isinstance(holder, Opaque):
+        return holder.part(("item", name), str(name)) if name is not None else _slice(holder, key)
+    return Opaque("item")
+
+
+def _slice(holder: Opaque, key: Value) -> Value:
+    text = key.name if isinstance(key, Opaque) else ""
+    batch = holder.batch
+    if isinstance(key, Opaque) and key.batch is not None:
+        batch = key.batch
+    return Opaque(text, batch)
+
+
+def _any_of(run: Run, holder: Table) -> Value:
+    return run.join(list(holder.items.values())) or Opaque("item")
+
+
+def truth(value: Value) -> bool | None:
+    """Return whether a value is true, or None where that is not known."""
+    if isinstance(value, Const):
+        return bool(value.value)
+    if isinstance(value, Instance | Made | Function | Class):
+        return None
+    return None
+
+
+def set_mode(run: Run, module: Value, training: bool) -> None:
+    """Put a module, and what is in it, into training or evaluation mode."""
+    if isinstance(module, Instance | Made):
+        module.mode = Mode(training, tuple(run.loops))
+        for part in list(module.attrs.values()) + getattr(module, "args", []):
+            if isinstance(part, Instance | Made) and part is not module and _is_module(part):
+                part.mode = module.mode
+    elif isinstance(module, Choice):
+        for option in module.options:
+            set_mode(run, option, training)
+
+
+def _is_module(part: Instance | Made) -> bool:
+    return isinstance(part, Instance) or part.name.startswith(("torch.nn.", "torchvision."))

@@ -1,0 +1,232 @@
+"""The state of following one script: frames, loops, branches, and what was found."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from xent.audit._config import Config
+from xent.audit._follow.modules import Module, Modules
+from xent.audit._follow.values import (
+    Choice,
+    Const,
+    Function,
+    Instance,
+    Loop,
+    Loss,
+    Made,
+    Mode,
+    Opaque,
+    Place,
+    Sequence,
+    Total,
+    Value,
+    Zero,
+)
+
+STEPS = 400_000  # statements of one script, calls followed, before it stops going deeper
+DEEPEST = 24  # calls within calls
+WIDEST = 4  # values that a name may hold before nothing is known of it
+
+Writes = dict[tuple[int, Any], tuple[dict[Any, Value], Any, Value | None, Value | None]]
+
+
+@dataclass(frozen=True)
+class Walker:
+    """How code is walked: given to a `Run`, so that what knows PyTorch needs not import it."""
+
+    evaluate: Callable[[Run, ast.expr], Value]
+    block: Callable[[Run, Any], str | None]
+    bind: Callable[[Run, ast.expr, Value], None]
+    call_value: Callable[[Run, Value, list[Value], dict[str, Value], ast.AST], Value]
+    run_module: Callable[[Run, Module], None]
+
+
+@dataclass(eq=False)
+class Frame:
+    """One call that is being followed."""
+
+    module: Module
+    names: dict[Any, Value]
+    outer: list[dict[str, Value]]
+    function: Function | None = None
+    call: ast.AST | None = None
+    returned: list[Value] = field(default_factory=list)
+    yielded: list[Value] = field(default_factory=list)
+    shared: set[str] = field(default_factory=set)  # global and nonlocal names
+
+
+@dataclass(eq=False)
+class Pending:
+    """A finding whose level or truth is settled when the script was followed to its end."""
+
+    rule: str
+    place: Place
+    facts: dict[str, object]
+    level: str | None = None
+    loop: Loop | None = None  # a note if this loop trains
+    unless: list[bool] | None = None  # dropped if not empty
+    seen: str | None = None
+
+
+@dataclass(eq=False)
+class Forward:
+    """A module that was called, in which mode and in which loops."""
+
+    module: Instance | Made
+    mode: Mode | None
+    loops: tuple[Loop, ...]
+    place: Place
+    grad: bool
+
+
+class Run:
+    """What is known while a script is followed."""
+
+    def __init__(self, modules: Modules, config: Config, walker: Walker) -> None:
+        self.modules, self.config, self.walker = modules, config, walker
+        self.frames: list[Frame] = []
+        self.loops: list[Loop] = []
+        self.conditions: list[tuple[ast.If | ast.IfExp | None, Value, bool]] = []
+        self.journals: list[Writes] = []
+        self.pending: list[Pending] = []
+        self.forwards: list[Forward] = []
+        self.sites: set[tuple[str, int, int]] = set()
+        self.not_followed: dict[str, None] = {}
+        self.called: set[ast.AST] = set()
+        self.learning: list[Instance | Made] = []  # whose parameters an optimiser holds
+        self.steps = 0
+        self.without_grad = 0
+        self.flags: set[str] = set()
+        self.past: list[Loop] = []  # loops that ended, in which losses were computed
+        self.instances: list[Instance] = []
+
+    def evaluate(self, node: ast.expr) -> Value:
+        """Return what an expression holds."""
+        return self.walker.evaluate(self, node)
+
+    def call_value(
+        self, called: Value, args: list[Value], options: dict[str, Value], node: ast.AST
+    ) -> Value:
+        """Call whatever a name holds."""
+        return self.walker.call_value(self, called, args, options, node)
+
+    # ------------------------------------------------------------------ places
+
+    @property
+    def frame(self) -> Frame:
+        return self.frames[-1]
+
+    def place(self, node: ast.AST) -> Place:
+        """The place of a node of the code that is being followed."""
+        return self.frame.module, node
+
+    def place_of_loop(self, node: ast.AST, loop: Loop | None) -> Place:
+        """The place of a node, or of the call that led to it from the function with the loop.
+
+        Where a meter divides, the mistake is in the loop that fed it.
+        """
+        if loop is not None and loop.frame in self.frames[:-1]:
+            below = self.frames[self.frames.index(loop.frame) + 1]  # type: ignore[arg-type]
+            if below.call is not None:
+                return loop.frame.module, below.call  # type: ignore[attr-defined]
+        return self.place(node)
+
+    def report(self, rule: str, place: Place, **facts: Any) -> Pending:
+        """Note a finding."""
+        settings = {key: facts.pop(key, None) for key in ("level", "loop", "unless", "seen")}
+        found = Pending(rule, place, facts, **settings)
+        self.pending.append(found)
+        return found
+
+    def text(self, node: ast.AST) -> str:
+        """The code of a node, in short."""
+        shown = ast.unparse(node)
+        return shown if len(shown) <= 60 else shown[:57] + "..."
+
+    # ------------------------------------------------------------------ writing
+
+    def write(self, names: dict[Any, Value], key: Any, value: Value | None) -> None:
+        """Set or delete a name or attribute, so that a branch can be undone."""
+        if self.journals:
+            journal = self.journals[-1]
+            where = (id(names), key)
+            before = journal[where][2] if where in journal else names.get(key)
+            journal[where] = (names, key, before, value)
+        if value is None:
+            names.pop(key, None)
+        else:
+            names[key] = value
+
+    @contextmanager
+    def trial(self, writes: Writes) -> Iterator[None]:
+        """Collect what is written inside, and undo it at the end."""
+        self.journals.append(writes)
+        try:
+            yield
+        finally:
+            self.journals.pop()
+            for names, key, before, _ in writes.values():
+                if before is None:
+                    names.pop(key, None)
+                else:
+                    names[key] = before
+
+    def merge(self, branches: list[Writes]) -> None:
+        """Write what several branches, one of which was taken, may have left."""
+        keys = {where: entry for writes in branches for where, entry in writes.items()}
+        for where, (names, key, _, _) in keys.items():
+            before = names.get(key)
+            after = [w[where][3] if where in w else before for w in branches]
+            self.write(names, key, self.join([v for v in after if v is not None]))
+
+    def join(self, values: list[Value]) -> Value | None:
+        """Return what a name holds that holds one of several values."""
+        flat: list[Value] = []
+        for value in values:
+            for option in value.options if isinstance(value, Choice) else (value,):
+                if not any(option is known or option == known for known in flat):
+                    flat.append(option)
+        flat = _joined_totals(flat)
+        if len(flat) > 1:
+            flat = [v for v in flat if not (isinstance(v, Const) and v.value is None)]
+        if len(flat) <= 1:
+            return flat[0] if flat else (values[0] if values else None)
+        if len(flat) > WIDEST:
+            return Opaque("several")
+        return Choice(tuple(flat))
+
+    def new_loops(self, loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
+        """The loops that were entered since."""
+        return tuple(loop for loop in self.loops if loop not in loops)
+
+    def is_open(self, loop: Loop) -> bool:
+        """Whether a loop is still running."""
+        return loop in self.loops
+
+
+def _joined_totals(values: list[Value]) -> list[Value]:
+    """A total joined with the 0 that it started from, or was set to, is that total."""
+    totals = [v for v in values if isinstance(v, Total)]
+    if len(totals) == 1:
+        (total,) = totals
+        zeros = [v for v in values if isinstance(v, Zero)]
+        if zeros and len(zeros) + 1 == len(values):
+            reset = any(loop in zero.loops for zero in zeros for loop in total.loops)
+            if reset and not total.emptied:
+                return [Total(total.loops, total.term, total.place, True, total.kept, total.start)]
+            return [total]
+    lists = [v for v in values if isinstance(v, Sequence)]
+    if len(lists) == len(values) and len(lists) > 1:
+        full = [v for v in lists if v.total is not None or v.items]
+        if len(full) == 1:
+            return [full[0]]
+    losses = [v for v in values if isinstance(v, Loss)]
+    if len(losses) == len(values) and len(losses) > 1:
+        first = losses[0]
+        if all(v.scale == first.scale and v.loop is first.loop for v in losses):
+            return [first.but(grad=any(v.grad for v in losses))]
+    return values

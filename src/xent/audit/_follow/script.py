@@ -1,0 +1,157 @@
+"""One script, followed from its first line to its last, then what nothing in it calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xent.audit._catalogue import RULES
+from xent.audit._config import Config
+from xent.audit._finding import Finding, finding
+from xent.audit._follow import calls, expressions, layers, statements
+from xent.audit._follow.modules import Modules
+from xent.audit._follow.run import STEPS, Frame, Pending, Run, Walker
+from xent.audit._follow.values import Class, Function, Instance, Loop, Opaque, Value
+from xent.audit._source import Source
+
+WALKER = Walker(
+    expressions.evaluate,
+    statements.block,
+    statements.bind,
+    calls.call_value,
+    statements.run_module,
+)
+
+
+@dataclass
+class Followed:
+    """What following a script found, and how far it got."""
+
+    findings: list[Finding] = field(default_factory=list)
+    sites: set[tuple[str, int, int]] = field(default_factory=set)
+    not_followed: dict[str, None] = field(default_factory=dict)
+
+
+def follow(source: Source, sources: dict[Path, Source], config: Config) -> Followed:
+    """Follow a script that was read; ``sources`` are files that were read already."""
+    run = Run(Modules(source, sources), config, WALKER)
+    result = Followed(sites=run.sites, not_followed=run.not_followed)
+    try:
+        statements.run_module(run, run.modules.script)
+        _uncalled(run)
+    except RecursionError:
+        run.not_followed[f"{source.shown} (too deeply nested)"] = None
+    if run.steps > STEPS:
+        run.not_followed[f"{source.shown} (the rest of its calls: too many)"] = None
+    _modes(run)
+    seen: set[Finding] = set()
+    for pending in run.pending:
+        found = _settled(run, pending)
+        if found is not None and found not in seen:
+            seen.add(found)
+            result.findings.append(found)
+    return result
+
+
+def _uncalled(run: Run) -> None:
+    """Follow functions and methods that nothing calls, with unknown arguments."""
+    module = run.modules.script
+    module.running = True
+    for value in list(module.names.values()):
+        if isinstance(value, Function) and value.module is module:
+            _try(run, value)
+        elif isinstance(value, Class) and value.module is module:
+            _methods(run, value)
+    module.running = False
+
+
+def _methods(run: Run, made: Class) -> None:
+    instances = [i for i in run.instances if i.of is made]
+    instance = instances[0] if instances else None
+    todo = [
+        m for m in made.members.values() if isinstance(m, Function) and m.node not in run.called
+    ]
+    todo.sort(key=lambda m: m.name != "__init__")
+    if not todo:
+        return
+    if instance is None:
+        with_frame = Frame(run.modules.script, run.modules.script.names, [])
+        run.frames.append(with_frame)
+        value = calls.instantiate(run, made, [], {}, made.node)
+        run.frames.pop()
+        instance = value if isinstance(value, Instance) else Instance(made)
+    for member in todo:
+        if member.node not in run.called:
+            bound = Function(
+                member.node, member.module, member.outer, made, instance, member.without_grad
+            )
+            _try(run, bound)
+
+
+def _try(run: Run, function: Function) -> None:
+    if function.node in run.called:
+        return
+    module = run.modules.script
+    run.frames.append(Frame(module, module.names, []))  # type: ignore[arg-type]
+    run.loops, run.conditions, run.without_grad = [], [], 0
+    try:
+        calls.call_function(run, function, [], {}, function.node)
+    finally:
+        run.frames.pop()
+
+
+def _modes(run: Run) -> None:
+    """X701: a loop that does not train evaluates a module in training mode."""
+    done: set[tuple[int, Loop]] = set()
+    for forward in run.forwards:
+        loop = forward.loops[-1]
+        key = (id(forward.module), loop)
+        if key in done or forward.grad or any(one.trained for one in forward.loops[-1:]):
+            continue
+        if not loop.losses or (forward.mode is not None and not forward.mode.training):
+            continue
+        if isinstance(forward.module, Opaque):
+            continue
+        found = layers.differs_in_training(forward.module)
+        if found:
+            done.add(key)
+            effect = "drops at random" if found == "Dropout" else "uses and changes its statistics"
+            run.report("X701", forward.place, layers=found, effect=effect)
+
+
+def _settled(run: Run, pending: Pending) -> Finding | None:
+    """Make the finding, if what came later did not take it back."""
+    facts = dict(pending.facts)
+    level = pending.level
+    if pending.unless:
+        return None
+    if pending.rule == "X408" and "needs" in facts:
+        needs = facts.pop("needs")
+        if not needs:
+            return None
+    if pending.rule == "X702":
+        module = facts.pop("module")
+        if not _learns(run, module) or not layers.differs_in_training(module):  # type: ignore[arg-type]
+            return None
+    if pending.rule == "X402" and pending.loop is not None and pending.loop.trained:
+        level = "note"
+    level = run.config.levels.get(pending.rule, level or RULES[pending.rule].level)
+    module, node = pending.place
+    source = module.source
+    line, byte = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
+    cell, line, column = source.position(line, byte)
+    return finding(
+        pending.rule,
+        source.shown,
+        line,
+        column,
+        cell=cell,
+        level=level,
+        seen=pending.seen,
+        **facts,
+    )
+
+
+def _learns(run: Run, module: Value) -> bool:
+    """Whether an optimiser holds a module's parameters, as far as is known."""
+    return not run.learning or any(held is module for held in run.learning)

@@ -1,0 +1,109 @@
+"""What is printed, logged or returned, and what the text beside it calls it."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from xent.audit._follow import loops
+from xent.audit._follow.run import Run
+from xent.audit._follow.values import (
+    Choice,
+    Const,
+    Loss,
+    Sequence,
+    Table,
+    Total,
+    Value,
+)
+
+AVERAGE = re.compile(r"(?<![a-z])(avg|average|averaged|mean)(?![a-z])", re.I)
+PLACEHOLDER = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[sdfgeiru]|\{([^{}]*)\}")
+SHOWS = frozenset(
+    ["print", "info", "debug", "warning", "write", "add_scalar", "add_scalars", "log", "log_metric", "log_metrics", "update", "set_description", "set_postfix", "set_postfix_str", "append", "logging", "echo"]
+)
+
+
+def value(run: Run, shown: Value, label: str, node: ast.AST) -> None:
+    """Judge a value that is shown beside a text."""
+    if isinstance(shown, Choice):
+        return
+    # What was added to the average is called by the words in front of it, from the last comma on.
+    words = re.split(r"[,;|\n]", label)[-1] if label else ""
+    average = AVERAGE.search(words.replace("_", " "))
+    if isinstance(shown, Total):
+        _total(run, shown, average, words, node)
+    elif isinstance(shown, Loss):
+        _loss(run, shown, average, words, node)
+
+
+def _total(
+    run: Run, shown: Total, average: re.Match[str] | None, label: str, node: ast.AST
+) -> None:
+    term, loop = shown.term, shown.loops[-1]
+    if not isinstance(term, Loss) or term.over or term.weighted or shown.emptied:
+        return
+    if average is None or not loops.is_batches(loop) or term.scale is None:
+        return
+    run.report("X404", run.place(node), label=repr(label.strip(" :=")[-30:]))
+
+
+def _loss(run: Run, shown: Loss, average: re.Match[str] | None, label: str, node: ast.AST) -> None:
+    loop = shown.loop
+    if loop is None or run.is_open(loop) or not loops.is_batches(loop) or shown.over:
+        return
+    if loop.kind == "range" or shown.exp:
+        return
+    beside = f", shown as {label.strip(' :=')[-30:]!r}" if label.strip(" :=") else ""
+    if average is None and loop.trained:
+        run.report("X406", run.place(node), label=beside, size="len(x)", level="note")
+    elif average is not None or not shown.grad:
+        run.report("X406", run.place(node), label=beside, size="len(x)")
+
+
+def with_template(
+    run: Run,
+    template: str,
+    values: list[Value],
+    node: ast.AST,
+    options: dict[str, Value] | None = None,
+) -> None:
+    """Judge values that fill the places of a template, each by the text in front of its place."""
+    last, number = 0, 0
+    for match in PLACEHOLDER.finditer(template.replace("%%", "  ")):
+        before = template[last : match.start()]
+        last = match.end()
+        name = (match[1] or "").split(":")[0].split("!")[0]
+        if options and name in options:
+            value(run, options[name], before, node)
+            continue
+        position = int(name) if name.isdigit() else number
+        number += 1
+        if position < len(values):
+            value(run, values[position], before, node)
+
+
+def arguments(
+    run: Run, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> None:
+    """Judge what a call shows: ``print("average loss:", total)``, ``writer.add_scalar``."""
+    if name.rpartition(".")[2] not in SHOWS:
+        return
+    label = ""
+    for arg in args:
+        if isinstance(arg, Const) and isinstance(arg.value, str):
+            if PLACEHOLDER.search(arg.value) and name not in ("print",):
+                with_template(run, arg.value, args[1:], node)
+                return
+            label = arg.value
+            continue
+        if isinstance(arg, Table):
+            for key, inner in arg.items.items():
+                value(run, inner, str(key), node)
+        elif isinstance(arg, Sequence):
+            continue
+        else:
+            value(run, arg, label, node)
+            label = ""
+    for key, inner in options.items():
+        value(run, inner, key, node)

@@ -1,0 +1,401 @@
+"""Following statements: assignments, branches, loops, definitions, imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from collections.abc import Sequence as Many
+from typing import Any
+
+from xent.audit._follow import arithmetic, loops, objects
+from xent.audit._follow.expressions import evaluate
+from xent.audit._follow.modules import Module
+from xent.audit._follow.run import STEPS, Frame, Run, Writes
+from xent.audit._follow.torch_names import full_name
+from xent.audit._follow.values import (
+    Class,
+    Const,
+    External,
+    Function,
+    Made,
+    Opaque,
+    Sequence,
+    Table,
+    Tensor,
+    Value,
+    Zero,
+)
+
+Flow = str | None  # "return", "break", "continue", "raise": where the code goes on elsewhere
+
+
+def run_module(run: Run, module: Module) -> None:
+    """Follow the code of a file once."""
+    if module.done or module.running:
+        return
+    module.running = True
+    module.names["__name__"] = Const(module.name)
+    run.frames.append(Frame(module, module.names, []))
+    kept, run.loops, run.without_grad = (run.loops, run.without_grad), [], 0
+    try:
+        block(run, module.source.tree.body)
+    finally:
+        run.frames.pop()
+        run.loops, run.without_grad = kept
+        module.running, module.done = False, True
+
+
+def block(run: Run, body: Many[ast.stmt]) -> Flow:
+    """Follow statements until one of them leaves."""
+    for statement in body:
+        run.steps += 1
+        follow = STATEMENTS.get(type(statement))
+        if follow is not None:
+            flow = follow(run, statement)
+            if flow is not None:
+                return flow
+    return None
+
+
+# ---------------------------------------------------------------------- names
+
+
+def bind(run: Run, target: ast.expr, value: Value, at: ast.AST | None = None) -> None:
+    """Give a name, attribute or item a value."""
+    if isinstance(value, Const) and type(value.value) in (int, float) and value.value == 0:
+        value = Zero(value.value, tuple(run.loops), run.place(at or target))
+    if isinstance(target, ast.Name):
+        run.write(_names_for(run, target.id), target.id, value)
+    elif isinstance(target, ast.Attribute):
+        holder = evaluate(run, target.value)
+        attrs = objects.attributes(holder)
+        if attrs is not None:
+            run.write(attrs, target.attr, value)
+        _pad_is_eos(run, target, holder, value)
+    elif isinstance(target, ast.Subscript):
+        _bind_item(run, target, value)
+    elif isinstance(target, ast.Tuple | ast.List):
+        _unpack(run, target.elts, value)
+    elif isinstance(target, ast.Starred):
+        bind(run, target.value, Opaque("rest"))
+
+
+def _names_for(run: Run, name: str) -> dict[Any, Value]:
+    frame = run.frame
+    if name in frame.shared:
+        for names in reversed(frame.outer):
+            if name in names:
+                return names  # type: ignore[return-value]
+        return frame.module.names  # type: ignore[return-value]
+    return frame.names
+
+
+def _bind_item(run: Run, target: ast.Subscript, value: Value) -> None:
+    holder = evaluate(run, target.value)
+    key = evaluate(run, target.slice)
+    name = key.value if isinstance(key, Const) else None
+    if isinstance(holder, Table) and name is not None:
+        run.write(holder.items, name, value)
+    elif isinstance(holder, Made) and name is not None:
+        run.write(holder.attrs, ("item", name), value)
+    elif isinstance(holder, Sequence) and holder.items is not None and isinstance(name, int):
+        if -len(holder.items) <= name < len(holder.items):
+            holder.items[name] = value
+    elif isinstance(holder, Opaque) and not isinstance(value, Zero):
+        if name is not None:
+            run.write(holder.parts, ("item", name), value)
+        elif _wraps(target, value):
+            run.flags.add(f"wrapped {id(holder)}")
+
+
+def _wraps(target: ast.Subscript, value: Value) -> bool:
+    """Whether this is ``y[:, -1] = x[:, 0]``."""
+    where = ast.unparse(target.slice).replace(" ", "").strip("()")
+    return where == ":,-1" and isinstance(value, Opaque) and value.name == "[:,0]"
+
+
+def _pad_is_eos(run: Run, target: ast.Attribute, holder: Value, value: Value) -> None:
+    if target.attr in ("pad_token", "pad_token_id") and isinstance(holder, Made):
+        ends = holder.attrs.get("eos" + target.attr[3:])
+        if ends is not None and ends is value:
+            run.write(holder.attrs, "pad is eos", Const(True))
+            holder.attrs["pad place"] = Opaque("place", parts={"place": run.place(target)})  # type: ignore[dict-item]
+
+
+def _unpack(run: Run, targets: list[ast.expr], value: Value) -> None:
+    if isinstance(value, Sequence) and value.items is not None:
+        stars = [i for i, t in enumerate(targets) if isinstance(t, ast.Starred)]
+        if not stars and len(value.items) == len(targets):
+            for target, item in zip(targets, value.items, strict=True):
+                bind(run, target, item)
+            return
+    for number, target in enumerate(targets):
+        if isinstance(target, ast.Starred):
+            bind(run, target.value, Opaque("rest", getattr(value, "batch", None)))
+        else:
+            bind(run, target, objects.item(run, value, Const(number)))
+
+
+def assign(run: Run, node: ast.Assign) -> Flow:
+    value = evaluate(run, node.value)
+    for target in node.targets:
+        bind(run, target, value, node)
+    return None
+
+
+def assign_annotated(run: Run, node: ast.AnnAssign) -> Flow:
+    if node.value is not None:
+        bind(run, node.target, evaluate(run, node.value), node)
+    return None
+
+
+def assign_augmented(run: Run, node: ast.AugAssign) -> Flow:
+    before = evaluate(run, node.target)
+    value = evaluate(run, node.value)
+    after = arithmetic.binary(run, type(node.op), before, value, node, augmented=True)
+    bind(run, node.target, after, node)
+    return None
+
+
+def expression(run: Run, node: ast.Expr) -> Flow:
+    if isinstance(node.value, ast.Constant):
+        return None
+    evaluate(run, node.value)
+    if isinstance(node.value, ast.Call) and run.frame.function is None:
+        return "raise" if ast.unparse(node.value.func) in ("exit", "quit", "sys.exit") else None
+    return None
+
+
+def delete(run: Run, node: ast.Delete) -> Flow:
+    for target in node.targets:
+        if isinstance(target, ast.Name):
+            run.write(run.frame.names, target.id, None)
+    return None
+
+
+def share(run: Run, node: ast.Global | ast.Nonlocal) -> Flow:
+    run.frame.shared.update(node.names)
+    return None
+
+
+# ---------------------------------------------------------------------- branches
+
+
+def branch(run: Run, node: ast.If) -> Flow:
+    test = evaluate(run, node.test)
+    known = objects.truth(test)
+    if known is not None:
+        return block(run, node.body if known else node.orelse)
+    bodies: list[tuple[Many[ast.stmt], bool]] = [(node.body, True), (node.orelse, False)]
+    left: list[Writes] = []
+    flows: list[Flow] = []
+    for body, truth in bodies:
+        writes: Writes = {}
+        run.conditions.append((node, test, truth))
+        with run.trial(writes):
+            flow = block(run, body)
+        run.conditions.pop()
+        flows.append(flow)
+        if flow is None:
+            left.append(writes)
+        elif flow == "continue" and run.loops:
+            left.append({w: e for w, e in writes.items() if not isinstance(e[3], Tensor)})
+    run.merge(left)
+    if None in flows:
+        return None
+    return flows[0] if flows[0] == flows[1] else "return"
+
+
+def attempt(run: Run, node: ast.Try | ast.TryStar) -> Flow:
+    flow = block(run, node.body)
+    if flow is None:
+        flow = block(run, node.orelse)
+    for handler in node.handlers:
+        writes: Writes = {}
+        with run.trial(writes):
+            left = block(run, handler.body)
+        if left is None:
+            run.merge([writes, {}])
+            flow = None if flow in ("raise",) else flow
+    block(run, node.finalbody)
+    return flow
+
+
+def match(run: Run, node: ast.Match) -> Flow:
+    evaluate(run, node.subject)
+    left: list[Writes] = [{}]
+    for case in node.cases:
+        writes: Writes = {}
+        with run.trial(writes):
+            flow = block(run, case.body)
+        if flow is None:
+            left.append(writes)
+    run.merge(left)
+    return None
+
+
+def with_(run: Run, node: ast.With | ast.AsyncWith) -> Flow:
+    without = 0
+    for item in node.items:
+        value = evaluate(run, item.context_expr)
+        if isinstance(value, Made) and value.name in NO_GRAD:
+            without += 1
+        elif isinstance(value, Made) and value.name.endswith("set_grad_enabled"):
+            first = value.args[0] if value.args else None
+            without += first is not None and objects.truth(first) is False
+        if item.optional_vars is not None:
+            bind(run, item.optional_vars, value)
+    run.without_grad += without
+    flow = block(run, node.body)
+    run.without_grad -= without
+    return flow
+
+
+NO_GRAD = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")
+
+
+# ---------------------------------------------------------------------- loops
+
+
+def for_(run: Run, node: ast.For | ast.AsyncFor) -> Flow:
+    source = evaluate(run, node.iter)
+    items = loops.unrolled(source)
+    if items is not None:
+        for element in items:
+            bind(run, node.target, element)
+            flow = block(run, node.body)
+            if flow in ("break", "return", "raise"):
+                break
+        return None
+    loop = loops.of_iterable(run, node, source)
+    run.loops.append(loop)
+    try:
+        bind(run, node.target, loops.element(run, loop, source))
+        block(run, node.body)
+    finally:
+        loops.leave(run, loop)
+    block(run, node.orelse)
+    return None
+
+
+def while_(run: Run, node: ast.While) -> Flow:
+    loop = loops.endless(run, node)
+    run.loops.append(loop)
+    try:
+        evaluate(run, node.test)
+        block(run, node.body)
+    finally:
+        loops.leave(run, loop)
+    return None
+
+
+# ---------------------------------------------------------------------- definitions
+
+
+def define(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
+    frame = run.frame
+    outer = [*frame.outer, frame.names] if frame.function is not None else frame.outer
+    made: Value = Function(node, frame.module, outer)  # type: ignore[arg-type]
+    for decorator in node.decorator_list:
+        name = full_name(run, decorator.func if isinstance(decorator, ast.Call) else decorator)
+        if name in NO_GRAD:
+            made.without_grad = True  # type: ignore[attr-defined]
+        elif name.rpartition(".")[2] in ("pipeline", "contextmanager", "fixture"):
+            made = Opaque(node.name)
+            break
+    run.write(frame.names, node.name, made)
+    return None
+
+
+def define_class(run: Run, node: ast.ClassDef) -> Flow:
+    bases = [evaluate(run, base) for base in node.bases]
+    frame = run.frame
+    made = Class(node, frame.module, bases, {})
+    run.frames.append(Frame(frame.module, made.members, [*frame.outer]))  # type: ignore[arg-type]
+    try:
+        block(run, node.body)
+    finally:
+        run.frames.pop()
+    for member in made.members.values():
+        if isinstance(member, Function):
+            member.owner = made
+    run.write(frame.names, node.name, made)
+    return None
+
+
+def return_(run: Run, node: ast.Return) -> Flow:
+    value: Value = Const(None) if node.value is None else evaluate(run, node.value)
+    run.frame.returned.append(value)
+    return "return"
+
+
+def import_(run: Run, node: ast.Import) -> Flow:
+    for alias in node.names:
+        module = run.modules.absolute(alias.name)
+        first = alias.name.partition(".")[0]
+        value: Value = External(alias.name if alias.asname else first)
+        if module is not None and (alias.asname or module.name == first):
+            value = objects.of_module(run, module)
+        run.write(run.frame.names, alias.asname or first, value)
+    return None
+
+
+def import_from(run: Run, node: ast.ImportFrom) -> Flow:
+    name = node.module or ""
+    if node.level:
+        module = run.modules.relative(run.frame.module, node.level, name)
+    else:
+        module = run.modules.absolute(name)
+    if module is not None and run.steps < STEPS:
+        run_module(run, module)
+    for alias in node.names:
+        if alias.name == "*":
+            if module is not None:
+                for key, value in list(module.names.items()):
+                    if not key.startswith("_"):
+                        run.write(run.frame.names, key, value)
+            else:
+                run.frame.module.names.setdefault(f"* {name}", External(name))
+            continue
+        found: Value | None = None
+        if module is not None:
+            found = module.names.get(alias.name)
+            inner = None if found is not None else run.modules.submodule(module, alias.name)
+            if inner is not None:
+                found = objects.of_module(run, inner)
+            found = found or Opaque(alias.name)
+        elif node.level:
+            found = Opaque(alias.name)
+        run.write(
+            run.frame.names, alias.asname or alias.name, found or External(f"{name}.{alias.name}")
+        )
+    return None
+
+
+STATEMENTS: dict[type[ast.stmt], Callable[[Run, Any], Flow]] = {
+    ast.Assign: assign,
+    ast.AnnAssign: assign_annotated,
+    ast.AugAssign: assign_augmented,
+    ast.Expr: expression,
+    ast.Delete: delete,
+    ast.Global: share,
+    ast.Nonlocal: share,
+    ast.If: branch,
+    ast.Try: attempt,
+    ast.TryStar: attempt,
+    ast.Match: match,
+    ast.With: with_,
+    ast.AsyncWith: with_,
+    ast.For: for_,
+    ast.AsyncFor: for_,
+    ast.While: while_,
+    ast.FunctionDef: define,
+    ast.AsyncFunctionDef: define,
+    ast.ClassDef: define_class,
+    ast.Return: return_,
+    ast.Import: import_,
+    ast.ImportFrom: import_from,
+    ast.Raise: lambda run, node: "raise",
+    ast.Break: lambda run, node: "break",
+    ast.Continue: lambda run, node: "continue",
+}

@@ -1,0 +1,278 @@
+"""Functions and methods of tensors: which activation was applied last, and what sums are over."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from xent.audit._follow.run import Run
+from xent.audit._follow.values import (
+    BatchSize,
+    Const,
+    Loss,
+    Made,
+    Opaque,
+    Sequence,
+    Tensor,
+    Value,
+)
+
+ACTIVATIONS = {
+    "softmax": "softmax",
+    "log_softmax": "log_softmax",
+    "sigmoid": "sigmoid",
+    "sigmoid_": "sigmoid",
+    "hardsigmoid": "sigmoid",
+    "logsigmoid": "logsigmoid",
+    "relu": "ReLU",
+    "relu_": "ReLU",
+    "relu6": "ReLU",
+    "leaky_relu": "LeakyReLU",
+    "elu": "LeakyReLU",
+    "selu": "LeakyReLU",
+    "gelu": "LeakyReLU",
+    "tanh": "tanh",
+    "dropout": "Dropout",
+    "dropout_": "Dropout",
+    "log": "log",
+    "exp": "exp",
+    "exp_": "exp",
+    "softplus": "softplus",
+    "normalize": "normalised",
+}
+SHAPES = frozenset(
+    ["view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "t", "contiguous", "movedim", "swapaxes", "view_as", "reshape_as", "unflatten", "expand"]
+)
+KEEPS = frozenset(
+    ["to", "cpu", "cuda", "float", "double", "half", "bfloat16", "type", "clone", "type_as", "requires_grad_", "pin_memory", "long", "retain_grad", "numpy"]
+)
+INTEGER = frozenset(
+    ["argmax", "argmin", "max", "min", "topk", "eq", "ne", "gt", "lt", "ge", "le", "sort", "argsort", "round", "any", "all", "multinomial", "nonzero", "isnan", "isfinite", "unique", "bincount"]
+)
+GAUSSIAN = re.compile(
+    r"1(\.0*)?\s*\+\s*[\w.\[\]']*(log|var|sig|std)[^,]*-.*(exp|sig|var|std)", re.I
+)
+
+
+def function(
+    run: Run, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
+) -> Value | None:
+    """Follow a function of torch, or return None where it is another's."""
+    if not name.startswith("torch."):
+        return None
+    short = name.rpartition(".")[2]
+    if short == "kl_divergence" and "distributions" in name:
+        return Tensor(loss="kl", batch=_batch(args))
+    value = args[0] if args else options.get("input")
+    if value is None or name.startswith(("torch.nn.Module", "torch.optim", "torch.utils")):
+        return None
+    if short in ACTIVATIONS and name.startswith(("torch.nn.functional.", "torch.")):
+        if name.count(".") > (3 if "functional" in name else 1):
+            return None
+        return method(run, _tensor(value), short, args[1:], options, node, kept=value)
+    if name.count(".") == 1 and (short in SHAPES or short in INTEGER or short in METHODS):
+        return method(run, _tensor(value), short, args[1:], options, node, kept=value)
+    if name == "torch.cat" and isinstance(value, Sequence) and value.items:
+        first = value.items[0]
+        return Opaque("cat", getattr(first, "batch", None))
+    if name == "torch.roll":
+        shift = args[1] if len(args) > 1 else options.get("shifts")
+        last = _number(shift)
+        made = Opaque("rolled", getattr(value, "batch", None))
+        made.parts["wrapped"] = Const(last == -1)
+        return made
+    if name in ("torch.nn.utils.rnn.pad_sequence",):
+        return None
+    if name.startswith(("torch.nn.functional.", "torch.einsum", "torch.matmul", "torch.mm")):
+        return Tensor(batch=_batch(args), grad=not run.without_grad)
+    return None
+
+
+METHODS = frozenset(["mean", "sum", "exp", "log", "clamp", "clip", "add", "mul", "div", "sub", "neg", "pow", "square", "abs", "matmul"])
+
+
+def _batch(args: list[Value]) -> object:  # type: ignore[misc]
+    for value in args:
+        batch = getattr(value, "batch", None)
+        if batch is not None:
+            return batch
+    return None
+
+
+def _tensor(value: Value) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    return Tensor(batch=getattr(value, "batch", None), grad=False)
+
+
+def method(
+    run: Run,
+    tensor: Tensor,
+    name: str,
+    args: list[Value],
+    options: dict[str, Value],
+    node: ast.AST,
+    kept: Value | None = None,
+) -> Value:
+    """Follow a method of a tensor."""
+    if isinstance(kept, Loss):
+        if name in ("mean", "sum", "abs"):
+            return kept
+        return kept.but(exp=True) if name == "exp" else kept.but(scale=None)
+    if name in ACTIVATIONS:
+        return activate(run, tensor, ACTIVATIONS[name], args, options, node)
+    if name in SHAPES:
+        return _reshaped(tensor, name, args)
+    if name in KEEPS:
+        return tensor
+    if name in ("detach", "detach_", "data"):
+        return tensor.but(grad=False)
+    if name in ("mean", "sum"):
+        return reduce(run, tensor, name, args, options, node)
+    if name in ("clamp", "clip", "clamp_", "clip_", "clamp_min"):
+        return _clamped(tensor, args, options)
+    if name in ("size",):
+        first = args[0] if args else next(iter(options.values()), None)
+        if first is None:
+            size: Value = BatchSize(tensor.batch) if tensor.batch else Opaque("size")
+            return Sequence([size], element=Opaque("size"))
+        if isinstance(first, Const) and first.value == 0 and tensor.batch:
+            return BatchSize(tensor.batch)
+        return Opaque("size")
+    if name in ("numel", "nelement") and tensor.batch:
+        return BatchSize(tensor.batch)
+    if name in ("item",):
+        return Opaque("item")
+    if name in ("add", "sub", "mul", "div", "neg", "pow", "square", "abs"):
+        return tensor.but(applied="", below=None, place=None)
+    return Opaque(name, tensor.batch)
+
+
+def activate(
+    run: Run,
+    tensor: Tensor,
+    applied: str,
+    args: list[Value],
+    options: dict[str, Value],
+    node: ast.AST,
+) -> Tensor:
+    """Apply an activation, and judge softmax without an axis and logarithms of probabilities."""
+    place = run.place(node)
+    if applied in ("softmax", "log_softmax"):
+        axis = options.get("dim", args[0] if args else None)
+        if axis is None or (isinstance(axis, Const) and axis.value is None):
+            _no_axis(run, tensor, node)
+    if applied == "log":
+        if tensor.applied in ("softmax", "sigmoid") and (tensor.grad or not run.without_grad):
+            _log_of(run, tensor, node)
+        return tensor.but(applied="log", place=place, below=tensor)
+    if applied == "Dropout":
+        training = options.get("training", args[1] if len(args) > 1 else None)
+        run.flags.add("dropout function")
+        if isinstance(training, Const) and training.value is False:
+            return tensor
+    grad = (tensor.grad or tensor.batch is None) and not run.without_grad
+    return tensor.but(applied=applied, place=place, below=tensor, grad=grad, epsilon=False)
+
+
+def _no_axis(run: Run, tensor: Tensor, node: ast.AST) -> None:
+    if tensor.dims == 3:
+        effect = "of 3 dimensions it takes axis 0, the batch"
+        run.report("X105", run.place(node), effect=effect)
+    else:
+        effect = "it takes axis 0 of 1 or 3 dimensions, axis 1 of 2 or 4"
+        run.report("X105", run.place(node), effect=effect, level="note")
+
+
+def _log_of(run: Run, tensor: Tensor, node: ast.AST) -> None:
+    if not tensor.grad or run.without_grad:
+        return
+    level = "note" if tensor.epsilon else None
+    if tensor.applied == "softmax":
+        run.report("X601", run.place(node), smallest="1e-45", level=level)
+    else:
+        run.report("X602", run.place(node), level=level)
+
+
+def _reshaped(tensor: Tensor, name: str, args: list[Value]) -> Tensor:
+    dims, features = None, tensor.features
+    if name in ("view", "reshape") and args and not isinstance(args[0], Sequence):
+        dims = len(args)
+        last = _number(args[-1])
+        features = int(last) if last is not None and last > 0 else None
+        if features is None and dims > 1:
+            features = None if last == -1 else tensor.features
+    elif name in ("transpose", "permute", "t"):
+        dims = tensor.dims
+        features = None
+    elif name in ("squeeze", "flatten"):
+        features = None
+    elif name == "contiguous":
+        dims = tensor.dims
+    return tensor.but(dims=dims, features=features)
+
+
+def _clamped(tensor: Tensor, args: list[Value], options: dict[str, Value]) -> Tensor:
+    low = _number(options.get("min", args[0] if args else None))
+    if low is not None and 0 < low < 0.01:
+        return tensor.but(epsilon=low >= 1e-6)
+    return tensor.but(applied="", below=None, place=None)
+
+
+def _number(value: Value | None) -> float | None:
+    if isinstance(value, Const) and isinstance(value.value, int | float):
+        return float(value.value)
+    return None
+
+
+def reduce(
+    run: Run,
+    tensor: Tensor,
+    name: str,
+    args: list[Value],
+    options: dict[str, Value],
+    node: ast.AST,
+) -> Value:
+    """Sum or average: of a whole tensor this is a scalar, and its scale is known."""
+    kind = tensor.loss
+    if not kind and _is_gaussian(node):
+        kind = "kl"
+    axis = options.get("dim", options.get("axis", args[0] if args else None))
+    if axis is not None and not (isinstance(axis, Const) and axis.value is None):
+        first = isinstance(axis, Const) and axis.value == 0
+        if first and tensor.per:
+            return _scalar(run, tensor.but(loss=kind), name, node)
+        per = "sum" if name == "sum" and tensor.per in ("", "sum") else "mean"
+        kept = tensor.but(applied="", below=None, place=None, loss=kind, features=None, per=per)
+        return kept.but(dims=None)
+    return _scalar(run, tensor.but(loss=kind), name, node)
+
+
+def _scalar(run: Run, tensor: Tensor, name: str, node: ast.AST) -> Value:
+    if not tensor.loss:
+        return Opaque(name, tensor.batch)
+    features = tensor.per or name
+    if tensor.loss == "loss" and tensor.per == "" and name == "mean":
+        features = "mean"
+    loop = tensor.batch if tensor.batch is not None else (run.loops[-1] if run.loops else None)
+    return Loss(
+        scale=0 if name == "mean" else 1,
+        place=run.place(node),
+        loop=loop,
+        kind=tensor.loss if tensor.loss in ("kl", "entropy", "recon") else "loss",
+        features=features,
+        grad=not run.without_grad,
+    )
+
+
+def _is_gaussian(node: ast.AST) -> bool:
+    """Whether this sums 1 + log var - mu^2 - var, the divergence of a Gaussian."""
+    return bool(GAUSSIAN.search(ast.unparse(node)))
+
+
+def of_distribution(run: Run, holder: Value, name: str, node: ast.AST) -> Value:
+    """Follow a method of a torch.distributions object."""
+    made = isinstance(holder, Made) and "distributions" in holder.name
+    if name == "entropy" and made:
+        return Tensor(loss="entropy", grad=not run.without_grad)
+    return Opaque(name, getattr(holder, "batch", None))

@@ -1,0 +1,67 @@
+"""Full names of what a script calls, and families of PyTorch's names that mean one thing."""
+
+from __future__ import annotations
+
+import ast
+
+from xent.audit._follow.run import Run
+from xent.audit._follow.values import External, Opaque, Value
+
+BUILTINS = frozenset(
+    ["print", "len", "sum", "min", "max", "abs", "round", "float", "int", "str", "bool", "list", "tuple", "dict", "set", "range", "enumerate", "zip", "map", "filter", "sorted", "reversed", "iter", "next", "isinstance", "issubclass", "getattr", "setattr", "hasattr", "super", "type", "open", "any", "all", "format", "repr", "pow", "divmod", "vars", "id", "callable", "input", "slice", "object", "property", "staticmethod", "classmethod", "Exception", "ValueError"]
+)
+ALIASES = (
+    ("torch.nn.modules.loss.", "torch.nn."),
+    ("torch.nn.modules.", "torch.nn."),
+    ("torch.functional.", "torch."),
+    ("torch.special.", "torch."),
+    ("xent.losses.", "torch.nn.functional."),
+)
+
+
+def plain(name: str) -> str:
+    """Return the one name of a thing that PyTorch has under several."""
+    for other, usual in ALIASES:
+        if name.startswith(other):
+            name = usual + name[len(other) :]
+    return name
+
+
+def full_name(run: Run, node: ast.expr) -> str:
+    """Return the library's name behind a name in the code, without following anything."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return ""
+    found = look_up(run, node.id)
+    first = found.name if isinstance(found, External) else node.id
+    return plain(".".join([first, *reversed(parts)]))
+
+
+def look_up(run: Run, name: str) -> Value | None:
+    """Return what a name holds here."""
+    frame = run.frame
+    if name in frame.names:
+        return frame.names[name]
+    for names in reversed(frame.outer):
+        if name in names:
+            return names[name]
+    module = frame.module.names
+    if name in module:
+        return module[name]
+    if name in BUILTINS:
+        return External(name)
+    stars = [key for key in module if key.startswith("* ")]
+    if len(stars) == 1:
+        return External(f"{stars[0][2:]}.{name}")
+    return None
+
+
+def name_of(run: Run, name: str) -> Value:
+    """Return what a name holds, the same unknown each time where nothing is known."""
+    found = look_up(run, name)
+    if found is None:
+        found = run.frame.module.names.setdefault(name, Opaque(name))
+    return found

@@ -1,0 +1,299 @@
+"""What a name may hold, as far as the audit of losses must know.
+
+A value that nothing is known of is an `Opaque`: it has an identity, so that `len(loader)` and a
+loop over the same `loader` are known to belong together, and its attributes and items are values
+of the same kind, made once. Scalars that come from a loss are `Loss`, their sums `Total`.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xent.audit._follow.modules import Module
+
+Place = tuple["Module", ast.AST]
+
+
+class Value:
+    """Anything that a name may hold."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Const(Value):
+    """A literal."""
+
+    value: Any
+
+
+@dataclass(eq=False)
+class Zero(Value):
+    """A number that a total may start from, and the loops in which it was set."""
+
+    value: float
+    loops: tuple[Loop, ...]
+    place: Place | None = None
+
+
+@dataclass(eq=False)
+class Opaque(Value):
+    """Something unknown, with the name that it was first met under.
+
+    ``batch`` is the loop whose current batch it is made of.
+    """
+
+    name: str = ""
+    batch: Loop | None = None
+    parts: dict[Any, Value] = field(default_factory=dict)
+
+    def part(self, key: object, name: str = "") -> Value:
+        """Return the attribute or item under a key: always the same one."""
+        if key not in self.parts:
+            self.parts[key] = Opaque(name or str(key), self.batch)
+        return self.parts[key]
+
+
+@dataclass(frozen=True)
+class External(Value):
+    """A thing of a library, by its full name: ``torch.nn.functional.cross_entropy``."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class Made(Value):
+    """What a library's class or function returned: a layer, a loader, a data set."""
+
+    name: str
+    args: list[Value]
+    options: dict[str, Value]
+    place: Place | None = None
+    attrs: dict[Any, Value] = field(default_factory=dict)
+    mode: Mode | None = None
+
+    def option(self, name: str, position: int) -> Value | None:
+        """Return an argument by its name or position."""
+        if name in self.options:
+            return self.options[name]
+        return self.args[position] if len(self.args) > position else None
+
+
+@dataclass(eq=False)
+class Function(Value):
+    """A function of the script, with what it sees from outside and the object it is bound to."""
+
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+    module: Module
+    outer: list[dict[str, Value]]
+    owner: Class | None = None
+    bound: Value | None = None
+    without_grad: bool = False
+
+    @property
+    def name(self) -> str:
+        return getattr(self.node, "name", "lambda")
+
+
+@dataclass(eq=False)
+class Class(Value):
+    """A class of the script."""
+
+    node: ast.ClassDef
+    module: Module
+    bases: list[Value]
+    members: dict[str, Value]
+
+    def lineage(self) -> list[Value]:
+        """Return the class and its bases, nearest first."""
+        found: list[Value] = [self]
+        for base in self.bases:
+            found += base.lineage() if isinstance(base, Class) else [base]
+        return found
+
+    def member(self, name: str, after: Class | None = None) -> Value | None:
+        """Return a member by its name, of this class or the nearest base that has it."""
+        line = [base for base in self.lineage() if isinstance(base, Class)]
+        if after is not None and after in line:
+            line = line[line.index(after) + 1 :]
+        for base in line:
+            if name in base.members:
+                return base.members[name]
+        return None
+
+    def descends_from(self, *names: str) -> bool:
+        """Whether a library's class of one of these names is among its bases."""
+        return any(
+            isinstance(base, External) and base.name.rpartition(".")[2] in names
+            for base in self.lineage()
+        )
+
+
+@dataclass(eq=False)
+class Instance(Value):
+    """An object of a class of the script."""
+
+    of: Class
+    attrs: dict[Any, Value] = field(default_factory=dict)
+    mode: Mode | None = None
+
+
+@dataclass(frozen=True)
+class Mode(Value):
+    """Training or evaluation mode, and the loops in which it was set."""
+
+    training: bool
+    loops: tuple[Loop, ...]
+
+
+@dataclass(eq=False)
+class Sequence(Value):
+    """A tuple or list; ``items`` is None where they are not known one by one.
+
+    ``total`` is what its losses would sum up to, where losses were appended in a loop.
+    """
+
+    items: list[Value] | None
+    loops: tuple[Loop, ...] = ()
+    total: Total | None = None
+    element: Value | None = None
+
+
+@dataclass(eq=False)
+class Table(Value):
+    """A dict."""
+
+    items: dict[Any, Value]
+    default: Value | None = None
+
+
+@dataclass(eq=False)
+class Loop:
+    """A loop that is being followed, or was: what it iterates, and what happened in it."""
+
+    node: ast.AST
+    module: Module
+    source: Value | None  # what is iterated, without enumerate and progress bars
+    frame: object
+    kind: str  # "batches", "range", "while", "items"
+    trained: bool = False
+    losses: int = 0
+    step: Value | None = None  # of range(0, n, step)
+    modes: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Index(Value):
+    """The number of the current round of a loop, plus an offset: its first value."""
+
+    loop: Loop
+    offset: int
+
+    def __hash__(self) -> int:
+        return hash((id(self.loop), self.offset))
+
+
+@dataclass(frozen=True)
+class BatchSize(Value):
+    """How many samples the current batch of a loop has."""
+
+    loop: Loop
+
+    def __hash__(self) -> int:
+        return id(self.loop)
+
+
+@dataclass(frozen=True)
+class Length(Value):
+    """len() of something."""
+
+    of: Value
+
+
+@dataclass(frozen=True)
+class Expression(Value):
+    """Arithmetic or a comparison of values that are only known by name."""
+
+    operator: str
+    left: Value
+    right: Value
+
+
+@dataclass(frozen=True)
+class Choice(Value):
+    """One of several values: what a branch that was not decided leaves."""
+
+    options: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor(Value):
+    """A tensor that came out of layers: what was applied last, and where."""
+
+    applied: str = ""  # "softmax", "linear", ...; "" unknown
+    place: Place | None = None
+    below: Tensor | None = None  # what log_softmax, softmax or log was applied to
+    features: int | None = None
+    dims: int | None = None
+    batch: Loop | None = None
+    grad: bool = True
+    loss: str = ""  # "loss", "kl", "recon": unreduced values of a loss
+    per: str = ""  # features: "sum" where they were summed up already
+    padded: int | float | None = None
+    wrapped: bool = False
+    epsilon: bool = False
+
+    def but(self, **changes: Any) -> Tensor:
+        """Return the tensor with some things changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, eq=False)
+class Loss(Value):
+    """A scalar that comes from a loss.
+
+    ``scale`` is the power of the batch size that it grows with: 0 a mean, 1 a sum, None unknown;
+    ``nominal`` whether it was multiplied by the loader's batch_size instead of the true one.
+    """
+
+    scale: int | None
+    place: Place
+    loop: Loop | None
+    kind: str = "loss"
+    features: str = ""  # "mean", "sum", or "" unknown
+    grad: bool = True
+    exp: bool = False
+    nominal: bool = False
+    by_hand: bool = False  # multiplied by the size of the batch where it was added
+    weighted: bool = False
+    over: tuple[tuple[Value, Place], ...] = ()
+    padding: bool = False
+    backward: list[bool] = field(default_factory=list)
+
+    def but(self, **changes: Any) -> Loss:
+        """Return the loss with some things changed."""
+        return replace(self, **changes)
+
+
+@dataclass(eq=False)
+class Total(Value):
+    """A sum over the rounds of loops, the outermost first."""
+
+    loops: tuple[Loop, ...]
+    term: Value  # a Loss, a Const, a BatchSize, ...
+    place: Place
+    emptied: bool = False  # it may have been set to 0 in the loop
+    kept: bool = False  # its graph is kept
+    start: Value | None = None
+
+
+@dataclass(eq=False)
+class Mean(Value):
+    """A total that was divided."""
+
+    of: Value
+    divisor: Value
+    loop: Loop | None = None

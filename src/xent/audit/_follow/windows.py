@@ -1,0 +1,156 @@
+"""Windows: a total that is shown and emptied every k rounds, and how many losses are in it."""
+
+from __future__ import annotations
+
+import ast
+
+from xent.audit._follow.run import Run
+from xent.audit._follow.values import (
+    Const,
+    Expression,
+    Index,
+    Loop,
+    Loss,
+    Opaque,
+    Place,
+    Total,
+    Value,
+)
+
+
+def divided(run: Run, total: Total, divisor: Value, node: ast.AST, place: Place) -> None:
+    """Judge a total that is divided by a constant inside the loop, every so many rounds."""
+    loop = total.loops[-1]
+    if not isinstance(divisor, Const | Opaque) or not run.is_open(loop) or len(total.loops) > 2:
+        return
+    term = total.term
+    if not isinstance(term, Loss) or term.scale != 0 or term.weighted or total.emptied:
+        return
+    found = _every(run, loop)
+    if found is None:
+        return
+    branch, every, remainder, offset, skips = found
+    if isinstance(every, Const) and isinstance(divisor, Const) and every != divisor:
+        if emptied_in(branch, node):
+            _report(run, place, f"{every.value}", f"{divisor.value}", f"/ {every.value}")
+        return
+    if every != divisor:
+        return
+    first = _first_round(every, remainder, offset, skips)
+    if not emptied_in(branch, node):
+        if isinstance(branch, ast.If) and _plain_name(node) and not _emptied_elsewhere(loop, node):
+            _report(
+                run,
+                place,
+                "from the second window on more than k",
+                "k: the total is not set to 0 after it is shown",
+                f"{_plain_name(node)} = 0    # after it is shown",
+            )
+        return
+    k = str(every.value) if isinstance(every, Const) else "k"
+    if first == "one" and len(total.loops) == 1:
+        _report(run, place, "in the first window 1 loss, not", k, "(i + 1) % k == 0", "warning")
+    elif first == "one more":
+        _report(run, place, "k + 1 in the first window", k, "(i + 1) % k == 0", "warning")
+
+
+def _report(
+    run: Run, place: Place, count: str, divisor: str, fix: str, level: str | None = None
+) -> None:
+    run.report("X403", place, count=count, divisor=divisor, fix=fix, level=level)
+
+
+def _every(
+    run: Run, loop: Loop
+) -> tuple[ast.If | ast.IfExp | None, Value, Value, int, bool] | None:
+    """Find the condition ``(i + offset) % every == remainder`` that holds here."""
+    for branch, test, truth in reversed(run.conditions):
+        if not truth:
+            continue
+        parts = _all(test)
+        for part in parts:
+            if not isinstance(part, Expression) or part.operator != "==":
+                continue
+            left, right = part.left, part.right
+            if isinstance(left, Expression) and left.operator == "%":
+                index = left.left
+                if isinstance(index, Index) and index.loop is loop:
+                    return branch, left.right, right, index.offset, len(parts) > 1
+        for part in parts:  # if not i % every
+            if isinstance(part, Expression) and part.operator == "not":
+                inner = part.left
+                if isinstance(inner, Expression) and inner.operator == "%":
+                    index = inner.left
+                    if isinstance(index, Index) and index.loop is loop:
+                        return branch, inner.right, Const(0), index.offset, len(parts) > 1
+    return None
+
+
+def _all(test: Value) -> list[Value]:
+    if isinstance(test, Expression) and test.operator == "and":
+        return _all(test.left) + _all(test.right)
+    return [test]
+
+
+def _first_round(every: Value, remainder: Value, offset: int, skips: bool) -> str:
+    """Say how many losses the first window has: "right", "one", "one more" or ""."""
+    if isinstance(remainder, Const) and remainder.value == 0:
+        if offset == 1:
+            return "right"
+        if offset == 0:
+            return "one more" if skips else "one"
+        return ""
+    if isinstance(remainder, Expression) and remainder.operator == "-":
+        same = remainder.left == every and remainder.right == Const(1)
+        return "right" if same and offset == 0 else ""
+    if isinstance(remainder, Const) and isinstance(every, Const):
+        right = (remainder.value - offset) % every.value == every.value - 1
+        return "right" if right else ""
+    return ""
+
+
+def _plain_name(node: ast.AST) -> str:
+    left = node.left if isinstance(node, ast.BinOp) else None
+    if isinstance(node, ast.AugAssign):
+        left = node.target
+    if isinstance(left, ast.BinOp):
+        left = left.left
+    return ast.unparse(left) if isinstance(left, ast.Name | ast.Attribute | ast.Subscript) else ""
+
+
+def emptied_in(branch: ast.AST | None, node: ast.AST) -> bool:
+    """Whether the total is set to 0 in the branch that shows it."""
+    name = _plain_name(node)
+    if branch is None or not name:
+        return branch is not None and _calls_reset(branch)
+    return _assigned(branch, name) or _calls_reset(branch)
+
+
+def _emptied_elsewhere(loop: Loop, node: ast.AST) -> bool:
+    return _assigned(loop.node, _plain_name(node)) or _calls_reset(loop.node)
+
+
+def _assigned(inside: ast.AST, name: str) -> bool:
+    for part in ast.walk(inside):
+        targets: list[ast.expr] = []
+        if isinstance(part, ast.Assign):
+            targets = part.targets
+        elif isinstance(part, ast.AnnAssign):
+            targets = [part.target]
+        for target in targets:
+            names = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+            if any(ast.unparse(one) == name for one in names):
+                return True
+    return False
+
+
+def _calls_reset(inside: ast.AST) -> bool:
+    return any(
+        isinstance(part, ast.Attribute) and part.attr in ("reset", "clear", "zero_", "fill_")
+        for part in ast.walk(inside)
+    )
+
+
+def emptied_here(run: Run, total: Total) -> bool:
+    """Whether a total is shown every so many rounds, so that an index does not count it."""
+    return _every(run, total.loops[-1]) is not None and total.emptied

@@ -1,0 +1,181 @@
+"""Reading scripts and notebooks: their code, where each line stands, and comments that silence.
+
+A notebook is plain JSON; its code cells are read in order as one script, magics left out. A
+notebook's own line numbers are those of its cells.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import re
+import tokenize
+import warnings
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+IGNORE = re.compile(r"#\s*xent:\s*(ignore-file|ignore)\b(?:\[([^\]]*)\])?")
+WHOLE_CELL = ("bash", "sh", "writefile", "file", "html", "HTML", "javascript", "js", "latex")
+WHOLE_CELL += ("markdown", "script", "svg", "perl", "ruby", "cython", "sql", "R")
+
+
+@dataclass
+class Source:
+    """One file: its code, parsed, and where its lines stand."""
+
+    path: Path
+    shown: str  # the path as findings have it
+    text: str = ""
+    tree: ast.Module = field(default_factory=lambda: ast.Module([], []))
+    cells: list[tuple[int, int]] = field(default_factory=list)  # (first line, number of the cell)
+    broken: list[tuple[int, int, str]] = field(default_factory=list)  # line, column, reason
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the code."""
+        return self.text.splitlines()
+
+    def position(self, line: int, byte: int) -> tuple[int | None, int, int]:
+        """Return (cell, line, column) as a person counts them, of a node's line and offset."""
+        text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+        column = len(text.encode()[:byte].decode(errors="ignore")) + 1
+        for first, cell in reversed(self.cells):
+            if line >= first:
+                return cell, line - first + 1, column
+        return None, line, column
+
+    @cached_property
+    def ignores(self) -> dict[int, tuple[int, frozenset[str]]]:
+        """Lines with ``# xent: ignore[...]``: column and rules, none for all rules."""
+        found: dict[int, tuple[int, frozenset[str]]] = {}
+        if "xent:" not in self.text:
+            return found
+        for line, column, comment in _comments(self.text):
+            match = IGNORE.search(comment)
+            if match and match[1] == "ignore":
+                found[line] = (column, _rules(match[2]))
+        return found
+
+    @cached_property
+    def ignored_everywhere(self) -> frozenset[str] | None:
+        """Rules that ``# xent: ignore-file`` names, none for all; None without such a comment."""
+        if "ignore-file" not in self.text:
+            return None
+        for _, _, comment in _comments(self.text):
+            match = IGNORE.search(comment)
+            if match and match[1] == "ignore-file":
+                return _rules(match[2])
+        return None
+
+
+def _rules(text: str | None) -> frozenset[str]:
+    return frozenset(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _comments(text: str) -> list[tuple[int, int, str]]:
+    found = []
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT:
+                found.append((token.start[0], token.start[1] + 1, token.string))
+    except (tokenize.TokenError, IndentationError, SyntaxError):
+        pass
+    return found
+
+
+def read(path: Path, shown: str) -> Source:
+    """Read a script or notebook; what cannot be parsed is told in ``broken``."""
+    source = Source(path, shown)
+    try:
+        raw = path.read_bytes()
+        if path.suffix == ".ipynb":
+            return _read_notebook(source, raw)
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+        source.text = io.TextIOWrapper(io.BytesIO(raw), encoding, newline=None).read()
+    except (OSError, UnicodeError, SyntaxError, LookupError) as error:
+        source.broken.append((1, 1, _reason(error)))
+        return source
+    tree = _parse(source.text)
+    if isinstance(tree, ast.Module):
+        source.tree = tree
+    else:
+        source.broken.append((tree.lineno or 1, tree.offset or 1, _reason(tree)))
+    return source
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{error.msg} (Python 2?)" if "print" in str(error.msg) else str(error.msg)
+    return str(error) or type(error).__name__
+
+
+def _parse(text: str) -> ast.Module | SyntaxError:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except SyntaxError as error:
+        return error
+    except (ValueError, RecursionError, MemoryError) as error:
+        return SyntaxError(str(error) or "too deeply nested")
+
+
+def _read_notebook(source: Source, raw: bytes) -> Source:
+    try:
+        cells = json.loads(raw.decode("utf-8-sig"))
+        if isinstance(cells, dict):
+            cells = cells["cells"] if "cells" in cells else cells["worksheets"][0]["cells"]
+        codes = [
+            (number, _joined(cell.get("source", cell.get("input", ""))))
+            for number, cell in enumerate(cells, 1)
+            if cell.get("cell_type") == "code"
+        ]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        source.broken.append((1, 1, f"not a notebook: {_reason(error)}"))
+        return source
+    lines: list[str] = []
+    body: list[ast.stmt] = []
+    for number, code in codes:
+        code = _without_magics(code)
+        first = len(lines) + 1
+        source.cells.append((first, number))
+        tree = _parse(code)
+        if isinstance(tree, ast.Module):
+            body += ast.increment_lineno(tree, first - 1).body
+        else:
+            source.broken.append((first - 1 + (tree.lineno or 1), tree.offset or 1, _reason(tree)))
+            code = "\n" * code.count("\n")
+        lines += code.split("\n")
+    source.text = "\n".join(lines)
+    source.tree = ast.Module(body, [])
+    return source
+
+
+def _joined(text: object) -> str:
+    joined = "".join(text) if isinstance(text, list) else str(text)
+    return "\n".join(joined.splitlines())
+
+
+def _without_magics(code: str) -> str:
+    """Empty the lines of IPython that are not Python, and cells of another language."""
+    lines = code.split("\n")
+    start = next((i for i, line in enumerate(lines) if line.strip()), 0)
+    if lines[start].startswith("%%"):
+        name = lines[start][2:].split(" ")[0]
+        if name in WHOLE_CELL:
+            return "\n" * (len(lines) - 1)
+    kept = []
+    inside = ""
+    for line in lines:
+        bare = line.lstrip()
+        if (not inside and bare[:1] in ("%", "!", "?")) or (not inside and re.match(r"[\w.]+\?{1,2}\s*$", bare)):
+            kept.append(line[: len(line) - len(bare)] + "pass")
+        elif not inside and re.match(r"\s*[\w, ]+=\s*[!%]", line):
+            kept.append(re.sub(r"=\s*[!%].*", "= None", line))
+        else:
+            kept.append(line)
+            for quote in re.findall(r'"""|\'\'\'', line):
+                inside = "" if inside == quote else inside or quote
+    return "\n".join(kept)
