@@ -57,6 +57,7 @@ def finding(
     path: str,
     line: int,
     column: int,
+    /,
     *,
     cell: int | None = None,
     level: str | None = None,

@@ -170,7 +170,9 @@ def _without_magics(code: str) -> str:
     inside = ""
     for line in lines:
         bare = line.lstrip()
-        if (not inside and bare[:1] in ("%", "!", "?")) or (not inside and re.match(r"[\w.]+\?{1,2}\s*$", bare)):
+        if (not inside and bare[:1] in ("%", "!", "?")) or (
+            not inside and re.match(r"[\w.]+\?{1,2}\s*$", bare)
+        ):
             kept.append(line[: len(line) - len(bare)] + "pass")
         elif not inside and re.match(r"\s*[\w, ]+=\s*[!%]", line):
             kept.append(re.sub(r"=\s*[!%].*", "= None", line))

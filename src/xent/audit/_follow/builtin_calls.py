@@ -189,15 +189,50 @@ BUILTIN_CALLS: dict[str, Call] = {
     "torch.Tensor": _zeros,
     "torch.FloatTensor": _zeros,
 }
-for _name in ["tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "tqdm.tqdm_notebook", "tqdm.autonotebook.tqdm", "tqdm.rich.tqdm", "tqdm", "rich.progress.track", "fastprogress.progress_bar", "alive_progress.alive_it", "fastprogress.fastprogress.progress_bar", "prefetch_generator.BackgroundGenerator", "progressbar.progressbar", "tqdm.std.tqdm"]:
+for _name in [
+    "tqdm.tqdm",
+    "tqdm.auto.tqdm",
+    "tqdm.notebook.tqdm",
+    "tqdm.tqdm_notebook",
+    "tqdm.autonotebook.tqdm",
+    "tqdm.rich.tqdm",
+    "tqdm",
+    "rich.progress.track",
+    "fastprogress.progress_bar",
+    "alive_progress.alive_it",
+    "fastprogress.fastprogress.progress_bar",
+    "prefetch_generator.BackgroundGenerator",
+    "progressbar.progressbar",
+    "tqdm.std.tqdm",
+]:
     BUILTIN_CALLS[_name] = _progress
-for _name in ["float", "int", "round", "abs", "numpy.float32", "numpy.float64", "numpy.round", "numpy.array", "str"]:
+for _name in [
+    "float",
+    "int",
+    "round",
+    "abs",
+    "numpy.float32",
+    "numpy.float64",
+    "numpy.round",
+    "numpy.array",
+    "str",
+]:
     BUILTIN_CALLS[_name] = _first
-for (
-    _name
-) in ["numpy.asarray", "torch.stack", "torch.autograd.Variable", "torch.squeeze", "copy.deepcopy"]:
+for _name in [
+    "numpy.asarray",
+    "torch.stack",
+    "torch.autograd.Variable",
+    "torch.squeeze",
+    "copy.deepcopy",
+]:
     BUILTIN_CALLS[_name] = _first
-for _name in ["numpy.mean", "numpy.average", "statistics.mean", "statistics.fmean", "numpy.nanmean"]:
+for _name in [
+    "numpy.mean",
+    "numpy.average",
+    "statistics.mean",
+    "statistics.fmean",
+    "numpy.nanmean",
+]:
     BUILTIN_CALLS[_name] = _mean
 for _name in ["math.exp", "numpy.exp"]:
     BUILTIN_CALLS[_name] = _exp

@@ -50,7 +50,9 @@ def of_iterable(run: Run, node: ast.AST, source: Value) -> Loop:
     if isinstance(inner, Made) and inner.name == "range":
         kind = "range"
         last = inner.args[1] if len(inner.args) > 1 else inner.args[0] if inner.args else None
-        if (len(inner.args) > 2 and not isinstance(inner.args[2], Const)) or (len(inner.args) > 2 and abs(inner.args[2].value) != 1):
+        if (len(inner.args) > 2 and not isinstance(inner.args[2], Const)) or (
+            len(inner.args) > 2 and abs(inner.args[2].value) != 1
+        ):
             step = inner.args[2]
         if step is None and isinstance(last, Length):
             inner = last.of

@@ -25,10 +25,66 @@ from xent.audit._follow.values import (
 )
 
 SAME = frozenset(
-    ["to", "cuda", "cpu", "float", "double", "half", "bfloat16", "contiguous", "requires_grad_", "clone", "long", "int", "bool", "type", "numpy", "share_memory", "zero_grad", "apply", "tolist", "pin_memory", "coalesce", "bfloat16", "compile", "to_empty", "type_as", "to_dense", "wait", "cuda"]
+    [
+        "to",
+        "cuda",
+        "cpu",
+        "float",
+        "double",
+        "half",
+        "bfloat16",
+        "contiguous",
+        "requires_grad_",
+        "clone",
+        "long",
+        "int",
+        "bool",
+        "type",
+        "numpy",
+        "share_memory",
+        "zero_grad",
+        "apply",
+        "tolist",
+        "pin_memory",
+        "coalesce",
+        "bfloat16",
+        "compile",
+        "to_empty",
+        "type_as",
+        "to_dense",
+        "wait",
+        "cuda",
+    ]
 )
 SHAPES = frozenset(
-    ["view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "t", "expand", "repeat", "view_as", "expand_as", "reshape_as", "movedim", "swapaxes", "unflatten", "narrow", "chunk", "squeeze_", "unsqueeze_", "masked_fill", "gather", "index_select", "masked_select", "select", "take"]
+    [
+        "view",
+        "reshape",
+        "flatten",
+        "squeeze",
+        "unsqueeze",
+        "permute",
+        "transpose",
+        "t",
+        "expand",
+        "repeat",
+        "view_as",
+        "expand_as",
+        "reshape_as",
+        "movedim",
+        "swapaxes",
+        "unflatten",
+        "narrow",
+        "chunk",
+        "squeeze_",
+        "unsqueeze_",
+        "masked_fill",
+        "gather",
+        "index_select",
+        "masked_select",
+        "select",
+        "take",
+    ]
 )
 LOSS_ITSELF = SAME | {"item", "squeeze", "view", "reshape", "mean", "sum", "requires_grad_"}
 
@@ -284,7 +340,9 @@ def _of_sequence(
                 pass
         elif isinstance(value, BatchSize) and entered:
             holder.element = value
-        elif (holder.items is not None and not isinstance(value, Loss | Total)) or (holder.items is not None and not entered):
+        elif (holder.items is not None and not isinstance(value, Loss | Total)) or (
+            holder.items is not None and not entered
+        ):
             holder.items.append(value)
         if isinstance(value, Mean | Total):
             shown.value(run, value, "", node)

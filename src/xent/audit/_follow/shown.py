@@ -20,7 +20,25 @@ from xent.audit._follow.values import (
 AVERAGE = re.compile(r"(?<![a-z])(avg|average|averaged|mean)(?![a-z])", re.I)
 PLACEHOLDER = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[sdfgeiru]|\{([^{}]*)\}")
 SHOWS = frozenset(
-    ["print", "info", "debug", "warning", "write", "add_scalar", "add_scalars", "log", "log_metric", "log_metrics", "update", "set_description", "set_postfix", "set_postfix_str", "append", "logging", "echo"]
+    [
+        "print",
+        "info",
+        "debug",
+        "warning",
+        "write",
+        "add_scalar",
+        "add_scalars",
+        "log",
+        "log_metric",
+        "log_metrics",
+        "update",
+        "set_description",
+        "set_postfix",
+        "set_postfix_str",
+        "append",
+        "logging",
+        "echo",
+    ]
 )
 
 

@@ -41,13 +41,68 @@ ACTIVATIONS = {
     "normalize": "normalised",
 }
 SHAPES = frozenset(
-    ["view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "t", "contiguous", "movedim", "swapaxes", "view_as", "reshape_as", "unflatten", "expand"]
+    [
+        "view",
+        "reshape",
+        "flatten",
+        "squeeze",
+        "unsqueeze",
+        "permute",
+        "transpose",
+        "t",
+        "contiguous",
+        "movedim",
+        "swapaxes",
+        "view_as",
+        "reshape_as",
+        "unflatten",
+        "expand",
+    ]
 )
 KEEPS = frozenset(
-    ["to", "cpu", "cuda", "float", "double", "half", "bfloat16", "type", "clone", "type_as", "requires_grad_", "pin_memory", "long", "retain_grad", "numpy"]
+    [
+        "to",
+        "cpu",
+        "cuda",
+        "float",
+        "double",
+        "half",
+        "bfloat16",
+        "type",
+        "clone",
+        "type_as",
+        "requires_grad_",
+        "pin_memory",
+        "long",
+        "retain_grad",
+        "numpy",
+    ]
 )
 INTEGER = frozenset(
-    ["argmax", "argmin", "max", "min", "topk", "eq", "ne", "gt", "lt", "ge", "le", "sort", "argsort", "round", "any", "all", "multinomial", "nonzero", "isnan", "isfinite", "unique", "bincount"]
+    [
+        "argmax",
+        "argmin",
+        "max",
+        "min",
+        "topk",
+        "eq",
+        "ne",
+        "gt",
+        "lt",
+        "ge",
+        "le",
+        "sort",
+        "argsort",
+        "round",
+        "any",
+        "all",
+        "multinomial",
+        "nonzero",
+        "isnan",
+        "isfinite",
+        "unique",
+        "bincount",
+    ]
 )
 GAUSSIAN = re.compile(
     r"1(\.0*)?\s*\+\s*[\w.\[\]']*(log|var|sig|std)[^,]*-.*(exp|sig|var|std)", re.I
@@ -88,7 +143,25 @@ def function(
     return None
 
 
-METHODS = frozenset(["mean", "sum", "exp", "log", "clamp", "clip", "add", "mul", "div", "sub", "neg", "pow", "square", "abs", "matmul"])
+METHODS = frozenset(
+    [
+        "mean",
+        "sum",
+        "exp",
+        "log",
+        "clamp",
+        "clip",
+        "add",
+        "mul",
+        "div",
+        "sub",
+        "neg",
+        "pow",
+        "square",
+        "abs",
+        "matmul",
+    ]
+)
 
 
 def _batch(args: list[Value]) -> object:  # type: ignore[misc]

@@ -1,0 +1,207 @@
+"""The audit of files: read, followed, and what comments and settings leave of the findings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from xent import _check
+from xent.audit._catalogue import LEVELS, RULES
+from xent.audit._config import Config, load
+from xent.audit._files import collect
+from xent.audit._finding import Finding, finding
+from xent.audit._follow.script import follow
+from xent.audit._source import Source, read
+
+
+@dataclass
+class Report:
+    """What an audit found.
+
+    Attributes
+    ----------
+    findings : list of Finding
+        By place, notes among them.
+    sites : int
+        How many calls of losses were looked at.
+    not_followed : list of str
+        Losses whose arithmetic could not be seen, so that silence about them says nothing.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    sites: int = 0
+    not_followed: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that ``--format json`` prints."""
+        return {
+            "schema": 1,
+            "findings": [found.as_json() for found in self.findings],
+            "sites": self.sites,
+            "not_followed": self.not_followed,
+        }
+
+    def reaches(self, level: str) -> bool:
+        """Whether a finding is at a level or above it."""
+        if level == "never":
+            return False
+        return any(LEVELS.index(f.level) >= LEVELS.index(level) for f in self.findings)
+
+
+def audit(*paths: str | Path, config: Config | None = None) -> Report:
+    """Read training scripts and say what is wrong with their losses; nothing is run.
+
+    Parameters
+    ----------
+    *paths : str or Path
+        Scripts, notebooks, or folders of them.
+    config : Config, optional
+        Settings; by default those of the nearest pyproject.toml.
+
+    Returns
+    -------
+    Report
+        Findings by place, the number of losses looked at, and what could not be followed.
+
+    Raises
+    ------
+    ValueError
+        If a path does not exist or is neither a folder, a script nor a notebook.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> code = "import torch.nn.functional as F\\nF.cross_entropy(F.softmax(z, dim=1), y)\\n"
+    >>> with TemporaryDirectory() as folder:
+    ...     script = Path(folder, "train.py")
+    ...     _ = script.write_text(code)
+    ...     report = audit(script)
+    >>> [(found.rule, found.name, found.line) for found in report.findings]
+    [('X101', 'double-softmax', 2)]
+    """
+    given = [Path(path) for path in paths]
+    if config is None:
+        config = load(_folder(given))
+    sources: dict[Path, Source] = {}
+    followed_as: list[Source] = []
+    for path in collect(given, config):
+        key = path.resolve()
+        if key not in sources:
+            sources[key] = read(path, str(path))
+        followed_as.append(sources[key])
+    found: dict[tuple[object, ...], Finding] = {}
+    sites: set[tuple[str, int, int]] = set()
+    not_followed: dict[str, None] = {}
+    for source in followed_as:
+        for one in _broken(source):
+            found[one.path, one.cell, one.line, one.rule] = one
+        result = follow(source, sources, config)
+        sites |= result.sites
+        not_followed |= result.not_followed
+        for one in result.findings:
+            key_of = (one.path, one.cell, one.line, one.column, one.rule)
+            kept = found.get(key_of)
+            if kept is None or LEVELS.index(one.level) > LEVELS.index(kept.level):
+                found[key_of] = one
+    wanted = [one for one in found.values() if config.wants(one.rule)]
+    findings = _without_ignored(wanted, sources.values(), followed_as, config)
+    return Report(sorted(findings), len(sites), list(not_followed))
+
+
+def _folder(given: list[Path]) -> Path:
+    first = given[0] if given else Path()
+    return first if first.is_dir() else first.parent
+
+
+def _broken(source: Source) -> list[Finding]:
+    found = []
+    for line, column, reason in source.broken:
+        cell, shown, _ = source.position(line, 0)
+        found.append(
+            finding("X000", source.shown, shown, column, cell=cell, reason=reason.rstrip("."))
+        )
+    return found
+
+
+def _without_ignored(
+    findings: list[Finding], sources: Iterable[Source], given: list[Source], config: Config
+) -> list[Finding]:
+    """Drop what comments silence, and report comments that silence nothing."""
+    places: dict[tuple[str, int | None, int], tuple[Source, int, frozenset[str]]] = {}
+    whole: dict[str, frozenset[str]] = {}
+    for source in sources:
+        for line, (_, rules) in source.ignores.items():
+            cell, shown, _ = source.position(line, 0)
+            places[source.shown, cell, shown] = (source, line, rules)
+        everywhere = source.ignored_everywhere
+        if everywhere is not None:
+            whole[source.shown] = everywhere
+    used: set[tuple[str, int | None, int, str]] = set()
+    kept = []
+    for one in findings:
+        file = whole.get(one.path)
+        if file is not None and (not file or one.rule in file):
+            continue
+        place = (one.path, one.cell, one.line)
+        rules = places[place][2] if place in places else None
+        if rules is not None and (not rules or one.rule in rules):
+            used.add((*place, one.rule))
+            continue
+        kept.append(one)
+    if config.wants("X001"):
+        kept += _unused(places, used, {source.shown for source in given}, config)
+    return kept
+
+
+def _unused(
+    places: dict[tuple[str, int | None, int], tuple[Source, int, frozenset[str]]],
+    used: set[tuple[str, int | None, int, str]],
+    given: set[str],
+    config: Config,
+) -> list[Finding]:
+    found = []
+    for (path, cell, line), (source, raw, rules) in places.items():
+        if path not in given:
+            continue
+        fired = {rule for p, c, number, rule in used if (p, c, number) == (path, cell, line)}
+        idle = {
+            rule
+            for rule in rules - fired
+            if rule not in RULES or (RULES[rule].static and config.wants(rule))
+        }
+        if idle or (not rules and not fired):
+            column = source.ignores[raw][0]
+            said = ", ".join(sorted(idle)) or "finding"
+            found.append(finding("X001", path, line, column, cell=cell, rules=said))
+    return found
+
+
+def without_baseline(report: Report, file: Path) -> Report:
+    """Leave out what a JSON report of before has: by file, rule and message, wherever it moved."""
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))["findings"]
+        known = Counter((one["path"], one["rule"], _gist(one["message"])) for one in before)
+    except (ValueError, KeyError, TypeError) as error:
+        advice = "Write one with: xent audit --format json PATH > FILE"
+        raise _check.invalid(
+            "--baseline", "be a JSON report of xent audit", error, advice
+        ) from None
+    kept = []
+    for one in report.findings:
+        key = (one.path, one.rule, _gist(one.message))
+        if known[key] > 0:
+            known[key] -= 1
+        else:
+            kept.append(one)
+    return replace(report, findings=kept)
+
+
+def _gist(message: str) -> str:
+    """Return a message without its numbers, which change when code moves."""
+    return re.sub(r"\d+", "#", message)
