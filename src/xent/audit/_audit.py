@@ -18,6 +18,8 @@ from xent.audit._finding import Finding, finding
 from xent.audit._follow.script import follow
 from xent.audit._source import Source, read
 
+SPEAKS_OF_LOSSES = re.compile(r"loss|entropy|softmax|sigmoid|kl_|criterion|train|eval", re.I)
+
 
 @dataclass
 class Report:
@@ -101,6 +103,8 @@ def audit(*paths: str | Path, config: Config | None = None) -> Report:
     for source in followed_as:
         for one in _broken(source):
             found[one.path, one.cell, one.line, one.rule] = one
+        if not SPEAKS_OF_LOSSES.search(source.text):
+            continue
         result = follow(source, sources, config)
         sites |= result.sites
         not_followed |= result.not_followed

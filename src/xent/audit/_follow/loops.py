@@ -111,7 +111,8 @@ def element(run: Run, loop: Loop, source: Value) -> Value:
         return Opaque("item")
     if isinstance(source, Opaque):
         # What is taken from something unknown is unknown; what a loader gives is a batch.
-        return Opaque(f"of {source.name}", loop if loop.kind == "batches" else source.batch)
+        made = loop if loop.kind == "batches" and source.batch is None else source.batch
+        return Opaque(f"of {source.name}", made)
     return Opaque("batch", loop)
 
 

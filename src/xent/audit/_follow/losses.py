@@ -153,7 +153,7 @@ def by_reduction(run: Run, reduction: str, args: list[Value], node: ast.AST) -> 
 def of_labels(run: Run, output: Opaque, node: ast.AST) -> Value:
     """Follow a call ``model(..., labels=...)``, whose output has the loss: a mean over tokens."""
     _site(run, node)
-    loop = output.batch
+    loop = run.batch_loop([output.batch] if output.batch else [])
     loss = Loss(0, run.place(node), loop, grad=not run.without_grad, features="mean", padding=True)
     output.parts["loss"] = loss
     output.parts["item", 0] = loss
@@ -170,7 +170,7 @@ def _site(run: Run, node: ast.AST) -> None:
 
 def _value(run: Run, loss: Criterion, reduction: str, args: list[Value], node: ast.AST) -> Value:
     batches = [b for value in args if (b := getattr(value, "batch", None)) is not None]
-    loop = batches[0] if batches else (run.loops[-1] if run.loops else None)
+    loop = run.batch_loop(batches)
     grad = not run.without_grad
     if reduction == "none":
         return Tensor(batch=loop, grad=grad, loss=loss.kind)

@@ -27,7 +27,7 @@ from xent.audit._follow.values import (
     Zero,
 )
 
-STEPS = 400_000  # statements of one script, calls followed, before it stops going deeper
+STEPS = 60_000  # statements of one script, calls followed, before it stops going deeper
 DEEPEST = 24  # calls within calls
 WIDEST = 4  # values that a name may hold before nothing is known of it
 
@@ -202,6 +202,13 @@ class Run:
     def new_loops(self, loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
         """The loops that were entered since."""
         return tuple(loop for loop in self.loops if loop not in loops)
+
+    def batch_loop(self, batches: list[Loop]) -> Loop | None:
+        """The loop whose batch a loss is of, computed here from values of these batches."""
+        for loop in batches:
+            if loop in self.loops:
+                return loop
+        return self.loops[-1] if self.loops else None
 
     def is_open(self, loop: Loop) -> bool:
         """Whether a loop is still running."""

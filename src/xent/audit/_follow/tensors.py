@@ -327,7 +327,7 @@ def _scalar(run: Run, tensor: Tensor, name: str, node: ast.AST) -> Value:
     features = tensor.per or name
     if tensor.loss == "loss" and tensor.per == "" and name == "mean":
         features = "mean"
-    loop = tensor.batch if tensor.batch is not None else (run.loops[-1] if run.loops else None)
+    loop = run.batch_loop([tensor.batch] if tensor.batch is not None else [])
     return Loss(
         scale=0 if name == "mean" else 1,
         place=run.place(node),

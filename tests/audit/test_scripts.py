@@ -1,0 +1,102 @@
+"""Small scripts, half of them right in unusual ways: what is marked is found, and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from xent.audit import Config, audit
+from xent.audit._catalogue import RULES
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+PRELUDE = """\
+import math
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+import torchvision
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from somewhere import Net, action, advantage, data, onehot, other, soft, target, teacher
+from somewhere import test_set, tokens, train_set
+
+train_loader = DataLoader(train_set, batch_size=64, shuffle=True)
+test_loader = DataLoader(test_set, batch_size=64)
+model = Net()
+criterion = nn.CrossEntropyLoss()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+"""
+FAMILIES = ("averaging", "links", "others")
+
+
+def scripts():
+    for family in FAMILIES:
+        text = (HERE / "scripts" / f"{family}.txt").read_text()
+        for part in text.split("### ")[1:]:
+            name, _, code = part.partition("\n")
+            yield name, PRELUDE + code
+
+
+SCRIPTS = list(scripts())
+
+
+def marked(code):
+    lines = enumerate(code.splitlines(), 1)
+    return {(n, rule) for n, line in lines for rule in re.findall(r"#! (X\d+)", line)}
+
+
+def found(code, folder):
+    script = folder / "train.py"
+    script.write_text(code)
+    report = audit(script, config=Config())
+    return {(f.line, f.rule) for f in report.findings if f.level != "note"}
+
+
+@pytest.mark.parametrize(("name", "code"), SCRIPTS, ids=[name for name, _ in SCRIPTS])
+def test_script(name, code, tmp_path):
+    assert found(code, tmp_path) == marked(code)
+
+
+def measured(folder):
+    """Recall and precision at error and warning, by hundreds of rules."""
+    rows = {}
+    for _, code in SCRIPTS:
+        wanted, got = marked(code), found(code, folder)
+        for _, rule in wanted | got:
+            rows.setdefault(rule[:2], [0, 0, 0])
+        for place in wanted:
+            rows[place[1][:2]][0] += 1
+            rows[place[1][:2]][1] += place in got
+        for place in got:
+            rows[place[1][:2]][2] += place not in wanted
+    return rows
+
+
+def test_recall_and_precision_are_those_of_the_page(tmp_path):
+    rows = measured(tmp_path)
+    seeded, hits, false = (sum(row[i] for row in rows.values()) for i in range(3))
+    assert hits / seeded >= 0.95
+    assert hits / (hits + false) >= 0.98
+    page = (ROOT / "docs" / "audit.md").read_text()
+    for hundred, (all_, hit, wrong) in sorted(rows.items()):
+        assert f"| {hundred}xx | {all_} | {hit} | {wrong} |" in page
+    right = sum(not marked(code) for _, code in SCRIPTS)
+    assert f"{len(SCRIPTS)} scripts, {right} of them right" in page
+
+
+def test_half_the_scripts_are_right():
+    right = sum(not marked(code) for _, code in SCRIPTS)
+    assert len(SCRIPTS) >= 80
+    assert 0.4 < right / len(SCRIPTS) < 0.6
+
+
+def test_every_static_rule_has_a_script():
+    seeded = {rule for _, code in SCRIPTS for _, rule in marked(code)}
+    elsewhere = {"X000", "X001", "X504", "X801"}
+    assert {rule.id for rule in RULES.values() if rule.static} - elsewhere <= seeded
