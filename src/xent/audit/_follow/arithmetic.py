@@ -63,11 +63,12 @@ def binary(
     if sign == "-":
         return subtract(run, left, right, node)
     if sign == "*":
-        return multiply(run, left, right)
+        return multiply(run, left, right, node)
     if sign in ("/", "//"):
         return divide(run, left, right, node)
     if isinstance(left, Tensor):
-        return left.but(applied="", below=None, loss=left.loss)
+        focal = "weight" if sign == "**" and left.focal == "1 - p" else ""
+        return left.but(applied="", below=None, focal=focal)
     if isinstance(left, Loss):
         return left.but(scale=None)
     return Expression(sign, left, right)
@@ -122,6 +123,8 @@ def negative(value: Value) -> Value:
     """Return minus a value."""
     if isinstance(value, Tensor):
         return value.but(applied="", below=None, loss=value.loss or _negative_log(value))
+    if isinstance(value, Loss):
+        return value.but(positive=not value.positive)
     return value
 
 
@@ -134,6 +137,10 @@ def _negative_log(value: Tensor) -> str:
 
 def add(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
     """Add two values; into a number that stood before the loop it is a total."""
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Loss) and one.kind == "entropy" and one.positive:
+            if isinstance(other, Loss | Opaque | Tensor) and getattr(other, "kind", "") != one.kind:
+                run.report("X801", run.place(node))
     if isinstance(right, Zero | Total) and isinstance(left, Loss | Const | BatchSize):
         left, right = right, left
     if isinstance(left, Const) and left.value == 0 and isinstance(right, Loss | Tensor):
@@ -210,7 +217,14 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
     if not loss and "log" in (one.applied, getattr(other, "applied", "")) and sign == "*":
         loss = "loss"
     per = one.per if not isinstance(other, Tensor) or other.per == one.per else ""
-    changed = one.but(applied="", below=None, place=None, grad=grad, loss=loss, per=per)
+    focal = one.focal
+    if sign == "-" and one.focal == "p" and number == 1:
+        focal = "1 - p"
+    elif focal != "weight" or not isinstance(other, Const | Opaque):
+        focal = ""
+    changed = one.but(
+        focal=focal, applied="", below=None, place=None, grad=grad, loss=loss, per=per
+    )
     return changed.but(features=None) if isinstance(other, Tensor) else changed
 
 
@@ -221,8 +235,9 @@ def _number(value: Value) -> bool:
 # ---------------------------------------------------------------------- products
 
 
-def multiply(run: Run, left: Value, right: Value) -> Value:
+def multiply(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
     """Multiply two values."""
+    _focal(run, left, right, node)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Loss) and not isinstance(other, Tensor):
             return _scaled(one, other)
@@ -247,6 +262,15 @@ def multiply(run: Run, left: Value, right: Value) -> Value:
     return Expression("*", left, right)
 
 
+def _focal(run: Run, left: Value, right: Value, node: ast.AST) -> None:
+    """X802: the weight of a focal loss has no gradient, the loss it weighs has one."""
+    if isinstance(left, Tensor) and isinstance(right, Tensor):
+        for weight, loss in ((left, right), (right, left)):
+            cut = weight.focal == "weight" and not weight.grad and not run.without_grad
+            if cut and loss.loss and loss.grad and not loss.focal:
+                run.report("X802", run.place(node))
+
+
 def _scaled(loss: Loss, other: Value) -> Value:
     if isinstance(other, BatchSize):
         if loss.scale is None or (loss.loop is not None and other.loop is not loss.loop):
@@ -255,7 +279,8 @@ def _scaled(loss: Loss, other: Value) -> Value:
     if _is_nominal(other, loss.loop) and loss.scale == 0:
         return loss.but(nominal=True)
     if isinstance(other, Const) and isinstance(other.value, NUMBERS):
-        return loss if abs(other.value) in (1, 0.5) else loss.but(weighted=True)
+        signed = loss.but(positive=loss.positive == (other.value >= 0))
+        return signed if abs(other.value) in (1, 0.5) else signed.but(weighted=True)
     if isinstance(other, Loss):
         return loss.but(scale=None, weighted=True)
     if isinstance(other, Opaque) and not SIZE.search(other.name):
@@ -298,11 +323,30 @@ def divide(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
     return Expression("/", left, right)
 
 
+def _accumulated(run: Run, loss: Loss, steps: Value, node: ast.AST) -> None:
+    """X409: a mean over the tokens that count is divided by the number of micro-batches."""
+    loop = loss.loop
+    if not (loss.padding and loss.scale == 0 and loop is not None and run.is_open(loop)):
+        return
+    divisor = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
+    if not isinstance(steps, Const | Opaque) or divisor is None:
+        return
+    text = ast.unparse(divisor)
+    if any(
+        isinstance(part, ast.BinOp)
+        and isinstance(part.op, ast.Mod)
+        and ast.unparse(part.right) == text
+        for part in ast.walk(loop.node)
+    ):
+        run.report("X409", run.place(node))
+
+
 def _divided_loss(run: Run, left: Loss, right: Value, node: ast.AST) -> Value:
     if isinstance(right, BatchSize):
         if left.scale is None or (left.loop is not None and right.loop is not left.loop):
             return left.but(scale=None)
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
+    _accumulated(run, left, right, node)
     if _number(right):
         nominal = _is_nominal(right, left.loop)
         return left.but(scale=0 if nominal and left.scale == 1 else left.scale, weighted=True)

@@ -160,6 +160,25 @@ def _zeros(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST
     return Opaque("zeros")
 
 
+def _pad_sequence(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    value = options.get("padding_value", args[2] if len(args) > 2 else Const(0))
+    made = Opaque("padded", getattr(args[0], "batch", None) if args else None)
+    made.parts["padded"] = value
+    return made
+
+
+def _collator(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    """X504: a collator of transformers ignores padding, which is the end of the text as well."""
+    tokenizer = options.get("tokenizer", args[0] if args else None)
+    masked = options.get("mlm", args[1] if len(args) > 1 else None)
+    causal = isinstance(masked, Const) and masked.value is False
+    if causal and isinstance(tokenizer, Made) and "pad is eos" in tokenizer.attrs:
+        text = run.frame.module.source.text
+        if not any(word in text for word in ("group_texts", "pack", "block_size")):
+            run.report("X504", run.place(node))
+    return Made("transformers.DataCollatorForLanguageModeling", args, options)
+
+
 BUILTIN_CALLS: dict[str, Call] = {
     "len": _len,
     "print": _print,
@@ -185,6 +204,8 @@ BUILTIN_CALLS: dict[str, Call] = {
     "torch.zeros": _zeros,
     "torch.tensor": _zeros,
     "numpy.zeros": _zeros,
+    "torch.nn.utils.rnn.pad_sequence": _pad_sequence,
+    "transformers.DataCollatorForLanguageModeling": _collator,
     "torch.as_tensor": _zeros,
     "torch.Tensor": _zeros,
     "torch.FloatTensor": _zeros,

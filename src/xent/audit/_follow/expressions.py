@@ -58,7 +58,10 @@ def _subscript(run: Run, node: ast.Subscript) -> Value:
         if isinstance(holder, Sequence | Total):
             return Opaque("slice")
         if isinstance(holder, Opaque):
-            return Opaque(text, holder.batch)
+            made = Opaque(text, holder.batch)
+            if "padded" in holder.parts:
+                made.parts["padded"] = holder.parts["padded"]
+            return made
         if isinstance(holder, Tensor):
             return holder.but(dims=None, batch=holder.batch)
         return holder if isinstance(holder, Tensor | Loss) else Opaque("slice")

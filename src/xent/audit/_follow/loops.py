@@ -8,6 +8,7 @@ from xent.audit._follow.run import Run
 from xent.audit._follow.values import (
     Const,
     Expression,
+    Function,
     Index,
     Instance,
     Length,
@@ -113,7 +114,25 @@ def element(run: Run, loop: Loop, source: Value) -> Value:
         # What is taken from something unknown is unknown; what a loader gives is a batch.
         made = loop if loop.kind == "batches" and source.batch is None else source.batch
         return Opaque(f"of {source.name}", made)
+    if isinstance(source, Made) and isinstance(source.options.get("collate_fn"), Function):
+        return _collated(run, loop, source)
     return Opaque("batch", loop)
+
+
+def _collated(run: Run, loop: Loop, source: Made) -> Value:
+    """Return a batch as the loader's own collate_fn makes it."""
+    run.without_grad += 1
+    made = run.call_value(source.options["collate_fn"], [Opaque("rows")], {}, loop.node)
+    run.without_grad -= 1
+    if not isinstance(made, Sequence) or made.items is None:
+        return Opaque("batch", loop)
+    parts: list[Value] = []
+    for item in made.items:
+        part = Opaque("batch", loop)
+        if isinstance(item, Opaque) and "padded" in item.parts:
+            part.parts["padded"] = item.parts["padded"]
+        parts.append(part)
+    return Sequence(parts)
 
 
 def leave(run: Run, loop: Loop) -> None:

@@ -154,7 +154,7 @@ def of_labels(run: Run, output: Opaque, node: ast.AST) -> Value:
     """Follow a call ``model(..., labels=...)``, whose output has the loss: a mean over tokens."""
     _site(run, node)
     loop = run.batch_loop([output.batch] if output.batch else [])
-    loss = Loss(0, run.place(node), loop, grad=not run.without_grad, features="mean", padding=True)
+    loss = Loss(0, run.place(node), loop, grad=not run.without_grad, features="mean")
     output.parts["loss"] = loss
     output.parts["item", 0] = loss
     output.parts["item", "loss"] = loss
@@ -210,6 +210,7 @@ def judge(
         _divergence(run, reduction, output, target, node, settings)
     if loss.takes == "logits":
         _target(run, target, node)
+        _padding(run, target, reduction, settings, node)
     result = _value(run, loss, reduction, [v for v in (output, target) if v is not None], node)
     ignored = settings.get("ignore_index")
     if isinstance(result, Loss) and ignored is not None and reduction == "mean":
@@ -317,6 +318,20 @@ def _target(run: Run, target: Value | None, node: ast.AST) -> None:
     wrapped = target.parts.get("wrapped")
     if (isinstance(wrapped, Const) and wrapped.value) or f"wrapped {id(target)}" in run.flags:
         run.report("X207", run.place(node))
+
+
+def _padding(
+    run: Run, target: Value | None, reduction: str, settings: dict[str, Value], node: ast.AST
+) -> None:
+    """X503: the target was padded with a value that the loss does not ignore."""
+    padded = target.parts.get("padded") if isinstance(target, Opaque) else None
+    ignored = settings.get("ignore_index", Const(-100))
+    if reduction == "none" or not isinstance(padded, Const) or not isinstance(ignored, Const):
+        return
+    if padded.value != ignored.value:
+        pad = f"{padded.value:g}"
+        what = f"the rows were padded with {pad}, and the loss ignores {ignored.value}"
+        run.report("X503", run.place(node), what=what, pad=pad)
 
 
 def _divergence(

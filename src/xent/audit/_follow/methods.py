@@ -301,7 +301,10 @@ def _of_unknown(
     if name in tensors.ACTIVATIONS and batch is not None:
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
     if name in SHAPES:
-        return Opaque(getattr(holder, "name", ""), batch)
+        made = Opaque(getattr(holder, "name", ""), batch)
+        if isinstance(holder, Opaque) and "padded" in holder.parts:
+            made.parts["padded"] = holder.parts["padded"]
+        return made
     shown.arguments(run, name, args, options, node)
     batches = [b for v in (holder, *args, *options.values()) if (b := getattr(v, "batch", None))]
     if isinstance(holder, External):

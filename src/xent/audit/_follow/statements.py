@@ -119,7 +119,6 @@ def _pad_is_eos(run: Run, target: ast.Attribute, holder: Value, value: Value) ->
         ends = holder.attrs.get("eos" + target.attr[3:])
         if ends is not None and ends is value:
             run.write(holder.attrs, "pad is eos", Const(True))
-            holder.attrs["pad place"] = Opaque("place", parts={"place": run.place(target)})  # type: ignore[dict-item]
 
 
 def _unpack(run: Run, targets: list[ast.expr], value: Value) -> None:

@@ -245,6 +245,8 @@ def activate(
         if isinstance(training, Const) and training.value is False:
             return tensor
     grad = (tensor.grad or tensor.batch is None) and not run.without_grad
+    if applied == "exp" and tensor.loss:
+        return tensor.but(applied="exp", place=place, grad=grad, focal="p")
     return tensor.but(applied=applied, place=place, below=tensor, grad=grad, epsilon=False)
 
 

@@ -242,8 +242,7 @@ class Tensor(Value):
     grad: bool = True
     loss: str = ""  # "loss", "kl", "recon": unreduced values of a loss
     per: str = ""  # features: "sum" where they were summed up already
-    padded: int | float | None = None
-    wrapped: bool = False
+    focal: str = ""  # "p", "1 - p", or "weight" of a focal loss
     epsilon: bool = False
 
     def but(self, **changes: Any) -> Tensor:
@@ -270,7 +269,8 @@ class Loss(Value):
     by_hand: bool = False  # multiplied by the size of the batch where it was added
     weighted: bool = False
     over: tuple[tuple[Value, Place], ...] = ()
-    padding: bool = False
+    padding: bool = False  # it leaves out targets that are ignored
+    positive: bool = True
     backward: list[bool] = field(default_factory=list)
 
     def but(self, **changes: Any) -> Loss:
