@@ -1,9 +1,9 @@
 """xent counts the bits a model wastes, and helps to waste fewer.
 
 One room for each thing you can hold in your hand: a distribution (`xent.measures`), logits
-(`xent.losses`), labelled data (`xent.training`), a training script (`xent.audit`), predictions (`xent.evaluation`), text
-(`xent.language`), a table (`xent.trees`). A room is loaded when it is first named, so
-``import xent`` costs next to nothing.
+(`xent.losses`), labelled data (`xent.training`), a training script (`xent.audit`), predictions
+(`xent.evaluation`), text (`xent.language`), a table (`xent.trees`). A room is loaded when it is
+first named, so ``import xent`` costs next to nothing.
 """
 
 from importlib import import_module

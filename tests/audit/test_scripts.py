@@ -100,3 +100,11 @@ def test_every_static_rule_has_a_script():
     seeded = {rule for _, code in SCRIPTS for _, rule in marked(code)}
     elsewhere = {"X000", "X001", "X504", "X801"}
     assert {rule.id for rule in RULES.values() if rule.static} - elsewhere <= seeded
+
+
+def test_pages_are_those_of_the_catalogue():
+    pages = {path.stem: path.read_text() for path in (ROOT / "docs" / "audit").glob("*.md")}
+    assert pages == {rule.id: rule.page() for rule in RULES.values()}
+    page = (ROOT / "docs" / "audit.md").read_text()
+    for rule in RULES.values():
+        assert f"| [{rule.id}](audit/{rule.id}.md) | {rule.name} | {rule.level} |" in page

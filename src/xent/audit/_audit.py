@@ -25,7 +25,7 @@ SPEAKS_OF_LOSSES = re.compile(r"loss|entropy|softmax|sigmoid|kl_|criterion|train
 class Report:
     """What an audit found.
 
-    Attributes
+    Parameters
     ----------
     findings : list of Finding
         By place, notes among them.
@@ -56,7 +56,7 @@ class Report:
 
 
 def audit(*paths: str | Path, config: Config | None = None) -> Report:
-    """Read training scripts and say what is wrong with their losses; nothing is run.
+    r"""Read training scripts and say what is wrong with their losses; nothing is run.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def audit(*paths: str | Path, config: Config | None = None) -> Report:
     --------
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
-    >>> code = "import torch.nn.functional as F\\nF.cross_entropy(F.softmax(z, dim=1), y)\\n"
+    >>> code = "import torch.nn.functional as F\nF.cross_entropy(F.softmax(z, dim=1), y)\n"
     >>> with TemporaryDirectory() as folder:
     ...     script = Path(folder, "train.py")
     ...     _ = script.write_text(code)
@@ -153,8 +153,7 @@ def _without_ignored(
         if file is not None and (not file or one.rule in file):
             continue
         place = (one.path, one.cell, one.line)
-        rules = places[place][2] if place in places else None
-        if rules is not None and (not rules or one.rule in rules):
+        if place in places and (not places[place][2] or one.rule in places[place][2]):
             used.add((*place, one.rule))
             continue
         kept.append(one)

@@ -20,8 +20,20 @@ REDUCTIONS = ("mean", "sum", "none")
 class Config:
     """Which rules, how loud, which files, and facts that no script tells.
 
-    ``sizes`` are lengths of data sets by the name they have in the script, ``criteria`` the
-    reduction of losses that come from elsewhere.
+    Parameters
+    ----------
+    select, ignore : tuple of str
+        Rules, or the beginning of their ids; none selected are all.
+    levels : mapping of str to str
+        Another level for a rule.
+    exclude : tuple of str
+        Patterns of files in folders that are left out.
+    fail_on : str
+        The level from which on the command exits with 1, or "never".
+    sizes : mapping of str to int
+        Lengths of data sets, by the name that they have in the script.
+    criteria : mapping of str to str
+        How losses that are defined elsewhere reduce: "mean", "sum" or "none".
     """
 
     select: tuple[str, ...] = ()

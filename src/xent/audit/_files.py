@@ -66,7 +66,7 @@ def _walk(root: Path) -> list[Path]:
 
 def _above(root: Path) -> list[Path]:
     """Return the folders over one, up to the repository's."""
-    found = []
+    found: list[Path] = []
     for folder in root.resolve().parents:
         if (folder / ".git").exists() or (root / ".git").exists():
             return [*found, folder] if not (root / ".git").exists() else []

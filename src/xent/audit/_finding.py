@@ -12,7 +12,7 @@ from xent.audit._catalogue import RULES
 class Finding:
     """A mistake at one place of a script.
 
-    Attributes
+    Parameters
     ----------
     path, line, column : str, int, int
         Where; lines and columns count from 1.

@@ -27,7 +27,8 @@ def text(report: Report, notes: bool) -> str:
     if left:
         lines.append(f"{_check.count(left, 'note')} not shown (--notes)")
     lines.append(
-        f"{_check.count(len(shown), 'finding')}; looked at {_check.count(report.sites, 'loss site')}; "
+        f"{_check.count(len(shown), 'finding')}; "
+        f"looked at {_check.count(report.sites, 'loss site')}; "
         f"not followed: {', '.join(report.not_followed) or 'nothing'}"
     )
     return "\n".join(lines)

@@ -17,8 +17,27 @@ from functools import cached_property
 from pathlib import Path
 
 IGNORE = re.compile(r"#\s*xent:\s*(ignore-file|ignore)\b(?:\[([^\]]*)\])?")
-WHOLE_CELL = ("bash", "sh", "writefile", "file", "html", "HTML", "javascript", "js", "latex")
-WHOLE_CELL += ("markdown", "script", "svg", "perl", "ruby", "cython", "sql", "R")
+WHOLE_CELL = frozenset(
+    [
+        "bash",
+        "sh",
+        "writefile",
+        "file",
+        "html",
+        "HTML",
+        "javascript",
+        "js",
+        "latex",
+        "markdown",
+        "script",
+        "svg",
+        "perl",
+        "ruby",
+        "cython",
+        "sql",
+        "R",
+    ]
+)
 
 
 @dataclass

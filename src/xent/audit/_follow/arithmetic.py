@@ -20,7 +20,6 @@ from xent.audit._follow.values import (
     Length,
     Loop,
     Loss,
-    Made,
     Mean,
     Opaque,
     Sequence,
@@ -138,9 +137,9 @@ def _negative_log(value: Tensor) -> str:
 def add(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
     """Add two values; into a number that stood before the loop it is a total."""
     for one, other in ((left, right), (right, left)):
-        if isinstance(one, Loss) and one.kind == "entropy" and one.positive:
-            if isinstance(other, Loss | Opaque | Tensor) and getattr(other, "kind", "") != one.kind:
-                run.report("X801", run.place(node))
+        bonus = isinstance(one, Loss) and one.kind == "entropy" and one.positive
+        if bonus and isinstance(other, Loss | Opaque) and getattr(other, "kind", "") != "entropy":
+            run.report("X801", run.place(node))
     if isinstance(right, Zero | Total) and isinstance(left, Loss | Const | BatchSize):
         left, right = right, left
     if isinstance(left, Const) and left.value == 0 and isinstance(right, Loss | Tensor):
@@ -297,10 +296,7 @@ def _is_nominal(other: Value, loop: Loop | None) -> bool:
         if isinstance(source, Opaque) and source.parts.get("batch_size") is other:
             return True
     size = loops.nominal(loop)
-    if size is None or (isinstance(loop.source, Made) and "batch_size" not in loop.source.options):
-        if size is None or not isinstance(loop.source, Made) or len(loop.source.args) < 2:
-            return size is not None and loop.step is not None and other == size
-    if isinstance(size, Const) and size.value in (0, 1):
+    if size is None or (isinstance(size, Const) and size.value in (0, 1)):
         return False
     return other == size
 
@@ -344,6 +340,9 @@ def _accumulated(run: Run, loss: Loss, steps: Value, node: ast.AST) -> None:
 def _divided_loss(run: Run, left: Loss, right: Value, node: ast.AST) -> Value:
     if isinstance(right, BatchSize):
         if left.scale is None or (left.loop is not None and right.loop is not left.loop):
+            return left.but(scale=None)
+        if left.scale == 0 and not left.grad and left.kind != "kl" and not left.weighted:
+            averages.mean_over_batch(run, left, node)
             return left.but(scale=None)
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
     _accumulated(run, left, right, node)

@@ -41,9 +41,9 @@ KNOWN_SIZES = {
 def start(run: Run, zero: Zero, term: Value, entered: tuple[Loop, ...], node: ast.AST) -> Value:
     """Add the first term to a number that stood before the loops."""
     if isinstance(term, Loss):
-        batches = [loop for loop in entered if loops.is_batches(loop)]
-        if not batches:
-            # Added up over steps of a sequence or parts of a model: still one batch's loss.
+        # Steps of training are batches too; steps of a sequence or parts of a model are not: their
+        # sum is still one batch's loss.
+        if not any(loops.is_batches(loop) or loop.trained for loop in entered):
             return term.but(scale=None, over=())
         total = Total(entered, term, run.place(node), start=zero)
         _divided_when_added(run, total, node)
@@ -83,7 +83,7 @@ def _graph(run: Run, total: Total, node: ast.AST) -> None:
 
 
 def _divided_when_added(run: Run, total: Total, node: ast.AST) -> None:
-    """A loss that was divided before it was added: the same as dividing the total."""
+    """Judge a loss that was divided before it was added, which is dividing the total."""
     term = total.term
     if isinstance(term, Loss):
         for divisor, place in term.over:
@@ -95,7 +95,7 @@ def divided(run: Run, total: Total, divisor: Value, node: ast.AST) -> Value:
     """Divide a total: judge the average that this makes."""
     term, loop = total.term, total.loops[-1]
     if not isinstance(term, Loss):
-        if isinstance(term, Const) or isinstance(term, BatchSize):
+        if isinstance(term, (Const, BatchSize)):
             return Opaque("count")
         return Mean(total, divisor, loop)
     place = run.place_of_loop(node, loop)
@@ -216,6 +216,17 @@ def _judge_index(run: Run, total: Total, counted: str, divisor: Value, place: ob
         )
 
 
+def mean_over_batch(run: Run, loss: Loss, node: ast.AST) -> None:
+    """X403: a mean over the batch is divided by the size of the batch again."""
+    run.report(
+        "X403",
+        run.place_of_loop(node, loss.loop),
+        count="the loss is a mean over the batch: no",
+        divisor="the size of the batch again",
+        fix="show loss.item() as it is, or sum with reduction='sum'",
+    )
+
+
 def one_batch_divided(run: Run, loss: Loss, divisor: Value, node: ast.AST) -> None:
     """X407: after the loop one batch's loss is divided as if it were the total."""
     if loss.loop is not None and loops.counts(divisor, loss.loop) in ("batches", "samples"):
@@ -292,7 +303,7 @@ def _looks_batched(source: Opaque | Made) -> bool:
 
 
 def _default(size: Value | None) -> object:
-    """The default of an argument of the command line."""
+    """Return the default of an argument of the command line."""
     if isinstance(size, Opaque):
         default = size.parts.get("default")
         return default.value if isinstance(default, Const) else None
@@ -305,7 +316,7 @@ def _batches_of_one(loop: Loop) -> bool:
 
 
 def _size(run: Run, loop: Loop) -> int | None:
-    """The number of samples of a loop's data set, where it is known."""
+    """Return the number of samples of a loop's data set, where it is known."""
     data = loops.dataset(loop.source)
     if isinstance(data, Opaque) and data.name in run.config.sizes:
         return run.config.sizes[data.name]

@@ -54,6 +54,11 @@ def _first(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST
     return args[0] if args else next(iter(options.values()), Opaque("first"))
 
 
+def _number(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    value = _first(run, args, options, node)
+    return value.but(grad=False) if isinstance(value, Loss) else value
+
+
 def _made(name: str) -> Call:
     def call(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
         return Made(name, args, options, run.place(node))
@@ -257,3 +262,5 @@ for _name in [
     BUILTIN_CALLS[_name] = _mean
 for _name in ["math.exp", "numpy.exp"]:
     BUILTIN_CALLS[_name] = _exp
+for _name in ("float", "int", "numpy.float32", "numpy.float64"):
+    BUILTIN_CALLS[_name] = _number

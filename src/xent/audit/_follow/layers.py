@@ -41,10 +41,37 @@ ACTIVATIONS = {
 SHAPES = ("Flatten", "Unflatten", "Identity", "Upsample", "PixelShuffle")
 RECURRENT = ("LSTM", "GRU", "RNN")
 NORMS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "LazyBatchNorm2d")
-WRAPPERS = ("DataParallel", "DistributedDataParallel", "compile", "FullyShardedDataParallel")
-WRAPPERS += ("DistributedDataParallelCPU", "convert_sync_batchnorm", "script", "IPEX", "freeze")
-WITH_NORMS = ("resnet", "densenet", "mobilenet", "efficientnet", "inception", "shufflenet")
-WITH_NORMS += ("mnasnet", "resnext", "googlenet", "regnet", "convnext", "vgg16_bn", "vgg19_bn")
+WRAPPERS = frozenset(
+    [
+        "DataParallel",
+        "DistributedDataParallel",
+        "DistributedDataParallelCPU",
+        "FullyShardedDataParallel",
+        "compile",
+        "convert_sync_batchnorm",
+        "script",
+        "freeze",
+    ]
+)
+WITH_NORMS = tuple(
+    [
+        "resnet",
+        "densenet",
+        "mobilenet",
+        "efficientnet",
+        "inception",
+        "shufflenet",
+        "mnasnet",
+        "resnext",
+        "googlenet",
+        "regnet",
+        "vgg11_bn",
+        "vgg13_bn",
+        "vgg16_bn",
+        "vgg19_bn",
+        "wide_resnet",
+    ]
+)
 WITH_DROPOUT = ("vgg", "alexnet", "squeezenet")
 HEADS = ("fc", "classifier", "head", "heads", "last_linear")
 
@@ -57,7 +84,7 @@ def wrapped(name: str, args: list[Value]) -> Value | None:
 
 
 def short(made: Made) -> str:
-    """The last part of a library's name, if PyTorch's layers have it."""
+    """Return the last part of a library's name, if PyTorch's layers have it."""
     return made.name.rpartition(".")[2] if made.name.startswith("torch.nn.") else ""
 
 
@@ -149,7 +176,7 @@ def apply(run: Run, made: Made, value: Value, node: ast.AST) -> Value:
 
 
 def _in_place(run: Run, made: Made, node: ast.AST) -> ast.AST:
-    """The node to point at: the layer where it was made, if in this file."""
+    """Return the node to point at: the layer where it was made, if in this file."""
     if made.place is not None and made.place[0] is run.frame.module:
         return made.place[1]
     return node
@@ -168,7 +195,7 @@ def _sequential(run: Run, made: Made, value: Value, node: ast.AST) -> Value:
 
 
 def _ordered(value: Value) -> list[Value]:
-    """The layers of an OrderedDict."""
+    """Return the layers of an OrderedDict."""
     if isinstance(value, Made) and value.name.endswith("OrderedDict") and value.args:
         pairs = value.args[0]
         if isinstance(pairs, Sequence) and pairs.items is not None:
@@ -179,7 +206,7 @@ def _ordered(value: Value) -> list[Value]:
 
 
 def _pretrained(run: Run, made: Made, value: Value, node: ast.AST) -> Value:
-    """The output of a model of torchvision: logits, unless its head was replaced."""
+    """Return the output of a model of torchvision: logits, unless its head was replaced."""
     batch = getattr(value, "batch", None)
     out = Tensor("linear", None, None, None, 2, batch, not run.without_grad)
     for name in HEADS:

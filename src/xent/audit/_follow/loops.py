@@ -26,18 +26,20 @@ LAYERS = 12  # layers of a list
 
 def unrolled(source: Value) -> list[Value] | None:
     """Return the items to follow one by one, where they are few and known."""
-    pairs = source.name if isinstance(source, Made) else ""
     if isinstance(source, Sequence) and source.items is not None and source.total is None:
         items = source.items
     elif isinstance(source, Table):
         items = [Const(key) for key in source.items]
-    elif pairs == "enumerate" and (inner := unrolled(source.args[0])) is not None:  # type: ignore[union-attr]
+    elif isinstance(source, Made) and source.name == "enumerate" and source.args:
+        inner = unrolled(source.args[0])
+        if inner is None:
+            return None
         items = [Sequence([Const(number), item]) for number, item in enumerate(inner)]
-    elif pairs == "zip":
-        columns = [unrolled(part) for part in source.args]  # type: ignore[union-attr]
+    elif isinstance(source, Made) and source.name == "zip":
+        columns = [unrolled(part) for part in source.args]
         if any(column is None for column in columns):
             return None
-        items = [Sequence(list(row)) for row in zip(*columns)]  # type: ignore[arg-type]
+        items = [Sequence(list(row)) for row in zip(*columns, strict=False)]
     else:
         return None
     few = LAYERS if items and all(isinstance(i, Made | Instance) for i in items) else FEW
@@ -51,10 +53,9 @@ def of_iterable(run: Run, node: ast.AST, source: Value) -> Loop:
     if isinstance(inner, Made) and inner.name == "range":
         kind = "range"
         last = inner.args[1] if len(inner.args) > 1 else inner.args[0] if inner.args else None
-        if (len(inner.args) > 2 and not isinstance(inner.args[2], Const)) or (
-            len(inner.args) > 2 and abs(inner.args[2].value) != 1
-        ):
-            step = inner.args[2]
+        stride = inner.args[2] if len(inner.args) > 2 else None
+        if stride is not None and not (isinstance(stride, Const) and stride.value in (1, -1)):
+            step = stride
         if step is None and isinstance(last, Length):
             inner = last.of
         elif step is not None and isinstance(last, Length):
@@ -101,7 +102,7 @@ def element(run: Run, loop: Loop, source: Value) -> Value:
             if loop.step is not None:
                 return Opaque("start", loop)
             value = getattr(start, "value", None)
-            return Index(loop, int(value)) if type(value) in (int, float) else Opaque("index")
+            return Index(loop, int(value)) if isinstance(value, int | float) else Opaque("index")
         if source.name == "generator" and len(source.args) > 1:
             return source.args[1]
     if isinstance(source, Sequence):
@@ -204,9 +205,8 @@ def counts(divisor: Value, loop: Loop) -> str:
             if isinstance(sampler, Made) and sampler.name.rpartition(".")[2] in SUBSETS:
                 return "sampler"
             return "samples" if sampler is None or isinstance(sampler, Made) else ""
-        if isinstance(divisor.of, Opaque) and divisor.of.name == "sampler":
-            if isinstance(source, Opaque) and source.parts.get("sampler") is divisor.of:
-                return "samples"
+        if isinstance(source, Opaque) and source.parts.get("sampler") is divisor.of:
+            return "samples"
         if isinstance(source, Made) and divisor.of is source.options.get("sampler"):
             return "samples"
         return ""

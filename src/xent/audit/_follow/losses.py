@@ -263,12 +263,16 @@ def _logits(run: Run, output: Tensor, node: ast.AST) -> None:
 
 
 def _below(run: Run, below: Tensor) -> None:
-    """What log_softmax was applied to."""
+    """Judge what log_softmax was applied to."""
     if below.applied in ("ReLU", "sigmoid", "softmax") and below.place is not None:
         _activation(run, below, "error", below.place[1])
-    elif below.applied in ("LeakyReLU", "tanh", "Dropout") and below.place is not None:
-        if below.below is not None and below.below.applied == "linear":
-            _activation(run, below, "warning", below.place[1])
+    elif (
+        below.applied in ("LeakyReLU", "tanh", "Dropout")
+        and below.place is not None
+        and below.below is not None
+        and below.below.applied == "linear"
+    ):
+        _activation(run, below, "warning", below.place[1])
 
 
 EFFECTS = {
@@ -349,13 +353,15 @@ def _divergence(
         if what is not None:
             run.report("X301", run.place(node), what=what)
     log_target = settings.get("log_target")
-    if isinstance(target, Tensor) and target.applied in ("log_softmax", "log"):
-        if log_target is None or (isinstance(log_target, Const) and log_target.value is False):
-            run.report("X303", run.place(node))
-    if isinstance(output, Tensor) and isinstance(target, Tensor) and not run.without_grad:
-        if output.applied == "log_softmax" and not output.grad and target.grad:
-            if target.applied in ("softmax", "log_softmax"):
-                run.report("X304", run.place(node))
+    unset = log_target is None or (isinstance(log_target, Const) and log_target.value is False)
+    if not isinstance(target, Tensor):
+        return
+    if target.applied in ("log_softmax", "log") and unset:
+        run.report("X303", run.place(node))
+    if isinstance(output, Tensor) and not run.without_grad:
+        fixed = output.applied == "log_softmax" and not output.grad
+        if fixed and target.grad and target.applied in ("softmax", "log_softmax"):
+            run.report("X304", run.place(node))
 
 
 def _scaled_back(run: Run, node: ast.AST) -> bool:

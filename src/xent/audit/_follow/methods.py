@@ -199,7 +199,7 @@ def _closure(run: Run, args: list[Value], node: ast.Call) -> Value:
 
 
 def _argument(parser: Made, args: list[Value], options: dict[str, Value]) -> Value:
-    """An argument of the command line, with its default."""
+    """Note an argument of the command line, with its default."""
     names = [a.value for a in args if isinstance(a, Const) and isinstance(a.value, str)]
     long = [n for n in names if n.startswith("--")] or names
     destination = options.get("dest")
@@ -352,10 +352,10 @@ def _of_sequence(
         return Const(None)
     if name in ("extend", "insert", "pop", "clear"):
         holder.total = None
-        if name == "extend" and args and isinstance(args[0], Sequence) and args[0].items:
-            if holder.items is not None:
-                holder.items += args[0].items
-                return Const(None)
+        more = args[0].items if args and isinstance(args[0], Sequence) else None
+        if name == "extend" and more and holder.items is not None:
+            holder.items += more
+            return Const(None)
         holder.items = None if name != "clear" else []
         return Opaque("item")
     if name in ("mean",) and holder.total is not None:

@@ -7,31 +7,15 @@ that are not on that way, and what is not found is a library's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from xent.audit._follow.values import Value
+from xent.audit._follow.values import Module
 from xent.audit._source import Source, read
 
 LIBRARIES = {"torch", "numpy", "transformers", "torchvision", "math", "os", "sys", "tqdm", "time"}
 LIBRARIES |= {"datasets", "accelerate", "lightning", "pytorch_lightning", "pandas", "sklearn"}
 DEEPEST = 4  # folders above the script
 MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "README.md")
-
-
-@dataclass(eq=False)
-class Module:
-    """A file that is being followed, with its names."""
-
-    name: str
-    source: Source
-    names: dict[str, Value] = field(default_factory=dict)
-    done: bool = False
-    running: bool = False
-
-    @property
-    def folder(self) -> Path:
-        return self.source.path.parent
 
 
 class Modules:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from xent.audit._follow.modules import Module
 from xent.audit._follow.run import STEPS, Run
 from xent.audit._follow.values import (
     BatchSize,
@@ -19,6 +18,7 @@ from xent.audit._follow.values import (
     Loss,
     Made,
     Mode,
+    Module,
     Opaque,
     Sequence,
     Table,
@@ -35,7 +35,7 @@ def attributes(holder: Value) -> dict[Any, Value] | None:
     if isinstance(holder, Opaque):
         return holder.parts
     if isinstance(holder, Class):
-        return holder.members  # type: ignore[return-value]
+        return holder.members
     return None
 
 
@@ -43,7 +43,7 @@ def of_module(run: Run, module: Module) -> Value:
     """Return a file as a value, whose attributes are its names."""
     if run.steps < STEPS:
         run.walker.run_module(run, module)
-    return Opaque(f"module {module.name}", parts=module.names)  # type: ignore[arg-type]
+    return Opaque(f"module {module.name}", parts=module.names)
 
 
 def attribute(run: Run, holder: Value, name: str) -> Value:
@@ -67,6 +67,8 @@ def attribute(run: Run, holder: Value, name: str) -> Value:
     if isinstance(holder, Tensor):
         return _of_tensor(holder, name)
     if isinstance(holder, Opaque):
+        if name in ("num_graphs", "batch_size") and holder.batch is not None:
+            return BatchSize(holder.batch)
         if name in ("data", "T", "values") and holder.batch is not None:
             return holder
         if name == "shape" and holder.batch is not None:
@@ -134,9 +136,9 @@ def item(run: Run, holder: Value, key: Value) -> Value:
     """Return the item under a key."""
     name = key.value if isinstance(key, Const) else None
     if isinstance(holder, Sequence):
-        if holder.items is not None and isinstance(name, int) and not isinstance(name, bool):
-            if -len(holder.items) <= name < len(holder.items):
-                return holder.items[name]
+        known = holder.items or []
+        if type(name) is int and -len(known) <= name < len(known):
+            return known[name]
         return holder.element if holder.element is not None else Opaque("item")
     if isinstance(holder, Table):
         if name in holder.items:

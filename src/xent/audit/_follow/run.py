@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xent.audit._config import Config
-from xent.audit._follow.modules import Module, Modules
+from xent.audit._follow.modules import Modules
 from xent.audit._follow.values import (
     Choice,
     Const,
@@ -19,6 +19,7 @@ from xent.audit._follow.values import (
     Loss,
     Made,
     Mode,
+    Module,
     Opaque,
     Place,
     Sequence,
@@ -121,18 +122,18 @@ class Run:
         return self.frames[-1]
 
     def place(self, node: ast.AST) -> Place:
-        """The place of a node of the code that is being followed."""
+        """Return the place of a node of the code that is being followed."""
         return self.frame.module, node
 
     def place_of_loop(self, node: ast.AST, loop: Loop | None) -> Place:
-        """The place of a node, or of the call that led to it from the function with the loop.
+        """Return the place of a node, or of the call that led to it from the loop's function.
 
         Where a meter divides, the mistake is in the loop that fed it.
         """
         if loop is not None and loop.frame in self.frames[:-1]:
-            below = self.frames[self.frames.index(loop.frame) + 1]  # type: ignore[arg-type]
+            below = self.frames[self.frames.index(loop.frame) + 1]
             if below.call is not None:
-                return loop.frame.module, below.call  # type: ignore[attr-defined]
+                return loop.frame.module, below.call
         return self.place(node)
 
     def report(self, rule: str, place: Place, **facts: Any) -> Pending:
@@ -143,7 +144,7 @@ class Run:
         return found
 
     def text(self, node: ast.AST) -> str:
-        """The code of a node, in short."""
+        """Return the code of a node, in short."""
         shown = ast.unparse(node)
         return shown if len(shown) <= 60 else shown[:57] + "..."
 
@@ -200,11 +201,11 @@ class Run:
         return Choice(tuple(flat))
 
     def new_loops(self, loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
-        """The loops that were entered since."""
+        """Return the loops that were entered since."""
         return tuple(loop for loop in self.loops if loop not in loops)
 
     def batch_loop(self, batches: list[Loop]) -> Loop | None:
-        """The loop whose batch a loss is of, computed here from values of these batches."""
+        """Return the loop whose batch a loss is of that is computed here from these batches."""
         for loop in batches:
             if loop in self.loops:
                 return loop
@@ -216,7 +217,7 @@ class Run:
 
 
 def _joined_totals(values: list[Value]) -> list[Value]:
-    """A total joined with the 0 that it started from, or was set to, is that total."""
+    """Leave of a total, and the 0 that it started from or was set to, the total."""
     totals = [v for v in values if isinstance(v, Total)]
     if len(totals) == 1:
         (total,) = totals

@@ -92,7 +92,7 @@ def _try(run: Run, function: Function) -> None:
     if function.node in run.called:
         return
     module = run.modules.script
-    run.frames.append(Frame(module, module.names, []))  # type: ignore[arg-type]
+    run.frames.append(Frame(module, module.names, []))
     run.loops, run.conditions, run.without_grad = [], [], 0
     try:
         calls.call_function(run, function, [], {}, function.node)

@@ -9,7 +9,6 @@ from typing import Any
 
 from xent.audit._follow import arithmetic, loops, objects
 from xent.audit._follow.expressions import evaluate
-from xent.audit._follow.modules import Module
 from xent.audit._follow.run import STEPS, Frame, Run, Writes
 from xent.audit._follow.torch_names import full_name
 from xent.audit._follow.values import (
@@ -18,6 +17,7 @@ from xent.audit._follow.values import (
     External,
     Function,
     Made,
+    Module,
     Opaque,
     Sequence,
     Table,
@@ -85,8 +85,8 @@ def _names_for(run: Run, name: str) -> dict[Any, Value]:
     if name in frame.shared:
         for names in reversed(frame.outer):
             if name in names:
-                return names  # type: ignore[return-value]
-        return frame.module.names  # type: ignore[return-value]
+                return names
+        return frame.module.names
     return frame.names
 
 
@@ -294,7 +294,7 @@ def while_(run: Run, node: ast.While) -> Flow:
 def define(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
     frame = run.frame
     outer = [*frame.outer, frame.names] if frame.function is not None else frame.outer
-    made: Value = Function(node, frame.module, outer)  # type: ignore[arg-type]
+    made: Value = Function(node, frame.module, outer)
     for decorator in node.decorator_list:
         name = full_name(run, decorator.func if isinstance(decorator, ast.Call) else decorator)
         if name in NO_GRAD:
@@ -310,7 +310,7 @@ def define_class(run: Run, node: ast.ClassDef) -> Flow:
     bases = [evaluate(run, base) for base in node.bases]
     frame = run.frame
     made = Class(node, frame.module, bases, {})
-    run.frames.append(Frame(frame.module, made.members, [*frame.outer]))  # type: ignore[arg-type]
+    run.frames.append(Frame(frame.module, made.members, [*frame.outer]))
     try:
         block(run, node.body)
     finally:

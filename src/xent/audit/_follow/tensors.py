@@ -9,6 +9,7 @@ from xent.audit._follow.run import Run
 from xent.audit._follow.values import (
     BatchSize,
     Const,
+    Loop,
     Loss,
     Made,
     Opaque,
@@ -164,10 +165,10 @@ METHODS = frozenset(
 )
 
 
-def _batch(args: list[Value]) -> object:  # type: ignore[misc]
+def _batch(args: list[Value]) -> Loop | None:
     for value in args:
         batch = getattr(value, "batch", None)
-        if batch is not None:
+        if isinstance(batch, Loop):
             return batch
     return None
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from xent.audit._follow.modules import Module
+from xent.audit._source import Source
 
 Place = tuple["Module", ast.AST]
 
@@ -21,6 +21,21 @@ class Value:
     """Anything that a name may hold."""
 
     __slots__ = ()
+
+
+@dataclass(eq=False)
+class Module:
+    """A file that is being followed, with its names."""
+
+    name: str
+    source: Source
+    names: dict[str, Value] = field(default_factory=dict)
+    done: bool = False
+    running: bool = False
+
+    @property
+    def folder(self) -> Path:
+        return self.source.path.parent
 
 
 @dataclass(frozen=True)
