@@ -210,7 +210,7 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
     """Return what a tensor becomes when something is added to it or multiplied with it."""
     number = other.value if _number(other) else None  # type: ignore[attr-defined]
     if sign == "+" and number is not None and 0 < abs(number) < 0.01:
-        return one.but(epsilon=one.epsilon or number >= 1e-6)  # probs + 1e-8 are probabilities
+        return one.but(epsilon=abs(number))  # probs + 1e-8 are probabilities
     grad = one.grad or (isinstance(other, Tensor) and other.grad)
     loss = one.loss or (other.loss if isinstance(other, Tensor) else "")
     if not loss and "log" in (one.applied, getattr(other, "applied", "")) and sign == "*":
@@ -271,6 +271,8 @@ def _focal(run: Run, left: Value, right: Value, node: ast.AST) -> None:
 
 
 def _scaled(loss: Loss, other: Value) -> Value:
+    if loss.accumulated is not None and other == loss.accumulated:
+        return loss.but(accumulated=None)
     if isinstance(other, BatchSize):
         if loss.scale is None or (loss.loop is not None and other.loop is not loss.loop):
             return loss.but(scale=None)
@@ -319,22 +321,22 @@ def divide(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
     return Expression("/", left, right)
 
 
-def _accumulated(run: Run, loss: Loss, steps: Value, node: ast.AST) -> None:
-    """X409: a mean over the tokens that count is divided by the number of micro-batches."""
+def _accumulates(run: Run, loss: Loss, steps: Value, node: ast.AST) -> bool:
+    """Whether a loss is divided by the number of micro-batches of a step; X409 if by tokens."""
     loop = loss.loop
-    if not (loss.padding and loss.scale == 0 and loop is not None and run.is_open(loop)):
-        return
     divisor = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
-    if not isinstance(steps, Const | Opaque) or divisor is None:
-        return
-    text = ast.unparse(divisor)
-    if any(
+    if loop is None or not run.is_open(loop) or not isinstance(steps, Const | Opaque):
+        return False
+    text = ast.unparse(divisor) if isinstance(divisor, ast.expr) else "?"
+    found = any(
         isinstance(part, ast.BinOp)
         and isinstance(part.op, ast.Mod)
         and ast.unparse(part.right) == text
         for part in ast.walk(loop.node)
-    ):
+    )
+    if found and loss.padding and loss.scale == 0:
         run.report("X409", run.place(node))
+    return found and loss.grad
 
 
 def _divided_loss(run: Run, left: Loss, right: Value, node: ast.AST) -> Value:
@@ -345,7 +347,9 @@ def _divided_loss(run: Run, left: Loss, right: Value, node: ast.AST) -> Value:
             averages.mean_over_batch(run, left, node)
             return left.but(scale=None)
         return left.but(scale=left.scale - 1, features="sum" if left.scale == 1 else left.features)
-    _accumulated(run, left, right, node)
+    steps = _accumulates(run, left, right, node)
+    if steps:
+        return left.but(weighted=True, accumulated=right)
     if _number(right):
         nominal = _is_nominal(right, left.loop)
         return left.but(scale=0 if nominal and left.scale == 1 else left.scale, weighted=True)

@@ -162,6 +162,15 @@ def _judge(run: Run, total: Total, term: Loss, counted: str, divisor: Value, pla
         if counted == "batches":
             run.report("X405", place)  # type: ignore[arg-type]
         return
+    if term.accumulated is not None and counted == "batches" and term.scale == 0:
+        run.report(
+            "X403",
+            place,  # type: ignore[arg-type]
+            count="each loss was divided by the steps of accumulation already; such",
+            divisor=f"{_name(divisor)}, which counts all batches",
+            fix="total += loss.item() * accumulation_steps",
+        )
+        return
     if term.scale is None or _batches_of_one(loop):
         return
     if term.nominal and term.scale == 0:
@@ -277,6 +286,10 @@ def _even(run: Run, loop: Loop) -> bool:
     source = loop.source
     if _batches_of_one(loop):
         return True
+    if loop.kind == "slices":
+        return False
+    if loop.kind == "range" and isinstance(source, Opaque) and "loader" not in source.name.lower():
+        return True  # one by one
     if isinstance(source, Instance):
         return True
     if not isinstance(source, Made):
@@ -287,9 +300,8 @@ def _even(run: Run, loop: Loop) -> bool:
     if last is not None and not (isinstance(last, Const) and not last.value):
         return True
     size = loops.nominal(loop)
-    data = loops.dataset(source)
-    if isinstance(size, Length) and size.of is data:
-        return True
+    if isinstance(size, Length) or (isinstance(size, Opaque) and size.name == "0"):
+        return True  # len(x), x.shape[0]: one batch
     whole = _size(run, loop)
     if isinstance(size, Const) and size.value is None:
         return True
@@ -299,7 +311,7 @@ def _even(run: Run, loop: Loop) -> bool:
 
 def _looks_batched(source: Opaque | Made) -> bool:
     name = source.name.lower()
-    return any(word in name for word in ("loader", "_dl", "dl_", "batches", "iterator", "data"))
+    return any(word in name for word in ("loader", "_dl", "dl_", "batches", "iterator"))
 
 
 def _default(size: Value | None) -> object:
@@ -318,8 +330,10 @@ def _batches_of_one(loop: Loop) -> bool:
 def _size(run: Run, loop: Loop) -> int | None:
     """Return the number of samples of a loop's data set, where it is known."""
     data = loops.dataset(loop.source)
-    if isinstance(data, Opaque) and data.name in run.config.sizes:
-        return run.config.sizes[data.name]
+    for name, size in run.config.sizes.items():
+        held = (names.get(name) for names in (run.frame.names, run.frame.module.names))
+        if data is not None and (getattr(data, "name", "") == name or any(h is data for h in held)):
+            return size
     if isinstance(data, Made):
         sizes = KNOWN_SIZES.get(data.name.rpartition(".")[2])
         train = data.option("train", 1)

@@ -54,6 +54,17 @@ def _first(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST
     return args[0] if args else next(iter(options.values()), Opaque("first"))
 
 
+def _max(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    """max(1, len(loader)): what the guard against zero leaves."""
+    others = [a for a in args if not isinstance(a, Const | Zero)]
+    guarded = len(args) == 2 and len(others) == 1
+    return (
+        others[0]
+        if guarded and isinstance(others[0], Length | Total | BatchSize)
+        else Opaque("max")
+    )
+
+
 def _number(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     value = _first(run, args, options, node)
     return value.but(grad=False) if isinstance(value, Loss) else value
@@ -190,6 +201,7 @@ BUILTIN_CALLS: dict[str, Call] = {
     "sum": _sum,
     "np.sum": _sum,
     "numpy.sum": _sum,
+    "max": _max,
     "next": _next,
     "list": _list,
     "tuple": _list,

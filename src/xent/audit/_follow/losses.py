@@ -92,8 +92,8 @@ def function(
     loss = known(name)
     if loss is None or not short[0].islower():
         return None
-    reduction = _reduction(options, loss)
-    return judge(run, loss, short, reduction, args, options, node, options)
+    settings = {**_by_position(short, args[2:]), **options}
+    return judge(run, loss, short, _reduction(settings, loss), args, options, node, settings)
 
 
 def criterion(
@@ -103,13 +103,28 @@ def criterion(
     loss = known(made.name)
     if loss is None:
         return None
-    reduction = _reduction(made.options, loss)
-    if "reduction" not in made.options and len(made.args) > 1:
-        for value in made.args:
-            if isinstance(value, Const) and value.value in ("mean", "sum", "none", "batchmean"):
-                reduction = str(value.value)
     short = made.name.rpartition(".")[2]
-    return judge(run, loss, short, reduction, args, options, node, made.options)
+    settings = {**_by_position(short, made.args), **made.options}
+    return judge(run, loss, short, _reduction(settings, loss), args, options, node, settings)
+
+
+OLD = ("size_average", "reduce", "reduction")
+SETTINGS = {
+    "cross_entropy": ("weight", "size_average", "ignore_index", "reduce", "reduction"),
+    "nll_loss": ("weight", "size_average", "ignore_index", "reduce", "reduction"),
+    "CrossEntropyLoss": ("weight", "size_average", "ignore_index", "reduce", "reduction"),
+    "NLLLoss": ("weight", "size_average", "ignore_index", "reduce", "reduction"),
+    "binary_cross_entropy": ("weight", *OLD),
+    "binary_cross_entropy_with_logits": ("weight", *OLD),
+    "BCELoss": ("weight", *OLD),
+    "BCEWithLogitsLoss": ("weight", *OLD),
+}
+
+
+def _by_position(name: str, args: list[Value]) -> dict[str, Value]:
+    """Return settings that are given by position, without those that are None."""
+    given = zip(SETTINGS.get(name, OLD), args, strict=False)
+    return {k: v for k, v in given if not (isinstance(v, Const) and v.value is None)}
 
 
 def of_subclass(
@@ -137,6 +152,8 @@ def _reduction(options: dict[str, Value], loss: Criterion) -> str:
         if not reduce.value:
             return "none"
     average = options.get("size_average")
+    if isinstance(average, Opaque):
+        return ""
     if average is not None:
         if not isinstance(average, Const):
             return ""

@@ -248,7 +248,7 @@ def activate(
     grad = (tensor.grad or tensor.batch is None) and not run.without_grad
     if applied == "exp" and tensor.loss:
         return tensor.but(applied="exp", place=place, grad=grad, focal="p")
-    return tensor.but(applied=applied, place=place, below=tensor, grad=grad, epsilon=False)
+    return tensor.but(applied=applied, place=place, below=tensor, grad=grad, epsilon=0.0)
 
 
 def _no_axis(run: Run, tensor: Tensor, node: ast.AST) -> None:
@@ -263,11 +263,16 @@ def _no_axis(run: Run, tensor: Tensor, node: ast.AST) -> None:
 def _log_of(run: Run, tensor: Tensor, node: ast.AST) -> None:
     if not tensor.grad or run.without_grad:
         return
-    level = "note" if tensor.epsilon else None
-    if tensor.applied == "softmax":
-        run.report("X601", run.place(node), smallest="1e-45", level=level)
-    else:
-        run.report("X602", run.place(node), level=level)
+    made = tensor.place[1] if tensor.place is not None else node
+    if re.search(r"target|teacher|label|prior", ast.unparse(made)):
+        return  # data, which needs no gradient
+    level = "note" if tensor.epsilon >= 1e-6 else None
+    rule = "X601" if tensor.applied == "softmax" else "X602"
+    effect = "the epsilon bounds it, and takes the gradient of rows that are far off"
+    if not tensor.epsilon:
+        far = "a logit far below the largest" if rule == "X601" else "an input far below 0"
+        effect = f"{far} gives -inf, and a gradient of NaN"
+    run.report(rule, run.place(node), effect=effect, level=level)
 
 
 def _reshaped(tensor: Tensor, name: str, args: list[Value]) -> Tensor:
@@ -291,7 +296,7 @@ def _reshaped(tensor: Tensor, name: str, args: list[Value]) -> Tensor:
 def _clamped(tensor: Tensor, args: list[Value], options: dict[str, Value]) -> Tensor:
     low = _number(options.get("min", args[0] if args else None))
     if low is not None and 0 < low < 0.01:
-        return tensor.but(epsilon=low >= 1e-6)
+        return tensor.but(epsilon=low)
     return tensor.but(applied="", below=None, place=None)
 
 

@@ -258,7 +258,7 @@ class Tensor(Value):
     loss: str = ""  # "loss", "kl", "recon": unreduced values of a loss
     per: str = ""  # features: "sum" where they were summed up already
     focal: str = ""  # "p", "1 - p", or "weight" of a focal loss
-    epsilon: bool = False
+    epsilon: float = 0.0  # what was added to it before a logarithm
 
     def but(self, **changes: Any) -> Tensor:
         """Return the tensor with some things changed."""
@@ -283,6 +283,7 @@ class Loss(Value):
     nominal: bool = False
     by_hand: bool = False  # multiplied by the size of the batch where it was added
     weighted: bool = False
+    accumulated: Value | None = None  # the steps of accumulation that it was divided by
     over: tuple[tuple[Value, Place], ...] = ()
     padding: bool = False  # it leaves out targets that are ignored
     positive: bool = True

@@ -1,0 +1,325 @@
+"""Files: notebooks, broken ones, folders, comments that silence, settings, and how reports look."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from xent.audit import Config, Report, audit
+from xent.audit._audit import without_baseline
+from xent.audit._config import from_table
+from xent.audit._formats import FORMATS
+
+WRONG = "import torch.nn.functional as F\nloss = F.nll_loss(F.softmax(z, dim=1), y)"
+
+
+def rules(report):
+    return [(one.rule, one.line) for one in report.findings]
+
+
+def xent(*arguments, cwd):
+    code = "from xent.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd
+    )
+
+
+def notebook(*cells):
+    made = [{"cell_type": kind, "source": text.splitlines(True)} for kind, text in cells]
+    return json.dumps({"cells": made, "nbformat": 4})
+
+
+# ------------------------------------------------------------------ notebooks
+
+
+def test_notebook_in_cell_order(tmp_path):
+    path = tmp_path / "nb.ipynb"
+    cells = [
+        ("markdown", "# Title"),
+        ("code", "%matplotlib inline\nimport torch\nimport torch.nn.functional as F"),
+        ("code", "%%bash\nls | wc"),
+        ("code", "!pip install torch\nlogits = net(x)\np = F.softmax(logits, dim=1)\np?"),
+        ("code", "%%time\nfiles = !ls\n\nloss = F.cross_entropy(p, y)"),
+    ]
+    path.write_text(notebook(*cells))
+    (found,) = audit(path).findings
+    assert (found.rule, found.cell, found.line) == ("X101", 5, 4)
+    assert found.where == f"{path}:cell 5:4"
+    assert "line 3 of cell 4" in found.message
+
+
+def test_a_broken_cell_does_not_hide_the_others(tmp_path):
+    path = tmp_path / "nb.ipynb"
+    path.write_text(notebook(("code", WRONG), ("code", "print 'x'"), ("code", "import os")))
+    found = audit(path).findings
+    assert [(one.rule, one.cell) for one in found] == [("X106", 1), ("X000", 2)]
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", '{"cells": 3}', '{"cells": [3]}'])
+def test_not_a_notebook(tmp_path, text):
+    path = tmp_path / "nb.ipynb"
+    path.write_text(text)
+    assert [r for r, _ in rules(audit(path))] == ([] if text == "[]" else ["X000"])
+
+
+# ------------------------------------------------------------------ broken files
+
+
+@pytest.mark.parametrize(
+    "raw", [b"print 'loss'\n", b"def f(:\n", b"x = '\xff'\n", b"# coding: no-such\n", b"a\x00b\n"]
+)
+def test_what_cannot_be_read_is_said(tmp_path, raw):
+    path = tmp_path / "old.py"
+    path.write_bytes(raw)
+    assert [r for r, _ in rules(audit(path))] == ["X000"]
+
+
+def test_an_empty_file_a_mark_and_windows_lines(tmp_path):
+    (tmp_path / "a.py").write_bytes(b"")
+    (tmp_path / "b.py").write_bytes(b"\xef\xbb\xbf" + WRONG.replace("\n", "\r\n").encode())
+    assert rules(audit(tmp_path)) == [("X106", 2)]
+
+
+def test_deep_nesting_ends(tmp_path):
+    path = tmp_path / "deep.py"
+    path.write_text("loss = " + "(" * 150 + "1" + ")" * 150 + "\nx = " + "-" * 3000 + "1\n")
+    audit(path)
+
+
+def test_recursion_and_circles_end(tmp_path):
+    (tmp_path / "a.py").write_text(
+        "from b import g\ndef f(loss):\n    return g(f(loss)) + f(loss)\n"
+    )
+    (tmp_path / "b.py").write_text("from a import f\ndef g(loss):\n    return f(g(loss))\n")
+    (tmp_path / "c.py").write_text("x = 'loss'\nwhile True:\n    x = lambda: x()\n    x()\n")
+    assert rules(audit(tmp_path)) == []
+
+
+# ------------------------------------------------------------------ imports
+
+
+def test_names_are_resolved_by_imports_not_by_folder(tmp_path):
+    net = "import torch.nn as nn\nimport torch.nn.functional as F\n"
+    net += "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    net += "        self.fc = nn.Linear(3, 4)\n    def forward(self, x):\n        return "
+    (tmp_path / "good.py").write_text(net + "self.fc(x)\n")
+    (tmp_path / "bad.py").write_text(net + "F.softmax(self.fc(x), dim=1)\n")
+    script = "import torch.nn as nn\nfrom {} import Net\n"
+    script += "loss = nn.CrossEntropyLoss()(Net()(x), y)\n"
+    (tmp_path / "right.py").write_text(script.format("good"))
+    (tmp_path / "wrong.py").write_text(script.format("bad"))
+    found = audit(tmp_path).findings
+    assert [(one.rule, one.path.rpartition("/")[2]) for one in found] == [("X101", "wrong.py")]
+    assert "of bad.py" in found[0].message
+
+
+# ------------------------------------------------------------------ folders
+
+
+def test_folders_skip_what_git_ignores_and_environments(tmp_path):
+    for name in ("keep", "ignored", "env/lib", "build/x", "notes"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.py").write_text(WRONG)
+    (tmp_path / "notes" / "b_old.py").write_text(WRONG)
+    (tmp_path / "notes" / "c_old.py").write_text(WRONG)
+    (tmp_path / "env" / "pyvenv.cfg").write_text("")
+    (tmp_path / ".gitignore").write_text("ignored/\n/build\n*_old.py\n!c_old.py\n")
+    seen = [one.path.removeprefix(f"{tmp_path}/") for one in audit(tmp_path).findings]
+    assert seen == ["keep/a.py", "notes/a.py", "notes/c_old.py"]
+    assert len(audit(tmp_path / "ignored" / "a.py").findings) == 1, "named by hand"
+
+
+def test_paths_that_cannot_be(tmp_path):
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(ValueError, match="`PATH` must exist"):
+        audit(tmp_path / "none.py")
+    with pytest.raises(ValueError, match=r"`PATH` must be a folder, a .py or an .ipynb file"):
+        audit(tmp_path / "a.txt")
+
+
+# ------------------------------------------------------------------ comments
+
+
+def test_comments_silence(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text(WRONG + "  # xent: ignore[X106]\n")
+    assert rules(audit(path)) == []
+    path.write_text(WRONG + "  # xent: ignore\n")
+    assert rules(audit(path)) == []
+    path.write_text("# xent: ignore-file[X106]\n" + WRONG)
+    assert rules(audit(path)) == []
+    path.write_text("# xent: ignore-file\n" + WRONG)
+    assert rules(audit(path)) == []
+    path.write_text("# xent: ignore-file[X101]\n" + WRONG)
+    assert rules(audit(path)) == [("X106", 3)]
+
+
+def test_comments_that_silence_nothing(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text("loss = 1  # xent: ignore[X402, X501]\ntext = '# xent: ignore'\n")
+    (found,) = audit(path).findings
+    assert (found.rule, found.line) == ("X001", 1)
+    assert "X402" in found.message
+    assert "X501" not in found.message, "a run may see it"
+    assert rules(audit(path, config=Config(ignore=("X4",)))) == []
+
+
+# ------------------------------------------------------------------ settings
+
+
+def test_settings(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text(WRONG)
+    settings = '[tool.xent.audit]\nlevels = {X106 = "note"}\nexclude = ["b/*"]\n'
+    (tmp_path / "pyproject.toml").write_text(settings)
+    (found,) = audit(path).findings
+    assert found.level == "note"
+    assert rules(audit(path, config=Config(ignore=("X1",)))) == []
+    assert rules(audit(path, config=Config(select=("X4",)))) == []
+
+
+def test_sizes_and_criteria():
+    config = from_table({"sizes": {"valid_set": 5000}, "criteria": {"mine": "mean"}})
+    assert config.sizes == {"valid_set": 5000}
+    assert config.criteria == {"mine": "mean"}
+
+
+def test_sizes_make_batches_even(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text(
+        "import torch\nfrom data import valid_set\nmodel.eval()\ntotal = 0\n"
+        "valid_loader = torch.utils.data.DataLoader(valid_set, batch_size=50)\n"
+        "with torch.no_grad():\n    for x, y in valid_loader:\n        total += mine(model(x), y).item()\n"
+        "print(total / len(valid_loader))\n"
+    )
+    config = Config(criteria={"mine": "mean"})
+    assert rules(audit(path, config=config)) == [("X402", 9)]
+    assert rules(audit(path, config=config.but(sizes={"valid_set": 5000}))) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ({"selct": []}, "`tool.xent.audit` must be"),
+        ({"select": ["Y1"]}, "`select` must name rules"),
+        ({"select": "X1"}, "`select` must be a list of texts"),
+        ({"levels": {"X101": "loud"}}, "must be 'note', 'warning' or 'error'"),
+        ({"fail-on": "x"}, "`fail-on` must be"),
+        ({"sizes": {"a": 0}}, "must be an integer of at least 1"),
+        ({"criteria": {"a": "men"}}, "Did you mean 'mean'"),
+        ({"sizes": 3}, "`sizes` must be a table"),
+    ],
+)
+def test_settings_that_cannot_be(table, sentence):
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        from_table(table)
+
+
+# ------------------------------------------------------------------ reports
+
+
+def report_of(tmp_path, text=WRONG):
+    path = tmp_path / "train.py"
+    path.write_text(text)
+    return audit(path)
+
+
+def test_text(tmp_path):
+    lines = FORMATS["text"](report_of(tmp_path), False).splitlines()
+    assert lines[0].endswith(
+        "train.py:2:8: error X106 not-log-into-nll: nll_loss takes log-probabilities, "
+        "but gets probabilities (softmax)"
+    )
+    assert lines[1].startswith("  fix: use F.cross_entropy")
+    assert lines[-1] == "1 finding; looked at 1 loss site; not followed: nothing"
+
+
+def test_json_is_one_object_with_notes(tmp_path):
+    code = "import torch.nn.functional as F\np = F.softmax(z)\n"
+    report = json.loads(FORMATS["json"](report_of(tmp_path, code), False))
+    assert set(report) == {"schema", "findings", "sites", "not_followed"}
+    assert report["schema"] == 1
+    (found,) = report["findings"]
+    keys = ["rule", "name", "level", "path", "line", "column", "cell", "message", "fix", "seen"]
+    assert list(found) == keys
+    assert found["level"] == "note"
+
+
+def test_sarif(tmp_path):
+    log = json.loads(FORMATS["sarif"](report_of(tmp_path), False))
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    (result,) = run["results"]
+    rule = run["tool"]["driver"]["rules"][result["ruleIndex"]]
+    assert rule["id"] == result["ruleId"] == "X106"
+    region = result["locations"][0]["physicalLocation"]["region"]
+    assert region == {"startLine": 2, "startColumn": 8}
+
+
+def test_github(tmp_path):
+    first = FORMATS["github"](report_of(tmp_path), False).splitlines()[0]
+    assert first.startswith("::error file=")
+    assert ",line=2,col=8,title=X106 not-log-into-nll::" in first
+
+
+def test_baseline(tmp_path):
+    report = report_of(tmp_path)
+    file = tmp_path / "before.json"
+    file.write_text(FORMATS["json"](report, False))
+    assert without_baseline(report, file).findings == []
+    twice = report_of(tmp_path, "\n" + WRONG + "\n" + WRONG.splitlines()[1])
+    assert len(without_baseline(twice, file).findings) == 1
+    file.write_text("{}")
+    with pytest.raises(ValueError, match="`--baseline` must be a JSON report"):
+        without_baseline(report, file)
+
+
+def test_what_is_not_followed_is_said(tmp_path):
+    code = "from library import make_loss\ncriterion = make_loss()\ndef step(model, criterion, x, y):\n"
+    code += "    loss = criterion(model(x), y)\n    loss.backward()\n"
+    report = report_of(tmp_path, code)
+    assert any(said.startswith("criterion (") for said in report.not_followed)
+
+
+def test_report_levels():
+    assert not Report().reaches("note")
+
+
+# ------------------------------------------------------------------ the command
+
+
+def test_command(tmp_path):
+    (tmp_path / "train.py").write_text(WRONG)
+    done = xent("audit", "train.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("train.py:2:8: error X106")
+    assert xent("audit", "train.py", "--fail-on", "never", cwd=tmp_path).returncode == 0
+    done = xent("audit", "--format", "json", "train.py", cwd=tmp_path)
+    assert json.loads(done.stdout)["findings"][0]["path"] == "train.py"
+    (tmp_path / "before.json").write_text(done.stdout)
+    assert xent("audit", "train.py", "--baseline", "before.json", cwd=tmp_path).returncode == 0
+    assert xent("audit", "train.py", "--ignore", "X106", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["none.py"], "`PATH` must exist, got 'none.py'."),
+        (["--format", "xml", "."], "`--format` must be 'text', 'json', 'sarif' or 'github'"),
+        (["--select", "Y", "."], "`select` must name rules"),
+        (["rule", "X999"], "`ID` must be"),
+    ],
+)
+def test_command_refuses_with_2(tmp_path, arguments, sentence):
+    done = xent("audit", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert done.stdout == ""
+
+
+def test_command_explains_rules(tmp_path):
+    page = xent("audit", "rule", "x402", cwd=tmp_path).stdout
+    assert page.startswith("# X402 mean-of-batch-means")
+    assert "## Silent when" in page
+    assert "X101  error   double-softmax" in xent("audit", "rule", cwd=tmp_path).stdout
