@@ -268,10 +268,10 @@ def _write_pair(number, out, at):
 
 
 @kernel()
-def _write_digits(number, least, out, at):
-    """Write an integer with at least so many digits."""
+def _write_digits(number, min_digits, out, at):
+    """Write an integer with at min_digits so many digits."""
     length = 1
-    while length < least or (length < 19 and number >= _INTEGERS[length]):
+    while length < min_digits or (length < 19 and number >= _INTEGERS[length]):
         length += 1
     k = at + length - 1
     while number >= _BILLION:

@@ -21,7 +21,7 @@ U32 = NDArray[np.uint32]
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-LANES = 16
+INTERLEAVED = 16  # sentences that are scored in turns, so that memory is waited for once for all
 LOAD = 0.7  # of the hash table
 LOG_10 = float(np.log(10.0))
 
@@ -52,6 +52,7 @@ class Backoff:
 
     @property
     def order(self) -> int:
+        """The longest n-gram."""
         return len(self.rows)
 
     @cached_property
@@ -115,7 +116,6 @@ class Backoff:
         starts: NDArray[np.int64],
         *,
         lengths: bool = False,
-        scale: float = LOG_10,
         threads: int | None = None,
     ) -> tuple[F64, NDArray[np.int8]]:
         """Score sentences; return each token's log-probability and the length of its n-gram.
@@ -127,8 +127,6 @@ class Backoff:
             As `sentence_starts` gives them.
         lengths : bool
             Whether the lengths are wanted; they come empty otherwise.
-        scale : float
-            What log10-probabilities are multiplied by.
         threads : int, optional
             Numba's number where not given.
         """
@@ -138,11 +136,11 @@ class Backoff:
         automaton, begin = self.automaton, self.begin
 
         def work(low: int, high: int) -> None:
-            lanes = max(1, min(LANES, high - low))
-            kernels.score(ids, starts, low, high, automaton, begin, scale, lanes, out, measured)
+            turns = max(1, min(INTERLEAVED, high - low))
+            kernels.score(ids, starts, low, high, automaton, begin, LOG_10, turns, out, measured)
 
-        least = max(1, 20_000 * sentences // max(1, len(out)))
-        in_blocks(work, sentences, threads=threads, least=least)
+        min_sentences = max(1, 20_000 * sentences // max(1, len(out)))
+        in_blocks(work, sentences, threads=threads, least=min_sentences)
         return out, measured
 
     def step(self, state: int, word: int) -> tuple[float, int, int]:

@@ -41,7 +41,7 @@ Levels = list[Level]
 class Places:
     """The places of a text sorted by word, from which its n-grams are counted.
 
-    The ids are not needed any more: whoever lets go of them saves their room.
+    The ids are not needed any more: whoever lets go of them saves their memory.
 
     Parameters
     ----------
@@ -79,31 +79,31 @@ class Places:
         """Count the n-grams of every order up to ``order``; the places are used up."""
         zeros = np.zeros(self.words, np.uint32)
         levels = [Level(zeros, np.arange(self.words, dtype=np.uint32), self.count, zeros)]
-        with stage("Counting", order, "orders") as told:
+        with stage("Counting", order, "orders") as advance:
             for n in range(2, order + 1):
-                room = int(self.reached[n - 1 :].sum())
+                capacity = int(self.reached[n - 1 :].sum())
                 levels.append(
                     _next_level(
-                        self.stream, self.places, levels[-1].count, room, self.words, n == order
+                        self.stream, self.places, levels[-1].count, capacity, self.words, n == order
                     )
                 )
-                told(n)
+                advance(n)
         return levels
 
 
 def _next_level(
-    stream: NDArray[np.uint64], places: U32, sizes: U32, room: int, words: int, longest: bool
+    stream: NDArray[np.uint64], places: U32, sizes: U32, capacity: int, words: int, longest: bool
 ) -> Level:
     """Count n-grams given where those one shorter end; both arrays get the n-grams'."""
-    most = int(sizes.max(initial=0))
-    keys = np.empty(kernels.FEW if longest else max(most, kernels.FEW), np.uint64)
-    sorting, spare = np.empty((2, min(most, words)), np.uint64)
+    largest = int(sizes.max(initial=0))
+    keys = np.empty(kernels.FEW if longest else max(largest, kernels.FEW), np.uint64)
+    sorting, scratch = np.empty((2, min(largest, words)), np.uint64)
     table = np.zeros(words, np.uint64)
-    columns = [np.empty(room, np.uint32) for _ in range(4)]
+    columns = [np.empty(capacity, np.uint32) for _ in range(4)]
     known = places[: int(sizes.sum())]
     word_bits = int(words - 1).bit_length()
     rows = kernels.next_level(
-        stream, known, sizes, word_bits, longest, keys, sorting, spare, table, tuple(columns)
+        stream, known, sizes, word_bits, longest, keys, sorting, scratch, table, tuple(columns)
     )
     return Level(*(column[:rows] for column in columns))
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
-from xent.language._backoff import F32, F64, LOG_10, U32, Backoff, Rows
+from xent.language._backoff.exact import F32, F64, LOG_10, U32, Automaton, Backoff, Rows
+from xent.language._backoff.protocol import BackoffModel
 from xent.language._kernels import compact as kernels
 
 Arrays = dict[str, NDArray[Any]]
@@ -20,15 +21,14 @@ ROUNDS = 30
 EXACT = 2  # codes 0 and 1 mean 0 and minus infinity to the last bit
 
 
-class Compact(Backoff):
-    """A model that is scored as it is packed; what else is asked of it unpacks it once."""
+class Compact:
+    """A `BackoffModel` that is scored as it is packed; what else is asked of it unpacks it once."""
 
     def __init__(self, arrays: Arrays) -> None:
         self.arrays = arrays
-        self.compiled = None
 
     @classmethod
-    def of(cls, model: Backoff) -> "Compact":
+    def of(cls, model: BackoffModel) -> "Compact":
         """Pack a model."""
         if isinstance(model, Compact):
             return model
@@ -64,6 +64,7 @@ class Compact(Backoff):
 
     @property
     def order(self) -> int:
+        """The longest n-gram."""
         return len(self.firsts) - 1
 
     @cached_property
@@ -78,8 +79,8 @@ class Compact(Backoff):
         return a["words"], word_width, a["spans"], a["more"], more_width
 
     @cached_property
-    def rows(self) -> list[Rows]:  # type: ignore[override]
-        """The n-grams of each order, unpacked."""
+    def unpacked(self) -> Backoff:
+        """The same model, its n-grams unpacked."""
         a, trie = self.arrays, self._trie
         edges = self.firsts - 1 - int(self.firsts[1] - 1)
         size = int(self.firsts[1]) - 1
@@ -104,7 +105,35 @@ class Compact(Backoff):
                 weights = a["backoff_book"][n - 1][a["backoff"][part]]
             logp = a["logp_book"][n - 1][a["logp"][part]]
             found.append(Rows(prefix, word, suffix, logp, weights))
-        return found
+        return Backoff(found)
+
+    @property
+    def rows(self) -> list[Rows]:
+        """The n-grams of each order, unpacked."""
+        return self.unpacked.rows
+
+    @property
+    def states(self) -> list[U32]:
+        """The state that each node leads to, of the unpacked model."""
+        return self.unpacked.states
+
+    @property
+    def automaton(self) -> Automaton:
+        """The hash table and the state arrays of the unpacked model."""
+        return self.unpacked.automaton
+
+    @property
+    def begin(self) -> int:
+        """The state after ``<s>``."""
+        return self.unpacked.begin
+
+    def state(self, history: list[int] | U32, state: int = 0) -> int:
+        """Return the state after some words."""
+        return self.unpacked.state(history, state)
+
+    def distribution(self, state: int, length: int = 0, alpha: float | None = None) -> F64:
+        """Return the probability of every word after a state, as `Backoff.distribution` does."""
+        return self.unpacked.distribution(state, length, alpha)
 
     def prepare(self) -> None:
         """Do nothing: it is scored as it is."""
@@ -115,7 +144,6 @@ class Compact(Backoff):
         starts: NDArray[np.int64],
         *,
         lengths: bool = False,
-        scale: float = LOG_10,
         threads: int | None = None,
     ) -> tuple[F64, NDArray[np.int8]]:
         """Score sentences, as `Backoff.score` does."""
@@ -129,16 +157,16 @@ class Compact(Backoff):
 
         def work(low: int, high: int) -> None:
             kernels.score(
-                ids, starts, low, high, trie, unigrams, codes, books, scale, out, measured
+                ids, starts, low, high, trie, unigrams, codes, books, LOG_10, out, measured
             )
 
-        least = max(1, 5_000 * sentences // max(1, len(out)))
-        in_blocks(work, sentences, threads=threads, least=least)
+        min_sentences = max(1, 5_000 * sentences // max(1, len(out)))
+        in_blocks(work, sentences, threads=threads, least=min_sentences)
         return out, measured
 
 
-def _width(most: int) -> int:
-    return max(1, most.bit_length())
+def _width(largest: int) -> int:
+    return max(1, largest.bit_length())
 
 
 def _packed(values: NDArray[Any], width: int) -> NDArray[np.uint64]:
@@ -164,14 +192,14 @@ def _coded(levels: list[F32], books: int) -> tuple[NDArray[np.uint8], F32]:
     return np.concatenate(codes), meaning
 
 
-def codebook(values: F32, most: int) -> F32:
+def codebook(values: F32, size: int) -> F32:
     """Return at most so many values, ascending, that stand for the given ones with little error."""
     ordered = np.sort(values).astype(np.float64)
     distinct = np.unique(ordered)
-    if len(distinct) <= most:
+    if len(distinct) <= size:
         return distinct.astype(np.float32)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    edges = np.arange(most + 1) * len(ordered) // most  # equal shares to begin with
+    edges = np.arange(size + 1) * len(ordered) // size  # equal shares to begin with
     for _ in range(ROUNDS):
         edges = np.unique(edges)
         book = np.diff(sums[edges]) / np.diff(edges)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 from xent._progress import stage
-from xent.language._counts import Level, Levels
+from xent.language._counting.levels import Level, Levels
 from xent.language._kernels import merge as kernels
 
 U32 = NDArray[np.uint32]
 MOST_ROWS = 2**32 - 2  # rows are numbered in 32 bits, and the last number means none
 COLUMNS = ("prefix", "word", "count", "suffix")
-ROOM = (1 << 10, 1 << 18)  # rows of one run in memory
+BUFFER_ROWS = (1 << 10, 1 << 18)  # rows of one run in memory
 
 
 @dataclass
@@ -38,7 +38,9 @@ class _Run:
         return self.places[name][2][0]
 
 
-def merge_runs(paths: list[Path], words: int, order: int, room: int, scratch: Path) -> Levels:
+def merge_runs(
+    paths: list[Path], words: int, order: int, buffer_bytes: int, scratch: Path
+) -> Levels:
     """Add up runs.
 
     Parameters
@@ -46,7 +48,7 @@ def merge_runs(paths: list[Path], words: int, order: int, room: int, scratch: Pa
     paths : list of Path
         As `_runs` writes them.
     words, order : int
-    room : int
+    buffer_bytes : int
         Bytes for buffers.
     scratch : Path
         A folder for the merged levels, which are mapped and last as long as it.
@@ -62,12 +64,12 @@ def merge_runs(paths: list[Path], words: int, order: int, room: int, scratch: Pa
     levels = [first]
     starts = np.arange(1, dtype=np.uint32)
     total = sum(run.length(f"{n}.word") for run in runs for n in range(2, order + 1))
-    with stage("Merging counts", total, "n-grams") as told:
+    with stage("Merging counts", total, "n-grams") as advance:
         done = 0
         for n in range(2, order + 1):
-            merge = _LevelMerge(runs, n, levels[-1], starts, room, scratch, n == order)
+            merge = _LevelMerge(runs, n, levels[-1], starts, buffer_bytes, scratch, n == order)
             for rows in merge.batches():
-                told(done := done + rows)
+                advance(done := done + rows)
             levels.append(merge.level())
             starts = merge.starts
             for path in scratch.glob(f"went-{n - 1}-*"):
@@ -79,19 +81,19 @@ class _LevelMerge:
     """The merging of one level."""
 
     def __init__(
-        self, runs: list[_Run], n: int, below: Level, starts: U32, room: int, scratch: Path,
+        self, runs: list[_Run], n: int, below: Level, starts: U32, buffer_bytes: int, scratch: Path,
         longest: bool,
     ) -> None:  # fmt: skip
         self.runs, self.n, self.below, self.starts_below = runs, n, below, starts
         self.scratch, self.longest = scratch, longest
         # A row in a buffer takes 16 bytes, and as much again while it is read.
-        most = int(np.clip(room // (40 * len(runs)), *ROOM))
-        self.keys = np.empty((len(runs), most), np.uint64)
-        self.counts, self.rows = np.empty((2, len(runs), most), np.uint32)
+        rows = int(np.clip(buffer_bytes // (40 * len(runs)), *BUFFER_ROWS))
+        self.keys = np.empty((len(runs), rows), np.uint64)
+        self.counts, self.rows = np.empty((2, len(runs), rows), np.uint32)
         self.at, self.end, self.heap = np.zeros((3, len(runs)), np.int64)
         self.read = [0] * len(runs)
         self.length = [run.length(f"{n}.word") for run in runs]
-        out = ROOM[1]
+        out = BUFFER_ROWS[1]
         self.key, self.count = np.empty(out, np.uint64), np.empty(out, np.uint64)
         self.filled = self.first = 0  # rows in the output, and rows written before them
         self.starts = np.zeros(0 if longest else len(below) + 1, np.uint32)

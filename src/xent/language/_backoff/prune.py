@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language._backoff import LOG_10, Backoff, Rows
+from xent.language._backoff.exact import LOG_10, Backoff, Rows
+from xent.language._backoff.protocol import BackoffModel
 from xent.language._kernels import score as kernels
 from xent.language._kernels import smooth
 from xent.language._vocabulary import BEGIN, END, Vocabulary
@@ -24,7 +25,11 @@ F64 = NDArray[np.float64]
 
 
 def pruned(
-    model: Backoff, vocabulary: Vocabulary, entropy: float, other: Backoff, theirs: Vocabulary
+    model: BackoffModel,
+    vocabulary: Vocabulary,
+    entropy: float,
+    other: BackoffModel,
+    theirs: Vocabulary,
 ) -> Backoff:
     """Return a model without the n-grams whose loss raises perplexity by less than ``entropy``.
 
@@ -38,17 +43,17 @@ def pruned(
     if other is not model:
         words = np.array([index[word] for word in vocabulary.words()], np.uint32)
     likely = _marginals(model, other, words)
-    kept: list[NDArray[np.bool_]] = [np.ones(len(model.rows[0]), np.bool_)] * model.order
+    keep: list[NDArray[np.bool_]] = [np.ones(len(model.rows[0]), np.bool_)] * model.order
     needed = np.zeros(len(model.rows[-1]), np.bool_)
     for n in range(model.order - 1, 0, -1):
         rows = model.rows[n]
-        kept[n] = needed | (_loss(model, n, likely[n - 1]) >= np.log1p(entropy))
+        keep[n] = needed | (_loss(model, n, likely[n - 1]) >= np.log1p(entropy))
         needed = np.zeros(len(model.rows[n - 1]), np.bool_)
-        needed[rows.prefix[kept[n]]] = True
-    return _rebuilt(model, kept)
+        needed[rows.prefix[keep[n]]] = True
+    return _rebuilt(model, keep)
 
 
-def _marginals(model: Backoff, other: Backoff, words: U32) -> list[F64]:
+def _marginals(model: BackoffModel, other: BackoffModel, words: U32) -> list[F64]:
     """Return ln P of every n-gram as a history, level by level."""
     found: list[F64] = []
     before_state = np.zeros(1, np.int64)
@@ -63,13 +68,13 @@ def _marginals(model: Backoff, other: Backoff, words: U32) -> list[F64]:
     return found
 
 
-def _step(model: Backoff, state: NDArray[Any], words: U32) -> tuple[F64, NDArray[np.int64]]:
+def _step(model: BackoffModel, state: NDArray[Any], words: U32) -> tuple[F64, NDArray[np.int64]]:
     logp, following = np.empty(len(words)), np.empty(len(words), np.int64)
     kernels.steps(state, words, model.automaton, logp, following)
     return logp, following
 
 
-def _shorter(model: Backoff, n: int, rows: Rows) -> F64:
+def _shorter(model: BackoffModel, n: int, rows: Rows) -> F64:
     """Return p(w | h') of the n-grams of level ``n``."""
     below = model.rows[n - 1]
     leads = np.concatenate([np.zeros(1, np.uint32), *model.states[:n]])
@@ -83,7 +88,7 @@ def _sums(prefix: U32, values: F64, histories: int) -> F64:
     return total
 
 
-def _loss(model: Backoff, n: int, likely: F64) -> F64:
+def _loss(model: BackoffModel, n: int, likely: F64) -> F64:
     """Return D for each n-gram of level ``n``."""
     rows, histories = model.rows[n], len(model.rows[n - 1])
     p = 10.0 ** rows.logp.astype(np.float64)
@@ -100,32 +105,32 @@ def _loss(model: Backoff, n: int, likely: F64) -> F64:
     return np.where(np.isfinite(loss), loss, np.inf)
 
 
-def _rebuilt(model: Backoff, kept: list[NDArray[np.bool_]]) -> Backoff:
+def _rebuilt(model: BackoffModel, keep: list[NDArray[np.bool_]]) -> Backoff:
     """Return the model without the n-grams that are not kept, its weights computed anew."""
     rows: list[Rows] = []
     new = np.zeros(int(model.firsts[-1]), np.int64)  # node there to node here, 0 for none
     node = 1
-    for old, keep, first in zip(model.rows, kept, model.firsts, strict=False):
-        nodes = np.flatnonzero(keep) + int(first)
+    for old, stays, first in zip(model.rows, keep, model.firsts, strict=False):
+        nodes = np.flatnonzero(stays) + int(first)
         new[nodes] = np.arange(node, node + len(nodes))
-        prefix = old.prefix[keep]
+        prefix = old.prefix[stays]
         if rows:
             below = int(model.firsts[len(rows) - 1])
             prefix = (new[prefix + below] - (node - len(rows[-1]))).astype(np.uint32)
-        suffix = old.suffix[keep]
+        suffix = old.suffix[stays]
         while (gone := (suffix > 0) & (new[suffix] == 0)).any():
             suffix = np.where(gone, _suffix_of(model, suffix), suffix)
-        weights = old.backoff[keep] if len(old.backoff) else old.backoff
+        weights = old.backoff[stays] if len(old.backoff) else old.backoff
         node += len(nodes)
         rows.append(
-            Rows(prefix, old.word[keep], new[suffix].astype(np.uint32), old.logp[keep], weights)
+            Rows(prefix, old.word[stays], new[suffix].astype(np.uint32), old.logp[stays], weights)
         )
         if len(rows) > 1:
             _renormalise(rows)
     return Backoff(rows)
 
 
-def _suffix_of(model: Backoff, nodes: U32) -> U32:
+def _suffix_of(model: BackoffModel, nodes: U32) -> U32:
     flat = np.concatenate([np.zeros(1, np.uint32), *(rows.suffix for rows in model.rows)])
     return flat[nodes]
 

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 from xent._progress import stage
-from xent.language._counts import Levels, Places
-from xent.language._estimate import Task, count_text, files_of, known_words, restrict
-from xent.language._merge import merge_runs
+from xent.language._counting.levels import Levels, Places
+from xent.language._counting.merge import merge_runs
+from xent.language._counting.task import Task, count_text, files_of, known_words, restrict
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, SPECIAL, Vocabulary
 from xent.language.smoothing import JelinekMercer, Smoothing
@@ -36,7 +36,7 @@ from xent.language.smoothing._smoothing import Evidence
 
 FORMAT, VERSION = "xent.language.run", 1
 DEFAULT = 10**9  # bytes that counting takes where a folder is named and no memory
-LEAST = 64 * 10**6
+MIN_MEMORY = 64 * 10**6
 SHARE = 0.8  # of the memory that is planned with; the rest is for what nobody foresees
 MODEL, WORKING, HISTORY, LEARNING = 20, 50, 45, 84  # bytes a row, measured
 LEFT_BY_KILL = (".run-*.tmp", ".ids-*.tmp", ".words*.tmp", ".settings*.tmp")
@@ -55,9 +55,9 @@ def in_bytes(memory: int | str) -> int:
         size = round(float(found[1]) * unit)
     else:
         size = _check.integer("memory", memory, least=1)
-    if size < LEAST:
+    if size < MIN_MEMORY:
         advice = "Counting needs some room beside the program itself."
-        raise _check.invalid("memory", f"be at least {shown(LEAST)}", shown(size), advice)
+        raise _check.invalid("memory", f"be at least {shown(MIN_MEMORY)}", shown(size), advice)
     return size
 
 
@@ -165,14 +165,14 @@ def _count_file(task: Task, file: Path, folder: Path, limit: int) -> list[Path]:
     return counting.runs
 
 
-def check_room(smoothing: Smoothing, evidence: Evidence, memory: int | str, folder: Any) -> None:
+def check_memory(smoothing: Smoothing, evidence: Evidence, memory: int | str, folder: Any) -> None:
     """Refuse, before the work, to estimate a model that the memory cannot hold."""
     limit = in_bytes(memory)
     levels = evidence.levels
     sizes = [len(level) for level in levels]
     stand = [
-        size if least <= 1 else int(np.count_nonzero(evidence.shown(order)))
-        for order, (size, least) in enumerate(zip(sizes, evidence.least, strict=True), 1)
+        size if min_count <= 1 else int(np.count_nonzero(evidence.shown(order)))
+        for order, (size, min_count) in enumerate(zip(sizes, evidence.min_counts, strict=True), 1)
     ]
     # Of the model itself, of the level that is estimated, and of the histories before its words.
     peak = max(
@@ -238,11 +238,11 @@ class _Counting:
         known = self._known(times if rare else None)
         if rare:
             title = "Counting without rare words"
-            with stage(title, len(waiting), "stretches") as told:
+            with stage(title, len(waiting), "stretches") as advance:
                 for number, path in enumerate(waiting):
                     arrays = _store.load(path, format=FORMAT, version=VERSION)[1]
                     self._run(number, arrays["ids"], known)
-                    told(number + 1)
+                    advance(number + 1)
         if not known.all():
             self.vocabulary = self.vocabulary.only(known)
 

@@ -1,4 +1,4 @@
-"""From text to model: the words that count, the n-grams, and the arrays that estimates end in."""
+"""How a text is counted: the words that count, the n-grams, and counts of several texts merged."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -11,25 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent._progress import stage
-from xent.language._backoff import LOG_10, Backoff, Rows
-from xent.language._counts import Level, Levels, Places
-from xent.language._kernels import count as kernels
+from xent.language._counting.levels import Level, Levels, Places
 from xent.language._kernels import text as text_kernels
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, SPECIAL, UNKNOWN, Vocabulary
-from xent.language.smoothing import Smoothing
-from xent.language.smoothing._smoothing import Estimate, Evidence
 
 U32 = NDArray[np.uint32]
-NO_PROBABILITY = np.float32(-99)  # what ARPA files give to <s>, which is no event
-BLOCK = 1 << 14
-GONE = -1  # what a word becomes that shall not be counted
-MOST_REACH = 200  # orders beyond it would not fit the byte that holds a token's history
+DROPPED = -1  # what a word becomes that shall not be counted
+MAX_REACH = 200  # orders beyond it would not fit the byte that holds a token's history
 
 
 def known_words(
-    words: int, given: int, times: NDArray[np.int64] | None, least: int
+    words: int, given: int, times: NDArray[np.int64] | None, min_count: int
 ) -> NDArray[np.bool_]:
     """Mark the words that the model shall know.
 
@@ -41,14 +34,14 @@ def known_words(
         How many were given; 0 where all words may be known.
     times : (words,) int64, optional
         How often each was seen.
-    least : int
+    min_count : int
         Words seen less often are not known.
     """
     known = np.ones(words, np.bool_)
     if given:
         known[given:] = False
     if times is not None:
-        known &= times >= least
+        known &= times >= min_count
         known[:3] = True
     return known
 
@@ -61,7 +54,7 @@ def restrict(ids: U32, known: NDArray[np.bool_], unknown: str) -> tuple[U32, NDA
     counted = np.ones(len(known), np.bool_) if unknown == "open" else known.copy()
     counted[UNKNOWN] = unknown != "closed"
     reach = np.empty(len(ids), np.uint8)
-    text_kernels.position_in_sentence(ids, counted, MOST_REACH, reach)
+    text_kernels.position_in_sentence(ids, counted, MAX_REACH, reach)
     if not known.all():
         new = np.zeros(len(known), np.uint32)
         new[known] = np.arange(int(known.sum()))
@@ -107,8 +100,8 @@ class Task:
         files = files_of(paths)
         # Which words are rare is known only when all files are counted.
         every = replace(self, least_words=1)
-        waiting = [executor.submit(every.count, file) for file in files]
-        shards = [future.result() for future in waiting]
+        futures = [executor.submit(every.count, file) for file in files]
+        shards = [future.result() for future in futures]
         vocabulary = Vocabulary()
         ids = [np.array([vocabulary.add(w) for w in v.words()], np.int64) for v, _ in shards]
         levels = merge(ids, [counts for _, counts in shards])
@@ -119,7 +112,7 @@ class Task:
         """Leave out words that were seen too seldom, and all n-grams with one, or rename them."""
         times = levels[0].count.astype(np.int64)
         known = known_words(len(vocabulary), 0, times, self.least_words)
-        new = np.full(len(known), UNKNOWN if self.unknown == "open" else GONE)
+        new = np.full(len(known), UNKNOWN if self.unknown == "open" else DROPPED)
         new[known] = np.arange(int(known.sum()))
         return vocabulary.only(known), merge([new], [levels])
 
@@ -135,7 +128,7 @@ def files_of(paths: Any) -> list[Path]:
 
 
 def merge(ids: list[NDArray[np.int64]], shards: list[Levels]) -> Levels:
-    """Add up counts of shards, whose words get the ids given for each; those with `GONE` go."""
+    """Add up counts of shards, whose words get the ids given for each; those with `DROPPED` go."""
     merged: Levels = []
     # Where the rows of each shard's level below went; below the unigrams lies the empty n-gram.
     rows = [np.zeros(1, np.int64)] * len(shards)
@@ -145,12 +138,14 @@ def merge(ids: list[NDArray[np.int64]], shards: list[Levels]) -> Levels:
             for row, new, level in zip(rows, ids, levels, strict=True)
         ]
         distinct, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-        gone = int(np.searchsorted(distinct, 0))  # a key with a word or a prefix that goes is < 0
-        inverse, distinct = np.maximum(inverse - gone, GONE), distinct[gone:]
+        dropped = int(
+            np.searchsorted(distinct, 0)
+        )  # a key with a word or a prefix that goes is < 0
+        inverse, distinct = np.maximum(inverse - dropped, DROPPED), distinct[dropped:]
         parts = np.split(inverse, np.cumsum([len(key) for key in keys])[:-1])
         count, suffix = np.zeros((2, len(distinct)), np.uint32)
         for part, row, level in zip(parts, rows, levels, strict=True):
-            stays = part != GONE
+            stays = part != DROPPED
             np.add.at(count, part[stays], level.count[stays])  # two words may have become one
             suffix[part[stays]] = row[level.suffix[stays]]
         rows = parts
@@ -167,98 +162,11 @@ def _all(pieces: Iterator[U32], argument: str) -> U32:
     return np.concatenate(found) if len(found) > 1 else found[0]
 
 
-def least_counts(
-    min_count: int | dict[int, int] | None, order: int, smoothing: Smoothing
-) -> list[int]:
-    """Return for each order the count from which an n-gram stands in the model."""
-    least = smoothing.default_least(order)
-    if isinstance(min_count, dict):
-        for n, value in min_count.items():
-            if _check.integer("min_count", n, least=1) <= order:
-                least[n - 1] = _check.integer("min_count", value, least=1)
-    elif min_count is not None:
-        least = [1] + [_check.integer("min_count", min_count, least=1)] * (order - 1)
-    return least
-
-
-def uniform(words: int, unknown: str) -> NDArray[np.float64]:
-    """Return the uniform distribution over all events: not ``<s>``; not ``<unk>`` if closed."""
-    p = np.ones(words)
-    p[BEGIN] = 0.0
-    if unknown == "closed":
-        p[UNKNOWN] = 0.0
-    return np.asarray(p / p.sum())
-
-
 def count_text(places: Places, order: int) -> Levels:
     """Count the n-grams of a text; ``<s>`` is no event and counts 0 among the unigrams."""
     levels = places.levels(order)
     levels[0].count[BEGIN] = 0
     return levels
-
-
-def estimate(smoothing: Smoothing, evidence: Evidence) -> Backoff:
-    """Estimate a model and put it into the arrays that are scored, stored and written.
-
-    The counts are used up: their arrays become the model's, or are let go.
-    """
-    rows: list[Rows] = []
-    first = 1  # node of the first n-gram of the level below
-    below: U32 | None = None  # new numbers of the level below where some were left out
-    for level, found in _told(evidence.levels, smoothing.estimates(evidence)):
-        if level.mapped:  # its columns will go, the model's stay
-            level.suffix = np.array(level.suffix)
-            if found.shown.all():
-                level.prefix, level.word = np.array(level.prefix), np.array(level.word)
-        if rows:
-            rows[-1].backoff = _weights(found, below)
-        prefix, word, suffix, p = level.prefix, level.word, level.suffix, found.p
-        if rows and below is not None:
-            chosen = found.shown
-            prefix, suffix = below[prefix[chosen]], below[suffix[chosen]]
-            word, p = word[chosen], p[chosen]
-        elif not found.shown.all():
-            chosen = found.shown
-            prefix, suffix, word, p = prefix[chosen], suffix[chosen], word[chosen], p[chosen]
-        if rows:
-            suffix += np.uint32(first)  # from rows of the level below to nodes of the model
-        rows.append(Rows(prefix, word, suffix, _log10(p), np.empty(0, np.float32)))
-        level.count = np.empty(0, np.uint32)
-        if level.mapped:
-            level.prefix = level.suffix = level.count
-        if len(rows) > 1:
-            first += len(rows[-2])
-        below = None
-        if not found.shown.all():
-            below = np.empty(len(level), np.uint32)
-            kernels.renumber(found.shown, below)
-    rows[0].logp[BEGIN] = NO_PROBABILITY
-    return Backoff(rows)
-
-
-def _told(levels: Levels, estimates: Iterator[Estimate]) -> Iterator[tuple[Level, Estimate]]:
-    """Pair levels with their estimates, and show how far the work is."""
-    with stage("Estimating", sum(map(len, levels)), "n-grams") as told:
-        done = 0
-        for level, found in zip(levels, estimates, strict=True):
-            yield level, found
-            told(done := done + len(level))
-
-
-def _weights(found: Estimate, numbers: U32 | None) -> NDArray[np.float32]:
-    weights = found.backoff
-    if numbers is not None:
-        weights = weights[numbers != 0xFFFFFFFF]
-    return _log10(weights)
-
-
-def _log10(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    found = np.empty(len(values), np.float32)
-    # np.log is vectorised where np.log10 is not; blocks that stay in the cache save as much again.
-    with np.errstate(divide="ignore"):
-        for low in range(0, len(values), BLOCK):
-            found[low : low + BLOCK] = np.log(values[low : low + BLOCK]) * (1 / LOG_10)
-    return found
 
 
 def given_words(vocabulary: Iterable[str]) -> list[str]:
