@@ -22,7 +22,7 @@ SMALL, MANY = 512, 4096  # distinct words: up to these radix sort takes smaller 
 DIGITS = 1 << 11
 
 
-@kernel()
+@kernel(inside=True)
 def sort_by_word(keys, scratch, number, word_bits, first):
     """Sort the first ``number`` keys by word; return the array, one of the two, that holds them."""
     if number < FEW:

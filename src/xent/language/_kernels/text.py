@@ -68,7 +68,7 @@ def mix(h):
     return h
 
 
-@kernel()
+@kernel(inside=True)
 def _same(a, i, b, j, length):
     for k in range(length):  # noqa: SIM110 (a kernel has no generators)
         if a[i + k] != b[j + k]:
