@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xent import _check
-from xent._table._files import unreadable
+from xent._table.files.endings import unreadable
 
 BLOCK = 8 << 20  # bytes; the types of the columns are those of the first block
 

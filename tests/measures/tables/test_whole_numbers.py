@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from xent import _table
-from xent._table import _csv
+from xent._table.files import dialect
 from xent.measures import Counts, drift, rank_features
 from xent.measures.tables._bins import bin_of, quantile_cuts
 
@@ -111,7 +111,7 @@ def test_whole_numbers_past_64_bits_in_files_of_text(tmp_path):
 
 
 def test_a_later_block_may_be_of_another_type(tmp_path, monkeypatch):
-    monkeypatch.setattr(_csv, "BLOCK", 400)
+    monkeypatch.setattr(dialect, "BLOCK", 400)
     real = written(tmp_path / "real.csv", [*range(99), 0.5])
     (found,) = rank_features(real, "y")
     assert (found.kind, found.rows) == ("numbers", 100)

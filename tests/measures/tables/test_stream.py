@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import mutual_info_score
 
 from xent import _table
-from xent._table import _csv
+from xent._table.files import dialect
 from xent.measures import drift, rank_features
 from xent.measures.tables import _streaming
 from xent.measures.tables._columns import Field
@@ -49,9 +49,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    scan, read = _table.scan, _csv.BLOCK
+    scan, read = _table.scan, dialect.BLOCK
     monkeypatch.setattr(_table, "scan", lambda p, c=None, n=0, **k: scan(p, c, 97, **k))
-    monkeypatch.setattr(_csv, "BLOCK", read >> 9)
+    monkeypatch.setattr(dialect, "BLOCK", read >> 9)
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])

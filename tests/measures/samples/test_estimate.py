@@ -17,7 +17,7 @@ from sklearn.metrics import mutual_info_score
 from xent.measures import Counts, entropy, estimate_entropy, estimate_mutual_information
 from xent.measures.samples._from_counts import METHODS
 
-FOLDER = Path(__file__).parents[1] / "golden"
+FOLDER = Path(__file__).parents[2] / "golden"
 GOLDEN = FOLDER / "ndd_readme.json"
 PRINTED = json.loads((FOLDER / "estimators.json").read_text())
 

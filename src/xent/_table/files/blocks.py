@@ -14,8 +14,8 @@ from io import BytesIO
 from typing import Any
 
 from xent import _check
-from xent._table import _csv
-from xent._table._csv import Csv, open_csv
+from xent._table.files import dialect
+from xent._table.files.dialect import Csv, open_csv
 
 LONG = re.compile(rb"[:\s]-?\d{19,}\s*[,}\]]")  # a whole number, as JSON writes it
 MISFIT = re.compile(r"In CSV column #(\d+): .*CSV conversion error to (\S+): invalid value '(.*)'")
@@ -146,7 +146,7 @@ def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
     def blocks() -> Iterator[bytes]:
         rest = b""
         with pa.input_stream(os.fspath(path), compression="detect") as file:
-            while found := file.read(_csv.BLOCK):
+            while found := file.read(dialect.BLOCK):
                 lines, line, rest = (rest + found).rpartition(b"\n")
                 if line:
                     yield lines + line

@@ -17,7 +17,7 @@ from torch import distributions as td
 
 from xent.measures import Measurement, cross_entropy, entropy, js_divergence, kl_divergence
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "densities.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "densities.json").read_text())
 INF = mp.inf
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import distributions as td
 
 from xent.measures import cross_entropy, entropy, js_divergence, kl_divergence
-from xent.measures.densities._quadrature import rest_of
+from xent.measures.densities._quadrature import tail_of
 
 
 def holds(found, truth, rtol):
@@ -194,18 +194,18 @@ def test_what_follows_a_row_of_terms(ratio, bent):
     told = ratio**k * (1 + bent * k)
     r = mp.mpf(ratio)
     truth = r**151 / (1 - r) * (1 + bent * 151 + bent * r / (1 - r))
-    tail, doubt = rest_of(told, 1e-300)
+    tail, doubt = tail_of(told, 1e-300)
     assert_allclose(tail, float(truth), rtol=1e-8)
     assert abs(tail - float(truth)) <= doubt < 1e-6 * tail
 
 
 def test_what_follows_other_rows_of_terms():
-    assert rest_of(np.array([1.0, 2.0, 3.0]), 1.0) == (math.inf, 0.0)
-    assert rest_of(np.ones(9), 1.0) == (math.inf, 0.0)
-    assert rest_of(np.array([1.0, 0.5, 0.0]), 1.0) == (0.0, 0.0)
-    assert math.isnan(rest_of(np.array([1.0, -0.5, 0.25]), 1.0)[0])
+    assert tail_of(np.array([1.0, 2.0, 3.0]), 1.0) == (math.inf, 0.0)
+    assert tail_of(np.ones(9), 1.0) == (math.inf, 0.0)
+    assert tail_of(np.array([1.0, 0.5, 0.0]), 1.0) == (0.0, 0.0)
+    assert math.isnan(tail_of(np.array([1.0, -0.5, 0.25]), 1.0)[0])
     for before in (0.0, -1.0):  # it has only begun to fall
-        tail, doubt = rest_of(np.array([1.0, before, 0.5, 0.25, 0.125]), 1.0)
+        tail, doubt = tail_of(np.array([1.0, before, 0.5, 0.25, 0.125]), 1.0)
         assert abs(tail - 0.125) <= doubt
-        tail, doubt = rest_of(np.array([before, 0.5, 0.25]), 1.0)
+        tail, doubt = tail_of(np.array([before, 0.5, 0.25]), 1.0)
         assert abs(tail - 0.25) <= doubt

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
-from xent._table._files import ending
+from xent._table.files.endings import ending
 
 
 def write(

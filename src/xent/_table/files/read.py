@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from xent._table._blocks import scan_csv, scan_json
-from xent._table._columns import require
-from xent._table._csv import Csv, check_csv, open_csv, why_not
-from xent._table._files import ending, kind_of, refuse_duplicates, unreadable
+from xent._table.files.blocks import scan_csv, scan_json
+from xent._table.files.columns import require
+from xent._table.files.dialect import Csv, check_csv, open_csv, why_not
+from xent._table.files.endings import ending, kind_of, refuse_duplicates, unreadable
 
 
 def read(

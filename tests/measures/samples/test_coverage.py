@@ -20,7 +20,7 @@ from xent.measures import (
     kl_divergence,
     mutual_information,
 )
-from xent.measures.samples._from_counts import METHODS, nsb
+from xent.measures.samples._from_counts import METHODS, nsb_posterior
 
 ZIPF = 1 / np.arange(1, 51) / (1 / np.arange(1, 51)).sum()
 JOINT = np.random.default_rng(0).dirichlet(np.ones(20)).reshape(4, 5)
@@ -168,4 +168,4 @@ def test_nsb_is_the_integral_it_stands_for():
     ends = [-20, -8, -4, -2, 0, 2, 4, 8, 20]
     with mp.workdps(12):
         truth = mp.quad(lambda u: weight(u) * mean(u), ends) / mp.quad(weight, ends)
-    assert nsb(np.array(n, dtype=float), size)[0] == pytest.approx(float(truth), rel=1e-7)
+    assert nsb_posterior(np.array(n, dtype=float), size)[0] == pytest.approx(float(truth), rel=1e-7)
