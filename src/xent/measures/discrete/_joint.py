@@ -81,7 +81,7 @@ class Joint:
         return summed
 
     def rows(self, values: Array) -> Rows:
-        """Take a distribution over the same axes, made here, as rows of outcomes."""
+        """Read a distribution over the same axes as rows of outcomes."""
         flat = values.reshape((*values.shape[: values.ndim - self.count], -1))
         return Rows("joint", flat, -1, None, self.source.library, True)
 
@@ -118,7 +118,7 @@ class Joint:
         return xp.where((self.p > 0) & (model == 0), self.p, model)
 
     def ratio(self, part: Array, whole: Array) -> Array:
-        """RowMatrix / whole, 0 where the whole is 0."""
+        """Part / whole, 0 where the whole is 0."""
         if self.source.numpy:
             return np.divide(part, whole, out=np.zeros(self.batch), where=whole > 0)
         xp = self.source.library.xp
@@ -130,7 +130,7 @@ class Joint:
 
 
 class SparseJoint(Joint):
-    """A joint distribution of two variables as a sparse matrix: its cells that are not 0."""
+    """A joint distribution of two variables as a sparse matrix: its cells above 0."""
 
     def __init__(self, joint: Input, axis: Axis, where: ArrayLike | None) -> None:
         joint = apply_where("joint", joint, where)
@@ -142,7 +142,7 @@ class SparseJoint(Joint):
         values = np.asarray(cells.data, dtype=np.float64)
         some = values > 0
         codes = [np.asarray(cells.coords[a])[some].astype(np.int64) for a in part.axes]
-        # Cells that were written more than once are one.
+        # A coordinate matrix may list a cell more than once.
         keys, place = np.unique(codes[0] * kind.shape[part.axes[1]] + codes[1], return_inverse=True)
         cells_of = np.bincount(place, values[some]).astype(np.float64)
         self.codes = np.divmod(keys, kind.shape[part.axes[1]])

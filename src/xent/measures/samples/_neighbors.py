@@ -149,7 +149,7 @@ def _with_ties(terms: Numbers, points: Numbers, far: Numbers) -> Numbers:
 def neighbor_ratio(
     x: Numbers, y: Numbers, neighbors: int, divergence: bool
 ) -> tuple[Numbers, Numbers]:
-    """Tell by each row of x the divergence from y's source, or without ``apart`` the cost.
+    """Return each row's term of the divergence from y, or else of the cross-entropy.
 
     d log(ν / ρ) + log(m / (n - 1)), where ν and ρ are the distances to the k-th neighbour in y and
     among the other rows of x: Wang, Kulkarni and Verdu (2009). The cost is log m - ψ(k) + log V
