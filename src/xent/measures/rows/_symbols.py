@@ -295,7 +295,7 @@ def cells(*columns: Column) -> Cells:
 
 
 def dense(columns: Sequence[Column], sizes: Sequence[int], weights: AnyArray | None) -> AnyArray:
-    """Count every combination of the columns' symbols, those that do not occur too."""
+    """Count every combination of the columns' symbols, also those that do not occur."""
     rows = columns[0].codes.size
     few = len(columns) == 2 and weights is None and math.prod(sizes) <= SMALL
     if few and 0 < rows < 2**32:

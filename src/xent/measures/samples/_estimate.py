@@ -290,7 +290,7 @@ def _information(method: str, table: Cells) -> float:
     entropy_of, rest = METHODS[method], range(2, len(table.codes))
     value = entropy_of(table.marginal(0, *rest)) + entropy_of(table.marginal(1, *rest))
     value -= entropy_of(table.counts) + (entropy_of(table.marginal(2)) if rest else 0.0)
-    # Equal entropies leave rounding behind; the plug-in information is never negative.
+    # Entropies that cancel leave rounding; the plug-in information is never negative.
     return max(0.0, value) if method in ("plugin", "shrinkage") else value
 
 
@@ -420,7 +420,7 @@ def _mean(
 
 
 def _deviation(terms: Numbers, counts: Numbers) -> float:
-    """Compute the standard error of the mean of what the rows tell."""
+    """Compute the standard error of the mean of the rows' terms."""
     n = float(counts.sum())
     mean = float((counts * terms).sum()) / n
     return math.sqrt(float((counts * (terms - mean) ** 2).sum())) / n

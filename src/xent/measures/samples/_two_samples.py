@@ -213,7 +213,7 @@ def _options(
 def _measure(
     x: Samples, y: Samples, options: Options, divergence: bool
 ) -> tuple[float, float, int]:
-    """Value, standard error and rows, in nats; a divergence, or without ``apart`` a cost."""
+    """Value, standard error and rows, in nats; of the divergence or else of the cross-entropy."""
     if options.method in SYMBOLS:
         n, m = _paired(x, y, options.missing)
         if options.method == "dirichlet":
@@ -258,7 +258,7 @@ def _of_counts(n: Numbers, m: Numbers, method: str, divergence: bool) -> tuple[f
             cost = -np.log(observed / others)
         terms = cost + np.log(p) if divergence else cost
     else:
-        # Their sums over products, in closed form: unbiased but for what no sample of m can show.
+        # Their sums over products in closed form: unbiased but for symbols that m cannot show.
         cost = digamma(others + 1) - digamma(observed + 1)
         terms = cost - digamma(rows) + digamma(n[use]) if divergence else cost
     value = float((p * terms).sum())
@@ -314,7 +314,7 @@ def _points(x: Samples, y: Samples, options: Options) -> TwoSamples:
 
 
 def _normal_divergence(a: Numbers, b: Numbers, divergence: bool) -> tuple[float, float]:
-    """Take the closed form at both means and covariances; its error by what each row moves."""
+    """Use the closed form at both means and covariances; its error by each row's influence."""
     roots = []
     for name, points in (("x", a), ("y", b)):
         cov = np.atleast_2d(np.cov(points.T, bias=True))
@@ -346,7 +346,7 @@ def _normal_divergence(a: Numbers, b: Numbers, divergence: bool) -> tuple[float,
 def _null_divergences(
     x: Samples, y: Samples, options: Options, times: int, rng: np.random.Generator
 ) -> tuple[Numbers, float]:
-    """Divergences after the rows of both samples are dealt out anew, and that of the samples."""
+    """Divergences of random splits of all rows, and that of the two samples."""
     if options.method in SYMBOLS:
         n, m = _paired(x, y, options.missing)
         pool = (n + m).astype(np.int64)
