@@ -5,6 +5,8 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
+from graphlib import TopologicalSorter
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -50,6 +52,32 @@ def test_layers():
 
     root = SRC.parent.parent
     assert lint_imports(str(root / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+WITH_CIRCLES = ("xent.language",)
+
+
+def test_no_circle_of_files():
+    """No file imports another that imports it again, not even inside a function."""
+    import grimp
+
+    graph = grimp.build_graph("xent", cache_dir=None)
+    arrows = {
+        module: graph.find_modules_directly_imported_by(module)
+        for module in graph.modules
+        if not module.startswith(WITH_CIRCLES)
+    }
+    TopologicalSorter(arrows).prepare()  # CycleError names the circle
+
+
+def test_pyproject_names_no_module_that_is_not_there():
+    settings = tomllib.loads((SRC.parent.parent / "pyproject.toml").read_text())["tool"]
+    named = [m for o in settings["mypy"]["overrides"] for m in np.atleast_1d(o["module"])]
+    named += settings["mypy"]["untyped_calls_exclude"]
+    ours = [m.removesuffix(".*") for m in named if m.startswith("xent")]
+    assert len(ours) > 9
+    there = {path.relative_to(SRC.parent).with_suffix("") for path in (*FILES, *SRC.rglob("*"))}
+    assert not [m for m in ours if Path(*m.split(".")) not in there]
 
 
 def test_the_plan_of_the_house_shows_every_part():

@@ -124,7 +124,7 @@ def mark_nontemporal(builder: Any, store: Any) -> None:
 
 def has_avx512(context: Any) -> bool:
     """Say whether the target that is compiled for has AVX-512 (F and DQ)."""
-    if config.CPU_NAME == "x86-64-v4":
+    if getattr(config, "CPU_NAME", None) == "x86-64-v4":
         return True
     # What Numba compiles for: NUMBA_ENABLE_AVX=0 takes AVX away, and elsewhere nothing is told.
     features = str(getattr(context.codegen(), "_tm_features", "")).split(",")

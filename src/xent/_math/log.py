@@ -40,6 +40,12 @@ _TABLE_SHIFT = np.int64(48)
 _CENTRES = 1.0 + (np.arange(128) + 0.5) / 128
 _INVERSE = 1.0 / _CENTRES
 _LOG = np.array([-math.log(c) for c in _INVERSE])
+# Chebyshev's fit of `log1p_series32`
+_L0, _L1 = np.float32(0.333332359790802), np.float32(-0.24996760487556458)
+_L2, _L3 = np.float32(0.19956707954406738), np.float32(-0.16365152597427368)
+_L4, _L5 = np.float32(0.13033364713191986), np.float32(-0.09139414131641388)
+_L6, _L7 = np.float32(0.049309972673654556), np.float32(-0.017184266820549965)
+_L8 = np.float32(0.0028016420546919107)
 
 
 @kernel(fastmath={"contract"}, forceinline=True)
@@ -194,3 +200,16 @@ def quotient(x, value, total):
     if x.itemsize == 8:
         return value / total
     return value * (1.0 / total)
+
+
+@inner()
+def log1p_series32(u):
+    """((log(1 + u) / u - 1) / u + 1/2) / u in float32 for 0 <= u <= 1, to 27 bits of log(1 + u)."""
+    q = fma(_L8, u, _L7)
+    q = fma(q, u, _L6)
+    q = fma(q, u, _L5)
+    q = fma(q, u, _L4)
+    q = fma(q, u, _L3)
+    q = fma(q, u, _L2)
+    q = fma(q, u, _L1)
+    return fma(q, u, _L0)
