@@ -12,7 +12,7 @@ so that near-equal p and q lose nothing, and far ones neither: one formula, no b
 rows' sums differ by as much as the rows do, the careful row scales q by P / Q in double-double,
 from the differences q - p and their sum, of which no bit is lost however small they are.
 
-Where there are lanes, far rows are tried first by the plain formula, whose roundings are then far
+Far rows are tried first by the plain formula, whose roundings are then far
 below the sum: KL from `FAR`, JS from `FAR_JS`. After a row that was near the next is not tried.
 """
 
@@ -20,11 +20,10 @@ import math
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import inner, kernel
 from xent._kernels.distributions.entropy import (
     AHEAD,
     LANES,
-    LOOSE,
     MIN_NORMAL,
     MIN_NORMAL_BITS,
     STEP,
@@ -42,75 +41,85 @@ from xent._math.double_double import (
     two_sum,
 )
 from xent._math.llvm import prefer_512, prefetch
-from xent._math.log import atanh_series, fast_log8, fast_log_mantissa
-from xent._math.vector import bits64, fma, from_bits64, load, reduce_or, select, zeros
+from xent._math.log import atanh_series, fast_log8, fast_log_mantissa, whole_float64
+from xent._math.vector import bits64, fma, from_bits64, load, multiply_add, reduce_or, select, zeros
 
 LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
-FRACTION = 0x000FFFFFFFFFFFFF
-NOTHING = 2.0**-100  # of p: less than what double-double can tell
-# Outcomes of a plain sum: alike terms round alike, so KL's are short
-BLOCK, KL_BLOCK, FINE_BLOCK = 128, 64, 16
+FRACTION, WHOLE = np.int64(0x000FFFFFFFFFFFFF), np.int64(-(1 << 52))
+TO_SIGN, TO_EXPONENT = np.int64(63), np.int64(52)
+NEGLIGIBLE = 2.0**-100  # of p: less than what double-double can tell
 FEW = 32  # outcomes up to which the careful row is quick enough
 FAR, FAR_JS = 0.5, 0.125  # nats
 SCALE = 2.0**100  # takes a subnormal into the normal range, exactly
 
 
-@kernel(forceinline=True)
-def _minus(x, y):
-    """X - y that a loose sum around it may not take apart."""
-    return x - y
-
-
-@kernel(forceinline=True)
+@inner()
 def _powers(p, q):
     """How many whole powers of two lie between p and q, towards zero, in the exponent's place."""
     gap = bits64(p) - bits64(q)
-    return (gap + ((gap >> 63) & FRACTION)) & ~FRACTION
+    return (gap + ((gap >> TO_SIGN) & FRACTION)) & WHOLE
 
 
-@kernel(fastmath={"contract"}, forceinline=True)
+@inner()
+def _curve(p, w, u):
+    """t(p, w) for positive normal p and w that are u apart and within a factor of two."""
+    s = u / (p + w)
+    z = s * s
+    return multiply_add(2.0 * p * s, z * atanh_series(z), s * u)
+
+
+@inner()
 def _term(p, q):
     """t(p, q) for positive normal p and q."""
     e = _powers(p, q)
     w = from_bits64(bits64(q) + e)
-    u = p - w
-    s = u / (p + w)
-    z = s * s
-    curve = fma(2.0 * p * s, z * atanh_series(z), s * u)
-    return fma(p, np.float64(e >> 52) * LN2, q - w) + curve
+    far = multiply_add(p, whole_float64(e >> TO_EXPONENT) * LN2, q - w)
+    return far + _curve(p, w, p - w)
 
 
-@kernel(inside=True, fastmath=LOOSE)
-def _kl_block(p, q):
-    prefer_512()
-    terms = 0.0
-    total = 0.0
-    gap = 0.0
-    sign = 0
-    peak = 0
-    for j in range(p.shape[0]):
-        x = p[j]
-        y = q[j]
-        # A q below the normal range sets the sign bit too: zero or subnormal, somebody must look.
-        sign |= bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
-        y_safe = y if y > 0.0 else 1.0
-        x_safe = x if x > 0.0 else y_safe
-        t = _term(x_safe, y_safe) + (0.0 if x > 0.0 else y)
-        terms += t
-        peak = max(peak, bits64(t))  # positive doubles are ordered as their bits are
-        total += x
-        gap += _minus(y, x)
-    return terms, total, gap, sign, peak
+@inner()
+def _kl_term(p, q):
+    """t(p, q), also where p or q is 0; of no use where q is 0 and p is not."""
+    q_safe = select(q > 0.0, q, 1.0)
+    p_safe = select(p > 0.0, p, q_safe)
+    return _term(p_safe, q_safe) + select(p > 0.0, 0.0, q)
 
 
 @kernel(inside=True)
-def _fine_terms(p, q):
-    """Σ t(p, q) in blocks so short that rounding the sum does not matter."""
-    terms, error = 0.0, 0.0
-    for start in range(0, p.shape[0], FINE_BLOCK):
-        found = _kl_block(p[start : start + FINE_BLOCK], q[start : start + FINE_BLOCK])
-        terms, error = dd_add_double(terms, error, found[0])
-    return terms + error
+def _kl_sums(p, q, start, stop):
+    """Σ t(p, q), Σ p and Σ q - p as double-doubles, and the bits of all entries, or'ed.
+
+    A q below the normal range sets the sign bit too: zero or subnormal, somebody must look.
+    """
+    prefer_512()
+    terms = terms_low = total = total_low = gap = gap_low = zeros()
+    signs = bits64(total)
+    whole = stop - (stop - start) % LANES
+    for first in range(start, whole, STEP):
+        some = some_gap = zeros()
+        for j in range(first, min(first + STEP, whole), LANES):
+            prefetch(p, j + AHEAD)
+            prefetch(q, j + AHEAD)
+            x, y = load(p, j), load(q, j)
+            signs = signs | bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
+            terms, terms_low = dd_add_double(terms, terms_low, _kl_term(x, y))
+            some = some + x
+            some_gap = some_gap + (y - x)
+        total, total_low = dd_add_double(total, total_low, some)
+        gap, gap_low = dd_add_double(gap, gap_low, some_gap)
+    of_terms, of_total, of_gap = (
+        dd_reduce(terms, terms_low),
+        dd_reduce(total, total_low),
+        dd_reduce(gap, gap_low),
+    )
+    sign = reduce_or(signs)
+    for j in range(whole, stop):
+        x, y = p[j], q[j]
+        sign |= bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
+        of_terms = dd_add_double(of_terms[0], of_terms[1], _kl_term(x, y))
+        of_total = dd_add_double(of_total[0], of_total[1], x)
+        of_gap = dd_add_double(of_gap[0], of_gap[1], y - x)
+    return of_terms, of_total, of_gap, sign
 
 
 @kernel(inside=True)
@@ -140,7 +149,7 @@ def _apart(p, q, c, c_low, r, r_low):
     u, u_low = dd_add_double(d, d_low - (b_low + p * r_low), -b)
     high, low = two_product(u, c)
     u, u_low = dd_add_double(high, 0.0, low + (u_low * c + u * c_low))
-    return (u, u_low) if abs(u) > p * NOTHING else (0.0, 0.0)
+    return (u, u_low) if abs(u) > p * NEGLIGIBLE else (0.0, 0.0)
 
 
 @kernel(inside=True)
@@ -164,10 +173,10 @@ def _with_term(sums, p, q, q_low):
     w = from_bits64(bits64(q) + e)
     w_low = math.ldexp(q_low, e >> 52)
     u, u_low = dd_add_double(p - w, 0.0, -w_low)
-    if abs(u) <= p * NOTHING:
+    if abs(u) <= p * NEGLIGIBLE:
         u, u_low = 0.0, 0.0
     if e != 0:
-        power = np.float64(e >> 52)
+        power = whole_float64(e >> TO_EXPONENT)
         log, log_low = two_product(power, LN2)
         high, low = two_product(p, log)
         low += p * (log_low + power * LN2_LOW)
@@ -331,91 +340,110 @@ def _far_js_sums(p, q, start, stop):
     )
 
 
-@kernel(fastmath={"contract"})
+@kernel(inside=True, fastmath={"contract"})
+def kl_row(p, q, start, stop, slack, far):
+    """D(p‖q) of a pair of rows; -1 where one is no distribution. ``far``: it may be far from 0."""
+    size = stop - start
+    few = size <= FEW
+    if far and not few:
+        found = _far_kl(p, q, start, stop, slack)
+        if found >= 0.0:
+            return found
+    terms, total, gaps, sign = _kl_sums(p, q, start, stop)
+    off = (total[0] - 1.0) + total[1]
+    gap = gaps[0] + gaps[1]
+    if not (abs(off) <= slack and abs(off + gap) <= slack):
+        return -1.0
+    left, right = p[start:stop], q[start:stop]
+    care = few
+    if sign < 0:
+        if smallest(left) < 0.0 or smallest(right) < 0.0:
+            return -1.0
+        care = care or needs_care(left, right)
+    nats = terms[0] + terms[1]
+    delta = gap / (total[0] + total[1])
+    excess = delta * delta * (0.5 - delta * (1.0 / 3.0 - 0.25 * delta))  # φ(δ), tiny δ
+    found = nats / (total[0] + total[1]) - excess
+    same = nats == 0.0 and gap == 0.0
+    care = care or not (same or (excess * 64.0 <= found and found > 1e-280))
+    return careful_kl(left, right) if care else found
+
+
+@kernel()
 def kl_rows(left, right, slack, out):
     """Write D(p‖q) of each pair of rows in nats; return the first bad row, or -1."""
-    prefer_512()
     count, size = left.shape
-    ps = left.reshape(count * size)
-    qs = right.reshape(count * size)
-    far = size > FEW
+    p, q = left.reshape(count * size), right.reshape(count * size)
+    far = True
     for i in range(count):
-        if far:
-            found = _far_kl(ps, qs, i * size, (i + 1) * size, slack)
-            if found >= 0.0:
-                out[i] = found
-                continue
-        terms, terms_error, total, total_error, gap, gap_error = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        sign, peak = 0, 0
-        for start in range(i * size, (i + 1) * size, KL_BLOCK):
-            stop = min(start + KL_BLOCK, (i + 1) * size)
-            for j in range(start + AHEAD, stop + AHEAD, 8):
-                prefetch(ps, j)
-                prefetch(qs, j)
-            a, b, c, d, e = _kl_block(ps[start:stop], qs[start:stop])
-            terms, terms_error = dd_add_double(terms, terms_error, a)
-            total, total_error = dd_add_double(total, total_error, b)
-            gap, gap_error = dd_add_double(gap, gap_error, c)
-            sign |= d
-            peak = max(peak, e)
-        off = (total - 1.0) + total_error
-        gap += gap_error
-        if not (abs(off) <= slack and abs(off + gap) <= slack):
+        found = kl_row(p, q, i * size, (i + 1) * size, slack, far)
+        if found == -1.0:
             return i
-        look = size <= FEW
-        if sign < 0:
-            if smallest(left[i]) < 0.0 or smallest(right[i]) < 0.0:
-                return i
-            look = look or needs_care(left[i], right[i])
-        terms += terms_error
-        if from_bits64(peak) > 0.25 * terms:  # few terms, so their roundings do not average out
-            terms = _fine_terms(left[i], right[i])
-        total += total_error
-        delta = gap / total
-        excess = delta * delta * (0.5 - delta * (1.0 / 3.0 - 0.25 * delta))  # φ(δ), tiny δ
-        found = terms / total - excess
-        same = terms == 0.0 and gap == 0.0
-        look = look or not (same or (excess * 64.0 <= found and found > 1e-280))
-        out[i] = careful_kl(left[i], right[i]) if look else found
-        far = size > FEW and out[i] >= FAR
+        out[i] = found
+        far = found >= FAR
     return -1
 
 
-@kernel(inside=True, fastmath=LOOSE)
-def _js_block(p, q):
+@inner()
+def _js_terms(p, q):
+    """t(max, m) and t(min, m) for m in the middle of p and q, whichever is the larger one."""
+    swap = p > q
+    more, less = select(swap, p, q), select(swap, q, p)
+    half = 0.5 * (more - less)
+    more_safe = select(more > 0.0, more, 1.0)
+    less_safe = select(less > 0.0, less, more_safe)
+    # The larger one lies between the middle and twice the middle: no power of two between.
+    s = half / (more_safe + (more_safe - half))
+    z = s * s
+    upper = multiply_add(2.0 * more * s, z * atanh_series(z), s * half)
+    middle = more_safe - half
+    e = _powers(less_safe, middle)
+    w = from_bits64(bits64(middle) + e)
+    u = (middle - w) - half  # less - w, and -half to its last bit where w is the middle
+    s = u / (less_safe + w)
+    z = s * s
+    curve = multiply_add(2.0 * less * s, z * atanh_series(z), s * u)
+    far = multiply_add(less, whole_float64(e >> TO_EXPONENT) * LN2, middle - w) + curve
+    return upper, select(less > 0.0, far, half)
+
+
+@kernel(inside=True)
+def _js_sums(p, q, start, stop):
+    """Σ t(p, m) + t(q, m), Σ p, Σ q - p as double-doubles, Σ t(p, m) - t(q, m), all bits or'ed."""
     prefer_512()
-    terms = 0.0
-    lean = 0.0
-    total = 0.0
-    gap = 0.0
-    sign = 0
-    for j in range(p.shape[0]):
-        x = p[j]
-        y = q[j]
+    terms = terms_low = total = total_low = gap = gap_low = lean = zeros()
+    signs = bits64(total)
+    whole = stop - (stop - start) % LANES
+    for first in range(start, whole, STEP):
+        some = some_gap = zeros()
+        for j in range(first, min(first + STEP, whole), LANES):
+            prefetch(p, j + AHEAD)
+            prefetch(q, j + AHEAD)
+            x, y = load(p, j), load(q, j)
+            signs = signs | bits64(x) | bits64(y)
+            upper, lower = _js_terms(x, y)
+            terms, terms_low = dd_add_double(terms, terms_low, upper + lower)
+            lean = lean + select(x > y, upper - lower, lower - upper)
+            some = some + x
+            some_gap = some_gap + (y - x)
+        total, total_low = dd_add_double(total, total_low, some)
+        gap, gap_low = dd_add_double(gap, gap_low, some_gap)
+    of_terms, of_total, of_gap, of_lean = (
+        dd_reduce(terms, terms_low),
+        dd_reduce(total, total_low),
+        dd_reduce(gap, gap_low),
+        dd_reduce(lean, zeros())[0],
+    )
+    sign = reduce_or(signs)
+    for j in range(whole, stop):
+        x, y = p[j], q[j]
         sign |= bits64(x) | bits64(y)
-        more = x if x > y else y
-        less = y if x > y else x
-        half = 0.5 * (more - less)
-        more_safe = more if more > 0.0 else 1.0
-        less_safe = less if less > 0.0 else more_safe
-        # The larger one lies between the middle and twice the middle: no power of two between.
-        s = half / (more_safe + (more_safe - half))
-        z = s * s
-        upper = fma(2.0 * more * s, z * atanh_series(z), s * half)
-        middle = more_safe - half
-        e = _powers(less_safe, middle)
-        w = from_bits64(bits64(middle) + e)
-        u = (middle - w) - half  # less - w, and -half to its last bit where w is the middle
-        s = u / (less_safe + w)
-        z = s * s
-        curve = fma(2.0 * less * s, z * atanh_series(z), s * u)
-        far = fma(less, np.float64(e >> 52) * LN2, middle - w) + curve
-        lower = far if less > 0.0 else half
-        terms += upper + lower
-        lean += upper - lower if x > y else lower - upper
-        total += x
-        gap += _minus(y, x)
-    return terms, total, gap, sign, lean
+        upper, lower = _js_terms(x, y)
+        of_terms = dd_add_double(of_terms[0], of_terms[1], upper + lower)
+        of_lean += select(x > y, upper - lower, lower - upper)
+        of_total = dd_add_double(of_total[0], of_total[1], x)
+        of_gap = dd_add_double(of_gap[0], of_gap[1], y - x)
+    return of_terms, of_total, of_gap, of_lean, sign
 
 
 @kernel(inside=True)
@@ -459,51 +487,45 @@ def careful_js(p, q):
     return max(0.0, 0.5 * (sums[0] + sums[1]) / (big_p * SCALE))
 
 
-@kernel(fastmath={"contract"})
+@kernel(inside=True, fastmath={"contract"})
+def _js_row(p, q, start, stop, slack, far):
+    """JS(p, q) of one pair of rows; -1 where one is no distribution. ``far``: it may be far."""
+    few = stop - start <= FEW
+    if far and not few:
+        found = _far_js(p, q, start, stop, slack)
+        if found >= 0.0:
+            return found
+    terms, total, gaps, lean, sign = _js_sums(p, q, start, stop)
+    off = (total[0] - 1.0) + total[1]
+    gap = gaps[0] + gaps[1]
+    if not (abs(off) <= slack and abs(off + gap) <= slack):
+        return -1.0
+    left, right = p[start:stop], q[start:stop]
+    if sign < 0 and (smallest(left) < 0.0 or smallest(right) < 0.0):
+        return -1.0
+    nats = terms[0] + terms[1]
+    # The derivative of the sum by the scale of q is half of D(q‖m): scale q back to the sum of
+    # p, to second order.
+    excess = gap / (total[0] + total[1])
+    scaled = 0.5 * (nats - 0.5 * excess * (nats - lean))
+    found = scaled / (total[0] + total[1]) - excess * excess / 8.0
+    close = abs(gap) <= 2.0**-48 and gap * gap <= found * 2.0**-14 and found > 1e-280
+    same = nats == 0.0 and gap == 0.0
+    return found if same or (close and not few) else careful_js(left, right)
+
+
+@kernel()
 def js_rows(left, right, slack, out):
     """Write JS(p, q) of each pair of rows in nats; return the first bad row, or -1."""
-    prefer_512()
     count, size = left.shape
-    ps = left.reshape(count * size)
-    qs = right.reshape(count * size)
-    far = size > FEW
+    p, q = left.reshape(count * size), right.reshape(count * size)
+    far = True
     for i in range(count):
-        if far:
-            found = _far_js(ps, qs, i * size, (i + 1) * size, slack)
-            if found >= 0.0:
-                out[i] = found
-                continue
-        terms, terms_error, total, total_error, gap, gap_error = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        sign = 0
-        lean = 0.0  # Σ t(p, m) - Σ t(q, m)
-        for start in range(i * size, (i + 1) * size, BLOCK):
-            stop = min(start + BLOCK, (i + 1) * size)
-            for j in range(start + AHEAD, stop + AHEAD, 8):
-                prefetch(ps, j)
-                prefetch(qs, j)
-            a, b, c, d, e = _js_block(ps[start:stop], qs[start:stop])
-            terms, terms_error = dd_add_double(terms, terms_error, a)
-            total, total_error = dd_add_double(total, total_error, b)
-            gap, gap_error = dd_add_double(gap, gap_error, c)
-            sign |= d
-            lean += e
-        off = (total - 1.0) + total_error
-        gap += gap_error
-        if not (abs(off) <= slack and abs(off + gap) <= slack):
+        found = _js_row(p, q, i * size, (i + 1) * size, slack, far)
+        if found == -1.0:
             return i
-        if sign < 0 and (smallest(left[i]) < 0.0 or smallest(right[i]) < 0.0):
-            return i
-        terms += terms_error
-        total += total_error
-        # The derivative of the sum by the scale of q is half of D(q‖m): scale q back to the sum of
-        # p, to second order.
-        excess = gap / total
-        found = 0.5 * (terms - 0.5 * excess * (terms - lean)) / total - excess * excess / 8.0
-        close = abs(gap) <= 2.0**-48 and gap * gap <= found * 2.0**-14 and found > 1e-280
-        same = terms == 0.0 and gap == 0.0
-        few = size <= FEW
-        out[i] = found if same or (close and not few) else careful_js(left[i], right[i])
-        far = not few and out[i] >= FAR_JS
+        out[i] = found
+        far = found >= FAR_JS
     return -1
 
 

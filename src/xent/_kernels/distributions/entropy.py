@@ -125,21 +125,29 @@ def _entropy_sums(p, start, stop):
     )
 
 
-@kernel(fastmath={"contract"})
+@kernel(inside=True, fastmath={"contract"})
+def entropy_row(p, start, stop, slack):
+    """Entropy of a row in nats; -1 where it is no distribution."""
+    nats, (total, low), sign = _entropy_sums(p, start, stop)
+    off = (total - 1.0) + low
+    if not abs(off) <= slack:
+        return -1.0
+    row = p[start:stop]
+    if sign < 0 and smallest(row) < 0.0:
+        return -1.0
+    found = math.log1p(off) - (nats[0] + nats[1]) / (total + low)
+    return found if found >= 0.5 else _careful(row, row)
+
+
+@kernel()
 def entropy_rows(rows, slack, out):
     """Write the entropy of each row in nats; return the first bad row, or -1."""
-    prefer_512()
     count, size = rows.shape
     flat = rows.reshape(count * size)
     for i in range(count):
-        nats, (total, low), sign = _entropy_sums(flat, i * size, (i + 1) * size)
-        off = (total - 1.0) + low
-        if not abs(off) <= slack:
+        out[i] = entropy_row(flat, i * size, (i + 1) * size, slack)
+        if out[i] == -1.0:
             return i
-        if sign < 0 and smallest(rows[i]) < 0.0:
-            return i
-        found = math.log1p(off) - (nats[0] + nats[1]) / (total + low)
-        out[i] = found if found >= 0.5 else _careful(rows[i], rows[i])
     return -1
 
 
@@ -240,6 +248,7 @@ __all__ = [
     "STEP",
     "argmax",
     "cross_entropy_rows",
+    "entropy_row",
     "entropy_rows",
     "needs_care",
     "rest_of",
