@@ -7,13 +7,14 @@ be. Bins follow a sketch that reads a column once, in the order of its rows, in 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
-from xent.trees._kernels.search import histogram
+from xent.trees._kernels import bins as kernels
+from xent.trees._kernels.predict import BINNED
 from xent.trees._table.columns import Cases, Column, codes, layout, matched, number
 
 SHARES, BUFFER = 4096, 16384
@@ -60,7 +61,7 @@ class Sketch:
         """Put what is waiting into the sketch."""
         new = np.sort(self.buffer[: self.used] + 0.0)
         value, weight = np.empty(len(new)), np.empty(len(new), np.int64)
-        m = histogram.count_equal(new, value, weight)
+        m = kernels.count_equal(new, value, weight)
         self.take(value[:m], weight[:m], np.zeros(m, np.int64), self.used)
         self.used = 0
 
@@ -83,10 +84,10 @@ class Sketch:
             return
         size = len(self.value) + len(new)
         out = np.empty(size), np.empty(size, np.int64), np.empty(size, np.int64)
-        m = histogram.merge(self.value, self.weight, self.doubt, new, weight, doubt, *out)
+        m = kernels.merge(self.value, self.weight, self.doubt, new, weight, doubt, *out)
         self.total += total
         if m > 2 * SHARES:
-            m = histogram.shorten(*out, m, self.total // SHARES)
+            m = kernels.shorten(*out, m, self.total // SHARES)
         self.value, self.weight, self.doubt = (
             out[0][:m].copy(),
             out[1][:m].copy(),
@@ -97,18 +98,18 @@ class Sketch:
         """Return the greatest value of each bin, rising."""
         self.flush()
         n = len(self.value)
-        most = histogram.BINS - self.missing
+        most = kernels.BINS - self.missing
         if n <= most:
             return self.value.copy()
         low, high = 0, self.total
         while high - low > 1:
             middle = (low + high) // 2
-            if histogram.how_many(self.weight, n, middle) <= most:
+            if kernels.count_bins(self.weight, n, middle) <= most:
                 high = middle
             else:
                 low = middle
         value, weight = self.value.copy(), self.weight.copy()
-        return value[: histogram.shorten(value, weight, np.zeros(n, np.int64), n, high)]
+        return value[: kernels.shorten(value, weight, np.zeros(n, np.int64), n, high)]
 
 
 @dataclass
@@ -117,6 +118,8 @@ class Binned(Cases):
 
     ``scale`` has the least and greatest value of each bin, column ``s`` from ``scale_start[s]``.
     """
+
+    form: ClassVar[str] = "bins"
 
     scale: NDArray[np.float64]
     scale_start: NDArray[np.int64]
@@ -131,6 +134,18 @@ class Binned(Cases):
         """Whether any value is missing."""
         gone = any((c == b).any() for c, b in zip(self.numbers.T, self.bins, strict=True))
         return gone or any((c == b).any() for c, b in zip(self.codes, self.n_levels, strict=True))
+
+    @property
+    def test_kind(self) -> NDArray[np.int64]:
+        """How a test of each column reads it: as a name or a bin."""
+        return np.where(self.kind == 0, BINNED, self.kind)
+
+    @property
+    def absent(self) -> NDArray[np.int64]:
+        """Code of a missing value by column."""
+        absent = np.empty(len(self.kind), np.int64)
+        absent[self.kind == 0], absent[self.kind == 1] = self.bins, self.n_levels
+        return absent
 
     def take(self, rows: NDArray[np.int64]) -> "Binned":
         """Return some of the rows."""
@@ -177,7 +192,7 @@ class Bins:
         column = np.require(column, requirements=["C", "W"])
         a, b = self.start[s], self.start[s + 1]
         out = self.small[s, at : at + len(column)]
-        histogram.encode_bins(column, self.ends[s], b - a, out, self.low[a:b], self.high[a:b])
+        kernels.encode_bins(column, self.ends[s], b - a, out, self.low[a:b], self.high[a:b])
 
     def cases(
         self,
@@ -209,6 +224,7 @@ class Unread:
     name: Callable[[int], NDArray[np.int32]]
     n_levels: NDArray[np.int64]
     kept: NDArray[np.int64] | None = None
+    missing = False  # as far as is known before it is read
 
     def take(self, rows: NDArray[np.int64]) -> "Unread":
         """Return some of the rows."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xent import _check, _table
-from xent.trees._kernels.search.histogram import BINS
+from xent.trees._kernels.bins import BINS
 from xent.trees._table import columns as _columns
 from xent.trees._table.bins import Binned, Bins, Sketch, code_type
 from xent.trees._table.columns import Column
