@@ -126,7 +126,9 @@ class Reader:
         except UnicodeDecodeError as error:
             line = self.lines + text.count(b"\n", 0, error.start) + 1
             found = f"byte 0x{text[error.start]:02x} on line {line}"
-            advice = "Fit with errors='keep' to take the bytes as they are."
+            advice = (
+                "Fit with " + _check.setting("errors", "keep") + " to take the bytes as they are."
+            )
             raise _check.invalid("text", "be UTF-8", found, advice) from None
 
     def _refuse_boundary(self, ids: Ids) -> None:
@@ -271,11 +273,11 @@ def pieces(path: str | os.PathLike[str]) -> Generator[bytes]:
     with _open(path) as (raw, file):
         size = os.fstat(raw.fileno()).st_size
         title = f"Reading {os.path.basename(os.fspath(path))}"
-        with stage(title, size or None, "B") as told:
+        with stage(title, size or None, "B") as advance:
             for piece in _unpacked(whole_lines(file), os.fspath(path)):
                 yield piece
                 if size:
-                    told(raw.tell())
+                    advance(raw.tell())
 
 
 def _unpacked(found: Iterator[bytes], name: str) -> Iterator[bytes]:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from xent import _check
 from xent._kernels.rows import binary as kernels
-from xent._kernels.rows import weighted as weighed
-from xent._kernels.rows.softmax import add_up
+from xent._kernels.rows import weighted_binary as weighted
+from xent._kernels.rows.sums import compensated_sum
 from xent.losses._options import at_least_float32, batched, check_values, number
 from xent.losses._softmax import as_numpy, empty_like, passes_caches
 from xent.losses._threads import in_blocks
@@ -129,21 +129,21 @@ def _run(
     totals = np.empty(blocks if up is None else 0)
     plain = weight is None and pos_weight is None and up is None and not values.size
     weights = None
-    if not (plain and kernels.suits(x, t, g)):
+    if not (plain and kernels.can_sum_in_float32(x, t, g)):
         weights = Weights(x, t, input.shape, weight, pos_weight, up)
 
     def work(start: int, stop: int) -> int:
         rest = (totals, out, past, start, stop)
         if weights is not None:
             return weights.score(x, t, g, weights.room(x.dtype), values, *rest)
-        return int(kernels.add_answers(x, t, g, *kernels.room_for(x.dtype), *rest))
+        return int(kernels.sum_of_losses(x, t, g, kernels.buffers_for(x.dtype), *rest))
 
     found = in_blocks(work, blocks, least=_ELEMENTS // kernels.SPAN)
     if min(found, default=-1) < -1:
         check_weights(weight=weight, pos_weight=pos_weight)
     if max(found, default=-1) >= 0:
         check_answers(target)
-    return float(add_up(totals)) if up is None else 0.0
+    return float(compensated_sum(totals)) if up is None else 0.0
 
 
 class Weights:
@@ -198,29 +198,34 @@ class Weights:
         if period <= _TABLE and all(inner == 1 or inner == count for inner in self.inners[:2]):
             self.period = period
             self.no, self.yes = (np.empty(period + _CHUNK, real) for _ in range(2))
-            self.kind = int(
-                weighed.tabulate(first, self.factors[1], self.inners, self.no, self.yes)
-            )
+            self.kind = int(weighted.fill_weight_table(self._factors(self.no, self.yes)))
 
-    def room(self, dtype: Any) -> tuple[Any, ...]:
+    def _factors(self, negative: Any, positive: Any) -> weighted.Factors:
+        weight, pos_weight, up = self.factors
+        return weighted.Factors(
+            weight, pos_weight, up, self.inners, negative, positive, self.period, self.kind
+        )
+
+    def room(self, dtype: Any) -> tuple[weighted.Factors, kernels.Buffers]:
         """Allocate what the loops of one thread work in."""
         real = self.no.dtype
         tables = (self.no, self.yes)
         if not self.period:
             tables = (np.empty(_CHUNK, real), np.empty(_CHUNK, real))
-        return *tables, *kernels.room_for(dtype, np.float32 if self.single else np.float64)
+        terms = np.float32 if self.single else np.float64
+        return self._factors(*tables), kernels.buffers_for(dtype, terms)
 
     def score(
-        self, x: Any, target: Any, g: float, room: tuple[Any, ...], values: Any, totals: Any,
-        out: Any, past: bool, start: int, stop: int,
+        self, x: Any, target: Any, g: float, room: tuple[weighted.Factors, kernels.Buffers],
+        values: Any, totals: Any, out: Any, past: bool, start: int, stop: int,
     ) -> int:  # fmt: skip
-        """Run the loops over some spans; see `weigh_answers`."""
-        head = (x, target, *self.factors, self.inners, *room[:2])
-        rest = (*room[2:], values, totals, out, past, start, stop)
+        """Run the loops over some spans; see `weighted_losses`."""
+        factors, buffers = room
+        rest = (buffers, weighted.Outputs(values, totals, out), past, start, stop)
         if self.single:
-            way = (self.period, self.kind, g, kernels.mild(g))
-            return int(weighed.weigh_answers(*head, *way, *rest))
-        return int(weighed.weigh_exactly(*head, g, *rest))
+            fits = kernels.in_range(g)
+            return int(weighted.weighted_losses(x, target, factors, g, fits, *rest))
+        return int(weighted.weighted_losses_float64(x, target, factors, g, *rest))
 
 
 _SMALL = (torch.float32, torch.bfloat16, torch.float16, torch.bool, torch.uint8, torch.int8)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xent import _check
 from xent._kernels.rows import binary as kernels
-from xent._kernels.rows.softmax import add_up
+from xent._kernels.rows.sums import compensated_sum
 from xent.losses._answers import Weights, binary_values, check_answers, ignored
 from xent.losses._linear import apply, hidden, job_of
 from xent.losses._options import (
@@ -244,20 +244,20 @@ class BinaryRows:
         plain = self.weight is None and self.pos_weight is None and self.ignore_index is None
 
         def work(start: int, stop: int) -> None:
-            fast = kernels.room_for(x.dtype)
+            buffers = kernels.buffers_for(x.dtype)
             room = shared.room(x.dtype) if shared else None
             answers, totals = np.empty(self.classes, real), np.empty(spans)
             for r in range(start, stop):
                 t, kept = self._row(rows.start + r, answers)
                 out = x[r] if ups is not None else x[r, :0]
                 rest = (totals, out, False, 0, spans)
-                if plain and kernels.suits(x, t, push[r]):
-                    kernels.add_answers(x[r], t, push[r], *fast, *rest)
+                if plain and kernels.can_sum_in_float32(x, t, push[r]):
+                    kernels.sum_of_losses(x[r], t, push[r], buffers, *rest)
                 else:
                     weights = shared or self._weights(x, t, kept)
                     there = room or weights.room(x.dtype)
                     weights.score(x[r], t, push[r], there, answers[:0], *rest)
-                values[r] = add_up(totals)
+                values[r] = compensated_sum(totals)
 
         in_blocks(work, logits.shape[0], least=16)
         if slope is not None:

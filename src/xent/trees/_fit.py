@@ -133,7 +133,11 @@ def fit(
 def refuse_missing(cases: Cases | Unread) -> None:
     """Refuse a table in which something is missing."""
     if cases.missing:
-        advice = 'Use missing="direction", or another tree: the others take them.'
+        advice = (
+            "Use "
+            + _check.setting("missing", "direction")
+            + ", or another tree: the others take them."
+        )
         raise _check.invalid("X", "have no missing values", "some", advice)
 
 

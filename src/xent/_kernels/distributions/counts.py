@@ -8,7 +8,7 @@ where cells come again soon, so that no store waits for the one before.
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent._math.bits import wide
+from xent._math.llvm import prefer_512
 
 FEW = 512  # cells up to which one comes again soon, so that four tables pay
 BLOCK = 2048  # rows, in the nearest cache
@@ -26,10 +26,10 @@ def extent(x):
     return low, high
 
 
-@kernel()
+@kernel(inside=True)
 def _cells(x, y, low_x, low_y, columns, cells):
     """Write the cell of each pair, and return the furthest offsets from both lows."""
-    wide()
+    prefer_512()
     far_x, far_y = np.uint64(0), np.uint64(0)
     width = np.uint32(columns)
     for i in range(x.shape[0]):
@@ -41,7 +41,7 @@ def _cells(x, y, low_x, low_y, columns, cells):
     return far_x, far_y
 
 
-@kernel()
+@kernel(inside=True)
 def _add(cells, size, table):
     """Count the cells of a block."""
     one = np.uint32(1)
@@ -59,7 +59,7 @@ def _add(cells, size, table):
         table[np.uint64(cells[i])] += one
 
 
-@kernel()
+@kernel(inside=True)
 def _length(low, high, most):
     """How many whole numbers lie between, or more than are taken."""
     return np.int64(min(np.uint64(high - low), np.uint64(most))) + 1

@@ -7,7 +7,7 @@ float32.
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent.language._kernels.eight import load8, store8
+from xent._math.llvm import load_uint64, store_uint64
 from xent.language._kernels.score import slot_of
 from xent.language._kernels.text import key_of, place_of
 
@@ -81,7 +81,7 @@ def parse(text, space, first, order, longest, vocabulary, words, logp, backoff):
     return n, row, FINE
 
 
-@kernel()
+@kernel(inside=True)
 def _number(text, space, i):
     """Read a decimal number; NaN if it is none."""
     negative = text[i] == 45
@@ -202,7 +202,7 @@ def enter(prefix, word, first, bits, table):
         table[2 * j + 1] = _U(first + row)
 
 
-@kernel()
+@kernel(inside=True)
 def _write_number(value, out, at):
     """Write a float32; return where it ends. Up to ten bytes after it are written to as well."""
     if not value > -99.0:  # -inf too: zero probability is written -99
@@ -267,11 +267,11 @@ def _write_pair(number, out, at):
     out[at + 1] = _PAIRS[number, 1]
 
 
-@kernel()
-def _write_digits(number, least, out, at):
-    """Write an integer with at least so many digits."""
+@kernel(inside=True)
+def _write_digits(number, min_digits, out, at):
+    """Write an integer with at min_digits so many digits."""
     length = 1
-    while length < least or (length < 19 and number >= _INTEGERS[length]):
+    while length < min_digits or (length < 19 and number >= _INTEGERS[length]):
         length += 1
     k = at + length - 1
     while number >= _BILLION:
@@ -312,8 +312,8 @@ def write_rows(words, blob, starts, logp, backoff, out):
             # Most words are short, so sixteen bytes are copied at once and the rest written over.
             first = starts[word]
             length = starts[word + 1] - first
-            store8(out, at, load8(blob, first))
-            store8(out, at + 8, load8(blob, first + 8))
+            store_uint64(out, at, load_uint64(blob, first))
+            store_uint64(out, at + 8, load_uint64(blob, first + 8))
             for c in range(16, length):
                 out[at + c] = blob[first + c]
             at += length

@@ -9,8 +9,7 @@ ASCII whitespace and at NUL, lines at the line feed alone, as in KenLM.
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent.language._kernels.eight import load8, trailing_zeros
-from xent.language._kernels.prefetch import prefetch
+from xent._math.llvm import load_uint64, prefetch, trailing_zeros
 
 _U = np.uint64
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
@@ -39,7 +38,7 @@ def is_utf8(text):
     """Whether bytes are UTF-8, without making a str of them."""
     i = np.int64(0)
     while i < text.size:
-        if i + 8 <= text.size and load8(text, i) & _HIGH == _U(0):
+        if i + 8 <= text.size and load_uint64(text, i) & _HIGH == _U(0):
             i += 8
             continue
         c = text[i]
@@ -69,7 +68,7 @@ def mix(h):
     return h
 
 
-@kernel()
+@kernel(inside=True)
 def _same(a, i, b, j, length):
     for k in range(length):  # noqa: SIM110 (a kernel has no generators)
         if a[i + k] != b[j + k]:
@@ -81,7 +80,7 @@ def _same(a, i, b, j, length):
 def _first_bytes(text, i, length):
     """Read up to eight bytes as a number."""
     if i + 8 <= len(text):
-        return load8(text, i) & (_ALL >> _U(64 - 8 * length)) if length > 0 else _U(0)
+        return load_uint64(text, i) & (_ALL >> _U(64 - 8 * length)) if length > 0 else _U(0)
     found = _U(0)
     for k in range(length):
         found |= _U(text[i + k]) << _U(8 * k)
@@ -178,7 +177,7 @@ def encode(text, space, table, into, size, ids):
                 continue
             first = i
             while i + 8 <= n:
-                low = not_above_space(load8(text, i))
+                low = not_above_space(load_uint64(text, i))
                 while low != _U(0) and not space[text[i + np.int64(trailing_zeros(low) >> _U(3))]]:
                     low &= low - _U(1)
                 if low != _U(0):
@@ -189,7 +188,7 @@ def encode(text, space, table, into, size, ids):
                 i += 1
             length = i - first
             if length <= SHORT and first + 8 <= n:
-                eight = load8(text, first) & (_ALL >> _U(64 - 8 * length))
+                eight = load_uint64(text, first) & (_ALL >> _U(64 - 8 * length))
                 key[m] = eight | (_U(length + 1) << _U(56))
             else:
                 key[m] = key_of(text, first, length)
@@ -247,8 +246,8 @@ def insert_words(blob, starts, first, last, keys, slots):
 
 
 @kernel()
-def position_in_sentence(ids, keep, most, reach):
-    """Write how many tokens before each one belong to its history, at most ``most``.
+def position_in_sentence(ids, keep, max_reach, reach):
+    """Write how many tokens before each one belong to its history, at most ``max_reach``.
 
     A word that is not kept breaks the sentence: it is counted nowhere (255), and the next word
     has no history.
@@ -262,4 +261,4 @@ def position_in_sentence(ids, keep, most, reach):
             last += 1
         else:
             last = -1
-        reach[i] = 255 if last < 0 else min(last, most)
+        reach[i] = 255 if last < 0 else min(last, max_reach)

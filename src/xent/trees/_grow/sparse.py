@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
+from xent._table.sketch import Sketch
 from xent.trees._grow.levels import Chosen, Plan, Step, Tried
 from xent.trees._grow.surrogates import Surrogates
 from xent.trees._kernels.bins import BINS
 from xent.trees._kernels.criteria import NEVER, SQUARED, Rules
 from xent.trees._kernels.records import Builder, Level
 from xent.trees._kernels.search import sparse
-from xent.trees._table.bins import Sketch
 from xent.trees._table.sparse import Sparse
 
 GONE = 2**31 - 1  # code of a missing value
@@ -113,8 +113,8 @@ class Stored:
         zeros = self.n - len(values)
         if zeros:
             sketch.flush()
-            sketch.take(np.zeros(1), np.array([zeros]), np.zeros(1, np.int64), zeros)
-        ends = sketch.ends()
+            sketch.take(np.zeros(1), np.array([zeros]))
+        ends = sketch.ends(BINS)
         out = self.codes[self.indptr[q] : self.indptr[q + 1]]
         out[:] = np.where(gone, GONE, np.searchsorted(ends, values))
         self.zeros[q] = np.searchsorted(ends, 0.0)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import inner, step
 
 ENTROPY, GINI, SQUARED = 0, 1, 2
 DIRECTION, FRACTIONAL, BRANCH, SURROGATE, REFUSE = 0, 1, 2, 3, 4
@@ -43,25 +43,25 @@ class Rules(NamedTuple):
 # ---------------------------------------------------------------- impurity, of weights
 
 
-@kernel(inside=True)
+@step()
 def nlogn(n, table):
     """Return n log2 n of a count; the table may end before the largest."""
     return table[n] if n < table.size else n * math.log2(n)
 
 
-@kernel(inside=True)
+@step()
 def xlogx(v, table):
     if table.size > 0:
         return nlogn(int(v + 0.5), table)
     return v * math.log2(v) if v > 0.0 else 0.0
 
 
-@kernel(inside=True)
+@step()
 def term(v, criterion, table):
     return xlogx(v, table) if criterion == ENTROPY else v * v
 
 
-@kernel(inside=True)
+@step()
 def weight_of(stats, criterion):
     if criterion == SQUARED:
         return stats[0]
@@ -71,7 +71,7 @@ def weight_of(stats, criterion):
     return total
 
 
-@kernel(inside=True)
+@step()
 def largest(stats):
     """Return the weight of the heaviest class; `max` of an array takes long to compile."""
     most = stats[0]
@@ -80,7 +80,7 @@ def largest(stats):
     return most
 
 
-@kernel(inside=True)
+@step()
 def add(stats, criterion, y, w):
     """Count one row."""
     if criterion == SQUARED:
@@ -91,7 +91,7 @@ def add(stats, criterion, y, w):
         stats[int(y)] += w
 
 
-@kernel(inside=True)
+@step()
 def score(stats, criterion, table):
     if criterion == SQUARED:
         return stats[1] * stats[1] / stats[0] if stats[0] > 0.0 else 0.0
@@ -108,18 +108,18 @@ def score(stats, criterion, table):
 # ---------------------------------------------------------------- impurity, of counts
 
 
-@kernel(forceinline=True)
+@inner()
 def count_term(n, entropy, table):
     return nlogn(n, table) if entropy else float(n) * n
 
 
-@kernel(forceinline=True)
+@inner()
 def count_score(terms, n, entropy, table):
     """Score of a branch of n cases, from the sum of its classes' terms."""
     return terms - nlogn(n, table) if entropy else terms / n
 
 
-@kernel(forceinline=True)
+@inner()
 def moved(a, b, p, q, entropy, step):
     """Move a case from b's branch to a's: sums of terms; p and q are the counts of its class."""
     if entropy:
@@ -127,7 +127,7 @@ def moved(a, b, p, q, entropy, step):
     return a + (2.0 * p + 1.0), b - (2.0 * q - 1.0)
 
 
-@kernel(forceinline=True)
+@inner()
 def two_class_score(p, m, n, zeros, ones, entropy, table):
     """Score of splitting n cases of two classes after m, of which p are of the second class."""
     r = np.uint64(n - m)
@@ -139,13 +139,13 @@ def two_class_score(p, m, n, zeros, ones, entropy, table):
     return (f1 * f1 + f0 * f0) / m + (g1 * g1 + g0 * g0) / r
 
 
-@kernel(forceinline=True)
+@inner()
 def split_information(m, n, table):
     """Information of the split itself, times n: n cases are divided after m."""
     return nlogn(n, table) - (nlogn(m, table) + nlogn(n - m, table))
 
 
-@kernel(forceinline=True)
+@inner()
 def gain_of_counts(left, whole, m, n, entropy, table):
     """Gain, times n, of splitting n cases after m, of classes as in `left`.
 
@@ -164,7 +164,7 @@ def gain_of_counts(left, whole, m, n, entropy, table):
 # ---------------------------------------------------------------- what a split must keep to
 
 
-@kernel(forceinline=True)
+@inner()
 def min_branch(rules, known, classes):
     """Return the least weight of a branch; C4.5 asks a tenth of the average class, up to 25."""
     if not rules.ratio:
@@ -172,25 +172,25 @@ def min_branch(rules, known, classes):
     return max(rules.min_leaf, min(25.0, 0.1 * known / classes))
 
 
-@kernel(forceinline=True)
+@inner()
 def too_few(rules, known, least):
     """Whether C4.5 does not search a number that so few cases know."""
     return rules.ratio and known < 2.0 * least - 1e-6
 
 
-@kernel(forceinline=True)
+@inner()
 def too_light(m, r, least):
     """Whether one of two branches weighs less than it must."""
     return m < least - 1e-6 or r < least - 1e-6
 
 
-@kernel(forceinline=True)
+@inner()
 def large_enough(n, rules):
     """Whether a node of weight n may be divided."""
     return not (n < 2.0 * rules.min_leaf - 1e-6 or n < rules.min_split - 1e-6)
 
 
-@kernel(inside=True)
+@step()
 def keeps_order(left, right, sign, low, high, criterion):
     """Monotone constraint: both values within the node's bounds and in the right order."""
     if criterion == SQUARED:
@@ -200,7 +200,7 @@ def keeps_order(left, right, sign, low, high, criterion):
     return low <= a <= high and low <= b <= high and (a - b) * sign <= 0.0
 
 
-@kernel(inside=True)
+@step()
 def pair_score(left, right, rules, least, sign, low, high):
     """Score of two branches, NEVER where the rules forbid the split."""
     criterion = rules.criterion
@@ -212,7 +212,7 @@ def pair_score(left, right, rules, least, sign, low, high):
     return score(left, criterion, rules.table) + score(right, criterion, rules.table)
 
 
-@kernel(forceinline=True)
+@inner()
 def less_threshold(gain, splits, rules):
     """C4.5: a threshold, one of so many, is written down in log2(splits) bits, off the gain."""
     return gain - math.log2(max(splits, 1)) if rules.ratio else gain
@@ -221,7 +221,7 @@ def less_threshold(gain, splits, rules):
 # ---------------------------------------------------------------- the choice among columns
 
 
-@kernel(forceinline=True)
+@inner()
 def column_score(gain, info, n, mean, ratio):
     """By what columns are compared: the gain; in C4.5 the gain ratio, of at least average gain."""
     if not ratio:
@@ -231,13 +231,13 @@ def column_score(gain, info, n, mean, ratio):
     return NEVER
 
 
-@kernel(forceinline=True)
+@inner()
 def better_column(value, best, n, rules):
     """Whether a column's score beats the best so far; the first of equals wins."""
     return value > best + (MIN_GAIN if rules.ratio else rules.slack * n)
 
 
-@kernel(inside=True)
+@step()
 def choose_column(gain, info, n, rules):
     """Choose a node's column, -1 for none."""
     mean, best, chosen = np.inf, NEVER, -1

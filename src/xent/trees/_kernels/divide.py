@@ -16,7 +16,7 @@ A sorted list before and after (`partition`; node 0 splits at 5, node 1 is close
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 from xent.trees._kernels.criteria import (
     BRANCH,
     DIRECTION,
@@ -51,7 +51,7 @@ def choose(found, lv, columns, rules, choice):
     return children, set_bytes
 
 
-@kernel(inside=True)
+@step()
 def by_number(lv, k, f, split_of, columns, ranks, indices, place, tree, branch):
     """Send a node's entries left or right of a split; return how many go left and right.
 
@@ -381,7 +381,7 @@ def settle(lv, choice, rules, tree, branch, base, start, new, target, targets):
             used += width
 
 
-@kernel(inside=True)
+@step()
 def halve(rank, index, new_rank, new_index, start, stop, at, first, target):
     """Move one node's list to two branches without a jump that the processor could mispredict.
 

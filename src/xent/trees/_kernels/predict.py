@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 
 NUMBER, NAME, BINNED = 0, 1, 2
 
@@ -69,7 +69,7 @@ class Nodes(NamedTuple):
     surrogate_set: np.ndarray
 
 
-@kernel(inside=True)
+@step()
 def test_rows(tree, f, threshold, set_start, flip, numbers, codes, row, start, n, out):
     """Write the branch of one test for the rows that have none yet (-1); return how many still."""
     slot = tree.slot[f]
@@ -101,7 +101,7 @@ def test_rows(tree, f, threshold, set_start, flip, numbers, codes, row, start, n
     return missing
 
 
-@kernel(inside=True)
+@step()
 def branches(tree, node, numbers, codes, row, start, n, out):
     """Write the branch that each of n rows takes at a node; -1: every one. Return how many -1."""
     for i in range(n):
@@ -154,7 +154,7 @@ def roomy(array, size):
     return more
 
 
-@kernel(inside=True)
+@step()
 def put(out, array, n):
     """Copy the first n entries to another array; assigning a slice is slow to compile."""
     for i in range(n):
@@ -204,7 +204,7 @@ def flow(tree, top, rows, weights, numbers, codes):
     return out_row[:used], out_leaf[:used], out_weight[:used]
 
 
-@kernel(inside=True)
+@step()
 def normalise(share, width):
     """Divide shares by their sum."""
     total = 0.0
@@ -231,7 +231,7 @@ def spread(row, weight, start, n, branch, missing, share, width, at, part_row, p
     return row, weight, part_row, part_weight, at
 
 
-@kernel(inside=True)
+@step()
 def places(branch, n, missing, share, width, at):
     """Write where each branch's rows begin; return how many rows there will be."""
     for c in range(width + 1):
@@ -244,7 +244,7 @@ def places(branch, n, missing, share, width, at):
     return at[width]
 
 
-@kernel(inside=True)
+@step()
 def deal(row, weight, start, n, branch, share, width, at, part_row, part_weight):
     """Copy rows to their branches, stably; afterwards `at[c]` is where branch c ends."""
     for i in range(n):

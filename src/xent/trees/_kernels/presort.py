@@ -7,14 +7,14 @@ the rank of each value, equal for equal values. Missing values come last.
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 from xent.trees._kernels.records import UNKNOWN
 
 MAX_VALUES = 256
 TABLE = 1024
 
 
-@kernel(inside=True)
+@step()
 def find(keys, used, key):
     """Place of a key in a small hash table, or the free place where it would go."""
     h = (key ^ (key >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)

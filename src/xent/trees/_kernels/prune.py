@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 from xent.trees._kernels.criteria import ENTROPY, largest, weight_of
 from xent.trees._kernels.predict import branches, put, roomy
 
@@ -27,7 +27,7 @@ def extra_errors(n, e, cf, z):
     return extra_of_more(n, e, z)
 
 
-@kernel(inside=True)
+@step()
 def extra_of_more(n, e, z):
     if e + 0.5 >= n:
         return max(n - e, 0.0)
@@ -37,7 +37,7 @@ def extra_of_more(n, e, z):
     return upper / (1.0 + zz / n) * n - e
 
 
-@kernel(inside=True)
+@step()
 def estimate(stats, cf, z):
     """Estimated errors of a leaf with these class weights."""
     n, most = 0.0, 0.0
@@ -173,7 +173,7 @@ def prune(tree, y, weight, stats, numbers, codes, cf, z, raising):
         i -= 1
 
 
-@kernel(inside=True)
+@step()
 def next_inner(tree, i, stats, errors, waiting, cf, z):
     """Estimate the errors of the nodes that wait, from `i` upwards, as far as the next inner one.
 
@@ -192,7 +192,7 @@ def next_inner(tree, i, stats, errors, waiting, cf, z):
     return i, 0.0, 0.0
 
 
-@kernel(inside=True)
+@step()
 def decide(tree, i, heavy, errors, as_leaf, as_tree, as_branch):
     """Make a node a leaf, put its heaviest branch in its place, or keep it; say which."""
     errors[i] = as_tree
@@ -206,7 +206,7 @@ def decide(tree, i, heavy, errors, as_leaf, as_tree, as_branch):
     return KEPT
 
 
-@kernel(inside=True)
+@step()
 def deal_out(tree, top, empty, numbers, codes, row, stop, branch, scratch, begin, end, stack, seen):
     """Order the cases from `begin[top]` to `stop` by the leaves they reach below a node.
 
@@ -247,14 +247,14 @@ def deal_out(tree, top, empty, numbers, codes, row, stop, branch, scratch, begin
     return found
 
 
-@kernel(inside=True)
+@step()
 def add_cases(count, row, start, stop, y, weight):
     """Add the cases' weights by class."""
     for j in range(start, stop):
         count[y[row[j]]] += weight[row[j]] if weight.size else 1.0
 
 
-@kernel(inside=True)
+@step()
 def heaviest(stats, first, width):
     """Return the last of the heaviest branches."""
     heavy, most = first, -1.0
@@ -267,7 +267,7 @@ def heaviest(stats, first, width):
     return heavy
 
 
-@kernel(inside=True)
+@step()
 def replace(tree, i, heavy):
     """Put a branch in the place of a node."""
     tree.feature[i] = tree.feature[heavy]

@@ -6,7 +6,7 @@ down is copied, and every node tries it.
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 from xent.trees._kernels.criteria import ENTROPY, weight_of
 from xent.trees._kernels.predict import branches, normalise, put, roomy, spread
 from xent.trees._kernels.prune import CLOSED, KEPT, decide, estimate, heaviest, next_inner
@@ -66,7 +66,7 @@ def send_down(tree, top, y, row, weight, stats, numbers, codes, cf, z):
     return errors, leaf, leaf_at, out_row, out_weight
 
 
-@kernel(inside=True)
+@step()
 def known_stats(stats, first, width, y, row, weight, start, n, branch):
     for b in range(first, first + width):
         for c in range(stats.shape[1]):
@@ -77,7 +77,7 @@ def known_stats(stats, first, width, y, row, weight, start, n, branch):
             stats[first + b, y[row[i]]] += weight[i]
 
 
-@kernel(inside=True)
+@step()
 def missing_stats(stats, first, width, y, row, weight, start, n, branch, share):
     for i in range(start, start + n):
         if branch[i - start] < 0:
@@ -154,7 +154,7 @@ def prune_fractional(tree, y, weight, stats, numbers, codes, cf, z):
         i -= 1
 
 
-@kernel(inside=True)
+@step()
 def same(a, b):
     equal = True
     for i in range(a.size):

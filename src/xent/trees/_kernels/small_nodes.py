@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import inner, kernel, step
 from xent.trees._kernels.criteria import (
     FRACTIONAL,
     NEVER,
@@ -168,12 +168,12 @@ def scratch_for(task, a, b):
     )
 
 
-@kernel(forceinline=True)
+@inner()
 def number_of(word):
     return (word >> BYTE) & NUMBER
 
 
-@kernel(inside=True)
+@step()
 def pack(rank, index, y, base, n, words):
     """Write a node's part of a sorted list as words."""
     place = np.int64(0)
@@ -184,7 +184,7 @@ def pack(rank, index, y, base, n, words):
         words[i] = np.uint32((place << 20) | ((e - base) << 8) | np.int64(y[e]))
 
 
-@kernel(forceinline=True)
+@inner()
 def search(task, scratch, start, stop, row, whole, rules):
     """Search all columns for a node."""
     gain, info, split, left = scratch.gain, scratch.info, scratch.split, scratch.left
@@ -232,7 +232,7 @@ def search(task, scratch, start, stop, row, whole, rules):
             split[f], gain[f], info[f] = 0, scratch.byte_gain[j], scratch.byte_info[j]
 
 
-@kernel(forceinline=True)
+@inner()
 def choose_sides(task, scratch, f, start, stop, row):
     """Say which side every entry goes to, and count the left one by class.
 
@@ -258,7 +258,7 @@ def choose_sides(task, scratch, f, start, stop, row):
     return np.int64(at), np.int64(above)
 
 
-@kernel(inside=True)
+@step()
 def part(words, side, waiting, start, stop):
     """Divide a sorted list where it lies, stably: what goes right waits."""
     x, y = np.int64(start), np.int64(0)
@@ -273,7 +273,7 @@ def part(words, side, waiting, start, stop):
         words[x + i] = waiting[i]
 
 
-@kernel(inside=True)
+@step()
 def part_own(own, waiting, side, start, stop):
     """Divide the entries in the order of the rows, as `part`."""
     x, y = np.int64(start), np.int64(0)
@@ -289,7 +289,7 @@ def part_own(own, waiting, side, start, stop):
             own[j, x + i] = waiting[j, i]
 
 
-@kernel(inside=True)
+@step()
 def enter(task, scratch, k):
     """Write a small node's entries."""
     base, own = task.start[k], scratch.own
@@ -301,19 +301,19 @@ def enter(task, scratch, k):
         pack(task.ranks[place], task.indices[place], task.y, base, n, scratch.words[q])
 
 
-@kernel(inside=True)
+@step()
 def wait(queue, tail, start, stop, node, depth):
     queue[tail, START], queue[tail, STOP] = start, stop
     queue[tail, NODE], queue[tail, DEPTH] = node, depth
 
 
-@kernel(inside=True)
+@step()
 def may_divide(counts, n, depth, rules):
     """Whether a node of n rows may be divided: it is not too deep, large enough and not pure."""
     return depth < rules.max_depth and n >= 2 and large_enough(n, rules) and largest(counts) < n
 
 
-@kernel(inside=True)
+@step()
 def write(nodes, at, f, first, to, low, high):
     nodes.feature[at], nodes.first[at], nodes.missing_to[at] = f, first, to
     nodes.split_row[at], nodes.split_next[at] = low, high

@@ -65,5 +65,10 @@ def by_class(
     unknown = [name for name in given if name not in held]
     if unknown and not all(name in given for name in names):
         got, own = (_check.join_names(some, last="and") for some in (unknown, names))
-        raise _check.invalid("class_weight", "name classes of y", got, f"y holds {own}.")
+        raise _check.invalid(
+            "class_weight",
+            "name classes of " + _check.thing("y"),
+            got,
+            _check.thing("y") + f" holds {own}.",
+        )
     return np.array([given.get(name, 1.0) for name in names])

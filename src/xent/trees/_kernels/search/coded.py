@@ -6,7 +6,7 @@ names is in `nominal`.
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 from xent.trees._kernels.criteria import (
     DIRECTION,
     ENTROPY,
@@ -27,7 +27,7 @@ from xent.trees._kernels.criteria import (
 from xent.trees._kernels.search.presorted import record
 
 
-@kernel(inside=True)
+@step()
 def tally(codes, lv, k, criterion, hist, seen, present):
     """Fill the histogram of one node; return how many codes are present, listed in `present`."""
     found = 0
@@ -46,7 +46,7 @@ def tally(codes, lv, k, criterion, hist, seen, present):
     return found
 
 
-@kernel(inside=True)
+@step()
 def in_order(present, found, seen, levels):
     """Sort the codes present, a missing value last, and forget which were seen."""
     if found > 24:
@@ -67,7 +67,7 @@ def in_order(present, found, seen, levels):
         present[j + 1] = c
 
 
-@kernel(inside=True)
+@step()
 def histogram_of(codes, lv, k, levels, criterion, hist, seen, present, missing):
     """Count a node's rows by code; return how many codes there are, and whether some miss.
 
@@ -83,7 +83,7 @@ def histogram_of(codes, lv, k, levels, criterion, hist, seen, present, missing):
     return n, weight_of(missing, criterion) > 0.0
 
 
-@kernel(inside=True)
+@step()
 def best_of_groups(seq, n, hist, left, right, tail, rules, least, sign, low, high, scale):
     """Best split of a sequence of groups: after which group, of how many splits, how good."""
     criterion = rules.criterion
@@ -106,7 +106,7 @@ def best_of_groups(seq, n, hist, left, right, tail, rules, least, sign, low, hig
     return at, splits, best
 
 
-@kernel(inside=True)
+@step()
 def search_code_counts(code, levels, row, y, start, stop, whole, rules, hist, seen, present, left):
     """Best split of a coded number where every row weighs 1: its code (-1 none, -2 some missing).
 
@@ -129,7 +129,7 @@ def search_code_counts(code, levels, row, y, start, stop, whole, rules, hist, se
     return search_tallied(hist, present, found, stop - start, whole, rules, left)
 
 
-@kernel(inside=True)
+@step()
 def search_tallied(hist, present, found, n, whole, rules, left):
     """Best split of n rows counted by code: its code (-1 none), gain and split information."""
     size, entropy, table = whole.size, rules.criterion == ENTROPY, rules.table

@@ -6,7 +6,7 @@ whole numbers, exact.
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 from xent.trees._kernels.bins import BINS
 from xent.trees._kernels.criteria import (
     ENTROPY,
@@ -24,7 +24,7 @@ from xent.trees._kernels.search.coded import search_groups, search_tallied
 FEW = 512
 
 
-@kernel(inside=True)
+@step()
 def count_into(code, row, y, start, stop, hist):
     for c in range(hist.shape[0]):
         for j in range(hist.shape[1]):
@@ -153,7 +153,7 @@ def search_few(codes, levels, feature, nodes, lv, rules, found, lost, a, b):
             found.toward[f, k] = -1
 
 
-@kernel(inside=True)
+@step()
 def best_of_keys(keys, n, size, whole, rules, left):
     """Best split of sorted pairs of code and class: the code (-1 none), gain and information."""
     entropy, table, step = rules.criterion == ENTROPY, rules.table, rules.step

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 from xent.trees._kernels.criteria import (
     BRANCH,
     DIRECTION,
@@ -71,7 +71,7 @@ def search_names(codes, levels, slots, feature, lv, rules, found, a, b):
                 found.gain[f, k] -= n - 1
 
 
-@kernel(inside=True)
+@step()
 def sum_sides(hist, present, n, side, left, right):
     """Add up the groups on either side."""
     for c in range(left.size):

@@ -11,7 +11,7 @@ The values of a row, 0 or 1, lie side by side, a byte each. The words of a class
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 from xent.trees._kernels.criteria import (
     ENTROPY,
     NEVER,
@@ -59,7 +59,7 @@ def tally_ones(words, row, y, start, stop, a, b, present, found, sums, counts):
                 counts[present[i], j] += ones[present[i], j]
 
 
-@kernel(inside=True)
+@step()
 def search_words(
     words, used, row, y, start, stop, a, b, whole, rules, present, sums, counts, gain, info
 ):

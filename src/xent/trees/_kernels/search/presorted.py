@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 from xent.trees._kernels.criteria import (
     BRANCH,
     DIRECTION,
@@ -43,7 +43,7 @@ def search_known(ranks, indices, place, slots, feature, numbers, lv, rules, foun
             found.toward[f, k] = -1
 
 
-@kernel(inside=True)
+@step()
 def best_of_any(entries, lv, k, start, stop, left, right, tail, rules, least, sign):
     """Best split of sorted entries of any weight; `tail`: all known values against the missing."""
     criterion, table, rank, index = rules.criterion, rules.table, entries.rank, entries.entry
@@ -94,7 +94,7 @@ def best_of_any(entries, lv, k, start, stop, left, right, tail, rules, least, si
     return at, splits, best
 
 
-@kernel(inside=True)
+@step()
 def known_weight(index, start, stop, lv):
     """Weight of the known cases before missing values divided it."""
     if lv.weight.size == 0:
@@ -131,7 +131,7 @@ def record(found, f, k, left, right, missing, whole, splits, rules, toward, spli
     found.toward[f, k] = toward
 
 
-@kernel(inside=True)
+@step()
 def tally_entries(index, start, stop, lv, criterion, out):
     """Write the stats of some sorted entries."""
     for c in range(out.size):

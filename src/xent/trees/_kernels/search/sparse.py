@@ -7,7 +7,7 @@ of a level is that of the stored entries.
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 from xent.trees._kernels.criteria import (
     BRANCH,
     DIRECTION,
@@ -35,7 +35,7 @@ def locate(lv, node_of, entry_of):
             entry_of[lv.row[e]] = e
 
 
-@kernel(inside=True)
+@step()
 def clear(stats):
     for j in range(stats.size):
         stats[j] = 0.0

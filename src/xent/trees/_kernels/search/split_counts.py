@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import inner, step
 from xent._compile.numba_private import INSIDE
 from xent.trees._kernels.criteria import (
     ENTROPY,
@@ -39,7 +39,7 @@ from xent.trees._kernels.criteria import (
 
 CLASS, NUMBER, PLACE = np.uint32(255), np.uint32(4095), np.uint32(1 << 20)
 BYTE = np.uint32(8)
-INLINED: Any = {**INSIDE, "forceinline": True}
+INLINED: Any = {**INSIDE, "forceinline": True, "_nrt": False}
 
 
 class Listed(NamedTuple):
@@ -96,7 +96,7 @@ def _differ(entries, i, j):
     return lambda entries, i, j: entries.rank[i] != entries.rank[j]
 
 
-@kernel(forceinline=True)
+@inner()
 def may_part(entries, i, gap):
     """Whether a split may lie between an entry and the next."""
     if not differ(entries, i, i + 1):
@@ -104,7 +104,7 @@ def may_part(entries, i, gap):
     return gap <= 0.0 or value_at(entries, i) + gap < value_at(entries, i + 1)
 
 
-@kernel(forceinline=True)
+@inner()
 def best_of_two(entries, start, stop, zeros, ones, small, rules):
     """Best split of two classes: last entry on the left, score, second class there, splits tried.
 
@@ -125,7 +125,7 @@ def best_of_two(entries, start, stop, zeros, ones, small, rules):
     return at, best, chosen, splits
 
 
-@kernel(forceinline=True)
+@inner()
 def best_of_more(entries, start, stop, left, right, small, rules):
     """Best split of any number of classes: last entry on the left, score, splits tried."""
     n = stop - start
@@ -151,7 +151,7 @@ def best_of_more(entries, start, stop, left, right, small, rules):
     return at, best, splits
 
 
-@kernel(inside=True)
+@step()
 def search_counts(entries, start, stop, whole, rules, hopeless, left, right):
     """Search a node in a sorted column: last entry on the left, gain, information, score.
 

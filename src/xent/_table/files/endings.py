@@ -1,0 +1,45 @@
+"""Which file is which: the ending says it."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from xent import _check
+
+FORMATS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".npz")
+
+
+def ending(path: str | os.PathLike[str], argument: str) -> str:
+    """Return the ending that says what a file is, ``.gz`` taken off; refuse one we do not know."""
+    suffixes = [s.lower() for s in Path(path).suffixes]
+    kind = suffixes[-1] if suffixes else ""
+    if kind == ".gz" and len(suffixes) > 1 and suffixes[-2] not in (".parquet", ".npz"):
+        kind = suffixes[-2]
+    if kind not in FORMATS:
+        raise _check.invalid(argument, f"end in {_check.join_names(FORMATS)}", f"{str(path)!r}")
+    return kind
+
+
+def kind_of(path: str | os.PathLike[str], argument: str) -> str:
+    """Return the ending of a file that is there."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"There is no file {str(path)!r}.")
+    if Path(path).is_dir():
+        raise _check.invalid(argument, "name a file", f"the folder {str(path)!r}")
+    return ending(path, argument)
+
+
+def refuse_duplicates(names: Sequence[str], path: object, argument: str) -> None:
+    """Refuse a table in which two columns share a name."""
+    for name, times in Counter(names).items():
+        if times > 1:
+            got = f"two {name!r} in {str(path)!r}"
+            raise _check.invalid(argument, "name every column once", got)
+
+
+def unreadable(path: object, kind: str, error: object, advice: _check.Words = "") -> ValueError:
+    """Say that a file is not what its ending says."""
+    title = {".jsonl": "JSON lines", ".ndjson": "JSON lines"}.get(kind, kind[1:].upper())
+    first = str(error).partition("\n")[0].strip().rstrip(".")
+    return _check.cannot(f"{str(path)!r} cannot be read as {title}", first, advice)
