@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import numba
@@ -62,3 +63,10 @@ def kernel(*, inside: bool = False, **options: Any) -> Callable[[F], F]:
         return compiled  # type: ignore[no-any-return]
 
     return compile_later
+
+
+# Rows allocate nothing, so Numba need not count references: every slice and every array handed to a
+# function would cost an atomic operation, and of small rows those were two thirds of the time.
+outer: Any = partial(kernel, _nrt=False)
+inner: Any = partial(kernel, _nrt=False, forceinline=True)
+step: Any = partial(kernel, _nrt=False, inside=True)  # called, for it is long or seldom runs

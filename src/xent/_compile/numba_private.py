@@ -1,40 +1,138 @@
-"""Two short cuts through Numba, for the versions they were tried with; others go the long way.
+"""Ways through Numba that it does not promise to keep, for the versions they were tried with.
 
-Both rest on what Numba does not promise to keep. Without them the numbers are the same bits, the
-first use of a kernel takes half as long again to compile, and the first call of a process about
-twice as long.
+Other versions go the long way: the numbers are the same bits, the first use of a kernel takes half
+as long again to compile, and the first call of a process about twice as long.
 """
 
+import hashlib
+import os
+import pickle
+import sys
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
+import llvmlite
 import numba
+from numba.core import config
+
+from xent._compile import sources
 
 TRIED = ("0.68.",)
 INSIDE: Any = {}  # what `numba.njit` and an `overload` are told of a part of other kernels
 
 
 def keep_on_disk(compiled: Any) -> None:
-    """Keep machine code on disk; RuntimeError where no folder for it can be written."""
-    compiled.enable_caching()
+    """Keep machine code on disk, where its source can be read and a folder be written."""
+    with suppress(RuntimeError, OSError):
+        compiled.enable_caching()
+        # Numba compares the stamp of one file, but others go into the code as well.
+        compiled._cache._cache_file._source_stamp = sources.digest(
+            compiled.py_func.__code__.co_filename
+        )
 
 
 if numba.__version__.startswith(TRIED):
-    from numba.core.caching import FunctionCache
+    from numba.core.caching import (
+        InTreeCacheLocator,
+        NullCache,
+        UserProvidedCacheLocator,
+        UserWideCacheLocator,
+    )
     from numba.core.codegen import JITCodeLibrary
-    from numba.core.compiler import Compiler
+    from numba.core.compiler import Compiler, CompileResult
     from numba.core.runtime.nrt import rtsys
+    from numba.core.serialize import dumps
 
-    class _Disk(FunctionCache):
-        """Machine code from the disk, without loading first what only a compilation needs.
+    # What changes the code, beside the processor that Numba itself asks for.
+    SWITCHES = (
+        "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "USING_SVML",
+        "CPU_NAME", "CPU_FEATURES", "ENABLE_AVX",
+    )  # fmt: skip
+    PLAIN = (bool, int, float, str, bytes, type(None))
 
-        Numba's own way imports all that it can compile, scipy.linalg among it: half of the first
-        call. What is compiled after all loads it then.
+    class Disk(NullCache):
+        """Machine code of one kernel on disk, one file for each signature and processor.
+
+        Numba's own cache knows one source file of a kernel, lets two processes write one file
+        under two names, reads only where it may write, and imports for a first call all that it
+        can compile, scipy.linalg among it. Nothing here touches the disk before the first call but
+        to read the source.
         """
+
+        def __init__(self, function: Any) -> None:
+            self.function = function
+            made_of = sources.digest(function.__code__.co_filename)
+            versions = numba.__version__, llvmlite.__version__
+            self.stamp = _hash(made_of, *versions)
+
+        @cached_property
+        def folders(self) -> list[Path]:
+            """Where code may lie: the user's choice, beside the source, the user's cache."""
+            source = os.path.abspath(self.function.__code__.co_filename)
+            kinds: list[Any] = [InTreeCacheLocator, UserWideCacheLocator]
+            if getattr(config, "CACHE_DIR", ""):
+                kinds.insert(0, UserProvidedCacheLocator)
+            return [Path(kind(self.function, source).get_cache_path()) for kind in kinds]
+
+        @cached_property
+        def name(self) -> str:
+            """What the names of all files of this function begin with, old ones too."""
+            function = self.function
+            name = f"{function.__module__}.{function.__qualname__}".replace("<locals>.", "")
+            return f"{name}.{sys.implementation.cache_tag}{sys.abiflags}."
+
+        def file(self, signature: Any, codegen: Any) -> str | None:
+            """Name the file; None where nothing tells this function from another of its name."""
+            arguments = signature if isinstance(signature, tuple) else signature.args
+            cells = [cell.cell_contents for cell in self.function.__closure__ or ()]
+            named = str(arguments)
+            if " at 0x" in named or not all(isinstance(cell, PLAIN) for cell in cells):
+                return None
+            switches = [getattr(config, switch, None) for switch in SWITCHES]
+            line = self.function.__code__.co_firstlineno
+            key = _hash(self.stamp, line, cells, named, codegen.magic_tuple(), switches)
+            return f"{self.name}{self.stamp[:8]}.{key[:24]}.nbc"
 
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             rtsys.initialize(target_context)  # memory for arrays made in kernels
-            with self._guard_against_spurious_io_errors():
-                return self._load_overload(sig, target_context)
+            name = self.file(sig, target_context.codegen())
+            for folder in self.folders if name else ():
+                with suppress(OSError):
+                    data = (folder / str(name)).read_bytes()
+                    if hashlib.sha256(data[32:]).digest() == data[:32]:
+                        # As trusted as the source: whoever writes there could write that.
+                        reduced = pickle.loads(data[32:])  # noqa: S301
+                        return CompileResult._rebuild(target_context, *reduced)
+            return None
+
+        def save_overload(self, sig: Any, cres: Any) -> None:
+            name = self.file(sig, cres.codegen)
+            if name is None or cres.lifted or cres.library.has_dynamic_globals:
+                return
+            data = dumps(cres._reduce())
+            for folder in self.folders:
+                with suppress(OSError):
+                    folder.mkdir(parents=True, exist_ok=True)
+                    _write(folder / name, hashlib.sha256(data).digest() + data)
+                    for old in folder.glob(f"{self.name}*.nbc"):
+                        if not old.name.startswith(f"{self.name}{self.stamp[:8]}."):
+                            old.unlink(missing_ok=True)
+                    return
+
+    def _hash(*parts: object) -> str:
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def _write(path: Path, data: bytes) -> None:
+        """Write a file whole or not at all, whoever else writes it."""
+        beside = path.with_name(f"{path.name}.{token_hex(4)}")
+        try:
+            beside.write_bytes(data)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
 
     class _Part(JITCodeLibrary):
         """Code that only goes into other code: optimised and linked, never made machine code of.
@@ -66,7 +164,8 @@ if numba.__version__.startswith(TRIED):
             return super().define_pipelines()
 
     def keep_on_disk(compiled: Any) -> None:
-        """Keep machine code on disk; RuntimeError where no folder for it can be written."""
-        compiled._cache = _Disk(compiled.py_func)
+        """Keep machine code on disk, where its source can be read and a folder be written."""
+        with suppress(OSError):
+            compiled._cache = Disk(compiled.py_func)
 
     INSIDE.update(pipeline_class=_Inside, no_cpython_wrapper=True, no_cfunc_wrapper=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from xent._kernels.rows import binary as kernels
-from xent._kernels.rows.softmax import add_up
+from xent._kernels.rows.sums import compensated_sum
 from xent.losses._arguments import Options
 from xent.losses._parallel._threads import KernelCall, in_blocks
 from xent.losses._reduction import apply_weight
@@ -137,7 +137,7 @@ class BinaryRows:
                     weights = shared or self._weights(x, target, weight)
                     scratch = weighted or weights.scratch(x.dtype)
                     weights.score(x[r], target, g[r], scratch, dense[:0], *rest)
-                values[r] = add_up(totals)
+                values[r] = compensated_sum(totals)
 
         in_blocks(KernelCall(score, len(x), _MIN_ROWS))
         return values

@@ -68,7 +68,7 @@ def softmax_loss(
             logits = input.float() if input.dtype == torch.float16 else input
             total = rows.total_of(in_blocks(rows.target_check(logits.shape[axis])))
             scoring = Scoring(logits, rows, axis, total, stats, wants)
-            scored = scoring.finish(in_blocks(scoring.blocks))
+            scored = scoring.finish(in_blocks(scoring.run.blocks))
             result = scored.result
             if wants:
                 result = _scored_rows(logits, scored, rows, axis, shape, stats)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xent import _check
 from xent._kernels.rows import binary as kernels
-from xent._kernels.rows.softmax import add_up
+from xent._kernels.rows.sums import compensated_sum
 from xent.losses._arguments import check_number, check_values, validate_weights
 from xent.losses._buffer import gradient_like
 from xent.losses._parallel._threads import KernelCall, in_blocks
@@ -110,7 +110,7 @@ def _score(
         validate_weights(weight=weight, pos_weight=pos_weight)
     if max(found, default=-1) >= 0:
         validate_binary_target(target)
-    return float(add_up(totals)) if upstream is None else 0.0
+    return float(compensated_sum(totals)) if upstream is None else 0.0
 
 
 def check_ignored(ignore_index: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""How arrays are handed to the compiled rows: constants of the call, and scratch of each thread.
+"""How arrays are handed to the compiled rows: constants of the call, outputs, scratch of a thread.
 
 An argument that is absent is an array of length 0.
 """
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xent._kernels.images import class_major
-from xent._kernels.rows import softmax as kernels
-from xent._math.float import LANES, PAD, PAGE
+from xent._kernels.rows.records import Buffers, Constants, Outputs, buffers_for
+from xent._kernels.rows.softmax import class_rows, soft_rows, softcap_rows
 from xent.losses._arguments import Options
 from xent.losses._buffer import cache_aligned
 from xent.losses._parallel._threads import KernelCall
@@ -48,108 +48,119 @@ def use_nontemporal(grad: Any, x: Any) -> bool:
     return bool(grad.nbytes >= _CACHE and grad.ctypes.data != x.ctypes.data)
 
 
-class RowsCall(NamedTuple):
-    """Arrays and constants of one run of the compiled rows; the logits are (n, C), contiguous."""
+class Run(NamedTuple):
+    """What is to be run in blocks, and the losses that it writes."""
 
-    x: Any
-    target: Any
-    weight: Floats
-    scale: Floats  # what multiplies each row
-    stat_grads: Floats  # upstream gradients of the statistics
-    g: float  # what multiplies the gradient
+    blocks: KernelCall
     values: Floats
-    stats: Floats
-    grad: Any  # may be the logits
-    options: Options
-    tolerance: float  # how far from 1 a target of probabilities may sum
 
-    @property
-    def blocks(self) -> KernelCall:
-        """What `in_blocks` takes: blocks return the first bad row, or -1."""
-        kernel = self.capped_rows if self.options.softcap else self.rows
-        return KernelCall(kernel, len(self.x), max(1, ELEMENTS // self.x.shape[1]))
 
-    def rows(self, start: int, stop: int, slope: Floats = _NO_SLOPE) -> int:
-        """Run some rows."""
-        x, target, weight, scale, stat_grads, g, values, stats, grad, o, tolerance = self
-        classes = x.shape[1]
-        hard = target.ndim == 1
-        # The gradient has the logits' own type, also where these come capped, in float64.
-        real = np.float64 if grad.dtype == np.float64 else np.float32
-        # A gradient that goes past the caches is written beside the exponentials of the next row.
-        nontemporal = use_nontemporal(grad, x)
-        rows, line = 2 if nontemporal else 1, PAD  # and some more, to begin on a cache line
+def run_of_rows(
+    x: Any,
+    target: Any,
+    weight: Floats,
+    scale: Floats,
+    stat_grads: Floats,
+    stats: Floats,
+    grad: Any,
+    options: Options,
+    g: float,
+    tolerance: float,
+) -> Run:
+    """Return the run of rows of logits x (n, C), contiguous; its blocks return a bad row or -1.
+
+    ``scale`` multiplies each row, ``g`` the gradient, which may be written over the logits;
+    ``stat_grads`` are the upstream gradients of the statistics; ``tolerance`` is how far from 1 a
+    target of probabilities may sum.
+    """
+    o, classes, hard = options, x.shape[1], target.ndim == 1
+    nontemporal = not o.softcap and use_nontemporal(grad, x)
+    constants = Constants(
+        o.ignore_index, o.label_smoothing, 1.0 / o.temperature, o.z_loss, g, tolerance, nontemporal
+    )
+    out = Outputs(np.empty(len(x)), stats, grad, _NO_SLOPE)
+    weighted = bool(weight.size)
+
+    def scratch() -> tuple[Buffers]:
+        probabilities = target
         if hard:
-            soft = np.empty(classes if o.label_smoothing and weight.size else 0)
-        elif o.label_smoothing or weight.size:
-            soft = np.empty((2, classes))
-        else:
-            soft = target
-        call = (
-            1.0 / o.temperature, o.z_loss, g,
-            np.empty(rows * (classes + PAD) + line, real), np.empty(PAGE + 4 * LANES + line),
-            soft, np.empty(min(classes + PAD, PAGE) + line, grad.dtype),
-            values, stats, grad, slope, nontemporal, start, stop,
+            probabilities = np.empty(classes if o.label_smoothing and weighted else 0)
+        elif o.label_smoothing or weighted:
+            probabilities = np.empty((2, classes))
+        return (buffers_for(classes, grad, probabilities, nontemporal),)
+
+    kernel: Any = class_rows if hard else soft_rows
+    arguments: tuple[Any, ...] = (x, target, weight, scale, stat_grads, constants, out)
+    if o.softcap:
+        kernel, arguments = capped_rows, (kernel, o.softcap, *arguments)
+    rows = KernelCall(kernel, len(x), max(1, ELEMENTS // classes), arguments, scratch)
+    return Run(rows, out.values)
+
+
+def capped_rows(
+    kernel: Any,
+    softcap: float,
+    x: Any,
+    target: Any,
+    weight: Floats,
+    scale: Floats,
+    stat_grads: Floats,
+    constants: Constants,
+    out: Outputs,
+    buffers: Buffers,
+    start: int,
+    stop: int,
+) -> int:
+    """Run some rows, a few at a time, of which the capped logits are kept in float64."""
+    step = max(1, ELEMENTS // x.shape[1])
+    first_bad = -1
+    for first in range(start, stop, step):
+        few = slice(first, min(first + step, stop))
+        z, slope = np.empty((2, few.stop - first, x.shape[1]))
+        softcap_rows(x[few], softcap, z, slope)
+        bad = kernel(
+            z, target[few], weight, scale[few], stat_grads[few], constants,
+            Outputs(out.values[few], out.stats[few], out.grad[few], slope),
+            _with_rows(buffers, target, few), 0, len(z),
         )  # fmt: skip
-        first = x, target, weight, scale, stat_grads
-        if hard:
-            kernels.class_rows(*first, o.ignore_index, o.label_smoothing, *call)
-            return -1
-        return int(kernels.soft_rows(*first, o.label_smoothing, tolerance, *call))
-
-    def capped_rows(self, start: int, stop: int) -> int:
-        """Run some rows, a few at a time, of which the capped logits are kept in float64."""
-        step = max(1, ELEMENTS // self.x.shape[1])
-        first = -1
-        for a in range(start, stop, step):
-            few = slice(a, min(a + step, stop))
-            z, slope = np.empty((2, few.stop - a, self.x.shape[1]))
-            kernels.bend_rows(self.x[few], self.options.softcap, z, slope)
-            part = self._replace(
-                x=z, target=self.target[few], scale=self.scale[few],
-                stat_grads=self.stat_grads[few], values=self.values[few], stats=self.stats[few],
-                grad=self.grad[few],
-            )  # fmt: skip
-            bad = part.rows(0, few.stop - a, slope)
-            if bad >= 0 and first < 0:
-                first = a + bad
-        return first
+        if first_bad < 0 and bad is not None and bad >= 0:
+            first_bad = first + bad
+    return first_bad
 
 
-class ClassMajorCall(NamedTuple):
-    """Arrays and constants of one run over images, [B, C, P]."""
+def _with_rows(buffers: Buffers, target: Any, rows: slice) -> Buffers:
+    """Return the buffers with some rows of the target, where the target itself is read."""
+    if buffers.target_probabilities is not target:
+        return buffers
+    return buffers._replace(target_probabilities=target[rows])
 
-    x: Any
-    target: Any
-    weight: Floats
-    scale: Floats
-    g: float
-    kept: Floats  # the loss of each pixel, or nothing
-    totals: Floats  # the sum of each tile
-    grad: Any
-    options: Options
 
-    @property
-    def values(self) -> Floats:
-        """The losses of the pixels where they are kept, else of the tiles."""
-        return self.kept if self.kept.size else self.totals
+def run_of_tiles(
+    x: Any,
+    target: Any,
+    weight: Floats,
+    scale: Floats,
+    grad: Any,
+    options: Options,
+    g: float,
+    keep: bool,
+) -> Run:
+    """Return the run of images, [B, C, P]; losses are those of tiles unless they are to be kept."""
+    o, (images, classes, pixels), tile = options, x.shape, class_major.TILE
+    tiles = images * -(-pixels // tile)
+    kept, totals = np.empty(images * pixels if keep else 0), np.empty(tiles)
+    exact = x.dtype == np.float64
+    real, whole = (np.float64, np.int64) if exact else (np.float32, np.int32)
+    nontemporal = use_nontemporal(grad, x)
 
-    @property
-    def blocks(self) -> KernelCall:
-        """What `in_blocks` takes."""
-        pixels = self.x.shape[1] * class_major.TILE
-        return KernelCall(self.tiles, len(self.totals), max(1, ELEMENTS // pixels))
-
-    def tiles(self, start: int, stop: int) -> None:
-        """Run some tiles."""
-        x, target, weight, scale, g, kept, totals, grad, o = self
-        classes, tile = x.shape[1], class_major.TILE
-        exact = x.dtype == np.float64
-        real, whole = (np.float64, np.int64) if exact else (np.float32, np.int32)
+    def run(start: int, stop: int) -> None:
         class_major.class_planes(
             x, target, weight, scale, o.ignore_index, 1.0 / o.temperature, o.z_loss, g,
             cache_aligned((2, class_major.rows_of(classes), tile), real),
             cache_aligned((7 * tile,), float), cache_aligned((9 * tile,), real),
             cache_aligned((4 * tile,), whole), cache_aligned((classes, tile), x.dtype),
-            kept, totals, grad, use_nontemporal(grad, x), start, stop,
+            kept, totals, grad, nontemporal, start, stop,
         )  # fmt: skip
+
+    rows = KernelCall(run, tiles, max(1, ELEMENTS // (classes * tile)))
+    return Run(rows, kept if keep else totals)

@@ -35,7 +35,7 @@ def softmax_operator(
     try:
         total = rows.total_of(in_blocks(rows.target_check(classes)))
         scoring = Scoring(input, rows, axis, total, False, wants)
-        loss, grad, _ = scoring.finish(in_blocks(scoring.blocks))
+        loss, grad, _ = scoring.finish(in_blocks(scoring.run.blocks))
     except BadRowError as bad:
         raise bad.sentence(rows.target, row_shape(input, axis), classes) from None
     return loss, input.new_empty(0) if grad is None else grad.contiguous()

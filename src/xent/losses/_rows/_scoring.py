@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent._kernels.rows import softmax as kernels
+from xent._kernels.rows.sums import compensated_sum
 from xent.losses._arguments import Options, row_shape
 from xent.losses._buffer import gradient_like
 from xent.losses._parallel._threads import in_blocks
@@ -28,7 +28,7 @@ class Scored(NamedTuple):
 
 
 class Scoring:
-    """A forward pass: what is to be run, `blocks`, and what becomes of it, `finish`."""
+    """A forward pass: what is to be run, and what becomes of it, `finish`."""
 
     def __init__(
         self, input: Tensor, rows: SoftmaxRows, axis: int, total: float, stats: bool, wants: bool
@@ -46,18 +46,17 @@ class Scoring:
             logits = input.detach()
             self.grad = gradient_like(logits) if wants else None
             keep = o.reduction == "none"
-            self.call: Any = rows.class_major_call(logits, self.grad, g=self.g, keep=keep)
+            self.run = rows.run_class_major(logits, self.grad, g=self.g, keep=keep)
         else:
             logits = _contiguous_rows(input, axis)
             grad = gradient_like(logits) if wants else None
             self.grad = None if grad is None else _in_place_of(grad, input.shape, axis)
             self.stats = np.empty((len(logits), 4)) if stats else NO_STATS
-            self.call = rows.call(logits, grad, g=self.g, stats=self.stats)
-        self.blocks = self.call.blocks
+            self.run = rows.run(logits, grad, g=self.g, stats=self.stats)
 
     def finish(self, found: list[Any]) -> Scored:
         """Return the loss (with statistics) of what the blocks returned, and its gradient."""
-        values = self.rows.values_of(self.call, found)
+        values = self.rows.values_of(self.run, found)
         loss: Any
         if self.rows.options.reduction == "none":
             # Not a view: users may multiply it by a mask in place.
@@ -65,7 +64,7 @@ class Scoring:
             loss.view(-1).copy_(torch.from_numpy(values))
         else:
             loss = torch.scalar_tensor(
-                kernels.add_up(values) * self.g + self.fill, dtype=self.dtype
+                compensated_sum(values) * self.g + self.fill, dtype=self.dtype
             )
         if self.stats is not NO_STATS:
             columns = torch.from_numpy(self.stats)
@@ -91,7 +90,7 @@ def gradient(input: Tensor, rows: SoftmaxRows, axis: int, grads: Any, g: float) 
             stat_grads[(rows.target == rows.options.ignore_index).numpy(), 1] = 0.0
     if not len(stat_grads) and rows.is_class_major(input, axis):
         result = gradient_like(input)
-        in_blocks(rows.class_major_call(input, result, g=g, scale=scale).blocks)
+        in_blocks(rows.run_class_major(input, result, g=g, scale=scale).blocks)
         return result
     logits = _contiguous_rows(input, axis)
     result = gradient_like(logits)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from xent._kernels.images import class_major
-from xent._kernels.rows import softmax as kernels
+from xent._kernels.rows.targets import validate_classes
 from xent.losses._arguments import Options, can_validate, needs_gradient
 from xent.losses._parallel._threads import KernelCall, in_blocks
 from xent.losses._reduction import apply_weight
@@ -22,10 +22,11 @@ from xent.losses._rows._calls import (
     NO_STAT_GRADS,
     NO_STATS,
     NOTHING,
-    ClassMajorCall,
     Floats,
-    RowsCall,
+    Run,
     as_numpy,
+    run_of_rows,
+    run_of_tiles,
     to_float64,
 )
 from xent.losses._rows._formula import cap_and_scale, gaps_of, zero_masked_rows
@@ -63,15 +64,10 @@ class SoftmaxRows:
         target, ignore_index = self.target.numpy(), self.options.ignore_index
         weight, row_weight = to_float64(self.weight), to_float64(self.row_weight)
 
-        def check(start: int, stop: int) -> tuple[int, float]:
-            bad, total = kernels.look_at_targets(
-                target[start:stop], weight, row_weight, ignore_index, classes
-            )
-            return (start + bad if bad >= 0 else -1), total
-
         # Whole numbers add up to the same in any order, weights do not.
         weighted = bool(weight.size or row_weight.size)
-        return KernelCall(check, len(target), len(target) + 1 if weighted else ELEMENTS)
+        count, arguments = len(target), (target, weight, row_weight, ignore_index, classes)
+        return KernelCall(validate_classes, count, count + 1 if weighted else ELEMENTS, arguments)
 
     def total_of(self, checked: list[Any]) -> float:
         """Return the sum of the rows' weights of what a `target_check` returned."""
@@ -155,11 +151,11 @@ class SoftmaxRows:
         rows: slice | None = None,
         **constants: Any,
     ) -> Floats:
-        """Losses of rows on CPU, as `call` says; refuse a target that is no distribution."""
-        call = self.call(logits, grad, rows, **constants)
-        return self.values_of(call, in_blocks(call.blocks), rows)
+        """Losses of rows on CPU, as `run` says; refuse a target that is no distribution."""
+        run = self.run(logits, grad, rows, **constants)
+        return self.values_of(run, in_blocks(run.blocks), rows)
 
-    def call(
+    def run(
         self,
         logits: Tensor,
         grad: Tensor | None = None,
@@ -169,7 +165,7 @@ class SoftmaxRows:
         scale: Floats = NOTHING,
         stat_grads: Floats = NO_STAT_GRADS,
         stats: Floats = NO_STATS,
-    ) -> RowsCall:
+    ) -> Run:
         """Return the run of compiled rows; ``grad`` (it may be the logits) takes g times that.
 
         ``scale`` multiplies each row beside the rows' own weight; ``stat_grads`` are the upstream
@@ -182,19 +178,18 @@ class SoftmaxRows:
         tolerance = 0.0 if self.hard else sum_tolerance(target.dtype, x.shape[1])
         # Numba knows no float16.
         target = target.float() if target.dtype == torch.float16 else target
-        return RowsCall(
+        return run_of_rows(
             x, as_numpy(target if self.hard else target.contiguous()), to_float64(self.weight),
-            _product(scale, row_weight), stat_grads, g, np.empty(x.shape[0]), stats,
-            x[:0] if grad is None else as_numpy(grad), self.options, tolerance,
+            _product(scale, row_weight), stat_grads, stats,
+            x[:0] if grad is None else as_numpy(grad), self.options, g, tolerance,
         )  # fmt: skip
 
-    def values_of(self, call: Any, found: list[Any], rows: slice | None = None) -> Floats:
-        """Return the losses of a call that has run; refuse a target that is no distribution."""
+    def values_of(self, run: Run, found: list[Any], rows: slice | None = None) -> Floats:
+        """Return the losses of a run that is done; refuse a target that is no distribution."""
         bad = min((b for b in found if b is not None and b >= 0), default=-1)
         if bad >= 0:
             raise BadRowError(bad + (rows.start if rows is not None else 0), math.nan)
-        values: Floats = call.values
-        return values
+        return run.values
 
     # ------------------------------------------------------------------ images
 
@@ -211,7 +206,7 @@ class SoftmaxRows:
             and not (o.softcap or o.label_smoothing)
         )
 
-    def class_major_call(
+    def run_class_major(
         self,
         input: Tensor,
         grad: Tensor | None,
@@ -219,19 +214,17 @@ class SoftmaxRows:
         g: float = 1.0,
         scale: Floats = NOTHING,
         keep: bool = False,
-    ) -> ClassMajorCall:
-        """Do what `call` does on [B, C, ...] in its own layout; ``grad`` has the input's shape.
+    ) -> Run:
+        """Do what `run` does on [B, C, ...] in its own layout; ``grad`` has the input's shape.
 
         The losses come as sums of a few hundred each, unless they are to be kept.
         """
         x = as_numpy(input).reshape(*input.shape[:2], -1)
-        out = x[:0] if grad is None else as_numpy(grad).reshape(x.shape)
-        keep = keep or x.dtype == np.float64
-        tiles = len(x) * -(-x.shape[2] // class_major.TILE)
-        return ClassMajorCall(
+        return run_of_tiles(
             x, as_numpy(self.target), to_float64(self.weight),
-            _product(scale, to_float64(self.row_weight)), g,
-            np.empty(len(x) * x.shape[2] if keep else 0), np.empty(tiles), out, self.options,
+            _product(scale, to_float64(self.row_weight)),
+            x[:0] if grad is None else as_numpy(grad).reshape(x.shape), self.options, g,
+            keep or x.dtype == np.float64,
         )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent._kernels.rows import binary, weighted
+from xent._kernels.rows import binary, weighted_binary
 
 _TABLE = 1 << 15  # elements of a table of weights at most, which should stay near the processor
 _SHORT = 16  # elements that one weight holds for, below which each is given its own
@@ -68,7 +68,7 @@ class Weights:
             self.period = period
             self.no, self.yes = (np.empty(period + _CHUNK, real) for _ in range(2))
             self.kind = int(
-                weighted.tabulate(first, self.factors[1], self.inners, self.no, self.yes)
+                weighted_binary.tabulate(first, self.factors[1], self.inners, self.no, self.yes)
             )
 
     def scratch(self, dtype: Any) -> tuple[Any, ...]:
@@ -88,8 +88,8 @@ class Weights:
         rest = (*scratch[2:], values, totals, out, nontemporal, start, stop)
         if self.single:
             way = (self.period, self.kind, g, binary.mild(g))
-            return int(weighted.weigh_answers(*head, *way, *rest))
-        return int(weighted.weigh_exactly(*head, g, *rest))
+            return int(weighted_binary.weigh_answers(*head, *way, *rest))
+        return int(weighted_binary.weigh_exactly(*head, g, *rest))
 
 
 def _laid_out(factor: Tensor, shape: Any) -> tuple[Any, int]:
