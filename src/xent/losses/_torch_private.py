@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 
 def _private(path: str, fallback: Any) -> Any:
@@ -74,15 +73,13 @@ def is_batched(gradients: Iterable[Any]) -> bool:
 
     So torch.autograd.grad(is_grads_batched=True) and jacobian(vectorize=True) send them.
     """
-    return any(isinstance(g, Tensor) and not _has_storage(g) for g in gradients)
-
-
-def _has_storage(tensor: Tensor) -> bool:
     try:
-        tensor.untyped_storage()
+        for gradient in gradients:
+            if gradient is not None:
+                gradient.untyped_storage()
     except NotImplementedError:
-        return False
-    return True
+        return True
+    return False
 
 
 EnterTeam = ctypes.CFUNCTYPE(None, ctypes.c_void_p)

@@ -53,7 +53,7 @@ class TeacherRows:
         if not self.stats:
             return (values,)
         log_p = z.log_softmax(-1)
-        argmax = log_p.argmax(-1)
+        argmax, entropy = log_p.argmax(-1), entropy_of(log_p)
         if self.top_classes is None:
             best = teacher.argmax(-1)
             q = smooth(teacher.to(z.dtype).softmax(-1), o.label_smoothing)
@@ -62,7 +62,7 @@ class TeacherRows:
             best = indices.gather(-1, log_q.argmax(-1, keepdim=True)).squeeze(-1)
             log_prob = -_cross_entropy(z, indices, log_q, o)[0]
         self.right[rows.start or 0] = argmax == best
-        return values, z.logsumexp(-1), log_prob, entropy_of(log_p), argmax
+        return values, z.logsumexp(-1), log_prob, entropy, argmax
 
     def fused(
         self, logits: Tensor, rows: slice, g: float, upstream: Upstream | None

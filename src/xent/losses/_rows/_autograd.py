@@ -69,7 +69,7 @@ def softmax_loss(
             total = rows.total_of(in_blocks(rows.target_check(logits.shape[axis])))
             scoring = Scoring(logits, rows, axis, total, stats, wants)
             scored = scoring.finish(in_blocks(scoring.run.blocks))
-            result = scored.result
+            result = scored[0]
             if wants:
                 result = _scored_rows(logits, scored, rows, axis, shape, stats)
     except BadRowError as bad:
@@ -127,6 +127,10 @@ class _ScoredRows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         rows, axis, shape, stats, g = ctx.call
+        saved = ctx.saved_gradient
+        if saved is not None and not (torch.is_grad_enabled() or is_batched(grads)):
+            ctx.saved_gradient = None
+            return scale_once(saved, grads[0]), None, None, None, None, None
         if all(grad is None for grad in grads):
             result = None
         elif torch.is_grad_enabled() or is_batched(grads):
@@ -136,8 +140,6 @@ class _ScoredRows(torch.autograd.Function):
                 pairs = zip(found[:4] if stats else [found], grads, strict=False)
                 outs, ups = zip(*((o, up) for o, up in pairs if up is not None), strict=True)
                 (result,) = torch.autograd.grad(outs, input, ups, create_graph=True)
-        elif ctx.saved_gradient is not None:
-            result, ctx.saved_gradient = scale_once(ctx.saved_gradient, grads[0]), None
         else:
             result = gradient(ctx.saved_tensors[0], rows, axis, grads, g)
         return result, *[None] * 5
@@ -145,7 +147,7 @@ class _ScoredRows(torch.autograd.Function):
 
 def scale_once(grad: Tensor, upstream: Tensor) -> Tensor:
     """Multiply a saved gradient in place by the upstream one, a number."""
-    factor = float(upstream)
+    factor = upstream.item()
     return grad.mul_(factor) if factor != 1.0 else grad
 
 

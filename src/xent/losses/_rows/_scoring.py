@@ -4,7 +4,7 @@ The loops read the logits as they lie: rows whose classes are contiguous, or ima
 are far apart; all else is copied to rows.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,13 +18,9 @@ from xent.losses._reduction import empty_mean, loss_dtype
 from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING
 from xent.losses._rows._softmax import SoftmaxRows
 
-
-class Scored(NamedTuple):
-    """What a forward pass has computed."""
-
-    result: Any  # the loss, with its statistics where asked for
-    grad: Tensor | None  # the gradient of the logits, where wanted and one number is returned
-    g: float  # what multiplies each row
+# What a forward pass has computed: the loss (with statistics), the gradient of the logits where it
+# is wanted and one number is returned, and what multiplies each row.
+Scored = tuple[Any, Tensor | None, float]
 
 
 class Scoring:
@@ -69,7 +65,7 @@ class Scoring:
         if self.stats is not NO_STATS:
             columns = torch.from_numpy(self.stats)
             loss = (loss, *(columns[:, c].to(self.dtype) for c in range(3)), columns[:, 3].long())
-        return Scored(loss, self.grad, self.g)
+        return loss, self.grad, self.g
 
 
 def gradient(input: Tensor, rows: SoftmaxRows, axis: int, grads: Any, g: float) -> Tensor:

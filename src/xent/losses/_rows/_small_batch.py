@@ -48,4 +48,4 @@ def score_batch(input: Tensor, target: Tensor, options: Options, wants: bool) ->
     )
     if total <= 0:
         return None
-    return Scored(logits.new_full((), loss), grad, 1.0 / total if mean else 1.0)
+    return logits.new_full((), loss), grad, 1.0 / total if mean else 1.0

@@ -104,28 +104,27 @@ class SoftmaxRows:
         z = cap_and_scale(logits, o)
         classes = int(z.shape[-1])  # torch.jit.trace makes tensors of sizes
         gaps, log, top, argmax = gaps_of(z)
-        class_weight = None if self.weight is None else self.weight.to(z.dtype)
         soft: Any
         if kept is not None:
             safe = target.where(kept, 0)
             gap = gaps.gather(-1, safe.unsqueeze(-1)).squeeze(-1)
             target_weight: Any = 1.0 - o.label_smoothing
-            if class_weight is not None:
-                target_weight = class_weight[safe] * target_weight
+            if self.weight is not None:
+                target_weight = self.weight.to(z.dtype)[safe] * target_weight
             total_weight: Any = target_weight
             value: Tensor = target_weight * (gap + log)
-            if class_weight is not None:
+            if self.weight is not None:
                 value = value.where(target_weight != 0, 0.0)
             if o.label_smoothing:
                 even = o.label_smoothing / classes
-                soft = even if class_weight is None else class_weight * even
+                soft = even if self.weight is None else self.weight.to(z.dtype) * even
                 extra, extra_weight = _soft_cost(gaps, log, soft)
                 value, total_weight = value + extra, total_weight + extra_weight
         else:
             soft = target.to(z.dtype)
             if o.label_smoothing:
                 soft = soft * (1 - o.label_smoothing) + o.label_smoothing / classes
-            soft = soft if class_weight is None else soft * class_weight
+            soft = soft if self.weight is None else soft * self.weight.to(z.dtype)
             value, total_weight = _soft_cost(gaps, log, soft)
         lse = top + log
         if o.z_loss:

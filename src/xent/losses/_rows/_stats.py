@@ -49,11 +49,12 @@ def in_two_passes(loss: Any, *tensors: Any, weight: Tensor | None, **others: Any
 def stats_of(log_p: Tensor, target: Tensor, o: Options, lse: Tensor | None = None) -> Stats:
     """Statistics of rows of log-probabilities, classes last; ``lse`` is that of their logits."""
     lse = log_p.logsumexp(-1) if lse is None else lse
+    entropy = entropy_of(log_p)
     argmax = log_p.argmax(-1)
     plain = o if target.is_floating_point() else o._replace(label_smoothing=0.0)
     log_prob = -expected_cost(-log_p, target, None, plain)[0]
     accuracy = accuracy_of(argmax, target, o.ignore_index).to(log_p.dtype)
-    return Stats(lse, log_prob, entropy_of(log_p), argmax, accuracy)
+    return Stats(lse, log_prob, entropy, argmax, accuracy)
 
 
 def accuracy_of(argmax: Tensor, target: Tensor, ignore_index: int) -> Tensor:
