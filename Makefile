@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 RIVALS := .venv/rivals
+OLD := .venv-oldest/ready
 
 help:             ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -30,6 +31,20 @@ test: $(RIVALS)   ## run the everyday tests
 test-long: $(RIVALS)  ## run the long tests: many kill -9, many examples
 	$(BIN)/python -m pytest -n 2 -m long
 
+test-long-short: $(RIVALS)  ## run one case of each long test, as CI does
+	$(BIN)/python -m pytest -n 2 -m long --one-case
+
+# The rooms' own tests, quick ones: what an old library breaks, it breaks at once.
+OLDEST := tests/cellar tests/cli tests/evaluation tests/trees tests/language tests/measures tests/losses tests/training
+test-oldest: $(OLD)  ## run the tests with the lowest versions that pyproject.toml names
+	.venv-oldest/bin/python -m pytest -n 2 -m "not long" -o filterwarnings=default $(OLDEST)
+
+$(OLD): pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt torch==2.13.0
+	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt --editable ".[all]" pytest pytest-xdist hypothesis mpmath pandas polars
+	@touch $(OLD)
+
 check: $(READY)   ## formatting, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -43,4 +58,4 @@ bench: $(READY)   ## measure every speed goal against its rival and write bench/
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
-.PHONY: help setup demo test test-long check bench docs
+.PHONY: help setup demo test test-long test-long-short test-oldest check bench docs

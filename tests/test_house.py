@@ -5,6 +5,7 @@ import inspect
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -50,6 +51,22 @@ def test_layers():
 
     root = SRC.parent.parent
     assert lint_imports(str(root / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+WITH_CIRCLES = ("xent.language",)
+
+
+def test_no_circle_of_files():
+    """No file imports another that imports it again, not even inside a function."""
+    import grimp
+
+    graph = grimp.build_graph("xent", cache_dir=None)
+    arrows = {
+        module: graph.find_modules_directly_imported_by(module)
+        for module in graph.modules
+        if not module.startswith(WITH_CIRCLES)
+    }
+    TopologicalSorter(arrows).prepare()  # CycleError names the circle
 
 
 def test_the_plan_of_the_house_shows_every_part():

@@ -12,7 +12,6 @@ from xent.losses._rows import _calls, _scoring, _small_batch, _softmax
 
 HERE = str(Path(xent.__file__).parent)
 MOST = 4
-PREPARED = {"image", "capped"}  # whose blocks are prepared one by one: a frame more on two threads
 
 
 def rows(count, classes, **options):
@@ -38,7 +37,7 @@ CALLS = {
     "smoothed": (rows(64, 10, label_smoothing=0.1), {"validate_classes", "class_rows"}),
     "probabilities": (soft(80, 2000), {"soft_rows", "compensated_sum"}),
     "statistics": (rows(80, 2000, stats=True), {"validate_classes", "class_rows"}),
-    "image": (image(), {"validate_classes", "class_planes"}),
+    "image": (image(), {"validate_classes", "score_tiles"}),
     "unreduced": (rows(64, 10, reduction="none"), {"validate_classes", "class_rows"}),
     "capped": (soft(8, 20, softcap=3.0), {"softcap_rows", "soft_rows"}),
 }
@@ -67,7 +66,7 @@ def depths(monkeypatch):
         _small_batch: ["class_batch"],
         _softmax: ["validate_classes"],
         _calls: ["class_rows", "soft_rows", "softcap_rows"],
-        _calls.class_major: ["class_planes"],
+        _calls.class_major: ["score_tiles"],
         _scoring: ["compensated_sum"],
     }.items():
         for name in names:
@@ -86,5 +85,4 @@ def test_few_frames_to_a_kernel(name, threads, depths):
     finally:
         torch.set_num_threads(before)
     assert {kernel for kernel, _ in depths} >= expected
-    most = MOST + (threads > 1 and name in PREPARED)
-    assert max(depth for _, depth in depths) <= most, depths
+    assert max(depth for _, depth in depths) <= MOST, depths

@@ -177,7 +177,7 @@ def scaled_power(value, shift, floor, high, low):
     p = multiply_add(p, r, _Q3)
     p = multiply_add(p, r, _Q2)
     p = multiply_add(p, r, _Q1)
-    p = multiply_add(p, r, _ONE32)
+    p = fma(p, r, _ONE32)
     two_to = from_bits32(bits32(n_magic) << np.int32(23))
     return select(value < floor, _ZERO32, p * two_to)
 

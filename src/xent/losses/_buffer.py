@@ -13,7 +13,6 @@ import mmap
 import weakref
 from collections import deque
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import torch
@@ -42,16 +41,6 @@ def empty_buffer(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> Te
     if size < _LARGE or like.device.type != "cpu":
         return like.new_empty(shape, dtype=dtype)
     return torch.from_numpy(reused_bytes(size)).view(dtype).view(shape)
-
-
-def cache_aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Return an uninitialised array that begins on a cache line.
-
-    Each vector of 64 bytes would lie across two lines else, and be read and written twice.
-    """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    aligned: NDArray[Any] = _aligned(size).view(dtype).reshape(shape)
-    return aligned
 
 
 def _aligned(size: int) -> NDArray[np.uint8]:

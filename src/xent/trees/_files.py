@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from xent import _check, _store
 from xent.trees import _classifier, _presets
 from xent.trees._estimator import BaseTree
+from xent.trees._table.columns import KINDS as KINDS_OF_COLUMNS
 from xent.trees._table.columns import Column
 from xent.trees._tree import Tree
 
@@ -198,7 +199,7 @@ def _build(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> BaseTree:
         tree.columns_ = [
             Column(
                 str(name),
-                _check.option("kind", what, ("number", "name", "date", "duration")),
+                _check.option("kind", what, KINDS_OF_COLUMNS),
                 tuple(_flat(levels)),
             )
             for name, what, levels in state["columns"]

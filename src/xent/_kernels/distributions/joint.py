@@ -8,41 +8,42 @@ import numpy as np
 
 from xent._compile.decorator import kernel
 from xent._kernels.distributions.divergence import kl_rows
-from xent._kernels.distributions.entropy import LIFT, LOOSE, UP, entropy_rows, log
+from xent._kernels.distributions.entropy import LOOSE, SCALE, SCALE_EXPONENT, entropy_rows
 from xent._kernels.distributions.probabilities import sum_of_row
 from xent._math.double_double import dd_add_double
+from xent._math.log import log
 
 SLACK = 1e-6
 SUMS = 6
 
 
-@kernel(fastmath=LOOSE)
+@kernel(inside=True, fastmath=LOOSE)
 def _given_columns(cells, known):
     nats = 0.0
     for j in range(cells.shape[0]):
         some = cells[j] > 0.0
         share = cells[j] / known[j] if some else 1.0
-        nats += cells[j] * log(share * UP, LIFT)
+        nats += cells[j] * log(share * SCALE, SCALE_EXPONENT)
     return nats
 
 
-@kernel(fastmath=LOOSE)
+@kernel(inside=True, fastmath=LOOSE)
 def _given_row(cells, known):
     nats = 0.0
     for j in range(cells.shape[0]):
         some = cells[j] > 0.0
         share = cells[j] / known if some else 1.0
-        nats += cells[j] * log(share * UP, LIFT)
+        nats += cells[j] * log(share * SCALE, SCALE_EXPONENT)
     return nats
 
 
-@kernel()
+@kernel(inside=True)
 def _add_columns(cells, totals, errors):
     for j in range(cells.shape[0]):
         totals[j], errors[j] = dd_add_double(totals[j], errors[j], cells[j])
 
 
-@kernel()
+@kernel(inside=True)
 def _apart(p, model, one):
     """D(p‖model), where a product that vanished is an outcome too rare to count."""
     for j in range(model.shape[0]):
@@ -60,8 +61,8 @@ def joint_rows(joints, columns, asked, out):
     model, one = np.empty(joints.shape[1] if asked & 32 else 0), np.empty(1)
     for i in range(joints.shape[0]):
         p = joints[i]
-        y[:] = 0.0
-        errors[:] = 0.0
+        for b in range(columns):
+            y[b] = errors[b] = 0.0
         for a in range(rows):
             cells = p[a * columns : (a + 1) * columns]
             total, error, _ = sum_of_row(cells)
@@ -109,7 +110,8 @@ def given_third(joints, middle, last, out):
     for i in range(joints.shape[0]):
         p = joints[i]
         for totals in (of_xz, of_yz, of_z, rest_xz, rest_yz, rest_z):
-            totals[:] = 0.0
+            for j in range(totals.shape[0]):
+                totals[j] = 0.0
         for a in range(first):
             _add_columns(p[a * width : (a + 1) * width], of_yz, rest_yz)
             xz = of_xz[a * last : (a + 1) * last]
@@ -117,9 +119,9 @@ def given_third(joints, middle, last, out):
                 at = a * width + b * last
                 _add_columns(p[at : at + last], xz, rest_xz[a * last : (a + 1) * last])
                 _add_columns(p[at : at + last], of_z, rest_z)
-        of_xz += rest_xz
-        of_yz += rest_yz
-        of_z += rest_z
+        for totals, rest in ((of_xz, rest_xz), (of_yz, rest_yz), (of_z, rest_z)):
+            for j in range(totals.shape[0]):
+                totals[j] += rest[j]
         for a in range(first):
             for b in range(middle):
                 for c in range(last):

@@ -7,6 +7,7 @@ values, and that the SIMD.
 import numpy as np
 
 from xent._compile.decorator import inner
+from xent._kernels.rows.sizes import ZERO
 from xent._math.element import order_key
 
 U = np.uint64
@@ -37,8 +38,8 @@ def index_of_key(x, r, start, stop, wanted):
 def row_argmax(x, r):
     """Return the index of the first largest element (of a NaN, where there is one)."""
     n = x.shape[1]
-    best, start = order_key(x[r, 0]), np.int64(0)
-    for a in range(np.int64(0), n, _PIECE):
+    best, start = order_key(x[r, 0]), ZERO
+    for a in range(ZERO, n, _PIECE):
         largest = largest_key(x, r, a, min(a + _PIECE, n))
         if largest > best:
             best, start = largest, a

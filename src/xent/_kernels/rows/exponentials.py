@@ -4,13 +4,15 @@ Computing hides the memory's wait: the next row of x and this row of the gradien
 and what is pending of the gradient of the row before is written on the way.
 """
 
+from typing import Any
+
 import numpy as np
 
 from xent._compile.decorator import inner
 from xent._kernels.rows.argmax import index_of_key, largest_key
 from xent._kernels.rows.column_block import can_vectorise, column_block
 from xent._kernels.rows.gradient import write_gradient
-from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK, PAD
+from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK, NONE, PAD, ZERO
 from xent._kernels.rows.sums import (
     accumulate,
     accumulate_compensated,
@@ -22,7 +24,7 @@ from xent._math.exp import EXP_SCALE, power_constants, scaled_exp_below, scaled_
 from xent._math.llvm import CACHE_LINE, address, prefetch_l2
 
 U = np.uint64
-_NO_KEY = np.int64(-(2**31))  # below that of every float32
+_NO_KEY: Any = np.int64(-(2**31))  # below that of every float32
 
 
 @inner()
@@ -33,11 +35,9 @@ def exponentials_of_row(row, constants, scratch, out, pending):
     their margins are summed in the accumulators that follow. And last the argmax of the next row,
     or -1 where that was not looked for.
     """
-    x, probabilities, exponentials = row.x, row.probabilities, row.exponentials
+    x, probabilities, inverse = row.x, row.probabilities, constants.inverse_temperature
     n, accumulators = x.shape[1], scratch.accumulators
-    in_range, scale, shift, floor, high, low = power_constants(
-        row.max, constants.inverse_temperature
-    )
+    in_range, scale, shift, floor, high, low = power_constants(row.max, inverse)
     power = shift, floor, high, low
     if x.itemsize == 8:
         scale = EXP_SCALE
@@ -49,8 +49,8 @@ def exponentials_of_row(row, constants, scratch, out, pending):
     searches = vectors and n > COLUMN_BLOCK and x.itemsize == 4 and row.r + 1 < x.shape[0]
     next_row = row.r + 1 if searches else row.r
     lined = _in_lines(out.grad, n, pending) and constants.nontemporal
-    best, best_block, signs = _NO_KEY, np.int64(0), np.int32(0)
-    for a in range(np.int64(0), n, COLUMN_BLOCK):
+    best, best_block, signs = _NO_KEY, ZERO, np.int32(0)
+    for a in range(ZERO, n, COLUMN_BLOCK):
         b = min(a + COLUMN_BLOCK, n)
         if vectors and b - a == COLUMN_BLOCK and not a <= row.argmax < b:
             writes = lined and not (a <= pending.argmax < b or a <= pending.target < b)
@@ -70,7 +70,7 @@ def exponentials_of_row(row, constants, scratch, out, pending):
                     _prefetch(x, (row.r + 1) * n + c + ahead, d - c)
                     _prefetch(probabilities, n + c, d - c if probabilities.shape[0] else 0)
                     _prefetch(out.grad, row.r * n + c, 0 if constants.nontemporal else d - c)
-                _exponentials(row, c, d, in_range, power, constants.inverse_temperature, scratch)
+                _exponentials(row, c, d, in_range, power, inverse, scratch)
                 write_gradient(pending, out, scratch, constants, c, d)
             found = _sum_block(row, a, b, scale, few, accumulators)
         signs = np.int32(signs | found)
@@ -82,7 +82,7 @@ def exponentials_of_row(row, constants, scratch, out, pending):
         accumulators[i] += scratch.compensation[i]
     # Only -inf, or a NaN: there is no distribution, even of one class.
     others = tree_sum(accumulators, used) if row.max > -np.inf else np.nan
-    next_argmax = np.int64(-1)
+    next_argmax = NONE
     if searches:
         stop = min(best_block + COLUMN_BLOCK, n)
         next_argmax = index_of_key(x, next_row, best_block, stop, np.int32(best))

@@ -10,7 +10,7 @@ import numpy as np
 
 from xent._compile.decorator import inner, step
 from xent._kernels.rows.formula import argmax_gradient, class_gradient, lse_gradient
-from xent._kernels.rows.sizes import ACCUMULATORS, PAD
+from xent._kernels.rows.sizes import ACCUMULATORS, NONE, PAD, ZERO
 from xent._math.element import from_float64, to_float32, to_float64
 from xent._math.exp import splits, times_split
 from xent._math.llvm import stream_copy
@@ -38,9 +38,9 @@ class PendingGradient(NamedTuple):
     that is -1, class ``target`` have values of their own. All in float32 where ``in_float32``.
     """
 
-    row: int
-    argmax: int
-    target: int
+    row: Any
+    argmax: Any
+    target: Any
     exponential: float
     soft_target: float
     uniform: float
@@ -55,7 +55,7 @@ class PendingGradient(NamedTuple):
 def nothing_pending(exponentials, probabilities):
     """Return the record of no row."""
     return PendingGradient(
-        np.int64(-1), np.int64(-1), np.int64(-1), 0.0, 0.0, 0.0, 0.0, 0.0, False,
+        NONE, NONE, NONE, 0.0, 0.0, 0.0, 0.0, 0.0, False,
         exponentials, probabilities,
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ def coefficients_of(upstream, target, target_mass, lse, z_loss, stat_grads, r):
     target_grad, soft_grad, entropy_grad = upstream * target.weight, upstream, 0.0
     if stat_grads.shape[0]:
         log_prob_grad, entropy_grad = stat_grads[r, 1], stat_grads[r, 2]
-        if target.index >= 0:
+        if target.label >= 0:
             lse_grad += stat_grads[r, 0] - log_prob_grad
             target_grad -= log_prob_grad
         else:
@@ -82,7 +82,7 @@ def pending_gradient(row, target, softmax, coefficients, margin, entropy, invers
 
     Where the entropy has a gradient, the row's exponentials become what is to be multiplied.
     """
-    x, e, y, probabilities = row.x, row.exponentials, target.index, row.probabilities
+    x, e, y, probabilities = row.x, row.exponentials, target.label, row.probabilities
     lse_grad, target_grad, soft_grad, entropy_grad = coefficients
     scale, others, total = softmax.scale, softmax.others, softmax.total
     surprise = softmax.log_sum - entropy
@@ -112,7 +112,7 @@ def pending_gradient(row, target, softmax, coefficients, margin, entropy, invers
     soft_factor = soft_grad * inverse_temperature
     uniform = soft_grad * target.uniform * inverse_temperature
     return PendingGradient(
-        row.r, row.argmax, np.int64(-1) if y == row.argmax else y, factor, soft_factor, uniform,
+        row.r, row.argmax, NONE if y == row.argmax else y, factor, soft_factor, uniform,
         at_argmax * inverse_temperature, at_target * inverse_temperature,
         e.itemsize == 4 and splits(factor) and splits(soft_factor) and splits(uniform),
         e, probabilities,
@@ -134,7 +134,7 @@ def write_row(pending, out, scratch, constants):
     """Write all that is pending."""
     if pending.row >= 0:
         n = out.grad.shape[1]
-        for a in range(np.int64(0), n, ACCUMULATORS):
+        for a in range(ZERO, n, ACCUMULATORS):
             write_gradient(pending, out, scratch, constants, a, min(a + ACCUMULATORS, n))
 
 

@@ -93,16 +93,16 @@ class Row(NamedTuple):
 
     x: Any
     r: int
-    argmax: int
+    argmax: Any
     max: float
     exponentials: Any
     probabilities: Any
 
 
 class Target(NamedTuple):
-    """The target of a row: class ``index`` (-1: none), of ``weight``; ``uniform`` of every class."""
+    """The target of a row: class ``label`` (or -1) of ``weight``; ``uniform`` of every class."""
 
-    index: int
+    label: Any
     weight: float
     uniform: float
 
@@ -118,9 +118,10 @@ class Softmax(NamedTuple):
 
 @inner()
 def scratch_of(x, buffers, out, constants):
-    """Return the scratch, room for the exponentials of this row and of the row before, and `beside`.
+    """Return the scratch, room for exponentials of this row and of the row before, and ``beside``.
 
-    These are the same room where a gradient is not written beside the exponentials of the next row.
+    That says whether a gradient is written beside the exponentials of the next row: else these two
+    are the same room.
     """
     width = x.shape[1] + -x.shape[1] % PAD
     sums, e, block = buffers.sums, buffers.exponentials, buffers.gradient_block

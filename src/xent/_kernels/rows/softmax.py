@@ -18,7 +18,7 @@ from xent._kernels.rows.gradient import (
     write_row,
 )
 from xent._kernels.rows.records import Row, Softmax, Target, scratch_of
-from xent._kernels.rows.sizes import ACCUMULATORS
+from xent._kernels.rows.sizes import ACCUMULATORS, NONE, ZERO
 from xent._kernels.rows.sums import (
     entropy_of_row,
     soft_margin_of,
@@ -32,7 +32,6 @@ from xent._math.llvm import store_fence
 from xent._math.log import log_ratio
 
 U = np.uint64
-_UNKNOWN = np.int64(-1)
 
 
 @inner()
@@ -57,13 +56,13 @@ def score_row(row, target, row_weight, stat_grads, constants, scratch, out, pend
         soft_margin, target_mass = soft_margin_of(row, inverse, accumulators[ACCUMULATORS:])
     elif target.uniform != 0.0:
         soft_margin = sum_of_margins(row, inverse, accumulators) * target.uniform
-    if target.index >= 0 and target.index != row.argmax:
-        margin = (row.max - to_float64(x[r, target.index])) * inverse
+    if target.label >= 0 and target.label != row.argmax:
+        margin = (row.max - to_float64(x[r, target.label])) * inverse
     if out.stats.shape[0] or stat_grads.shape[0]:
         entropy = entropy_of_row(row, softmax, inverse, scratch.terms, accumulators)
     if out.stats.shape[0]:
         out.stats[r, 0], out.stats[r, 2], out.stats[r, 3] = lse, entropy, row.argmax
-        loss = margin + log_sum if target.index >= 0 else soft_margin + target_mass * log_sum
+        loss = margin + log_sum if target.label >= 0 else soft_margin + target_mass * log_sum
         out.stats[r, 1] = -loss
     value = row_loss(target.weight, margin, soft_margin, target_mass, log_sum, lse, z_loss)
     pending = nothing_pending(row.exponentials, row.probabilities)
@@ -88,12 +87,12 @@ def class_rows(x, target, weight, row_weights, stat_grads, constants, out, buffe
         for i in range(U(x.shape[1])):
             probabilities[i] = weight[i] * uniform
         uniform = 0.0
-    pending, argmax = nothing_pending(previous, probabilities), _UNKNOWN
+    pending, argmax = nothing_pending(previous, probabilities), NONE
     for r in range(start, stop):
         y = target[r]
         row_weight = row_weights[r] if row_weights.shape[0] else 1.0
         if y == constants.ignore_index:
-            y, row_weight = _UNKNOWN, 0.0
+            y, row_weight = NONE, 0.0
         target_weight = 1.0 - smoothing
         if weight.shape[0] and y >= 0:
             target_weight *= weight[y]
@@ -101,7 +100,7 @@ def class_rows(x, target, weight, row_weights, stat_grads, constants, out, buffe
             row_weight = 0.0
         if row_weight == 0.0 and out.stats.shape[0] == 0 and stat_grads.shape[0] == 0:
             _skip_row(out, r)
-            argmax = _UNKNOWN
+            argmax = NONE
             continue
         row = _row_of(x, r, argmax, exponentials, probabilities)
         value, pending, _, _, argmax = score_row(
@@ -130,7 +129,7 @@ def soft_rows(x, target, weight, row_weights, stat_grads, constants, out, buffer
     scratch, exponentials, previous, beside = scratch_of(x, buffers, out, constants)
     probabilities = buffers.target_probabilities
     changed = smoothing != 0.0 or weight.shape[0] > 0
-    own, argmax, bad = np.int64(0), _UNKNOWN, np.int64(-1)
+    own, argmax, bad = ZERO, NONE, NONE
     pending = nothing_pending(previous, probabilities[0])
     for r in range(start, stop):
         row_weight = row_weights[r] if row_weights.shape[0] else 1.0
@@ -140,7 +139,7 @@ def soft_rows(x, target, weight, row_weights, stat_grads, constants, out, buffer
             mass, signs = sum_of_probabilities(target[r], scratch.accumulators)
         if skip:
             _skip_row(out, r)
-            argmax = _UNKNOWN
+            argmax = NONE
         else:
             # Two rows in turns: the one before may still be pending.
             own = 1 - own if changed else r
@@ -149,7 +148,7 @@ def soft_rows(x, target, weight, row_weights, stat_grads, constants, out, buffer
                 probabilities[own, i] = t * weight[i] if weight.shape[0] else t
             row = _row_of(x, r, argmax, exponentials, probabilities[own])
             value, pending, found_mass, found_signs, argmax = score_row(
-                row, Target(_UNKNOWN, 0.0, 0.0), row_weight, stat_grads,
+                row, Target(NONE, 0.0, 0.0), row_weight, stat_grads,
                 constants, scratch, out, pending,
             )  # fmt: skip
             if not changed:

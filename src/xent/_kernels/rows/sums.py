@@ -17,7 +17,7 @@ So the same logits give the same bits in any layout and under any number of thre
 import numpy as np
 
 from xent._compile.decorator import inner, outer, step
-from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK
+from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK, ZERO
 from xent._math.double_double import dd_add_double
 from xent._math.element import sign_bits, to_float64
 from xent._math.llvm import prefetch_l2
@@ -59,18 +59,17 @@ def tree_sum(accumulators, n):
 @inner()
 def accumulate(values, start, stop, accumulators):
     """Add ``values[start:stop]``, at most a column block, to the accumulators."""
-    first = U(start)
     if stop - start == COLUMN_BLOCK:
         for j in range(_ONE):
-            i = first + j
+            i = U(start) + j
             left = to_float64(values[i]) + to_float64(values[i + _ONE])
             right = to_float64(values[i + _TWO]) + to_float64(values[i + _THREE])
             accumulators[j] += left + right
     else:
         for c in range(start, stop, ACCUMULATORS):
             begin = U(c)
-            for i in range(begin, U(min(c + ACCUMULATORS, stop))):
-                accumulators[i - begin] += to_float64(values[i])
+            for k in range(begin, U(min(c + ACCUMULATORS, stop))):
+                accumulators[k - begin] += to_float64(values[k])
 
 
 @inner()
@@ -175,7 +174,7 @@ def entropy_of_row(row, softmax, inverse_temperature, terms, accumulators):
             v, e = to_float64(x[u, i]), to_float64(exponentials[i])
             margin = (row_max - v) * inverse_temperature
             terms[i - start] = e * margin if e != 0.0 and v != row_max else 0.0
-        accumulate(terms, np.int64(0), min(a + COLUMN_BLOCK, n) - a, accumulators)
+        accumulate(terms, ZERO, min(a + COLUMN_BLOCK, n) - a, accumulators)
     return softmax.log_sum + tree_sum(accumulators, used) / softmax.total
 
 

@@ -124,15 +124,15 @@ class BinaryRows:
         plain = self.weight is None and self.pos_weight is None and self.ignore_index is None
 
         def score(start: int, stop: int) -> None:
-            unweighted = kernels.room_for(x.dtype)
+            unweighted = kernels.buffers_for(x.dtype)
             weighted = shared.scratch(x.dtype) if shared else None
             dense, totals = np.empty(self.classes, real), np.empty(spans)
             for r in range(start, stop):
                 target, weight = self._row(first + r, dense)
                 grad = x[r] if wants else x[r, :0]
                 rest = (totals, grad, False, 0, spans)
-                if plain and kernels.suits(x, target, g[r]):
-                    kernels.add_answers(x[r], target, g[r], *unweighted, *rest)
+                if plain and kernels.can_sum_in_float32(x, target, g[r]):
+                    kernels.sum_of_losses(x[r], target, g[r], unweighted, *rest)
                 else:
                     weights = shared or self._weights(x, target, weight)
                     scratch = weighted or weights.scratch(x.dtype)

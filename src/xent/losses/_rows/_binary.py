@@ -96,14 +96,14 @@ def _score(
     totals = np.empty(spans if upstream is None else 0)
     plain = weight is None and pos_weight is None and upstream is None and not values.size
     weights = None
-    if not (plain and kernels.suits(x, t, g)):
+    if not (plain and kernels.can_sum_in_float32(x, t, g)):
         weights = Weights(x, t, input.shape, weight, pos_weight, upstream)
 
     def work(start: int, stop: int) -> int:
         rest = (totals, out, nontemporal, start, stop)
         if weights is not None:
             return weights.score(x, t, g, weights.scratch(x.dtype), values, *rest)
-        return int(kernels.add_answers(x, t, g, *kernels.room_for(x.dtype), *rest))
+        return int(kernels.sum_of_losses(x, t, g, kernels.buffers_for(x.dtype), *rest))
 
     found = in_blocks(KernelCall(work, spans, _ELEMENTS // kernels.SPAN))
     if min(found, default=-1) < -1:

@@ -14,7 +14,6 @@ from xent._kernels.images import class_major
 from xent._kernels.rows.records import Buffers, Constants, Outputs, buffers_for
 from xent._kernels.rows.softmax import class_rows, soft_rows, softcap_rows
 from xent.losses._arguments import Options
-from xent.losses._buffer import cache_aligned
 from xent.losses._parallel._threads import KernelCall
 
 Floats = NDArray[np.float64]
@@ -149,18 +148,13 @@ def run_of_tiles(
     o, (images, classes, pixels), tile = options, x.shape, class_major.TILE
     tiles = images * -(-pixels // tile)
     kept, totals = np.empty(images * pixels if keep else 0), np.empty(tiles)
-    exact = x.dtype == np.float64
-    real, whole = (np.float64, np.int64) if exact else (np.float32, np.int32)
     nontemporal = use_nontemporal(grad, x)
+    constants = Constants(o.ignore_index, 0.0, 1.0 / o.temperature, o.z_loss, g, 0.0, nontemporal)
 
-    def run(start: int, stop: int) -> None:
-        class_major.class_planes(
-            x, target, weight, scale, o.ignore_index, 1.0 / o.temperature, o.z_loss, g,
-            cache_aligned((2, class_major.rows_of(classes), tile), real),
-            cache_aligned((7 * tile,), float), cache_aligned((9 * tile,), real),
-            cache_aligned((4 * tile,), whole), cache_aligned((classes, tile), x.dtype),
-            kept, totals, grad, nontemporal, start, stop,
-        )  # fmt: skip
+    def scratch() -> tuple[class_major.Buffers]:
+        return (class_major.buffers_for(x),)
 
-    rows = KernelCall(run, tiles, max(1, ELEMENTS // (classes * tile)))
+    arguments = (x, target, weight, scale, constants, kept, totals, grad)
+    min_tiles = max(1, ELEMENTS // (classes * tile))
+    rows = KernelCall(class_major.score_tiles, tiles, min_tiles, arguments, scratch)
     return Run(rows, kept if keep else totals)

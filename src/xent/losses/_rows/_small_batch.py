@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent._kernels.rows.small_batch import DOUBLES, ROWS, SINGLES, WIDEST, class_batch
+from xent._kernels.rows.small_batch import DOUBLES, MAX_CLASSES, ROWS, SINGLES, class_batch
 from xent.losses._arguments import Options
 from xent.losses._rows._calls import ELEMENTS
 from xent.losses._rows._scoring import Scored
@@ -23,7 +23,7 @@ def is_small_batch(input: Tensor, target: Tensor) -> bool:
         and input.dim() == 2
         and input.shape[:1] == target.shape
         and 0 < input.numel() <= ELEMENTS
-        and input.shape[1] <= WIDEST
+        and input.shape[1] <= MAX_CLASSES
         and input.layout is torch.strided
         and input.is_contiguous()
         and target.is_contiguous()

@@ -199,7 +199,7 @@ class SoftmaxRows:
             self.hard
             and axis == 1
             and input.dim() > 2
-            and input.shape[1] <= class_major.MOST
+            and input.shape[1] <= class_major.MAX_CLASSES
             and input.is_contiguous()
             and input[0, 0].numel() >= class_major.TILE
             and not (o.softcap or o.label_smoothing)

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent._kernels.rows import binary, weighted_binary
+from xent._kernels.rows import weighted_binary
+from xent._kernels.rows.binary import CHUNK, Buffers, buffers_for, in_range
+from xent._kernels.rows.weighted_binary import Factors, Outputs
 
 _TABLE = 1 << 15  # elements of a table of weights at most, which should stay near the processor
 _SHORT = 16  # elements that one weight holds for, below which each is given its own
-_CHUNK = binary.CHUNK
 _ONE = {real: np.ones(1, real) for real in (np.float32, np.float64)}
 _SMALL = (torch.float32, torch.bfloat16, torch.float16, torch.bool, torch.uint8, torch.int8)
 
@@ -44,7 +45,7 @@ class Weights:
             for a in (weight, pos_weight, upstream)
         ]
         self.factors = [factor for factor, _ in laid_out]
-        self.inners = tuple(max(inner, 1) for _, inner in laid_out)
+        self.repeats = tuple(max(repeat, 1) for _, repeat in laid_out)
         if upstream is None:
             self.factors[2] = self.factors[2][:0]
         # Weights that repeat, each for one element, are looked up in a table. Where there is one
@@ -52,44 +53,53 @@ class Weights:
         self.period, self.kind = 0, -1
         if weight is not None and pos_weight is not None:
             real = np.float64  # for a product
-        self.no = self.yes = np.empty(0, real)
+        self.negative = self.positive = np.empty(0, real)
         if not self.single or upstream is not None:
             return
         first = self.factors[0]
-        if first.size == count > _CHUNK and pos_weight is None:
-            self.no = self.yes = first
+        if first.size == count > CHUNK and pos_weight is None:
+            self.negative = self.positive = first
             self.period = count
             return
         periods = [
-            f.size for f, inner in zip(self.factors[:2], self.inners, strict=False) if inner < count
+            f.size
+            for f, repeat in zip(self.factors[:2], self.repeats, strict=False)
+            if repeat < count
         ]
         period = max(periods, default=1)
-        if period <= _TABLE and all(inner == 1 or inner == count for inner in self.inners[:2]):
+        if period <= _TABLE and all(repeat == 1 or repeat == count for repeat in self.repeats[:2]):
             self.period = period
-            self.no, self.yes = (np.empty(period + _CHUNK, real) for _ in range(2))
-            self.kind = int(
-                weighted_binary.tabulate(first, self.factors[1], self.inners, self.no, self.yes)
-            )
+            self.negative, self.positive = (np.empty(period + CHUNK, real) for _ in range(2))
+            table = self._with_tables(self.negative, self.positive)
+            self.kind = int(weighted_binary.fill_weight_table(table))
 
-    def scratch(self, dtype: Any) -> tuple[Any, ...]:
+    def _with_tables(self, negative: Any, positive: Any) -> Factors:
+        weight, pos_weight, upstream = self.factors
+        return Factors(
+            weight, pos_weight, upstream, self.repeats, negative, positive, self.period, self.kind
+        )
+
+    def scratch(self, dtype: Any) -> tuple[Factors, Buffers]:
         """Allocate what the loops of one thread work in."""
-        real = self.no.dtype
-        tables = (self.no, self.yes)
+        real = self.negative.dtype
+        tables = (self.negative, self.positive)
         if not self.period:
-            tables = (np.empty(_CHUNK, real), np.empty(_CHUNK, real))
-        return *tables, *binary.room_for(dtype, np.float32 if self.single else np.float64)
+            tables = (np.empty(CHUNK, real), np.empty(CHUNK, real))
+        terms = np.float32 if self.single else np.float64
+        return self._with_tables(*tables), buffers_for(dtype, terms)
 
     def score(
-        self, x: Any, target: Any, g: float, scratch: tuple[Any, ...], values: Any, totals: Any,
-        out: Any, nontemporal: bool, start: int, stop: int,
+        self, x: Any, target: Any, g: float, scratch: tuple[Factors, Buffers],
+        values: Any, totals: Any, grad: Any, nontemporal: bool, start: int, stop: int,
     ) -> int:  # fmt: skip
-        """Run the loops over some spans; see `weigh_answers`."""
-        head = (x, target, *self.factors, self.inners, *scratch[:2])
-        rest = (*scratch[2:], values, totals, out, nontemporal, start, stop)
+        """Run the loops over some spans; see `weighted_losses`."""
+        factors, buffers = scratch
+        rest = (buffers, Outputs(values, totals, grad), nontemporal, start, stop)
         if self.single:
-            way = (self.period, self.kind, g, binary.mild(g))
-            return int(weighted_binary.weigh_answers(*head, *way, *rest))
-        return int(weighted_binary.weigh_exactly(*head, g, *rest))
+            loss: Any = weighted_binary.weighted_losses
+            return int(loss(x, target, factors, g, in_range(g), *rest))
+        loss = weighted_binary.weighted_losses_float64
+        return int(loss(x, target, factors, g, *rest))
 
 
 def _laid_out(factor: Tensor, shape: Any) -> tuple[Any, int]:
@@ -101,9 +111,9 @@ def _laid_out(factor: Tensor, shape: Any) -> tuple[Any, int]:
     expanded = factor.expand(shape)
     varies = [d for d, n in enumerate(shape) if n > 1 and expanded.stride(d)]
     first, last = (varies[0], varies[-1]) if varies else (len(shape), -1)
-    inner = shape[last + 1 :].numel()
+    repeat = shape[last + 1 :].numel()
     whole = all(d in varies or shape[d] == 1 for d in range(first, last + 1))
-    if not whole or 1 < inner < _SHORT < shape.numel():
+    if not whole or 1 < repeat < _SHORT < shape.numel():
         return expanded.reshape(-1).contiguous().numpy(), 1
     index = tuple(slice(None) if first <= d <= last else 0 for d in range(len(shape)))
-    return expanded[index].reshape(-1).contiguous().numpy(), inner
+    return expanded[index].reshape(-1).contiguous().numpy(), repeat

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
+from xent._table.sketch import Sketch
 from xent.trees._grow.builder import empty, make_room
 from xent.trees._grow.levels import LONGEST, Plan, Tried, rules_of
 from xent.trees._kernels import divide
 from xent.trees._kernels.search import sparse
 from xent.trees._kernels.search.histogram import BINS
 from xent.trees._kernels.search.presorted import NEVER, Level, Rules
-from xent.trees._table.bins import Sketch
 from xent.trees._table.sparse import Sparse
 from xent.trees._tree import Tree
 
@@ -109,8 +109,8 @@ class Stored:
         zeros = self.n - len(values)
         if zeros:
             sketch.flush()
-            sketch.take(np.zeros(1), np.array([zeros]), np.zeros(1, np.int64), zeros)
-        ends = sketch.ends()
+            sketch.take(np.zeros(1), np.array([zeros]))
+        ends = sketch.ends(BINS)
         out = self.codes[self.indptr[q] : self.indptr[q + 1]]
         out[:] = np.where(gone, GONE, np.searchsorted(ends, values))
         self.zeros[q] = np.searchsorted(ends, 0.0)

@@ -1,10 +1,7 @@
 """Bins of numbers, and histograms that are subtracted instead of counted.
 
-A sketch of a column is its different values with their counts, until there are too many; then
-neighbours are joined while together they hold no more than a share of the rows (Greenwald, Khanna
-2001). A joined entry stands at its upper value, so every entry is a value of the column. Where all
-cases weigh 1 the histogram of the heavier branch is the node's minus the lighter branch's: whole
-numbers, exact.
+Where all cases weigh 1 the histogram of the heavier branch is the node's minus the lighter
+branch's: whole numbers, exact.
 """
 
 import numpy as np
@@ -16,71 +13,6 @@ from xent.trees._kernels.search.split_counts import earned
 
 BINS = 256
 FEW = 512
-
-
-@kernel()
-def merge(value, weight, doubt, new, new_weight, new_doubt, out_value, out_weight, out_doubt):
-    """Merge two sketches in the order of their values, equal ones added; return the new length.
-
-    Of an entry's rows some may lie below the other sketch's entries before it: that much is doubt.
-    """
-    i, j, m = 0, 0, 0
-    while i < value.size or j < new.size:
-        if j == new.size or (i < value.size and value[i] < new[j]):
-            out_value[m], out_weight[m], out_doubt[m] = value[i], weight[i], doubt[i]
-            if j < new.size:
-                out_doubt[m] += new_weight[j] + new_doubt[j] - 1
-            i += 1
-        elif i == value.size or new[j] < value[i]:
-            out_value[m], out_weight[m], out_doubt[m] = new[j], new_weight[j], new_doubt[j]
-            if i < value.size:
-                out_doubt[m] += weight[i] + doubt[i] - 1
-            j += 1
-        else:
-            out_value[m], out_weight[m] = value[i], weight[i] + new_weight[j]
-            out_doubt[m] = doubt[i] + new_doubt[j]
-            i += 1
-            j += 1
-        m += 1
-    return m
-
-
-@kernel()
-def count_equal(ordered, value, weight):
-    """Count the different values of a sorted list; return how many there are."""
-    m = -1
-    for i in range(ordered.size):
-        if m < 0 or ordered[i] != value[m]:
-            m += 1
-            value[m], weight[m] = ordered[i], 0
-        weight[m] += 1
-    return m + 1
-
-
-@kernel()
-def shorten(value, weight, doubt, n, most):
-    """Join neighbours whose rows and doubt are at most ``most``, in place; return the length."""
-    m = 0
-    for i in range(1, n):
-        joined = weight[m] + weight[i]
-        keep = joined + doubt[i] > most
-        m += 1 if keep else 0
-        value[m], doubt[m] = value[i], doubt[i]
-        weight[m] = weight[i] if keep else joined
-    return m + 1
-
-
-@kernel()
-def how_many(weight, n, most):
-    """Count the bins that `shorten` would leave."""
-    bins, held = 1, weight[0]
-    for i in range(1, n):
-        if held + weight[i] <= most:
-            held += weight[i]
-        else:
-            bins += 1
-            held = weight[i]
-    return bins
 
 
 @kernel()
