@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from xent.losses import _torch_private
-from xent.losses._parallel import _threads
-from xent.losses._parallel._threads import KernelCall, in_blocks
+from xent.losses import _threads, _torch_private
+from xent.losses._threads import KernelCall, in_blocks
 
 N = 40
 

@@ -9,12 +9,12 @@ from torch import Tensor
 from xent._kernels.rows import binary as kernels
 from xent._kernels.rows.sums import compensated_sum
 from xent.losses._arguments import Options
-from xent.losses._parallel._threads import KernelCall, in_blocks
 from xent.losses._reduction import apply_weight
 from xent.losses._rows._calls import as_numpy
 from xent.losses._rows._chunks import Upstream
 from xent.losses._rows._formula import at_least_float32, binary_values, cap_and_scale
 from xent.losses._rows._weights import Weights
+from xent.losses._threads import KernelCall, in_blocks
 from xent.losses._torch_private import is_traced
 
 _MIN_ROWS = 16  # what one thread is worth waking for

@@ -25,7 +25,6 @@ from xent.losses._parallel._group import (
     refuse_transforms,
 )
 from xent.losses._parallel._sharded_rows import check_no_gradient, share_rows
-from xent.losses._parallel._threads import in_blocks
 from xent.losses._rows._chunks import Job
 from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._rows._stats import (
@@ -35,6 +34,7 @@ from xent.losses._rows._stats import (
     with_row_shape,
 )
 from xent.losses._rows._targets import BadRowError, check_target
+from xent.losses._threads import in_blocks
 from xent.losses._torch_private import is_traced
 
 

@@ -1,1 +1,1 @@
-"""Work that is shared: rows by the threads of a process, classes by the processes of a group."""
+"""A vocabulary that several processes share: each has the logits of its classes."""

@@ -28,13 +28,13 @@ from xent.losses._parallel._group import (
     refuse_in_all,
     sum_over_group,
 )
-from xent.losses._parallel._threads import in_blocks
 from xent.losses._reduction import empty_mean
 from xent.losses._rows._chunks import Upstream
 from xent.losses._rows._formula import at_least_float32
 from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._rows._stats import accuracy_of, with_row_shape
 from xent.losses._rows._targets import BadRowError, sum_tolerance
+from xent.losses._threads import in_blocks
 
 
 def check_no_gradient(**given: object) -> None:

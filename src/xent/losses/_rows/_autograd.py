@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from xent.losses._arguments import Options, can_validate, row_shape
-from xent.losses._parallel._threads import in_blocks
 from xent.losses._reduction import reduce_loss
 from xent.losses._rows._operator import softmax_operator
 from xent.losses._rows._scoring import Scored, Scoring, as_rows, gradient, rows_of
@@ -19,6 +18,7 @@ from xent.losses._rows._small_batch import is_small_batch, score_batch
 from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._rows._stats import accuracy_of, with_row_shape
 from xent.losses._rows._targets import BadRowError, check_distributions
+from xent.losses._threads import in_blocks
 from xent.losses._torch_private import in_forward_mode, is_batched
 
 

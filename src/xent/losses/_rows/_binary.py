@@ -12,12 +12,12 @@ from xent._kernels.rows import binary as kernels
 from xent._kernels.rows.sums import compensated_sum
 from xent.losses._arguments import check_number, check_values, validate_weights
 from xent.losses._buffer import gradient_like
-from xent.losses._parallel._threads import KernelCall, in_blocks
 from xent.losses._reduction import loss_dtype
 from xent.losses._rows._autograd import scale_once
 from xent.losses._rows._calls import as_numpy, use_nontemporal
 from xent.losses._rows._formula import at_least_float32, binary_values
 from xent.losses._rows._weights import Weights
+from xent.losses._threads import KernelCall, in_blocks
 from xent.losses._torch_private import is_batched
 
 _ELEMENTS = 1 << 14  # what one thread is worth waking for

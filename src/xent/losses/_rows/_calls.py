@@ -14,7 +14,7 @@ from xent._kernels.images import class_major
 from xent._kernels.rows.records import Buffers, Constants, Outputs, buffers_for
 from xent._kernels.rows.softmax import class_rows, soft_rows, softcap_rows
 from xent.losses._arguments import Options
-from xent.losses._parallel._threads import KernelCall
+from xent.losses._threads import KernelCall
 
 Floats = NDArray[np.float64]
 

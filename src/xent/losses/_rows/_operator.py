@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from xent.losses._arguments import Options, row_shape
-from xent.losses._parallel._threads import in_blocks
 from xent.losses._reduction import loss_dtype
 from xent.losses._rows._scoring import Scoring, gradient, rows_of
 from xent.losses._rows._targets import BadRowError
+from xent.losses._threads import in_blocks
 
 
 @torch.library.custom_op("xent::softmax_loss", mutates_args=())

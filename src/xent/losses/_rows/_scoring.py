@@ -13,10 +13,10 @@ from torch import Tensor
 from xent._kernels.rows.sums import compensated_sum
 from xent.losses._arguments import Options, row_shape
 from xent.losses._buffer import gradient_like
-from xent.losses._parallel._threads import in_blocks
 from xent.losses._reduction import empty_mean, loss_dtype
 from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING
 from xent.losses._rows._softmax import SoftmaxRows
+from xent.losses._threads import in_blocks
 
 # What a forward pass has computed: the loss (with statistics), the gradient of the logits where it
 # is wanted and one number is returned, and what multiplies each row.

@@ -15,7 +15,6 @@ from torch import Tensor
 from xent._kernels.images import class_major
 from xent._kernels.rows.targets import validate_classes
 from xent.losses._arguments import Options, can_validate, needs_gradient
-from xent.losses._parallel._threads import KernelCall, in_blocks
 from xent.losses._reduction import apply_weight
 from xent.losses._rows._calls import (
     ELEMENTS,
@@ -31,6 +30,7 @@ from xent.losses._rows._calls import (
 )
 from xent.losses._rows._formula import cap_and_scale, gaps_of, zero_masked_rows
 from xent.losses._rows._targets import BadRowError, check_distributions, sum_tolerance
+from xent.losses._threads import KernelCall, in_blocks
 
 
 class SoftmaxRows:
