@@ -27,7 +27,7 @@ from xent._math.vector import (
     splat,
     store,
 )
-from xent.losses import _softmax as losses_softmax
+from xent.losses._rows import _calls
 
 FIVE = np.int32(5)
 
@@ -141,7 +141,7 @@ def test_images_of_every_kind_give_the_bits_of_rows(case, dtype, monkeypatch):
 
     rows, slopes = run(x.movedim(1, -1).contiguous(), -1)
     if how.get("nontemporal"):
-        monkeypatch.setattr(losses_softmax, "_CACHE", 0)
+        monkeypatch.setattr(_calls, "_CACHE", 0)
     images, grad = run(x, 1)
     assert torch.equal(grad, slopes.movedim(-1, 1))
     torch.testing.assert_close(images, rows, rtol=1e-6, atol=0)  # summed in other blocks
@@ -172,7 +172,7 @@ def test_column_blocks_of_a_row_give_the_bits_of_its_pieces(kind, classes, dtype
         torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
 
     values, grad = run()
-    monkeypatch.setattr(losses_softmax, "_CACHE", 0)
+    monkeypatch.setattr(_calls, "_CACHE", 0)
     again, past = run()
     same(values, again)
     same(grad, past)

@@ -439,7 +439,7 @@ def _score(z, n, constants, has_grad, pixels, scratch):
 
 @outer()
 def score_tiles(
-    x, target, weight, pixel_weights, constants, buffers, values, totals, grad, start, stop
+    x, target, weight, pixel_weights, constants, values, totals, grad, buffers, start, stop
 ):
     """Score tiles start to stop, counted over all images, of pixels whose target is one class.
 

@@ -43,7 +43,7 @@ def class_batch(x, target, ignore_index, mean, singles, doubles, argmax, values,
     of a row take float64. ``singles``, ``doubles``, ``argmax`` and ``values`` are worked in.
     """
     count, n = x.shape
-    bad, total = validate_classes(target, doubles[:0], doubles[:0], ignore_index, n)
+    bad, total = validate_classes(target, doubles[:0], doubles[:0], ignore_index, n, 0, count)
     if bad >= 0:
         return -1.0, 0.0
     upstream = 1.0 / total if mean and total != 0.0 else 1.0

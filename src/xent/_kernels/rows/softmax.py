@@ -74,7 +74,7 @@ def score_row(row, target, row_weight, stat_grads, constants, scratch, out, pend
 
 
 @outer()
-def class_rows(x, target, weight, row_weights, stat_grads, constants, buffers, out, start, stop):
+def class_rows(x, target, weight, row_weights, stat_grads, constants, out, buffers, start, stop):
     """Score rows start to stop, whose target is one class.
 
     Reads logits x (n, C), target (n,), weight (C,), row_weights (n,) and stat_grads (n, 3), of
@@ -120,7 +120,7 @@ def class_rows(x, target, weight, row_weights, stat_grads, constants, buffers, o
 
 
 @outer()
-def soft_rows(x, target, weight, row_weights, stat_grads, constants, buffers, out, start, stop):
+def soft_rows(x, target, weight, row_weights, stat_grads, constants, out, buffers, start, stop):
     """Score rows start to stop, whose target (n, C) is a distribution; else as `class_rows`.
 
     Return the first row whose target is no distribution, or -1.

@@ -1,6 +1,6 @@
 """Small batches under default options: around a few microseconds of arithmetic every call counts.
 
-What `_softmax` does for any target, weight, shape and option is here one compiled call.
+What `_scoring` does for any target, weight, shape and option is here one compiled call.
 """
 
 import numpy as np
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from xent._kernels.rows.small_batch import DOUBLES, MAX_CLASSES, ROWS, SINGLES, class_batch
-from xent.losses._options import Options
-from xent.losses._softmax import ELEMENTS
+from xent.losses._arguments import Options
+from xent.losses._rows._calls import ELEMENTS
+from xent.losses._rows._scoring import Scored
 
 _NO_GRADIENT = np.empty((0, 0), np.float32)
 
@@ -29,13 +30,8 @@ def is_small_batch(input: Tensor, target: Tensor) -> bool:
     )
 
 
-def score_batch(
-    input: Tensor, target: Tensor, options: Options, wants: bool
-) -> tuple[Tensor, Tensor | None, float] | None:
-    """Return the loss, the gradient where wanted, and what multiplied the rows.
-
-    None says that the rows ask for more than this: a sentence, or another arithmetic.
-    """
+def score_batch(input: Tensor, target: Tensor, options: Options, wants: bool) -> Scored | None:
+    """Score a small batch; None says that its rows take a refusal, or another arithmetic."""
     logits = input.detach() if input.requires_grad else input
     grad = torch.empty_like(logits) if wants else None
     mean = options.reduction == "mean"

@@ -1,4 +1,4 @@
-"""What every loss of the room does first and last: check its arguments, and reduce.
+"""What every loss of the room does first: check its arguments.
 
 The deprecated positions `size_average` and `reduce` of torch stay in the signatures, so that
 positional calls mean the same here and there, and accept only None.
@@ -6,13 +6,14 @@ positional calls mean the same here and there, and accept only None.
 
 import math
 import operator
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from xent import _check
+from xent.losses._torch_private import is_recorded
 
 REDUCTIONS = ("mean", "sum", "none")
 _PLAIN = (Tensor, torch.nn.Parameter)
@@ -32,7 +33,7 @@ class Options(NamedTuple):
     empty: str = "zero"
 
 
-def options(
+def check_options(
     reduction: str = "mean",
     *,
     ignore_index: int = -100,
@@ -51,33 +52,33 @@ def options(
         ignore_index = _check.integer("ignore_index", ignore_index, least=-(2**63))
         if ignore_index >= 2**63:
             raise _check.invalid("ignore_index", "be below 2**63", ignore_index)
-    label_smoothing = number("label_smoothing", label_smoothing)
+    label_smoothing = check_number("label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise _check.invalid("label_smoothing", "be between 0 and 1", label_smoothing)
-    temperature = number("temperature", temperature)
+    temperature = check_number("temperature", temperature)
     if temperature != 1.0:
         temperature = _check.positive("temperature", temperature)
-    z_loss = number("z_loss", z_loss)
+    z_loss = check_number("z_loss", z_loss)
     if not 0 <= z_loss < math.inf:  # (math.isfinite is no part of a compiled graph)
         raise _check.invalid("z_loss", "be non-negative and finite", z_loss)
-    cap = 0.0 if softcap is None else _check.positive("softcap", number("softcap", softcap))
+    cap = 0.0 if softcap is None else _check.positive("softcap", check_number("softcap", softcap))
     # Compiled rows are compiled anew for a whole number.
     label_smoothing, temperature, z_loss = label_smoothing + 0.0, temperature + 0.0, z_loss + 0.0
     return Options(reduction, ignore_index, label_smoothing, temperature, cap, z_loss, empty)
 
 
-def number(name: str, value: Any) -> float:
+def check_number(name: str, value: Any) -> float:
     """Return a number; refuse a tensor that learns, for its gradient would be lost in silence."""
     if type(value) is float or (type(value) is int and abs(value) < 2**53):
         return value
-    if isinstance(value, Tensor) and not _is_number(value):
+    if isinstance(value, Tensor) and not _holds_number(value):
         got = "a tensor that requires a gradient" if value.requires_grad else "a tensor"
         advice = "To learn a scale multiply the input by it."
         raise _check.wrong_kind(name, "be a number", got, advice)
     return _check.number(name, value)
 
 
-def _is_number(value: Tensor) -> bool:
+def _holds_number(value: Tensor) -> bool:
     settled = not (value.requires_grad or value.is_complex() or value.is_meta)
     return settled and value.layout is torch.strided and value.numel() == 1
 
@@ -90,6 +91,11 @@ def check_input(input: Tensor, size_average: object = None, reduce: object = Non
         advice = "Are `input` and `target` swapped?"
         raise _check.wrong_kind("input", "be a floating-point tensor", input.dtype, advice)
     check_strided("input", input)
+    check_deprecated(size_average, reduce)
+
+
+def check_deprecated(size_average: object, reduce: object) -> None:
+    """Refuse what torch has deprecated."""
     for name, value in (("size_average", size_average), ("reduce", reduce)):
         if value is not None:
             advice = "torch deprecated it; use reduction='mean', 'sum' or 'none'."
@@ -156,14 +162,46 @@ def check_weight(name: str, weight: Tensor | None, shape: torch.Size, each: str)
         raise _check.wrong_kind(name, "be of a type torch compares", weight.dtype, advice)
     if weight.shape != shape:
         raise _check.invalid(name, f"have one entry a {each}, {tuple(shape)}", tuple(weight.shape))
-    check_values(name, weight, weight >= 0, "be finite and non-negative", below=math.inf)
+    validate_weights(**{name: weight})
+
+
+def check_broadcast(
+    name: str, weight: Tensor | None, input: Tensor, *, validate: bool = True
+) -> None:
+    """Refuse a weight that does not broadcast to the input or, with ``validate``, is none."""
+    if weight is None:
+        return
+    check_numbers(name, weight, input)
+    try:
+        fits = np.broadcast_shapes(weight.shape, input.shape) == tuple(input.shape)
+    except ValueError:
+        fits = False
+    if not fits:
+        must = f"have a shape that broadcasts to that of `input`, {tuple(input.shape)}"
+        raise _check.invalid(name, must, tuple(weight.shape))
+    if validate:
+        validate_weights(**{name: weight})
+
+
+def validate_weights(**weights: Tensor | None) -> None:
+    """Refuse weights that are negative, infinite or NaN."""
+    for name, weight in weights.items():
+        if weight is not None:
+            must = "be finite and non-negative"
+            check_values(name, weight, weight >= 0, must, below=math.inf)
+
+
+def check_row_weight(token_weight: Tensor | None, input: Tensor, axis: int) -> None:
+    """Refuse a weight of rows that does not fit them."""
+    check_weight("token_weight", token_weight, row_shape(input, axis), "row")
+    check_devices(input, token_weight=token_weight)
 
 
 def check_values(
     name: str, values: Tensor, good: Tensor, must: str, *, below: float | None = None
 ) -> None:
     """Refuse values where ``good`` is false; on an accelerator this would wait, so not there."""
-    if not can_look(values):
+    if not can_validate(values):
         return
     if below is not None:
         good = good & (values < below)
@@ -174,63 +212,17 @@ def check_values(
         raise _check.invalid(name, must, f"{got} at {_check.at(first)}" if first else got)
 
 
-_MODES = torch._C._TorchDispatchModeKey
-_TRACERS = (_MODES.FAKE, _MODES.PROXY, _MODES.FUNCTIONAL)
-
-
-def traced() -> bool:
-    """Say whether something records or transforms operations, to which compiled rows are hidden."""
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or torch.autograd.forward_ad._current_level >= 0
-        or torch._C._is_tracing()
-        or (torch._C._len_torch_dispatch_stack() > 0 and _under_a_tracer())
-    )
-
-
-def _under_a_tracer() -> bool:
-    """Say whether fake tensors or a graph's proxies (torch.export, make_fx) take the operations."""
-    return any(torch._C._get_dispatch_mode(mode) is not None for mode in _TRACERS)
-
-
-_is_batched = torch._C._functorch.is_legacy_batchedtensor
-
-
-def batched(gradients: Iterable[Any]) -> bool:
-    """Say whether many gradients come at once, as one tensor without numbers of its own.
-
-    So torch.autograd.grad(is_grads_batched=True) and jacobian(vectorize=True) send them.
-    """
-    return any(isinstance(g, Tensor) and _is_batched(g) for g in gradients)
-
-
-def can_look(*tensors: Tensor) -> bool:
+def can_validate(*tensors: Tensor) -> bool:
     """Say whether values may be looked at: on CPU, and neither traced nor transformed."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if is_recorded():
         return False
-    if torch._C._is_tracing() or (torch._C._len_torch_dispatch_stack() and _under_a_tracer()):
-        return False
-    return all(map(_is_plain, tensors))
+    for tensor in tensors:  # noqa: SIM110 (a generator takes longer, and small batches feel it)
+        if type(tensor) not in _PLAIN or not tensor.is_cpu:
+            return False
+    return True
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    return type(tensor) in _PLAIN and tensor.is_cpu
-
-
-def told_apart(stats: bool, weight: Tensor | None, target: object) -> bool:
-    """Say whether the statistics need a run of their own: weights would bend Σ t log p."""
-    return (
-        stats and weight is not None and isinstance(target, Tensor) and target.is_floating_point()
-    )
-
-
-def with_stats(loss: Any, *tensors: Any, weight: Tensor | None, **others: Any) -> Any:
-    """Run a loss for its value, and without the weights for its statistics."""
-    return loss(*tensors, weight=weight, **others), loss(*tensors, stats=True, **others)[1]
-
-
-def _whole(name: str, value: Any) -> int:
+def _check_integer(name: str, value: Any) -> int:
     must = "be an integer or None"
     if isinstance(value, (bool, str, float)):
         raise _check.wrong_kind(name, must, repr(value))
@@ -247,7 +239,7 @@ def class_axis(input: Tensor, axis: int | None) -> int:
     if axis is None:
         axis = 0 if input.dim() == 1 else 1
     elif type(axis) is not int:
-        axis = _whole("axis", axis)
+        axis = _check_integer("axis", axis)
     if not -input.dim() <= axis < input.dim():
         must = f"be a dimension of `input`, of shape {tuple(input.shape)}"
         raise _check.invalid("axis", must, axis)
@@ -257,87 +249,13 @@ def class_axis(input: Tensor, axis: int | None) -> int:
     return axis
 
 
-def watched(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-    """Return what autograd may keep and watch: nothing that `torch.inference_mode` made."""
-    return tuple(None if t is None or t.is_inference() else t for t in tensors)
+def row_shape(input: Tensor, axis: int) -> torch.Size:
+    """Return the shape of the input without its class dimension."""
+    return input.shape[:axis] + input.shape[axis + 1 :]
 
 
-def learns(*tensors: object) -> bool:
+def needs_gradient(*tensors: object) -> bool:
     """Say whether a gradient of one of them is asked for."""
     return torch.is_grad_enabled() and any(
         isinstance(t, Tensor) and t.requires_grad for t in tensors
     )
-
-
-def at_least_float32(input: Tensor) -> Tensor:
-    """Half-precision logits are computed in float32: their losses would not survive rounding."""
-    return input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
-
-
-def shaped(input: Tensor, o: Options) -> Tensor:
-    """Return the logits that the softmax sees: capped, then divided by the temperature."""
-    z = at_least_float32(input)
-    cap: Any = o.softcap
-    heat: Any = o.temperature
-    if z.dim() == 0:
-        cap, heat = scalar(cap, z), scalar(heat, z)
-    if o.softcap:
-        z = cap * torch.tanh(z / cap)
-    return z if o.temperature == 1.0 else z / heat
-
-
-def silenced(z: Tensor, scale: Tensor | None) -> Tensor:
-    """Return rows (classes last), those of weight 0 as zeros.
-
-    A NaN of theirs would come back in backward, as 0 * NaN.
-    """
-    return z if scale is None else z.where((scale != 0).unsqueeze(-1), 0.0)
-
-
-def smoothed(target: Tensor, smoothing: float) -> Tensor:
-    """Spread a share of probabilities (classes last) evenly over the classes."""
-    return target if not smoothing else target * (1 - smoothing) + smoothing / target.shape[-1]
-
-
-def weighed(values: Tensor, scale: Tensor | None, o: Options, total: Any = None) -> Tensor:
-    """Reduce values of rows that weigh ``scale``; a row of weight 0 counts for nothing."""
-    if scale is None:
-        return reduced(values, o.reduction, total, o.empty)
-    scale = scale.to(values.dtype)
-    values = (values * scale).where(scale != 0, 0.0)
-    return reduced(values, o.reduction, scale.sum() if total is None else total, o.empty)
-
-
-def reduced(
-    values: Tensor, reduction: str, total: Tensor | float | None = None, empty: str = "zero"
-) -> Tensor:
-    """Reduce values: ``mean`` divides by ``total`` where given, else by their number."""
-    if reduction == "none":
-        return values
-    if reduction == "sum":
-        return values.sum()
-    if total is None:
-        total = values.numel()
-    whole = values.sum()
-    if not isinstance(total, Tensor):
-        if not total:
-            return whole + scalar(nothing_to_average(empty), whole)
-        return whole / scalar(total, whole)
-    if empty == "raise" and can_look(total) and not bool(total):
-        nothing_to_average(empty)
-    # The weights' sum may be of float64; the loss is of the values' type, as the compiled one is.
-    mean = (whole / total.where(total != 0, 1.0)).to(values.dtype)
-    return mean if empty == "zero" else mean.where(total != 0, math.nan)
-
-
-def scalar(number: float, like: Tensor) -> Tensor:
-    """Return a number as a tensor: beside a Python float torch makes 0-dim tangents of float64."""
-    return like.new_full((), number)
-
-
-def nothing_to_average(empty: str) -> float:
-    """Return the mean of nothing, or refuse it."""
-    if empty == "raise":
-        because = "no row counts (the batch is empty, or every row is ignored or weighs 0)"
-        raise _check.cannot("The mean loss is undefined", because, "Use empty='zero' or 'nan'.")
-    return math.nan if empty == "nan" else 0.0

@@ -1,7 +1,6 @@
-"""Cross-entropy of a vocabulary that several processes share: each has the logits of its classes.
+"""Cross-entropy of logits whose classes several processes share, and its autograd.
 
-The doors, for logits and for heads, and the autograd of logits. What the processes exchange, and
-how a row is made whole of it, is in `_sharded_rows`.
+What the processes exchange, and how a row is made whole of it, is in `_sharded_rows`.
 """
 
 from typing import Any
@@ -9,23 +8,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xent import _check
-from xent.losses import _group
-from xent.losses._class import check_target
-from xent.losses._fused import as_rows
-from xent.losses._group import call_off, members, spread
-from xent.losses._head import Head, Job, chunk_rows, differentiate, pushes
-from xent.losses._options import (
-    Options,
+from xent.losses._arguments import (
     check_input,
+    check_options,
     check_weight,
     class_axis,
-    learns,
-    options,
-    told_apart,
-    with_stats,
+    row_shape,
 )
-from xent.losses._sharded_rows import shard
+from xent.losses._parallel._group import check_group, refuse_in_all, refuse_transforms
+from xent.losses._parallel._sharded_rows import check_no_gradient, share_rows
+from xent.losses._reduction import loss_dtype
+from xent.losses._rows._autograd import scale_once
+from xent.losses._rows._chunks import (
+    Job,
+    Upstream,
+    chunk_size,
+    differentiate,
+    in_chunk,
+    upstream_of_rows,
+)
+from xent.losses._rows._scoring import as_rows
+from xent.losses._rows._stats import in_two_passes, stats_need_second_pass
+from xent.losses._rows._targets import check_target
 
 
 def vocab_parallel_cross_entropy(
@@ -93,91 +97,56 @@ def vocab_parallel_cross_entropy(
     ----------
     Shoeybi, M. et al. (2019). Megatron-LM, section 3.
     """
-    if told_apart(stats, weight, target):
-        return with_stats(
+    if stats_need_second_pass(stats, weight, target):
+        return in_two_passes(
             vocab_parallel_cross_entropy, input, target, weight=weight, group=group, empty=empty,
             ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing,
             token_weight=token_weight, temperature=temperature, softcap=softcap, z_loss=z_loss,
             axis=axis,
         )  # fmt: skip
-    members(group)
-    try:
+    check_group(group)
+    with refuse_in_all(group, input):
         check_input(input)
-        o = options(
+        o = check_options(
             reduction, ignore_index=ignore_index, label_smoothing=label_smoothing,
             temperature=temperature, softcap=softcap, z_loss=z_loss, empty=empty,
         )  # fmt: skip
         axis = class_axis(input, axis)
         target = check_target(input.shape, target, axis, ignore_index)
-        shape = input.shape[:axis] + input.shape[axis + 1 :]
+        shape = row_shape(input, axis)
         logits = as_rows(input, axis)
         flat = as_rows(target, axis) if target.is_floating_point() else target.reshape(-1)
         check_weight("token_weight", token_weight, shape, "row")
-        _group.refuse_the_traced()
-        check_given(target=target, weight=weight, token_weight=token_weight)
-    except (ValueError, TypeError):
-        call_off(group, input)
-        raise
-    rows = shard(logits, flat, weight, token_weight, o, group, stats, shape, logits.shape[1])
-    total, fill = rows.weigh(shape)
-    compiled: Any = _Sharded.apply
+        refuse_transforms()
+        check_no_gradient(target=target, weight=weight, token_weight=token_weight)
+    rows = share_rows(logits, flat, weight, token_weight, o, group, stats, shape, logits.shape[1])
+    total, fill = rows.total(shape)
+    sharded: Any = _ShardedLogits.apply
     wants = input.requires_grad and torch.is_grad_enabled()
-    found = compiled(logits, Job(rows, o, total), wants)
-    return rows.answer(found, shape, fill)
-
-
-def check_given(**given: object) -> None:
-    """Refuse targets and weights that are no tensors, or that learn: nobody shares that out."""
-    for name, tensor in given.items():
-        if not (tensor is None or isinstance(tensor, Tensor)):
-            raise _check.wrong_kind(name, "be a tensor", _check.a(tensor))
-        if learns(tensor):
-            must = "not require a gradient where a vocabulary is shared"
-            raise _check.invalid(name, must, "one that does", "Give it detached, `.detach()`.")
-
-
-def sharded_head(
-    x: Tensor,
-    w: Tensor,
-    b: Tensor | None,
-    target: Tensor,
-    weight: Tensor | None,
-    token_weight: Tensor | None,
-    o: Options,
-    group: Any,
-    stats: bool,
-    shape: torch.Size,
-) -> Any:
-    """Run the chunk loop on this process's part of a head; the arguments are checked."""
-    rows = shard(x, target, weight, token_weight, o, group, stats, shape, w.shape[0])
-    total, fill = rows.weigh(shape)
-    enabled = torch.is_grad_enabled()
-    x = spread(x, group)
-    wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))
-    compiled: Any = Head.apply
-    return rows.answer(compiled(x, w, b, Job(rows, o, total), wants), shape, fill)
+    return rows.finish(sharded(logits, Job(rows, o, total), wants), shape, fill)
 
 
 def _score(
-    logits: Tensor, job: Job, ups: tuple[Tensor | None, ...] | None, g: float
+    logits: Tensor, job: Job, upstream: Upstream | None, g: float
 ) -> tuple[list[Tensor], Tensor | None]:
-    """Score all rows, a few at a time; with ``ups`` return the gradient too."""
+    """Score all rows, a chunk at a time; with ``upstream`` return the gradient too."""
     count = logits.shape[0]
     rows: Any = job.rows
-    step = chunk_rows(count, rows.widest, logits.element_size(), rows.buffers)
-    grad = None if ups is None else torch.empty_like(logits, memory_format=torch.contiguous_format)
+    step = chunk_size(count, rows.widest, logits.element_size(), rows.buffers)
+    grad = None
+    if upstream is not None:
+        grad = torch.empty_like(logits, memory_format=torch.contiguous_format)
     found = []
     for start in range(0, max(count, 1), step):
-        few = slice(start, min(start + step, count))
-        z = logits[few].detach()
+        chunk = slice(start, min(start + step, count))
+        z = logits[chunk].detach()
         if grad is not None:
-            z = grad[few].copy_(z)
-        here = None if ups is None else tuple(None if u is None else u[few] for u in ups)
-        found.append(rows.fused(z, few, g, here))
+            z = grad[chunk].copy_(z)
+        found.append(rows.fused(z, chunk, g, in_chunk(upstream, chunk)))
     return [torch.cat(parts) for parts in zip(*found, strict=True)], grad
 
 
-class _Sharded(torch.autograd.Function):
+class _ShardedLogits(torch.autograd.Function):
     """Autograd of sharded logits; the gradient of one number comes with the forward."""
 
     @staticmethod
@@ -186,8 +155,8 @@ class _Sharded(torch.autograd.Function):
         ctx.save_for_backward(logits)
         stats = getattr(job.rows, "stats", False)
         wants = wants and job.reduction != "none" and not stats and logits.dtype != torch.float16
-        values, ctx.gift = _score(logits, job, () if wants else None, job.g)
-        dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+        values, ctx.saved_gradient = _score(logits, job, () if wants else None, job.g)
+        dtype = loss_dtype(logits)
         loss = values[0] if job.reduction == "none" else values[0].sum() * job.g
         if len(values) == 1:
             return loss.to(dtype)
@@ -196,15 +165,14 @@ class _Sharded(torch.autograd.Function):
         return loss.to(dtype), *(v.to(dtype) for v in values[1:4]), values[4]
 
     @staticmethod
-    def backward(ctx: Any, *pulled: Any) -> Any:
+    def backward(ctx: Any, *upstream: Any) -> Any:
         (logits,) = ctx.saved_tensors
-        job, gift, ctx.gift = ctx.job, ctx.gift, None
-        if all(p is None for p in pulled):
+        job, saved, ctx.saved_gradient = ctx.job, ctx.saved_gradient, None
+        if all(up is None for up in upstream):
             return None, None, None
         if torch.is_grad_enabled():
-            return *differentiate(job, logits, logits, pulled), None, None
-        if gift is not None:
-            factor = float(pulled[0])
-            return gift.mul_(factor) if factor != 1.0 else gift, None, None
-        g, ups = pushes(job, pulled, logits.shape[0])
-        return _score(logits, job, ups, g)[1], None, None
+            return *differentiate(job, logits, logits, upstream), None, None
+        if saved is not None:
+            return scale_once(saved, upstream[0]), None, None
+        g, of_rows = upstream_of_rows(job, upstream, logits.shape[0])
+        return _score(logits, job, of_rows, g)[1], None, None
