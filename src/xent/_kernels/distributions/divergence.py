@@ -372,6 +372,7 @@ def kl_row(p, q, start, stop, slack, far):
 @kernel()
 def kl_rows(left, right, slack, out):
     """Write D(p‖q) of each pair of rows in nats; return the first bad row, or -1."""
+    prefer_512()
     count, size = left.shape
     p, q = left.reshape(count * size), right.reshape(count * size)
     far = True
@@ -517,6 +518,7 @@ def _js_row(p, q, start, stop, slack, far):
 @kernel()
 def js_rows(left, right, slack, out):
     """Write JS(p, q) of each pair of rows in nats; return the first bad row, or -1."""
+    prefer_512()
     count, size = left.shape
     p, q = left.reshape(count * size), right.reshape(count * size)
     far = True

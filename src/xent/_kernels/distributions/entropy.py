@@ -142,6 +142,7 @@ def entropy_row(p, start, stop, slack):
 @kernel()
 def entropy_rows(rows, slack, out):
     """Write the entropy of each row in nats; return the first bad row, or -1."""
+    prefer_512()
     count, size = rows.shape
     flat = rows.reshape(count * size)
     for i in range(count):
