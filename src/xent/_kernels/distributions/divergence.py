@@ -434,6 +434,19 @@ def _js_terms(p, q):
     return upper, select(less > 0.0, far, half)
 
 
+@inner()
+def _js_step(p, q, j, signs, terms, terms_low, lean, total, gap):
+    """Add eight pairs of outcomes: their terms to a double-double, the rest to plain sums."""
+    prefetch(p, j + AHEAD)
+    prefetch(q, j + AHEAD)
+    x, y = load(p, j), load(q, j)
+    upper, lower = _js_terms(x, y)
+    terms, terms_low = dd_add_double(terms, terms_low, upper + lower)
+    lean = lean + select(x > y, upper - lower, lower - upper)
+    signs = signs | bits64(x) | bits64(y)
+    return signs, terms, terms_low, lean, total + x, gap + (y - x)
+
+
 @kernel(inside=True)
 def _js_sums(p, q, start, stop):
     """Σ t(p, m) + t(q, m), Σ p, Σ q - p as double-doubles, Σ t(p, m) - t(q, m), all bits or'ed."""
@@ -443,16 +456,16 @@ def _js_sums(p, q, start, stop):
     whole = stop - (stop - start) % LANES
     for first in range(start, whole, STEP):
         some = some_gap = zeros()
-        for j in range(first, min(first + STEP, whole), LANES):
-            prefetch(p, j + AHEAD)
-            prefetch(q, j + AHEAD)
-            x, y = load(p, j), load(q, j)
-            signs = signs | bits64(x) | bits64(y)
-            upper, lower = _js_terms(x, y)
-            terms, terms_low = dd_add_double(terms, terms_low, upper + lower)
-            lean = lean + select(x > y, upper - lower, lower - upper)
-            some = some + x
-            some_gap = some_gap + (y - x)
+        if first + STEP <= whole:  # a number of turns that LLVM knows
+            for j in range(0, STEP, LANES):
+                signs, terms, terms_low, lean, some, some_gap = _js_step(
+                    p, q, first + j, signs, terms, terms_low, lean, some, some_gap
+                )
+        else:
+            for j in range(first, whole, LANES):
+                signs, terms, terms_low, lean, some, some_gap = _js_step(
+                    p, q, j, signs, terms, terms_low, lean, some, some_gap
+                )
         total, total_low = dd_add_double(total, total_low, some)
         gap, gap_low = dd_add_double(gap, gap_low, some_gap)
     of_terms, of_total, of_gap, of_lean = (
