@@ -132,6 +132,31 @@ def test_rooms_are_loaded_on_first_use():
         _ = xent.cellar
 
 
+def test_the_architecture_page_names_what_is_there():
+    """Each `file.py:name` and each folder of docs/architecture.md exists."""
+    page = (SRC.parent.parent / "docs" / "architecture.md").read_text()
+    places = set(re.findall(r"`([\w/]+\.py)(?::(\w+))?`", page))
+    assert len({name for _, name in places if name}) > 25
+    for path, name in sorted(places):
+        assert (SRC / path).is_file() or (SRC.parent.parent / path).is_file(), path
+        if name:
+            nodes = ast.parse((SRC / path).read_text()).body
+            named = {getattr(node, "name", "") for node in nodes}
+            for node in nodes:
+                if isinstance(node, ast.Assign | ast.AnnAssign):
+                    named |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            assert name in named, f"{path} has no {name}"
+    for folder in re.findall(r"`([\w/]+)/`", page):
+        assert (SRC / folder).is_dir() or (SRC.parent.parent / folder).is_dir(), folder
+
+
+def test_no_folder_is_crowded():
+    """At most about twelve files a folder; a family of alike things has a folder of its own."""
+    for folder in {path.parent for path in FILES}:
+        files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(files) <= 14, f"{folder.relative_to(SRC)} holds {len(files)}"
+
+
 # ------------------------------------------------------------------ what a room shows
 
 

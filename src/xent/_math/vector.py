@@ -161,9 +161,7 @@ def _ternary(name: str, doc: str) -> Any:
     return function
 
 
-fma = _ternary(
-    "fma", "Return x y + z with one rounding, on every machine; the library's ±inf and NaN."
-)
+fma = _ternary("fma", "Return x y + z with one rounding, on every machine.")
 multiply_add = _ternary("fmuladd", "Return x y + z with one rounding or two, whichever is faster.")
 
 

@@ -344,7 +344,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
 
 
 @contextmanager
-def whole_or_not(tree: BaseTree) -> Iterator[None]:
+def restore_on_failure(tree: BaseTree) -> Iterator[None]:
     """Leave the tree as it was where a fit is refused or interrupted."""
     before = dict(tree.__dict__)
     try:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from xent import _check, _store
-from xent.trees import _classifier, _presets
+from xent.trees import _classifier, _presets, _regressor
 from xent.trees._estimator import BaseTree
 from xent.trees._table.columns import KINDS as KINDS_OF_COLUMNS
 from xent.trees._table.columns import Column
@@ -25,7 +25,7 @@ KINDS = {
     kind.__name__: kind
     for kind in (
         _classifier.TreeClassifier,
-        _classifier.TreeRegressor,
+        _regressor.TreeRegressor,
         _presets.ID3Classifier,
         _presets.C45Classifier,
         _presets.CARTClassifier,

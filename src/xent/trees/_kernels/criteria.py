@@ -74,10 +74,10 @@ def weight_of(stats, criterion):
 @step()
 def largest(stats):
     """Return the weight of the heaviest class; `max` of an array takes long to compile."""
-    most = stats[0]
+    heaviest = stats[0]
     for c in range(1, stats.size):
-        most = max(most, stats[c])
-    return most
+        heaviest = max(heaviest, stats[c])
+    return heaviest
 
 
 @step()
@@ -173,15 +173,15 @@ def min_branch(rules, known, classes):
 
 
 @inner()
-def too_few(rules, known, least):
+def too_few(rules, known, min_weight):
     """Whether C4.5 does not search a number that so few cases know."""
-    return rules.ratio and known < 2.0 * least - 1e-6
+    return rules.ratio and known < 2.0 * min_weight - 1e-6
 
 
 @inner()
-def too_light(m, r, least):
+def too_light(m, r, min_weight):
     """Whether one of two branches weighs less than it must."""
-    return m < least - 1e-6 or r < least - 1e-6
+    return m < min_weight - 1e-6 or r < min_weight - 1e-6
 
 
 @inner()
@@ -201,11 +201,11 @@ def keeps_order(left, right, sign, low, high, criterion):
 
 
 @step()
-def pair_score(left, right, rules, least, sign, low, high):
+def pair_score(left, right, rules, min_weight, sign, low, high):
     """Score of two branches, NEVER where the rules forbid the split."""
     criterion = rules.criterion
     m, r = weight_of(left, criterion), weight_of(right, criterion)
-    if too_light(m, r, least) or m <= 0.0 or r <= 0.0:
+    if too_light(m, r, min_weight) or m <= 0.0 or r <= 0.0:
         return NEVER
     if rules.monotone and not keeps_order(left, right, sign, low, high, criterion):
         return NEVER

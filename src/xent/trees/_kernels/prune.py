@@ -40,13 +40,13 @@ def extra_of_more(n, e, z):
 @step()
 def estimate(stats, cf, z):
     """Estimated errors of a leaf with these class weights."""
-    n, most = 0.0, 0.0
+    n, heaviest_class = 0.0, 0.0
     for k in range(stats.size):
         n += stats[k]
-        most = max(most, stats[k])
+        heaviest_class = max(heaviest_class, stats[k])
     if n <= 1e-6:
         return 0.0
-    e = n - most
+    e = n - heaviest_class
     # A pure leaf whose weights were divided keeps a rounding error of "wrong" cases.
     e = 0.0 if e < 1e-9 * n else e
     return e + extra_errors(n, e, cf, z)
@@ -257,13 +257,13 @@ def add_cases(count, row, start, stop, y, weight):
 @step()
 def heaviest(stats, first, width):
     """Return the last of the heaviest branches."""
-    heavy, most = first, -1.0
+    heavy, heaviest_class = first, -1.0
     for c in range(first, first + width):
         n = 0.0
         for k in range(stats.shape[1]):
             n += stats[c, k]
-        if n >= most - 1e-6:
-            heavy, most = c, n
+        if n >= heaviest_class - 1e-6:
+            heavy, heaviest_class = c, n
     return heavy
 
 

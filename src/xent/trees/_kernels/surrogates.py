@@ -1,4 +1,4 @@
-"""Surrogates: for every split in two, the other columns that would divide the cases most alike.
+"""Surrogates: for every split in two, the other columns that would divide the rows most alike.
 
 A surrogate must agree with the split on more cases than the heavier branch alone would, and send at
 least two cases each way, by weight (Breiman et al. 1984, section 5.3).

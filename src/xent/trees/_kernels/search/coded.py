@@ -84,7 +84,7 @@ def histogram_of(codes, lv, k, levels, criterion, hist, seen, present, missing):
 
 
 @step()
-def best_of_groups(seq, n, hist, left, right, tail, rules, least, sign, low, high, scale):
+def best_of_groups(seq, n, hist, left, right, tail, rules, min_weight, sign, low, high, scale):
     """Best split of a sequence of groups: after which group, of how many splits, how good."""
     criterion = rules.criterion
     best, at, splits = NEVER, -1, np.int64(0)
@@ -99,7 +99,7 @@ def best_of_groups(seq, n, hist, left, right, tail, rules, least, sign, low, hig
                     right[c] = 0.0
         if scale.size and i + 1 < n and not scale[seq[i], 1] + rules.gap < scale[seq[i + 1], 0]:
             continue
-        value = pair_score(left, right, rules, least, sign, low, high)
+        value = pair_score(left, right, rules, min_weight, sign, low, high)
         splits += value > NEVER
         if value > best + slack:
             best, at = value, i
@@ -133,8 +133,8 @@ def search_code_counts(code, levels, row, y, start, stop, whole, rules, hist, se
 def search_tallied(hist, present, found, n, whole, rules, left):
     """Best split of n rows counted by code: its code (-1 none), gain and split information."""
     size, entropy, table = whole.size, rules.criterion == ENTROPY, rules.table
-    least = min_branch(rules, n, size)
-    if too_few(rules, n, least):
+    min_weight = min_branch(rules, n, size)
+    if too_few(rules, n, min_weight):
         return -1, NEVER, 0.0
     for k in range(size):
         left[k] = 0
@@ -143,7 +143,7 @@ def search_tallied(hist, present, found, n, whole, rules, left):
         for k in range(size):
             left[k] += hist[present[i], k]
             m += hist[present[i], k]
-        if too_light(m, n - m, least):
+        if too_light(m, n - m, min_weight):
             continue
         splits += 1
         a, b = 0.0, 0.0
@@ -210,14 +210,14 @@ def search_groups(found, f, k, hist, present, n, missing, lv, rules, sign, value
     size = whole.size
     absent = weight_of(missing, criterion) > 0.0
     known = weight_of(whole, criterion) - weight_of(missing, criterion)
-    least = min_branch(rules, known, size)
+    min_weight = min_branch(rules, known, size)
     if rules.ratio and lv.undivided.size:
         known = 0.0
         last = present[n - 1]
         for e in range(lv.start[k], lv.stop[k]):
             if codes[lv.row[e]] <= last:
                 known += lv.undivided[e]
-    if too_few(rules, known, least):
+    if too_few(rules, known, min_weight):
         return
     either = absent and rules.missing == DIRECTION
     left, right = np.zeros(size), np.empty(size)
@@ -225,14 +225,25 @@ def search_groups(found, f, k, hist, present, n, missing, lv, rules, sign, value
         right[c] = whole[c] if either else whole[c] - missing[c]
     toward = 1 if either else -1
     at, splits, best = best_of_groups(
-        present, n, hist, left, right, either, rules, least, sign, low, high, values
+        present, n, hist, left, right, either, rules, min_weight, sign, low, high, values
     )
     if either:
         for c in range(size):
             left[c] = missing[c]
             right[c] = whole[c] - missing[c]
         at2, splits2, best2 = best_of_groups(
-            present, n, hist, left, right, np.bool_(False), rules, least, sign, low, high, values
+            present,
+            n,
+            hist,
+            left,
+            right,
+            np.bool_(False),
+            rules,
+            min_weight,
+            sign,
+            low,
+            high,
+            values,
         )
         if best2 > best + rules.slack * weight_of(whole, criterion):
             at, splits, toward = at2, splits2, 0

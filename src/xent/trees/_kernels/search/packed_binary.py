@@ -76,7 +76,7 @@ def search_words(
             found += 1
             before += count_term(v, entropy, table)
     before = count_score(before, n, entropy, table)
-    least = min_branch(rules, n, size)
+    min_weight = min_branch(rules, n, size)
     tally_ones(words, row, y, start, stop, a, b, present, found, sums, counts)
     for j in range(BYTES * a, min(BYTES * b, used)):
         gain[j], info[j] = NEVER, 0.0
@@ -84,7 +84,7 @@ def search_words(
         for i in range(found):
             ones += counts[present[i], j]
         m = n - ones
-        if ones == 0 or m == 0 or too_light(m, ones, least):
+        if ones == 0 or m == 0 or too_light(m, ones, min_weight):
             continue
         x, z = 0.0, 0.0
         for i in range(found):

@@ -1,4 +1,4 @@
-"""The best splits of sorted columns: every cut between two values of a node is tried."""
+"""The best splits of sorted columns: every split between two values of a node is tried."""
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def search_known(ranks, indices, place, slots, feature, numbers, lv, rules, foun
 
 
 @step()
-def best_of_any(entries, lv, k, start, stop, left, right, tail, rules, least, sign):
+def best_of_any(entries, lv, k, start, stop, left, right, tail, rules, min_weight, sign):
     """Best split of sorted entries of any weight; `tail`: all known values against the missing."""
     criterion, table, rank, index = rules.criterion, rules.table, entries.rank, entries.entry
     best, at, splits = NEVER, -1, np.int64(0)
@@ -71,7 +71,7 @@ def best_of_any(entries, lv, k, start, stop, left, right, tail, rules, least, si
             right[c] = max(q - w, 0.0)
             a += term(left[c], criterion, table) - term(p, criterion, table)
             b += term(right[c], criterion, table) - term(q, criterion, table)
-        if too_light(nl, nr, least) or nr <= 0.0:
+        if too_light(nl, nr, min_weight) or nr <= 0.0:
             continue
         if i + 1 < stop:
             if rank[i] == rank[i + 1]:
@@ -146,10 +146,10 @@ def search_node(entries, lv, k, stop, missing, rules, sign, left, right, found, 
     """Search one node whose entries weigh anything; from `stop` on values are missing."""
     criterion, index = rules.criterion, entries.entry
     start, end, whole = lv.start[k], lv.stop[k], lv.stats[k]
-    least = min_branch(
+    min_weight = min_branch(
         rules, weight_of(whole, criterion) - weight_of(missing, criterion), left.size
     )
-    if rules.ratio and too_few(rules, known_weight(index, start, stop, lv), least):
+    if rules.ratio and too_few(rules, known_weight(index, start, stop, lv), min_weight):
         return
     either = rules.missing == DIRECTION and stop < end
     toward = -1
@@ -157,7 +157,7 @@ def search_node(entries, lv, k, stop, missing, rules, sign, left, right, found, 
         left[c] = 0.0
         right[c] = whole[c] if either else whole[c] - missing[c]
     at, splits, best = best_of_any(
-        entries, lv, k, start, stop, left, right, either, rules, least, sign
+        entries, lv, k, start, stop, left, right, either, rules, min_weight, sign
     )
     if either:
         toward = 1
@@ -165,7 +165,7 @@ def search_node(entries, lv, k, stop, missing, rules, sign, left, right, found, 
             left[c] = missing[c]
             right[c] = whole[c] - missing[c]
         at2, splits2, best2 = best_of_any(
-            entries, lv, k, start, stop, left, right, False, rules, least, sign
+            entries, lv, k, start, stop, left, right, False, rules, min_weight, sign
         )
         if best2 > best + rules.slack * weight_of(whole, criterion):
             at, splits, toward = at2, splits2, 0

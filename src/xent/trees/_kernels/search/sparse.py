@@ -186,18 +186,21 @@ def choose_tried(tried, used, lv, rules, total, count, best, chosen):
 
 
 @kernel(inside=True)
-def threshold_of(start, stop, values, codes, zero, stores_all, cut, above, gone, ratio):
-    """Part codes ``cut`` and ``above`` of a column in the middle, within no code's range."""
+def threshold_of(start, stop, values, codes, zero, stores_all, split, above, gone, ratio):
+    """Part codes ``split`` and ``above`` of a column in the middle, within no code's range."""
     if above < 0:
         return np.inf
-    size = above - cut + 1
+    size = above - split + 1
     low, high = np.full(size, np.inf), np.full(size, -np.inf)
     for p in range(start, stop):
-        c = codes[p] - cut
+        c = codes[p] - split
         if 0 <= c < size:
             low[c], high[c] = min(low[c], values[p]), max(high[c], values[p])
-    if not stores_all and 0 <= zero - cut < size:
-        low[zero - cut], high[zero - cut] = min(low[zero - cut], 0.0), max(high[zero - cut], 0.0)
+    if not stores_all and 0 <= zero - split < size:
+        low[zero - split], high[zero - split] = (
+            min(low[zero - split], 0.0),
+            max(high[zero - split], 0.0),
+        )
     x, y = high[0], low[size - 1]
     middle = x / 2 + y / 2
     for c in range(1, size - 1):

@@ -159,10 +159,10 @@ def search_counts(entries, start, stop, whole, rules, hopeless, left, right):
     """
     size, n = whole.size, stop - start
     entropy, table = rules.criterion == ENTROPY, rules.table
-    least = min_branch(rules, n, size)
-    if too_few(rules, n, least):
+    min_weight = min_branch(rules, n, size)
+    if too_few(rules, n, min_weight):
         return -1, NEVER, 0.0, NEVER
-    small = max(1, math.ceil(least))
+    small = max(1, math.ceil(min_weight))
     if size == 2:
         zeros, ones = int(whole[0] + 0.5), int(whole[1] + 0.5)
         at, best, p, splits = best_of_two(entries, start, stop, zeros, ones, small, rules)
