@@ -12,13 +12,14 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryFile
 from typing import Any
 
 import llvmlite
 import numba
 from numba.core import config
 
-from xent._compile import sources
+from xent._compile import interrupt, sources
 
 TRIED = ("0.68.",)
 INSIDE: Any = {}  # what `numba.njit` and an `overload` are told of a part of other kernels
@@ -32,6 +33,11 @@ def keep_on_disk(compiled: Any) -> None:
         compiled._cache._cache_file._source_stamp = sources.digest(
             compiled.py_func.__code__.co_filename
         )
+
+
+def home(compiled: Any) -> tuple[str | None, list[str]]:
+    """Return where the code of a kernel is kept, if anywhere, and the places tried."""
+    return getattr(compiled._cache, "cache_path", None), []
 
 
 if numba.__version__.startswith(TRIED):
@@ -78,6 +84,16 @@ if numba.__version__.startswith(TRIED):
             return [Path(kind(self.function, source).get_cache_path()) for kind in kinds]
 
         @cached_property
+        def cache_path(self) -> str | None:
+            """The folder where code is kept; None where none can be written."""
+            for folder in self.folders:
+                with suppress(OSError):
+                    folder.mkdir(parents=True, exist_ok=True)
+                    TemporaryFile(dir=folder).close()
+                    return str(folder)
+            return None
+
+        @cached_property
         def name(self) -> str:
             """What the names of all files of this function begin with, old ones too."""
             function = self.function
@@ -97,7 +113,8 @@ if numba.__version__.startswith(TRIED):
             return f"{self.name}{self.stamp[:8]}.{key[:24]}.nbc"
 
         def load_overload(self, sig: Any, target_context: Any) -> Any:
-            rtsys.initialize(target_context)  # memory for arrays made in kernels
+            with interrupt.held():
+                rtsys.initialize(target_context)  # memory for arrays made in kernels
             name = self.file(sig, target_context.codegen())
             for folder in self.folders if name else ():
                 with suppress(OSError):
@@ -112,15 +129,14 @@ if numba.__version__.startswith(TRIED):
             name = self.file(sig, cres.codegen)
             if name is None or cres.lifted or cres.library.has_dynamic_globals:
                 return
-            data = dumps(cres._reduce())
-            for folder in self.folders:
+            if self.cache_path is not None:
+                data = dumps(cres._reduce())
+                folder = Path(self.cache_path)
                 with suppress(OSError):
-                    folder.mkdir(parents=True, exist_ok=True)
                     _write(folder / name, hashlib.sha256(data).digest() + data)
                     for old in folder.glob(f"{self.name}*.nbc"):
                         if not old.name.startswith(f"{self.name}{self.stamp[:8]}."):
                             old.unlink(missing_ok=True)
-                    return
 
     def _hash(*parts: object) -> str:
         return hashlib.sha256(repr(parts).encode()).hexdigest()
@@ -167,5 +183,15 @@ if numba.__version__.startswith(TRIED):
         """Keep machine code on disk, where its source can be read and a folder be written."""
         with suppress(OSError):
             compiled._cache = Disk(compiled.py_func)
+
+    def home(compiled: Any) -> tuple[str | None, list[str]]:
+        """Return where the code of a kernel is kept, if anywhere, and the places tried."""
+        disk = compiled._cache
+        kept = disk.cache_path and _place(Path(disk.cache_path))
+        return kept, [_place(folder) for folder in getattr(disk, "folders", ())]
+
+    def _place(folder: Path) -> str:
+        """Name a folder as the user chose it: each folder of sources has one of its own in it."""
+        return sources.ROOT if folder.name == "__pycache__" else str(folder.parent)
 
     INSIDE.update(pipeline_class=_Inside, no_cpython_wrapper=True, no_cfunc_wrapper=True)

@@ -5,6 +5,7 @@ die, and its workqueue layer is not thread-safe. Kernels release the GIL and run
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -12,6 +13,7 @@ from typing import Any
 
 import numba
 
+_here = threading.local()  # the blocks that this thread is at
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
@@ -22,7 +24,7 @@ def in_blocks(
     threads: int | None = None,
     least: int = 1,
     turns: int = 1,
-    team: Callable[[Callable[[], None], int], None] | None = None,
+    team: Callable[[Any, int], None] | None = None,
 ) -> list[Any]:
     """Call ``work(start, stop)`` for consecutive blocks that cover ``range(count)``.
 
@@ -53,26 +55,49 @@ def in_blocks(
     if workers == 1:
         return [work(0, count)]
     blocks = max(workers, min(workers * turns, count // max(1, least)))
-    waiting = deque(range(blocks))
-    found: list[Any] = [None] * blocks
+    take = _Blocks(work, count, blocks)
+    (team or _team)(take, workers)
+    return take.found
 
-    def take() -> None:
+
+class _Blocks:
+    """Blocks that are left of a call; to call it is to take them until none is left."""
+
+    def __init__(self, work: Callable[[int, int], Any], count: int, blocks: int) -> None:
+        self.work, self.count, self.blocks = work, count, blocks
+        self.waiting = deque(range(blocks))
+        self.found: list[Any] = [None] * blocks
+        self.stopped = False
+
+    def __call__(self) -> None:
+        _here.blocks = self
         while True:
             try:
-                i = waiting.popleft()
+                i = self.waiting.popleft()
             except IndexError:
                 return
+            start, stop = (self.count * k // self.blocks for k in (i, i + 1))
             try:
-                found[i] = work(count * i // blocks, count * (i + 1) // blocks)
-            except BaseException:
-                waiting.clear()
+                self.found[i] = self.work(start, stop)
+            except BaseException as error:
+                self.stop(isinstance(error, KeyboardInterrupt))
                 raise
 
-    (team or _team)(take, workers)
-    return found
+    def stop(self, interrupted: bool) -> None:
+        """Leave the rest; who still compiles for it stops too where the user interrupts."""
+        self.waiting.clear()
+        self.stopped |= interrupted
 
 
-def _team(take: Callable[[], None], workers: int) -> None:
+def raise_if_stopped() -> None:
+    """Raise KeyboardInterrupt in a thread whose caller was interrupted."""
+    blocks = getattr(_here, "blocks", None)
+    if blocks is not None and blocks.stopped:
+        _here.blocks = None
+        raise KeyboardInterrupt
+
+
+def _team(take: _Blocks, workers: int) -> None:
     # A pool does not survive a fork: its threads exist in the parent only.
     key = (os.getpid(), workers)
     pool = _pools.get(key)
@@ -84,6 +109,11 @@ def _team(take: Callable[[], None], workers: int) -> None:
     finally:
         # Who has not begun by now finds nothing left; who has writes to the caller's arrays.
         begun = [other for other in others if not other.cancel()]
-        wait(begun)
+        try:
+            wait(begun)
+        except BaseException:
+            take.stop(interrupted=True)
+            wait(begun)
+            raise
     for other in begun:
         other.result()
