@@ -119,7 +119,7 @@ def predictions(fitted: dict[int | None, tuple[Any, Any]]) -> Iterator[str]:
 def shared_work() -> str:
     """Say how much of a fit's work threads can share, whatever else the machine does."""
     from xent._compile import threads
-    from xent.trees import _grow, _prepare, _subtrees
+    from xent.trees._grow import levels, prepare, small_nodes
 
     X, y = numeric(200_000, 2)
     spent = [0.0]
@@ -131,14 +131,14 @@ def shared_work() -> str:
         return done
 
     try:
-        _grow.in_blocks = _prepare.in_blocks = _subtrees.in_blocks = counted  # type: ignore[assignment]
+        levels.in_blocks = prepare.in_blocks = small_nodes.in_blocks = counted  # type: ignore[assignment]
         shares = []
         for _ in range(3):
             spent[0], start = 0.0, time.process_time()
             ours().fit(X, y)
             shares.append(spent[0] / (time.process_time() - start))
     finally:
-        _grow.in_blocks = _prepare.in_blocks = _subtrees.in_blocks = threads.in_blocks
+        levels.in_blocks = prepare.in_blocks = small_nodes.in_blocks = threads.in_blocks
     share = sorted(shares)[1]
     return (
         f"Threads share {share:.1%} of the processor time of fit 200k x 20, so that two of them "

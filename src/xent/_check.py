@@ -7,30 +7,146 @@ room's door and builds its sentence with `invalid`, `wrong_kind` or `cannot`. Th
 a bare ``raise ValueError("...")`` anywhere else. Why so: docs/design/0001-messages.md.
 """
 
+from __future__ import annotations
+
 import math
 import operator
+import shlex
 import sys
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 OURS = "xent."
+Error = TypeVar("Error", ValueError, TypeError)
 
 
-def invalid(argument: str, must: str, got: object, advice: str = "") -> ValueError:
+class Sentence:
+    """Plain text with arguments mentioned in it: a `Mention` knows what it names, text does not.
+
+    The command line spells the arguments as its user types them; text, which may quote anybody's
+    data, is left as it is.
+    """
+
+    def __init__(self, *parts: str | Mention) -> None:
+        self.parts = parts
+
+    def __add__(self, other: Words) -> Sentence:
+        return Sentence(*self.parts, *_parts(other))
+
+    def __radd__(self, other: str) -> Sentence:
+        return Sentence(other, *self.parts)
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
+
+    def __str__(self) -> str:
+        return self.spelled({})
+
+    def spelled(self, names: Mapping[str, str]) -> str:
+        """Write the sentence, the arguments under other names where ``names`` has them."""
+        return "".join(p if isinstance(p, str) else p.spelled(names) for p in self.parts)
+
+
+class Mention(Sentence):
+    """An argument that a sentence names: made by `argument`, `setting` or `thing`."""
+
+    def __init__(self, name: str, before: str = "", after: str = "", value: str = "") -> None:
+        self.name, self.before, self.after, self.value = name, before, after, value
+        self.parts = (self,)
+
+    def spelled(self, names: Mapping[str, str]) -> str:
+        """Write it as Python has it, or as a command has it where ``names`` knows the name."""
+        said = names.get(self.name)
+        if said is None or self.before:
+            return f"{self.before}{said or self.name}{self.after}"
+        if not self.value:
+            return said
+        return f"{said} {shlex.quote(self.value)}"
+
+
+Words = str | Sentence
+
+
+def argument(name: str) -> Mention:
+    """Mention an argument.
+
+    >>> str("as much as " + argument("memory"))
+    'as much as `memory`'
+    """
+    return Mention(name, "`", "`")
+
+
+def setting(name: str, value: str | float | None = None) -> Mention:
+    """Mention an argument with the value that it should have, or should not.
+
+    >>> advice = "Pass " + setting("missing", "drop") + "."
+    >>> str(advice), advice.spelled({"missing": "--missing"})
+    ('Pass missing="drop".', 'Pass --missing drop.')
+    """
+    shown = "" if value is None else f'"{value}"' if isinstance(value, str) else f"{value}"
+    return Mention(name, after="=" + shown, value="" if value is None else str(value))
+
+
+def thing(name: str) -> Mention:
+    """Mention a table, a class or whatever else a command has another word for.
+
+    >>> ("one a row of " + thing("X")).spelled({"X": "DATA"})
+    'one a row of DATA'
+    """
+    return Mention(name)
+
+
+def invalid(argument: str, must: Words, got: object, advice: Words = "") -> ValueError:
     """Build the error for a value, a shape or an index that cannot be."""
-    return ValueError(_sentence(argument, must, got, advice))
+    return _error(ValueError, argument, must, got, advice)
 
 
-def wrong_kind(argument: str, must: str, got: object, advice: str = "") -> TypeError:
+def wrong_kind(argument: str, must: Words, got: object, advice: Words = "") -> TypeError:
     """Build the error for an object of a kind that cannot be."""
-    return TypeError(_sentence(argument, must, got, advice))
+    return _error(TypeError, argument, must, got, advice)
 
 
-def cannot(what: str, because: str, advice: str = "") -> ValueError:
+def cannot(what: Words, because: Words, advice: Words = "") -> ValueError:
     """Build the error for work that was asked for rightly and cannot be done on this data."""
-    return ValueError(f"{what}: {because}." + (f" {advice}" if advice else ""))
+    return _carrying(ValueError, Sentence(*_parts(what), ": ", *_parts(because), "."), advice)
+
+
+def respell(error: ValueError | TypeError, names: Mapping[str, str]) -> None:
+    """Write an error of ours again, its arguments under the names that a command gives them."""
+    sentence = getattr(error, "sentence", None)
+    if sentence is not None:
+        error.args = (sentence.spelled(names),)
+        renamed = (
+            p if isinstance(p, str) or p.name not in names else p.spelled(names)
+            for p in sentence.parts
+        )
+        vars(error)["sentence"] = Sentence(*renamed)
+
+
+def _error(kind: type[Error], argument: str, must: Words, got: object, advice: Words) -> Error:
+    name, bracket, index = argument.partition("[")
+    rest = bracket + index + "`"
+    said = got if isinstance(got, Sentence) else str(got)
+    start = Sentence(
+        Mention(name, "`", rest), " must ", *_parts(must), ", got ", *_parts(said), "."
+    )
+    error = _carrying(kind, start, advice)
+    vars(error).update(argument=argument, must=str(must), got=got, advice=str(advice))
+    return error
+
+
+def _carrying(kind: type[Error], start: Sentence, advice: Words) -> Error:
+    """Return the error whose text is a sentence, and its advice, and which knows them."""
+    sentence = start + " " + advice if advice else start
+    error = kind(str(sentence))
+    vars(error)["sentence"] = sentence
+    return error
+
+
+def _parts(words: Words) -> tuple[str | Mention, ...]:
+    return words.parts if isinstance(words, Sentence) else (words,)
 
 
 def warn(doubt: str) -> None:
@@ -39,10 +155,6 @@ def warn(doubt: str) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(OURS):
         level, frame = level + 1, frame.f_back
     warnings.warn(doubt, stacklevel=level)
-
-
-def _sentence(argument: str, must: str, got: object, advice: str) -> str:
-    return f"`{argument}` must {must}, got {got}." + (f" {advice}" if advice else "")
 
 
 def a(value: object) -> str:

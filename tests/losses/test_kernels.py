@@ -9,22 +9,23 @@ import torch
 import torch.nn.functional as F
 
 import xent.losses as L
-from xent._math.float import LIFT, log_share, outer
+from xent._compile.decorator import outer
+from xent._math.exp import EXP_SCALE
+from xent._math.log import fast_log_ratio
 from xent._math.vector import (
     bits32,
-    choose,
-    count,
-    float_of_bits32,
-    fma32,
+    count_true,
+    fma,
+    from_bits32,
     load,
-    load_wide,
-    lower,
-    put,
+    load_float64,
+    promote_lower,
+    promote_upper,
     reduce_or,
     rint,
-    size,
-    spread,
-    upper,
+    select,
+    splat,
+    store,
 )
 from xent.losses import _softmax as losses_softmax
 
@@ -34,18 +35,18 @@ FIVE = np.int32(5)
 @outer()
 def _arithmetic(x, y, out):
     a, b = load(x, 0), load(y, 0)
-    put(out, 0, a + b)
-    put(out, 16, a - b * np.float32(2.0))
-    put(out, 32, -a / b)
-    put(out, 48, fma32(a, b, np.float32(0.5)))
-    put(out, 64, choose(a > b, a, np.float32(7.0)))
-    put(out, 80, choose((a <= b) & (a >= np.float32(0.0)), size(a), spread(-1, a)))
-    put(out, 96, rint(a))
-    put(out, 112, float_of_bits32(((bits32(a) << FIVE) >> FIVE) ^ bits32(b)))
-    put(out, 128, lower(a))
-    put(out, 136, upper(a))
-    put(out, 144, load_wide(x, 3))
-    return count(a < b), reduce_or(bits32(a) | bits32(b))
+    store(out, 0, a + b)
+    store(out, 16, a - b * np.float32(2.0))
+    store(out, 32, -a / b)
+    store(out, 48, fma(a, b, np.float32(0.5)))
+    store(out, 64, select(a > b, a, np.float32(7.0)))
+    store(out, 80, select((a <= b) & (a >= np.float32(0.0)), abs(a), splat(-1, a)))
+    store(out, 96, rint(a))
+    store(out, 112, from_bits32(((bits32(a) << FIVE) >> FIVE) ^ bits32(b)))
+    store(out, 128, promote_lower(a))
+    store(out, 136, promote_upper(a))
+    store(out, 144, load_float64(x, 3))
+    return count_true(a < b), reduce_or(bits32(a) | bits32(b))
 
 
 def test_vectors_do_what_numpy_does():
@@ -75,8 +76,8 @@ def test_vectors_do_what_numpy_does():
 
 @outer()
 def _halves(x, out):
-    put(out, 0, load(x, 0))
-    put(out, 16, load(x, 16) * np.float32(1.0))
+    store(out, 0, load(x, 0))
+    store(out, 16, load(x, 16) * np.float32(1.0))
 
 
 def test_vectors_read_and_round_bfloat16_as_torch_does():
@@ -94,12 +95,12 @@ def test_vectors_read_and_round_bfloat16_as_torch_does():
 @outer()
 def _log_shares(lift, others, out):
     for i in range(out.shape[0]):
-        out[i] = log_share(lift[i] + others[i], others[i], lift[i])
+        out[i] = fast_log_ratio(lift[i] + others[i], others[i], lift[i])
 
 
 def test_log_share_keeps_33_bits_of_confident_rows_too():
     rng = np.random.default_rng(1)
-    lift = LIFT * 2.0 ** rng.uniform(-0.5, 0.5, 4000)
+    lift = EXP_SCALE * 2.0 ** rng.uniform(-0.5, 0.5, 4000)
     others = lift * 2.0 ** rng.uniform(-180, 40, 4000)
     others[:1000] = lift[:1000] * 2.0 ** rng.uniform(-2, 3, 1000)  # where the exponent changes
     out = np.empty(4000)

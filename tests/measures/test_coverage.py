@@ -20,7 +20,7 @@ from xent.measures import (
     kl_divergence,
     mutual_information,
 )
-from xent.measures._discrete import METHODS, nsb
+from xent.measures.samples._from_counts import METHODS, nsb
 
 ZIPF = 1 / np.arange(1, 51) / (1 / np.arange(1, 51)).sum()
 JOINT = np.random.default_rng(0).dirichlet(np.ones(20)).reshape(4, 5)

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import distributions as td
 
 from xent.measures import cross_entropy, entropy, js_divergence, kl_divergence
-from xent.measures._quadrature import rest_of
+from xent.measures.densities._quadrature import rest_of
 
 
 def holds(found, truth, rtol):

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import mutual_info_score
 
 from xent.measures import Counts, entropy, estimate_entropy, estimate_mutual_information
-from xent.measures._discrete import METHODS
+from xent.measures.samples._from_counts import METHODS
 
 FOLDER = Path(__file__).parents[1] / "golden"
 GOLDEN = FOLDER / "ndd_readme.json"

@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from xent.measures import _estimate as one
-from xent.measures import _two_samples as two
 from xent.measures import (
     drift,
     entropy,
@@ -19,6 +17,8 @@ from xent.measures import (
     estimate_mutual_information,
     rank_features,
 )
+from xent.measures.samples import _estimate as one
+from xent.measures.samples import _two_samples as two
 
 RNG = np.random.default_rng(0)
 SYMBOLS, OTHERS = RNG.integers(0, 4, (2, 50))

@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import mutual_info_score
 
 from xent import measures as m
-from xent.measures import Counts, _sparse
+from xent.measures import Counts
+from xent.measures.rows import _sparse
 
 RNG = np.random.default_rng(0)
 WIDE = 300

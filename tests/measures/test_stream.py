@@ -14,8 +14,9 @@ from sklearn.metrics import mutual_info_score
 
 from xent import _table
 from xent._table import _csv
-from xent.measures import _tally, drift, rank_features
-from xent.measures._columns import Field
+from xent.measures import drift, rank_features
+from xent.measures.tables import _streaming
+from xent.measures.tables._columns import Field
 
 
 def table(rows, seed, moved=0.0):
@@ -150,7 +151,7 @@ def test_bins_hold_exactly_the_rows_between_their_ends():
     values = np.round(rng.standard_cauchy(20_000), 3)
     values[rng.random(20_000) < 0.3] = 0.0
     classes = rng.integers(0, 3, 20_000)
-    spread = _tally.Spread(256)
+    spread = _streaming.Spread(256)
     for start in range(0, 20_000, 500):
         part = slice(start, start + 500)
         spread.add(field(values[part]), classes[part], np.ones(500))
@@ -177,7 +178,7 @@ def test_numbers_past_the_limit_are_cut_between_bins(tmp_path, monkeypatch):
     exact = rank_features(old, "y")[0], drift(old, new, columns=["x"])[0]
     for name, frame in (("old", old), ("new", new)):
         pa.parquet.write_table(pa.table(frame), tmp_path / f"{name}.parquet", row_group_size=999)
-    monkeypatch.setattr(_tally, "MOST", 1000)
+    monkeypatch.setattr(_streaming, "MOST", 1000)
     ranked = rank_features(tmp_path / "old.parquet", "y")[0]
     moved = drift(tmp_path / "old.parquet", tmp_path / "new.parquet", columns=["x"])[0]
     assert abs(ranked.score / exact[0].score - 1) < 0.01
@@ -202,7 +203,7 @@ def test_symbols_past_the_limit_are_sampled(tmp_path, monkeypatch):
     drifted = {d.name: d for d in drift(frame, other, base=2, columns=["id", "mixed"])}
     for name, found in (("old", frame), ("new", other)):
         pa.parquet.write_table(pa.table(found), tmp_path / f"{name}.parquet", row_group_size=999)
-    monkeypatch.setattr(_tally, "MOST", 2000)
+    monkeypatch.setattr(_streaming, "MOST", 2000)
     found = {f.name: f for f in rank_features(tmp_path / "old.parquet", "y", base=2)}
     assert_allclose(found["id"].score, exact["id"].score, rtol=1e-3)
     assert_allclose(found["mixed"].score, exact["mixed"].score, rtol=0.08)  # its spread is 2 %

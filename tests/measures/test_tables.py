@@ -23,7 +23,7 @@ from xent.measures import (
     rank_features,
     symmetric_uncertainty,
 )
-from xent.measures._bins import bin_of, mdl_cuts, quantile_cuts
+from xent.measures.tables._bins import bin_of, mdl_cuts, quantile_cuts
 
 OUTLOOK = "sun sun cloud rain rain rain cloud sun sun rain sun cloud cloud rain"
 TEMPERATURE = "hot hot hot mild cool cool cool mild cool mild mild mild hot mild"

@@ -13,7 +13,7 @@ import pytest
 from xent import _table
 from xent._table import _csv
 from xent.measures import Counts, drift, rank_features
-from xent.measures._bins import bin_of, quantile_cuts
+from xent.measures.tables._bins import bin_of, quantile_cuts
 
 LEAST = 2**53  # from here on floats have gaps
 KINDS = {

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from xent import _table
 from xent.cli._trees import TREES, register
-from xent.trees import TreeClassifier, _stream, load
+from xent.trees import TreeClassifier, load
+from xent.trees._table import stream
 
 TABLE = "outlook,degrees,play\n" + "".join(
     f"{'' if i % 10 == 4 else 'sunny' if i % 2 else 'rainy'},{i * 7 % 10}.5,{'no' if i % 2 else 'yes'}\n"
@@ -106,7 +107,7 @@ def test_id3_on_a_table_with_gaps(run, tmp_path, missing):
 
 @pytest.mark.parametrize("ending", [".tsv", ".csv.gz", ".jsonl", ".npz", ".parquet"])
 def test_predictions_in_other_formats(run, tmp_path, ending, monkeypatch):
-    monkeypatch.setattr(_stream, "BATCH", 7)
+    monkeypatch.setattr(stream, "BATCH", 7)
     pyarrow.parquet.write_table(
         pyarrow.csv.read_csv(tmp_path / "table.csv"), tmp_path / "table.parquet"
     )

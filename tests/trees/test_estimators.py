@@ -21,7 +21,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import xent.trees as trees
 from xent.trees import C45Classifier, TreeClassifier, TreeRegressor, from_json, to_json
-from xent.trees._weights import times_class
+from xent.trees._table.weights import times_class
 
 KINDS = [getattr(trees, name) for name in trees.__all__ if name[0].isupper()]
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from xent.trees import C45Classifier, CARTClassifier, TreeClassifier, TreeRegressor
-from xent.trees._histogram import Sketch
+from xent.trees._table.bins import Sketch
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")

@@ -14,9 +14,9 @@ from sklearn.datasets import load_breast_cancer, load_iris
 
 from trees.conftest import GOLDEN
 from xent.trees import C45Classifier, ID3Classifier, TreeClassifier
-from xent.trees._columns import Cases, Column
 from xent.trees._kernels.prune import extra_errors
-from xent.trees._simplify import Training, choose_subset, exception_bits
+from xent.trees._show.simplify import Training, choose_subset, exception_bits
+from xent.trees._table.columns import Cases, Column
 
 
 @pytest.fixture

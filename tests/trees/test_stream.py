@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xent.trees import TreeClassifier, TreeRegressor
-from xent.trees._stream import Reading
+from xent.trees._table.stream import Reading
 
 
 def same(a, b):

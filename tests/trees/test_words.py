@@ -11,17 +11,9 @@ import pytest
 from sklearn.datasets import load_iris
 
 import xent.trees as trees
-from xent.trees import (
-    C45Classifier,
-    TreeClassifier,
-    TreeRegressor,
-    _text,
-    from_json,
-    load,
-    save,
-    to_json,
-)
-from xent.trees._text import plain
+from xent.trees import C45Classifier, TreeClassifier, TreeRegressor, from_json, load, save, to_json
+from xent.trees._show import text
+from xent.trees._show.text import plain
 
 ODD = ['a "quoted", b', "line\nbreak", "naïve ∑", "it's", "{x}", "\\n", "", " "]
 
@@ -271,7 +263,7 @@ def test_a_chain_of_tests_takes_no_memory_of_its_depth_squared(monkeypatch):
     assert tree.to_rules().splitlines()[-2] == "if 2998 < x0 <= 2999 then 0 (2/1)"
     assert len(tree.to_dot()) < 200 * depth
     assert len(tree.to_text()) > 4 * depth**2
-    monkeypatch.setattr(_text, "MOST", depth**2)
+    monkeypatch.setattr(text, "MOST", depth**2)
     for write, what in ((tree.to_text, "text"), (tree.to_sql, "SQL")):
         with pytest.raises(ValueError) as caught:
             write()

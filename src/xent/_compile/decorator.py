@@ -1,7 +1,7 @@
 """How a loop is compiled: one decorator."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 import numba
@@ -56,3 +56,10 @@ def _refuse(function: F) -> F:
         raise _check.invalid("NUMBA_DISABLE_JIT", "be 0 or unset where xent counts", 1, advice)
 
     return refused  # type: ignore[return-value]
+
+
+# Rows allocate nothing, so Numba need not count references: every slice and every array handed to a
+# function would cost an atomic operation, and of small rows those were two thirds of the time.
+outer: Any = partial(kernel, _nrt=False)
+inner: Any = partial(kernel, _nrt=False, forceinline=True)
+step: Any = partial(kernel, _nrt=False, inside=True)  # called, for it is long or seldom runs

@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils, codegen
 
 from xent._compile.decorator import kernel
-from xent._math.bits import instruction
+from xent._math.llvm import intrinsic as instruction
 
 WIDTH = 8
 # Vectors that are added plainly before a double-double takes them: more would be faster and, where

@@ -1,25 +1,31 @@
-"""Vectors of a fixed length as values in kernels: 16 float32 or int32, 8 float64 or int64.
+"""Vectors of a fixed length as values in kernels, and the operations that they share with scalars.
 
-LLVM makes vectors of a plain loop by itself, but takes a matter of many quantities through memory
-loop by loop. Here a loop is written for whole vectors, so that what belongs to its elements stays
-in registers. ``+ - * / & ^ << >>`` and comparisons go element by element, also with a scalar of the
-same type; what is not an operator is a function below, for vectors and scalars alike, so that one
-text serves both and gives the same bits. A machine with narrower registers takes several for one.
+Of 16 float32 or int32, of 8 float64 or int64. LLVM makes vectors of a plain loop by itself, but
+takes a matter of many quantities through memory loop by loop. Here a loop is written for whole
+vectors, so that what belongs to its elements stays in registers. ``+ - * / & ^ << >>``, `abs` and
+comparisons go element by element, also with a scalar of the same type; what is not an operator is a
+function below, for vectors and scalars alike, so that one text serves both and gives the same bits.
+A machine with narrower registers takes several for one.
+
+`fma` rounds once on every machine; where it has no such instruction, that is a call of the C
+library for each element. `multiply_add` is for where a second rounding does no harm: one
+instruction where the machine has it, two elsewhere.
 """
 
 import operator
 from typing import Any
 
-from llvmlite import ir
 from numba import extending, types
-from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import models, register_model
 
-intrinsic: Any = extending.intrinsic  # what it makes takes one argument less than is written
-WIDTH = 16  # of 32 bits
-HALF = 8  # of 64 bits
+from xent._math import llvm
+from xent._math.llvm import intrinsic
+
+FLOAT32_LANES = 16  # elements of a vector of 32 bits each
+FLOAT64_LANES = 8
 
 
 class Vector(types.Type):
@@ -34,12 +40,12 @@ class Vector(types.Type):
 class _Model(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Vector) -> None:
         bit = kind.dtype == types.boolean
-        element = ir.IntType(1) if bit else manager.lookup(kind.dtype).get_value_type()
-        super().__init__(manager, kind, ir.VectorType(element, kind.count))
+        element = llvm.BIT if bit else manager.lookup(kind.dtype).get_value_type()
+        super().__init__(manager, kind, llvm.vector_of(element, kind.count))
 
 
-_REAL = {types.float32: WIDTH, types.float64: HALF}
-_WHOLE = {types.int32: WIDTH, types.int64: HALF}
+_REAL = {types.float32: FLOAT32_LANES, types.float64: FLOAT64_LANES}
+_WHOLE = {types.int32: FLOAT32_LANES, types.int64: FLOAT64_LANES}
 
 
 def _vector(dtype: Any) -> Vector:
@@ -55,18 +61,16 @@ def _like(kind: Any, model: Any) -> Any:
     return Vector(kind, model.count) if isinstance(model, Vector) else kind
 
 
-def _spread(context: Any, builder: Any, value: Any, source: Any, result: Any) -> Any:
+def _splat(context: Any, builder: Any, value: Any, source: Any, result: Any) -> Any:
     """Cast a scalar, and repeat it where the result is a vector."""
     if source == result:
         return value
+    element = _element(result)
+    if source != element:
+        value = context.cast(builder, value, source, element)
     if not isinstance(result, Vector):
-        return context.cast(builder, value, source, result)
-    if source != result.dtype:
-        value = context.cast(builder, value, source, result.dtype)
-    kind = context.get_value_type(result)
-    some = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
-    places = ir.Constant(ir.VectorType(ir.IntType(32), result.count), [0] * result.count)
-    return builder.shuffle_vector(some, ir.Constant(kind, ir.Undefined), places)
+        return value
+    return llvm.splat_value(builder, value, context.get_value_type(result))
 
 
 def _both(a: Any, b: Any) -> Any:
@@ -131,39 +135,42 @@ def _minus(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 @extending.lower_cast(types.Number, Vector)
 def _cast(context: Any, builder: Any, source: Any, result: Any, value: Any) -> Any:
-    return _spread(context, builder, value, source, result)
+    return _splat(context, builder, value, source, result)
 
 
-def _call(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
-    kind = ir.FunctionType(result, [a.type for a in arguments])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+def _common(kinds: Any) -> Any:
+    """Return the type of an operation on vectors and scalars, all of one precision."""
+    vector = next((kind for kind in kinds if isinstance(kind, Vector)), None)
+    elements = {types.float64 if isinstance(k, types.Integer) else _element(k) for k in kinds}
+    if len(elements) > 1 or not elements <= set(_REAL):
+        raise TypingError(f"one precision is wanted, not {', '.join(map(str, kinds))}")
+    return vector or elements.pop()
 
 
-def _suffix(kind: Any) -> str:
-    bits = f"{'f' if _element(kind) in _REAL else 'i'}{_element(kind).bitwidth}"
-    return f"v{kind.count}{bits}" if isinstance(kind, Vector) else bits
-
-
-def _fma(scalar: Any) -> Any:
+def _ternary(name: str, doc: str) -> Any:
     @intrinsic
-    def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
-        """Multiply and add, in one rounding where the machine can, and so everywhere alike."""
-        kind = next((k for k in (a, b, c) if isinstance(k, Vector)), scalar)
+    def function(typing: Any, x: Any, y: Any, z: Any) -> Any:
+        kind = _common((x, y, z))
 
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _call(builder, "llvm.fmuladd." + _suffix(kind), args[0].type, *args)
+            return llvm.call_overloaded(builder, name, *args)
 
         return kind(kind, kind, kind), build
 
-    return fma
+    function.__doc__ = doc
+    return function
 
 
-fma, fma32 = _fma(types.float64), _fma(types.float32)
+fma = _ternary(
+    "fma", "Return x y + z with one rounding, on every machine; the library's ±inf and NaN."
+)
+multiply_add = _ternary("fmuladd", "Return x y + z with one rounding or two, whichever is faster.")
 
 
 def _bitcast(source: Any, result: Any) -> Any:
     @intrinsic
     def cast(typing: Any, value: Any) -> Any:
+        """Read a number as another kind of number that has the same bits."""
         kinds = [_like(kind, value) for kind in (result, source)]
 
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -174,18 +181,14 @@ def _bitcast(source: Any, result: Any) -> Any:
     return cast
 
 
-bits32, float_of_bits32 = (
-    _bitcast(types.float32, types.int32),
-    _bitcast(types.int32, types.float32),
-)
-bits64, float_of_bits64 = (
-    _bitcast(types.float64, types.int64),
-    _bitcast(types.int64, types.float64),
-)
+bits32 = _bitcast(types.float32, types.int32)
+bits64 = _bitcast(types.float64, types.int64)
+from_bits32 = _bitcast(types.int32, types.float32)
+from_bits64 = _bitcast(types.int64, types.float64)
 
 
 @intrinsic
-def choose(typing: Any, mask: Any, a: Any, b: Any) -> Any:
+def select(typing: Any, mask: Any, a: Any, b: Any) -> Any:
     """Return a where the mask is true, else b; both are there already."""
     kind = a if isinstance(a, Vector) else b
 
@@ -196,157 +199,168 @@ def choose(typing: Any, mask: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
-def spread(typing: Any, value: Any, like: Any) -> Any:
+def splat(typing: Any, value: Any, like: Any) -> Any:
     """Return the vector of a scalar repeated, of the type of the vector ``like``."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _spread(context, builder, args[0], value, like)
+        return _splat(context, builder, args[0], value, like)
 
     return like(value, like), build
 
 
-def _by_name(name: str) -> Any:
-    @intrinsic
-    def function(typing: Any, value: Any) -> Any:
-        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return _call(builder, f"llvm.{name}.{_suffix(value)}", args[0].type, *args)
+@intrinsic
+def rint(typing: Any, value: Any) -> Any:
+    """Round to the nearest whole number, ties to even."""
 
-        return value(value), build
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return llvm.call_overloaded(builder, "rint", *args)
 
-    return function
+    return value(value), build
 
 
-size, rint = _by_name("fabs"), _by_name("rint")
+@infer_global(abs)
+class _Abs(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        return args[0](args[0]) if isinstance(args[0], Vector) else None
+
+
+@lower_builtin(abs, Vector)
+def _abs(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return llvm.call_overloaded(builder, "fabs", *args)
 
 
 @intrinsic
-def count(typing: Any, mask: Any) -> Any:
+def count_true(typing: Any, mask: Any) -> Any:
     """Say for how many elements the mask is true."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        byte = ir.IntType(mask.count)
-        found = _call(builder, f"llvm.ctpop.i{mask.count}", byte, builder.bitcast(args[0], byte))
-        return builder.zext(found, ir.IntType(64))
+        bits = llvm.integer(mask.count)
+        found = llvm.call_overloaded(builder, "ctpop", builder.bitcast(args[0], bits))
+        return builder.zext(found, llvm.INT64)
 
     return types.int64(mask), build
 
 
-def _reduced(name: str) -> Any:
+def _reduction(name: str, doc: str) -> Any:
     @intrinsic
     def reduce(typing: Any, value: Any) -> Any:
-        """Return one integer of all: their bits or'ed together, or the largest."""
-
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            full = f"llvm.vector.reduce.{name}.{_suffix(value)}"
-            return _call(builder, full, args[0].type.element, *args)
+            kind = args[0].type
+            full = f"llvm.vector.reduce.{name}.{llvm.suffix(kind)}"
+            return llvm.call(builder, full, kind.element, *args)
 
         return value.dtype(value), build
 
+    reduce.__doc__ = doc
     return reduce
 
 
-reduce_or, reduce_max = _reduced("or"), _reduced("smax")
+reduce_or = _reduction("or", "Return the bits of all integers of a vector, or'ed together.")
+reduce_max = _reduction("smax", "Return the largest integer of a vector.")
 
 
-def _half(first: int) -> Any:
+def _promote(first: int, doc: str) -> Any:
     @intrinsic
-    def half(typing: Any, value: Any) -> Any:
-        """Return half of 16 float32 as float64."""
+    def promote(typing: Any, value: Any) -> Any:
+        kind = Vector(types.float64, FLOAT64_LANES)
 
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kind = ir.VectorType(ir.IntType(32), HALF)
-            places = ir.Constant(kind, list(range(first, first + HALF)))
-            part = builder.shuffle_vector(args[0], args[0], places)
-            return builder.fpext(part, ir.VectorType(ir.DoubleType(), HALF))
+            half = llvm.part_of(builder, args[0], first, FLOAT64_LANES)
+            return builder.fpext(half, context.get_value_type(kind))
 
-        return Vector(types.float64, HALF)(value), build
+        return kind(value), build
 
-    return half
-
-
-lower, upper = _half(0), _half(HALF)
+    promote.__doc__ = doc
+    return promote
 
 
-def _place(context: Any, builder: Any, signature: Any, args: Any, element: Any, length: int) -> Any:
+promote_lower = _promote(0, "Return the first half of 16 float32 as float64.")
+promote_upper = _promote(FLOAT64_LANES, "Return the last half of 16 float32 as float64.")
+
+
+def _vector_pointer(context: Any, builder: Any, signature: Any, args: Any, count: int) -> Any:
     """Return the pointer to a vector in an array; its elements lie one after the other."""
-    data = context.make_array(signature.args[0])(context, builder, args[0]).data
-    pointer = ir.VectorType(element, length).as_pointer()
-    return builder.bitcast(builder.gep(data, [args[1]]), pointer)
+    data = llvm.array_data(context, builder, signature.args[0], args[0])
+    element = context.get_data_type(signature.args[0].dtype)
+    return llvm.element_pointer(builder, data, args[1], llvm.vector_of(element, count))
 
 
-def _extended(builder: Any, value: Any, kind: Any) -> Any:
-    """Return bfloat16, 16 bits each, as float32."""
-    word = ir.VectorType(ir.IntType(32), kind.count)
-    up = builder.shl(builder.zext(value, word), ir.Constant(word, [16] * kind.count))
-    return builder.bitcast(up, ir.VectorType(ir.FloatType(), kind.count))
-
-
-def _halved(builder: Any, value: Any) -> Any:
-    """Return float32 rounded to bfloat16, ties to even; NaN stays NaN."""
-    length = value.type.count
-    word = ir.VectorType(ir.IntType(32), length)
-
-    def repeat(number: int) -> Any:
-        return ir.Constant(word, [number] * length)
-
-    old = builder.bitcast(value, word)
-    odd = builder.and_(builder.lshr(old, repeat(16)), repeat(1))
-    rounded = builder.add(builder.add(old, repeat(0x7FFF)), odd)
-    well = builder.fcmp_ordered("==", value, value)
-    kept = builder.select(well, rounded, builder.or_(old, repeat(0x400000)))
-    return builder.trunc(builder.lshr(kept, repeat(16)), ir.VectorType(ir.IntType(16), length))
-
-
-def _load(wanted: Any) -> Any:
+def _load(wanted: Any, doc: str) -> Any:
     @intrinsic
     def load(typing: Any, array: Any, at: Any) -> Any:
-        """Read a vector of a contiguous array from element ``at`` on, whatever its shape is."""
-        if wanted is not None:
-            kind = _vector(wanted)
-        else:
-            kind = _vector(types.float32 if array.dtype == types.uint16 else array.dtype)
+        own = types.float32 if array.dtype == types.uint16 else array.dtype
+        kind = _vector(wanted or own)
 
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            element = context.get_data_type(array.dtype)
-            place = _place(context, builder, signature, args, element, kind.count)
+            place = _vector_pointer(context, builder, signature, args, kind.count)
             value = builder.load(place, align=array.dtype.bitwidth // 8)
             if array.dtype == types.uint16:
-                value = _extended(builder, value, kind)
+                value = llvm.bfloat16_to_float32(builder, value)
             result = context.get_value_type(kind)
             return value if value.type == result else builder.fpext(value, result)
 
         return kind(array, types.uint64), build
 
+    load.__doc__ = doc
     return load
 
 
-load, load_wide = _load(None), _load(types.float64)
+load = _load(None, "Read a vector of a contiguous array of any shape from element ``at`` on.")
+load_float64 = _load(types.float64, "Read 8 elements of a contiguous array as float64.")
 
 
-def _put(past: bool) -> Any:
+def _store(nontemporal: bool, doc: str) -> Any:
     @intrinsic
-    def put(typing: Any, array: Any, at: Any, value: Any) -> Any:
-        """Write a vector to a contiguous array from element ``at`` on, in the array's type."""
-
+    def store(typing: Any, array: Any, at: Any, value: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             element, vector = context.get_data_type(array.dtype), args[2]
             if array.dtype == types.float64 and value.dtype == types.float32:
-                vector = builder.fpext(vector, ir.VectorType(element, value.count))
+                vector = builder.fpext(vector, llvm.vector_of(element, value.count))
             elif array.dtype != types.float64 and value.dtype == types.float64:
-                vector = builder.fptrunc(vector, ir.VectorType(ir.FloatType(), value.count))
+                vector = builder.fptrunc(vector, llvm.vector_of(llvm.FLOAT, value.count))
             if array.dtype == types.uint16:
-                vector = _halved(builder, vector)
-            place = _place(context, builder, signature, args, element, value.count)
-            store = builder.store(vector, place, align=64 if past else array.dtype.bitwidth // 8)
-            if past:
-                one = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
-                store.set_metadata("nontemporal", one)
+                vector = llvm.float32_to_bfloat16(builder, vector)
+            place = _vector_pointer(context, builder, signature, args, value.count)
+            align = llvm.CACHE_LINE if nontemporal else array.dtype.bitwidth // 8
+            written = builder.store(vector, place, align=align)
+            if nontemporal:
+                llvm.mark_nontemporal(builder, written)
             return context.get_dummy_value()
 
         return types.void(array, types.uint64, value), build
 
-    return put
+    store.__doc__ = doc
+    return store
 
 
-put = _put(past=False)
-put_past = _put(past=True)  # past the caches: whole cache lines, on their boundaries
+store = _store(False, "Write a vector to a contiguous array from ``at`` on, in the array's type.")
+store_nontemporal = _store(True, "Do as `store`, past the caches: whole cache lines alone.")
+
+
+def tree_sum_of(blocks: int, length: int) -> Any:
+    """Return what sums so many blocks of so many float32, one after the other."""
+
+    @intrinsic
+    def tree_sum(typing: Any, singles: Any, start: Any) -> Any:
+        """Sum so many blocks of float32 in float64: block on block, then half on half."""
+
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            data = llvm.array_data(context, builder, signature.args[0], args[0])
+            narrow, wide = (llvm.vector_of(kind, length) for kind in (llvm.FLOAT, llvm.DOUBLE))
+
+            def block(i: int) -> Any:
+                at = builder.add(args[1], llvm.INT64(i * length))
+                place = llvm.element_pointer(builder, data, at, narrow)
+                return builder.fpext(builder.load(place, align=4), wide)
+
+            def every_other(first: int) -> Any:
+                found = block(first)
+                return builder.fadd(found, block(first + 2)) if first + 2 < blocks else found
+
+            whole = every_other(0)
+            whole = builder.fadd(whole, every_other(1)) if blocks > 1 else whole
+            return llvm.halved(builder, whole, builder.fadd)
+
+        return types.float64(singles, types.intp), build
+
+    return tree_sum

@@ -108,11 +108,17 @@ def why_not(
         because = f"line {line} is not {'UTF-8' if utf8 else how.encoding} (byte {byte})"
         # A file in UTF-16 begins with a mark of these two bytes.
         likely = "utf16" if byte in ("0xff", "0xfe") and line == 1 else "latin1"
-        advice = "Save it as UTF-8" + (f', or pass encoding="{likely}".' if csv else ".")
+        advice = (
+            "Save it as UTF-8"
+            + (", or pass " + _check.setting("encoding", likely) if csv else "")
+            + "."
+        )
         return unreadable(path, kind, because, advice)
     if how.between(kind) == "," and head.count(";") > head.count(","):
         must, got = "separate its columns by commas", f"semicolons in {str(path)!r}"
-        return _check.invalid(argument, must, got, 'Pass separator=";".' if csv else "")
+        return _check.invalid(
+            argument, must, got, "Pass " + _check.setting("separator", ";") + "." if csv else ""
+        )
     return unreadable(path, kind, error)
 
 

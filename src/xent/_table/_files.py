@@ -38,7 +38,7 @@ def refuse_duplicates(names: Sequence[str], path: object, argument: str) -> None
             raise _check.invalid(argument, "name every column once", got)
 
 
-def unreadable(path: object, kind: str, error: object, advice: str = "") -> ValueError:
+def unreadable(path: object, kind: str, error: object, advice: _check.Words = "") -> ValueError:
     """Say that a file is not what its ending says."""
     title = {".jsonl": "JSON lines", ".ndjson": "JSON lines"}.get(kind, kind[1:].upper())
     first = str(error).partition("\n")[0].strip().rstrip(".")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -145,21 +144,13 @@ def words(*options: str, **others: str) -> Iterator[None]:
     others : str
         What the command calls another argument, such as ``X="DATA"``.
     """
+    from xent import _check
+
     typed = {name: "--" + name.replace("_", "-") for name in options} | others
     try:
         yield
     except (ValueError, TypeError) as error:
-        if type(error) in (ValueError, TypeError) and len(error.args) == 1:
-            sentence = str(error)
-            for name, said in typed.items():
-                sentence = re.sub(rf"`{name}(?=[`\[])", f"`{said}", sentence)
-                if name in options:  # Pass missing="drop", separator=";", columns=, epochs=4
-                    sentence = re.sub(rf"\b{name}=([\"']?)(\w+)\1", rf"{said} \2", sentence)
-                    sentence = re.sub(rf"\b{name}=\"(\W)\"", rf"{said} '\1'", sentence)
-                    sentence = re.sub(rf"\b{name}=(?=[ ,.])", said, sentence)
-                elif name[0].isupper():  # one a row of X; take TreeClassifier
-                    sentence = re.sub(rf"(?<![\w'\"`]){name}(?![\w'\"`])", said, sentence)
-            error.args = (sentence,)
+        _check.respell(error, typed)
         raise
 
 

@@ -126,7 +126,7 @@ def options_of(kind: str, given: dict[str, Any]) -> dict[str, Any]:
     """
     import xent.trees
     from xent import _check
-    from xent.trees._grow import MISSING
+    from xent.trees._grow.levels import MISSING
 
     given = {name: value for name, value in given.items() if value is not None}
     kinds = {name: getattr(xent.trees, tree)() for name, tree in TREES.items()}

@@ -40,7 +40,7 @@ class _Source:
     def batches(self, title: str) -> Iterator[Any]:
         """Yield the batches, and show how many rows have been read."""
         from xent._progress import stage
-        from xent.trees._stream import batches
+        from xent.trees._table.stream import batches
 
         rows = 0
         with stage(title, None, "rows") as told, tree_words("separator", "encoding"):

@@ -67,8 +67,9 @@ def _matrix(argument: str, value: Any, labels: Any) -> tuple[Matrix, float]:
     named = [str(name) for name in columns]
     wanted = [] if labels is None else [str(name) for name in labels]
     if named != wanted and set(named) == set(wanted):
-        must = f"have its columns in the order of `labels`, {_check.join_names(wanted, last='and')}"
-        raise _check.invalid(argument, must, _check.join_names(named, last="and"))
+        order = "have its columns in the order of " + _check.argument("labels") + ", "
+        order += _check.join_names(wanted, last="and")
+        raise _check.invalid(argument, order, _check.join_names(named, last="and"))
     raw = _array(argument, value)
     if raw.dtype.kind not in "fiub":
         must = "be an array of real numbers"
@@ -112,7 +113,7 @@ def _from_probs(probs: Matrix, slack: float) -> tuple[Matrix, Matrix]:
     if bad.any():
         first = tuple(np.argwhere(bad)[0])
         must = "be finite" if not np.isfinite(probs[first]) else "be non-negative"
-        advice = "" if must == "be finite" else "For logits pass logits=."
+        advice = "" if must == "be finite" else "For logits pass " + _check.setting("logits") + "."
         raise _check.invalid("probs", must, f"{probs[first]:.6g} at {_check.at(first)}", advice)
     total = probs.sum(axis=1)
     off = np.abs(total - 1) > slack
@@ -180,7 +181,9 @@ def _truth(
     if raw.shape != (rows,):
         raise _check.invalid("target", f"have one class a row, {rows}", f"the shape {raw.shape}")
     if raw.dtype.kind not in "iub":
-        advice = "Name the classes in the order of the columns with labels=."
+        advice = (
+            "Name the classes in the order of the columns with " + _check.setting("labels") + "."
+        )
         must = "hold class numbers where no `labels` are given"
         raise _check.wrong_kind("target", must, f"dtype {raw.dtype}", advice)
     outside = (raw < 0) | (raw >= classes)

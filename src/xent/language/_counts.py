@@ -61,7 +61,11 @@ class Places:
     def __init__(self, ids: U32, reach: NDArray[np.uint8], words: int) -> None:
         if len(ids) >= MOST_TOKENS:
             because = f"it has {len(ids)} tokens, and places are numbers below {MOST_TOKENS}"
-            raise _check.cannot("The text cannot be counted in one piece", because, "Pass memory=.")
+            raise _check.cannot(
+                "The text cannot be counted in one piece",
+                because,
+                "Pass " + _check.setting("memory") + ".",
+            )
         self.words = words
         self.count = np.zeros(words, np.uint32)
         # What is not written costs addresses and no memory.

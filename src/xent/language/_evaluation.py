@@ -222,7 +222,11 @@ def compare(
                 raise _check.cannot(
                     f"Perplexities of {first_name!r} and {name!r} cannot be compared",
                     "their vocabularies differ" if not same else "they treat unknown words apart",
-                    "Compare by='bits_per_byte', or fit both with one vocabulary=.",
+                    "Compare "
+                    + _check.setting("by", "bits_per_byte")
+                    + ", or fit both with one "
+                    + _check.setting("vocabulary")
+                    + ".",
                 )
     found = {name: model.evaluate(text) for name, model in models.items()}
     return dict(sorted(found.items(), key=lambda item: getattr(item[1], by)))

@@ -248,6 +248,12 @@ def _checked(given: Sequence[NGramModel]) -> list[NGramModel]:
             raise _check.invalid("models", "be distributions", f"{model!r} at [{place}]")
         same = model.vocabulary.same_words(first.vocabulary)
         if not same or (model.unknown, model.unit) != (first.unknown, first.unit):
-            advice = "Fit them with one vocabulary= and one unknown=."
+            advice = (
+                "Fit them with one "
+                + _check.setting("vocabulary")
+                + " and one "
+                + _check.setting("unknown")
+                + "."
+            )
             raise _check.invalid("models", "share one vocabulary", f"another at [{place}]", advice)
     return models

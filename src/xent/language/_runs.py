@@ -183,8 +183,10 @@ def check_room(smoothing: Smoothing, evidence: Evidence, memory: int | str, fold
         peak += LEARNING * sum(sizes)
     if peak > limit:
         because = f"its {sum(stand):,} n-grams and the work on them take about {shown(1.01 * peak)}"
-        kept = "" if folder is None else " The counts are kept in `folder`."
-        advice = f"Pass as much as `memory`, a higher min_count=, or a lower order.{kept}"
+        advice = "Pass as much as " + _check.argument("memory") + ", a higher "
+        advice += _check.setting("min_count") + ", or a lower order."
+        if folder is not None:
+            advice += " The counts are kept in " + _check.argument("folder") + "."
         raise _check.cannot(f"No model can be estimated in {shown(limit)}", because, advice)
 
 

@@ -126,7 +126,9 @@ class Reader:
         except UnicodeDecodeError as error:
             line = self.lines + text.count(b"\n", 0, error.start) + 1
             found = f"byte 0x{text[error.start]:02x} on line {line}"
-            advice = "Fit with errors='keep' to take the bytes as they are."
+            advice = (
+                "Fit with " + _check.setting("errors", "keep") + " to take the bytes as they are."
+            )
             raise _check.invalid("text", "be UTF-8", found, advice) from None
 
     def _refuse_boundary(self, ids: Ids) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from xent import _check
 from xent._kernels.images import class_major as planes
 from xent._kernels.rows import softmax as kernels
-from xent._math.float import LANES, PAD, PAGE
+from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK, PAD
 from xent.losses._buffer import room
 from xent.losses._options import Options, can_look, shaped, silenced
 from xent.losses._threads import in_blocks
@@ -297,9 +297,9 @@ class Call(NamedTuple):
             o.z_loss,
             g,
             np.empty(rows * (classes + PAD) + line, np.float64 if exact else np.float32),
-            np.empty(PAGE + 4 * LANES + line),
+            np.empty(COLUMN_BLOCK + 4 * ACCUMULATORS + line),
             share,
-            np.empty(min(classes + PAD, PAGE) + line, grad.dtype),
+            np.empty(min(classes + PAD, COLUMN_BLOCK) + line, grad.dtype),
             values,
             stats,
             grad,

@@ -3,51 +3,55 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from xent.measures._divergence import (
+from xent.measures.densities._measurement import Measurement
+from xent.measures.discrete._divergence import (
     cross_entropy,
     js_distance,
     js_divergence,
     kl_divergence,
     perplexity,
 )
-from xent.measures._entropy import entropy, gini, self_information
-from xent.measures._gain import (
+from xent.measures.discrete._entropy import entropy, gini, self_information
+from xent.measures.discrete._gain import (
     gain_ratio,
     information_gain,
     normalized_mutual_information,
     symmetric_uncertainty,
 )
-from xent.measures._joint import (
+from xent.measures.discrete._joint import (
     conditional_entropy,
     conditional_mutual_information,
     mutual_information,
     variation_of_information,
 )
-from xent.measures._measurement import Measurement
-from xent.measures._power import (
+from xent.measures.discrete._orders import (
     f_divergence,
     renyi_divergence,
     renyi_entropy,
     tsallis_entropy,
 )
-from xent.measures._views import Counts, Logits, LogProbs
+from xent.measures.rows._typed_arrays import Counts, Logits, LogProbs
 
 if TYPE_CHECKING:
-    from xent.measures._drift import ColumnDrift, drift
-    from xent.measures._estimate import Estimate, estimate_entropy, estimate_mutual_information
-    from xent.measures._tables import FeatureRank, rank_features
-    from xent.measures._two_samples import estimate_cross_entropy, estimate_kl_divergence
+    from xent.measures.samples._estimate import (
+        Estimate,
+        estimate_entropy,
+        estimate_mutual_information,
+    )
+    from xent.measures.samples._two_samples import estimate_cross_entropy, estimate_kl_divergence
+    from xent.measures.tables._drift import ColumnDrift, drift
+    from xent.measures.tables._rank import FeatureRank, rank_features
 
 _LATER = {  # loaded when first named
-    "ColumnDrift": "_drift",
-    "Estimate": "_estimate",
-    "FeatureRank": "_tables",
-    "drift": "_drift",
-    "estimate_cross_entropy": "_two_samples",
-    "estimate_entropy": "_estimate",
-    "estimate_kl_divergence": "_two_samples",
-    "estimate_mutual_information": "_estimate",
-    "rank_features": "_tables",
+    "ColumnDrift": "tables._drift",
+    "Estimate": "samples._estimate",
+    "FeatureRank": "tables._rank",
+    "drift": "tables._drift",
+    "estimate_cross_entropy": "samples._two_samples",
+    "estimate_entropy": "samples._estimate",
+    "estimate_kl_divergence": "samples._two_samples",
+    "estimate_mutual_information": "samples._estimate",
+    "rank_features": "tables._rank",
 }
 
 __all__ = [

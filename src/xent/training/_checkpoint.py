@@ -109,8 +109,8 @@ class Checkpoint:
         }
         done = len(history["loss"])
         if done > epochs:
-            must = f"be of at most epochs={epochs}"
-            raise _check.invalid("checkpoint", must, f"one of {done}", fresh)
+            limit = "be of at most " + _check.setting("epochs", epochs)
+            raise _check.invalid("checkpoint", limit, f"one of {done}", fresh)
         layers = range(sum(name.startswith("weight") for name in arrays))
         rng.set_state(("MT19937", arrays["generator"], *state["generator"]))
         return Progress(

@@ -316,7 +316,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         unknown = self.classes_[place] != truth
         if unknown.any():
             first = int(unknown.argmax())
-            must = "hold only classes that `y` holds"
+            must = "hold only classes that " + _check.argument("y") + " holds"
             raise _check.invalid("validation", must, f"{truth.tolist()[first]!r} at row {first}")
         return rows, place
 

@@ -3,7 +3,7 @@
 Start with `TreeClassifier` or `TreeRegressor`; the presets choose the options of the three books.
 """
 
-from xent.trees._estimators import TreeClassifier, TreeRegressor
+from xent.trees._classifier import TreeClassifier, TreeRegressor
 from xent.trees._files import from_json, load, save, to_json
 from xent.trees._presets import C45Classifier, CARTClassifier, CARTRegressor, ID3Classifier
 

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from xent import _check, _store
-from xent.trees import _estimators, _presets
-from xent.trees._base import BaseTree
-from xent.trees._columns import Column
+from xent.trees import _classifier, _presets
+from xent.trees._estimator import BaseTree
+from xent.trees._table.columns import Column
 from xent.trees._tree import Tree
 
 FORMAT, VERSION = "xent.trees", 1
 KINDS = {
     kind.__name__: kind
     for kind in (
-        _estimators.TreeClassifier,
-        _estimators.TreeRegressor,
+        _classifier.TreeClassifier,
+        _classifier.TreeRegressor,
         _presets.ID3Classifier,
         _presets.C45Classifier,
         _presets.CARTClassifier,

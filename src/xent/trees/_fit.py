@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.trees import _prune, _sparse
-from xent.trees._columns import Cases
-from xent.trees._grow import MISSING, NOMINAL, Plan, grow
-from xent.trees._histogram import Binned, Unread, prepared
-from xent.trees._sparse import Sparse
+from xent.trees import _prune
+from xent.trees._grow import sparse
+from xent.trees._grow.levels import MISSING, NOMINAL, Plan, grow
+from xent.trees._grow.prepare import prepared
+from xent.trees._table.bins import Binned, Unread
+from xent.trees._table.columns import Cases
+from xent.trees._table.sparse import Sparse
+from xent.trees._table.sparse import mixed as mixed_sparse
 from xent.trees._tree import Tree
 
 SPLITTERS = ("auto", "histogram")
@@ -135,7 +138,11 @@ def fit(
 def refuse_missing(cases: Cases) -> None:
     """Refuse a table in which something is missing."""
     if cases.missing:
-        advice = 'Use missing="direction", or another tree: the others take them.'
+        advice = (
+            "Use "
+            + _check.setting("missing", "direction")
+            + ", or another tree: the others take them."
+        )
         raise _check.invalid("X", "have no missing values", "some", advice)
 
 
@@ -143,7 +150,7 @@ def _grow(
     work: Work, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
 ) -> Tree:
     if isinstance(cases, Sparse):
-        tree = _sparse.grow(cases, y, weight, n_classes, work.grow)
+        tree = sparse.grow(cases, y, weight, n_classes, work.grow)
     else:
         tree = grow(prepared(cases, work.grow.threads), y, weight, n_classes, work.grow)
     if work.grow.criterion == "gain_ratio":
@@ -229,7 +236,7 @@ def shares(
     randomness is needed. A row of weight 3 is in three folds, as three equal rows are.
     """
     n = len(weight)
-    mixed = _sparse.mixed(cases) if isinstance(cases, Sparse) else _mixed(cases)
+    mixed = mixed_sparse(cases) if isinstance(cases, Sparse) else _mixed(cases)
     label = np.zeros(n, np.int64) if y is None else y.astype(np.int64)
     order = np.lexsort((mixed, label))
     scale = max(1.0, n / float(weight.sum()))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from xent.trees._estimators import TreeClassifier, TreeRegressor
+from xent.trees._classifier import TreeClassifier, TreeRegressor
 
 
 class ID3Classifier(TreeClassifier):

@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from xent.trees._columns import Cases
-from xent.trees._kernels import prune as kernels
-from xent.trees._kernels.divided import prune_divided
+from xent.trees._kernels import prune
+from xent.trees._kernels.prune_fractional import prune_divided
+from xent.trees._predict import arrivals, values, walk_of
+from xent.trees._table.columns import Cases
 from xent.trees._tree import Tree
-from xent.trees._walk import arrivals, values, walk_of
 
 
 def collapse(tree: Tree) -> Tree:
     """Return the tree without subtrees that make as many training errors as their root (C4.5)."""
     feature = tree.feature.copy()
-    kernels.collapse(feature, tree.first, tree.width, tree.stats)
+    prune.collapse(feature, tree.first, tree.width, tree.stats)
     return replace(tree, feature=feature).compact()
 
 
@@ -53,7 +53,7 @@ def pessimistic(
     if raising and (tree.missing_to < 0).any():
         prune_divided(walk, y, weight if weight.size else np.ones(len(y)), own.stats, *table)
     else:
-        kernels.prune(walk, y, weight, own.stats, *table, raising)
+        prune.prune(walk, y, weight, own.stats, *table, raising)
     if walk.threshold is not own.threshold:
         # The walk went by codes; a raised node is known by its children.
         before = np.zeros(tree.size, np.int32)
@@ -72,7 +72,7 @@ def alphas(tree: Tree, risk: NDArray[np.float64] | None = None) -> NDArray[np.fl
     """
     if risk is None:
         risk = wrong(tree.stats, tree.stats, tree.is_number) / tree.weight()[0]
-    return kernels.weakest_links(tree.feature, tree.parent(), risk)
+    return prune.weakest_links(tree.feature, tree.parent(), risk)
 
 
 def wrong(

@@ -8,7 +8,7 @@ where cells come again soon, so that no store waits for the one before.
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent._math.bits import wide
+from xent._math.llvm import prefer_512
 
 FEW = 512  # cells up to which one comes again soon, so that four tables pay
 BLOCK = 2048  # rows, in the nearest cache
@@ -29,7 +29,7 @@ def extent(x):
 @kernel()
 def _cells(x, y, low_x, low_y, columns, cells):
     """Write the cell of each pair, and return the furthest offsets from both lows."""
-    wide()
+    prefer_512()
     far_x, far_y = np.uint64(0), np.uint64(0)
     width = np.uint32(columns)
     for i in range(x.shape[0]):

@@ -22,8 +22,10 @@ import numpy as np
 
 from xent._compile.decorator import kernel
 from xent._kernels.distributions.entropy import AHEAD, BLOCK, LOOSE, TINY, largest, least, must_look
-from xent._math.bits import added, bits, fma, from_bits, prefetch, wide
+from xent._math.double_double import dd_add_double
 from xent._math.lanes import LANES, SCRATCH, WIDTH, js_lanes, kl_lanes, lane_sums
+from xent._math.llvm import prefer_512, prefetch
+from xent._math.vector import bits64, fma, from_bits64
 
 LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
 FRACTION = 0x000FFFFFFFFFFFFF
@@ -56,7 +58,7 @@ def _minus(x, y):
 @kernel(forceinline=True)
 def _powers(p, q):
     """How many whole powers of two lie between p and q, towards zero, in the exponent's place."""
-    gap = bits(p) - bits(q)
+    gap = bits64(p) - bits64(q)
     return (gap + ((gap >> 63) & FRACTION)) & ~FRACTION
 
 
@@ -64,7 +66,7 @@ def _powers(p, q):
 def _term(p, q):
     """t(p, q) for positive normal p and q."""
     e = _powers(p, q)
-    w = from_bits(bits(q) + e)
+    w = from_bits64(bits64(q) + e)
     u = p - w
     s = u / (p + w)
     z = s * s
@@ -74,7 +76,7 @@ def _term(p, q):
 
 @kernel(fastmath=LOOSE)
 def _kl_block(p, q):
-    wide()
+    prefer_512()
     terms = 0.0
     total = 0.0
     gap = 0.0
@@ -84,12 +86,12 @@ def _kl_block(p, q):
         x = p[j]
         y = q[j]
         # A q below the normal range sets the sign bit too: zero or subnormal, somebody must look.
-        sign |= bits(x) | bits(y) | (bits(y) - TINY)
+        sign |= bits64(x) | bits64(y) | (bits64(y) - TINY)
         y_safe = y if y > 0.0 else 1.0
         x_safe = x if x > 0.0 else y_safe
         t = _term(x_safe, y_safe) + (0.0 if x > 0.0 else y)
         terms += t
-        peak = max(peak, bits(t))  # positive doubles are ordered as their bits are
+        peak = max(peak, bits64(t))  # positive doubles are ordered as their bits are
         total += x
         gap += _minus(y, x)
     return terms, total, gap, sign, peak
@@ -101,7 +103,7 @@ def _fine_terms(p, q):
     terms, error = 0.0, 0.0
     for start in range(0, p.shape[0], FINE):
         found = _kl_block(p[start : start + FINE], q[start : start + FINE])
-        terms, error = added(terms, error, found[0])
+        terms, error = dd_add_double(terms, error, found[0])
     return terms + error
 
 
@@ -110,7 +112,7 @@ def _total(p):
     """Sum of a row as a double-double."""
     total, error = 0.0, 0.0
     for j in range(p.shape[0]):
-        total, error = added(total, error, p[j])
+        total, error = dd_add_double(total, error, p[j])
     high = total + error
     return high, error - (high - total)
 
@@ -142,8 +144,8 @@ def _scales(p, q):
     c, c_low = _quotient(big_p, low_p, big_q * lift, low_q * lift)
     gap, error = 0.0, 0.0
     for j in range(p.shape[0]):
-        d, d_low = added(q[j] * UP * lift, 0.0, -p[j] * UP)
-        gap, error = added(gap, error + d_low, d)
+        d, d_low = dd_add_double(q[j] * UP * lift, 0.0, -p[j] * UP)
+        gap, error = dd_add_double(gap, error + d_low, d)
     high = gap + error
     r, r_low = _quotient(high, error - (high - gap), big_p * UP, low_p * UP)
     return big_p, UP * lift, c, c_low, r, r_low
@@ -152,11 +154,11 @@ def _scales(p, q):
 @kernel(forceinline=True)
 def _apart(p, q, c, c_low, r, r_low):
     """Return q P / Q - p as (q - p - p (Q - P) / P) P / Q, or 0 where nothing is known of it."""
-    d, d_low = added(q, 0.0, -p)
+    d, d_low = dd_add_double(q, 0.0, -p)
     b, b_low = _twice(p, r)
-    u, u_low = added(d, d_low - (b_low + p * r_low), -b)
+    u, u_low = dd_add_double(d, d_low - (b_low + p * r_low), -b)
     high, low = _twice(u, c)
-    u, u_low = added(high, 0.0, low + (u_low * c + u * c_low))
+    u, u_low = dd_add_double(high, 0.0, low + (u_low * c + u * c_low))
     return (u, u_low) if abs(u) > p * NOTHING else (0.0, 0.0)
 
 
@@ -169,18 +171,18 @@ def _with_curve(sums, p, w, u, u_low):
     s_low = (fma(-s, v, u) + (u_low - s * v_low)) / v
     z = s * s
     high, low = _twice(s, u)
-    total, error = added(sums[0], sums[1], high)
+    total, error = dd_add_double(sums[0], sums[1], high)
     low += s_low * u + s * u_low
-    return added(total, error, fma(2.0 * p * s, z * _series(z), low))
+    return dd_add_double(total, error, fma(2.0 * p * s, z * _series(z), low))
 
 
 @kernel()
 def _with_term(sums, p, q, q_low):
     """Add t(p, q + q_low) for p > 0, everything that matters in double-double."""
     e = _powers(p, q)
-    w = from_bits(bits(q) + e)
+    w = from_bits64(bits64(q) + e)
     w_low = math.ldexp(q_low, e >> 52)
-    u, u_low = added(p - w, 0.0, -w_low)
+    u, u_low = dd_add_double(p - w, 0.0, -w_low)
     if abs(u) <= p * NOTHING:
         u, u_low = 0.0, 0.0
     if e != 0:
@@ -188,11 +190,11 @@ def _with_term(sums, p, q, q_low):
         log, log_low = _twice(power, LN2)
         high, low = _twice(p, log)
         low += p * (log_low + power * LN2_LOW)
-        sums = added(sums[0], sums[1], high)
-        sums = added(sums[0], sums[1], low)
-        sums = added(sums[0], sums[1], q)
-        sums = added(sums[0], sums[1], -w)
-        sums = added(sums[0], sums[1], q_low - w_low)
+        sums = dd_add_double(sums[0], sums[1], high)
+        sums = dd_add_double(sums[0], sums[1], low)
+        sums = dd_add_double(sums[0], sums[1], q)
+        sums = dd_add_double(sums[0], sums[1], -w)
+        sums = dd_add_double(sums[0], sums[1], q_low - w_low)
     return _with_curve(sums, p, w, u, u_low)
 
 
@@ -216,12 +218,14 @@ def careful_kl(p, q):
         if j == most:
             continue
         u, u_low = _apart(x, y, c, c_low, r, r_low)
-        gap = added(gap[0], gap[1], u)
-        gap = added(gap[0], gap[1], u_low)
+        gap = dd_add_double(gap[0], gap[1], u)
+        gap = dd_add_double(gap[0], gap[1], u_low)
         if 0.5 * x < high < 2.0 * x:
             sums = _with_curve(sums, x, high, -u, -u_low)
         else:
-            sums = _with_term(sums, x, high, low) if x > 0.0 else added(sums[0], sums[1], high)
+            sums = (
+                _with_term(sums, x, high, low) if x > 0.0 else dd_add_double(sums[0], sums[1], high)
+            )
     x = p[most] * UP
     high, low = _twice(q[most] * up_q, c)
     low += q[most] * up_q * c_low
@@ -237,7 +241,7 @@ if LANES:
     @kernel(fastmath={"contract"})
     def _far_kl(ps, qs, start, stop, slack, scratch):
         """D(p‖q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
-        wide()
+        prefer_512()
         steps = (stop - start) // WIDTH
         sign = kl_lanes(ps, qs, scratch, start, steps)
         nats, error = lane_sums(scratch, 0)
@@ -245,10 +249,10 @@ if LANES:
         total_q, error_q = lane_sums(scratch, 2)
         for j in range(start + steps * WIDTH, stop):
             x, y = ps[j], qs[j]
-            sign |= bits(x) | bits(y)
-            nats, error = added(nats, error, x * math.log(x / y) if x > 0.0 else 0.0)
-            total_p, error_p = added(total_p, error_p, x)
-            total_q, error_q = added(total_q, error_q, y)
+            sign |= bits64(x) | bits64(y)
+            nats, error = dd_add_double(nats, error, x * math.log(x / y) if x > 0.0 else 0.0)
+            total_p, error_p = dd_add_double(total_p, error_p, x)
+            total_q, error_q = dd_add_double(total_q, error_q, y)
         off_p = (total_p - 1.0) + error_p
         off_q = (total_q - 1.0) + error_q
         if sign < 0 or not (abs(off_p) <= slack and abs(off_q) <= slack):
@@ -259,7 +263,7 @@ if LANES:
     @kernel(fastmath={"contract"})
     def _far_js(ps, qs, start, stop, slack, scratch):
         """JS(p, q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
-        wide()
+        prefer_512()
         steps = (stop - start) // WIDTH
         sign = js_lanes(ps, qs, scratch, start, steps)
         one, one_error = lane_sums(scratch, 0)
@@ -268,15 +272,17 @@ if LANES:
         gap, gap_error = lane_sums(scratch, 3)
         for j in range(start + steps * WIDTH, stop):
             x, y = ps[j], qs[j]
-            sign |= bits(x) | bits(y)
+            sign |= bits64(x) | bits64(y)
             share = 2.0 * min(x, y) / (x + y)
             up, down = math.log(2.0 - share), math.log(share)
-            one, one_error = added(one, one_error, x * (up if x > y else down) if x else 0.0)
-            other, other_error = added(
+            one, one_error = dd_add_double(
+                one, one_error, x * (up if x > y else down) if x else 0.0
+            )
+            other, other_error = dd_add_double(
                 other, other_error, y * (down if x > y else up) if y else 0.0
             )
-            total, error = added(total, error, x)
-            gap, gap_error = added(gap, gap_error, y - x)
+            total, error = dd_add_double(total, error, x)
+            gap, gap_error = dd_add_double(gap, gap_error, y - x)
         off = (total - 1.0) + error
         gap += gap_error
         if sign < 0 or not (abs(off) <= slack and abs(gap) <= 2.0**-48):
@@ -301,7 +307,7 @@ else:
 @kernel(fastmath={"contract"})
 def kl_rows(left, right, slack, out):
     """Write D(p‖q) of each pair of rows in nats; return the first bad row, or -1."""
-    wide()
+    prefer_512()
     count, size = left.shape
     ps = left.reshape(count * size)
     qs = right.reshape(count * size)
@@ -321,9 +327,9 @@ def kl_rows(left, right, slack, out):
                 prefetch(ps, j)
                 prefetch(qs, j)
             a, b, c, d, e = _kl_block(ps[start:stop], qs[start:stop])
-            terms, terms_error = added(terms, terms_error, a)
-            total, total_error = added(total, total_error, b)
-            gap, gap_error = added(gap, gap_error, c)
+            terms, terms_error = dd_add_double(terms, terms_error, a)
+            total, total_error = dd_add_double(total, total_error, b)
+            gap, gap_error = dd_add_double(gap, gap_error, c)
             sign |= d
             peak = max(peak, e)
         off = (total - 1.0) + total_error
@@ -336,7 +342,7 @@ def kl_rows(left, right, slack, out):
                 return i
             look = look or must_look(left[i], right[i])
         terms += terms_error
-        if from_bits(peak) > 0.25 * terms:  # few terms, so their roundings do not average out
+        if from_bits64(peak) > 0.25 * terms:  # few terms, so their roundings do not average out
             terms = _fine_terms(left[i], right[i])
         total += total_error
         delta = gap / total
@@ -351,7 +357,7 @@ def kl_rows(left, right, slack, out):
 
 @kernel(fastmath=LOOSE)
 def _js_block(p, q):
-    wide()
+    prefer_512()
     terms = 0.0
     lean = 0.0
     total = 0.0
@@ -360,7 +366,7 @@ def _js_block(p, q):
     for j in range(p.shape[0]):
         x = p[j]
         y = q[j]
-        sign |= bits(x) | bits(y)
+        sign |= bits64(x) | bits64(y)
         more = x if x > y else y
         less = y if x > y else x
         half = 0.5 * (more - less)
@@ -372,7 +378,7 @@ def _js_block(p, q):
         upper = fma(2.0 * more * s, z * _series(z), s * half)
         middle = more_safe - half
         e = _powers(less_safe, middle)
-        w = from_bits(bits(middle) + e)
+        w = from_bits64(bits64(middle) + e)
         u = (middle - w) - half  # less - w, and -half to its last bit where w is the middle
         s = u / (less_safe + w)
         z = s * s
@@ -398,7 +404,7 @@ def _with_js_term(sums, p, q, q_low, half, half_low):
     middle = more - half
     sums = _with_curve(sums, more, middle, half, half_low)
     if less == 0.0:
-        return added(sums[0], sums[1], half)
+        return dd_add_double(sums[0], sums[1], half)
     if less > 0.5 * middle:
         return _with_curve(sums, less, middle, -half, -half_low)
     return _with_term(sums, less, middle, 0.0)
@@ -417,8 +423,8 @@ def careful_js(p, q):
         high, low = _twice(y, c)
         low += y * c_low
         u, u_low = _apart(x, y, c, c_low, r, r_low)
-        gap = added(gap[0], gap[1], 0.5 * u)
-        gap = added(gap[0], gap[1], 0.5 * u_low)
+        gap = dd_add_double(gap[0], gap[1], 0.5 * u)
+        gap = dd_add_double(gap[0], gap[1], 0.5 * u_low)
         sums = _with_js_term(sums, x, high, low, -0.5 * u, -0.5 * u_low)
     x = p[most] * UP
     high, low = _twice(q[most] * up_q, c)
@@ -430,7 +436,7 @@ def careful_js(p, q):
 @kernel(fastmath={"contract"})
 def js_rows(left, right, slack, out):
     """Write JS(p, q) of each pair of rows in nats; return the first bad row, or -1."""
-    wide()
+    prefer_512()
     count, size = left.shape
     ps = left.reshape(count * size)
     qs = right.reshape(count * size)
@@ -451,9 +457,9 @@ def js_rows(left, right, slack, out):
                 prefetch(ps, j)
                 prefetch(qs, j)
             a, b, c, d, e = _js_block(ps[start:stop], qs[start:stop])
-            terms, terms_error = added(terms, terms_error, a)
-            total, total_error = added(total, total_error, b)
-            gap, gap_error = added(gap, gap_error, c)
+            terms, terms_error = dd_add_double(terms, terms_error, a)
+            total, total_error = dd_add_double(total, total_error, b)
+            gap, gap_error = dd_add_double(gap, gap_error, c)
             sign |= d
             lean += e
         off = (total - 1.0) + total_error

@@ -11,8 +11,10 @@ import math
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent._math.bits import added, bits, fma, from_bits, prefetch, wide
+from xent._math.double_double import dd_add_double
 from xent._math.lanes import LANES, SCRATCH, WIDTH, cross_lanes, entropy_lanes, lane_sums
+from xent._math.llvm import prefer_512, prefetch
+from xent._math.vector import bits64, fma, from_bits64
 
 LOOSE = {"reassoc", "contract", "nsz"}
 BLOCK = 128
@@ -25,9 +27,9 @@ LIFT = 128
 @kernel(fastmath={"contract"}, forceinline=True)
 def log(x, lift):
     """Natural logarithm of x / 2**lift for a positive normal x; finite nonsense for others."""
-    word = bits(x)
+    word = bits64(x)
     exponent = (word - 0x3FE6A09E667F3BCD) >> 52  # leaves a mantissa between √½ and √2
-    f = from_bits(word - (exponent << 52)) - 1.0
+    f = from_bits64(word - (exponent << 52)) - 1.0
     s = f / (2.0 + f)
     z = s * s
     w = z * z
@@ -56,10 +58,10 @@ def quick_log(x):
 
     Right to an ULP of its largest part, not of itself near 1: for sums of half a nat and more.
     """
-    word = bits(x)
+    word = bits64(x)
     gap = word - 0x3FF0000000000000
     k = np.uint64((gap >> 45) & 127)
-    m = from_bits((word & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000)
+    m = from_bits64((word & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000)
     r = fma(m, INVERSE[k], -1.0)
     w = r * r
     curve = (-0.5 + r * (1.0 / 3.0)) + w * ((-0.25 + r * 0.2) - w * (1.0 / 6.0))
@@ -68,13 +70,13 @@ def quick_log(x):
 
 @kernel(fastmath=LOOSE)
 def _entropy_block(p):
-    wide()
+    prefer_512()
     nats = 0.0
     total = 0.0
     sign = 0
     for j in range(p.shape[0]):
         x = p[j]
-        sign |= bits(x)
+        sign |= bits64(x)
         nats += x * quick_log(x)
         total += x
     return nats, total, sign
@@ -104,7 +106,7 @@ def _rest(p, most):
     total, error = 0.0, 0.0
     for j in range(p.shape[0]):
         if j != most:
-            total, error = added(total, error, p[j] * UP)
+            total, error = dd_add_double(total, error, p[j] * UP)
     return total + error
 
 
@@ -130,10 +132,10 @@ def _careful(p, q):
         if q[j] == 0.0:
             return math.inf
         total += p[j] * UP
-        nats, error = added(nats, error, -(p[j] * UP) * log(q[j] * UP, LIFT))
+        nats, error = dd_add_double(nats, error, -(p[j] * UP) * log(q[j] * UP, LIFT))
     weight = p[most]
-    nats, error = added(nats, error, total * shift)
-    nats, error = added(nats, error, weight * (_share(rest, q[most]) / q[most]))
+    nats, error = dd_add_double(nats, error, total * shift)
+    nats, error = dd_add_double(nats, error, weight * (_share(rest, q[most]) / q[most]))
     return (nats + error) / UP / (weight + total / UP)
 
 
@@ -142,15 +144,15 @@ if LANES:
     @kernel(fastmath={"contract"})
     def _entropy_sums(flat, start, stop, scratch):
         """Σ p log p and Σ p of a row as double-doubles, and the bits of its entries."""
-        wide()
+        prefer_512()
         steps = (stop - start) // WIDTH
         sign = entropy_lanes(flat, scratch, start, steps)
         nats, nats_error = lane_sums(scratch, 0)
         total, error = lane_sums(scratch, 1)
         if start + steps * WIDTH < stop:
             a, b, c = _entropy_block(flat[start + steps * WIDTH : stop])
-            nats, nats_error = added(nats, nats_error, a)
-            total, error = added(total, error, b)
+            nats, nats_error = dd_add_double(nats, nats_error, a)
+            total, error = dd_add_double(total, error, b)
             sign |= c
         return nats, nats_error, total, error, sign
 
@@ -159,7 +161,7 @@ else:
     @kernel(fastmath={"contract"})
     def _entropy_sums(flat, start, stop, _scratch):
         """Σ p log p and Σ p of a row as double-doubles, and the bits of its entries."""
-        wide()
+        prefer_512()
         nats, nats_error, total, error = 0.0, 0.0, 0.0, 0.0
         sign = 0
         for at in range(start, stop, BLOCK):
@@ -167,8 +169,8 @@ else:
             for j in range(at + AHEAD, end + AHEAD, 8):
                 prefetch(flat, j)
             a, b, c = _entropy_block(flat[at:end])
-            nats, nats_error = added(nats, nats_error, a)
-            total, error = added(total, error, b)
+            nats, nats_error = dd_add_double(nats, nats_error, a)
+            total, error = dd_add_double(total, error, b)
             sign |= c
         return nats, nats_error, total, error, sign
 
@@ -176,7 +178,7 @@ else:
 @kernel(fastmath={"contract"})
 def entropy_rows(rows, slack, out):
     """Write the entropy of each row in nats; return the first bad row, or -1."""
-    wide()
+    prefer_512()
     count, size = rows.shape
     flat = rows.reshape(count * size)
     scratch = np.empty(SCRATCH)
@@ -196,7 +198,7 @@ def entropy_rows(rows, slack, out):
 
 @kernel(fastmath=LOOSE)
 def _cross_block(p, q):
-    wide()
+    prefer_512()
     nats = 0.0
     total_p = 0.0
     total_q = 0.0
@@ -205,7 +207,7 @@ def _cross_block(p, q):
         x = p[j]
         y = q[j]
         # A q below the normal range sets the sign bit too: zero or subnormal, somebody must look.
-        sign |= bits(x) | bits(y) | (bits(y) - TINY)
+        sign |= bits64(x) | bits64(y) | (bits64(y) - TINY)
         nats += x * quick_log(y)
         total_p += x
         total_q += y
@@ -217,7 +219,7 @@ if LANES:
     @kernel(fastmath={"contract"})
     def _cross_sums(ps, qs, start, stop, scratch):
         """Σ p log q, Σ p and Σ q of a row as double-doubles, and the bits of its entries."""
-        wide()
+        prefer_512()
         steps = (stop - start) // WIDTH
         sign = cross_lanes(ps, qs, scratch, start, steps)
         nats, nats_error = lane_sums(scratch, 0)
@@ -226,9 +228,9 @@ if LANES:
         at = start + steps * WIDTH
         if at < stop:
             a, b, c, d = _cross_block(ps[at:stop], qs[at:stop])
-            nats, nats_error = added(nats, nats_error, a)
-            total_p, error_p = added(total_p, error_p, b)
-            total_q, error_q = added(total_q, error_q, c)
+            nats, nats_error = dd_add_double(nats, nats_error, a)
+            total_p, error_p = dd_add_double(total_p, error_p, b)
+            total_q, error_q = dd_add_double(total_q, error_q, c)
             sign |= d
         return nats, nats_error, total_p, error_p, total_q, error_q, sign
 
@@ -237,7 +239,7 @@ else:
     @kernel(fastmath={"contract"})
     def _cross_sums(ps, qs, start, stop, _scratch):
         """Σ p log q, Σ p and Σ q of a row as double-doubles, and the bits of its entries."""
-        wide()
+        prefer_512()
         nats, nats_error, total_p, error_p, total_q, error_q = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         sign = 0
         for at in range(start, stop, BLOCK):
@@ -246,9 +248,9 @@ else:
                 prefetch(ps, j)
                 prefetch(qs, j)
             a, b, c, d = _cross_block(ps[at:end], qs[at:end])
-            nats, nats_error = added(nats, nats_error, a)
-            total_p, error_p = added(total_p, error_p, b)
-            total_q, error_q = added(total_q, error_q, c)
+            nats, nats_error = dd_add_double(nats, nats_error, a)
+            total_p, error_p = dd_add_double(total_p, error_p, b)
+            total_q, error_q = dd_add_double(total_q, error_q, c)
             sign |= d
         return nats, nats_error, total_p, error_p, total_q, error_q, sign
 
@@ -256,7 +258,7 @@ else:
 @kernel(fastmath={"contract"})
 def cross_entropy_rows(left, right, slack, out):
     """Write the cross-entropy of each pair of rows; return the first bad row, or -1."""
-    wide()
+    prefer_512()
     count, size = left.shape
     ps = left.reshape(count * size)
     qs = right.reshape(count * size)

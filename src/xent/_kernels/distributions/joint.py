@@ -10,7 +10,7 @@ from xent._compile.decorator import kernel
 from xent._kernels.distributions.divergence import kl_rows
 from xent._kernels.distributions.entropy import LIFT, LOOSE, UP, entropy_rows, log
 from xent._kernels.distributions.probabilities import sum_of_row
-from xent._math.bits import added
+from xent._math.double_double import dd_add_double
 
 SLACK = 1e-6
 SUMS = 6
@@ -39,7 +39,7 @@ def _given_row(cells, known):
 @kernel()
 def _add_columns(cells, totals, errors):
     for j in range(cells.shape[0]):
-        totals[j], errors[j] = added(totals[j], errors[j], cells[j])
+        totals[j], errors[j] = dd_add_double(totals[j], errors[j], cells[j])
 
 
 @kernel()
@@ -82,13 +82,13 @@ def joint_rows(joints, columns, asked, out):
             nats, error = 0.0, 0.0
             for a in range(rows):
                 cells = p[a * columns : (a + 1) * columns]
-                nats, error = added(nats, error, _given_columns(cells, y))
+                nats, error = dd_add_double(nats, error, _given_columns(cells, y))
             out[i, 3] = max(0.0, -(nats + error))
         if asked & 16:
             nats, error = 0.0, 0.0
             for a in range(rows):
                 cells = p[a * columns : (a + 1) * columns]
-                nats, error = added(nats, error, _given_row(cells, x[a]))
+                nats, error = dd_add_double(nats, error, _given_row(cells, x[a]))
             out[i, 4] = max(0.0, -(nats + error))
         if asked & 32:
             for a in range(rows):

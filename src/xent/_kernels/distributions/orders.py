@@ -9,8 +9,9 @@ import numpy as np
 
 from xent._compile.decorator import kernel
 from xent._kernels.distributions.probabilities import POWER, sum_of_row
-from xent._math.bits import added, fma
-from xent._math.float import _curve, exact_exp
+from xent._math.double_double import dd_add_double
+from xent._math.exp import exp_series, scaled_exp
+from xent._math.vector import fma
 
 NEAR = 0.34  # where `_curve` is good
 MOST = 600.0  # exponent up to which `exact_exp` does not overflow
@@ -20,7 +21,7 @@ MOST = 600.0  # exponent up to which `exact_exp` does not overflow
 def _expm1(y):
     near = abs(y) < NEAR
     t = y if near else 0.0
-    return fma(_curve(t) * t, t, t) if near else exact_exp(y, 0.0) / POWER - 1.0
+    return fma(exp_series(t) * t, t, t) if near else scaled_exp(y, 0.0) / POWER - 1.0
 
 
 @kernel()
@@ -47,7 +48,7 @@ def _growth(p, logs, above, terms):
 def _powers(logs, allowed, order, top, terms):
     """Σ p**order / exp(top)."""
     for j in range(logs.shape[0]):
-        found = exact_exp(min(0.0, order * logs[j] - top), 0.0)
+        found = scaled_exp(min(0.0, order * logs[j] - top), 0.0)
         terms[j] = found if allowed[j] else 0.0
     return _sum(terms) / POWER
 
@@ -88,7 +89,7 @@ def _products(log_p, ratios, above, top, terms):
     for j in range(ratios.shape[0]):
         both = ratios[j] < math.inf
         power = log_p[j] + above * (ratios[j] if both else 0.0)
-        terms[j] = exact_exp(min(0.0, power - top), 0.0) if both else 0.0
+        terms[j] = scaled_exp(min(0.0, power - top), 0.0) if both else 0.0
     return _sum(terms) / POWER
 
 
@@ -154,7 +155,7 @@ def f_rows(p, q, name, out):
                 elif x > 0.0:
                     total, error = math.inf, 0.0
                     break
-            total, error = added(total, error, term)
+            total, error = dd_add_double(total, error, term)
         out[i] = total + error
     return -1
 

@@ -9,8 +9,9 @@ import math
 from xent._compile.decorator import kernel
 from xent._kernels.distributions.divergence import _series
 from xent._kernels.distributions.entropy import BLOCK, LIFT, LOOSE, UP, _rest, largest, least, log
-from xent._math.bits import added, bits
-from xent._math.float import exact_exp
+from xent._math.double_double import dd_add_double
+from xent._math.exp import scaled_exp
+from xent._math.vector import bits64
 
 LEAST, MOST = 2.0**-100, 2.0**100  # totals between which no row has to be scaled
 POWER = 2.0**64  # that `exact_exp` multiplies by
@@ -22,7 +23,7 @@ def _block(row):
     sign = 0
     for j in range(row.shape[0]):
         total += row[j]
-        sign |= bits(row[j])
+        sign |= bits64(row[j])
     return total, sign
 
 
@@ -33,7 +34,7 @@ def sum_of_row(row):
     sign = 0
     for at in range(0, row.shape[0], BLOCK):
         a, b = _block(row[at : at + BLOCK])
-        total, error = added(total, error, a)
+        total, error = dd_add_double(total, error, a)
         sign |= b
     return total, error, sign
 
@@ -121,7 +122,7 @@ def log_rows(rows, counted, slack, shares, logs, allowed):
 def _write_powers(row, top, shares, logs):
     for j in range(row.shape[0]):
         logs[j] = row[j] - top
-        shares[j] = exact_exp(logs[j], 0.0)
+        shares[j] = scaled_exp(logs[j], 0.0)
 
 
 @kernel()
@@ -172,7 +173,7 @@ def kl_of_shares(p, log_p, q, log_q, allowed, out):
                 break
             near = _near(x, y)
             t = _near_term(x, y) if near else x * (log_p[i, j] - log_q[i, j]) - x + y
-            terms, error = added(terms, error, t)
+            terms, error = dd_add_double(terms, error, t)
         out[i] = terms + error
     return -1
 
@@ -187,7 +188,7 @@ def cross_of_shares(p, log_q, allowed, out):
                 if not allowed[i, j]:
                     nats, error = math.inf, 0.0
                     break
-                nats, error = added(nats, error, -p[i, j] * log_q[i, j])
+                nats, error = dd_add_double(nats, error, -p[i, j] * log_q[i, j])
         out[i] = nats + error
     return -1
 
@@ -211,7 +212,9 @@ def js_of_shares(p, log_p, q, log_q, weight, other, out):
             x, y = p[i, j], q[i, j]
             middle = weight * x + other * y
             t = weight * _from_middle(x, log_p[i, j], middle)
-            terms, error = added(terms, error, t + other * _from_middle(y, log_q[i, j], middle))
+            terms, error = dd_add_double(
+                terms, error, t + other * _from_middle(y, log_q[i, j], middle)
+            )
         out[i] = terms + error
     return -1
 
@@ -223,7 +226,7 @@ def add_distance(p, log_p, middle, weight, out):
         terms, error = 0.0, 0.0
         for j in range(p.shape[1]):
             t = _from_middle(p[i, j], log_p[i, j], middle[i, j])
-            terms, error = added(terms, error, t)
+            terms, error = dd_add_double(terms, error, t)
         out[i] += weight * (terms + error)
     return -1
 

@@ -5,7 +5,7 @@ holds beside them goes into one outcome more: where all others are 0, only the s
 """
 
 from xent._compile.decorator import kernel
-from xent._math.bits import added
+from xent._math.double_double import dd_add_double
 
 
 @kernel()
@@ -31,7 +31,7 @@ def pack_dense(edges, outcomes, dense, highs, lows, first, out):
         for j in range(edges[row], edges[row + 1]):
             value = dense[mine, outcomes[j]]
             out[i, j - edges[row]] = value
-            rest, error = added(rest, error, -value)
+            rest, error = dd_add_double(rest, error, -value)
         out[i, out.shape[1] - 1] = max(0.0, rest + error)
 
 
@@ -41,6 +41,6 @@ def totals(dense, highs, lows):
     for i in range(dense.shape[0]):
         total, error = 0.0, 0.0
         for j in range(dense.shape[1]):
-            total, error = added(total, error, dense[i, j])
+            total, error = dd_add_double(total, error, dense[i, j])
         highs[i] = total + error
         lows[i] = error - (highs[i] - total)

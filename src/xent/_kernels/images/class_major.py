@@ -10,38 +10,33 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from xent._compile.decorator import inner, outer
 from xent._compile.numba_private import INSIDE
-from xent._math.float import (
-    LARGEST,
-    LIFT,
-    SMALLEST,
-    exp_below,
-    fits,
-    inner,
-    lifted_power,
-    lifts_of,
-    log_of,
-    narrow,
-    outer,
-    parts_of,
-    powers_of,
-    slopes_of,
-    times,
-    wide,
+from xent._math.element import from_float64, to_float64
+from xent._math.exp import (
+    EXP_SCALE,
+    SPLIT_MAX,
+    SPLIT_MIN,
+    power_constants,
+    scaled_exp_below,
+    scaled_power,
+    slope_constants,
+    splits,
+    times_split,
+    top_constants,
 )
-from xent._math.memory import address, arrive, prefetch, stream
+from xent._math.llvm import address, prefetch_l2, store_fence, stream_copy
+from xent._math.log import log_ratio, quotient
 from xent._math.vector import (
-    HALF,
-    WIDTH,
-    choose,
-    count,
-    fma32,
+    FLOAT32_LANES,
+    FLOAT64_LANES,
+    count_true,
     load,
-    load_wide,
-    put,
-    put_past,
-    size,
-    spread,
+    load_float64,
+    select,
+    splat,
+    store,
+    store_nontemporal,
 )
 
 U = np.uint64
@@ -63,21 +58,21 @@ def higher(source, at, z, to, number, best, place):
     A NaN may be passed over: it makes all of its pixel NaN later.
     """
     value = load(source, at)
-    put(z, to, value)
+    store(z, to, value)
     more = value > best
-    return choose(more, value, best), choose(more, number, place)
+    return select(more, value, best), select(more, number, place)
 
 
 @inner()
 def peaks(source, at, stride, classes, z, j, top, places):
     """Copy a vector of pixels to z[:, j:], and write their largest logit and its class."""
-    best, place = load(source, at), spread(NUMBERS[0], load(places, _PLACE + j))
-    put(z, j, best)
+    best, place = load(source, at), splat(NUMBERS[0], load(places, _PLACE + j))
+    store(z, j, best)
     for k in range(U(1), classes):
-        number = spread(NUMBERS[k], place)
+        number = splat(NUMBERS[k], place)
         best, place = higher(source, at + k * stride, z, k * U(TILE) + j, number, best, place)
-    put(places, _PLACE + j, place)
-    put(top, j, best)
+    store(places, _PLACE + j, place)
+    store(top, j, best)
 
 
 @inner()
@@ -87,26 +82,26 @@ def four_peaks(source, at, stride, classes, z, j, top, places):
     two, three = U(2) * one, U(3) * one
     a, b = load(source, at), load(source, at + one)
     c, d = load(source, at + two), load(source, at + three)
-    put(z, j, a)
-    put(z, j + one, b)
-    put(z, j + two, c)
-    put(z, j + three, d)
-    in_a = in_b = in_c = in_d = spread(NUMBERS[0], load(places, _PLACE + j))
+    store(z, j, a)
+    store(z, j + one, b)
+    store(z, j + two, c)
+    store(z, j + three, d)
+    in_a = in_b = in_c = in_d = splat(NUMBERS[0], load(places, _PLACE + j))
     for k in range(U(1), classes):
-        number = spread(NUMBERS[k], in_a)
+        number = splat(NUMBERS[k], in_a)
         i, to = at + k * stride, k * U(TILE) + j
         a, in_a = higher(source, i, z, to, number, a, in_a)
         b, in_b = higher(source, i + one, z, to + one, number, b, in_b)
         c, in_c = higher(source, i + two, z, to + two, number, c, in_c)
         d, in_d = higher(source, i + three, z, to + three, number, d, in_d)
-    put(places, _PLACE + j, in_a)
-    put(places, _PLACE + j + one, in_b)
-    put(places, _PLACE + j + two, in_c)
-    put(places, _PLACE + j + three, in_d)
-    put(top, j, a)
-    put(top, j + one, b)
-    put(top, j + two, c)
-    put(top, j + three, d)
+    store(places, _PLACE + j, in_a)
+    store(places, _PLACE + j + one, in_b)
+    store(places, _PLACE + j + two, in_c)
+    store(places, _PLACE + j + three, in_d)
+    store(top, j, a)
+    store(top, j + one, b)
+    store(top, j + two, c)
+    store(top, j + three, d)
 
 
 @inner()
@@ -124,7 +119,7 @@ def copy_planes(x, b, a, n, z, top, places):
     if whole < n:
         for k in range(classes):
             for j in range(whole, whole + step):
-                z[k, j] = wide(x[U(b), k, a + j]) if j < n else 0.0
+                z[k, j] = to_float64(x[U(b), k, a + j]) if j < n else 0.0
         peaks(z, whole, U(TILE), classes, z, whole, top, places)
 
 
@@ -135,8 +130,10 @@ def power(value, shift, floor, high, low, inverse):
 @overload(power, jit_options=INSIDE)
 def _power(value, shift, floor, high, low, inverse):
     if value.dtype == types.float64:
-        return lambda value, shift, floor, high, low, inverse: exp_below(value, shift, inverse)
-    return lambda value, shift, floor, high, low, inverse: lifted_power(
+        return lambda value, shift, floor, high, low, inverse: scaled_exp_below(
+            value, shift, inverse
+        )
+    return lambda value, shift, floor, high, low, inverse: scaled_power(
         value, shift, floor, high, low
     )
 
@@ -144,9 +141,9 @@ def _power(value, shift, floor, high, low, inverse):
 @inner()
 def look(k, value, place, mark, own):
     """Hide the largest logit, if it is that of class k, and keep the true class's."""
-    number = spread(NUMBERS[k], place)
+    number = splat(NUMBERS[k], place)
     mine = mark == number
-    return choose(place == number, spread(-np.inf, value), value), mine, choose(mine, value, own)
+    return select(place == number, splat(-np.inf, value), value), mine, select(mine, value, own)
 
 
 @inner()
@@ -157,18 +154,18 @@ def powers(z, classes, j, part, places, high, low, inverse, x, ahead):
     """
     shift, floor = load(part, _SHIFT + j), load(part, _FLOOR + j)
     place, mark = load(places, _PLACE + j), load(places, _MARK + j)
-    nought = spread(0.0, shift)
+    nought = splat(0.0, shift)
     own, e_own = nought, nought
     stride, one = U(x.shape[2]), U(TILE)
     for k in range(U(classes)):
-        prefetch(x, ahead + k * stride)
+        prefetch_l2(x, ahead + k * stride)
         value, mine, own = look(k, load(z, k * one + j), place, mark, own)
         e = power(value, shift, floor, high, low, inverse)
-        put(z, k * one + j, e)
-        e_own = choose(mine, e, e_own)
-    put(part, _Z_OWN + j, own)
-    put(part, _E_OWN + j, e_own)
-    put(part, _SAME + j, choose(mark == place, spread(1.0, shift), nought))
+        store(z, k * one + j, e)
+        e_own = select(mine, e, e_own)
+    store(part, _Z_OWN + j, own)
+    store(part, _E_OWN + j, e_own)
+    store(part, _SAME + j, select(mark == place, splat(1.0, shift), nought))
 
 
 @inner()
@@ -176,14 +173,14 @@ def wild_powers(z, classes, n, pixel, part, places, inverse):
     """Do what `powers` does where a logit is huge, pixel after pixel."""
     for j in range(n):
         top = pixel[_TOP + j]
-        tame, _, shift, floor, high, low = powers_of(top, inverse)
+        tame, _, shift, floor, high, low = power_constants(top, inverse)
         y = places[_MARK + j]
         part[_Z_OWN + j] = z[max(y, 0), j]
         for k in range(classes):
             if tame:
-                z[k, j] = lifted_power(np.float32(z[k, j]), shift, floor, high, low)
+                z[k, j] = scaled_power(np.float32(z[k, j]), shift, floor, high, low)
             else:
-                z[k, j] = exp_below(z[k, j], top, inverse)
+                z[k, j] = scaled_exp_below(z[k, j], top, inverse)
         z[places[_PLACE + j], j] = 0.0
         part[_E_OWN + j] = z[max(y, 0), j]
         part[_SAME + j] = 1.0 if y == places[_PLACE + j] else 0.0
@@ -197,7 +194,7 @@ def rows_of(classes: int) -> int:
 @inner()
 def row(z, k, j):
     """Return a vector of pixels of class k, as float64."""
-    return load_wide(z, k * U(TILE) + j)
+    return load_float64(z, k * U(TILE) + j)
 
 
 @inner()
@@ -229,11 +226,11 @@ def sum_of_rows(z, rows, q, j):
 @inner()
 def sum_planes(z, rows, n, pixel):
     """Sum over the classes; NaN where all logits are -inf, or one is NaN."""
-    for j in range(U(0), n, U(HALF)):
+    for j in range(U(0), n, U(FLOAT64_LANES)):
         even = sum_of_rows(z, rows, U(0), j) + sum_of_rows(z, rows, U(2), j)
         odd = sum_of_rows(z, rows, U(1), j) + sum_of_rows(z, rows, U(3), j)
         top = load(pixel, _TOP + j)
-        put(pixel, _OTHERS + j, choose(top > -np.inf, even + odd, spread(np.nan, top)))
+        store(pixel, _OTHERS + j, select(top > -np.inf, even + odd, splat(np.nan, top)))
 
 
 @inner()
@@ -255,17 +252,17 @@ def slopes(e, classes, j, part, places, out, at, stride, past):
     c1, c0 = load(part, _C1 + j), load(part, _C0 + j)
     at_top, at_y = load(part, _AT_TOP + j), load(part, _AT_Y + j)
     place, mark = load(places, _PLACE_BEFORE + j), load(places, _MARK_BEFORE + j)
-    nought = spread(0.0, c1)
+    nought = splat(0.0, c1)
     dead = c1 == nought
     for k in range(U(classes)):
-        number = spread(NUMBERS[k], place)
+        number = splat(NUMBERS[k], place)
         v = scaled(load(e, k * U(TILE) + j), c1, c0)
-        v = choose(mark == number, at_y, choose(dead, nought, v))
-        v = choose(place == number, at_top, v)
+        v = select(mark == number, at_y, select(dead, nought, v))
+        v = select(place == number, at_top, v)
         if past:
-            put_past(out, at + k * stride, v)
+            store_nontemporal(out, at + k * stride, v)
         else:
-            put(out, at + k * stride, v)
+            store(out, at + k * stride, v)
 
 
 def scaled(e, c1, c0):
@@ -276,7 +273,7 @@ def scaled(e, c1, c0):
 def _scaled(e, c1, c0):
     if e.dtype == types.float64:
         return lambda e, c1, c0: e * c1
-    return lambda e, c1, c0: fma32(e, c1, fma32(e, c0, np.float32(-0.0)))
+    return lambda e, c1, c0: times_split(e, c1, c0, np.float32(-0.0))
 
 
 @inner()
@@ -284,14 +281,14 @@ def exact_slopes(e, classes, n, part, c, places, page):
     """Do what `slopes` does to a page where float32 cannot hold what multiplies a pixel."""
     for k in range(classes):
         for j in range(n):
-            v = wide(e[k, j]) * c[j]
-            if fits(c[j]):
+            v = to_float64(e[k, j]) * c[j]
+            if splits(c[j]):
                 c1, c0 = np.float32(part[_C1 + j]), np.float32(part[_C0 + j])
-                v = np.float64(times(e[k, j], c1, c0, np.float32(-0.0)))
+                v = np.float64(times_split(e[k, j], c1, c0, np.float32(-0.0)))
             v = v if c[j] != 0.0 else 0.0
-            v = wide(part[_AT_Y + j]) if places[_MARK_BEFORE + j] == k else v
-            v = wide(part[_AT_TOP + j]) if places[_PLACE_BEFORE + j] == k else v
-            page[k, j] = narrow(v, page[k, j])
+            v = to_float64(part[_AT_Y + j]) if places[_MARK_BEFORE + j] == k else v
+            v = to_float64(part[_AT_TOP + j]) if places[_PLACE_BEFORE + j] == k else v
+            page[k, j] = from_float64(v, page[k, j])
 
 
 @inner()
@@ -309,7 +306,7 @@ def look_at_pixels(target, weight, scale, ignore, base, n, pixel, places):
         places[_MARK + j] = y if counts else -1
         pixel[_HIT + j] = hit
         pixel[_PUSH + j] = push if counts else 0.0
-    filled = (n + U(WIDTH - 1)) // U(WIDTH) * U(WIDTH)
+    filled = (n + U(FLOAT32_LANES - 1)) // U(FLOAT32_LANES) * U(FLOAT32_LANES)
     for j in range(n, filled):  # what fills the last vector counts for nothing
         places[_MARK + j] = -1
         pixel[_HIT + j] = 1.0
@@ -320,17 +317,17 @@ def look_at_pixels(target, weight, scale, ignore, base, n, pixel, places):
 def constants(z, n, inverse, pixel, part):
     """Write what `powers` needs of each pixel; return for how many `powers` is not made."""
     wild = np.int64(0)
-    for j in range(U(0), n, U(HALF)):
+    for j in range(U(0), n, U(FLOAT64_LANES)):
         top = load(pixel, _TOP + j)
-        tame, lift, shift, floor = lifts_of(top, inverse)
+        tame, lift, shift, floor = top_constants(top, inverse)
         if z.itemsize == 8:
-            put(pixel, _LIFT + j, spread(LIFT, top))
-            put(part, _SHIFT + j, top)
+            store(pixel, _LIFT + j, splat(EXP_SCALE, top))
+            store(part, _SHIFT + j, top)
         else:
-            put(pixel, _LIFT + j, lift)
-            put(part, _SHIFT + j, shift)
-            put(part, _FLOOR + j, floor)
-            wild += HALF - count(tame)
+            store(pixel, _LIFT + j, lift)
+            store(part, _SHIFT + j, shift)
+            store(part, _FLOOR + j, floor)
+            wild += FLOAT64_LANES - count_true(tame)
     return wild
 
 
@@ -341,15 +338,15 @@ def score(z, n, inverse, zeta, g, wants, pixel, part):
     Return for how many of them float32 cannot hold that.
     """
     unfit = np.int64(0)
-    for j in range(U(0), n, U(HALF)):
+    for j in range(U(0), n, U(FLOAT64_LANES)):
         top, others, lift = (
             load(pixel, _TOP + j), load(pixel, _OTHERS + j), load(pixel, _LIFT + j),
         )  # fmt: skip
         hit, push = load(pixel, _HIT + j), load(pixel, _PUSH + j)
-        own, nought = load_wide(part, _Z_OWN + j), spread(0.0, top)
+        own, nought = load_float64(part, _Z_OWN + j), splat(0.0, top)
         total = lift + others
-        log = log_of(z, total, others, lift)
-        gap = choose(own == top, nought, (top - own) * inverse)
+        log = log_ratio(z, total, others, lift)
+        gap = select(own == top, nought, (top - own) * inverse)
         value = hit * (gap + log)
         p = g * push * hit
         if zeta != 0.0:
@@ -357,23 +354,25 @@ def score(z, n, inverse, zeta, g, wants, pixel, part):
             value = value + zeta * hit * lse * lse
             p = g * push * (hit + 2.0 * zeta * hit * lse)
         idle = push == nought
-        put(pixel, _OWN + j, choose(idle, nought, push * value))
+        store(pixel, _OWN + j, select(idle, nought, push * value))
         if not wants:
             continue
         # A pixel that counts for nothing may hold NaN.
-        c = choose(idle, nought, parts_of(z, p * inverse, total))
-        at_y, at_k = hit * (g * push), load_wide(part, _SAME + j) * hit * (g * push)
-        one, rest = parts_of(z, lift, total), parts_of(z, others, total)
+        c = select(idle, nought, quotient(z, p * inverse, total))
+        at_y, at_k = hit * (g * push), load_float64(part, _SAME + j) * hit * (g * push)
+        one, rest = quotient(z, lift, total), quotient(z, others, total)
         of_top = ((p - at_k) * one - at_k * rest) * inverse
-        of_y = (parts_of(z, load_wide(part, _E_OWN + j), total) * p - at_y) * inverse
-        put(part, _AT_TOP + j, choose(at_y == nought, nought, of_top))
-        put(part, _AT_Y + j, of_y)
-        put(pixel, _C + j, c)
-        put(part, _C1 + j, c)
+        of_y = (quotient(z, load_float64(part, _E_OWN + j), total) * p - at_y) * inverse
+        store(part, _AT_TOP + j, select(at_y == nought, nought, of_top))
+        store(part, _AT_Y + j, of_y)
+        store(pixel, _C + j, c)
+        store(part, _C1 + j, c)
         if z.itemsize < 8:
-            put(part, _C0 + j, c - load_wide(part, _C1 + j))
-            far = size(c)
-            unfit += HALF - count((c == nought) | ((far > SMALLEST) & (far < LARGEST)))
+            store(part, _C0 + j, c - load_float64(part, _C1 + j))
+            far = abs(c)
+            unfit += FLOAT64_LANES - count_true(
+                (c == nought) | ((far > SPLIT_MIN) & (far < SPLIT_MAX))
+            )
     return unfit
 
 
@@ -390,7 +389,7 @@ def class_planes(
     """
     classes, size = x.shape[1], x.shape[2]
     rows, step = rooms.shape[1], U(64 // rooms.itemsize)
-    high, low = slopes_of(inverse)
+    high, low = slope_constants(inverse)
     for k in range(classes, rows):
         for j in range(U(TILE)):
             rooms[0, k, j] = rooms[1, k, j] = 0.0
@@ -412,7 +411,7 @@ def class_planes(
         ahead = U(b * classes * size + first + TILE)
         for j in range(U(0), max(n, n_before), step):
             for i in range(j, j + step, U(64 // target.itemsize)):
-                prefetch(target, base + U(TILE) + i)
+                prefetch_l2(target, base + U(TILE) + i)
             if j < n and wild == 0:
                 powers(z, classes, j, part, places, high, low, inverse, x, ahead + j)
             if j < n_before and direct:
@@ -422,7 +421,7 @@ def class_planes(
         if n_before > 0 and unfit > 0:
             exact_slopes(before, classes, n_before, part, pixel[_C:], places, page)
         for k in range(0 if direct else classes if n_before > 0 else 0):
-            stream(grad, at + U(k * size), page[k], np.int64(n_before), past)
+            stream_copy(grad, at + U(k * size), page[k], np.int64(n_before), past)
         if unit == stop:
             break
         sum_planes(z, rows, n, pixel)
@@ -436,4 +435,4 @@ def class_planes(
                 places[_PLACE_BEFORE + j] = places[_PLACE + j]
                 places[_MARK_BEFORE + j] = places[_MARK + j]
             at, n_before = U(b * classes * size + first), n
-    arrive()
+    store_fence()

@@ -13,36 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from xent._math.float import (
-    LIFT,
-    inner,
-    log1p,
-    narrow,
-    outer,
-    single,
-    times,
-    wide,
-)
-from xent._math.memory import arrive, prefetch, stream
-from xent._math.vector import bits32, float_of_bits32, fma, fma32
+from xent._compile.decorator import inner, outer
+from xent._math.element import from_float64, to_float32, to_float64
+from xent._math.exp import EXP_SCALE, scaled_exp32, times_split
+from xent._math.llvm import prefetch_l2, store_fence, stream_copy
+from xent._math.log import log1p
+from xent._math.vector import bits32, fma, from_bits32
 
 U = np.uint64
 _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
-DROP = np.float32(1.0 / LIFT)
+DROP = np.float32(1.0 / EXP_SCALE)
 # Elements of a sum, and of what is computed at once
 SPAN, CHUNK = 4096, 256
 AHEAD = 512
 
 # Bits read as numbers: 0.0 to 1.0 are at most that of 1.0; -inf and NaN are above -2.0**126.
 SIGN, YES, FAR = np.int32(-(2**31)), np.uint32(0x3F800000), np.uint32(0xFE800000)
-_MAGIC = np.float32(12582912.0 + 127 + 64)  # 1.5 * 2**23, and 2**64's exponent as float32 keeps it
-_LOG2E, _LOWEST = np.float32(1.4426950408889634), np.float32(-131.0)
-_LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.1219444005469057e-4)
-# (e**r - 1 - r) / r**2 for |r| <= log(2) / 2, to 28 bits of e**r
-_P2, _P3 = np.float32(0.4999999340283261), np.float32(0.1666651996734012)
-_P4, _P5 = np.float32(0.04166839591251857), np.float32(0.008368797253210492)
-_P6 = np.float32(0.001381442765400898)
-LIFTED = np.float32(LIFT)
+LIFTED = np.float32(EXP_SCALE)
 _E, _S = U(0), U(CHUNK)
 _HALF = U(CHUNK // 2)
 
@@ -63,22 +50,6 @@ def room_for(dtype: Any, real: Any = np.float32) -> tuple[Any, Any, Any]:
 
 
 @inner()
-def lifted_power_of(bits):
-    """Return 2**64 u of a logit whose bits, and a minus, are given."""
-    size = float_of_bits32(bits)
-    # 2**64 exp(-131) is still a normal number, and u is 0 from there on.
-    inside = _LOWEST if size < _LOWEST else size
-    n_magic = fma32(inside, _LOG2E, _MAGIC)
-    k = n_magic - _MAGIC
-    r = fma32(k, -_LN2_LOW, fma32(k, -_LN2_HIGH, inside))
-    z = r * r
-    p = fma32(z, _P6, fma32(_P5, r, _P4))
-    p = fma32(p, z, fma32(_P3, r, _P2))
-    p = fma32(p, z, r) + _ONE
-    return p * float_of_bits32(np.int32(bits32(n_magic) << np.int32(23)))
-
-
-@inner()
 def _score(x, target, a, n, c1, c0, part, page, most):
     """Write u and the rest of the value to part, the gradient to page.
 
@@ -87,23 +58,23 @@ def _score(x, target, a, n, c1, c0, part, page, most):
     """
     far, soft = np.uint32(0), np.uint32(0)
     for j in range(n):
-        v, t = single(x[a + j]), single(target[a + j])
+        v, t = to_float32(x[a + j]), to_float32(target[a + j])
         size = np.uint32(bits32(t))
         most = max(most, size)
         soft = max(soft, min(size, np.uint32(size ^ YES)))  # 0 where the target is 0 or 1
         bits = np.int32(bits32(v) | SIGN)
         far = max(far, np.uint32(bits))
-        lifted = lifted_power_of(bits)
+        lifted = scaled_exp32(from_bits32(bits))
         u = lifted * DROP
         part[_E + j] = u
         inside = lifted / (_ONE + u)
         out = LIFTED - inside  # σ(|x|) = 1 - u σ(|x|), at least a half
         up_hill = v > _ZERO
-        part[_S + j] = fma32(-t, v, v if up_hill else _ZERO)  # rounded once
+        part[_S + j] = fma(-t, v, v if up_hill else _ZERO)  # rounded once
         rise = out if up_hill else inside
         fall = inside if up_hill else out
-        slope = fma32(_ONE - t, rise, -(t * fall))
-        page[j] = narrow(times(slope, c1, c0, np.float32(-0.0)), page[j])
+        slope = fma(_ONE - t, rise, -(t * fall))
+        page[j] = from_float64(times_split(slope, c1, c0, np.float32(-0.0)), page[j])
     return most, far, soft > np.uint32(0)
 
 
@@ -123,16 +94,16 @@ def soft_slope(v, u, exact, no, yes):
 def _soften(x, target, a, n, g, part, page):
     """Write the gradient of answers between yes and no."""
     for j in range(n):
-        v, t, u = wide(x[a + j]), wide(target[a + j]), part[_E + j]
+        v, t, u = to_float64(x[a + j]), to_float64(target[a + j]), part[_E + j]
         slope = soft_slope(v, u, np.float64(u), 1.0 - t, t)
-        page[j] = narrow(slope * g, page[j]) if 0.0 < t < 1.0 else page[j]
+        page[j] = from_float64(slope * g, page[j]) if 0.0 < t < 1.0 else page[j]
 
 
 @inner()
 def _mend(x, target, a, n, part):
     """Give infinite logits their values: all or nothing."""
     for j in range(n):
-        v, t, rest = single(x[a + j]), single(target[a + j]), part[_S + j]
+        v, t, rest = to_float32(x[a + j]), to_float32(target[a + j]), part[_S + j]
         side = _ONE - t if v > _ZERO else t
         limit = abs(v) if side != _ZERO else _ZERO
         part[_S + j] = limit if abs(v) == np.inf else rest
@@ -176,7 +147,7 @@ def _fold(lanes):
 def first_wrong(target, first, last):
     """Return the first element whose target is not in [0, 1], or -1."""
     for i in range(first, last):
-        if not 0.0 <= wide(target[i]) <= 1.0:
+        if not 0.0 <= to_float64(target[i]) <= 1.0:
             return i
     return -1
 
@@ -185,9 +156,9 @@ def first_wrong(target, first, last):
 def ask_ahead(x, target, c):
     """Ask for what comes soon, little by little, so that computing hides the wait."""
     for j in range(c + AHEAD, c + AHEAD + CHUNK, 64 // x.itemsize):
-        prefetch(x, j)
+        prefetch_l2(x, j)
     for j in range(c + AHEAD, c + AHEAD + CHUNK, 64 // target.itemsize):
-        prefetch(target, j)
+        prefetch_l2(target, j)
 
 
 @outer()
@@ -199,7 +170,7 @@ def add_answers(x, target, g, part, lanes, page, totals, grad, past, start, stop
     """
     count = x.shape[0]
     bad = -1
-    c1, c0 = np.float32(g / LIFT), np.float32(g / LIFT - np.float32(g / LIFT))
+    c1, c0 = np.float32(g / EXP_SCALE), np.float32(g / EXP_SCALE - np.float32(g / EXP_SCALE))
     for b in range(start, stop):
         first, last = b * SPAN, min((b + 1) * SPAN, count)
         most = np.uint32(0)
@@ -215,9 +186,9 @@ def add_answers(x, target, g, part, lanes, page, totals, grad, past, start, stop
                 _mend(x, target, U(c), U(n), part)
             _gather(part, U(n), lanes, n == CHUNK and far <= FAR)
             if grad.shape[0]:
-                stream(grad, c, page, n, past)
+                stream_copy(grad, c, page, n, past)
         totals[b] = _fold(lanes)
         if most > YES and bad < 0:
             bad = first_wrong(target, first, last)
-    arrive()
+    store_fence()
     return bad

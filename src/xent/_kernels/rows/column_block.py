@@ -8,35 +8,37 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from xent._compile.decorator import inner
 from xent._compile.numba_private import INSIDE
-from xent._math.float import LANES, PAGE, inner, lifted_power, ranks
-from xent._math.memory import prefetch
+from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK
+from xent._math.element import order_key
+from xent._math.exp import scaled_power, times_split
+from xent._math.llvm import prefetch_l2
 from xent._math.vector import (
-    WIDTH,
+    FLOAT32_LANES,
     bits32,
-    choose,
     fma,
-    fma32,
     load,
-    lower,
-    put,
-    put_past,
+    promote_lower,
+    promote_upper,
     reduce_max,
     reduce_or,
-    spread,
-    upper,
+    select,
+    splat,
+    store,
+    store_nontemporal,
 )
 
 U = np.uint64
 _LOWEST = np.int32(-(2**31))
-_STEP, _HALF, _LANES = U(WIDTH), U(WIDTH // 2), U(LANES)
+_STEP, _HALF, _LANES = U(FLOAT32_LANES), U(FLOAT32_LANES // 2), U(ACCUMULATORS)
 
 
 @inner()
 def ask(array, at):
     """Ask for four vectors, one after the other."""
     for i in range(at, at + U(4) * _STEP, U(64 // array.itemsize)):
-        prefetch(array, i)
+        prefetch_l2(array, i)
 
 
 def peak_of_four(x, at, ahead, best):
@@ -59,8 +61,8 @@ def _peak_of_four(x, at, ahead, best):
 def _largest(x, at, ahead, best):
     ask(x, at + ahead)
     for i in range(at, at + U(4) * _STEP, _STEP):
-        rank = ranks(load(x, i))
-        best = choose(rank > best, rank, best)
+        rank = order_key(load(x, i))
+        best = select(rank > best, rank, best)
     return best
 
 
@@ -68,31 +70,41 @@ def _largest(x, at, ahead, best):
 def _power(x, at, e, i, shift, floor, high, low):
     """Write the exponentials of a vector of logits; return both."""
     v = load(x, at)
-    power = lifted_power(v, shift, floor, high, low)
-    put(e, i, power)
+    power = scaled_power(v, shift, floor, high, low)
+    store(e, i, power)
     return v, power
 
 
 @inner()
 def _sum_of_four(lanes, at, a, b, c, d):
     """Add to the lanes, as `gather` does."""
-    put(lanes, at, load(lanes, at) + ((lower(a) + lower(b)) + (lower(c) + lower(d))))
+    store(
+        lanes,
+        at,
+        load(lanes, at)
+        + ((promote_lower(a) + promote_lower(b)) + (promote_lower(c) + promote_lower(d))),
+    )
     at += _HALF
-    put(lanes, at, load(lanes, at) + ((upper(a) + upper(b)) + (upper(c) + upper(d))))
+    store(
+        lanes,
+        at,
+        load(lanes, at)
+        + ((promote_upper(a) + promote_upper(b)) + (promote_upper(c) + promote_upper(d))),
+    )
 
 
 @inner()
 def _sum_of_gaps(lanes, at, top, t0, t1, t2, t3, v0, v1, v2, v3):
     """Add shares times gaps to the lanes, as `add_shares` does."""
-    found = fma(lower(t0), top - lower(v0), load(lanes, at))
-    found = fma(lower(t1), top - lower(v1), found)
-    found = fma(lower(t2), top - lower(v2), found)
-    put(lanes, at, fma(lower(t3), top - lower(v3), found))
+    found = fma(promote_lower(t0), top - promote_lower(v0), load(lanes, at))
+    found = fma(promote_lower(t1), top - promote_lower(v1), found)
+    found = fma(promote_lower(t2), top - promote_lower(v2), found)
+    store(lanes, at, fma(promote_lower(t3), top - promote_lower(v3), found))
     at += _HALF
-    found = fma(upper(t0), top - upper(v0), load(lanes, at))
-    found = fma(upper(t1), top - upper(v1), found)
-    found = fma(upper(t2), top - upper(v2), found)
-    put(lanes, at, fma(upper(t3), top - upper(v3), found))
+    found = fma(promote_upper(t0), top - promote_upper(v0), load(lanes, at))
+    found = fma(promote_upper(t1), top - promote_upper(v1), found)
+    found = fma(promote_upper(t2), top - promote_upper(v2), found)
+    store(lanes, at, fma(promote_upper(t3), top - promote_upper(v3), found))
 
 
 def suits(x, own):
@@ -135,22 +147,16 @@ def slope(before, i, share, d, each, c1, c0, grad, at):
 @overload(slope, jit_options=INSIDE)
 def _slope(before, i, share, d, each, c1, c0, grad, at):
     if share.dtype == types.float64 or share.layout != "C":
-        return lambda before, i, share, d, each, c1, c0, grad, at: put_past(
-            grad, at, times_of(load(before, i), c1, c0, each)
+        return lambda before, i, share, d, each, c1, c0, grad, at: store_nontemporal(
+            grad, at, times_split(load(before, i), c1, c0, each)
         )
-    return lambda before, i, share, d, each, c1, c0, grad, at: put_past(
-        grad, at, times_of(load(before, i), c1, c0, load(share, i) * d)
+    return lambda before, i, share, d, each, c1, c0, grad, at: store_nontemporal(
+        grad, at, times_split(load(before, i), c1, c0, load(share, i) * d)
     )
 
 
-@inner()
-def times_of(e, c1, c0, more):
-    """Return `times` of a vector."""
-    return fma32(e, c1, fma32(e, c0, more))
-
-
 def add_page(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
-    """Do all that is to do of classes a to a + PAGE of row r, none of which is the largest.
+    """Do all that is to do of classes a to a + COLUMN_BLOCK of row r, none of which is the largest.
 
     Exponentials go to e and are summed in the lanes, shares of its ``own`` in those that are
     ``spare``. ``behind`` is the row before: what is to do, its exponentials and shares, the
@@ -175,8 +181,8 @@ def _add_page(x, r, coming, own, e, a, top, constants, lanes, spare, behind):
         c1, d, each = np.float32(todo.c), -np.float32(todo.d), -np.float32(todo.each)
         c0 = np.float32(todo.c - np.float64(c1))
         one, two, three = _LANES, U(2) * _LANES, U(3) * _LANES
-        signs = bits32(spread(np.float32(0.0), load(e, U(0))))
-        best, ahead = spread(_LOWEST, signs), U(PAGE) if coming > r else n
+        signs = bits32(splat(np.float32(0.0), load(e, U(0))))
+        best, ahead = splat(_LOWEST, signs), U(COLUMN_BLOCK) if coming > r else n
         for j in range(U(0), _LANES, _STEP):
             at, i, to = base + j, U(a) + j, first + j
             best = peak_of_four(x, row + U(4) * j, ahead, best)

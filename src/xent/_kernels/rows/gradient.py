@@ -8,8 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xent._math.float import PAD, fits, inner, narrow, parts_of, single, step, times, wide
-from xent._math.memory import stream
+from xent._compile.decorator import inner, step
+from xent._kernels.rows.sizes import PAD
+from xent._math.element import from_float64, to_float32, to_float64
+from xent._math.exp import splits, times_split
+from xent._math.llvm import stream_copy
+from xent._math.log import quotient
 
 U = np.uint64
 
@@ -47,30 +51,30 @@ def gradient_of_row(
     """
     u = U(r)
     total = lift + others
-    top = wide(x[r, k])
-    c = parts_of(x, p * inverse, total)
+    top = to_float64(x[r, k])
+    c = quotient(x, p * inverse, total)
     each = spread * flat * inverse
     d = spread * inverse
-    e_y = wide(e[y]) if y >= 0 else 0.0
+    e_y = to_float64(e[y]) if y >= 0 else 0.0
     if h != 0.0:
         for i in range(U(x.shape[1])):
             # x may be the gradient too, so all of x is read before any of it is written
-            around = (top - wide(x[u, i])) * inverse + l_less_entropy
+            around = (top - to_float64(x[u, i])) * inverse + l_less_entropy
             e[i] = e[i] * (c + h * inverse / total * around) if e[i] != 0.0 else 0.0
         c = 1.0
     # p_k - 1 = -S / (1 + S): what belongs to the largest class is never a difference.
-    at_k = spread * (wide(share[k]) if share.shape[0] else flat) + (at_y if y == k else 0.0)
-    one = parts_of(x, lift, total)
-    of_top = (p - at_k) * one - at_k * parts_of(x, others, total)
+    at_k = spread * (to_float64(share[k]) if share.shape[0] else flat) + (at_y if y == k else 0.0)
+    one = quotient(x, lift, total)
+    of_top = (p - at_k) * one - at_k * quotient(x, others, total)
     if h != 0.0:
         of_top += h * one * l_less_entropy
     of_y = 0.0
     if y >= 0 and y != k:
-        part = parts_of(x, e_y, total)
-        of_y = part * p - at_y - spread * (wide(share[y]) if share.shape[0] else flat)
+        part = quotient(x, e_y, total)
+        of_y = part * p - at_y - spread * (to_float64(share[y]) if share.shape[0] else flat)
         if h != 0.0 and part != 0.0:
             of_y += h * part * (gap + l_less_entropy)
-    single = e.itemsize == 4 and fits(c) and fits(d) and fits(each)
+    single = e.itemsize == 4 and splits(c) and splits(d) and splits(each)
     y = -1 if y == k else y
     return Todo(r, k, y, c, d, each, of_top * inverse, of_y * inverse, single)
 
@@ -85,23 +89,27 @@ def write_some(todo, e, share, page, slope, grad, past, a, b):
         c0, d1 = np.float32(todo.c - np.float64(c1)), np.float32(todo.d)
         if share.shape[0]:
             for i in range(start, stop):
-                less = -single(share[i]) * d1
-                page[i - start] = narrow(times(e[i], c1, c0, less), page[i - start])
+                less = -to_float32(share[i]) * d1
+                page[i - start] = from_float64(times_split(e[i], c1, c0, less), page[i - start])
         else:
             less = -np.float32(todo.each)
             for i in range(start, U(b + (a - b) % PAD)):
-                page[i - start] = narrow(times(e[i], c1, c0, less), page[i - start])
+                page[i - start] = from_float64(times_split(e[i], c1, c0, less), page[i - start])
     elif share.shape[0]:
         for i in range(start, stop):
-            page[i - start] = narrow(e[i] * todo.c - wide(share[i]) * todo.d, page[i - start])
+            page[i - start] = from_float64(
+                e[i] * todo.c - to_float64(share[i]) * todo.d, page[i - start]
+            )
     else:
         for i in range(start, stop):
-            page[i - start] = narrow(e[i] * todo.c - todo.each, page[i - start])
+            page[i - start] = from_float64(e[i] * todo.c - todo.each, page[i - start])
     if a <= todo.k < b:
-        page[todo.k - a] = narrow(todo.of_top, page[0])
+        page[todo.k - a] = from_float64(todo.of_top, page[0])
     if a <= todo.y < b:
-        page[todo.y - a] = narrow(todo.of_y, page[0])
+        page[todo.y - a] = from_float64(todo.of_y, page[0])
     if slope.shape[0]:
         for i in range(start, stop):
-            page[i - start] = narrow(wide(page[i - start]) * slope[U(todo.row), i], page[i - start])
-    stream(grad, todo.row * grad.shape[1] + a, page, b - a, past)
+            page[i - start] = from_float64(
+                to_float64(page[i - start]) * slope[U(todo.row), i], page[i - start]
+            )
+    stream_copy(grad, todo.row * grad.shape[1] + a, page, b - a, past)

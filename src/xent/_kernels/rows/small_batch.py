@@ -6,24 +6,15 @@ classes the steps take longer to wait for than to do.
 """
 
 import numpy as np
-from llvmlite import ir
-from numba import types
 
+from xent._compile.decorator import inner, outer
+from xent._kernels.rows.sizes import PAD
 from xent._kernels.rows.softmax import add_up, look_at_targets
-from xent._math.float import (
-    PAD,
-    fits,
-    inner,
-    key,
-    lifted_power,
-    log_share,
-    outer,
-    powers_of,
-    times,
-    wide,
-)
-from xent._math.memory import stream
-from xent._math.vector import intrinsic
+from xent._math.element import order_key, to_float64
+from xent._math.exp import power_constants, scaled_power, splits, times_split
+from xent._math.llvm import stream_copy
+from xent._math.log import fast_log_ratio
+from xent._math.vector import tree_sum_of
 
 U = np.uint64
 TILE = 2048  # logits of a tile
@@ -38,40 +29,7 @@ _SHIFT, _FLOOR = _HIGH, _LOW  # the constants of the exponentials are used up be
 SINGLES = 2 * TILE + 2 * ROWS
 
 
-def _sum_of(blocks):
-    @intrinsic
-    def tree(typing, singles, start):
-        """Sum so many times PAD elements of float32 as `_row_sums.fold` takes it, in float64."""
-
-        def build(context, builder, signature, arguments):
-            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-            narrow, double = ir.VectorType(ir.FloatType(), PAD), ir.DoubleType()
-
-            def block(i):
-                place = builder.add(arguments[1], ir.Constant(ir.IntType(64), i * PAD))
-                place = builder.bitcast(builder.gep(data, [place]), narrow.as_pointer())
-                return builder.fpext(builder.load(place, align=4), ir.VectorType(double, PAD))
-
-            def part(vector, start, count):
-                lanes = [ir.Constant(ir.IntType(32), start + i) for i in range(count)]
-                mask = ir.Constant(ir.VectorType(ir.IntType(32), count), lanes)
-                return builder.shuffle_vector(vector, vector, mask)
-
-            even = builder.fadd(block(0), block(2)) if blocks > 2 else block(0)
-            odd = builder.fadd(block(1), block(3)) if blocks > 3 else None
-            odd = block(1) if odd is None and blocks > 1 else odd
-            whole, count = even if odd is None else builder.fadd(even, odd), PAD
-            while count > 1:
-                count //= 2
-                whole = builder.fadd(part(whole, 0, count), part(whole, count, count))
-            return builder.extract_element(whole, ir.Constant(ir.IntType(32), 0))
-
-        return types.float64(singles, types.intp), build
-
-    return tree
-
-
-_sum_of_1, _sum_of_2, _sum_of_3, _sum_of_4 = (_sum_of(blocks) for blocks in (1, 2, 3, 4))
+_sum_of_1, _sum_of_2, _sum_of_3, _sum_of_4 = (tree_sum_of(blocks, PAD) for blocks in (1, 2, 3, 4))
 
 
 @inner()
@@ -87,12 +45,12 @@ def sum_of_row(e, start, width):
 @inner()
 def place_of_peak(z, start, width):
     """Index of the first largest of ``z[start : start + width]`` (of a NaN, where there is one)."""
-    best = np.int32(key(z[start]))
+    best = np.int32(order_key(z[start]))
     for i in range(U(width)):
-        best = max(best, np.int32(key(z[start + i])))
+        best = max(best, np.int32(order_key(z[start + i])))
     found = np.int32(width)
     for i in range(np.uint32(width)):
-        here = np.int32(i) if np.int32(key(z[start + U(i)])) == best else np.int32(width)
+        here = np.int32(i) if np.int32(order_key(z[start + U(i)])) == best else np.int32(width)
         found = min(found, here)
     return np.int64(found)
 
@@ -116,14 +74,14 @@ def class_batch(x, target, ignore, mean, singles, doubles, places, values, grad)
     for first in range(0, count, many):
         rows = min(many, count - first)
         for r in range(rows):
-            stream(singles, r * width, x[first + r], n, False)
+            stream_copy(singles, r * width, x[first + r], n, False)
         for r in range(rows):
             places[r] = place_of_peak(singles, U(r * width), width)
         for r in range(rows):
-            doubles[_GAP + U(r)] = wide(singles[U(r * width) + U(places[r])])
+            doubles[_GAP + U(r)] = to_float64(singles[U(r * width) + U(places[r])])
         wild = 0
         for r in range(U(rows)):
-            tame, lift, shift, floor, high, low = powers_of(doubles[_GAP + r], 1.0)
+            tame, lift, shift, floor, high, low = power_constants(doubles[_GAP + r], 1.0)
             wild += 0 if tame else 1
             doubles[_LIFT + r] = lift
             singles[_SHIFT + r], singles[_FLOOR + r] = shift, floor
@@ -132,34 +90,34 @@ def class_batch(x, target, ignore, mean, singles, doubles, places, values, grad)
         for r in range(rows):
             start, shift, floor = U(r * width), singles[_SHIFT + U(r)], singles[_FLOOR + U(r)]
             for i in range(U(width)):
-                singles[_E + start + i] = lifted_power(singles[start + i], shift, floor, high, low)
+                singles[_E + start + i] = scaled_power(singles[start + i], shift, floor, high, low)
         for r in range(rows):
             singles[_E + U(r * width + places[r])] = 0.0
         for r in range(rows):
             doubles[_OTHERS + U(r)] = sum_of_row(singles, TILE + r * width, width)
         for r in range(rows):
             start, k, y = U(r * width), U(places[r]), target[first + r]
-            top, kept = wide(singles[start + k]), y != ignore
+            top, kept = to_float64(singles[start + k]), y != ignore
             own = U(y) if kept else k
             singles[_E + start + k] = doubles[_LIFT + U(r)]
-            doubles[_GAP + U(r)] = top - wide(singles[start + own]) if own != k else 0.0
+            doubles[_GAP + U(r)] = top - to_float64(singles[start + own]) if own != k else 0.0
             doubles[_PUSH + U(r)] = g if kept else 0.0
             doubles[_AT_TOP + U(r)] = g if kept and own == k else 0.0
-            doubles[_OWN + U(r)] = wide(singles[_E + start + own])
+            doubles[_OWN + U(r)] = to_float64(singles[_E + start + own])
         for r in range(U(rows)):
             others, push, at_k = doubles[_OTHERS + r], doubles[_PUSH + r], doubles[_AT_TOP + r]
             lift = doubles[_LIFT + r]
             sum_of_e = lift + others
             part = 1.0 / sum_of_e
             c = push * part
-            doubles[_LOG + r] = log_share(sum_of_e, others, lift)
+            doubles[_LOG + r] = fast_log_ratio(sum_of_e, others, lift)
             doubles[_C + r] = c
             singles[_HIGH + r] = np.float32(c)
             singles[_LOW + r] = np.float32(c - np.float32(c))
             doubles[_AT_TOP + r] = (push - at_k) * (lift * part) - at_k * (others * part)
             doubles[_OWN + r] = doubles[_OWN + r] * part * push - push
         for r in range(rows):
-            if not fits(doubles[_C + U(r)]):
+            if not splits(doubles[_C + U(r)]):
                 return -1.0, 0.0
             kept = target[first + r] != ignore
             values[first + r] = doubles[_GAP + U(r)] + doubles[_LOG + U(r)] if kept else 0.0
@@ -169,12 +127,12 @@ def class_batch(x, target, ignore, mean, singles, doubles, places, values, grad)
             start, high, low = U(r * width), singles[_HIGH + U(r)], singles[_LOW + U(r)]
             for i in range(U(width)):
                 e = singles[_E + start + i]
-                singles[_E + start + i] = times(e, high, low, np.float32(-0.0))
+                singles[_E + start + i] = times_split(e, high, low, np.float32(-0.0))
         for r in range(rows):
             start, y = _E + U(r * width), target[first + r]
             if y != ignore:
                 singles[start + U(y)] = doubles[_OWN + U(r)]
             singles[start + U(places[r])] = doubles[_AT_TOP + U(r)]
         for r in range(rows):
-            stream(grad, (first + r) * n, singles[TILE + r * width :], n, False)
+            stream_copy(grad, (first + r) * n, singles[TILE + r * width :], n, False)
     return total, add_up(values) * g

@@ -13,8 +13,11 @@ values, and that the SIMD.
 
 import numpy as np
 
+from xent._compile.decorator import inner, outer
 from xent._kernels.rows.gradient import gradient_of_row, nothing_to_do, write_some
+from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK, PAD
 from xent._kernels.rows.sums import (
+    cache_line_start,
     entropy_of_row,
     even_gaps,
     peak,
@@ -23,8 +26,11 @@ from xent._kernels.rows.sums import (
     sum_of_others,
     sum_of_shares,
 )
-from xent._math.float import LANES, PAD, PAGE, bend, inner, log_of, outer, wide
-from xent._math.memory import arrive, to_line
+from xent._math.double_double import dd_add_double
+from xent._math.element import to_float64
+from xent._math.exp import tanh
+from xent._math.llvm import store_fence
+from xent._math.log import log_ratio
 
 U = np.uint64
 
@@ -46,22 +52,22 @@ def one_row(
     """
     if k < 0:
         k = peak(x, r)
-    top = wide(x[r, k])
+    top = to_float64(x[r, k])
     others, lift, signs, after = sum_of_others(
         x, r, k, inverse, share, e, block, lanes, lost, todo, before, share_before, page, slope,
         grad, past,
     )  # fmt: skip
     total = lift + others
-    log = log_of(x, total, others, lift)
+    log = log_ratio(x, total, others, lift)
     lse = top * inverse + log
     gaps = gap = entropy = h = 0.0
     mass = flat * x.shape[1]
     if share.shape[0]:
-        gaps, mass = shared_gaps(x, r, top, inverse, share, lanes[LANES:])
+        gaps, mass = shared_gaps(x, r, top, inverse, share, lanes[ACCUMULATORS:])
     elif flat != 0.0:
         gaps = even_gaps(x, r, k, inverse, lanes) * flat
     if y >= 0 and y != k:
-        gap = (top - wide(x[r, y])) * inverse
+        gap = (top - to_float64(x[r, y])) * inverse
     if stats.shape[0] or pull.shape[0]:
         entropy = entropy_of_row(x, r, k, inverse, e, total, log, block, lanes)
     value = gaps + mass * log
@@ -99,7 +105,7 @@ def bend_rows(x, cap, z, slope):
     """Write the capped logits and their slopes."""
     for r in range(x.shape[0]):
         for i in range(U(x.shape[1])):
-            bent, inclined = bend(wide(x[U(r), i]), cap)
+            bent, inclined = tanh(to_float64(x[U(r), i]) / cap)
             z[U(r), i] = cap * bent
             slope[U(r), i] = inclined
 
@@ -123,8 +129,10 @@ def halves(array, n, two):
 def write_row(todo, e, share, page, slope, grad, past):
     """Write what is to do of a row, where anything is."""
     if todo.row >= 0:
-        for a in range(0, grad.shape[1], LANES):
-            write_some(todo, e, share, page, slope, grad, past, a, min(a + LANES, grad.shape[1]))
+        for a in range(0, grad.shape[1], ACCUMULATORS):
+            write_some(
+                todo, e, share, page, slope, grad, past, a, min(a + ACCUMULATORS, grad.shape[1])
+            )
 
 
 @outer()
@@ -136,7 +144,10 @@ def class_rows(
     n = x.shape[1]
     block, lanes, lost = rooms(sums, x)
     width = n + -n % PAD
-    e, page = e[to_line(e, width) :], page[to_line(page, min(width, PAGE)) :]
+    e, page = (
+        e[cache_line_start(e, width) :],
+        page[cache_line_start(page, min(width, COLUMN_BLOCK)) :],
+    )
     ahead = past and slope.shape[0] == 0 and e.shape[0] >= 2 * width
     mine, before = halves(e, width, ahead)
     todo, k = nothing_to_do(), -1
@@ -173,7 +184,7 @@ def class_rows(
         values[r] = value if f != 0.0 else 0.0
         if y < 0 and stats.shape[0]:
             stats[r, 1] = 0.0
-    arrive()
+    store_fence()
 
 
 @inner()
@@ -181,7 +192,7 @@ def is_distribution(target, r, mass, signs, tolerance):
     """Say whether row r, of which this is known, is one."""
     if signs < 0:  # or a zero has a sign
         for i in range(U(target.shape[1])):
-            if wide(target[U(r), i]) < 0.0:
+            if to_float64(target[U(r), i]) < 0.0:
                 return False
     return abs(mass - 1.0) <= tolerance
 
@@ -198,7 +209,10 @@ def soft_rows(
     n = x.shape[1]
     block, lanes, lost = rooms(sums, x)
     width = n + -n % PAD
-    e, page = e[to_line(e, width) :], page[to_line(page, min(width, PAGE)) :]
+    e, page = (
+        e[cache_line_start(e, width) :],
+        page[cache_line_start(page, min(width, COLUMN_BLOCK)) :],
+    )
     changed = smooth != 0.0 or weight.shape[0] > 0
     ahead = past and slope.shape[0] == 0 and e.shape[0] >= 2 * width
     mine, before = halves(e, width, ahead)
@@ -222,7 +236,7 @@ def soft_rows(
         else:
             own = 1 - last if changed else r
             for i in range(U(n if changed else 0)):
-                t = wide(target[U(r), i]) * (1.0 - smooth) + smooth / n
+                t = to_float64(target[U(r), i]) * (1.0 - smooth) + smooth / n
                 share[own, i] = t * weight[i] if weight.shape[0] else t
             value, todo, whole, every, k = one_row(
                 x, r, k, -1, 0.0, share[own], 0.0, f, g, zeta, inverse, pull, stats, grad, slope,
@@ -236,7 +250,7 @@ def soft_rows(
             values[r] = value if f != 0.0 else 0.0
         if bad < 0 and not is_distribution(target, r, mass, signs, tolerance):
             bad = r
-    arrive()
+    store_fence()
     return bad
 
 
@@ -268,9 +282,5 @@ def add_up(values):
     """Sum of all values, always in the same order, rounding kept apart."""
     total, lost = 0.0, 0.0
     for i in range(values.shape[0]):
-        v = values[i]
-        s = total + v
-        t = s - total
-        lost += (total - (s - t)) + (v - t)
-        total = s
+        total, lost = dd_add_double(total, lost, values[i])
     return total + lost if lost == lost else total

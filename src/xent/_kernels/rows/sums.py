@@ -1,28 +1,19 @@
 """What one row of logits is read for: its largest element, and sums over all others.
 
-Sums run over `LANES` accumulators that are folded as a tree: an order that depends on the number of
-classes alone.
+Sums run over `ACCUMULATORS` sums that are folded as a tree: an order that depends on the number
+of classes alone.
 """
 
 import numpy as np
 
+from xent._compile.decorator import inner, step
 from xent._kernels.rows.column_block import add_page, suits
 from xent._kernels.rows.gradient import write_some
-from xent._math.float import (
-    LANES,
-    LIFT,
-    PAD,
-    PAGE,
-    exp_below,
-    inner,
-    key,
-    lifted_power,
-    powers_of,
-    sign,
-    step,
-    wide,
-)
-from xent._math.memory import address, prefetch, to_line
+from xent._kernels.rows.sizes import ACCUMULATORS, COLUMN_BLOCK, PAD
+from xent._math.double_double import dd_add_double
+from xent._math.element import order_key, sign_bits, to_float64
+from xent._math.exp import EXP_SCALE, power_constants, scaled_exp_below, scaled_power
+from xent._math.llvm import CACHE_LINE, address, prefetch_l2
 from xent._math.vector import fma
 
 U = np.uint64
@@ -31,9 +22,9 @@ U = np.uint64
 @inner()
 def top_of(x, r, a, b):
     """Return the key of the largest of ``x[r, a:b]``."""
-    top = key(x[r, a])
+    top = order_key(x[r, a])
     for i in range(U(a), U(b)):
-        top = max(top, key(x[U(r), i]))
+        top = max(top, order_key(x[U(r), i]))
     return top
 
 
@@ -43,7 +34,7 @@ def place_of(x, r, a, b, top):
     size = np.int32(b - a)
     found = size
     for i in range(np.uint32(size)):
-        here = np.int32(i) if key(x[U(r), U(a) + U(i)]) == top else size
+        here = np.int32(i) if order_key(x[U(r), U(a) + U(i)]) == top else size
         found = min(found, here)
     return a + np.int64(found)
 
@@ -52,7 +43,7 @@ def place_of(x, r, a, b, top):
 def peak(x, r):
     """Index of the first largest element (of a NaN, where there is one)."""
     n = x.shape[1]
-    best = key(x[r, 0])
+    best = order_key(x[r, 0])
     block = 0
     for a in range(0, n, 512):
         top = top_of(x, r, a, min(a + 512, n))
@@ -69,7 +60,7 @@ def fold(lanes, n):
     Loops of fixed lengths leave no remainder that SIMD could not take.
     """
     if n > 16:
-        for i in range(U(n), U(64 if n <= 64 else 128 if n <= 128 else LANES)):
+        for i in range(U(n), U(64 if n <= 64 else 128 if n <= 128 else ACCUMULATORS)):
             lanes[i] = 0.0
         if n > 128:
             for i in range(U(128)):
@@ -94,29 +85,25 @@ def fold(lanes, n):
 @inner()
 def gather(values, a, b, lanes):
     """Add ``values[a:b]``, at most a page, to the lanes: of a whole page four to each at once."""
-    start, lane = U(a), U(LANES)
-    if b - a == PAGE:
+    start, lane = U(a), U(ACCUMULATORS)
+    if b - a == COLUMN_BLOCK:
         for j in range(lane):
             k = start + j
-            first = wide(values[k]) + wide(values[k + lane])
-            last = wide(values[k + U(2) * lane]) + wide(values[k + U(3) * lane])
+            first = to_float64(values[k]) + to_float64(values[k + lane])
+            last = to_float64(values[k + U(2) * lane]) + to_float64(values[k + U(3) * lane])
             lanes[j] += first + last
     else:
-        for c in range(a, b, LANES):
+        for c in range(a, b, ACCUMULATORS):
             begin = U(c)
-            for i in range(begin, U(min(c + LANES, b))):
-                lanes[i - begin] += wide(values[i])
+            for i in range(begin, U(min(c + ACCUMULATORS, b))):
+                lanes[i - begin] += to_float64(values[i])
 
 
 @inner()
 def add_exactly(block, n, lanes, lost):
     """Add a block to the lanes and keep apart what float64 rounds away."""
     for i in range(n):
-        a, b = lanes[i], block[i]
-        s = a + b
-        t = s - a
-        lost[i] += (a - (s - t)) + (b - t)
-        lanes[i] = s
+        lanes[i], lost[i] = dd_add_double(lanes[i], lost[i], block[i])
 
 
 @inner()
@@ -125,15 +112,15 @@ def powers(x, r, e, a, b, shift, floor, high, low):
     # What is left of whole vectors is filled up to one.
     whole = b - (b - a) % PAD
     for i in range(U(a), U(whole)):
-        e[i] = lifted_power(np.float32(wide(x[U(r), i])), shift, floor, high, low)
+        e[i] = scaled_power(np.float32(to_float64(x[U(r), i])), shift, floor, high, low)
     if whole < b:
         for i in range(U(whole), U(b)):
-            e[i] = wide(x[U(r), i])
+            e[i] = to_float64(x[U(r), i])
         for i in range(U(b), U(whole + PAD)):
             e[i] = -np.inf
         rest = e[whole : whole + PAD]
         for i in range(U(PAD)):
-            rest[i] = lifted_power(np.float32(rest[i]), shift, floor, high, low)
+            rest[i] = scaled_power(np.float32(rest[i]), shift, floor, high, low)
 
 
 @inner()
@@ -151,34 +138,34 @@ def sum_of_others(
     of the gradient of the row before, whose exponentials are ``before``, is written on the way.
     """
     n = x.shape[1]
-    top = wide(x[r, k])
-    tame, lift, shift, floor, high, low = powers_of(top, inverse)
+    top = to_float64(x[r, k])
+    tame, lift, shift, floor, high, low = power_constants(top, inverse)
     if x.itemsize == 8:
-        lift = LIFT
-    used = min(n, LANES)
-    few = n <= LANES and x.itemsize < 8
+        lift = EXP_SCALE
+    used = min(n, ACCUMULATORS)
+    few = n <= ACCUMULATORS and x.itemsize < 8
     for i in range(U(0 if few else used)):
         lanes[i] = 0.0
     for i in range(U(min(used, lost.shape[0]))):
         lost[i] = 0.0
-    spread = lanes[LANES:]
+    spread = lanes[ACCUMULATORS:]
     signs = np.int32(0)
     for i in range(U(used if own.shape[0] else 0)):
-        spread[i] = spread[U(LANES) + i] = 0.0
+        spread[i] = spread[U(ACCUMULATORS) + i] = 0.0
     vectors = tame and suits(x, own)
     # While a row is fetched into the cache, it is no work to find its largest logit.
-    looks = vectors and n > PAGE and x.itemsize == 4 and r + 1 < x.shape[0]
+    looks = vectors and n > COLUMN_BLOCK and x.itemsize == 4 and r + 1 < x.shape[0]
     coming, best, where = r + 1 if looks else r, np.int64(-(2**31)), 0
     # Vectors go past the caches in whole lines only.
     lined = past and grad.itemsize == 4 and address(grad) % 64 == 0 and n % (64 // 4) == 0
     lined = lined and todo.row >= 0 and todo.single
-    for a in range(0, n, PAGE):
-        b = min(a + PAGE, n)
-        if vectors and b - a == PAGE and not a <= k < b:
+    for a in range(0, n, COLUMN_BLOCK):
+        b = min(a + COLUMN_BLOCK, n)
+        if vectors and b - a == COLUMN_BLOCK and not a <= k < b:
             writes = lined and not (a <= todo.k < b or a <= todo.y < b)
             behind = todo, before, share, grad, writes
             for j in range(a, a if past else b, 64 // x.itemsize):
-                prefetch(grad, r * n + j)
+                prefetch_l2(grad, r * n + j)
             constants = shift, floor, high, low
             found, high_next = add_page(
                 x, r, coming, own, e, a, top, constants, lanes, spread, behind
@@ -193,15 +180,15 @@ def sum_of_others(
             first = np.int64(top_of(x, coming, a, b))
             if first > best:
                 best, where = first, a
-        for c in range(a, b, LANES):
-            d = min(c + LANES, b)
-            if n > LANES:
+        for c in range(a, b, ACCUMULATORS):
+            d = min(c + ACCUMULATORS, b)
+            if n > ACCUMULATORS:
                 for j in range(c, d, 64 // x.itemsize):
-                    prefetch(x, (r + 1) * n + j + (PAGE if looks else 0))
+                    prefetch_l2(x, (r + 1) * n + j + (COLUMN_BLOCK if looks else 0))
                 for j in range(c, d if own.shape[0] else c, 64 // own.itemsize):
-                    prefetch(own, n + j)
+                    prefetch_l2(own, n + j)
                 for j in range(c, c if past else d, 64 // x.itemsize):
-                    prefetch(grad, r * n + j)
+                    prefetch_l2(grad, r * n + j)
             # Two loops, one that sums: beside a float64 in the same loop, LLVM takes half as many
             # float32 at once.
             if x.itemsize < 8:
@@ -209,16 +196,16 @@ def sum_of_others(
                     powers(x, r, e, c, d, shift, floor, high, low)
                 else:
                     for i in range(U(c), U(d)):
-                        e[i] = exp_below(x[U(r), i], top, inverse)
+                        e[i] = scaled_exp_below(x[U(r), i], top, inverse)
                     for i in range(U(d), U(d + (c - d) % PAD)):
                         e[i] = 0.0
             else:
                 start, stop = U(c), U(d)
                 for i in range(start, stop):
-                    v = exp_below(x[U(r), i], top, inverse)
+                    v = scaled_exp_below(x[U(r), i], top, inverse)
                     block[i - start] = v
                     e[i] = v
-                if c <= k < c + LANES:
+                if c <= k < c + ACCUMULATORS:
                     block[k - c] = 0.0
                 add_exactly(block, stop - start, lanes, lost)
             if todo.row >= 0:
@@ -229,7 +216,7 @@ def sum_of_others(
             if few:
                 used = n + -n % PAD
                 for i in range(U(used)):
-                    lanes[i] = wide(e[i])
+                    lanes[i] = to_float64(e[i])
             else:
                 gather(e, a, b, lanes)
         if a <= k < b:
@@ -241,14 +228,14 @@ def sum_of_others(
     # Only -inf, or a NaN: there is no distribution, even of one class.
     others = fold(lanes, used) if top > -np.inf else np.nan
     top_after = np.int32(best)
-    after = place_of(x, coming, where, min(where + PAGE, n), top_after) if looks else -1
+    after = place_of(x, coming, where, min(where + COLUMN_BLOCK, n), top_after) if looks else -1
     return others, lift, signs, after
 
 
 @inner()
 def gap(x, u, i, top):
     """Return how far x_c lies below the largest: 0 for that itself, even where it is infinite."""
-    v = wide(x[u, i])
+    v = to_float64(x[u, i])
     return top - v if v != top else 0.0
 
 
@@ -256,21 +243,21 @@ def gap(x, u, i, top):
 def even_gaps(x, r, k, inverse, lanes):
     """Sum over c of (x_k - x_c) / T."""
     n = x.shape[1]
-    u, top = U(r), wide(x[r, k])
-    used = min(n, LANES)
-    one, two, three = U(LANES), U(2 * LANES), U(3 * LANES)
+    u, top = U(r), to_float64(x[r, k])
+    used = min(n, ACCUMULATORS)
+    one, two, three = U(ACCUMULATORS), U(2 * ACCUMULATORS), U(3 * ACCUMULATORS)
     for j in range(U(used)):
         lanes[j] = 0.0
     # The sums of `gather`, made on the way.
-    for a in range(0, n - PAGE + 1, PAGE):
+    for a in range(0, n - COLUMN_BLOCK + 1, COLUMN_BLOCK):
         begin = U(a)
-        for j in range(U(LANES)):
+        for j in range(U(ACCUMULATORS)):
             i = begin + j
             first = gap(x, u, i, top) + gap(x, u, i + one, top)
             lanes[j] += first + (gap(x, u, i + two, top) + gap(x, u, i + three, top))
-    for c in range(n - n % PAGE, n, LANES):
+    for c in range(n - n % COLUMN_BLOCK, n, ACCUMULATORS):
         start = U(c)
-        for j in range(U(min(LANES, n - c))):
+        for j in range(U(min(ACCUMULATORS, n - c))):
             lanes[j] += gap(x, u, start + j, top)
     return fold(lanes, used) * inverse
 
@@ -281,27 +268,27 @@ def add_shares(x, r, share, a, b, top, lanes):
 
     Return something negative where the sign of a share is.
     """
-    u, start, mass = U(r), U(a), U(LANES)
+    u, start, mass = U(r), U(a), U(ACCUMULATORS)
     signs = np.int32(0)
     for c in range(start, U(b)):
-        signs = np.int32(signs | sign(share[c]))
-    one, two, three = U(LANES), U(2 * LANES), U(3 * LANES)
-    if b - a == PAGE:
-        for j in range(U(LANES)):
+        signs = np.int32(signs | sign_bits(share[c]))
+    one, two, three = U(ACCUMULATORS), U(2 * ACCUMULATORS), U(3 * ACCUMULATORS)
+    if b - a == COLUMN_BLOCK:
+        for j in range(U(ACCUMULATORS)):
             i = start + j
-            t0, t1 = wide(share[i]), wide(share[i + one])
-            t2, t3 = wide(share[i + two]), wide(share[i + three])
-            g0, g1 = top - wide(x[u, i]), top - wide(x[u, i + one])
-            g2, g3 = top - wide(x[u, i + two]), top - wide(x[u, i + three])
+            t0, t1 = to_float64(share[i]), to_float64(share[i + one])
+            t2, t3 = to_float64(share[i + two]), to_float64(share[i + three])
+            g0, g1 = top - to_float64(x[u, i]), top - to_float64(x[u, i + one])
+            g2, g3 = top - to_float64(x[u, i + two]), top - to_float64(x[u, i + three])
             lanes[mass + j] += (t0 + t1) + (t2 + t3)
             lanes[j] = fma(t3, g3, fma(t2, g2, fma(t1, g1, fma(t0, g0, lanes[j]))))
     else:
-        for d in range(a, b, LANES):
+        for d in range(a, b, ACCUMULATORS):
             begin = U(d)
-            for j in range(U(min(LANES, b - d))):
-                t = wide(share[begin + j])
+            for j in range(U(min(ACCUMULATORS, b - d))):
+                t = to_float64(share[begin + j])
                 lanes[mass + j] += t
-                lanes[j] = fma(t, top - wide(x[u, begin + j]), lanes[j])
+                lanes[j] = fma(t, top - to_float64(x[u, begin + j]), lanes[j])
     return signs
 
 
@@ -309,17 +296,17 @@ def add_shares(x, r, share, a, b, top, lanes):
 def shared_gaps(x, r, top, inverse, share, lanes):
     """Sum over c of a_c (x_k - x_c) / T, and of the shares a_c, from the lanes of `add_shares`."""
     n = x.shape[1]
-    used = min(n, LANES)
-    gaps, mass = fold(lanes, used), fold(lanes[LANES:], used)
+    used = min(n, ACCUMULATORS)
+    gaps, mass = fold(lanes, used), fold(lanes[ACCUMULATORS:], used)
     if not gaps < np.inf:
         # Infinite gaps count for nothing under a share of zero, nor does the largest's own.
         u = U(r)
         for i in range(U(used)):
             lanes[i] = 0.0
-        for c in range(0, n, LANES):
+        for c in range(0, n, ACCUMULATORS):
             start = U(c)
-            for j in range(U(min(LANES, n - c))):
-                v, t = wide(x[u, start + j]), wide(share[start + j])
+            for j in range(U(min(ACCUMULATORS, n - c))):
+                v, t = to_float64(x[u, start + j]), to_float64(share[start + j])
                 lanes[j] += t * (top - v) if t != 0.0 and v != top else 0.0
         gaps = fold(lanes, used)
     return gaps * inverse, mass
@@ -329,17 +316,27 @@ def shared_gaps(x, r, top, inverse, share, lanes):
 def entropy_of_row(x, r, k, inverse, e, total, log_total, block, lanes):
     """H = log1p(S) + sum over c of p_c (x_k - x_c) / T: positive terms only."""
     n = x.shape[1]
-    top = wide(x[r, k])
-    used = min(n, LANES)
+    top = to_float64(x[r, k])
+    used = min(n, ACCUMULATORS)
     for i in range(used):
         lanes[i] = 0.0
-    for a in range(0, n, PAGE):
+    for a in range(0, n, COLUMN_BLOCK):
         start = U(a)
-        for i in range(start, U(min(a + PAGE, n))):
-            v, each = wide(x[U(r), i]), wide(e[i])
+        for i in range(start, U(min(a + COLUMN_BLOCK, n))):
+            v, each = to_float64(x[U(r), i]), to_float64(e[i])
             block[i - start] = each * ((top - v) * inverse) if each != 0.0 and v != top else 0.0
-        gather(block, 0, min(a + PAGE, n) - a, lanes)
+        gather(block, 0, min(a + COLUMN_BLOCK, n) - a, lanes)
     return log_total + fold(lanes, used) / total
+
+
+@inner()
+def cache_line_start(array, count):
+    """Return where the array's first cache line begins, or 0 where less than ``count`` are left.
+
+    A vector of 64 bytes that lies across two lines is read and written twice.
+    """
+    first = (-address(array) % CACHE_LINE) // array.itemsize
+    return first if array.shape[0] - first >= count else 0
 
 
 @inner()
@@ -348,10 +345,10 @@ def rooms(sums, x):
 
     Nothing is lost where float64 is far more than x.
     """
-    sums = sums[to_line(sums, PAGE + 4 * LANES) :]
-    lost = LANES if x.itemsize == 8 else 0
-    first = PAGE + 3 * LANES
-    return sums[:PAGE], sums[PAGE:first], sums[first : first + lost]
+    sums = sums[cache_line_start(sums, COLUMN_BLOCK + 4 * ACCUMULATORS) :]
+    lost = ACCUMULATORS if x.itemsize == 8 else 0
+    first = COLUMN_BLOCK + 3 * ACCUMULATORS
+    return sums[:COLUMN_BLOCK], sums[COLUMN_BLOCK:first], sums[first : first + lost]
 
 
 @inner()
@@ -362,13 +359,13 @@ def sum_of_shares(share, lanes):
     """
     n = share.shape[0]
     signs = np.int32(0)
-    for i in range(min(n, LANES)):
+    for i in range(min(n, ACCUMULATORS)):
         lanes[i] = 0.0
-    for a in range(0, n, PAGE):
-        b = min(a + PAGE, n)
-        for j in range(a, b if n > LANES else a, 64 // share.itemsize):
-            prefetch(share, n + j)
+    for a in range(0, n, COLUMN_BLOCK):
+        b = min(a + COLUMN_BLOCK, n)
+        for j in range(a, b if n > ACCUMULATORS else a, 64 // share.itemsize):
+            prefetch_l2(share, n + j)
         for i in range(U(a), U(b)):
-            signs = np.int32(signs | sign(share[i]))
+            signs = np.int32(signs | sign_bits(share[i]))
         gather(share, a, b, lanes)
-    return fold(lanes, min(n, LANES)), signs
+    return fold(lanes, min(n, ACCUMULATORS)), signs

@@ -8,6 +8,7 @@ float32 too, but its largest part and the error of u are kept apart, and what is
 
 import numpy as np
 
+from xent._compile.decorator import inner, outer, step
 from xent._kernels.rows.binary import (
     CHUNK,
     DROP,
@@ -18,23 +19,14 @@ from xent._kernels.rows.binary import (
     YES,
     ask_ahead,
     first_wrong,
-    lifted_power_of,
     soft_slope,
 )
-from xent._math.float import (
-    LIFT,
-    exact_exp,
-    inner,
-    log1p,
-    narrow,
-    outer,
-    single,
-    step,
-    times,
-    wide,
-)
-from xent._math.memory import arrive, stream
-from xent._math.vector import bits32, fma, fma32
+from xent._math.double_double import two_sum
+from xent._math.element import from_float64, to_float32, to_float64
+from xent._math.exp import EXP_SCALE, scaled_exp, scaled_exp32, times_split
+from xent._math.llvm import store_fence, stream_copy
+from xent._math.log import log1p
+from xent._math.vector import bits32, fma, from_bits32
 
 U = np.uint64
 
@@ -127,13 +119,13 @@ def _weigh(x, target, a, n, no, yes, o, c1, c0, part, page, most):
     """Write 2**64 u and weights to part, the gradient to page, as `_score` does."""
     far, soft = np.uint32(0), np.uint32(0)
     for j in range(n):
-        v, t = single(x[a + j]), single(target[a + j])
+        v, t = to_float32(x[a + j]), to_float32(target[a + j])
         size = np.uint32(bits32(t))
         most = max(most, size)
         soft = max(soft, min(size, np.uint32(size ^ YES)))  # 0 where the target is 0 or 1
         bits = np.int32(bits32(v) | SIGN)
         far = max(far, np.uint32(bits))
-        lifted = lifted_power_of(bits)
+        lifted = scaled_exp32(from_bits32(bits))
         part[_E + j] = lifted
         inside = lifted / (_ONE + lifted * DROP)
         out = LIFTED - inside
@@ -141,29 +133,29 @@ def _weigh(x, target, a, n, no, yes, o, c1, c0, part, page, most):
         rise = out if up_hill else inside
         fall = inside if up_hill else out
         w = np.float32(no[o + j])
-        w, p = fma32(-t, w, w), t * np.float32(yes[o + j])
+        w, p = fma(-t, w, w), t * np.float32(yes[o + j])
         part[_BOTH + j] = w + p
         part[_SIDE + j] = w if up_hill else p
-        slope = fma32(w, rise, -(p * fall))
-        page[j] = narrow(times(slope, c1, c0, np.float32(-0.0)), page[j])
+        slope = fma(w, rise, -(p * fall))
+        page[j] = from_float64(times_split(slope, c1, c0, np.float32(-0.0)), page[j])
     # A loop of its own, for one long chain of operations takes longer than two short ones.
     for j in range(n):
         u = part[_E + j] * DROP
-        q = fma32(_L8, u, _L7)
-        q = fma32(q, u, _L6)
-        q = fma32(q, u, _L5)
-        q = fma32(q, u, _L4)
-        q = fma32(q, u, _L3)
-        q = fma32(q, u, _L2)
-        q = fma32(q, u, _L1)
-        part[_S + j] = fma32(q, u, _L0)
+        q = fma(_L8, u, _L7)
+        q = fma(q, u, _L6)
+        q = fma(q, u, _L5)
+        q = fma(q, u, _L4)
+        q = fma(q, u, _L3)
+        q = fma(q, u, _L2)
+        q = fma(q, u, _L1)
+        part[_S + j] = fma(q, u, _L0)
     return most, far, soft > np.uint32(0)
 
 
 @inner()
 def _value(v, t, no, yes, part, j, soft):
     """Return a weighed value; with answers between yes and no their weights take float64."""
-    u, q = np.float64(part[_E + j]) / LIFT, np.float64(part[_S + j])
+    u, q = np.float64(part[_E + j]) / EXP_SCALE, np.float64(part[_S + j])
     log = fma(u * u, fma(q, u, -0.5), u)
     if soft:
         n, y = fma(-t, np.float64(no), np.float64(no)), t * np.float64(yes)
@@ -175,26 +167,26 @@ def _value(v, t, no, yes, part, j, soft):
 def _soften(x, target, a, n, no, yes, o, g, part, page):
     """Write the gradient of answers between yes and no, with their weights in float64."""
     for j in range(n):
-        v, t, lifted = wide(x[a + j]), wide(target[a + j]), part[_E + j]
+        v, t, lifted = to_float64(x[a + j]), to_float64(target[a + j]), part[_E + j]
         w, p = np.float64(no[o + j]), np.float64(yes[o + j])
-        u = np.float64(lifted) / LIFT
+        u = np.float64(lifted) / EXP_SCALE
         slope = soft_slope(v, lifted * DROP, u, fma(-t, w, w), t * p)
-        page[j] = narrow(slope * g, page[j]) if 0.0 < t < 1.0 else page[j]
+        page[j] = from_float64(slope * g, page[j]) if 0.0 < t < 1.0 else page[j]
 
 
 @inner()
 def _exact(v, t, weight, positive):
     """Return a weighed value and its slope to the last bit of float64; a weight of 0 is nothing."""
-    lifted = exact_exp(-abs(v), 0.0)
-    u = lifted / LIFT
+    lifted = scaled_exp(-abs(v), 0.0)
+    u = lifted / EXP_SCALE
     log = log1p(u)
     no, yes = fma(-t, weight, weight), t * (weight * positive)
     falsely = log + (v if v > 0.0 else 0.0)
     missed = log - (v if v < 0.0 else 0.0)
     value = fma(no, falsely if no != 0.0 else 0.0, yes * (missed if yes != 0.0 else 0.0))
     inside = lifted / (1.0 + u)
-    rise = LIFT - inside if v >= 0.0 else inside
-    fall = inside if v >= 0.0 else LIFT - inside
+    rise = EXP_SCALE - inside if v >= 0.0 else inside
+    fall = inside if v >= 0.0 else EXP_SCALE - inside
     slope = no * rise - yes * fall
     value = value if v == v else v
     return (value, slope) if weight != 0.0 else (0.0, 0.0)
@@ -211,11 +203,11 @@ def _add(x, target, a, n, no, yes, o, part, soft, lanes):
     """Add the weighed values to the lanes."""
     if soft:
         for j in range(n):
-            v, t = wide(x[a + j]), wide(target[a + j])
+            v, t = to_float64(x[a + j]), to_float64(target[a + j])
             lanes[j] += _value(v, t, no[o + j], yes[o + j], part, j, True)
     else:
         for j in range(n):
-            v = wide(x[a + j])
+            v = to_float64(x[a + j])
             lanes[j] += _value(v, 0.0, _ZERO, _ZERO, part, j, False)
 
 
@@ -223,7 +215,7 @@ def _add(x, target, a, n, no, yes, o, part, soft, lanes):
 def _mend(x, target, a, n, weight, positive, up, inners, no, yes, o, g, mild, part, lanes, page):
     """Do as `_add`, but what float32 cannot in float64, there the gradient too."""
     for j in range(n):
-        v, t = wide(x[a + j]), wide(target[a + j])
+        v, t = to_float64(x[a + j]), to_float64(target[a + j])
         odd = _is_odd(no[o + j]) or _is_odd(yes[o + j])
         value = _value(v, t, no[o + j], yes[o + j], part, j, True)
         if odd or not mild or not abs(v) < np.inf:
@@ -232,7 +224,7 @@ def _mend(x, target, a, n, weight, positive, up, inners, no, yes, o, g, mild, pa
             right, slope = _exact(v, t, w, p)
             value = right if odd or not abs(v) < np.inf else value
             each = _at(up, inners[2], i) if up.shape[0] else 1.0
-            page[j] = narrow(slope * (g * each) / LIFT, page[j])
+            page[j] = from_float64(slope * (g * each) / EXP_SCALE, page[j])
         lanes[j] += value
 
 
@@ -265,7 +257,7 @@ def weigh_answers(
     """
     count = x.shape[0]
     bad = -1
-    c1, c0 = np.float32(g / LIFT), np.float32(g / LIFT - np.float32(g / LIFT))
+    c1, c0 = np.float32(g / EXP_SCALE), np.float32(g / EXP_SCALE - np.float32(g / EXP_SCALE))
     for b in range(start, stop):
         first, last = b * SPAN, min((b + 1) * SPAN, count)
         most = np.uint32(0)
@@ -296,7 +288,7 @@ def weigh_answers(
             elif totals.shape[0]:
                 _add(x, target, U(c), U(n), no, yes, o, part, wanting, lanes)
             if grad.shape[0]:
-                stream(grad, c, page, n, past)
+                stream_copy(grad, c, page, n, past)
             if values.shape[0]:
                 for j in range(U(n)):
                     values[U(c) + j] = lanes[j]
@@ -305,7 +297,7 @@ def weigh_answers(
             totals[b] = _fold_lanes(lanes)
         if most > YES and bad == -1:
             bad = first_wrong(target, first, last)
-    arrive()
+    store_fence()
     return bad
 
 
@@ -334,21 +326,17 @@ def weigh_exactly(
                 for j in range(U(n)):
                     part[j] = 1.0
             for j in range(U(n)):
-                v, t = wide(x[U(c) + j]), wide(target[U(c) + j])
+                v, t = to_float64(x[U(c) + j]), to_float64(target[U(c) + j])
                 ok = 0.0 <= t <= 1.0
                 wrong += np.int64(0) if ok else np.int64(1)
                 value, slope = _exact(v, t, no[j], yes[j])
-                page[j] = narrow(slope * (g * part[j]) / LIFT, page[j])
-                # Knuth's TwoSum: what rounding loses is kept apart.
-                total = lanes[_E + j]
-                s = total + value
-                back = s - total
-                lost = (total - (s - back)) + (value - back)
-                lanes[_E + j] = s
-                lanes[_S + j] += lost if s < np.inf else 0.0
+                page[j] = from_float64(slope * (g * part[j]) / EXP_SCALE, page[j])
+                total, lost = two_sum(lanes[_E + j], value)
+                lanes[_E + j] = total
+                lanes[_S + j] += lost if total < np.inf else 0.0
                 no[j] = value
             if grad.shape[0]:
-                stream(grad, c, page, n, past)
+                stream_copy(grad, c, page, n, past)
             if values.shape[0]:
                 for j in range(U(n)):
                     values[U(c) + j] = no[j]
@@ -356,5 +344,5 @@ def weigh_exactly(
             totals[b] = _fold_lanes(lanes)
         if wrong and bad == -1:
             bad = first_wrong(target, first, last)
-    arrive()
+    store_fence()
     return bad

@@ -7,7 +7,7 @@ float32.
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent.language._kernels.eight import load8, store8
+from xent._math.llvm import load_uint64, store_uint64
 from xent.language._kernels.score import slot_of
 from xent.language._kernels.text import key_of, place_of
 
@@ -312,8 +312,8 @@ def write_rows(words, blob, starts, logp, backoff, out):
             # Most words are short, so sixteen bytes are copied at once and the rest written over.
             first = starts[word]
             length = starts[word + 1] - first
-            store8(out, at, load8(blob, first))
-            store8(out, at + 8, load8(blob, first + 8))
+            store_uint64(out, at, load_uint64(blob, first))
+            store_uint64(out, at + 8, load_uint64(blob, first + 8))
             for c in range(16, length):
                 out[at + c] = blob[first + c]
             at += length

@@ -11,7 +11,7 @@ already; what is left to do is to sort by word within each prefix, and those gro
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent.language._kernels.prefetch import prefetch
+from xent._math.llvm import prefetch
 
 _U = np.uint64
 _LOW = np.uint64(0xFFFFFFFF)

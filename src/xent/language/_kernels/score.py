@@ -9,7 +9,7 @@ turn comes: the memory's waiting time is paid once for all of them.
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent.language._kernels.prefetch import prefetch
+from xent._math.llvm import prefetch
 from xent.language._kernels.text import mix
 
 _U = np.uint64

@@ -4,14 +4,11 @@ Handing an array to a compiled function costs as much as scoring a few words, an
 of them. So their addresses are handed over, in one array, by an object that keeps them alive.
 """
 
-from typing import Any
-
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
 from xent._compile.decorator import kernel
+from xent._math.llvm import pointer_to
 from xent.language._kernels.score import step
 from xent.language._kernels.text import UNKNOWN, key_of, place_of
 
@@ -23,19 +20,6 @@ KEYS, SLOTS, BLOB, STARTS, TABLE, STATES, UNIGRAM, FIRSTS = range(8)
 CAPACITY, BYTES, WORDS, TABLE_SIZE, STATES_SIZE, LEVELS, WORD_BITS, BEGIN = range(8, 16)
 
 
-def _to_pointer(typing, address, kind):
-    """Turn a number into a pointer to numbers of a kind, while the code is made."""
-    to = types.CPointer(kind.dtype)
-
-    def make(context, builder, signature, given):
-        return builder.inttoptr(given[0], context.get_value_type(to))
-
-    return to(types.int64, kind), make
-
-
-_pointer: Any = intrinsic(_to_pointer)
-
-
 @kernel(inline="always")
 def _space(letter):
     """Tell what `bytes.split` splits at."""
@@ -45,10 +29,10 @@ def _space(letter):
 @kernel()
 def _word(text, first, length, header):
     """Return the id of a word."""
-    keys = carray(_pointer(header[KEYS], np.uint64), (header[CAPACITY],), np.uint64)
-    slots = carray(_pointer(header[SLOTS], np.uint32), (header[CAPACITY],), np.uint32)
-    blob = carray(_pointer(header[BLOB], np.uint8), (header[BYTES],), np.uint8)
-    starts = carray(_pointer(header[STARTS], np.int64), (header[WORDS] + 1,), np.int64)
+    keys = carray(pointer_to(header[KEYS], np.uint64), (header[CAPACITY],), np.uint64)
+    slots = carray(pointer_to(header[SLOTS], np.uint32), (header[CAPACITY],), np.uint32)
+    blob = carray(pointer_to(header[BLOB], np.uint8), (header[BYTES],), np.uint8)
+    starts = carray(pointer_to(header[STARTS], np.int64), (header[WORDS] + 1,), np.int64)
     key = key_of(text, first, length)
     slot = place_of(text, first, length, key, keys, slots, blob, starts)
     return np.int64(slots[slot]) if keys[slot] != _U(0) else np.int64(UNKNOWN)
@@ -57,10 +41,10 @@ def _word(text, first, length, header):
 @kernel()
 def step_from(header, state, word):
     """Score one word: log10-probability, next state, length of the n-gram found."""
-    table = carray(_pointer(header[TABLE], np.uint64), (header[TABLE_SIZE],), np.uint64)
-    states = carray(_pointer(header[STATES], np.uint64), (header[STATES_SIZE],), np.uint64)
-    unigram = carray(_pointer(header[UNIGRAM], np.uint64), (header[WORDS],), np.uint64)
-    firsts = carray(_pointer(header[FIRSTS], np.int64), (header[LEVELS],), np.int64)
+    table = carray(pointer_to(header[TABLE], np.uint64), (header[TABLE_SIZE],), np.uint64)
+    states = carray(pointer_to(header[STATES], np.uint64), (header[STATES_SIZE],), np.uint64)
+    unigram = carray(pointer_to(header[UNIGRAM], np.uint64), (header[WORDS],), np.uint64)
+    firsts = carray(pointer_to(header[FIRSTS], np.int64), (header[LEVELS],), np.int64)
     return step(state, word, table, states, unigram, _U(header[WORD_BITS]), firsts)
 
 

@@ -7,7 +7,7 @@ do the rest: the mass left over goes to the shorter history, by interpolation or
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent.language._kernels.prefetch import prefetch
+from xent._math.llvm import prefetch
 
 NO_MASS = 1e-12
 AHEAD = 48  # rows; the shorter n-grams lie anywhere, so the memory is asked for them in time

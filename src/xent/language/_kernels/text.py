@@ -9,8 +9,7 @@ ASCII whitespace and at NUL, lines at the line feed alone, as in KenLM.
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent.language._kernels.eight import load8, trailing_zeros
-from xent.language._kernels.prefetch import prefetch
+from xent._math.llvm import load_uint64, prefetch, trailing_zeros
 
 _U = np.uint64
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
@@ -39,7 +38,7 @@ def is_utf8(text):
     """Whether bytes are UTF-8, without making a str of them."""
     i = np.int64(0)
     while i < text.size:
-        if i + 8 <= text.size and load8(text, i) & _HIGH == _U(0):
+        if i + 8 <= text.size and load_uint64(text, i) & _HIGH == _U(0):
             i += 8
             continue
         c = text[i]
@@ -81,7 +80,7 @@ def _same(a, i, b, j, length):
 def _first_bytes(text, i, length):
     """Read up to eight bytes as a number."""
     if i + 8 <= len(text):
-        return load8(text, i) & (_ALL >> _U(64 - 8 * length)) if length > 0 else _U(0)
+        return load_uint64(text, i) & (_ALL >> _U(64 - 8 * length)) if length > 0 else _U(0)
     found = _U(0)
     for k in range(length):
         found |= _U(text[i + k]) << _U(8 * k)
@@ -178,7 +177,7 @@ def encode(text, space, table, into, size, ids):
                 continue
             first = i
             while i + 8 <= n:
-                low = not_above_space(load8(text, i))
+                low = not_above_space(load_uint64(text, i))
                 while low != _U(0) and not space[text[i + np.int64(trailing_zeros(low) >> _U(3))]]:
                     low &= low - _U(1)
                 if low != _U(0):
@@ -189,7 +188,7 @@ def encode(text, space, table, into, size, ids):
                 i += 1
             length = i - first
             if length <= SHORT and first + 8 <= n:
-                eight = load8(text, first) & (_ALL >> _U(64 - 8 * length))
+                eight = load_uint64(text, first) & (_ALL >> _U(64 - 8 * length))
                 key[m] = eight | (_U(length + 1) << _U(56))
             else:
                 key[m] = key_of(text, first, length)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent.trees._kernels.walk import branches, put, roomy
+from xent.trees._kernels.predict import branches, put, roomy
 
 KEPT, CLOSED, RAISED = 0, 1, 2
 

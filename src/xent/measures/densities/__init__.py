@@ -1,0 +1,1 @@
+"""Measures of distributions that are objects: of scipy.stats and torch.distributions."""

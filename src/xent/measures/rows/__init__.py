@@ -1,0 +1,1 @@
+"""What comes in: arrays, typed arrays and sparse matrices as rows of outcomes, and their sums."""

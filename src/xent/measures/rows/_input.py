@@ -1,0 +1,377 @@
+"""The door of the room: what counts as a distribution, and what is refused.
+
+A plain array is probabilities, checked and divided by its own sum, so that an error of rounding in
+the input is no error of the measure; a sum that is off by more than rounding is refused. NumPy rows
+are checked by the kernel that reads them; all others here, once, unless JAX is tracing them.
+"""
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent._array import Library, library_of
+from xent.measures.rows._dispatch import flat_rows, kernels, over_rows
+from xent.measures.rows._typed_arrays import Counts, Logits, LogProbs
+
+VIEWS = (Counts, Logits, LogProbs)
+Axis = int | tuple[int, ...]
+Array = NDArray[np.float64]
+SLACK = 1e-6
+
+
+class Rows:
+    """Distributions with the outcomes last: what they are, and the safe numbers to compute with.
+
+    `p` is normalised. `log` is its logarithm where `allowed`, and 0 elsewhere, so that neither a
+    value nor a gradient ever meets log 0. The kernels take `flat` rows, and `shares` or `parts`
+    made of them.
+    """
+
+    def __init__(
+        self, argument: str, value: Any, axis: Axis, where: Any, library: Library, model: bool
+    ) -> None:
+        self.argument, self.library, self.axis, self.model = argument, library, axis, model
+        viewed = isinstance(value, VIEWS)
+        self.kind = type(value) if viewed else None
+        if viewed and self.kind not in VIEWS:  # derived from one
+            self.kind = next(view for view in VIEWS if isinstance(value, view))
+        raw = read(argument, value.values if viewed else value, library, where)
+        self.numpy = library.name == "numpy"
+        if not (self.numpy and raw.dtype.kind in "fiub") and not library.real(raw):
+            must = "be an array of real numbers"
+            raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
+        if raw.ndim == 0:
+            got = f"the single number {raw.item()}"
+            raise _check.invalid(argument, "have at least one axis", got)
+        self.dtype, self.where = raw.dtype, where
+        self.double = self.numpy and raw.dtype.char == "d"
+        self.epsilon = 2.0**-52 if self.double else library.epsilon(raw)
+        self.axes = positions(argument, axis, raw.ndim)
+        if where is not None:
+            floating = library.working(raw)
+            out = -np.inf if self.kind in (Logits, LogProbs) else 0.0
+            raw = library.xp.where(mask_of(argument, raw, where, library), floating, out)
+            self.axes = positions(argument, axis, raw.ndim)
+        self.ndim = raw.ndim
+        self.extents = tuple([raw.shape[a] for a in self.axes])
+        self.moved = outcomes_last(library, raw, self.axes)
+        self.size = self.moved.shape[-1]
+        if self.size == 0:
+            must = f"have at least one outcome along axis {axis}"
+            raise _check.invalid(argument, must, "none")
+        self._shares: Array | None = None
+        self._parts: tuple[Array, Array, NDArray[np.bool_]] | None = None
+
+    @property
+    def slack(self) -> float:
+        """How far a row's sum may be from 1: 1e-6, more where the dtype itself is coarser."""
+        return max(SLACK, 2 * self.epsilon * math.sqrt(self.size))
+
+    @property
+    def plain(self) -> bool:
+        """Whether the kernels may take `flat` as probabilities, and check it themselves."""
+        return self.double and self.kind is None
+
+    @property
+    def flat(self) -> Array:
+        """NumPy rows as they came."""
+        return flat_rows(self.moved)
+
+    @property
+    def scaled(self) -> Array:
+        """Checked rows times a power of two each, so that no bit is lost and no sum overflows."""
+        return self._made("scale_rows")
+
+    @property
+    def shares(self) -> Array:
+        """Checked rows over their sums."""
+        if self._shares is None:
+            logarithmic = self.kind in (Logits, LogProbs)
+            self._shares = self.parts[0] if logarithmic else self._made("share_rows")
+        return self._shares
+
+    def _made(self, kernel: str) -> Array:
+        rows = self.flat
+        out = np.empty(rows.shape)
+        scalars = self.kind is Counts, self.slack
+        bad = over_rows(getattr(kernels("probabilities"), kernel), (rows,), scalars, (out,))
+        if bad >= 0:
+            raise self.refused(bad)
+        return out
+
+    @property
+    def parts(self) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """Shares, their logarithms, and where they are allowed, of NumPy rows."""
+        if self._parts is None:
+            rows = self.flat
+            p, log, allowed = np.empty(rows.shape), np.empty(rows.shape), np.empty(rows.shape, bool)
+            if self.kind in (None, Counts):
+                scalars = self.kind is Counts, self.slack
+                bad = over_rows(
+                    kernels("probabilities").log_rows, (rows,), scalars, (p, log, allowed)
+                )
+                if bad >= 0:
+                    raise self.refused(bad)
+            else:
+                allowed.fill(True)
+                scalars = self.kind is LogProbs, self.slack
+                if (
+                    over_rows(kernels("probabilities").softmax_rows, (rows,), scalars, (p, log))
+                    >= 0
+                ):
+                    found = self._safe
+                    p, log = flat_rows(found[0]), flat_rows(found[1])
+                    allowed = np.ascontiguousarray(found[2]).reshape(p.shape)
+            self._parts = p, log, allowed
+        return self._parts
+
+    @cached_property
+    def _safe(self) -> tuple[Any, Any, Any]:
+        """The same for any library and any input, differentiable."""
+        self.check()
+        xp = self.library.xp
+        values = self.library.working(self.moved)
+        if self.kind in (Logits, LogProbs):
+            allowed = values > -np.inf
+            finite = xp.where(allowed, values, 0.0)
+            top = self.library.maximum(xp.where(allowed, finite, -np.inf))
+            with np.errstate(over="ignore"):
+                shifted = finite - xp.where(top > -np.inf, top, 0.0)
+            # Further apart than floats go is still no further than 0 log 0 can bear.
+            shifted = xp.where(shifted > -np.inf, shifted, xp.finfo(shifted.dtype).min)
+            weight = xp.where(allowed, xp.exp(xp.where(allowed, shifted, 0.0)), 0.0)
+            log = xp.where(allowed, shifted - xp.log(self.library.last(weight.sum(-1))), 0.0)
+            return xp.where(allowed, xp.exp(log), 0.0), log, allowed
+        if self.kind is Counts:
+            top = self.library.maximum(values)
+            part = xp.where(top > 1.0, 2.0**-64, 1.0)  # 1 / top may be too small for a float32
+            values = values * part / (top * part)
+        allowed = values > 0
+        positive = xp.where(allowed, values, 0.0)
+        # The derivative by an outcome of probability 0 is infinite for a truth and finite for a
+        # model; the first is 0 here by convention, the second passes through the total.
+        total = self.library.last((values if self.model else positive).sum(-1))
+        log = xp.where(allowed, xp.log(xp.where(allowed, values, 1.0)) - xp.log(total), 0.0)
+        return (values if self.model else positive) / total, log, allowed
+
+    @property
+    def p(self) -> Any:
+        """Probabilities that sum to one along the last axis."""
+        return self.shares.reshape(self.moved.shape) if self.numpy else self._safe[0]
+
+    @property
+    def log(self) -> Any:
+        """Their logarithms, 0 where not allowed."""
+        return self.parts[1].reshape(self.moved.shape) if self.numpy else self._safe[1]
+
+    @property
+    def allowed(self) -> Any:
+        """Where the probability is above zero."""
+        return self.parts[2].reshape(self.moved.shape) if self.numpy else self._safe[2]
+
+    def refused(self, bad: int) -> ValueError:
+        """Raise for the first row that cannot be, or return the error for one at the very edge."""
+        self.check()
+        # Only a sum there is seen differently by NumPy's rounding.
+        must = f"sum to 1 along axis {self.axis}"
+        return _check.invalid(self.argument, must, f"a row off by 1e-6 at row {bad}")
+
+    def check(self) -> None:
+        """Raise for the first entry or row that is no part of a distribution."""
+        values = self.library.seen(self.moved)
+        if values is None:
+            return
+        values = values.astype(np.float64) if values.dtype != np.float64 else values
+        # Said so that NaN is not; all that follows only says what is wrong.
+        good = self.kind in (None, Counts) and values.size > 0 and values.min() >= 0
+        if good and self.kind is None and (np.abs(values.sum(-1) - 1.0) <= self.slack).all():
+            return
+        if good and self.kind is Counts:
+            top = values.max(-1)
+            if np.all((top > 0) & (top < np.inf)):
+                return
+        logarithmic = self.kind in (Logits, LogProbs)
+        bad = ~(values < np.inf) if logarithmic else ~np.isfinite(values)
+        if bad.any():
+            must = "be finite or -inf" if logarithmic else "be finite"
+            raise self._entry(bad, values, must, "")
+        if logarithmic:
+            top = values.max(-1, keepdims=True)
+            if (top == -np.inf).any():
+                raise self._row(top[..., 0] == -np.inf, None, "allow at least one outcome", "")
+            if self.kind is Logits:
+                return
+            with np.errstate(over="ignore"):
+                values = np.exp(values)
+        elif (values < 0).any():
+            advice = f"For logits pass Logits({self.argument})." if self.kind is None else ""
+            raise self._entry(values < 0, values, "be non-negative", advice)
+        if self.kind is Counts:
+            none = ~(values.max(-1) > 0)
+            if none.any():
+                raise self._row(none, None, "count something in every row", "")
+            return
+        total = values.sum(-1)
+        off = ~(np.abs(total - 1.0) <= self.slack)
+        if off.any():
+            name = self.argument
+            advice = f"For counts pass Counts({name})."
+            if self.kind is LogProbs:
+                advice = f"For logits pass Logits({name})."
+            must = f"sum to 1 along axis {self.axis}"
+            raise self._row(off, total, must, advice)
+
+    def _entry(self, bad: NDArray[Any], values: Any, must: str, advice: str) -> ValueError:
+        first = np.argwhere(bad)[0]
+        index = list(first[:-1])
+        inside = np.unravel_index(first[-1], self.extents)
+        for position, place in sorted(zip(self.axes, inside, strict=True)):
+            index.insert(position, place)
+        got = f"{values[tuple(first)]:.6g} at {_check.at(index)}"
+        return _check.invalid(self.argument, must, got, advice)
+
+    def _row(self, bad: NDArray[Any], total: Any, must: str, advice: str) -> ValueError:
+        first = np.argwhere(bad)[0]
+        got = "none" if total is None else f"{total[tuple(first)]:.9g}"
+        if first.size:
+            row = str(int(first[0])) if first.size == 1 else _check.at(first)
+            got += f" at row {row}"
+        return _check.invalid(self.argument, must, got, advice)
+
+
+def read(argument: str, values: Any, library: Library, where: Any = None) -> Any:
+    """Return an array of the library; what is none, or hides some of its entries, is refused."""
+    if type(values) is np.ndarray and library.name == "numpy":
+        return values
+    try:
+        raw = library.array(values)
+    except (ValueError, TypeError, RuntimeError):
+        got = f"{_check.a(values)} that is none"
+        raise _check.wrong_kind(argument, "be an array of real numbers", got) from None
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        if where is None or np.any(values.mask & np.asarray(where, dtype=bool)):
+            advice = f"Pass where=~{argument}.mask to leave them out."
+            raise _check.invalid(argument, "have no masked entries", "some", advice)
+    elif library.name == "torch" and (
+        raw.layout != library.xp.strided or raw.device.type == "meta"
+    ):
+        got = f"one of layout {raw.layout} on {raw.device}"
+        raise _check.wrong_kind(argument, "be a dense tensor that holds numbers", got)
+    return raw
+
+
+def mask_of(argument: str, values: Any, where: Any, library: Library) -> Any:
+    """Return which outcomes count: booleans, of a shape that broadcasts with that of the values."""
+    mask = library.array(read("where", where, library))
+    if "bool" not in str(mask.dtype):
+        raise _check.wrong_kind("where", "be an array of booleans", f"one of dtype {mask.dtype}")
+    one, other = tuple(values.shape), tuple(mask.shape)
+    try:
+        np.broadcast_shapes(one, other)
+    except ValueError:
+        must = f"have a shape that broadcasts with that of `{argument}`, {one}"
+        raise _check.invalid("where", must, other) from None
+    return mask
+
+
+def positions(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tuple[int, ...]:
+    """Return the axes of the outcomes as non-negative numbers, each once."""
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    for one in axes:
+        if isinstance(one, bool) or not isinstance(one, int | np.integer):
+            raise _check.wrong_kind(name, "be an integer or a tuple of integers", repr(axis))
+        if not -ndim <= one < ndim:
+            raise _check.invalid(name, f"be an axis of `{argument}`, which has {ndim}", one)
+    found = tuple(int(one) % ndim for one in axes)
+    if not found or len(set(found)) < len(found):
+        raise _check.invalid(name, "name at least one axis, and each once", repr(axis))
+    return found
+
+
+def keeps(keepdims: Any) -> bool:
+    """Return whether axes are kept; only True and False say so."""
+    if not isinstance(keepdims, bool | np.bool_):
+        raise _check.wrong_kind("keepdims", "be True or False", repr(keepdims))
+    return bool(keepdims)
+
+
+def outcomes_last(library: Library, values: Any, axes: tuple[int, ...]) -> Any:
+    """Move the axes of the outcomes to the end, in the order given, and make them one."""
+    count = len(axes)
+    if count == 1:
+        last = axes[0] == values.ndim - 1
+        return values if last else library.xp.moveaxis(values, axes[0], -1)
+    if axes != tuple(range(values.ndim - count, values.ndim)):
+        values = library.xp.moveaxis(values, axes, tuple(range(-count, 0)))
+    return values.reshape((*values.shape[: values.ndim - count], -1))
+
+
+def rows(argument: str, value: Any, axis: Axis, where: Any = None) -> Rows:
+    """Take one argument through the door."""
+    inner = value.values if isinstance(value, VIEWS) else value
+    return Rows(argument, value, axis, where, library_of(inner), False)
+
+
+def paired(p: Any, q: Any, axis: Axis, where: Any = None) -> tuple[Rows, Rows]:
+    """Take truth and model through the door: the same outcomes, batches that broadcast."""
+    left, right = several((p, q), axis, where)
+    right.model = True
+    return left, right
+
+
+def several(values: tuple[Any, ...], axis: Axis, where: Any = None) -> list[Rows]:
+    """Take distributions over the same outcomes through the door, by the names p, q, #3, ..."""
+    library = library_of(*(x.values if isinstance(x, VIEWS) else x for x in values))
+    names = ["p", "q", *(f"#{i + 1}" for i in range(2, len(values)))]
+    parts = [
+        Rows(name, value, axis, where, library, False)
+        for name, value in zip(names, values, strict=False)
+    ]
+    for other in parts[1:]:
+        same_outcomes(parts[0], other)
+    return parts
+
+
+def same_outcomes(left: Rows, right: Rows) -> None:
+    """Refuse distributions over different outcomes or of batches that do not broadcast."""
+    if left.size != right.size:
+        must = f"have the {left.size} outcomes of `{left.argument}` along axis {left.axis}"
+        raise _check.invalid(right.argument, must, right.size)
+    one, other = tuple(left.moved.shape), tuple(right.moved.shape)
+    if one != other:
+        try:
+            np.broadcast_shapes(one, other)
+        except ValueError:
+            must = f"have a shape that broadcasts with that of `{left.argument}`, {one}"
+            raise _check.invalid(right.argument, must, other) from None
+
+
+def result(nats: Any, base: float, keepdims: bool, *sources: Rows) -> Any:
+    """Turn nats into the unit asked for, in the dtype and with the axes that the caller expects."""
+    first = sources[0]
+    scale = 1.0 if base is math.e else _check.log_of_base(base)
+    value = nats if scale == 1.0 else nats / scale
+    if keepdims is not False and keeps(keepdims):
+        ndim = max(source.ndim for source in sources)
+        kept = [a - first.ndim + ndim for a in first.axes]
+        shape = list(value.shape)
+        for place in sorted(kept):
+            shape.insert(place, 1)
+        value = value.reshape(shape)
+    if first.library.name == "numpy":
+        return float(value) if value.ndim == 0 else value
+    return first.library.result(value, widest(first.library, sources))
+
+
+def widest(library: Library, sources: tuple[Rows, ...]) -> Any:
+    """Return the dtype of the result of several inputs."""
+    found = sources[0].dtype
+    for source in sources[1:]:
+        found = library.xp.promote_types(found, source.dtype)
+    return found

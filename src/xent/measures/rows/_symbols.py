@@ -1,0 +1,399 @@
+"""Columns of symbols, counted: what samples are before they are a distribution.
+
+A column is whatever holds one hashable symbol a row: NumPy, a list, Arrow, pandas, polars. Missing
+entries (None, NaN, NaT, NA) are refused unless the caller says what they mean.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent._array import library_of
+
+Codes = NDArray[np.int64]
+MISSING = ("refuse", "drop", "symbol")
+SMALL = 1 << 16  # cells up to which four tables of pairs stay in the cache
+DENSE = 1 << 22  # cells up to which a table of two columns is counted without sorting
+
+
+@dataclass(frozen=True)
+class Column:
+    """Symbols of one column as numbers: ``symbols[codes]``; -1 is a missing entry."""
+
+    codes: Codes
+    symbols: tuple[Any, ...]
+    complete: bool = False
+
+
+def column(argument: str, values: Any) -> Column:
+    """Give each symbol of a column a number, in sorted order where they can be sorted."""
+    return _coded(argument, _one_column(argument, values))
+
+
+def _one_column(argument: str, values: Any) -> NDArray[Any]:
+    unordered = isinstance(values, Mapping | Set) or hasattr(type(values), "columns")
+    if unordered or not hasattr(values, "__iter__"):
+        raise _check.wrong_kind(argument, "be one column", _check.a(values))
+    array = _as_array(values)
+    if array.ndim != 1:
+        raise _check.invalid(argument, "be one column", f"an array of shape {array.shape}")
+    return array
+
+
+def _coded(argument: str, array: NDArray[Any]) -> Column:
+    if array.dtype.kind in "iub" and array.size:
+        return _whole_numbers(array)
+    if array.dtype.kind == "f":
+        missing = np.isnan(array)
+        known = array[~missing]
+        if not (np.isfinite(known).all() and np.array_equal(known, np.rint(known))):
+            raise real_numbers(argument)
+    elif array.dtype.kind in "mM":
+        missing = np.isnat(array)
+    elif array.dtype.kind in "US":
+        missing = np.zeros(array.size, dtype=bool)
+    else:
+        return _hashed(argument, array)
+    found, codes = np.unique(array[~missing], return_inverse=True)
+    full = np.full(array.size, -1, dtype=np.int64)
+    full[~missing] = codes
+    return Column(full, tuple(found.tolist()))
+
+
+def table_of(
+    named: dict[str, Any], missing: str, weights: Any
+) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
+    """Count columns of one length into a table, one axis a column, and name its symbols."""
+    _check.option("missing", missing, MISSING)
+    arrays = [_one_column(name, values) for name, values in named.items()]
+    columns: list[Column] = []
+    found = _pairs_at_once(*arrays) if len(arrays) == 2 and weights is None else None
+    if found is None:
+        columns = [_coded(name, array) for name, array in zip(named, arrays, strict=True)]
+    rows = arrays[0].size
+    for name, other in zip(named, arrays, strict=True):
+        if other.size != rows:
+            raise _check.invalid(name, f"have the {rows} rows of `x`", other.size)
+    if found is not None:
+        lows, table = found
+        names = [range(low, low + size) for low, size in zip(lows, table.shape, strict=True)]
+        return _that_occur(table, names)
+    if weights is not None:
+        weights = weights_of("weights", weights, rows)
+        if missing == "drop":
+            whole = np.logical_and.reduce([c.codes >= 0 for c in columns])
+            weights = weights[whole]
+    columns = kept("x", columns, missing)
+    if not columns[0].codes.size:
+        raise _check.invalid("x", "have at least one row", "none")
+    sizes = [len(c.symbols) for c in columns]
+    if len(sizes) == 2 and math.prod(sizes) > DENSE:
+        return _sparse_table(columns, weights)
+    table = dense(columns, [max(1, size) for size in sizes], weights).reshape(sizes)
+    return _that_occur(table, [c.symbols for c in columns])
+
+
+def _that_occur(
+    table: NDArray[Any], names: Sequence[Sequence[Any]]
+) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
+    """Leave out the symbols that do not occur."""
+    axes = range(table.ndim)
+    seen = [np.flatnonzero(table.any(tuple(a for a in axes if a != i))) for i in axes]
+    if all(used.size == size for used, size in zip(seen, table.shape, strict=True)):
+        return table, tuple(map(tuple, names))
+    told = tuple(
+        tuple(name[k] for k in used.tolist()) for name, used in zip(names, seen, strict=True)
+    )
+    return table[np.ix_(*seen)], told
+
+
+def _pairs_at_once(
+    x: NDArray[Any], y: NDArray[Any]
+) -> tuple[tuple[int, int], NDArray[np.int64]] | None:
+    """Count two long columns of whole numbers in one read, if few numbers lie between."""
+    whole = all(a.dtype.kind in "iub" and a.dtype != np.uint64 for a in (x, y))
+    if not (whole and SMALL <= x.size == y.size < 2**32):
+        return None
+    low_x, low_y, table = _counted(x, y)
+    return ((int(low_x), int(low_y)), table) if table.size else None
+
+
+def _counted(x: NDArray[Any], y: NDArray[Any]) -> tuple[int, int, NDArray[np.int64]]:
+    from xent._kernels.distributions import counts as _count
+
+    count: Callable[..., Any] = _count.count_pairs
+    plain = [np.ascontiguousarray(a, np.int64) for a in (x, y)]
+    return count(*plain, SMALL)  # type: ignore[no-any-return]
+
+
+def weights_of(argument: str, weights: Any, rows: int) -> NDArray[np.float64]:
+    """Return one weight for each row, their sum above 0 and one that a float holds."""
+    found = numbers_of_rows(argument, weights, rows)
+    with np.errstate(over="ignore"):
+        total = float(found.sum())
+    if total == 0:
+        raise _check.invalid(argument, "have one above 0", "none")
+    if total == math.inf:
+        raise _check.invalid(argument, "have a sum that a float holds", "a larger one")
+    return found
+
+
+def numbers_of_rows(argument: str, weights: Any, rows: int) -> NDArray[np.float64]:
+    """Return how many rows each row stands for: one finite number each, none below 0."""
+    must = f"be one number for each of the {rows} rows"
+    try:
+        found = np.asarray(plain(weights), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise _check.wrong_kind(argument, must, _check.a(weights)) from None
+    if found.shape != (rows,):
+        raise _check.invalid(argument, must, f"shape {found.shape}")
+    bad = ~(np.isfinite(found) & (found >= 0))
+    if bad.any():
+        place = int(np.argmax(bad))
+        got = f"{found[place]:.6g} at [{place}]"
+        raise _check.invalid(argument, "be finite and non-negative", got)
+    return found
+
+
+def plain(values: Any) -> Any:
+    """Return tensors and masked arrays as NumPy's, with None for what is masked."""
+    if isinstance(values, np.ma.MaskedArray):
+        if not np.ma.is_masked(values):
+            return values.data
+        found = values.data.astype(object)
+        found[np.ma.getmaskarray(values)] = None
+        return found
+    library = library_of(values)
+    return values if library.name == "numpy" else library.seen(values)
+
+
+def merged(
+    one: NDArray[Any],
+    names: tuple[tuple[Any, ...], ...],
+    other: NDArray[Any],
+    others: tuple[tuple[Any, ...], ...],
+) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
+    """Add two tables symbol by symbol; an axis has those of both, sorted where they can be.
+
+    A table of more than `DENSE` cells, or one that was sparse, is sparse.
+    """
+    union = tuple(_sorted(dict.fromkeys((*a, *b))) for a, b in zip(names, others, strict=True))
+    places = [{symbol: i for i, symbol in enumerate(axis)} for axis in union]
+    shape = [len(axis) for axis in union]
+    parts = [
+        (
+            table,
+            [np.array([place[s] for s in axis]) for place, axis in zip(places, axes, strict=True)],
+        )
+        for table, axes in ((one, names), (other, others))
+    ]
+    if len(shape) == 2 and (
+        math.prod(shape) > DENSE or not all(isinstance(t, np.ndarray) for t, _ in parts)
+    ):
+        import scipy.sparse
+
+        total = scipy.sparse.csr_array(tuple(shape), dtype=np.result_type(one.dtype, other.dtype))
+        for table, index in parts:
+            cells = scipy.sparse.coo_array(table)
+            codes = tuple(place[code] for place, code in zip(index, cells.coords, strict=True))
+            total = total + scipy.sparse.coo_array((cells.data, codes), shape=tuple(shape)).tocsr()
+        return total, union
+    total = np.zeros(shape, dtype=np.result_type(one, other))
+    for table, index in parts:
+        total[np.ix_(*index)] += table
+    return total, union
+
+
+def _sparse_table(
+    columns: list[Column], weights: NDArray[Any] | None
+) -> tuple[Any, tuple[tuple[Any, ...], ...]]:
+    """Count the pairs that occur into a scipy.sparse array, and name the symbols that do."""
+    import scipy.sparse
+
+    seen = [np.unique(c.codes, return_inverse=True) for c in columns]
+    width = seen[1][0].size
+    keys, place = np.unique(seen[0][1] * width + seen[1][1], return_inverse=True)
+    counts = np.bincount(place, weights)
+    shape = (seen[0][0].size, width)
+    table = scipy.sparse.coo_array((counts, np.divmod(keys, width)), shape=shape).tocsr()
+    names = tuple(
+        tuple(c.symbols[k] for k in used) for c, (used, _) in zip(columns, seen, strict=True)
+    )
+    return table, names
+
+
+def _sorted(symbols: dict[Any, None]) -> tuple[Any, ...]:
+    try:
+        return tuple(sorted(symbols))
+    except TypeError:
+        return tuple(symbols)
+
+
+def kept(argument: str, columns: list[Column], missing: str) -> list[Column]:
+    """Apply the choice about missing entries to the rows of several columns."""
+    _check.option("missing", missing, MISSING)
+    if all(c.complete for c in columns):
+        return columns
+    absent = [c.codes < 0 for c in columns]
+    bad = np.logical_or.reduce(absent)
+    if missing == "refuse" and bad.any():
+        advice = (
+            "Pass "
+            + _check.setting("missing", "drop")
+            + " or "
+            + _check.setting("missing", "symbol")
+            + "."
+        )
+        got = f"a missing one at [{int(np.argmax(bad))}]"
+        raise _check.invalid(argument, "have a symbol in every row", got, advice)
+    if missing == "drop":
+        return [Column(c.codes[~bad], c.symbols) for c in columns]
+    return [
+        Column(np.where(a, len(c.symbols), c.codes), (*c.symbols, None)) if a.any() else c
+        for c, a in zip(columns, absent, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Combinations of symbols that occur: how often, and the code of each column in each."""
+
+    counts: NDArray[np.float64]
+    codes: tuple[Codes, ...]
+
+    def of(self, *places: int) -> NDArray[np.float64]:
+        """Count the combinations of some of the columns, in their cells: one number a cell."""
+        found, group = self._grouped(places)
+        return found[group]
+
+    def marginal(self, *places: int) -> NDArray[np.float64]:
+        """Count the combinations of some of the columns, each once."""
+        found, _ = self._grouped(places)
+        return found[found > 0]
+
+    def _grouped(self, places: tuple[int, ...]) -> tuple[NDArray[np.float64], Codes]:
+        if not places:
+            return np.array([self.counts.sum()]), np.zeros(self.counts.size, dtype=np.int64)
+        group = self.codes[places[0]]
+        for place in places[1:]:
+            width = int(self.codes[place].max()) + 1
+            # Numbered anew, so that the product of many columns cannot overflow.
+            group = np.unique(group * width + self.codes[place], return_inverse=True)[1]
+        return np.bincount(group, self.counts).astype(np.float64), group
+
+
+def cells(*columns: Column) -> Cells:
+    """Count the combinations of the columns' symbols in one pass, dense where they are few."""
+    sizes = [max(1, len(c.symbols)) for c in columns]
+    size = math.prod(sizes)
+    if size <= DENSE:
+        counts = dense(columns, sizes, None)
+        found = np.flatnonzero(counts)
+        return Cells(counts[found].astype(np.float64), np.unravel_index(found, sizes))
+    joint = columns[0].codes
+    for other, width in zip(columns[1:], sizes[1:], strict=True):
+        joint = np.unique(joint * width + other.codes, return_inverse=True)[1]
+    _, first, count = np.unique(joint, return_index=True, return_counts=True)
+    return Cells(count.astype(np.float64), tuple(c.codes[first] for c in columns))
+
+
+def dense(
+    columns: Sequence[Column], sizes: Sequence[int], weights: NDArray[Any] | None
+) -> NDArray[Any]:
+    """Count every combination of the columns' symbols, those that do not occur too."""
+    rows = columns[0].codes.size
+    few = len(columns) == 2 and weights is None and math.prod(sizes) <= SMALL
+    if few and 0 < rows < 2**32:
+        low_x, low_y, table = _counted(columns[0].codes, columns[1].codes)
+        whole = np.zeros(sizes, dtype=np.int64)
+        height, width = table.shape
+        whole[low_x : low_x + height, low_y : low_y + width] = table
+        return whole.ravel()
+    joint = columns[0].codes
+    for other, width in zip(columns[1:], sizes[1:], strict=True):
+        joint = joint * width + other.codes
+    return np.bincount(joint, weights, minlength=math.prod(sizes))
+
+
+def _as_array(values: Any) -> NDArray[Any]:
+    values = plain(values)
+    if isinstance(values, np.ndarray):
+        return values
+    if hasattr(values, "tocoo"):
+        return np.empty(values.shape)  # a matrix, which is refused
+    if hasattr(values, "to_numpy"):
+        absent = getattr(values, "null_count", None)
+        if absent is None and hasattr(values, "isna") and getattr(values, "nlevels", 1) == 1:
+            absent = int(values.isna().sum())
+        if callable(absent):
+            absent = absent()
+        if not absent:
+            complete: NDArray[Any] = np.asarray(
+                values.to_numpy(zero_copy_only=False)
+                if type(values).__module__.startswith("pyarrow")
+                else values.to_numpy()
+            )
+            return complete
+        listed = ("to_pylist", "to_list", "tolist")  # as plain numbers: Arrow, polars, pandas
+        values = next(getattr(values, n) for n in listed if hasattr(values, n))()
+    entries = list(values)
+    if entries and all(type(v) in (int, bool) for v in entries):
+        whole = np.asarray(entries)
+        if whole.dtype.kind in "iub":  # numbers of 64 bits with and without sign become floats
+            return whole
+    array = np.empty(len(entries), dtype=object)
+    array[:] = entries
+    return array
+
+
+def _whole_numbers(array: NDArray[Any]) -> Column:
+    low, high = _extent(array)
+    if high - low < max(1024, 4 * array.size):
+        wide = array if array.dtype == np.uint64 else array.astype(np.int64, copy=False)
+        codes = (wide - wide.dtype.type(low) if low else wide).astype(np.int64, copy=False)
+        return Column(codes, tuple(range(low, high + 1)), complete=True)
+    found, codes = np.unique(array, return_inverse=True)
+    return Column(codes.astype(np.int64), tuple(found.tolist()))
+
+
+def _extent(array: NDArray[Any]) -> tuple[int, int]:
+    if array.dtype != np.int64 or array.size < SMALL:
+        return int(array.min()), int(array.max())
+    from xent._kernels.distributions import counts as _count
+
+    extent: Callable[[NDArray[Any]], tuple[int, int]] = _count.extent
+    return extent(array)
+
+
+def real_numbers(argument: str) -> ValueError:
+    """Make the error for a column of real numbers where symbols are meant."""
+    advice = "Bin it first; the plug-in entropy of real numbers is the log of their count."
+    return _check.invalid(argument, "be symbols", "real numbers", advice)
+
+
+def _hashed(argument: str, array: NDArray[Any]) -> Column:
+    numbers: dict[Any, int] = {}
+    codes = np.empty(array.size, dtype=np.int64)
+    for i, symbol in enumerate(array.tolist()):
+        try:
+            absent = symbol is None or bool(symbol != symbol)
+        except TypeError:  # pandas.NA is neither equal nor unequal to itself
+            absent = True
+        except (ValueError, ArithmeticError):  # an array, which no dictionary takes
+            absent = False
+        if absent:
+            codes[i] = -1
+            continue
+        if isinstance(symbol, float | np.floating) and symbol % 1:
+            raise real_numbers(argument)
+        try:
+            codes[i] = numbers.setdefault(symbol, len(numbers))
+        except TypeError:
+            got = f"{_check.a(symbol)} at [{i}]"
+            raise _check.wrong_kind(argument, "hold hashable symbols", got) from None
+    return Column(codes, tuple(numbers))

@@ -1,0 +1,1 @@
+"""Estimates from samples: of symbols by their counts, of real numbers by their distances."""

@@ -1,0 +1,393 @@
+"""What classifiers and regressors share: reading tables, predicting, and looking at the tree."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from xent import _check
+from xent.trees import _fit, _prune
+from xent.trees._kernels.search.histogram import BINS
+from xent.trees._predict import leaves, values
+from xent.trees._show import picture, report, text
+from xent.trees._table import bins, columns, exact, sparse, stream
+from xent.trees._table.bins import Unread
+from xent.trees._table.columns import Cases, Column
+from xent.trees._table.weights import weights_of
+from xent.trees._tree import Tree
+
+
+class BaseTree(BaseEstimator):  # type: ignore[misc]
+    """What classifiers and regressors share: options, tables, and the fitted tree to look at."""
+
+    tree_: Tree
+    columns_: list[Column]
+    n_features_in_: int
+    value_: NDArray[np.float64]
+
+    _criteria: tuple[str, ...] = ()
+    _prunings: tuple[str | None, ...] = ()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing != "refuse"
+        tags.input_tags.sparse = True
+        return tags
+
+    # ------------------------------------------------------------ tables
+
+    def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
+        most = BINS if self.splitter == "histogram" else np.inf
+        finite: Any = True if self.missing == "refuse" else "allow-nan"
+        if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            if reset:
+                exact.check_array(X, most)
+            X = columns.frame_of_objects(X)
+        if not columns.is_frame(X):
+            if columns.is_clean(X) and (reset or self._has_form(X)):
+                # What validate_data would do, at a tenth of what a small table's tree costs.
+                if reset:
+                    self.n_features_in_ = X.shape[1]
+                    self.__dict__.pop("feature_names_in_", None)
+            else:
+                if reset:
+                    exact.check_array(X, most)
+                try:
+                    X = validate_data(
+                        self,
+                        X,
+                        reset=reset,
+                        dtype=np.float64,
+                        accept_sparse=("csr", "csc"),
+                        ensure_all_finite=finite,
+                    )
+                except OverflowError:
+                    raise columns.too_large() from None
+            if reset:
+                names = getattr(self, "feature_names_in_", None)
+                if names is None:
+                    names = [f"x{j}" for j in range(X.shape[1])]
+                self.columns_ = columns.number_columns([str(name) for name in names])
+            elif any(c.kind == "name" for c in self.columns_):
+                got = "an array of numbers"
+                raise _check.wrong_kind("X", "be a table with the columns of fit", got)
+            if not isinstance(X, np.ndarray):
+                divides = self.missing == "fractional" and np.isnan(X.data).any()
+                if not (reset and (divides or self.missing == "surrogate")):
+                    return sparse.of_matrix(X, self.splitter == "histogram")
+                X = X.toarray()
+            if reset and self.splitter == "histogram":
+                return bins.of_cases(columns.of_numbers(X, copy=False))
+            return columns.of_numbers(X)
+        if reset:
+            exact.check_frame(X, most)
+            self.columns_ = columns.describe(X)
+            self.n_features_in_ = len(self.columns_)
+            if all(isinstance(name, str) for name in X.columns):
+                self.feature_names_in_ = np.array([c.name for c in self.columns_], dtype=object)
+        cases: Cases | Unread
+        if reset and self.splitter == "histogram":
+            cases = bins.of_frame(X, self.columns_)
+        else:
+            cases = columns.read(X, self.columns_)
+        if not cases.rows or not len(self.columns_):
+            got = f"{cases.rows} rows and {len(self.columns_)} columns"
+            raise _check.invalid("X", "have rows and columns", got)
+        if self.missing == "refuse" and isinstance(cases, Cases):
+            _fit.refuse_missing(cases)
+        return cases
+
+    def _read_batches(self, X: Any, y: Any, weight: Any, class_weight: Any) -> stream.Reading:
+        if self.splitter != "histogram":
+            _check.option("splitter", self.splitter, _fit.SPLITTERS)
+            must = 'be "histogram" where ' + _check.thing("X") + " is read in batches"
+            raise _check.invalid("splitter", must, repr(self.splitter))
+        numbers = "squared_error" in self._criteria
+        read = stream.Reading(X, y, weight, class_weight, numbers=numbers)
+        if self.missing == "refuse":
+            _fit.refuse_missing(read.cases)
+        self.columns_ = read.columns
+        self.n_features_in_ = len(self.columns_)
+        self.feature_names_in_ = np.array([c.name for c in self.columns_], dtype=object)
+        return read
+
+    def _has_form(self, X: NDArray[Any]) -> bool:
+        return X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_")
+
+    def _cases(self, X: Any) -> Cases:
+        return cast(Cases, self._read(X, reset=False))
+
+    # ------------------------------------------------------------ looking at the tree
+
+    @property
+    def n_nodes_(self) -> int:
+        """Number of nodes, leaves included."""
+        check_is_fitted(self)
+        return self.tree_.size
+
+    def get_n_leaves(self) -> int:
+        """Return the number of leaves.
+
+        Returns
+        -------
+        int
+        """
+        check_is_fitted(self)
+        return int(self.tree_.leaf.sum())
+
+    def get_depth(self) -> int:
+        """Return how many tests stand above the deepest leaf.
+
+        Returns
+        -------
+        int
+            0 for a tree that is a leaf.
+        """
+        check_is_fitted(self)
+        return int(self.tree_.depth().max())
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """Share of the criterion's total gain that each column has earned; zeros for a leaf."""
+        check_is_fitted(self)
+        gains = report.importances(self.tree_, len(self.columns_), self.criterion)
+        total = gains.sum()
+        return gains / total if total > 0 else gains
+
+    def apply(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Return the leaf that each row ends in.
+
+        Parameters
+        ----------
+        X : table or array of shape (n_samples, n_features)
+            The columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Number of the leaf; of a row that missing values spread over several leaves, the one
+            that gets most of it.
+        """
+        check_is_fitted(self)
+        if stream.is_source(X):
+            return np.concatenate([self.apply(batch) for batch in stream.batches(X)])
+        return leaves(self.tree_, self._cases(X), self._threads())
+
+    def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
+        raise NotImplementedError
+
+    def _values(self, X: Any) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        if stream.is_source(X):
+            return np.concatenate([self._values(batch) for batch in stream.batches(X)])
+        return values(self.tree_, self.value_, self._cases(X), self._threads())
+
+    def _threads(self) -> int:
+        if self.n_jobs is None:
+            return 1
+        if isinstance(self.n_jobs, bool) or not isinstance(self.n_jobs, Integral):
+            raise _check.wrong_kind("n_jobs", "be an integer or None", repr(self.n_jobs))
+        if self.n_jobs == 0:
+            raise _check.invalid("n_jobs", "be a number of threads, or -1 for all", 0)
+        from joblib import effective_n_jobs
+
+        return int(effective_n_jobs(self.n_jobs))
+
+    def gain_table(
+        self, X: Any, y: ArrayLike, *, node: int = 0, sample_weight: ArrayLike | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what the best split by each column would gain at a node: also those not taken.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            The cases, as a rule those of `fit`; those that reach the node are searched.
+        node : int
+            Number of the node, 0 the root.
+
+        Returns
+        -------
+        list of dict
+            For each column ``column``, ``gain`` a case (bits for entropy and gain ratio, else in
+            the criterion's units), ``split_information``, ``gain_ratio`` and ``chosen``; None where
+            the column cannot be used. What it takes to write the split down is already off: for
+            "gain_ratio" the threshold of a number, log2(cuts) / n bits; for "entropy" a group
+            of levels, (levels - 1) / n bits.
+        """
+        check_is_fitted(self)
+        node = _check.integer("node", node, least=0)
+        if node >= self.tree_.size:
+            raise _check.invalid("node", f"be below {self.tree_.size}, the number of nodes", node)
+        cases = self._cases(X)
+        weight = weights_of(sample_weight, cases.rows)
+        codes, n_classes = self._codes(y, cases.rows)
+        if not weight.all():
+            rows = np.flatnonzero(weight)
+            cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
+        plan = _fit.plan_of(self, cases, n_classes).grow
+        if self.splitter == "histogram" and not isinstance(cases, sparse.Sparse):
+            cases = bins.of_cases(cases).read(plan.threads)
+        return report.gain_table(plan, self.tree_, self.columns_, cases, codes, weight, node)
+
+    def cost_complexity_path(self, *, risk: str = "criterion") -> NDArray[np.float64]:
+        """Return the complexities at which the tree loses branches, from 0 to the bare root.
+
+        ``alpha = (risk of a node as a leaf - risk of its subtree) / (leaves of it - 1)``, the
+        weakest link first; risks are a case of the training data.
+
+        Parameters
+        ----------
+        risk : {"criterion", "error"}
+            Entropy, Gini impurity or squared error; or wrong predictions, as CART prunes classes.
+
+        Returns
+        -------
+        ndarray
+            Rising, from 0; meant for a tree fitted with ``pruning=None``.
+
+        References
+        ----------
+        Breiman et al., Classification and Regression Trees, 1984, section 3.3.
+        """
+        check_is_fitted(self)
+        each = None
+        if _check.option("risk", risk, ("criterion", "error")) == "criterion":
+            each = _prune.impurity(self.tree_.stats, self.criterion) / self.tree_.weight()[0]
+        alpha = _prune.alphas(self.tree_, each)
+        return np.unique(np.append(alpha[np.isfinite(alpha)], 0.0))
+
+    def to_text(self) -> str:
+        """Return the tree as indented text, one test a line, with real names of levels.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted, or so deep that this takes more than 2**28 letters.
+        """
+        check_is_fitted(self)
+        return text.text(self._named())
+
+    def to_rules(self) -> str:
+        """Return one rule a leaf: each column's tests along the path are joined into one.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted, or so deep that this takes more than 2**28 letters.
+        """
+        check_is_fitted(self)
+        return text.rules(self._named())
+
+    def to_dot(self) -> str:
+        """Return the tree in the language of Graphviz.
+
+        Returns
+        -------
+        str
+        """
+        check_is_fitted(self)
+        return text.dot(self._named())
+
+    def to_sql(self) -> str:
+        """Return the prediction as one SQL ``CASE`` expression.
+
+        Returns
+        -------
+        str
+            Standard SQL; columns in double quotes.
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted, spreads missing values over several branches, has surrogates, or is
+            so deep that this takes more than 2**28 letters.
+        """
+        check_is_fitted(self)
+        return text.sql(self._named())
+
+    def to_svg(self) -> str:
+        """Return a picture of the tree with the class distribution of every node.
+
+        Returns
+        -------
+        str
+            A complete SVG document.
+        """
+        check_is_fitted(self)
+        return picture.svg(self._named())
+
+    def _named(self) -> text.Named:
+        classes = [str(c) for c in getattr(self, "classes_", [])]
+        return text.Named(self.tree_, self.columns_, classes, self.value_)
+
+
+@contextmanager
+def whole_or_not(tree: BaseTree) -> Iterator[None]:
+    """Leave the tree as it was where a fit is refused or interrupted."""
+    before = dict(tree.__dict__)
+    try:
+        yield
+    except BaseException:
+        tree.__dict__.clear()
+        tree.__dict__.update(before)
+        raise
+
+
+def classes_of(y: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    if y is None:
+        raise _check.invalid(
+            "y", "be an array", "None: a tree requires y to be passed, but the target y is None"
+        )
+    if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU":
+        array = y
+    else:
+        array = column_or_1d(y, warn=True)
+        columns.refuse_fractions(array)
+        check_classification_targets(y)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise _check.invalid("y", "be finite", "NaN or infinity")
+    same_length(array, n)
+    classes, codes = _distinct(array)
+    return classes, codes.astype(np.uint8 if len(classes) <= 256 else np.int32)
+
+
+def _distinct(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """`np.unique` with the inverse; small integers are not sorted."""
+    if array.dtype.kind in "iu" and len(array):
+        low, high = int(array.min()), int(array.max())
+        if high - low < 1000:
+            # Unsigned numbers may not fit into int64, signed ones may not fit their own difference.
+            wide = array if array.dtype.kind == "u" else array.astype(np.int64, copy=False)
+            offset = (wide - wide.dtype.type(low)).astype(np.int64, copy=False)
+            used = np.bincount(offset).nonzero()[0]
+            found = (used.astype(wide.dtype) + wide.dtype.type(low)).astype(array.dtype, copy=False)
+            if len(used) == high - low + 1:
+                return found, offset
+            place = np.empty(high - low + 1, np.int64)
+            place[used] = np.arange(len(used))
+            return found, place[offset]
+    return np.unique(array, return_inverse=True)
+
+
+def same_length(y: NDArray[Any], n: int) -> None:
+    if len(y) != n:
+        raise _check.invalid("y", f"have {n} values, one a row of " + _check.thing("X"), len(y))

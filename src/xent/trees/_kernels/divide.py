@@ -1,0 +1,491 @@
+"""One level deeper: choose a column for every node, divide its entries, lay out the next level.
+
+The entries of a node lie together, in the order of the training rows; a sorted column lists the
+same entries in the order of its values. A split moves entries to the places of the branches,
+stably, so that neither is ever sorted again. An entry whose value is missing may go down every
+branch with a share of its weight (C4.5); then a level holds more entries than the one above.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from xent._compile.decorator import kernel
+from xent.trees._kernels.search.coded import in_order, tally
+from xent.trees._kernels.search.nominal import two_groups
+from xent.trees._kernels.search.presorted import (
+    BRANCH,
+    DIRECTION,
+    FRACTIONAL,
+    MULTIWAY,
+    NEVER,
+    SQUARED,
+    SURROGATE,
+    UNKNOWN,
+    add,
+    weigh,
+)
+
+SORTED, CODED, NOMINAL = 0, 1, 2
+
+
+class Columns(NamedTuple):
+    """Where each column's values lie, and in what form."""
+
+    kind: np.ndarray  # SORTED, CODED or NOMINAL
+    slot: np.ndarray  # column of `numbers`, row of `small` or of `codes`
+    levels: np.ndarray  # code of a missing value: how many values there are
+    small: np.ndarray  # uint8 codes of numbers with few values
+    codes: np.ndarray  # int32 codes of nominal columns
+
+
+class Growing(NamedTuple):
+    """The tree so far; arrays are longer than what is used."""
+
+    feature: np.ndarray
+    cut_row: np.ndarray  # for a number: training rows, or codes, on either side of the cut
+    cut_next: np.ndarray
+    first: np.ndarray
+    width: np.ndarray
+    missing_to: np.ndarray
+    set_start: np.ndarray
+    stats: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    sets: np.ndarray
+
+
+@kernel()
+def choose(found, lv, columns, rules, min_gain, choice):
+    """Choose each node's column; return how many children and how many set bytes that makes."""
+    children, bytes_ = 0, 0
+    features = found.gain.shape[0]
+    for k in range(lv.start.size):
+        n = weigh(lv.stats[k], rules.criterion)
+        pick = -1
+        if rules.ratio:
+            # Names with 0.3 levels a case and more do not enter the mean, unless all are such.
+            most = 0.3 * rules.total
+            every = True
+            for f in range(features):
+                every &= columns.kind[f] == NOMINAL and not columns.levels[f] < most
+            total, count = 0.0, 0
+            for f in range(features):
+                gain = found.gain[f, k] / n
+                usable = gain > (NEVER if columns.kind[f] == NOMINAL else 1e-6)
+                if usable and (every or columns.kind[f] != NOMINAL or columns.levels[f] < most):
+                    total += gain
+                    count += 1
+            # Where no column enters the mean there is no split.
+            average = total / count if count else np.inf
+            best = 0.0
+            for f in range(features):
+                gain = found.gain[f, k] / n
+                info = found.info[f, k] / n
+                if gain > 1e-6 and gain >= average - 1e-3 and info > 0.0:
+                    ratio = gain / info
+                    if ratio > best + 1e-6:
+                        best, pick = ratio, f
+        else:
+            best = NEVER
+            for f in range(features):
+                if found.gain[f, k] > best + rules.slack * n:
+                    best, pick = found.gain[f, k], f
+        if pick >= 0 and found.gain[pick, k] < (min_gain - rules.slack) * n:
+            pick = -1
+        choice[k] = pick
+        if pick >= 0:
+            multiway = columns.kind[pick] == NOMINAL and rules.nominal == MULTIWAY
+            children += (columns.levels[pick] if multiway else 2) + 1
+            if columns.kind[pick] == NOMINAL and not multiway:
+                bytes_ += columns.levels[pick]
+    return children, bytes_
+
+
+@kernel()
+def by_number(lv, k, f, cut_of, columns, ranks, indices, place, tree, branch):
+    """Send a node's entries left or right of a cut; return how many go left and right.
+
+    A missing value is branch -1.
+    """
+    node = lv.node[k]
+    start, stop = lv.start[k], lv.stop[k]
+    cut = cut_of[k]
+    if columns.kind[f] == SORTED:
+        q = place[columns.slot[f]]
+        rank, index = ranks[q], indices[q]
+        known = stop
+        while rank[known - 1] == UNKNOWN:
+            known -= 1
+            branch[index[known]] = -1
+        for i in range(start, known):
+            branch[index[i]] = 0 if i <= cut else 1
+        tree.cut_row[node] = lv.row[index[cut]]
+        tree.cut_next[node] = lv.row[index[cut + 1]] if cut + 1 < known else -1
+        return cut + 1 - start, known - cut - 1
+    code = columns.small[columns.slot[f]]
+    missing = columns.levels[f]
+    above, left, right = missing, 0, 0
+    for e in range(start, stop):
+        c = code[lv.row[e]]
+        branch[e] = -1 if c == missing else (0 if c <= cut else 1)
+        left += c <= cut
+        right += cut < c < missing
+        if cut < c < above:
+            above = c
+    tree.cut_row[node] = cut
+    tree.cut_next[node] = above if above < missing else -1
+    return left, right
+
+
+@kernel()
+def by_name(lv, k, f, columns, rules, tree, at, branch):
+    """Send a node's entries by their level; a missing value that is not learned is -1."""
+    code = columns.codes[columns.slot[f]]
+    levels = columns.levels[f]
+    if rules.nominal == MULTIWAY:
+        for e in range(lv.start[k], lv.stop[k]):
+            c = code[lv.row[e]]
+            branch[e] = -1 if c == levels else c
+        return
+    size = lv.stats.shape[1]
+    hist = np.empty((levels + 1, size))
+    seen = np.zeros(levels + 1, np.bool_)
+    present = np.empty(levels + 1, np.int64)
+    side = np.zeros(levels + 1, np.uint8)
+    n = tally(code, lv, k, rules.criterion, hist, seen, present)
+    in_order(present, n, seen, levels)
+    learned = present[n - 1] == levels and rules.missing == DIRECTION
+    if present[n - 1] == levels and not learned:
+        n -= 1
+    total = np.zeros(size)
+    for i in range(n):
+        total += hist[present[i]]
+    two_groups(hist, present, n, total, rules, lv.low[k], lv.high[k], side)
+    heavy = 0.0
+    for i in range(n):
+        m = weigh(hist[present[i]], rules.criterion)
+        heavy += m if side[present[i]] else -m
+    # A level that no case here has goes where most cases go.
+    tree.sets[at : at + levels] = 1 if heavy > 0.0 else 0
+    for i in range(n):
+        if present[i] < levels:
+            tree.sets[at + present[i]] = side[present[i]]
+    tree.set_start[lv.node[k]] = at
+    for e in range(lv.start[k], lv.stop[k]):
+        c = code[lv.row[e]]
+        branch[e] = side[c] if c < levels or learned else -1
+
+
+@kernel()
+def divide_names(lv, choice, columns, rules, tree, next_set, branch):
+    """Send the entries of nodes that have a nominal column; return the next free set byte."""
+    for k in range(lv.start.size):
+        f = choice[k]
+        if f < 0 or columns.kind[f] != NOMINAL:
+            continue
+        by_name(lv, k, f, columns, rules, tree, next_set, branch)
+        if rules.nominal != MULTIWAY:
+            next_set += columns.levels[f]
+    return next_set
+
+
+@kernel()
+def send(lv, k, f, cut, toward, columns, rules, tree, branch, ranks, indices, place):
+    """Divide one node's entries among branches; return how many branches."""
+    node = lv.node[k]
+    multiway = columns.kind[f] == NOMINAL and rules.nominal == MULTIWAY
+    width = columns.levels[f] if multiway else 2
+    weights = np.zeros(width)
+    n, counted = lv.stop[k] - lv.start[k], False
+    if columns.kind[f] != NOMINAL:
+        left, right = by_number(lv, k, f, cut, columns, ranks, indices, place, tree, branch)
+        weights[0], weights[1] = left, right
+        counted = lv.weight.size == 0
+    absent = counted and weights[0] + weights[1] < n
+    if not counted:
+        weights[:] = 0.0
+        for e in range(lv.start[k], lv.stop[k]):
+            if branch[e] < 0:
+                absent = True
+            else:
+                weights[branch[e]] += lv.weight[e] if lv.weight.size else 1.0
+    to = int(np.argmax(weights))
+    if columns.kind[f] == NOMINAL and not multiway and rules.missing == DIRECTION:
+        # by_name has sent the missing cases already; find where, for later ones.
+        code = columns.codes[columns.slot[f]]
+        for e in range(lv.start[k], lv.stop[k]):
+            if code[lv.row[e]] == columns.levels[f]:
+                to = branch[e]
+                break
+    elif absent and rules.missing == DIRECTION and toward[k] >= 0:
+        to = toward[k]
+    elif absent and rules.missing == BRANCH:
+        to = width
+        width += 1
+    if rules.missing == FRACTIONAL:
+        to = -1
+    tree.missing_to[node] = to
+    if absent and rules.missing != SURROGATE:
+        for e in range(lv.start[k], lv.stop[k]):
+            if branch[e] < 0:
+                branch[e] = to
+    return width
+
+
+@kernel()
+def divide(
+    lv,
+    cut,
+    toward,
+    choice,
+    columns,
+    rules,
+    tree,
+    next_node,
+    branch,
+    ranks,
+    indices,
+    place,
+):
+    """Divide every node that has a column; return the next free node.
+
+    By names it is divided already: see `divide_names`, which tables of numbers need not compile.
+    """
+    for k in range(lv.start.size):
+        f = choice[k]
+        if f < 0:
+            continue
+        node = lv.node[k]
+        width = send(lv, k, f, cut, toward, columns, rules, tree, branch, ranks, indices, place)
+        tree.feature[node] = f
+        tree.first[node] = next_node
+        tree.width[node] = width
+        next_node += width
+    return next_node
+
+
+@kernel()
+def count(lv, choice, rules, tree, branch):
+    """Fill the children's stats and bounds; return whether a case goes to every branch."""
+    shared = False
+    for k in range(lv.start.size):
+        if choice[k] < 0:
+            continue
+        node = lv.node[k]
+        first, width = tree.first[node], tree.width[node]
+        for b in range(width):
+            for c in range(tree.stats.shape[1]):
+                tree.stats[first + b, c] = 0.0
+            tree.low[first + b] = lv.low[k]
+            tree.high[first + b] = lv.high[k]
+        for e in range(lv.start[k], lv.stop[k]):
+            b = branch[e]
+            if b < 0:
+                shared = True
+                continue
+            w = lv.weight[e] if lv.weight.size else 1.0
+            if rules.criterion == SQUARED:
+                add(tree.stats[first + b], rules.criterion, lv.y[e], w)
+            else:
+                tree.stats[first + b, int(lv.y[e])] += w
+    return shared
+
+
+@kernel()
+def share_out(lv, choice, rules, tree, branch):
+    """Add to every branch its share of the cases whose value is missing."""
+    missing = np.zeros(tree.stats.shape[1])
+    for k in range(lv.start.size):
+        if choice[k] < 0:
+            continue
+        node = lv.node[k]
+        first, width = tree.first[node], tree.width[node]
+        missing[:] = 0.0
+        shared = False
+        for e in range(lv.start[k], lv.stop[k]):
+            if branch[e] < 0:
+                shared = True
+                add(missing, rules.criterion, lv.y[e], lv.weight[e] if lv.weight.size else 1.0)
+        if not shared:
+            continue
+        share = np.empty(width)
+        for b in range(width):
+            share[b] = weigh(tree.stats[first + b], rules.criterion)
+        share /= share.sum()
+        for b in range(width):
+            tree.stats[first + b] += share[b] * missing
+
+
+@kernel()
+def bound(lv, choice, rules, tree, signs):
+    """Bound the children's values where a split was made under a monotone constraint."""
+    for k in range(lv.start.size):
+        if choice[k] < 0 or signs[choice[k]] == 0:
+            continue
+        first = tree.first[lv.node[k]]
+        a, b = tree.stats[first], tree.stats[first + 1]
+        if rules.criterion == SQUARED:
+            middle = (a[1] / a[0] + b[1] / b[0]) / 2
+        else:
+            middle = (a[1] / a.sum() + b[1] / b.sum()) / 2
+        up, down = (first, first + 1) if signs[choice[k]] > 0 else (first + 1, first)
+        tree.high[up] = middle
+        tree.low[down] = middle
+
+
+@kernel()
+def may_split(stats, rules, min_split):
+    """Whether a node is heavy enough and not pure."""
+    n = weigh(stats, rules.criterion)
+    if n < 2.0 * rules.least - 1e-6 or n < min_split - 1e-6 or n <= 0.0:
+        return False
+    if rules.criterion == SQUARED:
+        return stats[2] - stats[1] * stats[1] / n > 1e-14 * stats[2]
+    return stats.max() < n - (1e-6 if rules.ratio else 1e-9 * n)
+
+
+@kernel()
+def measure(lv, choice, rules, tree, branch, open_, size, min_split, base, last):
+    """Say which children (counted from node `base`) stay open, and how many entries each has."""
+    for k in range(lv.start.size):
+        if choice[k] < 0:
+            continue
+        node = lv.node[k]
+        first, width = tree.first[node], tree.width[node]
+        for b in range(width):
+            j = first + b - base
+            size[j] = 0
+            open_[j] = not last and may_split(tree.stats[first + b], rules, min_split)
+            if lv.weight.size == 0 and rules.missing != FRACTIONAL:
+                size[j] = int(weigh(tree.stats[first + b], rules.criterion) + 0.5)
+                open_[j] = open_[j] and size[j] >= 2
+        if lv.weight.size == 0 and rules.missing != FRACTIONAL:
+            continue
+        for e in range(lv.start[k], lv.stop[k]):
+            b = branch[e]
+            if b >= 0:
+                size[first + b - base] += 1
+            else:
+                for c in range(width):
+                    if weigh(tree.stats[first + c], rules.criterion) > 0.0:
+                        size[first + c - base] += 1
+        for b in range(width):
+            if size[first + b - base] < 2:
+                open_[first + b - base] = False
+
+
+@kernel()
+def settle(lv, choice, rules, tree, branch, base, start, new, target, targets):
+    """Write the next level's entries; `target` says where each entry went, for the sorted lists.
+
+    `start[j]` is where child `base + j` begins in the next level, -1 if it is closed.
+    """
+    used = 0
+    at = start.copy()
+    weighted = new.weight.size > 0
+    for k in range(lv.start.size):
+        if choice[k] < 0:
+            continue
+        node = lv.node[k]
+        first, width = tree.first[node] - base, tree.width[node]
+        total = 0.0
+        for b in range(width):
+            total += weigh(tree.stats[first + base + b], rules.criterion)
+        for e in range(lv.start[k], lv.stop[k]):
+            b = branch[e]
+            w = lv.weight[e] if lv.weight.size else 1.0
+            u = lv.undivided[e] if lv.undivided.size else w
+            if b >= 0:
+                j = first + b
+                if target.size:
+                    target[e] = at[j]
+                if at[j] < 0:
+                    continue
+                i = at[j]
+                at[j] += 1
+                new.row[i] = lv.row[e]
+                new.y[i] = lv.y[e]
+                if weighted:
+                    new.weight[i] = w
+                if new.undivided.size:
+                    new.undivided[i] = u
+                continue
+            if target.size:
+                target[e] = used
+            for c in range(width):
+                j = first + c
+                share = weigh(tree.stats[base + j], rules.criterion) / total
+                targets[used + c] = -1
+                if at[j] < 0 or share <= 0.0:
+                    continue
+                i = at[j]
+                at[j] += 1
+                targets[used + c] = i
+                new.row[i] = lv.row[e]
+                new.y[i] = lv.y[e]
+                new.weight[i] = w * share
+                new.undivided[i] = u
+            used += width
+
+
+@kernel()
+def halve(rank, index, new_rank, new_index, start, stop, at, first, target):
+    """Move one node's list to two branches without a jump that the processor could mispredict.
+
+    What a closed branch would get is written to the last place of the list, which is no one's.
+    """
+    x, y = at[first], at[first + 1]
+    if x < 0 and y < 0:
+        return
+    # Where both are open the left one's places come first.
+    edge, step = y, 1
+    if x < 0 or y < 0:
+        x, y, edge, step = new_rank.size - 1, max(x, y), 0, 0
+    for i in range(start, stop):
+        t = target[index[i]]
+        right = 1 if t >= edge else 0
+        to = y if right else x
+        new_rank[to] = rank[i]
+        new_index[to] = t
+        y += right
+        x += (1 - right) * step
+
+
+@kernel()
+def partition(
+    ranks, indices, place, free, lv, choice, tree, branch, base, start, target, targets, a, b
+):
+    """Move the sorted lists a..b to the next level, stably; `free` is a spare list, returned anew.
+
+    The list of a column becomes the spare one of the next.
+    """
+    at = np.empty(start.size, np.int64)
+    for q in range(a, b):
+        rank, index = ranks[place[q]], indices[place[q]]
+        new_rank, new_index = ranks[free], indices[free]
+        at[:] = start
+        for k in range(lv.start.size):
+            if choice[k] < 0:
+                continue
+            node = lv.node[k]
+            first, width = tree.first[node] - base, tree.width[node]
+            if width == 2 and targets.size == 0:
+                halve(rank, index, new_rank, new_index, lv.start[k], lv.stop[k], at, first, target)
+                continue
+            for i in range(lv.start[k], lv.stop[k]):
+                e = index[i]
+                t = target[e]
+                if branch[e] >= 0:
+                    j = first + branch[e]
+                    if t >= 0:
+                        new_rank[at[j]], new_index[at[j]] = rank[i], t
+                        at[j] += 1
+                    continue
+                for c in range(width):
+                    if targets[t + c] >= 0:
+                        j = first + c
+                        new_rank[at[j]], new_index[at[j]] = rank[i], targets[t + c]
+                        at[j] += 1
+        place[q], free = free, place[q]
+    return free

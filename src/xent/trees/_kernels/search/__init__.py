@@ -1,0 +1,1 @@
+"""The search for the best split, one file a form of column, over the rules in `criteria`."""

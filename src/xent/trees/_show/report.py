@@ -1,0 +1,109 @@
+"""A tree in bits: who earned them, what else was tried, what tree and cases cost to write down."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent.trees import _prune
+from xent.trees._grow import sparse
+from xent.trees._grow.levels import Plan, scan_once
+from xent.trees._grow.prepare import prepared
+from xent.trees._predict import arrivals
+from xent.trees._table.columns import Cases, Column
+from xent.trees._table.sparse import Sparse
+from xent.trees._tree import Tree
+
+
+class Bits(NamedTuple):
+    """Two parts of a message: the tree, and the classes of the training cases given the tree."""
+
+    tree: float
+    cases: float
+
+    @property
+    def total(self) -> float:
+        """Length of the whole message."""
+        return self.tree + self.cases
+
+
+def importances(tree: Tree, features: int, criterion: str) -> NDArray[np.float64]:
+    """Return what each column's splits gain, a case."""
+    out = np.zeros(features)
+    inner = np.flatnonzero(~tree.leaf)
+    np.add.at(out, tree.feature[inner], _prune.gains(tree, criterion)[inner])
+    return out / tree.weight()[0]
+
+
+def gain_table(
+    plan: Plan,
+    tree: Tree,
+    columns: list[Column],
+    cases: Cases,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    node: int,
+) -> list[dict[str, Any]]:
+    """Return for every column what its best split of a node's cases would gain."""
+    if tree.feature[node] >= 0:
+        close = np.zeros(tree.size, np.bool_)
+        close[node] = True
+        feature = np.where(close, -1, tree.feature).astype(np.int32)
+        tree = replace(tree, feature=feature)
+    row, leaf, part = arrivals(tree, cases)
+    inside = leaf == node
+    rows, part = row[inside], part[inside] * weight[row[inside]]
+    if not len(rows):
+        names = ("gain", "split_information", "gain_ratio")
+        return [{"column": c.name, **dict.fromkeys(names), "chosen": False} for c in columns]
+    size = tree.stats.shape[1]
+    stats = np.zeros((1, size))
+    if tree.is_number:
+        y = y - np.average(y[rows], weights=part)
+        stats[0] = [(part * y[rows] ** power).sum() for power in range(3)]
+    else:
+        np.add.at(stats[0], y[rows], part)
+    total = float(stats[0, 0] if tree.is_number else stats.sum())
+    here = cases.take(rows)
+    if isinstance(here, Sparse):
+        found = sparse.scan_once(plan, here, y[rows], part, stats, tree)
+    else:
+        ready = prepared(here, plan.threads)
+        found = scan_once(plan, ready, y[rows], part, stats, tree)
+    table = []
+    for f, column in enumerate(columns):
+        gain, info = float(found.gain[f, 0]), float(found.info[f, 0])
+        usable = bool(np.isfinite(gain))
+        table.append(
+            {
+                "column": column.name,
+                "gain": gain / total if usable else None,
+                "split_information": info / total if usable else None,
+                "gain_ratio": gain / info if usable and info > 0 else None,
+                "chosen": f == int(found.chosen),
+            }
+        )
+    return table
+
+
+def description_length(tree: Tree, value: NDArray[np.float64], columns: list[Column]) -> Bits:
+    """Return the bits that the tree and, given the tree, the classes take to write down."""
+    leaf = tree.leaf
+    stats = tree.stats[leaf]
+    share = value[leaf]
+    used = stats > 0
+    with np.errstate(divide="ignore"):
+        cases = float(-(stats[used] * np.log2(share[used])).sum())
+    n = tree.weight()
+    inner = np.flatnonzero(~leaf)
+    shape = float(tree.size)
+    tests = float(len(inner)) * np.log2(len(columns))
+    for node in inner:
+        column = columns[tree.feature[node]]
+        if column.kind != "name":
+            tests += np.log2(max(n[node] - 1.0, 1.0))
+        elif tree.set_start[node] >= 0:
+            tests += max(len(column.levels) - 1.0, 0.0)
+    leaves = float(((stats.shape[1] - 1) / 2 * np.log2(np.maximum(stats.sum(1), 1.0))).sum())
+    return Bits(float(shape + tests + leaves), cases + 0.0)

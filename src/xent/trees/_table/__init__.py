@@ -1,0 +1,1 @@
+"""A table as a grower sees it: columns, exactness, batches, bins, weights."""
