@@ -17,9 +17,10 @@ from typing import Any
 
 import llvmlite
 import numba
+from llvmlite import binding
 from numba.core import config
 
-from xent._compile import interrupt, sources
+from xent._compile import interrupt, shipped, sources
 
 TRIED = ("0.68.",)
 INSIDE: Any = {}  # what `numba.njit` and an `overload` are told of a part of other kernels
@@ -55,8 +56,8 @@ if numba.__version__.startswith(TRIED):
     # What changes the code, beside the processor that Numba itself asks for.
     SWITCHES = (
         "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "USING_SVML",
-        "CPU_NAME", "CPU_FEATURES", "ENABLE_AVX",
     )  # fmt: skip
+    PROCESSOR = ("CPU_NAME", "CPU_FEATURES", "ENABLE_AVX")
     PLAIN = (bool, int, float, str, bytes, type(None))
 
     class Disk(NullCache):
@@ -100,33 +101,40 @@ if numba.__version__.startswith(TRIED):
             name = f"{function.__module__}.{function.__qualname__}".replace("<locals>.", "")
             return f"{name}.{sys.implementation.cache_tag}{sys.abiflags}."
 
-        def file(self, signature: Any, codegen: Any) -> str | None:
-            """Name the file; None where nothing tells this function from another of its name."""
+        def file(self, signature: Any, codegen: Any, level: str | None) -> str | None:
+            """Name the code for a level, or for the processor that Numba compiles for.
+
+            None where nothing tells this function from another of its name.
+            """
             arguments = signature if isinstance(signature, tuple) else signature.args
             cells = [cell.cell_contents for cell in self.function.__closure__ or ()]
             named = str(arguments)
             if " at 0x" in named or not all(isinstance(cell, PLAIN) for cell in cells):
                 return None
-            switches = [getattr(config, switch, None) for switch in SWITCHES]
+            system, *processor = codegen.magic_tuple()
+            processor += [getattr(config, name, None) for name in PROCESSOR]
+            switches = [getattr(config, name, None) for name in SWITCHES]
             line = self.function.__code__.co_firstlineno
-            key = _hash(self.stamp, line, cells, named, codegen.magic_tuple(), switches)
+            key = _hash(self.stamp, line, cells, named, system, level or processor, switches)
             return f"{self.name}{self.stamp[:8]}.{key[:24]}.nbc"
 
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             with interrupt.held():
                 rtsys.initialize(target_context)  # memory for arrays made in kernels
-            name = self.file(sig, target_context.codegen())
+            codegen = target_context.codegen()
+            level = shipped.host_level()
+            if level and (name := self.file(sig, codegen, level)) and (data := shipped.find(name)):
+                return _load(data, target_context)
+            name = self.file(sig, codegen, shipped.named_level())
             for folder in self.folders if name else ():
                 with suppress(OSError):
                     data = (folder / str(name)).read_bytes()
                     if hashlib.sha256(data[32:]).digest() == data[:32]:
-                        # As trusted as the source: whoever writes there could write that.
-                        reduced = pickle.loads(data[32:])  # noqa: S301
-                        return CompileResult._rebuild(target_context, *reduced)
+                        return _load(data[32:], target_context)
             return None
 
         def save_overload(self, sig: Any, cres: Any) -> None:
-            name = self.file(sig, cres.codegen)
+            name = self.file(sig, cres.codegen, shipped.named_level())
             if name is None or cres.lifted or cres.library.has_dynamic_globals:
                 return
             if self.cache_path is not None:
@@ -137,6 +145,28 @@ if numba.__version__.startswith(TRIED):
                     for old in folder.glob(f"{self.name}*.nbc"):
                         if not old.name.startswith(f"{self.name}{self.stamp[:8]}."):
                             old.unlink(missing_ok=True)
+
+    def _load(data: bytes, context: Any) -> Any:
+        """Make a compiled function of what was kept."""
+        # As trusted as the source: whoever writes there could write that.
+        library, function, *rest = pickle.loads(data)  # noqa: S301
+        name, kind, (code, bitcode) = library
+        if not bitcode:
+            # Numba reads off the bitcode what the object defines, and calls null otherwise.
+            names = (
+                function.llvm_func_name,
+                function.llvm_cpython_wrapper_name,
+                function.llvm_cfunc_wrapper_name,
+            )
+            context.codegen()._engine._defined_symbols.update(names)
+            library = name, kind, (code, binding.parse_assembly("").as_bitcode())
+        return CompileResult._rebuild(context, library, function, *rest)
+
+    def stripped(data: bytes) -> bytes:
+        """Return kept code without what only a reader or another compilation wants."""
+        (name, kind, (code, _)), *rest = pickle.loads(data[32:])  # noqa: S301
+        rest[5] = ""  # the types of all variables, as text: longer than the code
+        return bytes(dumps(((name, kind, (code, b"")), *rest)))
 
     def _hash(*parts: object) -> str:
         return hashlib.sha256(repr(parts).encode()).hexdigest()
