@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 RIVALS := .venv/rivals
+OLD := .venv-oldest/ready
 
 help:             ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -30,6 +31,28 @@ test: $(RIVALS)   ## run the everyday tests
 test-long: $(RIVALS)  ## run the long tests: many kill -9, many examples
 	$(BIN)/python -m pytest -n 2 -m long
 
+test-long-short: $(RIVALS)  ## run one case of each long test, as CI does
+	$(BIN)/python -m pytest -n 2 -m long --one-case
+
+# Each processor level is a run of its own: Numba compiles for one.
+LEVELS := $(if $(filter x86_64,$(shell uname -m)),generic x86-64-v3,generic)
+EXACT := tests/math tests/measures/test_accuracy.py tests/measures/test_differences.py \
+	tests/losses/test_accuracy.py tests/losses/test_kernels.py tests/losses/test_small_batches.py
+test-generic: $(READY)  ## run the tests of exactness and of equal bits without FMA and AVX, and with AVX2 alone
+	for level in $(LEVELS); do NUMBA_CPU_NAME=$$level NUMBA_CPU_FEATURES= \
+		$(BIN)/python -m pytest -n 2 -m "not long" $(EXACT) || exit 1; done
+
+# The rooms' own tests, quick ones: what an old library breaks, it breaks at once.
+OLDEST := tests/cellar tests/cli tests/evaluation tests/trees tests/language tests/measures tests/losses tests/training
+test-oldest: $(OLD)  ## run the tests with the lowest versions that pyproject.toml names
+	.venv-oldest/bin/python -m pytest -n 2 -m "not long" -o filterwarnings=default $(OLDEST)
+
+$(OLD): pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt torch==2.13.0
+	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt --editable ".[all]" pytest pytest-xdist hypothesis mpmath pandas polars
+	@touch $(OLD)
+
 check: $(READY)   ## formatting, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -50,4 +73,4 @@ sdist: $(READY)   ## build the source distribution, which is plain Python
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
-.PHONY: help setup demo test test-long check bench wheel sdist docs
+.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist docs

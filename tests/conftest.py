@@ -15,3 +15,20 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--one-case", action="store_true", help="of each test function run the first case alone"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """`-m long --one-case` is the short form of the long tests that CI runs."""
+    if not config.getoption("--one-case"):
+        return
+    wanted = [item for item in items if item.get_closest_marker("long") is not None]
+    first = {(item.path, getattr(item, "originalname", item.name)): item for item in wanted[::-1]}
+    kept = set(map(id, first.values()))
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
+    items[:] = [item for item in items if id(item) in kept]

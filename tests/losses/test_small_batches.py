@@ -8,9 +8,9 @@ import torch
 
 import xent.losses as L
 from xent._kernels.rows.small_batch import DOUBLES, ROWS, SINGLES, class_batch
-from xent.losses import _fused
-from xent.losses._options import Options
-from xent.losses._softmax import SoftmaxRows
+from xent.losses._arguments import Options
+from xent.losses._rows import _autograd
+from xent.losses._rows._softmax import SoftmaxRows
 
 SHAPES = [
     (1, 1), (3, 2), (64, 10), (70, 3), (128, 50), (7, 64), (5, 65), (256, 100), (9, 128),
@@ -22,14 +22,14 @@ SHAPES = [
 def short_way(monkeypatch):
     """Count the batches that went the short way."""
     taken = []
-    scored = _fused.score_batch
+    scored = _autograd.score_batch
 
     def score(*args):
         found = scored(*args)
         taken.append(found is not None)
         return found
 
-    monkeypatch.setattr(_fused, "score_batch", score)
+    monkeypatch.setattr(_autograd, "score_batch", score)
     return taken
 
 

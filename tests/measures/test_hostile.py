@@ -1,7 +1,6 @@
 """Does it survive: what is refused and with which words, what is taken however it comes."""
 
 import math
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -256,16 +255,3 @@ def test_machine_code_from_the_disk_loads_nothing_that_only_compiles():
     for _ in range(2):  # the first one may have to compile
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.split() == [b"False"]
-
-
-def test_eight_entries_at_a_time_only_where_numba_compiles_for_that():
-    code = "from xent._math.lanes import LANES; print(LANES)"
-    for name, value in (("NUMBA_ENABLE_AVX", "0"), ("NUMBA_CPU_NAME", "generic")):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, name: value},
-        )
-        assert done.stdout.strip() == "False"

@@ -51,7 +51,7 @@ cost = of_two(estimate_cross_entropy)
 EVERY = [
     *((of_entropy, m, ("size", "prior", "neighbors")) for m in one.ALL),
     *((information, m, ("neighbors",)) for m in one.INFORMATION),
-    *((f, m, ("size", "prior", "neighbors")) for f in (kl, cost) for m in two.METHODS),
+    *((f, m, ("size", "prior", "neighbors")) for f in (kl, cost) for m in two.DIVERGENCE_METHODS),
 ]
 
 

@@ -9,7 +9,6 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from xent.trees import C45Classifier, CARTClassifier, TreeClassifier, TreeRegressor
-from xent.trees._table.bins import Sketch
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
@@ -165,57 +164,6 @@ def test_rows_of_weight_zero_make_no_bins():
     keep = rng.random(3000) < 0.5
     a = TreeClassifier(splitter="histogram").fit(X, y, sample_weight=keep.astype(float))
     assert_same(a, TreeClassifier(splitter="histogram").fit(X[keep], y[keep]))
-
-
-ORDERS = {
-    "rising": np.arange(200_000.0),
-    "falling": -np.arange(200_000.0),
-    "mixed": np.random.default_rng(0).lognormal(0, 3, 200_000),
-    "waves": np.sin(np.arange(200_000.0) ** 1.5),
-    "few, then many": np.concatenate([np.zeros(90_000), np.ones(10_000), np.arange(100_000.0)]),
-}
-
-
-@pytest.mark.parametrize("order", ORDERS)
-def test_sketch_is_within_its_bound(order):
-    """Against sorting everything; ranks may be off by one share of the rows."""
-    x = ORDERS[order]
-    whole, half, other = Sketch(), Sketch(), Sketch()
-    for i in range(0, len(x), 37_111):
-        whole.add(x[i : i + 37_111])
-    half.add(x[:120_000])
-    other.add(x[120_000:])
-    half.merge(other)
-    ordered = np.sort(x)
-    for sketch in (whole, half):
-        sketch.flush()
-        assert sketch.total == sketch.weight.sum() == len(x)
-        rank = np.searchsorted(ordered, sketch.value, "right")
-        hidden = rank - np.cumsum(sketch.weight)
-        assert (hidden >= 0).all()
-        assert (hidden <= sketch.doubt).all()
-        assert sketch.doubt.max() <= len(x) / 4096
-        assert len(sketch.value) < 32_768
-        assert np.isin(sketch.value, x).all()
-        ends = sketch.ends()
-        assert 200 < len(ends) <= 256
-        assert ends[-1] == x.max()
-        sizes = np.bincount(np.searchsorted(ends, x))
-        counts = np.unique(x, return_counts=True)[1]
-        assert sizes.max() <= max(counts.max(), len(x) / 256 * 1.3)
-    again = Sketch()
-    for i in range(0, len(x), 9_973):
-        again.add(x[i : i + 9_973])
-    np.testing.assert_array_equal(again.ends(), whole.ends())
-
-
-def test_sketch_keeps_few_values_exactly():
-    x = np.random.default_rng(0).integers(0, 256, 100_000).astype(float)
-    sketch = Sketch()
-    sketch.add(np.where(x == 0, -0.0, x))
-    np.testing.assert_array_equal(sketch.ends(), np.arange(256.0))
-    sketch.add(np.array([np.nan]))
-    assert len(sketch.ends()) == 255
 
 
 def test_ten_thousand_columns():

@@ -1,5 +1,6 @@
 """Trees in words, and on disk: what is written says what the tree says."""
 
+import datetime
 import json
 import re
 import sqlite3
@@ -7,6 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.datasets import load_iris
 
@@ -271,3 +273,11 @@ def test_a_chain_of_tests_takes_no_memory_of_its_depth_squared(monkeypatch):
             f"The tree cannot be written as {what}: it is so deep that this takes more than "
             "9,000,000 letters. Prune it, or take to_json or to_dot."
         )
+
+
+def test_times_of_day_in_words():
+    times = [datetime.time(8, 0), datetime.time(11, 0, 0, 1)] * 5
+    tree = TreeRegressor(pruning=None).fit(pl.DataFrame({"at": times}), [0, 1] * 5)
+    assert tree.to_text().splitlines()[0].startswith("at <= 09:30:00: 0")
+    assert """"at" <= TIME '09:30:00'""" in tree.to_sql()
+    assert from_json(to_json(tree)).predict(pl.DataFrame({"at": times})).tolist() == [0, 1] * 5

@@ -13,7 +13,7 @@ from typing import Any
 
 import numba
 
-_here = threading.local()  # the blocks that this thread is at
+_here = threading.local()  # `stopped`: of the call that this thread works for
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
@@ -24,7 +24,6 @@ def in_blocks(
     threads: int | None = None,
     least: int = 1,
     turns: int = 1,
-    team: Callable[[Any, int], None] | None = None,
 ) -> list[Any]:
     """Call ``work(start, stop)`` for consecutive blocks that cover ``range(count)``.
 
@@ -40,9 +39,6 @@ def in_blocks(
         Rows that one thread is worth waking for.
     turns : int
         Blocks for each thread, of at least ``least`` rows; whoever is ready takes the next.
-    team : callable, optional
-        ``team(take, n)`` calls ``take()`` on so many threads or fewer, this one among them, and
-        returns when all have returned: other threads than those kept here.
 
     Returns
     -------
@@ -55,49 +51,63 @@ def in_blocks(
     if workers == 1:
         return [work(0, count)]
     blocks = max(workers, min(workers * turns, count // max(1, least)))
-    take = _Blocks(work, count, blocks)
-    (team or _team)(take, workers)
-    return take.found
+    take, found, raised = deal(work, count, blocks)
+    run_in_pool(take, workers)
+    if raised:
+        raise raised[0]
+    return found
 
 
-class _Blocks:
-    """Blocks that are left of a call; to call it is to take them until none is left."""
+def deal(
+    work: Callable[..., Any],
+    count: int,
+    blocks: int,
+    arguments: tuple[Any, ...] = (),
+    scratch: Callable[[], tuple[Any, ...]] = tuple,
+) -> tuple[Callable[..., None], list[Any], list[BaseException]]:
+    """Return ``take``, which works at one block after the other until none is left.
 
-    def __init__(self, work: Callable[[int, int], Any], count: int, blocks: int) -> None:
-        self.work, self.count, self.blocks = work, count, blocks
-        self.waiting = deque(range(blocks))
-        self.found: list[Any] = [None] * blocks
-        self.stopped = False
+    Return also where it puts what ``work(*arguments, *scratch(), start, stop)`` returns for each
+    block, and what it raises: no error leaves ``take``, since some callers cannot pass one on.
+    """
+    waiting = deque(range(blocks))
+    found: list[Any] = [None] * blocks
+    raised: list[BaseException] = []
+    stopped: list[bool] = []
 
-    def __call__(self) -> None:
-        _here.blocks = self
-        while True:
-            try:
-                i = self.waiting.popleft()
-            except IndexError:
-                return
-            start, stop = (self.count * k // self.blocks for k in (i, i + 1))
-            try:
-                self.found[i] = self.work(start, stop)
-            except BaseException as error:
-                self.stop(isinstance(error, KeyboardInterrupt))
-                raise
+    def take(_: object = None) -> None:
+        _here.stopped = stopped
+        try:
+            own = (*arguments, *scratch())
+            while waiting:
+                try:
+                    i = waiting.popleft()
+                except IndexError:  # another thread took the last
+                    return
+                found[i] = work(*own, count * i // blocks, count * (i + 1) // blocks)
+        except BaseException as error:
+            waiting.clear()
+            raised.append(error)
+            if isinstance(error, KeyboardInterrupt):
+                _stop()
 
-    def stop(self, interrupted: bool) -> None:
-        """Leave the rest; who still compiles for it stops too where the user interrupts."""
-        self.waiting.clear()
-        self.stopped |= interrupted
+    return take, found, raised
+
+
+def _stop() -> None:
+    """Stop those who compile for the same call, since the user interrupts it."""
+    _here.stopped.append(True)
+    _here.stopped = []
 
 
 def raise_if_stopped() -> None:
     """Raise KeyboardInterrupt in a thread whose caller was interrupted."""
-    blocks = getattr(_here, "blocks", None)
-    if blocks is not None and blocks.stopped:
-        _here.blocks = None
+    if getattr(_here, "stopped", None):
         raise KeyboardInterrupt
 
 
-def _team(take: _Blocks, workers: int) -> None:
+def run_in_pool(take: Callable[[], None], workers: int) -> None:
+    """Call ``take()`` on so many threads or fewer, this one among them; return when all have."""
     # A pool does not survive a fork: its threads exist in the parent only.
     key = (os.getpid(), workers)
     pool = _pools.get(key)
@@ -112,8 +122,6 @@ def _team(take: _Blocks, workers: int) -> None:
         try:
             wait(begun)
         except BaseException:
-            take.stop(interrupted=True)
+            _stop()
             wait(begun)
             raise
-    for other in begun:
-        other.result()

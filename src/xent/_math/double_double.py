@@ -9,7 +9,7 @@ References: Knuth, The Art of Computer Programming 2, 4.2.2; Dekker, Numer. Math
 """
 
 from xent._compile.decorator import kernel
-from xent._math.vector import fma
+from xent._math.vector import fma, lower_half, upper_half
 
 
 @kernel(forceinline=True)
@@ -56,10 +56,24 @@ def dd_div(x, x_low, y, y_low):
     return high, rest / y
 
 
-@kernel()
+@kernel(inside=True)
 def dd_sum(x):
     """Sum an array; high is the sum rounded, low the rest."""
     total, lost = 0.0, 0.0
     for i in range(x.shape[0]):
         total, lost = dd_add_double(total, lost, x[i])
     return fast_two_sum(total, lost)
+
+
+@kernel(forceinline=True)
+def _halved(high, low):
+    total, lost = two_sum(lower_half(high), upper_half(high))
+    return total, (lower_half(low) + upper_half(low)) + lost
+
+
+@kernel(forceinline=True)
+def dd_reduce(high, low):
+    """Sum the 8 elements of high + low, half on half."""
+    of_four = _halved(high, low)
+    of_two = _halved(of_four[0], of_four[1])
+    return _halved(of_two[0], of_two[1])

@@ -161,9 +161,7 @@ def _ternary(name: str, doc: str) -> Any:
     return function
 
 
-fma = _ternary(
-    "fma", "Return x y + z with one rounding, on every machine; the library's ±inf and NaN."
-)
+fma = _ternary("fma", "Return x y + z with one rounding, on every machine.")
 multiply_add = _ternary("fmuladd", "Return x y + z with one rounding or two, whichever is faster.")
 
 
@@ -257,6 +255,61 @@ def _reduction(name: str, doc: str) -> Any:
 
 reduce_or = _reduction("or", "Return the bits of all integers of a vector, or'ed together.")
 reduce_max = _reduction("smax", "Return the largest integer of a vector.")
+
+
+@intrinsic
+def zeros(typing: Any) -> Any:
+    """Return 8 float64 that are 0."""
+    kind = Vector(types.float64, FLOAT64_LANES)
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return llvm.constant(context.get_value_type(kind), 0.0)
+
+    return kind(), build
+
+
+def _half(last: bool, doc: str) -> Any:
+    @intrinsic
+    def half(typing: Any, value: Any) -> Any:
+        count = value.count // 2
+
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            first = count if last else 0
+            if count == 1:
+                return builder.extract_element(args[0], llvm.INT32(first))
+            return llvm.part_of(builder, args[0], first, count)
+
+        return (Vector(value.dtype, count) if count > 1 else value.dtype)(value), build
+
+    half.__doc__ = doc
+    return half
+
+
+lower_half = _half(False, "Return the first half of a vector; of two elements the first, a scalar.")
+upper_half = _half(True, "Return the last half of a vector; of two elements the last, a scalar.")
+
+
+@intrinsic
+def exponent(typing: Any, value: Any) -> Any:
+    """Return the whole part of log2 of 8 positive normal float64, as float64; inf of inf."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return llvm.exponent_of(context, builder, args[0])
+
+    return value(value), build
+
+
+def table_of(values: Any) -> Any:
+    """Return what looks into a table of 16 float64, at the low 4 bits of each of 8 int64."""
+
+    @intrinsic
+    def look_up(typing: Any, index: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return llvm.look_up(context, builder, values, args[0])
+
+        return Vector(types.float64, FLOAT64_LANES)(index), build
+
+    return look_up
 
 
 def _promote(first: int, doc: str) -> Any:

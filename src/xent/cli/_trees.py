@@ -142,7 +142,7 @@ def fit(
 ) -> None:
     """Fit a tree and write it to a file.
 
-    Columns of numbers, names, booleans and dates are taken as they are, with gaps.
+    Columns of numbers, names, booleans, dates and times are taken as they are, with gaps.
     """
     import xent.trees
     from xent import _check
@@ -208,7 +208,7 @@ def _as_read(tree: Any) -> str:
     kinds = [column.kind for column in tree.columns_]
     found = [
         f"{kinds.count(kind)} of {kind}s"
-        for kind in ("number", "name", "date", "duration")
+        for kind in ("number", "name", "date", "time", "duration")
         if kind in kinds
     ]
     return f"{_check.count(len(kinds), 'column')}: {', '.join(found)}"

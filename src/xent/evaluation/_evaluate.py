@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xent import _check
+from xent.evaluation._numbers import Bin, ClassRow, HardRow
 from xent.evaluation._predictions import Predictions, predictions
-from xent.evaluation._report import Bin, ClassRow, HardRow, Report
+from xent.evaluation._report import Report
 
 BINS = 15
 HARDEST = 20

@@ -4,13 +4,13 @@ import math
 from typing import Any
 
 from xent._page import COLOURS, LINE, SOFT, Page, altair
-from xent.evaluation._report import Report, percent
+from xent.evaluation._numbers import Numbers, percent
 
 # Above this many classes a matrix or a row of bars is a texture, not a picture.
 MOST = 30
 
 
-def add_report(out: Page, report: Report) -> None:
+def add_report(out: Page, report: Numbers) -> None:
     """Add a report's blocks to a page."""
     out.cards(
         [
@@ -84,7 +84,7 @@ def add_report(out: Page, report: Report) -> None:
     )
 
 
-def _baselines(report: Report) -> Any:
+def _baselines(report: Numbers) -> Any:
     alt = altair()
     names = ["knowing nothing", "class frequencies", "the model"]
     costs = [report.uniform, report.prior, report.cross_entropy]
@@ -106,7 +106,7 @@ def _baselines(report: Report) -> Any:
     return (bars + text).properties(width=680, height=110)
 
 
-def _classes(report: Report) -> Any:
+def _classes(report: Numbers) -> Any:
     alt = altair()
     chosen = sorted(report.per_class, key=lambda c: -c.share)[:MOST]
     data = [
@@ -134,7 +134,7 @@ def _classes(report: Report) -> Any:
     )
 
 
-def _reliability(report: Report) -> Any:
+def _reliability(report: Numbers) -> Any:
     alt = altair()
     data = [{"said": b.confidence, "seen": b.accuracy, "rows": b.rows} for b in report.calibration]
     line = (
@@ -159,7 +159,7 @@ def _reliability(report: Report) -> Any:
     return (line + path + dots).properties(width=330, height=330)
 
 
-def _confidence(report: Report) -> Any:
+def _confidence(report: Numbers) -> Any:
     alt = altair()
     data = [{"low": b.low, "high": b.high, "rows": b.rows} for b in report.calibration]
     return (
@@ -181,7 +181,7 @@ def _confidence(report: Report) -> Any:
     )
 
 
-def _confusion(report: Report) -> Any:
+def _confusion(report: Numbers) -> Any:
     alt = altair()
     names = [str(name) for name in report.labels]
     data: list[dict[str, Any]] = [

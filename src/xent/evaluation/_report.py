@@ -1,92 +1,17 @@
-"""The report: numbers in a record, one screen of text, a dictionary. HTML is `_html`'s business.
-
-A report is plain data. It holds what was measured and the signature that reproduces it, never the
-predictions themselves.
-"""
+"""The report: numbers in a record, one screen of text. HTML is `_html`'s business."""
 
 import math
 import os
-from dataclasses import asdict, dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from xent._check import count
 from xent._page import Page
-
-UNITS = {2.0: "bits", math.e: "nats", 10.0: "bans"}
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Rows whose winning class was given a probability in [low, high).
-
-    Parameters
-    ----------
-    low, high : float
-        Edges of the bin.
-    rows : int
-        How many rows fell into it.
-    confidence, accuracy : float
-        What the model said on average, and how often it was right.
-    """
-
-    low: float
-    high: float
-    rows: int
-    confidence: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """Where one class stands.
-
-    Parameters
-    ----------
-    label : object
-        The class.
-    rows : int
-        How often it was true.
-    cross_entropy, share : float
-        Mean cost of these rows, and their part of the whole cost.
-    recall, precision : float
-        How many of its rows were found, and how many rows so called were its; NaN where there are
-        none.
-    """
-
-    label: Any
-    rows: int
-    cross_entropy: float
-    share: float
-    recall: float
-    precision: float
-
-
-@dataclass(frozen=True)
-class HardRow:
-    """One of the most expensive rows.
-
-    Parameters
-    ----------
-    row : int
-        Its number, from 0.
-    target, prediction : object
-        The class that was true, and the one that was given most.
-    probability, cost : float
-        What the true class was given, and what that cost.
-    """
-
-    row: int
-    target: Any
-    prediction: Any
-    probability: float
-    cost: float
+from xent.evaluation._html import add_report
+from xent.evaluation._numbers import Numbers, percent
 
 
 @dataclass(frozen=True, repr=False)
-class Report:
+class Report(Numbers):
     """What `evaluate` found; `print` it, or write it with `to_html`.
 
     Parameters
@@ -120,48 +45,6 @@ class Report:
         Versions, settings and a hash of the data.
     """
 
-    rows: int
-    classes: int
-    labels: list[Any]
-    base: float
-    cross_entropy: float
-    uniform: float
-    prior: float
-    explained: float
-    accuracy: float
-    brier: float
-    calibration_error: float
-    calibration: list[Bin]
-    impossible: int
-    per_class: list[ClassRow]
-    confusion: NDArray[np.int64]
-    hardest: list[HardRow]
-    signature: str
-
-    @property
-    def unit(self) -> str:
-        """What the costs are counted in."""
-        return UNITS.get(self.base, f"units of log {self.base:g}")
-
-    @property
-    def perplexity(self) -> float:
-        """How many equally likely classes would have cost as much."""
-        try:
-            return float(self.base**self.cross_entropy)
-        except OverflowError:
-            return math.inf
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain lists, numbers and strings, ready for JSON.
-
-        Returns
-        -------
-        dict
-            Keys as the attributes; NaN and infinities, which JSON cannot say, become None and
-            the string ``"inf"``.
-        """
-        return _plain({**asdict(self), "confusion": self.confusion.tolist(), "unit": self.unit})  # type: ignore[no-any-return]
-
     def to_html(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
         """Write the report as one page that opens anywhere, offline.
 
@@ -191,22 +74,7 @@ class Report:
         page : Page
             The page.
         """
-        from xent.evaluation._html import add_report
-
         add_report(page, self)
-
-    def confused(self) -> list[tuple[int, Any, Any]]:
-        """Return the confusions: how many rows, of which class, taken for which.
-
-        Returns
-        -------
-        list of (int, label, label)
-            The most frequent first.
-        """
-        off = self.confusion - np.diag(np.diag(self.confusion))
-        order = np.argsort(-off, axis=None, kind="stable")[: np.count_nonzero(off)]
-        pairs = [divmod(int(i), self.classes) for i in order]
-        return [(int(off[i, j]), self.labels[i], self.labels[j]) for i, j in pairs]
 
     def __repr__(self) -> str:
         return str(self)  # at a prompt or in a notebook: the screen of text, not every number
@@ -259,15 +127,6 @@ class Report:
         return [line] if line else []
 
 
-def percent(value: float) -> str:
-    """Write a share as a person would.
-
-    >>> percent(0.9273), percent(float("nan"))
-    ('92.7 %', '-')
-    """
-    return f"{100 * value:.1f} %" if math.isfinite(value) else "-"
-
-
 def one_line(label: object) -> str:
     r"""Write a label so that it cannot break a line of text.
 
@@ -285,13 +144,3 @@ def bar_of(share: float, width: int) -> str:
     """
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    return value

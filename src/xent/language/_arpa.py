@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import closing
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 from xent import _check, _store
 from xent._compile.threads import in_blocks
 from xent.language import _text
-from xent.language._backoff import LOAD, Backoff, Rows
+from xent.language._backoff.exact import LOAD, Backoff, Rows
+from xent.language._backoff.storage import Stored
 from xent.language._kernels import arpa as kernels
 from xent.language._kernels.text import SPACE
+from xent.language._model import NGramModel
 from xent.language._vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from xent.language._model import NGramModel
 
 U32 = NDArray[np.uint32]
 PIECE = 1 << 14  # n-grams formatted at once: their text stays in the cache
@@ -41,7 +40,7 @@ WRONG = {
 }
 
 
-def read_arpa(path: str | os.PathLike[str]) -> "NGramModel":
+def read_arpa(path: str | os.PathLike[str]) -> NGramModel:
     """Read a model from an ARPA file, as SRILM, KenLM and xent write it.
 
     Parameters
@@ -93,7 +92,7 @@ class _ArpaReader:
         self.table = np.zeros(16, np.uint64)
         self.suffixes = np.zeros(1, np.uint32)
 
-    def read(self) -> "NGramModel":
+    def read(self) -> NGramModel:
         from xent.language._model import NGramModel
 
         with closing(_text.pieces(self.path)) as self.pieces:
@@ -109,9 +108,17 @@ class _ArpaReader:
                     raise _check.invalid("path", must, f"{self.path!r} with {found}")
             if (last := self._next_line()) != "\\end\\":
                 raise self._wrong("end with \\end\\", repr(last) if last else "its end: cut short")
-        model = NGramModel._of(self.vocabulary, Backoff(self.rows))
-        model.unknown = "word" if self.has_unknown else "closed"
-        return model
+        parts = Stored(
+            order=len(self.rows),
+            smoothing=None,
+            unknown="word" if self.has_unknown else "closed",
+            min_counts=[1] * len(self.rows),
+            unit="word",
+            errors="strict",
+            vocabulary=self.vocabulary,
+            backoff=Backoff(self.rows),
+        )
+        return NGramModel._of(parts)
 
     def _header(self) -> list[int]:
         while (line := self._next_line()) != "\\data\\":
@@ -257,7 +264,7 @@ class _ArpaReader:
         return _check.invalid("path", must, where, "An ARPA file is expected.")
 
 
-def write_arpa(model: "NGramModel", path: str | os.PathLike[str]) -> None:
+def write_arpa(model: NGramModel, path: str | os.PathLike[str]) -> None:
     """Write a model as an ARPA file, which KenLM and SRILM read too.
 
     Numbers have the digits that bring the same float32 back; a probability of 0 is written -99.
@@ -278,8 +285,6 @@ def write_arpa(model: "NGramModel", path: str | os.PathLike[str]) -> None:
     ----------
     A. Stolcke (2002). SRILM, an extensible language modeling toolkit. ngram-format(5).
     """
-    from xent.language._model import NGramModel
-
     if not isinstance(model, NGramModel):
         because = "a sum of back-off models is not one"
         advice = "Keep it with save, or write one of its models."
@@ -307,7 +312,7 @@ def write_arpa(model: "NGramModel", path: str | os.PathLike[str]) -> None:
             file.close()
 
 
-def _write(model: "NGramModel", file: IO[bytes], lengths: NDArray[np.int64]) -> None:
+def _write(model: NGramModel, file: IO[bytes], lengths: NDArray[np.int64]) -> None:
     levels = model.backoff.rows
     closed = model.unknown == "closed"
     counts = [len(rows) for rows in levels]

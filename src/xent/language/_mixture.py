@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language import _storage
+from xent.language._backoff import storage
 from xent.language._model import NGramModel
 from xent.language._scorer import Scored, Scorer
 from xent.language._text import Reader, check_rereadable
@@ -22,7 +22,7 @@ from xent.language._vocabulary import Vocabulary
 F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]
 ROUNDS = 500
-ENOUGH = 1e-12  # gain in nats a token below which EM stops
+MIN_GAIN = 1e-12  # nats a token; EM stops below it
 
 
 class Mixture(Scorer):
@@ -147,7 +147,8 @@ class Mixture(Scorer):
         ValueError
             If the folder does not exist or ``path`` is a folder.
         """
-        _storage.save_mixture(self.models, self.weights.tolist(), path, compact=compact)
+        parts = [model._parts() for model in self.models]
+        storage.save_mixture(parts, self.weights.tolist(), path, compact=compact)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> "Mixture":
@@ -164,7 +165,8 @@ class Mixture(Scorer):
         -------
         Mixture
         """
-        return cls(*_storage.load_mixture(path, mmap=mmap))
+        parts, weights = storage.load_mixture(path, mmap=mmap)
+        return cls([NGramModel._of(one) for one in parts], weights)
 
 
 def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
@@ -212,7 +214,7 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
     before = -np.inf
     for _ in range(ROUNDS):
         mixed = _mixed(columns, weights)
-        if mixed.mean() - before <= ENOUGH:
+        if mixed.mean() - before <= MIN_GAIN:
             break
         before = float(mixed.mean())
         weights = weights * np.exp(columns - mixed).mean(axis=1)
@@ -222,7 +224,7 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
 
 def load(path: str | os.PathLike[str]) -> NGramModel | Mixture:
     """Read a file of either kind."""
-    return Mixture.load(path) if _storage.is_mixture(path) else NGramModel.load(path)
+    return Mixture.load(path) if storage.is_mixture(path) else NGramModel.load(path)
 
 
 def _mixed(columns: F64, weights: F64) -> F64:

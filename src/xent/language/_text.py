@@ -273,11 +273,11 @@ def pieces(path: str | os.PathLike[str]) -> Generator[bytes]:
     with _open(path) as (raw, file):
         size = os.fstat(raw.fileno()).st_size
         title = f"Reading {os.path.basename(os.fspath(path))}"
-        with stage(title, size or None, "B") as told:
+        with stage(title, size or None, "B") as advance:
             for piece in _unpacked(whole_lines(file), os.fspath(path)):
                 yield piece
                 if size:
-                    told(raw.tell())
+                    advance(raw.tell())
 
 
 def _unpacked(found: Iterator[bytes], name: str) -> Iterator[bytes]:

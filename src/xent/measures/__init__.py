@@ -43,15 +43,10 @@ if TYPE_CHECKING:
     from xent.measures.tables._rank import FeatureRank, rank_features
 
 _LATER = {  # loaded when first named
-    "ColumnDrift": "tables._drift",
-    "Estimate": "samples._estimate",
-    "FeatureRank": "tables._rank",
-    "drift": "tables._drift",
-    "estimate_cross_entropy": "samples._two_samples",
-    "estimate_entropy": "samples._estimate",
-    "estimate_kl_divergence": "samples._two_samples",
-    "estimate_mutual_information": "samples._estimate",
-    "rank_features": "tables._rank",
+    "samples._estimate": ("Estimate", "estimate_entropy", "estimate_mutual_information"),
+    "samples._two_samples": ("estimate_cross_entropy", "estimate_kl_divergence"),
+    "tables._drift": ("ColumnDrift", "drift"),
+    "tables._rank": ("FeatureRank", "rank_features"),
 }
 
 __all__ = [
@@ -92,10 +87,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module 'xent.measures' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"xent.measures.{_LATER[name]}"), name)
-    return found
+    for file, names in _LATER.items():
+        if name in names:
+            found = globals()[name] = getattr(import_module(f"xent.measures.{file}"), name)
+            return found
+    raise AttributeError(f"module 'xent.measures' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

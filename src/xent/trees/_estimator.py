@@ -16,11 +16,12 @@ from sklearn.utils.validation import (
 )
 
 from xent import _check
+from xent._table.frames import Frame, exact, is_frame
 from xent.trees import _fit, _prune
-from xent.trees._kernels.search.histogram import BINS
+from xent.trees._kernels.bins import BINS
 from xent.trees._predict import leaves, values
 from xent.trees._show import picture, report, text
-from xent.trees._table import bins, columns, exact, sparse, stream
+from xent.trees._table import bins, columns, sparse, stream
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases, Column
 from xent.trees._table.weights import weights_of
@@ -52,9 +53,9 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
             validate_data(self, X, reset=reset, skip_check_array=True)
             if reset:
-                exact.check_array(X, most)
-            X = columns.frame_of_objects(X)
-        if not columns.is_frame(X):
+                exact.refuse_joined(exact.of_array(X), most)
+            frame = Frame(X)
+        elif not is_frame(X):
             if columns.is_clean(X) and (reset or self._has_form(X)):
                 # What validate_data would do, at a tenth of what a small table's tree costs.
                 if reset:
@@ -62,7 +63,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
                     self.__dict__.pop("feature_names_in_", None)
             else:
                 if reset:
-                    exact.check_array(X, most)
+                    exact.refuse_joined(exact.of_array(X), most)
                 try:
                     X = validate_data(
                         self,
@@ -73,7 +74,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
                         ensure_all_finite=finite,
                     )
                 except OverflowError:
-                    raise columns.too_large() from None
+                    raise exact.too_large() from None
             if reset:
                 names = getattr(self, "feature_names_in_", None)
                 if names is None:
@@ -90,21 +91,23 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             if reset and self.splitter == "histogram":
                 return bins.of_cases(columns.of_numbers(X, copy=False))
             return columns.of_numbers(X)
+        else:
+            frame = Frame(X)
         if reset:
-            exact.check_frame(X, most)
-            self.columns_ = columns.describe(X)
+            exact.refuse_joined(((c.name, c.in_question()) for c in frame.columns()), most)
+            self.columns_ = columns.describe(frame)
             self.n_features_in_ = len(self.columns_)
-            if all(isinstance(name, str) for name in X.columns):
+            if all(isinstance(name, str) for name in getattr(X, "columns", [None])):
                 self.feature_names_in_ = np.array([c.name for c in self.columns_], dtype=object)
         cases: Cases | Unread
         if reset and self.splitter == "histogram":
-            cases = bins.of_frame(X, self.columns_)
+            cases = bins.of_frame(frame, self.columns_)
         else:
-            cases = columns.read(X, self.columns_)
+            cases = columns.read(frame, self.columns_)
         if not cases.rows or not len(self.columns_):
             got = f"{cases.rows} rows and {len(self.columns_)} columns"
             raise _check.invalid("X", "have rows and columns", got)
-        if self.missing == "refuse" and isinstance(cases, Cases):
+        if self.missing == "refuse":
             _fit.refuse_missing(cases)
         return cases
 
@@ -236,7 +239,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             rows = np.flatnonzero(weight)
             cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
         plan = _fit.plan_of(self, cases, n_classes).grow
-        if self.splitter == "histogram" and not isinstance(cases, sparse.Sparse):
+        if self.splitter == "histogram" and cases.form == "values":
             cases = bins.of_cases(cases).read(plan.threads)
         return report.gain_table(plan, self.tree_, self.columns_, cases, codes, weight, node)
 
@@ -341,7 +344,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
 
 
 @contextmanager
-def whole_or_not(tree: BaseTree) -> Iterator[None]:
+def restore_on_failure(tree: BaseTree) -> Iterator[None]:
     """Leave the tree as it was where a fit is refused or interrupted."""
     before = dict(tree.__dict__)
     try:

@@ -26,7 +26,7 @@ def extent(x):
     return low, high
 
 
-@kernel()
+@kernel(inside=True)
 def _cells(x, y, low_x, low_y, columns, cells):
     """Write the cell of each pair, and return the furthest offsets from both lows."""
     prefer_512()
@@ -41,7 +41,7 @@ def _cells(x, y, low_x, low_y, columns, cells):
     return far_x, far_y
 
 
-@kernel()
+@kernel(inside=True)
 def _add(cells, size, table):
     """Count the cells of a block."""
     one = np.uint32(1)
@@ -59,7 +59,7 @@ def _add(cells, size, table):
         table[np.uint64(cells[i])] += one
 
 
-@kernel()
+@kernel(inside=True)
 def _length(low, high, most):
     """How many whole numbers lie between, or more than are taken."""
     return np.int64(min(np.uint64(high - low), np.uint64(most))) + 1

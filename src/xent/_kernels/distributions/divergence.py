@@ -12,7 +12,7 @@ so that near-equal p and q lose nothing, and far ones neither: one formula, no b
 rows' sums differ by as much as the rows do, the careful row scales q by P / Q in double-double,
 from the differences q - p and their sum, of which no bit is lost however small they are.
 
-Where there are lanes, far rows are tried first by the plain formula, whose roundings are then far
+Far rows are tried first by the plain formula, whose roundings are then far
 below the sum: KL from `FAR`, JS from `FAR_JS`. After a row that was near the next is not tried.
 """
 
@@ -20,149 +20,139 @@ import math
 
 import numpy as np
 
-from xent._compile.decorator import kernel
-from xent._kernels.distributions.entropy import AHEAD, BLOCK, LOOSE, TINY, largest, least, must_look
-from xent._math.double_double import dd_add_double
-from xent._math.lanes import LANES, SCRATCH, WIDTH, js_lanes, kl_lanes, lane_sums
+from xent._compile.decorator import inner, kernel
+from xent._kernels.distributions.entropy import (
+    AHEAD,
+    LANES,
+    MIN_NORMAL,
+    MIN_NORMAL_BITS,
+    STEP,
+    argmax,
+    needs_care,
+    smallest,
+)
+from xent._math.double_double import (
+    dd_add_double,
+    dd_div,
+    dd_reduce,
+    dd_sum,
+    fast_two_sum,
+    two_product,
+    two_sum,
+)
 from xent._math.llvm import prefer_512, prefetch
-from xent._math.vector import bits64, fma, from_bits64
+from xent._math.log import atanh_series, fast_log8, fast_log_mantissa, whole_float64
+from xent._math.vector import bits64, fma, from_bits64, load, multiply_add, reduce_or, select, zeros
 
 LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
-FRACTION = 0x000FFFFFFFFFFFFF
-NOTHING = 2.0**-100  # of p: less than what double-double can tell
-FINE = 16
-HALF = BLOCK // 2  # alike terms round alike, so KL's sums are short
+FRACTION, WHOLE = np.int64(0x000FFFFFFFFFFFFF), np.int64(-(1 << 52))
+TO_SIGN, TO_EXPONENT = np.int64(63), np.int64(52)
+NEGLIGIBLE = 2.0**-100  # of p: less than what double-double can tell
 FEW = 32  # outcomes up to which the careful row is quick enough
 FAR, FAR_JS = 0.5, 0.125  # nats
-UP = 2.0**100  # lifts a subnormal into the normal range, exactly
+SCALE = 2.0**100  # takes a subnormal into the normal range, exactly
 
 
-@kernel(fastmath={"contract"}, forceinline=True)
-def _series(z):
-    """R(z) = (artanh(√z) / √z - 1) / z on [0, 1/9], to 5e-17 (Chebyshev fit of degree 9)."""
-    w = z * z
-    a = 0.3333333333333333 + z * 0.20000000000007292
-    b = 0.1428571428355438 + z * 0.11111111358713932
-    c = 0.09090894718066429 + z * 0.07692785032479312
-    d = 0.06657072104827468 + z * 0.06000536404795356
-    e = 0.04400369243072337 + z * 0.08082022805971766
-    return a + w * (b + w * (c + w * (d + w * e)))
-
-
-@kernel(forceinline=True)
-def _minus(x, y):
-    """X - y that a loose sum around it may not take apart."""
-    return x - y
-
-
-@kernel(forceinline=True)
+@inner()
 def _powers(p, q):
     """How many whole powers of two lie between p and q, towards zero, in the exponent's place."""
     gap = bits64(p) - bits64(q)
-    return (gap + ((gap >> 63) & FRACTION)) & ~FRACTION
+    return (gap + ((gap >> TO_SIGN) & FRACTION)) & WHOLE
 
 
-@kernel(fastmath={"contract"}, forceinline=True)
+@inner()
+def _curve(p, w, u):
+    """t(p, w) for positive normal p and w that are u apart and within a factor of two."""
+    s = u / (p + w)
+    z = s * s
+    return multiply_add(2.0 * p * s, z * atanh_series(z), s * u)
+
+
+@inner()
 def _term(p, q):
     """t(p, q) for positive normal p and q."""
     e = _powers(p, q)
     w = from_bits64(bits64(q) + e)
-    u = p - w
-    s = u / (p + w)
-    z = s * s
-    curve = fma(2.0 * p * s, z * _series(z), s * u)
-    return fma(p, np.float64(e >> 52) * LN2, q - w) + curve
+    far = multiply_add(p, whole_float64(e >> TO_EXPONENT) * LN2, q - w)
+    return far + _curve(p, w, p - w)
 
 
-@kernel(fastmath=LOOSE)
-def _kl_block(p, q):
+@inner()
+def _kl_term(p, q):
+    """t(p, q), also where p or q is 0; of no use where q is 0 and p is not."""
+    q_safe = select(q > 0.0, q, 1.0)
+    p_safe = select(p > 0.0, p, q_safe)
+    return _term(p_safe, q_safe) + select(p > 0.0, 0.0, q)
+
+
+@kernel(inside=True)
+def _kl_sums(p, q, start, stop):
+    """Σ t(p, q), Σ p and Σ q - p as double-doubles, and the bits of all entries, or'ed.
+
+    A q below the normal range sets the sign bit too: zero or subnormal, somebody must look.
+    """
     prefer_512()
-    terms = 0.0
-    total = 0.0
-    gap = 0.0
-    sign = 0
-    peak = 0
-    for j in range(p.shape[0]):
-        x = p[j]
-        y = q[j]
-        # A q below the normal range sets the sign bit too: zero or subnormal, somebody must look.
-        sign |= bits64(x) | bits64(y) | (bits64(y) - TINY)
-        y_safe = y if y > 0.0 else 1.0
-        x_safe = x if x > 0.0 else y_safe
-        t = _term(x_safe, y_safe) + (0.0 if x > 0.0 else y)
-        terms += t
-        peak = max(peak, bits64(t))  # positive doubles are ordered as their bits are
-        total += x
-        gap += _minus(y, x)
-    return terms, total, gap, sign, peak
+    terms = terms_low = total = total_low = gap = gap_low = zeros()
+    signs = bits64(total)
+    whole = stop - (stop - start) % LANES
+    for first in range(start, whole, STEP):
+        some = some_gap = zeros()
+        for j in range(first, min(first + STEP, whole), LANES):
+            prefetch(p, j + AHEAD)
+            prefetch(q, j + AHEAD)
+            x, y = load(p, j), load(q, j)
+            signs = signs | bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
+            terms, terms_low = dd_add_double(terms, terms_low, _kl_term(x, y))
+            some = some + x
+            some_gap = some_gap + (y - x)
+        total, total_low = dd_add_double(total, total_low, some)
+        gap, gap_low = dd_add_double(gap, gap_low, some_gap)
+    of_terms, of_total, of_gap = (
+        dd_reduce(terms, terms_low),
+        dd_reduce(total, total_low),
+        dd_reduce(gap, gap_low),
+    )
+    sign = reduce_or(signs)
+    for j in range(whole, stop):
+        x, y = p[j], q[j]
+        sign |= bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
+        of_terms = dd_add_double(of_terms[0], of_terms[1], _kl_term(x, y))
+        of_total = dd_add_double(of_total[0], of_total[1], x)
+        of_gap = dd_add_double(of_gap[0], of_gap[1], y - x)
+    return of_terms, of_total, of_gap, sign
 
 
-@kernel()
-def _fine_terms(p, q):
-    """Σ t(p, q) in blocks so short that rounding the sum does not matter."""
-    terms, error = 0.0, 0.0
-    for start in range(0, p.shape[0], FINE):
-        found = _kl_block(p[start : start + FINE], q[start : start + FINE])
-        terms, error = dd_add_double(terms, error, found[0])
-    return terms + error
-
-
-@kernel()
-def _total(p):
-    """Sum of a row as a double-double."""
-    total, error = 0.0, 0.0
-    for j in range(p.shape[0]):
-        total, error = dd_add_double(total, error, p[j])
-    high = total + error
-    return high, error - (high - total)
-
-
-@kernel(forceinline=True)
-def _quotient(a, a_low, b, b_low):
-    """Divide a + a_low by b + b_low as double-doubles."""
-    high = a / b
-    rest = fma(-high, b, a) + (a_low - high * b_low)
-    return high, rest / b
-
-
-@kernel(forceinline=True)
-def _twice(x, y):
-    """Multiply x by y into a double-double."""
-    high = x * y
-    return high, fma(x, y, -high)
-
-
-@kernel()
+@kernel(inside=True)
 def _scales(p, q):
     """P, a power of two f by which Q is near it, P / (f Q) and (f Q - P) / P as double-doubles.
 
     The last from the differences of the entries: as exact as they are, however small.
     """
-    big_p, low_p = _total(p)
-    big_q, low_q = _total(q)
-    lift = math.ldexp(0.5, math.frexp(big_p / big_q / 0.75)[1])  # 1 where the sums are near
-    c, c_low = _quotient(big_p, low_p, big_q * lift, low_q * lift)
+    big_p, low_p = dd_sum(p)
+    big_q, low_q = dd_sum(q)
+    power = math.ldexp(0.5, math.frexp(big_p / big_q / 0.75)[1])  # 1 where the sums are near
+    c, c_low = dd_div(big_p, low_p, big_q * power, low_q * power)
     gap, error = 0.0, 0.0
     for j in range(p.shape[0]):
-        d, d_low = dd_add_double(q[j] * UP * lift, 0.0, -p[j] * UP)
+        d, d_low = two_sum(q[j] * SCALE * power, -p[j] * SCALE)
         gap, error = dd_add_double(gap, error + d_low, d)
-    high = gap + error
-    r, r_low = _quotient(high, error - (high - gap), big_p * UP, low_p * UP)
-    return big_p, UP * lift, c, c_low, r, r_low
+    high, low = fast_two_sum(gap, error)
+    r, r_low = dd_div(high, low, big_p * SCALE, low_p * SCALE)
+    return big_p, SCALE * power, c, c_low, r, r_low
 
 
 @kernel(forceinline=True)
 def _apart(p, q, c, c_low, r, r_low):
     """Return q P / Q - p as (q - p - p (Q - P) / P) P / Q, or 0 where nothing is known of it."""
-    d, d_low = dd_add_double(q, 0.0, -p)
-    b, b_low = _twice(p, r)
+    d, d_low = two_sum(q, -p)
+    b, b_low = two_product(p, r)
     u, u_low = dd_add_double(d, d_low - (b_low + p * r_low), -b)
-    high, low = _twice(u, c)
+    high, low = two_product(u, c)
     u, u_low = dd_add_double(high, 0.0, low + (u_low * c + u * c_low))
-    return (u, u_low) if abs(u) > p * NOTHING else (0.0, 0.0)
+    return (u, u_low) if abs(u) > p * NEGLIGIBLE else (0.0, 0.0)
 
 
-@kernel()
+@kernel(inside=True)
 def _with_curve(sums, p, w, u, u_low):
     """Add t(p, w) where the difference u + u_low = p - w is known better than p and w are."""
     v = p + w
@@ -170,25 +160,25 @@ def _with_curve(sums, p, w, u, u_low):
     s = u / v
     s_low = (fma(-s, v, u) + (u_low - s * v_low)) / v
     z = s * s
-    high, low = _twice(s, u)
+    high, low = two_product(s, u)
     total, error = dd_add_double(sums[0], sums[1], high)
     low += s_low * u + s * u_low
-    return dd_add_double(total, error, fma(2.0 * p * s, z * _series(z), low))
+    return dd_add_double(total, error, fma(2.0 * p * s, z * atanh_series(z), low))
 
 
-@kernel()
+@kernel(inside=True)
 def _with_term(sums, p, q, q_low):
     """Add t(p, q + q_low) for p > 0, everything that matters in double-double."""
     e = _powers(p, q)
     w = from_bits64(bits64(q) + e)
     w_low = math.ldexp(q_low, e >> 52)
     u, u_low = dd_add_double(p - w, 0.0, -w_low)
-    if abs(u) <= p * NOTHING:
+    if abs(u) <= p * NEGLIGIBLE:
         u, u_low = 0.0, 0.0
     if e != 0:
-        power = np.float64(e >> 52)
-        log, log_low = _twice(power, LN2)
-        high, low = _twice(p, log)
+        power = whole_float64(e >> TO_EXPONENT)
+        log, log_low = two_product(power, LN2)
+        high, low = two_product(p, log)
         low += p * (log_low + power * LN2_LOW)
         sums = dd_add_double(sums[0], sums[1], high)
         sums = dd_add_double(sums[0], sums[1], low)
@@ -198,7 +188,7 @@ def _with_term(sums, p, q, q_low):
     return _with_curve(sums, p, w, u, u_low)
 
 
-@kernel()
+@kernel(inside=True)
 def careful_kl(p, q):
     """D(p/P‖q/Q) of one pair of rows with any positive sums within 2**±400.
 
@@ -206,14 +196,14 @@ def careful_kl(p, q):
     below 1e-30 of it, no double-double holds it otherwise.
     """
     big_p, up_q, c, c_low, r, r_low = _scales(p, q)
-    most = largest(p)
+    most = argmax(p)
     sums, gap = (0.0, 0.0), (0.0, 0.0)
     for j in range(p.shape[0]):
-        x = p[j] * UP
+        x = p[j] * SCALE
         y = q[j] * up_q
         if x > 0.0 and y == 0.0:
             return math.inf
-        high, low = _twice(y, c)
+        high, low = two_product(y, c)
         low += y * c_low
         if j == most:
             continue
@@ -226,173 +216,237 @@ def careful_kl(p, q):
             sums = (
                 _with_term(sums, x, high, low) if x > 0.0 else dd_add_double(sums[0], sums[1], high)
             )
-    x = p[most] * UP
-    high, low = _twice(q[most] * up_q, c)
+    x = p[most] * SCALE
+    high, low = two_product(q[most] * up_q, c)
     low += q[most] * up_q * c_low
     if 0.5 * x < high < 2.0 * x:
         sums = _with_curve(sums, x, high, gap[0], gap[1])
     else:
         sums = _with_term(sums, x, high, low)
-    return max(0.0, (sums[0] + sums[1]) / (big_p * UP))
+    return max(0.0, (sums[0] + sums[1]) / (big_p * SCALE))
 
 
-if LANES:
-
-    @kernel(fastmath={"contract"})
-    def _far_kl(ps, qs, start, stop, slack, scratch):
-        """D(p‖q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
-        prefer_512()
-        steps = (stop - start) // WIDTH
-        sign = kl_lanes(ps, qs, scratch, start, steps)
-        nats, error = lane_sums(scratch, 0)
-        total_p, error_p = lane_sums(scratch, 1)
-        total_q, error_q = lane_sums(scratch, 2)
-        for j in range(start + steps * WIDTH, stop):
-            x, y = ps[j], qs[j]
-            sign |= bits64(x) | bits64(y)
-            nats, error = dd_add_double(nats, error, x * math.log(x / y) if x > 0.0 else 0.0)
-            total_p, error_p = dd_add_double(total_p, error_p, x)
-            total_q, error_q = dd_add_double(total_q, error_q, y)
-        off_p = (total_p - 1.0) + error_p
-        off_q = (total_q - 1.0) + error_q
-        if sign < 0 or not (abs(off_p) <= slack and abs(off_q) <= slack):
-            return -1.0
-        found = (nats + error) / (total_p + error_p) - (math.log1p(off_p) - math.log1p(off_q))
-        return found if FAR <= found < 1e300 else -1.0
-
-    @kernel(fastmath={"contract"})
-    def _far_js(ps, qs, start, stop, slack, scratch):
-        """JS(p, q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
-        prefer_512()
-        steps = (stop - start) // WIDTH
-        sign = js_lanes(ps, qs, scratch, start, steps)
-        one, one_error = lane_sums(scratch, 0)
-        other, other_error = lane_sums(scratch, 1)
-        total, error = lane_sums(scratch, 2)
-        gap, gap_error = lane_sums(scratch, 3)
-        for j in range(start + steps * WIDTH, stop):
-            x, y = ps[j], qs[j]
-            sign |= bits64(x) | bits64(y)
-            share = 2.0 * min(x, y) / (x + y)
-            up, down = math.log(2.0 - share), math.log(share)
-            one, one_error = dd_add_double(
-                one, one_error, x * (up if x > y else down) if x else 0.0
-            )
-            other, other_error = dd_add_double(
-                other, other_error, y * (down if x > y else up) if y else 0.0
-            )
-            total, error = dd_add_double(total, error, x)
-            gap, gap_error = dd_add_double(gap, gap_error, y - x)
-        off = (total - 1.0) + error
-        gap += gap_error
-        if sign < 0 or not (abs(off) <= slack and abs(gap) <= 2.0**-48):
-            return -1.0
-        one += one_error
-        other += other_error
-        # Scale q to the sum of p, to first order.
-        found = 0.5 * ((one + other) - gap * other) / (total + error)
-        return found if found >= FAR_JS else -1.0
-
-else:
-
-    @kernel()
-    def _far_kl(_ps, _qs, _start, _stop, _slack, _scratch):
+@kernel(inside=True, fastmath={"contract"})
+def _far_kl(p, q, start, stop, slack):
+    """D(p‖q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
+    (nats, low), (total_p, low_p), (total_q, low_q), signs = _far_kl_sums(p, q, start, stop)
+    for j in range(stop - (stop - start) % LANES, stop):
+        x, y = p[j], q[j]
+        signs |= bits64(x) | bits64(y)
+        nats, low = dd_add_double(nats, low, x * math.log(x / y) if x > 0.0 else 0.0)
+        total_p, low_p = dd_add_double(total_p, low_p, x)
+        total_q, low_q = dd_add_double(total_q, low_q, y)
+    off_p = (total_p - 1.0) + low_p
+    off_q = (total_q - 1.0) + low_q
+    if signs < 0 or not (abs(off_p) <= slack and abs(off_q) <= slack):
         return -1.0
+    found = (nats + low) / (total_p + low_p) - (math.log1p(off_p) - math.log1p(off_q))
+    return found if FAR <= found < 1e300 else -1.0
 
-    @kernel()
-    def _far_js(_ps, _qs, _start, _stop, _slack, _scratch):
+
+@kernel(inside=True)
+def _far_kl_sums(p, q, start, stop):
+    """Σ p log(p/q), Σ p and Σ q of whole vectors as double-doubles, and the bits of all entries."""
+    prefer_512()
+    nats = nats_low = total_p = low_p = total_q = low_q = zeros()
+    signs = bits64(nats)
+    whole = stop - (stop - start) % LANES
+    for first in range(start, whole, STEP):
+        some_nats = some_p = some_q = zeros()
+        for j in range(first, min(first + STEP, whole), LANES):
+            prefetch(p, j + AHEAD)
+            prefetch(q, j + AHEAD)
+            x, y = load(p, j), load(q, j)
+            signs = signs | bits64(x) | bits64(y)
+            ratio = x / y
+            log = fast_log8(select(ratio > MIN_NORMAL, ratio, MIN_NORMAL))
+            some_nats = fma(x, log, some_nats)
+            some_p = some_p + x
+            some_q = some_q + y
+        nats, nats_low = dd_add_double(nats, nats_low, some_nats)
+        total_p, low_p = dd_add_double(total_p, low_p, some_p)
+        total_q, low_q = dd_add_double(total_q, low_q, some_q)
+    return (
+        dd_reduce(nats, nats_low),
+        dd_reduce(total_p, low_p),
+        dd_reduce(total_q, low_q),
+        reduce_or(signs),
+    )
+
+
+@kernel(inside=True, fastmath={"contract"})
+def _far_js(p, q, start, stop, slack):
+    """JS(p, q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
+    (of_p, low_p), (of_q, low_q), (total, low), (gap, gap_low), signs = _far_js_sums(
+        p, q, start, stop
+    )
+    for j in range(stop - (stop - start) % LANES, stop):
+        x, y = p[j], q[j]
+        signs |= bits64(x) | bits64(y)
+        part = 2.0 * min(x, y) / (x + y)
+        up, down = math.log(2.0 - part), math.log(part)
+        term = x * (up if x > y else down) if x else 0.0
+        of_p, low_p = dd_add_double(of_p, low_p, term)
+        term = y * (down if x > y else up) if y else 0.0
+        of_q, low_q = dd_add_double(of_q, low_q, term)
+        total, low = dd_add_double(total, low, x)
+        gap, gap_low = dd_add_double(gap, gap_low, y - x)
+    off = (total - 1.0) + low
+    gap += gap_low
+    if signs < 0 or not (abs(off) <= slack and abs(gap) <= 2.0**-48):
         return -1.0
+    of_p += low_p
+    of_q += low_q
+    # Scale q to the sum of p, to first order.
+    found = 0.5 * ((of_p + of_q) - gap * of_q) / (total + low)
+    return found if found >= FAR_JS else -1.0
 
 
-@kernel(fastmath={"contract"})
-def kl_rows(left, right, slack, out):
-    """Write D(p‖q) of each pair of rows in nats; return the first bad row, or -1."""
+@kernel(inside=True)
+def _far_js_sums(p, q, start, stop):
+    """Σ p log(2p / (p + q)), Σ q log(2q / (p + q)), Σ p, Σ q - p, and the bits of all entries."""
     prefer_512()
-    count, size = left.shape
-    ps = left.reshape(count * size)
-    qs = right.reshape(count * size)
-    scratch = np.empty(SCRATCH)
-    far = size > FEW
-    for i in range(count):
-        if far:
-            found = _far_kl(ps, qs, i * size, (i + 1) * size, slack, scratch)
-            if found >= 0.0:
-                out[i] = found
-                continue
-        terms, terms_error, total, total_error, gap, gap_error = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        sign, peak = 0, 0
-        for start in range(i * size, (i + 1) * size, HALF):
-            stop = min(start + HALF, (i + 1) * size)
-            for j in range(start + AHEAD, stop + AHEAD, 8):
-                prefetch(ps, j)
-                prefetch(qs, j)
-            a, b, c, d, e = _kl_block(ps[start:stop], qs[start:stop])
-            terms, terms_error = dd_add_double(terms, terms_error, a)
-            total, total_error = dd_add_double(total, total_error, b)
-            gap, gap_error = dd_add_double(gap, gap_error, c)
-            sign |= d
-            peak = max(peak, e)
-        off = (total - 1.0) + total_error
-        gap += gap_error
-        if not (abs(off) <= slack and abs(off + gap) <= slack):
-            return i
-        look = size <= FEW
-        if sign < 0:
-            if least(left[i]) < 0.0 or least(right[i]) < 0.0:
-                return i
-            look = look or must_look(left[i], right[i])
-        terms += terms_error
-        if from_bits64(peak) > 0.25 * terms:  # few terms, so their roundings do not average out
-            terms = _fine_terms(left[i], right[i])
-        total += total_error
-        delta = gap / total
-        excess = delta * delta * (0.5 - delta * (1.0 / 3.0 - 0.25 * delta))  # φ(δ), tiny δ
-        found = terms / total - excess
-        same = terms == 0.0 and gap == 0.0
-        look = look or not (same or (excess * 64.0 <= found and found > 1e-280))
-        out[i] = careful_kl(left[i], right[i]) if look else found
-        far = size > FEW and out[i] >= FAR
-    return -1
+    of_p = low_p = of_q = low_q = total = low = gap = gap_low = zeros()
+    signs = bits64(total)
+    whole = stop - (stop - start) % LANES
+    for first in range(start, whole, STEP):
+        some_p = some_q = some = some_gap = zeros()
+        for j in range(first, min(first + STEP, whole), LANES):
+            prefetch(p, j + AHEAD)
+            prefetch(q, j + AHEAD)
+            x, y = load(p, j), load(q, j)
+            signs = signs | bits64(x) | bits64(y)
+            swap = x > y
+            smaller = select(swap, y, x)
+            # The smaller share of the middle; a rounding of it hardly moves the sum of both terms.
+            part = (smaller + smaller) / (x + y)
+            # The larger one is below 2 by a bit at least, so that it is its own mantissa.
+            up = fast_log_mantissa(2.0 - select(part > 2.0**-52, part, 2.0**-52))
+            down = fast_log8(select(part > MIN_NORMAL, part, MIN_NORMAL))
+            some_p = fma(x, select(swap, up, down), some_p)
+            some_q = fma(y, select(swap, down, up), some_q)
+            some = some + x
+            some_gap = some_gap + (y - x)
+        of_p, low_p = dd_add_double(of_p, low_p, some_p)
+        of_q, low_q = dd_add_double(of_q, low_q, some_q)
+        total, low = dd_add_double(total, low, some)
+        gap, gap_low = dd_add_double(gap, gap_low, some_gap)
+    return (
+        dd_reduce(of_p, low_p),
+        dd_reduce(of_q, low_q),
+        dd_reduce(total, low),
+        dd_reduce(gap, gap_low),
+        reduce_or(signs),
+    )
 
 
-@kernel(fastmath=LOOSE)
-def _js_block(p, q):
-    prefer_512()
-    terms = 0.0
-    lean = 0.0
-    total = 0.0
-    gap = 0.0
-    sign = 0
-    for j in range(p.shape[0]):
-        x = p[j]
-        y = q[j]
-        sign |= bits64(x) | bits64(y)
-        more = x if x > y else y
-        less = y if x > y else x
-        half = 0.5 * (more - less)
-        more_safe = more if more > 0.0 else 1.0
-        less_safe = less if less > 0.0 else more_safe
-        # The larger one lies between the middle and twice the middle: no power of two between.
-        s = half / (more_safe + (more_safe - half))
-        z = s * s
-        upper = fma(2.0 * more * s, z * _series(z), s * half)
-        middle = more_safe - half
-        e = _powers(less_safe, middle)
-        w = from_bits64(bits64(middle) + e)
-        u = (middle - w) - half  # less - w, and -half to its last bit where w is the middle
-        s = u / (less_safe + w)
-        z = s * s
-        curve = fma(2.0 * less * s, z * _series(z), s * u)
-        far = fma(less, np.float64(e >> 52) * LN2, middle - w) + curve
-        lower = far if less > 0.0 else half
-        terms += upper + lower
-        lean += upper - lower if x > y else lower - upper
-        total += x
-        gap += _minus(y, x)
-    return terms, total, gap, sign, lean
+@kernel(inside=True, fastmath={"contract"})
+def kl_row(p, q, start, stop, slack, far):
+    """D(p‖q) of a pair of rows; -1 where one is no distribution. ``far``: it may be far from 0."""
+    size = stop - start
+    few = size <= FEW
+    if far and not few:
+        found = _far_kl(p, q, start, stop, slack)
+        if found >= 0.0:
+            return found
+    terms, total, gaps, sign = _kl_sums(p, q, start, stop)
+    off = (total[0] - 1.0) + total[1]
+    gap = gaps[0] + gaps[1]
+    if not (abs(off) <= slack and abs(off + gap) <= slack):
+        return -1.0
+    left, right = p[start:stop], q[start:stop]
+    care = few
+    if sign < 0:
+        if smallest(left) < 0.0 or smallest(right) < 0.0:
+            return -1.0
+        care = care or needs_care(left, right)
+    nats = terms[0] + terms[1]
+    delta = gap / (total[0] + total[1])
+    excess = delta * delta * (0.5 - delta * (1.0 / 3.0 - 0.25 * delta))  # φ(δ), tiny δ
+    found = nats / (total[0] + total[1]) - excess
+    same = nats == 0.0 and gap == 0.0
+    care = care or not (same or (excess * 64.0 <= found and found > 1e-280))
+    return careful_kl(left, right) if care else found
 
 
 @kernel()
+def kl_rows(left, right, slack, out):
+    """Write D(p‖q) of each pair of rows in nats; return the first bad row, or -1."""
+    count, size = left.shape
+    p, q = left.reshape(count * size), right.reshape(count * size)
+    far = True
+    for i in range(count):
+        found = kl_row(p, q, i * size, (i + 1) * size, slack, far)
+        if found == -1.0:
+            return i
+        out[i] = found
+        far = found >= FAR
+    return -1
+
+
+@inner()
+def _js_terms(p, q):
+    """t(max, m) and t(min, m) for m in the middle of p and q, whichever is the larger one."""
+    swap = p > q
+    more, less = select(swap, p, q), select(swap, q, p)
+    half = 0.5 * (more - less)
+    more_safe = select(more > 0.0, more, 1.0)
+    less_safe = select(less > 0.0, less, more_safe)
+    # The larger one lies between the middle and twice the middle: no power of two between.
+    s = half / (more_safe + (more_safe - half))
+    z = s * s
+    upper = multiply_add(2.0 * more * s, z * atanh_series(z), s * half)
+    middle = more_safe - half
+    e = _powers(less_safe, middle)
+    w = from_bits64(bits64(middle) + e)
+    u = (middle - w) - half  # less - w, and -half to its last bit where w is the middle
+    s = u / (less_safe + w)
+    z = s * s
+    curve = multiply_add(2.0 * less * s, z * atanh_series(z), s * u)
+    far = multiply_add(less, whole_float64(e >> TO_EXPONENT) * LN2, middle - w) + curve
+    return upper, select(less > 0.0, far, half)
+
+
+@kernel(inside=True)
+def _js_sums(p, q, start, stop):
+    """Σ t(p, m) + t(q, m), Σ p, Σ q - p as double-doubles, Σ t(p, m) - t(q, m), all bits or'ed."""
+    prefer_512()
+    terms = terms_low = total = total_low = gap = gap_low = lean = zeros()
+    signs = bits64(total)
+    whole = stop - (stop - start) % LANES
+    for first in range(start, whole, STEP):
+        some = some_gap = zeros()
+        for j in range(first, min(first + STEP, whole), LANES):
+            prefetch(p, j + AHEAD)
+            prefetch(q, j + AHEAD)
+            x, y = load(p, j), load(q, j)
+            signs = signs | bits64(x) | bits64(y)
+            upper, lower = _js_terms(x, y)
+            terms, terms_low = dd_add_double(terms, terms_low, upper + lower)
+            lean = lean + select(x > y, upper - lower, lower - upper)
+            some = some + x
+            some_gap = some_gap + (y - x)
+        total, total_low = dd_add_double(total, total_low, some)
+        gap, gap_low = dd_add_double(gap, gap_low, some_gap)
+    of_terms, of_total, of_gap, of_lean = (
+        dd_reduce(terms, terms_low),
+        dd_reduce(total, total_low),
+        dd_reduce(gap, gap_low),
+        dd_reduce(lean, zeros())[0],
+    )
+    sign = reduce_or(signs)
+    for j in range(whole, stop):
+        x, y = p[j], q[j]
+        sign |= bits64(x) | bits64(y)
+        upper, lower = _js_terms(x, y)
+        of_terms = dd_add_double(of_terms[0], of_terms[1], upper + lower)
+        of_lean += select(x > y, upper - lower, lower - upper)
+        of_total = dd_add_double(of_total[0], of_total[1], x)
+        of_gap = dd_add_double(of_gap[0], of_gap[1], y - x)
+    return of_terms, of_total, of_gap, of_lean, sign
+
+
+@kernel(inside=True)
 def _with_js_term(sums, p, q, q_low, half, half_low):
     """Add t(p, m) + t(q, m) for half + half_low = (p - q) / 2 and m in the middle."""
     if half > 0.0:
@@ -410,75 +464,68 @@ def _with_js_term(sums, p, q, q_low, half, half_low):
     return _with_term(sums, less, middle, 0.0)
 
 
-@kernel()
+@kernel(inside=True)
 def careful_js(p, q):
     """JS(p/P, q/Q) of one pair of rows with any positive sums within 2**±400."""
     big_p, up_q, c, c_low, r, r_low = _scales(p, q)
-    most = largest(p)
+    most = argmax(p)
     sums, gap = (0.0, 0.0), (0.0, 0.0)
     for j in range(p.shape[0]):
         if j == most:
             continue
-        x, y = p[j] * UP, q[j] * up_q
-        high, low = _twice(y, c)
+        x, y = p[j] * SCALE, q[j] * up_q
+        high, low = two_product(y, c)
         low += y * c_low
         u, u_low = _apart(x, y, c, c_low, r, r_low)
         gap = dd_add_double(gap[0], gap[1], 0.5 * u)
         gap = dd_add_double(gap[0], gap[1], 0.5 * u_low)
         sums = _with_js_term(sums, x, high, low, -0.5 * u, -0.5 * u_low)
-    x = p[most] * UP
-    high, low = _twice(q[most] * up_q, c)
+    x = p[most] * SCALE
+    high, low = two_product(q[most] * up_q, c)
     low += q[most] * up_q * c_low
     sums = _with_js_term(sums, x, high, low, gap[0], gap[1])
-    return max(0.0, 0.5 * (sums[0] + sums[1]) / (big_p * UP))
+    return max(0.0, 0.5 * (sums[0] + sums[1]) / (big_p * SCALE))
 
 
-@kernel(fastmath={"contract"})
+@kernel(inside=True, fastmath={"contract"})
+def _js_row(p, q, start, stop, slack, far):
+    """JS(p, q) of one pair of rows; -1 where one is no distribution. ``far``: it may be far."""
+    few = stop - start <= FEW
+    if far and not few:
+        found = _far_js(p, q, start, stop, slack)
+        if found >= 0.0:
+            return found
+    terms, total, gaps, lean, sign = _js_sums(p, q, start, stop)
+    off = (total[0] - 1.0) + total[1]
+    gap = gaps[0] + gaps[1]
+    if not (abs(off) <= slack and abs(off + gap) <= slack):
+        return -1.0
+    left, right = p[start:stop], q[start:stop]
+    if sign < 0 and (smallest(left) < 0.0 or smallest(right) < 0.0):
+        return -1.0
+    nats = terms[0] + terms[1]
+    # The derivative of the sum by the scale of q is half of D(q‖m): scale q back to the sum of
+    # p, to second order.
+    excess = gap / (total[0] + total[1])
+    scaled = 0.5 * (nats - 0.5 * excess * (nats - lean))
+    found = scaled / (total[0] + total[1]) - excess * excess / 8.0
+    close = abs(gap) <= 2.0**-48 and gap * gap <= found * 2.0**-14 and found > 1e-280
+    same = nats == 0.0 and gap == 0.0
+    return found if same or (close and not few) else careful_js(left, right)
+
+
+@kernel()
 def js_rows(left, right, slack, out):
     """Write JS(p, q) of each pair of rows in nats; return the first bad row, or -1."""
-    prefer_512()
     count, size = left.shape
-    ps = left.reshape(count * size)
-    qs = right.reshape(count * size)
-    scratch = np.empty(SCRATCH)
-    far = size > FEW
+    p, q = left.reshape(count * size), right.reshape(count * size)
+    far = True
     for i in range(count):
-        if far:
-            found = _far_js(ps, qs, i * size, (i + 1) * size, slack, scratch)
-            if found >= 0.0:
-                out[i] = found
-                continue
-        terms, terms_error, total, total_error, gap, gap_error = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        sign = 0
-        lean = 0.0  # Σ t(p, m) - Σ t(q, m)
-        for start in range(i * size, (i + 1) * size, BLOCK):
-            stop = min(start + BLOCK, (i + 1) * size)
-            for j in range(start + AHEAD, stop + AHEAD, 8):
-                prefetch(ps, j)
-                prefetch(qs, j)
-            a, b, c, d, e = _js_block(ps[start:stop], qs[start:stop])
-            terms, terms_error = dd_add_double(terms, terms_error, a)
-            total, total_error = dd_add_double(total, total_error, b)
-            gap, gap_error = dd_add_double(gap, gap_error, c)
-            sign |= d
-            lean += e
-        off = (total - 1.0) + total_error
-        gap += gap_error
-        if not (abs(off) <= slack and abs(off + gap) <= slack):
+        found = _js_row(p, q, i * size, (i + 1) * size, slack, far)
+        if found == -1.0:
             return i
-        if sign < 0 and (least(left[i]) < 0.0 or least(right[i]) < 0.0):
-            return i
-        terms += terms_error
-        total += total_error
-        # The derivative of the sum by the scale of q is half of D(q‖m): scale q back to the sum of
-        # p, to second order.
-        excess = gap / total
-        found = 0.5 * (terms - 0.5 * excess * (terms - lean)) / total - excess * excess / 8.0
-        close = abs(gap) <= 2.0**-48 and gap * gap <= found * 2.0**-14 and found > 1e-280
-        same = terms == 0.0 and gap == 0.0
-        few = size <= FEW
-        out[i] = found if same or (close and not few) else careful_js(left[i], right[i])
-        far = not few and out[i] >= FAR_JS
+        out[i] = found
+        far = found >= FAR_JS
     return -1
 
 

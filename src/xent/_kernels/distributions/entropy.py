@@ -1,9 +1,8 @@
 """Entropy and cross-entropy of rows of probabilities, checked in the pass that reads them.
 
-Two speeds, one formula. The fast row sums p log p in blocks and adds the blocks in double-double.
+Two speeds, one formula. The fast row sums p log p, eight outcomes at a time, in double-double.
 Where less than half a nat is left (one outcome has most of the mass) the careful row takes that
-outcome out and writes its share as log1p(rest / most): the sum then has terms of one sign only.
-The careful logarithm is fdlibm's (Sun Microsystems, 1993) without its branches.
+outcome out and writes its part as log1p(rest / max): the sum then has terms of one sign only.
 """
 
 import math
@@ -11,64 +10,22 @@ import math
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent._math.double_double import dd_add_double
-from xent._math.lanes import LANES, SCRATCH, WIDTH, cross_lanes, entropy_lanes, lane_sums
+from xent._math.double_double import dd_add_double, dd_reduce
 from xent._math.llvm import prefer_512, prefetch
-from xent._math.vector import bits64, fma, from_bits64
+from xent._math.log import fast_log, fast_log8, log
+from xent._math.vector import FLOAT64_LANES, bits64, fma, load, reduce_or, select, zeros
 
 LOOSE = {"reassoc", "contract", "nsz"}
-BLOCK = 128
-AHEAD = 1024
-TINY = 0x0010000000000000  # the bits of the smallest normal double
-UP = 2.0**128  # lifts a subnormal into the normal range, exactly
-LIFT = 128
+AHEAD = 1024  # outcomes
+LANES = FLOAT64_LANES
+# Outcomes that are added plainly before a double-double takes them: more would be faster and, where
+# all terms are alike, round alike.
+STEP = 4 * LANES
+MIN_NORMAL, MIN_NORMAL_BITS = 2.0**-1022, np.int64(0x0010000000000000)
+SCALE, SCALE_EXPONENT = 2.0**128, 128  # takes a subnormal into the normal range, exactly
 
 
-@kernel(fastmath={"contract"}, forceinline=True)
-def log(x, lift):
-    """Natural logarithm of x / 2**lift for a positive normal x; finite nonsense for others."""
-    word = bits64(x)
-    exponent = (word - 0x3FE6A09E667F3BCD) >> 52  # leaves a mantissa between √½ and √2
-    f = from_bits64(word - (exponent << 52)) - 1.0
-    s = f / (2.0 + f)
-    z = s * s
-    w = z * z
-    even = w * (
-        3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01)
-    )
-    odd = z * (
-        6.666666666666735130e-01
-        + w
-        * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01))
-    )
-    half = 0.5 * f * f
-    k = np.float64(exponent - lift)
-    low = k * 1.90821492927058770002e-10
-    return k * 6.93147180369123816490e-01 - ((half - (s * (half + (even + odd)) + low)) - f)
-
-
-_MID = 1.0 + (np.arange(128) + 0.5) / 128
-INVERSE = 1.0 / _MID
-LOG_INVERSE = np.array([-math.log(c) for c in INVERSE])
-
-
-@kernel(fastmath={"contract"}, forceinline=True)
-def quick_log(x):
-    """Logarithm from a table of 128 reciprocals: no division, half an ULP more than `log`.
-
-    Right to an ULP of its largest part, not of itself near 1: for sums of half a nat and more.
-    """
-    word = bits64(x)
-    gap = word - 0x3FF0000000000000
-    k = np.uint64((gap >> 45) & 127)
-    m = from_bits64((word & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000)
-    r = fma(m, INVERSE[k], -1.0)
-    w = r * r
-    curve = (-0.5 + r * (1.0 / 3.0)) + w * ((-0.25 + r * 0.2) - w * (1.0 / 6.0))
-    return fma(np.float64(gap >> 52), 0.6931471805599453, LOG_INVERSE[k]) + fma(w, curve, r)
-
-
-@kernel(fastmath=LOOSE)
+@kernel(inside=True, fastmath=LOOSE)
 def _entropy_block(p):
     prefer_512()
     nats = 0.0
@@ -77,13 +34,14 @@ def _entropy_block(p):
     for j in range(p.shape[0]):
         x = p[j]
         sign |= bits64(x)
-        nats += x * quick_log(x)
+        nats += x * fast_log(x)
         total += x
     return nats, total, sign
 
 
-@kernel()
-def largest(p):
+@kernel(inside=True)
+def argmax(p):
+    """Index of the first largest entry."""
     best = 0
     for j in range(p.shape[0]):
         if p[j] > p[best]:
@@ -91,8 +49,8 @@ def largest(p):
     return best
 
 
-@kernel()
-def least(p):
+@kernel(inside=True)
+def smallest(p):
     """Smallest entry. NumPy's own would load scipy.linalg with the machine code."""
     found = math.inf
     for j in range(p.shape[0]):
@@ -101,102 +59,99 @@ def least(p):
 
 
 @kernel(forceinline=True)
-def _rest(p, most):
-    """Sum of all but one, times 2**128."""
+def rest_of(p, top):
+    """Sum of all but one, times `SCALE`."""
     total, error = 0.0, 0.0
     for j in range(p.shape[0]):
-        if j != most:
-            total, error = dd_add_double(total, error, p[j] * UP)
+        if j != top:
+            total, error = dd_add_double(total, error, p[j] * SCALE)
     return total + error
 
 
 @kernel(forceinline=True)
-def _share(rest, most):
-    """Most * log1p(rest / most), with rest and the result times 2**128."""
-    y = rest / UP / most
-    return rest if y < 2.0**-60 else most * math.log1p(y) * UP
+def _top_term(rest, top):
+    """Top * log1p(rest / top), with rest and the result times `SCALE`."""
+    y = rest / SCALE / top
+    return rest if y < 2.0**-60 else top * math.log1p(y) * SCALE
 
 
-@kernel()
+@kernel(inside=True)
 def _careful(p, q):
     """Cross-entropy where one q has most of the mass; p is q for the entropy."""
-    most = largest(q)
-    rest = _rest(q, most)
-    shift = math.log1p((q[most] - 1.0) + rest / UP)
+    top = argmax(q)
+    rest = rest_of(q, top)
+    shift = math.log1p((q[top] - 1.0) + rest / SCALE)
     nats, error = 0.0, 0.0
     weight = 0.0
     total = 0.0
     for j in range(p.shape[0]):
-        if j == most or p[j] == 0.0:
+        if j == top or p[j] == 0.0:
             continue
         if q[j] == 0.0:
             return math.inf
-        total += p[j] * UP
-        nats, error = dd_add_double(nats, error, -(p[j] * UP) * log(q[j] * UP, LIFT))
-    weight = p[most]
+        total += p[j] * SCALE
+        nats, error = dd_add_double(
+            nats, error, -(p[j] * SCALE) * log(q[j] * SCALE, SCALE_EXPONENT)
+        )
+    weight = p[top]
     nats, error = dd_add_double(nats, error, total * shift)
-    nats, error = dd_add_double(nats, error, weight * (_share(rest, q[most]) / q[most]))
-    return (nats + error) / UP / (weight + total / UP)
+    nats, error = dd_add_double(nats, error, weight * (_top_term(rest, q[top]) / q[top]))
+    return (nats + error) / SCALE / (weight + total / SCALE)
 
 
-if LANES:
-
-    @kernel(fastmath={"contract"})
-    def _entropy_sums(flat, start, stop, scratch):
-        """Σ p log p and Σ p of a row as double-doubles, and the bits of its entries."""
-        prefer_512()
-        steps = (stop - start) // WIDTH
-        sign = entropy_lanes(flat, scratch, start, steps)
-        nats, nats_error = lane_sums(scratch, 0)
-        total, error = lane_sums(scratch, 1)
-        if start + steps * WIDTH < stop:
-            a, b, c = _entropy_block(flat[start + steps * WIDTH : stop])
-            nats, nats_error = dd_add_double(nats, nats_error, a)
-            total, error = dd_add_double(total, error, b)
-            sign |= c
-        return nats, nats_error, total, error, sign
-
-else:
-
-    @kernel(fastmath={"contract"})
-    def _entropy_sums(flat, start, stop, _scratch):
-        """Σ p log p and Σ p of a row as double-doubles, and the bits of its entries."""
-        prefer_512()
-        nats, nats_error, total, error = 0.0, 0.0, 0.0, 0.0
-        sign = 0
-        for at in range(start, stop, BLOCK):
-            end = min(at + BLOCK, stop)
-            for j in range(at + AHEAD, end + AHEAD, 8):
-                prefetch(flat, j)
-            a, b, c = _entropy_block(flat[at:end])
-            nats, nats_error = dd_add_double(nats, nats_error, a)
-            total, error = dd_add_double(total, error, b)
-            sign |= c
-        return nats, nats_error, total, error, sign
+@kernel(inside=True)
+def _entropy_sums(p, start, stop):
+    """Σ p log p and Σ p of a row as double-doubles, and the bits of its entries, or'ed."""
+    prefer_512()
+    nats = nats_low = total = total_low = zeros()
+    signs = bits64(total)
+    whole = stop - (stop - start) % LANES
+    for first in range(start, whole, STEP):
+        some_nats = some = zeros()
+        for j in range(first, min(first + STEP, whole), LANES):
+            prefetch(p, j + AHEAD)
+            x = load(p, j)
+            signs = signs | bits64(x)
+            some_nats = fma(x, fast_log8(select(x > MIN_NORMAL, x, MIN_NORMAL)), some_nats)
+            some = some + x
+        nats, nats_low = dd_add_double(nats, nats_low, some_nats)
+        total, total_low = dd_add_double(total, total_low, some)
+    a, b, sign = _entropy_block(p[whole:stop])
+    nats_sum, sum_ = dd_reduce(nats, nats_low), dd_reduce(total, total_low)
+    return (
+        dd_add_double(nats_sum[0], nats_sum[1], a),
+        dd_add_double(sum_[0], sum_[1], b),
+        sign | reduce_or(signs),
+    )
 
 
-@kernel(fastmath={"contract"})
+@kernel(inside=True, fastmath={"contract"})
+def entropy_row(p, start, stop, slack):
+    """Entropy of a row in nats; -1 where it is no distribution."""
+    nats, (total, low), sign = _entropy_sums(p, start, stop)
+    off = (total - 1.0) + low
+    if not abs(off) <= slack:
+        return -1.0
+    row = p[start:stop]
+    if sign < 0 and smallest(row) < 0.0:
+        return -1.0
+    found = math.log1p(off) - (nats[0] + nats[1]) / (total + low)
+    return found if found >= 0.5 else _careful(row, row)
+
+
+@kernel()
 def entropy_rows(rows, slack, out):
     """Write the entropy of each row in nats; return the first bad row, or -1."""
-    prefer_512()
     count, size = rows.shape
     flat = rows.reshape(count * size)
-    scratch = np.empty(SCRATCH)
     for i in range(count):
-        nats, nats_error, total, error, sign = _entropy_sums(
-            flat, i * size, (i + 1) * size, scratch
-        )
-        off = (total - 1.0) + error
-        if not abs(off) <= slack:
+        out[i] = entropy_row(flat, i * size, (i + 1) * size, slack)
+        if out[i] == -1.0:
             return i
-        if sign < 0 and least(rows[i]) < 0.0:
-            return i
-        found = math.log1p(off) - (nats + nats_error) / (total + error)
-        out[i] = found if found >= 0.5 else _careful(rows[i], rows[i])
     return -1
 
 
-@kernel(fastmath=LOOSE)
+@kernel(inside=True, fastmath=LOOSE)
 def _cross_block(p, q):
     prefer_512()
     nats = 0.0
@@ -207,52 +162,45 @@ def _cross_block(p, q):
         x = p[j]
         y = q[j]
         # A q below the normal range sets the sign bit too: zero or subnormal, somebody must look.
-        sign |= bits64(x) | bits64(y) | (bits64(y) - TINY)
-        nats += x * quick_log(y)
+        sign |= bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
+        nats += x * fast_log(y)
         total_p += x
         total_q += y
     return nats, total_p, total_q, sign
 
 
-if LANES:
-
-    @kernel(fastmath={"contract"})
-    def _cross_sums(ps, qs, start, stop, scratch):
-        """Σ p log q, Σ p and Σ q of a row as double-doubles, and the bits of its entries."""
-        prefer_512()
-        steps = (stop - start) // WIDTH
-        sign = cross_lanes(ps, qs, scratch, start, steps)
-        nats, nats_error = lane_sums(scratch, 0)
-        total_p, error_p = lane_sums(scratch, 1)
-        total_q, error_q = lane_sums(scratch, 2)
-        at = start + steps * WIDTH
-        if at < stop:
-            a, b, c, d = _cross_block(ps[at:stop], qs[at:stop])
-            nats, nats_error = dd_add_double(nats, nats_error, a)
-            total_p, error_p = dd_add_double(total_p, error_p, b)
-            total_q, error_q = dd_add_double(total_q, error_q, c)
-            sign |= d
-        return nats, nats_error, total_p, error_p, total_q, error_q, sign
-
-else:
-
-    @kernel(fastmath={"contract"})
-    def _cross_sums(ps, qs, start, stop, _scratch):
-        """Σ p log q, Σ p and Σ q of a row as double-doubles, and the bits of its entries."""
-        prefer_512()
-        nats, nats_error, total_p, error_p, total_q, error_q = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        sign = 0
-        for at in range(start, stop, BLOCK):
-            end = min(at + BLOCK, stop)
-            for j in range(at + AHEAD, end + AHEAD, 8):
-                prefetch(ps, j)
-                prefetch(qs, j)
-            a, b, c, d = _cross_block(ps[at:end], qs[at:end])
-            nats, nats_error = dd_add_double(nats, nats_error, a)
-            total_p, error_p = dd_add_double(total_p, error_p, b)
-            total_q, error_q = dd_add_double(total_q, error_q, c)
-            sign |= d
-        return nats, nats_error, total_p, error_p, total_q, error_q, sign
+@kernel(inside=True)
+def _cross_sums(p, q, start, stop):
+    """Σ p log q, Σ p and Σ q of a row as double-doubles, and the bits of its entries, or'ed."""
+    prefer_512()
+    nats = nats_low = total_p = low_p = total_q = low_q = zeros()
+    signs = bits64(nats)
+    whole = stop - (stop - start) % LANES
+    for first in range(start, whole, STEP):
+        some_nats = some_p = some_q = zeros()
+        for j in range(first, min(first + STEP, whole), LANES):
+            prefetch(p, j + AHEAD)
+            prefetch(q, j + AHEAD)
+            x, y = load(p, j), load(q, j)
+            signs = signs | bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
+            some_nats = fma(x, fast_log8(select(y > MIN_NORMAL, y, MIN_NORMAL)), some_nats)
+            some_p = some_p + x
+            some_q = some_q + y
+        nats, nats_low = dd_add_double(nats, nats_low, some_nats)
+        total_p, low_p = dd_add_double(total_p, low_p, some_p)
+        total_q, low_q = dd_add_double(total_q, low_q, some_q)
+    a, b, c, sign = _cross_block(p[whole:stop], q[whole:stop])
+    nats_sum, p_sum, q_sum = (
+        dd_reduce(nats, nats_low),
+        dd_reduce(total_p, low_p),
+        dd_reduce(total_q, low_q),
+    )
+    return (
+        dd_add_double(nats_sum[0], nats_sum[1], a),
+        dd_add_double(p_sum[0], p_sum[1], b),
+        dd_add_double(q_sum[0], q_sum[1], c),
+        sign | reduce_or(signs),
+    )
 
 
 @kernel(fastmath={"contract"})
@@ -262,27 +210,26 @@ def cross_entropy_rows(left, right, slack, out):
     count, size = left.shape
     ps = left.reshape(count * size)
     qs = right.reshape(count * size)
-    scratch = np.empty(SCRATCH)
     for i in range(count):
-        nats, nats_error, total_p, error_p, total_q, error_q, sign = _cross_sums(
-            ps, qs, i * size, (i + 1) * size, scratch
+        nats, (total_p, low_p), (total_q, low_q), sign = _cross_sums(
+            ps, qs, i * size, (i + 1) * size
         )
-        off_p = (total_p - 1.0) + error_p
-        off_q = (total_q - 1.0) + error_q
+        off_p = (total_p - 1.0) + low_p
+        off_q = (total_q - 1.0) + low_q
         if not (abs(off_p) <= slack and abs(off_q) <= slack):
             return i
         look = False
         if sign < 0:
-            if least(left[i]) < 0.0 or least(right[i]) < 0.0:
+            if smallest(left[i]) < 0.0 or smallest(right[i]) < 0.0:
                 return i
-            look = must_look(left[i], right[i])
-        found = math.log1p(off_q) - (nats + nats_error) / (total_p + error_p)
+            look = needs_care(left[i], right[i])
+        found = math.log1p(off_q) - (nats[0] + nats[1]) / (total_p + low_p)
         out[i] = _careful(left[i], right[i]) if look or found < 0.5 else found
     return -1
 
 
-@kernel()
-def must_look(p, q):
+@kernel(inside=True)
+def needs_care(p, q):
     """Tell whether an outcome that p allows has a q of zero or one below the normal range."""
     for j in range(p.shape[0]):  # noqa: SIM110 - Numba knows no any()
         if p[j] > 0.0 and q[j] < 2.0**-1022:
@@ -292,12 +239,18 @@ def must_look(p, q):
 
 __all__ = [
     "AHEAD",
-    "BLOCK",
+    "LANES",
     "LOOSE",
-    "TINY",
+    "MIN_NORMAL",
+    "MIN_NORMAL_BITS",
+    "SCALE",
+    "SCALE_EXPONENT",
+    "STEP",
+    "argmax",
     "cross_entropy_rows",
+    "entropy_row",
     "entropy_rows",
-    "largest",
-    "least",
-    "must_look",
+    "needs_care",
+    "rest_of",
+    "smallest",
 ]

@@ -1,4 +1,4 @@
-"""Sums of powers of shares whose logarithms are known: Rényi, Tsallis, and f-divergences.
+"""Sums of powers of probabilities whose logarithms are known: Rényi, Tsallis, and f-divergences.
 
 Terms go into a row of their own before they are added, so that LLVM makes vectors of the loops.
 """
@@ -8,49 +8,40 @@ import math
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent._kernels.distributions.probabilities import POWER, sum_of_row
+from xent._kernels.distributions.probabilities import sum_of_row
 from xent._math.double_double import dd_add_double
-from xent._math.exp import exp_series, scaled_exp
-from xent._math.vector import fma
+from xent._math.exp import EXP_SCALE, expm1, scaled_exp
 
-NEAR = 0.34  # where `_curve` is good
-MOST = 600.0  # exponent up to which `exact_exp` does not overflow
+MAX_EXPONENT = 600.0  # up to which `scaled_exp` does not overflow
 
 
-@kernel(forceinline=True)
-def _expm1(y):
-    near = abs(y) < NEAR
-    t = y if near else 0.0
-    return fma(exp_series(t) * t, t, t) if near else scaled_exp(y, 0.0) / POWER - 1.0
-
-
-@kernel()
+@kernel(inside=True)
 def _sum(terms):
     total, error, _ = sum_of_row(terms)
     return total + error
 
 
-@kernel()
+@kernel(inside=True)
 def _growth(p, logs, above, terms):
     """Σ p (p**above - 1)."""
-    least = 0.0
+    lowest = 0.0
     for j in range(p.shape[0]):
-        least = min(least, logs[j])
-        terms[j] = p[j] * _expm1(min(above * logs[j], MOST))
-    if above * least > MOST:
+        lowest = min(lowest, logs[j])
+        terms[j] = p[j] * expm1(min(above * logs[j], MAX_EXPONENT))
+    if above * lowest > MAX_EXPONENT:
         for j in range(p.shape[0]):
-            if above * logs[j] > MOST:
+            if above * logs[j] > MAX_EXPONENT:
                 terms[j] = math.exp((1.0 + above) * logs[j]) - p[j]
     return _sum(terms)
 
 
-@kernel()
+@kernel(inside=True)
 def _powers(logs, allowed, order, top, terms):
     """Σ p**order / exp(top)."""
     for j in range(logs.shape[0]):
         found = scaled_exp(min(0.0, order * logs[j] - top), 0.0)
         terms[j] = found if allowed[j] else 0.0
-    return _sum(terms) / POWER
+    return _sum(terms) / EXP_SCALE
 
 
 @kernel()
@@ -77,29 +68,29 @@ def entropy_powers(p, logs, allowed, order, tsallis, out):
     return -1
 
 
-@kernel()
+@kernel(inside=True)
 def _write_ratios(log_p, ok_p, log_q, ok_q, ratios):
     for j in range(ratios.shape[0]):
         ratios[j] = log_p[j] - log_q[j] if ok_p[j] and ok_q[j] else math.inf
 
 
-@kernel()
+@kernel(inside=True)
 def _products(log_p, ratios, above, top, terms):
     """Σ p**(1 + above) q**-above / exp(top)."""
     for j in range(ratios.shape[0]):
         both = ratios[j] < math.inf
         power = log_p[j] + above * (ratios[j] if both else 0.0)
         terms[j] = scaled_exp(min(0.0, power - top), 0.0) if both else 0.0
-    return _sum(terms) / POWER
+    return _sum(terms) / EXP_SCALE
 
 
-@kernel()
+@kernel(inside=True)
 def _gap(p, ratios, above, terms):
     """Σ p**(1 + above) q**-above - 1, without cancelling."""
     for j in range(ratios.shape[0]):
         both = ratios[j] < math.inf
         y = above * (ratios[j] if both else 0.0)
-        terms[j] = p[j] * (_expm1(min(y, MOST)) if both else -1.0)
+        terms[j] = p[j] * (expm1(min(y, MAX_EXPONENT)) if both else -1.0)
     return _sum(terms)
 
 

@@ -7,17 +7,24 @@ rows of logits, and for more than two distributions.
 import math
 
 from xent._compile.decorator import kernel
-from xent._kernels.distributions.divergence import _series
-from xent._kernels.distributions.entropy import BLOCK, LIFT, LOOSE, UP, _rest, largest, least, log
+from xent._kernels.distributions.entropy import (
+    LOOSE,
+    SCALE,
+    SCALE_EXPONENT,
+    argmax,
+    rest_of,
+    smallest,
+)
 from xent._math.double_double import dd_add_double
-from xent._math.exp import scaled_exp
+from xent._math.exp import EXP_SCALE, scaled_exp
+from xent._math.log import atanh_series, log
 from xent._math.vector import bits64
 
-LEAST, MOST = 2.0**-100, 2.0**100  # totals between which no row has to be scaled
-POWER = 2.0**64  # that `exact_exp` multiplies by
+BLOCK = 128  # entries that are added plainly
+MIN_TOTAL, MAX_TOTAL = 2.0**-100, 2.0**100  # totals between which no row has to be scaled
 
 
-@kernel(fastmath=LOOSE)
+@kernel(inside=True, fastmath=LOOSE)
 def _block(row):
     total = 0.0
     sign = 0
@@ -27,7 +34,7 @@ def _block(row):
     return total, sign
 
 
-@kernel()
+@kernel(inside=True)
 def sum_of_row(row):
     """Sum of a row as a double-double, and a negative number where an entry has a minus sign."""
     total, error = 0.0, 0.0
@@ -39,18 +46,19 @@ def sum_of_row(row):
     return total, error, sign
 
 
-@kernel()
+@kernel(inside=True)
 def _scaled(row, counted, slack, out):
     """Write a row times a power of two, and return its sum; 0 where it is no distribution."""
     total, error, sign = sum_of_row(row)
-    if sign < 0 and least(row) < 0.0:
+    if sign < 0 and smallest(row) < 0.0:
         return 0.0
-    out[:] = row
+    for j in range(out.shape[0]):  # assigning a slice would compile the text of its errors
+        out[j] = row[j]
     if not counted:
         return total + error if abs((total - 1.0) + error) <= slack else 0.0
-    if LEAST < total < MOST:
+    if MIN_TOTAL < total < MAX_TOTAL:
         return total + error
-    top = row[largest(row)]
+    top = row[argmax(row)]
     if not 0.0 < top < math.inf or total != total:
         return 0.0
     power = -math.frexp(top)[1]
@@ -84,12 +92,12 @@ def share_rows(rows, counted, slack, shares):
     return -1
 
 
-@kernel(fastmath={"contract"})
+@kernel(inside=True, fastmath={"contract"})
 def _write_logs(row, total, logs, allowed):
     less = math.log(total)
     for j in range(row.shape[0]):
         x = row[j]
-        found = log((x if x > 0.0 else 1.0) * UP, LIFT) - less
+        found = log((x if x > 0.0 else 1.0) * SCALE, SCALE_EXPONENT) - less
         logs[j] = found if x > 0.0 else 0.0
         allowed[j] = x > 0.0
 
@@ -112,13 +120,13 @@ def log_rows(rows, counted, slack, shares, logs, allowed):
             if row[j] > 0.5 * total:
                 most = j
         if most >= 0:
-            logs[i, most] = -math.log1p(_rest(row, most) / UP / row[most])
+            logs[i, most] = -math.log1p(rest_of(row, most) / SCALE / row[most])
         for j in range(row.shape[0]):
             row[j] = row[j] / total
     return -1
 
 
-@kernel()
+@kernel(inside=True)
 def _write_powers(row, top, shares, logs):
     for j in range(row.shape[0]):
         logs[j] = row[j] - top
@@ -133,18 +141,18 @@ def softmax_rows(rows, normalised, slack, shares, logs):
     apart, or, where ``normalised``, logarithms of what does not sum to 1.
     """
     for i in range(rows.shape[0]):
-        top = rows[i][largest(rows[i])]
-        if not top - least(rows[i]) < 1e300:
+        top = rows[i][argmax(rows[i])]
+        if not top - smallest(rows[i]) < 1e300:
             return i
         _write_powers(rows[i], top, shares[i], logs[i])
         total, error, _ = sum_of_row(shares[i])
-        total = (total + error) / POWER
+        total = (total + error) / EXP_SCALE
         if not total < math.inf or (normalised and not abs(math.exp(top) * total - 1.0) <= slack):
             return i
         less = math.log(total)
         for j in range(rows.shape[1]):
             logs[i, j] -= less
-            shares[i, j] = shares[i, j] / POWER / total
+            shares[i, j] = shares[i, j] / EXP_SCALE / total
     return -1
 
 
@@ -158,7 +166,7 @@ def _near_term(p, q):
     """Return p log(p/q) - p + q where p and q are within a factor of two."""
     s = (p - q) / (p + q)
     z = s * s
-    return s * (p - q) + 2.0 * p * s * z * _series(z)
+    return s * (p - q) + 2.0 * p * s * z * atanh_series(z)
 
 
 @kernel()
@@ -193,7 +201,7 @@ def cross_of_shares(p, log_q, allowed, out):
     return -1
 
 
-@kernel()
+@kernel(inside=True)
 def _from_middle(p, log_p, middle):
     """Return t(p, middle); a middle is 0 only where p weighs nothing."""
     if middle == 0.0:

@@ -5,7 +5,7 @@ holds beside them goes into one outcome more: where all others are 0, only the s
 """
 
 from xent._compile.decorator import kernel
-from xent._math.double_double import dd_add_double
+from xent._math.double_double import dd_add_double, dd_sum
 
 
 @kernel()
@@ -39,8 +39,4 @@ def pack_dense(edges, outcomes, dense, highs, lows, first, out):
 def totals(dense, highs, lows):
     """Sum each row as a double-double."""
     for i in range(dense.shape[0]):
-        total, error = 0.0, 0.0
-        for j in range(dense.shape[1]):
-            total, error = dd_add_double(total, error, dense[i, j])
-        highs[i] = total + error
-        lows[i] = error - (highs[i] - total)
+        highs[i], lows[i] = dd_sum(dense[i])

@@ -1,10 +1,14 @@
 """Cross-entropy of a few classes that lie far apart in memory, as in segmentation: [B, C, P].
 
-A tile of pixels is copied class after class into room that stays in the cache (planes that are a
-power of two apart push each other out of it). What belongs to a pixel then stays in registers, a
+A tile of pixels is copied class after class into a buffer that stays in the cache (classes that are
+a power of two apart push each other out of it). What belongs to a pixel then stays in registers, a
 vector of pixels at a time, while the classes pass. Each pixel takes exactly the steps of
-`_softmax.one_row`, sums in the same tree included, so layouts give the same bits.
+`rows.softmax.score_row`, of the same `rows.formula` and sums in the same tree, so layouts give the
+same bits.
 """
+
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -12,6 +16,13 @@ from numba.extending import overload
 
 from xent._compile.decorator import inner, outer
 from xent._compile.numba_private import INSIDE
+from xent._kernels.rows.formula import (
+    argmax_gradient,
+    class_gradient,
+    lse_gradient,
+    target_loss,
+    z_loss_term,
+)
 from xent._math.element import from_float64, to_float64
 from xent._math.exp import (
     EXP_SCALE,
@@ -25,7 +36,7 @@ from xent._math.exp import (
     times_split,
     top_constants,
 )
-from xent._math.llvm import address, prefetch_l2, store_fence, stream_copy
+from xent._math.llvm import CACHE_LINE, address, prefetch_l2, store_fence, stream_copy
 from xent._math.log import log_ratio, quotient
 from xent._math.vector import (
     FLOAT32_LANES,
@@ -40,19 +51,63 @@ from xent._math.vector import (
 )
 
 U = np.uint64
-TILE = 128
-MOST = 64  # classes
-# Their numbers in memory: one that is read there costs no arithmetic to spread.
-NUMBERS = np.arange(MOST, dtype=np.int32)
+TILE = 128  # pixels
+MAX_CLASSES = 64
+# In memory: a number that is read there costs no arithmetic to repeat.
+CLASS_NUMBERS = np.arange(MAX_CLASSES, dtype=np.int32)
 
-# Where each quantity of the pixels stands in one array.
-_TOP, _OWN, _HIT, _PUSH, _OTHERS, _LIFT, _C = (U(TILE * i) for i in range(7))
-_SHIFT, _FLOOR, _Z_OWN, _E_OWN, _SAME, _C1, _C0, _AT_TOP, _AT_Y = (U(TILE * i) for i in range(9))
-_PLACE, _MARK, _PLACE_BEFORE, _MARK_BEFORE = (U(TILE * i) for i in range(4))
+# Where each quantity of the pixels stands in the buffers: float64, ...
+_MAX, _VALUE, _TARGET_WEIGHT, _PIXEL_WEIGHT, _OTHERS, _SCALE, _FACTOR = (
+    U(TILE * i) for i in range(7)
+)
+# ... of the logits' precision, ...
+_SHIFT, _FLOOR, _TARGET_LOGIT, _TARGET_EXP, _IS_ARGMAX = (U(TILE * i) for i in range(5))
+_FACTOR_HIGH, _FACTOR_LOW, _AT_ARGMAX, _AT_TARGET = (U(TILE * i) for i in range(5, 9))
+# ... and whole numbers.
+_ARGMAX, _TARGET, _PREVIOUS_ARGMAX, _PREVIOUS_TARGET = (U(TILE * i) for i in range(4))
+
+
+class Buffers(NamedTuple):
+    """Room to work in, of one thread: two tiles of logits, quantities of the pixels, a gradient."""
+
+    logits: Any
+    pixels: Any
+    scratch: Any
+    indices: Any
+    gradient: Any
+
+
+def buffers_for(x: Any) -> Buffers:
+    """Allocate what `score_tiles` works in, for logits like x (B, C, P)."""
+    classes = x.shape[1]
+    real, whole = (np.float64, np.int64) if x.dtype == np.float64 else (np.float32, np.int32)
+    return Buffers(
+        _aligned((2, _padded(classes), TILE), real),
+        _aligned((7 * TILE,), np.float64),
+        _aligned((9 * TILE,), real),
+        _aligned((4 * TILE,), whole),
+        _aligned((classes, TILE), x.dtype),
+    )
+
+
+def _padded(classes: int) -> int:
+    """Return how many classes `_sum_classes` reads of a tile: those, and zeros."""
+    return 8 if classes <= 8 else 20 if classes <= 20 else 32 if classes <= 32 else MAX_CLASSES
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return an array that begins on a cache line.
+
+    Each vector of 64 bytes would lie across two lines else, and be read and written twice.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.empty(size + CACHE_LINE, np.uint8)
+    first = -room.ctypes.data % CACHE_LINE
+    return room[first : first + size].view(dtype).reshape(shape)
 
 
 @inner()
-def higher(source, at, z, to, number, best, place):
+def _running_max(source, at, z, to, this_class, best, argmax):
     """Copy a vector of pixels to z; return the larger of it and the best, and the class of that.
 
     A NaN may be passed over: it makes all of its pixel NaN later.
@@ -60,25 +115,27 @@ def higher(source, at, z, to, number, best, place):
     value = load(source, at)
     store(z, to, value)
     more = value > best
-    return select(more, value, best), select(more, number, place)
+    return select(more, value, best), select(more, this_class, argmax)
 
 
 @inner()
-def peaks(source, at, stride, classes, z, j, top, places):
+def _argmax(source, at, stride, classes, z, j, row_max, indices):
     """Copy a vector of pixels to z[:, j:], and write their largest logit and its class."""
-    best, place = load(source, at), splat(NUMBERS[0], load(places, _PLACE + j))
+    best, argmax = load(source, at), splat(CLASS_NUMBERS[0], load(indices, _ARGMAX + j))
     store(z, j, best)
     for k in range(U(1), classes):
-        number = splat(NUMBERS[k], place)
-        best, place = higher(source, at + k * stride, z, k * U(TILE) + j, number, best, place)
-    store(places, _PLACE + j, place)
-    store(top, j, best)
+        this_class = splat(CLASS_NUMBERS[k], argmax)
+        best, argmax = _running_max(
+            source, at + k * stride, z, k * U(TILE) + j, this_class, best, argmax
+        )
+    store(indices, _ARGMAX + j, argmax)
+    store(row_max, j, best)
 
 
 @inner()
-def four_peaks(source, at, stride, classes, z, j, top, places):
-    """Do what `peaks` does for four vectors in turns: each comparison waits for the one before."""
-    one = U(64 // z.itemsize)
+def _argmax_of_four(source, at, stride, classes, z, j, row_max, indices):
+    """Do as `_argmax` for four vectors in turns: each comparison waits for the one before."""
+    one = U(CACHE_LINE // z.itemsize)
     two, three = U(2) * one, U(3) * one
     a, b = load(source, at), load(source, at + one)
     c, d = load(source, at + two), load(source, at + three)
@@ -86,49 +143,49 @@ def four_peaks(source, at, stride, classes, z, j, top, places):
     store(z, j + one, b)
     store(z, j + two, c)
     store(z, j + three, d)
-    in_a = in_b = in_c = in_d = splat(NUMBERS[0], load(places, _PLACE + j))
+    in_a = in_b = in_c = in_d = splat(CLASS_NUMBERS[0], load(indices, _ARGMAX + j))
     for k in range(U(1), classes):
-        number = splat(NUMBERS[k], in_a)
+        this_class = splat(CLASS_NUMBERS[k], in_a)
         i, to = at + k * stride, k * U(TILE) + j
-        a, in_a = higher(source, i, z, to, number, a, in_a)
-        b, in_b = higher(source, i + one, z, to + one, number, b, in_b)
-        c, in_c = higher(source, i + two, z, to + two, number, c, in_c)
-        d, in_d = higher(source, i + three, z, to + three, number, d, in_d)
-    store(places, _PLACE + j, in_a)
-    store(places, _PLACE + j + one, in_b)
-    store(places, _PLACE + j + two, in_c)
-    store(places, _PLACE + j + three, in_d)
-    store(top, j, a)
-    store(top, j + one, b)
-    store(top, j + two, c)
-    store(top, j + three, d)
+        a, in_a = _running_max(source, i, z, to, this_class, a, in_a)
+        b, in_b = _running_max(source, i + one, z, to + one, this_class, b, in_b)
+        c, in_c = _running_max(source, i + two, z, to + two, this_class, c, in_c)
+        d, in_d = _running_max(source, i + three, z, to + three, this_class, d, in_d)
+    store(indices, _ARGMAX + j, in_a)
+    store(indices, _ARGMAX + j + one, in_b)
+    store(indices, _ARGMAX + j + two, in_c)
+    store(indices, _ARGMAX + j + three, in_d)
+    store(row_max, j, a)
+    store(row_max, j + one, b)
+    store(row_max, j + two, c)
+    store(row_max, j + three, d)
 
 
 @inner()
-def copy_planes(x, b, a, n, z, top, places):
+def _copy_tile(x, b, a, n, z, row_max, indices):
     """Copy a tile to z, zeros after its end; find the largest logit of each pixel."""
-    step = U(64 // z.itemsize)
+    step = U(CACHE_LINE // z.itemsize)
     classes, stride = U(x.shape[1]), U(x.shape[2])
     first = U(b) * classes * stride + a
     whole = n - n % step
     fours = n - n % (U(4) * step)
     for j in range(U(0), fours, U(4) * step):
-        four_peaks(x, first + j, stride, classes, z, j, top, places)
+        _argmax_of_four(x, first + j, stride, classes, z, j, row_max, indices)
     for j in range(fours, whole, step):
-        peaks(x, first + j, stride, classes, z, j, top, places)
+        _argmax(x, first + j, stride, classes, z, j, row_max, indices)
     if whole < n:
         for k in range(classes):
             for j in range(whole, whole + step):
                 z[k, j] = to_float64(x[U(b), k, a + j]) if j < n else 0.0
-        peaks(z, whole, U(TILE), classes, z, whole, top, places)
+        _argmax(z, whole, U(TILE), classes, z, whole, row_max, indices)
 
 
-def power(value, shift, floor, high, low, inverse):
-    """Return lift exp((value - top) / T); of float64, ``shift`` is top."""
+def scaled_exp_of(value, shift, floor, high, low, inverse):
+    """Return scale exp((value - row_max) / T); of float64, ``shift`` is row_max."""
 
 
-@overload(power, jit_options=INSIDE)
-def _power(value, shift, floor, high, low, inverse):
+@overload(scaled_exp_of, jit_options=INSIDE)
+def _scaled_exp_of(value, shift, floor, high, low, inverse):
     if value.dtype == types.float64:
         return lambda value, shift, floor, high, low, inverse: scaled_exp_below(
             value, shift, inverse
@@ -139,300 +196,312 @@ def _power(value, shift, floor, high, low, inverse):
 
 
 @inner()
-def look(k, value, place, mark, own):
-    """Hide the largest logit, if it is that of class k, and keep the true class's."""
-    number = splat(NUMBERS[k], place)
-    mine = mark == number
-    return select(place == number, splat(-np.inf, value), value), mine, select(mine, value, own)
+def _hide_argmax(k, value, argmax, target, target_logit):
+    """Hide the largest logit, if it is that of class k, and keep the target's."""
+    this_class = splat(CLASS_NUMBERS[k], argmax)
+    is_target = target == this_class
+    return (
+        select(argmax == this_class, splat(-np.inf, value), value),
+        is_target,
+        select(is_target, value, target_logit),
+    )
 
 
 @inner()
-def powers(z, classes, j, part, places, high, low, inverse, x, ahead):
-    """Write the exponentials of a vector of pixels to z; keep what their true class has.
+def _exponentials(z, classes, j, scratch, indices, high, low, inverse, x, ahead):
+    """Write the exponentials of a vector of pixels to z; keep what their target has.
 
-    What belongs to the largest logit is left out: 0. The next tile of x is asked for on the way.
+    What belongs to the largest logit is left out: 0. The next tile of x is prefetched on the way.
     """
-    shift, floor = load(part, _SHIFT + j), load(part, _FLOOR + j)
-    place, mark = load(places, _PLACE + j), load(places, _MARK + j)
-    nought = splat(0.0, shift)
-    own, e_own = nought, nought
+    shift, floor = load(scratch, _SHIFT + j), load(scratch, _FLOOR + j)
+    argmax, target = load(indices, _ARGMAX + j), load(indices, _TARGET + j)
+    zero = splat(0.0, shift)
+    target_logit, target_exp = zero, zero
     stride, one = U(x.shape[2]), U(TILE)
     for k in range(U(classes)):
         prefetch_l2(x, ahead + k * stride)
-        value, mine, own = look(k, load(z, k * one + j), place, mark, own)
-        e = power(value, shift, floor, high, low, inverse)
+        value, is_target, target_logit = _hide_argmax(
+            k, load(z, k * one + j), argmax, target, target_logit
+        )
+        e = scaled_exp_of(value, shift, floor, high, low, inverse)
         store(z, k * one + j, e)
-        e_own = select(mine, e, e_own)
-    store(part, _Z_OWN + j, own)
-    store(part, _E_OWN + j, e_own)
-    store(part, _SAME + j, select(mark == place, splat(1.0, shift), nought))
+        target_exp = select(is_target, e, target_exp)
+    store(scratch, _TARGET_LOGIT + j, target_logit)
+    store(scratch, _TARGET_EXP + j, target_exp)
+    store(scratch, _IS_ARGMAX + j, select(target == argmax, splat(1.0, shift), zero))
 
 
 @inner()
-def wild_powers(z, classes, n, pixel, part, places, inverse):
-    """Do what `powers` does where a logit is huge, pixel after pixel."""
+def _exponentials_out_of_range(z, classes, n, pixels, scratch, indices, inverse):
+    """Do what `_exponentials` does where a logit is huge, pixel after pixel."""
     for j in range(n):
-        top = pixel[_TOP + j]
-        tame, _, shift, floor, high, low = power_constants(top, inverse)
-        y = places[_MARK + j]
-        part[_Z_OWN + j] = z[max(y, 0), j]
+        row_max = pixels[_MAX + j]
+        in_range, _, shift, floor, high, low = power_constants(row_max, inverse)
+        y = indices[_TARGET + j]
+        scratch[_TARGET_LOGIT + j] = z[max(y, 0), j]
         for k in range(classes):
-            if tame:
+            if in_range:
                 z[k, j] = scaled_power(np.float32(z[k, j]), shift, floor, high, low)
             else:
-                z[k, j] = scaled_exp_below(z[k, j], top, inverse)
-        z[places[_PLACE + j], j] = 0.0
-        part[_E_OWN + j] = z[max(y, 0), j]
-        part[_SAME + j] = 1.0 if y == places[_PLACE + j] else 0.0
-
-
-def rows_of(classes: int) -> int:
-    """Return how many rows `sum_planes` reads of a tile: classes, and zeros."""
-    return 8 if classes <= 8 else 20 if classes <= 20 else 32 if classes <= 32 else MOST
+                z[k, j] = scaled_exp_below(z[k, j], row_max, inverse)
+        z[indices[_ARGMAX + j], j] = 0.0
+        scratch[_TARGET_EXP + j] = z[max(y, 0), j]
+        scratch[_IS_ARGMAX + j] = 1.0 if y == indices[_ARGMAX + j] else 0.0
 
 
 @inner()
-def row(z, k, j):
+def _class(z, k, j):
     """Return a vector of pixels of class k, as float64."""
     return load_float64(z, k * U(TILE) + j)
 
 
 @inner()
-def two_rows(z, k, far, j):
+def _sum_of_two(z, k, far, j):
     """Return the sum of class k and the class that comes ``far`` after it."""
-    return row(z, k, j) + row(z, k + far, j)
+    return _class(z, k, j) + _class(z, k + far, j)
 
 
 @inner()
-def four_rows(z, k, far, near, j):
+def _sum_of_four(z, k, far, near, j):
     """Return the sum of two pairs."""
-    return two_rows(z, k, far, j) + two_rows(z, k + near, far, j)
+    return _sum_of_two(z, k, far, j) + _sum_of_two(z, k + near, far, j)
 
 
 @inner()
-def sum_of_rows(z, rows, q, j):
-    """Sum over the classes q, q + 4, q + 8 and so on: a branch of the tree of `fold`."""
-    if rows == 8:
-        return two_rows(z, q, U(4), j)
-    if rows == 20:
-        return (two_rows(z, q, U(16), j) + row(z, q + U(8), j)) + two_rows(z, q + U(4), U(8), j)
-    if rows == 32:
-        return four_rows(z, q, U(16), U(8), j) + four_rows(z, q + U(4), U(16), U(8), j)
-    even = four_rows(z, q, U(32), U(16), j) + four_rows(z, q + U(8), U(32), U(16), j)
-    odd = four_rows(z, q + U(4), U(32), U(16), j) + four_rows(z, q + U(12), U(32), U(16), j)
+def _branch(z, padded, q, j):
+    """Sum over the classes q, q + 4, q + 8 and so on: a branch of the tree of `rows.sums`."""
+    if padded == 8:
+        return _sum_of_two(z, q, U(4), j)
+    if padded == 20:
+        return (_sum_of_two(z, q, U(16), j) + _class(z, q + U(8), j)) + _sum_of_two(
+            z, q + U(4), U(8), j
+        )
+    if padded == 32:
+        return _sum_of_four(z, q, U(16), U(8), j) + _sum_of_four(z, q + U(4), U(16), U(8), j)
+    even = _sum_of_four(z, q, U(32), U(16), j) + _sum_of_four(z, q + U(8), U(32), U(16), j)
+    odd = _sum_of_four(z, q + U(4), U(32), U(16), j) + _sum_of_four(z, q + U(12), U(32), U(16), j)
     return even + odd
 
 
 @inner()
-def sum_planes(z, rows, n, pixel):
+def _sum_classes(z, padded, n, pixels):
     """Sum over the classes; NaN where all logits are -inf, or one is NaN."""
     for j in range(U(0), n, U(FLOAT64_LANES)):
-        even = sum_of_rows(z, rows, U(0), j) + sum_of_rows(z, rows, U(2), j)
-        odd = sum_of_rows(z, rows, U(1), j) + sum_of_rows(z, rows, U(3), j)
-        top = load(pixel, _TOP + j)
-        store(pixel, _OTHERS + j, select(top > -np.inf, even + odd, splat(np.nan, top)))
+        even = _branch(z, padded, U(0), j) + _branch(z, padded, U(2), j)
+        odd = _branch(z, padded, U(1), j) + _branch(z, padded, U(3), j)
+        row_max = load(pixels, _MAX + j)
+        store(pixels, _OTHERS + j, select(row_max > -np.inf, even + odd, splat(np.nan, row_max)))
 
 
 @inner()
-def fold_tile(pixel, n):
-    """Sum of a tile's values, as a tree, in their place."""
+def _tree_sum(pixels, n):
+    """Return the sum of a tile's losses, as a tree, in their place."""
     half = TILE // 2
     while half >= 1:
         if n > half:
             for j in range(U(n - half)):
-                pixel[_OWN + j] += pixel[_OWN + U(half) + j]
+                pixels[_VALUE + j] += pixels[_VALUE + U(half) + j]
             n = half
         half //= 2
-    return pixel[_OWN]
+    return pixels[_VALUE]
 
 
 @inner()
-def slopes(e, classes, j, part, places, out, at, stride, past):
+def _gradient(e, classes, j, scratch, indices, out, at, stride, nontemporal):
     """Write the gradient of a vector of pixels: that of class k to ``out[at + k * stride :]``."""
-    c1, c0 = load(part, _C1 + j), load(part, _C0 + j)
-    at_top, at_y = load(part, _AT_TOP + j), load(part, _AT_Y + j)
-    place, mark = load(places, _PLACE_BEFORE + j), load(places, _MARK_BEFORE + j)
-    nought = splat(0.0, c1)
-    dead = c1 == nought
+    c1, c0 = load(scratch, _FACTOR_HIGH + j), load(scratch, _FACTOR_LOW + j)
+    at_argmax, at_target = load(scratch, _AT_ARGMAX + j), load(scratch, _AT_TARGET + j)
+    argmax, target = load(indices, _PREVIOUS_ARGMAX + j), load(indices, _PREVIOUS_TARGET + j)
+    zero = splat(0.0, c1)
+    ignored = c1 == zero
     for k in range(U(classes)):
-        number = splat(NUMBERS[k], place)
-        v = scaled(load(e, k * U(TILE) + j), c1, c0)
-        v = select(mark == number, at_y, select(dead, nought, v))
-        v = select(place == number, at_top, v)
-        if past:
+        this_class = splat(CLASS_NUMBERS[k], argmax)
+        v = times_factor(load(e, k * U(TILE) + j), c1, c0)
+        v = select(target == this_class, at_target, select(ignored, zero, v))
+        v = select(argmax == this_class, at_argmax, v)
+        if nontemporal:
             store_nontemporal(out, at + k * stride, v)
         else:
             store(out, at + k * stride, v)
 
 
-def scaled(e, c1, c0):
+def times_factor(e, c1, c0):
     """Return e (c1 + c0)."""
 
 
-@overload(scaled, jit_options=INSIDE)
-def _scaled(e, c1, c0):
+@overload(times_factor, jit_options=INSIDE)
+def _times_factor(e, c1, c0):
     if e.dtype == types.float64:
         return lambda e, c1, c0: e * c1
     return lambda e, c1, c0: times_split(e, c1, c0, np.float32(-0.0))
 
 
 @inner()
-def exact_slopes(e, classes, n, part, c, places, page):
-    """Do what `slopes` does to a page where float32 cannot hold what multiplies a pixel."""
+def _gradient_float64(e, classes, n, scratch, c, indices, block):
+    """Do what `_gradient` does to a block where float32 cannot hold what multiplies a pixel."""
     for k in range(classes):
         for j in range(n):
             v = to_float64(e[k, j]) * c[j]
             if splits(c[j]):
-                c1, c0 = np.float32(part[_C1 + j]), np.float32(part[_C0 + j])
+                c1 = np.float32(scratch[_FACTOR_HIGH + j])
+                c0 = np.float32(scratch[_FACTOR_LOW + j])
                 v = np.float64(times_split(e[k, j], c1, c0, np.float32(-0.0)))
             v = v if c[j] != 0.0 else 0.0
-            v = to_float64(part[_AT_Y + j]) if places[_MARK_BEFORE + j] == k else v
-            v = to_float64(part[_AT_TOP + j]) if places[_PLACE_BEFORE + j] == k else v
-            page[k, j] = from_float64(v, page[k, j])
+            v = to_float64(scratch[_AT_TARGET + j]) if indices[_PREVIOUS_TARGET + j] == k else v
+            v = to_float64(scratch[_AT_ARGMAX + j]) if indices[_PREVIOUS_ARGMAX + j] == k else v
+            block[k, j] = from_float64(v, block[k, j])
 
 
 @inner()
-def look_at_pixels(target, weight, scale, ignore, base, n, pixel, places):
+def _read_targets(target, weight, pixel_weights, ignore_index, base, n, pixels, indices):
     """Write the class of each pixel, -1 where none counts, its weight and what multiplies it."""
     for j in range(n):
         y = target[base + j]
-        counts = y != ignore
-        hit = push = 1.0
-        if scale.shape[0]:
-            push = scale[base + j]
-        if weight.shape[0] and counts:
-            hit = weight[y]
-        counts = counts and push != 0.0 and hit != 0.0
-        places[_MARK + j] = y if counts else -1
-        pixel[_HIT + j] = hit
-        pixel[_PUSH + j] = push if counts else 0.0
+        counted = y != ignore_index
+        target_weight = pixel_weight = 1.0
+        if pixel_weights.shape[0]:
+            pixel_weight = pixel_weights[base + j]
+        if weight.shape[0] and counted:
+            target_weight = weight[y]
+        counted = counted and pixel_weight != 0.0 and target_weight != 0.0
+        indices[_TARGET + j] = y if counted else -1
+        pixels[_TARGET_WEIGHT + j] = target_weight
+        pixels[_PIXEL_WEIGHT + j] = pixel_weight if counted else 0.0
     filled = (n + U(FLOAT32_LANES - 1)) // U(FLOAT32_LANES) * U(FLOAT32_LANES)
     for j in range(n, filled):  # what fills the last vector counts for nothing
-        places[_MARK + j] = -1
-        pixel[_HIT + j] = 1.0
-        pixel[_PUSH + j] = 0.0
+        indices[_TARGET + j] = -1
+        pixels[_TARGET_WEIGHT + j] = 1.0
+        pixels[_PIXEL_WEIGHT + j] = 0.0
 
 
 @inner()
-def constants(z, n, inverse, pixel, part):
-    """Write what `powers` needs of each pixel; return for how many `powers` is not made."""
-    wild = np.int64(0)
+def _constants(z, n, inverse, pixels, scratch):
+    """Write what `_exponentials` needs of each pixel; return how many are out of its range."""
+    out_of_range = np.int64(0)
     for j in range(U(0), n, U(FLOAT64_LANES)):
-        top = load(pixel, _TOP + j)
-        tame, lift, shift, floor = top_constants(top, inverse)
+        row_max = load(pixels, _MAX + j)
+        in_range, scale, shift, floor = top_constants(row_max, inverse)
         if z.itemsize == 8:
-            store(pixel, _LIFT + j, splat(EXP_SCALE, top))
-            store(part, _SHIFT + j, top)
+            store(pixels, _SCALE + j, splat(EXP_SCALE, row_max))
+            store(scratch, _SHIFT + j, row_max)
         else:
-            store(pixel, _LIFT + j, lift)
-            store(part, _SHIFT + j, shift)
-            store(part, _FLOOR + j, floor)
-            wild += FLOAT64_LANES - count_true(tame)
-    return wild
+            store(pixels, _SCALE + j, scale)
+            store(scratch, _SHIFT + j, shift)
+            store(scratch, _FLOOR + j, floor)
+            out_of_range += FLOAT64_LANES - count_true(in_range)
+    return out_of_range
 
 
 @inner()
-def score(z, n, inverse, zeta, g, wants, pixel, part):
-    """Write the value of each pixel, and where wanted what `slopes` needs of it.
+def _score(z, n, constants, has_grad, pixels, scratch):
+    """Write the loss of each pixel, and where wanted what `_gradient` needs of it.
 
     Return for how many of them float32 cannot hold that.
     """
-    unfit = np.int64(0)
+    inverse, z_loss = constants.inverse_temperature, constants.z_loss
+    unsplittable = np.int64(0)
     for j in range(U(0), n, U(FLOAT64_LANES)):
-        top, others, lift = (
-            load(pixel, _TOP + j), load(pixel, _OTHERS + j), load(pixel, _LIFT + j),
-        )  # fmt: skip
-        hit, push = load(pixel, _HIT + j), load(pixel, _PUSH + j)
-        own, nought = load_float64(part, _Z_OWN + j), splat(0.0, top)
-        total = lift + others
-        log = log_ratio(z, total, others, lift)
-        gap = select(own == top, nought, (top - own) * inverse)
-        value = hit * (gap + log)
-        p = g * push * hit
-        if zeta != 0.0:
-            lse = top * inverse + log
-            value = value + zeta * hit * lse * lse
-            p = g * push * (hit + 2.0 * zeta * hit * lse)
-        idle = push == nought
-        store(pixel, _OWN + j, select(idle, nought, push * value))
-        if not wants:
+        row_max, others = load(pixels, _MAX + j), load(pixels, _OTHERS + j)
+        scale, weight = load(pixels, _SCALE + j), load(pixels, _TARGET_WEIGHT + j)
+        pixel_weight, zero = load(pixels, _PIXEL_WEIGHT + j), splat(0.0, row_max)
+        target_logit = load_float64(scratch, _TARGET_LOGIT + j)
+        total = scale + others
+        log_sum = log_ratio(z, total, others, scale)
+        lse = row_max * inverse + log_sum
+        margin = select(target_logit == row_max, zero, (row_max - target_logit) * inverse)
+        value = target_loss(weight, margin, log_sum)
+        if z_loss != 0.0:
+            value = value + z_loss_term(weight, lse, z_loss)
+        ignored = pixel_weight == zero
+        store(pixels, _VALUE + j, select(ignored, zero, pixel_weight * value))
+        if not has_grad:
             continue
+        upstream = constants.upstream * pixel_weight
+        lse_grad, target_grad = lse_gradient(upstream, weight, lse, z_loss), weight * upstream
         # A pixel that counts for nothing may hold NaN.
-        c = select(idle, nought, quotient(z, p * inverse, total))
-        at_y, at_k = hit * (g * push), load_float64(part, _SAME + j) * hit * (g * push)
-        one, rest = quotient(z, lift, total), quotient(z, others, total)
-        of_top = ((p - at_k) * one - at_k * rest) * inverse
-        of_y = (quotient(z, load_float64(part, _E_OWN + j), total) * p - at_y) * inverse
-        store(part, _AT_TOP + j, select(at_y == nought, nought, of_top))
-        store(part, _AT_Y + j, of_y)
-        store(pixel, _C + j, c)
-        store(part, _C1 + j, c)
+        factor = select(ignored, zero, quotient(z, lse_grad * inverse, total))
+        grad = load_float64(scratch, _IS_ARGMAX + j) * target_grad
+        p, rest = quotient(z, scale, total), quotient(z, others, total)
+        at_argmax = argmax_gradient(lse_grad, grad, p, rest) * inverse
+        p = quotient(z, load_float64(scratch, _TARGET_EXP + j), total)
+        at_target = class_gradient(lse_grad, target_grad, p) * inverse
+        store(scratch, _AT_ARGMAX + j, select(target_grad == zero, zero, at_argmax))
+        store(scratch, _AT_TARGET + j, at_target)
+        store(pixels, _FACTOR + j, factor)
+        store(scratch, _FACTOR_HIGH + j, factor)
         if z.itemsize < 8:
-            store(part, _C0 + j, c - load_float64(part, _C1 + j))
-            far = abs(c)
-            unfit += FLOAT64_LANES - count_true(
-                (c == nought) | ((far > SPLIT_MIN) & (far < SPLIT_MAX))
-            )
-    return unfit
+            store(scratch, _FACTOR_LOW + j, factor - load_float64(scratch, _FACTOR_HIGH + j))
+            size = abs(factor)
+            splittable = (factor == zero) | ((size > SPLIT_MIN) & (size < SPLIT_MAX))
+            unsplittable += FLOAT64_LANES - count_true(splittable)
+    return unsplittable
 
 
 @outer()
-def class_planes(
-    x, target, weight, scale, ignore, inverse, zeta, g, rooms, pixel, part, places, page,
-    values, totals, grad, past, start, stop,
-):  # fmt: skip
-    """Tiles of pixels whose target is one class; rooms (of two tiles) to page are to work in.
+def score_tiles(
+    x, target, weight, pixel_weights, constants, values, totals, grad, buffers, start, stop
+):
+    """Score tiles start to stop, counted over all images, of pixels whose target is one class.
 
-    ``values`` may be empty; ``totals`` takes the sum of each tile. The gradient of a tile is
-    written beside the exponentials of the next, and the one after is asked for: little by little,
-    so that computing hides the memory's wait.
+    Reads logits x (B, C, P), target (B P,), weight (C,) and pixel_weights (B P,), of which the last
+    two may be empty; writes ``totals``, the sum of each tile, ``values`` (B P,) and ``grad``
+    (B, C, P), which may be empty. The gradient of a tile is written beside the exponentials of the
+    next, and the one after is prefetched: little by little, so that computing hides the wait.
     """
+    logits, pixels, scratch, indices, block = buffers
+    inverse, nontemporal = constants.inverse_temperature, constants.nontemporal
     classes, size = x.shape[1], x.shape[2]
-    rows, step = rooms.shape[1], U(64 // rooms.itemsize)
+    padded, step = logits.shape[1], U(CACHE_LINE // logits.itemsize)
     high, low = slope_constants(inverse)
-    for k in range(classes, rows):
+    for k in range(classes, padded):
         for j in range(U(TILE)):
-            rooms[0, k, j] = rooms[1, k, j] = 0.0
+            logits[0, k, j] = logits[1, k, j] = 0.0
     tiles = -(-size // TILE)
-    wants = grad.shape[0] > 0
-    lined = x.itemsize >= 4 and address(grad) % 64 == 0 and size * x.itemsize % 64 == 0
-    at, n_before, unfit = U(0), U(0), np.int64(0)
+    has_grad = grad.shape[0] > 0
+    aligned = address(grad) % CACHE_LINE == 0 and size * x.itemsize % CACHE_LINE == 0
+    aligned = aligned and x.itemsize >= 4
+    at, previous_n, unsplittable = U(0), U(0), np.int64(0)
     for unit in range(start, stop + 1):
         b, first = unit // tiles, unit % tiles * TILE
         a, n = U(first), U(min(TILE, size - first) if unit < stop else 0)
-        z, before = rooms[unit % 2], rooms[1 - unit % 2]
+        z, previous = logits[unit % 2], logits[1 - unit % 2]
         base = U(b * size + first)
-        copy_planes(x, b, a, n, z, pixel, places)
-        look_at_pixels(target, weight, scale, ignore, base, n, pixel, places)
-        wild = constants(z, n, inverse, pixel, part)
-        if wild > 0:
-            wild_powers(z, classes, n, pixel, part, places, inverse)
-        direct = n_before % step == 0 and (lined or not past) and unfit == 0
+        _copy_tile(x, b, a, n, z, pixels, indices)
+        _read_targets(
+            target, weight, pixel_weights, constants.ignore_index, base, n, pixels, indices
+        )
+        out_of_range = _constants(z, n, inverse, pixels, scratch)
+        if out_of_range > 0:
+            _exponentials_out_of_range(z, classes, n, pixels, scratch, indices, inverse)
+        direct = previous_n % step == 0 and (aligned or not nontemporal) and unsplittable == 0
         ahead = U(b * classes * size + first + TILE)
-        for j in range(U(0), max(n, n_before), step):
-            for i in range(j, j + step, U(64 // target.itemsize)):
+        for j in range(U(0), max(n, previous_n), step):
+            for i in range(j, j + step, U(CACHE_LINE // target.itemsize)):
                 prefetch_l2(target, base + U(TILE) + i)
-            if j < n and wild == 0:
-                powers(z, classes, j, part, places, high, low, inverse, x, ahead + j)
-            if j < n_before and direct:
-                slopes(before, classes, j, part, places, grad, at + j, U(size), past)
-            elif j < n_before and unfit == 0:
-                slopes(before, classes, j, part, places, page, j, U(TILE), False)
-        if n_before > 0 and unfit > 0:
-            exact_slopes(before, classes, n_before, part, pixel[_C:], places, page)
-        for k in range(0 if direct else classes if n_before > 0 else 0):
-            stream_copy(grad, at + U(k * size), page[k], np.int64(n_before), past)
+            if j < n and out_of_range == 0:
+                _exponentials(z, classes, j, scratch, indices, high, low, inverse, x, ahead + j)
+            if j < previous_n and direct:
+                _gradient(
+                    previous, classes, j, scratch, indices, grad, at + j, U(size), nontemporal
+                )
+            elif j < previous_n and unsplittable == 0:
+                _gradient(previous, classes, j, scratch, indices, block, j, U(TILE), False)
+        if previous_n > 0 and unsplittable > 0:
+            factor = pixels[_FACTOR:]
+            _gradient_float64(previous, classes, previous_n, scratch, factor, indices, block)
+        for k in range(0 if direct else classes if previous_n > 0 else 0):
+            stream_copy(grad, at + U(k * size), block[k], np.int64(previous_n), nontemporal)
         if unit == stop:
             break
-        sum_planes(z, rows, n, pixel)
-        unfit = score(z, n, inverse, zeta, g, wants, pixel, part)
+        _sum_classes(z, padded, n, pixels)
+        unsplittable = _score(z, n, constants, has_grad, pixels, scratch)
         if values.shape[0]:
             for j in range(n):
-                values[base + j] = pixel[_OWN + j]
-        totals[unit] = fold_tile(pixel, np.int64(n))
-        if wants:
+                values[base + j] = pixels[_VALUE + j]
+        totals[unit] = _tree_sum(pixels, np.int64(n))
+        if has_grad:
             for j in range(n):
-                places[_PLACE_BEFORE + j] = places[_PLACE + j]
-                places[_MARK_BEFORE + j] = places[_MARK + j]
-            at, n_before = U(b * classes * size + first), n
+                indices[_PREVIOUS_ARGMAX + j] = indices[_ARGMAX + j]
+                indices[_PREVIOUS_TARGET + j] = indices[_TARGET + j]
+            at, previous_n = U(b * classes * size + first), n
     store_fence()

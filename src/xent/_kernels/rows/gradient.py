@@ -1,15 +1,16 @@
-"""The gradient of one row of logits: constants of the row, and the loop over its classes.
+"""The gradient of a row of logits: its factors, and the loop over the classes.
 
-The loop of a row is run in pieces, so that it may be run beside the exponentials of the next row:
-stores that go past the caches then have time to reach the memory.
+The loop is run in pieces, so that it may be run beside the exponentials of the next row: stores
+that go past the caches then have time to reach the memory.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xent._compile.decorator import inner, step
-from xent._kernels.rows.sizes import PAD
+from xent._kernels.rows.formula import argmax_gradient, class_gradient, lse_gradient
+from xent._kernels.rows.sizes import ACCUMULATORS, NONE, PAD, ZERO
 from xent._math.element import from_float64, to_float32, to_float64
 from xent._math.exp import splits, times_split
 from xent._math.llvm import stream_copy
@@ -18,98 +19,157 @@ from xent._math.log import quotient
 U = np.uint64
 
 
-class Todo(NamedTuple):
-    """[c e_i - d share_i - each] / T of row ``row``, and what classes k and y have instead.
+class Coefficients(NamedTuple):
+    """The gradient of a row, by what its loss depends on.
 
-    No row where ``row`` is -1, no class where y is. In float32 where ``single`` holds.
+    [lse p_c - soft_target a_c - (target where c = y) + entropy p_c (margin_c + log_sum - H)] / T
     """
 
-    row: int
-    k: int
-    y: int
-    c: float
-    d: float
-    each: float
-    of_top: float
-    of_y: float
-    single: bool
+    lse: float
+    target: float
+    soft_target: float
+    entropy: float
+
+
+class PendingGradient(NamedTuple):
+    """What is to write of row ``row``, -1 for none: e_c ``exponential`` - a_c ``soft_target``.
+
+    Where no probabilities a_c are given, less ``uniform`` instead. Class ``argmax`` and, unless
+    that is -1, class ``target`` have values of their own. All in float32 where ``in_float32``.
+    """
+
+    row: Any
+    argmax: Any
+    target: Any
+    exponential: float
+    soft_target: float
+    uniform: float
+    at_argmax: float
+    at_target: float
+    in_float32: bool
+    exponentials: Any
+    probabilities: Any
 
 
 @inner()
-def nothing_to_do():
-    """Return what tells that no row is to do."""
-    return Todo(-1, -1, -1, 0.0, 0.0, 0.0, 0.0, 0.0, False)
+def nothing_pending(exponentials, probabilities):
+    """Return the record of no row."""
+    return PendingGradient(
+        NONE, NONE, NONE, 0.0, 0.0, 0.0, 0.0, 0.0, False,
+        exponentials, probabilities,
+    )  # fmt: skip
 
 
 @inner()
-def gradient_of_row(
-    x, r, y, k, others, lift, gap, l_less_entropy, inverse, p, at_y, spread, share, flat, h, e
-):
-    """[p p_c - spread a_c - (at_y where c = y) + h p_c (gap_c + l - H)] / T, still to be written.
+def coefficients_of(upstream, target, target_mass, lse, z_loss, stat_grads, r):
+    """Return the coefficients of a row: those of its loss, and of its statistics' gradients."""
+    lse_grad = lse_gradient(upstream, target.weight + target_mass, lse, z_loss)
+    target_grad, soft_grad, entropy_grad = upstream * target.weight, upstream, 0.0
+    if stat_grads.shape[0]:
+        log_prob_grad, entropy_grad = stat_grads[r, 1], stat_grads[r, 2]
+        if target.label >= 0:
+            lse_grad += stat_grads[r, 0] - log_prob_grad
+            target_grad -= log_prob_grad
+        else:
+            lse_grad += stat_grads[r, 0] - log_prob_grad * target_mass
+            soft_grad -= log_prob_grad
+    return Coefficients(lse_grad, target_grad, soft_grad, entropy_grad)
 
-    Where h is not 0, e becomes what c is to be multiplied by.
+
+@inner()
+def pending_gradient(row, target, softmax, coefficients, margin, entropy, inverse_temperature):
+    """Return what is to write of the gradient of a row.
+
+    Where the entropy has a gradient, the row's exponentials become what is to be multiplied.
     """
-    u = U(r)
-    total = lift + others
-    top = to_float64(x[r, k])
-    c = quotient(x, p * inverse, total)
-    each = spread * flat * inverse
-    d = spread * inverse
+    x, e, y, probabilities = row.x, row.exponentials, target.label, row.probabilities
+    lse_grad, target_grad, soft_grad, entropy_grad = coefficients
+    scale, others, total = softmax.scale, softmax.others, softmax.total
+    surprise = softmax.log_sum - entropy
+    factor = quotient(x, lse_grad * inverse_temperature, total)
     e_y = to_float64(e[y]) if y >= 0 else 0.0
-    if h != 0.0:
+    if entropy_grad != 0.0:
         for i in range(U(x.shape[1])):
             # x may be the gradient too, so all of x is read before any of it is written
-            around = (top - to_float64(x[u, i])) * inverse + l_less_entropy
-            e[i] = e[i] * (c + h * inverse / total * around) if e[i] != 0.0 else 0.0
-        c = 1.0
-    # p_k - 1 = -S / (1 + S): what belongs to the largest class is never a difference.
-    at_k = spread * (to_float64(share[k]) if share.shape[0] else flat) + (at_y if y == k else 0.0)
-    one = quotient(x, lift, total)
-    of_top = (p - at_k) * one - at_k * quotient(x, others, total)
-    if h != 0.0:
-        of_top += h * one * l_less_entropy
-    of_y = 0.0
-    if y >= 0 and y != k:
-        part = quotient(x, e_y, total)
-        of_y = part * p - at_y - spread * (to_float64(share[y]) if share.shape[0] else flat)
-        if h != 0.0 and part != 0.0:
-            of_y += h * part * (gap + l_less_entropy)
-    single = e.itemsize == 4 and splits(c) and splits(d) and splits(each)
-    y = -1 if y == k else y
-    return Todo(r, k, y, c, d, each, of_top * inverse, of_y * inverse, single)
+            around = (row.max - to_float64(x[U(row.r), i])) * inverse_temperature + surprise
+            each = factor + entropy_grad * inverse_temperature / total * around
+            e[i] = e[i] * each if e[i] != 0.0 else 0.0
+        factor = 1.0
+    soft = probabilities.shape[0] > 0
+    at = soft_grad * (to_float64(probabilities[row.argmax]) if soft else target.uniform)
+    at += target_grad if y == row.argmax else 0.0
+    p = quotient(x, scale, total)
+    at_argmax = argmax_gradient(lse_grad, at, p, quotient(x, others, total))
+    if entropy_grad != 0.0:
+        at_argmax += entropy_grad * p * surprise
+    at_target = 0.0
+    if y >= 0 and y != row.argmax:
+        p = quotient(x, e_y, total)
+        at_target = class_gradient(lse_grad, target_grad, p)
+        at_target -= soft_grad * (to_float64(probabilities[y]) if soft else target.uniform)
+        if entropy_grad != 0.0 and p != 0.0:
+            at_target += entropy_grad * p * (margin + surprise)
+    soft_factor = soft_grad * inverse_temperature
+    uniform = soft_grad * target.uniform * inverse_temperature
+    return PendingGradient(
+        row.r, row.argmax, NONE if y == row.argmax else y, factor, soft_factor, uniform,
+        at_argmax * inverse_temperature, at_target * inverse_temperature,
+        e.itemsize == 4 and splits(factor) and splits(soft_factor) and splits(uniform),
+        e, probabilities,
+    )  # fmt: skip
+
+
+@inner()
+def write_gradient(pending, out, scratch, constants, start, stop):
+    """Write what is pending of classes start to stop, where anything is."""
+    if pending.row >= 0:
+        block = scratch.gradient_block
+        _write_piece(
+            pending, out.grad, out.softcap_slope, block, constants.nontemporal, start, stop
+        )
+
+
+@inner()
+def write_row(pending, out, scratch, constants):
+    """Write all that is pending."""
+    if pending.row >= 0:
+        n = out.grad.shape[1]
+        for a in range(ZERO, n, ACCUMULATORS):
+            write_gradient(pending, out, scratch, constants, a, min(a + ACCUMULATORS, n))
 
 
 @step()
-def write_some(todo, e, share, page, slope, grad, past, a, b):
-    """Write the gradient of classes a to b, times their slopes where there are any."""
-    start, stop = U(a), U(b)
-    if todo.single:
-        # In float32 too the product is exact but for its last rounding: c is c1 + c0.
-        c1 = np.float32(todo.c)
-        c0, d1 = np.float32(todo.c - np.float64(c1)), np.float32(todo.d)
-        if share.shape[0]:
-            for i in range(start, stop):
-                less = -to_float32(share[i]) * d1
-                page[i - start] = from_float64(times_split(e[i], c1, c0, less), page[i - start])
+def _write_piece(pending, grad, softcap_slope, block, nontemporal, start, stop):
+    """Write the gradient of classes start to stop, times their slopes where there are any."""
+    e, probabilities = pending.exponentials, pending.probabilities
+    first, last = U(start), U(stop)
+    if pending.in_float32:
+        # In float32 too the product is exact but for its last rounding: the factor is c1 + c0.
+        c1 = np.float32(pending.exponential)
+        c0 = np.float32(pending.exponential - np.float64(c1))
+        if probabilities.shape[0]:
+            soft = np.float32(pending.soft_target)
+            for i in range(first, last):
+                less = -to_float32(probabilities[i]) * soft
+                block[i - first] = from_float64(times_split(e[i], c1, c0, less), block[i - first])
         else:
-            less = -np.float32(todo.each)
-            for i in range(start, U(b + (a - b) % PAD)):
-                page[i - start] = from_float64(times_split(e[i], c1, c0, less), page[i - start])
-    elif share.shape[0]:
-        for i in range(start, stop):
-            page[i - start] = from_float64(
-                e[i] * todo.c - to_float64(share[i]) * todo.d, page[i - start]
-            )
+            less = -np.float32(pending.uniform)
+            for i in range(first, U(stop + (start - stop) % PAD)):
+                block[i - first] = from_float64(times_split(e[i], c1, c0, less), block[i - first])
+    elif probabilities.shape[0]:
+        for i in range(first, last):
+            less = to_float64(probabilities[i]) * pending.soft_target
+            block[i - first] = from_float64(e[i] * pending.exponential - less, block[i - first])
     else:
-        for i in range(start, stop):
-            page[i - start] = from_float64(e[i] * todo.c - todo.each, page[i - start])
-    if a <= todo.k < b:
-        page[todo.k - a] = from_float64(todo.of_top, page[0])
-    if a <= todo.y < b:
-        page[todo.y - a] = from_float64(todo.of_y, page[0])
-    if slope.shape[0]:
-        for i in range(start, stop):
-            page[i - start] = from_float64(
-                to_float64(page[i - start]) * slope[U(todo.row), i], page[i - start]
-            )
-    stream_copy(grad, todo.row * grad.shape[1] + a, page, b - a, past)
+        for i in range(first, last):
+            value = e[i] * pending.exponential - pending.uniform
+            block[i - first] = from_float64(value, block[i - first])
+    if start <= pending.argmax < stop:
+        block[pending.argmax - start] = from_float64(pending.at_argmax, block[0])
+    if start <= pending.target < stop:
+        block[pending.target - start] = from_float64(pending.at_target, block[0])
+    if softcap_slope.shape[0]:
+        for i in range(first, last):
+            slope = softcap_slope[U(pending.row), i]
+            block[i - first] = from_float64(to_float64(block[i - first]) * slope, block[i - first])
+    stream_copy(grad, pending.row * grad.shape[1] + start, block, stop - start, nontemporal)

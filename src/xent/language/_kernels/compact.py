@@ -52,7 +52,7 @@ def first_children(spans, more, more_width, out):
         out[node] = _first_child(node, spans, more, more_width)
 
 
-@kernel()
+@kernel(inside=True)
 def child(node, word, trie):
     """Return the place of a node's child among the longer n-grams, or -1."""
     words, word_width, spans, more, more_width = trie

@@ -22,8 +22,8 @@ SMALL, MANY = 512, 4096  # distinct words: up to these radix sort takes smaller 
 DIGITS = 1 << 11
 
 
-@kernel()
-def sort_by_word(keys, spare, number, word_bits, first):
+@kernel(inside=True)
+def sort_by_word(keys, scratch, number, word_bits, first):
     """Sort the first ``number`` keys by word; return the array, one of the two, that holds them."""
     if number < FEW:
         for k in range(1, number):
@@ -52,9 +52,9 @@ def sort_by_word(keys, spare, number, word_bits, first):
         for k in range(number):
             key = keys[k]
             d = (key >> shift) & mask
-            spare[first[d]] = key
+            scratch[first[d]] = key
             first[d] += 1
-        keys, spare = spare, keys
+        keys, scratch = scratch, keys
         done += bits
     return keys
 
@@ -85,7 +85,7 @@ def places_by_word(ids, reach, count, places, stream, reached):
 
 
 @kernel()
-def next_level(stream, places, sizes, word_bits, longest, keys, words, spare, table, level):
+def next_level(stream, places, sizes, word_bits, longest, keys, words, scratch, table, level):
     """Count the n-grams of one order from the places of those one shorter.
 
     The places of a history are gone through once to count the words there and once to sort them
@@ -106,7 +106,7 @@ def next_level(stream, places, sizes, word_bits, longest, keys, words, spare, ta
         Then nobody will ask for the n-grams' places.
     keys : (largest of sizes,) uint64
         Room for the places of one history; FEW are enough for the longest n-grams.
-    words, spare : (most different words after a history,) uint64
+    words, scratch : (most different words after a history,) uint64
         Room to sort in.
     table : (vocabulary,) uint64
         Zeros, and left so.
@@ -174,7 +174,7 @@ def next_level(stream, places, sizes, word_bits, longest, keys, words, spare, ta
                     keys[number] = (found & ~_LOW) | _U(i)
                     number += 1
         at = after
-        chosen = sort_by_word(words, spare, distinct, word_bits, first)
+        chosen = sort_by_word(words, scratch, distinct, word_bits, first)
         begin = filled
         for k in range(distinct):
             w = chosen[k] >> _WORD

@@ -26,7 +26,7 @@ def _space(letter):
     return letter == 32 or 9 <= letter <= 13
 
 
-@kernel()
+@kernel(inside=True)
 def _word(text, first, length, header):
     """Return the id of a word."""
     keys = carray(pointer_to(header[KEYS], np.uint64), (header[CAPACITY],), np.uint64)

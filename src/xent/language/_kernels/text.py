@@ -68,7 +68,7 @@ def mix(h):
     return h
 
 
-@kernel()
+@kernel(inside=True)
 def _same(a, i, b, j, length):
     for k in range(length):  # noqa: SIM110 (a kernel has no generators)
         if a[i + k] != b[j + k]:
@@ -246,8 +246,8 @@ def insert_words(blob, starts, first, last, keys, slots):
 
 
 @kernel()
-def position_in_sentence(ids, keep, most, reach):
-    """Write how many tokens before each one belong to its history, at most ``most``.
+def position_in_sentence(ids, keep, max_reach, reach):
+    """Write how many tokens before each one belong to its history, at most ``max_reach``.
 
     A word that is not kept breaks the sentence: it is counted nowhere (255), and the next word
     has no history.
@@ -261,4 +261,4 @@ def position_in_sentence(ids, keep, most, reach):
             last += 1
         else:
             last = -1
-        reach[i] = 255 if last < 0 else min(last, most)
+        reach[i] = 255 if last < 0 else min(last, max_reach)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language._counts import Level, Levels, from_begin, totals
+from xent.language._counting.levels import Level, Levels, from_begin, totals
 from xent.language.smoothing._smoothing import F64, Estimate, Evidence, Smoothing, spread, unigrams
 
 ROUNDS = 200
@@ -60,12 +60,12 @@ class JelinekMercer(Smoothing):
         for order, level in enumerate(evidence.levels, 1):
             total = totals(level, level.count, histories)
             weight = weights[order - 1][self._bucket(total)]
-            kept = weight[level.prefix] * level.count
+            discounted = weight[level.prefix] * level.count
             shown = evidence.shown(order)
             if order == 1:
-                estimate = unigrams(evidence, kept, shown, total, True)
+                estimate = unigrams(evidence, discounted, shown, total, True)
             else:
-                estimate = spread(level, kept, shown, total, lower, True)
+                estimate = spread(level, discounted, shown, total, lower, True)
             yield estimate
             lower, histories = estimate.p, len(level)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xent import _check
-from xent.language._counts import totals
+from xent.language._counting.levels import totals
 from xent.language.smoothing._smoothing import Estimate, Evidence, Smoothing
 
 

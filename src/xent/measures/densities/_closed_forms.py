@@ -7,9 +7,11 @@ Alajaji and Linder (2013) for the divergences; Chyzak and Nielsen (2019) for Cau
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+
+from xent.measures.rows._protocols import Numbers
+from xent.measures.rows._sums import entropy_of_counts, kl_of_counts
 
 EULER = 0.5772156649015329
 NORMAL = 0.5 * math.log(2 * math.pi * math.e)
@@ -80,7 +82,7 @@ def _student(df: float) -> float:
     return spread + 0.5 * math.log(df) + float(betaln(half, 0.5))
 
 
-def _dirichlet(alpha: Any) -> float:
+def _dirichlet(alpha: Numbers) -> float:
     from scipy.special import digamma
 
     total = float(alpha.sum())
@@ -88,11 +90,11 @@ def _dirichlet(alpha: Any) -> float:
     return sum(gamma_entropy(float(a)) for a in alpha) - whole
 
 
-def _multinormal(mean: Any, cov: Any) -> float:
+def _multinormal(mean: Numbers, cov: Numbers) -> float:
     return float(mean.size * NORMAL + np.log(np.diag(np.linalg.cholesky(cov))).sum())
 
 
-def _multistudent(mean: Any, shape: Any, df: float) -> float:
+def _multistudent(mean: Numbers, shape: Numbers, df: float) -> float:
     from scipy.special import digamma, gammaln
 
     d = mean.size
@@ -102,22 +104,22 @@ def _multistudent(mean: Any, shape: Any, df: float) -> float:
     return float(value + more * float(digamma(more) - digamma(half)))
 
 
-SHARP = 2e3  # concentration from which I0 and I1 are their series in 1/κ
+LARGE_KAPPA = 2e3  # concentration from which I0 and I1 are their series in 1/κ
 
 
 def _bessel(kappa: float) -> tuple[float, float]:
     """log(exp(-κ) I0) and 1 - I1/I0, which is no difference where that would lose digits."""
     from scipy.special import ive
 
-    if kappa > SHARP:
+    if kappa > LARGE_KAPPA:
         z = 1 / kappa
         less = z * (0.5 + z * (0.125 + z * (0.125 + z * 25 / 128)))
-        return _bend(z) - 0.5 * (math.log(2 * math.pi) + math.log(kappa)), less
+        return _log_bessel_rest(z) - 0.5 * (math.log(2 * math.pi) + math.log(kappa)), less
     flat = float(ive(0, kappa))
     return math.log(flat), (flat - float(ive(1, kappa))) / flat
 
 
-def _bend(z: float) -> float:
+def _log_bessel_rest(z: float) -> float:
     """How far log(exp(-κ) I0) is from that of a normal, for z = 1/κ."""
     return z * (0.125 + z * (0.0625 + z * 25 / 384))
 
@@ -125,13 +127,6 @@ def _bend(z: float) -> float:
 def _von_mises(_mean: float, kappa: float) -> float:
     flat, less = _bessel(kappa)
     return math.log(2 * math.pi) + flat + kappa * less
-
-
-def _binary(p: float) -> float:
-    from xent.measures.discrete._entropy import entropy
-    from xent.measures.rows._typed_arrays import Counts
-
-    return float(entropy(Counts([p, 1 - p])))
 
 
 # Parameters: where there is a place and a scale they come first.
@@ -155,7 +150,7 @@ ENTROPY: dict[str, Callable[..., float]] = {
     "dirichlet": _dirichlet,
     "multinormal": _multinormal,
     "multistudent": _multistudent,
-    "geometric": lambda _a, p: _binary(p) / p,
+    "geometric": lambda _a, p: entropy_of_counts([p, 1 - p]) / p,
 }
 
 
@@ -178,7 +173,7 @@ def _gamma_kl(s: float, k: float, t: float, j: float) -> float:
 
 
 def _gumbel_kl(r: float, m: float) -> float:
-    """Of the ratio of scales and the distance in units of the model's scale."""
+    """D by the ratio of scales, and the distance of places in units of the model's scale."""
     return log_gamma_gap(r, 1.0) + exp_excess(math.lgamma(1 + r) - m)
 
 
@@ -196,7 +191,7 @@ def _exponential_kl(a: float, s: float, b: float, t: float) -> float:
 
 
 def _pareto_kl(s: float, k: float, t: float, j: float) -> float:
-    """Log of a Pareto is exponential."""
+    """As of exponentials: the logarithm of a Pareto is one."""
     return _ratio(j, k) + j * (math.log(s) - math.log(t)) if s >= t else math.inf
 
 
@@ -205,12 +200,12 @@ def _cauchy_kl(m: float, s: float, n: float, t: float) -> float:
     return math.log1p(far / s * (far / t))
 
 
-def _dirichlet_kl(alpha: Any, beta: Any) -> float:
+def _dirichlet_kl(alpha: Numbers, beta: Numbers) -> float:
     each = sum(log_gamma_gap(float(b), float(a)) for a, b in zip(alpha, beta, strict=True))
     return max(0.0, each - log_gamma_gap(float(beta.sum()), float(alpha.sum())))
 
 
-def _multinormal_kl(m: Any, cov: Any, n: Any, other: Any) -> float:
+def _multinormal_kl(m: Numbers, cov: Numbers, n: Numbers, other: Numbers) -> float:
     a, b = np.linalg.cholesky(cov), np.linalg.cholesky(other)
     # Σ2⁻¹ Σ1 - 1 in the basis of the model, from the difference of the two roots.
     apart = np.linalg.solve(b, a - b)
@@ -227,8 +222,8 @@ def _multinormal_kl(m: Any, cov: Any, n: Any, other: Any) -> float:
 def _von_mises_kl(m: float, k: float, n: float, j: float) -> float:
     flat, less = _bessel(k)
     turn = 2 * math.sin((m - n) / 2) ** 2  # 1 - cos
-    if min(k, j) > SHARP:  # nearly normal: the leading terms cancel by themselves
-        rest = _bend(1 / j) - _bend(1 / k) + (j - k) * (less - 0.5 / k)
+    if min(k, j) > LARGE_KAPPA:  # nearly normal: the leading terms cancel by themselves
+        rest = _log_bessel_rest(1 / j) - _log_bessel_rest(1 / k) + (j - k) * (less - 0.5 / k)
         spread = 0.5 * _ratio(j, k) + rest
     else:
         spread = _bessel(j)[0] - flat + (j - k) * less
@@ -237,24 +232,17 @@ def _von_mises_kl(m: float, k: float, n: float, j: float) -> float:
 
 def binary_kl(p: float, q: float) -> float:
     """D of two coins."""
-    from xent.measures.discrete._divergence import kl_divergence
-    from xent.measures.rows._typed_arrays import Counts
-
-    return float(kl_divergence(Counts([p, 1 - p]), Counts([q, 1 - q])))
+    return kl_of_counts([p, 1 - p], [q, 1 - q])
 
 
 def _same_place(rule: Callable[..., float]) -> Callable[..., float | None]:
-    """Apply a rule without places to families that begin at the same one; none is known else."""
+    """Apply a rule without places to two distributions at one place; return None for others."""
 
     def found(a: float, *rest: float) -> float | None:
         half = len(rest) // 2
         return rule(*rest[:half], *rest[half + 1 :]) if a == rest[half] else None
 
     return found
-
-
-def _log_normal_kl(m: float, s: float, n: float, t: float) -> float:
-    return _normal_kl(m, s, n, t)
 
 
 def _weibull_kl(s: float, k: float, t: float, j: float) -> float:
@@ -274,7 +262,7 @@ def _binomial_kl(n: float, p: float, m: float, q: float) -> float | None:
 # None where the formula does not hold for these parameters.
 DIVERGENCE: dict[str, Callable[..., float | None]] = {
     "normal": _normal_kl,
-    "lognormal": _same_place(_log_normal_kl),
+    "lognormal": _same_place(_normal_kl),
     "halfnormal": _same_place(lambda s, t: _normal_kl(0.0, s, 0.0, t)),
     "uniform": _uniform_kl,
     "exponential": _exponential_kl,

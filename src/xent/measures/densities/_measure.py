@@ -1,63 +1,70 @@
 """Entropy and divergences of distributions that are objects: of scipy.stats, torch.distributions.
 
-The exact formula where one is known; else an integral or a sum, which carries its error; else, in
-more than one dimension, the mean over draws with its standard error. The result says which it is.
+The closed form where one is known; else an integral or a sum, with its error; else, in more than
+one dimension, the mean over draws with its standard error. The result says which it is.
 """
 
 # Annotations stay text: np.random is loaded by whoever draws, not by the import.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from xent import _check
 from xent.measures.densities._closed_forms import DIVERGENCE, ENTROPY
-from xent.measures.densities._distributions import Law, Numbers, jointly_normal, law, log_sum
+from xent.measures.densities._density import Density, log_sum
 from xent.measures.densities._measurement import Measurement
+from xent.measures.densities._multivariate import jointly_normal
 from xent.measures.densities._quadrature import add_up, integrate
-from xent.measures.discrete._divergence import kl_divergence
-from xent.measures.discrete._entropy import entropy
-from xent.measures.rows._typed_arrays import Counts
-from xent.measures.samples._estimate import generator
+from xent.measures.densities._read import density_of
+from xent.measures.rows._protocols import Numbers
+from xent.measures.rows._rng import generator
+from xent.measures.rows._sums import entropy_of_counts, kl_of_counts
+from xent.measures.rows._typed_arrays import Input
 
 DRAWS = 100_000
 ROWS = 1 << 13  # draws whose densities are computed at a time
-METHODS = ("closed form", "sum", "quadrature", "monte carlo")
-Asked = tuple[np.random.Generator | int | None, int | None]
-Found = tuple[float, float, str]
-Chance = tuple[np.random.Generator | None, int]
+BY_ACCURACY = ("closed form", "sum", "quadrature", "monte carlo")
+RngAndDraws = tuple[np.random.Generator | int | None, int | None]
+Result = tuple[float, float, str]
+Draws = tuple[np.random.Generator | None, int]
+LogAndFactor = tuple[Numbers, Numbers]  # logarithms and factors at some points: (n,) each
+Integrand = Callable[[Sequence[Density], Numbers, float], LogAndFactor]
 
 
-def entropy_of(p: Any, base: float, chance: Asked) -> Measurement:
+def entropy_of(p: Input, base: float, draws: RngAndDraws) -> Measurement:
     """H(P), differential for a density."""
-    return _measured(_entropy(law("p", p), _checked(chance)), base)
+    return _in_unit(_entropy(density_of("p", p), _draws(draws)), base)
 
 
-def cross_entropy_of(p: Any, q: Any, base: float, chance: Asked) -> Measurement:
+def cross_entropy_of(p: Input, q: Input, base: float, draws: RngAndDraws) -> Measurement:
     """H(P, Q)."""
-    truth, model = _alike([p, q])
-    return _measured(_cross_entropy(truth, model, _checked(chance)), base)
+    truth, model = _same_outcomes([p, q])
+    return _in_unit(_cross_entropy(truth, model, _draws(draws)), base)
 
 
-def kl_of(p: Any, q: Any, base: float, chance: Asked) -> Measurement:
+def kl_of(p: Input, q: Input, base: float, draws: RngAndDraws) -> Measurement:
     """D(P‖Q)."""
-    truth, model = _alike([p, q])
-    return _measured(_kl(truth, model, _checked(chance)), base)
+    truth, model = _same_outcomes([p, q])
+    return _in_unit(_kl(truth, model, _draws(draws)), base)
 
 
-def js_of(many: Sequence[Any], weights: list[float] | None, base: float, chance: Asked) -> Any:
+def js_of(
+    many: Sequence[Input], weights: list[float] | None, base: float, draws: RngAndDraws
+) -> Measurement:
     """JS of any number of them."""
-    laws = _alike(many)
-    share = weights if weights is not None else [1 / len(laws)] * len(laws)
-    return _measured(_js(laws, share, _checked(chance)), base)
+    densities = _same_outcomes(many)
+    weights = weights if weights is not None else [1 / len(densities)] * len(densities)
+    return _in_unit(_js(densities, weights, _draws(draws)), base)
 
 
-def _checked(chance: Asked) -> Chance:
-    rng, draws = chance
+def _draws(given: RngAndDraws) -> Draws:
+    rng, draws = given
     if rng is None and draws is not None:
         raise _check.invalid(
             "draws", "be left out without " + _check.setting("rng"), draws, "Nothing is drawn then."
@@ -66,139 +73,136 @@ def _checked(chance: Asked) -> Chance:
     return None if rng is None else generator(rng, "draws"), many
 
 
-def _measured(found: Found, base: float) -> Measurement:
+def _in_unit(found: Result, base: float) -> Measurement:
     scale = _check.log_of_base(base)
     value, error, method = found
     return Measurement(value / scale + 0.0, error / abs(scale), method)
 
 
-def _alike(values: Sequence[Any]) -> list[Law]:
+def _same_outcomes(values: Sequence[Input]) -> list[Density]:
     """Read distributions over the same kind of outcome."""
     names = ["p", "q", *(f"#{i + 1}" for i in range(2, len(values)))]
-    laws = [law(name, value) for name, value in zip(names, values, strict=True)]
+    densities = [density_of(name, value) for name, value in zip(names, values, strict=True)]
     single = [
-        one.parts[0] if one.family == "product" and one.shape == (1,) else one for one in laws
+        one.parts[0] if one.family == "product" and one.shape == (1,) else one for one in densities
     ]
     if all(one.shape == () for one in single):  # a vector of one number is that number
-        laws = single
-    if any(one.family == "multinormal" for one in laws):
-        laws = [jointly_normal(name, one) for name, one in zip(names, laws, strict=True)]
-    kinds = ["discrete" if one.discrete else "continuous" for one in laws]
-    for name, one, kind in zip(names[1:], laws[1:], kinds[1:], strict=True):
+        densities = single
+    if any(one.family == "multinormal" for one in densities):
+        densities = [jointly_normal(name, one) for name, one in zip(names, densities, strict=True)]
+    kinds = ["discrete" if one.discrete else "continuous" for one in densities]
+    for name, one, kind in zip(names[1:], densities[1:], kinds[1:], strict=True):
         if kind != kinds[0]:
             raise _check.invalid(name, f"be {kinds[0]}, as `p` is", f"a {kind} distribution")
-        if one.shape != laws[0].shape:
-            must = f"have outcomes of shape {laws[0].shape}, as `p` has"
+        if one.shape != densities[0].shape:
+            must = f"have outcomes of shape {densities[0].shape}, as `p` has"
             raise _check.invalid(name, must, one.shape)
-    return laws
+    return densities
 
 
-# ------------------------------------------------------------------ which way
-
-
-def _entropy(p: Law, chance: Chance) -> Found:
+def _entropy(p: Density, draws: Draws) -> Result:
     if p.family == "product":
-        return _together(_entropy(part, chance) for part in p.parts)
+        return _summed(_entropy(part, draws) for part in p.parts)
     if p.family == "finite":
-        return float(entropy(Counts(p.parameters[1]))), 0.0, "sum"
+        return entropy_of_counts(p.parameters[1]), 0.0, "sum"
     if p.family in ENTROPY:
         return ENTROPY[p.family](*p.parameters), 0.0, "closed form"
-    return _line([p], _entropy_terms) or _drawn([p], [1.0], lambda _, log: -log[0], chance)
+    return _integrated([p], _entropy_terms) or _monte_carlo(
+        [p], [1.0], lambda _, log: -log[0], draws
+    )
 
 
-def _cross_entropy(p: Law, q: Law, chance: Chance) -> Found:
+def _cross_entropy(p: Density, q: Density, draws: Draws) -> Result:
     if p.family == q.family == "product":
-        return _together(
-            _cross_entropy(a, b, chance) for a, b in zip(p.parts, q.parts, strict=True)
-        )
-    apart = _known_kl(p, q)
-    if apart is not None and apart[0] == math.inf:
-        return apart
-    if apart is not None and (p.family == "finite" or p.family in ENTROPY):
-        return _together([apart, _entropy(p, chance)])
-    found = _reaching_out(p, q) or _line([p, q], _cost_terms)
-    return found or _drawn([p, q], [1.0, 0.0], lambda _, log: -log[1], chance)
+        return _summed(_cross_entropy(a, b, draws) for a, b in zip(p.parts, q.parts, strict=True))
+    kl = _closed_form_kl(p, q)
+    if kl is not None and kl[0] == math.inf:
+        return kl
+    if kl is not None and (p.family == "finite" or p.family in ENTROPY):
+        return _summed([kl, _entropy(p, draws)])
+    found = _beyond_support(p, q) or _integrated([p, q], _cross_entropy_terms)
+    return found or _monte_carlo([p, q], [1.0, 0.0], lambda _, log: -log[1], draws)
 
 
-def _kl(p: Law, q: Law, chance: Chance) -> Found:
+def _kl(p: Density, q: Density, draws: Draws) -> Result:
     if p.family == q.family == "product":
-        return _together(_kl(a, b, chance) for a, b in zip(p.parts, q.parts, strict=True))
-    known = _known_kl(p, q)
-    found = known or _reaching_out(p, q) or _line([p, q], _kl_terms, model=True)
-    found = found or _drawn([p, q], [1.0, 0.0], lambda _, log: log[0] - log[1], chance)
+        return _summed(_kl(a, b, draws) for a, b in zip(p.parts, q.parts, strict=True))
+    known = _closed_form_kl(p, q)
+    found = known or _beyond_support(p, q) or _integrated([p, q], _kl_terms, model=True)
+    found = found or _monte_carlo([p, q], [1.0, 0.0], lambda _, log: log[0] - log[1], draws)
     return max(0.0, found[0]), *found[1:]
 
 
-def _js(laws: list[Law], share: list[float], chance: Chance) -> Found:
-    used = [(w, one) for w, one in zip(share, laws, strict=True) if w > 0]
-    share, laws = [w for w, _ in used], [one for _, one in used]
-    found = _line(laws, lambda *ones: _js_terms(ones, share)) or _drawn(
-        laws, share, _js_told(share), chance
+def _js(densities: list[Density], weights: list[float], draws: Draws) -> Result:
+    used = [(w, one) for w, one in zip(weights, densities, strict=True) if w > 0]
+    weights, densities = [w for w, _ in used], [one for _, one in used]
+    found = _integrated(densities, partial(_js_terms, weights)) or _monte_carlo(
+        densities,
+        weights,
+        lambda place, logs: logs[place] - log_sum(np.stack(logs, -1) + np.log(weights)),
+        draws,
     )
-    most = -math.fsum(w * math.log(w) for w in share)
-    return min(max(0.0, found[0]), most), *found[1:]
+    weights_entropy = -math.fsum(w * math.log(w) for w in weights)
+    return min(max(0.0, found[0]), weights_entropy), *found[1:]
 
 
-def _known_kl(p: Law, q: Law) -> Found | None:
+def _closed_form_kl(p: Density, q: Density) -> Result | None:
     if p.family == q.family == "finite":
         table = dict(zip(*q.parameters, strict=True))
         places = dict.fromkeys([*p.parameters[0], *table])
         truth = dict(zip(*p.parameters, strict=True))
         left, right = ([one.get(x, 0.0) for x in places] for one in (truth, table))
-        return float(kl_divergence(Counts(left), Counts(right))), 0.0, "sum"
+        return kl_of_counts(left, right), 0.0, "sum"
     if p.family != q.family or p.family not in DIVERGENCE:
         return None
     value = DIVERGENCE[p.family](*p.parameters, *q.parameters)
     return None if value is None else (value, 0.0, "closed form")
 
 
-def _reaching_out(p: Law, q: Law) -> Found | None:
-    """Infinite where the truth goes on after the model's end, however little of it is there."""
+def _beyond_support(p: Density, q: Density) -> Result | None:
+    """Infinite where the truth's support goes beyond the model's."""
     out = p.tight and (p.low < q.low or p.high > q.high)
     return (math.inf, 0.0, "closed form") if out else None
 
 
-def _together(parts: Any) -> Found:
+def _summed(parts: Iterable[Result]) -> Result:
     values, errors, methods = zip(*parts, strict=True)
-    return math.fsum(values), math.fsum(errors), max(methods, key=METHODS.index)
+    return math.fsum(values), math.fsum(errors), max(methods, key=BY_ACCURACY.index)
 
 
-# ------------------------------------------------------------------ what is integrated
-
-
-Chart = Callable[[Numbers, float], tuple[Numbers, Numbers]]  # of one integrand: (n,) each
-
-
-def _line(laws: list[Law], chart: Callable[..., Chart], model: bool = False) -> Found | None:
-    """Integrate or sum, where the outcomes are numbers and every density is seen whole."""
-    if laws[0].shape:
+def _integrated(
+    densities: list[Density], integrand: Integrand, model: bool = False
+) -> Result | None:
+    """Integrate or sum; None where outcomes are not numbers, or some mass is not found."""
+    if densities[0].shape:
         return None
-    laws = [_asked_once(one) for one in laws]
-    terms = chart(*laws)
+    densities = [_with_last(one) for one in densities]
 
-    def all_terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
-        log, factor = terms(x, origin)
-        masses = [one.log_density(x, origin) for one in laws]
-        return np.stack([log, *masses]), np.stack([factor, *(np.ones_like(log) for _ in laws)])
+    def terms(x: Numbers, origin: float) -> LogAndFactor:
+        log, factor = integrand(densities, x, origin)
+        masses = [one.log_density(x, origin) for one in densities]
+        return np.stack([log, *masses]), np.stack([factor, *(np.ones_like(log) for _ in densities)])
 
-    if laws[0].discrete:
-        whole, method = add_up(all_terms, laws, model), "sum"
+    if densities[0].discrete:
+        whole, method = add_up(terms, densities, model), "sum"
     else:
-        whole, method = integrate(all_terms, laws), "quadrature"
+        whole, method = integrate(terms, densities), "quadrature"
     value, error = float(whole.value[0]), float(whole.error[0])
     off = float(np.abs(whole.value[1:] - 1).max())
-    allowed = 1e-5 if method == "sum" else 1e-7  # every number is met, but its log may be coarse
+    allowed = (
+        1e-5 if method == "sum" else 1e-7
+    )  # a sum skips no number, but its logarithms are less exact
     if not off <= allowed + float(whole.error[1:].max()) or math.isnan(value):
         return None
     if math.isinf(value):
         return value, 0.0, method
-    # Mass that is not met costs its logarithm, which is below 40 wherever it can be missed.
+    # The terms of the mass that was missed: its logarithm is at most 40 where it can be missed.
     error += (off if off > 1e-13 else 0.0) * (40 + abs(value))
-    return value, error + (0.0 if all(one.tight for one in laws) else 1e-15), method
+    return value, error + (0.0 if all(one.tight for one in densities) else 1e-15), method
 
 
-def _asked_once(one: Law) -> Law:
-    """Remember the last densities: the integrand and the mass need the same ones."""
+def _with_last(one: Density) -> Density:
+    """Keep the last densities: the integrand and the mass ask for the same points."""
     last: list[Any] = [None, 0.0, None]
 
     def log_density(x: Numbers, origin: float) -> Numbers:
@@ -210,62 +214,53 @@ def _asked_once(one: Law) -> Law:
     return replace(one, log_density=log_density)
 
 
-def _entropy_terms(p: Law) -> Chart:
-    def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
-        log = p.log_density(x, origin)
-        return log, np.where(log > -math.inf, -log, 0.0)
-
-    return terms
+def _entropy_terms(densities: Sequence[Density], x: Numbers, origin: float) -> LogAndFactor:
+    log = densities[0].log_density(x, origin)
+    return log, np.where(log > -math.inf, -log, 0.0)
 
 
-def _cost_terms(p: Law, q: Law) -> Chart:
-    def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
-        log = p.log_density(x, origin)
-        return log, np.where(log > -math.inf, -_model(q, x, origin, log), 0.0)
-
-    return terms
+def _cross_entropy_terms(densities: Sequence[Density], x: Numbers, origin: float) -> LogAndFactor:
+    log = densities[0].log_density(x, origin)
+    return log, np.where(log > -math.inf, -_model(densities[1], x, origin, log), 0.0)
 
 
-def _kl_terms(p: Law, q: Law) -> Chart:
-    def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
-        truth = p.log_density(x, origin)
-        model = _model(q, x, origin, truth)
-        none = (truth == -math.inf) & ~(model > -math.inf)
-        log = np.fmax(truth, model)
-        return np.where(none, -math.inf, log), np.where(none, 0.0, _gap(truth, model))
-
-    return terms
+def _kl_terms(densities: Sequence[Density], x: Numbers, origin: float) -> LogAndFactor:
+    truth = densities[0].log_density(x, origin)
+    model = _model(densities[1], x, origin, truth)
+    none = (truth == -math.inf) & ~(model > -math.inf)
+    log = np.fmax(truth, model)
+    return np.where(none, -math.inf, log), np.where(none, 0.0, _relative_term(truth, model))
 
 
-def _js_terms(laws: Sequence[Law], share: list[float]) -> Chart:
-    def terms(x: Numbers, origin: float) -> tuple[Numbers, Numbers]:
-        each = np.stack([one.log_density(x, origin) for one in laws], -1)
-        middle = log_sum(each + np.log(share))
-        some = middle > -math.inf
-        safe = np.where(some, middle, 0.0)[:, None]
-        gaps = _gap(each, safe) * np.exp(np.maximum(each - safe, 0.0))  # in units of the middle
-        return middle, np.where(some, (gaps * share).sum(-1), 0.0)
+def _js_terms(
+    weights: list[float], densities: Sequence[Density], x: Numbers, origin: float
+) -> LogAndFactor:
+    each = np.stack([one.log_density(x, origin) for one in densities], -1)
+    mixture = log_sum(each + np.log(weights))
+    some = mixture > -math.inf
+    safe = np.where(some, mixture, 0.0)[:, None]
+    in_units_of_mixture = np.exp(np.maximum(each - safe, 0.0))
+    terms = _relative_term(each, safe) * in_units_of_mixture
+    return mixture, np.where(some, (terms * weights).sum(-1), 0.0)
 
-    return terms
 
-
-def _model(q: Law, x: Numbers, origin: float, truth: Numbers) -> Numbers:
-    """Log density of a model; not a number where it is lost to the range of floats."""
+def _model(q: Density, x: Numbers, origin: float, truth: Numbers) -> Numbers:
+    """Log density of the model; NaN where it is below what floats hold."""
     log = q.log_density(x, origin)
     none = log == -math.inf
     if not none.any():
         return log
     lost = none & q.inside(x, origin)
-    if q.discrete:  # between numbers that it allows there may be some that it does not
+    if q.discrete:  # its support may have gaps
         lost &= truth < -500
     known = log[log > -math.inf]
-    # A logarithm that has been below -1e4 was not taken of a number: it is beyond the floats.
+    # No float has a logarithm below -1e4: a density that gives one does not underflow.
     if lost.any() and not (known.size and known.min() < -1e4):
         log = np.where(lost, math.nan, log)
     return log
 
 
-def _gap(truth: Numbers, model: Numbers) -> Numbers:
+def _relative_term(truth: Numbers, model: Numbers) -> Numbers:
     """(p log(p/q) - p + q) / max(p, q), from the logarithms: between 0 and infinity."""
     with np.errstate(invalid="ignore", over="ignore"):
         d = truth - model
@@ -280,24 +275,14 @@ def _gap(truth: Numbers, model: Numbers) -> Numbers:
         return np.where(np.isnan(d), math.nan, found)
 
 
-# ------------------------------------------------------------------ draws
-
-
-def _js_told(share: list[float]) -> Callable[[int, list[Numbers]], Numbers]:
-    def told(place: int, logs: list[Numbers]) -> Numbers:
-        return logs[place] - log_sum(np.stack(logs, -1) + np.log(share))
-
-    return told
-
-
-def _drawn(
-    laws: list[Law],
-    share: list[float],
-    told: Callable[[int, list[Numbers]], Numbers],
-    chance: Chance,
-) -> Found:
-    """Mean of what draws of each law tell, weighted, and its standard error."""
-    source, count = chance
+def _monte_carlo(
+    densities: list[Density],
+    weights: list[float],
+    terms: Callable[[int, list[Numbers]], Numbers],
+    draws: Draws,
+) -> Result:
+    """Mean of the terms at draws from each density, weighted, and its standard error."""
+    source, count = draws
     if source is None:
         why = "there is no formula, and no integral that holds all of the density"
         raise _check.cannot(
@@ -306,20 +291,20 @@ def _drawn(
             "Pass " + _check.setting("rng", 0) + ", say.",
         )
     value = square = 0.0
-    for place, (weight, one) in enumerate(zip(share, laws, strict=True)):
+    for place, (weight, one) in enumerate(zip(weights, densities, strict=True)):
         if not weight:
             continue
-        seen = []
+        found = []
         for start in range(0, count, ROWS):
             points = np.asarray(one.draw(source, min(ROWS, count - start)))
-            logs = [other.log_density(points, 0.0) for other in laws]
+            logs = [other.log_density(points, 0.0) for other in densities]
             with np.errstate(invalid="ignore"):
-                seen.append(told(place, logs))
-        cost = np.concatenate(seen)
-        if np.isnan(cost).any():
+                found.append(terms(place, logs))
+        values = np.concatenate(found)
+        if np.isnan(values).any():
             raise _check.cannot("The mean over draws", "a log density is not a number")
-        if (cost == math.inf).any():
+        if (values == math.inf).any():
             return math.inf, 0.0, "monte carlo"
-        value += weight * float(cost.mean())
-        square += weight * weight * float(cost.var()) / count
+        value += weight * float(values.mean())
+        square += weight * weight * float(values.var()) / count
     return value, math.sqrt(square), "monte carlo"

@@ -3,7 +3,7 @@
 It stands alone so that the room can show it without loading what finds it.
 """
 
-from typing import Any, Self
+from typing import Self
 
 
 class Measurement(float):
@@ -56,5 +56,5 @@ class Measurement(float):
     def __repr__(self) -> str:
         return f"Measurement({float(self)!r}, error={self._error:.2g}, method={self._method!r})"
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[type[Self], tuple[float, float, str]]:
         return type(self), (float(self), self._error, self._method)

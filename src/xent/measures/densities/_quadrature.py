@@ -1,12 +1,12 @@
 """Integrals of densities over the real line, and sums over the whole numbers.
 
 The line is cut at every centre and every edge of the support, and around each of these at every
-power of ten of its width, down to where nothing is left and up to where numbers end: no peak is too
-narrow or too far to be met, and a tail that falls like a power is seen falling. Each piece is
-integrated by Gauss's rule of 20 points and halved where that is too far from the rule of 12. What
-the first and last pieces show of a power is extrapolated; where they do not fall, the integral is
-infinite. The error that comes with a value is an estimate: the distance of the two rules, which is
-as a rule far too large; what neither rule sees is not in it.
+power of ten of its width, down to the least float and up to the largest: no peak is too narrow or
+too far away to be found, and a tail that falls like a power is recognised. Each piece is integrated
+by Gauss's rule of 20 points and halved where that is too far from the rule of 12. A tail like a
+power is extrapolated from the first and the last pieces; where these do not fall, the integral is
+infinite. The error of a value is an estimate: the difference of the two rules, most often far too
+large; what both rules miss is not in it.
 """
 
 import math
@@ -16,17 +16,17 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from xent.measures.densities._distributions import Law, Numbers
+from xent.measures.densities._density import Density
+from xent.measures.rows._protocols import Booleans, Codes, Numbers
 
 # Takes offsets and their origin; returns logarithms and factors of several integrands: (m, n).
 Terms = Callable[[Numbers, float], tuple[Numbers, Numbers]]
-Ray = tuple[NDArray[np.int64], list[int]]  # pieces that lead to a limit; what the rest replaces
-FAR = 150  # powers of ten from the least width to the end of the line
+Ray = tuple[Codes, list[int]]  # pieces that lead to a limit; what the rest replaces
+MAX_DECADES = 150  # powers of ten from the least width to the end of the line
 PIECES = 10_000
-BLOCK = 1 << 16
-MOST = 1 << 19  # whole numbers that a sum may visit on each side of the middle
+TERMS_AT_ONCE = 1 << 16
+MAX_VISITED = 1 << 19  # whole numbers that a sum may visit on each side of the middle
 MIDDLE = 1 << 24
 
 
@@ -38,15 +38,15 @@ class Integral:
     error: Numbers
 
 
-def integrate(terms: Terms, laws: Sequence[Law], relative: float = 1e-13) -> Integral:
+def integrate(terms: Terms, densities: Sequence[Density], relative: float = 1e-13) -> Integral:
     """Integrate over the union of the supports."""
-    origin, left, right, rays = _pieces(laws)
-    gone, faint = _underflow(laws, origin, 0.5 * (left + right))
+    origin, left, right, rays = _pieces(densities)
+    underflow, faint = _where_underflow(densities, origin, 0.5 * (left + right))
     group = np.arange(left.size)
     count = left.size
     value, error, size = _rule(terms, origin, left, right)
     for _ in range(50):
-        # Two densities are told apart to 1e-16 of each, which is all that a small value can hold.
+        # Two densities differ by rounding, 1e-16 of each: a small value is no more exact.
         fine = np.isfinite(value)
         whole = np.abs(np.where(fine, value, 0.0)).sum(1, keepdims=True)
         allowed = np.maximum(relative * whole, 4e-16 * np.sqrt(whole) + 1e-30)
@@ -66,7 +66,7 @@ def integrate(terms: Terms, laws: Sequence[Law], relative: float = 1e-13) -> Int
         )
     values, errors, sizes = (_by_group(part, group, count) for part in (value, error, size))
     rows = zip(values, errors, sizes, strict=True)
-    found = np.array([_with_tails(*row, rays, gone, faint) for row in rows])
+    found = np.array([_with_tails(*row, rays, underflow, faint) for row in rows])
     return Integral(found[:, 0], found[:, 1])
 
 
@@ -75,28 +75,28 @@ def _with_tails(
     error: Numbers,
     size: Numbers,
     rays: list[Ray],
-    gone: NDArray[np.bool_],
-    faint: NDArray[np.bool_],
+    underflow: Booleans,
+    faint: Booleans,
 ) -> tuple[float, float]:
     value = value.copy()
     tails = wrong = 0.0
     for ray, rest in rays:
         value[rest] = error[rest] = size[rest] = 0.0
-        told = value[ray]
+        values = value[ray]
         whole = float(np.nansum(size))
-        lost = ~np.isfinite(told)
-        out = gone[ray] | lost
-        if np.isposinf(told).any():
+        lost = ~np.isfinite(values)
+        out = underflow[ray] | lost
+        if np.isposinf(values).any():
             return math.inf, 0.0
-        # Beyond the numbers that a density can be asked for a power goes on, and nothing else.
-        fine = max(0, int(np.argmax(out)) - 1) if out.any() else told.size
-        if not (_steady(told[:fine]) and (fine == told.size or faint[ray[fine - 1]])):
-            fine = int(np.argmax(lost)) if lost.any() else told.size
-            if lost.any() and not (fine and abs(told[fine - 1]) <= 1e-22 * whole):
+        # Where the density underflows the terms are those of a power, or 0.
+        fine = max(0, int(np.argmax(out)) - 1) if out.any() else values.size
+        if not (_steady(values[:fine]) and (fine == values.size or faint[ray[fine - 1]])):
+            fine = int(np.argmax(lost)) if lost.any() else values.size
+            if lost.any() and not (fine and abs(values[fine - 1]) <= 1e-22 * whole):
                 return math.nan, math.inf
         value[ray[fine:]] = error[ray[fine:]] = size[ray[fine:]] = 0.0
-        told = told[:fine]
-        tail, doubt = rest_of(told, whole)
+        values = values[:fine]
+        tail, doubt = tail_of(values, whole)
         tails, wrong = tails + tail, wrong + doubt
     if not np.isfinite(value).all():
         return (math.inf if np.isposinf(value).any() else math.nan), math.inf
@@ -105,63 +105,63 @@ def _with_tails(
     return math.fsum(value) + tails, wrong + float(error.sum()) + rounding
 
 
-def _steady(told: Numbers) -> bool:
-    """Tell whether terms end in a power."""
-    if told.size < 6 or not (told[-6:] > 0).all():
+def _steady(values: Numbers) -> bool:
+    """Tell whether terms end like a power: the last ratios are equal."""
+    if values.size < 6 or not (values[-6:] > 0).all():
         return False
-    ratios = told[-5:] / told[-6:-1]
+    ratios = values[-5:] / values[-6:-1]
     return bool(ratios.max() < 1.02 * ratios.min())
 
 
-def _underflow(
-    laws: Sequence[Law], origin: Numbers, offset: Numbers
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell where a density is below the least float, and where nearly, within its support."""
-    gone, faint = np.zeros(origin.size, dtype=bool), np.zeros(origin.size, dtype=bool)
+def _where_underflow(
+    densities: Sequence[Density], origin: Numbers, offset: Numbers
+) -> tuple[Booleans, Booleans]:
+    """Tell where a density underflows within its support, and where it nearly does."""
+    underflow, faint = np.zeros(origin.size, dtype=bool), np.zeros(origin.size, dtype=bool)
     for place in np.unique(origin):
         mine = origin == place
         x = offset[mine]
-        logs = np.stack([one.log_density(x, float(place)) for one in laws])
-        inside = np.stack([one.inside(x, place) for one in laws])
-        # Where another density is not small, what is lost of this one is nothing beside it.
-        gone[mine] = ((logs == -math.inf) & inside).any(0) & (logs.max(0) < -400)
-        # Far out and close in a density may be lost at once, as its squares are.
+        logs = np.stack([one.log_density(x, float(place)) for one in densities])
+        inside = np.stack([one.inside(x, place) for one in densities])
+        # What underflows does not matter where another density is large.
+        underflow[mine] = ((logs == -math.inf) & inside).any(0) & (logs.max(0) < -400)
+        # Beyond 1e150 and within 1e-150 a square underflows, and the density with it.
         lost = (np.abs(x) > 1e150) | (np.abs(x) < 1e-150)
         faint[mine] = lost | ((logs < -500) & inside).any(0)
-    return gone, faint
+    return underflow, faint
 
 
-def rest_of(told: Numbers, size: float, worst: float = 1 - 1e-7) -> tuple[float, float]:
-    """Sum what follows a row of terms that ends falling like a power, and how sure that is."""
-    if told.size < 3 or abs(told[-1]) <= 1e-22 * size:
+def tail_of(values: Numbers, size: float, worst: float = 1 - 1e-7) -> tuple[float, float]:
+    """Sum the tail of terms that end like a power, with an estimate of the error."""
+    if values.size < 3 or abs(values[-1]) <= 1e-22 * size:
         return 0.0, 0.0
-    if told[-1] == 0 or (told[-1] > 0) != (told[-2] > 0):
+    if values[-1] == 0 or (values[-1] > 0) != (values[-2] > 0):
         return math.nan, math.inf
-    tail, ratio = _after(told[-3:])
+    tail, ratio = _after(values[-3:])
     if ratio >= worst:
-        return math.copysign(math.inf, told[-1]), 0.0
-    # How well the terms before the last one foretold it and what follows.
-    before = _after(told[-4:-1])[0] - told[-1] if told.size > 3 else 2 * tail
+        return math.copysign(math.inf, values[-1]), 0.0
+    # The error: what the terms before the last one would have predicted.
+    before = _after(values[-4:-1])[0] - values[-1] if values.size > 3 else 2 * tail
     doubt = abs(tail - before) if math.isfinite(before) else abs(tail)
     return tail, 10 * float(doubt) + 1e-9 * abs(tail)
 
 
 def _after(three: Numbers) -> tuple[float, float]:
-    """Sum what follows three terms of r^k (a + b k), which a power times a logarithm is; and r."""
+    """Sum the terms after three of r^k (a + b k), the form of a power times a logarithm; and r."""
     c = float(three[2])
     a, b = float(three[0]) / c, float(three[1]) / c
     if b <= 0:
         return math.inf, math.inf
-    spread = b * b - a
-    bent = a > 0 and spread > 1e-10 * b * b  # more than rounding
-    ratio = (b - math.sqrt(spread)) / a if bent else 1 / b
+    discriminant = b * b - a
+    bent = a > 0 and discriminant > 1e-10 * b * b  # more than rounding
+    ratio = (b - math.sqrt(discriminant)) / a if bent else 1 / b
     if ratio >= 1:
         return math.inf, ratio
     step = ratio / (1 - ratio)
     return c * (step + (1 - ratio * b) * step / (1 - ratio)), ratio
 
 
-def _by_group(values: Numbers, group: NDArray[np.int64], count: int) -> Numbers:
+def _by_group(values: Numbers, group: Codes, count: int) -> Numbers:
     return np.stack([np.bincount(group, row, count) for row in values])
 
 
@@ -199,19 +199,22 @@ def _rule(
         return value, np.abs(value - other), np.abs(f[..., :20]) @ many
 
 
-def _pieces(laws: Sequence[Law]) -> tuple[Numbers, Numbers, Numbers, list[Ray]]:
+def _pieces(densities: Sequence[Density]) -> tuple[Numbers, Numbers, Numbers, list[Ray]]:
     """Cut the line: origins and offsets of the pieces, and which of them lead to a limit."""
-    low, high = min(one.low for one in laws), max(one.high for one in laws)
+    low, high = min(one.low for one in densities), max(one.high for one in densities)
     widths: dict[float, list[float]] = {}
-    for one in laws:
+    for one in densities:
         for centre, width in one.sites:
             widths.setdefault(min(max(centre, low), high), []).append(width)
-    least = min(min(w) for w in widths.values())
-    most = max(max(w) for w in widths.values())
-    end = min(300, max(math.ceil(math.log10(least)) + FAR, math.ceil(math.log10(most)) + 20))
-    edges = {edge for one in laws for edge in one.ends}
+    min_width = min(min(w) for w in widths.values())
+    max_width = max(max(w) for w in widths.values())
+    end = min(
+        300,
+        max(math.ceil(math.log10(min_width)) + MAX_DECADES, math.ceil(math.log10(max_width)) + 20),
+    )
+    edges = {edge for one in densities for edge in one.ends}
     for edge in edges:
-        widths.setdefault(edge, []).append(most)
+        widths.setdefault(edge, []).append(max_width)
     places = sorted(widths)
     origin: list[float] = []
     left: list[float] = []
@@ -255,19 +258,19 @@ def _decades(width: float, reach: float, deep: int) -> list[float]:
 # ------------------------------------------------------------------ sums
 
 
-def add_up(terms: Terms, laws: Sequence[Law], model: bool) -> Integral:
+def add_up(terms: Terms, densities: Sequence[Density], model: bool) -> Integral:
     """Sum over the whole numbers (from wherever the support starts) outwards from the middle.
 
-    With ``model`` the first integrand is a divergence from the second law: where the first law has
-    ended it is the mass that the second has left.
+    With ``model`` the first integrand is a divergence from the second density: where the first
+    has ended it is the mass that the second has left.
     """
-    low, high = min(one.low for one in laws), max(one.high for one in laws)
-    nothing = np.full(len(laws) + 1, math.nan)
-    places = [c for one in laws for c, _ in one.sites]
+    low, high = min(one.low for one in densities), max(one.high for one in densities)
+    nothing = np.full(len(densities) + 1, math.nan)
+    places = [c for one in densities for c, _ in one.sites]
     if any(map(math.isnan, places)):  # scipy does not know the quartiles
         return Integral(nothing, nothing)
-    centres = [min(max(c, low), high) for one in laws for c, _ in one.sites]
-    spread = max(w for one in laws for _, w in one.sites)
+    centres = [min(max(c, low), high) for one in densities for c, _ in one.sites]
+    spread = max(w for one in densities for _, w in one.sites)
     base = low if math.isfinite(low) else math.floor(min(centres))
     start = base + math.floor(min(centres) - base)
     stop = base + math.floor(max(centres) - base)
@@ -284,14 +287,14 @@ def add_up(terms: Terms, laws: Sequence[Law], model: bool) -> Integral:
         step, visited = window, 0.0
         while (edge - bound) * side < 0:
             far = max(edge - step, bound) if side < 0 else min(edge + step, bound)
-            told, big = _block(terms, min(edge + side, far), max(edge + side, far))
-            rows.append(told)
-            value, size = value + told, size + big
+            values, big = _block(terms, min(edge + side, far), max(edge + side, far))
+            rows.append(values)
+            value, size = value + values, size + big
             visited += abs(far - edge)
             edge, step = far, step * 2
-            over = bool(model and told[1] <= 1e-18)
-            done = over or (np.abs(told) <= 1e-18 * size).all()
-            if done or visited > MOST or not np.isfinite(told).all():
+            over = bool(model and values[1] <= 1e-18)
+            done = over or (np.abs(values) <= 1e-18 * size).all()
+            if done or visited > MAX_VISITED or not np.isfinite(values).all():
                 ended = ended or over
                 if not over:
                     _add_tails(np.array(rows), value, wrong, size)
@@ -303,21 +306,21 @@ def add_up(terms: Terms, laws: Sequence[Law], model: bool) -> Integral:
 
 
 def _add_tails(rows: Numbers, value: Numbers, wrong: Numbers, size: Numbers) -> None:
-    """Add what follows windows that double, each time, to every integrand."""
+    """Add to every integrand the tail after windows of doubling length."""
     for i, row in enumerate(rows.T):
         if not np.isfinite(row).all():
             continue
-        tail, doubt = rest_of(row, float(size[i]), 0.97)
+        tail, doubt = tail_of(row, float(size[i]), 0.97)
         if math.isinf(tail) and row[-1] < 1.2 * row[-2]:
             tail, doubt = math.nan, math.inf  # logarithms may make a finite sum fall as slowly
         value[i], wrong[i] = value[i] + tail, wrong[i] + doubt + abs(row[-1]) * 1e-3
 
 
 def _block(terms: Terms, first: float, last: float) -> tuple[Numbers, Numbers]:
-    """Sum of the terms from one number to another, both with them, and of their sizes."""
+    """Sum of the terms from one number to another, both included, and of their sizes."""
     value = size = np.zeros(1)
-    for start in np.arange(first, last + 0.5, BLOCK):
-        k = np.arange(start, min(last, start + BLOCK - 1) + 0.5)
+    for start in np.arange(first, last + 0.5, TERMS_AT_ONCE):
+        k = np.arange(start, min(last, start + TERMS_AT_ONCE - 1) + 0.5)
         log, factor = terms(k, 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
             scale = np.exp(log)

@@ -1,4 +1,4 @@
-"""Distributions of torch.distributions as laws.
+"""Distributions of torch.distributions.
 
 Those with a family go through scipy's in float64: PyTorch's own log_prob is as coarse as its
 parameters. Others keep their log_prob, in a copy with float64 parameters.
@@ -7,25 +7,25 @@ parameters. Others keep their log_prob, in a copy with float64 parameters.
 import copy
 import math
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from xent import _check
 from xent._optional import need
-from xent.measures.densities._distributions import (
-    Law,
-    Numbers,
+from xent.measures.densities._density import (
+    Density,
+    add_origin,
     categorical,
-    dirichlet,
     ends_of,
     mixture,
-    multinormal,
-    placed,
     product,
-    site,
+    site_of,
 )
-from xent.measures.densities._scipy import frozen
+from xent.measures.densities._frozen import frozen
+from xent.measures.densities._multivariate import dirichlet, multinormal
+from xent.measures.rows._protocols import Numbers
 
 # Our name of a family, scipy's distribution and how it takes PyTorch's parameters: shapes, then
 # place and scale.
@@ -56,8 +56,8 @@ TORCH: dict[str, tuple[str, str, Callable[..., tuple[Any, ...]]]] = {
 }
 
 
-def from_torch(argument: str, value: Any, at: tuple[int, ...]) -> Law:
-    """Law of one member ``at`` of a batch."""
+def from_torch(argument: str, value: Any, at: tuple[int, ...]) -> Density:
+    """Density of one member ``at`` of a batch."""
     from scipy import stats
 
     torch = need("torch", extra="torch", by="xent.measures")
@@ -114,14 +114,14 @@ def _probs(value: Any) -> Any:
     """Probabilities in float64: from logits where those were given."""
     torch = need("torch", extra="torch", by="xent.measures")
 
-    if "probs" in vars(value):  # asked for its logits, PyTorch would clip these
+    if "probs" in vars(value):  # PyTorch clips the logits that it makes of them
         p = value.probs.double()
         return p / p.sum(-1, keepdim=True) if hasattr(value, "_num_events") else p
     logits = value.logits.double()
     return torch.softmax(logits, -1) if hasattr(value, "_num_events") else torch.sigmoid(logits)
 
 
-def _doubled(value: Any, torch: Any) -> Any:
+def _doubled(value: Any, torch: ModuleType) -> Any:
     """Copy a distribution with every tensor in float64 and its own checks off."""
     value = copy.deepcopy(value)
     seen: set[int] = set()
@@ -144,36 +144,36 @@ def _doubled(value: Any, torch: Any) -> Any:
     return value
 
 
-def _unknown(value: Any, torch: Any) -> Law:
-    """Law of a distribution known by its log_prob and sample alone."""
+def _unknown(value: Any, torch: ModuleType) -> Density:
+    """Density of a distribution known by its log_prob and sample alone."""
     shape = tuple(value.event_shape)
     support = value.support
     low, high = (float(getattr(support, side, end)) for side, end in _SIDES)
     discrete = bool(getattr(support, "is_discrete", False))
 
-    def log_density(offset: Any, origin: float) -> Numbers:
+    def log_density(offset: Numbers, origin: float) -> Numbers:
         with torch.no_grad():
-            points = torch.as_tensor(placed(offset, origin, low, high))
+            points = torch.as_tensor(add_origin(offset, origin, low, high))
             found = value.log_prob(points).double()
             fine = support.check(points)
             return np.asarray(torch.where(fine, found, -math.inf).numpy())
 
-    def draw(rng: np.random.Generator, count: int) -> Any:
+    def draw(rng: np.random.Generator, count: int) -> Numbers:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(int(rng.integers(2**63)))
-            return value.sample((count,)).double().numpy()
+            return np.asarray(value.sample((count,)).double().numpy())
 
     if shape:
-        return Law(log_density, draw, discrete=discrete, shape=shape)
-    # Where to look, not what is found: the mass is checked.
-    marks = np.quantile(draw(np.random.default_rng(0), 4001), [0.25, 0.5, 0.75])
-    return Law(
+        return Density(log_density, draw, discrete=discrete, shape=shape)
+    # A rough place to begin an integral; that all of the mass is found is checked.
+    quartiles = np.quantile(draw(np.random.default_rng(0), 4001), [0.25, 0.5, 0.75])
+    return Density(
         log_density,
         draw,
         discrete=discrete,
         low=low,
         high=high,
-        sites=site([float(m) for m in marks], low, high),
+        sites=site_of([float(m) for m in quartiles], low, high),
         ends=ends_of(low, high),
         tight=False,  # an affine change of a uniform says that it has all numbers
     )

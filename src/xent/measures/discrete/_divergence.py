@@ -9,21 +9,22 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._input import SLACK, Axis, paired, result, rows, several
+from xent.measures.rows._input import TOLERANCE, paired, result, rows, several
+from xent.measures.rows._protocols import ArrayLike, Axis
 from xent.measures.rows._sparse import takes_sparse
 from xent.measures.rows._sums import cross_entropy_nats, entropy_nats, js_nats, kl_nats
-from xent.measures.rows._typed_arrays import is_distribution, only_arrays, only_densities
+from xent.measures.rows._typed_arrays import Input, is_distribution, only_arrays, only_densities
 
 
 @takes_sparse
 def cross_entropy(
-    p: Any,
-    q: Any,
+    p: Input,
+    q: Input,
     *,
     axis: Axis = -1,
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
     rng: np.random.Generator | int | None = None,
     draws: int | None = None,
 ) -> Any:
@@ -83,13 +84,13 @@ def cross_entropy(
 
 @takes_sparse
 def kl_divergence(
-    p: Any,
-    q: Any,
+    p: Input,
+    q: Input,
     *,
     axis: Axis = -1,
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
     rng: np.random.Generator | int | None = None,
     draws: int | None = None,
 ) -> Any:
@@ -150,12 +151,12 @@ def kl_divergence(
 
 @takes_sparse
 def perplexity(
-    p: Any,
-    q: Any = None,
+    p: Input,
+    q: Input | None = None,
     *,
     axis: Axis = -1,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How many equally likely outcomes would be as uncertain as p, or as p looks to the model q.
 
@@ -200,27 +201,23 @@ def perplexity(
     """
     if q is None:
         source = rows("p", p, axis, where)
-        return result(_exp(source, entropy_nats(source)), math.e, keepdims, source)
+        return result(source.library.xp.exp(entropy_nats(source)), math.e, keepdims, source)
     left, right = paired(p, q, axis, where)
     left.model = True
-    cost = _exp(left, cross_entropy_nats(left, right))
+    cost = left.library.xp.exp(cross_entropy_nats(left, right))
     return result(cost, math.e, keepdims, left, right)
-
-
-def _exp(source: Any, nats: Any) -> Any:
-    return source.library.xp.exp(nats)
 
 
 @takes_sparse
 def js_divergence(
-    p: Any,
-    q: Any,
-    *more: Any,
-    weights: Any = None,
+    p: Input,
+    q: Input,
+    *more: Input,
+    weights: ArrayLike | None = None,
     axis: Axis = -1,
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
     rng: np.random.Generator | int | None = None,
     draws: int | None = None,
 ) -> Any:
@@ -276,22 +273,22 @@ def js_divergence(
         from xent.measures.densities._measure import js_of
 
         only_densities(axis, keepdims, where)
-        return js_of(many, _shares(weights, len(many)), base, (rng, draws))
+        return js_of(many, _weights(weights, len(many)), base, (rng, draws))
     only_arrays(rng, draws)
     parts = several((p, q, *more), axis, where)
-    return result(js_nats(parts, _shares(weights, len(parts))), base, keepdims, *parts)
+    return result(js_nats(parts, _weights(weights, len(parts))), base, keepdims, *parts)
 
 
 @takes_sparse
 def js_distance(
-    p: Any,
-    q: Any,
-    *more: Any,
-    weights: Any = None,
+    p: Input,
+    q: Input,
+    *more: Input,
+    weights: ArrayLike | None = None,
     axis: Axis = -1,
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How far apart distributions are, in a metric: the square root of their JS divergence.
 
@@ -340,7 +337,7 @@ def js_distance(
     scale = _check.log_of_base(base)
     if scale < 0:
         raise _check.invalid("base", "be above 1 for a distance", base)
-    nats = js_nats(parts, _shares(weights, len(parts))) / scale
+    nats = js_nats(parts, _weights(weights, len(parts))) / scale
     xp = parts[0].library.xp
     if parts[0].numpy:
         return result(np.sqrt(nats), math.e, keepdims, *parts)
@@ -348,17 +345,17 @@ def js_distance(
     return result(root, math.e, keepdims, *parts)
 
 
-def _shares(weights: Any, count: int) -> list[float] | None:
+def _weights(weights: ArrayLike | None, count: int) -> list[float] | None:
     if weights is None:
         return None
-    if type(weights) in (list, tuple) and len(weights) == count:
+    if isinstance(weights, list | tuple) and len(weights) == count:
         plain = all([type(w) is float and w >= 0 for w in weights])
         total = math.fsum(weights) if plain else math.inf
-        if abs(total - 1) <= SLACK:
+        if abs(total - 1) <= TOLERANCE:
             return [w / total for w in weights]
     source = rows("weights", weights, -1)
     found = source.p  # checked before its shape is
-    if source.moved.ndim != 1 or source.size != count:
-        shape = tuple(source.moved.shape)
+    if source.array.ndim != 1 or source.size != count:
+        shape = tuple(source.array.shape)
         raise _check.invalid("weights", f"be {count} numbers, one a distribution", f"shape {shape}")
     return [float(w) for w in found]

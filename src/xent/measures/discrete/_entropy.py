@@ -9,20 +9,21 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._input import Axis, keeps, result, rows
+from xent.measures.rows._input import check_keepdims, result, rows
+from xent.measures.rows._protocols import ArrayLike, Axis
 from xent.measures.rows._sparse import is_sparse, takes_sparse
 from xent.measures.rows._sums import entropy_nats
-from xent.measures.rows._typed_arrays import is_distribution, only_arrays, only_densities
+from xent.measures.rows._typed_arrays import Input, is_distribution, only_arrays, only_densities
 
 
 @takes_sparse
 def entropy(
-    p: Any,
+    p: Input,
     *,
     axis: Axis = -1,
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
     rng: np.random.Generator | int | None = None,
     draws: int | None = None,
 ) -> Any:
@@ -82,12 +83,12 @@ def entropy(
 
 
 def self_information(
-    p: Any,
+    p: Input,
     *,
     axis: Axis = -1,
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How surprising each outcome is.
 
@@ -134,7 +135,7 @@ def self_information(
         raise _check.cannot("Self-information", "that of a 0 is infinite", "Pass a dense array.")
     source = rows("p", p, axis, where)
     nats = source.library.xp.where(source.allowed, -source.log + 0.0, math.inf)
-    if keeps(keepdims):
+    if check_keepdims(keepdims):
         shape = (*nats.shape[:-1], *source.extents)
         nats = nats.reshape(shape)
         last = tuple(range(len(shape) - len(source.extents), len(shape)))
@@ -144,11 +145,11 @@ def self_information(
 
 @takes_sparse
 def gini(
-    p: Any,
+    p: Input,
     *,
     axis: Axis = -1,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How often two independent draws differ.
 

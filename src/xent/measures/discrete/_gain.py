@@ -1,19 +1,21 @@
-"""Shares of information: mutual information over entropies, and the gains that trees split by."""
+"""Mutual information over entropies, and the gains that trees split by."""
 
 import math
 from typing import Any
 
 from xent import _check
 from xent.measures.discrete._joint import joint_of, mutual_information
+from xent.measures.rows._protocols import ArrayLike
+from xent.measures.rows._typed_arrays import Input
 
 
 def normalized_mutual_information(
-    joint: Any,
+    joint: Input,
     *,
     average: str = "arithmetic",
     axis: tuple[int, ...] = (-2, -1),
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How much of what there is to know about two variables they share, from 0 to 1.
 
@@ -61,7 +63,7 @@ def normalized_mutual_information(
     table = joint_of(joint, axis, where)
     xp = table.source.library.xp
     both = ("xy",) if average == "joint" else ()
-    told, one, other, *joined = table.sums("information", "x", "y", *both)
+    information, one, other, *joined = table.sums("information", "x", "y", *both)
     if average == "arithmetic":
         whole = 0.5 * (one + other)
     elif average == "geometric":
@@ -71,16 +73,16 @@ def normalized_mutual_information(
         whole = joined[0]
     else:
         whole = xp.where((one < other) == (average == "min"), one, other)
-    return table.result(table.divided(told, whole), math.e, keepdims)
+    return table.result(table.ratio(information, whole), math.e, keepdims)
 
 
 def information_gain(
-    joint: Any,
+    joint: Input,
     *,
     axis: tuple[int, ...] = (-2, -1),
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How many nats a feature saves in telling the target: ID3's criterion for a split.
 
@@ -129,11 +131,11 @@ def information_gain(
 
 
 def gain_ratio(
-    joint: Any,
+    joint: Input,
     *,
     axis: tuple[int, ...] = (-2, -1),
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How much of its own size a split gives back as information: C4.5's criterion.
 
@@ -177,15 +179,15 @@ def gain_ratio(
     Quinlan, J. R. (1993). C4.5: Programs for Machine Learning, section 2.2.
     """
     table = joint_of(joint, axis, where)
-    return table.result(table.divided(*table.sums("information", "x")), math.e, keepdims)
+    return table.result(table.ratio(*table.sums("information", "x")), math.e, keepdims)
 
 
 def symmetric_uncertainty(
-    joint: Any,
+    joint: Input,
     *,
     axis: tuple[int, ...] = (-2, -1),
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How much two variables tell about each other, as a share of both entropies.
 

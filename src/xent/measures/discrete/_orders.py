@@ -1,7 +1,7 @@
 """Families with an order: Rényi, Tsallis, and the divergences named by their f.
 
-They weigh likely outcomes more or less by a power of the probability; at order 1 they are
-Shannon's. Near it they are computed with expm1 and log1p, so that nothing cancels.
+They weight likely outcomes more or less, by a power of the probability; at order 1 they are
+Shannon's. Near order 1 they are computed with expm1 and log1p, so that nothing cancels.
 """
 
 import math
@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._dispatch import kernels
-from xent.measures.rows._input import Axis, Rows, paired, result, rows
+from xent.measures.rows._dispatch import order_kernels
+from xent.measures.rows._input import Rows, paired, result, rows
+from xent.measures.rows._protocols import Array, ArrayLike, Axis
 from xent.measures.rows._sparse import takes_sparse
 from xent.measures.rows._sums import by_kernel, entropy_nats, kl_nats, log_terms
+from xent.measures.rows._typed_arrays import Input
 
 HUGE = 1e300  # orders from which only the largest power is left
 NAMES = ("total_variation", "squared_hellinger", "chi_square", "alpha")
@@ -21,13 +23,13 @@ NAMES = ("total_variation", "squared_hellinger", "chi_square", "alpha")
 
 @takes_sparse
 def renyi_entropy(
-    p: Any,
+    p: Input,
     alpha: float,
     *,
     axis: Axis = -1,
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How uncertain p is when likely outcomes weigh more (alpha above 1) or less (below).
 
@@ -95,12 +97,12 @@ def renyi_entropy(
 
 @takes_sparse
 def tsallis_entropy(
-    p: Any,
+    p: Input,
     alpha: float,
     *,
     axis: Axis = -1,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How uncertain p is, in the entropy that adds with a product term for independent parts.
 
@@ -160,21 +162,21 @@ def tsallis_entropy(
     return result(nats + 0.0, math.e, keepdims, source)
 
 
-def _entropy_powers(p: Rows, order: float, *, tsallis: bool) -> Any:
-    kernel = kernels("orders").entropy_powers
-    return by_kernel(kernel, (p,), [p.parts], order, tsallis)
+def _entropy_powers(p: Rows, order: float, *, tsallis: bool) -> Array:
+    kernel = order_kernels().entropy_powers
+    return by_kernel(kernel, (p,), [p.with_logs], order, tsallis)
 
 
 @takes_sparse
 def renyi_divergence(
-    p: Any,
-    q: Any,
+    p: Input,
+    q: Input,
     alpha: float,
     *,
     axis: Axis = -1,
     base: float = math.e,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How far q is from p when the ratio p/q weighs with a power.
 
@@ -222,29 +224,31 @@ def renyi_divergence(
     """
     order = _order("alpha", alpha)
     left, right = paired(p, q, axis, where)
-    nats = kl_nats(left, right) if order == 1.0 else power_nats(left, right, order)
+    nats = kl_nats(left, right) if order == 1.0 else renyi_nats(left, right, order)
     return result(nats, base, keepdims, left, right)
 
 
-def power_nats(p: Rows, q: Rows, order: float, above: float | None = None) -> Any:
+def renyi_nats(p: Rows, q: Rows, order: float, above: float | None = None) -> Array:
     """Rényi divergence of an order other than 1; ``above`` says by how much, where 1 - 1e-300 is 1.
 
     Below 1/2 it is α / (1 - α) times that of order 1 - α the other way round, which loses nothing.
     """
     if 0 < order < 0.5:
-        return order / (1.0 - order) * power_nats(q, p, 1.0 - order, -order)
+        return order / (1.0 - order) * renyi_nats(q, p, 1.0 - order, -order)
     if order > HUGE:
         order = above = math.inf
     above = order - 1.0 if above is None else above
     if p.numpy:
-        kernel = kernels("orders").divergence_powers
-        return by_kernel(kernel, (p, q), [p.parts, q.parts], order, above)
+        kernel = order_kernels().divergence_powers
+        return by_kernel(kernel, (p, q), [p.with_logs, q.with_logs], order, above)
     xp, library = p.library.xp, p.library
     both = p.allowed & q.allowed
     ratio = log_terms(p, q)
     lost = ((p.p > 0) & ~q.allowed).any(-1)
     if order == 0.0:
-        return minus_log(xp, xp.where(p.allowed, q.p, 0.0).sum(-1))
+        common: Array = xp.where(p.allowed, q.p, 0.0).sum(-1)
+        some: Array = xp.where(common > 0, common, 1.0)
+        return xp.where(common > 0, -xp.log(some) + 0.0, math.inf)
     if order == math.inf:
         nats = library.last_maximum(xp.where(both, ratio, -math.inf))
     else:
@@ -261,21 +265,16 @@ def power_nats(p: Rows, q: Rows, order: float, above: float | None = None) -> An
     return xp.where(lost if above >= 0 else ~both.any(-1), math.inf, nats)
 
 
-def minus_log(xp: Any, share: Any) -> Any:
-    """-log of a share that may be 0."""
-    return xp.where(share > 0, -xp.log(xp.where(share > 0, share, 1.0)) + 0.0, math.inf)
-
-
 @takes_sparse
 def f_divergence(
-    p: Any,
-    q: Any,
+    p: Input,
+    q: Input,
     name: str,
     *,
     alpha: float | None = None,
     axis: Axis = -1,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> Any:
     """How far apart p and q are, in the divergence named.
 
@@ -331,12 +330,12 @@ def f_divergence(
         order = _order("alpha", alpha)  # type: ignore[arg-type]
         if order < 1e-300 or order in (1.0, math.inf):  # as good as 0
             raise _check.invalid("alpha", "be finite and neither 0 nor 1", alpha)
-        nats = power_nats(left, right, order)
+        nats = renyi_nats(left, right, order)
         with np.errstate(over="ignore"):
             value = xp.expm1((order - 1.0) * nats) / order / (order - 1.0)
     elif left.numpy:
-        shares = [(left.shares,), (right.shares,)]
-        value = by_kernel(kernels("orders").f_rows, (left, right), shares, NAMES.index(name))
+        probabilities = [(left.probabilities,), (right.probabilities,)]
+        value = by_kernel(order_kernels().f_rows, (left, right), probabilities, NAMES.index(name))
     elif name == "total_variation":
         value = 0.5 * xp.abs(left.p - right.p).sum(-1)
     elif name == "squared_hellinger":

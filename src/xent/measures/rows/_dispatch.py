@@ -1,30 +1,90 @@
-"""One pass of a kernel over rows: how arrays reach it, and threads where there are many rows."""
+"""How arrays reach a kernel: a pass over rows, in threads where there are many.
+
+The functions that return a file of kernels import it, and Numba with the first of them, when they
+are first called.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xent.measures.rows._protocols import Array, Numbers
+
+Kernel = Callable[..., int]
 MANY = 1 << 18  # numbers from which a second thread is worth waking
 
 
 @cache
-def kernels(name: str) -> Any:
-    """Load a file of kernels, and Numba with the first of them."""
-    return import_module(f"xent._kernels.distributions.{name}")
+def entropy_kernels() -> ModuleType:
+    """H(p) and H(p, q) of rows of probabilities."""
+    from xent._kernels.distributions import entropy
+
+    return entropy
 
 
-def flat_rows(values: Any) -> NDArray[np.float64]:
+@cache
+def divergence_kernels() -> ModuleType:
+    """KL and JS of rows of probabilities."""
+    from xent._kernels.distributions import divergence
+
+    return divergence
+
+
+@cache
+def probability_kernels() -> ModuleType:
+    """Rows as probabilities and their logarithms, and sums over these."""
+    from xent._kernels.distributions import probabilities
+
+    return probabilities
+
+
+@cache
+def order_kernels() -> ModuleType:
+    """Entropies and divergences with an order."""
+    from xent._kernels.distributions import orders
+
+    return orders
+
+
+@cache
+def sparse_kernels() -> ModuleType:
+    """Rows of sparse matrices, packed."""
+    from xent._kernels.distributions import sparse
+
+    return sparse
+
+
+@cache
+def count_kernels() -> ModuleType:
+    """Pairs of whole numbers, counted."""
+    from xent._kernels.distributions import counts
+
+    return counts
+
+
+@cache
+def joint_kernels() -> ModuleType:
+    """Entropies and information of tables of joint distributions."""
+    from xent._kernels.distributions import joint
+
+    return joint
+
+
+def flat_rows(values: Array) -> Numbers:
     """Return the rows along the last axis as one matrix in native doubles, copied if need be."""
     rows = values if values.ndim == 2 else values.reshape(-1, values.shape[-1])
     return np.ascontiguousarray(rows, np.float64)
 
 
 def over_rows(
-    kernel: Callable[..., int], rows: Sequence[Any], scalars: tuple[Any, ...], outs: Sequence[Any]
+    kernel: Kernel,
+    rows: Sequence[NDArray[Any]],
+    scalars: tuple[float, ...],
+    outs: Sequence[NDArray[Any]],
 ) -> int:
     """Call ``kernel(*rows, *scalars, *outs)`` on blocks of rows; return the bad row, or -1."""
     count, size = rows[0].shape

@@ -1,4 +1,4 @@
-"""The door of the room: what counts as a distribution, and what is refused.
+"""The input of a measure of arrays: what is a distribution, and what is refused.
 
 A plain array is probabilities, checked and divided by its own sum, so that an error of rounding in
 the input is no error of the measure; a sum that is off by more than rounding is refused. NumPy rows
@@ -10,36 +10,41 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import Library, library_of
-from xent.measures.rows._dispatch import flat_rows, kernels, over_rows
-from xent.measures.rows._typed_arrays import Counts, Logits, LogProbs
+from xent.measures.rows._dispatch import flat_rows, over_rows, probability_kernels
+from xent.measures.rows._protocols import Array, ArrayLike, Axis, Booleans, Numbers
+from xent.measures.rows._typed_arrays import TYPED, Counts, Input, Logits, LogProbs, untyped
 
-VIEWS = (Counts, Logits, LogProbs)
-Axis = int | tuple[int, ...]
-Array = NDArray[np.float64]
-SLACK = 1e-6
+TOLERANCE = 1e-6
 
 
 class Rows:
-    """Distributions with the outcomes last: what they are, and the safe numbers to compute with.
+    """Distributions as rows: an array of any library, the outcomes along its last axis.
 
     `p` is normalised. `log` is its logarithm where `allowed`, and 0 elsewhere, so that neither a
-    value nor a gradient ever meets log 0. The kernels take `flat` rows, and `shares` or `parts`
-    made of them.
+    value nor a gradient is taken of log 0. The kernels take `flat` rows, and `probabilities` or
+    `with_logs` made of them.
     """
 
     def __init__(
-        self, argument: str, value: Any, axis: Axis, where: Any, library: Library, model: bool
+        self,
+        argument: str,
+        value: Input,
+        axis: Axis,
+        where: ArrayLike | None,
+        library: Library,
+        model: bool,
     ) -> None:
         self.argument, self.library, self.axis, self.model = argument, library, axis, model
-        viewed = isinstance(value, VIEWS)
-        self.kind = type(value) if viewed else None
-        if viewed and self.kind not in VIEWS:  # derived from one
-            self.kind = next(view for view in VIEWS if isinstance(value, view))
-        raw = read(argument, value.values if viewed else value, library, where)
+        self.kind = None
+        if isinstance(value, TYPED):
+            self.kind = type(value)
+            if self.kind not in TYPED:  # a subclass
+                self.kind = next(kind for kind in TYPED if isinstance(value, kind))
+            value = value.values
+        raw = read(argument, value, library, where)
         self.numpy = library.name == "numpy"
         if not (self.numpy and raw.dtype.kind in "fiub") and not library.real(raw):
             must = "be an array of real numbers"
@@ -47,101 +52,98 @@ class Rows:
         if raw.ndim == 0:
             got = f"the single number {raw.item()}"
             raise _check.invalid(argument, "have at least one axis", got)
-        self.dtype, self.where = raw.dtype, where
+        self.dtype = raw.dtype
         self.double = self.numpy and raw.dtype.char == "d"
         self.epsilon = 2.0**-52 if self.double else library.epsilon(raw)
-        self.axes = positions(argument, axis, raw.ndim)
+        self.axes = outcome_axes(argument, axis, raw.ndim)
         if where is not None:
             floating = library.working(raw)
             out = -np.inf if self.kind in (Logits, LogProbs) else 0.0
             raw = library.xp.where(mask_of(argument, raw, where, library), floating, out)
-            self.axes = positions(argument, axis, raw.ndim)
+            self.axes = outcome_axes(argument, axis, raw.ndim)
         self.ndim = raw.ndim
         self.extents = tuple([raw.shape[a] for a in self.axes])
-        self.moved = outcomes_last(library, raw, self.axes)
-        self.size = self.moved.shape[-1]
+        self.array = outcomes_last(library, raw, self.axes)
+        self.size = self.array.shape[-1]
         if self.size == 0:
             must = f"have at least one outcome along axis {axis}"
             raise _check.invalid(argument, must, "none")
-        self._shares: Array | None = None
-        self._parts: tuple[Array, Array, NDArray[np.bool_]] | None = None
+        self._probabilities: Array | None = None
+        self._with_logs: tuple[Array, Array, Booleans] | None = None
 
     @property
-    def slack(self) -> float:
-        """How far a row's sum may be from 1: 1e-6, more where the dtype itself is coarser."""
-        return max(SLACK, 2 * self.epsilon * math.sqrt(self.size))
+    def tolerance(self) -> float:
+        """How far a row's sum may be from 1: 1e-6, more where the dtype has fewer digits."""
+        return max(TOLERANCE, 2 * self.epsilon * math.sqrt(self.size))
 
     @property
     def plain(self) -> bool:
-        """Whether the kernels may take `flat` as probabilities, and check it themselves."""
+        """Whether kernels take `flat` as probabilities, which they check as they read."""
         return self.double and self.kind is None
 
     @property
     def flat(self) -> Array:
-        """NumPy rows as they came."""
-        return flat_rows(self.moved)
+        """The rows of a NumPy array, unchecked."""
+        return flat_rows(self.array)
 
     @property
     def scaled(self) -> Array:
-        """Checked rows times a power of two each, so that no bit is lost and no sum overflows."""
-        return self._made("scale_rows")
+        """Checked rows, each times a power of two: no bit is lost and no sum overflows."""
+        return self._by_kernel("scale_rows")
 
     @property
-    def shares(self) -> Array:
-        """Checked rows over their sums."""
-        if self._shares is None:
+    def probabilities(self) -> Array:
+        """Checked rows divided by their sums."""
+        if self._probabilities is None:
             logarithmic = self.kind in (Logits, LogProbs)
-            self._shares = self.parts[0] if logarithmic else self._made("share_rows")
-        return self._shares
+            self._probabilities = (
+                self.with_logs[0] if logarithmic else self._by_kernel("share_rows")
+            )
+        return self._probabilities
 
-    def _made(self, kernel: str) -> Array:
+    def _by_kernel(self, kernel: str) -> Array:
         rows = self.flat
         out = np.empty(rows.shape)
-        scalars = self.kind is Counts, self.slack
-        bad = over_rows(getattr(kernels("probabilities"), kernel), (rows,), scalars, (out,))
+        scalars = self.kind is Counts, self.tolerance
+        bad = over_rows(getattr(probability_kernels(), kernel), (rows,), scalars, (out,))
         if bad >= 0:
             raise self.refused(bad)
         return out
 
     @property
-    def parts(self) -> tuple[Array, Array, NDArray[np.bool_]]:
-        """Shares, their logarithms, and where they are allowed, of NumPy rows."""
-        if self._parts is None:
+    def with_logs(self) -> tuple[Array, Array, Booleans]:
+        """Probabilities, their logarithms and where they are allowed, of NumPy rows."""
+        if self._with_logs is None:
             rows = self.flat
             p, log, allowed = np.empty(rows.shape), np.empty(rows.shape), np.empty(rows.shape, bool)
             if self.kind in (None, Counts):
-                scalars = self.kind is Counts, self.slack
-                bad = over_rows(
-                    kernels("probabilities").log_rows, (rows,), scalars, (p, log, allowed)
-                )
+                scalars = self.kind is Counts, self.tolerance
+                bad = over_rows(probability_kernels().log_rows, (rows,), scalars, (p, log, allowed))
                 if bad >= 0:
                     raise self.refused(bad)
             else:
                 allowed.fill(True)
-                scalars = self.kind is LogProbs, self.slack
-                if (
-                    over_rows(kernels("probabilities").softmax_rows, (rows,), scalars, (p, log))
-                    >= 0
-                ):
+                scalars = self.kind is LogProbs, self.tolerance
+                if over_rows(probability_kernels().softmax_rows, (rows,), scalars, (p, log)) >= 0:
                     found = self._safe
                     p, log = flat_rows(found[0]), flat_rows(found[1])
                     allowed = np.ascontiguousarray(found[2]).reshape(p.shape)
-            self._parts = p, log, allowed
-        return self._parts
+            self._with_logs = p, log, allowed
+        return self._with_logs
 
     @cached_property
-    def _safe(self) -> tuple[Any, Any, Any]:
-        """The same for any library and any input, differentiable."""
+    def _safe(self) -> tuple[Array, Array, Booleans]:
+        """The same for any library and input, differentiable."""
         self.check()
         xp = self.library.xp
-        values = self.library.working(self.moved)
+        values = self.library.working(self.array)
         if self.kind in (Logits, LogProbs):
             allowed = values > -np.inf
             finite = xp.where(allowed, values, 0.0)
             top = self.library.maximum(xp.where(allowed, finite, -np.inf))
             with np.errstate(over="ignore"):
                 shifted = finite - xp.where(top > -np.inf, top, 0.0)
-            # Further apart than floats go is still no further than 0 log 0 can bear.
+            # A difference of -inf would make 0 log 0 not a number.
             shifted = xp.where(shifted > -np.inf, shifted, xp.finfo(shifted.dtype).min)
             weight = xp.where(allowed, xp.exp(xp.where(allowed, shifted, 0.0)), 0.0)
             log = xp.where(allowed, shifted - xp.log(self.library.last(weight.sum(-1))), 0.0)
@@ -152,43 +154,43 @@ class Rows:
             values = values * part / (top * part)
         allowed = values > 0
         positive = xp.where(allowed, values, 0.0)
-        # The derivative by an outcome of probability 0 is infinite for a truth and finite for a
-        # model; the first is 0 here by convention, the second passes through the total.
+        # The derivative by an outcome of probability 0 is infinite for p and finite for q. For p
+        # it is 0 here by convention; for q it comes from the total.
         total = self.library.last((values if self.model else positive).sum(-1))
         log = xp.where(allowed, xp.log(xp.where(allowed, values, 1.0)) - xp.log(total), 0.0)
         return (values if self.model else positive) / total, log, allowed
 
     @property
-    def p(self) -> Any:
+    def p(self) -> Array:
         """Probabilities that sum to one along the last axis."""
-        return self.shares.reshape(self.moved.shape) if self.numpy else self._safe[0]
+        return self.probabilities.reshape(self.array.shape) if self.numpy else self._safe[0]
 
     @property
-    def log(self) -> Any:
+    def log(self) -> Array:
         """Their logarithms, 0 where not allowed."""
-        return self.parts[1].reshape(self.moved.shape) if self.numpy else self._safe[1]
+        return self.with_logs[1].reshape(self.array.shape) if self.numpy else self._safe[1]
 
     @property
-    def allowed(self) -> Any:
+    def allowed(self) -> Booleans:
         """Where the probability is above zero."""
-        return self.parts[2].reshape(self.moved.shape) if self.numpy else self._safe[2]
+        return self.with_logs[2].reshape(self.array.shape) if self.numpy else self._safe[2]
 
     def refused(self, bad: int) -> ValueError:
-        """Raise for the first row that cannot be, or return the error for one at the very edge."""
+        """Raise what `check` finds, or return the error of a sum that it lets pass."""
         self.check()
-        # Only a sum there is seen differently by NumPy's rounding.
+        # NumPy's sum rounds in another order than the kernel's.
         must = f"sum to 1 along axis {self.axis}"
         return _check.invalid(self.argument, must, f"a row off by 1e-6 at row {bad}")
 
     def check(self) -> None:
-        """Raise for the first entry or row that is no part of a distribution."""
-        values = self.library.seen(self.moved)
+        """Raise for the first entry or row that cannot be of a distribution."""
+        values = self.library.seen(self.array)
         if values is None:
             return
         values = values.astype(np.float64) if values.dtype != np.float64 else values
-        # Said so that NaN is not; all that follows only says what is wrong.
+        # These comparisons are false for NaN. What follows finds what is wrong.
         good = self.kind in (None, Counts) and values.size > 0 and values.min() >= 0
-        if good and self.kind is None and (np.abs(values.sum(-1) - 1.0) <= self.slack).all():
+        if good and self.kind is None and (np.abs(values.sum(-1) - 1.0) <= self.tolerance).all():
             return
         if good and self.kind is Counts:
             top = values.max(-1)
@@ -216,7 +218,7 @@ class Rows:
                 raise self._row(none, None, "count something in every row", "")
             return
         total = values.sum(-1)
-        off = ~(np.abs(total - 1.0) <= self.slack)
+        off = ~(np.abs(total - 1.0) <= self.tolerance)
         if off.any():
             name = self.argument
             advice = f"For counts pass Counts({name})."
@@ -225,7 +227,7 @@ class Rows:
             must = f"sum to 1 along axis {self.axis}"
             raise self._row(off, total, must, advice)
 
-    def _entry(self, bad: NDArray[Any], values: Any, must: str, advice: str) -> ValueError:
+    def _entry(self, bad: Booleans, values: Numbers, must: str, advice: str) -> ValueError:
         first = np.argwhere(bad)[0]
         index = list(first[:-1])
         inside = np.unravel_index(first[-1], self.extents)
@@ -234,7 +236,7 @@ class Rows:
         got = f"{values[tuple(first)]:.6g} at {_check.at(index)}"
         return _check.invalid(self.argument, must, got, advice)
 
-    def _row(self, bad: NDArray[Any], total: Any, must: str, advice: str) -> ValueError:
+    def _row(self, bad: Booleans, total: Numbers | None, must: str, advice: str) -> ValueError:
         first = np.argwhere(bad)[0]
         got = "none" if total is None else f"{total[tuple(first)]:.9g}"
         if first.size:
@@ -243,8 +245,8 @@ class Rows:
         return _check.invalid(self.argument, must, got, advice)
 
 
-def read(argument: str, values: Any, library: Library, where: Any = None) -> Any:
-    """Return an array of the library; what is none, or hides some of its entries, is refused."""
+def read(argument: str, values: Input, library: Library, where: ArrayLike | None = None) -> Any:
+    """Return an array of the library; refuse what is not one, or has masked entries."""
     if type(values) is np.ndarray and library.name == "numpy":
         return values
     try:
@@ -264,7 +266,7 @@ def read(argument: str, values: Any, library: Library, where: Any = None) -> Any
     return raw
 
 
-def mask_of(argument: str, values: Any, where: Any, library: Library) -> Any:
+def mask_of(argument: str, values: Array, where: ArrayLike, library: Library) -> Booleans:
     """Return which outcomes count: booleans, of a shape that broadcasts with that of the values."""
     mask = library.array(read("where", where, library))
     if "bool" not in str(mask.dtype):
@@ -278,7 +280,7 @@ def mask_of(argument: str, values: Any, where: Any, library: Library) -> Any:
     return mask
 
 
-def positions(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tuple[int, ...]:
+def outcome_axes(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tuple[int, ...]:
     """Return the axes of the outcomes as non-negative numbers, each once."""
     if type(axis) is int and -ndim <= axis < ndim:
         return (axis % ndim,)
@@ -294,14 +296,14 @@ def positions(argument: str, axis: Axis, ndim: int, name: str = "axis") -> tuple
     return found
 
 
-def keeps(keepdims: Any) -> bool:
-    """Return whether axes are kept; only True and False say so."""
+def check_keepdims(keepdims: object) -> bool:
+    """Return `keepdims`; refuse all but True and False."""
     if not isinstance(keepdims, bool | np.bool_):
         raise _check.wrong_kind("keepdims", "be True or False", repr(keepdims))
     return bool(keepdims)
 
 
-def outcomes_last(library: Library, values: Any, axes: tuple[int, ...]) -> Any:
+def outcomes_last(library: Library, values: Array, axes: tuple[int, ...]) -> Array:
     """Move the axes of the outcomes to the end, in the order given, and make them one."""
     count = len(axes)
     if count == 1:
@@ -312,22 +314,22 @@ def outcomes_last(library: Library, values: Any, axes: tuple[int, ...]) -> Any:
     return values.reshape((*values.shape[: values.ndim - count], -1))
 
 
-def rows(argument: str, value: Any, axis: Axis, where: Any = None) -> Rows:
-    """Take one argument through the door."""
-    inner = value.values if isinstance(value, VIEWS) else value
+def rows(argument: str, value: Input, axis: Axis, where: ArrayLike | None = None) -> Rows:
+    """Read one argument."""
+    inner = value.values if isinstance(value, TYPED) else value
     return Rows(argument, value, axis, where, library_of(inner), False)
 
 
-def paired(p: Any, q: Any, axis: Axis, where: Any = None) -> tuple[Rows, Rows]:
-    """Take truth and model through the door: the same outcomes, batches that broadcast."""
+def paired(p: Input, q: Input, axis: Axis, where: ArrayLike | None = None) -> tuple[Rows, Rows]:
+    """Read truth and model: the same outcomes, batches that broadcast."""
     left, right = several((p, q), axis, where)
     right.model = True
     return left, right
 
 
-def several(values: tuple[Any, ...], axis: Axis, where: Any = None) -> list[Rows]:
-    """Take distributions over the same outcomes through the door, by the names p, q, #3, ..."""
-    library = library_of(*(x.values if isinstance(x, VIEWS) else x for x in values))
+def several(values: tuple[Input, ...], axis: Axis, where: ArrayLike | None = None) -> list[Rows]:
+    """Read distributions over the same outcomes, by the names p, q, #3, ..."""
+    library = library_of(*map(untyped, values))
     names = ["p", "q", *(f"#{i + 1}" for i in range(2, len(values)))]
     parts = [
         Rows(name, value, axis, where, library, False)
@@ -343,7 +345,7 @@ def same_outcomes(left: Rows, right: Rows) -> None:
     if left.size != right.size:
         must = f"have the {left.size} outcomes of `{left.argument}` along axis {left.axis}"
         raise _check.invalid(right.argument, must, right.size)
-    one, other = tuple(left.moved.shape), tuple(right.moved.shape)
+    one, other = tuple(left.array.shape), tuple(right.array.shape)
     if one != other:
         try:
             np.broadcast_shapes(one, other)
@@ -352,24 +354,24 @@ def same_outcomes(left: Rows, right: Rows) -> None:
             raise _check.invalid(right.argument, must, other) from None
 
 
-def result(nats: Any, base: float, keepdims: bool, *sources: Rows) -> Any:
-    """Turn nats into the unit asked for, in the dtype and with the axes that the caller expects."""
+def result(nats: Array, base: float, keepdims: bool, *sources: Rows) -> Any:
+    """Convert nats to the unit of `base`, with the dtype and the axes of the caller's arrays."""
     first = sources[0]
     scale = 1.0 if base is math.e else _check.log_of_base(base)
     value = nats if scale == 1.0 else nats / scale
-    if keepdims is not False and keeps(keepdims):
+    if keepdims is not False and check_keepdims(keepdims):
         ndim = max(source.ndim for source in sources)
-        kept = [a - first.ndim + ndim for a in first.axes]
+        axes = [a - first.ndim + ndim for a in first.axes]
         shape = list(value.shape)
-        for place in sorted(kept):
+        for place in sorted(axes):
             shape.insert(place, 1)
         value = value.reshape(shape)
     if first.library.name == "numpy":
         return float(value) if value.ndim == 0 else value
-    return first.library.result(value, widest(first.library, sources))
+    return first.library.result(value, result_dtype(first.library, sources))
 
 
-def widest(library: Library, sources: tuple[Rows, ...]) -> Any:
+def result_dtype(library: Library, sources: tuple[Rows, ...]) -> object:
     """Return the dtype of the result of several inputs."""
     found = sources[0].dtype
     for source in sources[1:]:

@@ -1,8 +1,9 @@
 """scipy.sparse matrices as distributions, one a row, without filling in their zeros.
 
-An outcome that no distribution of a row has says nothing in any measure. So the outcomes that are
-left are put side by side, a block of rows at a time, and go through the door as any array does.
-Beside a dense row all its other outcomes are one: where the others are 0, only their sum counts.
+An outcome whose probability is 0 in every distribution of a row changes no measure. So a block of
+rows at a time is packed: the other outcomes stand side by side in a dense array, which is measured
+as any array. Where one distribution is dense, its probability of all left-out outcomes is one more
+outcome: where the others are 0, only that sum matters.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import NUMPY, library_of
-from xent.measures.rows._input import VIEWS, Rows, keeps, mask_of, positions, read
-from xent.measures.rows._typed_arrays import Counts
+from xent.measures.rows._dispatch import sparse_kernels
+from xent.measures.rows._input import Rows, check_keepdims, mask_of, outcome_axes, read
+from xent.measures.rows._protocols import ArrayLike, Axis, Codes, Numbers
+from xent.measures.rows._typed_arrays import TYPED, Counts, Input, untyped
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,10 +31,9 @@ PLAIN = frozenset((np.ndarray, list, tuple, float, int, bool, str, type(None)))
 LARGE, LESS = 2.0**900, 2.0**-120
 
 
-def is_sparse(value: Any) -> bool:
-    """Tell whether this is a matrix of scipy.sparse, or a view of one."""
-    inner = value.values if isinstance(value, VIEWS) else value
-    return type(inner).__module__.startswith("scipy.sparse")
+def is_sparse(value: object) -> bool:
+    """Tell whether this is a matrix of scipy.sparse, or a typed array of one."""
+    return type(untyped(value)).__module__.startswith("scipy.sparse")
 
 
 def takes_sparse(function: Callable[P, R]) -> Callable[P, R]:
@@ -44,15 +45,15 @@ def takes_sparse(function: Callable[P, R]) -> Callable[P, R]:
             [type(v) not in PLAIN and is_sparse(v) for v in (*args, *options.values())]
         ):
             bound = inspect.signature(function).bind(*args, **options)
-            return _by_blocks(function, bound)  # type: ignore[no-any-return]
+            return _by_blocks(function, bound)
         return function(*args, **options)
 
     return measure
 
 
-def counting(argument: str, value: Any, where: Any) -> Any:
-    """Return a distribution without the outcomes that do not count; a sparse one stays sparse."""
-    inner = value.values if isinstance(value, VIEWS) else value
+def apply_where(argument: str, value: Input, where: ArrayLike | None) -> Input:
+    """Set the outcomes that ``where`` leaves out to 0; a sparse distribution stays sparse."""
+    inner = untyped(value)
     if where is None or library_of(inner).name != "numpy":
         return value
     if is_sparse(inner):
@@ -68,30 +69,30 @@ def counting(argument: str, value: Any, where: Any) -> Any:
     else:
         array = read(argument, inner, NUMPY, where)
         left = np.where(mask_of(argument, array, where, NUMPY), array, 0)
-    return type(value)(left) if isinstance(value, VIEWS) else left
+    return type(value)(left) if isinstance(value, TYPED) else left
 
 
-class Part:
+class RowMatrix:
     """One distribution a row: CSR in order where `matrix`, otherwise the rows of `dense`."""
 
-    def __init__(self, argument: str, value: Any, axis: Any) -> None:
+    def __init__(self, argument: str, value: Input, axis: Axis) -> None:
         self.argument = argument
-        self.view = type(value) if isinstance(value, VIEWS) else None
-        inner = value.values if isinstance(value, VIEWS) else value
+        self.kind = type(value) if isinstance(value, TYPED) else None
+        inner = untyped(value)
         self.matrix: Any = None
         self.dense: Any = None
-        if self.view not in (None, Counts):
+        if self.kind not in (None, Counts):
             must = "be probabilities or Counts where one of the distributions is sparse"
             raise _check.invalid(argument, must, f"{type(value).__name__}")
         if is_sparse(value):
-            self.axes, self.ndim = positions(argument, axis, inner.ndim), inner.ndim
+            self.axes, self.ndim = outcome_axes(argument, axis, inner.ndim), inner.ndim
             self.matrix = self._rows(inner)
         else:
             if library_of(inner).name != "numpy":
                 must = "be arrays of one library"
                 raise _check.wrong_kind(argument, must, f"{_check.a(inner)} and scipy.sparse")
             array = np.asarray(read(argument, inner, NUMPY), dtype=np.float64)
-            self.axes, self.ndim = positions(argument, axis, max(1, array.ndim)), array.ndim
+            self.axes, self.ndim = outcome_axes(argument, axis, max(1, array.ndim)), array.ndim
             self.dense = self._rows(array)
         self.count, self.size = (self.dense if self.matrix is None else self.matrix).shape
         if self.size == 0:
@@ -123,7 +124,7 @@ class Part:
             matrix.sum_duplicates()
         return matrix
 
-    def _check(self, axis: Any) -> None:
+    def _check(self, axis: Axis) -> None:
         data = self.matrix.data
         bad = ~(np.isfinite(data) & (data >= 0))
         if bad.any():
@@ -135,7 +136,7 @@ class Part:
             raise _check.invalid(self.argument, must, got)
         with np.errstate(over="ignore"):
             sums = np.asarray(self.matrix.sum(1)).reshape(-1)
-        if self.view is Counts:
+        if self.kind is Counts:
             if not (sums > 0).all():
                 got = f"none at row {int(np.argmin(sums > 0))}"
                 raise _check.invalid(self.argument, "count something in every row", got)
@@ -147,18 +148,18 @@ class Part:
             got = f"{sums[row]:.9g} at row {row}"
             raise _check.invalid(self.argument, f"sum to 1 along axis {axis}", got, advice)
 
-    def wrapped(self, values: Any) -> Any:
-        """Return packed rows as what the distribution was."""
-        return values if self.view is None else self.view(values)
+    def retyped(self, values: Numbers) -> Input:
+        """Return packed rows with the type that the distribution had."""
+        return values if self.kind is None else self.kind(values)
 
 
 def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> Any:
     given = bound.arguments
-    axis, keepdims = given.pop("axis", -1), keeps(given.pop("keepdims", False))
+    axis, keepdims = given.pop("axis", -1), check_keepdims(given.pop("keepdims", False))
     where = given.pop("where", None)
     named = [(name, given.pop(name)) for name in ("p", "q") if given.get(name) is not None]
     named += [(f"#{i + 3}", value) for i, value in enumerate(given.pop("more", ()))]
-    parts = [Part(name, counting(name, value, where), axis) for name, value in named]
+    parts = [RowMatrix(name, apply_where(name, value, where), axis) for name, value in named]
     for part in parts[1:]:
         if part.size != parts[0].size:
             must = f"have the {parts[0].size} outcomes of `p` along axis {axis}"
@@ -169,8 +170,8 @@ def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> A
             must = f"have {count} distributions, or one"
             raise _check.invalid(part.argument, must, part.count)
 
-    def call(values: list[Any]) -> Any:
-        packed = [part.wrapped(rows) for part, rows in zip(parts, values, strict=True)]
+    def call(values: list[Numbers]) -> Numbers:
+        packed = [part.retyped(rows) for part, rows in zip(parts, values, strict=True)]
         return np.atleast_1d(function(*packed, **given))
 
     found = _packed(parts, count, call)
@@ -183,11 +184,11 @@ def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> A
     return found.reshape((1, count) if lead.axes == (0,) else (count, 1))
 
 
-def _packed(parts: list[Part], count: int, call: Callable[[list[Any]], Any]) -> NDArray[Any]:
-    """Measure a block of rows at a time, packed: the outcomes that a sparse one of them has."""
-    from xent._kernels.distributions import sparse as _sparse
-
-    kernels: Any = _sparse
+def _packed(
+    parts: list[RowMatrix], count: int, call: Callable[[list[Numbers]], Numbers]
+) -> Numbers:
+    """Measure packed blocks of rows."""
+    kernels = sparse_kernels()
     for part in parts:
         if part.matrix is not None and part.count < count:  # one row for all: as long as it is
             part.dense, part.matrix = part.matrix.toarray(), None
@@ -201,7 +202,7 @@ def _packed(parts: list[Part], count: int, call: Callable[[list[Any]], Any]) -> 
         return np.empty(0)
     sums = [np.empty((2, part.count)) for part in dense]
     for part, both in zip(dense, sums, strict=True):
-        Rows(part.argument, part.wrapped(part.dense), -1, None, NUMPY, False).check()
+        Rows(part.argument, part.retyped(part.dense), -1, None, NUMPY, False).check()
         if part.dense.max() > LARGE:  # counts whose sum no float holds
             part.dense = np.where(part.dense.max(1, keepdims=True) > LARGE, LESS, 1.0) * part.dense
         kernels.totals(part.dense, *both)
@@ -211,8 +212,8 @@ def _packed(parts: list[Part], count: int, call: Callable[[list[Any]], Any]) -> 
     first = 0
     while first < count:
         widest = np.maximum.accumulate(lengths[first : first + BLOCK]) + 1
-        room = int(np.searchsorted(widest * np.arange(1, widest.size + 1), BLOCK, side="right"))
-        rows = max(1, room)
+        fitting = int(np.searchsorted(widest * np.arange(1, widest.size + 1), BLOCK, side="right"))
+        rows = max(1, fitting)
         values = []
         for part in parts:
             out = np.zeros((rows, int(widest[rows - 1])))
@@ -227,7 +228,7 @@ def _packed(parts: list[Part], count: int, call: Callable[[list[Any]], Any]) -> 
     return np.concatenate(found)
 
 
-def _pattern(matrices: list[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _pattern(matrices: list[Any]) -> tuple[Codes, Codes]:
     """Return where any of some CSR matrices has an entry: edges of rows, and columns in order."""
     import scipy.sparse
 

@@ -1,8 +1,8 @@
 """The four sums that every measure is made of: entropy, cross-entropy, KL and JS, in nats.
 
-NumPy rows go to the kernels, which check what they read. Tensors take the plain formulas below:
-they are differentiable twice, and finite wherever the truth is. Both write a divergence as a sum of
-terms p log(p/q) - p + q, none negative.
+NumPy rows go to the kernels, which check what they read. Tensors take the formulas below, which are
+differentiable twice and finite wherever the result is. Both write a divergence as a sum of terms
+p log(p/q) - p + q, none of them negative.
 """
 
 import math
@@ -10,12 +10,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xent._array import Library
-from xent.measures.rows._dispatch import kernels, over_rows
-from xent.measures.rows._input import SLACK, Array, Rows
+from xent.measures.rows._dispatch import (
+    Kernel,
+    divergence_kernels,
+    entropy_kernels,
+    over_rows,
+    probability_kernels,
+)
+from xent.measures.rows._input import TOLERANCE, Rows, paired, rows
+from xent.measures.rows._protocols import Array, ArrayLike, Booleans
 from xent.measures.rows._typed_arrays import Counts
 
+Arrays = Sequence[tuple[NDArray[Any], ...]]
 SERIES = (  # (artanh(√z) / √z - 1) / z on [0, 1/9] to 5e-17, as in the kernels
     0.3333333333333333, 0.20000000000007292, 0.1428571428355438, 0.11111111358713932,
     0.09090894718066429, 0.07692785032479312, 0.06657072104827468, 0.06000536404795356,
@@ -23,86 +32,98 @@ SERIES = (  # (artanh(√z) / √z - 1) / z on [0, 1/9] to 5e-17, as in the kern
 )  # fmt: skip
 
 
-def entropy_nats(p: Rows) -> Any:
+def entropy_nats(p: Rows) -> Array:
     """H(p)."""
     if not p.numpy:
         return -(p.p * p.log).sum(-1) + 0.0
     if p.kind in (None, Counts):
-        rows = p.flat if p.plain else p.shares
-        return by_kernel(kernels("entropy").entropy_rows, (p,), [(rows,)], SLACK)
-    return by_kernel(kernels("probabilities").cross_of_shares, (p,), [p.parts])
+        rows = p.flat if p.plain else p.probabilities
+        return by_kernel(entropy_kernels().entropy_rows, (p,), [(rows,)], TOLERANCE)
+    return by_kernel(probability_kernels().cross_of_shares, (p,), [p.with_logs])
 
 
-def cross_entropy_nats(p: Rows, q: Rows) -> Any:
+def cross_entropy_nats(p: Rows, q: Rows) -> Array:
     """H(p, q)."""
     if not p.numpy:
         cost = -(p.p * q.log).sum(-1)
         return p.library.xp.where(_excluded(p, q), math.inf, cost + 0.0)
-    if _linear(p, q):
-        rows = [(r.flat if r.plain else r.shares,) for r in (p, q)]
-        return by_kernel(kernels("entropy").cross_entropy_rows, (p, q), rows, SLACK)
-    return by_kernel(kernels("probabilities").cross_of_shares, (p, q), [(p.shares,), q.parts[1:]])
+    if _without_logs(p, q):
+        rows = [(r.flat if r.plain else r.probabilities,) for r in (p, q)]
+        return by_kernel(entropy_kernels().cross_entropy_rows, (p, q), rows, TOLERANCE)
+    return by_kernel(
+        probability_kernels().cross_of_shares, (p, q), [(p.probabilities,), q.with_logs[1:]]
+    )
 
 
-def kl_nats(p: Rows, q: Rows) -> Any:
+def kl_nats(p: Rows, q: Rows) -> Array:
     """D(p‖q)."""
     if not p.numpy:
         terms = kl_terms(p.library, p.p, p.log, q.p, q.log)
         return p.library.xp.where(_excluded(p, q), math.inf, terms.sum(-1))
-    if _linear(p, q):
-        return _apart(p, q, symmetric=False)
-    return by_kernel(kernels("probabilities").kl_of_shares, (p, q), [p.parts[:2], q.parts])
+    if _without_logs(p, q):
+        return _divergence_nats(p, q, symmetric=False)
+    return by_kernel(probability_kernels().kl_of_shares, (p, q), [p.with_logs[:2], q.with_logs])
 
 
-def js_nats(parts: list[Rows], weights: list[float] | None) -> Any:
+def js_nats(parts: list[Rows], weights: list[float] | None) -> Array:
     """JS of any number of distributions, weighted."""
     first = parts[0]
-    if len(parts) == 2 and weights is None and first.numpy and _linear(*parts):
-        return _apart(*parts, symmetric=True)
-    share = weights if weights is not None else [1 / len(parts)] * len(parts)
+    if len(parts) == 2 and weights is None and first.numpy and _without_logs(*parts):
+        return _divergence_nats(*parts, symmetric=True)
+    weights = weights if weights is not None else [1 / len(parts)] * len(parts)
     if first.numpy and len(parts) == 2:
-        kernel, arrays = kernels("probabilities").js_of_shares, [part.parts[:2] for part in parts]
-        return by_kernel(kernel, parts, arrays, *share)
+        kernel, arrays = probability_kernels().js_of_shares, [part.with_logs[:2] for part in parts]
+        return by_kernel(kernel, parts, arrays, *weights)
     if first.numpy:
-        return _from_middle(parts, share)
-    middle = sum(w * part.p for w, part in zip(share, parts, strict=True))
+        return _from_mixture(parts, weights)
+    mixture: Any = sum(w * part.p for w, part in zip(weights, parts, strict=True))
     xp = first.library.xp
-    log = xp.log(xp.where(middle > 0, middle, 1.0))
+    log = xp.log(xp.where(mixture > 0, mixture, 1.0))
     return sum(
-        w * kl_terms(first.library, part.p, part.log, middle, log).sum(-1)
-        for w, part in zip(share, parts, strict=True)
+        w * kl_terms(first.library, part.p, part.log, mixture, log).sum(-1)
+        for w, part in zip(weights, parts, strict=True)
     )
 
 
-def _from_middle(parts: list[Rows], weights: list[float]) -> Array:
+def _from_mixture(parts: list[Rows], weights: list[float]) -> Array:
     """Σ w D(p‖m) over NumPy rows of any kind."""
-    arrays, shape = _alike(parts, [part.parts[:2] for part in parts])
-    middle = weights[0] * arrays[0][0]
+    arrays, shape = _broadcast(parts, [part.with_logs[:2] for part in parts])
+    mixture = weights[0] * arrays[0][0]
     for w, (p, _) in zip(weights[1:], arrays[1:], strict=True):
-        middle += w * p
-    out = np.zeros(middle.shape[0])
+        mixture += w * p
+    out = np.zeros(mixture.shape[0])
     for w, pair in zip(weights, arrays, strict=True):
-        over_rows(kernels("probabilities").add_distance, (*pair, middle), (w,), (out,))
+        over_rows(probability_kernels().add_distance, (*pair, mixture), (w,), (out,))
     return out.reshape(shape[:-1])
 
 
-def _linear(*sources: Rows) -> bool:
-    """Whether no logarithms were given, which only their own kernels take."""
+def _without_logs(*sources: Rows) -> bool:
+    """Tell whether all are probabilities or counts: logarithms have kernels of their own."""
     return all([source.kind in (None, Counts) for source in sources])
 
 
-def _apart(p: Rows, q: Rows, *, symmetric: bool) -> Array:
-    """KL or JS; of counts by the careful row, which needs no sums of 1."""
+def _divergence_nats(p: Rows, q: Rows, *, symmetric: bool) -> Array:
+    """KL or JS; of counts by a kernel that does not need sums of 1."""
     if p.kind is not None or q.kind is not None:
-        careful = kernels("divergence").careful_rows
+        careful = divergence_kernels().careful_rows
         return by_kernel(careful, (p, q), [(p.scaled,), (q.scaled,)], symmetric)
-    kernel = kernels("divergence").js_rows if symmetric else kernels("divergence").kl_rows
-    rows = [(r.flat if r.plain else r.shares,) for r in (p, q)]
-    return by_kernel(kernel, (p, q), rows, SLACK)
+    kernel = divergence_kernels().js_rows if symmetric else divergence_kernels().kl_rows
+    rows = [(r.flat if r.plain else r.probabilities,) for r in (p, q)]
+    return by_kernel(kernel, (p, q), rows, TOLERANCE)
 
 
-def kl_terms(library: Library, p: Any, log_p: Any, q: Any, log_q: Any) -> Any:
-    """Sum to D(p‖q): p log(p/q) - p + q; a series where p and q are within a factor of two."""
+def entropy_of_counts(counts: ArrayLike) -> float:
+    """H(p) of one distribution given by its counts."""
+    return float(entropy_nats(rows("p", Counts(counts), -1)))
+
+
+def kl_of_counts(p: ArrayLike, q: ArrayLike) -> float:
+    """D(p‖q) of two distributions given by their counts."""
+    return float(kl_nats(*paired(Counts(p), Counts(q), -1)))
+
+
+def kl_terms(library: Library, p: Array, log_p: Array, q: Array, log_q: Array) -> Array:
+    """Return p log(p/q) - p + q, whose sum is D(p‖q); by a series within a factor of two."""
     xp = library.xp
     near = (p > 0.5 * q) & (q > 0.5 * p)
     a, b = xp.where(near, p, 1.0), xp.where(near, q, 1.0)
@@ -115,21 +136,19 @@ def kl_terms(library: Library, p: Any, log_p: Any, q: Any, log_q: Any) -> Any:
     return xp.where(near, close, p * (log_p - log_q) - p + q)
 
 
-def log_terms(p: Rows, q: Rows) -> Any:
+def log_terms(p: Rows, q: Rows) -> Array:
     """log(p/q) where both allow the outcome, 0 elsewhere."""
     both = p.allowed & q.allowed
     return p.library.xp.where(both, p.log - q.log, 0.0)
 
 
-def _excluded(p: Rows, q: Rows) -> Any:
+def _excluded(p: Rows, q: Rows) -> Booleans | np.bool_:
     return ((p.p > 0) & ~q.allowed).any(-1)
 
 
-def by_kernel(
-    kernel: Any, sources: Sequence[Rows], arrays: list[tuple[Any, ...]], *scalars: Any
-) -> Array:
-    """One number for each row, from some arrays of each source; explain the first row refused."""
-    arrays, shape = _alike(sources, arrays)
+def by_kernel(kernel: Kernel, sources: Sequence[Rows], arrays: Arrays, *scalars: float) -> Array:
+    """One number a row, from some arrays of each source; raise for the first bad row."""
+    arrays, shape = _broadcast(sources, arrays)
     rows = [array for some in arrays for array in some]
     out = np.empty(rows[0].shape[0])
     bad = over_rows(kernel, rows, scalars, (out,))
@@ -140,17 +159,15 @@ def by_kernel(
     return out.reshape(shape[:-1])
 
 
-def _alike(
-    sources: Sequence[Rows], arrays: list[tuple[Any, ...]]
-) -> tuple[list[tuple[Any, ...]], tuple[int, ...]]:
-    """Repeat the rows of some sources so that all have as many; return the shape before that."""
-    shape: tuple[int, ...] = sources[0].moved.shape
-    if all([source.moved.shape == shape for source in sources[1:]]):
+def _broadcast(sources: Sequence[Rows], arrays: Arrays) -> tuple[Arrays, tuple[int, ...]]:
+    """Broadcast the rows of all sources; return them with the shape of the arrays."""
+    shape: tuple[int, ...] = sources[0].array.shape
+    if all([source.array.shape == shape for source in sources[1:]]):
         return arrays, shape
-    shape = np.broadcast_shapes(*(source.moved.shape for source in sources))
+    shape = np.broadcast_shapes(*(source.array.shape for source in sources))
     return [
         tuple(
-            np.ascontiguousarray(np.broadcast_to(a.reshape(source.moved.shape), shape)).reshape(
+            np.ascontiguousarray(np.broadcast_to(a.reshape(source.array.shape), shape)).reshape(
                 -1, shape[-1]
             )
             for a in some

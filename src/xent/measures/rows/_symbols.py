@@ -5,17 +5,18 @@ entries (None, NaN, NaT, NA) are refused unless the caller says what they mean.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import library_of
+from xent.measures.rows._dispatch import count_kernels
+from xent.measures.rows._protocols import AnyArray, ArrayLike, Codes, Numbers, Samples
 
-Codes = NDArray[np.int64]
+Axes = tuple[tuple[Hashable, ...], ...]  # the symbols of each axis of a table
 MISSING = ("refuse", "drop", "symbol")
 SMALL = 1 << 16  # cells up to which four tables of pairs stay in the cache
 DENSE = 1 << 22  # cells up to which a table of two columns is counted without sorting
@@ -26,16 +27,16 @@ class Column:
     """Symbols of one column as numbers: ``symbols[codes]``; -1 is a missing entry."""
 
     codes: Codes
-    symbols: tuple[Any, ...]
+    symbols: tuple[Hashable, ...]
     complete: bool = False
 
 
-def column(argument: str, values: Any) -> Column:
+def column(argument: str, values: Samples) -> Column:
     """Give each symbol of a column a number, in sorted order where they can be sorted."""
     return _coded(argument, _one_column(argument, values))
 
 
-def _one_column(argument: str, values: Any) -> NDArray[Any]:
+def _one_column(argument: str, values: Samples) -> AnyArray:
     unordered = isinstance(values, Mapping | Set) or hasattr(type(values), "columns")
     if unordered or not hasattr(values, "__iter__"):
         raise _check.wrong_kind(argument, "be one column", _check.a(values))
@@ -45,7 +46,7 @@ def _one_column(argument: str, values: Any) -> NDArray[Any]:
     return array
 
 
-def _coded(argument: str, array: NDArray[Any]) -> Column:
+def _coded(argument: str, array: AnyArray) -> Column:
     if array.dtype.kind in "iub" and array.size:
         return _whole_numbers(array)
     if array.dtype.kind == "f":
@@ -66,8 +67,8 @@ def _coded(argument: str, array: NDArray[Any]) -> Column:
 
 
 def table_of(
-    named: dict[str, Any], missing: str, weights: Any
-) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
+    named: dict[str, Samples], missing: str, weights: ArrayLike | None
+) -> tuple[AnyArray, Axes]:
     """Count columns of one length into a table, one axis a column, and name its symbols."""
     _check.option("missing", missing, MISSING)
     arrays = [_one_column(name, values) for name, values in named.items()]
@@ -82,39 +83,35 @@ def table_of(
     if found is not None:
         lows, table = found
         names = [range(low, low + size) for low, size in zip(lows, table.shape, strict=True)]
-        return _that_occur(table, names)
+        return _without_unused(table, names)
     if weights is not None:
         weights = weights_of("weights", weights, rows)
         if missing == "drop":
             whole = np.logical_and.reduce([c.codes >= 0 for c in columns])
             weights = weights[whole]
-    columns = kept("x", columns, missing)
+    columns = without_missing("x", columns, missing)
     if not columns[0].codes.size:
         raise _check.invalid("x", "have at least one row", "none")
     sizes = [len(c.symbols) for c in columns]
     if len(sizes) == 2 and math.prod(sizes) > DENSE:
         return _sparse_table(columns, weights)
     table = dense(columns, [max(1, size) for size in sizes], weights).reshape(sizes)
-    return _that_occur(table, [c.symbols for c in columns])
+    return _without_unused(table, [c.symbols for c in columns])
 
 
-def _that_occur(
-    table: NDArray[Any], names: Sequence[Sequence[Any]]
-) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
+def _without_unused(table: AnyArray, names: Sequence[Sequence[Hashable]]) -> tuple[AnyArray, Axes]:
     """Leave out the symbols that do not occur."""
     axes = range(table.ndim)
     seen = [np.flatnonzero(table.any(tuple(a for a in axes if a != i))) for i in axes]
     if all(used.size == size for used, size in zip(seen, table.shape, strict=True)):
         return table, tuple(map(tuple, names))
-    told = tuple(
+    used_names = tuple(
         tuple(name[k] for k in used.tolist()) for name, used in zip(names, seen, strict=True)
     )
-    return table[np.ix_(*seen)], told
+    return table[np.ix_(*seen)], used_names
 
 
-def _pairs_at_once(
-    x: NDArray[Any], y: NDArray[Any]
-) -> tuple[tuple[int, int], NDArray[np.int64]] | None:
+def _pairs_at_once(x: AnyArray, y: AnyArray) -> tuple[tuple[int, int], Codes] | None:
     """Count two long columns of whole numbers in one read, if few numbers lie between."""
     whole = all(a.dtype.kind in "iub" and a.dtype != np.uint64 for a in (x, y))
     if not (whole and SMALL <= x.size == y.size < 2**32):
@@ -123,15 +120,12 @@ def _pairs_at_once(
     return ((int(low_x), int(low_y)), table) if table.size else None
 
 
-def _counted(x: NDArray[Any], y: NDArray[Any]) -> tuple[int, int, NDArray[np.int64]]:
-    from xent._kernels.distributions import counts as _count
-
-    count: Callable[..., Any] = _count.count_pairs
+def _counted(x: AnyArray, y: AnyArray) -> tuple[int, int, Codes]:
     plain = [np.ascontiguousarray(a, np.int64) for a in (x, y)]
-    return count(*plain, SMALL)  # type: ignore[no-any-return]
+    return count_kernels().count_pairs(*plain, SMALL)
 
 
-def weights_of(argument: str, weights: Any, rows: int) -> NDArray[np.float64]:
+def weights_of(argument: str, weights: object, rows: int) -> Numbers:
     """Return one weight for each row, their sum above 0 and one that a float holds."""
     found = numbers_of_rows(argument, weights, rows)
     with np.errstate(over="ignore"):
@@ -143,7 +137,7 @@ def weights_of(argument: str, weights: Any, rows: int) -> NDArray[np.float64]:
     return found
 
 
-def numbers_of_rows(argument: str, weights: Any, rows: int) -> NDArray[np.float64]:
+def numbers_of_rows(argument: str, weights: object, rows: int) -> Numbers:
     """Return how many rows each row stands for: one finite number each, none below 0."""
     must = f"be one number for each of the {rows} rows"
     try:
@@ -160,7 +154,7 @@ def numbers_of_rows(argument: str, weights: Any, rows: int) -> NDArray[np.float6
     return found
 
 
-def plain(values: Any) -> Any:
+def plain(values: object) -> Any:
     """Return tensors and masked arrays as NumPy's, with None for what is masked."""
     if isinstance(values, np.ma.MaskedArray):
         if not np.ma.is_masked(values):
@@ -173,11 +167,11 @@ def plain(values: Any) -> Any:
 
 
 def merged(
-    one: NDArray[Any],
-    names: tuple[tuple[Any, ...], ...],
-    other: NDArray[Any],
-    others: tuple[tuple[Any, ...], ...],
-) -> tuple[NDArray[Any], tuple[tuple[Any, ...], ...]]:
+    one: AnyArray,
+    names: Axes,
+    other: AnyArray,
+    others: Axes,
+) -> tuple[AnyArray, Axes]:
     """Add two tables symbol by symbol; an axis has those of both, sorted where they can be.
 
     A table of more than `DENSE` cells, or one that was sparse, is sparse.
@@ -209,9 +203,7 @@ def merged(
     return total, union
 
 
-def _sparse_table(
-    columns: list[Column], weights: NDArray[Any] | None
-) -> tuple[Any, tuple[tuple[Any, ...], ...]]:
+def _sparse_table(columns: list[Column], weights: AnyArray | None) -> tuple[Any, Axes]:
     """Count the pairs that occur into a scipy.sparse array, and name the symbols that do."""
     import scipy.sparse
 
@@ -227,14 +219,14 @@ def _sparse_table(
     return table, names
 
 
-def _sorted(symbols: dict[Any, None]) -> tuple[Any, ...]:
+def _sorted(symbols: dict[Any, None]) -> tuple[Hashable, ...]:
     try:
         return tuple(sorted(symbols))
     except TypeError:
         return tuple(symbols)
 
 
-def kept(argument: str, columns: list[Column], missing: str) -> list[Column]:
+def without_missing(argument: str, columns: list[Column], missing: str) -> list[Column]:
     """Apply the choice about missing entries to the rows of several columns."""
     _check.option("missing", missing, MISSING)
     if all(c.complete for c in columns):
@@ -263,20 +255,20 @@ def kept(argument: str, columns: list[Column], missing: str) -> list[Column]:
 class Cells:
     """Combinations of symbols that occur: how often, and the code of each column in each."""
 
-    counts: NDArray[np.float64]
+    counts: Numbers
     codes: tuple[Codes, ...]
 
-    def of(self, *places: int) -> NDArray[np.float64]:
+    def of(self, *places: int) -> Numbers:
         """Count the combinations of some of the columns, in their cells: one number a cell."""
         found, group = self._grouped(places)
         return found[group]
 
-    def marginal(self, *places: int) -> NDArray[np.float64]:
+    def marginal(self, *places: int) -> Numbers:
         """Count the combinations of some of the columns, each once."""
         found, _ = self._grouped(places)
         return found[found > 0]
 
-    def _grouped(self, places: tuple[int, ...]) -> tuple[NDArray[np.float64], Codes]:
+    def _grouped(self, places: tuple[int, ...]) -> tuple[Numbers, Codes]:
         if not places:
             return np.array([self.counts.sum()]), np.zeros(self.counts.size, dtype=np.int64)
         group = self.codes[places[0]]
@@ -302,10 +294,8 @@ def cells(*columns: Column) -> Cells:
     return Cells(count.astype(np.float64), tuple(c.codes[first] for c in columns))
 
 
-def dense(
-    columns: Sequence[Column], sizes: Sequence[int], weights: NDArray[Any] | None
-) -> NDArray[Any]:
-    """Count every combination of the columns' symbols, those that do not occur too."""
+def dense(columns: Sequence[Column], sizes: Sequence[int], weights: AnyArray | None) -> AnyArray:
+    """Count every combination of the columns' symbols, also those that do not occur."""
     rows = columns[0].codes.size
     few = len(columns) == 2 and weights is None and math.prod(sizes) <= SMALL
     if few and 0 < rows < 2**32:
@@ -320,7 +310,7 @@ def dense(
     return np.bincount(joint, weights, minlength=math.prod(sizes))
 
 
-def _as_array(values: Any) -> NDArray[Any]:
+def _as_array(values: Any) -> AnyArray:
     values = plain(values)
     if isinstance(values, np.ndarray):
         return values
@@ -333,7 +323,7 @@ def _as_array(values: Any) -> NDArray[Any]:
         if callable(absent):
             absent = absent()
         if not absent:
-            complete: NDArray[Any] = np.asarray(
+            complete: AnyArray = np.asarray(
                 values.to_numpy(zero_copy_only=False)
                 if type(values).__module__.startswith("pyarrow")
                 else values.to_numpy()
@@ -351,7 +341,7 @@ def _as_array(values: Any) -> NDArray[Any]:
     return array
 
 
-def _whole_numbers(array: NDArray[Any]) -> Column:
+def _whole_numbers(array: AnyArray) -> Column:
     low, high = _extent(array)
     if high - low < max(1024, 4 * array.size):
         wide = array if array.dtype == np.uint64 else array.astype(np.int64, copy=False)
@@ -361,13 +351,10 @@ def _whole_numbers(array: NDArray[Any]) -> Column:
     return Column(codes.astype(np.int64), tuple(found.tolist()))
 
 
-def _extent(array: NDArray[Any]) -> tuple[int, int]:
+def _extent(array: AnyArray) -> tuple[int, int]:
     if array.dtype != np.int64 or array.size < SMALL:
         return int(array.min()), int(array.max())
-    from xent._kernels.distributions import counts as _count
-
-    extent: Callable[[NDArray[Any]], tuple[int, int]] = _count.extent
-    return extent(array)
+    return count_kernels().extent(array)
 
 
 def real_numbers(argument: str) -> ValueError:
@@ -376,8 +363,8 @@ def real_numbers(argument: str) -> ValueError:
     return _check.invalid(argument, "be symbols", "real numbers", advice)
 
 
-def _hashed(argument: str, array: NDArray[Any]) -> Column:
-    numbers: dict[Any, int] = {}
+def _hashed(argument: str, array: AnyArray) -> Column:
+    numbers: dict[Hashable, int] = {}
     codes = np.empty(array.size, dtype=np.int64)
     for i, symbol in enumerate(array.tolist()):
         try:

@@ -1,16 +1,16 @@
-"""What numbers mean before they are a distribution: counts, logits, logarithms of probabilities.
+"""Arrays that say what their numbers are: counts, logits, logarithms of probabilities.
 
-A plain array is probabilities. Anything else says so by its type, and nothing is guessed from the
-values: that is the whole reason for these three classes.
+A plain array is probabilities. Anything else says so by its type; nothing is guessed from values.
 """
 
 import sys
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import numpy as np
 
 from xent import _check
+from xent.measures.rows._protocols import ArrayLike, Distribution, Samples, SparseArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,12 @@ class Counts:
 
     @classmethod
     def from_samples(
-        cls, x: Any, *, given: Any = None, weights: Any = None, missing: str = "refuse"
+        cls,
+        x: Samples,
+        *,
+        given: Samples | None = None,
+        weights: ArrayLike | None = None,
+        missing: str = "refuse",
     ) -> Self:
         """Count a column of symbols, or two columns into a table of their pairs.
 
@@ -127,7 +132,16 @@ class LogProbs:
     values: Any
 
 
-def is_distribution(value: Any) -> bool:
+TYPED = (Counts, Logits, LogProbs)
+Input = ArrayLike | SparseArray | Counts | Logits | LogProbs | Distribution
+
+
+def untyped(value: object) -> Any:
+    """Return the values of a typed array, and anything else as it is."""
+    return value.values if isinstance(value, TYPED) else value
+
+
+def is_distribution(value: object) -> TypeGuard[Distribution]:
     """Tell whether this is a distribution object; loads no library to find out."""
     if type(value) in (np.ndarray, list, tuple):
         return False
@@ -139,14 +153,14 @@ def is_distribution(value: Any) -> bool:
     return torch is not None and issubclass(kind, torch.Distribution)
 
 
-def only_arrays(rng: Any, draws: Any) -> None:
-    """Refuse the options of Monte Carlo where nothing is drawn."""
+def only_arrays(rng: object, draws: object) -> None:
+    """Refuse the options of Monte Carlo for arrays."""
     if rng is not None or draws is not None:
         argument = "rng" if rng is not None else "draws"
         raise _check.invalid(argument, "be left out for arrays", "one", "Nothing is drawn here.")
 
 
-def only_densities(axis: Any, keepdims: Any, where: Any) -> None:
+def only_densities(axis: object, keepdims: object, where: object) -> None:
     """Refuse the options of arrays for a distribution object, which has no axes."""
     for argument, value in (("axis", axis != -1), ("keepdims", keepdims), ("where", where)):
         if value is not None and value is not False:

@@ -1,4 +1,4 @@
-"""Entropy and mutual information of columns: a value, its error, and what chance gives.
+"""Entropy and mutual information of columns: a value, its error, and its value by chance.
 
 Miller (1955); Paninski (2003) for why the plug-in value is biased. No correction of that bias
 helps where every row has its own symbol: only the permutation null does, so it is offered here.
@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._symbols import MISSING, Cells, Column, cells, column, kept
-from xent.measures.samples._from_counts import METHODS, Numbers, dirichlet, nsb, number_of_symbols
+from xent.measures.rows._protocols import Codes, Numbers, Samples
+from xent.measures.rows._rng import rng_for
+from xent.measures.rows._symbols import MISSING, Cells, Column, cells, column, without_missing
+from xent.measures.samples._from_counts import (
+    METHODS,
+    dirichlet_posterior,
+    nsb_posterior,
+    number_of_symbols,
+)
 from xent.measures.samples._neighbors import (
-    in_range,
     kozachenko_leonenko,
     ksg,
     ksg2,
     real_column,
+    rescaled,
     ross,
 )
 from xent.measures.samples._spacing import SPACING
@@ -30,7 +36,6 @@ from xent.measures.samples._spacing import SPACING
 REAL = ("kozachenko_leonenko", *SPACING, "normal")  # methods for real numbers
 BAYES = ("nsb", "dirichlet")  # with a posterior, and so with a number of symbols
 ALL = (*METHODS, *BAYES, *REAL)
-INFORMATION = (*METHODS, "ksg", "ksg2", "ross", "normal")
 
 
 @dataclass(frozen=True)
@@ -74,9 +79,9 @@ class Estimate:
 
 
 def estimate_entropy(
-    x: Any,
+    x: Samples,
     *,
-    given: Any = None,
+    given: Samples | None = None,
     method: str = "plugin",
     size: int | None = None,
     prior: float | str | None = None,
@@ -142,33 +147,33 @@ def estimate_entropy(
     if (size is None) == (method in BAYES):
         must = 'be given for "nsb" and "dirichlet" and for nothing else'
         raise _check.invalid("size", must, f"{size} for {method!r}")
-    before = only_for("prior", prior, method, ("dirichlet",), "perks")
-    near = only_for("neighbors", neighbors, method, REAL[:1], 3)
+    only_for("prior", prior, method, ("dirichlet",))
+    only_for("neighbors", neighbors, method, REAL[:1])
     if method in REAL:
         if given is not None:
-            raise _check.invalid(
-                "method", "be a method for symbols with " + _check.setting("given"), repr(method)
-            )
-        nearest = _check.integer("neighbors", near, least=1)
+            raise _without_given(method, "be a method for symbols with ")
+        nearest = number_of_neighbors(neighbors)
         numbers = real_column("x", x, nearest if method == REAL[0] else 2, missing)
         by: dict[str, Callable[[Numbers], Numbers]] = {
             **SPACING,
-            "normal": _of_a_normal,
+            "normal": _normal_entropy,
             "kozachenko_leonenko": lambda column: kozachenko_leonenko(column, nearest),
         }
-        numbers, shift = in_range(numbers)
+        numbers, shift = rescaled(numbers)
         return _mean(by[method](numbers) + shift, scale, quantile, method, numbers.size)
     columns = _columns({"x": x} if given is None else {"x": x, "given": given}, missing)
     rows = columns[0].codes.size
     table = cells(*columns)
     if method in BAYES:
         if given is not None:
-            raise _check.invalid(
-                "method", "be another one with " + _check.setting("given"), repr(method)
-            )
+            raise _without_given(method, "be another one with ")
         limit = number_of_symbols(size, table.counts.size)
         counts = table.counts
-        value, error = nsb(counts, limit) if method == "nsb" else dirichlet(counts, limit, before)
+        value, error = (
+            nsb_posterior(counts, limit)
+            if method == "nsb"
+            else dirichlet_posterior(counts, limit, prior)
+        )
     else:
         known = table.of(1) if given is not None else np.full(table.counts.size, float(rows))
         value = METHODS[method](table.counts)
@@ -179,10 +184,10 @@ def estimate_entropy(
 
 
 def estimate_mutual_information(
-    x: Any,
-    y: Any,
+    x: Samples,
+    y: Samples,
     *,
-    given: Any = None,
+    given: Samples | None = None,
     method: str = "plugin",
     neighbors: int | None = None,
     permutations: int = 0,
@@ -245,39 +250,37 @@ def estimate_mutual_information(
     """
     _check.option("method", method, INFORMATION)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
-    draw, times = chance_of(rng, "permutations", permutations)
-    near = only_for("neighbors", neighbors, method, ("ksg", "ksg2", "ross"), 3)
+    draw, times = rng_for(rng, "permutations", permutations)
+    only_for("neighbors", neighbors, method, ("ksg", "ksg2", "ross"))
     named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
     if method not in METHODS:
         if given is not None:
-            raise _check.invalid(
-                "method", "be a method for symbols with " + _check.setting("given"), repr(method)
-            )
-        nearest = _check.integer("neighbors", near, least=1)
+            raise _without_given(method, "be a method for symbols with ")
+        nearest = number_of_neighbors(neighbors)
         first, second = _real_pair(x, y, method, nearest, missing)
         return _real_information(first, second, method, nearest, times, draw, scale, quantile)
     columns = _columns(named, missing)
     table = cells(*columns)
     value = _information(method, table)
-    told = np.log(table.counts) + np.log(table.of(*range(2, len(columns))))
-    told = told - np.log(table.of(0, *range(2, len(columns))))
-    told = told - np.log(table.of(1, *range(2, len(columns))))
-    error = _deviation(told, table.counts)
+    terms = np.log(table.counts) + np.log(table.of(*range(2, len(columns))))
+    terms = terms - np.log(table.of(0, *range(2, len(columns))))
+    terms = terms - np.log(table.of(1, *range(2, len(columns))))
+    error = _deviation(terms, table.counts)
     p_value = adjusted = None
     if draw is not None:
-        seen = value if method == "plugin" else _information("plugin", table)
-        p_value, adjusted = against_chance(seen, _null(columns, times, draw), scale)
+        observed = value if method == "plugin" else _information("plugin", table)
+        p_value, adjusted = against_chance(observed, _null_information(columns, times, draw), scale)
     found = interval(value, error, scale, quantile, columns[0].codes.size, method)
-    return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
+    return replace(found, p_value=p_value, adjusted=adjusted)
 
 
-def _columns(named: dict[str, Any], missing: str) -> list[Column]:
+def _columns(named: dict[str, Samples], missing: str) -> list[Column]:
     columns = [column(name, values) for name, values in named.items()]
     rows = columns[0].codes.size
     for name, other in zip(named, columns, strict=True):
         if other.codes.size != rows:
             raise _check.invalid(name, f"have the {rows} rows of `x`", other.codes.size)
-    columns = kept("x", columns, missing)
+    columns = without_missing("x", columns, missing)
     if columns[0].codes.size == 0:
         raise _check.invalid("x", "have at least one row", "none")
     return columns
@@ -287,11 +290,11 @@ def _information(method: str, table: Cells) -> float:
     entropy_of, rest = METHODS[method], range(2, len(table.codes))
     value = entropy_of(table.marginal(0, *rest)) + entropy_of(table.marginal(1, *rest))
     value -= entropy_of(table.counts) + (entropy_of(table.marginal(2)) if rest else 0.0)
-    # Equal entropies leave rounding behind; the plug-in information is never negative.
+    # Entropies that cancel leave rounding; the plug-in information is never negative.
     return max(0.0, value) if method in ("plugin", "shrinkage") else value
 
 
-def _null(columns: list[Column], times: int, rng: np.random.Generator) -> Numbers:
+def _null_information(columns: list[Column], times: int, rng: np.random.Generator) -> Numbers:
     """Plug-in information of permuted columns, within the rows of equal ``given``."""
     x, y, *rest = columns
     groups = rest[0].codes if rest else np.zeros(y.codes.size, dtype=np.int64)
@@ -308,30 +311,32 @@ def _null(columns: list[Column], times: int, rng: np.random.Generator) -> Number
     return found
 
 
-def _real_pair(x: Any, y: Any, method: str, neighbors: int, missing: str) -> tuple[Any, Numbers]:
+def _real_pair(
+    x: Samples, y: Samples, method: str, neighbors: int, missing: str
+) -> tuple[Numbers | Codes, Numbers]:
     """Read two columns, of which the second holds numbers, without the rows to be dropped."""
     _check.option("missing", missing, MISSING)
     how = "keep" if missing == "drop" else missing
     second = real_column("y", y, neighbors, how)
     if method == "ross":
-        first: Any = column("x", x).codes
-        lost = first < 0
+        codes = column("x", x).codes
+        lost = codes < 0
         if missing == "refuse" and lost.any():
-            kept("x", [column("x", x)], missing)
+            without_missing("x", [column("x", x)], missing)
     else:
-        first = real_column("x", x, neighbors, how)
-        lost = np.isnan(first)
-    if first.size != second.size:
-        raise _check.invalid("y", f"have the {first.size} rows of `x`", second.size)
+        numbers = real_column("x", x, neighbors, how)
+        lost = np.isnan(numbers)
+    if lost.size != second.size:
+        raise _check.invalid("y", f"have the {lost.size} rows of `x`", second.size)
     use = ~(lost | np.isnan(second))
     if use.sum() <= neighbors:
         raise _check.invalid("x", f"have more than {neighbors} rows", int(use.sum()))
-    first, second = first[use], in_range(second[use])[0]
-    return first if method == "ross" else in_range(first)[0], second
+    first = codes[use] if method == "ross" else rescaled(numbers[use])[0]
+    return first, rescaled(second[use])[0]
 
 
 def _real_information(
-    first: Any,
+    first: Numbers | Codes,
     second: Numbers,
     method: str,
     neighbors: int,
@@ -340,23 +345,17 @@ def _real_information(
     scale: float,
     quantile: float,
 ) -> Estimate:
-    measures: dict[str, Callable[..., Numbers]] = {
-        "ksg": ksg,
-        "ksg2": ksg2,
-        "ross": ross,
-        "normal": _of_two_normals,
-    }
-    measure = measures[method]
-    told = measure(first, second, neighbors)
-    found = _mean(told, scale, quantile, method)
+    measure = OF_TWO[method]
+    terms = measure(first, second, neighbors)
+    found = _mean(terms, scale, quantile, method)
     if draw is None:
         return found
     null = [measure(first, draw.permutation(second), neighbors).mean() for _ in range(times)]
-    p_value, adjusted = against_chance(float(told.mean()), np.array(null), scale)
-    return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
+    p_value, adjusted = against_chance(float(terms.mean()), np.array(null), scale)
+    return replace(found, p_value=p_value, adjusted=adjusted)
 
 
-def _of_a_normal(x: Numbers) -> Numbers:
+def _normal_entropy(x: Numbers) -> Numbers:
     """Log density of each point under the normal with the sample's mean and variance."""
     variance = float(x.var())
     if variance == 0:
@@ -364,7 +363,7 @@ def _of_a_normal(x: Numbers) -> Numbers:
     return np.asarray(0.5 * (math.log(2 * math.pi * variance) + (x - x.mean()) ** 2 / variance))
 
 
-def _of_two_normals(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
+def _normal_information(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
     """Log of the ratio of the joint normal density and the product of its marginals, by point."""
     if x.std() == 0 or y.std() == 0:
         raise _check.invalid(
@@ -380,61 +379,51 @@ def _of_two_normals(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
     )
 
 
-def only_for(argument: str, value: Any, method: str, methods: tuple[str, ...], default: Any) -> Any:
-    """Return an option that some methods have, or its default; the others refuse it."""
-    if value is None:
-        return default
-    if method not in methods:
+def only_for(argument: str, value: object, method: str, methods: tuple[str, ...]) -> None:
+    """Refuse an option that only other methods have."""
+    if value is not None and method not in methods:
         must = f"be given for {_check.join_names(methods, last='and')} and for nothing else"
         raise _check.invalid(argument, must, f"{value!r} for {method!r}")
-    return value
 
 
-def chance_of(
-    rng: np.random.Generator | int | None, argument: str, times: Any
-) -> tuple[np.random.Generator | None, int]:
-    """Return a generator where something is drawn, and how often; no chance without a seed."""
-    times = _check.integer(argument, times, least=0)
-    if not times:
-        if rng is not None:
-            advice = "Nothing is drawn here."
-            raise _check.invalid(
-                "rng", "be left out without " + _check.setting(argument), "one", advice
-            )
-        return None, 0
-    return generator(rng, argument), times
+OF_TWO: dict[str, Callable[..., Numbers]] = {
+    "ksg": ksg,
+    "ksg2": ksg2,
+    "ross": ross,
+    "normal": _normal_information,
+}
+INFORMATION = (*METHODS, *OF_TWO)
 
 
-def generator(rng: Any, purpose: str) -> np.random.Generator:
-    """Return the generator asked for; chance without a seed is refused."""
-    must = f"be a Generator or an integer of at least 0 for {purpose}"
-    if isinstance(rng, bool) or not isinstance(rng, np.random.Generator | int | np.integer):
-        raise _check.wrong_kind("rng", must, repr(rng))
-    if not isinstance(rng, np.random.Generator) and rng < 0:
-        raise _check.invalid("rng", must, rng)
-    return np.random.default_rng(rng)
+def _without_given(method: str, must: str) -> ValueError:
+    return _check.invalid("method", must + _check.setting("given"), repr(method))
 
 
-def against_chance(seen: float, null: Numbers, scale: float) -> tuple[float, float]:
+def number_of_neighbors(neighbors: int | None) -> int:
+    """Return which nearest neighbour measures the density: the third, where none is named."""
+    return _check.integer("neighbors", 3 if neighbors is None else neighbors, least=1)
+
+
+def against_chance(observed: float, null: Numbers, scale: float) -> tuple[float, float]:
     """p-value, with the sample itself among the permutations, and the value less their mean."""
-    p_value = (1 + int((null >= seen - 1e-12).sum())) / (1 + null.size)
-    return p_value, float(seen - null.mean()) / scale
+    p_value = (1 + int((null >= observed - 1e-12).sum())) / (1 + null.size)
+    return p_value, float(observed - null.mean()) / scale
 
 
 def _mean(
-    told: Numbers, scale: float, quantile: float, method: str, rows: int | None = None
+    terms: Numbers, scale: float, quantile: float, method: str, rows: int | None = None
 ) -> Estimate:
     with np.errstate(invalid="ignore"):
-        error = float(told.std()) / math.sqrt(told.size)
+        error = float(terms.std()) / math.sqrt(terms.size)
     error = 0.0 if math.isnan(error) else error
-    return interval(float(told.mean()), error, scale, quantile, rows or told.size, method)
+    return interval(float(terms.mean()), error, scale, quantile, rows or terms.size, method)
 
 
-def _deviation(told: Numbers, counts: Numbers) -> float:
-    """Compute the standard error of the mean of what the rows tell."""
+def _deviation(terms: Numbers, counts: Numbers) -> float:
+    """Compute the standard error of the mean of the rows' terms."""
     n = float(counts.sum())
-    mean = float((counts * told).sum()) / n
-    return math.sqrt(float((counts * (told - mean) ** 2).sum())) / n
+    mean = float((counts * terms).sum()) / n
+    return math.sqrt(float((counts * (terms - mean) ** 2).sum())) / n
 
 
 def quantile_of(confidence: float) -> float:
@@ -447,7 +436,7 @@ def quantile_of(confidence: float) -> float:
 def interval(
     value: float, error: float, scale: float, quantile: float, rows: int, method: str
 ) -> Estimate:
-    """Make an estimate of nats, in the unit asked for."""
+    """Make an estimate of nats, in the unit of `scale`."""
     value, error = float(value) / scale, float(error) / abs(scale)
     reach = quantile * error
     return Estimate(value, error, value - reach, value + reach, rows, method)

@@ -6,21 +6,17 @@ information too high. Each estimator here is one function of the counts, in nats
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures.discrete._entropy import entropy
-from xent.measures.rows._typed_arrays import Counts
-
-Numbers = NDArray[np.float64]
+from xent.measures.rows._protocols import Numbers
+from xent.measures.rows._sums import entropy_of_counts
 
 
 def plugin(n: Numbers) -> float:
-    """Entropy of the shares."""
-    return float(entropy(Counts(n)))
+    """Entropy of the observed frequencies."""
+    return entropy_of_counts(n)
 
 
 def miller_madow(n: Numbers) -> float:
@@ -52,7 +48,7 @@ def grassberger(n: Numbers) -> float:
 
 
 def chao_shen(n: Numbers) -> float:
-    """Shares shrunk by the sample's coverage, weighted by the chance to be seen. (2003)."""
+    """Frequencies times the sample's coverage; terms over the probability to be seen. (2003)."""
     total = float(n.sum())
     once = float((n == 1).sum())
     coverage = 1 - min(once, total - 1) / total
@@ -82,13 +78,13 @@ def chao_wang_jost(n: Numbers) -> float:
 
 
 def shrinkage(n: Numbers) -> float:
-    """Shares drawn towards equal ones as far as the sample asks. Hausser and Strimmer (2009)."""
+    """Frequencies shrunk towards equal ones, by James and Stein. Hausser and Strimmer (2009)."""
     total = float(n.sum())
     p = n / total
     target = 1 / n.size
     spread = (total - 1) * float(((target - p) ** 2).sum())
     weight = 1.0 if spread == 0 else min(1.0, max(0.0, (1 - float((p * p).sum())) / spread))
-    return float(entropy(Counts(weight * target + (1 - weight) * p)))
+    return entropy_of_counts(weight * target + (1 - weight) * p)
 
 
 METHODS: dict[str, Callable[[Numbers], float]] = {
@@ -102,7 +98,7 @@ METHODS: dict[str, Callable[[Numbers], float]] = {
 }
 
 
-def nsb(n: Numbers, size: int) -> tuple[float, float]:
+def nsb_posterior(n: Numbers, size: int) -> tuple[float, float]:
     """Posterior mean and deviation of the entropy under a prior flat in entropy.
 
     Dirichlet priors of concentration β over ``size`` symbols, mixed so that the prior entropy is
@@ -127,7 +123,7 @@ def nsb(n: Numbers, size: int) -> tuple[float, float]:
     return value, math.sqrt(max(0.0, float((weight * square).sum()) - value * value))
 
 
-def dirichlet(n: Numbers, size: int, prior: float | str) -> tuple[float, float]:
+def dirichlet_posterior(n: Numbers, size: int, prior: float | str | None) -> tuple[float, float]:
     """Posterior mean and deviation of the entropy under one Dirichlet prior."""
     a = np.append(n, 0.0) + concentration(prior, size, float(n.sum()))
     mean, square = entropy_moments(a, np.append(np.ones(n.size), float(size - n.size)))
@@ -142,8 +138,9 @@ PRIORS: dict[str, Callable[[int, float], float]] = {
 }
 
 
-def concentration(prior: float | str, size: int, rows: float) -> float:
-    """Return what each symbol is counted for beforehand."""
+def concentration(prior: float | str | None, size: int, rows: float) -> float:
+    """Return the concentration: the pseudo-count of each symbol."""
+    prior = "perks" if prior is None else prior
     if isinstance(prior, str):
         return PRIORS[_check.option("prior", prior, PRIORS)](size, rows)
     found = _check.positive("prior", prior)
@@ -152,7 +149,7 @@ def concentration(prior: float | str, size: int, rows: float) -> float:
     return found
 
 
-def number_of_symbols(size: Any, seen: int) -> int:
+def number_of_symbols(size: object, seen: int) -> int:
     """Return how many symbols there are: no fewer than were seen, and a float can count them."""
     limit = _check.integer("size", size, least=max(2, seen))
     if limit > 2**53:
@@ -160,7 +157,7 @@ def number_of_symbols(size: Any, seen: int) -> int:
     return limit
 
 
-def entropy_moments(a: Numbers, many: Numbers) -> tuple[Any, Any]:
+def entropy_moments(a: Numbers, repeats: Numbers) -> tuple[Numbers, Numbers]:
     """Mean of H and of H² under Dirichlet distributions, in nats.
 
     ``a`` holds concentrations along its last axis, ``many`` how many symbols have each. Wolpert
@@ -168,13 +165,13 @@ def entropy_moments(a: Numbers, many: Numbers) -> tuple[Any, Any]:
     """
     from scipy.special import digamma, polygamma
 
-    total = (many * a).sum(-1)
+    total = (repeats * a).sum(-1)
     last = total[..., None]
-    mean = digamma(total + 1) - (many * a * digamma(a + 1)).sum(-1) / total
+    mean = digamma(total + 1) - (repeats * a * digamma(a + 1)).sum(-1) / total
     gap = digamma(a + 1) - digamma(last + 2)
     tail = polygamma(1, total + 2)
-    cross = (many * a * gap).sum(-1) ** 2 - (many * (a * gap) ** 2).sum(-1)
-    cross = cross - tail * (total**2 - (many * a * a).sum(-1))
+    cross = (repeats * a * gap).sum(-1) ** 2 - (repeats * (a * gap) ** 2).sum(-1)
+    cross = cross - tail * (total**2 - (repeats * a * a).sum(-1))
     own = (digamma(a + 2) - digamma(last + 2)) ** 2 + polygamma(1, a + 2)
-    same = (many * a * (a + 1) * (own - tail[..., None])).sum(-1)
+    same = (repeats * a * (a + 1) * (own - tail[..., None])).sum(-1)
     return mean, (cross + same) / (total * (total + 1))

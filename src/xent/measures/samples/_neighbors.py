@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent.measures.rows._protocols import Codes, Numbers, Samples
 from xent.measures.rows._symbols import plain
 
-Numbers = NDArray[np.float64]
 
-
-def real_column(argument: str, values: Any, neighbors: int, missing: str = "refuse") -> Numbers:
+def real_column(argument: str, values: Samples, neighbors: int, missing: str = "refuse") -> Numbers:
     """Take a column of finite real numbers, enough of them to have that many neighbours."""
     array = _floats(values)
     if array.ndim != 1:
@@ -28,7 +27,7 @@ def real_column(argument: str, values: Any, neighbors: int, missing: str = "refu
     return numbers
 
 
-def real_points(argument: str, values: Any, missing: str) -> Numbers:
+def real_points(argument: str, values: Samples, missing: str) -> Numbers:
     """Take rows of finite real numbers: one column or several, each a coordinate.
 
     "drop" leaves out rows with a missing entry, "keep" returns them as NaN.
@@ -58,7 +57,7 @@ def real_points(argument: str, values: Any, missing: str) -> Numbers:
     return points[~absent.any(1)] if missing == "drop" else points
 
 
-def in_range(*arrays: Numbers) -> tuple[Any, ...]:
+def rescaled(*arrays: Numbers) -> tuple[Any, ...]:
     """Return numbers times one power of two where their squares would leave the range of floats.
 
     Last comes the logarithm of what a length is then to be multiplied by.
@@ -70,7 +69,7 @@ def in_range(*arrays: Numbers) -> tuple[Any, ...]:
     return *(np.ldexp(x, -power) for x in arrays), power * math.log(2)
 
 
-def _floats(values: Any) -> NDArray[Any]:
+def _floats(values: Samples) -> NDArray[Any]:
     """Read columns of any library; None and NA among numbers become NaN."""
     array: NDArray[Any] = np.asarray(plain(values))
     if array.dtype != object:
@@ -103,9 +102,9 @@ def ksg(x: Numbers, y: Numbers, neighbors: int) -> Numbers:
     from scipy.spatial import cKDTree
     from scipy.special import digamma
 
-    points = np.column_stack([_scaled(x), _scaled(y)])
+    points = np.column_stack([_standardized(x), _standardized(y)])
     far = cKDTree(points).query(points, [neighbors + 1], p=np.inf)[0][:, 0]
-    near = [_within(points[:, i], far) for i in range(2)]  # the point itself is the + 1
+    near = [_count_nearer(points[:, i], far) for i in range(2)]  # the point itself is the + 1
     fixed = digamma(neighbors) + digamma(x.size)
     return _with_ties(fixed - digamma(near[0]) - digamma(near[1]), points, far)
 
@@ -119,18 +118,18 @@ def ksg2(x: Numbers, y: Numbers, neighbors: int) -> Numbers:
     from scipy.spatial import cKDTree
     from scipy.special import digamma
 
-    points = np.column_stack([_scaled(x), _scaled(y)])
+    points = np.column_stack([_standardized(x), _standardized(y)])
     far, near = cKDTree(points).query(points, neighbors + 1, p=np.inf)
-    told = np.full(x.size, digamma(neighbors) - 1 / neighbors + digamma(x.size))
+    terms = np.full(x.size, digamma(neighbors) - 1 / neighbors + digamma(x.size))
     for i in range(2):
         one = points[:, i]
         half = np.abs(one[near] - one[:, None]).max(1)
         half = half + 4 * np.spacing(np.abs(one) + half)  # the edge is in though it is rounded
-        told -= digamma(np.maximum(_between(one, half) - 1, 1))
-    return _with_ties(told, points, far[:, -1])
+        terms -= digamma(np.maximum(_count_within(one, half) - 1, 1))
+    return _with_ties(terms, points, far[:, -1])
 
 
-def _with_ties(told: Numbers, points: Numbers, far: Numbers) -> Numbers:
+def _with_ties(terms: Numbers, points: Numbers, far: Numbers) -> Numbers:
     """Count rows whose neighbours are all at their own place as symbols: no distance is known.
 
     ψ(t) + ψ(n) - ψ(t_x) - ψ(t_y) for t rows alike, t_x and t_y along each axis. Gao, Kannan, Oh and
@@ -140,22 +139,25 @@ def _with_ties(told: Numbers, points: Numbers, far: Numbers) -> Numbers:
 
     tied = far == 0
     if not tied.any():
-        return np.asarray(told)
+        return np.asarray(terms)
     counts = [np.unique(c, axis=0, return_inverse=True, return_counts=True)[1:]
               for c in (points, points[:, 0], points[:, 1])]  # fmt: skip
     t, along_x, along_y = (digamma(many[code.ravel()]) for code, many in counts)
-    return np.where(tied, digamma(len(points)) + t - along_x - along_y, told)
+    return np.where(tied, digamma(len(points)) + t - along_x - along_y, terms)
 
 
-def neighbor_ratio(x: Numbers, y: Numbers, neighbors: int, apart: bool) -> tuple[Numbers, Numbers]:
-    """Tell by each row of x the divergence from y's source, or without ``apart`` the cost.
+def neighbor_ratio(
+    x: Numbers, y: Numbers, neighbors: int, divergence: bool
+) -> tuple[Numbers, Numbers]:
+    """Return each row's term of the divergence from y, or else of the cross-entropy.
 
     d log(ν / ρ) + log(m / (n - 1)), where ν and ρ are the distances to the k-th neighbour in y and
-    among the other rows of x: Wang, Kulkarni and Verdu (2009). The cost is log m - ψ(k) + log V
-    + d log ν, V the volume of the ball of radius one: Leonenko, Pronzato and Savani (2008).
+    among the other rows of x: Wang, Kulkarni and Verdu (2009). For the cross-entropy it is
+    log m - ψ(k) + log V + d log ν, V the volume of the ball of radius one: Leonenko, Pronzato and
+    Savani (2008).
 
-    The second array says how much each row of y is looked at, 1 on average: p/q there, and so what
-    a row of y moves.
+    The second array is the influence of each row of y: how often it is a neighbour, 1 on average,
+    an estimate of p/q there.
     """
     from scipy.spatial import cKDTree
     from scipy.special import digamma, gammaln
@@ -163,22 +165,22 @@ def neighbor_ratio(x: Numbers, y: Numbers, neighbors: int, apart: bool) -> tuple
     n, d = x.shape
     away, near = cKDTree(y).query(x, list(range(1, neighbors + 1)))
     far = away[:, -1]
-    moved = np.bincount(near.ravel(), minlength=len(y)) * (len(y) / near.size)
+    influence = np.bincount(near.ravel(), minlength=len(y)) * (len(y) / near.size)
     advice = "Equal values have no density: count them as symbols."
     if not far.all():
         must = f"have fewer than {neighbors} rows at a place of `x`"
         raise _check.invalid("y", must, f"{neighbors} or more", advice)
-    if not apart:
+    if not divergence:
         ball = d / 2 * math.log(math.pi) - float(gammaln(d / 2 + 1))
-        return math.log(len(y)) - digamma(neighbors) + ball + d * np.log(far), moved
+        return math.log(len(y)) - digamma(neighbors) + ball + d * np.log(far), influence
     own = np.asarray(cKDTree(x).query(x, [neighbors + 1])[0])[:, 0]
     if not own.all():
         got = f"{neighbors + 1} equal rows"
         raise _check.invalid("x", f"have at most {neighbors} rows of one value", got, advice)
-    return d * np.log(far / own) + math.log(len(y) / (n - 1)), moved
+    return d * np.log(far / own) + math.log(len(y) / (n - 1)), influence
 
 
-def ross(codes: NDArray[np.int64], y: Numbers, neighbors: int) -> Numbers:
+def ross(codes: Codes, y: Numbers, neighbors: int) -> Numbers:
     """ψ(n) + ψ(k) - ψ(n_x) - ψ(m): symbols and numbers.
 
     m counts the points within the distance of the k-th neighbour of the same symbol, n_x all of
@@ -187,11 +189,11 @@ def ross(codes: NDArray[np.int64], y: Numbers, neighbors: int) -> Numbers:
     from scipy.spatial import cKDTree
     from scipy.special import digamma
 
-    shares = np.bincount(codes)[codes]
-    use = shares > 1
+    sizes = np.bincount(codes)[codes]
+    use = sizes > 1
     if not use.any():
         raise _check.invalid("x", "have a symbol that occurs twice", "none")
-    codes, y, shares = codes[use], y[use], shares[use]
+    codes, y, sizes = codes[use], y[use], sizes[use]
     far, reach = np.empty(y.size), np.empty(y.size, dtype=np.int64)
     for code in np.unique(codes):
         mine = np.flatnonzero(codes == code)
@@ -199,22 +201,22 @@ def ross(codes: NDArray[np.int64], y: Numbers, neighbors: int) -> Numbers:
         points = y[mine, None]
         far[mine] = cKDTree(points).query(points, [k + 1])[0][:, 0]
         reach[mine] = k
-    found = digamma(y.size) + digamma(reach) - digamma(shares) - digamma(_within(y, far))
+    found = digamma(y.size) + digamma(reach) - digamma(sizes) - digamma(_count_nearer(y, far))
     return np.asarray(found)
 
 
-def _scaled(x: Numbers) -> Numbers:
+def _standardized(x: Numbers) -> Numbers:
     spread = float(x.std())
     return x / spread if spread > 0 else x
 
 
-def _within(x: Numbers, far: Numbers) -> NDArray[np.int64]:
+def _count_nearer(x: Numbers, far: Numbers) -> Codes:
     """Count the points strictly nearer than ``far`` along one axis, the point itself with them."""
     # The neighbour at that distance must stay out though x ± far is rounded.
-    return _between(x, np.maximum(0.0, far - 4 * np.spacing(np.abs(x) + far)))
+    return _count_within(x, np.maximum(0.0, far - 4 * np.spacing(np.abs(x) + far)))
 
 
-def _between(x: Numbers, far: Numbers) -> NDArray[np.int64]:
+def _count_within(x: Numbers, far: Numbers) -> Codes:
     """Count the points at most so far along one axis, the point itself with them."""
     ordered = np.sort(x)
     low = np.searchsorted(ordered, x - far, side="left")

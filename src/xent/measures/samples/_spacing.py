@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 from xent import _check
-from xent.measures.samples._from_counts import Numbers
+from xent.measures.rows._protocols import Numbers
 
-BLOCK = 1 << 20  # pairs of points looked at together
+PAIRS_AT_ONCE = 1 << 20  # pairs of points looked at together
 
 
 def window(rows: int) -> int:
@@ -23,43 +23,43 @@ def window(rows: int) -> int:
 def vasicek(x: Numbers) -> Numbers:
     """Log of n / 2m times the distance over m places to both sides, cut at the ends."""
     m = window(x.size)
-    return np.asarray(np.log(x.size / (2 * m) * _spread(x, m)))
+    return np.asarray(np.log(x.size / (2 * m) * _spacings(x, m)))
 
 
 def ebrahimi(x: Numbers) -> Numbers:
-    """Vasicek's with the weight of the ends made right: there fewer than 2m places are spanned."""
+    """Vasicek's, corrected at the ends, where a spacing covers fewer than 2m places."""
     m = window(x.size)
     i = np.arange(1, x.size + 1)
     c = np.ones(x.size)
     c = np.where(i <= m, 1 + (i - 1) / m, np.where(i > x.size - m, 1 + (x.size - i) / m, 2.0))
-    return np.asarray(np.log(x.size / (c * m) * _spread(x, m)))
+    return np.asarray(np.log(x.size / (c * m) * _spacings(x, m)))
 
 
 def van_es(x: Numbers) -> Numbers:
     """Spacings to one side, without their bias: only n - m points contribute."""
     m, n = window(x.size), x.size
     ordered = np.sort(x)
-    step = _distinct(ordered[m:] - ordered[:-m], m)
+    step = _without_ties(ordered[m:] - ordered[:-m], m)
     bias = float((1 / np.arange(m, n + 1)).sum()) + math.log(m) - math.log(n + 1)
     return np.asarray(np.log((n + 1) / m * step) + bias)
 
 
-def kernel(x: Numbers) -> Numbers:
+def leave_one_out(x: Numbers) -> Numbers:
     """Leave-one-out: each point by the density smoothed over all others."""
     others, width = _smoothed(x)
     with np.errstate(divide="ignore"):
-        told = -np.log(others / (x.size - 1)) + math.log(width * math.sqrt(2 * math.pi))
-    if not np.isfinite(told).all():
-        place = int(np.argmax(~np.isfinite(told)))
+        terms = -np.log(others / (x.size - 1)) + math.log(width * math.sqrt(2 * math.pi))
+    if not np.isfinite(terms).all():
+        place = int(np.argmax(~np.isfinite(terms)))
         got = f"{x[place]:.6g} at [{place}], where a kernel over the others is 0"
         advice = (
             "Use " + _check.setting("method", "kde_resubstitution") + ' or "kozachenko_leonenko".'
         )
         raise _check.invalid("x", "have no point far from all others", got, advice)
-    return np.asarray(told)
+    return np.asarray(terms)
 
 
-def kernel_resubstitution(x: Numbers) -> Numbers:
+def resubstitution(x: Numbers) -> Numbers:
     """Each point by the density smoothed over all, itself too."""
     others, width = _smoothed(x)
     return np.asarray(-np.log((1 + others) / x.size) + math.log(width * math.sqrt(2 * math.pi)))
@@ -69,19 +69,19 @@ SPACING: dict[str, Callable[[Numbers], Numbers]] = {
     "vasicek": vasicek,
     "ebrahimi": ebrahimi,
     "van_es": van_es,
-    "kde": kernel,
-    "kde_resubstitution": kernel_resubstitution,
+    "kde": leave_one_out,
+    "kde_resubstitution": resubstitution,
 }
 
 
-def _spread(x: Numbers, m: int) -> Numbers:
+def _spacings(x: Numbers, m: int) -> Numbers:
     ordered = np.sort(x)
     place = np.arange(x.size)
     high, low = np.minimum(place + m, x.size - 1), np.maximum(place - m, 0)
-    return _distinct(ordered[high] - ordered[low], m)
+    return _without_ties(ordered[high] - ordered[low], m)
 
 
-def _distinct(step: Numbers, m: int) -> Numbers:
+def _without_ties(step: Numbers, m: int) -> Numbers:
     if not (step > 0).all():
         advice = "Equal values have no density: count them as symbols."
         raise _check.invalid("x", f"have at most {m} rows of one value", "more", advice)
@@ -99,7 +99,7 @@ def _smoothed(x: Numbers) -> tuple[Numbers, float]:
     order = np.argsort(x)
     z = x[order] / width
     total = np.empty(x.size)
-    rows = max(1, BLOCK // x.size)
+    rows = max(1, PAIRS_AT_ONCE // x.size)
     for start in range(0, x.size, rows):
         mine = z[start : start + rows]
         # Beyond 39 widths a kernel is below the least float.

@@ -1,7 +1,7 @@
 """Divergence and cross-entropy of two samples: one of the truth, one of the model.
 
-A symbol that the model's sample lacks makes the plug-in value infinite, rightly: the shares say so.
-What is wanted then is an estimate of the distributions behind the samples: Zhang and Grabchak's or
+A symbol that the model's sample lacks makes the plug-in value infinite, as it is for the observed
+frequencies. An estimate for the distributions behind the samples is finite: Zhang and Grabchak's or
 a posterior mean. Real numbers go by distances to neighbours, or as two normals.
 """
 
@@ -9,38 +9,37 @@ a posterior mean. Real numbers go by distances to neighbours, or as two normals.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures.rows._symbols import MISSING, column, kept
+from xent.measures.rows._protocols import Numbers, Samples
+from xent.measures.rows._rng import rng_for
+from xent.measures.rows._symbols import MISSING, column, without_missing
 from xent.measures.samples._estimate import (
     Estimate,
     against_chance,
-    chance_of,
     interval,
+    number_of_neighbors,
     only_for,
     quantile_of,
 )
 from xent.measures.samples._from_counts import (
-    Numbers,
     concentration,
     entropy_moments,
     number_of_symbols,
 )
-from xent.measures.samples._neighbors import in_range, neighbor_ratio, real_points
+from xent.measures.samples._neighbors import neighbor_ratio, real_points, rescaled
 
 SYMBOLS = ("plugin", "zhang_grabchak", "dirichlet")
-METHODS = (*SYMBOLS, "nearest_neighbors", "normal")
-Pair = tuple[Numbers, Numbers]
+DIVERGENCE_METHODS = (*SYMBOLS, "nearest_neighbors", "normal")
+TwoSamples = tuple[Numbers, Numbers]
 
 
 def estimate_kl_divergence(
-    x: Any,
-    y: Any,
+    x: Samples,
+    y: Samples,
     *,
     method: str = "plugin",
     size: int | None = None,
@@ -108,22 +107,22 @@ def estimate_kl_divergence(
     for multidimensional densities via k-nearest-neighbor distances. IEEE Transactions on
     Information Theory 55.
     """
-    _check.option("method", method, METHODS)
-    draw, times = chance_of(rng, "permutations", permutations)
+    _check.option("method", method, DIVERGENCE_METHODS)
+    generator, times = rng_for(rng, "permutations", permutations)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
-    ask = _asked(method, size, prior, neighbors, missing)
-    value, error, rows = _measure(x, y, ask, True)
+    options = _options(method, size, prior, neighbors, missing)
+    value, error, rows = _measure(x, y, options, True)
     found = interval(value, error, scale, quantile, rows, method)
-    if draw is None:
+    if generator is None:
         return found
-    null, seen = _null(x, y, ask, times, draw)
-    p_value, adjusted = against_chance(seen, null, scale)
-    return Estimate(**{**vars(found), "p_value": p_value, "adjusted": adjusted})
+    null, observed = _null_divergences(x, y, options, times, generator)
+    p_value, adjusted = against_chance(observed, null, scale)
+    return replace(found, p_value=p_value, adjusted=adjusted)
 
 
 def estimate_cross_entropy(
-    x: Any,
-    y: Any,
+    x: Samples,
+    y: Samples,
     *,
     method: str = "plugin",
     size: int | None = None,
@@ -181,96 +180,100 @@ def estimate_cross_entropy(
     Leonenko, N., Pronzato, L. and Savani, V. (2008). A class of Renyi information estimators for
     multidimensional densities. Annals of Statistics 36.
     """
-    _check.option("method", method, METHODS)
+    _check.option("method", method, DIVERGENCE_METHODS)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
-    ask = _asked(method, size, prior, neighbors, missing)
-    value, error, rows = _measure(x, y, ask, False)
+    options = _options(method, size, prior, neighbors, missing)
+    value, error, rows = _measure(x, y, options, False)
     return interval(value, error, scale, quantile, rows, method)
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What was asked for, checked."""
+class Options:
+    """The options, checked."""
 
     method: str
     size: int | None
-    prior: float | str
+    prior: float | str | None
     neighbors: int
     missing: str
 
 
-def _asked(method: str, size: Any, prior: Any, neighbors: Any, missing: str) -> Ask:
+def _options(
+    method: str, size: int | None, prior: float | str | None, neighbors: int | None, missing: str
+) -> Options:
     _check.option("missing", missing, MISSING)
     if (size is None) == (method == "dirichlet"):
         must = 'be given for "dirichlet" and for nothing else'
         raise _check.invalid("size", must, f"{size} for {method!r}")
-    before = only_for("prior", prior, method, ("dirichlet",), "perks")
-    near = only_for("neighbors", neighbors, method, ("nearest_neighbors",), 3)
-    return Ask(method, size, before, _check.integer("neighbors", near, least=1), missing)
+    only_for("prior", prior, method, ("dirichlet",))
+    only_for("neighbors", neighbors, method, ("nearest_neighbors",))
+    return Options(method, size, prior, number_of_neighbors(neighbors), missing)
 
 
-def _measure(x: Any, y: Any, ask: Ask, apart: bool) -> tuple[float, float, int]:
-    """Value, standard error and rows, in nats; a divergence, or without ``apart`` a cost."""
-    if ask.method in SYMBOLS:
-        n, m = _paired(x, y, ask.missing)
-        if ask.method == "dirichlet":
-            limit = number_of_symbols(ask.size, n.size)
-            return *_posterior(n, m, limit, ask.prior, apart), int(n.sum())
-        return *_of_counts(n, m, ask.method, apart), int(n.sum())
-    a, b, shift = in_range(*_points(x, y, ask))
-    shift *= 0 if apart else a.shape[1]
-    if ask.method == "normal":
-        value, error = _of_two_normals(a, b, apart)
+def _measure(
+    x: Samples, y: Samples, options: Options, divergence: bool
+) -> tuple[float, float, int]:
+    """Value, standard error and rows, in nats; of the divergence or else of the cross-entropy."""
+    if options.method in SYMBOLS:
+        n, m = _paired(x, y, options.missing)
+        if options.method == "dirichlet":
+            limit = number_of_symbols(options.size, n.size)
+            return *_posterior(n, m, limit, options.prior, divergence), int(n.sum())
+        return *_of_counts(n, m, options.method, divergence), int(n.sum())
+    a, b, shift = rescaled(*_points(x, y, options))
+    shift *= 0 if divergence else a.shape[1]
+    if options.method == "normal":
+        value, error = _normal_divergence(a, b, divergence)
         return value + shift, error, len(a)
-    told, moved = neighbor_ratio(a, b, ask.neighbors, apart)
-    error = math.sqrt(float(told.var()) / told.size + float(moved.var()) / moved.size)
-    return float(told.mean()) + shift, error, len(a)
+    terms, influence = neighbor_ratio(a, b, options.neighbors, divergence)
+    error = math.sqrt(float(terms.var()) / terms.size + float(influence.var()) / influence.size)
+    return float(terms.mean()) + shift, error, len(a)
 
 
-def _paired(x: Any, y: Any, missing: str) -> Pair:
+def _paired(x: Samples, y: Samples, missing: str) -> TwoSamples:
     """Count both samples over the symbols of both."""
     tables = []
     for name, values in (("x", x), ("y", y)):
-        (one,) = kept(name, [column(name, values)], missing)
+        (one,) = without_missing(name, [column(name, values)], missing)
         if not one.codes.size:
             raise _check.invalid(name, "have at least one row", "none")
         counts = np.bincount(one.codes, minlength=len(one.symbols))
-        seen = np.flatnonzero(counts)
-        tables.append({one.symbols[k]: int(counts[k]) for k in seen})
+        observed = np.flatnonzero(counts)
+        tables.append({one.symbols[k]: int(counts[k]) for k in observed})
     first, second = tables
     union = list(dict.fromkeys((*first, *second)))
     n, m = (np.array([table.get(s, 0) for s in union], dtype=np.float64) for table in tables)
     return n, m
 
 
-def _of_counts(n: Numbers, m: Numbers, method: str, apart: bool) -> tuple[float, float]:
+def _of_counts(n: Numbers, m: Numbers, method: str, divergence: bool) -> tuple[float, float]:
     """Plug-in value or Zhang and Grabchak's, and the error of first order in both samples."""
     from scipy.special import digamma
 
     rows, others = float(n.sum()), float(m.sum())
     use = n > 0
-    p, seen = n[use] / rows, m[use]
+    p, observed = n[use] / rows, m[use]
     if method == "plugin":
         with np.errstate(divide="ignore"):
-            cost = -np.log(seen / others)
-        told = cost + np.log(p) if apart else cost
+            cost = -np.log(observed / others)
+        terms = cost + np.log(p) if divergence else cost
     else:
-        # Their sums over products, in closed form: unbiased but for what no sample of m can show.
-        cost = digamma(others + 1) - digamma(seen + 1)
-        told = cost - digamma(rows) + digamma(n[use]) if apart else cost
-    value = float((p * told).sum())
+        # Their sums over products in closed form: unbiased but for symbols that m cannot show.
+        cost = digamma(others + 1) - digamma(observed + 1)
+        terms = cost - digamma(rows) + digamma(n[use]) if divergence else cost
+    value = float((p * terms).sum())
     if not math.isfinite(value):
         return value, 0.0
-    # A model's share below one row is not known: its part of the error is that of one row.
-    q = np.maximum(seen, 1.0) / others
-    first = float((p * (told - value) ** 2).sum()) / rows
+    # A symbol that the model's sample lacks has the error of one seen once.
+    q = np.maximum(observed, 1.0) / others
+    first = float((p * (terms - value) ** 2).sum()) / rows
     second = max(0.0, float((p * p / q).sum()) - 1) / others
     value = max(0.0, value) if method == "plugin" else value
     return value, math.sqrt(first + second)
 
 
 def _posterior(
-    n: Numbers, m: Numbers, size: int, prior: float | str, apart: bool
+    n: Numbers, m: Numbers, size: int, prior: float | str | None, divergence: bool
 ) -> tuple[float, float]:
     """Mean and deviation under independent Dirichlet posteriors of P and Q."""
     from scipy.special import digamma, polygamma
@@ -278,40 +281,40 @@ def _posterior(
     unseen = size - n.size
     a = np.append(n, 0.0) + concentration(prior, size, float(n.sum()))
     b = np.append(m, 0.0) + concentration(prior, size, float(m.sum()))
-    many = np.append(np.ones(n.size), float(unseen))
-    total, whole = float((many * a).sum()), float((many * b).sum())
+    repeats = np.append(np.ones(n.size), float(unseen))
+    total, whole = float((repeats * a).sum()), float((repeats * b).sum())
     c = digamma(b) - digamma(whole)  # the mean of log q
     pair = total * (total + 1)
-    cost = -float((many * a * c).sum()) / total
+    cost = -float((repeats * a * c).sum()) / total
     # E (Σ p log q)²: the means of p_j p_k, and the covariances of log q
-    mixed = (float((many * a * c).sum()) ** 2 + float((many * a * c * c).sum())) / pair
-    own = float((many * a * (a + 1) * polygamma(1, b)).sum()) / pair - float(polygamma(1, whole))
+    mixed = (float((repeats * a * c).sum()) ** 2 + float((repeats * a * c * c).sum())) / pair
+    own = float((repeats * a * (a + 1) * polygamma(1, b)).sum()) / pair - float(polygamma(1, whole))
     square = mixed + own
     value = cost
-    if apart:
-        mean, second = entropy_moments(a, many)
+    if divergence:
+        mean, second = entropy_moments(a, repeats)
         gap = digamma(a + 1) - digamma(total + 2)
-        all_gaps = float((many * a * gap).sum())
+        all_gaps = float((repeats * a * gap).sum())
         both = a / pair * (all_gaps - a * gap + (a + 1) * (digamma(a + 2) - digamma(total + 2)))
-        value = cost - mean
-        square = square + second - 2 * float((many * both * c).sum())
+        value = cost - float(mean)
+        square = square + float(second) - 2 * float((repeats * both * c).sum())
     return value, math.sqrt(max(0.0, square - value * value))
 
 
-def _points(x: Any, y: Any, ask: Ask) -> Pair:
-    k = ask.neighbors
-    a, b = (real_points(name, values, ask.missing) for name, values in (("x", x), ("y", y)))
+def _points(x: Samples, y: Samples, options: Options) -> TwoSamples:
+    k = options.neighbors
+    a, b = (real_points(name, values, options.missing) for name, values in (("x", x), ("y", y)))
     if a.shape[1] != b.shape[1]:
         raise _check.invalid("y", f"have the {a.shape[1]} columns of `x`", b.shape[1])
-    least = (k + 1, k) if ask.method == "nearest_neighbors" else (a.shape[1] + 1,) * 2
-    for name, points, few in (("x", a, least[0]), ("y", b, least[1])):
-        if len(points) < few:
-            raise _check.invalid(name, f"have at least {few} rows", len(points))
+    min_rows = (k + 1, k) if options.method == "nearest_neighbors" else (a.shape[1] + 1,) * 2
+    for name, points, needed in (("x", a, min_rows[0]), ("y", b, min_rows[1])):
+        if len(points) < needed:
+            raise _check.invalid(name, f"have at least {needed} rows", len(points))
     return a, b
 
 
-def _of_two_normals(a: Numbers, b: Numbers, apart: bool) -> tuple[float, float]:
-    """Take the closed form at both means and covariances; its error by what each row moves."""
+def _normal_divergence(a: Numbers, b: Numbers, divergence: bool) -> tuple[float, float]:
+    """Use the closed form at both means and covariances; its error by each row's influence."""
     roots = []
     for name, points in (("x", a), ("y", b)):
         cov = np.atleast_2d(np.cov(points.T, bias=True))
@@ -328,22 +331,24 @@ def _of_two_normals(a: Numbers, b: Numbers, apart: bool) -> tuple[float, float]:
     log_det = 2 * float(np.log(np.diag(right)).sum())
     value = 0.5 * (d * math.log(2 * math.pi) + log_det + np.trace(spread) + float(step @ step))
     by_truth = np.eye(d)
-    if apart:
+    if divergence:
         value -= d * 0.5 * math.log(2 * math.pi * math.e) + float(np.log(np.diag(left)).sum())
         by_truth = by_truth - np.linalg.inv(spread)
     u = np.linalg.solve(right, (a - a.mean(0)).T).T
     v = np.linalg.solve(right, (b - b.mean(0)).T).T
-    told = u @ step + 0.5 * np.einsum("ni,ij,nj->n", u, by_truth, u)
+    terms = u @ step + 0.5 * np.einsum("ni,ij,nj->n", u, by_truth, u)
     by_model = np.eye(d) - spread - np.outer(step, step)
-    moved = -v @ step + 0.5 * np.einsum("ni,ij,nj->n", v, by_model, v)
-    error = math.sqrt(float(told.var()) / len(a) + float(moved.var()) / len(b))
-    return max(0.0, float(value)) if apart else float(value), error
+    influence = -v @ step + 0.5 * np.einsum("ni,ij,nj->n", v, by_model, v)
+    error = math.sqrt(float(terms.var()) / len(a) + float(influence.var()) / len(b))
+    return max(0.0, float(value)) if divergence else float(value), error
 
 
-def _null(x: Any, y: Any, ask: Ask, times: int, rng: np.random.Generator) -> tuple[Numbers, float]:
-    """Divergences after the rows of both samples are dealt out anew, and that of the samples."""
-    if ask.method in SYMBOLS:
-        n, m = _paired(x, y, ask.missing)
+def _null_divergences(
+    x: Samples, y: Samples, options: Options, times: int, rng: np.random.Generator
+) -> tuple[Numbers, float]:
+    """Divergences of random splits of all rows, and that of the two samples."""
+    if options.method in SYMBOLS:
+        n, m = _paired(x, y, options.missing)
         pool = (n + m).astype(np.int64)
         rows = int(n.sum())
 
@@ -353,16 +358,16 @@ def _null(x: Any, y: Any, ask: Ask, times: int, rng: np.random.Generator) -> tup
                 some.astype(float), (pool - some).astype(float), "zhang_grabchak", True
             )[0]
 
-        seen = _of_counts(n, m, "zhang_grabchak", True)[0]
-        return np.array([one() for _ in range(times)]), seen
-    a, b, _ = in_range(*_points(x, y, ask))
+        observed = _of_counts(n, m, "zhang_grabchak", True)[0]
+        return np.array([one() for _ in range(times)]), observed
+    a, b, _ = rescaled(*_points(x, y, options))
 
     def of(first: Numbers, second: Numbers) -> float:
-        if ask.method == "normal":
-            return _of_two_normals(first, second, True)[0]
-        return float(neighbor_ratio(first, second, ask.neighbors, True)[0].mean())
+        if options.method == "normal":
+            return _normal_divergence(first, second, True)[0]
+        return float(neighbor_ratio(first, second, options.neighbors, True)[0].mean())
 
-    together: NDArray[np.float64] = np.concatenate([a, b])
+    together: Numbers = np.concatenate([a, b])
     null = np.empty(times)
     for i in range(times):
         mixed = rng.permutation(together)

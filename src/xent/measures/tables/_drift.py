@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from xent import _check
+from xent.measures.rows._rng import rng_for
 from xent.measures.rows._symbols import MISSING
-from xent.measures.samples._estimate import chance_of
 from xent.measures.tables._bins import Numbers, bin_of, quantile_cuts
 from xent.measures.tables._streaming import Spread, Symbols, Table, Tally, counted
 
@@ -143,7 +143,7 @@ def drift(
     pieces = _check.integer("bins", bins, least=2)
     if pieces > MOST_BINS:
         raise _check.invalid("bins", f"be at most {MOST_BINS:,}", pieces)
-    draw, times = chance_of(rng, "bootstrap", bootstrap)
+    draw, times = rng_for(rng, "bootstrap", bootstrap)
     if not times and level != 0.95:
         raise _check.invalid(
             "confidence", "be left out without " + _check.setting("bootstrap"), repr(confidence)

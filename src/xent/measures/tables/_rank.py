@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent.measures.rows._rng import rng_for
 from xent.measures.rows._symbols import MISSING, column
-from xent.measures.samples._estimate import against_chance, chance_of, estimate_mutual_information
+from xent.measures.samples._estimate import against_chance, estimate_mutual_information
 from xent.measures.tables._bins import Codes, Numbers, between, bin_of, mdl_cuts
 from xent.measures.tables._columns import (
     Field,
@@ -146,7 +147,7 @@ def rank_features(
     for classification learning. IJCAI 13.
     """
     scale = _check.log_of_base(base)
-    draw, times = chance_of(rng, "permutations", permutations)
+    draw, times = rng_for(rng, "permutations", permutations)
     ask = Ask(
         _check.option("score", score, SCORES),
         _check.option("numeric", numeric, NUMERIC),
@@ -172,10 +173,10 @@ def rank_features(
         import pyarrow as pa
 
         source = Table("table", table, [target])
-        batches = [frame.to_native() for frame in source.batches("reading")]
+        batches = [frame.native for frame in source.batches("reading")]
         table = pa.concat_tables(batches, promote_options="permissive")
-    frame, names = frame_of("table", table)
-    ranked = _ranked_names(names, target, weights, columns)
+    frame = frame_of("table", table)
+    ranked = _ranked_names(frame.names, target, weights, columns)
     weight = weights_of("weights", weights, frame)
     check_total(total_of(weight))
     present = weight > 0

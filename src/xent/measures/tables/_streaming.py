@@ -1,9 +1,10 @@
 """Columns counted batch by batch, in memory that does not grow with the number of rows.
 
-Counts are exact up to `MOST` distinct values of a column. Past it, neighbouring numbers are counted
-together: each bin still holds exactly the rows between its ends, only what lies within it is no
-longer told apart. Of symbols past it, the frequent ones and one in 2^k of the others, chosen by a
-hash, go on being counted, each of those for 2^k like it: adaptive sampling, Flajolet (1990).
+Counts are exact up to `MOST` distinct values of a column. Past it, a sketch has neighbouring
+numbers counted together: each bin still holds exactly the rows between its ends, only what lies
+within it is no longer told apart. Of symbols past it, the frequent ones and one in 2^k of the
+others, chosen by a hash, go on being counted, each of those for 2^k like it: adaptive sampling,
+Flajolet (1990).
 """
 
 from __future__ import annotations
@@ -77,19 +78,34 @@ class Pairs:
 
 
 class Spread:
-    """Numbers in sorted bins that do not overlap, ``low`` to ``high``, one a value while few."""
+    """Numbers by class in the intervals of a sketch, ``low`` to ``high``, one a value while few."""
 
     kind = "numbers"
 
     def __init__(self, most: int) -> None:
-        self.most = most
-        self.low: NDArray[Any] = np.empty(0)
-        self.high: NDArray[Any] = self.low
+        from xent._table.sketch import Sketch
+
+        self.sketch = Sketch(most, max(1, most // 4), points=False)
         self.place, self.classes = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         self.weights = np.empty(0)
         self.cuts: list[float] = []  # set by whoever cuts it for the next table
         self._new: list[tuple[NDArray[Any], Codes, Numbers]] = []
         self._waiting = 0
+
+    @property
+    def low(self) -> NDArray[Any]:
+        """The least value of each interval."""
+        return self.sketch.low
+
+    @property
+    def high(self) -> NDArray[Any]:
+        """The greatest value of each interval."""
+        return self.sketch.high
+
+    @property
+    def rows(self) -> Numbers:
+        """Rows in each interval."""
+        return np.bincount(self.place, self.weights, self.high.size).astype(np.float64)
 
     def add(self, field: Field, classes: Codes, weights: Numbers) -> None:
         """Count numbers, none of them NaN."""
@@ -107,58 +123,31 @@ class Spread:
             self.settle()
 
     def settle(self) -> None:
-        """Sort in what was added; then merge neighbours if there are too many bins."""
+        """Sort in what was added; the sketch joins neighbours if there are too many."""
         if not self._new:
             return
         values, classes, weights = (np.concatenate(part) for part in zip(*self._new, strict=True))
         self._new, self._waiting = [], 0
-        bins = self.low.size
-        if not bins:
-            self.low = self.high = values[:0]  # whole numbers stay whole
-        at = np.searchsorted(self.high, values)  # the first bin that does not end below it
-        known = at < bins
-        known[known] = self.low[at[known]] <= values[known]
-        added = np.unique(values[~known])
-        low, high = np.append(self.low, added), np.append(self.high, added)
-        order = np.argsort(low, kind="stable")
-        rank = np.empty(order.size, dtype=np.int64)
-        rank[order] = np.arange(order.size)
-        at[~known] = bins + np.searchsorted(added, values[~known])
-        self.low, self.high = low[order], high[order]
-        self._take(
-            np.concatenate([rank[self.place], rank[at]]),
+        found, place = np.unique(values, return_inverse=True)
+        known = self.high[self.place]
+        self.sketch.take(found, np.bincount(place, weights, found.size))
+        self._sort(
+            np.concatenate([known, values]) if known.size else values,
             np.concatenate([self.classes, classes]),
             np.concatenate([self.weights, weights]),
         )
-        pieces = self.most // 4
-        while self.low.size > self.most or (self.place.size > CELLS and self.most < WHOLE):
-            if self.low.size == 1:
-                break
-            self._merge(pieces)
-            pieces //= 2
+        shares = self.sketch.shares
+        while self.place.size > CELLS and self.sketch.exact < WHOLE and self.high.size > 1:
+            known, shares = self.high[self.place], max(1, shares // 2)
+            self.sketch.join(self.sketch.total / shares)
+            self._sort(known, self.classes, self.weights)
 
-    def _take(self, place: Codes, classes: Codes, weights: Numbers) -> None:
+    def _sort(self, values: NDArray[Any], classes: Codes, weights: Numbers) -> None:
+        """Count values by the interval that they lie in, and by class."""
         width = int(classes.max(initial=0)) + 1
+        place = np.searchsorted(self.high, values)
         keys, self.weights = _summed(place * width + classes, weights)
         self.place, self.classes = keys // width, keys % width
-
-    def _merge(self, pieces: int) -> None:
-        """Merge neighbours within one of so many equal pieces; a bin as large stays by itself."""
-        rows = self.rows
-        piece = float(rows.sum()) / max(1, pieces)
-        slot = np.floor((np.cumsum(rows) - rows) / piece)
-        alone = rows >= piece
-        start = np.ones(rows.size, dtype=bool)
-        start[1:] = (slot[1:] != slot[:-1]) | alone[1:] | alone[:-1]
-        group = np.cumsum(start) - 1
-        first = np.flatnonzero(start)
-        self.low, self.high = self.low[first], self.high[np.append(first[1:], rows.size) - 1]
-        self._take(group[self.place], self.classes, self.weights)
-
-    @property
-    def rows(self) -> Numbers:
-        """Rows in each bin."""
-        return np.bincount(self.place, self.weights, self.low.size).astype(np.float64)
 
 
 class Binned:
@@ -290,7 +279,8 @@ class Table:
         self.argument, self.text = argument, tuple(text)
         self.path = table if isinstance(table, str | os.PathLike) else None
         if self.path is None:
-            self.frame, self.names = frame_of(argument, table)
+            self.frame = frame_of(argument, table)
+            self.names = self.frame.names
         else:
             from xent import _table
 
@@ -316,10 +306,10 @@ class Table:
                 told(rows)
 
     def _scan(self, columns: list[str] | None) -> Iterator[Any]:
-        import narwhals as nw
         import pyarrow as pa
 
         from xent import _table
+        from xent._table.frames import Frame
 
         path: Any = self.path
         batches = _table.scan(
@@ -328,7 +318,7 @@ class Table:
         for batch in batches:
             if batch.num_rows:
                 table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-                yield nw.from_native(_table.blanks_as_missing(table, path), eager_only=True)
+                yield Frame(_table.blanks_as_missing(table, path), self.argument)
 
 
 def counted(

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent._table.frames.levels import Level
 from xent.trees._show.text import plain, quantity
-from xent.trees._table.columns import Cases, Column, Level
+from xent.trees._table.columns import Cases, Column
 
 
 @dataclass(frozen=True)

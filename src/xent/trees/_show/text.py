@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.trees._table.columns import Column, Level
+from xent._table.frames.levels import Level
+from xent.trees._table.columns import Column
 from xent.trees._tree import Tree
 
 LINE, LINES = 40, 6  # letters in a line, and lines, of a label of Graphviz
@@ -107,13 +108,16 @@ def plain(name: object) -> str:
 
 
 def quantity(column: Column, threshold: float) -> str:
-    """Write a threshold exactly: a number, or a date."""
+    """Write a threshold exactly: a number, or what a calendar or a clock shows."""
     if abs(threshold) >= 2.0**63:  # no date: only a file from a stranger says so
         return repr(float(threshold))
     if column.kind == "date":
         return str(np.datetime64(math.floor(threshold), "us")).removesuffix("T00:00:00.000000")
     if column.kind == "duration":
         return str(np.timedelta64(math.floor(threshold), "us"))
+    if column.kind == "time":
+        clock = str(np.datetime64(math.floor(threshold), "us")).partition("T")[2]
+        return clock.removesuffix(".000000")
     return repr(float(threshold)).removesuffix(".0")
 
 
@@ -242,7 +246,7 @@ def sql(named: Named) -> str:
             "a missing value goes down several branches",
             "Fit it with " + _check.setting("missing", "direction") + ".",
         )
-    if len(tree.spare_feature):
+    if len(tree.surrogate_feature):
         raise _check.cannot(
             "The tree cannot be written as SQL",
             "it has surrogate tests",
@@ -298,6 +302,8 @@ def _sql_test(named: Named, node: int, branch: int) -> str:
     shown = quantity(column, threshold)
     if column.kind == "date":
         shown = f"TIMESTAMP '{shown.replace('T', ' ')}'"
+    elif column.kind == "time":
+        shown = f"TIME '{shown}'"
     elif column.kind == "duration":
         seconds, parts = divmod(abs(math.floor(threshold)), 10**6)
         shown = f"INTERVAL '{'-' if threshold < 0 else ''}{seconds}.{parts:06d}' SECOND"

@@ -7,108 +7,18 @@ be. Bins follow a sketch that reads a column once, in the order of its rows, in 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
-from xent.trees._kernels.search import histogram
-from xent.trees._table.columns import Cases, Column, codes, layout, matched, number
-
-SHARES, BUFFER = 4096, 16384
-
-
-class Sketch:
-    """The distribution of a column: exact up to 8,192 values, then within 1/4096 of the rows.
-
-    The same for any division of the rows into pieces; two sketches can be merged.
-
-    References
-    ----------
-    Greenwald, Khanna, Space-efficient online computation of quantile summaries, SIGMOD 2001.
-    """
-
-    def __init__(self) -> None:
-        self.buffer = np.empty(0)
-        self.used = 0
-        self.value = np.empty(0)
-        self.weight = np.empty(0, np.int64)
-        self.doubt = np.empty(0, np.int64)  # how far a rank may be above the sum of weights
-        self.total = 0
-        self.missing = False
-
-    def add(self, column: NDArray[np.float64]) -> None:
-        """Read more rows; NaN is missing."""
-        gone = np.isnan(column)
-        if gone.any():
-            self.missing = True
-            column = column[~gone]
-        start = 0
-        while start < len(column):
-            part = column[start : start + BUFFER - self.used]
-            start += len(part)
-            if self.used + len(part) > len(self.buffer):
-                size = min(BUFFER, max(64, 2 * (self.used + len(part))))
-                self.buffer = np.append(self.buffer[: self.used], np.empty(size - self.used))
-            self.buffer[self.used : self.used + len(part)] = part
-            self.used += len(part)
-            if self.used == BUFFER:
-                self.flush()
-
-    def flush(self) -> None:
-        """Put what is waiting into the sketch."""
-        new = np.sort(self.buffer[: self.used] + 0.0)
-        value, weight = np.empty(len(new)), np.empty(len(new), np.int64)
-        m = histogram.count_equal(new, value, weight)
-        self.take(value[:m], weight[:m], np.zeros(m, np.int64), self.used)
-        self.used = 0
-
-    def merge(self, other: "Sketch") -> None:
-        """Add what another sketch has read; ranks stay within 1/4096 of all rows."""
-        self.flush()
-        other.flush()
-        self.missing |= other.missing
-        self.take(other.value, other.weight, other.doubt, other.total)
-
-    def take(
-        self,
-        new: NDArray[np.float64],
-        weight: NDArray[np.int64],
-        doubt: NDArray[np.int64],
-        total: int,
-    ) -> None:
-        """Add values in order, how often each came, and how far their ranks are in doubt."""
-        if not total:
-            return
-        size = len(self.value) + len(new)
-        out = np.empty(size), np.empty(size, np.int64), np.empty(size, np.int64)
-        m = histogram.merge(self.value, self.weight, self.doubt, new, weight, doubt, *out)
-        self.total += total
-        if m > 2 * SHARES:
-            m = histogram.shorten(*out, m, self.total // SHARES)
-        self.value, self.weight, self.doubt = (
-            out[0][:m].copy(),
-            out[1][:m].copy(),
-            out[2][:m].copy(),
-        )
-
-    def ends(self) -> NDArray[np.float64]:
-        """Return the greatest value of each bin, rising."""
-        self.flush()
-        n = len(self.value)
-        most = histogram.BINS - self.missing
-        if n <= most:
-            return self.value.copy()
-        low, high = 0, self.total
-        while high - low > 1:
-            middle = (low + high) // 2
-            if histogram.how_many(self.weight, n, middle) <= most:
-                high = middle
-            else:
-                low = middle
-        value, weight = self.value.copy(), self.weight.copy()
-        return value[: histogram.shorten(value, weight, np.zeros(n, np.int64), n, high)]
+from xent._table.frames import Frame
+from xent._table.frames.levels import codes_of
+from xent._table.sketch import Sketch
+from xent.trees._kernels import bins as kernels
+from xent.trees._kernels.predict import BINNED
+from xent.trees._table.columns import Cases, Column, layout, matched, number
 
 
 @dataclass
@@ -117,6 +27,8 @@ class Binned(Cases):
 
     ``scale`` has the least and greatest value of each bin, column ``s`` from ``scale_start[s]``.
     """
+
+    form: ClassVar[str] = "bins"
 
     scale: NDArray[np.float64]
     scale_start: NDArray[np.int64]
@@ -131,6 +43,18 @@ class Binned(Cases):
         """Whether any value is missing."""
         gone = any((c == b).any() for c, b in zip(self.numbers.T, self.bins, strict=True))
         return gone or any((c == b).any() for c, b in zip(self.codes, self.n_levels, strict=True))
+
+    @property
+    def test_kind(self) -> NDArray[np.int64]:
+        """How a test of each column reads it: as a name or a bin."""
+        return np.where(self.kind == 0, BINNED, self.kind)
+
+    @property
+    def absent(self) -> NDArray[np.int64]:
+        """Code of a missing value by column."""
+        absent = np.empty(len(self.kind), np.int64)
+        absent[self.kind == 0], absent[self.kind == 1] = self.bins, self.n_levels
+        return absent
 
     def take(self, rows: NDArray[np.int64]) -> "Binned":
         """Return some of the rows."""
@@ -177,7 +101,7 @@ class Bins:
         column = np.require(column, requirements=["C", "W"])
         a, b = self.start[s], self.start[s + 1]
         out = self.small[s, at : at + len(column)]
-        histogram.encode_bins(column, self.ends[s], b - a, out, self.low[a:b], self.high[a:b])
+        kernels.encode(column, self.ends[s], b - a, out, self.low[a:b], self.high[a:b])
 
     def cases(
         self,
@@ -209,6 +133,7 @@ class Unread:
     name: Callable[[int], NDArray[np.int32]]
     n_levels: NDArray[np.int64]
     kept: NDArray[np.int64] | None = None
+    missing = False  # as far as is known before it is read
 
     def take(self, rows: NDArray[np.int64]) -> "Unread":
         """Return some of the rows."""
@@ -227,7 +152,7 @@ class Unread:
             for s in range(a, b):
                 sketch = Sketch()
                 sketch.add(column(s))
-                ends[s] = sketch.ends()
+                ends[s] = sketch.ends(kernels.BINS)
 
         in_blocks(look, d, threads=threads)
         bins = Bins(ends, self.rows)
@@ -257,16 +182,16 @@ def of_cases(cases: Cases) -> Unread:
     )
 
 
-def of_frame(X: Any, columns: Sequence[Column]) -> Unread:
+def of_frame(frame: Frame, columns: Sequence[Column]) -> Unread:
     """Wait to put the columns of a data frame into bins."""
     kind, slot, n_levels = layout(columns)
-    series = matched(X, columns)
+    found = matched(frame, columns)
     numbers, names = (np.flatnonzero(kind == k) for k in (0, 1))
     return Unread(
         kind,
         slot,
-        len(series[0]) if series else 0,
-        lambda s: number(series[numbers[s]], columns[numbers[s]].kind),
-        lambda j: codes(series[names[j]], columns[names[j]].levels),
+        frame.rows,
+        lambda s: number(found[numbers[s]]),
+        lambda j: codes_of(found[names[j]].names(), columns[names[j]].levels),
         n_levels,
     )

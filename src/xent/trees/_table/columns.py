@@ -1,40 +1,46 @@
 """How a table becomes columns: numbers, and names coded by their level.
 
-Any eager data frame that narwhals knows, an array, or a sparse matrix. Strings, categories and
-booleans are names; a category that is declared keeps its code even if no row has it. Dates and
-durations are numbers (microseconds: exact in a float64 for 285 years around 1970). Nothing is
-guessed from values: the type of a column decides.
+What a column holds, `xent._table.frames` says of any data frame. Here numbers, dates, times of day
+and durations become float64, and strings, categories and booleans codes; a category that is
+declared keeps its code even if no row has it.
 """
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, ClassVar
 
-import narwhals as nw
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xent import _check
+from xent._table.frames import Accepted, Frame
+from xent._table.frames import Column as Read
+from xent._table.frames.levels import Level, codes_of, levels_of
 
-Level = str | int | float | bool
+KINDS = ("number", "name", "date", "time", "duration")
+ACCEPTED = Accepted("X", "hold numbers, names, booleans, dates and times", frozenset(KINDS))
 
 
 @dataclass(frozen=True)
 class Column:
-    """What one column is called and how it is read: a number, a date, a duration or a name."""
+    """What one column is called and how it is read: one of `KINDS`."""
 
     name: str
-    kind: str  # "number", "date", "duration" or "name"
+    kind: str
     levels: tuple[Level, ...] = ()
 
 
 @dataclass
 class Cases:
-    """A table as the kernels read it."""
+    """A table as the kernels read it: numbers, and codes of names.
+
+    What growing and predicting ask of a table are the methods here; a table in bins and a sparse
+    one answer some of them in their own way.
+    """
+
+    form: ClassVar[str] = "values"  # by which `_grow.searcher` knows how to search it
 
     kind: NDArray[np.int64]  # by feature: 0 a number, 1 a name
     slot: NDArray[np.int64]  # column of `numbers` or row of `codes`
@@ -57,21 +63,40 @@ class Cases:
         codes = np.ascontiguousarray(self.codes[:, rows])
         return Cases(self.kind, self.slot, self.numbers[rows], codes, self.n_levels)
 
+    def read(self, threads: int) -> "Cases":
+        """Return the table in memory: itself."""
+        return self
 
-def is_frame(X: Any) -> bool:
-    """Whether narwhals knows X as an eager data frame."""
-    if isinstance(X, (np.ndarray, list, tuple)):
-        return False
-    if type(X) is dict:  # scipy has a sparse array that is a dict, too
-        advice = "pandas.DataFrame(X) and polars.DataFrame(X) make one of it."
-        raise _check.wrong_kind("X", "be a data frame or an array", "a dict", advice)
-    try:
-        nw.from_native(X, eager_only=True)
-    except TypeError:
-        return False
-    except nw.exceptions.DuplicateError:
-        pass
-    return True
+    @property
+    def test_kind(self) -> NDArray[np.int64]:
+        """How a test of each column reads it: as a number, a name or a bin."""
+        return self.kind
+
+    @property
+    def absent(self) -> NDArray[np.int64]:
+        """Code of a missing value by column; 0 where that is NaN."""
+        absent = np.zeros(len(self.kind), np.int64)
+        absent[self.kind == 1] = self.n_levels
+        return absent
+
+    def in_codes(
+        self, feature: NDArray[np.int32], threshold: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return thresholds that part what `numbers` holds as the given ones part the values."""
+        return threshold
+
+    def values(self) -> Iterable[NDArray[np.float64]]:
+        """Yield each column of numbers."""
+        yield from self.numbers.T
+
+    def row_hashes(self) -> NDArray[np.uint64]:
+        """Return a number for each row that depends on its content alone."""
+        mixed = np.zeros(self.rows, np.uint64)
+        for column in chain(self.values(), (c.astype(np.float64) for c in self.codes)):
+            plain = np.where(np.isnan(column), np.nan, column + 0.0)
+            mixed = (mixed ^ plain.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            mixed ^= mixed >> np.uint64(29)
+        return mixed
 
 
 def is_clean(X: Any) -> bool:
@@ -97,158 +122,36 @@ def number_columns(names: Sequence[str]) -> list[Column]:
     return [Column(name, "number") for name in names]
 
 
-def frame_of_objects(X: NDArray[Any]) -> Any:
-    """Turn an array of objects into a table: a column that holds a string holds names."""
-    columns = {}
-    for j in range(X.shape[1]):
-        values = [None if v is None or v != v else v for v in X[:, j].tolist()]
-        if any(isinstance(v, str) for v in values):
-            columns[f"x{j}"] = pa.array([None if v is None else str(v) for v in values])
-        else:
-            try:
-                columns[f"x{j}"] = pa.array(
-                    [None if v is None else float(v) for v in values], pa.float64()
-                )
-            except OverflowError:
-                raise too_large() from None
-            except (TypeError, ValueError):
-                bad = next(v for v in values if not isinstance(v, (int, float)))
-                raise _check.wrong_kind(
-                    "X", "hold numbers and strings", f"{_check.a(bad)} in column {j}"
-                ) from None
-    return pa.table(columns)
-
-
-def too_large() -> ValueError:
-    """Return the error for a whole number that is infinite as float64."""
-    return _check.invalid("X", "be finite or missing", "a whole number above 1.8e308")
-
-
-def describe(X: Any) -> list[Column]:
+def describe(frame: Frame) -> list[Column]:
     """Say what the columns of a data frame are."""
     found = []
-    for name, series in series_of(X).items():
-        kind = _kind(series)
-        found.append(Column(name, kind, _levels(series) if kind == "name" else ()))
+    for column in frame.columns():
+        kind = ACCEPTED.check(column)
+        levels = levels_of(column.names()) if kind == "name" else ()
+        found.append(Column(str(column.name), kind, levels))
     return found
 
 
-def series_of(X: Any) -> dict[str, Any]:
-    """Return the columns of a data frame by name."""
-    try:
-        frame = nw.from_native(X, eager_only=True)
-        names = [str(name) for name in frame.columns]
-    except nw.exceptions.DuplicateError:
-        names = [str(name) for name in X.columns]
-    if len(set(names)) < len(names):
-        twice = Counter(names).most_common(1)[0][0]
-        raise _check.invalid("X", "have a name of its own for each column", f"{twice!r} twice")
-    return dict(zip(names, frame.iter_columns(), strict=True))
+def number(column: Read) -> NDArray[np.float64]:
+    """Return the numbers of a column, NaN where one is missing; none is infinite."""
+    out = column.floats()
+    if np.isinf(out).any():
+        at = int(np.flatnonzero(np.isinf(out))[0])
+        raise _check.invalid("X", "be finite or missing", f"infinity in {column.name!r}[{at}]")
+    return out
 
 
-def _is_void(series: Any) -> bool:
-    """Whether a column has no type, as where all of a file's fields are empty."""
-    return bool(series.dtype == nw.Unknown and series.null_count() == len(series))
-
-
-def _kind(series: Any) -> str:
-    dtype = series.dtype
-    if dtype.is_numeric() or _is_void(series):
-        return "number"
-    if dtype == nw.Date or dtype == nw.Datetime:
-        return "date"
-    if dtype == nw.Duration:
-        return "duration"
-    if dtype in (nw.String, nw.Categorical, nw.Enum, nw.Boolean) or dtype == nw.Object:
-        return "name"
-    raise _check.wrong_kind(
-        "X", "hold numbers, names, booleans and dates", f"{dtype} in column {series.name!r}"
-    )
-
-
-def _levels(series: Any) -> tuple[Level, ...]:
-    if series.dtype == nw.Boolean:
-        return (False, True)
-    declared = _declared(series)
-    if declared is not None:
-        return tuple(_spelt(declared))
-    if series.dtype == nw.Enum:
-        return tuple(series.dtype.categories)
-    values = pc.unique(names(series)).drop_null().to_pylist()
-    return tuple(sorted(values))
-
-
-def _declared(series: Any) -> list[Any] | None:
-    """Return the categories of a column of pandas', used or not."""
-    found = getattr(getattr(series.to_native(), "cat", None), "categories", None)
-    return None if found is None else found.tolist()
-
-
-def _spelt(levels: list[Any]) -> list[Level]:
-    """Return levels as they are, or as text: intervals, days, and what is not of one kind."""
-    plain = any(all(isinstance(v, kinds) for v in levels) for kinds in (str, bool, (int, float)))
-    return levels if plain else [str(v) for v in levels]
-
-
-def names(series: Any) -> Any:
-    """Return a column of names as an Arrow array of strings, numbers or booleans."""
-    if series.dtype == nw.Object:
-        values = [None if v is None or v != v else v for v in series.to_list()]
-        bad = next((v for v in values if v is not None and not isinstance(v, (str, bool))), None)
-        if bad is not None:
-            got = f"{_check.a(bad)} in column {series.name!r}"
-            raise _check.wrong_kind("X", "hold numbers, names, booleans and dates", got)
-        return pa.array([None if v is None else str(v) for v in values], pa.string())
-    declared = _declared(series)
-    if declared is not None and (spelt := _spelt(declared)) != declared:
-        at = series.to_native().cat.codes.to_numpy()
-        return pa.array(spelt).take(pa.array(at, mask=at < 0))
-    array = series.to_arrow()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if pa.types.is_boolean(array.type) or pa.types.is_integer(array.type):
-        return array
-    if pa.types.is_floating(array.type):
-        return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
-    return array.cast(pa.string())
-
-
-def number(series: Any, kind: str) -> NDArray[np.float64]:
-    if _is_void(series):
-        return np.full(len(series), np.nan)
-    if kind == "number":
-        if series.implementation.is_pyarrow() and series.dtype.is_integer():
-            # Arrow's safe cast refuses numbers that round.
-            out = series.to_arrow().cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        else:
-            out = series.cast(nw.Float64).to_numpy()
-        out = np.asarray(out, dtype=np.float64)
-        if np.isinf(out).any():
-            at = int(np.flatnonzero(np.isinf(out))[0])
-            raise _check.invalid("X", "be finite or missing", f"infinity in {series.name!r}[{at}]")
-        return out
-    array = series.to_arrow()
-    unit = pa.timestamp("us") if kind == "date" else pa.duration("us")
-    if pa.types.is_timestamp(array.type) and array.type.tz:
-        unit = pa.timestamp("us", array.type.tz)
-    whole = array.cast(unit, safe=False).cast(pa.int64())
-    return np.asarray(whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-
-
-def read(X: Any, columns: Sequence[Column]) -> Cases:
+def read(frame: Frame, columns: Sequence[Column]) -> Cases:
     """Read a data frame as the columns that a tree was fitted on."""
-    series = matched(X, columns)
-    n = len(series[0]) if series else 0
+    found = matched(frame, columns)
     kind, slot, n_levels = layout(columns)
-    numbers = np.empty((n, int((kind == 0).sum())))
-    coded = np.empty((int(kind.sum()), n), np.int32)
+    numbers = np.empty((frame.rows, int((kind == 0).sum())))
+    coded = np.empty((int(kind.sum()), frame.rows), np.int32)
     for j, column in enumerate(columns):
         if kind[j]:
-            coded[slot[j]] = codes(series[j], column.levels)
+            coded[slot[j]] = codes_of(found[j].names(), column.levels)
         else:
-            numbers[:, slot[j]] = number(series[j], column.kind)
+            numbers[:, slot[j]] = number(found[j])
     return Cases(kind, slot, numbers, coded, n_levels)
 
 
@@ -261,42 +164,23 @@ def layout(
     return kind, slot, np.array([len(c.levels) for c in columns if c.kind == "name"], np.int64)
 
 
-def matched(X: Any, columns: Sequence[Column]) -> list[Any]:
-    """Return the series of a data frame that are the columns of fit."""
-    found_series = series_of(X)
-    series = []
+def matched(frame: Frame, columns: Sequence[Column]) -> list[Read]:
+    """Return the columns of a data frame that are the columns of fit."""
+    names = {str(name): name for name in frame.names}
+    found = []
     for column in columns:
-        if column.name not in found_series:
-            got = f"none among {_check.join_names(found_series, last='and', limit=8)}"
+        if column.name not in names:
+            got = f"none among {_check.join_names(names, last='and', limit=8)}"
             raise _check.invalid("X", f"have the column {column.name!r}", got)
-        series.append(found_series[column.name])
-        found = _kind(series[-1])
-        if found != column.kind and not _is_void(series[-1]):
+        found.append(frame.column(names[column.name]))
+        kind = ACCEPTED.check(found[-1])
+        if kind != column.kind and not found[-1].empty:
             raise _check.invalid(
                 "X",
                 f"hold a {column.kind} in column {column.name!r}, as in fit",
-                f"a {found} ({series[-1].dtype})",
+                f"a {kind} ({found[-1].dtype})",
             )
-    return series
-
-
-def codes(series: Any, levels: tuple[Level, ...]) -> NDArray[np.int32]:
-    """Code names by their level; what is missing or unknown comes after the last."""
-    if not levels:
-        return np.zeros(len(series), np.int32)
-    given = names(series)
-    known = pa.array(list(levels))
-    if known.type != given.type:
-        given, known = _same_type(given, known)
-    found = pc.index_in(given, value_set=known, skip_nulls=True)
-    return np.asarray(found.fill_null(len(levels)).to_numpy(zero_copy_only=False), np.int32)
-
-
-def _same_type(names: Any, known: Any) -> tuple[Any, Any]:
-    """Compare names of different kinds as text: 1 in one table is "1" in another, True "true"."""
-    if pa.types.is_boolean(known.type) and pa.types.is_string(names.type):
-        return pc.utf8_lower(names), known.cast(pa.string())
-    return names.cast(pa.string()), known.cast(pa.string())
+    return found
 
 
 def refuse_fractions(y: NDArray[Any]) -> None:

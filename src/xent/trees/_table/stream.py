@@ -15,11 +15,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xent import _check, _table
-from xent.trees._kernels.search.histogram import BINS
-from xent.trees._table import columns as _columns
-from xent.trees._table.bins import Binned, Bins, Sketch, code_type
-from xent.trees._table.columns import Column
-from xent.trees._table.exact import Apart, in_question
+from xent._table.frames import Frame, of_series
+from xent._table.frames.exact import Distinct
+from xent._table.frames.levels import merged
+from xent._table.sketch import Sketch
+from xent.trees._kernels.bins import BINS
+from xent.trees._table.bins import Binned, Bins, code_type
+from xent.trees._table.columns import Column, describe, layout, number, read, refuse_fractions
 from xent.trees._table.weights import by_class, by_name
 
 BATCH = 16384  # rows
@@ -69,7 +71,7 @@ class Reading:
         ends, rows, counts = self._look()
         self._write(ends, rows, counts)
 
-    def _split(self, batch: Any) -> tuple[Any, NDArray[Any], NDArray[np.float64] | None]:
+    def _split(self, batch: Any) -> tuple[Frame, NDArray[Any], NDArray[np.float64] | None]:
         """Return a batch's features, targets and weights."""
         frame = nw.from_native(batch, eager_only=True)
         for argument, name in (("y", self.target), ("sample_weight", self.weight_name)):
@@ -84,7 +86,7 @@ class Reading:
                 must = "hold finite numbers, 0 or more"
                 raise _check.invalid("sample_weight", must, f"others in {self.weight_name!r}")
         left = [c for c in frame.columns if c not in (self.target, self.weight_name)]
-        return frame.select(left).to_native(), y, weight
+        return Frame(frame.select(left).to_native()), y, weight
 
     def _targets(self, series: Any) -> NDArray[Any]:
         if series.null_count():
@@ -95,58 +97,48 @@ class Reading:
                 raise _check.wrong_kind("y", "hold numbers", f"{series.dtype} in {self.target!r}")
             y = np.asarray(series.cast(nw.Float64).to_numpy())
         elif series.dtype in (nw.Categorical, nw.Enum):
-            y = np.asarray(_columns.names(series).to_numpy(zero_copy_only=False))
+            names = of_series(self.target, series).names()
+            y = pa.array(names.levels).take(pa.array(names.codes)).to_numpy(zero_copy_only=False)
         else:
             y = np.asarray(series.to_numpy())
-            _columns.refuse_fractions(y)
+            refuse_fractions(y)
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise _check.invalid("y", "be finite", f"NaN or infinity in {self.target!r}")
         return y
 
     def _look(self) -> tuple[list[NDArray[np.float64]], int, NDArray[np.int64]]:
         """First pass: columns, levels, classes, and the ends of all bins."""
-        columns: list[Column] | None = None
-        levels: list[set[Any]] = []
+        columns: list[Column] = []
+        known: list[bool] = []  # whether a batch had a value, and so a kind
         sketches: list[Sketch] = []
-        apart: list[Apart] = []
+        distinct: list[Distinct] = []
         rows, counts = 0, np.empty(0, np.int64)
         for batch in batches(self.source):
-            X, y, weight = self._split(batch)
-            found = _columns.describe(X)
-            if columns is None:
-                columns, levels = found, [set(c.levels) for c in found]
-                sketches = [Sketch() for c in columns if c.kind != "name"]
-                apart = [Apart(c.name, BINS) for c in columns]
-            self._same(columns, found)
-            for j, column in enumerate(found):
-                if column.levels != columns[j].levels:
-                    levels[j].update(column.levels)
-                    merged = tuple(sorted(levels[j]))
-                    columns[j] = Column(column.name, column.kind, merged)
+            frame, y, weight = self._split(batch)
+            found, held = describe(frame), [not column.empty for column in frame.columns()]
+            if not columns:
+                columns, known = found, held
+                sketches = [Sketch() for _ in found]
+                distinct = [Distinct(column.name, BINS) for column in found]
+            columns = _joined(columns, found, known, held)
+            known = [a or b for a, b in zip(known, held, strict=True)]
             if not self.is_number:
                 counts = self._count(y, counts)
-            for each, series in zip(apart, _columns.series_of(X).values(), strict=True):
-                each.add(in_question(series))
-            cases = _columns.read(X, columns)
             kept = self._kept(y, weight)
-            for s, sketch in enumerate(sketches):
-                values = cases.numbers[:, s]
-                sketch.add(values if kept is None else values[kept])
+            for j, column in enumerate(frame.columns()):
+                distinct[j].add(column.in_question())
+                if column.kind != "name" or column.empty:
+                    values = number(column)
+                    sketches[j].add(values if kept is None else values[kept])
             rows += len(y) if kept is None else int(kept.sum())
         if not columns or not rows:
-            got = f"{rows} rows and {len(columns or [])} columns"
+            got = f"{rows} rows and {len(columns)} columns"
             raise _check.invalid("X", "have rows and columns", got)
-        for each in apart:
+        for each in distinct:
             each.check()
         self.columns = columns
-        return [sketch.ends() for sketch in sketches], rows, counts
-
-    def _same(self, columns: list[Column], found: list[Column]) -> None:
-        first, second = ([(c.name, c.kind) for c in some] for some in (columns, found))
-        if first != second:
-            pairs = zip(first, second, strict=False)
-            got = next((f"{b} after {a}" for a, b in pairs if a != b), "another number of columns")
-            raise _check.invalid("X", "have the same columns in every batch", got)
+        pairs = zip(sketches, columns, strict=True)
+        return [sketch.ends(BINS) for sketch, c in pairs if c.kind != "name"], rows, counts
 
     def _count(self, y: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.int64]:
         here, count = np.unique(y, return_counts=True)
@@ -172,7 +164,7 @@ class Reading:
         changed = _check.cannot(
             _check.thing("X") + " cannot be read", "it changed between the first and second time"
         )
-        kind, slot, n_levels = _columns.layout(self.columns)
+        kind, slot, n_levels = layout(self.columns)
         bins = Bins(ends, rows)
         codes: NDArray[Any] = np.empty((len(n_levels), rows), code_type(n_levels))
         wide = np.float64 if self.is_number else np.uint8 if len(counts) <= 256 else np.int32
@@ -184,8 +176,8 @@ class Reading:
         self.weight = np.empty(rows) if weighted else np.broadcast_to(1.0, rows)
         at = 0
         for batch in batches(self.source):
-            X, y, weight = self._split(batch)
-            cases = _columns.read(X, self.columns)
+            frame, y, weight = self._split(batch)
+            cases = read(frame, self.columns)
             kept = self._kept(y, weight)
             if kept is not None:
                 cases, y = cases.take(np.flatnonzero(kept)), y[kept]
@@ -209,3 +201,23 @@ class Reading:
         if at != rows:
             raise changed
         self.cases = bins.cases(kind, slot, codes, n_levels)
+
+
+def _joined(
+    columns: list[Column], found: list[Column], known: list[bool], held: list[bool]
+) -> list[Column]:
+    """Return the columns of two pieces of a table; one that held no value fits every kind."""
+    first, second = ([(c.name, c.kind) for c in some] for some in (columns, found))
+    if [name for name, _ in first] != [name for name, _ in second]:
+        pairs = ((a, b) for a, b in zip(first, second, strict=False) if a[0] != b[0])
+    else:
+        both = zip(first, second, known, held, strict=True)
+        pairs = ((a, b) for a, b, x, y in both if x and y and a != b)
+    wrong = [f"{b} after {a}" for a, b in pairs]
+    if wrong or len(first) != len(second):
+        got = wrong[0] if wrong else "another number of columns"
+        raise _check.invalid("X", "have the same columns in every batch", got)
+    return [
+        Column(a.name, a.kind if x or not y else b.kind, merged(a.levels, b.levels))
+        for a, b, x, y in zip(columns, found, known, held, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""Loops over the values of one column of a table."""

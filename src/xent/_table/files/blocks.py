@@ -1,0 +1,168 @@
+"""Tables that are text, CSV and JSON lines, block by block.
+
+What type a column has is known once all blocks were seen. JSON lines are therefore read twice. The
+types of a CSV are those of its first block. Whoever counts (``exact``) has it read again with the
+wider type where a later block does not fit, and is not given again what it was given: whole numbers
+become real ones, a column that was empty so far becomes what it holds. A type that cannot hold what
+was given before (numbers that turn out to be text) is an error.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from typing import Any
+
+from xent import _check
+from xent._table.files import dialect
+from xent._table.files.dialect import Csv, open_csv
+
+LONG = re.compile(rb"[:\s]-?\d{19,}\s*[,}\]]")  # a whole number, as JSON writes it
+MISFIT = re.compile(r"In CSV column #(\d+): .*CSV conversion error to (\S+): invalid value '(.*)'")
+
+
+def scan_csv(
+    path: str | os.PathLike[str], kind: str, text: Sequence[str], csv: Csv | None, *, exact: bool
+) -> Iterator[Any]:
+    """Read the batches of a CSV.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file, which may be compressed.
+    kind : str
+        Its ending.
+    text : sequence of str
+        Columns that are text whatever they look like.
+    csv : Csv, optional
+        How it is written.
+    exact : bool
+        Columns of whole numbers that 64 bits do not hold are text, and no floats, which would take
+        different ones for one; and types may widen from batch to batch.
+
+    Yields
+    ------
+    pyarrow.RecordBatch
+    """
+    import pyarrow as pa
+
+    types: dict[str, Any] = dict.fromkeys(text, pa.string())
+    given = 0
+    while True:
+        with pa.input_stream(os.fspath(path), compression="detect") as file:
+            reader = open_csv(file, kind, types, csv)
+            ahead = given
+            try:
+                for batch in reader:
+                    if exact and not given:
+                        doubtful = [name for name in _huge(batch) if name not in types]
+                        found = _whole(path, kind, types, csv, doubtful) if doubtful else []
+                        types |= {n: pa.string() if n in found else pa.float64() for n in doubtful}
+                        if found:
+                            break
+                    new = batch.slice(min(ahead, batch.num_rows))
+                    ahead -= batch.num_rows - new.num_rows
+                    given += new.num_rows
+                    if new.num_rows or not given:
+                        yield new
+                else:
+                    return
+            except pa.ArrowInvalid as error:
+                misfit = MISFIT.search(str(error))
+                wider = None if misfit is None or not exact else _wider(misfit[2], misfit[3])
+                name = "" if misfit is None else reader.schema.names[int(misfit[1])]
+                if wider is None or types.get(name) == wider:
+                    raise
+                types[name] = wider
+
+
+def _huge(batch: Any) -> list[str]:
+    """Name the columns of real numbers that hold one past 64 bits."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_float64(column.type):
+            ends = pc.min_max(column)
+            if any(abs(ends[side].as_py() or 0.0) >= 2.0**63 for side in ("min", "max")):
+                found.append(name)
+    return found
+
+
+def _whole(
+    path: str | os.PathLike[str],
+    kind: str,
+    types: dict[str, Any],
+    csv: Csv | None,
+    names: list[str],
+) -> list[str]:
+    """Name those columns that hold whole numbers alone, as they are written in the first block."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    with pa.input_stream(os.fspath(path), compression="detect") as file:
+        all_text = types | dict.fromkeys(names, pa.string())
+        batch = open_csv(file, kind, all_text, csv).read_next_batch()
+    whole = []
+    for name in names:
+        written = pc.utf8_trim_whitespace(batch.column(name))
+        fine = pc.or_(pc.match_substring_regex(written, r"^[+-]?\d+$"), pc.equal(written, ""))
+        if pc.all(fine).as_py():
+            whole.append(name)
+    return whole
+
+
+def _wider(kind: str, value: str) -> Any:
+    """Return the type that holds what was read as one kind and this value too, if there is one."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    if re.fullmatch(r"\s*[+-]?\d+\s*", value) and kind == "int64":
+        return None  # past 64 bits: floats would take different ones for one
+    single = BytesIO(b"x\n" + value.encode() + b"\n")
+    try:
+        found = (
+            csv.read_csv(single, parse_options=csv.ParseOptions(delimiter="\x01")).schema[0].type
+        )
+    except pa.ArrowInvalid:
+        return None
+    if kind == "null":
+        return found
+    if kind == "int64" and pa.types.is_float64(found):
+        return found
+    dates = kind.startswith(("date32", "timestamp"))
+    return pa.timestamp("ns") if dates and pa.types.is_temporal(found) else None
+
+
+def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
+    """Read JSON lines block by block: once for the types of all blocks together, once for good.
+
+    Where ``exact``, whole numbers that 64 bits do not hold are refused: they come as floats.
+    """
+    import pyarrow as pa
+    import pyarrow.json
+
+    def blocks() -> Iterator[bytes]:
+        rest = b""
+        with pa.input_stream(os.fspath(path), compression="detect") as file:
+            while found := file.read(dialect.BLOCK):
+                lines, line, rest = (rest + found).rpartition(b"\n")
+                if line:
+                    yield lines + line
+            if rest.strip():
+                yield rest
+
+    schemas = [pyarrow.json.read_json(pa.BufferReader(block)).schema for block in blocks()]
+    if not schemas:
+        return
+    schema = pa.unify_schemas(schemas, promote_options="permissive")
+    options = pyarrow.json.ParseOptions(explicit_schema=schema)
+    for block in blocks():
+        table = pyarrow.json.read_json(pa.BufferReader(block), parse_options=options)
+        if exact and LONG.search(block):
+            for name in (n for piece in table.to_batches() for n in _huge(piece)):
+                because = f"column {name!r} holds whole numbers that 64 bits do not hold"
+                advice = "Put them in quotes: as text they stay apart."
+                raise _check.cannot(f"{str(path)!r} cannot be counted", because, advice)
+        yield table.select(schema.names)

@@ -1,0 +1,137 @@
+"""What a CSV file does not say of itself, and what is wrong with one that cannot be read.
+
+A comma or a semicolon, a decimal point or a decimal comma, UTF-8 or another encoding, a word for
+what is missing: whoever has the file knows. Nothing is guessed; a file that is not as it was said
+to be is refused with the line where that shows.
+"""
+
+import codecs
+import gzip
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xent import _check
+from xent._table.files.endings import unreadable
+
+BLOCK = 8 << 20  # bytes; the types of the columns are those of the first block
+
+
+@dataclass(frozen=True)
+class Csv:
+    """How a CSV file is written.
+
+    Parameters
+    ----------
+    separator : str, optional
+        What stands between two columns; a comma, in a .tsv a tab, where not given.
+    decimal : str
+        The decimal point of its numbers.
+    missing : tuple of str
+        Words for a missing value, besides an empty field and, in columns of numbers, NA, NaN, NULL
+        and their like.
+    encoding : str
+        How its letters are encoded, as Python calls it.
+
+    Raises
+    ------
+    ValueError
+        If there can be no such file.
+    """
+
+    separator: str | None = None
+    decimal: str = "."
+    missing: tuple[str, ...] = ()
+    encoding: str = "utf8"
+
+    def __post_init__(self) -> None:
+        for name in ("separator", "decimal"):
+            sign = getattr(self, name)
+            if sign is not None and not (len(sign) == 1 and sign.isascii() and sign not in '\r\n"'):
+                raise _check.invalid(name, "be one ASCII character", repr(sign))
+        try:
+            "x".encode(self.encoding)
+        except LookupError:
+            must, advice = "be an encoding of text", "Some are utf8, latin1, cp1252 and utf16."
+            raise _check.invalid("encoding", must, repr(self.encoding), advice) from None
+
+    def between(self, kind: str) -> str:
+        """Return the separator of a file with this ending; refuse one that is the decimal point."""
+        found = self.separator or ("\t" if kind == ".tsv" else ",")
+        if found == self.decimal:
+            must, got = "differ from the decimal point", f"{found!r} for both"
+            raise _check.invalid("separator", must, got)
+        return found
+
+
+def open_csv(file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None) -> Any:
+    """Return a reader of a CSV's batches; other columns than ``types`` are what they look like."""
+    from pyarrow import csv as arrow
+
+    how = csv or Csv()
+    convert = arrow.ConvertOptions(column_types=types, decimal_point=how.decimal)
+    convert.null_values = [*convert.null_values, *how.missing]
+    return arrow.open_csv(
+        file,
+        arrow.ReadOptions(block_size=BLOCK, encoding=how.encoding),
+        arrow.ParseOptions(delimiter=how.between(kind), newlines_in_values=True),
+        convert,
+    )
+
+
+def check_csv(
+    schema: Any, path: str | os.PathLike[str], kind: str, csv: Csv | None, argument: str
+) -> None:
+    """Refuse a CSV whose letters are not encoded as was said, or whose columns are not parted."""
+    import pyarrow as pa
+
+    semicolons = len(schema.names) == 1 and ";" in schema.names[0]
+    if semicolons and (csv or Csv()).between(kind) == ",":
+        raise why_not(path, kind, "it has one column", csv, argument)
+    if any(pa.types.is_binary(field.type) for field in schema):
+        raise why_not(path, kind, "a column is not text", csv, argument)
+
+
+def why_not(
+    path: str | os.PathLike[str], kind: str, error: object, csv: Csv | None, argument: str
+) -> ValueError:
+    """Return the sentence that says why a CSV could not be read, with the line if it is known."""
+    how = csv or Csv()
+    try:
+        head, line, byte = _look(path, how.encoding)
+    except (OSError, EOFError, UnicodeError):
+        return unreadable(path, kind, error)
+    if line:
+        utf8 = codecs.lookup(how.encoding).name == "utf-8"
+        because = f"line {line} is not {'UTF-8' if utf8 else how.encoding} (byte {byte})"
+        # A file in UTF-16 begins with a mark of these two bytes.
+        likely = "utf16" if byte in ("0xff", "0xfe") and line == 1 else "latin1"
+        advice = (
+            "Save it as UTF-8"
+            + (", or pass " + _check.setting("encoding", likely) if csv else "")
+            + "."
+        )
+        return unreadable(path, kind, because, advice)
+    if how.between(kind) == "," and head.count(";") > head.count(","):
+        must, got = "separate its columns by commas", f"semicolons in {str(path)!r}"
+        return _check.invalid(
+            argument, must, got, "Pass " + _check.setting("separator", ";") + "." if csv else ""
+        )
+    return unreadable(path, kind, error)
+
+
+def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str]:
+    """Return the first line, and the number and byte of the first line that cannot be decoded."""
+    opened: Any = gzip.open if Path(path).suffix.lower() == ".gz" else open
+    decoder = codecs.getincrementaldecoder(encoding)()
+    head = ""
+    with opened(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                words = decoder.decode(line)
+            except UnicodeDecodeError as bad:
+                return head, number, f"0x{bad.object[bad.start]:02x}"
+            head = head or words
+    return head, 0, ""

@@ -1,0 +1,234 @@
+"""Reading a table, whole or in batches."""
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from xent._table.files.blocks import scan_csv, scan_json
+from xent._table.files.columns import require
+from xent._table.files.dialect import Csv, check_csv, open_csv, why_not
+from xent._table.files.endings import ending, kind_of, refuse_duplicates, unreadable
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    text: Sequence[str] = (),
+    csv: Csv | None = None,
+    argument: str = "path",
+) -> Any:
+    """Read a whole table.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file; its ending says what it is. ``.gz`` may follow ``.csv``, ``.tsv`` and ``.jsonl``.
+    text : sequence of str
+        Columns of a CSV that are text whatever they look like, such as ``01``.
+    csv : Csv, optional
+        How a CSV is written.
+    argument : str
+        What the caller calls ``path``, for the error message.
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the ending is none we know, the file is not what its ending says, or two columns share
+        a name.
+    """
+    import pyarrow as pa
+
+    kind = kind_of(path, argument)
+    try:
+        if kind == ".npz":
+            table = _read_npz(path)
+        elif kind == ".parquet":
+            import pyarrow.parquet
+
+            table = pyarrow.parquet.read_table(path, use_threads=True)
+        else:
+            with pa.input_stream(os.fspath(path), compression="detect") as file:
+                if kind in (".csv", ".tsv"):
+                    reader = open_csv(file, kind, dict.fromkeys(text, pa.string()), csv)
+                    check_csv(reader.schema, path, kind, csv, argument)
+                    table = reader.read_all()
+                else:
+                    import pyarrow.json
+
+                    table = pyarrow.json.read_json(file)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
+        raise _refusal(path, kind, error, csv, argument) from None
+    refuse_duplicates(table.column_names, path, argument)
+    return table
+
+
+def scan(
+    path: str | os.PathLike[str],
+    columns: Sequence[str] | None = None,
+    batch_rows: int = 65536,
+    *,
+    text: Sequence[str] = (),
+    csv: Csv | None = None,
+    exact: bool = False,
+    argument: str = "path",
+) -> Iterator[Any]:
+    """Read a table of any size in batches.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file, as in `read`.
+    columns : sequence of str, optional
+        The columns wanted; all of them where not given.
+    batch_rows : int
+        Rows in a batch, at most. CSV and JSON lines come in blocks of bytes and may be cut shorter.
+    text, csv
+        As in `read`.
+    exact : bool
+        For counting. Text of Parquet stays coded, as it lies in the file. Whole numbers past 64
+        bits are text, not floats, in a CSV, and refused in JSON lines. A column of a CSV may widen
+        from whole numbers to real ones.
+    argument : str
+        What the caller calls ``path``, for the error message.
+
+    Yields
+    ------
+    pyarrow.RecordBatch
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read`, and if a column is missing.
+    """
+    import pyarrow as pa
+
+    kind = kind_of(path, argument)
+    try:
+        if kind == ".parquet":
+            import pyarrow.parquet
+
+            # Without these a whole file, or row group, is held while its batches are read.
+            plain: dict[str, Any] = {"pre_buffer": False, "buffer_size": 1 << 18}
+            if exact:
+                schema = pyarrow.parquet.read_schema(path)
+                text = [f.name for f in schema if str(f.type) in ("string", "large_string")]
+                plain["read_dictionary"] = text
+            with pyarrow.parquet.ParquetFile(path, **plain) as file:
+                refuse_duplicates(file.schema_arrow.names, path, argument)
+                for name in columns or ():
+                    require(name, file.schema_arrow.names, path)
+                yield from file.iter_batches(batch_rows, columns=columns)
+        elif kind in (".csv", ".tsv"):
+            for batch in scan_csv(path, kind, text, csv, exact=exact):
+                check_csv(batch.schema, path, kind, csv, argument)
+                refuse_duplicates(batch.schema.names, path, argument)
+                yield from _cut(batch, columns, batch_rows, path)
+        elif kind in (".jsonl", ".ndjson"):
+            tables = scan_json(path, exact=exact)
+            first = next(tables, None)
+            # What has no line at all is read once more, to say what is wrong with it.
+            for table in itertools.chain([read(path) if first is None else first], tables):
+                yield from _cut(table, columns, batch_rows, path)
+        else:
+            yield from _cut(read(path, argument=argument), columns, batch_rows, path)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
+        raise _refusal(path, kind, error, csv, argument) from None
+
+
+def names(
+    path: str | os.PathLike[str], *, csv: Csv | None = None, argument: str = "path"
+) -> list[str]:
+    """Return the columns of a table, none where it has no row; reads its first block alone."""
+    first = next(scan(path, csv=csv, argument=argument), None)
+    return [] if first is None else list(first.schema.names)
+
+
+def blanks_as_missing(table: Any, path: str | os.PathLike[str], csv: Csv | None = None) -> Any:
+    """Return what was read from a file; in a file of text an empty field is a missing value.
+
+    Parameters
+    ----------
+    table : pyarrow.Table or pyarrow.RecordBatch
+        What was read.
+    path : str or PathLike
+        From where.
+    csv : Csv, optional
+        How a CSV is written: its words for a missing value are missing among names, too.
+
+    Returns
+    -------
+    pyarrow.Table or pyarrow.RecordBatch
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if ending(path, "path") in (".parquet", ".npz"):
+        return table
+    blank = pa.array(["", *(csv.missing if csv else ())])
+    for i, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            gone = pc.is_in(table.column(i), value_set=blank)
+            known = pc.if_else(gone, pa.scalar(None, field.type), table.column(i))
+            table = table.set_column(i, field.name, known)
+    return table
+
+
+def _refusal(
+    path: str | os.PathLike[str], kind: str, error: Exception, csv: Csv | None, argument: str
+) -> ValueError:
+    """Return the sentence that says why a file could not be read."""
+    if kind in (".csv", ".tsv"):
+        return why_not(path, kind, error, csv, argument)
+    if isinstance(error, UnicodeError):
+        return unreadable(path, kind, "it is not UTF-8")
+    return unreadable(path, kind, error)
+
+
+def _read_npz(path: str | os.PathLike[str]) -> Any:
+    import zipfile
+
+    import pyarrow as pa
+
+    if not zipfile.is_zipfile(path):
+        raise unreadable(path, ".npz", "it is not an archive of arrays")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, zipfile.BadZipFile) as error:
+        unsafe = "allow_pickle" in str(error)
+        why = "it holds Python objects, which are never loaded" if unsafe else error
+        raise unreadable(path, ".npz", why) from None
+    columns: list[tuple[str, Any]] = []
+    for name, array in arrays.items():
+        if array.ndim == 0:
+            raise unreadable(path, ".npz", f"{name!r} is a single number, not a column")
+        if array.ndim == 1:
+            columns.append((name, array))
+        else:
+            flat = array.reshape(len(array), -1)
+            columns += [(f"{name}_{j}", flat[:, j]) for j in range(flat.shape[1])]
+    names = [name for name, _ in columns]
+    return pa.Table.from_arrays([pa.array(values) for _, values in columns], names)
+
+
+def _cut(
+    table: Any, columns: Sequence[str] | None, batch_rows: int, path: str | os.PathLike[str]
+) -> Iterator[Any]:
+    if columns is not None:
+        for name in columns:
+            require(name, table.schema.names, path)
+        table = table.select(list(columns))
+    if hasattr(table, "to_batches"):
+        yield from table.to_batches(max_chunksize=batch_rows)
+    else:
+        for start in range(0, table.num_rows, batch_rows):
+            yield table.slice(start, batch_rows)

@@ -1,0 +1,11 @@
+"""Data frames of every kind, column by column: what a column holds, exactly.
+
+A frame is whatever narwhals reads (pandas, polars, Arrow, ...), a dict of columns or a structured
+array of NumPy. The type of a column says what it holds; a column of Python objects is what all its
+values are. A room says which kinds it accepts, and gets our sentence for the rest.
+"""
+
+from xent._table.frames.columns import Accepted, Column, Names
+from xent._table.frames.frame import Frame, is_frame, of_series
+
+__all__ = ["Accepted", "Column", "Frame", "Names", "is_frame", "of_series"]

@@ -1,0 +1,162 @@
+"""A table in memory of any kind, and its columns by name."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from xent import _check
+from xent._table.frames.columns import (
+    Categories,
+    Column,
+    Exact,
+    Flags,
+    Floats,
+    Moments,
+    Nested,
+    Nothing,
+    Text,
+    Wholes,
+)
+from xent._table.frames.objects import of_cells, of_objects
+
+MOMENTS = (nw.Date, nw.Datetime, nw.Time, nw.Duration)
+NAMES = (nw.String, nw.Categorical, nw.Enum)
+
+
+class Frame:
+    """A data frame, a dict of columns or a structured array; a column is read when it is asked for.
+
+    Parameters
+    ----------
+    table : Any
+        What the caller was handed.
+    argument : str
+        What the caller calls it, for the error message.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no table in memory, or two of its columns share a name.
+    """
+
+    def __init__(self, table: Any, argument: str = "X") -> None:
+        self.native = table
+        parts = _parts(table)
+        if parts is None:
+            must = "be a data frame in memory that narwhals reads (pandas, polars, Arrow, ...)"
+            raise _check.wrong_kind(argument, must, _check.a(table))
+        self.names, columns = parts
+        if len(set(self.names)) < len(self.names):
+            twice = Counter(self.names).most_common(1)[0][0]
+            raise _check.invalid(argument, "name each column once", f"{twice!r} twice")
+        self._columns = dict(zip(self.names, columns, strict=True))
+        self._read: dict[Any, Column] = {}
+        lengths = {len(values) for values, _ in columns}
+        if len(lengths) > 1:
+            got = _check.join_names(sorted(map(str, lengths)), last="and")
+            raise _check.invalid(argument, "have columns of one length", got)
+        self.rows: int = max(lengths, default=0)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def column(self, name: Any) -> Column:
+        """Return one column."""
+        if name not in self._read:
+            values, read = self._columns[name]
+            self._read[name] = read(name, values)
+        return self._read[name]
+
+    def columns(self) -> list[Column]:
+        """Return all columns in order."""
+        return [self.column(name) for name in self.names]
+
+
+def is_frame(table: Any) -> bool:
+    """Whether a table is one whose columns have names and types of their own."""
+    if isinstance(table, (list, tuple, np.ndarray)):
+        return bool(getattr(getattr(table, "dtype", None), "names", None))
+    return _parts(table) is not None
+
+
+Part = tuple[Any, Callable[[object, Any], Column]]  # values, and how they are read
+
+
+def _parts(table: Any) -> tuple[list[Any], list[Part]] | None:
+    """Return the names of a table's columns and the columns, unread; None where it is no table."""
+    if isinstance(table, np.ndarray):
+        return _parts_of_array(table)
+    if type(table) is dict:  # scipy has a sparse array that is a dict, too
+        return list(table), [(values, _of_values) for values in table.values()]
+    try:
+        frame = nw.from_native(table, eager_only=True)
+        return list(frame.columns), [(series, of_series) for series in frame.iter_columns()]
+    except nw.exceptions.DuplicateError:
+        return list(table.columns), []
+    except TypeError:
+        return None
+
+
+def _parts_of_array(table: NDArray[Any]) -> tuple[list[Any], list[Part]] | None:
+    """Return the fields of a structured array, or the columns x0, x1, ... of one of objects."""
+    if table.dtype.names and table.ndim == 1:
+        return list(table.dtype.names), [(table[name], _of_values) for name in table.dtype.names]
+    if table.dtype == object and table.ndim == 2:
+        names = [f"x{j}" for j in range(table.shape[1])]
+        return names, [(column, of_cells) for column in table.T]
+    return None
+
+
+def _of_values(name: object, values: Any) -> Column:
+    """Return the column that a list or an array is."""
+    if not isinstance(values, np.ndarray):
+        return of_objects(name, list(values))
+    if values.dtype.kind not in "biufmMU" or values.ndim != 1:
+        return of_objects(name, values.tolist())
+    array = pa.array(values.astype(values.dtype.newbyteorder("="), copy=False))
+    return of_series(name, nw.from_native(pa.chunked_array([array]), series_only=True))
+
+
+def of_series(name: object, series: Any) -> Column:
+    """Return the column that a series of narwhals is."""
+    native = series.to_native()
+    if str(getattr(native, "dtype", "")).startswith("Sparse"):
+        series = nw.from_native(native.sparse.to_dense(), series_only=True)
+    dtype, shown = series.dtype, str(series.dtype)
+    if dtype == nw.Object or str(getattr(native, "dtype", "")) == "object":
+        return of_objects(name, series.to_list())
+    if dtype.is_nested():
+        return Nested(name, series, shown)
+    if dtype.is_decimal() or dtype in (nw.Int128, nw.UInt128):
+        return Exact(name, series.to_list(), shown)
+    if dtype.is_numeric():
+        return (Wholes if dtype.is_integer() else Floats)(name, series, shown)
+    if dtype == nw.Boolean:
+        return Flags(name, series.to_arrow(), shown)
+    if dtype in NAMES:
+        return _of_names(name, series, shown)
+    if any(dtype == kind for kind in MOMENTS):
+        return Moments(name, series.to_arrow(), shown)
+    if dtype == nw.Unknown and series.null_count() == len(series):
+        return Nothing(name, series, shown)
+    return Column(name, series, shown)
+
+
+def _of_names(name: object, series: Any, shown: str) -> Column:
+    categorical = getattr(series.to_native(), "cat", None)
+    categories = getattr(categorical, "categories", None)  # pandas', used or not
+    if categories is not None and categorical is not None:
+        codes = categorical.codes.to_numpy().astype(np.int64)
+        return Categories(name, (codes, categories.tolist()), shown)
+    column = Text(name, series.to_arrow(), shown)
+    if series.dtype != nw.Enum:
+        return column
+    levels = list(series.dtype.categories)
+    found = column.names()
+    places = np.array([*(levels.index(level) for level in found.levels), -1])
+    return Categories(name, (places[found.codes], levels), shown)

@@ -1,0 +1,81 @@
+"""Distributions of several numbers: the normal, Student's and Dirichlet's."""
+
+import math
+
+import numpy as np
+
+from xent import _check
+from xent.measures.densities._density import Density
+from xent.measures.densities._frozen import frozen
+from xent.measures.rows._protocols import ArrayLike, Numbers
+
+
+def multinormal(argument: str, mean: ArrayLike, cov: ArrayLike) -> Density:
+    mean = np.atleast_1d(np.asarray(mean, dtype=np.float64))
+    cov = np.atleast_2d(np.asarray(cov, dtype=np.float64))
+    try:
+        root = np.linalg.cholesky(cov)
+    except np.linalg.LinAlgError:
+        must = "have a covariance of full rank: without it there is no density"
+        raise _check.invalid(argument, must, "a singular one") from None
+    if mean.size == 1:
+        from scipy import stats
+
+        return frozen(argument, stats.norm, (), mean[0], math.sqrt(float(cov[0, 0])))
+    size = mean.size
+    flat = -0.5 * size * math.log(2 * math.pi) - float(np.log(np.diag(root)).sum())
+
+    def log_density(points: Numbers, _origin: float) -> Numbers:
+        z = np.linalg.solve(root, (points - mean).T)
+        return np.asarray(flat - 0.5 * (z * z).sum(0))
+
+    return Density(
+        log_density,
+        lambda rng, count: mean + rng.standard_normal((count, size)) @ root.T,
+        shape=(size,),
+        family="multinormal",
+        parameters=(mean, cov),
+    )
+
+
+def jointly_normal(argument: str, one: Density) -> Density:
+    """Return independent normals as one normal of several numbers; others as they are."""
+    if one.family != "product" or any(part.family != "normal" for part in one.parts):
+        return one
+    mean, scale = np.array([part.parameters for part in one.parts]).T
+    return multinormal(argument, mean, np.diag(scale * scale))
+
+
+def multistudent(loc: ArrayLike, shape: ArrayLike, df: float) -> Density:
+    from scipy import stats
+
+    loc = np.atleast_1d(np.asarray(loc, dtype=np.float64))
+    shape = np.atleast_2d(np.asarray(shape, dtype=np.float64))
+    dist = stats.multivariate_t(loc, shape, df)
+    return Density(
+        lambda points, _origin: np.asarray(dist.logpdf(points)).reshape(len(points)),
+        lambda rng, count: dist.rvs(count, random_state=rng).reshape(count, loc.size),
+        shape=(loc.size,),
+        family="multistudent" if math.isfinite(df) else "",
+        parameters=(loc, shape, float(df)),
+    )
+
+
+def dirichlet(alpha: ArrayLike) -> Density:
+    from scipy.special import gammaln
+
+    alpha = np.asarray(alpha, dtype=np.float64)
+    flat = float(gammaln(alpha.sum()) - gammaln(alpha).sum())
+
+    def log_density(points: Numbers, _origin: float) -> Numbers:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(alpha == 1, 0.0, (alpha - 1) * np.log(points))
+        return np.asarray(flat + terms.sum(-1))
+
+    return Density(
+        log_density,
+        lambda rng, count: rng.dirichlet(alpha, count),
+        shape=(alpha.size,),
+        family="dirichlet",
+        parameters=(alpha,),
+    )

@@ -1,0 +1,197 @@
+"""Data frames of every kind: one column is the same column, whoever holds it and whoever asks."""
+
+import datetime
+from decimal import Decimal
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from xent import _table
+from xent._table.frames import Frame, is_frame
+from xent._table.frames.levels import codes_of, levels_of, merged
+from xent.measures import drift, rank_features
+from xent.trees import TreeClassifier
+
+HOLDERS = {
+    "polars": lambda v: pl.DataFrame({"c": v}),
+    "Arrow": lambda v: pa.table({"c": v}),
+    "Arrow in pandas": lambda v: pa.table({"c": v}).to_pandas(types_mapper=pd.ArrowDtype),
+    "objects": lambda v: pd.DataFrame({"c": pd.Series(v, dtype=object)}),
+    "dict": lambda v: {"c": v},
+}
+DAY = datetime.date(2020, 2, 29)
+MOMENT = datetime.datetime(2020, 2, 29, 12, 0, 0, 5)
+COLUMNS = {
+    "whole": ([3, None, -1], "number", [3, np.nan, -1]),
+    "real": ([0.5, None, 2.0], "number", [0.5, np.nan, 2]),
+    "decimal": ([Decimal("0.1"), None, Decimal("2.50")], "number", [0.1, np.nan, 2.5]),
+    "date": ([DAY, None], "date", [18321 * 86400e6, np.nan]),
+    "moment": ([MOMENT, None], "date", [18321.5 * 86400e6 + 5, np.nan]),
+    "time": ([datetime.time(1, 0, 2, 3), None], "time", [3602e6 + 3, np.nan]),
+    "duration": ([datetime.timedelta(1, 2, 3), None], "duration", [86402e6 + 3, np.nan]),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("column", COLUMNS)
+def test_numbers_and_moments(column, holder):
+    values, kind, expected = COLUMNS[column]
+    found = Frame(HOLDERS[holder](values)).column("c")
+    assert (found.kind, len(found)) == (kind, len(values))
+    np.testing.assert_array_equal(found.floats(), expected)
+    assert found.missing().tolist() == [value is None for value in values]
+    assert (found.whole() is not None) == (column == "whole")
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_names_and_booleans(holder):
+    for values, levels in (
+        (["b", None, "a", "b"], ("a", "b")),
+        ([True, None, True], (False, True)),
+    ):
+        found = Frame(HOLDERS[holder](values)).column("c")
+        assert found.kind == "name"
+        assert levels_of(found.names()) == levels
+        codes = codes_of(found.names(), levels).tolist()
+        assert [None if code == 2 else levels[code] for code in codes] == values
+    nothing = Frame(HOLDERS[holder]([None, None])).column("c")
+    assert nothing.empty
+    assert np.isnan(nothing.floats()).all()
+    assert codes_of(nothing.names(), ("a",)).tolist() == [1, 1]
+
+
+def test_values_of_objects():
+    for values, kind, expected in (
+        ([np.bool_(True), None, False], "name", None),
+        ([np.int8(3), 2**63, np.nan], "number", [3, 2.0**63, np.nan]),
+        ([1, 2.5, Decimal("0.25")], "number", [1, 2.5, 0.25]),
+        ([DAY, MOMENT], "date", [18321 * 86400e6, 18321.5 * 86400e6 + 5]),
+        ([np.datetime64("2020-02-29"), pd.NaT], "date", [18321 * 86400e6, np.nan]),
+        ([pd.Timestamp("1970-01-01T00:00:00.000001500")], "date", [1.5]),
+        ([pd.Timedelta(1500, "ns"), None], "duration", [1.5, np.nan]),
+        ([pd.NA, float("inf")], "number", [np.nan, np.inf]),
+        (["a", True], "name", None),
+        ([1, "a"], "other", None),
+        ([True, 1], "other", None),
+        ([DAY, 1], "other", None),
+        ([MOMENT, MOMENT.replace(tzinfo=datetime.UTC)], "other", None),
+    ):
+        found = Frame({"c": values}).column("c")
+        assert found.kind == kind, values
+        if expected is not None:
+            np.testing.assert_array_equal(found.floats(), expected)
+    late = pd.DataFrame({"c": pd.Series([None] * 150 + [1, 2], dtype=object)})
+    assert Frame(late).column("c").kind == "number"
+
+
+def test_zones_are_instants():
+    rome = datetime.timezone(datetime.timedelta(hours=1))
+    moments = [MOMENT.replace(tzinfo=zone) for zone in (rome, datetime.UTC)]
+    expected = [18321.5 * 86400e6 + 5 - 3600e6, 18321.5 * 86400e6 + 5]
+    for table in (
+        {"c": moments},
+        pl.DataFrame({"c": moments}),
+        pd.DataFrame({"c": pd.to_datetime(moments, utc=True).tz_convert("Asia/Tokyo")}),
+    ):
+        assert Frame(table).column("c").floats().tolist() == expected
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_units_of_time(unit):
+    ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    kinds = [pa.timestamp(unit), pa.timestamp(unit, "Asia/Tokyo"), pa.duration(unit)]
+    kinds.append(pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit))
+    for kind in kinds:
+        column = Frame(pa.table({"c": pa.array([ticks, None], kind)})).column("c")
+        np.testing.assert_array_equal(column.floats(), [1e6, np.nan])
+
+
+def test_arrays_and_what_is_no_table():
+    fields = [("a", "i8"), ("b", "U1"), ("d", "M8[D]"), ("o", object)]
+    table = np.array([(2**60, "x", "2020-02-29", DAY), (1, "y", "NaT", None)], fields)
+    frame = Frame(table)
+    assert [c.kind for c in frame.columns()] == ["number", "name", "date", "date"]
+    assert frame.column("a").whole().tolist() == [2**60, 1]
+    for name in ("d", "o"):
+        np.testing.assert_array_equal(frame.column(name).floats(), [18321 * 86400e6, np.nan])
+    sparse = pd.DataFrame({"c": pd.arrays.SparseArray([0, 0, 1])})
+    assert Frame(sparse).column("c").floats().tolist() == [0, 0, 1]
+    assert is_frame(table)
+    assert is_frame({"a": [1]})
+    assert not any(map(is_frame, ([[1]], np.ones((2, 2)), pl.LazyFrame({"a": [1]}), None)))
+    for wrong, sentence in (
+        ([[1]], "`X` must be a data frame in memory that narwhals reads"),
+        ({"a": [1], "b": [1, 2]}, "`X` must have columns of one length, got '1' and '2'"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=sentence):
+            Frame(wrong)
+
+
+def test_levels_are_one_however_they_are_spelt():
+    names = lambda values: Frame({"c": values}).column("c").names()  # noqa: E731
+    booleans = [True, False, None]
+    for spelt in (["true", "false", None], ["True", "False", None], ["TRUE", "False", None]):
+        assert codes_of(names(spelt), (False, True)).tolist() == [1, 0, 2]
+        known = levels_of(names(spelt))
+        codes = codes_of(names(booleans), known).tolist()
+        assert [known[code].lower() for code in codes[:2]] == ["true", "false"]
+    years = pd.Categorical([2020, None, 2021])
+    codes = codes_of(Frame(pd.DataFrame({"c": years})).column("c").names(), ("2021", "2020"))
+    assert codes.tolist() == [1, 2, 0]
+    assert merged((False, True), ("false", "true")) == (False, True)
+    assert merged(("b", "a"), ()) == ("b", "a")
+    assert merged(("b", "a"), ("c",)) == ("a", "b", "c")
+
+
+# ------------------------------------------------------------------ in both rooms
+
+TIMES = [datetime.time(8, i % 60) if i % 2 else datetime.time(20, i % 60, 1, 5) for i in range(40)]
+LATE = ["yes" if time.hour == 20 else "no" for time in TIMES]
+SPANS = [datetime.timedelta(hours=t.hour, minutes=t.minute) for t in TIMES]
+DAYS = [datetime.datetime(2020, 1, 1) + span for span in SPANS]
+
+
+@pytest.mark.parametrize("values", [TIMES, SPANS, DAYS], ids=["times", "durations", "dates"])
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_moments_in_every_room_in_memory_and_streamed(holder, values, tmp_path):
+    hold = HOLDERS[holder]
+    (found,) = rank_features(pa.table({"c": values, "y": LATE}), "y", base=2)
+    assert found.score == 1
+    assert drift(hold(values), hold(values))[0].js == 0
+    tree = TreeClassifier(min_samples_leaf=1, pruning=None).fit(hold(values), LATE)
+    assert tree.predict(hold(values)).tolist() == LATE
+    whole = pa.table({"c": values, "y": LATE})
+    _table.write(tmp_path / "t.parquet", {"c": whole["c"], "y": whole["y"]})
+    assert rank_features(tmp_path / "t.parquet", "y", base=2) == [found]
+    binned = TreeClassifier(splitter="histogram", min_samples_leaf=1, pruning=None)
+    text = binned.fit(hold(values), LATE).to_text()
+    cut = partial(whole.slice, length=7)
+    for source in (tmp_path / "t.parquet", lambda: map(cut, range(0, 40, 7))):
+        assert binned.fit(source, "y").to_text() == text
+
+
+def test_booleans_with_gaps_are_booleans_in_fit_and_predict():
+    gaps = [True, False, None, True] * 10
+    y = ["yes" if v else "no" for v in gaps]
+    tree = TreeClassifier(min_samples_leaf=1, pruning=None)
+    tree.fit(pd.DataFrame({"c": gaps}), y)
+    assert tree.columns_[0].levels == (False, True)
+    for known in ([True, False], ["True", "False"], ["true", "false"]):
+        assert tree.predict(pd.DataFrame({"c": known})).tolist() == ["yes", "no"]
+    tree.fit(pd.DataFrame({"c": ["True", "False"] * 20}), ["yes", "no"] * 20)
+    assert tree.predict(pd.DataFrame({"c": [True, False, True]})).tolist() == ["yes", "no", "yes"]
+
+
+def test_a_batch_without_a_value_fits_every_kind():
+    empty = pd.DataFrame({"n": [None] * 4, "s": [None] * 4, "y": [0, 1, 0, 1]})
+    some = pd.DataFrame({"n": [1.5, 2.5] * 9, "s": ["a", "b"] * 9, "y": [0, 1] * 9})
+    for batches in ([empty, some], [some, empty]):
+        tree = TreeClassifier(splitter="histogram", min_samples_leaf=1).fit(
+            lambda b=batches: b, "y"
+        )
+        assert [c.kind for c in tree.columns_] == ["number", "name"]
+        assert tree.columns_[1].levels == ("a", "b")
