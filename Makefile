@@ -63,7 +63,14 @@ bench: $(READY)   ## measure every speed goal against its rival and write bench/
 	-$(BIN)/python -m pip install --quiet -c constraints.txt --group bench  # rivals, where they build
 	$(BIN)/python -m bench
 
+wheel: $(READY)   ## build a wheel with machine code for this Python and Numba, and test it
+	$(BIN)/python build_wheel.py
+
+sdist: $(READY)   ## build the source distribution, which is plain Python
+	$(BIN)/python -m pip install --quiet hatchling
+	$(BIN)/python -m hatchling build -t sdist
+
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
-.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench docs
+.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist docs

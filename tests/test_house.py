@@ -97,8 +97,8 @@ def test_no_page_promises_what_is_not_there():
     from xent import cli
 
     commands = typer.main.get_command(cli.app).commands
-    called = set(re.findall(r"^xent (\w+)", text, re.MULTILINE))
-    called |= set(re.findall(r"`xent (\w+)", text))
+    called = set(re.findall(r"^xent ([\w-]+)", text, re.MULTILINE))
+    called |= set(re.findall(r"`xent ([\w-]+)", text))
     assert len(called) > 6
     assert called <= set(commands)
 

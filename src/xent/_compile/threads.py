@@ -5,6 +5,7 @@ die, and its workqueue layer is not thread-safe. Kernels release the GIL and run
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -12,6 +13,7 @@ from typing import Any
 
 import numba
 
+_here = threading.local()  # `stopped`: of the call that this thread works for
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
@@ -71,8 +73,10 @@ def deal(
     waiting = deque(range(blocks))
     found: list[Any] = [None] * blocks
     raised: list[BaseException] = []
+    stopped: list[bool] = []
 
     def take(_: object = None) -> None:
+        _here.stopped = stopped
         try:
             own = (*arguments, *scratch())
             while waiting:
@@ -84,8 +88,22 @@ def deal(
         except BaseException as error:
             waiting.clear()
             raised.append(error)
+            if isinstance(error, KeyboardInterrupt):
+                _stop()
 
     return take, found, raised
+
+
+def _stop() -> None:
+    """Stop those who compile for the same call, since the user interrupts it."""
+    _here.stopped.append(True)
+    _here.stopped = []
+
+
+def raise_if_stopped() -> None:
+    """Raise KeyboardInterrupt in a thread whose caller was interrupted."""
+    if getattr(_here, "stopped", None):
+        raise KeyboardInterrupt
 
 
 def run_in_pool(take: Callable[[], None], workers: int) -> None:
@@ -100,4 +118,10 @@ def run_in_pool(take: Callable[[], None], workers: int) -> None:
         take()
     finally:
         # Who has not begun by now finds nothing left; who has writes to the caller's arrays.
-        wait([other for other in others if not other.cancel()])
+        begun = [other for other in others if not other.cancel()]
+        try:
+            wait(begun)
+        except BaseException:
+            _stop()
+            wait(begun)
+            raise

@@ -12,7 +12,16 @@ from typing import Annotated, TextIO
 import typer
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
-COMMANDS = ("_demo", "_train", "_predict", "_evaluate", "_language", "_trees", "_measures")
+COMMANDS = (
+    "_demo",
+    "_train",
+    "_predict",
+    "_evaluate",
+    "_language",
+    "_trees",
+    "_measures",
+    "_warm_up",
+)
 
 app = typer.Typer(
     name="xent",
