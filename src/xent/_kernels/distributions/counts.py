@@ -10,8 +10,8 @@ import numpy as np
 from xent._compile.decorator import kernel
 from xent._math.llvm import prefer_512
 
-FEW = 512  # cells up to which one comes again soon, so that four tables pay
-BLOCK = 2048  # rows, in the nearest cache
+DENSE_CELLS = 512  # cells up to which one comes again soon, so that four tables pay
+COUNT_BLOCK = 2048  # rows, in the nearest cache
 LOOKED_AT = 4096
 
 
@@ -94,11 +94,11 @@ def count_pairs(x, y, max_cells):
     if rows * columns > max_cells:
         return low_x, low_y, none
     size = rows * columns
-    table = np.zeros(4 * size if size <= FEW else size, dtype=np.uint32)
-    cells = np.empty(BLOCK, dtype=np.uint32)
+    table = np.zeros(4 * size if size <= DENSE_CELLS else size, dtype=np.uint32)
+    cells = np.empty(COUNT_BLOCK, dtype=np.uint32)
     at = 0
     while at < rows_in_all:
-        stop = min(at + BLOCK, rows_in_all)
+        stop = min(at + COUNT_BLOCK, rows_in_all)
         some = cells[: stop - at]
         far_x, far_y = _cells(x[at:stop], y[at:stop], low_x, low_y, columns, some)
         if far_x < np.uint64(rows) and far_y < np.uint64(columns):
@@ -116,7 +116,7 @@ def count_pairs(x, y, max_cells):
         if rows * columns > max_cells:
             return low_x, low_y, none
         size = rows * columns
-        table = np.zeros(4 * size if size <= FEW else size, dtype=np.uint32)
+        table = np.zeros(4 * size if size <= DENSE_CELLS else size, dtype=np.uint32)
         first, left = before_x - low_x, before_y - low_y
         for a in range(rows_before):
             for b in range(columns_before):

@@ -22,10 +22,10 @@ import numpy as np
 
 from xent._compile.decorator import inner, kernel
 from xent._kernels.distributions.entropy import (
-    AHEAD,
     LANES,
     MIN_NORMAL,
     MIN_NORMAL_BITS,
+    PREFETCH_DISTANCE,
     STEP,
     argmax,
     needs_care,
@@ -45,10 +45,10 @@ from xent._math.log import atanh_series, fast_log8, fast_log_mantissa, whole_flo
 from xent._math.vector import bits64, fma, from_bits64, load, multiply_add, reduce_or, select, zeros
 
 LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
-FRACTION, WHOLE = np.int64(0x000FFFFFFFFFFFFF), np.int64(-(1 << 52))
+FRACTION, WHOLE_POWER = np.int64(0x000FFFFFFFFFFFFF), np.int64(-(1 << 52))
 TO_SIGN, TO_EXPONENT = np.int64(63), np.int64(52)
 NEGLIGIBLE = 2.0**-100  # of p: less than what double-double can tell
-FEW = 32  # outcomes up to which the careful row is quick enough
+SHORT_ROW = 32  # outcomes up to which the careful row is quick enough
 FAR, FAR_JS = 0.5, 0.125  # nats
 SCALE = 2.0**100  # takes a subnormal into the normal range, exactly
 
@@ -57,7 +57,7 @@ SCALE = 2.0**100  # takes a subnormal into the normal range, exactly
 def _powers(p, q):
     """How many whole powers of two lie between p and q, towards zero, in the exponent's place."""
     gap = bits64(p) - bits64(q)
-    return (gap + ((gap >> TO_SIGN) & FRACTION)) & WHOLE
+    return (gap + ((gap >> TO_SIGN) & FRACTION)) & WHOLE_POWER
 
 
 @inner()
@@ -98,8 +98,8 @@ def _kl_sums(p, q, start, stop):
     for first in range(start, whole, STEP):
         some = some_gap = zeros()
         for j in range(first, min(first + STEP, whole), LANES):
-            prefetch(p, j + AHEAD)
-            prefetch(q, j + AHEAD)
+            prefetch(p, j + PREFETCH_DISTANCE)
+            prefetch(q, j + PREFETCH_DISTANCE)
             x, y = load(p, j), load(q, j)
             signs = signs | bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
             terms, terms_low = dd_add_double(terms, terms_low, _kl_term(x, y))
@@ -248,8 +248,8 @@ def _far_kl(p, q, start, stop, slack):
 @inner()
 def _far_kl_step(p, q, j, signs, nats, total_p, total_q):
     """Add eight pairs of outcomes to plain sums."""
-    prefetch(p, j + AHEAD)
-    prefetch(q, j + AHEAD)
+    prefetch(p, j + PREFETCH_DISTANCE)
+    prefetch(q, j + PREFETCH_DISTANCE)
     x, y = load(p, j), load(q, j)
     ratio = x / y
     log = fast_log8(select(ratio > MIN_NORMAL, ratio, MIN_NORMAL))
@@ -318,8 +318,8 @@ def _far_js(p, q, start, stop, slack):
 @inner()
 def _far_js_step(p, q, j, signs, of_p, of_q, total, gap):
     """Add eight pairs of outcomes to plain sums."""
-    prefetch(p, j + AHEAD)
-    prefetch(q, j + AHEAD)
+    prefetch(p, j + PREFETCH_DISTANCE)
+    prefetch(q, j + PREFETCH_DISTANCE)
     x, y = load(p, j), load(q, j)
     swap = x > y
     smaller = select(swap, y, x)
@@ -370,7 +370,7 @@ def kl_row(p, q, start, stop, slack, far):
     """D(p‖q) of a pair of rows; -1 where one is no distribution. ``far``: it may be far from 0."""
     prefer_512()
     size = stop - start
-    few = size <= FEW
+    few = size <= SHORT_ROW
     if far and not few:
         found = _far_kl(p, q, start, stop, slack)
         if found >= 0.0:
@@ -437,8 +437,8 @@ def _js_terms(p, q):
 @inner()
 def _js_step(p, q, j, signs, terms, terms_low, lean, total, gap):
     """Add eight pairs of outcomes: their terms to a double-double, the rest to plain sums."""
-    prefetch(p, j + AHEAD)
-    prefetch(q, j + AHEAD)
+    prefetch(p, j + PREFETCH_DISTANCE)
+    prefetch(q, j + PREFETCH_DISTANCE)
     x, y = load(p, j), load(q, j)
     upper, lower = _js_terms(x, y)
     terms, terms_low = dd_add_double(terms, terms_low, upper + lower)
@@ -531,7 +531,7 @@ def careful_js(p, q):
 def _js_row(p, q, start, stop, slack, far):
     """JS(p, q) of one pair of rows; -1 where one is no distribution. ``far``: it may be far."""
     prefer_512()
-    few = stop - start <= FEW
+    few = stop - start <= SHORT_ROW
     if far and not few:
         found = _far_js(p, q, start, stop, slack)
         if found >= 0.0:

@@ -16,13 +16,13 @@ from xent._math.log import fast_log, fast_log8, log
 from xent._math.vector import FLOAT64_LANES, bits64, fma, load, reduce_or, select, zeros
 
 LOOSE = {"reassoc", "contract", "nsz"}
-AHEAD = 1024  # outcomes
+PREFETCH_DISTANCE = 1024  # outcomes
 LANES = FLOAT64_LANES
 # Outcomes that are added plainly before a double-double takes them: more would be faster and, where
 # all terms are alike, round alike.
 STEP = 4 * LANES
 MIN_NORMAL, MIN_NORMAL_BITS = 2.0**-1022, np.int64(0x0010000000000000)
-SCALE, SCALE_EXPONENT = 2.0**128, 128  # takes a subnormal into the normal range, exactly
+LOG_SCALE, SCALE_EXPONENT = 2.0**128, 128  # takes a subnormal into the normal range, exactly
 
 
 @kernel(inside=True, fastmath=LOOSE)
@@ -60,19 +60,19 @@ def smallest(p):
 
 @kernel(forceinline=True)
 def rest_of(p, top):
-    """Sum of all but one, times `SCALE`."""
+    """Sum of all but one, times `LOG_SCALE`."""
     total, error = 0.0, 0.0
     for j in range(p.shape[0]):
         if j != top:
-            total, error = dd_add_double(total, error, p[j] * SCALE)
+            total, error = dd_add_double(total, error, p[j] * LOG_SCALE)
     return total + error
 
 
 @kernel(forceinline=True)
 def _top_term(rest, top):
-    """Top * log1p(rest / top), with rest and the result times `SCALE`."""
-    y = rest / SCALE / top
-    return rest if y < 2.0**-60 else top * math.log1p(y) * SCALE
+    """Top * log1p(rest / top), with rest and the result times `LOG_SCALE`."""
+    y = rest / LOG_SCALE / top
+    return rest if y < 2.0**-60 else top * math.log1p(y) * LOG_SCALE
 
 
 @kernel(inside=True)
@@ -80,7 +80,7 @@ def _careful(p, q):
     """Cross-entropy where one q has most of the mass; p is q for the entropy."""
     top = argmax(q)
     rest = rest_of(q, top)
-    shift = math.log1p((q[top] - 1.0) + rest / SCALE)
+    shift = math.log1p((q[top] - 1.0) + rest / LOG_SCALE)
     nats, error = 0.0, 0.0
     weight = 0.0
     total = 0.0
@@ -89,20 +89,20 @@ def _careful(p, q):
             continue
         if q[j] == 0.0:
             return math.inf
-        total += p[j] * SCALE
+        total += p[j] * LOG_SCALE
         nats, error = dd_add_double(
-            nats, error, -(p[j] * SCALE) * log(q[j] * SCALE, SCALE_EXPONENT)
+            nats, error, -(p[j] * LOG_SCALE) * log(q[j] * LOG_SCALE, SCALE_EXPONENT)
         )
     weight = p[top]
     nats, error = dd_add_double(nats, error, total * shift)
     nats, error = dd_add_double(nats, error, weight * (_top_term(rest, q[top]) / q[top]))
-    return (nats + error) / SCALE / (weight + total / SCALE)
+    return (nats + error) / LOG_SCALE / (weight + total / LOG_SCALE)
 
 
 @inner()
 def _entropy_step(p, j, signs, nats, total):
     """Add eight outcomes to plain sums."""
-    prefetch(p, j + AHEAD)
+    prefetch(p, j + PREFETCH_DISTANCE)
     x = load(p, j)
     nats = fma(x, fast_log8(select(x > MIN_NORMAL, x, MIN_NORMAL)), nats)
     return signs | bits64(x), nats, total + x
@@ -183,8 +183,8 @@ def _cross_block(p, q):
 @inner()
 def _cross_step(p, q, j, signs, nats, total_p, total_q):
     """Add eight pairs of outcomes to plain sums."""
-    prefetch(p, j + AHEAD)
-    prefetch(q, j + AHEAD)
+    prefetch(p, j + PREFETCH_DISTANCE)
+    prefetch(q, j + PREFETCH_DISTANCE)
     x, y = load(p, j), load(q, j)
     signs = signs | bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
     nats = fma(x, fast_log8(select(y > MIN_NORMAL, y, MIN_NORMAL)), nats)
@@ -262,12 +262,12 @@ def needs_care(p, q):
 
 
 __all__ = [
-    "AHEAD",
     "LANES",
+    "LOG_SCALE",
     "LOOSE",
     "MIN_NORMAL",
     "MIN_NORMAL_BITS",
-    "SCALE",
+    "PREFETCH_DISTANCE",
     "SCALE_EXPONENT",
     "STEP",
     "argmax",

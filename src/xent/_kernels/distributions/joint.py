@@ -8,14 +8,14 @@ import numpy as np
 
 from xent._compile.decorator import kernel
 from xent._kernels.distributions.divergence import kl_row
-from xent._kernels.distributions.entropy import LOOSE, SCALE, SCALE_EXPONENT, entropy_row
+from xent._kernels.distributions.entropy import LOG_SCALE, LOOSE, SCALE_EXPONENT, entropy_row
 from xent._kernels.distributions.probabilities import sum_of_row
 from xent._math.double_double import dd_add_double
 from xent._math.llvm import prefer_512
 from xent._math.log import log
 
 SLACK = 1e-6
-SUMS, INFORMATION = 6, 32
+SUM_COUNT, INFORMATION_BIT = 6, 32
 
 
 @kernel(inside=True, fastmath=LOOSE)
@@ -24,7 +24,7 @@ def _given_columns(cells, known):
     for j in range(cells.shape[0]):
         some = cells[j] > 0.0
         share = cells[j] / known[j] if some else 1.0
-        nats += cells[j] * log(share * SCALE, SCALE_EXPONENT)
+        nats += cells[j] * log(share * LOG_SCALE, SCALE_EXPONENT)
     return nats
 
 
@@ -34,7 +34,7 @@ def _given_row(cells, known):
     for j in range(cells.shape[0]):
         some = cells[j] > 0.0
         share = cells[j] / known if some else 1.0
-        nats += cells[j] * log(share * SCALE, SCALE_EXPONENT)
+        nats += cells[j] * log(share * LOG_SCALE, SCALE_EXPONENT)
     return nats
 
 
@@ -70,9 +70,9 @@ def _write_margins(p, x, y, errors):
 
 def joint_rows(joints, columns, asked, out):
     """Write the sums asked for, bit k of ``asked`` for number k, into the columns of ``out``."""
-    if asked & INFORMATION:
+    if asked & INFORMATION_BIT:
         _information_rows(joints, columns, out)
-    if asked & (INFORMATION - 1):  # the entropies alone are quicker to compile
+    if asked & (INFORMATION_BIT - 1):  # the entropies alone are quicker to compile
         _entropy_rows(joints, columns, asked, out)
     return -1
 
@@ -151,4 +151,4 @@ def given_third(joints, middle, last, out):
     return -1
 
 
-__all__ = ["SUMS", "given_third", "joint_rows"]
+__all__ = ["SUM_COUNT", "given_third", "joint_rows"]

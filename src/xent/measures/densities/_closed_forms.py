@@ -130,7 +130,7 @@ def _von_mises(_mean: float, kappa: float) -> float:
 
 
 # Parameters: where there is a place and a scale they come first.
-ENTROPY: dict[str, Callable[..., float]] = {
+ENTROPIES: dict[str, Callable[..., float]] = {
     "normal": lambda _m, s: NORMAL + math.log(s),
     "lognormal": lambda _a, m, s: NORMAL + math.log(s) + m,
     "halfnormal": lambda _a, s: 0.5 * math.log(math.pi / 2) + math.log(s) + 0.5,

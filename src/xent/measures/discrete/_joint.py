@@ -20,7 +20,7 @@ from xent.measures.rows._sparse import RowMatrix, apply_where, is_sparse
 from xent.measures.rows._sums import entropy_nats, entropy_of_counts, kl_nats
 from xent.measures.rows._typed_arrays import Input, untyped
 
-SUMS = ("x", "y", "xy", "x|y", "y|x", "information")  # in the kernel's order
+SUM_NAMES = ("x", "y", "xy", "x|y", "y|x", "information")  # in the kernel's order
 
 
 class Joint:
@@ -63,8 +63,8 @@ class Joint:
         return [each[name]() for name in names]
 
     def _by_kernel(self, rows: Numbers, columns: int, *names: str) -> list[Array]:
-        out = np.empty((rows.shape[0], len(SUMS)))
-        places = [SUMS.index(name) for name in names]
+        out = np.empty((rows.shape[0], len(SUM_NAMES)))
+        places = [SUM_NAMES.index(name) for name in names]
         wanted = sum([1 << place for place in places])
         over_rows(joint_kernels().joint_rows, (rows,), (columns, wanted), (out,))
         return [out[:, place].reshape(self.batch) for place in places]

@@ -188,7 +188,7 @@ def estimate_cross_entropy(
 
 
 @dataclass(frozen=True)
-class Options:
+class TwoSampleOptions:
     """The options, checked."""
 
     method: str
@@ -200,18 +200,18 @@ class Options:
 
 def _options(
     method: str, size: int | None, prior: float | str | None, neighbors: int | None, missing: str
-) -> Options:
+) -> TwoSampleOptions:
     _check.option("missing", missing, MISSING)
     if (size is None) == (method == "dirichlet"):
         must = 'be given for "dirichlet" and for nothing else'
         raise _check.invalid("size", must, f"{size} for {method!r}")
     only_for("prior", prior, method, ("dirichlet",))
     only_for("neighbors", neighbors, method, ("nearest_neighbors",))
-    return Options(method, size, prior, number_of_neighbors(neighbors), missing)
+    return TwoSampleOptions(method, size, prior, number_of_neighbors(neighbors), missing)
 
 
 def _measure(
-    x: Samples, y: Samples, options: Options, divergence: bool
+    x: Samples, y: Samples, options: TwoSampleOptions, divergence: bool
 ) -> tuple[float, float, int]:
     """Value, standard error and rows, in nats; of the divergence or else of the cross-entropy."""
     if options.method in SYMBOLS:
@@ -301,7 +301,7 @@ def _posterior(
     return value, math.sqrt(max(0.0, square - value * value))
 
 
-def _points(x: Samples, y: Samples, options: Options) -> TwoSamples:
+def _points(x: Samples, y: Samples, options: TwoSampleOptions) -> TwoSamples:
     k = options.neighbors
     a, b = (real_points(name, values, options.missing) for name, values in (("x", x), ("y", y)))
     if a.shape[1] != b.shape[1]:
@@ -344,7 +344,7 @@ def _normal_divergence(a: Numbers, b: Numbers, divergence: bool) -> tuple[float,
 
 
 def _null_divergences(
-    x: Samples, y: Samples, options: Options, times: int, rng: np.random.Generator
+    x: Samples, y: Samples, options: TwoSampleOptions, times: int, rng: np.random.Generator
 ) -> tuple[Numbers, float]:
     """Divergences of random splits of all rows, and that of the two samples."""
     if options.method in SYMBOLS:
