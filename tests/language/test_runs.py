@@ -34,7 +34,7 @@ def small(monkeypatch):
     monkeypatch.setattr(counting_runs, "MIN_MEMORY", 1)
     monkeypatch.setattr("xent.language._model.check_memory", lambda *a: None)
     monkeypatch.setattr(counting_merge, "BUFFER_ROWS", (3, 5))
-    monkeypatch.setattr(text_module, "LINES", 7)
+    monkeypatch.setattr(text_module, "LINES_AT_ONCE", 7)
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ def test_progress(small, tmp_path, monkeypatch):
     text = tmp_path / "t.txt"
     text.write_text("\n".join(LINES) + "\n")
     monkeypatch.setattr(_progress, "MOMENT", -1)
-    monkeypatch.setattr(text_module, "CHUNK", 100)
+    monkeypatch.setattr(text_module, "PIECE_BYTES", 100)
     monkeypatch.setattr(sys, "stderr", Terminal())
     NGramModel(3).fit(text, memory=MEMORY)
     shown = sys.stderr.getvalue()

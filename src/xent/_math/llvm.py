@@ -155,6 +155,18 @@ def look_up(context: Any, builder: Any, table: Any, index: Any) -> Any:
     return found
 
 
+def mantissa_of(context: Any, builder: Any, value: Any) -> Any:
+    """Return the mantissas, from 1 to 2, of 8 positive normal float64."""
+    kind = value.type
+    if has_avx512(context):
+        none, every = ir.Constant(kind, ir.Undefined), BYTE(-1)
+        name = "llvm.x86.avx512.mask.getmant.pd.512"
+        return call(builder, name, kind, value, INT32(0), none, every, INT32(4))
+    word = vector_of(INT64, kind.count)
+    fraction = builder.and_(builder.bitcast(value, word), constant(word, (1 << 52) - 1))
+    return builder.bitcast(builder.or_(fraction, constant(word, 1023 << 52)), kind)
+
+
 def exponent_of(context: Any, builder: Any, value: Any) -> Any:
     """Return the whole part of log2 of 8 positive normal float64, as float64; inf of inf."""
     kind = value.type

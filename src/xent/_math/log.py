@@ -14,6 +14,7 @@ from xent._math.vector import (
     exponent,
     fma,
     from_bits64,
+    mantissa,
     multiply_add,
     select,
     table_of,
@@ -93,9 +94,7 @@ def fast_log(x):
 
 
 @inner()
-def fast_log_mantissa(x):
-    """log(x) of a vector of float64 from 1 to 2 from a table of 16 reciprocals, as `fast_log8`."""
-    place = bits64(x) >> _TABLE_SHIFT
+def _log_of_mantissa(x, place):
     r = fma(x, _inverse(place), -1.0)
     # In pairs: few vectors wait at a time, so the longest chain counts as much as the work.
     square = r * r
@@ -106,14 +105,20 @@ def fast_log_mantissa(x):
 
 
 @inner()
+def fast_log_mantissa(x):
+    """log(x) of a vector of float64 from 1 to 2 from a table of 16 reciprocals, as `fast_log8`."""
+    return _log_of_mantissa(x, bits64(x) >> _TABLE_SHIFT)
+
+
+@inner()
 def fast_log8(x):
     """log(x) of a vector of float64 from a table of 16 reciprocals, one instruction with AVX-512.
 
     Valid for positive normal x; error 1.25 ULP of the larger of |log x| and log 2, as `fast_log`;
     inf gives inf; of others it means nothing.
     """
-    mantissa = from_bits64((bits64(x) & _MANTISSA) | _ONE_BITS)
-    return multiply_add(exponent(x), _LN2, fast_log_mantissa(mantissa))
+    part = _log_of_mantissa(mantissa(x), bits64(x) >> _TABLE_SHIFT)
+    return multiply_add(exponent(x), _LN2, part)
 
 
 @inner()

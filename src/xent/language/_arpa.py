@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from xent import _check, _store
 from xent._compile.threads import in_blocks
 from xent.language import _text
-from xent.language._backoff.exact import LOAD, Backoff, Rows
+from xent.language._backoff.exact import LOAD, Backoff, Ngrams
 from xent.language._backoff.storage import Stored
 from xent.language._kernels import arpa as kernels
 from xent.language._kernels.text import SPACE
@@ -29,7 +29,7 @@ from xent.language._vocabulary import Vocabulary
 
 U32 = NDArray[np.uint32]
 PIECE = 1 << 14  # n-grams formatted at once: their text stays in the cache
-BATCH = 1 << 17  # n-grams formatted, by all threads, before they are written
+FORMATTED_ROWS = 1 << 17  # n-grams formatted, by all threads, before they are written
 
 WRONG = {
     kernels.BAD_NUMBER: "begin with a log-probability",
@@ -88,7 +88,7 @@ class _ArpaReader:
         self.at = 0
         self.vocabulary = Vocabulary()
         self.has_unknown = False
-        self.rows: list[Rows] = []
+        self.rows: list[Ngrams] = []
         self.table = np.zeros(16, np.uint64)
         self.suffixes = np.zeros(1, np.uint32)
 
@@ -223,7 +223,7 @@ class _ArpaReader:
         if len(backoff):
             weights[ids] = backoff
         zeros = np.zeros(size, np.uint32)
-        rows = Rows(zeros, np.arange(size, dtype=np.uint32), zeros, p, weights)
+        rows = Ngrams(zeros, np.arange(size, dtype=np.uint32), zeros, p, weights)
         self.rows.append(rows)
         self.suffixes = np.zeros(1 + size, np.uint32)
 
@@ -242,7 +242,7 @@ class _ArpaReader:
         suffix = np.empty(len(word), np.uint32)
         kernels.link(prefix, word, self.suffixes, self.table, self.bits, suffix)
         below = first - len(self.rows[-1])
-        self.rows.append(Rows(prefix - np.uint32(below), word, suffix, logp, backoff))
+        self.rows.append(Ngrams(prefix - np.uint32(below), word, suffix, logp, backoff))
         self.suffixes = np.concatenate([self.suffixes, suffix])
         # The table holds all levels below the next one.
         longer = self.rows[1:]
@@ -323,7 +323,7 @@ def _write(model: NGramModel, file: IO[bytes], lengths: NDArray[np.int64]) -> No
     padded = np.concatenate([vocabulary.blob, np.zeros(16, np.uint8)])
     for n, rows in enumerate(levels, 1):
         file.write(f"\n\\{n}-grams:\n".encode())
-        for low in range(int(closed and n == 1), len(rows), BATCH):
+        for low in range(int(closed and n == 1), len(rows), FORMATTED_ROWS):
             for piece in _formatted(padded, vocabulary.starts, lengths, levels[:n], low):
                 file.write(piece.data)
     file.write(b"\n\\end\\\n")
@@ -333,12 +333,12 @@ def _formatted(
     blob: NDArray[np.uint8],
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
-    levels: list[Rows],
+    levels: list[Ngrams],
     low: int,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the lines of a batch of the last level's n-grams, formatted on several threads."""
     rows, order = levels[-1], len(levels)
-    count = min(BATCH, len(rows) - low)
+    count = min(FORMATTED_ROWS, len(rows) - low)
 
     def work(first: int, last: int) -> list[NDArray[np.uint8]]:
         found = []
@@ -356,7 +356,7 @@ def _formatted(
         yield from pieces
 
 
-def _words(levels: list[Rows], part: slice) -> U32:
+def _words(levels: list[Ngrams], part: slice) -> U32:
     """Return the words of some n-grams, (n, order)."""
     columns = [levels[-1].word[part]]
     at = levels[-1].prefix[part]

@@ -17,9 +17,9 @@ from xent.language._backoff.protocol import BackoffModel
 from xent.language._backoff.prune import pruned
 from xent.language._backoff.storage import Stored
 from xent.language._counting.runs import check_memory, counted
-from xent.language._counting.task import Task, given_words
-from xent.language._scorer import Scored, Scorer
-from xent.language._text import UNITS, Reader, sentence_starts
+from xent.language._counting.task import CountingTask, given_words
+from xent.language._scorer import ScoredText, Scorer
+from xent.language._text import TOKEN_UNITS, Reader, sentence_starts
 from xent.language._vocabulary import BEGIN, Vocabulary
 from xent.language.smoothing import KneserNey, Smoothing, StupidBackoff
 from xent.language.smoothing._smoothing import Evidence
@@ -94,7 +94,7 @@ class NGramModel(Scorer):
             raise _check.wrong_kind("smoothing", must, repr(smoothing))
         self.smoothing: Smoothing | None = KneserNey() if smoothing is None else smoothing
         self.unknown = _check.option("unknown", unknown, UNKNOWNS)
-        self.unit = _check.option("unit", unit, UNITS)
+        self.unit = _check.option("unit", unit, TOKEN_UNITS)
         self.errors = _check.option("errors", errors, ("strict", "keep"))
         self.min_counts = min_counts(min_count, self.order, self.smoothing)
         self._given = None if vocabulary is None else given_words(vocabulary)
@@ -155,7 +155,7 @@ class NGramModel(Scorer):
         if held_out is not None and not learns:
             got = f"a text for {type(self.smoothing).__name__}"
             raise _check.invalid("held_out", "be None", got, "Only JelinekMercer learns from it.")
-        task = Task(
+        task = CountingTask(
             self.order, self.unit, self.errors, self.unknown, self.min_counts[0], self._given
         )
         with counted(task, text, executor, memory, folder) as (vocabulary, levels):
@@ -225,7 +225,7 @@ class NGramModel(Scorer):
         """Return a reader of texts with the model's vocabulary, which stays as it is."""
         return Reader(self.vocabulary, unit=self.unit, errors=self.errors)
 
-    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> Scored:
+    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> ScoredText:
         """Score a stream of sentences."""
         starts = sentence_starts(ids)
         offsets = starts - np.arange(len(starts))
@@ -235,7 +235,7 @@ class NGramModel(Scorer):
             place = np.arange(len(logp)) - np.repeat(offsets[:-1], np.diff(offsets))
             given_up = np.minimum(place + 2, self.order) - found
             logp += np.log(self.smoothing.alpha) * given_up
-        return Scored(logp, ids[ids != BEGIN] if lengths else ids, offsets, found)
+        return ScoredText(logp, ids[ids != BEGIN] if lengths else ids, offsets, found)
 
     def _after(self, history: list[int]) -> F64:
         history = history[len(history) - min(len(history), self.order - 1) :]

@@ -30,7 +30,7 @@ class TokenLogProbs(NamedTuple):
 
 
 @dataclass
-class Scored:
+class ScoredText:
     """What the scoring of a stretch of text gives."""
 
     logp: F64  # nats, an event each
@@ -65,7 +65,7 @@ class Scorer(ABC):
         """Build once what scoring needs, before several threads ask for it."""
 
     @abstractmethod
-    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> Scored:
+    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> ScoredText:
         """Score a stream of sentences."""
 
     @abstractmethod
@@ -121,11 +121,11 @@ class Scorer(ABC):
         scored = self._masked(ids)
         return self._sums(scored), len(scored.logp)
 
-    def _scored(self, text: Any) -> Iterable[Scored]:
+    def _scored(self, text: Any) -> Iterable[ScoredText]:
         """Score any text, lines on several threads from the splitting on."""
         if isinstance(text, (list, tuple)) and text and isinstance(text[0], str):
 
-            def work(low: int, high: int) -> list[Scored]:
+            def work(low: int, high: int) -> list[ScoredText]:
                 pieces = self.reader().ids(text[low:high])
                 return [self._masked(ids, threads=1) for ids in pieces]
 
@@ -136,13 +136,13 @@ class Scorer(ABC):
         for ids in self.reader().ids(text):
             yield self._masked(ids)
 
-    def _masked(self, ids: U32, threads: int | None = None) -> Scored:
+    def _masked(self, ids: U32, threads: int | None = None) -> ScoredText:
         scored = self._score(ids, threads=threads)
         if self.unknown == "closed":
             scored.logp[ids[ids != BEGIN] == UNKNOWN] = np.nan
         return scored
 
-    def _sums(self, scored: Scored) -> F64:
+    def _sums(self, scored: ScoredText) -> F64:
         logp = scored.logp
         if self.unknown == "closed":
             logp = np.where(np.isnan(logp), 0.0, logp)

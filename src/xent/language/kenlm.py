@@ -120,7 +120,7 @@ class Model:
 
     def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802
         """Set a state to the beginning of a sentence."""
-        state.node = int(self._header[kernels.BEGIN])
+        state.node = int(self._header[kernels.BEGIN_STATE])
 
     def NullContextWrite(self, state: State) -> None:  # noqa: N802
         """Set a state to no history."""

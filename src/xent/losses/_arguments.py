@@ -68,7 +68,7 @@ def check_options(
 
 
 def check_number(name: str, value: Any) -> float:
-    """Return a number; refuse a tensor that learns, for its gradient would be lost in silence."""
+    """Return a number; refuse a tensor that needs a gradient, which would be lost in silence."""
     if type(value) is float or (type(value) is int and abs(value) < 2**53):
         return value
     if isinstance(value, Tensor) and not _holds_number(value):

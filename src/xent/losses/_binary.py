@@ -60,7 +60,7 @@ def binary_cross_entropy_with_logits(
     pos_weight : Tensor, broadcasts with ``input``, optional
         Weight of yes.
     ignore_index : float, optional
-        A target whose elements count for nothing.
+        A target whose elements are ignored.
     label_smoothing : float
         Share of the target that is spread over yes and no, 0 to 1.
     token_weight : Tensor, broadcasts with ``input``, optional
@@ -327,7 +327,7 @@ def multilabel_soft_margin_loss(
     pos_weight, label_smoothing, temperature, softcap, stats
         As in `binary_cross_entropy_with_logits`.
     ignore_index : float, optional
-        A target whose answers count for nothing: a row's mean is over the others.
+        A target whose elements are ignored: a row's mean is over the others.
     token_weight : Tensor, the shape of the rows, optional
         Weight of each row, by whose sum the mean divides.
     axis : int

@@ -67,7 +67,7 @@ def cross_entropy(
     size_average, reduce : None
         Deprecated positions of torch.
     ignore_index : int
-        A class index whose rows count for nothing.
+        A class index whose rows are ignored.
     reduction : {"mean", "sum", "none"}
         The mean is over rows (over their weights, where classes or rows are weighted).
     label_smoothing : float
@@ -172,7 +172,7 @@ def nll_loss(
     size_average, reduce : None
         Deprecated positions of torch.
     ignore_index : int
-        A class index whose rows count for nothing.
+        A class index whose rows are ignored.
     reduction : {"mean", "sum", "none"}
         The mean is over rows (over their weights, where classes or rows are weighted).
     label_smoothing : float
@@ -196,7 +196,7 @@ def nll_loss(
 
     Notes
     -----
-    A row of weight 0 counts for nothing, even where its log-probability is -inf.
+    A row of weight 0 is left out, even where its log-probability is -inf.
 
     Examples
     --------

@@ -87,8 +87,8 @@ def kl_div(
 
     Notes
     -----
-    An outcome of probability 0 counts for nothing, whatever the model says of it: neither in the
-    loss nor in any gradient. One that possible and that the model excludes costs inf.
+    An outcome of probability 0 is left out of the loss and of every gradient, whatever the model
+    says of it. One that happens and that the model excludes costs inf.
 
     Examples
     --------

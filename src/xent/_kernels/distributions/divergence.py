@@ -229,6 +229,7 @@ def careful_kl(p, q):
 @kernel(inside=True, fastmath={"contract"})
 def _far_kl(p, q, start, stop, slack):
     """D(p‖q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
+    prefer_512()
     (nats, low), (total_p, low_p), (total_q, low_q), signs = _far_kl_sums(p, q, start, stop)
     for j in range(stop - (stop - start) % LANES, stop):
         x, y = p[j], q[j]
@@ -244,6 +245,17 @@ def _far_kl(p, q, start, stop, slack):
     return found if FAR <= found < 1e300 else -1.0
 
 
+@inner()
+def _far_kl_step(p, q, j, signs, nats, total_p, total_q):
+    """Add eight pairs of outcomes to plain sums."""
+    prefetch(p, j + AHEAD)
+    prefetch(q, j + AHEAD)
+    x, y = load(p, j), load(q, j)
+    ratio = x / y
+    log = fast_log8(select(ratio > MIN_NORMAL, ratio, MIN_NORMAL))
+    return signs | bits64(x) | bits64(y), fma(x, log, nats), total_p + x, total_q + y
+
+
 @kernel(inside=True)
 def _far_kl_sums(p, q, start, stop):
     """Σ p log(p/q), Σ p and Σ q of whole vectors as double-doubles, and the bits of all entries."""
@@ -253,16 +265,16 @@ def _far_kl_sums(p, q, start, stop):
     whole = stop - (stop - start) % LANES
     for first in range(start, whole, STEP):
         some_nats = some_p = some_q = zeros()
-        for j in range(first, min(first + STEP, whole), LANES):
-            prefetch(p, j + AHEAD)
-            prefetch(q, j + AHEAD)
-            x, y = load(p, j), load(q, j)
-            signs = signs | bits64(x) | bits64(y)
-            ratio = x / y
-            log = fast_log8(select(ratio > MIN_NORMAL, ratio, MIN_NORMAL))
-            some_nats = fma(x, log, some_nats)
-            some_p = some_p + x
-            some_q = some_q + y
+        if first + STEP <= whole:  # a number of turns that LLVM knows
+            for j in range(0, STEP, LANES):
+                signs, some_nats, some_p, some_q = _far_kl_step(
+                    p, q, first + j, signs, some_nats, some_p, some_q
+                )
+        else:
+            for j in range(first, whole, LANES):
+                signs, some_nats, some_p, some_q = _far_kl_step(
+                    p, q, j, signs, some_nats, some_p, some_q
+                )
         nats, nats_low = dd_add_double(nats, nats_low, some_nats)
         total_p, low_p = dd_add_double(total_p, low_p, some_p)
         total_q, low_q = dd_add_double(total_q, low_q, some_q)
@@ -277,6 +289,7 @@ def _far_kl_sums(p, q, start, stop):
 @kernel(inside=True, fastmath={"contract"})
 def _far_js(p, q, start, stop, slack):
     """JS(p, q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
+    prefer_512()
     (of_p, low_p), (of_q, low_q), (total, low), (gap, gap_low), signs = _far_js_sums(
         p, q, start, stop
     )
@@ -302,6 +315,24 @@ def _far_js(p, q, start, stop, slack):
     return found if found >= FAR_JS else -1.0
 
 
+@inner()
+def _far_js_step(p, q, j, signs, of_p, of_q, total, gap):
+    """Add eight pairs of outcomes to plain sums."""
+    prefetch(p, j + AHEAD)
+    prefetch(q, j + AHEAD)
+    x, y = load(p, j), load(q, j)
+    swap = x > y
+    smaller = select(swap, y, x)
+    # The smaller share of the middle; a rounding of it hardly moves the sum of both terms.
+    part = (smaller + smaller) / (x + y)
+    # The larger one is below 2 by a bit at least, so that it is its own mantissa.
+    up = fast_log_mantissa(2.0 - select(part > 2.0**-52, part, 2.0**-52))
+    down = fast_log8(select(part > MIN_NORMAL, part, MIN_NORMAL))
+    of_p = fma(x, select(swap, up, down), of_p)
+    of_q = fma(y, select(swap, down, up), of_q)
+    return signs | bits64(x) | bits64(y), of_p, of_q, total + x, gap + (y - x)
+
+
 @kernel(inside=True)
 def _far_js_sums(p, q, start, stop):
     """Σ p log(2p / (p + q)), Σ q log(2q / (p + q)), Σ p, Σ q - p, and the bits of all entries."""
@@ -311,22 +342,16 @@ def _far_js_sums(p, q, start, stop):
     whole = stop - (stop - start) % LANES
     for first in range(start, whole, STEP):
         some_p = some_q = some = some_gap = zeros()
-        for j in range(first, min(first + STEP, whole), LANES):
-            prefetch(p, j + AHEAD)
-            prefetch(q, j + AHEAD)
-            x, y = load(p, j), load(q, j)
-            signs = signs | bits64(x) | bits64(y)
-            swap = x > y
-            smaller = select(swap, y, x)
-            # The smaller share of the middle; a rounding of it hardly moves the sum of both terms.
-            part = (smaller + smaller) / (x + y)
-            # The larger one is below 2 by a bit at least, so that it is its own mantissa.
-            up = fast_log_mantissa(2.0 - select(part > 2.0**-52, part, 2.0**-52))
-            down = fast_log8(select(part > MIN_NORMAL, part, MIN_NORMAL))
-            some_p = fma(x, select(swap, up, down), some_p)
-            some_q = fma(y, select(swap, down, up), some_q)
-            some = some + x
-            some_gap = some_gap + (y - x)
+        if first + STEP <= whole:  # a number of turns that LLVM knows
+            for j in range(0, STEP, LANES):
+                signs, some_p, some_q, some, some_gap = _far_js_step(
+                    p, q, first + j, signs, some_p, some_q, some, some_gap
+                )
+        else:
+            for j in range(first, whole, LANES):
+                signs, some_p, some_q, some, some_gap = _far_js_step(
+                    p, q, j, signs, some_p, some_q, some, some_gap
+                )
         of_p, low_p = dd_add_double(of_p, low_p, some_p)
         of_q, low_q = dd_add_double(of_q, low_q, some_q)
         total, low = dd_add_double(total, low, some)
@@ -343,6 +368,7 @@ def _far_js_sums(p, q, start, stop):
 @kernel(inside=True, fastmath={"contract"})
 def kl_row(p, q, start, stop, slack, far):
     """D(p‖q) of a pair of rows; -1 where one is no distribution. ``far``: it may be far from 0."""
+    prefer_512()
     size = stop - start
     few = size <= FEW
     if far and not few:
@@ -372,6 +398,7 @@ def kl_row(p, q, start, stop, slack, far):
 @kernel()
 def kl_rows(left, right, slack, out):
     """Write D(p‖q) of each pair of rows in nats; return the first bad row, or -1."""
+    prefer_512()
     count, size = left.shape
     p, q = left.reshape(count * size), right.reshape(count * size)
     far = True
@@ -407,6 +434,19 @@ def _js_terms(p, q):
     return upper, select(less > 0.0, far, half)
 
 
+@inner()
+def _js_step(p, q, j, signs, terms, terms_low, lean, total, gap):
+    """Add eight pairs of outcomes: their terms to a double-double, the rest to plain sums."""
+    prefetch(p, j + AHEAD)
+    prefetch(q, j + AHEAD)
+    x, y = load(p, j), load(q, j)
+    upper, lower = _js_terms(x, y)
+    terms, terms_low = dd_add_double(terms, terms_low, upper + lower)
+    lean = lean + select(x > y, upper - lower, lower - upper)
+    signs = signs | bits64(x) | bits64(y)
+    return signs, terms, terms_low, lean, total + x, gap + (y - x)
+
+
 @kernel(inside=True)
 def _js_sums(p, q, start, stop):
     """Σ t(p, m) + t(q, m), Σ p, Σ q - p as double-doubles, Σ t(p, m) - t(q, m), all bits or'ed."""
@@ -416,16 +456,16 @@ def _js_sums(p, q, start, stop):
     whole = stop - (stop - start) % LANES
     for first in range(start, whole, STEP):
         some = some_gap = zeros()
-        for j in range(first, min(first + STEP, whole), LANES):
-            prefetch(p, j + AHEAD)
-            prefetch(q, j + AHEAD)
-            x, y = load(p, j), load(q, j)
-            signs = signs | bits64(x) | bits64(y)
-            upper, lower = _js_terms(x, y)
-            terms, terms_low = dd_add_double(terms, terms_low, upper + lower)
-            lean = lean + select(x > y, upper - lower, lower - upper)
-            some = some + x
-            some_gap = some_gap + (y - x)
+        if first + STEP <= whole:  # a number of turns that LLVM knows
+            for j in range(0, STEP, LANES):
+                signs, terms, terms_low, lean, some, some_gap = _js_step(
+                    p, q, first + j, signs, terms, terms_low, lean, some, some_gap
+                )
+        else:
+            for j in range(first, whole, LANES):
+                signs, terms, terms_low, lean, some, some_gap = _js_step(
+                    p, q, j, signs, terms, terms_low, lean, some, some_gap
+                )
         total, total_low = dd_add_double(total, total_low, some)
         gap, gap_low = dd_add_double(gap, gap_low, some_gap)
     of_terms, of_total, of_gap, of_lean = (
@@ -490,6 +530,7 @@ def careful_js(p, q):
 @kernel(inside=True, fastmath={"contract"})
 def _js_row(p, q, start, stop, slack, far):
     """JS(p, q) of one pair of rows; -1 where one is no distribution. ``far``: it may be far."""
+    prefer_512()
     few = stop - start <= FEW
     if far and not few:
         found = _far_js(p, q, start, stop, slack)
@@ -517,6 +558,7 @@ def _js_row(p, q, start, stop, slack, far):
 @kernel()
 def js_rows(left, right, slack, out):
     """Write JS(p, q) of each pair of rows in nats; return the first bad row, or -1."""
+    prefer_512()
     count, size = left.shape
     p, q = left.reshape(count * size), right.reshape(count * size)
     far = True

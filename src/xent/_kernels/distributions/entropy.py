@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import inner, kernel
 from xent._math.double_double import dd_add_double, dd_reduce
 from xent._math.llvm import prefer_512, prefetch
 from xent._math.log import fast_log, fast_log8, log
@@ -99,6 +99,15 @@ def _careful(p, q):
     return (nats + error) / SCALE / (weight + total / SCALE)
 
 
+@inner()
+def _entropy_step(p, j, signs, nats, total):
+    """Add eight outcomes to plain sums."""
+    prefetch(p, j + AHEAD)
+    x = load(p, j)
+    nats = fma(x, fast_log8(select(x > MIN_NORMAL, x, MIN_NORMAL)), nats)
+    return signs | bits64(x), nats, total + x
+
+
 @kernel(inside=True)
 def _entropy_sums(p, start, stop):
     """Σ p log p and Σ p of a row as double-doubles, and the bits of its entries, or'ed."""
@@ -108,12 +117,12 @@ def _entropy_sums(p, start, stop):
     whole = stop - (stop - start) % LANES
     for first in range(start, whole, STEP):
         some_nats = some = zeros()
-        for j in range(first, min(first + STEP, whole), LANES):
-            prefetch(p, j + AHEAD)
-            x = load(p, j)
-            signs = signs | bits64(x)
-            some_nats = fma(x, fast_log8(select(x > MIN_NORMAL, x, MIN_NORMAL)), some_nats)
-            some = some + x
+        if first + STEP <= whole:  # a number of turns that LLVM knows
+            for j in range(0, STEP, LANES):
+                signs, some_nats, some = _entropy_step(p, first + j, signs, some_nats, some)
+        else:
+            for j in range(first, whole, LANES):
+                signs, some_nats, some = _entropy_step(p, j, signs, some_nats, some)
         nats, nats_low = dd_add_double(nats, nats_low, some_nats)
         total, total_low = dd_add_double(total, total_low, some)
     a, b, sign = _entropy_block(p[whole:stop])
@@ -128,6 +137,7 @@ def _entropy_sums(p, start, stop):
 @kernel(inside=True, fastmath={"contract"})
 def entropy_row(p, start, stop, slack):
     """Entropy of a row in nats; -1 where it is no distribution."""
+    prefer_512()
     nats, (total, low), sign = _entropy_sums(p, start, stop)
     off = (total - 1.0) + low
     if not abs(off) <= slack:
@@ -142,6 +152,7 @@ def entropy_row(p, start, stop, slack):
 @kernel()
 def entropy_rows(rows, slack, out):
     """Write the entropy of each row in nats; return the first bad row, or -1."""
+    prefer_512()
     count, size = rows.shape
     flat = rows.reshape(count * size)
     for i in range(count):
@@ -169,6 +180,17 @@ def _cross_block(p, q):
     return nats, total_p, total_q, sign
 
 
+@inner()
+def _cross_step(p, q, j, signs, nats, total_p, total_q):
+    """Add eight pairs of outcomes to plain sums."""
+    prefetch(p, j + AHEAD)
+    prefetch(q, j + AHEAD)
+    x, y = load(p, j), load(q, j)
+    signs = signs | bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
+    nats = fma(x, fast_log8(select(y > MIN_NORMAL, y, MIN_NORMAL)), nats)
+    return signs, nats, total_p + x, total_q + y
+
+
 @kernel(inside=True)
 def _cross_sums(p, q, start, stop):
     """Σ p log q, Σ p and Σ q of a row as double-doubles, and the bits of its entries, or'ed."""
@@ -178,14 +200,16 @@ def _cross_sums(p, q, start, stop):
     whole = stop - (stop - start) % LANES
     for first in range(start, whole, STEP):
         some_nats = some_p = some_q = zeros()
-        for j in range(first, min(first + STEP, whole), LANES):
-            prefetch(p, j + AHEAD)
-            prefetch(q, j + AHEAD)
-            x, y = load(p, j), load(q, j)
-            signs = signs | bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
-            some_nats = fma(x, fast_log8(select(y > MIN_NORMAL, y, MIN_NORMAL)), some_nats)
-            some_p = some_p + x
-            some_q = some_q + y
+        if first + STEP <= whole:  # a number of turns that LLVM knows
+            for j in range(0, STEP, LANES):
+                signs, some_nats, some_p, some_q = _cross_step(
+                    p, q, first + j, signs, some_nats, some_p, some_q
+                )
+        else:
+            for j in range(first, whole, LANES):
+                signs, some_nats, some_p, some_q = _cross_step(
+                    p, q, j, signs, some_nats, some_p, some_q
+                )
         nats, nats_low = dd_add_double(nats, nats_low, some_nats)
         total_p, low_p = dd_add_double(total_p, low_p, some_p)
         total_q, low_q = dd_add_double(total_q, low_q, some_q)

@@ -11,6 +11,7 @@ from xent._kernels.distributions.divergence import kl_row
 from xent._kernels.distributions.entropy import LOOSE, SCALE, SCALE_EXPONENT, entropy_row
 from xent._kernels.distributions.probabilities import sum_of_row
 from xent._math.double_double import dd_add_double
+from xent._math.llvm import prefer_512
 from xent._math.log import log
 
 SLACK = 1e-6
@@ -78,6 +79,7 @@ def joint_rows(joints, columns, asked, out):
 
 @kernel()
 def _information_rows(joints, columns, out):
+    prefer_512()
     rows = joints.shape[1] // columns
     x, y, errors = np.empty(rows), np.empty(columns), np.empty(columns)
     model = np.empty(joints.shape[1])
@@ -92,6 +94,7 @@ def _information_rows(joints, columns, out):
 
 @kernel()
 def _entropy_rows(joints, columns, asked, out):
+    prefer_512()
     rows = joints.shape[1] // columns
     x, y, errors = np.empty(rows), np.empty(columns), np.empty(columns)
     for i in range(joints.shape[0]):
@@ -117,6 +120,7 @@ def _entropy_rows(joints, columns, asked, out):
 @kernel()
 def given_third(joints, middle, last, out):
     """Write I(X; Y|Z) of each joint distribution of X, Y and Z, the last two of these lengths."""
+    prefer_512()
     width = middle * last
     first = joints.shape[1] // width
     of_xz, of_yz, of_z = np.empty(first * last), np.empty(width), np.empty(last)

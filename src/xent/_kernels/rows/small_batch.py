@@ -9,7 +9,7 @@ import numpy as np
 
 from xent._compile.decorator import inner, outer
 from xent._kernels.rows.formula import argmax_gradient, class_gradient, target_loss
-from xent._kernels.rows.sizes import PAD
+from xent._kernels.rows.sizes import PAD, ZERO
 from xent._kernels.rows.sums import compensated_sum
 from xent._kernels.rows.targets import validate_classes
 from xent._math.element import order_key, to_float64
@@ -43,7 +43,7 @@ def class_batch(x, target, ignore_index, mean, singles, doubles, argmax, values,
     of a row take float64. ``singles``, ``doubles``, ``argmax`` and ``values`` are worked in.
     """
     count, n = x.shape
-    bad, total = validate_classes(target, doubles[:0], doubles[:0], ignore_index, n, 0, count)
+    bad, total = validate_classes(target, doubles[:0], doubles[:0], ignore_index, n, ZERO, count)
     if bad >= 0:
         return -1.0, 0.0
     upstream = 1.0 / total if mean and total != 0.0 else 1.0

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
-from xent.language._backoff.exact import F32, F64, LOG_10, U32, Automaton, Backoff, Rows
+from xent.language._backoff.exact import F32, F64, LOG_10, U32, Automaton, Backoff, Ngrams
 from xent.language._backoff.protocol import BackoffModel
 from xent.language._kernels import compact as kernels
 
 Arrays = dict[str, NDArray[Any]]
-ROUNDS = 30
-EXACT = 2  # codes 0 and 1 mean 0 and minus infinity to the last bit
+LLOYD_ROUNDS = 30
+EXACT_CODES = 2  # codes 0 and 1 mean 0 and minus infinity to the last bit
 
 
 class Compact:
@@ -40,8 +40,8 @@ class Compact:
             begins = np.searchsorted(rows[n].prefix, prefixes) + int(firsts[n]) - 1 - size
             places.append(begins)
         first = np.concatenate([*places, [int(firsts[-1]) - 1 - size]])
-        spans = first[:: kernels.SPAN]
-        more = first - np.repeat(spans, kernels.SPAN)[: len(first)]
+        spans = first[:: kernels.CHILDREN_SPAN]
+        more = first - np.repeat(spans, kernels.CHILDREN_SPAN)[: len(first)]
         words = np.concatenate([np.empty(0, np.uint32), *(r.word for r in rows[1:])])
         logp, logp_book = _coded([r.logp for r in rows[1:]], order - 1)
         backoff, backoff_book = _coded([r.backoff for r in rows[1:-1]], order - 1)
@@ -90,7 +90,7 @@ class Compact:
         kernels.first_children(trie[2], trie[3], trie[4], first)
         zeros = np.zeros(size, np.uint32)
         every = np.arange(size, dtype=np.uint32)
-        found = [Rows(zeros, every, zeros, a["unigram_logp"], a["unigram_backoff"])]
+        found = [Ngrams(zeros, every, zeros, a["unigram_logp"], a["unigram_backoff"])]
         suffixes = np.zeros(1 + size, np.uint32)
         for n in range(1, self.order):
             part = slice(int(edges[n]), int(edges[n + 1]))
@@ -104,11 +104,11 @@ class Compact:
             if n + 1 < self.order:
                 weights = a["backoff_book"][n - 1][a["backoff"][part]]
             logp = a["logp_book"][n - 1][a["logp"][part]]
-            found.append(Rows(prefix, word, suffix, logp, weights))
+            found.append(Ngrams(prefix, word, suffix, logp, weights))
         return Backoff(found)
 
     @property
-    def rows(self) -> list[Rows]:
+    def rows(self) -> list[Ngrams]:
         """The n-grams of each order, unpacked."""
         return self.unpacked.rows
 
@@ -182,12 +182,12 @@ def _coded(levels: list[F32], books: int) -> tuple[NDArray[np.uint8], F32]:
     codes = [np.empty(0, np.uint8)]
     for n, values in enumerate(levels):
         inner = np.isfinite(values) & (values != 0)
-        book = codebook(values[inner], 256 - EXACT)
+        book = codebook(values[inner], 256 - EXACT_CODES)
         code = np.zeros(len(values), np.uint8)
-        code[inner] = np.searchsorted((book[1:] + book[:-1]) / 2, values[inner]) + EXACT
+        code[inner] = np.searchsorted((book[1:] + book[:-1]) / 2, values[inner]) + EXACT_CODES
         code[np.isneginf(values)] = 1
         meaning[n, 1] = -np.inf
-        meaning[n, EXACT : EXACT + len(book)] = book
+        meaning[n, EXACT_CODES : EXACT_CODES + len(book)] = book
         codes.append(code)
     return np.concatenate(codes), meaning
 
@@ -200,7 +200,7 @@ def codebook(values: F32, size: int) -> F32:
         return distinct.astype(np.float32)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
     edges = np.arange(size + 1) * len(ordered) // size  # equal shares to begin with
-    for _ in range(ROUNDS):
+    for _ in range(LLOYD_ROUNDS):
         edges = np.unique(edges)
         book = np.diff(sums[edges]) / np.diff(edges)
         inner = np.searchsorted(ordered, (book[1:] + book[:-1]) / 2)

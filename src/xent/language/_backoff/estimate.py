@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._progress import stage
-from xent.language._backoff.exact import LOG_10, Backoff, Rows
-from xent.language._counting.levels import Level, Levels
+from xent.language._backoff.exact import LOG_10, Backoff, Ngrams
+from xent.language._counting.levels import Levels, NgramCounts
 from xent.language._kernels import count as kernels
 from xent.language._vocabulary import BEGIN, UNKNOWN
 from xent.language.smoothing import Smoothing
-from xent.language.smoothing._smoothing import Estimate, Evidence
+from xent.language.smoothing._smoothing import Evidence, Smoothed
 
 U32 = NDArray[np.uint32]
 NO_PROBABILITY = np.float32(-99)  # what ARPA files give to <s>, which is no event
-BLOCK = 1 << 14
+LOG_BLOCK = 1 << 14
 
 
 def min_counts(
@@ -47,7 +47,7 @@ def estimate(smoothing: Smoothing, evidence: Evidence) -> Backoff:
 
     The counts are used up: their arrays become the model's, or are let go.
     """
-    rows: list[Rows] = []
+    rows: list[Ngrams] = []
     first = 1  # node of the first n-gram of the level below
     below: U32 | None = None  # new numbers of the level below where some were left out
     for level, found in _with_progress(evidence.levels, smoothing.estimates(evidence)):
@@ -67,7 +67,7 @@ def estimate(smoothing: Smoothing, evidence: Evidence) -> Backoff:
             prefix, suffix, word, p = prefix[chosen], suffix[chosen], word[chosen], p[chosen]
         if rows:
             suffix += np.uint32(first)  # from rows of the level below to nodes of the model
-        rows.append(Rows(prefix, word, suffix, _log10(p), np.empty(0, np.float32)))
+        rows.append(Ngrams(prefix, word, suffix, _log10(p), np.empty(0, np.float32)))
         level.count = np.empty(0, np.uint32)
         if level.mapped:
             level.prefix = level.suffix = level.count
@@ -82,8 +82,8 @@ def estimate(smoothing: Smoothing, evidence: Evidence) -> Backoff:
 
 
 def _with_progress(
-    levels: Levels, estimates: Iterator[Estimate]
-) -> Iterator[tuple[Level, Estimate]]:
+    levels: Levels, estimates: Iterator[Smoothed]
+) -> Iterator[tuple[NgramCounts, Smoothed]]:
     """Pair levels with their estimates, and show how far the work is."""
     with stage("Estimating", sum(map(len, levels)), "n-grams") as advance:
         done = 0
@@ -92,7 +92,7 @@ def _with_progress(
             advance(done := done + len(level))
 
 
-def _weights(found: Estimate, numbers: U32 | None) -> NDArray[np.float32]:
+def _weights(found: Smoothed, numbers: U32 | None) -> NDArray[np.float32]:
     weights = found.backoff
     if numbers is not None:
         weights = weights[numbers != 0xFFFFFFFF]
@@ -103,6 +103,6 @@ def _log10(values: NDArray[np.float64]) -> NDArray[np.float32]:
     found = np.empty(len(values), np.float32)
     # np.log is vectorised where np.log10 is not; blocks that stay in the cache save as much again.
     with np.errstate(divide="ignore"):
-        for low in range(0, len(values), BLOCK):
-            found[low : low + BLOCK] = np.log(values[low : low + BLOCK]) * (1 / LOG_10)
+        for low in range(0, len(values), LOG_BLOCK):
+            found[low : low + LOG_BLOCK] = np.log(values[low : low + LOG_BLOCK]) * (1 / LOG_10)
     return found

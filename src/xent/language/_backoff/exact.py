@@ -27,7 +27,7 @@ LOG_10 = float(np.log(10.0))
 
 
 @dataclass
-class Rows:
+class Ngrams:
     """The n-grams of one order, sorted by (prefix, word)."""
 
     prefix: U32  # row one level below
@@ -47,7 +47,7 @@ Automaton = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], np
 class Backoff:
     """A back-off model as arrays: node 0 is the empty history, level after level follows."""
 
-    rows: list[Rows]
+    rows: list[Ngrams]
     compiled: Automaton | None = field(default=None, repr=False)
 
     @property

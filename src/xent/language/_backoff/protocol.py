@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.language._backoff.exact import Automaton, Rows
+from xent.language._backoff.exact import Automaton, Ngrams
 
 F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]
@@ -23,7 +23,7 @@ class BackoffModel(Protocol):
         """The node with which each level begins; one more for the end."""
 
     @property
-    def rows(self) -> list[Rows]:
+    def rows(self) -> list[Ngrams]:
         """The n-grams of each order."""
 
     @property

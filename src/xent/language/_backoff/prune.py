@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language._backoff.exact import LOG_10, Backoff, Rows
+from xent.language._backoff.exact import LOG_10, Backoff, Ngrams
 from xent.language._backoff.protocol import BackoffModel
 from xent.language._kernels import score as kernels
 from xent.language._kernels import smooth
@@ -74,7 +74,7 @@ def _step(model: BackoffModel, state: NDArray[Any], words: U32) -> tuple[F64, ND
     return logp, following
 
 
-def _shorter(model: BackoffModel, n: int, rows: Rows) -> F64:
+def _shorter(model: BackoffModel, n: int, rows: Ngrams) -> F64:
     """Return p(w | h') of the n-grams of level ``n``."""
     below = model.rows[n - 1]
     leads = np.concatenate([np.zeros(1, np.uint32), *model.states[:n]])
@@ -107,7 +107,7 @@ def _loss(model: BackoffModel, n: int, likely: F64) -> F64:
 
 def _rebuilt(model: BackoffModel, keep: list[NDArray[np.bool_]]) -> Backoff:
     """Return the model without the n-grams that are not kept, its weights computed anew."""
-    rows: list[Rows] = []
+    rows: list[Ngrams] = []
     new = np.zeros(int(model.firsts[-1]), np.int64)  # node there to node here, 0 for none
     node = 1
     for old, stays, first in zip(model.rows, keep, model.firsts, strict=False):
@@ -123,7 +123,7 @@ def _rebuilt(model: BackoffModel, keep: list[NDArray[np.bool_]]) -> Backoff:
         weights = old.backoff[stays] if len(old.backoff) else old.backoff
         node += len(nodes)
         rows.append(
-            Rows(prefix, old.word[stays], new[suffix].astype(np.uint32), old.logp[stays], weights)
+            Ngrams(prefix, old.word[stays], new[suffix].astype(np.uint32), old.logp[stays], weights)
         )
         if len(rows) > 1:
             _renormalise(rows)
@@ -135,10 +135,10 @@ def _suffix_of(model: BackoffModel, nodes: U32) -> U32:
     return flat[nodes]
 
 
-def _renormalise(rows: list[Rows]) -> None:
+def _renormalise(rows: list[Ngrams]) -> None:
     """Compute the back-off weights of the last level's histories."""
     last, below = rows[-1], rows[-2]
-    shorter = Backoff([*rows[:-2], Rows(**{**vars(below), "backoff": np.empty(0, np.float32)})])
+    shorter = Backoff([*rows[:-2], Ngrams(**{**vars(below), "backoff": np.empty(0, np.float32)})])
     flat = np.concatenate([np.zeros(1, np.uint32), *shorter.states])
     state = flat[below.suffix][last.prefix].astype(np.int64)
     low = 10.0 ** _step(shorter, state, last.word)[0]

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from xent import _store
 from xent.language import smoothing as smoothings
 from xent.language._backoff.compact import Compact
-from xent.language._backoff.exact import Backoff, Rows
+from xent.language._backoff.exact import Backoff, Ngrams
 from xent.language._backoff.protocol import BackoffModel
 from xent.language._vocabulary import Vocabulary
 from xent.language.smoothing import Smoothing
 
 FORMAT, VERSION = "xent.language", 1
 MIXTURE, MIXTURE_VERSION = "xent.language.mixture", 1
-COLUMNS = ("prefix", "word", "suffix", "logp", "backoff")
+STORED_COLUMNS = ("prefix", "word", "suffix", "logp", "backoff")
 
 
 @dataclass
@@ -98,7 +98,7 @@ def _exact(backoff: BackoffModel) -> dict[str, NDArray[Any]]:
         "word_bits": np.array([word_bits]),
     }
     for n, rows in enumerate(backoff.rows, 1):
-        arrays |= {f"{n}.{name}": getattr(rows, name) for name in COLUMNS}
+        arrays |= {f"{n}.{name}": getattr(rows, name) for name in STORED_COLUMNS}
     return arrays
 
 
@@ -123,7 +123,9 @@ def _read(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Stored:
 
 
 def _rows_and_automaton(arrays: dict[str, NDArray[Any]], order: int) -> Backoff:
-    rows = [Rows(*(arrays[f"{n}.{name}"] for name in COLUMNS)) for n in range(1, order + 1)]
+    rows = [
+        Ngrams(*(arrays[f"{n}.{name}"] for name in STORED_COLUMNS)) for n in range(1, order + 1)
+    ]
     bits = np.uint64(arrays["word_bits"][0])
     return Backoff(
         rows, (arrays["table"], arrays["states"], arrays["unigram"], bits, arrays["firsts"])

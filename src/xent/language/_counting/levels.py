@@ -21,7 +21,7 @@ F64 = NDArray[np.float64]
 
 
 @dataclass
-class Level:
+class NgramCounts:
     """The n-grams of one order, sorted by (prefix, word)."""
 
     prefix: U32  # row of the n-gram without its last word, one level below
@@ -35,7 +35,7 @@ class Level:
         return len(self.word)
 
 
-Levels = list[Level]
+Levels = list[NgramCounts]
 
 
 class Places:
@@ -78,7 +78,7 @@ class Places:
     def levels(self, order: int) -> Levels:
         """Count the n-grams of every order up to ``order``; the places are used up."""
         zeros = np.zeros(self.words, np.uint32)
-        levels = [Level(zeros, np.arange(self.words, dtype=np.uint32), self.count, zeros)]
+        levels = [NgramCounts(zeros, np.arange(self.words, dtype=np.uint32), self.count, zeros)]
         with stage("Counting", order, "orders") as advance:
             for n in range(2, order + 1):
                 capacity = int(self.reached[n - 1 :].sum())
@@ -93,10 +93,12 @@ class Places:
 
 def _next_level(
     stream: NDArray[np.uint64], places: U32, sizes: U32, capacity: int, words: int, longest: bool
-) -> Level:
+) -> NgramCounts:
     """Count n-grams given where those one shorter end; both arrays get the n-grams'."""
     largest = int(sizes.max(initial=0))
-    keys = np.empty(kernels.FEW if longest else max(largest, kernels.FEW), np.uint64)
+    keys = np.empty(
+        kernels.INSERTION_SORTED if longest else max(largest, kernels.INSERTION_SORTED), np.uint64
+    )
     sorting, scratch = np.empty((2, min(largest, words)), np.uint64)
     table = np.zeros(words, np.uint64)
     columns = [np.empty(capacity, np.uint32) for _ in range(4)]
@@ -105,7 +107,7 @@ def _next_level(
     rows = kernels.next_level(
         stream, known, sizes, word_bits, longest, keys, sorting, scratch, table, tuple(columns)
     )
-    return Level(*(column[:rows] for column in columns))
+    return NgramCounts(*(column[:rows] for column in columns))
 
 
 def from_begin(levels: Levels) -> list[NDArray[np.bool_]]:
@@ -127,7 +129,7 @@ def continuation_counts(levels: Levels) -> Iterator[U32]:
             yield counts
 
 
-def totals(level: Level, values: NDArray[Any], histories: int) -> F64:
+def totals(level: NgramCounts, values: NDArray[Any], histories: int) -> F64:
     """Add up values of a level history by history."""
     from xent.language._kernels import smooth
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 from xent._progress import stage
-from xent.language._counting.levels import Level, Levels
+from xent.language._counting.levels import Levels, NgramCounts
 from xent.language._kernels import merge as kernels
 
 U32 = NDArray[np.uint32]
 MOST_ROWS = 2**32 - 2  # rows are numbered in 32 bits, and the last number means none
-COLUMNS = ("prefix", "word", "count", "suffix")
+LEVEL_COLUMNS = ("prefix", "word", "count", "suffix")
 BUFFER_ROWS = (1 << 10, 1 << 18)  # rows of one run in memory
 
 
@@ -60,7 +60,7 @@ def merge_runs(
         count[: len(seen)] += seen
     _check_counts(count)
     zeros = np.zeros(words, np.uint32)
-    first = Level(zeros, np.arange(words, dtype=np.uint32), count.astype(np.uint32), zeros)
+    first = NgramCounts(zeros, np.arange(words, dtype=np.uint32), count.astype(np.uint32), zeros)
     levels = [first]
     starts = np.arange(1, dtype=np.uint32)
     total = sum(run.length(f"{n}.word") for run in runs for n in range(2, order + 1))
@@ -81,8 +81,8 @@ class _LevelMerge:
     """The merging of one level."""
 
     def __init__(
-        self, runs: list[_Run], n: int, below: Level, starts: U32, buffer_bytes: int, scratch: Path,
-        longest: bool,
+        self, runs: list[_Run], n: int, below: NgramCounts, starts: U32, buffer_bytes: int,
+        scratch: Path, longest: bool,
     ) -> None:  # fmt: skip
         self.runs, self.n, self.below, self.starts_below = runs, n, below, starts
         self.scratch, self.longest = scratch, longest
@@ -101,7 +101,7 @@ class _LevelMerge:
 
     def batches(self) -> Any:
         """Merge; yield how many rows of the runs were merged, a batch at a time."""
-        files: dict[str, IO[bytes]] = {c: open(self._path(c), "wb") for c in COLUMNS}  # noqa: SIM115
+        files: dict[str, IO[bytes]] = {c: open(self._path(c), "wb") for c in LEVEL_COLUMNS}  # noqa: SIM115
         try:
             for r in range(len(self.runs)):
                 self._refill(r)
@@ -124,12 +124,12 @@ class _LevelMerge:
                 file.close()
         self.starts[self.histories :] = self.first
 
-    def level(self) -> Level:
+    def level(self) -> NgramCounts:
         """Return the merged level, mapped; what is written to it stays in this process."""
         if not self.first:
-            return Level(*(np.empty(0, np.uint32) for _ in COLUMNS))
-        maps = (np.memmap(self._path(c), np.uint32, "c").view(np.ndarray) for c in COLUMNS)
-        return Level(*maps, mapped=True)
+            return NgramCounts(*(np.empty(0, np.uint32) for _ in LEVEL_COLUMNS))
+        maps = (np.memmap(self._path(c), np.uint32, "c").view(np.ndarray) for c in LEVEL_COLUMNS)
+        return NgramCounts(*maps, mapped=True)
 
     def _path(self, column: str) -> Path:
         return self.scratch / f"level-{self.n}-{column}"

@@ -28,7 +28,7 @@ from xent import _check, _store
 from xent._progress import stage
 from xent.language._counting.levels import Levels, Places
 from xent.language._counting.merge import merge_runs
-from xent.language._counting.task import Task, count_text, files_of, known_words, restrict
+from xent.language._counting.task import CountingTask, count_text, files_of, known_words, restrict
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, SPECIAL, Vocabulary
 from xent.language.smoothing import JelinekMercer, Smoothing
@@ -71,7 +71,7 @@ def shown(size: float) -> str:
 
 @contextmanager
 def counted(
-    task: Task,
+    task: CountingTask,
     text: Any,
     executor: Executor | None,
     memory: int | str | None,
@@ -88,7 +88,7 @@ def counted(
 
 @contextmanager
 def _spilled(
-    task: Task,
+    task: CountingTask,
     text: Any,
     executor: Executor | None,
     limit: int | None,
@@ -119,7 +119,7 @@ def _spilled(
 
 
 def _by_files(
-    task: Task, files: list[Path], executor: Executor, limit: int, place: Path
+    task: CountingTask, files: list[Path], executor: Executor, limit: int, place: Path
 ) -> tuple[Vocabulary, list[Path]]:
     """Count files into runs in the tasks of an executor; all go by one vocabulary, so read twice.
 
@@ -147,7 +147,7 @@ def _by_files(
     return vocabulary, [run for waiting in counting for run in waiting.result()]
 
 
-def _words_in(task: Task, file: Path) -> tuple[Vocabulary, NDArray[np.int64]]:
+def _words_in(task: CountingTask, file: Path) -> tuple[Vocabulary, NDArray[np.int64]]:
     """Return the words of a file, those given first, and how often each stands there."""
     vocabulary = Vocabulary(task.words or ())
     reader = Reader(vocabulary, unit=task.unit, errors=task.errors, grow=True)
@@ -157,7 +157,7 @@ def _words_in(task: Task, file: Path) -> tuple[Vocabulary, NDArray[np.int64]]:
     return vocabulary, times
 
 
-def _count_file(task: Task, file: Path, folder: Path, limit: int) -> list[Path]:
+def _count_file(task: CountingTask, file: Path, folder: Path, limit: int) -> list[Path]:
     """Count a file into runs of its own folder, unless they are there."""
     with _kept(folder, task, limit) as kept:
         counting = _Counting(task, folder, False, tokens_in(kept, task.order))
@@ -203,7 +203,7 @@ def tokens_in(memory: int, order: int) -> int:
 class _Counting:
     """Reads a text once and counts it stretch by stretch."""
 
-    def __init__(self, task: Task, place: Path, temporary: bool, tokens: int) -> None:
+    def __init__(self, task: CountingTask, place: Path, temporary: bool, tokens: int) -> None:
         self.task, self.place, self.temporary, self.tokens = task, place, temporary, tokens
         self.vocabulary = Vocabulary(task.words or ())
         self.given = 0 if task.words is None else len(self.vocabulary)
@@ -335,7 +335,7 @@ def _added(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @contextmanager
-def _kept(place: Path, task: Task, memory: int | None) -> Iterator[int]:
+def _kept(place: Path, task: CountingTask, memory: int | None) -> Iterator[int]:
     """Hold a folder that keeps runs, made with the same settings; give the memory of its runs."""
     if not place.exists():
         _store.check_target(place, argument="folder")

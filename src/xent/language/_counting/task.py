@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language._counting.levels import Level, Levels, Places
+from xent.language._counting.levels import Levels, NgramCounts, Places
 from xent.language._kernels import text as text_kernels
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, SPECIAL, UNKNOWN, Vocabulary
@@ -63,7 +63,7 @@ def restrict(ids: U32, known: NDArray[np.bool_], unknown: str) -> tuple[U32, NDA
 
 
 @dataclass(frozen=True)
-class Task:
+class CountingTask:
     """How to count: what an `NGramModel` was told, as a worker elsewhere needs it."""
 
     order: int
@@ -150,7 +150,7 @@ def merge(ids: list[NDArray[np.int64]], shards: list[Levels]) -> Levels:
             suffix[part[stays]] = row[level.suffix[stays]]
         rows = parts
         prefix, word = (distinct >> 32).astype(np.uint32), distinct.astype(np.uint32)
-        merged.append(Level(prefix, word, count, suffix))
+        merged.append(NgramCounts(prefix, word, count, suffix))
     return merged
 
 

@@ -10,7 +10,7 @@ from xent._compile.decorator import kernel
 from xent._math.llvm import prefetch
 
 NO_MASS = 1e-12
-AHEAD = 48  # rows; the shorter n-grams lie anywhere, so the memory is asked for them in time
+ROWS_AHEAD = 48  # rows; the shorter n-grams lie anywhere, so the memory is asked for them in time
 
 
 @kernel()
@@ -76,7 +76,7 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p):
         mass = 0.0
         below = 0.0
         while j < n and prefix[j] == h:
-            prefetch(lower, np.int64(suffix[min(j + AHEAD, last)]))
+            prefetch(lower, np.int64(suffix[min(j + ROWS_AHEAD, last)]))
             if shown[j]:
                 mass += p[j]
                 if not interpolated:

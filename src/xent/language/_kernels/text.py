@@ -18,7 +18,7 @@ _ABOVE_SPACE = np.uint64(0x5F5F5F5F5F5F5F5F)  # added to a byte below 128, it re
 _LONG = np.uint64(0xFF << 56)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 SHORT = 7  # bytes of a word that is its own key
-BLOCK = 64
+WORDS_IN_FLIGHT = 64
 
 SPACE = np.zeros(256, np.bool_)
 SPACE[[0, 9, 10, 11, 12, 13, 32]] = True
@@ -157,11 +157,13 @@ def encode(text, space, table, into, size, ids):
     filled_then = 0
     fresh = True
     # Words are found block by block, so that the memory can be asked for their slots in time.
-    key = np.empty(BLOCK, np.uint64)
-    words = np.empty((BLOCK, 5), np.int64)  # first byte, length, place among ids, line, filled_then
+    key = np.empty(WORDS_IN_FLIGHT, np.uint64)
+    words = np.empty(
+        (WORDS_IN_FLIGHT, 5), np.int64
+    )  # first byte, length, place among ids, line, filled_then
     while i < n:
         m = 0
-        while i < n and m < BLOCK:
+        while i < n and m < WORDS_IN_FLIGHT:
             if fresh:
                 line, filled_then = i, filled
                 ids[filled] = BEGIN

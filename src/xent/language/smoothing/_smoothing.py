@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.language._counting.levels import Level, Levels, from_begin, totals
+from xent.language._counting.levels import Levels, NgramCounts, from_begin, totals
 from xent.language._kernels import smooth as kernels
 
 F64 = NDArray[np.float64]
@@ -67,7 +67,7 @@ class Evidence:
 
 
 @dataclass
-class Estimate:
+class Smoothed:
     """Probabilities of one level's n-grams, and the back-off weights of their histories."""
 
     p: F64
@@ -85,7 +85,7 @@ class Smoothing(ABC):
         return [1] * order
 
     @abstractmethod
-    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+    def estimates(self, evidence: Evidence) -> Iterator[Smoothed]:
         """Yield the estimate of each level, the unigrams first."""
 
 
@@ -105,7 +105,7 @@ class Discounting(Smoothing):
     ) -> F64:
         """Return the discounted counts; ``total`` of each history may be changed in place."""
 
-    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+    def estimates(self, evidence: Evidence) -> Iterator[Smoothed]:
         """Yield the estimate of each level, the unigrams first."""
         lower = evidence.uniform
         histories = 1
@@ -123,26 +123,26 @@ class Discounting(Smoothing):
 
 
 def spread(
-    level: Level,
+    level: NgramCounts,
     discounted: F64,
     shown: NDArray[np.bool_],
     total: F64,
     lower: F64,
     interpolated: bool,
     suffix: NDArray[np.uint32] | None = None,
-) -> Estimate:
+) -> Smoothed:
     """Give the mass that is left to the shorter histories.
 
     Probabilities replace ``discounted``, and back-off weights ``total``.
     """
     suffix = level.suffix if suffix is None else suffix
     kernels.spread(level.prefix, suffix, shown, total, lower, interpolated, discounted)
-    return Estimate(discounted, total, shown)
+    return Smoothed(discounted, total, shown)
 
 
 def unigrams(
     evidence: Evidence, discounted: F64, shown: NDArray[np.bool_], total: F64, interpolated: bool
-) -> Estimate:
+) -> Smoothed:
     """Estimate the unigrams, below which lies the uniform distribution."""
     level, uniform = evidence.levels[0], evidence.uniform
     nobody_unseen = not (uniform[~shown] > 0).any()
@@ -151,7 +151,7 @@ def unigrams(
     # Interpolated, every word of the vocabulary has its share; in back-off, those that were seen.
     whom = np.ones(len(shown), np.bool_) if mixed else shown
     if total[0] == 0:
-        return Estimate(uniform.copy(), np.ones(1), shown)
+        return Smoothed(uniform.copy(), np.ones(1), shown)
     estimate = spread(level, discounted, whom, total, uniform, mixed, suffix=level.word)
     if not mixed:
         estimate.p[~shown] = estimate.backoff[0] * uniform[~shown]
@@ -174,7 +174,7 @@ class Flat(Smoothing):
     def enlarge(self, evidence: Evidence, order: int, discounted: F64, total: F64) -> None:
         """Change the total of each history in place where the method asks for it."""
 
-    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+    def estimates(self, evidence: Evidence) -> Iterator[Smoothed]:
         """Yield the estimate of each level, the unigrams first."""
         uniform = evidence.uniform
         top = len(evidence.levels)
@@ -184,7 +184,7 @@ class Flat(Smoothing):
         ):
             shown = evidence.shown(order)
             if order == 1 and top > 1:
-                yield Estimate(uniform.copy(), np.ones(1), np.ones(len(level), np.bool_))
+                yield Smoothed(uniform.copy(), np.ones(1), np.ones(len(level), np.bool_))
             else:
                 event = begins if order < top else np.ones(len(level), np.bool_)
                 discounted = np.where(event, self.discounted(evidence, level.count), 0.0)

@@ -59,7 +59,7 @@ def linear_binary_cross_entropy(
     reduction : {"mean", "sum", "none"}
         The mean is over all N V answers that count; ``"none"`` gives each row's sum, (...).
     ignore_index : float, optional
-        A target whose answers count for nothing; not with index pairs, which name none.
+        A target whose elements are ignored; not with index pairs, which name none.
     label_smoothing, temperature, softcap
         As in `binary_cross_entropy_with_logits`.
     token_weight : Tensor, shape (...), optional

@@ -76,7 +76,7 @@ def linear_cross_entropy(
     reduction : {"mean", "sum", "none"}
         The mean is over rows (over their weights, where classes or rows are weighted).
     ignore_index : int, optional
-        A class index whose rows count for nothing; -100 if not given.
+        A class index whose rows are ignored; -100 if not given.
     options : None
         torch's chunking options: here chunks are always on and choose themselves.
     token_weight : Tensor, shape (...), optional

@@ -46,7 +46,7 @@ class Job(NamedTuple):
 
     rows: ChunkRows
     options: Options
-    total: Any  # the sum of the rows' weights; a tensor where that learns or is traced
+    total: Any  # the sum of the rows' weights; a tensor where it needs a gradient or is traced
     learnt: bool = False  # a gradient is asked for of a target or of a weight
     saved: Upstream = ()  # what backward reads beside the head
 
