@@ -97,8 +97,8 @@ def test_no_page_promises_what_is_not_there():
     from xent import cli
 
     commands = typer.main.get_command(cli.app).commands
-    called = set(re.findall(r"^xent ([\w-]+)", text, re.MULTILINE))
-    called |= set(re.findall(r"`xent ([\w-]+)", text))
+    called = set(re.findall(r"^xent (\w[\w-]*)", text, re.MULTILINE))
+    called |= set(re.findall(r"`xent (\w[\w-]*)", text))
     assert len(called) > 6
     assert called <= set(commands)
 
@@ -276,7 +276,8 @@ def test_file(path):
                 if isinstance(node, ast.ImportFrom)
                 else [alias.name for alias in node.names]
             )
-            assert not {"pickle", "shelve", "marshal"} & set(names), "nothing is unpickled here"
+            if path.name != "numba_private.py":  # machine code: docs/design/0008-machine-code.md
+                assert not {"pickle", "shelve", "marshal"} & set(names), "nothing is unpickled here"
 
 
 # ------------------------------------------------------------------ how it refuses

@@ -33,7 +33,11 @@ def target(level):
     return {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": shipped.features(level)}
 
 
-@pytest.fixture(params=RUNS)
+# One level says most; the others are tried with the long tests.
+TRIED = [pytest.param(x, marks=[pytest.mark.long] if x != HIGHEST else []) for x in RUNS]
+
+
+@pytest.fixture(params=TRIED)
 def shipping(house, request):
     """The copy of the package with an archive of one level, as a wheel brings it."""
     level = request.param
