@@ -200,7 +200,8 @@ def grow(
         if not chosen.children:
             break
         tree = make_room(tree, nodes + chosen.children, set_bytes + chosen.set_bytes)
-        branch = np.empty(len(level.row), np.int32)
+        # 0, so that an entry of a node that is not divided is never taken for a shared one.
+        branch = np.zeros(len(level.row), np.int32)
         step = Step(level, chosen.feature, rules, tree, branch, nodes)
         nodes, set_bytes = columns.divide(step, chosen, set_bytes, surrogates)
         if divide.count(level, chosen.feature, rules, tree, branch):
