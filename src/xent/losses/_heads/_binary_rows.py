@@ -13,7 +13,7 @@ from xent.losses._reduction import apply_weight
 from xent.losses._rows._calls import as_numpy
 from xent.losses._rows._chunks import Upstream
 from xent.losses._rows._formula import at_least_float32, binary_values, cap_and_scale
-from xent.losses._rows._weights import Weights
+from xent.losses._rows._weights import BinaryWeights
 from xent.losses._threads import KernelCall, in_blocks
 from xent.losses._torch_private import is_traced
 
@@ -115,7 +115,7 @@ class BinaryRows:
     def _score(self, x: Any, first: int, g: Any, wants: bool) -> Any:
         """Return the losses of rows of logits; where wanted overwrite these by their gradient."""
         values = np.empty(len(x))
-        spans = -(-self.classes // kernels.SPAN)
+        spans = -(-self.classes // kernels.BINARY_BLOCK)
         real = np.float64 if x.dtype == np.float64 else np.float32
         shared = None
         if self.ignore_index is None:
@@ -142,8 +142,8 @@ class BinaryRows:
         in_blocks(KernelCall(score, len(x), _MIN_ROWS))
         return values
 
-    def _weights(self, x: Any, target: Any, weight: Tensor | None) -> Weights:
-        return Weights(x, target, torch.Size([self.classes]), weight, self.pos_weight)
+    def _weights(self, x: Any, target: Any, weight: Tensor | None) -> BinaryWeights:
+        return BinaryWeights(x, target, torch.Size([self.classes]), weight, self.pos_weight)
 
     def _row(self, r: int, dense: Any) -> tuple[Any, Tensor | None]:
         """Return the smoothed target of one row, in ``dense`` if it changes, and its weights."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from xent.losses._heads._head import job_of
-from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING, Floats
+from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING, FloatArray
 from xent.losses._rows._chunks import Job, Upstream
 from xent.losses._rows._softmax import SoftmaxRows
 
@@ -52,7 +52,9 @@ class ClassRows:
         columns = torch.from_numpy(stats)
         return (columns[:, 2],) if self.entropy else (loss, *(columns[:, c] for c in range(4)))
 
-    def _upstream(self, logits: Tensor, rows: slice, upstream: Upstream) -> tuple[Floats, Floats]:
+    def _upstream(
+        self, logits: Tensor, rows: slice, upstream: Upstream
+    ) -> tuple[FloatArray, FloatArray]:
         """Return the upstream gradients of the losses (none for ones) and of the statistics."""
         absent = (None,) * 4
         of_loss, *of_stats = (*absent[: 3 if self.entropy else 0], *upstream, *absent)[:4]

@@ -13,7 +13,7 @@ from torch import Tensor
 from xent.losses._arguments import Options, can_validate, row_shape
 from xent.losses._reduction import reduce_loss
 from xent.losses._rows._operator import softmax_operator
-from xent.losses._rows._scoring import Scored, Scoring, as_rows, gradient, rows_of
+from xent.losses._rows._scoring import ScoredCall, Scoring, as_rows, gradient, rows_of
 from xent.losses._rows._small_batch import is_small_batch, score_batch
 from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._rows._stats import accuracy_of, with_row_shape
@@ -108,7 +108,7 @@ class _ScoredRows(torch.autograd.Function):
     def forward(
         ctx: Any,
         input: Tensor,
-        scored: Scored,
+        scored: ScoredCall,
         rows: SoftmaxRows,
         axis: int,
         shape: torch.Size,

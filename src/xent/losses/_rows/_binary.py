@@ -16,7 +16,7 @@ from xent.losses._reduction import loss_dtype
 from xent.losses._rows._autograd import scale_once
 from xent.losses._rows._calls import as_numpy, use_nontemporal
 from xent.losses._rows._formula import at_least_float32, binary_values
-from xent.losses._rows._weights import Weights
+from xent.losses._rows._weights import BinaryWeights
 from xent.losses._threads import KernelCall, in_blocks
 from xent.losses._torch_private import is_batched
 
@@ -92,12 +92,12 @@ def _score(
     x, t = (as_numpy(a.detach().reshape(-1).contiguous()) for a in (input, target))
     out = as_numpy(grad.view(-1)) if grad is not None else x[:0]
     nontemporal = use_nontemporal(out, x)
-    spans = -(-x.size // kernels.SPAN)
+    spans = -(-x.size // kernels.BINARY_BLOCK)
     totals = np.empty(spans if upstream is None else 0)
     plain = weight is None and pos_weight is None and upstream is None and not values.size
     weights = None
     if not (plain and kernels.can_sum_in_float32(x, t, g)):
-        weights = Weights(x, t, input.shape, weight, pos_weight, upstream)
+        weights = BinaryWeights(x, t, input.shape, weight, pos_weight, upstream)
 
     def work(start: int, stop: int) -> int:
         rest = (totals, out, nontemporal, start, stop)
@@ -105,7 +105,7 @@ def _score(
             return weights.score(x, t, g, weights.scratch(x.dtype), values, *rest)
         return int(kernels.sum_of_losses(x, t, g, kernels.buffers_for(x.dtype), *rest))
 
-    found = in_blocks(KernelCall(work, spans, _ELEMENTS // kernels.SPAN))
+    found = in_blocks(KernelCall(work, spans, _ELEMENTS // kernels.BINARY_BLOCK))
     if min(found, default=-1) < -1:
         validate_weights(weight=weight, pos_weight=pos_weight)
     if max(found, default=-1) >= 0:

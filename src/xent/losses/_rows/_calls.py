@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xent._kernels.images import class_major
-from xent._kernels.rows.records import Buffers, Constants, Outputs, buffers_for
+from xent._kernels.images import tiles as image_tiles
+from xent._kernels.rows.records import Constants, RowBuffers, RowOutputs, buffers_for
 from xent._kernels.rows.softmax import class_rows, soft_rows, softcap_rows
 from xent.losses._arguments import Options
 from xent.losses._threads import KernelCall
 
-Floats = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 
-NOTHING: Floats = np.empty(0)
-NO_STAT_GRADS: Floats = np.empty((0, 3))
-NO_STATS: Floats = np.empty((0, 4))
-_NO_SLOPE: Floats = np.empty((0, 0))
+NOTHING: FloatArray = np.empty(0)
+NO_STAT_GRADS: FloatArray = np.empty((0, 3))
+NO_STATS: FloatArray = np.empty((0, 4))
+_NO_SLOPE: FloatArray = np.empty((0, 0))
 _CACHE = 1 << 25  # bytes: a larger gradient would push all else out of the caches
 ELEMENTS = 1 << 15  # what one thread is worth waking for
 
@@ -35,7 +36,7 @@ def as_numpy(tensor: Tensor) -> Any:
     return tensor.numpy()
 
 
-def to_float64(weight: Tensor | None) -> Floats:
+def to_float64(weight: Tensor | None) -> FloatArray:
     """Return weights as float64, or nothing."""
     if weight is None:
         return NOTHING
@@ -51,16 +52,16 @@ class Run(NamedTuple):
     """What is to be run in blocks, and the losses that it writes."""
 
     blocks: KernelCall
-    values: Floats
+    values: FloatArray
 
 
 def run_of_rows(
     x: Any,
     target: Any,
-    weight: Floats,
-    scale: Floats,
-    stat_grads: Floats,
-    stats: Floats,
+    weight: FloatArray,
+    scale: FloatArray,
+    stat_grads: FloatArray,
+    stats: FloatArray,
     grad: Any,
     options: Options,
     g: float,
@@ -77,10 +78,10 @@ def run_of_rows(
     constants = Constants(
         o.ignore_index, o.label_smoothing, 1.0 / o.temperature, o.z_loss, g, tolerance, nontemporal
     )
-    out = Outputs(np.empty(len(x)), stats, grad, _NO_SLOPE)
+    out = RowOutputs(np.empty(len(x)), stats, grad, _NO_SLOPE)
     weighted = bool(weight.size)
 
-    def scratch() -> tuple[Buffers]:
+    def scratch() -> tuple[RowBuffers]:
         probabilities = target
         if hard:
             probabilities = np.empty(classes if o.label_smoothing and weighted else 0)
@@ -101,12 +102,12 @@ def capped_rows(
     softcap: float,
     x: Any,
     target: Any,
-    weight: Floats,
-    scale: Floats,
-    stat_grads: Floats,
+    weight: FloatArray,
+    scale: FloatArray,
+    stat_grads: FloatArray,
     constants: Constants,
-    out: Outputs,
-    buffers: Buffers,
+    out: RowOutputs,
+    buffers: RowBuffers,
     start: int,
     stop: int,
 ) -> int:
@@ -119,7 +120,7 @@ def capped_rows(
         softcap_rows(x[few], softcap, z, slope)
         bad = kernel(
             z, target[few], weight, scale[few], stat_grads[few], constants,
-            Outputs(out.values[few], out.stats[few], out.grad[few], slope),
+            RowOutputs(out.values[few], out.stats[few], out.grad[few], slope),
             _with_rows(buffers, target, few), 0, len(z),
         )  # fmt: skip
         if first_bad < 0 and bad is not None and bad >= 0:
@@ -127,7 +128,7 @@ def capped_rows(
     return first_bad
 
 
-def _with_rows(buffers: Buffers, target: Any, rows: slice) -> Buffers:
+def _with_rows(buffers: RowBuffers, target: Any, rows: slice) -> RowBuffers:
     """Return the buffers with some rows of the target, where the target itself is read."""
     if buffers.target_probabilities is not target:
         return buffers
@@ -137,22 +138,22 @@ def _with_rows(buffers: Buffers, target: Any, rows: slice) -> Buffers:
 def run_of_tiles(
     x: Any,
     target: Any,
-    weight: Floats,
-    scale: Floats,
+    weight: FloatArray,
+    scale: FloatArray,
     grad: Any,
     options: Options,
     g: float,
     keep: bool,
 ) -> Run:
     """Return the run of images, [B, C, P]; losses are those of tiles unless they are to be kept."""
-    o, (images, classes, pixels), tile = options, x.shape, class_major.TILE
+    o, (images, classes, pixels), tile = options, x.shape, image_tiles.TILE_PIXELS
     tiles = images * -(-pixels // tile)
     kept, totals = np.empty(images * pixels if keep else 0), np.empty(tiles)
     nontemporal = use_nontemporal(grad, x)
     constants = Constants(o.ignore_index, 0.0, 1.0 / o.temperature, o.z_loss, g, 0.0, nontemporal)
 
-    def scratch() -> tuple[class_major.Buffers]:
-        return (class_major.buffers_for(x),)
+    def scratch() -> tuple[image_tiles.TileBuffers]:
+        return (image_tiles.buffers_for(x),)
 
     arguments = (x, target, weight, scale, constants, kept, totals, grad)
     min_tiles = max(1, ELEMENTS // (classes * tile))

@@ -20,7 +20,7 @@ from xent.losses._threads import in_blocks
 
 # What a forward pass has computed: the loss (with statistics), the gradient of the logits where it
 # is wanted and one number is returned, and what multiplies each row.
-Scored = tuple[Any, Tensor | None, float]
+ScoredCall = tuple[Any, Tensor | None, float]
 
 
 class Scoring:
@@ -50,7 +50,7 @@ class Scoring:
             self.stats = np.empty((len(logits), 4)) if stats else NO_STATS
             self.run = rows.run(logits, grad, g=self.g, stats=self.stats)
 
-    def finish(self, found: list[Any]) -> Scored:
+    def finish(self, found: list[Any]) -> ScoredCall:
         """Return the loss (with statistics) of what the blocks returned, and its gradient."""
         values = self.rows.values_of(self.run, found)
         loss: Any

@@ -7,10 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent._kernels.rows.small_batch import DOUBLES, MAX_CLASSES, ROWS, SINGLES, class_batch
+from xent._kernels.rows.small_batch import (
+    DOUBLES,
+    MAX_BATCH_CLASSES,
+    MAX_BATCH_ROWS,
+    SINGLES,
+    class_batch,
+)
 from xent.losses._arguments import Options
 from xent.losses._rows._calls import ELEMENTS
-from xent.losses._rows._scoring import Scored
+from xent.losses._rows._scoring import ScoredCall
 
 _NO_GRADIENT = np.empty((0, 0), np.float32)
 
@@ -23,14 +29,14 @@ def is_small_batch(input: Tensor, target: Tensor) -> bool:
         and input.dim() == 2
         and input.shape[:1] == target.shape
         and 0 < input.numel() <= ELEMENTS
-        and input.shape[1] <= MAX_CLASSES
+        and input.shape[1] <= MAX_BATCH_CLASSES
         and input.layout is torch.strided
         and input.is_contiguous()
         and target.is_contiguous()
     )
 
 
-def score_batch(input: Tensor, target: Tensor, options: Options, wants: bool) -> Scored | None:
+def score_batch(input: Tensor, target: Tensor, options: Options, wants: bool) -> ScoredCall | None:
     """Score a small batch; None says that its rows take a refusal, or another arithmetic."""
     logits = input.detach() if input.requires_grad else input
     grad = torch.empty_like(logits) if wants else None
@@ -42,7 +48,7 @@ def score_batch(input: Tensor, target: Tensor, options: Options, wants: bool) ->
         mean,
         np.empty(SINGLES, np.float32),
         np.empty(DOUBLES),
-        np.empty(ROWS, np.int64),
+        np.empty(MAX_BATCH_ROWS, np.int64),
         np.empty(input.shape[0]),
         _NO_GRADIENT if grad is None else grad.numpy(),
     )

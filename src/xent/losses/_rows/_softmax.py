@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent._kernels.images import class_major
 from xent._kernels.rows.targets import validate_classes
 from xent.losses._arguments import Options, can_validate, needs_gradient
 from xent.losses._reduction import apply_weight
@@ -21,7 +20,7 @@ from xent.losses._rows._calls import (
     NO_STAT_GRADS,
     NO_STATS,
     NOTHING,
-    Floats,
+    FloatArray,
     Run,
     as_numpy,
     run_of_rows,
@@ -149,7 +148,7 @@ class SoftmaxRows:
         grad: Tensor | None = None,
         rows: slice | None = None,
         **constants: Any,
-    ) -> Floats:
+    ) -> FloatArray:
         """Losses of rows on CPU, as `run` says; refuse a target that is no distribution."""
         run = self.run(logits, grad, rows, **constants)
         return self.values_of(run, in_blocks(run.blocks), rows)
@@ -161,9 +160,9 @@ class SoftmaxRows:
         rows: slice | None = None,
         *,
         g: float = 1.0,
-        scale: Floats = NOTHING,
-        stat_grads: Floats = NO_STAT_GRADS,
-        stats: Floats = NO_STATS,
+        scale: FloatArray = NOTHING,
+        stat_grads: FloatArray = NO_STAT_GRADS,
+        stats: FloatArray = NO_STATS,
     ) -> Run:
         """Return the run of compiled rows; ``grad`` (it may be the logits) takes g times that.
 
@@ -183,7 +182,7 @@ class SoftmaxRows:
             x[:0] if grad is None else as_numpy(grad), self.options, g, tolerance,
         )  # fmt: skip
 
-    def values_of(self, run: Run, found: list[Any], rows: slice | None = None) -> Floats:
+    def values_of(self, run: Run, found: list[Any], rows: slice | None = None) -> FloatArray:
         """Return the losses of a run that is done; refuse a target that is no distribution."""
         bad = min((b for b in found if b is not None and b >= 0), default=-1)
         if bad >= 0:
@@ -199,9 +198,9 @@ class SoftmaxRows:
             self.hard
             and axis == 1
             and input.dim() > 2
-            and input.shape[1] <= class_major.MAX_CLASSES
+            and input.shape[1] <= image_tiles.MAX_TILE_CLASSES
             and input.is_contiguous()
-            and input[0, 0].numel() >= class_major.TILE
+            and input[0, 0].numel() >= image_tiles.TILE_PIXELS
             and not (o.softcap or o.label_smoothing)
         )
 
@@ -211,7 +210,7 @@ class SoftmaxRows:
         grad: Tensor | None,
         *,
         g: float = 1.0,
-        scale: Floats = NOTHING,
+        scale: FloatArray = NOTHING,
         keep: bool = False,
     ) -> Run:
         """Do what `run` does on [B, C, ...] in its own layout; ``grad`` has the input's shape.
@@ -227,7 +226,7 @@ class SoftmaxRows:
         )  # fmt: skip
 
 
-def _product(scale: Floats, row_weight: Floats) -> Floats:
+def _product(scale: FloatArray, row_weight: FloatArray) -> FloatArray:
     if not row_weight.size:
         return scale
     return scale * row_weight if scale.size else row_weight

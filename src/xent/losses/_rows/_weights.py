@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from xent._kernels.rows import weighted_binary
-from xent._kernels.rows.binary import CHUNK, Buffers, buffers_for, in_range
-from xent._kernels.rows.weighted_binary import Factors, Outputs
+from xent._kernels.rows.binary import PRODUCT_LENGTH, BinaryBuffers, buffers_for, in_range
+from xent._kernels.rows.weighted_binary import BinaryOutputs, Factors
 
 _TABLE = 1 << 15  # elements of a table of weights at most, which should stay near the processor
 _SHORT = 16  # elements that one weight holds for, below which each is given its own
@@ -16,7 +16,7 @@ _ONE = {real: np.ones(1, real) for real in (np.float32, np.float64)}
 _SMALL = (torch.float32, torch.bfloat16, torch.float16, torch.bool, torch.uint8, torch.int8)
 
 
-class Weights:
+class BinaryWeights:
     """What the elements of one call weigh, for the compiled loops.
 
     Parameters
@@ -57,7 +57,7 @@ class Weights:
         if not self.single or upstream is not None:
             return
         first = self.factors[0]
-        if first.size == count > CHUNK and pos_weight is None:
+        if first.size == count > PRODUCT_LENGTH and pos_weight is None:
             self.negative = self.positive = first
             self.period = count
             return
@@ -69,7 +69,9 @@ class Weights:
         period = max(periods, default=1)
         if period <= _TABLE and all(repeat == 1 or repeat == count for repeat in self.repeats[:2]):
             self.period = period
-            self.negative, self.positive = (np.empty(period + CHUNK, real) for _ in range(2))
+            self.negative, self.positive = (
+                np.empty(period + PRODUCT_LENGTH, real) for _ in range(2)
+            )
             table = self._with_tables(self.negative, self.positive)
             self.kind = int(weighted_binary.fill_weight_table(table))
 
@@ -79,22 +81,22 @@ class Weights:
             weight, pos_weight, upstream, self.repeats, negative, positive, self.period, self.kind
         )
 
-    def scratch(self, dtype: Any) -> tuple[Factors, Buffers]:
+    def scratch(self, dtype: Any) -> tuple[Factors, BinaryBuffers]:
         """Allocate what the loops of one thread work in."""
         real = self.negative.dtype
         tables = (self.negative, self.positive)
         if not self.period:
-            tables = (np.empty(CHUNK, real), np.empty(CHUNK, real))
+            tables = (np.empty(PRODUCT_LENGTH, real), np.empty(PRODUCT_LENGTH, real))
         terms = np.float32 if self.single else np.float64
         return self._with_tables(*tables), buffers_for(dtype, terms)
 
     def score(
-        self, x: Any, target: Any, g: float, scratch: tuple[Factors, Buffers],
+        self, x: Any, target: Any, g: float, scratch: tuple[Factors, BinaryBuffers],
         values: Any, totals: Any, grad: Any, nontemporal: bool, start: int, stop: int,
     ) -> int:  # fmt: skip
         """Run the loops over some spans; see `weighted_losses`."""
         factors, buffers = scratch
-        rest = (buffers, Outputs(values, totals, grad), nontemporal, start, stop)
+        rest = (buffers, BinaryOutputs(values, totals, grad), nontemporal, start, stop)
         if self.single:
             loss: Any = weighted_binary.weighted_losses
             return int(loss(x, target, factors, g, in_range(g), *rest))
