@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent._kernels.images import tiles as image_tiles
 from xent._kernels.rows.targets import validate_classes
 from xent.losses._arguments import Options, can_validate, needs_gradient
 from xent.losses._reduction import apply_weight
