@@ -34,6 +34,14 @@ test-long: $(RIVALS)  ## run the long tests: many kill -9, many examples
 test-long-short: $(RIVALS)  ## run one case of each long test, as CI does
 	$(BIN)/python -m pytest -n 2 -m long --one-case
 
+# Each processor level is a run of its own: Numba compiles for one.
+LEVELS := $(if $(filter x86_64,$(shell uname -m)),generic x86-64-v3,generic)
+EXACT := tests/math tests/measures/test_accuracy.py tests/measures/test_differences.py \
+	tests/losses/test_accuracy.py tests/losses/test_kernels.py tests/losses/test_small_batches.py
+test-generic: $(READY)  ## run the tests of exactness and of equal bits without FMA and AVX, and with AVX2 alone
+	for level in $(LEVELS); do NUMBA_CPU_NAME=$$level NUMBA_CPU_FEATURES= \
+		$(BIN)/python -m pytest -n 2 -m "not long" $(EXACT) || exit 1; done
+
 # The rooms' own tests, quick ones: what an old library breaks, it breaks at once.
 OLDEST := tests/cellar tests/cli tests/evaluation tests/trees tests/language tests/measures tests/losses tests/training
 test-oldest: $(OLD)  ## run the tests with the lowest versions that pyproject.toml names
@@ -55,7 +63,14 @@ bench: $(READY)   ## measure every speed goal against its rival and write bench/
 	-$(BIN)/python -m pip install --quiet -c constraints.txt --group bench  # rivals, where they build
 	$(BIN)/python -m bench
 
+wheel: $(READY)   ## build a wheel with machine code for this Python and Numba, and test it
+	$(BIN)/python build_wheel.py
+
+sdist: $(READY)   ## build the source distribution, which is plain Python
+	$(BIN)/python -m pip install --quiet hatchling
+	$(BIN)/python -m hatchling build -t sdist
+
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
-.PHONY: help setup demo test test-long test-long-short test-oldest check bench docs
+.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist docs

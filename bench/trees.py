@@ -119,7 +119,7 @@ def predictions(fitted: dict[int | None, tuple[Any, Any]]) -> Iterator[str]:
 def shared_work() -> str:
     """Say how much of a fit's work threads can share, whatever else the machine does."""
     from xent._compile import threads
-    from xent.trees._grow import levels, prepare, small_nodes
+    from xent.trees._grow import dense, ordered, small_nodes
 
     X, y = numeric(200_000, 2)
     spent = [0.0]
@@ -131,14 +131,14 @@ def shared_work() -> str:
         return done
 
     try:
-        levels.in_blocks = prepare.in_blocks = small_nodes.in_blocks = counted  # type: ignore[assignment]
+        dense.in_blocks = ordered.in_blocks = small_nodes.in_blocks = counted  # type: ignore[assignment]
         shares = []
         for _ in range(3):
             spent[0], start = 0.0, time.process_time()
             ours().fit(X, y)
             shares.append(spent[0] / (time.process_time() - start))
     finally:
-        levels.in_blocks = prepare.in_blocks = small_nodes.in_blocks = threads.in_blocks
+        dense.in_blocks = ordered.in_blocks = small_nodes.in_blocks = threads.in_blocks
     share = sorted(shares)[1]
     return (
         f"Threads share {share:.1%} of the processor time of fit 200k x 20, so that two of them "

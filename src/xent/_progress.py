@@ -38,12 +38,34 @@ def stage(
                 bars = closing.enter_context(_bars(unit))
                 mine.extend([bars, bars.add_task(title, total=total, rate="")])
                 _shown.append(bars)
-                closing.callback(_shown.clear)
+                closing.callback(_shown.remove, bars)
             if mine:
                 rate = _figure(done / (time.monotonic() - begin), unit) + "/s  " + word
                 mine[0].update(mine[1], completed=done, rate=rate)
 
         yield told
+
+
+@contextmanager
+def spinner() -> Iterator[Callable[[str], None]]:
+    """Give a function that shows what is waited for, on a terminal where no bar is shown."""
+    if _shown or not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    bars = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), console=Console(stderr=True),
+        transient=True,
+    )  # fmt: skip
+    with bars:
+        task = bars.add_task("")
+        _shown.append(bars)
+        try:
+            yield lambda text: bars.update(task, description=text)
+        finally:
+            _shown.remove(bars)
 
 
 def _bars(unit: str) -> Any:

@@ -128,7 +128,7 @@ def test_the_same_bytes_with_any_number_of_threads(tmp_path, monkeypatch, thread
     model = fitted(corpus(0, 300), 4, KneserNey())
     write_arpa(model, tmp_path / "whole.arpa")
     monkeypatch.setattr(_arpa, "PIECE", 7)  # many pieces, batches and threads
-    monkeypatch.setattr(_arpa, "BATCH", 100)
+    monkeypatch.setattr(_arpa, "FORMATTED_ROWS", 100)
     monkeypatch.setattr("numba.get_num_threads", lambda: threads)
     write_arpa(model, tmp_path / "pieces.arpa")
     whole = (tmp_path / "whole.arpa").read_bytes()

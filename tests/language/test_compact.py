@@ -24,7 +24,7 @@ from xent.language import (
     read_arpa,
     write_arpa,
 )
-from xent.language._compact import codebook
+from xent.language._backoff.compact import codebook
 from xent.language._kernels import compact as kernels
 
 REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "reference" / "language"

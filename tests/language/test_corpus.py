@@ -15,7 +15,6 @@ from xent.language import (
     NGramModel,
     StupidBackoff,
     WittenBell,
-    _prune,
     buckets,
     compare,
     mix,
@@ -23,6 +22,7 @@ from xent.language import (
     select,
     write_arpa,
 )
+from xent.language._backoff import prune
 
 WORDS = list("abcdef")
 
@@ -211,8 +211,8 @@ def test_pruning_drops_what_costs_less():
     words = model.vocabulary.words()
     rows = model.backoff.rows[1]
     everyone = np.arange(len(words), dtype=np.uint32)
-    losses = _prune._loss(
-        model.backoff, 1, _prune._marginals(model.backoff, model.backoff, everyone)[0]
+    losses = prune._loss(
+        model.backoff, 1, prune._marginals(model.backoff, model.backoff, everyone)[0]
     )
     kept = set(zip(small.backoff.rows[1].prefix, small.backoff.rows[1].word, strict=True))
     dropped = 0

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from xent.language._counts import Places
+from xent.language._counting.levels import Places
 
 BEGIN = 1
 

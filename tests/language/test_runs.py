@@ -16,17 +16,11 @@ from hypothesis import strategies as st
 from language.test_shards import Here, same
 from language.test_smoothing import corpus
 from xent import _progress, _store
-from xent.language import (
-    JelinekMercer,
-    Katz,
-    KneserNey,
-    NGramModel,
-    WittenBell,
-    _merge,
-    _runs,
-)
+from xent.language import JelinekMercer, Katz, KneserNey, NGramModel, WittenBell
 from xent.language import _text as text_module
-from xent.language._runs import in_bytes, stretches
+from xent.language._counting import merge as counting_merge
+from xent.language._counting import runs as counting_runs
+from xent.language._counting.runs import in_bytes, stretches
 
 LINES = [" ".join(s) for s in corpus(3, 200)]
 MEMORY = 12_000  # bytes; a run of about a hundred tokens
@@ -37,10 +31,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*discount:UserWarning")
 @pytest.fixture
 def small(monkeypatch):
     """Make runs small and buffers tiny, so that every boundary is met."""
-    monkeypatch.setattr(_runs, "LEAST", 1)
-    monkeypatch.setattr("xent.language._model.check_room", lambda *a: None)
-    monkeypatch.setattr(_merge, "ROOM", (3, 5))
-    monkeypatch.setattr(text_module, "LINES", 7)
+    monkeypatch.setattr(counting_runs, "MIN_MEMORY", 1)
+    monkeypatch.setattr("xent.language._model.check_memory", lambda *a: None)
+    monkeypatch.setattr(counting_merge, "BUFFER_ROWS", (3, 5))
+    monkeypatch.setattr(text_module, "LINES_AT_ONCE", 7)
 
 
 @pytest.fixture
@@ -252,7 +246,7 @@ def test_refusals(small, tmp_path, monkeypatch):
 
 
 def test_no_room_for_the_model(small, monkeypatch, tmp_path):
-    monkeypatch.setattr("xent.language._model.check_room", _runs.check_room)
+    monkeypatch.setattr("xent.language._model.check_memory", counting_runs.check_memory)
     said = (
         r"No model can be estimated in 12KB: its [\d,]+ n-grams and the work on them take about "
         r"[\d.]+KB. Pass as much as `memory`, .* The counts are kept in `folder`."
@@ -266,7 +260,7 @@ def test_no_room_for_the_model(small, monkeypatch, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="no fcntl")
 def test_one_process_at_a_time(small, tmp_path):
     with (
-        _runs._locked(tmp_path),
+        counting_runs._locked(tmp_path),
         pytest.raises(ValueError, match="cannot be used: another process counts there"),
     ):
         NGramModel(2).fit(LINES, memory=MEMORY, folder=tmp_path)
@@ -285,7 +279,7 @@ def test_sizes():
 
 def test_numbers_that_do_not_fit():
     with pytest.raises(ValueError, match=r"seen more than 4 billion times. Fit on a part"):
-        _merge._check_counts(np.array([2**32], np.uint64))
+        counting_merge._check_counts(np.array([2**32], np.uint64))
 
 
 def test_a_folder_remembers_its_memory(small, saves, tmp_path):
@@ -305,7 +299,7 @@ def test_progress(small, tmp_path, monkeypatch):
     text = tmp_path / "t.txt"
     text.write_text("\n".join(LINES) + "\n")
     monkeypatch.setattr(_progress, "MOMENT", -1)
-    monkeypatch.setattr(text_module, "CHUNK", 100)
+    monkeypatch.setattr(text_module, "PIECE_BYTES", 100)
     monkeypatch.setattr(sys, "stderr", Terminal())
     NGramModel(3).fit(text, memory=MEMORY)
     shown = sys.stderr.getvalue()
@@ -328,9 +322,10 @@ def test_progress(small, tmp_path, monkeypatch):
 CHILD = """
 import os, signal, sys, warnings
 warnings.simplefilter("ignore")
-from xent.language import NGramModel, _model, _runs
-_runs.LEAST = 1
-_model.check_room = lambda *a: None
+from xent.language import NGramModel, _model
+from xent.language._counting import runs
+runs.MIN_MEMORY = 1
+_model.check_memory = lambda *a: None
 text, folder, stop = sys.argv[1], sys.argv[2], int(sys.argv[3])
 replace, done = os.replace, 0
 def replacing(*names):
@@ -390,11 +385,12 @@ def test_kill_9_at_any_moment(tmp_path):
 PEAK = """
 import sys, warnings
 warnings.simplefilter("ignore")
-from xent.language import NGramModel, _runs
+from xent.language import NGramModel
+from xent.language._counting import runs
 def peak():
     with open("/proc/self/status") as file:  # a child's ru_maxrss begins with its parent's
         return 1024 * int(next(x for x in file if x.startswith("VmHWM")).split()[1])
-_runs.LEAST = 1
+runs.MIN_MEMORY = 1
 model = NGramModel(3, min_count={1: int(sys.argv[3])})
 model.fit(["a b c d"] * 4000, memory=2_000_000)  # kernels are loaded
 before = peak()

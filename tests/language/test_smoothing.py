@@ -183,7 +183,7 @@ def test_cutoffs_that_fall_keep_what_longer_ngrams_need(named, least):
         return s.katz(h, w, 5, least)
 
     model = check(corpus(1), 4, Katz(k=5), katz, min_count=named)
-    assert model.least == least
+    assert model.min_counts == least
     slow = Slow(corpus(1), 4, WORDS)
     standing = [sum(slow.stands(g, least) for g in slow.of_length(n)) for n in (2, 3, 4)]
     assert model.counts()[1:] == standing

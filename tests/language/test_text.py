@@ -50,7 +50,7 @@ def test_last_line_needs_no_line_feed(tmp_path):
 
 @pytest.mark.parametrize("chunk", [1, 2, 1 << 21])
 def test_a_byte_order_mark_at_the_head_is_no_letter(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr(_text, "CHUNK", chunk)
+    monkeypatch.setattr(_text, "PIECE_BYTES", chunk)
     marked = b"\xef\xbb\xbf" + TEXT.encode()
     plain, packed, empty = (tmp_path / name for name in ("t.txt", "t.txt.gz", "none.txt"))
     plain.write_bytes(marked)
@@ -84,7 +84,7 @@ def test_chunks_do_not_show(tmp_path, monkeypatch, chunk):
     path = tmp_path / "t.txt"
     path.write_text("\n".join(lines), encoding="utf-8")
     expected, whole = read(lines)
-    monkeypatch.setattr(_text, "CHUNK", chunk)
+    monkeypatch.setattr(_text, "PIECE_BYTES", chunk)
     found, reader = read(path)
     assert found == expected
     assert (reader.lines, reader.bytes, reader.characters) == (

@@ -16,7 +16,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 
 import xent.losses as L
-from xent.losses import _head
+from xent.losses._rows import _chunks
 
 ROWS, WIDTH, CLASSES = 11, 3, 13
 SIZES = {1: (13,), 2: (9, 4), 4: (3, 1, 7, 2)}
@@ -363,9 +363,9 @@ def wait_for_the_silent(group):
 
 def main(rank, world, store, *jobs):
     torch.set_num_threads(1)
-    _head._CHUNK_ROWS, _head._CHUNK_BYTES, _head._KEPT_BYTES = 8, 0, 0  # several chunks
+    _chunks._CHUNK_ROWS, _chunks._CHUNK_BYTES, _chunks._KEPT_BYTES = 8, 0, 0  # several chunks
     if "memory" in jobs:
-        _head._CHUNK_ROWS = 256
+        _chunks._CHUNK_ROWS = 256
     wait = timedelta(seconds=4 if "wait_for_the_silent" in jobs else 30)
     dist.init_process_group(
         "gloo", init_method=f"file://{store}", rank=rank, world_size=world, timeout=wait

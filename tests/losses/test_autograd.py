@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
 import xent.losses as L
-from xent.losses import _buffer as _room
+from xent.losses import _buffer
 
 # torch's own forward mode and compiler call what torch deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
@@ -314,8 +314,8 @@ def test_large_gradients_where_the_kernel_refuses(refused, monkeypatch):
             super().madvise(option, *rest)
 
     monkeypatch.setattr(mmap, "mmap", Refusing)
-    monkeypatch.setattr(_room, "_warm", deque(maxlen=1))
-    monkeypatch.setattr(_room, "_kept", deque(maxlen=1))
+    monkeypatch.setattr(_buffer, "_warm", deque(maxlen=1))
+    monkeypatch.setattr(_buffer, "_kept", deque(maxlen=1))
     x = torch.linspace(-3, 3, 2_000_000).reshape(20, -1).requires_grad_()
     y = torch.arange(20)
     for _ in range(2):
@@ -325,30 +325,30 @@ def test_large_gradients_where_the_kernel_refuses(refused, monkeypatch):
         want[y, y] -= 1
         torch.testing.assert_close(x.grad.double(), want / 20)
     x.grad = None
-    assert len(_room._warm) == (refused != "mmap" and _room._CAN_KEEP)
+    assert len(_buffer._warm) == (refused != "mmap" and _buffer._CAN_KEEP)
     # What is asked for next does not fit it, so the kernel may have its pages.
     large = torch.linspace(-3, 3, 3_000_000).reshape(1, -1).requires_grad_()
     L.cross_entropy(large, y[:1]).backward()
-    assert len(_room._warm) == 0
-    assert len(_room._kept) == (refused == "MADV_HUGEPAGE" and _room._CAN_KEEP)
+    assert len(_buffer._warm) == 0
+    assert len(_buffer._kept) == (refused == "MADV_HUGEPAGE" and _buffer._CAN_KEEP)
 
 
 def test_only_so_much_memory_keeps_its_pages(monkeypatch):
-    if not _room._CAN_KEEP:
+    if not _buffer._CAN_KEEP:
         pytest.skip("this system has no such advice")
-    monkeypatch.setattr(_room, "_warm", deque(maxlen=1))
-    monkeypatch.setattr(_room, "_kept", deque(maxlen=1))
-    one, two = _room.room(5 << 20), _room.room(5 << 20)
+    monkeypatch.setattr(_buffer, "_warm", deque(maxlen=1))
+    monkeypatch.setattr(_buffer, "_kept", deque(maxlen=1))
+    one, two = _buffer.reused_bytes(5 << 20), _buffer.reused_bytes(5 << 20)
     places = one.ctypes.data, two.ctypes.data
     del one
-    assert len(_room._warm) == 1
+    assert len(_buffer._warm) == 1
     del two  # freed last, so it is the one to stay
-    assert len(_room._warm) == len(_room._kept) == 1
-    one, two = _room.room(5 << 20), _room.room(5 << 20)
+    assert len(_buffer._warm) == len(_buffer._kept) == 1
+    one, two = _buffer.reused_bytes(5 << 20), _buffer.reused_bytes(5 << 20)
     assert (two.ctypes.data, one.ctypes.data) == places
-    monkeypatch.setattr(_room, "_WARM", 1 << 20)
+    monkeypatch.setattr(_buffer, "_WARM", 1 << 20)
     del one, two
-    assert not _room._warm
+    assert not _buffer._warm
 
 
 def test_kinds_of_targets_and_autocast():

@@ -13,16 +13,17 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
 import xent.losses as L
-from xent.losses import _head
+from xent.losses._heads import _loop
+from xent.losses._rows import _chunks
 
 ROWS, WIDTH, CLASSES = 300, 5, 11
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(_head, "_CHUNK_ROWS", 64)
-    monkeypatch.setattr(_head, "_CHUNK_BYTES", 0)
-    monkeypatch.setattr(_head, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(_chunks, "_CHUNK_ROWS", 64)
+    monkeypatch.setattr(_chunks, "_CHUNK_BYTES", 0)
+    monkeypatch.setattr(_chunks, "_KEPT_BYTES", 0)
 
 
 @pytest.fixture
@@ -371,11 +372,11 @@ def test_logits_of_one_chunk_outlive_the_forward(parts, options, monkeypatch):
     assert torch.equal(slope(older), first)
     assert len(made) == 5  # the newer graph took their place
     del older, newer
-    assert not _head._newest
+    assert not _loop._newest
     with torch.no_grad():
         kept = score()
     assert kept.grad_fn is None
-    assert not _head._newest
+    assert not _loop._newest
 
 
 def test_bfloat16_is_summed_in_float32():

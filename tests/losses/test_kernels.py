@@ -1,4 +1,4 @@
-"""The compiled loops of the losses: vectors and plain loops, pages and pieces give the same bits."""
+"""The compiled loops of the losses: vectors and plain loops, column blocks and pieces give the same bits."""
 
 import math
 
@@ -27,7 +27,7 @@ from xent._math.vector import (
     splat,
     store,
 )
-from xent.losses import _softmax as losses_softmax
+from xent.losses._rows import _calls
 
 FIVE = np.int32(5)
 
@@ -112,21 +112,21 @@ def test_log_share_keeps_33_bits_of_confident_rows_too():
     assert np.isnan(out).all()
 
 
-PLANES = {
+IMAGES = {
     "huge logits": (19, 20, 30, {"scale": 1e5}),
     "a weight that float32 cannot split": (19, 20, 30, {"token": 1e-37}),
     "no vector is full": (3, 11, 13, {}),
     "eight classes": (8, 16, 16, {}),
     "many classes": (50, 16, 24, {}),
-    "past the caches": (19, 16, 32, {"past": True}),
-    "past the caches, lines broken": (19, 15, 31, {"past": True}),
+    "past the caches": (19, 16, 32, {"nontemporal": True}),
+    "past the caches, lines broken": (19, 15, 31, {"nontemporal": True}),
 }
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("case", PLANES)
-def test_planes_of_every_kind_give_the_bits_of_rows(case, dtype, monkeypatch):
-    classes, high, wide, how = PLANES[case]
+@pytest.mark.parametrize("case", IMAGES)
+def test_images_of_every_kind_give_the_bits_of_rows(case, dtype, monkeypatch):
+    classes, high, wide, how = IMAGES[case]
     g = torch.Generator().manual_seed(7)
     x = (torch.randn(2, classes, high, wide, generator=g) * 4 * how.get("scale", 1)).to(dtype)
     y = torch.randint(0, classes, (2, high, wide), generator=g)
@@ -140,18 +140,18 @@ def test_planes_of_every_kind_give_the_bits_of_rows(case, dtype, monkeypatch):
         return loss.detach(), x.grad
 
     rows, slopes = run(x.movedim(1, -1).contiguous(), -1)
-    if how.get("past"):
-        monkeypatch.setattr(losses_softmax, "_CACHE", 0)
-    planes, grad = run(x, 1)
+    if how.get("nontemporal"):
+        monkeypatch.setattr(_calls, "_CACHE", 0)
+    images, grad = run(x, 1)
     assert torch.equal(grad, slopes.movedim(-1, 1))
-    torch.testing.assert_close(planes, rows, rtol=1e-6, atol=0)  # summed in other blocks
+    torch.testing.assert_close(images, rows, rtol=1e-6, atol=0)  # summed in other blocks
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("classes", [1024, 4096, 5003])
 @pytest.mark.parametrize("kind", ["classes", "distributions", "a strided distribution"])
-def test_pages_of_a_row_give_the_bits_of_its_pieces(kind, classes, dtype, monkeypatch):
-    # A vector at a time where a page is whole and holds no largest logit, else piece by piece.
+def test_column_blocks_of_a_row_give_the_bits_of_its_pieces(kind, classes, dtype, monkeypatch):
+    # A vector at a time where a column block is whole and holds no largest logit, else piece by piece.
     g = torch.Generator().manual_seed(8)
     x = (torch.randn(9, classes, generator=g) * 3).to(dtype)
     x[torch.arange(9), torch.randint(0, classes, (9,), generator=g)] += 9
@@ -172,7 +172,7 @@ def test_pages_of_a_row_give_the_bits_of_its_pieces(kind, classes, dtype, monkey
         torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
 
     values, grad = run()
-    monkeypatch.setattr(losses_softmax, "_CACHE", 0)
+    monkeypatch.setattr(_calls, "_CACHE", 0)
     again, past = run()
     same(values, again)
     same(grad, past)
@@ -185,7 +185,7 @@ def test_pages_of_a_row_give_the_bits_of_its_pieces(kind, classes, dtype, monkey
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
-def test_both_zeros_are_one_peak(dtype):
+def test_both_zeros_are_one_maximum(dtype):
     """The first of two largest logits is the predicted one, as in torch, also of -0 and 0."""
     x = torch.full((3, 1500), -1.0, dtype=dtype)
     x[0, 3], x[0, 700] = -0.0, 0.0

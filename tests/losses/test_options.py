@@ -17,7 +17,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 
 import xent.losses as L
-from xent.losses import _head
+from xent.losses._rows import _chunks
 
 N, C, D = 6, 5, 3
 PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
@@ -319,8 +319,8 @@ def ours(name, x, target, o):
 
 @pytest.mark.parametrize("name", CASES)
 def test_options(name, monkeypatch):
-    monkeypatch.setattr(_head, "_CHUNK_ROWS", 4)
-    monkeypatch.setattr(_head, "_CHUNK_BYTES", 0)
+    monkeypatch.setattr(_chunks, "_CHUNK_ROWS", 4)
+    monkeypatch.setattr(_chunks, "_CHUNK_BYTES", 0)
     truth, input, targets, options = CASES[name]
     every = list(itertools.product(targets, *options.values()))
     step = next(s for s in range(max(1, len(every) // 200), 999) if math.gcd(s, len(every)) == 1)
@@ -401,8 +401,8 @@ def sides(t):
 
 
 def test_statistics(monkeypatch):
-    monkeypatch.setattr(_head, "_CHUNK_ROWS", 4)
-    monkeypatch.setattr(_head, "_CHUNK_BYTES", 0)
+    monkeypatch.setattr(_chunks, "_CHUNK_ROWS", 4)
+    monkeypatch.setattr(_chunks, "_CHUNK_BYTES", 0)
     log_p, p = logits.log_softmax(1), logits.sigmoid()
     other, theirs = random(N, D, seed=43), F.linear(TX, TW)
     z = F.linear(hidden, W)

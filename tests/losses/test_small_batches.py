@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import xent.losses as L
-from xent._kernels.rows.small_batch import DOUBLES, ROWS, SINGLES, class_batch
-from xent.losses import _fused
-from xent.losses._options import Options
-from xent.losses._softmax import SoftmaxRows
+from xent._kernels.rows.small_batch import DOUBLES, MAX_BATCH_ROWS, SINGLES, class_batch
+from xent.losses._arguments import Options
+from xent.losses._rows import _autograd
+from xent.losses._rows._softmax import SoftmaxRows
 
 SHAPES = [
     (1, 1), (3, 2), (64, 10), (70, 3), (128, 50), (7, 64), (5, 65), (256, 100), (9, 128),
@@ -22,14 +22,14 @@ SHAPES = [
 def short_way(monkeypatch):
     """Count the batches that went the short way."""
     taken = []
-    scored = _fused.score_batch
+    scored = _autograd.score_batch
 
     def score(*args):
         found = scored(*args)
         taken.append(found is not None)
         return found
 
-    monkeypatch.setattr(_fused, "score_batch", score)
+    monkeypatch.setattr(_autograd, "score_batch", score)
     return taken
 
 
@@ -70,7 +70,7 @@ def test_the_bits_of_the_wide_way(shape, short_way):
     # The order of a sum shows in float64 alone, where the loss is nothing but the sum.
     x = 10 * torch.randn(120, shape[1], generator=torch.Generator().manual_seed(0))
     y, values = x.argmax(1), np.empty(120)
-    room = np.empty(SINGLES, np.float32), np.empty(DOUBLES), np.empty(ROWS, np.int64)
+    room = np.empty(SINGLES, np.float32), np.empty(DOUBLES), np.empty(MAX_BATCH_ROWS, np.int64)
     class_batch(x.numpy(), y.numpy(), -100, False, *room, values, x.numpy()[:0])
     assert np.array_equal(values, SoftmaxRows(y, None, None, Options()).fused(x))
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from xent.losses import _threads
+from xent.losses import _threads, _torch_private
+from xent.losses._threads import KernelCall, in_blocks
 
 N = 40
 
@@ -21,7 +22,7 @@ def _two_threads():
 
 
 def test_every_block_once_and_on_torchs_team():
-    if _threads._parallel() is None:
+    if _torch_private.gomp_parallel() is None:
         pytest.skip("torch does not bring GNU OpenMP here")
     seen, met = np.zeros(N, int), {}
     both = threading.Barrier(2, timeout=60)
@@ -33,9 +34,9 @@ def test_every_block_once_and_on_torchs_team():
         seen[start:stop] += 1
         return stop - start
 
-    sizes = _threads.in_blocks(work, N, least=1)
+    sizes = in_blocks(KernelCall(work, N, 1))
     assert sum(sizes) == N
-    assert len(sizes) == 2 * _threads.TURNS
+    assert len(sizes) == 2 * _threads.BLOCKS_PER_THREAD
     assert (seen == 1).all()
     assert any(
         name.startswith("Dummy") for name in met.values()
@@ -50,7 +51,7 @@ def test_an_error_in_any_block_reaches_the_caller(bad):
             raise ArithmeticError("here")
 
     with pytest.raises(ArithmeticError, match="here"):
-        _threads.in_blocks(work, N, least=1)
+        in_blocks(KernelCall(work, N, 1))
 
 
 def test_an_interrupt_is_not_lost():
@@ -58,21 +59,21 @@ def test_an_interrupt_is_not_lost():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _threads.in_blocks(work, N, least=1)
+        in_blocks(KernelCall(work, N, 1))
 
 
 def test_without_torchs_team(monkeypatch):
-    monkeypatch.setattr(_threads, "_parallel", lambda: None)
-    assert sum(_threads.in_blocks(lambda a, b: b - a, N, least=1)) == N
+    monkeypatch.setattr(_threads, "gomp_parallel", lambda: None)
+    assert sum(in_blocks(KernelCall(lambda a, b: b - a, N, 1))) == N
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_usable_after_fork():
-    _threads.in_blocks(lambda a, b: None, N, least=1)
+    in_blocks(KernelCall(lambda a, b: None, N, 1))
     child = os.fork()
     if child == 0:
-        done = _threads.in_blocks(lambda a, b: b - a, N, least=1)
+        done = in_blocks(KernelCall(lambda a, b: b - a, N, 1))
         os._exit(0 if sum(done) == N else 1)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
@@ -83,7 +84,7 @@ def test_many_callers_at_once():
 
     def call():
         for _ in range(20):
-            found.append(sum(_threads.in_blocks(lambda a, b: b - a, N, least=1)))
+            found.append(sum(in_blocks(KernelCall(lambda a, b: b - a, N, 1))))
 
     callers = [threading.Thread(target=call) for _ in range(6)]
     for caller in callers:

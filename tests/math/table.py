@@ -45,6 +45,7 @@ from xent._math.log import (
     fast_log_ratio,
     log,
     log1p,
+    log1p_series32,
 )
 from xent._math.vector import fma, load, multiply_add, store, zeros
 
@@ -101,6 +102,10 @@ def true_atanh(z):
     return (mpmath.atanh(root) / root - 1) / mpf(z)
 
 
+def true_log1p_series(u):
+    return ((mpmath.log1p(mpf(u)) / mpf(u) - 1) / mpf(u) + mpf(1) / 2) / mpf(u)
+
+
 def true_exp_series(t):
     return (mpmath.exp(mpf(t)) - 1 - mpf(t)) / mpf(t) ** 2
 
@@ -128,6 +133,7 @@ LINES = [
     Line("exp_series", true_exp_series, between(-0.34, 0.34), 3.0, True, (None,) * 6),
     Line("scaled_power", true_power, between(-87, TOP), 1.0, True, (None,) * 6, 0.0, True),
     Line("scaled_exp32", true_exp, between(-130, 0), 1.0, False, (S, S, None, None, NAN, S), 0.0, True),
+    Line("log1p_series32", true_log1p_series, between(0.001, 1), 40.0, False, (None,) * 6, 0.0, True),
 ]  # fmt: skip
 
 
@@ -158,6 +164,7 @@ def singles(x, out, top):
     for i in range(x.shape[1]):
         out[17, i] = scaled_power(x[17, i], shift, floor, high, low)
         out[18, i] = scaled_exp32(x[18, i])
+        out[19, i] = log1p_series32(x[19, i])
 
 
 @outer()

@@ -39,7 +39,7 @@ REFUSED = [
     (lambda: m.drift(TABLE, TABLE, bins=10**9), "`bins` must be at most 65,536, got 1000000000."),
     (
         lambda: m.drift(*[pl.DataFrame({"x": pl.Series([2**99], dtype=pl.Int128)})] * 2),
-        "`reference['x']` cannot be read: ",
+        "`reference['x']` must hold whole numbers of 64 bits, got 6338253",
     ),
 ]
 

@@ -50,7 +50,7 @@ kl = of_two(estimate_kl_divergence)
 cost = of_two(estimate_cross_entropy)
 EVERY = [
     *((of_entropy, m, ("size", "prior", "neighbors")) for m in one.ALL),
-    *((information, m, ("neighbors",)) for m in one.INFORMATION),
+    *((information, m, ("neighbors",)) for m in one.INFORMATION_METHODS),
     *((f, m, ("size", "prior", "neighbors")) for f in (kl, cost) for m in two.DIVERGENCE_METHODS),
 ]
 

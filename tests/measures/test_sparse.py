@@ -52,7 +52,7 @@ TWO = [
 
 @pytest.fixture(params=[1 << 20, 500], ids=["one block", "blocks"])
 def blocks(request, monkeypatch):
-    monkeypatch.setattr(_sparse, "BLOCK", request.param)
+    monkeypatch.setattr(_sparse, "DENSE_BLOCK", request.param)
 
 
 @pytest.mark.parametrize("number", range(len(ONE)))

@@ -50,13 +50,13 @@ def test_kyphosis_surrogates(kyphosis, rpart):
     t = tree.tree_
     found = []
     for node in range(t.size):
-        for s in range(t.spare_start[node], t.spare_start[node + 1]):
+        for s in range(t.surrogate_start[node], t.surrogate_start[node + 1]):
             own = X.iloc[:, t.feature[node]] > t.threshold[node]
-            other = X.iloc[:, t.spare_feature[s]] > t.spare_threshold[s]
+            other = X.iloc[:, t.surrogate_feature[s]] > t.surrogate_threshold[s]
             here = reaching(tree, X, node)
-            agree = ((own == (other ^ bool(t.spare_flip[s])))[here]).mean()
+            agree = ((own == (other ^ bool(t.surrogate_flip[s])))[here]).mean()
             test = f"{X.columns[t.feature[node]]} < {t.threshold[node]:g}"
-            found.append([test, X.columns[t.spare_feature[s]], t.spare_threshold[s], agree])
+            found.append([test, X.columns[t.surrogate_feature[s]], t.surrogate_threshold[s], agree])
     assert [f[:3] for f in found] == [s[:3] for s in rpart["surrogates"]]
     assert [f[3] for f in found] == pytest.approx([s[3] for s in rpart["surrogates"]], abs=5e-9)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xent.trees import TreeClassifier
-from xent.trees._grow import prepare, small_nodes
+from xent.trees._grow import ordered, small_nodes
 
 OPTIONS = [
     {},
@@ -58,7 +58,7 @@ def test_columns_of_two_values_side_by_side(options, classes, small, monkeypatch
     monkeypatch.setattr(small_nodes, "SMALL", small)
     plain = {"pruning": None, "min_samples_leaf": 1}
     side_by_side = TreeClassifier(**{**plain, **options}, n_jobs=2).fit(X, y).tree_.arrays()
-    monkeypatch.setattr(prepare.Prepared, "lay", lambda ready: None)
+    monkeypatch.setattr(ordered.Ordered, "pack", lambda columns: None)
     tree = TreeClassifier(**{**plain, **options}).fit(X, y)
     assert tree.n_nodes_ >= 3
     assert not (tree.tree_.feature == 9).any()

@@ -1,38 +1,19 @@
-"""How a loop is compiled: one decorator, and a notice for whoever waits."""
+"""How a loop is compiled: one decorator."""
 
-import sys
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 import numba
-from numba.core import event
 
+from xent import _check
+from xent._compile import interrupt, notice
 from xent._compile import numba_private as _numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NOTICE = "xent: first use here, compiling for this processor; later runs start at once."
-
-
-class _Notice(event.Listener):
-    """Tells whoever waits at a terminal why the first run takes long, once a process."""
-
-    told = False
-
-    def on_start(self, event: Any) -> None:
-        # What was made by exec() belongs to no module.
-        compiled = event.data["dispatcher"].py_func.__module__ or ""
-        if not self.told and compiled.startswith("xent.") and sys.stderr.isatty():
-            self.told = True
-            sys.stderr.write(NOTICE + "\n")
-
-    def on_end(self, event: Any) -> None:
-        pass
-
-
-event.register("numba:compile", _Notice())
+notice.register()
+interrupt.register()
 
 
 def kernel(*, inside: bool = False, **options: Any) -> Callable[[F], F]:
@@ -49,20 +30,32 @@ def kernel(*, inside: bool = False, **options: Any) -> Callable[[F], F]:
     Notes
     -----
     ``error_model="numpy"``: without it a division in a loop costs the SIMD. Where neither the
-    package's folder nor the user's cache folder can be written, Numba's ``cache=True`` raises at
-    import; then the kernel is compiled in memory, once a process.
+    package's folder nor the user's cache folder can be written, the kernel is compiled in memory,
+    once a process.
     """
+    if getattr(numba.config, "DISABLE_JIT", 0):
+        return _refuse
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", **options}
 
     def compile_later(function: F) -> F:
         if inside or options.get("forceinline"):
             return numba.njit(**_numba.INSIDE, **settings)(function)  # type: ignore[no-any-return]
         compiled = numba.njit(**settings)(function)
-        with suppress(RuntimeError):
-            _numba.keep_on_disk(compiled)
+        _numba.keep_on_disk(compiled)
         return compiled  # type: ignore[no-any-return]
 
     return compile_later
+
+
+def _refuse(function: F) -> F:
+    """Say why a kernel does not run as plain Python: its words are the processor's."""
+
+    @wraps(function)
+    def refused(*arguments: Any, **named: Any) -> Any:
+        advice = "Its loops are made of instructions of the processor, which Python cannot run."
+        raise _check.invalid("NUMBA_DISABLE_JIT", "be 0 or unset where xent counts", 1, advice)
+
+    return refused  # type: ignore[return-value]
 
 
 # Rows allocate nothing, so Numba need not count references: every slice and every array handed to a

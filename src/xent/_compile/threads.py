@@ -5,6 +5,7 @@ die, and its workqueue layer is not thread-safe. Kernels release the GIL and run
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -12,6 +13,7 @@ from typing import Any
 
 import numba
 
+_here = threading.local()  # `stopped`: of the call that this thread works for
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
@@ -22,7 +24,6 @@ def in_blocks(
     threads: int | None = None,
     least: int = 1,
     turns: int = 1,
-    team: Callable[[Callable[[], None], int], None] | None = None,
 ) -> list[Any]:
     """Call ``work(start, stop)`` for consecutive blocks that cover ``range(count)``.
 
@@ -38,9 +39,6 @@ def in_blocks(
         Rows that one thread is worth waking for.
     turns : int
         Blocks for each thread, of at least ``least`` rows; whoever is ready takes the next.
-    team : callable, optional
-        ``team(take, n)`` calls ``take()`` on so many threads or fewer, this one among them, and
-        returns when all have returned: other threads than those kept here.
 
     Returns
     -------
@@ -53,26 +51,63 @@ def in_blocks(
     if workers == 1:
         return [work(0, count)]
     blocks = max(workers, min(workers * turns, count // max(1, least)))
-    waiting = deque(range(blocks))
-    found: list[Any] = [None] * blocks
-
-    def take() -> None:
-        while True:
-            try:
-                i = waiting.popleft()
-            except IndexError:
-                return
-            try:
-                found[i] = work(count * i // blocks, count * (i + 1) // blocks)
-            except BaseException:
-                waiting.clear()
-                raise
-
-    (team or _team)(take, workers)
+    take, found, raised = deal(work, count, blocks)
+    run_in_pool(take, workers)
+    if raised:
+        raise raised[0]
     return found
 
 
-def _team(take: Callable[[], None], workers: int) -> None:
+def deal(
+    work: Callable[..., Any],
+    count: int,
+    blocks: int,
+    arguments: tuple[Any, ...] = (),
+    scratch: Callable[[], tuple[Any, ...]] = tuple,
+) -> tuple[Callable[..., None], list[Any], list[BaseException]]:
+    """Return ``take``, which works at one block after the other until none is left.
+
+    Return also where it puts what ``work(*arguments, *scratch(), start, stop)`` returns for each
+    block, and what it raises: no error leaves ``take``, since some callers cannot pass one on.
+    """
+    waiting = deque(range(blocks))
+    found: list[Any] = [None] * blocks
+    raised: list[BaseException] = []
+    stopped: list[bool] = []
+
+    def take(_: object = None) -> None:
+        _here.stopped = stopped
+        try:
+            own = (*arguments, *scratch())
+            while waiting:
+                try:
+                    i = waiting.popleft()
+                except IndexError:  # another thread took the last
+                    return
+                found[i] = work(*own, count * i // blocks, count * (i + 1) // blocks)
+        except BaseException as error:
+            waiting.clear()
+            raised.append(error)
+            if isinstance(error, KeyboardInterrupt):
+                _stop()
+
+    return take, found, raised
+
+
+def _stop() -> None:
+    """Stop those who compile for the same call, since the user interrupts it."""
+    _here.stopped.append(True)
+    _here.stopped = []
+
+
+def raise_if_stopped() -> None:
+    """Raise KeyboardInterrupt in a thread whose caller was interrupted."""
+    if getattr(_here, "stopped", None):
+        raise KeyboardInterrupt
+
+
+def run_in_pool(take: Callable[[], None], workers: int) -> None:
+    """Call ``take()`` on so many threads or fewer, this one among them; return when all have."""
     # A pool does not survive a fork: its threads exist in the parent only.
     key = (os.getpid(), workers)
     pool = _pools.get(key)
@@ -84,6 +119,9 @@ def _team(take: Callable[[], None], workers: int) -> None:
     finally:
         # Who has not begun by now finds nothing left; who has writes to the caller's arrays.
         begun = [other for other in others if not other.cancel()]
-        wait(begun)
-    for other in begun:
-        other.result()
+        try:
+            wait(begun)
+        except BaseException:
+            _stop()
+            wait(begun)
+            raise

@@ -124,7 +124,7 @@ def mark_nontemporal(builder: Any, store: Any) -> None:
 
 def has_avx512(context: Any) -> bool:
     """Say whether the target that is compiled for has AVX-512 (F and DQ)."""
-    if config.CPU_NAME == "x86-64-v4":
+    if getattr(config, "CPU_NAME", None) == "x86-64-v4":
         return True
     # What Numba compiles for: NUMBA_ENABLE_AVX=0 takes AVX away, and elsewhere nothing is told.
     features = str(getattr(context.codegen(), "_tm_features", "")).split(",")
@@ -153,6 +153,18 @@ def look_up(context: Any, builder: Any, table: Any, index: Any) -> Any:
         place = builder.gep(values, [INT64(0), builder.extract_element(index, INT32(i))])
         found = builder.insert_element(found, builder.load(place), INT32(i))
     return found
+
+
+def mantissa_of(context: Any, builder: Any, value: Any) -> Any:
+    """Return the mantissas, from 1 to 2, of 8 positive normal float64."""
+    kind = value.type
+    if has_avx512(context):
+        none, every = ir.Constant(kind, ir.Undefined), BYTE(-1)
+        name = "llvm.x86.avx512.mask.getmant.pd.512"
+        return call(builder, name, kind, value, INT32(0), none, every, INT32(4))
+    word = vector_of(INT64, kind.count)
+    fraction = builder.and_(builder.bitcast(value, word), constant(word, (1 << 52) - 1))
+    return builder.bitcast(builder.or_(fraction, constant(word, 1023 << 52)), kind)
 
 
 def exponent_of(context: Any, builder: Any, value: Any) -> Any:

@@ -161,9 +161,7 @@ def _ternary(name: str, doc: str) -> Any:
     return function
 
 
-fma = _ternary(
-    "fma", "Return x y + z with one rounding, on every machine; the library's ±inf and NaN."
-)
+fma = _ternary("fma", "Return x y + z with one rounding, on every machine.")
 multiply_add = _ternary("fmuladd", "Return x y + z with one rounding or two, whichever is faster.")
 
 
@@ -297,6 +295,16 @@ def exponent(typing: Any, value: Any) -> Any:
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return llvm.exponent_of(context, builder, args[0])
+
+    return value(value), build
+
+
+@intrinsic
+def mantissa(typing: Any, value: Any) -> Any:
+    """Return the mantissas, from 1 to 2, of 8 positive normal float64; 1 of inf."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return llvm.mantissa_of(context, builder, args[0])
 
     return value(value), build
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-EXACT, SHARES, BUFFER = 8192, 4096, 16384
+EXACT_ENTRIES, SHARES, BUFFER = 8192, 4096, 16384
 
 
 def _kernels() -> Any:
@@ -42,7 +42,9 @@ class Sketch:
     Greenwald, Khanna, Space-efficient online computation of quantile summaries, SIGMOD 2001.
     """
 
-    def __init__(self, exact: int = EXACT, shares: int = SHARES, *, points: bool = True) -> None:
+    def __init__(
+        self, exact: int = EXACT_ENTRIES, shares: int = SHARES, *, points: bool = True
+    ) -> None:
         self.exact, self.shares, self.points = exact, shares, points
         self.high: NDArray[Any] = np.empty(0)  # every entry stands at its greatest value
         self.low = self.high

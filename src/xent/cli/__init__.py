@@ -21,6 +21,7 @@ COMMANDS = (
     "_trees",
     "_measures",
     "_audit",
+    "_warm_up",
 )
 
 app = typer.Typer(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DIGITS = ("digits", "digits-train", "digits-test")
+EMBEDDED = ("digits", "digits-train", "digits-test")
 # The order of the data set is kept; its last fifth is held out.
 TRAIN_ROWS = 1437
 
@@ -41,7 +41,7 @@ Separator = Annotated[
 Decimal = Annotated[
     str, typer.Option(help="The decimal point.", metavar="SIGN", rich_help_panel=_WRITTEN)
 ]
-Missing = Annotated[
+MissingWords = Annotated[
     list[str] | None,
     typer.Option(
         "--na",
@@ -89,7 +89,7 @@ def load(
     Parameters
     ----------
     source : str
-        A path, or one of `DIGITS`.
+        A path, or one of `EMBEDDED`.
     target : str, optional
         The column of classes; the embedded data knows its own.
     features : str, optional
@@ -100,12 +100,12 @@ def load(
     """
     from xent import _check, _table
 
-    table = digits(source) if source in DIGITS else _table.read(source, argument="DATA")
+    table = digits(source) if source in EMBEDDED else _table.read(source, argument="DATA")
     names = list(table.column_names)
     if table.num_rows == 0:
         raise _check.invalid("DATA", "have at least one row", f"none in {source!r}")
     if columns is None:
-        if target is None and source in DIGITS:
+        if target is None and source in EMBEDDED:
             target = "digit"
         if target is None:
             must = f"name the column of classes of {source!r}"

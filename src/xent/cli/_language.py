@@ -8,7 +8,7 @@ import typer
 from xent.cli import _data
 
 STDIN, STDOUT = Path("/dev/stdin"), Path("-")
-ENOUGH = 100_000  # tokens; the rate of fewer says how long the first call took
+MIN_TEXT = 100_000  # tokens; the rate of fewer says how long the first call took
 
 
 def _standard(path: Path | None) -> Path | None:
@@ -16,23 +16,23 @@ def _standard(path: Path | None) -> Path | None:
     return STDIN if path == Path("-") else path
 
 
-Model = Annotated[
+ModelPath = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model: ours, or .arpa, .arpa.gz, .arpa.zst.")
 ]
-Text = Annotated[
+TextPath = Annotated[
     Path,
     typer.Argument(
         metavar="TEXT", help="Plain text, .gz or .zst; - is what comes in.", callback=_standard
     ),
 ]
-Field = Annotated[
+TextField = Annotated[
     str | None, typer.Option(help="Lines are JSON; the text is under this name.", metavar="NAME")
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where the result shall stand.")]
 Stream = Annotated[
     Path, typer.Option("--output", "-o", help="Where the result shall stand; - prints it.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and only it.")]
+JsonSwitch = Annotated[bool, typer.Option("--json", help="Print JSON, and only it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -68,8 +68,8 @@ def fit(
         Path | None,
         typer.Option(help="Keep counts here: a fit that was stopped or killed goes on from them."),
     ] = None,
-    field: Field = None,
-    json: Json = False,
+    field: TextField = None,
+    json: JsonSwitch = False,
 ) -> None:
     """Fit a model and write it: as ARPA if the name says so, else as our own file."""
     import time
@@ -110,12 +110,12 @@ def fit(
 
 def evaluate(
     models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="One model or several.")],
-    text: Text,
+    text: TextPath,
     by: Annotated[
         str, typer.Option(help="Compare several by perplexity or bits_per_byte.")
     ] = "perplexity",
-    field: Field = None,
-    json: Json = False,
+    field: TextField = None,
+    json: JsonSwitch = False,
 ) -> None:
     """Measure how well models predict a text: perplexity and bits, the best model first."""
     import json as json_module
@@ -136,16 +136,16 @@ def evaluate(
     events = sum(report.events for report in found.values())
     for name, report in found.items():
         typer.echo(f"{name}: {report}")
-    if events >= ENOUGH:
+    if events >= MIN_TEXT:
         typer.echo(f"{events / seconds:,.0f} tokens a second.")
 
 
 def score(
-    model: Model,
-    text: Text,
+    model: ModelPath,
+    text: TextPath,
     output: Stream = STDOUT,
-    field: Field = None,
-    json: Json = False,
+    field: TextField = None,
+    json: JsonSwitch = False,
 ) -> None:
     """Print two columns, a row for each line of TEXT, with --json as JSON lines.
 
@@ -167,8 +167,8 @@ def score(
 
 
 def filter_(
-    model: Model,
-    text: Text,
+    model: ModelPath,
+    text: TextPath,
     output: Stream,
     at_most: Annotated[
         float | None, typer.Option(help="Keep lines of at most so many bits a byte.")
@@ -177,8 +177,8 @@ def filter_(
         float | None, typer.Option(help="Keep lines of at least so many bits a byte.")
     ] = None,
     annotate: Annotated[bool, typer.Option("--annotate", help="Write the score too.")] = False,
-    field: Field = None,
-    json: Json = False,
+    field: TextField = None,
+    json: JsonSwitch = False,
 ) -> None:
     """Keep, drop or annotate lines by their bits per byte; the file may be of any size."""
     import math
@@ -206,7 +206,7 @@ def filter_(
     seconds = time.perf_counter() - begin
     found = {**vars(done), "seconds": seconds, "output": str(output)}
     sentence = f"{done.kept:,} of {done.records:,} lines written to {output}."
-    if done.tokens >= ENOUGH:
+    if done.tokens >= MIN_TEXT:
         rates = done.tokens / seconds, done.bytes / seconds / 1e6
         sentence += " {:,.0f} tokens and {:.1f} MB a second.".format(*rates)
     _print(found, sentence, json, err=output == STDOUT)
@@ -219,7 +219,7 @@ def mix(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where the mixture shall stand.")
     ] = None,
-    json: Json = False,
+    json: JsonSwitch = False,
 ) -> None:
     """Find the weights with which models together predict a development text best."""
     from xent.language import mix as mix_models
@@ -246,13 +246,13 @@ def mix(
 
 
 def prune(
-    model: Model,
+    model: ModelPath,
     output: Output,
     entropy: Annotated[float, typer.Option(help="Rise of perplexity below which an n-gram goes.")],
     histories: Annotated[
         Path | None, typer.Option(help="A model (best: Katz) that says how likely histories are.")
     ] = None,
-    json: Json = False,
+    json: JsonSwitch = False,
 ) -> None:
     """Leave out the n-grams that shorter ones predict almost as well."""
     _check_target(output)
@@ -268,10 +268,10 @@ def prune(
 
 
 def convert(
-    model: Model,
+    model: ModelPath,
     output: Output,
     compact: Annotated[bool, typer.Option(help="Pack it: a byte for each probability.")] = False,
-    json: Json = False,
+    json: JsonSwitch = False,
 ) -> None:
     """Write a model in another format: ARPA if the name says so, else our own file."""
     from xent import _check
@@ -289,11 +289,11 @@ def convert(
 
 
 def sample(
-    model: Model,
+    model: ModelPath,
     count: Annotated[int, typer.Option("--count", "-n", help="How many sentences.")] = 1,
     seed: _data.Seed = 0,
     most: Annotated[int, typer.Option(help="Tokens at most.")] = 1000,
-    json: Json = False,
+    json: JsonSwitch = False,
 ) -> None:
     """Draw sentences."""
     import numpy as np

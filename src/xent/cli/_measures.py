@@ -9,11 +9,14 @@ import typer
 
 from xent.cli import _data
 
-WIDTH, LINE = 22, 80  # characters of the longest bar, and of a line unless names are long
+BAR_WIDTH, LINE_LENGTH = (
+    22,
+    80,
+)  # characters of the longest bar, and of a line unless names are long
 DECIMALS = 4  # of a number on the terminal
 
 Html = Annotated[Path | None, typer.Option(help="Write the table as a page.")]
-Json = Annotated[
+JsonFile = Annotated[
     Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
 ]
 GainBase = Annotated[
@@ -23,13 +26,13 @@ GainBase = Annotated[
         metavar="NUMBER",
     ),
 ]
-Columns = Annotated[
+ColumnPatterns = Annotated[
     str | None, typer.Option(help="Columns to look at, like 'age,p_*'; all by default.")
 ]
 Chance = Annotated[
     int | None, typer.Option("--seed", "--random-state", help="Where chance starts, 0 if not said.")
 ]
-Missing = Annotated[
+MissingHow = Annotated[
     str, typer.Option(help="Missing values: a [bold]symbol[/], [bold]drop[/] or [bold]refuse[/].")
 ]
 
@@ -45,7 +48,7 @@ def rank(
         Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
     ],
     target: Annotated[str, typer.Option(help="Column of classes.")],
-    columns: Columns = None,
+    columns: ColumnPatterns = None,
     score: Annotated[
         str, typer.Option(help="information_gain, gain_ratio, symmetric_uncertainty or gini.")
     ] = "information_gain",
@@ -56,12 +59,12 @@ def rank(
     weights: Annotated[
         str | None, typer.Option(help="Column of weights, which is not ranked.")
     ] = None,
-    missing: Missing = "symbol",
+    missing: MissingHow = "symbol",
     permutations: Annotated[int, typer.Option(help="Shuffles of each column, for p-values.")] = 0,
     seed: Chance = None,
     base: GainBase = None,
     html: Html = None,
-    json: Json = None,
+    json: JsonFile = None,
 ) -> None:
     """Rank the columns of a table by what they tell about one of them."""
     from xent import _check, _table
@@ -106,7 +109,7 @@ def rank(
 def drift(
     reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="The table as it was.")],
     current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The table as it is.")],
-    columns: Columns = None,
+    columns: ColumnPatterns = None,
     measure: Annotated[
         str, typer.Option(help="What orders, bars and --threshold are of: js, kl or psi.")
     ] = "js",
@@ -117,12 +120,12 @@ def drift(
     weights: Annotated[
         str | None, typer.Option(help="Column of weights in both, which is not compared.")
     ] = None,
-    missing: Missing = "symbol",
+    missing: MissingHow = "symbol",
     bootstrap: Annotated[int, typer.Option(help="Redrawn tables, for the interval of JS.")] = 0,
     seed: Chance = None,
     base: _data.Base = "2",
     html: Html = None,
-    json: Json = None,
+    json: JsonFile = None,
 ) -> None:
     """Say how far each column has moved from one table to another."""
     from xent import _check, _table
@@ -237,7 +240,7 @@ def _out(
     # A name cannot break its line.
     plain = [[one_line(row[0])[:30], *row[1:]] for row in rows]
     widths = [max(len(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
-    bar = max(8, min(WIDTH, LINE - 4 - sum(widths) - 2 * (len(widths) - 1)))
+    bar = max(8, min(BAR_WIDTH, LINE_LENGTH - 4 - sum(widths) - 2 * (len(widths) - 1)))
     typer.echo(heading)
     for row, value in zip([columns, *plain], [0.0, *shown], strict=True):
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]

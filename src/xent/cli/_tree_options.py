@@ -32,7 +32,7 @@ Nominal = Annotated[
         metavar="HOW",
     ),
 ]
-Missing = Annotated[
+MissingBranch = Annotated[
     str | None,
     _option(
         help="A missing value: direction (the better side), fractional (every branch by its "

@@ -11,8 +11,10 @@ from xent.cli import _tree_options as options
 from xent.cli._data import check_outputs, csv_of, require
 from xent.cli._tree_options import TREES, tree_words
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A tree that `xent tree fit` wrote.")]
-Weights = Annotated[str | None, typer.Option(help="Column of weights, which is no feature.")]
+TreePath = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A tree that `xent tree fit` wrote.")
+]
+WeightColumn = Annotated[str | None, typer.Option(help="Column of weights, which is no feature.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -115,14 +117,14 @@ def fit(
         list[str] | None,
         typer.Option(help="Column whose numbers are names, such as codes of regions."),
     ] = None,
-    weights: Weights = None,
+    weights: WeightColumn = None,
     splitter: Annotated[
         str, typer.Option(help="auto; or histogram: the table is read twice and not held.")
     ] = "auto",
     jobs: Annotated[int, typer.Option("--jobs", help="Threads.")] = 1,
     criterion: options.Criterion = None,
     nominal: options.Nominal = None,
-    missing: options.Missing = None,
+    missing: options.MissingBranch = None,
     max_depth: options.MaxDepth = None,
     max_leaf_nodes: options.MaxLeafNodes = None,
     min_samples_leaf: options.MinSamplesLeaf = None,
@@ -137,7 +139,7 @@ def fit(
     leaf_estimate: options.LeafEstimate = None,
     separator: _data.Separator = None,
     decimal: _data.Decimal = ".",
-    na: _data.Missing = None,
+    na: _data.MissingWords = None,
     encoding: _data.Encoding = "utf8",
 ) -> None:
     """Fit a tree and write it to a file.
@@ -244,7 +246,7 @@ def _doubt(table: Any) -> None:
 
 
 def predict(
-    model: Model,
+    model: TreePath,
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="A table with the columns of the fit.")
     ],
@@ -263,7 +265,7 @@ def predict(
     ] = None,
     separator: _data.Separator = None,
     decimal: _data.Decimal = ".",
-    na: _data.Missing = None,
+    na: _data.MissingWords = None,
     encoding: _data.Encoding = "utf8",
 ) -> None:
     """Predict every row of a table of any size: the prediction, and columns p_CLASS."""
@@ -311,7 +313,7 @@ def _said(tree: Any, X: Any) -> dict[str, Any]:
 
 
 def show(
-    model: Model,
+    model: TreePath,
     as_: Annotated[
         str, typer.Option("--as", help="text, dot, sql, svg or json.", metavar="FORM")
     ] = "text",
@@ -334,7 +336,7 @@ def show(
 
 
 def rules(
-    model: Model,
+    model: TreePath,
     data: Annotated[
         Path | None, typer.Option("--data", help="The table of the fit: simplify the rules on it.")
     ] = None,
@@ -342,10 +344,10 @@ def rules(
     cf: Annotated[
         float, typer.Option(help="Confidence of the error estimate; smaller drops more.")
     ] = 0.25,
-    weights: Weights = None,
+    weights: WeightColumn = None,
     separator: _data.Separator = None,
     decimal: _data.Decimal = ".",
-    na: _data.Missing = None,
+    na: _data.MissingWords = None,
     encoding: _data.Encoding = "utf8",
 ) -> None:
     """Print one rule for each leaf; with --data and --target a shorter list, as C4.5 makes it.

@@ -14,7 +14,7 @@ from xent.evaluation._numbers import Bin, ClassRow, HardRow
 from xent.evaluation._predictions import Predictions, predictions
 from xent.evaluation._report import Report
 
-BINS = 15
+CALIBRATION_BINS = 15
 HARDEST = 20
 
 
@@ -125,12 +125,18 @@ def _calibration(
     confidence: NDArray[np.float64], right: NDArray[np.bool_]
 ) -> tuple[list[Bin], float]:
     """Reliability of the winning class in bins of equal width, and the mean gap between them."""
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    rows = np.bincount(place, minlength=BINS)
-    says = np.bincount(place, weights=confidence, minlength=BINS)
-    holds = np.bincount(place, weights=right, minlength=BINS)
+    place = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    rows = np.bincount(place, minlength=CALIBRATION_BINS)
+    says = np.bincount(place, weights=confidence, minlength=CALIBRATION_BINS)
+    holds = np.bincount(place, weights=right, minlength=CALIBRATION_BINS)
     bins = [
-        Bin(k / BINS, (k + 1) / BINS, int(n), float(says[k] / n), float(holds[k] / n))
+        Bin(
+            k / CALIBRATION_BINS,
+            (k + 1) / CALIBRATION_BINS,
+            int(n),
+            float(says[k] / n),
+            float(holds[k] / n),
+        )
         for k, n in enumerate(rows)
         if n
     ]
@@ -176,7 +182,7 @@ def _signature(given: Predictions, base: float) -> str:
         f"base {base:g}",
         f"{rows} rows",
         f"{classes} classes",
-        f"{BINS} equal-width bins",
+        f"{CALIBRATION_BINS} equal-width bins",
         f"data sha256:{digest.hexdigest()[:16]}",
         f"numpy {np.__version__}",
         f"python {platform.python_version()}",

@@ -4,13 +4,13 @@ import math
 from typing import Any
 
 from xent._page import COLOURS, LINE, SOFT, Page, altair
-from xent.evaluation._numbers import Numbers, percent
+from xent.evaluation._numbers import Figures, percent
 
 # Above this many classes a matrix or a row of bars is a texture, not a picture.
-MOST = 30
+MAX_CLASSES_DRAWN = 30
 
 
-def add_report(out: Page, report: Numbers) -> None:
+def add_report(out: Page, report: Figures) -> None:
     """Add a report's blocks to a page."""
     out.cards(
         [
@@ -51,7 +51,7 @@ def add_report(out: Page, report: Numbers) -> None:
                 percent(c.recall),
                 percent(c.precision),
             )
-            for c in sorted(report.per_class, key=lambda c: -c.share)[:MOST]
+            for c in sorted(report.per_class, key=lambda c: -c.share)[:MAX_CLASSES_DRAWN]
         ],
     )
     out.section(
@@ -61,7 +61,7 @@ def add_report(out: Page, report: Numbers) -> None:
         "Right, how many rows stand behind each dot.",
         charts=[_reliability(report), _confidence(report)],
     )
-    if report.classes <= MOST:
+    if report.classes <= MAX_CLASSES_DRAWN:
         out.section(
             "What is taken for what",
             "True class by row, predicted class by column; rows that are right are left pale.",
@@ -84,7 +84,7 @@ def add_report(out: Page, report: Numbers) -> None:
     )
 
 
-def _baselines(report: Numbers) -> Any:
+def _baselines(report: Figures) -> Any:
     alt = altair()
     names = ["knowing nothing", "class frequencies", "the model"]
     costs = [report.uniform, report.prior, report.cross_entropy]
@@ -106,9 +106,9 @@ def _baselines(report: Numbers) -> Any:
     return (bars + text).properties(width=680, height=110)
 
 
-def _classes(report: Numbers) -> Any:
+def _classes(report: Figures) -> Any:
     alt = altair()
-    chosen = sorted(report.per_class, key=lambda c: -c.share)[:MOST]
+    chosen = sorted(report.per_class, key=lambda c: -c.share)[:MAX_CLASSES_DRAWN]
     data = [
         {
             "class": str(c.label),
@@ -134,7 +134,7 @@ def _classes(report: Numbers) -> Any:
     )
 
 
-def _reliability(report: Numbers) -> Any:
+def _reliability(report: Figures) -> Any:
     alt = altair()
     data = [{"said": b.confidence, "seen": b.accuracy, "rows": b.rows} for b in report.calibration]
     line = (
@@ -159,7 +159,7 @@ def _reliability(report: Numbers) -> Any:
     return (line + path + dots).properties(width=330, height=330)
 
 
-def _confidence(report: Numbers) -> Any:
+def _confidence(report: Figures) -> Any:
     alt = altair()
     data = [{"low": b.low, "high": b.high, "rows": b.rows} for b in report.calibration]
     return (
@@ -181,7 +181,7 @@ def _confidence(report: Numbers) -> Any:
     )
 
 
-def _confusion(report: Numbers) -> Any:
+def _confusion(report: Figures) -> Any:
     alt = altair()
     names = [str(name) for name in report.labels]
     data: list[dict[str, Any]] = [

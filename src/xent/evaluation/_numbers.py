@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-UNITS = {2.0: "bits", math.e: "nats", 10.0: "bans"}
+UNIT_NAMES = {2.0: "bits", math.e: "nats", 10.0: "bans"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class HardRow:
 
 
 @dataclass(frozen=True, repr=False)
-class Numbers:
+class Figures:
     """The fields of a `Report`, which says what each means, and what follows from them."""
 
     rows: int
@@ -105,7 +105,7 @@ class Numbers:
     @property
     def unit(self) -> str:
         """What the costs are counted in."""
-        return UNITS.get(self.base, f"units of log {self.base:g}")
+        return UNIT_NAMES.get(self.base, f"units of log {self.base:g}")
 
     @property
     def perplexity(self) -> float:

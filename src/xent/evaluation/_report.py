@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from xent._check import count
 from xent._page import Page
 from xent.evaluation._html import add_report
-from xent.evaluation._numbers import Numbers, percent
+from xent.evaluation._numbers import Figures, percent
 
 
 @dataclass(frozen=True, repr=False)
-class Report(Numbers):
+class Report(Figures):
     """What `evaluate` found; `print` it, or write it with `to_html`.
 
     Parameters

@@ -1,8 +1,9 @@
 """Text in your hand: n-gram models, their perplexity, and filters for corpora."""
 
 from xent.language._arpa import read_arpa, write_arpa
+from xent.language._compare import compare
 from xent.language._corpus import Selection, buckets, select
-from xent.language._evaluation import Evaluation, compare
+from xent.language._evaluation import Evaluation
 from xent.language._mixture import Mixture, mix
 from xent.language._model import NGramModel
 from xent.language._scorer import TokenLogProbs

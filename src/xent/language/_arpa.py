@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import closing
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +20,16 @@ from numpy.typing import NDArray
 from xent import _check, _store
 from xent._compile.threads import in_blocks
 from xent.language import _text
-from xent.language._backoff import LOAD, Backoff, Rows
+from xent.language._backoff.exact import LOAD, Backoff, Ngrams
+from xent.language._backoff.storage import Stored
 from xent.language._kernels import arpa as kernels
 from xent.language._kernels.text import SPACE
+from xent.language._model import NGramModel
 from xent.language._vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from xent.language._model import NGramModel
 
 U32 = NDArray[np.uint32]
 PIECE = 1 << 14  # n-grams formatted at once: their text stays in the cache
-BATCH = 1 << 17  # n-grams formatted, by all threads, before they are written
+FORMATTED_ROWS = 1 << 17  # n-grams formatted, by all threads, before they are written
 
 WRONG = {
     kernels.BAD_NUMBER: "begin with a log-probability",
@@ -41,7 +40,7 @@ WRONG = {
 }
 
 
-def read_arpa(path: str | os.PathLike[str]) -> "NGramModel":
+def read_arpa(path: str | os.PathLike[str]) -> NGramModel:
     """Read a model from an ARPA file, as SRILM, KenLM and xent write it.
 
     Parameters
@@ -89,11 +88,11 @@ class _ArpaReader:
         self.at = 0
         self.vocabulary = Vocabulary()
         self.has_unknown = False
-        self.rows: list[Rows] = []
+        self.rows: list[Ngrams] = []
         self.table = np.zeros(16, np.uint64)
         self.suffixes = np.zeros(1, np.uint32)
 
-    def read(self) -> "NGramModel":
+    def read(self) -> NGramModel:
         from xent.language._model import NGramModel
 
         with closing(_text.pieces(self.path)) as self.pieces:
@@ -109,9 +108,17 @@ class _ArpaReader:
                     raise _check.invalid("path", must, f"{self.path!r} with {found}")
             if (last := self._next_line()) != "\\end\\":
                 raise self._wrong("end with \\end\\", repr(last) if last else "its end: cut short")
-        model = NGramModel._of(self.vocabulary, Backoff(self.rows))
-        model.unknown = "word" if self.has_unknown else "closed"
-        return model
+        parts = Stored(
+            order=len(self.rows),
+            smoothing=None,
+            unknown="word" if self.has_unknown else "closed",
+            min_counts=[1] * len(self.rows),
+            unit="word",
+            errors="strict",
+            vocabulary=self.vocabulary,
+            backoff=Backoff(self.rows),
+        )
+        return NGramModel._of(parts)
 
     def _header(self) -> list[int]:
         while (line := self._next_line()) != "\\data\\":
@@ -216,7 +223,7 @@ class _ArpaReader:
         if len(backoff):
             weights[ids] = backoff
         zeros = np.zeros(size, np.uint32)
-        rows = Rows(zeros, np.arange(size, dtype=np.uint32), zeros, p, weights)
+        rows = Ngrams(zeros, np.arange(size, dtype=np.uint32), zeros, p, weights)
         self.rows.append(rows)
         self.suffixes = np.zeros(1 + size, np.uint32)
 
@@ -235,7 +242,7 @@ class _ArpaReader:
         suffix = np.empty(len(word), np.uint32)
         kernels.link(prefix, word, self.suffixes, self.table, self.bits, suffix)
         below = first - len(self.rows[-1])
-        self.rows.append(Rows(prefix - np.uint32(below), word, suffix, logp, backoff))
+        self.rows.append(Ngrams(prefix - np.uint32(below), word, suffix, logp, backoff))
         self.suffixes = np.concatenate([self.suffixes, suffix])
         # The table holds all levels below the next one.
         longer = self.rows[1:]
@@ -257,7 +264,7 @@ class _ArpaReader:
         return _check.invalid("path", must, where, "An ARPA file is expected.")
 
 
-def write_arpa(model: "NGramModel", path: str | os.PathLike[str]) -> None:
+def write_arpa(model: NGramModel, path: str | os.PathLike[str]) -> None:
     """Write a model as an ARPA file, which KenLM and SRILM read too.
 
     Numbers have the digits that bring the same float32 back; a probability of 0 is written -99.
@@ -278,8 +285,6 @@ def write_arpa(model: "NGramModel", path: str | os.PathLike[str]) -> None:
     ----------
     A. Stolcke (2002). SRILM, an extensible language modeling toolkit. ngram-format(5).
     """
-    from xent.language._model import NGramModel
-
     if not isinstance(model, NGramModel):
         because = "a sum of back-off models is not one"
         advice = "Keep it with save, or write one of its models."
@@ -307,7 +312,7 @@ def write_arpa(model: "NGramModel", path: str | os.PathLike[str]) -> None:
             file.close()
 
 
-def _write(model: "NGramModel", file: IO[bytes], lengths: NDArray[np.int64]) -> None:
+def _write(model: NGramModel, file: IO[bytes], lengths: NDArray[np.int64]) -> None:
     levels = model.backoff.rows
     closed = model.unknown == "closed"
     counts = [len(rows) for rows in levels]
@@ -318,7 +323,7 @@ def _write(model: "NGramModel", file: IO[bytes], lengths: NDArray[np.int64]) -> 
     padded = np.concatenate([vocabulary.blob, np.zeros(16, np.uint8)])
     for n, rows in enumerate(levels, 1):
         file.write(f"\n\\{n}-grams:\n".encode())
-        for low in range(int(closed and n == 1), len(rows), BATCH):
+        for low in range(int(closed and n == 1), len(rows), FORMATTED_ROWS):
             for piece in _formatted(padded, vocabulary.starts, lengths, levels[:n], low):
                 file.write(piece.data)
     file.write(b"\n\\end\\\n")
@@ -328,12 +333,12 @@ def _formatted(
     blob: NDArray[np.uint8],
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
-    levels: list[Rows],
+    levels: list[Ngrams],
     low: int,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the lines of a batch of the last level's n-grams, formatted on several threads."""
     rows, order = levels[-1], len(levels)
-    count = min(BATCH, len(rows) - low)
+    count = min(FORMATTED_ROWS, len(rows) - low)
 
     def work(first: int, last: int) -> list[NDArray[np.uint8]]:
         found = []
@@ -351,7 +356,7 @@ def _formatted(
         yield from pieces
 
 
-def _words(levels: list[Rows], part: slice) -> U32:
+def _words(levels: list[Ngrams], part: slice) -> U32:
     """Return the words of some n-grams, (n, order)."""
     columns = [levels[-1].word[part]]
     at = levels[-1].prefix[part]

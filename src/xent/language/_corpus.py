@@ -75,8 +75,8 @@ def select(
     check_rereadable("pool", pool)
     difference = _cross_entropy(pool, in_domain) - _cross_entropy(pool, general)
     if share is not None:
-        most = round(_check.share("share", share) * len(difference))
-        chosen = np.sort(np.argsort(difference, kind="stable")[:most])
+        size = round(_check.share("share", share) * len(difference))
+        chosen = np.sort(np.argsort(difference, kind="stable")[:size])
     else:
         chosen = np.flatnonzero(difference < (0.0 if below is None else below))
     return Selection(chosen, difference)

@@ -1,18 +1,8 @@
 """What a model makes of a text: where the bits go, in every unit that people ask for."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-
-from xent import _check
-from xent.language._text import check_rereadable
-from xent.language._vocabulary import UNKNOWN
-
-if TYPE_CHECKING:
-    from xent.language._scorer import Scorer
+from typing import Any
 
 LOG_2 = math.log(2.0)
 
@@ -135,101 +125,6 @@ class Evaluation:
             "matched": list(self.matched),
             "is_distribution": self.is_distribution,
         }
-
-
-def measure(model: "Scorer", text: Any) -> Evaluation:
-    """Evaluate a model on a text, piece by piece."""
-    reader = model.reader()
-    closed = model.unknown == "closed"
-    likelihood = known_likelihood = 0.0
-    events = unknown = zeros = sentences = 0
-    matched = np.zeros(model.order + 1, np.int64)
-    for ids in reader.ids(text):
-        scored = model._score(ids, lengths=True)
-        strange = scored.words == UNKNOWN
-        unknown += int(strange.sum())
-        sentences += len(scored.offsets) - 1
-        familiar = scored.logp[~strange]
-        known_likelihood += float(familiar.sum())
-        counted = familiar if closed else scored.logp
-        likelihood += float(counted.sum())
-        events += len(counted)
-        zeros += int(np.isneginf(counted).sum())
-        lengths = scored.lengths[~strange] if closed else scored.lengths
-        matched += np.bincount(lengths, minlength=model.order + 1)
-    if not sentences:
-        raise _check.invalid("text", "hold at least one line", "none")
-    return Evaluation(
-        log_likelihood=likelihood,
-        events=events,
-        sentences=sentences,
-        words=events - sentences,
-        unknown=unknown,
-        zeros=zeros,
-        log_likelihood_known=known_likelihood,
-        events_known=events if closed else events - unknown,
-        matched=tuple((matched[1:] / max(1, events)).tolist()),
-        characters=reader.characters if reader.measured else None,
-        bytes=reader.bytes if reader.measured else None,
-        model=repr(model),
-        is_distribution=model.is_distribution,
-    )
-
-
-def compare(
-    models: Mapping[str, "Scorer"], text: Any, *, by: str = "perplexity"
-) -> dict[str, Evaluation]:
-    """Evaluate several models on one text, the best first.
-
-    Perplexities count a model's own events, so they say something side by side only where all
-    models have the same vocabulary and treat unknown words alike; bits per byte always do.
-
-    Parameters
-    ----------
-    models : mapping of str to NGramModel or Mixture
-    text : path, lines, token lists or id arrays
-        Not an iterator, as it is read once a model.
-    by : str
-        ``"perplexity"`` or ``"bits_per_byte"``.
-
-    Returns
-    -------
-    dict of str to Evaluation
-        In the order of the measure asked for.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If perplexities were asked for and the vocabularies differ, or ``text`` is an iterator.
-    FileNotFoundError
-        If it is a file that does not exist.
-
-    Examples
-    --------
-    >>> from xent.language import NGramModel, WittenBell
-    >>> text = ["a b", "b a", "a a b"]
-    >>> models = {str(n): NGramModel(n, WittenBell()).fit(text) for n in (1, 2)}
-    >>> list(compare(models, ["a b"]))
-    ['2', '1']
-    """
-    _check.option("by", by, ("perplexity", "bits_per_byte"))
-    check_rereadable("text", text)
-    if by == "perplexity" and models:
-        first_name, first = next(iter(models.items()))
-        for name, model in models.items():
-            same = model.vocabulary.same_words(first.vocabulary)
-            if not same or model.unknown != first.unknown:
-                raise _check.cannot(
-                    f"Perplexities of {first_name!r} and {name!r} cannot be compared",
-                    "their vocabularies differ" if not same else "they treat unknown words apart",
-                    "Compare "
-                    + _check.setting("by", "bits_per_byte")
-                    + ", or fit both with one "
-                    + _check.setting("vocabulary")
-                    + ".",
-                )
-    found = {name: model.evaluate(text) for name, model in models.items()}
-    return dict(sorted(found.items(), key=lambda item: getattr(item[1], by)))
 
 
 def _ratio(total: float, count: int | None) -> float:

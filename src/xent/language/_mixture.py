@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language import _storage
+from xent.language._backoff import storage
 from xent.language._model import NGramModel
-from xent.language._scorer import Scored, Scorer
+from xent.language._scorer import ScoredText, Scorer
 from xent.language._text import Reader, check_rereadable
 from xent.language._vocabulary import Vocabulary
 
 F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]
-ROUNDS = 500
-ENOUGH = 1e-12  # gain in nats a token below which EM stops
+EM_ROUNDS = 500
+MIN_EM_GAIN = 1e-12  # nats a token; EM stops below it
 
 
 class Mixture(Scorer):
@@ -99,7 +99,7 @@ class Mixture(Scorer):
         for model in self.models:
             model.prepare()
 
-    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> Scored:
+    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> ScoredText:
         """Score a stream of sentences; the longest n-gram is that of any model."""
         found = [
             model._score(numbers[ids], lengths=lengths, threads=threads)
@@ -107,7 +107,7 @@ class Mixture(Scorer):
         ]
         logp = _mixed(np.stack([one.logp for one in found]), self.weights)
         longest = np.max([one.lengths for one in found], axis=0)
-        return Scored(logp, found[0].words, found[0].offsets, longest)
+        return ScoredText(logp, found[0].words, found[0].offsets, longest)
 
     def _after(self, history: list[int]) -> F64:
         total = np.zeros(len(self.vocabulary))
@@ -147,7 +147,8 @@ class Mixture(Scorer):
         ValueError
             If the folder does not exist or ``path`` is a folder.
         """
-        _storage.save_mixture(self.models, self.weights.tolist(), path, compact=compact)
+        parts = [model._parts() for model in self.models]
+        storage.save_mixture(parts, self.weights.tolist(), path, compact=compact)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> "Mixture":
@@ -164,7 +165,8 @@ class Mixture(Scorer):
         -------
         Mixture
         """
-        return cls(*_storage.load_mixture(path, mmap=mmap))
+        parts, weights = storage.load_mixture(path, mmap=mmap)
+        return cls([NGramModel._of(one) for one in parts], weights)
 
 
 def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
@@ -210,9 +212,9 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
         raise _check.invalid("dev", "hold at least one event that a model thinks possible", "none")
     weights = np.full(len(models), 1.0 / len(models))
     before = -np.inf
-    for _ in range(ROUNDS):
+    for _ in range(EM_ROUNDS):
         mixed = _mixed(columns, weights)
-        if mixed.mean() - before <= ENOUGH:
+        if mixed.mean() - before <= MIN_EM_GAIN:
             break
         before = float(mixed.mean())
         weights = weights * np.exp(columns - mixed).mean(axis=1)
@@ -222,7 +224,7 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
 
 def load(path: str | os.PathLike[str]) -> NGramModel | Mixture:
     """Read a file of either kind."""
-    return Mixture.load(path) if _storage.is_mixture(path) else NGramModel.load(path)
+    return Mixture.load(path) if storage.is_mixture(path) else NGramModel.load(path)
 
 
 def _mixed(columns: F64, weights: F64) -> F64:

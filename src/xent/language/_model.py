@@ -3,26 +3,29 @@
 import os
 from collections.abc import Iterable
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language import _storage
 from xent.language import smoothing as smoothings
-from xent.language._backoff import Backoff
-from xent.language._estimate import Task, estimate, given_words, least_counts, uniform
-from xent.language._prune import pruned
-from xent.language._runs import check_room, counted
-from xent.language._scorer import Scored, Scorer
-from xent.language._text import UNITS, Reader, sentence_starts
+from xent.language._backoff import storage
+from xent.language._backoff.estimate import estimate, min_counts, uniform
+from xent.language._backoff.protocol import BackoffModel
+from xent.language._backoff.prune import pruned
+from xent.language._backoff.storage import Stored
+from xent.language._counting.runs import check_memory, counted
+from xent.language._counting.task import CountingTask, given_words
+from xent.language._scorer import ScoredText, Scorer
+from xent.language._text import TOKEN_UNITS, Reader, sentence_starts
 from xent.language._vocabulary import BEGIN, Vocabulary
 from xent.language.smoothing import KneserNey, Smoothing, StupidBackoff
 from xent.language.smoothing._smoothing import Evidence
 
 UNKNOWNS = ("word", "open", "closed")
-MOST_ORDER = 100
+MAX_ORDER = 100
 
 F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]
@@ -84,19 +87,19 @@ class NGramModel(Scorer):
         errors: str = "strict",
     ) -> None:
         self.order = _check.integer("order", order, least=1)
-        if self.order > MOST_ORDER:
-            raise _check.invalid("order", f"be at most {MOST_ORDER}", order)
+        if self.order > MAX_ORDER:
+            raise _check.invalid("order", f"be at most {MAX_ORDER}", order)
         if smoothing is not None and not isinstance(smoothing, Smoothing):
             must = "be a smoothing of xent.language, as KneserNey()"
             raise _check.wrong_kind("smoothing", must, repr(smoothing))
         self.smoothing: Smoothing | None = KneserNey() if smoothing is None else smoothing
         self.unknown = _check.option("unknown", unknown, UNKNOWNS)
-        self.unit = _check.option("unit", unit, UNITS)
+        self.unit = _check.option("unit", unit, TOKEN_UNITS)
         self.errors = _check.option("errors", errors, ("strict", "keep"))
-        self.least = least_counts(min_count, self.order, self.smoothing)
+        self.min_counts = min_counts(min_count, self.order, self.smoothing)
         self._given = None if vocabulary is None else given_words(vocabulary)
         self._vocabulary: Vocabulary | None = None
-        self._backoff: Backoff | None = None
+        self._backoff: BackoffModel | None = None
 
     # ------------------------------------------------------------------ fitting
 
@@ -152,11 +155,13 @@ class NGramModel(Scorer):
         if held_out is not None and not learns:
             got = f"a text for {type(self.smoothing).__name__}"
             raise _check.invalid("held_out", "be None", got, "Only JelinekMercer learns from it.")
-        task = Task(self.order, self.unit, self.errors, self.unknown, self.least[0], self._given)
+        task = CountingTask(
+            self.order, self.unit, self.errors, self.unknown, self.min_counts[0], self._given
+        )
         with counted(task, text, executor, memory, folder) as (vocabulary, levels):
-            evidence = Evidence(levels, self.least, uniform(len(vocabulary), self.unknown))
+            evidence = Evidence(levels, self.min_counts, uniform(len(vocabulary), self.unknown))
             if memory is not None:
-                check_room(self.smoothing, evidence, memory, folder)
+                check_memory(self.smoothing, evidence, memory, folder)
             if held_out is not None:
                 evidence.held_out = task.count_known(held_out, vocabulary)
             backoff = estimate(self.smoothing, evidence)
@@ -164,17 +169,24 @@ class NGramModel(Scorer):
         return self
 
     @classmethod
-    def _of(
-        cls, vocabulary: Vocabulary, backoff: Backoff, like: "NGramModel | None" = None
-    ) -> "NGramModel":
+    def _of(cls, parts: Stored) -> "NGramModel":
         """Make a fitted model of its parts."""
-        self = cls(backoff.order)
-        self.smoothing = None
-        if like is not None:
-            self.smoothing, self.unknown, self.unit = like.smoothing, like.unknown, like.unit
-            self.errors, self.least = like.errors, like.least
-        self._vocabulary, self._backoff = vocabulary, backoff
+        self = cls(parts.order, unknown=parts.unknown, unit=parts.unit, errors=parts.errors)
+        self.smoothing, self.min_counts = parts.smoothing, parts.min_counts
+        self._vocabulary, self._backoff = parts.vocabulary, parts.backoff
         return self
+
+    def _parts(self) -> Stored:
+        return Stored(
+            order=self.order,
+            smoothing=self.smoothing,
+            unknown=self.unknown,
+            min_counts=self.min_counts,
+            unit=self.unit,
+            errors=self.errors,
+            vocabulary=self.vocabulary,
+            backoff=self.backoff,
+        )
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -184,7 +196,7 @@ class NGramModel(Scorer):
         return self._vocabulary
 
     @property
-    def backoff(self) -> Backoff:
+    def backoff(self) -> BackoffModel:
         """The arrays of the model."""
         if self._backoff is None:
             raise self._unfitted()
@@ -200,8 +212,8 @@ class NGramModel(Scorer):
 
     def __repr__(self) -> str:
         how = "from an ARPA file" if self.smoothing is None else repr(self.smoothing)
-        least = "" if set(self.least) == {1} else f", min_count={self.least}"
-        return f"NGramModel(order={self.order}, {how}, unknown={self.unknown!r}{least})"
+        cutoffs = "" if set(self.min_counts) == {1} else f", min_count={self.min_counts}"
+        return f"NGramModel(order={self.order}, {how}, unknown={self.unknown!r}{cutoffs})"
 
     def counts(self) -> list[int]:
         """Return how many n-grams of each order stand in the model."""
@@ -213,7 +225,7 @@ class NGramModel(Scorer):
         """Return a reader of texts with the model's vocabulary, which stays as it is."""
         return Reader(self.vocabulary, unit=self.unit, errors=self.errors)
 
-    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> Scored:
+    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> ScoredText:
         """Score a stream of sentences."""
         starts = sentence_starts(ids)
         offsets = starts - np.arange(len(starts))
@@ -223,7 +235,7 @@ class NGramModel(Scorer):
             place = np.arange(len(logp)) - np.repeat(offsets[:-1], np.diff(offsets))
             given_up = np.minimum(place + 2, self.order) - found
             logp += np.log(self.smoothing.alpha) * given_up
-        return Scored(logp, ids[ids != BEGIN] if lengths else ids, offsets, found)
+        return ScoredText(logp, ids[ids != BEGIN] if lengths else ids, offsets, found)
 
     def _after(self, history: list[int]) -> F64:
         history = history[len(history) - min(len(history), self.order - 1) :]
@@ -269,7 +281,7 @@ class NGramModel(Scorer):
         _check.positive("entropy", entropy)
         other = self if histories is None else histories
         smaller = pruned(self.backoff, self.vocabulary, entropy, other.backoff, other.vocabulary)
-        return NGramModel._of(self.vocabulary, smaller, self)
+        return NGramModel._of(replace(self._parts(), backoff=smaller))
 
     def save(self, path: str | os.PathLike[str], *, compact: bool = False) -> None:
         """Write the model as one file that `load` can map into memory.
@@ -287,7 +299,7 @@ class NGramModel(Scorer):
         ValueError
             If the model was not fitted, the folder does not exist or ``path`` is a folder.
         """
-        _storage.save(self, path, compact=compact)
+        storage.save(self._parts(), path, compact=compact)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> "NGramModel":
@@ -305,4 +317,4 @@ class NGramModel(Scorer):
         -------
         NGramModel
         """
-        return _storage.load(path, mmap=mmap)
+        return cls._of(storage.load(path, mmap=mmap))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._compile.threads import in_blocks
-from xent.language._evaluation import Evaluation, measure
+from xent.language._evaluation import Evaluation
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary
 
@@ -30,7 +30,7 @@ class TokenLogProbs(NamedTuple):
 
 
 @dataclass
-class Scored:
+class ScoredText:
     """What the scoring of a stretch of text gives."""
 
     logp: F64  # nats, an event each
@@ -65,7 +65,7 @@ class Scorer(ABC):
         """Build once what scoring needs, before several threads ask for it."""
 
     @abstractmethod
-    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> Scored:
+    def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> ScoredText:
         """Score a stream of sentences."""
 
     @abstractmethod
@@ -121,11 +121,11 @@ class Scorer(ABC):
         scored = self._masked(ids)
         return self._sums(scored), len(scored.logp)
 
-    def _scored(self, text: Any) -> Iterable[Scored]:
+    def _scored(self, text: Any) -> Iterable[ScoredText]:
         """Score any text, lines on several threads from the splitting on."""
         if isinstance(text, (list, tuple)) and text and isinstance(text[0], str):
 
-            def work(low: int, high: int) -> list[Scored]:
+            def work(low: int, high: int) -> list[ScoredText]:
                 pieces = self.reader().ids(text[low:high])
                 return [self._masked(ids, threads=1) for ids in pieces]
 
@@ -136,13 +136,13 @@ class Scorer(ABC):
         for ids in self.reader().ids(text):
             yield self._masked(ids)
 
-    def _masked(self, ids: U32, threads: int | None = None) -> Scored:
+    def _masked(self, ids: U32, threads: int | None = None) -> ScoredText:
         scored = self._score(ids, threads=threads)
         if self.unknown == "closed":
             scored.logp[ids[ids != BEGIN] == UNKNOWN] = np.nan
         return scored
 
-    def _sums(self, scored: Scored) -> F64:
+    def _sums(self, scored: ScoredText) -> F64:
         logp = scored.logp
         if self.unknown == "closed":
             logp = np.where(np.isnan(logp), 0.0, logp)
@@ -161,7 +161,41 @@ class Scorer(ABC):
         Evaluation
             Perplexity, cross-entropy in nats and bits, with and without unknown words, and more.
         """
-        return measure(self, text)
+        reader = self.reader()
+        closed = self.unknown == "closed"
+        likelihood = known_likelihood = 0.0
+        events = unknown = zeros = sentences = 0
+        matched = np.zeros(self.order + 1, np.int64)
+        for ids in reader.ids(text):
+            scored = self._score(ids, lengths=True)
+            is_unknown = scored.words == UNKNOWN
+            unknown += int(is_unknown.sum())
+            sentences += len(scored.offsets) - 1
+            known = scored.logp[~is_unknown]
+            known_likelihood += float(known.sum())
+            logp = known if closed else scored.logp
+            likelihood += float(logp.sum())
+            events += len(logp)
+            zeros += int(np.isneginf(logp).sum())
+            lengths = scored.lengths[~is_unknown] if closed else scored.lengths
+            matched += np.bincount(lengths, minlength=self.order + 1)
+        if not sentences:
+            raise _check.invalid("text", "hold at least one line", "none")
+        return Evaluation(
+            log_likelihood=likelihood,
+            events=events,
+            sentences=sentences,
+            words=events - sentences,
+            unknown=unknown,
+            zeros=zeros,
+            log_likelihood_known=known_likelihood,
+            events_known=events if closed else events - unknown,
+            matched=tuple((matched[1:] / max(1, events)).tolist()),
+            characters=reader.characters if reader.measured else None,
+            bytes=reader.bytes if reader.measured else None,
+            model=repr(self),
+            is_distribution=self.is_distribution,
+        )
 
     # ------------------------------------------------------------------ what comes next
 
@@ -204,8 +238,8 @@ class Scorer(ABC):
             The likeliest first.
         """
         p = self.distribution(context, begin=begin)
-        most = min(_check.integer("top_k", top_k, least=1), len(p) - 1)
-        best = np.argsort(-p, kind="stable")[:most]
+        shown = min(_check.integer("top_k", top_k, least=1), len(p) - 1)
+        best = np.argsort(-p, kind="stable")[:shown]
         return list(zip(self.vocabulary.words(best), p[best].tolist(), strict=True))
 
     def sample(
@@ -216,7 +250,7 @@ class Scorer(ABC):
         Parameters
         ----------
         rng : Generator or int
-            Where the luck comes from.
+            The source of random numbers, or its seed.
         context : sequence of str
             Tokens that begin the sentence.
         most : int
@@ -230,13 +264,13 @@ class Scorer(ABC):
         if not self.is_distribution:
             because = "stupid back-off scores are no probabilities"
             raise _check.cannot("No sentence can be drawn", because, "Use another smoothing.")
-        luck = np.random.default_rng(rng)
+        generator = np.random.default_rng(rng)
         index = self.vocabulary.index
         history = [BEGIN, *(index.get(token, UNKNOWN) for token in context)]
         drawn: list[int] = []
         while len(drawn) < _check.integer("most", most, least=1):
             mass = np.cumsum(self._after(history))
-            word = int(np.searchsorted(mass, luck.random() * mass[-1], "right"))
+            word = int(np.searchsorted(mass, generator.random() * mass[-1], "right"))
             if word == END:
                 break
             drawn.append(word)

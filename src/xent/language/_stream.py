@@ -23,7 +23,7 @@ from xent.language._evaluation import LOG_2
 from xent.language._model import NGramModel
 
 F64 = NDArray[np.float64]
-NAME = "bits_per_byte"
+SCORE_NAME = "bits_per_byte"
 
 
 @dataclass
@@ -153,7 +153,7 @@ def _prefixed(line: bytes, score: float) -> bytes:
 
 def _annotated(line: bytes, score: float) -> bytes:
     record: dict[str, Any] = json.loads(line)
-    record[NAME] = round(float(score), 6) if math.isfinite(score) else None
+    record[SCORE_NAME] = round(float(score), 6) if math.isfinite(score) else None
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogateescape")
 
 

@@ -23,10 +23,10 @@ from xent._progress import stage
 from xent.language._kernels import text as kernels
 from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
 
-CHUNK = 1 << 21  # what is made of a piece of text stays in the cache
-LINES = 1 << 12
+PIECE_BYTES = 1 << 21  # what is made of a piece of text stays in the cache
+LINES_AT_ONCE = 1 << 12
 PACKED = (".gz", ".zst", ".zstd")
-UNITS = ("word", "character", "byte")
+TOKEN_UNITS = ("word", "character", "byte")
 Ids = NDArray[np.uint32]
 
 
@@ -93,7 +93,7 @@ class Reader:
                 yield self.encode(piece)
 
     def _from_lines(self, lines: Iterator[str], argument: str) -> Iterator[Ids]:
-        while some := list(islice(lines, LINES)):
+        while some := list(islice(lines, LINES_AT_ONCE)):
             yield self.encode(joined(some, argument, self.lines))
 
     def encode(self, text: bytes) -> Ids:
@@ -251,7 +251,7 @@ def whole_lines(file: IO[bytes]) -> Iterator[bytes]:
     """
     rest: list[bytes] = []
     head = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
-    for piece in chain([head], iter(lambda: file.read(CHUNK), b"")):
+    for piece in chain([head], iter(lambda: file.read(PIECE_BYTES), b"")):
         cut = piece.rfind(b"\n") + 1
         if cut:
             yield b"".join([*rest, piece[:cut]])
@@ -273,11 +273,11 @@ def pieces(path: str | os.PathLike[str]) -> Generator[bytes]:
     with _open(path) as (raw, file):
         size = os.fstat(raw.fileno()).st_size
         title = f"Reading {os.path.basename(os.fspath(path))}"
-        with stage(title, size or None, "B") as told:
+        with stage(title, size or None, "B") as advance:
             for piece in _unpacked(whole_lines(file), os.fspath(path)):
                 yield piece
                 if size:
-                    told(raw.tell())
+                    advance(raw.tell())
 
 
 def _unpacked(found: Iterator[bytes], name: str) -> Iterator[bytes]:

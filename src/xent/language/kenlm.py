@@ -104,8 +104,8 @@ class Model:
     ) -> Iterator[tuple[float, int, bool]]:
         """Yield (log10-probability, length of the n-gram, whether unknown) of each word."""
         text = _utf8(sentence)
-        most = len(text) // 2 + 2
-        logp, lengths, words = np.empty(most, np.float64), *np.empty((2, most), np.int64)
+        max_words = len(text) // 2 + 2
+        logp, lengths, words = np.empty(max_words, np.float64), *np.empty((2, max_words), np.int64)
         found = kernels.full_scores(text, self._header, bos, eos, logp, lengths, words)
         unknown = (words[:found] == UNKNOWN).tolist()
         yield from zip(logp[:found].tolist(), lengths[:found].tolist(), unknown, strict=True)
@@ -120,7 +120,7 @@ class Model:
 
     def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802
         """Set a state to the beginning of a sentence."""
-        state.node = int(self._header[kernels.BEGIN])
+        state.node = int(self._header[kernels.BEGIN_STATE])
 
     def NullContextWrite(self, state: State) -> None:  # noqa: N802
         """Set a state to no history."""

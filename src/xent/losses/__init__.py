@@ -11,22 +11,22 @@ from xent.losses._binary import (  # noqa: E402
 )
 from xent.losses._class import cross_entropy, focal_loss, nll_loss  # noqa: E402
 from xent.losses._contrast import info_nce, siglip  # noqa: E402
-from xent.losses._distill import linear_js_div, linear_kl_div  # noqa: E402
 from xent.losses._divergence import js_div, kl_div  # noqa: E402
-from xent.losses._labels import linear_binary_cross_entropy  # noqa: E402
-from xent.losses._linear import (  # noqa: E402
+from xent.losses._heads._binary import linear_binary_cross_entropy  # noqa: E402
+from xent.losses._heads._class import (  # noqa: E402
     linear_cross_entropy,
     linear_entropy,
     linear_log_prob,
 )
+from xent.losses._heads._distill import linear_js_div, linear_kl_div  # noqa: E402
 from xent.losses._modules import (  # noqa: E402
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     KLDivLoss,
     LinearCrossEntropyLoss,
 )
-from xent.losses._sharded import vocab_parallel_cross_entropy  # noqa: E402
-from xent.losses._softmax import Stats  # noqa: E402
+from xent.losses._parallel._sharded_logits import vocab_parallel_cross_entropy  # noqa: E402
+from xent.losses._rows._stats import Stats  # noqa: E402
 from xent.losses._squared import mse_loss  # noqa: E402
 
 __all__ = [

@@ -1,37 +1,27 @@
-"""Each class is true or not on its own: binary cross-entropy of logits and of probabilities."""
+"""Binary cross-entropy of logits and of probabilities: each class is true or not on its own."""
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from xent import _check
-from xent.losses._answers import (
-    binary_values,
-    check_answers,
-    check_weights,
-    ignored,
-    score_answers,
-)
-from xent.losses._options import (
+from xent.losses._arguments import (
     Options,
-    at_least_float32,
-    can_look,
-    check_devices,
+    can_validate,
+    check_broadcast,
     check_input,
-    check_numbers,
+    check_options,
+    check_row_weight,
     check_same_shape,
     check_values,
-    check_weight,
     class_axis,
-    nothing_to_average,
-    options,
-    reduced,
-    shaped,
-    weighed,
+    needs_gradient,
 )
-from xent.losses._softmax import Stats
+from xent.losses._reduction import empty_mean, reduce_loss, reduce_weighted
+from xent.losses._rows._binary import binary_loss, check_ignored, validate_binary_target
+from xent.losses._rows._formula import at_least_float32, binary_values, cap_and_scale
+from xent.losses._rows._stats import Stats
+from xent.losses._torch_private import in_forward_mode
 
 
 def binary_cross_entropy_with_logits(
@@ -70,7 +60,7 @@ def binary_cross_entropy_with_logits(
     pos_weight : Tensor, broadcasts with ``input``, optional
         Weight of yes.
     ignore_index : float, optional
-        A target whose elements count for nothing.
+        A target whose elements are ignored.
     label_smoothing : float
         Share of the target that is spread over yes and no, 0 to 1.
     token_weight : Tensor, broadcasts with ``input``, optional
@@ -107,61 +97,56 @@ def binary_cross_entropy_with_logits(
     """
     check_input(input, size_average, reduce)
     check_same_shape(input, target)
-    ignore_index = ignored(ignore_index)
-    o = options(
+    ignore_index = check_ignored(ignore_index)
+    o = check_options(
         reduction,
         label_smoothing=label_smoothing,
         temperature=temperature,
         softcap=softcap,
         empty=empty,
     )
-    # The compiled loops look at weights where they read them, if these are the caller's own.
-    own = ignore_index is None and token_weight is None
-    fast = _is_fast(input, target, weight, pos_weight, token_weight)
-    for name, given in (
-        ("weight", weight),
-        ("pos_weight", pos_weight),
-        ("token_weight", token_weight),
-    ):
-        check_broadcast(name, given, input, look=not (own and fast))
+    # The compiled loops validate weights where they read them, if these are the caller's own.
+    fused = _can_fuse(input, target, weight, pos_weight, token_weight)
+    validate = not fused or ignore_index is not None or token_weight is not None
+    check_broadcast("weight", weight, input, validate=validate)
+    check_broadcast("pos_weight", pos_weight, input, validate=validate)
+    check_broadcast("token_weight", token_weight, input, validate=validate)
     if target.dtype == torch.float16 or not target.is_floating_point():
         target = target.float()
-    answers = target
+    unsmoothed = target
     total: Any = input.numel()
     if not (ignore_index is None and token_weight is None and not label_smoothing):
         real = torch.promote_types(torch.float32, input.dtype)
-        target, weight, total = _counted(target, weight, token_weight, ignore_index, o, real)
+        target, weight, total = _weighted_target(
+            target, weight, token_weight, ignore_index, o, real
+        )
     if o.softcap or o.temperature != 1.0:
-        if weight is not None:  # a NaN that weighs nothing would have a slope
+        if weight is not None:  # the slope of a NaN is NaN, though its weight be 0
             input = input.where((weight != 0) | ~input.isnan(), 0.0)
-        input = shaped(input, o)
-    told = stats_of_answers(at_least_float32(input), answers, ignore_index) if stats else None
-    if not fast:
-        check_answers(target)
-        values = binary_values(at_least_float32(input), target, weight, pos_weight)
-        mean = reduced(values, reduction, total, empty)
-        return mean if told is None else (mean, told)
+        input = cap_and_scale(input, o)
+    x = at_least_float32(input)
+    found = _stats_of_logits(x, unsmoothed, ignore_index) if stats else None
+    if not fused:
+        validate_binary_target(target)
+        loss = reduce_loss(binary_values(x, target, weight, pos_weight), reduction, total, empty)
+        return loss if found is None else (loss, found)
     if input.dtype == torch.float16:
         input = input.float()
     count = float(total)
-    fill = nothing_to_average(empty) if reduction == "mean" and count == 0 else 0.0
+    fill = empty_mean(empty) if reduction == "mean" and count == 0 else 0.0
     g = 1.0 / count if reduction == "mean" and count else 1.0
-    loss: Tensor = score_answers(input, target, weight, pos_weight, reduction, g)
+    loss = binary_loss(input, target, weight, pos_weight, reduction, g)
     loss = loss + fill if fill else loss
-    return loss if told is None else (loss, told)
+    return loss if found is None else (loss, found)
 
 
-def _is_fast(input: Tensor, *others: Any) -> bool:
+def _can_fuse(input: Tensor, *others: Any) -> bool:
     """Say whether the compiled loops may take a call: the logits alone are differentiated."""
     tensors = [t for t in others if isinstance(t, Tensor)]
-    return (
-        can_look(input, *tensors)
-        and torch.autograd.forward_ad._current_level < 0
-        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
-    )
+    return can_validate(input, *tensors) and not in_forward_mode() and not needs_gradient(*tensors)
 
 
-def _counted(
+def _weighted_target(
     target: Tensor,
     weight: Tensor | None,
     token_weight: Tensor | None,
@@ -169,67 +154,50 @@ def _counted(
     o: Options,
     real: torch.dtype,
 ) -> tuple[Tensor, Tensor | None, Any]:
-    """Return the smoothed target, what each answer weighs, and all of those that count.
+    """Return the smoothed target, the weight of each element, and the divisor of the mean.
 
     They are of the type ``real``, or a wider one of their own: smoothing would not survive less.
     """
-    counted = token_weight
+    divisor = token_weight
     if ignore_index is not None:
         kept = target != ignore_index
         target = target.where(kept, 0.0)
-        counted = kept if counted is None else kept * counted
+        divisor = kept if divisor is None else kept * divisor
     if o.label_smoothing:
-        check_answers(target)
+        validate_binary_target(target)
         target = target.to(torch.promote_types(target.dtype, real))
         target = target * (1 - o.label_smoothing) + o.label_smoothing / 2
-    if counted is None:
+    if divisor is None:
         return target, weight, target.numel()
-    counted = counted.to(torch.promote_types(counted.dtype, real))
-    total = counted.expand(target.shape).sum(dtype=torch.float64)
-    return target, counted if weight is None else weight * counted, total
+    divisor = divisor.to(torch.promote_types(divisor.dtype, real))
+    total = divisor.expand(target.shape).sum(dtype=torch.float64)
+    return target, divisor if weight is None else weight * divisor, total
 
 
-def stats_of_answers(x: Tensor, target: Tensor, ignore_index: float | None = None) -> Stats:
-    """Statistics of answers as of two classes, whose logits are 0 for no and x for yes."""
-    kept = torch.ones_like(x, dtype=torch.bool)
-    if ignore_index is not None:
-        kept = target != ignore_index
-        target = target.where(kept, 0.0)
-    none = torch.zeros_like(x)
-    falsely, missed = binary_values(x, none, None, None), binary_values(x, none + 1, None, None)
+def _stats_of_logits(x: Tensor, target: Tensor, ignore_index: float | None) -> Stats:
+    """Statistics of binary targets as of two classes, with the logits 0 for no and x for yes."""
+    kept, target = _kept(x, target, ignore_index)
+    no = torch.zeros_like(x)
+    cost_of_no = binary_values(x, no, None, None)
+    cost_of_yes = binary_values(x, no + 1, None, None)
     log_prob = -binary_values(x, target, None, None).where(kept, 0.0)
     entropy = binary_values(x, torch.sigmoid(x), None, None)
-    return _told(falsely, falsely, missed, log_prob, entropy, target, kept)
+    return _stats(cost_of_no, cost_of_yes < cost_of_no, log_prob, entropy, target, kept)
 
 
-def _told(
-    lse: Tensor,
-    falsely: Tensor,
-    missed: Tensor,
-    log_prob: Tensor,
-    entropy: Tensor,
-    target: Tensor,
-    kept: Tensor,
+def _kept(x: Tensor, target: Tensor, ignore_index: float | None) -> tuple[Tensor, Tensor]:
+    """Return which targets are not ignored, and the target with zeros for the others."""
+    if ignore_index is None:
+        return torch.ones_like(x, dtype=torch.bool), target
+    kept = target != ignore_index
+    return kept, target.where(kept, 0.0)
+
+
+def _stats(
+    lse: Tensor, yes: Tensor, log_prob: Tensor, entropy: Tensor, target: Tensor, kept: Tensor
 ) -> Stats:
-    yes = missed < falsely
     right = ((yes == (target > 0.5)) & kept).sum().double() / kept.sum()
     return Stats(lse, log_prob, entropy, yes.long(), right.to(lse.dtype))
-
-
-def check_broadcast(name: str, factor: Tensor | None, input: Tensor, *, look: bool = True) -> None:
-    """Refuse a weight that does not fit the elements or, on a ``look``, is no weight."""
-    if factor is None:
-        return
-    check_numbers(name, factor, input)
-    try:
-        fits = np.broadcast_shapes(factor.shape, input.shape) == tuple(input.shape)
-    except ValueError:
-        fits = False
-    if not fits:
-        must = f"have a shape that broadcasts to that of `input`, {tuple(input.shape)}"
-        raise _check.invalid(name, must, tuple(factor.shape))
-    if look:
-        check_weights(**{name: factor})
 
 
 def binary_cross_entropy(
@@ -292,39 +260,34 @@ def binary_cross_entropy(
     """
     check_input(input, size_average, reduce)
     check_same_shape(input, target)
-    ignore_index = ignored(ignore_index)
-    o = options(reduction, label_smoothing=label_smoothing, empty=empty)
-    for name, given in (
-        ("weight", weight),
-        ("pos_weight", pos_weight),
-        ("token_weight", token_weight),
-    ):
-        check_broadcast(name, given, input)
-    advice = "be between 0 and 1 (for logits use binary_cross_entropy_with_logits)"
-    check_values("input", input, (input >= 0) & (input <= 1), advice)
+    ignore_index = check_ignored(ignore_index)
+    o = check_options(reduction, label_smoothing=label_smoothing, empty=empty)
+    check_broadcast("weight", weight, input)
+    check_broadcast("pos_weight", pos_weight, input)
+    check_broadcast("token_weight", token_weight, input)
+    must = "be between 0 and 1 (for logits use binary_cross_entropy_with_logits)"
+    check_values("input", input, (input >= 0) & (input <= 1), must)
     p = at_least_float32(input)
-    answers = target.to(p.dtype)
-    t, weight, total = _counted(answers, weight, token_weight, ignore_index, o, p.dtype)
-    check_answers(t)
+    unsmoothed = target.to(p.dtype)
+    t, weight, total = _weighted_target(unsmoothed, weight, token_weight, ignore_index, o, p.dtype)
+    validate_binary_target(t)
 
     def cost(p: Tensor, t: Tensor, yes: Tensor) -> Tensor:
-        missed = -torch.log(p.where(yes != 0, 1.0))
-        return yes * missed - (1 - t) * torch.log1p(-p.where(t != 1, 0.0))
+        cost_of_yes = -torch.log(p.where(yes != 0, 1.0))
+        return yes * cost_of_yes - (1 - t) * torch.log1p(-p.where(t != 1, 0.0))
 
     yes = t if pos_weight is None else t * pos_weight.to(p.dtype)
     if weight is None:
         values = cost(p, t, yes)
-    else:  # a certainty that weighs nothing has neither a cost nor a slope
-        some = p.where((weight != 0) | ((p > 0) & (p < 1)), 0.5)
-        values = cost(some, t, yes) * weight.to(p.dtype)
-    loss = reduced(values, reduction, total, empty)
+    else:  # cost and slope of a certainty may be infinite, though its weight be 0
+        safe = p.where((weight != 0) | ((p > 0) & (p < 1)), 0.5)
+        values = cost(safe, t, yes) * weight.to(p.dtype)
+    loss = reduce_loss(values, reduction, total, empty)
     if not stats:
         return loss
-    kept = torch.ones_like(p, dtype=torch.bool) if ignore_index is None else target != ignore_index
-    t = answers.where(kept, 0.0)
+    kept, t = _kept(p, unsmoothed, ignore_index)
     log_prob = -cost(p.where(kept, 0.5), t, t).where(kept, 0.0)
-    told = _told(torch.zeros_like(p), p, 1 - p, log_prob, cost(p, p, p), t, kept)
-    return loss, told
+    return loss, _stats(torch.zeros_like(p), 1 - p < p, log_prob, cost(p, p, p), t, kept)
 
 
 def multilabel_soft_margin_loss(
@@ -364,7 +327,7 @@ def multilabel_soft_margin_loss(
     pos_weight, label_smoothing, temperature, softcap, stats
         As in `binary_cross_entropy_with_logits`.
     ignore_index : float, optional
-        A target whose answers count for nothing: a row's mean is over the others.
+        A target whose elements are ignored: a row's mean is over the others.
     token_weight : Tensor, the shape of the rows, optional
         Weight of each row, by whose sum the mean divides.
     axis : int
@@ -392,24 +355,22 @@ def multilabel_soft_margin_loss(
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.90.
     """
     check_input(input, size_average, reduce)
-    ignore_index = ignored(ignore_index)
-    o = options(reduction, empty=empty)
+    ignore_index = check_ignored(ignore_index)
+    o = check_options(reduction, empty=empty)
     axis = class_axis(input, axis)
-    rows = input.shape[:axis] + input.shape[axis + 1 :]
-    check_weight("token_weight", token_weight, rows, "row")
-    check_devices(input, token_weight=token_weight)
+    check_row_weight(token_weight, input, axis)
     found = binary_cross_entropy_with_logits(
         input, target, weight, reduction="none", pos_weight=pos_weight, ignore_index=ignore_index,
         label_smoothing=label_smoothing, temperature=temperature, softcap=softcap, stats=stats,
     )  # fmt: skip
     values = found[0] if stats else found
-    scale = token_weight
+    row_weight = token_weight
     if ignore_index is None:
         values = values.mean(axis)
     else:
         counted = (target != ignore_index).sum(axis)
         values = values.sum(axis) / counted.clamp_min(1)
-        some = (counted > 0).to(values.dtype)
-        scale = some if scale is None else some * scale
-    loss = weighed(values, scale, o)
+        counts = (counted > 0).to(values.dtype)
+        row_weight = counts if row_weight is None else counts * row_weight
+    loss = reduce_weighted(values, row_weight, o)
     return (loss, found[1]) if stats else loss

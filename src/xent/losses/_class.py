@@ -6,31 +6,32 @@ Values follow torch.nn.functional wherever torch is right; docs/losses.md lists 
 import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from xent import _check
-from xent.losses._fused import batch_loss, softmax_loss
-from xent.losses._options import (
+from xent.losses._arguments import (
     Options,
-    at_least_float32,
     check_devices,
     check_input,
-    check_target_kind,
-    check_values,
+    check_number,
+    check_options,
     check_weight,
     class_axis,
-    number,
-    options,
-    reduced,
-    shaped,
-    silenced,
-    smoothed,
-    told_apart,
 )
-from xent.losses._softmax import BadRowError, Stats, check_distributions
+from xent.losses._reduction import apply_weight, reduce_loss
+from xent.losses._rows._autograd import small_batch_loss, softmax_loss
+from xent.losses._rows._formula import (
+    at_least_float32,
+    cap_and_scale,
+    class_costs,
+    expected_cost,
+    focal,
+    zero_masked_rows,
+)
+from xent.losses._rows._stats import stats_need_second_pass, stats_of
+from xent.losses._rows._targets import check_target_and_weights, validate_target
 
-_PLAIN = (0.0, 1.0, 0.0, "zero")
+_DEFAULTS = (0.0, 1.0, 0.0, "zero")
 
 
 def cross_entropy(
@@ -66,7 +67,7 @@ def cross_entropy(
     size_average, reduce : None
         Deprecated positions of torch.
     ignore_index : int
-        A class index whose rows count for nothing.
+        A class index whose rows are ignored.
     reduction : {"mean", "sum", "none"}
         The mean is over rows (over their weights, where classes or rows are weighted).
     label_smoothing : float
@@ -115,16 +116,16 @@ def cross_entropy(
         and stats is False
         and type(label_smoothing) is type(temperature) is type(z_loss) is float
         and type(reduction) is type(empty) is str
-        and (label_smoothing, temperature, z_loss, empty) == _PLAIN
+        and (label_smoothing, temperature, z_loss, empty) == _DEFAULTS
         and reduction in ("mean", "sum")
         and type(ignore_index) is int
         and abs(ignore_index) < 2**63
     ):
-        loss = batch_loss(input, target, Options(reduction, ignore_index))
+        loss = small_batch_loss(input, target, Options(reduction, ignore_index))
         if loss is not None:
             return loss
     check_input(input, size_average, reduce)
-    o = options(
+    o = check_options(
         reduction,
         ignore_index=ignore_index,
         label_smoothing=label_smoothing,
@@ -134,41 +135,11 @@ def cross_entropy(
         empty=empty,
     )
     axis = class_axis(input, axis)
-    target = check_target(input.shape, target, axis, ignore_index)
-    check_weight("weight", weight, input.shape[axis : axis + 1], "class")
-    rows = input.shape[:axis] + input.shape[axis + 1 :]
-    check_weight("token_weight", token_weight, rows, "row")
-    check_devices(input, target=target, weight=weight, token_weight=token_weight)
-    if told_apart(stats, weight, target):
+    target = check_target_and_weights(input, target, weight, token_weight, axis, o)
+    if stats_need_second_pass(stats, weight, target):
         loss = softmax_loss(input, target, weight, token_weight, axis, o, False)
         return loss, softmax_loss(input, target, None, token_weight, axis, o, True)[1]
     return softmax_loss(input, target, weight, token_weight, axis, o, stats)
-
-
-def check_target(input: torch.Size, target: Tensor, axis: int, ignore_index: int) -> Tensor:
-    """Refuse a target that is neither class indices nor probabilities; return int64 indices."""
-    check_target_kind(target)
-    if target.is_floating_point():
-        if target.shape != input:
-            must = f"have the shape of `input`, {tuple(input)}, to be probabilities"
-            advice = "Class indices are integers."
-            raise _check.invalid("target", must, tuple(target.shape), advice)
-        if ignore_index >= 0:
-            advice = "To skip rows of probabilities give them a token_weight of 0."
-            raise _check.invalid("ignore_index", "be negative", ignore_index, advice)
-        return target
-    if target.dtype == torch.bool or target.is_complex():
-        raise _check.wrong_kind("target", "hold class indices or probabilities", target.dtype)
-    expected = input[:axis] + input[axis + 1 :]
-    if target.shape != expected:
-        must = f"have the shape {tuple(expected)}: that of `input` without its class dimension"
-        advice = ""
-        if target.shape == input:
-            advice = "One-hot targets are probabilities: pass them as floats."
-        elif target.shape == (*input[:axis], 1, *input[axis + 1 :]):
-            advice = f"Give target.squeeze({axis})."
-        raise _check.invalid("target", must, tuple(target.shape), advice)
-    return target.long()
 
 
 def nll_loss(
@@ -201,7 +172,7 @@ def nll_loss(
     size_average, reduce : None
         Deprecated positions of torch.
     ignore_index : int
-        A class index whose rows count for nothing.
+        A class index whose rows are ignored.
     reduction : {"mean", "sum", "none"}
         The mean is over rows (over their weights, where classes or rows are weighted).
     label_smoothing : float
@@ -225,7 +196,7 @@ def nll_loss(
 
     Notes
     -----
-    A row of weight 0 counts for nothing, even where its log-probability is -inf.
+    A row of weight 0 is left out, even where its log-probability is -inf.
 
     Examples
     --------
@@ -237,93 +208,18 @@ def nll_loss(
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.108.
     """
     check_input(input, size_average, reduce)
-    o = options(reduction, ignore_index=ignore_index, label_smoothing=label_smoothing, empty=empty)
+    o = check_options(
+        reduction, ignore_index=ignore_index, label_smoothing=label_smoothing, empty=empty
+    )
     axis = class_axis(input, axis)
-    target = _checked(input, target, weight, token_weight, axis, o)
+    target = check_target_and_weights(input, target, weight, token_weight, axis, o)
+    target = validate_target(target, axis, input.shape[axis], o)
     log_p = at_least_float32(input).movedim(axis, -1)
-    values, _, scale = expected(-log_p, target, weight, o)
-    scale = scale if token_weight is None else scale * token_weight
+    values, _, row_weight = expected_cost(-log_p, target, weight, o)
     if token_weight is not None:
-        values = (values * token_weight.to(values.dtype)).where(token_weight != 0, 0.0)
-    loss = reduced(values, o.reduction, scale.sum(), o.empty)
+        values, row_weight = apply_weight(values, token_weight), row_weight * token_weight
+    loss = reduce_loss(values, o.reduction, row_weight.sum(), o.empty)
     return (loss, stats_of(log_p, target, o)) if stats else loss
-
-
-def _checked(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    token_weight: Tensor | None,
-    axis: int,
-    o: Options,
-) -> Tensor:
-    """Check target and weights of class losses; return probabilities with the classes last."""
-    target = check_target(input.shape, target, axis, o.ignore_index)
-    check_weight("weight", weight, input.shape[axis : axis + 1], "class")
-    rows = input.shape[:axis] + input.shape[axis + 1 :]
-    check_weight("token_weight", token_weight, rows, "row")
-    check_devices(input, target=target, weight=weight, token_weight=token_weight)
-    if target.is_floating_point():
-        target = target.movedim(axis, -1)
-        try:
-            check_distributions(target)
-        except BadRowError as bad:
-            flat = target.reshape(-1, target.shape[-1])
-            raise bad.sentence(flat, rows, target.shape[-1]) from None
-    else:
-        check_class_indices(target, target != o.ignore_index, input.shape[axis])
-    return target
-
-
-def expected(
-    cost: Tensor, target: Tensor, weight: Tensor | None, o: Options, gamma: float = 0.0
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what each row costs, what its target weighs, and what it counts in the mean.
-
-    ``cost`` has the classes last, and so has a target of probabilities; ``gamma`` fades it. What
-    weighs 0 counts for nothing, though its cost be infinite: 0 * inf would be NaN, here and in
-    backward.
-    """
-    classwise = None if weight is None else weight.to(cost.dtype)
-    if target.is_floating_point():
-        share = smoothed(target.to(cost.dtype), o.label_smoothing)
-        counted = torch.ones_like(share[..., 0])
-    else:
-        kept = target != o.ignore_index
-        safe = target.where(kept, 0)
-        counted = kept.to(cost.dtype)
-        counted = counted if classwise is None else counted * classwise[safe]
-        if not o.label_smoothing:
-            values = cost.gather(-1, safe.unsqueeze(-1)).squeeze(-1)
-            return counted * values.where(counted != 0, 0.0), counted, counted
-        share = torch.nn.functional.one_hot(safe, cost.shape[-1]).to(cost.dtype)
-        share = smoothed(share, o.label_smoothing) * kept.unsqueeze(-1)
-    share = share if classwise is None else share * classwise
-    values = share * faded(cost.where(share != 0, 0.0), gamma)
-    return values.sum(-1), share.sum(-1), counted
-
-
-def stats_of(log_p: Tensor, target: Tensor, o: Options, lse: Tensor | None = None) -> Stats:
-    """Statistics of rows of log-probabilities, classes last; ``lse`` is that of their logits."""
-    lse = log_p.logsumexp(-1) if lse is None else lse
-    p = log_p.exp()
-    entropy = -(p * log_p.where(p != 0, 0.0)).sum(-1)
-    argmax = log_p.argmax(-1)
-    plain = o._replace(label_smoothing=o.label_smoothing if target.is_floating_point() else 0.0)
-    log_prob = -expected(-log_p, target, None, plain)[0]
-    if target.is_floating_point():
-        right = (argmax == target.argmax(-1)).double().mean()
-    else:
-        kept = target != o.ignore_index
-        right = ((argmax == target) & kept).sum().double() / kept.sum()
-    return Stats(lse, log_prob, entropy, argmax, right.to(log_p.dtype))
-
-
-def check_class_indices(target: Tensor, kept: Tensor, classes: int) -> None:
-    """Refuse indices of no class, where values may be looked at."""
-    good = ~kept | ((target >= 0) & (target < classes))
-    advice = f"be a class, 0 to {classes - 1}, or `ignore_index`"
-    check_values("target", target, good, advice)
 
 
 def focal_loss(
@@ -383,7 +279,7 @@ def focal_loss(
     Lin, T.-Y. et al. (2017). Focal Loss for Dense Object Detection, equation 5.
     """
     check_input(input)
-    o = options(
+    o = check_options(
         reduction,
         ignore_index=ignore_index,
         label_smoothing=label_smoothing,
@@ -392,65 +288,43 @@ def focal_loss(
         z_loss=z_loss,
         empty=empty,
     )
-    gamma = number("gamma", gamma)
+    gamma = check_number("gamma", gamma)
     if not 0 <= gamma < math.inf:
         raise _check.invalid("gamma", "be non-negative and finite", gamma)
     axis = class_axis(input, axis)
     given = target
-    target = _checked(input, target, weight, token_weight, axis, o)
+    target = check_target_and_weights(input, target, weight, token_weight, axis, o)
+    target = validate_target(target, axis, input.shape[axis], o)
     check_weight("alpha", alpha, input.shape[axis : axis + 1], "class")
     check_devices(input, alpha=alpha)
+    soft = target.is_floating_point()
     logits = input.movedim(axis, -1)
-    heard = silenced(logits, token_weight)
-    if not target.is_floating_point():
-        heard = silenced(heard, target != ignore_index)
-    z = shaped(heard, o)
-    both = weight if alpha is None else alpha
+    kept = target != ignore_index
+    masked = zero_masked_rows(logits, token_weight)
+    z = cap_and_scale(masked if soft else zero_masked_rows(masked, kept), o)
+    class_weight = weight if alpha is None else alpha
     if alpha is not None and weight is not None:
-        both = alpha.to(z.dtype) * weight.to(z.dtype)
-    if target.is_floating_point() or label_smoothing:
-        cost = costs(z)
+        class_weight = alpha.to(z.dtype) * weight.to(z.dtype)
+    if soft or label_smoothing or z.shape[-1] == 1:
+        values, target_weight, _ = expected_cost(class_costs(z), target, class_weight, o, gamma)
     else:  # the compiled rows know the one class that counts
-        counts = None if token_weight is None else token_weight != 0
+        mask = None if token_weight is None else token_weight != 0
         cost = cross_entropy(
             input, given, ignore_index=ignore_index, reduction="none", temperature=temperature,
-            softcap=softcap, axis=axis, token_weight=counts,
-        ).unsqueeze(-1)  # fmt: skip
-    if cost.shape[-1] == z.shape[-1]:
-        values, mass, _ = expected(cost, target, both, o, gamma)
-    else:
-        kept = target != ignore_index
-        mass = kept.to(cost.dtype)
-        mass = mass if both is None else mass * both.to(cost.dtype)[target.where(kept, 0)]
-        values = mass * faded(cost.squeeze(-1).where(mass != 0, 0.0), gamma)
+            softcap=softcap, axis=axis, token_weight=mask,
+        )  # fmt: skip
+        target_weight = kept.to(cost.dtype)
+        if class_weight is not None:
+            target_weight = target_weight * class_weight.to(cost.dtype)[target.where(kept, 0)]
+        values = target_weight * focal(cost.where(target_weight != 0, 0.0), gamma)
     if z_loss:
-        values = values + o.z_loss * mass * silenced(z, mass).logsumexp(-1) ** 2
-    counted = expected(z.detach(), target, weight, o._replace(label_smoothing=0.0))[2]
+        lse = zero_masked_rows(z, target_weight).logsumexp(-1)
+        values = values + o.z_loss * target_weight * lse**2
+    row_weight = expected_cost(z.detach(), target, weight, o._replace(label_smoothing=0.0))[2]
     if token_weight is not None:
-        values = (values * token_weight.to(values.dtype)).where(token_weight != 0, 0.0)
-        counted = counted * token_weight
-    loss = reduced(values, o.reduction, counted.sum(), o.empty)
+        values, row_weight = apply_weight(values, token_weight), row_weight * token_weight
+    loss = reduce_loss(values, o.reduction, row_weight.sum(), o.empty)
     if not stats:
         return loss
-    z = shaped(logits, o)
-    return loss, stats_of(-costs(z), target, o, z.logsumexp(-1))
-
-
-def faded(cost: Tensor, gamma: float) -> Tensor:
-    """(1 - p)^γ times a cost -log p; 1 - p from log p, so that a sure row loses no digit.
-
-    A cost of 0 stays out of the power, of which the slope there is infinite where γ < 1.
-    """
-    if not gamma:
-        return cost
-    some = cost.where(cost != 0, 1.0)
-    return (some * (-torch.expm1(-some)) ** gamma).where(cost != 0, 0.0)
-
-
-def costs(z: Tensor) -> Tensor:
-    """-log softmax of logits, classes last; a sure class keeps its digits."""
-    k = z.argmax(-1, keepdim=True)
-    top = z.gather(-1, k)
-    gaps = (top - z).scatter(-1, k, 0.0)
-    others = torch.exp(-gaps).scatter(-1, k, 0.0).sum(-1, keepdim=True)
-    return gaps + torch.log1p(others).where(top > -math.inf, math.nan)
+    z = cap_and_scale(logits, o)
+    return loss, stats_of(-class_costs(z), target, o, z.logsumexp(-1))

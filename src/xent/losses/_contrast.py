@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent.losses._binary import binary_cross_entropy_with_logits
-from xent.losses._class import cross_entropy
-from xent.losses._options import (
-    at_least_float32,
+from xent.losses._arguments import (
     check_devices,
     check_numbers,
+    check_options,
     check_weight,
-    options,
-    weighed,
 )
-from xent.losses._softmax import Stats
+from xent.losses._binary import binary_cross_entropy_with_logits
+from xent.losses._class import cross_entropy
+from xent.losses._reduction import reduce_weighted
+from xent.losses._rows._formula import at_least_float32
+from xent.losses._rows._stats import Stats
 
 
 def info_nce(
@@ -76,23 +76,23 @@ def info_nce(
     Radford, A. et al. (2021). Learning Transferable Visual Models, figure 3.
     """
     _check_pair(a, b, token_weight)
-    o = options(reduction, temperature=temperature, empty=empty)
+    o = check_options(reduction, temperature=temperature, empty=empty)
     logits = _products(a, b)
-    own = torch.arange(a.shape[0], device=a.device)
-    if not len(own):
+    partner = torch.arange(a.shape[0], device=a.device)
+    if not len(partner):
         logits = logits.new_zeros(0, 1) + logits.sum()  # no class either: the loss is of no row
-    there, back = (
+    of_a, of_b = (
         cross_entropy(
-            z, own, reduction="none", label_smoothing=label_smoothing, softcap=softcap,
+            z, partner, reduction="none", label_smoothing=label_smoothing, softcap=softcap,
             temperature=o.temperature, z_loss=z_loss, stats=stats,
         )
-        for z in (logits, logits.t() if len(own) else logits)
+        for z in (logits, logits.t() if len(partner) else logits)
     )  # fmt: skip
     if not stats:
-        return weighed((there + back) / 2, token_weight, o)
-    told = Stats._make(torch.stack(pair) for pair in zip(there[1], back[1], strict=True))
-    loss = weighed((there[0] + back[0]) / 2, token_weight, o)
-    return loss, told._replace(accuracy=told.accuracy.mean())
+        return reduce_weighted((of_a + of_b) / 2, token_weight, o)
+    loss = reduce_weighted((of_a[0] + of_b[0]) / 2, token_weight, o)
+    both = Stats._make(torch.stack(pair) for pair in zip(of_a[1], of_b[1], strict=True))
+    return loss, both._replace(accuracy=both.accuracy.mean())
 
 
 def siglip(
@@ -148,14 +148,14 @@ def siglip(
     Zhai, X. et al. (2023). Sigmoid Loss for Language Image Pre-Training, algorithm 1.
     """
     _check_pair(a, b, token_weight)
-    o = options(reduction, empty=empty)
+    o = check_options(reduction, empty=empty)
     logits = _products(a, b) * _scalar("scale", scale, a) + _scalar("bias", bias, a)
-    own = torch.eye(a.shape[0], dtype=logits.dtype, device=a.device)
+    target = torch.eye(a.shape[0], dtype=logits.dtype, device=a.device)
     found = binary_cross_entropy_with_logits(
-        logits, own, reduction="none", pos_weight=pos_weight, label_smoothing=label_smoothing,
+        logits, target, reduction="none", pos_weight=pos_weight, label_smoothing=label_smoothing,
         softcap=softcap, stats=stats,
     )  # fmt: skip
-    loss = weighed((found[0] if stats else found).sum(-1), token_weight, o)
+    loss = reduce_weighted((found[0] if stats else found).sum(-1), token_weight, o)
     return (loss, found[1]) if stats else loss
 
 

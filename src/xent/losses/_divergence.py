@@ -7,26 +7,25 @@ import torch
 from torch import Tensor
 
 from xent import _check
-from xent.losses._class import stats_of
-from xent.losses._options import (
+from xent.losses._arguments import (
     Options,
-    at_least_float32,
-    check_devices,
     check_input,
+    check_number,
+    check_options,
+    check_row_weight,
     check_same_shape,
     check_values,
-    check_weight,
     class_axis,
-    number,
-    options,
-    reduced,
-    scalar,
-    shaped,
-    silenced,
-    smoothed,
-    weighed,
 )
-from xent.losses._softmax import sum_tolerance
+from xent.losses._reduction import apply_weight, reduce_loss, reduce_weighted, scalar_like
+from xent.losses._rows._formula import (
+    at_least_float32,
+    cap_and_scale,
+    smooth,
+    zero_masked_rows,
+)
+from xent.losses._rows._stats import stats_of
+from xent.losses._rows._targets import sum_tolerance
 
 
 def kl_div(
@@ -88,8 +87,8 @@ def kl_div(
 
     Notes
     -----
-    An outcome of probability 0 counts for nothing, whatever the model says of it: neither in the
-    loss nor in any gradient. One that happens and that the model excludes costs inf.
+    An outcome of probability 0 is left out of the loss and of every gradient, whatever the model
+    says of it. One that happens and that the model excludes costs inf.
 
     Examples
     --------
@@ -104,53 +103,47 @@ def kl_div(
     check_input(input, size_average, reduce)
     check_same_shape(input, target)
     _check.option("reduction", reduction, ("mean", "batchmean", "sum", "none"))
-    options(empty=empty, label_smoothing=label_smoothing)
+    check_options(empty=empty, label_smoothing=label_smoothing)
     place = None
     if axis is not None or label_smoothing or stats or token_weight is not None:
         place = class_axis(input, axis)
-        rows = input.shape[:place] + input.shape[place + 1 :]
-        check_weight("token_weight", token_weight, rows, "row")
-        check_devices(input, token_weight=token_weight)
+        check_row_weight(token_weight, input, place)
     x = at_least_float32(input)
-    t, log_t = _truth(target, log_target, x.dtype)
+    t, log_t = _with_logarithm(target, log_target, x.dtype)
     if axis is not None and place is not None:
         _check_sums(t.detach(), place, target.dtype)
     if label_smoothing and place is not None:
         t = t * (1 - label_smoothing) + label_smoothing / t.shape[place]
         log_t = torch.log(t)
-    happens = t != 0
-    values = t * (log_t - x.where(happens, 0.0))
+    values = t * (log_t - x.where(t != 0, 0.0))
     total: Any = input.numel()
     if token_weight is not None and place is not None:
-        each = token_weight.to(x.dtype).unsqueeze(place)
-        values = (values * each).where(each != 0, 0.0)
+        values = apply_weight(values, token_weight.to(x.dtype).unsqueeze(place))
         total = token_weight.sum(dtype=torch.float64) * input.shape[place]
     if reduction == "batchmean":
         total = total / max(1, math.prod(input.shape[1:]))
-        loss = reduced(values, "mean", total, empty)
-    else:
-        loss = reduced(values, reduction, total, empty)
+    loss = reduce_loss(values, "mean" if reduction == "batchmean" else reduction, total, empty)
     if not stats or place is None:
         return loss
     log_p, q = x.movedim(place, -1), t.movedim(place, -1)
-    return loss, stats_of(log_p, q, options(empty=empty))
+    return loss, stats_of(log_p, q, check_options(empty=empty))
 
 
-def _truth(target: Tensor, log_target: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Probabilities and their logarithms, 0 where the probability is: 0 log 0 is 0."""
+def _with_logarithm(target: Tensor, log_target: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return probabilities and their logarithms, these 0 where the probability is."""
     if log_target:
         log_t = target.to(dtype)
-        happens = log_t > -math.inf
-        log_t = log_t.where(happens | log_t.isnan(), 0.0)
-        return log_t.exp().where(happens | log_t.isnan(), 0.0), log_t
+        possible = log_t > -math.inf
+        log_t = log_t.where(possible | log_t.isnan(), 0.0)
+        return log_t.exp().where(possible | log_t.isnan(), 0.0), log_t
     if not target.is_floating_point():
         raise _check.wrong_kind("target", "hold probabilities", target.dtype)
     must = "be non-negative (are these logarithms? pass log_target=True)"
     check_values("target", target, target >= 0, must)
     t = target.to(dtype)
-    happens = t != 0
-    t = t.where(happens, 0.0)
-    return t, torch.log(t.where(happens, 1.0))
+    possible = t != 0
+    t = t.where(possible, 0.0)
+    return t, torch.log(t.where(possible, 1.0))
 
 
 def _check_sums(t: Tensor, axis: int, dtype: torch.dtype) -> None:
@@ -230,7 +223,7 @@ def js_div(
     check_same_shape(input, target)
     if not target.is_floating_point():
         raise _check.wrong_kind("target", "hold logits", target.dtype)
-    o = options(
+    o = check_options(
         reduction,
         label_smoothing=label_smoothing,
         temperature=temperature,
@@ -240,33 +233,30 @@ def js_div(
     )
     beta = check_beta(beta)
     axis = class_axis(input, axis)
-    rows = input.shape[:axis] + input.shape[axis + 1 :]
-    check_weight("token_weight", token_weight, rows, "row")
-    check_devices(input, token_weight=token_weight)
+    check_row_weight(token_weight, input, axis)
     student, teacher = (logits.movedim(axis, -1) for logits in (input, target))
-    heard = (shaped(silenced(logits, token_weight), o) for logits in (student, teacher))
-    values = js_values(next(heard), next(heard), beta, o)
-    loss = weighed(values, token_weight, o)
+    z, q = (cap_and_scale(zero_masked_rows(x, token_weight), o) for x in (student, teacher))
+    loss = reduce_weighted(js_values(z, q, beta, o), token_weight, o)
     if not stats:
         return loss
-    student, teacher = shaped(student, o), shaped(teacher, o)
-    q = smoothed(teacher.to(student.dtype).softmax(-1), label_smoothing)
-    return loss, stats_of(student.log_softmax(-1), q, options(), student.logsumexp(-1))
+    z = cap_and_scale(student, o)
+    q = smooth(cap_and_scale(teacher, o).to(z.dtype).softmax(-1), label_smoothing)
+    return loss, stats_of(z.log_softmax(-1), q, check_options(), z.logsumexp(-1))
 
 
 def check_beta(beta: float) -> float:
     """Return a mixture's share; refuse one that is none."""
-    beta = number("beta", beta)
+    beta = check_number("beta", beta)
     if not 0 <= beta <= 1:
         raise _check.invalid("beta", "be between 0 and 1", beta)
     return beta
 
 
 def js_values(student: Tensor, teacher: Tensor, beta: float, o: Options) -> Tensor:
-    """Divergence of each row of shaped logits, classes last, and its z-loss."""
+    """Divergence of each row of capped and scaled logits, classes last, and its z-loss."""
     log_p, log_q = student.log_softmax(-1), teacher.to(student.dtype).log_softmax(-1)
     if o.label_smoothing:
-        log_q = torch.log(smoothed(log_q.exp(), o.label_smoothing))
+        log_q = torch.log(smooth(log_q.exp(), o.label_smoothing))
     if beta == 0:
         values = _divergence(log_q, log_p)
     elif beta == 1:
@@ -275,14 +265,16 @@ def js_values(student: Tensor, teacher: Tensor, beta: float, o: Options) -> Tens
         floor = torch.finfo(student.dtype).min
         safe_p, safe_q = log_p.clamp_min(floor), log_q.clamp_min(floor)
         mixed = torch.logaddexp(safe_q + math.log(beta), safe_p + math.log1p(-beta))
-        theirs, own = _divergence(log_q, mixed), _divergence(log_p, mixed)
-        values = scalar(beta, theirs) * theirs + scalar(1 - beta, own) * own
-    return values + scalar(o.z_loss, values) * student.logsumexp(-1) ** 2 if o.z_loss else values
+        of_q, of_p = _divergence(log_q, mixed), _divergence(log_p, mixed)
+        values = scalar_like(beta, of_q) * of_q + scalar_like(1 - beta, of_p) * of_p
+    if not o.z_loss:
+        return values
+    return values + scalar_like(o.z_loss, values) * student.logsumexp(-1) ** 2
 
 
 def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     """D(p ‖ q), where 0 log 0 = 0 in the value and in the gradient."""
-    happens = log_p != -math.inf
-    safe = log_p.where(happens, 0.0)
-    p = safe.exp().where(happens, 0.0)
-    return (p * (safe - log_q.where(happens, 0.0))).sum(-1)
+    possible = log_p != -math.inf
+    safe = log_p.where(possible, 0.0)
+    p = safe.exp().where(possible, 0.0)
+    return (p * (safe - log_q.where(possible, 0.0))).sum(-1)

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from xent import _check
+from xent.losses._arguments import check_deprecated
 from xent.losses._binary import binary_cross_entropy_with_logits
 from xent.losses._class import cross_entropy
 from xent.losses._divergence import kl_div
-from xent.losses._linear import linear_cross_entropy
+from xent.losses._heads._class import linear_cross_entropy
 
 
 class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
@@ -55,7 +56,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         empty: str = "zero",
         stats: bool = False,
     ) -> None:
-        _refuse_deprecated(size_average, reduce)
+        check_deprecated(size_average, reduce)
         super().__init__(
             weight,
             ignore_index=ignore_index,
@@ -122,7 +123,7 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
         empty: str = "zero",
         stats: bool = False,
     ) -> None:
-        _refuse_deprecated(size_average, reduce)
+        check_deprecated(size_average, reduce)
         super().__init__(weight, reduction=reduction, pos_weight=pos_weight)
         self.extra: dict[str, Any] = {
             "ignore_index": ignore_index,
@@ -177,7 +178,7 @@ class KLDivLoss(torch.nn.KLDivLoss):
         empty: str = "zero",
         stats: bool = False,
     ) -> None:
-        _refuse_deprecated(size_average, reduce)
+        check_deprecated(size_average, reduce)
         super().__init__(reduction=reduction, log_target=log_target)
         self.extra: dict[str, Any] = {
             "label_smoothing": label_smoothing,
@@ -304,10 +305,3 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
             token_weight=token_weight,
             **self.extra,
         )
-
-
-def _refuse_deprecated(size_average: object, reduce: object) -> None:
-    for name, value in (("size_average", size_average), ("reduce", reduce)):
-        if value is not None:
-            advice = "torch deprecated it; use reduction='mean', 'sum' or 'none'."
-            raise _check.invalid(name, "be None", repr(value), advice)

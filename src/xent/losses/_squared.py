@@ -2,17 +2,17 @@
 
 import torch
 
-from xent.losses._binary import check_broadcast
-from xent.losses._options import (
-    at_least_float32,
+from xent.losses._arguments import (
+    check_broadcast,
     check_devices,
     check_input,
     check_numbers,
+    check_options,
     check_same_shape,
     check_weight,
-    options,
-    weighed,
 )
+from xent.losses._reduction import reduce_weighted
+from xent.losses._rows._formula import at_least_float32
 
 
 def mse_loss(
@@ -68,16 +68,16 @@ def mse_loss(
     """
     check_input(input, size_average, reduce)
     check_same_shape(input, target)
-    o = options(reduction, empty=empty)
+    o = check_options(reduction, empty=empty)
     check_weight("weight", weight, input.shape, "element")
     if token_weight is not None:
         check_numbers("token_weight", token_weight, input)
     check_broadcast("token_weight", token_weight, input)
     check_devices(input, weight=weight)
     x = at_least_float32(input)
-    scale = weight
+    both = weight
     if token_weight is not None:
-        scale = token_weight.expand(input.shape).to(x.dtype)
-        scale = scale if weight is None else scale * weight
+        both = token_weight.expand(input.shape).to(x.dtype)
+        both = both if weight is None else both * weight
     gap = x - (target if target.is_floating_point() else target.to(x.dtype))
-    return weighed((gap if scale is None else gap.where(scale != 0, 0.0)) ** 2, scale, o)
+    return reduce_weighted((gap if both is None else gap.where(both != 0, 0.0)) ** 2, both, o)

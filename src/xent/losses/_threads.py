@@ -7,56 +7,43 @@ the entry that compilers call for ``#pragma omp parallel`` (GCC's libgomp manual
 PARALLEL construct"). Elsewhere, and in a forked child, where that team is gone, on our own.
 """
 
-import ctypes
 import os
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from xent._compile import threads as block_threads
+from xent._compile.threads import deal, run_in_pool
+from xent.losses._torch_private import EnterTeam, gomp_parallel
 
-TURNS = 4
+BLOCKS_PER_THREAD = 4
 _HOME = os.getpid()
-_Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
-def in_blocks(work: Callable[[int, int], Any], count: int, *, least: int) -> list[Any]:
-    """Call ``work(start, stop)`` for blocks that cover ``range(count)``, as `_compile` does."""
-    threads = torch.get_num_threads()
-    team = _team if threads > 1 and os.getpid() == _HOME and _parallel() else None
-    return block_threads.in_blocks(
-        work, count, threads=threads, least=least, turns=TURNS, team=team
-    )
+class KernelCall(NamedTuple):
+    """A loop over rows and what it takes: kernel(*arguments, *scratch(), start, stop)."""
+
+    kernel: Callable[..., Any]
+    size: int  # the number of rows, tiles or spans
+    min_rows: int  # that are worth waking a thread for
+    arguments: tuple[Any, ...] = ()
+    scratch: Callable[[], tuple[Any, ...]] = tuple  # allocates what one thread works in
 
 
-@cache
-def _parallel() -> Any:
-    """Return torch's GOMP_parallel, or None."""
-    if "parallel backend: OpenMP" not in torch.__config__.parallel_info():
-        return None
-    for path in Path(torch.__file__).parent.glob("lib/libgomp*.so*"):
-        try:
-            found = ctypes.CDLL(str(path), mode=getattr(os, "RTLD_NOLOAD", 0)).GOMP_parallel
-        except (OSError, AttributeError):
-            continue
-        found.argtypes = [_Entry, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-        found.restype = None
-        return found
-    return None
-
-
-def _team(take: Callable[[], None], workers: int) -> None:
-    raised: list[BaseException] = []
-
-    def run(_: Any) -> None:
-        try:
-            take()
-        except BaseException as error:  # no error passes through OpenMP
-            raised.append(error)
-
-    _parallel()(_Entry(run), None, workers, 0)
+def in_blocks(call: KernelCall) -> list[Any]:
+    """Run a call for blocks that cover all rows; return what each returned, in their order."""
+    kernel, count, min_rows, arguments, scratch = call
+    max_workers = count // max(1, min_rows)
+    workers = max(1, min(torch.get_num_threads(), max_workers))
+    if workers == 1:
+        return [kernel(*arguments, *scratch(), 0, count)]
+    blocks = max(workers, min(workers * BLOCKS_PER_THREAD, max_workers))
+    take, found, raised = deal(kernel, count, blocks, arguments, scratch)
+    parallel = gomp_parallel() if os.getpid() == _HOME else None
+    if parallel is None:
+        run_in_pool(take, workers)
+    else:
+        parallel(EnterTeam(take), None, workers, 0)
     if raised:
         raise raised[0]
+    return found

@@ -1,20 +1,19 @@
-"""`TreeClassifier` and `TreeRegressor`: from a user's table to a pruned tree, and to predictions.
+"""`TreeClassifier`: from a user's table to a pruned tree, and to predictions.
 
 The options are described here and checked in `_fit`; the presets ID3, C4.5 and CART only choose
 options (`_presets`).
 """
 
-import math
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from xent import _check
-from xent.trees import _fit, _prune
-from xent.trees._estimator import BaseTree, classes_of, same_length, whole_or_not
+from xent.trees import _fit
+from xent.trees._estimator import BaseTree, classes_of, restore_on_failure, same_length
 from xent.trees._show import report, rules, simplify
 from xent.trees._table import stream
 from xent.trees._table.bins import Unread
@@ -150,7 +149,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
             If an option, a column or a weight cannot be, or the lengths differ.
         """
         cases: Cases | Unread
-        with whole_or_not(self):
+        with restore_on_failure(self):
             if stream.is_source(X):
                 read = self._read_batches(X, y, sample_weight, self.class_weight)
                 cases, classes, codes, weight = read.cases, read.classes, read.y, read.weight
@@ -326,159 +325,3 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         """Bits of uncertainty about the class that each column's splits remove, a case."""
         check_is_fitted(self)
         return report.importances(self.tree_, len(self.columns_), "entropy")
-
-
-class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
-    """A regression tree that takes any table as it is.
-
-    At every node the split that lowers the squared error most is chosen:
-    ``gain = sum (y - mean)^2 - sum over branches of the same``.
-
-    Parameters
-    ----------
-    criterion : {"squared_error"}
-        What a split shall gain.
-    nominal, missing
-        As in `TreeClassifier`.
-    pruning : {"cost_complexity", "reduced_error"} or None
-        By cross-validation with the 1-SE rule, by a third of the cases held out, or not at all.
-    max_depth, max_leaf_nodes, min_samples_leaf, min_samples_split, min_gain
-        As in `TreeClassifier`; ``min_gain`` in squared units of y a case.
-    splitter, monotonic_cst, n_jobs
-        As in `TreeClassifier`.
-
-    Attributes
-    ----------
-    n_features_in_, feature_names_in_
-        As in scikit-learn.
-
-    Examples
-    --------
-    >>> from xent.trees import TreeRegressor
-    >>> tree = TreeRegressor(pruning=None).fit([[1.0], [2.0], [8.0], [9.0]], [1, 1, 5, 7])
-    >>> tree.predict([[0.0], [10.0]])
-    array([1., 6.])
-
-    References
-    ----------
-    Breiman, Friedman, Olshen, Stone, Classification and Regression Trees, Wadsworth 1984.
-    """
-
-    _criteria = ("squared_error",)
-    _prunings = ("cost_complexity", "reduced_error", None)
-
-    def __init__(
-        self,
-        *,
-        criterion: str = "squared_error",
-        nominal: str = "subset",
-        missing: str = "direction",
-        pruning: str | None = "cost_complexity",
-        max_depth: int | None = None,
-        max_leaf_nodes: int | None = None,
-        min_samples_leaf: float = 2,
-        min_samples_split: float = 2,
-        min_gain: float = 0.0,
-        splitter: str = "auto",
-        monotonic_cst: ArrayLike | None = None,
-        n_jobs: int | None = None,
-    ) -> None:
-        self.criterion = criterion
-        self.nominal = nominal
-        self.missing = missing
-        self.pruning = pruning
-        self.max_depth = max_depth
-        self.max_leaf_nodes = max_leaf_nodes
-        self.min_samples_leaf = min_samples_leaf
-        self.min_samples_split = min_samples_split
-        self.min_gain = min_gain
-        self.splitter = splitter
-        self.monotonic_cst = monotonic_cst
-        self.n_jobs = n_jobs
-
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Grow and prune the tree.
-
-        Parameters
-        ----------
-        X : table or array of shape (n_samples, n_features)
-            As in `TreeClassifier`, also a path or a function that returns batches.
-        y : array of shape (n_samples,), or str
-            The numbers to predict; where X is a path or a function, the name of their column.
-        sample_weight : array of shape (n_samples,) or str, optional
-            Rows of weight zero are dropped before anything; the name of a column as for y.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an option, a column or a weight cannot be, or the lengths differ.
-        """
-        cases: Cases | Unread
-        with whole_or_not(self):
-            if stream.is_source(X):
-                read = self._read_batches(X, y, sample_weight, None)
-                cases, numbers, weight = read.cases, read.y, read.weight
-            else:
-                cases = self._read(X, reset=True)
-                if y is None:
-                    got = "None: a tree requires y to be passed, but the target y is None"
-                    raise _check.invalid("y", "be an array", got)
-                numbers, _ = self._codes(y, cases.rows)
-                weight = weights_of(sample_weight, cases.rows)
-            plan = _fit.plan_of(self, cases, 0)
-            farthest = float(np.abs(numbers).max())
-            if farthest >= _fit.HEAVIEST:
-                raise _check.invalid("y", f"be within {_fit.HEAVIEST:g} of 0", f"{farthest:g}")
-            # The middle of y is taken out first: squares of what is left lose no digits.
-            middle = _middle(numbers, weight)
-            self.tree_ = _fit.fit(plan, cases, numbers - middle, weight, 0)
-            self.value_ = _prune.number_values(self.tree_) + middle
-        return self
-
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return the mean of the training cases in each row's leaf.
-
-        Parameters
-        ----------
-        X : table or array of shape (n_samples, n_features)
-            The columns of `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        ValueError, TypeError
-            If it is not fitted, or the columns are not those of `fit`.
-        """
-        return self._values(X)[:, 0]
-
-    def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
-        y = column_or_1d(y, warn=True)
-        try:
-            numbers = y.astype(np.float64)
-        except (ValueError, TypeError):
-            advice = "For classes take TreeClassifier."
-            raise _check.wrong_kind("y", "hold numbers", f"{y[0]!s:.40}", advice) from None
-        if not np.isfinite(numbers).all():
-            raise _check.invalid("y", "be finite", "NaN or infinity")
-        same_length(numbers, n)
-        return numbers, 0
-
-
-def _middle(numbers: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    """Return the mean with so few bits that numbers less it are exact.
-
-    With all the bits of the mean a leaf of zeros would say 5e-17.
-    """
-    mean = float(np.average(numbers, weights=weight if weight.any() else None))
-    spread = float(np.ptp(numbers))
-    if not spread:
-        return float(numbers[0])
-    step = 2.0 ** (math.frexp(spread)[1] - 4)
-    return round(mean / step) * step if step > 0 and abs(mean / step) < 2**52 else mean

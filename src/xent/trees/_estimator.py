@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
 from xent import _check
 from xent._table.frames import Frame, exact, is_frame
 from xent.trees import _fit, _prune
-from xent.trees._kernels.search.histogram import BINS
+from xent.trees._kernels.bins import BINS
 from xent.trees._predict import leaves, values
 from xent.trees._show import picture, report, text
 from xent.trees._table import bins, columns, sparse, stream
@@ -107,7 +107,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         if not cases.rows or not len(self.columns_):
             got = f"{cases.rows} rows and {len(self.columns_)} columns"
             raise _check.invalid("X", "have rows and columns", got)
-        if self.missing == "refuse" and isinstance(cases, Cases):
+        if self.missing == "refuse":
             _fit.refuse_missing(cases)
         return cases
 
@@ -239,7 +239,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             rows = np.flatnonzero(weight)
             cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
         plan = _fit.plan_of(self, cases, n_classes).grow
-        if self.splitter == "histogram" and not isinstance(cases, sparse.Sparse):
+        if self.splitter == "histogram" and cases.form == "values":
             cases = bins.of_cases(cases).read(plan.threads)
         return report.gain_table(plan, self.tree_, self.columns_, cases, codes, weight, node)
 
@@ -344,7 +344,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
 
 
 @contextmanager
-def whole_or_not(tree: BaseTree) -> Iterator[None]:
+def restore_on_failure(tree: BaseTree) -> Iterator[None]:
     """Leave the tree as it was where a fit is refused or interrupted."""
     before = dict(tree.__dict__)
     try:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from xent import _check, _store
-from xent.trees import _classifier, _presets
+from xent.trees import _classifier, _presets, _regressor
 from xent.trees._estimator import BaseTree
 from xent.trees._table.columns import KINDS as KINDS_OF_COLUMNS
 from xent.trees._table.columns import Column
@@ -25,14 +25,14 @@ KINDS = {
     kind.__name__: kind
     for kind in (
         _classifier.TreeClassifier,
-        _classifier.TreeRegressor,
+        _regressor.TreeRegressor,
         _presets.ID3Classifier,
         _presets.C45Classifier,
         _presets.CARTClassifier,
         _presets.CARTRegressor,
     )
 }
-DTYPES = {
+DTYPES = {  # by the name in a file
     "feature": "i4",
     "threshold": "f8",
     "first": "i4",
@@ -50,6 +50,9 @@ DTYPES = {
     "spare_flip": "u1",
     "spare_set": "i8",
 }
+
+
+FIELDS = [f.name for f in fields(Tree) if f.name != "is_number"]  # in the order of DTYPES
 
 
 def save(tree: BaseTree, path: str | os.PathLike[str]) -> None:
@@ -177,7 +180,8 @@ def _state(tree: BaseTree) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         "classes": None if classes is None else _plain(classes.tolist()),
         "class_kind": None if classes is None else classes.dtype.str,
     }
-    return state, {**tree.tree_.arrays(), "value": tree.value_}
+    named = zip(DTYPES, tree.tree_.arrays().values(), strict=True)
+    return state, {**dict(named), "value": tree.value_}
 
 
 def _plain(value: Any) -> Any:
@@ -213,8 +217,8 @@ def _build(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> BaseTree:
                 raise _check.invalid("path", "hold a tree", f"classes of the kind {kind_of}")
             tree.classes_ = np.array(_flat(state["classes"]), dtype=kind_of)
         is_number = state["classes"] is None
-        own = {name: _exact(arrays[name], DTYPES[name]) for name in DTYPES}
-        tree.tree_ = Tree(**own, is_number=is_number)
+        own = (_exact(arrays[name], DTYPES[name]) for name in DTYPES)
+        tree.tree_ = Tree(**dict(zip(FIELDS, own, strict=True)), is_number=is_number)
         tree.value_ = np.array(arrays["value"], dtype=np.float64)
         classes = 3 if is_number else len(tree.classes_)
     except (LookupError, TypeError, AttributeError, OverflowError, ValueError) as error:
@@ -269,8 +273,17 @@ def _sound(tree: Tree, columns: list[Column], stats: int, value: NDArray[np.floa
     n, d = tree.size, len(columns)
     levels = np.array([len(c.levels) for c in columns], np.int64)
     name = np.array([c.kind == "name" for c in columns], np.bool_)
-    per_node = ["threshold", "first", "width", "missing_to", "set_start", "low", "high", "spare_of"]
-    spares = len(tree.spare_feature)
+    per_node = [
+        "threshold",
+        "first",
+        "width",
+        "missing_to",
+        "set_start",
+        "low",
+        "high",
+        "surrogates_of",
+    ]
+    count = len(tree.surrogate_feature)
     wide = 1 if tree.is_number else stats
     ok = (
         n > 0
@@ -282,17 +295,18 @@ def _sound(tree: Tree, columns: list[Column], stats: int, value: NDArray[np.floa
         and tree.stats.shape == (n, stats)
         and value.shape == (n, wide)
         and _plausible(tree, value)
-        and len(tree.spare_start) == n + 1
-        and {len(a) for a in (tree.spare_threshold, tree.spare_flip, tree.spare_set)} == {spares}
+        and len(tree.surrogate_start) == n + 1
+        and {len(a) for a in (tree.surrogate_threshold, tree.surrogate_flip, tree.surrogate_set)}
+        == {count}
     )
     ok = ok and bool(
-        tree.spare_start[0] == 0
-        and tree.spare_start[-1] == spares
-        and (np.diff(tree.spare_start) >= 0).all()
-        and (tree.spare_of == np.arange(n)).all()
+        tree.surrogate_start[0] == 0
+        and tree.surrogate_start[-1] == count
+        and (np.diff(tree.surrogate_start) >= 0).all()
+        and (tree.surrogates_of == np.arange(n)).all()
         and ((tree.feature >= -1) & (tree.feature < d)).all()
-        and ((tree.spare_feature >= 0) & (tree.spare_feature < d)).all()
-        and (tree.spare_flip <= 1).all()
+        and ((tree.surrogate_feature >= 0) & (tree.surrogate_feature < d)).all()
+        and (tree.surrogate_flip <= 1).all()
     )
     inner = np.flatnonzero(tree.feature >= 0)
     if ok and len(inner):
@@ -316,7 +330,7 @@ def _sound(tree: Tree, columns: list[Column], stats: int, value: NDArray[np.floa
             and not np.isnan(tree.threshold).any()
             and (tree.sets <= 1).all()
         )
-        sf, sa = tree.spare_feature, tree.spare_set
+        sf, sa = tree.surrogate_feature, tree.surrogate_set
         ok = ok and bool(
             ((sa >= 0) == name[sf]).all()
             and (sa <= len(tree.sets) - np.where(sa >= 0, levels[sf], 0)).all()

@@ -1,7 +1,6 @@
 """From checked options and coded columns to the finished tree and the values of its leaves."""
 
 from dataclasses import dataclass
-from itertools import chain
 from numbers import Real
 from typing import Any
 
@@ -10,13 +9,10 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.trees import _prune
-from xent.trees._grow import sparse
 from xent.trees._grow.levels import MISSING, NOMINAL, Plan, grow
-from xent.trees._grow.prepare import prepared
-from xent.trees._table.bins import Binned, Unread
+from xent.trees._grow.searcher import searcher
+from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases
-from xent.trees._table.sparse import Sparse
-from xent.trees._table.sparse import mixed as mixed_sparse
 from xent.trees._tree import Tree
 
 SPLITTERS = ("auto", "histogram")
@@ -67,15 +63,15 @@ def plan_of(tree: Any, cases: Cases | Unread, n_classes: int) -> Work:
         raise _check.invalid("min_gain", "be 0 or positive", repr(gain))
     signs = _signs(tree.monotonic_cst, cases, n_classes)
     plan = Plan(
-        tree.criterion,
-        tree.nominal,
-        tree.missing,
-        depth,
-        least,
-        split,
-        float(gain),
-        signs,
-        tree._threads(),
+        criterion=tree.criterion,
+        nominal=tree.nominal,
+        missing=tree.missing,
+        max_depth=depth,
+        min_samples_leaf=least,
+        min_samples_split=split,
+        min_gain=float(gain),
+        monotonic_cst=signs,
+        threads=tree._threads(),
     )
     cf = _check.share("cf", getattr(tree, "cf", 0.25))
     if cf > 0.5:
@@ -120,22 +116,21 @@ def fit(
         if not weight.all():
             rows = np.flatnonzero(weight)
             cases, y, weight = cases.take(rows), y[rows], weight[rows]
-    if isinstance(cases, Unread):
-        cases = cases.read(work.grow.threads)
-        if work.grow.missing == "refuse":
-            refuse_missing(cases)
+    table = cases.read(work.grow.threads)
+    if work.grow.missing == "refuse" and table is not cases:
+        refuse_missing(table)
     weight = _trim(weight)
     if work.pruning == "reduced_error":
-        return _reduced_error(work, cases, y, weight, n_classes)
-    tree = _grow(work, cases, y, weight, n_classes)
+        return _reduced_error(work, table, y, weight, n_classes)
+    tree = _grow(work, table, y, weight, n_classes)
     if work.pruning == "pessimistic":
-        return _prune.pessimistic(tree, cases, y, weight, cf=work.cf, raising=work.raising)
+        return _prune.pessimistic(tree, table, y, weight, cf=work.cf, raising=work.raising)
     if work.pruning == "cost_complexity":
-        return _cross_validated(work, tree, cases, y, weight, n_classes)
+        return _cross_validated(work, tree, table, y, weight, n_classes)
     return tree
 
 
-def refuse_missing(cases: Cases) -> None:
+def refuse_missing(cases: Cases | Unread) -> None:
     """Refuse a table in which something is missing."""
     if cases.missing:
         advice = (
@@ -149,10 +144,7 @@ def refuse_missing(cases: Cases) -> None:
 def _grow(
     work: Work, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
 ) -> Tree:
-    if isinstance(cases, Sparse):
-        tree = sparse.grow(cases, y, weight, n_classes, work.grow)
-    else:
-        tree = grow(prepared(cases, work.grow.threads), y, weight, n_classes, work.grow)
+    tree = grow(searcher(cases, work.grow.threads), y, weight, n_classes, work.grow)
     if work.grow.criterion == "gain_ratio":
         tree = _prune.collapse(tree)
     if work.max_leaf_nodes is not None:
@@ -215,17 +207,6 @@ def _trim(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.empty(0) if not weight.strides[0] or (weight == 1.0).all() else weight
 
 
-def _mixed(cases: Cases) -> NDArray[np.uint64]:
-    """Return a number for each row that depends on its content alone."""
-    mixed = np.zeros(cases.rows, np.uint64)
-    numbers = cases.values() if isinstance(cases, Binned) else cases.numbers.T
-    for column in chain(numbers, (c.astype(np.float64) for c in cases.codes)):
-        plain = np.where(np.isnan(column), np.nan, column + 0.0)
-        mixed = (mixed ^ plain.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    return mixed
-
-
 def shares(
     cases: Cases, y: NDArray[Any] | None, weight: NDArray[np.float64], count: int
 ) -> NDArray[np.float64]:
@@ -236,9 +217,8 @@ def shares(
     randomness is needed. A row of weight 3 is in three folds, as three equal rows are.
     """
     n = len(weight)
-    mixed = mixed_sparse(cases) if isinstance(cases, Sparse) else _mixed(cases)
     label = np.zeros(n, np.int64) if y is None else y.astype(np.int64)
-    order = np.lexsort((mixed, label))
+    order = np.lexsort((cases.row_hashes(), label))
     scale = max(1.0, n / float(weight.sum()))
     ends = np.cumsum(weight[order] * scale)
     begins = np.append(0.0, ends[:-1])

@@ -5,39 +5,30 @@ from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
 from xent.trees._kernels import predict
-from xent.trees._table.bins import Binned
 from xent.trees._table.columns import Cases
 from xent.trees._tree import Tree
 
 
-def walk_of(tree: Tree, cases: Cases) -> predict.Walk:
+def nodes_of(tree: Tree, cases: Cases) -> predict.Nodes:
     """Bundle what the kernels need of a tree and of the form of a table."""
-    levels = np.zeros(len(cases.kind), np.int64)
-    levels[cases.kind == 1] = cases.n_levels
-    kind, threshold, spare_threshold = cases.kind, tree.threshold, tree.spare_threshold
-    if isinstance(cases, Binned):
-        levels[kind == 0] = cases.bins
-        kind = np.where(kind == 0, predict.BINNED, kind)
-        threshold = cases.in_codes(tree.feature, threshold)
-        spare_threshold = cases.in_codes(tree.spare_feature, spare_threshold)
-    return predict.Walk(
-        kind,
-        cases.slot,
-        levels,
-        tree.feature,
-        threshold,
-        tree.first,
-        tree.width,
-        tree.missing_to,
-        tree.set_start,
-        tree.sets,
-        tree.weight(),
-        tree.spare_of,
-        tree.spare_start,
-        tree.spare_feature,
-        spare_threshold,
-        tree.spare_flip,
-        tree.spare_set,
+    return predict.Nodes(
+        kind=cases.test_kind,
+        slot=cases.slot,
+        levels=cases.absent,
+        feature=tree.feature,
+        threshold=cases.in_codes(tree.feature, tree.threshold),
+        first=tree.first,
+        width=tree.width,
+        missing_to=tree.missing_to,
+        set_start=tree.set_start,
+        sets=tree.sets,
+        weight=tree.weight(),
+        surrogates_of=tree.surrogates_of,
+        surrogate_start=tree.surrogate_start,
+        surrogate_feature=tree.surrogate_feature,
+        surrogate_threshold=cases.in_codes(tree.surrogate_feature, tree.surrogate_threshold),
+        surrogate_flip=tree.surrogate_flip,
+        surrogate_set=tree.surrogate_set,
     )
 
 
@@ -45,7 +36,7 @@ def leaves(tree: Tree, cases: Cases, threads: int = 1) -> NDArray[np.int64]:
     """Return the leaf of every row: of a row that is spread, the one that gets most of it."""
     n = cases.rows
     out = np.empty(n, np.int64)
-    if not len(cases.codes) and not isinstance(cases, Binned):
+    if not cases.test_kind.any():
 
         def fast(a: int, b: int) -> int:
             return int(
@@ -67,11 +58,11 @@ def arrivals(
     tree: Tree, cases: Cases, threads: int = 1
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
     """Return rows, the leaves they reach and how much of each row reaches that leaf."""
-    walk = walk_of(tree, cases)
+    nodes = nodes_of(tree, cases)
 
     def work(a: int, b: int) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
         rows = np.arange(a, b, dtype=np.int32)
-        return predict.flow(walk, 0, rows, np.ones(b - a), cases.numbers, cases.codes)
+        return predict.flow(nodes, 0, rows, np.ones(b - a), cases.numbers, cases.codes)
 
     parts = in_blocks(work, cases.rows, threads=threads, least=4096)
     return tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True))  # type: ignore[return-value]

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from xent.trees._classifier import TreeClassifier, TreeRegressor
+from xent.trees._classifier import TreeClassifier
+from xent.trees._regressor import TreeRegressor
 
 
 class ID3Classifier(TreeClassifier):

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from xent.trees._kernels import prune
-from xent.trees._kernels.prune_fractional import prune_divided
-from xent.trees._predict import arrivals, values, walk_of
+from xent.trees._kernels.prune_fractional import prune_fractional
+from xent.trees._predict import arrivals, nodes_of, values
 from xent.trees._table.columns import Cases
 from xent.trees._tree import Tree
 
@@ -44,18 +44,18 @@ def pessimistic(
                 "missing_to",
                 "set_start",
                 "stats",
-                "spare_of",
+                "surrogates_of",
             )
         },
     )
-    walk = walk_of(own, cases)
+    nodes = nodes_of(own, cases)
     table = cases.numbers, cases.codes, cf, float(-ndtri(cf))
     if raising and (tree.missing_to < 0).any():
-        prune_divided(walk, y, weight if weight.size else np.ones(len(y)), own.stats, *table)
+        prune_fractional(nodes, y, weight if weight.size else np.ones(len(y)), own.stats, *table)
     else:
-        prune.prune(walk, y, weight, own.stats, *table, raising)
-    if walk.threshold is not own.threshold:
-        # The walk went by codes; a raised node is known by its children.
+        prune.prune(nodes, y, weight, own.stats, *table, raising)
+    if nodes.threshold is not own.threshold:
+        # The nodes went by codes; a raised node is known by its children.
         before = np.zeros(tree.size, np.int32)
         inner = np.flatnonzero(~tree.leaf)
         before[tree.first[inner]] = inner

@@ -35,14 +35,14 @@ class Tree:
     stats: Floats
     low: Floats
     high: Floats
-    # Substitutes for a missing value, best first: the tests number spare_start[j] up to
-    # spare_start[j + 1], where j = spare_of[node].
-    spare_of: Ints
-    spare_start: Ints
-    spare_feature: Ints
-    spare_threshold: Floats
-    spare_flip: NDArray[np.uint8]
-    spare_set: NDArray[np.int64]
+    # Substitutes for a missing value, best first: the tests number surrogate_start[j] up to
+    # surrogate_start[j + 1], where j = surrogates_of[node].
+    surrogates_of: Ints
+    surrogate_start: Ints
+    surrogate_feature: Ints
+    surrogate_threshold: Floats
+    surrogate_flip: NDArray[np.uint8]
+    surrogate_set: NDArray[np.int64]
 
     @property
     def size(self) -> int:
@@ -94,9 +94,9 @@ class Tree:
         inner = feature >= 0
         width = np.where(inner, self.width[order], 0)
         first = np.where(inner, 1 + np.cumsum(width) - width, 0)
-        whose = self.spare_of[order]
-        spares = np.where(inner, np.diff(self.spare_start)[whose], 0)
-        spare = _ranges(self.spare_start[whose], spares)
+        whose = self.surrogates_of[order]
+        count = np.where(inner, np.diff(self.surrogate_start)[whose], 0)
+        tests = _ranges(self.surrogate_start[whose], count)
         return replace(
             self,
             feature=feature,
@@ -108,12 +108,12 @@ class Tree:
             stats=self.stats[order],
             low=self.low[order],
             high=self.high[order],
-            spare_of=np.arange(len(order), dtype=np.int32),
-            spare_start=np.concatenate([[0], np.cumsum(spares)]).astype(np.int32),
-            spare_feature=self.spare_feature[spare],
-            spare_threshold=self.spare_threshold[spare],
-            spare_flip=self.spare_flip[spare],
-            spare_set=self.spare_set[spare],
+            surrogates_of=np.arange(len(order), dtype=np.int32),
+            surrogate_start=np.concatenate([[0], np.cumsum(count)]).astype(np.int32),
+            surrogate_feature=self.surrogate_feature[tests],
+            surrogate_threshold=self.surrogate_threshold[tests],
+            surrogate_flip=self.surrogate_flip[tests],
+            surrogate_set=self.surrogate_set[tests],
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:

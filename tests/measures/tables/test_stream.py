@@ -49,9 +49,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    scan, read = _table.scan, dialect.BLOCK
+    scan, read = _table.scan, dialect.READ_BYTES
     monkeypatch.setattr(_table, "scan", lambda p, c=None, n=0, **k: scan(p, c, 97, **k))
-    monkeypatch.setattr(dialect, "BLOCK", read >> 9)
+    monkeypatch.setattr(dialect, "READ_BYTES", read >> 9)
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
@@ -178,7 +178,7 @@ def test_numbers_past_the_limit_are_cut_between_bins(tmp_path, monkeypatch):
     exact = rank_features(old, "y")[0], drift(old, new, columns=["x"])[0]
     for name, frame in (("old", old), ("new", new)):
         pa.parquet.write_table(pa.table(frame), tmp_path / f"{name}.parquet", row_group_size=999)
-    monkeypatch.setattr(_streaming, "MOST", 1000)
+    monkeypatch.setattr(_streaming, "MAX_LEVELS", 1000)
     ranked = rank_features(tmp_path / "old.parquet", "y")[0]
     moved = drift(tmp_path / "old.parquet", tmp_path / "new.parquet", columns=["x"])[0]
     assert abs(ranked.score / exact[0].score - 1) < 0.01
@@ -203,7 +203,7 @@ def test_symbols_past_the_limit_are_sampled(tmp_path, monkeypatch):
     drifted = {d.name: d for d in drift(frame, other, base=2, columns=["id", "mixed"])}
     for name, found in (("old", frame), ("new", other)):
         pa.parquet.write_table(pa.table(found), tmp_path / f"{name}.parquet", row_group_size=999)
-    monkeypatch.setattr(_streaming, "MOST", 2000)
+    monkeypatch.setattr(_streaming, "MAX_LEVELS", 2000)
     found = {f.name: f for f in rank_features(tmp_path / "old.parquet", "y", base=2)}
     assert_allclose(found["id"].score, exact["id"].score, rtol=1e-3)
     assert_allclose(found["mixed"].score, exact["mixed"].score, rtol=0.08)  # its spread is 2 %

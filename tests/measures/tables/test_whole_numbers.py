@@ -111,7 +111,7 @@ def test_whole_numbers_past_64_bits_in_files_of_text(tmp_path):
 
 
 def test_a_later_block_may_be_of_another_type(tmp_path, monkeypatch):
-    monkeypatch.setattr(dialect, "BLOCK", 400)
+    monkeypatch.setattr(dialect, "READ_BYTES", 400)
     real = written(tmp_path / "real.csv", [*range(99), 0.5])
     (found,) = rank_features(real, "y")
     assert (found.kind, found.rows) == ("numbers", 100)

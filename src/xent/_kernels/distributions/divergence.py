@@ -12,214 +12,107 @@ so that near-equal p and q lose nothing, and far ones neither: one formula, no b
 rows' sums differ by as much as the rows do, the careful row scales q by P / Q in double-double,
 from the differences q - p and their sum, of which no bit is lost however small they are.
 
-Where there are lanes, far rows are tried first by the plain formula, whose roundings are then far
+Far rows are tried first by the plain formula, whose roundings are then far
 below the sum: KL from `FAR`, JS from `FAR_JS`. After a row that was near the next is not tried.
 """
 
 import math
 
-import numpy as np
-
-from xent._compile.decorator import kernel
+from xent._compile.decorator import inner, kernel
+from xent._kernels.distributions.careful import (
+    LN2,
+    TO_EXPONENT,
+    careful_js,
+    careful_kl,
+    powers_between,
+)
 from xent._kernels.distributions.entropy import (
-    AHEAD,
     LANES,
-    LOOSE,
     MIN_NORMAL,
     MIN_NORMAL_BITS,
+    PREFETCH_DISTANCE,
     STEP,
-    argmax,
     needs_care,
     smallest,
 )
 from xent._math.double_double import (
     dd_add_double,
-    dd_div,
     dd_reduce,
-    dd_sum,
-    fast_two_sum,
-    two_product,
-    two_sum,
 )
 from xent._math.llvm import prefer_512, prefetch
-from xent._math.log import atanh_series, fast_log8, fast_log_mantissa
-from xent._math.vector import bits64, fma, from_bits64, load, reduce_or, select, zeros
+from xent._math.log import atanh_series, fast_log8, fast_log_mantissa, whole_float64
+from xent._math.vector import bits64, fma, from_bits64, load, multiply_add, reduce_or, select, zeros
 
-LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
-FRACTION = 0x000FFFFFFFFFFFFF
-NOTHING = 2.0**-100  # of p: less than what double-double can tell
-# Outcomes of a plain sum: alike terms round alike, so KL's are short
-BLOCK, KL_BLOCK, FINE_BLOCK = 128, 64, 16
-FEW = 32  # outcomes up to which the careful row is quick enough
+SHORT_ROW = 32  # outcomes up to which the careful row is quick enough
 FAR, FAR_JS = 0.5, 0.125  # nats
-SCALE = 2.0**100  # takes a subnormal into the normal range, exactly
 
 
-@kernel(forceinline=True)
-def _minus(x, y):
-    """X - y that a loose sum around it may not take apart."""
-    return x - y
-
-
-@kernel(forceinline=True)
-def _powers(p, q):
-    """How many whole powers of two lie between p and q, towards zero, in the exponent's place."""
-    gap = bits64(p) - bits64(q)
-    return (gap + ((gap >> 63) & FRACTION)) & ~FRACTION
-
-
-@kernel(fastmath={"contract"}, forceinline=True)
-def _term(p, q):
-    """t(p, q) for positive normal p and q."""
-    e = _powers(p, q)
-    w = from_bits64(bits64(q) + e)
-    u = p - w
+@inner()
+def _curve(p, w, u):
+    """t(p, w) for positive normal p and w that are u apart and within a factor of two."""
     s = u / (p + w)
     z = s * s
-    curve = fma(2.0 * p * s, z * atanh_series(z), s * u)
-    return fma(p, np.float64(e >> 52) * LN2, q - w) + curve
+    return multiply_add(2.0 * p * s, z * atanh_series(z), s * u)
 
 
-@kernel(inside=True, fastmath=LOOSE)
-def _kl_block(p, q):
-    prefer_512()
-    terms = 0.0
-    total = 0.0
-    gap = 0.0
-    sign = 0
-    peak = 0
-    for j in range(p.shape[0]):
-        x = p[j]
-        y = q[j]
-        # A q below the normal range sets the sign bit too: zero or subnormal, somebody must look.
-        sign |= bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
-        y_safe = y if y > 0.0 else 1.0
-        x_safe = x if x > 0.0 else y_safe
-        t = _term(x_safe, y_safe) + (0.0 if x > 0.0 else y)
-        terms += t
-        peak = max(peak, bits64(t))  # positive doubles are ordered as their bits are
-        total += x
-        gap += _minus(y, x)
-    return terms, total, gap, sign, peak
-
-
-@kernel(inside=True)
-def _fine_terms(p, q):
-    """Σ t(p, q) in blocks so short that rounding the sum does not matter."""
-    terms, error = 0.0, 0.0
-    for start in range(0, p.shape[0], FINE_BLOCK):
-        found = _kl_block(p[start : start + FINE_BLOCK], q[start : start + FINE_BLOCK])
-        terms, error = dd_add_double(terms, error, found[0])
-    return terms + error
-
-
-@kernel(inside=True)
-def _scales(p, q):
-    """P, a power of two f by which Q is near it, P / (f Q) and (f Q - P) / P as double-doubles.
-
-    The last from the differences of the entries: as exact as they are, however small.
-    """
-    big_p, low_p = dd_sum(p)
-    big_q, low_q = dd_sum(q)
-    power = math.ldexp(0.5, math.frexp(big_p / big_q / 0.75)[1])  # 1 where the sums are near
-    c, c_low = dd_div(big_p, low_p, big_q * power, low_q * power)
-    gap, error = 0.0, 0.0
-    for j in range(p.shape[0]):
-        d, d_low = two_sum(q[j] * SCALE * power, -p[j] * SCALE)
-        gap, error = dd_add_double(gap, error + d_low, d)
-    high, low = fast_two_sum(gap, error)
-    r, r_low = dd_div(high, low, big_p * SCALE, low_p * SCALE)
-    return big_p, SCALE * power, c, c_low, r, r_low
-
-
-@kernel(forceinline=True)
-def _apart(p, q, c, c_low, r, r_low):
-    """Return q P / Q - p as (q - p - p (Q - P) / P) P / Q, or 0 where nothing is known of it."""
-    d, d_low = two_sum(q, -p)
-    b, b_low = two_product(p, r)
-    u, u_low = dd_add_double(d, d_low - (b_low + p * r_low), -b)
-    high, low = two_product(u, c)
-    u, u_low = dd_add_double(high, 0.0, low + (u_low * c + u * c_low))
-    return (u, u_low) if abs(u) > p * NOTHING else (0.0, 0.0)
-
-
-@kernel(inside=True)
-def _with_curve(sums, p, w, u, u_low):
-    """Add t(p, w) where the difference u + u_low = p - w is known better than p and w are."""
-    v = p + w
-    v_low = (p - v) + w if p > w else (w - v) + p
-    s = u / v
-    s_low = (fma(-s, v, u) + (u_low - s * v_low)) / v
-    z = s * s
-    high, low = two_product(s, u)
-    total, error = dd_add_double(sums[0], sums[1], high)
-    low += s_low * u + s * u_low
-    return dd_add_double(total, error, fma(2.0 * p * s, z * atanh_series(z), low))
-
-
-@kernel(inside=True)
-def _with_term(sums, p, q, q_low):
-    """Add t(p, q + q_low) for p > 0, everything that matters in double-double."""
-    e = _powers(p, q)
+@inner()
+def _term(p, q):
+    """t(p, q) for positive normal p and q."""
+    e = powers_between(p, q)
     w = from_bits64(bits64(q) + e)
-    w_low = math.ldexp(q_low, e >> 52)
-    u, u_low = dd_add_double(p - w, 0.0, -w_low)
-    if abs(u) <= p * NOTHING:
-        u, u_low = 0.0, 0.0
-    if e != 0:
-        power = np.float64(e >> 52)
-        log, log_low = two_product(power, LN2)
-        high, low = two_product(p, log)
-        low += p * (log_low + power * LN2_LOW)
-        sums = dd_add_double(sums[0], sums[1], high)
-        sums = dd_add_double(sums[0], sums[1], low)
-        sums = dd_add_double(sums[0], sums[1], q)
-        sums = dd_add_double(sums[0], sums[1], -w)
-        sums = dd_add_double(sums[0], sums[1], q_low - w_low)
-    return _with_curve(sums, p, w, u, u_low)
+    far = multiply_add(p, whole_float64(e >> TO_EXPONENT) * LN2, q - w)
+    return far + _curve(p, w, p - w)
+
+
+@inner()
+def _kl_term(p, q):
+    """t(p, q), also where p or q is 0; of no use where q is 0 and p is not."""
+    q_safe = select(q > 0.0, q, 1.0)
+    p_safe = select(p > 0.0, p, q_safe)
+    return _term(p_safe, q_safe) + select(p > 0.0, 0.0, q)
 
 
 @kernel(inside=True)
-def careful_kl(p, q):
-    """D(p/P‖q/Q) of one pair of rows with any positive sums within 2**±400.
+def _kl_sums(p, q, start, stop):
+    """Σ t(p, q), Σ p and Σ q - p as double-doubles, and the bits of all entries, or'ed.
 
-    The difference of the most likely outcome is minus the sum of all others': where they are
-    below 1e-30 of it, no double-double holds it otherwise.
+    A q below the normal range sets the sign bit too: zero or subnormal, somebody must look.
     """
-    big_p, up_q, c, c_low, r, r_low = _scales(p, q)
-    most = argmax(p)
-    sums, gap = (0.0, 0.0), (0.0, 0.0)
-    for j in range(p.shape[0]):
-        x = p[j] * SCALE
-        y = q[j] * up_q
-        if x > 0.0 and y == 0.0:
-            return math.inf
-        high, low = two_product(y, c)
-        low += y * c_low
-        if j == most:
-            continue
-        u, u_low = _apart(x, y, c, c_low, r, r_low)
-        gap = dd_add_double(gap[0], gap[1], u)
-        gap = dd_add_double(gap[0], gap[1], u_low)
-        if 0.5 * x < high < 2.0 * x:
-            sums = _with_curve(sums, x, high, -u, -u_low)
-        else:
-            sums = (
-                _with_term(sums, x, high, low) if x > 0.0 else dd_add_double(sums[0], sums[1], high)
-            )
-    x = p[most] * SCALE
-    high, low = two_product(q[most] * up_q, c)
-    low += q[most] * up_q * c_low
-    if 0.5 * x < high < 2.0 * x:
-        sums = _with_curve(sums, x, high, gap[0], gap[1])
-    else:
-        sums = _with_term(sums, x, high, low)
-    return max(0.0, (sums[0] + sums[1]) / (big_p * SCALE))
+    prefer_512()
+    terms = terms_low = total = total_low = gap = gap_low = zeros()
+    signs = bits64(total)
+    whole = stop - (stop - start) % LANES
+    for first in range(start, whole, STEP):
+        some = some_gap = zeros()
+        for j in range(first, min(first + STEP, whole), LANES):
+            prefetch(p, j + PREFETCH_DISTANCE)
+            prefetch(q, j + PREFETCH_DISTANCE)
+            x, y = load(p, j), load(q, j)
+            signs = signs | bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
+            terms, terms_low = dd_add_double(terms, terms_low, _kl_term(x, y))
+            some = some + x
+            some_gap = some_gap + (y - x)
+        total, total_low = dd_add_double(total, total_low, some)
+        gap, gap_low = dd_add_double(gap, gap_low, some_gap)
+    of_terms, of_total, of_gap = (
+        dd_reduce(terms, terms_low),
+        dd_reduce(total, total_low),
+        dd_reduce(gap, gap_low),
+    )
+    sign = reduce_or(signs)
+    for j in range(whole, stop):
+        x, y = p[j], q[j]
+        sign |= bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
+        of_terms = dd_add_double(of_terms[0], of_terms[1], _kl_term(x, y))
+        of_total = dd_add_double(of_total[0], of_total[1], x)
+        of_gap = dd_add_double(of_gap[0], of_gap[1], y - x)
+    return of_terms, of_total, of_gap, sign
 
 
 @kernel(inside=True, fastmath={"contract"})
 def _far_kl(p, q, start, stop, slack):
     """D(p‖q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
+    prefer_512()
     (nats, low), (total_p, low_p), (total_q, low_q), signs = _far_kl_sums(p, q, start, stop)
     for j in range(stop - (stop - start) % LANES, stop):
         x, y = p[j], q[j]
@@ -235,6 +128,17 @@ def _far_kl(p, q, start, stop, slack):
     return found if FAR <= found < 1e300 else -1.0
 
 
+@inner()
+def _far_kl_step(p, q, j, signs, nats, total_p, total_q):
+    """Add eight pairs of outcomes to plain sums."""
+    prefetch(p, j + PREFETCH_DISTANCE)
+    prefetch(q, j + PREFETCH_DISTANCE)
+    x, y = load(p, j), load(q, j)
+    ratio = x / y
+    log = fast_log8(select(ratio > MIN_NORMAL, ratio, MIN_NORMAL))
+    return signs | bits64(x) | bits64(y), fma(x, log, nats), total_p + x, total_q + y
+
+
 @kernel(inside=True)
 def _far_kl_sums(p, q, start, stop):
     """Σ p log(p/q), Σ p and Σ q of whole vectors as double-doubles, and the bits of all entries."""
@@ -244,16 +148,16 @@ def _far_kl_sums(p, q, start, stop):
     whole = stop - (stop - start) % LANES
     for first in range(start, whole, STEP):
         some_nats = some_p = some_q = zeros()
-        for j in range(first, min(first + STEP, whole), LANES):
-            prefetch(p, j + AHEAD)
-            prefetch(q, j + AHEAD)
-            x, y = load(p, j), load(q, j)
-            signs = signs | bits64(x) | bits64(y)
-            ratio = x / y
-            log = fast_log8(select(ratio > MIN_NORMAL, ratio, MIN_NORMAL))
-            some_nats = fma(x, log, some_nats)
-            some_p = some_p + x
-            some_q = some_q + y
+        if first + STEP <= whole:  # a number of turns that LLVM knows
+            for j in range(0, STEP, LANES):
+                signs, some_nats, some_p, some_q = _far_kl_step(
+                    p, q, first + j, signs, some_nats, some_p, some_q
+                )
+        else:
+            for j in range(first, whole, LANES):
+                signs, some_nats, some_p, some_q = _far_kl_step(
+                    p, q, j, signs, some_nats, some_p, some_q
+                )
         nats, nats_low = dd_add_double(nats, nats_low, some_nats)
         total_p, low_p = dd_add_double(total_p, low_p, some_p)
         total_q, low_q = dd_add_double(total_q, low_q, some_q)
@@ -268,6 +172,7 @@ def _far_kl_sums(p, q, start, stop):
 @kernel(inside=True, fastmath={"contract"})
 def _far_js(p, q, start, stop, slack):
     """JS(p, q) where it is far from 0 and nothing has to be looked at; -1 otherwise."""
+    prefer_512()
     (of_p, low_p), (of_q, low_q), (total, low), (gap, gap_low), signs = _far_js_sums(
         p, q, start, stop
     )
@@ -293,6 +198,24 @@ def _far_js(p, q, start, stop, slack):
     return found if found >= FAR_JS else -1.0
 
 
+@inner()
+def _far_js_step(p, q, j, signs, of_p, of_q, total, gap):
+    """Add eight pairs of outcomes to plain sums."""
+    prefetch(p, j + PREFETCH_DISTANCE)
+    prefetch(q, j + PREFETCH_DISTANCE)
+    x, y = load(p, j), load(q, j)
+    swap = x > y
+    smaller = select(swap, y, x)
+    # The smaller share of the middle; a rounding of it hardly moves the sum of both terms.
+    part = (smaller + smaller) / (x + y)
+    # The larger one is below 2 by a bit at least, so that it is its own mantissa.
+    up = fast_log_mantissa(2.0 - select(part > 2.0**-52, part, 2.0**-52))
+    down = fast_log8(select(part > MIN_NORMAL, part, MIN_NORMAL))
+    of_p = fma(x, select(swap, up, down), of_p)
+    of_q = fma(y, select(swap, down, up), of_q)
+    return signs | bits64(x) | bits64(y), of_p, of_q, total + x, gap + (y - x)
+
+
 @kernel(inside=True)
 def _far_js_sums(p, q, start, stop):
     """Σ p log(2p / (p + q)), Σ q log(2q / (p + q)), Σ p, Σ q - p, and the bits of all entries."""
@@ -302,22 +225,16 @@ def _far_js_sums(p, q, start, stop):
     whole = stop - (stop - start) % LANES
     for first in range(start, whole, STEP):
         some_p = some_q = some = some_gap = zeros()
-        for j in range(first, min(first + STEP, whole), LANES):
-            prefetch(p, j + AHEAD)
-            prefetch(q, j + AHEAD)
-            x, y = load(p, j), load(q, j)
-            signs = signs | bits64(x) | bits64(y)
-            swap = x > y
-            smaller = select(swap, y, x)
-            # The smaller share of the middle; a rounding of it hardly moves the sum of both terms.
-            part = (smaller + smaller) / (x + y)
-            # The larger one is below 2 by a bit at least, so that it is its own mantissa.
-            up = fast_log_mantissa(2.0 - select(part > 2.0**-52, part, 2.0**-52))
-            down = fast_log8(select(part > MIN_NORMAL, part, MIN_NORMAL))
-            some_p = fma(x, select(swap, up, down), some_p)
-            some_q = fma(y, select(swap, down, up), some_q)
-            some = some + x
-            some_gap = some_gap + (y - x)
+        if first + STEP <= whole:  # a number of turns that LLVM knows
+            for j in range(0, STEP, LANES):
+                signs, some_p, some_q, some, some_gap = _far_js_step(
+                    p, q, first + j, signs, some_p, some_q, some, some_gap
+                )
+        else:
+            for j in range(first, whole, LANES):
+                signs, some_p, some_q, some, some_gap = _far_js_step(
+                    p, q, j, signs, some_p, some_q, some, some_gap
+                )
         of_p, low_p = dd_add_double(of_p, low_p, some_p)
         of_q, low_q = dd_add_double(of_q, low_q, some_q)
         total, low = dd_add_double(total, low, some)
@@ -331,179 +248,168 @@ def _far_js_sums(p, q, start, stop):
     )
 
 
-@kernel(fastmath={"contract"})
+@kernel(inside=True, fastmath={"contract"})
+def kl_row(p, q, start, stop, slack, far):
+    """D(p‖q) of a pair of rows; -1 where one is no distribution. ``far``: it may be far from 0."""
+    prefer_512()
+    size = stop - start
+    few = size <= SHORT_ROW
+    if far and not few:
+        found = _far_kl(p, q, start, stop, slack)
+        if found >= 0.0:
+            return found
+    terms, total, gaps, sign = _kl_sums(p, q, start, stop)
+    off = (total[0] - 1.0) + total[1]
+    gap = gaps[0] + gaps[1]
+    if not (abs(off) <= slack and abs(off + gap) <= slack):
+        return -1.0
+    left, right = p[start:stop], q[start:stop]
+    care = few
+    if sign < 0:
+        if smallest(left) < 0.0 or smallest(right) < 0.0:
+            return -1.0
+        care = care or needs_care(left, right)
+    nats = terms[0] + terms[1]
+    delta = gap / (total[0] + total[1])
+    excess = delta * delta * (0.5 - delta * (1.0 / 3.0 - 0.25 * delta))  # φ(δ), tiny δ
+    found = nats / (total[0] + total[1]) - excess
+    same = nats == 0.0 and gap == 0.0
+    care = care or not (same or (excess * 64.0 <= found and found > 1e-280))
+    return careful_kl(left, right) if care else found
+
+
+@kernel()
 def kl_rows(left, right, slack, out):
     """Write D(p‖q) of each pair of rows in nats; return the first bad row, or -1."""
     prefer_512()
     count, size = left.shape
-    ps = left.reshape(count * size)
-    qs = right.reshape(count * size)
-    far = size > FEW
+    p, q = left.reshape(count * size), right.reshape(count * size)
+    far = True
     for i in range(count):
-        if far:
-            found = _far_kl(ps, qs, i * size, (i + 1) * size, slack)
-            if found >= 0.0:
-                out[i] = found
-                continue
-        terms, terms_error, total, total_error, gap, gap_error = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        sign, peak = 0, 0
-        for start in range(i * size, (i + 1) * size, KL_BLOCK):
-            stop = min(start + KL_BLOCK, (i + 1) * size)
-            for j in range(start + AHEAD, stop + AHEAD, 8):
-                prefetch(ps, j)
-                prefetch(qs, j)
-            a, b, c, d, e = _kl_block(ps[start:stop], qs[start:stop])
-            terms, terms_error = dd_add_double(terms, terms_error, a)
-            total, total_error = dd_add_double(total, total_error, b)
-            gap, gap_error = dd_add_double(gap, gap_error, c)
-            sign |= d
-            peak = max(peak, e)
-        off = (total - 1.0) + total_error
-        gap += gap_error
-        if not (abs(off) <= slack and abs(off + gap) <= slack):
+        found = kl_row(p, q, i * size, (i + 1) * size, slack, far)
+        if found == -1.0:
             return i
-        look = size <= FEW
-        if sign < 0:
-            if smallest(left[i]) < 0.0 or smallest(right[i]) < 0.0:
-                return i
-            look = look or needs_care(left[i], right[i])
-        terms += terms_error
-        if from_bits64(peak) > 0.25 * terms:  # few terms, so their roundings do not average out
-            terms = _fine_terms(left[i], right[i])
-        total += total_error
-        delta = gap / total
-        excess = delta * delta * (0.5 - delta * (1.0 / 3.0 - 0.25 * delta))  # φ(δ), tiny δ
-        found = terms / total - excess
-        same = terms == 0.0 and gap == 0.0
-        look = look or not (same or (excess * 64.0 <= found and found > 1e-280))
-        out[i] = careful_kl(left[i], right[i]) if look else found
-        far = size > FEW and out[i] >= FAR
+        out[i] = found
+        far = found >= FAR
     return -1
 
 
-@kernel(inside=True, fastmath=LOOSE)
-def _js_block(p, q):
+@inner()
+def _js_terms(p, q):
+    """t(max, m) and t(min, m) for m in the middle of p and q, whichever is the larger one."""
+    swap = p > q
+    more, less = select(swap, p, q), select(swap, q, p)
+    half = 0.5 * (more - less)
+    more_safe = select(more > 0.0, more, 1.0)
+    less_safe = select(less > 0.0, less, more_safe)
+    # The larger one lies between the middle and twice the middle: no power of two between.
+    s = half / (more_safe + (more_safe - half))
+    z = s * s
+    upper = multiply_add(2.0 * more * s, z * atanh_series(z), s * half)
+    middle = more_safe - half
+    e = powers_between(less_safe, middle)
+    w = from_bits64(bits64(middle) + e)
+    u = (middle - w) - half  # less - w, and -half to its last bit where w is the middle
+    s = u / (less_safe + w)
+    z = s * s
+    curve = multiply_add(2.0 * less * s, z * atanh_series(z), s * u)
+    far = multiply_add(less, whole_float64(e >> TO_EXPONENT) * LN2, middle - w) + curve
+    return upper, select(less > 0.0, far, half)
+
+
+@inner()
+def _js_step(p, q, j, signs, terms, terms_low, lean, total, gap):
+    """Add eight pairs of outcomes: their terms to a double-double, the rest to plain sums."""
+    prefetch(p, j + PREFETCH_DISTANCE)
+    prefetch(q, j + PREFETCH_DISTANCE)
+    x, y = load(p, j), load(q, j)
+    upper, lower = _js_terms(x, y)
+    terms, terms_low = dd_add_double(terms, terms_low, upper + lower)
+    lean = lean + select(x > y, upper - lower, lower - upper)
+    signs = signs | bits64(x) | bits64(y)
+    return signs, terms, terms_low, lean, total + x, gap + (y - x)
+
+
+@kernel(inside=True)
+def _js_sums(p, q, start, stop):
+    """Σ t(p, m) + t(q, m), Σ p, Σ q - p as double-doubles, Σ t(p, m) - t(q, m), all bits or'ed."""
     prefer_512()
-    terms = 0.0
-    lean = 0.0
-    total = 0.0
-    gap = 0.0
-    sign = 0
-    for j in range(p.shape[0]):
-        x = p[j]
-        y = q[j]
+    terms = terms_low = total = total_low = gap = gap_low = lean = zeros()
+    signs = bits64(total)
+    whole = stop - (stop - start) % LANES
+    for first in range(start, whole, STEP):
+        some = some_gap = zeros()
+        if first + STEP <= whole:  # a number of turns that LLVM knows
+            for j in range(0, STEP, LANES):
+                signs, terms, terms_low, lean, some, some_gap = _js_step(
+                    p, q, first + j, signs, terms, terms_low, lean, some, some_gap
+                )
+        else:
+            for j in range(first, whole, LANES):
+                signs, terms, terms_low, lean, some, some_gap = _js_step(
+                    p, q, j, signs, terms, terms_low, lean, some, some_gap
+                )
+        total, total_low = dd_add_double(total, total_low, some)
+        gap, gap_low = dd_add_double(gap, gap_low, some_gap)
+    of_terms, of_total, of_gap, of_lean = (
+        dd_reduce(terms, terms_low),
+        dd_reduce(total, total_low),
+        dd_reduce(gap, gap_low),
+        dd_reduce(lean, zeros())[0],
+    )
+    sign = reduce_or(signs)
+    for j in range(whole, stop):
+        x, y = p[j], q[j]
         sign |= bits64(x) | bits64(y)
-        more = x if x > y else y
-        less = y if x > y else x
-        half = 0.5 * (more - less)
-        more_safe = more if more > 0.0 else 1.0
-        less_safe = less if less > 0.0 else more_safe
-        # The larger one lies between the middle and twice the middle: no power of two between.
-        s = half / (more_safe + (more_safe - half))
-        z = s * s
-        upper = fma(2.0 * more * s, z * atanh_series(z), s * half)
-        middle = more_safe - half
-        e = _powers(less_safe, middle)
-        w = from_bits64(bits64(middle) + e)
-        u = (middle - w) - half  # less - w, and -half to its last bit where w is the middle
-        s = u / (less_safe + w)
-        z = s * s
-        curve = fma(2.0 * less * s, z * atanh_series(z), s * u)
-        far = fma(less, np.float64(e >> 52) * LN2, middle - w) + curve
-        lower = far if less > 0.0 else half
-        terms += upper + lower
-        lean += upper - lower if x > y else lower - upper
-        total += x
-        gap += _minus(y, x)
-    return terms, total, gap, sign, lean
+        upper, lower = _js_terms(x, y)
+        of_terms = dd_add_double(of_terms[0], of_terms[1], upper + lower)
+        of_lean += select(x > y, upper - lower, lower - upper)
+        of_total = dd_add_double(of_total[0], of_total[1], x)
+        of_gap = dd_add_double(of_gap[0], of_gap[1], y - x)
+    return of_terms, of_total, of_gap, of_lean, sign
 
 
-@kernel(inside=True)
-def _with_js_term(sums, p, q, q_low, half, half_low):
-    """Add t(p, m) + t(q, m) for half + half_low = (p - q) / 2 and m in the middle."""
-    if half > 0.0:
-        more, less = p, q + q_low
-    else:
-        more, less, half, half_low = q + q_low, p, -half, -half_low
-    if half == 0.0:
-        return sums
-    middle = more - half
-    sums = _with_curve(sums, more, middle, half, half_low)
-    if less == 0.0:
-        return dd_add_double(sums[0], sums[1], half)
-    if less > 0.5 * middle:
-        return _with_curve(sums, less, middle, -half, -half_low)
-    return _with_term(sums, less, middle, 0.0)
+@kernel(inside=True, fastmath={"contract"})
+def _js_row(p, q, start, stop, slack, far):
+    """JS(p, q) of one pair of rows; -1 where one is no distribution. ``far``: it may be far."""
+    prefer_512()
+    few = stop - start <= SHORT_ROW
+    if far and not few:
+        found = _far_js(p, q, start, stop, slack)
+        if found >= 0.0:
+            return found
+    terms, total, gaps, lean, sign = _js_sums(p, q, start, stop)
+    off = (total[0] - 1.0) + total[1]
+    gap = gaps[0] + gaps[1]
+    if not (abs(off) <= slack and abs(off + gap) <= slack):
+        return -1.0
+    left, right = p[start:stop], q[start:stop]
+    if sign < 0 and (smallest(left) < 0.0 or smallest(right) < 0.0):
+        return -1.0
+    nats = terms[0] + terms[1]
+    # The derivative of the sum by the scale of q is half of D(q‖m): scale q back to the sum of
+    # p, to second order.
+    excess = gap / (total[0] + total[1])
+    scaled = 0.5 * (nats - 0.5 * excess * (nats - lean))
+    found = scaled / (total[0] + total[1]) - excess * excess / 8.0
+    close = abs(gap) <= 2.0**-48 and gap * gap <= found * 2.0**-14 and found > 1e-280
+    same = nats == 0.0 and gap == 0.0
+    return found if same or (close and not few) else careful_js(left, right)
 
 
-@kernel(inside=True)
-def careful_js(p, q):
-    """JS(p/P, q/Q) of one pair of rows with any positive sums within 2**±400."""
-    big_p, up_q, c, c_low, r, r_low = _scales(p, q)
-    most = argmax(p)
-    sums, gap = (0.0, 0.0), (0.0, 0.0)
-    for j in range(p.shape[0]):
-        if j == most:
-            continue
-        x, y = p[j] * SCALE, q[j] * up_q
-        high, low = two_product(y, c)
-        low += y * c_low
-        u, u_low = _apart(x, y, c, c_low, r, r_low)
-        gap = dd_add_double(gap[0], gap[1], 0.5 * u)
-        gap = dd_add_double(gap[0], gap[1], 0.5 * u_low)
-        sums = _with_js_term(sums, x, high, low, -0.5 * u, -0.5 * u_low)
-    x = p[most] * SCALE
-    high, low = two_product(q[most] * up_q, c)
-    low += q[most] * up_q * c_low
-    sums = _with_js_term(sums, x, high, low, gap[0], gap[1])
-    return max(0.0, 0.5 * (sums[0] + sums[1]) / (big_p * SCALE))
-
-
-@kernel(fastmath={"contract"})
+@kernel()
 def js_rows(left, right, slack, out):
     """Write JS(p, q) of each pair of rows in nats; return the first bad row, or -1."""
     prefer_512()
     count, size = left.shape
-    ps = left.reshape(count * size)
-    qs = right.reshape(count * size)
-    far = size > FEW
+    p, q = left.reshape(count * size), right.reshape(count * size)
+    far = True
     for i in range(count):
-        if far:
-            found = _far_js(ps, qs, i * size, (i + 1) * size, slack)
-            if found >= 0.0:
-                out[i] = found
-                continue
-        terms, terms_error, total, total_error, gap, gap_error = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        sign = 0
-        lean = 0.0  # Σ t(p, m) - Σ t(q, m)
-        for start in range(i * size, (i + 1) * size, BLOCK):
-            stop = min(start + BLOCK, (i + 1) * size)
-            for j in range(start + AHEAD, stop + AHEAD, 8):
-                prefetch(ps, j)
-                prefetch(qs, j)
-            a, b, c, d, e = _js_block(ps[start:stop], qs[start:stop])
-            terms, terms_error = dd_add_double(terms, terms_error, a)
-            total, total_error = dd_add_double(total, total_error, b)
-            gap, gap_error = dd_add_double(gap, gap_error, c)
-            sign |= d
-            lean += e
-        off = (total - 1.0) + total_error
-        gap += gap_error
-        if not (abs(off) <= slack and abs(off + gap) <= slack):
+        found = _js_row(p, q, i * size, (i + 1) * size, slack, far)
+        if found == -1.0:
             return i
-        if sign < 0 and (smallest(left[i]) < 0.0 or smallest(right[i]) < 0.0):
-            return i
-        terms += terms_error
-        total += total_error
-        # The derivative of the sum by the scale of q is half of D(q‖m): scale q back to the sum of
-        # p, to second order.
-        excess = gap / total
-        found = 0.5 * (terms - 0.5 * excess * (terms - lean)) / total - excess * excess / 8.0
-        close = abs(gap) <= 2.0**-48 and gap * gap <= found * 2.0**-14 and found > 1e-280
-        same = terms == 0.0 and gap == 0.0
-        few = size <= FEW
-        out[i] = found if same or (close and not few) else careful_js(left[i], right[i])
-        far = not few and out[i] >= FAR_JS
+        out[i] = found
+        far = found >= FAR_JS
     return -1
 
 

@@ -9,20 +9,20 @@ import math
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import inner, kernel
 from xent._math.double_double import dd_add_double, dd_reduce
 from xent._math.llvm import prefer_512, prefetch
 from xent._math.log import fast_log, fast_log8, log
 from xent._math.vector import FLOAT64_LANES, bits64, fma, load, reduce_or, select, zeros
 
 LOOSE = {"reassoc", "contract", "nsz"}
-AHEAD = 1024  # outcomes
+PREFETCH_DISTANCE = 1024  # outcomes
 LANES = FLOAT64_LANES
 # Outcomes that are added plainly before a double-double takes them: more would be faster and, where
 # all terms are alike, round alike.
 STEP = 4 * LANES
 MIN_NORMAL, MIN_NORMAL_BITS = 2.0**-1022, np.int64(0x0010000000000000)
-SCALE, SCALE_EXPONENT = 2.0**128, 128  # takes a subnormal into the normal range, exactly
+LOG_SCALE, SCALE_EXPONENT = 2.0**128, 128  # takes a subnormal into the normal range, exactly
 
 
 @kernel(inside=True, fastmath=LOOSE)
@@ -60,19 +60,19 @@ def smallest(p):
 
 @kernel(forceinline=True)
 def rest_of(p, top):
-    """Sum of all but one, times `SCALE`."""
+    """Sum of all but one, times `LOG_SCALE`."""
     total, error = 0.0, 0.0
     for j in range(p.shape[0]):
         if j != top:
-            total, error = dd_add_double(total, error, p[j] * SCALE)
+            total, error = dd_add_double(total, error, p[j] * LOG_SCALE)
     return total + error
 
 
 @kernel(forceinline=True)
 def _top_term(rest, top):
-    """Top * log1p(rest / top), with rest and the result times `SCALE`."""
-    y = rest / SCALE / top
-    return rest if y < 2.0**-60 else top * math.log1p(y) * SCALE
+    """Top * log1p(rest / top), with rest and the result times `LOG_SCALE`."""
+    y = rest / LOG_SCALE / top
+    return rest if y < 2.0**-60 else top * math.log1p(y) * LOG_SCALE
 
 
 @kernel(inside=True)
@@ -80,7 +80,7 @@ def _careful(p, q):
     """Cross-entropy where one q has most of the mass; p is q for the entropy."""
     top = argmax(q)
     rest = rest_of(q, top)
-    shift = math.log1p((q[top] - 1.0) + rest / SCALE)
+    shift = math.log1p((q[top] - 1.0) + rest / LOG_SCALE)
     nats, error = 0.0, 0.0
     weight = 0.0
     total = 0.0
@@ -89,14 +89,23 @@ def _careful(p, q):
             continue
         if q[j] == 0.0:
             return math.inf
-        total += p[j] * SCALE
+        total += p[j] * LOG_SCALE
         nats, error = dd_add_double(
-            nats, error, -(p[j] * SCALE) * log(q[j] * SCALE, SCALE_EXPONENT)
+            nats, error, -(p[j] * LOG_SCALE) * log(q[j] * LOG_SCALE, SCALE_EXPONENT)
         )
     weight = p[top]
     nats, error = dd_add_double(nats, error, total * shift)
     nats, error = dd_add_double(nats, error, weight * (_top_term(rest, q[top]) / q[top]))
-    return (nats + error) / SCALE / (weight + total / SCALE)
+    return (nats + error) / LOG_SCALE / (weight + total / LOG_SCALE)
+
+
+@inner()
+def _entropy_step(p, j, signs, nats, total):
+    """Add eight outcomes to plain sums."""
+    prefetch(p, j + PREFETCH_DISTANCE)
+    x = load(p, j)
+    nats = fma(x, fast_log8(select(x > MIN_NORMAL, x, MIN_NORMAL)), nats)
+    return signs | bits64(x), nats, total + x
 
 
 @kernel(inside=True)
@@ -108,12 +117,12 @@ def _entropy_sums(p, start, stop):
     whole = stop - (stop - start) % LANES
     for first in range(start, whole, STEP):
         some_nats = some = zeros()
-        for j in range(first, min(first + STEP, whole), LANES):
-            prefetch(p, j + AHEAD)
-            x = load(p, j)
-            signs = signs | bits64(x)
-            some_nats = fma(x, fast_log8(select(x > MIN_NORMAL, x, MIN_NORMAL)), some_nats)
-            some = some + x
+        if first + STEP <= whole:  # a number of turns that LLVM knows
+            for j in range(0, STEP, LANES):
+                signs, some_nats, some = _entropy_step(p, first + j, signs, some_nats, some)
+        else:
+            for j in range(first, whole, LANES):
+                signs, some_nats, some = _entropy_step(p, j, signs, some_nats, some)
         nats, nats_low = dd_add_double(nats, nats_low, some_nats)
         total, total_low = dd_add_double(total, total_low, some)
     a, b, sign = _entropy_block(p[whole:stop])
@@ -125,21 +134,31 @@ def _entropy_sums(p, start, stop):
     )
 
 
-@kernel(fastmath={"contract"})
+@kernel(inside=True, fastmath={"contract"})
+def entropy_row(p, start, stop, slack):
+    """Entropy of a row in nats; -1 where it is no distribution."""
+    prefer_512()
+    nats, (total, low), sign = _entropy_sums(p, start, stop)
+    off = (total - 1.0) + low
+    if not abs(off) <= slack:
+        return -1.0
+    row = p[start:stop]
+    if sign < 0 and smallest(row) < 0.0:
+        return -1.0
+    found = math.log1p(off) - (nats[0] + nats[1]) / (total + low)
+    return found if found >= 0.5 else _careful(row, row)
+
+
+@kernel()
 def entropy_rows(rows, slack, out):
     """Write the entropy of each row in nats; return the first bad row, or -1."""
     prefer_512()
     count, size = rows.shape
     flat = rows.reshape(count * size)
     for i in range(count):
-        nats, (total, low), sign = _entropy_sums(flat, i * size, (i + 1) * size)
-        off = (total - 1.0) + low
-        if not abs(off) <= slack:
+        out[i] = entropy_row(flat, i * size, (i + 1) * size, slack)
+        if out[i] == -1.0:
             return i
-        if sign < 0 and smallest(rows[i]) < 0.0:
-            return i
-        found = math.log1p(off) - (nats[0] + nats[1]) / (total + low)
-        out[i] = found if found >= 0.5 else _careful(rows[i], rows[i])
     return -1
 
 
@@ -161,6 +180,17 @@ def _cross_block(p, q):
     return nats, total_p, total_q, sign
 
 
+@inner()
+def _cross_step(p, q, j, signs, nats, total_p, total_q):
+    """Add eight pairs of outcomes to plain sums."""
+    prefetch(p, j + PREFETCH_DISTANCE)
+    prefetch(q, j + PREFETCH_DISTANCE)
+    x, y = load(p, j), load(q, j)
+    signs = signs | bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
+    nats = fma(x, fast_log8(select(y > MIN_NORMAL, y, MIN_NORMAL)), nats)
+    return signs, nats, total_p + x, total_q + y
+
+
 @kernel(inside=True)
 def _cross_sums(p, q, start, stop):
     """Σ p log q, Σ p and Σ q of a row as double-doubles, and the bits of its entries, or'ed."""
@@ -170,14 +200,16 @@ def _cross_sums(p, q, start, stop):
     whole = stop - (stop - start) % LANES
     for first in range(start, whole, STEP):
         some_nats = some_p = some_q = zeros()
-        for j in range(first, min(first + STEP, whole), LANES):
-            prefetch(p, j + AHEAD)
-            prefetch(q, j + AHEAD)
-            x, y = load(p, j), load(q, j)
-            signs = signs | bits64(x) | bits64(y) | (bits64(y) - MIN_NORMAL_BITS)
-            some_nats = fma(x, fast_log8(select(y > MIN_NORMAL, y, MIN_NORMAL)), some_nats)
-            some_p = some_p + x
-            some_q = some_q + y
+        if first + STEP <= whole:  # a number of turns that LLVM knows
+            for j in range(0, STEP, LANES):
+                signs, some_nats, some_p, some_q = _cross_step(
+                    p, q, first + j, signs, some_nats, some_p, some_q
+                )
+        else:
+            for j in range(first, whole, LANES):
+                signs, some_nats, some_p, some_q = _cross_step(
+                    p, q, j, signs, some_nats, some_p, some_q
+                )
         nats, nats_low = dd_add_double(nats, nats_low, some_nats)
         total_p, low_p = dd_add_double(total_p, low_p, some_p)
         total_q, low_q = dd_add_double(total_q, low_q, some_q)
@@ -230,16 +262,17 @@ def needs_care(p, q):
 
 
 __all__ = [
-    "AHEAD",
     "LANES",
+    "LOG_SCALE",
     "LOOSE",
     "MIN_NORMAL",
     "MIN_NORMAL_BITS",
-    "SCALE",
+    "PREFETCH_DISTANCE",
     "SCALE_EXPONENT",
     "STEP",
     "argmax",
     "cross_entropy_rows",
+    "entropy_row",
     "entropy_rows",
     "needs_care",
     "rest_of",

@@ -8,8 +8,8 @@ import math
 
 from xent._compile.decorator import kernel
 from xent._kernels.distributions.entropy import (
+    LOG_SCALE,
     LOOSE,
-    SCALE,
     SCALE_EXPONENT,
     argmax,
     rest_of,
@@ -20,7 +20,7 @@ from xent._math.exp import EXP_SCALE, scaled_exp
 from xent._math.log import atanh_series, log
 from xent._math.vector import bits64
 
-BLOCK = 128  # entries that are added plainly
+SUM_BLOCK = 128  # entries that are added plainly
 MIN_TOTAL, MAX_TOTAL = 2.0**-100, 2.0**100  # totals between which no row has to be scaled
 
 
@@ -39,8 +39,8 @@ def sum_of_row(row):
     """Sum of a row as a double-double, and a negative number where an entry has a minus sign."""
     total, error = 0.0, 0.0
     sign = 0
-    for at in range(0, row.shape[0], BLOCK):
-        a, b = _block(row[at : at + BLOCK])
+    for at in range(0, row.shape[0], SUM_BLOCK):
+        a, b = _block(row[at : at + SUM_BLOCK])
         total, error = dd_add_double(total, error, a)
         sign |= b
     return total, error, sign
@@ -97,7 +97,7 @@ def _write_logs(row, total, logs, allowed):
     less = math.log(total)
     for j in range(row.shape[0]):
         x = row[j]
-        found = log((x if x > 0.0 else 1.0) * SCALE, SCALE_EXPONENT) - less
+        found = log((x if x > 0.0 else 1.0) * LOG_SCALE, SCALE_EXPONENT) - less
         logs[j] = found if x > 0.0 else 0.0
         allowed[j] = x > 0.0
 
@@ -120,7 +120,7 @@ def log_rows(rows, counted, slack, shares, logs, allowed):
             if row[j] > 0.5 * total:
                 most = j
         if most >= 0:
-            logs[i, most] = -math.log1p(rest_of(row, most) / SCALE / row[most])
+            logs[i, most] = -math.log1p(rest_of(row, most) / LOG_SCALE / row[most])
         for j in range(row.shape[0]):
             row[j] = row[j] / total
     return -1

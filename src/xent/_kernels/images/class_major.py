@@ -7,15 +7,13 @@ vector of pixels at a time, while the classes pass. Each pixel takes exactly the
 same bits.
 """
 
-import math
-from typing import Any, NamedTuple
-
 import numpy as np
 from numba import types
 from numba.extending import overload
 
 from xent._compile.decorator import inner, outer
 from xent._compile.numba_private import INSIDE
+from xent._kernels.images.tiles import MAX_TILE_CLASSES, TILE_PIXELS
 from xent._kernels.rows.formula import (
     argmax_gradient,
     class_gradient,
@@ -51,59 +49,18 @@ from xent._math.vector import (
 )
 
 U = np.uint64
-TILE = 128  # pixels
-MAX_CLASSES = 64
 # In memory: a number that is read there costs no arithmetic to repeat.
-CLASS_NUMBERS = np.arange(MAX_CLASSES, dtype=np.int32)
+CLASS_NUMBERS = np.arange(MAX_TILE_CLASSES, dtype=np.int32)
 
 # Where each quantity of the pixels stands in the buffers: float64, ...
 _MAX, _VALUE, _TARGET_WEIGHT, _PIXEL_WEIGHT, _OTHERS, _SCALE, _FACTOR = (
-    U(TILE * i) for i in range(7)
+    U(TILE_PIXELS * i) for i in range(7)
 )
 # ... of the logits' precision, ...
-_SHIFT, _FLOOR, _TARGET_LOGIT, _TARGET_EXP, _IS_ARGMAX = (U(TILE * i) for i in range(5))
-_FACTOR_HIGH, _FACTOR_LOW, _AT_ARGMAX, _AT_TARGET = (U(TILE * i) for i in range(5, 9))
+_SHIFT, _FLOOR, _TARGET_LOGIT, _TARGET_EXP, _IS_ARGMAX = (U(TILE_PIXELS * i) for i in range(5))
+_FACTOR_HIGH, _FACTOR_LOW, _AT_ARGMAX, _AT_TARGET = (U(TILE_PIXELS * i) for i in range(5, 9))
 # ... and whole numbers.
-_ARGMAX, _TARGET, _PREVIOUS_ARGMAX, _PREVIOUS_TARGET = (U(TILE * i) for i in range(4))
-
-
-class Buffers(NamedTuple):
-    """Room to work in, of one thread: two tiles of logits, quantities of the pixels, a gradient."""
-
-    logits: Any
-    pixels: Any
-    scratch: Any
-    indices: Any
-    gradient: Any
-
-
-def buffers_for(x: Any) -> Buffers:
-    """Allocate what `score_tiles` works in, for logits like x (B, C, P)."""
-    classes = x.shape[1]
-    real, whole = (np.float64, np.int64) if x.dtype == np.float64 else (np.float32, np.int32)
-    return Buffers(
-        _aligned((2, _padded(classes), TILE), real),
-        _aligned((7 * TILE,), np.float64),
-        _aligned((9 * TILE,), real),
-        _aligned((4 * TILE,), whole),
-        _aligned((classes, TILE), x.dtype),
-    )
-
-
-def _padded(classes: int) -> int:
-    """Return how many classes `_sum_classes` reads of a tile: those, and zeros."""
-    return 8 if classes <= 8 else 20 if classes <= 20 else 32 if classes <= 32 else MAX_CLASSES
-
-
-def _aligned(shape: tuple[int, ...], dtype: Any) -> Any:
-    """Return an array that begins on a cache line.
-
-    Each vector of 64 bytes would lie across two lines else, and be read and written twice.
-    """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    room = np.empty(size + CACHE_LINE, np.uint8)
-    first = -room.ctypes.data % CACHE_LINE
-    return room[first : first + size].view(dtype).reshape(shape)
+_ARGMAX, _TARGET, _PREVIOUS_ARGMAX, _PREVIOUS_TARGET = (U(TILE_PIXELS * i) for i in range(4))
 
 
 @inner()
@@ -126,7 +83,7 @@ def _argmax(source, at, stride, classes, z, j, row_max, indices):
     for k in range(U(1), classes):
         this_class = splat(CLASS_NUMBERS[k], argmax)
         best, argmax = _running_max(
-            source, at + k * stride, z, k * U(TILE) + j, this_class, best, argmax
+            source, at + k * stride, z, k * U(TILE_PIXELS) + j, this_class, best, argmax
         )
     store(indices, _ARGMAX + j, argmax)
     store(row_max, j, best)
@@ -146,7 +103,7 @@ def _argmax_of_four(source, at, stride, classes, z, j, row_max, indices):
     in_a = in_b = in_c = in_d = splat(CLASS_NUMBERS[0], load(indices, _ARGMAX + j))
     for k in range(U(1), classes):
         this_class = splat(CLASS_NUMBERS[k], in_a)
-        i, to = at + k * stride, k * U(TILE) + j
+        i, to = at + k * stride, k * U(TILE_PIXELS) + j
         a, in_a = _running_max(source, i, z, to, this_class, a, in_a)
         b, in_b = _running_max(source, i + one, z, to + one, this_class, b, in_b)
         c, in_c = _running_max(source, i + two, z, to + two, this_class, c, in_c)
@@ -177,7 +134,7 @@ def _copy_tile(x, b, a, n, z, row_max, indices):
         for k in range(classes):
             for j in range(whole, whole + step):
                 z[k, j] = to_float64(x[U(b), k, a + j]) if j < n else 0.0
-        _argmax(z, whole, U(TILE), classes, z, whole, row_max, indices)
+        _argmax(z, whole, U(TILE_PIXELS), classes, z, whole, row_max, indices)
 
 
 def scaled_exp_of(value, shift, floor, high, low, inverse):
@@ -217,7 +174,7 @@ def _exponentials(z, classes, j, scratch, indices, high, low, inverse, x, ahead)
     argmax, target = load(indices, _ARGMAX + j), load(indices, _TARGET + j)
     zero = splat(0.0, shift)
     target_logit, target_exp = zero, zero
-    stride, one = U(x.shape[2]), U(TILE)
+    stride, one = U(x.shape[2]), U(TILE_PIXELS)
     for k in range(U(classes)):
         prefetch_l2(x, ahead + k * stride)
         value, is_target, target_logit = _hide_argmax(
@@ -252,7 +209,7 @@ def _exponentials_out_of_range(z, classes, n, pixels, scratch, indices, inverse)
 @inner()
 def _class(z, k, j):
     """Return a vector of pixels of class k, as float64."""
-    return load_float64(z, k * U(TILE) + j)
+    return load_float64(z, k * U(TILE_PIXELS) + j)
 
 
 @inner()
@@ -296,7 +253,7 @@ def _sum_classes(z, padded, n, pixels):
 @inner()
 def _tree_sum(pixels, n):
     """Return the sum of a tile's losses, as a tree, in their place."""
-    half = TILE // 2
+    half = TILE_PIXELS // 2
     while half >= 1:
         if n > half:
             for j in range(U(n - half)):
@@ -316,7 +273,7 @@ def _gradient(e, classes, j, scratch, indices, out, at, stride, nontemporal):
     ignored = c1 == zero
     for k in range(U(classes)):
         this_class = splat(CLASS_NUMBERS[k], argmax)
-        v = times_factor(load(e, k * U(TILE) + j), c1, c0)
+        v = times_factor(load(e, k * U(TILE_PIXELS) + j), c1, c0)
         v = select(target == this_class, at_target, select(ignored, zero, v))
         v = select(argmax == this_class, at_argmax, v)
         if nontemporal:
@@ -439,7 +396,7 @@ def _score(z, n, constants, has_grad, pixels, scratch):
 
 @outer()
 def score_tiles(
-    x, target, weight, pixel_weights, constants, buffers, values, totals, grad, start, stop
+    x, target, weight, pixel_weights, constants, values, totals, grad, buffers, start, stop
 ):
     """Score tiles start to stop, counted over all images, of pixels whose target is one class.
 
@@ -454,16 +411,16 @@ def score_tiles(
     padded, step = logits.shape[1], U(CACHE_LINE // logits.itemsize)
     high, low = slope_constants(inverse)
     for k in range(classes, padded):
-        for j in range(U(TILE)):
+        for j in range(U(TILE_PIXELS)):
             logits[0, k, j] = logits[1, k, j] = 0.0
-    tiles = -(-size // TILE)
+    tiles = -(-size // TILE_PIXELS)
     has_grad = grad.shape[0] > 0
     aligned = address(grad) % CACHE_LINE == 0 and size * x.itemsize % CACHE_LINE == 0
     aligned = aligned and x.itemsize >= 4
     at, previous_n, unsplittable = U(0), U(0), np.int64(0)
     for unit in range(start, stop + 1):
-        b, first = unit // tiles, unit % tiles * TILE
-        a, n = U(first), U(min(TILE, size - first) if unit < stop else 0)
+        b, first = unit // tiles, unit % tiles * TILE_PIXELS
+        a, n = U(first), U(min(TILE_PIXELS, size - first) if unit < stop else 0)
         z, previous = logits[unit % 2], logits[1 - unit % 2]
         base = U(b * size + first)
         _copy_tile(x, b, a, n, z, pixels, indices)
@@ -474,10 +431,10 @@ def score_tiles(
         if out_of_range > 0:
             _exponentials_out_of_range(z, classes, n, pixels, scratch, indices, inverse)
         direct = previous_n % step == 0 and (aligned or not nontemporal) and unsplittable == 0
-        ahead = U(b * classes * size + first + TILE)
+        ahead = U(b * classes * size + first + TILE_PIXELS)
         for j in range(U(0), max(n, previous_n), step):
             for i in range(j, j + step, U(CACHE_LINE // target.itemsize)):
-                prefetch_l2(target, base + U(TILE) + i)
+                prefetch_l2(target, base + U(TILE_PIXELS) + i)
             if j < n and out_of_range == 0:
                 _exponentials(z, classes, j, scratch, indices, high, low, inverse, x, ahead + j)
             if j < previous_n and direct:
@@ -485,7 +442,7 @@ def score_tiles(
                     previous, classes, j, scratch, indices, grad, at + j, U(size), nontemporal
                 )
             elif j < previous_n and unsplittable == 0:
-                _gradient(previous, classes, j, scratch, indices, block, j, U(TILE), False)
+                _gradient(previous, classes, j, scratch, indices, block, j, U(TILE_PIXELS), False)
         if previous_n > 0 and unsplittable > 0:
             factor = pixels[_FACTOR:]
             _gradient_float64(previous, classes, previous_n, scratch, factor, indices, block)

@@ -24,17 +24,17 @@ U = np.uint64
 _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
 UNSCALE32 = np.float32(1.0 / EXP_SCALE)
 # Elements of a sum, and of what is computed at once
-SPAN, CHUNK = 4096, 256
-AHEAD = 512
+BINARY_BLOCK, PRODUCT_LENGTH = 4096, 256
+BINARY_PREFETCH = 512
 
 # Bits read as integers: 0.0 to 1.0 are at most that of 1.0; -inf and NaN are above -2.0**126.
 SIGN_BIT, ONE_BITS, INFINITE_BITS = np.int32(-(2**31)), np.uint32(0x3F800000), np.uint32(0xFE800000)
 SCALE32 = np.float32(EXP_SCALE)
-_EXP, _REST = U(0), U(CHUNK)
-_HALF = U(CHUNK // 2)
+_EXP, _REST = U(0), U(PRODUCT_LENGTH)
+_HALF = U(PRODUCT_LENGTH // 2)
 
 
-class Buffers(NamedTuple):
+class BinaryBuffers(NamedTuple):
     """Room to work in, of one thread: terms of the loss, their sums, a chunk of the gradient."""
 
     terms: Any
@@ -42,9 +42,13 @@ class Buffers(NamedTuple):
     gradient: Any
 
 
-def buffers_for(dtype: Any, real: Any = np.float32) -> Buffers:
+def buffers_for(dtype: Any, real: Any = np.float32) -> BinaryBuffers:
     """Allocate what the loops work in, for gradients of a type and terms of another."""
-    return Buffers(np.empty(4 * CHUNK, real), np.empty(2 * CHUNK), np.empty(CHUNK, dtype))
+    return BinaryBuffers(
+        np.empty(4 * PRODUCT_LENGTH, real),
+        np.empty(2 * PRODUCT_LENGTH),
+        np.empty(PRODUCT_LENGTH, dtype),
+    )
 
 
 def in_range(upstream: float) -> bool:
@@ -172,9 +176,13 @@ def first_invalid(target, first, last):
 @inner()
 def prefetch_ahead(x, target, c):
     """Prefetch what comes soon, little by little, so that computing hides the wait."""
-    for j in range(c + AHEAD, c + AHEAD + CHUNK, CACHE_LINE // x.itemsize):
+    for j in range(
+        c + BINARY_PREFETCH, c + BINARY_PREFETCH + PRODUCT_LENGTH, CACHE_LINE // x.itemsize
+    ):
         prefetch_l2(x, j)
-    for j in range(c + AHEAD, c + AHEAD + CHUNK, CACHE_LINE // target.itemsize):
+    for j in range(
+        c + BINARY_PREFETCH, c + BINARY_PREFETCH + PRODUCT_LENGTH, CACHE_LINE // target.itemsize
+    ):
         prefetch_l2(target, j)
 
 
@@ -190,13 +198,13 @@ def sum_of_losses(x, target, upstream, buffers, totals, grad, nontemporal, start
     bad = -1
     c1, c0 = split_scaled(upstream)
     for b in range(start, stop):
-        first, last = b * SPAN, min((b + 1) * SPAN, count)
+        first, last = b * BINARY_BLOCK, min((b + 1) * BINARY_BLOCK, count)
         max_target = np.uint32(0)
-        for j in range(U(2 * CHUNK)):
+        for j in range(U(2 * PRODUCT_LENGTH)):
             accumulators[j] = 0.0
-        for c in range(first, last, CHUNK):
+        for c in range(first, last, PRODUCT_LENGTH):
             prefetch_ahead(x, target, c)
-            n = min(CHUNK, last - c)
+            n = min(PRODUCT_LENGTH, last - c)
             max_target, max_logit, soft = _score(
                 x, target, U(c), U(n), c1, c0, terms, gradient, max_target
             )
@@ -204,7 +212,9 @@ def sum_of_losses(x, target, upstream, buffers, totals, grad, nontemporal, start
                 _soft_target_gradient(x, target, U(c), U(n), upstream, terms, gradient)
             if max_logit > INFINITE_BITS:
                 _fix_nonfinite(x, target, U(c), U(n), terms)
-            _accumulate(terms, U(n), accumulators, n == CHUNK and max_logit <= INFINITE_BITS)
+            _accumulate(
+                terms, U(n), accumulators, n == PRODUCT_LENGTH and max_logit <= INFINITE_BITS
+            )
             if grad.shape[0]:
                 stream_copy(grad, c, gradient, n, nontemporal)
         totals[b] = _tree_sum(accumulators)

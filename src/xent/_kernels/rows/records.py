@@ -31,7 +31,7 @@ class Constants(NamedTuple):
     nontemporal: bool = False
 
 
-class Outputs(NamedTuple):
+class RowOutputs(NamedTuple):
     """What a call writes of n rows and C classes: the last two, and ``stats``, may be empty.
 
     ``values`` (n,) are the losses; ``stats`` (n, 4) log-sum-exp, log-probability of the target,
@@ -45,7 +45,7 @@ class Outputs(NamedTuple):
     softcap_slope: Any
 
 
-class Buffers(NamedTuple):
+class RowBuffers(NamedTuple):
     """Room to work in, of one thread."""
 
     exponentials: Any
@@ -54,7 +54,9 @@ class Buffers(NamedTuple):
     gradient_block: Any
 
 
-def buffers_for(classes: int, grad: Any, target_probabilities: Any, nontemporal: bool) -> Buffers:
+def buffers_for(
+    classes: int, grad: Any, target_probabilities: Any, nontemporal: bool
+) -> RowBuffers:
     """Allocate what `softmax.class_rows` and `softmax.soft_rows` work in.
 
     A gradient that goes past the caches is written beside the exponentials of the next row: then
@@ -63,7 +65,7 @@ def buffers_for(classes: int, grad: Any, target_probabilities: Any, nontemporal:
     """
     real = np.float64 if grad.dtype == np.float64 else np.float32
     rows = 2 if nontemporal else 1
-    return Buffers(
+    return RowBuffers(
         np.empty(rows * (classes + PAD) + _LINE, real),
         np.empty(COLUMN_BLOCK + 4 * ACCUMULATORS + _LINE),
         target_probabilities,
@@ -71,7 +73,7 @@ def buffers_for(classes: int, grad: Any, target_probabilities: Any, nontemporal:
     )
 
 
-class Scratch(NamedTuple):
+class RowScratch(NamedTuple):
     """The buffers of sums and of the gradient, each from a cache line on.
 
     ``compensation`` is empty where float64 is far more than the logits need; three times the
@@ -131,7 +133,7 @@ def scratch_of(x, buffers, out, constants):
     beside = constants.nontemporal and out.softcap_slope.shape[0] == 0 and e.shape[0] >= 2 * width
     first = COLUMN_BLOCK + 3 * ACCUMULATORS
     compensation = sums[first : first + (ACCUMULATORS if x.itemsize == 8 else 0)]
-    scratch = Scratch(sums[:COLUMN_BLOCK], sums[COLUMN_BLOCK:first], compensation, block)
+    scratch = RowScratch(sums[:COLUMN_BLOCK], sums[COLUMN_BLOCK:first], compensation, block)
     start = width if beside else 0
     return scratch, e[:width], e[start : start + width], beside
 

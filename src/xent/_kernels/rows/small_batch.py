@@ -9,7 +9,7 @@ import numpy as np
 
 from xent._compile.decorator import inner, outer
 from xent._kernels.rows.formula import argmax_gradient, class_gradient, target_loss
-from xent._kernels.rows.sizes import PAD
+from xent._kernels.rows.sizes import PAD, ZERO
 from xent._kernels.rows.sums import compensated_sum
 from xent._kernels.rows.targets import validate_classes
 from xent._math.element import order_key, to_float64
@@ -19,18 +19,18 @@ from xent._math.log import fast_log_ratio
 from xent._math.vector import tree_sum_of
 
 U = np.uint64
-TILE = 2048  # logits of a tile
-ROWS = 64  # of a tile at most
-MAX_CLASSES = 4 * PAD
+BATCH_TILE = 2048  # logits of a tile
+MAX_BATCH_ROWS = 64  # of a tile at most
+MAX_BATCH_CLASSES = 4 * PAD
 
 # Where each quantity stands in one array: what stands in one array, LLVM knows to be apart.
 _MARGIN, _OTHERS, _UPSTREAM, _AT_ARGMAX, _AT_TARGET, _LOG_SUM, _FACTOR, _SCALE = (
-    U(ROWS * i) for i in range(8)
+    U(MAX_BATCH_ROWS * i) for i in range(8)
 )
-DOUBLES = 8 * ROWS
-_EXP, _HIGH, _LOW = U(TILE), U(2 * TILE), U(2 * TILE + ROWS)
+DOUBLES = 8 * MAX_BATCH_ROWS
+_EXP, _HIGH, _LOW = U(BATCH_TILE), U(2 * BATCH_TILE), U(2 * BATCH_TILE + MAX_BATCH_ROWS)
 _SHIFT, _FLOOR = _HIGH, _LOW  # the constants of the exponentials are used up before
-SINGLES = 2 * TILE + 2 * ROWS
+SINGLES = 2 * BATCH_TILE + 2 * MAX_BATCH_ROWS
 
 _sum_of_1, _sum_of_2, _sum_of_3, _sum_of_4 = (tree_sum_of(blocks, PAD) for blocks in (1, 2, 3, 4))
 
@@ -43,12 +43,12 @@ def class_batch(x, target, ignore_index, mean, singles, doubles, argmax, values,
     of a row take float64. ``singles``, ``doubles``, ``argmax`` and ``values`` are worked in.
     """
     count, n = x.shape
-    bad, total = validate_classes(target, doubles[:0], doubles[:0], ignore_index, n)
+    bad, total = validate_classes(target, doubles[:0], doubles[:0], ignore_index, n, ZERO, count)
     if bad >= 0:
         return -1.0, 0.0
     upstream = 1.0 / total if mean and total != 0.0 else 1.0
     width = (n + PAD - 1) & ~(PAD - 1)
-    many = min(ROWS, TILE // width)
+    many = min(MAX_BATCH_ROWS, BATCH_TILE // width)
     for i in range(U(many * width)):
         singles[i] = -np.inf
     for first in range(0, count, many):
@@ -69,7 +69,7 @@ def class_batch(x, target, ignore_index, mean, singles, doubles, argmax, values,
         if grad.shape[0]:
             _gradient(rows, width, target, first, ignore_index, singles, doubles, argmax)
             for r in range(rows):
-                stream_copy(grad, (first + r) * n, singles[TILE + r * width :], n, False)
+                stream_copy(grad, (first + r) * n, singles[BATCH_TILE + r * width :], n, False)
     return total, compensated_sum(values) * upstream
 
 
@@ -107,7 +107,7 @@ def _exponentials(rows, width, singles, doubles, argmax):
     for r in range(rows):
         singles[_EXP + U(r * width + argmax[r])] = 0.0
     for r in range(rows):
-        doubles[_OTHERS + U(r)] = _tree_sum(singles, TILE + r * width, width)
+        doubles[_OTHERS + U(r)] = _tree_sum(singles, BATCH_TILE + r * width, width)
     return True
 
 

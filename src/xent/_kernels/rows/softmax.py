@@ -74,7 +74,7 @@ def score_row(row, target, row_weight, stat_grads, constants, scratch, out, pend
 
 
 @outer()
-def class_rows(x, target, weight, row_weights, stat_grads, constants, buffers, out, start, stop):
+def class_rows(x, target, weight, row_weights, stat_grads, constants, out, buffers, start, stop):
     """Score rows start to stop, whose target is one class.
 
     Reads logits x (n, C), target (n,), weight (C,), row_weights (n,) and stat_grads (n, 3), of
@@ -120,7 +120,7 @@ def class_rows(x, target, weight, row_weights, stat_grads, constants, buffers, o
 
 
 @outer()
-def soft_rows(x, target, weight, row_weights, stat_grads, constants, buffers, out, start, stop):
+def soft_rows(x, target, weight, row_weights, stat_grads, constants, out, buffers, start, stop):
     """Score rows start to stop, whose target (n, C) is a distribution; else as `class_rows`.
 
     Return the first row whose target is no distribution, or -1.
@@ -129,7 +129,7 @@ def soft_rows(x, target, weight, row_weights, stat_grads, constants, buffers, ou
     scratch, exponentials, previous, beside = scratch_of(x, buffers, out, constants)
     probabilities = buffers.target_probabilities
     changed = smoothing != 0.0 or weight.shape[0] > 0
-    own, argmax, bad = ZERO, NONE, NONE
+    turn, argmax, bad = ZERO, NONE, NONE
     pending = nothing_pending(previous, probabilities[0])
     for r in range(start, stop):
         row_weight = row_weights[r] if row_weights.shape[0] else 1.0
@@ -142,11 +142,11 @@ def soft_rows(x, target, weight, row_weights, stat_grads, constants, buffers, ou
             argmax = NONE
         else:
             # Two rows in turns: the one before may still be pending.
-            own = 1 - own if changed else r
+            turn = 1 - turn if changed else r
             for i in range(U(n if changed else 0)):
                 t = to_float64(target[U(r), i]) * (1.0 - smoothing) + smoothing / n
-                probabilities[own, i] = t * weight[i] if weight.shape[0] else t
-            row = _row_of(x, r, argmax, exponentials, probabilities[own])
+                probabilities[turn, i] = t * weight[i] if weight.shape[0] else t
+            row = _row_of(x, r, argmax, exponentials, probabilities[turn])
             value, pending, found_mass, found_signs, argmax = score_row(
                 row, Target(NONE, 0.0, 0.0), row_weight, stat_grads,
                 constants, scratch, out, pending,
@@ -157,7 +157,7 @@ def soft_rows(x, target, weight, row_weights, stat_grads, constants, buffers, ou
                 exponentials, previous = previous, exponentials
             else:
                 write_row(pending, out, scratch, constants)
-                pending = nothing_pending(previous, probabilities[own])
+                pending = nothing_pending(previous, probabilities[turn])
             out.values[r] = value if row_weight != 0.0 else 0.0
         if bad < 0 and not is_distribution(target, r, mass, signs, constants.tolerance):
             bad = r

@@ -9,25 +9,25 @@ U = np.uint64
 
 
 @outer()
-def validate_classes(target, weight, row_weights, ignore_index, classes):
-    """Return the first target that is no class (or -1), and what the rows weigh together.
+def validate_classes(target, weight, row_weights, ignore_index, classes, start, stop):
+    """Return the first target from start to stop that is no class (or -1), and the rows' weight.
 
     ``weight`` (of each class) and ``row_weights`` may be empty.
     """
     total, counted, wrong = 0.0, np.int64(0), np.int64(0)
-    for r in range(U(target.shape[0])):
+    for r in range(U(start), U(stop)):
         y = target[r]
         kept = y != ignore_index
         counted += np.int64(1) if kept else np.int64(0)
         wrong += np.int64(1) if kept and U(y) >= U(classes) else np.int64(0)
     if wrong > 0:
-        for r in range(target.shape[0]):
+        for r in range(start, stop):
             y = target[r]
             if y != ignore_index and (y < 0 or y >= classes):
                 return r, total
     if weight.shape[0] == 0 and row_weights.shape[0] == 0:
         return -1, np.float64(counted)
-    for r in range(target.shape[0]):
+    for r in range(start, stop):
         y = target[r]
         if y != ignore_index:
             row_weight = row_weights[r] if row_weights.shape[0] else 1.0

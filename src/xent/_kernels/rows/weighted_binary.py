@@ -12,12 +12,12 @@ import numpy as np
 
 from xent._compile.decorator import inner, outer, step
 from xent._kernels.rows.binary import (
-    CHUNK,
+    BINARY_BLOCK,
     INFINITE_BITS,
     ONE_BITS,
+    PRODUCT_LENGTH,
     SCALE32,
     SIGN_BIT,
-    SPAN,
     UNSCALE32,
     first_invalid,
     prefetch_ahead,
@@ -34,9 +34,9 @@ from xent._math.vector import bits32, fma, from_bits32
 U = np.uint64
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
-_EXP, _REST = U(0), U(CHUNK)
-_BOTH, _SIDE = U(2 * CHUNK), U(3 * CHUNK)
-_HALF = U(CHUNK // 2)
+_EXP, _REST = U(0), U(PRODUCT_LENGTH)
+_BOTH, _SIDE = U(2 * PRODUCT_LENGTH), U(3 * PRODUCT_LENGTH)
+_HALF = U(PRODUCT_LENGTH // 2)
 # Weights, as bits, that float32 multiplies without loss: 0, and 2**-60 to 2**60
 _SMALLEST, _LARGEST = np.uint32((127 - 60) << 23), np.uint32((127 + 60) << 23)
 _ABS_BITS, _INFINITE, _UNIT = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000), np.uint32(1)
@@ -63,7 +63,7 @@ class Factors(NamedTuple):
     kind: int
 
 
-class Outputs(NamedTuple):
+class BinaryOutputs(NamedTuple):
     """Losses that are not summed, or the sum of each span; the gradient, which may be x."""
 
     values: Any
@@ -272,8 +272,8 @@ def _tree_sum(accumulators):
 def weighted_losses(x, target, factors, upstream, in_range, buffers, out, nontemporal, start, stop):
     """Score spans of flat elements in float32: sum them, or give each its loss.
 
-    Reads x and target (n,), and the `Factors`; writes the `Outputs`, of which each may be empty:
-    ``grad`` takes ``upstream`` times the gradient, which is ``in_range`` or not.
+    Reads x and target (n,), and the `Factors`; writes the `BinaryOutputs`, of which each may be
+    empty: ``grad`` takes ``upstream`` times the gradient, which is ``in_range`` or not.
 
     Return the first element whose target is not in [0, 1], -2 where a weight may be invalid, or -1.
     """
@@ -283,13 +283,13 @@ def weighted_losses(x, target, factors, upstream, in_range, buffers, out, nontem
     bad = -1
     c1, c0 = split_scaled(upstream)
     for b in range(start, stop):
-        first, last = b * SPAN, min((b + 1) * SPAN, count)
+        first, last = b * BINARY_BLOCK, min((b + 1) * BINARY_BLOCK, count)
         max_target = np.uint32(0)
-        for j in range(U(2 * CHUNK)):
+        for j in range(U(2 * PRODUCT_LENGTH)):
             accumulators[j] = 0.0
-        for c in range(first, last, CHUNK):
+        for c in range(first, last, PRODUCT_LENGTH):
             prefetch_ahead(x, target, c)
-            a, n = U(c), U(min(CHUNK, last - c))
+            a, n = U(c), U(min(PRODUCT_LENGTH, last - c))
             offset, kind = U(0), factors.kind
             if factors.period == 0:
                 kind = _fill_weights(factors, c, np.int64(n))
@@ -333,12 +333,12 @@ def weighted_losses_float64(x, target, factors, upstream, buffers, out, nontempo
     count = x.shape[0]
     bad = -1
     for b in range(start, stop):
-        first, last = b * SPAN, min((b + 1) * SPAN, count)
-        for j in range(U(2 * CHUNK)):
+        first, last = b * BINARY_BLOCK, min((b + 1) * BINARY_BLOCK, count)
+        for j in range(U(2 * PRODUCT_LENGTH)):
             accumulators[j] = 0.0
         wrong = np.int64(0)
-        for c in range(first, last, CHUNK):
-            n = min(CHUNK, last - c)
+        for c in range(first, last, PRODUCT_LENGTH):
+            n = min(PRODUCT_LENGTH, last - c)
             _expand(factors.weight, repeats[0], c, n, negative, False)
             _expand(factors.pos_weight, repeats[1], c, n, positive, False)
             kind = max(_kind_of(negative, U(0), n, False), _kind_of(positive, U(0), n, False))

@@ -146,7 +146,7 @@ def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
     def blocks() -> Iterator[bytes]:
         rest = b""
         with pa.input_stream(os.fspath(path), compression="detect") as file:
-            while found := file.read(dialect.BLOCK):
+            while found := file.read(dialect.READ_BYTES):
                 lines, line, rest = (rest + found).rpartition(b"\n")
                 if line:
                     yield lines + line

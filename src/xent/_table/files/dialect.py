@@ -16,7 +16,7 @@ from typing import Any
 from xent import _check
 from xent._table.files.endings import unreadable
 
-BLOCK = 8 << 20  # bytes; the types of the columns are those of the first block
+READ_BYTES = 8 << 20  # bytes; the types of the columns are those of the first block
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def open_csv(file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None) ->
     convert.null_values = [*convert.null_values, *how.missing]
     return arrow.open_csv(
         file,
-        arrow.ReadOptions(block_size=BLOCK, encoding=how.encoding),
+        arrow.ReadOptions(block_size=READ_BYTES, encoding=how.encoding),
         arrow.ParseOptions(delimiter=how.between(kind), newlines_in_values=True),
         convert,
     )

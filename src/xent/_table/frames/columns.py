@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._table.frames import exact
 
-UNITS = {"s": 1_000_000, "ms": 1000, "us": 1}
-DAY = 86_400 * UNITS["s"]
+TICKS = {"s": 1_000_000, "ms": 1000, "us": 1}
+DAY = 86_400 * TICKS["s"]
 
 
 def is_missing(value: Any) -> bool:
@@ -185,7 +185,7 @@ class Moments(Column):
             whole, part = np.divmod(whole, 1000)
             found = whole + part / 1000
         else:
-            found = (whole * UNITS[getattr(kind, "unit", "ms")]).astype(np.float64)
+            found = (whole * TICKS[getattr(kind, "unit", "ms")]).astype(np.float64)
         if self.held.null_count:
             found[self.missing()] = np.nan
         return np.asarray(found, dtype=np.float64)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 
-EXACT = 2**53  # up to here every whole number is a float64
+EXACT_WHOLE = 2**53  # up to here every whole number is a float64
 
 
 def whole_numbers(numbers: list[Any]) -> NDArray[Any] | None:
@@ -165,7 +165,7 @@ def _of_objects(column: NDArray[Any]) -> NDArray[Any]:
     known = tuple(kind for kind in kinds if issubclass(kind, (Integral, Decimal, float)))
     numbers: list[Any] = [v for v in values if isinstance(v, known) and v == v]
     if not any(issubclass(kind, Decimal) for kind in known):
-        numbers = [v for v in numbers if not -EXACT < v < EXACT]
+        numbers = [v for v in numbers if not -EXACT_WHOLE < v < EXACT_WHOLE]
     out = np.empty(len(numbers), object)
     out[:] = numbers
     return out
@@ -181,11 +181,11 @@ def any_far(values: NDArray[Any]) -> bool:
     if not values.size:
         return False
     if values.dtype.kind == "f":
-        return bool((np.abs(values) >= EXACT).any())
-    return bool(values.min() <= -EXACT or values.max() >= EXACT)
+        return bool((np.abs(values) >= EXACT_WHOLE).any())
+    return bool(values.min() <= -EXACT_WHOLE or values.max() >= EXACT_WHOLE)
 
 
 def far(values: NDArray[Any]) -> NDArray[Any]:
     """Return the whole numbers that may round."""
-    found: NDArray[Any] = values[(values <= -EXACT) | (values >= EXACT)]
+    found: NDArray[Any] = values[(values <= -EXACT_WHOLE) | (values >= EXACT_WHOLE)]
     return found

@@ -25,7 +25,7 @@ from xent._table.frames.columns import (
 from xent._table.frames.objects import of_cells, of_objects
 
 MOMENTS = (nw.Date, nw.Datetime, nw.Time, nw.Duration)
-NAMES = (nw.String, nw.Categorical, nw.Enum)
+NAME_TYPES = (nw.String, nw.Categorical, nw.Enum)
 
 
 class Frame:
@@ -138,7 +138,7 @@ def of_series(name: object, series: Any) -> Column:
         return (Wholes if dtype.is_integer() else Floats)(name, series, shown)
     if dtype == nw.Boolean:
         return Flags(name, series.to_arrow(), shown)
-    if dtype in NAMES:
+    if dtype in NAME_TYPES:
         return _of_names(name, series, shown)
     if any(dtype == kind for kind in MOMENTS):
         return Moments(name, series.to_arrow(), shown)

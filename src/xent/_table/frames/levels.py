@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xent._table.frames.columns import Names
 
 Level = str | int | float | bool
-PLAIN: tuple[Any, ...] = (str, bool, (int, float))
+LEVEL_TYPES: tuple[Any, ...] = (str, bool, (int, float))
 
 
 def levels_of(names: Names) -> tuple[Level, ...]:
@@ -48,7 +48,7 @@ def merged(one: Sequence[Level], other: Sequence[Level]) -> tuple[Level, ...]:
 def _kind(levels: Sequence[Any]) -> int:
     """Return which of the plain kinds all levels have, -1 where they have none."""
     return next(
-        (k for k, kinds in enumerate(PLAIN) if all(isinstance(v, kinds) for v in levels)), -1
+        (k for k, kinds in enumerate(LEVEL_TYPES) if all(isinstance(v, kinds) for v in levels)), -1
     )
 
 
@@ -63,7 +63,7 @@ def _alike(one: list[Any], other: list[Any]) -> tuple[list[Level], list[Level]]:
     if kinds[0] == kinds[1] or not one or not other:
         return one, other
     spelt = [[_spelt(level) for level in levels] for levels in (one, other)]
-    if PLAIN.index(bool) in kinds:
+    if LEVEL_TYPES.index(bool) in kinds:
         spelt = [[level.lower() for level in levels] for levels in spelt]
     return list(spelt[0]), list(spelt[1])
 

@@ -25,7 +25,7 @@ from xent._table.frames.columns import (
     Wholes,
     is_missing,
 )
-from xent._table.frames.exact import EXACT, too_large
+from xent._table.frames.exact import EXACT_WHOLE, too_large
 
 Read = Callable[[object, list[Any]], Column | None]
 
@@ -78,7 +78,7 @@ def _numbers(name: object, values: list[Any]) -> Column | None:
         return None  # booleans among numbers
     whole = all(issubclass(kind, Integral) for kind in kinds)
     decimal = any(issubclass(kind, Decimal) for kind in kinds)
-    reach = 2**63 if whole else EXACT
+    reach = 2**63 if whole else EXACT_WHOLE
     far = (isinstance(v, Integral) and not -reach <= int(v) < reach for v in values)
     if decimal or any(far):
         return Exact(name, values, "Decimal" if decimal else "Int128")

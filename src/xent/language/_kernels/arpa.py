@@ -81,7 +81,7 @@ def parse(text, space, first, order, longest, vocabulary, words, logp, backoff):
     return n, row, FINE
 
 
-@kernel()
+@kernel(inside=True)
 def _number(text, space, i):
     """Read a decimal number; NaN if it is none."""
     negative = text[i] == 45
@@ -202,7 +202,7 @@ def enter(prefix, word, first, bits, table):
         table[2 * j + 1] = _U(first + row)
 
 
-@kernel()
+@kernel(inside=True)
 def _write_number(value, out, at):
     """Write a float32; return where it ends. Up to ten bytes after it are written to as well."""
     if not value > -99.0:  # -inf too: zero probability is written -99
@@ -267,11 +267,11 @@ def _write_pair(number, out, at):
     out[at + 1] = _PAIRS[number, 1]
 
 
-@kernel()
-def _write_digits(number, least, out, at):
-    """Write an integer with at least so many digits."""
+@kernel(inside=True)
+def _write_digits(number, min_digits, out, at):
+    """Write an integer with at min_digits so many digits."""
     length = 1
-    while length < least or (length < 19 and number >= _INTEGERS[length]):
+    while length < min_digits or (length < 19 and number >= _INTEGERS[length]):
         length += 1
     k = at + length - 1
     while number >= _BILLION:

@@ -10,7 +10,7 @@ import numpy as np
 from xent._compile.decorator import kernel
 
 _U = np.uint64
-SPAN = 64  # nodes that share one whole number; theirs are the differences from it
+CHILDREN_SPAN = 64  # nodes that share one whole number; theirs are the differences from it
 
 
 @kernel()
@@ -42,7 +42,7 @@ def unpack_bits(packed, width, out):
 
 @kernel(inline="always")
 def _first_child(node, spans, more, more_width):
-    return np.int64(spans[node // SPAN]) + _bits(more, more_width, node)
+    return np.int64(spans[node // CHILDREN_SPAN]) + _bits(more, more_width, node)
 
 
 @kernel()
@@ -52,7 +52,7 @@ def first_children(spans, more, more_width, out):
         out[node] = _first_child(node, spans, more, more_width)
 
 
-@kernel()
+@kernel(inside=True)
 def child(node, word, trie):
     """Return the place of a node's child among the longer n-grams, or -1."""
     words, word_width, spans, more, more_width = trie

@@ -16,16 +16,19 @@ from xent._math.llvm import prefetch
 _U = np.uint64
 _LOW = np.uint64(0xFFFFFFFF)
 _WORD = np.uint64(32)  # keys hold the word above the place
-AHEAD = 32
-FEW = 24  # places of one history, or distinct words: fewer are sorted by insertion
-SMALL, MANY = 512, 4096  # distinct words: up to these radix sort takes smaller digits
-DIGITS = 1 << 11
+PLACES_AHEAD = 32
+INSERTION_SORTED = 24  # places of one history, or distinct words: fewer are sorted by insertion
+SIX_BIT_DIGITS, EIGHT_BIT_DIGITS = (
+    512,
+    4096,
+)  # distinct words: up to these radix sort takes smaller digits
+MAX_DIGITS = 1 << 11
 
 
-@kernel()
-def sort_by_word(keys, spare, number, word_bits, first):
+@kernel(inside=True)
+def sort_by_word(keys, scratch, number, word_bits, first):
     """Sort the first ``number`` keys by word; return the array, one of the two, that holds them."""
-    if number < FEW:
+    if number < INSERTION_SORTED:
         for k in range(1, number):
             key = keys[k]
             j = k
@@ -34,7 +37,7 @@ def sort_by_word(keys, spare, number, word_bits, first):
                 j -= 1
             keys[j] = key
         return keys
-    bits = 6 if number < SMALL else 8 if number < MANY else 11
+    bits = 6 if number < SIX_BIT_DIGITS else 8 if number < EIGHT_BIT_DIGITS else 11
     digits = 1 << bits
     mask = _U(digits - 1)
     done = 0
@@ -52,9 +55,9 @@ def sort_by_word(keys, spare, number, word_bits, first):
         for k in range(number):
             key = keys[k]
             d = (key >> shift) & mask
-            spare[first[d]] = key
+            scratch[first[d]] = key
             first[d] += 1
-        keys, spare = spare, keys
+        keys, scratch = scratch, keys
         done += bits
     return keys
 
@@ -85,7 +88,7 @@ def places_by_word(ids, reach, count, places, stream, reached):
 
 
 @kernel()
-def next_level(stream, places, sizes, word_bits, longest, keys, words, spare, table, level):
+def next_level(stream, places, sizes, word_bits, longest, keys, words, scratch, table, level):
     """Count the n-grams of one order from the places of those one shorter.
 
     The places of a history are gone through once to count the words there and once to sort them
@@ -106,7 +109,7 @@ def next_level(stream, places, sizes, word_bits, longest, keys, words, spare, ta
         Then nobody will ask for the n-grams' places.
     keys : (largest of sizes,) uint64
         Room for the places of one history; FEW are enough for the longest n-grams.
-    words, spare : (most different words after a history,) uint64
+    words, scratch : (most different words after a history,) uint64
         Room to sort in.
     table : (vocabulary,) uint64
         Zeros, and left so.
@@ -119,17 +122,17 @@ def next_level(stream, places, sizes, word_bits, longest, keys, words, spare, ta
         How many distinct n-grams there are.
     """
     prefix, word, count, suffix = level
-    first = np.empty(DIGITS, np.int64)
+    first = np.empty(MAX_DIGITS, np.int64)
     last_place = places.size - 1
     rows = filled = at = np.int64(0)
     one, none = _U(1), _U(0)
     for p in range(sizes.size):
         after = at + np.int64(sizes[p])
         number = 0
-        if after - at < FEW:
+        if after - at < INSERTION_SORTED:
             for k in range(at, after):
                 # Places are random: ask the memory in time for what will be touched there.
-                prefetch(stream, np.int64(places[min(k + AHEAD, last_place)]) + 1)
+                prefetch(stream, np.int64(places[min(k + PLACES_AHEAD, last_place)]) + 1)
                 i = np.int64(places[k]) + 1
                 found = stream[i]
                 if found >> _WORD != _LOW:
@@ -160,7 +163,7 @@ def next_level(stream, places, sizes, word_bits, longest, keys, words, spare, ta
             continue
         distinct = 0
         for k in range(at, after):
-            prefetch(stream, np.int64(places[min(k + AHEAD, last_place)]) + 1)
+            prefetch(stream, np.int64(places[min(k + PLACES_AHEAD, last_place)]) + 1)
             i = np.int64(places[k]) + 1
             found = stream[i]
             w = found >> _WORD
@@ -174,7 +177,7 @@ def next_level(stream, places, sizes, word_bits, longest, keys, words, spare, ta
                     keys[number] = (found & ~_LOW) | _U(i)
                     number += 1
         at = after
-        chosen = sort_by_word(words, spare, distinct, word_bits, first)
+        chosen = sort_by_word(words, scratch, distinct, word_bits, first)
         begin = filled
         for k in range(distinct):
             w = chosen[k] >> _WORD

@@ -11,7 +11,7 @@ from xent._compile.decorator import kernel
 _U = np.uint64
 
 
-@kernel()
+@kernel(inside=True)
 def _sink(heap, size, i, keys, at):
     """Move a run down the heap to where it belongs."""
     run = heap[i]

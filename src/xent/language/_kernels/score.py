@@ -75,7 +75,7 @@ def step(state, word, table, states, unigram, word_bits, firsts):
 
 
 @kernel()
-def score(ids, starts, low, high, automaton, begin, scale, lanes, out, lengths):
+def score(ids, starts, low, high, automaton, begin, scale, interleaved, out, lengths):
     """Score sentences ``low`` to ``high`` of a text.
 
     Parameters
@@ -90,7 +90,7 @@ def score(ids, starts, low, high, automaton, begin, scale, lanes, out, lengths):
         The state before the first word.
     scale : float
         What log10-probabilities are multiplied by.
-    lanes : int
+    interleaved : int
         Sentences in lockstep.
     out : (n - sentences,) float64
     lengths : (n - sentences,) or (0,) int8
@@ -99,19 +99,19 @@ def score(ids, starts, low, high, automaton, begin, scale, lanes, out, lengths):
     table, states, unigram, word_bits, firsts = automaton
     slots = _U(table.size // 2)
     measure = lengths.size > 0
-    at = np.zeros(lanes, np.int64)
-    end = np.zeros(lanes, np.int64)
-    shift = np.zeros(lanes, np.int64)
-    state = np.zeros(lanes, np.uint64)
-    paid = np.zeros(lanes, np.float32)
-    key = np.zeros(lanes, np.uint64)
-    slot = np.zeros(lanes, np.uint64)
+    at = np.zeros(interleaved, np.int64)
+    end = np.zeros(interleaved, np.int64)
+    shift = np.zeros(interleaved, np.int64)
+    state = np.zeros(interleaved, np.uint64)
+    paid = np.zeros(interleaved, np.float32)
+    key = np.zeros(interleaved, np.uint64)
+    slot = np.zeros(interleaved, np.uint64)
     following = low
-    live = lanes
-    for lane in range(lanes):
+    live = interleaved
+    for lane in range(interleaved):
         at[lane] = -1  # takes a sentence at its first turn
     while live > 0:
-        for lane in range(lanes):
+        for lane in range(interleaved):
             i = at[lane]
             if i == -2:
                 continue

@@ -16,8 +16,8 @@ _U = np.uint64
 END = 2
 
 # What stands where in the header: addresses of arrays, and then numbers.
-KEYS, SLOTS, BLOB, STARTS, TABLE, STATES, UNIGRAM, FIRSTS = range(8)
-CAPACITY, BYTES, WORDS, TABLE_SIZE, STATES_SIZE, LEVELS, WORD_BITS, BEGIN = range(8, 16)
+KEYS, SLOTS, BLOB, STARTS, TABLE_ADDRESS, STATES, UNIGRAM, FIRSTS = range(8)
+CAPACITY, BLOB_SIZE, WORDS, TABLE_SIZE, STATES_SIZE, LEVELS, WORD_BITS, BEGIN_STATE = range(8, 16)
 
 
 @kernel(inline="always")
@@ -26,12 +26,12 @@ def _space(letter):
     return letter == 32 or 9 <= letter <= 13
 
 
-@kernel()
+@kernel(inside=True)
 def _word(text, first, length, header):
     """Return the id of a word."""
     keys = carray(pointer_to(header[KEYS], np.uint64), (header[CAPACITY],), np.uint64)
     slots = carray(pointer_to(header[SLOTS], np.uint32), (header[CAPACITY],), np.uint32)
-    blob = carray(pointer_to(header[BLOB], np.uint8), (header[BYTES],), np.uint8)
+    blob = carray(pointer_to(header[BLOB], np.uint8), (header[BLOB_SIZE],), np.uint8)
     starts = carray(pointer_to(header[STARTS], np.int64), (header[WORDS] + 1,), np.int64)
     key = key_of(text, first, length)
     slot = place_of(text, first, length, key, keys, slots, blob, starts)
@@ -41,7 +41,7 @@ def _word(text, first, length, header):
 @kernel()
 def step_from(header, state, word):
     """Score one word: log10-probability, next state, length of the n-gram found."""
-    table = carray(pointer_to(header[TABLE], np.uint64), (header[TABLE_SIZE],), np.uint64)
+    table = carray(pointer_to(header[TABLE_ADDRESS], np.uint64), (header[TABLE_SIZE],), np.uint64)
     states = carray(pointer_to(header[STATES], np.uint64), (header[STATES_SIZE],), np.uint64)
     unigram = carray(pointer_to(header[UNIGRAM], np.uint64), (header[WORDS],), np.uint64)
     firsts = carray(pointer_to(header[FIRSTS], np.int64), (header[LEVELS],), np.int64)
@@ -52,7 +52,7 @@ def step_from(header, state, word):
 def score(text, header, bos, eos):
     """Return the log10-probability of a sentence, which is bytes."""
     total = 0.0
-    state = header[BEGIN] if bos else 0
+    state = header[BEGIN_STATE] if bos else 0
     n = len(text)
     i = 0
     while i < n:
@@ -72,7 +72,7 @@ def score(text, header, bos, eos):
 @kernel()
 def full_scores(text, header, bos, eos, logp, lengths, words):
     """Write log10-probability, length of the n-gram and id of each word; return how many."""
-    state = header[BEGIN] if bos else 0
+    state = header[BEGIN_STATE] if bos else 0
     n = len(text)
     i = m = 0
     while i < n:

@@ -10,7 +10,7 @@ from xent._compile.decorator import kernel
 from xent._math.llvm import prefetch
 
 NO_MASS = 1e-12
-AHEAD = 48  # rows; the shorter n-grams lie anywhere, so the memory is asked for them in time
+ROWS_AHEAD = 48  # rows; the shorter n-grams lie anywhere, so the memory is asked for them in time
 
 
 @kernel()
@@ -28,19 +28,19 @@ def count_by_prefix(prefix, total):
 
 
 @kernel()
-def less_discount(counts, discounts, kept):
+def less_discount(counts, discounts, discounted):
     """Take a discount off each count: ``discounts[r]`` off r, the last one off all above."""
-    most = discounts.size - 1
+    highest = discounts.size - 1
     for i in range(counts.size):
-        kept[i] = max(0.0, counts[i] - discounts[min(np.int64(counts[i]), most)])
+        discounted[i] = max(0.0, counts[i] - discounts[min(np.int64(counts[i]), highest)])
 
 
 @kernel()
-def counts_of_counts(values, most):
-    """Count how many n-grams were seen once, twice, ... ``most`` times."""
-    found = np.zeros(most + 1, np.int64)
+def counts_of_counts(values, max_count):
+    """Count how many n-grams were seen once, twice, ... ``max_count`` times."""
+    found = np.zeros(max_count + 1, np.int64)
     for value in values:
-        if 0 < value <= most:
+        if 0 < value <= max_count:
             found[value] += 1
     return found
 
@@ -76,7 +76,7 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p):
         mass = 0.0
         below = 0.0
         while j < n and prefix[j] == h:
-            prefetch(lower, np.int64(suffix[min(j + AHEAD, last)]))
+            prefetch(lower, np.int64(suffix[min(j + ROWS_AHEAD, last)]))
             if shown[j]:
                 mass += p[j]
                 if not interpolated:

@@ -18,7 +18,7 @@ _ABOVE_SPACE = np.uint64(0x5F5F5F5F5F5F5F5F)  # added to a byte below 128, it re
 _LONG = np.uint64(0xFF << 56)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 SHORT = 7  # bytes of a word that is its own key
-BLOCK = 64
+WORDS_IN_FLIGHT = 64
 
 SPACE = np.zeros(256, np.bool_)
 SPACE[[0, 9, 10, 11, 12, 13, 32]] = True
@@ -68,7 +68,7 @@ def mix(h):
     return h
 
 
-@kernel()
+@kernel(inside=True)
 def _same(a, i, b, j, length):
     for k in range(length):  # noqa: SIM110 (a kernel has no generators)
         if a[i + k] != b[j + k]:
@@ -157,11 +157,13 @@ def encode(text, space, table, into, size, ids):
     filled_then = 0
     fresh = True
     # Words are found block by block, so that the memory can be asked for their slots in time.
-    key = np.empty(BLOCK, np.uint64)
-    words = np.empty((BLOCK, 5), np.int64)  # first byte, length, place among ids, line, filled_then
+    key = np.empty(WORDS_IN_FLIGHT, np.uint64)
+    words = np.empty(
+        (WORDS_IN_FLIGHT, 5), np.int64
+    )  # first byte, length, place among ids, line, filled_then
     while i < n:
         m = 0
-        while i < n and m < BLOCK:
+        while i < n and m < WORDS_IN_FLIGHT:
             if fresh:
                 line, filled_then = i, filled
                 ids[filled] = BEGIN
@@ -246,8 +248,8 @@ def insert_words(blob, starts, first, last, keys, slots):
 
 
 @kernel()
-def position_in_sentence(ids, keep, most, reach):
-    """Write how many tokens before each one belong to its history, at most ``most``.
+def position_in_sentence(ids, keep, max_reach, reach):
+    """Write how many tokens before each one belong to its history, at most ``max_reach``.
 
     A word that is not kept breaks the sentence: it is counted nowhere (255), and the next word
     has no history.
@@ -261,4 +263,4 @@ def position_in_sentence(ids, keep, most, reach):
             last += 1
         else:
             last = -1
-        reach[i] = 255 if last < 0 else min(last, most)
+        reach[i] = 255 if last < 0 else min(last, max_reach)

@@ -50,7 +50,9 @@ class AbsoluteDiscounting(Discounting):
             must = "be above 0 and at most 1"
             raise _check.invalid("discount", must, self.discount, "Counts are whole numbers.")
 
-    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
+    def discounted(
+        self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64
+    ) -> F64:
         """Return the counts less the discount."""
         d = self.discount
         if d is None:

@@ -38,10 +38,10 @@ class AddK(Flat):
     def __post_init__(self) -> None:
         _check.positive("k", self.k)
 
-    def kept(self, evidence: Evidence, counts: NDArray[np.uint32]) -> F64:
+    def discounted(self, evidence: Evidence, counts: NDArray[np.uint32]) -> F64:
         """Return the counts with k more."""
         return np.where(counts > 0, counts + float(self.k), 0.0)
 
-    def enlarge(self, evidence: Evidence, order: int, kept: F64, total: F64) -> None:
+    def enlarge(self, evidence: Evidence, order: int, discounted: F64, total: F64) -> None:
         """Add k for every word."""
         total[total > 0] += self.k * np.count_nonzero(evidence.uniform)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language.smoothing._smoothing import F64, Evidence, Flat, counts_of_counts, make_room
+from xent.language.smoothing._smoothing import F64, Evidence, Flat, counts_of_counts, leave_mass
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class GoodTuring(Flat):
         if self.cutoff is not None:
             _check.integer("cutoff", self.cutoff, least=1)
 
-    def kept(self, evidence: Evidence, counts: NDArray[np.uint32]) -> F64:
+    def discounted(self, evidence: Evidence, counts: NDArray[np.uint32]) -> F64:
         """Return r* for counts r."""
         top = evidence.levels[-1].count
         if self.cutoff is not None:
-            return discounted(counts, top, self.cutoff, "GoodTuring")
+            return good_turing_counts(counts, top, self.cutoff, "GoodTuring")
         kinds, numbers = np.unique(top[top > 0], return_counts=True)
         stars = simple_good_turing(kinds, numbers)
         if stars is None:
@@ -61,9 +61,9 @@ class GoodTuring(Flat):
         by_count = np.interp(counts, kinds, stars / kinds) * counts
         return np.minimum(by_count, counts)
 
-    def enlarge(self, evidence: Evidence, order: int, kept: F64, total: F64) -> None:
+    def enlarge(self, evidence: Evidence, order: int, discounted: F64, total: F64) -> None:
         """Make room where nothing is left."""
-        make_room(evidence, order, kept, total)
+        leave_mass(evidence, order, discounted, total)
 
 
 def simple_good_turing(kinds: NDArray[np.integer], numbers: NDArray[np.integer]) -> F64 | None:
@@ -101,7 +101,9 @@ def simple_good_turing(kinds: NDArray[np.integer], numbers: NDArray[np.integer])
     return np.asarray(stars * (total - n[0]) / float(stars @ n))
 
 
-def discounted(counts: NDArray[np.uint32], seen: NDArray[np.uint32], k: int, who: str) -> F64:
+def good_turing_counts(
+    counts: NDArray[np.uint32], seen: NDArray[np.uint32], k: int, who: str
+) -> F64:
     """Discount counts up to ``k`` as Katz does, given all counts of their order.
 
     d_r = (r*/r - A) / (1 - A) with A = (k + 1) n_{k+1} / n_1: then the mass taken is n_1 / N.

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language._counts import Level, Levels, from_begin, totals
-from xent.language.smoothing._smoothing import F64, Estimate, Evidence, Smoothing, spread, unigrams
+from xent.language._counting.levels import Levels, NgramCounts, from_begin, totals
+from xent.language.smoothing._smoothing import F64, Evidence, Smoothed, Smoothing, spread, unigrams
 
-ROUNDS = 200
-ENOUGH = 1e-10  # relative gain of log-likelihood below which EM stops
+MAX_ROUNDS = 200
+MIN_IMPROVEMENT = 1e-10  # relative gain of log-likelihood below which EM stops
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class JelinekMercer(Smoothing):
         for value in self.weights or ():
             _check.share("weights", value)
 
-    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+    def estimates(self, evidence: Evidence) -> Iterator[Smoothed]:
         """Yield the estimate of each level, the unigrams first."""
         weights = self._weights(evidence)
         lower = evidence.uniform
@@ -60,12 +60,12 @@ class JelinekMercer(Smoothing):
         for order, level in enumerate(evidence.levels, 1):
             total = totals(level, level.count, histories)
             weight = weights[order - 1][self._bucket(total)]
-            kept = weight[level.prefix] * level.count
+            discounted = weight[level.prefix] * level.count
             shown = evidence.shown(order)
             if order == 1:
-                estimate = unigrams(evidence, kept, shown, total, True)
+                estimate = unigrams(evidence, discounted, shown, total, True)
             else:
-                estimate = spread(level, kept, shown, total, lower, True)
+                estimate = spread(level, discounted, shown, total, lower, True)
             yield estimate
             lower, histories = estimate.p, len(level)
 
@@ -84,14 +84,14 @@ class JelinekMercer(Smoothing):
         found = [np.full(self.buckets, 0.5) for _ in range(order)]
         groups = list(_events(evidence))
         before = -np.inf
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             stop = [np.zeros(self.buckets) for _ in range(order)]
             reach = [np.zeros(self.buckets) for _ in range(order)]
             likelihood = sum(self._expect(g, evidence, found, stop, reach) for g in groups)
             for weight, stopped, reached in zip(found, stop, reach, strict=True):
                 seen = reached > 0
                 weight[seen] = np.clip(stopped[seen] / reached[seen], 1e-6, 1 - 1e-6)
-            if likelihood - before <= ENOUGH * abs(likelihood):
+            if likelihood - before <= MIN_IMPROVEMENT * abs(likelihood):
                 break
             before = likelihood
         return found
@@ -174,7 +174,7 @@ def _rows_in(text: Levels, levels: Levels) -> list[NDArray[np.int64]]:
 
 
 def find_rows(
-    level: Level, prefix: NDArray[np.int64], word: NDArray[np.uint32]
+    level: NgramCounts, prefix: NDArray[np.int64], word: NDArray[np.uint32]
 ) -> NDArray[np.int64]:
     """Return the row of each (prefix, word) in a level, or -1."""
     if not len(level):

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language.smoothing._good_turing import discounted
-from xent.language.smoothing._smoothing import F64, Discounting, Evidence, make_room
+from xent.language.smoothing._good_turing import good_turing_counts
+from xent.language.smoothing._smoothing import F64, Discounting, Evidence, leave_mass
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,13 @@ class Katz(Discounting):
         """Return SRILM's cut-offs: 1, 1, 2, 2, ..."""
         return [1, 1, *[2] * order][:order]
 
-    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
+    def discounted(
+        self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64
+    ) -> F64:
         """Return the discounted counts."""
         if order == 1:
-            kept = counts.astype(np.float64)
+            discounted = counts.astype(np.float64)
         else:
-            kept = discounted(counts, counts, self.k, f"Katz, {order}-grams,")
-        make_room(evidence, order, kept, total)
-        return kept
+            discounted = good_turing_counts(counts, counts, self.k, f"Katz, {order}-grams,")
+        leave_mass(evidence, order, discounted, total)
+        return discounted

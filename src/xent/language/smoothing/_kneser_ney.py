@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language._counts import continuation_counts
+from xent.language._counting.levels import continuation_counts
 from xent.language._kernels import smooth as kernels
 from xent.language.smoothing._smoothing import F64, Discounting, Evidence, counts_of_counts
 
@@ -69,11 +69,13 @@ class KneserNey(Discounting):
         """Yield the continuation counts of each level."""
         yield from continuation_counts(evidence.levels)
 
-    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
+    def discounted(
+        self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64
+    ) -> F64:
         """Return the counts less their discounts."""
-        kept = np.empty(len(counts))
-        kernels.less_discount(counts, np.array([0.0, *self.discounts(order, counts)]), kept)
-        return kept
+        discounted = np.empty(len(counts))
+        kernels.less_discount(counts, np.array([0.0, *self.discounts(order, counts)]), discounted)
+        return discounted
 
     def discounts(self, order: int, counts: NDArray[np.uint32]) -> tuple[float, float, float]:
         """Return D(1), D(2) and D(3 and more) for one order."""
@@ -123,10 +125,10 @@ def check_discounts(discount: object) -> None:
     values = discount if isinstance(discount, tuple) else (discount,) * 3
     if len(values) != 3:
         raise _check.invalid("discount", "be one number or three", repr(discount))
-    for value, most in zip(values, (1, 1, 1) if not isinstance(discount, tuple) else (1, 2, 3),
+    for value, highest in zip(values, (1, 1, 1) if not isinstance(discount, tuple) else (1, 2, 3),
                            strict=True):  # fmt: skip
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise _check.wrong_kind("discount", "be one number or three", repr(discount))
-        if not 0 < value <= most:
-            must = f"be above 0 and at most {most}"
+        if not 0 < value <= highest:
+            must = f"be above 0 and at most {highest}"
             raise _check.invalid("discount", must, value, "Counts are whole numbers.")

@@ -23,6 +23,8 @@ class MaximumLikelihood(Discounting):
 
     interpolated = False
 
-    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
+    def discounted(
+        self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64
+    ) -> F64:
         """Return the counts."""
         return counts.astype(np.float64)

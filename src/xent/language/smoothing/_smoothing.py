@@ -1,13 +1,13 @@
-"""What every smoothing shares: part of each count is kept, the rest goes to the shorter history.
+"""What every smoothing shares: counts are discounted, what that frees goes to the shorter history.
 
-With c the count of (h, w), ``kept`` what a method keeps of it and ``total`` what it divides by,
+With ``discounted`` the discounted count of (h, w) and ``total`` what a method divides it by,
 
-    interpolated   p(w | h) = kept / total + left(h) p(w | h')      for every w
-    back-off       p(w | h) = kept / total                          where (h, w) was seen
+    interpolated   p(w | h) = discounted / total + left(h) p(w | h')      for every w
+    back-off       p(w | h) = discounted / total                          where (h, w) was seen
                             = left(h) / (1 - Σ_seen p(v | h')) p(w | h')    elsewhere
 
-left(h) = 1 - Σ kept / total; h' is h without its first word; below the unigrams lies the uniform
-distribution. A method says ``kept`` and ``total`` and nothing else.
+left(h) = 1 - Σ discounted / total; h' is h without its first word; below the unigrams lies the
+uniform distribution. A method says ``discounted`` and ``total`` and nothing else.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.language._counts import Level, Levels, from_begin, totals
+from xent.language._counting.levels import Levels, NgramCounts, from_begin, totals
 from xent.language._kernels import smooth as kernels
 
 F64 = NDArray[np.float64]
@@ -36,7 +36,7 @@ class Evidence:
     ----------
     levels : list of Level
         The counts; ``<s>`` is no event and has count 0 among the unigrams.
-    least : list of int
+    min_counts : list of int
         For each order, the count from which an n-gram stands in the model. One that was seen less
         often stands there too where a longer one that does begins or ends with it.
     uniform : (V,) float64
@@ -46,20 +46,20 @@ class Evidence:
     """
 
     levels: Levels
-    least: list[int]
+    min_counts: list[int]
     uniform: F64
     held_out: Levels | None = None
 
     def shown(self, order: int) -> NDArray[np.bool_]:
         """Mark the n-grams of one order that stand in the model, or would among unigrams."""
-        if order == 1 or self.least[1:] == sorted(self.least[1:]):
+        if order == 1 or self.min_counts[1:] == sorted(self.min_counts[1:]):
             # A longer n-gram is never seen more often than the shorter ones in it.
-            return np.asarray(self.levels[order - 1].count >= max(1, self.least[order - 1]))
+            return np.asarray(self.levels[order - 1].count >= max(1, self.min_counts[order - 1]))
         return self._closed[order - 1]
 
     @cached_property
     def _closed(self) -> list[NDArray[np.bool_]]:
-        marks = [level.count >= n for level, n in zip(self.levels, self.least, strict=True)]
+        marks = [level.count >= n for level, n in zip(self.levels, self.min_counts, strict=True)]
         for n in range(len(marks) - 1, 1, -1):
             for part in (self.levels[n].prefix, self.levels[n].suffix):
                 marks[n - 1][part[marks[n]]] = True
@@ -67,7 +67,7 @@ class Evidence:
 
 
 @dataclass
-class Estimate:
+class Smoothed:
     """Probabilities of one level's n-grams, and the back-off weights of their histories."""
 
     p: F64
@@ -85,7 +85,7 @@ class Smoothing(ABC):
         return [1] * order
 
     @abstractmethod
-    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+    def estimates(self, evidence: Evidence) -> Iterator[Smoothed]:
         """Yield the estimate of each level, the unigrams first."""
 
 
@@ -100,57 +100,59 @@ class Discounting(Smoothing):
             yield level.count
 
     @abstractmethod
-    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
-        """Return what is kept of each count; ``total`` of each history may be changed in place."""
+    def discounted(
+        self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64
+    ) -> F64:
+        """Return the discounted counts; ``total`` of each history may be changed in place."""
 
-    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+    def estimates(self, evidence: Evidence) -> Iterator[Smoothed]:
         """Yield the estimate of each level, the unigrams first."""
         lower = evidence.uniform
         histories = 1
         for order, counts in enumerate(self.counts(evidence), 1):
             level = evidence.levels[order - 1]
             total = totals(level, counts, histories)
-            kept = self.kept(evidence, order, counts, total)
+            discounted = self.discounted(evidence, order, counts, total)
             shown = evidence.shown(order)
             if order == 1:
-                estimate = unigrams(evidence, kept, shown, total, self.interpolated)
+                estimate = unigrams(evidence, discounted, shown, total, self.interpolated)
             else:
-                estimate = spread(level, kept, shown, total, lower, self.interpolated)
+                estimate = spread(level, discounted, shown, total, lower, self.interpolated)
             yield estimate
             lower, histories = estimate.p, len(level)
 
 
 def spread(
-    level: Level,
-    kept: F64,
+    level: NgramCounts,
+    discounted: F64,
     shown: NDArray[np.bool_],
     total: F64,
     lower: F64,
     interpolated: bool,
     suffix: NDArray[np.uint32] | None = None,
-) -> Estimate:
+) -> Smoothed:
     """Give the mass that is left to the shorter histories.
 
-    Probabilities replace ``kept``, and back-off weights ``total``.
+    Probabilities replace ``discounted``, and back-off weights ``total``.
     """
     suffix = level.suffix if suffix is None else suffix
-    kernels.spread(level.prefix, suffix, shown, total, lower, interpolated, kept)
-    return Estimate(kept, total, shown)
+    kernels.spread(level.prefix, suffix, shown, total, lower, interpolated, discounted)
+    return Smoothed(discounted, total, shown)
 
 
 def unigrams(
-    evidence: Evidence, kept: F64, shown: NDArray[np.bool_], total: F64, interpolated: bool
-) -> Estimate:
+    evidence: Evidence, discounted: F64, shown: NDArray[np.bool_], total: F64, interpolated: bool
+) -> Smoothed:
     """Estimate the unigrams, below which lies the uniform distribution."""
     level, uniform = evidence.levels[0], evidence.uniform
     nobody_unseen = not (uniform[~shown] > 0).any()
     mixed = interpolated or nobody_unseen
-    kept = np.where(shown, kept, 0.0)
+    discounted = np.where(shown, discounted, 0.0)
     # Interpolated, every word of the vocabulary has its share; in back-off, those that were seen.
     whom = np.ones(len(shown), np.bool_) if mixed else shown
     if total[0] == 0:
-        return Estimate(uniform.copy(), np.ones(1), shown)
-    estimate = spread(level, kept, whom, total, uniform, mixed, suffix=level.word)
+        return Smoothed(uniform.copy(), np.ones(1), shown)
+    estimate = spread(level, discounted, whom, total, uniform, mixed, suffix=level.word)
     if not mixed:
         estimate.p[~shown] = estimate.backoff[0] * uniform[~shown]
     estimate.shown = np.ones(len(shown), np.bool_)
@@ -165,14 +167,14 @@ class Flat(Smoothing):
     """
 
     @abstractmethod
-    def kept(self, evidence: Evidence, counts: NDArray[np.uint32]) -> F64:
-        """Return what is kept of counts."""
+    def discounted(self, evidence: Evidence, counts: NDArray[np.uint32]) -> F64:
+        """Return what is discounted of counts."""
 
     @abstractmethod
-    def enlarge(self, evidence: Evidence, order: int, kept: F64, total: F64) -> None:
+    def enlarge(self, evidence: Evidence, order: int, discounted: F64, total: F64) -> None:
         """Change the total of each history in place where the method asks for it."""
 
-    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+    def estimates(self, evidence: Evidence) -> Iterator[Smoothed]:
         """Yield the estimate of each level, the unigrams first."""
         uniform = evidence.uniform
         top = len(evidence.levels)
@@ -182,31 +184,33 @@ class Flat(Smoothing):
         ):
             shown = evidence.shown(order)
             if order == 1 and top > 1:
-                yield Estimate(uniform.copy(), np.ones(1), np.ones(len(level), np.bool_))
+                yield Smoothed(uniform.copy(), np.ones(1), np.ones(len(level), np.bool_))
             else:
                 event = begins if order < top else np.ones(len(level), np.bool_)
-                kept = np.where(event, self.kept(evidence, level.count), 0.0)
+                discounted = np.where(event, self.discounted(evidence, level.count), 0.0)
                 total = totals(level, np.where(event, level.count, 0), histories)
-                self.enlarge(evidence, order, kept, total)
+                self.enlarge(evidence, order, discounted, total)
                 if order == 1:
-                    yield unigrams(evidence, kept, shown, total, False)
+                    yield unigrams(evidence, discounted, shown, total, False)
                 else:
-                    estimate = spread(level, kept, shown, total, uniform, False, suffix=level.word)
+                    estimate = spread(
+                        level, discounted, shown, total, uniform, False, suffix=level.word
+                    )
                     estimate.p = np.where(event, estimate.p, uniform[level.word])
                     yield estimate
             histories = len(level)
 
 
-def make_room(evidence: Evidence, order: int, kept: F64, total: F64) -> None:
+def leave_mass(evidence: Evidence, order: int, discounted: F64, total: F64) -> None:
     """Raise the total of histories that leave nothing, unless every word was seen (Doug Paul)."""
     level = evidence.levels[order - 1]
-    mass = totals(level, np.where(evidence.shown(order), kept, 0.0), len(total))
+    mass = totals(level, np.where(evidence.shown(order), discounted, 0.0), len(total))
     seen = np.zeros(len(total), np.int64)
-    kernels.count_by_prefix(level.prefix[kept > 0], seen)
+    kernels.count_by_prefix(level.prefix[discounted > 0], seen)
     outcomes = np.count_nonzero(evidence.uniform)
     total += (total > 0) & (mass > (1 - LEAST_LEFT) * total) & (seen < outcomes)
 
 
-def counts_of_counts(counts: NDArray[Any], most: int) -> NDArray[np.int64]:
-    """Return how many n-grams were seen r times, for r from 0 (always 0) to ``most``."""
-    return np.asarray(kernels.counts_of_counts(counts, most))
+def counts_of_counts(counts: NDArray[Any], max_count: int) -> NDArray[np.int64]:
+    """Return how many n-grams were seen r times, for r from 0 (always 0) to ``max_count``."""
+    return np.asarray(kernels.counts_of_counts(counts, max_count))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xent import _check
-from xent.language._counts import totals
-from xent.language.smoothing._smoothing import Estimate, Evidence, Smoothing
+from xent.language._counting.levels import totals
+from xent.language.smoothing._smoothing import Evidence, Smoothed, Smoothing
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class StupidBackoff(Smoothing):
     def __post_init__(self) -> None:
         _check.share("alpha", self.alpha)
 
-    def estimates(self, evidence: Evidence) -> Iterator[Estimate]:
+    def estimates(self, evidence: Evidence) -> Iterator[Smoothed]:
         """Yield relative frequencies; the penalty is paid by length, when scoring."""
         histories = 1
         for order, level in enumerate(evidence.levels, 1):
@@ -51,5 +51,5 @@ class StupidBackoff(Smoothing):
             p = level.count / np.maximum(total, 1)[level.prefix]
             if histories == 1:
                 shown = np.ones(len(level), np.bool_)
-            yield Estimate(p, np.ones(histories), shown)
+            yield Smoothed(p, np.ones(histories), shown)
             histories = len(level)

@@ -31,7 +31,9 @@ class WittenBell(Discounting):
 
     interpolated: bool = True
 
-    def kept(self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64) -> F64:
+    def discounted(
+        self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64
+    ) -> F64:
         """Return the counts; the total grows by the number of different words."""
         kinds = np.zeros(len(total), np.int64)
         kernels.count_by_prefix(evidence.levels[order - 1].prefix[counts > 0], kinds)

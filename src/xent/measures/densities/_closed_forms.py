@@ -130,7 +130,7 @@ def _von_mises(_mean: float, kappa: float) -> float:
 
 
 # Parameters: where there is a place and a scale they come first.
-ENTROPY: dict[str, Callable[..., float]] = {
+ENTROPIES: dict[str, Callable[..., float]] = {
     "normal": lambda _m, s: NORMAL + math.log(s),
     "lognormal": lambda _a, m, s: NORMAL + math.log(s) + m,
     "halfnormal": lambda _a, s: 0.5 * math.log(math.pi / 2) + math.log(s) + 0.5,
@@ -173,7 +173,7 @@ def _gamma_kl(s: float, k: float, t: float, j: float) -> float:
 
 
 def _gumbel_kl(r: float, m: float) -> float:
-    """Of the ratio of scales and the distance in units of the model's scale."""
+    """D by the ratio of scales, and the distance of places in units of the model's scale."""
     return log_gamma_gap(r, 1.0) + exp_excess(math.lgamma(1 + r) - m)
 
 
@@ -191,7 +191,7 @@ def _exponential_kl(a: float, s: float, b: float, t: float) -> float:
 
 
 def _pareto_kl(s: float, k: float, t: float, j: float) -> float:
-    """Log of a Pareto is exponential."""
+    """As of exponentials: the logarithm of a Pareto is one."""
     return _ratio(j, k) + j * (math.log(s) - math.log(t)) if s >= t else math.inf
 
 
@@ -236,7 +236,7 @@ def binary_kl(p: float, q: float) -> float:
 
 
 def _same_place(rule: Callable[..., float]) -> Callable[..., float | None]:
-    """Apply a rule without places to families that begin at the same one; none is known else."""
+    """Apply a rule without places to two distributions at one place; return None for others."""
 
     def found(a: float, *rest: float) -> float | None:
         half = len(rest) // 2

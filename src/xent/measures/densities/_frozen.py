@@ -10,7 +10,7 @@ from xent import _check
 from xent.measures.densities._density import Density, add_origin, ends_of, silently, site_of
 from xent.measures.rows._protocols import ArrayLike, Numbers
 
-# How scipy's shapes, place and scale become those of `_closed`.
+# How scipy's shapes, place and scale become those of `_closed_forms`.
 SCIPY: dict[str, Callable[..., tuple[Any, ...]]] = {
     "norm": lambda a, s: ("normal", a, s),
     "lognorm": lambda a, s, k: ("lognormal", a, math.log(s), k),
@@ -46,7 +46,7 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: ArrayLike, scale: ArrayLi
     name = dist.name or type(dist).__name__
     if type(dist) is type(stats.arcsine):  # a beta, which is exact at both edges
         dist, name, shapes = stats.beta, "beta", [0.5, 0.5]
-    # Whoever writes a distribution may name it as scipy does one of its own.
+    # A user's distribution may have the name of one of scipy's.
     scipys = type(dist).__module__.startswith("scipy.") and not hasattr(dist, "xk")
     fine = bool(np.all(dist._argcheck(*shapes))) and scale > 0
     if not fine or not math.isfinite(loc) or scale == math.inf:
@@ -126,7 +126,7 @@ def _jumps(dist: Any, loc: float, scale: float) -> tuple[tuple[float, float], ..
 
 
 def _finite(dist: Any, loc: float) -> tuple[Any, ...] | None:
-    """Probabilities of a distribution on a few given numbers, at whatever places they are."""
+    """Values and probabilities of a distribution on a few given numbers."""
     if not hasattr(dist, "xk"):
         return None
     return "finite", tuple(float(x) + loc for x in dist.xk), tuple(float(p) for p in dist.pk)

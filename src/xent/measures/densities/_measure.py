@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.densities._closed_forms import DIVERGENCE, ENTROPY
+from xent.measures.densities._closed_forms import DIVERGENCE, ENTROPIES
 from xent.measures.densities._density import Density, log_sum
 from xent.measures.densities._measurement import Measurement
 from xent.measures.densities._multivariate import jointly_normal
@@ -28,7 +28,7 @@ from xent.measures.rows._sums import entropy_of_counts, kl_of_counts
 from xent.measures.rows._typed_arrays import Input
 
 DRAWS = 100_000
-ROWS = 1 << 13  # draws whose densities are computed at a time
+DRAWS_AT_ONCE = 1 << 13  # draws whose densities are computed at a time
 BY_ACCURACY = ("closed form", "sum", "quadrature", "monte carlo")
 RngAndDraws = tuple[np.random.Generator | int | None, int | None]
 Result = tuple[float, float, str]
@@ -105,8 +105,8 @@ def _entropy(p: Density, draws: Draws) -> Result:
         return _summed(_entropy(part, draws) for part in p.parts)
     if p.family == "finite":
         return entropy_of_counts(p.parameters[1]), 0.0, "sum"
-    if p.family in ENTROPY:
-        return ENTROPY[p.family](*p.parameters), 0.0, "closed form"
+    if p.family in ENTROPIES:
+        return ENTROPIES[p.family](*p.parameters), 0.0, "closed form"
     return _integrated([p], _entropy_terms) or _monte_carlo(
         [p], [1.0], lambda _, log: -log[0], draws
     )
@@ -118,7 +118,7 @@ def _cross_entropy(p: Density, q: Density, draws: Draws) -> Result:
     kl = _closed_form_kl(p, q)
     if kl is not None and kl[0] == math.inf:
         return kl
-    if kl is not None and (p.family == "finite" or p.family in ENTROPY):
+    if kl is not None and (p.family == "finite" or p.family in ENTROPIES):
         return _summed([kl, _entropy(p, draws)])
     found = _beyond_support(p, q) or _integrated([p, q], _cross_entropy_terms)
     return found or _monte_carlo([p, q], [1.0, 0.0], lambda _, log: -log[1], draws)
@@ -295,8 +295,8 @@ def _monte_carlo(
         if not weight:
             continue
         found = []
-        for start in range(0, count, ROWS):
-            points = np.asarray(one.draw(source, min(ROWS, count - start)))
+        for start in range(0, count, DRAWS_AT_ONCE):
+            points = np.asarray(one.draw(source, min(DRAWS_AT_ONCE, count - start)))
             logs = [other.log_density(points, 0.0) for other in densities]
             with np.errstate(invalid="ignore"):
                 found.append(terms(place, logs))

@@ -1,12 +1,12 @@
 """Integrals of densities over the real line, and sums over the whole numbers.
 
 The line is cut at every centre and every edge of the support, and around each of these at every
-power of ten of its width, down to where nothing is left and up to where numbers end: no peak is too
-narrow or too far to be met, and a tail that falls like a power is recognised. Each piece is
-integrated by Gauss's rule of 20 points and halved where that is too far from the rule of 12. What
-the first and last pieces show of a power is extrapolated; where they do not fall, the integral is
-infinite. The error that comes with a value is an estimate: the distance of the two rules, which is
-as a rule far too large; what neither rule sees is not in it.
+power of ten of its width, down to the least float and up to the largest: no peak is too narrow or
+too far away to be found, and a tail that falls like a power is recognised. Each piece is integrated
+by Gauss's rule of 20 points and halved where that is too far from the rule of 12. A tail like a
+power is extrapolated from the first and the last pieces; where these do not fall, the integral is
+infinite. The error of a value is an estimate: the difference of the two rules, most often far too
+large; what both rules miss is not in it.
 """
 
 import math
@@ -16,14 +16,13 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent.measures.densities._density import Density
-from xent.measures.rows._protocols import Numbers
+from xent.measures.rows._protocols import Booleans, Codes, Numbers
 
 # Takes offsets and their origin; returns logarithms and factors of several integrands: (m, n).
 Terms = Callable[[Numbers, float], tuple[Numbers, Numbers]]
-Ray = tuple[NDArray[np.int64], list[int]]  # pieces that lead to a limit; what the rest replaces
+Ray = tuple[Codes, list[int]]  # pieces that lead to a limit; what the rest replaces
 MAX_DECADES = 150  # powers of ten from the least width to the end of the line
 PIECES = 10_000
 TERMS_AT_ONCE = 1 << 16
@@ -76,8 +75,8 @@ def _with_tails(
     error: Numbers,
     size: Numbers,
     rays: list[Ray],
-    underflow: NDArray[np.bool_],
-    faint: NDArray[np.bool_],
+    underflow: Booleans,
+    faint: Booleans,
 ) -> tuple[float, float]:
     value = value.copy()
     tails = wrong = 0.0
@@ -107,7 +106,7 @@ def _with_tails(
 
 
 def _steady(values: Numbers) -> bool:
-    """Tell whether terms end in a power."""
+    """Tell whether terms end like a power: the last ratios are equal."""
     if values.size < 6 or not (values[-6:] > 0).all():
         return False
     ratios = values[-5:] / values[-6:-1]
@@ -116,24 +115,24 @@ def _steady(values: Numbers) -> bool:
 
 def _where_underflow(
     densities: Sequence[Density], origin: Numbers, offset: Numbers
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell where a density is below the least float, and where nearly, within its support."""
+) -> tuple[Booleans, Booleans]:
+    """Tell where a density underflows within its support, and where it nearly does."""
     underflow, faint = np.zeros(origin.size, dtype=bool), np.zeros(origin.size, dtype=bool)
     for place in np.unique(origin):
         mine = origin == place
         x = offset[mine]
         logs = np.stack([one.log_density(x, float(place)) for one in densities])
         inside = np.stack([one.inside(x, place) for one in densities])
-        # Where another density is not small, what is lost of this one is nothing beside it.
+        # What underflows does not matter where another density is large.
         underflow[mine] = ((logs == -math.inf) & inside).any(0) & (logs.max(0) < -400)
-        # Far out and close in a density may be lost at once, as its squares are.
+        # Beyond 1e150 and within 1e-150 a square underflows, and the density with it.
         lost = (np.abs(x) > 1e150) | (np.abs(x) < 1e-150)
         faint[mine] = lost | ((logs < -500) & inside).any(0)
     return underflow, faint
 
 
 def tail_of(values: Numbers, size: float, worst: float = 1 - 1e-7) -> tuple[float, float]:
-    """Sum what follows a row of terms that ends falling like a power, and how sure that is."""
+    """Sum the tail of terms that end like a power, with an estimate of the error."""
     if values.size < 3 or abs(values[-1]) <= 1e-22 * size:
         return 0.0, 0.0
     if values[-1] == 0 or (values[-1] > 0) != (values[-2] > 0):
@@ -141,14 +140,14 @@ def tail_of(values: Numbers, size: float, worst: float = 1 - 1e-7) -> tuple[floa
     tail, ratio = _after(values[-3:])
     if ratio >= worst:
         return math.copysign(math.inf, values[-1]), 0.0
-    # How well the terms before the last one foretold it and what follows.
+    # The error: what the terms before the last one would have predicted.
     before = _after(values[-4:-1])[0] - values[-1] if values.size > 3 else 2 * tail
     doubt = abs(tail - before) if math.isfinite(before) else abs(tail)
     return tail, 10 * float(doubt) + 1e-9 * abs(tail)
 
 
 def _after(three: Numbers) -> tuple[float, float]:
-    """Sum what follows three terms of r^k (a + b k), which a power times a logarithm is; and r."""
+    """Sum the terms after three of r^k (a + b k), the form of a power times a logarithm; and r."""
     c = float(three[2])
     a, b = float(three[0]) / c, float(three[1]) / c
     if b <= 0:
@@ -162,7 +161,7 @@ def _after(three: Numbers) -> tuple[float, float]:
     return c * (step + (1 - ratio * b) * step / (1 - ratio)), ratio
 
 
-def _by_group(values: Numbers, group: NDArray[np.int64], count: int) -> Numbers:
+def _by_group(values: Numbers, group: Codes, count: int) -> Numbers:
     return np.stack([np.bincount(group, row, count) for row in values])
 
 
@@ -307,7 +306,7 @@ def add_up(terms: Terms, densities: Sequence[Density], model: bool) -> Integral:
 
 
 def _add_tails(rows: Numbers, value: Numbers, wrong: Numbers, size: Numbers) -> None:
-    """Add what follows windows that double, each time, to every integrand."""
+    """Add to every integrand the tail after windows of doubling length."""
     for i, row in enumerate(rows.T):
         if not np.isfinite(row).all():
             continue
@@ -318,7 +317,7 @@ def _add_tails(rows: Numbers, value: Numbers, wrong: Numbers, size: Numbers) -> 
 
 
 def _block(terms: Terms, first: float, last: float) -> tuple[Numbers, Numbers]:
-    """Sum of the terms from one number to another, both with them, and of their sizes."""
+    """Sum of the terms from one number to another, both included, and of their sizes."""
     value = size = np.zeros(1)
     for start in np.arange(first, last + 0.5, TERMS_AT_ONCE):
         k = np.arange(start, min(last, start + TERMS_AT_ONCE - 1) + 0.5)

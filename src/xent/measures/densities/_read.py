@@ -10,7 +10,7 @@ from xent.measures.rows._typed_arrays import Input, is_distribution
 
 
 def density_of(argument: str, value: Input) -> Density:
-    """Read a distribution, or refuse what is none or more than one."""
+    """Read a distribution; refuse what is not one, and a batch of them."""
     if isinstance(value, type):
         advice = f"Write {value.__name__}(...), with its parameters."
         got = f"the class {value.__name__}"

@@ -20,7 +20,7 @@ from xent.measures.densities._frozen import frozen
 from xent.measures.densities._multivariate import dirichlet, multinormal, multistudent
 from xent.measures.rows._protocols import Numbers
 
-# What those of several numbers are made of.
+# The parameters of those of several numbers.
 SEVERAL = {
     "multivariate_normal": "mean=..., cov=...",
     "multivariate_t": "loc=..., shape=..., df=...",
@@ -63,7 +63,7 @@ def from_scipy(argument: str, value: Any) -> Density:
 
 
 def _without_parameters(argument: str, value: Any, stats: ModuleType) -> TypeError:
-    """Say how a distribution that waits for its parameters is given them."""
+    """Make the error for a distribution without its parameters."""
     known = getattr(stats, value.name or "", None) is value
     name = f"scipy.stats.{value.name}" if known else _check.a(value)
     needed = [part.strip() for part in (value.shapes or "").split(",") if part.strip()]

@@ -165,7 +165,7 @@ def _unknown(value: Any, torch: ModuleType) -> Density:
 
     if shape:
         return Density(log_density, draw, discrete=discrete, shape=shape)
-    # Where to look, not what is found: the mass is checked.
+    # A rough place to begin an integral; that all of the mass is found is checked.
     quartiles = np.quantile(draw(np.random.default_rng(0), 4001), [0.25, 0.5, 0.75])
     return Density(
         log_density,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._input import TOLERANCE, Rows, paired, result, rows, several
-from xent.measures.rows._protocols import Array, ArrayLike, Axis
+from xent.measures.rows._input import TOLERANCE, paired, result, rows, several
+from xent.measures.rows._protocols import ArrayLike, Axis
 from xent.measures.rows._sparse import takes_sparse
 from xent.measures.rows._sums import cross_entropy_nats, entropy_nats, js_nats, kl_nats
 from xent.measures.rows._typed_arrays import Input, is_distribution, only_arrays, only_densities
@@ -201,15 +201,11 @@ def perplexity(
     """
     if q is None:
         source = rows("p", p, axis, where)
-        return result(_exp(source, entropy_nats(source)), math.e, keepdims, source)
+        return result(source.library.xp.exp(entropy_nats(source)), math.e, keepdims, source)
     left, right = paired(p, q, axis, where)
     left.model = True
-    cost = _exp(left, cross_entropy_nats(left, right))
+    cost = left.library.xp.exp(cross_entropy_nats(left, right))
     return result(cost, math.e, keepdims, left, right)
-
-
-def _exp(source: Rows, nats: Array) -> Array:
-    return source.library.xp.exp(nats)
 
 
 @takes_sparse

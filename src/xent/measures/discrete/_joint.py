@@ -10,20 +10,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent import _check
 from xent._array import NUMPY
-from xent.measures.discrete._divergence import kl_divergence
-from xent.measures.discrete._entropy import entropy
 from xent.measures.rows._dispatch import flat_rows, joint_kernels, over_rows
-from xent.measures.rows._input import Rows, outcome_axes, result, rows
+from xent.measures.rows._input import Rows, outcome_axes, paired, result, rows
 from xent.measures.rows._protocols import Array, ArrayLike, Axis, Numbers
 from xent.measures.rows._sparse import RowMatrix, apply_where, is_sparse
-from xent.measures.rows._sums import entropy_nats, kl_nats
-from xent.measures.rows._typed_arrays import Counts, Input
+from xent.measures.rows._sums import entropy_nats, entropy_of_counts, kl_nats
+from xent.measures.rows._typed_arrays import Input, untyped
 
-SUMS = ("x", "y", "xy", "x|y", "y|x", "information")  # in the kernel's order
+SUM_NAMES = ("x", "y", "xy", "x|y", "y|x", "information")  # in the kernel's order
 
 
 class Joint:
@@ -65,9 +62,9 @@ class Joint:
         }
         return [each[name]() for name in names]
 
-    def _by_kernel(self, rows: NDArray[np.float64], columns: int, *names: str) -> list[Array]:
-        out = np.empty((rows.shape[0], len(SUMS)))
-        places = [SUMS.index(name) for name in names]
+    def _by_kernel(self, rows: Numbers, columns: int, *names: str) -> list[Array]:
+        out = np.empty((rows.shape[0], len(SUM_NAMES)))
+        places = [SUM_NAMES.index(name) for name in names]
         wanted = sum([1 << place for place in places])
         over_rows(joint_kernels().joint_rows, (rows,), (columns, wanted), (out,))
         return [out[:, place].reshape(self.batch) for place in places]
@@ -81,7 +78,7 @@ class Joint:
         return summed
 
     def rows(self, values: Array) -> Rows:
-        """Take a distribution over the same axes, made here, as rows of outcomes."""
+        """Read a distribution over the same axes as rows of outcomes."""
         flat = values.reshape((*values.shape[: values.ndim - self.count], -1))
         return Rows("joint", flat, -1, None, self.source.library, True)
 
@@ -118,7 +115,7 @@ class Joint:
         return xp.where((self.p > 0) & (model == 0), self.p, model)
 
     def ratio(self, part: Array, whole: Array) -> Array:
-        """RowMatrix / whole, 0 where the whole is 0."""
+        """Part / whole, 0 where the whole is 0."""
         if self.source.numpy:
             return np.divide(part, whole, out=np.zeros(self.batch), where=whole > 0)
         xp = self.source.library.xp
@@ -130,22 +127,22 @@ class Joint:
 
 
 class SparseJoint(Joint):
-    """A joint distribution of two variables as a sparse matrix: its cells that are not 0."""
+    """A joint distribution of two variables as a sparse matrix: its cells above 0."""
 
     def __init__(self, joint: Input, axis: Axis, where: ArrayLike | None) -> None:
         joint = apply_where("joint", joint, where)
         part = RowMatrix("joint", joint, axis)
         if len(part.axes) != 2:
             raise _check.invalid("axis", "name 2 axes, one a variable", repr(axis))
-        kind: Any = joint.values if isinstance(joint, Counts) else joint
-        cells = kind.tocoo()
+        cells = untyped(joint).tocoo()
         values = np.asarray(cells.data, dtype=np.float64)
         some = values > 0
         codes = [np.asarray(cells.coords[a])[some].astype(np.int64) for a in part.axes]
-        # Cells that were written more than once are one.
-        keys, place = np.unique(codes[0] * kind.shape[part.axes[1]] + codes[1], return_inverse=True)
+        # A coordinate matrix may list a cell more than once.
+        columns = cells.shape[part.axes[1]]
+        keys, place = np.unique(codes[0] * columns + codes[1], return_inverse=True)
         cells_of = np.bincount(place, values[some]).astype(np.float64)
-        self.codes = np.divmod(keys, kind.shape[part.axes[1]])
+        self.codes = np.divmod(keys, columns)
         self.cells = cells_of / cells_of.max()
         self.total = math.fsum(self.cells)
         self.count = 2
@@ -158,7 +155,7 @@ class SparseJoint(Joint):
     def entropy(self, *variables: int) -> Array:
         """Entropy of the variables at these places."""
         values = self.cells if len(variables) == 2 else self._of(variables[0])
-        return np.asarray(entropy(Counts(values)))
+        return np.asarray(entropy_of_counts(values))
 
     def conditional(self, *given: int) -> Array:
         """Entropy of the other variables given those at these places."""
@@ -171,18 +168,16 @@ class SparseJoint(Joint):
         product = both[0] * both[1]
         rest = max(0.0, math.fsum([1.0, *-product]))
         p = np.append(self.cells / self.total, 0.0)
-        return np.asarray(kl_divergence(p, np.append(product, rest)))
+        return kl_nats(*paired(p, np.append(product, rest), -1))
 
 
 def joint_of(
     joint: Input, axis: Axis, where: ArrayLike | None, min_axes: int = 2, max_axes: int = 2
 ) -> Joint:
     """Return a joint distribution, dense or sparse."""
-    return (
-        SparseJoint(joint, axis, where)
-        if is_sparse(joint)
-        else Joint(joint, axis, where, min_axes, max_axes)
-    )
+    if is_sparse(joint):
+        return SparseJoint(joint, axis, where)
+    return Joint(joint, axis, where, min_axes, max_axes)
 
 
 def conditional_entropy(

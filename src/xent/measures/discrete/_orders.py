@@ -18,7 +18,7 @@ from xent.measures.rows._sums import by_kernel, entropy_nats, kl_nats, log_terms
 from xent.measures.rows._typed_arrays import Input
 
 HUGE = 1e300  # orders from which only the largest power is left
-NAMES = ("total_variation", "squared_hellinger", "chi_square", "alpha")
+F_DIVERGENCES = ("total_variation", "squared_hellinger", "chi_square", "alpha")
 
 
 @takes_sparse
@@ -320,7 +320,7 @@ def f_divergence(
     Liese, F. and Vajda, I. (2006). On divergences and informations in statistics and information
     theory. IEEE Transactions on Information Theory 52.
     """
-    _check.option("name", name, NAMES)
+    _check.option("name", name, F_DIVERGENCES)
     left, right = paired(p, q, axis, where)
     xp = left.library.xp
     if (alpha is None) == (name == "alpha"):
@@ -335,7 +335,9 @@ def f_divergence(
             value = xp.expm1((order - 1.0) * nats) / order / (order - 1.0)
     elif left.numpy:
         probabilities = [(left.probabilities,), (right.probabilities,)]
-        value = by_kernel(order_kernels().f_rows, (left, right), probabilities, NAMES.index(name))
+        value = by_kernel(
+            order_kernels().f_rows, (left, right), probabilities, F_DIVERGENCES.index(name)
+        )
     elif name == "total_variation":
         value = 0.5 * xp.abs(left.p - right.p).sum(-1)
     elif name == "squared_hellinger":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from xent.measures.rows._protocols import Array, Numbers
 
 Kernel = Callable[..., int]
-MANY = 1 << 18  # numbers from which a second thread is worth waking
+MIN_THREADED = 1 << 18  # numbers from which a second thread is worth waking
 
 
 @cache
@@ -88,7 +88,7 @@ def over_rows(
 ) -> int:
     """Call ``kernel(*rows, *scalars, *outs)`` on blocks of rows; return the bad row, or -1."""
     count, size = rows[0].shape
-    if count * size < MANY:
+    if count * size < MIN_THREADED:
         return kernel(*rows, *scalars, *outs)
 
     def work(start: int, stop: int) -> int:
@@ -98,5 +98,5 @@ def over_rows(
 
     from xent._compile.threads import in_blocks
 
-    found: list[int] = in_blocks(work, count, least=max(1, MANY // size))
+    found: list[int] = in_blocks(work, count, least=max(1, MIN_THREADED // size))
     return max(found)

@@ -26,8 +26,8 @@ from xent.measures.rows._typed_arrays import TYPED, Counts, Input, untyped
 
 P = ParamSpec("P")
 R = TypeVar("R")
-BLOCK = 1 << 20  # numbers packed at once
-PLAIN = frozenset((np.ndarray, list, tuple, float, int, bool, str, type(None)))
+DENSE_BLOCK = 1 << 20  # numbers packed at once
+NOT_SPARSE = frozenset((np.ndarray, list, tuple, float, int, bool, str, type(None)))
 LARGE, LESS = 2.0**900, 2.0**-120
 
 
@@ -42,7 +42,7 @@ def takes_sparse(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def measure(*args: P.args, **options: P.kwargs) -> R:
         if "scipy.sparse" in sys.modules and any(
-            [type(v) not in PLAIN and is_sparse(v) for v in (*args, *options.values())]
+            [type(v) not in NOT_SPARSE and is_sparse(v) for v in (*args, *options.values())]
         ):
             bound = inspect.signature(function).bind(*args, **options)
             return _by_blocks(function, bound)
@@ -211,8 +211,10 @@ def _packed(
     found = []
     first = 0
     while first < count:
-        widest = np.maximum.accumulate(lengths[first : first + BLOCK]) + 1
-        fitting = int(np.searchsorted(widest * np.arange(1, widest.size + 1), BLOCK, side="right"))
+        widest = np.maximum.accumulate(lengths[first : first + DENSE_BLOCK]) + 1
+        fitting = int(
+            np.searchsorted(widest * np.arange(1, widest.size + 1), DENSE_BLOCK, side="right")
+        )
         rows = max(1, fitting)
         values = []
         for part in parts:

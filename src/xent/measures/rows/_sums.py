@@ -24,7 +24,7 @@ from xent.measures.rows._input import TOLERANCE, Rows, paired, rows
 from xent.measures.rows._protocols import Array, ArrayLike, Booleans
 from xent.measures.rows._typed_arrays import Counts
 
-Arrays = Sequence[tuple[NDArray[Any], ...]]
+ArrayGroups = Sequence[tuple[NDArray[Any], ...]]
 SERIES = (  # (artanh(√z) / √z - 1) / z on [0, 1/9] to 5e-17, as in the kernels
     0.3333333333333333, 0.20000000000007292, 0.1428571428355438, 0.11111111358713932,
     0.09090894718066429, 0.07692785032479312, 0.06657072104827468, 0.06000536404795356,
@@ -146,7 +146,9 @@ def _excluded(p: Rows, q: Rows) -> Booleans | np.bool_:
     return ((p.p > 0) & ~q.allowed).any(-1)
 
 
-def by_kernel(kernel: Kernel, sources: Sequence[Rows], arrays: Arrays, *scalars: float) -> Array:
+def by_kernel(
+    kernel: Kernel, sources: Sequence[Rows], arrays: ArrayGroups, *scalars: float
+) -> Array:
     """One number a row, from some arrays of each source; raise for the first bad row."""
     arrays, shape = _broadcast(sources, arrays)
     rows = [array for some in arrays for array in some]
@@ -159,7 +161,7 @@ def by_kernel(kernel: Kernel, sources: Sequence[Rows], arrays: Arrays, *scalars:
     return out.reshape(shape[:-1])
 
 
-def _broadcast(sources: Sequence[Rows], arrays: Arrays) -> tuple[Arrays, tuple[int, ...]]:
+def _broadcast(sources: Sequence[Rows], arrays: ArrayGroups) -> tuple[ArrayGroups, tuple[int, ...]]:
     """Broadcast the rows of all sources; return them with the shape of the arrays."""
     shape: tuple[int, ...] = sources[0].array.shape
     if all([source.array.shape == shape for source in sources[1:]]):

@@ -18,12 +18,12 @@ from xent.measures.rows._protocols import AnyArray, ArrayLike, Codes, Numbers, S
 
 Axes = tuple[tuple[Hashable, ...], ...]  # the symbols of each axis of a table
 MISSING = ("refuse", "drop", "symbol")
-SMALL = 1 << 16  # cells up to which four tables of pairs stay in the cache
+SMALL_TABLE = 1 << 16  # cells up to which four tables of pairs stay in the cache
 DENSE = 1 << 22  # cells up to which a table of two columns is counted without sorting
 
 
 @dataclass(frozen=True)
-class Column:
+class SymbolColumn:
     """Symbols of one column as numbers: ``symbols[codes]``; -1 is a missing entry."""
 
     codes: Codes
@@ -31,7 +31,7 @@ class Column:
     complete: bool = False
 
 
-def column(argument: str, values: Samples) -> Column:
+def column(argument: str, values: Samples) -> SymbolColumn:
     """Give each symbol of a column a number, in sorted order where they can be sorted."""
     return _coded(argument, _one_column(argument, values))
 
@@ -46,7 +46,7 @@ def _one_column(argument: str, values: Samples) -> AnyArray:
     return array
 
 
-def _coded(argument: str, array: AnyArray) -> Column:
+def _coded(argument: str, array: AnyArray) -> SymbolColumn:
     if array.dtype.kind in "iub" and array.size:
         return _whole_numbers(array)
     if array.dtype.kind == "f":
@@ -63,7 +63,7 @@ def _coded(argument: str, array: AnyArray) -> Column:
     found, codes = np.unique(array[~missing], return_inverse=True)
     full = np.full(array.size, -1, dtype=np.int64)
     full[~missing] = codes
-    return Column(full, tuple(found.tolist()))
+    return SymbolColumn(full, tuple(found.tolist()))
 
 
 def table_of(
@@ -72,7 +72,7 @@ def table_of(
     """Count columns of one length into a table, one axis a column, and name its symbols."""
     _check.option("missing", missing, MISSING)
     arrays = [_one_column(name, values) for name, values in named.items()]
-    columns: list[Column] = []
+    columns: list[SymbolColumn] = []
     found = _pairs_at_once(*arrays) if len(arrays) == 2 and weights is None else None
     if found is None:
         columns = [_coded(name, array) for name, array in zip(named, arrays, strict=True)]
@@ -114,7 +114,7 @@ def _without_unused(table: AnyArray, names: Sequence[Sequence[Hashable]]) -> tup
 def _pairs_at_once(x: AnyArray, y: AnyArray) -> tuple[tuple[int, int], Codes] | None:
     """Count two long columns of whole numbers in one read, if few numbers lie between."""
     whole = all(a.dtype.kind in "iub" and a.dtype != np.uint64 for a in (x, y))
-    if not (whole and SMALL <= x.size == y.size < 2**32):
+    if not (whole and SMALL_TABLE <= x.size == y.size < 2**32):
         return None
     low_x, low_y, table = _counted(x, y)
     return ((int(low_x), int(low_y)), table) if table.size else None
@@ -122,7 +122,7 @@ def _pairs_at_once(x: AnyArray, y: AnyArray) -> tuple[tuple[int, int], Codes] | 
 
 def _counted(x: AnyArray, y: AnyArray) -> tuple[int, int, Codes]:
     plain = [np.ascontiguousarray(a, np.int64) for a in (x, y)]
-    return count_kernels().count_pairs(*plain, SMALL)
+    return count_kernels().count_pairs(*plain, SMALL_TABLE)
 
 
 def weights_of(argument: str, weights: object, rows: int) -> Numbers:
@@ -203,7 +203,7 @@ def merged(
     return total, union
 
 
-def _sparse_table(columns: list[Column], weights: AnyArray | None) -> tuple[Any, Axes]:
+def _sparse_table(columns: list[SymbolColumn], weights: AnyArray | None) -> tuple[Any, Axes]:
     """Count the pairs that occur into a scipy.sparse array, and name the symbols that do."""
     import scipy.sparse
 
@@ -226,7 +226,7 @@ def _sorted(symbols: dict[Any, None]) -> tuple[Hashable, ...]:
         return tuple(symbols)
 
 
-def without_missing(argument: str, columns: list[Column], missing: str) -> list[Column]:
+def without_missing(argument: str, columns: list[SymbolColumn], missing: str) -> list[SymbolColumn]:
     """Apply the choice about missing entries to the rows of several columns."""
     _check.option("missing", missing, MISSING)
     if all(c.complete for c in columns):
@@ -244,9 +244,9 @@ def without_missing(argument: str, columns: list[Column], missing: str) -> list[
         got = f"a missing one at [{int(np.argmax(bad))}]"
         raise _check.invalid(argument, "have a symbol in every row", got, advice)
     if missing == "drop":
-        return [Column(c.codes[~bad], c.symbols) for c in columns]
+        return [SymbolColumn(c.codes[~bad], c.symbols) for c in columns]
     return [
-        Column(np.where(a, len(c.symbols), c.codes), (*c.symbols, None)) if a.any() else c
+        SymbolColumn(np.where(a, len(c.symbols), c.codes), (*c.symbols, None)) if a.any() else c
         for c, a in zip(columns, absent, strict=True)
     ]
 
@@ -279,7 +279,7 @@ class Cells:
         return np.bincount(group, self.counts).astype(np.float64), group
 
 
-def cells(*columns: Column) -> Cells:
+def cells(*columns: SymbolColumn) -> Cells:
     """Count the combinations of the columns' symbols in one pass, dense where they are few."""
     sizes = [max(1, len(c.symbols)) for c in columns]
     size = math.prod(sizes)
@@ -294,10 +294,12 @@ def cells(*columns: Column) -> Cells:
     return Cells(count.astype(np.float64), tuple(c.codes[first] for c in columns))
 
 
-def dense(columns: Sequence[Column], sizes: Sequence[int], weights: AnyArray | None) -> AnyArray:
-    """Count every combination of the columns' symbols, those that do not occur too."""
+def dense(
+    columns: Sequence[SymbolColumn], sizes: Sequence[int], weights: AnyArray | None
+) -> AnyArray:
+    """Count every combination of the columns' symbols, also those that do not occur."""
     rows = columns[0].codes.size
-    few = len(columns) == 2 and weights is None and math.prod(sizes) <= SMALL
+    few = len(columns) == 2 and weights is None and math.prod(sizes) <= SMALL_TABLE
     if few and 0 < rows < 2**32:
         low_x, low_y, table = _counted(columns[0].codes, columns[1].codes)
         whole = np.zeros(sizes, dtype=np.int64)
@@ -341,18 +343,18 @@ def _as_array(values: Any) -> AnyArray:
     return array
 
 
-def _whole_numbers(array: AnyArray) -> Column:
+def _whole_numbers(array: AnyArray) -> SymbolColumn:
     low, high = _extent(array)
     if high - low < max(1024, 4 * array.size):
         wide = array if array.dtype == np.uint64 else array.astype(np.int64, copy=False)
         codes = (wide - wide.dtype.type(low) if low else wide).astype(np.int64, copy=False)
-        return Column(codes, tuple(range(low, high + 1)), complete=True)
+        return SymbolColumn(codes, tuple(range(low, high + 1)), complete=True)
     found, codes = np.unique(array, return_inverse=True)
-    return Column(codes.astype(np.int64), tuple(found.tolist()))
+    return SymbolColumn(codes.astype(np.int64), tuple(found.tolist()))
 
 
 def _extent(array: AnyArray) -> tuple[int, int]:
-    if array.dtype != np.int64 or array.size < SMALL:
+    if array.dtype != np.int64 or array.size < SMALL_TABLE:
         return int(array.min()), int(array.max())
     return count_kernels().extent(array)
 
@@ -363,7 +365,7 @@ def real_numbers(argument: str) -> ValueError:
     return _check.invalid(argument, "be symbols", "real numbers", advice)
 
 
-def _hashed(argument: str, array: AnyArray) -> Column:
+def _hashed(argument: str, array: AnyArray) -> SymbolColumn:
     numbers: dict[Hashable, int] = {}
     codes = np.empty(array.size, dtype=np.int64)
     for i, symbol in enumerate(array.tolist()):
@@ -383,4 +385,4 @@ def _hashed(argument: str, array: AnyArray) -> Column:
         except TypeError:
             got = f"{_check.a(symbol)} at [{i}]"
             raise _check.wrong_kind(argument, "hold hashable symbols", got) from None
-    return Column(codes, tuple(numbers))
+    return SymbolColumn(codes, tuple(numbers))

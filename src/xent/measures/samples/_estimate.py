@@ -16,7 +16,7 @@ import numpy as np
 from xent import _check
 from xent.measures.rows._protocols import Codes, Numbers, Samples
 from xent.measures.rows._rng import rng_for
-from xent.measures.rows._symbols import MISSING, Cells, Column, cells, column, without_missing
+from xent.measures.rows._symbols import MISSING, Cells, SymbolColumn, cells, column, without_missing
 from xent.measures.samples._from_counts import (
     METHODS,
     dirichlet_posterior,
@@ -248,7 +248,7 @@ def estimate_mutual_information(
     ----------
     Paninski, L. (2003). Estimation of entropy and mutual information. Neural Computation 15.
     """
-    _check.option("method", method, INFORMATION)
+    _check.option("method", method, INFORMATION_METHODS)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
     draw, times = rng_for(rng, "permutations", permutations)
     only_for("neighbors", neighbors, method, ("ksg", "ksg2", "ross"))
@@ -274,7 +274,7 @@ def estimate_mutual_information(
     return replace(found, p_value=p_value, adjusted=adjusted)
 
 
-def _columns(named: dict[str, Samples], missing: str) -> list[Column]:
+def _columns(named: dict[str, Samples], missing: str) -> list[SymbolColumn]:
     columns = [column(name, values) for name, values in named.items()]
     rows = columns[0].codes.size
     for name, other in zip(named, columns, strict=True):
@@ -290,11 +290,11 @@ def _information(method: str, table: Cells) -> float:
     entropy_of, rest = METHODS[method], range(2, len(table.codes))
     value = entropy_of(table.marginal(0, *rest)) + entropy_of(table.marginal(1, *rest))
     value -= entropy_of(table.counts) + (entropy_of(table.marginal(2)) if rest else 0.0)
-    # Equal entropies leave rounding behind; the plug-in information is never negative.
+    # Entropies that cancel leave rounding; the plug-in information is never negative.
     return max(0.0, value) if method in ("plugin", "shrinkage") else value
 
 
-def _null_information(columns: list[Column], times: int, rng: np.random.Generator) -> Numbers:
+def _null_information(columns: list[SymbolColumn], times: int, rng: np.random.Generator) -> Numbers:
     """Plug-in information of permuted columns, within the rows of equal ``given``."""
     x, y, *rest = columns
     groups = rest[0].codes if rest else np.zeros(y.codes.size, dtype=np.int64)
@@ -307,7 +307,7 @@ def _null_information(columns: list[Column], times: int, rng: np.random.Generato
             shuffled[order] = y.codes[np.lexsort((rng.random(y.codes.size), groups))]
         else:
             shuffled = rng.permutation(y.codes)
-        found[i] = _information("plugin", cells(x, Column(shuffled, y.symbols), *rest))
+        found[i] = _information("plugin", cells(x, SymbolColumn(shuffled, y.symbols), *rest))
     return found
 
 
@@ -392,7 +392,7 @@ OF_TWO: dict[str, Callable[..., Numbers]] = {
     "ross": ross,
     "normal": _normal_information,
 }
-INFORMATION = (*METHODS, *OF_TWO)
+INFORMATION_METHODS = (*METHODS, *OF_TWO)
 
 
 def _without_given(method: str, must: str) -> ValueError:
@@ -420,7 +420,7 @@ def _mean(
 
 
 def _deviation(terms: Numbers, counts: Numbers) -> float:
-    """Compute the standard error of the mean of what the rows tell."""
+    """Compute the standard error of the mean of the rows' terms."""
     n = float(counts.sum())
     mean = float((counts * terms).sum()) / n
     return math.sqrt(float((counts * (terms - mean) ** 2).sum())) / n

@@ -149,14 +149,15 @@ def _with_ties(terms: Numbers, points: Numbers, far: Numbers) -> Numbers:
 def neighbor_ratio(
     x: Numbers, y: Numbers, neighbors: int, divergence: bool
 ) -> tuple[Numbers, Numbers]:
-    """Tell by each row of x the divergence from y's source, or without ``apart`` the cost.
+    """Return each row's term of the divergence from y, or else of the cross-entropy.
 
     d log(ν / ρ) + log(m / (n - 1)), where ν and ρ are the distances to the k-th neighbour in y and
-    among the other rows of x: Wang, Kulkarni and Verdu (2009). The cost is log m - ψ(k) + log V
-    + d log ν, V the volume of the ball of radius one: Leonenko, Pronzato and Savani (2008).
+    among the other rows of x: Wang, Kulkarni and Verdu (2009). For the cross-entropy it is
+    log m - ψ(k) + log V + d log ν, V the volume of the ball of radius one: Leonenko, Pronzato and
+    Savani (2008).
 
-    The second array says how much each row of y is looked at, 1 on average: p/q there, and so what
-    a row of y moves.
+    The second array is the influence of each row of y: how often it is a neighbour, 1 on average,
+    an estimate of p/q there.
     """
     from scipy.spatial import cKDTree
     from scipy.special import digamma, gammaln

@@ -27,7 +27,7 @@ def vasicek(x: Numbers) -> Numbers:
 
 
 def ebrahimi(x: Numbers) -> Numbers:
-    """Vasicek's with the weight of the ends made right: there fewer than 2m places are spanned."""
+    """Vasicek's, corrected at the ends, where a spacing covers fewer than 2m places."""
     m = window(x.size)
     i = np.arange(1, x.size + 1)
     c = np.ones(x.size)

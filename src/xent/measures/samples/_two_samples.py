@@ -188,7 +188,7 @@ def estimate_cross_entropy(
 
 
 @dataclass(frozen=True)
-class Options:
+class TwoSampleOptions:
     """The options, checked."""
 
     method: str
@@ -200,20 +200,20 @@ class Options:
 
 def _options(
     method: str, size: int | None, prior: float | str | None, neighbors: int | None, missing: str
-) -> Options:
+) -> TwoSampleOptions:
     _check.option("missing", missing, MISSING)
     if (size is None) == (method == "dirichlet"):
         must = 'be given for "dirichlet" and for nothing else'
         raise _check.invalid("size", must, f"{size} for {method!r}")
     only_for("prior", prior, method, ("dirichlet",))
     only_for("neighbors", neighbors, method, ("nearest_neighbors",))
-    return Options(method, size, prior, number_of_neighbors(neighbors), missing)
+    return TwoSampleOptions(method, size, prior, number_of_neighbors(neighbors), missing)
 
 
 def _measure(
-    x: Samples, y: Samples, options: Options, divergence: bool
+    x: Samples, y: Samples, options: TwoSampleOptions, divergence: bool
 ) -> tuple[float, float, int]:
-    """Value, standard error and rows, in nats; a divergence, or without ``apart`` a cost."""
+    """Value, standard error and rows, in nats; of the divergence or else of the cross-entropy."""
     if options.method in SYMBOLS:
         n, m = _paired(x, y, options.missing)
         if options.method == "dirichlet":
@@ -258,7 +258,7 @@ def _of_counts(n: Numbers, m: Numbers, method: str, divergence: bool) -> tuple[f
             cost = -np.log(observed / others)
         terms = cost + np.log(p) if divergence else cost
     else:
-        # Their sums over products, in closed form: unbiased but for what no sample of m can show.
+        # Their sums over products in closed form: unbiased but for symbols that m cannot show.
         cost = digamma(others + 1) - digamma(observed + 1)
         terms = cost - digamma(rows) + digamma(n[use]) if divergence else cost
     value = float((p * terms).sum())
@@ -301,7 +301,7 @@ def _posterior(
     return value, math.sqrt(max(0.0, square - value * value))
 
 
-def _points(x: Samples, y: Samples, options: Options) -> TwoSamples:
+def _points(x: Samples, y: Samples, options: TwoSampleOptions) -> TwoSamples:
     k = options.neighbors
     a, b = (real_points(name, values, options.missing) for name, values in (("x", x), ("y", y)))
     if a.shape[1] != b.shape[1]:
@@ -314,7 +314,7 @@ def _points(x: Samples, y: Samples, options: Options) -> TwoSamples:
 
 
 def _normal_divergence(a: Numbers, b: Numbers, divergence: bool) -> tuple[float, float]:
-    """Take the closed form at both means and covariances; its error by what each row moves."""
+    """Use the closed form at both means and covariances; its error by each row's influence."""
     roots = []
     for name, points in (("x", a), ("y", b)):
         cov = np.atleast_2d(np.cov(points.T, bias=True))
@@ -344,9 +344,9 @@ def _normal_divergence(a: Numbers, b: Numbers, divergence: bool) -> tuple[float,
 
 
 def _null_divergences(
-    x: Samples, y: Samples, options: Options, times: int, rng: np.random.Generator
+    x: Samples, y: Samples, options: TwoSampleOptions, times: int, rng: np.random.Generator
 ) -> tuple[Numbers, float]:
-    """Divergences after the rows of both samples are dealt out anew, and that of the samples."""
+    """Divergences of random splits of all rows, and that of the two samples."""
     if options.method in SYMBOLS:
         n, m = _paired(x, y, options.missing)
         pool = (n + m).astype(np.int64)

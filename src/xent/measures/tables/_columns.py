@@ -18,7 +18,7 @@ from xent.measures.rows._symbols import column as coded
 from xent.measures.rows._symbols import numbers_of_rows, real_numbers
 from xent.measures.tables._bins import Numbers
 
-KINDS = frozenset({"number", "date", "time", "duration", "name", "other"})
+RANKED_KINDS = frozenset({"number", "date", "time", "duration", "name", "other"})
 GREATEST = 1e300  # sum of weights whose logarithms, summed, cannot overflow
 
 
@@ -58,7 +58,7 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
 
     column = frame.column(name)
     advice = "Make columns of its parts, or leave it out by " + _check.setting("columns") + "."
-    kind = Accepted(argument, "hold one value a row", KINDS, advice).check(column)
+    kind = Accepted(argument, "hold one value a row", RANKED_KINDS, advice).check(column)
     if kind == "name" or column.empty:
         names = column.names()
         if all(isinstance(level, str) for level in names.levels):

@@ -33,7 +33,7 @@ from xent.measures.tables._streaming import Symbols, Table, Tally
 
 SCORES = ("information_gain", "gain_ratio", "symmetric_uncertainty", "gini")
 NUMERIC = ("mdl", "ksg")
-EVERY = 1 << 20  # cells up to which a table of two columns is counted without sorting
+MAX_CUTS = 1 << 20  # cells up to which a table of two columns is counted without sorting
 
 
 @dataclass(frozen=True)
@@ -369,7 +369,7 @@ def _ranked(
         because = f"column {name!r} holds an infinite number"
         raise _check.cannot("Neighbours", because, "Pass " + _check.setting("numeric", "mdl") + ".")
 
-    def scored(rows: Rows) -> tuple[float, Codes, list[float]]:
+    def scored(rows: FieldRows) -> tuple[float, Codes, list[float]]:
         field, target, weight, copies = rows
         if near:
             return _neighbours(field, target), np.empty(0, dtype=np.int64), []
@@ -391,15 +391,15 @@ def _ranked(
     )
 
 
-Rows = tuple[Field, Codes, Numbers, Numbers | None]  # a column, the classes, weights, copies
+FieldRows = tuple[Field, Codes, Numbers, Numbers | None]  # a column, the classes, weights, copies
 
 
-def _shuffled(rows: Rows, draw: np.random.Generator) -> Rows:
+def _shuffled(rows: FieldRows, draw: np.random.Generator) -> FieldRows:
     field, target, weight, _ = rows
     return field.take(draw.permutation(weight.size)), target, weight, None
 
 
-def _redrawn(rows: Rows, draw: np.random.Generator) -> Rows:
+def _redrawn(rows: FieldRows, draw: np.random.Generator) -> FieldRows:
     """Shuffle the rows that were counted: draw one of the tables with these margins."""
     from scipy.stats import random_table
 
@@ -444,7 +444,7 @@ def _score(x: Codes, y: Codes, weight: Numbers, score: str, copies: Numbers | No
     if levels == 1:
         return 0.0
     cells = x * width + y
-    if levels * width > max(EVERY, 4 * x.size):
+    if levels * width > max(MAX_CUTS, 4 * x.size):
         found, cells = np.unique(cells, return_inverse=True)
     else:
         found = np.arange(levels * width)

@@ -1,6 +1,6 @@
 """Columns counted batch by batch, in memory that does not grow with the number of rows.
 
-Counts are exact up to `MOST` distinct values of a column. Past it, a sketch has neighbouring
+Counts are exact up to `MAX_LEVELS` distinct values of a column. Past it, a sketch has neighbouring
 numbers counted together: each bin still holds exactly the rows between its ends, only what lies
 within it is no longer told apart. Of symbols past it, the frequent ones and one in 2^k of the
 others, chosen by a hash, go on being counted, each of those for 2^k like it: adaptive sampling,
@@ -29,9 +29,9 @@ from xent.measures.tables._columns import (
     weights_of,
 )
 
-MOST = 1 << 17  # distinct values that a column is counted by
+MAX_LEVELS = 1 << 17  # distinct values that a column is counted by
 CELLS = 1 << 21  # pairs of a bin and a class
-WHOLE = 2**62  # nothing in memory is too much: a frame already is
+WHOLE_LIMIT = 2**62  # nothing in memory is too much: a frame already is
 HASH = 64  # bits
 
 
@@ -53,7 +53,7 @@ class Pairs:
         first, second = np.divmod(keys, width)
         self._new.append(((first << 32) | second, weights))
         self._waiting += self._new[-1][0].size
-        if self._waiting > max(MOST, self.keys.size):
+        if self._waiting > max(MAX_LEVELS, self.keys.size):
             self.settle()
 
     def settle(self) -> None:
@@ -119,7 +119,7 @@ class Spread:
             found, classes = found[keys // width], keys % width
         self._new.append((found, classes, weights))
         self._waiting += found.size
-        if self._waiting > max(MOST, self.place.size):
+        if self._waiting > max(MAX_LEVELS, self.place.size):
             self.settle()
 
     def settle(self) -> None:
@@ -137,7 +137,7 @@ class Spread:
             np.concatenate([self.weights, weights]),
         )
         shares = self.sketch.shares
-        while self.place.size > CELLS and self.sketch.exact < WHOLE and self.high.size > 1:
+        while self.place.size > CELLS and self.sketch.exact < WHOLE_LIMIT and self.high.size > 1:
             known, shares = self.high[self.place], max(1, shares // 2)
             self.sketch.join(self.sketch.total / shares)
             self._sort(known, self.classes, self.weights)
@@ -150,7 +150,7 @@ class Spread:
         self.place, self.classes = keys // width, keys % width
 
 
-class Binned:
+class BinnedCounts:
     """Numbers counted between cuts that are known."""
 
     kind = "numbers"
@@ -260,12 +260,12 @@ class Tally:
                 field, classes, weights = field.take(whole), classes[whole], weights[whole]
             self.known.add(field, classes, weights)
 
-    def _empty(self, numeric: bool) -> Spread | Binned | Symbols:
+    def _empty(self, numeric: bool) -> Spread | BinnedCounts | Symbols:
         known = None if self.before is None else self.before.known
         if numeric and self.before is None:
             return Spread(self.most)
         if numeric:
-            return Binned(known.cuts if isinstance(known, Spread) else [])
+            return BinnedCounts(known.cuts if isinstance(known, Spread) else [])
         found = Symbols(self.most)
         if isinstance(known, Symbols):
             found.certain, found.level = known.certain, known.level
@@ -291,7 +291,7 @@ class Table:
     @property
     def most(self) -> int:
         """Distinct values up to which its columns are counted exactly."""
-        return WHOLE if self.path is None else MOST
+        return WHOLE_LIMIT if self.path is None else MAX_LEVELS
 
     def batches(self, title: str, columns: list[str] | None = None) -> Iterator[Any]:
         """Read the batches as data frames, with a bar on a terminal."""

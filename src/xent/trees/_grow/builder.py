@@ -1,52 +1,58 @@
 """The arrays of a growing tree: made, made longer, and at last turned into a tree.
 
-A threshold lies in the middle of the two values of the node's cases that the cut parts; C4.5 takes
-the greatest value of all cases that is not above it.
+A threshold lies in the middle of the two values of the node's rows that the split parts; C4.5 takes
+the greatest value of all rows that is not above it.
 """
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from xent.trees._grow.surrogates import Spares
-from xent.trees._kernels import divide
-from xent.trees._kernels.search import histogram
-from xent.trees._kernels.search.presorted import Rules
-from xent.trees._tree import Tree, between
-
-if TYPE_CHECKING:
-    from xent.trees._grow.prepare import Prepared
+from xent.trees._grow.surrogates import Surrogates
+from xent.trees._kernels.records import Builder
+from xent.trees._tree import Tree
 
 
-def empty(capacity: int, size: int) -> divide.Growing:
-    tree = divide.Growing(
-        np.empty(capacity, np.int32),
-        np.empty(capacity, np.int32),
-        np.empty(capacity, np.int32),
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.int32),
-        np.empty(capacity, np.int64),
-        np.zeros((capacity, size)),
-        np.empty(capacity),
-        np.empty(capacity),
-        np.empty(0, np.uint8),
+def empty(capacity: int, size: int) -> Builder:
+    """Return room for so many nodes, none of them divided."""
+    tree = Builder(
+        feature=np.empty(capacity, np.int32),
+        split_row=np.empty(capacity, np.int32),
+        split_next=np.empty(capacity, np.int32),
+        first=np.zeros(capacity, np.int32),
+        width=np.zeros(capacity, np.int32),
+        missing_to=np.zeros(capacity, np.int32),
+        set_start=np.empty(capacity, np.int64),
+        stats=np.zeros((capacity, size)),
+        low=np.empty(capacity),
+        high=np.empty(capacity),
+        sets=np.empty(0, np.uint8),
     )
-    for array in (tree.feature, tree.cut_row, tree.cut_next, tree.set_start):
+    for array in (tree.feature, tree.split_row, tree.split_next, tree.set_start):
         array.fill(-1)
     tree.low.fill(-np.inf)
     tree.high.fill(np.inf)
     return tree
 
 
-def make_room(tree: divide.Growing, nodes: int, set_bytes: int) -> divide.Growing:
+def with_root(y: NDArray[Any], weight: NDArray[np.float64], n_classes: int) -> Builder:
+    """Return a tree that is the root alone."""
+    tree = empty(64, n_classes or 3)
+    if n_classes:
+        tree.stats[0] = np.bincount(y, weight if weight.size else None, minlength=n_classes)
+    else:
+        w = weight if weight.size else np.ones(len(y))
+        tree.stats[0] = (w.sum(), (w * y).sum(), (w * y * y).sum())
+    return tree
+
+
+def make_room(tree: Builder, nodes: int, set_bytes: int) -> Builder:
     """Return the growing tree with room for so many nodes and set bytes."""
     have = len(tree.feature)
     if nodes > have:
         more = empty(max(nodes, 2 * have) - have, tree.stats.shape[1])
-        tree = divide.Growing(
-            *(np.concatenate([old, new]) for old, new in zip(tree, more, strict=True))
-        )
+        tree = Builder(*(np.concatenate([old, new]) for old, new in zip(tree, more, strict=True)))
     if set_bytes > len(tree.sets):
         sets = np.zeros(max(set_bytes, 2 * len(tree.sets)), np.uint8)
         sets[: len(tree.sets)] = tree.sets
@@ -55,66 +61,36 @@ def make_room(tree: divide.Growing, nodes: int, set_bytes: int) -> divide.Growin
 
 
 def finish(
-    ready: "Prepared",
-    growing: divide.Growing,
-    nodes: int,
+    tree: Builder,
+    threshold: NDArray[np.float64],
     set_bytes: int,
-    spares: Spares,
-    rules: Rules,
+    surrogates: Surrogates,
     n_classes: int,
 ) -> Tree:
-    """Return the tree."""
-    g = divide.Growing(*(a[:nodes] for a in growing))
-    kind, slot = ready.columns.kind, ready.columns.slot
-    threshold = np.zeros(nodes)
-    how = np.append(kind, np.int8(-1))[g.feature]
-    cuts = np.flatnonzero(how == divide.SORTED)
-    if len(cuts):
-        column = ready.number_slot[g.feature[cuts]]
-        low = ready.numbers[g.cut_row[cuts], column]
-        high = np.where(g.cut_next[cuts] < 0, np.inf, ready.numbers[g.cut_next[cuts], column])
-        threshold[cuts] = between(low, high)
-    coded = np.flatnonzero(how == divide.CODED)
-    if len(coded):
-        at = ready.scale_start[slot[g.feature[coded]]]
-        cut, above = g.cut_row[coded].astype(np.int64), g.cut_next[coded].astype(np.int64)
-        parted = np.empty(len(coded))
-        histogram.thresholds(ready.scale, at, cut, np.where(above < 0, cut, above), parted)
-        threshold[coded] = np.where(above < 0, np.inf, parted)
-    if rules.ratio:
-        # C4.5: the greatest value of all cases that is not above the middle.
-        for f in np.unique(g.feature[np.concatenate([cuts, coded])]):
-            mine = np.flatnonzero(g.feature == f)
-            if kind[f] == divide.SORTED:
-                values = np.sort(ready.numbers[:, ready.number_slot[f]])
-                values = values[~np.isnan(values)]
-            else:
-                present = np.flatnonzero(np.bincount(ready.columns.small[slot[f]]))
-                present = present[present < ready.columns.levels[f]]
-                values = ready.scale[ready.scale_start[slot[f]] + present].ravel()
-            at = np.searchsorted(values, threshold[mine], "right") - 1
-            threshold[mine] = np.where(np.isinf(threshold[mine]), np.inf, values[at])
-    spare_start = np.zeros(nodes + 1, np.int32)
-    if spares.node:
-        np.cumsum(np.bincount(spares.node, minlength=nodes), out=spare_start[1:])
+    """Return the tree; there is a threshold for each of its nodes."""
+    nodes = len(threshold)
+    start = np.zeros(nodes + 1, np.int32)
+    if surrogates.node:
+        np.cumsum(np.bincount(surrogates.node, minlength=nodes), out=start[1:])
     # Levels are appended in the order of their nodes; so are the nodes of a level.
-    starts = np.array(spares.set_start, np.int64)
+    sets = np.array(surrogates.set_start, np.int64)
+    feature = tree.feature[:nodes]
     return Tree(
-        g.feature,
-        threshold,
-        np.where(g.feature < 0, 0, g.first),
-        g.width,
-        g.missing_to,
-        g.set_start,
-        np.concatenate([growing.sets[:set_bytes], *spares.sets]),
-        g.stats,
-        g.low,
-        g.high,
-        np.arange(nodes, dtype=np.int32),
-        spare_start,
-        np.array(spares.feature, np.int32),
-        np.array(spares.threshold),
-        np.array(spares.flip, np.uint8),
-        np.where(starts < 0, -1, starts + set_bytes),
+        feature=feature,
+        threshold=threshold,
+        first=np.where(feature < 0, 0, tree.first[:nodes]),
+        width=tree.width[:nodes],
+        missing_to=tree.missing_to[:nodes],
+        set_start=tree.set_start[:nodes],
+        sets=np.concatenate([tree.sets[:set_bytes], *surrogates.sets]),
+        stats=tree.stats[:nodes],
+        low=tree.low[:nodes],
+        high=tree.high[:nodes],
+        surrogates_of=np.arange(nodes, dtype=np.int32),
+        surrogate_start=start,
+        surrogate_feature=np.array(surrogates.feature, np.int32),
+        surrogate_threshold=np.array(surrogates.threshold),
+        surrogate_flip=np.array(surrogates.flip, np.uint8),
+        surrogate_set=np.where(sets < 0, -1, sets + set_bytes),
         is_number=not n_classes,
     )

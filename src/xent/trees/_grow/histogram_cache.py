@@ -1,6 +1,6 @@
-"""Histograms kept from one level to the next, so that only the lighter of two branches is counted.
+"""Histograms cached from one level to the next, so that only the lighter branch is counted.
 
-Only for cases that all weigh 1 and a plain choice by entropy or Gini: whole numbers are subtracted
+Only for rows that all weigh 1 and a plain choice by entropy or Gini: whole numbers are subtracted
 without error, so the tree is the one that counting everything would give. A fixed share of memory
 is spent on the heaviest nodes; the others are counted.
 """
@@ -11,21 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent.trees._kernels.bins import BINS
+from xent.trees._kernels.criteria import SQUARED, Rules
+from xent.trees._kernels.records import Builder, Columns, Found, Level
 from xent.trees._kernels.search import histogram
-from xent.trees._kernels.search.presorted import SQUARED, Found, Level, Rules
 
-WORTH_KEEPING = 4096  # cases of a node: below, counting is as fast as subtracting
-LEAST_BYTES, BYTES_A_CELL = 2 << 20, 0.15
+MIN_ROWS = 4096  # rows of a node: below, counting is as fast as subtracting
+MIN_BYTES, BYTES_A_CELL = 2 << 20, 0.15
 
 
-class Kept:
+class HistogramCache:
     """The histograms of some nodes of a level, in all binned columns."""
 
     def __init__(self, rows: int, columns: int, classes: int) -> None:
-        each = max(columns, 1) * histogram.BINS * classes * 4
-        room = max(LEAST_BYTES, int(BYTES_A_CELL * rows * columns)) // each
-        room = min(room, rows // WORTH_KEEPING)
-        self.store = np.empty((room, columns, histogram.BINS, classes), np.int32)
+        each = max(columns, 1) * BINS * classes * 4
+        room = max(MIN_BYTES, int(BYTES_A_CELL * rows * columns)) // each
+        room = min(room, rows // MIN_ROWS)
+        self.store = np.empty((room, columns, BINS, classes), np.int32)
         self.free = list(range(room))
         # Of the level to come: (lighter or only node, its slot or -1, heavier one or -1, its slot).
         self.pairs: list[tuple[int, int, int, int]] = []
@@ -38,9 +40,9 @@ class Kept:
         counts = rules.table.size > 0 and rules.criterion != SQUARED
         return counts and not (rules.ratio or rules.monotone or rules.gap > 0)
 
-    def scan(
+    def search(
         self,
-        columns: Any,
+        columns: Columns,
         features: NDArray[np.int64],
         others: Callable[[NDArray[np.int64]], Callable[[int, int], Any]],
         signs: NDArray[np.int8],
@@ -48,7 +50,7 @@ class Kept:
         rules: Rules,
         found: Found,
     ) -> Callable[[int, int], Any]:
-        """Return work for `in_blocks`; ``others`` searches nodes that have nothing kept."""
+        """Return work for `in_blocks`; ``others`` searches nodes that have nothing cached."""
         pairs = np.array(self.pairs, np.int64).reshape(-1, 4)
         light, into, heavy, slot = np.ascontiguousarray(pairs.T)
         levels = columns.levels[features]
@@ -59,12 +61,12 @@ class Kept:
 
         def work(a: int, b: int) -> None:
             others(more)(a, b)
-            histogram.scan_small(
+            histogram.search_few(
                 columns.small, levels, features, few, level, rules, found, lost, a, b
             )
             for q in np.flatnonzero(lost[a:b]).tolist():
                 others(few)(a + q, a + q + 1)
-            histogram.scan_kept(
+            histogram.search_cached(
                 columns.small,
                 levels,
                 features,
@@ -88,7 +90,7 @@ class Kept:
         self.free += [s for pair in self.pairs for s in (pair[1], pair[3]) if s >= 0]
         self.pairs = []
 
-    def advance(self, above: Level, choice: NDArray[np.int64], tree: Any, level: Level) -> None:
+    def advance(self, above: Level, choice: NDArray[np.int64], tree: Builder, level: Level) -> None:
         """Hand the histograms of a level on to its children."""
         sizes = level.stop - level.start
         held = [(k, s) for a, b, c, d in self.pairs for k, s in ((a, b), (c, d)) if s >= 0]
@@ -106,15 +108,15 @@ class Kept:
                     and level.node[c] == child
                 ]
             both = len(children) == 2 and tree.width[above.node[k]] == 2
-            if both and max(sizes[children]) >= WORTH_KEEPING:
+            if both and max(sizes[children]) >= MIN_ROWS:
                 light, heavy = sorted(children, key=lambda c: int(sizes[c]))
                 wanted.append((int(sizes[light]), light, heavy, s))
                 taken |= {light, heavy}
             else:
                 self.free.append(s)
         for size, light, heavy, s in sorted(wanted, reverse=True):
-            into = self.free.pop() if size >= WORTH_KEEPING and self.free else -1
+            into = self.free.pop() if size >= MIN_ROWS and self.free else -1
             self.pairs.append((light, into, heavy, s))
-        alone = [int(k) for k in np.flatnonzero(sizes >= WORTH_KEEPING) if int(k) not in taken]
+        alone = [int(k) for k in np.flatnonzero(sizes >= MIN_ROWS) if int(k) not in taken]
         for k in sorted(alone, key=lambda k: -int(sizes[k]))[: len(self.free)]:
             self.pairs.append((k, self.free.pop(), -1, -1))

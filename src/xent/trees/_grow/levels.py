@@ -1,32 +1,24 @@
-"""Growing a tree level by level: the order of the work, its memory and its threads.
+"""Growing a tree level by level: the order of the work, whatever form the columns have.
 
-The loops themselves are in the kernels. A node's split depends on nothing but its own cases, so a
+The loops themselves are in the kernels. A node's split depends on nothing but its own rows, so a
 best-first tree of so many leaves is cut out of the full one afterwards (`_prune.best_first`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._compile.threads import in_blocks
-from xent.trees._grow.builder import empty, finish, make_room
-from xent.trees._grow.histogram_cache import Kept
-from xent.trees._grow.prepare import Prepared
-from xent.trees._grow.small_nodes import subtrees_of
-from xent.trees._grow.surrogates import Spares, substitute
+from xent.trees._grow.builder import finish, make_room, with_root
+from xent.trees._grow.surrogates import Surrogates
 from xent.trees._kernels import divide
-from xent.trees._kernels.search import coded, nominal, packed_binary, presorted
+from xent.trees._kernels.criteria import FRACTIONAL, MIN_GAIN, NEVER, SQUARED, Rules
+from xent.trees._kernels.records import Builder, Level
 from xent.trees._tree import Tree
 
 CRITERIA = {"entropy": 0, "gain_ratio": 0, "gini": 1, "squared_error": 2}
 NOMINAL = {"subset": 0, "multiway": 1, "one_vs_rest": 2}
-EVERY, LONGEST = 2**31, 1 << 16
-TURNS = 4  # pieces of work for each thread
-TRIED_AT_ONCE = 1 << 18  # splits that are held in memory, columns times nodes
 MISSING = {"direction": 0, "fractional": 1, "branch": 2, "surrogate": 3, "refuse": 4}
 
 
@@ -44,254 +36,30 @@ class Plan:
     monotonic_cst: NDArray[np.int8] | None = None
     threads: int = 1
 
-
-def rules_of(
-    plan: Plan,
-    y: NDArray[Any],
-    weight: NDArray[np.float64],
-    longest: int = EVERY,
-) -> presorted.Rules:
-    criterion = CRITERIA[plan.criterion]
-    n = len(y)
-    table = np.empty(0)
-    if not weight.size and criterion != presorted.SQUARED:
-        table = np.arange(min(n + 2, longest), dtype=np.float64)
-        table[1:] *= np.log2(table[1:])
-    total = float(weight.sum()) if weight.size else float(n)
-    ratio = plan.criterion == "gain_ratio"
-    slack = 1e-6 if ratio else 1e-12 * (1 + np.log2(n))
-    if criterion == presorted.SQUARED:
-        w = weight if weight.size else 1.0
-        slack = 1e-12 * float(np.sum(w * y * y)) / total
-    return presorted.Rules(
-        criterion,
-        ratio,
-        NOMINAL[plan.nominal],
-        MISSING[plan.missing],
-        float(plan.min_samples_leaf),
-        float(slack),
-        1e-5 if ratio else 0.0,
-        plan.monotonic_cst is not None and bool(np.any(plan.monotonic_cst)),
-        table,
-        table[1:] - table[:-1],
-        total,
-    )
+    def signs(self, features: int) -> NDArray[np.int8]:
+        """Return the constraint of every column, 0 where there is none."""
+        return np.zeros(features, np.int8) if self.monotonic_cst is None else self.monotonic_cst
 
 
-def grow(
-    ready: Prepared,
-    y: NDArray[Any],
-    weight: NDArray[np.float64],
-    n_classes: int,
-    plan: Plan,
-) -> Tree:
-    """Grow a tree; the sorted lists in ``ready`` are used up.
+class Chosen(NamedTuple):
+    """Each node's split: its column (-1: none), its place, and where missing values go."""
 
-    ``y`` holds class codes, or numbers (then ``n_classes`` is 0); an empty ``weight`` means 1 each.
-    """
-    n = len(y)
-    size = n_classes or 3
-    # Only sorted lists need the logarithms of every count.
-    longest = EVERY if len(ready.sorted_of) else LONGEST
-    rules = rules_of(plan, y, weight, longest)
-    signs = np.zeros(len(ready.columns.kind), np.int8)
-    if plan.monotonic_cst is not None:
-        signs[:] = plan.monotonic_cst
-    if rules.table.size and not rules.monotone and rules.gap == 0.0:
-        ready.lay()
-    tree = empty(64, size)
-    if n_classes:
-        tree.stats[0] = np.bincount(y, weight if weight.size else None, minlength=size)
-    else:
-        w = weight if weight.size else np.ones(n)
-        tree.stats[0] = (w.sum(), (w * y).sum(), (w * y * y).sum())
-    level = presorted.Level(
-        np.zeros(1, np.int64),
-        np.full(1, n, np.int64),
-        tree.stats[:1].copy(),
-        tree.low[:1].copy(),
-        tree.high[:1].copy(),
-        np.zeros(1, np.int64),
-        np.arange(n, dtype=np.int32),
-        y,
-        weight,
-        weight[:0],
-    )
-    nodes, set_bytes = 1, 0
-    spares = Spares()
-    ready.kept = None
-    if ready.binned and Kept.possible(rules):
-        ready.kept = Kept(n, len(ready.small_of), size)
-    depth = 0
-    open_nodes = plan.max_depth > 0 and divide.may_split(
-        tree.stats[0], rules, plan.min_samples_split
-    )
-    below = subtrees_of(ready, rules, plan, y)
-    if open_nodes:
-        level = below.take(ready, level, depth)
-        open_nodes = len(level.start) > 0
-    while open_nodes:
-        depth += 1
-        choice, cut, toward = np.empty((3, len(level.start)), np.int64)
-        children, more = _choose(ready, level, rules, signs, plan.min_gain, choice, cut, toward)
-        if not children:
-            break
-        tree = make_room(tree, nodes + children, set_bytes + more)
-        branch = np.empty(len(level.row), np.int32)
-        before = nodes
-        if len(ready.code_of):
-            set_bytes = divide.divide_names(
-                level, choice, ready.columns, rules, tree, set_bytes, branch
-            )
-        nodes = divide.divide(
-            level,
-            cut,
-            toward,
-            choice,
-            ready.columns,
-            rules,
-            tree,
-            nodes,
-            branch,
-            ready.ranks,
-            ready.indices,
-            ready.place,
-        )
-        if rules.missing == presorted.SURROGATE:
-            substitute(ready, level, choice, tree, branch, spares)
-        if divide.count(level, choice, rules, tree, branch):
-            divide.share_out(level, choice, rules, tree, branch)
-        if rules.monotone:
-            divide.bound(level, choice, rules, tree, signs)
-        above, level = (
-            level,
-            _next_level(ready, level, choice, rules, tree, branch, before, nodes, plan, depth),
-        )
-        if ready.kept is not None:
-            ready.kept.advance(above, choice, tree, level)
-        del above, branch  # two levels at a time are enough
-        if level.weight.size and rules.table.size:
-            # A missing value has divided a case: weights are no longer counts.
-            rules = rules._replace(table=np.empty(0), step=np.empty(0))
-        level = below.take(ready, level, depth)
-        open_nodes = len(level.start) > 0
-    tree = make_room(tree, nodes + below.nodes, set_bytes)
-    nodes = below.attach(tree, nodes)
-    whole = finish(ready, tree, nodes, set_bytes, spares, rules, n_classes)
-    # In the order of the levels, however it was grown.
-    return whole.compact() if below.parts and depth else whole
+    feature: NDArray[np.int64]
+    split: NDArray[np.int64]
+    toward: NDArray[np.int64]
+    children: int
+    set_bytes: int
 
 
-def _choose(
-    ready: Prepared,
-    level: presorted.Level,
-    rules: presorted.Rules,
-    signs: NDArray[np.int8],
-    min_gain: float,
-    choice: NDArray[np.int64],
-    cut: NDArray[np.int64],
-    toward: NDArray[np.int64],
-) -> tuple[int, int]:
-    """Choose each node's column, some nodes at a time; return how many children and set bytes."""
-    nodes = len(level.start)
-    step = max(16, TRIED_AT_ONCE // len(ready.columns.kind))
-    if ready.kept is not None and nodes > step:
-        ready.kept.let_go()
-    children, set_bytes = 0, 0
-    for a in range(0, nodes, step):
-        here = slice(a, a + step)
-        names = ("start", "stop", "stats", "low", "high", "node")
-        part = level._replace(**{name: getattr(level, name)[here] for name in names})
-        found = _scan(ready, part, rules, signs)
-        more = divide.choose(found, part, ready.columns, rules, min_gain, choice[here])
-        children, set_bytes = children + more[0], set_bytes + more[1]
-        picked = np.maximum(choice[here], 0), np.arange(len(part.start))
-        cut[here], toward[here] = found.cut[picked], found.toward[picked]
-    return children, set_bytes
+class Step(NamedTuple):
+    """A level that is being divided: node ``base`` is the first of the next one."""
 
-
-def _scan(
-    ready: Prepared, level: presorted.Level, rules: presorted.Rules, signs: NDArray[np.int8]
-) -> presorted.Found:
-    shape = (len(ready.columns.kind), len(level.start))
-    found = presorted.Found(
-        np.empty(shape), np.empty(shape), np.empty(shape, np.int64), np.empty(shape, np.int64)
-    )
-    columns = ready.columns
-
-    def ordered(a: int, b: int) -> None:
-        lists = ready.ranks, ready.indices, ready.place, ready.sorted_slot, ready.sorted_of
-        if rules.table.size and not rules.monotone and ready.known:
-            presorted.scan_known(*lists, ready.numbers, level, rules, found, a, b)
-        else:
-            presorted.scan_sorted(*lists, ready.numbers, signs, level, rules, found, a, b)
-
-    laid = ready.lanes if rules.table.size else None
-    few = laid.rest if laid else ready.small_of
-
-    def of_codes(nodes: NDArray[np.int64]) -> Any:
-        features = few
-        levels = columns.levels[features]
-        slots = columns.slot[features]
-
-        def work(a: int, b: int) -> None:
-            coded.scan_codes(
-                columns.small,
-                levels,
-                slots,
-                features,
-                ready.scale,
-                ready.scale_start,
-                nodes,
-                signs,
-                level,
-                rules,
-                found,
-                a,
-                b,
-            )
-
-        return work
-
-    def named(a: int, b: int) -> None:
-        of = ready.code_of
-        levels, slots = columns.levels[of], columns.slot[of]
-        nominal.scan_names(columns.codes, levels, slots, of, level, rules, found, a, b)
-
-    works: list[tuple[Callable[[int, int], Any], int]] = []
-    if len(ready.sorted_of):
-        works.append((ordered, len(ready.sorted_of)))
-    if laid:
-        words, lanes = laid.words, laid.feature
-
-        def side_by_side(a: int, b: int) -> None:
-            packed_binary.scan_lanes(words, lanes, level, rules, found, a, b)
-
-        works.append((side_by_side, words.shape[1]))
-    if len(few):
-        work = of_codes(np.arange(len(level.start)))
-        if ready.kept is not None and rules.table.size:
-            work = ready.kept.scan(columns, few, of_codes, signs, level, rules, found)
-        works.append((work, len(few)))
-    if len(ready.code_of):
-        works.append((named, len(ready.code_of)))
-    _all(works, ready.threads)
-    return found
-
-
-def _all(works: list[tuple[Callable[[int, int], Any], int]], threads: int) -> None:
-    """Do each ``work(0, count)``: in pieces, whoever is ready takes the next of any."""
-    pieces = []
-    for work, count in works:
-        parts = min(count, threads * TURNS if threads > 1 else 1)
-        edges = [count * i // parts for i in range(parts + 1)]
-        pieces += [(work, a, b) for a, b in pairwise(edges)]
-
-    def some(a: int, b: int) -> None:
-        for work, start, stop in pieces[a:b]:
-            work(start, stop)
-
-    in_blocks(some, len(pieces), threads=threads, turns=len(pieces))
+    level: Level
+    choice: NDArray[np.int64]
+    rules: Rules
+    tree: Builder
+    branch: NDArray[np.int32]  # of every entry; -1: every branch
+    base: int
 
 
 @dataclass
@@ -303,118 +71,200 @@ class Tried:
     chosen: int
 
 
-def scan_once(
+class Searcher(Protocol):
+    """The columns of a table in an order in which splits are found: all that growing asks."""
+
+    levels: NDArray[np.int64]  # of a name; 0 of a number
+    max_table: int  # the counts whose logarithms are looked up
+    has_lists: bool  # whether columns list the entries of a level
+
+    def begin(self, y: NDArray[Any], size: int, rules: Rules, plan: Plan) -> None:
+        """Prepare for growing one tree, of nodes with so many stats."""
+
+    def take_small(self, level: Level, depth: int) -> Level:
+        """Grow small nodes to the end, if that can be; return the level without them."""
+
+    def choose(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Chosen:
+        """Choose each node's split."""
+
+    def try_all(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Tried:
+        """Search the only node of a level, and keep what each column could do."""
+
+    def divide(
+        self, step: Step, chosen: Chosen, set_bytes: int, surrogates: Surrogates
+    ) -> tuple[int, int]:
+        """Write each entry's branch; return how many nodes and set bytes there are then."""
+
+    def move(self, step: Step, start: Any, target: Any, targets: Any, below: Level) -> None:
+        """Lay out what the columns list for the next level."""
+
+    def attach(self, tree: Builder, nodes: int, set_bytes: int) -> tuple[Builder, int]:
+        """Join what small nodes have become to the tree."""
+
+    def thresholds(self, tree: Builder, nodes: int, rules: Rules) -> NDArray[np.float64]:
+        """Return the threshold of every node, 0 where there is none."""
+
+
+def rules_of(
     plan: Plan,
-    ready: Prepared,
+    columns: Searcher,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    total: float | None = None,
+) -> Rules:
+    """Return what the loops must know; ``total`` is the weight of all cases, if these are some."""
+    criterion, ratio = CRITERIA[plan.criterion], plan.criterion == "gain_ratio"
+    n = len(y)
+    table = np.empty(0)
+    if not weight.size and criterion != SQUARED:
+        table = np.arange(min(n + 2, columns.max_table), dtype=np.float64)
+        table[1:] *= np.log2(table[1:])
+    own = float(weight.sum()) if weight.size else float(n)
+    slack = 1e-6 if ratio else 1e-12 * (1 + np.log2(n))
+    if criterion == SQUARED:
+        w = weight if weight.size else 1.0
+        slack = 1e-12 * float(np.sum(w * y * y)) / own
+    return Rules(
+        criterion=criterion,
+        ratio=ratio,
+        nominal=NOMINAL[plan.nominal],
+        missing=MISSING[plan.missing],
+        min_leaf=float(plan.min_samples_leaf),
+        min_split=float(plan.min_samples_split),
+        min_gain=plan.min_gain,
+        max_depth=plan.max_depth,
+        slack=float(slack),
+        gap=1e-5 if ratio else 0.0,
+        monotone=plan.monotonic_cst is not None and bool(np.any(plan.monotonic_cst)),
+        table=table,
+        step=table[1:] - table[:-1],
+        enters=_enters(columns.levels, own if total is None else total),
+    )
+
+
+def _enters(levels: NDArray[np.int64], total: float) -> NDArray[np.float64]:
+    """Say above which gain a column enters C4.5's mean.
+
+    Names with 0.3 levels a case and more do not, unless all columns are such.
+    """
+    out = np.empty(len(levels))
+    out.fill(MIN_GAIN)
+    if levels.any():
+        many = (levels >= 0.3 * total) & (levels > 0)
+        out[levels > 0] = NEVER
+        if not many.all():
+            out[many] = np.inf
+    return out
+
+
+def root_level(y: NDArray[Any], weight: NDArray[np.float64], stats: NDArray[np.float64]) -> Level:
+    """Return the level that holds the root alone."""
+    return Level(
+        start=np.zeros(1, np.int64),
+        stop=np.array([len(y)]),
+        stats=stats,
+        low=np.array([-np.inf]),
+        high=np.array([np.inf]),
+        node=np.zeros(1, np.int64),
+        row=np.arange(len(y), dtype=np.int32),
+        y=y,
+        weight=weight,
+        undivided=weight[:0],
+    )
+
+
+def grow(
+    columns: Searcher,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    n_classes: int,
+    plan: Plan,
+) -> Tree:
+    """Grow a tree; the columns are used up.
+
+    ``y`` holds class codes, or numbers (then ``n_classes`` is 0); an empty ``weight`` means 1 each.
+    """
+    rules = rules_of(plan, columns, y, weight)
+    signs = plan.signs(len(columns.levels))
+    tree = with_root(y, weight, n_classes)
+    level = root_level(y, weight, tree.stats[:1].copy())
+    columns.begin(y, tree.stats.shape[1], rules, plan)
+    nodes, set_bytes, depth, surrogates = 1, 0, 0, Surrogates()
+    if not (plan.max_depth > 0 and divide.may_split(tree.stats[0], rules)):
+        level = level._replace(start=level.start[:0])
+    else:
+        level = columns.take_small(level, depth)
+    while len(level.start):
+        depth += 1
+        chosen = columns.choose(level, rules, signs)
+        if not chosen.children:
+            break
+        tree = make_room(tree, nodes + chosen.children, set_bytes + chosen.set_bytes)
+        # 0, so that an entry of a node that is not divided is never taken for a shared one.
+        branch = np.zeros(len(level.row), np.int32)
+        step = Step(level, chosen.feature, rules, tree, branch, nodes)
+        nodes, set_bytes = columns.divide(step, chosen, set_bytes, surrogates)
+        if divide.count(level, chosen.feature, rules, tree, branch):
+            divide.share_out(level, chosen.feature, rules, tree, branch)
+        if rules.monotone:
+            divide.bound(level, chosen.feature, rules, tree, signs)
+        level = _next_level(columns, step, nodes, depth)
+        del step, branch  # two levels at a time are enough
+        if level.weight.size and rules.table.size:
+            # A missing value has divided a row: weights are no longer counts.
+            rules = rules._replace(table=np.empty(0), step=np.empty(0))
+        level = columns.take_small(level, depth)
+    wide, before = nodes, tree
+    tree, nodes = columns.attach(before, nodes, set_bytes)
+    whole = finish(tree, columns.thresholds(tree, nodes, rules), set_bytes, surrogates, n_classes)
+    # In the order of the levels, however it was grown.
+    return whole.compact() if nodes > wide and depth else whole
+
+
+def try_all(
+    columns: Searcher,
+    plan: Plan,
     y: NDArray[Any],
     weight: NDArray[np.float64],
     stats: NDArray[np.float64],
-    tree: Tree,
+    total: float,
 ) -> Tried:
-    """Search one node that holds these cases, and do not divide it."""
+    """Search one node that holds these rows, and do not divide it."""
     if (weight == 1.0).all():
         weight = np.empty(0)
-    rules = rules_of(plan, y, weight)._replace(total=float(tree.weight()[0]))
-    signs = np.zeros(len(ready.columns.kind), np.int8)
-    if plan.monotonic_cst is not None:
-        signs[:] = plan.monotonic_cst
-    n = len(y)
-    level = presorted.Level(
-        np.zeros(1, np.int64),
-        np.full(1, n, np.int64),
-        stats,
-        np.full(1, -np.inf),
-        np.full(1, np.inf),
-        np.zeros(1, np.int64),
-        np.arange(n, dtype=np.int32),
-        y,
-        weight,
-        weight[:0],
-    )
-    found = _scan(ready, level, rules, signs)
-    choice = np.empty(1, np.int64)
-    divide.choose(found, level, ready.columns, rules, plan.min_gain, choice)
-    return Tried(found.gain, found.info, int(choice[0]))
+    rules = rules_of(plan, columns, y, weight, total)
+    return columns.try_all(root_level(y, weight, stats), rules, plan.signs(len(columns.levels)))
 
 
-def _next_level(
-    ready: Prepared,
-    level: presorted.Level,
-    choice: NDArray[np.int64],
-    rules: presorted.Rules,
-    tree: divide.Growing,
-    branch: NDArray[np.int32],
-    base: int,
-    nodes: int,
-    plan: Plan,
-    depth: int,
-) -> presorted.Level:
+def _next_level(columns: Searcher, step: Step, nodes: int, depth: int) -> Level:
     """Lay out the children that may be divided further."""
+    level, choice, rules, tree, branch, base = step
     opened = np.zeros(nodes - base, np.bool_)
     size = np.zeros(nodes - base, np.int64)
-    divide.measure(
-        level,
-        choice,
-        rules,
-        tree,
-        branch,
-        opened,
-        size,
-        plan.min_samples_split,
-        base,
-        depth >= plan.max_depth,
-    )
+    last = depth >= rules.max_depth
+    divide.measure(level, choice, rules, tree, branch, opened, size, base, last)
     size[~opened] = 0
     ends = np.cumsum(size)
     total = int(ends[-1])
     start = np.where(opened, ends - size, -1)
-    shared = rules.missing == presorted.FRACTIONAL and bool(np.any(branch < 0))
+    shared = rules.missing == FRACTIONAL and bool(np.any(branch < 0))
     weighted = shared or level.weight.size > 0
-    new = presorted.Level(
-        start[opened],
-        ends[opened],
-        tree.stats[base:nodes][opened],
-        tree.low[base:nodes][opened],
-        tree.high[base:nodes][opened],
-        np.flatnonzero(opened) + base,
-        np.empty(total, np.int32),
-        np.empty(total, level.y.dtype),
-        np.empty(total if weighted else 0),
-        np.empty(total if shared or level.undivided.size else 0),
+    below = Level(
+        start=start[opened],
+        stop=ends[opened],
+        stats=tree.stats[base:nodes][opened],
+        low=tree.low[base:nodes][opened],
+        high=tree.high[base:nodes][opened],
+        node=np.flatnonzero(opened) + base,
+        row=np.empty(total, np.int32),
+        y=np.empty(total, level.y.dtype),
+        weight=np.empty(total if weighted else 0),
+        undivided=np.empty(total if shared or level.undivided.size else 0),
     )
-    if not total:
-        return new
-    target = np.full(len(level.row) if len(ready.sorted_of) or shared else 0, -1, np.int32)
-    missing = int(np.count_nonzero(branch < 0)) if shared else 0
-    targets = np.empty(missing * int(tree.width[:nodes].max()) if shared else 0, np.int32)
-    divide.settle(level, choice, rules, tree, branch, base, start, new, target, targets)
-    if len(ready.sorted_of):
-        if total >= ready.ranks.shape[1]:
-            wider = max(total + 1, ready.ranks.shape[1] * 5 // 4)
-            for name in ("ranks", "indices"):
-                old = getattr(ready, name)
-                room = np.empty((len(old), wider), old.dtype)
-                room[:, : old.shape[1]] = old
-                setattr(ready, name, room)
-
-        def move(a: int, b: int) -> None:
-            free = divide.partition(
-                ready.ranks,
-                ready.indices,
-                ready.place,
-                ready.spare.popleft(),
-                level,
-                choice,
-                tree,
-                branch,
-                base,
-                start,
-                target,
-                targets,
-                a,
-                b,
-            )
-            ready.spare.append(free)
-
-        in_blocks(move, len(ready.sorted_of), threads=ready.threads, turns=TURNS)
-    return new
+    if total:
+        target = np.full(len(level.row) if columns.has_lists or shared else 0, -1, np.int32)
+        missing = int(np.count_nonzero(branch < 0)) if shared else 0
+        targets = np.empty(missing * int(tree.width[:nodes].max()) if shared else 0, np.int32)
+        divide.settle(level, choice, rules, tree, branch, base, start, below, target, targets)
+        columns.move(step, start, target, targets, below)
+    return below

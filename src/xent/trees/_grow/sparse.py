@@ -1,7 +1,7 @@
 """Growing a tree from a sparse matrix, in memory of about its size.
 
-Rows are kept for walking and columns for growing; in a column what is stored is coded by its value
-(or its bin), and zero is a code of its own. Everything else is as in `_grow`, level by level.
+Rows are kept for predicting and columns for growing; in a column what is stored is coded by its
+value (or its bin), and zero is a code of its own. Everything else is as in `levels`.
 """
 
 from typing import Any, NamedTuple
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
 from xent._table.sketch import Sketch
-from xent.trees._grow.builder import empty, make_room
-from xent.trees._grow.levels import LONGEST, Plan, Tried, rules_of
-from xent.trees._kernels import divide
+from xent.trees._grow.levels import Chosen, Plan, Step, Tried
+from xent.trees._grow.surrogates import Surrogates
+from xent.trees._kernels.bins import BINS
+from xent.trees._kernels.criteria import NEVER, SQUARED, Rules
+from xent.trees._kernels.records import Builder, Level
 from xent.trees._kernels.search import sparse
-from xent.trees._kernels.search.histogram import BINS
-from xent.trees._kernels.search.presorted import NEVER, Level, Rules
 from xent.trees._table.sparse import Sparse
-from xent.trees._tree import Tree
 
 GONE = 2**31 - 1  # code of a missing value
 AT_ONCE = 1 << 19  # stored entries that are searched before the best splits are kept
+LONGEST = 1 << 16
 
 
 class Splits(NamedTuple):
@@ -31,7 +31,7 @@ class Splits(NamedTuple):
     node: NDArray[np.int64]
     gain: NDArray[np.float64]
     info: NDArray[np.float64]
-    cut: NDArray[np.int64]
+    split: NDArray[np.int64]
     above: NDArray[np.int64]
     toward: NDArray[np.int64]
 
@@ -39,22 +39,26 @@ class Splits(NamedTuple):
 def splits(room: int) -> Splits:
     """Return room for so many splits, none of them made."""
     return Splits(
-        np.full(room, -1),
-        np.full(room, -1),
-        np.full(room, NEVER),
-        np.zeros(room),
-        np.full(room, -1),
-        np.full(room, -1),
-        np.full(room, -1),
+        feature=np.full(room, -1),
+        node=np.full(room, -1),
+        gain=np.full(room, NEVER),
+        info=np.zeros(room),
+        split=np.full(room, -1),
+        above=np.full(room, -1),
+        toward=np.full(room, -1),
     )
 
 
 class Stored:
-    """The columns of a sparse matrix as the kernels read them."""
+    """The columns of a sparse matrix as the kernels read them, from which one tree is grown."""
 
-    def __init__(self, cases: Sparse, threads: int) -> None:
-        matrix = cases.columns
+    max_table, has_lists = LONGEST, False
+
+    def __init__(self, table: Sparse, threads: int) -> None:
+        matrix = table.columns
         self.n, self.d = matrix.shape
+        self.levels = np.zeros(self.d, np.int64)
+        self.threshold = np.zeros(0)
         self.threads = threads
         self.indptr = matrix.indptr.astype(np.int64)
         self.rows = matrix.indices.astype(np.int32, copy=False)
@@ -71,7 +75,7 @@ class Stored:
             self.pieces.append(min(max(stop, start + 1), self.d))
 
         for a, b in zip(self.pieces[:-1], self.pieces[1:], strict=True):
-            self._encode(a, b, cases.binned)
+            self._encode(a, b, table.binned)
 
     def _encode(self, a: int, b: int, binned: bool) -> None:
         """Code what the columns a..b store by its rank, zero among it."""
@@ -117,16 +121,22 @@ class Stored:
 
     def columns(self) -> Any:
         """Return what every kernel begins with."""
-        return (
-            self.indptr,
-            self.rows,
-            self.values,
-            self.codes,
-            self.zeros,
-            GONE,
-            self.node_of,
-            self.entry_of,
-        )
+        stored = self.indptr, self.rows, self.values, self.codes, self.zeros
+        return *stored, GONE, self.node_of, self.entry_of
+
+    def begin(self, y: NDArray[Any], size: int, rules: Rules, plan: Plan) -> None:
+        """Prepare for growing one tree: there is nothing to prepare."""
+
+    def take_small(self, level: Level, depth: int) -> Level:
+        """Return the level: all nodes go level by level."""
+        return level
+
+    def attach(self, tree: Builder, nodes: int, set_bytes: int) -> tuple[Builder, int]:
+        """Return the tree: nothing waits to be joined."""
+        return tree, nodes
+
+    def move(self, step: Step, start: Any, target: Any, targets: Any, below: Level) -> None:
+        """Lay out the next level: no column lists its entries."""
 
     def each_piece(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Any:
         """Yield the splits found in each piece of the columns, in the order of the columns."""
@@ -137,152 +147,49 @@ class Stored:
                 room = int(self.indptr[a + j] - self.indptr[a + i])
                 tried = splits(min(room, (j - i) * len(level.start)))
                 rest: Any = signs, level, rules, tried, 0, a + i, a + j
-                return tried, sparse.scan_stored(*self.columns(), *rest)
+                return tried, sparse.search_stored(*self.columns(), *rest)
 
             yield from in_blocks(work, b - a, threads=self.threads)
 
-    def choose(
-        self, level: Level, rules: Rules, signs: NDArray[np.int8], min_gain: float
-    ) -> Splits:
-        """Choose each node's split."""
+    def best(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Splits:
+        """Return each node's best split."""
         nodes = len(level.start)
         total, count = np.zeros(nodes), np.zeros(nodes, np.int64)
         if rules.ratio:
             for tried, used in self.each_piece(level, rules, signs):
-                sparse.average(tried, used, level, rules.criterion, total, count)
+                sparse.add_gains(tried, used, level, rules, total, count)
         chosen = splits(nodes)
         best = np.full(nodes, 0.0 if rules.ratio else NEVER)
         for tried, used in self.each_piece(level, rules, signs):
             sparse.choose_tried(tried, used, level, rules, total, count, best, chosen)
-        n = level.stats[:, 0] if rules.criterion == 2 else level.stats.sum(1)
-        chosen.feature[chosen.gain < (min_gain - rules.slack) * n] = -1
+        n = level.stats[:, 0] if rules.criterion == SQUARED else level.stats.sum(1)
+        chosen.feature[chosen.gain < (rules.min_gain - rules.slack) * n] = -1
         return chosen
 
+    def choose(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Chosen:
+        """Choose each node's split."""
+        self.chosen = best = self.best(level, rules, signs)
+        children = 3 * int((best.feature >= 0).sum())
+        return Chosen(best.feature, best.split, best.toward, children, 0)
 
-def root(y: NDArray[Any], weight: NDArray[np.float64], stats: NDArray[np.float64]) -> Level:
-    """Return the level that holds the root alone."""
-    one = np.zeros(1, np.int64)
-    rows = np.arange(len(y), dtype=np.int32)
-    bounds = np.full(1, -np.inf), np.full(1, np.inf)
-    return Level(one, one + len(y), stats, *bounds, one.copy(), rows, y, weight, np.empty(0))
+    def try_all(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Tried:
+        """Search the only node of a level, and keep what each column could do."""
+        gain, info = np.full((self.d, 1), NEVER), np.zeros((self.d, 1))
+        for tried, used in self.each_piece(level, rules, signs):
+            gain[tried.feature[:used], 0] = tried.gain[:used]
+            info[tried.feature[:used], 0] = tried.info[:used]
+        return Tried(gain, info, int(self.best(level, rules, signs).feature[0]))
 
+    def divide(
+        self, step: Step, chosen: Chosen, set_bytes: int, surrogates: Surrogates
+    ) -> tuple[int, int]:
+        """Write each entry's branch; return how many nodes and set bytes there are then."""
+        level, _, rules, tree, branch, nodes = step
+        more = len(tree.feature) - len(self.threshold)
+        self.threshold = np.append(self.threshold, np.zeros(more))
+        rest: Any = level, self.chosen, rules, tree, nodes, self.threshold, branch
+        return sparse.divide_stored(*self.columns(), *rest), set_bytes
 
-def grow(
-    cases: Sparse, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int, plan: Plan
-) -> Tree:
-    """Grow a tree, as `_grow.grow`."""
-    stored = Stored(cases, plan.threads)
-    rules = rules_of(plan, y, weight, LONGEST)
-    signs = np.zeros(stored.d, np.int8)
-    if plan.monotonic_cst is not None:
-        signs[:] = plan.monotonic_cst
-    tree, threshold, nodes = empty(64, n_classes or 3), np.zeros(64), 1
-    if n_classes:
-        tree.stats[0] = np.bincount(y, weight if weight.size else None, minlength=n_classes)
-    else:
-        w = weight if weight.size else np.ones(len(y))
-        tree.stats[0] = (w.sum(), (w * y).sum(), (w * y * y).sum())
-    level = root(y, weight, tree.stats[:1].copy())
-    depth = 0
-    may = plan.max_depth > 0 and divide.may_split(tree.stats[0], rules, plan.min_samples_split)
-    while may:
-        depth += 1
-        chosen = stored.choose(level, rules, signs, plan.min_gain)
-        choice, before = chosen.feature, nodes
-        if not (choice >= 0).any():
-            break
-        tree = make_room(tree, nodes + 3 * int((choice >= 0).sum()), 0)
-        threshold = np.append(threshold, np.zeros(len(tree.feature) - len(threshold)))
-        branch = np.empty(len(level.row), np.int32)
-        rest: Any = level, chosen, rules, tree, nodes, threshold, branch
-        nodes = sparse.divide_stored(*stored.columns(), *rest)
-        divide.count(level, choice, rules, tree, branch)
-        if rules.monotone:
-            divide.bound(level, choice, rules, tree, signs)
-        level = _next(level, choice, rules, tree, branch, before, nodes, plan, depth)
-        may = len(level.start) > 0
-    return _finish(tree, threshold, nodes, n_classes)
-
-
-def _next(
-    level: Level,
-    choice: NDArray[np.int64],
-    rules: Rules,
-    tree: Any,
-    branch: NDArray[np.int32],
-    base: int,
-    nodes: int,
-    plan: Plan,
-    depth: int,
-) -> Level:
-    opened, size = np.zeros(nodes - base, np.bool_), np.zeros(nodes - base, np.int64)
-    last = depth >= plan.max_depth
-    least = plan.min_samples_split
-    divide.measure(level, choice, rules, tree, branch, opened, size, least, base, last)
-    size[~opened] = 0
-    ends = np.cumsum(size)
-    total = int(ends[-1])
-    start = np.where(opened, ends - size, -1)
-    new = Level(
-        start[opened],
-        ends[opened],
-        tree.stats[base:nodes][opened],
-        tree.low[base:nodes][opened],
-        tree.high[base:nodes][opened],
-        np.flatnonzero(opened) + base,
-        np.empty(total, np.int32),
-        np.empty(total, level.y.dtype),
-        np.empty(total if level.weight.size else 0),
-        np.empty(0),
-    )
-    none = np.empty(0, np.int32)
-    if total:
-        divide.settle(level, choice, rules, tree, branch, base, start, new, none, none)
-    return new
-
-
-def _finish(tree: Any, threshold: NDArray[np.float64], nodes: int, n_classes: int) -> Tree:
-    g = tree
-    none = np.empty(0, np.int32)
-    return Tree(
-        g.feature[:nodes],
-        threshold[:nodes],
-        np.where(g.feature[:nodes] < 0, 0, g.first[:nodes]),
-        g.width[:nodes],
-        g.missing_to[:nodes],
-        g.set_start[:nodes],
-        np.empty(0, np.uint8),
-        g.stats[:nodes],
-        g.low[:nodes],
-        g.high[:nodes],
-        np.arange(nodes, dtype=np.int32),
-        np.zeros(nodes + 1, np.int32),
-        none,
-        np.empty(0),
-        np.empty(0, np.uint8),
-        np.empty(0, np.int64),
-        is_number=not n_classes,
-    )
-
-
-def scan_once(
-    plan: Plan,
-    cases: Sparse,
-    y: NDArray[Any],
-    weight: NDArray[np.float64],
-    stats: NDArray[np.float64],
-    tree: Tree,
-) -> Tried:
-    """Search one node that holds these cases, and do not divide it."""
-    weight = np.empty(0) if (weight == 1.0).all() else weight
-    stored = Stored(cases, plan.threads)
-    rules = rules_of(plan, y, weight, LONGEST)
-    signs = np.zeros(stored.d, np.int8)
-    if plan.monotonic_cst is not None:
-        signs[:] = plan.monotonic_cst
-    level = root(y, weight, stats)
-    gain, info = np.full((stored.d, 1), NEVER), np.zeros((stored.d, 1))
-    for tried, used in stored.each_piece(level, rules, signs):
-        gain[tried.feature[:used], 0] = tried.gain[:used]
-        info[tried.feature[:used], 0] = tried.info[:used]
-    return Tried(gain, info, int(stored.choose(level, rules, signs, plan.min_gain).feature[0]))
+    def thresholds(self, tree: Builder, nodes: int, rules: Rules) -> NDArray[np.float64]:
+        """Return the threshold of every node, 0 where there is none."""
+        return np.append(self.threshold, np.zeros(len(tree.feature)))[:nodes]

@@ -1,25 +1,22 @@
-"""Choosing the surrogates of a level's splits, and sending the cases that need one."""
+"""Choosing the surrogates of a level's splits, and sending the rows that need one."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
+from xent.trees._grow.ordered import Ordered
 from xent.trees._kernels import surrogates
-from xent.trees._kernels.divide import NOMINAL, SORTED, Growing
-from xent.trees._kernels.search.presorted import Level
+from xent.trees._kernels.records import NOMINAL, SORTED, Builder, Level
 from xent.trees._tree import between
 
-if TYPE_CHECKING:
-    from xent.trees._grow.prepare import Prepared
-
-MOST = 5
+MAX_TESTS = 5
 
 
 @dataclass
-class Spares:
+class Surrogates:
     """Surrogate tests of all nodes so far, best first within a node."""
 
     node: list[int] = field(default_factory=list)
@@ -32,66 +29,66 @@ class Spares:
 
 
 def substitute(
-    ready: "Prepared",
+    ordered: Ordered,
     level: Level,
     choice: NDArray[np.int64],
-    tree: Growing,
+    tree: Builder,
     branch: NDArray[np.int32],
-    spares: Spares,
+    found: Surrogates,
 ) -> None:
-    """Find the surrogates of every split of a level and send the cases that miss its column."""
-    shape = (len(ready.columns.kind), len(level.start))
-    score, cut, flip = np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape, np.uint8)
-    _score(ready, level, choice, branch, score, cut, flip)
+    """Find the surrogates of every split of a level and send the rows that miss its column."""
+    shape = (len(ordered.columns.kind), len(level.start))
+    score, split, flip = np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape, np.uint8)
+    _score(ordered, level, choice, branch, score, split, flip)
     sent = np.zeros((shape[1], 2))
     surrogates.sent(level, choice, branch, sent)
     needed = np.zeros(len(level.row) + 1, np.int64)
     np.cumsum(branch < 0, out=needed[1:])
-    best = np.argsort(-score, axis=0, kind="stable")[:MOST]
+    best = np.argsort(-score, axis=0, kind="stable")[:MAX_TESTS]
     for k in np.flatnonzero(choice >= 0):
         in_need = needed[level.stop[k]] > needed[level.start[k]]
         for f in best[:, k]:
             if score[f, k] <= sent[k].max() + 1e-9:
                 break
-            _add(ready, level, int(k), int(f), int(cut[f, k]), int(flip[f, k]), branch, spares)
-            spares.node.append(int(level.node[k]))
+            _add(ordered, level, int(k), int(f), int(split[f, k]), int(flip[f, k]), branch, found)
+            found.node.append(int(level.node[k]))
             if in_need:
-                _send(ready, level, int(k), spares, -1, branch)
+                _send(ordered, level, int(k), found, -1, branch)
         if in_need:
-            _send(ready, level, int(k), None, int(tree.missing_to[level.node[k]]), branch)
+            _send(ordered, level, int(k), None, int(tree.missing_to[level.node[k]]), branch)
 
 
 def _score(
-    ready: "Prepared",
+    ordered: Ordered,
     level: Level,
     choice: NDArray[np.int64],
     branch: NDArray[np.int32],
     score: NDArray[np.float64],
-    cut: NDArray[np.int64],
+    split: NDArray[np.int64],
     flip: NDArray[np.uint8],
 ) -> None:
-    columns, threads = ready.columns, ready.threads
+    columns, threads = ordered.columns, ordered.threads
 
-    def ordered(a: int, b: int) -> None:
+    def of_lists(a: int, b: int) -> None:
         surrogates.agree_sorted(
-            ready.ranks,
-            ready.indices,
-            ready.place,
-            ready.sorted_of,
+            ordered.ranks,
+            ordered.indices,
+            ordered.place,
+            ordered.sorted_of,
             level,
             choice,
             branch,
             score,
-            cut,
+            split,
             flip,
             a,
             b,
         )
 
-    in_blocks(ordered, len(ready.sorted_of), threads=threads)
+    in_blocks(of_lists, len(ordered.sorted_of), threads=threads)
     coded: list[tuple[NDArray[Any], NDArray[np.int64], bool]] = [
-        (columns.small, ready.small_of, False),
-        (columns.codes, ready.code_of, True),
+        (columns.small, ordered.small_of, False),
+        (columns.codes, ordered.names_of, True),
     ]
     for codes, features, nominal in coded:
         levels, slots = columns.levels[features], columns.slot[features]
@@ -105,7 +102,7 @@ def _score(
             choice,
             branch,
             score,
-            cut,
+            split,
             flip,
             0,
             len(features),
@@ -113,63 +110,63 @@ def _score(
 
 
 def _add(
-    ready: "Prepared",
+    ordered: Ordered,
     level: Level,
     k: int,
     f: int,
-    cut: int,
+    split: int,
     flip: int,
     branch: NDArray[np.int32],
-    spares: Spares,
+    found: Surrogates,
 ) -> None:
-    columns = ready.columns
+    columns = ordered.columns
     slot = int(columns.slot[f])
     threshold, start = 0.0, -1
     if columns.kind[f] == NOMINAL:
         levels = int(columns.levels[f])
         hist = surrogates.sides(columns.codes[slot], levels, level, k, branch)
         side = (hist[:, 1] > hist[:, 0]).astype(np.uint8)
-        # A level that no case here has goes where most cases go.
+        # A level that no row here has goes where most rows go.
         side[hist.sum(1) == 0] = hist[:, 1].sum() > hist[:, 0].sum()
-        start = spares.set_bytes
-        spares.sets.append(side)
-        spares.set_bytes += levels
+        start = found.set_bytes
+        found.sets.append(side)
+        found.set_bytes += levels
     elif columns.kind[f] == SORTED:
-        index = ready.indices[ready.place[slot]]
-        column = ready.numbers[:, ready.sorted_slot[slot]]
-        low, high = column[level.row[index[cut]]], column[level.row[index[cut + 1]]]
+        index = ordered.indices[ordered.place[slot]]
+        column = ordered.numbers[:, ordered.sorted_slot[slot]]
+        low, high = column[level.row[index[split]]], column[level.row[index[split + 1]]]
         threshold = float(between(low, high))
     else:
         present = columns.small[slot][level.row[level.start[k] : level.stop[k]]]
-        above = present[(present > cut) & (present < columns.levels[f])].min()
-        threshold = ready.between(f, cut, int(above))
-    spares.feature.append(f)
-    spares.threshold.append(threshold)
-    spares.flip.append(flip)
-    spares.set_start.append(start)
+        above = present[(present > split) & (present < columns.levels[f])].min()
+        threshold = ordered.between(f, split, int(above))
+    found.feature.append(f)
+    found.threshold.append(threshold)
+    found.flip.append(flip)
+    found.set_start.append(start)
 
 
 def _send(
-    ready: "Prepared",
+    ordered: Ordered,
     level: Level,
     k: int,
-    spares: Spares | None,
+    found: Surrogates | None,
     last: int,
     branch: NDArray[np.int32],
 ) -> None:
     none = np.empty(0)
     no_codes, no_sets = np.empty(0, np.int32), np.empty(0, np.uint8)
-    if spares is None:
+    if found is None:
         surrogates.resolve(level, k, none, no_codes, 0.0, no_sets, -1, 0, last, branch)
         return
-    f = spares.feature[-1]
-    if spares.set_start[-1] >= 0:
-        codes = ready.columns.codes[ready.columns.slot[f]]
+    f = found.feature[-1]
+    if found.set_start[-1] >= 0:
+        codes = ordered.columns.codes[ordered.columns.slot[f]]
         surrogates.resolve(
-            level, k, none, codes, 0.0, spares.sets[-1], 0, spares.flip[-1], -1, branch
+            level, k, none, codes, 0.0, found.sets[-1], 0, found.flip[-1], -1, branch
         )
         return
-    column = ready.column(f)
+    column = ordered.column(f)
     surrogates.resolve(
-        level, k, column, no_codes, spares.threshold[-1], no_sets, -1, spares.flip[-1], -1, branch
+        level, k, column, no_codes, found.threshold[-1], no_sets, -1, found.flip[-1], -1, branch
     )

@@ -1,1 +1,1 @@
-"""The loops of the room, compiled by Numba: sort, scan, grow, prune, walk. They check nothing."""
+"""The loops of the room, compiled by Numba. They check nothing."""

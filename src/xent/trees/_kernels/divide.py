@@ -4,113 +4,62 @@ The entries of a node lie together, in the order of the training rows; a sorted 
 same entries in the order of its values. A split moves entries to the places of the branches,
 stably, so that neither is ever sorted again. An entry whose value is missing may go down every
 branch with a share of its weight (C4.5); then a level holds more entries than the one above.
-"""
 
-from typing import NamedTuple
+A sorted list before and after (`partition`; node 0 splits at 5, node 1 is closed)::
+
+    node           |------ 0 ------|-- 1 --|
+    value          1   3   5   7   9   2   4        rank, and index: the entry of the level
+    branch         0   0   0   1   1   -   -
+                   |  left   |right|
+    next level     1   3   5   7   9                index: the entry of the next level
+"""
 
 import numpy as np
 
-from xent._compile.decorator import kernel
-from xent.trees._kernels.search.coded import in_order, tally
-from xent.trees._kernels.search.nominal import two_groups
-from xent.trees._kernels.search.presorted import (
+from xent._compile.decorator import kernel, step
+from xent.trees._kernels.criteria import (
     BRANCH,
     DIRECTION,
     FRACTIONAL,
     MULTIWAY,
-    NEVER,
     SQUARED,
     SURROGATE,
-    UNKNOWN,
     add,
-    weigh,
+    choose_column,
+    large_enough,
+    largest,
+    weight_of,
 )
-
-SORTED, CODED, NOMINAL = 0, 1, 2
-
-
-class Columns(NamedTuple):
-    """Where each column's values lie, and in what form."""
-
-    kind: np.ndarray  # SORTED, CODED or NOMINAL
-    slot: np.ndarray  # column of `numbers`, row of `small` or of `codes`
-    levels: np.ndarray  # code of a missing value: how many values there are
-    small: np.ndarray  # uint8 codes of numbers with few values
-    codes: np.ndarray  # int32 codes of nominal columns
-
-
-class Growing(NamedTuple):
-    """The tree so far; arrays are longer than what is used."""
-
-    feature: np.ndarray
-    cut_row: np.ndarray  # for a number: training rows, or codes, on either side of the cut
-    cut_next: np.ndarray
-    first: np.ndarray
-    width: np.ndarray
-    missing_to: np.ndarray
-    set_start: np.ndarray
-    stats: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    sets: np.ndarray
+from xent.trees._kernels.records import NOMINAL, SORTED, UNKNOWN
+from xent.trees._kernels.search.coded import in_order, tally
+from xent.trees._kernels.search.nominal import two_groups
 
 
 @kernel()
-def choose(found, lv, columns, rules, min_gain, choice):
+def choose(found, lv, columns, rules, choice):
     """Choose each node's column; return how many children and how many set bytes that makes."""
-    children, bytes_ = 0, 0
-    features = found.gain.shape[0]
+    children, set_bytes = 0, 0
     for k in range(lv.start.size):
-        n = weigh(lv.stats[k], rules.criterion)
-        pick = -1
-        if rules.ratio:
-            # Names with 0.3 levels a case and more do not enter the mean, unless all are such.
-            most = 0.3 * rules.total
-            every = True
-            for f in range(features):
-                every &= columns.kind[f] == NOMINAL and not columns.levels[f] < most
-            total, count = 0.0, 0
-            for f in range(features):
-                gain = found.gain[f, k] / n
-                usable = gain > (NEVER if columns.kind[f] == NOMINAL else 1e-6)
-                if usable and (every or columns.kind[f] != NOMINAL or columns.levels[f] < most):
-                    total += gain
-                    count += 1
-            # Where no column enters the mean there is no split.
-            average = total / count if count else np.inf
-            best = 0.0
-            for f in range(features):
-                gain = found.gain[f, k] / n
-                info = found.info[f, k] / n
-                if gain > 1e-6 and gain >= average - 1e-3 and info > 0.0:
-                    ratio = gain / info
-                    if ratio > best + 1e-6:
-                        best, pick = ratio, f
-        else:
-            best = NEVER
-            for f in range(features):
-                if found.gain[f, k] > best + rules.slack * n:
-                    best, pick = found.gain[f, k], f
-        if pick >= 0 and found.gain[pick, k] < (min_gain - rules.slack) * n:
-            pick = -1
-        choice[k] = pick
-        if pick >= 0:
-            multiway = columns.kind[pick] == NOMINAL and rules.nominal == MULTIWAY
-            children += (columns.levels[pick] if multiway else 2) + 1
-            if columns.kind[pick] == NOMINAL and not multiway:
-                bytes_ += columns.levels[pick]
-    return children, bytes_
+        n = weight_of(lv.stats[k], rules.criterion)
+        f = choose_column(found.gain[:, k], found.info[:, k], n, rules)
+        choice[k] = f
+        if f >= 0:
+            multiway = columns.kind[f] == NOMINAL and rules.nominal == MULTIWAY
+            children += (columns.levels[f] if multiway else 2) + 1
+            if columns.kind[f] == NOMINAL and not multiway:
+                set_bytes += columns.levels[f]
+    return children, set_bytes
 
 
-@kernel()
-def by_number(lv, k, f, cut_of, columns, ranks, indices, place, tree, branch):
-    """Send a node's entries left or right of a cut; return how many go left and right.
+@step()
+def by_number(lv, k, f, split_of, columns, ranks, indices, place, tree, branch):
+    """Send a node's entries left or right of a split; return how many go left and right.
 
     A missing value is branch -1.
     """
     node = lv.node[k]
     start, stop = lv.start[k], lv.stop[k]
-    cut = cut_of[k]
+    split = split_of[k]
     if columns.kind[f] == SORTED:
         q = place[columns.slot[f]]
         rank, index = ranks[q], indices[q]
@@ -119,26 +68,26 @@ def by_number(lv, k, f, cut_of, columns, ranks, indices, place, tree, branch):
             known -= 1
             branch[index[known]] = -1
         for i in range(start, known):
-            branch[index[i]] = 0 if i <= cut else 1
-        tree.cut_row[node] = lv.row[index[cut]]
-        tree.cut_next[node] = lv.row[index[cut + 1]] if cut + 1 < known else -1
-        return cut + 1 - start, known - cut - 1
+            branch[index[i]] = 0 if i <= split else 1
+        tree.split_row[node] = lv.row[index[split]]
+        tree.split_next[node] = lv.row[index[split + 1]] if split + 1 < known else -1
+        return split + 1 - start, known - split - 1
     code = columns.small[columns.slot[f]]
     missing = columns.levels[f]
     above, left, right = missing, 0, 0
     for e in range(start, stop):
         c = code[lv.row[e]]
-        branch[e] = -1 if c == missing else (0 if c <= cut else 1)
-        left += c <= cut
-        right += cut < c < missing
-        if cut < c < above:
+        branch[e] = -1 if c == missing else (0 if c <= split else 1)
+        left += c <= split
+        right += split < c < missing
+        if split < c < above:
             above = c
-    tree.cut_row[node] = cut
-    tree.cut_next[node] = above if above < missing else -1
+    tree.split_row[node] = split
+    tree.split_next[node] = above if above < missing else -1
     return left, right
 
 
-@kernel()
+@kernel(inside=True)
 def by_name(lv, k, f, columns, rules, tree, at, branch):
     """Send a node's entries by their level; a missing value that is not learned is -1."""
     code = columns.codes[columns.slot[f]]
@@ -150,7 +99,7 @@ def by_name(lv, k, f, columns, rules, tree, at, branch):
         return
     size = lv.stats.shape[1]
     hist = np.empty((levels + 1, size))
-    seen = np.zeros(levels + 1, np.bool_)
+    seen = np.zeros(levels + 1, np.uint8)
     present = np.empty(levels + 1, np.int64)
     side = np.zeros(levels + 1, np.uint8)
     n = tally(code, lv, k, rules.criterion, hist, seen, present)
@@ -164,10 +113,11 @@ def by_name(lv, k, f, columns, rules, tree, at, branch):
     two_groups(hist, present, n, total, rules, lv.low[k], lv.high[k], side)
     heavy = 0.0
     for i in range(n):
-        m = weigh(hist[present[i]], rules.criterion)
+        m = weight_of(hist[present[i]], rules.criterion)
         heavy += m if side[present[i]] else -m
-    # A level that no case here has goes where most cases go.
-    tree.sets[at : at + levels] = 1 if heavy > 0.0 else 0
+    # A level that no row here has goes where most rows go.
+    for c in range(levels):
+        tree.sets[at + c] = 1 if heavy > 0.0 else 0
     for i in range(n):
         if present[i] < levels:
             tree.sets[at + present[i]] = side[present[i]]
@@ -190,8 +140,8 @@ def divide_names(lv, choice, columns, rules, tree, next_set, branch):
     return next_set
 
 
-@kernel()
-def send(lv, k, f, cut, toward, columns, rules, tree, branch, ranks, indices, place):
+@kernel(inside=True)
+def send(lv, k, f, split, toward, columns, rules, tree, branch, ranks, indices, place):
     """Divide one node's entries among branches; return how many branches."""
     node = lv.node[k]
     multiway = columns.kind[f] == NOMINAL and rules.nominal == MULTIWAY
@@ -199,12 +149,13 @@ def send(lv, k, f, cut, toward, columns, rules, tree, branch, ranks, indices, pl
     weights = np.zeros(width)
     n, counted = lv.stop[k] - lv.start[k], False
     if columns.kind[f] != NOMINAL:
-        left, right = by_number(lv, k, f, cut, columns, ranks, indices, place, tree, branch)
+        left, right = by_number(lv, k, f, split, columns, ranks, indices, place, tree, branch)
         weights[0], weights[1] = left, right
         counted = lv.weight.size == 0
     absent = counted and weights[0] + weights[1] < n
     if not counted:
-        weights[:] = 0.0
+        for b in range(width):
+            weights[b] = 0.0
         for e in range(lv.start[k], lv.stop[k]):
             if branch[e] < 0:
                 absent = True
@@ -212,7 +163,7 @@ def send(lv, k, f, cut, toward, columns, rules, tree, branch, ranks, indices, pl
                 weights[branch[e]] += lv.weight[e] if lv.weight.size else 1.0
     to = int(np.argmax(weights))
     if columns.kind[f] == NOMINAL and not multiway and rules.missing == DIRECTION:
-        # by_name has sent the missing cases already; find where, for later ones.
+        # by_name has sent the missing rows already; find where, for later ones.
         code = columns.codes[columns.slot[f]]
         for e in range(lv.start[k], lv.stop[k]):
             if code[lv.row[e]] == columns.levels[f]:
@@ -236,7 +187,7 @@ def send(lv, k, f, cut, toward, columns, rules, tree, branch, ranks, indices, pl
 @kernel()
 def divide(
     lv,
-    cut,
+    split,
     toward,
     choice,
     columns,
@@ -257,7 +208,7 @@ def divide(
         if f < 0:
             continue
         node = lv.node[k]
-        width = send(lv, k, f, cut, toward, columns, rules, tree, branch, ranks, indices, place)
+        width = send(lv, k, f, split, toward, columns, rules, tree, branch, ranks, indices, place)
         tree.feature[node] = f
         tree.first[node] = next_node
         tree.width[node] = width
@@ -267,7 +218,7 @@ def divide(
 
 @kernel()
 def count(lv, choice, rules, tree, branch):
-    """Fill the children's stats and bounds; return whether a case goes to every branch."""
+    """Fill the children's stats and bounds; return whether a row goes to every branch."""
     shared = False
     for k in range(lv.start.size):
         if choice[k] < 0:
@@ -294,14 +245,15 @@ def count(lv, choice, rules, tree, branch):
 
 @kernel()
 def share_out(lv, choice, rules, tree, branch):
-    """Add to every branch its share of the cases whose value is missing."""
+    """Add to every branch its share of the rows whose value is missing."""
     missing = np.zeros(tree.stats.shape[1])
     for k in range(lv.start.size):
         if choice[k] < 0:
             continue
         node = lv.node[k]
         first, width = tree.first[node], tree.width[node]
-        missing[:] = 0.0
+        for c in range(missing.size):
+            missing[c] = 0.0
         shared = False
         for e in range(lv.start[k], lv.stop[k]):
             if branch[e] < 0:
@@ -311,7 +263,7 @@ def share_out(lv, choice, rules, tree, branch):
             continue
         share = np.empty(width)
         for b in range(width):
-            share[b] = weigh(tree.stats[first + b], rules.criterion)
+            share[b] = weight_of(tree.stats[first + b], rules.criterion)
         share /= share.sum()
         for b in range(width):
             tree.stats[first + b] += share[b] * missing
@@ -335,18 +287,18 @@ def bound(lv, choice, rules, tree, signs):
 
 
 @kernel()
-def may_split(stats, rules, min_split):
+def may_split(stats, rules):
     """Whether a node is heavy enough and not pure."""
-    n = weigh(stats, rules.criterion)
-    if n < 2.0 * rules.least - 1e-6 or n < min_split - 1e-6 or n <= 0.0:
+    n = weight_of(stats, rules.criterion)
+    if not large_enough(n, rules) or n <= 0.0:
         return False
     if rules.criterion == SQUARED:
         return stats[2] - stats[1] * stats[1] / n > 1e-14 * stats[2]
-    return stats.max() < n - (1e-6 if rules.ratio else 1e-9 * n)
+    return largest(stats) < n - (1e-6 if rules.ratio else 1e-9 * n)
 
 
 @kernel()
-def measure(lv, choice, rules, tree, branch, open_, size, min_split, base, last):
+def measure(lv, choice, rules, tree, branch, open_, size, base, last):
     """Say which children (counted from node `base`) stay open, and how many entries each has."""
     for k in range(lv.start.size):
         if choice[k] < 0:
@@ -356,9 +308,9 @@ def measure(lv, choice, rules, tree, branch, open_, size, min_split, base, last)
         for b in range(width):
             j = first + b - base
             size[j] = 0
-            open_[j] = not last and may_split(tree.stats[first + b], rules, min_split)
+            open_[j] = not last and may_split(tree.stats[first + b], rules)
             if lv.weight.size == 0 and rules.missing != FRACTIONAL:
-                size[j] = int(weigh(tree.stats[first + b], rules.criterion) + 0.5)
+                size[j] = int(weight_of(tree.stats[first + b], rules.criterion) + 0.5)
                 open_[j] = open_[j] and size[j] >= 2
         if lv.weight.size == 0 and rules.missing != FRACTIONAL:
             continue
@@ -368,7 +320,7 @@ def measure(lv, choice, rules, tree, branch, open_, size, min_split, base, last)
                 size[first + b - base] += 1
             else:
                 for c in range(width):
-                    if weigh(tree.stats[first + c], rules.criterion) > 0.0:
+                    if weight_of(tree.stats[first + c], rules.criterion) > 0.0:
                         size[first + c - base] += 1
         for b in range(width):
             if size[first + b - base] < 2:
@@ -391,7 +343,7 @@ def settle(lv, choice, rules, tree, branch, base, start, new, target, targets):
         first, width = tree.first[node] - base, tree.width[node]
         total = 0.0
         for b in range(width):
-            total += weigh(tree.stats[first + base + b], rules.criterion)
+            total += weight_of(tree.stats[first + base + b], rules.criterion)
         for e in range(lv.start[k], lv.stop[k]):
             b = branch[e]
             w = lv.weight[e] if lv.weight.size else 1.0
@@ -415,7 +367,7 @@ def settle(lv, choice, rules, tree, branch, base, start, new, target, targets):
                 target[e] = used
             for c in range(width):
                 j = first + c
-                share = weigh(tree.stats[base + j], rules.criterion) / total
+                share = weight_of(tree.stats[base + j], rules.criterion) / total
                 targets[used + c] = -1
                 if at[j] < 0 or share <= 0.0:
                     continue
@@ -429,7 +381,7 @@ def settle(lv, choice, rules, tree, branch, base, start, new, target, targets):
             used += width
 
 
-@kernel()
+@step()
 def halve(rank, index, new_rank, new_index, start, stop, at, first, target):
     """Move one node's list to two branches without a jump that the processor could mispredict.
 
@@ -456,15 +408,16 @@ def halve(rank, index, new_rank, new_index, start, stop, at, first, target):
 def partition(
     ranks, indices, place, free, lv, choice, tree, branch, base, start, target, targets, a, b
 ):
-    """Move the sorted lists a..b to the next level, stably; `free` is a spare list, returned anew.
+    """Move the sorted lists a..b to the next level, stably; `free` is a scratch list.
 
-    The list of a column becomes the spare one of the next.
+    The list of a column becomes the scratch one of the next.
     """
     at = np.empty(start.size, np.int64)
     for q in range(a, b):
         rank, index = ranks[place[q]], indices[place[q]]
         new_rank, new_index = ranks[free], indices[free]
-        at[:] = start
+        for j in range(at.size):
+            at[j] = start[j]
         for k in range(lv.start.size):
             if choice[k] < 0:
                 continue

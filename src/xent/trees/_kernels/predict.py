@@ -1,6 +1,6 @@
-"""Down a grown tree: which branch a case takes, which leaf it reaches, or which several.
+"""Down a grown tree: which branch a row takes, which leaf it reaches, or which several.
 
-A case whose value is missing follows a surrogate test, or the branch that `missing_to` names, or
+A row whose value is missing follows a surrogate test, or the branch that `missing_to` names, or
 every branch by its share (C4.5). Rows travel in crowds: a node is looked up once for all of them.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
 
 NUMBER, NAME, BINNED = 0, 1, 2
 
@@ -47,8 +47,8 @@ def _cell(numbers, row, slot):
     return look_up
 
 
-class Walk(NamedTuple):
-    """What a case must know on its way down."""
+class Nodes(NamedTuple):
+    """What a row must know on its way down."""
 
     kind: np.ndarray  # by feature: NUMBER, NAME or BINNED
     slot: np.ndarray
@@ -60,22 +60,22 @@ class Walk(NamedTuple):
     missing_to: np.ndarray
     set_start: np.ndarray
     sets: np.ndarray
-    weight: np.ndarray  # of the training cases in every node
-    spare_of: np.ndarray  # whose surrogates a node uses: its own, or those of a raised branch
-    spare_start: np.ndarray
-    spare_feature: np.ndarray
-    spare_threshold: np.ndarray
-    spare_flip: np.ndarray
-    spare_set: np.ndarray
+    weight: np.ndarray  # of the training rows in every node
+    surrogates_of: np.ndarray  # whose surrogates a node uses: its own, or those of a raised branch
+    surrogate_start: np.ndarray
+    surrogate_feature: np.ndarray
+    surrogate_threshold: np.ndarray
+    surrogate_flip: np.ndarray
+    surrogate_set: np.ndarray
 
 
-@kernel()
-def test_rows(walk, f, threshold, set_start, flip, numbers, codes, row, start, n, out):
+@step()
+def test_rows(tree, f, threshold, set_start, flip, numbers, codes, row, start, n, out):
     """Write the branch of one test for the rows that have none yet (-1); return how many still."""
-    slot = walk.slot[f]
+    slot = tree.slot[f]
     missing = 0
-    if walk.kind[f] == NAME:
-        code, levels, sets = codes[slot], walk.levels[f], walk.sets
+    if tree.kind[f] == NAME:
+        code, levels, sets = codes[slot], tree.levels[f], tree.sets
         for i in range(n):
             if out[i] >= 0:
                 continue
@@ -85,7 +85,7 @@ def test_rows(walk, f, threshold, set_start, flip, numbers, codes, row, start, n
             else:
                 out[i] = c if set_start < 0 else (sets[set_start + c] ^ flip)
         return missing
-    binned, gone = walk.kind[f] == BINNED, walk.levels[f]
+    binned, gone = tree.kind[f] == BINNED, tree.levels[f]
     for i in range(n):
         if out[i] >= 0:
             continue
@@ -101,15 +101,16 @@ def test_rows(walk, f, threshold, set_start, flip, numbers, codes, row, start, n
     return missing
 
 
-@kernel()
-def branches(walk, node, numbers, codes, row, start, n, out):
+@step()
+def branches(tree, node, numbers, codes, row, start, n, out):
     """Write the branch that each of n rows takes at a node; -1: every one. Return how many -1."""
-    out[:n] = -1
+    for i in range(n):
+        out[i] = -1
     missing = test_rows(
-        walk,
-        walk.feature[node],
-        walk.threshold[node],
-        walk.set_start[node],
+        tree,
+        tree.feature[node],
+        tree.threshold[node],
+        tree.set_start[node],
         np.uint8(0),  # the type of the flips below: one machine code for both calls
         numbers,
         codes,
@@ -120,14 +121,14 @@ def branches(walk, node, numbers, codes, row, start, n, out):
     )
     if missing == 0:
         return 0
-    mine = walk.spare_of[node]
-    for s in range(walk.spare_start[mine], walk.spare_start[mine + 1]):
+    mine = tree.surrogates_of[node]
+    for s in range(tree.surrogate_start[mine], tree.surrogate_start[mine + 1]):
         missing = test_rows(
-            walk,
-            walk.spare_feature[s],
-            walk.spare_threshold[s],
-            walk.spare_set[s],
-            walk.spare_flip[s],
+            tree,
+            tree.surrogate_feature[s],
+            tree.surrogate_threshold[s],
+            tree.surrogate_set[s],
+            tree.surrogate_flip[s],
             numbers,
             codes,
             row,
@@ -135,15 +136,15 @@ def branches(walk, node, numbers, codes, row, start, n, out):
             n,
             out,
         )
-    if walk.missing_to[node] < 0:
+    if tree.missing_to[node] < 0:
         return missing
     for i in range(n):
         if out[i] < 0:
-            out[i] = walk.missing_to[node]
+            out[i] = tree.missing_to[node]
     return 0
 
 
-@kernel()
+@kernel(inside=True)
 def roomy(array, size):
     """Return the array, or a longer one that begins with it."""
     if array.size >= size:
@@ -153,7 +154,7 @@ def roomy(array, size):
     return more
 
 
-@kernel()
+@step()
 def put(out, array, n):
     """Copy the first n entries to another array; assigning a slice is slow to compile."""
     for i in range(n):
@@ -161,7 +162,7 @@ def put(out, array, n):
 
 
 @kernel()
-def flow(walk, top, rows, weights, numbers, codes):
+def flow(tree, top, rows, weights, numbers, codes):
     """Send rows down from a node, all that take one branch together.
 
     Returns rows, leaves and weights of what arrives; a row that is spread arrives several times.
@@ -175,23 +176,23 @@ def flow(walk, top, rows, weights, numbers, codes):
     stack = [(top, 0, rows.size)]
     while len(stack) > 0:
         node, start, n = stack.pop()
-        if walk.feature[node] < 0:
+        if tree.feature[node] < 0:
             out_row, out_leaf = roomy(out_row, used + n), roomy(out_leaf, used + n)
             out_weight = roomy(out_weight, used + n)
             put(out_row[used:], row[start:], n)
-            out_leaf[used : used + n] = node
+            for i in range(used, used + n):
+                out_leaf[i] = node
             put(out_weight[used:], weight[start:], n)
             used += n
             continue
-        first, width = np.int64(walk.first[node]), np.int64(walk.width[node])
+        first, width = np.int64(tree.first[node]), np.int64(tree.width[node])
         branch = roomy(branch, n)
-        missing = branches(walk, node, numbers, codes, row, start, n, branch)
+        missing = branches(tree, node, numbers, codes, row, start, n, branch)
         share = roomy(share, width)
-        share[:width] = 0.0
+        for c in range(width):
+            share[c] = tree.weight[first + c] if missing else 0.0
         if missing:
-            for c in range(width):
-                share[c] = walk.weight[first + c]
-            share[:width] /= share[:width].sum()
+            normalise(share, width)
         row, weight, part_row, part_weight, at = spread(
             row, weight, start, n, branch, missing, share, width, at, part_row, part_weight
         )
@@ -203,7 +204,17 @@ def flow(walk, top, rows, weights, numbers, codes):
     return out_row[:used], out_leaf[:used], out_weight[:used]
 
 
-@kernel()
+@step()
+def normalise(share, width):
+    """Divide shares by their sum."""
+    total = 0.0
+    for c in range(width):
+        total += share[c]
+    for c in range(width):
+        share[c] /= total
+
+
+@kernel(inside=True)
 def spread(row, weight, start, n, branch, missing, share, width, at, part_row, part_weight):
     """Put n rows in the order of their branches; one without a branch goes down all by its share.
 
@@ -220,10 +231,11 @@ def spread(row, weight, start, n, branch, missing, share, width, at, part_row, p
     return row, weight, part_row, part_weight, at
 
 
-@kernel()
+@step()
 def places(branch, n, missing, share, width, at):
     """Write where each branch's rows begin; return how many rows there will be."""
-    at[: width + 1] = 0
+    for c in range(width + 1):
+        at[c] = 0
     for i in range(n):
         if branch[i] >= 0:
             at[branch[i] + 1] += 1
@@ -232,7 +244,7 @@ def places(branch, n, missing, share, width, at):
     return at[width]
 
 
-@kernel()
+@step()
 def deal(row, weight, start, n, branch, share, width, at, part_row, part_weight):
     """Copy rows to their branches, stably; afterwards `at[c]` is where branch c ends."""
     for i in range(n):
@@ -257,7 +269,8 @@ def number_leaves(feature, threshold, first, numbers, out, a, b):
     lost = 0
     for start in range(a, b, 16):
         rows = min(16, b - start)
-        at[:] = 0
+        for j in range(16):
+            at[j] = 0
         moving = rows
         while moving > 0:
             moving = 0

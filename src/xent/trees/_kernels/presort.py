@@ -7,14 +7,14 @@ the rank of each value, equal for equal values. Missing values come last.
 
 import numpy as np
 
-from xent._compile.decorator import kernel
-from xent.trees._kernels.search.presorted import UNKNOWN
+from xent._compile.decorator import kernel, step
+from xent.trees._kernels.records import UNKNOWN
 
-MOST = 256
+MAX_VALUES = 256
 TABLE = 1024
 
 
-@kernel()
+@step()
 def find(keys, used, key):
     """Place of a key in a small hash table, or the free place where it would go."""
     h = (key ^ (key >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
@@ -24,7 +24,7 @@ def find(keys, used, key):
     return at
 
 
-@kernel()
+@kernel(inside=True)
 def bits_of(column, out):
     """Keys whose unsigned order is the order of the numbers; NaN above all, -0 equal to 0."""
     plain = np.empty(column.size)
@@ -47,20 +47,21 @@ def many(numbers, found, a, b):
     head = min(numbers.shape[0], 1024)
     bits = np.empty(head, np.uint64)
     keys = np.empty(TABLE, np.uint64)
-    used = np.zeros(TABLE, np.bool_)
+    used = np.empty(TABLE, np.uint8)
     for f in range(a, b):
-        used[:] = False
+        for h in range(TABLE):
+            used[h] = 0
         count = 0
         bits_of(numbers[:head, f], bits)
         for i in range(head):
             at = find(keys, used, bits[i])
             if not used[at]:
-                used[at] = True
+                used[at] = 1
                 keys[at] = bits[i]
                 count += 1
-                if count > MOST:
+                if count > MAX_VALUES:
                     break
-        found[f] = count > MOST
+        found[f] = count > MAX_VALUES
 
 
 @kernel()
@@ -72,14 +73,15 @@ def encode(numbers, which, small, values, levels, gone, a, b):
     n = numbers.shape[0]
     bits = np.empty(n, np.uint64)
     keys = np.empty(TABLE, np.uint64)
-    used = np.zeros(TABLE, np.bool_)
+    used = np.empty(TABLE, np.uint8)
     code = np.empty(TABLE, np.uint8)
     place = np.empty(n, np.uint16)
-    listed = np.empty(MOST + 1, np.int64)
+    listed = np.empty(MAX_VALUES + 1, np.int64)
     missing = ~np.uint64(0)
     for s in range(a, b):
         column = numbers[:, which[s]]
-        used[:] = False
+        for h in range(TABLE):
+            used[h] = 0
         bits_of(column, bits)
         count, at, last = 0, np.int64(0), ~bits[0]
         for i in range(n):
@@ -88,10 +90,10 @@ def encode(numbers, which, small, values, levels, gone, a, b):
                 last = key
                 at = find(keys, used, key)
                 if not used[at]:
-                    if count == MOST:
+                    if count == MAX_VALUES:
                         count += 1
                         break
-                    used[at] = True
+                    used[at] = 1
                     keys[at] = key
                     j = count
                     while j > 0 and keys[listed[j - 1]] > key:
@@ -102,7 +104,7 @@ def encode(numbers, which, small, values, levels, gone, a, b):
                     values[s, j] = column[i] + 0.0
                     count += 1
             place[i] = at
-        if count > MOST:
+        if count > MAX_VALUES:
             levels[s] = -1
             continue
         for j in range(count):
@@ -124,7 +126,9 @@ def presort(numbers, which, ranks, indices, a, b):
     mask = np.uint64(2047)
     for q in range(a, b):
         bits_of(numbers[:, which[q]], key)
-        counts[:, :] = 0
+        for p in range(6):
+            for c in range(2048):
+                counts[p, c] = 0
         for i in range(n):
             k = key[i]
             row[i] = i

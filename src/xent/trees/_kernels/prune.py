@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import kernel, step
+from xent.trees._kernels.criteria import ENTROPY, largest, weight_of
 from xent.trees._kernels.predict import branches, put, roomy
 
 KEPT, CLOSED, RAISED = 0, 1, 2
@@ -26,7 +27,7 @@ def extra_errors(n, e, cf, z):
     return extra_of_more(n, e, z)
 
 
-@kernel()
+@step()
 def extra_of_more(n, e, z):
     if e + 0.5 >= n:
         return max(n - e, 0.0)
@@ -36,16 +37,16 @@ def extra_of_more(n, e, z):
     return upper / (1.0 + zz / n) * n - e
 
 
-@kernel()
+@step()
 def estimate(stats, cf, z):
     """Estimated errors of a leaf with these class weights."""
-    n, most = 0.0, 0.0
+    n, heaviest_class = 0.0, 0.0
     for k in range(stats.size):
         n += stats[k]
-        most = max(most, stats[k])
+        heaviest_class = max(heaviest_class, stats[k])
     if n <= 1e-6:
         return 0.0
-    e = n - most
+    e = n - heaviest_class
     # A pure leaf whose weights were divided keeps a rounding error of "wrong" cases.
     e = 0.0 if e < 1e-9 * n else e
     return e + extra_errors(n, e, cf, z)
@@ -59,29 +60,29 @@ def collapse(feature, first, width, stats):
     for i in range(size - 1, -1, -1):
         wrong[i] = 0.0
         if feature[i] < 0:
-            wrong[i] = stats[i].sum() - (stats[i].max() if stats.shape[1] else 0.0)
+            wrong[i] = weight_of(stats[i], ENTROPY) - largest(stats[i])
         else:
             for c in range(first[i], first[i] + width[i]):
                 wrong[i] += wrong[c]
     for i in range(size):
-        if feature[i] >= 0 and wrong[i] >= stats[i].sum() - stats[i].max() - 1e-3:
+        if feature[i] >= 0 and wrong[i] >= weight_of(stats[i], ENTROPY) - largest(stats[i]) - 1e-3:
             feature[i] = -1
 
 
 @kernel()
-def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
+def prune(tree, y, weight, stats, numbers, codes, cf, z, raising):
     """Prune in place, from the leaves upwards, a tree in which a case takes one branch only.
 
     The cases of every node lie together: raising a branch deals the node's own anew among what is
     below the branch. An empty `weight` means 1 each.
     """
-    size, cases = walk.feature.size, y.size if raising else 0
+    size, cases = tree.feature.size, y.size if raising else 0
     errors, waiting = np.empty(size), np.empty(size, np.bool_)
     begin, end = np.empty(size, np.int64), np.empty(size, np.int64)
     begin2, end2 = np.empty(size, np.int64), np.empty(size, np.int64)
     stack, seen = np.empty(size, np.int64), np.empty(size, np.int64)
     row, other = np.empty(cases, np.int32), np.empty(0, np.int32)
-    branch, spare = np.empty(cases, np.int32), np.empty(cases, np.int32)
+    branch, scratch = np.empty(cases, np.int32), np.empty(cases, np.int32)
     count = np.empty(stats.shape[1])
     # Typed, so that what is called is compiled once.
     root, whole, reached = np.int64(0), np.bool_(True), np.bool_(False)
@@ -92,14 +93,14 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
     begin[root] = 0
     if raising:
         deal_out(
-            walk, root, whole, numbers, codes, row, cases, branch, spare, begin, end, stack, seen
+            tree, root, whole, numbers, codes, row, cases, branch, scratch, begin, end, stack, seen
         )
     i = size - 1
     while i >= 0:
-        i, as_leaf, as_tree = next_inner(walk, i, stats, errors, waiting, cf, z)
+        i, as_leaf, as_tree = next_inner(tree, i, stats, errors, waiting, cf, z)
         if i < 0:
             break
-        first, width, as_branch = np.int64(walk.first[i]), np.int64(walk.width[i]), np.inf
+        first, width, as_branch = np.int64(tree.first[i]), np.int64(tree.width[i]), np.inf
         heavy = first
         if raising:
             heavy = heaviest(stats, first, width)
@@ -112,7 +113,7 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
                     n += 1
             begin2[heavy] = 0
             n = deal_out(
-                walk,
+                tree,
                 heavy,
                 reached,
                 numbers,
@@ -120,7 +121,7 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
                 other,
                 n,
                 branch,
-                spare,
+                scratch,
                 begin2,
                 end2,
                 stack,
@@ -129,14 +130,26 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
             as_branch = errors[heavy]
             for j in range(n):
                 leaf = seen[j]
-                if walk.feature[leaf] >= 0:
+                if tree.feature[leaf] >= 0:
                     continue
                 put(count, stats[leaf], count.size)
                 add_cases(count, other, begin2[leaf], end2[leaf], y, weight)
                 as_branch += estimate(count, cf, z) - estimate(stats[leaf], cf, z)
-        if decide(walk, i, heavy, errors, as_leaf, as_tree, as_branch) == RAISED:
+        if decide(tree, i, heavy, errors, as_leaf, as_tree, as_branch) == RAISED:
             n = deal_out(
-                walk, i, whole, numbers, codes, row, end[i], branch, spare, begin, end, stack, seen
+                tree,
+                i,
+                whole,
+                numbers,
+                codes,
+                row,
+                end[i],
+                branch,
+                scratch,
+                begin,
+                end,
+                stack,
+                seen,
             )
             # Whatever gets new cases is pruned again, children before parents.
             waiting[i] = True
@@ -145,10 +158,10 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
                 node = seen[j]
                 for k in range(count.size):
                     count[k] = 0.0
-                if walk.feature[node] < 0:
+                if tree.feature[node] < 0:
                     add_cases(count, row, begin[node], end[node], y, weight)
                 else:
-                    for c in range(walk.first[node], walk.first[node] + walk.width[node]):
+                    for c in range(tree.first[node], tree.first[node] + tree.width[node]):
                         for k in range(count.size):
                             count[k] += stats[c, k]
                 for k in range(count.size):
@@ -160,8 +173,8 @@ def prune(walk, y, weight, stats, numbers, codes, cf, z, raising):
         i -= 1
 
 
-@kernel()
-def next_inner(walk, i, stats, errors, waiting, cf, z):
+@step()
+def next_inner(tree, i, stats, errors, waiting, cf, z):
     """Estimate the errors of the nodes that wait, from `i` upwards, as far as the next inner one.
 
     Returns it (-1: there is none), its errors as a leaf, and those of its branches together.
@@ -170,31 +183,31 @@ def next_inner(walk, i, stats, errors, waiting, cf, z):
         if waiting[i]:
             waiting[i] = False
             errors[i] = estimate(stats[i], cf, z)
-            if walk.feature[i] >= 0:
+            if tree.feature[i] >= 0:
                 as_tree = 0.0
-                for c in range(walk.first[i], walk.first[i] + walk.width[i]):
+                for c in range(tree.first[i], tree.first[i] + tree.width[i]):
                     as_tree += errors[c]
                 return i, errors[i], as_tree
         i -= 1
     return i, 0.0, 0.0
 
 
-@kernel()
-def decide(walk, i, heavy, errors, as_leaf, as_tree, as_branch):
+@step()
+def decide(tree, i, heavy, errors, as_leaf, as_tree, as_branch):
     """Make a node a leaf, put its heaviest branch in its place, or keep it; say which."""
     errors[i] = as_tree
     if as_leaf <= as_tree + 0.1 and as_leaf <= as_branch + 0.1:
         errors[i] = as_leaf
-        walk.feature[i] = -1
+        tree.feature[i] = -1
         return CLOSED
     if as_branch <= as_tree + 0.1:
-        replace(walk, i, heavy)
+        replace(tree, i, heavy)
         return RAISED
     return KEPT
 
 
-@kernel()
-def deal_out(walk, top, empty, numbers, codes, row, stop, branch, spare, begin, end, stack, seen):
+@step()
+def deal_out(tree, top, empty, numbers, codes, row, stop, branch, scratch, begin, end, stack, seen):
     """Order the cases from `begin[top]` to `stop` by the leaves they reach below a node.
 
     Writes where each node's cases begin and end, and lists the nodes, parents first; those that no
@@ -208,11 +221,11 @@ def deal_out(walk, top, empty, numbers, codes, row, stop, branch, spare, begin, 
         node = stack[waiting]
         seen[found] = node
         found += 1
-        if walk.feature[node] < 0:
+        if tree.feature[node] < 0:
             continue
         start, n = begin[node], end[node] - begin[node]
-        first, width = np.int64(walk.first[node]), np.int64(walk.width[node])
-        branches(walk, node, numbers, codes, row, start, n, branch)
+        first, width = np.int64(tree.first[node]), np.int64(tree.width[node])
+        branches(tree, node, numbers, codes, row, start, n, branch)
         for c in range(first, first + width):
             end[c] = 0
         for j in range(n):
@@ -224,9 +237,9 @@ def deal_out(walk, top, empty, numbers, codes, row, stop, branch, spare, begin, 
             end[c] = begin[c]
         for j in range(n):
             c = first + branch[j]
-            spare[end[c] - start] = row[start + j]
+            scratch[end[c] - start] = row[start + j]
             end[c] += 1
-        put(row[start:], spare, n)
+        put(row[start:], scratch, n)
         for c in range(first, first + width):
             if empty or end[c] > begin[c]:
                 stack[waiting] = c
@@ -234,36 +247,36 @@ def deal_out(walk, top, empty, numbers, codes, row, stop, branch, spare, begin, 
     return found
 
 
-@kernel()
+@step()
 def add_cases(count, row, start, stop, y, weight):
     """Add the cases' weights by class."""
     for j in range(start, stop):
         count[y[row[j]]] += weight[row[j]] if weight.size else 1.0
 
 
-@kernel()
+@step()
 def heaviest(stats, first, width):
     """Return the last of the heaviest branches."""
-    heavy, most = first, -1.0
+    heavy, heaviest_class = first, -1.0
     for c in range(first, first + width):
         n = 0.0
         for k in range(stats.shape[1]):
             n += stats[c, k]
-        if n >= most - 1e-6:
-            heavy, most = c, n
+        if n >= heaviest_class - 1e-6:
+            heavy, heaviest_class = c, n
     return heavy
 
 
-@kernel()
-def replace(walk, i, heavy):
+@step()
+def replace(tree, i, heavy):
     """Put a branch in the place of a node."""
-    walk.feature[i] = walk.feature[heavy]
-    walk.threshold[i] = walk.threshold[heavy]
-    walk.first[i] = walk.first[heavy]
-    walk.width[i] = walk.width[heavy]
-    walk.missing_to[i] = walk.missing_to[heavy]
-    walk.set_start[i] = walk.set_start[heavy]
-    walk.spare_of[i] = walk.spare_of[heavy]
+    tree.feature[i] = tree.feature[heavy]
+    tree.threshold[i] = tree.threshold[heavy]
+    tree.first[i] = tree.first[heavy]
+    tree.width[i] = tree.width[heavy]
+    tree.missing_to[i] = tree.missing_to[heavy]
+    tree.set_start[i] = tree.set_start[heavy]
+    tree.surrogates_of[i] = tree.surrogates_of[heavy]
 
 
 @kernel()

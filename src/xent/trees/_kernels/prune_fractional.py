@@ -6,13 +6,14 @@ down is copied, and every node tries it.
 
 import numpy as np
 
-from xent._compile.decorator import kernel
-from xent.trees._kernels.predict import branches, put, roomy, spread
+from xent._compile.decorator import kernel, step
+from xent.trees._kernels.criteria import ENTROPY, weight_of
+from xent.trees._kernels.predict import branches, normalise, put, roomy, spread
 from xent.trees._kernels.prune import CLOSED, KEPT, decide, estimate, heaviest, next_inner
 
 
-@kernel()
-def send_down(walk, top, y, row, weight, stats, numbers, codes, cf, z):
+@kernel(inside=True)
+def send_down(tree, top, y, row, weight, stats, numbers, codes, cf, z):
     """Send cases down the subtree of `top` and fill `stats` below it; the cases are used up.
 
     Returns the estimated errors of its leaves, and the leaves with the cases in each.
@@ -23,7 +24,8 @@ def send_down(walk, top, y, row, weight, stats, numbers, codes, cf, z):
     leaf, leaf_at, used = [top], [0], 0
     leaf.pop()
     leaf_at.pop()
-    stats[top, :] = 0.0
+    for c in range(stats.shape[1]):
+        stats[top, c] = 0.0
     for i in range(cases):
         stats[top, y[row[i]]] += weight[i]
     stack = [(top, 0, cases)]
@@ -32,7 +34,7 @@ def send_down(walk, top, y, row, weight, stats, numbers, codes, cf, z):
     part_row, part_weight = np.empty(cases, row.dtype), np.empty(cases, weight.dtype)
     while len(stack) > 0:
         node, start, n = stack.pop()
-        if walk.feature[node] < 0:
+        if tree.feature[node] < 0:
             errors += estimate(stats[node], cf, z)
             out_row, out_weight = roomy(out_row, used + n), roomy(out_weight, used + n)
             put(out_row[used:], row[start:], n)
@@ -41,16 +43,17 @@ def send_down(walk, top, y, row, weight, stats, numbers, codes, cf, z):
             leaf_at.append(used)
             used += n
             continue
-        first, width = np.int64(walk.first[node]), np.int64(walk.width[node])
+        first, width = np.int64(tree.first[node]), np.int64(tree.width[node])
         branch = roomy(branch, n)
-        missing = branches(walk, node, numbers, codes, row, start, n, branch)
+        missing = branches(tree, node, numbers, codes, row, start, n, branch)
         known_stats(stats, first, width, y, row, weight, start, n, branch)
         share = roomy(share, width)
-        share[:width] = 0.0
+        for c in range(width):
+            share[c] = 0.0
         if missing:
             for c in range(width):
-                share[c] = stats[first + c].sum()
-            share[:width] /= share[:width].sum()
+                share[c] = weight_of(stats[first + c], ENTROPY)
+            normalise(share, width)
             missing_stats(stats, first, width, y, row, weight, start, n, branch, share)
         row, weight, part_row, part_weight, at = spread(
             row, weight, start, n, branch, missing, share, width, at, part_row, part_weight
@@ -63,16 +66,18 @@ def send_down(walk, top, y, row, weight, stats, numbers, codes, cf, z):
     return errors, leaf, leaf_at, out_row, out_weight
 
 
-@kernel()
+@step()
 def known_stats(stats, first, width, y, row, weight, start, n, branch):
-    stats[first : first + width, :] = 0.0
+    for b in range(first, first + width):
+        for c in range(stats.shape[1]):
+            stats[b, c] = 0.0
     for i in range(start, start + n):
         b = branch[i - start]
         if b >= 0:
             stats[first + b, y[row[i]]] += weight[i]
 
 
-@kernel()
+@step()
 def missing_stats(stats, first, width, y, row, weight, start, n, branch, share):
     for i in range(start, start + n):
         if branch[i - start] < 0:
@@ -80,8 +85,8 @@ def missing_stats(stats, first, width, y, row, weight, start, n, branch, share):
                 stats[first + c, y[row[i]]] += weight[i] * share[c]
 
 
-@kernel()
-def gather(walk, top, held_at, held_n, row, weight):
+@kernel(inside=True)
+def collect(tree, top, held_at, held_n, row, weight):
     """Collect the cases of all leaves below a node."""
     total = 0
     stack = [top]
@@ -89,12 +94,12 @@ def gather(walk, top, held_at, held_n, row, weight):
     below.pop()
     while len(stack) > 0:
         node = stack.pop()
-        if walk.feature[node] < 0:
+        if tree.feature[node] < 0:
             below.append(node)
             total += held_n[node]
         else:
-            for c in range(walk.width[node]):
-                stack.append(walk.first[node] + c)
+            for c in range(tree.width[node]):
+                stack.append(tree.first[node] + c)
     rows, weights = np.empty(total, row.dtype), np.empty(total, weight.dtype)
     used = 0
     for node in below:
@@ -106,38 +111,38 @@ def gather(walk, top, held_at, held_n, row, weight):
 
 
 @kernel()
-def prune_divided(walk, y, weight, stats, numbers, codes, cf, z):
+def prune_fractional(tree, y, weight, stats, numbers, codes, cf, z):
     """Prune in place, from the leaves upwards, with raising."""
-    size = walk.feature.size
+    size = tree.feature.size
     errors = np.zeros(size)
     waiting = np.ones(size, np.bool_)
     held_at, held_n = np.zeros(size, np.int64), np.zeros(size, np.int64)
     trial = stats.copy()
     row = np.arange(y.size).astype(np.int32)
     _, leaf, leaf_at, row, part = send_down(
-        walk, np.int64(0), y, row, weight.copy(), trial, numbers, codes, cf, z
+        tree, np.int64(0), y, row, weight.copy(), trial, numbers, codes, cf, z
     )
     for j in range(len(leaf)):
         held_at[leaf[j]], held_n[leaf[j]] = leaf_at[j], leaf_at[j + 1] - leaf_at[j]
     used = leaf_at[len(leaf)]
     i = size - 1
     while i >= 0:
-        i, as_leaf, as_tree = next_inner(walk, i, stats, errors, waiting, cf, z)
+        i, as_leaf, as_tree = next_inner(tree, i, stats, errors, waiting, cf, z)
         if i < 0:
             break
-        heavy = heaviest(stats, np.int64(walk.first[i]), np.int64(walk.width[i]))
-        rows, parts = gather(walk, i, held_at, held_n, row, part)
+        heavy = heaviest(stats, np.int64(tree.first[i]), np.int64(tree.width[i]))
+        rows, parts = collect(tree, i, held_at, held_n, row, part)
         as_branch, leaf, leaf_at, new_row, new_part = send_down(
-            walk, heavy, y, rows.copy(), parts.copy(), trial, numbers, codes, cf, z
+            tree, heavy, y, rows.copy(), parts.copy(), trial, numbers, codes, cf, z
         )
-        what = decide(walk, i, heavy, errors, as_leaf, as_tree, as_branch)
+        what = decide(tree, i, heavy, errors, as_leaf, as_tree, as_branch)
         if what == KEPT:
             i -= 1
             continue
         if what == CLOSED:
             leaf, leaf_at, new_row, new_part = [i], [0, rows.size], rows, parts
         else:
-            i = np.int64(1) + take_over(walk, i, stats, trial, waiting)
+            i = np.int64(1) + take_over(tree, i, stats, trial, waiting)
         n = leaf_at[len(leaf)]
         row, part = roomy(row, used + n), roomy(part, used + n)
         put(row[used:], new_row, n)
@@ -149,19 +154,27 @@ def prune_divided(walk, y, weight, stats, numbers, codes, cf, z):
         i -= 1
 
 
-@kernel()
-def take_over(walk, i, stats, trial, waiting):
+@step()
+def same(a, b):
+    equal = True
+    for i in range(a.size):
+        equal &= a[i] == b[i]
+    return equal
+
+
+@kernel(inside=True)
+def take_over(tree, i, stats, trial, waiting):
     """Give what is below a raised node its new stats; return the last node to prune again."""
     last = i
     waiting[i] = True
     stack = [i]
     while len(stack) > 0:
         node = stack.pop()
-        if walk.feature[node] < 0:
+        if tree.feature[node] < 0:
             continue
-        for c in range(walk.first[node], walk.first[node] + walk.width[node]):
+        for c in range(tree.first[node], tree.first[node] + tree.width[node]):
             # What no new case reached has been pruned already.
-            if (stats[c] == trial[c]).all():
+            if same(stats[c], trial[c]):
                 continue
             put(stats[c], trial[c], stats.shape[1])
             waiting[c] = True

@@ -1,4 +1,4 @@
-"""Surrogates: for every split in two, the other columns that would divide the cases most alike.
+"""Surrogates: for every split in two, the other columns that would divide the rows most alike.
 
 A surrogate must agree with the split on more cases than the heavier branch alone would, and send at
 least two cases each way, by weight (Breiman et al. 1984, section 5.3).
@@ -7,20 +7,20 @@ least two cases each way, by weight (Breiman et al. 1984, section 5.3).
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent.trees._kernels.search.presorted import UNKNOWN
+from xent.trees._kernels.records import UNKNOWN
 
 
 @kernel(forceinline=True)
 def agreement(left, total):
-    """Weight that a cut sends where the split sends it, and whether its sides are crossed."""
+    """Weight that a split sends where the split sends it, and whether its sides are crossed."""
     straight = left[0] + total[1] - left[1]
     crossed = left[1] + total[0] - left[0]
     return max(straight, crossed), crossed > straight + 1e-9
 
 
 @kernel()
-def agree_sorted(ranks, indices, place, feature, lv, choice, branch, score, cut, flip, a, b):
-    """For the sorted columns a..b: the cut of each node that agrees best with its split."""
+def agree_sorted(ranks, indices, place, feature, lv, choice, branch, score, split, flip, a, b):
+    """For the sorted columns a..b: the split of each node that agrees best with its split."""
     starts, stops, weight = lv.start, lv.stop, lv.weight
     for q in range(a, b):
         f = feature[q]
@@ -47,12 +47,14 @@ def agree_sorted(ranks, indices, place, feature, lv, choice, branch, score, cut,
                     continue
                 agreed, crossed = agreement(left, total)
                 if agreed > score[f, k] + 1e-9:
-                    score[f, k], cut[f, k], flip[f, k] = agreed, i, crossed
+                    score[f, k], split[f, k], flip[f, k] = agreed, i, crossed
 
 
 @kernel()
-def agree_coded(codes, levels, slots, feature, nominal, lv, choice, branch, score, cut, flip, a, b):
-    """For the coded columns a..b: the same; names go level by level, so `cut` is not used."""
+def agree_coded(
+    codes, levels, slots, feature, nominal, lv, choice, branch, score, split, flip, a, b
+):
+    """For the coded columns a..b: the same; names go level by level, so `split` is not used."""
     for q in range(a, b):
         f = feature[q]
         for k in range(lv.start.size):
@@ -77,7 +79,7 @@ def agree_coded(codes, levels, slots, feature, nominal, lv, choice, branch, scor
                     continue
                 agreed, crossed = agreement(left, total)
                 if agreed > score[f, k] + 1e-9:
-                    score[f, k], cut[f, k], flip[f, k] = agreed, c, crossed
+                    score[f, k], split[f, k], flip[f, k] = agreed, c, crossed
 
 
 @kernel()
@@ -104,17 +106,17 @@ def sent(lv, choice, branch, out):
 
 
 @kernel()
-def resolve(lv, k, spare_column, spare_codes, threshold, sets, set_start, flip, last, branch):
+def resolve(lv, k, column, codes, threshold, sets, set_start, flip, last, branch):
     """Send a node's cases without a branch by one surrogate, and after the last one to `last`."""
     for e in range(lv.start[k], lv.stop[k]):
         if branch[e] >= 0:
             continue
         if set_start >= 0:
-            c = spare_codes[lv.row[e]]
+            c = codes[lv.row[e]]
             if set_start + c < sets.size:
                 branch[e] = sets[set_start + c] ^ flip
         elif last < 0:
-            x = spare_column[lv.row[e]]
+            x = column[lv.row[e]]
             if x <= threshold:
                 branch[e] = flip
             elif x > threshold:

@@ -7,12 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent.trees import _prune
-from xent.trees._grow import sparse
-from xent.trees._grow.levels import Plan, scan_once
-from xent.trees._grow.prepare import prepared
+from xent.trees._grow.levels import Plan, try_all
+from xent.trees._grow.searcher import searcher
 from xent.trees._predict import arrivals
 from xent.trees._table.columns import Cases, Column
-from xent.trees._table.sparse import Sparse
 from xent.trees._tree import Tree
 
 
@@ -65,12 +63,8 @@ def gain_table(
     else:
         np.add.at(stats[0], y[rows], part)
     total = float(stats[0, 0] if tree.is_number else stats.sum())
-    here = cases.take(rows)
-    if isinstance(here, Sparse):
-        found = sparse.scan_once(plan, here, y[rows], part, stats, tree)
-    else:
-        ready = prepared(here, plan.threads)
-        found = scan_once(plan, ready, y[rows], part, stats, tree)
+    here = searcher(cases.take(rows), plan.threads)
+    found = try_all(here, plan, y[rows], part, stats, float(tree.weight()[0]))
     table = []
     for f, column in enumerate(columns):
         gain, info = float(found.gain[f, 0]), float(found.info[f, 0])

@@ -246,7 +246,7 @@ def sql(named: Named) -> str:
             "a missing value goes down several branches",
             "Fit it with " + _check.setting("missing", "direction") + ".",
         )
-    if len(tree.spare_feature):
+    if len(tree.surrogate_feature):
         raise _check.cannot(
             "The tree cannot be written as SQL",
             "it has surrogate tests",

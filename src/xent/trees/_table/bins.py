@@ -7,7 +7,7 @@ be. Bins follow a sketch that reads a column once, in the order of its rows, in 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from xent._compile.threads import in_blocks
 from xent._table.frames import Frame
 from xent._table.frames.levels import codes_of
 from xent._table.sketch import Sketch
-from xent.trees._kernels.search import histogram
+from xent.trees._kernels import bins as kernels
+from xent.trees._kernels.predict import BINNED
 from xent.trees._table.columns import Cases, Column, layout, matched, number
 
 
@@ -26,6 +27,8 @@ class Binned(Cases):
 
     ``scale`` has the least and greatest value of each bin, column ``s`` from ``scale_start[s]``.
     """
+
+    form: ClassVar[str] = "bins"
 
     scale: NDArray[np.float64]
     scale_start: NDArray[np.int64]
@@ -40,6 +43,18 @@ class Binned(Cases):
         """Whether any value is missing."""
         gone = any((c == b).any() for c, b in zip(self.numbers.T, self.bins, strict=True))
         return gone or any((c == b).any() for c, b in zip(self.codes, self.n_levels, strict=True))
+
+    @property
+    def test_kind(self) -> NDArray[np.int64]:
+        """How a test of each column reads it: as a name or a bin."""
+        return np.where(self.kind == 0, BINNED, self.kind)
+
+    @property
+    def absent(self) -> NDArray[np.int64]:
+        """Code of a missing value by column."""
+        absent = np.empty(len(self.kind), np.int64)
+        absent[self.kind == 0], absent[self.kind == 1] = self.bins, self.n_levels
+        return absent
 
     def take(self, rows: NDArray[np.int64]) -> "Binned":
         """Return some of the rows."""
@@ -86,7 +101,7 @@ class Bins:
         column = np.require(column, requirements=["C", "W"])
         a, b = self.start[s], self.start[s + 1]
         out = self.small[s, at : at + len(column)]
-        histogram.encode_bins(column, self.ends[s], b - a, out, self.low[a:b], self.high[a:b])
+        kernels.encode(column, self.ends[s], b - a, out, self.low[a:b], self.high[a:b])
 
     def cases(
         self,
@@ -118,6 +133,7 @@ class Unread:
     name: Callable[[int], NDArray[np.int32]]
     n_levels: NDArray[np.int64]
     kept: NDArray[np.int64] | None = None
+    missing = False  # as far as is known before it is read
 
     def take(self, rows: NDArray[np.int64]) -> "Unread":
         """Return some of the rows."""
@@ -136,7 +152,7 @@ class Unread:
             for s in range(a, b):
                 sketch = Sketch()
                 sketch.add(column(s))
-                ends[s] = sketch.ends(histogram.BINS)
+                ends[s] = sketch.ends(kernels.BINS)
 
         in_blocks(look, d, threads=threads)
         bins = Bins(ends, self.rows)

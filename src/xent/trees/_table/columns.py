@@ -6,9 +6,10 @@ declared keeps its code even if no row has it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,13 @@ class Column:
 
 @dataclass
 class Cases:
-    """A table as the kernels read it."""
+    """A table as the kernels read it: numbers, and codes of names.
+
+    What growing and predicting ask of a table are the methods here; a table in bins and a sparse
+    one answer some of them in their own way.
+    """
+
+    form: ClassVar[str] = "values"  # by which `_grow.searcher` knows how to search it
 
     kind: NDArray[np.int64]  # by feature: 0 a number, 1 a name
     slot: NDArray[np.int64]  # column of `numbers` or row of `codes`
@@ -55,6 +62,41 @@ class Cases:
         """Return some of the rows."""
         codes = np.ascontiguousarray(self.codes[:, rows])
         return Cases(self.kind, self.slot, self.numbers[rows], codes, self.n_levels)
+
+    def read(self, threads: int) -> "Cases":
+        """Return the table in memory: itself."""
+        return self
+
+    @property
+    def test_kind(self) -> NDArray[np.int64]:
+        """How a test of each column reads it: as a number, a name or a bin."""
+        return self.kind
+
+    @property
+    def absent(self) -> NDArray[np.int64]:
+        """Code of a missing value by column; 0 where that is NaN."""
+        absent = np.zeros(len(self.kind), np.int64)
+        absent[self.kind == 1] = self.n_levels
+        return absent
+
+    def in_codes(
+        self, feature: NDArray[np.int32], threshold: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return thresholds that part what `numbers` holds as the given ones part the values."""
+        return threshold
+
+    def values(self) -> Iterable[NDArray[np.float64]]:
+        """Yield each column of numbers."""
+        yield from self.numbers.T
+
+    def row_hashes(self) -> NDArray[np.uint64]:
+        """Return a number for each row that depends on its content alone."""
+        mixed = np.zeros(self.rows, np.uint64)
+        for column in chain(self.values(), (c.astype(np.float64) for c in self.codes)):
+            plain = np.where(np.isnan(column), np.nan, column + 0.0)
+            mixed = (mixed ^ plain.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            mixed ^= mixed >> np.uint64(29)
+        return mixed
 
 
 def is_clean(X: Any) -> bool:

@@ -19,7 +19,7 @@ from xent._table.frames import Frame, of_series
 from xent._table.frames.exact import Distinct
 from xent._table.frames.levels import merged
 from xent._table.sketch import Sketch
-from xent.trees._kernels.search.histogram import BINS
+from xent.trees._kernels.bins import BINS
 from xent.trees._table.bins import Binned, Bins, code_type
 from xent.trees._table.columns import Column, describe, layout, number, read, refuse_fractions
 from xent.trees._table.weights import by_class, by_name

@@ -1,38 +1,42 @@
-"""Best splits of columns that hold few values: a histogram a node, then a search in it.
+"""The best splits of columns that hold few values: a histogram a node, then a search in it.
 
 A number with at most 256 values is searched in the order of its values, exactly. What is said of
-names is in `names`.
+names is in `nominal`.
 """
-
-import math
 
 import numpy as np
 
-from xent._compile.decorator import kernel
-from xent.trees._kernels.search.presorted import (
+from xent._compile.decorator import kernel, step
+from xent.trees._kernels.criteria import (
     DIRECTION,
     ENTROPY,
     NEVER,
     SQUARED,
     add,
-    branch_least,
-    keeps_order,
-    nlogn,
-    record,
-    weigh,
-    worth,
+    count_score,
+    count_term,
+    gain_of_counts,
+    less_threshold,
+    min_branch,
+    pair_score,
+    split_information,
+    too_few,
+    too_light,
+    weight_of,
 )
+from xent.trees._kernels.search.presorted import record
 
 
-@kernel()
+@step()
 def tally(codes, lv, k, criterion, hist, seen, present):
     """Fill the histogram of one node; return how many codes are present, listed in `present`."""
     found = 0
     for e in range(lv.start[k], lv.stop[k]):
         c = codes[lv.row[e]]
         if not seen[c]:
-            seen[c] = True
-            hist[c, :] = 0.0
+            seen[c] = 1
+            for j in range(hist.shape[1]):
+                hist[c, j] = 0.0
             present[found] = c
             found += 1
         if criterion == SQUARED:
@@ -42,7 +46,7 @@ def tally(codes, lv, k, criterion, hist, seen, present):
     return found
 
 
-@kernel()
+@step()
 def in_order(present, found, seen, levels):
     """Sort the codes present, a missing value last, and forget which were seen."""
     if found > 24:
@@ -51,11 +55,11 @@ def in_order(present, found, seen, levels):
             if seen[c]:
                 present[n] = c
                 n += 1
-                seen[c] = False
+                seen[c] = 0
         return
     for i in range(found):
         c = present[i]
-        seen[c] = False
+        seen[c] = 0
         j = i - 1
         while j >= 0 and present[j] > c:
             present[j + 1] = present[j]
@@ -63,28 +67,28 @@ def in_order(present, found, seen, levels):
         present[j + 1] = c
 
 
-@kernel()
+@step()
 def histogram_of(codes, lv, k, levels, criterion, hist, seen, present, missing):
-    """Count a node's cases by code; return how many codes there are, and whether some miss.
+    """Count a node's rows by code; return how many codes there are, and whether some miss.
 
-    The codes are listed in `present` in rising order, and cases without one counted in `missing`.
+    The codes are listed in `present` in rising order, and rows without one counted in `missing`.
     """
     n = tally(codes, lv, k, criterion, hist, seen, present)
     in_order(present, n, seen, levels)
-    missing[:] = 0.0
-    if n and present[n - 1] == levels:
-        missing[:] = hist[levels]
+    absent = n > 0 and present[n - 1] == levels
+    for c in range(missing.size):
+        missing[c] = hist[levels, c] if absent else 0.0
+    if absent:
         n -= 1
-    return n, weigh(missing, criterion) > 0.0
+    return n, weight_of(missing, criterion) > 0.0
 
 
-@kernel()
-def seek_groups(seq, n, hist, left, right, tail, rules, least, sign, low, high, scale):
-    """Best cut of a sequence of groups: after which group, of how many cuts, how good."""
-    criterion, table = rules.criterion, rules.table
-    best, at, cuts = NEVER, -1, 0
-    least -= 1e-6
-    slack = rules.slack * (weigh(left, criterion) + weigh(right, criterion))
+@step()
+def best_of_groups(seq, n, hist, left, right, tail, rules, min_weight, sign, low, high, scale):
+    """Best split of a sequence of groups: after which group, of how many splits, how good."""
+    criterion = rules.criterion
+    best, at, splits = NEVER, -1, np.int64(0)
+    slack = rules.slack * (weight_of(left, criterion) + weight_of(right, criterion))
     for i in range(n if tail else n - 1):
         group = hist[seq[i]]
         for c in range(left.size):
@@ -93,40 +97,18 @@ def seek_groups(seq, n, hist, left, right, tail, rules, least, sign, low, high, 
                 right[c] -= group[c]
                 if criterion != SQUARED and right[c] < 0.0:
                     right[c] = 0.0
-        nl, nr = weigh(left, criterion), weigh(right, criterion)
-        if nl < least or nr < least or nr <= 0.0 or nl <= 0.0:
-            continue
         if scale.size and i + 1 < n and not scale[seq[i], 1] + rules.gap < scale[seq[i + 1], 0]:
             continue
-        if rules.monotone and not keeps_order(left, right, sign, low, high, criterion):
-            continue
-        cuts += 1
-        value = worth(left, criterion, table) + worth(right, criterion, table)
+        value = pair_score(left, right, rules, min_weight, sign, low, high)
+        splits += value > NEVER
         if value > best + slack:
             best, at = value, i
-    return at, cuts, best
+    return at, splits, best
 
 
-@kernel()
-def cut_counts(
-    code,
-    levels,
-    row,
-    y,
-    start,
-    stop,
-    whole,
-    entropy,
-    ratio,
-    table,
-    slack,
-    least,
-    hist,
-    seen,
-    present,
-    left,
-):
-    """Best cut of a coded number where every case weighs 1: its code (-1 none, -2 some missing).
+@step()
+def search_code_counts(code, levels, row, y, start, stop, whole, rules, hist, seen, present, left):
+    """Best split of a coded number where every row weighs 1: its code (-1 none, -2 some missing).
 
     Plain arrays and numbers: a bundle would cost more to hand over than a small node to search.
     """
@@ -135,7 +117,7 @@ def cut_counts(
     for e in range(start, stop):
         c = code[row[e]]
         if not seen[c]:
-            seen[c] = True
+            seen[c] = 1
             present[found] = c
             found += 1
             for k in range(size):
@@ -144,149 +126,134 @@ def cut_counts(
     in_order(present, found, seen, levels)
     if found and present[found - 1] == levels:
         return -2, NEVER, 0.0
-    n = stop - start
-    return cut_tallied(hist, present, found, n, whole, entropy, ratio, table, slack, least, left)
+    return search_tallied(hist, present, found, stop - start, whole, rules, left)
 
 
-@kernel()
-def cut_tallied(hist, present, found, n, whole, entropy, ratio, table, slack, least, left):
-    """Best cut of n cases counted by code: its code (-1 none), gain and split information."""
-    size = whole.size
-    if ratio:
-        least = max(least, min(25.0, 0.1 * n / size))
-        if n < 2.0 * least - 1e-6:
-            return -1, NEVER, 0.0
+@step()
+def search_tallied(hist, present, found, n, whole, rules, left):
+    """Best split of n rows counted by code: its code (-1 none), gain and split information."""
+    size, entropy, table = whole.size, rules.criterion == ENTROPY, rules.table
+    min_weight = min_branch(rules, n, size)
+    if too_few(rules, n, min_weight):
+        return -1, NEVER, 0.0
     for k in range(size):
         left[k] = 0
-    best, at, cuts, m = NEVER, -1, 0, np.int64(0)
+    best, at, splits, m = NEVER, -1, np.int64(0), np.int64(0)
     for i in range(found - 1):
         for k in range(size):
             left[k] += hist[present[i], k]
             m += hist[present[i], k]
-        if m < least - 1e-6 or n - m < least - 1e-6:
+        if too_light(m, n - m, min_weight):
             continue
-        cuts += 1
-        # The same sums in the same order as in `worth`.
+        splits += 1
         a, b = 0.0, 0.0
         for k in range(size):
-            p = left[k]
-            q = int(whole[k] + 0.5) - p
-            a += nlogn(p, table) if entropy else float(p) * p
-            b += nlogn(q, table) if entropy else float(q) * q
-        value = (
-            (a - nlogn(m, table)) + (b - nlogn(n - m, table)) if entropy else a / m + b / (n - m)
-        )
-        if value > best + slack * n:
+            a += count_term(left[k], entropy, table)
+            b += count_term(int(whole[k] + 0.5) - left[k], entropy, table)
+        value = count_score(a, m, entropy, table) + count_score(b, n - m, entropy, table)
+        if value > best + rules.slack * n:
             best, at = value, i
     if at < 0:
         return -1, NEVER, 0.0
-    w, m = 0.0, np.int64(0)
+    m = np.int64(0)
     for k in range(size):
-        v = int(whole[k] + 0.5)
-        w += nlogn(v, table) if entropy else float(v) * v
-    for i in range(at + 1):
-        for k in range(size):
-            m += hist[present[i], k]
-    gain = best - (w - nlogn(n, table) if entropy else w / n)
-    if ratio:
-        gain -= math.log2(max(cuts, 1))
-    return present[at], gain, nlogn(n, table) - (nlogn(m, table) + nlogn(n - m, table))
+        left[k] = 0
+        for i in range(at + 1):
+            left[k] += hist[present[i], k]
+        m += left[k]
+    gain = gain_of_counts(left, whole, m, n, entropy, table)
+    return present[at], less_threshold(gain, splits, rules), split_information(m, n, table)
 
 
 @kernel()
-def scan_codes(codes, levels, slots, feature, scale, base, nodes, signs, lv, rules, found, a, b):
+def search_codes(codes, levels, slots, feature, scale, base, nodes, signs, lv, rules, found, a, b):
     """Search some nodes of the level in the coded columns of numbers a..b."""
-    criterion = rules.criterion
     size = lv.stats.shape[1]
     widest = 0
     for q in range(a, b):
         widest = max(widest, levels[q])
     hist = np.empty((widest + 1, size))
-    seen = np.zeros(widest + 1, np.bool_)
+    seen = np.zeros(widest + 1, np.uint8)
     present = np.empty(widest + 1, np.int64)
     missing, nothing = np.empty(size), np.empty((0, 2))
-    counts, count_left = np.empty((widest + 1, size), np.int64), np.empty(size, np.int64)
-    counted = rules.table.size > 0 and not rules.monotone and rules.gap == 0.0
-    entropy, ratio, table, slack = criterion == ENTROPY, rules.ratio, rules.table, rules.slack
+    counts, left = np.empty((widest + 1, size), np.int64), np.empty(size, np.int64)
+    by_counts = rules.table.size > 0 and not rules.monotone and rules.gap == 0.0
     starts, stops, all_stats, row, y = lv.start, lv.stop, lv.stats, lv.row, lv.y
-    gains, infos, cuts_at, towards = found.gain, found.info, found.cut, found.toward
+    gains, infos, splits, towards = found.gain, found.info, found.split, found.toward
     for q in range(a, b):
         f = feature[q]
         code = codes[slots[q]]
         for k in nodes:
             gains[f, k] = NEVER
-            if counted:
-                at, gain, info = cut_counts(
-                    code,
-                    levels[q],
-                    row,
-                    y,
-                    starts[k],
-                    stops[k],
-                    all_stats[k],
-                    entropy,
-                    ratio,
-                    table,
-                    slack,
-                    rules.least,
-                    counts,
-                    seen,
-                    present,
-                    count_left,
+            if by_counts:
+                start, stop, whole = starts[k], stops[k], all_stats[k]
+                at, gain, info = search_code_counts(
+                    code, levels[q], row, y, start, stop, whole, rules, counts, seen, present, left
                 )
                 if at >= -1:
-                    cuts_at[f, k], gains[f, k], infos[f, k], towards[f, k] = at, gain, info, -1
+                    splits[f, k], gains[f, k], infos[f, k], towards[f, k] = at, gain, info, -1
                     continue
             n, absent = histogram_of(
-                codes[slots[q]], lv, k, levels[q], criterion, hist, seen, present, missing
+                code, lv, k, levels[q], rules.criterion, hist, seen, present, missing
             )
             if n == 0 or (n == 1 and not absent):
                 continue
             values = scale[base[q] : base[q] + levels[q]] if rules.gap > 0.0 else nothing
-            number_cut(
-                found, f, k, hist, present, n, missing, lv, rules, signs[f], values, codes[slots[q]]
-            )
+            search_groups(found, f, k, hist, present, n, missing, lv, rules, signs[f], values, code)
 
 
-@kernel()
-def number_cut(found, f, k, hist, present, n, missing, lv, rules, sign, values, codes):
-    """Best cut of a coded number in one node."""
+@kernel(inside=True)
+def search_groups(found, f, k, hist, present, n, missing, lv, rules, sign, values, codes):
+    """Best split of a coded number in one node."""
     criterion = rules.criterion
     whole, low, high = lv.stats[k], lv.low[k], lv.high[k]
     size = whole.size
-    absent = weigh(missing, criterion) > 0.0
-    known = weigh(whole, criterion) - weigh(missing, criterion)
-    least = branch_least(rules, known, size)
+    absent = weight_of(missing, criterion) > 0.0
+    known = weight_of(whole, criterion) - weight_of(missing, criterion)
+    min_weight = min_branch(rules, known, size)
     if rules.ratio and lv.undivided.size:
         known = 0.0
         last = present[n - 1]
         for e in range(lv.start[k], lv.stop[k]):
             if codes[lv.row[e]] <= last:
                 known += lv.undivided[e]
-    if rules.ratio and known < 2.0 * least - 1e-6:
+    if too_few(rules, known, min_weight):
         return
-    split = absent and rules.missing == DIRECTION
-    left = np.zeros(size)
-    right = whole.copy() if split else whole - missing
-    toward = 1 if split else -1
-    at, cuts, best = seek_groups(
-        present, n, hist, left, right, split, rules, least, sign, low, high, values
+    either = absent and rules.missing == DIRECTION
+    left, right = np.zeros(size), np.empty(size)
+    for c in range(size):
+        right[c] = whole[c] if either else whole[c] - missing[c]
+    toward = 1 if either else -1
+    at, splits, best = best_of_groups(
+        present, n, hist, left, right, either, rules, min_weight, sign, low, high, values
     )
-    if split:
-        left[:] = missing
-        right[:] = whole - missing
-        at2, cuts2, best2 = seek_groups(
-            present, n, hist, left, right, np.bool_(False), rules, least, sign, low, high, values
+    if either:
+        for c in range(size):
+            left[c] = missing[c]
+            right[c] = whole[c] - missing[c]
+        at2, splits2, best2 = best_of_groups(
+            present,
+            n,
+            hist,
+            left,
+            right,
+            np.bool_(False),
+            rules,
+            min_weight,
+            sign,
+            low,
+            high,
+            values,
         )
-        if best2 > best + rules.slack * weigh(whole, criterion):
-            at, cuts, toward = at2, cuts2, 0
+        if best2 > best + rules.slack * weight_of(whole, criterion):
+            at, splits, toward = at2, splits2, 0
     if at < 0:
         return
-    left[:] = 0.0
-    right[:] = 0.0
-    for i in range(n):
-        if i <= at:
-            left += hist[present[i]]
-        else:
-            right += hist[present[i]]
-    record(found, f, k, left, right, missing, whole, cuts, rules, toward, present[at])
+    for c in range(size):
+        left[c], right[c] = 0.0, 0.0
+        for i in range(n):
+            if i <= at:
+                left[c] += hist[present[i], c]
+            else:
+                right[c] += hist[present[i], c]
+    record(found, f, k, left, right, missing, whole, splits, rules, toward, present[at])

@@ -1,70 +1,41 @@
-"""Bins of numbers, and histograms that are subtracted instead of counted.
+"""The best splits of binned numbers: histograms that are subtracted, and nodes of a few rows.
 
-Where all cases weigh 1 the histogram of the heavier branch is the node's minus the lighter
-branch's: whole numbers, exact.
+Where all rows weigh 1 the histogram of the heavier branch is the node's minus the lighter branch's:
+whole numbers, exact.
 """
 
 import numpy as np
 
-from xent._compile.decorator import kernel
-from xent.trees._kernels.search.coded import cut_tallied, number_cut
-from xent.trees._kernels.search.presorted import ENTROPY, NEVER
-from xent.trees._kernels.search.split_counts import earned
+from xent._compile.decorator import kernel, step
+from xent.trees._kernels.bins import BINS
+from xent.trees._kernels.criteria import (
+    ENTROPY,
+    NEVER,
+    count_score,
+    count_term,
+    gain_of_counts,
+    moved,
+    split_information,
+    too_light,
+    weight_of,
+)
+from xent.trees._kernels.search.coded import search_groups, search_tallied
 
-BINS = 256
 FEW = 512
 
 
-@kernel()
-def encode_bins(column, ends, levels, out, low, high):
-    """Write each value's bin, the first whose end is not below it; widen the bins' extremes."""
-    # Padded, so that eight halvings find the place without a jump.
-    padded = np.full(BINS, np.inf)
-    padded[:levels] = ends
-    for i in range(column.size):
-        x = column[i] + 0.0
-        if x != x:
-            out[i] = levels
-            continue
-        at = 0
-        for step in (128, 64, 32, 16, 8, 4, 2, 1):
-            at += step if padded[at + step - 1] < x else 0
-        if at >= levels:
-            # Only of a table that changed after its bins were made.
-            out[i] = levels
-            continue
-        out[i] = at
-        if x < low[at]:
-            low[at] = x
-        if x > high[at]:
-            high[at] = x
-
-
-@kernel()
-def thresholds(scale, start, cut, above, out):
-    """Part codes ``cut`` and ``above`` in the middle, but never within the range of another."""
-    for i in range(cut.size):
-        at = start[i]
-        low, high = scale[at + cut[i], 1], scale[at + above[i], 0]
-        middle = low / 2 + high / 2
-        for c in range(at + cut[i] + 1, at + above[i]):
-            if scale[c, 0] <= middle < scale[c, 1]:
-                low, high = scale[c - 1, 1], scale[c, 0]
-                middle = low / 2 + high / 2
-                break
-        out[i] = middle if low <= middle < high else low
-
-
-@kernel()
+@step()
 def count_into(code, row, y, start, stop, hist):
-    hist[:, :] = 0
+    for c in range(hist.shape[0]):
+        for j in range(hist.shape[1]):
+            hist[c, j] = 0
     for e in range(start, stop):
         hist[code[row[e]], int(y[e])] += 1
 
 
-@kernel()
-def search(found, f, k, hist, levels, lv, rules, sign, present, left, exact, code):
-    """Best cut of one node in a counted histogram."""
+@kernel(inside=True)
+def search_one(found, f, k, hist, levels, lv, rules, sign, present, left, exact, code):
+    """Best split of one node in a counted histogram."""
     n = 0
     for c in range(levels):
         for j in range(left.size):
@@ -73,42 +44,30 @@ def search(found, f, k, hist, levels, lv, rules, sign, present, left, exact, cod
                 n += 1
                 break
     found.gain[f, k] = NEVER
-    whole = lv.stats[k]
     missing = np.zeros(left.size)
     if levels < hist.shape[0]:
         for j in range(left.size):
             missing[j] = hist[levels, j]
-    if missing.sum() > 0.0:
+    if weight_of(missing, rules.criterion) > 0.0:
         for i in range(n):
             for j in range(left.size):
                 exact[present[i], j] = hist[present[i], j]
         if n:
             nothing = np.empty((0, 2))
-            number_cut(found, f, k, exact, present, n, missing, lv, rules, sign, nothing, code)
+            search_groups(found, f, k, exact, present, n, missing, lv, rules, sign, nothing, code)
         return
     size = lv.stop[k] - lv.start[k]
-    at, gain, info = cut_tallied(
-        hist,
-        present,
-        n,
-        size,
-        whole,
-        rules.criterion == ENTROPY,
-        False,
-        rules.table,
-        rules.slack,
-        rules.least,
-        left,
+    found.split[f, k], found.gain[f, k], found.info[f, k] = search_tallied(
+        hist, present, n, size, lv.stats[k], rules, left
     )
-    found.gain[f, k], found.info[f, k] = gain, info
-    found.cut[f, k], found.toward[f, k] = at, -1
+    found.toward[f, k] = -1
 
 
 @kernel()
-def scan_kept(
-    codes, levels, feature, kept, light, heavy, slot, into, signs, lv, rules, found, a, b
+def search_cached(
+    codes, levels, feature, cache, light, heavy, slot, into, signs, lv, rules, found, a, b
 ):
-    """Search the nodes whose histograms are kept, in the coded numbers a..b.
+    """Search the nodes whose histograms are cached, in the coded numbers a..b.
 
     Pair i: the node ``light[i]`` is counted, into its own slot if it has one. ``heavy[i]`` is
     then the histogram in ``slot[i]``, which is their parent's, less that; -1 where there is none.
@@ -121,16 +80,18 @@ def scan_kept(
         f, code = feature[q], codes[q]
         for i in range(light.size):
             k = light[i]
-            hist = kept[into[i], q] if into[i] >= 0 else scratch
+            hist = cache[into[i], q] if into[i] >= 0 else scratch
             count_into(code, lv.row, lv.y, lv.start[k], lv.stop[k], hist)
-            search(found, f, k, hist, levels[q], lv, rules, signs[f], present, left, exact, code)
+            search_one(
+                found, f, k, hist, levels[q], lv, rules, signs[f], present, left, exact, code
+            )
             if heavy[i] < 0:
                 continue
-            other = kept[slot[i], q]
+            other = cache[slot[i], q]
             for c in range(BINS):
                 for j in range(size):
                     other[c, j] -= hist[c, j]
-            search(
+            search_one(
                 found,
                 f,
                 heavy[i],
@@ -147,14 +108,13 @@ def scan_kept(
 
 
 @kernel()
-def scan_small(codes, levels, feature, nodes, lv, rules, found, lost, a, b):
-    """Search nodes of a few cases in the binned numbers a..b: sorting them beats counting.
+def search_few(codes, levels, feature, nodes, lv, rules, found, lost, a, b):
+    """Search nodes of a few rows in the binned numbers a..b: sorting them beats counting.
 
     A column that misses a value in one of them is marked in ``lost`` and is not searched.
     """
     size = lv.stats.shape[1]
     row, y, starts, stops, all_stats = lv.row, lv.y, lv.start, lv.stop, lv.stats
-    entropy, table, least = rules.criterion == ENTROPY, rules.table, rules.least
     keys, left = np.empty(FEW, np.int64), np.empty(size, np.int64)
     at_code = np.empty(BINS, np.int64)
     for q in range(a, b):
@@ -171,7 +131,8 @@ def scan_small(codes, levels, feature, nodes, lv, rules, found, lost, a, b):
                     keys[j + 1] = key
             else:
                 # Only the order of codes matters, not that of classes within one.
-                at_code[:] = 0
+                for c in range(BINS):
+                    at_code[c] = 0
                 for i in range(start, stops[k]):
                     at_code[code[row[i]]] += 1
                 total = 0
@@ -186,41 +147,35 @@ def scan_small(codes, levels, feature, nodes, lv, rules, found, lost, a, b):
             if keys[n - 1] // size == levels[q]:
                 lost[q] = True
                 break
-            at, gain, info = cut_few(
-                keys, n, size, all_stats[k], entropy, table, rules.slack, least, left
+            found.split[f, k], found.gain[f, k], found.info[f, k] = best_of_keys(
+                keys, n, size, all_stats[k], rules, left
             )
-            found.gain[f, k], found.info[f, k] = gain, info
-            found.cut[f, k], found.toward[f, k] = at, -1
+            found.toward[f, k] = -1
 
 
-@kernel()
-def cut_few(keys, n, size, whole, entropy, table, slack, least, left):
-    """Best cut of sorted pairs of code and class: the code (-1 none), gain and information."""
+@step()
+def best_of_keys(keys, n, size, whole, rules, left):
+    """Best split of sorted pairs of code and class: the code (-1 none), gain and information."""
+    entropy, table, step = rules.criterion == ENTROPY, rules.table, rules.step
     a, b = 0.0, 0.0
     for c in range(size):
         left[c] = 0
-        b += table[int(whole[c] + 0.5)] if entropy else whole[c] * whole[c]
+        b += count_term(int(whole[c] + 0.5), entropy, table)
     best, at = NEVER, -1
-    slack *= n
+    slack = rules.slack * n
     code = keys[0] // size
     for i in range(n - 1):
         c = keys[i] - code * size
-        p = left[c]
-        r = int(whole[c] + 0.5) - p
-        if entropy:
-            a += table[p + 1] - table[p]
-            b += table[r - 1] - table[r]
-        else:
-            a += 2.0 * p + 1.0
-            b -= 2.0 * r - 1.0
-        left[c] = p + 1
+        p = np.uint64(left[c])
+        a, b = moved(a, b, p, np.uint64(int(whole[c] + 0.5)) - p, entropy, step)
+        left[c] += 1
         if keys[i + 1] < (code + 1) * size:
             continue
         code = keys[i + 1] // size
         m = i + 1
-        if m < least - 1e-6 or n - m < least - 1e-6:
+        if too_light(m, n - m, rules.min_leaf):
             continue
-        value = a - table[m] + b - table[n - m] if entropy else a / m + b / (n - m)
+        value = count_score(a, m, entropy, table) + count_score(b, n - m, entropy, table)
         if value > best + slack:
             best, at = value, i
     if at < 0:
@@ -229,5 +184,5 @@ def cut_few(keys, n, size, whole, entropy, table, slack, least, left):
         left[c] = 0
     for i in range(at + 1):
         left[keys[i] % size] += 1
-    gain, info = earned(left, whole, at + 1, n, entropy, table)
-    return keys[at] // size, gain, info
+    gain = gain_of_counts(left, whole, at + 1, n, entropy, table)
+    return keys[at] // size, gain, split_information(at + 1, n, table)

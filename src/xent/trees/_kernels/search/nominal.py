@@ -11,9 +11,8 @@ import math
 
 import numpy as np
 
-from xent._compile.decorator import kernel
-from xent.trees._kernels.search.coded import histogram_of, seek_groups
-from xent.trees._kernels.search.presorted import (
+from xent._compile.decorator import kernel, step
+from xent.trees._kernels.criteria import (
     BRANCH,
     DIRECTION,
     ENTROPY,
@@ -21,24 +20,25 @@ from xent.trees._kernels.search.presorted import (
     NEVER,
     ONE_VS_REST,
     SQUARED,
-    keeps_order,
-    record,
-    weigh,
-    worth,
+    pair_score,
+    score,
+    weight_of,
     xlogx,
 )
+from xent.trees._kernels.search.coded import best_of_groups, histogram_of
+from xent.trees._kernels.search.presorted import record
 
 ORDERS = 24  # orders by one class's share that are tried: of the heaviest classes
 
 
 @kernel()
-def scan_names(codes, levels, slots, feature, lv, rules, found, a, b):
+def search_names(codes, levels, slots, feature, lv, rules, found, a, b):
     """Search every node of the level in the nominal columns a..b."""
     criterion = rules.criterion
     size = lv.stats.shape[1]
     widest = levels[a:b].max()
     hist = np.empty((widest + 1, size))
-    seen = np.zeros(widest + 1, np.bool_)
+    seen = np.zeros(widest + 1, np.uint8)
     present = np.empty(widest + 1, np.int64)
     side = np.zeros(widest + 1, np.uint8)
     missing, left, right = np.empty(size), np.empty(size), np.empty(size)
@@ -58,25 +58,32 @@ def scan_names(codes, levels, slots, feature, lv, rules, found, a, b):
                 continue
             if absent and rules.missing == DIRECTION:
                 n += 1
-                missing[:] = 0.0
+                for c in range(size):
+                    missing[c] = 0.0
             known = whole - missing
             value = two_groups(hist, present, n, known, rules, lv.low[k], lv.high[k], side)
             if value == NEVER:
                 continue
-            left[:] = 0.0
-            right[:] = 0.0
-            for i in range(n):
-                if side[present[i]]:
-                    right += hist[present[i]]
-                else:
-                    left += hist[present[i]]
+            sum_sides(hist, present, n, side, left, right)
             record(found, f, k, left, right, missing, whole, one, rules, never, never)
             if criterion == ENTROPY and not rules.ratio and rules.nominal != ONE_VS_REST:
                 # To say which levels form the group takes a bit for each but the first.
                 found.gain[f, k] -= n - 1
 
 
-@kernel()
+@step()
+def sum_sides(hist, present, n, side, left, right):
+    """Add up the groups on either side."""
+    for c in range(left.size):
+        left[c], right[c] = 0.0, 0.0
+        for i in range(n):
+            if side[present[i]]:
+                right[c] += hist[present[i], c]
+            else:
+                left[c] += hist[present[i], c]
+
+
+@kernel(inside=True)
 def many_branches(found, f, k, hist, present, n, missing, whole, rules):
     """One branch a level; two of them must carry the least weight."""
     criterion, table = rules.criterion, rules.table
@@ -85,55 +92,56 @@ def many_branches(found, f, k, hist, present, n, missing, whole, rules):
     known = np.zeros(whole.size)
     for i in range(n):
         group = hist[present[i]]
-        m = weigh(group, criterion)
-        heavy += m >= rules.least - 1e-6
-        gain += worth(group, criterion, table)
+        m = weight_of(group, criterion)
+        heavy += m >= rules.min_leaf - 1e-6
+        gain += score(group, criterion, table)
         info += xlogx(m, table)
         known += group
-    m = weigh(missing, criterion)
+    m = weight_of(missing, criterion)
     toward = -1
-    slack = rules.slack * weigh(whole, criterion)
-    union = worth(known, criterion, table)
+    slack = rules.slack * weight_of(whole, criterion)
+    union = score(known, criterion, table)
     if m > 0.0:
         if rules.missing == DIRECTION:
             # Missing values join the branch where they disturb least.
             best = NEVER
             for i in range(n):
                 group = hist[present[i]]
-                change = worth(group + missing, criterion, table) - worth(group, criterion, table)
+                change = score(group + missing, criterion, table) - score(group, criterion, table)
                 if change > best + slack:
                     best, toward = change, present[i]
             gain += best
-            p = weigh(hist[toward], criterion)
+            p = weight_of(hist[toward], criterion)
             info += xlogx(p + m, table) - xlogx(p, table)
-            union = worth(whole, criterion, table)
+            union = score(whole, criterion, table)
         else:
             info += xlogx(m, table)
             if rules.missing == BRANCH:
-                heavy += m >= rules.least - 1e-6
-                gain += worth(missing, criterion, table)
-                union = worth(whole, criterion, table)
+                heavy += m >= rules.min_leaf - 1e-6
+                gain += score(missing, criterion, table)
+                union = score(whole, criterion, table)
     if heavy < 2:
         return
     found.gain[f, k] = gain - union
-    found.info[f, k] = xlogx(weigh(whole, criterion), table) - info
-    found.cut[f, k] = -1
+    found.info[f, k] = xlogx(weight_of(whole, criterion), table) - info
+    found.split[f, k] = -1
     found.toward[f, k] = toward
 
 
-@kernel()
+@kernel(inside=True)
 def two_groups(hist, present, n, total, rules, low, high, side):
     """Divide the levels present into two groups; `side` says which are in the right one."""
     criterion = rules.criterion
     size = total.size
     left, right = np.zeros(size), np.zeros(size)
     best = NEVER
-    slack = rules.slack * weigh(total, criterion)
+    slack = rules.slack * weight_of(total, criterion)
     if rules.nominal == ONE_VS_REST:
         for i in range(n):
-            left[:] = hist[present[i]]
-            right[:] = total - left
-            value = judge(left, right, rules, low, high)
+            for c in range(size):
+                left[c] = hist[present[i], c]
+                right[c] = total[c] - left[c]
+            value = pair_score(left, right, rules, rules.min_leaf, np.int8(0), low, high)
             if value > best + slack:
                 best = value
                 for j in range(n):
@@ -149,9 +157,9 @@ def two_groups(hist, present, n, total, rules, low, high, side):
         ranked = np.argsort(key, kind="mergesort")
         for i in range(n):
             seq[i] = present[ranked[i]]
-        left[:] = 0.0
-        right[:] = total
-        at, _, value = seek_groups(
+        for c in range(size):
+            left[c], right[c] = 0.0, total[c]
+        at, _, value = best_of_groups(
             seq,
             n,
             hist,
@@ -159,7 +167,7 @@ def two_groups(hist, present, n, total, rules, low, high, side):
             right,
             np.bool_(False),
             rules,
-            rules.least,
+            rules.min_leaf,
             np.int8(0),
             low,
             high,
@@ -174,20 +182,7 @@ def two_groups(hist, present, n, total, rules, low, high, side):
     return best
 
 
-@kernel()
-def judge(left, right, rules, low, high):
-    """Worth of two branches, or never."""
-    criterion = rules.criterion
-    nl, nr = weigh(left, criterion), weigh(right, criterion)
-    least = rules.least - 1e-6
-    if nl < least or nr < least or nl <= 0.0 or nr <= 0.0:
-        return NEVER
-    if rules.monotone and not keeps_order(left, right, np.int8(0), low, high, criterion):
-        return NEVER
-    return worth(left, criterion, rules.table) + worth(right, criterion, rules.table)
-
-
-@kernel()
+@kernel(inside=True)
 def order_keys(hist, present, n, total, criterion, o, orders, heavy, key):
     """Place the levels on a line: by mean, by one class's share, or by the first component."""
     size = total.size
@@ -209,7 +204,8 @@ def order_keys(hist, present, n, total, criterion, o, orders, heavy, key):
         distance = m * (away * away).sum()
         if distance > far:
             far = distance
-            axis[:] = away
+            for c in range(size):
+                axis[c] = away[c]
     for _ in range(12):
         turned = np.zeros(size)
         for i in range(n):
@@ -222,7 +218,8 @@ def order_keys(hist, present, n, total, criterion, o, orders, heavy, key):
         length = math.sqrt((turned * turned).sum())
         if length == 0.0:
             break
-        axis[:] = turned / length
+        for c in range(size):
+            axis[c] = turned[c] / length
     for i in range(n):
         m = hist[present[i]].sum()
         key[i] = 0.0
@@ -230,17 +227,13 @@ def order_keys(hist, present, n, total, criterion, o, orders, heavy, key):
             key[i] += hist[present[i], c] / m * axis[c]
 
 
-@kernel()
+@kernel(inside=True)
 def move_levels(hist, present, n, rules, low, high, side, best):
     """Let single levels change sides while the split gets better."""
     size = hist.shape[1]
     left, right = np.zeros(size), np.zeros(size)
-    for i in range(n):
-        if side[present[i]]:
-            right += hist[present[i]]
-        else:
-            left += hist[present[i]]
-    slack = rules.slack * (weigh(left, rules.criterion) + weigh(right, rules.criterion))
+    sum_sides(hist, present, n, side, left, right)
+    slack = rules.slack * (weight_of(left, rules.criterion) + weight_of(right, rules.criterion))
     for _ in range(8):
         moved = False
         for i in range(n):
@@ -249,7 +242,7 @@ def move_levels(hist, present, n, rules, low, high, side, best):
             for c in range(size):
                 left[c] = max(left[c] + sign * group[c], 0.0)
                 right[c] = max(right[c] - sign * group[c], 0.0)
-            value = judge(left, right, rules, low, high)
+            value = pair_score(left, right, rules, rules.min_leaf, np.int8(0), low, high)
             if value > best + slack:
                 best = value
                 side[present[i]] = not side[present[i]]

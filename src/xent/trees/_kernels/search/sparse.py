@@ -7,31 +7,41 @@ of a level is that of the stored entries.
 
 import numpy as np
 
-from xent._compile.decorator import kernel
-from xent.trees._kernels.search.coded import number_cut
-from xent.trees._kernels.search.presorted import (
+from xent._compile.decorator import kernel, step
+from xent.trees._kernels.criteria import (
     BRANCH,
     DIRECTION,
     FRACTIONAL,
+    MIN_GAIN,
     NEVER,
     SQUARED,
-    Found,
     add,
-    weigh,
+    better_column,
+    column_score,
+    weight_of,
 )
+from xent.trees._kernels.records import Found
+from xent.trees._kernels.search.coded import search_groups
 
 
 @kernel()
 def locate(lv, node_of, entry_of):
     """Write for every row its node of the level and its entry, -1 where it is in none."""
-    node_of[:] = -1
+    for r in range(node_of.size):
+        node_of[r] = -1
     for k in range(lv.start.size):
         for e in range(lv.start[k], lv.stop[k]):
             node_of[lv.row[e]] = k
             entry_of[lv.row[e]] = e
 
 
-@kernel()
+@step()
+def clear(stats):
+    for j in range(stats.size):
+        stats[j] = 0.0
+
+
+@kernel(inside=True)
 def groups(members, m, codes, values, rows, entry_of, zero, gone, lv, k, criterion, out):
     """Tally a node's stored entries by code, in order, with the zeros in their place.
 
@@ -41,7 +51,7 @@ def groups(members, m, codes, values, rows, entry_of, zero, gone, lv, k, criteri
     order = np.argsort(codes[members[:m]], kind="mergesort")
     whole = lv.stats[k]
     rest = whole.copy()
-    missing[:] = 0.0
+    clear(missing)
     n, at_zero = -1, -1
     zeros = lv.stop[k] - lv.start[k] - m
     last = -1
@@ -50,7 +60,7 @@ def groups(members, m, codes, values, rows, entry_of, zero, gone, lv, k, criteri
         if zeros > 0 and at_zero < 0 and c >= zero:
             n += 1
             at_zero, last = n, zero
-            hist[n, :] = 0.0
+            clear(hist[n])
             code[n], span[n, 0], span[n, 1] = zero, 0.0, 0.0
         if i == m:
             break
@@ -64,7 +74,7 @@ def groups(members, m, codes, values, rows, entry_of, zero, gone, lv, k, criteri
         if c != last:
             n += 1
             last = c
-            hist[n, :] = 0.0
+            clear(hist[n])
             code[n], span[n, 0], span[n, 1] = c, values[p], values[p]
         add(hist[n], criterion, lv.y[e], w)
         span[n, 0], span[n, 1] = min(span[n, 0], values[p]), max(span[n, 1], values[p])
@@ -74,7 +84,7 @@ def groups(members, m, codes, values, rows, entry_of, zero, gone, lv, k, criteri
 
 
 @kernel()
-def scan_stored(
+def search_stored(
     indptr, rows, values, codes, zeros, gone, node_of, entry_of, signs, lv, rules, tried, used, a, b
 ):
     """Search every node of the level in the columns a..b; return how many splits were found.
@@ -129,30 +139,32 @@ def scan_stored(
             n = groups(
                 members, m, codes, values, rows, entry_of, zero, gone, lv, k, rules.criterion, out
             )
-            absent = weigh(missing, rules.criterion) > 0.0
+            absent = weight_of(missing, rules.criterion) > 0.0
             if n == 0 or (n == 1 and not absent):
                 continue
             found.gain[0, k] = NEVER
             gaps = span[:n] if rules.gap > 0.0 else nothing
-            number_cut(found, 0, k, hist, present, n, missing, lv, rules, signs[q], gaps, no_codes)
+            search_groups(
+                found, 0, k, hist, present, n, missing, lv, rules, signs[q], gaps, no_codes
+            )
             if found.gain[0, k] == NEVER:
                 continue
             tried.feature[used], tried.node[used] = q, k
             tried.gain[used], tried.info[used] = found.gain[0, k], found.info[0, k]
-            at = found.cut[0, k]
-            tried.cut[used], tried.toward[used] = code[at], found.toward[0, k]
+            at = found.split[0, k]
+            tried.split[used], tried.toward[used] = code[at], found.toward[0, k]
             tried.above[used] = code[at + 1] if at + 1 < n else -1
             used += 1
     return used
 
 
 @kernel()
-def average(tried, used, lv, criterion, total, count):
+def add_gains(tried, used, lv, rules, total, count):
     """Add up the gains of the columns that gain, as C4.5's choice needs."""
     for i in range(used):
         k = tried.node[i]
-        gain = tried.gain[i] / weigh(lv.stats[k], criterion)
-        if gain > 1e-6:
+        gain = tried.gain[i] / weight_of(lv.stats[k], rules.criterion)
+        if gain > MIN_GAIN:
             total[k] += gain
             count[k] += 1
 
@@ -162,40 +174,33 @@ def choose_tried(tried, used, lv, rules, total, count, best, chosen):
     """Keep the better split of each node, columns in their order; `chosen` as `tried`, by node."""
     for i in range(used):
         k = tried.node[i]
-        n = weigh(lv.stats[k], rules.criterion)
-        gain, info = tried.gain[i] / n, tried.info[i] / n
-        if rules.ratio:
-            mean = total[k] / count[k] if count[k] else 0.0
-            if not (gain > 1e-6 and gain >= mean - 1e-3 and info > 0.0):
-                continue
-            if not gain / info > best[k] + 1e-6:
-                continue
-            best[k] = gain / info
-        else:
-            if not tried.gain[i] > best[k] + rules.slack * n:
-                continue
-            best[k] = tried.gain[i]
+        n = weight_of(lv.stats[k], rules.criterion)
+        mean = total[k] / count[k] if count[k] else np.inf
+        value = column_score(tried.gain[i], tried.info[i], n, mean, rules.ratio)
+        if not better_column(value, best[k], n, rules):
+            continue
+        best[k] = value
         chosen.feature[k], chosen.gain[k] = tried.feature[i], tried.gain[i]
-        chosen.cut[k], chosen.above[k], chosen.toward[k] = (
-            tried.cut[i],
-            tried.above[i],
-            tried.toward[i],
-        )
+        chosen.split[k], chosen.above[k] = tried.split[i], tried.above[i]
+        chosen.toward[k] = tried.toward[i]
 
 
-@kernel()
-def threshold_of(start, stop, values, codes, zero, stores_all, cut, above, gone, ratio):
-    """Part codes ``cut`` and ``above`` of a column in the middle, within no code's range."""
+@kernel(inside=True)
+def threshold_of(start, stop, values, codes, zero, stores_all, split, above, gone, ratio):
+    """Part codes ``split`` and ``above`` of a column in the middle, within no code's range."""
     if above < 0:
         return np.inf
-    size = above - cut + 1
+    size = above - split + 1
     low, high = np.full(size, np.inf), np.full(size, -np.inf)
     for p in range(start, stop):
-        c = codes[p] - cut
+        c = codes[p] - split
         if 0 <= c < size:
             low[c], high[c] = min(low[c], values[p]), max(high[c], values[p])
-    if not stores_all and 0 <= zero - cut < size:
-        low[zero - cut], high[zero - cut] = min(low[zero - cut], 0.0), max(high[zero - cut], 0.0)
+    if not stores_all and 0 <= zero - split < size:
+        low[zero - split], high[zero - split] = (
+            min(low[zero - split], 0.0),
+            max(high[zero - split], 0.0),
+        )
     x, y = high[0], low[size - 1]
     middle = x / 2 + y / 2
     for c in range(1, size - 1):
@@ -241,13 +246,13 @@ def divide_stored(
             continue
         node, zero = lv.node[k], zeros[q]
         start, stop = indptr[q], indptr[q + 1]
-        branch[lv.start[k] : lv.stop[k]] = 0 if zero <= chosen.cut[k] else 1
+        branch[lv.start[k] : lv.stop[k]] = 0 if zero <= chosen.split[k] else 1
         absent = False
         for p in range(start, stop):
             if node_of[rows[p]] == k:
                 c = codes[p]
                 absent |= c == gone
-                branch[entry_of[rows[p]]] = -1 if c == gone else (0 if c <= chosen.cut[k] else 1)
+                branch[entry_of[rows[p]]] = -1 if c == gone else (0 if c <= chosen.split[k] else 1)
         weights = np.zeros(2)
         for e in range(lv.start[k], lv.stop[k]):
             if branch[e] >= 0:
@@ -271,7 +276,7 @@ def divide_stored(
             codes,
             zero,
             stores_all,
-            chosen.cut[k],
+            chosen.split[k],
             chosen.above[k],
             gone,
             rules.ratio,

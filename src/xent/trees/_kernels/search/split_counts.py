@@ -1,111 +1,183 @@
-"""The best cut of a sorted column whose entries all weigh 1: counts, and a table of n log n."""
+"""The best split of a sorted column whose entries all weigh 1: counts, and a table of n log n.
+
+The entries of a node lie in the order of the column's values. They come in one of two layouts,
+`Listed` and `Packed`, which answer the same three questions: the class of an entry, whether its
+value differs from the next one's, and whether by more than a gap.
+
+A packed entry is one word of 32 bits, so that a small node's columns stay in the cache::
+
+    31          20 19           8 7        0
+    +-------------+--------------+----------+
+    |    place    |    number    |  class   |
+    +-------------+--------------+----------+
+
+Place: of the value in the order of the values, the same for equal ones. Number: of the entry in the
+small node, in the order of the training rows.
+"""
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import overload
 
-from xent._compile.decorator import kernel
+from xent._compile.decorator import inner, step
+from xent._compile.numba_private import INSIDE
+from xent.trees._kernels.criteria import (
+    ENTROPY,
+    NEVER,
+    count_score,
+    count_term,
+    gain_of_counts,
+    less_threshold,
+    min_branch,
+    moved,
+    split_information,
+    too_few,
+    two_class_score,
+)
+
+CLASS, NUMBER, PLACE = np.uint32(255), np.uint32(4095), np.uint32(1 << 20)
+BYTE = np.uint32(8)
+INLINED: Any = {**INSIDE, "forceinline": True, "_nrt": False}
 
 
-@kernel()
-def seek_counts(
-    rank, index, y, start, stop, left, right, entropy, table, step, slack, gap, least, column, row
-):
-    """Best cut of sorted entries that all weigh 1: integers and a table of n log n."""
+class Listed(NamedTuple):
+    """Entries of a sorted list: the rank of the value, and which entry of the level it is."""
+
+    rank: np.ndarray
+    entry: np.ndarray
+    y: np.ndarray  # by entry of the level
+    row: np.ndarray
+    column: np.ndarray  # by row
+
+
+class Packed(NamedTuple):
+    """Entries of a small node, a word each."""
+
+    words: np.ndarray
+    row: np.ndarray  # by number
+    column: np.ndarray  # by row
+
+
+def class_at(entries, i):
+    """Class of an entry."""
+    raise NotImplementedError
+
+
+def value_at(entries, i):
+    """Value of an entry."""
+    raise NotImplementedError
+
+
+def differ(entries, i, j):
+    """Whether the values of two entries differ."""
+    raise NotImplementedError
+
+
+@overload(class_at, jit_options=INLINED)
+def _class_at(entries, i):
+    if entries.instance_class is Packed:
+        return lambda entries, i: entries.words[i] & CLASS
+    return lambda entries, i: entries.y[entries.entry[i]]
+
+
+@overload(value_at, jit_options=INLINED)
+def _value_at(entries, i):
+    if entries.instance_class is Packed:
+        return lambda entries, i: entries.column[entries.row[(entries.words[i] >> BYTE) & NUMBER]]
+    return lambda entries, i: entries.column[entries.row[entries.entry[i]]]
+
+
+@overload(differ, jit_options=INLINED)
+def _differ(entries, i, j):
+    if entries.instance_class is Packed:
+        return lambda entries, i, j: (entries.words[i] ^ entries.words[j]) >= PLACE
+    return lambda entries, i, j: entries.rank[i] != entries.rank[j]
+
+
+@inner()
+def may_part(entries, i, gap):
+    """Whether a split may lie between an entry and the next."""
+    if not differ(entries, i, i + 1):
+        return False
+    return gap <= 0.0 or value_at(entries, i) + gap < value_at(entries, i + 1)
+
+
+@inner()
+def best_of_two(entries, start, stop, zeros, ones, small, rules):
+    """Best split of two classes: last entry on the left, score, second class there, splits tried.
+
+    No sum is carried along, so nothing waits for the last one.
+    """
+    n = stop - start
+    entropy, table, gap, slack = rules.criterion == ENTROPY, rules.table, rules.gap, rules.slack * n
+    best, at, chosen, p = NEVER, -1, np.int64(0), np.int64(0)
+    splits = np.int64(0)
+    for i in range(start, stop - small):
+        p += np.int64(class_at(entries, i))
+        m = i + 1 - start
+        if m >= small and may_part(entries, i, gap):
+            splits += 1
+            value = two_class_score(p, m, n, zeros, ones, entropy, table)
+            if value > best + slack:
+                best, at, chosen = value, i, p
+    return at, best, chosen, splits
+
+
+@inner()
+def best_of_more(entries, start, stop, left, right, small, rules):
+    """Best split of any number of classes: last entry on the left, score, splits tried."""
+    n = stop - start
+    entropy, table, step = rules.criterion == ENTROPY, rules.table, rules.step
+    gap, slack = rules.gap, rules.slack * n
     a, b = 0.0, 0.0
     for c in range(right.size):
-        b += table[right[c]] if entropy else float(right[c]) * right[c]
-    n = stop - start
-    slack *= n
-    best, at, cuts = -np.inf, -1, 0
-    small = max(1, math.ceil(least))
+        b += count_term(right[c], entropy, table)
+    best, at, splits = NEVER, -1, np.int64(0)
+    one = np.uint64(1)
     for i in range(start, stop - small):
-        own = np.uint64(y[index[i]])
+        own = np.uint64(class_at(entries, i))
         p, q = np.uint64(left[own]), np.uint64(right[own])
-        one = np.uint64(1)
-        if entropy:
-            a += step[p]
-            b -= step[q - one]
-        else:
-            a += 2.0 * p + 1.0
-            b -= 2.0 * q - 1.0
+        a, b = moved(a, b, p, q, entropy, step)
         left[own] = p + one
         right[own] = q - one
-        if rank[i] != rank[i + 1]:
-            m = i + 1 - start
-            if m < small:
-                continue
-            if gap > 0.0:
-                x = column[row[index[i]]]
-                if not x + gap < column[row[index[i + 1]]]:
-                    continue
-            cuts += 1
-            value = a - table[m] + b - table[n - m] if entropy else a / m + b / (n - m)
+        m = i + 1 - start
+        if m >= small and may_part(entries, i, gap):
+            splits += 1
+            value = count_score(a, m, entropy, table) + count_score(b, n - m, entropy, table)
             if value > best + slack:
                 best, at = value, i
-    return at, cuts
+    return at, best, splits
 
 
-@kernel(forceinline=True)
-def worth_of_two(p, m, n, zeros, ones, entropy, table):
-    """Worth of cutting n cases of two classes after m, of which p are of the second class."""
-    r = np.uint64(n - m)
-    l1, l0 = np.uint64(p), np.uint64(m - p)
-    r1, r0 = np.uint64(ones - p), np.uint64(zeros - (m - p))
-    if entropy:
-        return (table[l1] + table[l0] - table[np.uint64(m)]) + (table[r1] + table[r0] - table[r])
-    f1, f0, g1, g0 = float(l1), float(l0), float(r1), float(r0)
-    return (f1 * f1 + f0 * f0) / m + (g1 * g1 + g0 * g0) / r
+@step()
+def search_counts(entries, start, stop, whole, rules, hopeless, left, right):
+    """Search a node in a sorted column: last entry on the left, gain, information, score.
 
-
-@kernel(forceinline=True)
-def earned(left, whole, m, n, entropy, table):
-    """Gain, times n, and split information of cutting n cases after m, of classes as in `left`.
-
-    The same sums in the same order as in `scan.worth`: equal splits gain alike to the last bit.
+    Where the score of the branches is below `hopeless` the gain is not computed.
     """
-    a, b, w = 0.0, 0.0, 0.0
-    for c in range(whole.size):
-        p = left[c]
-        v = int(whole[c] + 0.5)
-        q = v - p
-        if entropy:
-            a += table[p]
-            b += table[q]
-            w += table[v]
-        else:
-            a += float(p) * p
-            b += float(q) * q
-            w += float(v) * v
-    if entropy:
-        gain = (a - table[m]) + (b - table[n - m]) - (w - table[n])
+    size, n = whole.size, stop - start
+    entropy, table = rules.criterion == ENTROPY, rules.table
+    min_weight = min_branch(rules, n, size)
+    if too_few(rules, n, min_weight):
+        return -1, NEVER, 0.0, NEVER
+    small = max(1, math.ceil(min_weight))
+    if size == 2:
+        zeros, ones = int(whole[0] + 0.5), int(whole[1] + 0.5)
+        at, best, p, splits = best_of_two(entries, start, stop, zeros, ones, small, rules)
+        left[0], left[1] = at + 1 - start - p, p
     else:
-        gain = a / m + b / (n - m) - w / n
-    return gain, table[n] - (table[m] + table[n - m])
-
-
-@kernel()
-def seek_two(
-    rank, index, y, start, stop, zeros, ones, entropy, table, slack, gap, least, column, row
-):
-    """`seek_counts` for two classes: no sum is carried along, so nothing waits for the last one."""
-    n = stop - start
-    slack *= n
-    best, at, cuts = -np.inf, -1, 0
-    small = max(1, math.ceil(least))
-    p = 0
-    for i in range(start, stop - small):
-        p += int(y[index[i]])
-        if rank[i] != rank[i + 1]:
-            m = i + 1 - start
-            if m < small:
-                continue
-            if gap > 0.0:
-                x = column[row[index[i]]]
-                if not x + gap < column[row[index[i + 1]]]:
-                    continue
-            cuts += 1
-            value = worth_of_two(p, m, n, zeros, ones, entropy, table)
-            if value > best + slack:
-                best, at = value, i
-    return at, cuts
+        for c in range(size):
+            left[c] = 0
+            right[c] = int(whole[c] + 0.5)
+        at, best, splits = best_of_more(entries, start, stop, left, right, small, rules)
+        for c in range(size):
+            left[c] = 0
+        for i in range(start, at + 1):
+            left[np.int64(class_at(entries, i))] += 1
+    if at < 0 or best < hopeless:
+        return -1, NEVER, 0.0, NEVER
+    m = at + 1 - start
+    gain = gain_of_counts(left, whole, m, n, entropy, table)
+    return at, less_threshold(gain, splits, rules), split_information(m, n, table), best

@@ -1,0 +1,70 @@
+"""`xent warm-up`: compile ahead, for images and for machines that test."""
+
+import os
+import warnings
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import Annotated
+
+import typer
+
+ALONE = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("warm-up")(warm_up)
+
+
+def warm_up(
+    rooms: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ROOM ...]",
+            help="measures, losses, evaluation, training, language, trees; all if none is named.",
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="How many compile at once; one a core if not said.")
+    ] = None,
+) -> None:
+    """Compile what the rooms need, once, so that their first use does not wait."""
+    from importlib.util import find_spec
+
+    from xent import _check, _progress, _warm_up
+
+    for room in rooms or ():
+        _check.option("ROOM", room, _warm_up.ROOMS)
+    chosen = rooms or [
+        room for room in _warm_up.ROOMS if room not in _warm_up.TORCH or find_spec("torch")
+    ]
+    number = _check.integer("--processes", processes or _cores(), least=1)
+    work = [(room, i) for room in dict.fromkeys(chosen) for i in range(_warm_up.count(room))]
+    os.environ |= ALONE  # of the processes that begin here
+    with (
+        ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_quiet) as pool,
+        _progress.stage("Compiling", len(work), "calls") as show,
+    ):
+        begun = [pool.submit(_warm_up.run, room, i) for room, i in work]
+        try:
+            for done, _ in enumerate(as_completed(begun), 1):
+                show(done)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    for future in begun:  # one that fails does not keep the others from being compiled
+        future.result()
+    typer.echo(f"Ready: {', '.join(dict.fromkeys(chosen))}.")
+
+
+def _cores() -> int:
+    counted = getattr(os, "sched_getaffinity", None)
+    return len(counted(0)) if counted else os.cpu_count() or 1
+
+
+def _quiet() -> None:
+    """Say nothing in a process that compiles: the bar does."""
+    import logging
+
+    warnings.simplefilter("ignore")
+    logging.getLogger("xent").setLevel(logging.ERROR)

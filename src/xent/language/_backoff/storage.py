@@ -1,0 +1,150 @@
+"""A model as one file: the arrays that are scored, mapped into memory as they lie on the disk.
+
+The automaton is stored too, so that loading computes nothing; processes that map one file share it.
+"""
+
+import os
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _store
+from xent.language import smoothing as smoothings
+from xent.language._backoff.compact import Compact
+from xent.language._backoff.exact import Backoff, Ngrams
+from xent.language._backoff.protocol import BackoffModel
+from xent.language._vocabulary import Vocabulary
+from xent.language.smoothing import Smoothing
+
+FORMAT, VERSION = "xent.language", 1
+MIXTURE, MIXTURE_VERSION = "xent.language.mixture", 1
+STORED_COLUMNS = ("prefix", "word", "suffix", "logp", "backoff")
+
+
+@dataclass
+class Stored:
+    """What a file holds of an `NGramModel`: settings, as they are named there, and parts."""
+
+    order: int
+    smoothing: Smoothing | None
+    unknown: str
+    min_counts: list[int]
+    unit: str
+    errors: str
+    vocabulary: Vocabulary
+    backoff: BackoffModel
+
+
+def save(model: Stored, path: str | os.PathLike[str], *, compact: bool) -> None:
+    """Write a model, as it is scored fastest or as small as it gets."""
+    state, arrays = _written(model, compact)
+    _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
+
+
+def save_mixture(
+    models: list[Stored], weights: list[float], path: str | os.PathLike[str], *, compact: bool
+) -> None:
+    """Write the models of a mixture and their weights."""
+    states: list[dict[str, Any]] = []
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, model in enumerate(models):
+        state, parts = _written(model, compact)
+        states.append(state)
+        arrays |= {f"{number}.{name}": part for name, part in parts.items()}
+    state = {"weights": weights, "models": states}
+    _store.save(path, format=MIXTURE, version=MIXTURE_VERSION, state=state, arrays=arrays)
+
+
+def load_mixture(path: str | os.PathLike[str], *, mmap: bool) -> tuple[list[Stored], list[float]]:
+    """Read what `save_mixture` wrote."""
+    state, arrays = _store.load(path, format=MIXTURE, version=MIXTURE_VERSION, mmap=mmap)
+    models = [_read(one, _under(str(n), arrays)) for n, one in enumerate(state["models"])]
+    return models, state["weights"]
+
+
+def is_mixture(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds a mixture, going by its header alone."""
+    return _store.format_of(path) == MIXTURE
+
+
+def _written(model: Stored, compact: bool) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    if compact:
+        arrays = {f"compact.{k}": part for k, part in Compact.of(model.backoff).arrays.items()}
+        words = model.vocabulary.packed()
+    else:
+        arrays = _exact(model.backoff)
+        words = model.vocabulary.arrays()
+    arrays |= {f"vocabulary.{name}": part for name, part in words.items()}
+    state = {
+        "order": model.order,
+        "smoothing": None if model.smoothing is None else settings(model.smoothing),
+        "unknown": model.unknown,
+        "least": model.min_counts,
+        "unit": model.unit,
+        "errors": model.errors,
+    }
+    return state, arrays
+
+
+def _exact(backoff: BackoffModel) -> dict[str, NDArray[Any]]:
+    table, states, unigram, word_bits, firsts = backoff.automaton
+    arrays: dict[str, NDArray[Any]] = {
+        "table": table,
+        "states": states,
+        "unigram": unigram,
+        "firsts": firsts,
+        "word_bits": np.array([word_bits]),
+    }
+    for n, rows in enumerate(backoff.rows, 1):
+        arrays |= {f"{n}.{name}": getattr(rows, name) for name in STORED_COLUMNS}
+    return arrays
+
+
+def load(path: str | os.PathLike[str], *, mmap: bool) -> Stored:
+    """Read what `save` wrote."""
+    return _read(*_store.load(path, format=FORMAT, version=VERSION, mmap=mmap))
+
+
+def _read(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Stored:
+    packed = _under("compact", arrays)
+    smoothing = None if state["smoothing"] is None else restored(state["smoothing"])
+    return Stored(
+        order=state["order"],
+        smoothing=smoothing,
+        unknown=state["unknown"],
+        min_counts=state["least"],
+        unit=state["unit"],
+        errors=state["errors"],
+        vocabulary=Vocabulary.of(_under("vocabulary", arrays)),
+        backoff=Compact(packed) if packed else _rows_and_automaton(arrays, state["order"]),
+    )
+
+
+def _rows_and_automaton(arrays: dict[str, NDArray[Any]], order: int) -> Backoff:
+    rows = [
+        Ngrams(*(arrays[f"{n}.{name}"] for name in STORED_COLUMNS)) for n in range(1, order + 1)
+    ]
+    bits = np.uint64(arrays["word_bits"][0])
+    return Backoff(
+        rows, (arrays["table"], arrays["states"], arrays["unigram"], bits, arrays["firsts"])
+    )
+
+
+def _under(name: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays that are stored under a name, without it."""
+    return {k.partition(".")[2]: v for k, v in arrays.items() if k.startswith(f"{name}.")}
+
+
+def settings(smoothing: Smoothing) -> dict[str, Any]:
+    """Return a smoothing as JSON can hold it."""
+    found = {f.name: getattr(smoothing, f.name) for f in fields(smoothing)}  # type: ignore[arg-type]
+    return {"name": type(smoothing).__name__, "fields": found}
+
+
+def restored(state: dict[str, Any]) -> Smoothing:
+    """Return the smoothing that `settings` described."""
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in state["fields"].items()}
+    made: Smoothing = getattr(smoothings, state["name"])(**values)
+    return made

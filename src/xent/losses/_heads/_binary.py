@@ -1,0 +1,161 @@
+"""The head of many labels: each class is true or not on its own, and no logits in memory.
+
+Targets given as index pairs are made dense one row at a time, beside the row's compiled loss.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xent import _check
+from xent.losses._arguments import (
+    can_validate,
+    check_devices,
+    check_options,
+    check_target_kind,
+    check_values,
+    check_weight,
+)
+from xent.losses._heads._binary_rows import BinaryRows
+from xent.losses._heads._head import check_head, job_of, run_head
+from xent.losses._rows._binary import check_ignored, validate_binary_target
+
+_CHUNK = 64  # rows that are validated at once
+
+
+def linear_binary_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: float | None = None,
+    label_smoothing: float = 0.0,
+    token_weight: Tensor | None = None,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    empty: str = "zero",
+) -> Tensor:
+    """How many nats the yes-or-no answers of a linear head take, without its logits in memory.
+
+    loss = binary_cross_entropy_with_logits(input linear_weightᵀ + linear_bias, target)
+
+    Parameters
+    ----------
+    input : Tensor, shape (..., D)
+        Hidden states.
+    linear_weight : Tensor, shape (V, D)
+        The head, one row a class.
+    target : Tensor, shape (..., V) of probabilities, or (M, 2) of integers
+        The probability of yes, or the (row, class) of every yes, rows counted from 0 to N - 1.
+    linear_bias : Tensor, shape (V,), optional
+        Added to the logits.
+    weight, pos_weight : Tensor, shape (V,), optional
+        Weight of each class, and of its yes.
+    reduction : {"mean", "sum", "none"}
+        The mean is over all N V answers that count; ``"none"`` gives each row's sum, (...).
+    ignore_index : float, optional
+        A target whose elements are ignored; not with index pairs, which name none.
+    label_smoothing, temperature, softcap
+        As in `binary_cross_entropy_with_logits`.
+    token_weight : Tensor, shape (...), optional
+        Weight of each row; the mean divides by them.
+    empty : {"zero", "nan", "raise"}
+        What the mean of no row is.
+
+    Returns
+    -------
+    Tensor
+        In nats, float32 or better.
+
+    Raises
+    ------
+    ValueError
+        If shapes, dtypes or devices do not fit, a target is not between 0 and 1, a pair is of no
+        row or class, a weight is negative or not finite, or an option is out of range; if nothing
+        counts and ``empty="raise"``.
+    TypeError
+        If an argument is no tensor, no number or of a dtype that cannot be.
+
+    Examples
+    --------
+    >>> pairs = torch.tensor([[0, 2], [1, 0]])
+    >>> linear_binary_cross_entropy(torch.zeros(2, 3), torch.zeros(4, 3), pairs).item()  # log 2
+    0.6931471824645996
+
+    References
+    ----------
+    Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.90.
+    """
+    o = check_options(
+        reduction,
+        label_smoothing=label_smoothing,
+        temperature=temperature,
+        softcap=softcap,
+        empty=empty,
+    )
+    x, w, b, shape = check_head(input, linear_weight, linear_bias)
+    classes = w.shape[0]
+    for name, given in (("weight", weight), ("pos_weight", pos_weight)):
+        check_weight(name, given, w.shape[:1], "class")
+    check_weight("token_weight", token_weight, shape, "row")
+    check_target_kind(target)
+    check_devices(x, target=target, weight=weight, pos_weight=pos_weight, token_weight=token_weight)
+    ignore_index = check_ignored(ignore_index)
+    row_weight = None if token_weight is None else token_weight.reshape(-1)
+    total: Any = x.shape[0] * classes
+    if token_weight is not None:
+        total = token_weight.sum(dtype=torch.float64) * classes
+    if target.is_floating_point():
+        if target.shape != (*shape, classes):
+            must = f"have the shape {(*shape, classes)} to be probabilities"
+            raise _check.invalid("target", must, tuple(target.shape))
+        target = target.reshape(-1, classes)
+        target = target.float() if target.dtype == torch.float16 else target
+        counts = _validate(target, ignore_index)
+        if ignore_index is not None:
+            total = (counts if row_weight is None else counts * row_weight).sum()
+    elif ignore_index is not None:
+        advice = "Give the answers as probabilities, shape (..., V)."
+        raise _check.invalid("ignore_index", "be None with index pairs", ignore_index, advice)
+    else:
+        target = _sorted_pairs(target, x.shape[0], classes)
+    rows = BinaryRows(target, weight, pos_weight, classes, ignore_index, row_weight, o, x.shape[0])
+    job = job_of(rows, o, total, target, weight, pos_weight, token_weight)
+    loss: Tensor = run_head(x, w, b, job)
+    return loss.reshape(shape) if reduction == "none" else loss
+
+
+def _validate(target: Tensor, ignore_index: float | None) -> Tensor:
+    """Check targets a few rows at a time; return how many of each row are not ignored."""
+    counts = target.new_full((len(target),), target.shape[1], dtype=torch.float64)
+    for first in range(0, len(target), _CHUNK):
+        rows = target[first : first + _CHUNK]
+        if ignore_index is not None:
+            kept = rows != ignore_index
+            counts[first : first + _CHUNK] = kept.sum(-1)
+            rows = rows.where(kept, 0.0)
+        if can_validate(rows):
+            smallest, largest = rows.aminmax()
+            if not (smallest >= 0 and largest <= 1):
+                if ignore_index is not None:
+                    target = target.where(target != ignore_index, 0.0)
+                validate_binary_target(target)
+    return counts
+
+
+def _sorted_pairs(target: Tensor, count: int, classes: int) -> Tensor:
+    if target.dim() != 2 or target.shape[1] != 2:
+        advice = "Answers to every class are floats: target.float()."
+        raise _check.invalid(
+            "target", "have the shape (M, 2) to be index pairs", tuple(target.shape), advice
+        )
+    pairs = target.long()
+    limits = torch.tensor([count, classes], device=pairs.device)
+    good = (pairs >= 0) & (pairs < limits)
+    check_values("target", pairs, good, f"hold rows below {count} and classes below {classes}")
+    return pairs[pairs[:, 0].argsort(stable=True)]

@@ -1,0 +1,72 @@
+"""Rows of class logits in a head."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xent.losses._heads._head import job_of
+from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING, FloatArray
+from xent.losses._rows._chunks import Job, Upstream
+from xent.losses._rows._softmax import SoftmaxRows
+
+
+def class_job(rows: SoftmaxRows, stats: bool, total: Any) -> Job:
+    """Return the job of cross-entropy rows, with their statistics or without."""
+    saved = rows.target, rows.weight, rows.row_weight
+    return job_of(ClassRows(rows, stats), rows.options, total, *saved)
+
+
+class ClassRows:
+    """Cross-entropy rows in a head; with ``stats`` their statistics too."""
+
+    buffers = 1
+    keeps = True  # the logits, where no gradient is asked for
+
+    def __init__(self, rows: SoftmaxRows, stats: bool, entropy: bool = False) -> None:
+        # entropy: of the statistics return that alone
+        self.rows, self.stats, self.entropy = rows, stats, entropy
+
+    def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
+        """See `ChunkRows`."""
+        if not self.stats:
+            return (self.rows.plain(logits, rows),)
+        found = self.rows.plain(logits, rows, stats=True)
+        return (found[3],) if self.entropy else tuple(found)
+
+    def fused(
+        self, logits: Tensor, rows: slice, g: float, upstream: Upstream | None
+    ) -> tuple[Tensor, ...] | None:
+        """See `ChunkRows`."""
+        if logits.dtype == torch.float16 or logits.device.type != "cpu":
+            return None
+        if upstream is not None:
+            scale, stat_grads = self._upstream(logits, rows, upstream)
+            values = self.rows.fused(logits, logits, rows, g=g, scale=scale, stat_grads=stat_grads)
+            return (torch.from_numpy(values),)
+        stats = np.empty((len(logits), 4)) if self.stats else NO_STATS
+        loss = torch.from_numpy(self.rows.fused(logits, None, rows, stats=stats))
+        if not self.stats:
+            return (loss,)
+        columns = torch.from_numpy(stats)
+        return (columns[:, 2],) if self.entropy else (loss, *(columns[:, c] for c in range(4)))
+
+    def _upstream(
+        self, logits: Tensor, rows: slice, upstream: Upstream
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the upstream gradients of the losses (none for ones) and of the statistics."""
+        absent = (None,) * 4
+        of_loss, *of_stats = (*absent[: 3 if self.entropy else 0], *upstream, *absent)[:4]
+        count, stat_grads = len(logits), NO_STAT_GRADS
+        if any(grad is not None for grad in of_stats):
+            stat_grads = np.zeros((count, 3))
+            for c, grad in enumerate(of_stats):
+                if grad is not None:
+                    stat_grads[:, c] = grad.double().numpy()
+            if self.rows.hard:
+                ignored = self.rows.target[rows] == self.rows.options.ignore_index
+                stat_grads[ignored.numpy(), 1] = 0.0
+        if of_loss is not None:
+            return of_loss.double().numpy(), stat_grads
+        return np.zeros(count) if len(stat_grads) else NOTHING, stat_grads

@@ -1,0 +1,87 @@
+"""What every loss of a head does first and last: check the head, and run the chunk loop."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xent import _check
+from xent.losses._arguments import (
+    Options,
+    check_devices,
+    check_input,
+    check_strided,
+    needs_gradient,
+)
+from xent.losses._heads._loop import Head
+from xent.losses._reduction import empty_mean, reduce_loss
+from xent.losses._rows._chunks import Job
+from xent.losses._torch_private import is_traced
+
+
+def check_head(
+    input: Tensor, weight: Tensor, bias: Tensor | None, name: str = "linear"
+) -> tuple[Tensor, Tensor, Tensor | None, torch.Size]:
+    """Check hidden states and head; return them as matrices, in autocast's type where it is on."""
+    check_input(input)
+    if not isinstance(weight, Tensor) or not weight.is_floating_point():
+        got = weight.dtype if isinstance(weight, Tensor) else _check.a(weight)
+        raise _check.wrong_kind(f"{name}_weight", "be a floating-point tensor", got)
+    check_strided(f"{name}_weight", weight)
+    if weight.dim() != 2 or input.dim() < 1 or weight.shape[1] != input.shape[-1]:
+        must = f"have the shape (V, {input.shape[-1] if input.dim() else 'D'})"
+        raise _check.invalid(f"{name}_weight", must, tuple(weight.shape))
+    if weight.shape[0] == 0:
+        raise _check.invalid(f"{name}_weight", "have at least one class", tuple(weight.shape))
+    if bias is not None and not isinstance(bias, Tensor):
+        raise _check.wrong_kind(f"{name}_bias", "be a tensor", _check.a(bias))
+    if bias is not None and bias.shape != weight.shape[:1]:
+        must = f"have the shape {tuple(weight.shape[:1])}"
+        raise _check.invalid(f"{name}_bias", must, tuple(bias.shape))
+    check_devices(input, **{f"{name}_weight": weight, f"{name}_bias": bias})
+    device = input.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        # torch's products leave float64 alone.
+        input, weight = (t if t.dtype == torch.float64 else t.to(dtype) for t in (input, weight))
+        bias = bias if bias is None or bias.dtype == torch.float64 else bias.to(dtype)
+    for part, given in (("weight", weight), ("bias", bias)):
+        if given is not None and given.dtype != input.dtype:
+            must = f"have the dtype of `input`, {input.dtype}"
+            raise _check.invalid(f"{name}_{part}", must, given.dtype)
+    shape = input.shape[:-1]
+    return input.reshape(math.prod(shape), input.shape[-1]), weight, bias, shape
+
+
+def job_of(rows: Any, o: Options, total: Any, *saved: Tensor | None) -> Job:
+    """Return the job of rows of such a total weight; ``saved`` are targets and weights."""
+    learnt = needs_gradient(*saved)
+    if isinstance(total, Tensor) and not (learnt or total.is_meta or is_traced()):
+        total = float(total) if o.reduction == "mean" else 1.0
+    return Job(rows, o, total, learnt, saved)
+
+
+def run_head(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
+    """Run the loop where the rows are known numbers, the formula on all logits elsewhere.
+
+    The loop knows gradients of the head and of what it is given, none of targets and weights.
+    """
+    o = job.options
+    if is_traced() or x.is_meta or job.learnt:
+        found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
+        loss = reduce_loss(found[0], o.reduction, job.total, o.empty)
+        return (loss, *found[1:]) if len(found) > 1 else loss
+    fill = 0.0 if o.reduction != "mean" or job.total else empty_mean(o.empty)
+    result = run_loop(x, w, b, job)
+    if not fill:
+        return result
+    return (result[0] + fill, *result[1:]) if isinstance(result, tuple) else result + fill
+
+
+def run_loop(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
+    """Run the chunk loop under autograd."""
+    enabled = torch.is_grad_enabled()
+    wants = tuple(t is not None and t.requires_grad and enabled for t in (x, w, b))
+    head: Any = Head.apply
+    return head(x, w, b, job, wants)

@@ -1,0 +1,1 @@
+"""A vocabulary that several processes share: each has the logits of its classes."""

@@ -1,0 +1,64 @@
+"""From the losses of rows to the number that is returned: mean, sum or none, weighted or not."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xent import _check
+from xent.losses._arguments import Options, can_validate
+
+
+def reduce_weighted(values: Tensor, weight: Tensor | None, o: Options, total: Any = None) -> Tensor:
+    """Reduce weighted values; a weight of 0 makes a NaN or inf 0 too."""
+    if weight is None:
+        return reduce_loss(values, o.reduction, total, o.empty)
+    weight = weight.to(values.dtype)
+    total = weight.sum() if total is None else total
+    return reduce_loss(apply_weight(values, weight), o.reduction, total, o.empty)
+
+
+def apply_weight(values: Tensor, weight: Tensor) -> Tensor:
+    """Multiply values by weights; a weight of 0 gives 0, also of NaN and inf."""
+    return (values * weight.to(values.dtype)).where(weight != 0, 0.0)
+
+
+def reduce_loss(
+    values: Tensor, reduction: str, total: Tensor | float | None = None, empty: str = "zero"
+) -> Tensor:
+    """Reduce values: ``mean`` divides by ``total`` where given, else by their number."""
+    if reduction == "none":
+        return values
+    if reduction == "sum":
+        return values.sum()
+    if total is None:
+        total = values.numel()
+    whole = values.sum()
+    if not isinstance(total, Tensor):
+        if not total:
+            return whole + scalar_like(empty_mean(empty), whole)
+        return whole / scalar_like(total, whole)
+    if empty == "raise" and can_validate(total) and not bool(total):
+        empty_mean(empty)
+    # The weights' sum may be of float64; the loss is of the values' type, as the compiled one is.
+    mean = (whole / total.where(total != 0, 1.0)).to(values.dtype)
+    return mean if empty == "zero" else mean.where(total != 0, math.nan)
+
+
+def scalar_like(number: float, like: Tensor) -> Tensor:
+    """Return a number as a tensor: beside a Python float torch makes 0-dim tangents of float64."""
+    return like.new_full((), number)
+
+
+def empty_mean(empty: str) -> float:
+    """Return the mean of nothing, or refuse it."""
+    if empty == "raise":
+        because = "no row counts (the batch is empty, or every row is ignored or weighs 0)"
+        raise _check.cannot("The mean loss is undefined", because, "Use empty='zero' or 'nan'.")
+    return math.nan if empty == "nan" else 0.0
+
+
+def loss_dtype(input: Tensor) -> torch.dtype:
+    """Return the type of a loss: float32, or float64 where the input is."""
+    return torch.float64 if input.dtype == torch.float64 else torch.float32

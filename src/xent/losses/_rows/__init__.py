@@ -1,0 +1,1 @@
+"""Rows scored: the formula in torch operations, the compiled rows, and autograd around both."""
