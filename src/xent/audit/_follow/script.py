@@ -8,8 +8,9 @@ from pathlib import Path
 from xent.audit._catalogue import RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
-from xent.audit._follow import calls, expressions, layers, statements
+from xent.audit._follow.code import calls, expressions, statements
 from xent.audit._follow.modules import Modules
+from xent.audit._follow.pytorch import layers
 from xent.audit._follow.run import STEPS, Frame, Pending, Run, Walker
 from xent.audit._follow.values import Class, Function, Instance, Loop, Opaque, Value
 from xent.audit._source import Source

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 
-from xent.audit._follow import loops, windows
+from xent.audit._follow import loops
+from xent.audit._follow.averaging import windows
 from xent.audit._follow.run import Run
 from xent.audit._follow.values import (
     BatchSize,

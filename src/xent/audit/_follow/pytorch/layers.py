@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from xent.audit._follow import losses, tensors
+from xent.audit._follow.pytorch import losses, tensors
 from xent.audit._follow.run import Forward, Run
 from xent.audit._follow.values import (
     Choice,

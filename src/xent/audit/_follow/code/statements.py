@@ -7,10 +7,11 @@ from collections.abc import Callable
 from collections.abc import Sequence as Many
 from typing import Any
 
-from xent.audit._follow import arithmetic, loops, objects
-from xent.audit._follow.expressions import evaluate
+from xent.audit._follow import loops, objects
+from xent.audit._follow.averaging import arithmetic
+from xent.audit._follow.code.expressions import evaluate
+from xent.audit._follow.names import full_name
 from xent.audit._follow.run import STEPS, Frame, Run, Writes
-from xent.audit._follow.torch_names import full_name
 from xent.audit._follow.values import (
     Class,
     Const,

@@ -6,9 +6,11 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from xent.audit._follow import arithmetic, calls, loops, objects, shown
+from xent.audit._follow import loops, objects
+from xent.audit._follow.averaging import arithmetic, shown
+from xent.audit._follow.code import calls
+from xent.audit._follow.names import name_of
 from xent.audit._follow.run import Run, Writes
-from xent.audit._follow.torch_names import name_of
 from xent.audit._follow.values import (
     Choice,
     Const,

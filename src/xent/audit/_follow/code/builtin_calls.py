@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from xent.audit._follow import averages, objects, shown
+from xent.audit._follow import objects
+from xent.audit._follow.averaging import averages, shown
 from xent.audit._follow.run import Run
 from xent.audit._follow.values import (
     BatchSize,

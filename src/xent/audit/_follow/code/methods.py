@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 
-from xent.audit._follow import arithmetic, averages, layers, objects, shown, tensors
+from xent.audit._follow import objects
+from xent.audit._follow.averaging import arithmetic, averages, shown
+from xent.audit._follow.pytorch import layers, tensors
 from xent.audit._follow.run import Run
 from xent.audit._follow.values import (
     BatchSize,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import re
 
-from xent.audit._follow import averages, loops
+from xent.audit._follow import loops
+from xent.audit._follow.averaging import averages
 from xent.audit._follow.run import Run
 from xent.audit._follow.values import (
     BatchSize,

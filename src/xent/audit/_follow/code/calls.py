@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from xent.audit._follow import layers, losses, methods, objects, shown, tensors
-from xent.audit._follow.builtin_calls import BUILTIN_CALLS
+from xent.audit._follow import objects
+from xent.audit._follow.averaging import shown
+from xent.audit._follow.code import methods
+from xent.audit._follow.code.builtin_calls import BUILTIN_CALLS
+from xent.audit._follow.names import plain
+from xent.audit._follow.pytorch import layers, losses, tensors
 from xent.audit._follow.run import DEEPEST, STEPS, Frame, Run
-from xent.audit._follow.torch_names import plain
 from xent.audit._follow.values import (
     Choice,
     Class,

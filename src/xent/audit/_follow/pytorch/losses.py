@@ -6,8 +6,8 @@ import ast
 import math
 from dataclasses import dataclass
 
+from xent.audit._follow.names import plain
 from xent.audit._follow.run import Run
-from xent.audit._follow.torch_names import plain
 from xent.audit._follow.values import (
     Choice,
     Const,

@@ -1,0 +1,1 @@
+"""Walking code: statements, expressions, calls, methods, and the functions everybody calls."""

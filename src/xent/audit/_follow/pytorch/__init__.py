@@ -1,0 +1,1 @@
+"""What PyTorch has: layers, functions of tensors, and losses with what they take."""
