@@ -11,6 +11,7 @@ import re
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import averages
+from xent.audit._follow.pytorch import tensors
 from xent.audit._follow.run import Run
 from xent.audit._follow.values import (
     BatchSize,
@@ -68,7 +69,8 @@ def binary(
         return divide(run, left, right, node)
     if isinstance(left, Tensor):
         focal = "weight" if sign == "**" and left.focal == "1 - p" else ""
-        return left.but(applied="", below=None, focal=focal)
+        loss = "recon" if sign == "**" and left.applied == "difference" else left.loss
+        return left.but(applied="", below=None, focal=focal, loss=loss)
     if isinstance(left, Loss):
         return left.but(scale=None)
     return Expression(sign, left, right)
@@ -129,7 +131,7 @@ def negative(value: Value) -> Value:
 
 
 def _negative_log(value: Tensor) -> str:
-    return "loss" if value.applied in ("log_softmax", "logsigmoid", "log") else ""
+    return "loss" if value.applied in tensors.LOGS else ""
 
 
 # ---------------------------------------------------------------------- sums
@@ -214,7 +216,8 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
         return one.but(epsilon=abs(number))  # probs + 1e-8 are probabilities
     grad = one.grad or (isinstance(other, Tensor) and other.grad)
     loss = one.loss or (other.loss if isinstance(other, Tensor) else "")
-    if not loss and "log" in (one.applied, getattr(other, "applied", "")) and sign == "*":
+    logs = {one.applied, getattr(other, "applied", "")} & tensors.LOGS
+    if not loss and logs and sign == "*":
         loss = "loss"
     per = one.per if not isinstance(other, Tensor) or other.per == one.per else ""
     focal = one.focal
@@ -225,6 +228,8 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
     changed = one.but(
         focal=focal, applied="", below=None, place=None, grad=grad, loss=loss, per=per
     )
+    if sign == "-" and not loss and isinstance(other, Tensor | Opaque):
+        changed = changed.but(applied="difference")
     return changed.but(features=None) if isinstance(other, Tensor) else changed
 
 
@@ -256,7 +261,7 @@ def multiply(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
             return _with(one, other, "*")
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Zero):
-            return one if not isinstance(other, Loss) else Const(0)
+            return one if other == Const(1) else Opaque("zero")
         if isinstance(one, BatchSize) and not _number(other):
             return Opaque("size")
     return Expression("*", left, right)

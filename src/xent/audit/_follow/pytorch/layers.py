@@ -127,7 +127,8 @@ def call(
     if made.name.startswith(("torchvision.models.", "timm.", "torch.hub.load")):
         note_forward(run, made, node)
         return _pretrained(run, made, value, node)
-    if "labels" in options and ("transformers" in made.name or "from_pretrained" in made.name):
+    spread = isinstance(node, ast.Call) and any(k.arg is None for k in node.keywords)
+    if "transformers." in made.name and ("labels" in options or spread):
         return losses.of_labels(run, Opaque("output", getattr(value, "batch", None)), node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
     return Opaque("output", batches[0] if batches else None)

@@ -144,6 +144,7 @@ def function(
     return None
 
 
+LOGS = frozenset({"log_softmax", "logsigmoid", "log"})
 METHODS = frozenset(
     [
         "mean",
@@ -217,6 +218,10 @@ def method(
         return BatchSize(tensor.batch)
     if name in ("item",):
         return Opaque("item")
+    if name in ("gather", "index_select", "masked_select", "take_along_dim", "diag", "diagonal"):
+        return tensor.but(dims=None, features=None)
+    if name in ("pow", "square", "abs") and tensor.applied == "difference":
+        return tensor.but(applied="", place=None, loss="recon")
     if name in ("add", "sub", "mul", "div", "neg", "pow", "square", "abs"):
         return tensor.but(applied="", below=None, place=None)
     return Opaque(name, tensor.batch)
@@ -315,7 +320,7 @@ def reduce(
     node: ast.AST,
 ) -> Value:
     """Sum or average: of a whole tensor this is a scalar, and its scale is known."""
-    kind = tensor.loss
+    kind = tensor.loss or ("loss" if tensor.applied in LOGS else "")
     if not kind and _is_gaussian(node):
         kind = "kl"
     axis = options.get("dim", options.get("axis", args[0] if args else None))
