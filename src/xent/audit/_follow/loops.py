@@ -64,12 +64,13 @@ def of_iterable(run: Run, node: ast.AST, source: Value) -> Loop:
             inner = last  # type: ignore[assignment]
     elif isinstance(inner, Sequence | Table | Const):
         kind = "items"
-    return Loop(node, run.frame.module, inner, run.frame, kind, step=step)
+    depth = len(run.conditions)
+    return Loop(node, run.frame.module, inner, run.frame, kind, depth=depth, step=step)
 
 
 def endless(run: Run, node: ast.AST) -> Loop:
     """Make a while loop."""
-    return Loop(node, run.frame.module, None, run.frame, "while")
+    return Loop(node, run.frame.module, None, run.frame, "while", depth=len(run.conditions))
 
 
 def bare(source: Value) -> Value:

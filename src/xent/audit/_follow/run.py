@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xent.audit._config import Config
@@ -211,6 +211,10 @@ class Run:
                 return loop
         return self.loops[-1] if self.loops else None
 
+    def under(self) -> tuple[tuple[int, bool], ...]:
+        """Return the branches that lead here."""
+        return tuple((id(branch), truth) for branch, _, truth in self.conditions)
+
     def is_open(self, loop: Loop) -> bool:
         """Whether a loop is still running."""
         return loop in self.loops
@@ -225,7 +229,7 @@ def _joined_totals(values: list[Value]) -> list[Value]:
         if zeros and len(zeros) + 1 == len(values):
             reset = any(loop in zero.loops for zero in zeros for loop in total.loops)
             if reset and not total.emptied:
-                return [Total(total.loops, total.term, total.place, True, total.kept, total.start)]
+                return [replace(total, emptied=True)]
             return [total]
     lists = [v for v in values if isinstance(v, Sequence)]
     if len(lists) == len(values) and len(lists) > 1:

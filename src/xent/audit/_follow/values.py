@@ -196,6 +196,7 @@ class Loop:
     kind: str  # "batches", "range", "while", "items"
     trained: bool = False
     losses: int = 0
+    depth: int = 0  # how many conditions hold where it begins
     step: Value | None = None  # of range(0, n, step)
     modes: list[Any] = field(default_factory=list)
 
@@ -304,6 +305,7 @@ class Total(Value):
     emptied: bool = False  # it may have been set to 0 in the loop
     kept: bool = False  # its graph is kept
     start: Value | None = None
+    under: tuple[tuple[int, bool], ...] = ()  # the branches in which it was added
 
 
 @dataclass(eq=False)

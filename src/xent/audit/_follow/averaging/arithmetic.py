@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import averages
@@ -252,7 +253,7 @@ def multiply(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
                 return one
             if isinstance(one.term, Loss) and _is_nominal(other, one.loops[-1]):
                 term = one.term.but(nominal=True)
-                return Total(one.loops, term, one.place, one.emptied, one.kept)
+                return replace(one, term=term)
             return Opaque("product")
         if isinstance(one, Mean) and _number(other):
             return one

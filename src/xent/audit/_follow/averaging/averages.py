@@ -8,6 +8,7 @@ over N is right.
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import windows
@@ -46,13 +47,13 @@ def start(run: Run, zero: Zero, term: Value, entered: tuple[Loop, ...], node: as
         # sum is still one batch's loss.
         if not any(loops.is_batches(loop) or loop.trained for loop in entered):
             return term.but(scale=None, over=())
-        total = Total(entered, term, run.place(node), start=zero)
+        total = Total(entered, term, run.place(node), start=zero, under=run.under())
         _divided_when_added(run, total, node)
         _graph(run, total, node)
         return total
     if isinstance(term, Total) and term.loops and run.is_open(term.loops[0]):
         return Opaque("total")
-    return Total(entered, term, run.place(node), start=zero)
+    return Total(entered, term, run.place(node), start=zero, under=run.under())
 
 
 def more(run: Run, total: Total, term: Value, node: ast.AST) -> Value:
@@ -64,7 +65,7 @@ def more(run: Run, total: Total, term: Value, node: ast.AST) -> Value:
     if isinstance(total.term, Loss) and isinstance(term, Loss) and run.is_open(total.loops[-1]):
         same = total.term.scale == term.scale and total.term.by_hand == term.by_hand
         joined = total.term if same else total.term.but(scale=None)
-        return Total(total.loops, joined, total.place, total.emptied, total.kept, total.start)
+        return replace(total, term=joined)
     return Total(total.loops, Opaque("several"), total.place)
 
 
@@ -119,7 +120,7 @@ def _counted(run: Run, total: Total, divisor: Value) -> str:
     """Say what a divisor counts of the loops that a total goes over."""
     loop = total.loops[-1]
     if isinstance(divisor, Total):
-        if divisor.loops != total.loops:
+        if divisor.loops != total.loops or divisor.under != total.under:
             return ""
         if isinstance(divisor.term, Const):
             return "batches" if divisor.term.value == 1 else ""
@@ -128,6 +129,8 @@ def _counted(run: Run, total: Total, divisor: Value) -> str:
         size = loops.nominal(loop)
         return "padded" if size is not None and divisor.term == size else ""
     outer = [one for one in total.loops[:-1] if run.is_open(one)]
+    if len(total.under) > loop.depth:
+        return ""  # added in some rounds only
     if isinstance(divisor, Index):
         if divisor.loop is not loop or outer:
             return "never reset" if outer and divisor.loop is loop and _again(loop) else ""

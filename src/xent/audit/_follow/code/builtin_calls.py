@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from dataclasses import replace
 
 from xent.audit._follow import objects
 from xent.audit._follow.averaging import averages, shown
@@ -39,7 +40,7 @@ def _len(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) 
         return BatchSize(value.batch)
     if isinstance(value, Sequence):
         if value.total is not None:
-            return Total(value.total.loops, Const(1), value.total.place)
+            return replace(value.total, term=Const(1))
         if value.items is not None and value.items:
             return Const(len(value.items))
     if isinstance(value, Instance):
@@ -97,7 +98,9 @@ def _mean(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST)
     value = args[0] if args else Opaque("mean")
     if isinstance(value, Sequence) and value.total is not None and "weights" not in options:
         total = value.total
-        return averages.divided(run, total, Total(total.loops, Const(1), total.place), node)
+        return averages.divided(
+            run, total, Total(total.loops, Const(1), total.place, under=total.under), node
+        )
     if isinstance(value, Loss | Total):
         return value
     return Opaque("mean")

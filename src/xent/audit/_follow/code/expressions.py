@@ -228,7 +228,7 @@ def _comprehension(
         return Table({}, default=value)
     total = None
     if isinstance(value, Loss) and not generator.ifs:
-        total = Total((loop,), value, run.place(node))
+        total = Total((loop,), value, run.place(node), under=run.under())
     return Sequence(None, outside, total, value)
 
 

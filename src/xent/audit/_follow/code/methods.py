@@ -340,7 +340,7 @@ def _of_sequence(
         entered = run.new_loops(holder.loops)
         value = args[0]
         if isinstance(value, Loss) and entered:
-            holder.total = Total(entered, value, run.place(node))
+            holder.total = Total(entered, value, run.place(node), under=run.under())
             if value.grad and not run.without_grad:
                 pass
         elif isinstance(value, BatchSize) and entered:
@@ -362,7 +362,9 @@ def _of_sequence(
         return Opaque("item")
     if name in ("mean",) and holder.total is not None:
         total = holder.total
-        return averages.divided(run, total, Total(total.loops, Const(1), total.place), node)
+        return averages.divided(
+            run, total, Total(total.loops, Const(1), total.place, under=total.under), node
+        )
     if name == "sum" and holder.total is not None:
         return holder.total
     if name in SAME or name in ("detach",):
