@@ -30,7 +30,7 @@ def run(*command: object, **environment: str) -> None:
 
 def levels() -> list[str]:
     """Return the levels that this machine runs, the highest first."""
-    highest, names = shipped.runs(), list(shipped.LEVELS)
+    highest, names = shipped.runs(), list(shipped.PROCESSOR_LEVELS)
     if highest is None:
         raise SystemExit("This machine runs no level of x86-64 that there are archives for.")
     return names[names.index(highest) :]
@@ -64,7 +64,7 @@ def main() -> None:
     made = levels()
     for level in made:
         compile_level(level, args.rooms)
-    for level in set(shipped.LEVELS) - set(made):
+    for level in set(shipped.PROCESSOR_LEVELS) - set(made):
         print(f"{level}: left out, since this machine does not run it")
     environment = {"XENT_MACHINE_CODE": str(BUILT), "XENT_WHEEL_TAG": tag()}
     run(sys.executable, "-m", "pip", "wheel", ROOT, "--no-deps", "--quiet", "-w", ROOT / "dist",

@@ -149,6 +149,35 @@ def test_the_architecture_page_names_what_is_there():
         assert (SRC / folder).is_dir() or (SRC.parent.parent / folder).is_dir(), folder
 
 
+def test_one_name_has_one_meaning():
+    """A public constant or class of a module is nowhere else something different."""
+    meanings: dict[str, dict[str, str]] = {}
+    for path in FILES:
+        place = str(path.relative_to(SRC))
+        for node in ast.parse(path.read_text()).body:
+            found = []
+            if isinstance(node, ast.ClassDef):
+                found = [(node.name, place)]
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
+                values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+                names = [ast.unparse(name) for name in node.targets[0].elts]
+                same = len(values) == len(names)
+                found = [
+                    (name, ast.unparse(values[i] if same else values[0]))
+                    for i, name in enumerate(names)
+                ]
+            elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                found = [(ast.unparse(name), ast.unparse(node.value)) for name in targets]
+            for name, meaning in found:
+                if name.isidentifier() and not name.startswith("_"):
+                    meanings.setdefault(name, {})[place] = meaning
+    # What a file is of: every format has a name and a version of its own.
+    allowed = {"FORMAT", "VERSION"}
+    twice = {n: places for n, places in meanings.items() if len(set(places.values())) > 1}
+    assert twice.keys() <= allowed, {n: twice[n] for n in twice.keys() - allowed}
+
+
 def test_no_folder_is_crowded():
     """At most about twelve files a folder; a family of alike things has a folder of its own."""
     for folder in {path.parent for path in FILES}:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-MOMENT = 0.5  # seconds of work before a bar is worth showing
+SHOWN_AFTER = 0.5  # seconds of work before a bar is worth showing
 _shown: list[Any] = []  # the bar on the terminal: a stage within a stage shows none
 
 
@@ -34,7 +34,7 @@ def stage(
         mine: list[Any] = []
 
         def told(done: float, word: str = "") -> None:
-            if not mine and not _shown and time.monotonic() - begin > MOMENT:
+            if not mine and not _shown and time.monotonic() - begin > SHOWN_AFTER:
                 bars = closing.enter_context(_bars(unit))
                 mine.extend([bars, bars.add_task(title, total=total, rate="")])
                 _shown.append(bars)

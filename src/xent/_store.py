@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from xent import _check
 
 Arrays = dict[str, NDArray[Any]]
-State = dict[str, Any]
+StoredState = dict[str, Any]
 
 _DTYPES = {
     "BOOL": "?",
@@ -186,7 +186,7 @@ def format_of(path: str | os.PathLike[str]) -> str | None:
 
 def load(
     path: str | os.PathLike[str], *, format: str, version: int, mmap: bool = False
-) -> tuple[State, Arrays]:
+) -> tuple[StoredState, Arrays]:
     """Read what `save` wrote, after checking that it is that, and whole.
 
     Parameters

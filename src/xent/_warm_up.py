@@ -326,7 +326,7 @@ def _training() -> Iterator[Call]:
     yield partial(compare_losses, X, y, validation=(X, y), classifier=start)
 
 
-ROOMS: dict[str, Callable[[], Iterator[Call]]] = {
+CALLS: dict[str, Callable[[], Iterator[Call]]] = {
     "measures": _measures,
     "losses": _losses,
     "evaluation": _evaluation,
@@ -334,14 +334,14 @@ ROOMS: dict[str, Callable[[], Iterator[Call]]] = {
     "language": _language,
     "trees": _trees,
 }
-TORCH = ("losses", "training")  # rooms that are built on PyTorch
+NEED_TORCH = ("losses", "training")  # rooms that are built on PyTorch
 
 
 def count(room: str) -> int:
     """Return how many calls a room has."""
-    return sum(1 for _ in ROOMS[room]())
+    return sum(1 for _ in CALLS[room]())
 
 
 def run(room: str, index: int) -> None:
     """Make one call of a room."""
-    next(islice(ROOMS[room](), index, None))()
+    next(islice(CALLS[room](), index, None))()

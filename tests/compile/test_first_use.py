@@ -14,7 +14,7 @@ RUN = (
     "print(quarter(8.0), same(1.0))\n"
     "print(*(sum(k.stats.cache_hits.values()) for k in (quarter, same)))"
 )
-TELL = "from xent._compile import notice\nnotice.MOMENT = 0\n" + RUN
+TELL = "from xent._compile import notice\nnotice.PATIENCE = 0\n" + RUN
 
 
 def lines(errors):
@@ -34,7 +34,7 @@ def test_who_waits_in_a_pipe_is_told_once(house):
 
 
 def test_short_compilations_are_not_worth_a_word(house):
-    code = RUN.replace("print", "import xent._compile.notice as n; n.MOMENT = 1e9\nprint", 1)
+    code = RUN.replace("print", "import xent._compile.notice as n; n.PATIENCE = 1e9\nprint", 1)
     assert house.run(code)[1] == ""
 
 

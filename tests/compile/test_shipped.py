@@ -22,7 +22,7 @@ COMPILED = (
     "from xent._kernels.distributions.outer import quarter\nfrom xent._math.apart import same\n"
     "print(quarter(8.0), same(1.0))\nprint(*sorted(seen))"
 )
-LEVELS = list(shipped.LEVELS)
+LEVELS = list(shipped.PROCESSOR_LEVELS)
 HIGHEST = shipped.runs()
 RUNS = LEVELS[LEVELS.index(HIGHEST) :] if HIGHEST else []
 

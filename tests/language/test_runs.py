@@ -298,7 +298,7 @@ def test_progress(small, tmp_path, monkeypatch):
 
     text = tmp_path / "t.txt"
     text.write_text("\n".join(LINES) + "\n")
-    monkeypatch.setattr(_progress, "MOMENT", -1)
+    monkeypatch.setattr(_progress, "SHOWN_AFTER", -1)
     monkeypatch.setattr(text_module, "PIECE_BYTES", 100)
     monkeypatch.setattr(sys, "stderr", Terminal())
     NGramModel(3).fit(text, memory=MEMORY)

@@ -107,7 +107,7 @@ def test_id3_on_a_table_with_gaps(run, tmp_path, missing):
 
 @pytest.mark.parametrize("ending", [".tsv", ".csv.gz", ".jsonl", ".npz", ".parquet"])
 def test_predictions_in_other_formats(run, tmp_path, ending, monkeypatch):
-    monkeypatch.setattr(stream, "BATCH", 7)
+    monkeypatch.setattr(stream, "BATCH_ROWS", 7)
     pyarrow.parquet.write_table(
         pyarrow.csv.read_csv(tmp_path / "table.csv"), tmp_path / "table.parquet"
     )

@@ -16,7 +16,7 @@ from trees.conftest import GOLDEN
 from xent.trees import C45Classifier, ID3Classifier, TreeClassifier
 from xent.trees._kernels.prune import extra_errors
 from xent.trees._show.simplify import Training, choose_subset, exception_bits
-from xent.trees._table.columns import Cases, Column
+from xent.trees._table.columns import Cases, FittedColumn
 
 
 @pytest.fixture
@@ -264,7 +264,7 @@ def test_a_leaf_has_no_rule():
 
 
 def test_names_that_could_be_misread():
-    column = Column("a = b", "name", ("x, y", "z"))
+    column = FittedColumn("a = b", "name", ("x, y", "z"))
     X = pd.DataFrame({column.name: ["x, y"] * 6 + ["z"] * 6})
     text = TreeClassifier().fit(X, [0] * 6 + [1] * 6).to_ruleset(X, [0] * 6 + [1] * 6).to_text()
     assert text.startswith('if "a = b" = "x, y" then 0 (6;')

@@ -265,7 +265,7 @@ def test_a_chain_of_tests_takes_no_memory_of_its_depth_squared(monkeypatch):
     assert tree.to_rules().splitlines()[-2] == "if 2998 < x0 <= 2999 then 0 (2/1)"
     assert len(tree.to_dot()) < 200 * depth
     assert len(tree.to_text()) > 4 * depth**2
-    monkeypatch.setattr(text, "MOST", depth**2)
+    monkeypatch.setattr(text, "MAX_TEXT", depth**2)
     for write, what in ((tree.to_text, "text"), (tree.to_sql, "SQL")):
         with pytest.raises(ValueError) as caught:
             write()

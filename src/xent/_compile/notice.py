@@ -17,13 +17,13 @@ from numba.core import event
 from xent import _progress
 from xent._compile import numba_private
 
-MOMENT = 1.0  # seconds of compiling that are not worth a word
-ROOMS = {"distributions": "measures", "rows": "losses", "images": "losses"}
+PATIENCE = 1.0  # seconds of compiling that are not worth a word
+ROOM_OF_FOLDER = {"distributions": "measures", "rows": "losses", "images": "losses"}
 FIRST = (
     "First use of xent.{} here: its loops are compiled for this processor, 5 to 20 seconds on one "
     "core{}. `xent warm-up` does it ahead."
 )
-KEPT = ", once; later runs start at once. The machine code goes to {}"
+KEPT_IN = ", once; later runs start at once. The machine code goes to {}"
 LOST = (
     ", in each process anew: no folder for machine code can be written (tried {}). Set "
     "NUMBA_CACHE_DIR to one that can"
@@ -60,7 +60,7 @@ class _Waiting(event.Listener):
             return
         seconds = self._seconds()
         self.show(f"xent.{self.room}: compiling for this processor, {seconds:.0f} s")
-        if seconds > MOMENT and self.room not in self.told:
+        if seconds > PATIENCE and self.room not in self.told:
             self.told.add(self.room)
             logging.getLogger("xent").warning(_sentence(self.room, self.kernel))
 
@@ -83,12 +83,12 @@ def _room(module: str | None) -> str:
     first, *parts = (module or "").split(".")  # what was made by exec() belongs to no module
     if first != "xent" or not parts:
         return ""
-    return parts[0] if parts[0][0] != "_" else ROOMS.get(parts[-2], "measures")
+    return parts[0] if parts[0][0] != "_" else ROOM_OF_FOLDER.get(parts[-2], "measures")
 
 
 def _sentence(room: str, kernel: Any) -> str:
     folder, tried = numba_private.home(kernel)
-    after = KEPT.format(folder) if folder else LOST.format(", ".join(tried) or "none")
+    after = KEPT_IN.format(folder) if folder else LOST.format(", ".join(tried) or "none")
     return FIRST.format(room, after)
 
 

@@ -21,18 +21,18 @@ HERE = Path(__file__).parent
 # What LLVM says of the levels of x86-64, the highest first.
 V3 = "cx16 sahf popcnt sse3 sse4.1 sse4.2 ssse3 avx avx2 bmi bmi2 f16c fma lzcnt movbe xsave"
 V4 = f"{V3} avx512f avx512bw avx512cd avx512dq avx512vl"
-LEVELS = {"x86-64-v4": V4.split(), "x86-64-v3": V3.split()}
+PROCESSOR_LEVELS = {"x86-64-v4": V4.split(), "x86-64-v3": V3.split()}
 
 
 def features(level: str) -> str:
     """Write the features of a level as ``NUMBA_CPU_FEATURES`` takes them."""
-    return ",".join(f"+{name}" for name in LEVELS[level])
+    return ",".join(f"+{name}" for name in PROCESSOR_LEVELS[level])
 
 
 def named_level() -> str | None:
     """Return the level that code is compiled for, where the user names it and all its features."""
     level, named = (getattr(config, name, None) for name in ("CPU_NAME", "CPU_FEATURES"))
-    return level if level in LEVELS and named == features(str(level)) else None
+    return level if level in PROCESSOR_LEVELS and named == features(str(level)) else None
 
 
 @cache
@@ -49,7 +49,9 @@ def runs() -> str | None:
     has = binding.get_host_cpu_features()  # LLVM asks the system, too, whether it saves registers
     if binding.get_process_triple().partition("-")[0] != "x86_64":
         return None
-    level = next((name for name, needs in LEVELS.items() if all(has.get(n) for n in needs)), None)
+    level = next(
+        (name for name, needs in PROCESSOR_LEVELS.items() if all(has.get(n) for n in needs)), None
+    )
     # Kernels that look for AVX-512 must not find more of it than the archive's level has.
     return None if level == "x86-64-v3" and has.get("avx512f") else level
 

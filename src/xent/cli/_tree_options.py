@@ -126,7 +126,7 @@ def options_of(kind: str, given: dict[str, Any]) -> dict[str, Any]:
     """
     import xent.trees
     from xent import _check
-    from xent.trees._grow.levels import MISSING
+    from xent.trees._grow.levels import MISSING_CODES
 
     given = {name: value for name, value in given.items() if value is not None}
     kinds = {name: getattr(xent.trees, tree)() for name, tree in TREES.items()}
@@ -147,7 +147,7 @@ def options_of(kind: str, given: dict[str, Any]) -> dict[str, Any]:
             must = "go with --pruning pessimistic"
             raise _check.invalid(_typed(name), must, repr(pruning or "none"))
     if "missing" in given:
-        how = _check.option("--missing", given["missing"], MISSING)
+        how = _check.option("--missing", given["missing"], MISSING_CODES)
         if how == "surrogate" and options.get("nominal", tree.nominal) == "multiway":
             other = "--nominal multiway" if "nominal" in given else f"--tree {kind}"
             advice = "A surrogate imitates a split in two, and this tree has a branch a level."

@@ -18,12 +18,12 @@ from sklearn.utils.validation import (
 from xent import _check
 from xent._table.frames import Frame, exact, is_frame
 from xent.trees import _fit, _prune
-from xent.trees._kernels.bins import BINS
+from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._predict import leaves, values
 from xent.trees._show import picture, report, text
 from xent.trees._table import bins, columns, sparse, stream
 from xent.trees._table.bins import Unread
-from xent.trees._table.columns import Cases, Column
+from xent.trees._table.columns import Cases, FittedColumn
 from xent.trees._table.weights import weights_of
 from xent.trees._tree import Tree
 
@@ -32,7 +32,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     """What classifiers and regressors share: options, tables, and the fitted tree to look at."""
 
     tree_: Tree
-    columns_: list[Column]
+    columns_: list[FittedColumn]
     n_features_in_: int
     value_: NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     # ------------------------------------------------------------ tables
 
     def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
-        most = BINS if self.splitter == "histogram" else np.inf
+        most = MAX_BINS if self.splitter == "histogram" else np.inf
         finite: Any = True if self.missing == "refuse" else "allow-nan"
         if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
             validate_data(self, X, reset=reset, skip_check_array=True)

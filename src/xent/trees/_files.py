@@ -16,12 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 from xent import _check, _store
 from xent.trees import _classifier, _presets, _regressor
 from xent.trees._estimator import BaseTree
-from xent.trees._table.columns import KINDS as KINDS_OF_COLUMNS
-from xent.trees._table.columns import Column
+from xent.trees._table.columns import COLUMN_KINDS, FittedColumn
 from xent.trees._tree import Tree
 
 FORMAT, VERSION = "xent.trees", 1
-KINDS = {
+ESTIMATORS = {
     kind.__name__: kind
     for kind in (
         _classifier.TreeClassifier,
@@ -194,16 +193,16 @@ def _plain(value: Any) -> Any:
 
 def _build(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> BaseTree:
     try:
-        kind = KINDS[state["kind"]]
+        kind = ESTIMATORS[state["kind"]]
         params = dict(state["params"])
         weight = params.get("class_weight")
         if isinstance(weight, dict):
             params["class_weight"] = dict(zip(weight["keys"], weight["values"], strict=True))
         tree = kind(**params)
         tree.columns_ = [
-            Column(
+            FittedColumn(
                 str(name),
-                _check.option("kind", what, KINDS_OF_COLUMNS),
+                _check.option("kind", what, COLUMN_KINDS),
                 tuple(_flat(levels)),
             )
             for name, what, levels in state["columns"]
@@ -268,7 +267,7 @@ def _plausible(tree: Tree, value: NDArray[np.float64]) -> bool:
     return bool(((stats >= 0) & (stats <= 1e150)).all() and ((value >= 0) & (value <= 1)).all())
 
 
-def _sound(tree: Tree, columns: list[Column], stats: int, value: NDArray[np.float64]) -> None:
+def _sound(tree: Tree, columns: list[FittedColumn], stats: int, value: NDArray[np.float64]) -> None:
     """Refuse arrays that do not make a tree."""
     n, d = tree.size, len(columns)
     levels = np.array([len(c.levels) for c in columns], np.int64)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.trees import _prune
-from xent.trees._grow.levels import MISSING, NOMINAL, Plan, grow
+from xent.trees._grow.levels import MISSING_CODES, NOMINAL_CODES, GrowthPlan, grow
 from xent.trees._grow.searcher import searcher
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases
@@ -22,10 +22,10 @@ FOLDS = 10
 
 
 @dataclass(frozen=True)
-class Work:
+class FitPlan:
     """A plan for growing, and what is done to the tree afterwards."""
 
-    grow: Plan
+    grow: GrowthPlan
     pruning: str | None
     cf: float
     raising: bool
@@ -37,11 +37,11 @@ class Work:
         return self.grow.monotonic_cst
 
 
-def plan_of(tree: Any, cases: Cases | Unread, n_classes: int) -> Work:
+def plan_of(tree: Any, cases: Cases | Unread, n_classes: int) -> FitPlan:
     """Check an estimator's options against each other and the table."""
     _check.option("criterion", tree.criterion, tree._criteria)
-    _check.option("nominal", tree.nominal, NOMINAL)
-    _check.option("missing", tree.missing, MISSING)
+    _check.option("nominal", tree.nominal, NOMINAL_CODES)
+    _check.option("missing", tree.missing, MISSING_CODES)
     _check.option("splitter", tree.splitter, SPLITTERS)
     if tree.pruning is not None:
         _check.option("pruning", tree.pruning, [p for p in tree._prunings if p])
@@ -62,7 +62,7 @@ def plan_of(tree: Any, cases: Cases | Unread, n_classes: int) -> Work:
     if not isinstance(gain, Real) or not 0 <= float(gain) < np.inf:
         raise _check.invalid("min_gain", "be 0 or positive", repr(gain))
     signs = _signs(tree.monotonic_cst, cases, n_classes)
-    plan = Plan(
+    plan = GrowthPlan(
         criterion=tree.criterion,
         nominal=tree.nominal,
         missing=tree.missing,
@@ -81,7 +81,7 @@ def plan_of(tree: Any, cases: Cases | Unread, n_classes: int) -> Work:
     raising = getattr(tree, "raising", False)
     if not isinstance(raising, (bool, np.bool_)):
         raise _check.wrong_kind("raising", "be True or False", repr(raising))
-    return Work(plan, tree.pruning, cf, bool(raising) and signs is None, leaves)
+    return FitPlan(plan, tree.pruning, cf, bool(raising) and signs is None, leaves)
 
 
 def _signs(given: Any, cases: Cases | Unread, n_classes: int) -> NDArray[np.int8] | None:
@@ -103,7 +103,11 @@ def _signs(given: Any, cases: Cases | Unread, n_classes: int) -> NDArray[np.int8
 
 
 def fit(
-    work: Work, cases: Cases | Unread, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
+    work: FitPlan,
+    cases: Cases | Unread,
+    y: NDArray[Any],
+    weight: NDArray[np.float64],
+    n_classes: int,
 ) -> Tree:
     """Grow and prune a tree from the rows that weigh something."""
     if weight.strides[0]:  # not one number seen as many
@@ -142,7 +146,7 @@ def refuse_missing(cases: Cases | Unread) -> None:
 
 
 def _grow(
-    work: Work, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
+    work: FitPlan, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
 ) -> Tree:
     tree = grow(searcher(cases, work.grow.threads), y, weight, n_classes, work.grow)
     if work.grow.criterion == "gain_ratio":
@@ -153,7 +157,7 @@ def _grow(
 
 
 def _cross_validated(
-    work: Work,
+    work: FitPlan,
     tree: Tree,
     cases: Cases,
     y: NDArray[Any],
@@ -190,7 +194,7 @@ def _cross_validated(
 
 
 def _reduced_error(
-    work: Work, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
+    work: FitPlan, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], n_classes: int
 ) -> Tree:
     """Grow from two thirds of the cases, prune by the errors on the last third."""
     w = weight if weight.size else np.ones(len(y))

@@ -155,7 +155,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         try:
             numbers = y.astype(np.float64)
         except (ValueError, TypeError):
-            advice = "For classes take TreeClassifier."
+            advice = "For classes take " + _check.thing("TreeClassifier") + "."
             raise _check.wrong_kind("y", "hold numbers", f"{y[0]!s:.40}", advice) from None
         if not np.isfinite(numbers).all():
             raise _check.invalid("y", "be finite", "NaN or infinity")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int32]
-Floats = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 
 
 @dataclass
@@ -26,21 +26,21 @@ class Tree:
     """
 
     feature: Ints
-    threshold: Floats
+    threshold: FloatArray
     first: Ints
     width: Ints
     missing_to: Ints
     set_start: NDArray[np.int64]
     sets: NDArray[np.uint8]
-    stats: Floats
-    low: Floats
-    high: Floats
+    stats: FloatArray
+    low: FloatArray
+    high: FloatArray
     # Substitutes for a missing value, best first: the tests number surrogate_start[j] up to
     # surrogate_start[j + 1], where j = surrogates_of[node].
     surrogates_of: Ints
     surrogate_start: Ints
     surrogate_feature: Ints
-    surrogate_threshold: Floats
+    surrogate_threshold: FloatArray
     surrogate_flip: NDArray[np.uint8]
     surrogate_set: NDArray[np.int64]
 
@@ -70,7 +70,7 @@ class Tree:
             depth[node] = depth[parent[node]] + 1
         return depth
 
-    def weight(self) -> Floats:
+    def weight(self) -> FloatArray:
         """Return the weight of the training cases in every node."""
         return self.stats[:, 0].copy() if self.is_number else self.stats.sum(1)
 

@@ -29,7 +29,7 @@ from xent.measures.rows._protocols import Numbers
 
 # Our name of a family, scipy's distribution and how it takes PyTorch's parameters: shapes, then
 # place and scale.
-TORCH: dict[str, tuple[str, str, Callable[..., tuple[Any, ...]]]] = {
+TORCH_DISTRIBUTIONS: dict[str, tuple[str, str, Callable[..., tuple[Any, ...]]]] = {
     "Normal": ("norm", "loc scale", lambda a, s: (a, s)),
     "LogNormal": ("lognorm", "loc scale", lambda a, s: (s, 0.0, math.exp(a))),
     "HalfNormal": ("halfnorm", "scale", lambda s: (0.0, s)),
@@ -72,8 +72,8 @@ def from_torch(argument: str, value: Any, at: tuple[int, ...]) -> Density:
         whole = torch.broadcast_to(tensor.detach().cpu().double(), (*batch, *event))
         return whole[at].numpy()
 
-    if ours and name in TORCH:
-        scipy_name, fields, order = TORCH[name]
+    if ours and name in TORCH_DISTRIBUTIONS:
+        scipy_name, fields, order = TORCH_DISTRIBUTIONS[name]
         given = [float(number(f)) for f in fields.split()]
         try:
             *shapes, loc, scale = order(*given)

@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
 from xent.trees._grow.histogram_cache import HistogramCache
-from xent.trees._grow.levels import Chosen, Plan, Step, Tried
+from xent.trees._grow.levels import Chosen, GrowthPlan, Step, Tried
 from xent.trees._grow.ordered import Ordered
 from xent.trees._grow.small_nodes import SmallNodes, small_nodes_of
 from xent.trees._grow.surrogates import Surrogates, substitute
 from xent.trees._kernels import divide
-from xent.trees._kernels.criteria import SURROGATE, Rules
-from xent.trees._kernels.records import Builder, Found, Level
+from xent.trees._kernels.criteria import SURROGATE, SplitRules
+from xent.trees._kernels.records import Builder, Found, LevelNodes
 from xent.trees._kernels.search import coded, nominal, packed_binary, presorted
 
-EVERY, LONGEST = 2**31, 1 << 16
+ALL_ROWS, LONGEST = 2**31, 1 << 16
 TURNS = 4  # pieces of work for each thread
 TRIED_AT_ONCE = 1 << 18  # splits that are held in memory, columns times nodes
 
-Work = Callable[[int, int], Any]
+BlockWork = Callable[[int, int], Any]
 
 
 class Dense:
@@ -35,11 +35,11 @@ class Dense:
             self.levels[ordered.names_of] = ordered.columns.levels[ordered.names_of]
         self.has_lists = len(ordered.sorted_of) > 0
         # Only sorted lists need the logarithms of every count.
-        self.max_table = EVERY if self.has_lists else LONGEST
+        self.max_table = ALL_ROWS if self.has_lists else LONGEST
         self.cache: HistogramCache | None = None
         self.small = SmallNodes(None, ordered.threads)
 
-    def begin(self, y: NDArray[Any], size: int, rules: Rules, plan: Plan) -> None:
+    def begin(self, y: NDArray[Any], size: int, rules: SplitRules, plan: GrowthPlan) -> None:
         """Prepare for growing one tree, of nodes with so many stats."""
         ordered = self.ordered
         if rules.table.size and not rules.monotone and rules.gap == 0.0:
@@ -48,7 +48,7 @@ class Dense:
             self.cache = HistogramCache(len(y), len(ordered.small_of), size)
         self.small = small_nodes_of(ordered, rules, plan, y)
 
-    def take_small(self, level: Level, depth: int) -> Level:
+    def take_small(self, level: LevelNodes, depth: int) -> LevelNodes:
         """Grow small nodes to the end; return the level without them."""
         return self.small.take(self.ordered, level, depth)
 
@@ -56,7 +56,7 @@ class Dense:
         """Join what small nodes have become to the tree."""
         return self.small.attach(tree, nodes, set_bytes)
 
-    def choose(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Chosen:
+    def choose(self, level: LevelNodes, rules: SplitRules, signs: NDArray[np.int8]) -> Chosen:
         """Choose each node's column, some nodes at a time."""
         nodes = len(level.start)
         choice, split, toward = np.empty((3, nodes), np.int64)
@@ -75,13 +75,13 @@ class Dense:
             split[here], toward[here] = found.split[picked], found.toward[picked]
         return Chosen(choice, split, toward, children, set_bytes)
 
-    def try_all(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Tried:
+    def try_all(self, level: LevelNodes, rules: SplitRules, signs: NDArray[np.int8]) -> Tried:
         """Search the only node of a level, and keep what each column could do."""
         found, choice = self.search(level, rules, signs), np.empty(1, np.int64)
         divide.choose(found, level, self.ordered.columns, rules, choice)
         return Tried(found.gain, found.info, int(choice[0]))
 
-    def search(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Found:
+    def search(self, level: LevelNodes, rules: SplitRules, signs: NDArray[np.int8]) -> Found:
         """Search every node in every column."""
         shape = (len(self.ordered.columns.kind), len(level.start))
         found = Found(
@@ -92,7 +92,7 @@ class Dense:
         )
         packed = self.ordered.packed if rules.table.size else None
         few = packed.rest if packed else self.ordered.small_of
-        works: list[tuple[Work, int]] = []
+        works: list[tuple[BlockWork, int]] = []
         if self.has_lists:
             works.append((self._lists(level, rules, signs, found), len(self.ordered.sorted_of)))
         if packed:
@@ -114,7 +114,9 @@ class Dense:
         _all(works, self.ordered.threads)
         return found
 
-    def _lists(self, level: Level, rules: Rules, signs: NDArray[np.int8], found: Found) -> Work:
+    def _lists(
+        self, level: LevelNodes, rules: SplitRules, signs: NDArray[np.int8], found: Found
+    ) -> BlockWork:
         own = self.ordered
         lists = own.ranks, own.indices, own.place, own.sorted_slot, own.sorted_of, own.numbers
         if rules.table.size and not rules.monotone and own.known:
@@ -124,23 +126,23 @@ class Dense:
     def _codes(
         self,
         features: NDArray[np.int64],
-        level: Level,
-        rules: Rules,
+        level: LevelNodes,
+        rules: SplitRules,
         signs: NDArray[np.int8],
         found: Found,
-    ) -> Callable[[NDArray[np.int64]], Work]:
+    ) -> Callable[[NDArray[np.int64]], BlockWork]:
         """Return what makes the work of some nodes in the columns of few values."""
         columns, scale, base = self.ordered.columns, self.ordered.scale, self.ordered.scale_start
         of = columns.levels[features], columns.slot[features], features, scale, base
 
-        def of_nodes(nodes: NDArray[np.int64]) -> Work:
+        def of_nodes(nodes: NDArray[np.int64]) -> BlockWork:
             return lambda a, b: coded.search_codes(
                 columns.small, *of, nodes, signs, level, rules, found, a, b
             )
 
         return of_nodes
 
-    def _names(self, level: Level, rules: Rules, found: Found) -> Work:
+    def _names(self, level: LevelNodes, rules: SplitRules, found: Found) -> BlockWork:
         columns, of = self.ordered.columns, self.ordered.names_of
         levels, slots = columns.levels[of], columns.slot[of]
         return lambda a, b: nominal.search_names(
@@ -161,7 +163,7 @@ class Dense:
             substitute(own, level, choice, tree, branch, surrogates)
         return nodes, set_bytes
 
-    def move(self, step: Step, start: Any, target: Any, targets: Any, below: Level) -> None:
+    def move(self, step: Step, start: Any, target: Any, targets: Any, below: LevelNodes) -> None:
         """Move the sorted lists and the cached histograms to the next level."""
         level, choice, _, tree, branch, base = step
         if self.has_lists:
@@ -177,12 +179,12 @@ class Dense:
         if self.cache is not None:
             self.cache.advance(level, choice, tree, below)
 
-    def thresholds(self, tree: Builder, nodes: int, rules: Rules) -> NDArray[np.float64]:
+    def thresholds(self, tree: Builder, nodes: int, rules: SplitRules) -> NDArray[np.float64]:
         """Return the threshold of every node, 0 where there is none."""
         return self.ordered.thresholds(tree, nodes, rules)
 
 
-def _all(works: list[tuple[Work, int]], threads: int) -> None:
+def _all(works: list[tuple[BlockWork, int]], threads: int) -> None:
     """Do each ``work(0, count)``: in pieces, whoever is ready takes the next of any."""
     pieces = []
     for work, count in works:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.trees._kernels.bins import BINS
-from xent.trees._kernels.criteria import SQUARED, Rules
-from xent.trees._kernels.records import Builder, Columns, Found, Level
+from xent.trees._kernels.bins import MAX_BINS
+from xent.trees._kernels.criteria import SQUARED, SplitRules
+from xent.trees._kernels.records import Builder, ColumnArrays, Found, LevelNodes
 from xent.trees._kernels.search import histogram
 
 MIN_ROWS = 4096  # rows of a node: below, counting is as fast as subtracting
@@ -24,10 +24,10 @@ class HistogramCache:
     """The histograms of some nodes of a level, in all binned columns."""
 
     def __init__(self, rows: int, columns: int, classes: int) -> None:
-        each = max(columns, 1) * BINS * classes * 4
+        each = max(columns, 1) * MAX_BINS * classes * 4
         room = max(MIN_BYTES, int(BYTES_A_CELL * rows * columns)) // each
         room = min(room, rows // MIN_ROWS)
-        self.store = np.empty((room, columns, BINS, classes), np.int32)
+        self.store = np.empty((room, columns, MAX_BINS, classes), np.int32)
         self.free = list(range(room))
         # Of the level to come: (lighter or only node, its slot or -1, heavier one or -1, its slot).
         self.pairs: list[tuple[int, int, int, int]] = []
@@ -35,19 +35,19 @@ class HistogramCache:
             self.pairs.append((0, self.free.pop(0), -1, -1))
 
     @staticmethod
-    def possible(rules: Rules) -> bool:
+    def possible(rules: SplitRules) -> bool:
         """Whether histograms are whole numbers and all that a choice needs."""
         counts = rules.table.size > 0 and rules.criterion != SQUARED
         return counts and not (rules.ratio or rules.monotone or rules.gap > 0)
 
     def search(
         self,
-        columns: Columns,
+        columns: ColumnArrays,
         features: NDArray[np.int64],
         others: Callable[[NDArray[np.int64]], Callable[[int, int], Any]],
         signs: NDArray[np.int8],
-        level: Level,
-        rules: Rules,
+        level: LevelNodes,
+        rules: SplitRules,
         found: Found,
     ) -> Callable[[int, int], Any]:
         """Return work for `in_blocks`; ``others`` searches nodes that have nothing cached."""
@@ -55,8 +55,8 @@ class HistogramCache:
         light, into, heavy, slot = np.ascontiguousarray(pairs.T)
         levels = columns.levels[features]
         sizes = level.stop - level.start
-        few = np.flatnonzero(sizes <= histogram.FEW)
-        more = np.setdiff1d(np.flatnonzero(sizes > histogram.FEW), [light, heavy])
+        few = np.flatnonzero(sizes <= histogram.FEW_ROWS)
+        more = np.setdiff1d(np.flatnonzero(sizes > histogram.FEW_ROWS), [light, heavy])
         lost = np.zeros(len(features), np.bool_)
 
         def work(a: int, b: int) -> None:
@@ -90,7 +90,9 @@ class HistogramCache:
         self.free += [s for pair in self.pairs for s in (pair[1], pair[3]) if s >= 0]
         self.pairs = []
 
-    def advance(self, above: Level, choice: NDArray[np.int64], tree: Builder, level: Level) -> None:
+    def advance(
+        self, above: LevelNodes, choice: NDArray[np.int64], tree: Builder, level: LevelNodes
+    ) -> None:
         """Hand the histograms of a level on to its children."""
         sizes = level.stop - level.start
         held = [(k, s) for a, b, c, d in self.pairs for k, s in ((a, b), (c, d)) if s >= 0]

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from xent.trees._grow.builder import finish, make_room, with_root
 from xent.trees._grow.surrogates import Surrogates
 from xent.trees._kernels import divide
-from xent.trees._kernels.criteria import FRACTIONAL, MIN_GAIN, NEVER, SQUARED, Rules
-from xent.trees._kernels.records import Builder, Level
+from xent.trees._kernels.criteria import FRACTIONAL, MIN_CASE_GAIN, NEVER, SQUARED, SplitRules
+from xent.trees._kernels.records import Builder, LevelNodes
 from xent.trees._tree import Tree
 
 CRITERIA = {"entropy": 0, "gain_ratio": 0, "gini": 1, "squared_error": 2}
-NOMINAL = {"subset": 0, "multiway": 1, "one_vs_rest": 2}
-MISSING = {"direction": 0, "fractional": 1, "branch": 2, "surrogate": 3, "refuse": 4}
+NOMINAL_CODES = {"subset": 0, "multiway": 1, "one_vs_rest": 2}
+MISSING_CODES = {"direction": 0, "fractional": 1, "branch": 2, "surrogate": 3, "refuse": 4}
 
 
 @dataclass(frozen=True)
-class Plan:
+class GrowthPlan:
     """How a tree shall be grown, already checked."""
 
     criterion: str
@@ -54,9 +54,9 @@ class Chosen(NamedTuple):
 class Step(NamedTuple):
     """A level that is being divided: node ``base`` is the first of the next one."""
 
-    level: Level
+    level: LevelNodes
     choice: NDArray[np.int64]
-    rules: Rules
+    rules: SplitRules
     tree: Builder
     branch: NDArray[np.int32]  # of every entry; -1: every branch
     base: int
@@ -78,16 +78,16 @@ class Searcher(Protocol):
     max_table: int  # the counts whose logarithms are looked up
     has_lists: bool  # whether columns list the entries of a level
 
-    def begin(self, y: NDArray[Any], size: int, rules: Rules, plan: Plan) -> None:
+    def begin(self, y: NDArray[Any], size: int, rules: SplitRules, plan: GrowthPlan) -> None:
         """Prepare for growing one tree, of nodes with so many stats."""
 
-    def take_small(self, level: Level, depth: int) -> Level:
+    def take_small(self, level: LevelNodes, depth: int) -> LevelNodes:
         """Grow small nodes to the end, if that can be; return the level without them."""
 
-    def choose(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Chosen:
+    def choose(self, level: LevelNodes, rules: SplitRules, signs: NDArray[np.int8]) -> Chosen:
         """Choose each node's split."""
 
-    def try_all(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Tried:
+    def try_all(self, level: LevelNodes, rules: SplitRules, signs: NDArray[np.int8]) -> Tried:
         """Search the only node of a level, and keep what each column could do."""
 
     def divide(
@@ -95,23 +95,23 @@ class Searcher(Protocol):
     ) -> tuple[int, int]:
         """Write each entry's branch; return how many nodes and set bytes there are then."""
 
-    def move(self, step: Step, start: Any, target: Any, targets: Any, below: Level) -> None:
+    def move(self, step: Step, start: Any, target: Any, targets: Any, below: LevelNodes) -> None:
         """Lay out what the columns list for the next level."""
 
     def attach(self, tree: Builder, nodes: int, set_bytes: int) -> tuple[Builder, int]:
         """Join what small nodes have become to the tree."""
 
-    def thresholds(self, tree: Builder, nodes: int, rules: Rules) -> NDArray[np.float64]:
+    def thresholds(self, tree: Builder, nodes: int, rules: SplitRules) -> NDArray[np.float64]:
         """Return the threshold of every node, 0 where there is none."""
 
 
 def rules_of(
-    plan: Plan,
+    plan: GrowthPlan,
     columns: Searcher,
     y: NDArray[Any],
     weight: NDArray[np.float64],
     total: float | None = None,
-) -> Rules:
+) -> SplitRules:
     """Return what the loops must know; ``total`` is the weight of all cases, if these are some."""
     criterion, ratio = CRITERIA[plan.criterion], plan.criterion == "gain_ratio"
     n = len(y)
@@ -124,11 +124,11 @@ def rules_of(
     if criterion == SQUARED:
         w = weight if weight.size else 1.0
         slack = 1e-12 * float(np.sum(w * y * y)) / own
-    return Rules(
+    return SplitRules(
         criterion=criterion,
         ratio=ratio,
-        nominal=NOMINAL[plan.nominal],
-        missing=MISSING[plan.missing],
+        nominal=NOMINAL_CODES[plan.nominal],
+        missing=MISSING_CODES[plan.missing],
         min_leaf=float(plan.min_samples_leaf),
         min_split=float(plan.min_samples_split),
         min_gain=plan.min_gain,
@@ -148,7 +148,7 @@ def _enters(levels: NDArray[np.int64], total: float) -> NDArray[np.float64]:
     Names with 0.3 levels a case and more do not, unless all columns are such.
     """
     out = np.empty(len(levels))
-    out.fill(MIN_GAIN)
+    out.fill(MIN_CASE_GAIN)
     if levels.any():
         many = (levels >= 0.3 * total) & (levels > 0)
         out[levels > 0] = NEVER
@@ -157,9 +157,11 @@ def _enters(levels: NDArray[np.int64], total: float) -> NDArray[np.float64]:
     return out
 
 
-def root_level(y: NDArray[Any], weight: NDArray[np.float64], stats: NDArray[np.float64]) -> Level:
+def root_level(
+    y: NDArray[Any], weight: NDArray[np.float64], stats: NDArray[np.float64]
+) -> LevelNodes:
     """Return the level that holds the root alone."""
-    return Level(
+    return LevelNodes(
         start=np.zeros(1, np.int64),
         stop=np.array([len(y)]),
         stats=stats,
@@ -178,7 +180,7 @@ def grow(
     y: NDArray[Any],
     weight: NDArray[np.float64],
     n_classes: int,
-    plan: Plan,
+    plan: GrowthPlan,
 ) -> Tree:
     """Grow a tree; the columns are used up.
 
@@ -223,7 +225,7 @@ def grow(
 
 def try_all(
     columns: Searcher,
-    plan: Plan,
+    plan: GrowthPlan,
     y: NDArray[Any],
     weight: NDArray[np.float64],
     stats: NDArray[np.float64],
@@ -236,7 +238,7 @@ def try_all(
     return columns.try_all(root_level(y, weight, stats), rules, plan.signs(len(columns.levels)))
 
 
-def _next_level(columns: Searcher, step: Step, nodes: int, depth: int) -> Level:
+def _next_level(columns: Searcher, step: Step, nodes: int, depth: int) -> LevelNodes:
     """Lay out the children that may be divided further."""
     level, choice, rules, tree, branch, base = step
     opened = np.zeros(nodes - base, np.bool_)
@@ -249,7 +251,7 @@ def _next_level(columns: Searcher, step: Step, nodes: int, depth: int) -> Level:
     start = np.where(opened, ends - size, -1)
     shared = rules.missing == FRACTIONAL and bool(np.any(branch < 0))
     weighted = shared or level.weight.size > 0
-    below = Level(
+    below = LevelNodes(
         start=start[opened],
         stop=ends[opened],
         stats=tree.stats[base:nodes][opened],

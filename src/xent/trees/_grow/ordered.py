@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
 from xent.trees._kernels import bins, presort
-from xent.trees._kernels.criteria import Rules
-from xent.trees._kernels.records import CODED, NOMINAL, SORTED, UNKNOWN, Builder, Columns
+from xent.trees._kernels.criteria import SplitRules
+from xent.trees._kernels.records import (
+    CODED,
+    NOMINAL_FORM,
+    SORTED,
+    UNSEEN_CODE,
+    Builder,
+    ColumnArrays,
+)
 from xent.trees._kernels.search import packed_binary
 from xent.trees._table.bins import Binned
 from xent.trees._table.columns import Cases
@@ -25,7 +32,7 @@ PACK_AT_ONCE = 1 << 14  # rows that are worth waking a thread for
 
 
 @dataclass
-class Packed:
+class PackedWords:
     """The columns of two values that no row misses, and the other columns of few values."""
 
     words: NDArray[np.uint64]  # by row, eight columns each
@@ -38,7 +45,7 @@ class Ordered:
     """Columns put in order; a tree can be grown from them for any rows' weights."""
 
     numbers: NDArray[np.float64]
-    columns: Columns
+    columns: ColumnArrays
     sorted_of: NDArray[np.int64]  # feature of each sorted column
     sorted_slot: NDArray[np.int64]
     small_of: NDArray[np.int64]
@@ -54,7 +61,7 @@ class Ordered:
     binned: bool = False
     gone: NDArray[np.bool_] | None = None  # by coded column: whether a row misses it
     known: bool = False  # whether no row misses a sorted column
-    packed: Packed | None = None
+    packed: PackedWords | None = None
 
     def widen(self, entries: int) -> None:
         """Make the lists longer where missing values divide rows."""
@@ -73,7 +80,7 @@ class Ordered:
         bins.thresholds(self.scale, at, low, high, out)
         return float(out[0])
 
-    def thresholds(self, tree: Builder, nodes: int, rules: Rules) -> NDArray[np.float64]:
+    def thresholds(self, tree: Builder, nodes: int, rules: SplitRules) -> NDArray[np.float64]:
         """Return the threshold of every node, 0 where there is none."""
         feature, row, after = tree.feature[:nodes], tree.split_row[:nodes], tree.split_next[:nodes]
         kind, slot = self.columns.kind, self.columns.slot
@@ -127,14 +134,14 @@ class Ordered:
         if not len(slots):
             return
         small = self.columns.small
-        words = np.empty((small.shape[1], -(-len(slots) // packed_binary.BYTES)), np.uint64)
+        words = np.empty((small.shape[1], -(-len(slots) // packed_binary.LANE_COUNT)), np.uint64)
         row = words.view(np.uint8)
 
         def work(a: int, b: int) -> None:
             packed_binary.lay(small, slots, row, a, b)
 
         in_blocks(work, len(row), threads=self.threads, least=PACK_AT_ONCE)
-        self.packed = Packed(words, self.small_of[slots], self.small_of[~two])
+        self.packed = PackedWords(words, self.small_of[slots], self.small_of[~two])
 
 
 def order(table: Cases, threads: int) -> Ordered:
@@ -145,14 +152,16 @@ def order(table: Cases, threads: int) -> Ordered:
     ranks, indices = _sort(numbers, sorted_slot, threads)
     number_of, names_of = np.flatnonzero(table.kind == 0), np.flatnonzero(table.kind == 1)
     small_of, sorted_of = number_of[small_slot], number_of[sorted_slot]
-    kind = np.full(len(table.kind), NOMINAL, np.int8)
+    kind = np.full(len(table.kind), NOMINAL_FORM, np.int8)
     slot, all_levels = np.zeros((2, len(kind)), np.int64)
-    for of, form in ((small_of, CODED), (sorted_of, SORTED), (names_of, NOMINAL)):
+    for of, form in ((small_of, CODED), (sorted_of, SORTED), (names_of, NOMINAL_FORM)):
         kind[of], slot[of] = form, np.arange(len(of))
     all_levels[small_of], all_levels[names_of] = levels, table.n_levels
     return Ordered(
         numbers=numbers,
-        columns=Columns(kind=kind, slot=slot, levels=all_levels, small=small, codes=table.codes),
+        columns=ColumnArrays(
+            kind=kind, slot=slot, levels=all_levels, small=small, codes=table.codes
+        ),
         sorted_of=sorted_of,
         sorted_slot=sorted_slot,
         small_of=small_of,
@@ -166,7 +175,7 @@ def order(table: Cases, threads: int) -> Ordered:
         number_slot=table.slot,
         threads=threads,
         gone=gone,
-        known=not (ranks[: len(sorted_slot), n - 1] == UNKNOWN).any(),
+        known=not (ranks[: len(sorted_slot), n - 1] == UNSEEN_CODE).any(),
     )
 
 
@@ -221,10 +230,10 @@ def order_bins(table: Binned, threads: int) -> Ordered:
     numbers, names = np.flatnonzero(table.kind == 0), np.flatnonzero(table.kind == 1)
     levels = np.zeros(len(table.kind), np.int64)
     levels[numbers], levels[names] = table.bins, table.n_levels
-    kind = np.where(table.kind == 0, CODED, NOMINAL).astype(np.int8)
+    kind = np.where(table.kind == 0, CODED, NOMINAL_FORM).astype(np.int8)
     return Ordered(
         numbers=np.empty((n, 0)),
-        columns=Columns(
+        columns=ColumnArrays(
             kind=kind, slot=table.slot, levels=levels, small=table.numbers.T, codes=table.codes
         ),
         sorted_of=none,

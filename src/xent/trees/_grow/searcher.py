@@ -6,13 +6,13 @@ from typing import Any
 from xent.trees._grow.dense import Dense
 from xent.trees._grow.levels import Searcher
 from xent.trees._grow.ordered import order, order_bins
-from xent.trees._grow.sparse import Stored
+from xent.trees._grow.sparse import SparseColumns
 from xent.trees._table.columns import Cases
 
 SEARCHERS: dict[str, Callable[[Any, int], Searcher]] = {
     "values": lambda table, threads: Dense(order(table, threads)),
     "bins": lambda table, threads: Dense(order_bins(table, threads)),
-    "stored": Stored,
+    "stored": SparseColumns,
 }
 
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
 from xent.trees._grow.builder import make_room
-from xent.trees._grow.levels import Plan
+from xent.trees._grow.levels import GrowthPlan
 from xent.trees._grow.ordered import Ordered
 from xent.trees._kernels import small_nodes
-from xent.trees._kernels.criteria import Rules
-from xent.trees._kernels.records import Builder, Level
+from xent.trees._kernels.criteria import SplitRules
+from xent.trees._kernels.records import Builder, LevelNodes
 
-SMALL = small_nodes.SMALL
+SMALL = small_nodes.MAX_SMALL
 FILL = 4096  # rows that are worth waking a thread for
 
 
@@ -27,13 +27,13 @@ FILL = 4096  # rows that are worth waking a thread for
 class SmallNodes:
     """What was grown below small nodes, waiting to be joined to the tree."""
 
-    rules: Rules | None  # None: the table asks for more than the kernel knows
+    rules: SplitRules | None  # None: the table asks for more than the kernel knows
     threads: int
     node: list[NDArray[np.int64]] = field(default_factory=list)
     tops: list[small_nodes.Grown] = field(default_factory=list)
     parts: list[tuple[small_nodes.Grown, int]] = field(default_factory=list)
 
-    def take(self, ordered: Ordered, level: Level, depth: int) -> Level:
+    def take(self, ordered: Ordered, level: LevelNodes, depth: int) -> LevelNodes:
         """Grow the small nodes of a level to the end; return the level without them."""
         small = level.stop - level.start <= SMALL
         if self.rules is None or not small.any():
@@ -90,10 +90,10 @@ class SmallNodes:
         return tree, nodes
 
 
-def task_of(ordered: Ordered, level: Level, mine: NDArray[np.int64]) -> small_nodes.Task:
+def task_of(ordered: Ordered, level: LevelNodes, mine: NDArray[np.int64]) -> small_nodes.SmallTask:
     """Return some nodes of a level as the kernel takes them."""
     packed, columns = ordered.packed, ordered.columns
-    return small_nodes.Task(
+    return small_nodes.SmallTask(
         ranks=ordered.ranks,
         indices=ordered.indices,
         place=ordered.place,
@@ -115,7 +115,9 @@ def task_of(ordered: Ordered, level: Level, mine: NDArray[np.int64]) -> small_no
     )
 
 
-def small_nodes_of(ordered: Ordered, rules: Rules, plan: Plan, y: NDArray[Any]) -> SmallNodes:
+def small_nodes_of(
+    ordered: Ordered, rules: SplitRules, plan: GrowthPlan, y: NDArray[Any]
+) -> SmallNodes:
     """Return where small nodes go: nowhere if the table asks for more than the kernel knows."""
     plain = (
         rules.table.size > 0

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from xent._compile.threads import in_blocks
 from xent._table.sketch import Sketch
-from xent.trees._grow.levels import Chosen, Plan, Step, Tried
+from xent.trees._grow.levels import Chosen, GrowthPlan, Step, Tried
 from xent.trees._grow.surrogates import Surrogates
-from xent.trees._kernels.bins import BINS
-from xent.trees._kernels.criteria import NEVER, SQUARED, Rules
-from xent.trees._kernels.records import Builder, Level
+from xent.trees._kernels.bins import MAX_BINS
+from xent.trees._kernels.criteria import NEVER, SQUARED, SplitRules
+from xent.trees._kernels.records import Builder, LevelNodes
 from xent.trees._kernels.search import sparse
 from xent.trees._table.sparse import Sparse
 
@@ -49,7 +49,7 @@ def splits(room: int) -> Splits:
     )
 
 
-class Stored:
+class SparseColumns:
     """The columns of a sparse matrix as the kernels read them, from which one tree is grown."""
 
     max_table, has_lists = LONGEST, False
@@ -102,7 +102,7 @@ class Stored:
         if binned:
             count = np.zeros(b - a, np.int64)
             np.maximum.at(count, column, rank + 1)
-            for q in np.flatnonzero(count + zeros > BINS):
+            for q in np.flatnonzero(count + zeros > MAX_BINS):
                 self._bin(a + int(q))
 
     def _bin(self, q: int) -> None:
@@ -114,7 +114,7 @@ class Stored:
         if zeros:
             sketch.flush()
             sketch.take(np.zeros(1), np.array([zeros]))
-        ends = sketch.ends(BINS)
+        ends = sketch.ends(MAX_BINS)
         out = self.codes[self.indptr[q] : self.indptr[q + 1]]
         out[:] = np.where(gone, GONE, np.searchsorted(ends, values))
         self.zeros[q] = np.searchsorted(ends, 0.0)
@@ -124,10 +124,10 @@ class Stored:
         stored = self.indptr, self.rows, self.values, self.codes, self.zeros
         return *stored, GONE, self.node_of, self.entry_of
 
-    def begin(self, y: NDArray[Any], size: int, rules: Rules, plan: Plan) -> None:
+    def begin(self, y: NDArray[Any], size: int, rules: SplitRules, plan: GrowthPlan) -> None:
         """Prepare for growing one tree: there is nothing to prepare."""
 
-    def take_small(self, level: Level, depth: int) -> Level:
+    def take_small(self, level: LevelNodes, depth: int) -> LevelNodes:
         """Return the level: all nodes go level by level."""
         return level
 
@@ -135,10 +135,10 @@ class Stored:
         """Return the tree: nothing waits to be joined."""
         return tree, nodes
 
-    def move(self, step: Step, start: Any, target: Any, targets: Any, below: Level) -> None:
+    def move(self, step: Step, start: Any, target: Any, targets: Any, below: LevelNodes) -> None:
         """Lay out the next level: no column lists its entries."""
 
-    def each_piece(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Any:
+    def each_piece(self, level: LevelNodes, rules: SplitRules, signs: NDArray[np.int8]) -> Any:
         """Yield the splits found in each piece of the columns, in the order of the columns."""
         sparse.locate(level, self.node_of, self.entry_of)
         for a, b in zip(self.pieces[:-1], self.pieces[1:], strict=True):
@@ -151,7 +151,7 @@ class Stored:
 
             yield from in_blocks(work, b - a, threads=self.threads)
 
-    def best(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Splits:
+    def best(self, level: LevelNodes, rules: SplitRules, signs: NDArray[np.int8]) -> Splits:
         """Return each node's best split."""
         nodes = len(level.start)
         total, count = np.zeros(nodes), np.zeros(nodes, np.int64)
@@ -166,13 +166,13 @@ class Stored:
         chosen.feature[chosen.gain < (rules.min_gain - rules.slack) * n] = -1
         return chosen
 
-    def choose(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Chosen:
+    def choose(self, level: LevelNodes, rules: SplitRules, signs: NDArray[np.int8]) -> Chosen:
         """Choose each node's split."""
         self.chosen = best = self.best(level, rules, signs)
         children = 3 * int((best.feature >= 0).sum())
         return Chosen(best.feature, best.split, best.toward, children, 0)
 
-    def try_all(self, level: Level, rules: Rules, signs: NDArray[np.int8]) -> Tried:
+    def try_all(self, level: LevelNodes, rules: SplitRules, signs: NDArray[np.int8]) -> Tried:
         """Search the only node of a level, and keep what each column could do."""
         gain, info = np.full((self.d, 1), NEVER), np.zeros((self.d, 1))
         for tried, used in self.each_piece(level, rules, signs):
@@ -190,6 +190,6 @@ class Stored:
         rest: Any = level, self.chosen, rules, tree, nodes, self.threshold, branch
         return sparse.divide_stored(*self.columns(), *rest), set_bytes
 
-    def thresholds(self, tree: Builder, nodes: int, rules: Rules) -> NDArray[np.float64]:
+    def thresholds(self, tree: Builder, nodes: int, rules: SplitRules) -> NDArray[np.float64]:
         """Return the threshold of every node, 0 where there is none."""
         return np.append(self.threshold, np.zeros(len(tree.feature)))[:nodes]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from xent._compile.threads import in_blocks
 from xent.trees._grow.ordered import Ordered
 from xent.trees._kernels import surrogates
-from xent.trees._kernels.records import NOMINAL, SORTED, Builder, Level
+from xent.trees._kernels.records import NOMINAL_FORM, SORTED, Builder, LevelNodes
 from xent.trees._tree import between
 
 MAX_TESTS = 5
@@ -30,7 +30,7 @@ class Surrogates:
 
 def substitute(
     ordered: Ordered,
-    level: Level,
+    level: LevelNodes,
     choice: NDArray[np.int64],
     tree: Builder,
     branch: NDArray[np.int32],
@@ -60,7 +60,7 @@ def substitute(
 
 def _score(
     ordered: Ordered,
-    level: Level,
+    level: LevelNodes,
     choice: NDArray[np.int64],
     branch: NDArray[np.int32],
     score: NDArray[np.float64],
@@ -111,7 +111,7 @@ def _score(
 
 def _add(
     ordered: Ordered,
-    level: Level,
+    level: LevelNodes,
     k: int,
     f: int,
     split: int,
@@ -122,7 +122,7 @@ def _add(
     columns = ordered.columns
     slot = int(columns.slot[f])
     threshold, start = 0.0, -1
-    if columns.kind[f] == NOMINAL:
+    if columns.kind[f] == NOMINAL_FORM:
         levels = int(columns.levels[f])
         hist = surrogates.sides(columns.codes[slot], levels, level, k, branch)
         side = (hist[:, 1] > hist[:, 0]).astype(np.uint8)
@@ -148,7 +148,7 @@ def _add(
 
 def _send(
     ordered: Ordered,
-    level: Level,
+    level: LevelNodes,
     k: int,
     found: Surrogates | None,
     last: int,

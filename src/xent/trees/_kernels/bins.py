@@ -4,15 +4,15 @@ import numpy as np
 
 from xent._compile.decorator import kernel
 
-BINS = 256
+MAX_BINS = 256
 
 
 @kernel()
 def encode(column, ends, levels, out, low, high):
     """Write each value's bin, the first whose end is not below it; widen the bins' extremes."""
     # Padded, so that eight halvings find the place without a jump.
-    padded = np.empty(BINS)
-    for c in range(BINS):
+    padded = np.empty(MAX_BINS)
+    for c in range(MAX_BINS):
         padded[c] = ends[c] if c < levels else np.inf
     for i in range(column.size):
         x = column[i] + 0.0

@@ -18,10 +18,10 @@ ENTROPY, GINI, SQUARED = 0, 1, 2
 DIRECTION, FRACTIONAL, BRANCH, SURROGATE, REFUSE = 0, 1, 2, 3, 4
 SUBSET, MULTIWAY, ONE_VS_REST = 0, 1, 2
 NEVER = -np.inf
-MIN_GAIN = 1e-6  # C4.5: what gains less, a case, gains nothing
+MIN_CASE_GAIN = 1e-6  # C4.5: what gains less, a case, gains nothing
 
 
-class Rules(NamedTuple):
+class SplitRules(NamedTuple):
     """What the loops must know of the estimator's options."""
 
     criterion: int
@@ -226,7 +226,7 @@ def column_score(gain, info, n, mean, ratio):
     """By what columns are compared: the gain; in C4.5 the gain ratio, of at least average gain."""
     if not ratio:
         return gain
-    if gain / n > MIN_GAIN and gain / n >= mean - 1e-3 and info / n > 0.0:
+    if gain / n > MIN_CASE_GAIN and gain / n >= mean - 1e-3 and info / n > 0.0:
         return (gain / n) / (info / n)
     return NEVER
 
@@ -234,7 +234,7 @@ def column_score(gain, info, n, mean, ratio):
 @inner()
 def better_column(value, best, n, rules):
     """Whether a column's score beats the best so far; the first of equals wins."""
-    return value > best + (MIN_GAIN if rules.ratio else rules.slack * n)
+    return value > best + (MIN_CASE_GAIN if rules.ratio else rules.slack * n)
 
 
 @step()

@@ -30,7 +30,7 @@ from xent.trees._kernels.criteria import (
     largest,
     weight_of,
 )
-from xent.trees._kernels.records import NOMINAL, SORTED, UNKNOWN
+from xent.trees._kernels.records import NOMINAL_FORM, SORTED, UNSEEN_CODE
 from xent.trees._kernels.search.coded import in_order, tally
 from xent.trees._kernels.search.nominal import two_groups
 
@@ -44,9 +44,9 @@ def choose(found, lv, columns, rules, choice):
         f = choose_column(found.gain[:, k], found.info[:, k], n, rules)
         choice[k] = f
         if f >= 0:
-            multiway = columns.kind[f] == NOMINAL and rules.nominal == MULTIWAY
+            multiway = columns.kind[f] == NOMINAL_FORM and rules.nominal == MULTIWAY
             children += (columns.levels[f] if multiway else 2) + 1
-            if columns.kind[f] == NOMINAL and not multiway:
+            if columns.kind[f] == NOMINAL_FORM and not multiway:
                 set_bytes += columns.levels[f]
     return children, set_bytes
 
@@ -64,7 +64,7 @@ def by_number(lv, k, f, split_of, columns, ranks, indices, place, tree, branch):
         q = place[columns.slot[f]]
         rank, index = ranks[q], indices[q]
         known = stop
-        while rank[known - 1] == UNKNOWN:
+        while rank[known - 1] == UNSEEN_CODE:
             known -= 1
             branch[index[known]] = -1
         for i in range(start, known):
@@ -132,7 +132,7 @@ def divide_names(lv, choice, columns, rules, tree, next_set, branch):
     """Send the entries of nodes that have a nominal column; return the next free set byte."""
     for k in range(lv.start.size):
         f = choice[k]
-        if f < 0 or columns.kind[f] != NOMINAL:
+        if f < 0 or columns.kind[f] != NOMINAL_FORM:
             continue
         by_name(lv, k, f, columns, rules, tree, next_set, branch)
         if rules.nominal != MULTIWAY:
@@ -144,11 +144,11 @@ def divide_names(lv, choice, columns, rules, tree, next_set, branch):
 def send(lv, k, f, split, toward, columns, rules, tree, branch, ranks, indices, place):
     """Divide one node's entries among branches; return how many branches."""
     node = lv.node[k]
-    multiway = columns.kind[f] == NOMINAL and rules.nominal == MULTIWAY
+    multiway = columns.kind[f] == NOMINAL_FORM and rules.nominal == MULTIWAY
     width = columns.levels[f] if multiway else 2
     weights = np.zeros(width)
     n, counted = lv.stop[k] - lv.start[k], False
-    if columns.kind[f] != NOMINAL:
+    if columns.kind[f] != NOMINAL_FORM:
         left, right = by_number(lv, k, f, split, columns, ranks, indices, place, tree, branch)
         weights[0], weights[1] = left, right
         counted = lv.weight.size == 0
@@ -162,7 +162,7 @@ def send(lv, k, f, split, toward, columns, rules, tree, branch, ranks, indices, 
             else:
                 weights[branch[e]] += lv.weight[e] if lv.weight.size else 1.0
     to = int(np.argmax(weights))
-    if columns.kind[f] == NOMINAL and not multiway and rules.missing == DIRECTION:
+    if columns.kind[f] == NOMINAL_FORM and not multiway and rules.missing == DIRECTION:
         # by_name has sent the missing rows already; find where, for later ones.
         code = columns.codes[columns.slot[f]]
         for e in range(lv.start[k], lv.stop[k]):

@@ -12,10 +12,10 @@ from numba.extending import overload
 
 from xent._compile.decorator import kernel, step
 
-NUMBER, NAME, BINNED = 0, 1, 2
+NUMBER_TEST, NAME_TEST, BINNED_TEST = 0, 1, 2
 
 
-class Rows(NamedTuple):
+class SparseRows(NamedTuple):
     """A sparse matrix in rows, columns in rising order within each."""
 
     indptr: np.ndarray
@@ -74,7 +74,7 @@ def test_rows(tree, f, threshold, set_start, flip, numbers, codes, row, start, n
     """Write the branch of one test for the rows that have none yet (-1); return how many still."""
     slot = tree.slot[f]
     missing = 0
-    if tree.kind[f] == NAME:
+    if tree.kind[f] == NAME_TEST:
         code, levels, sets = codes[slot], tree.levels[f], tree.sets
         for i in range(n):
             if out[i] >= 0:
@@ -85,7 +85,7 @@ def test_rows(tree, f, threshold, set_start, flip, numbers, codes, row, start, n
             else:
                 out[i] = c if set_start < 0 else (sets[set_start + c] ^ flip)
         return missing
-    binned, gone = tree.kind[f] == BINNED, tree.levels[f]
+    binned, gone = tree.kind[f] == BINNED_TEST, tree.levels[f]
     for i in range(n):
         if out[i] >= 0:
             continue

@@ -8,10 +8,10 @@ the rank of each value, equal for equal values. Missing values come last.
 import numpy as np
 
 from xent._compile.decorator import kernel, step
-from xent.trees._kernels.records import UNKNOWN
+from xent.trees._kernels.records import UNSEEN_CODE
 
 MAX_VALUES = 256
-TABLE = 1024
+HASH_SLOTS = 1024
 
 
 @step()
@@ -20,7 +20,7 @@ def find(keys, used, key):
     h = (key ^ (key >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
     at = np.int64(h >> np.uint64(54))
     while used[at] and keys[at] != key:
-        at = (at + 1) & (TABLE - 1)
+        at = (at + 1) & (HASH_SLOTS - 1)
     return at
 
 
@@ -46,10 +46,10 @@ def many(numbers, found, a, b):
     """Say which of the columns a..b have more than 256 values in their first rows alone."""
     head = min(numbers.shape[0], 1024)
     bits = np.empty(head, np.uint64)
-    keys = np.empty(TABLE, np.uint64)
-    used = np.empty(TABLE, np.uint8)
+    keys = np.empty(HASH_SLOTS, np.uint64)
+    used = np.empty(HASH_SLOTS, np.uint8)
     for f in range(a, b):
-        for h in range(TABLE):
+        for h in range(HASH_SLOTS):
             used[h] = 0
         count = 0
         bits_of(numbers[:head, f], bits)
@@ -72,15 +72,15 @@ def encode(numbers, which, small, values, levels, gone, a, b):
     """
     n = numbers.shape[0]
     bits = np.empty(n, np.uint64)
-    keys = np.empty(TABLE, np.uint64)
-    used = np.empty(TABLE, np.uint8)
-    code = np.empty(TABLE, np.uint8)
+    keys = np.empty(HASH_SLOTS, np.uint64)
+    used = np.empty(HASH_SLOTS, np.uint8)
+    code = np.empty(HASH_SLOTS, np.uint8)
     place = np.empty(n, np.uint16)
     listed = np.empty(MAX_VALUES + 1, np.int64)
     missing = ~np.uint64(0)
     for s in range(a, b):
         column = numbers[:, which[s]]
-        for h in range(TABLE):
+        for h in range(HASH_SLOTS):
             used[h] = 0
         bits_of(column, bits)
         count, at, last = 0, np.int64(0), ~bits[0]
@@ -155,5 +155,5 @@ def presort(numbers, which, ranks, indices, a, b):
         for i in range(n):
             if i and key[i] != key[i - 1]:
                 rank += 1
-            ranks[q, i] = UNKNOWN if key[i] == missing else rank
+            ranks[q, i] = UNSEEN_CODE if key[i] == missing else rank
             indices[q, i] = row[i]

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-SORTED, CODED, NOMINAL = 0, 1, 2
-UNKNOWN = np.int32(2**31 - 1)  # rank of a missing number: behind all others
+SORTED, CODED, NOMINAL_FORM = 0, 1, 2
+UNSEEN_CODE = np.int32(2**31 - 1)  # rank of a missing number: behind all others
 
 
-class Level(NamedTuple):
+class LevelNodes(NamedTuple):
     """The nodes of one depth and the entries in them; an entry is a row with a weight."""
 
     start: np.ndarray
@@ -32,7 +32,7 @@ class Found(NamedTuple):
     toward: np.ndarray  # the branch that missing values should take, -1 where not learned
 
 
-class Columns(NamedTuple):
+class ColumnArrays(NamedTuple):
     """Where each column's values lie, and in what form."""
 
     kind: np.ndarray  # SORTED, CODED or NOMINAL

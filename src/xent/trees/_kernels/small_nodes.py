@@ -27,23 +27,23 @@ from xent.trees._kernels.criteria import (
 from xent.trees._kernels.predict import put, roomy
 from xent.trees._kernels.records import SORTED
 from xent.trees._kernels.search.coded import search_code_counts
-from xent.trees._kernels.search.packed_binary import BYTES, search_words
+from xent.trees._kernels.search.packed_binary import LANE_COUNT, search_words
 from xent.trees._kernels.search.split_counts import (
-    BYTE,
+    BYTE_BITS,
     CLASS,
-    NUMBER,
+    COUNT_MASK,
     PLACE,
-    Packed,
+    PackedCounts,
     differ,
     search_counts,
 )
 
-SMALL = 4096  # what 12 bits can number; 20 such lists fit a core's cache
+MAX_SMALL = 4096  # what 12 bits can number; 20 such lists fit a core's cache
 START, STOP, NODE, DEPTH = 0, 1, 2, 3  # what is written of a node that waits
 ROW, CLASS_OF, NUMBER_OF = 0, 1, 2  # and of an entry
 
 
-class Task(NamedTuple):
+class SmallTask(NamedTuple):
     """The columns of a table, and the small nodes of one level in it."""
 
     ranks: np.ndarray
@@ -77,7 +77,7 @@ class Grown(NamedTuple):
     stats: np.ndarray
 
 
-class Scratch(NamedTuple):
+class SmallScratch(NamedTuple):
     """Memory for small nodes: their entries, and what the search of a node fills."""
 
     words: np.ndarray  # the packed entries, a row a sorted list; in the last the right half waits
@@ -146,7 +146,7 @@ def scratch_for(task, a, b):
     seen = np.empty(widest, np.uint8)
     for c in range(widest):
         seen[c] = 0
-    return Scratch(
+    return SmallScratch(
         np.empty((task.sorted_of.size + 1, rows), np.uint32),
         np.empty(rows, np.uint8),
         np.empty((3, own), np.int32),
@@ -164,13 +164,13 @@ def scratch_for(task, a, b):
         np.empty(widest, np.int64),
         seen,
         np.empty((size, task.words.shape[1]), np.uint64),
-        np.empty((size, BYTES * task.words.shape[1]), np.int32),
+        np.empty((size, LANE_COUNT * task.words.shape[1]), np.int32),
     )
 
 
 @inner()
 def number_of(word):
-    return (word >> BYTE) & NUMBER
+    return (word >> BYTE_BITS) & COUNT_MASK
 
 
 @step()
@@ -191,7 +191,7 @@ def search(task, scratch, start, stop, row, whole, rules):
     hopeless = NEVER
     for q in range(task.sorted_of.size):
         f = task.sorted_of[q]
-        entries = Packed(scratch.words[q], row, task.numbers[:, task.sorted_slot[q]])
+        entries = PackedCounts(scratch.words[q], row, task.numbers[:, task.sorted_slot[q]])
         gain[f] = NEVER
         if differ(entries, start, stop - 1):
             split[f], gain[f], info[f], reached = search_counts(

@@ -7,7 +7,7 @@ least two cases each way, by weight (Breiman et al. 1984, section 5.3).
 import numpy as np
 
 from xent._compile.decorator import kernel
-from xent.trees._kernels.records import UNKNOWN
+from xent.trees._kernels.records import UNSEEN_CODE
 
 
 @kernel(forceinline=True)
@@ -30,7 +30,7 @@ def agree_sorted(ranks, indices, place, feature, lv, choice, branch, score, spli
             if choice[k] < 0 or choice[k] == f:
                 continue
             start, stop = starts[k], stops[k]
-            while stop > start and rank[stop - 1] == UNKNOWN:
+            while stop > start and rank[stop - 1] == UNSEEN_CODE:
                 stop -= 1
             total = np.zeros(2)
             for i in range(start, stop):

@@ -9,10 +9,10 @@ from unicodedata import combining, east_asian_width
 
 from xent.trees._show.text import Named, plain
 
-WIDTH, HEIGHT, GAP = 150, 60, 34
+NODE_WIDTH, HEIGHT, GAP = 150, 60, 34
 LETTERS, BOLD = 26, 23  # that a box or a label is wide
 LEGEND = 400  # at least so wide, for the line below the tree
-COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"]
+CLASS_COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"]
 PALER = (0.0, 0.45, 0.7)  # share of white in the colours of classes 1-7, 8-14 and 15-21
 
 
@@ -31,7 +31,7 @@ def svg(named: Named) -> str:
             first, width = int(tree.first[node]), int(tree.width[node])
             place[node] = (place[first] + place[first + width - 1]) / 2
     deep = max(depth for *_, depth in order) + 1
-    wide = next_leaf * (WIDTH + 10)
+    wide = next_leaf * (NODE_WIDTH + 10)
     legend, below = _legend(named, wide, deep * (HEIGHT + GAP))
     full = (max(wide, LEGEND), below)
     out = [
@@ -39,7 +39,7 @@ def svg(named: Named) -> str:
         f'width="{full[0]}" height="{full[1]}" font-family="sans-serif" font-size="10">'
     ]
     spot = {
-        node: ((next_leaf - 1 - place[node]) * (WIDTH + 10) + 5, depth * (HEIGHT + GAP) + 5)
+        node: ((next_leaf - 1 - place[node]) * (NODE_WIDTH + 10) + 5, depth * (HEIGHT + GAP) + 5)
         for node, _, _, depth in order
     }
     labels = []
@@ -49,11 +49,12 @@ def svg(named: Named) -> str:
             a, b = spot[parent]
             words, whole = named.answer(parent, branch), named.test(parent, branch)
             out.append(
-                f'<path d="M{a + WIDTH / 2} {b + HEIGHT} L{x + WIDTH / 2} {y}" stroke="#999"/>'
+                f'<path d="M{a + NODE_WIDTH / 2} {b + HEIGHT} '
+                f'L{x + NODE_WIDTH / 2} {y}" stroke="#999"/>'
             )
             # The white rim keeps the line away from the letters.
             labels.append(
-                f'<text x="{x + WIDTH / 2}" y="{y - 6}" text-anchor="middle" stroke="#fff" '
+                f'<text x="{x + NODE_WIDTH / 2}" y="{y - 6}" text-anchor="middle" stroke="#fff" '
                 f'stroke-width="4" paint-order="stroke">{_short(words)}'
                 f"<title>{escape(whole)}</title></text>"
             )
@@ -84,7 +85,7 @@ def _box(named: Named, node: int, x: float, y: float) -> str:
     inner = tree.feature[node] >= 0
     high = HEIGHT if inner else HEIGHT - 14
     parts = [
-        f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{high}" fill="#fff" stroke="#666"/>',
+        f'<rect x="{x}" y="{y}" width="{NODE_WIDTH}" height="{high}" fill="#fff" stroke="#666"/>',
         f'<text x="{x + 6}" y="{y + 14}">{_short(named.says(node))}</text>',
         f'<text x="{x + 6}" y="{y + 27}" fill="#666">{_short(named.cases(node))}</text>',
     ]
@@ -92,7 +93,7 @@ def _box(named: Named, node: int, x: float, y: float) -> str:
     if named.classes and total > 0:
         at = x + 6
         for c, n in enumerate(tree.stats[node]):
-            wide = (WIDTH - 12) * n / total
+            wide = (NODE_WIDTH - 12) * n / total
             if wide > 0:
                 colour = _colour(c)
                 title = f"{escape(plain(named.classes[c]))}: {n:.6g}"
@@ -112,9 +113,9 @@ def _box(named: Named, node: int, x: float, y: float) -> str:
 
 def _colour(c: int) -> str:
     """Return the colour of a class: 21 differ, then they come again."""
-    again, hue = divmod(c, len(COLOURS))
+    again, hue = divmod(c, len(CLASS_COLOURS))
     white = PALER[again % len(PALER)]
-    parts = (int(COLOURS[hue][i : i + 2], 16) for i in (1, 3, 5))
+    parts = (int(CLASS_COLOURS[hue][i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(p + (255 - p) * white):02x}" for p in parts)
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent.trees import _prune
-from xent.trees._grow.levels import Plan, try_all
+from xent.trees._grow.levels import GrowthPlan, try_all
 from xent.trees._grow.searcher import searcher
 from xent.trees._predict import arrivals
-from xent.trees._table.columns import Cases, Column
+from xent.trees._table.columns import Cases, FittedColumn
 from xent.trees._tree import Tree
 
 
@@ -35,9 +35,9 @@ def importances(tree: Tree, features: int, criterion: str) -> NDArray[np.float64
 
 
 def gain_table(
-    plan: Plan,
+    plan: GrowthPlan,
     tree: Tree,
-    columns: list[Column],
+    columns: list[FittedColumn],
     cases: Cases,
     y: NDArray[Any],
     weight: NDArray[np.float64],
@@ -81,7 +81,7 @@ def gain_table(
     return table
 
 
-def description_length(tree: Tree, value: NDArray[np.float64], columns: list[Column]) -> Bits:
+def description_length(tree: Tree, value: NDArray[np.float64], columns: list[FittedColumn]) -> Bits:
     """Return the bits that the tree and, given the tree, the classes take to write down."""
     leaf = tree.leaf
     stats = tree.stats[leaf]

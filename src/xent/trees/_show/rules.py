@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xent._table.frames.levels import Level
 from xent.trees._show.text import plain, quantity
-from xent.trees._table.columns import Cases, Column
+from xent.trees._table.columns import Cases, FittedColumn
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Condition:
     levels: tuple[Level, ...] | None = None
     missing: bool = False
 
-    def words(self, columns: list[Column]) -> str:
+    def words(self, columns: list[FittedColumn]) -> str:
         """Write the condition with real names."""
         column = columns[self.column]
         name = plain(column.name)
@@ -47,7 +47,7 @@ class Condition:
             return text or "never"
         return f"({text} or {name} is missing)" if text else f"{name} is missing"
 
-    def passes(self, cases: Cases, columns: list[Column]) -> NDArray[np.bool_]:
+    def passes(self, cases: Cases, columns: list[FittedColumn]) -> NDArray[np.bool_]:
         """Say which cases pass."""
         slot = int(cases.slot[self.column])
         if self.levels is not None:
@@ -89,7 +89,7 @@ class Rules:
     default: int
     default_counts: tuple[float, ...]
     default_probabilities: tuple[float, ...]
-    columns: list[Column]
+    columns: list[FittedColumn]
     classes: NDArray[np.generic]
     read: Callable[[object], Cases]
 
@@ -171,7 +171,7 @@ class Rules:
         return len(self.rules)
 
 
-def decides(rules: list[Rule], cases: Cases, columns: list[Column]) -> NDArray[np.int64]:
+def decides(rules: list[Rule], cases: Cases, columns: list[FittedColumn]) -> NDArray[np.int64]:
     """Return the first rule that each case passes, -1 for none."""
     out = np.full(cases.rows, -1)
     for i in range(len(rules) - 1, -1, -1):
@@ -189,7 +189,7 @@ def numbers_of(cases: Cases, slot: int) -> NDArray[np.float64]:
 
 
 def covered(
-    conditions: tuple[Condition, ...], cases: Cases, columns: list[Column]
+    conditions: tuple[Condition, ...], cases: Cases, columns: list[FittedColumn]
 ) -> NDArray[np.bool_]:
     """Say which cases pass all conditions."""
     hit = np.ones(cases.rows, np.bool_)

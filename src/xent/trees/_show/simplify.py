@@ -17,7 +17,7 @@ from scipy.special import gammaln, ndtri
 from xent.trees._kernels.prune import extra_errors
 from xent.trees._show.rules import Condition, Rule, Rules, covered, decides, numbers_of
 from xent.trees._show.text import Named
-from xent.trees._table.columns import Cases, Column
+from xent.trees._table.columns import Cases, FittedColumn
 
 THEORY = 0.5  # weight of the rules' own bits: they say some things twice (Quinlan 1993, page 53)
 MOST_TRIED = 10  # rules of a class of which all subsets are tried
@@ -80,7 +80,7 @@ class Training:
     """The cases that rules are judged by."""
 
     cases: Cases
-    columns: list[Column]
+    columns: list[FittedColumn]
     y: NDArray[np.int64]
     weight: NDArray[np.float64]
     classes: int

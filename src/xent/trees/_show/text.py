@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._table.frames.levels import Level
-from xent.trees._table.columns import Column
+from xent.trees._table.columns import FittedColumn
 from xent.trees._tree import Tree
 
-LINE, LINES = 40, 6  # letters in a line, and lines, of a label of Graphviz
-MOST = 2**28  # letters of a text; pruned trees take thousands
+LABEL_LENGTH, LABEL_LINES = 40, 6  # letters in a line, and lines, of a label of Graphviz
+MAX_TEXT = 2**28  # letters of a text; pruned trees take thousands
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Named:
     """A tree, what its columns and classes are called, and what its nodes say."""
 
     tree: Tree
-    columns: list[Column]
+    columns: list[FittedColumn]
     classes: list[str]
     value: NDArray[np.float64]
 
@@ -107,7 +107,7 @@ def plain(name: object) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def quantity(column: Column, threshold: float) -> str:
+def quantity(column: FittedColumn, threshold: float) -> str:
     """Write a threshold exactly: a number, or what a calendar or a clock shows."""
     if abs(threshold) >= 2.0**63:  # no date: only a file from a stranger says so
         return repr(float(threshold))
@@ -143,8 +143,8 @@ def _whole(lines: Iterable[str], what: str) -> str:
     kept, size = [], 0
     for line in lines:
         size += len(line) + 1
-        if size > MOST:
-            because = f"it is so deep that this takes more than {MOST:,} letters"
+        if size > MAX_TEXT:
+            because = f"it is so deep that this takes more than {MAX_TEXT:,} letters"
             advice = "Prune it, or take to_json or to_dot."
             raise _check.cannot(f"The tree cannot be written as {what}", because, advice)
         kept.append(line)
@@ -229,9 +229,9 @@ def dot(named: Named) -> str:
         lines.append(f"  n{node} [label={quoted(f'{head} ({named.cases(node)})')}];")
         if parent >= 0:
             answer = named.answer(parent, branch)
-            rows = wrap(answer, LINE, replace_whitespace=False, break_on_hyphens=False)
-            more = f", labeltooltip={quoted(answer)}" if len(rows) > LINES else ""
-            label = "\n".join(rows if not more else [*rows[:LINES], "…"])
+            rows = wrap(answer, LABEL_LENGTH, replace_whitespace=False, break_on_hyphens=False)
+            more = f", labeltooltip={quoted(answer)}" if len(rows) > LABEL_LINES else ""
+            label = "\n".join(rows if not more else [*rows[:LABEL_LINES], "…"])
             lines.append(f"  n{parent} -> n{node} [label={quoted(label)}{more}];")
     return "\n".join([*lines, "}"])
 

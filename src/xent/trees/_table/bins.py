@@ -17,8 +17,8 @@ from xent._table.frames import Frame
 from xent._table.frames.levels import codes_of
 from xent._table.sketch import Sketch
 from xent.trees._kernels import bins as kernels
-from xent.trees._kernels.predict import BINNED
-from xent.trees._table.columns import Cases, Column, layout, matched, number
+from xent.trees._kernels.predict import BINNED_TEST
+from xent.trees._table.columns import Cases, FittedColumn, layout, matched, number
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Binned(Cases):
     @property
     def test_kind(self) -> NDArray[np.int64]:
         """How a test of each column reads it: as a name or a bin."""
-        return np.where(self.kind == 0, BINNED, self.kind)
+        return np.where(self.kind == 0, BINNED_TEST, self.kind)
 
     @property
     def absent(self) -> NDArray[np.int64]:
@@ -152,7 +152,7 @@ class Unread:
             for s in range(a, b):
                 sketch = Sketch()
                 sketch.add(column(s))
-                ends[s] = sketch.ends(kernels.BINS)
+                ends[s] = sketch.ends(kernels.MAX_BINS)
 
         in_blocks(look, d, threads=threads)
         bins = Bins(ends, self.rows)
@@ -182,7 +182,7 @@ def of_cases(cases: Cases) -> Unread:
     )
 
 
-def of_frame(frame: Frame, columns: Sequence[Column]) -> Unread:
+def of_frame(frame: Frame, columns: Sequence[FittedColumn]) -> Unread:
     """Wait to put the columns of a data frame into bins."""
     kind, slot, n_levels = layout(columns)
     found = matched(frame, columns)

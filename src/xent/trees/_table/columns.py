@@ -19,13 +19,13 @@ from xent._table.frames import Accepted, Frame
 from xent._table.frames import Column as Read
 from xent._table.frames.levels import Level, codes_of, levels_of
 
-KINDS = ("number", "name", "date", "time", "duration")
-ACCEPTED = Accepted("X", "hold numbers, names, booleans, dates and times", frozenset(KINDS))
+COLUMN_KINDS = ("number", "name", "date", "time", "duration")
+ACCEPTED = Accepted("X", "hold numbers, names, booleans, dates and times", frozenset(COLUMN_KINDS))
 
 
 @dataclass(frozen=True)
-class Column:
-    """What one column is called and how it is read: one of `KINDS`."""
+class FittedColumn:
+    """What one column is called and how it is read: one of `COLUMN_KINDS`."""
 
     name: str
     kind: str
@@ -117,18 +117,18 @@ def of_numbers(X: NDArray[np.float64], *, copy: bool = True) -> Cases:
     return Cases(np.zeros(d, np.int64), np.arange(d), X, none, np.empty(0, np.int64))
 
 
-def number_columns(names: Sequence[str]) -> list[Column]:
+def number_columns(names: Sequence[str]) -> list[FittedColumn]:
     """Describe the columns of a plain matrix."""
-    return [Column(name, "number") for name in names]
+    return [FittedColumn(name, "number") for name in names]
 
 
-def describe(frame: Frame) -> list[Column]:
+def describe(frame: Frame) -> list[FittedColumn]:
     """Say what the columns of a data frame are."""
     found = []
     for column in frame.columns():
         kind = ACCEPTED.check(column)
         levels = levels_of(column.names()) if kind == "name" else ()
-        found.append(Column(str(column.name), kind, levels))
+        found.append(FittedColumn(str(column.name), kind, levels))
     return found
 
 
@@ -141,7 +141,7 @@ def number(column: Read) -> NDArray[np.float64]:
     return out
 
 
-def read(frame: Frame, columns: Sequence[Column]) -> Cases:
+def read(frame: Frame, columns: Sequence[FittedColumn]) -> Cases:
     """Read a data frame as the columns that a tree was fitted on."""
     found = matched(frame, columns)
     kind, slot, n_levels = layout(columns)
@@ -156,7 +156,7 @@ def read(frame: Frame, columns: Sequence[Column]) -> Cases:
 
 
 def layout(
-    columns: Sequence[Column],
+    columns: Sequence[FittedColumn],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return each column's kind and place among its kind, and the numbers of levels."""
     kind = np.array([c.kind == "name" for c in columns], np.int64)
@@ -164,7 +164,7 @@ def layout(
     return kind, slot, np.array([len(c.levels) for c in columns if c.kind == "name"], np.int64)
 
 
-def matched(frame: Frame, columns: Sequence[Column]) -> list[Read]:
+def matched(frame: Frame, columns: Sequence[FittedColumn]) -> list[Read]:
     """Return the columns of a data frame that are the columns of fit."""
     names = {str(name): name for name in frame.names}
     found = []

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.trees._kernels.predict import Rows
+from xent.trees._kernels.predict import SparseRows
 from xent.trees._table.columns import Cases
 
 
@@ -53,7 +53,9 @@ def of_matrix(X: Any, binned: bool = False) -> Sparse:
     columns.eliminate_zeros()
     rows = columns.tocsr()
     n, d = X.shape
-    numbers: Any = Rows(rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data)
+    numbers: Any = SparseRows(
+        rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data
+    )
     none = np.empty((0, n), np.int32)
     zeros = np.zeros(d, np.int64)
     return Sparse(zeros, np.arange(d), numbers, none, zeros[:0], columns, binned)

@@ -19,12 +19,12 @@ from xent._table.frames import Frame, of_series
 from xent._table.frames.exact import Distinct
 from xent._table.frames.levels import merged
 from xent._table.sketch import Sketch
-from xent.trees._kernels.bins import BINS
+from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._table.bins import Binned, Bins, code_type
-from xent.trees._table.columns import Column, describe, layout, number, read, refuse_fractions
+from xent.trees._table.columns import FittedColumn, describe, layout, number, read, refuse_fractions
 from xent.trees._table.weights import by_class, by_name
 
-BATCH = 16384  # rows
+BATCH_ROWS = 16384  # rows
 Source = str | os.PathLike[str] | Callable[[], Iterable[Any]]
 
 
@@ -43,7 +43,7 @@ def batches(
     if not isinstance(source, (str, os.PathLike)):
         yield from source()
         return
-    for batch in _table.scan(source, None, BATCH, text=text, csv=csv, argument=argument):
+    for batch in _table.scan(source, None, BATCH_ROWS, text=text, csv=csv, argument=argument):
         table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
         yield _table.blanks_as_missing(table, source, csv)
 
@@ -51,7 +51,7 @@ def batches(
 class Reading:
     """What two passes over a source find out: the table in bins, the targets and the weights."""
 
-    columns: list[Column]
+    columns: list[FittedColumn]
     cases: Binned
     y: NDArray[Any]
     classes: NDArray[Any]
@@ -108,7 +108,7 @@ class Reading:
 
     def _look(self) -> tuple[list[NDArray[np.float64]], int, NDArray[np.int64]]:
         """First pass: columns, levels, classes, and the ends of all bins."""
-        columns: list[Column] = []
+        columns: list[FittedColumn] = []
         known: list[bool] = []  # whether a batch had a value, and so a kind
         sketches: list[Sketch] = []
         distinct: list[Distinct] = []
@@ -119,7 +119,7 @@ class Reading:
             if not columns:
                 columns, known = found, held
                 sketches = [Sketch() for _ in found]
-                distinct = [Distinct(column.name, BINS) for column in found]
+                distinct = [Distinct(column.name, MAX_BINS) for column in found]
             columns = _joined(columns, found, known, held)
             known = [a or b for a, b in zip(known, held, strict=True)]
             if not self.is_number:
@@ -138,7 +138,7 @@ class Reading:
             each.check()
         self.columns = columns
         pairs = zip(sketches, columns, strict=True)
-        return [sketch.ends(BINS) for sketch, c in pairs if c.kind != "name"], rows, counts
+        return [sketch.ends(MAX_BINS) for sketch, c in pairs if c.kind != "name"], rows, counts
 
     def _count(self, y: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.int64]:
         here, count = np.unique(y, return_counts=True)
@@ -204,8 +204,8 @@ class Reading:
 
 
 def _joined(
-    columns: list[Column], found: list[Column], known: list[bool], held: list[bool]
-) -> list[Column]:
+    columns: list[FittedColumn], found: list[FittedColumn], known: list[bool], held: list[bool]
+) -> list[FittedColumn]:
     """Return the columns of two pieces of a table; one that held no value fits every kind."""
     first, second = ([(c.name, c.kind) for c in some] for some in (columns, found))
     if [name for name, _ in first] != [name for name, _ in second]:
@@ -218,6 +218,6 @@ def _joined(
         got = wrong[0] if wrong else "another number of columns"
         raise _check.invalid("X", "have the same columns in every batch", got)
     return [
-        Column(a.name, a.kind if x or not y else b.kind, merged(a.levels, b.levels))
+        FittedColumn(a.name, a.kind if x or not y else b.kind, merged(a.levels, b.levels))
         for a, b, x, y in zip(columns, found, known, held, strict=True)
     ]

@@ -7,7 +7,7 @@ whole numbers, exact.
 import numpy as np
 
 from xent._compile.decorator import kernel, step
-from xent.trees._kernels.bins import BINS
+from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._kernels.criteria import (
     ENTROPY,
     NEVER,
@@ -21,7 +21,7 @@ from xent.trees._kernels.criteria import (
 )
 from xent.trees._kernels.search.coded import search_groups, search_tallied
 
-FEW = 512
+FEW_ROWS = 512
 
 
 @step()
@@ -73,9 +73,9 @@ def search_cached(
     then the histogram in ``slot[i]``, which is their parent's, less that; -1 where there is none.
     """
     size = lv.stats.shape[1]
-    scratch = np.empty((BINS, size), np.int32)
-    exact = np.empty((BINS + 1, size))
-    present, left = np.empty(BINS + 1, np.int64), np.empty(size, np.int64)
+    scratch = np.empty((MAX_BINS, size), np.int32)
+    exact = np.empty((MAX_BINS + 1, size))
+    present, left = np.empty(MAX_BINS + 1, np.int64), np.empty(size, np.int64)
     for q in range(a, b):
         f, code = feature[q], codes[q]
         for i in range(light.size):
@@ -88,7 +88,7 @@ def search_cached(
             if heavy[i] < 0:
                 continue
             other = cache[slot[i], q]
-            for c in range(BINS):
+            for c in range(MAX_BINS):
                 for j in range(size):
                     other[c, j] -= hist[c, j]
             search_one(
@@ -115,8 +115,8 @@ def search_few(codes, levels, feature, nodes, lv, rules, found, lost, a, b):
     """
     size = lv.stats.shape[1]
     row, y, starts, stops, all_stats = lv.row, lv.y, lv.start, lv.stop, lv.stats
-    keys, left = np.empty(FEW, np.int64), np.empty(size, np.int64)
-    at_code = np.empty(BINS, np.int64)
+    keys, left = np.empty(FEW_ROWS, np.int64), np.empty(size, np.int64)
+    at_code = np.empty(MAX_BINS, np.int64)
     for q in range(a, b):
         f, code = feature[q], codes[q]
         for k in nodes:
@@ -131,12 +131,12 @@ def search_few(codes, levels, feature, nodes, lv, rules, found, lost, a, b):
                     keys[j + 1] = key
             else:
                 # Only the order of codes matters, not that of classes within one.
-                for c in range(BINS):
+                for c in range(MAX_BINS):
                     at_code[c] = 0
                 for i in range(start, stops[k]):
                     at_code[code[row[i]]] += 1
                 total = 0
-                for c in range(BINS):
+                for c in range(MAX_BINS):
                     here = at_code[c]
                     at_code[c] = total
                     total += here

@@ -22,7 +22,7 @@ from xent.trees._kernels.criteria import (
     too_light,
 )
 
-BYTES, ROUND = 8, 255
+LANE_COUNT, ROUND = 8, 255
 
 
 @kernel()
@@ -44,7 +44,7 @@ def tally_ones(words, row, y, start, stop, a, b, present, found, sums, counts):
     """Count, for each class present, the ones in the bytes of the words a..b."""
     ones = sums.view(np.uint8)
     for i in range(found):
-        for j in range(BYTES * a, BYTES * b):
+        for j in range(LANE_COUNT * a, LANE_COUNT * b):
             counts[present[i], j] = 0
     for begin in range(start, stop, ROUND):
         for i in range(found):
@@ -55,7 +55,7 @@ def tally_ones(words, row, y, start, stop, a, b, present, found, sums, counts):
             for w in range(a, b):
                 sums[c, w] += words[r, w]
         for i in range(found):
-            for j in range(BYTES * a, BYTES * b):
+            for j in range(LANE_COUNT * a, LANE_COUNT * b):
                 counts[present[i], j] += ones[present[i], j]
 
 
@@ -78,7 +78,7 @@ def search_words(
     before = count_score(before, n, entropy, table)
     min_weight = min_branch(rules, n, size)
     tally_ones(words, row, y, start, stop, a, b, present, found, sums, counts)
-    for j in range(BYTES * a, min(BYTES * b, used)):
+    for j in range(LANE_COUNT * a, min(LANE_COUNT * b, used)):
         gain[j], info[j] = NEVER, 0.0
         ones = np.int64(0)
         for i in range(found):
@@ -101,7 +101,7 @@ def search_packed(words, feature, lv, rules, found, a, b):
     """Search every node of the level in the words a..b; `feature` is by byte."""
     size = lv.stats.shape[1]
     sums = np.empty((size, words.shape[1]), np.uint64)
-    counts = np.empty((size, BYTES * words.shape[1]), np.int32)
+    counts = np.empty((size, LANE_COUNT * words.shape[1]), np.int32)
     present = np.empty(size, np.int64)
     gain, info = np.empty(feature.size), np.empty(feature.size)
     row, y, used = lv.row, lv.y, feature.size
@@ -110,7 +110,7 @@ def search_packed(words, feature, lv, rules, found, a, b):
         search_words(
             words, used, row, y, start, stop, a, b, whole, rules, present, sums, counts, gain, info
         )
-        for j in range(BYTES * a, min(BYTES * b, used)):
+        for j in range(LANE_COUNT * a, min(LANE_COUNT * b, used)):
             f = feature[j]
             found.gain[f, k], found.info[f, k] = gain[j], info[j]
             found.split[f, k], found.toward[f, k] = 0, -1

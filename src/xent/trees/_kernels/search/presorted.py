@@ -20,7 +20,7 @@ from xent.trees._kernels.criteria import (
     weight_of,
     xlogx,
 )
-from xent.trees._kernels.records import UNKNOWN
+from xent.trees._kernels.records import UNSEEN_CODE
 from xent.trees._kernels.search.split_counts import Listed, search_counts
 
 
@@ -196,7 +196,7 @@ def search_sorted(ranks, indices, place, slots, feature, numbers, signs, lv, rul
             stop = end
             for c in range(size):
                 missing[c] = 0.0
-            while stop > start and rank[stop - 1] == UNKNOWN:
+            while stop > start and rank[stop - 1] == UNSEEN_CODE:
                 stop -= 1
                 e = index[stop]
                 add(missing, rules.criterion, lv.y[e], lv.weight[e] if lv.weight.size else 1.0)

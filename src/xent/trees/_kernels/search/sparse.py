@@ -12,7 +12,7 @@ from xent.trees._kernels.criteria import (
     BRANCH,
     DIRECTION,
     FRACTIONAL,
-    MIN_GAIN,
+    MIN_CASE_GAIN,
     NEVER,
     SQUARED,
     add,
@@ -164,7 +164,7 @@ def add_gains(tried, used, lv, rules, total, count):
     for i in range(used):
         k = tried.node[i]
         gain = tried.gain[i] / weight_of(lv.stats[k], rules.criterion)
-        if gain > MIN_GAIN:
+        if gain > MIN_CASE_GAIN:
             total[k] += gain
             count[k] += 1
 

@@ -1,8 +1,8 @@
 """The best split of a sorted column whose entries all weigh 1: counts, and a table of n log n.
 
 The entries of a node lie in the order of the column's values. They come in one of two layouts,
-`Listed` and `Packed`, which answer the same three questions: the class of an entry, whether its
-value differs from the next one's, and whether by more than a gap.
+`Listed` and `PackedCounts`, which answer the same three questions: the class of an entry, whether
+its value differs from the next one's, and whether by more than a gap.
 
 A packed entry is one word of 32 bits, so that a small node's columns stay in the cache::
 
@@ -37,8 +37,8 @@ from xent.trees._kernels.criteria import (
     two_class_score,
 )
 
-CLASS, NUMBER, PLACE = np.uint32(255), np.uint32(4095), np.uint32(1 << 20)
-BYTE = np.uint32(8)
+CLASS, COUNT_MASK, PLACE = np.uint32(255), np.uint32(4095), np.uint32(1 << 20)
+BYTE_BITS = np.uint32(8)
 INLINED: Any = {**INSIDE, "forceinline": True, "_nrt": False}
 
 
@@ -52,7 +52,7 @@ class Listed(NamedTuple):
     column: np.ndarray  # by row
 
 
-class Packed(NamedTuple):
+class PackedCounts(NamedTuple):
     """Entries of a small node, a word each."""
 
     words: np.ndarray
@@ -77,21 +77,23 @@ def differ(entries, i, j):
 
 @overload(class_at, jit_options=INLINED)
 def _class_at(entries, i):
-    if entries.instance_class is Packed:
+    if entries.instance_class is PackedCounts:
         return lambda entries, i: entries.words[i] & CLASS
     return lambda entries, i: entries.y[entries.entry[i]]
 
 
 @overload(value_at, jit_options=INLINED)
 def _value_at(entries, i):
-    if entries.instance_class is Packed:
-        return lambda entries, i: entries.column[entries.row[(entries.words[i] >> BYTE) & NUMBER]]
+    if entries.instance_class is PackedCounts:
+        return lambda entries, i: entries.column[
+            entries.row[(entries.words[i] >> BYTE_BITS) & COUNT_MASK]
+        ]
     return lambda entries, i: entries.column[entries.row[entries.entry[i]]]
 
 
 @overload(differ, jit_options=INLINED)
 def _differ(entries, i, j):
-    if entries.instance_class is Packed:
+    if entries.instance_class is PackedCounts:
         return lambda entries, i, j: (entries.words[i] ^ entries.words[j]) >= PLACE
     return lambda entries, i, j: entries.rank[i] != entries.rank[j]
 
