@@ -323,3 +323,21 @@ def test_command_explains_rules(tmp_path):
     assert page.startswith("# X402 mean-of-batch-means")
     assert "## Silent when" in page
     assert "X101  error   double-softmax" in xent("audit", "rule", cwd=tmp_path).stdout
+
+
+def test_a_file_that_xent_fails_on_does_not_hide_the_others(tmp_path, monkeypatch):
+    from xent.audit import _audit
+
+    (tmp_path / "a.py").write_text(WRONG)
+    (tmp_path / "b.py").write_text(WRONG)
+    follow = _audit.follow
+
+    def fails_on_a(source, sources, config):
+        if source.path.name == "a.py":
+            raise KeyError("x")
+        return follow(source, sources, config)
+
+    monkeypatch.setattr(_audit, "follow", fails_on_a)
+    report = audit(tmp_path)
+    assert [one.path.rpartition("/")[2] for one in report.findings] == ["b.py"]
+    assert "a.py (xent failed: KeyError" in report.not_followed[0]

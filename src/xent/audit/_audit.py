@@ -105,7 +105,11 @@ def audit(*paths: str | Path, config: Config | None = None) -> Report:
             found[one.path, one.cell, one.line, one.rule] = one
         if not SPEAKS_OF_LOSSES.search(source.text):
             continue
-        result = follow(source, sources, config)
+        try:
+            result = follow(source, sources, config)
+        except Exception as error:  # one file that xent fails on must not hide the others
+            not_followed[f"{source.shown} (xent failed: {type(error).__name__}: {error})"] = None
+            continue
         sites |= result.sites
         not_followed |= result.not_followed
         for one in result.findings:

@@ -195,6 +195,8 @@ def counts(divisor: Value, loop: Loop) -> str:
     a sampler takes a part), or "" where it is not known.
     """
     source = loop.source
+    if _is_length(divisor, dataset(source)):
+        return "samples"
     if isinstance(divisor, Length):
         if divisor.of is source:
             return "samples" if loop.kind == "slices" else "batches"
@@ -221,6 +223,20 @@ def counts(divisor: Value, loop: Loop) -> str:
             ):
                 return "padded"
     return ""
+
+
+def _is_length(divisor: Value, data: Value | None) -> bool:
+    """Whether a number is what a data set was split into, or the length of its arrays."""
+    if isinstance(data, Opaque):
+        return "length" in data.parts and data.parts["length"] == divisor
+    if isinstance(data, Made) and data.name.endswith("TensorDataset"):
+        for array in data.args:
+            if isinstance(divisor, Length) and divisor.of is array:
+                return True
+            shape = array.parts.get("shape") if isinstance(array, Opaque) else None
+            if isinstance(shape, Opaque) and shape.parts.get(("item", 0)) is divisor:
+                return True
+    return False
 
 
 SUBSETS = ("SubsetRandomSampler", "DistributedSampler")

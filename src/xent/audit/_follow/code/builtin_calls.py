@@ -187,6 +187,17 @@ def _pad_sequence(run: Run, args: list[Value], options: dict[str, Value], node: 
     return made
 
 
+def _random_split(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    lengths = options.get("lengths", args[1] if len(args) > 1 else None)
+    if not isinstance(lengths, Sequence) or lengths.items is None:
+        return Opaque("parts")
+    parts: list[Value] = []
+    for length in lengths.items:
+        share = isinstance(length, Const) and isinstance(length.value, float)
+        parts.append(Opaque("part", parts={} if share else {"length": length}))
+    return Sequence(parts)
+
+
 def _collator(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     """X504: a collator of transformers ignores padding, which is the end of the text as well."""
     tokenizer = options.get("tokenizer", args[0] if args else None)
@@ -206,6 +217,7 @@ BUILTIN_CALLS: dict[str, Call] = {
     "np.sum": _sum,
     "numpy.sum": _sum,
     "max": _max,
+    "torch.utils.data.random_split": _random_split,
     "next": _next,
     "list": _list,
     "tuple": _list,
