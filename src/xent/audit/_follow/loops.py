@@ -233,7 +233,8 @@ def _is_length(divisor: Value, data: Value | None) -> bool:
         for array in data.args:
             if isinstance(divisor, Length) and divisor.of is array:
                 return True
-            shape = array.parts.get("shape") if isinstance(array, Opaque) else None
+            held = array.attrs if isinstance(array, Made) else getattr(array, "parts", {})
+            shape = held.get("shape")
             if isinstance(shape, Opaque) and shape.parts.get(("item", 0)) is divisor:
                 return True
     return False
