@@ -268,9 +268,10 @@ def elbo(run: Run, recon: Loss, kl: Loss, node: ast.AST) -> None:
     """X305: reconstruction and divergence averaged over different things."""
     if recon.weighted or kl.weighted or recon.scale is None or kl.scale is None:
         return
-    if recon.scale == kl.scale and (recon.features == kl.features or not recon.features):
-        return
     if not recon.features or not kl.features:
+        return
+    # Two means over dimensions differ too: one is over those of the data, one over the latent ones.
+    if recon.scale == kl.scale and recon.features == kl.features == "sum":
         return
     run.report("X305", run.place(node), first=_averaged(recon), second=_averaged(kl))
 
@@ -280,7 +281,7 @@ def _averaged(loss: Loss) -> str:
         return "summed over batch and dimensions"
     if loss.features == "sum":
         return "summed over dimensions and averaged over the batch"
-    return "averaged over batch and dimensions"
+    return "averaged over batch and its own dimensions"
 
 
 # ---------------------------------------------------------------------- sizes
