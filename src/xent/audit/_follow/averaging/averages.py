@@ -46,7 +46,8 @@ def start(run: Run, zero: Zero, term: Value, entered: tuple[Loop, ...], node: as
         # Steps of training are batches too; steps of a sequence or parts of a model are not: their
         # sum is still one batch's loss.
         if not any(loops.is_batches(loop) or loop.trained for loop in entered):
-            return term.but(scale=None, over=())
+            outer = [loop for loop in run.loops if loop not in entered]
+            return term.but(scale=None, over=(), loop=outer[-1] if outer else None)
         total = Total(entered, term, run.place(node), start=zero, under=run.under())
         _divided_when_added(run, total, node)
         _graph(run, total, node)
@@ -242,7 +243,9 @@ def mean_over_batch(run: Run, loss: Loss, node: ast.AST) -> None:
 
 def one_batch_divided(run: Run, loss: Loss, divisor: Value, node: ast.AST) -> None:
     """X407: after the loop one batch's loss is divided as if it were the total."""
-    if loss.loop is not None and loops.counts(divisor, loss.loop) in ("batches", "samples"):
+    if loss.loop is None or not loops.is_batches(loss.loop):
+        return
+    if loops.counts(divisor, loss.loop) in ("batches", "samples"):
         run.report(
             "X407",
             run.place(node),
