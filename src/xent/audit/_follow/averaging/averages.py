@@ -186,7 +186,7 @@ def _judge(run: Run, total: Total, term: Loss, counted: str, divisor: Value, pla
         run.report(
             "X403",
             place,  # type: ignore[arg-type]
-            count="those of the sampler's samples",
+            count="the sampler's",
             divisor=f"{_name(divisor)}, which counts the whole data set",
             fix="divide by len(loader.sampler)",
         )
@@ -198,7 +198,7 @@ def _judge(run: Run, total: Total, term: Loss, counted: str, divisor: Value, pla
         run.report(
             "X403",
             place,  # type: ignore[arg-type]
-            count="sums over the samples of each batch, which are",
+            count="sums of each batch's",
             divisor=f"{_name(divisor)}, which counts batches",
             fix="divide by the number of samples: len(loader.dataset)",
         )
@@ -235,7 +235,7 @@ def mean_over_batch(run: Run, loss: Loss, node: ast.AST) -> None:
     run.report(
         "X403",
         run.place_of_loop(node, loss.loop),
-        count="the loss is a mean over the batch: no",
+        count="the loss is a mean over the batch already: no",
         divisor="the size of the batch again",
         fix="show loss.item() as it is, or sum with reduction='sum'",
     )

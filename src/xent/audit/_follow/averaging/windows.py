@@ -49,9 +49,11 @@ def divided(run: Run, total: Total, divisor: Value, node: ast.AST, place: Place)
         return
     k = str(every.value) if isinstance(every, Const) else "k"
     if first == "one" and len(total.loops) == 1:
-        _report(run, place, "in the first window 1 loss, not", k, "(i + 1) % k == 0", "warning")
+        _report(
+            run, place, f"in the first window 1 instead of {k}", k, "(i + 1) % k == 0", "warning"
+        )
     elif first == "one more":
-        _report(run, place, "k + 1 in the first window", k, "(i + 1) % k == 0", "warning")
+        _report(run, place, f"in the first window {k} + 1", k, "(i + 1) % k == 0", "warning")
 
 
 def _report(
