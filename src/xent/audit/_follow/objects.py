@@ -6,6 +6,7 @@ from typing import Any
 
 from xent.audit._follow.run import STEPS, Run
 from xent.audit._follow.values import (
+    MODE,
     BatchSize,
     Choice,
     Class,
@@ -94,7 +95,7 @@ def _of_instance(run: Run, holder: Instance, name: str) -> Value:
     if name in holder.attrs:
         return holder.attrs[name]
     if name == "training" and holder.mode is not None:
-        return Const(holder.mode.training)
+        return Const(holder.mode.training) if isinstance(holder.attrs[MODE], Mode) else Opaque(name)
     found = holder.of.member(name)
     if isinstance(found, Function):
         decorators = {getattr(d, "id", "") for d in getattr(found.node, "decorator_list", [])}
@@ -196,10 +197,11 @@ def truth(value: Value) -> bool | None:
 def set_mode(run: Run, module: Value, training: bool) -> None:
     """Put a module, and what is in it, into training or evaluation mode."""
     if isinstance(module, Instance | Made):
-        module.mode = Mode(training, tuple(run.loops))
+        mode = Mode(training, tuple(run.loops))
+        run.write(module.attrs, MODE, mode)
         for part in list(module.attrs.values()) + getattr(module, "args", []):
             if isinstance(part, Instance | Made) and part is not module and _is_module(part):
-                part.mode = module.mode
+                run.write(part.attrs, MODE, mode)
     elif isinstance(module, Choice):
         for option in module.options:
             set_mode(run, option, training)

@@ -88,13 +88,28 @@ class Made(Value):
     options: dict[str, Value]
     place: Place | None = None
     attrs: dict[Any, Value] = field(default_factory=dict)
-    mode: Mode | None = None
+
+    @property
+    def mode(self) -> Mode | None:
+        """The mode it was put into, None where in none."""
+        return _mode_in(self.attrs)
 
     def option(self, name: str, position: int) -> Value | None:
         """Return an argument by its name or position."""
         if name in self.options:
             return self.options[name]
         return self.args[position] if len(self.args) > position else None
+
+
+MODE = ("mode",)  # where a module keeps its mode among its attributes
+
+
+def _mode_in(attrs: dict[Any, Value]) -> Mode | None:
+    """Return a module's mode; where branches leave two, one that nothing is said of."""
+    found = attrs.get(MODE)
+    if found is None or isinstance(found, Mode):
+        return found
+    return Mode(training=False, loops=())
 
 
 @dataclass(eq=False)
@@ -153,7 +168,11 @@ class Instance(Value):
 
     of: Class
     attrs: dict[Any, Value] = field(default_factory=dict)
-    mode: Mode | None = None
+
+    @property
+    def mode(self) -> Mode | None:
+        """The mode it was put into, None where in none."""
+        return _mode_in(self.attrs)
 
 
 @dataclass(frozen=True)
