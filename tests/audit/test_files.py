@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from xent.audit import Config, Report, audit
+from xent.audit import AuditReport, Config, audit
 from xent.audit._audit import without_baseline
 from xent.audit._config import from_table
-from xent.audit._formats import FORMATS
+from xent.audit._formats import REPORT_FORMATS
 
 WRONG = "import torch.nn.functional as F\nloss = F.nll_loss(F.softmax(z, dim=1), y)"
 
@@ -226,7 +226,7 @@ def report_of(tmp_path, text=WRONG):
 
 
 def test_text(tmp_path):
-    lines = FORMATS["text"](report_of(tmp_path), False).splitlines()
+    lines = REPORT_FORMATS["text"](report_of(tmp_path), False).splitlines()
     assert lines[0].endswith(
         "train.py:2:8: error X106 not-log-into-nll: nll_loss takes log-probabilities, "
         "but gets probabilities (softmax)"
@@ -237,7 +237,7 @@ def test_text(tmp_path):
 
 def test_json_is_one_object_with_notes(tmp_path):
     code = "import torch.nn.functional as F\np = F.softmax(z)\n"
-    report = json.loads(FORMATS["json"](report_of(tmp_path, code), False))
+    report = json.loads(REPORT_FORMATS["json"](report_of(tmp_path, code), False))
     assert set(report) == {"schema", "findings", "sites", "not_followed"}
     assert report["schema"] == 1
     (found,) = report["findings"]
@@ -247,7 +247,7 @@ def test_json_is_one_object_with_notes(tmp_path):
 
 
 def test_sarif(tmp_path):
-    log = json.loads(FORMATS["sarif"](report_of(tmp_path), False))
+    log = json.loads(REPORT_FORMATS["sarif"](report_of(tmp_path), False))
     assert log["version"] == "2.1.0"
     (run,) = log["runs"]
     (result,) = run["results"]
@@ -258,7 +258,7 @@ def test_sarif(tmp_path):
 
 
 def test_github(tmp_path):
-    first = FORMATS["github"](report_of(tmp_path), False).splitlines()[0]
+    first = REPORT_FORMATS["github"](report_of(tmp_path), False).splitlines()[0]
     assert first.startswith("::error file=")
     assert ",line=2,col=8,title=X106 not-log-into-nll::" in first
 
@@ -266,7 +266,7 @@ def test_github(tmp_path):
 def test_baseline(tmp_path):
     report = report_of(tmp_path)
     file = tmp_path / "before.json"
-    file.write_text(FORMATS["json"](report, False))
+    file.write_text(REPORT_FORMATS["json"](report, False))
     assert without_baseline(report, file).findings == []
     twice = report_of(tmp_path, "\n" + WRONG + "\n" + WRONG.splitlines()[1])
     assert len(without_baseline(twice, file).findings) == 1
@@ -283,7 +283,7 @@ def test_what_is_not_followed_is_said(tmp_path):
 
 
 def test_report_levels():
-    assert not Report().reaches("note")
+    assert not AuditReport().reaches("note")
 
 
 # ------------------------------------------------------------------ the command

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from xent import _check
-from xent.audit._catalogue import LEVELS, RULES
+from xent.audit._catalogue import FINDING_LEVELS, RULES
 from xent.audit._config import Config, load
 from xent.audit._files import collect
 from xent.audit._finding import Finding, finding
 from xent.audit._follow.script import follow
-from xent.audit._source import Source, read
+from xent.audit._source import Script, read
 
 SPEAKS_OF_LOSSES = re.compile(r"loss|entropy|softmax|sigmoid|kl_|criterion|train|eval", re.I)
 
 
 @dataclass
-class Report:
+class AuditReport:
     """What an audit found.
 
     Parameters
@@ -52,10 +52,12 @@ class Report:
         """Whether a finding is at a level or above it."""
         if level == "never":
             return False
-        return any(LEVELS.index(f.level) >= LEVELS.index(level) for f in self.findings)
+        return any(
+            FINDING_LEVELS.index(f.level) >= FINDING_LEVELS.index(level) for f in self.findings
+        )
 
 
-def audit(*paths: str | Path, config: Config | None = None) -> Report:
+def audit(*paths: str | Path, config: Config | None = None) -> AuditReport:
     r"""Read training scripts and say what is wrong with their losses; nothing is run.
 
     Parameters
@@ -67,7 +69,7 @@ def audit(*paths: str | Path, config: Config | None = None) -> Report:
 
     Returns
     -------
-    Report
+    AuditReport
         Findings by place, the number of losses looked at, and what could not be followed.
 
     Raises
@@ -90,8 +92,8 @@ def audit(*paths: str | Path, config: Config | None = None) -> Report:
     given = [Path(path) for path in paths]
     if config is None:
         config = load(_folder(given))
-    sources: dict[Path, Source] = {}
-    followed_as: list[Source] = []
+    sources: dict[Path, Script] = {}
+    followed_as: list[Script] = []
     for path in collect(given, config):
         key = path.resolve()
         if key not in sources:
@@ -115,11 +117,11 @@ def audit(*paths: str | Path, config: Config | None = None) -> Report:
         for one in result.findings:
             key_of = (one.path, one.cell, one.line, one.column, one.rule)
             kept = found.get(key_of)
-            if kept is None or LEVELS.index(one.level) > LEVELS.index(kept.level):
+            if kept is None or FINDING_LEVELS.index(one.level) > FINDING_LEVELS.index(kept.level):
                 found[key_of] = one
     wanted = [one for one in found.values() if config.wants(one.rule)]
     findings = _without_ignored(wanted, sources.values(), followed_as, config)
-    return Report(sorted(findings), len(sites), list(not_followed))
+    return AuditReport(sorted(findings), len(sites), list(not_followed))
 
 
 def _folder(given: list[Path]) -> Path:
@@ -127,7 +129,7 @@ def _folder(given: list[Path]) -> Path:
     return first if first.is_dir() else first.parent
 
 
-def _broken(source: Source) -> list[Finding]:
+def _broken(source: Script) -> list[Finding]:
     found = []
     for line, column, reason in source.broken:
         cell, shown, _ = source.position(line, 0)
@@ -138,10 +140,10 @@ def _broken(source: Source) -> list[Finding]:
 
 
 def _without_ignored(
-    findings: list[Finding], sources: Iterable[Source], given: list[Source], config: Config
+    findings: list[Finding], sources: Iterable[Script], given: list[Script], config: Config
 ) -> list[Finding]:
     """Drop what comments silence, and report comments that silence nothing."""
-    places: dict[tuple[str, int | None, int], tuple[Source, int, frozenset[str]]] = {}
+    places: dict[tuple[str, int | None, int], tuple[Script, int, frozenset[str]]] = {}
     whole: dict[str, frozenset[str]] = {}
     for source in sources:
         for line, (_, rules) in source.ignores.items():
@@ -167,7 +169,7 @@ def _without_ignored(
 
 
 def _unused(
-    places: dict[tuple[str, int | None, int], tuple[Source, int, frozenset[str]]],
+    places: dict[tuple[str, int | None, int], tuple[Script, int, frozenset[str]]],
     used: set[tuple[str, int | None, int, str]],
     given: set[str],
     config: Config,
@@ -189,7 +191,7 @@ def _unused(
     return found
 
 
-def without_baseline(report: Report, file: Path) -> Report:
+def without_baseline(report: AuditReport, file: Path) -> AuditReport:
     """Leave out what a JSON report of before has: by file, rule and message, wherever it moved."""
     try:
         before = json.loads(file.read_text(encoding="utf-8"))["findings"]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from xent import _check
-from xent.audit._catalogue import LEVELS, RULES
+from xent.audit._catalogue import FINDING_LEVELS, RULES
 
-KEYS = ("select", "ignore", "levels", "exclude", "fail-on", "sizes", "criteria")
+SETTING_KEYS = ("select", "ignore", "levels", "exclude", "fail-on", "sizes", "criteria")
 REDUCTIONS = ("mean", "sum", "none")
 
 
@@ -81,13 +81,15 @@ def load(folder: Path) -> Config:
 def from_table(table: Mapping[str, Any]) -> Config:
     """Check a table of settings."""
     for key in table:
-        _check.option("tool.xent.audit", key, KEYS)
+        _check.option("tool.xent.audit", key, SETTING_KEYS)
     return Config(
         select=_rules("select", table.get("select", [])),
         ignore=_rules("ignore", table.get("ignore", [])),
         levels=_levels(_table("levels", table.get("levels", {}))),
         exclude=_texts("exclude", table.get("exclude", [])),
-        fail_on=_check.option("fail-on", table.get("fail-on", "warning"), (*LEVELS, "never")),
+        fail_on=_check.option(
+            "fail-on", table.get("fail-on", "warning"), (*FINDING_LEVELS, "never")
+        ),
         sizes={
             name: _check.integer(f"sizes[{name!r}]", size, least=1)
             for name, size in _table("sizes", table.get("sizes", {})).items()
@@ -101,7 +103,7 @@ def from_table(table: Mapping[str, Any]) -> Config:
 
 def _levels(table: Mapping[str, Any]) -> dict[str, str]:
     return {
-        rule: _check.option(f"levels[{rule!r}]", level, LEVELS)
+        rule: _check.option(f"levels[{rule!r}]", level, FINDING_LEVELS)
         for (rule, level) in zip(_rules("levels", list(table)), table.values(), strict=True)
     }
 

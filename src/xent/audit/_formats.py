@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from xent import _check
-from xent.audit._audit import Report
+from xent.audit._audit import AuditReport
 from xent.audit._catalogue import RULES
 from xent.audit._finding import Finding
 
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def text(report: Report, notes: bool) -> str:
+def text(report: AuditReport, notes: bool) -> str:
     """Write a report for people; the last line says how far the audit saw."""
     lines: list[str] = []
     shown = _shown(report, notes)
@@ -34,12 +34,12 @@ def text(report: Report, notes: bool) -> str:
     return "\n".join(lines)
 
 
-def as_json(report: Report, notes: bool) -> str:
+def as_json(report: AuditReport, notes: bool) -> str:
     """Write a report as one JSON object, notes always in it."""
     return json.dumps(report.as_json(), indent=2, ensure_ascii=False)
 
 
-def github(report: Report, notes: bool) -> str:
+def github(report: AuditReport, notes: bool) -> str:
     """Write a report as commands of GitHub's log, which shows them beside the lines."""
     kinds = {"error": "error", "warning": "warning", "note": "notice"}
     lines = [
@@ -47,7 +47,7 @@ def github(report: Report, notes: bool) -> str:
         f"title={one.rule} {one.name}::{_escaped(one.message + ' Fix: ' + one.fix)}"
         for one in _shown(report, notes)
     ]
-    return "\n".join([*lines, text(Report([], report.sites, report.not_followed), notes)])
+    return "\n".join([*lines, text(AuditReport([], report.sites, report.not_followed), notes)])
 
 
 def _escaped(value: str, in_property: bool = False) -> str:
@@ -55,7 +55,7 @@ def _escaped(value: str, in_property: bool = False) -> str:
     return value.replace(":", "%3A").replace(",", "%2C") if in_property else value
 
 
-def sarif(report: Report, notes: bool) -> str:
+def sarif(report: AuditReport, notes: bool) -> str:
     """Write a report as SARIF 2.1.0."""
     from xent import __version__
 
@@ -104,11 +104,11 @@ def _sarif_result(one: Finding, index: int) -> dict[str, Any]:
     }
 
 
-def _shown(report: Report, notes: bool) -> list[Finding]:
+def _shown(report: AuditReport, notes: bool) -> list[Finding]:
     return [one for one in report.findings if notes or one.level != "note"]
 
 
-FORMATS: dict[str, Callable[[Report, bool], str]] = {
+REPORT_FORMATS: dict[str, Callable[[AuditReport, bool], str]] = {
     "text": text,
     "json": as_json,
     "sarif": sarif,

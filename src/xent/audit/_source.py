@@ -41,7 +41,7 @@ WHOLE_CELL = frozenset(
 
 
 @dataclass
-class Source:
+class Script:
     """One file: its code, parsed, and where its lines stand."""
 
     path: Path
@@ -104,9 +104,9 @@ def _comments(text: str) -> list[tuple[int, int, str]]:
     return found
 
 
-def read(path: Path, shown: str) -> Source:
+def read(path: Path, shown: str) -> Script:
     """Read a script or notebook; what cannot be parsed is told in ``broken``."""
-    source = Source(path, shown)
+    source = Script(path, shown)
     try:
         raw = path.read_bytes()
         if path.suffix == ".ipynb":
@@ -141,7 +141,7 @@ def _parse(text: str) -> ast.Module | SyntaxError:
         return SyntaxError(str(error) or "too deeply nested")
 
 
-def _read_notebook(source: Source, raw: bytes) -> Source:
+def _read_notebook(source: Script, raw: bytes) -> Script:
     try:
         cells = json.loads(raw.decode("utf-8-sig"))
         if isinstance(cells, dict):

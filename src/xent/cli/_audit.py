@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from xent.audit import Report
+    from xent.audit import AuditReport
 
 FILES = "files"
 
@@ -58,9 +58,9 @@ def _register_files(group: typer.Typer) -> None:
         from xent import _check
         from xent.audit._audit import _folder, audit, without_baseline
         from xent.audit._config import from_table, load
-        from xent.audit._formats import FORMATS
+        from xent.audit._formats import REPORT_FORMATS
 
-        _check.option("--format", format, FORMATS)
+        _check.option("--format", format, REPORT_FORMATS)
         given = from_table(
             {"select": select or [], "ignore": ignore or [], "fail-on": fail_on or "warning"}
         )
@@ -69,10 +69,10 @@ def _register_files(group: typer.Typer) -> None:
             ignore=given.ignore if ignore else None,
             fail_on=fail_on,
         )
-        report: Report = audit(*paths, config=config)
+        report: AuditReport = audit(*paths, config=config)
         if baseline is not None:
             report = without_baseline(report, baseline)
-        typer.echo(FORMATS[format](report, notes))
+        typer.echo(REPORT_FORMATS[format](report, notes))
         if report.reaches(config.fail_on):
             raise typer.Exit(1)
 

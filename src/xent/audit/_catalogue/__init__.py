@@ -1,34 +1,32 @@
 """The catalogue: every rule of `xent audit`, whoever sees it, by its id.
 
-A rule stands in the file of its hundred. Its page in docs/audit/ is what `Rule.page` returns.
+A rule stands in the file of its hundred. Its page in docs/audit/ is what `AuditRule.page` returns.
 """
 
 from __future__ import annotations
 
-from xent.audit._catalogue import (
-    activations,
-    averaging,
-    divergences,
-    modes,
-    numerics,
-    sequences,
-    targets,
-    terms,
-    tool,
-)
-from xent.audit._catalogue.rule import LEVELS, Rule
+from xent.audit._catalogue.activations import ACTIVATIONS_RULES
+from xent.audit._catalogue.averaging import AVERAGING_RULES
+from xent.audit._catalogue.divergences import DIVERGENCES_RULES
+from xent.audit._catalogue.modes import MODES_RULES
+from xent.audit._catalogue.numerics import NUMERICS_RULES
+from xent.audit._catalogue.rule import FINDING_LEVELS, AuditRule
+from xent.audit._catalogue.sequences import SEQUENCES_RULES
+from xent.audit._catalogue.targets import TARGETS_RULES
+from xent.audit._catalogue.terms import TERMS_RULES
+from xent.audit._catalogue.tool import TOOL_RULES
 
 _FAMILIES = (
-    tool,
-    activations,
-    targets,
-    divergences,
-    averaging,
-    sequences,
-    numerics,
-    modes,
-    terms,
+    TOOL_RULES,
+    ACTIVATIONS_RULES,
+    TARGETS_RULES,
+    DIVERGENCES_RULES,
+    AVERAGING_RULES,
+    SEQUENCES_RULES,
+    NUMERICS_RULES,
+    MODES_RULES,
+    TERMS_RULES,
 )
-RULES: dict[str, Rule] = {rule.id: rule for family in _FAMILIES for rule in family.RULES}
+RULES: dict[str, AuditRule] = {rule.id: rule for family in _FAMILIES for rule in family}
 
-__all__ = ["LEVELS", "RULES", "Rule"]
+__all__ = ["FINDING_LEVELS", "RULES", "AuditRule"]

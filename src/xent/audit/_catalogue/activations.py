@@ -1,12 +1,12 @@
 """X1xx: what stands between the last layer and the loss."""
 
-from xent.audit._catalogue.rule import Rule
+from xent.audit._catalogue.rule import AuditRule
 
 _CE = "https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html"
 _BCE = "https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html"
 
-RULES = (
-    Rule(
+ACTIVATIONS_RULES = (
+    AuditRule(
         id="X101",
         name="double-softmax",
         seen_by="SR",
@@ -25,7 +25,7 @@ loss is at least log(1 + (C - 1) / e), and the gradient goes through two softmax
         "serves something else, such as a Dice term or a printed probability; soft targets.",
         source=_CE,
     ),
-    Rule(
+    AuditRule(
         id="X102",
         name="double-sigmoid",
         seen_by="SR",
@@ -40,7 +40,7 @@ loss is at least log(1 + (C - 1) / e), and the gradient goes through two softmax
         silent="layers follow the sigmoid (a gate).",
         source=_BCE,
     ),
-    Rule(
+    AuditRule(
         id="X103",
         name="sigmoid-before-cross-entropy",
         seen_by="SR",
@@ -57,7 +57,7 @@ loss is at least log(1 + (C - 1) / e), and the gradient goes through two softmax
         silent="a layer follows the sigmoid.",
         source=_CE,
     ),
-    Rule(
+    AuditRule(
         id="X104",
         name="activation-on-logits",
         seen_by="SR",
@@ -73,7 +73,7 @@ loss is at least log(1 + (C - 1) / e), and the gradient goes through two softmax
         silent="a layer follows; the outputs are compared by distance or cosine; regression.",
         source=_CE,
     ),
-    Rule(
+    AuditRule(
         id="X105",
         name="softmax-axis",
         seen_by="SR",
@@ -88,7 +88,7 @@ loss is at least log(1 + (C - 1) / e), and the gradient goes through two softmax
         silent="dim is given. For 2 dimensions, where the guess is right, it is a note.",
         source="https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softmax.html",
     ),
-    Rule(
+    AuditRule(
         id="X106",
         name="not-log-into-nll",
         seen_by="SR",
@@ -104,7 +104,7 @@ loss is at least log(1 + (C - 1) / e), and the gradient goes through two softmax
         silent="values <= 0 whose exponentials sum to 1.",
         source="https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html",
     ),
-    Rule(
+    AuditRule(
         id="X107",
         name="logits-into-bce",
         seen_by="SR",
@@ -117,7 +117,7 @@ loss is at least log(1 + (C - 1) / e), and the gradient goes through two softmax
         cost="An error at the first value outside [0, 1].",
         source="https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html",
     ),
-    Rule(
+    AuditRule(
         id="X108",
         name="one-class",
         seen_by="SR",

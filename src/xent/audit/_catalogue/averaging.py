@@ -1,9 +1,9 @@
 """X4xx: how losses of batches are added, divided and shown."""
 
-from xent.audit._catalogue.rule import Rule
+from xent.audit._catalogue.rule import AuditRule
 
-RULES = (
-    Rule(
+AVERAGING_RULES = (
+    AuditRule(
         id="X401",
         name="batch-means-over-samples",
         seen_by="SR",
@@ -22,7 +22,7 @@ RULES = (
         "multiplied by "
         "the size of the batch when added.",
     ),
-    Rule(
+    AuditRule(
         id="X402",
         name="mean-of-batch-means",
         seen_by="SR",
@@ -41,7 +41,7 @@ RULES = (
         silent="N is a multiple of B; drop_last; one batch; a framework averages with weights. In "
         "training, where the model changes meanwhile, it is a note.",
     ),
-    Rule(
+    AuditRule(
         id="X403",
         name="wrong-divisor",
         seen_by="S",
@@ -59,7 +59,7 @@ RULES = (
         cost="(k + 1)/k in the first window, 1/k where one loss is divided by k.",
         silent="a counter counts what is added, wherever it is shown.",
     ),
-    Rule(
+    AuditRule(
         id="X404",
         name="sum-as-average",
         seen_by="S",
@@ -72,7 +72,7 @@ RULES = (
         cost="Off by the factor K, which changes with the batch size.",
         silent="no name says average (then it is a note); it is divided elsewhere.",
     ),
-    Rule(
+    AuditRule(
         id="X405",
         name="mean-of-perplexities",
         seen_by="SR",
@@ -88,7 +88,7 @@ RULES = (
         cost="Too high by about half the variance of the batch losses, as a factor.",
         source="Jurafsky and Martin, Speech and Language Processing, 3.2.1.",
     ),
-    Rule(
+    AuditRule(
         id="X406",
         name="last-batch-only",
         seen_by="S",
@@ -103,7 +103,7 @@ RULES = (
         cost="A noisy estimate from a few samples.",
         silent="of training, where no name says average (then it is a note).",
     ),
-    Rule(
+    AuditRule(
         id="X407",
         name="never-added",
         seen_by="S",
@@ -117,7 +117,7 @@ RULES = (
         why="What is never added stays at its start.",
         cost="The number shown is 0, or the last batch divided by the number of batches.",
     ),
-    Rule(
+    AuditRule(
         id="X408",
         name="graph-kept",
         seen_by="SR",
@@ -132,7 +132,7 @@ RULES = (
         silent="the sum itself is differentiated; no_grad.",
         source="https://docs.pytorch.org/docs/stable/notes/faq.html",
     ),
-    Rule(
+    AuditRule(
         id="X409",
         name="accumulation-weights",
         seen_by="SR",

@@ -1,11 +1,11 @@
 """X3xx: Kullback-Leibler divergences, of distillation and of the ELBO."""
 
-from xent.audit._catalogue.rule import Rule
+from xent.audit._catalogue.rule import AuditRule
 
 _KL = "https://docs.pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html"
 
-RULES = (
-    Rule(
+DIVERGENCES_RULES = (
+    AuditRule(
         id="X301",
         name="kl-input",
         seen_by="SR",
@@ -19,7 +19,7 @@ RULES = (
         cost="Not a divergence: it can be negative, and its least value is not at q = p.",
         source=_KL,
     ),
-    Rule(
+    AuditRule(
         id="X302",
         name="kl-mean",
         seen_by="SR",
@@ -35,7 +35,7 @@ RULES = (
         silent="batchmean; a sum divided by the rows by hand; multiplied by the classes again.",
         source=_KL,
     ),
-    Rule(
+    AuditRule(
         id="X303",
         name="kl-log-target",
         seen_by="SR",
@@ -48,7 +48,7 @@ RULES = (
         cost="The loss is 0 or NaN.",
         source=_KL,
     ),
-    Rule(
+    AuditRule(
         id="X304",
         name="kl-swapped",
         seen_by="SR",
@@ -64,7 +64,7 @@ RULES = (
         silent="both learn, or the reverse divergence is named.",
         source=_KL,
     ),
-    Rule(
+    AuditRule(
         id="X305",
         name="vae-kl-scale",
         seen_by="SR",

@@ -1,11 +1,11 @@
 """X7xx: training mode and evaluation mode."""
 
-from xent.audit._catalogue.rule import Rule
+from xent.audit._catalogue.rule import AuditRule
 
 _EVAL = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.eval"
 
-RULES = (
-    Rule(
+MODES_RULES = (
+    AuditRule(
         id="X701",
         name="eval-in-train-mode",
         seen_by="SR",
@@ -21,7 +21,7 @@ RULES = (
         silent="the model has no such layer.",
         source=_EVAL,
     ),
-    Rule(
+    AuditRule(
         id="X702",
         name="train-in-eval-mode",
         seen_by="SR",

@@ -1,9 +1,9 @@
 """X6xx: values that are not finite, negative, or below what is possible."""
 
-from xent.audit._catalogue.rule import Rule
+from xent.audit._catalogue.rule import AuditRule
 
-RULES = (
-    Rule(
+NUMERICS_RULES = (
+    AuditRule(
         id="X601",
         name="log-of-softmax",
         seen_by="SR",
@@ -19,7 +19,7 @@ RULES = (
         source="https://docs.pytorch.org/docs/stable/generated/"
         "torch.nn.functional.log_softmax.html",
     ),
-    Rule(
+    AuditRule(
         id="X602",
         name="log-of-sigmoid",
         seen_by="SR",
@@ -33,7 +33,7 @@ RULES = (
         silent="no gradient flows. With an epsilon of 1e-6 or more it is a note.",
         source="https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.logsigmoid.html",
     ),
-    Rule(
+    AuditRule(
         id="X603",
         name="non-finite",
         seen_by="R",
@@ -45,7 +45,7 @@ RULES = (
         why="NaN and inf spread through every sum and every step of the optimiser.",
         cost="The weights are lost.",
     ),
-    Rule(
+    AuditRule(
         id="X604",
         name="negative",
         seen_by="R",
@@ -58,7 +58,7 @@ RULES = (
         cost="Not a cross-entropy.",
         silent="densities, whose logarithm may have any sign.",
     ),
-    Rule(
+    AuditRule(
         id="X605",
         name="below-floor",
         seen_by="R",

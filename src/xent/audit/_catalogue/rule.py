@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LEVELS = ("note", "warning", "error")
+FINDING_LEVELS = ("note", "warning", "error")
 STATIC, RUN = "S", "R"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class AuditRule:
     """One mistake about a loss.
 
     ``message`` and ``fix`` are templates: `str.format` puts the facts of one place into them.

@@ -1,9 +1,9 @@
 """X5xx: language models: the shift by one token, and padding."""
 
-from xent.audit._catalogue.rule import Rule
+from xent.audit._catalogue.rule import AuditRule
 
-RULES = (
-    Rule(
+SEQUENCES_RULES = (
+    AuditRule(
         id="X501",
         name="not-shifted",
         seen_by="R",
@@ -16,7 +16,7 @@ RULES = (
         cost="A loss near 0 that says nothing.",
         silent="the loader shifts; masked models; sequence to sequence.",
     ),
-    Rule(
+    AuditRule(
         id="X502",
         name="shifted-twice",
         seen_by="R",
@@ -30,7 +30,7 @@ RULES = (
         cost="The model learns to skip a word.",
         source="https://huggingface.co/docs/transformers/main_classes/output",
     ),
-    Rule(
+    AuditRule(
         id="X503",
         name="padding-counted",
         seen_by="SR",
@@ -44,7 +44,7 @@ RULES = (
         cost="A share of the loss as large as the share of padding.",
         silent="padding of -100, the default of ignore_index; masked by hand.",
     ),
-    Rule(
+    AuditRule(
         id="X504",
         name="pad-is-eos",
         seen_by="SR",

@@ -1,11 +1,11 @@
 """X2xx: targets, their range, shape and layout."""
 
-from xent.audit._catalogue.rule import Rule
+from xent.audit._catalogue.rule import AuditRule
 
 _CE = "https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html"
 
-RULES = (
-    Rule(
+TARGETS_RULES = (
+    AuditRule(
         id="X201",
         name="target-range",
         seen_by="R",
@@ -20,7 +20,7 @@ RULES = (
         silent="soft targets in [0, 1].",
         source="https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html",
     ),
-    Rule(
+    AuditRule(
         id="X203",
         name="broadcast",
         seen_by="R",
@@ -36,7 +36,7 @@ RULES = (
         silent="shapes are equal.",
         source="https://docs.pytorch.org/docs/stable/notes/broadcasting.html",
     ),
-    Rule(
+    AuditRule(
         id="X206",
         name="layout",
         seen_by="R",
@@ -51,7 +51,7 @@ RULES = (
         cost="A softmax over time, not over words.",
         source=_CE,
     ),
-    Rule(
+    AuditRule(
         id="X207",
         name="wrapped-target",
         seen_by="SR",

@@ -1,9 +1,9 @@
 """X8xx: terms of a loss whose sign or gradient is not the paper's."""
 
-from xent.audit._catalogue.rule import Rule
+from xent.audit._catalogue.rule import AuditRule
 
-RULES = (
-    Rule(
+TERMS_RULES = (
+    AuditRule(
         id="X801",
         name="entropy-sign",
         seen_by="S",
@@ -17,7 +17,7 @@ RULES = (
         silent="the entropy is to be small: semi-supervised learning, clustering.",
         source="Mnih et al. 2016, Asynchronous Methods for Deep Reinforcement Learning.",
     ),
-    Rule(
+    AuditRule(
         id="X802",
         name="focal-detached",
         seen_by="S",

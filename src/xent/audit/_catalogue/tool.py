@@ -1,9 +1,9 @@
 """X0xx: what stops the audit itself, and comments that silence nothing."""
 
-from xent.audit._catalogue.rule import Rule
+from xent.audit._catalogue.rule import AuditRule
 
-RULES = (
-    Rule(
+TOOL_RULES = (
+    AuditRule(
         id="X000",
         name="cannot-read",
         seen_by="S",
@@ -16,7 +16,7 @@ RULES = (
         "approval.",
         cost="Nothing by itself.",
     ),
-    Rule(
+    AuditRule(
         id="X001",
         name="unused-ignore",
         seen_by="S",

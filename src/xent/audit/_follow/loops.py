@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from xent.audit._follow.run import Run
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Const,
+    Dictionary,
     Expression,
     Function,
     Index,
@@ -16,7 +17,6 @@ from xent.audit._follow.values import (
     Made,
     Opaque,
     Sequence,
-    Table,
     Value,
 )
 
@@ -28,7 +28,7 @@ def unrolled(source: Value) -> list[Value] | None:
     """Return the items to follow one by one, where they are few and known."""
     if isinstance(source, Sequence) and source.items is not None and source.total is None:
         items = source.items
-    elif isinstance(source, Table):
+    elif isinstance(source, Dictionary):
         items = [Const(key) for key in source.items]
     elif isinstance(source, Made) and source.name == "enumerate" and source.args:
         inner = unrolled(source.args[0])
@@ -46,7 +46,7 @@ def unrolled(source: Value) -> list[Value] | None:
     return items if 0 < len(items) <= few else None
 
 
-def of_iterable(run: Run, node: ast.AST, source: Value) -> Loop:
+def of_iterable(run: Walk, node: ast.AST, source: Value) -> Loop:
     """Make the loop over something."""
     inner = bare(source)
     kind, step = "batches", None
@@ -62,13 +62,13 @@ def of_iterable(run: Run, node: ast.AST, source: Value) -> Loop:
             kind, inner = "slices", last.of
         else:
             inner = last  # type: ignore[assignment]
-    elif isinstance(inner, Sequence | Table | Const):
+    elif isinstance(inner, Sequence | Dictionary | Const):
         kind = "items"
     depth = len(run.conditions)
     return Loop(node, run.frame.module, inner, run.frame, kind, depth=depth, step=step)
 
 
-def endless(run: Run, node: ast.AST) -> Loop:
+def endless(run: Walk, node: ast.AST) -> Loop:
     """Make a while loop."""
     return Loop(node, run.frame.module, None, run.frame, "while", depth=len(run.conditions))
 
@@ -88,7 +88,7 @@ def bare(source: Value) -> Value:
     return source
 
 
-def element(run: Run, loop: Loop, source: Value) -> Value:
+def element(run: Walk, loop: Loop, source: Value) -> Value:
     """Return what the loop's name holds in one round."""
     if isinstance(source, Made):
         if source.name == "enumerate" and source.args:
@@ -121,7 +121,7 @@ def element(run: Run, loop: Loop, source: Value) -> Value:
     return Opaque("batch", loop)
 
 
-def _collated(run: Run, loop: Loop, source: Made) -> Value:
+def _collated(run: Walk, loop: Loop, source: Made) -> Value:
     """Return a batch as the loader's own collate_fn makes it."""
     run.without_grad += 1
     made = run.call_value(source.options["collate_fn"], [Opaque("rows")], {}, loop.node)
@@ -137,7 +137,7 @@ def _collated(run: Run, loop: Loop, source: Made) -> Value:
     return Sequence(parts)
 
 
-def leave(run: Run, loop: Loop) -> None:
+def leave(run: Walk, loop: Loop) -> None:
     """End a loop: what was left in evaluation mode is trained so in the next round."""
     run.loops.pop()
     if loop.losses:

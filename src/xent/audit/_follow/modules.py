@@ -10,18 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from xent.audit._follow.values import Module
-from xent.audit._source import Source, read
+from xent.audit._source import Script, read
 
 LIBRARIES = {"torch", "numpy", "transformers", "torchvision", "math", "os", "sys", "tqdm", "time"}
 LIBRARIES |= {"datasets", "accelerate", "lightning", "pytorch_lightning", "pandas", "sklearn"}
-DEEPEST = 4  # folders above the script
+FOLDERS_ABOVE = 4  # folders above the script
 MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "README.md")
 
 
 class Modules:
     """The files that a script imports, each read once."""
 
-    def __init__(self, script: Source, sources: dict[Path, Source]) -> None:
+    def __init__(self, script: Script, sources: dict[Path, Script]) -> None:
         self.script = Module("__main__", script)
         self.sources = sources
         self.known: dict[Path, Module] = {script.path.resolve(): self.script}
@@ -76,7 +76,7 @@ class Modules:
 
 def _roots(folder: Path) -> list[Path]:
     """Return the folder of the script and those over it, as far as a project's first folder."""
-    way = [folder, *list(folder.parents)[:DEEPEST]]
+    way = [folder, *list(folder.parents)[:FOLDERS_ABOVE]]
     for depth, place in enumerate(way):
         if any((place / mark).exists() for mark in MARKS):
             return way[: depth + 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from xent.audit._follow.run import Run
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import External, Opaque, Value
 
 BUILTINS = frozenset(
@@ -77,7 +77,7 @@ def plain(name: str) -> str:
     return name
 
 
-def full_name(run: Run, node: ast.expr) -> str:
+def full_name(run: Walk, node: ast.expr) -> str:
     """Return the library's name behind a name in the code, without following anything."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
@@ -90,7 +90,7 @@ def full_name(run: Run, node: ast.expr) -> str:
     return plain(".".join([first, *reversed(parts)]))
 
 
-def look_up(run: Run, name: str) -> Value | None:
+def look_up(run: Walk, name: str) -> Value | None:
     """Return what a name holds here."""
     frame = run.frame
     if name in frame.names:
@@ -109,7 +109,7 @@ def look_up(run: Run, name: str) -> Value | None:
     return None
 
 
-def name_of(run: Run, name: str) -> Value:
+def name_of(run: Walk, name: str) -> Value:
     """Return what a name holds, the same unknown each time where nothing is known."""
     found = look_up(run, name)
     if found is None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from xent.audit._follow.run import STEPS, Run
+from xent.audit._follow.run import STEPS, Walk
 from xent.audit._follow.values import (
     MODE,
     BatchSize,
     Choice,
     Class,
     Const,
+    Dictionary,
     External,
     Function,
     Index,
@@ -22,7 +23,6 @@ from xent.audit._follow.values import (
     Module,
     Opaque,
     Sequence,
-    Table,
     Tensor,
     Value,
     Zero,
@@ -40,14 +40,14 @@ def attributes(holder: Value) -> dict[Any, Value] | None:
     return None
 
 
-def of_module(run: Run, module: Module) -> Value:
+def of_module(run: Walk, module: Module) -> Value:
     """Return a file as a value, whose attributes are its names."""
     if run.steps < STEPS:
         run.walker.run_module(run, module)
     return Opaque(f"module {module.name}", parts=module.names)
 
 
-def attribute(run: Run, holder: Value, name: str) -> Value:
+def attribute(run: Walk, holder: Value, name: str) -> Value:
     """Return an attribute."""
     if isinstance(holder, External):
         return External(f"{holder.name}.{name}")
@@ -75,7 +75,7 @@ def attribute(run: Run, holder: Value, name: str) -> Value:
         if name == "shape" and holder.batch is not None:
             return Sequence([BatchSize(holder.batch)], element=Opaque("size"))
         return holder.part(name)
-    if isinstance(holder, Table) and name in holder.items:
+    if isinstance(holder, Dictionary) and name in holder.items:
         return holder.items[name]
     return Opaque(name)
 
@@ -91,7 +91,7 @@ def _of_tensor(holder: Tensor, name: str) -> Value:
     return Opaque(name, holder.batch)
 
 
-def _of_instance(run: Run, holder: Instance, name: str) -> Value:
+def _of_instance(run: Walk, holder: Instance, name: str) -> Value:
     if name in holder.attrs:
         return holder.attrs[name]
     if name == "training" and holder.mode is not None:
@@ -118,7 +118,7 @@ def _of_instance(run: Run, holder: Instance, name: str) -> Value:
     return holder.attrs[name]
 
 
-def _of_made(run: Run, holder: Made, name: str) -> Value:
+def _of_made(run: Walk, holder: Made, name: str) -> Value:
     if name in holder.attrs:
         return holder.attrs[name]
     if holder.name.endswith("DataLoader"):
@@ -133,7 +133,7 @@ def _of_made(run: Run, holder: Made, name: str) -> Value:
     return holder.attrs[name]
 
 
-def item(run: Run, holder: Value, key: Value) -> Value:
+def item(run: Walk, holder: Value, key: Value) -> Value:
     """Return the item under a key."""
     name = key.value if isinstance(key, Const) else None
     if isinstance(holder, Sequence):
@@ -141,7 +141,7 @@ def item(run: Run, holder: Value, key: Value) -> Value:
         if type(name) is int and -len(known) <= name < len(known):
             return known[name]
         return holder.element if holder.element is not None else Opaque("item")
-    if isinstance(holder, Table):
+    if isinstance(holder, Dictionary):
         if name in holder.items:
             return holder.items[name]
         if holder.default is not None:
@@ -181,7 +181,7 @@ def _slice(holder: Opaque, key: Value) -> Value:
     return Opaque(text, batch)
 
 
-def _any_of(run: Run, holder: Table) -> Value:
+def _any_of(run: Walk, holder: Dictionary) -> Value:
     return run.join(list(holder.items.values())) or Opaque("item")
 
 
@@ -194,7 +194,7 @@ def truth(value: Value) -> bool | None:
     return None
 
 
-def set_mode(run: Run, module: Value, training: bool) -> None:
+def set_mode(run: Walk, module: Value, training: bool) -> None:
     """Put a module, and what is in it, into training or evaluation mode."""
     if isinstance(module, Instance | Made):
         mode = Mode(training, tuple(run.loops))

@@ -29,7 +29,7 @@ from xent.audit._follow.values import (
 )
 
 STEPS = 60_000  # statements of one script, calls followed, before it stops going deeper
-DEEPEST = 24  # calls within calls
+CALLS_WITHIN_CALLS = 24  # calls within calls
 WIDEST = 4  # values that a name may hold before nothing is known of it
 
 Writes = dict[tuple[int, Any], tuple[dict[Any, Value], Any, Value | None, Value | None]]
@@ -37,17 +37,17 @@ Writes = dict[tuple[int, Any], tuple[dict[Any, Value], Any, Value | None, Value 
 
 @dataclass(frozen=True)
 class Walker:
-    """How code is walked: given to a `Run`, so that what knows PyTorch needs not import it."""
+    """How code is walked: given to a `Walk`, so that what knows PyTorch needs not import it."""
 
-    evaluate: Callable[[Run, ast.expr], Value]
-    block: Callable[[Run, Any], str | None]
-    bind: Callable[[Run, ast.expr, Value], None]
-    call_value: Callable[[Run, Value, list[Value], dict[str, Value], ast.AST], Value]
-    run_module: Callable[[Run, Module], None]
+    evaluate: Callable[[Walk, ast.expr], Value]
+    block: Callable[[Walk, Any], str | None]
+    bind: Callable[[Walk, ast.expr, Value], None]
+    call_value: Callable[[Walk, Value, list[Value], dict[str, Value], ast.AST], Value]
+    run_module: Callable[[Walk, Module], None]
 
 
 @dataclass(eq=False)
-class Frame:
+class CallFrame:
     """One call that is being followed."""
 
     module: Module
@@ -84,12 +84,12 @@ class Forward:
     grad: bool
 
 
-class Run:
+class Walk:
     """What is known while a script is followed."""
 
     def __init__(self, modules: Modules, config: Config, walker: Walker) -> None:
         self.modules, self.config, self.walker = modules, config, walker
-        self.frames: list[Frame] = []
+        self.frames: list[CallFrame] = []
         self.loops: list[Loop] = []
         self.conditions: list[tuple[ast.If | ast.IfExp | None, Value, bool]] = []
         self.journals: list[Writes] = []
@@ -118,7 +118,7 @@ class Run:
     # ------------------------------------------------------------------ places
 
     @property
-    def frame(self) -> Frame:
+    def frame(self) -> CallFrame:
         return self.frames[-1]
 
     def place(self, node: ast.AST) -> Place:

@@ -11,9 +11,9 @@ from xent.audit._finding import Finding, finding
 from xent.audit._follow.code import calls, expressions, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers
-from xent.audit._follow.run import STEPS, Frame, Pending, Run, Walker
+from xent.audit._follow.run import STEPS, CallFrame, Pending, Walk, Walker
 from xent.audit._follow.values import Class, Function, Instance, Loop, Opaque, Value
-from xent.audit._source import Source
+from xent.audit._source import Script
 
 WALKER = Walker(
     expressions.evaluate,
@@ -33,9 +33,9 @@ class Followed:
     not_followed: dict[str, None] = field(default_factory=dict)
 
 
-def follow(source: Source, sources: dict[Path, Source], config: Config) -> Followed:
+def follow(source: Script, sources: dict[Path, Script], config: Config) -> Followed:
     """Follow a script that was read; ``sources`` are files that were read already."""
-    run = Run(Modules(source, sources), config, WALKER)
+    run = Walk(Modules(source, sources), config, WALKER)
     result = Followed(sites=run.sites, not_followed=run.not_followed)
     try:
         statements.run_module(run, run.modules.script)
@@ -54,7 +54,7 @@ def follow(source: Source, sources: dict[Path, Source], config: Config) -> Follo
     return result
 
 
-def _uncalled(run: Run) -> None:
+def _uncalled(run: Walk) -> None:
     """Follow functions and methods that nothing calls, with unknown arguments."""
     module = run.modules.script
     module.running = True
@@ -66,7 +66,7 @@ def _uncalled(run: Run) -> None:
     module.running = False
 
 
-def _methods(run: Run, made: Class) -> None:
+def _methods(run: Walk, made: Class) -> None:
     instances = [i for i in run.instances if i.of is made]
     instance = instances[0] if instances else None
     todo = [
@@ -76,7 +76,7 @@ def _methods(run: Run, made: Class) -> None:
     if not todo:
         return
     if instance is None:
-        with_frame = Frame(run.modules.script, run.modules.script.names, [])
+        with_frame = CallFrame(run.modules.script, run.modules.script.names, [])
         run.frames.append(with_frame)
         value = calls.instantiate(run, made, [], {}, made.node)
         run.frames.pop()
@@ -89,11 +89,11 @@ def _methods(run: Run, made: Class) -> None:
             _try(run, bound)
 
 
-def _try(run: Run, function: Function) -> None:
+def _try(run: Walk, function: Function) -> None:
     if function.node in run.called:
         return
     module = run.modules.script
-    run.frames.append(Frame(module, module.names, []))
+    run.frames.append(CallFrame(module, module.names, []))
     run.loops, run.conditions, run.without_grad = [], [], 0
     try:
         calls.call_function(run, function, [], {}, function.node)
@@ -101,7 +101,7 @@ def _try(run: Run, function: Function) -> None:
         run.frames.pop()
 
 
-def _modes(run: Run) -> None:
+def _modes(run: Walk) -> None:
     """X701: a loop that does not train evaluates a module in training mode."""
     done: set[tuple[int, Loop]] = set()
     for forward in run.forwards:
@@ -120,7 +120,7 @@ def _modes(run: Run) -> None:
             run.report("X701", forward.place, layers=found, effect=effect)
 
 
-def _settled(run: Run, pending: Pending) -> Finding | None:
+def _settled(run: Walk, pending: Pending) -> Finding | None:
     """Make the finding, if what came later did not take it back."""
     facts = dict(pending.facts)
     level = pending.level
@@ -153,6 +153,6 @@ def _settled(run: Run, pending: Pending) -> Finding | None:
     )
 
 
-def _learns(run: Run, module: Value) -> bool:
+def _learns(run: Walk, module: Value) -> bool:
     """Whether an optimiser holds a module's parameters, as far as is known."""
     return not run.learning or any(held is module for held in run.learning)

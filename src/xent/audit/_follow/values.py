@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from xent.audit._source import Source
+from xent.audit._source import Script
 
 Place = tuple["Module", ast.AST]
 
@@ -28,7 +28,7 @@ class Module:
     """A file that is being followed, with its names."""
 
     name: str
-    source: Source
+    source: Script
     names: dict[str, Value] = field(default_factory=dict)
     done: bool = False
     running: bool = False
@@ -197,7 +197,7 @@ class Sequence(Value):
 
 
 @dataclass(eq=False)
-class Table(Value):
+class Dictionary(Value):
     """A dict."""
 
     items: dict[Any, Value]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import averages
 from xent.audit._follow.pytorch import tensors
-from xent.audit._follow.run import Run
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Choice,
@@ -46,7 +46,7 @@ NUMBERS = (int, float)
 
 
 def binary(
-    run: Run,
+    run: Walk,
     operator: type[ast.operator],
     left: Value,
     right: Value,
@@ -78,7 +78,7 @@ def binary(
 
 
 def _each(
-    run: Run,
+    run: Walk,
     operator: type[ast.operator],
     left: Value,
     right: Value,
@@ -138,7 +138,7 @@ def _negative_log(value: Tensor) -> str:
 # ---------------------------------------------------------------------- sums
 
 
-def add(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
+def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     """Add two values; into a number that stood before the loop it is a total."""
     for one, other in ((left, right), (right, left)):
         bonus = isinstance(one, Loss) and one.kind == "entropy" and one.positive
@@ -177,7 +177,7 @@ def add(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
     return Expression("+", left, right)
 
 
-def _two_losses(run: Run, left: Loss, right: Loss, node: ast.AST) -> Loss:
+def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
     parts = {left.kind: left, right.kind: right}
     if "kl" in parts and len(parts) == 2:
         averages.elbo(run, next(p for k, p in parts.items() if k != "kl"), parts["kl"], node)
@@ -193,7 +193,7 @@ def _two_losses(run: Run, left: Loss, right: Loss, node: ast.AST) -> Loss:
     )
 
 
-def subtract(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
+def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     """Subtract."""
     if isinstance(left, Index) and isinstance(right, Const) and isinstance(right.value, int):
         return Index(left.loop, left.offset - right.value)
@@ -241,7 +241,7 @@ def _number(value: Value) -> bool:
 # ---------------------------------------------------------------------- products
 
 
-def multiply(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
+def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     """Multiply two values."""
     _focal(run, left, right, node)
     for one, other in ((left, right), (right, left)):
@@ -268,7 +268,7 @@ def multiply(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
     return Expression("*", left, right)
 
 
-def _focal(run: Run, left: Value, right: Value, node: ast.AST) -> None:
+def _focal(run: Walk, left: Value, right: Value, node: ast.AST) -> None:
     """X802: the weight of a focal loss has no gradient, the loss it weighs has one."""
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         for weight, loss in ((left, right), (right, left)):
@@ -310,7 +310,7 @@ def _is_nominal(other: Value, loop: Loop | None) -> bool:
     return other == size
 
 
-def divide(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
+def divide(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     """Divide: of a total, this is where an average is made."""
     if isinstance(left, Total):
         return averages.divided(run, left, right, node)
@@ -328,7 +328,7 @@ def divide(run: Run, left: Value, right: Value, node: ast.AST) -> Value:
     return Expression("/", left, right)
 
 
-def _accumulates(run: Run, loss: Loss, steps: Value, node: ast.AST) -> bool:
+def _accumulates(run: Walk, loss: Loss, steps: Value, node: ast.AST) -> bool:
     """Whether a loss is divided by the number of micro-batches of a step; X409 if by tokens."""
     loop = loss.loop
     divisor = node.right if isinstance(node, ast.BinOp) else getattr(node, "value", None)
@@ -346,7 +346,7 @@ def _accumulates(run: Run, loss: Loss, steps: Value, node: ast.AST) -> bool:
     return found and loss.grad
 
 
-def _divided_loss(run: Run, left: Loss, right: Value, node: ast.AST) -> Value:
+def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
     if isinstance(right, BatchSize):
         if left.scale is None or (left.loop is not None and right.loop is not left.loop):
             return left.but(scale=None)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from xent.audit._follow import loops
 from xent.audit._follow.averaging import windows
-from xent.audit._follow.run import Run
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
@@ -40,7 +40,7 @@ KNOWN_SIZES = {
 }
 
 
-def start(run: Run, zero: Zero, term: Value, entered: tuple[Loop, ...], node: ast.AST) -> Value:
+def start(run: Walk, zero: Zero, term: Value, entered: tuple[Loop, ...], node: ast.AST) -> Value:
     """Add the first term to a number that stood before the loops."""
     if isinstance(term, Loss):
         # Steps of training are batches too; steps of a sequence or parts of a model are not: their
@@ -57,7 +57,7 @@ def start(run: Run, zero: Zero, term: Value, entered: tuple[Loop, ...], node: as
     return Total(entered, term, run.place(node), start=zero, under=run.under())
 
 
-def more(run: Run, total: Total, term: Value, node: ast.AST) -> Value:
+def more(run: Walk, total: Total, term: Value, node: ast.AST) -> Value:
     """Add another term to a total."""
     if isinstance(term, Const | Zero):
         if isinstance(total.term, Const):
@@ -70,7 +70,7 @@ def more(run: Run, total: Total, term: Value, node: ast.AST) -> Value:
     return Total(total.loops, Opaque("several"), total.place)
 
 
-def _graph(run: Run, total: Total, node: ast.AST) -> None:
+def _graph(run: Walk, total: Total, node: ast.AST) -> None:
     """X408: the tensor itself is added, with its graph."""
     term = total.term
     if not isinstance(term, Loss) or not term.grad or run.without_grad:
@@ -85,7 +85,7 @@ def _graph(run: Run, total: Total, node: ast.AST) -> None:
     total.term = term.but(grad=True)
 
 
-def _divided_when_added(run: Run, total: Total, node: ast.AST) -> None:
+def _divided_when_added(run: Walk, total: Total, node: ast.AST) -> None:
     """Judge a loss that was divided before it was added, which is dividing the total."""
     term = total.term
     if isinstance(term, Loss):
@@ -94,7 +94,7 @@ def _divided_when_added(run: Run, total: Total, node: ast.AST) -> None:
                 _judge(run, total, term, loops.counts(divisor, total.loops[-1]), divisor, place)
 
 
-def divided(run: Run, total: Total, divisor: Value, node: ast.AST) -> Value:
+def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     """Divide a total: judge the average that this makes."""
     term, loop = total.term, total.loops[-1]
     if not isinstance(term, Loss):
@@ -117,7 +117,7 @@ def divided(run: Run, total: Total, divisor: Value, node: ast.AST) -> Value:
     return Mean(total, divisor, loop)
 
 
-def _counted(run: Run, total: Total, divisor: Value) -> str:
+def _counted(run: Walk, total: Total, divisor: Value) -> str:
     """Say what a divisor counts of the loops that a total goes over."""
     loop = total.loops[-1]
     if isinstance(divisor, Total):
@@ -150,7 +150,7 @@ def _again(loop: Loop) -> bool:
     return loops.is_batches(loop) and loop.kind != "slices"
 
 
-def _never_reset(run: Run, total: Total, divisor: Value, place: object) -> None:
+def _never_reset(run: Walk, total: Total, divisor: Value, place: object) -> None:
     run.report(
         "X403",
         place,  # type: ignore[arg-type]
@@ -160,7 +160,9 @@ def _never_reset(run: Run, total: Total, divisor: Value, place: object) -> None:
     )
 
 
-def _judge(run: Run, total: Total, term: Loss, counted: str, divisor: Value, place: object) -> None:
+def _judge(
+    run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: object
+) -> None:
     loop = total.loops[-1]
     facts = {"divisor": _name(divisor), "size": "len(x)"}
     if term.exp:
@@ -204,7 +206,7 @@ def _judge(run: Run, total: Total, term: Loss, counted: str, divisor: Value, pla
         )
 
 
-def _batch_means(run: Run, total: Total, loop: Loop, place: object, over: str) -> None:
+def _batch_means(run: Walk, total: Total, loop: Loop, place: object, over: str) -> None:
     """X402, unless all batches are known to be of one size."""
     if _even(run, loop) or not loops.is_batches(loop):
         return
@@ -212,7 +214,7 @@ def _batch_means(run: Run, total: Total, loop: Loop, place: object, over: str) -
     run.report("X402", place, over=over, size="len(x)", loop=loop, seen=last)  # type: ignore[arg-type]
 
 
-def _judge_index(run: Run, total: Total, counted: str, divisor: Value, place: object) -> None:
+def _judge_index(run: Walk, total: Total, counted: str, divisor: Value, place: object) -> None:
     """Divide by the number of a round: right where it counts from 1."""
     loop, offset = total.loops[-1], int(counted.split()[1])
     term = total.term
@@ -230,7 +232,7 @@ def _judge_index(run: Run, total: Total, counted: str, divisor: Value, place: ob
         )
 
 
-def mean_over_batch(run: Run, loss: Loss, node: ast.AST) -> None:
+def mean_over_batch(run: Walk, loss: Loss, node: ast.AST) -> None:
     """X403: a mean over the batch is divided by the size of the batch again."""
     run.report(
         "X403",
@@ -241,7 +243,7 @@ def mean_over_batch(run: Run, loss: Loss, node: ast.AST) -> None:
     )
 
 
-def one_batch_divided(run: Run, loss: Loss, divisor: Value, node: ast.AST) -> None:
+def one_batch_divided(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> None:
     """X407: after the loop one batch's loss is divided as if it were the total."""
     if loss.loop is None or not loops.is_batches(loss.loop):
         return
@@ -255,7 +257,7 @@ def one_batch_divided(run: Run, loss: Loss, divisor: Value, node: ast.AST) -> No
         )
 
 
-def nothing_added(run: Run, zero: Zero, divisor: Value, node: ast.AST) -> None:
+def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
     """X407: a number that is still 0 is divided by the length of a loader with losses."""
     if not isinstance(divisor, Length) or zero.place is None or isinstance(node, ast.AugAssign):
         return
@@ -267,7 +269,7 @@ def nothing_added(run: Run, zero: Zero, divisor: Value, node: ast.AST) -> None:
         run.report("X407", run.place(node), name=name, what="nothing is added to it", size="len(x)")
 
 
-def elbo(run: Run, recon: Loss, kl: Loss, node: ast.AST) -> None:
+def elbo(run: Walk, recon: Loss, kl: Loss, node: ast.AST) -> None:
     """X305: reconstruction and divergence averaged over different things."""
     if recon.weighted or kl.weighted or recon.scale is None or kl.scale is None:
         return
@@ -290,7 +292,7 @@ def _averaged(loss: Loss) -> str:
 # ---------------------------------------------------------------------- sizes
 
 
-def _even(run: Run, loop: Loop) -> bool:
+def _even(run: Walk, loop: Loop) -> bool:
     source = loop.source
     if _batches_of_one(loop):
         return True
@@ -335,7 +337,7 @@ def _batches_of_one(loop: Loop) -> bool:
     return isinstance(size, Const) and size.value == 1
 
 
-def _size(run: Run, loop: Loop) -> int | None:
+def _size(run: Walk, loop: Loop) -> int | None:
     """Return the number of samples of a loop's data set, where it is known."""
     data = loops.dataset(loop.source)
     for name, size in run.config.sizes.items():
@@ -353,7 +355,7 @@ def _size(run: Run, loop: Loop) -> int | None:
     return None
 
 
-def _last_batch(run: Run, loop: Loop) -> str | None:
+def _last_batch(run: Walk, loop: Loop) -> str | None:
     whole, size = _size(run, loop), loops.nominal(loop)
     guess = size.value if isinstance(size, Const) else _default(size)
     if whole is None or not isinstance(guess, int) or guess < 1:

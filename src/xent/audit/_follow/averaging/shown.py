@@ -6,13 +6,13 @@ import ast
 import re
 
 from xent.audit._follow import loops
-from xent.audit._follow.run import Run
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Choice,
     Const,
+    Dictionary,
     Loss,
     Sequence,
-    Table,
     Total,
     Value,
 )
@@ -42,7 +42,7 @@ SHOWS = frozenset(
 )
 
 
-def value(run: Run, shown: Value, label: str, node: ast.AST) -> None:
+def value(run: Walk, shown: Value, label: str, node: ast.AST) -> None:
     """Judge a value that is shown beside a text."""
     if isinstance(shown, Choice):
         return
@@ -56,7 +56,7 @@ def value(run: Run, shown: Value, label: str, node: ast.AST) -> None:
 
 
 def _total(
-    run: Run, shown: Total, average: re.Match[str] | None, label: str, node: ast.AST
+    run: Walk, shown: Total, average: re.Match[str] | None, label: str, node: ast.AST
 ) -> None:
     term, loop = shown.term, shown.loops[-1]
     if not isinstance(term, Loss) or term.over or term.weighted or shown.emptied:
@@ -66,7 +66,7 @@ def _total(
     run.report("X404", run.place(node), label=repr(label.strip(" :=")[-30:]))
 
 
-def _loss(run: Run, shown: Loss, average: re.Match[str] | None, label: str, node: ast.AST) -> None:
+def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, node: ast.AST) -> None:
     loop = shown.loop
     if loop is None or run.is_open(loop) or not loops.is_batches(loop) or shown.over:
         return
@@ -80,7 +80,7 @@ def _loss(run: Run, shown: Loss, average: re.Match[str] | None, label: str, node
 
 
 def with_template(
-    run: Run,
+    run: Walk,
     template: str,
     values: list[Value],
     node: ast.AST,
@@ -102,7 +102,7 @@ def with_template(
 
 
 def arguments(
-    run: Run, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> None:
     """Judge what a call shows: ``print("average loss:", total)``, ``writer.add_scalar``."""
     if name.rpartition(".")[2] not in SHOWS:
@@ -115,7 +115,7 @@ def arguments(
                 return
             label = arg.value
             continue
-        if isinstance(arg, Table):
+        if isinstance(arg, Dictionary):
             for key, inner in arg.items.items():
                 value(run, inner, str(key), node)
         elif isinstance(arg, Sequence):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from xent.audit._follow.run import Run
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Const,
     Expression,
@@ -18,7 +18,7 @@ from xent.audit._follow.values import (
 )
 
 
-def divided(run: Run, total: Total, divisor: Value, node: ast.AST, place: Place) -> None:
+def divided(run: Walk, total: Total, divisor: Value, node: ast.AST, place: Place) -> None:
     """Judge a total that is divided by a constant inside the loop, every so many rounds."""
     loop = total.loops[-1]
     if not isinstance(divisor, Const | Opaque) or not run.is_open(loop) or len(total.loops) > 2:
@@ -57,13 +57,13 @@ def divided(run: Run, total: Total, divisor: Value, node: ast.AST, place: Place)
 
 
 def _report(
-    run: Run, place: Place, count: str, divisor: str, fix: str, level: str | None = None
+    run: Walk, place: Place, count: str, divisor: str, fix: str, level: str | None = None
 ) -> None:
     run.report("X403", place, count=count, divisor=divisor, fix=fix, level=level)
 
 
 def _every(
-    run: Run, loop: Loop
+    run: Walk, loop: Loop
 ) -> tuple[ast.If | ast.IfExp | None, Value, Value, int, bool] | None:
     """Find the condition ``(i + offset) % every == remainder`` that holds here."""
     for branch, test, truth in reversed(run.conditions):
@@ -153,6 +153,6 @@ def _calls_reset(inside: ast.AST) -> bool:
     )
 
 
-def emptied_here(run: Run, total: Total) -> bool:
+def emptied_here(run: Walk, total: Total) -> bool:
     """Whether a total is shown every so many rounds, so that an index does not count it."""
     return _every(run, total.loops[-1]) is not None and total.emptied

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from xent.audit._follow import objects
 from xent.audit._follow.averaging import averages, shown
-from xent.audit._follow.run import Run
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
+    Dictionary,
     Function,
     Instance,
     Length,
@@ -20,17 +21,16 @@ from xent.audit._follow.values import (
     Mean,
     Opaque,
     Sequence,
-    Table,
     Tensor,
     Total,
     Value,
     Zero,
 )
 
-Call = Callable[[Run, list[Value], dict[str, Value], ast.AST], Value]
+LibraryCall = Callable[[Walk, list[Value], dict[str, Value], ast.AST], Value]
 
 
-def _len(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _len(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     if not args:
         return Opaque("len")
     value = args[0]
@@ -52,11 +52,11 @@ def _len(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) 
     return Length(value)
 
 
-def _first(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _first(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     return args[0] if args else next(iter(options.values()), Opaque("first"))
 
 
-def _max(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _max(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     """max(1, len(loader)): what the guard against zero leaves."""
     others = [a for a in args if not isinstance(a, Const | Zero)]
     guarded = len(args) == 2 and len(others) == 1
@@ -67,34 +67,34 @@ def _max(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) 
     )
 
 
-def _number(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _number(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     value = _first(run, args, options, node)
     return value.but(grad=False) if isinstance(value, Loss) else value
 
 
-def _made(name: str) -> Call:
-    def call(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _made(name: str) -> LibraryCall:
+    def call(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
         return Made(name, args, options, run.place(node))
 
     return call
 
 
-def _progress(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _progress(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     if args:
         return args[0]
     return options.get("iterable", Opaque("progress"))
 
 
-def _trange(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _trange(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     return Made("range", args, {})
 
 
-def _print(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _print(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     shown.arguments(run, "print", args, options, node)
     return Const(None)
 
 
-def _mean(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _mean(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     value = args[0] if args else Opaque("mean")
     if isinstance(value, Sequence) and value.total is not None and "weights" not in options:
         total = value.total
@@ -106,7 +106,7 @@ def _mean(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST)
     return Opaque("mean")
 
 
-def _sum(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _sum(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     value = args[0] if args else Opaque("sum")
     if isinstance(value, Sequence):
         if value.total is not None:
@@ -119,54 +119,54 @@ def _sum(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) 
     return value if isinstance(value, Loss | Total) else Opaque("sum")
 
 
-def _exp(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _exp(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     value = args[0] if args else Opaque("exp")
     if isinstance(value, Loss):
         return value.but(exp=True, scale=0 if value.scale == 0 else None)
     return Opaque("perplexity")
 
 
-def _next(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _next(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     loop = next((one for one in reversed(run.loops)), None)
     return Opaque("batch", loop)
 
 
-def _list(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _list(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     if not args:
         return Sequence([], tuple(run.loops))
     return args[0]
 
 
-def _dict(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
-    if args and isinstance(args[0], Table):
-        return Table({**args[0].items, **options})
-    return Table(dict(options)) if not args else Opaque("dict")
+def _dict(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+    if args and isinstance(args[0], Dictionary):
+        return Dictionary({**args[0].items, **options})
+    return Dictionary(dict(options)) if not args else Opaque("dict")
 
 
-def _defaultdict(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _defaultdict(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     kind = getattr(args[0], "name", "") if args else ""
     if kind in ("float", "int"):
-        return Table({}, Zero(0, tuple(run.loops), run.place(node)))
+        return Dictionary({}, Zero(0, tuple(run.loops), run.place(node)))
     if kind == "list":
-        return Table({}, Sequence([], tuple(run.loops)))
-    return Table({}, Opaque("value"))
+        return Dictionary({}, Sequence([], tuple(run.loops)))
+    return Dictionary({}, Opaque("value"))
 
 
-def _getattr(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _getattr(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     if len(args) > 1 and isinstance(args[1], Const) and isinstance(args[1].value, str):
         return objects.attribute(run, args[0], args[1].value)
     return Opaque("attribute")
 
 
-def _none(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _none(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     return Opaque("result")
 
 
-def _set_grad(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _set_grad(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     return Made("torch.set_grad_enabled", args, options)
 
 
-def _zeros(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _zeros(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     """torch.zeros(1), torch.tensor(0.): a number that a total may start from."""
     value = args[0] if args else Const(1)
     if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("tensor"):
@@ -180,14 +180,14 @@ def _zeros(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST
     return Opaque("zeros")
 
 
-def _pad_sequence(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _pad_sequence(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     value = options.get("padding_value", args[2] if len(args) > 2 else Const(0))
     made = Opaque("padded", getattr(args[0], "batch", None) if args else None)
     made.parts["padded"] = value
     return made
 
 
-def _random_split(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _random_split(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     lengths = options.get("lengths", args[1] if len(args) > 1 else None)
     if not isinstance(lengths, Sequence) or lengths.items is None:
         return Opaque("parts")
@@ -198,7 +198,7 @@ def _random_split(run: Run, args: list[Value], options: dict[str, Value], node: 
     return Sequence(parts)
 
 
-def _collator(run: Run, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
+def _collator(run: Walk, args: list[Value], options: dict[str, Value], node: ast.AST) -> Value:
     """X504: a collator of transformers ignores padding, which is the end of the text as well."""
     tokenizer = options.get("tokenizer", args[0] if args else None)
     masked = options.get("mlm", args[1] if len(args) > 1 else None)
@@ -210,7 +210,7 @@ def _collator(run: Run, args: list[Value], options: dict[str, Value], node: ast.
     return Made("transformers.DataCollatorForLanguageModeling", args, options)
 
 
-BUILTIN_CALLS: dict[str, Call] = {
+BUILTIN_CALLS: dict[str, LibraryCall] = {
     "len": _len,
     "print": _print,
     "sum": _sum,

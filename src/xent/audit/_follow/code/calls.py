@@ -11,25 +11,25 @@ from xent.audit._follow.code import methods
 from xent.audit._follow.code.builtin_calls import BUILTIN_CALLS
 from xent.audit._follow.names import plain
 from xent.audit._follow.pytorch import layers, losses, tensors
-from xent.audit._follow.run import DEEPEST, STEPS, Frame, Run
+from xent.audit._follow.run import CALLS_WITHIN_CALLS, STEPS, CallFrame, Walk
 from xent.audit._follow.values import (
     Choice,
     Class,
     Const,
+    Dictionary,
     External,
     Function,
     Instance,
     Made,
     Opaque,
     Sequence,
-    Table,
     Value,
 )
 
 MODULE_BASES = ("Module", "LightningModule", "PreTrainedModel", "ScriptModule")
 
 
-def call(run: Run, node: ast.Call) -> Value:
+def call(run: Walk, node: ast.Call) -> Value:
     """Follow a call as it stands in the code."""
     run.steps += 1
     func = node.func
@@ -44,7 +44,7 @@ def call(run: Run, node: ast.Call) -> Value:
     return call_value(run, run.evaluate(func), args, options, node)
 
 
-def arguments(run: Run, node: ast.Call) -> tuple[list[Value], dict[str, Value]]:
+def arguments(run: Walk, node: ast.Call) -> tuple[list[Value], dict[str, Value]]:
     """Evaluate the arguments of a call."""
     args: list[Value] = []
     for part in node.args:
@@ -59,13 +59,18 @@ def arguments(run: Run, node: ast.Call) -> tuple[list[Value], dict[str, Value]]:
         value = run.evaluate(keyword.value)
         if keyword.arg is not None:
             options[keyword.arg] = value
-        elif isinstance(value, Table):
+        elif isinstance(value, Dictionary):
             options.update({k: v for k, v in value.items.items() if isinstance(k, str)})
     return args, options
 
 
 def call_method(
-    run: Run, holder: Value, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
+    run: Walk,
+    holder: Value,
+    name: str,
+    args: list[Value],
+    options: dict[str, Value],
+    node: ast.Call,
 ) -> Value:
     """Call a method of a value."""
     if isinstance(holder, Choice):
@@ -90,7 +95,7 @@ def call_method(
 
 
 def call_value(
-    run: Run, called: Value, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, called: Value, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call whatever a name holds."""
     if isinstance(called, Function):
@@ -116,7 +121,7 @@ def call_value(
 
 
 def unknown(
-    run: Run, called: Value, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, called: Value, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call something that is not known: a criterion by its settings, or a model."""
     name = getattr(called, "name", "")
@@ -141,7 +146,7 @@ def _text(node: ast.AST) -> str:
 
 
 def call_external(
-    run: Run, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call a library's function or class."""
     follow = BUILTIN_CALLS.get(name)
@@ -167,16 +172,16 @@ def call_external(
 
 
 def call_function(
-    run: Run, function: Function, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, function: Function, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Follow a call into a function of the script."""
     code = function.node
     run.called.add(code)
     depth = sum(1 for frame in run.frames if frame.function and frame.function.node is code)
-    if depth > 1 or len(run.frames) > DEEPEST or run.steps > STEPS:
+    if depth > 1 or len(run.frames) > CALLS_WITHIN_CALLS or run.steps > STEPS:
         return Opaque(function.name)
     names = parameters(run, function, args, options)
-    frame = Frame(function.module, names, function.outer, function, node)
+    frame = CallFrame(function.module, names, function.outer, function, node)
     run.frames.append(frame)
     run.without_grad += function.without_grad
     kept, run.conditions = run.conditions, list(run.conditions)
@@ -196,7 +201,7 @@ def call_function(
     return _returned(run, frame)
 
 
-def _returned(run: Run, frame: Frame) -> Value:
+def _returned(run: Walk, frame: CallFrame) -> Value:
     returned = frame.returned
     if not returned:
         return Const(None)
@@ -210,7 +215,7 @@ def _returned(run: Run, frame: Frame) -> Value:
 
 
 def parameters(
-    run: Run, function: Function, args: list[Value], options: dict[str, Value]
+    run: Walk, function: Function, args: list[Value], options: dict[str, Value]
 ) -> dict[Any, Value]:
     """Bind what a function is called with; what is left out has its default."""
     spec = function.node.args
@@ -227,7 +232,7 @@ def parameters(
         else:
             rest[key] = value
     if spec.kwarg is not None:
-        bound[spec.kwarg.arg] = Table(rest)
+        bound[spec.kwarg.arg] = Dictionary(rest)
     defaults = dict(zip(names[len(names) - len(spec.defaults) :], spec.defaults, strict=True))
     defaults |= {
         a.arg: d for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if d is not None
@@ -240,7 +245,7 @@ def parameters(
 
 
 def instantiate(
-    run: Run, made: Class, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, made: Class, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Make an object of a class of the script."""
     instance = Instance(made)
@@ -264,7 +269,7 @@ def instantiate(
 
 
 def call_instance(
-    run: Run, instance: Instance, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, instance: Instance, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call an object: its __call__, or a module's forward."""
     for name in ("__call__", "forward"):
@@ -292,7 +297,7 @@ def _is_super(node: ast.expr) -> bool:
     )
 
 
-def _super(run: Run, node: ast.Call, name: str) -> Value:
+def _super(run: Walk, node: ast.Call, name: str) -> Value:
     function = run.frame.function
     owner = function.owner if function is not None else None
     this = function.bound if function is not None else None

@@ -10,17 +10,17 @@ from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import arithmetic, shown
 from xent.audit._follow.code import calls
 from xent.audit._follow.names import name_of
-from xent.audit._follow.run import Run, Writes
+from xent.audit._follow.run import Walk, Writes
 from xent.audit._follow.values import (
     Choice,
     Const,
+    Dictionary,
     Expression,
     External,
     Function,
     Loss,
     Opaque,
     Sequence,
-    Table,
     Tensor,
     Total,
     Value,
@@ -28,25 +28,25 @@ from xent.audit._follow.values import (
 )
 
 
-def evaluate(run: Run, node: ast.expr) -> Value:
+def evaluate(run: Walk, node: ast.expr) -> Value:
     """Return what an expression holds."""
     follow = EXPRESSIONS.get(type(node))
     return follow(run, node) if follow is not None else Opaque(type(node).__name__)
 
 
-def _constant(run: Run, node: ast.Constant) -> Value:
+def _constant(run: Walk, node: ast.Constant) -> Value:
     return Const(node.value)
 
 
-def _name(run: Run, node: ast.Name) -> Value:
+def _name(run: Walk, node: ast.Name) -> Value:
     return name_of(run, node.id)
 
 
-def _attribute(run: Run, node: ast.Attribute) -> Value:
+def _attribute(run: Walk, node: ast.Attribute) -> Value:
     return objects.attribute(run, evaluate(run, node.value), node.attr)
 
 
-def _subscript(run: Run, node: ast.Subscript) -> Value:
+def _subscript(run: Walk, node: ast.Subscript) -> Value:
     holder = evaluate(run, node.value)
     if isinstance(node.slice, ast.Slice | ast.Tuple):
         for part in ast.walk(node.slice):
@@ -70,7 +70,7 @@ def _subscript(run: Run, node: ast.Subscript) -> Value:
     return objects.item(run, holder, evaluate(run, node.slice))
 
 
-def _binary(run: Run, node: ast.BinOp) -> Value:
+def _binary(run: Walk, node: ast.BinOp) -> Value:
     left, right = evaluate(run, node.left), evaluate(run, node.right)
     if isinstance(node.op, ast.Mod) and isinstance(left, Const) and isinstance(left.value, str):
         shown.with_template(run, left.value, _flat(right), node)
@@ -82,7 +82,7 @@ def _flat(value: Value) -> list[Value]:
     return value.items if isinstance(value, Sequence) and value.items is not None else [value]
 
 
-def _unary(run: Run, node: ast.UnaryOp) -> Value:
+def _unary(run: Walk, node: ast.UnaryOp) -> Value:
     value = evaluate(run, node.operand)
     if isinstance(node.op, ast.Not):
         known = objects.truth(value)
@@ -94,7 +94,7 @@ def _unary(run: Run, node: ast.UnaryOp) -> Value:
     return value
 
 
-def _boolean(run: Run, node: ast.BoolOp) -> Value:
+def _boolean(run: Walk, node: ast.BoolOp) -> Value:
     operator = "and" if isinstance(node.op, ast.And) else "or"
     parts = [evaluate(run, part) for part in node.values]
     known = [objects.truth(part) for part in parts]
@@ -122,7 +122,7 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
 }
 
 
-def _compare(run: Run, node: ast.Compare) -> Value:
+def _compare(run: Walk, node: ast.Compare) -> Value:
     left = evaluate(run, node.left)
     rights = [evaluate(run, part) for part in node.comparators]
     right, operator = rights[0], COMPARISONS[type(node.ops[0])]
@@ -144,7 +144,7 @@ def _compare(run: Run, node: ast.Compare) -> Value:
     return Expression(operator, left, right)
 
 
-def _if_else(run: Run, node: ast.IfExp) -> Value:
+def _if_else(run: Walk, node: ast.IfExp) -> Value:
     test = evaluate(run, node.test)
     known = objects.truth(test)
     if known is not None:
@@ -159,11 +159,11 @@ def _if_else(run: Run, node: ast.IfExp) -> Value:
     return run.join(options) or Opaque()
 
 
-def _call(run: Run, node: ast.Call) -> Value:
+def _call(run: Walk, node: ast.Call) -> Value:
     return calls.call(run, node)
 
 
-def _items(run: Run, node: ast.Tuple | ast.List | ast.Set) -> Value:
+def _items(run: Walk, node: ast.Tuple | ast.List | ast.Set) -> Value:
     items: list[Value] = []
     known = True
     for part in node.elts:
@@ -178,29 +178,29 @@ def _items(run: Run, node: ast.Tuple | ast.List | ast.Set) -> Value:
     return Sequence(items if known else None, tuple(run.loops))
 
 
-def _start(run: Run, value: Value, node: ast.AST) -> Value:
+def _start(run: Walk, value: Value, node: ast.AST) -> Value:
     if isinstance(value, Const) and type(value.value) in (int, float) and value.value == 0:
         return Zero(value.value, tuple(run.loops), run.place(node))
     return value
 
 
-def _dict(run: Run, node: ast.Dict) -> Value:
+def _dict(run: Walk, node: ast.Dict) -> Value:
     items: dict[Any, Value] = {}
     for key, part in zip(node.keys, node.values, strict=True):
         value = evaluate(run, part)
         if key is None:
-            if isinstance(value, Table):
+            if isinstance(value, Dictionary):
                 items.update(value.items)
             continue
         name = evaluate(run, key)
         items[name.value if isinstance(name, Const) else ast.unparse(key)] = _start(
             run, value, part
         )
-    return Table(items)
+    return Dictionary(items)
 
 
 def _comprehension(
-    run: Run, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp
+    run: Walk, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp
 ) -> Value:
     """Follow a comprehension as the loop that it is."""
     if len(node.generators) != 1:
@@ -214,7 +214,7 @@ def _comprehension(
             run.walker.bind(run, generator.target, value)
             pairs.append(_element(run, node))
         if isinstance(node, ast.DictComp):
-            return Table({getattr(key, "value", key): value for key, value in pairs})
+            return Dictionary({getattr(key, "value", key): value for key, value in pairs})
         return Sequence([value for _, value in pairs], tuple(run.loops))
     outside = tuple(run.loops)
     loop = loops.of_iterable(run, node, source)
@@ -225,20 +225,20 @@ def _comprehension(
     finally:
         loops.leave(run, loop)
     if isinstance(node, ast.DictComp):
-        return Table({}, default=value)
+        return Dictionary({}, default=value)
     total = None
     if isinstance(value, Loss) and not generator.ifs:
         total = Total((loop,), value, run.place(node), under=run.under())
     return Sequence(None, outside, total, value)
 
 
-def _element(run: Run, node: Any) -> tuple[Value, Value]:
+def _element(run: Walk, node: Any) -> tuple[Value, Value]:
     if isinstance(node, ast.DictComp):
         return evaluate(run, node.key), evaluate(run, node.value)
     return Const(None), evaluate(run, node.elt)
 
 
-def _text(run: Run, node: ast.JoinedStr) -> Value:
+def _text(run: Walk, node: ast.JoinedStr) -> Value:
     """Follow an f-string: the text in front of a value says what it is shown as."""
     before = ""
     for part in node.values:
@@ -250,36 +250,36 @@ def _text(run: Run, node: ast.JoinedStr) -> Value:
     return Const("".join(str(p.value) for p in node.values if isinstance(p, ast.Constant)))
 
 
-def _lambda(run: Run, node: ast.Lambda) -> Value:
+def _lambda(run: Walk, node: ast.Lambda) -> Value:
     frame = run.frame
     outer: Any = [*frame.outer, frame.names] if frame.function is not None else frame.outer
     return Function(node, frame.module, outer)
 
 
-def _named(run: Run, node: ast.NamedExpr) -> Value:
+def _named(run: Walk, node: ast.NamedExpr) -> Value:
     value = evaluate(run, node.value)
     run.write(run.frame.names, node.target.id, value)
     return value
 
 
-def _starred(run: Run, node: ast.Starred) -> Value:
+def _starred(run: Walk, node: ast.Starred) -> Value:
     return evaluate(run, node.value)
 
 
-def _yield(run: Run, node: ast.Yield) -> Value:
+def _yield(run: Walk, node: ast.Yield) -> Value:
     if node.value is not None:
         run.frame.yielded.append(evaluate(run, node.value))
     return Opaque("sent")
 
 
-def _yield_from(run: Run, node: ast.YieldFrom) -> Value:
+def _yield_from(run: Walk, node: ast.YieldFrom) -> Value:
     run.frame.yielded.append(
         loops.element(run, loops.endless(run, node), evaluate(run, node.value))
     )
     return Opaque("sent")
 
 
-def _await(run: Run, node: ast.Await) -> Value:
+def _await(run: Walk, node: ast.Await) -> Value:
     return evaluate(run, node.value)
 
 
@@ -288,7 +288,7 @@ def options_of(value: Value) -> tuple[Value, ...]:
     return value.options if isinstance(value, Choice) else (value,)
 
 
-EXPRESSIONS: dict[type[ast.expr], Callable[[Run, Any], Value]] = {
+EXPRESSIONS: dict[type[ast.expr], Callable[[Walk, Any], Value]] = {
     ast.Constant: _constant,
     ast.Name: _name,
     ast.Attribute: _attribute,

@@ -7,10 +7,11 @@ import ast
 from xent.audit._follow import objects
 from xent.audit._follow.averaging import arithmetic, averages, shown
 from xent.audit._follow.pytorch import layers, tensors
-from xent.audit._follow.run import Run
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
+    Dictionary,
     External,
     Function,
     Instance,
@@ -19,7 +20,6 @@ from xent.audit._follow.values import (
     Mean,
     Opaque,
     Sequence,
-    Table,
     Tensor,
     Total,
     Value,
@@ -58,7 +58,7 @@ SAME = frozenset(
         "cuda",
     ]
 )
-SHAPES = frozenset(
+SHAPE_METHODS = frozenset(
     [
         "view",
         "reshape",
@@ -92,7 +92,7 @@ LOSS_ITSELF = SAME | {"item", "squeeze", "view", "reshape", "mean", "sum", "requ
 
 
 def of_module(
-    run: Run,
+    run: Walk,
     holder: Instance,
     name: str,
     args: list[Value],
@@ -114,7 +114,7 @@ def of_module(
     return objects.attribute(run, holder, name)
 
 
-def _mode(run: Run, holder: Value, name: str, args: list[Value]) -> Value:
+def _mode(run: Walk, holder: Value, name: str, args: list[Value]) -> Value:
     training = name == "train"
     if args:
         if not isinstance(args[0], Const):
@@ -124,7 +124,7 @@ def _mode(run: Run, holder: Value, name: str, args: list[Value]) -> Value:
     return holder
 
 
-def _backward(run: Run, args: list[Value]) -> Value:
+def _backward(run: Walk, args: list[Value]) -> Value:
     for loop in run.loops:
         loop.trained = True
     for value in args:
@@ -134,7 +134,7 @@ def _backward(run: Run, args: list[Value]) -> Value:
     return Const(None)
 
 
-def _differentiated(run: Run, value: Value) -> None:
+def _differentiated(run: Walk, value: Value) -> None:
     if isinstance(value, Total):
         for pending in run.pending:
             if pending.rule == "X408" and pending.place == value.place:
@@ -142,7 +142,7 @@ def _differentiated(run: Run, value: Value) -> None:
 
 
 def of_made(
-    run: Run, holder: Made, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
+    run: Walk, holder: Made, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
 ) -> Value:
     """Call a method of what a library made: a layer, an optimiser, a scaler, a parser."""
     if name in ("eval", "train"):
@@ -191,7 +191,7 @@ def of_made(
     return Opaque(name, batches[0] if batches else None)
 
 
-def _closure(run: Run, args: list[Value], node: ast.Call) -> Value:
+def _closure(run: Walk, args: list[Value], node: ast.Call) -> Value:
     """Train: optimiser.step, with the closure that LBFGS wants."""
     result = _backward(run, [a for a in args if not isinstance(a, Function)])
     for value in args:
@@ -223,7 +223,12 @@ def _argument(parser: Made, args: list[Value], options: dict[str, Value]) -> Val
 
 
 def of_value(
-    run: Run, holder: Value, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
+    run: Walk,
+    holder: Value,
+    name: str,
+    args: list[Value],
+    options: dict[str, Value],
+    node: ast.Call,
 ) -> Value:
     """Call a method of a tensor, a loss, a list, a dict or something unknown."""
     if name == "format" and isinstance(holder, Const) and isinstance(holder.value, str):
@@ -231,7 +236,7 @@ def of_value(
         return Const(holder.value)
     if isinstance(holder, Sequence):
         return _of_sequence(run, holder, name, args, options, node)
-    if isinstance(holder, Table):
+    if isinstance(holder, Dictionary):
         return _of_table(run, holder, name, args)
     if isinstance(holder, Loss):
         return _of_loss(run, holder, name, args, options, node)
@@ -253,7 +258,7 @@ def of_value(
 
 
 def _of_loss(
-    run: Run, holder: Loss, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
+    run: Walk, holder: Loss, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
 ) -> Value:
     if name == "backward":
         return _backward(run, [holder])
@@ -270,7 +275,12 @@ def _of_loss(
 
 
 def _of_unknown(
-    run: Run, holder: Value, name: str, args: list[Value], options: dict[str, Value], node: ast.Call
+    run: Walk,
+    holder: Value,
+    name: str,
+    args: list[Value],
+    options: dict[str, Value],
+    node: ast.Call,
 ) -> Value:
     batch = getattr(holder, "batch", None)
     if name in ("size", "dim", "numel", "nelement", "__len__"):
@@ -302,7 +312,7 @@ def _of_unknown(
         return tensors.of_distribution(run, holder, name, node)
     if name in tensors.ACTIVATIONS and batch is not None:
         return tensors.method(run, Tensor(batch=batch), name, args, options, node)
-    if name in SHAPES:
+    if name in SHAPE_METHODS:
         made = Opaque(getattr(holder, "name", ""), batch)
         if isinstance(holder, Opaque) and "padded" in holder.parts:
             made.parts["padded"] = holder.parts["padded"]
@@ -314,7 +324,7 @@ def _of_unknown(
     return Opaque(name, batches[0] if batches else None)
 
 
-def _not_followed(run: Run, holder: Value, args: list[Value], node: ast.Call) -> None:
+def _not_followed(run: Walk, holder: Value, args: list[Value], node: ast.Call) -> None:
     loss = args[0] if args else holder
     if isinstance(loss, Opaque):
         place = loss.parts.get("place")
@@ -329,7 +339,7 @@ def _not_followed(run: Run, holder: Value, args: list[Value], node: ast.Call) ->
 
 
 def _of_sequence(
-    run: Run,
+    run: Walk,
     holder: Sequence,
     name: str,
     args: list[Value],
@@ -376,7 +386,7 @@ def _of_sequence(
     return Opaque(name)
 
 
-def _of_table(run: Run, holder: Table, name: str, args: list[Value]) -> Value:
+def _of_table(run: Walk, holder: Dictionary, name: str, args: list[Value]) -> Value:
     if name == "items":
         return Sequence([Sequence([Const(key), value]) for key, value in holder.items.items()])
     if name == "values":
@@ -389,7 +399,7 @@ def _of_table(run: Run, holder: Table, name: str, args: list[Value]) -> Value:
         return holder
     if name == "update":
         for value in args:
-            if isinstance(value, Table):
+            if isinstance(value, Dictionary):
                 holder.items.update(value.items)
         return Const(None)
     return Opaque(name)

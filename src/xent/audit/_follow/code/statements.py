@@ -11,17 +11,17 @@ from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import arithmetic
 from xent.audit._follow.code.expressions import evaluate
 from xent.audit._follow.names import full_name
-from xent.audit._follow.run import STEPS, Frame, Run, Writes
+from xent.audit._follow.run import STEPS, CallFrame, Walk, Writes
 from xent.audit._follow.values import (
     Class,
     Const,
+    Dictionary,
     External,
     Function,
     Made,
     Module,
     Opaque,
     Sequence,
-    Table,
     Tensor,
     Value,
     Zero,
@@ -30,13 +30,13 @@ from xent.audit._follow.values import (
 Flow = str | None  # "return", "break", "continue", "raise": where the code goes on elsewhere
 
 
-def run_module(run: Run, module: Module) -> None:
+def run_module(run: Walk, module: Module) -> None:
     """Follow the code of a file once."""
     if module.done or module.running:
         return
     module.running = True
     module.names["__name__"] = Const(module.name)
-    run.frames.append(Frame(module, module.names, []))
+    run.frames.append(CallFrame(module, module.names, []))
     kept, run.loops, run.without_grad = (run.loops, run.without_grad), [], 0
     try:
         block(run, module.source.tree.body)
@@ -46,7 +46,7 @@ def run_module(run: Run, module: Module) -> None:
         module.running, module.done = False, True
 
 
-def block(run: Run, body: Many[ast.stmt]) -> Flow:
+def block(run: Walk, body: Many[ast.stmt]) -> Flow:
     """Follow statements until one of them leaves."""
     for statement in body:
         run.steps += 1
@@ -61,7 +61,7 @@ def block(run: Run, body: Many[ast.stmt]) -> Flow:
 # ---------------------------------------------------------------------- names
 
 
-def bind(run: Run, target: ast.expr, value: Value, at: ast.AST | None = None) -> None:
+def bind(run: Walk, target: ast.expr, value: Value, at: ast.AST | None = None) -> None:
     """Give a name, attribute or item a value."""
     if isinstance(value, Const) and type(value.value) in (int, float) and value.value == 0:
         value = Zero(value.value, tuple(run.loops), run.place(at or target))
@@ -81,7 +81,7 @@ def bind(run: Run, target: ast.expr, value: Value, at: ast.AST | None = None) ->
         bind(run, target.value, Opaque("rest"))
 
 
-def _names_for(run: Run, name: str) -> dict[Any, Value]:
+def _names_for(run: Walk, name: str) -> dict[Any, Value]:
     frame = run.frame
     if name in frame.shared:
         for names in reversed(frame.outer):
@@ -91,11 +91,11 @@ def _names_for(run: Run, name: str) -> dict[Any, Value]:
     return frame.names
 
 
-def _bind_item(run: Run, target: ast.Subscript, value: Value) -> None:
+def _bind_item(run: Walk, target: ast.Subscript, value: Value) -> None:
     holder = evaluate(run, target.value)
     key = evaluate(run, target.slice)
     name = key.value if isinstance(key, Const) else None
-    if isinstance(holder, Table) and name is not None:
+    if isinstance(holder, Dictionary) and name is not None:
         run.write(holder.items, name, value)
     elif isinstance(holder, Made) and name is not None:
         run.write(holder.attrs, ("item", name), value)
@@ -115,14 +115,14 @@ def _wraps(target: ast.Subscript, value: Value) -> bool:
     return where == ":,-1" and isinstance(value, Opaque) and value.name == "[:,0]"
 
 
-def _pad_is_eos(run: Run, target: ast.Attribute, holder: Value, value: Value) -> None:
+def _pad_is_eos(run: Walk, target: ast.Attribute, holder: Value, value: Value) -> None:
     if target.attr in ("pad_token", "pad_token_id") and isinstance(holder, Made):
         ends = holder.attrs.get("eos" + target.attr[3:])
         if ends is not None and ends is value:
             run.write(holder.attrs, "pad is eos", Const(True))
 
 
-def _unpack(run: Run, targets: list[ast.expr], value: Value) -> None:
+def _unpack(run: Walk, targets: list[ast.expr], value: Value) -> None:
     if isinstance(value, Sequence) and value.items is not None:
         stars = [i for i, t in enumerate(targets) if isinstance(t, ast.Starred)]
         if not stars and len(value.items) == len(targets):
@@ -136,20 +136,20 @@ def _unpack(run: Run, targets: list[ast.expr], value: Value) -> None:
             bind(run, target, objects.item(run, value, Const(number)))
 
 
-def assign(run: Run, node: ast.Assign) -> Flow:
+def assign(run: Walk, node: ast.Assign) -> Flow:
     value = evaluate(run, node.value)
     for target in node.targets:
         bind(run, target, value, node)
     return None
 
 
-def assign_annotated(run: Run, node: ast.AnnAssign) -> Flow:
+def assign_annotated(run: Walk, node: ast.AnnAssign) -> Flow:
     if node.value is not None:
         bind(run, node.target, evaluate(run, node.value), node)
     return None
 
 
-def assign_augmented(run: Run, node: ast.AugAssign) -> Flow:
+def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
     before = evaluate(run, node.target)
     value = evaluate(run, node.value)
     after = arithmetic.binary(run, type(node.op), before, value, node, augmented=True)
@@ -157,7 +157,7 @@ def assign_augmented(run: Run, node: ast.AugAssign) -> Flow:
     return None
 
 
-def expression(run: Run, node: ast.Expr) -> Flow:
+def expression(run: Walk, node: ast.Expr) -> Flow:
     if isinstance(node.value, ast.Constant):
         return None
     evaluate(run, node.value)
@@ -166,14 +166,14 @@ def expression(run: Run, node: ast.Expr) -> Flow:
     return None
 
 
-def delete(run: Run, node: ast.Delete) -> Flow:
+def delete(run: Walk, node: ast.Delete) -> Flow:
     for target in node.targets:
         if isinstance(target, ast.Name):
             run.write(run.frame.names, target.id, None)
     return None
 
 
-def share(run: Run, node: ast.Global | ast.Nonlocal) -> Flow:
+def share(run: Walk, node: ast.Global | ast.Nonlocal) -> Flow:
     run.frame.shared.update(node.names)
     return None
 
@@ -181,7 +181,7 @@ def share(run: Run, node: ast.Global | ast.Nonlocal) -> Flow:
 # ---------------------------------------------------------------------- branches
 
 
-def branch(run: Run, node: ast.If) -> Flow:
+def branch(run: Walk, node: ast.If) -> Flow:
     test = evaluate(run, node.test)
     known = objects.truth(test)
     if known is not None:
@@ -206,7 +206,7 @@ def branch(run: Run, node: ast.If) -> Flow:
     return flows[0] if flows[0] == flows[1] else "return"
 
 
-def attempt(run: Run, node: ast.Try | ast.TryStar) -> Flow:
+def attempt(run: Walk, node: ast.Try | ast.TryStar) -> Flow:
     flow = block(run, node.body)
     if flow is None:
         flow = block(run, node.orelse)
@@ -221,7 +221,7 @@ def attempt(run: Run, node: ast.Try | ast.TryStar) -> Flow:
     return flow
 
 
-def match(run: Run, node: ast.Match) -> Flow:
+def match(run: Walk, node: ast.Match) -> Flow:
     evaluate(run, node.subject)
     left: list[Writes] = [{}]
     for case in node.cases:
@@ -234,7 +234,7 @@ def match(run: Run, node: ast.Match) -> Flow:
     return None
 
 
-def with_(run: Run, node: ast.With | ast.AsyncWith) -> Flow:
+def with_(run: Walk, node: ast.With | ast.AsyncWith) -> Flow:
     without = 0
     for item in node.items:
         value = evaluate(run, item.context_expr)
@@ -257,7 +257,7 @@ NO_GRAD = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")
 # ---------------------------------------------------------------------- loops
 
 
-def for_(run: Run, node: ast.For | ast.AsyncFor) -> Flow:
+def for_(run: Walk, node: ast.For | ast.AsyncFor) -> Flow:
     source = evaluate(run, node.iter)
     items = loops.unrolled(source)
     if items is not None:
@@ -278,7 +278,7 @@ def for_(run: Run, node: ast.For | ast.AsyncFor) -> Flow:
     return None
 
 
-def while_(run: Run, node: ast.While) -> Flow:
+def while_(run: Walk, node: ast.While) -> Flow:
     loop = loops.endless(run, node)
     run.loops.append(loop)
     try:
@@ -292,7 +292,7 @@ def while_(run: Run, node: ast.While) -> Flow:
 # ---------------------------------------------------------------------- definitions
 
 
-def define(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
+def define(run: Walk, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
     frame = run.frame
     outer = [*frame.outer, frame.names] if frame.function is not None else frame.outer
     made: Value = Function(node, frame.module, outer)
@@ -307,11 +307,11 @@ def define(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Flow:
     return None
 
 
-def define_class(run: Run, node: ast.ClassDef) -> Flow:
+def define_class(run: Walk, node: ast.ClassDef) -> Flow:
     bases = [evaluate(run, base) for base in node.bases]
     frame = run.frame
     made = Class(node, frame.module, bases, {})
-    run.frames.append(Frame(frame.module, made.members, [*frame.outer]))
+    run.frames.append(CallFrame(frame.module, made.members, [*frame.outer]))
     try:
         block(run, node.body)
     finally:
@@ -323,13 +323,13 @@ def define_class(run: Run, node: ast.ClassDef) -> Flow:
     return None
 
 
-def return_(run: Run, node: ast.Return) -> Flow:
+def return_(run: Walk, node: ast.Return) -> Flow:
     value: Value = Const(None) if node.value is None else evaluate(run, node.value)
     run.frame.returned.append(value)
     return "return"
 
 
-def import_(run: Run, node: ast.Import) -> Flow:
+def import_(run: Walk, node: ast.Import) -> Flow:
     for alias in node.names:
         module = run.modules.absolute(alias.name)
         first = alias.name.partition(".")[0]
@@ -340,7 +340,7 @@ def import_(run: Run, node: ast.Import) -> Flow:
     return None
 
 
-def import_from(run: Run, node: ast.ImportFrom) -> Flow:
+def import_from(run: Walk, node: ast.ImportFrom) -> Flow:
     name = node.module or ""
     if node.level:
         module = run.modules.relative(run.frame.module, node.level, name)
@@ -372,7 +372,7 @@ def import_from(run: Run, node: ast.ImportFrom) -> Flow:
     return None
 
 
-STATEMENTS: dict[type[ast.stmt], Callable[[Run, Any], Flow]] = {
+STATEMENTS: dict[type[ast.stmt], Callable[[Walk, Any], Flow]] = {
     ast.Assign: assign,
     ast.AnnAssign: assign_annotated,
     ast.AugAssign: assign_augmented,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from xent.audit._follow.pytorch import losses, tensors
-from xent.audit._follow.run import Forward, Run
+from xent.audit._follow.run import Forward, Walk
 from xent.audit._follow.values import (
     Choice,
     Const,
@@ -20,7 +20,7 @@ from xent.audit._follow.values import (
 LINEAR = {"Linear": 1, "LazyLinear": 0, "Bilinear": 2, "NonDynamicallyQuantizableLinear": 1}
 CONVOLUTIONS = {"Conv1d": 3, "Conv2d": 4, "Conv3d": 5, "ConvTranspose2d": 4, "ConvTranspose1d": 3}
 CONVOLUTIONS |= {"LazyConv2d": 4, "ConvTranspose3d": 5}
-ACTIVATIONS = {
+ACTIVATION_LAYERS = {
     "Softmax": "softmax",
     "Softmax2d": "softmax2d",
     "LogSoftmax": "log_softmax",
@@ -38,7 +38,7 @@ ACTIVATIONS = {
     "Dropout2d": "Dropout",
     "Softplus": "softplus",
 }
-SHAPES = ("Flatten", "Unflatten", "Identity", "Upsample", "PixelShuffle")
+SHAPE_LAYERS = ("Flatten", "Unflatten", "Identity", "Upsample", "PixelShuffle")
 RECURRENT = ("LSTM", "GRU", "RNN")
 NORMS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "LazyBatchNorm2d")
 WRAPPERS = frozenset(
@@ -88,7 +88,7 @@ def short(made: Made) -> str:
     return made.name.rpartition(".")[2] if made.name.startswith("torch.nn.") else ""
 
 
-def note_optimiser(run: Run, made: Made) -> None:
+def note_optimiser(run: Walk, made: Made) -> None:
     """Remember whose parameters an optimiser holds."""
     for value in (*made.args, *made.options.values()):
         for part in value.items or [] if isinstance(value, Sequence) else [value]:
@@ -98,7 +98,7 @@ def note_optimiser(run: Run, made: Made) -> None:
                         run.learning.append(module)
 
 
-def note_forward(run: Run, module: Instance | Made, node: ast.AST) -> None:
+def note_forward(run: Walk, module: Instance | Made, node: ast.AST) -> None:
     """Remember that a module was called here, in which mode and loops."""
     inside = run.frame.function
     if inside is not None and isinstance(inside.bound, Instance) and inside.name == "forward":
@@ -110,7 +110,7 @@ def note_forward(run: Run, module: Instance | Made, node: ast.AST) -> None:
 
 
 def call(
-    run: Run, made: Made, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, made: Made, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value:
     """Call a layer, a criterion, or something else that a library made."""
     found = losses.criterion(run, made, args, options, node)
@@ -134,12 +134,12 @@ def call(
     return Opaque("output", batches[0] if batches else None)
 
 
-def _is_inner(run: Run) -> bool:
+def _is_inner(run: Walk) -> bool:
     function = run.frame.function
     return function is not None and isinstance(function.bound, Instance)
 
 
-def apply(run: Run, made: Made, value: Value, node: ast.AST) -> Value:
+def apply(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
     """Return what a layer of PyTorch makes of a value."""
     name = short(made)
     batch = getattr(value, "batch", None)
@@ -159,10 +159,10 @@ def apply(run: Run, made: Made, value: Value, node: ast.AST) -> Value:
     if name == "Embedding":
         return Tensor("embedding", None, None, None, None, batch, grad)
     tensor = value if isinstance(value, Tensor) else Tensor(batch=batch, grad=grad)
-    if name in SHAPES:
+    if name in SHAPE_LAYERS:
         return tensor.but(dims=None) if name != "Identity" else value
-    if name in ACTIVATIONS:
-        applied = ACTIVATIONS[name]
+    if name in ACTIVATION_LAYERS:
+        applied = ACTIVATION_LAYERS[name]
         if applied == "softmax2d":
             return tensor.but(applied="softmax", place=run.place(node), below=tensor)
         axis = made.option("dim", 0)
@@ -176,14 +176,14 @@ def apply(run: Run, made: Made, value: Value, node: ast.AST) -> Value:
     return Tensor(batch=batch, grad=grad)
 
 
-def _in_place(run: Run, made: Made, node: ast.AST) -> ast.AST:
+def _in_place(run: Walk, made: Made, node: ast.AST) -> ast.AST:
     """Return the node to point at: the layer where it was made, if in this file."""
     if made.place is not None and made.place[0] is run.frame.module:
         return made.place[1]
     return node
 
 
-def _sequential(run: Run, made: Made, value: Value, node: ast.AST) -> Value:
+def _sequential(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
     parts = made.args
     if len(parts) == 1 and not isinstance(parts[0], Made | Instance):
         parts = _ordered(parts[0])
@@ -206,7 +206,7 @@ def _ordered(value: Value) -> list[Value]:
     return [value]
 
 
-def _pretrained(run: Run, made: Made, value: Value, node: ast.AST) -> Value:
+def _pretrained(run: Walk, made: Made, value: Value, node: ast.AST) -> Value:
     """Return the output of a model of torchvision: logits, unless its head was replaced."""
     batch = getattr(value, "batch", None)
     out = Tensor("linear", None, None, None, 2, batch, not run.without_grad)

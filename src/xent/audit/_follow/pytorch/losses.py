@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from xent.audit._follow.names import plain
-from xent.audit._follow.run import Run
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Choice,
     Const,
@@ -24,7 +24,7 @@ from xent.audit._follow.values import (
 
 
 @dataclass(frozen=True)
-class Criterion:
+class TorchLoss:
     """A loss: what its input must be, and what its mean is over."""
 
     takes: str  # "logits", "log", "probabilities", "binary logits", "log for kl", "any"
@@ -32,51 +32,51 @@ class Criterion:
     default: str = "mean"
 
 
-CE = Criterion("logits")
+CE = TorchLoss("logits")
 TABLE = {
     "cross_entropy": CE,
     "CrossEntropyLoss": CE,
-    "nll_loss": Criterion("log"),
-    "NLLLoss": Criterion("log"),
-    "NLLLoss2d": Criterion("log"),
-    "binary_cross_entropy": Criterion("probabilities", "recon"),
-    "BCELoss": Criterion("probabilities", "recon"),
-    "binary_cross_entropy_with_logits": Criterion("binary logits", "recon"),
-    "BCEWithLogitsLoss": Criterion("binary logits", "recon"),
-    "kl_div": Criterion("log for kl"),
-    "KLDivLoss": Criterion("log for kl"),
-    "mse_loss": Criterion("any", "recon"),
-    "MSELoss": Criterion("any", "recon"),
-    "l1_loss": Criterion("any", "recon"),
-    "L1Loss": Criterion("any", "recon"),
-    "smooth_l1_loss": Criterion("any", "recon"),
-    "SmoothL1Loss": Criterion("any", "recon"),
-    "huber_loss": Criterion("any"),
-    "HuberLoss": Criterion("any"),
-    "multi_margin_loss": Criterion("any"),
-    "MultiMarginLoss": Criterion("any"),
-    "multilabel_soft_margin_loss": Criterion("binary logits"),
-    "MultiLabelSoftMarginLoss": Criterion("binary logits"),
-    "triplet_margin_loss": Criterion("any"),
-    "TripletMarginLoss": Criterion("any"),
-    "cosine_embedding_loss": Criterion("any"),
-    "CosineEmbeddingLoss": Criterion("any"),
-    "margin_ranking_loss": Criterion("any"),
-    "MarginRankingLoss": Criterion("any"),
-    "hinge_embedding_loss": Criterion("any"),
-    "HingeEmbeddingLoss": Criterion("any"),
-    "poisson_nll_loss": Criterion("any"),
-    "PoissonNLLLoss": Criterion("any"),
-    "gaussian_nll_loss": Criterion("any"),
-    "GaussianNLLLoss": Criterion("any"),
-    "soft_margin_loss": Criterion("any"),
-    "SoftMarginLoss": Criterion("any"),
-    "ctc_loss": Criterion("log"),
-    "CTCLoss": Criterion("log"),
+    "nll_loss": TorchLoss("log"),
+    "NLLLoss": TorchLoss("log"),
+    "NLLLoss2d": TorchLoss("log"),
+    "binary_cross_entropy": TorchLoss("probabilities", "recon"),
+    "BCELoss": TorchLoss("probabilities", "recon"),
+    "binary_cross_entropy_with_logits": TorchLoss("binary logits", "recon"),
+    "BCEWithLogitsLoss": TorchLoss("binary logits", "recon"),
+    "kl_div": TorchLoss("log for kl"),
+    "KLDivLoss": TorchLoss("log for kl"),
+    "mse_loss": TorchLoss("any", "recon"),
+    "MSELoss": TorchLoss("any", "recon"),
+    "l1_loss": TorchLoss("any", "recon"),
+    "L1Loss": TorchLoss("any", "recon"),
+    "smooth_l1_loss": TorchLoss("any", "recon"),
+    "SmoothL1Loss": TorchLoss("any", "recon"),
+    "huber_loss": TorchLoss("any"),
+    "HuberLoss": TorchLoss("any"),
+    "multi_margin_loss": TorchLoss("any"),
+    "MultiMarginLoss": TorchLoss("any"),
+    "multilabel_soft_margin_loss": TorchLoss("binary logits"),
+    "MultiLabelSoftMarginLoss": TorchLoss("binary logits"),
+    "triplet_margin_loss": TorchLoss("any"),
+    "TripletMarginLoss": TorchLoss("any"),
+    "cosine_embedding_loss": TorchLoss("any"),
+    "CosineEmbeddingLoss": TorchLoss("any"),
+    "margin_ranking_loss": TorchLoss("any"),
+    "MarginRankingLoss": TorchLoss("any"),
+    "hinge_embedding_loss": TorchLoss("any"),
+    "HingeEmbeddingLoss": TorchLoss("any"),
+    "poisson_nll_loss": TorchLoss("any"),
+    "PoissonNLLLoss": TorchLoss("any"),
+    "gaussian_nll_loss": TorchLoss("any"),
+    "GaussianNLLLoss": TorchLoss("any"),
+    "soft_margin_loss": TorchLoss("any"),
+    "SoftMarginLoss": TorchLoss("any"),
+    "ctc_loss": TorchLoss("log"),
+    "CTCLoss": TorchLoss("log"),
 }
 
 
-def known(name: str) -> Criterion | None:
+def known(name: str) -> TorchLoss | None:
     """Return the loss of a full name."""
     name = plain(name)
     if not name.startswith(("torch.nn.functional.", "torch.nn.")):
@@ -85,7 +85,7 @@ def known(name: str) -> Criterion | None:
 
 
 def function(
-    run: Run, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
     """Follow a call of a loss as a function."""
     short = name.rpartition(".")[2]
@@ -97,7 +97,7 @@ def function(
 
 
 def criterion(
-    run: Run, made: Made, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, made: Made, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
     """Follow a call of a loss that was made as a module."""
     loss = known(made.name)
@@ -128,7 +128,7 @@ def _by_position(name: str, args: list[Value]) -> dict[str, Value]:
 
 
 def of_subclass(
-    run: Run, instance: Instance, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, instance: Instance, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
     """Follow a call of a loss that a class of the script derives from one of PyTorch's."""
     for base in instance.of.lineage():
@@ -140,7 +140,7 @@ def of_subclass(
     return None
 
 
-def _reduction(options: dict[str, Value], loss: Criterion) -> str:
+def _reduction(options: dict[str, Value], loss: TorchLoss) -> str:
     """Return "mean", "sum", "none", "batchmean", or "" where it is not known."""
     given = options.get("reduction")
     if given is not None:
@@ -161,13 +161,13 @@ def _reduction(options: dict[str, Value], loss: Criterion) -> str:
     return loss.default
 
 
-def by_reduction(run: Run, reduction: str, args: list[Value], node: ast.AST) -> Value:
+def by_reduction(run: Walk, reduction: str, args: list[Value], node: ast.AST) -> Value:
     """Follow a loss that the settings name, with its reduction."""
     _site(run, node)
-    return _value(run, Criterion("any"), reduction, args, node)
+    return _value(run, TorchLoss("any"), reduction, args, node)
 
 
-def of_labels(run: Run, output: Opaque, node: ast.AST) -> Value:
+def of_labels(run: Walk, output: Opaque, node: ast.AST) -> Value:
     """Follow a call ``model(..., labels=...)``, whose output has the loss: a mean over tokens."""
     _site(run, node)
     loop = run.batch_loop([output.batch] if output.batch else [])
@@ -178,14 +178,14 @@ def of_labels(run: Run, output: Opaque, node: ast.AST) -> Value:
     return output
 
 
-def _site(run: Run, node: ast.AST) -> None:
+def _site(run: Walk, node: ast.AST) -> None:
     source = run.frame.module.source
     run.sites.add((source.shown, getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
     for loop in run.loops:
         loop.losses += 1
 
 
-def _value(run: Run, loss: Criterion, reduction: str, args: list[Value], node: ast.AST) -> Value:
+def _value(run: Walk, loss: TorchLoss, reduction: str, args: list[Value], node: ast.AST) -> Value:
     batches = [b for value in args if (b := getattr(value, "batch", None)) is not None]
     loop = run.batch_loop(batches)
     grad = not run.without_grad
@@ -200,8 +200,8 @@ def _value(run: Run, loss: Criterion, reduction: str, args: list[Value], node: a
 
 
 def judge(
-    run: Run,
-    loss: Criterion,
+    run: Walk,
+    loss: TorchLoss,
     name: str,
     reduction: str,
     args: list[Value],
@@ -236,7 +236,7 @@ def judge(
 
 
 def _input(
-    run: Run, loss: Criterion, output: Value | None, target: Value | None, node: ast.AST
+    run: Walk, loss: TorchLoss, output: Value | None, target: Value | None, node: ast.AST
 ) -> None:
     if not isinstance(output, Tensor):
         return
@@ -259,7 +259,7 @@ def _input(
             _activation(run, output, "error", node)
 
 
-def _logits(run: Run, output: Tensor, node: ast.AST) -> None:
+def _logits(run: Walk, output: Tensor, node: ast.AST) -> None:
     applied = output.applied
     if output.features == 1 and applied in ("linear", "softmax", "sigmoid", "log_softmax"):
         if output.dims in (None, 2):
@@ -279,7 +279,7 @@ def _logits(run: Run, output: Tensor, node: ast.AST) -> None:
         _below(run, output.below)
 
 
-def _below(run: Run, below: Tensor) -> None:
+def _below(run: Walk, below: Tensor) -> None:
     """Judge what log_softmax was applied to."""
     if below.applied in ("ReLU", "sigmoid", "softmax") and below.place is not None:
         _activation(run, below, "error", below.place[1])
@@ -302,7 +302,7 @@ EFFECTS = {
 }
 
 
-def _activation(run: Run, output: Tensor, level: str, node: ast.AST) -> None:
+def _activation(run: Walk, output: Tensor, level: str, node: ast.AST) -> None:
     place: Place = run.place(node)
     if output.place is not None and output.place[1] is node:
         place = output.place
@@ -316,7 +316,7 @@ def _activation(run: Run, output: Tensor, level: str, node: ast.AST) -> None:
     )
 
 
-def _line(run: Run, output: Tensor) -> str:
+def _line(run: Walk, output: Tensor) -> str:
     if output.place is None:
         return "?"
     module, node = output.place
@@ -333,7 +333,7 @@ def _floor(classes: int | None) -> str:
     return f"no loss below {floor:.3f} is reachable with {classes} classes"
 
 
-def _target(run: Run, target: Value | None, node: ast.AST) -> None:
+def _target(run: Walk, target: Value | None, node: ast.AST) -> None:
     if not isinstance(target, Opaque):
         return
     wrapped = target.parts.get("wrapped")
@@ -342,7 +342,7 @@ def _target(run: Run, target: Value | None, node: ast.AST) -> None:
 
 
 def _padding(
-    run: Run, target: Value | None, reduction: str, settings: dict[str, Value], node: ast.AST
+    run: Walk, target: Value | None, reduction: str, settings: dict[str, Value], node: ast.AST
 ) -> None:
     """X503: the target was padded with a value that the loss does not ignore."""
     padded = target.parts.get("padded") if isinstance(target, Opaque) else None
@@ -356,7 +356,7 @@ def _padding(
 
 
 def _divergence(
-    run: Run,
+    run: Walk,
     reduction: str,
     output: Value | None,
     target: Value | None,
@@ -381,7 +381,7 @@ def _divergence(
             run.report("X304", run.place(node))
 
 
-def _scaled_back(run: Run, node: ast.AST) -> bool:
+def _scaled_back(run: Walk, node: ast.AST) -> bool:
     """Whether the mean is multiplied by the number of classes again."""
     lines = run.frame.module.source.lines
     line = getattr(node, "lineno", 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from xent.audit._follow.run import Run
+from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
@@ -111,7 +111,7 @@ GAUSSIAN = re.compile(
 
 
 def function(
-    run: Run, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
+    run: Walk, name: str, args: list[Value], options: dict[str, Value], node: ast.AST
 ) -> Value | None:
     """Follow a function of torch, or return None where it is another's."""
     if not name.startswith("torch."):
@@ -126,7 +126,7 @@ def function(
         if name.count(".") > (3 if "functional" in name else 1):
             return None
         return method(run, _tensor(value), short, args[1:], options, node, kept=value)
-    if name.count(".") == 1 and (short in SHAPES or short in INTEGER or short in METHODS):
+    if name.count(".") == 1 and (short in SHAPES or short in INTEGER or short in TENSOR_METHODS):
         return method(run, _tensor(value), short, args[1:], options, node, kept=value)
     if name == "torch.cat" and isinstance(value, Sequence) and value.items:
         first = value.items[0]
@@ -145,7 +145,7 @@ def function(
 
 
 LOGS = frozenset({"log_softmax", "logsigmoid", "log"})
-METHODS = frozenset(
+TENSOR_METHODS = frozenset(
     [
         "mean",
         "sum",
@@ -181,7 +181,7 @@ def _tensor(value: Value) -> Tensor:
 
 
 def method(
-    run: Run,
+    run: Walk,
     tensor: Tensor,
     name: str,
     args: list[Value],
@@ -228,7 +228,7 @@ def method(
 
 
 def activate(
-    run: Run,
+    run: Walk,
     tensor: Tensor,
     applied: str,
     args: list[Value],
@@ -256,7 +256,7 @@ def activate(
     return tensor.but(applied=applied, place=place, below=tensor, grad=grad, epsilon=0.0)
 
 
-def _no_axis(run: Run, tensor: Tensor, node: ast.AST) -> None:
+def _no_axis(run: Walk, tensor: Tensor, node: ast.AST) -> None:
     if tensor.dims == 3:
         effect = "of 3 dimensions it takes axis 0, the batch"
         run.report("X105", run.place(node), effect=effect)
@@ -265,7 +265,7 @@ def _no_axis(run: Run, tensor: Tensor, node: ast.AST) -> None:
         run.report("X105", run.place(node), effect=effect, level="note")
 
 
-def _log_of(run: Run, tensor: Tensor, node: ast.AST) -> None:
+def _log_of(run: Walk, tensor: Tensor, node: ast.AST) -> None:
     if not tensor.grad or run.without_grad:
         return
     made = tensor.place[1] if tensor.place is not None else node
@@ -312,7 +312,7 @@ def _number(value: Value | None) -> float | None:
 
 
 def reduce(
-    run: Run,
+    run: Walk,
     tensor: Tensor,
     name: str,
     args: list[Value],
@@ -334,7 +334,7 @@ def reduce(
     return _scalar(run, tensor.but(loss=kind), name, node)
 
 
-def _scalar(run: Run, tensor: Tensor, name: str, node: ast.AST) -> Value:
+def _scalar(run: Walk, tensor: Tensor, name: str, node: ast.AST) -> Value:
     if not tensor.loss:
         return Opaque(name, tensor.batch)
     features = tensor.per or name
@@ -356,7 +356,7 @@ def _is_gaussian(node: ast.AST) -> bool:
     return bool(GAUSSIAN.search(ast.unparse(node)))
 
 
-def of_distribution(run: Run, holder: Value, name: str, node: ast.AST) -> Value:
+def of_distribution(run: Walk, holder: Value, name: str, node: ast.AST) -> Value:
     """Follow a method of a torch.distributions object."""
     made = isinstance(holder, Made) and "distributions" in holder.name
     if name == "entropy" and made:
