@@ -180,7 +180,7 @@ def test_values_that_are_several(tmp_path):
     (tmp_path / "t.jsonl").write_text(lines)
     done = xent("rank", tmp_path / "t.jsonl", "--target", "y")
     assert str(done.exception) == (
-        "`TABLE['a']` must hold one value a row, got several. "
+        "`TABLE['a']` must hold one value a row, got Struct({'b': Int64}) in column 'a'. "
         "Make columns of its parts, or leave it out by --columns."
     )
     done = xent("drift", tmp_path / "t.jsonl", tmp_path / "t.jsonl", "--columns", "y,l")

@@ -330,7 +330,7 @@ text, folder, stop = sys.argv[1], sys.argv[2], int(sys.argv[3])
 replace, done = os.replace, 0
 def replacing(*names):
     global done
-    done += 1
+    done += folder in str(names[1])  # kernels are kept on disk so, too
     if done == stop:  # the file is written, and has not appeared
         os.kill(os.getpid(), signal.SIGKILL)
     replace(*names)

@@ -101,6 +101,7 @@ def cross_entropy(
 
     Examples
     --------
+    >>> import torch
     >>> cross_entropy(torch.zeros(1, 4), torch.tensor([2])).item()  # log 4
     1.3862943649291992
 
@@ -200,6 +201,7 @@ def nll_loss(
 
     Examples
     --------
+    >>> import torch
     >>> nll_loss(torch.tensor([[-0.5, -1.5]]), torch.tensor([1])).item()
     1.5
 
@@ -271,6 +273,7 @@ def focal_loss(
 
     Examples
     --------
+    >>> import torch
     >>> focal_loss(torch.zeros(1, 2), torch.tensor([0]), gamma=1.0).item()  # log(2) / 2
     0.3465735912322998
 
