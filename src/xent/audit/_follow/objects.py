@@ -189,8 +189,6 @@ def truth(value: Value) -> bool | None:
     """Return whether a value is true, or None where that is not known."""
     if isinstance(value, Const):
         return bool(value.value)
-    if isinstance(value, Instance | Made | Function | Class):
-        return None
     return None
 
 

@@ -128,9 +128,6 @@ def unknown(
     reduction = run.config.criteria.get(name)
     if reduction is not None:
         return losses.by_reduction(run, reduction, args, node)
-    for value in (*args, *options.values()):
-        if isinstance(value, Function) and isinstance(value.node, ast.Lambda):
-            continue
     shown.arguments(run, name, args, options, node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
     made = Opaque("result", batches[0] if batches else None)

@@ -12,11 +12,9 @@ from xent.audit._follow.code import calls
 from xent.audit._follow.names import name_of
 from xent.audit._follow.run import Walk, Writes
 from xent.audit._follow.values import (
-    Choice,
     Const,
     Dictionary,
     Expression,
-    External,
     Function,
     Loss,
     Opaque,
@@ -283,11 +281,6 @@ def _await(run: Walk, node: ast.Await) -> Value:
     return evaluate(run, node.value)
 
 
-def options_of(value: Value) -> tuple[Value, ...]:
-    """Return what a value may be."""
-    return value.options if isinstance(value, Choice) else (value,)
-
-
 EXPRESSIONS: dict[type[ast.expr], Callable[[Walk, Any], Value]] = {
     ast.Constant: _constant,
     ast.Name: _name,
@@ -315,4 +308,3 @@ EXPRESSIONS: dict[type[ast.expr], Callable[[Walk, Any], Value]] = {
     ast.YieldFrom: _yield_from,
     ast.Await: _await,
 }
-__all__ = ["External", "evaluate", "options_of"]

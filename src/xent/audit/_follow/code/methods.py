@@ -176,10 +176,6 @@ def of_made(
     if name == "set_description" or name == "set_postfix":
         shown.arguments(run, name, args, options, node)
         return Const(None)
-    if name in ("cache_loss",):
-        return Opaque(name)
-    if name == "cross_entropy":
-        return Opaque(name)
     if name == "items" or name == "values" or name == "keys":
         return Made(name, [holder], {})
     shown.arguments(run, name, args, options, node)
@@ -351,8 +347,6 @@ def _of_sequence(
         value = args[0]
         if isinstance(value, Loss) and entered:
             holder.total = Total(entered, value, run.place(node), under=run.under())
-            if value.grad and not run.without_grad:
-                pass
         elif isinstance(value, BatchSize) and entered:
             holder.element = value
         elif (holder.items is not None and not isinstance(value, Loss | Total)) or (

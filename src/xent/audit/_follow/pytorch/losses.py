@@ -17,7 +17,6 @@ from xent.audit._follow.values import (
     Made,
     Opaque,
     Place,
-    Sequence,
     Tensor,
     Value,
 )
@@ -389,6 +388,3 @@ def _scaled_back(run: Walk, node: ast.AST) -> bool:
     text = "\n".join(lines[line - 1 : end])
     around = text.replace(ast.unparse(node), "")
     return any(word in around for word in ("size(", "shape[", "num_classes", "n_classes"))
-
-
-__all__ = ["Sequence", "by_reduction", "criterion", "function", "judge", "of_labels", "of_subclass"]
