@@ -264,17 +264,17 @@ def on_threads() -> list[float]:
     torch.set_num_threads(2)
     x, y = logits(1024, 32000), torch.randint(0, 32000, (1024,))
     busy = torch.randn(1 << 20)
-    team: Any = _threads._parallel
+    team: Any = _threads.gomp_parallel
     took: list[list[float]] = [[], [], []]
     for _ in range(60):
         for found, owner, rest in zip(took, (team, _nobody, _nobody), (0, 0, 0.05), strict=True):
-            _threads._parallel = owner
+            _threads.gomp_parallel = owner
             busy.mul_(1.0)
             time.sleep(rest)
             start = time.perf_counter()
             L.cross_entropy(x, y)
             found.append(time.perf_counter() - start)
-    _threads._parallel = team
+    _threads.gomp_parallel = team
     return [statistics.median(times) for times in took]
 
 
