@@ -31,7 +31,7 @@ test: $(RIVALS)   ## run the everyday tests
 test-long: $(RIVALS)  ## run the long tests: many kill -9, many examples
 	$(BIN)/python -m pytest -n 2 -m long
 
-test-long-short: $(RIVALS)  ## run one case of each long test, as CI does
+test-long-short: $(RIVALS)  ## run one case of each long test
 	$(BIN)/python -m pytest -n 2 -m long --one-case
 
 # Each processor level is a run of its own: Numba compiles for one.

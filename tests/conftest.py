@@ -24,7 +24,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """`-m long --one-case` is the short form of the long tests that CI runs."""
+    """`-m long --one-case` is the short form of the long tests."""
     if not config.getoption("--one-case"):
         return
     wanted = [item for item in items if item.get_closest_marker("long") is not None]
