@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from xent import _check
 from xent.audit._catalogue import FINDING_LEVELS, RULES
@@ -16,45 +15,10 @@ from xent.audit._config import Config, load
 from xent.audit._files import collect
 from xent.audit._finding import Finding, finding
 from xent.audit._follow.script import follow
+from xent.audit._report import AuditReport
 from xent.audit._source import Script, read
 
 SPEAKS_OF_LOSSES = re.compile(r"loss|entropy|softmax|sigmoid|kl_|criterion|train|eval", re.I)
-
-
-@dataclass
-class AuditReport:
-    """What an audit found.
-
-    Parameters
-    ----------
-    findings : list of Finding
-        By place, notes among them.
-    sites : int
-        How many calls of losses were looked at.
-    not_followed : list of str
-        Losses whose arithmetic could not be seen, so that silence about them says nothing.
-    """
-
-    findings: list[Finding] = field(default_factory=list)
-    sites: int = 0
-    not_followed: list[str] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the object that ``--format json`` prints."""
-        return {
-            "schema": 1,
-            "findings": [found.as_json() for found in self.findings],
-            "sites": self.sites,
-            "not_followed": self.not_followed,
-        }
-
-    def reaches(self, level: str) -> bool:
-        """Whether a finding is at a level or above it."""
-        if level == "never":
-            return False
-        return any(
-            FINDING_LEVELS.index(f.level) >= FINDING_LEVELS.index(level) for f in self.findings
-        )
 
 
 def audit(*paths: str | Path, config: Config | None = None) -> AuditReport:
@@ -96,7 +60,7 @@ def audit(*paths: str | Path, config: Config | None = None) -> AuditReport:
 
 
 @dataclass
-class Reading:
+class ScriptsRead:
     """What was read of files, before comments and settings leave some of it."""
 
     sources: dict[Path, Script] = field(default_factory=dict)
@@ -119,9 +83,9 @@ class Reading:
         return AuditReport(sorted(findings), len(self.sites), list(self.not_followed))
 
 
-def reading(paths: list[Path], config: Config) -> Reading:
+def reading(paths: list[Path], config: Config) -> ScriptsRead:
     """Read files, each followed from its first line to its last."""
-    read_files = Reading()
+    read_files = ScriptsRead()
     for path in collect(paths, config):
         key = path.resolve()
         if key not in read_files.sources:

@@ -7,7 +7,7 @@ from typing import Any
 
 from xent.audit._catalogue import RULES
 
-UNKNOWN = "?"  # a line that was not seen
+UNKNOWN_LINE = "?"  # a line that was not seen
 
 
 @dataclass(frozen=True, order=True)
@@ -73,8 +73,8 @@ def finding(
     """Make the finding of a rule at a place; ``facts`` fill the rule's message and fix."""
     known = RULES[rule]
     message, fix = known.message.format(**facts), known.fix.format(**facts)
-    if facts.get("line") == UNKNOWN:
-        for words in (f" at line {UNKNOWN}", f" of line {UNKNOWN}"):
+    if facts.get("line") == UNKNOWN_LINE:
+        for words in (f" at line {UNKNOWN_LINE}", f" of line {UNKNOWN_LINE}"):
             message, fix = message.replace(words, ""), fix.replace(words, "")
     return Finding(
         path=path,

@@ -11,7 +11,7 @@ from types import CodeType, FrameType
 
 import xent
 
-LIBRARIES = ("site-packages", "dist-packages")
+INSTALLED = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def is_users(file: str) -> bool:
     """Whether a file is the user's own: neither Python's, nor PyTorch's, nor an installed one."""
     if file.startswith(("<frozen", "<__array_function__", "<eval_with_key")):
         return False
-    return not file.startswith(_installed()) and not any(part in file for part in LIBRARIES)
+    return not file.startswith(_installed()) and not any(part in file for part in INSTALLED)
 
 
 def of_user(frame: FrameType) -> FrameType:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -18,11 +18,16 @@ from torch import Tensor
 from xent.audit._run.frames import location, locations, of_user
 from xent.audit._run.rules import accumulation, judges, numerics, reductions
 from xent.audit._run.rules.modes import Modes
-from xent.audit._run.sites import FIRST, THEN, Entered, LossCall, Pass, Round, Site
-from xent.audit._run.torch_private import dispatch_modes, is_transformed, unseen
+from xent.audit._run.sites import FIRST_CALLS, ONE_CALL_IN, Entered, LossCall, Pass, Round, Site
+from xent.audit._run.torch_private import (
+    dispatch_modes,
+    function_modes,
+    is_transformed,
+    unseen,
+)
 
 KEPT_PASSES = 32
-PLAIN = (Tensor, torch.nn.Parameter)
+PLAIN_TENSORS = (Tensor, torch.nn.Parameter)
 
 
 class Observer:
@@ -61,7 +66,7 @@ class Observer:
             self.missed("losses in other threads")
         elif is_transformed():
             self.missed("losses inside torch.func transforms (vmap)")
-        elif type(first) not in PLAIN:
+        elif type(first) not in PLAIN_TENSORS:
             if isinstance(first, Tensor):
                 self.missed(f"losses of {type(first).__name__}")
         elif not first.is_cpu and first.is_cuda and torch.cuda.is_current_stream_capturing():  # type: ignore[attr-defined]
@@ -74,19 +79,18 @@ class Observer:
 
     def loss(self, name: str, options: Mapping[str, Any], result: object, frame: FrameType) -> None:
         """Take note of a call of a loss that returned."""
-        first = options.get("input")
-        if first is None:
-            first = next(iter(options.values()), None)
-        if not isinstance(result, Tensor) or not self.follows(first):
-            return
+        self._unnoticed(name, self._loss, name, options, result, frame)
+
+    def _unnoticed(self, where: str, work: Callable[..., None], *facts: Any) -> None:
+        """Do the work of a watcher: no mode of the script sees it, and no error leaves it."""
         try:
-            if dispatch_modes():
+            if function_modes() or dispatch_modes():
                 with unseen():
-                    self._loss(name, options, result, frame)
+                    work(*facts)
             else:
-                self._loss(name, options, result, frame)
+                work(*facts)
         except Exception as error:
-            self.failed(name, error)
+            self.failed(where, error)
 
     def site(self, name: str, frame: FrameType) -> Site:
         """Return the site that a frame is at."""
@@ -100,19 +104,21 @@ class Observer:
         return site
 
     def _loss(
-        self, name: str, options: Mapping[str, Any], result: Tensor, frame: FrameType
+        self, name: str, options: Mapping[str, Any], result: object, frame: FrameType
     ) -> None:
-        site = self.site(name, frame)
-        first = options.get("input")
+        first: Any = options.get("input")
         if first is None:
-            first = next(iter(options.values()))
+            first = next(iter(options.values()), None)
+        if not isinstance(result, Tensor) or not self.follows(first):
+            return
+        site = self.site(name, frame)
         size = first.size(0) if first.dim() else 1
         site.calls += 1
         self.calls += 1
         grad = result.requires_grad
         calls = site.calls
-        full = calls <= FIRST or calls % THEN == 0
-        if not full and size != site.size and site.looked < FIRST + calls // 10:
+        full = calls <= FIRST_CALLS or calls % ONE_CALL_IN == 0
+        if not full and size != site.size and site.looked < FIRST_CALLS + calls // 10:
             full = True
         site.size = size
         if grad:
@@ -195,22 +201,36 @@ class Observer:
         if broken is not None:
             self.broken.setdefault((id(site.code), site.place.line), broken)
 
+    def own_loss(self, value: object, frame: FrameType) -> None:
+        """Take note of a loss that is none of PyTorch's."""
+        site = self.site("own", frame)
+        site.calls += 1
+        if isinstance(value, Tensor) and value.dim() == 0 and not math.isfinite(value.item()):
+            with unseen():
+                said = numerics.of_root(site, value, value.item())
+            self.broken[id(site.code), site.place.line] = said
+
     def refused(
         self, name: str, options: Mapping[str, Any], error: BaseException, frame: FrameType
     ) -> None:
         """Take note of a call of a loss that raised."""
-        try:
-            site = self.site(name, frame)
-            site.calls += 1
-            with unseen():
-                judges.refused(site, name, options, error)
-        except Exception as fault:
-            self.failed(name, fault)
+        self._unnoticed(name, self._refused, name, options, error, frame)
+
+    def _refused(
+        self, name: str, options: Mapping[str, Any], error: BaseException, frame: FrameType
+    ) -> None:
+        site = self.site(name, frame)
+        site.calls += 1
+        with unseen():
+            judges.refused(site, name, options, error)
 
     # ------------------------------------------------------------------ the rest of a step
 
     def embedding(self, ids: object, padding: int | None) -> None:
         """Take note of token ids."""
+        self._unnoticed("embedding", self._embedding, ids, padding)
+
+    def _embedding(self, ids: object, padding: int | None) -> None:
         if not isinstance(ids, Tensor) or threading.get_ident() != self.thread:
             return
         if self.between:
@@ -222,23 +242,20 @@ class Observer:
     def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
         """Take note of a layer in the mode that is not the graph's, or in evaluation."""
         if threading.get_ident() == self.thread:
-            try:
-                self.modes.layer(name, training, graph, frame)
-            except Exception as error:
-                self.failed(name, error)
+            self._unnoticed(name, self.modes.layer, name, training, graph, frame)
 
     def backward(self, root: object, frame: FrameType) -> None:
         """Take note of a backward pass that begins."""
+        self._unnoticed("backward", self._backward, root, frame)
+
+    def _backward(self, root: object, frame: FrameType) -> None:
         if not isinstance(root, Tensor) or not self.follows(root):
             return
-        try:
-            if root.dim() == 0 and (root.is_cpu or self.steps < FIRST):
-                value = root.item()
-                self.micro.backward(value)
-                if not math.isfinite(value):
-                    self._broken_root(root, value, frame)
-        except Exception as error:
-            self.failed("backward", error)
+        if root.dim() == 0 and (root.is_cpu or self.steps < FIRST_CALLS):
+            value = root.item()
+            self.micro.backward(value)
+            if not math.isfinite(value):
+                self._broken_root(root, value, frame)
 
     def _broken_root(self, root: Tensor, value: float, frame: FrameType) -> None:
         if any(one.confirmed for one in self.broken.values()):

@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from xent.audit._run.observer import Observer
-from xent.audit._run.rules.reductions import ORIGINALS
+from xent.audit._run.rules.reductions import ORIGINALS, SILENCE
 from xent.audit._run.sites import Round
 from xent.audit._run.torch_private import loader_iterator, loader_sizes
 
@@ -33,11 +33,11 @@ DROPOUTS = (
     *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"),
     "feature_alpha_dropout",
 )
-Function = Callable[..., Any]
+Watched = Callable[..., Any]
 is_compiling = torch.compiler.is_compiling
 
 
-def loss_watcher(observer: Observer, name: str, original: Function) -> Function:
+def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
     """Return a function that tells the observer of each call of a loss."""
     names = tuple(inspect.signature(original).parameters)
 
@@ -54,14 +54,14 @@ def loss_watcher(observer: Observer, name: str, original: Function) -> Function:
         observer.loss(name, options, result, sys._getframe(1))
         return result
 
-    def scripted() -> Function:
+    def scripted() -> Watched:
         observer.missed(f"scripted losses ({name} in torch.jit.script)")
         return original
 
     return _as(watched, original, scripted)
 
 
-def embedding_watcher(observer: Observer, original: Function) -> Function:
+def embedding_watcher(observer: Observer, original: Watched) -> Watched:
     """Return a function that tells the observer which ids enter an embedding."""
 
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -74,7 +74,7 @@ def embedding_watcher(observer: Observer, original: Function) -> Function:
     return _as(watched, original, lambda: original)
 
 
-def layer_watcher(observer: Observer, layer: str, original: Function) -> Function:
+def layer_watcher(observer: Observer, layer: str, original: Watched) -> Watched:
     """Return a function that tells the observer of a layer in the mode that is not the graph's."""
     names = tuple(inspect.signature(original).parameters)
     place = names.index("training")
@@ -97,7 +97,7 @@ def layer_watcher(observer: Observer, layer: str, original: Function) -> Functio
     return _as(watched, original, lambda: original)
 
 
-def backward_watcher(observer: Observer, original: Function) -> Function:
+def backward_watcher(observer: Observer, original: Watched) -> Watched:
     """Return a function that tells the observer of each backward pass."""
 
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -108,7 +108,7 @@ def backward_watcher(observer: Observer, original: Function) -> Function:
     return _as(watched, original, lambda: original)
 
 
-def _as(watched: Function, original: Function, scripted: Callable[[], Function]) -> Function:
+def _as(watched: Watched, original: Watched, scripted: Callable[[], Watched]) -> Watched:
     functools.update_wrapper(watched, original)
     watched.__prepare_scriptable__ = scripted  # type: ignore[attr-defined]
     return watched
@@ -133,6 +133,8 @@ class _Warnings:
         message: Any, category: Any = None, stacklevel: int = 1, source: Any = None, **rest: Any
     ) -> None:
         """Warn at the line that would be blamed if nothing watched."""
+        if SILENCE.on:
+            return
         frame = sys._getframe(1)
         level, own = stacklevel, 1
         while frame is not None and level > 0:
@@ -158,7 +160,7 @@ class Patches:
         for name in LOSSES:
             original = getattr(functional, name, None)
             if original is not None:
-                ORIGINALS[name] = original
+                ORIGINALS[name] = inspect.unwrap(original)
                 swaps[original] = loss_watcher(observer, name, original)
         for name in DROPOUTS:
             original = getattr(functional, name)
@@ -171,7 +173,7 @@ class Patches:
         self._watch_loaders()
         self._watch_optimisers()
 
-    def _swap(self, swaps: dict[Function, Function]) -> None:
+    def _swap(self, swaps: dict[Watched, Watched]) -> None:
         by_id = {id(original): (original, new) for original, new in swaps.items()}
         for module in list(sys.modules.values()):
             names = getattr(module, "__dict__", None)
@@ -246,13 +248,23 @@ class Patches:
         self.handles.clear()
 
 
+_WATCHING: list[Observer] = []  # the innermost last
+
+
+def watched_by() -> Observer:
+    """Return who watches here."""
+    return _WATCHING[-1]
+
+
 @contextmanager
 def watching(observer: Observer) -> Iterator[None]:
     """Watch what runs inside."""
     patches = Patches(observer)
     patches.put()
+    _WATCHING.append(observer)
     try:
         yield
     finally:
+        _WATCHING.remove(observer)
         observer.stop()
         patches.take_away()

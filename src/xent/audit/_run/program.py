@@ -19,14 +19,15 @@ from types import CodeType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from xent import _check
-from xent.audit._audit import AuditReport, reading
+from xent.audit._audit import reading
 from xent.audit._config import Config
+from xent.audit._report import AuditReport
 
 if TYPE_CHECKING:
     from xent.audit._run.observer import Observer
     from xent.audit._run.patches import Patches
 
-HERE = str(Path(__file__).parent)
+OWN_FILES = str(Path(__file__).parent)
 
 
 @dataclass
@@ -130,7 +131,8 @@ def _code(file: str) -> CodeType:
 def _in_place_of(main: ModuleType, file: str, argv: list[str]) -> Iterator[None]:
     """Set what a script sees of the interpreter, and set it back."""
     before = sys.modules["__main__"], sys.argv, sys.path[:]
-    shown = warnings.showwarning
+    shown, hook = warnings.showwarning, sys.excepthook
+    sys.excepthook = sys.__excepthook__
     sys.modules["__main__"], sys.argv = main, argv
     if not sys.flags.safe_path:
         sys.path[:1] = [os.path.dirname(os.path.realpath(file))]
@@ -141,7 +143,7 @@ def _in_place_of(main: ModuleType, file: str, argv: list[str]) -> Iterator[None]
         yield
     finally:
         sys.modules["__main__"], sys.argv, sys.path[:] = before
-        warnings.showwarning = shown
+        warnings.showwarning, sys.excepthook = shown, hook
 
 
 def _exit_code(stop: SystemExit) -> int:
@@ -167,7 +169,7 @@ def _tell(error: BaseException) -> None:
         return
     shown = traceback.TracebackException.from_exception(error)
     for one in _chain(shown):
-        one.stack[:] = [frame for frame in one.stack if not frame.filename.startswith(HERE)]
+        one.stack[:] = [frame for frame in one.stack if not frame.filename.startswith(OWN_FILES)]
     for line in shown.format():
         sys.stderr.write(line)
 
@@ -182,7 +184,7 @@ def _chain(shown: Any) -> Iterator[Any]:
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(HERE):
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(OWN_FILES):
         trace = trace.tb_next
     return trace
 

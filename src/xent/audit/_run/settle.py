@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from xent.audit._audit import AuditReport, Reading
+from xent.audit._audit import ScriptsRead
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
+from xent.audit._report import AuditReport
 from xent.audit._run.frames import Location
 from xent.audit._run.observer import Observer
 from xent.audit._run.rules.averages import quantified
@@ -18,10 +19,10 @@ from xent.audit._run.sites import Fact, Site
 from xent.audit._source import read
 
 AVERAGES = frozenset(["X401", "X402", "X405"])
-ONCE = frozenset(["X107", "X201", "X203", "X604", "X605"])  # one call is enough
-OFTEN = {"X409": 0.3, "X503": 0.5, "X504": 0.5}  # the share of calls that is
+ONE_CALL_ENOUGH = frozenset(["X107", "X201", "X203", "X604", "X605"])  # one call is enough
+SHARE_ENOUGH = {"X409": 0.3, "X503": 0.5, "X504": 0.5}  # the share of calls that is
 MOSTLY = 0.9
-FEWEST = {"X409": 2}
+LEAST_TIMES = {"X409": 2}
 BEHIND = {  # what follows from another finding at the same site
     "X604": ("X106", "X107", "X201"),
     "X104": ("X101", "X103", "X106"),
@@ -33,9 +34,16 @@ SCALED_BACK = re.compile(r"\bsize\(|\.shape\b|num_classes|n_classes|numel\(")
 UNREACHED = 5  # lines that are named
 
 
-def settled(observer: Observer, read_files: Reading, config: Config, folder: Path) -> AuditReport:
-    """Return the report of a run."""
-    joined = _Joined(observer, read_files, config, folder)
+def settled(
+    observer: Observer,
+    read_files: ScriptsRead,
+    config: Config,
+    folder: Path,
+    *,
+    only_run: bool = False,
+) -> AuditReport:
+    """Return the report of a run; ``only_run`` leaves out what was read of losses that did not."""
+    joined = _Joined(observer, read_files, config, folder, only_run)
     joined.read()
     joined.watched()
     joined.modes()
@@ -48,8 +56,14 @@ class _Joined:
     """The findings of both halves while they are put together."""
 
     def __init__(
-        self, observer: Observer, read_files: Reading, config: Config, folder: Path
+        self,
+        observer: Observer,
+        read_files: ScriptsRead,
+        config: Config,
+        folder: Path,
+        only_run: bool,
     ) -> None:
+        self.only_run = only_run
         self.observer, self.reading, self.config = observer, read_files, config
         self.folder = folder
         self.files = {str(path): source.shown for path, source in read_files.sources.items()}
@@ -63,8 +77,9 @@ class _Joined:
         for key, one in list(self.reading.found.items()):
             if one.rule in ("X701", "X702"):
                 continue
-            kept: Finding | None = one
-            for site in self._about(one):
+            about = self._about(one)
+            kept: Finding | None = one if about or not self.only_run else None
+            for site in about:
                 kept = self._confirmed(one, site)
                 self.told.add((id(site), one.rule))
                 if kept is not None:
@@ -237,9 +252,9 @@ def _at(place: Location, wanted: tuple[str, int, int]) -> bool:
 
 
 def _fires(rule: str, fact: Fact) -> bool:
-    if not fact.found or fact.found < FEWEST.get(rule, 1):
+    if not fact.found or fact.found < LEAST_TIMES.get(rule, 1):
         return False
-    return rule in ONCE or fact.found >= OFTEN.get(rule, MOSTLY) * fact.looked
+    return rule in ONE_CALL_ENOUGH or fact.found >= SHARE_ENOUGH.get(rule, MOSTLY) * fact.looked
 
 
 def _scaled_back(place: Location) -> bool:

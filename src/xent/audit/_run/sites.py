@@ -12,8 +12,8 @@ from torch import Tensor
 
 from xent.audit._run.frames import Location
 
-FIRST = 20  # calls of a site that are looked at in full
-THEN = 100  # and then one in so many
+FIRST_CALLS = 20  # calls of a site that are looked at in full
+ONE_CALL_IN = 100  # and then one in so many
 
 
 @dataclass(slots=True)

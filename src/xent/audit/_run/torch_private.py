@@ -51,14 +51,13 @@ def loader_sizes(iterator: Any) -> tuple[int | None, int | None, bool]:
 def unseen() -> Iterator[None]:
     """Work without a graph, and so that no mode of the script counts or changes it."""
     with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
-        if function_modes() or dispatch_modes():
-            if hasattr(_C, "DisableTorchFunction"):
-                stack.enter_context(_C.DisableTorchFunction())
-            if dispatch_modes():
-                from torch.utils import _python_dispatch
+        if function_modes() and hasattr(_C, "DisableTorchFunction"):
+            stack.enter_context(_C.DisableTorchFunction())
+        if dispatch_modes():
+            from torch.utils import _python_dispatch
 
-                disable: Any = getattr(_python_dispatch, "_disable_current_modes", None)
-                if disable is not None:
-                    stack.enter_context(disable())
+            disable: Any = getattr(_python_dispatch, "_disable_current_modes", None)
+            if disable is not None:
+                stack.enter_context(disable())
+        stack.enter_context(torch.no_grad())
         yield

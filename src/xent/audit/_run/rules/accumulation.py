@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from xent.audit._run.sites import Site
 
-MOST = 256  # backward passes of one step that are kept
-ALIKE = 0.01  # counts that differ by less weigh almost alike
+MOST_ROOTS = 256  # backward passes of one step that are kept
+ALIKE_COUNTS = 0.01  # counts that differ by less weigh almost alike
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Window:
         """Take the root of a backward pass: how much of the one loss before it is in it."""
         one = self.losses[0] if len(self.losses) == 1 else None
         self.losses.clear()
-        if len(self.roots) >= MOST:
+        if len(self.roots) >= MOST_ROOTS:
             return
         if one is not None and one[2]:
             self.roots.append((one[0], one[1], value / one[2]))
@@ -49,7 +49,7 @@ class Window:
         fact.looked += 1
         weights = [weight for _, weight, _ in known]
         shares = [share for _, _, share in known]
-        if max(weights) <= min(weights) * (1 + ALIKE):
+        if max(weights) <= min(weights) * (1 + ALIKE_COUNTS):
             return
         if max(shares) - min(shares) <= 1e-3 * abs(max(shares)):
             fact.found += 1

@@ -10,8 +10,8 @@ from torch import Tensor
 from xent.audit._run.rules import graph
 from xent.audit._run.sites import LossCall, Site
 
-CUT = {"Relu": "ReLU", "Relu6": "ReLU", "LeakyRelu": "LeakyReLU", "Tanh": "tanh"}
-EFFECTS = {
+CUTTING = {"Relu": "ReLU", "Relu6": "ReLU", "LeakyRelu": "LeakyReLU", "Tanh": "tanh"}
+CUT_EFFECTS = {
     "ReLU": "none can be negative, and where all are cut nothing is learned",
     "sigmoid": "they lie between 0 and 1, so that no class can be sure",
     "softmax": "they lie between 0 and 1, so that no class can be sure",
@@ -19,7 +19,7 @@ EFFECTS = {
     "LeakyReLU": "negative ones are squeezed",
     "Dropout": "some are set to 0 at random",
 }
-NEAR = 1e-3
+NEAR_ONE = 1e-3
 
 
 def classes(output: Tensor) -> tuple[int, int]:
@@ -35,7 +35,7 @@ def are_probabilities(output: Tensor, axis: int) -> bool:
     values = output.float()
     if bool(((values == 0) | (values == 1)).all()):
         return False
-    return bool(((values.sum(axis) - 1).abs() <= NEAR).all())
+    return bool(((values.sum(axis) - 1).abs() <= NEAR_ONE).all())
 
 
 def are_log_probabilities(output: Tensor, axis: int) -> float:
@@ -78,8 +78,8 @@ def into_cross_entropy(site: Site, call: LossCall) -> None:
 
 def named(operation: str, node: object) -> str:
     """Return the activation of a node, "" where it is none."""
-    if operation in CUT:
-        return CUT[operation]
+    if operation in CUTTING:
+        return CUTTING[operation]
     if operation in ("Mul", "NativeDropout", "FusedDropout") and graph.dropped(node):
         return "Dropout"
     return ""
@@ -93,7 +93,7 @@ def cut(site: Site, call: LossCall, activation: str) -> None:
         return
     fact.found += 1
     fact.level = "error" if activation in ("ReLU", "softmax", "sigmoid") else "warning"
-    fact.facts = {"activation": activation, "line": "?", "effect": EFFECTS[activation]}
+    fact.facts = {"activation": activation, "line": "?", "effect": CUT_EFFECTS[activation]}
     zeros = float((call.output == 0).float().mean())
     fact.seen = spread(call.output) + (f", {zeros:.0%} of them 0" if zeros else "")
 
@@ -121,7 +121,7 @@ def into_nll(site: Site, call: LossCall) -> None:
         return
     if operation == "Softmax" or are_probabilities(call.output, axis):
         what = "probabilities (softmax)"
-    elif bool((call.output > NEAR).any()) or are_log_probabilities(call.output, axis) > 0.05:
+    elif bool((call.output > NEAR_ONE).any()) or are_log_probabilities(call.output, axis) > 0.05:
         if call.reduction == "none":  # it may serve to pick entries
             return
         what = "raw logits" if graph.is_linear(call.output.grad_fn) else "other numbers"

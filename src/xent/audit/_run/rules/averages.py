@@ -7,7 +7,7 @@ from collections import Counter
 
 from xent.audit._run.sites import Pass, Site
 
-SIZES = 3  # different sizes of batches that are told one by one
+SIZES_TOLD = 3  # different sizes of batches that are told one by one
 
 
 def quantified(rule: str, site: Site, level: str) -> tuple[bool | None, str]:
@@ -60,7 +60,7 @@ def _from_loader(one: Pass) -> str:
 
 def sizes(batches: Counter[int]) -> str:
     """Say how many batches of which sizes there were: "78 batches of 128, 1 of 16"."""
-    if len(batches) > SIZES:
+    if len(batches) > SIZES_TOLD:
         return f"{batches.total():,} batches of {min(batches):,} to {max(batches):,}"
     parts = [f"{count:,} of {size:,}" for size, count in sorted(batches.items(), reverse=True)]
     first, _, rest = parts[0].partition(" of ")

@@ -9,22 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NAME = re.compile(r"Backward\d*$")
-VIEWS = frozenset(
+NODE_NAME = re.compile(r"Backward\d*$")
+VIEW_NODES = frozenset(
     (
         *("View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Transpose", "Permute"),
         *("T", "Alias", "Clone", "Slice", "Index", "Select", "ToCopy", "Expand", "AsStrided"),
         *("Split", "Unbind"),
     )
 )
-RESHAPES = frozenset(["View", "UnsafeView", "ReshapeAlias", "Alias", "Clone", "ToCopy"])
-LINEAR = frozenset(["Addmm", "Mm", "Linear", "Baddbmm", "Bmm", "Convolution", "MkldnnConvolution"])
-NODES = 20_000
+RESHAPE_NODES = frozenset(["View", "UnsafeView", "ReshapeAlias", "Alias", "Clone", "ToCopy"])
+LINEAR_NODES = frozenset(
+    ["Addmm", "Mm", "Linear", "Baddbmm", "Bmm", "Convolution", "MkldnnConvolution"]
+)
+MOST_NODES = 20_000
 
 
 def name_of(node: Any) -> str:
     """Return the operation of a node: "Softmax", "Addmm"."""
-    return NAME.sub("", node.name().rpartition("::")[2])
+    return NODE_NAME.sub("", node.name().rpartition("::")[2])
 
 
 def below(node: Any) -> Any:
@@ -35,7 +37,7 @@ def below(node: Any) -> Any:
 
 def made_by(node: Any) -> Any:
     """Return the node of the last operation that changed values, views left out."""
-    while node is not None and name_of(node) in VIEWS:
+    while node is not None and name_of(node) in VIEW_NODES:
         node = below(node)
     return node
 
@@ -56,7 +58,7 @@ def is_linear(node: Any) -> bool:
     node = made_by(node)
     if node is not None and name_of(node) == "Add":
         node = made_by(below(node))
-    return node is not None and name_of(node) in LINEAR
+    return node is not None and name_of(node) in LINEAR_NODES
 
 
 def dropped(node: Any) -> bool:
@@ -74,7 +76,7 @@ def dropped(node: Any) -> bool:
 def walk(node: Any) -> Iterator[Any]:
     """Yield every node that leads to one, each once."""
     todo, known = [node], {node}
-    while todo and len(known) < NODES:
+    while todo and len(known) < MOST_NODES:
         one = todo.pop()
         yield one
         for following, _ in one.next_functions:
@@ -109,7 +111,7 @@ def offset(tensor: Tensor) -> int:
     """Return how many positions of axis 1 were cut off in front, behind reshapes."""
     node = tensor.grad_fn
     found = 0
-    while node is not None and name_of(node) in VIEWS:
+    while node is not None and name_of(node) in VIEW_NODES:
         if name_of(node) == "Slice" and getattr(node, "_saved_dim", None) == 1:
             start = int(getattr(node, "_saved_start", 0))
             sizes = sizes_before(node)

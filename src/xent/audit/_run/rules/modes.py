@@ -10,8 +10,8 @@ from torch import nn
 from xent.audit._run.frames import Location, is_users, location
 from xent.audit._run.sites import Site
 
-CALLS = ("_wrapped_call_impl", "_call_impl")
-AT_ONCE = 64  # layers that are looked at until the next loss
+MODULE_CALLS = ("_wrapped_call_impl", "_call_impl")
+LAYERS_AT_ONCE = 64  # layers that are looked at until the next loss
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Modes:
 
     def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
         """Take a layer that ran in another mode than the graph suggests, or in evaluation."""
-        if len(self.pending) < AT_ONCE:
+        if len(self.pending) < LAYERS_AT_ONCE:
             event = _event(name, training, graph, frame)
             if event is not None:
                 self.pending.append(event)
@@ -94,7 +94,7 @@ def _event(name: str, training: bool, graph: bool, frame: FrameType) -> ModeEven
     caller: FrameType | None = frame
     place: FrameType | None = None
     while caller is not None:
-        if caller.f_code.co_name in CALLS:
+        if caller.f_code.co_name in MODULE_CALLS:
             held = caller.f_locals.get("self")
             if isinstance(held, nn.Module):
                 model, place = held, None

@@ -12,9 +12,12 @@ from torch import Tensor
 from xent.audit._run.rules import graph
 from xent.audit._run.sites import LossCall, Site
 
-ENTROPIES = frozenset(
+NEVER_NEGATIVE = frozenset(
     ["cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"]
 )
+
+
+SINGULAR = {"Log": "self", "Log2": "self", "Log10": "self", "Div": "other"}  # at 0
 
 
 @dataclass
@@ -83,12 +86,17 @@ def _of_node(node: Any) -> tuple[int, str] | None:
             if kept == "result":
                 return 2 * order + 1, f"the result of {name.lower()}"
             return 2 * order, f"what entered {name.lower()} ({kept}, {tuple(value.shape)})"
+        if kept == SINGULAR.get(name):
+            least = float(value.abs().min() if name == "Div" else value.min())
+            if least <= 0:
+                at = "a division by 0" if name == "Div" else f"{name.lower()} of {least:g}"
+                return 2 * order + 1, f"the result of {at} ({tuple(value.shape)})"
     return None
 
 
 def signs(site: Site, call: LossCall) -> None:
     """X604: a cross-entropy below 0."""
-    if call.name not in ENTROPIES or not call.result.numel():
+    if call.name not in NEVER_NEGATIVE or not call.result.numel():
         return
     fact = site.fact("X604")
     fact.looked += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import Any
 
@@ -13,15 +13,19 @@ from torch import Tensor
 from xent.audit._run.rules import graph
 from xent.audit._run.rules.activations import spread
 from xent.audit._run.sites import LossCall, Site
+from xent.audit._run.torch_private import unseen
 
-POINTWISE = frozenset(["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss"])
-BINARY = frozenset(["binary_cross_entropy", "binary_cross_entropy_with_logits"])
+POINTWISE_LOSSES = frozenset(
+    ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss"]
+)
+OUTPUTS_ENOUGH = 3  # outputs whose order says something
+BINARY_LOSSES = frozenset(["binary_cross_entropy", "binary_cross_entropy_with_logits"])
 
 
 def ranges(site: Site, call: LossCall) -> None:
     """X201: targets of a cross-entropy that are no probabilities."""
     soft = call.name == "cross_entropy" and call.target.is_floating_point()
-    if not call.target.numel() or not (soft or call.name in BINARY):
+    if not call.target.numel() or not (soft or call.name in BINARY_LOSSES):
         return
     fact = site.fact("X201")
     fact.looked += 1
@@ -74,20 +78,18 @@ def out_of_range(site: Site, name: str, options: Mapping[str, Any]) -> None:
 
 def broadcast(site: Site, call: LossCall) -> None:
     """X203: every prediction is compared with every target."""
-    if call.name not in POINTWISE:
+    if call.name not in POINTWISE_LOSSES:
         return
     output, target = tuple(call.output.shape), tuple(call.target.shape)
     fact = site.fact("X203")
     fact.looked += 1
     if output == target:
         return
-    pairs = zip_longest(reversed(output), reversed(target), fillvalue=1)
-    both = [max(pair) for pair in pairs][::-1]
-    if math.prod(both) <= max(math.prod(output), math.prod(target)):
+    facts = _shapes(output, target)
+    if math.prod(facts["both"]) <= max(math.prod(output), math.prod(target)):
         return
     fact.found += 1
-    wanted = output if len(output) < len(target) else target
-    fact.facts = {"output": output, "target": target, "both": tuple(both), "wanted": wanted}
+    fact.facts = dict(facts)
 
 
 def layout(site: Site, call: LossCall) -> None:
@@ -102,7 +104,7 @@ def layout(site: Site, call: LossCall) -> None:
     if graph.name_of(node) == "LogSoftmax" if node is not None else False:
         node = graph.below(node)
     wrong = ""
-    while node is not None and graph.name_of(node) in graph.RESHAPES:
+    while node is not None and graph.name_of(node) in graph.RESHAPE_NODES:
         before = graph.sizes_before(node)
         # (B, T, V) viewed as (B, V, T): the numbers stay where they were, the axes do not.
         turned = (shape[0], shape[2], shape[1])
@@ -120,6 +122,41 @@ def layout(site: Site, call: LossCall) -> None:
 
 def _is_product(node: Any) -> bool:
     """Whether a node is a linear layer's, whose last axis is its outputs."""
-    while node is not None and graph.name_of(node) in (*graph.RESHAPES, "Add"):
+    while node is not None and graph.name_of(node) in (*graph.RESHAPE_NODES, "Add"):
         node = graph.below(node)
     return node is not None and graph.name_of(node) in ("Addmm", "Mm", "Linear", "Bmm")
+
+
+def blind_to_order(
+    loss: Callable[[Tensor, Tensor], Tensor], output: Tensor, target: Tensor, value: Tensor
+) -> bool:
+    """Whether a loss stays the same when the targets, not the outputs, change places.
+
+    Then each output is compared with every target.
+    """
+    count = output.numel()
+    if count < OUTPUTS_ENOUGH or count != target.numel() or output.shape == target.shape:
+        return False
+    flipped = target.flatten().flip(0).reshape(target.shape)
+    if bool((flipped == target).all()) or bool((output == output.flatten()[0]).all()):
+        return False
+    if not isinstance(value, Tensor) or value.dim():
+        return False
+    with unseen():
+        again = loss(output, flipped)
+    return bool(torch.isclose(again, value.detach(), rtol=1e-5, atol=0.0))
+
+
+def broadcast_by_hand(site: Site, output: Tensor, target: Tensor) -> None:
+    """X203 in a loss of one's own."""
+    fact = site.fact("X203")
+    fact.looked += 1
+    fact.found += 1
+    fact.facts = dict(_shapes(tuple(output.shape), tuple(target.shape)))
+
+
+def _shapes(output: tuple[int, ...], target: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    pairs = zip_longest(reversed(output), reversed(target), fillvalue=1)
+    both = tuple(max(pair) for pair in pairs)[::-1]
+    wanted = output if len(output) < len(target) else target
+    return {"output": output, "target": target, "both": both, "wanted": wanted}

@@ -8,8 +8,8 @@ from torch import Tensor
 from xent.audit._run.rules import graph
 from xent.audit._run.sites import Entered, LossCall, Site
 
-ALMOST = 0.99
-FEW = 3  # different tokens, below which equality says nothing
+ALMOST_ALL = 0.99
+FEW_TOKENS = 3  # different tokens, below which equality says nothing
 
 
 def shifts(site: Site, call: LossCall) -> None:
@@ -58,7 +58,7 @@ def _rows(target: Tensor, ids: Tensor, time_first: bool) -> tuple[Tensor, Tensor
     """Return ids and targets as (B, T) each; None where they do not belong together."""
     ids = ids.T if time_first else ids
     size, length = ids.shape
-    if length < FEW or distinct(ids) < FEW:
+    if length < FEW_TOKENS or distinct(ids) < FEW_TOKENS:
         return None
     for long in (length, length - 1):
         shape = (long, size) if time_first else (size, long)
@@ -75,22 +75,22 @@ def _equal(ids: Tensor, target: Tensor, ignored: int, by: int) -> float:
     said, given = target[:, :width], ids[:, by : by + width]
     kept = said != ignored
     count = int(kept.sum())
-    return float(((said == given) & kept).sum()) / count if count >= FEW else 0.0
+    return float(((said == given) & kept).sum()) / count if count >= FEW_TOKENS else 0.0
 
 
 def _shift(ids: Tensor, target: Tensor, ignored: int, start: int) -> str:
     """Say how far the targets are from the ids: "copy", "right", "twice", "wrapped" or ""."""
     start = start if target.size(1) < ids.size(1) else 0
     copy, right, twice = (_equal(ids, target, ignored, start + by) for by in range(3))
-    if target.size(1) == ids.size(1) and right >= ALMOST:
+    if target.size(1) == ids.size(1) and right >= ALMOST_ALL:
         last = target[:, -1]
         if bool((last == ids[:, 0]).all()) and _differs(ids[:, 0]):
             return "wrapped"
     if right > 0.5:
         return "right"
-    if copy >= ALMOST:
+    if copy >= ALMOST_ALL:
         return "copy"
-    return "twice" if twice >= ALMOST else ""
+    return "twice" if twice >= ALMOST_ALL else ""
 
 
 def _differs(ids: Tensor) -> bool:
@@ -137,7 +137,7 @@ def _run_lengths(rows: Tensor, pad: int) -> Tensor:
 
 def _trailing(rows: Tensor, ignored: int) -> int | None:
     """Return the id that ends rows in runs of unlike length and stands nowhere inside them."""
-    if len(rows) < 2 or rows.size(1) < FEW:
+    if len(rows) < 2 or rows.size(1) < FEW_TOKENS:
         return None
     pad = int(rows[:, -1].mode().values)
     if pad == ignored or pad < 0:
