@@ -39,7 +39,6 @@ def _installed() -> tuple[str, ...]:
     return tuple(folders)
 
 
-@lru_cache(maxsize=4096)
 def is_users(file: str) -> bool:
     """Whether a file is the user's own: neither Python's, nor PyTorch's, nor an installed one."""
     if file.startswith(("<frozen", "<__array_function__", "<eval_with_key")):
@@ -47,11 +46,18 @@ def is_users(file: str) -> bool:
     return not file.startswith(_installed()) and not any(part in file for part in INSTALLED)
 
 
+_OF_USER: dict[str, bool] = {}
+
+
 def of_user(frame: FrameType) -> FrameType:
     """Return the innermost frame of the user's code, or the given one where there is none."""
     found: FrameType | None = frame
     while found is not None:
-        if is_users(found.f_code.co_filename):
+        file = found.f_code.co_filename
+        own = _OF_USER.get(file)
+        if own is None:
+            own = _OF_USER[file] = is_users(file)
+        if own:
             return found
         found = found.f_back
     return frame

@@ -10,6 +10,7 @@ import functools
 import inspect
 import sys
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -42,7 +43,7 @@ def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
     names = tuple(inspect.signature(original).parameters)
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or not observer.on:
+        if not observer.on or is_compiling():
             return original(*args, **kwargs)
         try:
             result = original(*args, **kwargs)
@@ -50,8 +51,7 @@ def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
             options = dict(zip(names, args, strict=False), **kwargs)
             observer.refused(name, options, error, sys._getframe(1))
             raise
-        options = dict(zip(names, args, strict=False), **kwargs)
-        observer.loss(name, options, result, sys._getframe(1))
+        observer.loss(name, names, (args, kwargs), result, sys._getframe(1))
         return result
 
     def scripted() -> Watched:
@@ -65,7 +65,7 @@ def embedding_watcher(observer: Observer, original: Watched) -> Watched:
     """Return a function that tells the observer which ids enter an embedding."""
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        if not is_compiling() and observer.on:
+        if observer.on and not is_compiling():
             ids = args[0] if args else kwargs.get("input")
             padding = args[2] if len(args) > 2 else kwargs.get("padding_idx")
             observer.embedding(ids, padding)
@@ -83,7 +83,7 @@ def layer_watcher(observer: Observer, layer: str, original: Watched) -> Watched:
     standard = inspect.signature(original).parameters["p"].default if rate is not None else 1
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        if not is_compiling() and observer.on:
+        if observer.on and not is_compiling():
             training = args[place] if len(args) > place else kwargs.get("training", default)
             graph = torch.is_grad_enabled()
             if not (training and graph):
@@ -101,7 +101,7 @@ def backward_watcher(observer: Observer, original: Watched) -> Watched:
     """Return a function that tells the observer of each backward pass."""
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        if not is_compiling() and observer.on:
+        if observer.on and not is_compiling():
             observer.backward(args[0] if args else kwargs.get("tensors"), sys._getframe(1))
         return original(*args, **kwargs)
 
@@ -193,22 +193,25 @@ class Patches:
         if iterator is None or original is None:
             return
         observer = self.observer
-        rounds: dict[int, Round] = {}
+        rounds: dict[int, tuple[weakref.ref[Any], Round]] = {}
 
         def watched(self: Any) -> Any:
             if not observer.on:
                 return original(self)
-            key = id(self)
+            known = rounds.get(id(self))
+            current = known[1] if known is not None and known[0]() is self else None
             try:
                 batch = original(self)
             except StopIteration:
-                ended = rounds.pop(key, None)
-                if ended is not None:
-                    ended.ended = True
+                if current is not None:
+                    current.ended = True
+                    del rounds[id(self)]
+                    open_rounds = [one for ref, one in rounds.values() if ref() is not None]
+                    observer.round = open_rounds[-1] if open_rounds else None
                 raise
-            current = rounds.get(key)
             if current is None:
-                current = rounds[key] = Round(*loader_sizes(self))
+                current = Round(*loader_sizes(self))
+                rounds[id(self)] = weakref.ref(self), current
             observer.round = current
             return batch
 
@@ -219,15 +222,10 @@ class Patches:
 
         observer = self.observer
 
-        def before(one: Any, args: Any, kwargs: Any) -> None:
-            if not is_compiling() and observer.on:
-                observer.before_step(one)
-
         def after(one: Any, args: Any, kwargs: Any) -> None:
-            if not is_compiling() and observer.on:
-                observer.after_step()
+            if observer.on and not is_compiling():
+                observer.step(one, bool(len(args) > 1 or kwargs.get("closure")))
 
-        self.handles.append(optimizer.register_optimizer_step_pre_hook(before))
         self.handles.append(optimizer.register_optimizer_step_post_hook(after))
 
     def take_away(self) -> None:

@@ -75,26 +75,43 @@ class Round:
 
 
 @dataclass(slots=True)
+class Cell:
+    """Batches of one size, whose means are over equally many terms."""
+
+    batches: int = 0
+    total: float = 0.0  # of the losses
+    exponentials: float = 0.0
+    unread: int = 0  # values that stayed on an accelerator
+
+
+@dataclass(slots=True)
 class Pass:
     """The calls of a site in one round: sums from which the averages follow."""
 
     round: Round | None
     grad: bool
     step: int
-    sizes: Counter[int] = field(default_factory=Counter)
-    weights: set[int] = field(default_factory=set)  # what the means were over
-    total: float = 0.0  # of the losses
-    weighted: float = 0.0  # of the losses times what they are means over
-    weight: int = 0
-    exponentials: float = 0.0
-    batches: int = 0
-    samples: int = 0
-    last: int = 0
-    unread: bool = False  # some values were not read: they are on an accelerator
+    cells: dict[tuple[int, int], Cell] = field(default_factory=dict)  # by size and terms
+    size: int = 0  # of the last batch
+    widest: int = 0
 
     @property
-    def widest(self) -> int:
-        return max(self.sizes)
+    def sizes(self) -> Counter[int]:
+        """How many batches there were of each size."""
+        found: Counter[int] = Counter()
+        for (size, _), cell in self.cells.items():
+            found[size] += cell.batches
+        return found
+
+    @property
+    def terms(self) -> set[int]:
+        """What the means were over."""
+        return {terms for _, terms in self.cells}
+
+    @property
+    def whole(self) -> bool:
+        """Whether it came to its end."""
+        return self.round is None or self.round.ended
 
 
 @dataclass(slots=True)
@@ -110,10 +127,11 @@ class Site:
     facts: dict[str, Fact] = field(default_factory=dict)
     passes: list[Pass] = field(default_factory=list)
     reductions: Counter[str] = field(default_factory=Counter)
+    last: Pass | None = None
+    counts: bool = False  # targets are class indices: the mean is over them
     ignores: bool = False  # some targets are ignored: the mean is over the others
     size: int = -1  # of the last batch
     with_grad: int = 0
-    without_grad: int = 0
 
     def fact(self, rule: str) -> Fact:
         """Return what a rule saw here."""

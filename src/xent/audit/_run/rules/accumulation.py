@@ -16,7 +16,6 @@ class Window:
 
     losses: list[tuple[Site, int, float | None]] = field(default_factory=list)
     roots: list[tuple[Site, int, float] | None] = field(default_factory=list)
-    inside: bool = False  # in the step of an optimiser that calls the loss itself
 
     def loss(self, site: Site, weight: int, value: float | None) -> None:
         """Take a loss that has a graph."""
@@ -34,13 +33,12 @@ class Window:
         else:
             self.roots.append(None)
 
-    def before_step(self) -> None:
-        """Judge what a step is made of."""
+    def step(self, closure: bool) -> None:
+        """Judge what a step was made of; one with a closure computed its losses itself."""
         roots, self.roots = self.roots, []
         self.losses.clear()
-        self.inside, inside = True, self.inside
         known = [root for root in roots if root is not None]
-        if inside or len(roots) < 2 or len(known) < len(roots):
+        if closure or len(roots) < 2 or len(known) < len(roots):
             return
         site = known[0][0]
         if any(root[0] is not site for root in known) or "sum" in site.reductions:
@@ -57,9 +55,3 @@ class Window:
                 f"{len(known)} micro-batches of one step had "
                 f"{min(weights):,} to {max(weights):,} targets"
             )
-
-    def after_step(self) -> None:
-        """Forget what was computed inside the step."""
-        self.inside = False
-        self.losses.clear()
-        self.roots.clear()

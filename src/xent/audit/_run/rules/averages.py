@@ -22,8 +22,8 @@ def quantified(rule: str, site: Site, level: str) -> tuple[bool | None, str]:
     one = _told(site, level)
     if one is None:
         return None, ""
-    whole = one.round is None or one.round.ended
-    if rule == "X402" and len(one.weights) == 1:
+    whole = one.whole
+    if rule == "X402" and len(one.terms) == 1:
         ragged = one.round.ragged if one.round is not None else 0
         if not ragged:
             return (False if whole or one.round else None), sizes(one.sizes)
@@ -31,11 +31,11 @@ def quantified(rule: str, site: Site, level: str) -> tuple[bool | None, str]:
     if rule == "X401" and one.sizes.keys() == {1}:
         return False, sizes(one.sizes)
     said = sizes(one.sizes)
-    if len(one.sizes) == 1 and len(one.weights) > 1:
-        said += f" with {min(one.weights):,} to {max(one.weights):,} targets"
+    if len(one.sizes) == 1 and len(one.terms) > 1:
+        said += f" with {min(one.terms):,} to {max(one.terms):,} targets"
     if not whole:
         return True, said + " so far"
-    if one.unread or not one.weight:
+    if any(cell.unread for cell in one.cells.values()):
         return True, said
     return True, f"{said}; {_numbers(rule, one)}"
 
@@ -47,7 +47,7 @@ def _told(site: Site, level: str) -> Pass | None:
         return None
     return max(
         enumerate(passes),
-        key=lambda at: (at[1].round is None or at[1].round.ended, len(at[1].weights) > 1, at[0]),
+        key=lambda at: (at[1].whole, len(at[1].terms) > 1, at[0]),
     )[1]
 
 
@@ -69,13 +69,15 @@ def sizes(batches: Counter[int]) -> str:
 
 
 def _numbers(rule: str, one: Pass) -> str:
-    right = one.weighted / one.weight
-    if rule == "X401":
-        shown = one.total / one.samples
-    elif rule == "X405":
-        shown, right = one.exponentials / one.batches, math.exp(right)
-    else:
-        shown = one.total / one.batches
+    cells = one.cells.items()
+    total = sum(cell.total for _, cell in cells)
+    batches = sum(cell.batches for _, cell in cells)
+    samples = sum(size * cell.batches for (size, _), cell in cells)
+    terms = sum(count * cell.batches for (_, count), cell in cells)
+    right = sum(count * cell.total for (_, count), cell in cells) / max(terms, 1)
+    shown = total / (samples if rule == "X401" else batches)
+    if rule == "X405":
+        shown, right = sum(cell.exponentials for _, cell in cells) / batches, math.exp(right)
     return "shown {}, right {}".format(*apart(shown, right))
 
 

@@ -40,16 +40,18 @@ class Modes:
     """The events of a run, kept by the place that called the model."""
 
     def __init__(self) -> None:
+        self.watched = False  # a layer was seen whose mode matters
         self.pending: list[ModeEvent] = []
         self.evaluated: dict[Location, ModeFact] = {}  # in training mode, without a graph
         self.trained: dict[Location, ModeFact] = {}  # in evaluation mode, with a graph and a step
         self.right: set[Location] = set()  # evaluated in evaluation mode
         self.window: list[tuple[Site, list[ModeEvent]]] = []
-        self.in_training: int = 0  # steps without an event
+        self.in_training: int | None = None  # steps without an event
         self.last: tuple[Site, int] | None = None
 
     def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
         """Take a layer that ran in another mode than the graph suggests, or in evaluation."""
+        self.watched = True
         if len(self.pending) < LAYERS_AT_ONCE:
             event = _event(name, training, graph, frame)
             if event is not None:
@@ -77,6 +79,8 @@ class Modes:
     def at_step(self, step: int) -> None:
         """Judge the losses that led to a step."""
         window, self.window = self.window, []
+        if self.in_training is None:
+            self.in_training = step
         if not window or not all(events for _, events in window):
             self.in_training += 1
             return
