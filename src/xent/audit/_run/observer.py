@@ -314,6 +314,8 @@ class Observer:
             self.micro.step(closure)
             if self.modes.watched:
                 self.modes.at_step(self.steps)
+        else:
+            self.modes.passed_over()
         self.steps = steps = self.steps + 1
         self.sampled = steps < FIRST_CALLS or steps % ONE_STEP_IN < 2
         if self.limit is not None and steps >= self.limit:
