@@ -11,10 +11,9 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fnmatch import fnmatch
 from hashlib import blake2b
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
+from xent._leftovers import lock, scratch_folder
 from xent._progress import stage
 from xent.language._counting.levels import Levels, Places
 from xent.language._counting.merge import merge_runs
@@ -97,7 +97,7 @@ def _spilled(
     """Count by runs, in a temporary folder where none is given."""
     with ExitStack() as closing:
         if folder is None:
-            made = closing.enter_context(_temporary("xent-"))
+            made = closing.enter_context(scratch_folder("xent-"))
             place, temporary, limit = Path(made), True, limit or DEFAULT
         else:
             if not isinstance(folder, str | os.PathLike) or not str(folder):
@@ -113,7 +113,7 @@ def _spilled(
                 yield counting.vocabulary, counting.levels
                 return
             vocabulary, runs = counting.vocabulary, counting.runs
-        scratch = closing.enter_context(_temporary("merge-", place))
+        scratch = closing.enter_context(scratch_folder("merge-", place))
         room = int(SHARE * limit) // 2
         yield vocabulary, merge_runs(runs, len(vocabulary), task.order, room, Path(scratch))
 
@@ -188,11 +188,6 @@ def check_memory(smoothing: Smoothing, evidence: Evidence, memory: int | str, fo
         if folder is not None:
             advice += " The counts are kept in " + _check.argument("folder") + "."
         raise _check.cannot(f"No model can be estimated in {shown(limit)}", because, advice)
-
-
-def _temporary(prefix: str, place: Path | None = None) -> tempfile.TemporaryDirectory[str]:
-    """Make a folder that goes away; Windows keeps files that are mapped until they are let go."""
-    return tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True)
 
 
 def tokens_in(memory: int, order: int) -> int:
@@ -391,14 +386,11 @@ def _ours(name: str) -> bool:
 def _locked(place: Path) -> Iterator[None]:
     """Keep other processes out of a folder; a process that dies lets go of it."""
     with open(place / LOCK, "ab") as file:
-        with suppress(ImportError):  # there is no fcntl on Windows
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                because = "another process counts there"
-                raise _check.cannot(f"{str(place)!r} cannot be used", because) from None
+        try:
+            lock(file)
+        except BlockingIOError:
+            because = "another process counts there"
+            raise _check.cannot(f"{str(place)!r} cannot be used", because) from None
         yield
 
 
