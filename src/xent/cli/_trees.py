@@ -317,22 +317,27 @@ def show(
     as_: Annotated[
         str, typer.Option("--as", help="text, dot, sql, svg or json.", metavar="FORM")
     ] = "text",
+    max_levels: options.MaxLevels = None,
 ) -> None:
     """Print a tree.
 
     A leaf says its class, and in brackets the training cases that reach it, and after a slash how
-    many of them are of another class.
+    many of them are of another class. "or missing" marks the branch of a missing value, and of a
+    name that the fit never saw.
     """
     import xent.trees
     from xent import _check
 
     _check.option("--as", as_, ("text", "dot", "sql", "svg", "json"))
+    shown = options.levels_shown(max_levels)
+    if shown and as_ != "text":
+        raise _check.invalid("--max-levels", "go with --as text", f"--as {as_}")
     tree = _load(model)
     if as_ == "json":
         typer.echo(xent.trees.to_json(tree))
     else:
         with tree_words("missing"):
-            typer.echo(getattr(tree, f"to_{as_}")())
+            typer.echo(getattr(tree, f"to_{as_}")(**shown))
 
 
 def rules(
@@ -345,6 +350,7 @@ def rules(
         float, typer.Option(help="Confidence of the error estimate; smaller drops more.")
     ] = 0.25,
     weights: WeightColumn = None,
+    max_levels: options.MaxLevels = None,
     separator: _data.Separator = None,
     decimal: _data.Decimal = ".",
     na: _data.MissingWords = None,
@@ -358,11 +364,12 @@ def rules(
     import xent.trees
     from xent import _check
 
+    shown = options.levels_shown(max_levels)
     tree = _load(model)
     if (data is None) != (target is None):
         raise _check.invalid("--data", "be given together with --target", "one of them")
     if data is None or target is None:
-        typer.echo(tree.to_rules())
+        typer.echo(tree.to_rules(**shown))
         return
     if not isinstance(tree, xent.trees.TreeClassifier):
         raise _check.cannot("The rules cannot be simplified", "the tree predicts numbers")
@@ -371,4 +378,4 @@ def rules(
     require(table.column_names, [target, *([weights] if weights is not None else [])])
     X, y, weight = _cases(table, target, weights)
     with tree_words("cf"):
-        typer.echo(tree.to_ruleset(X, y, weight, cf=cf).to_text())
+        typer.echo(tree.to_ruleset(X, y, weight, cf=cf).to_text(**shown))

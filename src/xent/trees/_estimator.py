@@ -20,7 +20,8 @@ from xent._table.frames import Frame, exact, is_frame
 from xent.trees import _fit, _prune
 from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._predict import leaves, values
-from xent.trees._show import picture, report, text
+from xent.trees._show import picture, report, sql, text
+from xent.trees._show.named import LISTED_LEVELS, Named
 from xent.trees._table import bins, columns, sparse, stream
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases, FittedColumn
@@ -270,35 +271,51 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         alpha = _prune.alphas(self.tree_, each)
         return np.unique(np.append(alpha[np.isfinite(alpha)], 0.0))
 
-    def to_text(self) -> str:
+    def to_text(self, *, max_levels: int | None = LISTED_LEVELS) -> str:
         """Return the tree as indented text, one test a line, with real names of levels.
 
+        A branch says whether a missing value takes it: "or missing", which also holds for a name
+        that `fit` never saw; "if missing" is followed by the test of the next surrogate.
+
+        Parameters
+        ----------
+        max_levels : int or None
+            How many levels of a column a test lists; None for all.
+
         Returns
         -------
         str
 
         Raises
         ------
-        ValueError
-            If it is not fitted, or so deep that this takes more than 2**28 letters.
+        ValueError, TypeError
+            If it is not fitted, or so deep that this takes more than 2**28 letters; if
+            ``max_levels`` is no positive integer.
         """
         check_is_fitted(self)
-        return text.text(self._named())
+        return text.text(self._named(), _most(max_levels))
 
-    def to_rules(self) -> str:
+    def to_rules(self, *, max_levels: int | None = LISTED_LEVELS) -> str:
         """Return one rule a leaf: each column's tests along the path are joined into one.
 
+        Tests of a column that has surrogates stand one by one. Missing values as in `to_text`.
+
+        Parameters
+        ----------
+        max_levels : int or None
+            How many levels of a column a condition lists; None for all.
+
         Returns
         -------
         str
 
         Raises
         ------
-        ValueError
-            If it is not fitted, or so deep that this takes more than 2**28 letters.
+        ValueError, TypeError
+            As `to_text`.
         """
         check_is_fitted(self)
-        return text.rules(self._named())
+        return text.rules(self._named(), _most(max_levels))
 
     def to_dot(self) -> str:
         """Return the tree in the language of Graphviz.
@@ -316,7 +333,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         str
-            Standard SQL; columns in double quotes.
+            Standard SQL; columns in double quotes. A date with a zone is compared in UTC.
 
         Raises
         ------
@@ -325,7 +342,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             so deep that this takes more than 2**28 letters.
         """
         check_is_fitted(self)
-        return text.sql(self._named())
+        return sql.sql(self._named())
 
     def to_svg(self) -> str:
         """Return a picture of the tree with the class distribution of every node.
@@ -338,9 +355,14 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return picture.svg(self._named())
 
-    def _named(self) -> text.Named:
+    def _named(self) -> Named:
         classes = [str(c) for c in getattr(self, "classes_", [])]
-        return text.Named(self.tree_, self.columns_, classes, self.value_)
+        misses = self.missing != "refuse"
+        return Named(self.tree_, self.columns_, classes, self.value_, misses)
+
+
+def _most(max_levels: int | None) -> int | None:
+    return None if max_levels is None else _check.integer("max_levels", max_levels, least=1)
 
 
 @contextmanager

@@ -127,6 +127,9 @@ def of_series(name: object, series: Any) -> Column:
     native = series.to_native()
     if str(getattr(native, "dtype", "")).startswith("Sparse"):
         series = nw.from_native(native.sparse.to_dense(), series_only=True)
+    if getattr(getattr(native, "dtype", None), "tz", None) is not None:
+        # narwhals does not know a time zone of pandas whose name has an underscore: New_York.
+        series = nw.from_native(native.dt.tz_convert("UTC"), series_only=True)
     dtype, shown = series.dtype, str(series.dtype)
     if dtype == nw.Object or str(getattr(native, "dtype", "")) == "object":
         return of_objects(name, series.to_list())

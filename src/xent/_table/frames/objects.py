@@ -94,7 +94,7 @@ def _dates(name: object, values: list[Any]) -> Column | None:
     moments = [_moment(value) for value in values]
     zones = {moment.tzinfo is not None for moment in moments if moment is not None}
     if len(zones) > 1:
-        return None
+        return Column(name, values, "dates, some with a time zone and some without,")
     parts = any(getattr(moment, "nanosecond", 0) for moment in moments)
     kind = pa.timestamp("ns" if parts else "us", "UTC" if True in zones else None)
     return Moments(name, pa.array(moments, kind), "Datetime")

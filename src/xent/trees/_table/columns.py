@@ -30,6 +30,7 @@ class FittedColumn:
     name: str
     kind: str
     levels: tuple[Level, ...] = ()
+    zoned: bool | None = None  # of dates: whether they have a time zone, where that is known
 
 
 @dataclass
@@ -128,7 +129,7 @@ def describe(frame: Frame) -> list[FittedColumn]:
     for column in frame.columns():
         kind = ACCEPTED.check(column)
         levels = levels_of(column.names()) if kind == "name" else ()
-        found.append(FittedColumn(str(column.name), kind, levels))
+        found.append(FittedColumn(str(column.name), kind, levels, column.zoned))
     return found
 
 
@@ -180,7 +181,20 @@ def matched(frame: Frame, columns: Sequence[FittedColumn]) -> list[Read]:
                 f"hold a {column.kind} in column {column.name!r}, as in fit",
                 f"a {kind} ({found[-1].dtype})",
             )
+        if column.zoned is not None and found[-1].zoned is (not column.zoned):
+            raise mixed_zones(column.name, column.zoned)
     return found
+
+
+def mixed_zones(name: str, zoned: bool) -> ValueError:
+    """Return the error for dates without a time zone where those before had one, or the reverse.
+
+    Nothing says which moment a date without a zone is: it may be hours from what UTC makes of it.
+    """
+    words = ["dates without a time zone", "dates with a time zone"]
+    must = f"hold {words[zoned]} in column {name!r}, as before"
+    advice = "Write all of them in UTC, as 2020-01-31T12:00:00Z (pandas: tz_localize, tz_convert)."
+    return _check.invalid("X", must, words[not zoned], advice)
 
 
 def refuse_fractions(y: NDArray[Any]) -> None:

@@ -21,7 +21,15 @@ from xent._table.frames.levels import merged
 from xent._table.sketch import Sketch
 from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._table.bins import Binned, Bins, code_type
-from xent.trees._table.columns import FittedColumn, describe, layout, number, read, refuse_fractions
+from xent.trees._table.columns import (
+    FittedColumn,
+    describe,
+    layout,
+    mixed_zones,
+    number,
+    read,
+    refuse_fractions,
+)
 from xent.trees._table.weights import by_class, by_name
 
 BATCH_ROWS = 16384  # rows
@@ -217,7 +225,15 @@ def _joined(
     if wrong or len(first) != len(second):
         got = wrong[0] if wrong else "another number of columns"
         raise _check.invalid("X", "have the same columns in every batch", got)
+    for a, b in zip(columns, found, strict=True):
+        if a.zoned is not None and b.zoned is (not a.zoned):
+            raise mixed_zones(a.name, a.zoned)
     return [
-        FittedColumn(a.name, a.kind if x or not y else b.kind, merged(a.levels, b.levels))
+        FittedColumn(
+            a.name,
+            a.kind if x or not y else b.kind,
+            merged(a.levels, b.levels),
+            b.zoned if a.zoned is None else a.zoned,
+        )
         for a, b, x, y in zip(columns, found, known, held, strict=True)
     ]
