@@ -25,7 +25,7 @@ from xent.trees._show.named import LISTED_LEVELS, Named
 from xent.trees._table import bins, columns, sparse, stream
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases, FittedColumn
-from xent.trees._table.weights import weights_of
+from xent.trees._table.weights import times_class, weights_of
 from xent.trees._tree import Tree
 
 
@@ -236,6 +236,9 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         cases = self._cases(X)
         weight = weights_of(sample_weight, cases.rows)
         codes, n_classes = self._codes(y, cases.rows)
+        if n_classes:
+            classes = getattr(self, "classes_", np.empty(0))
+            weight = times_class(weight, getattr(self, "class_weight", None), classes, codes)
         if not weight.all():
             rows = np.flatnonzero(weight)
             cases, codes, weight = cases.take(rows), codes[rows], weight[rows]

@@ -131,7 +131,7 @@ class Reading:
             columns = _joined(columns, found, known, held)
             known = [a or b for a, b in zip(known, held, strict=True)]
             if not self.is_number:
-                counts = self._count(y, counts)
+                counts = self._count(y, y if weight is None else y[weight > 0], counts)
             kept = self._kept(y, weight)
             for j, column in enumerate(frame.columns()):
                 distinct[j].add(column.in_question())
@@ -148,8 +148,12 @@ class Reading:
         pairs = zip(sketches, columns, strict=True)
         return [sketch.ends(MAX_BINS) for sketch, c in pairs if c.kind != "name"], rows, counts
 
-    def _count(self, y: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        here, count = np.unique(y, return_counts=True)
+    def _count(
+        self, y: NDArray[Any], weighty: NDArray[Any], counts: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Join the classes of a batch, and count its rows that weigh something."""
+        here = np.unique(y)
+        count = np.bincount(np.searchsorted(here, weighty), minlength=len(here))
         classes = np.unique(np.concatenate([self.classes, here])) if len(self.classes) else here
         out = np.zeros(len(classes), np.int64)
         out[np.searchsorted(classes, self.classes)] = counts
