@@ -29,36 +29,6 @@ DATA_HELP = (
 Base = Annotated[str, typer.Option(help="2 for bits, e for nats, 10 for bans.", metavar="<number>")]
 Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Where chance starts.")]
 
-_WRITTEN = "How a CSV is written"
-Separator = Annotated[
-    str | None,
-    typer.Option(
-        help="What stands between two columns; by default a comma, in a .tsv a tab.",
-        metavar="SIGN",
-        rich_help_panel=_WRITTEN,
-    ),
-]
-Decimal = Annotated[
-    str, typer.Option(help="The decimal point.", metavar="SIGN", rich_help_panel=_WRITTEN)
-]
-MissingWords = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--na",
-        help="A word for a missing value, such as '?'.",
-        metavar="WORD",
-        rich_help_panel=_WRITTEN,
-    ),
-]
-Encoding = Annotated[
-    str,
-    typer.Option(
-        help="How letters are encoded: utf8, latin1, utf16.",
-        metavar="NAME",
-        rich_help_panel=_WRITTEN,
-    ),
-]
-
 
 @dataclass(frozen=True)
 class Data:
@@ -152,28 +122,6 @@ def words(*options: str, **others: str) -> Iterator[None]:
     except (ValueError, TypeError) as error:
         _check.respell(error, typed)
         raise
-
-
-def csv_of(
-    path: Path, separator: str | None, decimal: str, missing: list[str] | None, encoding: str
-) -> Any:
-    """Return how a CSV is written, from its options; refuse them for another kind of file."""
-    from xent import _table
-    from xent._check import invalid
-
-    given = {
-        "--separator": separator is not None,
-        "--decimal": decimal != ".",
-        "--na": bool(missing),
-        "--encoding": encoding != "utf8",
-    }
-    plain = path.name.lower().removesuffix(".gz")
-    for option in given:
-        if given[option] and not plain.endswith((".csv", ".tsv")):
-            raise invalid(option, "go with a .csv or .tsv", repr(str(path)))
-    separator = "\t" if separator == "\\t" else separator
-    with words("separator", "decimal", "encoding"):
-        return _table.Csv(separator, decimal, tuple(missing or ()), encoding)
 
 
 def base_of(text: str) -> float:

@@ -34,6 +34,8 @@ class Csv:
         and their like.
     encoding : str
         How its letters are encoded, as Python calls it.
+    header : bool
+        Whether its first line names the columns; where not, they are f0, f1, ...
 
     Raises
     ------
@@ -45,6 +47,7 @@ class Csv:
     decimal: str = "."
     missing: tuple[str, ...] = ()
     encoding: str = "utf8"
+    header: bool = True
 
     def __post_init__(self) -> None:
         for name in ("separator", "decimal"):
@@ -75,7 +78,11 @@ def open_csv(file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None) ->
     convert.null_values = [*convert.null_values, *how.missing]
     return arrow.open_csv(
         file,
-        arrow.ReadOptions(block_size=READ_BYTES, encoding=how.encoding),
+        arrow.ReadOptions(
+            block_size=READ_BYTES,
+            encoding=how.encoding,
+            autogenerate_column_names=not how.header,
+        ),
         arrow.ParseOptions(delimiter=how.between(kind), newlines_in_values=True),
         convert,
     )
