@@ -193,7 +193,7 @@ def predict(
 
     check_outputs([model, data], {"--output": output})
     tree = _load(model)
-    source = TableFile(data, reading, text=_names(tree))
+    source = TableFile(data, reading, names=_names(tree))
     rows = 0
     with _table.writing(output, argument="--output") as add:
         for batch in source.batches("rows predicted"):
@@ -286,7 +286,7 @@ def rules(
     if not isinstance(tree, xent.trees.TreeClassifier):
         raise _check.cannot("The rules cannot be simplified", "the tree predicts numbers")
     names = _names(tree) + ([target] if tree.classes_.dtype.kind in "UO" else [])
-    table = TableFile(data, reading, text=names).read()
+    table = TableFile(data, reading, names=names).read()
     require(table.column_names, [target, *([weights] if weights is not None else [])])
     X, y, weight = _cases(table, target, weights)
     with tree_words("cf"):
