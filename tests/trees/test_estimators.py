@@ -300,7 +300,9 @@ def test_bad_tables():
     with pytest.raises(ValueError, match="`X` must name each column once, got 'a' twice"):
         TreeClassifier().fit(twice, [0, 1, 0, 1])
     lists = pl.DataFrame({"a": [[1], [2]]})
-    with pytest.raises(TypeError, match="`X` must hold numbers, names, booleans, dates and times"):
+    with pytest.raises(
+        TypeError, match="`X` must hold in each column numbers, or names, booleans, dates or times"
+    ):
         TreeClassifier().fit(lists, [0, 1])
     infinite = pl.DataFrame({"a": [1.0, np.inf]})
     with pytest.raises(
@@ -332,7 +334,7 @@ def test_numbers_whose_squares_are_none():
     X = [[0.0], [1.0], [2.0], [3.0]]
     with pytest.raises(ValueError, match="sum above 0 and below 1e\\+150, got a least of 1e\\+307"):
         TreeClassifier().fit(X, [0, 0, 1, 1], sample_weight=[1e307] * 4)
-    with pytest.raises(ValueError, match="`y` must be within 1e\\+150 of 0, got 1e\\+200"):
+    with pytest.raises(ValueError, match=r"`y` must be within 2.5e\+149 of 0, got 1e\+200"):
         TreeRegressor().fit(X, [0, 0, 1e200, 1])
     assert TreeRegressor(pruning=None, max_depth=2**70).fit(X, [0, 0, 1e149, 1e149]).n_nodes_ == 3
 

@@ -8,7 +8,7 @@ import typer
 from xent.cli import _data
 from xent.cli import _tree_options as options
 from xent.cli._data import check_outputs, require
-from xent.cli._tables import TableFile, TableOptions, doubt, with_options
+from xent.cli._tables import TableFile, TableOptions, doubt_ids, with_options
 from xent.cli._tree_options import TREES, tree_words
 
 TreePath = Annotated[
@@ -133,17 +133,25 @@ def fit(
     if "monotonic_cst" in chosen:
         chosen["monotonic_cst"] = options.signs(features, increasing or [], decreasing or [])
     if source.is_text:
-        doubt(table.select([name for name in features if name not in source.names]))
+        doubt_ids(table.select([name for name in features if name not in source.names]))
+
+    def declared(table: Any) -> Any:
+        """Return the table with what was said to be names as categories, which nobody doubts."""
+        for name in source.names:
+            at = table.schema.get_field_index(name)
+            table = table.set_column(at, name, table.column(at).dictionary_encode())
+        return table
+
     tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs, **chosen)
-    with tree_words(*given):
+    with tree_words("na", "decimal", *given):
         if streamed:
             titles = iter(("first reading: bins and levels", "second reading: codes"))
-            tree.fit(lambda: source.batches(next(titles)), target, weights)
+            tree.fit(lambda: map(declared, source.batches(next(titles))), target, weights)
         else:
             X, y, weight = _cases(table, target, weights)
             if isinstance(class_weights, dict):
                 options.check_classes(class_weights, y)
-            tree.fit(X, y, weight)
+            tree.fit(declared(X), y, weight)
     if isinstance(class_weights, dict):
         options.check_classes(class_weights, tree.classes_)
     xent.trees.save(tree, output)

@@ -22,7 +22,7 @@ from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._predict import leaves, values
 from xent.trees._show import picture, report, sql, text
 from xent.trees._show.named import LISTED_LEVELS, Named
-from xent.trees._table import bins, columns, sparse, stream
+from xent.trees._table import arrays, bins, columns, sparse, stream
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases, FittedColumn
 from xent.trees._table.weights import times_class, weights_of
@@ -51,7 +51,8 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
         most = MAX_BINS if self.splitter == "histogram" else np.inf
         finite: Any = True if self.missing == "refuse" else "allow-nan"
-        if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
+        X = arrays.of_rows(X)
+        if arrays.is_mixed(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
             if reset:
                 exact.refuse_joined(exact.of_array(X), most)
@@ -381,15 +382,14 @@ def restore_on_failure(tree: BaseTree) -> Iterator[None]:
 
 
 def classes_of(y: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    if y is None:
-        raise _check.invalid(
-            "y", "be an array", "None: a tree requires y to be passed, but the target y is None"
-        )
+    y = arrays.target_of(y)
     if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU":
         array = y
     else:
         array = column_or_1d(y, warn=True)
         columns.refuse_fractions(array)
+        if array.dtype.kind in "Mm":
+            raise _check.wrong_kind("y", "hold classes", str(array.dtype), "Make them text.")
         check_classification_targets(y)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise _check.invalid("y", "be finite", "NaN or infinity")

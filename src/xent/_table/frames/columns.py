@@ -52,6 +52,7 @@ class Column:
 
     kind = "other"  # "number", "date", "time", "duration", "name", "nested" or "other"
     zoned: bool | None = None  # of dates: whether they have a time zone; None where there is none
+    is_text = False  # whether it is text that is not declared to be categories
     empty = False  # whether it has no type and no value, so that it may stand for any kind
 
     def __init__(self, name: object, held: Any, dtype: str) -> None:
@@ -208,6 +209,10 @@ class Text(Column):
     """Text and categories, in an Arrow array: names in the order of its dictionary."""
 
     kind = "name"
+
+    @property
+    def is_text(self) -> bool:  # type: ignore[override]
+        return not pa.types.is_dictionary(self.held.type)
 
     def names(self) -> Names:
         values = self.held

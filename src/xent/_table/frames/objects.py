@@ -110,7 +110,7 @@ def _moment(value: Any) -> Any:
 
 def _times(name: object, values: list[Any]) -> Column | None:
     if any(value is not None and value.tzinfo is not None for value in values):
-        return None
+        return Column(name, values, "times with a time zone")
     return Moments(name, pa.array(values, pa.time64("us")), "Time")
 
 

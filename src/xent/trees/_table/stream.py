@@ -123,7 +123,10 @@ class Reading:
         rows, counts = 0, np.empty(0, np.int64)
         for batch in batches(self.source):
             frame, y, weight = self._split(batch)
-            found, held = describe(frame), [not column.empty for column in frame.columns()]
+            found, held = (
+                describe(frame, doubts=not columns),
+                [not column.empty for column in frame.columns()],
+            )
             if not columns:
                 columns, known = found, held
                 sketches = [Sketch() for _ in found]
