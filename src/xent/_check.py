@@ -14,8 +14,11 @@ import operator
 import shlex
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 OURS = "xent."
@@ -163,8 +166,29 @@ def _parts(words: Words) -> tuple[str | Mention, ...]:
     return words.parts if isinstance(words, Sentence) else (words,)
 
 
-def warn(doubt: str) -> None:
+_NOTHING_TYPED: Mapping[str, str] = MappingProxyType({})
+_typed: ContextVar[Mapping[str, str]] = ContextVar("typed", default=_NOTHING_TYPED)
+
+
+@contextmanager
+def spelling(names: Mapping[str, str]) -> Iterator[None]:
+    """Let warnings name what was typed, as `respell` lets errors."""
+    outer = _typed.get()
+    _typed.set({**outer, **names})
+    try:
+        yield
+    finally:
+        _typed.set(outer)
+
+
+def typed(argument: str) -> str | None:
+    """Return the option that stands for an argument; None where Python is spoken."""
+    return _typed.get().get(argument)
+
+
+def warn(doubt: Words) -> None:
     """Warn at the line of the user's code from which xent was called, however deep we are."""
+    doubt = doubt if isinstance(doubt, str) else doubt.spelled(_typed.get())
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(OURS):
         level, frame = level + 1, frame.f_back

@@ -176,8 +176,8 @@ def test_every_option_arrives(run, tmp_path, kind, words, given):
         ("--increasing z", "`DATA` must have the column 'z', got 'x', 'half' and 'gap'."),
         ("--increasing x --decreasing x", "`--increasing` must differ from --decreasing, got 'x' for"),
         ("--weights gap", "`--weights` must hold numbers in column 'gap', got a missing value at row"),
-        ("--names z", "`DATA` must have the column 'z', got"),
-        ("--drop z", "`DATA` must have the column 'z', got"),
+        ("--names z", "`--names` must name a column of 't.csv', got 'z'."),
+        ("--drop z", "`--drop` must name a column of 't.csv', got 'z'."),
         ("-t half", "`--target` must hold classes, got 0.5 (Unknown label type: continuous). For "
          "numbers take --tree regression."),
         ("-t half --splitter histogram", "`--target` must hold classes, got 0.5 (Unknown label type"),

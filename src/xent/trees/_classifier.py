@@ -59,7 +59,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         Search every cut (of columns with at most 256 values in a histogram), or put each number
         into at most 256 bins, one byte a cell: for large tables, and exact up to 256 values.
     class_weight : dict, "balanced" or None
-        As in scikit-learn; a class that is not named weighs 1.
+        As in scikit-learn; a class that is not named weighs 1, a row of weight 0 is no case.
     monotonic_cst : array of {-1, 0, 1} or None
         As in scikit-learn; two classes, numeric columns. Then nothing is raised.
     n_jobs : int or None

@@ -1,5 +1,6 @@
 """From checked options and coded columns to the finished tree and the values of its leaves."""
 
+import math
 from dataclasses import dataclass
 from inspect import signature
 from numbers import Real
@@ -185,7 +186,11 @@ def _cross_validated(
     steps = np.unique(np.append(alpha[np.isfinite(alpha)], 0.0))
     if len(steps) > 50:
         steps = steps[np.unique(np.linspace(0, len(steps) - 1, 50).round().astype(int))]
-    between = np.append(np.sqrt(steps[:-1] * steps[1:]), np.inf)
+    # Of numbers, a power of two near their mean square: products of squares are then floats.
+    unit = 1.0
+    if tree.is_number:
+        unit = 2.0 ** math.frexp(float(tree.stats[0, 2] / tree.stats[0, 0]))[1]
+    between = np.append(np.sqrt(steps[:-1] / unit * (steps[1:] / unit)) * unit, np.inf)
     w = weight if weight.size else np.ones(len(y))
     held = shares(cases, y if n_classes else None, w, FOLDS)
     first, second = np.zeros(len(steps)), np.zeros(len(steps))
@@ -199,7 +204,7 @@ def _cross_validated(
         other_alpha = _prune.alphas(other)
         test = cases.take(test_on)
         for j, limit in enumerate(between):
-            loss = _prune.losses(other.compact(other_alpha <= limit), test, y[test_on])
+            loss = _prune.losses(other.compact(other_alpha <= limit), test, y[test_on]) / unit
             first[j] += part[test_on] @ loss
             second[j] += part[test_on] @ (loss * loss)
     risk = first / w.sum()

@@ -9,7 +9,10 @@ from xent._table.files.blocks import scan_csv, scan_json
 from xent._table.files.columns import require
 from xent._table.files.dialect import Csv, check_csv, open_csv, why_not
 from xent._table.files.endings import ending, kind_of, refuse_duplicates, unreadable
+from xent._table.files.header import doubt_header
 from xent._table.files.npz import read_npz
+
+HEAD_ROWS = 1 << 16  # rows among which names of columns are looked for
 
 
 def read(
@@ -59,7 +62,9 @@ def read(
                 if kind in (".csv", ".tsv"):
                     reader = open_csv(file, kind, dict.fromkeys(text, pa.string()), csv)
                     check_csv(reader.schema, path, kind, csv, argument)
+                    refuse_duplicates(reader.schema.names, path, argument, csv)
                     table = reader.read_all()
+                    doubt_header(table.slice(0, HEAD_ROWS), path, csv)
                 else:
                     import pyarrow.json
 
@@ -127,9 +132,13 @@ def scan(
                     require(name, file.schema_arrow.names, path)
                 yield from file.iter_batches(batch_rows, columns=columns)
         elif kind in (".csv", ".tsv"):
+            fresh = True
             for batch in scan_csv(path, kind, text, csv, exact=exact):
                 check_csv(batch.schema, path, kind, csv, argument)
-                refuse_duplicates(batch.schema.names, path, argument)
+                refuse_duplicates(batch.schema.names, path, argument, csv)
+                if fresh:
+                    doubt_header(batch, path, csv)
+                fresh = False
                 yield from _cut(batch, columns, batch_rows, path)
         elif kind in (".jsonl", ".ndjson"):
             tables = scan_json(path, exact=exact)
