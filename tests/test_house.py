@@ -251,7 +251,7 @@ def test_every_parameter_is_documented(room, name):
 NOTHING_REFUSED = {
     # What functions return: records that nobody fills in by hand.
     "audit": {"AuditReport", "Config", "Finding"},
-    "evaluation": {"Bin", "ClassRow", "HardRow", "Report"},
+    "evaluation": {"Bin", "ClassRow", "ConfusedRows", "HardRow", "Report", "SliceRow"},
     "language": {"Evaluation", "Selection", "TokenLogProbs", "WittenBell"},  # and one switch
     "losses": {"Stats"},
     # Views say what numbers mean; the function that takes them checks them.
