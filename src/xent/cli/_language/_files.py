@@ -1,0 +1,89 @@
+"""Models and texts read and written: what is refused before the work, and what a name means."""
+
+from pathlib import Path
+from typing import Any
+
+from xent.cli import _data
+from xent.cli._language._options import STDIN, STDOUT
+
+
+def is_arpa(path: Path) -> bool:
+    """Whether a name says that the file is ARPA text."""
+    return path.name.removesuffix(".gz").removesuffix(".zst").endswith(".arpa")
+
+
+def check_target(path: Path, *, exact: bool = False) -> None:
+    """Refuse before the work what could not be written after it; ``exact``: ARPA could not."""
+    from xent import _check, _store
+
+    if exact and is_arpa(path):
+        advice = "A sum of back-off models is not one."
+        raise _check.invalid("--output", "name a file of our own", repr(path.name), advice)
+    if path == STDOUT:
+        advice = "What score and filter write can be printed."
+        raise _check.invalid("--output", "name a file", repr(str(path)), advice)
+    _store.check_target(path, argument="--output")
+    if is_arpa(path) and path.name.endswith(".zst"):
+        raise _check.invalid("--output", "end in .arpa or .arpa.gz", repr(path.name))
+
+
+def check_spared(output: Path, *inputs: Path | None) -> None:
+    """Refuse to write over what is read."""
+    import os
+
+    from xent import _check
+
+    read = {os.path.realpath(path) for path in inputs if path not in (None, STDOUT)}
+    if output != STDOUT and os.path.realpath(output) in read:
+        raise _check.invalid("--output", "differ from the input", repr(str(output)))
+
+
+def load(path: Path, argument: str = "MODEL") -> Any:
+    """Read a model or a mixture."""
+    from xent.language import _mixture, read_arpa
+
+    with _data.words(path=argument):
+        return read_arpa(path) if is_arpa(path) else _mixture.load(path)
+
+
+def load_one(path: Path, argument: str = "MODEL") -> Any:
+    """Read a model that is no mixture."""
+    from xent import _check
+    from xent.language import Mixture
+
+    loaded = load(path, argument)
+    if isinstance(loaded, Mixture):
+        raise _check.invalid(argument, "be one model", f"the mixture {str(path)!r}")
+    return loaded
+
+
+def write(model: Any, path: Path) -> None:
+    """Write a model as its file's name says."""
+    from xent.language import write_arpa
+
+    if is_arpa(path):
+        write_arpa(model, path)
+    else:
+        model.save(path)
+
+
+def source(paths: list[Path], field: str | None) -> Any:
+    """Return what is fitted: files, or the texts of JSON lines."""
+    from itertools import chain
+
+    from xent.language import _stream
+
+    paths = [STDIN if path == Path("-") else path for path in paths]
+    if field is None:
+        return paths
+    return chain.from_iterable(_stream.lines(path, field) for path in paths)
+
+
+def again(text: Path, field: str | None = None) -> Any:
+    """Return a text that several models can read: of a pipe, which is read but once, its lines."""
+    from xent.language import _stream
+
+    pipe = text.exists() and not text.is_file() and not text.is_dir()
+    if field is None and not pipe:
+        return text
+    return list(_stream.lines(text, field))

@@ -1,0 +1,39 @@
+"""What several commands of the room ask for, and how they print."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+STDIN, STDOUT = Path("/dev/stdin"), Path("-")
+MIN_TEXT = 100_000  # tokens; the rate of fewer says how long the first call took
+
+
+def _standard(path: Path | None) -> Path | None:
+    """Return what "-" stands for where a text is read."""
+    return STDIN if path == Path("-") else path
+
+
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model: ours, or .arpa, .arpa.gz, .arpa.zst.")
+]
+TextPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TEXT", help="Plain text, .gz or .zst; - is what comes in.", callback=_standard
+    ),
+]
+TextField = Annotated[
+    str | None, typer.Option(help="Lines are JSON; the text is under this name.", metavar="NAME")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Where the result shall stand.")]
+Stream = Annotated[
+    Path, typer.Option("--output", "-o", help="Where the result shall stand; - prints it.")
+]
+JsonSwitch = Annotated[bool, typer.Option("--json", help="Print JSON, and only it.")]
+
+
+def show(found: dict[str, Any], text: str, as_json: bool, *, err: bool = False) -> None:
+    import json
+
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text, err=err)
