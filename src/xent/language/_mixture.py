@@ -89,9 +89,26 @@ class Mixture(Scorer):
             for model in self.models
         ]
 
-    def reader(self) -> Reader:
-        """Return a reader of texts with the first model's vocabulary, which stays as it is."""
-        return self.models[0].reader()
+    def reader(self, *, spelling: bool = False) -> Reader:
+        """Return a reader of texts with the mixture's vocabulary, which stays as it is."""
+        return self.models[0].reader(spelling=spelling)
+
+    def read_as(self, unit: str | None, errors: str | None) -> None:
+        """Take another unit and another policy for bytes that are not UTF-8, where given.
+
+        Parameters
+        ----------
+        unit, errors : str or None
+            As in `NGramModel.read_as`, for each model.
+
+        Raises
+        ------
+        ValueError
+            If ``unit`` or ``errors`` are none of those, or ``unit`` is another than a model's.
+        """
+        for model in self.models:
+            model.read_as(unit, errors)
+        self.unit = self.models[0].unit
 
     def prepare(self) -> None:
         """Build once what scoring needs, before several threads ask for it."""

@@ -21,7 +21,7 @@ from xent.language._counting.task import CountingTask, given_words
 from xent.language._kenlm_binary import load as kenlm_binary
 from xent.language._kenlm_binary.model import KenLMBinary
 from xent.language._scorer import ScoredText, Scorer
-from xent.language._text import TOKEN_UNITS, Reader, sentence_starts
+from xent.language._text import ERROR_POLICIES, TOKEN_UNITS, Reader, sentence_starts
 from xent.language._vocabulary import BEGIN, Vocabulary
 from xent.language.smoothing import KneserNey, Smoothing, StupidBackoff
 from xent.language.smoothing._smoothing import Evidence
@@ -97,7 +97,7 @@ class NGramModel(Scorer):
         self.smoothing: Smoothing | None = KneserNey() if smoothing is None else smoothing
         self.unknown = _check.option("unknown", unknown, UNKNOWNS)
         self.unit = _check.option("unit", unit, TOKEN_UNITS)
-        self.errors = _check.option("errors", errors, ("strict", "keep"))
+        self.errors = _check.option("errors", errors, ERROR_POLICIES)
         self.min_counts = min_counts(min_count, self.order, self.smoothing)
         self._given = None if vocabulary is None else given_words(vocabulary)
         self._vocabulary: Vocabulary | None = None
@@ -224,9 +224,9 @@ class NGramModel(Scorer):
 
     # ------------------------------------------------------------------ scoring
 
-    def reader(self) -> Reader:
+    def reader(self, *, spelling: bool = False) -> Reader:
         """Return a reader of texts with the model's vocabulary, which stays as it is."""
-        return Reader(self.vocabulary, unit=self.unit, errors=self.errors)
+        return Reader(self.vocabulary, unit=self.unit, errors=self.errors, spelling=spelling)
 
     def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> ScoredText:
         """Score a stream of sentences."""
@@ -248,6 +248,28 @@ class NGramModel(Scorer):
     def prepare(self) -> None:
         """Build once what scoring needs, before several threads ask for it."""
         self.backoff.prepare()
+
+    def read_as(self, unit: str | None, errors: str | None) -> None:
+        """Take another unit and another policy for bytes that are not UTF-8, where given.
+
+        Parameters
+        ----------
+        unit : str or None
+            As in the class. A model that was fitted, or whose file says so, has its own.
+        errors : str or None
+            As in the class.
+
+        Raises
+        ------
+        ValueError
+            If ``unit`` or ``errors`` are none of those, or ``unit`` is another than the model's.
+        """
+        if unit is not None and _check.option("unit", unit, TOKEN_UNITS) != self.unit:
+            if self.smoothing is not None or self.unit != "word":
+                raise _check.invalid("unit", f"be {self.unit!r}, the model's own", repr(unit))
+            self.unit = unit
+        if errors is not None:
+            self.errors = _check.option("errors", errors, ERROR_POLICIES)
 
     # ------------------------------------------------------------------ keeping
 

@@ -1,8 +1,8 @@
-"""Text in every form that people hold it, to streams of token ids.
+r"""Text in every form that people hold it, to streams of token ids.
 
 A str or a path is a file (plain, gzip, zstd); an iterable of str is lines; an iterable of lists of
 str is sentences of tokens; integer arrays are token ids. Whatever it is, it leaves here in pieces
-of ``<s> ... </s>`` sentences, two megabytes at a time.
+of ``<s> ... </s>`` sentences, two megabytes at a time. A line ends at ``\n`` or ``\r\n``.
 """
 
 import codecs
@@ -21,12 +21,21 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._progress import stage
 from xent.language._kernels import text as kernels
-from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
+from xent.language._vocabulary import (
+    BEGIN,
+    END,
+    SPECIAL,
+    UNKNOWN,
+    UNKNOWN_NAMES,
+    Vocabulary,
+)
 
 PIECE_BYTES = 1 << 21  # what is made of a piece of text stays in the cache
 LINES_AT_ONCE = 1 << 12
+GUESSED = 1 << 16  # bytes of a text of another encoding that are looked at
 PACKED = (".gz", ".zst", ".zstd")
 TOKEN_UNITS = ("word", "character", "byte")
+ERROR_POLICIES = ("strict", "keep")
 Ids = NDArray[np.uint32]
 
 
@@ -42,15 +51,26 @@ class Reader:
         ``"strict"`` refuses a byte that is not UTF-8; ``"keep"`` takes it as it is.
     grow : bool
         Whether a new word enters the vocabulary.
+    spelling : bool
+        Whether it tallies how many bytes spell the unknown words of each sentence: after each
+        piece that `ids` yields, ``unknown_bytes`` says it of the piece's sentences.
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, *, unit: str, errors: str = "strict", grow: bool = False
+        self,
+        vocabulary: Vocabulary,
+        *,
+        unit: str,
+        errors: str = "strict",
+        grow: bool = False,
+        spelling: bool = False,
     ) -> None:
         self.vocabulary = vocabulary
         self.unit = unit
         self.errors = errors
         self.grow = grow
+        self.spelling = spelling
+        self.unknown_bytes = np.empty(0, np.int64)
         self.lines = self.bytes = self.characters = 0
         self.measured = True  # whether bytes and characters are known
         self._letters: NDArray[np.uint32] | None = None
@@ -98,6 +118,7 @@ class Reader:
 
     def encode(self, text: bytes) -> Ids:
         """Return the ids of whole lines of text."""
+        text = line_feeds(text)
         if self.errors == "strict":
             self._check_utf8(text)
         letters = np.frombuffer(text, np.uint8)
@@ -107,6 +128,9 @@ class Reader:
             # 0 wraps around, so this counts <s> and </s> alone.
             if np.count_nonzero((ids - np.uint32(1)) < 2) != 2 * lines:
                 self._refuse_boundary(ids)
+            if self.spelling:
+                self.unknown_bytes = np.empty(lines, np.int64)
+                kernels.unknown_bytes(letters, kernels.SPACE, ids, self.unknown_bytes)
         elif self.unit == "byte":
             ids = self._by_letter(letters, 256)
         else:
@@ -119,16 +143,22 @@ class Reader:
         return ids
 
     def _check_utf8(self, text: bytes) -> None:
-        if kernels.is_utf8(np.frombuffer(text, np.uint8)):
+        letters = np.frombuffer(text, np.uint8)
+        if kernels.is_utf8(letters):
+            # ASCII in UTF-16 is UTF-8 too: a NUL beside each letter would make each one a word.
+            if not self.lines and len(letters) >= 16:
+                zeros = letters[:4096] == 0
+                for encoding, places in (("UTF-16BE", zeros[::2]), ("UTF-16LE", zeros[1::2])):
+                    if places.mean() > 0.9:
+                        found = "a NUL beside each letter"
+                        raise _check.invalid("text", "be UTF-8", found, _converted(encoding))
             return
         try:
             text.decode()
         except UnicodeDecodeError as error:
             line = self.lines + text.count(b"\n", 0, error.start) + 1
             found = f"byte 0x{text[error.start]:02x} on line {line}"
-            advice = (
-                "Fit with " + _check.setting("errors", "keep") + " to take the bytes as they are."
-            )
+            advice = _advice(text, at_head=not self.lines)
             raise _check.invalid("text", "be UTF-8", found, advice) from None
 
     def _refuse_boundary(self, ids: Ids) -> None:
@@ -165,6 +195,12 @@ class Reader:
         begun = np.concatenate([[1], 1 + np.cumsum(ends)[:-1]])
         ids = np.full(len(letters) + int(ends.sum()), BEGIN, np.uint32)
         ids[np.arange(len(letters)) + begun] = known
+        if self.spelling:  # letters need no separator
+            new = np.flatnonzero(known == UNKNOWN)
+            size = np.ones(len(new)) if self.unit == "byte" else _utf8_sizes(letters[new])
+            of_line = np.searchsorted(np.flatnonzero(ends), new)
+            spelt = np.bincount(of_line, weights=size, minlength=int(ends.sum()))
+            self.unknown_bytes = spelt.astype(np.int64)
         return ids
 
     # ------------------------------------------------------------------ tokens and numbers
@@ -172,8 +208,11 @@ class Reader:
     def _from_tokens(self, sentences: list[Any], argument: str) -> Ids:
         index, add = self.vocabulary.index, self.vocabulary.add
         ids: list[int] = []
+        separator = int(self.unit == "word")
+        unknown_bytes = []
         for number, sentence in enumerate(sentences, self.lines + 1):
             ids.append(BEGIN)
+            spelt = 0
             for token in sentence:
                 if not isinstance(token, str):
                     must = "hold sentences of str tokens"
@@ -186,12 +225,21 @@ class Reader:
                     must = "not contain <s> or </s>"
                     raise _check.invalid(argument, must, f"{token} in sentence {number}")
                 ids.append(found_id)
+                if found_id == UNKNOWN and token not in UNKNOWN_NAMES:
+                    spelt += self._size(token) + separator
             ids.append(END)
-            self.characters += sum(map(len, sentence)) + max(1, len(sentence))
-            self.bytes += sum(len(t.encode("utf-8", "surrogateescape")) for t in sentence)
-            self.bytes += max(1, len(sentence))
+            unknown_bytes.append(spelt)
+            between = max(1, len(sentence)) if separator else 1
+            letters = len(sentence) if self.unit == "byte" else sum(map(len, sentence))
+            self.characters += letters + between
+            self.bytes += sum(map(self._size, sentence)) + between
+        self.unknown_bytes = np.array(unknown_bytes, np.int64)
         self.lines += len(sentences)
         return np.array(ids, np.uint32)
+
+    def _size(self, token: str) -> int:
+        """Return how many bytes of text a token stands for."""
+        return 1 if self.unit == "byte" else len(token.encode("utf-8", "surrogateescape"))
 
     def _numbers(self, sentences: list[Any], argument: str) -> Ids:
         """Return the ids of token ids: the word of id 7 is called "7"."""
@@ -216,6 +264,7 @@ class Reader:
         inner[begins] = inner[begins + lengths + 1] = False
         ids[inner] = np.array(numbers, np.uint32)[inverse]
         self.lines += len(arrays)
+        self.unknown_bytes = np.zeros(len(arrays), np.int64)
         self.measured = False
         return ids
 
@@ -237,6 +286,11 @@ def joined(lines: list[str], argument: str = "text", before: int = 0) -> bytes:
                 raise _check.invalid(argument, "hold single lines", f"two at [{place}]", advice)
         joint = ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
     return joint
+
+
+def line_feeds(text: bytes) -> bytes:
+    """Return a text whose lines end in a line feed alone."""
+    return text.replace(b"\r\n", b"\n") if b"\r\n" in text else text
 
 
 def sentence_starts(ids: Ids) -> NDArray[np.int64]:
@@ -324,6 +378,36 @@ def _whole_numbers(sentence: Any) -> bool:
         and isinstance(sentence[0], (int, np.integer))
         and not isinstance(sentence[0], bool)
     )
+
+
+def _utf8_sizes(points: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Return how many bytes each code point takes; a lone byte is kept as a surrogate."""
+    sizes = 1 + (points > 0x7F) + (points > 0x7FF) + (points > 0xFFFF).astype(np.int64)
+    sizes[(points >= 0xDC80) & (points <= 0xDCFF)] = 1
+    return np.asarray(sizes)
+
+
+def _advice(text: bytes, *, at_head: bool) -> _check.Words:
+    """Say what a text that is not UTF-8 may be: kept as bytes, another encoding is ruined."""
+    if at_head and text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _converted("UTF-16")
+    try:
+        letters = [c for c in text[:GUESSED].decode("gb18030", "ignore") if c > "\x7f"]
+        text.decode("gb18030")
+    except UnicodeDecodeError:
+        letters = []
+    # Nearly all of Chinese text stands in the oldest set; what is read so by mistake does not.
+    if len("".join(letters).encode("gb2312", "ignore")) > 2 * 0.9 * len(letters):
+        return _converted("GB18030", "may be")
+    return (
+        "Convert it, or pass "
+        + _check.setting("errors", "keep")
+        + " to take bytes that are not as they are."
+    )
+
+
+def _converted(encoding: str, sure: str = "is") -> str:
+    return f"It {sure} {encoding}, which becomes UTF-8 with: iconv -f {encoding} -t UTF-8"
 
 
 def _letter_name(letter: int, unit: str) -> str:

@@ -6,16 +6,20 @@ there. This is the one module of the room without an underscore, as its path is 
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language._arpa import read_arpa
+from xent.language._arpa import read_model
+from xent.language._backoff.arpa import NO_UNKNOWN, ZERO_LOG
+from xent.language._backoff.exact import Backoff
+from xent.language._backoff.protocol import BackoffModel
 from xent.language._kernels import sentence as kernels
 from xent.language._model import NGramModel
-from xent.language._vocabulary import UNKNOWN
+from xent.language._vocabulary import END, UNKNOWN
 
 __all__ = ["FullScoreReturn", "LanguageModel", "Model", "State"]
 
@@ -65,11 +69,24 @@ class Model:
     ----------
     path : str or PathLike
         An ARPA file or a model that `NGramModel.save` wrote.
+    unit : str, optional
+        What the tokens of a sentence are, as in `read_arpa`. Where they are characters or bytes a
+        white space is one too.
+    errors : str, optional
+        What becomes of bytes that are not UTF-8 in a sentence of characters, as in `read_arpa`;
+        words are taken as they are.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        unit: str | None = None,
+        errors: str | None = None,
+    ) -> None:
         self.path = os.path.abspath(os.fspath(path))
-        self._model = _load(self.path)
+        self._model = _load(self.path, unit, errors)
+        self._reading = unit, errors
         self._index = self._model.vocabulary.index
         self._header = self._addresses()
 
@@ -80,7 +97,7 @@ class Model:
 
     def _addresses(self) -> NDArray[np.int64]:
         """Return where the arrays lie that scoring touches; the model keeps them alive."""
-        vocabulary, backoff = self._model.vocabulary, self._model.backoff
+        vocabulary, backoff = self._model.vocabulary, _finite(self._model)
         table, states, unigram, word_bits, firsts = backoff.automaton
         words = (vocabulary.keys, vocabulary.slots, vocabulary.blob, vocabulary.starts)
         arrays = (*words, table, states, unigram, firsts)
@@ -97,12 +114,17 @@ class Model:
 
     def score(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> float:
         """Return the log10-probability of a sentence."""
+        if self._model.unit != "word":
+            return float(sum(logp for logp, _, _ in self.full_scores(sentence, bos, eos)))
         return kernels.score(_utf8(sentence), self._header, bos, eos)  # type: ignore[no-any-return]
 
     def full_scores(
         self, sentence: str | bytes, bos: bool = True, eos: bool = True
     ) -> Iterator[tuple[float, int, bool]]:
         """Yield (log10-probability, length of the n-gram, whether unknown) of each word."""
+        if self._model.unit != "word":
+            yield from self._letter_scores(sentence, bos, eos)
+            return
         text = _utf8(sentence)
         max_words = len(text) // 2 + 2
         logp, lengths, words = np.empty(max_words, np.float64), *np.empty((2, max_words), np.int64)
@@ -112,8 +134,26 @@ class Model:
 
     def perplexity(self, sentence: str | bytes) -> float:
         """Return the perplexity of a sentence, its end included."""
-        words = len(_utf8(sentence).split()) + 1
+        if self._model.unit == "word":
+            words = len(_utf8(sentence).split()) + 1
+        else:
+            words = len(self._letters(sentence)) + 1
         return float(10.0 ** (-self.score(sentence) / words))
+
+    def _letters(self, sentence: str | bytes) -> list[int]:
+        """Return the ids of the characters or bytes of a sentence."""
+        text = _utf8(sentence).removesuffix(b"\n")
+        if b"\n" in text:
+            raise _check.invalid("sentence", "be one line", "several")
+        return [int(i) for i in self._model.reader().encode(text + b"\n")[1:-1]]
+
+    def _letter_scores(
+        self, sentence: str | bytes, bos: bool, eos: bool
+    ) -> Iterator[tuple[float, int, bool]]:
+        node = int(self._header[kernels.BEGIN_STATE]) if bos else 0
+        for letter in [*self._letters(sentence), *([END] if eos else [])]:
+            logp, node, length = kernels.step_from(self._header, node, letter)
+            yield logp, length, letter == UNKNOWN
 
     def __contains__(self, word: str | bytes) -> bool:
         return self._id(word) != UNKNOWN
@@ -141,11 +181,33 @@ class Model:
     def __repr__(self) -> str:
         return f"<Model from {os.path.basename(self.path)}>"
 
-    def __reduce__(self) -> tuple[type, tuple[str]]:
-        return Model, (self.path,)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _model, (self.path, *self._reading)
 
 
 LanguageModel = Model
+
+
+def _model(path: str, unit: str | None, errors: str | None) -> Model:
+    """Make a model again, where it was pickled."""
+    return Model(path, unit=unit, errors=errors)
+
+
+def _finite(model: NGramModel) -> BackoffModel:
+    """Return the arrays of a model with KenLM's numbers for what is impossible.
+
+    They are -99 where an ARPA file would say so, and -100 for unknown words without ``<unk>``.
+    """
+    rows = model.backoff.rows
+    if not any(np.isneginf(level.logp).any() or np.isneginf(level.backoff).any() for level in rows):
+        return model.backoff
+    finite = [
+        replace(level, logp=_not_infinite(level.logp), backoff=_not_infinite(level.backoff))
+        for level in rows
+    ]
+    if model.unknown == "closed":
+        finite[0].logp[UNKNOWN] = NO_UNKNOWN
+    return Backoff(finite)
 
 
 def _utf8(sentence: str | bytes) -> bytes:
@@ -157,7 +219,11 @@ def _utf8(sentence: str | bytes) -> bytes:
     return sentence
 
 
-def _load(path: str) -> NGramModel:
+def _not_infinite(logs: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.where(np.isneginf(logs), np.float32(ZERO_LOG), logs)
+
+
+def _load(path: str, unit: str | None, errors: str | None) -> NGramModel:
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no file {path!r}.")
     with open(path, "rb") as file:
@@ -167,5 +233,7 @@ def _load(path: str) -> NGramModel:
         raise _check.invalid("path", "be an ARPA file or ours", "a KenLM binary", advice)
     # Ours is a safetensors container: eight bytes of length, then JSON.
     if head[8:9] == b"{" and b"\\data\\" not in head:
-        return NGramModel.load(path)
-    return read_arpa(path)
+        model = NGramModel.load(path)
+        model.read_as(unit, errors)
+        return model
+    return read_model(path, unit, errors, as_kenlm=True)

@@ -38,20 +38,28 @@ def check_spared(output: Path, *inputs: Path | None) -> None:
         raise _check.invalid("--output", "differ from the input", repr(str(output)))
 
 
-def load(path: Path, argument: str = "MODEL") -> Any:
-    """Read a model or a mixture."""
+def load(
+    path: Path, argument: str = "MODEL", *, unit: str | None = None, errors: str | None = None
+) -> Any:
+    """Read a model or a mixture, and let it take texts as the options say."""
     from xent.language import _mixture, read_arpa
 
-    with _data.words(path=argument):
-        return read_arpa(path) if is_arpa(path) else _mixture.load(path)
+    with _data.words("unit", "errors", path=argument):
+        if is_arpa(path):
+            return read_arpa(path, unit=unit, errors=errors)
+        model = _mixture.load(path)
+        model.read_as(unit, errors)
+        return model
 
 
-def load_one(path: Path, argument: str = "MODEL") -> Any:
+def load_one(
+    path: Path, argument: str = "MODEL", *, unit: str | None = None, errors: str | None = None
+) -> Any:
     """Read a model that is no mixture."""
     from xent import _check
     from xent.language import Mixture
 
-    loaded = load(path, argument)
+    loaded = load(path, argument, unit=unit, errors=errors)
     if isinstance(loaded, Mixture):
         raise _check.invalid(argument, "be one model", f"the mixture {str(path)!r}")
     return loaded

@@ -10,12 +10,17 @@ from xent.cli._language._files import again, check_spared, load
 from xent.cli._language._options import (
     MIN_TEXT,
     STDOUT,
+    Errors,
     JsonSwitch,
     ModelPath,
+    OnBadLine,
     Stream,
     TextField,
     TextPath,
+    Unit,
+    bad_lines,
     show,
+    skips_bad,
 )
 
 
@@ -26,6 +31,8 @@ def evaluate(
         str, typer.Option(help="Compare several by perplexity or bits_per_byte.")
     ] = "perplexity",
     field: TextField = None,
+    unit: Unit = None,
+    errors: Errors = None,
     json: JsonSwitch = False,
 ) -> None:
     """Measure how well models predict a text: perplexity and bits, the best model first."""
@@ -34,10 +41,10 @@ def evaluate(
 
     from xent.language import compare
 
-    loaded = {str(path): load(path) for path in models}
+    loaded = {str(path): load(path, unit=unit, errors=errors) for path in models}
     begin = time.perf_counter()
     source = again(text, field) if field is not None or len(loaded) > 1 else text
-    with _data.words("by", text="TEXT", models="MODEL"):
+    with _data.words("by", "errors", text="TEXT", models="MODEL"):
         found = compare(loaded, source, by=by)
     seconds = time.perf_counter() - begin
     if json:
@@ -56,25 +63,33 @@ def score(
     text: TextPath,
     output: Stream = STDOUT,
     field: TextField = None,
+    unit: Unit = None,
+    errors: Errors = None,
+    on_bad_line: OnBadLine = "stop",
     json: JsonSwitch = False,
 ) -> None:
     """Print two columns, a row for each line of TEXT, with --json as JSON lines.
 
-    First the bits that MODEL needs for the line, its end included.
+    First the bits that MODEL needs for the line: its events, its end included, and 8 a byte for the
+    spelling of unknown words.
     After a tab these bits, divided by the bytes of the line and its line feed.
-    The fewer, the better predicted; what is impossible has inf bits.
+    The fewer, the better predicted; what is impossible has inf bits, a skipped line nan.
     """
     from xent.language import _stream
 
     check_spared(output, model, text)
+    bad = _stream.BadLines(skips_bad(on_bad_line))
     row = '{"bits": %.17g, "bits_per_byte": %.17g}\n' if json else "%.6g\t%.6g\n"
-    loaded = load(model)
-    with _data.words(text="TEXT"), _stream.writing(output) as out:
-        for some, bits, _ in _stream.scored(loaded, text, field):
-            pairs = zip(bits.tolist(), (bits / some.sizes).tolist(), strict=True)
+    loaded = load(model, unit=unit, errors=errors)
+    with _data.words("errors", text="TEXT"), _stream.writing(output) as out:
+        for some in _stream.scored(loaded, text, field, bad):
+            pairs = zip(some.bits.tolist(), some.by("bits_per_byte").tolist(), strict=True)
             rows = "".join([row % pair for pair in pairs])
-            # What is impossible has infinitely many bits, and JSON no word for them.
-            out.write((rows.replace("inf", "null") if json else rows).encode())
+            if json:  # it has no word for infinitely many bits, nor for none
+                rows = rows.replace("inf", "null").replace("nan", "null")
+            out.write(rows.encode())
+    if bad.count:
+        typer.echo(bad_lines(bad.count, bad.first), err=True)
 
 
 def sample(
@@ -82,6 +97,8 @@ def sample(
     count: Annotated[int, typer.Option("--count", "-n", help="How many sentences.")] = 1,
     seed: _data.Seed = 0,
     most: Annotated[int, typer.Option(help="Tokens at most.")] = 1000,
+    unit: Unit = None,
+    errors: Errors = None,
     json: JsonSwitch = False,
 ) -> None:
     """Draw sentences."""
@@ -89,7 +106,7 @@ def sample(
 
     from xent import _check
 
-    loaded = load(model)
+    loaded = load(model, unit=unit, errors=errors)
     luck = np.random.default_rng(_check.integer("--seed", seed, least=0))
     for _ in range(_check.integer("--count", count, least=1)):
         with _data.words("most"):

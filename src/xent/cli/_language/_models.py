@@ -15,7 +15,7 @@ from xent.cli._language._files import (
     load_one,
     write,
 )
-from xent.cli._language._options import JsonSwitch, ModelPath, Output, show
+from xent.cli._language._options import Errors, JsonSwitch, ModelPath, Output, Unit, show
 
 
 def mix(
@@ -25,6 +25,8 @@ def mix(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where the mixture shall stand.")
     ] = None,
+    unit: Unit = None,
+    errors: Errors = None,
     json: JsonSwitch = False,
 ) -> None:
     """Find the weights with which models together predict a development text best."""
@@ -34,14 +36,14 @@ def mix(
         check_target(output, exact=True)
         check_spared(output, dev, test)
     text = again(dev)
-    with _data.words("dev", models="MODEL", text="--dev"):
-        mixture = mix_models([load_one(path) for path in models], text)
+    with _data.words("dev", "errors", models="MODEL", text="--dev"):
+        mixture = mix_models([load_one(path, unit=unit, errors=errors) for path in models], text)
     weights = dict(zip(map(str, models), mixture.weights.tolist(), strict=True))
     found: dict[str, Any] = {"weights": weights, "perplexity_dev": mixture.perplexity(text)}
     said = "".join(f"{weight:.6f}  {name}\n" for name, weight in weights.items())
     said += f"perplexity of {dev} (--dev): {found['perplexity_dev']:.4f}"
     if test is not None:
-        with _data.words(text="--test"):
+        with _data.words("errors", text="--test"):
             found["perplexity_test"] = mixture.perplexity(test)
         said += f"\nperplexity of {test} (--test): {found['perplexity_test']:.4f}"
     if output is not None:
@@ -58,12 +60,16 @@ def prune(
     histories: Annotated[
         Path | None, typer.Option(help="A model (best: Katz) that says how likely histories are.")
     ] = None,
+    unit: Unit = None,
+    errors: Errors = None,
     json: JsonSwitch = False,
 ) -> None:
     """Leave out the n-grams that shorter ones predict almost as well."""
     check_target(output)
-    loaded = load_one(model)
-    likely = None if histories is None else load_one(histories, "--histories")
+    loaded = load_one(model, unit=unit, errors=errors)
+    likely = (
+        None if histories is None else load_one(histories, "--histories", unit=unit, errors=errors)
+    )
     with _data.words("entropy", "histories"):
         small = loaded.prune(entropy, histories=likely)
     write(small, output)
@@ -77,6 +83,8 @@ def convert(
     model: ModelPath,
     output: Output,
     compact: Annotated[bool, typer.Option(help="Pack it: a byte for each probability.")] = False,
+    unit: Unit = None,
+    errors: Errors = None,
     json: JsonSwitch = False,
 ) -> None:
     """Write a model in another format: ARPA if the name says so, else our own file."""
@@ -85,7 +93,7 @@ def convert(
     check_target(output)
     if compact and is_arpa(output):
         raise _check.invalid("--compact", "go with a file of our own", repr(output.name))
-    loaded = load(model)
+    loaded = load(model, unit=unit, errors=errors)
     if compact:
         loaded.save(output, compact=True)
     else:

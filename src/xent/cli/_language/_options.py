@@ -30,6 +30,18 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="Where the result s
 Stream = Annotated[
     Path, typer.Option("--output", "-o", help="Where the result shall stand; - prints it.")
 ]
+Unit = Annotated[
+    str | None,
+    typer.Option(help="What a token is, where MODEL does not say it: word, character or byte."),
+]
+Errors = Annotated[
+    str | None,
+    typer.Option(help="strict refuses what is not UTF-8, keep takes it; MODEL's own by default."),
+]
+OnBadLine = Annotated[
+    str,
+    typer.Option(help="stop at a line that is no text, or skip and count it."),
+]
 JsonSwitch = Annotated[bool, typer.Option("--json", help="Print JSON, and only it.")]
 
 
@@ -37,3 +49,15 @@ def show(found: dict[str, Any], text: str, as_json: bool, *, err: bool = False) 
     import json
 
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text, err=err)
+
+
+def skips_bad(choice: str) -> bool:
+    """Whether lines that are no text are passed over."""
+    from xent import _check
+
+    return _check.option("--on-bad-line", choice, ("stop", "skip")) == "skip"
+
+
+def bad_lines(count: int, first: str) -> str:
+    """Say how many lines were passed over."""
+    return f"{count:,} bad lines skipped, the first: {first}."
