@@ -1,15 +1,15 @@
 """ARPA files, the text format that every n-gram toolkit reads and writes."""
 
-import gzip
 import os
 from collections.abc import Iterator
-from typing import IO, cast
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
 from xent._compile.threads import in_blocks
+from xent._table.files import compression
 from xent.language._backoff import arpa
 from xent.language._backoff.exact import Backoff, Ngrams
 from xent.language._backoff.storage import Stored
@@ -30,7 +30,7 @@ def read_arpa(
     Parameters
     ----------
     path : str or PathLike
-        The file: plain, or ``.gz`` or ``.zst``.
+        The file: plain, gzip, bzip2, xz or zstd, whatever its name.
     unit : str, optional
         What the tokens of a line are: ``"word"``, ``"character"`` or ``"byte"``. A file that xent
         wrote says so in a comment; others do not, and are of words where it is not given.
@@ -106,7 +106,7 @@ def write_arpa(model: NGramModel, path: str | os.PathLike[str]) -> None:
     ----------
     model : NGramModel
     path : str or PathLike
-        Compressed where it ends in ``.gz``.
+        Compressed where it ends in ``.gz``, ``.bz2``, ``.xz`` or ``.zst``.
 
     Raises
     ------
@@ -139,15 +139,8 @@ def write_arpa(model: NGramModel, path: str | os.PathLike[str]) -> None:
         because = f"the word {word!r} is or holds white space, which separates words there"
         advice = "Name it in the text, for example '_', or keep the model with save."
         raise _check.cannot("No ARPA file can be written", because, advice)
-    with _store.writing(path) as plain:
-        file: IO[bytes] = plain
-        if os.fspath(path).endswith(".gz"):
-            file = cast(
-                IO[bytes], gzip.GzipFile(fileobj=plain, mode="wb", compresslevel=6, mtime=0)
-            )
+    with _store.writing(path) as plain, compression.writing(plain, path) as file:
         _write(model, file, lengths)
-        if file is not plain:
-            file.close()
 
 
 def _write(model: NGramModel, file: IO[bytes], lengths: NDArray[np.int64]) -> None:

@@ -239,11 +239,6 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
     return Mixture(models, weights.tolist())
 
 
-def load(path: str | os.PathLike[str]) -> NGramModel | Mixture:
-    """Read a file of either kind."""
-    return Mixture.load(path) if storage.is_mixture(path) else NGramModel.load(path)
-
-
 def _mixed(columns: F64, weights: F64) -> F64:
     """Return the logarithm of the weighted sum of exponentials."""
     with np.errstate(divide="ignore"):

@@ -4,7 +4,6 @@ A record is a line of plain text, or a line of JSON with a text field that may h
 The score of a record is the number of bits a model needs for each byte of it, unknown words spelt.
 """
 
-import gzip
 import json
 import math
 import os
@@ -12,12 +11,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
+from xent._table.files import compression
 from xent.language import _text
 from xent.language._evaluation import LOG_2, SPELLING
 from xent.language._scorer import Scorer
@@ -217,7 +217,7 @@ def filter_file(
     ----------
     model : NGramModel or Mixture
     source, target : str or PathLike
-        Plain, ``.gz`` or ``.zst``.
+        Plain or packed: gzip, bzip2, xz or zstd, the target by its name.
     by : str
         The score: ``"bits_per_byte"``, unknown words spelt, or ``"perplexity"``, where each is one
         event.
@@ -294,22 +294,14 @@ def _annotated(line: bytes, score: float, name: str) -> bytes:
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a file that appears complete: plain, or gzip or zstd by its suffix; "-" is stdout."""
+    """Open a file that appears complete, packed as its name says; "-" is stdout."""
     name = os.fspath(path)
     if name == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with _store.writing(path, argument="--output") as plain:
-        if name.endswith(".gz"):
-            with gzip.GzipFile(fileobj=plain, mode="wb", compresslevel=6, mtime=0) as packed:
-                yield cast(IO[bytes], packed)
-        elif name.endswith((".zst", ".zstd")):
-            import pyarrow
-
-            # Arrow closes what it is handed, and the file is ours to flush: it gets a copy.
-            copy = open(os.dup(plain.fileno()), "wb")  # noqa: SIM115
-            with pyarrow.CompressedOutputStream(pyarrow.PythonFile(copy), "zstd") as squeezed:
-                yield squeezed
-        else:
-            yield plain
+    with (
+        _store.writing(path, argument="--output") as plain,
+        compression.writing(plain, name) as file,
+    ):
+        yield file

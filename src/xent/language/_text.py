@@ -1,25 +1,24 @@
 r"""Text in every form that people hold it, to streams of token ids.
 
-A str or a path is a file (plain, gzip, zstd); an iterable of str is lines; an iterable of lists of
+A str or a path is a file (plain or packed); an iterable of str is lines; an iterable of lists of
 str is sentences of tokens; integer arrays are token ids. Whatever it is, it leaves here in pieces
 of ``<s> ... </s>`` sentences, two megabytes at a time. A line ends at ``\n`` or ``\r\n``.
 """
 
 import codecs
-import gzip
 import os
-import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
 from xent._progress import stage
+from xent._table.files import compression
 from xent.language._kernels import text as kernels
 from xent.language._vocabulary import (
     BEGIN,
@@ -33,7 +32,6 @@ from xent.language._vocabulary import (
 PIECE_BYTES = 1 << 21  # what is made of a piece of text stays in the cache
 LINES_AT_ONCE = 1 << 12
 GUESSED = 1 << 16  # bytes of a text of another encoding that are looked at
-PACKED = (".gz", ".zst", ".zstd")
 TOKEN_UNITS = ("word", "character", "byte")
 ERROR_POLICIES = ("strict", "keep")
 Ids = NDArray[np.uint32]
@@ -328,47 +326,23 @@ def pieces(path: str | os.PathLike[str]) -> Generator[bytes]:
         size = os.fstat(raw.fileno()).st_size
         title = f"Reading {os.path.basename(os.fspath(path))}"
         with stage(title, size or None, "B") as advance:
-            for piece in _unpacked(whole_lines(file), os.fspath(path)):
+            for piece in whole_lines(file):
                 yield piece
                 if size:
                     advance(raw.tell())
 
 
-def _unpacked(found: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Pass on pieces; say in a sentence where compressed data end early or are none."""
-    while True:
-        try:
-            piece = next(found, b"")
-        except (EOFError, zlib.error, OSError) as error:
-            if not name.endswith(PACKED):
-                raise
-            because = f"its compressed data are cut short or damaged ({error})"
-            raise _check.cannot(f"{name!r} cannot be read", because) from None
-        if not piece:
-            return
-        yield piece
-
-
 @contextmanager
 def _open(path: str | os.PathLike[str]) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a text for reading: the file, and the text in it (gzip or zstd by its suffix)."""
+    """Open a text for reading: the file, and the text in it, unpacked where it is packed."""
     name = os.fspath(path)
     if not Path(name).exists():
         hint = " One line of text is a list that holds it." if " " in name else ""
         raise FileNotFoundError(f"There is no file {name!r}.{hint}")
     if Path(name).is_dir():
         raise _check.invalid("text", "be a file", f"the folder {name!r}")
-    with open(name, "rb") as raw:
-        if name.endswith(".gz"):
-            with gzip.GzipFile(fileobj=raw) as unpacked:
-                yield raw, cast(IO[bytes], unpacked)
-        elif name.endswith(PACKED):
-            import pyarrow
-
-            with pyarrow.CompressedInputStream(pyarrow.PythonFile(raw), "zstd") as unpacked:
-                yield raw, unpacked
-        else:
-            yield raw, raw
+    with open(name, "rb") as raw, compression.reading(raw, name) as text:
+        yield raw, text
 
 
 def _whole_numbers(sentence: Any) -> bool:

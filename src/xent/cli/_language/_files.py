@@ -9,12 +9,15 @@ from xent.cli._language._options import STDIN, STDOUT
 
 def is_arpa(path: Path) -> bool:
     """Whether a name says that the file is ARPA text."""
-    return path.name.removesuffix(".gz").removesuffix(".zst").endswith(".arpa")
+    from xent.language._backoff.storage import names_arpa
+
+    return names_arpa(path)
 
 
 def check_target(path: Path, *, exact: bool = False) -> None:
     """Refuse before the work what could not be written after it; ``exact``: ARPA could not."""
     from xent import _check, _store
+    from xent.language._backoff.storage import check_name
 
     if exact and is_arpa(path):
         advice = "A sum of back-off models is not one."
@@ -23,8 +26,8 @@ def check_target(path: Path, *, exact: bool = False) -> None:
         advice = "What score and filter write can be printed."
         raise _check.invalid("--output", "name a file", repr(str(path)), advice)
     _store.check_target(path, argument="--output")
-    if is_arpa(path) and path.name.endswith(".zst"):
-        raise _check.invalid("--output", "end in .arpa or .arpa.gz", repr(path.name))
+    if not is_arpa(path):
+        check_name(path, "--output")
 
 
 def check_spared(output: Path, *inputs: Path | None) -> None:
@@ -42,14 +45,10 @@ def load(
     path: Path, argument: str = "MODEL", *, unit: str | None = None, errors: str | None = None
 ) -> Any:
     """Read a model or a mixture, and let it take texts as the options say."""
-    from xent.language import _mixture, read_arpa
+    from xent.language import _open
 
     with _data.words("unit", "errors", path=argument):
-        if is_arpa(path):
-            return read_arpa(path, unit=unit, errors=errors)
-        model = _mixture.load(path)
-        model.read_as(unit, errors)
-        return model
+        return _open.load(path, unit=unit, errors=errors)
 
 
 def load_one(

@@ -13,7 +13,7 @@ from xent.cli._language._options import JsonSwitch, Output, TextField, show
 def fit(
     text: Annotated[
         list[Path],
-        typer.Argument(metavar="TEXT...", help="Plain, .gz or .zst; - is what comes in."),
+        typer.Argument(metavar="TEXT...", help="Plain or packed; - is what comes in."),
     ],
     output: Output,
     order: Annotated[int, typer.Option(help="The longest n-gram.")] = 5,

@@ -15,12 +15,13 @@ def _standard(path: Path | None) -> Path | None:
 
 
 ModelPath = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model: ours, or .arpa, .arpa.gz, .arpa.zst.")
+    Path,
+    typer.Argument(metavar="MODEL", help="A model: ours, ARPA, packed or not, or KenLM's."),
 ]
 TextPath = Annotated[
     Path,
     typer.Argument(
-        metavar="TEXT", help="Plain text, .gz or .zst; - is what comes in.", callback=_standard
+        metavar="TEXT", help="Text, plain or packed; - is what comes in.", callback=_standard
     ),
 ]
 TextField = Annotated[

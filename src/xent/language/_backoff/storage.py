@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
+from xent._table.files import compression
 from xent.language import smoothing as smoothings
 from xent.language._backoff import check
 from xent.language._backoff.compact import Compact
@@ -24,6 +25,25 @@ from xent.language.smoothing import Smoothing
 FORMAT, VERSION = "xent.language", 1
 MIXTURE, MIXTURE_VERSION = "xent.language.mixture", 1
 STORED_COLUMNS = ("prefix", "word", "suffix", "logp", "backoff")
+
+
+def names_arpa(path: str | os.PathLike[str]) -> bool:
+    """Whether a name says that a file is ARPA text, packed or not."""
+    return compression.without_suffix(path).endswith((".arpa", ".lm"))
+
+
+def check_name(path: str | os.PathLike[str], argument: str = "path") -> None:
+    """Refuse to write a file of our own under the name of another kind."""
+    shown = repr(os.fspath(path))
+    if names_arpa(path):
+        advice = "Of ARPA files write_arpa writes, convert in the shell."
+        raise _check.invalid(argument, "name a file of our own", f"{shown}, an ARPA file", advice)
+    if compression.of_name(path):
+        advice = "It is mapped as it lies there; compact it instead."
+        raise _check.invalid(argument, "name a file that is not packed", shown, advice)
+    if os.fspath(path).lower().endswith((".klm", ".blm", ".binary")):
+        advice = "Write .arpa, of which build_binary makes one."
+        raise _check.invalid(argument, "name no KenLM binary", shown, advice)
 
 
 @dataclass
@@ -42,6 +62,7 @@ class Stored:
 
 def save(model: Stored, path: str | os.PathLike[str], *, compact: bool) -> None:
     """Write a model, as it is scored fastest or as small as it gets."""
+    check_name(path)
     state, arrays = _written(model, compact)
     _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
 
@@ -50,6 +71,7 @@ def save_mixture(
     models: list[Stored], weights: list[float], path: str | os.PathLike[str], *, compact: bool
 ) -> None:
     """Write the models of a mixture and their weights."""
+    check_name(path)
     states: list[dict[str, Any]] = []
     arrays: dict[str, NDArray[Any]] = {}
     for number, model in enumerate(models):
