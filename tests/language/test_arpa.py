@@ -513,17 +513,6 @@ def test_drop_in_loads_our_files(tmp_path):
     assert repr(ours) == "<Model from m.xent>"
 
 
-def test_kenlm_binary_is_refused(tmp_path):
-    path = tmp_path / "m.bin"
-    path.write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(64))
-    with pytest.raises(
-        ValueError, match=r"got a KenLM binary\. Load the \.arpa it was built from\."
-    ):
-        kenlm.Model(path)
-    with pytest.raises(FileNotFoundError):
-        kenlm.Model(tmp_path / "none")
-
-
 def test_words_of_every_length(tmp_path):
     words = ["x" * n + chr(0x3B1 + n % 20) for n in range(1, 60)]
     model = NGramModel(2, WittenBell()).fit([" ".join(words), " ".join(reversed(words))])

@@ -12,6 +12,7 @@ from xent.language._kernels import binary as kernels
 from xent.language._kernels.murmur import BUCKET
 
 Bytes = NDArray[np.uint8]
+HashTable = tuple[Bytes, bool, int, int]  # the file, whether hashed, where, how many
 SPARE = 8  # bytes after a packed table, so that a number can be read as one of eight
 QUANTISER_VERSION = 2
 MAX_QUANTISED_BITS = 25

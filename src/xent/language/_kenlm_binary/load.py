@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from xent.language._backoff.arpa import NO_UNKNOWN
 from xent.language._backoff.storage import Stored
 from xent.language._kenlm_binary.check import check
 from xent.language._kenlm_binary.header import MAGIC, MAX_ORDER, read_header
@@ -11,8 +12,6 @@ from xent.language._kenlm_binary.layout import Bytes, layout
 from xent.language._kenlm_binary.model import KenLMBinary
 from xent.language._kenlm_binary.words import read_words
 from xent.language._kernels import binary as kernels
-
-NO_UNKNOWN = -100.0  # what the file gives unknown words where the .arpa had no <unk>
 
 
 def is_binary(path: str | os.PathLike[str]) -> bool:
@@ -44,11 +43,11 @@ def load(path: str | os.PathLike[str], *, mmap: bool) -> Stored:
     check(data, header, parts, name)
     vocabulary, numbers = read_words(data, header, parts, name)
     at = int(parts.levels[0, kernels.OFFSET])
-    unknown = abs(float(data[at : at + 4].view(np.dtype("<f4"))[0]))
+    unknown = -abs(data[at : at + 4].view(np.dtype("<f4"))[0])
     return Stored(
         order=header.order,
         smoothing=None,
-        unknown="closed" if unknown == -NO_UNKNOWN else "word",
+        unknown="closed" if unknown == NO_UNKNOWN else "word",
         min_counts=[1] * header.order,
         unit="word",
         errors="strict",

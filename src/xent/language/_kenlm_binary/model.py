@@ -9,7 +9,7 @@ from xent import _check
 from xent._compile.threads import in_blocks
 from xent.language._backoff.exact import F64, LOG_10, U32, Automaton, Backoff, Ngrams
 from xent.language._kenlm_binary.header import Header
-from xent.language._kenlm_binary.layout import Bytes, Layout, damaged
+from xent.language._kenlm_binary.layout import Bytes, HashTable, Layout, damaged
 from xent.language._kernels import binary as kernels
 from xent.language._kernels import binary_check as unpacking
 
@@ -45,6 +45,11 @@ class KenLMBinary:
     def file(self) -> tuple[Bytes, bool, I64]:
         """What the kernels look n-grams up in."""
         return self.data, self.header.hashed, self.parts.levels
+
+    @property
+    def words(self) -> HashTable:
+        """What the kernels look words up in."""
+        return self.data, self.header.hashed, self.parts.vocabulary, self.parts.hashes
 
     def prepare(self) -> None:
         """Do nothing: it is scored as it is."""

@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.language._kenlm_binary.header import Header
-from xent.language._kenlm_binary.layout import Bytes, Layout, damaged
+from xent.language._kenlm_binary.layout import Bytes, HashTable, Layout, damaged
 from xent.language._kernels import murmur as kernels
 from xent.language._kernels.text import SPACE
 from xent.language._vocabulary import SPECIAL, UNKNOWN, Vocabulary
 
 U32 = NDArray[np.uint32]
-HashTable = tuple[Bytes, bool, int, int]
 
 
 def read_words(
