@@ -18,6 +18,7 @@ from xent.language._backoff.prune import pruned
 from xent.language._backoff.storage import Stored
 from xent.language._counting.runs import check_memory, counted
 from xent.language._counting.task import CountingTask, given_words
+from xent.language._counting.unsegmented import warn_of_unsegmented
 from xent.language._scorer import ScoredText, Scorer
 from xent.language._text import ERROR_POLICIES, TOKEN_UNITS, Reader, sentence_starts
 from xent.language._vocabulary import BEGIN, Vocabulary
@@ -146,6 +147,11 @@ class NGramModel(Scorer):
             than paths.
         FileNotFoundError
             If there is no such file.
+
+        Warns
+        -----
+        UserWarning
+            If words are not separated (Chinese, Japanese, Thai and others as they are written).
         """
         if self.smoothing is None:
             raise _check.cannot(
@@ -162,6 +168,8 @@ class NGramModel(Scorer):
             evidence = Evidence(levels, self.min_counts, uniform(len(vocabulary), self.unknown))
             if memory is not None:
                 check_memory(self.smoothing, evidence, memory, folder)
+            if self.unit == "word":
+                warn_of_unsegmented(vocabulary, levels[0].count)
             if held_out is not None:
                 evidence.held_out = task.count_known(held_out, vocabulary)
             backoff = estimate(self.smoothing, evidence)
