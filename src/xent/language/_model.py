@@ -19,6 +19,8 @@ from xent.language._backoff.storage import Stored
 from xent.language._counting.runs import check_memory, counted
 from xent.language._counting.task import CountingTask, given_words
 from xent.language._counting.unsegmented import warn_of_unsegmented
+from xent.language._kenlm_binary import load as kenlm_binary
+from xent.language._kenlm_binary.model import KenLMBinary
 from xent.language._scorer import ScoredText, Scorer
 from xent.language._text import ERROR_POLICIES, TOKEN_UNITS, Reader, sentence_starts
 from xent.language._vocabulary import BEGIN, Vocabulary
@@ -219,7 +221,8 @@ class NGramModel(Scorer):
         return self.smoothing is None or self.smoothing.is_distribution
 
     def __repr__(self) -> str:
-        how = "from an ARPA file" if self.smoothing is None else repr(self.smoothing)
+        read = "a KenLM binary" if isinstance(self._backoff, KenLMBinary) else "an ARPA file"
+        how = f"from {read}" if self.smoothing is None else repr(self.smoothing)
         cutoffs = "" if set(self.min_counts) == {1} else f", min_count={self.min_counts}"
         return f"NGramModel(order={self.order}, {how}, unknown={self.unknown!r}{cutoffs})"
 
@@ -248,7 +251,7 @@ class NGramModel(Scorer):
     def _after(self, history: list[int]) -> F64:
         history = history[len(history) - min(len(history), self.order - 1) :]
         alpha = self.smoothing.alpha if isinstance(self.smoothing, StupidBackoff) else None
-        return self.backoff.distribution(self.backoff.state(history), len(history), alpha)
+        return self.backoff.after(history, alpha)
 
     def prepare(self) -> None:
         """Build once what scoring needs, before several threads ask for it."""
@@ -333,18 +336,32 @@ class NGramModel(Scorer):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> "NGramModel":
-        """Read a model that `save` wrote.
+        """Read a model that `save` or KenLM's build_binary wrote.
+
+        A damaged file is refused: ours has checksums, KenLM's has none, so that each place it leads
+        to is looked at, and only a changed digit of a number cannot be noticed.
 
         Parameters
         ----------
         path : str or PathLike
             The file.
         mmap : bool
-            Map it into memory, at once and shared by all processes that do; False reads it whole
-            and checks its checksums.
+            Map it into memory, shared by all processes that do; then it must not be cut short
+            while it is in use. False reads it whole.
 
         Returns
         -------
         NGramModel
+            Of a KenLM binary one without ``smoothing``. A trie is all that a model is; from hash
+            tables n-grams cannot be listed, so that one scores, samples and no more.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is none of these, a newer version, cut short or damaged.
         """
+        if kenlm_binary.is_binary(path):
+            return cls._of(kenlm_binary.load(path, mmap=mmap))
         return cls._of(storage.load(path, mmap=mmap))
