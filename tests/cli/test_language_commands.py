@@ -554,6 +554,25 @@ def test_json_lines_that_are_no_text_are_skipped_and_counted(crawl):
     assert (crawl / "kept").read_text().splitlines() == good
 
 
+def test_a_line_that_memory_does_not_hold(tmp_path):
+    (tmp_path / "t").write_text("a b c " * 900_000)
+    args = ("fit", tmp_path / "t", "-o", tmp_path / "m", "--order", 2, "--memory", "64MB",
+            "--smoothing", "WittenBell")  # fmt: skip
+    with pytest.raises(ValueError) as caught:
+        run(*args)
+    assert str(caught.value).startswith(
+        "`TEXT` must have lines of at most 5,333,333 bytes, got a longer one on line 1."
+    )
+    run(*args, "--longest-line", "6MB")
+    for command in (("evaluate",), ("score",), ("filter", "-o", tmp_path / "k", "--annotate")):
+        rest = (tmp_path / "m", tmp_path / "t", *command[1:], "--longest-line")
+        run(command[0], *rest, "6MB")
+        with pytest.raises(ValueError, match="`TEXT` must have lines of at most 1,000,000 bytes"):
+            run(command[0], *rest, "1MB")
+        with pytest.raises(ValueError, match="`--longest-line` must be a number of bytes, or li"):
+            run(command[0], *rest, "long")
+
+
 def test_a_unit_and_a_policy_can_be_said(tmp_path):
     chinese = ["今天天气很好", "我们今天去公园", "天气好我们去"]
     text = tmp_path / "t"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.language._arpa import read_model
-from xent.language._backoff.arpa import NO_UNKNOWN, ZERO_LOG
+from xent.language._backoff.arpa import KENLM_UNKNOWN, ZERO_LOG
 from xent.language._backoff.exact import Backoff
 from xent.language._backoff.protocol import BackoffModel
 from xent.language._kernels import sentence as kernels
@@ -206,7 +206,7 @@ def _finite(model: NGramModel) -> BackoffModel:
         for level in rows
     ]
     if model.unknown == "closed":
-        finite[0].logp[UNKNOWN] = NO_UNKNOWN
+        finite[0].logp[UNKNOWN] = KENLM_UNKNOWN
     return Backoff(finite)
 
 

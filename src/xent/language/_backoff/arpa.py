@@ -29,7 +29,7 @@ IN_COMMENT = ("unit", "errors")
 # What IRSTLM writes by default: numbers that are not yet mixed, and binary forms.
 IRSTLM = ("iARPA", "qARPA", "blmt", "Qblmt", "blmtI", "QblmtI")
 ZERO_LOG = -99  # what is as low stands for a probability of 0
-NO_UNKNOWN = np.float32(-100)  # KenLM's log10-probability of words where there is no <unk>
+KENLM_UNKNOWN = np.float32(-100)  # KenLM's log10-probability of words where there is no <unk>
 
 WRONG = {
     kernels.BAD_NUMBER: "begin with a log-probability",
@@ -237,7 +237,7 @@ class ArpaReader:
         p = np.full(size, -np.inf, np.float32)
         p[ids] = logp
         if self.as_kenlm and not self.has_unknown:
-            p[UNKNOWN] = NO_UNKNOWN
+            p[UNKNOWN] = KENLM_UNKNOWN
         weights = np.zeros(size if len(backoff) or not len(logp) else 0, np.float32)
         if len(backoff):
             weights[ids] = backoff
