@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from xent import _check
 
-LOOKED_AT = 1 << 16  # bytes that a guess takes
-MIN_BYTES = 16  # of which it can be said that letters have two bytes
+GUESSED_BYTES = 1 << 16  # bytes that a guess takes
+MIN_GUESSED = 16  # of which it can be said that letters have two bytes
 
 
 def utf16_in_disguise(letters: NDArray[np.uint8]) -> str | None:
     """Name the UTF-16 of a text that is UTF-8 too, since all is ASCII and has a NUL beside it."""
-    zeros = letters[:LOOKED_AT] == 0
-    if len(zeros) < MIN_BYTES:
+    zeros = letters[:GUESSED_BYTES] == 0
+    if len(zeros) < MIN_GUESSED:
         return None
     found = [
         n for n, part in (("UTF-16BE", zeros[::2]), ("UTF-16LE", zeros[1::2])) if part.mean() > 0.9
@@ -27,7 +27,7 @@ def advice(text: bytes, *, at_head: bool) -> _check.Words:
     if at_head and text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return converted("UTF-16")
     try:
-        letters = [c for c in text[:LOOKED_AT].decode("gb18030", "ignore") if c > "\x7f"]
+        letters = [c for c in text[:GUESSED_BYTES].decode("gb18030", "ignore") if c > "\x7f"]
         text.decode("gb18030")
     except UnicodeDecodeError:
         letters = []
