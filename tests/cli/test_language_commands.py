@@ -235,18 +235,17 @@ def test_mix(folder, tmp_path):
     run("convert", both, "-o", tmp_path / "small.xent", "--compact")
     assert 2 * (tmp_path / "small.xent").stat().st_size < both.stat().st_size
     for wrong, sentence in (
-        (("convert", both, "-o", tmp_path / "x.arpa"), "No ARPA file of a mixture can be written"),
         (("prune", both, "-o", tmp_path / "x", "--entropy", 1), "`MODEL` must be one model, got"),
         (("mix", both, both, "--dev", folder / "test.txt"), "`MODEL` must be one model, got"),
-        (
-            ("mix", *models, "--dev", folder / "test.txt", "-o", "x.arpa"),
-            "`--output` must name a file of our own, got 'x.arpa'. A sum of back-off models is not",
-        ),
     ):
         with pytest.raises(ValueError) as caught:
             run(*wrong)
         assert str(caught.value).startswith(sentence)
-    assert not (tmp_path / "x.arpa").exists()
+    run("mix", *models, "--dev", folder / "test.txt", "-o", tmp_path / "x.arpa")
+    run("convert", both, "-o", tmp_path / "y.arpa")
+    assert (tmp_path / "x.arpa").read_bytes() == (tmp_path / "y.arpa").read_bytes()
+    one = read_arpa(tmp_path / "x.arpa").evaluate(folder / "test.txt").perplexity
+    assert one == pytest.approx(found["perplexity_dev"], rel=0.01)
 
 
 def _words(tmp_path):
@@ -553,6 +552,25 @@ def test_json_lines_that_are_no_text_are_skipped_and_counted(crawl):
     assert (found["bad"], found["kept"], found["records"]) == (6, 9, 15)
     assert found["first_bad"].startswith("line 1 (")
     assert (crawl / "kept").read_text().splitlines() == good
+
+
+def test_a_line_that_memory_does_not_hold(tmp_path):
+    (tmp_path / "t").write_text("a b c " * 900_000)
+    args = ("fit", tmp_path / "t", "-o", tmp_path / "m", "--order", 2, "--memory", "64MB",
+            "--smoothing", "WittenBell")  # fmt: skip
+    with pytest.raises(ValueError) as caught:
+        run(*args)
+    assert str(caught.value).startswith(
+        "`TEXT` must have lines of at most 5,333,333 bytes, got a longer one on line 1."
+    )
+    run(*args, "--longest-line", "6MB")
+    for command in (("evaluate",), ("score",), ("filter", "-o", tmp_path / "k", "--annotate")):
+        rest = (tmp_path / "m", tmp_path / "t", *command[1:], "--longest-line")
+        run(command[0], *rest, "6MB")
+        with pytest.raises(ValueError, match="`TEXT` must have lines of at most 1,000,000 bytes"):
+            run(command[0], *rest, "1MB")
+        with pytest.raises(ValueError, match="`--longest-line` must be a number of bytes, or li"):
+            run(command[0], *rest, "long")
 
 
 def test_a_unit_and_a_policy_can_be_said(tmp_path):

@@ -6,6 +6,7 @@ import json
 import math
 import multiprocessing
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -99,6 +100,35 @@ def test_a_model_that_knows_one_word_is_no_good():
         bits = report.events * report.bits + 16 * others
         assert report.bits_per_byte == pytest.approx(bits / len("\n".join([*text, ""])))
     assert found["one word"].perplexity < found["trigram"].perplexity
+
+
+@pytest.mark.parametrize(
+    ("lines", "doubt"),
+    [
+        (
+            ["今天天气很好", "我们今天去公园", "我爱北京", "我喜欢猫。"],
+            "1 tokens a line, of 5.5 letters",
+        ),
+        (["今日は公園に行きました。", "とてもいい天気です。"], "1 tokens a line, of 11 letters"),
+        (["วันนี้อากาศดีมากเราไปสวนสาธารณะกัน"] * 3, "scripts that write no spaces between words"),
+        (["今天天气很好。 我们今天去公园。 公园里的人很多。"] * 2, "3 tokens a line"),
+        (["今天 天气 很 好", "我们 今天 去 公园"], None),
+        (["北京", "天气", "公园"], None),
+        (["วันนี้ อากาศ ดี มาก เรา ไป สวนสาธารณะ กัน"], None),
+        (["오늘은 공원에 갔습니다"], None),
+        (["Достопримечательность", "antidisestablishmentarianism"], None),
+    ],
+)
+def test_words_that_nothing_separates_are_doubted(lines, doubt):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        NGramModel(2, WittenBell()).fit(lines)
+        NGramModel(2, WittenBell(), unit="character").fit(lines)
+    if doubt is None:
+        assert not caught
+    else:
+        assert len(caught) == 1
+        assert doubt in str(caught[0].message)
 
 
 def test_zero_probability_is_counted():

@@ -158,6 +158,24 @@ def test_chunks_do_not_show(tmp_path, monkeypatch, chunk):
     assert reader.characters == len("\n".join(lines)) + 1
 
 
+@pytest.mark.parametrize("chunk", [7, 1 << 21])
+def test_a_line_longer_than_allowed_is_refused(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(_text, "PIECE_BYTES", chunk)
+    monkeypatch.setattr(_text, "LONGEST_LINE", 100)
+    (tmp_path / "t").write_bytes(b"a b\nc\n" + b"d " * 50 + b"\ne")
+    assert len(read(tmp_path / "t")[0]) == 4
+    (tmp_path / "t.gz").write_bytes(gzip.compress(b"a b\nc\n" + b"d " * 9999 + b"\ne"))
+    refused = (
+        "must have lines of at most 100 bytes, got a longer one on line 3. Break it into lines"
+    )
+    with pytest.raises(ValueError, match=refused):
+        read(tmp_path / "t.gz")
+    with _text.longest_line(20_000, trusted=True), _text.longest_line(50):
+        assert len(read(tmp_path / "t.gz")[0][2]) == 9999
+    with _text.longest_line(50), pytest.raises(ValueError, match="at most 50 bytes"):
+        read(tmp_path / "t")
+
+
 def test_words_that_share_their_first_bytes():
     alike = ["abcdefgh"[:n] for n in range(9)] + ["abcdefghijklmnop"[:n] for n in (9, 15, 16)]
     words = [*alike, *(f"{word}\0" for word in alike), "\0\0", "abcdefgX", "abcdefghX", "\x01\x1f"]

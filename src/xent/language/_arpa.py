@@ -15,6 +15,7 @@ from xent.language._backoff.exact import Backoff, Ngrams
 from xent.language._backoff.storage import Stored
 from xent.language._kernels import arpa as kernels
 from xent.language._kernels.text import SPACE
+from xent.language._mixture import Mixture
 from xent.language._model import NGramModel
 
 U32 = NDArray[np.uint32]
@@ -82,21 +83,21 @@ def read_model(
     found = arpa.read(os.fspath(path), as_kenlm=as_kenlm)
     said = found.settings
     parts = Stored(
-        order=len(found.rows),
+        order=len(found.levels.rows),
         smoothing=None,
         unknown="word" if found.has_unknown else "closed",
-        min_counts=[1] * len(found.rows),
+        min_counts=[1] * len(found.levels.rows),
         unit=said.get("unit", "word"),
         errors=said.get("errors", "strict"),
         vocabulary=found.vocabulary,
-        backoff=Backoff(found.rows),
+        backoff=Backoff(found.levels.rows),
     )
     model = NGramModel._of(parts)
     model.read_as(unit, errors)
     return model
 
 
-def write_arpa(model: NGramModel, path: str | os.PathLike[str]) -> None:
+def write_arpa(model: NGramModel | Mixture, path: str | os.PathLike[str]) -> None:
     """Write a model as an ARPA file, which KenLM and SRILM read too.
 
     Numbers have the digits that bring the same float32 back; a probability of 0 is written -99.
@@ -104,7 +105,8 @@ def write_arpa(model: NGramModel, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    model : NGramModel
+    model : NGramModel or Mixture
+        Of a mixture `Mixture.merged` is written.
     path : str or PathLike
         Compressed where it ends in ``.gz``, ``.bz2``, ``.xz`` or ``.zst``.
 
@@ -118,10 +120,8 @@ def write_arpa(model: NGramModel, path: str | os.PathLike[str]) -> None:
     ----------
     A. Stolcke (2002). SRILM, an extensible language modeling toolkit. ngram-format(5).
     """
-    if not isinstance(model, NGramModel):
-        because = "a sum of back-off models is not one"
-        advice = "Keep it with save, or write one of its models."
-        raise _check.cannot("No ARPA file of a mixture can be written", because, advice)
+    if isinstance(model, Mixture):
+        model = model.merged()
     if not model.is_distribution:
         because = "stupid back-off scores are no back-off probabilities"
         raise _check.cannot("No ARPA file can be written", because, "Use another smoothing.")

@@ -18,6 +18,7 @@ from xent.language._backoff.prune import pruned
 from xent.language._backoff.storage import Stored
 from xent.language._counting.runs import check_memory, counted
 from xent.language._counting.task import CountingTask, given_words
+from xent.language._counting.unsegmented import warn_of_unsegmented
 from xent.language._kenlm_binary import load as kenlm_binary
 from xent.language._kenlm_binary.model import KenLMBinary
 from xent.language._scorer import ScoredText, Scorer
@@ -148,6 +149,11 @@ class NGramModel(Scorer):
             than paths.
         FileNotFoundError
             If there is no such file.
+
+        Warns
+        -----
+        UserWarning
+            If words are not separated (Chinese, Japanese, Thai and others as they are written).
         """
         if self.smoothing is None:
             raise _check.cannot(
@@ -164,6 +170,8 @@ class NGramModel(Scorer):
             evidence = Evidence(levels, self.min_counts, uniform(len(vocabulary), self.unknown))
             if memory is not None:
                 check_memory(self.smoothing, evidence, memory, folder)
+            if self.unit == "word":
+                warn_of_unsegmented(vocabulary, levels[0].count)
             if held_out is not None:
                 evidence.held_out = task.count_known(held_out, vocabulary)
             backoff = estimate(self.smoothing, evidence)

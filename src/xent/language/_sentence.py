@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.language._backoff.arpa import NO_UNKNOWN, ZERO_LOG
+from xent.language._backoff.arpa import KENLM_UNKNOWN, ZERO_LOG
 from xent.language._backoff.exact import Backoff
 from xent.language._backoff.protocol import BackoffModel
 from xent.language._kenlm_binary.model import KenLMBinary
@@ -137,7 +137,7 @@ def _finite(model: NGramModel) -> BackoffModel:
         for level in rows
     ]
     if model.unknown == "closed":
-        finite[0].logp[UNKNOWN] = NO_UNKNOWN
+        finite[0].logp[UNKNOWN] = KENLM_UNKNOWN
     return Backoff(finite)
 
 

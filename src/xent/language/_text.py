@@ -9,6 +9,7 @@ import codecs
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._progress import stage
 from xent._table.files import compression
+from xent.language import _encodings
 from xent.language._kernels import text as kernels
 from xent.language._vocabulary import (
     BEGIN,
@@ -31,7 +33,7 @@ from xent.language._vocabulary import (
 
 PIECE_BYTES = 1 << 21  # what is made of a piece of text stays in the cache
 LINES_AT_ONCE = 1 << 12
-GUESSED = 1 << 16  # bytes of a text of another encoding that are looked at
+LONGEST_LINE = 128 * 10**6  # bytes; text8, a well-known text of one line, has 10^8
 TOKEN_UNITS = ("word", "character", "byte")
 ERROR_POLICIES = ("strict", "keep")
 Ids = NDArray[np.uint32]
@@ -143,20 +145,16 @@ class Reader:
     def _check_utf8(self, text: bytes) -> None:
         letters = np.frombuffer(text, np.uint8)
         if kernels.is_utf8(letters):
-            # ASCII in UTF-16 is UTF-8 too: a NUL beside each letter would make each one a word.
-            if not self.lines and len(letters) >= 16:
-                zeros = letters[:4096] == 0
-                for encoding, places in (("UTF-16BE", zeros[::2]), ("UTF-16LE", zeros[1::2])):
-                    if places.mean() > 0.9:
-                        found = "a NUL beside each letter"
-                        raise _check.invalid("text", "be UTF-8", found, _converted(encoding))
+            if not self.lines and (found := _encodings.utf16_in_disguise(letters)):
+                got = "a NUL beside each letter"
+                raise _check.invalid("text", "be UTF-8", got, _encodings.converted(found))
             return
         try:
             text.decode()
         except UnicodeDecodeError as error:
             line = self.lines + text.count(b"\n", 0, error.start) + 1
             found = f"byte 0x{text[error.start]:02x} on line {line}"
-            advice = _advice(text, at_head=not self.lines)
+            advice = _encodings.advice(text, at_head=not self.lines)
             raise _check.invalid("text", "be UTF-8", found, advice) from None
 
     def _refuse_boundary(self, ids: Ids) -> None:
@@ -296,21 +294,60 @@ def sentence_starts(ids: Ids) -> NDArray[np.int64]:
     return np.append(np.flatnonzero(ids == BEGIN), len(ids))
 
 
+_allowed: ContextVar[int | None] = ContextVar("longest line", default=None)
+
+
+@contextmanager
+def longest_line(size: int | None, *, trusted: bool = False) -> Iterator[None]:
+    """Let lines of files be as long as so many bytes, while this lasts.
+
+    What was said for a trusted file holds inside too, whatever is asked for there.
+    """
+    before = _allowed.get()
+    token = _allowed.set(before if before is not None and not trusted else size)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
 def whole_lines(file: IO[bytes]) -> Iterator[bytes]:
     """Yield a file in pieces of whole lines; a last line without a line feed gets one.
 
-    A byte order mark at the head says how the file is written and is no part of its first word.
+    A byte order mark at the head says how the file is written and is no part of its first word. A
+    line stands in memory whole, several times over, so a longer one than allowed is refused.
     """
+    longest = _allowed.get() or LONGEST_LINE
     rest: list[bytes] = []
+    lines = waiting = 0
     head = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
     for piece in chain([head], iter(lambda: file.read(PIECE_BYTES), b"")):
         cut = piece.rfind(b"\n") + 1
         if cut:
-            yield b"".join([*rest, piece[:cut]])
-            rest = []
+            whole = b"".join([*rest, piece[:cut]])
+            if len(whole) > longest:
+                ends = np.flatnonzero(np.frombuffer(whole, np.uint8) == 10)
+                wrong = np.diff(ends, prepend=-1) - 1 > longest
+                if wrong.any():
+                    raise _too_long(longest, lines + int(np.argmax(wrong)) + 1)
+            yield whole
+            rest, waiting = [], 0
+            lines += piece.count(b"\n")
         rest.append(piece[cut:])
+        waiting += len(piece) - cut
+        if waiting > longest:
+            raise _too_long(longest, lines + 1)
     if any(rest):
         yield b"".join(rest) + b"\n"
+
+
+def _too_long(longest: int, line: int) -> ValueError:
+    advice = (
+        "Break it into lines. A file that is trusted can be read with --longest-line, or by "
+        "passing its lines."
+    )
+    must = f"have lines of at most {longest:,} bytes"
+    return _check.invalid("text", must, f"a longer one on line {line}", advice)
 
 
 def check_rereadable(argument: str, text: Any) -> None:
@@ -359,29 +396,6 @@ def _utf8_sizes(points: NDArray[np.uint32]) -> NDArray[np.int64]:
     sizes = 1 + (points > 0x7F) + (points > 0x7FF) + (points > 0xFFFF).astype(np.int64)
     sizes[(points >= 0xDC80) & (points <= 0xDCFF)] = 1
     return np.asarray(sizes)
-
-
-def _advice(text: bytes, *, at_head: bool) -> _check.Words:
-    """Say what a text that is not UTF-8 may be: kept as bytes, another encoding is ruined."""
-    if at_head and text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return _converted("UTF-16")
-    try:
-        letters = [c for c in text[:GUESSED].decode("gb18030", "ignore") if c > "\x7f"]
-        text.decode("gb18030")
-    except UnicodeDecodeError:
-        letters = []
-    # Nearly all of Chinese text stands in the oldest set; what is read so by mistake does not.
-    if len("".join(letters).encode("gb2312", "ignore")) > 2 * 0.9 * len(letters):
-        return _converted("GB18030", "may be")
-    return (
-        "Convert it, or pass "
-        + _check.setting("errors", "keep")
-        + " to take bytes that are not as they are."
-    )
-
-
-def _converted(encoding: str, sure: str = "is") -> str:
-    return f"It {sure} {encoding}, which becomes UTF-8 with: iconv -f {encoding} -t UTF-8"
 
 
 def _letter_name(letter: int, unit: str) -> str:

@@ -14,14 +14,11 @@ def is_arpa(path: Path) -> bool:
     return names_arpa(path)
 
 
-def check_target(path: Path, *, exact: bool = False) -> None:
-    """Refuse before the work what could not be written after it; ``exact``: ARPA could not."""
+def check_target(path: Path) -> None:
+    """Refuse before the work what could not be written after it."""
     from xent import _check, _store
     from xent.language._backoff.storage import check_name
 
-    if exact and is_arpa(path):
-        advice = "A sum of back-off models is not one."
-        raise _check.invalid("--output", "name a file of our own", repr(path.name), advice)
     if path == STDOUT:
         advice = "What score and filter write can be printed."
         raise _check.invalid("--output", "name a file", repr(str(path)), advice)

@@ -11,6 +11,7 @@ from xent.cli._language._options import (
     STDOUT,
     Errors,
     JsonSwitch,
+    LongestLine,
     ModelPath,
     OnBadLine,
     Stream,
@@ -18,6 +19,7 @@ from xent.cli._language._options import (
     TextPath,
     Unit,
     bad_lines,
+    lines_up_to,
     show,
     skips_bad,
 )
@@ -41,6 +43,7 @@ def filter_(
     ] = None,
     annotate: Annotated[bool, typer.Option("--annotate", help="Write the score too.")] = False,
     field: TextField = None,
+    longest_line: LongestLine = None,
     unit: Unit = None,
     errors: Errors = None,
     on_bad_line: OnBadLine = "stop",
@@ -73,7 +76,7 @@ def filter_(
     check_spared(output, model)
     loaded = load(model, unit=unit, errors=errors)
     begin = time.perf_counter()
-    with _data.words("errors", text="TEXT"):
+    with _data.words("errors", text="TEXT"), lines_up_to(longest_line):
         done = _stream.filter_file(
             loaded,
             text,

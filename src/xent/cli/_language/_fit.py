@@ -7,7 +7,14 @@ import typer
 
 from xent.cli import _data
 from xent.cli._language._files import check_spared, check_target, source, write
-from xent.cli._language._options import JsonSwitch, Output, TextField, show
+from xent.cli._language._options import (
+    JsonSwitch,
+    LongestLine,
+    Output,
+    TextField,
+    lines_up_to,
+    show,
+)
 
 
 def fit(
@@ -36,6 +43,7 @@ def fit(
         typer.Option(help="Keep counts here: a fit that was stopped or killed goes on from them."),
     ] = None,
     field: TextField = None,
+    longest_line: LongestLine = None,
     json: JsonSwitch = False,
 ) -> None:
     """Fit a model and write it: as ARPA if the name says so, else as our own file."""
@@ -52,7 +60,10 @@ def fit(
         raise _check.invalid("--min-count", "be left out with --order 1", least)
     counted = ("order", "unknown", "min_count", "vocabulary", "unit", "errors")
     begin = time.perf_counter()
-    with _data.words(*counted, "held_out", "memory", "folder", text="TEXT"):
+    with (
+        _data.words(*counted, "held_out", "memory", "folder", text="TEXT"),
+        lines_up_to(longest_line),
+    ):
         model = NGramModel(
             order,
             _smoothing(smoothing),

@@ -12,6 +12,7 @@ from xent.cli._language._options import (
     STDOUT,
     Errors,
     JsonSwitch,
+    LongestLine,
     ModelPath,
     OnBadLine,
     Stream,
@@ -19,6 +20,7 @@ from xent.cli._language._options import (
     TextPath,
     Unit,
     bad_lines,
+    lines_up_to,
     show,
     skips_bad,
 )
@@ -31,6 +33,7 @@ def evaluate(
         str, typer.Option(help="Compare several by perplexity or bits_per_byte.")
     ] = "perplexity",
     field: TextField = None,
+    longest_line: LongestLine = None,
     unit: Unit = None,
     errors: Errors = None,
     json: JsonSwitch = False,
@@ -43,8 +46,8 @@ def evaluate(
 
     loaded = {str(path): load(path, unit=unit, errors=errors) for path in models}
     begin = time.perf_counter()
-    source = again(text, field) if field is not None or len(loaded) > 1 else text
-    with _data.words("by", "errors", text="TEXT", models="MODEL"):
+    with _data.words("by", "errors", text="TEXT", models="MODEL"), lines_up_to(longest_line):
+        source = again(text, field) if field is not None or len(loaded) > 1 else text
         found = compare(loaded, source, by=by)
     seconds = time.perf_counter() - begin
     if json:
@@ -63,6 +66,7 @@ def score(
     text: TextPath,
     output: Stream = STDOUT,
     field: TextField = None,
+    longest_line: LongestLine = None,
     unit: Unit = None,
     errors: Errors = None,
     on_bad_line: OnBadLine = "stop",
@@ -81,7 +85,11 @@ def score(
     bad = _stream.BadLines(skips_bad(on_bad_line))
     row = '{"bits": %.17g, "bits_per_byte": %.17g}\n' if json else "%.6g\t%.6g\n"
     loaded = load(model, unit=unit, errors=errors)
-    with _data.words("errors", text="TEXT"), _stream.writing(output) as out:
+    with (
+        _data.words("errors", text="TEXT"),
+        _stream.writing(output) as out,
+        lines_up_to(longest_line),
+    ):
         for some in _stream.scored(loaded, text, field, bad):
             pairs = zip(some.bits.tolist(), some.by("bits_per_byte").tolist(), strict=True)
             rows = "".join([row % pair for pair in pairs])

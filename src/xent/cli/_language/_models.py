@@ -33,7 +33,7 @@ def mix(
     from xent.language import mix as mix_models
 
     if output is not None:
-        check_target(output, exact=True)
+        check_target(output)
         check_spared(output, dev, test)
     text = again(dev)
     with _data.words("dev", "errors", models="MODEL", text="--dev"):
@@ -47,7 +47,7 @@ def mix(
             found["perplexity_test"] = mixture.perplexity(test)
         said += f"\nperplexity of {test} (--test): {found['perplexity_test']:.4f}"
     if output is not None:
-        mixture.save(output)
+        write(mixture, output)
         found["output"] = str(output)
         said += f"\nWritten to {output}."
     show(found, said, json)

@@ -1,5 +1,7 @@
 """What several commands of the room ask for, and how they print."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +41,13 @@ Errors = Annotated[
     str | None,
     typer.Option(help="strict refuses what is not UTF-8, keep takes it; MODEL's own by default."),
 ]
+LongestLine = Annotated[
+    str | None,
+    typer.Option(
+        help="Read longer lines than 128MB (or a twelfth of --memory), where TEXT is trusted: 1GB.",
+        metavar="SIZE",
+    ),
+]
 OnBadLine = Annotated[
     str,
     typer.Option(help="stop at a line that is no text, or skip and count it."),
@@ -62,3 +71,16 @@ def skips_bad(choice: str) -> bool:
 def bad_lines(count: int, first: str) -> str:
     """Say how many lines were passed over."""
     return f"{count:,} bad lines skipped, the first: {first}."
+
+
+@contextmanager
+def lines_up_to(size: str | None) -> Iterator[None]:
+    """Let lines be as long as ``--longest-line`` says."""
+    from xent.language._counting.runs import size_of
+    from xent.language._text import longest_line
+
+    if size is None:
+        yield
+    else:
+        with longest_line(size_of("--longest-line", size), trusted=True):
+            yield

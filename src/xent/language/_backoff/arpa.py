@@ -10,7 +10,6 @@ comment of ours says what a token is: ``# xent: unit=character errors=strict``.
 
 import os
 import re
-from collections.abc import Iterator
 from contextlib import closing
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.language import _text
-from xent.language._backoff.exact import LOAD, Ngrams
+from xent.language._backoff.linked import LinkedLevels, packed, unpacked
 from xent.language._kernels import arpa as kernels
 from xent.language._kernels.text import SPACE
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, UNKNOWN_NAMES, Vocabulary
@@ -30,7 +29,7 @@ IN_COMMENT = ("unit", "errors")
 # What IRSTLM writes by default: numbers that are not yet mixed, and binary forms.
 IRSTLM = ("iARPA", "qARPA", "blmt", "Qblmt", "blmtI", "QblmtI")
 ZERO_LOG = -99  # what is as low stands for a probability of 0
-NO_UNKNOWN = np.float32(-100)  # KenLM's log10-probability of words where there is no <unk>
+KENLM_UNKNOWN = np.float32(-100)  # KenLM's log10-probability of words where there is no <unk>
 
 WRONG = {
     kernels.BAD_NUMBER: "begin with a log-probability",
@@ -86,10 +85,7 @@ class ArpaReader:
         self.settings: dict[str, str] = {}
         self.has_unknown = False
         self.special = np.empty(0, np.uint32)  # those of <unk>, <s>, </s> that were met
-        self.rows: list[Ngrams] = []
         self.held: list[tuple[U32, F32, F32]] = []
-        self.table = np.zeros(16, np.uint64)
-        self.suffixes = np.zeros(1, np.uint32)
 
     def read(self) -> None:
         """Read the file."""
@@ -230,7 +226,7 @@ class ArpaReader:
     def _prefixes(self, words: U32) -> U32:
         """Return (node of the prefix, last word) of each n-gram."""
         prefix = np.empty(len(words), np.uint32)
-        missing = kernels.resolve(words, self.table, self.bits, prefix)
+        missing = self.levels.prefixes(words, prefix)
         if missing >= 0:
             raise _MissingPrefixError(" ".join(self.vocabulary.words(words[missing])))
         return np.column_stack([prefix, words[:, -1]])
@@ -238,18 +234,14 @@ class ArpaReader:
     def _unigrams(self, ids: U32, logp: F32, backoff: F32) -> None:
         self.has_unknown = bool((ids == UNKNOWN).any())
         size = len(self.vocabulary)
-        self.bits = np.uint64(max(1, (size - 1).bit_length()))
         p = np.full(size, -np.inf, np.float32)
         p[ids] = logp
         if self.as_kenlm and not self.has_unknown:
-            p[UNKNOWN] = NO_UNKNOWN
+            p[UNKNOWN] = KENLM_UNKNOWN
         weights = np.zeros(size if len(backoff) or not len(logp) else 0, np.float32)
         if len(backoff):
             weights[ids] = backoff
-        zeros = np.zeros(size, np.uint32)
-        rows = Ngrams(zeros, np.arange(size, dtype=np.uint32), zeros, p, weights)
-        self.rows.append(rows)
-        self.suffixes = np.zeros(1 + size, np.uint32)
+        self.levels = LinkedLevels(p, weights)
 
     def _lacks(self, mark: int, what: str) -> None:
         name = self.vocabulary.words([mark])[0]
@@ -262,47 +254,16 @@ class ArpaReader:
 
     def _level(self, keys: U32, logp: F32, backoff: F32) -> None:
         """Enter the n-grams of the next order, given as (node of the prefix, last word)."""
-        packed = (keys[:, 0].astype(np.uint64) << np.uint64(32)) | keys[:, 1].astype(np.uint64)
-        if len(packed) and not (packed[1:] > packed[:-1]).all():
-            by = np.argsort(packed, kind="stable")
-            packed, logp = packed[by], logp[by]
+        order = packed(keys[:, 0], keys[:, 1])
+        if len(order) and not (order[1:] > order[:-1]).all():
+            by = np.argsort(order, kind="stable")
+            order, logp = order[by], logp[by]
             backoff = backoff[by] if len(backoff) else backoff
-            if (same := packed[1:] == packed[:-1]).any():
-                key = int(packed[int(np.argmax(same))])
-                gram = self._words_of(key >> 32, key & 0xFFFFFFFF)
+            if (same := order[1:] == order[:-1]).any():
+                prefix, word = unpacked(order[int(np.argmax(same))][None])
+                gram = self.levels.words_of(int(prefix[0]), int(word[0]))
                 raise self._twice(self.vocabulary.words(gram))
-        prefix = (packed >> np.uint64(32)).astype(np.uint32)
-        word = packed.astype(np.uint32)
-        first = 1 + sum(len(rows) for rows in self.rows)
-        suffix = np.empty(len(word), np.uint32)
-        kernels.link(prefix, word, self.suffixes, self.table, self.bits, suffix)
-        below = first - len(self.rows[-1])
-        self.rows.append(Ngrams(prefix - np.uint32(below), word, suffix, logp, backoff))
-        self.suffixes = np.concatenate([self.suffixes, suffix])
-        # The table holds all levels below the next one.
-        longer = self.rows[1:]
-        self.table = np.zeros(2 * (int(sum(map(len, longer)) / LOAD) + 8), np.uint64)
-        node = 1 + len(self.rows[0])
-        for rows, parent in zip(longer, [1, *self._firsts()], strict=False):
-            whole = rows.prefix + np.uint32(parent)
-            kernels.enter(whole, rows.word, node, self.bits, self.table)
-            node += len(rows)
-
-    def _firsts(self) -> Iterator[int]:
-        node = 1
-        for rows in self.rows[:-1]:
-            node += len(rows)
-            yield node
-
-    def _words_of(self, node: int, word: int) -> list[int]:
-        """Return the ids of an n-gram, from the node of its prefix and its last word."""
-        found = [word]
-        firsts = [0, 1, *self._firsts()]
-        for level in range(len(self.rows), 0, -1):
-            row, rows = node - firsts[level], self.rows[level - 1]
-            found.append(int(rows.word[row]))
-            node = int(rows.prefix[row]) + firsts[level - 1]
-        return found[::-1]
+        self.levels.add(*unpacked(order), logp, backoff)
 
     # ------------------------------------------------------------------ beginnings not listed
 
@@ -322,9 +283,9 @@ class ArpaReader:
 
     def _back_off(self) -> None:
         """Give n-grams of the last level without a probability the one that they back off to."""
-        rows, below = self.rows[-1], self.rows[:-1]
+        *below, rows = self.levels.rows
         added = np.flatnonzero(np.isnan(rows.logp))
-        firsts = np.array([1, *self._firsts()])
+        firsts = self.levels.firsts[:-1]
         logp = np.concatenate([np.zeros(1, np.float32), *(level.logp for level in below)])
         weights = np.concatenate([np.zeros(1, np.float32), *(level.backoff for level in below)])
         node = rows.prefix[added].astype(np.int64) + firsts[-2]
@@ -333,7 +294,7 @@ class ArpaReader:
         total = logp[suffix].astype(np.float64)
         while (longer := np.searchsorted(firsts, node, "right") > shorter).any():
             total[longer] += weights[node[longer]]
-            node[longer] = self.suffixes[node[longer]]
+            node[longer] = self.levels.suffixes[node[longer]]
         rows.logp[added] = total
 
     # ------------------------------------------------------------------ what is wrong

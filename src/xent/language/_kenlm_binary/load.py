@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from xent.language._backoff.arpa import NO_UNKNOWN
+from xent.language._backoff.arpa import KENLM_UNKNOWN
 from xent.language._backoff.storage import Stored
 from xent.language._kenlm_binary.check import check
 from xent.language._kenlm_binary.header import MAGIC, MAX_ORDER, read_header
@@ -47,7 +47,7 @@ def load(path: str | os.PathLike[str], *, mmap: bool) -> Stored:
     return Stored(
         order=header.order,
         smoothing=None,
-        unknown="closed" if unknown == NO_UNKNOWN else "word",
+        unknown="closed" if unknown == KENLM_UNKNOWN else "word",
         min_counts=[1] * header.order,
         unit="word",
         errors="strict",
