@@ -52,6 +52,17 @@ def _on_terminal() -> bool:
 
 
 @contextmanager
+def hidden() -> Iterator[None]:
+    """Show nothing of the stages within."""
+    mark = object()
+    _shown.append(mark)
+    try:
+        yield
+    finally:
+        _shown.remove(mark)
+
+
+@contextmanager
 def spinner() -> Iterator[Callable[[str], None]]:
     """Give a function that shows what is waited for, on a terminal where no bar is shown."""
     if _shown or not _on_terminal():

@@ -223,8 +223,8 @@ def load(
     version : int
         The newest version of it that the caller understands; every older one must be readable.
     mmap : bool
-        Leave the arrays on disk and map them read-only; their checksums are then not computed,
-        since that would read them all.
+        Leave the arrays on disk and map them read-only. Their checksums are computed all the same.
+        A file that is cut short while it is mapped kills the process that reads beyond its end.
 
     Returns
     -------
@@ -258,15 +258,15 @@ def load(
     try:
         written = int(metadata["format_version"])
         checksums = json.loads(metadata["checksums"])
-        sums = checksums["arrays"]
+        sums = dict(checksums["arrays"])
         text = metadata["state"]
         whole = checksums["state"] == zlib.crc32(text.encode())
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         whole, written, sums, text = False, 0, {}, ""
     if written > version:
         raise _check.cannot(
             f"{shown} cannot be read",
-            f"it is version {written} of {format}, written by xent {metadata['xent_version']}, "
+            f"it is version {written} of {format}, written by xent {metadata.get('xent_version')}, "
             f"and this xent knows up to version {version}",
             "Upgrade with: pip install --upgrade xent",
         )
@@ -275,9 +275,15 @@ def load(
     arrays = _map(path)
     if not mmap:
         arrays = {name: np.array(array) for name, array in arrays.items()}
-        if any(sums.get(name) != _crc(array) for name, array in arrays.items()):
-            raise _damaged(shown)
-    return json.loads(text), arrays
+    if sums != {name: _crc(array) for name, array in arrays.items()}:
+        raise _damaged(shown)
+    try:
+        state = json.loads(text)
+    except (ValueError, RecursionError):
+        state = None
+    if not isinstance(state, dict):
+        raise _damaged(shown)
+    return state, arrays
 
 
 def places(path: str | os.PathLike[str]) -> dict[str, tuple[int, np.dtype[Any], tuple[int, ...]]]:
