@@ -234,7 +234,13 @@ class NGramModel(Scorer):
 
     def reader(self, *, spelling: bool = False) -> Reader:
         """Return a reader of texts with the model's vocabulary, which stays as it is."""
-        return Reader(self.vocabulary, unit=self.unit, errors=self.errors, spelling=spelling)
+        return Reader(
+            self.vocabulary,
+            unit=self.unit,
+            errors=self.errors,
+            spelling=spelling,
+            unknown_is_word=self.unknown == "word",
+        )
 
     def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> ScoredText:
         """Score a stream of sentences."""
