@@ -107,12 +107,6 @@ class Observer:
         except Exception as error:
             self.failed(name, error)
 
-    def passes_over(self, name: str, first: object) -> bool:
-        """Whether a loss of a step that is not looked at is like the one before."""
-        return (
-            type(first) is Tensor and first.requires_grad and self.shapes.get(name) == first.shape
-        )
-
     def _unnoticed(self, where: str, work: Callable[..., None], *facts: Any) -> None:
         """Do the work of a watcher: no mode of the script sees it, and no error leaves it."""
         try:
@@ -314,7 +308,11 @@ class Observer:
             self.micro.step(closure)
             if self.modes.watched:
                 self.modes.at_step(self.steps)
-        else:
+        self.step_passed_over()
+
+    def step_passed_over(self) -> None:
+        """Count a step."""
+        if self.modes.watched:
             self.modes.passed_over()
         self.steps = steps = self.steps + 1
         self.sampled = steps < FIRST_CALLS or steps % ONE_STEP_IN < 2

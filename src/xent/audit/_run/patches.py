@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from xent.audit._run.observer import Observer
@@ -43,6 +44,7 @@ is_compiling = torch.compiler.is_compiling
 def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
     """Return a function that tells the observer of each call of a loss."""
     names = tuple(inspect.signature(original).parameters)
+    shapes = observer.shapes
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         if not observer.on or is_compiling():
@@ -53,8 +55,10 @@ def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
             options = dict(zip(names, args, strict=False), **kwargs)
             observer.refused(name, options, error, sys._getframe(1))
             raise
-        if not observer.sampled and args and observer.passes_over(name, args[0]):
-            return result
+        if not observer.sampled and args:
+            first = args[0]  # a step that is passed over, unless its shapes are new
+            if type(first) is Tensor and first.requires_grad and shapes.get(name) == first.shape:
+                return result
         observer.loss(name, names, (args, kwargs), result, sys._getframe(1))
         return result
 
@@ -232,10 +236,26 @@ class Patches:
         observer = self.observer
 
         def after(one: Any, args: Any, kwargs: Any) -> None:
-            if observer.on and not is_compiling():
+            if is_compiling() or not observer.on:
+                return
+            sampled = observer.sampled
+            if sampled or id(one) not in observer.optimisers:
                 observer.step(one, bool(len(args) > 1 or kwargs.get("closure")))
+            else:
+                observer.step_passed_over()
+            if sampled is not observer.sampled:
+                self._watch_backward(not sampled)
 
         self.handles.append(optimizer.register_optimizer_step_post_hook(after))
+
+    def _watch_backward(self, watch: bool) -> None:
+        """Let the backward passes of steps that are not looked at run without a watcher."""
+        holder = torch.autograd
+        pairs = [(o, n) for h, name, o, n in self.places if h is holder and name == "backward"]
+        if pairs:
+            original, watcher = pairs[0]
+            if holder.backward is (original if watch else watcher):
+                holder.backward = watcher if watch else original
 
     def _watch_processes(self) -> None:
         """Name what runs elsewhere, the workers of loaders left out: they compute no losses."""
