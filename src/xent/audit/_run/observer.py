@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from xent.audit._run.frames import location, locations, of_user
-from xent.audit._run.rules import accumulation, judges, numerics, reductions
+from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions
 from xent.audit._run.rules.modes import Modes
 from xent.audit._run.sites import (
     FIRST_CALLS,
@@ -268,6 +268,11 @@ class Observer:
             self.between = False
         if len(self.entered) < 8 and ids.dim() == 2:
             self.entered.append(Entered(ids, padding))
+
+    def axis(self, dimensions: object, frame: FrameType) -> None:
+        """Take note of a softmax that was given no axis."""
+        if get_ident() == self.thread:
+            activations.no_axis(self.site("softmax", frame), dimensions)
 
     def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
         """Take note of a layer in the mode that is not the graph's, or in evaluation."""

@@ -24,7 +24,7 @@ from torch.nn import functional
 from xent.audit._run.observer import Observer
 from xent.audit._run.rules.reductions import ORIGINALS, SILENCE
 from xent.audit._run.sites import Round
-from xent.audit._run.torch_private import loader_iterator, loader_sizes
+from xent.audit._run.torch_private import loader_iterator, loader_sizes, softmax_axis
 
 LOSSES = (
     *("cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"),
@@ -82,6 +82,17 @@ def embedding_watcher(observer: Observer, original: Watched) -> Watched:
     return _as(watched, original, lambda: original)
 
 
+def axis_watcher(observer: Observer, original: Watched) -> Watched:
+    """Return a function that tells the observer of a softmax without an axis."""
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        if observer.on and not is_compiling():
+            observer.axis(args[1] if len(args) > 1 else kwargs.get("ndim"), sys._getframe(1))
+        return original(*args, **kwargs)
+
+    return _as(watched, original, lambda: original)
+
+
 def layer_watcher(observer: Observer, layer: str, original: Watched) -> Watched:
     """Return a function that tells the observer of a layer in the mode that is not the graph's."""
     names = tuple(inspect.signature(original).parameters)
@@ -124,7 +135,7 @@ def _as(watched: Watched, original: Watched, scripted: Callable[[], Watched]) ->
 
 _WATCHERS = tuple(
     cast(Any, code)
-    for make in (loss_watcher, embedding_watcher, layer_watcher, backward_watcher)
+    for make in (loss_watcher, embedding_watcher, axis_watcher, layer_watcher, backward_watcher)
     for code in make.__code__.co_consts
     if getattr(code, "co_name", "") == "watched"
 )
@@ -179,6 +190,9 @@ class Patches:
         swaps[functional.batch_norm] = layer_watcher(observer, "BatchNorm", functional.batch_norm)
         swaps[functional.embedding] = embedding_watcher(observer, functional.embedding)
         swaps[torch.autograd.backward] = backward_watcher(observer, torch.autograd.backward)
+        guess = softmax_axis()
+        if guess is not None:
+            swaps[guess] = axis_watcher(observer, guess)
         self._swap(swaps)
         self._set(functional, "warnings", _Warnings())
         self._watch_loaders()

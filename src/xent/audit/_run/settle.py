@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xent.audit._audit import ScriptsRead
+from xent.audit._catalogue import FINDING_LEVELS
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
 from xent.audit._report import AuditReport
@@ -81,6 +82,9 @@ class _Joined:
             about = self._about(one)
             kept: Finding | None = one if about or not self.only_run else None
             for site in about:
+                if _louder(site.facts.get(one.rule), one):
+                    kept = None  # the run tells it better
+                    break
                 kept = self._confirmed(one, site)
                 self.told.add((id(site), one.rule))
                 if kept is not None:
@@ -230,7 +234,7 @@ class _Joined:
             if not reached:
                 not_reached.append(f"{path}:{line}")
         for site in self.sites:
-            if site.name == "backward":
+            if site.name in ("backward", "softmax"):
                 continue
             path = self.shown(site.place.file)
             lines = range(site.place.line, site.place.last + 1)
@@ -246,6 +250,13 @@ class _Joined:
                 if IN_NUMPY.search(text) and not text.lstrip().startswith("#"):
                     self.observer.missed(f"{source.shown}:{line} (a loss in NumPy)")
         self.reading.not_followed |= self.observer.not_followed
+
+
+def _louder(fact: Fact | None, one: Finding) -> bool:
+    """Whether a run saw at a higher level what reading found."""
+    if fact is None or not _fires(one.rule, fact) or fact.level is None:
+        return False
+    return FINDING_LEVELS.index(fact.level) > FINDING_LEVELS.index(one.level)
 
 
 def _at(place: Location, wanted: tuple[str, int, int]) -> bool:

@@ -154,3 +154,16 @@ def spread(values: Tensor) -> str:
     """Say between which values a tensor lies."""
     low, high = torch.aminmax(values.detach().float())
     return f"values from {float(low):.3g} to {float(high):.3g}"
+
+
+def no_axis(site: Site, dimensions: object) -> None:
+    """X105: of three dimensions PyTorch takes the first."""
+    fact = site.fact("X105")
+    fact.looked += 1
+    fact.found += 1
+    if dimensions == 3:
+        fact.facts = {"effect": "of 3 dimensions it takes axis 0, the batch"}
+        fact.level = "error"
+    else:
+        fact.facts = {"effect": f"of {dimensions} dimensions it takes axis {int(dimensions != 1)}"}
+        fact.level = fact.level or "note"
