@@ -32,6 +32,7 @@ BEHIND = {  # what follows from another finding at the same site
 }
 UNDEFINED = ("X106", "X201", "X303")  # what makes a loss NaN by itself
 SCALED_BACK = re.compile(r"\bsize\(|\.shape\b|num_classes|n_classes|numel\(")
+PLACE = re.compile(r"\(([^()]+):(\d+)\)$")
 IN_NUMPY = re.compile(r"(loss|entropy|criterion).*\.numpy\(|\blog_loss\(")
 UNREACHED = 5  # lines that are named
 
@@ -223,16 +224,15 @@ class _Joined:
 
     def unreached(self) -> None:
         """Count the sites, and name what was not followed."""
-        not_reached = []
-        for path, line, _ in sorted(self.reading.sites):
-            file = next((f for f, shown in self.files.items() if shown == path), path)
-            reached = any(
-                _at(place, (file, line, line))
-                for site in self.sites
-                for place in (site.place, *site.callers)
-            )
-            if not reached:
-                not_reached.append(f"{path}:{line}")
+        not_reached = [
+            f"{path}:{line}"
+            for path, line, _ in sorted(self.reading.sites)
+            if not self._reached(path, line)
+        ]
+        for said in list(self.reading.not_followed):
+            place = PLACE.search(said)
+            if place is not None and self._reached(place[1], int(place[2])):
+                del self.reading.not_followed[said]  # reading did not know it; the run saw it
         for site in self.sites:
             if site.name in ("backward", "softmax"):
                 continue
@@ -250,6 +250,15 @@ class _Joined:
                 if IN_NUMPY.search(text) and not text.lstrip().startswith("#"):
                     self.observer.missed(f"{source.shown}:{line} (a loss in NumPy)")
         self.reading.not_followed |= self.observer.not_followed
+
+    def _reached(self, path: str, line: int) -> bool:
+        """Whether a loss was computed at a line, or below it."""
+        file = next((f for f, shown in self.files.items() if shown == path), path)
+        return any(
+            _at(place, (file, line, line))
+            for site in self.sites
+            for place in (site.place, *site.callers)
+        )
 
 
 def _louder(fact: Fact | None, one: Finding) -> bool:

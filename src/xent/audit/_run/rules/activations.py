@@ -67,7 +67,7 @@ def into_cross_entropy(site: Site, call: LossCall) -> None:
         if found:
             fact.found += 1
             fact.facts = {"line": "?", "floor": floor(count)}
-            fact.seen = f"inputs of {tuple(call.output.shape)}, " + spread(call.output)
+            fact.seen = fact.seen or f"inputs of {tuple(call.output.shape)}, " + spread(call.output)
     if operation == "LogSoftmax":
         operation, node = graph.last_operation_of(graph.below(node))
         softmax = operation == "Softmax"
@@ -95,7 +95,7 @@ def cut(site: Site, call: LossCall, activation: str) -> None:
     fact.level = "error" if activation in ("ReLU", "softmax", "sigmoid") else "warning"
     fact.facts = {"activation": activation, "line": "?", "effect": CUT_EFFECTS[activation]}
     zeros = float((call.output == 0).float().mean())
-    fact.seen = spread(call.output) + (f", {zeros:.0%} of them 0" if zeros else "")
+    fact.seen = fact.seen or spread(call.output) + (f", {zeros:.0%} of them 0" if zeros else "")
 
 
 def one_class(site: Site, count: int) -> None:
@@ -129,7 +129,7 @@ def into_nll(site: Site, call: LossCall) -> None:
         return
     fact.found += 1
     fact.facts = {"what": what}
-    fact.seen = spread(call.output)
+    fact.seen = fact.seen or spread(call.output)
 
 
 def into_bce(site: Site, call: LossCall) -> None:
@@ -142,7 +142,7 @@ def into_bce(site: Site, call: LossCall) -> None:
         if operation in ("Sigmoid", "HardSigmoid"):
             fact.found += 1
             fact.facts = {"line": "?"}
-            fact.seen = spread(call.output)
+            fact.seen = fact.seen or spread(call.output)
         activation = "softmax" if operation == "Softmax" else named(operation, node)
         if activation in ("softmax", "ReLU") or operation != "":
             cut(site, call, activation if activation in ("softmax", "ReLU") else "")
