@@ -69,7 +69,7 @@ def rank(
     """Rank the columns of a table by what they tell about one of them."""
     from xent import _check, _table
     from xent.measures import rank_features
-    from xent.measures.tables._rank import SCORES
+    from xent.measures.tables._scores import SCORES
 
     _check_outputs([table], html, json)
     gain = score == "information_gain"

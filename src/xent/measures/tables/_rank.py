@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures.rows._rng import rng_for
 from xent.measures.rows._symbols import MISSING, column
-from xent.measures.samples._estimate import against_chance, estimate_mutual_information
+from xent.measures.samples._result import against_chance, randomness
 from xent.measures.tables._bins import Codes, Numbers, between, bin_of, mdl_cuts
 from xent.measures.tables._columns import (
     Field,
@@ -29,11 +28,10 @@ from xent.measures.tables._columns import (
     total_of,
     weights_of,
 )
+from xent.measures.tables._scores import SCORES, score_of, told_by_neighbours
 from xent.measures.tables._streaming import Symbols, Table, Tally
 
-SCORES = ("information_gain", "gain_ratio", "symmetric_uncertainty", "gini")
 NUMERIC = ("mdl", "ksg")
-MAX_CUTS = 1 << 20  # cells up to which a table of two columns is counted without sorting
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,8 @@ class FeatureRank:
         Share of shuffled columns that score at least as much; on request.
     adjusted : float or None
         The score less the mean score of shuffled columns; on request.
+    noise : bool
+        Whether numbers that repeat were parted by noise, for their neighbours.
 
     Examples
     --------
@@ -78,6 +78,7 @@ class FeatureRank:
     cuts: tuple[float, ...] = ()
     p_value: float | None = None
     adjusted: float | None = None
+    noise: bool = False
 
 
 def rank_features(
@@ -120,7 +121,8 @@ def rank_features(
     permutations : int
         How often each column is shuffled, and cut anew, for its p-value and adjusted score.
     rng : Generator or int, optional
-        Where the permutations come from; needed for them, and for nothing else.
+        Where permutations come from, which need it; and, for "ksg", the noise that parts equal
+        numbers, which has a fixed seed without.
     base : float
         Base of the logarithm of the information gain: e gives nats, 2 bits, 10 bans.
 
@@ -147,7 +149,7 @@ def rank_features(
     for classification learning. IJCAI 13.
     """
     scale = _check.log_of_base(base)
-    draw, times = rng_for(rng, "permutations", permutations)
+    noise, draw, times = randomness(rng, permutations, numeric == "ksg")
     ask = Ask(
         _check.option("score", score, SCORES),
         _check.option("numeric", numeric, NUMERIC),
@@ -155,6 +157,7 @@ def rank_features(
         scale,
         times,
         draw,
+        noise,
     )
     if scale != 1.0 and score != "information_gain":
         raise _check.invalid("base", f"be left out for {score!r}, which has no unit", repr(base))
@@ -210,6 +213,7 @@ class Ask:
     scale: float
     times: int
     draw: np.random.Generator | None
+    noise: np.random.Generator | None
 
 
 def _in_order(found: list[FeatureRank], ask: Ask) -> list[FeatureRank]:
@@ -221,6 +225,9 @@ def _ranked_names(
     names: list[str], target: str, weights: Any, columns: list[str] | None
 ) -> list[str]:
     """Return the columns to rank: neither the target nor the weights."""
+    if hasattr(target, "__len__") and not isinstance(target, str | tuple):
+        advice = "Make the classes a column of the table first."
+        raise _check.wrong_kind("target", "be the name of a column", _check.a(target), advice)
     if target not in names:
         advice = f"It has {_check.join_names(names, last='and')}."
         raise _check.invalid("target", "name a column of the table", repr(target), advice)
@@ -371,23 +378,28 @@ def _ranked(
 
     def scored(rows: FieldRows) -> tuple[float, Codes, list[float]]:
         field, target, weight, copies = rows
-        if near:
-            return _neighbours(field, target), np.empty(0, dtype=np.int64), []
         codes, cuts = _levels(field, target, weight)
-        return _score(codes, target, weight, ask.score, copies), codes, cuts
+        return score_of(codes, target, weight, ask.score, copies), codes, cuts
+
+    def score(rows: FieldRows) -> float:
+        return told_by_neighbours(rows[0], rows[1], ask.noise)[0] if near else scored(rows)[0]
 
     rows = field, target, weight, copies
-    value, codes, cuts = scored(rows)
+    codes, cuts, noise = np.empty(0, dtype=np.int64), list[float](), False
+    if near:
+        value, noise = told_by_neighbours(field, target, ask.noise, name, ask.scale)
+    else:
+        value, codes, cuts = scored(rows)
     p_value = adjusted = None
     if ask.draw is not None:
         shuffled = _redrawn if counted else _shuffled
-        null = np.array([scored(shuffled(rows, ask.draw))[0] for _ in range(ask.times)])
+        null = np.array([score(shuffled(rows, ask.draw)) for _ in range(ask.times)])
         p_value, adjusted = against_chance(value, null, ask.scale)
     first = np.unique(codes, return_index=True)[1]
     levels = first.size if copies is None else int(copies[first].sum())
     value = value / ask.scale + 0.0
     return FeatureRank(
-        name, value, field.kind, levels, weight.size, absent, tuple(cuts), p_value, adjusted
+        name, value, field.kind, levels, weight.size, absent, tuple(cuts), p_value, adjusted, noise
     )
 
 
@@ -424,51 +436,3 @@ def _levels(field: Field, target: Codes, weight: Numbers) -> tuple[Codes, list[f
     codes = np.full(weight.size, len(cuts) + 1, dtype=np.int64)
     codes[known] = bin_of(field.values[known], cuts)
     return codes, cuts
-
-
-def _neighbours(field: Field, target: Codes) -> float:
-    """Information of numbers by their neighbours; that they are missing tells for itself."""
-    known = ~field.missing
-    told = _score(known.astype(np.int64), target, np.ones(target.size), "information_gain")
-    seen = np.bincount(target[known])
-    if np.count_nonzero(seen) < 2 or seen.max() < 2:
-        return told
-    found = estimate_mutual_information(target[known], field.values[known], method="ross")
-    return told + float(known.mean()) * max(0.0, found.value)
-
-
-def _score(x: Codes, y: Codes, weight: Numbers, score: str, copies: Numbers | None = None) -> float:
-    """Score two columns of codes, in nats; a row may stand for copies of its x."""
-    x = np.unique(x, return_inverse=True)[1]
-    width, levels = int(y.max()) + 1, int(x.max()) + 1
-    if levels == 1:
-        return 0.0
-    cells = x * width + y
-    if levels * width > max(MAX_CUTS, 4 * x.size):
-        found, cells = np.unique(cells, return_inverse=True)
-    else:
-        found = np.arange(levels * width)
-    both = np.bincount(cells, weight, minlength=found.size)
-    of_x = np.bincount(x, weight)
-    alike = np.ones(levels)  # how many levels each one stands for
-    if copies is not None:
-        alike[x] = copies
-        weight = weight * copies
-    also = alike[found // width]
-    of_y, total = np.bincount(y, weight), float(weight.sum())
-    if score == "gini":
-        some = np.flatnonzero(both)
-        share = also[some] * both[some] / total
-        pure = float((share * (both[some] / of_x[found[some] // width])).sum())
-        return max(0.0, pure - float(((of_y / total) ** 2).sum()))
-    h_x, h_y = _entropy(of_x, total, alike), _entropy(of_y, total, np.ones(width))
-    gain = max(0.0, h_x + h_y - _entropy(both, total, also))
-    if score == "gain_ratio":
-        return gain / h_x
-    return 2 * gain / (h_x + h_y) if score == "symmetric_uncertainty" else gain
-
-
-def _entropy(counts: NDArray[Any], total: float, copies: Numbers) -> float:
-    some = counts > 0
-    p = counts[some] / total
-    return float(-(copies[some] * p * np.log(p)).sum())
