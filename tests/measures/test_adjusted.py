@@ -1,10 +1,12 @@
 """Mutual information adjusted for chance: scikit-learn's, and every table with the same margins."""
 
 import math
+from collections import Counter
 from fractions import Fraction
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 from numpy.testing import assert_allclose
@@ -88,6 +90,16 @@ def test_kinds_of_tables():
     ):
         assert_allclose(adjusted_mutual_information(Counts(made)), expected, rtol=1e-12)
     assert_allclose(adjusted_mutual_information(Counts(table.T)), expected, rtol=1e-12)
+    rows = [(i, j) for (i, j), n in np.ndenumerate(table) for _ in range(n)]
+    frame = pd.DataFrame(rows, columns=["x", "y"])
+    for made in (
+        Counter(rows),
+        Counts(frame.value_counts()),
+        Counts(pd.crosstab(frame.x, frame.y)),
+    ):
+        assert_allclose(adjusted_mutual_information(made), expected, rtol=1e-12)
+    with pytest.raises(TypeError, match="`joint` must be one joint distribution, got 2 arguments"):
+        adjusted_mutual_information([0, 1], [0, 1])
 
 
 REFUSED = [

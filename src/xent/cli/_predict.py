@@ -6,17 +6,19 @@ from typing import Annotated
 import typer
 
 from xent.cli import _data
+from xent.cli._tables import DATA_HELP, TableOptions, load, with_options
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command()
+    @with_options("names", "drop")
     def predict(
         model: Annotated[
             Path, typer.Argument(metavar="MODEL", help="A model that `xent train` wrote.")
         ],
-        data: Annotated[str, typer.Argument(metavar="DATA", help=_data.DATA_HELP)],
+        data: Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)],
         output: Annotated[
             Path,
             typer.Option(
@@ -25,6 +27,8 @@ def register(app: typer.Typer) -> None:
                 help="Where the predictions shall stand: .csv, .parquet, .jsonl, .npz.",
             ),
         ] = Path("predictions.csv"),
+        *,
+        reading: TableOptions,
     ) -> None:
         """Predict every row: columns p_CLASS, the prediction, and the target where DATA has it."""
         import numpy as np
@@ -43,7 +47,7 @@ def register(app: typer.Typer) -> None:
             raise _check.invalid(
                 "MODEL", must, f"two {twice!r}", "Rename the target and train anew."
             )
-        table = _data.load(data, columns=trained.columns)
+        table = load(data, reading, columns=trained.columns)
         log_probs = trained.predict_log_proba(table.X)
         columns = dict(zip(names, np.exp(log_probs).T, strict=False))
         columns["prediction"] = classes[log_probs.argmax(axis=1)]

@@ -17,13 +17,18 @@ class Report(Figures):
     Parameters
     ----------
     rows, classes : int
-        Size of the predictions.
+        Size of the predictions; rows that are ignored or of weight 0 are not counted.
+    weight : float
+        Sum of the weights, ``rows`` where there are none.
     labels : list
         The classes in the order of the columns.
     base : float
         Base of every logarithm here: 2 for bits.
     cross_entropy : float
         Mean cost of the true class.
+    low, high, confidence : float
+        Its interval, Student's for independent rows, and how often such an interval holds the true
+        mean; NaN for one row.
     uniform, prior : float
         What it costs to know nothing (log C), and to know how often each class occurs (H(Y)).
     explained : float
@@ -35,10 +40,18 @@ class Report(Figures):
         Reliability of the winning class.
     impossible : int
         Rows whose true class was given probability 0: each makes the cross-entropy infinite.
+    floored : dict of str to float
+        What the cross-entropy would be, were no probability below a floor, by the floor: what other
+        programs take for 0.
+    ranking : dict of str to float
+        ``roc_auc`` and ``average_precision``, which are no proper scores: they see the order alone.
+        Of more than two classes, up to 64, the means over each class against the rest.
     per_class : list of ClassRow
-        One entry a class.
-    confusion : ndarray of int, shape (C, C)
-        Rows by true class, columns by prediction.
+        One entry a class that occurs or was predicted.
+    pairs : list of ConfusedRows
+        How many rows of which class were taken for which, the most frequent first.
+    slices : list of SliceRow
+        Rows that share a value of a column that was asked for.
     hardest : list of HardRow
         The most expensive rows, the worst first.
     signature : str
@@ -86,17 +99,51 @@ class Report(Figures):
             "",
             f"cross-entropy   {self.cross_entropy:8.4f} {unit} a row"
             f"   (perplexity {self.perplexity:.4g})",
+            f"  95 % interval {self.low:8.4f} to {self.high:.4f} {unit}{self._other_unit()}",
             f"  uniform       {self.uniform:8.4f} {unit}   knowing nothing: log of {self.classes}",
             f"  class prior   {self.prior:8.4f} {unit}   knowing only how often each class occurs",
             f"  explained     {percent(self.explained):>8} of the class prior",
             f"accuracy {percent(self.accuracy)}   Brier {self.brier:.4f}"
             f"   calibration error {percent(self.calibration_error)}",
         ]
+        if math.isnan(self.low):
+            del lines[3]
+        if self.classes == 2 and not math.isnan(self.ranking["roc_auc"]):
+            lines.append(
+                f"order alone, no proper scores: ROC AUC {self.ranking['roc_auc']:.4f}   "
+                f"average precision {self.ranking['average_precision']:.4f}"
+            )
         if self.impossible:
             rows = count(self.impossible, "row")
-            lines.append(f"{rows} had a true class of probability 0: infinite cost")
-        lines += ["", *self._class_lines(), "", *self._confusion_line(), self.signature]
-        return "\n".join(lines)
+            lines.append(
+                f"{rows} had a true class of probability 0: infinite cost; with 1e-15 for 0, as "
+                f"others have it, {self.floored['1e-15']:.4f} {unit} a row"
+            )
+        lines += ["", *self._class_lines(), *self._slice_lines(), "", *self._confusion_line()]
+        return "\n".join([*lines, self.signature])
+
+    def _other_unit(self) -> str:
+        """Write the mean in the unit of the two that the report is not in."""
+        if self.base == 2:
+            return f"   ({self.cross_entropy * math.log(2):.4f} nats a row)"
+        return f"   ({self.cross_entropy * math.log2(self.base):.4f} bits a row)"
+
+    def _slice_lines(self, most: int = 10) -> list[str]:
+        """Write the slices that cost most in all, one a line."""
+        lines = []
+        for name in dict.fromkeys(piece.name for piece in self.slices):
+            found = [piece for piece in self.slices if piece.name == name]
+            lines += ["", f"by {one_line(name)}: {self.unit} a row, interval, rows, accuracy"]
+            for piece in found[:most]:
+                reach = "-" if math.isnan(piece.low) else f"{piece.low:.3f} to {piece.high:.3f}"
+                value = "missing" if piece.value is None else one_line(piece.value)[:18]
+                lines.append(
+                    f"  {value:<18} {piece.cross_entropy:8.3f}   {reach:<16} {piece.rows:>9,}"
+                    f"   {percent(piece.accuracy)}"
+                )
+            if len(found) > most:
+                lines.append(f"  and {len(found) - most} more")
+        return lines
 
     def _class_lines(self, most: int = 10) -> list[str]:
         """Draw the classes that cost most, one a line."""

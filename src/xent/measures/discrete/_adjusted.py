@@ -7,6 +7,7 @@ import numpy as np
 
 from xent import _check
 from xent.measures.discrete._joint import joint_of
+from xent.measures.rows._door import in_order, takes_joint
 from xent.measures.rows._protocols import Numbers
 from xent.measures.rows._typed_arrays import Counts, untyped
 
@@ -14,6 +15,7 @@ CELLS_AT_ONCE = 1 << 20  # numbers looked at together
 REACH = 50  # deviations from the mean beyond which a count has no probability that matters
 
 
+@takes_joint
 def adjusted_mutual_information(joint: Counts, *, average: str = "arithmetic") -> float:
     """How much two labelings agree beyond what chance gives, 0 for chance and 1 for the same.
 
@@ -23,7 +25,7 @@ def adjusted_mutual_information(joint: Counts, *, average: str = "arithmetic") -
     ----------
     joint : Counts of shape (X, Y)
         How often each pair of labels was seen: ``Counts.from_samples(x, given=y)``; dense or
-        scipy.sparse.
+        scipy.sparse. A Counter of pairs is taken, too.
     average : str
         Mean of the two entropies: "arithmetic", "geometric", "min" or "max".
 
@@ -56,6 +58,7 @@ def adjusted_mutual_information(joint: Counts, *, average: str = "arithmetic") -
     comparison. Journal of Machine Learning Research 11.
     """
     _check.option("average", average, ("arithmetic", "geometric", "min", "max"))
+    joint = in_order("joint", joint, (-2, -1), None, pairs=True)[0]
     x, y = _margins(joint)
     sums = joint_of(joint, (-2, -1), None).sums("information", "x", "y")
     told, one, other = (float(value) for value in sums)

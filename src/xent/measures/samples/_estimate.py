@@ -34,7 +34,7 @@ from xent.measures.samples._of_numbers import (
 from xent.measures.samples._result import (
     Estimate,
     against_chance,
-    doubt,
+    doubted,
     interval,
     mean_of,
     number_of_neighbors,
@@ -246,7 +246,7 @@ def estimate_mutual_information(
     if draw is not None:
         p_value, adjusted = against_chance(observed, null, scale)
         found = replace(found, p_value=p_value, adjusted=adjusted)
-    return doubt(found, bounds, scale)
+    return doubted(found, bounds, scale)
 
 
 def _columns(named: dict[str, Samples], given: Samples | None, missing: str) -> list[SymbolColumn]:

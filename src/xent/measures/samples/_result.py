@@ -115,12 +115,15 @@ def randomness(
     return draw if parts else None, draw, times
 
 
-def doubt(
-    found: Estimate, bounds: dict[str, float], scale: float, what: str | None = None
-) -> Estimate:
+def doubted(found: Estimate, bounds: dict[str, float], scale: float) -> Estimate:
+    """Return an estimate of information, with a warning where it cannot be."""
+    what = f"The estimated information {found.value:.4g} is"
+    doubt(what, found.value * scale, found.standard_error * abs(scale), bounds, scale)
+    return found
+
+
+def doubt(what: str, value: float, error: float, bounds: dict[str, float], scale: float) -> None:
     """Warn of information that cannot be: far below 0, or above the entropy of a variable."""
-    value, error = found.value * scale, found.standard_error * abs(scale)
-    what = what or f"The estimated information {found.value:.4g} is"
     advice = "which no information is. Take more rows or another method."
     if value < -3 * error - 1e-9:
         far = f"{-value / error:.1f} standard errors" if error > 1e-9 else "more than its error"
@@ -128,4 +131,3 @@ def doubt(
     least = min(bounds, key=lambda name: bounds[name], default=None)
     if least is not None and value > bounds[least] + 1e-9:
         _check.warn(f"{what} above {bounds[least] / scale:.4g}, the entropy of `{least}`, {advice}")
-    return found

@@ -7,6 +7,7 @@ durations are numbers here, everything else is symbols.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.measures.rows._symbols import column as coded
-from xent.measures.rows._symbols import numbers_of_rows, real_numbers
+from xent.measures.rows._symbols import numbers_of_rows
 from xent.measures.tables._bins import Numbers
 
 RANKED_KINDS = frozenset({"number", "date", "time", "duration", "name", "other"})
@@ -86,14 +87,12 @@ def _named(argument: str, names: Any) -> Field:
     return Field(codes, codes < 0, found.symbols)
 
 
-def refuse_real(argument: str, names: tuple[Any, ...]) -> None:
-    """Refuse names, read as text, that are all numbers and not all whole."""
-    try:
-        numbers = [float(name) for name in names]
-    except (TypeError, ValueError):
-        return
-    if any(math.isfinite(number) and number % 1 for number in numbers):
-        raise real_numbers(argument)
+def doubt_text(argument: str, name: str, symbols: Sequence[Any], rows: NDArray[Any]) -> None:
+    """Warn of a column of text, its levels in so many rows, that was hardly meant to be names."""
+    from xent._table.frames.doubts import doubt_names
+
+    if symbols and all(isinstance(symbol, str) for symbol in symbols):
+        doubt_names(argument, name, zip(symbols, rows.tolist(), strict=True))
 
 
 def weights_of(argument: str, weights: Any, frame: Any) -> Numbers:
