@@ -18,7 +18,7 @@ import numpy as np
 from xent import _check
 from xent._array import NUMPY, library_of
 from xent.measures.rows._input import outcome_axes
-from xent.measures.rows._labels import Labelled, AxisSymbols, check_once, has_labels, read_labels
+from xent.measures.rows._labels import AxisSymbols, Labelled, check_once, has_labels, read_labels
 from xent.measures.rows._places import placed, places_of
 from xent.measures.rows._protocols import AnyArray, ArrayLike, Axis
 from xent.measures.rows._typed_arrays import Input, Logits, LogProbs
