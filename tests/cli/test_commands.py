@@ -160,10 +160,33 @@ def test_training_on_a_table_with_text_classes(tmp_path):
     _table.write(tmp_path / "new.csv", unlabelled)
     assert xent("predict", "m", "new.csv", "--output", "out.csv", cwd=tmp_path).returncode == 0
     table = _table.read(tmp_path / "out.csv")
-    assert table.column_names == ["p_big", "p_small", "prediction"]
+    assert table.column_names == ["p_big", "p_small", "l_big", "l_small", "prediction"]
     assert (
         np.array(table["prediction"].to_pylist()) == np.array(["small", "big"])[y]
     ).mean() > 0.99
+
+
+def test_predict_keeps_what_train_reported(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=60) * 1e3
+    _table.write(tmp_path / "d.csv", {"x": x[:30], "y": np.where(x[:30] > 0, "a", "b")})
+    _table.write(tmp_path / "new.csv", {"x": x[30:] * 1e4, "y": np.where(x[30:] > 0, "b", "a")})
+    options = "--target y --validation new.csv --learning-rate 50 --epochs 3 --model m"
+    said = xent("train", "d.csv", *options.split(), cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    held = next(line for line in said.stdout.splitlines() if line.startswith("held out"))
+    bits = TrainedModel.load(tmp_path / "m").classifier.history_["validation_bits"][-1]
+    assert f"{bits:.4f} bits a row" in held
+    said = xent("predict", "m", "new.csv", "--output", "out.csv", cwd=tmp_path).stdout
+    command = said.splitlines()[-1].removeprefix("Evaluate them: xent ").replace("'", "").split()
+    found = json.loads(xent(*command, "--json", "-", cwd=tmp_path).stdout)
+    assert found["cross_entropy_bits"] == pytest.approx(bits, rel=1e-12)
+    assert bits > 1100
+    # The probabilities alone have lost it.
+    lost = json.loads(
+        xent("evaluate", "out.csv", "--target", "y", "--json", "-", cwd=tmp_path).stdout
+    )
+    assert lost["cross_entropy"] == "inf"
 
 
 def test_train_passes_every_option_on(tmp_path):
