@@ -58,9 +58,12 @@ def test_train_says_what_it_did(corridor):
 def test_predictions_are_probabilities(corridor):
     folder, done = corridor
     table = pyarrow.csv.read_csv(folder / "predictions.csv")
-    assert table.column_names == [*(f"p_{c}" for c in range(10)), "prediction", "digit"]
+    scores = [f"{kind}_{c}" for kind in "pl" for c in range(10)]
+    assert table.column_names == [*scores, "prediction", "digit"]
+    logs = _table.numbers(table, scores[10:])
     probs = _table.numbers(table, [f"p_{c}" for c in range(10)])
     np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(np.log(probs), logs, rtol=1e-12, atol=1e-12)
     assert (table["prediction"].to_numpy() == probs.argmax(axis=1)).all()
     assert "xent evaluate predictions.csv --target digit" in done["predict"].stdout
 
