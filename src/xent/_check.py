@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 OURS = "xent."
+MAX_PART = 600  # characters of one part of a sentence; what it quotes may be a cell of megabytes
 Error = TypeVar("Error", ValueError, TypeError)
 
 
@@ -144,9 +145,22 @@ def _error(kind: type[Error], argument: str, must: Words, got: object, advice: W
 def _carrying(kind: type[Error], start: Sentence, advice: Words) -> Error:
     """Return the error whose text is a sentence, and its advice, and which knows them."""
     sentence = start + " " + advice if advice else start
+    sentence = Sentence(*(_shortened(p) if isinstance(p, str) else p for p in sentence.parts))
     error = kind(str(sentence))
     vars(error)["sentence"] = sentence
     return error
+
+
+def _shortened(text: str) -> str:
+    """Leave out the middle of a long text.
+
+    >>> len(_shortened("x" * 10_000_000)) < 700
+    True
+    """
+    if len(text) <= MAX_PART:
+        return text
+    head, tail = text[: MAX_PART - 100], text[-100:]
+    return f"{head} ... ({len(text) - MAX_PART:,} characters left out) ... {tail}"
 
 
 def _parts(words: Words) -> tuple[str | Mention, ...]:

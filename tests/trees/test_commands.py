@@ -39,7 +39,14 @@ def run(tmp_path, monkeypatch):
 def test_fit_show_predict(run, tmp_path, kind):
     done = run("fit", "table.csv", "-t", "play", "-o", "a.tree", "--tree", kind)
     assert "leaves, depth " in done.output
-    assert "outlook = sunny: no (2" in run("show", "a.tree").output or kind == "c45"
+    shown = run("show", "a.tree").output
+    missing = {
+        "default": "outlook = rainy or missing: yes (20)\n",
+        "c45": "\nA missing value goes down every branch, by the branch's share of the cases.\n",
+        "cart": "outlook = sunny, if missing degrees > 1 or missing: no (24/4)\n",
+    }
+    assert missing[kind] in shown
+    assert "outlook = sunny" in shown
     assert "outlook = sunny" in run("rules", "a.tree").output
     short = run("rules", "a.tree", "--data", "table.csv", "-t", "play").output
     assert short.splitlines()[-1].startswith("else ")
@@ -180,7 +187,7 @@ def test_numbers(run, tmp_path):
         ),
         (
             ["fit", "table.csv", "-t", "play", "-o", "a", "--pruning", "no"],
-            "`--pruning` must be 'pessimistic', 'cost_complexity', 'reduced_error' or 'none', got",
+            "`--pruning` must be 'bits', 'pessimistic', 'cost_complexity', 'reduced_error' or 'none', got",
         ),
         (
             ["fit", "table.csv", "-t", "degrees", "-o", "a", *NUMBERS, "--pruning", "pessimistic"],
@@ -240,3 +247,18 @@ def test_one_clear_sentence(run, tmp_path, words, sentence):
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         run(*words)
     assert sentence in str(caught.value)
+
+
+def test_how_many_levels_are_shown(run, tmp_path):
+    rows = "".join(f"level{i % 40},{'no' if i % 40 % 2 else 'yes'}\n" for i in range(400))
+    (tmp_path / "wide.csv").write_text("m,play\n" + rows)
+    run("fit", "wide.csv", "-t", "play", "-o", "a.tree")
+    data = ("--data", "wide.csv", "-t", "play")
+    for words in (("show", "a.tree"), ("rules", "a.tree"), ("rules", "a.tree", *data)):
+        assert "… 10 more}" in run(*words).output
+        assert "… 18 more}" in run(*words, "--max-levels", "2").output
+        assert "more}" not in run(*words, "--max-levels", "all").output
+        with pytest.raises(ValueError, match="`--max-levels` must be a positive integer, or all"):
+            run(*words, "--max-levels", "0")
+    with pytest.raises(ValueError, match="`--max-levels` must go with --as text, got --as dot"):
+        run("show", "a.tree", "--as", "dot", "--max-levels", "2")

@@ -11,6 +11,8 @@ from typing import Annotated, TextIO
 
 import typer
 
+from xent import _signals
+
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 COMMANDS = (
     "_demo",
@@ -58,13 +60,17 @@ for _name in COMMANDS:
 def main() -> None:
     """Run the command line; the console script `xent`."""
     try:
-        with warnings.catch_warnings():
+        with _signals.heard(), warnings.catch_warnings():
             warnings.showwarning = _doubt
             app()
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             typer.secho("Interrupted.", fg=typer.colors.RED, err=True)
+        elif stop.code in _signals.ENDED:
+            typer.secho(f"Ended by {_signals.ENDED[stop.code]}.", fg=typer.colors.RED, err=True)
         raise
+    except MemoryError as error:
+        _say(f"There is not enough memory for this. {error}".rstrip(), 2)
     except (ValueError, TypeError, ImportError, OSError) as error:
         _say(str(error), 2)
 

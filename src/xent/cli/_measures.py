@@ -14,6 +14,7 @@ BAR_WIDTH, LINE_LENGTH = (
     22,
     80,
 )  # characters of the longest bar, and of a line unless names are long
+MAX_NAME = 30  # characters of a column's name on the terminal
 DECIMALS = 4  # of a number on the terminal
 
 Html = Annotated[Path | None, typer.Option(help="Write the table as a page.")]
@@ -252,7 +253,7 @@ def _out(
         return
     longest = max(0.0, *shown) or 1.0
     # A name cannot break its line.
-    plain = [[one_line(row[0])[:30], *row[1:]] for row in rows]
+    plain = [[_cut(one_line(row[0])), *row[1:]] for row in rows]
     widths = [max(len(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
     bar = max(8, min(BAR_WIDTH, LINE_LENGTH - 4 - sum(widths) - 2 * (len(widths) - 1)))
     typer.echo(heading)
@@ -262,6 +263,11 @@ def _out(
         typer.echo(line.rstrip())
     if html is not None:
         typer.echo(f"\nThe page: {html}")
+
+
+def _cut(name: str) -> str:
+    """Cut a long name in its middle, with a sign: names that begin alike often end otherwise."""
+    return name if len(name) <= MAX_NAME else f"{name[:17]}…{name[17 - MAX_NAME + 1 :]}"
 
 
 def _page(

@@ -8,7 +8,7 @@ import typer
 from xent.cli import _data
 from xent.cli import _tree_options as options
 from xent.cli._data import check_outputs, require
-from xent.cli._tables import TableFile, TableOptions, doubt, with_options
+from xent.cli._tables import TableFile, TableOptions, doubt_ids, with_options
 from xent.cli._tree_options import TREES, tree_words
 
 TreePath = Annotated[
@@ -133,23 +133,33 @@ def fit(
     if "monotonic_cst" in chosen:
         chosen["monotonic_cst"] = options.signs(features, increasing or [], decreasing or [])
     if source.is_text:
-        doubt(table.select([name for name in features if name not in source.names]))
+        doubt_ids(table.select([name for name in features if name not in source.names]))
+
+    def declared(table: Any) -> Any:
+        """Return the table with what was said to be names as categories, which nobody doubts."""
+        for name in source.names:
+            at = table.schema.get_field_index(name)
+            table = table.set_column(at, name, table.column(at).dictionary_encode())
+        return table
+
     tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs, **chosen)
-    with tree_words(*given):
+    with tree_words("na", "decimal", *given):
         if streamed:
             titles = iter(("first reading: bins and levels", "second reading: codes"))
-            tree.fit(lambda: source.batches(next(titles)), target, weights)
+            tree.fit(lambda: map(declared, source.batches(next(titles))), target, weights)
         else:
             X, y, weight = _cases(table, target, weights)
             if isinstance(class_weights, dict):
                 options.check_classes(class_weights, y)
-            tree.fit(X, y, weight)
+            tree.fit(declared(X), y, weight)
     if isinstance(class_weights, dict):
         options.check_classes(class_weights, tree.classes_)
     xent.trees.save(tree, output)
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
     size = "1 leaf" if leaves == 1 else f"{leaves} leaves"
     typer.echo(f"{TREES[kind]}: {size}, depth {depth}, written to {output}")
+    if leaves == 1 and getattr(tree, "pruning", None) == "bits":
+        typer.echo("No test saves the bits that it takes to say. --pruning none keeps them all.")
     typer.echo(_as_read(tree))
 
 
@@ -237,22 +247,27 @@ def show(
     as_: Annotated[
         str, typer.Option("--as", help="text, dot, sql, svg or json.", metavar="FORM")
     ] = "text",
+    max_levels: options.MaxLevels = None,
 ) -> None:
     """Print a tree.
 
     A leaf says its class, and in brackets the training cases that reach it, and after a slash how
-    many of them are of another class.
+    many of them are of another class. "or missing" marks the branch of a missing value, and of a
+    name that the fit never saw.
     """
     import xent.trees
     from xent import _check
 
     _check.option("--as", as_, ("text", "dot", "sql", "svg", "json"))
+    shown = options.levels_shown(max_levels)
+    if shown and as_ != "text":
+        raise _check.invalid("--max-levels", "go with --as text", f"--as {as_}")
     tree = _load(model)
     if as_ == "json":
         typer.echo(xent.trees.to_json(tree))
     else:
         with tree_words("missing"):
-            typer.echo(getattr(tree, f"to_{as_}")())
+            typer.echo(getattr(tree, f"to_{as_}")(**shown))
 
 
 @with_options("names", "drop")
@@ -266,6 +281,7 @@ def rules(
         float, typer.Option(help="Confidence of the error estimate; smaller drops more.")
     ] = 0.25,
     weights: WeightColumn = None,
+    max_levels: options.MaxLevels = None,
     *,
     reading: TableOptions,
 ) -> None:
@@ -277,11 +293,12 @@ def rules(
     import xent.trees
     from xent import _check
 
+    shown = options.levels_shown(max_levels)
     tree = _load(model)
     if (data is None) != (target is None):
         raise _check.invalid("--data", "be given together with --target", "one of them")
     if data is None or target is None:
-        typer.echo(tree.to_rules())
+        typer.echo(tree.to_rules(**shown))
         return
     if not isinstance(tree, xent.trees.TreeClassifier):
         raise _check.cannot("The rules cannot be simplified", "the tree predicts numbers")
@@ -290,4 +307,4 @@ def rules(
     require(table.column_names, [target, *([weights] if weights is not None else [])])
     X, y, weight = _cases(table, target, weights)
     with tree_words("cf"):
-        typer.echo(tree.to_ruleset(X, y, weight, cf=cf).to_text())
+        typer.echo(tree.to_ruleset(X, y, weight, cf=cf).to_text(**shown))

@@ -20,11 +20,12 @@ from xent._table.frames import Frame, exact, is_frame
 from xent.trees import _fit, _prune
 from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._predict import leaves, values
-from xent.trees._show import picture, report, text
-from xent.trees._table import bins, columns, sparse, stream
+from xent.trees._show import picture, report, sql, text
+from xent.trees._show.named import LISTED_LEVELS, Named
+from xent.trees._table import arrays, bins, columns, sparse, stream
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases, FittedColumn
-from xent.trees._table.weights import weights_of
+from xent.trees._table.weights import times_class, weights_of
 from xent.trees._tree import Tree
 
 
@@ -50,7 +51,8 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
         most = MAX_BINS if self.splitter == "histogram" else np.inf
         finite: Any = True if self.missing == "refuse" else "allow-nan"
-        if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
+        X = arrays.of_rows(X)
+        if arrays.is_mixed(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
             if reset:
                 exact.refuse_joined(exact.of_array(X), most)
@@ -235,6 +237,9 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         cases = self._cases(X)
         weight = weights_of(sample_weight, cases.rows)
         codes, n_classes = self._codes(y, cases.rows)
+        if n_classes:
+            classes = getattr(self, "classes_", np.empty(0))
+            weight = times_class(weight, getattr(self, "class_weight", None), classes, codes)
         if not weight.all():
             rows = np.flatnonzero(weight)
             cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
@@ -270,35 +275,51 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         alpha = _prune.alphas(self.tree_, each)
         return np.unique(np.append(alpha[np.isfinite(alpha)], 0.0))
 
-    def to_text(self) -> str:
+    def to_text(self, *, max_levels: int | None = LISTED_LEVELS) -> str:
         """Return the tree as indented text, one test a line, with real names of levels.
 
+        A branch says whether a missing value takes it: "or missing", which also holds for a name
+        that `fit` never saw; "if missing" is followed by the test of the next surrogate.
+
+        Parameters
+        ----------
+        max_levels : int or None
+            How many levels of a column a test lists; None for all.
+
         Returns
         -------
         str
 
         Raises
         ------
-        ValueError
-            If it is not fitted, or so deep that this takes more than 2**28 letters.
+        ValueError, TypeError
+            If it is not fitted, or so deep that this takes more than 2**28 letters; if
+            ``max_levels`` is no positive integer.
         """
         check_is_fitted(self)
-        return text.text(self._named())
+        return text.text(self._named(), _most(max_levels))
 
-    def to_rules(self) -> str:
+    def to_rules(self, *, max_levels: int | None = LISTED_LEVELS) -> str:
         """Return one rule a leaf: each column's tests along the path are joined into one.
 
+        Tests of a column that has surrogates stand one by one. Missing values as in `to_text`.
+
+        Parameters
+        ----------
+        max_levels : int or None
+            How many levels of a column a condition lists; None for all.
+
         Returns
         -------
         str
 
         Raises
         ------
-        ValueError
-            If it is not fitted, or so deep that this takes more than 2**28 letters.
+        ValueError, TypeError
+            As `to_text`.
         """
         check_is_fitted(self)
-        return text.rules(self._named())
+        return text.rules(self._named(), _most(max_levels))
 
     def to_dot(self) -> str:
         """Return the tree in the language of Graphviz.
@@ -316,7 +337,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         str
-            Standard SQL; columns in double quotes.
+            Standard SQL; columns in double quotes. A date with a zone is compared in UTC.
 
         Raises
         ------
@@ -325,7 +346,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             so deep that this takes more than 2**28 letters.
         """
         check_is_fitted(self)
-        return text.sql(self._named())
+        return sql.sql(self._named())
 
     def to_svg(self) -> str:
         """Return a picture of the tree with the class distribution of every node.
@@ -338,9 +359,14 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return picture.svg(self._named())
 
-    def _named(self) -> text.Named:
+    def _named(self) -> Named:
         classes = [str(c) for c in getattr(self, "classes_", [])]
-        return text.Named(self.tree_, self.columns_, classes, self.value_)
+        misses = self.missing != "refuse"
+        return Named(self.tree_, self.columns_, classes, self.value_, misses)
+
+
+def _most(max_levels: int | None) -> int | None:
+    return None if max_levels is None else _check.integer("max_levels", max_levels, least=1)
 
 
 @contextmanager
@@ -356,15 +382,14 @@ def restore_on_failure(tree: BaseTree) -> Iterator[None]:
 
 
 def classes_of(y: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    if y is None:
-        raise _check.invalid(
-            "y", "be an array", "None: a tree requires y to be passed, but the target y is None"
-        )
+    y = arrays.target_of(y)
     if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU":
         array = y
     else:
         array = column_or_1d(y, warn=True)
         columns.refuse_fractions(array)
+        if array.dtype.kind in "Mm":
+            raise _check.wrong_kind("y", "hold classes", str(array.dtype), "Make them text.")
         check_classification_targets(y)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise _check.invalid("y", "be finite", "NaN or infinity")

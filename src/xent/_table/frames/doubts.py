@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from xent import _check
 
 NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
+ISO_DATE = re.compile(r"\s*\d{4}([-/.])\d{1,2}\1\d{1,2}([T ].*)?")
 # What people write numbers with, and what is left to do about each.
 WRITTEN = (
     (re.compile(r"\s*[+-]?[\d.,]+\s*%\s*"), "percentages", "Take the sign % away"),
@@ -44,6 +45,13 @@ def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]
             rows = f" has {what} in {_rows(known, form):,.0f} of {total:,.0f} rows of {name!r}"
             _check.warn(_check.argument(argument) + f"{rows}, which is read as names. {advice}.")
             return True
+    if 2 * _rows(known, ISO_DATE) > total:
+        odd = next((text for text, _ in known if not ISO_DATE.fullmatch(text)), None)
+        means = f"If {odd!r} means a missing value, {_as_missing(odd)}" if odd else ""
+        advice = means or "Make them dates where the table is read"
+        rows = f" has dates in {_rows(known, ISO_DATE):,.0f} of {total:,.0f} rows of {name!r}"
+        _check.warn(_check.argument(argument) + f"{rows}, which is read as names. {advice}.")
+        return True
     reads = _rows(known, NUMBER)
     if not 2 * reads > total:
         return False
@@ -61,6 +69,14 @@ def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]
     because = f"{rows}, which is read as names because of {odd!r}.{advice}"
     _check.warn(_check.argument(argument) + because)
     return True
+
+
+def read_as_values(levels: Iterable[tuple[str, float]]) -> bool:
+    """Whether most rows of a column of text hold numbers or dates, however written."""
+    known = [(text, rows) for text, rows in levels if text.strip()]
+    total = sum(rows for _, rows in known)
+    forms = (NUMBER, ISO_DATE, *(form for form, _, _ in WRITTEN))
+    return any(2 * _rows(known, form) > total for form in forms)
 
 
 def _rows(levels: list[tuple[str, float]], form: re.Pattern[str]) -> float:

@@ -103,12 +103,13 @@ def _parts(table: Any) -> tuple[list[Any], list[Part]] | None:
 
 
 def _parts_of_array(table: NDArray[Any]) -> tuple[list[Any], list[Part]] | None:
-    """Return the fields of a structured array, or the columns x0, x1, ... of one of objects."""
+    """Return the fields of a structured array, or columns x0, x1, ... of objects, text or dates."""
     if table.dtype.names and table.ndim == 1:
         return list(table.dtype.names), [(table[name], _of_values) for name in table.dtype.names]
-    if table.dtype == object and table.ndim == 2:
+    if table.dtype.kind in "OUSTMm" and table.ndim == 2:
         names = [f"x{j}" for j in range(table.shape[1])]
-        return names, [(column, of_cells) for column in table.T]
+        read = of_cells if table.dtype == object else _of_values
+        return names, [(column, read) for column in table.T]
     return None
 
 
@@ -118,7 +119,12 @@ def _of_values(name: object, values: Any) -> Column:
         return of_objects(name, list(values))
     if values.dtype.kind not in "biufmMU" or values.ndim != 1:
         return of_objects(name, values.tolist())
-    array = pa.array(values.astype(values.dtype.newbyteorder("="), copy=False))
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.dtype.kind in "mM":
+        unit = np.datetime_data(values.dtype)[0]
+        if unit not in ("s", "ms", "us", "ns") and not (unit == "D" and values.dtype.kind == "M"):
+            values = values.astype(f"{values.dtype.kind}8[s]")  # Arrow has no hours, no years
+    array = pa.array(values)
     return of_series(name, nw.from_native(pa.chunked_array([array]), series_only=True))
 
 
@@ -127,6 +133,9 @@ def of_series(name: object, series: Any) -> Column:
     native = series.to_native()
     if str(getattr(native, "dtype", "")).startswith("Sparse"):
         series = nw.from_native(native.sparse.to_dense(), series_only=True)
+    if getattr(getattr(native, "dtype", None), "tz", None) is not None:
+        # narwhals does not know a time zone of pandas whose name has an underscore: New_York.
+        series = nw.from_native(native.dt.tz_convert("UTC"), series_only=True)
     dtype, shown = series.dtype, str(series.dtype)
     if dtype == nw.Object or str(getattr(native, "dtype", "")) == "object":
         return of_objects(name, series.to_list())
@@ -144,7 +153,7 @@ def of_series(name: object, series: Any) -> Column:
         return Moments(name, series.to_arrow(), shown)
     if dtype == nw.Unknown and series.null_count() == len(series):
         return Nothing(name, series, shown)
-    return Column(name, series, shown)
+    return Column(name, series, str(getattr(native, "dtype", shown)))
 
 
 def _of_names(name: object, series: Any, shown: str) -> Column:

@@ -179,6 +179,10 @@ class Backoff:
             p[above.word[first:last]] = 10.0 ** above.logp[first:last].astype(np.float64)
         return p if alpha is None else p * alpha ** (length - done)
 
+    def after(self, history: list[int], alpha: float | None = None) -> F64:
+        """Return the probability of every word after a history; ``alpha`` as in `distribution`."""
+        return self.distribution(self.state(history), len(history), alpha)
+
     def _row(self, node: int) -> tuple[int, int]:
         """Return the level and the row of a node."""
         n = int(np.searchsorted(self.firsts, node, "right")) - 1

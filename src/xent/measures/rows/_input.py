@@ -48,7 +48,8 @@ class Rows:
         self.numpy = library.name == "numpy"
         if not (self.numpy and raw.dtype.kind in "fiub") and not library.real(raw):
             must = "be an array of real numbers"
-            raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
+            advice = advice_for_labels(argument) if getattr(raw.dtype, "kind", "") in "USO" else ""
+            raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}", advice)
         if raw.ndim == 0:
             got = f"the single number {raw.item()}"
             raise _check.invalid(argument, "have at least one axis", got)
@@ -222,6 +223,8 @@ class Rows:
         if off.any():
             name = self.argument
             advice = f"For counts pass Counts({name})."
+            if self.kind is None and (values == np.rint(values)).all():
+                advice = f"{advice} {advice_for_labels(name)}"
             if self.kind is LogProbs:
                 advice = f"For logits pass Logits({name})."
             must = f"sum to 1 along axis {self.axis}"
@@ -245,6 +248,12 @@ class Rows:
         return _check.invalid(self.argument, must, got, advice)
 
 
+def advice_for_labels(argument: str) -> str:
+    """Say what to do with labels, one a row, where their distribution is expected."""
+    kin = "estimate_mutual_information" if argument == "joint" else "estimate_entropy"
+    return f"For labels, one a row, use {kin} or its kin, or Counts.from_samples({argument})."
+
+
 def read(argument: str, values: Input, library: Library, where: ArrayLike | None = None) -> Any:
     """Return an array of the library; refuse what is not one, or has masked entries."""
     if type(values) is np.ndarray and library.name == "numpy":
@@ -253,7 +262,8 @@ def read(argument: str, values: Input, library: Library, where: ArrayLike | None
         raw = library.array(values)
     except (ValueError, TypeError, RuntimeError):
         got = f"{_check.a(values)} that is none"
-        raise _check.wrong_kind(argument, "be an array of real numbers", got) from None
+        must = "be an array of real numbers"
+        raise _check.wrong_kind(argument, must, got, advice_for_labels(argument)) from None
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         if where is None or np.any(values.mask & np.asarray(where, dtype=bool)):
             advice = f"Pass where=~{argument}.mask to leave them out."
