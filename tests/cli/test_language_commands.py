@@ -81,7 +81,7 @@ def test_fit_larger_than_memory(folder, model, tmp_path):
 
 
 def test_fit_options(folder, tmp_path):
-    (tmp_path / "words").write_text("a b c\n")
+    (tmp_path / "words").write_bytes("\ufeffa b\r\nc\r\nd\u00a0e\n\u3000\n\x0cf".encode())
     out = run(
         "fit", folder / "train.txt", folder / "test.txt", "-o", tmp_path / "m.arpa.gz",
         "--smoothing", "AddK(0.5)", "--order", 3, "--unknown", "open", "--min-count", "2:1,3:2",
@@ -89,7 +89,7 @@ def test_fit_options(folder, tmp_path):
     )  # fmt: skip
     found = json.loads(out)
     model = read_arpa(tmp_path / "m.arpa.gz")
-    assert model.vocabulary.words()[3:] == ["a", "b", "c"]
+    assert model.vocabulary.words()[3:] == ["a", "b", "c", "d\u00a0e", "\u3000", "\x0cf"]
     assert list(found["ngrams"].values()) == model.counts()
     assert "AddK(k=0.5)" in found["model"]
 

@@ -114,6 +114,11 @@ def test_bytes_that_spell_unknown_words(unit, source, expected):
     reader = Reader(vocabulary, unit=unit, spelling=True)
     assert len(list(reader.ids(source))) == 1
     assert reader.unknown_bytes.tolist() == expected
+    # Where <unk> stands for others, the text's own pays too: six bytes for each of the two.
+    both = 12 if unit == "word" else 0
+    reader = Reader(vocabulary, unit=unit, spelling=True, unknown_is_word=False)
+    assert len(list(reader.ids(source))) == 1
+    assert reader.unknown_bytes.tolist() == [expected[0] + both, *expected[1:]]
 
 
 @pytest.mark.parametrize(

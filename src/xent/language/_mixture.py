@@ -106,7 +106,13 @@ class Mixture(Scorer):
     def reader(self, *, spelling: bool = False) -> Reader:
         """Return a reader of texts with the mixture's vocabulary, which stays as it is."""
         errors = self.models[0].errors
-        return Reader(self.vocabulary, unit=self.unit, errors=errors, spelling=spelling)
+        return Reader(
+            self.vocabulary,
+            unit=self.unit,
+            errors=errors,
+            spelling=spelling,
+            unknown_is_word=self.unknown == "word",
+        )
 
     def read_as(self, unit: str | None, errors: str | None) -> None:
         """Take another unit and another policy for bytes that are not UTF-8, where given.

@@ -54,6 +54,8 @@ class Reader:
     spelling : bool
         Whether it tallies how many bytes spell the unknown words of each sentence: after each
         piece that `ids` yields, ``unknown_bytes`` says it of the piece's sentences.
+    unknown_is_word : bool
+        Whether ``<unk>`` spelt in the text is a word like others, which needs no spelling.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class Reader:
         errors: str = "strict",
         grow: bool = False,
         spelling: bool = False,
+        unknown_is_word: bool = True,
     ) -> None:
         self.vocabulary = vocabulary
         self.unit = unit
         self.errors = errors
         self.grow = grow
         self.spelling = spelling
+        self.unknown_is_word = unknown_is_word
         self.unknown_bytes = np.empty(0, np.int64)
         self.lines = self.bytes = self.characters = 0
         self.measured = True  # whether bytes and characters are known
@@ -130,7 +134,9 @@ class Reader:
                 self._refuse_boundary(ids)
             if self.spelling:
                 self.unknown_bytes = np.empty(lines, np.int64)
-                kernels.unknown_bytes(letters, kernels.SPACE, ids, self.unknown_bytes)
+                kernels.unknown_bytes(
+                    letters, kernels.SPACE, ids, self.unknown_is_word, self.unknown_bytes
+                )
         elif self.unit == "byte":
             ids = self._by_letter(letters, 256)
         else:
@@ -205,6 +211,7 @@ class Reader:
         index, add = self.vocabulary.index, self.vocabulary.add
         ids: list[int] = []
         separator = int(self.unit == "word")
+        free = UNKNOWN_NAMES if self.unknown_is_word else ()
         unknown_bytes = []
         for number, sentence in enumerate(sentences, self.lines + 1):
             ids.append(BEGIN)
@@ -221,7 +228,7 @@ class Reader:
                     must = "not contain <s> or </s>"
                     raise _check.invalid(argument, must, f"{token} in sentence {number}")
                 ids.append(found_id)
-                if found_id == UNKNOWN and token not in UNKNOWN_NAMES:
+                if found_id == UNKNOWN and token not in free:
                     spelt += self._size(token) + separator
             ids.append(END)
             unknown_bytes.append(spelt)

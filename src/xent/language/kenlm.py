@@ -158,6 +158,7 @@ class Model:
         self.path = os.path.abspath(os.fsencode(path))  # bytes, as KenLM has it
         self._model = _load(os.fsdecode(self.path), config or Config(), unit, errors)
         self._settings = (config and vars(config).copy()), unit, errors
+        self._by_letter = self._model.unit != "word"
         self._index = self._model.vocabulary.index
         self._scorer = sentence_scorer(self._model)
 
@@ -173,7 +174,7 @@ class Model:
 
     def score(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> float:
         """Return the log10-probability of a sentence."""
-        if self._model.unit != "word":
+        if self._by_letter:
             return float(sum(logp for logp, _, _ in self.full_scores(sentence, bos, eos)))
         return self._scorer.score(_utf8(sentence), bos, eos)
 
@@ -181,18 +182,15 @@ class Model:
         self, sentence: str | bytes, bos: bool = True, eos: bool = True
     ) -> Iterator[tuple[float, int, bool]]:
         """Yield (log10-probability, length of the n-gram, whether unknown) of each word."""
-        if self._model.unit != "word":
+        if self._by_letter:
             yield from self._letter_scores(sentence, bos, eos)
         else:
             yield from zip(*self._scorer.full(_utf8(sentence), bos, eos), strict=True)
 
     def perplexity(self, sentence: str | bytes) -> float:
         """Return the perplexity of a sentence, its end included."""
-        if self._model.unit == "word":
-            words = len(_utf8(sentence).split()) + 1
-        else:
-            words = len(self._letters(sentence)) + 1
-        return float(10.0 ** (-self.score(sentence) / words))
+        words = self._letters(sentence) if self._by_letter else _utf8(sentence).split()
+        return float(10.0 ** (-self.score(sentence) / (len(words) + 1)))
 
     def _letters(self, sentence: str | bytes) -> list[int]:
         """Return the ids of the characters or bytes of a sentence."""

@@ -87,15 +87,19 @@ def fit(
 
 
 def _words(path: Path) -> list[str]:
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {str(path)!r}.")
+    import re
+
     from xent import _check
 
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {str(path)!r}.")
     try:
-        return path.read_text(encoding="utf-8-sig").split()
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         found = f"{str(path)!r} with byte 0x{error.object[error.start]:02x} at {error.start}"
         raise _check.invalid("--vocabulary", "be UTF-8", found) from None
+    # As in a text: a wide or no-break space is a letter, where str.split would end a word.
+    return [word for word in re.split(r"[\0\t\n\r ]+", text) if word]
 
 
 def _smoothing(text: str) -> Any:

@@ -245,7 +245,7 @@ def _spells_unknown(text, first, length):
 
 
 @kernel()
-def unknown_bytes(text, space, ids, found):
+def unknown_bytes(text, space, ids, is_word, found):
     """Write how many bytes spell the unknown words of each line, with a separator a word.
 
     Parameters
@@ -254,7 +254,9 @@ def unknown_bytes(text, space, ids, found):
         Whole lines.
     space : (256,) bool
     ids : (tokens + 2 lines,) uint32
-        What `encode` wrote. A word that the text itself spells ``<unk>`` needs no spelling.
+        What `encode` wrote.
+    is_word : bool
+        Whether ``<unk>`` spelt in the text is a word like others, which needs no spelling.
     found : (lines,) int64
     """
     i = np.int64(0)
@@ -269,7 +271,7 @@ def unknown_bytes(text, space, ids, found):
             first = i
             while not space[text[i]]:
                 i += 1
-            if ids[token] == UNKNOWN and not _spells_unknown(text, first, i - first):
+            if ids[token] == UNKNOWN and not (is_word and _spells_unknown(text, first, i - first)):
                 total += i - first + 1
             token += 1
         i += 1
