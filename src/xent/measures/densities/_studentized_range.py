@@ -13,8 +13,8 @@ import numpy as np
 from xent.measures.densities._density import log_sum
 from xent.measures.rows._protocols import Numbers
 
-STEP = 0.02  # of log r between the numbers that g is interpolated from
-AT_ONCE = 2048
+LOG_STEP = 0.02  # of log r between the numbers that g is interpolated from
+NUMBERS_AT_ONCE = 2048
 
 
 def studentized_range(k: float, df: float) -> Callable[[Numbers], Numbers]:
@@ -22,7 +22,7 @@ def studentized_range(k: float, df: float) -> Callable[[Numbers], Numbers]:
     from scipy.interpolate import make_interp_spline
     from scipy.special import gammaln
 
-    places = np.arange(math.log(1e-4), math.log(80.0), STEP)
+    places = np.arange(math.log(1e-4), math.log(80.0), LOG_STEP)
     curve = make_interp_spline(places, _log_range(np.exp(places), k), k=7)
     flat = df / 2 * math.log(df) - float(gammaln(df / 2)) - (df / 2 - 1) * math.log(2)
     # Of log s: the chi is narrow where there are many degrees of freedom.
@@ -35,8 +35,8 @@ def studentized_range(k: float, df: float) -> Callable[[Numbers], Numbers]:
     def log_density(q: Numbers) -> Numbers:
         found = np.full(q.shape, -math.inf)
         fine = np.flatnonzero((q > 1e-150) & (q < 1e150))
-        for i in range(0, fine.size, AT_ONCE):
-            some = fine[i : i + AT_ONCE]
+        for i in range(0, fine.size, NUMBERS_AT_ONCE):
+            some = fine[i : i + NUMBERS_AT_ONCE]
             log_q = np.log(q[some])[:, None]
             # The terms are largest where neither s nor q s is beyond its width.
             t = np.minimum(0.0, wide - log_q) + steps
