@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 OURS = "xent."
+MAX_PART = 600  # characters of one part of a sentence; what it quotes may be a cell of megabytes
 Error = TypeVar("Error", ValueError, TypeError)
 
 
@@ -88,8 +89,9 @@ def setting(name: str, value: str | float | None = None) -> Mention:
     >>> str(advice), advice.spelled({"missing": "--missing"})
     ('Pass missing="drop".', 'Pass --missing drop.')
     """
+    # An option that is true has no value on the command line.
     shown = "" if value is None else f'"{value}"' if isinstance(value, str) else f"{value}"
-    return Mention(name, after="=" + shown, value="" if value is None else str(value))
+    return Mention(name, after="=" + shown, value="" if value in (None, True) else str(value))
 
 
 def thing(name: str) -> Mention:
@@ -143,9 +145,22 @@ def _error(kind: type[Error], argument: str, must: Words, got: object, advice: W
 def _carrying(kind: type[Error], start: Sentence, advice: Words) -> Error:
     """Return the error whose text is a sentence, and its advice, and which knows them."""
     sentence = start + " " + advice if advice else start
+    sentence = Sentence(*(_shortened(p) if isinstance(p, str) else p for p in sentence.parts))
     error = kind(str(sentence))
     vars(error)["sentence"] = sentence
     return error
+
+
+def _shortened(text: str) -> str:
+    """Leave out the middle of a long text.
+
+    >>> len(_shortened("x" * 10_000_000)) < 700
+    True
+    """
+    if len(text) <= MAX_PART:
+        return text
+    head, tail = text[: MAX_PART - 100], text[-100:]
+    return f"{head} ... ({len(text) - MAX_PART:,} characters left out) ... {tail}"
 
 
 def _parts(words: Words) -> tuple[str | Mention, ...]:
@@ -270,6 +285,8 @@ def number(argument: str, value: object) -> float:
 
 def log_of_base(base: object) -> float:
     """Return the natural logarithm of a base of logarithms: what nats are divided by."""
+    if base is None:
+        raise wrong_kind("base", "be a number", "None", "Leave it out for nats; 2 is bits.")
     number = _real("base", base, "be a number")
     if not (number > 0 and math.isfinite(number)) or number == 1:
         advice = "Use math.e for nats, 2 for bits."

@@ -203,6 +203,7 @@ def _trees() -> Iterator[Call]:
     classifiers: list[Any] = [
         trees.TreeClassifier, trees.ID3Classifier, trees.C45Classifier, trees.CARTClassifier,
         partial(trees.TreeClassifier, splitter="histogram"),
+        partial(trees.TreeClassifier, pruning="pessimistic"),
         partial(trees.TreeClassifier, criterion="gini", missing="surrogate",
                 pruning="cost_complexity"),
         partial(trees.TreeClassifier, criterion="gain_ratio", nominal="multiway", pruning=None),

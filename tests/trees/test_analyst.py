@@ -146,7 +146,7 @@ def test_weights_are_repetitions(run, tmp_path):
     ("kind", "words", "given"),
     [
         ("default", "--criterion gini --nominal one_vs_rest", {"criterion": "gini", "nominal": "one_vs_rest"}),
-        ("default", "--min-samples-split 9 --no-raising --cf 0.1", {"min_samples_split": 9.0, "raising": False, "cf": 0.1}),
+        ("default", "--min-samples-split 9 --pruning pessimistic --no-raising --cf 0.1", {"min_samples_split": 9.0, "pruning": "pessimistic", "raising": False, "cf": 0.1}),
         ("c45", "--cf 0.4 --raising --class-weight balanced", {"cf": 0.4, "raising": True, "class_weight": "balanced"}),
         ("cart", "--min-samples-split 20 --pruning none", {"min_samples_split": 20.0, "pruning": None}),
         ("regression", "--min-gain 0.5 --decreasing x", {"min_gain": 0.5, "monotonic_cst": [-1]}),
@@ -166,7 +166,8 @@ def test_every_option_arrives(run, tmp_path, kind, words, given):
         ("--pruning none --cf 0.1", "`--cf` must go with --pruning pessimistic, got 'none'."),
         ("--tree c45 --pruning reduced_error --no-raising", "`--raising` must go with --pruning pes"),
         ("--tree cart --cf 0.1", "`--cf` must go with --tree 'default' or 'c45', got 'cart'."),
-        ("--cf 0.9", "`--cf` must be at most 0.5, got 0.9."),
+        ("--cf 0.2", "`--cf` must go with --pruning pessimistic, got 'bits'."),
+        ("--pruning pessimistic --cf 0.9", "`--cf` must be at most 0.5, got 0.9."),
         ("--nominal multiway --missing surrogate", "must be another with --nominal multiway, got"),
         ("--criterion squared_error", "`--criterion` must be 'entropy', 'gain_ratio' or 'gini', got"),
         ("--class-weight heavy", "`--class-weight` must be balanced, or CLASS=NUMBER, got 'heavy'."),

@@ -187,7 +187,7 @@ def test_numbers(run, tmp_path):
         ),
         (
             ["fit", "table.csv", "-t", "play", "-o", "a", "--pruning", "no"],
-            "`--pruning` must be 'pessimistic', 'cost_complexity', 'reduced_error' or 'none', got",
+            "`--pruning` must be 'bits', 'pessimistic', 'cost_complexity', 'reduced_error' or 'none', got",
         ),
         (
             ["fit", "table.csv", "-t", "degrees", "-o", "a", *NUMBERS, "--pruning", "pessimistic"],

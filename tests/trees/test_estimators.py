@@ -152,7 +152,9 @@ def test_in_pipelines_and_searches():
     X, y = load_iris(return_X_y=True)
     pipe = make_pipeline(StandardScaler(), TreeClassifier())
     assert cross_val_score(pipe, X, y).mean() > 0.9
-    grid = GridSearchCV(TreeClassifier(), {"cf": [0.1, 0.25], "leaf_estimate": [None, 2.0]})
+    grid = GridSearchCV(
+        TreeClassifier(pruning="pessimistic"), {"cf": [0.1, 0.25], "leaf_estimate": [None, 2.0]}
+    )
     assert grid.fit(X, y).best_score_ > 0.9
     preset = clone(C45Classifier(cf=0.1))
     assert preset.cf == 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,12 +72,13 @@ def check_outputs(inputs: Sequence[str | Path | None], outputs: dict[str, Path |
     """
     from xent import _check, _store
 
-    taken = {Path(path).resolve(): "what is read" for path in inputs if path is not None}
+    taken = {os.path.realpath(path): "what is read" for path in inputs if path is not None}
     for option, path in outputs.items():
         if path is None or str(path) == "-":
             continue
         _store.check_target(path, argument=option)
-        if path.resolve() in taken and not path.is_char_device():
-            other = taken[path.resolve()]
+        place = os.path.realpath(path)
+        if place in taken and not path.is_char_device():
+            other = taken[place]
             raise _check.invalid(option, f"differ from {other}", f"{str(path)!r} for both")
-        taken[path.resolve()] = f"`{option}`"
+        taken[place] = f"`{option}`"

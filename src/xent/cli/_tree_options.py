@@ -68,7 +68,9 @@ Decreasing = Annotated[
 Pruning = Annotated[
     str | None,
     _option(
-        help="pessimistic, cost_complexity, reduced_error or none.", metavar="HOW", panel=PRUNED
+        help="bits, pessimistic, cost_complexity, reduced_error or none.",
+        metavar="HOW",
+        panel=PRUNED,
     ),
 ]
 Cf = Annotated[

@@ -174,6 +174,8 @@ def fit(
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
     size = "1 leaf" if leaves == 1 else f"{leaves} leaves"
     typer.echo(f"{TREES[kind]}: {size}, depth {depth}, written to {output}")
+    if leaves == 1 and getattr(tree, "pruning", None) == "bits":
+        typer.echo("No test saves the bits that it takes to say. --pruning none keeps them all.")
     typer.echo(_as_read(tree))
     if not streamed and len(table) < every:
         typer.echo(f"{_check.count(every - len(table), 'row')} without {target!r} left out")

@@ -37,7 +37,9 @@ def refuse_duplicates(
     for name, times in Counter(names).items():
         if times > 1:
             got = f"two {name!r} in {str(path)!r}"
-            no_header = "If its first line is a row, pass " + _check.setting("no_header") + "."
+            no_header = (
+                "If its first line is a row, pass " + _check.setting("no_header", True) + "."
+            )
             advice = "" if csv is None else no_header
             raise _check.invalid(argument, "name every column once", got, advice)
 

@@ -9,6 +9,7 @@ from xent import _check
 from xent._table.files.dialect import Csv
 
 NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+NO_VALUE = ("", "?", "-", "na", "n/a", "nan", "null", "none")  # what stands for a missing value
 WHOLE = re.compile(r"\d+")
 
 
@@ -17,7 +18,7 @@ def doubt_header(batch: Any, path: str | os.PathLike[str], csv: Csv | None) -> N
 
     A name is a value where a column of text holds it, or where it is a number that names nothing:
     one with a decimal point or a sign, or one of whole numbers that do not rise from column to
-    column, as years and class numbers do.
+    column, as years and class numbers do. Words above a column of numbers are names.
 
     Parameters
     ----------
@@ -43,12 +44,14 @@ def doubt_header(batch: Any, path: str | os.PathLike[str], csv: Csv | None) -> N
             wholes.append(int(name))
         elif NUMERAL.fullmatch(name):
             found.append(name)
+        elif name.lower() not in NO_VALUE:
+            return  # words above numbers: a header
     if any(a >= b for a, b in itertools.pairwise(wholes)):
         found += map(str, wholes)
     if found:
         advice = _check.Sentence("Write a line of names above it.")
         if csv is not None:
-            advice = "If it is no header, pass " + _check.setting("no_header") + "."
+            advice = "If it is no header, pass " + _check.setting("no_header", True) + "."
         names = _check.join_names(found, last="and", limit=3)
         because = (
             f"the first line of {str(path)!r} reads like a row: {names}. It is taken as names."

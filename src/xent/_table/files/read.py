@@ -5,13 +5,12 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from xent._table.files.blocks import read_csv, scan_csv, scan_json
 from xent._table.files.columns import require
 from xent._table.files.dialect import Csv, check_csv, why_not
 from xent._table.files.endings import ending, kind_of, refuse_duplicates, unreadable
 from xent._table.files.header import doubt_header
+from xent._table.files.npz import read_npz
 
 HEAD_ROWS = 1 << 16  # rows among which names of columns are looked for
 
@@ -53,7 +52,7 @@ def read(
     kind = kind_of(path, argument)
     try:
         if kind == ".npz":
-            table = _read_npz(path)
+            table = read_npz(path)
         elif kind == ".parquet":
             import pyarrow.parquet
 
@@ -200,33 +199,6 @@ def _refusal(
     if isinstance(error, UnicodeError):
         return unreadable(path, kind, "it is not UTF-8")
     return unreadable(path, kind, error)
-
-
-def _read_npz(path: str | os.PathLike[str]) -> Any:
-    import zipfile
-
-    import pyarrow as pa
-
-    if not zipfile.is_zipfile(path):
-        raise unreadable(path, ".npz", "it is not an archive of arrays")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile) as error:
-        unsafe = "allow_pickle" in str(error)
-        why = "it holds Python objects, which are never loaded" if unsafe else error
-        raise unreadable(path, ".npz", why) from None
-    columns: list[tuple[str, Any]] = []
-    for name, array in arrays.items():
-        if array.ndim == 0:
-            raise unreadable(path, ".npz", f"{name!r} is a single number, not a column")
-        if array.ndim == 1:
-            columns.append((name, array))
-        else:
-            flat = array.reshape(len(array), -1)
-            columns += [(f"{name}_{j}", flat[:, j]) for j in range(flat.shape[1])]
-    names = [name for name, _ in columns]
-    return pa.Table.from_arrays([pa.array(values) for _, values in columns], names)
 
 
 def _cut(

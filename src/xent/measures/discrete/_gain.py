@@ -5,10 +5,12 @@ from typing import Any
 
 from xent import _check
 from xent.measures.discrete._joint import joint_of, mutual_information
+from xent.measures.rows._door import takes_joint
 from xent.measures.rows._protocols import ArrayLike
 from xent.measures.rows._typed_arrays import Input
 
 
+@takes_joint
 def normalized_mutual_information(
     joint: Input,
     *,
@@ -76,6 +78,7 @@ def normalized_mutual_information(
     return table.result(table.ratio(information, whole), math.e, keepdims)
 
 
+@takes_joint
 def information_gain(
     joint: Input,
     *,
@@ -130,6 +133,7 @@ def information_gain(
     return mutual_information(joint, axis=axis, base=base, keepdims=keepdims, where=where)
 
 
+@takes_joint
 def gain_ratio(
     joint: Input,
     *,
@@ -182,6 +186,7 @@ def gain_ratio(
     return table.result(table.ratio(*table.sums("information", "x")), math.e, keepdims)
 
 
+@takes_joint
 def symmetric_uncertainty(
     joint: Input,
     *,

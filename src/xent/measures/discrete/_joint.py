@@ -14,6 +14,7 @@ import numpy as np
 from xent import _check
 from xent._array import NUMPY
 from xent.measures.rows._dispatch import flat_rows, joint_kernels, over_rows
+from xent.measures.rows._door import in_order, takes_joint
 from xent.measures.rows._input import Rows, outcome_axes, paired, result, rows
 from xent.measures.rows._protocols import Array, ArrayLike, Axis, Numbers
 from xent.measures.rows._sparse import RowMatrix, apply_where, is_sparse
@@ -175,11 +176,13 @@ def joint_of(
     joint: Input, axis: Axis, where: ArrayLike | None, min_axes: int = 2, max_axes: int = 2
 ) -> Joint:
     """Return a joint distribution, dense or sparse."""
+    joint, where = in_order("joint", joint, axis, where, pairs=True)
     if is_sparse(joint):
         return SparseJoint(joint, axis, where)
     return Joint(joint, axis, where, min_axes, max_axes)
 
 
+@takes_joint
 def conditional_entropy(
     joint: Input,
     *,
@@ -239,6 +242,7 @@ def conditional_entropy(
     return table.result(table.conditional(*(places[a] for a in known)), base, keepdims)
 
 
+@takes_joint
 def mutual_information(
     joint: Input,
     *,
@@ -292,6 +296,7 @@ def mutual_information(
     return table.result(table.sums("information")[0], base, keepdims)
 
 
+@takes_joint
 def conditional_mutual_information(
     joint: Input,
     *,
@@ -344,7 +349,7 @@ def conditional_mutual_information(
     if is_sparse(joint):
         must = "be a dense array, of three variables"
         raise _check.wrong_kind("joint", must, "a sparse one", "Convert it with .toarray() first.")
-    table = Joint(joint, axis, where, 3, 3)
+    table = joint_of(joint, axis, where, 3, 3)
     if table.source.numpy:
         probabilities = table.source.probabilities
         out = np.empty(probabilities.shape[0])
@@ -358,6 +363,7 @@ def conditional_mutual_information(
     return table.result(kl_nats(whole, table.rows(table.above_zero(model))), base, keepdims)
 
 
+@takes_joint
 def variation_of_information(
     joint: Input,
     *,

@@ -184,6 +184,11 @@ def layout(
     return kind, slot, np.array([len(c.levels) for c in columns if c.kind == "name"], np.int64)
 
 
+def n_levels(columns: Sequence[FittedColumn]) -> NDArray[np.int64]:
+    """Return each column's number of levels, 0 for numbers."""
+    return np.array([len(c.levels) for c in columns], np.int64)
+
+
 def matched(frame: Frame, columns: Sequence[FittedColumn]) -> list[Read]:
     """Return the columns of a data frame that are the columns of fit."""
     names = {str(name): name for name in frame.names}
