@@ -14,7 +14,7 @@ MIN_GUESSED = 16  # of which it can be said that letters have two bytes
 def utf16_in_disguise(letters: NDArray[np.uint8]) -> str | None:
     """Name the UTF-16 of a text that is UTF-8 too, since all is ASCII and has a NUL beside it."""
     zeros = letters[:GUESSED_BYTES] == 0
-    if len(zeros) < MIN_GUESSED:
+    if len(zeros) < MIN_GUESSED or not zeros.any():
         return None
     found = [
         n for n, part in (("UTF-16BE", zeros[::2]), ("UTF-16LE", zeros[1::2])) if part.mean() > 0.9
