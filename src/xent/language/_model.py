@@ -1,7 +1,7 @@
 """The n-gram model as its user meets it: fit, evaluate, score, continue, store."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
@@ -110,6 +110,7 @@ class NGramModel(Scorer):
         self,
         text: Any,
         *,
+        weights: Sequence[int] | NDArray[np.integer] | None = None,
         held_out: Any = None,
         executor: Executor | None = None,
         memory: int | str | None = None,
@@ -122,6 +123,9 @@ class NGramModel(Scorer):
         text : path, lines, token lists or id arrays
             A str or PathLike is a file (plain, .gz or .zst), an iterable of paths several; an
             iterable of str is lines, of lists of str tokens; integer arrays are token ids.
+        weights : sequence of int, optional
+            How often each line counts, where ``text`` is lines, lists of tokens or id arrays. The
+            model is that of a text with each line so many times.
         held_out : same, optional
             Text from which `JelinekMercer` learns its weights.
         executor : concurrent.futures.Executor, optional
@@ -145,8 +149,8 @@ class NGramModel(Scorer):
         ------
         ValueError, TypeError
             If ``text`` is no text or an empty one, the smoothing learns from no ``held_out``,
-            ``memory`` is too little, ``folder`` is another's, or ``executor`` is given for others
-            than paths.
+            ``memory`` is too little, ``folder`` is another's, ``executor`` is given for others
+            than paths, or ``weights`` are not whole numbers, one a line.
         FileNotFoundError
             If there is no such file.
 
@@ -166,7 +170,7 @@ class NGramModel(Scorer):
         task = CountingTask(
             self.order, self.unit, self.errors, self.unknown, self.min_counts[0], self._given
         )
-        with counted(task, text, executor, memory, folder) as (vocabulary, levels):
+        with counted(task, text, weights, executor, memory, folder) as (vocabulary, levels):
             evidence = Evidence(levels, self.min_counts, uniform(len(vocabulary), self.unknown))
             if memory is not None:
                 check_memory(self.smoothing, evidence, memory, folder)
