@@ -13,7 +13,7 @@ from xent.language._kernels.murmur import murmur, number_of
 from xent.language._kernels.sentence import is_space
 
 # What stands where in the header: addresses of arrays, and then numbers.
-DATA, ORDERS, NUMBERS_OF_IDS = range(3)
+DATA, LEVELS_ADDRESS, NUMBERS_OF_IDS = range(3)
 FILE_SIZE, ORDER, HASHED, WORDS_OFFSET, HASHES, IDS, FIRST_WORD, LAST_WORD = range(3, 11)
 
 
@@ -21,7 +21,9 @@ FILE_SIZE, ORDER, HASHED, WORDS_OFFSET, HASHES, IDS, FIRST_WORD, LAST_WORD = ran
 def _file(header):
     """Return the file as the kernels of `binary` take it."""
     data = carray(pointer_to(header[DATA], np.uint8), (header[FILE_SIZE],), np.uint8)
-    levels = carray(pointer_to(header[ORDERS], np.int64), (header[ORDER], COLUMNS), np.int64)
+    levels = carray(
+        pointer_to(header[LEVELS_ADDRESS], np.int64), (header[ORDER], COLUMNS), np.int64
+    )
     return data, header[HASHED] != 0, levels
 
 
