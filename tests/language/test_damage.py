@@ -145,10 +145,19 @@ def test_many_true_checksums_lead_nowhere(tmp_path, form):
 def test_a_state_that_is_none(tmp_path, form, change):
     path = tmp_path / "m.xent"
     saved(form, path)
-    state, arrays = _store.load(path, format=storage.FORMAT, version=1)
-    _store.save(path, format=storage.FORMAT, version=1, state={**state, **change}, arrays=arrays)
+    state, arrays = _store.load(path, format=storage.FORMAT, version=2)
+    _store.save(path, format=storage.FORMAT, version=2, state={**state, **change}, arrays=arrays)
     with pytest.raises(ValueError, match=r"cannot be read: what it holds is no model|must be"):
         NGramModel.load(path)
+
+
+def test_the_hash_table_of_version_1_is_built_anew(tmp_path):
+    path = tmp_path / "m.xent"
+    saved("exact", path)
+    state, arrays = _store.load(path, format=storage.FORMAT, version=2)
+    old = {"table" if name == "sorted_table" else name: part for name, part in arrays.items()}
+    _store.save(path, format=storage.FORMAT, version=1, state=state, arrays=old)
+    np.testing.assert_array_equal(NGramModel.load(path).score(TEXT), model().score(TEXT))
 
 
 @pytest.mark.parametrize("which", ["state", "checksums"])

@@ -27,6 +27,7 @@ NDD, PSI, SPIDERS, IN_R = map(
     golden, ("ndd_readme", "optbinning_monitoring", "inext_spider", "r_entropy")
 )
 UNSURE = golden("estimators")["symmetric_uncertainty"]
+AGREED = golden("estimators")["adjusted_mutual_information"]
 
 HORSES = COVER["horses"]["p"]
 JOINT = np.array(COVER["joint"]["joint"])
@@ -136,6 +137,10 @@ NUMBERS: dict[str, list[tuple[Callable, object, int]]] = {
     ],
     "normalized_mutual_information": [
         (lambda: m.normalized_mutual_information(CLUSTERS), MANNING["clusters"]["nmi"], 2)
+    ],
+    "adjusted_mutual_information": [
+        (lambda one=one: m.adjusted_mutual_information(m.Counts.from_samples(one["x"], given=one["y"]), average=one["average"]), one["value"], 5)
+        for one in AGREED
     ],
     "symmetric_uncertainty": [
         (lambda: m.symmetric_uncertainty(CLUSTERS), MANNING["clusters"]["nmi"], 2),

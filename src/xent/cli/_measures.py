@@ -189,8 +189,12 @@ def drift(
     title = f"What moved from {reference.name} to {current.name}"
     _out(title, unit, axis, heads, rows, shown, records, html, json)
     if past:
+        from xent._terminal import one_line
+
         over = _check.count(len(past), "column")
-        typer.secho(f"{over} above {threshold:g}: {', '.join(past)}", fg="red", err=True)
+        typer.secho(
+            f"{over} above {threshold:g}: {', '.join(map(one_line, past))}", fg="red", err=True
+        )
         raise typer.Exit(1)
 
 
@@ -236,7 +240,7 @@ def _out(
     import json as json_module
 
     from xent import _store
-    from xent.evaluation._report import bar_of, one_line
+    from xent._terminal import bar_of, fitted, one_line, printable, width_of
 
     for record in records:
         if "cuts" in record:  # JSON has no word for infinity
@@ -254,12 +258,13 @@ def _out(
     longest = max(0.0, *shown) or 1.0
     # A name cannot break its line.
     plain = [[_cut(one_line(row[0])), *row[1:]] for row in rows]
-    widths = [max(len(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
+    widths = [max(width_of(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
     bar = max(8, min(BAR_WIDTH, LINE_LENGTH - 4 - sum(widths) - 2 * (len(widths) - 1)))
-    typer.echo(heading)
+    typer.echo(printable(heading))
     for row, value in zip([columns, *plain], [0.0, *shown], strict=True):
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        line = f"  {row[0]:<{widths[0]}}  {bar_of(value / longest, bar):<{bar}}  {'  '.join(cells)}"
+        drawn = f"{bar_of(value / longest, bar):<{bar}}"
+        line = f"  {fitted(row[0], widths[0])}  {drawn}  {'  '.join(cells)}"
         typer.echo(line.rstrip())
     if html is not None:
         typer.echo(f"\nThe page: {html}")

@@ -18,6 +18,7 @@ from xent.losses._arguments import (
     check_weight,
     class_axis,
 )
+from xent.losses._overrides import overridable
 from xent.losses._reduction import apply_weight, reduce_loss
 from xent.losses._rows._autograd import small_batch_loss, softmax_loss
 from xent.losses._rows._formula import (
@@ -34,6 +35,7 @@ from xent.losses._rows._targets import check_target_and_weights, validate_target
 _DEFAULTS = (0.0, 1.0, 0.0, "zero")
 
 
+@overridable
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -143,6 +145,7 @@ def cross_entropy(
     return softmax_loss(input, target, weight, token_weight, axis, o, stats)
 
 
+@overridable
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -215,7 +218,7 @@ def nll_loss(
     )
     axis = class_axis(input, axis)
     target = check_target_and_weights(input, target, weight, token_weight, axis, o)
-    target = validate_target(target, axis, input.shape[axis], o)
+    target = validate_target(target, axis, input.shape[axis], o, token_weight)
     log_p = at_least_float32(input).movedim(axis, -1)
     values, _, row_weight = expected_cost(-log_p, target, weight, o)
     if token_weight is not None:
@@ -224,6 +227,7 @@ def nll_loss(
     return (loss, stats_of(log_p, target, o)) if stats else loss
 
 
+@overridable
 def focal_loss(
     input: Tensor,
     target: Tensor,
@@ -297,7 +301,7 @@ def focal_loss(
     axis = class_axis(input, axis)
     given = target
     target = check_target_and_weights(input, target, weight, token_weight, axis, o)
-    target = validate_target(target, axis, input.shape[axis], o)
+    target = validate_target(target, axis, input.shape[axis], o, token_weight)
     check_weight("alpha", alpha, input.shape[axis : axis + 1], "class")
     check_devices(input, alpha=alpha)
     soft = target.is_floating_point()

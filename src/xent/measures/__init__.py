@@ -33,17 +33,17 @@ from xent.measures.discrete._orders import (
 from xent.measures.rows._typed_arrays import Counts, Logits, LogProbs
 
 if TYPE_CHECKING:
-    from xent.measures.samples._estimate import (
-        Estimate,
-        estimate_entropy,
-        estimate_mutual_information,
-    )
+    from xent.measures.discrete._adjusted import adjusted_mutual_information
+    from xent.measures.samples._estimate import estimate_entropy, estimate_mutual_information
+    from xent.measures.samples._result import Estimate
     from xent.measures.samples._two_samples import estimate_cross_entropy, estimate_kl_divergence
     from xent.measures.tables._drift import ColumnDrift, drift
     from xent.measures.tables._rank import FeatureRank, rank_features
 
 _LATER = {  # loaded when first named
-    "samples._estimate": ("Estimate", "estimate_entropy", "estimate_mutual_information"),
+    "discrete._adjusted": ("adjusted_mutual_information",),
+    "samples._estimate": ("estimate_entropy", "estimate_mutual_information"),
+    "samples._result": ("Estimate",),
     "samples._two_samples": ("estimate_cross_entropy", "estimate_kl_divergence"),
     "tables._drift": ("ColumnDrift", "drift"),
     "tables._rank": ("FeatureRank", "rank_features"),
@@ -57,6 +57,7 @@ __all__ = [
     "LogProbs",
     "Logits",
     "Measurement",
+    "adjusted_mutual_information",
     "conditional_entropy",
     "conditional_mutual_information",
     "cross_entropy",

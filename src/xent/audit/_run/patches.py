@@ -51,6 +51,8 @@ def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
             options = dict(zip(names, args, strict=False), **kwargs)
             observer.refused(name, options, error, sys._getframe(1))
             raise
+        if not observer.sampled and args and observer.passes_over(name, args[0]):
+            return result
         observer.loss(name, names, (args, kwargs), result, sys._getframe(1))
         return result
 
@@ -86,7 +88,7 @@ def layer_watcher(observer: Observer, layer: str, original: Watched) -> Watched:
         if observer.on and not is_compiling():
             training = args[place] if len(args) > place else kwargs.get("training", default)
             graph = torch.is_grad_enabled()
-            if not (training and graph):
+            if not training or not graph:
                 p = standard
                 if rate is not None:
                     p = args[rate] if len(args) > rate else kwargs.get("p", standard)

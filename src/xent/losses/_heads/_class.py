@@ -17,7 +17,8 @@ from xent.losses._arguments import (
 )
 from xent.losses._class import cross_entropy
 from xent.losses._heads._class_rows import ClassRows, class_job
-from xent.losses._heads._head import check_head, run_head, run_loop
+from xent.losses._heads._head import check_head, run_head, run_loop, zero_silent_rows
+from xent.losses._overrides import overridable
 from xent.losses._parallel._group import (
     check_group,
     copy_to_group,
@@ -34,10 +35,10 @@ from xent.losses._rows._stats import (
     with_row_shape,
 )
 from xent.losses._rows._targets import BadRowError, check_target
-from xent.losses._threads import in_blocks
 from xent.losses._torch_private import is_traced
 
 
+@overridable
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -137,7 +138,8 @@ def linear_cross_entropy(
             check_no_gradient(target=target, weight=weight, token_weight=token_weight)
         shards = share_rows(x, target, weight, token_weight, o, group, stats, shape, w.shape[0])
         total, fill = shards.total(shape)
-        found = run_loop(copy_to_group(x, group), w, b, Job(shards, o, total))
+        x = copy_to_group(zero_silent_rows(x, w, shards), group)
+        found = run_loop(x, w, b, Job(shards, o, total))
         return shards.finish(found, shape, fill)
     o = check_options(**shared)
     many = isinstance(linear_weight, Tensor) and linear_weight.dim() > 2
@@ -147,8 +149,11 @@ def linear_cross_entropy(
             logits = torch.tensordot(input, linear_weight, dims=([-1], [-1]))
             logits = logits if linear_bias is None else logits + linear_bias
         else:
-            check_head(input, *head)
-            logits = torch.nn.functional.linear(input, *head)
+            x, w, b, shape = check_head(input, *head)
+            if not stats:
+                rows = _class_rows(w, target, weight, token_weight, shape, o, stats)
+                x = zero_silent_rows(x, w, rows)
+            logits = torch.nn.functional.linear(x, w, b).reshape(*shape, w.shape[0])
         return cross_entropy(
             logits, target, weight, token_weight=token_weight, stats=stats,
             axis=input.dim() - 1, **shared,
@@ -156,7 +161,7 @@ def linear_cross_entropy(
     if many:
         return _many_heads(input, *head, target, weight, token_weight, o, stats)
     x, w, b, shape = check_head(input, *head)
-    rows = _class_rows(w, target, weight, token_weight, shape, o)
+    rows = _class_rows(w, target, weight, token_weight, shape, o, stats)
     try:
         found = run_head(x, w, b, class_job(rows, stats, rows.total(w.shape[0])))
     except BadRowError as bad:
@@ -202,9 +207,12 @@ def _many_heads(
     row_weight = None if token_weight is None else token_weight.reshape(-1, count)
     flat_weight = None if row_weight is None else row_weight.reshape(-1)
     every = SoftmaxRows(target.flatten(0, 1), weight, flat_weight, o)
+    if stats:
+        every.silence(classes)
     found = []
     try:
         total = every.total(classes)
+        target = every.target.reshape(target.shape)
         for n, (w, b) in enumerate(zip(weights, biases, strict=True)):
             each = None if row_weight is None else row_weight[:, n]
             rows = SoftmaxRows(target[:, n].contiguous(), weight, each, o)
@@ -221,6 +229,7 @@ def _many_heads(
     return loss, with_row_shape(columns, all_rows, accuracy)
 
 
+@overridable
 def linear_log_prob(
     input: Tensor,
     linear_weight: Tensor,
@@ -282,6 +291,7 @@ def linear_log_prob(
     return 0 - _unreduced(input, linear_weight, target, linear_bias, o)
 
 
+@overridable
 def linear_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -342,10 +352,10 @@ def _unreduced(
     x, w, b, shape = check_head(input, linear_weight, linear_bias)
     if isinstance(target, Tensor) and target.is_floating_point():
         raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
-    rows = _class_rows(w, target, None, None, shape, o)
+    rows = _class_rows(w, target, None, None, shape, o, entropy)
     try:
         if can_validate(rows.target):
-            rows.total_of(in_blocks(rows.target_check(w.shape[0])))
+            rows.validated_total(w.shape[0])
         job = Job(ClassRows(rows, entropy, entropy), o, 1.0, saved=(rows.target,))
         result: Tensor = run_head(x, w, b, job).reshape(shape)
     except BadRowError as bad:
@@ -360,12 +370,16 @@ def _class_rows(
     token_weight: Tensor | None,
     shape: torch.Size,
     o: Options,
+    stats: bool,
 ) -> SoftmaxRows:
     target = _flat_target(w.shape[0], target, token_weight, shape, o)
     check_weight("weight", weight, w.shape[:1], "class")
     check_devices(w, target=target, weight=weight, token_weight=token_weight)
     row_weight = None if token_weight is None else token_weight.reshape(-1)
-    return SoftmaxRows(target, weight, row_weight, o)
+    rows = SoftmaxRows(target, weight, row_weight, o)
+    if stats:
+        rows.silence(w.shape[0])
+    return rows
 
 
 def _flat_target(

@@ -9,6 +9,7 @@ from torch import Tensor
 from xent import _check
 from xent.losses._arguments import (
     Options,
+    can_validate,
     check_devices,
     check_input,
     check_strided,
@@ -17,6 +18,7 @@ from xent.losses._arguments import (
 from xent.losses._heads._loop import Head
 from xent.losses._reduction import empty_mean, reduce_loss
 from xent.losses._rows._chunks import Job
+from xent.losses._rows._formula import zero_masked_rows
 from xent.losses._torch_private import is_traced
 
 
@@ -68,6 +70,7 @@ def run_head(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
     The loop knows gradients of the head and of what it is given, none of targets and weights.
     """
     o = job.options
+    x = zero_silent_rows(x, w, job.rows)
     if is_traced() or x.is_meta or job.learnt:
         found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
         loss = reduce_loss(found[0], o.reduction, job.total, o.empty)
@@ -77,6 +80,17 @@ def run_head(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
     if not fill:
         return result
     return (result[0] + fill, *result[1:]) if isinstance(result, tuple) else result + fill
+
+
+def zero_silent_rows(x: Tensor, w: Tensor, rows: Any) -> Tensor:
+    """Return hidden states, with zeros for rows that count for nothing where they may be NaN.
+
+    The weight's gradient is a product with all of them, in which 0 times NaN would be NaN.
+    """
+    if not needs_gradient(w) or (can_validate(x) and bool(x.detach().sum().isfinite())):
+        return x
+    counted = rows.counted()
+    return x if counted is None else zero_masked_rows(x, counted)
 
 
 def run_loop(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:

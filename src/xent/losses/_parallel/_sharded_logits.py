@@ -15,10 +15,11 @@ from xent.losses._arguments import (
     class_axis,
     row_shape,
 )
+from xent.losses._overrides import overridable
 from xent.losses._parallel._group import check_group, refuse_in_all, refuse_transforms
 from xent.losses._parallel._sharded_rows import check_no_gradient, share_rows
 from xent.losses._reduction import loss_dtype
-from xent.losses._rows._autograd import scale_once
+from xent.losses._rows._autograd import pack, scale_once, unpack
 from xent.losses._rows._chunks import (
     Job,
     Upstream,
@@ -32,6 +33,7 @@ from xent.losses._rows._stats import in_two_passes, stats_need_second_pass
 from xent.losses._rows._targets import check_target
 
 
+@overridable
 def vocab_parallel_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -155,7 +157,8 @@ class _ShardedLogits(torch.autograd.Function):
         ctx.save_for_backward(logits)
         stats = getattr(job.rows, "stats", False)
         wants = wants and job.reduction != "none" and not stats and logits.dtype != torch.float16
-        values, ctx.saved_gradient = _score(logits, job, () if wants else None, job.g)
+        values, grad = _score(logits, job, () if wants else None, job.g)
+        ctx.saved_gradient = pack(grad)
         dtype = loss_dtype(logits)
         loss = values[0] if job.reduction == "none" else values[0].sum() * job.g
         if len(values) == 1:
@@ -173,6 +176,6 @@ class _ShardedLogits(torch.autograd.Function):
         if torch.is_grad_enabled():
             return *differentiate(job, logits, logits, upstream), None, None
         if saved is not None:
-            return scale_once(saved, upstream[0]), None, None
+            return scale_once(unpack(saved), upstream[0]), None, None
         g, of_rows = upstream_of_rows(job, upstream, logits.shape[0])
         return _score(logits, job, of_rows, g)[1], None, None

@@ -17,14 +17,25 @@ from xent.measures.densities._density import (
     site_of,
 )
 from xent.measures.densities._frozen import frozen
-from xent.measures.densities._multivariate import dirichlet, multinormal, multistudent
+from xent.measures.densities._multivariate import (
+    dirichlet,
+    multinomial,
+    multinormal,
+    multistudent,
+    sphere,
+    wishart,
+)
 from xent.measures.rows._protocols import Numbers
+from xent.measures.rows._typed_arrays import Counts
 
 # The parameters of those of several numbers.
 SEVERAL = {
     "multivariate_normal": "mean=..., cov=...",
     "multivariate_t": "loc=..., shape=..., df=...",
     "dirichlet": "alpha=...",
+    "vonmises_fisher": "mu=..., kappa=...",
+    "wishart": "df=..., scale=...",
+    "multinomial": "n=..., p=...",
 }
 
 
@@ -39,8 +50,11 @@ def from_scipy(argument: str, value: Any) -> Density:
         return frozen(argument, value.dist, shapes, loc, scale)
     multi = {
         "multivariate_normal_frozen": lambda: multinormal(argument, value.mean, value.cov),
-        "multivariate_t_frozen": lambda: multistudent(value.loc, value.shape, value.df),
+        "multivariate_t_frozen": lambda: multistudent(argument, value.loc, value.shape, value.df),
         "dirichlet_frozen": lambda: dirichlet(value.alpha),
+        "vonmises_fisher_frozen": lambda: sphere(value.mu, value.kappa),
+        "wishart_frozen": lambda: wishart(value.df, value.scale),
+        "multinomial_frozen": lambda: _multinomial(argument, value.n, value.p),
     }
     name = type(value).__name__
     if name in multi:
@@ -51,6 +65,8 @@ def from_scipy(argument: str, value: Any) -> Density:
         return mixture([from_scipy(argument, c) for c in value.components], value.weights)
     if hasattr(value, "logpdf") and hasattr(value, "icdf"):
         return _of_the_new_kind(argument, value)
+    if hasattr(value, "_hbins") or hasattr(value, "xk"):  # it has all of its parameters
+        return from_scipy(argument, value())
     if isinstance(value, stats.rv_continuous | stats.rv_discrete):
         raise _without_parameters(argument, value, stats)
     if name.removesuffix("_gen") in SEVERAL:
@@ -58,8 +74,15 @@ def from_scipy(argument: str, value: Any) -> Density:
         advice = f"Write {whole}({SEVERAL[name.removesuffix('_gen')]})."
         got = f"{whole} without them"
         raise _check.wrong_kind(argument, "have its parameters", got, advice)
-    must = "be a distribution of one number, or a normal, t or Dirichlet of several"
+    must = "be a distribution of one number, or one of several that has a formula here"
     raise _check.wrong_kind(argument, must, f"a {name}")
+
+
+def _multinomial(argument: str, n: Any, p: Any) -> Density:
+    count, shares = np.asarray(n), np.asarray(p, dtype=np.float64)
+    if count.size != 1 or shares.ndim != 1:
+        raise _check.invalid(argument, "be one distribution", "a batch", "Take them one by one.")
+    return multinomial(float(count.reshape(-1)[0]), Counts(shares))
 
 
 def _without_parameters(argument: str, value: Any, stats: ModuleType) -> TypeError:
