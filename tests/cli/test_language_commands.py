@@ -535,6 +535,12 @@ def test_lines_that_are_no_text_are_skipped_and_counted(crawl):
     assert run("score", crawl / "m.xent", crawl / "u").splitlines() == [
         row for row in rows if row != "nan\tnan"
     ]
+    # UTF-16 is no text with a bad line, but one to convert.
+    (crawl / "u").write_bytes("\n".join(PROSE).encode("utf-16"))
+    with pytest.raises(
+        ValueError, match=r"`TEXT` must be UTF-8, got byte 0xff on line 1\. It is UTF"
+    ):
+        run(*args[:2], crawl / "u", *args[3:], "--on-bad-line", "skip")
     # A share is one of the lines that are text.
     run(*args[:-1], "--keep", "100%", "--on-bad-line", "skip")
     assert (crawl / "kept").read_bytes().split(b"\r\n")[:-1] == good
