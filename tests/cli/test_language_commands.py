@@ -535,6 +535,12 @@ def test_lines_that_are_no_text_are_skipped_and_counted(crawl):
     assert run("score", crawl / "m.xent", crawl / "u").splitlines() == [
         row for row in rows if row != "nan\tnan"
     ]
+    # UTF-16 is no text with a bad line, but one to convert.
+    (crawl / "u").write_bytes("\n".join(PROSE).encode("utf-16"))
+    with pytest.raises(
+        ValueError, match=r"`TEXT` must be UTF-8, got byte 0xff on line 1\. It is UTF"
+    ):
+        run(*args[:2], crawl / "u", *args[3:], "--on-bad-line", "skip")
     # A share is one of the lines that are text.
     run(*args[:-1], "--keep", "100%", "--on-bad-line", "skip")
     assert (crawl / "kept").read_bytes().split(b"\r\n")[:-1] == good
@@ -552,6 +558,40 @@ def test_json_lines_that_are_no_text_are_skipped_and_counted(crawl):
     assert (found["bad"], found["kept"], found["records"]) == (6, 9, 15)
     assert found["first_bad"].startswith("line 1 (")
     assert (crawl / "kept").read_text().splitlines() == good
+
+
+def test_fit_from_counts_and_weighted_lines(tmp_path):
+    args = ("-o", tmp_path / "m", "--order", "2", "--smoothing", "WittenBell")
+    expected = NGramModel(2, WittenBell()).fit(["a b", "a b", "b"]).score(["a", "b b"])
+    (tmp_path / "weighted").write_text("2\ta b\r\n1\tb\n0\tc\n")
+    run("fit", tmp_path / "weighted", *args, "--weighted")
+    np.testing.assert_allclose(NGramModel.load(tmp_path / "m").score(["a", "b b"]), expected)
+    (tmp_path / "counts").write_text(
+        "<s> 3\na\t2\nb\t3\n</s>\t3\n<s> a\t2\n<s> b\t1\na b\t2\nb </s>\t3\n<s> a b\t2\n"
+    )
+    run("fit", tmp_path / "counts", *args, "--counts")
+    np.testing.assert_allclose(NGramModel.load(tmp_path / "m").score(["a", "b b"]), expected)
+    for name, more, sentence in (
+        (
+            "weighted",
+            ("--counts",),
+            "`TEXT` must hold lines of an n-gram and its count, got '2\\ta",
+        ),
+        ("counts", ("--weighted",), "`TEXT` must have lines that begin with a whole number and a"),
+        (
+            "counts",
+            ("--counts", "--memory", "1GB"),
+            "`--counts` must go with one TEXT, and with no",
+        ),
+        (
+            "weighted",
+            ("--weighted", "--memory", "1GB"),
+            "`--weighted` must be None where lines are",
+        ),
+    ):
+        with pytest.raises(ValueError) as caught:
+            run("fit", tmp_path / name, *args, *more)
+        assert str(caught.value).startswith(sentence)
 
 
 def test_a_line_that_memory_does_not_hold(tmp_path):
