@@ -1,7 +1,6 @@
 """Targets of class losses: which ones are refused, and how the refusal names the place."""
 
 import math
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -56,7 +55,7 @@ class BadRowError(Exception):
 
 def one_ignored(target: Any, ignore_index: Any) -> tuple[Any, Any]:
     """Return one ignored class for several, and the target in which all of them are that one."""
-    if not isinstance(ignore_index, Collection) or isinstance(ignore_index, str):
+    if not isinstance(ignore_index, tuple | list | set | frozenset | range):
         return target, ignore_index
     several = [_check.integer("ignore_index", index, least=-(2**63)) for index in ignore_index]
     if not several:
