@@ -58,9 +58,12 @@ def test_train_says_what_it_did(corridor):
 def test_predictions_are_probabilities(corridor):
     folder, done = corridor
     table = pyarrow.csv.read_csv(folder / "predictions.csv")
-    assert table.column_names == [*(f"p_{c}" for c in range(10)), "prediction", "digit"]
+    scores = [f"{kind}_{c}" for kind in "pl" for c in range(10)]
+    assert table.column_names == [*scores, "prediction", "digit"]
+    logs = _table.numbers(table, scores[10:])
     probs = _table.numbers(table, [f"p_{c}" for c in range(10)])
     np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(np.log(probs), logs, rtol=1e-12, atol=1e-12)
     assert (table["prediction"].to_numpy() == probs.argmax(axis=1)).all()
     assert "xent evaluate predictions.csv --target digit" in done["predict"].stdout
 
@@ -160,10 +163,33 @@ def test_training_on_a_table_with_text_classes(tmp_path):
     _table.write(tmp_path / "new.csv", unlabelled)
     assert xent("predict", "m", "new.csv", "--output", "out.csv", cwd=tmp_path).returncode == 0
     table = _table.read(tmp_path / "out.csv")
-    assert table.column_names == ["p_big", "p_small", "prediction"]
+    assert table.column_names == ["p_big", "p_small", "l_big", "l_small", "prediction"]
     assert (
         np.array(table["prediction"].to_pylist()) == np.array(["small", "big"])[y]
     ).mean() > 0.99
+
+
+def test_predict_keeps_what_train_reported(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=60) * 1e3
+    _table.write(tmp_path / "d.csv", {"x": x[:30], "y": np.where(x[:30] > 0, "a", "b")})
+    _table.write(tmp_path / "new.csv", {"x": x[30:] * 1e4, "y": np.where(x[30:] > 0, "b", "a")})
+    options = "--target y --validation new.csv --learning-rate 50 --epochs 3 --model m"
+    said = xent("train", "d.csv", *options.split(), cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    held = next(line for line in said.stdout.splitlines() if line.startswith("held out"))
+    bits = TrainedModel.load(tmp_path / "m").classifier.history_["validation_bits"][-1]
+    assert f"{bits:.4f} bits a row" in held
+    said = xent("predict", "m", "new.csv", "--output", "out.csv", cwd=tmp_path).stdout
+    command = said.splitlines()[-1].removeprefix("Evaluate them: xent ").replace("'", "").split()
+    found = json.loads(xent(*command, "--json", "-", cwd=tmp_path).stdout)
+    assert found["cross_entropy_bits"] == pytest.approx(bits, rel=1e-12)
+    assert bits > 1100
+    # The probabilities alone have lost it.
+    lost = json.loads(
+        xent("evaluate", "out.csv", "--target", "y", "--json", "-", cwd=tmp_path).stdout
+    )
+    assert lost["cross_entropy"] == "inf"
 
 
 def test_train_passes_every_option_on(tmp_path):

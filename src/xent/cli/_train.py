@@ -45,6 +45,13 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option(help="Written after every epoch; a run that was stopped goes on from it."),
         ] = None,
+        allow_other_bits: Annotated[
+            bool,
+            typer.Option(
+                "--allow-other-bits",
+                help="Go on from --checkpoint with other threads, torch or device than before.",
+            ),
+        ] = False,
         *,
         reading: TableOptions,
     ) -> None:
@@ -82,10 +89,13 @@ def register(app: typer.Typer) -> None:
             device=device,
         )
         pair = None if held is None else (scaling.apply(held.X), held.labels)
-        known = ("loss", "hidden", "epochs", "learning_rate", "optimizer", "device", "checkpoint")
+        known = ("loss", "hidden", "epochs", "learning_rate", "optimizer", "device", "checkpoint",
+                 "allow_other_bits")  # fmt: skip
         with words(*known, "validation", X="DATA", y="--target", random_state="--seed"):
             X, y = scaling.apply(table.X), table.labels
-            classifier.fit(X, y, validation=pair, checkpoint=checkpoint)
+            classifier.fit(
+                X, y, validation=pair, checkpoint=checkpoint, allow_other_bits=allow_other_bits
+            )
         TrainedModel(classifier, scaling, table.columns, table.target).save(model)
         history = classifier.history_
         typer.echo(

@@ -7,6 +7,7 @@ every loss and on every device.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import pairwise
 
 import numpy as np
@@ -49,6 +50,25 @@ class Plan:
     learning_rate: float
     optimizer: str
     device: str
+
+
+def surroundings(device: str) -> dict[str, str | int]:
+    """Return what the last bits of a training hang on: sums are taken in other orders elsewhere.
+
+    Parameters
+    ----------
+    device : str
+        Where to compute.
+    """
+    place = torch.device(device)
+    named = torch.cuda.get_device_name(place) if place.type == "cuda" else ""
+    return {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "xent": version("xent"),
+        "device": f"{place.type} {named}".strip(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
 
 
 def first_layers(sizes: list[int], rng: np.random.RandomState) -> list[Layer]:
@@ -156,7 +176,7 @@ def logits_of(layers: list[Layer], X: NDArray[np.floating]) -> NDArray[np.float6
 
 def _squares(gradient: Tensor | None) -> Tensor:
     if gradient is None:
-        return torch.zeros((), dtype=torch.float64)
+        return torch.zeros((), dtype=torch.float64, device="cpu")
     return gradient.double().square().sum()
 
 
@@ -181,7 +201,7 @@ def _remember(optimizer: torch.optim.Optimizer, memory: Memory) -> None:
 def _network(layers: list[Layer]) -> nn.Sequential:
     parts: list[nn.Module] = []
     for weight, bias in layers:
-        linear = nn.Linear(weight.shape[1], weight.shape[0])
+        linear = nn.Linear(weight.shape[1], weight.shape[0], device="cpu")
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(weight))
             linear.bias.copy_(torch.from_numpy(bias))

@@ -204,7 +204,7 @@ class Patches:
         by_id = {id(original): (original, new) for original, new in swaps.items()}
         for module in list(sys.modules.values()):
             names = getattr(module, "__dict__", None)
-            if type(names) is not dict or module.__name__.startswith("xent."):
+            if type(names) is not dict or str(names.get("__name__")).startswith("xent."):
                 continue
             for name, value in list(names.items()):
                 if id(value) in by_id:
