@@ -32,7 +32,7 @@ BEHIND = {  # what follows from another finding at the same site
 }
 UNDEFINED = ("X106", "X201", "X303")  # what makes a loss NaN by itself
 SCALED_BACK = re.compile(r"\bsize\(|\.shape\b|num_classes|n_classes|numel\(")
-PLACE = re.compile(r"\(([^()]+):(\d+)\)$")
+NAMED_PLACE = re.compile(r"\(([^()]+):(\d+)\)$")
 IN_NUMPY = re.compile(r"(loss|entropy|criterion).*\.numpy\(|\blog_loss\(")
 UNREACHED = 5  # lines that are named
 
@@ -230,7 +230,7 @@ class _Joined:
             if not self._reached(path, line)
         ]
         for said in list(self.reading.not_followed):
-            place = PLACE.search(said)
+            place = NAMED_PLACE.search(said)
             if place is not None and self._reached(place[1], int(place[2])):
                 del self.reading.not_followed[said]  # reading did not know it; the run saw it
         for site in self.sites:
