@@ -18,7 +18,7 @@ from xent.audit._run.observer import Observer
 from xent.audit._run.patches import watching
 
 PAIRS = 9
-STEPS = {100e-6: (8, 8, 2000), 1e-3: (256, 160, 400)}  # seconds: batch, width, steps
+STEPS = {100e-6: (8, 8, 1000), 1e-3: (256, 160, 300)}  # seconds: batch, width, steps
 
 
 def loop(batch: int, width: int, steps: int) -> float:

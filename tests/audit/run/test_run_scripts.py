@@ -72,3 +72,12 @@ def test_the_page_counts_the_scripts():
     page = (ROOT / "docs" / "audit.md").read_text()
     assert f"of {len(SCRIPTS)} scripts that were written for it, {right} of them right" in page
     assert f"all {seeded} seeded mistakes" in page
+
+
+def test_a_run_on_a_stub_says_so(tmp_path):
+    (code,) = (code for name, code in SCRIPTS if name == "batches that come out even")
+    script = tmp_path / "train.py"
+    script.write_text(code)
+    (found,) = program.run(script, [], Config(sizes={"data": 1003})).report.findings
+    assert found.rule == "X402"
+    assert found.seen == "100 batches of 10, 1 of 3; in this run 3 batches of 10"

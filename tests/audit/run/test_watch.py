@@ -185,3 +185,16 @@ def test_a_batch_given_twice_tells_how_a_loss_reduces(reduction):
     assert torch.equal(torch.get_rng_state(), before)
     assert of_batch(lambda a, b: (a @ a.T).logsumexp(1).mean(), output, target) == ""
     torch.set_rng_state(state)
+
+
+def test_a_loss_after_the_training_is_seen():
+    fc = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(fc.parameters(), lr=0.1)
+    with watch(config=Config()) as report:
+        for _ in range(30):
+            F.cross_entropy(fc(torch.randn(6, 4)), torch.randint(0, 3, (6,))).backward()
+            optimizer.step()
+        for _ in range(2):  # of the shape that is passed over in training
+            F.cross_entropy(fc(torch.randn(6, 4)).relu(), torch.randint(0, 3, (6,)))
+    assert rules(report) == [("X104", "error")]
+    assert report.sites == 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from threading import get_ident
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
@@ -36,7 +36,7 @@ from xent.audit._run.torch_private import (
 )
 
 KEPT_PASSES = 32
-ONE_STEP_IN = 20  # after the first twenty
+ONE_STEP_IN = 25  # after the first twenty
 MOST_NATS = 700.0  # exp of more is no number
 PLAIN_TENSORS = (Tensor, torch.nn.Parameter)
 
@@ -55,7 +55,9 @@ class Observer:
         self.round: Round | None = None
         self.steps = 0
         self.sampled = True  # this step is looked at; of the others only what has another shape
-        self.shapes: dict[str, torch.Size] = {}  # of what each loss was given last
+        self.passed = 0  # losses of this step that were passed over
+        self.a_step = 0  # losses with a graph that a step has
+        self.latest: dict[str, tuple[torch.Size, CodeType, int]] = {}  # shape and caller of a loss
         self.calls = 0
         self.held: set[int] = set()  # ids of parameters that an optimiser holds
         self.optimisers: set[int] = set()
@@ -81,6 +83,8 @@ class Observer:
             self.missed("losses inside torch.func transforms (vmap)")
         elif type(tensor) not in PLAIN_TENSORS:
             self.missed(f"losses of {type(tensor).__name__}")
+        elif tensor.is_meta:
+            self.missed("losses without numbers (device meta)")
         elif tensor.is_cuda and torch.cuda.is_current_stream_capturing():
             self.missed("losses in a CUDA graph")
         else:
@@ -155,7 +159,7 @@ class Observer:
         if size != site.size:
             site.size = size
             full = full or site.looked < FIRST_CALLS + calls // 10
-        self.shapes[name] = first.shape
+        self.latest[name] = first.shape, frame.f_code, frame.f_lasti
         value = None
         if (full or result.is_cpu) and not result.dim():
             value = result.item()
@@ -170,6 +174,7 @@ class Observer:
         if grad:
             site.with_grad += 1
             if self.sampled:
+                self.passed += 1
                 self.micro.loss(site, weight, value)
         if full:
             site.looked += 1
@@ -310,6 +315,7 @@ class Observer:
             self.optimisers.add(id(optimiser))
             self.held |= {id(p) for group in optimiser.param_groups for p in group["params"]}
         if self.sampled:
+            self.a_step = self.passed
             self.micro.step(closure)
             if self.modes.watched:
                 self.modes.at_step(self.steps)
@@ -319,8 +325,9 @@ class Observer:
         """Count a step."""
         if self.modes.watched:
             self.modes.passed_over()
+        self.passed = 0
         self.steps = steps = self.steps + 1
-        self.sampled = steps < FIRST_CALLS or steps % ONE_STEP_IN < 2
+        self.sampled = steps < FIRST_CALLS or not steps % ONE_STEP_IN
         if self.limit is not None and steps >= self.limit:
             self.stop()
 
