@@ -15,7 +15,7 @@ def utf16(text: bytes) -> str | None:
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "UTF-16"
     zeros = np.frombuffer(text[:GUESSED_BYTES], np.uint8) == 0
-    if len(zeros) < MIN_GUESSED:
+    if len(zeros) < MIN_GUESSED or not zeros.any():
         return None
     found = [
         n for n, part in (("UTF-16BE", zeros[::2]), ("UTF-16LE", zeros[1::2])) if part.mean() > 0.9

@@ -298,7 +298,8 @@ def joined(lines: list[str], argument: str = "text", before: int = 0) -> bytes:
 
 def line_feeds(text: bytes) -> bytes:
     """Return a text whose lines end in a line feed alone."""
-    return text.replace(b"\r\n", b"\n") if b"\r\n" in text else text
+    # One letter is found far faster than two.
+    return text.replace(b"\r\n", b"\n") if b"\r" in text else text
 
 
 def sentence_starts(ids: Ids) -> NDArray[np.int64]:

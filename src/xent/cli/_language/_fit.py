@@ -134,11 +134,14 @@ def _words(path: Path) -> list[str]:
     import re
 
     from xent import _check
+    from xent._table.files import compression
 
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
+    with open(path, "rb") as raw, compression.reading(raw, str(path)) as file:
+        words = file.read()
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = words.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         found = f"{str(path)!r} with byte 0x{error.object[error.start]:02x} at {error.start}"
         raise _check.invalid("--vocabulary", "be UTF-8", found) from None
