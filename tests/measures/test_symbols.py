@@ -230,10 +230,15 @@ def test_tables_from_pairs_of_symbols():
     ):
         assert_allclose(m.mutual_information(pairs_), truth, rtol=1e-14)
         assert_allclose(m.conditional_entropy(pairs_, given=-2), math.log(2) / 2, rtol=1e-14)
+    for counts in (Counter(zip("aabb", "xyyy", strict=True)), Counts(frame.value_counts())):
+        by_place = m.adjusted_mutual_information(Counts([[1, 1], [0, 2]]))
+        assert_allclose(m.adjusted_mutual_information(counts), by_place)
     three = Counter([("a", 0, 0), ("b", 1, 0), ("a", 1, 1), ("b", 0, 1)])
     assert_allclose(m.conditional_mutual_information(three, base=2), 1.0)
     with pytest.raises(ValueError, match=r"`joint` must have no margins, got 'All'"):
         m.mutual_information(Counts(pd.crosstab(frame.x, frame.y, margins=True)))
+    with pytest.raises(ValueError, match=r"`joint` must have no margins, got 'All'"):
+        m.adjusted_mutual_information(Counts(pd.crosstab(frame.x, frame.y, margins=True)))
     with pytest.raises(ValueError, match="`joint` must be a table, or symbols with their counts"):
         m.mutual_information(
             Counts(pl.DataFrame({"x": [1, 1], "y": [2, 3]}).group_by("x", "y").len())
