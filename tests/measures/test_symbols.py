@@ -150,6 +150,9 @@ def test_holders_of_several_kinds_and_more_than_two():
     several = Counter(OLD), series(NEW) / len(NEW), Counts.from_samples("abe")
     truth = js(shares(OLD), shares(NEW), shares("abe"), weights=[0.5, 0.25, 0.25])
     assert_allclose(m.js_divergence(*several, weights=[0.5, 0.25, 0.25]), truth, rtol=1e-12)
+    both = Counter("ab"), Counter("ac")
+    plain = m.js_divergence(*both, weights=[0.3, 0.7])
+    assert m.js_divergence(*both, weights=pd.Series([0.3, 0.7])) == plain
     with pytest.raises(TypeError, match="`weights` must be 2 numbers in the order of"):
         m.js_divergence(Counter("ab"), Counter("ac"), weights={"p": 0.5, "q": 0.5})
 
