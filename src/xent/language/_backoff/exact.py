@@ -22,7 +22,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 INTERLEAVED = 16  # sentences that are scored in turns, so that memory is waited for once for all
-LOAD = 0.7  # of the hash table
+LOAD = 0.5  # of the hash table: a search ends after one and a half keys on average
 LOG_10 = float(np.log(10.0))
 
 

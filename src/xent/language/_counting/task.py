@@ -122,10 +122,10 @@ class CountingTask:
         vocabulary = Vocabulary()
         ids = [np.array([vocabulary.add(w) for w in v.words()], np.int64) for v, _ in shards]
         levels = merge(ids, [counts for _, counts in shards])
-        return self._without_rare(vocabulary, levels) if self.least_words > 1 else (
+        return self.without_rare(vocabulary, levels) if self.least_words > 1 else (
             vocabulary, levels)  # fmt: skip
 
-    def _without_rare(self, vocabulary: Vocabulary, levels: Levels) -> tuple[Vocabulary, Levels]:
+    def without_rare(self, vocabulary: Vocabulary, levels: Levels) -> tuple[Vocabulary, Levels]:
         """Leave out words that were seen too seldom, and all n-grams with one, or rename them."""
         times = levels[0].count.astype(np.int64)
         known = known_words(len(vocabulary), 0, times, self.least_words)
