@@ -285,6 +285,8 @@ def number(argument: str, value: object) -> float:
 
 def log_of_base(base: object) -> float:
     """Return the natural logarithm of a base of logarithms: what nats are divided by."""
+    if base is None:
+        raise wrong_kind("base", "be a number", "None", "Leave it out for nats; 2 is bits.")
     number = _real("base", base, "be a number")
     if not (number > 0 and math.isfinite(number)) or number == 1:
         advice = "Use math.e for nats, 2 for bits."

@@ -13,6 +13,7 @@ import os
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +25,7 @@ from xent import _check
 from xent._leftovers import open_locked, remove_dead
 
 Arrays = dict[str, NDArray[Any]]
+THREADED_BYTES = 1 << 24  # whose checksums take milliseconds
 StoredState = dict[str, Any]
 
 _DTYPES = {
@@ -275,7 +277,7 @@ def load(
     arrays = _map(path)
     if not mmap:
         arrays = {name: np.array(array) for name, array in arrays.items()}
-    if sums != {name: _crc(array) for name, array in arrays.items()}:
+    if sums != _checksums(arrays):
         raise _damaged(shown)
     try:
         state = json.loads(text)
@@ -310,6 +312,16 @@ def _map(path: str | os.PathLike[str]) -> Arrays:
         piece = body[offset : offset + size] if size else np.empty(0, np.uint8)
         arrays[name] = piece.view(dtype).reshape(shape).view(np.ndarray)
     return arrays
+
+
+def _checksums(arrays: Arrays) -> dict[str, int]:
+    """Return the checksum of each array, many megabytes on several threads."""
+    if sum(array.nbytes for array in arrays.values()) < THREADED_BYTES:
+        return {name: _crc(array) for name, array in arrays.items()}
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        largest_first = sorted(arrays, key=lambda name: -arrays[name].nbytes)
+        found = pool.map(_crc, (arrays[name] for name in largest_first))
+        return dict(zip(largest_first, found, strict=True))
 
 
 def _crc(array: NDArray[Any]) -> int:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,34 @@ def test_damage_is_noticed(good, tmp_path_factory, data):
     else:
         assert state == STATE
         assert all(np.array_equal(arrays[k], v, equal_nan=True) for k, v in ARRAYS.items())
+
+
+def test_damage_is_noticed_in_what_is_mapped(good, tmp_path):
+    """Checksums are computed of mapped arrays too."""
+    broken = bytearray(good)
+    broken[-3] ^= 1
+    (tmp_path / "bad").write_bytes(broken)
+    with pytest.raises(ValueError, match="its checksums do not match"):
+        _store.load(tmp_path / "bad", format="xent.test", version=2, mmap=True)
+
+
+@pytest.mark.parametrize("which", ["state", "checksums"])
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "7", "{"])
+def test_json_that_is_no_state_is_refused(good, tmp_path, which, text):
+    """Also with true checksums: Python's parser gives up on a hundred thousand brackets."""
+    length = int.from_bytes(good[:8], "little")
+    header = json.loads(good[8 : 8 + length])
+    metadata = header["__metadata__"]
+    metadata[which] = text
+    if which == "state":
+        sums = {**json.loads(metadata["checksums"]), "state": zlib.crc32(text.encode())}
+        metadata["checksums"] = json.dumps(sums)
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    bad = tmp_path / "bad"
+    bad.write_bytes(len(head).to_bytes(8, "little") + head + good[8 + length :])
+    with pytest.raises(ValueError, match="its checksums do not match"):
+        _store.load(bad, format="xent.test", version=2)
 
 
 def test_writing_is_all_or_nothing(tmp_path):

@@ -515,26 +515,32 @@ def test_lines_that_are_no_text_are_skipped_and_counted(crawl):
     good = [line.encode() for line in PROSE * 50]
     bad = [b"caf\xe9", b"the <s> cat", b"</s>", b"\xff\xfe"]
     lines = list(good)
-    for place, line in zip((0, 40, 41, 153), bad, strict=True):
+    for place, line in zip((3, 40, 41, 153), bad, strict=True):
         lines.insert(place, line)
     (crawl / "t").write_bytes(b"\r\n".join(lines) + b"\r\n")
     args = ("filter", crawl / "m.xent", crawl / "t", "-o", crawl / "kept", "--annotate")
-    with pytest.raises(ValueError, match="`TEXT` must be UTF-8, got byte 0xe9 on line 1"):
+    with pytest.raises(ValueError, match="`TEXT` must be UTF-8, got byte 0xe9 on line 4"):
         run(*args)
     found = json.loads(run(*args, "--on-bad-line", "skip", "--json"))
     assert (found["records"], found["kept"], found["bad"]) == (154, 150, 4)
-    assert found["first_bad"] == "byte 0xe9 on line 1"
+    assert found["first_bad"] == "byte 0xe9 on line 4"
     kept = (crawl / "kept").read_bytes().split(b"\r\n")[:-1]
     assert [line.split(b"\t")[1] for line in kept] == good
     said = run(*args, "--on-bad-line", "skip")
-    assert said.endswith("4 bad lines skipped, the first: byte 0xe9 on line 1.\n")
+    assert said.endswith("4 bad lines skipped, the first: byte 0xe9 on line 4.\n")
     rows = run("score", crawl / "m.xent", crawl / "t", "--on-bad-line", "skip").splitlines()
-    assert [i for i, row in enumerate(rows) if row == "nan\tnan"] == [0, 40, 41, 153]
+    assert [i for i, row in enumerate(rows) if row == "nan\tnan"] == [3, 40, 41, 153]
     # A line of Windows costs what it costs elsewhere.
     (crawl / "u").write_bytes(b"\n".join(good) + b"\n")
     assert run("score", crawl / "m.xent", crawl / "u").splitlines() == [
         row for row in rows if row != "nan\tnan"
     ]
+    # UTF-16 is no text with a bad line, but one to convert.
+    (crawl / "u").write_bytes("\n".join(PROSE).encode("utf-16"))
+    with pytest.raises(
+        ValueError, match=r"`TEXT` must be UTF-8, got byte 0xff on line 1\. It is UTF"
+    ):
+        run(*args[:2], crawl / "u", *args[3:], "--on-bad-line", "skip")
     # A share is one of the lines that are text.
     run(*args[:-1], "--keep", "100%", "--on-bad-line", "skip")
     assert (crawl / "kept").read_bytes().split(b"\r\n")[:-1] == good
@@ -552,6 +558,40 @@ def test_json_lines_that_are_no_text_are_skipped_and_counted(crawl):
     assert (found["bad"], found["kept"], found["records"]) == (6, 9, 15)
     assert found["first_bad"].startswith("line 1 (")
     assert (crawl / "kept").read_text().splitlines() == good
+
+
+def test_fit_from_counts_and_weighted_lines(tmp_path):
+    args = ("-o", tmp_path / "m", "--order", "2", "--smoothing", "WittenBell")
+    expected = NGramModel(2, WittenBell()).fit(["a b", "a b", "b"]).score(["a", "b b"])
+    (tmp_path / "weighted").write_text("2\ta b\r\n1\tb\n0\tc\n")
+    run("fit", tmp_path / "weighted", *args, "--weighted")
+    np.testing.assert_allclose(NGramModel.load(tmp_path / "m").score(["a", "b b"]), expected)
+    (tmp_path / "counts").write_text(
+        "<s> 3\na\t2\nb\t3\n</s>\t3\n<s> a\t2\n<s> b\t1\na b\t2\nb </s>\t3\n<s> a b\t2\n"
+    )
+    run("fit", tmp_path / "counts", *args, "--counts")
+    np.testing.assert_allclose(NGramModel.load(tmp_path / "m").score(["a", "b b"]), expected)
+    for name, more, sentence in (
+        (
+            "weighted",
+            ("--counts",),
+            "`TEXT` must hold lines of an n-gram and its count, got '2\\ta",
+        ),
+        ("counts", ("--weighted",), "`TEXT` must have lines that begin with a whole number and a"),
+        (
+            "counts",
+            ("--counts", "--memory", "1GB"),
+            "`--counts` must go with one TEXT, and with no",
+        ),
+        (
+            "weighted",
+            ("--weighted", "--memory", "1GB"),
+            "`--weighted` must be None where lines are",
+        ),
+    ):
+        with pytest.raises(ValueError) as caught:
+            run("fit", tmp_path / name, *args, *more)
+        assert str(caught.value).startswith(sentence)
 
 
 def test_a_line_that_memory_does_not_hold(tmp_path):

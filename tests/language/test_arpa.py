@@ -314,6 +314,13 @@ def test_unknown_by_its_other_name(tmp_path):
     assert fit.evaluate(["<UNK>"]).unknown == 1
 
 
+def test_irstlm_binary_is_told_how_to_become_arpa(tmp_path):
+    path = tmp_path / "m.blm"
+    path.write_bytes(b"blmt 2 10 20\n\0\1\2\xff" + bytes(64))
+    with pytest.raises(OSError, match=r"got IRSTLM's blmt in .* compile-lm FILE --text yes OUT"):
+        kenlm.Model(path)
+
+
 def test_a_form_feed_is_a_letter(tmp_path):
     model = read_arpa(
         arpa(tmp_path, SMALL.replace(" a", " \x0ba\x0c").replace("\ta", "\t\x0ba\x0c"))
@@ -392,6 +399,8 @@ def test_a_unit_travels_in_the_file(tmp_path, unit):
 def test_a_model_of_words_has_no_comment(tmp_path):
     write_arpa(fitted(corpus(0), 2, WittenBell()), tmp_path / "m.arpa")
     assert (tmp_path / "m.arpa").read_bytes().startswith(b"\\data\\\n")
+    write_arpa(fitted(corpus(0), 2, WittenBell(), errors="keep"), tmp_path / "m.arpa")
+    assert read_arpa(tmp_path / "m.arpa").errors == "keep"
 
 
 @pytest.mark.parametrize(("name", "value"), [("backoff", np.inf), ("logp", np.nan)])

@@ -1,7 +1,9 @@
 """Damaged models: refused in a sentence, or scored as before; with true checksums, no crash."""
 
 import json
+import warnings
 import zlib
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from language.test_smoothing import corpus, fitted
 from xent import _store
-from xent.language import KneserNey, Mixture, NGramModel, WittenBell
+from xent.language import KneserNey, Mixture, NGramModel, WittenBell, read_arpa, write_arpa
 from xent.language._backoff import storage
 
 TEXT = ["a b c d", "", "zz a b", "a long-word-of-many-bytes f e d c b a"]
@@ -145,10 +147,19 @@ def test_many_true_checksums_lead_nowhere(tmp_path, form):
 def test_a_state_that_is_none(tmp_path, form, change):
     path = tmp_path / "m.xent"
     saved(form, path)
-    state, arrays = _store.load(path, format=storage.FORMAT, version=1)
-    _store.save(path, format=storage.FORMAT, version=1, state={**state, **change}, arrays=arrays)
+    state, arrays = _store.load(path, format=storage.FORMAT, version=2)
+    _store.save(path, format=storage.FORMAT, version=2, state={**state, **change}, arrays=arrays)
     with pytest.raises(ValueError, match=r"cannot be read: what it holds is no model|must be"):
         NGramModel.load(path)
+
+
+def test_the_hash_table_of_version_1_is_built_anew(tmp_path):
+    path = tmp_path / "m.xent"
+    saved("exact", path)
+    state, arrays = _store.load(path, format=storage.FORMAT, version=2)
+    old = {"table" if name == "sorted_table" else name: part for name, part in arrays.items()}
+    _store.save(path, format=storage.FORMAT, version=1, state=state, arrays=old)
+    np.testing.assert_array_equal(NGramModel.load(path).score(TEXT), model().score(TEXT))
 
 
 @pytest.mark.parametrize("which", ["state", "checksums"])
@@ -168,3 +179,68 @@ def test_deep_json_is_refused(tmp_path, which):
     path.write_bytes(len(head).to_bytes(8, "little") + head + data[8 + length :])
     with pytest.raises(ValueError, match="its checksums do not match"):
         NGramModel.load(path)
+
+
+# ------------------------------------------------------------------ text
+
+
+def mutated(data, luck):
+    """Return bytes with a flip, a cut, a piece moved, or a number that is none."""
+    broken = bytearray(data)
+    place, kind = int(luck.integers(len(data))), int(luck.integers(6))
+    if kind == 0:
+        broken[place] ^= 1 << int(luck.integers(8))
+    elif kind == 1:
+        del broken[place:]
+    elif kind == 2:
+        del broken[place : place + int(luck.integers(1, 40))]
+    elif kind == 3:
+        broken[place:place] = data[int(luck.integers(len(data))) :][: int(luck.integers(1, 60))]
+    elif kind == 4:
+        broken[place : place + 4] = bytes(luck.integers(0, 256, 4).astype(np.uint8))
+    else:
+        strange = [
+            b"inf",
+            b"-inf",
+            b"nan",
+            b"1e999",
+            b"-" * 50,
+            b"9" * 400,
+            b"\0",
+            b"\\",
+            b"\t\t\t",
+        ]
+        broken[place:place] = strange[int(luck.integers(len(strange)))]
+    return bytes(broken)
+
+
+def arpa_mutants(tmp_path, times, seed):
+    """Each is refused in a sentence, or read, scored, and written again."""
+    plain, packed = tmp_path / "m.arpa", tmp_path / "m.arpa.gz"
+    write_arpa(model(), plain)
+    data, luck, refused = plain.read_bytes(), np.random.default_rng(seed), 0
+    write_arpa(model(), packed)
+    squeezed = packed.read_bytes()
+    for i in range(times):
+        path, whole = (plain, data) if i % 4 else (packed, squeezed)
+        path.write_bytes(mutated(whole, luck))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # no <s>, no </s>
+                found = read_arpa(path)
+        except ValueError as error:
+            refused += len(str(error)) < 2_000
+            continue
+        assert found.score(TEXT).shape == (len(TEXT),)
+        with suppress(ValueError):
+            write_arpa(found, tmp_path / "again.arpa")
+    return refused
+
+
+def test_mutated_arpa_files_never_crash(tmp_path):
+    assert arpa_mutants(tmp_path, 80, 4) > 40
+
+
+@pytest.mark.long
+def test_many_mutated_arpa_files_never_crash(tmp_path):
+    assert arpa_mutants(tmp_path, 4000, 5) > 2000

@@ -131,6 +131,32 @@ def test_words_that_nothing_separates_are_doubted(lines, doubt):
         assert doubt in str(caught[0].message)
 
 
+@pytest.mark.parametrize("unit", ["word", "character"])
+@pytest.mark.parametrize("options", [{}, {"min_count": {1: 4, 3: 2}, "unknown": "open"}])
+def test_weighted_lines_are_lines_so_many_times(unit, options):
+    lines = [" ".join(s) for s in corpus(1, 30)]
+    weights = np.random.default_rng(0).integers(0, 40, 30)
+    smoothing = KneserNey(discount=0.75)
+    found = NGramModel(3, smoothing, unit=unit, **options).fit(lines, weights=weights)
+    often = [line for line, times in zip(lines, weights, strict=True) for _ in range(times)]
+    expected = NGramModel(3, smoothing, unit=unit, **options).fit(often)
+    assert found.counts() == expected.counts()
+    np.testing.assert_allclose(found.score(lines), expected.score(lines), rtol=1e-6)
+    for text, given, sentence in (
+        (lines, weights[1:], "`weights` must hold one for each of 30 lines, got 29."),
+        (lines, weights - 1.5, "`weights` must hold one whole number a line, got float64 of shape"),
+        (lines, weights - 50, "`weights` must be at least 0, got -50."),
+        (lines, weights * 0, "`text` must hold at least one line of a weight above 0, got none."),
+        (lines, weights * 10**8, "`weights` must count at most 4,294,967,295 tokens together"),
+        ("a.txt", weights, "`text` must be lines or lists of tokens where `weights` is given"),
+    ):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            NGramModel(2).fit(text, weights=given)
+        assert str(caught.value).startswith(sentence)
+    with pytest.raises(ValueError, match="`weights` must be None where lines are counted elsewher"):
+        NGramModel(2).fit(lines, weights=weights, memory="1GB")
+
+
 def test_zero_probability_is_counted():
     model = NGramModel(2, MaximumLikelihood()).fit(["a b", "b a"])
     found = model.evaluate(["a a", "a b"])

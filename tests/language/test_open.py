@@ -104,6 +104,16 @@ def test_texts_are_unpacked_whatever_their_name(tmp_path, model, suffix, name):
 
 
 @pytest.mark.parametrize("suffix", PACK)
+def test_a_packed_list_of_words(tmp_path, suffix):
+    (tmp_path / "t.txt").write_text(TEXT)
+    (tmp_path / "words").write_bytes(PACK[suffix](b"a b\nc\n"))
+    options = ["--smoothing", "WittenBell", "--vocabulary", tmp_path / "words"]
+    run("language", "fit", tmp_path / "t.txt", "-o", tmp_path / "m", *options)
+    model = NGramModel.load(tmp_path / "m")
+    assert model.vocabulary.words() == ["<unk>", "<s>", "</s>", "a", "b", "c"]
+
+
+@pytest.mark.parametrize("suffix", PACK)
 def test_damaged_packed_texts_are_refused(tmp_path, model, suffix):
     data = PACK[suffix](TEXT.encode())
     path = tmp_path / "t.txt"

@@ -114,6 +114,9 @@ def test_bytes_that_spell_unknown_words(unit, source, expected):
     reader = Reader(vocabulary, unit=unit, spelling=True)
     assert len(list(reader.ids(source))) == 1
     assert reader.unknown_bytes.tolist() == expected
+    kept = Reader(vocabulary, unit=unit, errors="keep", spelling=True)
+    assert len(list(kept.ids(["\udcff"]))) == 1
+    assert kept.unknown_bytes.tolist() == [2 if unit == "word" else 1]
     # Where <unk> stands for others, the text's own pays too: six bytes for each of the two.
     both = 12 if unit == "word" else 0
     reader = Reader(vocabulary, unit=unit, spelling=True, unknown_is_word=False)

@@ -262,6 +262,76 @@ def refusals(group):
     refused(wide(group="all"), TypeError, "`group` must be a process group")
 
 
+def silenced(group):
+    """A row that weighs 0 may have any target, and any logits."""
+    mine = part(group)
+    g = torch.Generator().manual_seed(3)
+    z = torch.randn(ROWS, CLASSES, generator=g)
+    y = torch.randint(0, CLASSES, (ROWS,), generator=g)
+    p = torch.rand(ROWS, CLASSES, generator=g).softmax(1)
+    weight = torch.ones(ROWS)
+    weight[[1, 4]] = 0
+    bad_y, bad_p, bad_z = y.clone(), p.clone(), z.clone()
+    bad_y[1], bad_y[4], bad_p[1], bad_p[4], bad_z[1] = -1, 255, nan, 0, nan
+    for target, bad in ((y, bad_y), (p, bad_p)):
+        found = []
+        for logits, t in ((z, target), (bad_z, bad)):
+            x = logits[:, mine].clone().requires_grad_()
+            here = t[:, mine] if t.is_floating_point() else t
+            loss = L.vocab_parallel_cross_entropy(x, here, group=group, token_weight=weight)
+            loss.backward()
+            found.append((loss.detach(), x.grad))
+        assert all(map(torch.equal, *found))
+    head, h = torch.randn(CLASSES, WIDTH, generator=g), torch.randn(ROWS, WIDTH, generator=g)
+    found = []
+    for rows, t in ((h, y), (h.index_fill(0, torch.tensor([1, 4]), nan), bad_y)):
+        w = head[mine].clone().requires_grad_()
+        L.linear_cross_entropy(rows, w, t, group=group, token_weight=weight).backward()
+        found.append(w.grad)
+    assert torch.equal(*found)
+
+
+def distributed_tensors(group):
+    """Rows may be sharded in losses of logits; what cannot be is refused with a way out."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    g = torch.Generator().manual_seed(4)
+    z, t = torch.randn(8, 6, generator=g), torch.rand(8, 6, generator=g).softmax(1)
+    y, w = torch.tensor([0, -100, 2, 3, 4, 5, 1, 2]), torch.rand(8, generator=g)
+    losses = {
+        "index": lambda z, y, t, w: L.cross_entropy(z, y, label_smoothing=0.1),
+        "weighed": lambda z, y, t, w: L.cross_entropy(z, y, token_weight=w),
+        "soft": lambda z, y, t, w: L.cross_entropy(z, t),
+        "each": lambda z, y, t, w: L.cross_entropy(z, y, reduction="none"),
+        "nll": lambda z, y, t, w: L.nll_loss(z, y),
+        "focal": lambda z, y, t, w: L.focal_loss(z, y),
+        "binary": lambda z, y, t, w: L.binary_cross_entropy_with_logits(z, t),
+        "kl": lambda z, y, t, w: L.kl_div(z.log_softmax(-1), t),
+        "js": lambda z, y, t, w: L.js_div(z, t),
+        "mse": lambda z, y, t, w: L.mse_loss(z, t),
+    }
+    for placement in (Shard(0), Replicate()):
+        for name, loss in losses.items():
+            x = z.clone().requires_grad_()
+            truth = loss(x, y, t, w)
+            truth.sum().backward()
+            there = [distribute_tensor(a, mesh, [placement]) for a in (z, y, t, w)]
+            there[0].requires_grad_()
+            found = loss(*there)
+            found.sum().backward()
+            torch.testing.assert_close(found.full_tensor(), truth, msg=name)
+            torch.testing.assert_close(there[0].grad.full_tensor(), x.grad, msg=name)
+    rows, labels = there[0].detach(), there[1]
+    classes = distribute_tensor(z, mesh, [Shard(1)])
+    refused(lambda: L.cross_entropy(classes, labels), ValueError, "its to_local() with group=, or")
+    refused(lambda: L.cross_entropy(rows, y), TypeError, "`target` must be a DTensor, as another")
+    head = distribute_tensor(torch.ones(5, 6), mesh, [Shard(0)])
+    refused(lambda: L.linear_cross_entropy(z, head, y), TypeError, "Give full_tensor() of each")
+    refused(lambda: L.info_nce(rows, rows, temperature=1.0), TypeError, "no DTensor in info_nce")
+
+
 class WithHead(torch.nn.Module):
     """A body and a loss that owns the head: its parameters are seen by data parallel training."""
 

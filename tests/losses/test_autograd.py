@@ -1,6 +1,8 @@
 """The losses in PyTorch: derivatives of every order, transforms, compilation, threads, layouts."""
 
 import copy
+import gc
+import inspect
 import itertools
 import math
 import mmap
@@ -416,6 +418,88 @@ def test_modules(ours, theirs, options):
         assert torch.equal(twin(x, t), mine(x, t))
     with pytest.raises(ValueError, match="`size_average` must be None"):
         ours(size_average=True)
+
+
+OTHERS = {
+    "temperature": 2.0, "softcap": 1.5, "z_loss": 0.3, "axis": 0, "empty": "nan", "stats": True,
+    "label_smoothing": 0.2, "ignore_index": 1, "reduction": "sum", "log_target": True,
+    "weight": torch.tensor([0.5, 2.0, 1.0, 3.0]), "pos_weight": torch.tensor([0.5, 2.0, 1.0, 3.0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", [
+    L.CrossEntropyLoss, L.BCEWithLogitsLoss, L.KLDivLoss, L.LinearCrossEntropyLoss,
+], ids=lambda m: m.__name__)  # fmt: skip
+def test_an_option_that_is_set_later_is_obeyed(module):
+    """As `m.temperature = 4.0` in an epoch's schedule: the module is as one made so."""
+    sizes = (4, 4) if module is L.LinearCrossEntropyLoss else ()
+    taken = set(inspect.signature(module).parameters) - {
+        "size_average", "reduce", "options", "device", "dtype", "bias", "in_features",
+        "num_classes", "out_features",
+    }  # fmt: skip
+    assert taken <= OTHERS.keys()
+    x, other = torch.randn(4, 4).softmax(1).log(), 0.6 * torch.eye(4) + 0.1
+    target = other if module in (L.BCEWithLogitsLoss, L.KLDivLoss) else torch.tensor([0, 1, 1, 3])
+    for name in taken:
+        late, early = module(*sizes), module(*sizes, **{name: OTHERS[name]})
+        late.load_state_dict(early.state_dict(), strict=False)
+        setattr(late, name, OTHERS[name])
+        rows = x[:0] if name == "empty" else x
+        batch = target[:0] if name == "empty" else target
+        if name == "axis" and module is L.CrossEntropyLoss:
+            batch = batch.flip(0)
+        found, truth = (m(rows, batch) for m in (late, early))
+        for a, b in zip(
+            *((v if isinstance(v, tuple) else (v,)) for v in (found, truth)), strict=True
+        ):
+            parts = zip(a, b, strict=True) if isinstance(a, tuple) else [(a, b)]
+            assert all(torch.equal(p.nan_to_num(9), q.nan_to_num(9)) for p, q in parts), name
+    if module is L.LinearCrossEntropyLoss:
+        late.options = {"chunk": 1}
+        with pytest.raises(ValueError, match="`options` must be None"):
+            late(x, target)
+
+
+@pytest.mark.parametrize("how", ["checkpoint", "hooks", "offloaded"])
+@pytest.mark.parametrize("name", ["cross_entropy", "soft", "binary", "head"])
+def test_what_is_kept_for_backward_is_seen_by_saved_tensor_hooks(name, how):
+    """Nothing as large as the logits stays behind them: checkpointing frees it, hooks move it."""
+    rows, classes = 64, 500
+    h, w = torch.randn(rows, 8).requires_grad_(), torch.randn(classes, 8).requires_grad_()
+    y, p = torch.randint(0, classes, (rows,)), torch.rand(rows, classes).softmax(1)
+    loss = {
+        "cross_entropy": lambda h, w: L.cross_entropy(h @ w.t(), y, label_smoothing=0.1),
+        "soft": lambda h, w: L.cross_entropy(h @ w.t(), (h @ w.t()).detach().softmax(1)),
+        "binary": lambda h, w: L.binary_cross_entropy_with_logits(h @ w.t(), p),
+        "head": lambda h, w: L.linear_cross_entropy(h, w, y),
+    }[name]
+    large = min(w.numel(), rows * classes) * 4
+
+    def held():
+        gc.collect()
+        found = [t for t in gc.get_objects() if type(t) is torch.Tensor]
+        sizes = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in found}
+        return sum(size for size in sizes.values() if size >= large)
+
+    truth = torch.autograd.grad(loss(h, w), (h, w))
+    before, moved = held(), []
+    if how == "checkpoint":
+        value = torch.utils.checkpoint.checkpoint(loss, h, w, use_reentrant=False)
+        assert held() <= before
+    elif how == "hooks":
+
+        def pack(t):
+            moved.append(t.numel() * 4)
+            return t
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: 1 * t):
+            value = loss(h, w)
+        assert max(moved) >= large
+    else:
+        with torch.autograd.graph.save_on_cpu():
+            value = loss(h, w)
+    for found, expected in zip(torch.autograd.grad(2 * value, (h, w)), truth, strict=True):
+        torch.testing.assert_close(found, 2 * expected)
 
 
 def test_linear_module():

@@ -42,6 +42,18 @@ REFUSED = {
     "target shape (N,1)": (lambda: L.cross_entropy(X, Y[:, None]), "`target` must have the shape (2,)"),
     "arguments swapped": (lambda: L.cross_entropy(Y, X), "Are `input` and `target` swapped?"),
     "python lists": (lambda: L.cross_entropy(X.tolist(), Y), "`input` must be a tensor, got a list"),
+    "soft targets of a half softmax": (
+        lambda: L.cross_entropy(torch.zeros(1, 3), torch.tensor([[0.5, 0.25, 0.252]])),
+        "got 1.002 at [0]. Of logits in half precision take logits.float().softmax(-1)",
+    ),
+    "answer past rounding": (
+        lambda: L.binary_cross_entropy_with_logits(torch.zeros(1), torch.tensor([1.0000012])),
+        "must be between 0 and 1, got 1.00000119 at [0]. What half precision or a resize has",
+    ),
+    "answer of 1.5": (
+        lambda: L.binary_cross_entropy_with_logits(torch.zeros(1), torch.tensor([1.5])),
+        "must be between 0 and 1, got 1.5 at [0].",
+    ),
     "soft targets sum 0.5": (lambda: L.cross_entropy(X, SOFT / 2), "must sum to 1 over the classes, got 0.5 at [0]"),
     "soft targets negative": (lambda: L.cross_entropy(X, SOFT - torch.tensor([1.0, 0, 0])), "must be non-negative"),
     "soft targets NaN": (lambda: L.cross_entropy(X, SOFT * nan), "must sum to 1 over the classes, got nan"),

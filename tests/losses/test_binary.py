@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import xent.losses as L
 
@@ -222,6 +223,57 @@ def test_what_cannot_be_ignored(f):
         f(ignore_index="yes")
     with pytest.raises(ValueError, match="must be a number that a target can equal, got nan"):
         f(ignore_index=nan)
+
+
+ROUNDED = [  # a dtype, and answers as far from 0 and 1 as its rounding explains
+    (torch.float32, [1.00000036, -3e-7, 1.0, 0.5]),
+    (torch.float64, [1.0 + 3e-7, -3e-7, 1.0, 0.5]),
+    (torch.bfloat16, [1.0078125, -0.0078125, 1.0, 0.5]),
+    (torch.float16, [1.0009765625, -0.0009765625, 1.0, 0.5]),
+]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(("dtype", "answers"), ROUNDED, ids=lambda v: str(v)[:14])
+def test_answers_that_rounding_left_beside_0_or_1(dtype, answers, smoothing):
+    """An antialiased resize gives 1.00000036: the formula's value, and a limit where it is one."""
+    t = torch.tensor(answers, dtype=dtype)
+    for logits in ([2.0, -3.0, 1.0, 0.0], [40.0, 40.0, -40.0, 3.0]):
+        x = torch.tensor(logits, dtype=dtype).requires_grad_()
+        taken = t.clamp(0, 1) if dtype == torch.float16 else t  # as it is widened
+        told = taken.double() * (1 - smoothing) + smoothing / 2
+        z = x.detach().double().requires_grad_()
+        truth = (1 - told) * F.softplus(z) + told * F.softplus(-z)
+        (slope,) = torch.autograd.grad(truth.sum(), z)
+        for reduction in ("none", "sum", "mean"):
+            loss = L.binary_cross_entropy_with_logits(
+                x, t, reduction=reduction, label_smoothing=smoothing
+            )
+            (grad,) = torch.autograd.grad(loss.sum(), x)
+            want = {"none": truth, "sum": truth.sum(), "mean": truth.mean()}[reduction]
+            atol = 1e-6 * max(map(abs, logits))
+            torch.testing.assert_close(loss.double(), want, rtol=1e-6, atol=atol)
+            count = 4 if reduction == "mean" else 1
+            loose = 1e-2 if dtype.itemsize == 2 else 2e-6
+            torch.testing.assert_close(grad.double(), slope / count, rtol=loose, atol=2e-7)
+    if smoothing:
+        return
+    sure = torch.tensor([inf, -inf], dtype=dtype)
+    for loss in (
+        L.binary_cross_entropy_with_logits(sure, t[:2]),
+        torch.func.vmap(L.binary_cross_entropy_with_logits)(sure[None], t[None, :2])[0],
+        L.binary_cross_entropy(torch.tensor([1.0, 0.0], dtype=dtype), t[:2]),
+        L.linear_binary_cross_entropy(sure[None].new_ones(1, 1), sure[:, None], t[None, :2]),
+    ):
+        assert loss == 0
+    head = torch.randn(4, 3, dtype=dtype)
+    h = torch.randn(2, 3, dtype=dtype)
+    both = t.expand(2, 4)
+    found = L.linear_binary_cross_entropy(h, head, both).double()
+    want = L.binary_cross_entropy_with_logits((h @ head.t()).float(), both.float().clamp(0, 1))
+    torch.testing.assert_close(
+        found, want.double(), rtol=2e-2 if dtype.itemsize == 2 else 1e-6, atol=1e-6
+    )
 
 
 def test_bad_weights_are_found_where_they_are_read():

@@ -3,6 +3,7 @@
 The reference is torch in float64 on what is left when such rows and classes are taken out.
 """
 
+import itertools
 import math
 
 import pytest
@@ -113,6 +114,67 @@ def test_rows_that_count_for_nothing(name, way):
     torch.testing.assert_close(got[KEPT].double(), slope, rtol=1e-4, atol=1e-6)
     if name != "nll_loss":  # whose log-probabilities torch makes
         assert not got[~KEPT].any()
+
+
+EMPTY = {
+    "cross_entropy": lambda x, y, p, o: L.cross_entropy(x, y, **o),
+    "smoothed": lambda x, y, p, o: L.cross_entropy(x, y, label_smoothing=0.1, **o),
+    "soft": lambda x, y, p, o: L.cross_entropy(x, p, **o),
+    "nll_loss": lambda x, y, p, o: L.nll_loss(x, y, **o),
+    "focal_loss": lambda x, y, p, o: L.focal_loss(x, y, **o),
+    "bce": lambda x, y, p, o: L.binary_cross_entropy_with_logits(x, p, **o),
+    "binary_cross_entropy": lambda x, y, p, o: L.binary_cross_entropy(x, p, **o),
+    "multilabel": lambda x, y, p, o: L.multilabel_soft_margin_loss(x, p, axis=1, **o),
+    "kl_div": lambda x, y, p, o: L.kl_div(x, p, axis=1, **o),
+    "js_div": lambda x, y, p, o: L.js_div(x, p, **o),
+    "mse_loss": lambda x, y, p, o: L.mse_loss(x, p, **o),
+    "head": lambda x, y, p, o: L.linear_cross_entropy(x.movedim(1, -1), HEAD5, y, **o),
+    "head, binary": lambda x, y, p, o: L.linear_binary_cross_entropy(
+        x.movedim(1, -1), HEAD5, p.movedim(1, -1), **o
+    ),
+    "head, kl": lambda x, y, p, o: L.linear_kl_div(
+        x.movedim(1, -1), HEAD5, p.movedim(1, -1), HEAD5, **o
+    ),
+    "head, js": lambda x, y, p, o: L.linear_js_div(
+        x.movedim(1, -1), HEAD5, p.movedim(1, -1), HEAD5, **o
+    ),
+}
+HEAD5 = torch.eye(5)
+
+
+@pytest.mark.parametrize("path", ["compiled", "torch", "traced"])
+@pytest.mark.parametrize("name", EMPTY)
+def test_nothing_at_all(name, path):
+    """No image, images of no rows or no columns, and rows alone: 0, and a gradient of nothing."""
+    for shape in [(0, 5), (0, 5, 8, 8), (2, 5, 0, 8), (2, 5, 8, 0), (0, 5, 0), (0, 5, 64, 64)]:
+        rows = (shape[0], *shape[2:])
+        y = torch.zeros(rows, dtype=torch.int64)
+        for reduction, extra in itertools.product(
+            ("mean", "sum", "none"), ({}, {"token_weight": torch.ones(rows)})
+        ):
+            if extra and name in ("bce", "binary_cross_entropy", "mse_loss"):
+                extra = {"token_weight": torch.ones(shape)}
+            x = torch.zeros(shape)
+
+            def loss(z, y=y, shape=shape, reduction=reduction, extra=extra):
+                return EMPTY[name](z, y, torch.zeros(shape), {"reduction": reduction, **extra})
+
+            if path == "torch":
+                grad, value = torch.func.grad_and_value(lambda z: loss(z).sum())(x)
+            else:
+                x.requires_grad_()
+                run = torch.compile(loss, backend="eager") if path == "traced" else loss
+                value = run(x)
+                value.sum().backward()
+                grad = x.grad
+                assert value.numel() == 0 or value == 0
+                assert value.dim() == 0 if reduction != "none" else value.shape[0] == shape[0]
+            assert grad.shape == shape
+        if path != "traced":
+            nothing = EMPTY[name](torch.zeros(shape), y, torch.zeros(shape), {"empty": "nan"})
+            assert nothing.isnan()
+    with pytest.raises(ValueError, match="The mean loss is undefined"):
+        EMPTY[name](torch.zeros(0, 5), torch.zeros(0).long(), torch.zeros(0, 5), {"empty": "raise"})
 
 
 @pytest.mark.parametrize("loss", [L.cross_entropy, L.focal_loss, L.nll_loss])

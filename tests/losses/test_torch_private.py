@@ -21,6 +21,7 @@ NAMES = [
     "_C._len_torch_dispatch_stack",
     "_C._get_dispatch_mode",
     "_C._TorchDispatchModeKey",
+    "_C._autograd._top_saved_tensors_default_hooks",
     "autograd.forward_ad._current_level",
     "__config__.parallel_info",
 ]

@@ -182,7 +182,7 @@ def test_every_option_arrives(run, tmp_path, kind, words, given):
          "numbers take --tree regression."),
         ("-t half --splitter histogram", "`--target` must hold classes, got 0.5 (Unknown label type"),
         ("-t gap", "`--target` must have no missing values in column 'gap', got 4 rows without, the "
-         "first at row 0. Take those rows out of DATA: nothing can be learned from them."),
+         "first at row 0. Nothing can be learned from them: pass --drop-missing-target to leave them out."),
         ("-t gap --tree regression --decimal ,", "`--separator` must differ from the decimal point"),
         ("--tree regression", "`--target` must hold numbers, got a. For classes take --tree default."),
     ],

@@ -181,7 +181,7 @@ def without_baseline(report: AuditReport, file: Path) -> AuditReport:
     try:
         before = json.loads(file.read_text(encoding="utf-8"))["findings"]
         known = Counter((one["path"], one["rule"], _gist(one["message"])) for one in before)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         advice = "Write one with: xent audit --format json PATH > FILE"
         raise _check.invalid(
             "--baseline", "be a JSON report of xent audit", error, advice

@@ -12,6 +12,7 @@ from typing import Annotated, TextIO
 import typer
 
 from xent import _signals
+from xent._terminal import printable
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 COMMANDS = (
@@ -84,9 +85,9 @@ def _doubt(
     line: str | None = None,
 ) -> None:
     """Print a warning as one sentence: there is no line of the user's to point at."""
-    typer.secho(str(message), fg=typer.colors.YELLOW, err=True)
+    typer.secho(printable(str(message)), fg=typer.colors.YELLOW, err=True)
 
 
 def _say(sentence: str, code: int) -> None:
-    typer.secho(sentence, fg=typer.colors.RED, err=True)
+    typer.secho(printable(sentence), fg=typer.colors.RED, err=True)
     sys.exit(code)

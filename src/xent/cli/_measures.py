@@ -123,7 +123,11 @@ def drift(
     current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The table as it is.")],
     columns: ColumnPatterns = None,
     measure: Annotated[
-        str, typer.Option(help="What orders, bars and --threshold are of: js, kl or psi.")
+        str,
+        typer.Option(
+            help="What orders, bars and --threshold are of: "
+            "js, kl, psi, hellinger or total_variation."
+        ),
     ] = "js",
     threshold: Annotated[
         float | None, typer.Option(help="Exit with code 1 if a column is above it.")
@@ -147,7 +151,7 @@ def drift(
 
     _check_outputs([reference, current], html, json)
     logarithms = _data.base_of(base)
-    _check.option("--measure", measure, ("js", "kl", "psi"))
+    _check.option("--measure", measure, ("js", "kl", "psi", "hellinger", "total_variation"))
     if threshold is not None and not threshold >= 0:
         raise _check.invalid("--threshold", "be a number of at least 0", threshold)
     before = TableFile(reference, reading, argument="REFERENCE")
@@ -178,19 +182,30 @@ def drift(
         ]
         for d in found
     ]
+    if measure not in heads:
+        heads.insert(4, measure.replace("_", " "))
+        for row, value in zip(rows, shown, strict=True):
+            row.insert(4, _number(value))
     if bootstrap:
         heads.insert(2, "interval")
         for row, d in zip(rows, found, strict=True):
             row.insert(2, f"{_number(d.low)}-{_number(d.high)}")
     unit = f"JS and KL in {_unit(logarithms)}, PSI in nats"
-    axis = f"{measure.upper()} ({'nats' if measure == 'psi' else _unit(logarithms)})"
+    units = {"js": _unit(logarithms), "kl": _unit(logarithms), "psi": "nats"}
+    axis = (
+        f"{measure.upper()} ({units[measure]})" if measure in units else measure.replace("_", " ")
+    )
     records = [asdict(d) for d in found]
     past = [d.name for d, value in zip(found, shown, strict=True) if _past(value, threshold)]
     title = f"What moved from {reference.name} to {current.name}"
     _out(title, unit, axis, heads, rows, shown, records, html, json)
     if past:
+        from xent._terminal import one_line
+
         over = _check.count(len(past), "column")
-        typer.secho(f"{over} above {threshold:g}: {', '.join(past)}", fg="red", err=True)
+        typer.secho(
+            f"{over} above {threshold:g}: {', '.join(map(one_line, past))}", fg="red", err=True
+        )
         raise typer.Exit(1)
 
 
@@ -236,7 +251,7 @@ def _out(
     import json as json_module
 
     from xent import _store
-    from xent.evaluation._report import bar_of, one_line
+    from xent._terminal import bar_of, fitted, one_line, printable, width_of
 
     for record in records:
         if "cuts" in record:  # JSON has no word for infinity
@@ -254,12 +269,13 @@ def _out(
     longest = max(0.0, *shown) or 1.0
     # A name cannot break its line.
     plain = [[_cut(one_line(row[0])), *row[1:]] for row in rows]
-    widths = [max(len(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
+    widths = [max(width_of(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
     bar = max(8, min(BAR_WIDTH, LINE_LENGTH - 4 - sum(widths) - 2 * (len(widths) - 1)))
-    typer.echo(heading)
+    typer.echo(printable(heading))
     for row, value in zip([columns, *plain], [0.0, *shown], strict=True):
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        line = f"  {row[0]:<{widths[0]}}  {bar_of(value / longest, bar):<{bar}}  {'  '.join(cells)}"
+        drawn = f"{bar_of(value / longest, bar):<{bar}}"
+        line = f"  {fitted(row[0], widths[0])}  {drawn}  {'  '.join(cells)}"
         typer.echo(line.rstrip())
     if html is not None:
         typer.echo(f"\nThe page: {html}")

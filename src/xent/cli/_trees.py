@@ -14,6 +14,10 @@ from xent.cli._tree_options import TREES, tree_words
 TreePath = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A tree that `xent tree fit` wrote.")
 ]
+DropMissingTarget = Annotated[
+    bool,
+    typer.Option("--drop-missing-target", help="Leave out rows whose target is missing."),
+]
 WeightColumn = Annotated[str | None, typer.Option(help="Column of weights, which is no feature.")]
 
 
@@ -54,9 +58,17 @@ def _target(y: Any, target: str) -> Any:
         row = y.is_null().index(True).as_py()
         must = f"have no missing values in column {target!r}"
         got = f"{_check.count(y.null_count, 'row')} without, the first at row {row}"
-        advice = "Take those rows out of DATA: nothing can be learned from them."
+        advice = "Nothing can be learned from them: pass --drop-missing-target to leave them out."
         raise _check.invalid("--target", must, got, advice)
     return y.to_numpy()
+
+
+def _with_target(table: Any, target: str) -> Any:
+    """Return the rows whose target is not missing."""
+    import pyarrow.compute as pc
+
+    require(table.schema.names, [target])
+    return table.filter(pc.is_valid(table[target]))
 
 
 @with_options()
@@ -70,6 +82,7 @@ def fit(
     target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.")],
     kind: Annotated[str, typer.Option("--tree", help=f"One of {', '.join(TREES)}.")] = "default",
     weights: WeightColumn = None,
+    drop_missing_target: DropMissingTarget = False,
     splitter: Annotated[
         str, typer.Option(help="auto; or histogram: the table is read twice and not held.")
     ] = "auto",
@@ -122,6 +135,9 @@ def fit(
     source = TableFile(data, reading)
     streamed = splitter == "histogram"
     table = next(source.batches("first rows"), None) if streamed else source.read()
+    every = 0 if table is None else len(table)
+    if drop_missing_target and not streamed:
+        table = _with_target(table, target)
     if table is None or not table.num_rows:
         raise _check.invalid("DATA", "have at least one row", "none")
     others = [target, *([weights] if weights is not None else [])]
@@ -140,10 +156,10 @@ def fit(
         for name in source.names:
             at = table.schema.get_field_index(name)
             table = table.set_column(at, name, table.column(at).dictionary_encode())
-        return table
+        return _with_target(table, target) if drop_missing_target and streamed else table
 
     tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs, **chosen)
-    with tree_words("na", "decimal", *given):
+    with tree_words("na", "decimal", "drop_missing_target", *given):
         if streamed:
             titles = iter(("first reading: bins and levels", "second reading: codes"))
             tree.fit(lambda: map(declared, source.batches(next(titles))), target, weights)
@@ -161,6 +177,8 @@ def fit(
     if leaves == 1 and getattr(tree, "pruning", None) == "bits":
         typer.echo("No test saves the bits that it takes to say. --pruning none keeps them all.")
     typer.echo(_as_read(tree))
+    if not streamed and len(table) < every:
+        typer.echo(f"{_check.count(every - len(table), 'row')} without {target!r} left out")
 
 
 def _as_read(tree: Any) -> str:
@@ -281,6 +299,7 @@ def rules(
         float, typer.Option(help="Confidence of the error estimate; smaller drops more.")
     ] = 0.25,
     weights: WeightColumn = None,
+    drop_missing_target: DropMissingTarget = False,
     max_levels: options.MaxLevels = None,
     *,
     reading: TableOptions,
@@ -305,6 +324,8 @@ def rules(
     names = _names(tree) + ([target] if tree.classes_.dtype.kind in "UO" else [])
     table = TableFile(data, reading, names=names).read()
     require(table.column_names, [target, *([weights] if weights is not None else [])])
+    if drop_missing_target:
+        table = _with_target(table, target)
     X, y, weight = _cases(table, target, weights)
     with tree_words("cf"):
         typer.echo(tree.to_ruleset(X, y, weight, cf=cf).to_text(**shown))

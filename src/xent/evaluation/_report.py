@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from xent._check import count
 from xent._page import Page
+from xent._terminal import bar_of, cut, fitted, one_line, width_of
 from xent.evaluation._html import add_report
 from xent.evaluation._numbers import Figures, percent
 
@@ -136,9 +137,9 @@ class Report(Figures):
             lines += ["", f"by {one_line(name)}: {self.unit} a row, interval, rows, accuracy"]
             for piece in found[:most]:
                 reach = "-" if math.isnan(piece.low) else f"{piece.low:.3f} to {piece.high:.3f}"
-                value = "missing" if piece.value is None else one_line(piece.value)[:18]
+                value = fitted("missing" if piece.value is None else one_line(piece.value), 18)
                 lines.append(
-                    f"  {value:<18} {piece.cross_entropy:8.3f}   {reach:<16} {piece.rows:>9,}"
+                    f"  {value} {piece.cross_entropy:8.3f}   {reach:<16} {piece.rows:>9,}"
                     f"   {percent(piece.accuracy)}"
                 )
             if len(found) > most:
@@ -148,16 +149,16 @@ class Report(Figures):
     def _class_lines(self, most: int = 10) -> list[str]:
         """Draw the classes that cost most, one a line."""
         order = sorted(self.per_class, key=lambda c: -c.share)[:most]
-        width = min(max(len(one_line(c.label)) for c in order), 18)
+        width = min(max(width_of(one_line(c.label)) for c in order), 18)
         longest = max((c.share for c in order), default=0.0) or 1.0
         title = f"where the {self.unit} go"
         lines = [f"{title:{width + 26}} share  {self.unit:>7}  recall    rows"]
         for c in order:
             bar = bar_of(c.share / longest, 22)
-            name = one_line(c.label)[:width]
+            name = fitted(one_line(c.label), width)
             cost = "-" if math.isnan(c.cross_entropy) else f"{c.cross_entropy:.3f}"
             lines.append(
-                f"  {name:<{width}}  {bar:<22} {percent(c.share):>6}  {cost:>7} "
+                f"  {name}  {bar:<22} {percent(c.share):>6}  {cost:>7} "
                 f"{percent(c.recall):>7} {c.rows:>7,}"
             )
         if len(self.per_class) > most:
@@ -167,27 +168,12 @@ class Report(Figures):
     def _confusion_line(self) -> list[str]:
         line = ""
         for rows, true, said in self.confused()[:4]:
-            more = f"{one_line(true)[:18]} for {one_line(said)[:18]} ({rows})"
+            more = f"{_short(true)} for {_short(said)} ({rows})"
             if len(line) + len(more) > 80:
                 break
             line += f", {more}" if line else f"most confused: {more}"
         return [line] if line else []
 
 
-def one_line(label: object) -> str:
-    r"""Write a label so that it cannot break a line of text.
-
-    >>> one_line("two\nlines")
-    'two lines'
-    """
-    return " ".join(str(label).split())
-
-
-def bar_of(share: float, width: int) -> str:
-    """Draw a bar of eighths of a character.
-
-    >>> bar_of(0.5, 5)
-    '██▌'
-    """
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+def _short(label: object) -> str:
+    return cut(one_line(label), 18)

@@ -3,7 +3,6 @@
 import codecs
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xent import _check
 
@@ -11,10 +10,12 @@ GUESSED_BYTES = 1 << 16  # bytes that a guess takes
 MIN_GUESSED = 16  # of which it can be said that letters have two bytes
 
 
-def utf16_in_disguise(letters: NDArray[np.uint8]) -> str | None:
-    """Name the UTF-16 of a text that is UTF-8 too, since all is ASCII and has a NUL beside it."""
-    zeros = letters[:GUESSED_BYTES] == 0
-    if len(zeros) < MIN_GUESSED:
+def utf16(text: bytes) -> str | None:
+    """Name the UTF-16 of a text that its first bytes say, or a NUL beside each letter."""
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "UTF-16"
+    zeros = np.frombuffer(text[:GUESSED_BYTES], np.uint8) == 0
+    if len(zeros) < MIN_GUESSED or not zeros.any():
         return None
     found = [
         n for n, part in (("UTF-16BE", zeros[::2]), ("UTF-16LE", zeros[1::2])) if part.mean() > 0.9
@@ -22,10 +23,8 @@ def utf16_in_disguise(letters: NDArray[np.uint8]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def advice(text: bytes, *, at_head: bool) -> _check.Words:
+def advice(text: bytes) -> _check.Words:
     """Say what a text that is not UTF-8 may be: kept as bytes, another encoding is ruined."""
-    if at_head and text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return converted("UTF-16")
     try:
         letters = [c for c in text[:GUESSED_BYTES].decode("gb18030", "ignore") if c > "\x7f"]
         text.decode("gb18030")

@@ -1,7 +1,7 @@
 """The n-gram model as its user meets it: fit, evaluate, score, continue, store."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,7 @@ from xent.language._backoff.estimate import estimate, min_counts, uniform
 from xent.language._backoff.protocol import BackoffModel
 from xent.language._backoff.prune import pruned
 from xent.language._backoff.storage import Stored
+from xent.language._counting.listed import listed
 from xent.language._counting.runs import check_memory, counted
 from xent.language._counting.task import CountingTask, given_words
 from xent.language._counting.unsegmented import warn_of_unsegmented
@@ -110,6 +111,7 @@ class NGramModel(Scorer):
         self,
         text: Any,
         *,
+        weights: Sequence[int] | NDArray[np.integer] | None = None,
         held_out: Any = None,
         executor: Executor | None = None,
         memory: int | str | None = None,
@@ -122,6 +124,9 @@ class NGramModel(Scorer):
         text : path, lines, token lists or id arrays
             A str or PathLike is a file (plain, .gz or .zst), an iterable of paths several; an
             iterable of str is lines, of lists of str tokens; integer arrays are token ids.
+        weights : sequence of int, optional
+            How often each line counts, where ``text`` is lines, lists of tokens or id arrays. The
+            model is that of a text with each line so many times.
         held_out : same, optional
             Text from which `JelinekMercer` learns its weights.
         executor : concurrent.futures.Executor, optional
@@ -145,8 +150,8 @@ class NGramModel(Scorer):
         ------
         ValueError, TypeError
             If ``text`` is no text or an empty one, the smoothing learns from no ``held_out``,
-            ``memory`` is too little, ``folder`` is another's, or ``executor`` is given for others
-            than paths.
+            ``memory`` is too little, ``folder`` is another's, ``executor`` is given for others
+            than paths, or ``weights`` are not whole numbers, one a line.
         FileNotFoundError
             If there is no such file.
 
@@ -155,28 +160,72 @@ class NGramModel(Scorer):
         UserWarning
             If words are not separated (Chinese, Japanese, Thai and others as they are written).
         """
-        if self.smoothing is None:
-            raise _check.cannot(
-                "The model cannot be fitted", "it was read from an ARPA file", "Make an NGramModel."
-            )
+        smoothing, task = self._counting()
         learns = isinstance(self.smoothing, smoothings.JelinekMercer)
         if held_out is not None and not learns:
             got = f"a text for {type(self.smoothing).__name__}"
             raise _check.invalid("held_out", "be None", got, "Only JelinekMercer learns from it.")
-        task = CountingTask(
-            self.order, self.unit, self.errors, self.unknown, self.min_counts[0], self._given
-        )
-        with counted(task, text, executor, memory, folder) as (vocabulary, levels):
+        with counted(task, text, weights, executor, memory, folder) as (vocabulary, levels):
             evidence = Evidence(levels, self.min_counts, uniform(len(vocabulary), self.unknown))
             if memory is not None:
-                check_memory(self.smoothing, evidence, memory, folder)
+                check_memory(smoothing, evidence, memory, folder)
             if self.unit == "word":
                 warn_of_unsegmented(vocabulary, levels[0].count)
             if held_out is not None:
                 evidence.held_out = task.count_known(held_out, vocabulary)
-            backoff = estimate(self.smoothing, evidence)
+            backoff = estimate(smoothing, evidence)
         self._vocabulary, self._backoff = vocabulary, backoff
         return self
+
+    def fit_counts(self, counts: Any) -> "NGramModel":
+        """Estimate the model from n-gram counts that somebody else has made.
+
+        Parameters
+        ----------
+        counts : path, or mapping of tuple of str to int
+            N-grams of every order up to the model's, each with the one that it begins with and the
+            one that it ends with; longer ones are passed over. In a file an n-gram and its count
+            stand on a line, as SRILM's ``ngram-count -write`` has them. ``<s>`` begins a sentence,
+            ``</s>`` ends it.
+
+        Returns
+        -------
+        NGramModel
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``counts`` are none of these, or one lacks its beginning or end.
+        FileNotFoundError
+            If there is no such file.
+
+        Examples
+        --------
+        >>> from xent.language import MaximumLikelihood
+        >>> counts = {("a",): 3, ("b",): 1, ("</s>",): 1, ("a", "b"): 1, ("a", "a"): 2}
+        >>> lm = NGramModel(2, MaximumLikelihood()).fit_counts(counts)
+        >>> round(float(lm.distribution("a", begin=False)[lm.vocabulary.index["b"]]), 6)
+        0.333333
+        """
+        smoothing, task = self._counting()
+        vocabulary, levels = listed(counts, self.order, self._given, self.unknown)
+        if self.min_counts[0] > 1:
+            vocabulary, levels = task.without_rare(vocabulary, levels)
+        evidence = Evidence(levels, self.min_counts, uniform(len(vocabulary), self.unknown))
+        backoff = estimate(smoothing, evidence)
+        self._vocabulary, self._backoff = vocabulary, backoff
+        return self
+
+    def _counting(self) -> tuple[Smoothing, CountingTask]:
+        """Return how the model is estimated and counts; one that was read is not and does not."""
+        if self.smoothing is None:
+            raise _check.cannot(
+                "The model cannot be fitted", "it was read from an ARPA file", "Make an NGramModel."
+            )
+        return self.smoothing, CountingTask(
+            self.order, self.unit, self.errors, self.unknown, self.min_counts[0], self._given
+        )
 
     @classmethod
     def _of(cls, parts: Stored) -> "NGramModel":

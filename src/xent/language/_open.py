@@ -7,6 +7,7 @@ from xent import _check
 from xent._table.files import compression
 from xent.language._arpa import read_arpa
 from xent.language._backoff import storage
+from xent.language._backoff.arpa import IRSTLM
 from xent.language._kenlm_binary.header import MAGIC
 from xent.language._mixture import Mixture
 from xent.language._model import NGramModel
@@ -46,7 +47,8 @@ def kind_of(path: str | os.PathLike[str]) -> str:
         found = BINARY if head.startswith(MAGIC) else "xent model"
         advice = "Unpack it: it is mapped as it lies there."
         raise _check.invalid("path", "be a model that can be read", f"a packed {found}", advice)
-    if storage.names_arpa(name) or b"\\data\\" in head:
+    irstlm = head[:16].split()[:1] and head.split(maxsplit=1)[0].decode("latin1") in IRSTLM
+    if storage.names_arpa(name) or b"\\data\\" in head or irstlm:  # the reader refuses IRSTLM's
         return ARPA
     return UNKNOWN_KIND
 

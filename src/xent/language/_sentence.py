@@ -10,14 +10,13 @@ from xent.language._backoff.arpa import KENLM_UNKNOWN, ZERO_LOG
 from xent.language._backoff.exact import Backoff
 from xent.language._backoff.protocol import BackoffModel
 from xent.language._kenlm_binary.model import KenLMBinary
-from xent.language._kernels import murmur
+from xent.language._kernels import binary_sentence as binary_kernels
 from xent.language._kernels import sentence as kernels
 from xent.language._model import NGramModel
 from xent.language._vocabulary import BEGIN, END, UNKNOWN
 
-Node = int | tuple[int, ...]  # a history; 0 is none
+Node = int | bytes  # a history: a state, or the numbers of words; 0 is none
 WordScores = tuple[list[float], list[int], list[bool]]
-Room = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 
 
 class SentenceScorer(Protocol):
@@ -83,41 +82,35 @@ class BinaryScorer:
     begin: Node
 
     def __init__(self, binary: KenLMBinary) -> None:
-        self._binary = binary
-        self._words, self._file = binary.words, binary.file
-        self._ends = int(binary.numbers[BEGIN]), int(binary.numbers[END])
-        self.begin = self._walked((), self._ends[0])[1]
+        self._binary = binary  # which keeps alive what the header leads to
+        data, hashed, levels = binary.file
+        self._kept = np.ascontiguousarray(levels), np.ascontiguousarray(binary.numbers)
+        _, _, offset, hashes = binary.words
+        ends = binary.numbers[[BEGIN, END]].tolist()
+        sizes = (len(data), binary.order, hashed, offset, hashes, len(binary.numbers), *ends)
+        addresses = [data.ctypes.data, *(array.ctypes.data for array in self._kept)]
+        self._header = np.array([*addresses, *sizes], np.int64)
+        self.begin = self.step(0, BEGIN)[1]
 
     def score(self, text: bytes, bos: bool, eos: bool) -> float:
         """Return the log-probability of a sentence."""
-        (logp, _, _), found = self._scored(text, bos, eos)
-        return float(logp[:found].sum())
+        return binary_kernels.score(text, self._header, bos, eos)  # type: ignore[no-any-return]
 
     def full(self, text: bytes, bos: bool, eos: bool) -> WordScores:
         """Return log-probability, length of the n-gram, and whether unknown, of each word."""
-        (logp, lengths, numbers), found = self._scored(text, bos, eos)
+        logp, lengths, numbers = _room(text)
+        found = binary_kernels.full_scores(text, self._header, bos, eos, logp, lengths, numbers)
         unknown = (numbers[:found] == UNKNOWN).tolist()
         return logp[:found].tolist(), lengths[:found].tolist(), unknown
 
-    def _scored(self, text: bytes, bos: bool, eos: bool) -> tuple[Room, int]:
-        ends = self._ends[0] if bos else -1, self._ends[1] if eos else -1
-        room = _room(text)
-        return room, murmur.sentence(text, self._words, self._file, ends, *room)
-
     def step(self, node: Node, word: int) -> tuple[float, Node, int]:
         """Score a word after a history."""
-        return self._walked(
-            node if isinstance(node, tuple) else (), int(self._binary.numbers[word])
-        )
-
-    def _walked(self, node: tuple[int, ...], number: int) -> tuple[float, Node, int]:
-        history, word = np.array(node, np.int64), np.array([number])
-        logp, lengths, states = self._binary.walk(history, word)
-        size, *words = states[0].tolist()
-        return float(logp[0]), tuple(words[:size]) or 0, int(lengths[0])
+        following = np.zeros(self._binary.order, np.int64)
+        logp, matched, size = binary_kernels.step_from(self._header, node or b"", word, following)
+        return logp, following[:size].tobytes() or 0, matched
 
 
-def _room(text: bytes) -> Room:
+def _room(text: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Return arrays for what there is to say of the words of a sentence."""
     most = len(text) // 2 + 2
     lengths, words = np.empty((2, most), np.int64)

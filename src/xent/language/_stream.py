@@ -156,6 +156,8 @@ def _encoded(reader: _text.Reader, some: Records, bad: BadLines) -> NDArray[np.u
     """Return the ids of records; where bad ones are skipped they become empty lines."""
     if not bad.skip:
         return reader.encode(some.text)
+    if reader.errors == "strict" and not reader.lines:
+        reader.refuse_utf16(some.text)
     try:
         return reader.encode(some.text)
     except ValueError:

@@ -149,19 +149,24 @@ class Reader:
         return ids
 
     def _check_utf8(self, text: bytes) -> None:
-        letters = np.frombuffer(text, np.uint8)
-        if kernels.is_utf8(letters):
-            if not self.lines and (found := _encodings.utf16_in_disguise(letters)):
-                got = "a NUL beside each letter"
-                raise _check.invalid("text", "be UTF-8", got, _encodings.converted(found))
+        if not self.lines:
+            self.refuse_utf16(text)
+        if kernels.is_utf8(np.frombuffer(text, np.uint8)):
             return
         try:
             text.decode()
         except UnicodeDecodeError as error:
             line = self.lines + text.count(b"\n", 0, error.start) + 1
             found = f"byte 0x{text[error.start]:02x} on line {line}"
-            advice = _encodings.advice(text, at_head=not self.lines)
-            raise _check.invalid("text", "be UTF-8", found, advice) from None
+            raise _check.invalid("text", "be UTF-8", found, _encodings.advice(text)) from None
+
+    def refuse_utf16(self, head: bytes) -> None:
+        """Refuse a text whose first bytes say that it is UTF-16: not one line of it is text."""
+        if encoding := _encodings.utf16(head):
+            got = (
+                "a NUL beside each letter" if head[0] < 0xFE else f"byte 0x{head[0]:02x} on line 1"
+            )
+            raise _check.invalid("text", "be UTF-8", got, _encodings.converted(encoding))
 
     def _refuse_boundary(self, ids: Ids) -> None:
         begins, ends = ids == BEGIN, ids == END
@@ -293,7 +298,8 @@ def joined(lines: list[str], argument: str = "text", before: int = 0) -> bytes:
 
 def line_feeds(text: bytes) -> bytes:
     """Return a text whose lines end in a line feed alone."""
-    return text.replace(b"\r\n", b"\n") if b"\r\n" in text else text
+    # One letter is found far faster than two.
+    return text.replace(b"\r\n", b"\n") if b"\r" in text else text
 
 
 def sentence_starts(ids: Ids) -> NDArray[np.int64]:

@@ -93,8 +93,9 @@ class State:
     def __init__(self) -> None:
         self.node: Node = 0
 
-    def _key(self) -> tuple[int, ...]:
-        return (len(self.node), *self.node) if isinstance(self.node, tuple) else (0, self.node)
+    def _key(self) -> tuple[int, int, bytes]:
+        words = self.node if isinstance(self.node, bytes) else b""
+        return len(words), self.node if isinstance(self.node, int) else 0, words
 
     def __eq__(self, other: object) -> bool:
         return self.node == other.node if isinstance(other, State) else NotImplemented

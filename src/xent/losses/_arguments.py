@@ -78,6 +78,14 @@ def check_number(name: str, value: Any) -> float:
     return _check.number(name, value)
 
 
+def check_gamma(gamma: float) -> float:
+    """Return how fast a focal loss fades; refuse what would let it grow."""
+    gamma = check_number("gamma", gamma)
+    if not 0 <= gamma < math.inf:
+        raise _check.invalid("gamma", "be non-negative and finite", gamma)
+    return gamma
+
+
 def _holds_number(value: Tensor) -> bool:
     settled = not (value.requires_grad or value.is_complex() or value.is_meta)
     return settled and value.layout is torch.strided and value.numel() == 1
@@ -198,7 +206,13 @@ def check_row_weight(token_weight: Tensor | None, input: Tensor, axis: int) -> N
 
 
 def check_values(
-    name: str, values: Tensor, good: Tensor, must: str, *, below: float | None = None
+    name: str,
+    values: Tensor,
+    good: Tensor,
+    must: str,
+    *,
+    below: float | None = None,
+    advice: str = "",
 ) -> None:
     """Refuse values where ``good`` is false; on an accelerator this would wait, so not there."""
     if not can_validate(values):
@@ -208,8 +222,17 @@ def check_values(
     if not bool(good.all()):
         first = (~good).nonzero()[0].tolist()
         value = values[tuple(first)].item()
-        got = f"{value:.6g}" if isinstance(value, float) else str(value)
-        raise _check.invalid(name, must, f"{got} at {_check.at(first)}" if first else got)
+        got = digits(value) if isinstance(value, float) else str(value)
+        raise _check.invalid(name, must, f"{got} at {_check.at(first)}" if first else got, advice)
+
+
+def digits(value: float) -> str:
+    """Write a number with so many digits that it is not read as the bound that it misses."""
+    for count in (6, 9):
+        text = f"{value:.{count}g}"
+        if float(text) not in (0.0, 1.0) or float(text) == value:
+            return text
+    return repr(value)
 
 
 def can_validate(*tensors: Tensor) -> bool:

@@ -17,13 +17,21 @@ from xent.losses._arguments import (
     class_axis,
     needs_gradient,
 )
+from xent.losses._overrides import overridable
 from xent.losses._reduction import empty_mean, reduce_loss, reduce_weighted
-from xent.losses._rows._binary import binary_loss, check_ignored, validate_binary_target
+from xent.losses._rows._binary import (
+    binary_loss,
+    check_ignored,
+    silence_answers,
+    validate_binary_target,
+    widened,
+)
 from xent.losses._rows._formula import at_least_float32, binary_values, cap_and_scale
 from xent.losses._rows._stats import Stats
 from xent.losses._torch_private import in_forward_mode
 
 
+@overridable
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -111,21 +119,21 @@ def binary_cross_entropy_with_logits(
     check_broadcast("weight", weight, input, validate=validate)
     check_broadcast("pos_weight", pos_weight, input, validate=validate)
     check_broadcast("token_weight", token_weight, input, validate=validate)
-    if target.dtype == torch.float16 or not target.is_floating_point():
-        target = target.float()
+    target = float_target(target)
     unsmoothed = target
     total: Any = input.numel()
+    silent = None
+    if stats:
+        silent = silent_answers(target, weight, token_weight)
     if not (ignore_index is None and token_weight is None and not label_smoothing):
         real = torch.promote_types(torch.float32, input.dtype)
-        target, weight, total = _weighted_target(
-            target, weight, token_weight, ignore_index, o, real
-        )
+        target, weight, total = weighted_target(target, weight, token_weight, ignore_index, o, real)
     if o.softcap or o.temperature != 1.0:
         if weight is not None:  # the slope of a NaN is NaN, though its weight be 0
             input = input.where((weight != 0) | ~input.isnan(), 0.0)
         input = cap_and_scale(input, o)
     x = at_least_float32(input)
-    found = _stats_of_logits(x, unsmoothed, ignore_index) if stats else None
+    found = stats_of_logits(x, unsmoothed, ignore_index, silent) if stats else None
     if not fused:
         validate_binary_target(target)
         loss = reduce_loss(binary_values(x, target, weight, pos_weight), reduction, total, empty)
@@ -146,7 +154,14 @@ def _can_fuse(input: Tensor, *others: Any) -> bool:
     return can_validate(input, *tensors) and not in_forward_mode() and not needs_gradient(*tensors)
 
 
-def _weighted_target(
+def float_target(target: Tensor) -> Tensor:
+    """Return targets of any dtype in one that the loops read."""
+    if target.dtype == torch.float16:
+        return widened(target)
+    return target if target.is_floating_point() else target.float()
+
+
+def weighted_target(
     target: Tensor,
     weight: Tensor | None,
     token_weight: Tensor | None,
@@ -156,27 +171,45 @@ def _weighted_target(
 ) -> tuple[Tensor, Tensor | None, Any]:
     """Return the smoothed target, the weight of each element, and the divisor of the mean.
 
-    They are of the type ``real``, or a wider one of their own: smoothing would not survive less.
+    They are of the type ``real``, or a wider one of their own: smoothing would not survive less. Of
+    what weighs 0 the target may have been anything.
     """
     divisor = token_weight
     if ignore_index is not None:
         kept = target != ignore_index
         target = target.where(kept, 0.0)
         divisor = kept if divisor is None else kept * divisor
+    if divisor is not None:
+        divisor = divisor.to(torch.promote_types(divisor.dtype, real))
+        weight = divisor if weight is None else weight * divisor
+    if weight is not None:
+        target = silence_answers(target, weight)
     if o.label_smoothing:
         validate_binary_target(target)
         target = target.to(torch.promote_types(target.dtype, real))
         target = target * (1 - o.label_smoothing) + o.label_smoothing / 2
     if divisor is None:
         return target, weight, target.numel()
-    divisor = divisor.to(torch.promote_types(divisor.dtype, real))
     total = divisor.expand(target.shape).sum(dtype=torch.float64)
-    return target, divisor if weight is None else weight * divisor, total
+    return target, weight, total
 
 
-def _stats_of_logits(x: Tensor, target: Tensor, ignore_index: float | None) -> Stats:
+def silent_answers(target: Tensor, *weights: Tensor | None) -> Tensor | None:
+    """Say which answers are none, and may be so because they weigh 0."""
+    given = [weight for weight in weights if weight is not None]
+    if not given:
+        return None
+    counts = given[0] != 0
+    for weight in given[1:]:
+        counts = counts & (weight != 0)
+    return ~(counts | ((target >= 0) & (target <= 1)))
+
+
+def stats_of_logits(
+    x: Tensor, target: Tensor, ignore_index: float | None, silent: Tensor | None
+) -> Stats:
     """Statistics of binary targets as of two classes, with the logits 0 for no and x for yes."""
-    kept, target = _kept(x, target, ignore_index)
+    kept, target = _kept(x, target, ignore_index, silent)
     no = torch.zeros_like(x)
     cost_of_no = binary_values(x, no, None, None)
     cost_of_yes = binary_values(x, no + 1, None, None)
@@ -185,11 +218,17 @@ def _stats_of_logits(x: Tensor, target: Tensor, ignore_index: float | None) -> S
     return _stats(cost_of_no, cost_of_yes < cost_of_no, log_prob, entropy, target, kept)
 
 
-def _kept(x: Tensor, target: Tensor, ignore_index: float | None) -> tuple[Tensor, Tensor]:
+def _kept(
+    x: Tensor, target: Tensor, ignore_index: float | None, silent: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Return which targets are not ignored, and the target with zeros for the others."""
-    if ignore_index is None:
-        return torch.ones_like(x, dtype=torch.bool), target
-    kept = target != ignore_index
+    kept = torch.ones_like(x, dtype=torch.bool)
+    if ignore_index is not None:
+        kept = target != ignore_index
+    if silent is not None:
+        kept = kept & ~silent
+    elif ignore_index is None:
+        return kept, target
     return kept, target.where(kept, 0.0)
 
 
@@ -200,6 +239,7 @@ def _stats(
     return Stats(lse, log_prob, entropy, yes.long(), right.to(lse.dtype))
 
 
+@overridable
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -265,16 +305,25 @@ def binary_cross_entropy(
     check_broadcast("weight", weight, input)
     check_broadcast("pos_weight", pos_weight, input)
     check_broadcast("token_weight", token_weight, input)
+    silent = silent_answers(input, weight, token_weight)
+    good = (input >= 0) & (input <= 1)
+    if silent is not None:
+        good = good | silent
+    if ignore_index is not None:
+        good = good | (target == ignore_index)
     must = "be between 0 and 1 (for logits use binary_cross_entropy_with_logits)"
-    check_values("input", input, (input >= 0) & (input <= 1), must)
+    check_values("input", input, good, must)
     p = at_least_float32(input)
-    unsmoothed = target.to(p.dtype)
-    t, weight, total = _weighted_target(unsmoothed, weight, token_weight, ignore_index, o, p.dtype)
+    half = target.dtype in (torch.float16, torch.bfloat16)
+    unsmoothed = (widened(target) if half else target).to(p.dtype)
+    if stats:
+        silent = silent_answers(unsmoothed, weight, token_weight)
+    t, weight, total = weighted_target(unsmoothed, weight, token_weight, ignore_index, o, p.dtype)
     validate_binary_target(t)
 
     def cost(p: Tensor, t: Tensor, yes: Tensor) -> Tensor:
-        cost_of_yes = -torch.log(p.where(yes != 0, 1.0))
-        return yes * cost_of_yes - (1 - t) * torch.log1p(-p.where(t != 1, 0.0))
+        cost_of_yes = -torch.log(p.where(yes > 0, 1.0))
+        return yes * cost_of_yes - (1 - t) * torch.log1p(-p.where(t < 1, 0.0))
 
     yes = t if pos_weight is None else t * pos_weight.to(p.dtype)
     if weight is None:
@@ -285,11 +334,12 @@ def binary_cross_entropy(
     loss = reduce_loss(values, reduction, total, empty)
     if not stats:
         return loss
-    kept, t = _kept(p, unsmoothed, ignore_index)
+    kept, t = _kept(p, unsmoothed, ignore_index, silent)
     log_prob = -cost(p.where(kept, 0.5), t, t).where(kept, 0.0)
     return loss, _stats(torch.zeros_like(p), 1 - p < p, log_prob, cost(p, p, p), t, kept)
 
 
+@overridable
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -359,8 +409,12 @@ def multilabel_soft_margin_loss(
     o = check_options(reduction, empty=empty)
     axis = class_axis(input, axis)
     check_row_weight(token_weight, input, axis)
+    each = weight
+    if token_weight is not None:  # of a row of weight 0 there may stand anything
+        counts = (token_weight != 0).unsqueeze(axis)
+        each = counts.to(input.dtype) if weight is None else weight * counts
     found = binary_cross_entropy_with_logits(
-        input, target, weight, reduction="none", pos_weight=pos_weight, ignore_index=ignore_index,
+        input, target, each, reduction="none", pos_weight=pos_weight, ignore_index=ignore_index,
         label_smoothing=label_smoothing, temperature=temperature, softcap=softcap, stats=stats,
     )  # fmt: skip
     values = found[0] if stats else found

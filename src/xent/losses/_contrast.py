@@ -14,11 +14,13 @@ from xent.losses._arguments import (
 )
 from xent.losses._binary import binary_cross_entropy_with_logits
 from xent.losses._class import cross_entropy
+from xent.losses._overrides import overridable
 from xent.losses._reduction import reduce_weighted
 from xent.losses._rows._formula import at_least_float32
 from xent.losses._rows._stats import Stats
 
 
+@overridable
 def info_nce(
     a: Tensor,
     b: Tensor,
@@ -95,6 +97,7 @@ def info_nce(
     return loss, both._replace(accuracy=both.accuracy.mean())
 
 
+@overridable
 def siglip(
     a: Tensor,
     b: Tensor,
@@ -149,6 +152,8 @@ def siglip(
     """
     _check_pair(a, b, token_weight)
     o = check_options(reduction, empty=empty)
+    if token_weight is not None:  # a row of weight 0 counts for nothing, be it NaN
+        a = a.where((token_weight != 0).unsqueeze(-1) | a.isfinite(), 0.0)
     logits = _products(a, b) * _scalar("scale", scale, a) + _scalar("bias", bias, a)
     target = torch.eye(a.shape[0], dtype=logits.dtype, device=a.device)
     found = binary_cross_entropy_with_logits(

@@ -9,6 +9,7 @@ from torch import Tensor
 from xent import _check
 from xent.losses._arguments import (
     Options,
+    can_validate,
     check_input,
     check_number,
     check_options,
@@ -17,6 +18,7 @@ from xent.losses._arguments import (
     check_values,
     class_axis,
 )
+from xent.losses._overrides import overridable
 from xent.losses._reduction import apply_weight, reduce_loss, reduce_weighted, scalar_like
 from xent.losses._rows._formula import (
     at_least_float32,
@@ -25,9 +27,10 @@ from xent.losses._rows._formula import (
     zero_masked_rows,
 )
 from xent.losses._rows._stats import stats_of
-from xent.losses._rows._targets import sum_tolerance
+from xent.losses._rows._targets import advice_on_sum, sum_tolerance
 
 
+@overridable
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -109,9 +112,12 @@ def kl_div(
         place = class_axis(input, axis)
         check_row_weight(token_weight, input, place)
     x = at_least_float32(input)
+    if token_weight is not None and place is not None:  # of a row of weight 0 there may be anything
+        counts = (token_weight != 0).unsqueeze(place)
+        target = target.where(counts | _is_proper(target, log_target), 0.0)
     t, log_t = _with_logarithm(target, log_target, x.dtype)
     if axis is not None and place is not None:
-        _check_sums(t.detach(), place, target.dtype)
+        _check_sums(t.detach(), place, target.dtype, token_weight)
     if label_smoothing and place is not None:
         t = t * (1 - label_smoothing) + label_smoothing / t.shape[place]
         log_t = torch.log(t)
@@ -146,12 +152,26 @@ def _with_logarithm(target: Tensor, log_target: bool, dtype: torch.dtype) -> tup
     return t, torch.log(t.where(possible, 1.0))
 
 
-def _check_sums(t: Tensor, axis: int, dtype: torch.dtype) -> None:
+def _is_proper(target: Tensor, log_target: bool) -> Tensor:
+    """Say where a target is one."""
+    if log_target:
+        return target < math.inf
+    return (target >= 0) & (target < math.inf)
+
+
+def _check_sums(t: Tensor, axis: int, dtype: torch.dtype, token_weight: Tensor | None) -> None:
     sums = t.sum(axis, dtype=torch.float64)
     good = (sums - 1).abs() <= sum_tolerance(dtype, t.shape[axis])
-    check_values("target", sums, good, "sum to 1 over the classes")
+    if token_weight is not None:
+        good |= token_weight == 0
+    advice = ""
+    if can_validate(sums) and not bool(good.all()):
+        worst = (sums - 1).abs().where(~good, 0.0).max().item()
+        advice = advice_on_sum(worst)
+    check_values("target", sums, good, "sum to 1 over the classes", advice=advice)
 
 
+@overridable
 def js_div(
     input: Tensor,
     target: Tensor,

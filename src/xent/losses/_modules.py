@@ -44,7 +44,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         self,
         weight: Tensor | None = None,
         size_average: None = None,
-        ignore_index: int = -100,
+        ignore_index: Any = -100,
         reduce: None = None,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
@@ -63,14 +63,12 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
             reduction=reduction,
             label_smoothing=label_smoothing,
         )
-        self.extra: dict[str, Any] = {
-            "temperature": temperature,
-            "softcap": softcap,
-            "z_loss": z_loss,
-            "axis": axis,
-            "empty": empty,
-            "stats": stats,
-        }
+        self.temperature = temperature
+        self.softcap = softcap
+        self.z_loss = z_loss
+        self.axis = axis
+        self.empty = empty
+        self.stats = stats
 
     def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
         """Return the loss of a batch; ``token_weight`` weighs its rows."""
@@ -82,7 +80,12 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
             token_weight=token_weight,
-            **self.extra,
+            temperature=self.temperature,
+            softcap=self.softcap,
+            z_loss=self.z_loss,
+            axis=self.axis,
+            empty=self.empty,
+            stats=self.stats,
         )
 
 
@@ -125,14 +128,12 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
     ) -> None:
         check_deprecated(size_average, reduce)
         super().__init__(weight, reduction=reduction, pos_weight=pos_weight)
-        self.extra: dict[str, Any] = {
-            "ignore_index": ignore_index,
-            "label_smoothing": label_smoothing,
-            "temperature": temperature,
-            "softcap": softcap,
-            "empty": empty,
-            "stats": stats,
-        }
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+        self.temperature = temperature
+        self.softcap = softcap
+        self.empty = empty
+        self.stats = stats
 
     def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
         """Return the loss of a batch; ``token_weight`` weighs its answers."""
@@ -143,7 +144,12 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
             reduction=self.reduction,
             pos_weight=self.pos_weight,
             token_weight=token_weight,
-            **self.extra,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            temperature=self.temperature,
+            softcap=self.softcap,
+            empty=self.empty,
+            stats=self.stats,
         )
 
 
@@ -180,12 +186,10 @@ class KLDivLoss(torch.nn.KLDivLoss):
     ) -> None:
         check_deprecated(size_average, reduce)
         super().__init__(reduction=reduction, log_target=log_target)
-        self.extra: dict[str, Any] = {
-            "label_smoothing": label_smoothing,
-            "axis": axis,
-            "empty": empty,
-            "stats": stats,
-        }
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.empty = empty
+        self.stats = stats
 
     def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
         """Return the loss of a batch; ``token_weight`` weighs its rows."""
@@ -195,7 +199,10 @@ class KLDivLoss(torch.nn.KLDivLoss):
             reduction=self.reduction,
             log_target=self.log_target,
             token_weight=token_weight,
-            **self.extra,
+            label_smoothing=self.label_smoothing,
+            axis=self.axis,
+            empty=self.empty,
+            stats=self.stats,
         )
 
 
@@ -245,7 +252,7 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
         dtype: Any = None,
         reduction: str = "mean",
         weight: Tensor | None = None,
-        ignore_index: int | None = None,
+        ignore_index: Any = None,
         label_smoothing: float = 0.0,
         options: None = None,
         temperature: float = 1.0,
@@ -264,6 +271,8 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
             self.register_buffer("weight", weight)
             self.reduction, self.label_smoothing = reduction, label_smoothing
             self.ignore_index = ignore_index
+            self.num_classes, self.out_features = num_classes, out_features
+            self.options = options
         else:
             super().__init__(
                 in_features,
@@ -277,22 +286,20 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
                 ignore_index=ignore_index,
                 label_smoothing=label_smoothing,
             )
-        self.heads = (num_classes, *out_features)
-        self.extra: dict[str, Any] = {
-            "temperature": temperature,
-            "softcap": softcap,
-            "z_loss": z_loss,
-            "empty": empty,
-            "stats": stats,
-        }
+        self.temperature = temperature
+        self.softcap = softcap
+        self.z_loss = z_loss
+        self.empty = empty
+        self.stats = stats
 
     def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
         """Return the loss of a batch; ``token_weight`` weighs its rows."""
         head: Tensor = self.linear.weight
         bias: Tensor | None = self.linear.bias
-        if len(self.heads) > 1:
-            head = head.reshape(*self.heads, -1)
-            bias = None if bias is None else bias.reshape(self.heads)
+        if self.out_features:
+            heads = (self.num_classes, *self.out_features)
+            head = head.reshape(*heads, -1)
+            bias = None if bias is None else bias.reshape(heads)
         return linear_cross_entropy(
             input,
             head,
@@ -302,6 +309,11 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
             reduction=self.reduction,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
+            options=self.options,
             token_weight=token_weight,
-            **self.extra,
+            temperature=self.temperature,
+            softcap=self.softcap,
+            z_loss=self.z_loss,
+            empty=self.empty,
+            stats=self.stats,
         )

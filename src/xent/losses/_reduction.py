@@ -9,6 +9,9 @@ from torch import Tensor
 from xent import _check
 from xent.losses._arguments import Options, can_validate
 
+_CPU = torch.device("cpu")
+_LARGEST = torch.finfo(torch.float32).max
+
 
 def reduce_weighted(values: Tensor, weight: Tensor | None, o: Options, total: Any = None) -> Tensor:
     """Reduce weighted values; a weight of 0 makes a NaN or inf 0 too."""
@@ -49,6 +52,13 @@ def reduce_loss(
 def scalar_like(number: float, like: Tensor) -> Tensor:
     """Return a number as a tensor: beside a Python float torch makes 0-dim tangents of float64."""
     return like.new_full((), number)
+
+
+def as_scalar(number: float, dtype: torch.dtype) -> Tensor:
+    """Return a number as a tensor on CPU; torch refuses what the type rounds to an infinity."""
+    if abs(number) > _LARGEST and dtype == torch.float32:
+        number = math.copysign(math.inf, number)
+    return torch.scalar_tensor(number, dtype=dtype, device=_CPU)
 
 
 def empty_mean(empty: str) -> float:

@@ -23,6 +23,10 @@ def _private(path: str, fallback: Any) -> Any:
     return fallback if found is None else found
 
 
+def _nothing(*_: object) -> None:
+    return None
+
+
 def _yes(*_: object) -> bool:
     return True
 
@@ -31,6 +35,7 @@ _is_transforming = _private("_C._are_functorch_transforms_active", _yes)
 _is_tracing = _private("_C._is_tracing", _private("jit.is_tracing", _yes))
 _count_modes = _private("_C._len_torch_dispatch_stack", _yes)
 _mode_of = _private("_C._get_dispatch_mode", _yes)
+_top_hooks = _private("_C._autograd._top_saved_tensors_default_hooks", _nothing)
 _MODES = _private("_C._TorchDispatchModeKey", None)
 _TRACERS = tuple(getattr(_MODES, name, None) for name in ("FAKE", "PROXY", "FUNCTIONAL"))
 if None in _TRACERS:
@@ -80,6 +85,12 @@ def is_batched(gradients: Iterable[Any]) -> bool:
     except NotImplementedError:
         return True
     return False
+
+
+def saved_tensor_hooks() -> tuple[Callable[..., Any], Callable[..., Any]] | None:
+    """Return what packs and unpacks the tensors that autograd saves at the moment, if anything."""
+    hooks: tuple[Callable[..., Any], Callable[..., Any]] | None = _top_hooks(False)
+    return hooks
 
 
 EnterTeam = ctypes.CFUNCTYPE(None, ctypes.c_void_p)

@@ -176,7 +176,7 @@ def logits_of(layers: list[Layer], X: NDArray[np.floating]) -> NDArray[np.float6
 
 def _squares(gradient: Tensor | None) -> Tensor:
     if gradient is None:
-        return torch.zeros((), dtype=torch.float64)
+        return torch.zeros((), dtype=torch.float64, device="cpu")
     return gradient.double().square().sum()
 
 
@@ -201,7 +201,7 @@ def _remember(optimizer: torch.optim.Optimizer, memory: Memory) -> None:
 def _network(layers: list[Layer]) -> nn.Sequential:
     parts: list[nn.Module] = []
     for weight, bias in layers:
-        linear = nn.Linear(weight.shape[1], weight.shape[0])
+        linear = nn.Linear(weight.shape[1], weight.shape[0], device="cpu")
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(weight))
             linear.bias.copy_(torch.from_numpy(bias))

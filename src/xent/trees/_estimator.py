@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from xent import _check
-from xent._table.frames import Frame, exact, is_frame
+from xent._table.frames import Frame, exact, is_frame, numbers_at_once
 from xent.trees import _fit, _prune
 from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._predict import leaves, values
@@ -27,6 +27,8 @@ from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases, FittedColumn
 from xent.trees._table.weights import times_class, weights_of
 from xent.trees._tree import Tree
+
+SMALL_TABLE = 4096  # rows
 
 
 class BaseTree(BaseEstimator):  # type: ignore[misc]
@@ -51,6 +53,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
         most = MAX_BINS if self.splitter == "histogram" else np.inf
         finite: Any = True if self.missing == "refuse" else "allow-nan"
+        cases: Cases | Unread | None
         X = arrays.of_rows(X)
         if arrays.is_mixed(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -82,7 +85,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
                 if names is None:
                     names = [f"x{j}" for j in range(X.shape[1])]
                 self.columns_ = columns.number_columns([str(name) for name in names])
-            elif any(c.kind == "name" for c in self.columns_):
+            elif any(c.kind != "number" for c in self.columns_):
                 got = "an array of numbers"
                 raise _check.wrong_kind("X", "be a table with the columns of fit", got)
             if not isinstance(X, np.ndarray):
@@ -93,15 +96,13 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             if reset and self.splitter == "histogram":
                 return bins.of_cases(columns.of_numbers(X, copy=False))
             return columns.of_numbers(X)
+        elif (cases := self._read_at_once(X, reset=reset)) is not None:
+            return cases
         else:
             frame = Frame(X)
         if reset:
             exact.refuse_joined(((c.name, c.in_question()) for c in frame.columns()), most)
-            self.columns_ = columns.describe(frame)
-            self.n_features_in_ = len(self.columns_)
-            if all(isinstance(name, str) for name in getattr(X, "columns", [None])):
-                self.feature_names_in_ = np.array([c.name for c in self.columns_], dtype=object)
-        cases: Cases | Unread
+            self._describe(X, columns.describe(frame))
         if reset and self.splitter == "histogram":
             cases = bins.of_frame(frame, self.columns_)
         else:
@@ -112,6 +113,33 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         if self.missing == "refuse":
             _fit.refuse_missing(cases)
         return cases
+
+    def _read_at_once(self, X: Any, *, reset: bool) -> Cases | Unread | None:
+        """Read a data frame of plain numbers as an array is read; None for any other."""
+        if reset:
+            # Bins are made column by column, so that a large table is held but once.
+            binned = self.splitter == "histogram"
+            found = None if binned and len(X) > SMALL_TABLE else numbers_at_once(X)
+        else:
+            plain = all(c.kind == "number" for c in self.columns_)
+            found = numbers_at_once(X, [c.name for c in self.columns_]) if plain else None
+        if found is None:
+            return None
+        names, matrix = found
+        cases = columns.of_numbers(matrix, copy=not (reset and self.splitter == "histogram"))
+        if reset:
+            self._describe(X, columns.number_columns(names))
+        if self.missing == "refuse":
+            _fit.refuse_missing(cases)
+        return bins.of_cases(cases) if reset and self.splitter == "histogram" else cases
+
+    def _describe(self, X: Any, described: list[FittedColumn]) -> None:
+        """Keep what the columns of a data frame are; text alone names features in scikit-learn."""
+        self.columns_ = described
+        self.n_features_in_ = len(described)
+        self.__dict__.pop("feature_names_in_", None)
+        if all(isinstance(name, str) for name in getattr(X, "columns", [None])):
+            self.feature_names_in_ = np.array([c.name for c in described], dtype=object)
 
     def _read_batches(self, X: Any, y: Any, weight: Any, class_weight: Any) -> stream.Reading:
         if self.splitter != "histogram":

@@ -123,7 +123,7 @@ def class_rows(x, target, weight, row_weights, stat_grads, constants, out, buffe
 def soft_rows(x, target, weight, row_weights, stat_grads, constants, out, buffers, start, stop):
     """Score rows start to stop, whose target (n, C) is a distribution; else as `class_rows`.
 
-    Return the first row whose target is no distribution, or -1.
+    Return the first row that weighs something and whose target is no distribution, or -1.
     """
     n, smoothing = x.shape[1], constants.label_smoothing
     scratch, exponentials, previous, beside = scratch_of(x, buffers, out, constants)
@@ -135,7 +135,7 @@ def soft_rows(x, target, weight, row_weights, stat_grads, constants, out, buffer
         row_weight = row_weights[r] if row_weights.shape[0] else 1.0
         skip = row_weight == 0.0 and out.stats.shape[0] == 0 and stat_grads.shape[0] == 0
         mass, signs = 1.0, np.int32(0)
-        if skip or changed:
+        if changed and row_weight != 0.0:
             mass, signs = sum_of_probabilities(target[r], scratch.accumulators)
         if skip:
             _skip_row(out, r)
@@ -159,8 +159,8 @@ def soft_rows(x, target, weight, row_weights, stat_grads, constants, out, buffer
                 write_row(pending, out, scratch, constants)
                 pending = nothing_pending(previous, probabilities[turn])
             out.values[r] = value if row_weight != 0.0 else 0.0
-        if bad < 0 and not is_distribution(target, r, mass, signs, constants.tolerance):
-            bad = r
+        if bad < 0 and row_weight != 0.0:
+            bad = NONE if is_distribution(target, r, mass, signs, constants.tolerance) else r
     write_row(pending, out, scratch, constants)
     store_fence()
     return bad

@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from xent._table.files.blocks import scan_csv, scan_json
+from xent._table.files.blocks import read_csv, scan_csv, scan_json
 from xent._table.files.columns import require
-from xent._table.files.dialect import Csv, check_csv, open_csv, why_not
+from xent._table.files.dialect import Csv, check_csv, why_not
 from xent._table.files.endings import ending, kind_of, refuse_duplicates, unreadable
 from xent._table.files.header import doubt_header
 from xent._table.files.npz import read_npz
@@ -57,18 +57,19 @@ def read(
             import pyarrow.parquet
 
             table = pyarrow.parquet.read_table(path, use_threads=True)
-        else:
-            with pa.input_stream(os.fspath(path), compression="detect") as file:
-                if kind in (".csv", ".tsv"):
-                    reader = open_csv(file, kind, dict.fromkeys(text, pa.string()), csv)
-                    check_csv(reader.schema, path, kind, csv, argument)
-                    refuse_duplicates(reader.schema.names, path, argument, csv)
-                    table = reader.read_all()
-                    doubt_header(table.slice(0, HEAD_ROWS), path, csv)
-                else:
-                    import pyarrow.json
+        elif kind in (".csv", ".tsv"):
 
-                    table = pyarrow.json.read_json(file)
+            def check(schema: Any) -> None:
+                check_csv(schema, path, kind, csv, argument)
+                refuse_duplicates(schema.names, path, argument, csv)
+
+            table = read_csv(path, kind, text, csv, check)
+            doubt_header(table.slice(0, HEAD_ROWS), path, csv)
+        else:
+            import pyarrow.json
+
+            with pa.input_stream(os.fspath(path), compression="detect") as file:
+                table = pyarrow.json.read_json(file)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
         raise _refusal(path, kind, error, csv, argument) from None
     refuse_duplicates(table.column_names, path, argument)
@@ -99,8 +100,7 @@ def scan(
         As in `read`.
     exact : bool
         For counting. Text of Parquet stays coded, as it lies in the file. Whole numbers past 64
-        bits are text, not floats, in a CSV, and refused in JSON lines. A column of a CSV may widen
-        from whole numbers to real ones.
+        bits are text, not floats, in a CSV, and refused in JSON lines.
     argument : str
         What the caller calls ``path``, for the error message.
 

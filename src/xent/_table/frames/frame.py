@@ -50,13 +50,11 @@ class Frame:
         if parts is None:
             must = "be a data frame in memory that narwhals reads (pandas, polars, Arrow, ...)"
             raise _check.wrong_kind(argument, must, _check.a(table))
-        self.names, columns = parts
+        self.names, lengths, self._reader = parts
         if len(set(self.names)) < len(self.names):
             twice = Counter(self.names).most_common(1)[0][0]
             raise _check.invalid(argument, "name each column once", f"{twice!r} twice")
-        self._columns = dict(zip(self.names, columns, strict=True))
         self._read: dict[Any, Column] = {}
-        lengths = {len(values) for values, _ in columns}
         if len(lengths) > 1:
             got = _check.join_names(sorted(map(str, lengths)), last="and")
             raise _check.invalid(argument, "have columns of one length", got)
@@ -68,8 +66,7 @@ class Frame:
     def column(self, name: Any) -> Column:
         """Return one column."""
         if name not in self._read:
-            values, read = self._columns[name]
-            self._read[name] = read(name, values)
+            self._read[name] = self._reader(name)
         return self._read[name]
 
     def columns(self) -> list[Column]:
@@ -84,32 +81,40 @@ def is_frame(table: Any) -> bool:
     return _parts(table) is not None
 
 
-Part = tuple[Any, Callable[[object, Any], Column]]  # values, and how they are read
+Parts = tuple[list[Any], set[int], Callable[[Any], Column]]
 
 
-def _parts(table: Any) -> tuple[list[Any], list[Part]] | None:
-    """Return the names of a table's columns and the columns, unread; None where it is no table."""
+def _parts(table: Any) -> Parts | None:
+    """Return the names, the lengths and a reader of a table's columns; None where it is none."""
     if isinstance(table, np.ndarray):
         return _parts_of_array(table)
     if type(table) is dict:  # scipy has a sparse array that is a dict, too
-        return list(table), [(values, _of_values) for values in table.values()]
+        lengths = {len(values) for values in table.values()}
+        return list(table), lengths, lambda name: _of_values(name, table[name])
     try:
         frame = nw.from_native(table, eager_only=True)
-        return list(frame.columns), [(series, of_series) for series in frame.iter_columns()]
+        # A name need not be text: columns are taken by their place.
+        place = {name: j for j, name in enumerate(frame.columns)}
+        return (
+            list(frame.columns),
+            {len(frame)} if place else set(),
+            lambda name: of_series(name, frame[:, place[name]]),
+        )
     except nw.exceptions.DuplicateError:
-        return list(table.columns), []
+        return list(table.columns), set(), lambda name: Column(name, [], "twice")
     except TypeError:
         return None
 
 
-def _parts_of_array(table: NDArray[Any]) -> tuple[list[Any], list[Part]] | None:
+def _parts_of_array(table: NDArray[Any]) -> Parts | None:
     """Return the fields of a structured array, or columns x0, x1, ... of objects, text or dates."""
     if table.dtype.names and table.ndim == 1:
-        return list(table.dtype.names), [(table[name], _of_values) for name in table.dtype.names]
+        return list(table.dtype.names), {len(table)}, lambda name: _of_values(name, table[name])
     if table.dtype.kind in "OUSTMm" and table.ndim == 2:
-        names = [f"x{j}" for j in range(table.shape[1])]
-        read = of_cells if table.dtype == object else _of_values
-        return names, [(column, read) for column in table.T]
+        place = {f"x{j}": j for j in range(table.shape[1])}
+        read: Any = of_cells if table.dtype == object else _of_values
+        lengths = {len(table)} if place else set()
+        return list(place), lengths, lambda name: read(name, table[:, place[name]])
     return None
 
 

@@ -54,7 +54,8 @@ class Observer:
         self.between = False  # a loss was computed since the last embedding
         self.round: Round | None = None
         self.steps = 0
-        self.sampled = True  # this step is looked at in full
+        self.sampled = True  # this step is looked at; of the others only what has another shape
+        self.shapes: dict[str, torch.Size] = {}  # of what each loss was given last
         self.calls = 0
         self.held: set[int] = set()  # ids of parameters that an optimiser holds
         self.optimisers: set[int] = set()
@@ -106,6 +107,12 @@ class Observer:
         except Exception as error:
             self.failed(name, error)
 
+    def passes_over(self, name: str, first: object) -> bool:
+        """Whether a loss of a step that is not looked at is like the one before."""
+        return (
+            type(first) is Tensor and first.requires_grad and self.shapes.get(name) == first.shape
+        )
+
     def _unnoticed(self, where: str, work: Callable[..., None], *facts: Any) -> None:
         """Do the work of a watcher: no mode of the script sees it, and no error leaves it."""
         try:
@@ -154,6 +161,7 @@ class Observer:
         if size != site.size:
             site.size = size
             full = full or site.looked < FIRST_CALLS + calls // 10
+        self.shapes[name] = first.shape
         value = None
         if (full or result.is_cpu) and not result.dim():
             value = result.item()
@@ -182,6 +190,7 @@ class Observer:
         if last is None or self._begins(last, size, grad):
             last = self._new_pass(site, grad)
         last.size = size
+        last.partly = last.partly or (grad and self.steps > FIRST_CALLS)
         cell = last.cells.get((size, weight))
         if cell is None:
             cell = last.cells[size, weight] = Cell()
@@ -268,7 +277,7 @@ class Observer:
 
     def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
         """Take note of a layer in the mode that is not the graph's, or in evaluation."""
-        if get_ident() == self.thread:
+        if get_ident() == self.thread and (self.sampled or not graph):
             self._unnoticed(name, self.modes.layer, name, training, graph, frame)
 
     def backward(self, root: object, frame: FrameType) -> None:
@@ -303,8 +312,10 @@ class Observer:
             self.held |= {id(p) for group in optimiser.param_groups for p in group["params"]}
         if self.sampled:
             self.micro.step(closure)
-        if self.modes.watched:
-            self.modes.at_step(self.steps)
+            if self.modes.watched:
+                self.modes.at_step(self.steps)
+        else:
+            self.modes.passed_over()
         self.steps = steps = self.steps + 1
         self.sampled = steps < FIRST_CALLS or steps % ONE_STEP_IN < 2
         if self.limit is not None and steps >= self.limit:

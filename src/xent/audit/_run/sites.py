@@ -94,6 +94,24 @@ class Pass:
     cells: dict[tuple[int, int], Cell] = field(default_factory=dict)  # by size and terms
     size: int = 0  # of the last batch
     widest: int = 0
+    partly: bool = False  # some steps were passed over
+
+    def told(self) -> Pass | None:
+        """Return it with the batches that were passed over, which the loader tells of."""
+        if not self.partly:
+            return self
+        of = self.round
+        if of is None or of.size is None or of.samples is None:
+            return None
+        counts = {of.size: of.samples // of.size, of.ragged: 1}
+        whole = Pass(of, self.grad, self.step)
+        for (size, terms), cell in self.cells.items():
+            if size not in counts or len(self.sizes) < len(self.cells):
+                return None
+            more = counts[size] / cell.batches
+            sums = cell.total * more, cell.exponentials * more
+            whole.cells[size, terms] = Cell(counts[size], *sums, cell.unread)
+        return whole
 
     @property
     def sizes(self) -> Counter[int]:

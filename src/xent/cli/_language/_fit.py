@@ -42,6 +42,15 @@ def fit(
         Path | None,
         typer.Option(help="Keep counts here: a fit that was stopped or killed goes on from them."),
     ] = None,
+    weighted: Annotated[
+        bool, typer.Option("--weighted", help="Lines begin with how often each counts, and a tab.")
+    ] = False,
+    counts: Annotated[
+        bool,
+        typer.Option(
+            "--counts", help="TEXT is n-grams of every order, a line each with its count."
+        ),
+    ] = False,
     field: TextField = None,
     longest_line: LongestLine = None,
     json: JsonSwitch = False,
@@ -61,7 +70,15 @@ def fit(
     counted = ("order", "unknown", "min_count", "vocabulary", "unit", "errors")
     begin = time.perf_counter()
     with (
-        _data.words(*counted, "held_out", "memory", "folder", text="TEXT"),
+        _data.words(
+            *counted,
+            "held_out",
+            "memory",
+            "folder",
+            text="TEXT",
+            weights="--weighted",
+            counts="TEXT",
+        ),
         lines_up_to(longest_line),
     ):
         model = NGramModel(
@@ -73,28 +90,58 @@ def fit(
             unit=unit,
             errors=errors,
         )
-        model.fit(source(text, field), held_out=held_out, memory=memory, folder=folder)
+        found, weights = source(text, field), None
+        if counts:
+            beside = (held_out, memory, folder, field)
+            if weighted or len(text) > 1 or any(option is not None for option in beside):
+                must = "go with one TEXT, and with no option that says how lines are read"
+                raise _check.invalid("--counts", must, "others")
+            model.fit_counts(found[0])
+        else:
+            if weighted:
+                found, weights = _weighted(text, field)
+            model.fit(found, weights=weights, held_out=held_out, memory=memory, folder=folder)
     seconds = time.perf_counter() - begin
     write(model, output)
-    counts = {str(n): count for n, count in enumerate(model.counts(), 1)}
+    sizes = {str(n): count for n, count in enumerate(model.counts(), 1)}
     show(
-        {"model": repr(model), "ngrams": counts, "seconds": seconds, "output": str(output)},
+        {"model": repr(model), "ngrams": sizes, "seconds": seconds, "output": str(output)},
         f"{model!r}\n"
-        + "".join(f"  {n}-grams {count:>12,}\n" for n, count in counts.items())
+        + "".join(f"  {n}-grams {count:>12,}\n" for n, count in sizes.items())
         + f"Fitted in {seconds:.2f} s, written to {output}.",
         json,
     )
+
+
+def _weighted(paths: list[Path], field: str | None) -> tuple[list[str], list[int]]:
+    """Read lines that begin with a whole number and a tab."""
+    from xent import _check
+    from xent.language import _stream
+
+    lines, weights = [], []
+    for path in paths:
+        for number, line in enumerate(_stream.lines(path, field), 1):
+            weight, tab, text = line.partition("\t")
+            if not tab or not weight.isascii() or not weight.isdigit():
+                must = "have lines that begin with a whole number and a tab"
+                raise _check.invalid("TEXT", must, f"{line[:80]!r} on line {number}")
+            lines.append(text)
+            weights.append(int(weight))
+    return lines, weights
 
 
 def _words(path: Path) -> list[str]:
     import re
 
     from xent import _check
+    from xent._table.files import compression
 
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
+    with open(path, "rb") as raw, compression.reading(raw, str(path)) as file:
+        words = file.read()
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = words.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         found = f"{str(path)!r} with byte 0x{error.object[error.start]:02x} at {error.start}"
         raise _check.invalid("--vocabulary", "be UTF-8", found) from None

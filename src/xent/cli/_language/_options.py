@@ -70,7 +70,9 @@ def skips_bad(choice: str) -> bool:
 
 def bad_lines(count: int, first: str) -> str:
     """Say how many lines were passed over."""
-    return f"{count:,} bad lines skipped, the first: {first}."
+    from xent import _check
+
+    return f"{_check.count(count, 'bad line')} skipped, the first: {first}."
 
 
 @contextmanager

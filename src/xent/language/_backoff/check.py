@@ -16,7 +16,7 @@ from xent.language._vocabulary import SPECIAL, Vocabulary
 Arrays = dict[str, NDArray[Any]]
 WORD_ARRAYS = {"blob": "u1", "starts": "i8", "table": "u8", "slots": "u4"}
 LEVEL_ARRAYS = {"prefix": "u4", "word": "u4", "suffix": "u4", "logp": "f4", "backoff": "f4"}
-AUTOMATON_ARRAYS = {"table": "u8", "states": "u8", "unigram": "u8", "firsts": "i8"}
+AUTOMATON_ARRAYS = {"sorted_table": "u8", "states": "u8", "unigram": "u8", "firsts": "i8"}
 COMPACT_ARRAYS = {
     "firsts": "i8", "widths": "i8", "words": "u8", "spans": "u4", "more": "u8", "logp": "u1",
     "backoff": "u1", "unigram_logp": "f4", "unigram_backoff": "f4",
@@ -63,7 +63,8 @@ def vocabulary(arrays: Arrays) -> Vocabulary:
 
 def exact(arrays: Arrays, order: int, words: int) -> None:
     """Check the arrays of an automaton and of the n-grams of each order."""
-    kinds(arrays, AUTOMATON_ARRAYS)
+    if "sorted_table" in arrays:
+        kinds(arrays, AUTOMATON_ARRAYS)
     below, first = 1, 1
     for n in range(1, order + 1):
         kinds(arrays, LEVEL_ARRAYS, f"{n}.")

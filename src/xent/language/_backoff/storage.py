@@ -22,8 +22,9 @@ from xent.language._backoff.protocol import BackoffModel
 from xent.language._vocabulary import Vocabulary
 from xent.language.smoothing import Smoothing
 
-FORMAT, VERSION = "xent.language", 1
-MIXTURE, MIXTURE_VERSION = "xent.language.mixture", 1
+# Version 1 had a hash table in another order, which is not read but built anew.
+FORMAT, VERSION = "xent.language", 2
+MIXTURE, MIXTURE_VERSION = "xent.language.mixture", 2
 STORED_COLUMNS = ("prefix", "word", "suffix", "logp", "backoff")
 
 
@@ -118,7 +119,7 @@ def _written(model: Stored, compact: bool) -> tuple[dict[str, Any], dict[str, ND
 def _exact(backoff: BackoffModel) -> dict[str, NDArray[Any]]:
     table, states, unigram, word_bits, firsts = backoff.automaton
     arrays: dict[str, NDArray[Any]] = {
-        "table": table,
+        "sorted_table": table,
         "states": states,
         "unigram": unigram,
         "firsts": firsts,
@@ -178,9 +179,11 @@ def _rows_and_automaton(arrays: dict[str, NDArray[Any]], order: int) -> Backoff:
     rows = [
         Ngrams(*(arrays[f"{n}.{name}"] for name in STORED_COLUMNS)) for n in range(1, order + 1)
     ]
+    if "sorted_table" not in arrays:
+        return Backoff(rows)
     bits = np.uint64(arrays["word_bits"][0])
     return Backoff(
-        rows, (arrays["table"], arrays["states"], arrays["unigram"], bits, arrays["firsts"])
+        rows, (arrays["sorted_table"], arrays["states"], arrays["unigram"], bits, arrays["firsts"])
     )
 
 

@@ -78,13 +78,19 @@ def shown(size: float) -> str:
 def counted(
     task: CountingTask,
     text: Any,
+    weights: Any,
     executor: Executor | None,
     memory: int | str | None,
     folder: str | os.PathLike[str] | None,
 ) -> Iterator[tuple[Vocabulary, Levels]]:
     """Count the n-grams of a text as `NGramModel.fit` was told; the levels last as long as this."""
     limit = None if memory is None else in_bytes(memory)
-    if memory is None and folder is None:
+    if weights is not None:
+        if not (executor is None and memory is None and folder is None):
+            got = "weights beside `executor`, `memory` or `folder`"
+            raise _check.invalid("weights", "be None where lines are counted elsewhere", got)
+        yield task.count_weighted(text, weights)
+    elif memory is None and folder is None:
         yield task.count(text) if executor is None else task.count_files(text, executor)
     else:
         with _spilled(task, text, executor, limit, folder) as found:

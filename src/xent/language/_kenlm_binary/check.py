@@ -5,9 +5,12 @@ beyond their table, numbers that are not finite. A changed digit of a probabilit
 model and cannot be noticed.
 """
 
+from itertools import chain
+
 import numpy as np
 from numpy.typing import NDArray
 
+from xent._compile.threads import in_blocks
 from xent.language._kenlm_binary.header import Header
 from xent.language._kenlm_binary.layout import Bytes, Layout, damaged
 from xent.language._kernels import binary, murmur
@@ -43,9 +46,13 @@ def check(data: Bytes, header: Header, parts: Layout, path: str) -> None:
             refuse(kernels.children(data, above, levels[n], n == 1, longest, parts.bound))
         return
     _check_hashed_words(data, parts, path)
-    for n, count in enumerate(header.counts[1:], 1):
-        offset, record, size = (int(x) for x in levels[n, : binary.COUNT + 1])
-        wrong, taken = kernels.buckets(data, offset, record, size, (record - 8) // 4)
+
+    def look(low: int, high: int) -> list[tuple[int, int]]:
+        places = [map(int, levels[n + 1, : binary.COUNT + 1]) for n in range(low, high)]
+        return [kernels.buckets(data, at, r, size, (r - 8) // 4) for at, r, size in places]
+
+    found = chain.from_iterable(in_blocks(look, header.order - 1))
+    for n, (count, (wrong, taken)) in enumerate(zip(header.counts[1:], found, strict=True), 1):
         refuse(wrong)
         # N-grams that only end longer ones were added when the file was built, but to the longest.
         if taken < count or (n + 1 == header.order and taken != count):

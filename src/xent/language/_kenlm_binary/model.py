@@ -69,17 +69,6 @@ class KenLMBinary:
         in_blocks(work, sentences, threads=threads, least=least)
         return out, measured
 
-    def walk(self, history: I64, words: I64) -> tuple[F64, I64, I64]:
-        """Score words after a history, both in the file's numbers, the history's nearest first.
-
-        Returns log10-probabilities, lengths of the n-grams found, and for each word how much of
-        the history after it still matters, followed by that history.
-        """
-        states = np.zeros((len(words), self.order), np.int64)
-        probs, lengths = np.empty(len(words)), np.empty(len(words), np.int64)
-        kernels.walk(history, words, self.file, states, probs, lengths)
-        return probs, lengths, states
-
     def after(self, history: list[int], alpha: float | None = None) -> F64:
         """Return the probability of every word after a history, as `Backoff.after` does."""
         nearest = self.numbers[np.array(history[::-1], np.int64)].astype(np.int64)

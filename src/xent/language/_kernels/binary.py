@@ -251,39 +251,6 @@ def score(ids, starts, low, high, model, numbers, scale, out, lengths):
 
 
 @kernel()
-def walk(history, chosen, model, states, probs, lengths):
-    """Score words one after the other.
-
-    Parameters
-    ----------
-    history : (h,) int64
-        Numbers of the words before them, the nearest first.
-    chosen : (n,) int64
-    model : tuple
-        As in `score`.
-    states : (n, order) int64
-        Receives for each word how much of the history after it still matters, and these words, the
-        nearest first.
-    probs, lengths : (n,) float64 and int64
-        Receive log10-probabilities and the lengths of the n-grams found.
-    """
-    order = model[2].shape[0]
-    words = np.zeros(order, np.int64)
-    weights, fresh = np.zeros(order, np.float32), np.zeros(order, np.float32)
-    length = 0
-    for k in range(history.size - 1, -1, -1):
-        _, _, length = step(model, history[k], words, weights, length, fresh)
-        remember(history[k], words, weights, fresh, length)
-    for i in range(chosen.size):
-        prob, matched, length = step(model, chosen[i], words, weights, length, fresh)
-        remember(chosen[i], words, weights, fresh, length)
-        probs[i], lengths[i] = prob, matched
-        states[i, 0] = length
-        for k in range(length):
-            states[i, 1 + k] = words[k]
-
-
-@kernel()
 def distribution(history, model, numbers, out):
     """Write the log10-probability of every word after a history, the nearest word first."""
     order = model[2].shape[0]

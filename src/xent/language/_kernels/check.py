@@ -4,7 +4,7 @@ import numpy as np
 
 from xent._compile.decorator import kernel
 from xent.language._kernels.compact import first_child, packed_bits
-from xent.language._kernels.score import log_part
+from xent.language._kernels.score import FREE, log_part
 
 _U = np.uint64
 
@@ -18,13 +18,12 @@ def _no_weight(value):
 @kernel()
 def hash_table(table, states):
     """Whether a search in the table always ends, and leads to a state that there is."""
-    free = False
     for i in range(0, table.size, 2):
-        if table[i] == _U(0):
-            free = True
-        elif table[i + 1] >> _U(32) >= _U(states) or _no_weight(log_part(table[i + 1])):
+        if table[i] != FREE and (
+            table[i + 1] >> _U(32) >= _U(states) or _no_weight(log_part(table[i + 1]))
+        ):
             return False
-    return free
+    return table[table.size - 2] == FREE
 
 
 @kernel()

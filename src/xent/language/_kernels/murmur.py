@@ -4,8 +4,7 @@ import numpy as np
 
 from xent._compile.decorator import kernel
 from xent._math.llvm import load_uint64
-from xent.language._kernels.binary import find_key, remember, step
-from xent.language._kernels.sentence import is_space
+from xent.language._kernels.binary import find_key
 from xent.language._kernels.text import BEGIN, END, UNKNOWN
 
 _U = np.uint64
@@ -96,46 +95,3 @@ def encode(text, space, table, ids_of, ids):
         ids[filled] = ids_of[number] if number > 0 else UNKNOWN
         filled += 1
     return filled
-
-
-@kernel()
-def sentence(text, table, model, ends, logp, lengths, numbers):
-    """Score one sentence, which is bytes; return how many words were scored.
-
-    Parameters
-    ----------
-    text : bytes
-    table, model : tuple
-        As in `numbers_of`, and as in `binary.score`.
-    ends : tuple of int
-        The numbers of ``<s>`` and ``</s>``; -1 where the sentence does not begin or end there.
-    logp, lengths, numbers : (words,) float64, int64 and int64
-        Receive of each word its log10-probability, the length of its n-gram, and its number.
-    """
-    data, hashed, offset, count = table
-    order = model[2].shape[0]
-    words = np.zeros(order, np.int64)
-    weights, fresh = np.zeros(order, np.float32), np.zeros(order, np.float32)
-    length = 0
-    if ends[0] >= 0:
-        _, _, length = step(model, np.int64(ends[0]), words, weights, length, fresh)
-        remember(np.int64(ends[0]), words, weights, fresh, length)
-    n = len(text)
-    i = m = 0
-    while i < n or (i == n and ends[1] >= 0):
-        if i < n and is_space(text[i]):
-            i += 1
-            continue
-        first = i
-        while i < n and not is_space(text[i]):
-            i += 1
-        number = np.int64(ends[1])
-        if first < n:
-            number = number_of(data, hashed, offset, count, murmur(text, first, i - first))
-        else:
-            i += 1  # the end itself, and out of the loop
-        prob, lengths[m], length = step(model, number, words, weights, length, fresh)
-        remember(number, words, weights, fresh, length)
-        logp[m], numbers[m] = prob, number
-        m += 1
-    return m

@@ -19,11 +19,18 @@ from xent.losses._arguments import (
 )
 from xent.losses._heads._binary_rows import BinaryRows
 from xent.losses._heads._head import check_head, job_of, run_head
-from xent.losses._rows._binary import check_ignored, validate_binary_target
+from xent.losses._overrides import overridable
+from xent.losses._rows._binary import (
+    check_ignored,
+    silence_answers,
+    validate_binary_target,
+    widened,
+)
 
 _CHUNK = 64  # rows that are validated at once
 
 
+@overridable
 def linear_binary_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -115,23 +122,28 @@ def linear_binary_cross_entropy(
             must = f"have the shape {(*shape, classes)} to be probabilities"
             raise _check.invalid("target", must, tuple(target.shape))
         target = target.reshape(-1, classes)
-        target = target.float() if target.dtype == torch.float16 else target
-        counts = _validate(target, ignore_index)
+        target = widened(target) if target.dtype == torch.float16 else target
+        target, counts = _validate(target, ignore_index, weight, row_weight)
         if ignore_index is not None:
             total = (counts if row_weight is None else counts * row_weight).sum()
     elif ignore_index is not None:
         advice = "Give the answers as probabilities, shape (..., V)."
         raise _check.invalid("ignore_index", "be None with index pairs", ignore_index, advice)
     else:
-        target = _sorted_pairs(target, x.shape[0], classes)
+        target = _sorted_pairs(target, x.shape[0], classes, row_weight)
     rows = BinaryRows(target, weight, pos_weight, classes, ignore_index, row_weight, o, x.shape[0])
     job = job_of(rows, o, total, target, weight, pos_weight, token_weight)
     loss: Tensor = run_head(x, w, b, job)
     return loss.reshape(shape) if reduction == "none" else loss
 
 
-def _validate(target: Tensor, ignore_index: float | None) -> Tensor:
-    """Check targets a few rows at a time; return how many of each row are not ignored."""
+def _validate(
+    target: Tensor, ignore_index: float | None, weight: Tensor | None, row_weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Check targets a few rows at a time; return them, and how many of each row are not ignored.
+
+    What is no answer and weighs 0 comes back as a 0, and what rounding left over without that.
+    """
     counts = target.new_full((len(target),), target.shape[1], dtype=torch.float64)
     for first in range(0, len(target), _CHUNK):
         rows = target[first : first + _CHUNK]
@@ -142,13 +154,27 @@ def _validate(target: Tensor, ignore_index: float | None) -> Tensor:
         if can_validate(rows):
             smallest, largest = rows.aminmax()
             if not (smallest >= 0 and largest <= 1):
-                if ignore_index is not None:
-                    target = target.where(target != ignore_index, 0.0)
-                validate_binary_target(target)
-    return counts
+                target = _proper(target, ignore_index, weight, row_weight)
+    return target, counts
 
 
-def _sorted_pairs(target: Tensor, count: int, classes: int) -> Tensor:
+def _proper(
+    target: Tensor, ignore_index: float | None, weight: Tensor | None, row_weight: Tensor | None
+) -> Tensor:
+    """Return targets that are answers, where they count; refuse what is none."""
+    answers = target
+    if ignore_index is not None:
+        answers = target.where(target != ignore_index, 0.0)
+    if weight is not None:
+        answers = silence_answers(answers, weight)
+    if row_weight is not None:
+        answers = silence_answers(answers, row_weight.unsqueeze(-1))
+    validate_binary_target(answers)
+    answers = answers.clamp(0.0, 1.0)
+    return answers if ignore_index is None else target.where(target == ignore_index, answers)
+
+
+def _sorted_pairs(target: Tensor, count: int, classes: int, row_weight: Tensor | None) -> Tensor:
     if target.dim() != 2 or target.shape[1] != 2:
         advice = "Answers to every class are floats: target.float()."
         raise _check.invalid(
@@ -157,5 +183,8 @@ def _sorted_pairs(target: Tensor, count: int, classes: int) -> Tensor:
     pairs = target.long()
     limits = torch.tensor([count, classes], device=pairs.device)
     good = (pairs >= 0) & (pairs < limits)
+    if row_weight is not None and can_validate(pairs, row_weight):
+        silent = good[:, 0] & ~good[:, 1] & (row_weight[pairs[:, 0].where(good[:, 0], 0)] == 0)
+        pairs, good = pairs[~silent], good[~silent]
     check_values("target", pairs, good, f"hold rows below {count} and classes below {classes}")
     return pairs[pairs[:, 0].argsort(stable=True)]

@@ -12,7 +12,12 @@ from xent.losses._arguments import Options
 from xent.losses._reduction import apply_weight
 from xent.losses._rows._calls import as_numpy
 from xent.losses._rows._chunks import Upstream
-from xent.losses._rows._formula import at_least_float32, binary_values, cap_and_scale
+from xent.losses._rows._formula import (
+    at_least_float32,
+    binary_values,
+    cap_and_scale,
+    zero_masked_rows,
+)
 from xent.losses._rows._weights import BinaryWeights
 from xent.losses._threads import KernelCall, in_blocks
 from xent.losses._torch_private import is_traced
@@ -43,14 +48,23 @@ class BinaryRows:
         self.ends: list[int] | None = None
         if not (self.soft or target.is_meta or is_traced()):
             # where the pairs of each row end: only rows are ever made dense, one at a time
-            ends = torch.zeros(count, dtype=torch.int64)
+            ends = target.new_zeros(count)
             if len(target):
                 ends = torch.bincount(target[:, 0], minlength=count).cumsum(0)
             self.ends = [0, *ends.tolist()]
 
+    def counted(self) -> Tensor | None:
+        """See `ChunkRows`."""
+        return None if self.row_weight is None else self.row_weight != 0
+
     def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
         """See `ChunkRows`."""
         target, weight = self._target_of(rows, logits)
+        if self.row_weight is not None:
+            counts = self.row_weight[rows]
+            logits, target = zero_masked_rows(logits, counts), zero_masked_rows(target, counts)
+        if weight is not None and self.options.softcap:
+            logits = logits.where((weight != 0) | ~logits.isnan(), 0.0)
         z = cap_and_scale(logits, self.options)
         values = binary_values(z, target, weight, self.pos_weight).sum(-1)
         if self.row_weight is None:
@@ -94,7 +108,7 @@ class BinaryRows:
                     slope = (1 - capped * capped) / o.temperature
                 capped.mul_(o.softcap)
             logits.div_(o.temperature)
-        each = torch.full((logits.shape[0],), g, dtype=torch.float64)
+        each = logits.new_full((logits.shape[0],), g, dtype=torch.float64)
         if upstream and upstream[0] is not None:
             each = each * upstream[0]
         row_weight = None if self.row_weight is None else self.row_weight[rows].double()

@@ -1,6 +1,7 @@
 """Cross-entropy of a linear head's logits, which are never built; see `_loop`."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from xent.losses._arguments import (
 )
 from xent.losses._class import cross_entropy
 from xent.losses._heads._class_rows import ClassRows, class_job
-from xent.losses._heads._head import check_head, run_head, run_loop
+from xent.losses._heads._head import check_head, run_head, run_loop, zero_silent_rows
+from xent.losses._overrides import overridable
 from xent.losses._parallel._group import (
     check_group,
     copy_to_group,
@@ -33,11 +35,11 @@ from xent.losses._rows._stats import (
     stats_need_second_pass,
     with_row_shape,
 )
-from xent.losses._rows._targets import BadRowError, check_target
-from xent.losses._threads import in_blocks
+from xent.losses._rows._targets import BadRowError, check_target, one_ignored
 from xent.losses._torch_private import is_traced
 
 
+@overridable
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -46,7 +48,7 @@ def linear_cross_entropy(
     linear_bias: Tensor | None = None,
     weight: Tensor | None = None,
     reduction: str = "mean",
-    ignore_index: int | None = None,
+    ignore_index: int | Collection[int] | None = None,
     label_smoothing: float = 0.0,
     options: None = None,
     token_weight: Tensor | None = None,
@@ -75,8 +77,8 @@ def linear_cross_entropy(
         As in `cross_entropy`.
     reduction : {"mean", "sum", "none"}
         The mean is over rows (over their weights, where classes or rows are weighted).
-    ignore_index : int, optional
-        A class index whose rows are ignored; -100 if not given.
+    ignore_index : int or several, optional
+        A class index whose rows are ignored, or some such; -100 if not given.
     options : None
         torch's chunking options: here chunks are always on and choose themselves.
     token_weight : Tensor, shape (...), optional
@@ -116,8 +118,9 @@ def linear_cross_entropy(
     if options is not None:
         advice = "Chunks are always on and choose themselves."
         raise _check.invalid("options", "be None", repr(options), advice)
+    target, ignored = one_ignored(target, ignore_index)
     shared: dict[str, Any] = {
-        "reduction": reduction, "ignore_index": -100 if ignore_index is None else ignore_index,
+        "reduction": reduction, "ignore_index": -100 if ignored is None else ignored,
         "label_smoothing": label_smoothing, "temperature": temperature, "softcap": softcap,
         "z_loss": z_loss, "empty": empty,
     }  # fmt: skip
@@ -137,7 +140,8 @@ def linear_cross_entropy(
             check_no_gradient(target=target, weight=weight, token_weight=token_weight)
         shards = share_rows(x, target, weight, token_weight, o, group, stats, shape, w.shape[0])
         total, fill = shards.total(shape)
-        found = run_loop(copy_to_group(x, group), w, b, Job(shards, o, total))
+        x = copy_to_group(zero_silent_rows(x, w, shards), group)
+        found = run_loop(x, w, b, Job(shards, o, total))
         return shards.finish(found, shape, fill)
     o = check_options(**shared)
     many = isinstance(linear_weight, Tensor) and linear_weight.dim() > 2
@@ -147,8 +151,11 @@ def linear_cross_entropy(
             logits = torch.tensordot(input, linear_weight, dims=([-1], [-1]))
             logits = logits if linear_bias is None else logits + linear_bias
         else:
-            check_head(input, *head)
-            logits = torch.nn.functional.linear(input, *head)
+            x, w, b, shape = check_head(input, *head)
+            if not stats:
+                rows = _class_rows(w, target, weight, token_weight, shape, o, stats)
+                x = zero_silent_rows(x, w, rows)
+            logits = torch.nn.functional.linear(x, w, b).reshape(*shape, w.shape[0])
         return cross_entropy(
             logits, target, weight, token_weight=token_weight, stats=stats,
             axis=input.dim() - 1, **shared,
@@ -156,7 +163,7 @@ def linear_cross_entropy(
     if many:
         return _many_heads(input, *head, target, weight, token_weight, o, stats)
     x, w, b, shape = check_head(input, *head)
-    rows = _class_rows(w, target, weight, token_weight, shape, o)
+    rows = _class_rows(w, target, weight, token_weight, shape, o, stats)
     try:
         found = run_head(x, w, b, class_job(rows, stats, rows.total(w.shape[0])))
     except BadRowError as bad:
@@ -202,9 +209,12 @@ def _many_heads(
     row_weight = None if token_weight is None else token_weight.reshape(-1, count)
     flat_weight = None if row_weight is None else row_weight.reshape(-1)
     every = SoftmaxRows(target.flatten(0, 1), weight, flat_weight, o)
+    if stats:
+        every.silence(classes)
     found = []
     try:
         total = every.total(classes)
+        target = every.target.reshape(target.shape)
         for n, (w, b) in enumerate(zip(weights, biases, strict=True)):
             each = None if row_weight is None else row_weight[:, n]
             rows = SoftmaxRows(target[:, n].contiguous(), weight, each, o)
@@ -221,13 +231,14 @@ def _many_heads(
     return loss, with_row_shape(columns, all_rows, accuracy)
 
 
+@overridable
 def linear_log_prob(
     input: Tensor,
     linear_weight: Tensor,
     target: Tensor,
     *,
     linear_bias: Tensor | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | Collection[int] = -100,
     temperature: float = 1.0,
     softcap: float | None = None,
     stats: bool = False,
@@ -246,8 +257,8 @@ def linear_log_prob(
         Class indices.
     linear_bias : Tensor, shape (V,), optional
         Added to the logits.
-    ignore_index : int
-        A class index whose rows give 0.
+    ignore_index : int, or several
+        A class index whose rows give 0, or some such.
     temperature, softcap, stats
         As in `cross_entropy`.
 
@@ -270,18 +281,20 @@ def linear_log_prob(
     ----------
     Williams, R. J. (1992). Simple Statistical Gradient-Following Algorithms, equation 4.
     """
-    o = check_options("none", ignore_index=ignore_index, temperature=temperature, softcap=softcap)
+    target, ignored = one_ignored(target, ignore_index)
+    o = check_options("none", ignore_index=ignored, temperature=temperature, softcap=softcap)
     if stats:
         if isinstance(target, Tensor) and target.is_floating_point():
             raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
         _, found = linear_cross_entropy(
             input, linear_weight, target, linear_bias=linear_bias, reduction="none",
-            ignore_index=ignore_index, temperature=temperature, softcap=softcap, stats=True,
+            ignore_index=ignored, temperature=temperature, softcap=softcap, stats=True,
         )  # fmt: skip
         return found.log_prob, found
     return 0 - _unreduced(input, linear_weight, target, linear_bias, o)
 
 
+@overridable
 def linear_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -342,10 +355,10 @@ def _unreduced(
     x, w, b, shape = check_head(input, linear_weight, linear_bias)
     if isinstance(target, Tensor) and target.is_floating_point():
         raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
-    rows = _class_rows(w, target, None, None, shape, o)
+    rows = _class_rows(w, target, None, None, shape, o, entropy)
     try:
         if can_validate(rows.target):
-            rows.total_of(in_blocks(rows.target_check(w.shape[0])))
+            rows.validated_total(w.shape[0])
         job = Job(ClassRows(rows, entropy, entropy), o, 1.0, saved=(rows.target,))
         result: Tensor = run_head(x, w, b, job).reshape(shape)
     except BadRowError as bad:
@@ -360,12 +373,16 @@ def _class_rows(
     token_weight: Tensor | None,
     shape: torch.Size,
     o: Options,
+    stats: bool,
 ) -> SoftmaxRows:
     target = _flat_target(w.shape[0], target, token_weight, shape, o)
     check_weight("weight", weight, w.shape[:1], "class")
     check_devices(w, target=target, weight=weight, token_weight=token_weight)
     row_weight = None if token_weight is None else token_weight.reshape(-1)
-    return SoftmaxRows(target, weight, row_weight, o)
+    rows = SoftmaxRows(target, weight, row_weight, o)
+    if stats:
+        rows.silence(w.shape[0])
+    return rows
 
 
 def _flat_target(

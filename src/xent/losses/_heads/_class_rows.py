@@ -28,6 +28,10 @@ class ClassRows:
         # entropy: of the statistics return that alone
         self.rows, self.stats, self.entropy = rows, stats, entropy
 
+    def counted(self) -> Tensor | None:
+        """See `ChunkRows`."""
+        return None if self.stats else self.rows.counted()
+
     def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
         """See `ChunkRows`."""
         if not self.stats:

@@ -1,5 +1,6 @@
 """Heads that learn from a teacher: distillation without logits."""
 
+import math
 from typing import Any
 
 import torch
@@ -17,9 +18,11 @@ from xent.losses._arguments import (
 from xent.losses._divergence import check_beta
 from xent.losses._heads._head import check_head, job_of, run_head
 from xent.losses._heads._teacher import TeacherRows
+from xent.losses._overrides import overridable
 from xent.losses._rows._stats import with_row_shape
 
 
+@overridable
 def linear_kl_div(
     input: Tensor,
     linear_weight: Tensor,
@@ -101,6 +104,7 @@ def linear_kl_div(
     return _distill(head, teacher_head, teacher, 0.0, token_weight, o, stats)
 
 
+@overridable
 def linear_js_div(
     input: Tensor,
     linear_weight: Tensor,
@@ -193,7 +197,7 @@ def _distill(
         if any(part is not None for part in teacher_head):
             got = "`teacher_input` or `teacher_weight` too"
             raise _check.invalid("teacher", "stand alone", got)
-        top_classes = _check_top_classes(teacher, shape, w.shape[0])
+        top_classes = _check_top_classes(teacher, shape, w.shape[0], token_weight)
     elif teacher_head[0] is None or teacher_head[1] is None:
         raise _check.invalid("teacher", "be given, or teacher_input and teacher_weight", None)
     else:
@@ -219,7 +223,9 @@ def _distill(
     return loss, with_row_shape(columns, shape, accuracy)
 
 
-def _check_top_classes(teacher: Any, shape: torch.Size, classes: int) -> tuple[Tensor, Tensor]:
+def _check_top_classes(
+    teacher: Any, shape: torch.Size, classes: int, token_weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
     if not (isinstance(teacher, tuple | list) and len(teacher) == 2):
         got = _check.a(teacher)
         raise _check.wrong_kind("teacher", "be two tensors, (indices, log_probs)", got)
@@ -233,6 +239,10 @@ def _check_top_classes(teacher: Any, shape: torch.Size, classes: int) -> tuple[T
     if indices.shape != log_probs.shape or indices.shape[:-1] != shape:
         must = f"hold two tensors of shape {(*shape, 'K')}"
         raise _check.invalid("teacher", must, f"{tuple(indices.shape)}, {tuple(log_probs.shape)}")
+    if token_weight is not None:  # of a row of weight 0 there may stand anything
+        counts, listed = (token_weight != 0).unsqueeze(-1), indices.shape[-1]
+        indices = indices.where(counts, torch.arange(listed, device=indices.device) % classes)
+        log_probs = log_probs.where(counts, -math.log(max(listed, classes)))
     good = (indices >= 0) & (indices < classes)
     check_values("teacher", indices, good, f"hold classes, 0 to {classes - 1}")
     check_values("teacher", log_probs, log_probs <= 0, "hold log-probabilities, at most 0")

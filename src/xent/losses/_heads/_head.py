@@ -9,6 +9,7 @@ from torch import Tensor
 from xent import _check
 from xent.losses._arguments import (
     Options,
+    can_validate,
     check_devices,
     check_input,
     check_strided,
@@ -17,6 +18,7 @@ from xent.losses._arguments import (
 from xent.losses._heads._loop import Head
 from xent.losses._reduction import empty_mean, reduce_loss
 from xent.losses._rows._chunks import Job
+from xent.losses._rows._formula import zero_masked_rows
 from xent.losses._torch_private import is_traced
 
 
@@ -27,7 +29,8 @@ def check_head(
     check_input(input)
     if not isinstance(weight, Tensor) or not weight.is_floating_point():
         got = weight.dtype if isinstance(weight, Tensor) else _check.a(weight)
-        raise _check.wrong_kind(f"{name}_weight", "be a floating-point tensor", got)
+        must = "be a floating-point tensor"
+        raise _check.wrong_kind(f"{name}_weight", must, got, _advice_on_head(weight, name))
     check_strided(f"{name}_weight", weight)
     if weight.dim() != 2 or input.dim() < 1 or weight.shape[1] != input.shape[-1]:
         must = f"have the shape (V, {input.shape[-1] if input.dim() else 'D'})"
@@ -54,6 +57,25 @@ def check_head(
     return input.reshape(math.prod(shape), input.shape[-1]), weight, bias, shape
 
 
+def _advice_on_head(given: Any, name: str) -> str:
+    """Say what to give instead of a module, or of a weight that is quantised."""
+    weight = getattr(given, "weight", given)
+    parts = given.named_modules() if isinstance(given, torch.nn.Module) else ()
+    if hasattr(given, "base_layer") or any("lora" in part.lower() for part, _ in parts):
+        return (
+            "Its .weight leaves the adapter out: merge the adapter first, or call the module and "
+            "give the logits to the loss without a head."
+        )
+    if isinstance(weight, Tensor) and not (weight.is_floating_point() or weight.is_complex()):
+        return (
+            "A quantised head has no such weight: dequantise it, or call the module and give the "
+            "logits to the loss without a head."
+        )
+    if isinstance(given, torch.nn.Module):
+        return f"Give its .weight, and its .bias as {name}_bias."
+    return ""
+
+
 def job_of(rows: Any, o: Options, total: Any, *saved: Tensor | None) -> Job:
     """Return the job of rows of such a total weight; ``saved`` are targets and weights."""
     learnt = needs_gradient(*saved)
@@ -68,6 +90,7 @@ def run_head(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
     The loop knows gradients of the head and of what it is given, none of targets and weights.
     """
     o = job.options
+    x = zero_silent_rows(x, w, job.rows)
     if is_traced() or x.is_meta or job.learnt:
         found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
         loss = reduce_loss(found[0], o.reduction, job.total, o.empty)
@@ -77,6 +100,17 @@ def run_head(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
     if not fill:
         return result
     return (result[0] + fill, *result[1:]) if isinstance(result, tuple) else result + fill
+
+
+def zero_silent_rows(x: Tensor, w: Tensor, rows: Any) -> Tensor:
+    """Return hidden states, with zeros for rows that count for nothing where they may be NaN.
+
+    The weight's gradient is a product with all of them, in which 0 times NaN would be NaN.
+    """
+    if not needs_gradient(w) or (can_validate(x) and bool(x.detach().sum().isfinite())):
+        return x
+    counted = rows.counted()
+    return x if counted is None else zero_masked_rows(x, counted)
 
 
 def run_loop(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xent.losses._buffer import empty_buffer
 from xent.losses._reduction import loss_dtype
-from xent.losses._rows._autograd import scale_once, without_inference
+from xent.losses._rows._autograd import pack, scale_once, unpack, without_inference
 from xent.losses._rows._chunks import (
     Job,
     Upstream,
@@ -154,7 +154,7 @@ class Head(torch.autograd.Function):
         ctx.keeps = any(wants) and not eager and getattr(job.rows, "keeps", False)
         upstream, now = ((), wants) if eager else (None, (False,) * 3)
         values, grads, buffer = _loop(x, w, b, job, upstream, now, job.g, ctx.keeps)
-        ctx.saved_gradients = grads if eager else None
+        ctx.saved_gradients = [pack(grad) for grad in grads] if eager else None
         ctx.kept = _Kept(buffer) if ctx.keeps else None
         dtype, loss = loss_dtype(x), values[0]
         if job.reduction != "none":
@@ -174,7 +174,9 @@ class Head(torch.autograd.Function):
         if torch.is_grad_enabled() or is_batched(upstream):
             return *_differentiate_twice(ctx, upstream), None, None
         if saved is not None:
-            grads = [None if grad is None else scale_once(grad, upstream[0]) for grad in saved]
+            grads = [
+                None if grad is None else scale_once(unpack(grad), upstream[0]) for grad in saved
+            ]
             return *grads, None, None
         x, w, b = ctx.saved_tensors[:3]
         g, of_rows = upstream_of_rows(ctx.job, upstream, x.shape[0])

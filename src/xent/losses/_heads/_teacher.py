@@ -14,7 +14,12 @@ from xent.losses._arguments import Options
 from xent.losses._divergence import js_values
 from xent.losses._reduction import apply_weight, loss_dtype
 from xent.losses._rows._chunks import Upstream
-from xent.losses._rows._formula import cap_and_scale, entropy_of, smooth
+from xent.losses._rows._formula import (
+    cap_and_scale,
+    entropy_of,
+    smooth,
+    zero_masked_rows,
+)
 
 
 class TeacherRows:
@@ -37,24 +42,34 @@ class TeacherRows:
         self.scratch: dict[str, Tensor] = {}
         self.right: dict[int, Tensor] = {}  # by the chunk's first row: does the student agree?
 
+    def counted(self) -> Tensor | None:
+        """See `ChunkRows`."""
+        return None if self.row_weight is None or self.stats else self.row_weight != 0
+
     def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
         """See `ChunkRows`."""
         o = self.options
-        z = cap_and_scale(logits, o)
+        row_weight = None if self.row_weight is None else self.row_weight[rows]
+        z = cap_and_scale(zero_masked_rows(logits, row_weight), o)
         if self.top_classes is None:
             x, w, b = self.head
-            teacher = cap_and_scale(torch.nn.functional.linear(x[rows], w, b), o)
+            theirs = torch.nn.functional.linear(x[rows], w, b)
+            teacher = cap_and_scale(zero_masked_rows(theirs, row_weight), o)
             values = js_values(z, teacher, self.beta, o)
         else:
             indices, log_q = (part[rows] for part in self.top_classes)
             values = _coarse_divergence(z, indices, log_q, o)
-        if self.row_weight is not None:
-            values = apply_weight(values, self.row_weight[rows].to(values.dtype))
+        if row_weight is not None:
+            values = apply_weight(values, row_weight.to(values.dtype))
         if not self.stats:
             return (values,)
+        if row_weight is not None:
+            z = cap_and_scale(logits, o)
         log_p = z.log_softmax(-1)
         argmax, entropy = log_p.argmax(-1), entropy_of(log_p)
         if self.top_classes is None:
+            if row_weight is not None:
+                teacher = cap_and_scale(theirs, o)
             best = teacher.argmax(-1)
             q = smooth(teacher.to(z.dtype).softmax(-1), o.label_smoothing)
             log_prob = (q * log_p.where(q != 0, 0.0)).sum(-1)

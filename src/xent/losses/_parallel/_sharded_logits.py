@@ -3,6 +3,7 @@
 What the processes exchange, and how a row is made whole of it, is in `_sharded_rows`.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -15,10 +16,11 @@ from xent.losses._arguments import (
     class_axis,
     row_shape,
 )
+from xent.losses._overrides import overridable
 from xent.losses._parallel._group import check_group, refuse_in_all, refuse_transforms
 from xent.losses._parallel._sharded_rows import check_no_gradient, share_rows
 from xent.losses._reduction import loss_dtype
-from xent.losses._rows._autograd import scale_once
+from xent.losses._rows._autograd import pack, scale_once, unpack
 from xent.losses._rows._chunks import (
     Job,
     Upstream,
@@ -29,16 +31,17 @@ from xent.losses._rows._chunks import (
 )
 from xent.losses._rows._scoring import as_rows
 from xent.losses._rows._stats import in_two_passes, stats_need_second_pass
-from xent.losses._rows._targets import check_target
+from xent.losses._rows._targets import check_target, one_ignored
 
 
+@overridable
 def vocab_parallel_cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     *,
     group: Any = None,
-    ignore_index: int = -100,
+    ignore_index: int | Collection[int] = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
     token_weight: Tensor | None = None,
@@ -107,12 +110,13 @@ def vocab_parallel_cross_entropy(
     check_group(group)
     with refuse_in_all(group, input):
         check_input(input)
+        target, ignored = one_ignored(target, ignore_index)
         o = check_options(
-            reduction, ignore_index=ignore_index, label_smoothing=label_smoothing,
+            reduction, ignore_index=ignored, label_smoothing=label_smoothing,
             temperature=temperature, softcap=softcap, z_loss=z_loss, empty=empty,
         )  # fmt: skip
         axis = class_axis(input, axis)
-        target = check_target(input.shape, target, axis, ignore_index)
+        target = check_target(input.shape, target, axis, ignored)
         shape = row_shape(input, axis)
         logits = as_rows(input, axis)
         flat = as_rows(target, axis) if target.is_floating_point() else target.reshape(-1)
@@ -155,7 +159,8 @@ class _ShardedLogits(torch.autograd.Function):
         ctx.save_for_backward(logits)
         stats = getattr(job.rows, "stats", False)
         wants = wants and job.reduction != "none" and not stats and logits.dtype != torch.float16
-        values, ctx.saved_gradient = _score(logits, job, () if wants else None, job.g)
+        values, grad = _score(logits, job, () if wants else None, job.g)
+        ctx.saved_gradient = pack(grad)
         dtype = loss_dtype(logits)
         loss = values[0] if job.reduction == "none" else values[0].sum() * job.g
         if len(values) == 1:
@@ -173,6 +178,6 @@ class _ShardedLogits(torch.autograd.Function):
         if torch.is_grad_enabled():
             return *differentiate(job, logits, logits, upstream), None, None
         if saved is not None:
-            return scale_once(saved, upstream[0]), None, None
+            return scale_once(unpack(saved), upstream[0]), None, None
         g, of_rows = upstream_of_rows(job, upstream, logits.shape[0])
         return _score(logits, job, of_rows, g)[1], None, None

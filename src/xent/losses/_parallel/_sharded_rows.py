@@ -18,6 +18,7 @@ from xent.losses._arguments import (
     can_validate,
     check_numbers,
     check_weight,
+    digits,
     needs_gradient,
 )
 from xent.losses._parallel._group import (
@@ -30,11 +31,10 @@ from xent.losses._parallel._group import (
 )
 from xent.losses._reduction import empty_mean
 from xent.losses._rows._chunks import Upstream
-from xent.losses._rows._formula import at_least_float32
+from xent.losses._rows._formula import at_least_float32, zero_masked_rows
 from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._rows._stats import accuracy_of, with_row_shape
-from xent.losses._rows._targets import BadRowError, sum_tolerance
-from xent.losses._threads import in_blocks
+from xent.losses._rows._targets import BadRowError, advice_on_sum, sum_tolerance
 
 
 def check_no_gradient(**given: object) -> None:
@@ -70,7 +70,21 @@ def share_rows(
     shards = compare_calls(group, classes, like, target, call)
     check_weight("weight", weight, torch.Size([shards.classes]), "class")
     row_weight = None if token_weight is None else token_weight.reshape(-1)
-    return ShardedRows(SoftmaxRows(target, weight, row_weight, options), stats, shards, classes)
+    rows = SoftmaxRows(target, weight, row_weight, options)
+    if row_weight is not None:
+        _silence(rows, row_weight, shards)
+    return ShardedRows(rows, stats, shards, classes)
+
+
+def _silence(rows: SoftmaxRows, row_weight: Tensor, shards: Shards) -> None:
+    """Take out of the target what is none and whose row weighs 0, as `SoftmaxRows.silence`."""
+    if rows.hard:
+        rows.silence(shards.classes)
+        return
+    parts = rows.target.detach().double()
+    sums = all_reduce(parts.where(parts >= 0, math.nan).sum(-1), shards.group, "sum")
+    good = (sums - 1).abs() <= sum_tolerance(rows.target.dtype, shards.classes)
+    rows.target = zero_masked_rows(rows.target, (row_weight != 0) | good)
 
 
 class _Parts(NamedTuple):
@@ -110,7 +124,7 @@ class ShardedRows:
         rows, total, fill = self.rows, 1.0, 0.0
         if can_validate(rows.target):
             try:
-                total = rows.total_of(in_blocks(rows.target_check(self.shards.classes)))
+                total = rows.validated_total(self.shards.classes)
             except BadRowError as bad:
                 raise bad.sentence(rows.target, shape, self.shards.classes) from None
             if not rows.hard:
@@ -128,10 +142,14 @@ class ShardedRows:
         sums = all_reduce(parts, self.shards.group, "sum")
         slack = sum_tolerance(self.rows.target.dtype, self.shards.classes)
         bad = ~((sums - 1).abs() <= slack)
+        if self.rows.row_weight is not None:
+            bad &= self.rows.row_weight != 0
         if bool(bad.any()):
             row = int(bad.nonzero()[0])
             must = "be non-negative and sum to 1 over the classes of all processes"
-            raise _check.invalid("target", must, f"{sums[row].item():.6g} at [{row}]")
+            off = sums[row].item()
+            advice = advice_on_sum(off - 1)
+            raise _check.invalid("target", must, f"{digits(off)} at [{row}]", advice)
 
     def finish(self, found: Any, shape: torch.Size, fill: float) -> Any:
         """Give the loss (and statistics) the shape of the caller's rows."""
@@ -255,6 +273,10 @@ class ShardedRows:
                 counts = counts & (part.target_weight != 0)
             result = result.where(counts, 0.0)
         return result
+
+    def counted(self) -> Tensor | None:
+        """See `ChunkRows`."""
+        return None if self.stats else self.rows.counted()
 
     def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
         """See `ChunkRows`."""

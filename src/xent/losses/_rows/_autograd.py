@@ -5,7 +5,9 @@ through the same graph, an unreduced loss and statistics compute it anew from th
 ``create_graph`` goes through the formula in torch operations, which has derivatives of every order.
 """
 
-from typing import Any
+from collections.abc import Callable
+from operator import is_
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,7 +21,7 @@ from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._rows._stats import accuracy_of, with_row_shape
 from xent.losses._rows._targets import BadRowError, check_distributions
 from xent.losses._threads import in_blocks
-from xent.losses._torch_private import in_forward_mode, is_batched
+from xent.losses._torch_private import in_forward_mode, is_batched, saved_tensor_hooks
 
 
 def small_batch_loss(input: Tensor, target: Tensor, options: Options) -> Tensor | None:
@@ -52,7 +54,8 @@ def softmax_loss(
     enabled = torch.is_grad_enabled()
     learnt = target.requires_grad or any(t.requires_grad for t in weights)
     wants = input.requires_grad and enabled
-    if torch.compiler.is_compiling() and not (learnt or stats) and input.device.type == "cpu":
+    compiled = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    if compiled and not (learnt or stats) and input.device.type == "cpu":
         # Numba knows no float16.
         logits = input.float() if input.dtype == torch.float16 else input
         loss: Tensor = softmax_operator(
@@ -61,12 +64,15 @@ def softmax_loss(
         return loss
     shape = row_shape(input, axis)
     rows = rows_of(target, weight, token_weight, axis, options)
+    if stats:
+        rows.silence(input.shape[axis])
     try:
         if in_forward_mode() or (learnt and enabled) or not can_validate(input, target, *weights):
             result = _in_torch(input, rows, axis, shape, stats)
         else:
             logits = input.float() if input.dtype == torch.float16 else input
-            total = rows.total_of(in_blocks(rows.target_check(logits.shape[axis])))
+            classes = logits.shape[axis]
+            total = rows.total_of(in_blocks(rows.target_check(classes)), classes)
             scoring = Scoring(logits, rows, axis, total, stats, wants)
             scored = scoring.finish(in_blocks(scoring.run.blocks))
             result = scored[0]
@@ -86,9 +92,9 @@ def _in_torch(input: Tensor, rows: SoftmaxRows, axis: int, shape: torch.Size, st
     o = rows.options
     if can_validate(rows.target):
         if rows.hard:
-            rows.total_of(in_blocks(rows.target_check(input.shape[axis])))
+            rows.validated_total(input.shape[axis])
         else:
-            check_distributions(rows.target)
+            check_distributions(rows.target, rows.row_weight)
     found = rows.plain(as_rows(input, axis), stats=stats)
     total = rows.total_in_torch() if o.reduction == "mean" else None
     loss = reduce_loss(found[0] if stats else found, o.reduction, total, o.empty)
@@ -99,6 +105,30 @@ def _in_torch(input: Tensor, rows: SoftmaxRows, axis: int, shape: torch.Size, st
 def without_inference(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
     """Return what autograd may save: nothing that `torch.inference_mode` made."""
     return tuple(None if t is None or t.is_inference() else t for t in tensors)
+
+
+class Packed(NamedTuple):
+    """A tensor as a saved-tensor hook has packed it, and the hook that unpacks it."""
+
+    content: Any
+    unpack: Callable[[Any], Tensor]
+
+
+def pack(tensor: Tensor | None) -> Tensor | Packed | None:
+    """Keep a gradient on a node, through the hooks that autograd's own saved tensors go through.
+
+    So checkpointing drops it and offloading moves it; saved by autograd itself it could not be
+    scaled in place, nor let go before the others.
+    """
+    hooks = saved_tensor_hooks()
+    if hooks is None or tensor is None:
+        return tensor
+    return Packed(hooks[0](tensor), hooks[1])
+
+
+def unpack(kept: Tensor | Packed | None) -> Tensor | None:
+    """Return what `pack` has kept."""
+    return kept.unpack(kept.content) if isinstance(kept, Packed) else kept
 
 
 class _ScoredRows(torch.autograd.Function):
@@ -114,11 +144,14 @@ class _ScoredRows(torch.autograd.Function):
         shape: torch.Size,
         stats: bool,
     ) -> Any:
-        result, ctx.saved_gradient, g = scored
+        result, grad, g = scored
+        ctx.saved_gradient = pack(grad)
         # All that backward reads, so that torch notices what was overwritten in between.
-        saved = without_inference(rows.target, rows.weight, rows.row_weight)
+        tensors = rows.target, rows.weight, rows.row_weight
+        saved = without_inference(*tensors)
         ctx.save_for_backward(input, *saved)
-        ctx.call = rows, axis, shape, stats, g
+        ctx.unsaved = None if all(map(is_, saved, tensors)) else tensors
+        ctx.call = rows.options, axis, shape, stats, g
         if stats:
             ctx.mark_non_differentiable(result[4])
             ctx.set_materialize_grads(False)
@@ -126,26 +159,28 @@ class _ScoredRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        rows, axis, shape, stats, g = ctx.call
-        saved = ctx.saved_gradient
-        if saved is not None and not (torch.is_grad_enabled() or is_batched(grads)):
+        options, axis, shape, stats, g = ctx.call
+        kept = ctx.saved_gradient
+        if kept is not None and not (torch.is_grad_enabled() or is_batched(grads)):
             ctx.saved_gradient = None
-            return scale_once(saved, grads[0]), None, None, None, None, None
+            return scale_once(unpack(kept), grads[0]), None, None, None, None, None
         if all(grad is None for grad in grads):
-            result = None
-        elif torch.is_grad_enabled() or is_batched(grads):
-            input = ctx.saved_tensors[0]
+            return (None,) * 6
+        input, *saved = ctx.saved_tensors
+        target, weight, row_weight = ctx.unsaved or saved
+        rows = SoftmaxRows(target, weight, row_weight, options)
+        if torch.is_grad_enabled() or is_batched(grads):
             with torch.enable_grad():
                 found = _in_torch(input, rows, axis, shape, stats)
                 pairs = zip(found[:4] if stats else [found], grads, strict=False)
                 outs, ups = zip(*((o, up) for o, up in pairs if up is not None), strict=True)
                 (result,) = torch.autograd.grad(outs, input, ups, create_graph=True)
         else:
-            result = gradient(ctx.saved_tensors[0], rows, axis, grads, g)
+            result = gradient(input, rows, axis, grads, g)
         return result, *[None] * 5
 
 
-def scale_once(grad: Tensor, upstream: Tensor) -> Tensor:
+def scale_once(grad: Any, upstream: Tensor) -> Any:
     """Multiply a saved gradient in place by the upstream one, a number."""
     factor = upstream.item()
     return grad.mul_(factor) if factor != 1.0 else grad

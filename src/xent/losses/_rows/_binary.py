@@ -10,12 +10,18 @@ from torch import Tensor
 from xent import _check
 from xent._kernels.rows import binary as kernels
 from xent._kernels.rows.sums import compensated_sum
-from xent.losses._arguments import check_number, check_values, validate_weights
+from xent.losses._arguments import (
+    can_validate,
+    check_number,
+    check_values,
+    validate_weights,
+)
 from xent.losses._buffer import gradient_like
-from xent.losses._reduction import loss_dtype
-from xent.losses._rows._autograd import scale_once
+from xent.losses._reduction import as_scalar, loss_dtype
+from xent.losses._rows._autograd import pack, scale_once, unpack
 from xent.losses._rows._calls import as_numpy, use_nontemporal
 from xent.losses._rows._formula import at_least_float32, binary_values
+from xent.losses._rows._targets import sum_tolerance
 from xent.losses._rows._weights import BinaryWeights
 from xent.losses._threads import KernelCall, in_blocks
 from xent.losses._torch_private import is_batched
@@ -40,24 +46,27 @@ class _BinaryRows(torch.autograd.Function):
         ctx.save_for_backward(*tensors)
         ctx.reduction, ctx.g = reduction, g
         wants = ctx.needs_input_grad[0] and reduction != "none"
-        ctx.saved_gradient = gradient_like(input) if wants else None
+        grad = gradient_like(input) if wants else None
         # Not a view: users may multiply it by a mask in place.
         dtype = loss_dtype(input)
-        values = torch.empty(input.shape if reduction == "none" else 0, dtype=dtype)
-        total = _score(tensors, g, None, ctx.saved_gradient, values.view(-1).numpy())
-        return values if reduction == "none" else torch.tensor(total * g, dtype=dtype)
+        values = input.new_empty(input.shape if reduction == "none" else 0, dtype=dtype)
+        total = _score(tensors, g, None, grad, values.view(-1).numpy())
+        ctx.saved_gradient = pack(grad)
+        if reduction == "none":
+            return values
+        return as_scalar(total * g, dtype)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
-        grad, ctx.saved_gradient = ctx.saved_gradient, None
+        kept, ctx.saved_gradient = ctx.saved_gradient, None
         if torch.is_grad_enabled() or is_batched((upstream,)):
             input, target, weight, pos_weight = ctx.saved_tensors
             with torch.enable_grad():
                 values = binary_values(at_least_float32(input), target, weight, pos_weight)
                 out = values if ctx.reduction == "none" else values.sum() * ctx.g
                 grad = torch.autograd.grad(out, input, upstream, create_graph=True)[0]
-        elif grad is not None:
-            grad = scale_once(grad, upstream)
+        elif kept is not None:
+            grad = scale_once(unpack(kept), upstream)
         else:
             tensors, each, g = ctx.saved_tensors, None, ctx.g
             if ctx.reduction == "none" and (any(upstream.stride()) or not upstream.numel()):
@@ -109,7 +118,12 @@ def _score(
     if min(found, default=-1) < -1:
         validate_weights(weight=weight, pos_weight=pos_weight)
     if max(found, default=-1) >= 0:
-        validate_binary_target(target)
+        proper = target if weight is None else silence_answers(target, weight)
+        validate_binary_target(proper)
+        if not np.isfinite(values if values.size else totals).all():
+            proper = proper.clamp(0.0, 1.0)  # what rounding left over, times an infinite cost
+        if proper is not target:
+            return _score((input, proper, weight, pos_weight), g, upstream, grad, values)
     return float(compensated_sum(totals)) if upstream is None else 0.0
 
 
@@ -124,6 +138,30 @@ def check_ignored(ignore_index: Any) -> float | None:
     return found
 
 
+def silence_answers(target: Tensor, weight: Tensor) -> Tensor:
+    """Return targets, with 0 for each that is no probability and weighs 0: it may be anything."""
+    return target.where((weight != 0) | ((target >= 0) & (target <= 1)), 0.0)
+
+
+def widened(target: Tensor) -> Tensor:
+    """Return targets of half precision in float32, without what its rounding left beside 0 and 1.
+
+    Numba knows no float16.
+    """
+    wide, slack = target.float(), sum_tolerance(target.dtype, 1)
+    near = (wide >= -slack) & (wide <= 1 + slack)
+    return wide.clamp(0.0, 1.0).where(near, wide)
+
+
 def validate_binary_target(target: Tensor) -> None:
-    """Refuse targets that are no probabilities."""
-    check_values("target", target, (target >= 0) & (target <= 1), "be between 0 and 1")
+    """Refuse targets that are no probabilities, but for what rounding explains."""
+    slack = sum_tolerance(target.dtype, 1)
+    good = (target >= -slack) & (target <= 1 + slack)
+    advice = ""
+    if can_validate(target) and not bool(good.all()):
+        half = sum_tolerance(torch.bfloat16, 1)
+        if bool((good | ((target >= -half) & (target <= 1 + half))).all()):
+            advice = (
+                "What half precision or a resize has rounded becomes one by target.clamp(0, 1)."
+            )
+    check_values("target", target, good, "be between 0 and 1", advice=advice)

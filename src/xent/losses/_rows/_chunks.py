@@ -29,6 +29,9 @@ class ChunkRows(Protocol):
 
     buffers: int  # by how much a chunk is smaller, for the buffers of its size that scoring takes
 
+    def counted(self) -> Tensor | None:
+        """Say which rows count, of those that are needed for nothing else; None for all."""
+
     def plain(self, logits: Tensor, rows: slice) -> tuple[Tensor, ...]:
         """Return what the head returns for each row, in differentiable torch operations."""
 

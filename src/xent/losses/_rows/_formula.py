@@ -110,6 +110,7 @@ def binary_values(
     """Binary cross-entropy of every logit."""
     t = target.to(x.dtype)
     if weight is not None:
+        t = t.where((weight != 0) | ((t >= 0) & (t <= 1)), 0.0)
         x = x.where((weight != 0) | x.isfinite(), 0.0)
     # softplus of x and of -x share log1p(exp(-|x|)); written without abs: its slope at 0 is 0.
     positive = x > 0
@@ -117,7 +118,8 @@ def binary_values(
     cost_of_no = torch.where(positive, x, 0.0) + log
     cost_of_yes = torch.where(positive, 0.0, -x) + log
     no, yes = 1 - t, t if pos_weight is None else t * pos_weight.to(x.dtype)
-    values = no * cost_of_no.where(no != 0, 0.0) + yes * cost_of_yes.where(yes != 0, 0.0)
+    # Rounding may leave a target of 1.0000001: the sign of what it leaves for no means nothing.
+    values = no * cost_of_no.where(no > 0, 0.0) + yes * cost_of_yes.where(yes > 0, 0.0)
     # NaN must survive both choices.
     values = torch.where(x == x, values, x)
     return values if weight is None else values * weight.to(x.dtype)

@@ -33,7 +33,7 @@ def softmax_operator(
     rows = rows_of(target, weight, token_weight, axis, o)
     classes = input.shape[axis]
     try:
-        total = rows.total_of(in_blocks(rows.target_check(classes)))
+        total = rows.validated_total(classes)
         scoring = Scoring(input, rows, axis, total, False, wants)
         loss, grad, _ = scoring.finish(in_blocks(scoring.run.blocks))
     except BadRowError as bad:
@@ -73,6 +73,7 @@ def _backward_operator(
 ) -> Tensor:
     o = Options("none", ignore_index, label_smoothing, temperature, softcap, z_loss)
     rows = rows_of(target, weight, token_weight, axis, o)
+    rows.silence(input.shape[axis])
     return gradient(input, rows, axis, (upstream,), 1.0).contiguous()
 
 

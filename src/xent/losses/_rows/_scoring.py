@@ -13,7 +13,7 @@ from torch import Tensor
 from xent._kernels.rows.sums import compensated_sum
 from xent.losses._arguments import Options, row_shape
 from xent.losses._buffer import gradient_like
-from xent.losses._reduction import empty_mean, loss_dtype
+from xent.losses._reduction import as_scalar, empty_mean, loss_dtype
 from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING
 from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._threads import in_blocks
@@ -56,12 +56,10 @@ class Scoring:
         loss: Any
         if self.rows.options.reduction == "none":
             # Not a view: users may multiply it by a mask in place.
-            loss = torch.empty(self.shape, dtype=self.dtype)
+            loss = torch.empty(self.shape, dtype=self.dtype, device="cpu")
             loss.view(-1).copy_(torch.from_numpy(values))
         else:
-            loss = torch.scalar_tensor(
-                compensated_sum(values) * self.g + self.fill, dtype=self.dtype
-            )
+            loss = as_scalar(compensated_sum(values) * self.g + self.fill, self.dtype)
         if self.stats is not NO_STATS:
             columns = torch.from_numpy(self.stats)
             loss = (loss, *(columns[:, c].to(self.dtype) for c in range(3)), columns[:, 3].long())

@@ -15,6 +15,7 @@ from xent._kernels.rows.small_batch import (
     class_batch,
 )
 from xent.losses._arguments import Options
+from xent.losses._reduction import as_scalar
 from xent.losses._rows._calls import ELEMENTS
 from xent.losses._rows._scoring import ScoredCall
 
@@ -54,4 +55,4 @@ def score_batch(input: Tensor, target: Tensor, options: Options, wants: bool) ->
     )
     if total <= 0:
         return None
-    return logits.new_full((), loss), grad, 1.0 / total if mean else 1.0
+    return as_scalar(loss, torch.float32), grad, 1.0 / total if mean else 1.0

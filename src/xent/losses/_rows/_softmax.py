@@ -28,8 +28,19 @@ from xent.losses._rows._calls import (
     run_of_tiles,
     to_float64,
 )
-from xent.losses._rows._formula import cap_and_scale, gaps_of, zero_masked_rows
-from xent.losses._rows._targets import BadRowError, check_distributions, sum_tolerance
+from xent.losses._rows._formula import (
+    at_least_float32,
+    cap_and_scale,
+    gaps_of,
+    smooth,
+    zero_masked_rows,
+)
+from xent.losses._rows._targets import (
+    BadRowError,
+    check_distributions,
+    silence_rows,
+    sum_tolerance,
+)
 from xent.losses._threads import KernelCall, in_blocks
 
 
@@ -50,12 +61,16 @@ class SoftmaxRows:
         """Check targets; return the sum of the rows' weights, a tensor where that is needed."""
         total: Any = None
         if can_validate(self.target):
-            total = self.total_of(in_blocks(self.target_check(classes)))
+            total = self.validated_total(classes)
             if not self.hard:
-                check_distributions(self.target)
+                check_distributions(self.target, self.row_weight)
         if total is None or needs_gradient(self.weight, self.row_weight):
             return self.total_in_torch()
         return total
+
+    def validated_total(self, classes: int) -> float:
+        """Check class indices on CPU; return the sum of the rows' weights."""
+        return self.total_of(in_blocks(self.target_check(classes)), classes)
 
     def target_check(self, classes: int) -> KernelCall:
         """Return the loop that checks class indices and adds up the rows' weights (CPU)."""
@@ -69,15 +84,26 @@ class SoftmaxRows:
         count, arguments = len(target), (target, weight, row_weight, ignore_index, classes)
         return KernelCall(validate_classes, count, count + 1 if weighted else ELEMENTS, arguments)
 
-    def total_of(self, checked: list[Any]) -> float:
-        """Return the sum of the rows' weights of what a `target_check` returned."""
+    def total_of(self, checked: list[Any], classes: int) -> float:
+        """Return the sum of the rows' weights of what a `target_check` returned.
+
+        A row that weighs 0 counts for nothing, whatever its target: it is ignored from here on.
+        """
         if not self.hard:
             count = self.target.shape[0]
             return float(count if self.row_weight is None else to_float64(self.row_weight).sum())
+        if self.row_weight is not None and any(bad >= 0 for bad, _ in checked):
+            self.silence(classes)
+            checked = in_blocks(self.target_check(classes))
         for bad, _ in checked:
             if bad >= 0:
                 raise BadRowError(bad, int(self.target[bad]))
         return float(sum(total for _, total in checked))
+
+    def silence(self, classes: int) -> None:
+        """Take out of the target what is none and weighs 0; statistics would read it."""
+        if self.row_weight is not None:
+            self.target = silence_rows(self.target, self.row_weight, classes, self.options)
 
     def total_in_torch(self) -> Tensor:
         """Return the sum of the rows' weights in torch operations, in float64."""
@@ -88,9 +114,24 @@ class SoftmaxRows:
                 return self.target.new_tensor(float(count), dtype=exact)
             return row_weight.sum(dtype=exact)
         kept = self.target != self.options.ignore_index
-        each = kept if self.weight is None else self.weight[self.target.where(kept, 0)]
+        each = kept
+        if self.weight is not None:
+            classes = self.weight.shape[0]  # a row of weight 0 may have a target that is none
+            known = kept & (self.target >= 0) & (self.target < classes)
+            each = self.weight[self.target.where(known if row_weight is not None else kept, 0)]
         each = each.where(kept, 0).to(exact)
         return (each if row_weight is None else each * row_weight).sum()
+
+    def counted(self) -> Tensor | None:
+        """Say which rows weigh something; None for all."""
+        if self.hard:
+            return self._kept(self.target, self.row_weight)
+        return None if self.row_weight is None else self.row_weight != 0
+
+    def _kept(self, target: Tensor, row_weight: Tensor | None) -> Tensor:
+        """Say which rows of class indices count."""
+        kept = target != self.options.ignore_index
+        return kept if row_weight is None else kept & (row_weight != 0)
 
     # ------------------------------------------------------------------ the losses of the rows
 
@@ -98,10 +139,10 @@ class SoftmaxRows:
         """Losses of rows of logits in torch operations; with ``stats`` also those, undivided."""
         o, target = self.options, self.target[rows]
         row_weight = None if self.row_weight is None else self.row_weight[rows]
-        kept = target != o.ignore_index if self.hard else None
-        if not stats:
-            logits = zero_masked_rows(zero_masked_rows(logits, row_weight), kept)
-        z = cap_and_scale(logits, o)
+        kept = self._kept(target, row_weight) if self.hard else None
+        logits = at_least_float32(logits)
+        masked = zero_masked_rows(logits, row_weight if kept is None else kept)
+        z = cap_and_scale(masked, o)
         classes = int(z.shape[-1])  # torch.jit.trace makes tensors of sizes
         gaps, log, top, argmax = gaps_of(z)
         soft: Any
@@ -121,13 +162,10 @@ class SoftmaxRows:
                 extra, extra_weight = _soft_cost(gaps, log, soft)
                 value, total_weight = value + extra, total_weight + extra_weight
         else:
-            soft = target.to(z.dtype)
-            if o.label_smoothing:
-                soft = soft * (1 - o.label_smoothing) + o.label_smoothing / classes
-            soft = soft if self.weight is None else soft * self.weight.to(z.dtype)
+            soft = self._soft_target(zero_masked_rows(target, row_weight), z.dtype)
             value, total_weight = _soft_cost(gaps, log, soft)
-        lse = top + log
         if o.z_loss:
+            lse = top + log
             value = value + o.z_loss * total_weight * lse * lse
         if row_weight is not None:
             value = apply_weight(value, row_weight)
@@ -135,13 +173,23 @@ class SoftmaxRows:
             value = value.where(kept, 0.0)
         if not stats:
             return value
+        # Of every row, whatever it weighs; what is no target was silenced before.
+        if masked is not logits:
+            gaps, log, top, argmax = gaps_of(cap_and_scale(logits, o))
         p = torch.exp(-gaps - log.unsqueeze(-1))
         entropy = log + (p * gaps.where(p != 0, 0.0)).sum(-1)
-        if kept is not None:
-            log_prob = (-(gap + log)).where(kept, 0.0)
+        if self.hard:
+            counts = target != o.ignore_index
+            gap = gaps.gather(-1, target.where(counts, 0).unsqueeze(-1)).squeeze(-1)
+            log_prob = (-(gap + log)).where(counts, 0.0)
         else:
-            log_prob = -_soft_cost(gaps, log, soft)[0]
-        return value, lse, log_prob, entropy, argmax
+            log_prob = -_soft_cost(gaps, log, self._soft_target(target, z.dtype))[0]
+        return value, top + log, log_prob, entropy, argmax
+
+    def _soft_target(self, target: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return probabilities as they count: smoothed, and times the weights of the classes."""
+        soft = smooth(target.to(dtype), self.options.label_smoothing)
+        return soft if self.weight is None else soft * self.weight.to(dtype)
 
     def fused(
         self,
@@ -201,7 +249,8 @@ class SoftmaxRows:
             and input.dim() > 2
             and input.shape[1] <= image_tiles.MAX_TILE_CLASSES
             and input.is_contiguous()
-            and input[0, 0].numel() >= image_tiles.TILE_PIXELS
+            and input.numel() > 0
+            and input.shape[2:].numel() >= image_tiles.TILE_PIXELS
             and not (o.softcap or o.label_smoothing)
         )
 

@@ -60,9 +60,10 @@ def stats_of(log_p: Tensor, target: Tensor, o: Options, lse: Tensor | None = Non
 def accuracy_of(argmax: Tensor, target: Tensor, ignore_index: int) -> Tensor:
     """Share of the counted rows whose most probable class is the true one; NaN where none is."""
     if target.is_floating_point():
-        return (argmax == target.argmax(-1)).double().mean()
-    kept = target != ignore_index
-    return ((argmax == target) & kept).sum().double() / kept.sum()
+        kept, true = (target != 0).any(-1), target.argmax(-1)
+    else:
+        kept, true = target != ignore_index, target
+    return ((argmax == true) & kept).sum().double() / kept.sum()
 
 
 def with_row_shape(columns: Sequence[Tensor], shape: tuple[int, ...], accuracy: Tensor) -> Stats:

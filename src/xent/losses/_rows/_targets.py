@@ -15,9 +15,11 @@ from xent.losses._arguments import (
     check_target_kind,
     check_values,
     check_weight,
+    digits,
     row_shape,
 )
 
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 _EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
@@ -38,15 +40,34 @@ class BadRowError(Exception):
             if len(negative):
                 c = int(negative[0])
                 place = [*place, c]
-                got = f"{row[c].item():.6g} at {_check.at(place)} (class last)"
+                got = f"{digits(row[c].item())} at {_check.at(place)} (class last)"
                 return _check.invalid("target", "be non-negative", got)
-            got = f"{row.sum().item():.6g}{where}"
-            return _check.invalid("target", "sum to 1 over the classes", got)
+            total = row.sum().item()
+            advice = advice_on_sum(total - 1)
+            got = f"{digits(total)}{where}"
+            return _check.invalid("target", "sum to 1 over the classes", got, advice)
         must = (
             f"be below {classes}, the number of classes" if self.value >= 0 else "be non-negative"
         )
         advice = "To skip a class id use ignore_index."
         return _check.invalid("target", must, f"{int(self.value)}{where}", advice)
+
+
+def one_ignored(target: Any, ignore_index: Any) -> tuple[Any, Any]:
+    """Return one ignored class for several, and the target in which all of them are that one."""
+    if not isinstance(ignore_index, tuple | list | set | frozenset | range):
+        return target, ignore_index
+    several = [_check.integer("ignore_index", index, least=-(2**63)) for index in ignore_index]
+    if not several:
+        advice = "For none leave it out."
+        raise _check.invalid("ignore_index", "be a class index, or hold some", "none", advice)
+    one = max(several)
+    if isinstance(target, Tensor) and target.dtype in _INTEGERS:
+        target = target.long()  # -100 is none of uint8's
+        for other in several:
+            if other != one:
+                target = target.where(target != other, one)
+    return target, one
 
 
 def check_target(input: torch.Size, target: Tensor, axis: int, ignore_index: int) -> Tensor:
@@ -91,12 +112,19 @@ def check_target_and_weights(
     return target
 
 
-def validate_target(target: Tensor, axis: int, classes: int, o: Options) -> Tensor:
-    """Refuse targets that are no classes, or no distributions; return these with classes last."""
+def validate_target(
+    target: Tensor, axis: int, classes: int, o: Options, token_weight: Tensor | None
+) -> Tensor:
+    """Refuse targets that are no classes, or no distributions; return these with classes last.
+
+    Of a row that weighs 0 there may stand anything; it comes back silenced.
+    """
+    target = target.movedim(axis, -1) if target.is_floating_point() else target
+    if token_weight is not None:
+        target = silence_rows(target, token_weight, classes, o)
     if target.is_floating_point():
-        target = target.movedim(axis, -1)
         try:
-            check_distributions(target)
+            check_distributions(target, token_weight)
         except BadRowError as bad:
             flat = target.reshape(-1, classes)
             raise bad.sentence(flat, target.shape[:-1], classes) from None
@@ -107,13 +135,33 @@ def validate_target(target: Tensor, axis: int, classes: int, o: Options) -> Tens
     return target
 
 
+def silence_rows(target: Tensor, row_weight: Tensor, classes: int, o: Options) -> Tensor:
+    """Return targets (classes last), without those that are none and whose rows weigh 0.
+
+    A class index becomes ``ignore_index``, probabilities become zeros.
+    """
+    if not target.is_floating_point():
+        counts = (row_weight != 0) | ((target >= 0) & (target < classes))
+        return target.where(counts, o.ignore_index)
+    off = (target.detach().sum(-1, dtype=target.dtype) - 1).abs()
+    good = (off <= sum_tolerance(target.dtype, classes)) & (target >= 0).all(-1)
+    return target.where(((row_weight != 0) | good).unsqueeze(-1), 0.0)
+
+
 def sum_tolerance(dtype: Any, classes: int) -> float:
     """How far from 1 probabilities may sum: what rounding in their own dtype explains."""
     name = "bfloat16" if "int" in str(dtype) else str(dtype).removeprefix("torch.")
     return max(1e-6, 2 * _EPSILON[name] * math.sqrt(classes))
 
 
-def check_distributions(target: Tensor) -> None:
+def advice_on_sum(off: float) -> str:
+    """Say what to do where rounding to half precision explains how far probabilities sum from 1."""
+    if not abs(off) <= 2.0**-8:  # of bfloat16, whose numbers are off by 2**-9 of themselves
+        return ""
+    return "Of logits in half precision take logits.float().softmax(-1), not softmax(-1).float()."
+
+
+def check_distributions(target: Tensor, row_weight: Tensor | None) -> None:
     """Refuse rows (classes last) that are no distributions, as the compiled rows do."""
     if not can_validate(target):
         return
@@ -122,5 +170,7 @@ def check_distributions(target: Tensor) -> None:
     bad = ~((rows.sum(-1) - 1).abs() <= sum_tolerance(target.dtype, target.shape[-1])) | (
         rows < 0
     ).any(-1)
+    if row_weight is not None:
+        bad &= row_weight.reshape(-1) != 0
     if bool(bad.any()):
         raise BadRowError(int(bad.nonzero()[0]), math.nan)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,18 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
     """Read one column; what it holds says whether it is numbers."""
     from xent._table.frames import Accepted
     from xent._table.frames.exact import refuse_rounded
+    from xent._table.frames.levels import as_flag
 
     column = frame.column(name)
     advice = "Make columns of its parts, or leave it out by " + _check.setting("columns") + "."
     kind = Accepted(argument, "hold one value a row", RANKED_KINDS, advice).check(column)
     if kind == "name" or column.empty:
         names = column.names()
+        # A boolean is its name, however that is spelled: one stranger makes text of all.
+        flags = [as_flag(level) for level in names.levels]
+        pairs = zip(names.levels, flags, strict=True)
+        spelt = [level if flag is None else str(flag) for level, flag in pairs]
+        names = replace(names, levels=spelt)
         if all(isinstance(level, str) for level in names.levels):
             return _named(argument, names)
     whole = column.whole()

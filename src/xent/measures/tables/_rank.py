@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures.rows._rng import rng_for
 from xent.measures.rows._symbols import MISSING, column
-from xent.measures.samples._estimate import against_chance, estimate_mutual_information
+from xent.measures.samples._result import against_chance, randomness
 from xent.measures.tables._bins import Codes, Numbers, between
+from xent.measures.tables._by_neighbors import told_by_neighbors
 from xent.measures.tables._columns import (
     Field,
     check_total,
@@ -62,6 +62,8 @@ class FeatureRank:
         Share of shuffled columns that score at least as much; on request.
     adjusted : float or None
         The score less the mean score of shuffled columns; on request.
+    noise : bool
+        Whether numbers that repeat were parted by noise, for their neighbours.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class FeatureRank:
     cuts: tuple[float, ...] = ()
     p_value: float | None = None
     adjusted: float | None = None
+    noise: bool = False
 
 
 def rank_features(
@@ -121,7 +124,8 @@ def rank_features(
     permutations : int
         How often each column is shuffled, and cut anew, for its p-value and adjusted score.
     rng : Generator or int, optional
-        Where the permutations come from; needed for them, and for nothing else.
+        Where permutations come from, which need it; and, for "ksg", the noise that parts equal
+        numbers, which has a fixed seed without.
     base : float
         Base of the logarithm of the information gain: e gives nats, 2 bits, 10 bans.
     target_bins : int, optional
@@ -150,7 +154,7 @@ def rank_features(
     for classification learning. IJCAI 13.
     """
     scale = _check.log_of_base(base)
-    draw, times = rng_for(rng, "permutations", permutations)
+    noise, draw, times = randomness(rng, permutations, numeric == "ksg")
     ask = Ask(
         _check.option("score", score, SCORES),
         _check.option("numeric", numeric, NUMERIC),
@@ -158,6 +162,7 @@ def rank_features(
         scale,
         times,
         draw,
+        noise,
     )
     if scale != 1.0 and score != "information_gain":
         raise _check.invalid("base", f"be left out for {score!r}, which has no unit", repr(base))
@@ -221,6 +226,7 @@ class Ask:
     scale: float
     times: int
     draw: np.random.Generator | None
+    noise: np.random.Generator | None
 
 
 def _in_order(found: list[FeatureRank], ask: Ask) -> list[FeatureRank]:
@@ -232,6 +238,9 @@ def _ranked_names(
     names: list[str], target: str, weights: Any, columns: list[str] | None
 ) -> list[str]:
     """Return the columns to rank: neither the target nor the weights."""
+    if hasattr(target, "__len__") and not isinstance(target, str | tuple):
+        advice = "Make the classes a column of the table first."
+        raise _check.wrong_kind("target", "be the name of a column", _check.a(target), advice)
     if target not in names:
         advice = f"It has {_check.join_names(names, last='and')}."
         raise _check.invalid("target", "name a column of the table", repr(target), advice)
@@ -392,16 +401,19 @@ def _ranked(
         raise _check.cannot("Neighbours", because, "Pass " + _check.setting("numeric", "mdl") + ".")
 
     rows = ColumnRows(field, target, weight, copies)
-    codes, cuts = np.empty(0, dtype=np.int64), list[float]()
+    codes, cuts, noise = np.empty(0, dtype=np.int64), list[float](), False
     if near:
-        value = _neighbours(rows)
+        told = told_by_neighbors(rows, ask.noise)
+        told.doubt(name, ask.scale)
+        value, noise = told.value, told.noise
     else:
         codes, cuts = levels_of(rows)
         value = score_of(codes, target, weight, ask.score, copies)
     p_value = adjusted = None
     if ask.draw is not None:
         if near:
-            null = np.array([_neighbours(rows.shuffled(ask.draw)) for _ in range(ask.times)])
+            shuffles = (rows.shuffled(ask.draw) for _ in range(ask.times))
+            null = np.array([told_by_neighbors(one, ask.noise).value for one in shuffles])
         else:
             null = chance_scores(rows, ask.score, ask.times, ask.draw, counted=counted)
         p_value, adjusted = against_chance(value, null, ask.scale)
@@ -409,17 +421,5 @@ def _ranked(
     levels = first.size if copies is None else int(copies[first].sum())
     value = value / ask.scale + 0.0
     return FeatureRank(
-        name, value, field.kind, levels, weight.size, absent, tuple(cuts), p_value, adjusted
+        name, value, field.kind, levels, weight.size, absent, tuple(cuts), p_value, adjusted, noise
     )
-
-
-def _neighbours(rows: ColumnRows) -> float:
-    """Information of numbers by their neighbours; that they are missing tells for itself."""
-    field, target = rows.field, rows.target
-    known = ~field.missing
-    told = score_of(known.astype(np.int64), target, np.ones(target.size), "information_gain")
-    seen = np.bincount(target[known])
-    if np.count_nonzero(seen) < 2 or seen.max() < 2:
-        return told
-    found = estimate_mutual_information(target[known], field.values[known], method="ross")
-    return told + float(known.mean()) * max(0.0, found.value)

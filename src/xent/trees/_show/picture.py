@@ -5,8 +5,8 @@ asks for; the answers stand below it.
 """
 
 from html import escape
-from unicodedata import combining, east_asian_width
 
+from xent._terminal import cut, width_of
 from xent.trees._show.named import Named, Path, plain
 
 NODE_WIDTH, HEIGHT, GAP = 150, 60, 34
@@ -72,7 +72,7 @@ def _legend(named: Named, wide: float, top: float) -> tuple[str, float]:
     x, y = 6.0 + 5.5 * len(says), top + 14
     parts = [f'<text x="6" y="{y}" fill="#666">{says}</text>']
     for c, name in enumerate(map(plain, named.classes)):
-        need = 24 + 6 * sum(map(_width, _cut(name)))
+        need = 24 + 6 * width_of(cut(name, LETTERS))
         if x + need > max(wide, LEGEND):
             x, y = 6.0, y + 16
         colour = _colour(c)
@@ -112,7 +112,7 @@ def _box(named: Named, node: int, x: float, y: float) -> str:
     if inner:
         asks = named.asks(node)
         parts.append(
-            f'<text x="{x + 6}" y="{y + 54}" font-weight="bold">{escape(_cut(asks, BOLD))}'
+            f'<text x="{x + 6}" y="{y + 54}" font-weight="bold">{escape(cut(asks, BOLD))}'
             f"<title>{escape(asks)}</title></text>"
         )
     return "".join(parts)
@@ -128,19 +128,7 @@ def _colour(c: int) -> str:
 
 def _short(words: str) -> str:
     """Escape for XML, and cut what would not fit."""
-    return escape(_cut(words))
-
-
-def _cut(words: str, letters: int = LETTERS) -> str:
-    """Cut to a width in letters; those of Chinese, Japanese and Korean are two wide."""
-    wide = [_width(letter) for letter in words]
-    if sum(wide) <= letters:
-        return words
-    left, kept = letters - 1, 0
-    while left >= wide[kept]:
-        left -= wide[kept]
-        kept += 1
-    return words[:kept] + "…"
+    return escape(cut(words, LETTERS))
 
 
 def _cut_answer(words: str) -> str:
@@ -148,8 +136,4 @@ def _cut_answer(words: str) -> str:
     head, end = words.removesuffix(OR_MISSING), ""
     if head != words:
         end = OR_MISSING
-    return _cut(head, LETTERS - len(end)) + end
-
-
-def _width(letter: str) -> int:
-    return 0 if combining(letter) else 1 + (east_asian_width(letter) in "WF")
+    return cut(head, LETTERS - len(end)) + end

@@ -99,7 +99,9 @@ class Reading:
     def _targets(self, series: Any) -> NDArray[Any]:
         if series.null_count():
             got = f"{series.null_count()} in {self.target!r}"
-            raise _check.invalid("y", "have no missing values", got)
+            option = _check.typed("drop_missing_target")
+            advice = f"Nothing can be learned from them: pass {option}." if option else ""
+            raise _check.invalid("y", "have no missing values", got, advice)
         if self.is_number:
             if not series.dtype.is_numeric():
                 raise _check.wrong_kind("y", "hold numbers", f"{series.dtype} in {self.target!r}")

@@ -23,13 +23,18 @@ def quantified(rule: str, site: Site, level: str) -> tuple[bool | None, str]:
     if one is None:
         return None, ""
     whole = one.whole
+    told = one.told()
     if rule == "X402" and len(one.terms) == 1:
         ragged = one.round.ragged if one.round is not None else 0
+        known = one.round is not None and one.round.samples is not None
         if not ragged:
-            return (False if whole or one.round else None), sizes(one.sizes)
+            return (False if whole or known else None), sizes(one.sizes)
         return True, _from_loader(one)
     if rule == "X401" and one.sizes.keys() == {1}:
         return False, sizes(one.sizes)
+    if told is None:
+        return True, ""
+    one = told
     said = sizes(one.sizes)
     if len(one.sizes) == 1 and len(one.terms) > 1:
         said += f" with {min(one.terms):,} to {max(one.terms):,} targets"

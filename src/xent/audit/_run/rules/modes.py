@@ -62,7 +62,8 @@ class Modes:
         events, self.pending = self.pending, []
         if grad:
             wrong = [e for e in events if e.graph and not e.training and e.of_model]
-            self.window.append((site, wrong))
+            if len(self.window) < LAYERS_AT_ONCE:
+                self.window.append((site, wrong))
             return
         # One loss between two steps may be a look at training; two are an evaluation.
         again = self.last == (site, step)
@@ -75,6 +76,11 @@ class Modes:
             elif event.of_model or event.by_hand:
                 fact = self.evaluated.setdefault(event.place, ModeFact(event))
                 fact.count += again
+
+    def passed_over(self) -> None:
+        """Forget what led to a step that is not looked at."""
+        self.pending.clear()
+        self.window.clear()
 
     def at_step(self, step: int) -> None:
         """Judge the losses that led to a step."""

@@ -36,8 +36,8 @@ def broken(site: Site, call: LossCall, value: float | None) -> Broken | None:
     """Return what is not finite in a call, or None."""
     if value is not None and math.isfinite(value):
         return None
-    if value is None and graph.is_finite(call.result):
-        return None
+    if value is None and (not call.result.requires_grad or graph.is_finite(call.result)):
+        return None  # what is not reduced may be masked
     shown = "not finite" if value is None else f"{value}"
     grad = call.result.requires_grad
     for name in ("target", "weight", "pos_weight"):

@@ -118,16 +118,22 @@ def _padding(
                 "pad": pad,
             }
             fact.seen = f"{share:.0%} of the targets are trailing {pad}"
-    end = site.fact("X504")
-    end.looked += 1
-    padding = _trailing(ids, -1)
-    if padding is None or padding != ignored or ids.size(1) != target.size(1):
-        return
-    # The padding also stands inside rows: it ends texts there.
-    inside = (ids[:, 1:-1] == padding) & (ids[:, 2:] != padding)
-    if bool(inside.any(1).all()):
-        end.found += 1
-        end.seen = f"{int(inside.sum())} times {padding} stands inside the rows of a batch"
+    if ids.shape == target.shape and ignored >= 0:
+        end = site.fact("X504")
+        end.looked += 1
+        inside = _inside(ids, ignored)
+        if inside:
+            end.found += 1
+            end.seen = f"{inside} times {ignored} stands inside the rows of a batch"
+
+
+def _inside(ids: Tensor, pad: int) -> int:
+    """Return how often what ends most rows in runs also stands inside them: it ends texts there."""
+    run = _run_lengths(ids, pad)
+    within = (ids[:, 1:-1] == pad) & (ids[:, 2:] != pad) & (ids[:, :-2] != pad)
+    if int(run.max()) < 2 or 2 * int((run > 0).sum()) < len(ids):
+        return 0
+    return int(within.sum()) if bool((within.any(1) | (run == 0)).all()) else 0
 
 
 def _run_lengths(rows: Tensor, pad: int) -> Tensor:

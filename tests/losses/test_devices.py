@@ -1,0 +1,107 @@
+"""Where a loss is computed: where its tensors are, whatever device is the default."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import xent.losses as L
+
+HERE = Path(__file__).parent
+ROWS, CLASSES = 6, 4
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+X, HEAD, THEIRS = normal(ROWS, CLASSES), normal(5, CLASSES, seed=1), normal(ROWS, CLASSES, seed=2)
+Y = torch.tensor([0, 1, -100, 3, 2, 1])
+P, WEIGHT = THEIRS.softmax(1), torch.tensor([1.0, 0.0, 2.0, 1.0, 1.0, 0.5])
+IMAGE, MASK = normal(2, 3, 16, 16, seed=3), torch.zeros(2, 16, 16, dtype=torch.int64)
+
+# Of one input, with every option that makes tensors of its own.
+CALLS = {
+    "cross_entropy": (lambda x, f, **o: f(x, Y, **o), L.cross_entropy, X),
+    "smoothed": (lambda x, f, **o: f(x, Y, label_smoothing=0.1, z_loss=0.1, **o), L.cross_entropy, X),
+    "weighed": (lambda x, f, **o: f(x, Y, token_weight=WEIGHT, **o), L.cross_entropy, X),
+    "soft": (lambda x, f, **o: f(x, P, **o), L.cross_entropy, X),
+    "statistics": (lambda x, f, **o: f(x, Y, stats=True, **o)[0], L.cross_entropy, X),
+    "image": (lambda x, f, **o: f(x, MASK, **o), L.cross_entropy, IMAGE),
+    "nll_loss": (lambda x, f, **o: f(x, Y, **o), L.nll_loss, X),
+    "focal_loss": (lambda x, f, **o: f(x, Y, **o), L.focal_loss, X),
+    "bce": (lambda x, f, **o: f(x, P, **o), L.binary_cross_entropy_with_logits, X),
+    "bce, weighed": (
+        lambda x, f, **o: f(x, P, P, pos_weight=P, ignore_index=-1, label_smoothing=0.1, **o),
+        L.binary_cross_entropy_with_logits, X,
+    ),
+    "binary_cross_entropy": (lambda x, f, **o: f(x, P, **o), L.binary_cross_entropy, X.sigmoid()),
+    "sigmoid_focal_loss": (lambda x, f, **o: f(x, P, weight=P, **o), L.sigmoid_focal_loss, X),
+    "multilabel": (
+        lambda x, f, **o: f(x, P, token_weight=WEIGHT, **o), L.multilabel_soft_margin_loss, X
+    ),
+    "kl_div": (lambda x, f, **o: f(x, P, token_weight=WEIGHT, **o), L.kl_div, X.log_softmax(1)),
+    "js_div": (lambda x, f, **o: f(x, THEIRS, **o), L.js_div, X),
+    "mse_loss": (lambda x, f, **o: f(x, THEIRS, **o), L.mse_loss, X),
+    "info_nce": (lambda x, f, **o: f(x, THEIRS, temperature=0.5, **o), L.info_nce, X),
+    "siglip": (lambda x, f, **o: f(x, THEIRS, scale=2.0, bias=0.1, **o), L.siglip, X),
+    "head": (lambda x, f, **o: f(x, HEAD, Y, label_smoothing=0.1, **o), L.linear_cross_entropy, X),
+    "head, binary": (
+        lambda x, f, **o: f(x, HEAD, torch.tensor([[0, 1], [3, 4]], device="cpu"), **o),
+        L.linear_binary_cross_entropy, X,
+    ),
+    "head, kl": (lambda x, f, **o: f(x, HEAD, THEIRS, HEAD, **o), L.linear_kl_div, X),
+    "head, js": (lambda x, f, **o: f(x, HEAD, THEIRS, HEAD, **o), L.linear_js_div, X),
+    "log_prob": (lambda x, f, **o: f(x, HEAD, Y), L.linear_log_prob, X),
+    "entropy": (lambda x, f, **o: f(x, HEAD), L.linear_entropy, X),
+}  # fmt: skip
+
+
+def scored(name, reduction, plain=False, twice=False):
+    """Value and gradient; ``plain`` leaves out the door, where a mode is switched off."""
+    call, loss, x = CALLS[name]
+    x = x.clone().requires_grad_()
+    value = call(x, loss.__wrapped__ if plain else loss, reduction=reduction)
+    if twice:
+        (grad,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+        return value, *torch.autograd.grad(grad.sum(), x)
+    value.sum().backward()
+    return value, x.grad
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["called", "inside"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name", CALLS)
+def test_another_default_device(name, reduction, plain):
+    truth = scored(name, reduction)
+    with torch.device("meta"):
+        found = scored(name, reduction, plain)
+        if name not in ("nll_loss", "kl_div"):  # linear in what they take
+            found += scored(name, reduction, plain, twice=True)
+    assert {part.device.type for part in found} == {"cpu"}
+    assert torch.equal(found[0], truth[0])
+    assert torch.equal(found[1], truth[1])
+
+
+def test_modules_and_classifiers_under_another_default_device():
+    from xent.training import SoftmaxClassifier
+
+    x, y = np.asarray(X), np.array([0, 1, 0, 1, 1, 0])
+    truth = SoftmaxClassifier(epochs=2, random_state=0, device="cpu").fit(x, y).predict_proba(x)
+    with torch.device("meta"):
+        found = SoftmaxClassifier(epochs=2, random_state=0, device="cpu").fit(x, y)
+        np.testing.assert_array_equal(found.predict_proba(x), truth)
+        assert L.CrossEntropyLoss()(X, Y).device.type == "cpu"
+
+
+def test_a_simulated_accelerator():
+    """Every loss there: the CPU's numbers, no wait for the device and no copy to or from it."""
+    script = HERE / "device_worker.py"
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all right" in done.stdout
