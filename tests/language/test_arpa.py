@@ -317,7 +317,7 @@ def test_unknown_by_its_other_name(tmp_path):
 def test_irstlm_binary_is_told_how_to_become_arpa(tmp_path):
     path = tmp_path / "m.blm"
     path.write_bytes(b"blmt 2 10 20\n\0\1\2\xff" + bytes(64))
-    with pytest.raises(OSError, match="got IRSTLM's blmt in .* compile-lm FILE --text yes OUTPUT"):
+    with pytest.raises(OSError, match=r"got IRSTLM's blmt in .* compile-lm FILE --text yes OUTPUT"):
         kenlm.Model(path)
 
 
