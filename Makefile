@@ -70,7 +70,10 @@ sdist: $(READY)   ## build the source distribution, which is plain Python
 	$(BIN)/python -m pip install --quiet hatchling
 	$(BIN)/python -m hatchling build -t sdist
 
+strangers: $(READY)  ## run the README's commands on other people's kinds of files, told in strangers.html
+	$(BIN)/python tests/strangers/strangers.py strangers.html
+
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
-.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist docs
+.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers docs

@@ -16,6 +16,7 @@ import sysconfig
 import tarfile
 import tempfile
 import time
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -182,6 +183,7 @@ def scoring(source: Path, folder: Path, bins: Path | None) -> list[str]:
             ).row("<= 0.5" if threads == 1 else "<= 0.333")
         )
     numba.set_num_threads(1)
+    rows.append(short_lines(lines, folder))
     rows.append(
         ratio(
             "token scores from a list of str, 1 thread (full_scores loop)",
@@ -204,6 +206,26 @@ def scoring(source: Path, folder: Path, bins: Path | None) -> list[str]:
     rows += loading(model, folder, source, bins)
     numba.set_num_threads(every)
     return rows
+
+
+def short_lines(lines: list[str], folder: Path) -> str:
+    """Score lines of a newspaper's length, of 10,000 words, that the model has not seen."""
+    import kenlm as theirs_module
+
+    words = [word for line in lines for word in line.split()]
+    common = {word for word, _ in Counter(words).most_common(9_999)}
+    words = [word if word in common else "<unk>" for word in words]
+    short = [" ".join(words[i : i + 20]) for i in range(0, len(words), 20)]
+    seen = len(short) * 9 // 10
+    model = NGramModel(5).fit(short[:seen])
+    write_arpa(model, folder / "short.arpa")
+    theirs = theirs_module.Model(str(folder / "short.arpa"))
+    return ratio(
+        "the same of new short lines (20 tokens, 10,000 words), 1 thread",
+        lambda: model.score(short[seen:]),
+        lambda: [theirs.score(line) for line in short[seen:]],
+        seconds=4,
+    ).row("<= 0.4")
 
 
 def ids_alone(

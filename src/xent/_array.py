@@ -80,12 +80,20 @@ class Library:
         return float(np.finfo(values.dtype).eps) if values.dtype.kind == "f" else 0.0
 
     def seen(self, values: Any) -> np.ndarray[Any, Any] | None:
-        """Return the values as a NumPy array to be checked, or None while JAX is tracing them."""
+        """Return the values as a NumPy array to be checked, or None while they are traced.
+
+        So they are under JAX's transforms, torch.func, torch.compile and torch.export.
+        """
         if self.name == "torch":
-            values = values.detach().cpu()
+            if self.xp.compiler.is_compiling():
+                return None
+            values = values.detach()
             if values.is_floating_point() and values.dtype.itemsize < 4:  # NumPy may lack the type
                 values = values.float()
-            return values.numpy()  # type: ignore[no-any-return]
+            try:
+                return values.cpu().numpy()  # type: ignore[no-any-return]
+            except RuntimeError:  # a tensor without data of its own
+                return None
         if self.name == "jax":
             import jax
 

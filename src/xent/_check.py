@@ -14,11 +14,15 @@ import operator
 import shlex
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 OURS = "xent."
+MAX_PART = 600  # characters of one part of a sentence; what it quotes may be a cell of megabytes
 Error = TypeVar("Error", ValueError, TypeError)
 
 
@@ -85,8 +89,9 @@ def setting(name: str, value: str | float | None = None) -> Mention:
     >>> str(advice), advice.spelled({"missing": "--missing"})
     ('Pass missing="drop".', 'Pass --missing drop.')
     """
+    # An option that is true has no value on the command line.
     shown = "" if value is None else f'"{value}"' if isinstance(value, str) else f"{value}"
-    return Mention(name, after="=" + shown, value="" if value is None else str(value))
+    return Mention(name, after="=" + shown, value="" if value in (None, True) else str(value))
 
 
 def thing(name: str) -> Mention:
@@ -140,17 +145,51 @@ def _error(kind: type[Error], argument: str, must: Words, got: object, advice: W
 def _carrying(kind: type[Error], start: Sentence, advice: Words) -> Error:
     """Return the error whose text is a sentence, and its advice, and which knows them."""
     sentence = start + " " + advice if advice else start
+    sentence = Sentence(*(_shortened(p) if isinstance(p, str) else p for p in sentence.parts))
     error = kind(str(sentence))
     vars(error)["sentence"] = sentence
     return error
+
+
+def _shortened(text: str) -> str:
+    """Leave out the middle of a long text.
+
+    >>> len(_shortened("x" * 10_000_000)) < 700
+    True
+    """
+    if len(text) <= MAX_PART:
+        return text
+    head, tail = text[: MAX_PART - 100], text[-100:]
+    return f"{head} ... ({len(text) - MAX_PART:,} characters left out) ... {tail}"
 
 
 def _parts(words: Words) -> tuple[str | Mention, ...]:
     return words.parts if isinstance(words, Sentence) else (words,)
 
 
-def warn(doubt: str) -> None:
+_NOTHING_TYPED: Mapping[str, str] = MappingProxyType({})
+_typed: ContextVar[Mapping[str, str]] = ContextVar("typed", default=_NOTHING_TYPED)
+
+
+@contextmanager
+def spelling(names: Mapping[str, str]) -> Iterator[None]:
+    """Let warnings name what was typed, as `respell` lets errors."""
+    outer = _typed.get()
+    _typed.set({**outer, **names})
+    try:
+        yield
+    finally:
+        _typed.set(outer)
+
+
+def typed(argument: str) -> str | None:
+    """Return the option that stands for an argument; None where Python is spoken."""
+    return _typed.get().get(argument)
+
+
+def warn(doubt: Words) -> None:
     """Warn at the line of the user's code from which xent was called, however deep we are."""
+    doubt = doubt if isinstance(doubt, str) else doubt.spelled(_typed.get())
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(OURS):
         level, frame = level + 1, frame.f_back
@@ -246,6 +285,8 @@ def number(argument: str, value: object) -> float:
 
 def log_of_base(base: object) -> float:
     """Return the natural logarithm of a base of logarithms: what nats are divided by."""
+    if base is None:
+        raise wrong_kind("base", "be a number", "None", "Leave it out for nats; 2 is bits.")
     number = _real("base", base, "be a number")
     if not (number > 0 and math.isfinite(number)) or number == 1:
         advice = "Use math.e for nats, 2 for bits."

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from xent import _store
 from xent._optional import need
+from xent._terminal import printable
 
 INK, SOFT, LINE = "#1c2430", "#5f6b7a", "#e3e7ec"
 # Okabe and Ito's colours can be told apart by everyone.
@@ -94,7 +95,11 @@ class Page:
         jinja2 = need("jinja2", extra="report", by="An HTML report")
         markup = need("markupsafe", extra="report", by="An HTML report").Markup
         environment = jinja2.Environment(
-            autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+            finalize=lambda value: printable(value) if type(value) is str else value,
         )
         template = environment.from_string(
             resources.files("xent").joinpath("_page.html").read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ def stage(
     show : bool
         False shows nothing, anywhere.
     """
-    if not (show and sys.stderr.isatty()):
+    if not (show and _on_terminal()):
         yield lambda done, word="": None
         return
     begin = time.monotonic()
@@ -46,10 +46,26 @@ def stage(
         yield told
 
 
+def _on_terminal() -> bool:
+    # It is None where it was closed before Python began.
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+@contextmanager
+def hidden() -> Iterator[None]:
+    """Show nothing of the stages within."""
+    mark = object()
+    _shown.append(mark)
+    try:
+        yield
+    finally:
+        _shown.remove(mark)
+
+
 @contextmanager
 def spinner() -> Iterator[Callable[[str], None]]:
     """Give a function that shows what is waited for, on a terminal where no bar is shown."""
-    if _shown or not sys.stderr.isatty():
+    if _shown or not _on_terminal():
         yield lambda text: None
         return
     from rich.console import Console

@@ -6,12 +6,14 @@ every part. A reader can map it into memory. Text files (reports, predictions, A
 `writing`, the same promise without the container.
 """
 
+import glob
 import json
 import math
 import os
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -20,8 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent._leftovers import open_locked, remove_dead
 
 Arrays = dict[str, NDArray[Any]]
+THREADED_BYTES = 1 << 24  # whose checksums take milliseconds
 StoredState = dict[str, Any]
 
 _DTYPES = {
@@ -48,12 +52,19 @@ def check_target(path: str | os.PathLike[str], *, argument: str = "path") -> Non
     Raises
     ------
     ValueError
-        If the folder does not exist or ``path`` is a folder.
+        If the folder does not exist or cannot be written to, or ``path`` is a folder.
     """
     if Path(path).is_dir():
         raise _check.invalid(argument, "name a file", f"the folder {str(path)!r}")
-    if not Path(path).resolve().parent.is_dir():
+    try:
+        folder = Path(path).resolve().parent
+    except (RuntimeError, OSError):  # which of the two depends on Python's version
+        got = f"{str(path)!r}, a link that leads back to itself"
+        raise _check.invalid(argument, "name a file", got) from None
+    if not folder.is_dir():
         raise _check.invalid(argument, "lie in a folder that exists", f"{str(path)!r}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _check.invalid(argument, "lie in a folder one may write to", f"{str(path)!r}")
 
 
 @contextmanager
@@ -62,6 +73,7 @@ def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator
 
     The bytes go to a hidden neighbour first; only when the block ends without an error are they
     flushed to the disk and renamed. A reader sees the old file or the new one, never half of one.
+    What a killed process left beside it goes.
 
     Parameters
     ----------
@@ -77,20 +89,26 @@ def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator
         If the folder does not exist or ``path`` is a folder.
     """
     if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
-        with open(path, "wb") as file:
-            yield file
+        try:
+            with open(path, "wb") as file:
+                yield file
+        except OSError as error:
+            raise _naming(error, Path(path), path) from None
         return
     check_target(path, argument=argument)
     target = Path(path).resolve()
+    remove_dead(target.parent.glob(f".{glob.escape(target.name)}.{'[0-9a-f]' * 8}.tmp"))
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(beside, "xb") as file:
+        with open_locked(beside) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         if target.exists():
             os.chmod(beside, target.stat().st_mode & 0o777)
         os.replace(beside, target)
+    except OSError as error:
+        raise _naming(error, beside, path) from None
     finally:
         beside.unlink(missing_ok=True)
     # On POSIX the rename itself must reach the disk too; Windows cannot open a folder.
@@ -100,6 +118,15 @@ def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _naming(error: OSError, beside: Path, path: str | os.PathLike[str]) -> OSError:
+    """Let an error about the hidden neighbour, or about no file, name the file that was meant."""
+    if error.errno is None:  # a library's own words
+        return OSError(f"{str(path)!r} cannot be written: {error}")
+    if error.filename is None or str(error.filename) == str(beside):
+        return OSError(error.errno, error.strerror, os.fspath(path))
+    return error
 
 
 def save(
@@ -198,8 +225,8 @@ def load(
     version : int
         The newest version of it that the caller understands; every older one must be readable.
     mmap : bool
-        Leave the arrays on disk and map them read-only; their checksums are then not computed,
-        since that would read them all.
+        Leave the arrays on disk and map them read-only. Their checksums are computed all the same.
+        A file that is cut short while it is mapped kills the process that reads beyond its end.
 
     Returns
     -------
@@ -233,15 +260,15 @@ def load(
     try:
         written = int(metadata["format_version"])
         checksums = json.loads(metadata["checksums"])
-        sums = checksums["arrays"]
+        sums = dict(checksums["arrays"])
         text = metadata["state"]
         whole = checksums["state"] == zlib.crc32(text.encode())
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         whole, written, sums, text = False, 0, {}, ""
     if written > version:
         raise _check.cannot(
             f"{shown} cannot be read",
-            f"it is version {written} of {format}, written by xent {metadata['xent_version']}, "
+            f"it is version {written} of {format}, written by xent {metadata.get('xent_version')}, "
             f"and this xent knows up to version {version}",
             "Upgrade with: pip install --upgrade xent",
         )
@@ -250,9 +277,15 @@ def load(
     arrays = _map(path)
     if not mmap:
         arrays = {name: np.array(array) for name, array in arrays.items()}
-        if any(sums.get(name) != _crc(array) for name, array in arrays.items()):
-            raise _damaged(shown)
-    return json.loads(text), arrays
+    if sums != _checksums(arrays):
+        raise _damaged(shown)
+    try:
+        state = json.loads(text)
+    except (ValueError, RecursionError):
+        state = None
+    if not isinstance(state, dict):
+        raise _damaged(shown)
+    return state, arrays
 
 
 def places(path: str | os.PathLike[str]) -> dict[str, tuple[int, np.dtype[Any], tuple[int, ...]]]:
@@ -279,6 +312,16 @@ def _map(path: str | os.PathLike[str]) -> Arrays:
         piece = body[offset : offset + size] if size else np.empty(0, np.uint8)
         arrays[name] = piece.view(dtype).reshape(shape).view(np.ndarray)
     return arrays
+
+
+def _checksums(arrays: Arrays) -> dict[str, int]:
+    """Return the checksum of each array, many megabytes on several threads."""
+    if sum(array.nbytes for array in arrays.values()) < THREADED_BYTES:
+        return {name: _crc(array) for name, array in arrays.items()}
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        largest_first = sorted(arrays, key=lambda name: -arrays[name].nbytes)
+        found = pool.map(_crc, (arrays[name] for name in largest_first))
+        return dict(zip(largest_first, found, strict=True))
 
 
 def _crc(array: NDArray[Any]) -> int:

@@ -203,6 +203,7 @@ def _trees() -> Iterator[Call]:
     classifiers: list[Any] = [
         trees.TreeClassifier, trees.ID3Classifier, trees.C45Classifier, trees.CARTClassifier,
         partial(trees.TreeClassifier, splitter="histogram"),
+        partial(trees.TreeClassifier, pruning="pessimistic"),
         partial(trees.TreeClassifier, criterion="gini", missing="surrogate",
                 pruning="cost_complexity"),
         partial(trees.TreeClassifier, criterion="gain_ratio", nominal="multiway", pruning=None),
@@ -255,6 +256,7 @@ def _language() -> Iterator[Call]:
     for smoothing in smoothings:
         yield partial(_speak, smoothing)
     yield partial(_filter)
+    yield partial(_binaries)
 
 
 def _lines() -> list[str]:
@@ -304,6 +306,42 @@ def _filter() -> None:
         kenlm.Model(str(arpa)).score("w1 w2", bos=True, eos=True)
         list(kenlm.Model(str(arpa)).full_scores("w1 w2"))
         model.prune(0.01).score(lines)
+
+
+# A KenLM binary of hash tables and one of a trie, of five words, as zlib packs them.
+BINARIES = [
+    (
+        "c-qU&O)OBz$yLZGDJihh*U!#KO-"
+        "##7%}LQq&d=3P&QD2INXswEO)OC;OD!tS%+FIW<zhg9274f}pAks>2Lg}?BUFYNOdhaD7Gs6dEKr(>0TqDc3+fd2"
+        "TDFyf^$2EXU%n(R&d$t$8*t@(|5#i6ARA<sxt7+X+CSZ|STIx_*bj0n)Xn>#?gsHeG?4EAq#O3aRC9b{%4peWEDR"
+        "L01LFOSMQ=aUR@bzG{0hQi=e<6!tI3i8n!68SE^eUNW`1GMp=Jdj(+;Fw?Mpk~AKQs}5Vs&e;FYNgDe=lhAUD~R="
+        "4IP4*c1b?K9ERcNMZm0m>N-k"
+    ),
+    (
+        "c-qU&O)OBz$yLZGDJihh*U!#KO-"
+        "##7%}LQq&d=3P&QD2INXswEO)OC;OD!tS%+FIW<zhg9274f}pAks>2Lg}?BUFYNOdhajfr^1JD^!jJN;4su1QRQ$"
+        "Q`~FWR>~lloqhR|xHvmk&i9YC#SgO0wX`PH{^@>&&~act$N>x}pkW^p2PBWgZvd-jg!3JM{D!^Es0P5@fdRy@iUN"
+        ")M0mOfl7#I@dfqVs^{tqBKfC3Icfd~08l^hHRUw;6G#07R_b8JfUvh5gbitQK@8Eo`{R1yOKT>CrF"
+    ),
+]  # fmt: skip
+
+
+def _binaries() -> None:
+    import base64
+    import zlib
+
+    from xent import language as lm
+    from xent.language import kenlm
+
+    with tempfile.TemporaryDirectory() as folder:
+        for packed in BINARIES:
+            file = Path(folder) / "model.bin"
+            file.write_bytes(zlib.decompress(base64.b85decode(packed)))
+            model = lm.NGramModel.load(file)
+            model.score(["a b", "b"]), model.distribution("a"), model.evaluate(["a b"])
+            drop_in, state = kenlm.Model(file), kenlm.State()
+            drop_in.score("a b"), drop_in.BaseScore(state, "a", state)
+        lm.write_arpa(model, Path(folder) / "model.arpa")
 
 
 # ------------------------------------------------------------------ evaluation and training

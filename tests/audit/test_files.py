@@ -270,9 +270,10 @@ def test_baseline(tmp_path):
     assert without_baseline(report, file).findings == []
     twice = report_of(tmp_path, "\n" + WRONG + "\n" + WRONG.splitlines()[1])
     assert len(without_baseline(twice, file).findings) == 1
-    file.write_text("{}")
-    with pytest.raises(ValueError, match="`--baseline` must be a JSON report"):
-        without_baseline(report, file)
+    for text in ("{}", "[" * 100_000):
+        file.write_text(text)
+        with pytest.raises(ValueError, match="`--baseline` must be a JSON report"):
+            without_baseline(report, file)
 
 
 def test_what_is_not_followed_is_said(tmp_path):

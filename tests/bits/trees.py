@@ -112,7 +112,7 @@ def fits() -> Iterator[Case]:
         ("entropy", "gini", "gain_ratio"),
         ("subset", "multiway", "one_vs_rest"),
         ("direction", "surrogate", "fractional", "branch"),
-        ("pessimistic", "cost_complexity", "reduced_error", None),
+        ("bits", "pessimistic", "cost_complexity", "reduced_error", None),
     )
     for criterion, nominal, missing, pruning in choices:
 
@@ -128,8 +128,9 @@ def fits() -> Iterator[Case]:
         "monotone": {"monotonic_cst": [1, 0, 0, 0]},
         "laplace": {"leaf_estimate": "laplace"},
         "shares": {"leaf_estimate": None},
-        "cf": {"cf": 0.05},
-        "not raised": {"raising": False},
+        "pessimistic": {"pruning": "pessimistic"},
+        "cf": {"pruning": "pessimistic", "cf": 0.05},
+        "not raised": {"pruning": "pessimistic", "raising": False},
         "class weight": {"class_weight": {0: 2.0, 1: 1.0, 2: 0.5}},
     }
     for word, o in more.items():

@@ -1,11 +1,13 @@
 """State reaches the disk whole or not at all, and comes back as it was, or with a clear refusal."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xent import _store
+from xent._leftovers import scratch_folder
 
 ARRAYS = {
     "f8": np.array([[0.1, np.nan], [np.inf, -0.0]]),
@@ -119,6 +122,34 @@ def test_damage_is_noticed(good, tmp_path_factory, data):
         assert all(np.array_equal(arrays[k], v, equal_nan=True) for k, v in ARRAYS.items())
 
 
+def test_damage_is_noticed_in_what_is_mapped(good, tmp_path):
+    """Checksums are computed of mapped arrays too."""
+    broken = bytearray(good)
+    broken[-3] ^= 1
+    (tmp_path / "bad").write_bytes(broken)
+    with pytest.raises(ValueError, match="its checksums do not match"):
+        _store.load(tmp_path / "bad", format="xent.test", version=2, mmap=True)
+
+
+@pytest.mark.parametrize("which", ["state", "checksums"])
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "7", "{"])
+def test_json_that_is_no_state_is_refused(good, tmp_path, which, text):
+    """Also with true checksums: Python's parser gives up on a hundred thousand brackets."""
+    length = int.from_bytes(good[:8], "little")
+    header = json.loads(good[8 : 8 + length])
+    metadata = header["__metadata__"]
+    metadata[which] = text
+    if which == "state":
+        sums = {**json.loads(metadata["checksums"]), "state": zlib.crc32(text.encode())}
+        metadata["checksums"] = json.dumps(sums)
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
+    bad = tmp_path / "bad"
+    bad.write_bytes(len(head).to_bytes(8, "little") + head + good[8 + length :])
+    with pytest.raises(ValueError, match="its checksums do not match"):
+        _store.load(bad, format="xent.test", version=2)
+
+
 def test_writing_is_all_or_nothing(tmp_path):
     path = tmp_path / "report.html"
     path.write_bytes(b"old")
@@ -204,6 +235,98 @@ def test_killed_while_writing(tmp_path, kills):
             state, arrays = _store.load(path, format="xent.test", version=1)
             assert (arrays["x"] == state["n"]).all()
     assert Path(path).exists()
+
+
+WRITER = """
+import sys, time
+from xent import _store
+with _store.writing(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def writer(path):
+    child = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    return child
+
+
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path):
+    path = tmp_path / "a [1].txt"  # a name that means something to glob
+    other = tmp_path / "a 1.txt"
+    neighbour = tmp_path / ".a 1.txt.notes.tmp"  # a stranger's
+    neighbour.write_text("keep")
+    with writer(path) as dead, writer(path) as living, writer(other) as elsewhere:
+        dead.kill()
+        dead.wait()
+        assert len(list(tmp_path.glob(".*.tmp"))) == 4
+        with _store.writing(path) as file:
+            file.write(b"whole")
+        assert path.read_bytes() == b"whole"
+        assert len(list(tmp_path.glob(".*.tmp"))) == 3
+        living.kill()
+        elsewhere.kill()
+    for one in (path, other):
+        with _store.writing(one) as file:
+            file.write(b"whole")
+    assert list(tmp_path.glob(".*.tmp")) == [neighbour]
+
+
+def test_scratch_folders_of_killed_processes_go(tmp_path):
+    code = f"""
+import time
+from pathlib import Path
+from xent._leftovers import scratch_folder
+with scratch_folder("xent-", Path({str(tmp_path)!r})) as folder:
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+    children = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in "ab"
+    ]
+    dead, living = (Path(child.stdout.readline().decode().strip()) for child in children)
+    (tmp_path / "xent-mine").mkdir()  # a stranger's
+    children[0].kill()
+    children[0].wait()
+    with scratch_folder("xent-", tmp_path) as folder:
+        assert not dead.exists()
+        assert living.exists()
+        assert Path(folder).is_dir()
+    children[1].kill()
+    for child in children:
+        child.communicate()
+    with scratch_folder("xent-", tmp_path):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["xent-mine"]
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    with pytest.raises(OSError, match="/dev/full") as caught, _store.writing("/dev/full") as file:
+        file.write(b"x")
+    assert caught.value.errno == errno.ENOSPC
+    path = tmp_path / "a.txt"
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.txt'"), _store.writing(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    shown = r"a\.txt' cannot be written: Error writing bytes"
+    with pytest.raises(OSError, match=shown), _store.writing(path):
+        raise OSError("Error writing bytes to file")
+    assert not list(tmp_path.iterdir())
+
+
+def test_links_in_a_circle_and_closed_folders(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(ValueError, match="a link that leads back to itself"):
+        _store.check_target(tmp_path / "a")
+    (tmp_path / "shut").mkdir(mode=0o500)
+    if not os.access(tmp_path / "shut", os.W_OK):  # root may write anywhere
+        with pytest.raises(ValueError, match="lie in a folder one may write to"):
+            _store.check_target(tmp_path / "shut" / "a")
 
 
 def test_state_is_json_and_nothing_else(tmp_path):

@@ -2,7 +2,10 @@
 
 import datetime as dt
 import gzip
+import io
 import os
+import re
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -53,6 +56,57 @@ def test_npz_matrices_become_columns(tmp_path):
     table = _table.read(tmp_path / "t.npz")
     assert table.column_names == ["p_0", "p_1", "p_2", "y"]
     np.testing.assert_array_equal(_table.numbers(table, ["p_0", "p_1", "p_2"]), np.eye(3))
+
+
+@pytest.mark.parametrize(
+    "dtype", [">f8", ">i4", ">f2", ">U3", ">M8[us]", "M8[Y]", "M8[h]", "m8[W]"]
+)
+def test_npz_of_other_machines_and_units(tmp_path, dtype):
+    given = np.array(["1", "0", "2"], "U1").astype(int).astype(dtype)
+    np.savez(tmp_path / "t.npz", a=given)
+    read = _table.read(tmp_path / "t.npz").column("a").to_numpy(zero_copy_only=False)
+    assert read.tolist() == given.tolist() or (read == given).all()
+
+
+@pytest.mark.parametrize(
+    ("array", "why"),
+    [
+        (np.zeros(2, complex), "'a' holds complex numbers, not columns"),
+        (np.zeros(2, [("x", int), ("y", float)]), "'a' holds records, not columns"),
+        (np.zeros(2, "V8"), "'a' holds records, not columns"),
+        (np.longdouble([1]) / 3, "'a' holds more digits than float64 has"),
+        (np.zeros(2, "M8[ps]"), "'a' holds times in 'ps'"),
+    ],
+)
+def test_npz_of_what_is_no_column(tmp_path, array, why):
+    if array.dtype.kind == "f" and array.dtype.itemsize == 8:
+        pytest.skip("long doubles are doubles here")
+    np.savez(tmp_path / "t.npz", a=array)
+    with pytest.raises(ValueError, match=re.escape(f"t.npz' cannot be read as NPZ: {why}.")):
+        _table.read(tmp_path / "t.npz")
+
+
+def test_npz_that_lies(tmp_path):
+    plain = io.BytesIO()
+    np.save(plain, np.zeros(3))
+    members = {
+        "none.npz": ("a.txt", b"hello"),
+        "bad.npz": ("a.npy", b"\x93NUMPY bad"),
+        "cut.npz": ("a.npy", plain.getvalue()[:-3]),
+    }
+    for name, (member, content) in members.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(member, content)
+        with pytest.raises(ValueError, match=f"{name}' cannot be read as NPZ: "):
+            _table.read(tmp_path / name)
+    huge = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        huge, {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6)}
+    )
+    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
+        archive.writestr("a.npy", huge.getvalue() + bytes(64))
+    with pytest.raises(ValueError, match=r"'a\.npy' in it is not as long as it says"):
+        _table.read(tmp_path / "huge.npz")
 
 
 def test_npz_names_that_collide_are_refused(tmp_path):

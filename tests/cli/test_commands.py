@@ -58,9 +58,12 @@ def test_train_says_what_it_did(corridor):
 def test_predictions_are_probabilities(corridor):
     folder, done = corridor
     table = pyarrow.csv.read_csv(folder / "predictions.csv")
-    assert table.column_names == [*(f"p_{c}" for c in range(10)), "prediction", "digit"]
+    scores = [f"{kind}_{c}" for kind in "pl" for c in range(10)]
+    assert table.column_names == [*scores, "prediction", "digit"]
+    logs = _table.numbers(table, scores[10:])
     probs = _table.numbers(table, [f"p_{c}" for c in range(10)])
     np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(np.log(probs), logs, rtol=1e-12, atol=1e-12)
     assert (table["prediction"].to_numpy() == probs.argmax(axis=1)).all()
     assert "xent evaluate predictions.csv --target digit" in done["predict"].stdout
 
@@ -160,10 +163,33 @@ def test_training_on_a_table_with_text_classes(tmp_path):
     _table.write(tmp_path / "new.csv", unlabelled)
     assert xent("predict", "m", "new.csv", "--output", "out.csv", cwd=tmp_path).returncode == 0
     table = _table.read(tmp_path / "out.csv")
-    assert table.column_names == ["p_big", "p_small", "prediction"]
+    assert table.column_names == ["p_big", "p_small", "l_big", "l_small", "prediction"]
     assert (
         np.array(table["prediction"].to_pylist()) == np.array(["small", "big"])[y]
     ).mean() > 0.99
+
+
+def test_predict_keeps_what_train_reported(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=60) * 1e3
+    _table.write(tmp_path / "d.csv", {"x": x[:30], "y": np.where(x[:30] > 0, "a", "b")})
+    _table.write(tmp_path / "new.csv", {"x": x[30:] * 1e4, "y": np.where(x[30:] > 0, "b", "a")})
+    options = "--target y --validation new.csv --learning-rate 50 --epochs 3 --model m"
+    said = xent("train", "d.csv", *options.split(), cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    held = next(line for line in said.stdout.splitlines() if line.startswith("held out"))
+    bits = TrainedModel.load(tmp_path / "m").classifier.history_["validation_bits"][-1]
+    assert f"{bits:.4f} bits a row" in held
+    said = xent("predict", "m", "new.csv", "--output", "out.csv", cwd=tmp_path).stdout
+    command = said.splitlines()[-1].removeprefix("Evaluate them: xent ").replace("'", "").split()
+    found = json.loads(xent(*command, "--json", "-", cwd=tmp_path).stdout)
+    assert found["cross_entropy_bits"] == pytest.approx(bits, rel=1e-12)
+    assert bits > 1100
+    # The probabilities alone have lost it.
+    lost = json.loads(
+        xent("evaluate", "out.csv", "--target", "y", "--json", "-", cwd=tmp_path).stdout
+    )
+    assert lost["cross_entropy"] == "inf"
 
 
 def test_train_passes_every_option_on(tmp_path):
@@ -236,23 +262,23 @@ REFUSALS = [
     ("train d.csv --target y --model m --features q*", GOOD, "`--features` must match columns of 'd.csv', got 'q*'. It has 'x'."),
     ("predict d.csv digits", GOOD, "`MODEL` must be a xent.training file, got 'd.csv', which is none or is damaged."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,0.6,a\n", "`--probs` must sum to 1 in every row, got 1.1 at row 0. If they were rounded when they were saved, pass --normalize."),
-    ("evaluate d.csv", "p_a,p_b,target\n3,1,a\n", "`--probs` must sum to 1 in every row, got 4 at row 0. Logits go under --logits; rounded probabilities with --normalize."),
+    ("evaluate d.csv", "p_a,p_b,target\n3,1,a\n", "`--probs` must sum to 1 in every row, got 4 at row 0. Logits go under --logits."),
     ("evaluate d.csv", "p_a,p_b,target\n3,-1,a\n", "`--probs` must be non-negative, got -1 at [0, 1]. For logits pass --logits."),
-    ("evaluate d.csv --probs p_a --normalize", "p_a,p_b,target\n0.5,0.5,a\n", "`--probs` must match a column for each class, got 'p_a'. Of yes and no write both: p_yes, and p_no = 1 - p_yes."),
+    ("evaluate d.csv --probs p_a --normalize", "p_a,p_b,target\n0.5,0.5,a\n", "`--probs` must match a column for each class, got 'p_a'. If it is the probability of one of two classes, pass --positive CLASS."),
     ("evaluate d.csv --logits p_* --normalize", "p_a,p_b,target\n3,-1,a\n", "`--normalize` must be left out where --logits is given, got both."),
     ("evaluate d.csv --logits p_*", "p_a,p_b,target\n3,inf,a\n", "`--logits` must hold numbers in column 'p_b', got inf at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,c\n", "`--target` must be one of the labels 'a' or 'b', got 'c' at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,nan,a\n", "`--probs` must hold numbers in column 'p_b', got a missing value at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,half,a\n", "`--probs` must hold numbers in column 'p_b', got 'half' at row 0."),
-    ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,\n", "`--target` must be one of the labels 'a' or 'b', got '' at row 0."),
-    ("evaluate d.csv", "a,b,target\n0.5,0.5,a\n", "`--probs` must match columns of 'd.csv', got 'p_*'. It has 'a', 'b' and 'target'."),
+    ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,\n", "`--target` must hold a class in every row of column 'target', got a missing value at row 0."),
+    ("evaluate d.csv", "a,b,target\n0.5,0.5,a\n", "`--probs` must match a column of 'd.csv' for each class, got none that begins with p_, prob_ or proba_. It has 'a' and 'b'. If these are probabilities, pass --probs 'a,b'."),
     ("evaluate d.csv --target truth", "p_a,p_b,target\n0.5,0.5,a\n", "`--target` must name a column of 'd.csv', got 'truth'."),
     ("evaluate d.csv --html no/r.html", "p_a,p_b,target\n0.5,0.5,a\n", "`--html` must lie in a folder that exists, got 'no/r.html'."),
     ("evaluate d.csv --html r.html --json no/r.json", "p_a,p_b,target\n0.5,0.5,a\n", "`--json` must lie in a folder that exists, got 'no/r.json'."),
     ("evaluate d.csv --json d.csv", "p_a,p_b,target\n0.5,0.5,a\n", "`--json` must differ from what is read, got 'd.csv' for both."),
     ("evaluate d.csv --html r --json r", "p_a,p_b,target\n0.5,0.5,a\n", "`--json` must differ from `--html`, got 'r' for both."),
     ("evaluate d.csv --html .", "p_a,p_b,target\n0.5,0.5,a\n", "`--html` must name a file, got the folder '.'."),
-    ("evaluate d.csv --probs p_a,p_z", "p_a,p_b,target\n0.5,0.5,a\n", "`--probs` must match columns of 'd.csv', got 'p_z'. It has 'p_a', 'p_b' and 'target'."),
+    ("evaluate d.csv --probs p_a,p_z", "p_a,p_b,target\n0.5,0.5,a\n", "`--probs` must match columns of 'd.csv', got 'p_z'. It has 'p_a' and 'p_b'."),
     ("evaluate d.csv", "p_a;p_b;target\n0.5;0.5;a\n", "`FILE` must separate its columns by commas, got semicolons in 'd.csv'."),
     ("train d.csv --target y --model d.csv", GOOD, "`--model` must differ from what is read, got 'd.csv' for both."),
     ("train d.csv --target y --model .", GOOD, "`--model` must name a file, got the folder '.'."),

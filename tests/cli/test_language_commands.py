@@ -81,7 +81,7 @@ def test_fit_larger_than_memory(folder, model, tmp_path):
 
 
 def test_fit_options(folder, tmp_path):
-    (tmp_path / "words").write_text("a b c\n")
+    (tmp_path / "words").write_bytes("\ufeffa b\r\nc\r\nd\u00a0e\n\u3000\n\x0cf".encode())
     out = run(
         "fit", folder / "train.txt", folder / "test.txt", "-o", tmp_path / "m.arpa.gz",
         "--smoothing", "AddK(0.5)", "--order", 3, "--unknown", "open", "--min-count", "2:1,3:2",
@@ -89,7 +89,7 @@ def test_fit_options(folder, tmp_path):
     )  # fmt: skip
     found = json.loads(out)
     model = read_arpa(tmp_path / "m.arpa.gz")
-    assert model.vocabulary.words()[3:] == ["a", "b", "c"]
+    assert model.vocabulary.words()[3:] == ["a", "b", "c", "d\u00a0e", "\u3000", "\x0cf"]
     assert list(found["ngrams"].values()) == model.counts()
     assert "AddK(k=0.5)" in found["model"]
 
@@ -124,6 +124,7 @@ def test_score(folder, model, tmp_path):
         for line in run("score", folder / "m.xent", folder / "test.txt").splitlines()
     ]
     bits = -model.score(folder / "test.txt") / math.log(2)
+    bits[-1] += 24  # zz and what ends it: three bytes
     np.testing.assert_allclose([float(r[0]) for r in rows], bits, rtol=1e-5)
     assert float(rows[0][1]) == pytest.approx(bits[0] / (len(LINES[0]) + 1), rel=1e-5)
     run("score", folder / "m.xent", folder / "test.jsonl", "--field", "text", "--json",
@@ -150,7 +151,9 @@ def unpacked(path):
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 def test_filter(folder, model, tmp_path, suffix):
     lines = (folder / "test.txt").read_text().splitlines()
-    bits = -model.score(lines) / math.log(2) / [len(x) + 1 for x in lines]
+    bits = (-model.score(lines) / math.log(2) + np.array([0] * 40 + [24])) / [
+        len(x) + 1 for x in lines
+    ]
     out = tmp_path / f"kept.txt{suffix}"
     middle = float(np.median(bits))
     found = json.loads(
@@ -224,6 +227,7 @@ def test_mix(folder, tmp_path):
     assert evaluated[str(both)]["perplexity"] == pytest.approx(found["perplexity_dev"])
     rows = run("score", both, folder / "test.txt").splitlines()
     bits = -mixture.score((folder / "test.txt").read_text().splitlines()) / math.log(2)
+    bits[-1] += 24
     assert [float(row.split("\t")[0]) for row in rows] == pytest.approx(bits.tolist(), rel=1e-5)
     run("filter", both, folder / "test.txt", "-o", tmp_path / "kept", "--at-most", "9")
     assert (tmp_path / "kept").read_text()
@@ -231,18 +235,17 @@ def test_mix(folder, tmp_path):
     run("convert", both, "-o", tmp_path / "small.xent", "--compact")
     assert 2 * (tmp_path / "small.xent").stat().st_size < both.stat().st_size
     for wrong, sentence in (
-        (("convert", both, "-o", tmp_path / "x.arpa"), "No ARPA file of a mixture can be written"),
         (("prune", both, "-o", tmp_path / "x", "--entropy", 1), "`MODEL` must be one model, got"),
         (("mix", both, both, "--dev", folder / "test.txt"), "`MODEL` must be one model, got"),
-        (
-            ("mix", *models, "--dev", folder / "test.txt", "-o", "x.arpa"),
-            "`--output` must name a file of our own, got 'x.arpa'. A sum of back-off models is not",
-        ),
     ):
         with pytest.raises(ValueError) as caught:
             run(*wrong)
         assert str(caught.value).startswith(sentence)
-    assert not (tmp_path / "x.arpa").exists()
+    run("mix", *models, "--dev", folder / "test.txt", "-o", tmp_path / "x.arpa")
+    run("convert", both, "-o", tmp_path / "y.arpa")
+    assert (tmp_path / "x.arpa").read_bytes() == (tmp_path / "y.arpa").read_bytes()
+    one = read_arpa(tmp_path / "x.arpa").evaluate(folder / "test.txt").perplexity
+    assert one == pytest.approx(found["perplexity_dev"], rel=0.01)
 
 
 def _words(tmp_path):
@@ -294,7 +297,7 @@ def test_sample(folder, model):
         (("fit", "train.txt", "-o", "x.xent", "--order", "0"), "`--order` must be an integer of"),
         (
             ("fit", "bytes", "-o", "x.xent"),
-            "`TEXT` must be UTF-8, got byte 0xff on line 1. Fit with --errors keep",
+            "`TEXT` must be UTF-8, got byte 0xff on line 1. It is UTF-16, which becomes",
         ),
         (("score", "test.txt", "test.txt"), "`MODEL` must be a xent.language file"),
         (("score", "m.xent", "bytes"), "`TEXT` must be UTF-8, got byte 0xff on line 1."),
@@ -306,7 +309,7 @@ def test_sample(folder, model):
         ),
         (
             ("filter", "m.xent", "test.txt", "-o", "x"),
-            "`--at-most, --at-least` must be given, got neither.",
+            "`--at-most, --at-least, --keep` must be given, got none.",
         ),
         (
             ("filter", "m.xent", "test.txt", "-o", "test.txt", "--annotate"),
@@ -333,7 +336,7 @@ def test_sample(folder, model):
         ),
         (
             ("filter", "m.xent", "bytes.zst", "-o", "half.zst", "--at-most", "9"),
-            "'bytes.zst' cannot be read: its compressed data are cut short or damaged",
+            "'bytes.zst' cannot be read: its name says zstd, and it begins with",
         ),
         (
             ("filter", "m.xent", "test.txt", "-o", "x", "--at-most", "nan"),
@@ -392,6 +395,7 @@ def test_pipes(folder, model):
     text = (folder / "test.txt").read_bytes()
     lines = text.decode().splitlines()
     bits = -model.score(lines) / math.log(2) / [len(x) + 1 for x in lines]
+    bits[-1] += 24 / 5
     args = ["language", "filter", folder / "m.xent", "-", "-o", "-", "--at-most", "2.5"]
     done = subprocess.run([sys.executable, "-c", script, *args], input=text, capture_output=True)
     kept = [x for x, b in zip(lines, bits, strict=True) if b <= 2.5]
@@ -434,3 +438,213 @@ def test_impossible_lines_in_json(tmp_path):
     first, second = run("score", tmp_path / "m", tmp_path / "t", "--json").splitlines()
     assert json.loads(first)["bits"] == pytest.approx(2 * math.log2(3))
     assert json.loads(second) == {"bits": None, "bits_per_byte": None}
+
+
+# ------------------------------------------------------------------ a crawl
+
+PROSE = ["the cat sat on the mat", "a dog and a cat sat on the mat", "the dog saw the cat"]
+STRANGE = [
+    "aGVsbG8gd29ybGQgdGhpcyBpcyBiYXNlNjQgdGV4dA==",
+    "https://example.org/a/very/long/path?with=a&query=that&goes=on",
+    "今天天气很好我们去公园玩儿",
+    "🎉🎉🎉🎊🎊",
+]
+
+
+@pytest.fixture
+def crawl(tmp_path):
+    train = [*PROSE, "the <unk> sat on a mat", "<unk> <unk> and a dog", "a <unk>"] * 9
+    for name, unknown in (("m.xent", "word"), ("closed.xent", "closed")):
+        NGramModel(3, WittenBell(), unknown=unknown).fit(train).save(tmp_path / name)
+    lines = [
+        line
+        for pair in zip(STRANGE, [*PROSE, "a bird sat on the mat"], strict=True)
+        for line in pair
+    ]
+    (tmp_path / "crawl.txt").write_text("\n".join([*lines, ""]))
+    return tmp_path
+
+
+@pytest.mark.parametrize("model", ["m.xent", "closed.xent"])
+def test_what_no_word_spells_costs_more_than_prose(crawl, model):
+    lines = (crawl / "crawl.txt").read_text().splitlines()
+    rows = run("score", crawl / model, crawl / "crawl.txt").splitlines()
+    by_byte = {line: float(row.split("\t")[1]) for line, row in zip(lines, rows, strict=True)}
+    assert min(by_byte[line] for line in STRANGE) > 8
+    assert max(bits for line, bits in by_byte.items() if line not in STRANGE) < 4
+    run("filter", crawl / model, crawl / "crawl.txt", "-o", crawl / "kept", "--keep", "50%")
+    assert (crawl / "kept").read_text().splitlines() == [x for x in lines if x not in STRANGE]
+    share = json.loads(
+        run("filter", crawl / model, crawl / "crawl.txt", "-o", crawl / "kept", "--keep", "0.25",
+            "--annotate", "--json")
+    )  # fmt: skip
+    kept = [line.split("\t") for line in (crawl / "kept").read_text().splitlines()]
+    assert share["kept"] == len(kept) == 2
+    assert [line for _, line in kept] == sorted(
+        sorted(lines, key=by_byte.__getitem__)[:2], key=lines.index
+    )
+
+
+def test_filter_by_perplexity(crawl):
+    lines = (crawl / "crawl.txt").read_text().splitlines()
+    model = NGramModel.load(crawl / "m.xent")
+    expected = [model.evaluate([line]).perplexity for line in lines]
+    middle = sorted(expected)[3]
+    args = ("filter", crawl / "m.xent", crawl / "crawl.txt", "-o", crawl / "kept")
+    run(*args, "--by", "perplexity", "--at-most", middle + 1e-9)
+    few = [x for x, p in zip(lines, expected, strict=True) if p <= middle]
+    assert (crawl / "kept").read_text().splitlines() == few
+    run(*args, "--by", "perplexity", "--annotate")
+    found = [float(line.split("\t")[0]) for line in (crawl / "kept").read_text().splitlines()]
+    assert found == pytest.approx(expected, rel=1e-5)
+    for more, sentence in (
+        (("--by", "bits"), "`--by` must be 'bits_per_byte' or 'perplexity', got 'bits'."),
+        (("--keep", "30"), "`--keep` must be a share of the lines, like 30% or 0.3, got '30'."),
+        (("--keep", "few"), "`--keep` must be a share of the lines, like 30% or 0.3, got 'few'."),
+        (("--keep", "9%", "--at-most", "1"), "`--keep` must be left out beside --at-most and"),
+        (("--keep", "9%", "--on-bad-line", "go"), "`--on-bad-line` must be 'stop' or 'skip', got"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            run(*args, "--annotate", *more)
+        assert str(caught.value).startswith(sentence)
+    with pytest.raises(ValueError, match="`--by` must be bits_per_byte for a closed vocabulary"):
+        run("filter", crawl / "closed.xent", *args[2:], "--by", "perplexity", "--at-most", "9")
+
+
+def test_lines_that_are_no_text_are_skipped_and_counted(crawl):
+    good = [line.encode() for line in PROSE * 50]
+    bad = [b"caf\xe9", b"the <s> cat", b"</s>", b"\xff\xfe"]
+    lines = list(good)
+    for place, line in zip((3, 40, 41, 153), bad, strict=True):
+        lines.insert(place, line)
+    (crawl / "t").write_bytes(b"\r\n".join(lines) + b"\r\n")
+    args = ("filter", crawl / "m.xent", crawl / "t", "-o", crawl / "kept", "--annotate")
+    with pytest.raises(ValueError, match="`TEXT` must be UTF-8, got byte 0xe9 on line 4"):
+        run(*args)
+    found = json.loads(run(*args, "--on-bad-line", "skip", "--json"))
+    assert (found["records"], found["kept"], found["bad"]) == (154, 150, 4)
+    assert found["first_bad"] == "byte 0xe9 on line 4"
+    kept = (crawl / "kept").read_bytes().split(b"\r\n")[:-1]
+    assert [line.split(b"\t")[1] for line in kept] == good
+    said = run(*args, "--on-bad-line", "skip")
+    assert said.endswith("4 bad lines skipped, the first: byte 0xe9 on line 4.\n")
+    rows = run("score", crawl / "m.xent", crawl / "t", "--on-bad-line", "skip").splitlines()
+    assert [i for i, row in enumerate(rows) if row == "nan\tnan"] == [3, 40, 41, 153]
+    # A line of Windows costs what it costs elsewhere.
+    (crawl / "u").write_bytes(b"\n".join(good) + b"\n")
+    assert run("score", crawl / "m.xent", crawl / "u").splitlines() == [
+        row for row in rows if row != "nan\tnan"
+    ]
+    # UTF-16 is no text with a bad line, but one to convert.
+    (crawl / "u").write_bytes("\n".join(PROSE).encode("utf-16"))
+    with pytest.raises(
+        ValueError, match=r"`TEXT` must be UTF-8, got byte 0xff on line 1\. It is UTF"
+    ):
+        run(*args[:2], crawl / "u", *args[3:], "--on-bad-line", "skip")
+    # A share is one of the lines that are text.
+    run(*args[:-1], "--keep", "100%", "--on-bad-line", "skip")
+    assert (crawl / "kept").read_bytes().split(b"\r\n")[:-1] == good
+
+
+def test_json_lines_that_are_no_text_are_skipped_and_counted(crawl):
+    good = [json.dumps({"id": i, "text": line}) for i, line in enumerate(PROSE * 3)]
+    bad = ["", "null", '{"text": null}', '{"text": "a <s> b"}', '{"text": "\\ud800"}', "[" * 9999]
+    lines = [*bad[:2], *good[:4], *bad[2:5], *good[4:], bad[5]]
+    (crawl / "t.jsonl").write_text("\n".join(lines) + "\n")
+    args = ("filter", crawl / "m.xent", crawl / "t.jsonl", "-o", crawl / "kept", "--field", "text")
+    with pytest.raises(ValueError, match="`TEXT` must hold JSON lines, got line 1"):
+        run(*args, "--at-most", "9")
+    found = json.loads(run(*args, "--at-most", "9", "--on-bad-line", "skip", "--json"))
+    assert (found["bad"], found["kept"], found["records"]) == (6, 9, 15)
+    assert found["first_bad"].startswith("line 1 (")
+    assert (crawl / "kept").read_text().splitlines() == good
+
+
+def test_fit_from_counts_and_weighted_lines(tmp_path):
+    args = ("-o", tmp_path / "m", "--order", "2", "--smoothing", "WittenBell")
+    expected = NGramModel(2, WittenBell()).fit(["a b", "a b", "b"]).score(["a", "b b"])
+    (tmp_path / "weighted").write_text("2\ta b\r\n1\tb\n0\tc\n")
+    run("fit", tmp_path / "weighted", *args, "--weighted")
+    np.testing.assert_allclose(NGramModel.load(tmp_path / "m").score(["a", "b b"]), expected)
+    (tmp_path / "counts").write_text(
+        "<s> 3\na\t2\nb\t3\n</s>\t3\n<s> a\t2\n<s> b\t1\na b\t2\nb </s>\t3\n<s> a b\t2\n"
+    )
+    run("fit", tmp_path / "counts", *args, "--counts")
+    np.testing.assert_allclose(NGramModel.load(tmp_path / "m").score(["a", "b b"]), expected)
+    for name, more, sentence in (
+        (
+            "weighted",
+            ("--counts",),
+            "`TEXT` must hold lines of an n-gram and its count, got '2\\ta",
+        ),
+        ("counts", ("--weighted",), "`TEXT` must have lines that begin with a whole number and a"),
+        (
+            "counts",
+            ("--counts", "--memory", "1GB"),
+            "`--counts` must go with one TEXT, and with no",
+        ),
+        (
+            "weighted",
+            ("--weighted", "--memory", "1GB"),
+            "`--weighted` must be None where lines are",
+        ),
+    ):
+        with pytest.raises(ValueError) as caught:
+            run("fit", tmp_path / name, *args, *more)
+        assert str(caught.value).startswith(sentence)
+
+
+def test_a_line_that_memory_does_not_hold(tmp_path):
+    (tmp_path / "t").write_text("a b c " * 900_000)
+    args = ("fit", tmp_path / "t", "-o", tmp_path / "m", "--order", 2, "--memory", "64MB",
+            "--smoothing", "WittenBell")  # fmt: skip
+    with pytest.raises(ValueError) as caught:
+        run(*args)
+    assert str(caught.value).startswith(
+        "`TEXT` must have lines of at most 5,333,333 bytes, got a longer one on line 1."
+    )
+    run(*args, "--longest-line", "6MB")
+    for command in (("evaluate",), ("score",), ("filter", "-o", tmp_path / "k", "--annotate")):
+        rest = (tmp_path / "m", tmp_path / "t", *command[1:], "--longest-line")
+        run(command[0], *rest, "6MB")
+        with pytest.raises(ValueError, match="`TEXT` must have lines of at most 1,000,000 bytes"):
+            run(command[0], *rest, "1MB")
+        with pytest.raises(ValueError, match="`--longest-line` must be a number of bytes, or li"):
+            run(command[0], *rest, "long")
+
+
+def test_a_unit_and_a_policy_can_be_said(tmp_path):
+    chinese = ["今天天气很好", "我们今天去公园", "天气好我们去"]
+    text = tmp_path / "t"
+    text.write_text("\n".join(chinese))
+    run("fit", text, "-o", tmp_path / "m.arpa", "--unit", "character", "--smoothing", "WittenBell",
+        "--order", 2)  # fmt: skip
+    run("convert", tmp_path / "m.arpa", "-o", tmp_path / "m.xent")
+    bare = tmp_path / "bare.arpa"
+    bare.write_text((tmp_path / "m.arpa").read_text().partition("\n")[2])
+    told = ("--unit", "character")
+    for command in ("evaluate", "score"):
+        found = [
+            run(command, model, text, *more, "--json").replace(str(model), "m")
+            for model, more in (
+                (tmp_path / "m.arpa", ()), (tmp_path / "m.arpa", told), (tmp_path / "m.xent", ()),
+                (bare, told),
+            )
+        ]  # fmt: skip
+        assert len(set(found)) == 1
+        assert run(command, bare, text, "--json").replace(str(bare), "m") != found[0]
+    drawn = run("sample", bare, *told, "-n", 3)
+    assert drawn == run("sample", tmp_path / "m.arpa", "-n", 3)
+    assert " " not in drawn
+    run("prune", bare, "-o", tmp_path / "p.arpa", "--entropy", "1e-6", *told)
+    assert (tmp_path / "p.arpa").read_text().startswith("# xent: unit=character errors=strict\n")
+    found = json.loads(run("mix", bare, tmp_path / "p.arpa", "--dev", text, *told, "--json"))
+    assert found["perplexity_dev"] < 20
+    run("filter", bare, text, "-o", tmp_path / "kept", "--at-most", "9", *told)
+    assert (tmp_path / "kept").read_text().splitlines() == chinese
+    with pytest.raises(ValueError, match="`--unit` must be 'character', the model's own, got 'wo"):
+        run("evaluate", tmp_path / "m.xent", text, "--unit", "word")
+    text.write_bytes("今天 \xe9".encode() + b"\xe9\n")
+    with pytest.raises(ValueError, match="or pass --errors keep to take bytes that are not"):
+        run("evaluate", tmp_path / "m.xent", text)
+    run("evaluate", tmp_path / "m.xent", text, "--errors", "keep")

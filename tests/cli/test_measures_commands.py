@@ -193,7 +193,7 @@ def test_a_target_of_real_numbers_is_refused_in_a_csv_too(tmp_path):
         _table.write(path, {"x": [1, 2, 3, 4], "y": [1.0, 0.5, 0.25, 2.0]})
         for numeric in ("mdl", "ksg"):
             done = xent("rank", path, "--target", "y", "--numeric", numeric)
-            assert str(done.exception).startswith("`--target` must be symbols, got real numbers.")
+            assert str(done.exception).startswith("`--target` must hold classes, got real numbers.")
     _table.write(tmp_path / "w.csv", {"x": [1, 2, 3, 4], "y": [1.0, 0.0, 0.0, 1.0]})
     assert xent("rank", tmp_path / "w.csv", "--target", "y").exit_code == 0
 
@@ -202,3 +202,90 @@ def test_two_columns_of_one_name(tmp_path):
     (tmp_path / "t.csv").write_text("a,a,y\n1,2,3\n")
     done = xent("rank", tmp_path / "t.csv", "--target", "y")
     assert str(done.exception).startswith("`TABLE` must name every column once, got two 'a' in")
+
+
+def test_a_table_is_read_as_it_is_written(tmp_path):
+    rows = [f"{i % 3};{'?' if i % 7 == 0 else f'{i},5'};{i % 2}" for i in range(60)]
+    (tmp_path / "t.csv").write_bytes("\n".join(["地区;人口;好", *rows]).encode("gb18030"))
+    steps = [
+        ("pass --encoding gb18030", ["--encoding", "gb18030"]),
+        ("Pass --separator ';'", ["--separator", ";"]),
+    ]
+    said = []
+    for sentence, more in steps:
+        done = xent("rank", tmp_path / "t.csv", "--target", "好", *said)
+        assert sentence in str(done.exception)
+        said += more
+    with pytest.warns(UserWarning, match="pass --na '\\?'. If its decimals are commas, pass --dec"):
+        xent("rank", tmp_path / "t.csv", "--target", "好", *said)
+    said += ["--na", "?", "--decimal", ",", "--json", "-"]
+    found = {
+        f["name"]: f
+        for f in json.loads(xent("rank", tmp_path / "t.csv", "--target", "好", *said).stdout)
+    }
+    assert found["人口"]["kind"] == "numbers"
+    assert found["人口"]["missing"] == 9
+    assert found["地区"]["kind"] == "numbers"
+    said += ["--names", "地区", "--drop", "人口"]
+    (f,) = json.loads(xent("rank", tmp_path / "t.csv", "--target", "好", *said).stdout)
+    assert (f["name"], f["kind"], f["levels"]) == ("地区", "symbols", 3)
+    (d,) = json.loads(xent("drift", *[tmp_path / "t.csv"] * 2, *said, "--drop", "好").stdout)
+    assert (d["name"], d["kind"]) == ("地区", "symbols")
+
+
+@pytest.mark.parametrize(
+    ("first", "sentence"),
+    [
+        ("5.1,3.5,Iris-setosa", "reads like a row: '5.1', '3.5' and 'Iris-setosa'"),
+        ("0,3,Iris-setosa", "reads like a row: 'Iris-setosa'."),
+        ("39,State,77516", "pass --no-header"),
+        ("7,2,x", "reads like a row: '7' and '2'"),
+    ],
+)
+def test_a_first_line_that_is_no_header_is_doubted(tmp_path, first, sentence):
+    rest = {
+        "5": "4.9,3.0,Iris-setosa\n4.7,3.2,Iris-other\n",
+        "0": "4.9,3.0,Iris-setosa\n4.7,3.2,Iris-other\n",
+        "3": "1,State,3\n2,b,4\n",
+        "7": "1,2,State\n2,3,b\n",
+    }[first[0]]
+    (tmp_path / "t.csv").write_text(f"{first}\n{rest * 3}")
+    target = first.split(",")[2]
+    with pytest.warns(UserWarning, match=sentence):
+        xent("rank", tmp_path / "t.csv", "--target", target)
+    done = xent("rank", tmp_path / "t.csv", "--target", "f2", "--no-header", "--json", "-")
+    assert {f["name"]: f["rows"] for f in json.loads(done.stdout)} == {"f0": 7, "f1": 7}
+
+
+@pytest.mark.parametrize("header", ["0,1,y", "2019,2020,y", "p_0,p_1,y", "x1,x2,y"])
+def test_a_header_of_years_and_of_class_numbers_is_one(tmp_path, header):
+    (tmp_path / "t.csv").write_text(f"{header}\n0.5,1,b\n2019,4,a\n")
+    assert xent("rank", tmp_path / "t.csv", "--target", "y").exit_code == 0
+
+
+def test_two_columns_of_one_name_may_be_a_row(tmp_path):
+    (tmp_path / "t.csv").write_text("vhigh,vhigh,2\nlow,high,3\n")
+    done = xent("rank", tmp_path / "t.csv", "--target", "2")
+    assert "If its first line is a row, pass --no-header" in str(done.exception)
+
+
+def test_rank_by_numbers(tmp_path):
+    _table.write(tmp_path / "t.csv", {"x": list(range(40)), "y": [i / 2 for i in range(40)]})
+    done = xent("rank", tmp_path / "t.csv", "--target", "y")
+    assert "pass --target-bins 10" in str(done.exception)
+    done = xent("rank", tmp_path / "t.csv", "--target", "y", "--target-bins", 2, "--json", "-")
+    assert json.loads(done.stdout)[0]["score"] == pytest.approx(1)
+
+
+def test_rank_by_neighbours_takes_numbers_that_repeat(tmp_path):
+    from sklearn.datasets import load_iris
+
+    path = tmp_path / "iris.csv"
+    load_iris(as_frame=True).frame.to_csv(path, index=False)
+    asked = ("rank", path, "--target", "target", "--numeric", "ksg", "--base", "e", "--json", "-")
+    done = xent(*asked)
+    assert done.exit_code == 0, done.output
+    found = {one["name"]: one for one in json.loads(done.stdout)}
+    assert abs(found["petal width (cm)"]["score"] - 0.9825) < 0.02  # scikit-learn
+    assert found["petal width (cm)"]["noise"] is True
+    assert json.loads(xent(*asked, "--seed", "1").stdout) != json.loads(done.stdout)

@@ -39,6 +39,7 @@ class House:
             *(SOURCE / "_compile").glob("*.py"),
             SOURCE / "_check.py",
             SOURCE / "_progress.py",
+            SOURCE / "_signals.py",
         ]:
             shutil.copy(file, self.package / file.relative_to(SOURCE))
         self.options("")

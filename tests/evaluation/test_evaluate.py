@@ -4,7 +4,6 @@ import json
 import math
 
 import numpy as np
-import polars as pl
 import pytest
 import sklearn
 from hypothesis import given
@@ -248,8 +247,8 @@ def test_tables_of_arrow():
     target = pa.chunked_array([["b"], ["a"]])
     report = evaluate(target, table, labels=["a", "b"])
     assert report.cross_entropy == evaluate([1, 0], [[0.25, 0.75], [0.5, 0.5]]).cross_entropy
-    with pytest.raises(ValueError, match="`probs` must have its columns in the order of `labels`"):
-        evaluate(target, table, labels=["b", "a"])
+    # By name, in whatever order.
+    assert evaluate(target, table, labels=["b", "a"]).cross_entropy == report.cross_entropy
 
 
 def test_text_fits_a_screen():
@@ -267,7 +266,7 @@ def test_dictionary_is_json_and_round_trips():
     report = evaluate(target, probs)
     back = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert back["cross_entropy"] == report.cross_entropy
-    assert back["confusion"] == report.confusion.tolist()
+    assert sum(pair["rows"] for pair in back["confusion"]) == 200
     assert back["unit"] == "bits"
     infinite = evaluate([1], [[1.0, 0.0]]).to_dict()
     assert infinite["cross_entropy"] == "inf"
@@ -320,14 +319,14 @@ def test_one_class_and_one_row():
 
 
 WORDING = [
-    (([0], [[0.5, 0.6]]), {}, "`probs` must sum to 1 in every row, got 1.1 at row 0. If they were rounded when they were saved, divide each row by its sum."),
+    (([0], [[0.5, 0.6]]), {}, "`probs` must sum to 1 in every row, got 1.1 at row 0. If they were rounded when they were saved, pass normalize=True."),
     (([0], [[1.5, -0.5]]), {}, "`probs` must be non-negative, got -0.5 at [0, 1]. For logits pass logits=."),
     (([0], [[np.nan, 1.0]]), {}, "`probs` must be finite, got nan at [0, 0]."),
     (([0], [["a", "b"]]), {}, "`probs` must be an array of real numbers, got an array of dtype <U1."),
     (([0], np.ones((1, 1, 1))), {}, "`probs` must have the shape (rows, classes), got (1, 1, 1)."),
     (([], np.ones((0, 2))), {}, "`probs` must have at least one row and one class, got (0, 2)."),
-    (([0],), {}, "`probs` must be given, or else `logits`, got neither."),
-    (([0], [[1.0]]), {"logits": [[1.0]]}, "`probs` must be given, or else `logits`, got both."),
+    (([0],), {}, "`probs` must be given, or else `logits` or `log_probs`, got none of them."),
+    (([0], [[1.0]]), {"logits": [[1.0]]}, "`probs` must be given, or else `logits` or `log_probs`, got 'probs' and 'logits'."),
     (([0],), {"logits": [[np.nan, 0.0]]}, "`logits` must be finite or -inf, got nan at [0, 0]."),
     (([0],), {"logits": [[-np.inf, -np.inf]]}, "`logits` must leave every row a class that can be, got only -inf at row 0."),
     (([2], [[0.5, 0.5]]), {}, "`target` must be from 0 to 1, the class numbers, got 2 at row 0."),
@@ -337,14 +336,13 @@ WORDING = [
     ((["c"], [[0.5, 0.5]]), {"labels": ["a", "b"]}, "`target` must be one of the labels 'a' or 'b', got 'c' at row 0."),
     (([0], [[0.5, 0.5]]), {"labels": ["a"]}, "`labels` must name the 2 classes, got 1."),
     (([0], [[0.5, 0.5]]), {"labels": ["a", "a"]}, "`labels` must name every class once, got 'a' twice."),
-    (([0], [0.2, 1.5]), {}, "`probs` must be between 0 and 1, got 1.5 at row 1."),
+    (([0, 0], [0.2, 1.5]), {}, "`probs` must be between 0 and 1, got 1.5 at row 1."),
     (([0], [[0.5, 0.5], [1.0]]), {}, "`probs` must be an array, all its rows of one length, got a ragged list."),
     (([0], np.ma.masked_equal([[0.5, 0.5]], 0.5)), {}, "`probs` must have no masked entry, got a masked array. Drop those rows."),
-    ((["a"], pl.DataFrame({"b": [0.9], "a": [0.1]})), {"labels": ["a", "b"]}, "`probs` must have its columns in the order of `labels`, 'a' and 'b', got 'b' and 'a'."),
-    (([0], [[0.5, 0.5 + 2e-6]]), {}, "`probs` must sum to 1 in every row, got 1.000002 at row 0. If they were rounded when they were saved, divide each row by its sum."),
+    (([0], [[0.5, 0.5 + 2e-6]]), {}, "`probs` must sum to 1 in every row, got 1.000002 at row 0. No rounding explains that: are they of classes that exclude one another?"),
     (([0], [[0.5, 0.5]]), {"labels": [["a"], ["b"]]}, "`labels` must be strings, numbers or booleans, got a list."),
     (([0], [[0.5, 0.5]]), {"labels": "ab"}, "`labels` must be a list of names, got 'ab'."),
-    (([0], [[0.3]]), {}, "`probs` must have a column for each class, or one dimension: the second of two classes, got (1, 1). Pass probs[:, 0]."),
+    (([0], [[0.3]]), {}, "`probs` must have a column for each class, or one dimension: the second of two classes, got (1, 1). Pass probs[:, 0], or the class that it is of as positive=."),
     (([0], [[0.5, 0.5]]), {"base": 1}, "`base` must be positive and not 1, got 1. Use math.e for nats, 2 for bits."),
 ]  # fmt: skip
 
@@ -359,3 +357,293 @@ def test_wording(args, kwargs, sentence):
 def test_at_a_prompt_a_report_is_its_screen_of_text():
     report = evaluate([0, 1], [[0.5, 0.5], [0.25, 0.75]])
     assert repr(report) == str(report)
+
+
+# ------------------------------------------------------------------ are they probabilities?
+
+
+def test_probabilities_are_no_logits():
+    target, probs, _ = predictions()
+    for wrong in (probs, probs.round(3), probs.astype(np.float32)):
+        with pytest.raises(ValueError, match="`logits` must not be probabilities") as caught:
+            evaluate(target, logits=wrong)
+        assert "pass allow_probabilities=True" in str(caught.value)
+    insisted = evaluate(target, logits=probs, allow_probabilities=True)
+    right = [oracle.log_softmax(row) for row in probs]
+    assert insisted.cross_entropy * math.log(2) == pytest.approx(
+        float(oracle.mean_cost(right, target)), rel=1e-13
+    )
+    # Logits from 0 to 1 whose rows sum to something else are logits, and so are log-probabilities.
+    assert evaluate([0, 1], logits=[[0.5, 0.1], [0.0, 1.0]]).rows == 2
+    assert evaluate(target, logits=np.log(probs)).cross_entropy == pytest.approx(
+        evaluate(target, probs).cross_entropy, rel=1e-13
+    )
+
+
+def test_log_probabilities_sum_to_one():
+    target, probs, logits = predictions()
+    found = evaluate(target, log_probs=np.log(probs)).cross_entropy
+    assert found == pytest.approx(evaluate(target, probs).cross_entropy, rel=1e-13)
+    with pytest.raises(ValueError, match="`log_probs` must be of probabilities that sum to 1 in"):
+        evaluate(target, log_probs=logits)
+    wrong = np.log(probs)
+    wrong[7] += 1e-3
+    with pytest.raises(ValueError, match=r"got 1.00\d* at row 7\. Logits go under logits="):
+        evaluate(target, log_probs=wrong)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 3, 6])
+@pytest.mark.parametrize("form", ["decimals", "significant"])
+def test_rounding_is_mended_and_nothing_else(digits, form):
+    target, probs, _ = predictions(rows=400)
+    if form == "decimals":
+        printed = probs.round(digits)
+    else:
+        printed = np.array([[float(f"{p:.{digits}g}") for p in row] for row in probs])
+    printed[0] = [0.2] * 5
+    assert (abs(printed.sum(axis=1) - 1) > 1e-6).any()
+    with pytest.raises(ValueError, match="pass normalize=True"):
+        evaluate(target, printed)
+    report = evaluate(target, printed, normalize=True)
+    share = printed / printed.sum(axis=1, keepdims=True)
+    # scikit-learn clips, so only where nothing is 0.
+    cost = [-math.log2(share[i, t]) if share[i, t] else math.inf for i, t in enumerate(target)]
+    assert report.cross_entropy == pytest.approx(np.mean(cost), rel=1e-12)
+    off = printed.copy()
+    off[3] = [0.9, 0.9, 0, 0, 0]
+    with pytest.raises(ValueError, match=r"got 1\.8 at row 3\. No rounding"):
+        evaluate(target, off, normalize=True)
+
+
+def test_a_stray_column_is_named():
+    pd = pytest.importorskip("pandas")
+    target, probs, _ = predictions(classes=3)
+    frame = pd.DataFrame(probs.round(2), columns=["a", "b", "c"])
+    frame.insert(1, "value", np.linspace(0, 1, 200).round(4))
+    for normalize in (False, True):
+        with pytest.raises(ValueError, match="Leave out the column 'value'"):
+            evaluate(np.array(list("abc"))[target], frame, normalize=normalize)
+
+
+def test_columns_are_taken_by_name():
+    import pandas as pd
+    import polars as pl
+
+    target, probs, _ = predictions(classes=2)
+    right = evaluate(target, probs).cross_entropy
+    turned = probs[:, ::-1]
+    for frame in (
+        pd.DataFrame(turned, columns=[1, 0]),
+        pd.DataFrame(turned, columns=["1", "0"]),
+        pl.DataFrame(turned, schema=["1", "0"]),
+        pd.DataFrame(probs),
+        pd.DataFrame(probs, columns=["p of no", "p of yes"]),
+    ):
+        assert evaluate(target, frame).cross_entropy == right
+    words = np.array(["no", "yes"])[target]
+    for frame in (
+        pd.DataFrame(turned, columns=["yes", "no"]),
+        pl.DataFrame(turned, schema=["yes", "no"]),
+    ):
+        assert evaluate(words, frame).cross_entropy == right
+        assert evaluate(words, frame, labels=["no", "yes"]).cross_entropy == right
+    assert (
+        evaluate(words, pd.DataFrame(turned, columns=[1, 0]), labels=["no", "yes"]).cross_entropy
+        == right
+    )
+
+
+def test_rows_are_not_taken_in_another_order():
+    import pandas as pd
+
+    target, probs, _ = predictions(classes=2)
+    index = np.random.default_rng(0).permutation(200) + 1000
+    frame, truth = pd.DataFrame(probs, index=index), pd.Series(target, index=index)
+    right = evaluate(target, probs).cross_entropy
+    assert evaluate(truth, frame).cross_entropy == right
+    with pytest.raises(ValueError, match="`target` must have its rows in the order of the predi"):
+        evaluate(truth.sort_index(), frame)
+    assert evaluate(truth, probs).cross_entropy == right
+    assert evaluate(truth, pd.DataFrame(probs)).cross_entropy == right
+
+
+def test_one_column_of_the_positive_class():
+    yes = [0.2, 0.7, 0.9]
+    right = evaluate([0, 1, 1], yes).cross_entropy
+    for target, positive in (([0, 1, 1], 1), (["n", "y", "y"], "y"), ([0.0, 1.0, 1.0], 1)):
+        for shape in (yes, np.array(yes)[:, None]):
+            report = evaluate(target, shape, positive=positive)
+            assert report.cross_entropy == right
+            assert report.labels == [target[0], positive]
+    turned = evaluate(["y", "n", "n"], yes, positive="n", labels=["n", "y"])
+    assert turned.cross_entropy == right
+    assert evaluate(["y", "y"], yes[:2], positive="y").labels == ["not y", "y"]
+    z = np.log(yes) - np.log1p(-np.array(yes))
+    assert evaluate([0, 1, 1], logits=z[:, None], positive=1).cross_entropy == pytest.approx(right)
+    with pytest.raises(ValueError, match="`target` must hold `positive`, 2, and one class more"):
+        evaluate([0, 1, 1], yes, positive=2)
+    with pytest.raises(ValueError, match="`logits` must have a column for each class"):
+        evaluate([0, 0, 0], logits=z[:, None])
+
+
+def test_whole_floats_are_classes():
+    target, probs, _ = predictions()
+    right = evaluate(target, probs).cross_entropy
+    assert evaluate(target.astype(float), probs).cross_entropy == right
+    assert evaluate(target.astype(float), probs, labels=range(5)).cross_entropy == right
+    with pytest.raises(TypeError, match="must hold class numbers"):
+        evaluate(target + 0.5, probs)
+
+
+# ------------------------------------------------------------------ weights, intervals, slices
+
+
+def test_weights_are_repeated_rows():
+    target, probs, logits = predictions()
+    weight = np.random.default_rng(1).integers(0, 4, 200)
+    for scores in ({"probs": probs}, {"logits": logits}):
+        one = evaluate(target, **scores, sample_weight=weight)
+        each = np.repeat(np.arange(200), weight)
+        many = evaluate(target[each], **{name: v[each] for name, v in scores.items()})
+        for name in ("cross_entropy", "accuracy", "brier", "prior", "calibration_error"):
+            assert getattr(one, name) == pytest.approx(getattr(many, name), rel=1e-12)
+        assert one.ranking == pytest.approx(many.ranking, rel=1e-12)
+        assert [c.rows for c in one.per_class] == [c.rows for c in many.per_class]
+        np.testing.assert_array_equal(one.confusion, many.confusion)
+        assert one.weight == many.rows
+        assert one.rows == np.count_nonzero(weight)
+    nats = metrics.log_loss(target, probs, sample_weight=weight)
+    assert one.cross_entropy * math.log(2) == pytest.approx(nats, rel=1e-12)
+    for wrong, sentence in (
+        (weight[:5], "have one number a row, 200"),
+        (-weight, "be finite, 0 or more, got -"),
+        (weight * np.nan, "be finite, 0 or more, got nan at row 0"),
+        (weight * 0, "have one above 0"),
+    ):
+        with pytest.raises(ValueError, match=f"`sample_weight` must {sentence}"):
+            evaluate(target, probs, sample_weight=wrong)
+
+
+def test_ignored_rows_are_not_there():
+    target, probs, _ = predictions()
+    some = target.copy()
+    some[::3] = -100
+    keep = some >= 0
+    report = evaluate(some, probs, ignore_index=-100)
+    assert report.rows == keep.sum()
+    assert report.cross_entropy == evaluate(target[keep], probs[keep]).cross_entropy
+    assert {h.row for h in report.hardest} <= set(np.flatnonzero(keep))
+    with pytest.raises(ValueError, match="have a row that is not ignored"):
+        evaluate([-100], [[0.5, 0.5]], ignore_index=-100)
+
+
+def test_the_interval_is_students():
+    from scipy import stats
+
+    target, probs, _ = predictions()
+    cost = -np.log2(probs[np.arange(200), target])
+    report = evaluate(target, probs)
+    low, high = stats.t.interval(0.95, 199, cost.mean(), stats.sem(cost))
+    assert (report.low, report.high) == pytest.approx((low, high), rel=1e-12)
+    said = report.to_dict()
+    assert said["interval_bits"] == pytest.approx([low, high])
+    nats = evaluate(target, probs, base=math.e).to_dict()
+    assert nats["interval_nats"] == pytest.approx(np.array([low, high]) * math.log(2))
+    for name in ("cross_entropy_bits", "cross_entropy_nats", "interval_bits"):
+        assert nats[name] == pytest.approx(said[name], rel=1e-14)
+    assert f"{low:.4f} to {high:.4f} bits" in str(report)
+    assert math.isnan(evaluate([0], [[0.5, 0.5]]).low)
+
+
+def test_a_zero_is_counted_and_what_floors_would_give_is_shown():
+    probs = np.array([[1.0, 0.0], [0.5, 0.5], [0.25, 0.75]])
+    report = evaluate([1, 0, 1], probs)
+    assert report.cross_entropy == math.inf
+    assert report.impossible == 1
+    assert report.floored["2.2e-16"] * math.log(2) == pytest.approx(
+        metrics.log_loss([1, 0, 1], probs), rel=1e-9
+    )
+    assert report.to_dict()["interval_bits"] == ["inf", "inf"]
+    assert f"with 1e-15 for 0, as others have it, {report.floored['1e-15']:.4f}" in str(report)
+
+
+def test_ranking_is_scikit_learns():
+    target, probs, _ = predictions(classes=2)
+    tied = probs.round(1)
+    weight = np.random.default_rng(0).random(200)
+    for p in (probs, tied):
+        for w in (None, weight):
+            found = evaluate(target, p, sample_weight=w).to_dict()["ranking"]
+            kwargs = {"sample_weight": w}
+            assert found["roc_auc"] == pytest.approx(
+                metrics.roc_auc_score(target, p[:, 1], **kwargs)
+            )
+            assert found["average_precision"] == pytest.approx(
+                metrics.average_precision_score(target, p[:, 1], **kwargs)
+            )
+            assert evaluate(target, p[:, 1], sample_weight=w).ranking == pytest.approx(found)
+    target, probs, logits = predictions()
+    right = metrics.roc_auc_score(target, probs, multi_class="ovr", average="macro")
+    for scores in ({"probs": probs}, {"logits": logits}):
+        assert evaluate(target, **scores).ranking["roc_auc"] == pytest.approx(right)
+    assert evaluate([0, 0], probs[:2]).to_dict()["ranking"]["roc_auc"] is None
+    # Probabilities that round to 1 hide an order that logits have.
+    assert evaluate([0, 1], logits=[[0, 50.0], [0, 60.0]]).ranking["roc_auc"] == 1
+
+
+def test_slices():
+    target, probs, _ = predictions()
+    place = np.array(["x", "y"])[np.arange(200) % 2]
+    report = evaluate(target, probs, by={"place": place, "half": np.arange(200) < 100})
+    for piece in report.slices:
+        own = (
+            place == piece.value if piece.name == "place" else (np.arange(200) < 100) == piece.value
+        )
+        alone = evaluate(target[own], probs[own])
+        assert (piece.cross_entropy, piece.low, piece.high, piece.accuracy, piece.rows) == (
+            alone.cross_entropy, alone.low, alone.high, alone.accuracy, 100,
+        )  # fmt: skip
+    assert len(report.slices) == 4
+    assert "by place: bits a row" in str(report)
+    with pytest.raises(ValueError, match=r"`by\['place'\]` must have one value a row, 200, got 3"):
+        evaluate(target, probs, by={"place": [1, 2, 3]})
+    named = evaluate(target, probs, ids=[f"id {i}" for i in range(200)])
+    assert named.hardest[0].id == f"id {named.hardest[0].row}"
+
+
+# ------------------------------------------------------------------ many classes
+
+
+def test_a_vocabulary_builds_no_table():
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(64, 50257)).astype(np.float32)
+    target = rng.integers(0, 50257, 64)
+    evaluate(target[:2], logits=logits[:2])
+    tracemalloc.start()
+    report = evaluate(target, logits=logits)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6
+    wide = logits.astype(np.float64)
+    cost = np.log(np.exp(wide).sum(axis=1)) - wide[np.arange(64), target]
+    assert report.cross_entropy * math.log(2) == pytest.approx(cost.mean(), rel=1e-12)
+    assert len(report.per_class) <= 128
+    assert len(report.pairs) <= 64
+    with pytest.raises(ValueError, match="`confusion` cannot be a table"):
+        _ = report.confusion
+    assert len(json.dumps(report.to_dict())) < 600_000
+
+
+def test_a_thousand_classes_are_a_short_file():
+    rng = np.random.default_rng(0)
+    target, probs = rng.integers(0, 1000, 5000), rng.dirichlet(np.ones(1000), 5000)
+    report = evaluate(target, probs)
+    assert len(report.pairs) > 4900
+    said = report.to_dict()
+    assert len(said["confusion"]) == 1000
+    assert said["confusion_pairs"] == len(report.pairs)
+    assert len(json.dumps(said)) < 400_000
+    expected = metrics.confusion_matrix(target, probs.argmax(axis=1), labels=range(1000))
+    np.testing.assert_array_equal(report.confusion, expected)

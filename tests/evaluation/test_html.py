@@ -74,3 +74,15 @@ def test_a_failed_write_leaves_the_old_page(tmp_path, report, monkeypatch):
         report.to_html(path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_page_shows_intervals_slices_and_ids(tmp_path):
+    probs = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [1.0, 0.0]]
+    report = evaluate([0, 1, 1, 1], probs, by={"shop": ["x", "y", "x", None]}, ids=list("abcd"))
+    report.to_html(tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    for words in ("By shop", "missing", "ROC AUC", "no proper score", "at 2.2e-16", "<td>d</td>"):
+        assert words in page, words
+    finite = evaluate([0, 1, 1], probs[:3])
+    finite.to_html(tmp_path / "f.html")
+    assert f"95 %: {finite.low:.4f} to {finite.high:.4f}" in (tmp_path / "f.html").read_text()

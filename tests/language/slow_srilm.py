@@ -3,6 +3,8 @@
 A back-off table in dictionaries, made level by level as the manual says: f(a_z) for the n-grams
 listed (its equations for -gtmax and -kndiscount, 6 for interpolation), bow(a_) from its equation 3.
 Cut-offs count occurrences, also for Kneser-Ney (SRILM's own are of the modified counts there).
+What was cut goes to back-off alone with ``interpolate="backoff"``, as in SRILM, to all words with
+``True``, as in lmplz.
 A history that leaves nothing is divided by one more, Doug Paul's way out, as in the CMU toolkit.
 Nothing is shared with the package or with `slow_ngrams`, which goes history by history.
 """
@@ -77,6 +79,8 @@ class Table:
                 total += 1
             kept = {w: c / total for w, c in listed.items()}
             spare = 1 - sum(kept.values())
+            if interpolate == "backoff":  # what the discounts free, of all that was seen
+                spare = 1 - sum(map(left, followers.values())) / total
             below = {w: self.below(history, w) for w in kept}
             if interpolate or n == 1:  # every word was seen: what is left goes to all alike
                 kept = {w: g + spare * below[w] for w, g in kept.items()}

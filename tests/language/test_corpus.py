@@ -88,8 +88,6 @@ def test_a_mixture_is_a_model(tmp_path, unknown):
     models[0].save(tmp_path / "one")
     with pytest.raises(ValueError, match=r"must be a xent.language.mixture file, got"):
         Mixture.load(tmp_path / "one")
-    with pytest.raises(ValueError, match="No ARPA file of a mixture can be written: a sum of"):
-        write_arpa(mixture, tmp_path / "m.arpa")
 
 
 def test_mix_finds_the_best_weights(two):
@@ -101,10 +99,91 @@ def test_mix_finds_the_best_weights(two):
     assert 0.5 < found.weights[0] < 0.95
 
 
+@pytest.fixture(scope="module")
+def apart():
+    """Models of different words, orders and opinions of <unk>, and how they are mixed by hand."""
+    models = [
+        NGramModel(3, WittenBell(), vocabulary=list("abcd"), unknown="open").fit(lines(0, 60)),
+        NGramModel(2, WittenBell(), vocabulary=list("fedc"), unknown="closed").fit(lines(1, 60)),
+    ]
+    return models, Mixture(models, [0.3, 0.7])
+
+
+def by_hand(models, weights, history, *, begin):
+    """Σ weight p(w | h) over every word of any model; one that a model lacks is <unk> to it."""
+    total = {}
+    for model, weight in zip(models, weights, strict=True):
+        own = model.vocabulary.words()
+        seen = [w if w in own else "<unk>" for w in history]
+        for word, p in zip(own, model.distribution(seen, begin=begin), strict=True):
+            total[word] = total.get(word, 0.0) + weight * p
+    return total
+
+
+def test_models_of_different_words(apart, tmp_path):
+    models, mixture = apart
+    assert mixture.unknown == "open"
+    assert mixture.vocabulary.words() == ["<unk>", "<s>", "</s>", *"abcdfe"]
+    for history, begin in itertools.product(histories(3), (True, False)):
+        p = mixture.distribution(history, begin=begin)
+        expected = by_hand(models, [0.3, 0.7], history, begin=begin)
+        for word, share in zip(mixture.vocabulary.words(), p, strict=True):
+            assert share == pytest.approx(expected[word], abs=1e-12)
+        assert p.sum() == pytest.approx(1, abs=1e-6)
+    text = ["a f zz c", "e e d", ""]
+    values = iter(mixture.token_log_probs(text).values)
+    for line in text:
+        tokens = line.split()
+        for i, word in enumerate([*tokens, "</s>"]):
+            p = by_hand(models, [0.3, 0.7], tokens[:i], begin=True)
+            assert math.exp(next(values)) == pytest.approx(p.get(word, p["<unk>"]), rel=1e-6)
+    assert mixture.evaluate(text).unknown == 1
+    mixture.save(tmp_path / "m")
+    np.testing.assert_array_equal(Mixture.load(tmp_path / "m").score(text), mixture.score(text))
+    dev = lines(0, 90)[60:] + lines(1, 75)[60:]
+    found = mix(models, dev)
+    grid = [Mixture(models, [w, 1 - w]).perplexity(dev) for w in np.linspace(0.01, 0.99, 99)]
+    assert found.perplexity(dev) <= min(grid) + 1e-9
+
+
+@pytest.mark.parametrize("which", ["apart", "two"])
+def test_a_mixture_as_one_model(request, tmp_path, which):
+    """What any model lists has the mixture's probability, the rest backs off and all sums to 1."""
+    models = (
+        request.getfixturevalue("apart")[0] if which == "apart" else request.getfixturevalue("two")
+    )
+    mixture = Mixture(models, [0.3, 0.7])
+    one = mixture.merged()
+    assert one.vocabulary.words() == mixture.vocabulary.words()
+    listed = set()
+    for model in models:
+        words, above = model.vocabulary.words(), [()]
+        for level in model.backoff.rows:
+            above = [(*above[p], words[w]) for p, w in zip(level.prefix, level.word, strict=True)]
+            listed |= set(above)
+    assert sum(one.counts()) == len(listed)
+    words = mixture.vocabulary.words()
+    for history, begin in itertools.product(histories(one.order - 1), (True, False)):
+        p = one.distribution(history, begin=begin)
+        exact = mixture.distribution(history, begin=begin)
+        whole = ((BEGIN,) if begin else ()) + tuple(w if w in words else "<unk>" for w in history)
+        whole = whole[len(whole) - min(len(whole), one.order - 1) :]
+        for word, ours, theirs in zip(words, p, exact, strict=True):
+            if (*whole, word) in listed:
+                assert ours == pytest.approx(theirs, rel=1e-5)
+        assert p.sum() == pytest.approx(1, abs=1e-6)
+    test = lines(0, 130)[100:]
+    assert one.evaluate(test).perplexity == pytest.approx(mixture.perplexity(test), rel=0.06)
+    write_arpa(mixture, tmp_path / "m.arpa")
+    np.testing.assert_allclose(
+        read_arpa(tmp_path / "m.arpa").score(test), one.score(test), rtol=1e-6
+    )
+
+
 def test_mix_refuses(two):
-    other = fitted([["q"]], 1, WittenBell())
+    other = NGramModel(1, WittenBell(), unit="character").fit(["q"])
     with pytest.raises(
-        ValueError, match=r"`models` must share one vocabulary, got another at \[1\]"
+        ValueError, match=r"`models` must have one unit, got 'word' and at \[1\] 'character'"
     ):
         mix([two[0], other], ["a"])
     with pytest.raises(ValueError, match="`models` must hold at least two models, got 1"):

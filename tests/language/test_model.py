@@ -6,6 +6,7 @@ import json
 import math
 import multiprocessing
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,9 +73,88 @@ def test_report_by_hand():
     assert found.bits == pytest.approx(found.cross_entropy / math.log(2))
     assert found.bits_per_word == pytest.approx(-sum(logs) / math.log(2) / 2, rel=1e-7)
     assert (found.characters, found.bytes) == (5, 5)
-    assert found.bits_per_byte == pytest.approx(-sum(logs) / math.log(2) / 5, rel=1e-7)
+    # Three bytes, zz and its separator, at log2 256 each: in bits a byte, not in bits a word.
+    assert found.spelling_bits == found.summary()["spelling_bits"] == 24
+    text_bits = 24 - sum(logs) / math.log(2)
+    assert found.bits_per_byte == pytest.approx(text_bits / 5, rel=1e-7)
+    assert found.bits_per_character == pytest.approx(text_bits / 5, rel=1e-7)
+    assert "    unknown spelt     4.80000\n" in str(found)
     assert found.matched == (1.0,)
     assert json.loads(json.dumps(found.summary()))["perplexity"] == found.perplexity
+
+
+def test_a_model_that_knows_one_word_is_no_good():
+    text = [" ".join(s) for s in corpus(0, 100)]
+    models = {
+        "trigram": NGramModel(3, WittenBell()).fit(text),
+        "one word": NGramModel(3, WittenBell(), vocabulary=["a"], unknown="open").fit(text),
+        "closed": NGramModel(3, WittenBell(), vocabulary=["a"], unknown="closed").fit(text),
+    }
+    found = compare(models, text, by="bits_per_byte")
+    assert next(iter(found)) == "trigram"
+    # Words of one letter and a separator: 16 bits for each that is not a, beside the model's own.
+    others = sum(word != "a" for line in text for word in line.split())
+    for name in ("one word", "closed"):
+        report = found[name]
+        assert report.spelling_bits == 16 * others
+        bits = report.events * report.bits + 16 * others
+        assert report.bits_per_byte == pytest.approx(bits / len("\n".join([*text, ""])))
+    assert found["one word"].perplexity < found["trigram"].perplexity
+
+
+@pytest.mark.parametrize(
+    ("lines", "doubt"),
+    [
+        (
+            ["今天天气很好", "我们今天去公园", "我爱北京", "我喜欢猫。"],
+            "1 tokens a line, of 5.5 letters",
+        ),
+        (["今日は公園に行きました。", "とてもいい天気です。"], "1 tokens a line, of 11 letters"),
+        (["วันนี้อากาศดีมากเราไปสวนสาธารณะกัน"] * 3, "scripts that write no spaces between words"),
+        (["今天天气很好。 我们今天去公园。 公园里的人很多。"] * 2, "3 tokens a line"),
+        (["今天 天气 很 好", "我们 今天 去 公园"], None),
+        (["北京", "天气", "公园"], None),
+        (["วันนี้ อากาศ ดี มาก เรา ไป สวนสาธารณะ กัน"], None),
+        (["오늘은 공원에 갔습니다"], None),
+        (["Достопримечательность", "antidisestablishmentarianism"], None),
+    ],
+)
+def test_words_that_nothing_separates_are_doubted(lines, doubt):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        NGramModel(2, WittenBell()).fit(lines)
+        NGramModel(2, WittenBell(), unit="character").fit(lines)
+    if doubt is None:
+        assert not caught
+    else:
+        assert len(caught) == 1
+        assert doubt in str(caught[0].message)
+
+
+@pytest.mark.parametrize("unit", ["word", "character"])
+@pytest.mark.parametrize("options", [{}, {"min_count": {1: 4, 3: 2}, "unknown": "open"}])
+def test_weighted_lines_are_lines_so_many_times(unit, options):
+    lines = [" ".join(s) for s in corpus(1, 30)]
+    weights = np.random.default_rng(0).integers(0, 40, 30)
+    smoothing = KneserNey(discount=0.75)
+    found = NGramModel(3, smoothing, unit=unit, **options).fit(lines, weights=weights)
+    often = [line for line, times in zip(lines, weights, strict=True) for _ in range(times)]
+    expected = NGramModel(3, smoothing, unit=unit, **options).fit(often)
+    assert found.counts() == expected.counts()
+    np.testing.assert_allclose(found.score(lines), expected.score(lines), rtol=1e-6)
+    for text, given, sentence in (
+        (lines, weights[1:], "`weights` must hold one for each of 30 lines, got 29."),
+        (lines, weights - 1.5, "`weights` must hold one whole number a line, got float64 of shape"),
+        (lines, weights - 50, "`weights` must be at least 0, got -50."),
+        (lines, weights * 0, "`text` must hold at least one line of a weight above 0, got none."),
+        (lines, weights * 10**8, "`weights` must count at most 4,294,967,295 tokens together"),
+        ("a.txt", weights, "`text` must be lines or lists of tokens where `weights` is given"),
+    ):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            NGramModel(2).fit(text, weights=given)
+        assert str(caught.value).startswith(sentence)
+    with pytest.raises(ValueError, match="`weights` must be None where lines are counted elsewher"):
+        NGramModel(2).fit(lines, weights=weights, memory="1GB")
 
 
 def test_zero_probability_is_counted():

@@ -1,8 +1,10 @@
 """Each smoothing against its formula in dictionaries, and the law that probabilities sum to 1."""
 
+import functools
 import itertools
 import json
 import warnings
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,8 @@ DISTRIBUTIONS = [
     KneserNey(interpolated=False),
     KneserNey(modified=False),
     KneserNey(discount=(0.4, 0.9, 1.3)),
+    KneserNey(cut_mass="backoff"),
+    WittenBell(cut_mass="backoff"),
 ]
 
 
@@ -198,6 +202,90 @@ def test_cutoffs_that_fall_keep_what_longer_ngrams_need(named, least):
 
     named = dict(enumerate(least, 1))
     check(corpus(1), 4, AbsoluteDiscounting(0.6), absolute, min_count=named)
+
+
+def test_the_mass_of_what_is_cut_by_hand():
+    """a b twice, a c once and cut: T(a) = 2, c(a) = 3, and below it p(b) = 14/65, p(c) = 9/65."""
+    text = [["a", "b"], ["a", "b"], ["a", "c"]]
+    p_b, p_c = Fraction(14, 65), Fraction(9, 65)
+    kept_b = Fraction(2, 5) + Fraction(3, 5) * p_b  # 2/5 for T, 1/5 of what was cut, to all
+    b = Fraction(2, 5) + Fraction(2, 5) * p_b
+    weight = (1 - b) / (1 - p_b)
+    assert weight == Fraction(167, 255)
+    expected = {"kept": (kept_b, Fraction(3, 5) * p_c), "backoff": (b, weight * p_c)}
+    for cut_mass, values in expected.items():
+        model = fitted(text, 2, WittenBell(cut_mass=cut_mass), min_count=2)
+        assert model.counts()[1] == 3  # <s> a, a b and b </s>
+        p = model.distribution("a")
+        found = [p[model.vocabulary.index[word]] for word in "bc"]
+        np.testing.assert_allclose(found, [float(value) for value in values], rtol=1e-6)
+        assert p.sum() == pytest.approx(1, abs=1e-6)
+
+
+class CutToBackoff:
+    """SRILM's -interpolate with cut-offs in fractions: left(h) over all seen words, kept or cut."""
+
+    def __init__(self, sentences, order, method, least):
+        self.slow = Slow(sentences, order, WORDS)
+        self.order, self.method, self.least = order, method, least
+
+    def parts(self, h):
+        """Discounted counts of what was seen after h, what they are divided by."""
+        slow, words = self.slow, [w for w in self.slow.outcomes if self.slow.c((*h, w))]
+        if self.method == "kneser-ney" and len(h) < self.order - 1 and h[:1] != (BEGIN,):
+            seen = {w: len(slow.left[*h, w]) for w in words}
+        else:
+            seen = {w: slow.c((*h, w)) for w in words}
+        total = Fraction(sum(seen.values()))
+        if self.method == "witten-bell":
+            return {w: Fraction(c) for w, c in seen.items()}, total + len(seen)
+        return {w: c - Fraction(3, 4) for w, c in seen.items()}, total
+
+    @functools.cache  # noqa: B019
+    def p(self, h, w):
+        if len(h) >= self.order:
+            return self.p(h[1:], w)
+        discounted, total = self.parts(h)
+        below = (lambda v: self.p(h[1:], v)) if h else (lambda v: Fraction(1, 8))
+        if not total:
+            return below(w)
+        left = 1 - sum(discounted.values()) / total
+        least = self.least[len(h)] if h else 1
+        listed = {v: d for v, d in discounted.items() if self.slow.c((*h, v)) >= least}
+        if not h:
+            return discounted.get(w, 0) / total + left * below(w)
+        kept = {v: d / total + left * below(v) for v, d in listed.items()}
+        if w in kept:
+            return kept[w]
+        return (1 - sum(kept.values())) / (1 - sum(map(below, kept))) * below(w)
+
+
+@pytest.mark.parametrize("least", [[1, 1, 2], [1, 2, 2], [1, 1, 1]])
+@pytest.mark.parametrize(
+    ("method", "smoothing"),
+    [
+        ("kneser-ney", KneserNey(discount=0.75, cut_mass="backoff")),
+        ("witten-bell", WittenBell(cut_mass="backoff")),
+        ("absolute", AbsoluteDiscounting(0.75, cut_mass="backoff")),
+    ],
+)
+def test_the_mass_of_what_is_cut_goes_to_backoff(method, smoothing, least):
+    text = corpus(3, 12)
+    slow = CutToBackoff(text, 3, method, least)
+    model = fitted(
+        text, 3, smoothing, vocabulary=list("abcdef"), min_count={2: least[1], 3: least[2]}
+    )
+    names = model.vocabulary.words()
+    for history, begin in itertools.product(histories(2), (True, False)):
+        found = model.distribution(history, begin=begin)
+        h = ((BEGIN,) if begin else ()) + tuple(history)
+        expected = [float(slow.p(h[-2:], w)) if w != BEGIN else 0.0 for w in names]
+        np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-12)
+        assert found.sum() == pytest.approx(1, abs=1e-6)
+    other = type(smoothing)(**{**vars(smoothing), "cut_mass": "kept"})
+    usual = fitted(text, 3, other, vocabulary=list("abcdef"), min_count={2: least[1], 3: least[2]})
+    same = np.array_equal(usual.score(text), model.score(text))
+    assert same == (least == [1, 1, 1]), "without cut-offs both are one model"
 
 
 @pytest.mark.parametrize("discount", [1, (1, 2, 3)])
@@ -479,6 +567,10 @@ def test_given_discounts_need_no_estimate():
         (
             lambda: AbsoluteDiscounting(2),
             "`discount` must be above 0 and at most 1, got 2. Counts are whole numbers.",
+        ),
+        (
+            lambda: WittenBell(cut_mass="back-off"),
+            "`cut_mass` must be 'kept' or 'backoff', got 'back-off'. Did you mean 'backoff'?",
         ),
         (
             lambda: StupidBackoff(1.0),

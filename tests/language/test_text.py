@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -66,14 +67,85 @@ def test_a_byte_order_mark_at_the_head_is_no_letter(tmp_path, monkeypatch, chunk
     assert read(plain)[0] == [["a"], ["\ufeffb"]]
 
 
-def test_separators_are_ascii():
-    line = "a\u00a0b\u2028c\u3000d e\x0bf\x0cg\rh\x00i"
-    assert read([line])[0] == [["a\u00a0b\u2028c\u3000d", "e", "f", "g", "h", "i"]]
+def test_separators_are_those_of_lmplz():
+    line = "a\u00a0b\u2028c\u3000d e\x0bf\x0cg\rh\x00i\tj"
+    assert read([line])[0] == [["a\u00a0b\u2028c\u3000d", "e\x0bf\x0cg", "h", "i", "j"]]
+
+
+@pytest.mark.parametrize("unit", ["word", "character", "byte"])
+def test_a_line_of_windows_ends_alike(tmp_path, unit):
+    (tmp_path / "unix").write_bytes("né a\n\nb".encode())
+    (tmp_path / "windows").write_bytes("né a\r\n\r\nb".encode())
+    expected, unix = read(tmp_path / "unix", unit=unit)
+    for source in (tmp_path / "windows", ["né a\r", "\r", "b"]):
+        found, windows = read(source, unit=unit)
+        assert found == expected
+        assert (windows.bytes, windows.characters) == (unix.bytes, unix.characters) == (9, 8)
+    assert read(["a\rb"], unit="character")[0] == [["a", "\r", "b"]]
+
+
+def test_unknown_has_two_spellings():
+    for source in (["a <UNK> <unk>"], [["a", "<UNK>", "<unk>"]]):
+        found, reader = read(source)
+        assert found == [["a", "<unk>", "<unk>"]]
+        assert len(reader.vocabulary) == 4
+    # It stays a word of its own in a file of an earlier version that has it as one.
+    words = b"<unk><s></s><UNK>"
+    theirs = Vocabulary.of(
+        {"blob": np.frombuffer(words, np.uint8), "lengths": np.array([5, 3, 4, 5])}
+    )
+    assert np.concatenate(list(Reader(theirs, unit="word").ids(["<UNK> <unk>"]))).tolist() == [
+        1, 3, 0, 2,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("unit", "source", "expected"),
+    [
+        ("word", ["a bb <unk> <UNK> 日本", "", "a"], [10, 0, 0]),
+        ("word", [["a", "bb", "<unk>", "<UNK>", "日本"], [], ["a"]], [10, 0, 0]),
+        ("character", ["aé日𝄞\r", "", "a"], [9, 0, 0]),
+        ("byte", ["aé", "a"], [2, 0]),
+        ("byte", [["61", "c3"], ["61"]], [1, 0]),
+    ],
+)
+def test_bytes_that_spell_unknown_words(unit, source, expected):
+    vocabulary = Vocabulary(["61" if unit == "byte" else "a"])
+    reader = Reader(vocabulary, unit=unit, spelling=True)
+    assert len(list(reader.ids(source))) == 1
+    assert reader.unknown_bytes.tolist() == expected
+    kept = Reader(vocabulary, unit=unit, errors="keep", spelling=True)
+    assert len(list(kept.ids(["\udcff"]))) == 1
+    assert kept.unknown_bytes.tolist() == [2 if unit == "word" else 1]
+    # Where <unk> stands for others, the text's own pays too: six bytes for each of the two.
+    both = 12 if unit == "word" else 0
+    reader = Reader(vocabulary, unit=unit, spelling=True, unknown_is_word=False)
+    assert len(list(reader.ids(source))) == 1
+    assert reader.unknown_bytes.tolist() == [expected[0] + both, *expected[1:]]
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("中文文本，今天天气很好。abc\n".encode("gb18030"), "iconv -f GB18030 -t UTF-8"),
+        ("中文 text\n".encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
+        ("plain text\nof two lines\n".encode("utf-16-le"), "iconv -f UTF-16LE -t UTF-8"),
+        ("plain text\nof two lines\n".encode("utf-16-be"), "iconv -f UTF-16BE -t UTF-8"),
+        ("déjà vu, là\n".encode("latin1"), 'pass errors="keep"'),
+    ],
+)
+def test_what_another_encoding_is_told(tmp_path, text, advice):
+    (tmp_path / "t.txt").write_bytes(text)
+    with pytest.raises(ValueError, match="`text` must be UTF-8, got") as caught:
+        read(tmp_path / "t.txt")
+    assert advice in str(caught.value)
+    assert ("keep" in str(caught.value)) == ("keep" in advice)
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=20)))
 def test_lines_split_as_bytes_do(lines):
-    expected = [[t.decode() for t in line.encode().replace(b"\0", b" ").split()] for line in lines]
+    expected = [[t for t in re.split(r"[\0\t\r ]", line) if t] for line in lines]
+    expected = [["<unk>" if t == "<UNK>" else t for t in tokens] for tokens in expected]
     if not any({"<s>", "</s>"} & set(tokens) for tokens in expected):
         assert read(lines)[0] == expected
 
@@ -92,6 +164,24 @@ def test_chunks_do_not_show(tmp_path, monkeypatch, chunk):
     )  # fmt: skip
     assert reader.bytes == len("\n".join(lines).encode()) + 1
     assert reader.characters == len("\n".join(lines)) + 1
+
+
+@pytest.mark.parametrize("chunk", [7, 1 << 21])
+def test_a_line_longer_than_allowed_is_refused(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(_text, "PIECE_BYTES", chunk)
+    monkeypatch.setattr(_text, "LONGEST_LINE", 100)
+    (tmp_path / "t").write_bytes(b"a b\nc\n" + b"d " * 50 + b"\ne")
+    assert len(read(tmp_path / "t")[0]) == 4
+    (tmp_path / "t.gz").write_bytes(gzip.compress(b"a b\nc\n" + b"d " * 9999 + b"\ne"))
+    refused = (
+        "must have lines of at most 100 bytes, got a longer one on line 3. Break it into lines"
+    )
+    with pytest.raises(ValueError, match=refused):
+        read(tmp_path / "t.gz")
+    with _text.longest_line(20_000, trusted=True), _text.longest_line(50):
+        assert len(read(tmp_path / "t.gz")[0][2]) == 9999
+    with _text.longest_line(50), pytest.raises(ValueError, match="at most 50 bytes"):
+        read(tmp_path / "t")
 
 
 def test_words_that_share_their_first_bytes():

@@ -54,11 +54,14 @@ def test_recipes_follow_the_manual(texts, order, method, smoothing, least, optio
     assert 5 < slow < 250
 
 
+@pytest.mark.parametrize("cut_mass", ["kept", "backoff"])
 @pytest.mark.parametrize("least", [{5: 2}, {2: 2, 3: 2, 4: 3, 5: 3}])
-def test_kneser_ney_cut(texts, least):
+def test_kneser_ney_cut(texts, least, cut_mass):
     """-kndiscount -interpolate -gt3min 1 -gt4min 1 cuts 5-grams seen once; lmplz --prune, all."""
     train, test = texts
     cut = [least.get(n, 1) for n in range(1, 6)]
-    slow = Table(train, 5, "kndiscount", cut, interpolate=True).perplexity(test)
-    found = NGramModel(5, KneserNey(), min_count=least).fit(train).evaluate(test)
+    slow = Table(
+        train, 5, "kndiscount", cut, interpolate=cut_mass if cut_mass == "backoff" else True
+    ).perplexity(test)
+    found = NGramModel(5, KneserNey(cut_mass=cut_mass), min_count=least).fit(train).evaluate(test)
     assert found.perplexity == pytest.approx(slow, rel=1e-6)

@@ -27,6 +27,7 @@ NDD, PSI, SPIDERS, IN_R = map(
     golden, ("ndd_readme", "optbinning_monitoring", "inext_spider", "r_entropy")
 )
 UNSURE = golden("estimators")["symmetric_uncertainty"]
+AGREED = golden("estimators")["adjusted_mutual_information"]
 
 HORSES = COVER["horses"]["p"]
 JOINT = np.array(COVER["joint"]["joint"])
@@ -131,11 +132,18 @@ NUMBERS: dict[str, list[tuple[Callable, object, int]]] = {
     "conditional_mutual_information": [
         (lambda: m.conditional_mutual_information(COINS, base=2), COVER["coins"]["conditional"], 14)
     ],
+    "total_correlation": [
+        (lambda: m.total_correlation(JOINT, base=2), COVER["joint"]["mutual_information"], 14)
+    ],
     "variation_of_information": [
         (lambda: m.variation_of_information(JOINT, base=2), COVER["variation"]["value"], 14)
     ],
     "normalized_mutual_information": [
         (lambda: m.normalized_mutual_information(CLUSTERS), MANNING["clusters"]["nmi"], 2)
+    ],
+    "adjusted_mutual_information": [
+        (lambda one=one: m.adjusted_mutual_information(m.Counts.from_samples(one["x"], given=one["y"]), average=one["average"]), one["value"], 5)
+        for one in AGREED
     ],
     "symmetric_uncertainty": [
         (lambda: m.symmetric_uncertainty(CLUSTERS), MANNING["clusters"]["nmi"], 2),

@@ -19,6 +19,7 @@ from xent.measures import (
 )
 from xent.measures.samples import _estimate as one
 from xent.measures.samples import _two_samples as two
+from xent.measures.samples._of_numbers import PARTED, SPREAD
 
 RNG = np.random.default_rng(0)
 SYMBOLS, OTHERS = RNG.integers(0, 4, (2, 50))
@@ -29,8 +30,9 @@ TAKES = {
     "size": ("nsb", "dirichlet"),
     "prior": ("dirichlet",),
     "neighbors": ("kozachenko_leonenko", "ksg", "ksg2", "ross", "nearest_neighbors"),
+    "rng": (*PARTED, *SPREAD, "nearest_neighbors"),
 }
-VALUES = {"size": 9, "prior": "perks", "neighbors": 3}
+VALUES = {"size": 9, "prior": "perks", "neighbors": 3, "rng": 0}
 
 
 def of_entropy(method, **options):
@@ -49,9 +51,10 @@ information = of_two(estimate_mutual_information)
 kl = of_two(estimate_kl_divergence)
 cost = of_two(estimate_cross_entropy)
 EVERY = [
-    *((of_entropy, m, ("size", "prior", "neighbors")) for m in one.ALL),
-    *((information, m, ("neighbors",)) for m in one.INFORMATION_METHODS),
-    *((f, m, ("size", "prior", "neighbors")) for f in (kl, cost) for m in two.DIVERGENCE_METHODS),
+    *((of_entropy, m, ("size", "prior", "neighbors", "rng")) for m in one.ALL),
+    *((information, m, ("neighbors", "rng")) for m in one.INFORMATION_METHODS),
+    *((kl, m, ("size", "prior", "neighbors", "rng")) for m in two.DIVERGENCE_METHODS),
+    *((cost, m, ("size", "prior", "neighbors", "rng")) for m in two.DIVERGENCE_METHODS),
 ]
 
 
@@ -63,7 +66,8 @@ def test_an_option_is_used_or_refused(call, method, options):
         if method in TAKES[name]:
             call(method, **given)
         else:
-            with pytest.raises(ValueError, match=f"`{name}` must be given for .* for '{method}'"):
+            must = f"`{name}` must be (given for .* for '{method}'|left out without permutations=)"
+            with pytest.raises(ValueError, match=must):
                 call(method, **given)
 
 
@@ -99,7 +103,7 @@ def test_every_field_of_an_estimate_is_plain(call, method, options):
     if call in (information, kl):
         given |= {"permutations": 3, "rng": 0}
     kinds = {type(v) for v in numbers_of(call(method, **given))}
-    assert kinds <= {float, int, str, type(None)}
+    assert kinds <= {float, int, str, bool, type(None)}
 
 
 @pytest.mark.parametrize("score", ["information_gain", "gain_ratio", "gini"])
@@ -107,7 +111,7 @@ def test_every_field_of_a_table_is_plain(score):
     found = rank_features(TABLE, "y", score=score, permutations=3, rng=0)
     found += drift(TABLE, TABLE[:20], bootstrap=3, rng=0) + drift(TABLE, TABLE[:20])
     kinds = {type(v) for record in found for v in numbers_of(record)}
-    assert kinds <= {float, int, str, type(None)}
+    assert kinds <= {float, int, str, bool, type(None)}
     measured = entropy(stats.norm())
     assert {type(measured.value), type(measured.error)} == {float}
 

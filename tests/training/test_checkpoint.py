@@ -134,3 +134,34 @@ def test_kill_dash_nine(tmp_path, kills):
     one, other = TrainedModel.load(model).classifier, TrainedModel.load(whole).classifier
     assert_same_network(one, other)
     assert one.history_ == other.history_
+
+
+def test_other_threads_would_be_other_bits(tmp_path, monkeypatch):
+    import torch
+
+    X, y = rows()
+    file = tmp_path / "run"
+    SoftmaxClassifier(epochs=2, random_state=1).fit(X, y, checkpoint=file)
+    before = file.read_bytes()
+    changes = [
+        (torch, "get_num_threads", lambda: 77, r"threads \d+, now threads 77"),
+        (torch, "__version__", "1.0", r"torch [\d.+a-z]+, now torch 1\.0"),
+        (torch.backends.cpu, "get_cpu_capability", lambda: "Z80", r"processor \w+, now proc.* Z80"),
+    ]
+    for place, name, value, words in changes:
+        with monkeypatch.context() as changed:
+            changed.setattr(place, name, value)
+            # Nothing is left to do: the bits are those of the file.
+            SoftmaxClassifier(epochs=2, random_state=1).fit(X, y, checkpoint=file)
+            on = SoftmaxClassifier(epochs=4, random_state=1)
+            with pytest.raises(ValueError, match=f"`checkpoint` must be .* got {words}. To go on"):
+                on.fit(X, y, checkpoint=file)
+            assert file.read_bytes() == before
+            with pytest.warns(UserWarning, match="its bits will not be those of a run that was ne"):
+                on.fit(X, y, checkpoint=file, allow_other_bits=True)
+            assert len(on.history_["loss"]) == 4
+        file.write_bytes(before)
+    with pytest.raises(
+        ValueError, match="`allow_other_bits` must be left out without `checkpoint`"
+    ):
+        on.fit(X, y, allow_other_bits=True)

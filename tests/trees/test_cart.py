@@ -1,5 +1,7 @@
 """CART is CART: rpart's kyphosis tree and scikit-learn's cost-complexity path."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +20,9 @@ def kyphosis(rpart):
 def test_kyphosis(kyphosis, rpart):
     X, y = kyphosis
     tree = CARTClassifier(pruning=None, min_samples_split=20).fit(X, y)
-    assert tree.to_text() == "\n".join(
+    # rpart prints where a missing value goes apart, and so does the next test.
+    known = re.sub("(, if missing [^:|]*?)?( or missing)?(?=:|$)", "", tree.to_text(), flags=re.M)
+    assert known == "\n".join(
         [
             "Start <= 8.5: present (19/8)",
             "Start > 8.5",

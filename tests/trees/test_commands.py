@@ -39,7 +39,14 @@ def run(tmp_path, monkeypatch):
 def test_fit_show_predict(run, tmp_path, kind):
     done = run("fit", "table.csv", "-t", "play", "-o", "a.tree", "--tree", kind)
     assert "leaves, depth " in done.output
-    assert "outlook = sunny: no (2" in run("show", "a.tree").output or kind == "c45"
+    shown = run("show", "a.tree").output
+    missing = {
+        "default": "outlook = rainy or missing: yes (20)\n",
+        "c45": "\nA missing value goes down every branch, by the branch's share of the cases.\n",
+        "cart": "outlook = sunny, if missing degrees > 1 or missing: no (24/4)\n",
+    }
+    assert missing[kind] in shown
+    assert "outlook = sunny" in shown
     assert "outlook = sunny" in run("rules", "a.tree").output
     short = run("rules", "a.tree", "--data", "table.csv", "-t", "play").output
     assert short.splitlines()[-1].startswith("else ")
@@ -180,7 +187,7 @@ def test_numbers(run, tmp_path):
         ),
         (
             ["fit", "table.csv", "-t", "play", "-o", "a", "--pruning", "no"],
-            "`--pruning` must be 'pessimistic', 'cost_complexity', 'reduced_error' or 'none', got",
+            "`--pruning` must be 'bits', 'pessimistic', 'cost_complexity', 'reduced_error' or 'none', got",
         ),
         (
             ["fit", "table.csv", "-t", "degrees", "-o", "a", *NUMBERS, "--pruning", "pessimistic"],
@@ -240,3 +247,61 @@ def test_one_clear_sentence(run, tmp_path, words, sentence):
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         run(*words)
     assert sentence in str(caught.value)
+
+
+def test_how_many_levels_are_shown(run, tmp_path):
+    rows = "".join(f"level{i % 40},{'no' if i % 40 % 2 else 'yes'}\n" for i in range(400))
+    (tmp_path / "wide.csv").write_text("m,play\n" + rows)
+    run("fit", "wide.csv", "-t", "play", "-o", "a.tree")
+    data = ("--data", "wide.csv", "-t", "play")
+    for words in (("show", "a.tree"), ("rules", "a.tree"), ("rules", "a.tree", *data)):
+        assert "… 10 more}" in run(*words).output
+        assert "… 18 more}" in run(*words, "--max-levels", "2").output
+        assert "more}" not in run(*words, "--max-levels", "all").output
+        with pytest.raises(ValueError, match="`--max-levels` must be a positive integer, or all"):
+            run(*words, "--max-levels", "0")
+    with pytest.raises(ValueError, match="`--max-levels` must go with --as text, got --as dot"):
+        run("show", "a.tree", "--as", "dot", "--max-levels", "2")
+
+
+@pytest.mark.parametrize("splitter", ["auto", "histogram"])
+def test_rows_without_a_target_are_left_out_where_that_is_said(run, tmp_path, splitter):
+    rows = TABLE.splitlines()
+    gaps = [row if i % 4 else row.rpartition(",")[0] + "," for i, row in enumerate(rows)]
+    (tmp_path / "gaps.csv").write_text("\n".join([rows[0], *gaps[1:]]) + "\n")
+    kept = [row for row in gaps[1:] if not row.endswith(",")]
+    (tmp_path / "kept.csv").write_text("\n".join([rows[0], *kept]) + "\n")
+    how = ("-t", "play", "--splitter", splitter)
+    with pytest.raises(ValueError, match=r"pass --drop-missing-target"):
+        run("fit", "gaps.csv", *how, "-o", "a.tree")
+    done = run("fit", "gaps.csv", *how, "-o", "a.tree", "--drop-missing-target")
+    assert splitter == "histogram" or done.output.endswith("10 rows without 'play' left out\n")
+    run("fit", "kept.csv", *how, "-o", "b.tree")
+    assert run("show", "a.tree").output == run("show", "b.tree").output
+    short = ("-t", "play", "--data")
+    said = run("rules", "a.tree", *short, "gaps.csv", "--drop-missing-target").output
+    assert said == run("rules", "b.tree", *short, "kept.csv").output
+
+
+def test_times_of_day_in_a_csv(run, tmp_path):
+    rows = "08:30,a\n17:45:00,b\n09:00,a\n18:10,b\n,a\n" * 5
+    (tmp_path / "t.csv").write_text("at,y\n" + rows)
+    assert "1 of times" in run("fit", "t.csv", "-t", "y", "-o", "a.tree").output
+    assert (
+        run("show", "a.tree").output == "at <= 13:22:30 or missing: a (15)\nat > 13:22:30: b (10)\n"
+    )
+    run("predict", "a.tree", "t.csv", "-o", "said.csv")
+    said = pyarrow.csv.read_csv(tmp_path / "said.csv")["prediction"].to_pylist()
+    assert said == list("ababa") * 5
+
+
+def test_a_csv_without_a_header(run, tmp_path):
+    rows = "".join(f"{i % 7}.5,{'u' if i % 7 > 3 else 'v'}\n" for i in range(40))
+    (tmp_path / "bare.csv").write_text(rows)
+    with pytest.warns(UserWarning, match="reads like a row: .* pass --no-header"):
+        run("fit", "bare.csv", "-t", "v", "-o", "a.tree")
+    done = run("fit", "bare.csv", "-t", "f1", "-o", "a.tree", "--no-header")
+    assert "1 column: 1 of numbers" in done.output
+    assert "f0 <= 4" in run("show", "a.tree").output
+    run("predict", "a.tree", "bare.csv", "-o", "said.csv", "--no-header")
+    assert pyarrow.csv.read_csv(tmp_path / "said.csv").num_rows == 40

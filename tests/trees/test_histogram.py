@@ -41,7 +41,13 @@ def few_values(n, missing):
 OPTIONS = [
     {},
     {"criterion": "gini", "nominal": "one_vs_rest"},
-    {"criterion": "gain_ratio", "missing": "fractional", "nominal": "multiway", "cf": 0.5},
+    {
+        "criterion": "gain_ratio",
+        "missing": "fractional",
+        "nominal": "multiway",
+        "pruning": "pessimistic",
+        "cf": 0.5,
+    },
     {"missing": "surrogate", "class_weight": "balanced"},
     {"missing": "branch", "pruning": "reduced_error", "min_gain": 0.01},
     {"pruning": "cost_complexity", "max_leaf_nodes": 20},

@@ -2,51 +2,63 @@
 
 LLVM calls back into Python when machine code is ready. An exception there is printed and forgotten,
 and Ctrl-C mostly comes out there, since Python hears it when it next runs. So while the main thread
-compiles, Ctrl-C is noted, and raised where the compiler can be left: between two passes.
+compiles, Ctrl-C is noted, and raised where the compiler can be left: between two passes. So are the
+signals that end a command (`xent._signals`).
 """
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from numba.core import event
 
+from xent import _signals
 from xent._compile import threads
+
+Handler = Callable[[int, FrameType | None], Any]
+ENDING: tuple[Handler, ...] = (signal.default_int_handler, _signals.end)
 
 
 class _Held(event.Listener):
-    """Holds Ctrl-C back while the main thread compiles, unless somebody else handles it."""
+    """Holds signals back while the main thread compiles, unless somebody else handles them."""
 
     depth = 0
-    pressed = False
-    holding = False
+
+    def __init__(self) -> None:
+        self.before: dict[int, Handler] = {}
+        self.heard: tuple[int, Handler] | None = None
 
     def on_start(self, event: Any) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
         self.depth += 1
-        if self.depth == 1 and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self.note)
-            self.holding = True
+        if self.depth == 1:
+            for number in (signal.SIGINT, *_signals.ENDING_SIGNALS):
+                handler = signal.getsignal(number)
+                if handler in ENDING:
+                    self.before[number] = handler
+                    signal.signal(number, self.note)
 
     def on_end(self, event: Any) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
         self.depth -= 1
-        if self.depth == 0 and self.holding:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            self.holding = False
-            self.raise_if_pressed()
+        if self.depth == 0 and self.before:
+            for number, handler in self.before.items():
+                signal.signal(number, handler)
+            self.before = {}
+            self.raise_if_heard()
 
-    def note(self, number: int, frame: Any) -> None:
-        self.pressed = True
+    def note(self, number: int, frame: FrameType | None) -> None:
+        self.heard = number, self.before[number]
 
-    def raise_if_pressed(self) -> None:
-        if self.pressed and threading.current_thread() is threading.main_thread():
-            self.pressed = False
-            raise KeyboardInterrupt
+    def raise_if_heard(self) -> None:
+        if self.heard and threading.current_thread() is threading.main_thread():
+            (number, handler), self.heard = self.heard, None
+            handler(number, None)
 
 
 @contextmanager
@@ -63,7 +75,7 @@ class _Passes(event.Listener):
     """Leaves the compiler before its next pass."""
 
     def on_start(self, event: Any) -> None:
-        _held.raise_if_pressed()
+        _held.raise_if_heard()
         threads.raise_if_stopped()
 
     def on_end(self, event: Any) -> None:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from xent import _check
 from xent.audit._catalogue import FINDING_LEVELS, RULES
@@ -16,45 +15,10 @@ from xent.audit._config import Config, load
 from xent.audit._files import collect
 from xent.audit._finding import Finding, finding
 from xent.audit._follow.script import follow
+from xent.audit._report import AuditReport
 from xent.audit._source import Script, read
 
 SPEAKS_OF_LOSSES = re.compile(r"loss|entropy|softmax|sigmoid|kl_|criterion|train|eval", re.I)
-
-
-@dataclass
-class AuditReport:
-    """What an audit found.
-
-    Parameters
-    ----------
-    findings : list of Finding
-        By place, notes among them.
-    sites : int
-        How many calls of losses were looked at.
-    not_followed : list of str
-        Losses whose arithmetic could not be seen, so that silence about them says nothing.
-    """
-
-    findings: list[Finding] = field(default_factory=list)
-    sites: int = 0
-    not_followed: list[str] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the object that ``--format json`` prints."""
-        return {
-            "schema": 1,
-            "findings": [found.as_json() for found in self.findings],
-            "sites": self.sites,
-            "not_followed": self.not_followed,
-        }
-
-    def reaches(self, level: str) -> bool:
-        """Whether a finding is at a level or above it."""
-        if level == "never":
-            return False
-        return any(
-            FINDING_LEVELS.index(f.level) >= FINDING_LEVELS.index(level) for f in self.findings
-        )
 
 
 def audit(*paths: str | Path, config: Config | None = None) -> AuditReport:
@@ -92,36 +56,57 @@ def audit(*paths: str | Path, config: Config | None = None) -> AuditReport:
     given = [Path(path) for path in paths]
     if config is None:
         config = load(_folder(given))
-    sources: dict[Path, Script] = {}
-    followed_as: list[Script] = []
-    for path in collect(given, config):
+    return reading(given, config).report(config)
+
+
+@dataclass
+class ScriptsRead:
+    """What was read of files, before comments and settings leave some of it."""
+
+    sources: dict[Path, Script] = field(default_factory=dict)
+    given: list[Script] = field(default_factory=list)
+    found: dict[tuple[object, ...], Finding] = field(default_factory=dict)
+    sites: set[tuple[str, int, int]] = field(default_factory=set)
+    not_followed: dict[str, None] = field(default_factory=dict)
+
+    def add(self, one: Finding) -> None:
+        """Keep a finding; of two at one place the louder."""
+        key = (one.path, one.cell, one.line, one.column, one.rule)
+        kept = self.found.get(key)
+        if kept is None or FINDING_LEVELS.index(one.level) > FINDING_LEVELS.index(kept.level):
+            self.found[key] = one
+
+    def report(self, config: Config) -> AuditReport:
+        """Return what settings and comments leave."""
+        wanted = [one for one in self.found.values() if config.wants(one.rule)]
+        findings = _without_ignored(wanted, self.sources.values(), self.given, config)
+        return AuditReport(sorted(findings), len(self.sites), list(self.not_followed))
+
+
+def reading(paths: list[Path], config: Config) -> ScriptsRead:
+    """Read files, each followed from its first line to its last."""
+    read_files = ScriptsRead()
+    for path in collect(paths, config):
         key = path.resolve()
-        if key not in sources:
-            sources[key] = read(path, str(path))
-        followed_as.append(sources[key])
-    found: dict[tuple[object, ...], Finding] = {}
-    sites: set[tuple[str, int, int]] = set()
-    not_followed: dict[str, None] = {}
-    for source in followed_as:
+        if key not in read_files.sources:
+            read_files.sources[key] = read(path, str(path))
+        read_files.given.append(read_files.sources[key])
+    for source in read_files.given:
         for one in _broken(source):
-            found[one.path, one.cell, one.line, one.rule] = one
+            read_files.add(one)
         if not SPEAKS_OF_LOSSES.search(source.text):
             continue
         try:
-            result = follow(source, sources, config)
+            result = follow(source, read_files.sources, config)
         except Exception as error:  # one file that xent fails on must not hide the others
-            not_followed[f"{source.shown} (xent failed: {type(error).__name__}: {error})"] = None
+            said = f"{source.shown} (xent failed: {type(error).__name__}: {error})"
+            read_files.not_followed[said] = None
             continue
-        sites |= result.sites
-        not_followed |= result.not_followed
+        read_files.sites |= result.sites
+        read_files.not_followed |= result.not_followed
         for one in result.findings:
-            key_of = (one.path, one.cell, one.line, one.column, one.rule)
-            kept = found.get(key_of)
-            if kept is None or FINDING_LEVELS.index(one.level) > FINDING_LEVELS.index(kept.level):
-                found[key_of] = one
-    wanted = [one for one in found.values() if config.wants(one.rule)]
-    findings = _without_ignored(wanted, sources.values(), followed_as, config)
-    return AuditReport(sorted(findings), len(sites), list(not_followed))
+            read_files.add(one)
+    return read_files
 
 
 def _folder(given: list[Path]) -> Path:
@@ -196,7 +181,7 @@ def without_baseline(report: AuditReport, file: Path) -> AuditReport:
     try:
         before = json.loads(file.read_text(encoding="utf-8"))["findings"]
         known = Counter((one["path"], one["rule"], _gist(one["message"])) for one in before)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         advice = "Write one with: xent audit --format json PATH > FILE"
         raise _check.invalid(
             "--baseline", "be a JSON report of xent audit", error, advice

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from xent.audit._catalogue import RULES
+
+UNKNOWN_LINE = "?"  # a line that was not seen
 
 
 @dataclass(frozen=True, order=True)
@@ -25,6 +27,8 @@ class Finding:
         Facts of a run, or of the script.
     cell : int or None
         In a notebook the cell, counted from 1; the line is then the cell's.
+    losses : tuple of (str, int, int)
+        The calls of losses that it is about, where they stand elsewhere: file, first and last line.
     """
 
     path: str
@@ -37,6 +41,7 @@ class Finding:
     message: str
     fix: str
     seen: str | None = None
+    losses: tuple[tuple[str, int, int], ...] = field(default=(), compare=False, repr=False)
 
     @property
     def where(self) -> str:
@@ -62,10 +67,15 @@ def finding(
     cell: int | None = None,
     level: str | None = None,
     seen: str | None = None,
+    losses: tuple[tuple[str, int, int], ...] = (),
     **facts: object,
 ) -> Finding:
     """Make the finding of a rule at a place; ``facts`` fill the rule's message and fix."""
     known = RULES[rule]
+    message, fix = known.message.format(**facts), known.fix.format(**facts)
+    if facts.get("line") == UNKNOWN_LINE:
+        for words in (f" at line {UNKNOWN_LINE}", f" of line {UNKNOWN_LINE}"):
+            message, fix = message.replace(words, ""), fix.replace(words, "")
     return Finding(
         path=path,
         cell=cell,
@@ -74,7 +84,8 @@ def finding(
         rule=rule,
         name=known.name,
         level=level or known.level,
-        message=known.message.format(**facts),
-        fix=known.fix.format(**facts),
+        message=message,
+        fix=fix,
         seen=seen,
+        losses=losses,
     )

@@ -6,32 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from xent import _check
-from xent.audit._audit import AuditReport
 from xent.audit._catalogue import RULES
 from xent.audit._finding import Finding
+from xent.audit._report import AuditReport, shown, text
 
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
-
-
-def text(report: AuditReport, notes: bool) -> str:
-    """Write a report for people; the last line says how far the audit saw."""
-    lines: list[str] = []
-    shown = _shown(report, notes)
-    for one in shown:
-        lines.append(f"{one.where}: {one.level} {one.rule} {one.name}: {one.message}")
-        lines.append(f"  fix: {one.fix}")
-        if one.seen:
-            lines.append(f"  seen: {one.seen}")
-    left = len(report.findings) - len(shown)
-    if left:
-        lines.append(f"{_check.count(left, 'note')} not shown (--notes)")
-    lines.append(
-        f"{_check.count(len(shown), 'finding')}; "
-        f"looked at {_check.count(report.sites, 'loss site')}; "
-        f"not followed: {', '.join(report.not_followed) or 'nothing'}"
-    )
-    return "\n".join(lines)
 
 
 def as_json(report: AuditReport, notes: bool) -> str:
@@ -45,7 +24,7 @@ def github(report: AuditReport, notes: bool) -> str:
     lines = [
         f"::{kinds[one.level]} file={_escaped(one.path, True)},line={one.line},col={one.column},"
         f"title={one.rule} {one.name}::{_escaped(one.message + ' Fix: ' + one.fix)}"
-        for one in _shown(report, notes)
+        for one in shown(report, notes)
     ]
     return "\n".join([*lines, text(AuditReport([], report.sites, report.not_followed), notes)])
 
@@ -59,8 +38,8 @@ def sarif(report: AuditReport, notes: bool) -> str:
     """Write a report as SARIF 2.1.0."""
     from xent import __version__
 
-    shown = _shown(report, notes)
-    rules = sorted({one.rule for one in shown})
+    findings = shown(report, notes)
+    rules = sorted({one.rule for one in findings})
     run = {
         "tool": {
             "driver": {
@@ -69,7 +48,7 @@ def sarif(report: AuditReport, notes: bool) -> str:
                 "rules": [_sarif_rule(rule) for rule in rules],
             }
         },
-        "results": [_sarif_result(one, rules.index(one.rule)) for one in shown],
+        "results": [_sarif_result(one, rules.index(one.rule)) for one in findings],
     }
     return json.dumps({"$schema": SARIF, "version": "2.1.0", "runs": [run]}, indent=2)
 
@@ -102,10 +81,6 @@ def _sarif_result(one: Finding, index: int) -> dict[str, Any]:
             }
         ],
     }
-
-
-def _shown(report: AuditReport, notes: bool) -> list[Finding]:
-    return [one for one in report.findings if notes or one.level != "note"]
 
 
 REPORT_FORMATS: dict[str, Callable[[AuditReport, bool], str]] = {

@@ -11,6 +11,9 @@ from typing import Annotated, TextIO
 
 import typer
 
+from xent import _signals
+from xent._terminal import printable
+
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 COMMANDS = (
     "_demo",
@@ -58,13 +61,17 @@ for _name in COMMANDS:
 def main() -> None:
     """Run the command line; the console script `xent`."""
     try:
-        with warnings.catch_warnings():
+        with _signals.heard(), warnings.catch_warnings():
             warnings.showwarning = _doubt
             app()
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             typer.secho("Interrupted.", fg=typer.colors.RED, err=True)
+        elif stop.code in _signals.ENDED:
+            typer.secho(f"Ended by {_signals.ENDED[stop.code]}.", fg=typer.colors.RED, err=True)
         raise
+    except MemoryError as error:
+        _say(f"There is not enough memory for this. {error}".rstrip(), 2)
     except (ValueError, TypeError, ImportError, OSError) as error:
         _say(str(error), 2)
 
@@ -78,9 +85,9 @@ def _doubt(
     line: str | None = None,
 ) -> None:
     """Print a warning as one sentence: there is no line of the user's to point at."""
-    typer.secho(str(message), fg=typer.colors.YELLOW, err=True)
+    typer.secho(printable(str(message)), fg=typer.colors.YELLOW, err=True)
 
 
 def _say(sentence: str, code: int) -> None:
-    typer.secho(sentence, fg=typer.colors.RED, err=True)
+    typer.secho(printable(sentence), fg=typer.colors.RED, err=True)
     sys.exit(code)

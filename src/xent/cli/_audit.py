@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from xent.audit import AuditReport
+    from xent.audit import AuditReport, Config
 
 FILES = "files"
 
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     )
     app.add_typer(group)
     _register_files(group)
+    _register_run(group)
     _register_rule(group)
 
 
@@ -57,24 +58,83 @@ def _register_files(group: typer.Typer) -> None:
         """Read training scripts; nothing is run. `xent audit rule ID` explains a rule."""
         from xent import _check
         from xent.audit._audit import _folder, audit, without_baseline
-        from xent.audit._config import from_table, load
         from xent.audit._formats import REPORT_FORMATS
 
         _check.option("--format", format, REPORT_FORMATS)
-        given = from_table(
-            {"select": select or [], "ignore": ignore or [], "fail-on": fail_on or "warning"}
-        )
-        config = load(_folder(paths)).but(
-            select=given.select if select else None,
-            ignore=given.ignore if ignore else None,
-            fail_on=fail_on,
-        )
+        config = _config(_folder(paths), select, ignore, fail_on)
         report: AuditReport = audit(*paths, config=config)
         if baseline is not None:
             report = without_baseline(report, baseline)
         typer.echo(REPORT_FORMATS[format](report, notes))
         if report.reaches(config.fail_on):
             raise typer.Exit(1)
+
+
+def _register_run(group: typer.Typer) -> None:
+    @group.command(context_settings={"allow_interspersed_args": False})
+    def run(
+        script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="A training script.")],
+        arguments: Annotated[
+            list[str] | None, typer.Argument(metavar="ARGS...", help="What the script is given.")
+        ] = None,
+        steps: Annotated[
+            int | None, typer.Option(min=1, help="Check so many steps; the script goes on.")
+        ] = None,
+        report: Annotated[
+            Path | None, typer.Option(help="Write the report here, not to stderr.")
+        ] = None,
+        format: Annotated[str, typer.Option(help="text, json, sarif or github.")] = "text",
+        notes: Annotated[bool, typer.Option("--notes", help="Show notes as well.")] = False,
+        select: Annotated[
+            list[str] | None, typer.Option(help="Rules to look for: X402, or X4 for all of X4xx.")
+        ] = None,
+        ignore: Annotated[list[str] | None, typer.Option(help="Rules to leave out.")] = None,
+        fail_on: Annotated[
+            str | None,
+            typer.Option(help="Exit with 1 at error, warning (the default), note, or never."),
+        ] = None,
+        strict: Annotated[
+            bool, typer.Option("--strict", help="Findings win over the script's own exit code.")
+        ] = False,
+    ) -> None:
+        """Run a script unchanged, and say what is wrong with the losses that it computes."""
+        from xent import _check
+        from xent.audit._formats import REPORT_FORMATS
+        from xent.audit._run import program
+
+        _check.option("--format", format, REPORT_FORMATS)
+        if report is not None and not report.parent.is_dir():
+            raise _check.invalid("--report", "lie in a folder that exists", repr(str(report)))
+        config = _config(script.parent, select, ignore, fail_on)
+        ran = program.run(script, arguments or [], config, steps)
+        written = REPORT_FORMATS[format](ran.report, notes)
+        if report is None:
+            typer.echo(written, err=True)
+        else:
+            from xent import _store  # NumPy: not in front of the script
+
+            with _store.writing(report, argument="--report") as file:
+                file.write(f"{written}\n".encode())
+        if ran.interrupted:
+            program.interrupt()
+        failed = ran.report.reaches(config.fail_on)
+        raise typer.Exit(1 if failed and (strict or not ran.code) else ran.code)
+
+
+def _config(
+    folder: Path, select: list[str] | None, ignore: list[str] | None, fail_on: str | None
+) -> Config:
+    """Return the settings of a project, with what the command line says instead."""
+    from xent.audit._config import from_table, load
+
+    given = from_table(
+        {"select": select or [], "ignore": ignore or [], "fail-on": fail_on or "warning"}
+    )
+    return load(folder).but(
+        select=given.select if select else None,
+        ignore=given.ignore if ignore else None,
+        fail_on=fail_on,
+    )
 
 
 def _register_rule(group: typer.Typer) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from xent.cli import _data
+from xent.cli._tables import TableOptions, load
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +32,7 @@ def register(app: typer.Typer) -> None:
         # These steps are so small that waking a second thread costs more than it computes, and on a
         # busy machine ten times more.
         need("torch", extra="torch", by="xent demo").set_num_threads(1)
-        train, test = _data.load("digits-train"), _data.load("digits-test")
+        train, test = (load(f"digits-{part}", TableOptions()) for part in ("train", "test"))
         scaling = Scaling.of(train.X)
         typer.echo(
             f"{len(train.X):,} handwritten digits to train on, {len(test.X):,} held out. "

@@ -2,125 +2,227 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xent.cli import _data
+from xent.cli._predictions import Files, Scores, labels_of, scores_of, spelled, truth_as
+from xent.cli._tables import TableOptions, with_options, words
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from xent.evaluation import Report
+
+SHORT_JSON = 1 << 16  # characters of JSON that are written over many lines
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-
-    @app.command()
-    def evaluate(
-        file: Annotated[
-            Path,
-            typer.Argument(metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz."),
-        ],
-        target: Annotated[str, typer.Option(help="Column of true classes.")] = "target",
-        probs: Annotated[
-            str | None,
-            typer.Option(
-                help="Columns of probabilities, [bold]p_*[/] if not given; what * stands for "
-                "names the class."
-            ),
-        ] = None,
-        logits: Annotated[
-            str | None,
-            typer.Option(help="Columns of logits or log-probabilities, instead of --probs."),
-        ] = None,
-        normalize: Annotated[
-            bool,
-            typer.Option(
-                "--normalize", help="Divide each row by its sum (if saved with few digits)."
-            ),
-        ] = False,
-        base: _data.Base = "2",
-        html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
-        json: Annotated[
-            Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
-        ] = None,
-    ) -> None:
-        """Say where the bits go: cross-entropy, calibration, classes, confusions."""
-        import json as json_module
-
-        from xent import _check, _store, _table
-        from xent.evaluation import evaluate
-
-        _data.check_outputs([file], {"--html": html, "--json": json})
-        if str(html) == "-":
-            raise _check.invalid("--html", "name a file", "'-'")
-        if logits is not None and (probs is not None or normalize):
-            other = "--normalize" if probs is None else "--probs"
-            raise _check.invalid(other, "be left out where --logits is given", "both")
-        logarithms = _data.base_of(base)
-        option, pattern = ("--probs", probs or "p_*") if logits is None else ("--logits", logits)
-        # As text, so that a class 01 is not taken for the number 1.
-        table = _table.read(file, text=[target], argument="FILE")
-        names = list(table.column_names)
-        _table.require(target, names, file, argument="--target")
-        found = _table.matching(pattern, names, file, argument=option)
-        columns = [name for name in found if name != target]
-        if len(columns) < 2:
-            got = _check.join_names(columns) or "none"
-            advice = "Of yes and no write both: p_yes, and p_no = 1 - p_yes."
-            raise _check.invalid(option, "match a column for each class", got, advice)
-        matrix = _table.numbers(table, columns, argument=option, masked=logits is not None)
-        if len(matrix) == 0:
-            raise _check.invalid("FILE", "have at least one row", f"{str(file)!r}")
-        given = {"probs": _shares(matrix, normalize)} if logits is None else {"logits": matrix}
-        truth = [
-            _name(value) for value in _table.categories(table, target, argument="--target").tolist()
-        ]
-        with _data.words("target", "probs", "logits", "base"):
-            report = evaluate(truth, **given, labels=_labels(pattern, columns), base=logarithms)
-        text = json_module.dumps(report.to_dict(), ensure_ascii=False, indent=2)
-        if html is not None:
-            report.to_html(html, title=f"Where the {report.unit} of {file.name} go")
-        if json is not None and str(json) != "-":
-            with _store.writing(json, argument="--json") as out:
-                out.write(text.encode() + b"\n")
-        typer.echo(text if str(json) == "-" else str(report))
-        if html is not None and str(json) != "-":
-            typer.echo(f"\nThe page: {html}")
+    app.command()(evaluate)
 
 
-def _shares(matrix: NDArray[np.float64], normalize: bool) -> NDArray[np.float64]:
-    """Divide rows by their sums where that was asked for; say how to ask where it is needed."""
-    import numpy as np
+@with_options()
+def evaluate(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz."),
+    ],
+    target: Annotated[str, typer.Option(help="Column of true classes.")] = "target",
+    probs: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns of probabilities, [bold]p_*[/], [bold]prob_*[/] or [bold]proba_*[/] if "
+            "not given; what * stands for names the class."
+        ),
+    ] = None,
+    logits: Annotated[str | None, typer.Option(help="Columns of logits, instead.")] = None,
+    log_probs: Annotated[
+        str | None, typer.Option(help="Columns of log-probabilities, instead.")
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The class that a single column is of.")
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Names of numbered columns and of a coded truth, like cat,dog."),
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="The file with the true classes, joined by --id.")
+    ] = None,
+    id_: Annotated[
+        str | None, typer.Option("--id", help="Column that names the rows, each once.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Column that says how much each row counts.")
+    ] = None,
+    by: Annotated[
+        list[str] | None, typer.Option(help="Column whose values part the rows into slices.")
+    ] = None,
+    ignore: Annotated[
+        str | None, typer.Option(help="A target that says to leave its row out, like -100.")
+    ] = None,
+    normalize: Annotated[
+        bool,
+        typer.Option("--normalize", help="Divide each row by its sum (if saved with few digits)."),
+    ] = False,
+    allow_probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--allow-probabilities", help="Take --logits that look like probabilities for logits."
+        ),
+    ] = False,
+    base: _data.Base = "2",
+    rows: Annotated[
+        Path | None, typer.Option(help="Write what each row cost: .parquet, .csv, .jsonl, .npz.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
+    ] = None,
+    *,
+    reading: TableOptions,
+) -> None:
+    """Say where the bits go: cross-entropy, calibration, classes, confusions."""
+    from xent import _check
+    from xent.evaluation._evaluate import evaluated
 
+    _data.check_outputs([file, truth], {"--rows": rows, "--html": html, "--json": json})
+    if str(html) == "-":
+        raise _check.invalid("--html", "name a file", "'-'")
+    given = {"probs": probs, "logits": logits, "log_probs": log_probs}
+    kind = _kind(given, normalize=normalize)
+    logarithms = _data.base_of(base)
+    beside = [name for name in (weights, *(by or [])) if name is not None]
+    files = Files(file, target, truth, id_)
+    table = files.read(reading, beside)
+    others = _columns(table, files, beside)
+    scores = scores_of(table, kind, given[kind], file, [target, *others])
+    scores = _single(scores, kind, positive)
+    scores, names = labels_of(scores, labels)
+    true, classes, yes = _classes(table, target, scores, names, positive, coded=labels is not None)
+    with words("target", "labels", "positive", "base", "normalize", "allow_probabilities", "by",
+               probs="--probs", logits="--logits", log_probs="--log-probs",
+               sample_weight="--weights", ignore_index="--ignore"):  # fmt: skip
+        report, each = evaluated(
+            true, *(scores.matrix if kind == k else None for k in given), labels=classes,
+            positive=yes, sample_weight=_weights(table, weights), ids=others.get(id_ or ""),
+            by={name: others[name] for name in by or []}, ignore_index=ignore,
+            normalize=normalize, allow_probabilities=allow_probabilities, base=logarithms,
+        )  # fmt: skip
+    if rows is not None:
+        _write_rows(rows, report, each, {name: others[name] for name in (id_, *beside) if name})
+    _write(report, file, html, json)
+
+
+def _kind(given: dict[str, str | None], *, normalize: bool) -> str:
+    """Return which scores were asked for: probabilities where nothing was said."""
     from xent import _check
 
-    total = matrix.sum(axis=1, keepdims=True)
-    if normalize:
-        np.divide(matrix, total, out=matrix, where=total > 0)
-        return matrix
-    off = abs(total[:, 0] - 1) > 1e-6
-    if off.any() and (matrix >= 0).all():
-        row = int(off.argmax())
-        advice = "If they were rounded when they were saved, pass --normalize."
-        if (abs(total[:, 0] - 1) > 0.25).any():
-            advice = "Logits go under --logits; rounded probabilities with --normalize."
-        got = f"{total[row, 0]:.9g} at row {row}"
-        raise _check.invalid("--probs", "sum to 1 in every row", got, advice)
-    return matrix
+    typed = [kind for kind, pattern in given.items() if pattern is not None]
+    options = ["--" + kind.replace("_", "-") for kind in typed]
+    if len(typed) > 1:
+        must = f"be left out where {options[-1]} is given"
+        raise _check.invalid(options[0], must, "both")
+    if normalize and typed and typed[0] != "probs":
+        must = f"be left out where {options[0]} is given"
+        raise _check.invalid("--normalize", must, "both")
+    return typed[0] if typed else "probs"
 
 
-def _labels(pattern: str, columns: list[str]) -> list[str]:
-    """Name the classes by what the star stood for, where there is one star, else by the columns."""
-    if pattern.count("*") != 1 or "," in pattern:
-        return columns
-    before, after = pattern.split("*")
-    return [_name(column[len(before) : len(column) - len(after)]) for column in columns]
+def _columns(table: Any, files: Files, beside: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the columns that are wanted beside scores and truth, by name."""
+    from xent import _check, _table
+
+    names = list(table.column_names)
+    if files.target not in names and files.truth is None and files.target == "target":
+        advice = f"Name it with --target; the table has {_check.join_names(names, last='and')}."
+        must = f"name a column of {str(files.file)!r}"
+        raise _check.invalid("--target", must, repr(files.target), advice)
+    _table.require(files.target, names, files.file, argument="--target")
+    wanted = [*([files.id] if files.id else []), *beside]
+    for name in beside:
+        _table.require(name, names, files.file, argument="--weights or --by")
+    if table.num_rows == 0:
+        raise _check.invalid("FILE", "have at least one row", f"{str(files.file)!r}")
+    return {name: table.column(name).to_pylist() for name in wanted}
 
 
-def _name(value: Any) -> str:
-    """Write a class as a column name would: CSV spells booleans in lower case."""
-    text = str(value)
-    return text.lower() if text in ("True", "False") else text
+def _single(scores: Scores, kind: str, positive: str | None) -> Scores:
+    """Make one column of it where it is of one class, which must be named."""
+    from xent import _check
+
+    if scores.matrix.ndim != 2 or scores.matrix.shape[1] != 1:
+        return scores
+    if positive is None:
+        option = "--" + kind.replace("_", "-")
+        got = _check.join_names(scores.classes)
+        advice = "If it is the probability of one of two classes, pass --positive CLASS."
+        raise _check.invalid(option, "match a column for each class", got, advice)
+    return Scores(scores.matrix[:, 0], [])
+
+
+def _classes(
+    table: Any,
+    target: str,
+    scores: Scores,
+    names: list[str],
+    positive: str | None,
+    *,
+    coded: bool,
+) -> tuple[list[str], list[str] | None, str | None]:
+    """Return the true classes, and the names of the classes, as one text each."""
+    from xent import _table
+
+    values = _table.categories(table, target, argument="--target").tolist()
+    if scores.matrix.ndim == 2:
+        return truth_as(values, names, coded=coded), names, None if positive is None else positive
+    wanted = names or [spelled(positive)]
+    return truth_as(values, wanted, coded=coded), names or None, spelled(positive)
+
+
+def _weights(table: Any, weights: str | None) -> Any:
+    from xent import _table
+
+    if weights is None:
+        return None
+    return _table.numbers(table, [weights], argument="--weights")[:, 0]
+
+
+def _write_rows(path: Path, report: Report, each: Any, others: dict[str, list[Any]]) -> None:
+    """Write a row for each that counted: what was true, what was said, what it cost."""
+    import numpy as np
+
+    from xent import _table
+
+    names = np.array(report.labels)
+    columns = {name: [values[i] for i in each.row.tolist()] for name, values in others.items()}
+    columns |= {
+        "row": each.row,
+        "target": names[each.truth],
+        "prediction": names[each.guess],
+        "probability": each.given,
+        report.unit: each.cost / np.log(report.base),
+        "weight": each.weight,
+    }
+    _table.write(path, columns, argument="--rows")
+
+
+def _write(report: Report, file: Path, html: Path | None, json: Path | None) -> None:
+    import json as json_module
+
+    from xent import _store
+
+    said = report.to_dict()
+    text = json_module.dumps(said, ensure_ascii=False)
+    if len(text) < SHORT_JSON:
+        text = json_module.dumps(said, ensure_ascii=False, indent=2)
+    if html is not None:
+        report.to_html(html, title=f"Where the {report.unit} of {file.name} go")
+    if json is not None and str(json) != "-":
+        with _store.writing(json, argument="--json") as out:
+            out.write(text.encode() + b"\n")
+    typer.echo(text if str(json) == "-" else str(report))
+    if html is not None and str(json) != "-":
+        typer.echo(f"\nThe page: {html}")

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from xent.cli import _data
+from xent.cli._tables import TableFile, TableOptions, with_options, words
 
 BAR_WIDTH, LINE_LENGTH = (
     22,
     80,
 )  # characters of the longest bar, and of a line unless names are long
+MAX_NAME = 30  # characters of a column's name on the terminal
 DECIMALS = 4  # of a number on the terminal
 
 Html = Annotated[Path | None, typer.Option(help="Write the table as a page.")]
@@ -43,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command()(drift)
 
 
+@with_options()
 def rank(
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
@@ -59,12 +62,17 @@ def rank(
     weights: Annotated[
         str | None, typer.Option(help="Column of weights, which is not ranked.")
     ] = None,
+    target_bins: Annotated[
+        int | None, typer.Option(help="Quantiles that a target of numbers is cut at.")
+    ] = None,
     missing: MissingHow = "symbol",
     permutations: Annotated[int, typer.Option(help="Shuffles of each column, for p-values.")] = 0,
     seed: Chance = None,
     base: GainBase = None,
     html: Html = None,
     json: JsonFile = None,
+    *,
+    reading: TableOptions,
 ) -> None:
     """Rank the columns of a table by what they tell about one of them."""
     from xent import _check, _table
@@ -77,7 +85,10 @@ def rank(
     if base is not None and not gain and score in SCORES:
         must = f"be left out with --score {score}, which has no unit"
         raise _check.invalid("--base", must, repr(base))
-    names = _table.names(table, argument="TABLE")
+    # Classes are read as text, for names like 01; a target that is cut is numbers.
+    text = [target] if target_bins is None else []
+    source = TableFile(table, reading, argument="TABLE", text=text)
+    names = source.columns()
     for name, argument in ((target, "--target"), (weights, "--weights")):
         if names and name is not None:
             _table.require(name, names, table, argument=argument)
@@ -86,11 +97,11 @@ def rank(
         matching = _table.matching(columns, names, table, argument="--columns")
         chosen = [name for name in matching if name not in (target, weights)]
     known = ("target", "columns", "score", "numeric", "weights", "missing", "permutations", "base")
-    with _data.words(*known, table="TABLE", rng="--seed"):
+    with words(*known, "target_bins", table="TABLE", rng="--seed"):
         found = rank_features(
-            table, target, columns=chosen, score=score, numeric=numeric, weights=weights,
+            source.counted, target, columns=chosen, score=score, numeric=numeric, weights=weights,
             missing=missing, permutations=permutations, rng=_chance(seed, permutations),
-            base=logarithms,
+            base=logarithms, target_bins=target_bins,
         )  # fmt: skip
     shown = [f.score if f.adjusted is None else f.adjusted for f in found]
     heads = ["column", score.replace("_", " "), "levels", "missing"]
@@ -106,12 +117,17 @@ def rank(
     _out(title, unit, axis, heads, rows, shown, records, html, json)
 
 
+@with_options()
 def drift(
     reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="The table as it was.")],
     current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The table as it is.")],
     columns: ColumnPatterns = None,
     measure: Annotated[
-        str, typer.Option(help="What orders, bars and --threshold are of: js, kl or psi.")
+        str,
+        typer.Option(
+            help="What orders, bars and --threshold are of: "
+            "js, kl, psi, hellinger or total_variation."
+        ),
     ] = "js",
     threshold: Annotated[
         float | None, typer.Option(help="Exit with code 1 if a column is above it.")
@@ -126,6 +142,8 @@ def drift(
     base: _data.Base = "2",
     html: Html = None,
     json: JsonFile = None,
+    *,
+    reading: TableOptions,
 ) -> None:
     """Say how far each column has moved from one table to another."""
     from xent import _check, _table
@@ -133,11 +151,12 @@ def drift(
 
     _check_outputs([reference, current], html, json)
     logarithms = _data.base_of(base)
-    _check.option("--measure", measure, ("js", "kl", "psi"))
+    _check.option("--measure", measure, ("js", "kl", "psi", "hellinger", "total_variation"))
     if threshold is not None and not threshold >= 0:
         raise _check.invalid("--threshold", "be a number of at least 0", threshold)
-    names = _table.names(reference, argument="REFERENCE")
-    other = _table.names(current, argument="CURRENT")
+    before = TableFile(reference, reading, argument="REFERENCE")
+    after = TableFile(current, reading, argument="CURRENT")
+    names, other = before.columns(), after.columns()
     for path, found_names in ((reference, names), (current, other)):
         if weights is not None and found_names:
             _table.require(weights, found_names, path, argument="--weights")
@@ -145,10 +164,10 @@ def drift(
     if columns is not None:
         chosen = _table.matching(columns, names, reference, argument="--columns")
     known = ("columns", "bins", "weights", "missing", "bootstrap", "base")
-    with _data.words(*known, reference="REFERENCE", current="CURRENT", rng="--seed"):
+    with words(*known, reference="REFERENCE", current="CURRENT", rng="--seed"):
         found = drift(
-            reference, current, columns=chosen, bins=bins, weights=weights, missing=missing,
-            bootstrap=bootstrap,
+            before.counted, after.counted, columns=chosen, bins=bins, weights=weights,
+            missing=missing, bootstrap=bootstrap,
             rng=_chance(seed, bootstrap), base=logarithms,
         )  # fmt: skip
     found = sorted(found, key=lambda d: -abs(getattr(d, measure)))
@@ -163,19 +182,30 @@ def drift(
         ]
         for d in found
     ]
+    if measure not in heads:
+        heads.insert(4, measure.replace("_", " "))
+        for row, value in zip(rows, shown, strict=True):
+            row.insert(4, _number(value))
     if bootstrap:
         heads.insert(2, "interval")
         for row, d in zip(rows, found, strict=True):
             row.insert(2, f"{_number(d.low)}-{_number(d.high)}")
     unit = f"JS and KL in {_unit(logarithms)}, PSI in nats"
-    axis = f"{measure.upper()} ({'nats' if measure == 'psi' else _unit(logarithms)})"
+    units = {"js": _unit(logarithms), "kl": _unit(logarithms), "psi": "nats"}
+    axis = (
+        f"{measure.upper()} ({units[measure]})" if measure in units else measure.replace("_", " ")
+    )
     records = [asdict(d) for d in found]
     past = [d.name for d, value in zip(found, shown, strict=True) if _past(value, threshold)]
     title = f"What moved from {reference.name} to {current.name}"
     _out(title, unit, axis, heads, rows, shown, records, html, json)
     if past:
+        from xent._terminal import one_line
+
         over = _check.count(len(past), "column")
-        typer.secho(f"{over} above {threshold:g}: {', '.join(past)}", fg="red", err=True)
+        typer.secho(
+            f"{over} above {threshold:g}: {', '.join(map(one_line, past))}", fg="red", err=True
+        )
         raise typer.Exit(1)
 
 
@@ -221,7 +251,7 @@ def _out(
     import json as json_module
 
     from xent import _store
-    from xent.evaluation._report import bar_of, one_line
+    from xent._terminal import bar_of, fitted, one_line, printable, width_of
 
     for record in records:
         if "cuts" in record:  # JSON has no word for infinity
@@ -238,16 +268,22 @@ def _out(
         return
     longest = max(0.0, *shown) or 1.0
     # A name cannot break its line.
-    plain = [[one_line(row[0])[:30], *row[1:]] for row in rows]
-    widths = [max(len(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
+    plain = [[_cut(one_line(row[0])), *row[1:]] for row in rows]
+    widths = [max(width_of(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
     bar = max(8, min(BAR_WIDTH, LINE_LENGTH - 4 - sum(widths) - 2 * (len(widths) - 1)))
-    typer.echo(heading)
+    typer.echo(printable(heading))
     for row, value in zip([columns, *plain], [0.0, *shown], strict=True):
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        line = f"  {row[0]:<{widths[0]}}  {bar_of(value / longest, bar):<{bar}}  {'  '.join(cells)}"
+        drawn = f"{bar_of(value / longest, bar):<{bar}}"
+        line = f"  {fitted(row[0], widths[0])}  {drawn}  {'  '.join(cells)}"
         typer.echo(line.rstrip())
     if html is not None:
         typer.echo(f"\nThe page: {html}")
+
+
+def _cut(name: str) -> str:
+    """Cut a long name in its middle, with a sign: names that begin alike often end otherwise."""
+    return name if len(name) <= MAX_NAME else f"{name[:17]}…{name[17 - MAX_NAME + 1 :]}"
 
 
 def _page(

@@ -6,17 +6,19 @@ from typing import Annotated
 import typer
 
 from xent.cli import _data
+from xent.cli._tables import DATA_HELP, TableOptions, load, with_options
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command()
+    @with_options("names", "drop")
     def predict(
         model: Annotated[
             Path, typer.Argument(metavar="MODEL", help="A model that `xent train` wrote.")
         ],
-        data: Annotated[str, typer.Argument(metavar="DATA", help=_data.DATA_HELP)],
+        data: Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)],
         output: Annotated[
             Path,
             typer.Option(
@@ -25,8 +27,14 @@ def register(app: typer.Typer) -> None:
                 help="Where the predictions shall stand: .csv, .parquet, .jsonl, .npz.",
             ),
         ] = Path("predictions.csv"),
+        *,
+        reading: TableOptions,
     ) -> None:
-        """Predict every row: columns p_CLASS, the prediction, and the target where DATA has it."""
+        """Predict every row.
+
+        Columns p_CLASS, their natural logarithms l_CLASS, which are numbers where a probability is
+        too small to be one, the prediction, and the target where DATA has it.
+        """
         import numpy as np
 
         from xent import _check, _table
@@ -36,16 +44,18 @@ def register(app: typer.Typer) -> None:
         with _data.words(path="MODEL"):
             trained = TrainedModel.load(model)
         classes = trained.classifier.classes_
-        names = [*(f"p_{c}" for c in classes.tolist()), "prediction", trained.target]
+        kinds = ("p", "l")
+        scores = [f"{kind}_{c}" for kind in kinds for c in classes.tolist()]
+        names = [*scores, "prediction", trained.target]
         if len(set(names)) < len(names):
             twice = next(name for i, name in enumerate(names) if name in names[:i])
             must = "give every column of the predictions a name of its own"
             raise _check.invalid(
                 "MODEL", must, f"two {twice!r}", "Rename the target and train anew."
             )
-        table = _data.load(data, columns=trained.columns)
+        table = load(data, reading, columns=trained.columns)
         log_probs = trained.predict_log_proba(table.X)
-        columns = dict(zip(names, np.exp(log_probs).T, strict=False))
+        columns = dict(zip(scores, [*np.exp(log_probs).T, *log_probs.T], strict=True))
         columns["prediction"] = classes[log_probs.argmax(axis=1)]
         known = trained.target in table.table.column_names
         if known:
@@ -53,4 +63,6 @@ def register(app: typer.Typer) -> None:
         _table.write(output, columns, argument="--output")
         typer.echo(f"{_check.count(len(table.X), 'prediction')}: {output}")
         if known:
-            typer.echo(f"Evaluate them: xent evaluate {output} --target {trained.target}")
+            typer.echo(
+                f"Evaluate them: xent evaluate {output} --target {trained.target} --log-probs 'l_*'"
+            )

@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 
 from xent.cli import _data
+from xent.cli._tables import DATA_HELP, TableOptions, load, with_options, words
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command()
+    @with_options()
     def train(
-        data: Annotated[str, typer.Argument(metavar="DATA", help=_data.DATA_HELP)],
+        data: Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)],
         model: Annotated[
             Path,
             typer.Option("--model", "--output", "-o", help="Where the model shall stand."),
@@ -43,6 +45,15 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option(help="Written after every epoch; a run that was stopped goes on from it."),
         ] = None,
+        allow_other_bits: Annotated[
+            bool,
+            typer.Option(
+                "--allow-other-bits",
+                help="Go on from --checkpoint with other threads, torch or device than before.",
+            ),
+        ] = False,
+        *,
+        reading: TableOptions,
     ) -> None:
         """Train a softmax classifier under the loss you name.
 
@@ -57,10 +68,10 @@ def register(app: typer.Typer) -> None:
         _check.integer("--epochs", epochs, least=1)
         _check.integer("--batch-size", batch_size, least=1)
         _data.check_outputs([data, validation], {"--model": model, "--checkpoint": checkpoint})
-        table = _data.load(data, target=target, features=features)
+        table = load(data, reading, target=target, features=features)
         held = None
         if validation is not None:
-            held = _data.load(validation, target=table.target, columns=table.columns)
+            held = load(validation, reading, target=table.target, columns=table.columns)
             names = held.table.column_names
             _table.require(table.target, names, validation, argument="--validation")
 
@@ -78,10 +89,13 @@ def register(app: typer.Typer) -> None:
             device=device,
         )
         pair = None if held is None else (scaling.apply(held.X), held.labels)
-        known = ("loss", "hidden", "epochs", "learning_rate", "optimizer", "device", "checkpoint")
-        with _data.words(*known, "validation", X="DATA", y="--target", random_state="--seed"):
+        known = ("loss", "hidden", "epochs", "learning_rate", "optimizer", "device", "checkpoint",
+                 "allow_other_bits")  # fmt: skip
+        with words(*known, "validation", X="DATA", y="--target", random_state="--seed"):
             X, y = scaling.apply(table.X), table.labels
-            classifier.fit(X, y, validation=pair, checkpoint=checkpoint)
+            classifier.fit(
+                X, y, validation=pair, checkpoint=checkpoint, allow_other_bits=allow_other_bits
+            )
         TrainedModel(classifier, scaling, table.columns, table.target).save(model)
         history = classifier.history_
         typer.echo(

@@ -68,7 +68,9 @@ Decreasing = Annotated[
 Pruning = Annotated[
     str | None,
     _option(
-        help="pessimistic, cost_complexity, reduced_error or none.", metavar="HOW", panel=PRUNED
+        help="bits, pessimistic, cost_complexity, reduced_error or none.",
+        metavar="HOW",
+        panel=PRUNED,
     ),
 ]
 Cf = Annotated[
@@ -93,6 +95,24 @@ LeafEstimate = Annotated[
         panel=PRUNED,
     ),
 ]
+
+MaxLevels = Annotated[
+    str | None,
+    typer.Option(
+        "--max-levels", help="Levels that a test lists, 10 if not said; or all.", metavar="NUMBER"
+    ),
+]
+
+
+def levels_shown(text: str | None) -> dict[str, int | None]:
+    """Return how many levels of a column a line may list, as `to_text` takes it."""
+    from xent import _check
+
+    if text is None or text == "all":
+        return {} if text is None else {"max_levels": None}
+    if not text.isdecimal() or not int(text):
+        raise _check.invalid("--max-levels", "be a positive integer, or all", repr(text))
+    return {"max_levels": int(text)}
 
 
 def tree_words(*options: str, **others: str) -> Any:

@@ -1,6 +1,5 @@
 """`xent tree fit | predict | show | rules`: a decision tree from a table to a table."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,11 +7,16 @@ import typer
 
 from xent.cli import _data
 from xent.cli import _tree_options as options
-from xent.cli._data import check_outputs, csv_of, require
+from xent.cli._data import check_outputs, require
+from xent.cli._tables import TableFile, TableOptions, doubt_ids, with_options
 from xent.cli._tree_options import TREES, tree_words
 
 TreePath = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A tree that `xent tree fit` wrote.")
+]
+DropMissingTarget = Annotated[
+    bool,
+    typer.Option("--drop-missing-target", help="Leave out rows whose target is missing."),
 ]
 WeightColumn = Annotated[str | None, typer.Option(help="Column of weights, which is no feature.")]
 
@@ -25,50 +29,6 @@ def register(app: typer.Typer) -> None:
     tree.command("show")(show)
     tree.command("rules")(rules)
     app.add_typer(tree, name="tree")
-
-
-class _Source:
-    """A table on disk: how it is written, which columns are left out, and which hold names."""
-
-    def __init__(self, path: Path, written: tuple[Any, ...], drop: list[str], names: list[str]):
-        self.path, self.drop, self.names = path, drop, names
-        self.csv = csv_of(path, *written)
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the types of columns come from what their fields look like."""
-        return self.path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
-
-    def batches(self, title: str) -> Iterator[Any]:
-        """Yield the batches, and show how many rows have been read."""
-        from xent._progress import stage
-        from xent.trees._table.stream import batches
-
-        rows = 0
-        with stage(title, None, "rows") as told, tree_words("separator", "encoding"):
-            for batch in batches(self.path, argument="DATA", csv=self.csv, text=self.names):
-                yield self._finished(batch)
-                rows += len(batch)
-                told(rows)
-
-    def read(self) -> Any:
-        """Return the whole table."""
-        from xent import _table
-
-        with tree_words("separator", "encoding"):
-            table = _table.read(self.path, argument="DATA", csv=self.csv, text=self.names)
-        return self._finished(_table.blanks_as_missing(table, self.path, self.csv))
-
-    def _finished(self, table: Any) -> Any:
-        """Return the table without what is left out, numbers that are names written as such."""
-        import pyarrow as pa
-
-        require(table.schema.names, [*self.drop, *self.names])
-        for name in self.names:
-            at = table.schema.get_field_index(name)
-            if pa.types.is_integer(table.schema.field(at).type):
-                table = table.set_column(at, name, table.column(at).cast(pa.string()))
-        return table.drop_columns(self.drop) if self.drop else table
 
 
 def _load(path: Path) -> Any:
@@ -98,11 +58,20 @@ def _target(y: Any, target: str) -> Any:
         row = y.is_null().index(True).as_py()
         must = f"have no missing values in column {target!r}"
         got = f"{_check.count(y.null_count, 'row')} without, the first at row {row}"
-        advice = "Take those rows out of DATA: nothing can be learned from them."
+        advice = "Nothing can be learned from them: pass --drop-missing-target to leave them out."
         raise _check.invalid("--target", must, got, advice)
     return y.to_numpy()
 
 
+def _with_target(table: Any, target: str) -> Any:
+    """Return the rows whose target is not missing."""
+    import pyarrow.compute as pc
+
+    require(table.schema.names, [target])
+    return table.filter(pc.is_valid(table[target]))
+
+
+@with_options()
 def fit(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
@@ -112,12 +81,8 @@ def fit(
     ],
     target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.")],
     kind: Annotated[str, typer.Option("--tree", help=f"One of {', '.join(TREES)}.")] = "default",
-    drop: Annotated[list[str] | None, typer.Option(help="Column to leave out.")] = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option(help="Column whose numbers are names, such as codes of regions."),
-    ] = None,
     weights: WeightColumn = None,
+    drop_missing_target: DropMissingTarget = False,
     splitter: Annotated[
         str, typer.Option(help="auto; or histogram: the table is read twice and not held.")
     ] = "auto",
@@ -137,10 +102,8 @@ def fit(
     cf: options.Cf = None,
     raising: options.Raising = None,
     leaf_estimate: options.LeafEstimate = None,
-    separator: _data.Separator = None,
-    decimal: _data.Decimal = ".",
-    na: _data.MissingWords = None,
-    encoding: _data.Encoding = "utf8",
+    *,
+    reading: TableOptions,
 ) -> None:
     """Fit a tree and write it to a file.
 
@@ -169,9 +132,12 @@ def fit(
     }
     chosen = options.options_of(kind, given)
     check_outputs([data], {"--output": output})
-    source = _Source(data, (separator, decimal, na, encoding), drop or [], names or [])
+    source = TableFile(data, reading)
     streamed = splitter == "histogram"
     table = next(source.batches("first rows"), None) if streamed else source.read()
+    every = 0 if table is None else len(table)
+    if drop_missing_target and not streamed:
+        table = _with_target(table, target)
     if table is None or not table.num_rows:
         raise _check.invalid("DATA", "have at least one row", "none")
     others = [target, *([weights] if weights is not None else [])]
@@ -183,24 +149,36 @@ def fit(
     if "monotonic_cst" in chosen:
         chosen["monotonic_cst"] = options.signs(features, increasing or [], decreasing or [])
     if source.is_text:
-        _doubt(table.select([name for name in features if name not in source.names]))
+        doubt_ids(table.select([name for name in features if name not in source.names]))
+
+    def declared(table: Any) -> Any:
+        """Return the table with what was said to be names as categories, which nobody doubts."""
+        for name in source.names:
+            at = table.schema.get_field_index(name)
+            table = table.set_column(at, name, table.column(at).dictionary_encode())
+        return _with_target(table, target) if drop_missing_target and streamed else table
+
     tree = getattr(xent.trees, TREES[kind])(splitter=splitter, n_jobs=jobs, **chosen)
-    with tree_words(*given):
+    with tree_words("na", "decimal", "drop_missing_target", *given):
         if streamed:
             titles = iter(("first reading: bins and levels", "second reading: codes"))
-            tree.fit(lambda: source.batches(next(titles)), target, weights)
+            tree.fit(lambda: map(declared, source.batches(next(titles))), target, weights)
         else:
             X, y, weight = _cases(table, target, weights)
             if isinstance(class_weights, dict):
                 options.check_classes(class_weights, y)
-            tree.fit(X, y, weight)
+            tree.fit(declared(X), y, weight)
     if isinstance(class_weights, dict):
         options.check_classes(class_weights, tree.classes_)
     xent.trees.save(tree, output)
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
     size = "1 leaf" if leaves == 1 else f"{leaves} leaves"
     typer.echo(f"{TREES[kind]}: {size}, depth {depth}, written to {output}")
+    if leaves == 1 and getattr(tree, "pruning", None) == "bits":
+        typer.echo("No test saves the bits that it takes to say. --pruning none keeps them all.")
     typer.echo(_as_read(tree))
+    if not streamed and len(table) < every:
+        typer.echo(f"{_check.count(every - len(table), 'row')} without {target!r} left out")
 
 
 def _as_read(tree: Any) -> str:
@@ -216,35 +194,7 @@ def _as_read(tree: Any) -> str:
     return f"{_check.count(len(kinds), 'column')}: {', '.join(found)}"
 
 
-def _doubt(table: Any) -> None:
-    """Warn of columns of text that look like numbers, and of those that name every row."""
-    import re
-
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from xent import _check
-
-    number = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
-    for field in table.schema:
-        if not pa.types.is_string(field.type):
-            continue
-        values = table[field.name].drop_null()
-        words = pc.value_counts(values).to_pylist()
-        reads = sum(w["counts"] for w in words if number.fullmatch(w["values"]))
-        if 2 * reads > len(values):
-            odd = next((w["values"] for w in words if not number.fullmatch(w["values"])), None)
-            advice = "" if odd is None else f" If {odd!r} means a missing value, pass --na {odd!r}."
-            odd = words[0]["values"] if odd is None else odd
-            if any("," in w["values"] for w in words if number.fullmatch(w["values"])):
-                advice += " If its decimals are commas, pass --decimal ','."
-            column = f"`DATA` has numbers in {reads:,} of {len(values):,} rows of {field.name!r}"
-            _check.warn(f"{column}, which is read as names because of {odd!r}.{advice}")
-        elif len(words) == len(values) > 9:
-            column = f"`DATA` has a name of its own in every row of {field.name!r}"
-            _check.warn(f"{column}: it tells nothing of other rows. Pass --drop {field.name}.")
-
-
+@with_options("names", "drop")
 def predict(
     model: TreePath,
     data: Annotated[
@@ -263,17 +213,15 @@ def predict(
         str | None,
         typer.Option("--target", "-t", help="Column of DATA to keep beside them: the truth."),
     ] = None,
-    separator: _data.Separator = None,
-    decimal: _data.Decimal = ".",
-    na: _data.MissingWords = None,
-    encoding: _data.Encoding = "utf8",
+    *,
+    reading: TableOptions,
 ) -> None:
     """Predict every row of a table of any size: the prediction, and columns p_CLASS."""
     from xent import _check, _table
 
     check_outputs([model, data], {"--output": output})
     tree = _load(model)
-    source = _Source(data, (separator, decimal, na, encoding), [], _names(tree))
+    source = TableFile(data, reading, names=_names(tree))
     rows = 0
     with _table.writing(output, argument="--output") as add:
         for batch in source.batches("rows predicted"):
@@ -317,24 +265,30 @@ def show(
     as_: Annotated[
         str, typer.Option("--as", help="text, dot, sql, svg or json.", metavar="FORM")
     ] = "text",
+    max_levels: options.MaxLevels = None,
 ) -> None:
     """Print a tree.
 
     A leaf says its class, and in brackets the training cases that reach it, and after a slash how
-    many of them are of another class.
+    many of them are of another class. "or missing" marks the branch of a missing value, and of a
+    name that the fit never saw.
     """
     import xent.trees
     from xent import _check
 
     _check.option("--as", as_, ("text", "dot", "sql", "svg", "json"))
+    shown = options.levels_shown(max_levels)
+    if shown and as_ != "text":
+        raise _check.invalid("--max-levels", "go with --as text", f"--as {as_}")
     tree = _load(model)
     if as_ == "json":
         typer.echo(xent.trees.to_json(tree))
     else:
         with tree_words("missing"):
-            typer.echo(getattr(tree, f"to_{as_}")())
+            typer.echo(getattr(tree, f"to_{as_}")(**shown))
 
 
+@with_options("names", "drop")
 def rules(
     model: TreePath,
     data: Annotated[
@@ -345,10 +299,10 @@ def rules(
         float, typer.Option(help="Confidence of the error estimate; smaller drops more.")
     ] = 0.25,
     weights: WeightColumn = None,
-    separator: _data.Separator = None,
-    decimal: _data.Decimal = ".",
-    na: _data.MissingWords = None,
-    encoding: _data.Encoding = "utf8",
+    drop_missing_target: DropMissingTarget = False,
+    max_levels: options.MaxLevels = None,
+    *,
+    reading: TableOptions,
 ) -> None:
     """Print one rule for each leaf; with --data and --target a shorter list, as C4.5 makes it.
 
@@ -358,17 +312,20 @@ def rules(
     import xent.trees
     from xent import _check
 
+    shown = options.levels_shown(max_levels)
     tree = _load(model)
     if (data is None) != (target is None):
         raise _check.invalid("--data", "be given together with --target", "one of them")
     if data is None or target is None:
-        typer.echo(tree.to_rules())
+        typer.echo(tree.to_rules(**shown))
         return
     if not isinstance(tree, xent.trees.TreeClassifier):
         raise _check.cannot("The rules cannot be simplified", "the tree predicts numbers")
     names = _names(tree) + ([target] if tree.classes_.dtype.kind in "UO" else [])
-    table = _Source(data, (separator, decimal, na, encoding), [], names).read()
+    table = TableFile(data, reading, names=names).read()
     require(table.column_names, [target, *([weights] if weights is not None else [])])
+    if drop_missing_target:
+        table = _with_target(table, target)
     X, y, weight = _cases(table, target, weights)
     with tree_words("cf"):
-        typer.echo(tree.to_ruleset(X, y, weight, cf=cf).to_text())
+        typer.echo(tree.to_ruleset(X, y, weight, cf=cf).to_text(**shown))

@@ -1,7 +1,7 @@
 """Predictions in your hand: a report that says where the bits go."""
 
 from xent.evaluation._evaluate import evaluate
-from xent.evaluation._numbers import Bin, ClassRow, HardRow
+from xent.evaluation._numbers import Bin, ClassRow, ConfusedRows, HardRow, SliceRow
 from xent.evaluation._report import Report
 
-__all__ = ["Bin", "ClassRow", "HardRow", "Report", "evaluate"]
+__all__ = ["Bin", "ClassRow", "ConfusedRows", "HardRow", "Report", "SliceRow", "evaluate"]

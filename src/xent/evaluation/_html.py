@@ -14,7 +14,11 @@ def add_report(out: Page, report: Figures) -> None:
     """Add a report's blocks to a page."""
     out.cards(
         [
-            ("Cross-entropy", f"{report.cross_entropy:.4f}", f"{report.unit} a row"),
+            (
+                "Cross-entropy",
+                f"{report.cross_entropy:.4f}",
+                f"{report.unit} a row{_reach(report)}",
+            ),
             (
                 "Explained",
                 percent(report.explained),
@@ -25,11 +29,24 @@ def add_report(out: Page, report: Figures) -> None:
             ("Brier score", f"{report.brier:.4f}", "0 is perfect, 2 the worst"),
         ]
     )
+    if not math.isnan(report.ranking["roc_auc"]):
+        out.cards(
+            [
+                ("ROC AUC", f"{report.ranking['roc_auc']:.4f}", "order alone: no proper score"),
+                (
+                    "Average precision",
+                    f"{report.ranking['average_precision']:.4f}",
+                    "order alone: no proper score",
+                ),
+            ]
+        )
     if report.impossible:
         out.section(
             "The cross-entropy is infinite",
             f"{report.impossible} rows had a true class that was given probability 0. No finite "
-            "number of bits makes up for that; smooth the predictions or look at these rows.",
+            "number of bits makes up for that; smooth the predictions or look at these rows. "
+            "With a floor for 0, as other programs have one: "
+            + f"{', '.join(f'{cost:.4f} at {x}' for x, cost in report.floored.items())}.",
         )
     out.section(
         "Against knowing nothing",
@@ -61,6 +78,7 @@ def add_report(out: Page, report: Figures) -> None:
         "Right, how many rows stand behind each dot.",
         charts=[_reliability(report), _confidence(report)],
     )
+    _add_slices(out, report)
     if report.classes <= MAX_CLASSES_DRAWN:
         out.section(
             "What is taken for what",
@@ -73,7 +91,7 @@ def add_report(out: Page, report: Figures) -> None:
         columns=["row", "true class", "predicted", "given to the truth", report.unit],
         rows=[
             (
-                str(h.row),
+                str(h.row if h.id is None else h.id),
                 str(h.target),
                 str(h.prediction),
                 f"{h.probability:.3g}",
@@ -82,6 +100,31 @@ def add_report(out: Page, report: Figures) -> None:
             for h in report.hardest[:10]
         ],
     )
+
+
+def _add_slices(out: Page, report: Figures) -> None:
+    """Add a table for each column by whose values the rows were parted."""
+    for name in dict.fromkeys(piece.name for piece in report.slices):
+        found = [piece for piece in report.slices if piece.name == name][:MAX_CLASSES_DRAWN]
+        out.section(
+            f"By {name}",
+            "The values that cost most in all first, with the 95 % interval of each mean.",
+            columns=["value", "rows", f"{report.unit} a row", "interval", "accuracy"],
+            rows=[
+                (
+                    "missing" if s.value is None else str(s.value),
+                    f"{s.rows:,}",
+                    f"{s.cross_entropy:.4f}",
+                    "-" if math.isnan(s.low) else f"{s.low:.4f} to {s.high:.4f}",
+                    percent(s.accuracy),
+                )
+                for s in found
+            ],
+        )
+
+
+def _reach(report: Figures) -> str:
+    return "" if math.isnan(report.low) else f", 95 %: {report.low:.4f} to {report.high:.4f}"
 
 
 def _baselines(report: Figures) -> Any:
@@ -188,9 +231,9 @@ def _confusion(report: Figures) -> Any:
         {
             "true": names[i],
             "predicted": names[j],
-            "rows": int(n),
-            "wrong": 0 if i == j else int(n),
-            "text": str(int(n)) if n else "",
+            "rows": float(n),
+            "wrong": 0.0 if i == j else float(n),
+            "text": f"{n:g}" if n else "",
         }
         for i, line in enumerate(report.confusion)
         for j, n in enumerate(line)

@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent import _check
+
+MOST_TABLED = 2048  # classes up to which confusions are made a table
+MOST_PAIRS = 1000  # pairs of classes that a dictionary holds
 UNIT_NAMES = {2.0: "bits", math.e: "nats", 10.0: "bans"}
 
 
@@ -21,15 +25,15 @@ class Bin:
     ----------
     low, high : float
         Edges of the bin.
-    rows : int
-        How many rows fell into it.
+    rows : float
+        How many rows fell into it, or the sum of their weights.
     confidence, accuracy : float
         What the model said on average, and how often it was right.
     """
 
     low: float
     high: float
-    rows: int
+    rows: float
     confidence: float
     accuracy: float
 
@@ -42,8 +46,8 @@ class ClassRow:
     ----------
     label : object
         The class.
-    rows : int
-        How often it was true.
+    rows : float
+        How often it was true, or the sum of the weights.
     cross_entropy, share : float
         Mean cost of these rows, and their part of the whole cost.
     recall, precision : float
@@ -52,7 +56,7 @@ class ClassRow:
     """
 
     label: Any
-    rows: int
+    rows: float
     cross_entropy: float
     share: float
     recall: float
@@ -71,6 +75,8 @@ class HardRow:
         The class that was true, and the one that was given most.
     probability, cost : float
         What the true class was given, and what that cost.
+    id : object
+        What it is called, where rows have names.
     """
 
     row: int
@@ -78,6 +84,52 @@ class HardRow:
     prediction: Any
     probability: float
     cost: float
+    id: Any = None
+
+
+@dataclass(frozen=True)
+class ConfusedRows:
+    """Rows of one class that were taken for one class, the same or another.
+
+    Parameters
+    ----------
+    target, prediction : object
+        The class that was true, and the one that was given most.
+    rows : float
+        How many, or the sum of their weights.
+    cost : float
+        What they cost together.
+    """
+
+    target: Any
+    prediction: Any
+    rows: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class SliceRow:
+    """Rows that share a value.
+
+    Parameters
+    ----------
+    name, value : object
+        What they share: the column and its value.
+    rows : float
+        How many, or the sum of their weights.
+    cross_entropy, low, high : float
+        Mean cost, and its interval; NaN where there is one row.
+    accuracy : float
+        Share of rows whose true class won.
+    """
+
+    name: Any
+    value: Any
+    rows: float
+    cross_entropy: float
+    low: float
+    high: float
+    accuracy: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,10 +137,14 @@ class Figures:
     """The fields of a `Report`, which says what each means, and what follows from them."""
 
     rows: int
+    weight: float
     classes: int
     labels: list[Any]
     base: float
     cross_entropy: float
+    low: float
+    high: float
+    confidence: float
     uniform: float
     prior: float
     explained: float
@@ -97,8 +153,11 @@ class Figures:
     calibration_error: float
     calibration: list[Bin]
     impossible: int
+    floored: dict[str, float]
+    ranking: dict[str, float]
     per_class: list[ClassRow]
-    confusion: NDArray[np.int64]
+    pairs: list[ConfusedRows]
+    slices: list[SliceRow]
     hardest: list[HardRow]
     signature: str
 
@@ -115,18 +174,53 @@ class Figures:
         except OverflowError:
             return math.inf
 
+    @property
+    def confusion(self) -> NDArray[Any]:
+        """Rows by true class, columns by prediction; `pairs` says the same without the zeros.
+
+        Raises
+        ------
+        ValueError
+            Above 2,048 classes, where the table would be large and nearly empty.
+        """
+        if self.classes > MOST_TABLED:
+            because = f"{self.classes:,} by {self.classes:,} numbers, nearly all of them 0"
+            raise _check.cannot("`confusion` cannot be a table", because, "Read `pairs`.")
+        place = {label: i for i, label in enumerate(self.labels)}
+        whole = all(isinstance(pair.rows, int) for pair in self.pairs)
+        found: NDArray[Any] = np.zeros((self.classes,) * 2, np.int64 if whole else np.float64)
+        for pair in self.pairs:
+            found[place[pair.target], place[pair.prediction]] = pair.rows
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain lists, numbers and strings, ready for JSON.
 
         Returns
         -------
         dict
-            Keys as the attributes; NaN and infinities, which JSON cannot say, become None and
-            the string ``"inf"``.
+            Keys as the attributes; ``confusion`` holds the 1,000 most frequent of ``pairs``, and
+            ``cross_entropy_bits``, ``cross_entropy_nats`` and their intervals stand beside
+            ``cross_entropy``, which is in ``base``. NaN and infinities, which JSON cannot say,
+            become None and the string ``"inf"``.
         """
-        return _plain({**asdict(self), "confusion": self.confusion.tolist(), "unit": self.unit})  # type: ignore[no-any-return]
+        found = asdict(self)
+        pairs = found.pop("pairs")
+        nats = math.log(self.base)
+        for unit, size in (("bits", nats / math.log(2)), ("nats", nats)):
+            found[f"cross_entropy_{unit}"] = self.cross_entropy * size
+            found[f"interval_{unit}"] = sorted((self.low * size, self.high * size))
+        return _plain(  # type: ignore[no-any-return]
+            {
+                **found,
+                "confusion": pairs[:MOST_PAIRS],
+                "confusion_pairs": len(pairs),
+                "unit": self.unit,
+                "perplexity": self.perplexity,
+            }
+        )
 
-    def confused(self) -> list[tuple[int, Any, Any]]:
+    def confused(self) -> list[tuple[float, Any, Any]]:
         """Return the confusions: how many rows, of which class, taken for which.
 
         Returns
@@ -134,10 +228,7 @@ class Figures:
         list of (int, label, label)
             The most frequent first.
         """
-        off = self.confusion - np.diag(np.diag(self.confusion))
-        order = np.argsort(-off, axis=None, kind="stable")[: np.count_nonzero(off)]
-        pairs = [divmod(int(i), self.classes) for i in order]
-        return [(int(off[i, j]), self.labels[i], self.labels[j]) for i, j in pairs]
+        return [(p.rows, p.target, p.prediction) for p in self.pairs if p.target != p.prediction]
 
 
 def percent(value: float) -> str:

@@ -1,18 +1,30 @@
-"""The door of the room: predictions as log-probabilities, the truth as class numbers, checked."""
+"""The door of the room: scores of rows and classes, and the truth, checked and brought together.
+
+Rows are read block by block: a matrix of float64 as large as the predictions is never built.
+"""
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from xent import _check
-from xent._array import library_of
 from xent._math.log_softmax import log_softmax
+from xent.evaluation._arrays import column_names, scores_of, weights_of
+from xent.evaluation._probabilities import (
+    Matrix,
+    Rounding,
+    check_logits,
+    check_probs,
+    look_like_probs,
+    not_one,
+)
+from xent.evaluation._truth import names_of, truth_of, values_of, with_positive
 
-Matrix = NDArray[np.float64]
+BLOCK_CELLS = 1 << 18  # entries of a block: 2 MB
 
 
 @dataclass(frozen=True)
@@ -21,179 +33,191 @@ class Predictions:
 
     Parameters
     ----------
-    log_probs, probs : ndarray of float64, shape (N, C)
-        Both views of the same prediction, each computed so as to keep its digits.
+    scores : ndarray, shape (N, C), or (N,) for the second of two classes
+        As they came.
+    kind : str
+        "probs", "logits" or "log_probs".
+    epsilon : float
+        The gap between 1 and the next number of what they came as.
     truth : ndarray of int64, shape (N,)
-        The column that was true.
+        The column that was true; -1 where the row is ignored.
     labels : list
         What the columns are called.
+    named : bool
+        Whether they have names of their own.
+    weight : ndarray of float64, shape (N,), or None
+        How much each row counts; None where all count alike.
+    normalize : bool
+        Whether rows that rounding explains are divided by their sums.
     """
 
-    log_probs: Matrix
-    probs: Matrix
+    scores: NDArray[Any]
+    kind: str
+    epsilon: float
     truth: NDArray[np.int64]
     labels: list[Any]
+    named: bool
+    weight: NDArray[np.float64] | None
+    normalize: bool
+
+    def blocks(self) -> Iterator[tuple[slice, Matrix, Matrix]]:
+        """Yield pieces of the rows: which, their log-probabilities, and their probabilities."""
+        step = max(1, BLOCK_CELLS // len(self.labels))
+        rounding = Rounding(self.scores, self.epsilon) if self.normalize else None
+        for start in range(0, len(self.scores), step):
+            rows = slice(start, min(start + step, len(self.scores)))
+            block = self.scores[rows].astype(np.float64, order="C")
+            if self.kind == "probs":
+                probs = self._probs(block, start, rounding)
+                with np.errstate(divide="ignore"):
+                    yield rows, np.log(probs), probs
+            else:
+                log_probs = self._log_probs(block, start)
+                yield rows, log_probs, np.exp(log_probs)
+
+    def _probs(self, block: Matrix, start: int, rounding: Rounding | None) -> Matrix:
+        if block.ndim == 1:
+            # What binary classifiers hand out: the probability of the second class.
+            bad = ~((block >= 0) & (block <= 1))
+            if bad.any():
+                row = int(bad.argmax())
+                got = f"{block[row]:.6g} at row {start + row}"
+                raise _check.invalid("probs", "be between 0 and 1", got)
+            return np.stack([1 - block, block], axis=1)
+        check_probs(block, start)
+        total = block.sum(axis=1)
+        slack: Any = max(1e-6, 2 * self.epsilon * math.sqrt(block.shape[1]))
+        if rounding is not None:
+            slack = np.maximum(slack, rounding.explains(block))
+        off = np.abs(total - 1) > slack
+        if off.any():
+            row = int(off.argmax())
+            names = self.labels if self.named else None
+            raise not_one(self.scores, start + row, total[row], names, self.epsilon)
+        return np.asarray(block / total[:, None])
+
+    def _log_probs(self, block: Matrix, start: int) -> Matrix:
+        if block.ndim == 1:
+            block = np.stack([np.zeros_like(block), block], axis=1)  # the logit of yes
+        check_logits(block, start, self.kind)
+        if self.kind == "logits":
+            return log_softmax(block)
+        with np.errstate(over="ignore"):
+            total = np.exp(block).sum(axis=1)
+        slack = max(
+            1e-6, 4 * self.epsilon * math.sqrt(block.shape[1]) * math.log(block.shape[1] + 1)
+        )
+        off = ~(np.abs(total - 1) <= slack)
+        if off.any():
+            row = int(off.argmax())
+            must = "be of probabilities that sum to 1 in every row"
+            got = f"{total[row]:.9g} at row {start + row}"
+            advice = "Logits go under " + _check.setting("logits") + "."
+            raise _check.invalid("log_probs", must, got, advice)
+        return log_softmax(block)
 
 
 def predictions(
-    target: ArrayLike,
-    probs: ArrayLike | None,
-    logits: ArrayLike | None,
-    labels: Iterable[Any] | None,
+    target: Any,
+    probs: Any,
+    logits: Any,
+    log_probs: Any,
+    *,
+    labels: Any,
+    positive: Any,
+    sample_weight: Any,
+    ignore: Any,
+    normalize: bool,
+    allow_probabilities: bool,
 ) -> Predictions:
     """Check what `evaluate` was given and bring it into one form."""
-    if (probs is None) == (logits is None):
-        got = "neither" if probs is None else "both"
-        raise _check.wrong_kind("probs", "be given, or else `logits`", got)
-    if labels is not None:  # a generator is read but once, and Arrow's entries are no names yet
-        if isinstance(labels, str) or not isinstance(labels, Iterable):
-            raise _check.wrong_kind("labels", "be a list of names", repr(labels))
-        labels = labels.tolist() if hasattr(labels, "tolist") else list(labels)
-    if probs is not None:
-        matrix, epsilon = _matrix("probs", probs, labels)
-        given = _from_probs(matrix, max(1e-6, 2 * epsilon * math.sqrt(matrix.shape[1])))
-    else:
-        given = _from_logits(_matrix("logits", logits, labels)[0])
-    classes = given[0].shape[1]
-    names = _labels(labels, classes)
-    truth = _truth(target, names, len(given[0]), classes, named=labels is not None)
-    return Predictions(*given, truth, names)
-
-
-def _matrix(argument: str, value: Any, labels: Any) -> tuple[Matrix, float]:
-    """Return rows of float64, and the gap between 1 and the next number of what they came as."""
-    # Arrow's tables have names where others have columns, and columns where others have values.
-    columns: Any = getattr(value, "column_names", None) or getattr(value, "columns", ())
-    named = [str(name) for name in columns]
-    wanted = [] if labels is None else [str(name) for name in labels]
-    if named != wanted and set(named) == set(wanted):
-        order = "have its columns in the order of " + _check.argument("labels") + ", "
-        order += _check.join_names(wanted, last="and")
-        raise _check.invalid(argument, order, _check.join_names(named, last="and"))
-    raw = _array(argument, value)
-    if raw.dtype.kind not in "fiub":
-        must = "be an array of real numbers"
-        raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
-    if 0 in raw.shape:
-        raise _check.invalid(argument, "have at least one row and one class", str(raw.shape))
-    if raw.ndim == 1:
-        # What binary classifiers hand out: the probability of the second class, or its logit.
-        second = raw.astype(np.float64)
-        if argument == "logits":
-            return np.stack([np.zeros_like(second), second], axis=1), 0.0
-        bad = ~((second >= 0) & (second <= 1))
-        if bad.any():
-            row = int(bad.argmax())
-            raise _check.invalid(argument, "be between 0 and 1", f"{second[row]:.6g} at row {row}")
-        return np.stack([1 - second, second], axis=1), 0.0
-    if raw.ndim != 2:
-        must = "have the shape (rows, classes)"
-        raise _check.invalid(argument, must, str(raw.shape))
-    library = library_of(value)
-    epsilon = library.epsilon(raw if library.name == "numpy" else value)
-    return raw.astype(np.float64), epsilon
-
-
-def _array(argument: str, value: Any) -> NDArray[Any]:
-    """Turn what any library hands out into a NumPy array; nothing masked is unmasked."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.double() if value.is_floating_point() else value
-    if np.ma.is_masked(value):
-        raise _check.invalid(argument, "have no masked entry", "a masked array", "Drop those rows.")
-    try:
-        return np.asarray(value)
-    except ValueError:
-        must = "be an array, all its rows of one length"
-        raise _check.wrong_kind(argument, must, f"a ragged {type(value).__name__}") from None
-
-
-def _from_probs(probs: Matrix, slack: float) -> tuple[Matrix, Matrix]:
-    bad = ~((probs >= 0) & (probs <= np.inf)) | np.isinf(probs)
-    if bad.any():
-        first = tuple(np.argwhere(bad)[0])
-        must = "be finite" if not np.isfinite(probs[first]) else "be non-negative"
-        advice = "" if must == "be finite" else "For logits pass " + _check.setting("logits") + "."
-        raise _check.invalid("probs", must, f"{probs[first]:.6g} at {_check.at(first)}", advice)
-    total = probs.sum(axis=1)
-    off = np.abs(total - 1) > slack
-    if off.any():
-        row = int(off.argmax())
-        if probs.shape[1] == 1:
-            must = "have a column for each class, or one dimension: the second of two classes"
-            raise _check.invalid("probs", must, str(probs.shape), "Pass probs[:, 0].")
-        got = f"{total[row]:.9g} at row {row}"
-        advice = "If they were rounded when they were saved, divide each row by its sum."
-        raise _check.invalid("probs", "sum to 1 in every row", got, advice)
-    probs = probs / total[:, None]
-    with np.errstate(divide="ignore"):
-        return np.log(probs), probs
-
-
-def _from_logits(logits: Matrix) -> tuple[Matrix, Matrix]:
-    bad = np.isnan(logits) | (logits == np.inf)
-    if bad.any():
-        first = tuple(np.argwhere(bad)[0])
-        raise _check.invalid(
-            "logits", "be finite or -inf", f"{logits[first]} at {_check.at(first)}"
-        )
-    empty = np.isneginf(logits).all(axis=1)
-    if empty.any():
-        must = "leave every row a class that can be"
-        raise _check.invalid("logits", must, f"only -inf at row {int(empty.argmax())}")
-    log_probs = log_softmax(logits)
-    return log_probs, np.exp(log_probs)
-
-
-def _labels(labels: Iterable[Any] | None, classes: int) -> list[Any]:
-    if labels is None:
-        return list(range(classes))
-    names = [name.item() if isinstance(name, np.generic) else name for name in labels]
-    if len(names) != classes:
+    given = {"probs": probs, "logits": logits, "log_probs": log_probs}
+    kinds = [kind for kind, value in given.items() if value is not None]
+    if len(kinds) != 1:
+        got = _check.join_names(kinds, last="and") if kinds else "none of them"
+        must = "be given, or else `logits` or `log_probs`"
+        raise _check.wrong_kind("probs", must, got)
+    (kind,) = kinds
+    if normalize and kind != "probs":
+        alone = "be left out where " + _check.argument(kind) + " are given"
+        raise _check.invalid("normalize", alone, "both")
+    value, names = given[kind], names_of(labels)
+    scores, epsilon = scores_of(kind, value)
+    if kind == "logits" and not allow_probabilities and look_like_probs(scores, epsilon):
+        raise _no_logits()
+    if scores.ndim == 2 and scores.shape[1] == 1:
+        if positive is None and not (kind == "probs" and (np.abs(scores - 1) <= 1e-6).all()):
+            raise _one_column(kind, scores.shape)
+        scores = scores if positive is None else scores[:, 0]
+    if positive is not None:
+        if scores.ndim == 2:
+            must = "be left out where there is a column for each class"
+            raise _check.invalid("positive", must, repr(positive))
+        names = with_positive(target, positive, names)
+    classes = 2 if scores.ndim == 1 else scores.shape[1]
+    if scores.ndim == 2:
+        scores, names = _by_name(kind, value, scores, names, target)
+    if names is not None and len(names) != classes:
         raise _check.invalid("labels", f"name the {classes} classes", len(names))
-    odd = [name for name in names if not isinstance(name, str | int | float | bool)]
-    if odd:
-        must = "be strings, numbers or booleans"
-        raise _check.wrong_kind("labels", must, _check.a(odd[0]))
-    if len(set(names)) < len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise _check.invalid("labels", "name every class once", f"{twice!r} twice")
-    return names
+    _check_index(target, value)
+    truth = truth_of(target, names, len(scores), classes, ignore)
+    weight = None if sample_weight is None else weights_of(sample_weight, len(scores))
+    if (truth < 0).all():
+        raise _check.invalid("target", "have a row that is not ignored", "none")
+    labels = list(range(classes)) if names is None else names
+    return Predictions(scores, kind, epsilon, truth, labels, names is not None, weight, normalize)
 
 
-def _truth(
-    target: ArrayLike, names: list[Any], rows: int, classes: int, *, named: bool
-) -> NDArray[np.int64]:
-    if named:
-        number = {name: i for i, name in enumerate(names)}
-        # Not through an array where it is none yet: NumPy makes text of a list like [1, "a"].
-        values = target if isinstance(target, list | tuple) else _array("target", target).tolist()
-        if not isinstance(values, list | tuple) or len(values) != rows:
-            got = len(values) if isinstance(values, list | tuple) else "one"
-            raise _check.invalid("target", f"have one class a row, {rows}", got)
-        found = np.array([_place(value, number) for value in values], dtype=np.int64)
-        if (found < 0).any():
-            row = int((found < 0).argmax())
-            must = f"be one of the labels {_check.join_names(names)}"
-            raise _check.invalid("target", must, f"{values[row]!r} at row {row}")
-        return found
-    raw = _array("target", target)
-    if raw.shape != (rows,):
-        raise _check.invalid("target", f"have one class a row, {rows}", f"the shape {raw.shape}")
-    if raw.dtype.kind not in "iub":
-        advice = (
-            "Name the classes in the order of the columns with " + _check.setting("labels") + "."
-        )
-        must = "hold class numbers where no `labels` are given"
-        raise _check.wrong_kind("target", must, f"dtype {raw.dtype}", advice)
-    outside = (raw < 0) | (raw >= classes)
-    if outside.any():
-        row = int(outside.argmax())
-        must = f"be from 0 to {classes - 1}, the class numbers"
-        raise _check.invalid("target", must, f"{raw[row]} at row {row}")
-    return raw.astype(np.int64)
+def _no_logits() -> ValueError:
+    other = "Pass them as " + _check.setting("probs") + "; if they are logits all the same, pass "
+    sure = _check.setting("allow_probabilities", True)
+    got = "rows of numbers from 0 that sum to 1"
+    return _check.invalid("logits", "not be probabilities", got, other + sure + ".")
 
 
-def _place(value: Any, number: dict[Any, int]) -> int:
-    value = value.item() if isinstance(value, np.generic) else value
-    return number.get(value, -1) if isinstance(value, Hashable) else -1
+def _one_column(kind: str, shape: tuple[int, ...]) -> ValueError:
+    must = "have a column for each class, or one dimension: the second of two classes"
+    advice = f"Pass {kind}[:, 0], or the class that it is of as " + _check.setting("positive") + "."
+    return _check.invalid(kind, must, str(shape), advice)
+
+
+def _by_name(
+    kind: str, value: Any, scores: NDArray[Any], names: list[Any] | None, target: Any
+) -> tuple[NDArray[Any], list[Any] | None]:
+    """Bring the columns of a data frame into the order of the classes; names go before places."""
+    columns = [
+        name.item() if isinstance(name, np.generic) else name for name in column_names(value)
+    ]
+    if not columns:
+        return scores, names
+    spelled = [str(name) for name in columns]
+    numbers = [str(i) for i in range(len(columns))]
+    if names is None:
+        if set(spelled) == set(numbers):
+            return scores[:, [spelled.index(name) for name in numbers]], None
+        true = set(values_of(target))
+        if true <= set(columns):
+            return scores, names_of(columns)
+        if {str(name) for name in true} <= set(spelled):  # numbers in a file's header are text
+            named = {str(name): name for name in true}
+            return scores, names_of([named.get(name, name) for name in spelled])
+        return scores, None  # the names of the columns are none of classes: by place
+    wanted = [str(name) for name in names]
+    if set(spelled) == set(wanted):
+        return scores[:, [spelled.index(name) for name in wanted]], names
+    if set(spelled) == set(numbers):
+        return scores[:, [spelled.index(name) for name in numbers]], names
+    return scores, names
+
+
+def _check_index(target: Any, value: Any) -> None:
+    """Refuse a series and a frame whose labels of rows are the same in another order."""
+    mine, theirs = getattr(target, "index", None), getattr(value, "index", None)
+    if not all(hasattr(index, "is_unique") for index in (mine, theirs)):
+        return  # no pandas: a list's index is a method
+    if any(type(index).__name__ == "RangeIndex" for index in (mine, theirs)):
+        return  # numbers of rows, which a table has anyway
+    if not mine.equals(theirs) and mine.sort_values().equals(theirs.sort_values()):  # type: ignore[union-attr]
+        must = "have its rows in the order of the predictions"
+        advice = "Pass target.loc[predictions.index]."
+        raise _check.invalid("target", must, "the same index in another order", advice)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from xent._check import count
 from xent._page import Page
+from xent._terminal import bar_of, cut, fitted, one_line, width_of
 from xent.evaluation._html import add_report
 from xent.evaluation._numbers import Figures, percent
 
@@ -17,13 +18,18 @@ class Report(Figures):
     Parameters
     ----------
     rows, classes : int
-        Size of the predictions.
+        Size of the predictions; rows that are ignored or of weight 0 are not counted.
+    weight : float
+        Sum of the weights, ``rows`` where there are none.
     labels : list
         The classes in the order of the columns.
     base : float
         Base of every logarithm here: 2 for bits.
     cross_entropy : float
         Mean cost of the true class.
+    low, high, confidence : float
+        Its interval, Student's for independent rows, and how often such an interval holds the true
+        mean; NaN for one row.
     uniform, prior : float
         What it costs to know nothing (log C), and to know how often each class occurs (H(Y)).
     explained : float
@@ -35,10 +41,18 @@ class Report(Figures):
         Reliability of the winning class.
     impossible : int
         Rows whose true class was given probability 0: each makes the cross-entropy infinite.
+    floored : dict of str to float
+        What the cross-entropy would be, were no probability below a floor, by the floor: what other
+        programs take for 0.
+    ranking : dict of str to float
+        ``roc_auc`` and ``average_precision``, which are no proper scores: they see the order alone.
+        Of more than two classes, up to 64, the means over each class against the rest.
     per_class : list of ClassRow
-        One entry a class.
-    confusion : ndarray of int, shape (C, C)
-        Rows by true class, columns by prediction.
+        One entry a class that occurs or was predicted.
+    pairs : list of ConfusedRows
+        How many rows of which class were taken for which, the most frequent first.
+    slices : list of SliceRow
+        Rows that share a value of a column that was asked for.
     hardest : list of HardRow
         The most expensive rows, the worst first.
     signature : str
@@ -86,31 +100,65 @@ class Report(Figures):
             "",
             f"cross-entropy   {self.cross_entropy:8.4f} {unit} a row"
             f"   (perplexity {self.perplexity:.4g})",
+            f"  95 % interval {self.low:8.4f} to {self.high:.4f} {unit}{self._other_unit()}",
             f"  uniform       {self.uniform:8.4f} {unit}   knowing nothing: log of {self.classes}",
             f"  class prior   {self.prior:8.4f} {unit}   knowing only how often each class occurs",
             f"  explained     {percent(self.explained):>8} of the class prior",
             f"accuracy {percent(self.accuracy)}   Brier {self.brier:.4f}"
             f"   calibration error {percent(self.calibration_error)}",
         ]
+        if math.isnan(self.low):
+            del lines[3]
+        if self.classes == 2 and not math.isnan(self.ranking["roc_auc"]):
+            lines.append(
+                f"order alone, no proper scores: ROC AUC {self.ranking['roc_auc']:.4f}   "
+                f"average precision {self.ranking['average_precision']:.4f}"
+            )
         if self.impossible:
             rows = count(self.impossible, "row")
-            lines.append(f"{rows} had a true class of probability 0: infinite cost")
-        lines += ["", *self._class_lines(), "", *self._confusion_line(), self.signature]
-        return "\n".join(lines)
+            lines.append(
+                f"{rows} had a true class of probability 0: infinite cost; with 1e-15 for 0, as "
+                f"others have it, {self.floored['1e-15']:.4f} {unit} a row"
+            )
+        lines += ["", *self._class_lines(), *self._slice_lines(), "", *self._confusion_line()]
+        return "\n".join([*lines, self.signature])
+
+    def _other_unit(self) -> str:
+        """Write the mean in the unit of the two that the report is not in."""
+        if self.base == 2:
+            return f"   ({self.cross_entropy * math.log(2):.4f} nats a row)"
+        return f"   ({self.cross_entropy * math.log2(self.base):.4f} bits a row)"
+
+    def _slice_lines(self, most: int = 10) -> list[str]:
+        """Write the slices that cost most in all, one a line."""
+        lines = []
+        for name in dict.fromkeys(piece.name for piece in self.slices):
+            found = [piece for piece in self.slices if piece.name == name]
+            lines += ["", f"by {one_line(name)}: {self.unit} a row, interval, rows, accuracy"]
+            for piece in found[:most]:
+                reach = "-" if math.isnan(piece.low) else f"{piece.low:.3f} to {piece.high:.3f}"
+                value = fitted("missing" if piece.value is None else one_line(piece.value), 18)
+                lines.append(
+                    f"  {value} {piece.cross_entropy:8.3f}   {reach:<16} {piece.rows:>9,}"
+                    f"   {percent(piece.accuracy)}"
+                )
+            if len(found) > most:
+                lines.append(f"  and {len(found) - most} more")
+        return lines
 
     def _class_lines(self, most: int = 10) -> list[str]:
         """Draw the classes that cost most, one a line."""
         order = sorted(self.per_class, key=lambda c: -c.share)[:most]
-        width = min(max(len(one_line(c.label)) for c in order), 18)
+        width = min(max(width_of(one_line(c.label)) for c in order), 18)
         longest = max((c.share for c in order), default=0.0) or 1.0
         title = f"where the {self.unit} go"
         lines = [f"{title:{width + 26}} share  {self.unit:>7}  recall    rows"]
         for c in order:
             bar = bar_of(c.share / longest, 22)
-            name = one_line(c.label)[:width]
+            name = fitted(one_line(c.label), width)
             cost = "-" if math.isnan(c.cross_entropy) else f"{c.cross_entropy:.3f}"
             lines.append(
-                f"  {name:<{width}}  {bar:<22} {percent(c.share):>6}  {cost:>7} "
+                f"  {name}  {bar:<22} {percent(c.share):>6}  {cost:>7} "
                 f"{percent(c.recall):>7} {c.rows:>7,}"
             )
         if len(self.per_class) > most:
@@ -120,27 +168,12 @@ class Report(Figures):
     def _confusion_line(self) -> list[str]:
         line = ""
         for rows, true, said in self.confused()[:4]:
-            more = f"{one_line(true)[:18]} for {one_line(said)[:18]} ({rows})"
+            more = f"{_short(true)} for {_short(said)} ({rows})"
             if len(line) + len(more) > 80:
                 break
             line += f", {more}" if line else f"most confused: {more}"
         return [line] if line else []
 
 
-def one_line(label: object) -> str:
-    r"""Write a label so that it cannot break a line of text.
-
-    >>> one_line("two\nlines")
-    'two lines'
-    """
-    return " ".join(str(label).split())
-
-
-def bar_of(share: float, width: int) -> str:
-    """Draw a bar of eighths of a character.
-
-    >>> bar_of(0.5, 5)
-    '██▌'
-    """
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+def _short(label: object) -> str:
+    return cut(one_line(label), 18)

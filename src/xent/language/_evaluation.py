@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LOG_2 = math.log(2.0)
+SPELLING = 8.0  # bits for each byte of an unknown word, and for the separator: log2 256
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class Evaluation:
 
     An event is a token or the end of a sentence. Perplexity is exp(cross-entropy): the number of
     equally likely words that would be as hard to guess. It compares models with one vocabulary;
-    bits per byte compare all.
+    bits per byte, and per character, compare all: there an unknown word costs its spelling too,
+    8 bits (log2 256) for each byte and for the separator after it.
 
     Parameters
     ----------
@@ -37,6 +39,8 @@ class Evaluation:
         The model's signature.
     is_distribution : bool
         False for `StupidBackoff`, whose figures compare with nothing.
+    spelling_bits : float
+        Bits that spell the unknown words.
     """
 
     log_likelihood: float
@@ -52,6 +56,7 @@ class Evaluation:
     bytes: int | None
     model: str
     is_distribution: bool = True
+    spelling_bits: float = 0.0
 
     @property
     def cross_entropy(self) -> float:
@@ -80,18 +85,18 @@ class Evaluation:
 
     @property
     def bits_per_word(self) -> float:
-        """Bits of the whole text for each token; the ends of sentences add bits and no tokens."""
+        """Bits of all events for each token; the ends of sentences add bits and no tokens."""
         return _ratio(-self.log_likelihood / LOG_2, self.words)
 
     @property
     def bits_per_character(self) -> float:
-        """Bits of the whole text for each character, line feeds included."""
-        return _ratio(-self.log_likelihood / LOG_2, self.characters)
+        """Bits of the whole text, unknown words spelt, for each character, line feeds included."""
+        return _ratio(self.spelling_bits - self.log_likelihood / LOG_2, self.characters)
 
     @property
     def bits_per_byte(self) -> float:
-        """Bits of the whole text for each byte, line feeds included."""
-        return _ratio(-self.log_likelihood / LOG_2, self.bytes)
+        """Bits of the whole text, unknown words spelt, for each byte, line feeds included."""
+        return _ratio(self.spelling_bits - self.log_likelihood / LOG_2, self.bytes)
 
     def __str__(self) -> str:
         lines = [
@@ -102,6 +107,7 @@ class Evaluation:
             f"  bits a word         {self.bits_per_word:.5f}",
             f"  bits a character    {self.bits_per_character:.5f}",
             f"  bits a byte         {self.bits_per_byte:.5f}",
+            f"    unknown spelt     {_ratio(self.spelling_bits, self.bytes):.5f}",
             f"  events {self.events:,}, sentences {self.sentences:,}, unknown {self.unknown:,}, "
             f"impossible {self.zeros:,}",
             "  matched n-grams     "
@@ -122,6 +128,7 @@ class Evaluation:
             "model": self.model,
             **shown,
             **{name: getattr(self, name) for name in counts},
+            "spelling_bits": self.spelling_bits,
             "matched": list(self.matched),
             "is_distribution": self.is_distribution,
         }

@@ -1,7 +1,7 @@
 """Models mixed for a domain: their probabilities added up, with weights learnt on its text.
 
-A mixture is kept as what it is, models and weights, and not as one back-off model: a sum of
-back-off models is none, so that a static one (SRILM's ``ngram -mix-lm``) approximates it.
+A mixture is kept as what it is, models and weights. A sum of back-off models is none, so one model
+made of it, as an ARPA file needs it (SRILM's ``ngram -mix-lm``), is near to it and not it.
 """
 
 import os
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.language._backoff import storage
+from xent.language._backoff.merged import MixturePart, merged
+from xent.language._backoff.storage import Stored
 from xent.language._model import NGramModel
 from xent.language._scorer import ScoredText, Scorer
 from xent.language._text import Reader, check_rereadable
-from xent.language._vocabulary import Vocabulary
+from xent.language._vocabulary import BEGIN, UNKNOWN, Vocabulary
 
 F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]
@@ -30,21 +32,22 @@ class Mixture(Scorer):
 
     p(w | h) = Σ weight_i p_i(w | h)
 
-    It evaluates, scores, samples and is saved as an `NGramModel` is. No ARPA file can hold it: a
-    sum of back-off models is not one.
+    It evaluates, scores, samples and is saved as an `NGramModel` is. Its vocabulary is all words of
+    its models. A word that a model does not know has probability 0 there, and is ``<unk>`` among
+    its histories; ``<unk>`` of the mixture is a word that none knows.
 
     Parameters
     ----------
     models : sequence of NGramModel
-        With one vocabulary.
+        Of one unit.
     weights : sequence of float
         One a model, non-negative, with sum 1.
 
     Raises
     ------
     ValueError, TypeError
-        If there are fewer than two models, or others than `NGramModel`, fitted, with one vocabulary
-        and true probabilities; if the weights are not one a model, non-negative, with sum 1.
+        If there are fewer than two models, or others than `NGramModel`, fitted, of one unit, with
+        true probabilities; if the weights are not one a model, non-negative, with sum 1.
 
     Examples
     --------
@@ -69,51 +72,127 @@ class Mixture(Scorer):
         if not (self.weights >= 0).all() or abs(self.weights.sum() - 1) > 1e-9:
             raise _check.invalid("weights", "be shares with sum 1", self.weights.tolist())
         self.order = max(model.order for model in self.models)
-        self.unknown, self.unit = self.models[0].unknown, self.models[0].unit
+        self.unit = self.models[0].unit
+        others = [model.unknown for model in self.models if model.unknown != "closed"]
+        self.unknown = others[0] if others else "closed"
 
     def __repr__(self) -> str:
         parts = zip(self.weights, self.models, strict=True)
         return f"Mixture({' + '.join(f'{weight:.4g} {model!r}' for weight, model in parts)})"
 
-    @property
+    @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The words, numbered as in the first model."""
-        return self.models[0].vocabulary
+        """The words: those of the first model in its order, then what others have beside them."""
+        first, *others = [model.vocabulary for model in self.models]
+        if all(other.same_words(first) for other in others):
+            return first
+        words = dict.fromkeys(word for model in self.models for word in model.vocabulary.words())
+        letters = [word.encode("utf-8", "surrogateescape") for word in words]
+        blob = np.frombuffer(b"".join(letters), np.uint8)
+        return Vocabulary.of({"blob": blob, "lengths": np.array([*map(len, letters)])})
 
     @cached_property
-    def _numbers(self) -> list[U32]:
-        """For each model, its number of each word of the first one."""
+    def _mixed_parts(self) -> list[MixturePart]:
         words = self.vocabulary.words()
-        return [
-            np.array([model.vocabulary.index[word] for word in words], np.uint32)
-            for model in self.models
-        ]
+        parts = []
+        for model, weight in zip(self.models, self.weights, strict=True):
+            index = model.vocabulary.index
+            numbers = np.array([index.get(word, UNKNOWN) for word in words], np.uint32)
+            foreign = numbers == UNKNOWN
+            foreign[UNKNOWN] = False
+            parts.append(MixturePart(model.backoff, float(weight), numbers, foreign))
+        return parts
 
-    def reader(self) -> Reader:
-        """Return a reader of texts with the first model's vocabulary, which stays as it is."""
-        return self.models[0].reader()
+    def reader(self, *, spelling: bool = False) -> Reader:
+        """Return a reader of texts with the mixture's vocabulary, which stays as it is."""
+        errors = self.models[0].errors
+        return Reader(
+            self.vocabulary,
+            unit=self.unit,
+            errors=errors,
+            spelling=spelling,
+            unknown_is_word=self.unknown == "word",
+        )
+
+    def read_as(self, unit: str | None, errors: str | None) -> None:
+        """Take another unit and another policy for bytes that are not UTF-8, where given.
+
+        Parameters
+        ----------
+        unit, errors : str or None
+            As in `NGramModel.read_as`, for each model.
+
+        Raises
+        ------
+        ValueError
+            If ``unit`` or ``errors`` are none of those, or ``unit`` is another than a model's.
+        """
+        for model in self.models:
+            model.read_as(unit, errors)
+        self.unit = self.models[0].unit
 
     def prepare(self) -> None:
         """Build once what scoring needs, before several threads ask for it."""
-        _ = self._numbers
+        _ = self._mixed_parts
         for model in self.models:
             model.prepare()
 
     def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> ScoredText:
         """Score a stream of sentences; the longest n-gram is that of any model."""
-        found = [
-            model._score(numbers[ids], lengths=lengths, threads=threads)
-            for model, numbers in zip(self.models, self._numbers, strict=True)
-        ]
+        found = self._scores(ids, lengths=lengths, threads=threads)
         logp = _mixed(np.stack([one.logp for one in found]), self.weights)
         longest = np.max([one.lengths for one in found], axis=0)
-        return ScoredText(logp, found[0].words, found[0].offsets, longest)
+        return ScoredText(logp, ids[ids != BEGIN] if lengths else ids, found[0].offsets, longest)
+
+    def _scores(
+        self, ids: U32, *, lengths: bool = False, threads: int | None = None
+    ) -> list[ScoredText]:
+        """Score a stream of sentences by each model."""
+        found = []
+        events = ids[ids != BEGIN]
+        for model, part in zip(self.models, self._mixed_parts, strict=True):
+            one = model._score(part.numbers[ids], lengths=lengths, threads=threads)
+            if part.foreign.any():
+                one.logp[part.foreign[events]] = -np.inf
+            found.append(one)
+        return found
 
     def _after(self, history: list[int]) -> F64:
         total = np.zeros(len(self.vocabulary))
-        for weight, model, numbers in zip(self.weights, self.models, self._numbers, strict=True):
-            total += weight * model._after(numbers[history].tolist())[numbers]
+        for model, part in zip(self.models, self._mixed_parts, strict=True):
+            p = model._after(part.numbers[history].tolist())[part.numbers]
+            total += part.weight * np.where(part.foreign, 0.0, p)
         return total
+
+    def merged(self) -> NGramModel:
+        """Return one model that is near to the mixture, as an ARPA file needs it.
+
+        It lists each n-gram that a model lists, with the mixture's probability; for others, whose
+        probabilities in the mixture no back-off weight gives exactly, it backs off. It has no
+        smoothing, like a model that was read from an ARPA file.
+
+        Returns
+        -------
+        NGramModel
+            Smaller and faster than the mixture; perplexity is near to the mixture's.
+
+        References
+        ----------
+        A. Stolcke (2002). SRILM, an extensible language modeling toolkit. ICSLP, section 3.2.
+        """
+        first = self.models[0]
+        return NGramModel._of(
+            Stored(
+                order=self.order,
+                smoothing=None,
+                unknown=self.unknown,
+                min_counts=[1] * self.order,
+                unit=self.unit,
+                errors=first.errors,
+                vocabulary=self.vocabulary,
+                backoff=merged(self._mixed_parts),
+            )
+        )
 
     def perplexity(self, text: Any) -> float:
         """Return the exponential of the cross-entropy of a text.
@@ -175,7 +254,7 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
     Parameters
     ----------
     models : sequence of NGramModel
-        With one vocabulary: fit them with the same ``vocabulary=``.
+        Of one unit. Their vocabularies may differ; see `Mixture` for what that means.
     dev : path, lines, token lists or id arrays
         As in `NGramModel.fit`, but no iterator. It must not be part of the training texts.
 
@@ -187,8 +266,8 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
     Raises
     ------
     ValueError, TypeError
-        If there are fewer than two models, or others than `NGramModel`, fitted, with one vocabulary
-        and true probabilities; if ``dev`` is no text, or no model thinks it possible.
+        If there are fewer than two models, or others than `NGramModel`, fitted, of one unit, with
+        true probabilities; if ``dev`` is no text, or no model thinks it possible.
 
     Examples
     --------
@@ -206,8 +285,15 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
     """
     models = _checked(models)
     check_rereadable("dev", dev)
-    columns = np.stack([model.token_log_probs(dev).values for model in models])
-    columns = columns[:, ~np.isnan(columns).any(axis=0) & np.isfinite(columns).any(axis=0)]
+    even = Mixture(models, np.full(len(models), 1.0 / len(models)).tolist())
+    found = [np.empty((len(models), 0))]
+    for ids in even.reader().ids(dev, "dev"):
+        scores = np.stack([one.logp for one in even._scores(ids)])
+        if even.unknown == "closed":
+            scores = scores[:, ids[ids != BEGIN] != UNKNOWN]
+        found.append(scores)
+    columns = np.concatenate(found, axis=1)
+    columns = columns[:, np.isfinite(columns).any(axis=0)]
     if not columns.shape[1]:
         raise _check.invalid("dev", "hold at least one event that a model thinks possible", "none")
     weights = np.full(len(models), 1.0 / len(models))
@@ -220,11 +306,6 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
         weights = weights * np.exp(columns - mixed).mean(axis=1)
         weights /= weights.sum()
     return Mixture(models, weights.tolist())
-
-
-def load(path: str | os.PathLike[str]) -> NGramModel | Mixture:
-    """Read a file of either kind."""
-    return Mixture.load(path) if storage.is_mixture(path) else NGramModel.load(path)
 
 
 def _mixed(columns: F64, weights: F64) -> F64:
@@ -248,14 +329,8 @@ def _checked(given: Sequence[NGramModel]) -> list[NGramModel]:
     for place, model in enumerate(models):
         if not model.is_distribution:
             raise _check.invalid("models", "be distributions", f"{model!r} at [{place}]")
-        same = model.vocabulary.same_words(first.vocabulary)
-        if not same or (model.unknown, model.unit) != (first.unknown, first.unit):
-            advice = (
-                "Fit them with one "
-                + _check.setting("vocabulary")
-                + " and one "
-                + _check.setting("unknown")
-                + "."
-            )
-            raise _check.invalid("models", "share one vocabulary", f"another at [{place}]", advice)
+        _ = model.vocabulary  # fitted
+        if model.unit != first.unit:
+            got = f"{first.unit!r} and at [{place}] {model.unit!r}"
+            raise _check.invalid("models", "have one unit", got, "Fit them alike.")
     return models

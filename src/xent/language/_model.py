@@ -1,7 +1,7 @@
 """The n-gram model as its user meets it: fit, evaluate, score, continue, store."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
@@ -16,10 +16,14 @@ from xent.language._backoff.estimate import estimate, min_counts, uniform
 from xent.language._backoff.protocol import BackoffModel
 from xent.language._backoff.prune import pruned
 from xent.language._backoff.storage import Stored
+from xent.language._counting.listed import listed
 from xent.language._counting.runs import check_memory, counted
 from xent.language._counting.task import CountingTask, given_words
+from xent.language._counting.unsegmented import warn_of_unsegmented
+from xent.language._kenlm_binary import load as kenlm_binary
+from xent.language._kenlm_binary.model import KenLMBinary
 from xent.language._scorer import ScoredText, Scorer
-from xent.language._text import TOKEN_UNITS, Reader, sentence_starts
+from xent.language._text import ERROR_POLICIES, TOKEN_UNITS, Reader, sentence_starts
 from xent.language._vocabulary import BEGIN, Vocabulary
 from xent.language.smoothing import KneserNey, Smoothing, StupidBackoff
 from xent.language.smoothing._smoothing import Evidence
@@ -95,7 +99,7 @@ class NGramModel(Scorer):
         self.smoothing: Smoothing | None = KneserNey() if smoothing is None else smoothing
         self.unknown = _check.option("unknown", unknown, UNKNOWNS)
         self.unit = _check.option("unit", unit, TOKEN_UNITS)
-        self.errors = _check.option("errors", errors, ("strict", "keep"))
+        self.errors = _check.option("errors", errors, ERROR_POLICIES)
         self.min_counts = min_counts(min_count, self.order, self.smoothing)
         self._given = None if vocabulary is None else given_words(vocabulary)
         self._vocabulary: Vocabulary | None = None
@@ -107,6 +111,7 @@ class NGramModel(Scorer):
         self,
         text: Any,
         *,
+        weights: Sequence[int] | NDArray[np.integer] | None = None,
         held_out: Any = None,
         executor: Executor | None = None,
         memory: int | str | None = None,
@@ -119,6 +124,9 @@ class NGramModel(Scorer):
         text : path, lines, token lists or id arrays
             A str or PathLike is a file (plain, .gz or .zst), an iterable of paths several; an
             iterable of str is lines, of lists of str tokens; integer arrays are token ids.
+        weights : sequence of int, optional
+            How often each line counts, where ``text`` is lines, lists of tokens or id arrays. The
+            model is that of a text with each line so many times.
         held_out : same, optional
             Text from which `JelinekMercer` learns its weights.
         executor : concurrent.futures.Executor, optional
@@ -142,31 +150,82 @@ class NGramModel(Scorer):
         ------
         ValueError, TypeError
             If ``text`` is no text or an empty one, the smoothing learns from no ``held_out``,
-            ``memory`` is too little, ``folder`` is another's, or ``executor`` is given for others
-            than paths.
+            ``memory`` is too little, ``folder`` is another's, ``executor`` is given for others
+            than paths, or ``weights`` are not whole numbers, one a line.
         FileNotFoundError
             If there is no such file.
+
+        Warns
+        -----
+        UserWarning
+            If words are not separated (Chinese, Japanese, Thai and others as they are written).
         """
-        if self.smoothing is None:
-            raise _check.cannot(
-                "The model cannot be fitted", "it was read from an ARPA file", "Make an NGramModel."
-            )
+        smoothing, task = self._counting()
         learns = isinstance(self.smoothing, smoothings.JelinekMercer)
         if held_out is not None and not learns:
             got = f"a text for {type(self.smoothing).__name__}"
             raise _check.invalid("held_out", "be None", got, "Only JelinekMercer learns from it.")
-        task = CountingTask(
-            self.order, self.unit, self.errors, self.unknown, self.min_counts[0], self._given
-        )
-        with counted(task, text, executor, memory, folder) as (vocabulary, levels):
+        with counted(task, text, weights, executor, memory, folder) as (vocabulary, levels):
             evidence = Evidence(levels, self.min_counts, uniform(len(vocabulary), self.unknown))
             if memory is not None:
-                check_memory(self.smoothing, evidence, memory, folder)
+                check_memory(smoothing, evidence, memory, folder)
+            if self.unit == "word":
+                warn_of_unsegmented(vocabulary, levels[0].count)
             if held_out is not None:
                 evidence.held_out = task.count_known(held_out, vocabulary)
-            backoff = estimate(self.smoothing, evidence)
+            backoff = estimate(smoothing, evidence)
         self._vocabulary, self._backoff = vocabulary, backoff
         return self
+
+    def fit_counts(self, counts: Any) -> "NGramModel":
+        """Estimate the model from n-gram counts that somebody else has made.
+
+        Parameters
+        ----------
+        counts : path, or mapping of tuple of str to int
+            N-grams of every order up to the model's, each with the one that it begins with and the
+            one that it ends with; longer ones are passed over. In a file an n-gram and its count
+            stand on a line, as SRILM's ``ngram-count -write`` has them. ``<s>`` begins a sentence,
+            ``</s>`` ends it.
+
+        Returns
+        -------
+        NGramModel
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``counts`` are none of these, or one lacks its beginning or end.
+        FileNotFoundError
+            If there is no such file.
+
+        Examples
+        --------
+        >>> from xent.language import MaximumLikelihood
+        >>> counts = {("a",): 3, ("b",): 1, ("</s>",): 1, ("a", "b"): 1, ("a", "a"): 2}
+        >>> lm = NGramModel(2, MaximumLikelihood()).fit_counts(counts)
+        >>> round(float(lm.distribution("a", begin=False)[lm.vocabulary.index["b"]]), 6)
+        0.333333
+        """
+        smoothing, task = self._counting()
+        vocabulary, levels = listed(counts, self.order, self._given, self.unknown)
+        if self.min_counts[0] > 1:
+            vocabulary, levels = task.without_rare(vocabulary, levels)
+        evidence = Evidence(levels, self.min_counts, uniform(len(vocabulary), self.unknown))
+        backoff = estimate(smoothing, evidence)
+        self._vocabulary, self._backoff = vocabulary, backoff
+        return self
+
+    def _counting(self) -> tuple[Smoothing, CountingTask]:
+        """Return how the model is estimated and counts; one that was read is not and does not."""
+        if self.smoothing is None:
+            raise _check.cannot(
+                "The model cannot be fitted", "it was read from an ARPA file", "Make an NGramModel."
+            )
+        return self.smoothing, CountingTask(
+            self.order, self.unit, self.errors, self.unknown, self.min_counts[0], self._given
+        )
 
     @classmethod
     def _of(cls, parts: Stored) -> "NGramModel":
@@ -211,7 +270,8 @@ class NGramModel(Scorer):
         return self.smoothing is None or self.smoothing.is_distribution
 
     def __repr__(self) -> str:
-        how = "from an ARPA file" if self.smoothing is None else repr(self.smoothing)
+        read = "a KenLM binary" if isinstance(self._backoff, KenLMBinary) else "an ARPA file"
+        how = f"from {read}" if self.smoothing is None else repr(self.smoothing)
         cutoffs = "" if set(self.min_counts) == {1} else f", min_count={self.min_counts}"
         return f"NGramModel(order={self.order}, {how}, unknown={self.unknown!r}{cutoffs})"
 
@@ -221,9 +281,15 @@ class NGramModel(Scorer):
 
     # ------------------------------------------------------------------ scoring
 
-    def reader(self) -> Reader:
+    def reader(self, *, spelling: bool = False) -> Reader:
         """Return a reader of texts with the model's vocabulary, which stays as it is."""
-        return Reader(self.vocabulary, unit=self.unit, errors=self.errors)
+        return Reader(
+            self.vocabulary,
+            unit=self.unit,
+            errors=self.errors,
+            spelling=spelling,
+            unknown_is_word=self.unknown == "word",
+        )
 
     def _score(self, ids: U32, *, lengths: bool = False, threads: int | None = None) -> ScoredText:
         """Score a stream of sentences."""
@@ -240,11 +306,33 @@ class NGramModel(Scorer):
     def _after(self, history: list[int]) -> F64:
         history = history[len(history) - min(len(history), self.order - 1) :]
         alpha = self.smoothing.alpha if isinstance(self.smoothing, StupidBackoff) else None
-        return self.backoff.distribution(self.backoff.state(history), len(history), alpha)
+        return self.backoff.after(history, alpha)
 
     def prepare(self) -> None:
         """Build once what scoring needs, before several threads ask for it."""
         self.backoff.prepare()
+
+    def read_as(self, unit: str | None, errors: str | None) -> None:
+        """Take another unit and another policy for bytes that are not UTF-8, where given.
+
+        Parameters
+        ----------
+        unit : str or None
+            As in the class. A model that was fitted, or whose file says so, has its own.
+        errors : str or None
+            As in the class.
+
+        Raises
+        ------
+        ValueError
+            If ``unit`` or ``errors`` are none of those, or ``unit`` is another than the model's.
+        """
+        if unit is not None and _check.option("unit", unit, TOKEN_UNITS) != self.unit:
+            if self.smoothing is not None or self.unit != "word":
+                raise _check.invalid("unit", f"be {self.unit!r}, the model's own", repr(unit))
+            self.unit = unit
+        if errors is not None:
+            self.errors = _check.option("errors", errors, ERROR_POLICIES)
 
     # ------------------------------------------------------------------ keeping
 
@@ -303,18 +391,32 @@ class NGramModel(Scorer):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> "NGramModel":
-        """Read a model that `save` wrote.
+        """Read a model that `save` or KenLM's build_binary wrote.
+
+        A damaged file is refused: ours has checksums, KenLM's has none, so that each place it leads
+        to is looked at, and only a changed digit of a number cannot be noticed.
 
         Parameters
         ----------
         path : str or PathLike
             The file.
         mmap : bool
-            Map it into memory, at once and shared by all processes that do; False reads it whole
-            and checks its checksums.
+            Map it into memory, shared by all processes that do; then it must not be cut short
+            while it is in use. False reads it whole.
 
         Returns
         -------
         NGramModel
+            Of a KenLM binary one without ``smoothing``. A trie is all that a model is; from hash
+            tables n-grams cannot be listed, so that one scores, samples and no more.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is none of these, a newer version, cut short or damaged.
         """
+        if kenlm_binary.is_binary(path):
+            return cls._of(kenlm_binary.load(path, mmap=mmap))
         return cls._of(storage.load(path, mmap=mmap))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._compile.threads import in_blocks
-from xent.language._evaluation import Evaluation
+from xent.language._evaluation import SPELLING, Evaluation
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary
 
@@ -57,7 +57,7 @@ class Scorer(ABC):
         """Whether the scores are probabilities."""
 
     @abstractmethod
-    def reader(self) -> Reader:
+    def reader(self, *, spelling: bool = False) -> Reader:
         """Return a reader of texts with the model's vocabulary, which stays as it is."""
 
     @abstractmethod
@@ -110,8 +110,8 @@ class Scorer(ABC):
         offsets = np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum()
         return TokenLogProbs(values, offsets)
 
-    def score_ids(self, ids: U32) -> tuple[F64, int]:
-        """Score what `reader` gave: natural log-probabilities of sentences, number of tokens.
+    def score_ids(self, ids: U32) -> tuple[F64, NDArray[np.int64]]:
+        """Score what `reader` gave: natural log-probability and number of events of each sentence.
 
         Parameters
         ----------
@@ -119,7 +119,10 @@ class Scorer(ABC):
             Whole sentences, each from its ``<s>`` to its ``</s>``.
         """
         scored = self._masked(ids)
-        return self._sums(scored), len(scored.logp)
+        events = np.diff(scored.offsets)
+        if self.unknown == "closed" and len(events):
+            events = np.add.reduceat(~np.isnan(scored.logp), scored.offsets[:-1], dtype=np.int64)
+        return self._sums(scored), events
 
     def _scored(self, text: Any) -> Iterable[ScoredText]:
         """Score any text, lines on several threads from the splitting on."""
@@ -161,15 +164,17 @@ class Scorer(ABC):
         Evaluation
             Perplexity, cross-entropy in nats and bits, with and without unknown words, and more.
         """
-        reader = self.reader()
+        reader = self.reader(spelling=True)
         closed = self.unknown == "closed"
         likelihood = known_likelihood = 0.0
+        unknown_bytes = 0
         events = unknown = zeros = sentences = 0
         matched = np.zeros(self.order + 1, np.int64)
         for ids in reader.ids(text):
             scored = self._score(ids, lengths=True)
             is_unknown = scored.words == UNKNOWN
             unknown += int(is_unknown.sum())
+            unknown_bytes += int(reader.unknown_bytes.sum())
             sentences += len(scored.offsets) - 1
             known = scored.logp[~is_unknown]
             known_likelihood += float(known.sum())
@@ -195,6 +200,7 @@ class Scorer(ABC):
             bytes=reader.bytes if reader.measured else None,
             model=repr(self),
             is_distribution=self.is_distribution,
+            spelling_bits=SPELLING * unknown_bytes,
         )
 
     # ------------------------------------------------------------------ what comes next

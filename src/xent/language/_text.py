@@ -1,32 +1,41 @@
-"""Text in every form that people hold it, to streams of token ids.
+r"""Text in every form that people hold it, to streams of token ids.
 
-A str or a path is a file (plain, gzip, zstd); an iterable of str is lines; an iterable of lists of
+A str or a path is a file (plain or packed); an iterable of str is lines; an iterable of lists of
 str is sentences of tokens; integer arrays are token ids. Whatever it is, it leaves here in pieces
-of ``<s> ... </s>`` sentences, two megabytes at a time.
+of ``<s> ... </s>`` sentences, two megabytes at a time. A line ends at ``\n`` or ``\r\n``.
 """
 
 import codecs
-import gzip
 import os
-import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
 from xent._progress import stage
+from xent._table.files import compression
+from xent.language import _encodings
 from xent.language._kernels import text as kernels
-from xent.language._vocabulary import BEGIN, END, SPECIAL, UNKNOWN, Vocabulary
+from xent.language._vocabulary import (
+    BEGIN,
+    END,
+    SPECIAL,
+    UNKNOWN,
+    UNKNOWN_NAMES,
+    Vocabulary,
+)
 
 PIECE_BYTES = 1 << 21  # what is made of a piece of text stays in the cache
 LINES_AT_ONCE = 1 << 12
-PACKED = (".gz", ".zst", ".zstd")
+LONGEST_LINE = 128 * 10**6  # bytes; text8, a well-known text of one line, has 10^8
 TOKEN_UNITS = ("word", "character", "byte")
+ERROR_POLICIES = ("strict", "keep")
 Ids = NDArray[np.uint32]
 
 
@@ -42,15 +51,30 @@ class Reader:
         ``"strict"`` refuses a byte that is not UTF-8; ``"keep"`` takes it as it is.
     grow : bool
         Whether a new word enters the vocabulary.
+    spelling : bool
+        Whether it tallies how many bytes spell the unknown words of each sentence: after each
+        piece that `ids` yields, ``unknown_bytes`` says it of the piece's sentences.
+    unknown_is_word : bool
+        Whether ``<unk>`` spelt in the text is a word like others, which needs no spelling.
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, *, unit: str, errors: str = "strict", grow: bool = False
+        self,
+        vocabulary: Vocabulary,
+        *,
+        unit: str,
+        errors: str = "strict",
+        grow: bool = False,
+        spelling: bool = False,
+        unknown_is_word: bool = True,
     ) -> None:
         self.vocabulary = vocabulary
         self.unit = unit
         self.errors = errors
         self.grow = grow
+        self.spelling = spelling
+        self.unknown_is_word = unknown_is_word
+        self.unknown_bytes = np.empty(0, np.int64)
         self.lines = self.bytes = self.characters = 0
         self.measured = True  # whether bytes and characters are known
         self._letters: NDArray[np.uint32] | None = None
@@ -98,6 +122,7 @@ class Reader:
 
     def encode(self, text: bytes) -> Ids:
         """Return the ids of whole lines of text."""
+        text = line_feeds(text)
         if self.errors == "strict":
             self._check_utf8(text)
         letters = np.frombuffer(text, np.uint8)
@@ -107,6 +132,11 @@ class Reader:
             # 0 wraps around, so this counts <s> and </s> alone.
             if np.count_nonzero((ids - np.uint32(1)) < 2) != 2 * lines:
                 self._refuse_boundary(ids)
+            if self.spelling:
+                self.unknown_bytes = np.empty(lines, np.int64)
+                kernels.unknown_bytes(
+                    letters, kernels.SPACE, ids, self.unknown_is_word, self.unknown_bytes
+                )
         elif self.unit == "byte":
             ids = self._by_letter(letters, 256)
         else:
@@ -119,6 +149,8 @@ class Reader:
         return ids
 
     def _check_utf8(self, text: bytes) -> None:
+        if not self.lines:
+            self.refuse_utf16(text)
         if kernels.is_utf8(np.frombuffer(text, np.uint8)):
             return
         try:
@@ -126,10 +158,15 @@ class Reader:
         except UnicodeDecodeError as error:
             line = self.lines + text.count(b"\n", 0, error.start) + 1
             found = f"byte 0x{text[error.start]:02x} on line {line}"
-            advice = (
-                "Fit with " + _check.setting("errors", "keep") + " to take the bytes as they are."
+            raise _check.invalid("text", "be UTF-8", found, _encodings.advice(text)) from None
+
+    def refuse_utf16(self, head: bytes) -> None:
+        """Refuse a text whose first bytes say that it is UTF-16: not one line of it is text."""
+        if encoding := _encodings.utf16(head):
+            got = (
+                "a NUL beside each letter" if head[0] < 0xFE else f"byte 0x{head[0]:02x} on line 1"
             )
-            raise _check.invalid("text", "be UTF-8", found, advice) from None
+            raise _check.invalid("text", "be UTF-8", got, _encodings.converted(encoding))
 
     def _refuse_boundary(self, ids: Ids) -> None:
         begins, ends = ids == BEGIN, ids == END
@@ -165,6 +202,12 @@ class Reader:
         begun = np.concatenate([[1], 1 + np.cumsum(ends)[:-1]])
         ids = np.full(len(letters) + int(ends.sum()), BEGIN, np.uint32)
         ids[np.arange(len(letters)) + begun] = known
+        if self.spelling:  # letters need no separator
+            new = np.flatnonzero(known == UNKNOWN)
+            size = np.ones(len(new)) if self.unit == "byte" else _utf8_sizes(letters[new])
+            of_line = np.searchsorted(np.flatnonzero(ends), new)
+            spelt = np.bincount(of_line, weights=size, minlength=int(ends.sum()))
+            self.unknown_bytes = spelt.astype(np.int64)
         return ids
 
     # ------------------------------------------------------------------ tokens and numbers
@@ -172,8 +215,12 @@ class Reader:
     def _from_tokens(self, sentences: list[Any], argument: str) -> Ids:
         index, add = self.vocabulary.index, self.vocabulary.add
         ids: list[int] = []
+        separator = int(self.unit == "word")
+        free = UNKNOWN_NAMES if self.unknown_is_word else ()
+        unknown_bytes = []
         for number, sentence in enumerate(sentences, self.lines + 1):
             ids.append(BEGIN)
+            spelt = 0
             for token in sentence:
                 if not isinstance(token, str):
                     must = "hold sentences of str tokens"
@@ -186,12 +233,21 @@ class Reader:
                     must = "not contain <s> or </s>"
                     raise _check.invalid(argument, must, f"{token} in sentence {number}")
                 ids.append(found_id)
+                if found_id == UNKNOWN and token not in free:
+                    spelt += self._size(token) + separator
             ids.append(END)
-            self.characters += sum(map(len, sentence)) + max(1, len(sentence))
-            self.bytes += sum(len(t.encode("utf-8", "surrogateescape")) for t in sentence)
-            self.bytes += max(1, len(sentence))
+            unknown_bytes.append(spelt)
+            between = max(1, len(sentence)) if separator else 1
+            letters = len(sentence) if self.unit == "byte" else sum(map(len, sentence))
+            self.characters += letters + between
+            self.bytes += sum(map(self._size, sentence)) + between
+        self.unknown_bytes = np.array(unknown_bytes, np.int64)
         self.lines += len(sentences)
         return np.array(ids, np.uint32)
+
+    def _size(self, token: str) -> int:
+        """Return how many bytes of text a token stands for."""
+        return 1 if self.unit == "byte" else len(token.encode("utf-8", "surrogateescape"))
 
     def _numbers(self, sentences: list[Any], argument: str) -> Ids:
         """Return the ids of token ids: the word of id 7 is called "7"."""
@@ -216,6 +272,7 @@ class Reader:
         inner[begins] = inner[begins + lengths + 1] = False
         ids[inner] = np.array(numbers, np.uint32)[inverse]
         self.lines += len(arrays)
+        self.unknown_bytes = np.zeros(len(arrays), np.int64)
         self.measured = False
         return ids
 
@@ -239,26 +296,71 @@ def joined(lines: list[str], argument: str = "text", before: int = 0) -> bytes:
     return joint
 
 
+def line_feeds(text: bytes) -> bytes:
+    """Return a text whose lines end in a line feed alone."""
+    # One letter is found far faster than two.
+    return text.replace(b"\r\n", b"\n") if b"\r" in text else text
+
+
 def sentence_starts(ids: Ids) -> NDArray[np.int64]:
     """Return where each sentence's ``<s>`` stands, and the end of the last."""
     return np.append(np.flatnonzero(ids == BEGIN), len(ids))
 
 
+_allowed: ContextVar[int | None] = ContextVar("longest line", default=None)
+
+
+@contextmanager
+def longest_line(size: int | None, *, trusted: bool = False) -> Iterator[None]:
+    """Let lines of files be as long as so many bytes, while this lasts.
+
+    What was said for a trusted file holds inside too, whatever is asked for there.
+    """
+    before = _allowed.get()
+    token = _allowed.set(before if before is not None and not trusted else size)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
 def whole_lines(file: IO[bytes]) -> Iterator[bytes]:
     """Yield a file in pieces of whole lines; a last line without a line feed gets one.
 
-    A byte order mark at the head says how the file is written and is no part of its first word.
+    A byte order mark at the head says how the file is written and is no part of its first word. A
+    line stands in memory whole, several times over, so a longer one than allowed is refused.
     """
+    longest = _allowed.get() or LONGEST_LINE
     rest: list[bytes] = []
+    lines = waiting = 0
     head = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
     for piece in chain([head], iter(lambda: file.read(PIECE_BYTES), b"")):
         cut = piece.rfind(b"\n") + 1
         if cut:
-            yield b"".join([*rest, piece[:cut]])
-            rest = []
+            whole = b"".join([*rest, piece[:cut]])
+            if len(whole) > longest:
+                ends = np.flatnonzero(np.frombuffer(whole, np.uint8) == 10)
+                wrong = np.diff(ends, prepend=-1) - 1 > longest
+                if wrong.any():
+                    raise _too_long(longest, lines + int(np.argmax(wrong)) + 1)
+            yield whole
+            rest, waiting = [], 0
+            lines += piece.count(b"\n")
         rest.append(piece[cut:])
+        waiting += len(piece) - cut
+        if waiting > longest:
+            raise _too_long(longest, lines + 1)
     if any(rest):
         yield b"".join(rest) + b"\n"
+
+
+def _too_long(longest: int, line: int) -> ValueError:
+    advice = (
+        "Break it into lines. A file that is trusted can be read with --longest-line, or by "
+        "passing its lines."
+    )
+    must = f"have lines of at most {longest:,} bytes"
+    return _check.invalid("text", must, f"a longer one on line {line}", advice)
 
 
 def check_rereadable(argument: str, text: Any) -> None:
@@ -274,47 +376,23 @@ def pieces(path: str | os.PathLike[str]) -> Generator[bytes]:
         size = os.fstat(raw.fileno()).st_size
         title = f"Reading {os.path.basename(os.fspath(path))}"
         with stage(title, size or None, "B") as advance:
-            for piece in _unpacked(whole_lines(file), os.fspath(path)):
+            for piece in whole_lines(file):
                 yield piece
                 if size:
                     advance(raw.tell())
 
 
-def _unpacked(found: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Pass on pieces; say in a sentence where compressed data end early or are none."""
-    while True:
-        try:
-            piece = next(found, b"")
-        except (EOFError, zlib.error, OSError) as error:
-            if not name.endswith(PACKED):
-                raise
-            because = f"its compressed data are cut short or damaged ({error})"
-            raise _check.cannot(f"{name!r} cannot be read", because) from None
-        if not piece:
-            return
-        yield piece
-
-
 @contextmanager
 def _open(path: str | os.PathLike[str]) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a text for reading: the file, and the text in it (gzip or zstd by its suffix)."""
+    """Open a text for reading: the file, and the text in it, unpacked where it is packed."""
     name = os.fspath(path)
     if not Path(name).exists():
         hint = " One line of text is a list that holds it." if " " in name else ""
         raise FileNotFoundError(f"There is no file {name!r}.{hint}")
     if Path(name).is_dir():
         raise _check.invalid("text", "be a file", f"the folder {name!r}")
-    with open(name, "rb") as raw:
-        if name.endswith(".gz"):
-            with gzip.GzipFile(fileobj=raw) as unpacked:
-                yield raw, cast(IO[bytes], unpacked)
-        elif name.endswith(PACKED):
-            import pyarrow
-
-            with pyarrow.CompressedInputStream(pyarrow.PythonFile(raw), "zstd") as unpacked:
-                yield raw, unpacked
-        else:
-            yield raw, raw
+    with open(name, "rb") as raw, compression.reading(raw, name) as text:
+        yield raw, text
 
 
 def _whole_numbers(sentence: Any) -> bool:
@@ -324,6 +402,13 @@ def _whole_numbers(sentence: Any) -> bool:
         and isinstance(sentence[0], (int, np.integer))
         and not isinstance(sentence[0], bool)
     )
+
+
+def _utf8_sizes(points: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Return how many bytes each code point takes; a lone byte is kept as a surrogate."""
+    sizes = 1 + (points > 0x7F) + (points > 0x7FF) + (points > 0xFFFF).astype(np.int64)
+    sizes[(points >= 0xDC80) & (points <= 0xDCFF)] = 1
+    return np.asarray(sizes)
 
 
 def _letter_name(letter: int, unit: str) -> str:

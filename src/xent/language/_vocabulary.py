@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xent.language._kernels import text as kernels
 
 SPECIAL = ("<unk>", "<s>", "</s>")
+UNKNOWN_NAMES = ("<unk>", "<UNK>")  # both are read as the first, as KenLM does
 UNKNOWN, BEGIN, END = 0, 1, 2
 
 
@@ -71,6 +72,9 @@ class Vocabulary:
         self.keys = np.zeros(capacity, np.uint64)
         self.slots = np.zeros(capacity, np.uint32)
         kernels.insert_words(self.blob, self.starts, 0, self.size, self.keys, self.slots)
+        # The other name of <unk> leads to it, but where an older file has it as a word.
+        other = np.frombuffer(UNKNOWN_NAMES[1].encode(), np.uint8)
+        kernels.insert_words(other, np.array([0, len(other)]), 0, 1, self.keys, self.slots)
 
     def _room(self, length: int) -> None:
         """Make room for one more word of ``length`` bytes, and for many others."""
@@ -86,6 +90,8 @@ class Vocabulary:
     def add(self, word: str) -> int:
         """Return the id of a word, a new one where it is new."""
         index = self.index
+        if word == UNKNOWN_NAMES[1] and word not in index:
+            return UNKNOWN
         if word not in index:
             letters = np.frombuffer(word.encode("utf-8", "surrogateescape"), np.uint8)
             self._room(len(letters))

@@ -20,7 +20,6 @@ from xent.measures.discrete._gain import (
 )
 from xent.measures.discrete._joint import (
     conditional_entropy,
-    conditional_mutual_information,
     mutual_information,
     variation_of_information,
 )
@@ -30,20 +29,21 @@ from xent.measures.discrete._orders import (
     renyi_entropy,
     tsallis_entropy,
 )
+from xent.measures.discrete._several import conditional_mutual_information, total_correlation
 from xent.measures.rows._typed_arrays import Counts, Logits, LogProbs
 
 if TYPE_CHECKING:
-    from xent.measures.samples._estimate import (
-        Estimate,
-        estimate_entropy,
-        estimate_mutual_information,
-    )
+    from xent.measures.discrete._adjusted import adjusted_mutual_information
+    from xent.measures.samples._estimate import estimate_entropy, estimate_mutual_information
+    from xent.measures.samples._result import Estimate
     from xent.measures.samples._two_samples import estimate_cross_entropy, estimate_kl_divergence
     from xent.measures.tables._drift import ColumnDrift, drift
     from xent.measures.tables._rank import FeatureRank, rank_features
 
 _LATER = {  # loaded when first named
-    "samples._estimate": ("Estimate", "estimate_entropy", "estimate_mutual_information"),
+    "discrete._adjusted": ("adjusted_mutual_information",),
+    "samples._estimate": ("estimate_entropy", "estimate_mutual_information"),
+    "samples._result": ("Estimate",),
     "samples._two_samples": ("estimate_cross_entropy", "estimate_kl_divergence"),
     "tables._drift": ("ColumnDrift", "drift"),
     "tables._rank": ("FeatureRank", "rank_features"),
@@ -57,6 +57,7 @@ __all__ = [
     "LogProbs",
     "Logits",
     "Measurement",
+    "adjusted_mutual_information",
     "conditional_entropy",
     "conditional_mutual_information",
     "cross_entropy",
@@ -81,6 +82,7 @@ __all__ = [
     "renyi_entropy",
     "self_information",
     "symmetric_uncertainty",
+    "total_correlation",
     "tsallis_entropy",
     "variation_of_information",
 ]

@@ -1,7 +1,8 @@
 """What a training run needs to go on from its last whole epoch, in one file.
 
 A run that goes on gives the same bits as one that was never stopped: beside the weights the file
-holds the optimizer's memory and the position of the generator that shuffles the rows.
+holds the optimizer's memory and the position of the generator that shuffles the rows. What else the
+bits hang on, such as the number of threads, the file remembers: where it is other, they would be.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ class Checkpoint:
         Options that decide the result. A run with others does not go on from this file.
     data : list of ndarray
         Arrays that decide the result.
+    surroundings : dict
+        What decides the last bits of the result: threads, versions, device.
+    allow_other_bits : bool
+        Whether a run goes on in other surroundings, with a warning.
 
     Raises
     ------
@@ -61,11 +66,18 @@ class Checkpoint:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], settings: dict[str, Any], data: list[NDArray[Any]]
+        self,
+        path: str | os.PathLike[str],
+        settings: dict[str, Any],
+        data: list[NDArray[Any]],
+        surroundings: dict[str, Any],
+        *,
+        allow_other_bits: bool,
     ) -> None:
         _store.check_target(path, argument="checkpoint")
         self.path = path
-        self.settings = settings
+        self.settings, self.surroundings = settings, surroundings
+        self.allow_other_bits = allow_other_bits
         digest = hashlib.sha256()
         for array in data:
             digest.update(json.dumps([array.dtype.str, array.shape]).encode())
@@ -85,8 +97,8 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If the file is another's, damaged, of other data or options, or past ``epochs``, or
-            ``rng`` is of a kind whose position it cannot hold.
+            If the file is another's, damaged, of other data, options or surroundings, or past
+            ``epochs``, or ``rng`` is of a kind whose position it cannot hold.
         """
         if (kind := rng.get_state(legacy=False)["bit_generator"]) != "MT19937":
             must = "draw by MT19937, as RandomState(seed) does, to go into a checkpoint"
@@ -111,6 +123,8 @@ class Checkpoint:
         if done > epochs:
             limit = "be of at most " + _check.setting("epochs", epochs)
             raise _check.invalid("checkpoint", limit, f"one of {done}", fresh)
+        if done < epochs:
+            self._check_surroundings(state.get("surroundings", {}))
         layers = range(sum(name.startswith("weight") for name in arrays))
         rng.set_state(("MT19937", arrays["generator"], *state["generator"]))
         return Progress(
@@ -122,6 +136,23 @@ class Checkpoint:
             },
             history,
         )
+
+    def _check_surroundings(self, there: dict[str, Any]) -> None:
+        """Refuse to go on where the bits would be others than those of a run without a stop."""
+        other = [name for name, value in self.surroundings.items() if there.get(name) != value]
+        if not other:
+            return
+        was = ", ".join(f"{name} {there.get(name, 'unknown')}" for name in other)
+        now = ", ".join(f"{name} {self.surroundings[name]}" for name in other)
+        if self.allow_other_bits:
+            _check.warn(
+                f"The run of {str(self.path)!r} was made with {was}, and goes on with {now}: its "
+                "bits will not be those of a run that was never stopped."
+            )
+            return
+        must = "be of a run with the same threads, versions and device, or the bits are others"
+        advice = "To go on all the same pass " + _check.setting("allow_other_bits", True) + "."
+        raise _check.invalid("checkpoint", must, f"{was}, now {now}", advice)
 
     def write(self, progress: Progress, rng: np.random.RandomState) -> None:
         """Replace the file by one that says where the run stands now.
@@ -139,5 +170,10 @@ class Checkpoint:
             arrays |= {f"weight{i}": weight, f"bias{i}": bias}
         arrays |= {f"optimizer.{name}": array for name, array in progress.memory.items()}
         arrays |= {f"history.{name}": np.array(v) for name, v in progress.history.items()}
-        state = {"settings": self.settings, "data": self.data, "generator": position}
+        state = {
+            "settings": self.settings,
+            "surroundings": self.surroundings,
+            "data": self.data,
+            "generator": position,
+        }
         _store.save(self.path, format=FORMAT, version=VERSION, state=state, arrays=arrays)

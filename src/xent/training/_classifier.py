@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from xent import _check
 from xent._progress import stage
 from xent.training._checkpoint import Checkpoint, Layer, Memory, Progress
-from xent.training._loop import OPTIMIZERS, Plan, first_layers, logits_of, train
+from xent.training._loop import OPTIMIZERS, Plan, first_layers, logits_of, surroundings, train
 from xent.training._objectives import OBJECTIVES
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -107,6 +107,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        allow_other_bits: bool = False,
     ) -> Self:
         """Train on rows ``X`` with classes ``y``. Features are taken as they are, never scaled.
 
@@ -121,7 +122,10 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         checkpoint : str or PathLike, optional
             A file written after every epoch. Where it is there already, training goes on from it,
             to the same bits as without the stop; with more ``epochs`` than it was given first, on
-            to those.
+            to those. Those bits hang on torch, its threads, the processor and the device, so that
+            with others the run does not go on.
+        allow_other_bits : bool
+            Go on with others all the same, with a warning.
 
         Returns
         -------
@@ -132,17 +136,22 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ------
         ValueError
             If an option or the data cannot be, the loss becomes infinite or NaN, or
-            ``checkpoint`` is of other data or options.
+            ``checkpoint`` is of other data, options or surroundings.
         """
         before = dict(self.__dict__)
         try:
-            return self._fit(X, y, validation, checkpoint)
+            return self._fit(X, y, validation, checkpoint, allow_other_bits)
         except BaseException:
             # What was fitted before stays usable, whole, if this fit fails or is interrupted.
             self.__dict__ = before
             raise
 
-    def _fit(self, X: ArrayLike, y: ArrayLike, validation: Any, checkpoint: Any) -> Self:
+    def _fit(
+        self, X: ArrayLike, y: ArrayLike, validation: Any, checkpoint: Any, allow_other_bits: bool
+    ) -> Self:
+        if allow_other_bits and checkpoint is None:
+            must = "be left out without " + _check.argument("checkpoint")
+            raise _check.invalid("allow_other_bits", must, "True")
         plan, hidden = self._plan()
         rows, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
@@ -159,7 +168,13 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if checkpoint is not None:
             names = np.frombuffer(repr(self.classes_.tolist()).encode(), dtype=np.uint8)
             data = [single, target, names, *(checked or ())]
-            file = Checkpoint(checkpoint, self._settings(plan, hidden), data)
+            file = Checkpoint(
+                checkpoint,
+                self._settings(plan, hidden),
+                data,
+                surroundings(plan.device),
+                allow_other_bits=allow_other_bits,
+            )
         stands = None if file is None else file.read(plan.epochs, rng)
         if stands is None:
             sizes = [rows.shape[1], *hidden, len(self.classes_)]

@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state, column_or_1d
 
 from xent import _check
 from xent._page import COLOURS, Page, altair
+from xent._terminal import fitted, width_of
 from xent.evaluation import Report, evaluate
 from xent.training._classifier import SoftmaxClassifier, pair
 from xent.training._objectives import OBJECTIVES
@@ -141,10 +142,10 @@ class Comparison:
     def __str__(self) -> str:
         head = ("loss", "held-out bits", "accuracy", "Brier", "calibration error", "seconds")
         lines = [head, *self._rows()]
-        widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
+        widths = [max(width_of(line[k]) for line in lines) for k in range(len(head))]
         out = []
         for line in lines:
-            cells = [f"{line[0]:<{widths[0]}}"]
+            cells = [fitted(line[0], widths[0])]
             cells += [f"{c:>{w}}" for c, w in zip(line[1:], widths[1:], strict=True)]
             out.append("  ".join(cells) + ("  <- fewest bits" if line[0] == self.best else ""))
         return "\n".join(out)

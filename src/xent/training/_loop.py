@@ -7,6 +7,7 @@ every loss and on every device.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import pairwise
 
 import numpy as np
@@ -49,6 +50,25 @@ class Plan:
     learning_rate: float
     optimizer: str
     device: str
+
+
+def surroundings(device: str) -> dict[str, str | int]:
+    """Return what the last bits of a training hang on: sums are taken in other orders elsewhere.
+
+    Parameters
+    ----------
+    device : str
+        Where to compute.
+    """
+    place = torch.device(device)
+    named = torch.cuda.get_device_name(place) if place.type == "cuda" else ""
+    return {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "xent": version("xent"),
+        "device": f"{place.type} {named}".strip(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
 
 
 def first_layers(sizes: list[int], rng: np.random.RandomState) -> list[Layer]:

@@ -40,9 +40,9 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         A missing value takes the side that gains most, every branch by its share (C4.5), a branch
         of its own, the side that other columns suggest (CART), or is an error. A level never seen
         counts as missing; where no case was missing it follows most cases.
-    pruning : {"pessimistic", "cost_complexity", "reduced_error"} or None
-        By estimated errors (C4.5), by cross-validation with the 1-SE rule (CART), by a third of
-        the cases held out, or not at all.
+    pruning : {"bits", "pessimistic", "cost_complexity", "reduced_error"} or None
+        To the part of the tree with the least `description_length`, by estimated errors (C4.5), by
+        cross-validation with the 1-SE rule (CART), by a third of the cases held out, or not at all.
     cf : float
         Confidence of pessimistic pruning; smaller prunes more.
     raising : bool
@@ -59,7 +59,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         Search every cut (of columns with at most 256 values in a histogram), or put each number
         into at most 256 bins, one byte a cell: for large tables, and exact up to 256 values.
     class_weight : dict, "balanced" or None
-        As in scikit-learn; a class that is not named weighs 1.
+        As in scikit-learn; a class that is not named weighs 1, a row of weight 0 is no case.
     monotonic_cst : array of {-1, 0, 1} or None
         As in scikit-learn; two classes, numeric columns. Then nothing is raised.
     n_jobs : int or None
@@ -73,10 +73,10 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
     Examples
     --------
     >>> from xent.trees import TreeClassifier
-    >>> tree = TreeClassifier(leaf_estimate=None).fit([[1.0], [2.0], [8.0], [9.0]], list("aabb"))
+    >>> tree = TreeClassifier().fit([[float(n)] for n in range(20)], list("a" * 10 + "b" * 10))
     >>> print(tree.to_text())
-    x0 <= 5: a (2)
-    x0 > 5: b (2)
+    x0 <= 9.5: a (10)
+    x0 > 9.5: b (10)
 
     References
     ----------
@@ -84,7 +84,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
     """
 
     _criteria = ("entropy", "gain_ratio", "gini")
-    _prunings = ("pessimistic", "cost_complexity", "reduced_error", None)
+    _prunings = ("bits", "pessimistic", "cost_complexity", "reduced_error", None)
 
     classes_: NDArray[Any]
 
@@ -94,7 +94,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         criterion: str = "entropy",
         nominal: str = "subset",
         missing: str = "direction",
-        pruning: str | None = "pessimistic",
+        pruning: str | None = "bits",
         cf: float = 0.25,
         raising: bool = True,
         leaf_estimate: float | str | None = 2.0,
@@ -303,14 +303,16 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
     def description_length(self) -> report.Bits:
         """Return how many bits the tree takes, and the training classes given the tree.
 
-        ``tree = nodes + inner log2(columns) + thresholds log2(n - 1) + groups (levels - 1)
-        + leaves (K - 1) / 2 log2(n)`` and ``cases = - sum log2 p(class | leaf)``.
+        ``tree = nodes + inner log2(columns) + thresholds log2(n) / 2 + groups (levels - 1)
+        + (K - 1) / 2 log2(N)``, n the cases of a node and N all; of levels no more than n count.
+        ``cases = - sum log2 p(class | cases of the leaf before it)``, each probability
+        ``(n_k + P_k) / (n + 1)``, P the class prior: the order of the cases does not matter.
 
         Returns
         -------
         Bits
-            ``tree``, ``cases`` (the training cross-entropy as a code length; infinite if a leaf
-            says 0 to one of its own cases) and ``total``: a smaller total is the better model.
+            ``tree``, ``cases`` and ``total``: a smaller total is the better model.
+            ``pruning="bits"`` gives the part of the grown tree whose total is the smallest.
 
         References
         ----------
@@ -318,7 +320,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
         Information and Computation 80 (1989) 227-248.
         """
         check_is_fitted(self)
-        return report.description_length(self.tree_, self.value_, self.columns_)
+        return report.description_length(self.tree_, self.columns_)
 
     @property
     def importances_in_bits_(self) -> NDArray[np.float64]:

@@ -16,16 +16,19 @@ from sklearn.utils.validation import (
 )
 
 from xent import _check
-from xent._table.frames import Frame, exact, is_frame
+from xent._table.frames import Frame, exact, is_frame, numbers_at_once
 from xent.trees import _fit, _prune
 from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._predict import leaves, values
-from xent.trees._show import picture, report, text
-from xent.trees._table import bins, columns, sparse, stream
+from xent.trees._show import picture, report, sql, text
+from xent.trees._show.named import LISTED_LEVELS, Named
+from xent.trees._table import arrays, bins, columns, sparse, stream
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases, FittedColumn
-from xent.trees._table.weights import weights_of
+from xent.trees._table.weights import times_class, weights_of
 from xent.trees._tree import Tree
+
+SMALL_TABLE = 4096  # rows
 
 
 class BaseTree(BaseEstimator):  # type: ignore[misc]
@@ -50,7 +53,9 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
     def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
         most = MAX_BINS if self.splitter == "histogram" else np.inf
         finite: Any = True if self.missing == "refuse" else "allow-nan"
-        if getattr(X, "dtype", None) == "O" and any(isinstance(v, str) for v in X.ravel()):
+        cases: Cases | Unread | None
+        X = arrays.of_rows(X)
+        if arrays.is_mixed(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
             if reset:
                 exact.refuse_joined(exact.of_array(X), most)
@@ -80,7 +85,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
                 if names is None:
                     names = [f"x{j}" for j in range(X.shape[1])]
                 self.columns_ = columns.number_columns([str(name) for name in names])
-            elif any(c.kind == "name" for c in self.columns_):
+            elif any(c.kind != "number" for c in self.columns_):
                 got = "an array of numbers"
                 raise _check.wrong_kind("X", "be a table with the columns of fit", got)
             if not isinstance(X, np.ndarray):
@@ -91,15 +96,13 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             if reset and self.splitter == "histogram":
                 return bins.of_cases(columns.of_numbers(X, copy=False))
             return columns.of_numbers(X)
+        elif (cases := self._read_at_once(X, reset=reset)) is not None:
+            return cases
         else:
             frame = Frame(X)
         if reset:
             exact.refuse_joined(((c.name, c.in_question()) for c in frame.columns()), most)
-            self.columns_ = columns.describe(frame)
-            self.n_features_in_ = len(self.columns_)
-            if all(isinstance(name, str) for name in getattr(X, "columns", [None])):
-                self.feature_names_in_ = np.array([c.name for c in self.columns_], dtype=object)
-        cases: Cases | Unread
+            self._describe(X, columns.describe(frame))
         if reset and self.splitter == "histogram":
             cases = bins.of_frame(frame, self.columns_)
         else:
@@ -110,6 +113,33 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         if self.missing == "refuse":
             _fit.refuse_missing(cases)
         return cases
+
+    def _read_at_once(self, X: Any, *, reset: bool) -> Cases | Unread | None:
+        """Read a data frame of plain numbers as an array is read; None for any other."""
+        if reset:
+            # Bins are made column by column, so that a large table is held but once.
+            binned = self.splitter == "histogram"
+            found = None if binned and len(X) > SMALL_TABLE else numbers_at_once(X)
+        else:
+            plain = all(c.kind == "number" for c in self.columns_)
+            found = numbers_at_once(X, [c.name for c in self.columns_]) if plain else None
+        if found is None:
+            return None
+        names, matrix = found
+        cases = columns.of_numbers(matrix, copy=not (reset and self.splitter == "histogram"))
+        if reset:
+            self._describe(X, columns.number_columns(names))
+        if self.missing == "refuse":
+            _fit.refuse_missing(cases)
+        return bins.of_cases(cases) if reset and self.splitter == "histogram" else cases
+
+    def _describe(self, X: Any, described: list[FittedColumn]) -> None:
+        """Keep what the columns of a data frame are; text alone names features in scikit-learn."""
+        self.columns_ = described
+        self.n_features_in_ = len(described)
+        self.__dict__.pop("feature_names_in_", None)
+        if all(isinstance(name, str) for name in getattr(X, "columns", [None])):
+            self.feature_names_in_ = np.array([c.name for c in described], dtype=object)
 
     def _read_batches(self, X: Any, y: Any, weight: Any, class_weight: Any) -> stream.Reading:
         if self.splitter != "histogram":
@@ -235,6 +265,9 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         cases = self._cases(X)
         weight = weights_of(sample_weight, cases.rows)
         codes, n_classes = self._codes(y, cases.rows)
+        if n_classes:
+            classes = getattr(self, "classes_", np.empty(0))
+            weight = times_class(weight, getattr(self, "class_weight", None), classes, codes)
         if not weight.all():
             rows = np.flatnonzero(weight)
             cases, codes, weight = cases.take(rows), codes[rows], weight[rows]
@@ -270,35 +303,51 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         alpha = _prune.alphas(self.tree_, each)
         return np.unique(np.append(alpha[np.isfinite(alpha)], 0.0))
 
-    def to_text(self) -> str:
+    def to_text(self, *, max_levels: int | None = LISTED_LEVELS) -> str:
         """Return the tree as indented text, one test a line, with real names of levels.
 
+        A branch says whether a missing value takes it: "or missing", which also holds for a name
+        that `fit` never saw; "if missing" is followed by the test of the next surrogate.
+
+        Parameters
+        ----------
+        max_levels : int or None
+            How many levels of a column a test lists; None for all.
+
         Returns
         -------
         str
 
         Raises
         ------
-        ValueError
-            If it is not fitted, or so deep that this takes more than 2**28 letters.
+        ValueError, TypeError
+            If it is not fitted, or so deep that this takes more than 2**28 letters; if
+            ``max_levels`` is no positive integer.
         """
         check_is_fitted(self)
-        return text.text(self._named())
+        return text.text(self._named(), _most(max_levels))
 
-    def to_rules(self) -> str:
+    def to_rules(self, *, max_levels: int | None = LISTED_LEVELS) -> str:
         """Return one rule a leaf: each column's tests along the path are joined into one.
 
+        Tests of a column that has surrogates stand one by one. Missing values as in `to_text`.
+
+        Parameters
+        ----------
+        max_levels : int or None
+            How many levels of a column a condition lists; None for all.
+
         Returns
         -------
         str
 
         Raises
         ------
-        ValueError
-            If it is not fitted, or so deep that this takes more than 2**28 letters.
+        ValueError, TypeError
+            As `to_text`.
         """
         check_is_fitted(self)
-        return text.rules(self._named())
+        return text.rules(self._named(), _most(max_levels))
 
     def to_dot(self) -> str:
         """Return the tree in the language of Graphviz.
@@ -316,7 +365,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         str
-            Standard SQL; columns in double quotes.
+            Standard SQL; columns in double quotes. A date with a zone is compared in UTC.
 
         Raises
         ------
@@ -325,7 +374,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
             so deep that this takes more than 2**28 letters.
         """
         check_is_fitted(self)
-        return text.sql(self._named())
+        return sql.sql(self._named())
 
     def to_svg(self) -> str:
         """Return a picture of the tree with the class distribution of every node.
@@ -338,9 +387,14 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return picture.svg(self._named())
 
-    def _named(self) -> text.Named:
+    def _named(self) -> Named:
         classes = [str(c) for c in getattr(self, "classes_", [])]
-        return text.Named(self.tree_, self.columns_, classes, self.value_)
+        misses = self.missing != "refuse"
+        return Named(self.tree_, self.columns_, classes, self.value_, misses)
+
+
+def _most(max_levels: int | None) -> int | None:
+    return None if max_levels is None else _check.integer("max_levels", max_levels, least=1)
 
 
 @contextmanager
@@ -356,15 +410,14 @@ def restore_on_failure(tree: BaseTree) -> Iterator[None]:
 
 
 def classes_of(y: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    if y is None:
-        raise _check.invalid(
-            "y", "be an array", "None: a tree requires y to be passed, but the target y is None"
-        )
+    y = arrays.target_of(y)
     if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU":
         array = y
     else:
         array = column_or_1d(y, warn=True)
         columns.refuse_fractions(array)
+        if array.dtype.kind in "Mm":
+            raise _check.wrong_kind("y", "hold classes", str(array.dtype), "Make them text.")
         check_classification_targets(y)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise _check.invalid("y", "be finite", "NaN or infinity")

@@ -174,7 +174,10 @@ def _state(tree: BaseTree) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     state = {
         "kind": type(tree).__name__,
         "params": {name: _plain(value) for name, value in params.items()},
-        "columns": [[c.name, c.kind, _plain(list(c.levels))] for c in tree.columns_],
+        "columns": [
+            [c.name, c.kind, _plain(list(c.levels)), *([] if c.zoned is None else [c.zoned])]
+            for c in tree.columns_
+        ],
         "named": hasattr(tree, "feature_names_in_"),
         "classes": None if classes is None else _plain(classes.tolist()),
         "class_kind": None if classes is None else classes.dtype.str,
@@ -204,8 +207,9 @@ def _build(state: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> BaseTree:
                 str(name),
                 _check.option("kind", what, COLUMN_KINDS),
                 tuple(_flat(levels)),
+                None if not rest else bool(rest[0]),
             )
-            for name, what, levels in state["columns"]
+            for name, what, levels, *rest in state["columns"]
         ]
         tree.n_features_in_ = len(tree.columns_)
         if state["named"]:

@@ -1,6 +1,8 @@
 """From checked options and coded columns to the finished tree and the values of its leaves."""
 
+import math
 from dataclasses import dataclass
+from inspect import signature
 from numbers import Real
 from typing import Any
 
@@ -12,7 +14,7 @@ from xent.trees import _prune
 from xent.trees._grow.levels import MISSING_CODES, NOMINAL_CODES, GrowthPlan, grow
 from xent.trees._grow.searcher import searcher
 from xent.trees._table.bins import Unread
-from xent.trees._table.columns import Cases
+from xent.trees._table.columns import Cases, n_levels
 from xent.trees._tree import Tree
 
 SPLITTERS = ("auto", "histogram")
@@ -27,6 +29,7 @@ class FitPlan:
 
     grow: GrowthPlan
     pruning: str | None
+    levels: NDArray[np.int64]  # of each column, 0 for numbers
     cf: float
     raising: bool
     max_leaf_nodes: int | None
@@ -81,7 +84,19 @@ def plan_of(tree: Any, cases: Cases | Unread, n_classes: int) -> FitPlan:
     raising = getattr(tree, "raising", False)
     if not isinstance(raising, (bool, np.bool_)):
         raise _check.wrong_kind("raising", "be True or False", repr(raising))
-    return FitPlan(plan, tree.pruning, cf, bool(raising) and signs is None, leaves)
+    if tree.pruning != "pessimistic":
+        _only_pessimistic(tree)
+    raising = bool(raising) and signs is None
+    return FitPlan(plan, tree.pruning, n_levels(tree.columns_), cf, raising, leaves)
+
+
+def _only_pessimistic(tree: Any) -> None:
+    """Refuse options of pessimistic pruning where the tree is pruned otherwise."""
+    defaults = signature(type(tree)).parameters
+    for name in {"cf", "raising"} & set(defaults):
+        if getattr(tree, name) != defaults[name].default:
+            must = "be left as it is unless " + _check.setting("pruning", "pessimistic")
+            raise _check.invalid(name, must, repr(getattr(tree, name)))
 
 
 def _signs(given: Any, cases: Cases | Unread, n_classes: int) -> NDArray[np.int8] | None:
@@ -127,6 +142,8 @@ def fit(
     if work.pruning == "reduced_error":
         return _reduced_error(work, table, y, weight, n_classes)
     tree = _grow(work, table, y, weight, n_classes)
+    if work.pruning == "bits":
+        return _prune.shortest(tree, work.levels)
     if work.pruning == "pessimistic":
         return _prune.pessimistic(tree, table, y, weight, cf=work.cf, raising=work.raising)
     if work.pruning == "cost_complexity":
@@ -169,7 +186,11 @@ def _cross_validated(
     steps = np.unique(np.append(alpha[np.isfinite(alpha)], 0.0))
     if len(steps) > 50:
         steps = steps[np.unique(np.linspace(0, len(steps) - 1, 50).round().astype(int))]
-    between = np.append(np.sqrt(steps[:-1] * steps[1:]), np.inf)
+    # Of numbers, a power of two near their mean square: products of squares are then floats.
+    unit = 1.0
+    if tree.is_number:
+        unit = 2.0 ** math.frexp(float(tree.stats[0, 2] / tree.stats[0, 0]))[1]
+    between = np.append(np.sqrt(steps[:-1] / unit * (steps[1:] / unit)) * unit, np.inf)
     w = weight if weight.size else np.ones(len(y))
     held = shares(cases, y if n_classes else None, w, FOLDS)
     first, second = np.zeros(len(steps)), np.zeros(len(steps))
@@ -183,7 +204,7 @@ def _cross_validated(
         other_alpha = _prune.alphas(other)
         test = cases.take(test_on)
         for j, limit in enumerate(between):
-            loss = _prune.losses(other.compact(other_alpha <= limit), test, y[test_on])
+            loss = _prune.losses(other.compact(other_alpha <= limit), test, y[test_on]) / unit
             first[j] += part[test_on] @ loss
             second[j] += part[test_on] @ (loss * loss)
     risk = first / w.sum()

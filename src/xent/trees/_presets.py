@@ -68,7 +68,7 @@ class C45Classifier(TreeClassifier):
     ----------
     missing : str
         As in `TreeClassifier`; no "surrogate", which imitates a split in two.
-    pruning : {"pessimistic", "cost_complexity", "reduced_error"} or None
+    pruning : {"pessimistic", "bits", "cost_complexity", "reduced_error"} or None
         How the tree is made smaller.
     cf : float
         Confidence of the pruning; smaller prunes more.
@@ -137,7 +137,7 @@ class CARTClassifier(TreeClassifier):
     ----------
     missing : str
         As in `TreeClassifier`.
-    pruning : {"cost_complexity", "pessimistic", "reduced_error"} or None
+    pruning : {"cost_complexity", "bits", "pessimistic", "reduced_error"} or None
         How the tree is made smaller.
     max_depth : int or None
         How many tests may stand above a leaf.

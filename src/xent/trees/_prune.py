@@ -1,4 +1,4 @@
-"""Making a grown tree smaller: the four ways, and the best-first selection of max_leaf_nodes."""
+"""Making a grown tree smaller: the five ways, and the best-first selection of max_leaf_nodes."""
 
 import heapq
 from dataclasses import replace
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import gammaln, ndtri
 
 from xent.trees._kernels import prune
 from xent.trees._kernels.prune_fractional import prune_fractional
@@ -61,6 +61,52 @@ def pessimistic(
         before[tree.first[inner]] = inner
         own.threshold = tree.threshold[before[own.first]]
     return own.compact()
+
+
+def message(
+    tree: Tree, levels: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return by node the bits of its test (0 for a leaf), and of its cases' classes as a leaf.
+
+    A test names its column, and a threshold to the precision that its cases can tell, or the side
+    of each level. The classes are coded one after the other, each by what the class prior, counted
+    as one case, and the cases before it say: the code of a Dirichlet distribution.
+    """
+    n = tree.weight()
+    inner = ~tree.leaf
+    names = np.where(inner, levels[tree.feature], 0)
+    group = np.minimum(names, n) - 1
+    numbers = np.log2(np.maximum(n, 1.0)) / 2
+    what = np.where(names == 0, numbers, np.where(tree.set_start >= 0, np.maximum(group, 0), 0.0))
+    test = np.where(inner, np.log2(len(levels)) + what, 0.0)
+    prior = tree.stats[0] / n[0]
+    used = prior > 0
+    seen, prior = tree.stats[:, used], prior[used]
+    classes = gammaln(n + 1.0) - (gammaln(seen + prior) - gammaln(prior)).sum(1)
+    return test, np.maximum(classes / np.log(2.0), 0.0)
+
+
+def shortest(tree: Tree, levels: NDArray[np.int64]) -> Tree:
+    """Return the part of the tree that, with its cases' classes, takes the fewest bits to say.
+
+    One bit a node says whether it is a leaf (Quinlan and Rivest 1989).
+    """
+    tree = tree.compact()  # level by level, children side by side
+    test, classes = message(tree, levels)
+    bits = 1.0 + classes
+    close = ~tree.leaf
+    # Level by level from below; a level's children are the next one.
+    ends = [0, 1]
+    while ends[-1] > ends[-2]:
+        ends.append(ends[-1] + int(tree.width[ends[-2] : ends[-1]].sum()))
+    parent = tree.parent()
+    for start, end, stop in reversed(list(zip(ends, ends[1:], ends[2:], strict=False))):
+        below = np.bincount(parent[end:stop] - start, bits[end:stop], end - start)
+        divided = 1.0 + test[start:end] + below
+        keep = ~tree.leaf[start:end] & (divided < bits[start:end])
+        close[start:end] &= ~keep
+        bits[start:end] = np.where(keep, divided, bits[start:end])
+    return tree.compact(close)
 
 
 def alphas(tree: Tree, risk: NDArray[np.float64] | None = None) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from xent import _check
 from xent.trees import _fit, _prune
 from xent.trees._estimator import BaseTree, restore_on_failure, same_length
 from xent.trees._table import stream
+from xent.trees._table.arrays import target_of
 from xent.trees._table.bins import Unread
 from xent.trees._table.columns import Cases
 from xent.trees._table.weights import weights_of
@@ -116,15 +117,10 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
                 cases, numbers, weight = read.cases, read.y, read.weight
             else:
                 cases = self._read(X, reset=True)
-                if y is None:
-                    got = "None: a tree requires y to be passed, but the target y is None"
-                    raise _check.invalid("y", "be an array", got)
                 numbers, _ = self._codes(y, cases.rows)
                 weight = weights_of(sample_weight, cases.rows)
             plan = _fit.plan_of(self, cases, 0)
-            farthest = float(np.abs(numbers).max())
-            if farthest >= _fit.HEAVIEST:
-                raise _check.invalid("y", f"be within {_fit.HEAVIEST:g} of 0", f"{farthest:g}")
+            _refuse_extremes(numbers, weight)
             # The middle of y is taken out first: squares of what is left lose no digits.
             middle = _middle(numbers, weight)
             self.tree_ = _fit.fit(plan, cases, numbers - middle, weight, 0)
@@ -151,7 +147,10 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
         return self._values(X)[:, 0]
 
     def _codes(self, y: Any, n: int) -> tuple[NDArray[Any], int]:
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(target_of(y), warn=True)
+        if y.dtype.kind in "Mm":
+            hours = "Make them numbers of days or hours."
+            raise _check.wrong_kind("y", "hold numbers", str(y.dtype), hours)
         try:
             numbers = y.astype(np.float64)
         except (ValueError, TypeError):
@@ -161,6 +160,18 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
             raise _check.invalid("y", "be finite", "NaN or infinity")
         same_length(numbers, n)
         return numbers, 0
+
+
+def _refuse_extremes(numbers: NDArray[np.float64], weight: NDArray[np.float64]) -> None:
+    """Refuse numbers of which sums, squared, are no floats."""
+    farthest, spread = float(np.abs(numbers).max()), float(np.ptp(numbers))
+    most = _fit.HEAVIEST / max(1.0, float(weight.sum()))
+    if farthest >= most:
+        advice = "Divide it by a power of ten."
+        raise _check.invalid("y", f"be within {most:g} of 0", f"{farthest:g}", advice)
+    if 0 < spread < 1 / _fit.HEAVIEST:
+        must, advice = f"differ by {1 / _fit.HEAVIEST:g} or more, if at all", "Multiply it."
+        raise _check.invalid("y", must, f"{spread:g}", advice)
 
 
 def _middle(numbers: NDArray[np.float64], weight: NDArray[np.float64]) -> float:

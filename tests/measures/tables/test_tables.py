@@ -85,7 +85,7 @@ def test_information_gain_is_mutual_information():
 
 def test_many_symbols_are_counted_without_a_table():
     ids = np.arange(3000)
-    table = pl.DataFrame({"x": ids.astype(str), "y": ids // 2})
+    table = pl.DataFrame({"x": ids.astype(str), "y": [f"class {i // 2}" for i in ids]})
     for score, value in (("information_gain", math.log(1500)), ("gini", 1 - 1 / 1500)):
         (found,) = rank_features(table, "y", score=score)
         assert_allclose(found.score, value, rtol=1e-12)
@@ -111,15 +111,104 @@ def test_every_shuffled_column_is_cut_anew():
     y = rng.integers(0, 2, 60)
     x = 1.5 * y + rng.normal(size=60)
     (found,) = rank_features(pd.DataFrame({"x": x, "y": y}), "y", permutations=99, rng=0)
-    draw = np.random.default_rng(0)
+    order = np.argsort(x)
+    shuffles = np.random.default_rng(0).permuted(np.tile(y[order], (99, 1)), axis=1)
     null = [
-        rank_features(pd.DataFrame({"x": x[draw.permutation(60)], "y": y}), "y")[0].score
-        for _ in range(99)
+        rank_features(pd.DataFrame({"x": x[order], "y": shuffled}), "y")[0].score
+        for shuffled in shuffles
     ]
     assert any(null)
     assert found.score > 0.1
     assert_allclose(found.adjusted, found.score - np.mean(null))
     assert found.p_value == (1 + sum(score >= found.score for score in null)) / 100
+
+
+@pytest.mark.parametrize("kind", ["numbers", "gaps", "names", "ties", "weights"])
+def test_shuffles_of_a_file_and_of_a_frame_are_alike(kind, tmp_path):
+    rng = np.random.default_rng(4)
+    y = rng.integers(0, 3, 90)
+    x = np.round(y + rng.normal(size=90), 0 if kind in ("names", "ties") else 3)
+    table = pd.DataFrame({"x": x, "w": 1 + rng.integers(0, 2, 90), "y": y})
+    if kind == "gaps":
+        table.loc[y == 1, "x"] = np.nan
+    if kind == "names":
+        table["x"] = [f"level {v}" for v in x]
+    weights = "w" if kind == "weights" else None
+    table.to_parquet(tmp_path / "t.parquet")
+    ranked = [
+        rank_features(t, "y", columns=["x"], weights=weights, permutations=400, rng=0)[0]
+        for t in (table, tmp_path / "t.parquet")
+    ]
+    assert ranked[0].p_value == ranked[1].p_value == 1 / 401
+    # One by one, each cut from the beginning.
+    null = []
+    for _ in range(400):
+        moved = table.assign(x=table["x"].to_numpy()[rng.permutation(90)])
+        if weights is not None:
+            moved["w"] = table["w"]
+        null.append(rank_features(moved, "y", columns=["x"], weights=weights)[0].score)
+    error = 5 * np.std(null) / 20 + 1e-12
+    for found in ranked:
+        assert abs(found.score - found.adjusted - np.mean(null)) < error
+
+
+def test_a_target_of_numbers_is_cut_at_quantiles(tmp_path):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=2000)
+    table = pd.DataFrame({"x": x, "noise": rng.normal(size=2000), "price": 1000 + 300 * x})
+    price = table["price"].round(2)
+    table = table.assign(price=price)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = [rank_features(t, "price", target_bins=4, base=2) for t in (table, tmp_path / "t.csv")]
+    assert found[0] == found[1]
+    assert [f.name for f in found[0]] == ["x", "noise"]
+    # The column says all that four equally frequent bins ask; the cut falls between rows.
+    assert abs(found[0][0].score - 2) < 0.05
+    quarters = pd.qcut(price, 4, labels=list("abcd"))
+    assert_allclose(
+        found[0][0].score, rank_features(table.assign(price=quarters), "price", base=2)[0].score
+    )
+    with pytest.raises(ValueError, match="`target` must hold numbers where it is cut"):
+        rank_features(table.assign(price="a"), "price", target_bins=4)
+    with pytest.warns(UserWarning, match="2,000 whole numbers .* pass target_bins=10"):
+        rank_features(table.assign(price=rng.permutation(2000) // 1), "price")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["1", "2", "?", "4.5"],
+            "numbers in 3 of 4 rows of 'x', .* because of '\\?'. If '\\?' means",
+        ),
+        (["63%", "5 %", "0.5%"], "percentages in 3 of 3 rows .* Take the sign % away"),
+        (["$5", "$6.50", "7 €"], "amounts of money in 3 of 3"),
+        (["1,234", "2,000,000.5", "12,345"], "numbers with commas between thousands"),
+        (["1,5", "2,25", "3,0"], "numbers in 3 of 3 .* If its decimals are commas"),
+        (["31/12/2025", "01/02/2026", "?"], "dates in 2 of 3 rows"),
+        (["31.12.25", "01.02.26 10:00", "x"], "dates in 2 of 3 rows"),
+    ],
+)
+def test_text_that_was_hardly_meant_to_be_names(words, sentence, tmp_path):
+    table = pd.DataFrame({"x": words * 2, "y": ["a", "b"] * len(words)})
+    sentence = sentence.replace("in 3 of 4", "in 6 of 8").replace("of 3", "of 6")
+    sentence = sentence.replace("in 3", "in 6").replace("in 2", "in 4")
+    with pytest.warns(UserWarning, match=f"`table` has {sentence}"):
+        rank_features(table, "y")
+    with pytest.warns(UserWarning, match=sentence):
+        drift(table, table)
+
+
+def test_batches_from_a_function_are_a_file():
+    rng = np.random.default_rng(6)
+    table = pd.DataFrame({"x": rng.normal(size=300), "y": rng.integers(0, 2, 300)})
+
+    def batches():
+        yield table[:100]
+        yield table[100:]
+
+    assert rank_features(batches, "y") == rank_features(table, "y")
+    assert drift(batches, table)[0].js == 0
 
 
 def test_weights_are_rows():
@@ -401,8 +490,8 @@ REFUSALS = [
     ),
     (
         lambda: rank_features(pd.DataFrame({"x": ["a", "b"], "y": [0.5, 1]}), "y"),
-        "`target` must be symbols, got real numbers. "
-        "Bin it first; the plug-in entropy of real numbers is the log of their count.",
+        "`target` must hold classes, got real numbers. "
+        "To cut it at quantiles pass target_bins=10.",
     ),
     (
         lambda: rank_features(pl.DataFrame({"x": ["a", None], "y": [None, 1]}), "y", missing="drop"),
@@ -500,3 +589,15 @@ def test_text_is_the_same_however_it_is_coded(kind):
     assert (other.levels, other.new_levels) == (5, ("c",))
     assert sorted(other.gone_levels) == ["a", "ü"]  # as often as one another
     assert_allclose([other.js, other.psi], [one.js, one.psi], rtol=1e-14)
+
+
+def test_drift_by_hellinger_and_total_variation():
+    old, new = pd.DataFrame({"x": list("aab")}), pd.DataFrame({"x": list("abbc")})
+    (found,) = drift(old, new)
+    p, q = np.array([2 / 3, 1 / 3, 0]), np.array([1 / 4, 1 / 2, 1 / 4])
+    assert_allclose(found.hellinger, np.sqrt(1 - np.sqrt(p * q).sum()), rtol=1e-14)
+    assert_allclose(found.total_variation, np.abs(p - q).sum() / 2, rtol=1e-14)
+    (same,) = drift(old, old)
+    assert (same.hellinger, same.total_variation) == (0, 0)
+    (apart,) = drift(old, pd.DataFrame({"x": ["z"]}))
+    assert_allclose([apart.hellinger, apart.total_variation], 1, rtol=1e-14)

@@ -1,15 +1,15 @@
 """Tables that are text, CSV and JSON lines, block by block.
 
 What type a column has is known once all blocks were seen. JSON lines are therefore read twice. The
-types of a CSV are those of its first block. Whoever counts (``exact``) has it read again with the
-wider type where a later block does not fit, and is not given again what it was given: whole numbers
-become real ones, a column that was empty so far becomes what it holds. A type that cannot hold what
-was given before (numbers that turn out to be text) is an error.
+types of a CSV are those of its first block. Where a later block does not fit it is read again with
+the wider type, and what was given is not given again: whole numbers become real ones, booleans
+text, a column that was empty so far becomes what it holds. A type that cannot hold what was given
+before (numbers that turn out to be text) is an error.
 """
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -38,7 +38,7 @@ def scan_csv(
         How it is written.
     exact : bool
         Columns of whole numbers that 64 bits do not hold are text, and no floats, which would take
-        different ones for one; and types may widen from batch to batch.
+        different ones for one.
 
     Yields
     ------
@@ -69,11 +69,38 @@ def scan_csv(
                     return
             except pa.ArrowInvalid as error:
                 misfit = MISFIT.search(str(error))
-                wider = None if misfit is None or not exact else _wider(misfit[2], misfit[3])
+                wider = None if misfit is None else wider_type(misfit[2], misfit[3], exact=exact)
                 name = "" if misfit is None else reader.schema.names[int(misfit[1])]
                 if wider is None or types.get(name) == wider:
                     raise
                 types[name] = wider
+
+
+def read_csv(
+    path: str | os.PathLike[str],
+    kind: str,
+    text: Sequence[str],
+    csv: Csv | None,
+    check: Callable[[Any], None],
+) -> Any:
+    """Read a whole CSV: a column whose later blocks do not fit is what holds all, at last text."""
+    import pyarrow as pa
+
+    types: dict[str, Any] = dict.fromkeys(text, pa.string())
+    while True:
+        with pa.input_stream(os.fspath(path), compression="detect") as file:
+            reader = open_csv(file, kind, types, csv)
+            check(reader.schema)
+            try:
+                return reader.read_all()
+            except pa.ArrowInvalid as error:
+                misfit = MISFIT.search(str(error))
+                name = "" if misfit is None else reader.schema.names[int(misfit[1])]
+                if misfit is None or types.get(name) == pa.string():
+                    raise
+                wider = wider_type(misfit[2], misfit[3], exact=False)
+                fits = wider is not None and types.get(name) != wider
+                types[name] = wider if fits else pa.string()
 
 
 def _huge(batch: Any) -> list[str]:
@@ -113,13 +140,19 @@ def _whole(
     return whole
 
 
-def _wider(kind: str, value: str) -> Any:
-    """Return the type that holds what was read as one kind and this value too, if there is one."""
+def wider_type(kind: str, value: str, *, exact: bool) -> Any:
+    """Return the type that holds what was read as one kind and this value too, if there is one.
+
+    The names of booleans are as good as booleans, so a stranger among these makes text of them.
+    """
     import pyarrow as pa
     from pyarrow import csv
 
+    if kind == "bool":
+        return pa.string()
     if re.fullmatch(r"\s*[+-]?\d+\s*", value) and kind == "int64":
-        return None  # past 64 bits: floats would take different ones for one
+        # Past 64 bits: floats would take different ones for one.
+        return None if exact else pa.float64()
     single = BytesIO(b"x\n" + value.encode() + b"\n")
     try:
         found = (

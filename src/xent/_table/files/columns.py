@@ -94,7 +94,10 @@ def numbers(
 
 
 def categories(table: Any, column: str, *, argument: str = "target") -> NDArray[Any]:
-    """Return a column of classes as a NumPy array of integers, booleans or strings; no gaps."""
+    """Return a column of classes as a NumPy array of integers, booleans or strings; no gaps.
+
+    Real numbers that are all whole are integers: 1.0 is the class 1.
+    """
     import pyarrow as pa
 
     values = table.column(column)
@@ -104,6 +107,10 @@ def categories(table: Any, column: str, *, argument: str = "target") -> NDArray[
         row = values.to_pylist().index(None)
         must = f"hold a class in every row of column {column!r}"
         raise _check.invalid(argument, must, f"a missing value at row {row}")
+    if pa.types.is_floating(values.type):
+        numbers = np.asarray(values.cast(pa.float64()).to_numpy())
+        if (np.isfinite(numbers) & (numbers == np.trunc(numbers))).all():
+            return numbers.astype(np.int64)
     if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
         return np.asarray(values.to_numpy())
     if str(values.type) in ("string", "large_string", "string_view"):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xent import _check
+from xent._table.files.encodings import SAMPLE, likely_encoding
 from xent._table.files.endings import unreadable
 
 READ_BYTES = 8 << 20  # bytes; the types of the columns are those of the first block
@@ -34,6 +35,8 @@ class Csv:
         and their like.
     encoding : str
         How its letters are encoded, as Python calls it.
+    header : bool
+        Whether its first line names the columns; where not, they are f0, f1, ...
 
     Raises
     ------
@@ -45,6 +48,7 @@ class Csv:
     decimal: str = "."
     missing: tuple[str, ...] = ()
     encoding: str = "utf8"
+    header: bool = True
 
     def __post_init__(self) -> None:
         for name in ("separator", "decimal"):
@@ -75,7 +79,11 @@ def open_csv(file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None) ->
     convert.null_values = [*convert.null_values, *how.missing]
     return arrow.open_csv(
         file,
-        arrow.ReadOptions(block_size=READ_BYTES, encoding=how.encoding),
+        arrow.ReadOptions(
+            block_size=READ_BYTES,
+            encoding=how.encoding,
+            autogenerate_column_names=not how.header,
+        ),
         arrow.ParseOptions(delimiter=how.between(kind), newlines_in_values=True),
         convert,
     )
@@ -100,19 +108,16 @@ def why_not(
     """Return the sentence that says why a CSV could not be read, with the line if it is known."""
     how = csv or Csv()
     try:
-        head, line, byte = _look(path, how.encoding)
+        head, line, byte, sample = _look(path, how.encoding)
     except (OSError, EOFError, UnicodeError):
         return unreadable(path, kind, error)
     if line:
         utf8 = codecs.lookup(how.encoding).name == "utf-8"
         because = f"line {line} is not {'UTF-8' if utf8 else how.encoding} (byte {byte})"
-        # A file in UTF-16 begins with a mark of these two bytes.
-        likely = "utf16" if byte in ("0xff", "0xfe") and line == 1 else "latin1"
-        advice = (
-            "Save it as UTF-8"
-            + (", or pass " + _check.setting("encoding", likely) if csv else "")
-            + "."
-        )
+        advice: _check.Words = "Save it as UTF-8."
+        if csv:
+            passed = _check.setting("encoding", likely_encoding(sample))
+            advice = "Save it as UTF-8, or pass " + passed + "."
         return unreadable(path, kind, because, advice)
     if how.between(kind) == "," and head.count(";") > head.count(","):
         must, got = "separate its columns by commas", f"semicolons in {str(path)!r}"
@@ -122,16 +127,19 @@ def why_not(
     return unreadable(path, kind, error)
 
 
-def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str]:
-    """Return the first line, and the number and byte of the first line that cannot be decoded."""
+def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, bytes]:
+    """Return the first line, the first line that cannot be decoded, its byte, and what is there."""
     opened: Any = gzip.open if Path(path).suffix.lower() == ".gz" else open
     decoder = codecs.getincrementaldecoder(encoding)()
     head = ""
     with opened(path, "rb") as file:
+        sample = file.read(SAMPLE)
+        file.seek(0)
         for number, line in enumerate(file, 1):
             try:
                 words = decoder.decode(line)
             except UnicodeDecodeError as bad:
-                return head, number, f"0x{bad.object[bad.start]:02x}"
+                sample = sample if file.tell() <= SAMPLE else line + file.read(SAMPLE)
+                return head, number, f"0x{bad.object[bad.start]:02x}", sample
             head = head or words
-    return head, 0, ""
+    return head, 0, "", sample

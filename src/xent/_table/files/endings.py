@@ -30,12 +30,18 @@ def kind_of(path: str | os.PathLike[str], argument: str) -> str:
     return ending(path, argument)
 
 
-def refuse_duplicates(names: Sequence[str], path: object, argument: str) -> None:
-    """Refuse a table in which two columns share a name."""
+def refuse_duplicates(
+    names: Sequence[str], path: object, argument: str, csv: object = None
+) -> None:
+    """Refuse a table in which two columns share a name; ``csv`` says how a CSV is written."""
     for name, times in Counter(names).items():
         if times > 1:
             got = f"two {name!r} in {str(path)!r}"
-            raise _check.invalid(argument, "name every column once", got)
+            no_header = (
+                "If its first line is a row, pass " + _check.setting("no_header", True) + "."
+            )
+            advice = "" if csv is None else no_header
+            raise _check.invalid(argument, "name every column once", got, advice)
 
 
 def unreadable(path: object, kind: str, error: object, advice: _check.Words = "") -> ValueError:

@@ -5,12 +5,14 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from xent._table.files.blocks import scan_csv, scan_json
+from xent._table.files.blocks import read_csv, scan_csv, scan_json
 from xent._table.files.columns import require
-from xent._table.files.dialect import Csv, check_csv, open_csv, why_not
+from xent._table.files.dialect import Csv, check_csv, why_not
 from xent._table.files.endings import ending, kind_of, refuse_duplicates, unreadable
+from xent._table.files.header import doubt_header
+from xent._table.files.npz import read_npz
+
+HEAD_ROWS = 1 << 16  # rows among which names of columns are looked for
 
 
 def read(
@@ -50,21 +52,24 @@ def read(
     kind = kind_of(path, argument)
     try:
         if kind == ".npz":
-            table = _read_npz(path)
+            table = read_npz(path)
         elif kind == ".parquet":
             import pyarrow.parquet
 
             table = pyarrow.parquet.read_table(path, use_threads=True)
-        else:
-            with pa.input_stream(os.fspath(path), compression="detect") as file:
-                if kind in (".csv", ".tsv"):
-                    reader = open_csv(file, kind, dict.fromkeys(text, pa.string()), csv)
-                    check_csv(reader.schema, path, kind, csv, argument)
-                    table = reader.read_all()
-                else:
-                    import pyarrow.json
+        elif kind in (".csv", ".tsv"):
 
-                    table = pyarrow.json.read_json(file)
+            def check(schema: Any) -> None:
+                check_csv(schema, path, kind, csv, argument)
+                refuse_duplicates(schema.names, path, argument, csv)
+
+            table = read_csv(path, kind, text, csv, check)
+            doubt_header(table.slice(0, HEAD_ROWS), path, csv)
+        else:
+            import pyarrow.json
+
+            with pa.input_stream(os.fspath(path), compression="detect") as file:
+                table = pyarrow.json.read_json(file)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
         raise _refusal(path, kind, error, csv, argument) from None
     refuse_duplicates(table.column_names, path, argument)
@@ -95,8 +100,7 @@ def scan(
         As in `read`.
     exact : bool
         For counting. Text of Parquet stays coded, as it lies in the file. Whole numbers past 64
-        bits are text, not floats, in a CSV, and refused in JSON lines. A column of a CSV may widen
-        from whole numbers to real ones.
+        bits are text, not floats, in a CSV, and refused in JSON lines.
     argument : str
         What the caller calls ``path``, for the error message.
 
@@ -128,9 +132,13 @@ def scan(
                     require(name, file.schema_arrow.names, path)
                 yield from file.iter_batches(batch_rows, columns=columns)
         elif kind in (".csv", ".tsv"):
+            fresh = True
             for batch in scan_csv(path, kind, text, csv, exact=exact):
                 check_csv(batch.schema, path, kind, csv, argument)
-                refuse_duplicates(batch.schema.names, path, argument)
+                refuse_duplicates(batch.schema.names, path, argument, csv)
+                if fresh:
+                    doubt_header(batch, path, csv)
+                fresh = False
                 yield from _cut(batch, columns, batch_rows, path)
         elif kind in (".jsonl", ".ndjson"):
             tables = scan_json(path, exact=exact)
@@ -191,33 +199,6 @@ def _refusal(
     if isinstance(error, UnicodeError):
         return unreadable(path, kind, "it is not UTF-8")
     return unreadable(path, kind, error)
-
-
-def _read_npz(path: str | os.PathLike[str]) -> Any:
-    import zipfile
-
-    import pyarrow as pa
-
-    if not zipfile.is_zipfile(path):
-        raise unreadable(path, ".npz", "it is not an archive of arrays")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile) as error:
-        unsafe = "allow_pickle" in str(error)
-        why = "it holds Python objects, which are never loaded" if unsafe else error
-        raise unreadable(path, ".npz", why) from None
-    columns: list[tuple[str, Any]] = []
-    for name, array in arrays.items():
-        if array.ndim == 0:
-            raise unreadable(path, ".npz", f"{name!r} is a single number, not a column")
-        if array.ndim == 1:
-            columns.append((name, array))
-        else:
-            flat = array.reshape(len(array), -1)
-            columns += [(f"{name}_{j}", flat[:, j]) for j in range(flat.shape[1])]
-    names = [name for name, _ in columns]
-    return pa.Table.from_arrays([pa.array(values) for _, values in columns], names)
 
 
 def _cut(

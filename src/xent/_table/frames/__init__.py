@@ -5,7 +5,8 @@ array of NumPy. The type of a column says what it holds; a column of Python obje
 values are. A room says which kinds it accepts, and gets our sentence for the rest.
 """
 
+from xent._table.frames.at_once import numbers_at_once
 from xent._table.frames.columns import Accepted, Column, Names
 from xent._table.frames.frame import Frame, is_frame, of_series
 
-__all__ = ["Accepted", "Column", "Frame", "Names", "is_frame", "of_series"]
+__all__ = ["Accepted", "Column", "Frame", "Names", "is_frame", "numbers_at_once", "of_series"]

@@ -51,6 +51,8 @@ class Column:
     """
 
     kind = "other"  # "number", "date", "time", "duration", "name", "nested" or "other"
+    zoned: bool | None = None  # of dates: whether they have a time zone; None where there is none
+    is_text = False  # whether it is text that is not declared to be categories
     empty = False  # whether it has no type and no value, so that it may stand for any kind
 
     def __init__(self, name: object, held: Any, dtype: str) -> None:
@@ -171,6 +173,8 @@ class Moments(Column):
         super().__init__(name, held, dtype)
         kinds = {"time": pa.types.is_time, "duration": pa.types.is_duration}
         self.kind = next((k for k, is_one in kinds.items() if is_one(held.type)), "date")
+        if self.kind == "date" and held.null_count < len(held):
+            self.zoned = getattr(held.type, "tz", None) is not None
 
     def missing(self) -> NDArray[np.bool_]:
         return np.asarray(self.held.is_null().to_numpy(zero_copy_only=False), dtype=bool)
@@ -205,6 +209,10 @@ class Text(Column):
     """Text and categories, in an Arrow array: names in the order of its dictionary."""
 
     kind = "name"
+
+    @property
+    def is_text(self) -> bool:  # type: ignore[override]
+        return not pa.types.is_dictionary(self.held.type)
 
     def names(self) -> Names:
         values = self.held

@@ -50,13 +50,11 @@ class Frame:
         if parts is None:
             must = "be a data frame in memory that narwhals reads (pandas, polars, Arrow, ...)"
             raise _check.wrong_kind(argument, must, _check.a(table))
-        self.names, columns = parts
+        self.names, lengths, self._reader = parts
         if len(set(self.names)) < len(self.names):
             twice = Counter(self.names).most_common(1)[0][0]
             raise _check.invalid(argument, "name each column once", f"{twice!r} twice")
-        self._columns = dict(zip(self.names, columns, strict=True))
         self._read: dict[Any, Column] = {}
-        lengths = {len(values) for values, _ in columns}
         if len(lengths) > 1:
             got = _check.join_names(sorted(map(str, lengths)), last="and")
             raise _check.invalid(argument, "have columns of one length", got)
@@ -68,8 +66,7 @@ class Frame:
     def column(self, name: Any) -> Column:
         """Return one column."""
         if name not in self._read:
-            values, read = self._columns[name]
-            self._read[name] = read(name, values)
+            self._read[name] = self._reader(name)
         return self._read[name]
 
     def columns(self) -> list[Column]:
@@ -84,31 +81,40 @@ def is_frame(table: Any) -> bool:
     return _parts(table) is not None
 
 
-Part = tuple[Any, Callable[[object, Any], Column]]  # values, and how they are read
+Parts = tuple[list[Any], set[int], Callable[[Any], Column]]
 
 
-def _parts(table: Any) -> tuple[list[Any], list[Part]] | None:
-    """Return the names of a table's columns and the columns, unread; None where it is no table."""
+def _parts(table: Any) -> Parts | None:
+    """Return the names, the lengths and a reader of a table's columns; None where it is none."""
     if isinstance(table, np.ndarray):
         return _parts_of_array(table)
     if type(table) is dict:  # scipy has a sparse array that is a dict, too
-        return list(table), [(values, _of_values) for values in table.values()]
+        lengths = {len(values) for values in table.values()}
+        return list(table), lengths, lambda name: _of_values(name, table[name])
     try:
         frame = nw.from_native(table, eager_only=True)
-        return list(frame.columns), [(series, of_series) for series in frame.iter_columns()]
+        # A name need not be text: columns are taken by their place.
+        place = {name: j for j, name in enumerate(frame.columns)}
+        return (
+            list(frame.columns),
+            {len(frame)} if place else set(),
+            lambda name: of_series(name, frame[:, place[name]]),
+        )
     except nw.exceptions.DuplicateError:
-        return list(table.columns), []
+        return list(table.columns), set(), lambda name: Column(name, [], "twice")
     except TypeError:
         return None
 
 
-def _parts_of_array(table: NDArray[Any]) -> tuple[list[Any], list[Part]] | None:
-    """Return the fields of a structured array, or the columns x0, x1, ... of one of objects."""
+def _parts_of_array(table: NDArray[Any]) -> Parts | None:
+    """Return the fields of a structured array, or columns x0, x1, ... of objects, text or dates."""
     if table.dtype.names and table.ndim == 1:
-        return list(table.dtype.names), [(table[name], _of_values) for name in table.dtype.names]
-    if table.dtype == object and table.ndim == 2:
-        names = [f"x{j}" for j in range(table.shape[1])]
-        return names, [(column, of_cells) for column in table.T]
+        return list(table.dtype.names), {len(table)}, lambda name: _of_values(name, table[name])
+    if table.dtype.kind in "OUSTMm" and table.ndim == 2:
+        place = {f"x{j}": j for j in range(table.shape[1])}
+        read: Any = of_cells if table.dtype == object else _of_values
+        lengths = {len(table)} if place else set()
+        return list(place), lengths, lambda name: read(name, table[:, place[name]])
     return None
 
 
@@ -118,7 +124,12 @@ def _of_values(name: object, values: Any) -> Column:
         return of_objects(name, list(values))
     if values.dtype.kind not in "biufmMU" or values.ndim != 1:
         return of_objects(name, values.tolist())
-    array = pa.array(values.astype(values.dtype.newbyteorder("="), copy=False))
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.dtype.kind in "mM":
+        unit = np.datetime_data(values.dtype)[0]
+        if unit not in ("s", "ms", "us", "ns") and not (unit == "D" and values.dtype.kind == "M"):
+            values = values.astype(f"{values.dtype.kind}8[s]")  # Arrow has no hours, no years
+    array = pa.array(values)
     return of_series(name, nw.from_native(pa.chunked_array([array]), series_only=True))
 
 
@@ -127,6 +138,9 @@ def of_series(name: object, series: Any) -> Column:
     native = series.to_native()
     if str(getattr(native, "dtype", "")).startswith("Sparse"):
         series = nw.from_native(native.sparse.to_dense(), series_only=True)
+    if getattr(getattr(native, "dtype", None), "tz", None) is not None:
+        # narwhals does not know a time zone of pandas whose name has an underscore: New_York.
+        series = nw.from_native(native.dt.tz_convert("UTC"), series_only=True)
     dtype, shown = series.dtype, str(series.dtype)
     if dtype == nw.Object or str(getattr(native, "dtype", "")) == "object":
         return of_objects(name, series.to_list())
@@ -144,7 +158,7 @@ def of_series(name: object, series: Any) -> Column:
         return Moments(name, series.to_arrow(), shown)
     if dtype == nw.Unknown and series.null_count() == len(series):
         return Nothing(name, series, shown)
-    return Column(name, series, shown)
+    return Column(name, series, str(getattr(native, "dtype", shown)))
 
 
 def _of_names(name: object, series: Any, shown: str) -> Column:

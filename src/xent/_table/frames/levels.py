@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 from xent._table.frames.columns import Names
 
 Level = str | int | float | bool
+FLAGS = {
+    word: flag
+    for flag in (False, True)
+    for word in (f"{flag}", f"{flag}".lower(), f"{flag}".upper())
+}
 LEVEL_TYPES: tuple[Any, ...] = (str, bool, (int, float))
 
 
@@ -28,7 +33,12 @@ def codes_of(names: Names, known: Sequence[Level]) -> NDArray[np.int32]:
     """Code names by known levels; what is missing or unknown comes after the last."""
     given, known = _alike(_plain(names.levels), list(known))
     place = {level: i for i, level in reversed(list(enumerate(known)))}
-    places = np.array([*(place.get(level, len(known)) for level in given), len(known)], np.int32)
+    flags: dict[bool | None, int] = {
+        flag: i for level, i in place.items() if (flag := as_flag(level)) is not None
+    }
+    absent = len(known)
+    found = (place.get(level, flags.get(as_flag(level), absent)) for level in given)
+    places = np.array([*found, absent], np.int32)
     return places[names.codes]
 
 
@@ -43,6 +53,17 @@ def merged(one: Sequence[Level], other: Sequence[Level]) -> tuple[Level, ...]:
     return (
         (False, True) if found == ("false", "true") and bool in map(type, (*one, *other)) else found
     )
+
+
+def as_flag(level: object) -> bool | None:
+    """Return what a level is if it is a boolean, or one's name as programs write it.
+
+    >>> as_flag("TRUE"), as_flag(False), as_flag("tRUE"), as_flag("yes")
+    (True, False, None, None)
+    """
+    if isinstance(level, str):
+        return FLAGS.get(level)
+    return bool(level) if isinstance(level, (bool, np.bool_)) else None
 
 
 def _kind(levels: Sequence[Any]) -> int:

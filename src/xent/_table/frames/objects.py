@@ -94,7 +94,7 @@ def _dates(name: object, values: list[Any]) -> Column | None:
     moments = [_moment(value) for value in values]
     zones = {moment.tzinfo is not None for moment in moments if moment is not None}
     if len(zones) > 1:
-        return None
+        return Column(name, values, "dates, some with a time zone and some without,")
     parts = any(getattr(moment, "nanosecond", 0) for moment in moments)
     kind = pa.timestamp("ns" if parts else "us", "UTC" if True in zones else None)
     return Moments(name, pa.array(moments, kind), "Datetime")
@@ -110,7 +110,7 @@ def _moment(value: Any) -> Any:
 
 def _times(name: object, values: list[Any]) -> Column | None:
     if any(value is not None and value.tzinfo is not None for value in values):
-        return None
+        return Column(name, values, "times with a time zone")
     return Moments(name, pa.array(values, pa.time64("us")), "Time")
 
 

@@ -71,6 +71,7 @@ class Pending:
     loop: Loop | None = None  # a note if this loop trains
     unless: list[bool] | None = None  # dropped if not empty
     seen: str | None = None
+    losses: tuple[Place, ...] = ()  # the calls of losses that it is about
 
 
 @dataclass(eq=False)
@@ -139,7 +140,8 @@ class Walk:
     def report(self, rule: str, place: Place, **facts: Any) -> Pending:
         """Note a finding."""
         settings = {key: facts.pop(key, None) for key in ("level", "loop", "unless", "seen")}
-        found = Pending(rule, place, facts, **settings)
+        losses = facts.pop("losses", ())
+        found = Pending(rule, place, facts, **settings, losses=losses)
         self.pending.append(found)
         return found
 

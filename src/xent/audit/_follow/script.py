@@ -12,7 +12,7 @@ from xent.audit._follow.code import calls, expressions, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers
 from xent.audit._follow.run import STEPS, CallFrame, Pending, Walk, Walker
-from xent.audit._follow.values import Class, Function, Instance, Loop, Opaque, Value
+from xent.audit._follow.values import Class, Function, Instance, Loop, Opaque, Place, Value
 from xent.audit._source import Script
 
 WALKER = Walker(
@@ -149,8 +149,16 @@ def _settled(run: Walk, pending: Pending) -> Finding | None:
         cell=cell,
         level=level,
         seen=pending.seen,
+        losses=tuple(_lines(place) for place in pending.losses),
         **facts,
     )
+
+
+def _lines(place: Place) -> tuple[str, int, int]:
+    """Return the file of a place, and its first and last line."""
+    module, node = place
+    line = getattr(node, "lineno", 1)
+    return str(module.source.path.resolve()), line, getattr(node, "end_lineno", None) or line
 
 
 def _learns(run: Walk, module: Value) -> bool:

@@ -127,13 +127,9 @@ class Compact:
         """The state after ``<s>``."""
         return self.unpacked.begin
 
-    def state(self, history: list[int] | U32, state: int = 0) -> int:
-        """Return the state after some words."""
-        return self.unpacked.state(history, state)
-
-    def distribution(self, state: int, length: int = 0, alpha: float | None = None) -> F64:
-        """Return the probability of every word after a state, as `Backoff.distribution` does."""
-        return self.unpacked.distribution(state, length, alpha)
+    def after(self, history: list[int], alpha: float | None = None) -> F64:
+        """Return the probability of every word after a history, as `Backoff.after` does."""
+        return self.unpacked.after(history, alpha)
 
     def prepare(self) -> None:
         """Do nothing: it is scored as it is."""

@@ -22,7 +22,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 INTERLEAVED = 16  # sentences that are scored in turns, so that memory is waited for once for all
-LOAD = 0.7  # of the hash table
+LOAD = 0.5  # of the hash table: a search ends after one and a half keys on average
 LOG_10 = float(np.log(10.0))
 
 
@@ -85,21 +85,30 @@ class Backoff:
         words = len(self.rows[0])
         word_bits = np.uint64(max(1, (words - 1).bit_length()))
         longer = sum(len(rows) for rows in self.rows[1:])
-        table = np.zeros(2 * (int(longer / LOAD) + 8), np.uint64)
         states = np.zeros(int(firsts[max(1, self.order - 1)]), np.uint64)
         leads = np.concatenate([np.zeros(1, np.uint32), *self.states[: self.order - 1]])
         for n, rows in enumerate(self.rows):
             if n + 1 < self.order:
                 part = slice(firsts[n], firsts[n + 1])
                 kernels.pack(leads[rows.suffix], rows.backoff, states[part])
-            if n > 0:
-                below = np.uint64(firsts[n - 1])
-                kernels.insert(
-                    rows.prefix, below, rows.word, self.states[n], rows.logp, word_bits, table
-                )
         unigram = np.empty(words, np.uint64)
         kernels.pack(self.states[0], self.rows[0].logp, unigram)
+        slots = int(longer / LOAD) + 8
+        slots += min(kernels.SPARE_SLOTS, slots // 3 + 1)
+        while (table := self._table(slots, word_bits)) is None:
+            slots *= 2
         return table, states, unigram, word_bits, firsts[: max(1, self.order - 1)]
+
+    def _table(self, slots: int, word_bits: np.uint64) -> NDArray[np.uint64] | None:
+        """Return the hash table of all levels but the first, or None where there is no room."""
+        table = np.full(2 * slots, kernels.FREE)
+        for n in range(1, self.order):
+            rows, below = self.rows[n], np.uint64(self.firsts[n - 1])
+            if not kernels.insert(
+                rows.prefix, below, rows.word, self.states[n], rows.logp, word_bits, table
+            ):
+                return None
+        return table
 
     def prepare(self) -> None:
         """Build once what scoring needs, before several threads ask for it."""
@@ -178,6 +187,10 @@ class Backoff:
             first, last = np.searchsorted(above.prefix, [row, row + 1])
             p[above.word[first:last]] = 10.0 ** above.logp[first:last].astype(np.float64)
         return p if alpha is None else p * alpha ** (length - done)
+
+    def after(self, history: list[int], alpha: float | None = None) -> F64:
+        """Return the probability of every word after a history; ``alpha`` as in `distribution`."""
+        return self.distribution(self.state(history), len(history), alpha)
 
     def _row(self, node: int) -> tuple[int, int]:
         """Return the level and the row of a node."""

@@ -51,8 +51,5 @@ class BackoffModel(Protocol):
     ) -> tuple[F64, NDArray[np.int8]]:
         """Score sentences; return each token's log-probability and the length of its n-gram."""
 
-    def state(self, history: list[int] | U32, state: int = 0) -> int:
-        """Return the state after some words."""
-
-    def distribution(self, state: int, length: int = 0, alpha: float | None = None) -> F64:
-        """Return the probability of every word after a state."""
+    def after(self, history: list[int], alpha: float | None = None) -> F64:
+        """Return the probability of every word after a history."""

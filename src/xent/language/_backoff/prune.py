@@ -59,7 +59,7 @@ def _marginals(model: BackoffModel, other: BackoffModel, words: U32) -> list[F64
     before_state = np.zeros(1, np.int64)
     before = np.zeros(1)
     for rows in model.rows[:-1]:
-        logp, state = _step(other, before_state[rows.prefix], words[rows.word])
+        logp, state = step_all(other, before_state[rows.prefix], words[rows.word])
         if not found:
             # <s> is as frequent as </s>, whatever stands in the file for it.
             logp[BEGIN], state[BEGIN] = logp[END], other.begin
@@ -68,7 +68,7 @@ def _marginals(model: BackoffModel, other: BackoffModel, words: U32) -> list[F64
     return found
 
 
-def _step(model: BackoffModel, state: NDArray[Any], words: U32) -> tuple[F64, NDArray[np.int64]]:
+def step_all(model: BackoffModel, state: NDArray[Any], words: U32) -> tuple[F64, NDArray[np.int64]]:
     logp, following = np.empty(len(words)), np.empty(len(words), np.int64)
     kernels.steps(state, words, model.automaton, logp, following)
     return logp, following
@@ -79,7 +79,7 @@ def _shorter(model: BackoffModel, n: int, rows: Ngrams) -> F64:
     below = model.rows[n - 1]
     leads = np.concatenate([np.zeros(1, np.uint32), *model.states[:n]])
     state = leads[below.suffix][rows.prefix].astype(np.int64)
-    return np.asarray(10.0 ** _step(model, state, rows.word)[0])
+    return np.asarray(10.0 ** step_all(model, state, rows.word)[0])
 
 
 def _sums(prefix: U32, values: F64, histories: int) -> F64:
@@ -126,7 +126,7 @@ def _rebuilt(model: BackoffModel, keep: list[NDArray[np.bool_]]) -> Backoff:
             Ngrams(prefix, old.word[stays], new[suffix].astype(np.uint32), old.logp[stays], weights)
         )
         if len(rows) > 1:
-            _renormalise(rows)
+            renormalise(rows)
     return Backoff(rows)
 
 
@@ -135,13 +135,13 @@ def _suffix_of(model: BackoffModel, nodes: U32) -> U32:
     return flat[nodes]
 
 
-def _renormalise(rows: list[Ngrams]) -> None:
+def renormalise(rows: list[Ngrams]) -> None:
     """Compute the back-off weights of the last level's histories."""
     last, below = rows[-1], rows[-2]
     shorter = Backoff([*rows[:-2], Ngrams(**{**vars(below), "backoff": np.empty(0, np.float32)})])
     flat = np.concatenate([np.zeros(1, np.uint32), *shorter.states])
     state = flat[below.suffix][last.prefix].astype(np.int64)
-    low = 10.0 ** _step(shorter, state, last.word)[0]
+    low = 10.0 ** step_all(shorter, state, last.word)[0]
     p = 10.0 ** last.logp.astype(np.float64)
     left = 1.0 - _sums(last.prefix, p, len(below))
     missing = 1.0 - _sums(last.prefix, low, len(below))

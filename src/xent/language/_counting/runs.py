@@ -11,10 +11,9 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fnmatch import fnmatch
 from hashlib import blake2b
@@ -25,11 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
+from xent._leftovers import lock, scratch_folder
 from xent._progress import stage
 from xent.language._counting.levels import Levels, Places
 from xent.language._counting.merge import merge_runs
 from xent.language._counting.task import CountingTask, count_text, files_of, known_words, restrict
-from xent.language._text import Reader
+from xent.language._text import Reader, longest_line
 from xent.language._vocabulary import BEGIN, SPECIAL, Vocabulary
 from xent.language.smoothing import JelinekMercer, Smoothing
 from xent.language.smoothing._smoothing import Evidence
@@ -37,6 +37,7 @@ from xent.language.smoothing._smoothing import Evidence
 FORMAT, VERSION = "xent.language.run", 1
 DEFAULT = 10**9  # bytes that counting takes where a folder is named and no memory
 MIN_MEMORY = 64 * 10**6
+LINE_SHARE = 12  # of the memory a line may take one part: what is made of it takes eight to ten
 SHARE = 0.8  # of the memory that is planned with; the rest is for what nobody foresees
 MODEL, WORKING, HISTORY, LEARNING = 20, 50, 45, 84  # bytes a row, measured
 LEFT_BY_KILL = (".run-*.tmp", ".ids-*.tmp", ".words*.tmp", ".settings*.tmp")
@@ -45,20 +46,24 @@ U32 = NDArray[np.uint32]
 
 def in_bytes(memory: int | str) -> int:
     """Return a memory limit in bytes: a number, or a str like "2GB", "500MB" or "1.5GiB"."""
-    must = "be a number of bytes, or like '2GB' or '500MB'"
-    if isinstance(memory, str):
-        found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([KMGT]?)(i?)B?\s*", memory, re.IGNORECASE)
-        if not found:
-            raise _check.invalid("memory", must, repr(memory))
-        exponent = " KMGT".index(found[2].upper() or " ")
-        unit: int = (1024 if found[3] else 1000) ** exponent
-        size = round(float(found[1]) * unit)
-    else:
-        size = _check.integer("memory", memory, least=1)
+    size = size_of("memory", memory)
     if size < MIN_MEMORY:
         advice = "Counting needs some room beside the program itself."
         raise _check.invalid("memory", f"be at least {shown(MIN_MEMORY)}", shown(size), advice)
     return size
+
+
+def size_of(argument: str, given: int | str) -> int:
+    """Read a number of bytes, or a str like "2GB"."""
+    if not isinstance(given, str):
+        return _check.integer(argument, given, least=1)
+    found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([KMGT]?)(i?)B?\s*", given, re.IGNORECASE)
+    if not found:
+        must = "be a number of bytes, or like '2GB' or '500MB'"
+        raise _check.invalid(argument, must, repr(given))
+    exponent = " KMGT".index(found[2].upper() or " ")
+    unit: int = (1024 if found[3] else 1000) ** exponent
+    return round(float(found[1]) * unit)
 
 
 def shown(size: float) -> str:
@@ -73,13 +78,19 @@ def shown(size: float) -> str:
 def counted(
     task: CountingTask,
     text: Any,
+    weights: Any,
     executor: Executor | None,
     memory: int | str | None,
     folder: str | os.PathLike[str] | None,
 ) -> Iterator[tuple[Vocabulary, Levels]]:
     """Count the n-grams of a text as `NGramModel.fit` was told; the levels last as long as this."""
     limit = None if memory is None else in_bytes(memory)
-    if memory is None and folder is None:
+    if weights is not None:
+        if not (executor is None and memory is None and folder is None):
+            got = "weights beside `executor`, `memory` or `folder`"
+            raise _check.invalid("weights", "be None where lines are counted elsewhere", got)
+        yield task.count_weighted(text, weights)
+    elif memory is None and folder is None:
         yield task.count(text) if executor is None else task.count_files(text, executor)
     else:
         with _spilled(task, text, executor, limit, folder) as found:
@@ -97,7 +108,7 @@ def _spilled(
     """Count by runs, in a temporary folder where none is given."""
     with ExitStack() as closing:
         if folder is None:
-            made = closing.enter_context(_temporary("xent-"))
+            made = closing.enter_context(scratch_folder("xent-"))
             place, temporary, limit = Path(made), True, limit or DEFAULT
         else:
             if not isinstance(folder, str | os.PathLike) or not str(folder):
@@ -108,12 +119,13 @@ def _spilled(
             vocabulary, runs = _by_files(task, files_of(text), executor, limit, place)
         else:
             counting = _Counting(task, place, temporary, tokens_in(limit, task.order))
-            counting.read(text)
+            with longest_line(limit // LINE_SHARE):
+                counting.read(text)
             if counting.levels is not None:
                 yield counting.vocabulary, counting.levels
                 return
             vocabulary, runs = counting.vocabulary, counting.runs
-        scratch = closing.enter_context(_temporary("merge-", place))
+        scratch = closing.enter_context(scratch_folder("merge-", place))
         room = int(SHARE * limit) // 2
         yield vocabulary, merge_runs(runs, len(vocabulary), task.order, room, Path(scratch))
 
@@ -128,7 +140,7 @@ def _by_files(
     vocabulary = Vocabulary(task.words or ())
     given = 0 if task.words is None else len(vocabulary)
     times = np.zeros(len(vocabulary), np.int64)
-    for waiting in [executor.submit(_words_in, task, file) for file in files]:
+    for waiting in [executor.submit(_words_in, task, file, limit) for file in files]:
         found, seen = waiting.result()
         ids = np.array([vocabulary.add(word) for word in found.words()], np.int64)
         times = np.concatenate([times, np.zeros(len(vocabulary) - len(times), np.int64)])
@@ -147,13 +159,14 @@ def _by_files(
     return vocabulary, [run for waiting in counting for run in waiting.result()]
 
 
-def _words_in(task: CountingTask, file: Path) -> tuple[Vocabulary, NDArray[np.int64]]:
+def _words_in(task: CountingTask, file: Path, limit: int) -> tuple[Vocabulary, NDArray[np.int64]]:
     """Return the words of a file, those given first, and how often each stands there."""
     vocabulary = Vocabulary(task.words or ())
     reader = Reader(vocabulary, unit=task.unit, errors=task.errors, grow=True)
     times = np.zeros(len(vocabulary), np.int64)
-    for ids in reader.ids(file):
-        times = _added(times, np.bincount(ids, minlength=len(vocabulary)))
+    with longest_line(limit // LINE_SHARE):
+        for ids in reader.ids(file):
+            times = _added(times, np.bincount(ids, minlength=len(vocabulary)))
     return vocabulary, times
 
 
@@ -161,7 +174,8 @@ def _count_file(task: CountingTask, file: Path, folder: Path, limit: int) -> lis
     """Count a file into runs of its own folder, unless they are there."""
     with _kept(folder, task, limit) as kept:
         counting = _Counting(task, folder, False, tokens_in(kept, task.order))
-        counting.read(file)
+        with longest_line(kept // LINE_SHARE):
+            counting.read(file)
     return counting.runs
 
 
@@ -188,11 +202,6 @@ def check_memory(smoothing: Smoothing, evidence: Evidence, memory: int | str, fo
         if folder is not None:
             advice += " The counts are kept in " + _check.argument("folder") + "."
         raise _check.cannot(f"No model can be estimated in {shown(limit)}", because, advice)
-
-
-def _temporary(prefix: str, place: Path | None = None) -> tempfile.TemporaryDirectory[str]:
-    """Make a folder that goes away; Windows keeps files that are mapped until they are let go."""
-    return tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True)
 
 
 def tokens_in(memory: int, order: int) -> int:
@@ -391,14 +400,11 @@ def _ours(name: str) -> bool:
 def _locked(place: Path) -> Iterator[None]:
     """Keep other processes out of a folder; a process that dies lets go of it."""
     with open(place / LOCK, "ab") as file:
-        with suppress(ImportError):  # there is no fcntl on Windows
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                because = "another process counts there"
-                raise _check.cannot(f"{str(place)!r} cannot be used", because) from None
+        try:
+            lock(file)
+        except BlockingIOError:
+            because = "another process counts there"
+            raise _check.cannot(f"{str(place)!r} cannot be used", because) from None
         yield
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language._counting.levels import Levels, NgramCounts, Places
+from xent.language._counting.levels import MOST_TOKENS, Levels, NgramCounts, Places
 from xent.language._kernels import text as text_kernels
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, SPECIAL, UNKNOWN, Vocabulary
@@ -101,20 +101,61 @@ class CountingTask:
         # Which words are rare is known only when all files are counted.
         every = replace(self, least_words=1)
         futures = [executor.submit(every.count, file) for file in files]
-        shards = [future.result() for future in futures]
+        return self._together([future.result() for future in futures])
+
+    def count_weighted(self, text: Any, weights: Any) -> tuple[Vocabulary, Levels]:
+        """Count each line of a text as often as its weight says."""
+        lines, times = _weighted(text, weights, self.unit)
+        every, shards = replace(self, least_words=1), []
+        # A weight is a sum of powers of two, so that lines are read as often as it has bits.
+        for power in range(int(times.max()).bit_length()):
+            chosen = np.flatnonzero((times >> power) & 1)
+            if len(chosen):
+                vocabulary, levels = every.count([lines[i] for i in chosen])
+                for level in levels:
+                    level.count <<= np.uint32(power)
+                shards.append((vocabulary, levels))
+        return self._together(shards)
+
+    def _together(self, shards: list[tuple[Vocabulary, Levels]]) -> tuple[Vocabulary, Levels]:
+        """Add up counts of several texts, each with its own vocabulary."""
         vocabulary = Vocabulary()
         ids = [np.array([vocabulary.add(w) for w in v.words()], np.int64) for v, _ in shards]
         levels = merge(ids, [counts for _, counts in shards])
-        return self._without_rare(vocabulary, levels) if self.least_words > 1 else (
+        return self.without_rare(vocabulary, levels) if self.least_words > 1 else (
             vocabulary, levels)  # fmt: skip
 
-    def _without_rare(self, vocabulary: Vocabulary, levels: Levels) -> tuple[Vocabulary, Levels]:
+    def without_rare(self, vocabulary: Vocabulary, levels: Levels) -> tuple[Vocabulary, Levels]:
         """Leave out words that were seen too seldom, and all n-grams with one, or rename them."""
         times = levels[0].count.astype(np.int64)
         known = known_words(len(vocabulary), 0, times, self.least_words)
         new = np.full(len(known), UNKNOWN if self.unknown == "open" else DROPPED)
         new[known] = np.arange(int(known.sum()))
         return vocabulary.only(known), merge([new], [levels])
+
+
+def _weighted(text: Any, weights: Any, unit: str) -> tuple[list[Any], NDArray[np.int64]]:
+    """Return lines and their weights, after checking that they go together."""
+    if isinstance(text, (str, os.PathLike)) or not isinstance(text, Iterable):
+        must = "be lines or lists of tokens where `weights` is given"
+        raise _check.wrong_kind("text", must, _check.a(text))
+    lines, times = list(text), np.asarray(weights)
+    if times.dtype.kind not in "iu" or times.ndim != 1:
+        must = "hold one whole number a line"
+        raise _check.wrong_kind("weights", must, f"{times.dtype} of shape {times.shape}")
+    if len(times) != len(lines):
+        raise _check.invalid("weights", f"hold one for each of {len(lines)} lines", len(times))
+    if len(times) and times.min() < 0:
+        raise _check.invalid("weights", "be at least 0", int(times.min()))
+    if not (times > 0).any():
+        raise _check.invalid("text", "hold at least one line of a weight above 0", "none")
+    times = times.astype(np.int64)
+    tokens = [line.split() if isinstance(line, str) and unit == "word" else line for line in lines]
+    sizes = [len(line) + 2 for line in tokens]
+    if (total := int(times @ np.array(sizes, np.int64))) > MOST_TOKENS:
+        must = f"count at most {MOST_TOKENS:,} tokens together"
+        raise _check.invalid("weights", must, f"{total:,}")
+    return lines, times
 
 
 def files_of(paths: Any) -> list[Path]:

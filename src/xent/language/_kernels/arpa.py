@@ -15,10 +15,11 @@ _U = np.uint64
 _TEN = 10.0 ** np.arange(23)
 _INTEGERS = 10 ** np.arange(19)
 _BILLION = 1_000_000_000
+_LARGEST = float(np.finfo(np.float32).max)
 _PAIRS = np.array([[48 + n // 10, 48 + n % 10] for n in range(100)], np.uint8)
 
 # What `parse` can find wrong, and what `resolve` can.
-FINE, BAD_NUMBER, POSITIVE, FEW_WORDS, MANY_WORDS, STRANGE_WORD = range(6)
+FINE, BAD_NUMBER, POSITIVE, FEW_WORDS, MANY_WORDS, STRANGE_WORD, INFINITE = range(7)
 
 
 @kernel()
@@ -70,6 +71,8 @@ def parse(text, space, first, order, longest, vocabulary, words, logp, backoff):
             value, i = _number(text, space, i)
             if np.isnan(value):
                 return line, row, MANY_WORDS
+            if value > _LARGEST:
+                return line, row, INFINITE
             if not longest:
                 backoff[row] = value
             while text[i] != 10 and space[text[i]]:

@@ -24,7 +24,7 @@ def pack_bits(values, width, packed):
 
 
 @kernel(inline="always")
-def _bits(packed, width, i):
+def packed_bits(packed, width, i):
     """Read the i-th number of ``width`` bits."""
     at = i * width
     shift = _U(at & 63)
@@ -37,30 +37,30 @@ def _bits(packed, width, i):
 def unpack_bits(packed, width, out):
     """Read numbers of ``width`` bits."""
     for i in range(out.size):
-        out[i] = _bits(packed, width, i)
+        out[i] = packed_bits(packed, width, i)
 
 
 @kernel(inline="always")
-def _first_child(node, spans, more, more_width):
-    return np.int64(spans[node // CHILDREN_SPAN]) + _bits(more, more_width, node)
+def first_child(node, spans, more, more_width):
+    return np.int64(spans[node // CHILDREN_SPAN]) + packed_bits(more, more_width, node)
 
 
 @kernel()
 def first_children(spans, more, more_width, out):
     """Write the place of the first child of each node, counted from the first 2-gram."""
     for node in range(out.size):
-        out[node] = _first_child(node, spans, more, more_width)
+        out[node] = first_child(node, spans, more, more_width)
 
 
 @kernel(inside=True)
 def child(node, word, trie):
     """Return the place of a node's child among the longer n-grams, or -1."""
     words, word_width, spans, more, more_width = trie
-    low = _first_child(node, spans, more, more_width)
-    high = _first_child(node + 1, spans, more, more_width)
+    low = first_child(node, spans, more, more_width)
+    high = first_child(node + 1, spans, more, more_width)
     while low < high:
         middle = (low + high) >> 1
-        found = _bits(words, word_width, middle)
+        found = packed_bits(words, word_width, middle)
         if found == word:
             return middle
         if found < word:

@@ -13,6 +13,9 @@ from xent._math.llvm import prefetch
 from xent.language._kernels.text import mix
 
 _U = np.uint64
+# No key is mixed to it: what would be is above 2^63, and a key has 32 bits and those of a word.
+FREE = np.uint64(0xFFFFFFFFFFFFFFFF)
+SPARE_SLOTS = 1024
 
 
 @kernel(inline="always")
@@ -34,34 +37,57 @@ def pack(upper, lower, out):
         out[i] = (_U(upper[i]) << _U(32)) | _U(np.float32(lower[i]).view(np.uint32))
 
 
+@kernel(inline="always")
+def homes(size):
+    """Return how many slots of a table of so many numbers keys are spread over.
+
+    The others, at its end, take what is pushed on, and the last one stays free.
+    """
+    slots = size // 2
+    return _U(slots - min(SPARE_SLOTS, slots // 4 + 1))
+
+
+@kernel(inline="always")
+def home_of(mixed, places):
+    """Return where a mixed key stands if nothing is in its way: the greater the later."""
+    return ((mixed >> _U(32)) * places) >> _U(32)
+
+
 @kernel()
 def insert(prefix, first, word, following, logp, word_bits, table):
-    """Enter the n-grams of one level."""
-    slots = _U(table.size // 2)
+    """Enter the n-grams of one level; return whether there was room.
+
+    Keys are mixed and stand in order, so that a search, of a key that is not there too, ends at the
+    first that is not below it.
+    """
+    places, last = homes(table.size), _U(table.size // 2 - 1)
     for i in range(prefix.size):
-        key = ((_U(first + prefix[i]) << word_bits) | _U(word[i])) + _U(1)
-        j = slot_of(key, slots)
-        while table[2 * j] != _U(0):
+        key = mix(((_U(first + prefix[i]) << word_bits) | _U(word[i])) + _U(1))
+        value = (_U(following[i]) << _U(32)) | _U(np.float32(logp[i]).view(np.uint32))
+        j = home_of(key, places)
+        while table[2 * j] < key:
             j += _U(1)
-            if j == slots:
-                j = _U(0)
-        table[2 * j] = key
-        table[2 * j + 1] = (_U(following[i]) << _U(32)) | _U(np.float32(logp[i]).view(np.uint32))
+        while table[2 * j] != FREE:
+            table[2 * j], key = key, table[2 * j]
+            table[2 * j + 1], value = value, table[2 * j + 1]
+            j += _U(1)
+        if j == last:
+            return False
+        table[2 * j], table[2 * j + 1] = key, value
+    return True
 
 
 @kernel()
 def step(state, word, table, states, unigram, word_bits, firsts):
     """Score one word: its log10-probability, the next state, the length of the n-gram found."""
-    slots = _U(table.size // 2)
+    places = homes(table.size)
     s = _U(state)
     total = np.float32(0.0)
     while s != _U(0):
-        key = ((s << word_bits) | _U(word)) + _U(1)
-        j = slot_of(key, slots)
-        while table[2 * j] != _U(0) and table[2 * j] != key:
+        key = mix(((s << word_bits) | _U(word)) + _U(1))
+        j = home_of(key, places)
+        while table[2 * j] < key:
             j += _U(1)
-            if j == slots:
-                j = _U(0)
         if table[2 * j] == key:
             value = table[2 * j + 1]
             length = 1
@@ -97,7 +123,7 @@ def score(ids, starts, low, high, automaton, begin, scale, interleaved, out, len
         Length of the n-gram found for each token, written where there is room.
     """
     table, states, unigram, word_bits, firsts = automaton
-    slots = _U(table.size // 2)
+    places = homes(table.size)
     measure = lengths.size > 0
     at = np.zeros(interleaved, np.int64)
     end = np.zeros(interleaved, np.int64)
@@ -119,10 +145,8 @@ def score(ids, starts, low, high, automaton, begin, scale, interleaved, out, len
             moved = False
             if i >= 0:
                 j = slot[lane]
-                while table[2 * j] != _U(0) and table[2 * j] != key[lane]:
+                while table[2 * j] < key[lane]:
                     j += _U(1)
-                    if j == slots:
-                        j = _U(0)
                 if table[2 * j] == key[lane]:
                     value = table[2 * j + 1]
                     out[i - shift[lane]] = scale * (paid[lane] + log_part(value))
@@ -170,9 +194,9 @@ def score(ids, starts, low, high, automaton, begin, scale, interleaved, out, len
                 if i == -2:
                     continue
             state[lane] = s
-            k = ((s << word_bits) | _U(ids[at[lane]])) + _U(1)
+            k = mix(((s << word_bits) | _U(ids[at[lane]])) + _U(1))
             key[lane] = k
-            slot[lane] = slot_of(k, slots)
+            slot[lane] = home_of(k, places)
             prefetch(table, 2 * slot[lane])
             prefetch(states, s)
 

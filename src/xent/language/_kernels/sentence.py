@@ -21,7 +21,7 @@ CAPACITY, BLOB_SIZE, WORDS, TABLE_SIZE, STATES_SIZE, LEVELS, WORD_BITS, BEGIN_ST
 
 
 @kernel(inline="always")
-def _space(letter):
+def is_space(letter):
     """Tell what `bytes.split` splits at."""
     return letter == 32 or 9 <= letter <= 13
 
@@ -56,11 +56,11 @@ def score(text, header, bos, eos):
     n = len(text)
     i = 0
     while i < n:
-        if _space(text[i]):
+        if is_space(text[i]):
             i += 1
             continue
         first = i
-        while i < n and not _space(text[i]):
+        while i < n and not is_space(text[i]):
             i += 1
         logp, state, _ = step_from(header, state, _word(text, first, i - first, header))
         total += logp
@@ -76,11 +76,11 @@ def full_scores(text, header, bos, eos, logp, lengths, words):
     n = len(text)
     i = m = 0
     while i < n:
-        if _space(text[i]):
+        if is_space(text[i]):
             i += 1
             continue
         first = i
-        while i < n and not _space(text[i]):
+        while i < n and not is_space(text[i]):
             i += 1
         words[m] = _word(text, first, i - first, header)
         logp[m], state, lengths[m] = step_from(header, state, words[m])

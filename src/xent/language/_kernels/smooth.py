@@ -46,7 +46,7 @@ def counts_of_counts(values, max_count):
 
 
 @kernel()
-def spread(prefix, suffix, shown, total, lower, interpolated, p):
+def spread(prefix, suffix, shown, total, lower, interpolated, cut_to_backoff, p):
     """Compute the probabilities of one level and the back-off weights of its histories.
 
     Parameters
@@ -61,6 +61,8 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p):
     lower : (rows of the level below,) float64
         Probabilities of the n-grams without their first word.
     interpolated : bool
+    cut_to_backoff : bool
+        Whether, interpolated, the mass of n-grams not in the model goes to back-off alone.
     p : (n,) float64
         The discounted counts; the probabilities are written over them.
     """
@@ -73,18 +75,20 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p):
         total[done:h] = 1.0
         done = h + 1
         j = i
-        mass = 0.0
+        mass = cut = 0.0
         below = 0.0
         while j < n and prefix[j] == h:
             prefetch(lower, np.int64(suffix[min(j + ROWS_AHEAD, last)]))
             if shown[j]:
                 mass += p[j]
-                if not interpolated:
+                if cut_to_backoff or not interpolated:
                     below += lower[suffix[j]]
+            elif cut_to_backoff and interpolated:
+                cut += p[j]
             j += 1
         weight, share = 1.0, 0.0
         if total[h] > 0:
-            left = max(0.0, (total[h] - mass) / total[h])
+            left = max(0.0, (total[h] - mass - cut) / total[h])
             scale = 1.0 / total[h]
             if interpolated:
                 weight = left
@@ -102,6 +106,8 @@ def spread(prefix, suffix, shown, total, lower, interpolated, p):
                     p[k] += weight * lower[suffix[k]]
                 elif share > 0:
                     p[k] = share * lower[suffix[k]]
+            if cut > 0 and 1.0 - below > NO_MASS:
+                weight += scale * cut / (1.0 - below)
         total[h] = weight
         i = j
     total[done:] = 1.0

@@ -3,7 +3,8 @@
 Words of up to seven bytes are their own keys; longer ones are compared byte for byte.
 
 Ids 0, 1 and 2 are ``<unk>``, ``<s>`` and ``</s>``. A line becomes ``1 ids... 2``. Tokens end at
-ASCII whitespace and at NUL, lines at the line feed alone, as in KenLM.
+blanks, tabs, carriage returns and NUL, lines at the line feed alone, as in lmplz: a form feed is a
+letter.
 """
 
 import numpy as np
@@ -21,7 +22,7 @@ SHORT = 7  # bytes of a word that is its own key
 WORDS_IN_FLIGHT = 64
 
 SPACE = np.zeros(256, np.bool_)
-SPACE[[0, 9, 10, 11, 12, 13, 32]] = True
+SPACE[[0, 9, 10, 13, 32]] = True
 
 UNKNOWN, BEGIN, END = 0, 1, 2
 
@@ -232,6 +233,50 @@ def encode(text, space, table, into, size, ids):
                 ids[words[k, 2]] = size
                 size += 1
     return n, filled, size
+
+
+@kernel(inline="always")
+def _spells_unknown(text, first, length):
+    """Whether a word is <unk> or <UNK>."""
+    if length != 5 or text[first] != 60 or text[first + 4] != 62:
+        return False
+    u, n, k = text[first + 1], text[first + 2], text[first + 3]
+    return (u == 117 and n == 110 and k == 107) or (u == 85 and n == 78 and k == 75)
+
+
+@kernel()
+def unknown_bytes(text, space, ids, is_word, found):
+    """Write how many bytes spell the unknown words of each line, with a separator a word.
+
+    Parameters
+    ----------
+    text : (n,) uint8
+        Whole lines.
+    space : (256,) bool
+    ids : (tokens + 2 lines,) uint32
+        What `encode` wrote.
+    is_word : bool
+        Whether ``<unk>`` spelt in the text is a word like others, which needs no spelling.
+    found : (lines,) int64
+    """
+    i = np.int64(0)
+    token = 0
+    for line in range(found.size):
+        total = np.int64(0)
+        token += 1  # <s>
+        while text[i] != 10:
+            if space[text[i]]:
+                i += 1
+                continue
+            first = i
+            while not space[text[i]]:
+                i += 1
+            if ids[token] == UNKNOWN and not (is_word and _spells_unknown(text, first, i - first)):
+                total += i - first + 1
+            token += 1
+        i += 1
+        token += 1  # </s>
+        found[line] = total
 
 
 @kernel()

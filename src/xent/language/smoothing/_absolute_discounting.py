@@ -7,7 +7,13 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.language.smoothing._kneser_ney import one_discount
-from xent.language.smoothing._smoothing import F64, Discounting, Evidence, counts_of_counts
+from xent.language.smoothing._smoothing import (
+    CUT_MASS,
+    F64,
+    Discounting,
+    Evidence,
+    counts_of_counts,
+)
 
 
 @dataclass(frozen=True)
@@ -25,11 +31,15 @@ class AbsoluteDiscounting(Discounting):
         D, above 0 and at most 1, for every order instead of an estimated one.
     interpolated : bool
         False gives the back-off form.
+    cut_mass : str
+        Who gets the mass of n-grams left out by ``min_count``, where interpolated: ``"kept"``, all
+        words after the history, as in KenLM's lmplz; ``"backoff"``, those not listed there, as in
+        SRILM. The back-off form always gives it to these.
 
     Raises
     ------
     ValueError, TypeError
-        If ``discount`` is no number above 0 and at most 1.
+        If ``discount`` is no number above 0 and at most 1, or ``cut_mass`` is neither.
 
     Warns
     -----
@@ -44,8 +54,10 @@ class AbsoluteDiscounting(Discounting):
 
     discount: float | None = None
     interpolated: bool = True
+    cut_mass: str = "kept"
 
     def __post_init__(self) -> None:
+        _check.option("cut_mass", self.cut_mass, CUT_MASS)
         if self.discount is not None and _check.positive("discount", self.discount) > 1:
             must = "be above 0 and at most 1"
             raise _check.invalid("discount", must, self.discount, "Counts are whole numbers.")

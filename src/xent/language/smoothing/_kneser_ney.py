@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from xent import _check
 from xent.language._counting.levels import continuation_counts
 from xent.language._kernels import smooth as kernels
-from xent.language.smoothing._smoothing import F64, Discounting, Evidence, counts_of_counts
+from xent.language.smoothing._smoothing import (
+    CUT_MASS,
+    F64,
+    Discounting,
+    Evidence,
+    counts_of_counts,
+)
 
 FALLBACK = (0.5, 1.0, 1.5)  # lmplz --discount_fallback
 FALLBACK_ONE = 0.75
@@ -39,11 +45,16 @@ class KneserNey(Discounting):
         Three discounts an order, or one.
     discount : float or (float, float, float), optional
         Discounts to use for every order instead of estimated ones.
+    cut_mass : str
+        Who gets the mass of n-grams left out by ``min_count``, where interpolated: ``"kept"``, all
+        words after the history, as in KenLM's lmplz; ``"backoff"``, those not listed there, as in
+        SRILM. The back-off form always gives it to these.
 
     Raises
     ------
     ValueError, TypeError
-        If ``discount`` is not one number or three, or D(r) is not above 0 and at most r.
+        If ``discount`` is not one number or three, or D(r) is not above 0 and at most r; if
+        ``cut_mass`` is neither.
 
     Warns
     -----
@@ -60,8 +71,10 @@ class KneserNey(Discounting):
     interpolated: bool = True
     modified: bool = True
     discount: Discount = None
+    cut_mass: str = "kept"
 
     def __post_init__(self) -> None:
+        _check.option("cut_mass", self.cut_mass, CUT_MASS)
         if self.discount is not None:
             check_discounts(self.discount)
 

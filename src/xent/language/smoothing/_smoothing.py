@@ -8,6 +8,10 @@ With ``discounted`` the discounted count of (h, w) and ``total`` what a method d
 
 left(h) = 1 - Σ discounted / total; h' is h without its first word; below the unigrams lies the
 uniform distribution. A method says ``discounted`` and ``total`` and nothing else.
+
+The mass of n-grams that were cut is left too, and interpolation gives part of it to those that were
+not (``cut_mass="kept"``). SRILM keeps it for the others: with ``"backoff"`` left(h) is what the
+discounts of all seen n-grams free, and the back-off weight is what makes the sum 1.
 """
 
 from abc import ABC, abstractmethod
@@ -23,6 +27,8 @@ from xent.language._counting.levels import Levels, NgramCounts, from_begin, tota
 from xent.language._kernels import smooth as kernels
 
 F64 = NDArray[np.float64]
+
+CUT_MASS = ("kept", "backoff")
 
 # A history that leaves less than this has no mass left (SRILM's figure).
 LEAST_LEFT = 3e-6
@@ -93,6 +99,7 @@ class Discounting(Smoothing):
     """A method that keeps part of each count and gives the rest to shorter histories."""
 
     interpolated: bool
+    cut_mass: str = "kept"
 
     def counts(self, evidence: Evidence) -> Iterator[NDArray[np.uint32]]:
         """Yield the counts that each level is estimated from."""
@@ -117,7 +124,15 @@ class Discounting(Smoothing):
             if order == 1:
                 estimate = unigrams(evidence, discounted, shown, total, self.interpolated)
             else:
-                estimate = spread(level, discounted, shown, total, lower, self.interpolated)
+                estimate = spread(
+                    level,
+                    discounted,
+                    shown,
+                    total,
+                    lower,
+                    self.interpolated,
+                    cut_mass=self.cut_mass,
+                )
             yield estimate
             lower, histories = estimate.p, len(level)
 
@@ -130,13 +145,15 @@ def spread(
     lower: F64,
     interpolated: bool,
     suffix: NDArray[np.uint32] | None = None,
+    cut_mass: str = "kept",
 ) -> Smoothed:
     """Give the mass that is left to the shorter histories.
 
     Probabilities replace ``discounted``, and back-off weights ``total``.
     """
     suffix = level.suffix if suffix is None else suffix
-    kernels.spread(level.prefix, suffix, shown, total, lower, interpolated, discounted)
+    to_backoff = cut_mass == "backoff"
+    kernels.spread(level.prefix, suffix, shown, total, lower, interpolated, to_backoff, discounted)
     return Smoothed(discounted, total, shown)
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xent import _check
 from xent.language._kernels import smooth as kernels
-from xent.language.smoothing._smoothing import F64, Discounting, Evidence
+from xent.language.smoothing._smoothing import CUT_MASS, F64, Discounting, Evidence
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,15 @@ class WittenBell(Discounting):
     ----------
     interpolated : bool
         False gives the back-off form: c / (c + T) for words seen, the rest shared among the others.
+    cut_mass : str
+        Who gets the mass of n-grams left out by ``min_count``, where interpolated: ``"kept"``, all
+        words after the history, as in KenLM's lmplz; ``"backoff"``, those not listed there, as in
+        SRILM. The back-off form always gives it to these.
+
+    Raises
+    ------
+    ValueError
+        If ``cut_mass`` is neither.
 
     References
     ----------
@@ -30,6 +40,10 @@ class WittenBell(Discounting):
     """
 
     interpolated: bool = True
+    cut_mass: str = "kept"
+
+    def __post_init__(self) -> None:
+        _check.option("cut_mass", self.cut_mass, CUT_MASS)
 
     def discounted(
         self, evidence: Evidence, order: int, counts: NDArray[np.uint32], total: F64

@@ -10,33 +10,26 @@ from collections.abc import Callable
 
 import numpy as np
 
+from xent.measures.densities._density import log_sum
+from xent.measures.densities._gamma_function import (
+    NORMAL,
+    excess,
+    excess_of_ratio,
+    gamma_entropy,
+    log_gamma_gap,
+    log_ratio,
+    rest_gap,
+    student_entropy,
+    times_excess,
+    times_excess_of_products,
+)
+from xent.measures.densities._von_mises import sphere_entropy, sphere_kl
 from xent.measures.rows._protocols import Numbers
 from xent.measures.rows._sums import entropy_of_counts, kl_of_counts
+from xent.measures.rows._typed_arrays import Counts, Logits
 
+Coin = Counts | Logits
 EULER = 0.5772156649015329
-NORMAL = 0.5 * math.log(2 * math.pi * math.e)
-
-
-def excess(d: float) -> float:
-    """Excess of r over 1 + log r, for r = 1 + d: never negative, 0 at 1, exact near it."""
-    if not abs(d) < 0.2:
-        return math.inf if d <= -1 or d == math.inf else d - math.log1p(d)
-    s = d / (2 + d)
-    z = s * s
-    series = sum(z**k / (2 * k + 3) for k in range(10))
-    return s * d - 2 * s * z * series
-
-
-def _ratio(a: float, b: float) -> float:
-    """Excess of a / b."""
-    if a == b:
-        return 0.0
-    if a == 0:
-        return math.inf
-    d = (a - b) / b
-    if d > -0.9:
-        return excess(d)
-    return d - math.log(a) + math.log(b)  # a / b may be too small to be seen in d
 
 
 def exp_excess(g: float) -> float:
@@ -44,42 +37,6 @@ def exp_excess(g: float) -> float:
     if abs(g) < 0.1:
         return sum(g**k / math.factorial(k) for k in range(14, 1, -1))
     return math.inf if g > 709 else math.expm1(g) - g
-
-
-def log_gamma_gap(y: float, x: float) -> float:
-    """How far log Γ at y lies above its tangent at x: never negative, exact near x."""
-    from scipy.special import digamma, gammaln, zeta
-
-    d = y - x
-    u = d / x
-    if x > 1e8 and abs(u) < 0.5:  # Stirling's leading terms; the next are below rounding
-        return y * excess(-u / (1 + u)) + 0.5 * excess(u)
-    if abs(u) < 0.1:
-        terms = [(-u) ** n * x**n * float(zeta(n, x)) / n for n in range(18, 1, -1)]
-        return sum(terms)
-    return max(0.0, float(gammaln(y) - gammaln(x) - d * digamma(x)))
-
-
-def gamma_entropy(k: float) -> float:
-    """Entropy of a gamma of scale 1, k + log Γ(k) + (1 - k) ψ(k); a series where k is large."""
-    from scipy.special import digamma, gammaln
-
-    if k > 120:
-        z = 1 / k
-        rest = z * (-1 / 3 + z * (-1 / 12 + z * (-1 / 90 + z * (1 / 120 + z / 210))))
-        return NORMAL + 0.5 * math.log(k) + rest
-    return float(k + gammaln(k) + (1 - k) * digamma(k))
-
-
-def _student(df: float) -> float:
-    from scipy.special import betaln, digamma
-
-    if df > 2e3:
-        z = 1 / df
-        return NORMAL + z * (1 + z * (0.25 - z / 6))
-    half = df / 2
-    spread = (df + 1) / 2 * float(digamma(half + 0.5) - digamma(half))
-    return spread + 0.5 * math.log(df) + float(betaln(half, 0.5))
 
 
 def _dirichlet(alpha: Numbers) -> float:
@@ -95,41 +52,37 @@ def _multinormal(mean: Numbers, cov: Numbers) -> float:
 
 
 def _multistudent(mean: Numbers, shape: Numbers, df: float) -> float:
-    from scipy.special import digamma, gammaln
-
-    d = mean.size
-    half, more = df / 2, (df + d) / 2
-    value = float(np.log(np.diag(np.linalg.cholesky(shape))).sum())
-    value += d / 2 * math.log(df * math.pi) + float(gammaln(half) - gammaln(more))
-    return float(value + more * float(digamma(more) - digamma(half)))
+    spread = float(np.log(np.diag(np.linalg.cholesky(shape))).sum())
+    return student_entropy(df, mean.size) + spread
 
 
-LARGE_KAPPA = 2e3  # concentration from which I0 and I1 are their series in 1/κ
+def _wishart(df: float, scale: Numbers) -> float:
+    size = len(scale)
+    pairs = size * (size + 1)
+    terms = [(size + 1) * float(np.log(np.diag(np.linalg.cholesky(scale))).sum())]
+    terms += [pairs / 2 * math.log(2), size * (size - 1) / 4 * math.log(math.pi)]
+    for i in range(size):
+        k = (df - i) / 2
+        terms.append(gamma_entropy(k) + ((size - 1 - i) / 2) * _digamma(k) + i / 2)
+    return math.fsum(terms)
 
 
-def _bessel(kappa: float) -> tuple[float, float]:
-    """log(exp(-κ) I0) and 1 - I1/I0, which is no difference where that would lose digits."""
-    from scipy.special import ive
+def _multinomial(n: float, shares: Coin) -> float:
+    """N H(p) - log n! + Σ E log(x_k!), where x_k is binomial."""
+    from scipy.special import gammaln
+    from scipy.stats import binom
 
-    if kappa > LARGE_KAPPA:
-        z = 1 / kappa
-        less = z * (0.5 + z * (0.125 + z * (0.125 + z * 25 / 128)))
-        return _log_bessel_rest(z) - 0.5 * (math.log(2 * math.pi) + math.log(kappa)), less
-    flat = float(ive(0, kappa))
-    return math.log(flat), (flat - float(ive(1, kappa))) / flat
-
-
-def _log_bessel_rest(z: float) -> float:
-    """How far log(exp(-κ) I0) is from that of a normal, for z = 1/κ."""
-    return z * (0.125 + z * (0.0625 + z * 25 / 384))
+    values = np.asarray(shares.values, dtype=np.float64)
+    p = values / values.sum() if isinstance(shares, Counts) else np.exp(values - log_sum(values))
+    terms = [n * entropy_of_counts(shares), -float(gammaln(n + 1))]
+    for one in p:
+        spread = 40 * math.sqrt(n * one * (1 - one)) + 40
+        k = np.arange(max(0.0, math.floor(n * one - spread)), min(n, n * one + spread) + 1)
+        terms.append(float((binom.pmf(k, n, one) * gammaln(k + 1)).sum()))
+    return max(0.0, math.fsum(terms))
 
 
-def _von_mises(_mean: float, kappa: float) -> float:
-    flat, less = _bessel(kappa)
-    return math.log(2 * math.pi) + flat + kappa * less
-
-
-# Parameters: where there is a place and a scale they come first.
+# Parameters: where there is a place and a scale they come first. A coin is its two shares.
 ENTROPIES: dict[str, Callable[..., float]] = {
     "normal": lambda _m, s: NORMAL + math.log(s),
     "lognormal": lambda _a, m, s: NORMAL + math.log(s) + m,
@@ -140,17 +93,20 @@ ENTROPIES: dict[str, Callable[..., float]] = {
     "logistic": lambda _m, s: 2 + math.log(s),
     "cauchy": lambda _m, s: math.log(4 * math.pi) + math.log(s),
     "gumbel": lambda _m, s: 1 + EULER + math.log(s),
-    "student": lambda _m, s, df: _student(df) + math.log(s),
+    "student": lambda _m, s, df: student_entropy(df) + math.log(s),
     "gamma": lambda _a, s, k: gamma_entropy(k) + math.log(s),
     "inverse gamma": lambda _a, s, k: gamma_entropy(k) - 2 * _digamma(k) + math.log(s),
     "weibull": lambda _a, s, k: 1 + EULER * (1 - 1 / k) + math.log(s) - math.log(k),
     "pareto": lambda _a, s, k: 1 + 1 / k + math.log(s) - math.log(k),
     "beta": lambda _a, s, a, b: _dirichlet(np.array([a, b])) + math.log(s),
-    "von mises": _von_mises,
+    "von mises": lambda _m, k: sphere_entropy(2, k),
+    "von mises-fisher": lambda mean, k: sphere_entropy(mean.size, k),
+    "wishart": _wishart,
+    "multinomial": _multinomial,
     "dirichlet": _dirichlet,
     "multinormal": _multinormal,
     "multistudent": _multistudent,
-    "geometric": lambda _a, p: entropy_of_counts([p, 1 - p]) / p,
+    "geometric": lambda _a, p, coin: entropy_of_counts(coin) / p,
 }
 
 
@@ -162,77 +118,134 @@ def _digamma(x: float) -> float:
 
 def _normal_kl(m: float, s: float, n: float, t: float) -> float:
     d = (s - t) / t
-    spread = 0.5 * excess(d * (2 + d)) if d > -0.9 else _ratio(s, t) + 0.5 * d * d
+    spread = 0.5 * excess(d * (2 + d)) if d > -0.9 else excess_of_ratio(s, t) + 0.5 * d * d
     step = (m - n) / t
     return spread + 0.5 * (step * step)
 
 
 def _gamma_kl(s: float, k: float, t: float, j: float) -> float:
-    gap = log_gamma_gap(j, k) + k * _ratio(s, t) + (k - j) * (math.log(s) - math.log(t))
-    return max(0.0, gap)
+    """Sum that of the means, and that of the shapes at equal means."""
+    shapes = 0.5 * excess_of_ratio(j, k) + rest_gap(j, k)
+    return max(0.0, times_excess_of_products((j, t), (k, s)) + shapes)
 
 
-def _gumbel_kl(r: float, m: float) -> float:
-    """D by the ratio of scales, and the distance of places in units of the model's scale."""
-    return log_gamma_gap(r, 1.0) + exp_excess(math.lgamma(1 + r) - m)
+def _gumbel_kl(d: float, r: float, m: float) -> float:
+    """D by the ratio r = 1 + d of scales, and the distance of places in units of the model's."""
+    if abs(d) >= 0.1:
+        return log_gamma_gap(r, 1.0) + exp_excess(math.lgamma(1 + r) - m)
+    from scipy.special import zeta, zetac
+
+    orders = range(18, 1, -1)
+    gap = math.fsum((-d) ** n * float(zeta(n)) / n for n in orders)
+    above = math.fsum((-d) ** n * float(zetac(n)) / n for n in orders)
+    return gap + exp_excess((1 - EULER) * d + above - m)
 
 
 def _laplace_kl(m: float, s: float, n: float, t: float) -> float:
-    return _ratio(s, t) + s / t * exp_excess(-abs(m - n) / s)
+    far = abs(m - n) / s
+    step = abs(m - n) / t - s / t if far > 40 else s / t * exp_excess(-far)
+    return excess_of_ratio(s, t) + step
 
 
 def _uniform_kl(a: float, s: float, b: float, t: float) -> float:
     inside = a >= b and a + s <= b + t
-    return max(0.0, math.log(t) - math.log(s)) if inside else math.inf
+    return max(0.0, log_ratio(t, s)) if inside else math.inf
 
 
 def _exponential_kl(a: float, s: float, b: float, t: float) -> float:
-    return _ratio(s, t) + (a - b) / t if a >= b else math.inf
+    return excess_of_ratio(s, t) + (a - b) / t if a >= b else math.inf
 
 
 def _pareto_kl(s: float, k: float, t: float, j: float) -> float:
     """As of exponentials: the logarithm of a Pareto is one."""
-    return _ratio(j, k) + j * (math.log(s) - math.log(t)) if s >= t else math.inf
+    return excess_of_ratio(j, k) + j * log_ratio(s, t) if s >= t else math.inf
 
 
 def _cauchy_kl(m: float, s: float, n: float, t: float) -> float:
-    far = math.hypot(s - t, m - n) / 2
-    return math.log1p(far / s * (far / t))
+    far = math.hypot(0.5 * s - 0.5 * t, 0.5 * m - 0.5 * n)
+    ratio = far / s * (far / t)
+    if ratio < math.inf:
+        return math.log1p(ratio)
+    return 2 * math.log(far) - math.log(s) - math.log(t)
 
 
 def _dirichlet_kl(alpha: Numbers, beta: Numbers) -> float:
-    each = sum(log_gamma_gap(float(b), float(a)) for a, b in zip(alpha, beta, strict=True))
-    return max(0.0, each - log_gamma_gap(float(beta.sum()), float(alpha.sum())))
+    """Stirling's leading terms are a divergence of the means, times the model's concentration."""
+    whole, other = math.fsum(alpha), math.fsum(beta)
+    pairs = [(float(b), float(a)) for a, b in zip(alpha, beta, strict=True)]
+    more = math.fsum([*beta, *-alpha])
+    d = more / whole
+    apart = excess(d) if d > -0.9 else excess_of_ratio(other, whole)
+    terms = [other * kl_of_counts(beta, alpha), -0.5 * apart, -rest_gap(other, whole, more)]
+    terms += [0.5 * excess_of_ratio(b, a) for b, a in pairs] + [rest_gap(b, a) for b, a in pairs]
+    return max(0.0, math.fsum(terms))
 
 
 def _multinormal_kl(m: Numbers, cov: Numbers, n: Numbers, other: Numbers) -> float:
+    spread = math.fsum(_excess(*ratio) for ratio in _ratios(cov, other))
+    step = np.linalg.solve(np.linalg.cholesky(other), m - n)
+    return 0.5 * (spread + float(step @ step))
+
+
+def _ratios(cov: Numbers, other: Numbers) -> list[tuple[float, float]]:
+    """Eigenvalues of Σ2⁻¹ Σ1, and how far they are from 1, from the difference of the roots."""
     a, b = np.linalg.cholesky(cov), np.linalg.cholesky(other)
-    # Σ2⁻¹ Σ1 - 1 in the basis of the model, from the difference of the two roots.
     apart = np.linalg.solve(b, a - b)
     off = np.linalg.eigvalsh(apart + apart.T + apart @ apart.T)
     if off.min() < -0.9:
         root = np.linalg.svd(np.linalg.solve(b, a), compute_uv=False)
-        spread = sum(_ratio(float(r) ** 2, 1.0) for r in root)
-    else:
-        spread = sum(excess(float(d)) for d in off)
-    step = np.linalg.solve(b, m - n)
-    return 0.5 * (spread + float(step @ step))
+        return [(float(r * r), float(r * r) - 1) for r in root]
+    return [(1 + float(d), float(d)) for d in off]
 
 
 def _von_mises_kl(m: float, k: float, n: float, j: float) -> float:
-    flat, less = _bessel(k)
-    turn = 2 * math.sin((m - n) / 2) ** 2  # 1 - cos
-    if min(k, j) > LARGE_KAPPA:  # nearly normal: the leading terms cancel by themselves
-        rest = _log_bessel_rest(1 / j) - _log_bessel_rest(1 / k) + (j - k) * (less - 0.5 / k)
-        spread = 0.5 * _ratio(j, k) + rest
-    else:
-        spread = _bessel(j)[0] - flat + (j - k) * less
-    return max(0.0, spread) + j * (1 - less) * turn
+    return sphere_kl(2, k, j, 2 * math.sin((m - n) / 2) ** 2)
 
 
-def binary_kl(p: float, q: float) -> float:
-    """D of two coins."""
-    return kl_of_counts([p, 1 - p], [q, 1 - q])
+def _fisher_kl(mean: Numbers, k: float, other: Numbers, j: float) -> float:
+    step = mean - other
+    return sphere_kl(mean.size, k, j, 0.5 * float(step @ step))
+
+
+def _wishart_kl(n: float, scale: Numbers, m: float, other: Numbers) -> float:
+    """As of gammas, one for each ratio of the scales along common directions."""
+    terms = []
+    for i, (ratio, off) in enumerate(_ratios(scale, other)):
+        a, b = (n - i) / 2, (m - i) / 2
+        d = ((a - b) + a * off) / b
+        terms.append(b * excess(d) if -0.9 < d < 10 else times_excess(b, a * ratio))
+        terms.append(i / 2 * _excess(ratio, off))
+        terms += [0.5 * excess_of_ratio(b, a), rest_gap(b, a)]
+    return max(0.0, math.fsum(terms))
+
+
+def _excess(ratio: float, off: float) -> float:
+    return excess(off) if off > -0.9 else excess_of_ratio(ratio, 1.0)
+
+
+def coin_kl(p: Coin, q: Coin) -> float:
+    """D of two coins, by their two shares or two logits; exact where they are nearly equal."""
+    if isinstance(p, Logits) or isinstance(q, Logits):
+        p, q = _by_logits(p), _by_logits(q)
+        z, y = (float(one.values[0] - one.values[1]) for one in (p, q))
+        step = (y - z) * math.copysign(1, -z)  # the side that is less likely
+        if not abs(step) < 0.5:
+            return kl_of_counts(p, q)
+        share = math.exp(-abs(z)) / (1 + math.exp(-abs(z)))
+        return share * exp_excess(step) - excess(share * math.expm1(step))
+    one, other = float(p.values[0]), float(q.values[0])
+    d = (one - other) / (1 - one) if one < 1 else math.inf
+    if one in (0.0, 1.0) or not -0.5 < d < 0.5:
+        return kl_of_counts(p, q)
+    return times_excess(one, other) + (1 - one) * excess(d)
+
+
+def _by_logits(coin: Coin) -> Logits:
+    if isinstance(coin, Logits):
+        return coin
+    p = coin.values[0]
+    log = math.log(p) if p > 0 else -math.inf
+    return Logits([log, math.log1p(-p) if p < 1 else -math.inf])
 
 
 def _same_place(rule: Callable[..., float]) -> Callable[..., float | None]:
@@ -246,17 +259,17 @@ def _same_place(rule: Callable[..., float]) -> Callable[..., float | None]:
 
 
 def _weibull_kl(s: float, k: float, t: float, j: float) -> float:
-    return _gumbel_kl(j / k, (math.log(t) - math.log(s)) * j)
+    return _gumbel_kl((j - k) / k, j / k, log_ratio(t, s) * j)
 
 
 def _beta_kl(s: float, a: float, b: float, t: float, c: float, d: float) -> float | None:
     return _dirichlet_kl(np.array([a, b]), np.array([c, d])) if s == t else None
 
 
-def _binomial_kl(n: float, p: float, m: float, q: float) -> float | None:
+def _binomial_kl(n: float, p: float, coin: Coin, m: float, _q: float, other: Coin) -> float | None:
     if n > m and p > 0:
         return math.inf
-    return n * binary_kl(p, q) if n == m else None
+    return n * coin_kl(coin, other) if n == m else None
 
 
 # None where the formula does not hold for these parameters.
@@ -268,7 +281,7 @@ DIVERGENCE: dict[str, Callable[..., float | None]] = {
     "exponential": _exponential_kl,
     "laplace": _laplace_kl,
     "cauchy": _cauchy_kl,
-    "gumbel": lambda m, s, n, t: _gumbel_kl(s / t, (m - n) / t),
+    "gumbel": lambda m, s, n, t: _gumbel_kl((s - t) / t, s / t, (m - n) / t),
     "gamma": _same_place(_gamma_kl),
     "inverse gamma": _same_place(lambda s, k, t, j: _gamma_kl(t, k, s, j)),
     "weibull": _same_place(_weibull_kl),
@@ -277,10 +290,13 @@ DIVERGENCE: dict[str, Callable[..., float | None]] = {
     "von mises": _von_mises_kl,
     "dirichlet": _dirichlet_kl,
     "multinormal": _multinormal_kl,
-    "geometric": _same_place(lambda p, q: binary_kl(p, q) / p),
-    "poisson": _same_place(lambda k, j: k * _ratio(j, k) if k > 0 else j),
+    "von mises-fisher": _fisher_kl,
+    "wishart": _wishart_kl,
+    "multinomial": lambda n, p, m, q: n * kl_of_counts(p, q) if n == m else math.inf,
+    "geometric": _same_place(lambda p, coin, _q, other: coin_kl(coin, other) / p),
+    "poisson": _same_place(lambda k, j: times_excess(k, j) if k > 0 else j),
     "binomial": _same_place(_binomial_kl),  # type: ignore[arg-type]
     "negative binomial": _same_place(
-        lambda n, p, m, q: n / p * binary_kl(p, q) if n == m else None  # type: ignore[arg-type, return-value]
+        lambda n, p, coin, m, _q, other: n / p * coin_kl(coin, other) if n == m else None  # type: ignore[arg-type, return-value]
     ),
 }

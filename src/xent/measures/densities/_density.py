@@ -6,12 +6,13 @@ plus an offset, so that a peak of width 1e-12 at a million is found as well as o
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from xent.measures.rows._protocols import Booleans, Numbers
+from xent.measures.rows._typed_arrays import Counts, Logits
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,15 @@ class Density:
     weights: tuple[float, ...] = ()
     ends: tuple[float, ...] = ()
     tight: bool = True
+    surface: str = ""  # where the density lives, if not on all numbers
 
     def inside(self, offset: Numbers, origin: float) -> Booleans:
         """Tell which points the support holds."""
+        if self.family == "histogram":
+            edges, heights = self.parameters
+            place = np.searchsorted(edges - origin, offset, side="right") - 1
+            held = np.append(heights, 0.0)[np.clip(place, -1, heights.size)] > 0
+            return np.asarray(held & (place >= 0))
         if self.parts and self.family != "product":
             parts = [part.inside(offset, origin) for part in self.parts]
             return np.asarray(np.logical_or.reduce(parts))
@@ -77,25 +84,38 @@ def mixture(parts: list[Density], weights: Sequence[float]) -> Density:
     )
 
 
-def categorical(p: tuple[float, ...]) -> Density:
-    table = np.log(np.maximum(p, 5e-324))
-    table[np.array(p) == 0] = -np.inf
+def finite(shares: Counts | Logits, low: float = 0.0) -> Density:
+    """Density of a few whole numbers from ``low`` on, by their probabilities or logits."""
+    values = np.asarray(shares.values, dtype=np.float64)
+    if isinstance(shares, Logits):
+        table = values - log_sum(values)
+    else:
+        with np.errstate(divide="ignore"):
+            table = np.log(values / values.sum())
+    p = np.exp(table)
+    size = values.size
 
     def log_density(offset: Numbers, origin: float) -> Numbers:
-        k = np.asarray(offset + origin).astype(np.int64)
-        fine = (k >= 0) & (k < len(p))
-        return np.where(fine, table[np.where(fine, k, 0)], -np.inf)
+        k = np.asarray(offset + (origin - low))
+        fine = (k >= 0) & (k < size) & (k == np.rint(k))
+        return np.where(fine, table[np.where(fine, k, 0).astype(np.int64)], -np.inf)
 
     return Density(
         log_density,
-        lambda rng, count: rng.choice(len(p), count, p=p).astype(np.float64),
+        lambda rng, count: low + rng.choice(size, count, p=p / p.sum()).astype(np.float64),
         discrete=True,
         family="finite",
-        parameters=(tuple(map(float, range(len(p)))), p),
-        low=0.0,
-        high=len(p) - 1.0,
-        sites=((0.0, float(len(p))),),
+        parameters=(tuple(low + k for k in range(size)), shares),
+        low=low,
+        high=low + size - 1.0,
+        sites=((low, float(size)),),
     )
+
+
+def coin(shares: Logits) -> Density:
+    """Density of 1 and 0 by their logits."""
+    whole = finite(Logits(shares.values[::-1]))
+    return replace(whole, parameters=((1.0, 0.0), shares, "coin"))
 
 
 def product(parts: list[Density]) -> Density:

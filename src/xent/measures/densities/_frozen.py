@@ -2,13 +2,18 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from xent import _check
 from xent.measures.densities._density import Density, add_origin, ends_of, silently, site_of
+from xent.measures.densities._studentized_range import studentized_range
 from xent.measures.rows._protocols import ArrayLike, Numbers
+from xent.measures.rows._typed_arrays import Counts, Logits
+
+MANY_DF = 1e5  # degrees of freedom from which scipy takes a range to be that of normals
 
 # How scipy's shapes, place and scale become those of `_closed_forms`.
 SCIPY: dict[str, Callable[..., tuple[Any, ...]]] = {
@@ -30,11 +35,11 @@ SCIPY: dict[str, Callable[..., tuple[Any, ...]]] = {
     "rayleigh": lambda a, s: ("weibull", a, s * math.sqrt(2), 2.0),
     "pareto": lambda a, s, k: ("pareto", a, s, k),
     "beta": lambda a, s, b, c: ("beta", a, s, b, c),
-    "bernoulli": lambda a, _s, p: ("finite", (a, a + 1), (1 - p, p)),
-    "geom": lambda a, _s, p: ("geometric", a, p),
+    "bernoulli": lambda a, _s, p: ("finite", (a + 1, a), Counts([p, 1 - p]), "coin"),
+    "geom": lambda a, _s, p: ("geometric", a, p, Counts([p, 1 - p])),
     "poisson": lambda a, _s, k: ("poisson", a, k),
-    "binom": lambda a, _s, n, p: ("binomial", a, n, p),
-    "nbinom": lambda a, _s, n, p: ("negative binomial", a, n, p),
+    "binom": lambda a, _s, n, p: ("binomial", a, n, p, Counts([p, 1 - p])),
+    "nbinom": lambda a, _s, n, p: ("negative binomial", a, n, p, Counts([p, 1 - p])),
 }
 
 
@@ -69,9 +74,13 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: ArrayLike, scale: ArrayLi
 
     else:
         place = {"loc": loc, "scale": scale}
+        ranges = scipys and name == "studentized_range" and shapes[1] <= MANY_DF
+        fast = studentized_range(*shapes) if ranges else None
 
         def log_density(offset: Numbers, origin: float) -> Numbers:
             # Near 1 a beta is exact as the mirrored one near 0.
+            if fast is not None:
+                return fast((np.asarray(offset) + (origin - loc)) / scale) - math.log(scale)
             if origin == high and known and name == "beta":
                 return np.asarray(silently(dist.logpdf, -offset, *shapes[::-1], scale=scale))
             if origin in (low, high) and origin != loc:  # the edge is not where scipy's 0 is
@@ -85,6 +94,8 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: ArrayLike, scale: ArrayLi
             return np.asarray(found)
 
     low, high = (float(v) for v in dist.support(*shapes, **place))
+    if hasattr(dist, "_hbins"):
+        family, parameters = "histogram", _histogram(dist, loc, scale)
     if scipys and name == "zipf":  # scipy adds up to its quartiles, which may take for ever
         quartiles = [low, low, low + 1]
     else:
@@ -107,6 +118,31 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: ArrayLike, scale: ArrayLi
     )
 
 
+def by_logit(density: Density, n: float, logit: float) -> Density:
+    """Return a geometric or a (negative) binomial whose probability of success is a logit's.
+
+    A logit past 36 has a probability that no float tells from 1, and its complement has all digits.
+    """
+    from scipy import stats
+
+    log_p, log_q = -np.logaddexp(0.0, -logit), -np.logaddexp(0.0, logit)
+    p, q = math.exp(log_p), math.exp(log_q)
+
+    def log_density(offset: Numbers, origin: float) -> Numbers:
+        k = np.asarray(offset + origin)
+        if density.family == "geometric":
+            found = np.where(k == 0, 0.0, k * log_q) + log_p
+        elif density.family == "binomial":
+            found = stats.binom.logpmf(n - k, n, q) if p > 0.5 else stats.binom.logpmf(k, n, p)
+        else:
+            ways = stats.nbinom.logpmf(k, n, 0.5) + (n + k) * math.log(2)
+            found = ways + n * log_p + np.where(k == 0, 0.0, k * log_q)
+        return np.where((k >= 0) & (k == np.rint(k)), found, -np.inf)
+
+    coin = Logits([logit, 0.0])
+    return replace(density, log_density=log_density, parameters=(*density.parameters[:-1], coin))
+
+
 def _single_numbers(argument: str, parameters: Sequence[ArrayLike]) -> list[float]:
     given = [np.asarray(v, dtype=np.float64) for v in parameters]
     if any(v.size != 1 for v in given):
@@ -115,12 +151,17 @@ def _single_numbers(argument: str, parameters: Sequence[ArrayLike]) -> list[floa
     return [float(v.reshape(-1)[0]) for v in given]
 
 
+def _histogram(dist: Any, loc: float, scale: float) -> list[Numbers]:
+    """Edges and heights of scipy's rv_histogram."""
+    edges = loc + scale * np.asarray(dist._hbins, dtype=np.float64)
+    return [edges, np.asarray(dist._hpdf, dtype=np.float64)[1:-1] / scale]
+
+
 def _jumps(dist: Any, loc: float, scale: float) -> tuple[tuple[float, float], ...]:
     """Return the edges of a histogram, where its density jumps."""
-    edges = getattr(dist, "_hbins", None)
-    if edges is None:
+    if not hasattr(dist, "_hbins"):
         return ()
-    places = loc + scale * np.asarray(edges, dtype=np.float64)
+    places, _ = _histogram(dist, loc, scale)
     least = float(np.diff(places).min())
     return tuple((float(place), least) for place in places)
 
@@ -129,7 +170,7 @@ def _finite(dist: Any, loc: float) -> tuple[Any, ...] | None:
     """Values and probabilities of a distribution on a few given numbers."""
     if not hasattr(dist, "xk"):
         return None
-    return "finite", tuple(float(x) + loc for x in dist.xk), tuple(float(p) for p in dist.pk)
+    return "finite", tuple(float(x) + loc for x in dist.xk), Counts(dist.pk)
 
 
 def _poisson(k: Numbers, rate: float) -> Numbers:

@@ -16,18 +16,23 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.densities._closed_forms import DIVERGENCE, ENTROPIES
+from xent.measures.densities._closed_forms import DIVERGENCE, ENTROPIES, coin_kl
 from xent.measures.densities._density import Density, log_sum
+from xent.measures.densities._empirical import by_grid, differential_entropy, in_steps, masses
 from xent.measures.densities._measurement import Measurement
 from xent.measures.densities._multivariate import jointly_normal
 from xent.measures.densities._quadrature import add_up, integrate
-from xent.measures.densities._read import density_of
-from xent.measures.rows._protocols import Numbers
+from xent.measures.densities._read import density_of, log_densities, seen
+from xent.measures.rows._alignment import align
+from xent.measures.rows._protocols import Booleans, Numbers
 from xent.measures.rows._rng import generator
-from xent.measures.rows._sums import entropy_of_counts, kl_of_counts
-from xent.measures.rows._typed_arrays import Input
+from xent.measures.rows._sums import entropy_of_counts, js_of_counts, kl_of_counts
+from xent.measures.rows._typed_arrays import Input, is_distribution, only_arrays
 
 DRAWS = 100_000
+FADED = -500.0  # a log density from which an underflow may follow
+SEARCHED = 20  # gaps of a density whose edges are looked at
+KNOWN = frozenset((*ENTROPIES, "finite", "histogram"))  # families whose entropy has a formula
 DRAWS_AT_ONCE = 1 << 13  # draws whose densities are computed at a time
 BY_ACCURACY = ("closed form", "sum", "quadrature", "monte carlo")
 RngAndDraws = tuple[np.random.Generator | int | None, int | None]
@@ -43,13 +48,17 @@ def entropy_of(p: Input, base: float, draws: RngAndDraws) -> Measurement:
 
 
 def cross_entropy_of(p: Input, q: Input, base: float, draws: RngAndDraws) -> Measurement:
-    """H(P, Q)."""
+    """H(P, Q), also of a sample or of counts from a distribution."""
+    if not is_distribution(p):
+        return _in_unit(_cost_of_sample(p, q, draws), base)
     truth, model = _same_outcomes([p, q])
     return _in_unit(_cross_entropy(truth, model, _draws(draws)), base)
 
 
 def kl_of(p: Input, q: Input, base: float, draws: RngAndDraws) -> Measurement:
-    """D(P‖Q)."""
+    """D(P‖Q), also of a sample or of counts from a discrete distribution."""
+    if not is_distribution(p):
+        return _in_unit(_kl_of_sample(p, q, draws), base)
     truth, model = _same_outcomes([p, q])
     return _in_unit(_kl(truth, model, _draws(draws)), base)
 
@@ -57,10 +66,65 @@ def kl_of(p: Input, q: Input, base: float, draws: RngAndDraws) -> Measurement:
 def js_of(
     many: Sequence[Input], weights: list[float] | None, base: float, draws: RngAndDraws
 ) -> Measurement:
-    """JS of any number of them."""
+    """JS of any number of them, also of counts beside a discrete one."""
+    if not all(is_distribution(one) for one in many):
+        return _in_unit(_js_of_samples(many, weights, draws), base)
     densities = _same_outcomes(many)
     weights = weights if weights is not None else [1 / len(densities)] * len(densities)
     return _in_unit(_js(densities, weights, _draws(draws)), base)
+
+
+def _cost_of_sample(p: Input, q: Input, draws: RngAndDraws) -> Result:
+    only_arrays(*draws)
+    model = density_of("q", q)
+    sample = seen("p", p, model)
+    terms = -log_densities("p", sample, model)
+    if (terms == math.inf).any():
+        return math.inf, 0.0, "sum"
+    value = math.fsum(sample.shares * terms)
+    return value, sample.error(terms, value), "sample mean" if sample.count else "sum"
+
+
+def _kl_of_sample(p: Input, q: Input, draws: RngAndDraws) -> Result:
+    only_arrays(*draws)
+    model = density_of("q", q)
+    if not model.discrete:
+        because = "a sample has no density"
+        advice = "Use cross_entropy(p, q), less estimate_entropy(p) for an estimate."
+        raise _check.cannot("The divergence of a sample from a density", because, advice)
+    sample = seen("p", p, model)
+    terms = np.log(sample.shares) - log_densities("p", sample, model)
+    if (terms == math.inf).any():
+        return math.inf, 0.0, "sum"
+    value = max(0.0, math.fsum(sample.shares * terms))
+    return value, sample.error(terms, value), "sample mean" if sample.count else "sum"
+
+
+def _js_of_samples(
+    many: Sequence[Input], weights: list[float] | None, draws: RngAndDraws
+) -> Result:
+    """Over the numbers that were seen, and all others as one outcome of the distribution."""
+    only_arrays(*draws)
+    names = ["p", "q", *(f"#{i + 1}" for i in range(2, len(many)))]
+    (at, name, given), *others = [
+        (i, name, one)
+        for i, (name, one) in enumerate(zip(names, many, strict=True))
+        if is_distribution(one)
+    ]
+    model = density_of(name, given)
+    if others or not model.discrete or model.shape:
+        must = "be discrete and the only distribution object beside a sample"
+        raise _check.invalid(name, must, f"{1 + len(others)} of them, or a density")
+    samples = {i: seen(names[i], one, model) for i, one in enumerate(many) if i != at}
+    points = np.unique(np.concatenate([sample.points for sample in samples.values()]))
+    with np.errstate(under="ignore"):
+        q = np.exp(model.log_density(points, 0.0))
+    shares = {at: np.append(q, max(0.0, 1 - math.fsum(q)))}
+    for i, sample in samples.items():
+        shares[i] = np.zeros(points.size + 1)
+        shares[i][np.searchsorted(points, sample.points)] = sample.shares
+    weights = weights if weights is not None else [1 / len(many)] * len(many)
+    return js_of_counts([shares[i] for i in range(len(many))], weights), 0.0, "sum"
 
 
 def _draws(given: RngAndDraws) -> Draws:
@@ -94,6 +158,9 @@ def _same_outcomes(values: Sequence[Input]) -> list[Density]:
     for name, one, kind in zip(names[1:], densities[1:], kinds[1:], strict=True):
         if kind != kinds[0]:
             raise _check.invalid(name, f"be {kinds[0]}, as `p` is", f"a {kind} distribution")
+        if one.surface != densities[0].surface and not one.discrete:
+            must = f"be a density on {densities[0].surface or 'all numbers'}, as `p` is"
+            raise _check.invalid(name, must, f"one on {one.surface or 'all numbers'}")
         if one.shape != densities[0].shape:
             must = f"have outcomes of shape {densities[0].shape}, as `p` has"
             raise _check.invalid(name, must, one.shape)
@@ -105,6 +172,11 @@ def _entropy(p: Density, draws: Draws) -> Result:
         return _summed(_entropy(part, draws) for part in p.parts)
     if p.family == "finite":
         return entropy_of_counts(p.parameters[1]), 0.0, "sum"
+    if p.family == "histogram":
+        return differential_entropy(p), 0.0, "closed form"
+    if p.family == "multinomial":
+        n, _ = p.parameters
+        return ENTROPIES[p.family](*p.parameters), 4e-16 * (2 + n) * math.log(2 + n), "sum"
     if p.family in ENTROPIES:
         return ENTROPIES[p.family](*p.parameters), 0.0, "closed form"
     return _integrated([p], _entropy_terms) or _monte_carlo(
@@ -118,7 +190,7 @@ def _cross_entropy(p: Density, q: Density, draws: Draws) -> Result:
     kl = _closed_form_kl(p, q)
     if kl is not None and kl[0] == math.inf:
         return kl
-    if kl is not None and (p.family == "finite" or p.family in ENTROPIES):
+    if kl is not None and p.family in KNOWN:
         return _summed([kl, _entropy(p, draws)])
     found = _beyond_support(p, q) or _integrated([p, q], _cross_entropy_terms)
     return found or _monte_carlo([p, q], [1.0, 0.0], lambda _, log: -log[1], draws)
@@ -136,6 +208,11 @@ def _kl(p: Density, q: Density, draws: Draws) -> Result:
 def _js(densities: list[Density], weights: list[float], draws: Draws) -> Result:
     used = [(w, one) for w, one in zip(weights, densities, strict=True) if w > 0]
     weights, densities = [w for w, _ in used], [one for _, one in used]
+    if len(densities) > 1 and all(one.family == "finite" for one in densities):
+        return js_of_counts(_shares(densities), weights), 0.0, "sum"
+    if in_steps(densities) and len(densities) > 1:
+        cells, _ = masses(densities)
+        return js_of_counts(cells, weights), 0.0, "closed form"
     found = _integrated(densities, partial(_js_terms, weights)) or _monte_carlo(
         densities,
         weights,
@@ -148,15 +225,25 @@ def _js(densities: list[Density], weights: list[float], draws: Draws) -> Result:
 
 def _closed_form_kl(p: Density, q: Density) -> Result | None:
     if p.family == q.family == "finite":
-        table = dict(zip(*q.parameters, strict=True))
-        places = dict.fromkeys([*p.parameters[0], *table])
-        truth = dict(zip(*p.parameters, strict=True))
-        left, right = ([one.get(x, 0.0) for x in places] for one in (truth, table))
-        return kl_of_counts(left, right), 0.0, "sum"
+        if p.parameters[0] == q.parameters[0] and p.parameters[2:] == q.parameters[2:] == ("coin",):
+            return coin_kl(p.parameters[1], q.parameters[1]), 0.0, "sum"
+        return kl_of_counts(*_shares([p, q])), 0.0, "sum"
+    if in_steps([p, q]):
+        cells, _ = masses([p, q])
+        return kl_of_counts(*cells), 0.0, "closed form"
     if p.family != q.family or p.family not in DIVERGENCE:
         return None
     value = DIVERGENCE[p.family](*p.parameters, *q.parameters)
     return None if value is None else (value, 0.0, "closed form")
+
+
+def _shares(densities: Sequence[Density]) -> list[Any]:
+    """Return the shares of distributions on a few numbers, by these numbers."""
+    named = [
+        (f"#{i}", type(shares)(dict(zip(values, np.asarray(shares.values).tolist(), strict=True))))
+        for i, (values, shares) in enumerate(one.parameters[:2] for one in densities)
+    ]
+    return align(named, -1, None)[0]
 
 
 def _beyond_support(p: Density, q: Density) -> Result | None:
@@ -186,7 +273,7 @@ def _integrated(
     if densities[0].discrete:
         whole, method = add_up(terms, densities, model), "sum"
     else:
-        whole, method = integrate(terms, densities), "quadrature"
+        whole, method = by_grid(terms, densities) or integrate(terms, densities), "quadrature"
     value, error = float(whole.value[0]), float(whole.error[0])
     off = float(np.abs(whole.value[1:] - 1).max())
     allowed = (
@@ -253,11 +340,46 @@ def _model(q: Density, x: Numbers, origin: float, truth: Numbers) -> Numbers:
     lost = none & q.inside(x, origin)
     if q.discrete:  # its support may have gaps
         lost &= truth < -500
+    elif lost.any() and q.family != "histogram" and _has_gaps(q, x, origin, log, lost):
+        return log
     known = log[log > -math.inf]
     # No float has a logarithm below -1e4: a density that gives one does not underflow.
     if lost.any() and not (known.size and known.min() < -1e4):
         log = np.where(lost, math.nan, log)
     return log
+
+
+def _has_gaps(q: Density, x: Numbers, origin: float, log: Numbers, lost: Booleans) -> bool:
+    """Tell whether a density that is 0 here and there jumps to 0, or fades, where it underflows."""
+    spots = [c - origin + step * w for c, w in q.sites for step in (-1, -0.5, 0, 0.5, 1)]
+    around = np.array(spots)
+    points = np.concatenate([x[~lost], around])
+    logs = np.concatenate([log[~lost], q.log_density(around, origin)])
+    points, logs = points[logs > -math.inf], logs[logs > -math.inf]
+    if not points.size:
+        return False
+    order = np.argsort(x)
+    starts = np.flatnonzero(np.diff(np.concatenate([[0], lost[order].view(np.int8)])) == 1)
+    return all(
+        _edge(q, origin, float(x[order[start]]), points, logs) > FADED
+        for start in starts[:SEARCHED]
+    )
+
+
+def _edge(q: Density, origin: float, out: float, points: Numbers, logs: Numbers) -> float:
+    """Log density at the last point above 0 on the way from the nearest one to a 0."""
+    nearest = int(np.argmin(np.abs(points - out)))
+    inside, last = float(points[nearest]), float(logs[nearest])
+    for _ in range(200):
+        middle = 0.5 * (out + inside)
+        if middle in (out, inside):
+            break
+        found = float(q.log_density(np.array([middle]), origin)[0])
+        if found > -math.inf:
+            inside, last = middle, found
+        else:
+            out = middle
+    return last
 
 
 def _relative_term(truth: Numbers, model: Numbers) -> Numbers:
@@ -307,4 +429,5 @@ def _monte_carlo(
             return math.inf, 0.0, "monte carlo"
         value += weight * float(values.mean())
         square += weight * weight * float(values.var()) / count
-    return value, math.sqrt(square), "monte carlo"
+    # What has less than a mass of 3 / draws is as a rule not met.
+    return value, math.hypot(math.sqrt(square), 3 / count), "monte carlo"

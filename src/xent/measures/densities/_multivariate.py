@@ -1,13 +1,14 @@
-"""Distributions of several numbers: the normal, Student's and Dirichlet's."""
+"""Distributions of several numbers, from the normal to those of spheres and matrices."""
 
 import math
 
 import numpy as np
 
 from xent import _check
-from xent.measures.densities._density import Density
+from xent.measures.densities._density import Density, log_sum
 from xent.measures.densities._frozen import frozen
 from xent.measures.rows._protocols import ArrayLike, Numbers
+from xent.measures.rows._typed_arrays import Counts, Logits
 
 
 def multinormal(argument: str, mean: ArrayLike, cov: ArrayLike) -> Density:
@@ -46,17 +47,19 @@ def jointly_normal(argument: str, one: Density) -> Density:
     return multinormal(argument, mean, np.diag(scale * scale))
 
 
-def multistudent(loc: ArrayLike, shape: ArrayLike, df: float) -> Density:
+def multistudent(argument: str, loc: ArrayLike, shape: ArrayLike, df: float) -> Density:
     from scipy import stats
 
     loc = np.atleast_1d(np.asarray(loc, dtype=np.float64))
     shape = np.atleast_2d(np.asarray(shape, dtype=np.float64))
+    if math.isinf(df):
+        return multinormal(argument, loc, shape)
     dist = stats.multivariate_t(loc, shape, df)
     return Density(
         lambda points, _origin: np.asarray(dist.logpdf(points)).reshape(len(points)),
         lambda rng, count: dist.rvs(count, random_state=rng).reshape(count, loc.size),
         shape=(loc.size,),
-        family="multistudent" if math.isfinite(df) else "",
+        family="multistudent",
         parameters=(loc, shape, float(df)),
     )
 
@@ -77,5 +80,69 @@ def dirichlet(alpha: ArrayLike) -> Density:
         lambda rng, count: rng.dirichlet(alpha, count),
         shape=(alpha.size,),
         family="dirichlet",
+        surface="shares that sum to 1",
         parameters=(alpha,),
+    )
+
+
+def sphere(mean: ArrayLike, kappa: float) -> Density:
+    """Density of von Mises and Fisher, on the sphere."""
+    from scipy import stats
+
+    mean = np.asarray(mean, dtype=np.float64)
+    dist = stats.vonmises_fisher(mean, kappa)
+    return Density(
+        lambda points, _origin: np.asarray(dist.logpdf(points)).reshape(len(points)),
+        lambda rng, count: dist.rvs(count, random_state=rng).reshape(count, mean.size),
+        shape=(mean.size,),
+        family="von mises-fisher",
+        parameters=(mean, float(kappa)),
+        surface=f"the sphere in {mean.size} dimensions",
+    )
+
+
+def wishart(df: float, scale: ArrayLike) -> Density:
+    from scipy import stats
+
+    scale = np.atleast_2d(np.asarray(scale, dtype=np.float64))
+    size = len(scale)
+    dist = stats.wishart(df, scale)
+
+    def log_density(points: Numbers, _origin: float) -> Numbers:
+        return np.asarray(dist.logpdf(np.moveaxis(points, 0, -1))).reshape(len(points))
+
+    return Density(
+        log_density,
+        lambda rng, count: dist.rvs(count, random_state=rng).reshape(count, size, size),
+        shape=(size, size),
+        family="wishart",
+        parameters=(float(df), scale),
+        surface="symmetric matrices",
+    )
+
+
+def multinomial(n: float, shares: Counts | Logits) -> Density:
+    from scipy.special import gammaln
+
+    values = np.asarray(shares.values, dtype=np.float64)
+    if isinstance(shares, Logits):
+        log = values - log_sum(values)
+    else:
+        with np.errstate(divide="ignore"):
+            log = np.log(values / values.sum())
+
+    def log_density(points: Numbers, _origin: float) -> Numbers:
+        with np.errstate(invalid="ignore"):
+            terms = np.where(points == 0, 0.0, points * log) - gammaln(points + 1)
+        return np.asarray(np.where(points.sum(-1) == n, gammaln(n + 1) + terms.sum(-1), -np.inf))
+
+    return Density(
+        log_density,
+        lambda rng, count: rng.multinomial(int(n), np.exp(log) / np.exp(log).sum(), count).astype(
+            np.float64
+        ),
+        discrete=True,
+        shape=(values.size,),
+        family="multinomial",
+        parameters=(float(n), shares),
     )

@@ -50,7 +50,9 @@ def integrate(terms: Terms, densities: Sequence[Density], relative: float = 1e-1
         fine = np.isfinite(value)
         whole = np.abs(np.where(fine, value, 0.0)).sum(1, keepdims=True)
         allowed = np.maximum(relative * whole, 4e-16 * np.sqrt(whole) + 1e-30)
-        bad = (error > np.maximum(allowed / 100, 4e-16 * size)).any(0) & fine.all(0)
+        # Where one is infinite the others, the masses, are still made exact.
+        bad = (fine & (error > np.maximum(allowed / 100, 4e-16 * size))).any(0)
+        bad &= ~np.isnan(value).any(0)
         left_over = np.where(fine, error, 0.0).sum(1)
         if not bad.any() or (left_over <= allowed[:, 0]).all() or value.shape[1] > PIECES:
             break

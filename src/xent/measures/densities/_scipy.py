@@ -1,6 +1,5 @@
 """Distributions of scipy.stats, with the classical interface and the new one."""
 
-import math
 from types import ModuleType
 from typing import Any
 
@@ -11,20 +10,31 @@ from xent.measures.densities._density import (
     Density,
     add_origin,
     ends_of,
-    log_sum,
     mixture,
     silently,
     site_of,
 )
+from xent.measures.densities._empirical import kernel_density
 from xent.measures.densities._frozen import frozen
-from xent.measures.densities._multivariate import dirichlet, multinormal, multistudent
+from xent.measures.densities._multivariate import (
+    dirichlet,
+    multinomial,
+    multinormal,
+    multistudent,
+    sphere,
+    wishart,
+)
 from xent.measures.rows._protocols import Numbers
+from xent.measures.rows._typed_arrays import Counts
 
 # The parameters of those of several numbers.
 SEVERAL = {
     "multivariate_normal": "mean=..., cov=...",
     "multivariate_t": "loc=..., shape=..., df=...",
     "dirichlet": "alpha=...",
+    "vonmises_fisher": "mu=..., kappa=...",
+    "wishart": "df=..., scale=...",
+    "multinomial": "n=..., p=...",
 }
 
 
@@ -39,18 +49,23 @@ def from_scipy(argument: str, value: Any) -> Density:
         return frozen(argument, value.dist, shapes, loc, scale)
     multi = {
         "multivariate_normal_frozen": lambda: multinormal(argument, value.mean, value.cov),
-        "multivariate_t_frozen": lambda: multistudent(value.loc, value.shape, value.df),
+        "multivariate_t_frozen": lambda: multistudent(argument, value.loc, value.shape, value.df),
         "dirichlet_frozen": lambda: dirichlet(value.alpha),
+        "vonmises_fisher_frozen": lambda: sphere(value.mu, value.kappa),
+        "wishart_frozen": lambda: wishart(value.df, value.scale),
+        "multinomial_frozen": lambda: _multinomial(argument, value.n, value.p),
     }
     name = type(value).__name__
     if name in multi:
         return multi[name]()
     if isinstance(value, stats.gaussian_kde):
-        return _kernel_density(argument, value)
+        return _by_kernels(argument, value)
     if hasattr(stats, "Mixture") and isinstance(value, stats.Mixture):
         return mixture([from_scipy(argument, c) for c in value.components], value.weights)
     if hasattr(value, "logpdf") and hasattr(value, "icdf"):
         return _of_the_new_kind(argument, value)
+    if hasattr(value, "_hbins") or hasattr(value, "xk"):  # it has all of its parameters
+        return from_scipy(argument, value())
     if isinstance(value, stats.rv_continuous | stats.rv_discrete):
         raise _without_parameters(argument, value, stats)
     if name.removesuffix("_gen") in SEVERAL:
@@ -58,8 +73,15 @@ def from_scipy(argument: str, value: Any) -> Density:
         advice = f"Write {whole}({SEVERAL[name.removesuffix('_gen')]})."
         got = f"{whole} without them"
         raise _check.wrong_kind(argument, "have its parameters", got, advice)
-    must = "be a distribution of one number, or a normal, t or Dirichlet of several"
+    must = "be a distribution of one number, or one of several that has a formula here"
     raise _check.wrong_kind(argument, must, f"a {name}")
+
+
+def _multinomial(argument: str, n: Any, p: Any) -> Density:
+    count, shares = np.asarray(n), np.asarray(p, dtype=np.float64)
+    if count.size != 1 or shares.ndim != 1:
+        raise _check.invalid(argument, "be one distribution", "a batch", "Take them one by one.")
+    return multinomial(float(count.reshape(-1)[0]), Counts(shares))
 
 
 def _without_parameters(argument: str, value: Any, stats: ModuleType) -> TypeError:
@@ -99,27 +121,10 @@ def _of_the_new_kind(argument: str, value: Any) -> Density:
     )
 
 
-def _kernel_density(argument: str, value: Any) -> Density:
+def _by_kernels(argument: str, value: Any) -> Density:
     """Density of scipy's gaussian_kde: a mixture with a normal at every point."""
     points: Numbers = np.asarray(value.dataset, dtype=np.float64)
     if points.shape[0] == 1:
-        width = math.sqrt(float(value.covariance[0, 0]))
-        quartiles = np.unique(np.quantile(points[0], np.linspace(0, 1, 33)))
-        log_weight, centres = np.log(value.weights), points[0]
-
-        def log_density(offset: Numbers, origin: float) -> Numbers:
-            flat = np.ravel(offset)
-            found = np.empty(flat.size)
-            for i in range(0, flat.size, 1024):  # a table of points and centres at a time
-                z = (flat[i : i + 1024, None] - (centres - origin)) / width
-                found[i : i + 1024] = log_sum(log_weight - 0.5 * z * z)
-            found -= 0.5 * math.log(2 * math.pi) + math.log(width)
-            return found.reshape(np.shape(offset))
-
-        return Density(
-            log_density,
-            lambda rng, count: value.resample(count, seed=rng)[0],
-            sites=tuple((float(m), width) for m in quartiles),
-        )
+        return kernel_density(value)
     parts = [multinormal(argument, point, value.covariance) for point in points.T]
     return mixture(parts, value.weights)

@@ -17,15 +17,17 @@ from xent._optional import need
 from xent.measures.densities._density import (
     Density,
     add_origin,
-    categorical,
+    coin,
     ends_of,
+    finite,
     mixture,
     product,
     site_of,
 )
-from xent.measures.densities._frozen import frozen
-from xent.measures.densities._multivariate import dirichlet, multinormal
+from xent.measures.densities._frozen import by_logit, frozen
+from xent.measures.densities._multivariate import dirichlet, multinomial, multinormal, wishart
 from xent.measures.rows._protocols import Numbers
+from xent.measures.rows._typed_arrays import Counts, Logits
 
 # Our name of a family, scipy's distribution and how it takes PyTorch's parameters: shapes, then
 # place and scale.
@@ -56,6 +58,9 @@ TORCH_DISTRIBUTIONS: dict[str, tuple[str, str, Callable[..., tuple[Any, ...]]]] 
 }
 
 
+BY_LOGITS = ("Bernoulli", "Geometric", "Binomial", "NegativeBinomial")
+
+
 def from_torch(argument: str, value: Any, at: tuple[int, ...]) -> Density:
     """Density of one member ``at`` of a batch."""
     from scipy import stats
@@ -72,24 +77,36 @@ def from_torch(argument: str, value: Any, at: tuple[int, ...]) -> Density:
         whole = torch.broadcast_to(tensor.detach().cpu().double(), (*batch, *event))
         return whole[at].numpy()
 
+    by_logits = ours and name in BY_LOGITS and "probs" not in vars(value)
+    if by_logits and name == "Bernoulli":
+        return coin(Logits([float(number("logits")), 0.0]))
     if ours and name in TORCH_DISTRIBUTIONS:
         scipy_name, fields, order = TORCH_DISTRIBUTIONS[name]
         given = [float(number(f)) for f in fields.split()]
         try:
             *shapes, loc, scale = order(*given)
+            if by_logits and name == "NegativeBinomial":
+                shapes[1] = 1 / (1 + math.exp(float(number("logits"))))
         except (OverflowError, ZeroDivisionError):
             got = ", ".join(f"{v:.6g}" for v in given)
             must = f"be a {name} whose scale a float holds"
             raise _check.invalid(argument, must, got) from None
-        return frozen(argument, getattr(stats, scipy_name), tuple(shapes), loc, scale)
+        found = frozen(argument, getattr(stats, scipy_name), tuple(shapes), loc, scale)
+        if not by_logits:
+            return found
+        logit = float(number("logits"))
+        return by_logit(found, shapes[0], -logit if name == "NegativeBinomial" else logit)
     if ours and name in ("MultivariateNormal", "LowRankMultivariateNormal"):
         return multinormal(argument, number("loc"), number("covariance_matrix"))
     if ours and name == "Dirichlet":
         return dirichlet(number("concentration"))
     if ours and name in ("Categorical", "OneHotCategorical"):
         inner = getattr(value, "_categorical", value)
-        p = torch.broadcast_to(_probs(inner), (*value.batch_shape, inner._num_events))
-        return categorical(tuple(p[at].tolist()))
+        return finite(_shares(inner, value, at))
+    if ours and name == "Multinomial":
+        return multinomial(float(value.total_count), _shares(value._categorical, value, at))
+    if ours and name == "Wishart":
+        return wishart(float(number("df")), number("covariance_matrix"))
     if ours and name == "Independent":
         count = value.reinterpreted_batch_ndims
         shape = tuple(value.base_dist.batch_shape)[len(value.batch_shape) :]
@@ -108,6 +125,16 @@ def from_torch(argument: str, value: Any, at: tuple[int, ...]) -> Density:
         must = "be made of distributions that xent knows by name"
         raise _check.wrong_kind(argument, must, f"a batch of {name}")
     return _unknown(_doubled(value, torch), torch)
+
+
+def _shares(inner: Any, value: Any, at: tuple[int, ...]) -> Counts | Logits:
+    """Shares of a categorical distribution in float64, as probabilities or logits as given."""
+    torch = need("torch", extra="torch", by="xent.measures")
+
+    logits = "probs" not in vars(inner)
+    shares = inner.logits.detach().cpu().double() if logits else _probs(inner).detach().cpu()
+    found = torch.broadcast_to(shares, (*value.batch_shape, inner._num_events))[at].numpy()
+    return Logits(found) if logits else Counts(found)
 
 
 def _probs(value: Any) -> Any:

@@ -9,14 +9,20 @@ from typing import Any
 import numpy as np
 
 from xent import _check
+from xent.measures.rows._door import takes_tables, with_symbols
 from xent.measures.rows._input import TOLERANCE, paired, result, rows, several
 from xent.measures.rows._protocols import ArrayLike, Axis
-from xent.measures.rows._sparse import takes_sparse
-from xent.measures.rows._sums import cross_entropy_nats, entropy_nats, js_nats, kl_nats
+from xent.measures.rows._sums import (
+    cross_entropy_nats,
+    entropy_nats,
+    js_nats,
+    js_root_nats,
+    kl_nats,
+)
 from xent.measures.rows._typed_arrays import Input, is_distribution, only_arrays, only_densities
 
 
-@takes_sparse
+@takes_tables
 def cross_entropy(
     p: Input,
     q: Input,
@@ -36,7 +42,8 @@ def cross_entropy(
     ----------
     p, q : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K), or objects
         Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``. Two
-        objects of scipy.stats or torch.distributions give a `Measurement`.
+        objects of scipy.stats or torch.distributions give a `Measurement`; so does a sample ``p``,
+        one outcome a row, or `Counts` of numbers, beside an object ``q``.
     axis : int or tuple of int
         Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
@@ -82,7 +89,7 @@ def cross_entropy(
     return result(cross_entropy_nats(left, right), base, keepdims, left, right)
 
 
-@takes_sparse
+@takes_tables
 def kl_divergence(
     p: Input,
     q: Input,
@@ -102,7 +109,8 @@ def kl_divergence(
     ----------
     p, q : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K), or objects
         Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``. Two
-        objects of scipy.stats or torch.distributions give a `Measurement`.
+        objects of scipy.stats or torch.distributions give a `Measurement`; so does a sample ``p``,
+        one outcome a row, or `Counts` of numbers, beside an object ``q`` of whole numbers.
     axis : int or tuple of int
         Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
@@ -149,7 +157,7 @@ def kl_divergence(
     return result(kl_nats(left, right), base, keepdims, left, right)
 
 
-@takes_sparse
+@takes_tables
 def perplexity(
     p: Input,
     q: Input | None = None,
@@ -208,7 +216,7 @@ def perplexity(
     return result(cost, math.e, keepdims, left, right)
 
 
-@takes_sparse
+@takes_tables
 def js_divergence(
     p: Input,
     q: Input,
@@ -279,7 +287,7 @@ def js_divergence(
     return result(js_nats(parts, _weights(weights, len(parts))), base, keepdims, *parts)
 
 
-@takes_sparse
+@takes_tables
 def js_distance(
     p: Input,
     q: Input,
@@ -337,12 +345,8 @@ def js_distance(
     scale = _check.log_of_base(base)
     if scale < 0:
         raise _check.invalid("base", "be above 1 for a distance", base)
-    nats = js_nats(parts, _weights(weights, len(parts))) / scale
-    xp = parts[0].library.xp
-    if parts[0].numpy:
-        return result(np.sqrt(nats), math.e, keepdims, *parts)
-    root = xp.where(nats > 0, xp.sqrt(xp.where(nats > 0, nats, 1.0)), 0.0)
-    return result(root, math.e, keepdims, *parts)
+    root = js_root_nats(parts, _weights(weights, len(parts)))
+    return result(root / math.sqrt(scale), math.e, keepdims, *parts)
 
 
 def _weights(weights: ArrayLike | None, count: int) -> list[float] | None:
@@ -353,6 +357,9 @@ def _weights(weights: ArrayLike | None, count: int) -> list[float] | None:
         total = math.fsum(weights) if plain else math.inf
         if abs(total - 1) <= TOLERANCE:
             return [w / total for w in weights]
+    if with_symbols(weights):
+        must = f"be {count} numbers in the order of the distributions"
+        raise _check.wrong_kind("weights", must, f"{_check.a(weights)} with names of its own")
     source = rows("weights", weights, -1)
     found = source.p  # checked before its shape is
     if source.array.ndim != 1 or source.size != count:

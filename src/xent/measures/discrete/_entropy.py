@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from xent import _check
+from xent.measures.rows._door import in_order, takes_tables
 from xent.measures.rows._input import check_keepdims, result, rows
 from xent.measures.rows._protocols import ArrayLike, Axis
-from xent.measures.rows._sparse import is_sparse, takes_sparse
+from xent.measures.rows._sparse import is_sparse
 from xent.measures.rows._sums import entropy_nats
 from xent.measures.rows._typed_arrays import Input, is_distribution, only_arrays, only_densities
 
 
-@takes_sparse
+@takes_tables
 def entropy(
     p: Input,
     *,
@@ -133,6 +134,7 @@ def self_information(
     """
     if is_sparse(p):
         raise _check.cannot("Self-information", "that of a 0 is infinite", "Pass a dense array.")
+    p, where = in_order("p", p, axis, where)
     source = rows("p", p, axis, where)
     nats = source.library.xp.where(source.allowed, -source.log + 0.0, math.inf)
     if check_keepdims(keepdims):
@@ -143,7 +145,7 @@ def self_information(
     return result(nats, base, False, source)
 
 
-@takes_sparse
+@takes_tables
 def gini(
     p: Input,
     *,

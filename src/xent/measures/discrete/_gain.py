@@ -5,10 +5,12 @@ from typing import Any
 
 from xent import _check
 from xent.measures.discrete._joint import joint_of, mutual_information
+from xent.measures.rows._door import takes_joint
 from xent.measures.rows._protocols import ArrayLike
 from xent.measures.rows._typed_arrays import Input
 
 
+@takes_joint
 def normalized_mutual_information(
     joint: Input,
     *,
@@ -39,7 +41,8 @@ def normalized_mutual_information(
     Returns
     -------
     float or array of shape (...)
-        From 0 (independent) to 1 (each determines the other); 0 where the mean is 0.
+        From 0 (independent) to 1 (each determines the other); 0 where the mean is 0, so for two
+        labelings of one cluster, which scikit-learn gives 1.
 
     Raises
     ------
@@ -48,7 +51,8 @@ def normalized_mutual_information(
 
     Notes
     -----
-    Not adjusted for chance: two columns of many rare symbols share much by accident.
+    Not adjusted for chance: two columns of many rare symbols share much by accident. See
+    `adjusted_mutual_information`.
 
     Examples
     --------
@@ -76,6 +80,7 @@ def normalized_mutual_information(
     return table.result(table.ratio(information, whole), math.e, keepdims)
 
 
+@takes_joint
 def information_gain(
     joint: Input,
     *,
@@ -130,6 +135,7 @@ def information_gain(
     return mutual_information(joint, axis=axis, base=base, keepdims=keepdims, where=where)
 
 
+@takes_joint
 def gain_ratio(
     joint: Input,
     *,
@@ -182,6 +188,7 @@ def gain_ratio(
     return table.result(table.ratio(*table.sums("information", "x")), math.e, keepdims)
 
 
+@takes_joint
 def symmetric_uncertainty(
     joint: Input,
     *,

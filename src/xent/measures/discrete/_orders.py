@@ -11,9 +11,9 @@ import numpy as np
 
 from xent import _check
 from xent.measures.rows._dispatch import order_kernels
+from xent.measures.rows._door import takes_tables
 from xent.measures.rows._input import Rows, paired, result, rows
 from xent.measures.rows._protocols import Array, ArrayLike, Axis
-from xent.measures.rows._sparse import takes_sparse
 from xent.measures.rows._sums import by_kernel, entropy_nats, kl_nats, log_terms
 from xent.measures.rows._typed_arrays import Input
 
@@ -21,7 +21,7 @@ HUGE = 1e300  # orders from which only the largest power is left
 F_DIVERGENCES = ("total_variation", "squared_hellinger", "chi_square", "alpha")
 
 
-@takes_sparse
+@takes_tables
 def renyi_entropy(
     p: Input,
     alpha: float,
@@ -95,7 +95,7 @@ def renyi_entropy(
     return result(nats + 0.0, base, keepdims, source)
 
 
-@takes_sparse
+@takes_tables
 def tsallis_entropy(
     p: Input,
     alpha: float,
@@ -167,7 +167,7 @@ def _entropy_powers(p: Rows, order: float, *, tsallis: bool) -> Array:
     return by_kernel(kernel, (p,), [p.with_logs], order, tsallis)
 
 
-@takes_sparse
+@takes_tables
 def renyi_divergence(
     p: Input,
     q: Input,
@@ -265,7 +265,7 @@ def renyi_nats(p: Rows, q: Rows, order: float, above: float | None = None) -> Ar
     return xp.where(lost if above >= 0 else ~both.any(-1), math.inf, nats)
 
 
-@takes_sparse
+@takes_tables
 def f_divergence(
     p: Input,
     q: Input,

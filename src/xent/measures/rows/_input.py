@@ -2,7 +2,8 @@
 
 A plain array is probabilities, checked and divided by its own sum, so that an error of rounding in
 the input is no error of the measure; a sum that is off by more than rounding is refused. NumPy rows
-are checked by the kernel that reads them; all others here, once, unless JAX is tracing them.
+are checked by the kernel that reads them; all others here, once. Where values are traced and cannot
+be seen, a row that would be refused gives NaN.
 """
 
 import math
@@ -14,7 +15,7 @@ import numpy as np
 from xent import _check
 from xent._array import Library, library_of
 from xent.measures.rows._dispatch import flat_rows, over_rows, probability_kernels
-from xent.measures.rows._protocols import Array, ArrayLike, Axis, Booleans, Numbers
+from xent.measures.rows._protocols import AnyArray, Array, ArrayLike, Axis, Booleans, Numbers
 from xent.measures.rows._typed_arrays import TYPED, Counts, Input, Logits, LogProbs, untyped
 
 TOLERANCE = 1e-6
@@ -48,7 +49,8 @@ class Rows:
         self.numpy = library.name == "numpy"
         if not (self.numpy and raw.dtype.kind in "fiub") and not library.real(raw):
             must = "be an array of real numbers"
-            raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
+            advice = advice_for_labels(argument) if getattr(raw.dtype, "kind", "") in "USO" else ""
+            raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}", advice)
         if raw.ndim == 0:
             got = f"the single number {raw.item()}"
             raise _check.invalid(argument, "have at least one axis", got)
@@ -68,6 +70,7 @@ class Rows:
         if self.size == 0:
             must = f"have at least one outcome along axis {axis}"
             raise _check.invalid(argument, must, "none")
+        self.valid: Booleans | None = None  # where rows are distributions, of traced values
         self._probabilities: Array | None = None
         self._with_logs: tuple[Array, Array, Booleans] | None = None
 
@@ -95,9 +98,8 @@ class Rows:
     def probabilities(self) -> Array:
         """Checked rows divided by their sums."""
         if self._probabilities is None:
-            logarithmic = self.kind in (Logits, LogProbs)
             self._probabilities = (
-                self.with_logs[0] if logarithmic else self._by_kernel("share_rows")
+                self.with_logs[0] if self.logarithmic else self._by_kernel("share_rows")
             )
         return self._probabilities
 
@@ -134,10 +136,37 @@ class Rows:
     @cached_property
     def _safe(self) -> tuple[Array, Array, Booleans]:
         """The same for any library and input, differentiable."""
-        self.check()
+        seen = self.check()
+        p, log, allowed = self._computed(self.library.working(self.array))
+        if seen:
+            return p, log, allowed
         xp = self.library.xp
-        values = self.library.working(self.array)
-        if self.kind in (Logits, LogProbs):
+        valid = self.valid = self._accepted(self.library.working(self.array), p)
+        wide = self.library.last(valid)
+        return xp.where(wide, p, math.nan), xp.where(wide, log, math.nan), allowed | ~wide
+
+    def _accepted(self, values: Array, p: Array) -> Booleans:
+        """Tell which rows `check` would accept, of values that cannot be seen."""
+        top = self.library.last_maximum(values)  # NaN where any is
+        valid: Booleans = (top < math.inf) & (top > (-math.inf if self.logarithmic else 0.0))
+        if not self.logarithmic:
+            valid = valid & (values >= 0).all(-1)
+        if self.kind in (None, LogProbs):
+            xp = self.library.xp
+            total = (xp.exp(values) if self.logarithmic else values).sum(-1)
+            epsilon = max(self.epsilon, self.library.epsilon(p))
+            valid = valid & (xp.abs(total - 1.0) <= max(TOLERANCE, 4 * epsilon * self.size**0.5))
+        return valid
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether the entries are logarithms."""
+        return self.kind in (Logits, LogProbs)
+
+    def _computed(self, values: Array) -> tuple[Array, Array, Booleans]:
+        """Probabilities, logarithms and where they are allowed, by the library's operations."""
+        xp = self.library.xp
+        if self.logarithmic:
             allowed = values > -np.inf
             finite = xp.where(allowed, values, 0.0)
             top = self.library.maximum(xp.where(allowed, finite, -np.inf))
@@ -182,11 +211,15 @@ class Rows:
         must = f"sum to 1 along axis {self.axis}"
         return _check.invalid(self.argument, must, f"a row off by 1e-6 at row {bad}")
 
-    def check(self) -> None:
-        """Raise for the first entry or row that cannot be of a distribution."""
+    def check(self) -> bool:
+        """Raise for the first entry or row that cannot be of a distribution; False if unseen."""
         values = self.library.seen(self.array)
         if values is None:
-            return
+            return False
+        self._check(values)
+        return True
+
+    def _check(self, values: AnyArray) -> None:
         values = values.astype(np.float64) if values.dtype != np.float64 else values
         # These comparisons are false for NaN. What follows finds what is wrong.
         good = self.kind in (None, Counts) and values.size > 0 and values.min() >= 0
@@ -196,7 +229,7 @@ class Rows:
             top = values.max(-1)
             if np.all((top > 0) & (top < np.inf)):
                 return
-        logarithmic = self.kind in (Logits, LogProbs)
+        logarithmic = self.logarithmic
         bad = ~(values < np.inf) if logarithmic else ~np.isfinite(values)
         if bad.any():
             must = "be finite or -inf" if logarithmic else "be finite"
@@ -222,6 +255,8 @@ class Rows:
         if off.any():
             name = self.argument
             advice = f"For counts pass Counts({name})."
+            if self.kind is None and (values == np.rint(values)).all():
+                advice = f"{advice} {advice_for_labels(name)}"
             if self.kind is LogProbs:
                 advice = f"For logits pass Logits({name})."
             must = f"sum to 1 along axis {self.axis}"
@@ -245,6 +280,12 @@ class Rows:
         return _check.invalid(self.argument, must, got, advice)
 
 
+def advice_for_labels(argument: str) -> str:
+    """Say what to do with labels, one a row, where their distribution is expected."""
+    kin = "estimate_mutual_information" if argument == "joint" else "estimate_entropy"
+    return f"For labels, one a row, use {kin} or its kin, or Counts.from_samples({argument})."
+
+
 def read(argument: str, values: Input, library: Library, where: ArrayLike | None = None) -> Any:
     """Return an array of the library; refuse what is not one, or has masked entries."""
     if type(values) is np.ndarray and library.name == "numpy":
@@ -253,7 +294,8 @@ def read(argument: str, values: Input, library: Library, where: ArrayLike | None
         raw = library.array(values)
     except (ValueError, TypeError, RuntimeError):
         got = f"{_check.a(values)} that is none"
-        raise _check.wrong_kind(argument, "be an array of real numbers", got) from None
+        must = "be an array of real numbers"
+        raise _check.wrong_kind(argument, must, got, advice_for_labels(argument)) from None
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         if where is None or np.any(values.mask & np.asarray(where, dtype=bool)):
             advice = f"Pass where=~{argument}.mask to leave them out."
@@ -359,6 +401,9 @@ def result(nats: Array, base: float, keepdims: bool, *sources: Rows) -> Any:
     first = sources[0]
     scale = 1.0 if base is math.e else _check.log_of_base(base)
     value = nats if scale == 1.0 else nats / scale
+    for source in sources:
+        if source.valid is not None and value.ndim < max(s.array.ndim for s in sources):
+            value = source.library.xp.where(source.valid, value, math.nan)
     if keepdims is not False and check_keepdims(keepdims):
         ndim = max(source.ndim for source in sources)
         axes = [a - first.ndim + ndim for a in first.axes]

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import inspect
 import math
-import sys
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -24,31 +22,13 @@ from xent.measures.rows._input import Rows, check_keepdims, mask_of, outcome_axe
 from xent.measures.rows._protocols import ArrayLike, Axis, Codes, Numbers
 from xent.measures.rows._typed_arrays import TYPED, Counts, Input, untyped
 
-P = ParamSpec("P")
-R = TypeVar("R")
 DENSE_BLOCK = 1 << 20  # numbers packed at once
-NOT_SPARSE = frozenset((np.ndarray, list, tuple, float, int, bool, str, type(None)))
 LARGE, LESS = 2.0**900, 2.0**-120
 
 
 def is_sparse(value: object) -> bool:
     """Tell whether this is a matrix of scipy.sparse, or a typed array of one."""
     return type(untyped(value)).__module__.startswith("scipy.sparse")
-
-
-def takes_sparse(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a measure of distributions take sparse matrices wherever it takes an array."""
-
-    @wraps(function)
-    def measure(*args: P.args, **options: P.kwargs) -> R:
-        if "scipy.sparse" in sys.modules and any(
-            [type(v) not in NOT_SPARSE and is_sparse(v) for v in (*args, *options.values())]
-        ):
-            bound = inspect.signature(function).bind(*args, **options)
-            return _by_blocks(function, bound)
-        return function(*args, **options)
-
-    return measure
 
 
 def apply_where(argument: str, value: Input, where: ArrayLike | None) -> Input:
@@ -153,7 +133,8 @@ class RowMatrix:
         return values if self.kind is None else self.kind(values)
 
 
-def _by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> Any:
+def by_blocks(function: Callable[..., Any], bound: inspect.BoundArguments) -> Any:
+    """Measure sparse matrices, and dense arrays beside them, by blocks of packed rows."""
     given = bound.arguments
     axis, keepdims = given.pop("axis", -1), check_keepdims(given.pop("keepdims", False))
     where = given.pop("where", None)

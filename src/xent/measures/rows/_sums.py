@@ -20,11 +20,12 @@ from xent.measures.rows._dispatch import (
     over_rows,
     probability_kernels,
 )
-from xent.measures.rows._input import TOLERANCE, Rows, paired, rows
-from xent.measures.rows._protocols import Array, ArrayLike, Booleans
-from xent.measures.rows._typed_arrays import Counts
+from xent.measures.rows._input import TOLERANCE, Rows, paired, rows, several
+from xent.measures.rows._protocols import Array, Booleans
+from xent.measures.rows._typed_arrays import TYPED, Counts, Input
 
 ArrayGroups = Sequence[tuple[NDArray[Any], ...]]
+FAINT = 1e-290  # a JS below which floats have fewer digits, or are 0
 SERIES = (  # (artanh(√z) / √z - 1) / z on [0, 1/9] to 5e-17, as in the kernels
     0.3333333333333333, 0.20000000000007292, 0.1428571428355438, 0.11111111358713932,
     0.09090894718066429, 0.07692785032479312, 0.06657072104827468, 0.06000536404795356,
@@ -85,6 +86,28 @@ def js_nats(parts: list[Rows], weights: list[float] | None) -> Array:
     )
 
 
+def js_root_nats(parts: list[Rows], weights: list[float] | None) -> Array:
+    """√JS, also where JS is below the least float."""
+    first = parts[0]
+    xp = first.library.xp
+    nats = js_nats(parts, weights) if first.numpy else None
+    if nats is not None and not (nats < FAINT).any():
+        return np.sqrt(nats)
+    weights = weights if weights is not None else [1 / len(parts)] * len(parts)
+    used = [(w, part.p) for w, part in zip(weights, parts, strict=True) if w > 0]
+    # JS times a power of two, whose square is a float: it is of first degree in the probabilities.
+    power = int(0.23 * math.log2(float(xp.finfo(used[0][1].dtype).max)))
+    scaled = [(w, p * 4.0**power) for w, p in used]
+    mixture: Any = sum(w * p for w, p in scaled)
+    some = xp.where(mixture > 0, mixture, 1.0)
+    total: Any = 0.0
+    for w, p in scaled:
+        ratio = xp.where(p > 0, p / some, 1.0)
+        total = total + w * kl_terms(first.library, p, xp.log(ratio), mixture, 0.0 * p).sum(-1)
+    root: Array = xp.where(total > 0, xp.sqrt(xp.where(total > 0, total, 1.0)), 0.0) / 2.0**power
+    return root if nats is None else np.where(nats < FAINT, root, np.sqrt(nats))
+
+
 def _from_mixture(parts: list[Rows], weights: list[float]) -> Array:
     """Σ w D(p‖m) over NumPy rows of any kind."""
     arrays, shape = _broadcast(parts, [part.with_logs[:2] for part in parts])
@@ -112,14 +135,23 @@ def _divergence_nats(p: Rows, q: Rows, *, symmetric: bool) -> Array:
     return by_kernel(kernel, (p, q), rows, TOLERANCE)
 
 
-def entropy_of_counts(counts: ArrayLike) -> float:
-    """H(p) of one distribution given by its counts."""
-    return float(entropy_nats(rows("p", Counts(counts), -1)))
+def entropy_of_counts(shares: Input) -> float:
+    """H(p) of one distribution; plain numbers are counts."""
+    return float(entropy_nats(rows("p", _as_counts(shares), -1)))
 
 
-def kl_of_counts(p: ArrayLike, q: ArrayLike) -> float:
-    """D(p‖q) of two distributions given by their counts."""
-    return float(kl_nats(*paired(Counts(p), Counts(q), -1)))
+def kl_of_counts(p: Input, q: Input) -> float:
+    """D(p‖q) of two distributions; plain numbers are counts."""
+    return float(kl_nats(*paired(_as_counts(p), _as_counts(q), -1)))
+
+
+def js_of_counts(many: Sequence[Input], weights: list[float]) -> float:
+    """JS of distributions; plain numbers are counts."""
+    return float(js_nats(several(tuple(map(_as_counts, many)), -1), weights))
+
+
+def _as_counts(shares: Input) -> Input:
+    return shares if isinstance(shares, TYPED) else Counts(shares)
 
 
 def kl_terms(library: Library, p: Array, log_p: Array, q: Array, log_q: Array) -> Array:

@@ -14,6 +14,7 @@ import numpy as np
 from xent import _check
 from xent._array import library_of
 from xent.measures.rows._dispatch import count_kernels
+from xent.measures.rows._places import placed, places_of
 from xent.measures.rows._protocols import AnyArray, ArrayLike, Codes, Numbers, Samples
 
 Axes = tuple[tuple[Hashable, ...], ...]  # the symbols of each axis of a table
@@ -177,30 +178,16 @@ def merged(
     A table of more than `DENSE` cells, or one that was sparse, is sparse.
     """
     union = tuple(_sorted(dict.fromkeys((*a, *b))) for a, b in zip(names, others, strict=True))
-    places = [{symbol: i for i, symbol in enumerate(axis)} for axis in union]
-    shape = [len(axis) for axis in union]
-    parts = [
-        (
-            table,
-            [np.array([place[s] for s in axis]) for place, axis in zip(places, axes, strict=True)],
-        )
-        for table, axes in ((one, names), (other, others))
-    ]
-    if len(shape) == 2 and (
-        math.prod(shape) > DENSE or not all(isinstance(t, np.ndarray) for t, _ in parts)
-    ):
+    tables: list[Any] = [one, other]
+    sparse = not all(isinstance(table, np.ndarray) for table in tables)
+    if len(union) == 2 and (sparse or math.prod(map(len, union)) > DENSE):
         import scipy.sparse
 
-        total = scipy.sparse.csr_array(tuple(shape), dtype=np.result_type(one.dtype, other.dtype))
-        for table, index in parts:
-            cells = scipy.sparse.coo_array(table)
-            codes = tuple(place[code] for place, code in zip(index, cells.coords, strict=True))
-            total = total + scipy.sparse.coo_array((cells.data, codes), shape=tuple(shape)).tocsr()
-        return total, union
-    total = np.zeros(shape, dtype=np.result_type(one, other))
-    for table, index in parts:
-        total[np.ix_(*index)] += table
-    return total, union
+        tables = [scipy.sparse.coo_array(table) for table in tables]
+    for i, axes in enumerate((names, others)):
+        for a, (own, wanted) in enumerate(zip(axes, union, strict=True)):
+            tables[i] = placed(tables[i], a, places_of(own, wanted), 0.0)
+    return tables[0] + tables[1], union
 
 
 def _sparse_table(columns: list[SymbolColumn], weights: AnyArray | None) -> tuple[Any, Axes]:
@@ -365,17 +352,21 @@ def real_numbers(argument: str) -> ValueError:
     return _check.invalid(argument, "be symbols", "real numbers", advice)
 
 
+def is_missing(symbol: object) -> bool:
+    """Tell None, NaN, NaT and NA from symbols."""
+    try:
+        return symbol is None or bool(symbol != symbol)
+    except TypeError:  # pandas.NA is neither equal nor unequal to itself
+        return True
+    except (ValueError, ArithmeticError):  # an array, which no dictionary takes
+        return False
+
+
 def _hashed(argument: str, array: AnyArray) -> SymbolColumn:
     numbers: dict[Hashable, int] = {}
     codes = np.empty(array.size, dtype=np.int64)
     for i, symbol in enumerate(array.tolist()):
-        try:
-            absent = symbol is None or bool(symbol != symbol)
-        except TypeError:  # pandas.NA is neither equal nor unequal to itself
-            absent = True
-        except (ValueError, ArithmeticError):  # an array, which no dictionary takes
-            absent = False
-        if absent:
+        if is_missing(symbol):
             codes[i] = -1
             continue
         if isinstance(symbol, float | np.floating) and symbol % 1:

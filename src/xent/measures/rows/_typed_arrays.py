@@ -25,7 +25,8 @@ class Counts:
         Counts or weights, non-negative with a positive total in each row. Integers up to 2^64 are
         taken; above 2^53 they are rounded to float64.
     symbols : tuple of tuples
-        What each axis counts, where `from_samples` made them; then ``a + b`` adds by symbol.
+        What each axis counts, as `from_samples` makes them; then ``a + b`` adds, and every measure
+        of two compares, by symbol.
 
     Examples
     --------
@@ -133,6 +134,8 @@ class LogProbs:
 
 
 TYPED = (Counts, Logits, LogProbs)
+# Types that are neither a sparse matrix nor name their outcomes.
+UNNAMED = frozenset((np.ndarray, list, tuple, float, int, bool, str, type(None)))
 Input = ArrayLike | SparseArray | Counts | Logits | LogProbs | Distribution
 
 

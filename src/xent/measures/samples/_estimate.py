@@ -8,14 +8,12 @@ helps where every row has its own symbol: only the permutation null does, so it 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._protocols import Codes, Numbers, Samples
-from xent.measures.rows._rng import rng_for
+from xent.measures.rows._protocols import Numbers, Samples
 from xent.measures.rows._symbols import MISSING, Cells, SymbolColumn, cells, column, without_missing
 from xent.measures.samples._from_counts import (
     METHODS,
@@ -23,59 +21,32 @@ from xent.measures.samples._from_counts import (
     nsb_posterior,
     number_of_symbols,
 )
-from xent.measures.samples._neighbors import (
-    kozachenko_leonenko,
-    ksg,
-    ksg2,
-    real_column,
-    rescaled,
-    ross,
+from xent.measures.samples._of_numbers import (
+    KOZACHENKO,
+    OF_TWO,
+    PARTED,
+    REAL,
+    SPREAD,
+    entropy_of_numbers,
+    information_of_numbers,
+    without_given,
 )
-from xent.measures.samples._spacing import SPACING
+from xent.measures.samples._result import (
+    Estimate,
+    against_chance,
+    doubted,
+    interval,
+    mean_of,
+    number_of_neighbors,
+    only_for,
+    quantile_of,
+    randomness,
+)
+from xent.measures.samples._several import columns_of, symbols_of
 
-REAL = ("kozachenko_leonenko", *SPACING, "normal")  # methods for real numbers
 BAYES = ("nsb", "dirichlet")  # with a posterior, and so with a number of symbols
 ALL = (*METHODS, *BAYES, *REAL)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number estimated from samples, in the unit of the logarithm's base.
-
-    interval = value ± z · standard error
-
-    Parameters
-    ----------
-    value : float
-        The estimate.
-    standard_error : float
-        Its standard deviation: of the first order in 1/n, or of the posterior for "nsb" and
-        "dirichlet"; the bias is not in it.
-    low, high : float
-        Interval that holds the truth with the confidence asked for, as far as the bias is removed.
-    n : int
-        Rows it was estimated from.
-    method : str
-        The estimator.
-    p_value : float or None
-        Share of permuted columns whose plug-in information is at least as large; on request.
-    adjusted : float or None
-        Plug-in information less the mean of permuted columns: what is left after chance.
-
-    Examples
-    --------
-    >>> estimate_entropy(["a", "b", "a", "b"], base=2).value
-    1.0
-    """
-
-    value: float
-    standard_error: float
-    low: float
-    high: float
-    n: int
-    method: str
-    p_value: float | None = None
-    adjusted: float | None = None
+INFORMATION_METHODS = (*METHODS, *OF_TWO)
 
 
 def estimate_entropy(
@@ -86,6 +57,7 @@ def estimate_entropy(
     size: int | None = None,
     prior: float | str | None = None,
     neighbors: int | None = None,
+    rng: np.random.Generator | int | None = None,
     base: float = math.e,
     confidence: float = 0.95,
     missing: str = "refuse",
@@ -98,9 +70,10 @@ def estimate_entropy(
     ----------
     x : column
         One hashable symbol a row: a list, NumPy, Arrow, pandas or polars. Real numbers are taken
-        by the methods for them alone.
-    given : column, optional
-        What is known: the entropy of ``x`` that is left.
+        by the methods for them alone; (n, d) of them, points, by "kozachenko_leonenko".
+    given : column or several, optional
+        What is known: the entropy of ``x`` that is left. Several are a list of columns, a dict, a
+        data frame or an array (n, m). "kozachenko_leonenko" takes real numbers here too.
     method : str
         "plugin", "miller_madow", "jackknife", "grassberger", "chao_shen", "chao_wang_jost",
         "shrinkage", "nsb" or "dirichlet"; for real numbers "kozachenko_leonenko", "vasicek",
@@ -112,6 +85,9 @@ def estimate_entropy(
         1/2, "uniform" 1, "perks" (the default) 1/size, "minimax" √n/size.
     neighbors : int, optional
         For "kozachenko_leonenko": which nearest neighbour measures the density, by default the 3rd.
+    rng : Generator or int, optional
+        Changes the noise, which has a fixed seed: it spreads rounded numbers that repeat over
+        their unit, for "kozachenko_leonenko", "vasicek", "ebrahimi" and "van_es".
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float
@@ -148,25 +124,17 @@ def estimate_entropy(
         must = 'be given for "nsb" and "dirichlet" and for nothing else'
         raise _check.invalid("size", must, f"{size} for {method!r}")
     only_for("prior", prior, method, ("dirichlet",))
-    only_for("neighbors", neighbors, method, REAL[:1])
+    only_for("neighbors", neighbors, method, (KOZACHENKO,))
+    only_for("rng", rng, method, SPREAD)
     if method in REAL:
-        if given is not None:
-            raise _without_given(method, "be a method for symbols with ")
+        noise, _, _ = randomness(rng, 0, True)
         nearest = number_of_neighbors(neighbors)
-        numbers = real_column("x", x, nearest if method == REAL[0] else 2, missing)
-        by: dict[str, Callable[[Numbers], Numbers]] = {
-            **SPACING,
-            "normal": _normal_entropy,
-            "kozachenko_leonenko": lambda column: kozachenko_leonenko(column, nearest),
-        }
-        numbers, shift = rescaled(numbers)
-        return _mean(by[method](numbers) + shift, scale, quantile, method, numbers.size)
-    columns = _columns({"x": x} if given is None else {"x": x, "given": given}, missing)
-    rows = columns[0].codes.size
-    table = cells(*columns)
+        terms, added = entropy_of_numbers(x, given, method, nearest, missing, noise)
+        return mean_of(terms, scale, quantile, method, noise=added)
+    table = cells(*_columns({"x": x}, given, missing))
     if method in BAYES:
         if given is not None:
-            raise _without_given(method, "be another one with ")
+            raise without_given(method, "be another one with ")
         limit = number_of_symbols(size, table.counts.size)
         counts = table.counts
         value, error = (
@@ -175,12 +143,12 @@ def estimate_entropy(
             else dirichlet_posterior(counts, limit, prior)
         )
     else:
-        known = table.of(1) if given is not None else np.full(table.counts.size, float(rows))
+        rest = range(1, len(table.codes))
         value = METHODS[method](table.counts)
         if given is not None:
-            value -= METHODS[method](table.marginal(1))
-        error = _deviation(-np.log(table.counts / known), table.counts)
-    return interval(value, error, scale, quantile, rows, method)
+            value -= METHODS[method](table.marginal(*rest))
+        error = _deviation(-np.log(table.counts / table.of(*rest)), table.counts)
+    return interval(value, error, scale, quantile, int(table.counts.sum()), method)
 
 
 def estimate_mutual_information(
@@ -204,13 +172,14 @@ def estimate_mutual_information(
     ----------
     x, y : column
         One hashable symbol a row: a list, NumPy, Arrow, pandas or polars. Real numbers are taken
-        by the methods for them alone.
-    given : column, optional
-        What is known beforehand.
+        by the methods for them alone; (n, d) of them, points, by "ksg".
+    given : column or several, optional
+        What is known beforehand: symbols, or real numbers for "ksg". Several are a list of
+        columns, a dict, a data frame or an array (n, m).
     method : str
         For symbols as in `estimate_entropy`, without those of a posterior, applied to each
-        entropy; "ksg" or "ksg2" for two columns of real numbers, "ross" for symbols ``x`` and
-        numbers ``y``, "normal" for two that are jointly normal.
+        entropy; "ksg" or "ksg2" for real numbers, "ross" for symbols ``x`` and numbers ``y``,
+        "normal" for two columns that are jointly normal.
     neighbors : int, optional
         For "ksg", "ksg2" and "ross": which nearest neighbour measures the density, by default the
         3rd.
@@ -218,7 +187,8 @@ def estimate_mutual_information(
         How many times ``y`` is shuffled, within the rows of equal ``given``, for the p-value and
         the value adjusted for chance.
     rng : Generator or int, optional
-        Where the permutations come from; needed for them, and for nothing else.
+        Where permutations come from, which need it; and the noise that parts equal numbers for
+        "ksg", "ksg2" and "ross", which has a fixed seed without.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float
@@ -229,7 +199,8 @@ def estimate_mutual_information(
     Returns
     -------
     Estimate
-        In the unit of ``base``; with permutations also ``p_value`` and ``adjusted``.
+        In the unit of ``base``; with permutations also ``p_value`` and ``adjusted``. A warning
+        tells of one 3 errors below 0, or above the entropy of a variable.
 
     Raises
     ------
@@ -246,40 +217,47 @@ def estimate_mutual_information(
 
     References
     ----------
-    Paninski, L. (2003). Estimation of entropy and mutual information. Neural Computation 15.
+    Kraskov, A., Stoegbauer, H. and Grassberger, P. (2004). Physical Review E 69; with ``given``
+    Frenzel, S. and Pompe, B. (2007). Physical Review Letters 99.
     """
     _check.option("method", method, INFORMATION_METHODS)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
-    draw, times = rng_for(rng, "permutations", permutations)
-    only_for("neighbors", neighbors, method, ("ksg", "ksg2", "ross"))
-    named = {"x": x, "y": y} if given is None else {"x": x, "y": y, "given": given}
-    if method not in METHODS:
-        if given is not None:
-            raise _without_given(method, "be a method for symbols with ")
+    noise, draw, times = randomness(rng, permutations, method in PARTED)
+    only_for("neighbors", neighbors, method, PARTED)
+    if method in OF_TWO:
+        if given is not None and method != "ksg":
+            raise without_given(method, "be a method for symbols, or 'ksg', with ")
+        if given is not None and times:
+            must = "be 0 with " + _check.setting("given") + " and real numbers"
+            raise _check.invalid("permutations", must, times, "No shuffle keeps what is given.")
         nearest = number_of_neighbors(neighbors)
-        first, second = _real_pair(x, y, method, nearest, missing)
-        return _real_information(first, second, method, nearest, times, draw, scale, quantile)
-    columns = _columns(named, missing)
-    table = cells(*columns)
-    value = _information(method, table)
-    terms = np.log(table.counts) + np.log(table.of(*range(2, len(columns))))
-    terms = terms - np.log(table.of(0, *range(2, len(columns))))
-    terms = terms - np.log(table.of(1, *range(2, len(columns))))
-    error = _deviation(terms, table.counts)
-    p_value = adjusted = None
+        told = information_of_numbers(x, y, given, method, nearest, missing, noise, draw, times)
+        found = mean_of(told.terms, scale, quantile, method, noise=told.noise)
+        bounds, null, observed = told.bounds, told.null, float(told.terms.mean())
+    else:
+        columns = _columns({"x": x, "y": y}, given, missing)
+        table = cells(*columns)
+        value = observed = _information(method, table)
+        found = interval(value, _error(table), scale, quantile, columns[0].codes.size, method)
+        bounds = {name: METHODS[method](table.marginal(i)) for i, name in enumerate(("x", "y"))}
+        if draw is not None:
+            observed = value if method == "plugin" else _information("plugin", table)
+            null = _null_information(columns, times, draw)
     if draw is not None:
-        observed = value if method == "plugin" else _information("plugin", table)
-        p_value, adjusted = against_chance(observed, _null_information(columns, times, draw), scale)
-    found = interval(value, error, scale, quantile, columns[0].codes.size, method)
-    return replace(found, p_value=p_value, adjusted=adjusted)
+        p_value, adjusted = against_chance(observed, null, scale)
+        found = replace(found, p_value=p_value, adjusted=adjusted)
+    return doubted(found, bounds, scale)
 
 
-def _columns(named: dict[str, Samples], missing: str) -> list[SymbolColumn]:
-    columns = [column(name, values) for name, values in named.items()]
+def _columns(named: dict[str, Samples], given: Samples | None, missing: str) -> list[SymbolColumn]:
+    named = named if given is None else {**named, **columns_of("given", given)}
+    read = symbols_of if len(named) == 1 else column  # counts have no rows to go by
+    columns = [read(name, values) for name, values in named.items()]
     rows = columns[0].codes.size
     for name, other in zip(named, columns, strict=True):
         if other.codes.size != rows:
-            raise _check.invalid(name, f"have the {rows} rows of `x`", other.codes.size)
+            must = f"have the {rows} rows of " + _check.argument("x")
+            raise _check.invalid(name, must, other.codes.size)
     columns = without_missing("x", columns, missing)
     if columns[0].codes.size == 0:
         raise _check.invalid("x", "have at least one row", "none")
@@ -289,15 +267,24 @@ def _columns(named: dict[str, Samples], missing: str) -> list[SymbolColumn]:
 def _information(method: str, table: Cells) -> float:
     entropy_of, rest = METHODS[method], range(2, len(table.codes))
     value = entropy_of(table.marginal(0, *rest)) + entropy_of(table.marginal(1, *rest))
-    value -= entropy_of(table.counts) + (entropy_of(table.marginal(2)) if rest else 0.0)
+    value -= entropy_of(table.counts) + (entropy_of(table.marginal(*rest)) if rest else 0.0)
     # Entropies that cancel leave rounding; the plug-in information is never negative.
     return max(0.0, value) if method in ("plugin", "shrinkage") else value
+
+
+def _error(table: Cells) -> float:
+    rest = range(2, len(table.codes))
+    terms = np.log(table.counts) + np.log(table.of(*rest))
+    terms = terms - np.log(table.of(0, *rest))
+    return _deviation(terms - np.log(table.of(1, *rest)), table.counts)
 
 
 def _null_information(columns: list[SymbolColumn], times: int, rng: np.random.Generator) -> Numbers:
     """Plug-in information of permuted columns, within the rows of equal ``given``."""
     x, y, *rest = columns
-    groups = rest[0].codes if rest else np.zeros(y.codes.size, dtype=np.int64)
+    groups = np.zeros(y.codes.size, dtype=np.int64)
+    for one in rest:
+        groups = np.unique(groups * len(one.symbols) + one.codes, return_inverse=True)[1]
     order = np.argsort(groups, kind="stable")
     found = np.empty(times)
     for i in range(times):
@@ -311,132 +298,8 @@ def _null_information(columns: list[SymbolColumn], times: int, rng: np.random.Ge
     return found
 
 
-def _real_pair(
-    x: Samples, y: Samples, method: str, neighbors: int, missing: str
-) -> tuple[Numbers | Codes, Numbers]:
-    """Read two columns, of which the second holds numbers, without the rows to be dropped."""
-    _check.option("missing", missing, MISSING)
-    how = "keep" if missing == "drop" else missing
-    second = real_column("y", y, neighbors, how)
-    if method == "ross":
-        codes = column("x", x).codes
-        lost = codes < 0
-        if missing == "refuse" and lost.any():
-            without_missing("x", [column("x", x)], missing)
-    else:
-        numbers = real_column("x", x, neighbors, how)
-        lost = np.isnan(numbers)
-    if lost.size != second.size:
-        raise _check.invalid("y", f"have the {lost.size} rows of `x`", second.size)
-    use = ~(lost | np.isnan(second))
-    if use.sum() <= neighbors:
-        raise _check.invalid("x", f"have more than {neighbors} rows", int(use.sum()))
-    first = codes[use] if method == "ross" else rescaled(numbers[use])[0]
-    return first, rescaled(second[use])[0]
-
-
-def _real_information(
-    first: Numbers | Codes,
-    second: Numbers,
-    method: str,
-    neighbors: int,
-    times: int,
-    draw: np.random.Generator | None,
-    scale: float,
-    quantile: float,
-) -> Estimate:
-    measure = OF_TWO[method]
-    terms = measure(first, second, neighbors)
-    found = _mean(terms, scale, quantile, method)
-    if draw is None:
-        return found
-    null = [measure(first, draw.permutation(second), neighbors).mean() for _ in range(times)]
-    p_value, adjusted = against_chance(float(terms.mean()), np.array(null), scale)
-    return replace(found, p_value=p_value, adjusted=adjusted)
-
-
-def _normal_entropy(x: Numbers) -> Numbers:
-    """Log density of each point under the normal with the sample's mean and variance."""
-    variance = float(x.var())
-    if variance == 0:
-        raise _check.invalid("x", "have two different values", "one")
-    return np.asarray(0.5 * (math.log(2 * math.pi * variance) + (x - x.mean()) ** 2 / variance))
-
-
-def _normal_information(x: Numbers, y: Numbers, _neighbors: int) -> Numbers:
-    """Log of the ratio of the joint normal density and the product of its marginals, by point."""
-    if x.std() == 0 or y.std() == 0:
-        raise _check.invalid(
-            "x", "have two different values, and " + _check.argument("y") + " too", "one"
-        )
-    a, b = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
-    r = float((a * b).mean())
-    if abs(r) >= 1 - 1e-15:
-        return np.full(x.size, math.inf)
-    left = 1 - r * r
-    return np.asarray(
-        -0.5 * math.log(left) + 0.5 * (a * a + b * b) - (a * a - 2 * r * a * b + b * b) / (2 * left)
-    )
-
-
-def only_for(argument: str, value: object, method: str, methods: tuple[str, ...]) -> None:
-    """Refuse an option that only other methods have."""
-    if value is not None and method not in methods:
-        must = f"be given for {_check.join_names(methods, last='and')} and for nothing else"
-        raise _check.invalid(argument, must, f"{value!r} for {method!r}")
-
-
-OF_TWO: dict[str, Callable[..., Numbers]] = {
-    "ksg": ksg,
-    "ksg2": ksg2,
-    "ross": ross,
-    "normal": _normal_information,
-}
-INFORMATION_METHODS = (*METHODS, *OF_TWO)
-
-
-def _without_given(method: str, must: str) -> ValueError:
-    return _check.invalid("method", must + _check.setting("given"), repr(method))
-
-
-def number_of_neighbors(neighbors: int | None) -> int:
-    """Return which nearest neighbour measures the density: the third, where none is named."""
-    return _check.integer("neighbors", 3 if neighbors is None else neighbors, least=1)
-
-
-def against_chance(observed: float, null: Numbers, scale: float) -> tuple[float, float]:
-    """p-value, with the sample itself among the permutations, and the value less their mean."""
-    p_value = (1 + int((null >= observed - 1e-12).sum())) / (1 + null.size)
-    return p_value, float(observed - null.mean()) / scale
-
-
-def _mean(
-    terms: Numbers, scale: float, quantile: float, method: str, rows: int | None = None
-) -> Estimate:
-    with np.errstate(invalid="ignore"):
-        error = float(terms.std()) / math.sqrt(terms.size)
-    error = 0.0 if math.isnan(error) else error
-    return interval(float(terms.mean()), error, scale, quantile, rows or terms.size, method)
-
-
 def _deviation(terms: Numbers, counts: Numbers) -> float:
     """Compute the standard error of the mean of the rows' terms."""
     n = float(counts.sum())
     mean = float((counts * terms).sum()) / n
     return math.sqrt(float((counts * (terms - mean) ** 2).sum())) / n
-
-
-def quantile_of(confidence: float) -> float:
-    """Return how many standard errors the interval reaches."""
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(0.5 + 0.5 * _check.share("confidence", confidence))
-
-
-def interval(
-    value: float, error: float, scale: float, quantile: float, rows: int, method: str
-) -> Estimate:
-    """Make an estimate of nats, in the unit of `scale`."""
-    value, error = float(value) / scale, float(error) / abs(scale)
-    reach = quantile * error
-    return Estimate(value, error, value - reach, value + reach, rows, method)

@@ -15,26 +15,30 @@ import numpy as np
 
 from xent import _check
 from xent.measures.rows._protocols import Numbers, Samples
-from xent.measures.rows._rng import rng_for
-from xent.measures.rows._symbols import MISSING, column, without_missing
-from xent.measures.samples._estimate import (
+from xent.measures.rows._symbols import MISSING, without_missing
+from xent.measures.samples._from_counts import (
+    concentration,
+    entropy_moments,
+    number_of_symbols,
+)
+from xent.measures.samples._neighbors import neighbor_ratio
+from xent.measures.samples._real_numbers import real_points, rescaled
+from xent.measures.samples._result import (
     Estimate,
     against_chance,
     interval,
     number_of_neighbors,
     only_for,
     quantile_of,
+    randomness,
 )
-from xent.measures.samples._from_counts import (
-    concentration,
-    entropy_moments,
-    number_of_symbols,
-)
-from xent.measures.samples._neighbors import neighbor_ratio, real_points, rescaled
+from xent.measures.samples._several import symbols_of
+from xent.measures.samples._ties import spread
 
 SYMBOLS = ("plugin", "zhang_grabchak", "dirichlet")
-DIVERGENCE_METHODS = (*SYMBOLS, "nearest_neighbors", "normal")
-TwoSamples = tuple[Numbers, Numbers]
+NEAREST = "nearest_neighbors"
+DIVERGENCE_METHODS = (*SYMBOLS, NEAREST, "normal")
+Pair = tuple[Numbers, Numbers]
 
 
 def estimate_kl_divergence(
@@ -74,7 +78,8 @@ def estimate_kl_divergence(
         How many times the rows of both samples are dealt out anew, for the p-value and the value
         adjusted for chance; symbols are then compared by "zhang_grabchak", which is finite.
     rng : Generator or int, optional
-        Where the permutations come from; needed for them, and for nothing else.
+        Where permutations come from, which need it; and the noise that spreads rounded numbers
+        over their unit for "nearest_neighbors", which has a fixed seed without.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float
@@ -108,14 +113,16 @@ def estimate_kl_divergence(
     Information Theory 55.
     """
     _check.option("method", method, DIVERGENCE_METHODS)
-    generator, times = rng_for(rng, "permutations", permutations)
+    noise, draw, times = randomness(rng, permutations, method == NEAREST)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
     options = _options(method, size, prior, neighbors, missing)
-    value, error, rows = _measure(x, y, options, True)
-    found = interval(value, error, scale, quantile, rows, method)
-    if generator is None:
+    samples = _read(x, y, options, noise)
+    value, error = _measure(samples, options, True)
+    found = interval(value, error, scale, quantile, samples.rows, method)
+    found = replace(found, noise=samples.noise)
+    if draw is None:
         return found
-    null, observed = _null_divergences(x, y, options, times, generator)
+    null, observed = _null_divergences(samples, options, times, draw)
     p_value, adjusted = against_chance(observed, null, scale)
     return replace(found, p_value=p_value, adjusted=adjusted)
 
@@ -128,6 +135,7 @@ def estimate_cross_entropy(
     size: int | None = None,
     prior: float | str | None = None,
     neighbors: int | None = None,
+    rng: np.random.Generator | int | None = None,
     base: float = math.e,
     confidence: float = 0.95,
     missing: str = "refuse",
@@ -151,6 +159,9 @@ def estimate_cross_entropy(
         `estimate_entropy`.
     neighbors : int, optional
         For "nearest_neighbors": which neighbour measures the density, by default the 3rd.
+    rng : Generator or int, optional
+        Changes the noise that spreads rounded numbers over their unit for "nearest_neighbors";
+        it has a fixed seed without.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float
@@ -183,8 +194,11 @@ def estimate_cross_entropy(
     _check.option("method", method, DIVERGENCE_METHODS)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
     options = _options(method, size, prior, neighbors, missing)
-    value, error, rows = _measure(x, y, options, False)
-    return interval(value, error, scale, quantile, rows, method)
+    only_for("rng", rng, method, (NEAREST,))
+    samples = _read(x, y, options, randomness(rng, 0, True)[0])
+    value, error = _measure(samples, options, False)
+    found = interval(value, error, scale, quantile, samples.rows, method)
+    return replace(found, noise=samples.noise)
 
 
 @dataclass(frozen=True)
@@ -206,35 +220,61 @@ def _options(
         must = 'be given for "dirichlet" and for nothing else'
         raise _check.invalid("size", must, f"{size} for {method!r}")
     only_for("prior", prior, method, ("dirichlet",))
-    only_for("neighbors", neighbors, method, ("nearest_neighbors",))
+    only_for("neighbors", neighbors, method, (NEAREST,))
     return TwoSampleOptions(method, size, prior, number_of_neighbors(neighbors), missing)
 
 
-def _measure(
-    x: Samples, y: Samples, options: TwoSampleOptions, divergence: bool
-) -> tuple[float, float, int]:
-    """Value, standard error and rows, in nats; of the divergence or else of the cross-entropy."""
+@dataclass(frozen=True)
+class TwoSamples:
+    """Counts over the symbols of both samples; or points, and the log of their unit of length."""
+
+    x: Numbers
+    y: Numbers
+    rows: int
+    shift: float = 0.0
+    noise: bool = False
+
+
+def _read(
+    x: Samples, y: Samples, options: TwoSampleOptions, rng: np.random.Generator | None
+) -> TwoSamples:
     if options.method in SYMBOLS:
         n, m = _paired(x, y, options.missing)
-        if options.method == "dirichlet":
-            limit = number_of_symbols(options.size, n.size)
-            return *_posterior(n, m, limit, options.prior, divergence), int(n.sum())
-        return *_of_counts(n, m, options.method, divergence), int(n.sum())
+        return TwoSamples(n, m, int(n.sum()))
     a, b, shift = rescaled(*_points(x, y, options))
-    shift *= 0 if divergence else a.shape[1]
+    noise = False
+    if options.method == NEAREST:
+        (a, b), noise = spread(a, b, rng=rng)
+    return TwoSamples(a, b, len(a), shift * a.shape[1], noise)
+
+
+def _measure(
+    samples: TwoSamples, options: TwoSampleOptions, divergence: bool
+) -> tuple[float, float]:
+    """Value and standard error, in nats; of the divergence or else of the cross-entropy."""
+    a, b = samples.x, samples.y
+    if options.method == "dirichlet":
+        limit = number_of_symbols(options.size, a.size)
+        return _posterior(a, b, limit, options.prior, divergence)
+    if options.method in SYMBOLS:
+        return _of_counts(a, b, options.method, divergence)
+    shift = 0.0 if divergence else samples.shift
     if options.method == "normal":
         value, error = _normal_divergence(a, b, divergence)
-        return value + shift, error, len(a)
+        return value + shift, error
     terms, influence = neighbor_ratio(a, b, options.neighbors, divergence)
-    error = math.sqrt(float(terms.var()) / terms.size + float(influence.var()) / influence.size)
-    return float(terms.mean()) + shift, error, len(a)
+    value = float(terms.mean()) + shift
+    if not math.isfinite(value):
+        return value, 0.0
+    variance = float(terms.var()) / terms.size + float(influence.var()) / influence.size
+    return value, math.sqrt(variance)
 
 
-def _paired(x: Samples, y: Samples, missing: str) -> TwoSamples:
+def _paired(x: Samples, y: Samples, missing: str) -> Pair:
     """Count both samples over the symbols of both."""
     tables = []
     for name, values in (("x", x), ("y", y)):
-        (one,) = without_missing(name, [column(name, values)], missing)
+        (one,) = without_missing(name, [symbols_of(name, values)], missing)
         if not one.codes.size:
             raise _check.invalid(name, "have at least one row", "none")
         counts = np.bincount(one.codes, minlength=len(one.symbols))
@@ -301,12 +341,12 @@ def _posterior(
     return value, math.sqrt(max(0.0, square - value * value))
 
 
-def _points(x: Samples, y: Samples, options: TwoSampleOptions) -> TwoSamples:
+def _points(x: Samples, y: Samples, options: TwoSampleOptions) -> Pair:
     k = options.neighbors
     a, b = (real_points(name, values, options.missing) for name, values in (("x", x), ("y", y)))
     if a.shape[1] != b.shape[1]:
         raise _check.invalid("y", f"have the {a.shape[1]} columns of `x`", b.shape[1])
-    min_rows = (k + 1, k) if options.method == "nearest_neighbors" else (a.shape[1] + 1,) * 2
+    min_rows = (k + 1, k) if options.method == NEAREST else (a.shape[1] + 1,) * 2
     for name, points, needed in (("x", a, min_rows[0]), ("y", b, min_rows[1])):
         if len(points) < needed:
             raise _check.invalid(name, f"have at least {needed} rows", len(points))
@@ -344,23 +384,21 @@ def _normal_divergence(a: Numbers, b: Numbers, divergence: bool) -> tuple[float,
 
 
 def _null_divergences(
-    x: Samples, y: Samples, options: TwoSampleOptions, times: int, rng: np.random.Generator
+    samples: TwoSamples, options: TwoSampleOptions, times: int, rng: np.random.Generator
 ) -> tuple[Numbers, float]:
     """Divergences of random splits of all rows, and that of the two samples."""
+    a, b = samples.x, samples.y
     if options.method in SYMBOLS:
-        n, m = _paired(x, y, options.missing)
-        pool = (n + m).astype(np.int64)
-        rows = int(n.sum())
+        pool = (a + b).astype(np.int64)
 
         def one() -> float:
-            some = rng.multivariate_hypergeometric(pool, rows)
+            some = rng.multivariate_hypergeometric(pool, samples.rows)
             return _of_counts(
                 some.astype(float), (pool - some).astype(float), "zhang_grabchak", True
             )[0]
 
-        observed = _of_counts(n, m, "zhang_grabchak", True)[0]
+        observed = _of_counts(a, b, "zhang_grabchak", True)[0]
         return np.array([one() for _ in range(times)]), observed
-    a, b, _ = rescaled(*_points(x, y, options))
 
     def of(first: Numbers, second: Numbers) -> float:
         if options.method == "normal":

@@ -94,25 +94,67 @@ def _best_cut(value: Codes, label: Codes, count: NDArray[Any], size: int) -> int
     before = np.bincount(label, count)
     left = np.bincount(label[left_side], count[left_side], minlength=names.size)
     right = np.bincount(label[~left_side], count[~left_side], minlength=names.size)
-    gain = (_bits(before) - _bits(left) - _bits(right)) / total
-    classes = [names.size, int((left > 0).sum()), int((right > 0).sum())]
+    return best if bool(_is_worth(before, left, right)) else None
+
+
+def first_cut(targets: Codes, ends: NDArray[Any], weight: float) -> NDArray[np.bool_]:
+    """Tell, for each of many shuffles of the classes, whether the numbers are cut at all.
+
+    Parameters
+    ----------
+    targets : ndarray of int64, shape (S, N)
+        The classes of the rows in the order of the numbers, shuffled S times.
+    ends : ndarray of int, shape (V,)
+        The last row of each distinct number.
+    weight : float
+        How many rows each row stands for.
+
+    Returns
+    -------
+    ndarray of bool, shape (S,)
+    """
+    shuffles, rows = targets.shape
+    if ends.size < 2:
+        return np.zeros(shuffles, dtype=bool)
+    width, total = int(targets.max()) + 1, weight * rows
+    left_all = weight * (ends[:-1] + 1.0)
+    inside = np.zeros((shuffles, ends.size - 1))
+    before = np.empty((shuffles, width))
+    for k in range(width):
+        left = weight * np.cumsum(targets == k, axis=1)[:, ends]
+        before[:, k] = left[:, -1]
+        inside += _x_log_x(left[:, :-1]) + _x_log_x(left[:, -1:] - left[:, :-1])
+    costs = _x_log_x(left_all) + _x_log_x(total - left_all) - inside
+    best = np.argmax(costs <= costs.min(axis=1, keepdims=True) + TIE * total, axis=1)
+    is_left = np.arange(rows) <= ends[best][:, None]
+    left_side = [weight * ((targets == k) & is_left).sum(axis=1) for k in range(width)]
+    left = np.stack(left_side, axis=1)
+    return np.asarray(_is_worth(before, left, before - left) & ((before > 0).sum(axis=1) > 1))
+
+
+def _is_worth(before: NDArray[Any], left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell whether a cut gains more than its description costs, from rows of each class."""
+    total = before.sum(-1)
+    bits = [_bits(n) for n in (before, left, right)]
+    gain = (bits[0] - bits[1] - bits[2]) / total
     # The entropies of the whole and of both sides, each times its number of classes.
-    change = [k * _bits(n) / n.sum() for k, n in zip(classes, (before, left, right), strict=True)]
-    k = names.size
-    described = k * math.log2(3) + math.log1p(-2 * 3.0**-k) / math.log(2)
+    change = [
+        (n > 0).sum(-1) * b / n.sum(-1) for n, b in zip((before, left, right), bits, strict=True)
+    ]
+    k = (before > 0).sum(-1)
+    described = k * math.log2(3) + np.log1p(-2 * 3.0**-k) / math.log(2)
     delta = described - (change[0] - change[1] - change[2])
-    cost = (math.log2(max(total - 1, 1.0)) + delta) / total
-    return best if gain > cost else None
+    cost = (np.log2(np.maximum(total - 1, 1.0)) + delta) / total
+    return np.asarray(gain > cost)
 
 
 def _x_log_x(x: NDArray[Any]) -> Numbers:
     return np.asarray(x * np.log(np.where(x > 0, x, 1.0)))
 
 
-def _bits(n: NDArray[Any]) -> float:
-    """Rows times their entropy in bits."""
-    total = np.array([n.sum()])
-    return float(_x_log_x(total)[0] - _x_log_x(n).sum()) / math.log(2)
+def _bits(n: NDArray[Any]) -> Numbers:
+    """Rows times their entropy in bits, along the last axis."""
+    return np.asarray((_x_log_x(n.sum(-1)) - _x_log_x(n).sum(-1)) / math.log(2))
 
 
 def between(first: Any, second: Any) -> float:

@@ -7,7 +7,8 @@ durations are numbers here, everything else is symbols.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.measures.rows._symbols import column as coded
-from xent.measures.rows._symbols import numbers_of_rows, real_numbers
+from xent.measures.rows._symbols import numbers_of_rows
 from xent.measures.tables._bins import Numbers
 
 RANKED_KINDS = frozenset({"number", "date", "time", "duration", "name", "other"})
@@ -55,12 +56,18 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
     """Read one column; what it holds says whether it is numbers."""
     from xent._table.frames import Accepted
     from xent._table.frames.exact import refuse_rounded
+    from xent._table.frames.levels import as_flag
 
     column = frame.column(name)
     advice = "Make columns of its parts, or leave it out by " + _check.setting("columns") + "."
     kind = Accepted(argument, "hold one value a row", RANKED_KINDS, advice).check(column)
     if kind == "name" or column.empty:
         names = column.names()
+        # A boolean is its name, however that is spelled: one stranger makes text of all.
+        flags = [as_flag(level) for level in names.levels]
+        pairs = zip(names.levels, flags, strict=True)
+        spelt = [level if flag is None else str(flag) for level, flag in pairs]
+        names = replace(names, levels=spelt)
         if all(isinstance(level, str) for level in names.levels):
             return _named(argument, names)
     whole = column.whole()
@@ -86,14 +93,12 @@ def _named(argument: str, names: Any) -> Field:
     return Field(codes, codes < 0, found.symbols)
 
 
-def refuse_real(argument: str, names: tuple[Any, ...]) -> None:
-    """Refuse names, read as text, that are all numbers and not all whole."""
-    try:
-        numbers = [float(name) for name in names]
-    except (TypeError, ValueError):
-        return
-    if any(math.isfinite(number) and number % 1 for number in numbers):
-        raise real_numbers(argument)
+def doubt_text(argument: str, name: str, symbols: Sequence[Any], rows: NDArray[Any]) -> None:
+    """Warn of a column of text, its levels in so many rows, that was hardly meant to be names."""
+    from xent._table.frames.doubts import doubt_names
+
+    if symbols and all(isinstance(symbol, str) for symbol in symbols):
+        doubt_names(argument, name, zip(symbols, rows.tolist(), strict=True))
 
 
 def weights_of(argument: str, weights: Any, frame: Any) -> Numbers:

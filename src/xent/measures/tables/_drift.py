@@ -16,8 +16,9 @@ import numpy as np
 from xent import _check
 from xent.measures.rows._rng import rng_for
 from xent.measures.rows._symbols import MISSING
-from xent.measures.tables._bins import Numbers, bin_of, quantile_cuts
-from xent.measures.tables._streaming import Spread, Symbols, Table, Tally, counted
+from xent.measures.tables._bins import Numbers, bin_of
+from xent.measures.tables._columns import doubt_text
+from xent.measures.tables._streaming import Spread, Symbols, Table, Tally, counted, cut
 
 MOST_BINS = 1 << 16
 SHOWN = 10  # levels that a record names
@@ -37,6 +38,10 @@ class ColumnDrift:
         D(current‖reference), after the additive rule.
     psi : float
         Index of population stability in nats whatever the base, after the additive rule.
+    hellinger : float
+        Hellinger distance of the shares: from 0 (equal) to 1.
+    total_variation : float
+        Half of Σ|p - q| of the shares, what would have to move: from 0 (equal) to 1.
     kind : str
         "symbols"; or "numbers", "dates", "times" or "durations", which are binned.
     levels : int
@@ -52,7 +57,7 @@ class ColumnDrift:
 
     Examples
     --------
-    >>> ColumnDrift("age", 0.1, 0.2, 0.4, "numbers", 10, 0.0, 0.0).psi
+    >>> ColumnDrift("age", 0.1, 0.2, 0.4, 0.3, 0.2, "numbers", 10, 0.0, 0.0).psi
     0.4
     """
 
@@ -60,6 +65,8 @@ class ColumnDrift:
     js: float
     kl: float
     psi: float
+    hellinger: float
+    total_variation: float
     kind: str
     levels: int
     new: float
@@ -85,13 +92,15 @@ def drift(
 ) -> list[ColumnDrift]:
     """Say how far each column has moved between two tables, the farthest first.
 
-    JS = H((p + q) / 2) - H(p) / 2 - H(q) / 2;  PSI = Σ (q - p) log(q / p)
+    JS = H((p + q) / 2) - H(p) / 2 - H(q) / 2;  PSI = Σ (q - p) log(q / p);
+    Hellinger = √(Σ (√p - √q)² / 2);  total variation = Σ |p - q| / 2
 
     Parameters
     ----------
-    reference, current : data frame or path
-        Any frame that narwhals reads (pandas, polars, Arrow, ...), or a Parquet, CSV or JSON-lines
-        file of any size, which is read in batches; with the same columns.
+    reference, current : data frame, path or function
+        Any frame that narwhals reads (pandas, polars, Arrow, ...), a Parquet, CSV or JSON-lines
+        file of any size, which is read in batches, or a function that returns batches from the
+        start each time it is called; with the same columns.
     columns : list of str, optional
         The columns to compare; all of them where not given.
     bins : int
@@ -153,10 +162,15 @@ def drift(
     mine, theirs = _each(weights, old, new)
     before = counted(old, names, mine)
     for name in names:
-        _cut(before[name], pieces)
+        cut(before[name], pieces)
     after = counted(new, names, theirs, before)
     found = []
     for name in names:
+        for argument, tally in (("reference", before[name]), ("current", after[name])):
+            if isinstance(tally.known, Symbols):
+                known = tally.known.pairs
+                rows = np.bincount(known.left, known.weights, len(tally.known.number))
+                doubt_text(argument, name, list(tally.known.number), rows)
         kind = _kind(name, before[name], after[name])
         levels, counts, copies = _counted(before[name], after[name], missing)
         interval = None if draw is None else _interval(counts, copies, times, draw, level)
@@ -180,7 +194,7 @@ def _each(weights: Any, old: Table, new: Table) -> tuple[Any, Any]:
         must = "be the name of a column, or a pair of arrays"
         raise _check.wrong_kind("weights", must, _check.a(weights))
     for table in (old, new):
-        if table.path is not None:
+        if table.streamed:
             raise _check.wrong_kind("weights", "be the name of a column of the files", "arrays")
     return weights[0], weights[1]
 
@@ -214,15 +228,6 @@ def _kind(name: str, before: Tally, after: Tally) -> str:
         return after.kind
     because = f"{before.kind} in one table and {after.kind} in the other"
     raise _check.cannot(f"The drift of {name!r}", because, "Give the column one type in both.")
-
-
-def _cut(tally: Tally, pieces: int) -> None:
-    """Say where the numbers of the reference are cut."""
-    known = tally.known
-    if isinstance(known, Spread):
-        known.settle()
-        values = np.concatenate([known.low[:1], known.high])
-        known.cuts = quantile_cuts(values, np.concatenate([[0.0], known.rows]), pieces)
 
 
 def _counted(before: Tally, after: Tally, missing: str) -> tuple[tuple[Any, ...], Numbers, Numbers]:
@@ -311,6 +316,8 @@ def _moved(
         float(_js(shares[0], shares[1], copies)) / scale,
         max(0.0, float((copies * q * ratio).sum())) / scale,
         float((copies * (q - p) * ratio).sum()),
+        math.sqrt(0.5 * float((copies * np.diff(np.sqrt(shares), axis=0) ** 2).sum())),
+        0.5 * float((copies * np.abs(np.diff(shares, axis=0))).sum()),
         kind,
         int(copies.sum()),
         float((copies * shares[1])[added].sum()),

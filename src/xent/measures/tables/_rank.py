@@ -8,7 +8,6 @@ counts, by the same functions: distinct values and their weights are rows, too.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,24 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.measures.rows._rng import rng_for
 from xent.measures.rows._symbols import MISSING, column
-from xent.measures.samples._estimate import against_chance, estimate_mutual_information
-from xent.measures.tables._bins import Codes, Numbers, between, bin_of, mdl_cuts
+from xent.measures.samples._result import against_chance, randomness
+from xent.measures.tables._bins import Codes, Numbers, between
+from xent.measures.tables._by_neighbors import told_by_neighbors
 from xent.measures.tables._columns import (
     Field,
     check_total,
+    doubt_text,
     field_of,
     frame_of,
-    refuse_real,
     total_of,
     weights_of,
 )
-from xent.measures.tables._streaming import Symbols, Table, Tally
+from xent.measures.tables._scores import ColumnRows, chance_scores, levels_of, score_of
+from xent.measures.tables._streaming import Symbols, Table, Tally, is_streamed
+from xent.measures.tables._target import target_of
 
 SCORES = ("information_gain", "gain_ratio", "symmetric_uncertainty", "gini")
 NUMERIC = ("mdl", "ksg")
-MAX_CUTS = 1 << 20  # cells up to which a table of two columns is counted without sorting
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class FeatureRank:
         Share of shuffled columns that score at least as much; on request.
     adjusted : float or None
         The score less the mean score of shuffled columns; on request.
+    noise : bool
+        Whether numbers that repeat were parted by noise, for their neighbours.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class FeatureRank:
     cuts: tuple[float, ...] = ()
     p_value: float | None = None
     adjusted: float | None = None
+    noise: bool = False
 
 
 def rank_features(
@@ -92,6 +95,7 @@ def rank_features(
     permutations: int = 0,
     rng: np.random.Generator | int | None = None,
     base: float = math.e,
+    target_bins: int | None = None,
 ) -> list[FeatureRank]:
     """Rank the columns of a table by what they tell about one of them, the best first.
 
@@ -99,11 +103,11 @@ def rank_features(
 
     Parameters
     ----------
-    table : data frame or path
-        Any frame that narwhals reads (pandas, polars, Arrow, ...), or a Parquet, CSV or JSON-lines
-        file of any size, which is read in batches.
+    table : data frame, path or function
+        Any frame that narwhals reads (pandas, polars, Arrow, ...), a Parquet, CSV or JSON-lines
+        file of any size, read in batches, or a function that returns batches from the start.
     target : str
-        The column of classes: symbols, or whole numbers.
+        The column of classes: symbols, or whole numbers; with ``target_bins`` of numbers.
     columns : list of str, optional
         The columns to rank; all but the target where not given.
     score : str
@@ -120,9 +124,12 @@ def rank_features(
     permutations : int
         How often each column is shuffled, and cut anew, for its p-value and adjusted score.
     rng : Generator or int, optional
-        Where the permutations come from; needed for them, and for nothing else.
+        Where permutations come from, which need it; and, for "ksg", the noise that parts equal
+        numbers, which has a fixed seed without.
     base : float
         Base of the logarithm of the information gain: e gives nats, 2 bits, 10 bans.
+    target_bins : int, optional
+        Quantiles that a target of numbers is cut at; its classes are these bins.
 
     Returns
     -------
@@ -147,7 +154,7 @@ def rank_features(
     for classification learning. IJCAI 13.
     """
     scale = _check.log_of_base(base)
-    draw, times = rng_for(rng, "permutations", permutations)
+    noise, draw, times = randomness(rng, permutations, numeric == "ksg")
     ask = Ask(
         _check.option("score", score, SCORES),
         _check.option("numeric", numeric, NUMERIC),
@@ -155,6 +162,7 @@ def rank_features(
         scale,
         times,
         draw,
+        noise,
     )
     if scale != 1.0 and score != "information_gain":
         raise _check.invalid("base", f"be left out for {score!r}, which has no unit", repr(base))
@@ -166,23 +174,20 @@ def rank_features(
         raise _check.cannot(
             "Neighbours", "they have no weights", "Pass " + _check.setting("numeric", "mdl") + "."
         )
-    if isinstance(table, str | os.PathLike):
+    if is_streamed(table):
         if numeric == "mdl" and (weights is None or not times):
-            return _in_order(_of_file(table, target, columns, weights, ask), ask)
-        # Neighbours, and shuffles of rows of unequal weight, need the rows themselves.
-        import pyarrow as pa
-
-        source = Table("table", table, [target])
-        batches = [frame.native for frame in source.batches("reading")]
-        table = pa.concat_tables(batches, promote_options="permissive")
+            found = _of_batches(table, target, target_bins, columns, weights, ask)
+            return _in_order(found, ask)
+        table = _whole(table, target, target_bins)
     frame = frame_of("table", table)
     ranked = _ranked_names(frame.names, target, weights, columns)
     weight = weights_of("weights", weights, frame)
     check_total(total_of(weight))
     present = weight > 0
-    label = field_of(frame, target, "target", symbols=True).take(present)
+    classes = target_of(table, target, weights, target_bins)
+    label = classes.field(frame).take(present)
     weight = weight[present]
-    refuse_real("target", label.symbols)
+    classes.check(label.symbols, weight.size)
     if label.missing.any() and missing != "drop":
         raise _no_class(int(np.flatnonzero(present)[np.argmax(label.missing)]))
     return _in_order(
@@ -200,6 +205,17 @@ def rank_features(
     )
 
 
+def _whole(table: Any, target: str, bins: int | None) -> Any:
+    """Read all batches: neighbours, and shuffles of rows of unequal weight, need the rows."""
+    import narwhals as nw
+    import pyarrow as pa
+
+    source = Table("table", table, [target] if bins is None else [])
+    native = [frame.native for frame in source.batches("reading")]
+    batches = [nw.from_native(batch, eager_only=True).to_arrow() for batch in native]
+    return pa.concat_tables(batches, promote_options="permissive")
+
+
 @dataclass(frozen=True)
 class Ask:
     """What was asked for, checked."""
@@ -210,6 +226,7 @@ class Ask:
     scale: float
     times: int
     draw: np.random.Generator | None
+    noise: np.random.Generator | None
 
 
 def _in_order(found: list[FeatureRank], ask: Ask) -> list[FeatureRank]:
@@ -221,6 +238,9 @@ def _ranked_names(
     names: list[str], target: str, weights: Any, columns: list[str] | None
 ) -> list[str]:
     """Return the columns to rank: neither the target nor the weights."""
+    if hasattr(target, "__len__") and not isinstance(target, str | tuple):
+        advice = "Make the classes a column of the table first."
+        raise _check.wrong_kind("target", "be the name of a column", _check.a(target), advice)
     if target not in names:
         advice = f"It has {_check.join_names(names, last='and')}."
         raise _check.invalid("target", "name a column of the table", repr(target), advice)
@@ -265,15 +285,22 @@ def _refused(name: str, absent: int) -> ValueError:
     return _check.invalid(f"table[{name!r}]", "have a value in every row", got, advice)
 
 
-def _of_file(
-    path: Any, target: str, columns: list[str] | None, weights: Any, ask: Ask
+def _of_batches(
+    source: Any,
+    target: str,
+    bins: int | None,
+    columns: list[str] | None,
+    weights: Any,
+    ask: Ask,
 ) -> list[FeatureRank]:
     """Count each column by class, batch by batch, and rank the counts."""
-    table = Table("table", path, [target])
+    # Classes of a CSV are read as text, for names like 01.
+    table = Table("table", source, [target] if bins is None else [])
     names = _ranked_names(table.names, target, weights, columns)
     if not (weights is None or isinstance(weights, str)):
         raise _check.wrong_kind("weights", "be the name of a column of the file", repr(weights))
     tallies = {name: Tally(f"table[{name!r}]", table.most) for name in names}
+    found = target_of(source, target, weights, bins)
     classes: dict[Any, int] = {}
     total, start = 0.0, 0
     wanted = [*names, target, *([weights] if isinstance(weights, str) else [])]
@@ -281,12 +308,12 @@ def _of_file(
         weight = weights_of("weights", weights, frame)
         total += total_of(weight)
         present = weight > 0
-        label = field_of(frame, target, "target", symbols=True).take(present)
+        label = found.field(frame).take(present)
         if label.missing.any() and ask.missing != "drop":
             raise _no_class(start + int(np.flatnonzero(present)[np.argmax(label.missing)]))
         places = np.full(len(label.symbols) + 1, -1, dtype=np.int64)
         if not start:
-            refuse_real("target", label.symbols)  # a CSV's are read as text, for names like 01
+            found.check(label.symbols, len(frame))
         for code in np.unique(label.values[~label.missing]).tolist():
             places[code] = classes.setdefault(label.symbols[code], len(classes))
         codes = places[label.values]
@@ -363,112 +390,36 @@ def _ranked(
         field, label, weight = field.take(whole), label.take(whole), weight[whole]
         if weight.size == 0:
             raise _nothing_left(name)
+    if not field.numeric:
+        codes = np.maximum(field.values, 0)
+        rows_of = np.bincount(codes, weight * ~field.missing, len(field.symbols))
+        doubt_text("table", name, field.symbols, rows_of)
     target = np.unique(label.values, return_inverse=True)[1]
     near = field.numeric and ask.numeric == "ksg"
     if near and np.isinf(field.values).any():
         because = f"column {name!r} holds an infinite number"
         raise _check.cannot("Neighbours", because, "Pass " + _check.setting("numeric", "mdl") + ".")
 
-    def scored(rows: FieldRows) -> tuple[float, Codes, list[float]]:
-        field, target, weight, copies = rows
-        if near:
-            return _neighbours(field, target), np.empty(0, dtype=np.int64), []
-        codes, cuts = _levels(field, target, weight)
-        return _score(codes, target, weight, ask.score, copies), codes, cuts
-
-    rows = field, target, weight, copies
-    value, codes, cuts = scored(rows)
+    rows = ColumnRows(field, target, weight, copies)
+    codes, cuts, noise = np.empty(0, dtype=np.int64), list[float](), False
+    if near:
+        told = told_by_neighbors(rows, ask.noise)
+        told.doubt(name, ask.scale)
+        value, noise = told.value, told.noise
+    else:
+        codes, cuts = levels_of(rows)
+        value = score_of(codes, target, weight, ask.score, copies)
     p_value = adjusted = None
     if ask.draw is not None:
-        shuffled = _redrawn if counted else _shuffled
-        null = np.array([scored(shuffled(rows, ask.draw))[0] for _ in range(ask.times)])
+        if near:
+            shuffles = (rows.shuffled(ask.draw) for _ in range(ask.times))
+            null = np.array([told_by_neighbors(one, ask.noise).value for one in shuffles])
+        else:
+            null = chance_scores(rows, ask.score, ask.times, ask.draw, counted=counted)
         p_value, adjusted = against_chance(value, null, ask.scale)
     first = np.unique(codes, return_index=True)[1]
     levels = first.size if copies is None else int(copies[first].sum())
     value = value / ask.scale + 0.0
     return FeatureRank(
-        name, value, field.kind, levels, weight.size, absent, tuple(cuts), p_value, adjusted
+        name, value, field.kind, levels, weight.size, absent, tuple(cuts), p_value, adjusted, noise
     )
-
-
-FieldRows = tuple[Field, Codes, Numbers, Numbers | None]  # a column, the classes, weights, copies
-
-
-def _shuffled(rows: FieldRows, draw: np.random.Generator) -> FieldRows:
-    field, target, weight, _ = rows
-    return field.take(draw.permutation(weight.size)), target, weight, None
-
-
-def _redrawn(rows: FieldRows, draw: np.random.Generator) -> FieldRows:
-    """Shuffle the rows that were counted: draw one of the tables with these margins."""
-    from scipy.stats import random_table
-
-    field, target, weight, copies = rows
-    top = np.where(field.missing, 0, field.values).max(initial=0) + 1
-    level = np.where(field.missing, top, field.values)
-    _, first, x = np.unique(level, return_index=True, return_inverse=True)
-    margins = [np.bincount(codes, weight).astype(np.int64) for codes in (x, target)]
-    # The other method would hold every row.
-    drawn = random_table(*margins).rvs(method="patefield", random_state=draw)
-    i, j = np.nonzero(drawn)
-    more = None if copies is None else copies[first][i]
-    return field.take(first[i]), j, drawn[i, j].astype(np.float64), more
-
-
-def _levels(field: Field, target: Codes, weight: Numbers) -> tuple[Codes, list[float]]:
-    """Return the level of each row, the last for missing values, and the cuts."""
-    if not field.numeric:
-        return np.where(field.missing, len(field.symbols), field.values), []
-    known = ~field.missing
-    cuts = mdl_cuts(field.values[known], target[known], weight[known])
-    codes = np.full(weight.size, len(cuts) + 1, dtype=np.int64)
-    codes[known] = bin_of(field.values[known], cuts)
-    return codes, cuts
-
-
-def _neighbours(field: Field, target: Codes) -> float:
-    """Information of numbers by their neighbours; that they are missing tells for itself."""
-    known = ~field.missing
-    told = _score(known.astype(np.int64), target, np.ones(target.size), "information_gain")
-    seen = np.bincount(target[known])
-    if np.count_nonzero(seen) < 2 or seen.max() < 2:
-        return told
-    found = estimate_mutual_information(target[known], field.values[known], method="ross")
-    return told + float(known.mean()) * max(0.0, found.value)
-
-
-def _score(x: Codes, y: Codes, weight: Numbers, score: str, copies: Numbers | None = None) -> float:
-    """Score two columns of codes, in nats; a row may stand for copies of its x."""
-    x = np.unique(x, return_inverse=True)[1]
-    width, levels = int(y.max()) + 1, int(x.max()) + 1
-    if levels == 1:
-        return 0.0
-    cells = x * width + y
-    if levels * width > max(MAX_CUTS, 4 * x.size):
-        found, cells = np.unique(cells, return_inverse=True)
-    else:
-        found = np.arange(levels * width)
-    both = np.bincount(cells, weight, minlength=found.size)
-    of_x = np.bincount(x, weight)
-    alike = np.ones(levels)  # how many levels each one stands for
-    if copies is not None:
-        alike[x] = copies
-        weight = weight * copies
-    also = alike[found // width]
-    of_y, total = np.bincount(y, weight), float(weight.sum())
-    if score == "gini":
-        some = np.flatnonzero(both)
-        share = also[some] * both[some] / total
-        pure = float((share * (both[some] / of_x[found[some] // width])).sum())
-        return max(0.0, pure - float(((of_y / total) ** 2).sum()))
-    h_x, h_y = _entropy(of_x, total, alike), _entropy(of_y, total, np.ones(width))
-    gain = max(0.0, h_x + h_y - _entropy(both, total, also))
-    if score == "gain_ratio":
-        return gain / h_x
-    return 2 * gain / (h_x + h_y) if score == "symmetric_uncertainty" else gain
-
-
-def _entropy(counts: NDArray[Any], total: float, copies: Numbers) -> float:
-    some = counts > 0
-    p = counts[some] / total
-    return float(-(copies[some] * p * np.log(p)).sum())

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._progress import stage
-from xent.measures.tables._bins import Codes, Numbers, bin_of
+from xent.measures.tables._bins import Codes, Numbers, bin_of, quantile_cuts
 from xent.measures.tables._columns import (
     Field,
     check_total,
@@ -272,34 +272,51 @@ class Tally:
         return found
 
 
+def is_streamed(table: Any) -> bool:
+    """Whether a table is read in batches: a path, or a function that returns its batches."""
+    return isinstance(table, str | os.PathLike) or callable(table)
+
+
 class Table:
-    """A file, read in batches, or a data frame, which is one."""
+    """What is read in batches, or a data frame, which is one batch.
+
+    Parameters
+    ----------
+    argument : str
+        What the caller calls it.
+    table : Any
+        A data frame, the path of a file, or a function that returns batches from the start each
+        time it is called.
+    text : iterable of str
+        Columns of a CSV that are text whatever they look like.
+    """
 
     def __init__(self, argument: str, table: Any, text: Iterable[str] = ()) -> None:
         self.argument, self.text = argument, tuple(text)
-        self.path = table if isinstance(table, str | os.PathLike) else None
-        if self.path is None:
+        self.streamed = is_streamed(table)
+        self.source = table
+        self.title = os.path.basename(table) if isinstance(table, str | os.PathLike) else argument
+        if not self.streamed:
             self.frame = frame_of(argument, table)
             self.names = self.frame.names
-        else:
-            from xent import _table
-
-            self.names = _table.names(self.path, argument=argument)
-            if not self.names:
-                raise _check.invalid(argument, "have at least one row", "none")
+            return
+        first = next(self._scan(None), None)
+        self.names = [] if first is None else first.names
+        if not self.names:
+            raise _check.invalid(argument, "have at least one row", "none")
 
     @property
     def most(self) -> int:
         """Distinct values up to which its columns are counted exactly."""
-        return WHOLE_LIMIT if self.path is None else MAX_LEVELS
+        return MAX_LEVELS if self.streamed else WHOLE_LIMIT
 
     def batches(self, title: str, columns: list[str] | None = None) -> Iterator[Any]:
         """Read the batches as data frames, with a bar on a terminal."""
-        if self.path is None:
+        if not self.streamed:
             yield self.frame
             return
         rows = 0
-        with stage(f"{title} {os.path.basename(self.path)!s}", None, "rows") as told:
+        with stage(f"{title} {self.title!s}", None, "rows") as told:
             for frame in self._scan(columns):
                 yield frame
                 rows += len(frame)
@@ -311,7 +328,13 @@ class Table:
         from xent import _table
         from xent._table.frames import Frame
 
-        path: Any = self.path
+        if callable(self.source):
+            for batch in self.source():
+                frame = Frame(batch, self.argument)
+                if len(frame):
+                    yield frame
+            return
+        path: Any = self.source
         batches = _table.scan(
             path, columns, 1 << 16, text=self.text, exact=True, argument=self.argument
         )
@@ -348,6 +371,17 @@ def counted(
         must = "have a sum of at least 1, as they are numbers of rows"
         raise _check.invalid("weights", must, f"{total:.6g}")
     return tallies
+
+
+def cut(tally: Tally, pieces: int) -> list[float]:
+    """Cut the numbers of a column at quantiles, and say so in its tally; names are not cut."""
+    known = tally.known
+    if not isinstance(known, Spread):
+        return []
+    known.settle()
+    values = np.concatenate([known.low[:1], known.high])
+    known.cuts = quantile_cuts(values, np.concatenate([[0.0], known.rows]), pieces)
+    return known.cuts
 
 
 def _summed(keys: NDArray[Any], weights: Numbers) -> tuple[NDArray[Any], Numbers]:

@@ -38,10 +38,12 @@ class Dense:
         self.max_table = ALL_ROWS if self.has_lists else LONGEST
         self.cache: HistogramCache | None = None
         self.small = SmallNodes(None, ordered.threads)
+        self.constrained = np.zeros(len(self.levels), np.bool_)
 
     def begin(self, y: NDArray[Any], size: int, rules: SplitRules, plan: GrowthPlan) -> None:
         """Prepare for growing one tree, of nodes with so many stats."""
         ordered = self.ordered
+        self.constrained = plan.signs(len(self.levels)) != 0
         if rules.table.size and not rules.monotone and rules.gap == 0.0:
             ordered.pack()
         if ordered.binned and HistogramCache.possible(rules):
@@ -160,7 +162,7 @@ class Dense:
         at, lists = (chosen.split, chosen.toward, choice), (own.ranks, own.indices, own.place)
         nodes = divide.divide(level, *at, columns, rules, tree, nodes, branch, *lists)
         if rules.missing == SURROGATE:
-            substitute(own, level, choice, tree, branch, surrogates)
+            substitute(own, level, choice, tree, branch, surrogates, self.constrained)
         return nodes, set_bytes
 
     def move(self, step: Step, start: Any, target: Any, targets: Any, below: LevelNodes) -> None:

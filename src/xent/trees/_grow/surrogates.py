@@ -35,11 +35,17 @@ def substitute(
     tree: Builder,
     branch: NDArray[np.int32],
     found: Surrogates,
+    constrained: NDArray[np.bool_],
 ) -> None:
-    """Find the surrogates of every split of a level and send the rows that miss its column."""
+    """Find the surrogates of every split of a level and send the rows that miss its column.
+
+    A column that the prediction may only rise or fall with is none: a row that misses the tested
+    column would change sides with it, whichever side says more.
+    """
     shape = (len(ordered.columns.kind), len(level.start))
     score, split, flip = np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape, np.uint8)
     _score(ordered, level, choice, branch, score, split, flip)
+    score[constrained] = 0.0
     sent = np.zeros((shape[1], 2))
     surrogates.sent(level, choice, branch, sent)
     needed = np.zeros(len(level.row) + 1, np.int64)

@@ -281,6 +281,8 @@ def bound(lv, choice, rules, tree, signs):
             middle = (a[1] / a[0] + b[1] / b[0]) / 2
         else:
             middle = (a[1] / a.sum() + b[1] / b.sum()) / 2
+        # Rows that surrogates or shares have added may lie beyond what stands above.
+        middle = min(max(middle, tree.low[first]), tree.high[first])
         up, down = (first, first + 1) if signs[choice[k]] > 0 else (first + 1, first)
         tree.high[up] = middle
         tree.low[down] = middle

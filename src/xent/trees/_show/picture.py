@@ -5,13 +5,14 @@ asks for; the answers stand below it.
 """
 
 from html import escape
-from unicodedata import combining, east_asian_width
 
-from xent.trees._show.text import Named, plain
+from xent._terminal import cut, width_of
+from xent.trees._show.named import Named, Path, plain
 
 NODE_WIDTH, HEIGHT, GAP = 150, 60, 34
 LETTERS, BOLD = 26, 23  # that a box or a label is wide
-LEGEND = 400  # at least so wide, for the line below the tree
+OR_MISSING = " or missing"
+LEGEND = 430  # at least so wide, for the line below the tree
 CLASS_COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"]
 PALER = (0.0, 0.45, 0.7)  # share of white in the colours of classes 1-7, 8-14 and 15-21
 
@@ -42,12 +43,15 @@ def svg(named: Named) -> str:
         node: ((next_leaf - 1 - place[node]) * (NODE_WIDTH + 10) + 5, depth * (HEIGHT + GAP) + 5)
         for node, _, _, depth in order
     }
-    labels = []
-    for node, parent, branch, _ in order:
+    labels, path = [], Path(named)
+    for node, parent, branch, depth in order:
+        path.back(depth)
         x, y = spot[node]
         if parent >= 0:
             a, b = spot[parent]
-            words, whole = named.answer(parent, branch), named.test(parent, branch)
+            words = named.answer(parent, branch, path, None)
+            whole = f"{named.asks(parent)} {words}"
+            path.down(parent, branch)
             out.append(
                 f'<path d="M{a + NODE_WIDTH / 2} {b + HEIGHT} '
                 f'L{x + NODE_WIDTH / 2} {y}" stroke="#999"/>'
@@ -55,7 +59,7 @@ def svg(named: Named) -> str:
             # The white rim keeps the line away from the letters.
             labels.append(
                 f'<text x="{x + NODE_WIDTH / 2}" y="{y - 6}" text-anchor="middle" stroke="#fff" '
-                f'stroke-width="4" paint-order="stroke">{_short(words)}'
+                f'stroke-width="4" paint-order="stroke">{escape(_cut_answer(words))}'
                 f"<title>{escape(whole)}</title></text>"
             )
         out.append(_box(named, node, x, y))
@@ -68,7 +72,7 @@ def _legend(named: Named, wide: float, top: float) -> tuple[str, float]:
     x, y = 6.0 + 5.5 * len(says), top + 14
     parts = [f'<text x="6" y="{y}" fill="#666">{says}</text>']
     for c, name in enumerate(map(plain, named.classes)):
-        need = 24 + 6 * sum(map(_width, _cut(name)))
+        need = 24 + 6 * width_of(cut(name, LETTERS))
         if x + need > max(wide, LEGEND):
             x, y = 6.0, y + 16
         colour = _colour(c)
@@ -77,6 +81,9 @@ def _legend(named: Named, wide: float, top: float) -> tuple[str, float]:
             f'<text x="{x + 12}" y="{y}">{_short(name)}</text>'
         )
         x += need
+    if named.note:
+        y += 16
+        parts.append(f'<text x="6" y="{y}" fill="#666">{named.note}</text>')
     return "".join(parts), y + 10
 
 
@@ -105,7 +112,7 @@ def _box(named: Named, node: int, x: float, y: float) -> str:
     if inner:
         asks = named.asks(node)
         parts.append(
-            f'<text x="{x + 6}" y="{y + 54}" font-weight="bold">{escape(_cut(asks, BOLD))}'
+            f'<text x="{x + 6}" y="{y + 54}" font-weight="bold">{escape(cut(asks, BOLD))}'
             f"<title>{escape(asks)}</title></text>"
         )
     return "".join(parts)
@@ -121,20 +128,12 @@ def _colour(c: int) -> str:
 
 def _short(words: str) -> str:
     """Escape for XML, and cut what would not fit."""
-    return escape(_cut(words))
+    return escape(cut(words, LETTERS))
 
 
-def _cut(words: str, letters: int = LETTERS) -> str:
-    """Cut to a width in letters; those of Chinese, Japanese and Korean are two wide."""
-    wide = [_width(letter) for letter in words]
-    if sum(wide) <= letters:
-        return words
-    left, kept = letters - 1, 0
-    while left >= wide[kept]:
-        left -= wide[kept]
-        kept += 1
-    return words[:kept] + "…"
-
-
-def _width(letter: str) -> int:
-    return 0 if combining(letter) else 1 + (east_asian_width(letter) in "WF")
+def _cut_answer(words: str) -> str:
+    """Cut an answer; that it is the one for missing values too stays to be seen."""
+    head, end = words.removesuffix(OR_MISSING), ""
+    if head != words:
+        end = OR_MISSING
+    return cut(head, LETTERS - len(end)) + end

@@ -10,7 +10,7 @@ from xent.trees import _prune
 from xent.trees._grow.levels import GrowthPlan, try_all
 from xent.trees._grow.searcher import searcher
 from xent.trees._predict import arrivals
-from xent.trees._table.columns import Cases, FittedColumn
+from xent.trees._table.columns import Cases, FittedColumn, n_levels
 from xent.trees._tree import Tree
 
 
@@ -81,23 +81,8 @@ def gain_table(
     return table
 
 
-def description_length(tree: Tree, value: NDArray[np.float64], columns: list[FittedColumn]) -> Bits:
+def description_length(tree: Tree, columns: list[FittedColumn]) -> Bits:
     """Return the bits that the tree and, given the tree, the classes take to write down."""
-    leaf = tree.leaf
-    stats = tree.stats[leaf]
-    share = value[leaf]
-    used = stats > 0
-    with np.errstate(divide="ignore"):
-        cases = float(-(stats[used] * np.log2(share[used])).sum())
-    n = tree.weight()
-    inner = np.flatnonzero(~leaf)
-    shape = float(tree.size)
-    tests = float(len(inner)) * np.log2(len(columns))
-    for node in inner:
-        column = columns[tree.feature[node]]
-        if column.kind != "name":
-            tests += np.log2(max(n[node] - 1.0, 1.0))
-        elif tree.set_start[node] >= 0:
-            tests += max(len(column.levels) - 1.0, 0.0)
-    leaves = float(((stats.shape[1] - 1) / 2 * np.log2(np.maximum(stats.sum(1), 1.0))).sum())
-    return Bits(float(shape + tests + leaves), cases + 0.0)
+    test, classes = _prune.message(tree, n_levels(columns))
+    prior = (tree.stats.shape[1] - 1) / 2 * np.log2(max(float(tree.weight()[0]), 1.0))
+    return Bits(float(tree.size + test.sum() + prior), float(classes[tree.leaf].sum()))

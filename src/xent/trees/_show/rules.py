@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent import _check
 from xent._table.frames.levels import Level
-from xent.trees._show.text import plain, quantity
+from xent.trees._show.named import LISTED_LEVELS, levels_in_words, plain, quantity
 from xent.trees._table.columns import Cases, FittedColumn
 
 
@@ -26,15 +27,12 @@ class Condition:
     levels: tuple[Level, ...] | None = None
     missing: bool = False
 
-    def words(self, columns: list[FittedColumn]) -> str:
-        """Write the condition with real names."""
+    def words(self, columns: list[FittedColumn], most: int | None = None) -> str:
+        """Write the condition with real names, at most so many levels."""
         column = columns[self.column]
         name = plain(column.name)
         if self.levels is not None:
-            shown = [plain(v) for v in self.levels]
-            text = f"{name} in {{{', '.join(shown)}}}"
-            if len(shown) < 2:
-                text = f"{name} = {shown[0]}" if shown else ""
+            text = f"{name} {levels_in_words(self.levels, most)}" if self.levels else ""
         else:
             text = f"{name} is known"
             if self.low == math.inf:
@@ -45,7 +43,7 @@ class Condition:
                 text = f"{name} <= {quantity(column, self.high)}"
         if not self.missing:
             return text or "never"
-        return f"({text} or {name} is missing)" if text else f"{name} is missing"
+        return f"({text} or missing)" if text else f"{name} is missing"
 
     def passes(self, cases: Cases, columns: list[FittedColumn]) -> NDArray[np.bool_]:
         """Say which cases pass."""
@@ -140,17 +138,24 @@ class Rules:
         found: NDArray[np.generic] = self.classes[label[self.decides(X)]]
         return found
 
-    def to_text(self) -> str:
+    def to_text(self, *, max_levels: int | None = LISTED_LEVELS) -> str:
         """Return the rules in words: cover, errors, and the probability of the rule's class.
+
+        Parameters
+        ----------
+        max_levels : int or None
+            How many levels of a column a condition lists; None for all.
 
         Returns
         -------
         str
             One rule a line, in the order in which they are asked; the default comes last.
         """
+        if max_levels is not None:
+            max_levels = _check.integer("max_levels", max_levels, least=1)
         lines = []
         for rule in self.rules:
-            tests = " and ".join(c.words(self.columns) for c in rule.conditions)
+            tests = " and ".join(c.words(self.columns, max_levels) for c in rule.conditions)
             head = f"if {tests}" if tests else "always"
             cases = f"{rule.cover:.6g}" + (f"/{rule.errors:.6g}" if rule.errors > 1e-9 else "")
             share = rule.probabilities[rule.label]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, ndtri
 
 from xent.trees._kernels.prune import extra_errors
+from xent.trees._show.named import Named
 from xent.trees._show.rules import Condition, Rule, Rules, covered, decides, numbers_of
-from xent.trees._show.text import Named
 from xent.trees._table.columns import Cases, FittedColumn
 
 THEORY = 0.5  # weight of the rules' own bits: they say some things twice (Quinlan 1993, page 53)
@@ -51,7 +51,7 @@ def paths(named: Named, missing: NDArray[np.bool_]) -> list[tuple[tuple[Conditio
 def _test(named: Named, node: int, branch: int, takes: bool) -> Condition:
     f = int(named.tree.feature[node])
     if named.columns[f].kind == "name":
-        return Condition(f, levels=named.sides(node)[branch], missing=takes)
+        return Condition(f, levels=tuple(named.levels(node, branch)), missing=takes)
     threshold = float(named.tree.threshold[node])
     if branch == 0:
         return Condition(f, high=threshold, missing=takes)

@@ -15,12 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent._table.frames import Accepted, Frame
+from xent._table.frames import Accepted, Frame, Names
 from xent._table.frames import Column as Read
+from xent._table.frames.doubts import doubt_names
 from xent._table.frames.levels import Level, codes_of, levels_of
 
+DOUBTED_LEVELS = 10_000  # of a column of text that are looked at
 COLUMN_KINDS = ("number", "name", "date", "time", "duration")
-ACCEPTED = Accepted("X", "hold numbers, names, booleans, dates and times", frozenset(COLUMN_KINDS))
+ACCEPTED = Accepted(
+    "X",
+    "hold in each column numbers, or names, booleans, dates or times",
+    frozenset(COLUMN_KINDS),
+    "Where its values are names, make them text: astype(str).",
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class FittedColumn:
     name: str
     kind: str
     levels: tuple[Level, ...] = ()
+    zoned: bool | None = None  # of dates: whether they have a time zone, where that is known
 
 
 @dataclass
@@ -122,14 +130,26 @@ def number_columns(names: Sequence[str]) -> list[FittedColumn]:
     return [FittedColumn(name, "number") for name in names]
 
 
-def describe(frame: Frame) -> list[FittedColumn]:
-    """Say what the columns of a data frame are."""
+def describe(frame: Frame, *, doubts: bool = True) -> list[FittedColumn]:
+    """Say what the columns of a data frame are; warn of text that looks like numbers or dates."""
     found = []
     for column in frame.columns():
         kind = ACCEPTED.check(column)
-        levels = levels_of(column.names()) if kind == "name" else ()
-        found.append(FittedColumn(str(column.name), kind, levels))
+        levels: tuple[Level, ...] = ()
+        if kind == "name":
+            names = column.names()
+            levels = levels_of(names)
+            if doubts and column.is_text:
+                _doubt(column.name, names)
+        found.append(FittedColumn(str(column.name), kind, levels, column.zoned))
     return found
+
+
+def _doubt(name: object, names: Names) -> None:
+    some = names.levels[:DOUBTED_LEVELS]
+    rows = np.bincount(names.codes[names.codes >= 0], minlength=len(names.levels))[: len(some)]
+    if all(isinstance(level, str) for level in some):
+        doubt_names("X", name, zip(some, rows.tolist(), strict=True))
 
 
 def number(column: Read) -> NDArray[np.float64]:
@@ -164,6 +184,11 @@ def layout(
     return kind, slot, np.array([len(c.levels) for c in columns if c.kind == "name"], np.int64)
 
 
+def n_levels(columns: Sequence[FittedColumn]) -> NDArray[np.int64]:
+    """Return each column's number of levels, 0 for numbers."""
+    return np.array([len(c.levels) for c in columns], np.int64)
+
+
 def matched(frame: Frame, columns: Sequence[FittedColumn]) -> list[Read]:
     """Return the columns of a data frame that are the columns of fit."""
     names = {str(name): name for name in frame.names}
@@ -180,7 +205,20 @@ def matched(frame: Frame, columns: Sequence[FittedColumn]) -> list[Read]:
                 f"hold a {column.kind} in column {column.name!r}, as in fit",
                 f"a {kind} ({found[-1].dtype})",
             )
+        if column.zoned is not None and found[-1].zoned is (not column.zoned):
+            raise mixed_zones(column.name, column.zoned)
     return found
+
+
+def mixed_zones(name: str, zoned: bool) -> ValueError:
+    """Return the error for dates without a time zone where those before had one, or the reverse.
+
+    Nothing says which moment a date without a zone is: it may be hours from what UTC makes of it.
+    """
+    words = ["dates without a time zone", "dates with a time zone"]
+    must = f"hold {words[zoned]} in column {name!r}, as before"
+    advice = "Write all of them in UTC, as 2020-01-31T12:00:00Z (pandas: tz_localize, tz_convert)."
+    return _check.invalid("X", must, words[not zoned], advice)
 
 
 def refuse_fractions(y: NDArray[Any]) -> None:

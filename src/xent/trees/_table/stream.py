@@ -21,7 +21,15 @@ from xent._table.frames.levels import merged
 from xent._table.sketch import Sketch
 from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._table.bins import Binned, Bins, code_type
-from xent.trees._table.columns import FittedColumn, describe, layout, number, read, refuse_fractions
+from xent.trees._table.columns import (
+    FittedColumn,
+    describe,
+    layout,
+    mixed_zones,
+    number,
+    read,
+    refuse_fractions,
+)
 from xent.trees._table.weights import by_class, by_name
 
 BATCH_ROWS = 16384  # rows
@@ -91,7 +99,9 @@ class Reading:
     def _targets(self, series: Any) -> NDArray[Any]:
         if series.null_count():
             got = f"{series.null_count()} in {self.target!r}"
-            raise _check.invalid("y", "have no missing values", got)
+            option = _check.typed("drop_missing_target")
+            advice = f"Nothing can be learned from them: pass {option}." if option else ""
+            raise _check.invalid("y", "have no missing values", got, advice)
         if self.is_number:
             if not series.dtype.is_numeric():
                 raise _check.wrong_kind("y", "hold numbers", f"{series.dtype} in {self.target!r}")
@@ -115,7 +125,10 @@ class Reading:
         rows, counts = 0, np.empty(0, np.int64)
         for batch in batches(self.source):
             frame, y, weight = self._split(batch)
-            found, held = describe(frame), [not column.empty for column in frame.columns()]
+            found, held = (
+                describe(frame, doubts=not columns),
+                [not column.empty for column in frame.columns()],
+            )
             if not columns:
                 columns, known = found, held
                 sketches = [Sketch() for _ in found]
@@ -123,7 +136,7 @@ class Reading:
             columns = _joined(columns, found, known, held)
             known = [a or b for a, b in zip(known, held, strict=True)]
             if not self.is_number:
-                counts = self._count(y, counts)
+                counts = self._count(y, y if weight is None else y[weight > 0], counts)
             kept = self._kept(y, weight)
             for j, column in enumerate(frame.columns()):
                 distinct[j].add(column.in_question())
@@ -140,8 +153,12 @@ class Reading:
         pairs = zip(sketches, columns, strict=True)
         return [sketch.ends(MAX_BINS) for sketch, c in pairs if c.kind != "name"], rows, counts
 
-    def _count(self, y: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        here, count = np.unique(y, return_counts=True)
+    def _count(
+        self, y: NDArray[Any], weighty: NDArray[Any], counts: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Join the classes of a batch, and count its rows that weigh something."""
+        here = np.unique(y)
+        count = np.bincount(np.searchsorted(here, weighty), minlength=len(here))
         classes = np.unique(np.concatenate([self.classes, here])) if len(self.classes) else here
         out = np.zeros(len(classes), np.int64)
         out[np.searchsorted(classes, self.classes)] = counts
@@ -217,7 +234,15 @@ def _joined(
     if wrong or len(first) != len(second):
         got = wrong[0] if wrong else "another number of columns"
         raise _check.invalid("X", "have the same columns in every batch", got)
+    for a, b in zip(columns, found, strict=True):
+        if a.zoned is not None and b.zoned is (not a.zoned):
+            raise mixed_zones(a.name, a.zoned)
     return [
-        FittedColumn(a.name, a.kind if x or not y else b.kind, merged(a.levels, b.levels))
+        FittedColumn(
+            a.name,
+            a.kind if x or not y else b.kind,
+            merged(a.levels, b.levels),
+            b.zoned if a.zoned is None else a.zoned,
+        )
         for a, b, x, y in zip(columns, found, known, held, strict=True)
     ]

@@ -49,14 +49,16 @@ def times_class(
     """Return the weights of cases, each times the weight of its class."""
     if class_weight is None:
         return weight
-    each = by_class(class_weight, classes, np.bincount(codes, minlength=len(classes)))
+    # Rows of weight zero are as if they were not there, so no class is balanced by them.
+    here = codes[weight > 0] if weight.strides[0] else codes
+    each = by_class(class_weight, classes, np.bincount(here, minlength=len(classes)))
     return np.asarray(weight * each[codes])
 
 
 def by_class(
     class_weight: Any, classes: NDArray[Any], counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return a weight for each class; ``counts`` are the rows of each."""
+    """Return a weight for each class; ``counts`` are the rows of each that weigh something."""
     given = by_name(class_weight)
     if not isinstance(class_weight, dict):
         return np.asarray(counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1)))

@@ -167,7 +167,7 @@ def _judge(
     facts = {"divisor": _name(divisor), "size": "len(x)"}
     if term.exp:
         if counted == "batches":
-            run.report("X405", place)  # type: ignore[arg-type]
+            run.report("X405", place, losses=(term.place,))  # type: ignore[arg-type]
         return
     if term.accumulated is not None and counted == "batches" and term.scale == 0:
         run.report(
@@ -182,7 +182,7 @@ def _judge(
         return
     if term.nominal and term.scale == 0:
         if counted in ("samples", "padded"):
-            _batch_means(run, total, loop, place, " times the nominal batch size")
+            _batch_means(run, term, loop, place, " times the nominal batch size")
         return
     if counted == "sampler":
         run.report(
@@ -193,9 +193,9 @@ def _judge(
             fix="divide by len(loader.sampler)",
         )
     elif term.scale == 0 and counted in ("samples", "padded"):
-        run.report("X401", place, **facts)  # type: ignore[arg-type]
+        run.report("X401", place, losses=(term.place,), **facts)  # type: ignore[arg-type]
     elif term.scale == 0 and counted == "batches":
-        _batch_means(run, total, loop, place, "")
+        _batch_means(run, term, loop, place, "")
     elif term.scale == 1 and term.by_hand and counted == "batches":
         run.report(
             "X403",
@@ -206,12 +206,13 @@ def _judge(
         )
 
 
-def _batch_means(run: Walk, total: Total, loop: Loop, place: object, over: str) -> None:
+def _batch_means(run: Walk, term: Loss, loop: Loop, place: object, over: str) -> None:
     """X402, unless all batches are known to be of one size."""
     if _even(run, loop) or not loops.is_batches(loop):
         return
     last = _last_batch(run, loop)
-    run.report("X402", place, over=over, size="len(x)", loop=loop, seen=last)  # type: ignore[arg-type]
+    facts = {"over": over, "size": "len(x)", "loop": loop, "seen": last}
+    run.report("X402", place, losses=(term.place,), **facts)  # type: ignore[arg-type]
 
 
 def _judge_index(run: Walk, total: Total, counted: str, divisor: Value, place: object) -> None:

@@ -1,0 +1,78 @@
+"""What a killed process left behind, taken away by the next one that writes in the same place.
+
+A half-written file or a scratch folder is locked while its process lives, and the system lets a
+lock go when the process ends, however it ends. So what nobody has locked is nobody's. Where locks
+are not to be had (Windows, some network drives) nothing is removed.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LOCK_FILE, HELD = "lock", b"held"
+
+
+def lock(file: IO[Any], *, wait: bool = False) -> bool:
+    """Lock an open file for as long as it is open; False where there are no locks.
+
+    Raises BlockingIOError where another process has locked it and we do not wait for that.
+    """
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True
+
+
+def open_locked(path: Path) -> IO[bytes]:
+    """Create a file, locked; never one that another process is about to remove."""
+    while True:
+        file = open(path, "xb")  # noqa: SIM115
+        lock(file, wait=True)
+        with suppress(FileNotFoundError):
+            if os.stat(path).st_ino == os.fstat(file.fileno()).st_ino:
+                return file
+        file.close()
+
+
+def remove_dead(paths: Iterable[Path]) -> None:
+    """Remove those files that no living process has locked."""
+    for path in paths:
+        with suppress(OSError), open(path, "r+b") as file:
+            if lock(file):
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(prefix: str, place: Path | None = None) -> Iterator[str]:
+    """Make a folder that goes away, with those of its kind that dead processes left there."""
+    for old in Path(place or tempfile.gettempdir()).glob(f"{prefix}*/{LOCK_FILE}"):
+        with suppress(OSError), open(old, "r+b") as file:
+            # Before it says so, its maker may not have locked it yet.
+            if lock(file) and file.read() == HELD:
+                shutil.rmtree(old.parent, ignore_errors=True)
+    # Named before it is made: a signal may come in between.
+    folder = Path(place or tempfile.gettempdir(), prefix + secrets.token_hex(8))
+    try:
+        folder.mkdir(0o700)
+        with open(Path(folder, LOCK_FILE), "xb", buffering=0) as mine:
+            lock(mine)
+            mine.write(HELD)
+            yield str(folder)
+    finally:
+        # Windows keeps files that are mapped until they are let go.
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,79 @@
+"""Reading NPZ: every array a column, or several where it has more than one dimension."""
+
+import math
+import os
+import zipfile
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent._table.files.endings import unreadable
+
+# NumPy's units of time that Arrow has; the coarser ones become seconds.
+ARROW_UNITS = {"D", "s", "ms", "us", "ns"}
+COARSER = {"Y", "M", "W", "h", "m"}
+
+
+def read_npz(path: str | os.PathLike[str]) -> Any:
+    """Read an archive of arrays as a pyarrow.Table."""
+    import pyarrow as pa
+
+    if not zipfile.is_zipfile(path):
+        raise unreadable(path, ".npz", "it is not an archive of arrays")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    _check_size(path, file, member)
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise unreadable(path, ".npz", error) from None
+    columns: list[tuple[str, Any]] = []
+    for name, array in found.items():
+        if array.ndim == 0:
+            raise unreadable(path, ".npz", f"{name!r} is a single number, not a column")
+        plain = _as_arrow_has_it(path, name, array)
+        if plain.ndim == 1:
+            columns.append((name, plain))
+        else:
+            flat = plain.reshape(len(plain), -1)
+            columns += [(f"{name}_{j}", flat[:, j]) for j in range(flat.shape[1])]
+    names = [name for name, _ in columns]
+    return pa.Table.from_arrays([pa.array(values) for _, values in columns], names)
+
+
+def _check_size(path: str | os.PathLike[str], file: IO[bytes], member: zipfile.ZipInfo) -> None:
+    """Refuse a member that is no array, or whose shape is not that of its bytes, unread."""
+    if not member.filename.endswith(".npy"):
+        raise unreadable(path, ".npz", f"{member.filename!r} in it is no array")
+    header: Any = np.lib.format
+    version = header.read_magic(file)
+    read = header.read_array_header_1_0 if version == (1, 0) else header.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.hasobject:
+        why = "it holds Python objects, which are never loaded"
+        raise unreadable(path, ".npz", why)
+    if math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
+        raise unreadable(path, ".npz", f"{member.filename!r} in it is not as long as it says")
+
+
+def _as_arrow_has_it(path: str | os.PathLike[str], name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in this machine's order of bytes and in a kind of values that Arrow has."""
+    kind, dtype = array.dtype.kind, array.dtype
+    if kind in "cV":
+        what = "complex numbers" if kind == "c" else "records"
+        raise unreadable(path, ".npz", f"{name!r} holds {what}, not columns")
+    if kind == "f" and dtype.itemsize > 8:
+        plain = array.astype(np.float64)
+        if not ((plain == array) | np.isnan(array)).all():
+            raise unreadable(path, ".npz", f"{name!r} holds more digits than float64 has")
+        return plain
+    if kind in "mM":
+        unit, step = np.datetime_data(dtype)
+        if unit in COARSER or step != 1:
+            return array.astype(f"{kind}8[s]")
+        if unit not in ARROW_UNITS:
+            raise unreadable(path, ".npz", f"{name!r} holds times in {unit!r}")
+    return array.astype(dtype.newbyteorder("="), copy=False)

@@ -1,0 +1,88 @@
+"""Columns of text that were hardly meant to be names: numbers, dates and marks for a gap in them.
+
+What a column holds is never guessed: it stays what it is, and the doubt is said, with the way out.
+"""
+
+import re
+from collections.abc import Iterable
+
+from xent import _check
+
+NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
+ISO_DATE = re.compile(r"\s*\d{4}([-/.])\d{1,2}\1\d{1,2}([T ].*)?")
+# What people write numbers with, and what is left to do about each.
+WRITTEN = (
+    (re.compile(r"\s*[+-]?[\d.,]+\s*%\s*"), "percentages", "Take the sign % away"),
+    (re.compile(r"\s*[+-]?[$€£¥]\s*[\d.,]+\s*|\s*[+-]?[\d.,]+\s*[$€£¥]\s*"), "amounts of money",
+     "Take the currency away"),
+    (re.compile(r"\s*[+-]?\d{1,3}(,\d{3})+(\.\d*)?\s*"), "numbers with commas between thousands",
+     "Take the commas away"),
+    (re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1(\d{4}|\d{2})(\s.*)?"), "dates",
+     "Write them as 2026-11-30"),
+)  # fmt: skip
+
+
+def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]) -> bool:
+    """Warn of a column of text that looks like numbers or dates; say whether it did.
+
+    Parameters
+    ----------
+    argument : str
+        What the caller calls the table.
+    name : object
+        The column.
+    levels : iterable of (str, float)
+        Its distinct names, and in how many rows each stands.
+
+    Returns
+    -------
+    bool
+    """
+    known = [(text, rows) for text, rows in levels if text.strip()]
+    total = sum(rows for _, rows in known)
+    for form, what, advice in WRITTEN:
+        if 2 * _rows(known, form) > total:
+            rows = f" has {what} in {_rows(known, form):,.0f} of {total:,.0f} rows of {name!r}"
+            _check.warn(_check.argument(argument) + f"{rows}, which is read as names. {advice}.")
+            return True
+    if 2 * _rows(known, ISO_DATE) > total:
+        odd = next((text for text, _ in known if not ISO_DATE.fullmatch(text)), None)
+        means = f"If {odd!r} means a missing value, {_as_missing(odd)}" if odd else ""
+        advice = means or "Make them dates where the table is read"
+        rows = f" has dates in {_rows(known, ISO_DATE):,.0f} of {total:,.0f} rows of {name!r}"
+        _check.warn(_check.argument(argument) + f"{rows}, which is read as names. {advice}.")
+        return True
+    reads = _rows(known, NUMBER)
+    if not 2 * reads > total:
+        return False
+    odd = next((text for text, _ in known if not NUMBER.fullmatch(text)), None)
+    commas = any("," in text for text, _ in known if NUMBER.fullmatch(text))
+    if odd is None and not commas:
+        return False  # text by someone's wish, such as codes of regions
+    advice = "" if odd is None else f" If {odd!r} means a missing value, {_as_missing(odd)}."
+    if commas:
+        point = _check.typed("decimal")
+        advice += " If its decimals are commas, "
+        advice += f"pass {point} ','." if point else "read it so."
+    odd = known[0][0] if odd is None else odd
+    rows = f" has numbers in {reads:,.0f} of {total:,.0f} rows of {name!r}"
+    because = f"{rows}, which is read as names because of {odd!r}.{advice}"
+    _check.warn(_check.argument(argument) + because)
+    return True
+
+
+def read_as_values(levels: Iterable[tuple[str, float]]) -> bool:
+    """Whether most rows of a column of text hold numbers or dates, however written."""
+    known = [(text, rows) for text, rows in levels if text.strip()]
+    total = sum(rows for _, rows in known)
+    forms = (NUMBER, ISO_DATE, *(form for form, _, _ in WRITTEN))
+    return any(2 * _rows(known, form) > total for form in forms)
+
+
+def _rows(levels: list[tuple[str, float]], form: re.Pattern[str]) -> float:
+    return sum(rows for text, rows in levels if form.fullmatch(text))
+
+
+def _as_missing(word: str) -> str:
+    option = _check.typed("na")
+    return f"pass {option} {word!r}" if option else "make it None where the table is read"

@@ -1,0 +1,74 @@
+"""What an audit found, and how people read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from xent import _check
+from xent.audit._catalogue import FINDING_LEVELS
+from xent.audit._finding import Finding
+
+
+@dataclass
+class AuditReport:
+    """What an audit found.
+
+    Parameters
+    ----------
+    findings : list of Finding
+        By place, notes among them.
+    sites : int
+        How many calls of losses were looked at.
+    not_followed : list of str
+        Losses whose arithmetic could not be seen, so that silence about them says nothing.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    sites: int = 0
+    not_followed: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that ``--format json`` prints."""
+        return {
+            "schema": 1,
+            "findings": [found.as_json() for found in self.findings],
+            "sites": self.sites,
+            "not_followed": self.not_followed,
+        }
+
+    def __str__(self) -> str:
+        return text(self, notes=True)
+
+    def reaches(self, level: str) -> bool:
+        """Whether a finding is at a level or above it."""
+        if level == "never":
+            return False
+        return any(
+            FINDING_LEVELS.index(f.level) >= FINDING_LEVELS.index(level) for f in self.findings
+        )
+
+
+def text(report: AuditReport, notes: bool) -> str:
+    """Write a report for people; the last line says how far the audit saw."""
+    lines: list[str] = []
+    findings = shown(report, notes)
+    for one in findings:
+        lines.append(f"{one.where}: {one.level} {one.rule} {one.name}: {one.message}")
+        lines.append(f"  fix: {one.fix}")
+        if one.seen:
+            lines.append(f"  seen: {one.seen}")
+    left = len(report.findings) - len(findings)
+    if left:
+        lines.append(f"{_check.count(left, 'note')} not shown (--notes)")
+    lines.append(
+        f"{_check.count(len(findings), 'finding')}; "
+        f"looked at {_check.count(report.sites, 'loss site')}; "
+        f"not followed: {', '.join(report.not_followed) or 'nothing'}"
+    )
+    return "\n".join(lines)
+
+
+def shown(report: AuditReport, notes: bool) -> list[Finding]:
+    """Return the findings that are written: notes where they are wanted."""
+    return [one for one in report.findings if notes or one.level != "note"]

@@ -1,0 +1,334 @@
+"""What watches a run: it is told of each loss, embedding, mode, step and batch, and keeps facts.
+
+Most calls take the short way: a few numbers are added up. The first twenty of a site, one in a
+hundred after them, and a smaller batch are looked at by every rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from threading import get_ident
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xent.audit._run.frames import location, locations, of_user
+from xent.audit._run.rules import accumulation, judges, numerics, reductions
+from xent.audit._run.rules.modes import Modes
+from xent.audit._run.sites import (
+    FIRST_CALLS,
+    ONE_CALL_IN,
+    Cell,
+    Entered,
+    LossCall,
+    Pass,
+    Round,
+    Site,
+)
+from xent.audit._run.torch_private import (
+    dispatch_modes,
+    function_modes,
+    is_transformed,
+    unseen,
+)
+
+KEPT_PASSES = 32
+ONE_STEP_IN = 20  # after the first twenty
+MOST_NATS = 700.0  # exp of more is no number
+PLAIN_TENSORS = (Tensor, torch.nn.Parameter)
+
+
+class Observer:
+    """The state of one run that is watched; it follows the thread that made it."""
+
+    def __init__(self, steps: int | None = None) -> None:
+        self.on = True
+        self.limit = steps
+        self.thread = get_ident()
+        self.sites: dict[tuple[int, int], Site] = {}
+        self.not_followed: dict[str, None] = {}
+        self.entered: list[Entered] = []
+        self.between = False  # a loss was computed since the last embedding
+        self.round: Round | None = None
+        self.steps = 0
+        self.sampled = True  # this step is looked at; of the others only what has another shape
+        self.shapes: dict[str, torch.Size] = {}  # of what each loss was given last
+        self.calls = 0
+        self.held: set[int] = set()  # ids of parameters that an optimiser holds
+        self.optimisers: set[int] = set()
+        self.modes = Modes()
+        self.micro = accumulation.Window()
+        self.broken: dict[tuple[int, int], numerics.Broken] = {}
+
+    # ------------------------------------------------------------------ what cannot be seen
+
+    def missed(self, what: str) -> None:
+        """Note what is not followed."""
+        self.not_followed[what] = None
+
+    def failed(self, where: str, error: Exception) -> None:
+        """Note a fault of xent's own; the script goes on."""
+        self.missed(f"{where} (xent failed: {type(error).__name__}: {error})")
+
+    def follows(self, tensor: Tensor) -> bool:
+        """Whether what is done with a tensor can be followed."""
+        if get_ident() != self.thread:
+            self.missed("losses in other threads")
+        elif is_transformed():
+            self.missed("losses inside torch.func transforms (vmap)")
+        elif type(tensor) not in PLAIN_TENSORS:
+            self.missed(f"losses of {type(tensor).__name__}")
+        elif tensor.is_cuda and torch.cuda.is_current_stream_capturing():
+            self.missed("losses in a CUDA graph")
+        else:
+            return True
+        return False
+
+    # ------------------------------------------------------------------ losses
+
+    def loss(
+        self,
+        name: str,
+        names: tuple[str, ...],
+        given: tuple[tuple[Any, ...], Mapping[str, Any]],
+        result: object,
+        frame: FrameType,
+    ) -> None:
+        """Take note of a call of a loss that returned."""
+        try:
+            if function_modes() or dispatch_modes():
+                with unseen():
+                    self._loss(name, names, given, result, frame)
+            else:
+                self._loss(name, names, given, result, frame)
+        except Exception as error:
+            self.failed(name, error)
+
+    def passes_over(self, name: str, first: object) -> bool:
+        """Whether a loss of a step that is not looked at is like the one before."""
+        return (
+            type(first) is Tensor and first.requires_grad and self.shapes.get(name) == first.shape
+        )
+
+    def _unnoticed(self, where: str, work: Callable[..., None], *facts: Any) -> None:
+        """Do the work of a watcher: no mode of the script sees it, and no error leaves it."""
+        try:
+            if function_modes() or dispatch_modes():
+                with unseen():
+                    work(*facts)
+            else:
+                work(*facts)
+        except Exception as error:
+            self.failed(where, error)
+
+    def site(self, name: str, frame: FrameType) -> Site:
+        """Return the site that a frame is at."""
+        user = of_user(frame)
+        code = user.f_code
+        site = self.sites.get((id(code), user.f_lasti))
+        if site is None:
+            place = location(code, user.f_lasti, user.f_lineno)
+            site = Site(name, code, place, locations(user.f_back))
+            self.sites[id(code), user.f_lasti] = site
+        return site
+
+    def _loss(
+        self,
+        name: str,
+        names: tuple[str, ...],
+        given: tuple[tuple[Any, ...], Mapping[str, Any]],
+        result: object,
+        frame: FrameType,
+    ) -> None:
+        if not isinstance(result, Tensor) or not self.follows(result):
+            return
+        args, options = given
+        first: Any = args[0] if args else options.get("input")
+        target: Any = args[1] if len(args) > 1 else options.get("target")
+        if type(first) not in PLAIN_TENSORS:
+            if isinstance(first, Tensor):
+                self.missed(f"losses of {type(first).__name__}")
+            return
+        site = self.site(name, frame)
+        size = first.size(0) if first.dim() else 1
+        site.calls = calls = site.calls + 1
+        self.calls += 1
+        self.between = True
+        full = calls <= FIRST_CALLS or calls % ONE_CALL_IN == 0
+        if size != site.size:
+            site.size = size
+            full = full or site.looked < FIRST_CALLS + calls // 10
+        self.shapes[name] = first.shape
+        value = None
+        if (full or result.is_cpu) and not result.dim():
+            value = result.item()
+            full = full or not math.isfinite(value)
+        grad = result.requires_grad
+        weight = size
+        if site.counts:
+            weight = _counted(site, target, given) if site.ignores else target.numel()
+        self._add(site, size, weight, value, grad)
+        if self.modes.watched:
+            self.modes.at_loss(site, grad, self.steps)
+        if grad:
+            site.with_grad += 1
+            if self.sampled:
+                self.micro.loss(site, weight, value)
+        if full:
+            site.looked += 1
+            every = dict(zip(names, args, strict=False), **options)
+            with unseen():
+                self._look(site, LossCall(name, every, result, "", self.entered), value)
+        if self.limit is not None and not self.steps and calls - site.with_grad > self.limit:
+            self.stop()
+
+    def _add(self, site: Site, size: int, weight: int, value: float | None, grad: bool) -> None:
+        last = site.last
+        if last is None or self._begins(last, size, grad):
+            last = self._new_pass(site, grad)
+        last.size = size
+        last.partly = last.partly or (grad and self.steps > FIRST_CALLS)
+        cell = last.cells.get((size, weight))
+        if cell is None:
+            cell = last.cells[size, weight] = Cell()
+            last.widest = max(last.widest, size)
+        cell.batches += 1
+        if value is None:
+            cell.unread += 1
+        else:
+            cell.total += value
+            cell.exponentials += math.exp(value) if value < MOST_NATS else math.inf
+
+    def _begins(self, last: Pass, size: int, grad: bool) -> bool:
+        """Whether a call is the first of another pass over the data."""
+        if last.round is not self.round or last.grad != grad:
+            return True
+        if self.round is not None:
+            return False
+        if not grad and last.step != self.steps:
+            return True
+        return size >= last.widest > last.size
+
+    def _new_pass(self, site: Site, grad: bool) -> Pass:
+        """Begin another pass over the data."""
+        site.last = Pass(self.round, grad, self.steps)
+        site.passes.append(site.last)
+        if len(site.passes) > KEPT_PASSES:
+            del site.passes[2]
+        return site.last
+
+    def _look(self, site: Site, call: LossCall, value: float | None) -> None:
+        call.reduction = reductions.named(call.options)
+        if site.looked == 1:
+            site.reductions[reductions.real(call) or call.reduction] += 1
+        else:
+            site.reductions[call.reduction] += 1
+        target = call.options.get("target")
+        if site.name in ("cross_entropy", "nll_loss") and isinstance(target, Tensor):
+            site.counts = not target.is_floating_point()
+            index = call.options.get("ignore_index", -100)
+            site.ignores = site.counts and (site.ignores or bool((target == index).any()))
+        judges.judge(site, call, self.failed)
+        broken = numerics.broken(site, call, value)
+        if broken is not None:
+            self.broken.setdefault((id(site.code), site.place.line), broken)
+
+    def own_loss(self, value: object, frame: FrameType) -> None:
+        """Take note of a loss that is none of PyTorch's."""
+        site = self.site("own", frame)
+        site.calls += 1
+        self.calls += 1
+        if isinstance(value, Tensor) and value.dim() == 0 and not math.isfinite(value.item()):
+            with unseen():
+                said = numerics.of_root(site, value, value.item())
+            self.broken[id(site.code), site.place.line] = said
+
+    def refused(
+        self, name: str, options: Mapping[str, Any], error: BaseException, frame: FrameType
+    ) -> None:
+        """Take note of a call of a loss that raised."""
+        self._unnoticed(name, self._refused, name, options, error, frame)
+
+    def _refused(
+        self, name: str, options: Mapping[str, Any], error: BaseException, frame: FrameType
+    ) -> None:
+        site = self.site(name, frame)
+        site.calls += 1
+        with unseen():
+            judges.refused(site, name, options, error)
+
+    # ------------------------------------------------------------------ the rest of a step
+
+    def embedding(self, ids: object, padding: int | None) -> None:
+        """Take note of token ids."""
+        self._unnoticed("embedding", self._embedding, ids, padding)
+
+    def _embedding(self, ids: object, padding: int | None) -> None:
+        if not isinstance(ids, Tensor) or get_ident() != self.thread:
+            return
+        if self.between:
+            self.entered = []
+            self.between = False
+        if len(self.entered) < 8 and ids.dim() == 2:
+            self.entered.append(Entered(ids, padding))
+
+    def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
+        """Take note of a layer in the mode that is not the graph's, or in evaluation."""
+        if get_ident() == self.thread and (self.sampled or not graph):
+            self._unnoticed(name, self.modes.layer, name, training, graph, frame)
+
+    def backward(self, root: object, frame: FrameType) -> None:
+        """Take note of a backward pass that begins."""
+        if self.sampled:
+            self._unnoticed("backward", self._backward, root, frame)
+
+    def _backward(self, root: object, frame: FrameType) -> None:
+        if not isinstance(root, Tensor) or not self.follows(root):
+            return
+        if not root.dim():
+            value = root.item()
+            self.micro.backward(value)
+            if not math.isfinite(value):
+                self._broken_root(root, value, frame)
+
+    def _broken_root(self, root: Tensor, value: float, frame: FrameType) -> None:
+        if any(one.confirmed for one in self.broken.values()):
+            return
+        if self.broken:
+            for one in self.broken.values():
+                one.confirmed = True
+            return
+        site = self.site("backward", frame)
+        with unseen():
+            self.broken[id(site.code), site.place.line] = numerics.of_root(site, root, value)
+
+    def step(self, optimiser: torch.optim.Optimizer, closure: bool) -> None:
+        """Take note of a step that was made; with a closure it computed losses itself."""
+        if id(optimiser) not in self.optimisers:
+            self.optimisers.add(id(optimiser))
+            self.held |= {id(p) for group in optimiser.param_groups for p in group["params"]}
+        if self.sampled:
+            self.micro.step(closure)
+            if self.modes.watched:
+                self.modes.at_step(self.steps)
+        else:
+            self.modes.passed_over()
+        self.steps = steps = self.steps + 1
+        self.sampled = steps < FIRST_CALLS or steps % ONE_STEP_IN < 2
+        if self.limit is not None and steps >= self.limit:
+            self.stop()
+
+    def stop(self) -> None:
+        """Check no more."""
+        self.on = False
+
+
+def _counted(site: Site, target: Tensor, given: tuple[tuple[Any, ...], Mapping[str, Any]]) -> int:
+    """Return how many targets are not ignored."""
+    args, options = given
+    place = 4 if len(args) > 4 else None  # (input, target, weight, size_average, ignore_index)
+    ignored = args[place] if place is not None else options.get("ignore_index", -100)
+    return int((target != ignored).sum())

@@ -1,0 +1,45 @@
+"""X301 to X304: what kl_div is given."""
+
+from __future__ import annotations
+
+from xent.audit._run.rules import graph
+from xent.audit._run.rules.activations import are_probabilities, spread
+from xent.audit._run.sites import LossCall, Site
+
+
+def into_kl(site: Site, call: LossCall) -> None:
+    """Judge input, reduction and target of a divergence."""
+    if call.name != "kl_div" or not call.output.numel():
+        return
+    _input(site, call)
+    mean = site.fact("X302")
+    mean.looked += 1
+    if call.reduction == "mean" and call.output.dim() > 1:
+        mean.found += 1
+        mean.seen = f"inputs of {tuple(call.output.shape)}"
+    logarithm = bool(call.options.get("log_target", False))
+    target = site.fact("X303")
+    target.looked += 1
+    if not logarithm and call.target.numel() and bool((call.target < 0).any()):
+        target.found += 1
+        target.seen = "targets with " + spread(call.target)
+    swapped = site.fact("X304")
+    swapped.looked += 1
+    operation, _ = graph.last_operation(call.target)
+    if not call.output.requires_grad and operation in ("Softmax", "LogSoftmax"):
+        swapped.found += 1
+
+
+def _input(site: Site, call: LossCall) -> None:
+    fact = site.fact("X301")
+    fact.looked += 1
+    operation, node = graph.last_operation(call.output)
+    if operation == "Softmax" or are_probabilities(call.output, call.output.dim() - 1):
+        what = "probabilities (softmax)"
+    elif operation != "LogSoftmax" and bool((call.output > 1e-3).any()):
+        what = "raw logits" if graph.is_linear(node) else "numbers above 0"
+    else:
+        return
+    fact.found += 1
+    fact.facts = {"what": what}
+    fact.seen = spread(call.output)

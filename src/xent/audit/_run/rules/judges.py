@@ -1,0 +1,50 @@
+"""The judges of one call of a loss, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from xent.audit._run.rules import activations, divergences, numerics, targets, tokens
+from xent.audit._run.sites import LossCall, Site
+
+_OF_PAIRS = (
+    activations.into_cross_entropy,
+    activations.into_nll,
+    activations.into_bce,
+    divergences.into_kl,
+    targets.ranges,
+    targets.broadcast,
+    targets.layout,
+    tokens.shifts,
+    numerics.signs,
+    numerics.floors,
+)
+
+
+def judge(site: Site, call: LossCall, failed: Callable[[str, Exception], None]) -> None:
+    """Let every rule look at a call; a rule that fails hides no other."""
+    if not isinstance(call.options.get("input"), Tensor):
+        return
+    if not isinstance(call.options.get("target"), Tensor):
+        return
+    for rule in _OF_PAIRS:
+        try:
+            rule(site, call)
+        except Exception as error:
+            failed(f"{rule.__name__} at line {site.place.line}", error)
+
+
+def refused(site: Site, name: str, options: Mapping[str, Any], error: BaseException) -> None:
+    """Say what a loss that raised was given."""
+    targets.out_of_range(site, name, options)
+    output = options.get("input")
+    if name == "binary_cross_entropy" and isinstance(output, Tensor) and output.numel():
+        fact = site.fact("X107")
+        fact.looked += 1
+        if bool(((output < 0) | (output > 1)).any()):
+            fact.found += 1
+            fact.facts = {"what": "numbers outside [0, 1]"}
+            fact.seen = activations.spread(output)

@@ -1,0 +1,121 @@
+"""X701 and X702: layers that ran in the mode that is not that of what is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import FrameType
+
+from torch import nn
+
+from xent.audit._run.frames import Location, is_users, location
+from xent.audit._run.sites import Site
+
+MODULE_CALLS = ("_wrapped_call_impl", "_call_impl")
+LAYERS_AT_ONCE = 64  # layers that are looked at until the next loss
+
+
+@dataclass(frozen=True)
+class ModeEvent:
+    """A layer that differs in training ran under the other state of the graph."""
+
+    layer: str  # "Dropout", "BatchNorm"
+    training: bool
+    graph: bool
+    by_hand: bool  # a function called without training=self.training
+    of_model: bool  # the whole model is in that mode, not this layer alone
+    parameters: frozenset[int]
+    place: Location
+
+
+@dataclass
+class ModeFact:
+    """What was seen at one call of a model."""
+
+    event: ModeEvent
+    count: int = 0
+    steps: set[int] = field(default_factory=set)
+
+
+class Modes:
+    """The events of a run, kept by the place that called the model."""
+
+    def __init__(self) -> None:
+        self.watched = False  # a layer was seen whose mode matters
+        self.pending: list[ModeEvent] = []
+        self.evaluated: dict[Location, ModeFact] = {}  # in training mode, without a graph
+        self.trained: dict[Location, ModeFact] = {}  # in evaluation mode, with a graph and a step
+        self.right: set[Location] = set()  # evaluated in evaluation mode
+        self.window: list[tuple[Site, list[ModeEvent]]] = []
+        self.in_training: int | None = None  # steps without an event
+        self.last: tuple[Site, int] | None = None
+
+    def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
+        """Take a layer that ran in another mode than the graph suggests, or in evaluation."""
+        self.watched = True
+        if len(self.pending) < LAYERS_AT_ONCE:
+            event = _event(name, training, graph, frame)
+            if event is not None:
+                self.pending.append(event)
+
+    def at_loss(self, site: Site, grad: bool, step: int) -> None:
+        """Give the events to the loss that follows them."""
+        events, self.pending = self.pending, []
+        if grad:
+            wrong = [e for e in events if e.graph and not e.training and e.of_model]
+            if len(self.window) < LAYERS_AT_ONCE:
+                self.window.append((site, wrong))
+            return
+        # One loss between two steps may be a look at training; two are an evaluation.
+        again = self.last == (site, step)
+        self.last = (site, step)
+        for event in events:
+            if event.graph:
+                continue
+            if not event.training:
+                self.right.add(event.place)
+            elif event.of_model or event.by_hand:
+                fact = self.evaluated.setdefault(event.place, ModeFact(event))
+                fact.count += again
+
+    def passed_over(self) -> None:
+        """Forget what led to a step that is not looked at."""
+        self.pending.clear()
+        self.window.clear()
+
+    def at_step(self, step: int) -> None:
+        """Judge the losses that led to a step."""
+        window, self.window = self.window, []
+        if self.in_training is None:
+            self.in_training = step
+        if not window or not all(events for _, events in window):
+            self.in_training += 1
+            return
+        for _, events in window:
+            for event in events:
+                fact = self.trained.setdefault(event.place, ModeFact(event))
+                if self.in_training:
+                    fact.steps.add(step)
+
+
+def _event(name: str, training: bool, graph: bool, frame: FrameType) -> ModeEvent | None:
+    """Find the model that called a layer, and where it was called."""
+    by_hand = is_users(frame.f_code.co_filename)
+    model: nn.Module | None = None
+    caller: FrameType | None = frame
+    place: FrameType | None = None
+    while caller is not None:
+        if caller.f_code.co_name in MODULE_CALLS:
+            held = caller.f_locals.get("self")
+            if isinstance(held, nn.Module):
+                model, place = held, None
+        elif place is None and is_users(caller.f_code.co_filename):
+            place = caller
+        caller = caller.f_back
+    if place is None:
+        return None
+    where = location(place.f_code, place.f_lasti, place.f_lineno)
+    if model is None:
+        return None
+    parameters = frozenset(id(p) for p in model.parameters())
+    same = model.training == training
+    return ModeEvent(name, training, graph, by_hand and not same, same, parameters, where)

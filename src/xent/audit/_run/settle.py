@@ -1,0 +1,276 @@
+"""What reading found and what a run saw, in one report: confirmed, silenced or given in numbers."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from xent.audit._audit import ScriptsRead
+from xent.audit._config import Config
+from xent.audit._finding import Finding, finding
+from xent.audit._report import AuditReport
+from xent.audit._run.frames import Location
+from xent.audit._run.observer import Observer
+from xent.audit._run.rules.averages import quantified
+from xent.audit._run.sites import Fact, Site
+from xent.audit._source import read
+
+AVERAGES = frozenset(["X401", "X402", "X405"])
+ONE_CALL_ENOUGH = frozenset(["X107", "X201", "X203", "X604", "X605"])  # one call is enough
+SHARE_ENOUGH = {"X409": 0.3, "X503": 0.5, "X504": 0.5}  # the share of calls that is
+MOSTLY = 0.9
+LEAST_TIMES = {"X409": 2}
+BEHIND = {  # what follows from another finding at the same site
+    "X604": ("X106", "X107", "X201"),
+    "X104": ("X101", "X103", "X106"),
+    "X203": (),
+    "X301": ("X303",),
+}
+UNDEFINED = ("X106", "X201", "X303")  # what makes a loss NaN by itself
+SCALED_BACK = re.compile(r"\bsize\(|\.shape\b|num_classes|n_classes|numel\(")
+IN_NUMPY = re.compile(r"(loss|entropy|criterion).*\.numpy\(|\blog_loss\(")
+UNREACHED = 5  # lines that are named
+
+
+def settled(
+    observer: Observer,
+    read_files: ScriptsRead,
+    config: Config,
+    folder: Path,
+    *,
+    only_run: bool = False,
+) -> AuditReport:
+    """Return the report of a run; ``only_run`` leaves out what was read of losses that did not."""
+    joined = _Joined(observer, read_files, config, folder, only_run)
+    joined.read()
+    joined.watched()
+    joined.modes()
+    joined.broken()
+    joined.unreached()
+    return read_files.report(config)
+
+
+class _Joined:
+    """The findings of both halves while they are put together."""
+
+    def __init__(
+        self,
+        observer: Observer,
+        read_files: ScriptsRead,
+        config: Config,
+        folder: Path,
+        only_run: bool,
+    ) -> None:
+        self.only_run = only_run
+        self.observer, self.reading, self.config = observer, read_files, config
+        self.folder = folder
+        self.files = {str(path): source.shown for path, source in read_files.sources.items()}
+        self.sites = list(observer.sites.values())
+        self.told: set[tuple[int, str]] = set()  # site and rule that reading found already
+
+    # ------------------------------------------------------------------ what reading found
+
+    def read(self) -> None:
+        """Confirm, silence or quantify what reading found."""
+        for key, one in list(self.reading.found.items()):
+            if one.rule in ("X701", "X702"):
+                continue
+            about = self._about(one)
+            kept: Finding | None = one if about or not self.only_run else None
+            for site in about:
+                kept = self._confirmed(one, site)
+                self.told.add((id(site), one.rule))
+                if kept is not None:
+                    break
+            if kept is None:
+                del self.reading.found[key]
+            else:
+                self.reading.found[key] = kept
+
+    def _about(self, one: Finding) -> list[Site]:
+        """Return the sites of the run that a finding of reading is about."""
+        file = next((path for path, shown in self.files.items() if shown == one.path), one.path)
+        wanted = one.losses or ((file, one.line, one.line),)
+        found = [site for site in self.sites if any(_at(site.place, place) for place in wanted)]
+        if not found:
+            found = [
+                site
+                for site in self.sites
+                if any(_at(caller, place) for caller in site.callers for place in wanted)
+            ]
+        return found
+
+    def _confirmed(self, one: Finding, site: Site) -> Finding | None:
+        if one.rule in AVERAGES:
+            wrong, seen = quantified(one.rule, site, one.level)
+            if wrong is False and one.seen is None:
+                return None
+            if wrong is False and seen:  # the data of this run are not those of the script
+                return replace(one, seen=f"{one.seen}; in this run {seen}")
+            return replace(one, seen=seen or one.seen)
+        fact = site.facts.get(one.rule)
+        if fact is None or not fact.looked:
+            return one
+        if not fact.found:
+            return None
+        return replace(one, seen=fact.seen or one.seen)
+
+    # ------------------------------------------------------------------ what the run saw
+
+    def watched(self) -> None:
+        """Add what the run alone saw."""
+        for site in self.sites:
+            fired = {rule for rule, fact in site.facts.items() if _fires(rule, fact)}
+            for rule in sorted(fired):
+                if fired.intersection(BEHIND.get(rule, ())) or (id(site), rule) in self.told:
+                    continue
+                if rule == "X302" and _scaled_back(site.place):
+                    continue
+                fact = site.facts[rule]
+                self._add(rule, site.place, fact.level, fact.seen or None, fact.facts)
+
+    def _add(
+        self,
+        rule: str,
+        place: Location,
+        level: str | None,
+        seen: str | None,
+        facts: dict[str, Any],
+    ) -> None:
+        level = self.config.levels.get(rule, level or "") or None
+        path = self.shown(place.file)
+        self.reading.add(
+            finding(rule, path, place.line, place.column, level=level, seen=seen, **facts)
+        )
+
+    def shown(self, file: str) -> str:
+        """Return a file's name in findings, and read it for its comments."""
+        known = self.files.get(file)
+        if known is not None:
+            return known
+        path = Path(file)
+        resolved = path.resolve()
+        shown = self.files.get(str(resolved))
+        if shown is None:
+            try:
+                shown = str(resolved.relative_to(self.folder))
+            except ValueError:
+                shown = file
+            if resolved.is_file():
+                self.reading.sources[resolved] = read(resolved, shown)
+        self.files[file] = shown
+        return shown
+
+    def modes(self) -> None:
+        """X701 and X702, of models whose parameters an optimiser holds."""
+        modes, held = self.observer.modes, self.observer.held
+        evaluated = {p: f for p, f in modes.evaluated.items() if f.event.parameters & held}
+        trained = {
+            p: f for p, f in modes.trained.items() if f.event.parameters & held and len(f.steps) > 1
+        }
+        for key, one in list(self.reading.found.items()):
+            if one.rule == "X701":
+                places = [p for p in evaluated if self.shown(p.file) == one.path]
+                same = [p for p in places if p.line <= one.line <= p.last]
+                right = [
+                    p
+                    for p in modes.right
+                    if self.shown(p.file) == one.path and p.line <= one.line <= p.last
+                ]
+                if right and not same:
+                    del self.reading.found[key]
+                for place in same:
+                    self.reading.found[key] = replace(one, seen=_ran(evaluated.pop(place).count))
+            elif one.rule == "X702":
+                for place in [p for p in trained if self.shown(p.file) == one.path]:
+                    steps = len(trained.pop(place).steps)
+                    self.reading.found[key] = replace(one, seen=_stepped(steps))
+        for place, fact in evaluated.items():
+            if fact.count:
+                self._evaluated(place, fact.event.layer, fact.event.by_hand, fact.count)
+        for place, fact in trained.items():
+            self._add("X702", place, None, _stepped(len(fact.steps)), {})
+
+    def _evaluated(self, place: Location, layer: str, by_hand: bool, count: int) -> None:
+        drops = layer == "Dropout"
+        effect = "drops at random" if drops else "uses and changes its statistics"
+        facts: dict[str, Any] = {"layers": layer, "effect": effect}
+        seen = _ran(count)
+        if by_hand:
+            seen += "; a function of torch.nn.functional is called without training=self.training"
+        self._add("X701", place, None, seen, facts)
+
+    def broken(self) -> None:
+        """X603: the first loss that was not finite."""
+        for one in self.observer.broken.values():
+            if one.graph and not one.confirmed:
+                continue
+            if any(
+                _fires(rule, fact) for rule, fact in one.site.facts.items() if rule in UNDEFINED
+            ):
+                continue
+            self._add("X603", one.site.place, None, None, {"value": one.value, "first": one.first})
+            break
+
+    # ------------------------------------------------------------------ how far it saw
+
+    def unreached(self) -> None:
+        """Count the sites, and name what was not followed."""
+        not_reached = []
+        for path, line, _ in sorted(self.reading.sites):
+            file = next((f for f, shown in self.files.items() if shown == path), path)
+            reached = any(
+                _at(place, (file, line, line))
+                for site in self.sites
+                for place in (site.place, *site.callers)
+            )
+            if not reached:
+                not_reached.append(f"{path}:{line}")
+        for site in self.sites:
+            if site.name == "backward":
+                continue
+            path = self.shown(site.place.file)
+            lines = range(site.place.line, site.place.last + 1)
+            if not any(p == path and at in lines for p, at, _ in self.reading.sites):
+                self.reading.sites.add((path, site.place.line, site.place.column))
+        more = len(not_reached) - UNREACHED
+        for where in not_reached[:UNREACHED]:
+            self.observer.missed(f"{where} (not reached in this run)")
+        if more > 0:
+            self.observer.missed(f"{more} more lines that were not reached")
+        for source in self.reading.sources.values():
+            for line, text in enumerate(source.text.splitlines(), 1):
+                if IN_NUMPY.search(text) and not text.lstrip().startswith("#"):
+                    self.observer.missed(f"{source.shown}:{line} (a loss in NumPy)")
+        self.reading.not_followed |= self.observer.not_followed
+
+
+def _at(place: Location, wanted: tuple[str, int, int]) -> bool:
+    return place.covers(*wanted) or (
+        place.line <= wanted[2]
+        and wanted[1] <= place.last
+        and str(Path(place.file).resolve()) == wanted[0]
+    )
+
+
+def _fires(rule: str, fact: Fact) -> bool:
+    if not fact.found or fact.found < LEAST_TIMES.get(rule, 1):
+        return False
+    return rule in ONE_CALL_ENOUGH or fact.found >= SHARE_ENOUGH.get(rule, MOSTLY) * fact.looked
+
+
+def _scaled_back(place: Location) -> bool:
+    """Whether the mean over classes too is multiplied by their number again."""
+    lines = linecache.getlines(place.file)[place.line - 1 : place.last]
+    return bool(SCALED_BACK.search("".join(lines)))
+
+
+def _ran(count: int) -> str:
+    return f"{count + 1} batches were evaluated so"
+
+
+def _stepped(steps: int) -> str:
+    return f"{steps} steps were made so"

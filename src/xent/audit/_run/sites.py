@@ -1,0 +1,163 @@
+"""What is kept of a run: sites of losses, their calls, passes over data, and facts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any
+
+from torch import Tensor
+
+from xent.audit._run.frames import Location
+
+FIRST_CALLS = 20  # calls of a site that are looked at in full
+ONE_CALL_IN = 100  # and then one in so many
+
+
+@dataclass(slots=True)
+class LossCall:
+    """One call of a loss: what it was given, and what it returned."""
+
+    name: str
+    options: Mapping[str, Any]  # every argument by its name
+    result: Tensor
+    reduction: str
+    entered: list[Entered]  # ids that entered embeddings since the loss before
+
+    @property
+    def output(self) -> Tensor:
+        """What the model gave: the first argument."""
+        found: Tensor = self.options["input"]
+        return found
+
+    @property
+    def target(self) -> Tensor:
+        found: Tensor = self.options["target"]
+        return found
+
+
+@dataclass(slots=True)
+class Entered:
+    """Token ids that entered an embedding."""
+
+    ids: Tensor
+    padding: int | None
+
+
+@dataclass(slots=True)
+class Fact:
+    """What one rule saw at one site."""
+
+    looked: int = 0
+    found: int = 0
+    facts: dict[str, object] = field(default_factory=dict)
+    seen: str = ""
+    level: str | None = None
+
+
+@dataclass(slots=True)
+class Round:
+    """One iteration of a loader, from its first batch to its last."""
+
+    size: int | None = None  # the loader's batch_size
+    samples: int | None = None  # that its sampler draws
+    drops: bool = False
+    ended: bool = False
+
+    @property
+    def ragged(self) -> int:
+        """How many samples the smaller last batch has; 0 where there is none."""
+        if self.size is None or self.samples is None or self.drops or self.samples < self.size:
+            return 0
+        return self.samples % self.size
+
+
+@dataclass(slots=True)
+class Cell:
+    """Batches of one size, whose means are over equally many terms."""
+
+    batches: int = 0
+    total: float = 0.0  # of the losses
+    exponentials: float = 0.0
+    unread: int = 0  # values that stayed on an accelerator
+
+
+@dataclass(slots=True)
+class Pass:
+    """The calls of a site in one round: sums from which the averages follow."""
+
+    round: Round | None
+    grad: bool
+    step: int
+    cells: dict[tuple[int, int], Cell] = field(default_factory=dict)  # by size and terms
+    size: int = 0  # of the last batch
+    widest: int = 0
+    partly: bool = False  # some steps were passed over
+
+    def told(self) -> Pass | None:
+        """Return it with the batches that were passed over, which the loader tells of."""
+        if not self.partly:
+            return self
+        of = self.round
+        if of is None or of.size is None or of.samples is None:
+            return None
+        counts = {of.size: of.samples // of.size, of.ragged: 1}
+        whole = Pass(of, self.grad, self.step)
+        for (size, terms), cell in self.cells.items():
+            if size not in counts or len(self.sizes) < len(self.cells):
+                return None
+            more = counts[size] / cell.batches
+            sums = cell.total * more, cell.exponentials * more
+            whole.cells[size, terms] = Cell(counts[size], *sums, cell.unread)
+        return whole
+
+    @property
+    def sizes(self) -> Counter[int]:
+        """How many batches there were of each size."""
+        found: Counter[int] = Counter()
+        for (size, _), cell in self.cells.items():
+            found[size] += cell.batches
+        return found
+
+    @property
+    def terms(self) -> set[int]:
+        """What the means were over."""
+        return {terms for _, terms in self.cells}
+
+    @property
+    def whole(self) -> bool:
+        """Whether it came to its end."""
+        return self.round is None or self.round.ended
+
+
+@dataclass(slots=True)
+class Site:
+    """A line that calls a loss."""
+
+    name: str
+    code: CodeType  # kept, so that its id stays its own
+    place: Location
+    callers: tuple[Location, ...]
+    calls: int = 0
+    looked: int = 0
+    facts: dict[str, Fact] = field(default_factory=dict)
+    passes: list[Pass] = field(default_factory=list)
+    reductions: Counter[str] = field(default_factory=Counter)
+    last: Pass | None = None
+    counts: bool = False  # targets are class indices: the mean is over them
+    ignores: bool = False  # some targets are ignored: the mean is over the others
+    size: int = -1  # of the last batch
+    with_grad: int = 0
+
+    def fact(self, rule: str) -> Fact:
+        """Return what a rule saw here."""
+        if rule not in self.facts:
+            self.facts[rule] = Fact()
+        return self.facts[rule]
+
+    def clears(self, rule: str) -> bool:
+        """Whether a rule looked here and never found anything."""
+        fact = self.facts.get(rule)
+        return fact is not None and fact.looked > 0 and fact.found == 0

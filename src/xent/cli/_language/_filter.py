@@ -1,0 +1,114 @@
+"""`xent language filter`: lines of a corpus kept, dropped or annotated."""
+
+from typing import Annotated
+
+import typer
+
+from xent.cli import _data
+from xent.cli._language._files import check_spared, load
+from xent.cli._language._options import (
+    MIN_TEXT,
+    STDOUT,
+    Errors,
+    JsonSwitch,
+    LongestLine,
+    ModelPath,
+    OnBadLine,
+    Stream,
+    TextField,
+    TextPath,
+    Unit,
+    bad_lines,
+    lines_up_to,
+    show,
+    skips_bad,
+)
+
+
+def filter_(
+    model: ModelPath,
+    text: TextPath,
+    output: Stream,
+    by: Annotated[
+        str, typer.Option(help="The score of a line: bits_per_byte or perplexity.")
+    ] = "bits_per_byte",
+    at_most: Annotated[
+        float | None, typer.Option(help="Keep lines whose score is at most this.")
+    ] = None,
+    at_least: Annotated[
+        float | None, typer.Option(help="Keep lines whose score is at least this.")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="Keep the share of lines with the lowest scores, like 30%.")
+    ] = None,
+    annotate: Annotated[bool, typer.Option("--annotate", help="Write the score too.")] = False,
+    field: TextField = None,
+    longest_line: LongestLine = None,
+    unit: Unit = None,
+    errors: Errors = None,
+    on_bad_line: OnBadLine = "stop",
+    json: JsonSwitch = False,
+) -> None:
+    """Keep, drop or annotate lines by their score; the file may be of any size.
+
+    Bits per byte spell unknown words, 8 bits a byte; a perplexity counts each as one event.
+    """
+    import math
+    import time
+
+    from xent import _check
+    from xent.language import _stream
+
+    if at_most is None and at_least is None and keep is None and not annotate:
+        advice = "Say which lines to keep, or --annotate all."
+        raise _check.invalid("--at-most, --at-least, --keep", "be given", "none", advice)
+    _check.option("--by", by, ("bits_per_byte", "perplexity"))
+    skip_bad = skips_bad(on_bad_line)
+    if keep is not None and (at_most is not None or at_least is not None):
+        raise _check.invalid("--keep", "be left out beside --at-most and --at-least", repr(keep))
+    share = None if keep is None else _share(keep)
+    for name, bound in (("--at-most", at_most), ("--at-least", at_least)):
+        if bound is not None and math.isnan(bound):
+            raise _check.invalid(name, "be a number", bound)
+    if at_most is not None and at_least is not None and at_least > at_most:
+        must = f"be at most {at_most:g}, which is --at-most"
+        raise _check.invalid("--at-least", must, f"{at_least:g}", "Nothing lies between.")
+    check_spared(output, model)
+    loaded = load(model, unit=unit, errors=errors)
+    begin = time.perf_counter()
+    with _data.words("errors", text="TEXT"), lines_up_to(longest_line):
+        done = _stream.filter_file(
+            loaded,
+            text,
+            output,
+            by=by,
+            at_most=at_most,
+            at_least=at_least,
+            keep=share,
+            annotate=annotate,
+            field=field,
+            skip_bad=skip_bad,
+        )
+    seconds = time.perf_counter() - begin
+    found = {**vars(done), "seconds": seconds, "output": str(output)}
+    sentence = f"{done.kept:,} of {done.records:,} lines written to {output}."
+    if done.tokens >= MIN_TEXT:
+        rates = done.tokens / seconds, done.bytes / seconds / 1e6
+        sentence += " {:,.0f} tokens and {:.1f} MB a second.".format(*rates)
+    if done.bad:
+        sentence += " " + bad_lines(done.bad, done.first_bad)
+    show(found, sentence, json, err=output == STDOUT)
+
+
+def _share(text: str) -> float:
+    """Read a share: 30% or 0.3."""
+    from xent import _check
+
+    must = "be a share of the lines, like 30% or 0.3"
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise _check.invalid("--keep", must, repr(text)) from None
+    if not 0 < share <= 1:
+        raise _check.invalid("--keep", must, repr(text))
+    return share

@@ -1,0 +1,126 @@
+"""`xent language evaluate`, `score` and `sample`: what models make of a text, and of nothing."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xent.cli import _data
+from xent.cli._language._files import again, check_spared, load
+from xent.cli._language._options import (
+    MIN_TEXT,
+    STDOUT,
+    Errors,
+    JsonSwitch,
+    LongestLine,
+    ModelPath,
+    OnBadLine,
+    Stream,
+    TextField,
+    TextPath,
+    Unit,
+    bad_lines,
+    lines_up_to,
+    show,
+    skips_bad,
+)
+
+
+def evaluate(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="One model or several.")],
+    text: TextPath,
+    by: Annotated[
+        str, typer.Option(help="Compare several by perplexity or bits_per_byte.")
+    ] = "perplexity",
+    field: TextField = None,
+    longest_line: LongestLine = None,
+    unit: Unit = None,
+    errors: Errors = None,
+    json: JsonSwitch = False,
+) -> None:
+    """Measure how well models predict a text: perplexity and bits, the best model first."""
+    import json as json_module
+    import time
+
+    from xent.language import compare
+
+    loaded = {str(path): load(path, unit=unit, errors=errors) for path in models}
+    begin = time.perf_counter()
+    with _data.words("by", "errors", text="TEXT", models="MODEL"), lines_up_to(longest_line):
+        source = again(text, field) if field is not None or len(loaded) > 1 else text
+        found = compare(loaded, source, by=by)
+    seconds = time.perf_counter() - begin
+    if json:
+        everything = {name: report.summary() for name, report in found.items()}
+        typer.echo(json_module.dumps(everything, ensure_ascii=False, indent=2))
+        return
+    events = sum(report.events for report in found.values())
+    for name, report in found.items():
+        typer.echo(f"{name}: {report}")
+    if events >= MIN_TEXT:
+        typer.echo(f"{events / seconds:,.0f} tokens a second.")
+
+
+def score(
+    model: ModelPath,
+    text: TextPath,
+    output: Stream = STDOUT,
+    field: TextField = None,
+    longest_line: LongestLine = None,
+    unit: Unit = None,
+    errors: Errors = None,
+    on_bad_line: OnBadLine = "stop",
+    json: JsonSwitch = False,
+) -> None:
+    """Print two columns, a row for each line of TEXT, with --json as JSON lines.
+
+    First the bits that MODEL needs for the line: its events, its end included, and 8 a byte for the
+    spelling of unknown words.
+    After a tab these bits, divided by the bytes of the line and its line feed.
+    The fewer, the better predicted; what is impossible has inf bits, a skipped line nan.
+    """
+    from xent.language import _stream
+
+    check_spared(output, model, text)
+    bad = _stream.BadLines(skips_bad(on_bad_line))
+    row = '{"bits": %.17g, "bits_per_byte": %.17g}\n' if json else "%.6g\t%.6g\n"
+    loaded = load(model, unit=unit, errors=errors)
+    with (
+        _data.words("errors", text="TEXT"),
+        _stream.writing(output) as out,
+        lines_up_to(longest_line),
+    ):
+        for some in _stream.scored(loaded, text, field, bad):
+            pairs = zip(some.bits.tolist(), some.by("bits_per_byte").tolist(), strict=True)
+            rows = "".join([row % pair for pair in pairs])
+            if json:  # it has no word for infinitely many bits, nor for none
+                rows = rows.replace("inf", "null").replace("nan", "null")
+            out.write(rows.encode())
+    if bad.count:
+        typer.echo(bad_lines(bad.count, bad.first), err=True)
+
+
+def sample(
+    model: ModelPath,
+    count: Annotated[int, typer.Option("--count", "-n", help="How many sentences.")] = 1,
+    seed: _data.Seed = 0,
+    most: Annotated[int, typer.Option(help="Tokens at most.")] = 1000,
+    unit: Unit = None,
+    errors: Errors = None,
+    json: JsonSwitch = False,
+) -> None:
+    """Draw sentences."""
+    import numpy as np
+
+    from xent import _check
+
+    loaded = load(model, unit=unit, errors=errors)
+    luck = np.random.default_rng(_check.integer("--seed", seed, least=0))
+    for _ in range(_check.integer("--count", count, least=1)):
+        with _data.words("most"):
+            tokens = loaded.sample(luck, most=most)
+        if loaded.unit == "byte":
+            text = bytes(int(t, 16) for t in tokens if len(t) == 2).decode("utf-8", "replace")
+        else:
+            text = ("" if loaded.unit == "character" else " ").join(tokens)
+        show({"text": text, "tokens": tokens}, text, json)

@@ -1,0 +1,280 @@
+"""What `xent evaluate` reads: scores, and the truth, from one table or from two joined by id."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xent.cli._tables import TableFile, TableOptions, is_csv
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PATTERNS = ("p_*", "prob_*", "proba_*")  # what columns of probabilities are called
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where predictions and truth stand.
+
+    Parameters
+    ----------
+    file : Path
+        The predictions.
+    target : str
+        Column of true classes.
+    truth : Path or None
+        Where that column stands, if in another file.
+    id : str or None
+        Column that names the rows, in both.
+    """
+
+    file: Path
+    target: str
+    truth: Path | None
+    id: str | None
+
+    def read(self, reading: TableOptions, others: Sequence[str]) -> Any:
+        """Return one table; ``others`` are columns that are wanted beside the truth."""
+        from xent import _check, _table
+
+        if self.truth is not None and self.id is None:
+            raise _check.invalid("--id", "name the column that both files share", "none")
+        # As text, so that a class 01 is not taken for the number 1.
+        text = [self.target, *([self.id] if self.id else [])]
+        table = TableFile(self.file, reading, argument="FILE", text=text).read()
+        if self.id is not None:
+            _table.require(self.id, table.column_names, self.file, argument="--id")
+            self._names(table, self.file, "FILE")
+        if self.truth is None:
+            return table
+        options = reading if is_csv(self.truth) else TableOptions(names=reading.names)
+        truth = TableFile(self.truth, options, argument="--truth", text=text).read()
+        for name, argument in ((self.id, "--id"), (self.target, "--target")):
+            _table.require(str(name), truth.column_names, self.truth, argument=argument)
+        return self._joined(table, truth, others)
+
+    def _joined(self, table: Any, truth: Any, others: Sequence[str]) -> Any:
+        """Return the predictions with the truth of the same id beside them."""
+        from xent import _check
+
+        mine, theirs = (
+            self._names(table, self.file, "FILE"),
+            self._names(truth, self.truth, "--truth"),
+        )
+        place = {name: i for i, name in enumerate(theirs)}
+        for names, known, path, argument in (
+            (mine, set(theirs), self.truth, "--truth"),
+            (theirs, set(mine), self.file, "FILE"),
+        ):
+            lost = [name for name in names if name not in known]
+            if lost:
+                rows = _check.count(len(lost), "row")
+                got = f"none for {_check.join_names(lost, limit=3)} ({rows})"
+                raise _check.invalid(argument, f"have every id in {str(path)!r}", got)
+        taken = truth.take([place[name] for name in mine])
+        for name in (self.target, *others):
+            if name in taken.column_names and (
+                name == self.target or name not in table.column_names
+            ):
+                if name in table.column_names:
+                    table = table.drop_columns([name])
+                table = table.append_column(name, taken.column(name))
+        return table
+
+    def _names(self, table: Any, path: Any, argument: str) -> list[str]:
+        """Return the ids of a table as text, each once."""
+        from xent import _check
+
+        names = [None if v is None else str(v) for v in table.column(self.id).to_pylist()]
+        if None in names:
+            must, got = (
+                f"have an id in every row of {str(path)!r}",
+                f"none at row {names.index(None)}",
+            )
+            raise _check.invalid(argument, must, got)
+        name, times = Counter(names).most_common(1)[0] if names else ("", 0)
+        if times > 1:
+            must = f"have every id of {str(path)!r} once"
+            raise _check.invalid(argument, must, f"{name!r} {times} times")
+        return [str(name) for name in names]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Columns of scores as one matrix, and the classes that they are of.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (N, C), or (N,) for the probability of one class
+        The scores, of the type that the file has.
+    classes : list of str
+        What the columns are called, less what they share.
+    """
+
+    matrix: NDArray[Any]
+    classes: list[str]
+
+
+def scores_of(
+    table: Any, kind: str, pattern: str | None, file: Path, leave: Sequence[str]
+) -> Scores:
+    """Find and read the columns of scores.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The predictions.
+    kind : str
+        "probs", "logits" or "log_probs".
+    pattern : str or None
+        What was typed; None takes `PATTERNS` in turn.
+    file : Path
+        Where the table comes from.
+    leave : sequence of str
+        Columns that are none of them.
+    """
+    from xent import _check, _table
+
+    option = "--" + kind.replace("_", "-")
+    names = [name for name in table.column_names if name not in leave]
+    if pattern is None:
+        pattern = next((p for p in PATTERNS if any(n.startswith(p[:-1]) for n in names)), None)
+    if pattern is None:
+        must = f"match a column of {str(file)!r} for each class"
+        numeric = [n for n in names if _is_number(table.column(n).type)]
+        advice = f"It has {_check.join_names(names, last='and')}."
+        if len(numeric) > 1:
+            advice += f" If these are probabilities, pass {option} '{','.join(numeric)}'."
+        elif numeric:
+            advice += f" Of one class alone, pass {option} {numeric[0]} --positive CLASS."
+        raise _check.invalid(option, must, "none that begins with p_, prob_ or proba_", advice)
+    found = [n for n in _table.matching(pattern, names, file, argument=option)]
+    if len(found) == 1 and (nested := _nested(table.column(found[0]), option)) is not None:
+        return nested
+    return Scores(_matrix(table, found, option, masked=kind != "probs"), _stripped(found, pattern))
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _matrix(table: Any, names: list[str], option: str, *, masked: bool) -> NDArray[Any]:
+    """Return columns as a matrix of the type they have: single precision sums to 1 less nearly."""
+    import numpy as np
+
+    from xent import _table
+
+    matrix = _table.numbers(table, names, argument=option, masked=masked)
+    kinds = {str(table.column(name).type) for name in names}
+    narrow = {frozenset({"float"}): np.float32, frozenset({"halffloat"}): np.float16}
+    return matrix.astype(narrow.get(frozenset(kinds), np.float64), copy=False)
+
+
+def _stripped(names: list[str], pattern: str) -> list[str]:
+    """Name the classes by what the star stood for, or by the columns less what they share."""
+    if "," not in pattern and pattern.count("*") == 1:
+        before, after = pattern.split("*")
+        return [spelled(name[len(before) : len(name) - len(after)]) for name in names]
+    first, last = min(names), max(names)  # what these two begin with, all do
+    same = next((i for i, pair in enumerate(zip(first, last, strict=False)) if len({*pair}) > 1), 0)
+    start = first[: first[:same].rfind("_") + 1]
+    return [spelled(name[len(start) :]) for name in names]
+
+
+def _nested(column: Any, option: str) -> Scores | None:
+    """Read one column of lists, structs, or lists of a label and a score; None for another."""
+    import numpy as np
+    import pyarrow as pa
+
+    from xent import _check
+
+    kind = column.type
+    if pa.types.is_struct(kind):
+        rows = column.to_pylist()
+        names = [field.name for field in kind]
+        table = pa.table({name: [row[name] for row in rows] for name in names})
+        return Scores(_matrix(table, names, option, masked=True), [spelled(n) for n in names])
+    if not (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    ):
+        return None
+    rows = column.to_pylist()
+    if pa.types.is_struct(kind.value_type):  # what pipelines of Hugging Face hand out
+        dicts = [{str(e["label"]): e["score"] for e in row} for row in rows]
+        names = sorted({name for row in dicts for name in row})
+        table = pa.table({name: [row.get(name) for row in dicts] for name in names})
+        return Scores(_matrix(table, names, option, masked=True), [spelled(n) for n in names])
+    lengths = {len(row or ()) for row in rows}
+    if len(lengths) != 1:
+        got = _check.join_names(sorted(map(str, lengths)), last="and", limit=4)
+        raise _check.invalid(option, "have lists of one length", got)
+    matrix = np.array(rows, dtype=np.float64)
+    return Scores(matrix, [str(c) for c in range(matrix.shape[1])])
+
+
+def spelled(value: Any) -> str:
+    """Write a class as a column name would: CSV spells booleans in lower case."""
+    text = str(value)
+    return text.lower() if text in ("True", "False") else text
+
+
+def labels_of(scores: Scores, given: str | None) -> tuple[Scores, list[str]]:
+    """Return the names of the classes, and the columns in their order.
+
+    Columns that are numbered are taken in the order of their numbers, and named by ``given``.
+    """
+    import numpy as np
+
+    from xent import _check
+
+    if given is None or scores.matrix.ndim == 1:
+        return scores, scores.classes
+    names = [part.strip() for part in given.split(",")]
+    classes = scores.classes
+    if sorted(classes) == sorted(names):
+        return scores, classes
+    numbers = [str(i) for i in range(len(classes))]
+    if sorted(classes) == sorted(numbers):
+        order = np.array([classes.index(number) for number in numbers])
+        scores = Scores(scores.matrix[:, order], numbers)
+    if len(names) != len(classes):
+        raise _check.invalid("--labels", f"name the {len(classes)} classes", len(names))
+    return scores, names
+
+
+def truth_as(values: Sequence[Any], labels: list[str], *, coded: bool) -> list[str]:
+    """Write true classes as the labels are written: 1.0 is 1, and a code is its class.
+
+    Parameters
+    ----------
+    values : sequence
+        As they were read.
+    labels : list of str
+        The classes.
+    coded : bool
+        Whether names were given for numbers: then 0 is the first of them.
+    """
+    known = set(labels)
+    codes = coded and not any(label.lstrip("-").isdigit() for label in labels)
+    return [_as_label(spelled(value), known, labels if codes else []) for value in values]
+
+
+def _as_label(text: str, known: set[str], coded: list[str]) -> str:
+    if text in known:
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not number.is_integer():
+        return text
+    whole = str(int(number))
+    if whole in known:
+        return whole
+    return coded[int(number)] if 0 <= number < len(coded) else text

@@ -1,0 +1,64 @@
+"""What any library hands out as a NumPy array, and the names of its columns."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent._array import library_of
+
+
+def array_of(argument: str, value: Any) -> NDArray[Any]:
+    """Turn what any library hands out into a NumPy array; nothing masked is unmasked."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.double() if value.is_floating_point() else value
+    if np.ma.is_masked(value):
+        raise _check.invalid(argument, "have no masked entry", "a masked array", "Drop those rows.")
+    try:
+        return np.asarray(value)
+    except ValueError:
+        must = "be an array, all its rows of one length"
+        raise _check.wrong_kind(argument, must, f"a ragged {type(value).__name__}") from None
+
+
+def column_names(value: Any) -> list[Any]:
+    """Return the names of a data frame's columns, none of what is no frame."""
+    # Arrow's tables have names where others have columns, and columns where others have values.
+    names: Any = getattr(value, "column_names", None)
+    if names is None:
+        names = getattr(value, "columns", ())
+    return [name.item() if isinstance(name, np.generic) else name for name in names]
+
+
+def scores_of(argument: str, value: Any) -> tuple[NDArray[Any], float]:
+    """Return real numbers a row and class, and the gap between 1 and the next of their kind."""
+    raw = array_of(argument, value)
+    if raw.dtype.kind not in "fiub":
+        must = "be an array of real numbers"
+        raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
+    if 0 in raw.shape:
+        raise _check.invalid(argument, "have at least one row and one class", str(raw.shape))
+    if raw.ndim not in (1, 2):
+        raise _check.invalid(argument, "have the shape (rows, classes)", str(raw.shape))
+    if raw.ndim == 1:
+        return raw, 0.0
+    library = library_of(value)
+    return raw, library.epsilon(raw if library.name == "numpy" else value)
+
+
+def weights_of(value: Any, rows: int) -> NDArray[np.float64]:
+    """Return how much each row counts: finite, 0 or more, not all 0."""
+    weight = array_of("sample_weight", value)
+    if weight.shape != (rows,) or weight.dtype.kind not in "fiub":
+        got = f"the shape {weight.shape} of {weight.dtype}"
+        raise _check.invalid("sample_weight", f"have one number a row, {rows}", got)
+    weight = weight.astype(np.float64)
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise _check.invalid("sample_weight", "be finite, 0 or more", f"{weight[row]} at row {row}")
+    if not weight.any():
+        raise _check.invalid("sample_weight", "have one above 0", "none")
+    return weight

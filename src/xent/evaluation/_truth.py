@@ -1,0 +1,108 @@
+"""Which column of the predictions was true in each row, by name or by number, never by guess."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent.evaluation._arrays import array_of
+
+
+def names_of(labels: Any) -> list[Any] | None:
+    """Return names of classes as a list; a generator is read but once."""
+    if labels is None:
+        return None
+    if isinstance(labels, str) or not isinstance(labels, Iterable):
+        raise _check.wrong_kind("labels", "be a list of names", repr(labels))
+    listed = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    names = [name.item() if isinstance(name, np.generic) else name for name in listed]
+    odd = [name for name in names if not isinstance(name, str | int | float | bool)]
+    if odd:
+        must = "be strings, numbers or booleans"
+        raise _check.wrong_kind("labels", must, _check.a(odd[0]))
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise _check.invalid("labels", "name every class once", f"{twice!r} twice")
+    return names
+
+
+def with_positive(target: Any, positive: Any, labels: list[Any] | None) -> list[Any]:
+    """Return the names of no and of yes, where one column is the probability of yes.
+
+    Parameters
+    ----------
+    target : array_like, shape (N,)
+        The true classes.
+    positive : object
+        The class that the column is of.
+    labels : list of 2 names, optional
+        Both classes; those of ``target`` where not given.
+    """
+    positive = positive.item() if isinstance(positive, np.generic) else positive
+    if labels is None:
+        labels = list(dict.fromkeys(values_of(target)))
+        if len(labels) > 2 or (len(labels) == 2 and positive not in labels):
+            must = "hold " + _check.argument("positive") + f", {positive!r}, and one class more"
+            raise _check.invalid("target", must, _check.join_names(labels, last="and"))
+        labels = [*[name for name in labels if name != positive], positive]
+        return labels if len(labels) == 2 else [f"not {positive}", positive]
+    if len(labels) != 2 or positive not in labels:
+        must = "be two classes, one of them " + _check.argument("positive") + f", {positive!r}"
+        raise _check.invalid("labels", must, _check.join_names(labels, last="and"))
+    return [name for name in labels if name != positive] + [positive]
+
+
+def truth_of(
+    target: Any, names: list[Any] | None, rows: int, classes: int, ignore: Any
+) -> NDArray[np.int64]:
+    """Return the column that was true in each row, -1 where the target says to ignore it."""
+    if names is not None:
+        number = {name: i for i, name in enumerate(names)}
+        values = values_of(target)
+        if len(values) != rows:
+            raise _check.invalid("target", f"have one class a row, {rows}", len(values))
+        found = np.array([number.get(_hashed(value), -2) for value in values], dtype=np.int64)
+        if ignore is not None:
+            found[[value == ignore for value in values]] = -1
+        if (found == -2).any():
+            row = int((found == -2).argmax())
+            must = f"be one of the labels {_check.join_names(names)}"
+            raise _check.invalid("target", must, f"{values[row]!r} at row {row}")
+        return found
+    raw = array_of("target", target)
+    if raw.shape != (rows,):
+        raise _check.invalid("target", f"have one class a row, {rows}", f"the shape {raw.shape}")
+    if raw.dtype.kind == "f" and bool((np.isfinite(raw) & (raw == np.trunc(raw))).all()):
+        raw = raw.astype(np.int64)  # 0.0 and 1.0, as a column of numbers with gaps once had them
+    if raw.dtype.kind not in "iub":
+        advice = (
+            "Name the classes in the order of the columns with " + _check.setting("labels") + "."
+        )
+        must = "hold class numbers where no `labels` are given"
+        raise _check.wrong_kind("target", must, f"dtype {raw.dtype}", advice)
+    skipped = np.zeros(rows, dtype=bool) if ignore is None else raw == ignore
+    outside = ((raw < 0) | (raw >= classes)) & ~skipped
+    if outside.any():
+        row = int(outside.argmax())
+        must = f"be from 0 to {classes - 1}, the class numbers"
+        raise _check.invalid("target", must, f"{raw[row]} at row {row}")
+    return np.where(skipped, -1, raw.astype(np.int64))
+
+
+def values_of(target: Any) -> list[Any]:
+    """Return the true classes as they are called."""
+    # Not through an array where it is none yet: NumPy makes text of a list like [1, "a"].
+    if isinstance(target, list | tuple):
+        values: Any = [v.item() if isinstance(v, np.generic) else v for v in target]
+    else:
+        values = array_of("target", target).tolist()
+    if not isinstance(values, list):
+        raise _check.invalid("target", "have one class a row", "one")
+    return values
+
+
+def _hashed(value: Any) -> Any:
+    return value if isinstance(value, Hashable) else None

@@ -1,0 +1,74 @@
+"""Small scripts that run while they are watched: what is marked is found, and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from xent.audit import Config
+from xent.audit._catalogue import RULES
+from xent.audit._run import program
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent.parent
+PRELUDE = """\
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+torch.manual_seed(0)
+"""
+
+
+def scripts():
+    for file in sorted((HERE / "scripts").glob("*.txt")):
+        for part in file.read_text().split("### ")[1:]:
+            name, _, code = part.partition("\n")
+            yield name, PRELUDE + code
+
+
+SCRIPTS = list(scripts())
+
+
+def marked(code):
+    lines = enumerate(code.splitlines(), 1)
+    return {(n, rule) for n, line in lines for rule in re.findall(r"#! (X\d+)", line)}
+
+
+def report_of(code, folder):
+    script = folder / "train.py"
+    script.write_text(code)
+    return program.run(script, [], Config()).report
+
+
+def found(report):
+    return {(f.line, f.rule) for f in report.findings if f.level != "note"}
+
+
+@pytest.mark.parametrize(("name", "code"), SCRIPTS, ids=[name for name, _ in SCRIPTS])
+def test_script(name, code, tmp_path, recwarn):
+    report = report_of(code, tmp_path)
+    assert found(report) == marked(code)
+    assert "xent failed" not in " ".join(report.not_followed)
+    for said in re.findall(r"#= (.*)", code):
+        assert said in " ".join(f.seen or "" for f in report.findings)
+
+
+def test_half_the_scripts_are_right():
+    right = sum(not marked(code) for _, code in SCRIPTS)
+    assert len(SCRIPTS) >= 30
+    assert 0.4 < right / len(SCRIPTS) < 0.6
+
+
+def test_every_rule_of_a_run_has_a_script():
+    seeded = {rule for _, code in SCRIPTS for _, rule in marked(code)}
+    assert {rule.id for rule in RULES.values() if not rule.static} - {"X605"} <= seeded
+
+
+def test_the_page_counts_the_scripts():
+    right = sum(not marked(code) for _, code in SCRIPTS)
+    seeded = sum(len(marked(code)) for _, code in SCRIPTS)
+    page = (ROOT / "docs" / "audit.md").read_text()
+    assert f"of {len(SCRIPTS)} scripts that were written for it, {right} of them right" in page
+    assert f"all {seeded} seeded mistakes" in page

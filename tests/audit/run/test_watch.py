@@ -1,0 +1,187 @@
+"""Losses watched in code that runs here, on one batch, and under a test of pytest."""
+
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from xent.audit import Config, check, check_model, watch
+
+pytest_plugins = ()
+
+
+def rules(report):
+    return [(found.rule, found.level) for found in report.findings]
+
+
+def test_watch_quantifies_what_reading_finds():
+    fc = nn.Linear(4, 3)
+    data = torch.utils.data.TensorDataset(torch.randn(25, 4), torch.randint(0, 3, (25,)))
+    loader = torch.utils.data.DataLoader(data, batch_size=10)
+    with watch(config=Config()) as report, torch.no_grad():
+        total = 0.0
+        for x, y in loader:
+            total += F.cross_entropy(fc(x), y).item()
+        average = total / len(loader.dataset)
+    (found,) = report.findings
+    assert (found.rule, found.level) == ("X401", "error")
+    assert found.seen.startswith("2 batches of 10, 1 of 5; shown ")
+    shown, right = (float(part.split()[-1]) for part in found.seen.split("; ")[1].split(", "))
+    assert shown == pytest.approx(average, rel=1e-2)
+    whole = F.cross_entropy(fc(data.tensors[0]), data.tensors[1]).item()
+    assert right == pytest.approx(whole, rel=1e-2)
+
+
+def test_watch_reports_after_an_error():
+    with pytest.raises(IndexError), watch(config=Config()) as report:
+        F.cross_entropy(torch.randn(3, 4), torch.tensor([1, 2, 4]))
+    assert rules(report) == [("X201", "error")]
+    assert "got 1 to 4" in report.findings[0].message
+
+
+def test_watch_stops_after_its_steps():
+    fc = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(fc.parameters(), lr=0.1)
+    with watch(steps=2, config=Config()) as report:
+        for step in range(4):
+            z = fc(torch.randn(6, 4))
+            z = z.softmax(1) if step > 1 else z
+            F.cross_entropy(z, torch.randint(0, 3, (6,))).backward()
+            optimizer.step()
+    assert not report.findings
+    with (
+        pytest.raises(ValueError, match="`steps` must be an integer of at least 1"),
+        watch(steps=0),
+    ):
+        pass
+
+
+def test_watches_within_watches():
+    original = F.cross_entropy
+    with watch(config=Config()) as outer:
+        with watch(config=Config()) as inner:
+            F.cross_entropy(torch.randn(6, 3).softmax(1), torch.zeros(6).long())
+        F.cross_entropy(torch.randn(6, 3), torch.zeros(6).long())
+    assert F.cross_entropy is original
+    assert rules(inner) == [("X101", "error")]
+    assert outer.sites == 2
+
+
+@pytest.mark.parametrize("loss", [nn.MSELoss(), lambda a, b: (a - b).abs().sum()])
+def test_check_finds_broadcasts(loss):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        report = check(loss, torch.randn(8, 1), torch.randn(8), config=Config())
+    assert rules(report) == [("X203", "error")]
+    assert "(8, 8)" in report.findings[0].message
+    assert not check(loss, torch.randn(8), torch.randn(8), config=Config()).findings
+
+
+def test_check_lets_a_loss_of_ones_own_reshape():
+    loss = lambda a, b: (a.squeeze(1) - b).square().mean()  # noqa: E731
+    assert not check(loss, torch.randn(8, 1), torch.randn(8), config=Config()).findings
+
+
+def test_check_finds_what_is_not_finite():
+    loss = lambda a, b: (a.log() * b).sum()  # noqa: E731
+    output = torch.tensor([0.0, 1.0], requires_grad=True)
+    report = check(loss, output, torch.ones(2), config=Config())
+    assert rules(report) == [("X603", "error")]
+    assert "the result of log of 0" in report.findings[0].message
+    with pytest.raises(TypeError, match="`target` must be a tensor, got list"):
+        check(loss, output, [1, 0])
+
+
+def test_check_model_leaves_the_model_as_it_was():
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Softmax(dim=1))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    x, y = torch.randn(6, 4), torch.randint(0, 8, (6,))
+    torch.set_rng_state(state)
+    report = check_model(model, x, y, nn.CrossEntropyLoss(), config=Config())
+    assert rules(report) == [("X101", "error")]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    with pytest.raises(ValueError, match="`target` must come with `loss`"):
+        check_model(model, x, y)
+
+
+class Speaker(nn.Module):
+    """A language model that takes labels, as those of transformers do."""
+
+    def __init__(self, shift):
+        super().__init__()
+        self.embed, self.fc, self.shift = nn.Embedding(20, 8), nn.Linear(8, 20), shift
+
+    def forward(self, input_ids, labels):
+        z = self.fc(self.embed(input_ids))
+        if self.shift:
+            z, labels = z[:, :-1], labels[:, 1:]
+        return F.cross_entropy(z.flatten(0, 1), labels.flatten())
+
+
+def test_check_model_with_labels():
+    ids = torch.arange(40).reshape(2, 20) * 7 % 20
+    inputs = {"input_ids": ids, "labels": ids}
+    assert rules(check_model(Speaker(False), inputs, config=Config())) == [("X501", "error")]
+    assert not check_model(Speaker(True), inputs, config=Config()).findings
+
+
+TEST = """
+import torch, torch.nn.functional as F
+
+def test_right(xent_audit):
+    F.cross_entropy(torch.randn(6, 3), torch.zeros(6).long())
+
+def test_wrong(xent_audit):
+    F.cross_entropy(torch.randn(6, 3).softmax(1), torch.zeros(6).long())
+"""
+
+
+def test_the_fixture_fails_a_test(tmp_path):
+    (tmp_path / "test_it.py").write_text(TEST)
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    from importlib.metadata import entry_points
+
+    plugin = "xent.audit._run.pytest_plugin"
+    if not any(point.value == plugin for point in entry_points(group="pytest11")):
+        command += ["-p", plugin]
+    done = subprocess.run(
+        [sys.executable, *command, "test_it.py"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "1 passed, 1 error" in done.stdout or "2 passed, 1 error" in done.stdout, done.stdout
+    assert "X101 double-softmax" in done.stdout
+
+
+def test_an_error_inside_a_rule_is_a_line_of_the_report(monkeypatch):
+    from xent.audit._run.rules import judges
+
+    def broken_rule(site, call):
+        raise KeyError("its own fault")
+
+    monkeypatch.setattr(judges, "_OF_PAIRS", (broken_rule, *judges._OF_PAIRS))
+    with watch(config=Config()) as report:
+        F.cross_entropy(torch.randn(6, 3).softmax(1), torch.zeros(6).long())
+    assert rules(report) == [("X101", "error")]
+    (said,) = report.not_followed
+    assert "broken_rule" in said
+    assert "xent failed: KeyError: 'its own fault'" in said
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_batch_given_twice_tells_how_a_loss_reduces(reduction):
+    from xent.audit._run.rules.reductions import of_batch
+
+    state = torch.get_rng_state()
+    output, target = torch.randn(6, 3), torch.randint(0, 3, (6,))
+    noisy = lambda a, b: F.cross_entropy(F.dropout(a, 0.0), b, reduction=reduction)  # noqa: E731
+    before = torch.get_rng_state()
+    assert of_batch(noisy, output, target) == reduction
+    assert torch.equal(torch.get_rng_state(), before)
+    assert of_batch(lambda a, b: (a @ a.T).logsumexp(1).mean(), output, target) == ""
+    torch.set_rng_state(state)

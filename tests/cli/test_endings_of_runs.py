@@ -1,0 +1,49 @@
+"""How a command ends that is told to: its half-written files go, and its exit code says why."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+FIT = ("language", "fit", "text.txt", "--order", "4", "--output", "m.xent", "--memory", "400MB")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_command_that_is_ended_leaves_nothing(tmp_path, number, code):
+    lines = [" ".join(f"w{(7 * i + 3 * j * j) % 997}" for j in range(12)) for i in range(60_000)]
+    (tmp_path / "text.txt").write_text("\n".join(lines))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "xent", *FIT]
+    child = subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.PIPE
+    )
+    while not list(scratch.iterdir()) and child.poll() is None:
+        pass
+    child.send_signal(number)
+    said = child.communicate(timeout=120)[1].decode()
+    assert child.returncode == code, said
+    assert said.endswith(f"Ended by {number.name}.\n")
+    assert "Traceback" not in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["scratch", "text.txt"]
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_without_a_terminal_to_write_to(tmp_path, closed):
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n2,y\n")
+    sign = {"stdout": ">&-", "stderr": "2>&-"}[closed]
+    command = f"exec {sys.executable} -m xent rank t.csv --target b {sign}"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+def test_links_in_a_circle(tmp_path):
+    (tmp_path / "a.csv").symlink_to(tmp_path / "b.csv")
+    (tmp_path / "b.csv").symlink_to(tmp_path / "a.csv")
+    command = [sys.executable, "-m", "xent", "rank", "a.csv", "--target", "b"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "There is no file 'a.csv'.\n")

@@ -1,0 +1,68 @@
+"""A stranger's labels, columns and file names reach no terminal and no page as commands."""
+
+import csv
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from xent.cli import app
+
+HOSTILE = "\x1b]0;owned\x07\x1b[31m\u202ered\u2066\x00\r"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [["colour", HOSTILE, "y"], *[[HOSTILE, str(i % 3), HOSTILE] for i in range(6)]]
+    rows += [["blue", str(i % 3), "plain"] for i in range(6)]
+    with open("t.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    with open("said.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["target", f"p_{HOSTILE}", "p_plain", f"by {HOSTILE}"])
+        writer.writerows([[HOSTILE, 0.3, 0.7, HOSTILE], ["plain", 0.2, 0.8, "b"]] * 4)
+
+    def run(*words):
+        return CliRunner().invoke(app, list(words))
+
+    return run
+
+
+COMMANDS = [
+    ["rank", "t.csv", "--target", "y", "--html", "o.html"],
+    ["rank", "t.csv", "--target", HOSTILE],
+    ["drift", "t.csv", "t.csv", "--html", "o.html"],
+    ["evaluate", "said.csv", "--html", "o.html"],
+    ["evaluate", "said.csv", "--by", f"by {HOSTILE}"],
+    ["tree", "fit", "t.csv", "--target", "y", "--output", "o.tree", "--pruning", "none"],
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words)[:20].encode())
+def test_nothing_is_obeyed(run, tmp_path, words):
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    pages = [path.read_text() for path in tmp_path.glob("*.html")]
+    # The library of charts has characters of its own; what is said of the data stands before it.
+    texts = [done.output, *(page.partition("<script")[0] for page in pages)]
+    for text in texts:
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", text)
+    assert "\\x1b" in "".join(texts) or words[0] == "tree"
+
+
+def test_refusals_and_shown_trees(run):
+    run(*COMMANDS[-1])
+    for words in (["tree", "show", "o.tree"], ["rank", "t.csv", "--target", "\x1b[31mno"]):
+        assert "\x1b" not in run(*words).output.replace("\x1b[31m`", "`")
+
+
+def test_chinese_labels_stand_in_line(run, tmp_path):
+    with open("zh.csv", "w", newline="", encoding="utf8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["target", "p_猫", "p_dog"])
+        writer.writerows([["猫", "0.3", "0.7"], ["dog", "0.2", "0.8"]] * 4)
+    lines = run("evaluate", "zh.csv").output.splitlines()
+    zh = next(line for line in lines if line.startswith("  猫"))
+    dog = next(line for line in lines if line.startswith("  dog"))
+    assert zh.index("█") + 1 == dog.index("█")  # one letter, two columns

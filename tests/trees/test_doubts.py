@@ -1,0 +1,101 @@
+"""Text that was hardly meant to be names: one warning, from Python and the command line."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from xent.cli._trees import register
+from xent.trees import TreeClassifier
+
+Y = ["u", "v"] * 10
+DOUBTED = {
+    "q": (["1", "2", "?", "4"] * 5, "numbers in 15 of 20 rows of 'q', which is read as names because of '?'"),
+    "day": (["31/01/2020", "28/02/2021"] * 10, "dates in 20 of 20 rows of 'day', which is read as names. Write"),
+    "share": (["63%", "5%"] * 10, "percentages in 20 of 20 rows of 'share', which is read as names. Take"),
+    "price": (["$5", "$6"] * 10, "amounts of money in 20 of 20 rows of 'price', which is read as names"),
+    "count": (["1,234", "5,678"] * 10, "numbers with commas between thousands in 20 of 20 rows of 'count'"),
+    "iso": (["2020-01-01", "?"] + ["2020-01-02"] * 18, "dates in 19 of 20 rows of 'iso', which is read as"),
+}  # fmt: skip
+FINE = {"name": ["a", "b"] * 10, "code": ["01", "02"] * 10, "flag": ["yes", "no"] * 10}
+TABLE = {name: values for name, (values, _) in DOUBTED.items()} | FINE
+MAKERS = [
+    pd.DataFrame,
+    lambda t: pd.DataFrame(t, dtype=object),
+    pl.DataFrame,
+    pa.table,
+    dict,
+    lambda t: np.rec.fromarrays([np.array(v) for v in t.values()], names=list(t)),
+]
+
+
+def said(work):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        work()
+    return [str(w.message) for w in found]
+
+
+def check(words, argument):
+    assert len(words) == len(DOUBTED)
+    for word, (_, start) in zip(words, DOUBTED.values(), strict=True):
+        assert word.startswith(f"`{argument}` has {start}")
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_fit_doubts_once(make):
+    check(said(lambda: TreeClassifier().fit(make(TABLE), Y)), "X")
+    tree = TreeClassifier()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree.fit(make(TABLE), Y)
+    assert not said(lambda: tree.predict(make(TABLE)))
+
+
+def test_batches_and_paths_are_doubted_once(tmp_path):
+    tree = TreeClassifier(splitter="histogram")
+    batch = pa.table(TABLE | {"y": Y})
+    check(said(lambda: tree.fit(lambda: iter((batch, batch)), "y")), "X")
+    pyarrow.parquet.write_table(batch, tmp_path / "t.parquet")
+    check(said(lambda: tree.fit(tmp_path / "t.parquet", "y")), "X")
+
+
+def test_categories_are_not_doubted():
+    for table in (
+        pd.DataFrame(TABLE).astype("category"),
+        pl.DataFrame(TABLE, schema=dict.fromkeys(TABLE, pl.Categorical)),
+        pa.table({name: pa.array(values).dictionary_encode() for name, values in TABLE.items()}),
+    ):
+        assert not said(lambda table=table: TreeClassifier().fit(table, Y))
+
+
+@pytest.mark.parametrize("splitter", ["auto", "histogram"])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_tree_fit_doubts_once(tmp_path, ending, splitter):
+    path = tmp_path / f"t.{ending}"
+    pd.DataFrame(TABLE | {"y": Y}).to_csv(tmp_path / "t.csv", index=False)
+    if ending == "parquet":
+        pyarrow.parquet.write_table(pa.table(TABLE | {"y": Y}), path)
+    app = typer.Typer()
+    register(app)
+
+    def fit(*more):
+        words = ["tree", "fit", str(path), "-t", "y", "-o", str(tmp_path / "a.tree"), *more]
+        return said(
+            lambda: CliRunner().invoke(
+                app, [*words, "--splitter", splitter], catch_exceptions=False
+            )
+        )
+
+    words = fit()
+    check(words, "DATA")
+    assert words[0].endswith("If '?' means a missing value, pass --na '?'.")
+    assert not fit(*(option for name in DOUBTED for option in ("--names", name)))
+    if ending == "csv":
+        assert len(fit("--na", "?")) == 4
