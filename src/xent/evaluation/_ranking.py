@@ -49,7 +49,8 @@ def _of_class(score: NDArray[Any], own: NDArray[np.bool_], weight: Numbers) -> t
         every, mine = np.sort(score), np.sort(score[own])
         last = np.flatnonzero(np.append(mine[1:] != mine[:-1], True))
         value, upto = mine[last], last + 1.0
-        below, beneath = np.searchsorted(every, value), np.searchsorted(every, value, side="right")
+        below = np.searchsorted(every, value).astype(np.float64)
+        beneath = np.searchsorted(every, value, side="right").astype(np.float64)
         total = float(every.size)
     else:
         order = np.argsort(score)  # in whatever order among equals, which are one threshold
