@@ -275,3 +275,17 @@ def test_rank_by_numbers(tmp_path):
     assert "pass --target-bins 10" in str(done.exception)
     done = xent("rank", tmp_path / "t.csv", "--target", "y", "--target-bins", 2, "--json", "-")
     assert json.loads(done.stdout)[0]["score"] == pytest.approx(1)
+
+
+def test_rank_by_neighbours_takes_numbers_that_repeat(tmp_path):
+    from sklearn.datasets import load_iris
+
+    path = tmp_path / "iris.csv"
+    load_iris(as_frame=True).frame.to_csv(path, index=False)
+    asked = ("rank", path, "--target", "target", "--numeric", "ksg", "--base", "e", "--json", "-")
+    done = xent(*asked)
+    assert done.exit_code == 0, done.output
+    found = {one["name"]: one for one in json.loads(done.stdout)}
+    assert abs(found["petal width (cm)"]["score"] - 0.9825) < 0.02  # scikit-learn
+    assert found["petal width (cm)"]["noise"] is True
+    assert json.loads(xent(*asked, "--seed", "1").stdout) != json.loads(done.stdout)

@@ -317,7 +317,7 @@ def test_unknown_by_its_other_name(tmp_path):
 def test_irstlm_binary_is_told_how_to_become_arpa(tmp_path):
     path = tmp_path / "m.blm"
     path.write_bytes(b"blmt 2 10 20\n\0\1\2\xff" + bytes(64))
-    with pytest.raises(OSError, match=r"got IRSTLM's blmt in .* compile-lm FILE --text yes OUTPUT"):
+    with pytest.raises(OSError, match=r"got IRSTLM's blmt in .* compile-lm FILE --text yes OUT"):
         kenlm.Model(path)
 
 
@@ -344,6 +344,16 @@ def test_a_sentence_mark_that_lacks_is_told(tmp_path, line, said):
         read_arpa(arpa(tmp_path, text))
 
 
+@pytest.mark.parametrize("chunk", [1, 1 << 21])
+def test_a_word_that_stands_twice_is_found_anywhere(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(_arpa.arpa._text, "PIECE_BYTES", chunk)
+    read_arpa(arpa(tmp_path, SMALL))
+    for word, lines in (("a", "10 and 11"), ("</s>", "8 and 11")):
+        text = SMALL.replace("-0.4\tb", f"-0.4\t{word}")
+        with pytest.raises(ValueError, match=f"each 1-gram once, got '{word}' on lines {lines} of"):
+            read_arpa(arpa(tmp_path, text))
+
+
 def test_kenlm_numbers_of_what_is_impossible(tmp_path):
     """KenLM gives unknown words -100 where there is no <unk>, and -99 is the number that it is."""
     text = SMALL.replace("-0.4\tb\t0.1", "-99\tb\t-99")
@@ -357,6 +367,8 @@ def test_kenlm_numbers_of_what_is_impossible(tmp_path):
         expected = [-0.2, -0.3, -99 - 100, -99, -99 - 0.6]
         np.testing.assert_allclose(found, expected, rtol=1e-6)
         assert ours.score("a b zz b") == pytest.approx(sum(expected), rel=1e-6)
+    arpa(tmp_path, text.replace("-99\tb", "-120\tb"))
+    assert kenlm.Model(tmp_path / "m.arpa").score("b", bos=False, eos=False) == pytest.approx(-120)
 
 
 # ------------------------------------------------------------------ what a token is
@@ -399,6 +411,8 @@ def test_a_unit_travels_in_the_file(tmp_path, unit):
 def test_a_model_of_words_has_no_comment(tmp_path):
     write_arpa(fitted(corpus(0), 2, WittenBell()), tmp_path / "m.arpa")
     assert (tmp_path / "m.arpa").read_bytes().startswith(b"\\data\\\n")
+    write_arpa(fitted(corpus(0), 2, WittenBell(), errors="keep"), tmp_path / "m.arpa")
+    assert read_arpa(tmp_path / "m.arpa").errors == "keep"
 
 
 @pytest.mark.parametrize(("name", "value"), [("backoff", np.inf), ("logp", np.nan)])

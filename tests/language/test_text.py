@@ -84,6 +84,15 @@ def test_a_line_of_windows_ends_alike(tmp_path, unit):
     assert read(["a\rb"], unit="character")[0] == [["a", "\r", "b"]]
 
 
+@pytest.mark.parametrize(("unit", "tokens"), [("character", list("né 日")), ("byte", ["c3", "a9"])])
+def test_letters_as_tokens_are_as_long_as_the_line(unit, tokens):
+    line = "né 日" if unit == "character" else "é"
+    expected = read([line, ""], unit=unit)
+    found = read([tokens, []], unit=unit)
+    assert found[0] == expected[0]
+    assert found[1].bytes == expected[1].bytes == len(line.encode()) + 2
+
+
 def test_unknown_has_two_spellings():
     for source in (["a <UNK> <unk>"], [["a", "<UNK>", "<unk>"]]):
         found, reader = read(source)
@@ -114,6 +123,9 @@ def test_bytes_that_spell_unknown_words(unit, source, expected):
     reader = Reader(vocabulary, unit=unit, spelling=True)
     assert len(list(reader.ids(source))) == 1
     assert reader.unknown_bytes.tolist() == expected
+    kept = Reader(vocabulary, unit=unit, errors="keep", spelling=True)
+    assert len(list(kept.ids(["\udcff"]))) == 1
+    assert kept.unknown_bytes.tolist() == [2 if unit == "word" else 1]
     # Where <unk> stands for others, the text's own pays too: six bytes for each of the two.
     both = 12 if unit == "word" else 0
     reader = Reader(vocabulary, unit=unit, spelling=True, unknown_is_word=False)

@@ -39,6 +39,7 @@ CALLS = {
         L.binary_cross_entropy_with_logits, X,
     ),
     "binary_cross_entropy": (lambda x, f, **o: f(x, P, **o), L.binary_cross_entropy, X.sigmoid()),
+    "sigmoid_focal_loss": (lambda x, f, **o: f(x, P, weight=P, **o), L.sigmoid_focal_loss, X),
     "multilabel": (
         lambda x, f, **o: f(x, P, token_weight=WEIGHT, **o), L.multilabel_soft_margin_loss, X
     ),

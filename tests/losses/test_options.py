@@ -20,6 +20,7 @@ import xent.losses as L
 from xent.losses._rows import _chunks
 
 N, C, D = 6, 5, 3
+inf = math.inf
 PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
 OPTIONS = [
     "weight", "pos_weight", "ignore_index", "label_smoothing", "token_weight", "temperature",
@@ -132,6 +133,21 @@ def binary(x, target, **o):
         o,
     )
     return mean(each, scale, o["reduction"])
+
+
+def sigmoid_focal(x, target, alpha=0.25, gamma=2.0, reduction="none", **o):
+    """torchvision.ops.sigmoid_focal_loss, word by word, of the smoothed target."""
+    z = bent(x, **o)
+
+    def loss(t):
+        p = torch.sigmoid(z)
+        ce = F.binary_cross_entropy_with_logits(z, t, reduction="none")
+        p_t = p * t + (1 - p) * (1 - t)
+        each = ce * ((1 - p_t) ** gamma)
+        return each if alpha is None else (alpha * t + (1 - alpha) * (1 - t)) * each
+
+    each, scale = answers(loss, target, o)
+    return mean(each, scale, reduction)
 
 
 def probabilities(x, target, **o):
@@ -275,6 +291,11 @@ CASES = {
                    {**CLASSES, **SHAPE, "z_loss": (0.0, 0.1), "gamma": (1.5,), "alpha": (None, CLASS)}),
     "binary_cross_entropy_with_logits": (binary, logits, [(ANSWERS,), (SHARES,)], {**YES, **SHAPE}),
     "binary_cross_entropy_with_logits ignoring": (binary, logits, [(PART,)], {**YES, "ignore_index": (-1,)}),
+    "sigmoid_focal_loss": (sigmoid_focal, logits, [(ANSWERS,), (SHARES,)],
+                           {**{k: v for k, v in YES.items() if k != "pos_weight"}, **SHAPE,
+                            "alpha": (0.25, None), "gamma": (2.0, 0.5, 0.0)}),
+    "sigmoid_focal_loss ignoring": (sigmoid_focal, logits, [(PART,)],
+                                    {**REDUCTIONS, "weight": (None, CLASS), "ignore_index": (-1,)}),
     "binary_cross_entropy": (probabilities, logits.sigmoid(), [(ANSWERS,), (SHARES,)], YES),
     "binary_cross_entropy ignoring": (probabilities, logits.sigmoid(), [(PART,)], {**YES, "ignore_index": (-1,)}),
     "multilabel_soft_margin_loss": (multilabel, logits, [(ANSWERS,), (SHARES,)],
@@ -512,12 +533,94 @@ EMPTY = [n for n in LOSSES if "empty" in inspect.signature(getattr(L, n)).parame
 @pytest.mark.parametrize("name", sorted(set(EMPTY) - {"vocab_parallel_cross_entropy"}))
 def test_empty(name):
     call = no_rows(name)
+    if name == "sigmoid_focal_loss":  # each answer's by default, as torchvision's
+        call = partial(call, reduction="mean")
     assert call() == 0
     assert call(empty="nan").isnan()
     assert call(reduction="sum", empty="nan") == 0
     assert not call(reduction="none").numel()
     with pytest.raises(ValueError, match="no row counts"):
         call(empty="raise")
+
+
+SEVERAL = {
+    "cross_entropy": lambda y, **o: L.cross_entropy(logits, y, **o),
+    "small": lambda y, **o: L.cross_entropy(logits.float(), y, **o),
+    "nll_loss": lambda y, **o: L.nll_loss(logits, y, **o),
+    "focal_loss": lambda y, **o: L.focal_loss(logits, y, **o),
+    "linear_cross_entropy": lambda y, **o: L.linear_cross_entropy(hidden, W, y, **o),
+    "linear_log_prob": lambda y, **o: L.linear_log_prob(hidden, W, y, **o).sum(),
+    "CrossEntropyLoss": lambda y, **o: L.CrossEntropyLoss(**o)(logits, y),
+    "compiled": lambda y, **o: torch.compile(L.cross_entropy, backend="eager")(logits, y, **o),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_ignored_classes(name):
+    y = torch.tensor([0, 4, 1, -100, 255, 1])
+    ignored = y.where((y != 1) & (y != 255), -100)
+    want = SEVERAL[name](ignored)
+    for several in ((-100, 255, 1), [255, 1, -100], {1, 255, -100}):
+        assert torch.equal(SEVERAL[name](y, ignore_index=several), want)
+    small = torch.tensor([0, 4, 1, 255, 255, 1], dtype=torch.uint8)
+    assert torch.equal(SEVERAL[name](small, ignore_index=(255, 1)), want)
+    if name != "compiled":
+        with pytest.raises(ValueError, match="`ignore_index` must be a class index, or hold some"):
+            SEVERAL[name](y, ignore_index=())
+        with pytest.raises((TypeError, ValueError), match="`ignore_index` must be"):
+            SEVERAL[name](y, ignore_index=(0.5,))
+
+
+def test_a_number_as_alpha():
+    for target in (HARD, SOFT):
+        found = L.focal_loss(logits, target, alpha=0.25, gamma=1.5)
+        torch.testing.assert_close(found, 0.25 * L.focal_loss(logits, target, gamma=1.5))
+        tensor = L.focal_loss(logits, target, alpha=torch.full((C,), 0.25).double(), gamma=1.5)
+        assert torch.equal(found, tensor)
+    with pytest.raises(ValueError, match="`alpha` must be non-negative and finite, got -1"):
+        L.focal_loss(logits, HARD, alpha=-1)
+    with pytest.raises(ValueError, match="`alpha` must be between 0 and 1, got -1"):
+        L.sigmoid_focal_loss(logits, ANSWERS, alpha=-1)
+
+
+def test_an_answer_that_is_nearly_sure_keeps_its_focal_digits():
+    """mpmath, 30 digits: (1 / (1 + e^x))^2 log(1 + e^-x) / 4 at x = 30."""
+    found = L.sigmoid_focal_loss(torch.tensor([30.0]), torch.tensor([1.0])).item()
+    assert abs(found / 2.048503156e-40 - 1) < 1e-4  # a subnormal number of float32
+    found = L.sigmoid_focal_loss(torch.tensor([20.0]), torch.tensor([1.0])).item()
+    assert abs(found / 2.18912767939e-27 - 1) < 1e-6
+    for logit in (inf, -inf):
+        x = torch.tensor([logit], requires_grad=True)
+        loss = L.sigmoid_focal_loss(x, torch.tensor([float(logit > 0)]), gamma=0.5)
+        loss.backward()
+        assert (loss.item(), x.grad.item()) == (0.0, 0.0)
+
+
+class Adapted(torch.nn.Linear):
+    """Stands for a head that an adapter wraps, as LoRA does."""
+
+    def __init__(self):
+        super().__init__(D, C)
+        self.lora_A = torch.nn.Linear(D, 1)
+
+
+def test_a_head_that_is_a_module():
+    head, adapted = torch.nn.Linear(D, C), Adapted()
+    quantised = torch.nn.Linear(D, C)
+    quantised.weight = torch.nn.Parameter(torch.zeros(C, D, dtype=torch.int8), requires_grad=False)
+    for given, words in (
+        (head, "Give its .weight, and its .bias as linear_bias."),
+        (adapted, "Its .weight leaves the adapter out: merge the adapter first"),
+        (quantised, "A quantised head has no such weight: dequantise it"),
+        (quantised.weight, "A quantised head has no such weight: dequantise it"),
+    ):
+        for loss in (
+            lambda w: L.linear_cross_entropy(hidden.float(), w, HARD),
+            lambda w: L.linear_log_prob(hidden.float(), w, HARD),
+            lambda w: L.linear_kl_div(hidden.float(), w, hidden.float(), head.weight),
+        ):
+            with pytest.raises(TypeError, match=re.escape(words)):
+                loss(given)
 
 
 def test_modules_take_the_options():

@@ -6,6 +6,7 @@ stand there, in the target as in the logits, on the path of torch operations as 
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -62,6 +63,7 @@ LOSSES = {
 }
 ELEMENTWISE = {
     "bce": (L.binary_cross_entropy_with_logits, X, BAD_X, T, BAD_T),
+    "sigmoid_focal_loss": (partial(L.sigmoid_focal_loss, reduction="mean"), X, BAD_X, T, BAD_T),
     "binary_cross_entropy": (L.binary_cross_entropy, X.sigmoid(), put(X.sigmoid(), nan, 7), T, BAD_T),
     "mse_loss": (L.mse_loss, X, BAD_X, T, BAD_T),
 }  # fmt: skip

@@ -19,6 +19,7 @@ LOSSES = {
     "nll_loss": lambda x, y, p, w: L.nll_loss(x, y),
     "focal_loss": lambda x, y, p, w: L.focal_loss(x, y),
     "bce": lambda x, y, p, w: L.binary_cross_entropy_with_logits(x, p),
+    "sigmoid_focal_loss": lambda x, y, p, w: L.sigmoid_focal_loss(x, p).sum(),
     "binary_cross_entropy": lambda x, y, p, w: L.binary_cross_entropy(x.sigmoid(), p),
     "kl_div": lambda x, y, p, w: L.kl_div(x, p, reduction="batchmean"),
     "js_div": lambda x, y, p, w: L.js_div(x, p),

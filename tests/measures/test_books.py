@@ -132,6 +132,9 @@ NUMBERS: dict[str, list[tuple[Callable, object, int]]] = {
     "conditional_mutual_information": [
         (lambda: m.conditional_mutual_information(COINS, base=2), COVER["coins"]["conditional"], 14)
     ],
+    "total_correlation": [
+        (lambda: m.total_correlation(JOINT, base=2), COVER["joint"]["mutual_information"], 14)
+    ],
     "variation_of_information": [
         (lambda: m.variation_of_information(JOINT, base=2), COVER["variation"]["value"], 14)
     ],

@@ -108,11 +108,19 @@ JOINT = {
         lambda t: 2 * information(t) / (plain_entropy(t.sum(0)) + plain_entropy(t.sum(1))),
     ),
     "gain_ratio": (m.gain_ratio, lambda t: information(t) / plain_entropy(t.sum(1))),
+    "total correlation": (m.total_correlation, information),
+    "total correlation of three": (
+        lambda t: m.total_correlation(t.reshape(2, 1, 2)),
+        information,
+    ),
     "conditional information": (
         lambda t: m.conditional_mutual_information(t[..., None]),
         information,
     ),
 }
+
+
+RESHAPED = ("conditional information", "total correlation of three")
 
 
 def softmax(z):
@@ -228,7 +236,7 @@ def test_what_is_no_distribution_is_nan_under_jax(view, name):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("name", [n for n in JOINT if n != "conditional information"])
+@pytest.mark.parametrize("name", [n for n in JOINT if n not in RESHAPED])
 def test_what_is_no_joint_distribution_is_nan_under_jax(view, name):
     made, _ = VIEWS[view]
     measure = JOINT[name][0]

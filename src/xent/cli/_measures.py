@@ -123,7 +123,11 @@ def drift(
     current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The table as it is.")],
     columns: ColumnPatterns = None,
     measure: Annotated[
-        str, typer.Option(help="What orders, bars and --threshold are of: js, kl or psi.")
+        str,
+        typer.Option(
+            help="What orders, bars and --threshold are of: "
+            "js, kl, psi, hellinger or total_variation."
+        ),
     ] = "js",
     threshold: Annotated[
         float | None, typer.Option(help="Exit with code 1 if a column is above it.")
@@ -147,7 +151,7 @@ def drift(
 
     _check_outputs([reference, current], html, json)
     logarithms = _data.base_of(base)
-    _check.option("--measure", measure, ("js", "kl", "psi"))
+    _check.option("--measure", measure, ("js", "kl", "psi", "hellinger", "total_variation"))
     if threshold is not None and not threshold >= 0:
         raise _check.invalid("--threshold", "be a number of at least 0", threshold)
     before = TableFile(reference, reading, argument="REFERENCE")
@@ -178,12 +182,19 @@ def drift(
         ]
         for d in found
     ]
+    if measure not in heads:
+        heads.insert(4, measure.replace("_", " "))
+        for row, value in zip(rows, shown, strict=True):
+            row.insert(4, _number(value))
     if bootstrap:
         heads.insert(2, "interval")
         for row, d in zip(rows, found, strict=True):
             row.insert(2, f"{_number(d.low)}-{_number(d.high)}")
     unit = f"JS and KL in {_unit(logarithms)}, PSI in nats"
-    axis = f"{measure.upper()} ({'nats' if measure == 'psi' else _unit(logarithms)})"
+    units = {"js": _unit(logarithms), "kl": _unit(logarithms), "psi": "nats"}
+    axis = (
+        f"{measure.upper()} ({units[measure]})" if measure in units else measure.replace("_", " ")
+    )
     records = [asdict(d) for d in found]
     past = [d.name for d, value in zip(found, shown, strict=True) if _past(value, threshold)]
     title = f"What moved from {reference.name} to {current.name}"

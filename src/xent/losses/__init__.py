@@ -12,6 +12,7 @@ from xent.losses._binary import (  # noqa: E402
 from xent.losses._class import cross_entropy, focal_loss, nll_loss  # noqa: E402
 from xent.losses._contrast import info_nce, siglip  # noqa: E402
 from xent.losses._divergence import js_div, kl_div  # noqa: E402
+from xent.losses._focal import sigmoid_focal_loss  # noqa: E402
 from xent.losses._heads._binary import linear_binary_cross_entropy  # noqa: E402
 from xent.losses._heads._class import (  # noqa: E402
     linear_cross_entropy,
@@ -52,5 +53,6 @@ __all__ = [
     "multilabel_soft_margin_loss",
     "nll_loss",
     "siglip",
+    "sigmoid_focal_loss",
     "vocab_parallel_cross_entropy",
 ]

@@ -78,6 +78,14 @@ def check_number(name: str, value: Any) -> float:
     return _check.number(name, value)
 
 
+def check_gamma(gamma: float) -> float:
+    """Return how fast a focal loss fades; refuse what would let it grow."""
+    gamma = check_number("gamma", gamma)
+    if not 0 <= gamma < math.inf:
+        raise _check.invalid("gamma", "be non-negative and finite", gamma)
+    return gamma
+
+
 def _holds_number(value: Tensor) -> bool:
     settled = not (value.requires_grad or value.is_complex() or value.is_meta)
     return settled and value.layout is torch.strided and value.numel() == 1

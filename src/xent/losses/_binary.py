@@ -119,26 +119,21 @@ def binary_cross_entropy_with_logits(
     check_broadcast("weight", weight, input, validate=validate)
     check_broadcast("pos_weight", pos_weight, input, validate=validate)
     check_broadcast("token_weight", token_weight, input, validate=validate)
-    if target.dtype == torch.float16:
-        target = widened(target)
-    elif not target.is_floating_point():
-        target = target.float()
+    target = float_target(target)
     unsmoothed = target
     total: Any = input.numel()
     silent = None
     if stats:
-        silent = _silent(target, weight, token_weight)
+        silent = silent_answers(target, weight, token_weight)
     if not (ignore_index is None and token_weight is None and not label_smoothing):
         real = torch.promote_types(torch.float32, input.dtype)
-        target, weight, total = _weighted_target(
-            target, weight, token_weight, ignore_index, o, real
-        )
+        target, weight, total = weighted_target(target, weight, token_weight, ignore_index, o, real)
     if o.softcap or o.temperature != 1.0:
         if weight is not None:  # the slope of a NaN is NaN, though its weight be 0
             input = input.where((weight != 0) | ~input.isnan(), 0.0)
         input = cap_and_scale(input, o)
     x = at_least_float32(input)
-    found = _stats_of_logits(x, unsmoothed, ignore_index, silent) if stats else None
+    found = stats_of_logits(x, unsmoothed, ignore_index, silent) if stats else None
     if not fused:
         validate_binary_target(target)
         loss = reduce_loss(binary_values(x, target, weight, pos_weight), reduction, total, empty)
@@ -159,7 +154,14 @@ def _can_fuse(input: Tensor, *others: Any) -> bool:
     return can_validate(input, *tensors) and not in_forward_mode() and not needs_gradient(*tensors)
 
 
-def _weighted_target(
+def float_target(target: Tensor) -> Tensor:
+    """Return targets of any dtype in one that the loops read."""
+    if target.dtype == torch.float16:
+        return widened(target)
+    return target if target.is_floating_point() else target.float()
+
+
+def weighted_target(
     target: Tensor,
     weight: Tensor | None,
     token_weight: Tensor | None,
@@ -192,7 +194,7 @@ def _weighted_target(
     return target, weight, total
 
 
-def _silent(target: Tensor, *weights: Tensor | None) -> Tensor | None:
+def silent_answers(target: Tensor, *weights: Tensor | None) -> Tensor | None:
     """Say which answers are none, and may be so because they weigh 0."""
     given = [weight for weight in weights if weight is not None]
     if not given:
@@ -203,7 +205,7 @@ def _silent(target: Tensor, *weights: Tensor | None) -> Tensor | None:
     return ~(counts | ((target >= 0) & (target <= 1)))
 
 
-def _stats_of_logits(
+def stats_of_logits(
     x: Tensor, target: Tensor, ignore_index: float | None, silent: Tensor | None
 ) -> Stats:
     """Statistics of binary targets as of two classes, with the logits 0 for no and x for yes."""
@@ -303,7 +305,7 @@ def binary_cross_entropy(
     check_broadcast("weight", weight, input)
     check_broadcast("pos_weight", pos_weight, input)
     check_broadcast("token_weight", token_weight, input)
-    silent = _silent(input, weight, token_weight)
+    silent = silent_answers(input, weight, token_weight)
     good = (input >= 0) & (input <= 1)
     if silent is not None:
         good = good | silent
@@ -315,8 +317,8 @@ def binary_cross_entropy(
     half = target.dtype in (torch.float16, torch.bfloat16)
     unsmoothed = (widened(target) if half else target).to(p.dtype)
     if stats:
-        silent = _silent(unsmoothed, weight, token_weight)
-    t, weight, total = _weighted_target(unsmoothed, weight, token_weight, ignore_index, o, p.dtype)
+        silent = silent_answers(unsmoothed, weight, token_weight)
+    t, weight, total = weighted_target(unsmoothed, weight, token_weight, ignore_index, o, p.dtype)
     validate_binary_target(t)
 
     def cost(p: Tensor, t: Tensor, yes: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Values follow torch.nn.functional wherever torch is right; docs/losses.md lists 
 """
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 from torch import Tensor
@@ -12,6 +13,7 @@ from xent import _check
 from xent.losses._arguments import (
     Options,
     check_devices,
+    check_gamma,
     check_input,
     check_number,
     check_options,
@@ -30,7 +32,7 @@ from xent.losses._rows._formula import (
     zero_masked_rows,
 )
 from xent.losses._rows._stats import stats_need_second_pass, stats_of
-from xent.losses._rows._targets import check_target_and_weights, validate_target
+from xent.losses._rows._targets import check_target_and_weights, one_ignored, validate_target
 
 _DEFAULTS = (0.0, 1.0, 0.0, "zero")
 
@@ -41,7 +43,7 @@ def cross_entropy(
     target: Tensor,
     weight: Tensor | None = None,
     size_average: None = None,
-    ignore_index: int = -100,
+    ignore_index: int | Collection[int] = -100,
     reduce: None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -68,8 +70,8 @@ def cross_entropy(
         Weight w of each class.
     size_average, reduce : None
         Deprecated positions of torch.
-    ignore_index : int
-        A class index whose rows are ignored.
+    ignore_index : int, or several
+        A class index whose rows are ignored, or some such.
     reduction : {"mean", "sum", "none"}
         The mean is over rows (over their weights, where classes or rows are weighted).
     label_smoothing : float
@@ -128,9 +130,10 @@ def cross_entropy(
         if loss is not None:
             return loss
     check_input(input, size_average, reduce)
+    target, ignored = one_ignored(target, ignore_index)
     o = check_options(
         reduction,
-        ignore_index=ignore_index,
+        ignore_index=ignored,
         label_smoothing=label_smoothing,
         temperature=temperature,
         softcap=softcap,
@@ -151,7 +154,7 @@ def nll_loss(
     target: Tensor,
     weight: Tensor | None = None,
     size_average: None = None,
-    ignore_index: int = -100,
+    ignore_index: int | Collection[int] = -100,
     reduce: None = None,
     reduction: str = "mean",
     *,
@@ -175,8 +178,8 @@ def nll_loss(
         Weight w of each class.
     size_average, reduce : None
         Deprecated positions of torch.
-    ignore_index : int
-        A class index whose rows are ignored.
+    ignore_index : int, or several
+        A class index whose rows are ignored, or some such.
     reduction : {"mean", "sum", "none"}
         The mean is over rows (over their weights, where classes or rows are weighted).
     label_smoothing : float
@@ -213,9 +216,8 @@ def nll_loss(
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, equation 4.108.
     """
     check_input(input, size_average, reduce)
-    o = check_options(
-        reduction, ignore_index=ignore_index, label_smoothing=label_smoothing, empty=empty
-    )
+    target, ignored = one_ignored(target, ignore_index)
+    o = check_options(reduction, ignore_index=ignored, label_smoothing=label_smoothing, empty=empty)
     axis = class_axis(input, axis)
     target = check_target_and_weights(input, target, weight, token_weight, axis, o)
     target = validate_target(target, axis, input.shape[axis], o, token_weight)
@@ -233,9 +235,9 @@ def focal_loss(
     target: Tensor,
     *,
     gamma: float = 2.0,
-    alpha: Tensor | None = None,
+    alpha: float | Tensor | None = None,
     weight: Tensor | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | Collection[int] = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
     token_weight: Tensor | None = None,
@@ -259,7 +261,8 @@ def focal_loss(
     gamma : float
         How fast an easy row fades; 0 is the cross-entropy.
     alpha, weight : Tensor, shape (C,), optional
-        Weights of each class: α leaves the mean one over rows, as in the paper; w divides it.
+        Weights of each class: α leaves the mean one over rows, as in the paper; w divides it. A
+        number as ``alpha`` is that of every class.
     ignore_index, label_smoothing, token_weight, temperature, softcap, z_loss, axis, empty, stats
         As in `cross_entropy`.
     reduction : {"mean", "sum", "none"}
@@ -286,27 +289,32 @@ def focal_loss(
     Lin, T.-Y. et al. (2017). Focal Loss for Dense Object Detection, equation 5.
     """
     check_input(input)
+    target, ignored = one_ignored(target, ignore_index)
     o = check_options(
         reduction,
-        ignore_index=ignore_index,
+        ignore_index=ignored,
         label_smoothing=label_smoothing,
         temperature=temperature,
         softcap=softcap,
         z_loss=z_loss,
         empty=empty,
     )
-    gamma = check_number("gamma", gamma)
-    if not 0 <= gamma < math.inf:
-        raise _check.invalid("gamma", "be non-negative and finite", gamma)
+    gamma = check_gamma(gamma)
     axis = class_axis(input, axis)
     given = target
     target = check_target_and_weights(input, target, weight, token_weight, axis, o)
     target = validate_target(target, axis, input.shape[axis], o, token_weight)
-    check_weight("alpha", alpha, input.shape[axis : axis + 1], "class")
-    check_devices(input, alpha=alpha)
+    if isinstance(alpha, Tensor) and alpha.dim():
+        check_weight("alpha", alpha, input.shape[axis : axis + 1], "class")
+        check_devices(input, alpha=alpha)
+    elif alpha is not None:
+        number = check_number("alpha", alpha)
+        if not 0 <= number < math.inf:
+            raise _check.invalid("alpha", "be non-negative and finite", number)
+        alpha = at_least_float32(input).new_full(input.shape[axis : axis + 1], number)
     soft = target.is_floating_point()
     logits = input.movedim(axis, -1)
-    kept = target != ignore_index
+    kept = target != ignored
     masked = zero_masked_rows(logits, token_weight)
     z = cap_and_scale(masked if soft else zero_masked_rows(masked, kept), o)
     class_weight = weight if alpha is None else alpha
@@ -317,7 +325,7 @@ def focal_loss(
     else:  # the compiled rows know the one class that counts
         mask = None if token_weight is None else token_weight != 0
         cost = cross_entropy(
-            input, given, ignore_index=ignore_index, reduction="none", temperature=temperature,
+            input, given, ignore_index=ignored, reduction="none", temperature=temperature,
             softcap=softcap, axis=axis, token_weight=mask,
         )  # fmt: skip
         target_weight = kept.to(cost.dtype)

@@ -20,7 +20,6 @@ from xent.measures.discrete._gain import (
 )
 from xent.measures.discrete._joint import (
     conditional_entropy,
-    conditional_mutual_information,
     mutual_information,
     variation_of_information,
 )
@@ -30,6 +29,7 @@ from xent.measures.discrete._orders import (
     renyi_entropy,
     tsallis_entropy,
 )
+from xent.measures.discrete._several import conditional_mutual_information, total_correlation
 from xent.measures.rows._typed_arrays import Counts, Logits, LogProbs
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ __all__ = [
     "renyi_entropy",
     "self_information",
     "symmetric_uncertainty",
+    "total_correlation",
     "tsallis_entropy",
     "variation_of_information",
 ]

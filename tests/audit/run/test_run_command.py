@@ -2,16 +2,20 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from xent.cli import app
 
+ROOT = Path(__file__).parent.parent.parent.parent
 SCRIPT = """
 import sys
 import torch, torch.nn.functional as F
@@ -137,3 +141,31 @@ def test_ctrl_c_reports_and_ends_as_python_does(tmp_path):
     assert process.returncode == -signal.SIGINT
     assert "KeyboardInterrupt" in err
     assert "X101 double-softmax" in err
+
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("page", "first", "name"),
+    [("README.md", "nn.Softmax", "train.py"), ("docs/audit.md", "DataLoader(Tensor", "test.py")],
+)
+def test_what_a_page_shows_is_what_is_said(page, first, name, tmp_path, monkeypatch):
+    blocks = BLOCK.findall((ROOT / page).read_text())
+    at = next(i for i, (kind, text) in enumerate(blocks) if kind == "sh" and first in text)
+    written, command = blocks[at][1].splitlines()
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(written, shell=True, check=True)
+    assert (tmp_path / name).exists()
+    done = CliRunner().invoke(app, shlex.split(command)[1:])
+    assert blocks[at + 1][1] in (done.stdout, done.stderr)
+
+
+def test_the_hook_is_the_command():
+    yaml = pytest.importorskip("yaml")
+
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert hook["entry"] == "xent audit"
+    for kind, text in BLOCK.findall((ROOT / "docs" / "audit.md").read_text()):
+        if kind == "yaml":
+            assert "xent audit" in str(yaml.safe_load(text))

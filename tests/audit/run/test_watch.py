@@ -156,3 +156,32 @@ def test_the_fixture_fails_a_test(tmp_path):
     )
     assert "1 passed, 1 error" in done.stdout or "2 passed, 1 error" in done.stdout, done.stdout
     assert "X101 double-softmax" in done.stdout
+
+
+def test_an_error_inside_a_rule_is_a_line_of_the_report(monkeypatch):
+    from xent.audit._run.rules import judges
+
+    def broken_rule(site, call):
+        raise KeyError("its own fault")
+
+    monkeypatch.setattr(judges, "_OF_PAIRS", (broken_rule, *judges._OF_PAIRS))
+    with watch(config=Config()) as report:
+        F.cross_entropy(torch.randn(6, 3).softmax(1), torch.zeros(6).long())
+    assert rules(report) == [("X101", "error")]
+    (said,) = report.not_followed
+    assert "broken_rule" in said
+    assert "xent failed: KeyError: 'its own fault'" in said
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_batch_given_twice_tells_how_a_loss_reduces(reduction):
+    from xent.audit._run.rules.reductions import of_batch
+
+    state = torch.get_rng_state()
+    output, target = torch.randn(6, 3), torch.randint(0, 3, (6,))
+    noisy = lambda a, b: F.cross_entropy(F.dropout(a, 0.0), b, reduction=reduction)  # noqa: E731
+    before = torch.get_rng_state()
+    assert of_batch(noisy, output, target) == reduction
+    assert torch.equal(torch.get_rng_state(), before)
+    assert of_batch(lambda a, b: (a @ a.T).logsumexp(1).mean(), output, target) == ""
+    torch.set_rng_state(state)

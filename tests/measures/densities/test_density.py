@@ -643,7 +643,7 @@ REFUSED = [
     (lambda: entropy(td.Normal(torch.zeros(3), 1.0)), "`p` must be one distribution, got a batch of shape (3,). Take them one by one, or as one joint"),
     (lambda: entropy(stats.norm(0, -1)), "`p` must have parameters that norm allows, got 0, -1."),
     (lambda: kl_divergence(stats.norm(), [0.5, 0.5]), "`q` must be a distribution of scipy.stats or torch.distributions, as the other is, got a list."),
-    (lambda: kl_divergence([0.5, 0.5], stats.norm()), "`p` must be a distribution of scipy.stats or torch.distributions, as the other is, got a list."),
+    (lambda: kl_divergence([0.5, 0.5], stats.norm()), "The divergence of a sample from a density: a sample has no density. Use cross_entropy"),
     (lambda: kl_divergence(stats.norm(), stats.poisson(2)), "`q` must be continuous, as `p` is, got a discrete distribution."),
     (lambda: js_divergence(stats.norm(), stats.multivariate_normal([0, 0])), "`q` must have outcomes of shape (), as `p` has, got (2,)."),
     (lambda: js_divergence(stats.multivariate_normal([0, 0]), stats.multivariate_normal([1, 0])), "Without chance this cannot be measured: there is no formula, and no integral that holds all of the density. Pass rng=0, say."),

@@ -12,6 +12,7 @@ from torch import distributions as td
 
 from xent.measures import cross_entropy, entropy, js_divergence, kl_divergence
 from xent.measures.densities._quadrature import tail_of
+from xent.measures.densities._read import density_of
 
 
 def holds(found, truth, rtol):
@@ -120,9 +121,9 @@ NO_DISTRIBUTIONS = [
         "`p` must be a distribution, got the class Normal. Write Normal(...), with its parameters.",
     ),
     (
-        stats.wishart(3, np.eye(2)),
-        "`p` must be a distribution of one number, or a normal, t or Dirichlet of several, got a "
-        "wishart_frozen.",
+        stats.matrix_normal(np.eye(2)),
+        "`p` must be a distribution of one number, or one of several that has a formula here, got "
+        "a matrix_normal_frozen.",
     ),
 ]
 
@@ -212,3 +213,21 @@ def test_what_follows_other_rows_of_terms():
         assert abs(tail - 0.125) <= doubt
         tail, doubt = tail_of(np.array([before, 0.5, 0.25]), 1.0)
         assert abs(tail - 0.25) <= doubt
+
+
+@pytest.mark.parametrize(("k", "df"), [(3, 10), (2, 1), (10, 30), (5, 1.5), (3, 2000)])
+def test_studentized_range(k, df):
+    """Its density against scipy's, which takes 5 ms a number, and the mass."""
+    density = density_of("p", stats.studentized_range(k, df, 1, 2))
+    x = np.array([1.1, 1.6, 3.0, 5.0, 9.0])
+    theirs = stats.studentized_range(k, df, 1, 2).pdf(x)
+    assert_allclose(np.exp(density.log_density(x, 0.0)), theirs, rtol=1e-8, atol=1e-11)
+    log_x = np.linspace(-20, 40, 6001)
+    logs = density.log_density(np.exp(log_x), 1.0)
+    assert_allclose(np.trapezoid(np.exp(logs + log_x), log_x), 1.0, rtol=1e-9)
+
+
+def test_entropy_of_a_studentized_range():
+    # Of two with one degree of freedom: |t| √2, where t is a Cauchy's: log(2π√2).
+    found = entropy(stats.studentized_range(2, 1))
+    assert abs(found - math.log(2 * math.pi * math.sqrt(2))) <= found.error + 1e-10

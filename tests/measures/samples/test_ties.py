@@ -372,6 +372,18 @@ def test_entropy_of_whole_numbers_is_that_of_symbols_in_units():
         assert abs(found.value - math.log(unit) - truth) < 0.03
 
 
+def test_no_scale_is_lost_beside_another():
+    rng = np.random.default_rng(21)
+    x = rng.standard_normal(3000)
+    options = {"method": "nearest_neighbors", "neighbors": 100}
+    found = estimate_kl_divergence(1e-300 * x, x, **options).value
+    small = -np.log(stats.norm.pdf(0)) - NORMAL - math.log(1e-300)
+    assert abs(found - small) < 0.3  # as if the model were its density at 0
+    wide = np.tile([1e-300, 1e300], 1500) * rng.random(3000)
+    found = estimate_entropy(wide, method="kozachenko_leonenko").value
+    assert abs(found - math.log(2)) < 0.1  # half of each: the logs of both widths cancel
+
+
 def test_a_heap_among_real_numbers_has_no_entropy():
     rng = np.random.default_rng(13)
     x = np.where(rng.random(500) < 0.5, 0.0, rng.standard_normal(500))

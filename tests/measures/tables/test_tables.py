@@ -589,3 +589,15 @@ def test_text_is_the_same_however_it_is_coded(kind):
     assert (other.levels, other.new_levels) == (5, ("c",))
     assert sorted(other.gone_levels) == ["a", "ü"]  # as often as one another
     assert_allclose([other.js, other.psi], [one.js, one.psi], rtol=1e-14)
+
+
+def test_drift_by_hellinger_and_total_variation():
+    old, new = pd.DataFrame({"x": list("aab")}), pd.DataFrame({"x": list("abbc")})
+    (found,) = drift(old, new)
+    p, q = np.array([2 / 3, 1 / 3, 0]), np.array([1 / 4, 1 / 2, 1 / 4])
+    assert_allclose(found.hellinger, np.sqrt(1 - np.sqrt(p * q).sum()), rtol=1e-14)
+    assert_allclose(found.total_variation, np.abs(p - q).sum() / 2, rtol=1e-14)
+    (same,) = drift(old, old)
+    assert (same.hellinger, same.total_variation) == (0, 0)
+    (apart,) = drift(old, pd.DataFrame({"x": ["z"]}))
+    assert_allclose([apart.hellinger, apart.total_variation], 1, rtol=1e-14)

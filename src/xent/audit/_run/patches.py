@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
 import torch
@@ -148,6 +150,9 @@ class _Warnings:
         warnings.warn(message, category, stacklevel + own, source, **rest)
 
 
+_WATCHING: list[Observer] = []  # the innermost last
+
+
 class Patches:
     """What stands in the place of what, and how to put it back."""
 
@@ -174,12 +179,14 @@ class Patches:
         self._set(functional, "warnings", _Warnings())
         self._watch_loaders()
         self._watch_optimisers()
+        self._watch_processes()
+        _WATCHING.append(observer)
 
     def _swap(self, swaps: dict[Watched, Watched]) -> None:
         by_id = {id(original): (original, new) for original, new in swaps.items()}
         for module in list(sys.modules.values()):
             names = getattr(module, "__dict__", None)
-            if type(names) is not dict or module.__name__.startswith("xent."):
+            if type(names) is not dict or str(names.get("__name__")).startswith("xent."):
                 continue
             for name, value in list(names.items()):
                 if id(value) in by_id:
@@ -230,8 +237,23 @@ class Patches:
 
         self.handles.append(optimizer.register_optimizer_step_post_hook(after))
 
+    def _watch_processes(self) -> None:
+        """Name what runs elsewhere, the workers of loaders left out: they compute no losses."""
+        original = BaseProcess.start
+        observer = self.observer
+
+        def watched(process: Any) -> None:
+            target = getattr(process, "_target", None)
+            if observer.on and not getattr(target, "__module__", "").startswith("torch.utils.data"):
+                observer.missed("child processes")
+            original(process)
+
+        self._set(BaseProcess, "start", functools.update_wrapper(watched, original))
+
     def take_away(self) -> None:
         """Put everything back, in modules that were imported since as well."""
+        if self.observer in _WATCHING:
+            _WATCHING.remove(self.observer)
         for handle in self.handles:
             handle.remove()
         back = {id(new): old for _, _, old, new in self.places if callable(new)}
@@ -248,7 +270,14 @@ class Patches:
         self.handles.clear()
 
 
-_WATCHING: list[Observer] = []  # the innermost last
+def _in_child() -> None:
+    """Stop in a process that was forked: its report would reach nobody."""
+    for observer in _WATCHING:
+        observer.stop()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def watched_by() -> Observer:
@@ -261,10 +290,8 @@ def watching(observer: Observer) -> Iterator[None]:
     """Watch what runs inside."""
     patches = Patches(observer)
     patches.put()
-    _WATCHING.append(observer)
     try:
         yield
     finally:
-        _WATCHING.remove(observer)
         observer.stop()
         patches.take_away()

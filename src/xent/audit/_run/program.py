@@ -19,6 +19,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from xent import _check
+from xent._signals import ENDING_SIGNALS, end
 from xent.audit._audit import reading
 from xent.audit._config import Config
 from xent.audit._report import AuditReport
@@ -136,6 +137,9 @@ def _in_place_of(main: ModuleType, file: str, argv: list[str]) -> Iterator[None]
     sys.modules["__main__"], sys.argv = main, argv
     if not sys.flags.safe_path:
         sys.path[:1] = [os.path.dirname(os.path.realpath(file))]
+    ours = [number for number in ENDING_SIGNALS if signal.getsignal(number) is end]
+    for number in ours:
+        signal.signal(number, signal.SIG_DFL)
     original: Any = getattr(warnings, "_showwarning_orig", None)
     if original is not None:
         warnings.showwarning = original
@@ -144,6 +148,8 @@ def _in_place_of(main: ModuleType, file: str, argv: list[str]) -> Iterator[None]
     finally:
         sys.modules["__main__"], sys.argv, sys.path[:] = before
         warnings.showwarning, sys.excepthook = shown, hook
+        for number in ours:
+            signal.signal(number, end)
 
 
 def _exit_code(stop: SystemExit) -> int:

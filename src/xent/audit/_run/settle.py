@@ -31,6 +31,7 @@ BEHIND = {  # what follows from another finding at the same site
 }
 UNDEFINED = ("X106", "X201", "X303")  # what makes a loss NaN by itself
 SCALED_BACK = re.compile(r"\bsize\(|\.shape\b|num_classes|n_classes|numel\(")
+IN_NUMPY = re.compile(r"(loss|entropy|criterion).*\.numpy\(|\blog_loss\(")
 UNREACHED = 5  # lines that are named
 
 
@@ -240,6 +241,10 @@ class _Joined:
             self.observer.missed(f"{where} (not reached in this run)")
         if more > 0:
             self.observer.missed(f"{more} more lines that were not reached")
+        for source in self.reading.sources.values():
+            for line, text in enumerate(source.text.splitlines(), 1):
+                if IN_NUMPY.search(text) and not text.lstrip().startswith("#"):
+                    self.observer.missed(f"{source.shown}:{line} (a loss in NumPy)")
         self.reading.not_followed |= self.observer.not_followed
 
 

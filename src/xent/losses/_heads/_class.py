@@ -1,6 +1,7 @@
 """Cross-entropy of a linear head's logits, which are never built; see `_loop`."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ from xent.losses._rows._stats import (
     stats_need_second_pass,
     with_row_shape,
 )
-from xent.losses._rows._targets import BadRowError, check_target
+from xent.losses._rows._targets import BadRowError, check_target, one_ignored
 from xent.losses._torch_private import is_traced
 
 
@@ -47,7 +48,7 @@ def linear_cross_entropy(
     linear_bias: Tensor | None = None,
     weight: Tensor | None = None,
     reduction: str = "mean",
-    ignore_index: int | None = None,
+    ignore_index: int | Collection[int] | None = None,
     label_smoothing: float = 0.0,
     options: None = None,
     token_weight: Tensor | None = None,
@@ -76,8 +77,8 @@ def linear_cross_entropy(
         As in `cross_entropy`.
     reduction : {"mean", "sum", "none"}
         The mean is over rows (over their weights, where classes or rows are weighted).
-    ignore_index : int, optional
-        A class index whose rows are ignored; -100 if not given.
+    ignore_index : int or several, optional
+        A class index whose rows are ignored, or some such; -100 if not given.
     options : None
         torch's chunking options: here chunks are always on and choose themselves.
     token_weight : Tensor, shape (...), optional
@@ -117,8 +118,9 @@ def linear_cross_entropy(
     if options is not None:
         advice = "Chunks are always on and choose themselves."
         raise _check.invalid("options", "be None", repr(options), advice)
+    target, ignored = one_ignored(target, ignore_index)
     shared: dict[str, Any] = {
-        "reduction": reduction, "ignore_index": -100 if ignore_index is None else ignore_index,
+        "reduction": reduction, "ignore_index": -100 if ignored is None else ignored,
         "label_smoothing": label_smoothing, "temperature": temperature, "softcap": softcap,
         "z_loss": z_loss, "empty": empty,
     }  # fmt: skip
@@ -236,7 +238,7 @@ def linear_log_prob(
     target: Tensor,
     *,
     linear_bias: Tensor | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | Collection[int] = -100,
     temperature: float = 1.0,
     softcap: float | None = None,
     stats: bool = False,
@@ -255,8 +257,8 @@ def linear_log_prob(
         Class indices.
     linear_bias : Tensor, shape (V,), optional
         Added to the logits.
-    ignore_index : int
-        A class index whose rows give 0.
+    ignore_index : int, or several
+        A class index whose rows give 0, or some such.
     temperature, softcap, stats
         As in `cross_entropy`.
 
@@ -279,13 +281,14 @@ def linear_log_prob(
     ----------
     Williams, R. J. (1992). Simple Statistical Gradient-Following Algorithms, equation 4.
     """
-    o = check_options("none", ignore_index=ignore_index, temperature=temperature, softcap=softcap)
+    target, ignored = one_ignored(target, ignore_index)
+    o = check_options("none", ignore_index=ignored, temperature=temperature, softcap=softcap)
     if stats:
         if isinstance(target, Tensor) and target.is_floating_point():
             raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
         _, found = linear_cross_entropy(
             input, linear_weight, target, linear_bias=linear_bias, reduction="none",
-            ignore_index=ignore_index, temperature=temperature, softcap=softcap, stats=True,
+            ignore_index=ignored, temperature=temperature, softcap=softcap, stats=True,
         )  # fmt: skip
         return found.log_prob, found
     return 0 - _unreduced(input, linear_weight, target, linear_bias, o)

@@ -29,7 +29,8 @@ def check_head(
     check_input(input)
     if not isinstance(weight, Tensor) or not weight.is_floating_point():
         got = weight.dtype if isinstance(weight, Tensor) else _check.a(weight)
-        raise _check.wrong_kind(f"{name}_weight", "be a floating-point tensor", got)
+        must = "be a floating-point tensor"
+        raise _check.wrong_kind(f"{name}_weight", must, got, _advice_on_head(weight, name))
     check_strided(f"{name}_weight", weight)
     if weight.dim() != 2 or input.dim() < 1 or weight.shape[1] != input.shape[-1]:
         must = f"have the shape (V, {input.shape[-1] if input.dim() else 'D'})"
@@ -54,6 +55,25 @@ def check_head(
             raise _check.invalid(f"{name}_{part}", must, given.dtype)
     shape = input.shape[:-1]
     return input.reshape(math.prod(shape), input.shape[-1]), weight, bias, shape
+
+
+def _advice_on_head(given: Any, name: str) -> str:
+    """Say what to give instead of a module, or of a weight that is quantised."""
+    weight = getattr(given, "weight", given)
+    parts = given.named_modules() if isinstance(given, torch.nn.Module) else ()
+    if hasattr(given, "base_layer") or any("lora" in part.lower() for part, _ in parts):
+        return (
+            "Its .weight leaves the adapter out: merge the adapter first, or call the module and "
+            "give the logits to the loss without a head."
+        )
+    if isinstance(weight, Tensor) and not (weight.is_floating_point() or weight.is_complex()):
+        return (
+            "A quantised head has no such weight: dequantise it, or call the module and give the "
+            "logits to the loss without a head."
+        )
+    if isinstance(given, torch.nn.Module):
+        return f"Give its .weight, and its .bias as {name}_bias."
+    return ""
 
 
 def job_of(rows: Any, o: Options, total: Any, *saved: Tensor | None) -> Job:

@@ -3,6 +3,7 @@
 What the processes exchange, and how a row is made whole of it, is in `_sharded_rows`.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ from xent.losses._rows._chunks import (
 )
 from xent.losses._rows._scoring import as_rows
 from xent.losses._rows._stats import in_two_passes, stats_need_second_pass
-from xent.losses._rows._targets import check_target
+from xent.losses._rows._targets import check_target, one_ignored
 
 
 @overridable
@@ -40,7 +41,7 @@ def vocab_parallel_cross_entropy(
     weight: Tensor | None = None,
     *,
     group: Any = None,
-    ignore_index: int = -100,
+    ignore_index: int | Collection[int] = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
     token_weight: Tensor | None = None,
@@ -109,12 +110,13 @@ def vocab_parallel_cross_entropy(
     check_group(group)
     with refuse_in_all(group, input):
         check_input(input)
+        target, ignored = one_ignored(target, ignore_index)
         o = check_options(
-            reduction, ignore_index=ignore_index, label_smoothing=label_smoothing,
+            reduction, ignore_index=ignored, label_smoothing=label_smoothing,
             temperature=temperature, softcap=softcap, z_loss=z_loss, empty=empty,
         )  # fmt: skip
         axis = class_axis(input, axis)
-        target = check_target(input.shape, target, axis, ignore_index)
+        target = check_target(input.shape, target, axis, ignored)
         shape = row_shape(input, axis)
         logits = as_rows(input, axis)
         flat = as_rows(target, axis) if target.is_floating_point() else target.reshape(-1)

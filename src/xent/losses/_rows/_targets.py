@@ -19,6 +19,7 @@ from xent.losses._arguments import (
     row_shape,
 )
 
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 _EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
@@ -50,6 +51,23 @@ class BadRowError(Exception):
         )
         advice = "To skip a class id use ignore_index."
         return _check.invalid("target", must, f"{int(self.value)}{where}", advice)
+
+
+def one_ignored(target: Any, ignore_index: Any) -> tuple[Any, Any]:
+    """Return one ignored class for several, and the target in which all of them are that one."""
+    if not isinstance(ignore_index, tuple | list | set | frozenset | range):
+        return target, ignore_index
+    several = [_check.integer("ignore_index", index, least=-(2**63)) for index in ignore_index]
+    if not several:
+        advice = "For none leave it out."
+        raise _check.invalid("ignore_index", "be a class index, or hold some", "none", advice)
+    one = max(several)
+    if isinstance(target, Tensor) and target.dtype in _INTEGERS:
+        target = target.long()  # -100 is none of uint8's
+        for other in several:
+            if other != one:
+                target = target.where(target != other, one)
+    return target, one
 
 
 def check_target(input: torch.Size, target: Tensor, axis: int, ignore_index: int) -> Tensor:

@@ -9,8 +9,11 @@ import numpy as np
 
 from xent import _check
 from xent.measures.densities._density import Density, add_origin, ends_of, silently, site_of
+from xent.measures.densities._studentized_range import studentized_range
 from xent.measures.rows._protocols import ArrayLike, Numbers
 from xent.measures.rows._typed_arrays import Counts, Logits
+
+MANY_DF = 1e5  # degrees of freedom from which scipy takes a range to be that of normals
 
 # How scipy's shapes, place and scale become those of `_closed_forms`.
 SCIPY: dict[str, Callable[..., tuple[Any, ...]]] = {
@@ -71,9 +74,13 @@ def frozen(argument: str, dist: Any, shapes: Any, loc: ArrayLike, scale: ArrayLi
 
     else:
         place = {"loc": loc, "scale": scale}
+        ranges = scipys and name == "studentized_range" and shapes[1] <= MANY_DF
+        fast = studentized_range(*shapes) if ranges else None
 
         def log_density(offset: Numbers, origin: float) -> Numbers:
             # Near 1 a beta is exact as the mirrored one near 0.
+            if fast is not None:
+                return fast((np.asarray(offset) + (origin - loc)) / scale) - math.log(scale)
             if origin == high and known and name == "beta":
                 return np.asarray(silently(dist.logpdf, -offset, *shapes[::-1], scale=scale))
             if origin in (low, high) and origin != loc:  # the edge is not where scipy's 0 is

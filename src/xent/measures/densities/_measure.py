@@ -18,16 +18,16 @@ import numpy as np
 from xent import _check
 from xent.measures.densities._closed_forms import DIVERGENCE, ENTROPIES, coin_kl
 from xent.measures.densities._density import Density, log_sum
-from xent.measures.densities._histogram import differential_entropy, in_steps, masses
+from xent.measures.densities._empirical import by_grid, differential_entropy, in_steps, masses
 from xent.measures.densities._measurement import Measurement
 from xent.measures.densities._multivariate import jointly_normal
 from xent.measures.densities._quadrature import add_up, integrate
-from xent.measures.densities._read import density_of
+from xent.measures.densities._read import density_of, log_densities, seen
 from xent.measures.rows._alignment import align
 from xent.measures.rows._protocols import Booleans, Numbers
 from xent.measures.rows._rng import generator
 from xent.measures.rows._sums import entropy_of_counts, js_of_counts, kl_of_counts
-from xent.measures.rows._typed_arrays import Input
+from xent.measures.rows._typed_arrays import Input, is_distribution, only_arrays
 
 DRAWS = 100_000
 FADED = -500.0  # a log density from which an underflow may follow
@@ -48,13 +48,17 @@ def entropy_of(p: Input, base: float, draws: RngAndDraws) -> Measurement:
 
 
 def cross_entropy_of(p: Input, q: Input, base: float, draws: RngAndDraws) -> Measurement:
-    """H(P, Q)."""
+    """H(P, Q), also of a sample or of counts from a distribution."""
+    if not is_distribution(p):
+        return _in_unit(_cost_of_sample(p, q, draws), base)
     truth, model = _same_outcomes([p, q])
     return _in_unit(_cross_entropy(truth, model, _draws(draws)), base)
 
 
 def kl_of(p: Input, q: Input, base: float, draws: RngAndDraws) -> Measurement:
-    """D(P‖Q)."""
+    """D(P‖Q), also of a sample or of counts from a discrete distribution."""
+    if not is_distribution(p):
+        return _in_unit(_kl_of_sample(p, q, draws), base)
     truth, model = _same_outcomes([p, q])
     return _in_unit(_kl(truth, model, _draws(draws)), base)
 
@@ -62,10 +66,65 @@ def kl_of(p: Input, q: Input, base: float, draws: RngAndDraws) -> Measurement:
 def js_of(
     many: Sequence[Input], weights: list[float] | None, base: float, draws: RngAndDraws
 ) -> Measurement:
-    """JS of any number of them."""
+    """JS of any number of them, also of counts beside a discrete one."""
+    if not all(is_distribution(one) for one in many):
+        return _in_unit(_js_of_samples(many, weights, draws), base)
     densities = _same_outcomes(many)
     weights = weights if weights is not None else [1 / len(densities)] * len(densities)
     return _in_unit(_js(densities, weights, _draws(draws)), base)
+
+
+def _cost_of_sample(p: Input, q: Input, draws: RngAndDraws) -> Result:
+    only_arrays(*draws)
+    model = density_of("q", q)
+    sample = seen("p", p, model)
+    terms = -log_densities("p", sample, model)
+    if (terms == math.inf).any():
+        return math.inf, 0.0, "sum"
+    value = math.fsum(sample.shares * terms)
+    return value, sample.error(terms, value), "sample mean" if sample.count else "sum"
+
+
+def _kl_of_sample(p: Input, q: Input, draws: RngAndDraws) -> Result:
+    only_arrays(*draws)
+    model = density_of("q", q)
+    if not model.discrete:
+        because = "a sample has no density"
+        advice = "Use cross_entropy(p, q), less estimate_entropy(p) for an estimate."
+        raise _check.cannot("The divergence of a sample from a density", because, advice)
+    sample = seen("p", p, model)
+    terms = np.log(sample.shares) - log_densities("p", sample, model)
+    if (terms == math.inf).any():
+        return math.inf, 0.0, "sum"
+    value = max(0.0, math.fsum(sample.shares * terms))
+    return value, sample.error(terms, value), "sample mean" if sample.count else "sum"
+
+
+def _js_of_samples(
+    many: Sequence[Input], weights: list[float] | None, draws: RngAndDraws
+) -> Result:
+    """Over the numbers that were seen, and all others as one outcome of the distribution."""
+    only_arrays(*draws)
+    names = ["p", "q", *(f"#{i + 1}" for i in range(2, len(many)))]
+    (at, name, given), *others = [
+        (i, name, one)
+        for i, (name, one) in enumerate(zip(names, many, strict=True))
+        if is_distribution(one)
+    ]
+    model = density_of(name, given)
+    if others or not model.discrete or model.shape:
+        must = "be discrete and the only distribution object beside a sample"
+        raise _check.invalid(name, must, f"{1 + len(others)} of them, or a density")
+    samples = {i: seen(names[i], one, model) for i, one in enumerate(many) if i != at}
+    points = np.unique(np.concatenate([sample.points for sample in samples.values()]))
+    with np.errstate(under="ignore"):
+        q = np.exp(model.log_density(points, 0.0))
+    shares = {at: np.append(q, max(0.0, 1 - math.fsum(q)))}
+    for i, sample in samples.items():
+        shares[i] = np.zeros(points.size + 1)
+        shares[i][np.searchsorted(points, sample.points)] = sample.shares
+    weights = weights if weights is not None else [1 / len(many)] * len(many)
+    return js_of_counts([shares[i] for i in range(len(many))], weights), 0.0, "sum"
 
 
 def _draws(given: RngAndDraws) -> Draws:
@@ -214,7 +273,7 @@ def _integrated(
     if densities[0].discrete:
         whole, method = add_up(terms, densities, model), "sum"
     else:
-        whole, method = integrate(terms, densities), "quadrature"
+        whole, method = by_grid(terms, densities) or integrate(terms, densities), "quadrature"
     value, error = float(whole.value[0]), float(whole.error[0])
     off = float(np.abs(whole.value[1:] - 1).max())
     allowed = (

@@ -16,9 +16,9 @@ class Measurement(float):
     error : float
         0 for a closed form, which is off by rounding alone; an estimate, most often far too
         large, for an integral or a sum, and no proven bound; the standard error of a mean over
-        draws.
+        draws or over a sample.
     method : str
-        "closed form", "quadrature", "sum" or "monte carlo".
+        "closed form", "quadrature", "sum", "monte carlo" or "sample mean".
 
     Examples
     --------

@@ -1,6 +1,5 @@
 """Distributions of scipy.stats, with the classical interface and the new one."""
 
-import math
 from types import ModuleType
 from typing import Any
 
@@ -11,11 +10,11 @@ from xent.measures.densities._density import (
     Density,
     add_origin,
     ends_of,
-    log_sum,
     mixture,
     silently,
     site_of,
 )
+from xent.measures.densities._empirical import kernel_density
 from xent.measures.densities._frozen import frozen
 from xent.measures.densities._multivariate import (
     dirichlet,
@@ -60,7 +59,7 @@ def from_scipy(argument: str, value: Any) -> Density:
     if name in multi:
         return multi[name]()
     if isinstance(value, stats.gaussian_kde):
-        return _kernel_density(argument, value)
+        return _by_kernels(argument, value)
     if hasattr(stats, "Mixture") and isinstance(value, stats.Mixture):
         return mixture([from_scipy(argument, c) for c in value.components], value.weights)
     if hasattr(value, "logpdf") and hasattr(value, "icdf"):
@@ -122,27 +121,10 @@ def _of_the_new_kind(argument: str, value: Any) -> Density:
     )
 
 
-def _kernel_density(argument: str, value: Any) -> Density:
+def _by_kernels(argument: str, value: Any) -> Density:
     """Density of scipy's gaussian_kde: a mixture with a normal at every point."""
     points: Numbers = np.asarray(value.dataset, dtype=np.float64)
     if points.shape[0] == 1:
-        width = math.sqrt(float(value.covariance[0, 0]))
-        quartiles = np.unique(np.quantile(points[0], np.linspace(0, 1, 33)))
-        log_weight, centres = np.log(value.weights), points[0]
-
-        def log_density(offset: Numbers, origin: float) -> Numbers:
-            flat = np.ravel(offset)
-            found = np.empty(flat.size)
-            for i in range(0, flat.size, 1024):  # a table of points and centres at a time
-                z = (flat[i : i + 1024, None] - (centres - origin)) / width
-                found[i : i + 1024] = log_sum(log_weight - 0.5 * z * z)
-            found -= 0.5 * math.log(2 * math.pi) + math.log(width)
-            return found.reshape(np.shape(offset))
-
-        return Density(
-            log_density,
-            lambda rng, count: value.resample(count, seed=rng)[0],
-            sites=tuple((float(m), width) for m in quartiles),
-        )
+        return kernel_density(value)
     parts = [multinormal(argument, point, value.covariance) for point in points.T]
     return mixture(parts, value.weights)

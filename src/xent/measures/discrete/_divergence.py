@@ -42,7 +42,8 @@ def cross_entropy(
     ----------
     p, q : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K), or objects
         Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``. Two
-        objects of scipy.stats or torch.distributions give a `Measurement`.
+        objects of scipy.stats or torch.distributions give a `Measurement`; so does a sample ``p``,
+        one outcome a row, or `Counts` of numbers, beside an object ``q``.
     axis : int or tuple of int
         Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float
@@ -108,7 +109,8 @@ def kl_divergence(
     ----------
     p, q : array_like, scipy.sparse, Counts, Logits or LogProbs, shape (..., K), or objects
         Truth and model over the same K outcomes; batches broadcast. The mean is under ``p``. Two
-        objects of scipy.stats or torch.distributions give a `Measurement`.
+        objects of scipy.stats or torch.distributions give a `Measurement`; so does a sample ``p``,
+        one outcome a row, or `Counts` of numbers, beside an object ``q`` of whole numbers.
     axis : int or tuple of int
         Where the outcomes are; several axes together are the outcomes of a joint distribution.
     base : float

@@ -41,7 +41,8 @@ def normalized_mutual_information(
     Returns
     -------
     float or array of shape (...)
-        From 0 (independent) to 1 (each determines the other); 0 where the mean is 0.
+        From 0 (independent) to 1 (each determines the other); 0 where the mean is 0, so for two
+        labelings of one cluster, which scikit-learn gives 1.
 
     Raises
     ------
@@ -50,7 +51,8 @@ def normalized_mutual_information(
 
     Notes
     -----
-    Not adjusted for chance: two columns of many rare symbols share much by accident.
+    Not adjusted for chance: two columns of many rare symbols share much by accident. See
+    `adjusted_mutual_information`.
 
     Examples
     --------

@@ -147,7 +147,9 @@ class SparseJoint(Joint):
         self.cells = cells_of / cells_of.max()
         self.total = math.fsum(self.cells)
         self.count = 2
-        self.source: Any = SimpleNamespace(axes=part.axes, ndim=2, library=NUMPY, numpy=False)
+        self.source: Any = SimpleNamespace(
+            axes=part.axes, ndim=2, library=NUMPY, numpy=False, valid=None
+        )
 
     def _of(self, place: int) -> Numbers:
         """Distribution of one variable."""
@@ -294,73 +296,6 @@ def mutual_information(
     """
     table = joint_of(joint, axis, where)
     return table.result(table.sums("information")[0], base, keepdims)
-
-
-@takes_joint
-def conditional_mutual_information(
-    joint: Input,
-    *,
-    axis: tuple[int, ...] = (-3, -2, -1),
-    base: float = math.e,
-    keepdims: bool = False,
-    where: ArrayLike | None = None,
-) -> Any:
-    """How many nats one variable tells about another to someone who knows the third.
-
-    I(X; Y|Z) = Σ p(x, y, z) log(p(x, y, z) p(z) / (p(x, z) p(y, z)))
-
-    Parameters
-    ----------
-    joint : array_like, Counts, Logits or LogProbs, shape (..., X, Y, Z)
-        Joint distribution of three variables, the third the given one; a plain array is
-        probabilities that sum to 1 over the three axes.
-    axis : tuple of int
-        Axes of the joint distribution, one a variable.
-    base : float
-        Base of the logarithm: e gives nats, 2 bits, 10 bans.
-    keepdims : bool
-        Keep the axes of the joint distribution with length one.
-    where : array_like of bool, optional
-        Outcomes that count; the others are as if they were not there.
-
-    Returns
-    -------
-    float or array of shape (...)
-        From 0 (independent given Z) to the smaller conditional entropy; never negative.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an input is not made of distributions, or an option is not one.
-
-    Notes
-    -----
-    Summed as D(p(x, y, z)‖p(x, z) p(y, z) / p(z)).
-
-    Examples
-    --------
-    >>> conditional_mutual_information([[[0.25, 0], [0, 0.25]], [[0, 0.25], [0.25, 0]]], base=2)
-    1.0
-
-    References
-    ----------
-    Cover, T. M. and Thomas, J. A. (2006). Elements of Information Theory, 2nd ed., section 2.5.
-    """
-    if is_sparse(joint):
-        must = "be a dense array, of three variables"
-        raise _check.wrong_kind("joint", must, "a sparse one", "Convert it with .toarray() first.")
-    table = joint_of(joint, axis, where, 3, 3)
-    if table.source.numpy:
-        probabilities = table.source.probabilities
-        out = np.empty(probabilities.shape[0])
-        over_rows(joint_kernels().given_third, (probabilities,), table.sizes[1:], (out,))
-        return table.result(out.reshape(table.batch), base, keepdims)
-    xp = table.source.library.xp
-    known = table.marginal(-1)
-    model = table.marginal(-3, -1) * (table.marginal(-2, -1) / xp.where(known > 0, known, 1.0))
-    whole = table.rows(table.p)
-    whole.model = False
-    return table.result(kl_nats(whole, table.rows(table.above_zero(model))), base, keepdims)
 
 
 @takes_joint

@@ -23,7 +23,7 @@ def kozachenko_leonenko(x: Numbers, neighbors: int) -> Numbers:
     """ψ(n) - ψ(k) + log V + d log of the distance to the k-th neighbour, V of the unit ball."""
     from scipy.special import digamma
 
-    far = _farthest(x, neighbors, 2)
+    far = _farthest(x, neighbors, _norm(x))
     if not far.all():
         got = f"{neighbors + 1} equal values"
         raise _check.invalid("x", f"have at most {neighbors} rows of one value", got, EQUAL)
@@ -107,7 +107,7 @@ def neighbor_ratio(
     from scipy.special import digamma
 
     n, d = x.shape
-    away, near = cKDTree(y).query(x, list(range(1, neighbors + 1)))
+    away, near = cKDTree(y).query(x, list(range(1, neighbors + 1)), p=_norm(x))
     far = away[:, -1]
     influence = np.bincount(near.ravel(), minlength=len(y)) * (len(y) / near.size)
     if not divergence:
@@ -115,7 +115,7 @@ def neighbor_ratio(
             must = f"have fewer than {neighbors} rows at a place of " + _check.argument("x")
             raise _check.invalid("y", must, f"{neighbors} or more", EQUAL)
         return math.log(len(y)) - digamma(neighbors) + _log_ball(d) + d * np.log(far), influence
-    own = _farthest(x, neighbors, 2)
+    own = _farthest(x, neighbors, _norm(x))
     alike = (own == 0) | (far == 0)
     if not alike.any():
         return d * np.log(far / own) + math.log(len(y) / (n - 1)), influence
@@ -206,6 +206,11 @@ def _count_right(y: Numbers, u: Numbers, far: Numbers, tie: Numbers) -> Codes:
         inside = (gap < far) | ((gap == far) & (u[middle] - u <= tie))
         low, high = np.where(inside, middle, low), np.where(inside, high, middle - 1)
     return low - place
+
+
+def _norm(points: Numbers) -> float:
+    """Return Euclid's norm; along one axis all are one, and the largest squares nothing."""
+    return 2.0 if points.shape[1] > 1 else np.inf
 
 
 def _log_ball(d: int) -> float:

@@ -83,7 +83,7 @@ def entropy_of_numbers(
         points, *known = points_together(named, neighbors, missing)
         return _entropy_given(points, np.column_stack(known), neighbors, rng)
     (points,) = points_together({"x": x}, neighbors, missing)
-    points, shift = _rescaled(points)
+    points, shift = _rescaled(points, 1e307 if points.shape[1] == 1 else 1e100)
     (points,), noise = spread(points, rng=rng)
     points, more = _standardized(points) if points.shape[1] > 1 else (_near_zero(points), 0.0)
     return kozachenko_leonenko(points, neighbors) + (shift + more), noise
@@ -233,9 +233,9 @@ def _standardized(points: Numbers) -> tuple[Numbers, float]:
     return points / deviations, float(np.log(deviations).sum())
 
 
-def _rescaled(points: Numbers) -> tuple[Numbers, float]:
+def _rescaled(points: Numbers, most: float = 1e100) -> tuple[Numbers, float]:
     """Bring each coordinate into the range of floats whose squares are floats."""
-    columns = [rescaled(c) for c in points.T]
+    columns = [rescaled(c, most=most) for c in points.T]
     return np.column_stack([c for c, _ in columns]), math.fsum(shift for _, shift in columns)
 
 

@@ -71,13 +71,14 @@ def points_together(named: dict[str, Samples], neighbors: int, missing: str) -> 
     return [points[whole] for points in found]
 
 
-def rescaled(*arrays: Numbers) -> tuple[Any, ...]:
+def rescaled(*arrays: Numbers, most: float = 1e100) -> tuple[Any, ...]:
     """Return numbers times one power of two where their squares would leave the range of floats.
 
-    Last comes the logarithm of what a length is then to be multiplied by.
+    Where nothing is squared larger ones may stay, so that small ones beside them do. Last comes
+    the logarithm of what a length is then to be multiplied by.
     """
     top = max(float(np.abs(x).max()) for x in arrays)
-    if top == 0 or 1e-100 < top < 1e100:
+    if top == 0 or 1e-100 < top < most:
         return *arrays, 0.0
     power = math.frexp(top)[1]
     return *(np.ldexp(x, -power) for x in arrays), power * math.log(2)

@@ -38,6 +38,10 @@ class ColumnDrift:
         D(current‖reference), after the additive rule.
     psi : float
         Index of population stability in nats whatever the base, after the additive rule.
+    hellinger : float
+        Hellinger distance of the shares: from 0 (equal) to 1.
+    total_variation : float
+        Half of Σ|p - q| of the shares, what would have to move: from 0 (equal) to 1.
     kind : str
         "symbols"; or "numbers", "dates", "times" or "durations", which are binned.
     levels : int
@@ -53,7 +57,7 @@ class ColumnDrift:
 
     Examples
     --------
-    >>> ColumnDrift("age", 0.1, 0.2, 0.4, "numbers", 10, 0.0, 0.0).psi
+    >>> ColumnDrift("age", 0.1, 0.2, 0.4, 0.3, 0.2, "numbers", 10, 0.0, 0.0).psi
     0.4
     """
 
@@ -61,6 +65,8 @@ class ColumnDrift:
     js: float
     kl: float
     psi: float
+    hellinger: float
+    total_variation: float
     kind: str
     levels: int
     new: float
@@ -86,7 +92,8 @@ def drift(
 ) -> list[ColumnDrift]:
     """Say how far each column has moved between two tables, the farthest first.
 
-    JS = H((p + q) / 2) - H(p) / 2 - H(q) / 2;  PSI = Σ (q - p) log(q / p)
+    JS = H((p + q) / 2) - H(p) / 2 - H(q) / 2;  PSI = Σ (q - p) log(q / p);
+    Hellinger = √(Σ (√p - √q)² / 2);  total variation = Σ |p - q| / 2
 
     Parameters
     ----------
@@ -309,6 +316,8 @@ def _moved(
         float(_js(shares[0], shares[1], copies)) / scale,
         max(0.0, float((copies * q * ratio).sum())) / scale,
         float((copies * (q - p) * ratio).sum()),
+        math.sqrt(0.5 * float((copies * np.diff(np.sqrt(shares), axis=0) ** 2).sum())),
+        0.5 * float((copies * np.abs(np.diff(shares, axis=0))).sum()),
         kind,
         int(copies.sum()),
         float((copies * shares[1])[added].sum()),

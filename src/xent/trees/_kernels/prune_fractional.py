@@ -1,7 +1,8 @@
 """Pessimistic pruning where cases with a missing value have been divided among branches (C4.5).
 
 The pieces of a case lie in several leaves, and a raised branch may divide them again: what is sent
-down is copied, and every node tries it.
+down is copied, and every node tries it. At a node the pieces below it are one case again, so that
+no more is sent down than there are cases.
 """
 
 import numpy as np
@@ -86,8 +87,12 @@ def missing_stats(stats, first, width, y, row, weight, start, n, branch, share):
 
 
 @kernel(inside=True)
-def collect(tree, top, held_at, held_n, row, weight):
-    """Collect the cases of all leaves below a node."""
+def collect(tree, top, held_at, held_n, row, weight, gathered):
+    """Collect the cases of all leaves below a node, the pieces of one case joined.
+
+    ``gathered`` is a zero for every case, and is so again afterwards. Returns the cases, their
+    weights and the leaves.
+    """
     total = 0
     stack = [top]
     below = [top]
@@ -96,18 +101,40 @@ def collect(tree, top, held_at, held_n, row, weight):
         node = stack.pop()
         if tree.feature[node] < 0:
             below.append(node)
-            total += held_n[node]
         else:
             for c in range(tree.width[node]):
                 stack.append(tree.first[node] + c)
+    for node in below:
+        for k in range(held_at[node], held_at[node] + held_n[node]):
+            if gathered[row[k]] == 0.0:
+                total += 1
+            gathered[row[k]] += weight[k]
     rows, weights = np.empty(total, row.dtype), np.empty(total, weight.dtype)
     used = 0
     for node in below:
+        for k in range(held_at[node], held_at[node] + held_n[node]):
+            r = row[k]
+            if gathered[r] > 0.0:
+                rows[used], weights[used] = r, gathered[r]
+                gathered[r] = 0.0
+                used += 1
+    return rows, weights, below
+
+
+@kernel(inside=True)
+def packed(held_at, held_n, row, weight, more):
+    """Return what the leaves hold without gaps, its end, and room for some more behind it."""
+    live = held_n.sum()
+    size = row.size if 4 * (live + more) <= 3 * row.size else 3 * (live + more) // 2
+    rows, weights = np.empty(size, row.dtype), np.empty(size, weight.dtype)
+    used = 0
+    for node in range(held_n.size):
         n, a = held_n[node], held_at[node]
         put(rows[used:], row[a:], n)
         put(weights[used:], weight[a:], n)
+        held_at[node] = used
         used += n
-    return rows, weights
+    return rows, weights, used
 
 
 @kernel()
@@ -125,13 +152,14 @@ def prune_fractional(tree, y, weight, stats, numbers, codes, cf, z):
     for j in range(len(leaf)):
         held_at[leaf[j]], held_n[leaf[j]] = leaf_at[j], leaf_at[j + 1] - leaf_at[j]
     used = leaf_at[len(leaf)]
+    gathered = np.zeros(y.size)
     i = size - 1
     while i >= 0:
         i, as_leaf, as_tree = next_inner(tree, i, stats, errors, waiting, cf, z)
         if i < 0:
             break
         heavy = heaviest(stats, np.int64(tree.first[i]), np.int64(tree.width[i]))
-        rows, parts = collect(tree, i, held_at, held_n, row, part)
+        rows, parts, below = collect(tree, i, held_at, held_n, row, part, gathered)
         as_branch, leaf, leaf_at, new_row, new_part = send_down(
             tree, heavy, y, rows.copy(), parts.copy(), trial, numbers, codes, cf, z
         )
@@ -143,8 +171,11 @@ def prune_fractional(tree, y, weight, stats, numbers, codes, cf, z):
             leaf, leaf_at, new_row, new_part = [i], [0, rows.size], rows, parts
         else:
             i = np.int64(1) + take_over(tree, i, stats, trial, waiting)
+        for node in below:
+            held_n[node] = 0
         n = leaf_at[len(leaf)]
-        row, part = roomy(row, used + n), roomy(part, used + n)
+        if used + n > row.size:
+            row, part, used = packed(held_at, held_n, row, part, n)
         put(row[used:], new_row, n)
         put(part[used:], new_part, n)
         for j in range(len(leaf)):
