@@ -4,12 +4,13 @@ Hanley and McNeil (1982) for the area under the receiver operating characteristi
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
+SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 def ranking_of(
@@ -49,7 +50,9 @@ def _of_class(score: NDArray[Any], own: NDArray[np.bool_], weight: Numbers) -> t
         every, mine = np.sort(score), np.sort(score[own])
         last = np.flatnonzero(np.append(mine[1:] != mine[:-1], True))
         value, upto = mine[last], last + 1.0
-        below, beneath = np.searchsorted(every, value), np.searchsorted(every, value, side="right")
+        below, beneath = (
+            np.searchsorted(every, value, side=side).astype(np.float64) for side in SIDES
+        )
         total = float(every.size)
     else:
         order = np.argsort(score)  # in whatever order among equals, which are one threshold
