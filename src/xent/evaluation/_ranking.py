@@ -4,13 +4,12 @@ Hanley and McNeil (1982) for the area under the receiver operating characteristi
 """
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
-SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 def ranking_of(
@@ -50,9 +49,8 @@ def _of_class(score: NDArray[Any], own: NDArray[np.bool_], weight: Numbers) -> t
         every, mine = np.sort(score), np.sort(score[own])
         last = np.flatnonzero(np.append(mine[1:] != mine[:-1], True))
         value, upto = mine[last], last + 1.0
-        below, beneath = (
-            np.searchsorted(every, value, side=side).astype(np.float64) for side in SIDES
-        )
+        below = np.searchsorted(every, value).astype(np.float64)
+        beneath = np.searchsorted(every, value, side="right").astype(np.float64)
         total = float(every.size)
     else:
         order = np.argsort(score)  # in whatever order among equals, which are one threshold
