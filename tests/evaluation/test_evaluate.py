@@ -647,3 +647,8 @@ def test_a_thousand_classes_are_a_short_file():
     assert len(json.dumps(said)) < 400_000
     expected = metrics.confusion_matrix(target, probs.argmax(axis=1), labels=range(1000))
     np.testing.assert_array_equal(report.confusion, expected)
+
+
+def test_percentages_are_told():
+    with pytest.raises(ValueError, match="These are percentages: divide them by 100"):
+        evaluate([0, 1], [[63, 37], [20, 80.0]])

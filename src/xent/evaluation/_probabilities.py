@@ -119,6 +119,8 @@ def not_one(
         if stray is not None:
             name = f"{names[stray]!r}" if names is not None else f"number {stray}"
             advice = f"Leave out the column {name}: without it every row sums to 1."
+        elif (np.abs(sums - 100) <= 1).all():
+            advice = "These are percentages: divide them by 100."
         elif (some > 1).any():
             advice = "Logits go under " + _check.setting("logits") + "."
         else:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from xent.audit._run.frames import location, locations, of_user
-from xent.audit._run.rules import accumulation, judges, numerics, reductions
+from xent.audit._run.rules import accumulation, activations, judges, numerics, reductions
 from xent.audit._run.rules.modes import Modes
 from xent.audit._run.sites import (
     FIRST_CALLS,
@@ -106,12 +106,6 @@ class Observer:
                 self._loss(name, names, given, result, frame)
         except Exception as error:
             self.failed(name, error)
-
-    def passes_over(self, name: str, first: object) -> bool:
-        """Whether a loss of a step that is not looked at is like the one before."""
-        return (
-            type(first) is Tensor and first.requires_grad and self.shapes.get(name) == first.shape
-        )
 
     def _unnoticed(self, where: str, work: Callable[..., None], *facts: Any) -> None:
         """Do the work of a watcher: no mode of the script sees it, and no error leaves it."""
@@ -275,6 +269,11 @@ class Observer:
         if len(self.entered) < 8 and ids.dim() == 2:
             self.entered.append(Entered(ids, padding))
 
+    def axis(self, dimensions: object, frame: FrameType) -> None:
+        """Take note of a softmax that was given no axis."""
+        if get_ident() == self.thread:
+            activations.no_axis(self.site("softmax", frame), dimensions)
+
     def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
         """Take note of a layer in the mode that is not the graph's, or in evaluation."""
         if get_ident() == self.thread and (self.sampled or not graph):
@@ -314,7 +313,11 @@ class Observer:
             self.micro.step(closure)
             if self.modes.watched:
                 self.modes.at_step(self.steps)
-        else:
+        self.step_passed_over()
+
+    def step_passed_over(self) -> None:
+        """Count a step."""
+        if self.modes.watched:
             self.modes.passed_over()
         self.steps = steps = self.steps + 1
         self.sampled = steps < FIRST_CALLS or steps % ONE_STEP_IN < 2

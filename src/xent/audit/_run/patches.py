@@ -18,12 +18,13 @@ from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from xent.audit._run.observer import Observer
 from xent.audit._run.rules.reductions import ORIGINALS, SILENCE
 from xent.audit._run.sites import Round
-from xent.audit._run.torch_private import loader_iterator, loader_sizes
+from xent.audit._run.torch_private import loader_iterator, loader_sizes, softmax_axis
 
 LOSSES = (
     *("cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"),
@@ -43,6 +44,7 @@ is_compiling = torch.compiler.is_compiling
 def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
     """Return a function that tells the observer of each call of a loss."""
     names = tuple(inspect.signature(original).parameters)
+    shapes = observer.shapes
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         if not observer.on or is_compiling():
@@ -53,8 +55,10 @@ def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
             options = dict(zip(names, args, strict=False), **kwargs)
             observer.refused(name, options, error, sys._getframe(1))
             raise
-        if not observer.sampled and args and observer.passes_over(name, args[0]):
-            return result
+        if not observer.sampled and args:
+            first = args[0]  # a step that is passed over, unless its shapes are new
+            if type(first) is Tensor and first.requires_grad and shapes.get(name) == first.shape:
+                return result
         observer.loss(name, names, (args, kwargs), result, sys._getframe(1))
         return result
 
@@ -73,6 +77,17 @@ def embedding_watcher(observer: Observer, original: Watched) -> Watched:
             ids = args[0] if args else kwargs.get("input")
             padding = args[2] if len(args) > 2 else kwargs.get("padding_idx")
             observer.embedding(ids, padding)
+        return original(*args, **kwargs)
+
+    return _as(watched, original, lambda: original)
+
+
+def axis_watcher(observer: Observer, original: Watched) -> Watched:
+    """Return a function that tells the observer of a softmax without an axis."""
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        if observer.on and not is_compiling():
+            observer.axis(args[1] if len(args) > 1 else kwargs.get("ndim"), sys._getframe(1))
         return original(*args, **kwargs)
 
     return _as(watched, original, lambda: original)
@@ -120,7 +135,7 @@ def _as(watched: Watched, original: Watched, scripted: Callable[[], Watched]) ->
 
 _WATCHERS = tuple(
     cast(Any, code)
-    for make in (loss_watcher, embedding_watcher, layer_watcher, backward_watcher)
+    for make in (loss_watcher, embedding_watcher, axis_watcher, layer_watcher, backward_watcher)
     for code in make.__code__.co_consts
     if getattr(code, "co_name", "") == "watched"
 )
@@ -175,6 +190,9 @@ class Patches:
         swaps[functional.batch_norm] = layer_watcher(observer, "BatchNorm", functional.batch_norm)
         swaps[functional.embedding] = embedding_watcher(observer, functional.embedding)
         swaps[torch.autograd.backward] = backward_watcher(observer, torch.autograd.backward)
+        guess = softmax_axis()
+        if guess is not None:
+            swaps[guess] = axis_watcher(observer, guess)
         self._swap(swaps)
         self._set(functional, "warnings", _Warnings())
         self._watch_loaders()
@@ -232,10 +250,26 @@ class Patches:
         observer = self.observer
 
         def after(one: Any, args: Any, kwargs: Any) -> None:
-            if observer.on and not is_compiling():
+            if is_compiling() or not observer.on:
+                return
+            sampled = observer.sampled
+            if sampled or id(one) not in observer.optimisers:
                 observer.step(one, bool(len(args) > 1 or kwargs.get("closure")))
+            else:
+                observer.step_passed_over()
+            if sampled is not observer.sampled:
+                self._watch_backward(not sampled)
 
         self.handles.append(optimizer.register_optimizer_step_post_hook(after))
+
+    def _watch_backward(self, watch: bool) -> None:
+        """Let the backward passes of steps that are not looked at run without a watcher."""
+        holder = torch.autograd
+        pairs = [(o, n) for h, name, o, n in self.places if h is holder and name == "backward"]
+        if pairs:
+            original, watcher = pairs[0]
+            if holder.backward is (original if watch else watcher):
+                holder.backward = watcher if watch else original
 
     def _watch_processes(self) -> None:
         """Name what runs elsewhere, the workers of loaders left out: they compute no losses."""

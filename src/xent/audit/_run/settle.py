@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xent.audit._audit import ScriptsRead
+from xent.audit._catalogue import FINDING_LEVELS
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
 from xent.audit._report import AuditReport
@@ -31,6 +32,7 @@ BEHIND = {  # what follows from another finding at the same site
 }
 UNDEFINED = ("X106", "X201", "X303")  # what makes a loss NaN by itself
 SCALED_BACK = re.compile(r"\bsize\(|\.shape\b|num_classes|n_classes|numel\(")
+NAMED_PLACE = re.compile(r"\(([^()]+):(\d+)\)$")
 IN_NUMPY = re.compile(r"(loss|entropy|criterion).*\.numpy\(|\blog_loss\(")
 UNREACHED = 5  # lines that are named
 
@@ -81,6 +83,9 @@ class _Joined:
             about = self._about(one)
             kept: Finding | None = one if about or not self.only_run else None
             for site in about:
+                if _louder(site.facts.get(one.rule), one):
+                    kept = None  # the run tells it better
+                    break
                 kept = self._confirmed(one, site)
                 self.told.add((id(site), one.rule))
                 if kept is not None:
@@ -219,18 +224,17 @@ class _Joined:
 
     def unreached(self) -> None:
         """Count the sites, and name what was not followed."""
-        not_reached = []
-        for path, line, _ in sorted(self.reading.sites):
-            file = next((f for f, shown in self.files.items() if shown == path), path)
-            reached = any(
-                _at(place, (file, line, line))
-                for site in self.sites
-                for place in (site.place, *site.callers)
-            )
-            if not reached:
-                not_reached.append(f"{path}:{line}")
+        not_reached = [
+            f"{path}:{line}"
+            for path, line, _ in sorted(self.reading.sites)
+            if not self._reached(path, line)
+        ]
+        for said in list(self.reading.not_followed):
+            place = NAMED_PLACE.search(said)
+            if place is not None and self._reached(place[1], int(place[2])):
+                del self.reading.not_followed[said]  # reading did not know it; the run saw it
         for site in self.sites:
-            if site.name == "backward":
+            if site.name in ("backward", "softmax"):
                 continue
             path = self.shown(site.place.file)
             lines = range(site.place.line, site.place.last + 1)
@@ -246,6 +250,22 @@ class _Joined:
                 if IN_NUMPY.search(text) and not text.lstrip().startswith("#"):
                     self.observer.missed(f"{source.shown}:{line} (a loss in NumPy)")
         self.reading.not_followed |= self.observer.not_followed
+
+    def _reached(self, path: str, line: int) -> bool:
+        """Whether a loss was computed at a line, or below it."""
+        file = next((f for f, shown in self.files.items() if shown == path), path)
+        return any(
+            _at(place, (file, line, line))
+            for site in self.sites
+            for place in (site.place, *site.callers)
+        )
+
+
+def _louder(fact: Fact | None, one: Finding) -> bool:
+    """Whether a run saw at a higher level what reading found."""
+    if fact is None or not _fires(one.rule, fact) or fact.level is None:
+        return False
+    return FINDING_LEVELS.index(fact.level) > FINDING_LEVELS.index(one.level)
 
 
 def _at(place: Location, wanted: tuple[str, int, int]) -> bool:

@@ -34,6 +34,13 @@ def loader_iterator() -> type | None:
     return getattr(dataloader, "_BaseDataLoaderIter", None)
 
 
+def softmax_axis() -> Callable[..., int] | None:
+    """Return the function that guesses the axis of a softmax that was given none."""
+    from torch.nn import functional
+
+    return getattr(functional, "_get_softmax_dim", None)
+
+
 def loader_sizes(iterator: Any) -> tuple[int | None, int | None, bool]:
     """Return the batch size, the samples that are drawn, and whether a smaller batch is dropped.
 

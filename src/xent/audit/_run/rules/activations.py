@@ -67,7 +67,7 @@ def into_cross_entropy(site: Site, call: LossCall) -> None:
         if found:
             fact.found += 1
             fact.facts = {"line": "?", "floor": floor(count)}
-            fact.seen = f"inputs of {tuple(call.output.shape)}, " + spread(call.output)
+            fact.seen = fact.seen or f"inputs of {tuple(call.output.shape)}, " + spread(call.output)
     if operation == "LogSoftmax":
         operation, node = graph.last_operation_of(graph.below(node))
         softmax = operation == "Softmax"
@@ -95,7 +95,7 @@ def cut(site: Site, call: LossCall, activation: str) -> None:
     fact.level = "error" if activation in ("ReLU", "softmax", "sigmoid") else "warning"
     fact.facts = {"activation": activation, "line": "?", "effect": CUT_EFFECTS[activation]}
     zeros = float((call.output == 0).float().mean())
-    fact.seen = spread(call.output) + (f", {zeros:.0%} of them 0" if zeros else "")
+    fact.seen = fact.seen or spread(call.output) + (f", {zeros:.0%} of them 0" if zeros else "")
 
 
 def one_class(site: Site, count: int) -> None:
@@ -129,7 +129,7 @@ def into_nll(site: Site, call: LossCall) -> None:
         return
     fact.found += 1
     fact.facts = {"what": what}
-    fact.seen = spread(call.output)
+    fact.seen = fact.seen or spread(call.output)
 
 
 def into_bce(site: Site, call: LossCall) -> None:
@@ -142,7 +142,7 @@ def into_bce(site: Site, call: LossCall) -> None:
         if operation in ("Sigmoid", "HardSigmoid"):
             fact.found += 1
             fact.facts = {"line": "?"}
-            fact.seen = spread(call.output)
+            fact.seen = fact.seen or spread(call.output)
         activation = "softmax" if operation == "Softmax" else named(operation, node)
         if activation in ("softmax", "ReLU") or operation != "":
             cut(site, call, activation if activation in ("softmax", "ReLU") else "")
@@ -154,3 +154,16 @@ def spread(values: Tensor) -> str:
     """Say between which values a tensor lies."""
     low, high = torch.aminmax(values.detach().float())
     return f"values from {float(low):.3g} to {float(high):.3g}"
+
+
+def no_axis(site: Site, dimensions: object) -> None:
+    """X105: of three dimensions PyTorch takes the first."""
+    fact = site.fact("X105")
+    fact.looked += 1
+    fact.found += 1
+    if dimensions == 3:
+        fact.facts = {"effect": "of 3 dimensions it takes axis 0, the batch"}
+        fact.level = "error"
+    else:
+        fact.facts = {"effect": f"of {dimensions} dimensions it takes axis {int(dimensions != 1)}"}
+        fact.level = fact.level or "note"

@@ -16,13 +16,13 @@ def into_kl(site: Site, call: LossCall) -> None:
     mean.looked += 1
     if call.reduction == "mean" and call.output.dim() > 1:
         mean.found += 1
-        mean.seen = f"inputs of {tuple(call.output.shape)}"
+        mean.seen = mean.seen or f"inputs of {tuple(call.output.shape)}"
     logarithm = bool(call.options.get("log_target", False))
     target = site.fact("X303")
     target.looked += 1
     if not logarithm and call.target.numel() and bool((call.target < 0).any()):
         target.found += 1
-        target.seen = "targets with " + spread(call.target)
+        target.seen = target.seen or "targets with " + spread(call.target)
     swapped = site.fact("X304")
     swapped.looked += 1
     operation, _ = graph.last_operation(call.target)
@@ -42,4 +42,4 @@ def _input(site: Site, call: LossCall) -> None:
         return
     fact.found += 1
     fact.facts = {"what": what}
-    fact.seen = spread(call.output)
+    fact.seen = fact.seen or spread(call.output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -11,7 +12,8 @@ from xent.audit._run.frames import Location, is_users, location
 from xent.audit._run.sites import Site
 
 MODULE_CALLS = ("_wrapped_call_impl", "_call_impl")
-LAYERS_AT_ONCE = 64  # layers that are looked at until the next loss
+LAYERS_AT_ONCE = 16  # layers that are looked at until the next loss
+RIGHT_ENOUGH = 500  # layers that ran in evaluation as they should
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Modes:
 
     def __init__(self) -> None:
         self.watched = False  # a layer was seen whose mode matters
+        self.rights = 0
+        self.models: dict[int, tuple[weakref.ref[nn.Module], frozenset[int]]] = {}
         self.pending: list[ModeEvent] = []
         self.evaluated: dict[Location, ModeFact] = {}  # in training mode, without a graph
         self.trained: dict[Location, ModeFact] = {}  # in evaluation mode, with a graph and a step
@@ -52,10 +56,26 @@ class Modes:
     def layer(self, name: str, training: bool, graph: bool, frame: FrameType) -> None:
         """Take a layer that ran in another mode than the graph suggests, or in evaluation."""
         self.watched = True
-        if len(self.pending) < LAYERS_AT_ONCE:
-            event = _event(name, training, graph, frame)
+        right = not training and not graph
+        if len(self.pending) < LAYERS_AT_ONCE and not (right and self.rights > RIGHT_ENOUGH):
+            self.rights += right
+            event = self._event(name, training, graph, frame)
             if event is not None:
                 self.pending.append(event)
+
+    def _event(self, name: str, training: bool, graph: bool, frame: FrameType) -> ModeEvent | None:
+        """Find the model that called a layer, and where it was called."""
+        model, place = _model(frame)
+        if model is None or place is None:
+            return None
+        known = self.models.get(id(model))
+        if known is None or known[0]() is not model:
+            ids = frozenset(id(p) for p in model.parameters())
+            known = self.models[id(model)] = weakref.ref(model), ids
+        where = location(place.f_code, place.f_lasti, place.f_lineno)
+        same = model.training == training
+        by_hand = is_users(frame.f_code.co_filename) and not same
+        return ModeEvent(name, training, graph, by_hand, same, known[1], where)
 
     def at_loss(self, site: Site, grad: bool, step: int) -> None:
         """Give the events to the loss that follows them."""
@@ -97,12 +117,11 @@ class Modes:
                     fact.steps.add(step)
 
 
-def _event(name: str, training: bool, graph: bool, frame: FrameType) -> ModeEvent | None:
-    """Find the model that called a layer, and where it was called."""
-    by_hand = is_users(frame.f_code.co_filename)
+def _model(frame: FrameType) -> tuple[nn.Module | None, FrameType | None]:
+    """Return the outermost module that led to a frame, and the user's frame that called it."""
     model: nn.Module | None = None
-    caller: FrameType | None = frame
     place: FrameType | None = None
+    caller: FrameType | None = frame
     while caller is not None:
         if caller.f_code.co_name in MODULE_CALLS:
             held = caller.f_locals.get("self")
@@ -111,11 +130,4 @@ def _event(name: str, training: bool, graph: bool, frame: FrameType) -> ModeEven
         elif place is None and is_users(caller.f_code.co_filename):
             place = caller
         caller = caller.f_back
-    if place is None:
-        return None
-    where = location(place.f_code, place.f_lasti, place.f_lineno)
-    if model is None:
-        return None
-    parameters = frozenset(id(p) for p in model.parameters())
-    same = model.training == training
-    return ModeEvent(name, training, graph, by_hand and not same, same, parameters, where)
+    return model, place

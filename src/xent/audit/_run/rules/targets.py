@@ -117,7 +117,7 @@ def layout(site: Site, call: LossCall) -> None:
     if wrong:
         fact.found += 1
         fact.facts = {"output": wrong, "axis": shape[1]}
-        fact.seen = f"targets of {tuple(call.target.shape)}; " + spread(output)
+        fact.seen = fact.seen or f"targets of {tuple(call.target.shape)}; " + spread(output)
 
 
 def _is_product(node: Any) -> bool:

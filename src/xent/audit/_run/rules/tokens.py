@@ -40,7 +40,7 @@ def shifts(site: Site, call: LossCall) -> None:
         if verdict in verdicts and (verdict == "wrapped" or "right" not in verdicts):
             fact.found += 1
             ids = verdicts[verdict]
-            fact.seen = f"ids of {tuple(ids.shape)}, {distinct(ids)} different ones"
+            fact.seen = fact.seen or f"ids of {tuple(ids.shape)}, {distinct(ids)} different ones"
 
 
 def distinct(ids: Tensor) -> int:
@@ -117,14 +117,14 @@ def _padding(
                 "what": f"{pad} ends the rows, and the loss ignores {ignored}",
                 "pad": pad,
             }
-            fact.seen = f"{share:.0%} of the targets are trailing {pad}"
+            fact.seen = fact.seen or f"{share:.0%} of the targets are trailing {pad}"
     if ids.shape == target.shape and ignored >= 0:
         end = site.fact("X504")
         end.looked += 1
         inside = _inside(ids, ignored)
         if inside:
             end.found += 1
-            end.seen = f"{inside} times {ignored} stands inside the rows of a batch"
+            end.seen = end.seen or f"{inside} times {ignored} stands inside the rows of a batch"
 
 
 def _inside(ids: Tensor, pad: int) -> int:
