@@ -105,6 +105,20 @@ def test_drift_and_its_exit_code(folder):
     assert xent(*args, "--weights", "windy", "--threshold", "0.9").exit_code == 0
 
 
+@pytest.mark.parametrize("measure", ["hellinger", "total_variation"])
+def test_drift_by_another_distance(folder, measure):
+    args = ("drift", folder / "weather.csv", folder / "moved.csv", "--measure", measure)
+    shown = xent(*args, "--threshold", "1")  # the largest that it can be
+    assert shown.exit_code == 0
+    assert measure.split("_")[0] in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert xent(*args, "--threshold", "0.01").exit_code == 1
+    values = [record[measure] for record in json.loads(xent(*args, "--json", "-").stdout)]
+    assert values == sorted(values, reverse=True)
+    if measure == "total_variation":  # five rows of sun are fog
+        assert round(values[0], 12) == round(5 / 14, 12)
+
+
 def test_drift_as_json_keeps_the_exit_code(folder):
     args = ("drift", folder / "weather.csv", folder / "moved.csv", "--json", "-")
     done = xent(*args, "--threshold", "0.1", "--bootstrap", "50")

@@ -380,6 +380,18 @@ def test_probabilities_are_no_logits():
     )
 
 
+def test_one_column_of_probabilities_is_none_of_logits():
+    rng = np.random.default_rng(0)
+    p, target = rng.random(50), rng.integers(0, 2, 50)
+    for scores in (p, p[:, None]):
+        with pytest.raises(ValueError, match="`logits` must not be probabilities, got numbers fro"):
+            evaluate(target, logits=scores, positive=1)
+        assert evaluate(target, logits=scores, positive=1, allow_probabilities=True).rows == 50
+    assert evaluate(target, logits=np.zeros(50)).cross_entropy == 1  # an untrained model
+    assert evaluate([0, 1], logits=[0.2, 0.9]).rows == 2
+    assert evaluate(target, logits=2 * p).rows == 50
+
+
 def test_log_probabilities_sum_to_one():
     target, probs, logits = predictions()
     found = evaluate(target, log_probs=np.log(probs)).cross_entropy
@@ -647,3 +659,8 @@ def test_a_thousand_classes_are_a_short_file():
     assert len(json.dumps(said)) < 400_000
     expected = metrics.confusion_matrix(target, probs.argmax(axis=1), labels=range(1000))
     np.testing.assert_array_equal(report.confusion, expected)
+
+
+def test_percentages_are_told():
+    with pytest.raises(ValueError, match="These are percentages: divide them by 100"):
+        evaluate([0, 1], [[63, 37], [20, 80.0]])

@@ -344,6 +344,16 @@ def test_a_sentence_mark_that_lacks_is_told(tmp_path, line, said):
         read_arpa(arpa(tmp_path, text))
 
 
+@pytest.mark.parametrize("chunk", [1, 1 << 21])
+def test_a_word_that_stands_twice_is_found_anywhere(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(_arpa.arpa._text, "PIECE_BYTES", chunk)
+    read_arpa(arpa(tmp_path, SMALL))
+    for word, lines in (("a", "10 and 11"), ("</s>", "8 and 11")):
+        text = SMALL.replace("-0.4\tb", f"-0.4\t{word}")
+        with pytest.raises(ValueError, match=f"each 1-gram once, got '{word}' on lines {lines} of"):
+            read_arpa(arpa(tmp_path, text))
+
+
 def test_kenlm_numbers_of_what_is_impossible(tmp_path):
     """KenLM gives unknown words -100 where there is no <unk>, and -99 is the number that it is."""
     text = SMALL.replace("-0.4\tb\t0.1", "-99\tb\t-99")
@@ -357,6 +367,8 @@ def test_kenlm_numbers_of_what_is_impossible(tmp_path):
         expected = [-0.2, -0.3, -99 - 100, -99, -99 - 0.6]
         np.testing.assert_allclose(found, expected, rtol=1e-6)
         assert ours.score("a b zz b") == pytest.approx(sum(expected), rel=1e-6)
+    arpa(tmp_path, text.replace("-99\tb", "-120\tb"))
+    assert kenlm.Model(tmp_path / "m.arpa").score("b", bos=False, eos=False) == pytest.approx(-120)
 
 
 # ------------------------------------------------------------------ what a token is

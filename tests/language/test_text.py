@@ -84,6 +84,15 @@ def test_a_line_of_windows_ends_alike(tmp_path, unit):
     assert read(["a\rb"], unit="character")[0] == [["a", "\r", "b"]]
 
 
+@pytest.mark.parametrize(("unit", "tokens"), [("character", list("né 日")), ("byte", ["c3", "a9"])])
+def test_letters_as_tokens_are_as_long_as_the_line(unit, tokens):
+    line = "né 日" if unit == "character" else "é"
+    expected = read([line, ""], unit=unit)
+    found = read([tokens, []], unit=unit)
+    assert found[0] == expected[0]
+    assert found[1].bytes == expected[1].bytes == len(line.encode()) + 2
+
+
 def test_unknown_has_two_spellings():
     for source in (["a <UNK> <unk>"], [["a", "<UNK>", "<unk>"]]):
         found, reader = read(source)

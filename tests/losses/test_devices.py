@@ -21,6 +21,7 @@ def normal(*shape, seed=0):
 X, HEAD, THEIRS = normal(ROWS, CLASSES), normal(5, CLASSES, seed=1), normal(ROWS, CLASSES, seed=2)
 Y = torch.tensor([0, 1, -100, 3, 2, 1])
 P, WEIGHT = THEIRS.softmax(1), torch.tensor([1.0, 0.0, 2.0, 1.0, 1.0, 0.5])
+PAIRS, DENSE = torch.tensor([[0, 1], [3, 4]]), normal(ROWS, 5, seed=4).sigmoid()
 IMAGE, MASK = normal(2, 3, 16, 16, seed=3), torch.zeros(2, 16, 16, dtype=torch.int64)
 
 # Of one input, with every option that makes tensors of its own.
@@ -49,9 +50,21 @@ CALLS = {
     "info_nce": (lambda x, f, **o: f(x, THEIRS, temperature=0.5, **o), L.info_nce, X),
     "siglip": (lambda x, f, **o: f(x, THEIRS, scale=2.0, bias=0.1, **o), L.siglip, X),
     "head": (lambda x, f, **o: f(x, HEAD, Y, label_smoothing=0.1, **o), L.linear_cross_entropy, X),
-    "head, binary": (
-        lambda x, f, **o: f(x, HEAD, torch.tensor([[0, 1], [3, 4]], device="cpu"), **o),
+    "head, pairs": (
+        lambda x, f, **o: f(x, HEAD, PAIRS, **o),
         L.linear_binary_cross_entropy, X,
+    ),
+    "head, binary": (
+        lambda x, f, **o: f(x, HEAD, DENSE, token_weight=WEIGHT, **o),
+        L.linear_binary_cross_entropy, X,
+    ),
+    "head, weighed": (
+        lambda x, f, **o: f(x, HEAD, Y, token_weight=WEIGHT, empty="nan", **o),
+        L.linear_cross_entropy, X,
+    ),
+    "head, soft": (lambda x, f, **o: f(x, HEAD, DENSE.softmax(1), **o), L.linear_cross_entropy, X),
+    "head, statistics": (
+        lambda x, f, **o: f(x, HEAD, Y, stats=True, **o)[0], L.linear_cross_entropy, X,
     ),
     "head, kl": (lambda x, f, **o: f(x, HEAD, THEIRS, HEAD, **o), L.linear_kl_div, X),
     "head, js": (lambda x, f, **o: f(x, HEAD, THEIRS, HEAD, **o), L.linear_js_div, X),

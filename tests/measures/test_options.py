@@ -19,7 +19,7 @@ from xent.measures import (
 )
 from xent.measures.samples import _estimate as one
 from xent.measures.samples import _two_samples as two
-from xent.measures.samples._of_numbers import PARTED, SPREAD
+from xent.measures.samples._of_numbers import DEQUANTIZED, JITTERED
 
 RNG = np.random.default_rng(0)
 SYMBOLS, OTHERS = RNG.integers(0, 4, (2, 50))
@@ -30,7 +30,7 @@ TAKES = {
     "size": ("nsb", "dirichlet"),
     "prior": ("dirichlet",),
     "neighbors": ("kozachenko_leonenko", "ksg", "ksg2", "ross", "nearest_neighbors"),
-    "rng": (*PARTED, *SPREAD, "nearest_neighbors"),
+    "rng": (*JITTERED, *DEQUANTIZED, "nearest_neighbors"),
 }
 VALUES = {"size": 9, "prior": "perks", "neighbors": 3, "rng": 0}
 

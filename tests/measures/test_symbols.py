@@ -150,6 +150,9 @@ def test_holders_of_several_kinds_and_more_than_two():
     several = Counter(OLD), series(NEW) / len(NEW), Counts.from_samples("abe")
     truth = js(shares(OLD), shares(NEW), shares("abe"), weights=[0.5, 0.25, 0.25])
     assert_allclose(m.js_divergence(*several, weights=[0.5, 0.25, 0.25]), truth, rtol=1e-12)
+    both = Counter("ab"), Counter("ac")
+    plain = m.js_divergence(*both, weights=[0.3, 0.7])
+    assert m.js_divergence(*both, weights=pd.Series([0.3, 0.7])) == plain
     with pytest.raises(TypeError, match="`weights` must be 2 numbers in the order of"):
         m.js_divergence(Counter("ab"), Counter("ac"), weights={"p": 0.5, "q": 0.5})
 
@@ -230,10 +233,15 @@ def test_tables_from_pairs_of_symbols():
     ):
         assert_allclose(m.mutual_information(pairs_), truth, rtol=1e-14)
         assert_allclose(m.conditional_entropy(pairs_, given=-2), math.log(2) / 2, rtol=1e-14)
+    for counts in (Counter(zip("aabb", "xyyy", strict=True)), Counts(frame.value_counts())):
+        by_place = m.adjusted_mutual_information(Counts([[1, 1], [0, 2]]))
+        assert_allclose(m.adjusted_mutual_information(counts), by_place)
     three = Counter([("a", 0, 0), ("b", 1, 0), ("a", 1, 1), ("b", 0, 1)])
     assert_allclose(m.conditional_mutual_information(three, base=2), 1.0)
     with pytest.raises(ValueError, match=r"`joint` must have no margins, got 'All'"):
         m.mutual_information(Counts(pd.crosstab(frame.x, frame.y, margins=True)))
+    with pytest.raises(ValueError, match=r"`joint` must have no margins, got 'All'"):
+        m.adjusted_mutual_information(Counts(pd.crosstab(frame.x, frame.y, margins=True)))
     with pytest.raises(ValueError, match="`joint` must be a table, or symbols with their counts"):
         m.mutual_information(
             Counts(pl.DataFrame({"x": [1, 1], "y": [2, 3]}).group_by("x", "y").len())

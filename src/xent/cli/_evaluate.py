@@ -97,7 +97,7 @@ def evaluate(
     beside = [name for name in (weights, *(by or [])) if name is not None]
     files = Files(file, target, truth, id_)
     table = files.read(reading, beside)
-    others = _columns(table, files, beside)
+    others = _columns(table, files, {"--weights": [weights] if weights else [], "--by": by or []})
     scores = scores_of(table, kind, given[kind], file, [target, *others])
     scores = _single(scores, kind, positive)
     scores, names = labels_of(scores, labels)
@@ -131,8 +131,8 @@ def _kind(given: dict[str, str | None], *, normalize: bool) -> str:
     return typed[0] if typed else "probs"
 
 
-def _columns(table: Any, files: Files, beside: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the columns that are wanted beside scores and truth, by name."""
+def _columns(table: Any, files: Files, beside: dict[str, Sequence[str]]) -> dict[str, list[Any]]:
+    """Return the columns that options want beside scores and truth, by name."""
     from xent import _check, _table
 
     names = list(table.column_names)
@@ -141,9 +141,9 @@ def _columns(table: Any, files: Files, beside: Sequence[str]) -> dict[str, list[
         must = f"name a column of {str(files.file)!r}"
         raise _check.invalid("--target", must, repr(files.target), advice)
     _table.require(files.target, names, files.file, argument="--target")
-    wanted = [*([files.id] if files.id else []), *beside]
-    for name in beside:
-        _table.require(name, names, files.file, argument="--weights or --by")
+    wanted = [files.id] if files.id else []
+    for option, columns in beside.items():
+        wanted += [_table.require(name, names, files.file, argument=option) for name in columns]
     if table.num_rows == 0:
         raise _check.invalid("FILE", "have at least one row", f"{str(files.file)!r}")
     return {name: table.column(name).to_pylist() for name in wanted}

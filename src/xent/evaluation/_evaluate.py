@@ -167,15 +167,17 @@ def report_of(
         Whether each row counts once, so that sums of weights are numbers of rows.
     """
     cost = rows.cost / unit
-    classes, total = len(labels), math.fsum(rows.weight)
+    classes, total = len(labels), float(rows.weight.sum())
     counts = np.bincount(rows.truth, rows.weight, classes)
     mean, low, high = _mean(cost, rows.weight)
     prior = math.fsum(c * math.log(total / c) for c in counts[counts > 0].tolist()) / total / unit
     bins, gap = _calibration(rows, whole=whole)
     right = rows.guess == rows.truth
+    worst = float(cost.max())
+    most = {name: -math.log(floor) / unit for name, floor in FLOORS.items()}
     floors = {
-        name: _mean(np.minimum(cost, -math.log(floor) / unit), rows.weight)[0]
-        for name, floor in FLOORS.items()
+        name: mean if worst <= m else float((rows.weight * np.minimum(cost, m)).sum()) / total
+        for name, m in most.items()
     }
     hardest = np.argsort(-cost, kind="stable")[:HARDEST].tolist()
     return Report(
@@ -224,13 +226,13 @@ def _mean(values: Numbers, weight: Numbers) -> tuple[float, float, float]:
     """Return a mean and its interval, infinite where a value is; NaN for that of one row."""
     from scipy.special import stdtrit
 
-    total = math.fsum(weight)
-    mean = math.fsum(weight * values) / total
+    total = float(weight.sum())
+    mean = math.fsum(weight * values) / total  # exact: the same for every order of the rows
     if values.size < 2:
         return mean, math.nan, math.nan
     if math.isinf(mean):
         return mean, mean, mean
-    squares = math.fsum(np.square(weight * (values - mean)))
+    squares = float(np.square(weight * (values - mean)).sum())
     error = math.sqrt(squares * values.size / (values.size - 1)) / total
     reach = float(stdtrit(values.size - 1, 0.5 + CONFIDENCE / 2)) * error
     return mean, max(0.0, mean - reach) if (values >= 0).all() else mean - reach, mean + reach
@@ -259,7 +261,7 @@ def _calibration(rows: RowFigures, *, whole: bool) -> tuple[list[Bin], float]:
         for k, n in enumerate(inside)
         if n
     ]
-    gap = sum(b.rows * abs(b.confidence - b.accuracy) for b in bins) / math.fsum(rows.weight)
+    gap = sum(b.rows * abs(b.confidence - b.accuracy) for b in bins) / float(rows.weight.sum())
     return bins, gap
 
 
@@ -272,7 +274,7 @@ def _per_class(
     right = rows.guess == rows.truth
     found = np.bincount(rows.truth[right], rows.weight[right], size)
     spent = rows.weight * cost
-    total = math.fsum(spent)
+    total = float(spent.sum())
     endless = np.isinf(cost)
     order = np.argsort(rows.truth, kind="stable")
     ends = np.searchsorted(rows.truth[order], np.arange(size + 1))
@@ -300,9 +302,14 @@ def _pairs(
 ) -> list[ConfusedRows]:
     """Return the pairs of a true and a predicted class that occur, the most frequent first."""
     size = len(labels)
-    found, place = np.unique(rows.truth * size + rows.guess, return_inverse=True)
-    counts = np.bincount(place, rows.weight)
-    spent = np.bincount(place, rows.weight * cost)
+    place = rows.truth * size + rows.guess
+    if size * size > 4 * place.size:
+        found, place = np.unique(place, return_inverse=True)
+    else:
+        found = np.arange(size * size)
+    counts = np.bincount(place, rows.weight, found.size)
+    spent = np.bincount(place, rows.weight * cost, found.size)
+    some = np.flatnonzero(counts)
     return [
         ConfusedRows(
             labels[found[i] // size],
@@ -310,7 +317,7 @@ def _pairs(
             _plain(counts[i], whole=whole),
             float(spent[i]),
         )
-        for i in np.argsort(-counts, kind="stable").tolist()
+        for i in some[np.argsort(-counts[some], kind="stable")].tolist()
     ]
 
 

@@ -143,12 +143,12 @@ def predictions(
         raise _check.invalid("normalize", alone, "both")
     value, names = given[kind], names_of(labels)
     scores, epsilon = scores_of(kind, value)
-    if kind == "logits" and not allow_probabilities and look_like_probs(scores, epsilon):
-        raise _no_logits()
     if scores.ndim == 2 and scores.shape[1] == 1:
         if positive is None and not (kind == "probs" and (np.abs(scores - 1) <= 1e-6).all()):
             raise _one_column(kind, scores.shape)
         scores = scores if positive is None else scores[:, 0]
+    if kind == "logits" and not allow_probabilities and look_like_probs(scores, epsilon):
+        raise _no_logits("numbers from 0 to 1" if scores.ndim == 1 else "rows that sum to 1")
     if positive is not None:
         if scores.ndim == 2:
             must = "be left out where there is a column for each class"
@@ -168,10 +168,9 @@ def predictions(
     return Predictions(scores, kind, epsilon, truth, labels, names is not None, weight, normalize)
 
 
-def _no_logits() -> ValueError:
+def _no_logits(got: str) -> ValueError:
     other = "Pass them as " + _check.setting("probs") + "; if they are logits all the same, pass "
     sure = _check.setting("allow_probabilities", True)
-    got = "rows of numbers from 0 that sum to 1"
     return _check.invalid("logits", "not be probabilities", got, other + sure + ".")
 
 

@@ -10,6 +10,7 @@ from xent import _check
 
 Matrix = NDArray[np.float64]
 NEARLY = 1e-3  # of a sum of probabilities, where they are taken for logits
+MANY_ROWS = 10  # of a single column that is from 0 to 1
 SAMPLE_ROWS = 1 << 14  # rows whose digits are counted
 MOST_DIGITS = 17  # decimal digits that float64 can tell apart
 
@@ -39,8 +40,14 @@ def check_logits(logits: Matrix, start: int, argument: str) -> None:
 
 
 def look_like_probs(scores: NDArray[Any], epsilon: float) -> bool:
-    """Tell whether every row is of numbers from 0 that sum to 1: no logits come out so."""
-    if scores.ndim == 1 or scores.shape[1] < 2 or (scores[0] < 0).any():
+    """Tell whether every row is of numbers from 0 that sum to 1: no logits come out so.
+
+    A single column is of logits from 0 to 1 by chance alone, and not in many rows.
+    """
+    if scores.ndim == 1:
+        inside = bool(((scores >= 0) & (scores <= 1)).all())
+        return inside and len(scores) >= MANY_ROWS and bool((scores != scores[0]).any())
+    if scores.shape[1] < 2 or (scores[0] < 0).any():
         return False
     rounding = Rounding(scores, epsilon)
     step = max(1, (1 << 20) // scores.shape[1])
@@ -119,6 +126,8 @@ def not_one(
         if stray is not None:
             name = f"{names[stray]!r}" if names is not None else f"number {stray}"
             advice = f"Leave out the column {name}: without it every row sums to 1."
+        elif (np.abs(sums - 100) <= 1).all():
+            advice = "These are percentages: divide them by 100."
         elif (some > 1).any():
             advice = "Logits go under " + _check.setting("logits") + "."
         else:

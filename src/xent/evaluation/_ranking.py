@@ -44,12 +44,26 @@ def ranking_of(
 
 
 def _of_class(score: NDArray[Any], own: NDArray[np.bool_], weight: Numbers) -> tuple[float, float]:
-    order = np.argsort(-score.astype(np.float64), kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))  # equals are one threshold
-    mine = np.cumsum(np.where(own[order], weight[order], 0.0))[ends]
-    others = np.cumsum(np.where(own[order], 0.0, weight[order]))[ends]
-    gained, lost = np.diff(mine, prepend=0.0), np.diff(others, prepend=0.0)
-    auc = float((lost * (mine - 0.5 * gained)).sum()) / (mine[-1] * others[-1])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(mine > 0, mine / (mine + others), 0.0)
-    return auc, float((gained * precision).sum() / mine[-1])
+    """Area and average precision, from how many rows lie at and below each score of the class."""
+    if (weight == weight[0]).all():
+        every, mine = np.sort(score), np.sort(score[own])
+        last = np.flatnonzero(np.append(mine[1:] != mine[:-1], True))
+        value, upto = mine[last], last + 1.0
+        below = np.searchsorted(every, value).astype(np.float64)
+        beneath = np.searchsorted(every, value, side="right").astype(np.float64)
+        total = float(every.size)
+    else:
+        order = np.argsort(score)  # in whatever order among equals, which are one threshold
+        ordered = score[order]
+        ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
+        sums = np.cumsum(np.where(own[order], weight[order], 0.0))[ends]
+        beneath = np.cumsum(weight[order])[ends]
+        below = np.append(0.0, beneath[:-1])
+        upto, total = sums, float(beneath[-1])
+    gained = np.diff(upto, prepend=0.0)
+    others_below = below - (upto - gained)
+    others_equal = (beneath - below) - gained
+    whole = float(upto[-1])
+    auc = float((gained * (others_below + 0.5 * others_equal)).sum()) / (whole * (total - whole))
+    precision = (whole - (upto - gained)) / (total - below)
+    return auc, float((gained * precision).sum()) / whole

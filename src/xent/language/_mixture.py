@@ -288,10 +288,7 @@ def mix(models: Sequence[NGramModel], dev: Any) -> Mixture:
     even = Mixture(models, np.full(len(models), 1.0 / len(models)).tolist())
     found = [np.empty((len(models), 0))]
     for ids in even.reader().ids(dev, "dev"):
-        scores = np.stack([one.logp for one in even._scores(ids)])
-        if even.unknown == "closed":
-            scores = scores[:, ids[ids != BEGIN] != UNKNOWN]
-        found.append(scores)
+        found.append(np.stack([one.logp for one in even._scores(ids)]))
     columns = np.concatenate(found, axis=1)
     columns = columns[:, np.isfinite(columns).any(axis=0)]
     if not columns.shape[1]:

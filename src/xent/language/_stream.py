@@ -164,11 +164,9 @@ def _encoded(reader: _text.Reader, some: Records, bad: BadLines) -> NDArray[np.u
         lines = reader.lines
     ends = np.cumsum(some.sizes)
     begins = ends - some.sizes
-    before = np.cumsum(some.parts) - some.parts
 
     def look(low: int, high: int) -> None:
         """Halve a range until the bad lines in it stand alone."""
-        reader.lines = lines + int(before[low])
         try:
             reader.encode(some.text[begins[low] : ends[high - 1]])
         except ValueError as error:

@@ -18,7 +18,7 @@ from xent.losses._arguments import (
     needs_gradient,
 )
 from xent.losses._overrides import overridable
-from xent.losses._reduction import empty_mean, reduce_loss, reduce_weighted
+from xent.losses._reduction import empty_mean, exact_dtype, reduce_loss, reduce_weighted
 from xent.losses._rows._binary import (
     binary_loss,
     check_ignored,
@@ -190,7 +190,7 @@ def weighted_target(
         target = target * (1 - o.label_smoothing) + o.label_smoothing / 2
     if divisor is None:
         return target, weight, target.numel()
-    total = divisor.expand(target.shape).sum(dtype=torch.float64)
+    total = divisor.expand(target.shape).sum(dtype=exact_dtype(divisor))
     return target, weight, total
 
 
@@ -235,7 +235,7 @@ def _kept(
 def _stats(
     lse: Tensor, yes: Tensor, log_prob: Tensor, entropy: Tensor, target: Tensor, kept: Tensor
 ) -> Stats:
-    right = ((yes == (target > 0.5)) & kept).sum().double() / kept.sum()
+    right = ((yes == (target > 0.5)) & kept).sum().to(exact_dtype(kept)) / kept.sum()
     return Stats(lse, log_prob, entropy, yes.long(), right.to(lse.dtype))
 
 

@@ -19,7 +19,13 @@ from xent.losses._arguments import (
     class_axis,
 )
 from xent.losses._overrides import overridable
-from xent.losses._reduction import apply_weight, reduce_loss, reduce_weighted, scalar_like
+from xent.losses._reduction import (
+    apply_weight,
+    exact_dtype,
+    reduce_loss,
+    reduce_weighted,
+    scalar_like,
+)
 from xent.losses._rows._formula import (
     at_least_float32,
     cap_and_scale,
@@ -125,7 +131,7 @@ def kl_div(
     total: Any = input.numel()
     if token_weight is not None and place is not None:
         values = apply_weight(values, token_weight.to(x.dtype).unsqueeze(place))
-        total = token_weight.sum(dtype=torch.float64) * input.shape[place]
+        total = token_weight.sum(dtype=exact_dtype(token_weight)) * input.shape[place]
     if reduction == "batchmean":
         total = total / max(1, math.prod(input.shape[1:]))
     loss = reduce_loss(values, "mean" if reduction == "batchmean" else reduction, total, empty)
@@ -160,7 +166,7 @@ def _is_proper(target: Tensor, log_target: bool) -> Tensor:
 
 
 def _check_sums(t: Tensor, axis: int, dtype: torch.dtype, token_weight: Tensor | None) -> None:
-    sums = t.sum(axis, dtype=torch.float64)
+    sums = t.sum(axis, dtype=exact_dtype(t))
     good = (sums - 1).abs() <= sum_tolerance(dtype, t.shape[axis])
     if token_weight is not None:
         good |= token_weight == 0

@@ -9,6 +9,7 @@ from torch import Tensor
 from xent import _check
 from xent.losses._arguments import Options, can_validate
 
+WITHOUT_FLOAT64 = {"mps"}
 _CPU = torch.device("cpu")
 _LARGEST = torch.finfo(torch.float32).max
 
@@ -67,6 +68,17 @@ def empty_mean(empty: str) -> float:
         because = "no row counts (the batch is empty, or every row is ignored or weighs 0)"
         raise _check.cannot("The mean loss is undefined", because, "Use empty='zero' or 'nan'.")
     return math.nan if empty == "nan" else 0.0
+
+
+def exact_dtype(like: Tensor) -> torch.dtype:
+    """Return the type that sums of weights take: float64, or float32 where the device has none."""
+    return torch.float64 if _has_float64(like.device) else torch.float32
+
+
+def _has_float64(device: torch.device) -> bool:
+    if device.type == "xpu":
+        return bool(getattr(torch.xpu.get_device_properties(device), "has_fp64", False))
+    return device.type not in WITHOUT_FLOAT64
 
 
 def loss_dtype(input: Tensor) -> torch.dtype:

@@ -19,6 +19,7 @@ from xent import _check
 from xent._table.frames import Frame, exact, is_frame, numbers_at_once
 from xent.trees import _fit, _prune
 from xent.trees._kernels.bins import MAX_BINS
+from xent.trees._nodes import NodeMethods
 from xent.trees._predict import leaves, values
 from xent.trees._show import picture, report, sql, text
 from xent.trees._show.named import LISTED_LEVELS, Named
@@ -28,10 +29,10 @@ from xent.trees._table.columns import Cases, FittedColumn
 from xent.trees._table.weights import times_class, weights_of
 from xent.trees._tree import Tree
 
-SMALL_TABLE = 4096  # rows
+READ_AT_ONCE = 4096  # rows
 
 
-class BaseTree(BaseEstimator):  # type: ignore[misc]
+class BaseTree(NodeMethods, BaseEstimator):  # type: ignore[misc]
     """What classifiers and regressors share: options, tables, and the fitted tree to look at."""
 
     tree_: Tree
@@ -119,7 +120,7 @@ class BaseTree(BaseEstimator):  # type: ignore[misc]
         if reset:
             # Bins are made column by column, so that a large table is held but once.
             binned = self.splitter == "histogram"
-            found = None if binned and len(X) > SMALL_TABLE else numbers_at_once(X)
+            found = None if binned and len(X) > READ_AT_ONCE else numbers_at_once(X)
         else:
             plain = all(c.kind == "number" for c in self.columns_)
             found = numbers_at_once(X, [c.name for c in self.columns_]) if plain else None

@@ -333,3 +333,19 @@ def test_von_mises_fisher():
         assert_allclose(kl_divergence(*both), float(exact), rtol=1e-12)
     with pytest.raises(ValueError, match="`q` must be a density on the sphere in 3 dimensions"):
         kl_divergence(one, stats.multivariate_normal([0, 0, 0], np.eye(3)), rng=0)
+
+
+@pytest.mark.parametrize("size", [2, 4, 6])
+def test_nearly_singular_covariances_tell_their_error(size):
+    i = np.arange(size)
+    cov = 1.0 / (1 + i[:, None] + i)  # Hilbert's, of condition 2e1, 2e4, 1e7
+    other = cov + 1e-3 * np.diag(np.diag(cov))
+    with mp.workdps(60):
+        a, b = (mpmath.matrix(v.tolist()) for v in (cov, other))
+        exact = (size * log(2 * mp.pi * mp.e) + log(mpmath.det(a))) / 2
+        trace = sum((mpmath.inverse(b) * a)[k, k] for k in range(size))
+        gap = (trace - size - log(mpmath.det(a)) + log(mpmath.det(b))) / 2
+    one, model = (stats.multivariate_normal(np.zeros(size), v) for v in (cov, other))
+    for found, truth in ((entropy(one), exact), (kl_divergence(one, model), gap)):
+        assert abs(found - truth) <= found.error + 1e-11 * abs(truth)
+        assert (found.error == 0) == (size == 2)

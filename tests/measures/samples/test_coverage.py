@@ -132,6 +132,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(name):
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:The estimated information")  # of 60 rows, told rightly
 @pytest.mark.parametrize("kind", ["plugin", "ksg", "ross", "normal"])
 def test_p_values_are_flat_where_nothing_is_told(kind):
     rng = np.random.default_rng(2)

@@ -1,4 +1,4 @@
-"""Numbers that repeat or lie on a grid: rounded, whole, with a heap at one value, of odd scales."""
+"""Numbers that repeat or lie on a grid: rounded, whole, with a point mass, of odd scales."""
 
 import math
 import time
@@ -384,7 +384,7 @@ def test_no_scale_is_lost_beside_another():
     assert abs(found - math.log(2)) < 0.1  # half of each: the logs of both widths cancel
 
 
-def test_a_heap_among_real_numbers_has_no_entropy():
+def test_a_point_mass_among_real_numbers_has_no_entropy():
     rng = np.random.default_rng(13)
     x = np.where(rng.random(500) < 0.5, 0.0, rng.standard_normal(500))
     for method in ROUNDED[:2]:
@@ -412,7 +412,7 @@ def test_divergence_of_rounded_numbers(decimals):
         assert_allclose(turned, found.value, rtol=1e-10)
 
 
-def test_divergence_of_heaps():
+def test_divergence_of_point_masses():
     rng = np.random.default_rng(15)
     x = np.where(rng.random(N) < 0.5, 0.0, rng.standard_normal(N))
     y = np.where(rng.random(N) < 0.3, 0.0, 1.5 * rng.standard_normal(N))

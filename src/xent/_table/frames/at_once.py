@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xent._table.frames.exact import EXACT_WHOLE
 
-PLAIN = frozenset(  # polars' types
+POLARS_NUMBERS = frozenset(  # polars' types
     [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)] + ["Float32", "Float64"]
 )
 WIDE = frozenset({"int64", "uint64"})  # of which not every number is a float
@@ -79,7 +79,7 @@ def _matrix(table: Any) -> tuple[NDArray[np.float64], bool] | None:
         matrix = table.to_numpy(np.float64)
     else:
         types = set(table.dtypes)
-        if not all(str(t) in PLAIN for t in types):
+        if not all(str(t) in POLARS_NUMBERS for t in types):
             return None
         matrix = table.to_numpy()
     wide = any(str(t).lower() in WIDE for t in types)

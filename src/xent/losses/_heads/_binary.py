@@ -20,6 +20,7 @@ from xent.losses._arguments import (
 from xent.losses._heads._binary_rows import BinaryRows
 from xent.losses._heads._head import check_head, job_of, run_head
 from xent.losses._overrides import overridable
+from xent.losses._reduction import exact_dtype
 from xent.losses._rows._binary import (
     check_ignored,
     silence_answers,
@@ -116,7 +117,7 @@ def linear_binary_cross_entropy(
     row_weight = None if token_weight is None else token_weight.reshape(-1)
     total: Any = x.shape[0] * classes
     if token_weight is not None:
-        total = token_weight.sum(dtype=torch.float64) * classes
+        total = token_weight.sum(dtype=exact_dtype(token_weight)) * classes
     if target.is_floating_point():
         if target.shape != (*shape, classes):
             must = f"have the shape {(*shape, classes)} to be probabilities"
@@ -144,7 +145,7 @@ def _validate(
 
     What is no answer and weighs 0 comes back as a 0, and what rounding left over without that.
     """
-    counts = target.new_full((len(target),), target.shape[1], dtype=torch.float64)
+    counts = target.new_full((len(target),), target.shape[1], dtype=exact_dtype(target))
     for first in range(0, len(target), _CHUNK):
         rows = target[first : first + _CHUNK]
         if ignore_index is not None:
@@ -181,10 +182,12 @@ def _sorted_pairs(target: Tensor, count: int, classes: int, row_weight: Tensor |
             "target", "have the shape (M, 2) to be index pairs", tuple(target.shape), advice
         )
     pairs = target.long()
-    limits = torch.tensor([count, classes], device=pairs.device)
-    good = (pairs >= 0) & (pairs < limits)
-    if row_weight is not None and can_validate(pairs, row_weight):
-        silent = good[:, 0] & ~good[:, 1] & (row_weight[pairs[:, 0].where(good[:, 0], 0)] == 0)
-        pairs, good = pairs[~silent], good[~silent]
-    check_values("target", pairs, good, f"hold rows below {count} and classes below {classes}")
+    if can_validate(pairs):
+        good = (pairs >= 0) & (pairs < pairs.new_tensor([count, classes]))
+        if row_weight is not None and can_validate(row_weight):
+            row = pairs[:, 0].where(good[:, 0], 0)
+            counts = ~good[:, 0] | good[:, 1] | (row_weight[row] != 0)
+            pairs, good = pairs[counts], good[counts]
+        must = f"hold rows below {count} and classes below {classes}"
+        check_values("target", pairs, good, must)
     return pairs[pairs[:, 0].argsort(stable=True)]

@@ -46,7 +46,7 @@ class BinaryRows:
         self.options = options
         self.soft = target.is_floating_point()
         self.ends: list[int] | None = None
-        if not (self.soft or target.is_meta or is_traced()):
+        if not self.soft and target.is_cpu and not is_traced():
             # where the pairs of each row end: only rows are ever made dense, one at a time
             ends = target.new_zeros(count)
             if len(target):
@@ -81,12 +81,17 @@ class BinaryRows:
                 target = target.where(kept, 0.0)
                 weight = kept if weight is None else weight * kept
         else:
-            start = rows.start or 0
-            pairs = self.target
-            if self.ends is not None:
-                pairs = pairs[self.ends[start] : self.ends[start + like.shape[0]]]
+            start, count = rows.start or 0, like.shape[0]
             target = torch.zeros(like.shape, device=like.device)
-            target[pairs[:, 0] - start, pairs[:, 1]] = 1.0
+            if self.ends is not None:
+                pairs = self.target[self.ends[start] : self.ends[start + count]]
+                target[pairs[:, 0] - start, pairs[:, 1]] = 1.0
+            else:  # nobody waits to know which pairs are of these rows
+                place, classes = self.target[:, 0] - start, self.target[:, 1]
+                here = (place >= 0) & (place < count)
+                ones = here.to(target.dtype)
+                target = target.index_put((place.where(here, 0), classes), ones, accumulate=True)
+                target = target.clamp(max=1.0)
         smoothing = self.options.label_smoothing
         if smoothing:
             target = at_least_float32(target) * (1 - smoothing) + smoothing / 2

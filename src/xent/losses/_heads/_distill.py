@@ -19,6 +19,7 @@ from xent.losses._divergence import check_beta
 from xent.losses._heads._head import check_head, job_of, run_head
 from xent.losses._heads._teacher import TeacherRows
 from xent.losses._overrides import overridable
+from xent.losses._reduction import exact_dtype
 from xent.losses._rows._stats import with_row_shape
 
 
@@ -212,14 +213,14 @@ def _distill(
         head = tx.detach(), tw.detach(), None if tb is None else tb.detach()
     row_weight = None if token_weight is None else token_weight.reshape(-1)
     rows = TeacherRows(head, top_classes, beta, row_weight, o, stats, x.shape[0])
-    total = x.shape[0] if row_weight is None else row_weight.sum(dtype=torch.float64)
+    total = x.shape[0] if row_weight is None else row_weight.sum(dtype=exact_dtype(x))
     saved = (*(head or top_classes or ()), row_weight)
     found = run_head(x, w, b, job_of(rows, o, total, *saved))
     loss, *columns = found if stats else (found,)
     loss = loss.reshape(shape) if o.reduction == "none" else loss
     if not stats:
         return loss
-    accuracy = torch.cat(list(rows.right.values())).double().mean()
+    accuracy = torch.cat(list(rows.right.values())).to(exact_dtype(x)).mean()
     return loss, with_row_shape(columns, shape, accuracy)
 
 
@@ -253,7 +254,7 @@ def _check_top_classes(
         if bool(twice.any()):
             row = int(twice.nonzero()[0])
             raise _check.invalid("teacher", "list a class once a row", f"one twice at [{row}]")
-    total = log_probs.detach().double().exp().sum(-1)
+    total = log_probs.detach().to(exact_dtype(log_probs)).exp().sum(-1)
     slack = 4 * torch.finfo(log_probs.dtype).eps * max(indices.shape[-1], 2) + 1e-6
     check_values("teacher", total, total <= 1 + slack, "hold probabilities that sum to at most 1")
     return flat, log_probs.detach().reshape(flat.shape)

@@ -79,7 +79,7 @@ def _advice_on_head(given: Any, name: str) -> str:
 def job_of(rows: Any, o: Options, total: Any, *saved: Tensor | None) -> Job:
     """Return the job of rows of such a total weight; ``saved`` are targets and weights."""
     learnt = needs_gradient(*saved)
-    if isinstance(total, Tensor) and not (learnt or total.is_meta or is_traced()):
+    if isinstance(total, Tensor) and total.is_cpu and not (learnt or is_traced()):
         total = float(total) if o.reduction == "mean" else 1.0
     return Job(rows, o, total, learnt, saved)
 
@@ -95,9 +95,14 @@ def run_head(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
         found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
         loss = reduce_loss(found[0], o.reduction, job.total, o.empty)
         return (loss, *found[1:]) if len(found) > 1 else loss
-    fill = 0.0 if o.reduction != "mean" or job.total else empty_mean(o.empty)
+    fill: Any = 0.0
+    if o.reduction == "mean" and isinstance(job.total, Tensor):  # "raise" would wait for the device
+        if o.empty == "nan":
+            fill = torch.where(job.total != 0, 0.0, math.nan)
+    elif o.reduction == "mean" and not job.total:
+        fill = empty_mean(o.empty)
     result = run_loop(x, w, b, job)
-    if not fill:
+    if isinstance(fill, float) and not fill:
         return result
     return (result[0] + fill, *result[1:]) if isinstance(result, tuple) else result + fill
 

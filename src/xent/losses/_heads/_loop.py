@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from xent.losses._buffer import empty_buffer
-from xent.losses._reduction import loss_dtype
+from xent.losses._reduction import exact_dtype, loss_dtype
 from xent.losses._rows._autograd import pack, scale_once, unpack, without_inference
 from xent.losses._rows._chunks import (
     Job,
@@ -54,7 +54,7 @@ def _loop(
     job: Job,
     upstream: Upstream | None,
     wants: Wanted,
-    g: float,
+    g: Any,
     keeps: bool = False,
     kept: Tensor | None = None,
 ) -> tuple[list[Tensor], list[Tensor | None], Tensor]:
@@ -120,7 +120,7 @@ def _gradient_like(w: Tensor, dtype: torch.dtype, buffer: Tensor) -> Tensor:
 
 
 def _score_in_torch(
-    job: Job, z: Tensor, rows: slice, g: float, upstream: Upstream | None
+    job: Job, z: Tensor, rows: slice, g: Any, upstream: Upstream | None
 ) -> tuple[Tensor, ...]:
     if upstream is None:
         return job.rows.plain(z, rows)
@@ -158,7 +158,7 @@ class Head(torch.autograd.Function):
         ctx.kept = _Kept(buffer) if ctx.keeps else None
         dtype, loss = loss_dtype(x), values[0]
         if job.reduction != "none":
-            loss = loss.double().sum() * job.g
+            loss = loss.to(exact_dtype(loss)).sum() * job.g
         if len(values) == 1:
             return loss.to(dtype)
         ctx.set_materialize_grads(False)

@@ -98,7 +98,7 @@ class TeacherRows:
             scratch = self._like("scratch", z, dtype)
             lse = _log_softmax_(z, scratch)
             weight = None if self.row_weight is None else self.row_weight[rows].to(dtype)
-            each = torch.full_like(lse, g)
+            each = torch.ones_like(lse) * g
             if upstream and upstream[0] is not None:
                 each = each * upstream[0].to(dtype).unsqueeze(-1)
             each = each if weight is None else each * weight.unsqueeze(-1)

@@ -182,6 +182,8 @@ class _ScoredRows(torch.autograd.Function):
 
 def scale_once(grad: Any, upstream: Tensor) -> Any:
     """Multiply a saved gradient in place by the upstream one, a number."""
+    if not upstream.is_cpu:
+        return grad.mul_(upstream)
     factor = upstream.item()
     return grad.mul_(factor) if factor != 1.0 else grad
 

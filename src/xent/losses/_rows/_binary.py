@@ -91,7 +91,7 @@ def _score(
 ) -> float:
     """Score input, target, weight and pos_weight; return the sum of all values.
 
-    Fill ``values`` and ``grad``, which may be the input, where they are not empty.
+    Fill ``values`` and ``grad`` where they are not empty.
     """
     input, target, weight, pos_weight = tensors
     if not input.numel():

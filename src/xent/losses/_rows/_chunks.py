@@ -59,8 +59,10 @@ class Job(NamedTuple):
         return self.options.reduction
 
     @property
-    def g(self) -> float:
-        """What the rows' values are multiplied by."""
+    def g(self) -> Any:
+        """What the rows' values are multiplied by; nobody waits for a device to know it."""
+        if self.reduction == "mean" and isinstance(self.total, Tensor):
+            return self.total.where(self.total != 0, 1.0).reciprocal()
         return 1.0 / self.total if self.reduction == "mean" and self.total else 1.0
 
 
@@ -72,12 +74,13 @@ def chunk_size(count: int, classes: int, itemsize: int, buffers: int, kept: bool
     return max(1, min(-(-each // _STRIP) * _STRIP, most, count))
 
 
-def upstream_of_rows(job: Job, grads: Sequence[Any], count: int) -> tuple[float, Upstream]:
+def upstream_of_rows(job: Job, grads: Sequence[Any], count: int) -> tuple[Any, Upstream]:
     """Return a factor, and the upstream gradients of the rows: ones where the loss is a number."""
     up = grads[0]
     if up is None or job.reduction == "none":
         return 1.0, (up, *grads[1:4])
-    return job.g * float(up), (up.new_ones(()).expand(count), *grads[1:4])
+    factor = float(up) if up.is_cpu else up
+    return job.g * factor, (up.new_ones(()).expand(count), *grads[1:4])
 
 
 def in_chunk(upstream: Upstream | None, rows: slice) -> Upstream | None:

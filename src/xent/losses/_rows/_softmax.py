@@ -15,7 +15,7 @@ from torch import Tensor
 from xent._kernels.images import tiles as image_tiles
 from xent._kernels.rows.targets import validate_classes
 from xent.losses._arguments import Options, can_validate, needs_gradient
-from xent.losses._reduction import apply_weight
+from xent.losses._reduction import apply_weight, exact_dtype
 from xent.losses._rows._calls import (
     ELEMENTS,
     NO_STAT_GRADS,
@@ -106,12 +106,12 @@ class SoftmaxRows:
             self.target = silence_rows(self.target, self.row_weight, classes, self.options)
 
     def total_in_torch(self) -> Tensor:
-        """Return the sum of the rows' weights in torch operations, in float64."""
-        row_weight, exact = self.row_weight, torch.float64
+        """Return the sum of the rows' weights in torch operations."""
+        row_weight, exact = self.row_weight, exact_dtype(self.target)
         if not self.hard:
             count = math.prod(self.target.shape[:-1])
             if row_weight is None:
-                return self.target.new_tensor(float(count), dtype=exact)
+                return self.target.new_full((), float(count), dtype=exact)
             return row_weight.sum(dtype=exact)
         kept = self.target != self.options.ignore_index
         each = kept

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from xent.losses._arguments import Options
+from xent.losses._reduction import exact_dtype
 from xent.losses._rows._formula import entropy_of, expected_cost
 
 
@@ -63,7 +64,7 @@ def accuracy_of(argmax: Tensor, target: Tensor, ignore_index: int) -> Tensor:
         kept, true = (target != 0).any(-1), target.argmax(-1)
     else:
         kept, true = target != ignore_index, target
-    return ((argmax == true) & kept).sum().double() / kept.sum()
+    return ((argmax == true) & kept).sum().to(exact_dtype(kept)) / kept.sum()
 
 
 def with_row_shape(columns: Sequence[Tensor], shape: tuple[int, ...], accuracy: Tensor) -> Stats:

@@ -30,6 +30,7 @@ from xent.measures.rows._sums import entropy_of_counts, js_of_counts, kl_of_coun
 from xent.measures.rows._typed_arrays import Input, is_distribution, only_arrays
 
 DRAWS = 100_000
+WELL_CONDITIONED = 1e4
 FADED = -500.0  # a log density from which an underflow may follow
 SEARCHED = 20  # gaps of a density whose edges are looked at
 KNOWN = frozenset((*ENTROPIES, "finite", "histogram"))  # families whose entropy has a formula
@@ -178,7 +179,8 @@ def _entropy(p: Density, draws: Draws) -> Result:
         n, _ = p.parameters
         return ENTROPIES[p.family](*p.parameters), 4e-16 * (2 + n) * math.log(2 + n), "sum"
     if p.family in ENTROPIES:
-        return ENTROPIES[p.family](*p.parameters), 0.0, "closed form"
+        value = ENTROPIES[p.family](*p.parameters)
+        return value, _rounding(value, p), "closed form"
     return _integrated([p], _entropy_terms) or _monte_carlo(
         [p], [1.0], lambda _, log: -log[0], draws
     )
@@ -234,7 +236,15 @@ def _closed_form_kl(p: Density, q: Density) -> Result | None:
     if p.family != q.family or p.family not in DIVERGENCE:
         return None
     value = DIVERGENCE[p.family](*p.parameters, *q.parameters)
-    return None if value is None else (value, 0.0, "closed form")
+    return None if value is None else (value, _rounding(value, p, q), "closed form")
+
+
+def _rounding(value: float, *densities: Density) -> float:
+    """Error of a formula with matrices that are nearly singular; 0, for rounding, with others."""
+    parameters = [v for one in densities for v in one.parameters]
+    matrices = [v for v in parameters if isinstance(v, np.ndarray) and v.ndim == 2]
+    worst = max((float(np.linalg.cond(v)) for v in matrices), default=1.0)
+    return 4e-16 * worst * (len(matrices[0]) + abs(value)) if worst > WELL_CONDITIONED else 0.0
 
 
 def _shares(densities: Sequence[Density]) -> list[Any]:

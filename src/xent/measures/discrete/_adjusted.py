@@ -12,7 +12,7 @@ from xent.measures.rows._protocols import Numbers
 from xent.measures.rows._typed_arrays import Counts, untyped
 
 CELLS_AT_ONCE = 1 << 20  # numbers looked at together
-REACH = 50  # deviations from the mean beyond which a count has no probability that matters
+DEVIATIONS = 50  # deviations from the mean beyond which a count has no probability that matters
 
 
 @takes_joint
@@ -87,8 +87,10 @@ def expected_information(x: Numbers, y: Numbers) -> float:
     for a, many in zip(sizes.tolist(), times.tolist(), strict=True):
         mean = a * others / total
         deviation = np.sqrt(mean * (1 - a / total) * (total - others) / max(1.0, total - 1))
-        least = np.maximum(np.maximum(0.0, a + others - total), np.floor(mean - REACH * deviation))
-        most = np.minimum(np.minimum(a, others), np.ceil(mean + REACH * (deviation + 1)))
+        least = np.maximum(
+            np.maximum(0.0, a + others - total), np.floor(mean - DEVIATIONS * deviation)
+        )
+        most = np.minimum(np.minimum(a, others), np.ceil(mean + DEVIATIONS * (deviation + 1)))
         width = int((most - least).max()) + 1
         rows = max(1, CELLS_AT_ONCE // width)
         for start in range(0, others.size, rows):

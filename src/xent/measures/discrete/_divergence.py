@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._door import takes_tables, with_symbols
+from xent.measures.rows._door import names_outcomes, takes_tables
 from xent.measures.rows._input import TOLERANCE, paired, result, rows, several
 from xent.measures.rows._protocols import ArrayLike, Axis
 from xent.measures.rows._sums import (
@@ -357,7 +357,7 @@ def _weights(weights: ArrayLike | None, count: int) -> list[float] | None:
         total = math.fsum(weights) if plain else math.inf
         if abs(total - 1) <= TOLERANCE:
             return [w / total for w in weights]
-    if with_symbols(weights):
+    if names_outcomes(weights):
         must = f"be {count} numbers in the order of the distributions"
         raise _check.wrong_kind("weights", must, f"{_check.a(weights)} with names of its own")
     source = rows("weights", weights, -1)

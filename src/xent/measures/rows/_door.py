@@ -64,6 +64,15 @@ def with_symbols(*values: object) -> bool:
     return any([has_labels(value) for value in values])
 
 
+def names_outcomes(value: Any) -> bool:
+    """Tell whether something knows the symbols of its numbers."""
+    if not with_symbols(value):
+        return False
+    from xent.measures.rows._labels import read_labels
+
+    return any(symbols is not None for symbols in read_labels("value", value).symbols)
+
+
 def in_order(
     argument: str, value: Any, axis: Axis, where: Any, pairs: bool = False
 ) -> tuple[Any, Any]:

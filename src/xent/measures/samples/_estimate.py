@@ -22,11 +22,11 @@ from xent.measures.samples._from_counts import (
     number_of_symbols,
 )
 from xent.measures.samples._of_numbers import (
+    DEQUANTIZED,
+    JITTERED,
     KOZACHENKO,
     OF_TWO,
-    PARTED,
     REAL,
-    SPREAD,
     entropy_of_numbers,
     information_of_numbers,
     without_given,
@@ -125,7 +125,7 @@ def estimate_entropy(
         raise _check.invalid("size", must, f"{size} for {method!r}")
     only_for("prior", prior, method, ("dirichlet",))
     only_for("neighbors", neighbors, method, (KOZACHENKO,))
-    only_for("rng", rng, method, SPREAD)
+    only_for("rng", rng, method, DEQUANTIZED)
     if method in REAL:
         noise, _, _ = randomness(rng, 0, True)
         nearest = number_of_neighbors(neighbors)
@@ -187,8 +187,8 @@ def estimate_mutual_information(
         How many times ``y`` is shuffled, within the rows of equal ``given``, for the p-value and
         the value adjusted for chance.
     rng : Generator or int, optional
-        Where permutations come from, which need it; and the noise that parts equal numbers for
-        "ksg", "ksg2" and "ross", which has a fixed seed without.
+        Where permutations come from, which need it; and the noise that moves equal numbers apart
+        for "ksg", "ksg2" and "ross", which has a fixed seed without.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float
@@ -222,8 +222,8 @@ def estimate_mutual_information(
     """
     _check.option("method", method, INFORMATION_METHODS)
     scale, quantile = _check.log_of_base(base), quantile_of(confidence)
-    noise, draw, times = randomness(rng, permutations, method in PARTED)
-    only_for("neighbors", neighbors, method, PARTED)
+    noise, draw, times = randomness(rng, permutations, method in JITTERED)
+    only_for("neighbors", neighbors, method, JITTERED)
     if method in OF_TWO:
         if given is not None and method != "ksg":
             raise without_given(method, "be a method for symbols, or 'ksg', with ")

@@ -3,7 +3,7 @@
 Each function returns what every point contributes; the estimate is their mean. Kozachenko and
 Leonenko (1987); Kraskov, Stoegbauer and Grassberger (2004); Frenzel and Pompe (2007); Ross (2014).
 Points are arrays of shape (n, d). What is handed to `ksg`, `ksg2` and `conditional_entropy` has
-been parted (`_ties.py`): no two rows are alike; `ross` parts rows itself.
+been jittered (`_ties.py`): no two rows are alike; `ross` tells equal numbers apart itself.
 """
 
 from __future__ import annotations

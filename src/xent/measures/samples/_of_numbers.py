@@ -1,4 +1,4 @@
-"""Entropy and information of real numbers: columns read, ties parted, terms of every point."""
+"""Entropy and information of real numbers: columns read, ties jittered, terms of every point."""
 
 # Annotations stay text: np.random is loaded by whoever draws, not by the import.
 from __future__ import annotations
@@ -28,20 +28,20 @@ from xent.measures.samples._real_numbers import (
 from xent.measures.samples._several import columns_of
 from xent.measures.samples._spacing import SPACING
 from xent.measures.samples._ties import (
+    dequantized,
     entropy_estimate,
     entropy_of_repeats,
     has_ties,
-    parted,
+    jittered,
     repeats_as_symbols,
     row_order,
-    spread,
 )
 
 KOZACHENKO = "kozachenko_leonenko"
 REAL = (KOZACHENKO, *SPACING, "normal")  # entropies of real numbers
 OF_TWO = ("ksg", "ksg2", "ross", "normal")  # informations of real numbers
-PARTED = ("ksg", "ksg2", "ross")  # those that part ties by noise
-SPREAD = (KOZACHENKO, "vasicek", "ebrahimi", "van_es")  # those that spread rounded numbers
+JITTERED = ("ksg", "ksg2", "ross")  # those that tell equal numbers apart by noise
+DEQUANTIZED = (KOZACHENKO, "vasicek", "ebrahimi", "van_es")  # those that spread rounded numbers
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Information:
     """What the points contribute, the means of permuted columns, and what no information exceeds.
 
     ``bounds`` are the entropies of columns that repeat, as symbols; ``noise`` says whether ties
-    were parted.
+    were jittered.
     """
 
     terms: Numbers
@@ -73,8 +73,8 @@ def entropy_of_numbers(
         numbers = real_column("x", x, 2, missing)
         numbers, shift = rescaled(numbers)
         noise = False
-        if method in SPREAD:
-            (points,), noise = spread(numbers[:, None], rng=rng)
+        if method in DEQUANTIZED:
+            (points,), noise = dequantized(numbers[:, None], rng=rng)
             numbers = points[:, 0]
         by = {**SPACING, "normal": _normal_entropy}
         return by[method](_near_zero(numbers)) + shift, noise
@@ -84,7 +84,7 @@ def entropy_of_numbers(
         return _entropy_given(points, np.column_stack(known), neighbors, rng)
     (points,) = points_together({"x": x}, neighbors, missing)
     points, shift = _rescaled(points, 1e307 if points.shape[1] == 1 else 1e100)
-    (points,), noise = spread(points, rng=rng)
+    (points,), noise = dequantized(points, rng=rng)
     points, more = _standardized(points) if points.shape[1] > 1 else (_near_zero(points), 0.0)
     return kozachenko_leonenko(points, neighbors) + (shift + more), noise
 
@@ -95,8 +95,8 @@ def _entropy_given(
     order = row_order(np.column_stack([known, points]))
     points, known = points[order], known[order]
     points, shift = _rescaled(points)
-    (points,), rounded = spread(points, rng=rng)
-    (known,), noise = parted([known], rng)
+    (points,), rounded = dequantized(points, rng=rng)
+    (known,), noise = jittered([known], rng)
     points, more = _standardized(points)
     found = np.empty(len(points))
     found[order] = conditional_entropy(points, known, neighbors) + (shift + more)
@@ -142,7 +142,7 @@ def information_of_numbers(
     if not all((points != points[0]).any() for points in (one, other)):
         nothing = np.zeros(len(one))  # of a constant nothing can be told
         return Information(nothing, np.zeros(times), bounds=bounds)
-    blocks, noise = parted([one, other, *known], rng)
+    blocks, noise = jittered([one, other, *known], rng)
 
     def told(rows: Codes) -> Numbers:
         first, second, *rest = [blocks[0], blocks[1][rows], *blocks[2:]]

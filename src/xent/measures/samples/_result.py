@@ -37,7 +37,8 @@ class Estimate:
     adjusted : float or None
         Plug-in information less the mean of permuted columns: what is left after chance.
     noise : bool
-        Whether numbers that repeat, or lie on a grid, were parted by noise; ``rng=`` changes it.
+        Whether numbers that repeat, or lie on a grid, were moved apart by noise, which ``rng=``
+        changes.
 
     Examples
     --------
@@ -103,16 +104,16 @@ def only_for(argument: str, value: object, method: str, methods: tuple[str, ...]
 
 
 def randomness(
-    rng: np.random.Generator | int | None, permutations: int, parts: bool
+    rng: np.random.Generator | int | None, permutations: int, jitter: bool
 ) -> tuple[np.random.Generator | None, np.random.Generator | None, int]:
     """Return what draws the noise, what draws permutations, and how many of these.
 
-    Without permutations `rng` is for the noise alone, and only methods that part numbers take it.
+    Without permutations `rng` is for the noise alone, and only methods that add some take it.
     """
-    if parts and rng is not None and not _check.integer("permutations", permutations, least=0):
+    if jitter and rng is not None and not _check.integer("permutations", permutations, least=0):
         return generator(rng, "noise"), None, 0
     draw, times = rng_for(rng, "permutations", permutations)
-    return draw if parts else None, draw, times
+    return draw if jitter else None, draw, times
 
 
 def doubted(found: Estimate, bounds: dict[str, float], scale: float) -> Estimate:

@@ -1,4 +1,4 @@
-"""Numbers that repeat, and numbers on a grid: noise that parts them.
+"""Numbers that repeat, and numbers on a grid: noise that moves them apart.
 
 A neighbour method counts on no two distances being equal. Rounded numbers break that, so each
 number is moved by a little noise, from a fixed seed unless the caller hands over another. The noise
@@ -20,12 +20,12 @@ ATOM = 10  # a value this many times more frequent than both its neighbours has 
 MOST_STEPS = 1e5  # a gap so many times the least one does not say whether numbers lie on a grid
 
 
-def parted(blocks: list[Numbers], rng: np.random.Generator | None) -> tuple[list[Numbers], bool]:
+def jittered(blocks: list[Numbers], rng: np.random.Generator | None) -> tuple[list[Numbers], bool]:
     """Return points with each coordinate centred, scaled and without ties; and whether by noise.
 
     Each block holds the coordinates of one variable, in a row the point of one observation.
     """
-    made = [np.column_stack([scaled(c)[0] for c in block.T]) for block in blocks]
+    made = [np.column_stack([scaled(c) for c in block.T]) for block in blocks]
     if not any(has_ties(c) for block in blocks for c in block.T):
         return made, False
     turned = len(made) > 1 and _comes_second(made[0], made[1])
@@ -36,7 +36,9 @@ def parted(blocks: list[Numbers], rng: np.random.Generator | None) -> tuple[list
     return [found[1], found[0], *found[2:]] if turned else found, True
 
 
-def spread(*samples: Numbers, rng: np.random.Generator | None) -> tuple[tuple[Numbers, ...], bool]:
+def dequantized(
+    *samples: Numbers, rng: np.random.Generator | None
+) -> tuple[tuple[Numbers, ...], bool]:
     """Spread rounded numbers evenly over the unit they were rounded to; and say whether any were.
 
     The entropy of the result is that of the symbols plus the log of the unit: the density's, where
@@ -56,13 +58,13 @@ def spread(*samples: Numbers, rng: np.random.Generator | None) -> tuple[tuple[Nu
     return tuple(found), True
 
 
-def scaled(x: Numbers) -> tuple[Numbers, float]:
-    """Return one coordinate around 0 with deviation 1, and the log of what it was divided by.
+def scaled(x: Numbers) -> Numbers:
+    """Return one coordinate around 0 with deviation 1.
 
     A value alone at its place, far more frequent than those beside it, is put beyond all others:
     information does not change, and no ball around another value then holds half of the rows.
     """
-    x, shift = rescaled(x)
+    x, _ = rescaled(x)
     values, place, counts = _counted(x)
     values = values - values[values.size // 2]
     beside = np.pad(counts, 1)
@@ -74,9 +76,9 @@ def scaled(x: Numbers) -> tuple[Numbers, float]:
     mean = float((rest * weight).sum()) / weight.sum()
     deviation = float(np.sqrt((weight * (rest - mean) ** 2).sum() / weight.sum()))
     if deviation == 0:
-        return np.zeros(x.size), shift
+        return np.zeros(x.size)
     values[alone] = values[-1] + (values[-1] - values[0]) * np.arange(1, alone.sum() + 1)
-    return (values / deviation)[place], shift + float(np.log(deviation))
+    return np.asarray((values / deviation)[place])
 
 
 def has_ties(x: Numbers) -> bool:

@@ -33,7 +33,7 @@ from xent.measures.samples._result import (
     randomness,
 )
 from xent.measures.samples._several import symbols_of
-from xent.measures.samples._ties import spread
+from xent.measures.samples._ties import dequantized
 
 SYMBOLS = ("plugin", "zhang_grabchak", "dirichlet")
 NEAREST = "nearest_neighbors"
@@ -244,7 +244,7 @@ def _read(
     a, b, shift = rescaled(*_points(x, y, options))
     noise = False
     if options.method == NEAREST:
-        (a, b), noise = spread(a, b, rng=rng)
+        (a, b), noise = dequantized(a, b, rng=rng)
     return TwoSamples(a, b, len(a), shift * a.shape[1], noise)
 
 

@@ -63,7 +63,7 @@ class FeatureRank:
     adjusted : float or None
         The score less the mean score of shuffled columns; on request.
     noise : bool
-        Whether numbers that repeat were parted by noise, for their neighbours.
+        Whether numbers that repeat were moved apart by noise, for their neighbours.
 
     Examples
     --------
@@ -124,8 +124,8 @@ def rank_features(
     permutations : int
         How often each column is shuffled, and cut anew, for its p-value and adjusted score.
     rng : Generator or int, optional
-        Where permutations come from, which need it; and, for "ksg", the noise that parts equal
-        numbers, which has a fixed seed without.
+        Where permutations come from, which need it; and, for "ksg", the noise that moves
+        equal numbers apart, which has a fixed seed without.
     base : float
         Base of the logarithm of the information gain: e gives nats, 2 bits, 10 bans.
     target_bins : int, optional
