@@ -362,6 +362,14 @@ def test_at_a_prompt_a_report_is_its_screen_of_text():
 # ------------------------------------------------------------------ are they probabilities?
 
 
+@pytest.mark.parametrize("logits", [np.zeros((12, 4)), np.eye(4)[[0, 1] * 6] * 3, np.ones((12, 3))])
+def test_whole_numbers_are_logits(logits):
+    """A head that begins at zero says nothing yet, and is no distribution."""
+    found = evaluate(np.zeros(len(logits), int), logits=logits, base=np.e).cross_entropy
+    expected = -np.log(np.exp(logits[:, 0]) / np.exp(logits).sum(1)).mean()
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
 def test_probabilities_are_no_logits():
     target, probs, _ = predictions()
     for wrong in (probs, probs.round(3), probs.astype(np.float32)):

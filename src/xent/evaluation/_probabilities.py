@@ -10,6 +10,7 @@ from xent import _check
 
 Matrix = NDArray[np.float64]
 NEARLY = 1e-3  # of a sum of probabilities, where they are taken for logits
+AT_MOST = 0.1  # of it, whatever the digits explain
 MANY_ROWS = 10  # of a single column that is from 0 to 1
 SAMPLE_ROWS = 1 << 14  # rows whose digits are counted
 MOST_DIGITS = 17  # decimal digits that float64 can tell apart
@@ -56,7 +57,8 @@ def look_like_probs(scores: NDArray[Any], epsilon: float) -> bool:
         with np.errstate(invalid="ignore", over="ignore"):
             if not (block >= 0).all():
                 return False
-            slack = np.maximum(NEARLY, rounding.explains(block))
+            # Whole numbers would explain anything: scores that are all 0 are no probabilities.
+            slack = np.clip(rounding.explains(block), NEARLY, AT_MOST)
             if not (np.abs(block.sum(axis=1) - 1) <= slack).all():
                 return False
     return True
