@@ -80,7 +80,7 @@ class Rounding:
 
     def __init__(self, probs: NDArray[Any], epsilon: float) -> None:
         some = np.unique(np.abs(probs[:SAMPLE_ROWS].astype(np.float64)))
-        some = some[(some > 0) & np.isfinite(some)]
+        some = some[(some > 1e-300) & np.isfinite(some)]  # of smaller ones no digit counts
         noise = max(epsilon, 2.0**-52)
         self.decimals = self.digits = MOST_DIGITS
         for d in range(MOST_DIGITS, -1, -1):
