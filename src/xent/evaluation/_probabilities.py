@@ -48,7 +48,7 @@ def look_like_probs(scores: NDArray[Any], epsilon: float) -> bool:
     if scores.ndim == 1:
         inside = bool(((scores >= 0) & (scores <= 1)).all())
         return inside and len(scores) >= MANY_ROWS and bool((scores != scores[0]).any())
-    if scores.shape[1] < 2 or (scores[0] < 0).any():
+    if scores.shape[1] < 2 or not ((scores[0] >= 0) & (scores[0] < 2)).all():
         return False
     rounding = Rounding(scores, epsilon)
     step = max(1, (1 << 20) // scores.shape[1])
@@ -80,7 +80,7 @@ class Rounding:
 
     def __init__(self, probs: NDArray[Any], epsilon: float) -> None:
         some = np.unique(np.abs(probs[:SAMPLE_ROWS].astype(np.float64)))
-        some = some[(some > 1e-300) & np.isfinite(some)]  # of smaller ones no digit counts
+        some = some[(some > 1e-300) & (some < 1e100)]  # of others no digit counts
         noise = max(epsilon, 2.0**-52)
         self.decimals = self.digits = MOST_DIGITS
         for d in range(MOST_DIGITS, -1, -1):
