@@ -7,7 +7,7 @@ import numpy as np
 
 from xent import _check
 from xent.measures.discrete._joint import joint_of
-from xent.measures.rows._door import in_order, takes_joint
+from xent.measures.rows._decorators import in_order, takes_joint
 from xent.measures.rows._protocols import Numbers
 from xent.measures.rows._typed_arrays import Counts, untyped
 

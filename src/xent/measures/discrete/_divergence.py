@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._door import names_outcomes, takes_tables
+from xent.measures.rows._decorators import names_outcomes, takes_tables
 from xent.measures.rows._input import TOLERANCE, paired, result, rows, several
 from xent.measures.rows._protocols import ArrayLike, Axis
 from xent.measures.rows._sums import (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xent import _check
-from xent.measures.rows._door import in_order, takes_tables
+from xent.measures.rows._decorators import in_order, takes_tables
 from xent.measures.rows._input import check_keepdims, result, rows
 from xent.measures.rows._protocols import ArrayLike, Axis
 from xent.measures.rows._sparse import is_sparse

@@ -5,7 +5,7 @@ from typing import Any
 
 from xent import _check
 from xent.measures.discrete._joint import joint_of, mutual_information
-from xent.measures.rows._door import takes_joint
+from xent.measures.rows._decorators import takes_joint
 from xent.measures.rows._protocols import ArrayLike
 from xent.measures.rows._typed_arrays import Input
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from xent import _check
 from xent._array import NUMPY
+from xent.measures.rows._decorators import in_order, takes_joint
 from xent.measures.rows._dispatch import flat_rows, joint_kernels, over_rows
-from xent.measures.rows._door import in_order, takes_joint
 from xent.measures.rows._input import Rows, outcome_axes, paired, result, rows
 from xent.measures.rows._protocols import Array, ArrayLike, Axis, Numbers
 from xent.measures.rows._sparse import RowMatrix, apply_where, is_sparse

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from xent import _check
+from xent.measures.rows._decorators import takes_tables
 from xent.measures.rows._dispatch import order_kernels
-from xent.measures.rows._door import takes_tables
 from xent.measures.rows._input import Rows, paired, result, rows
 from xent.measures.rows._protocols import Array, ArrayLike, Axis
 from xent.measures.rows._sums import by_kernel, entropy_nats, kl_nats, log_terms

@@ -7,8 +7,8 @@ import numpy as np
 
 from xent import _check
 from xent.measures.discrete._joint import Joint, joint_of
+from xent.measures.rows._decorators import takes_joint, with_symbols
 from xent.measures.rows._dispatch import joint_kernels, over_rows
-from xent.measures.rows._door import takes_joint, with_symbols
 from xent.measures.rows._protocols import ArrayLike
 from xent.measures.rows._sparse import is_sparse
 from xent.measures.rows._sums import kl_nats

@@ -1,4 +1,4 @@
-"""The door of a measure for what is no plain array: sparse matrices, and what knows its symbols."""
+"""What lets a measure take more than plain arrays: sparse matrices, and what knows its symbols."""
 
 from __future__ import annotations
 
