@@ -14,6 +14,9 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+# A process of its own: doctest's collection would set its device for all tests here.
+collect_ignore = ["losses/device_worker.py"]
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 

@@ -338,7 +338,7 @@ def test_the_same_things_have_the_same_names():
         assert ("--output" in names) == ("-o" in names), path
         assert not names & {"--out", "--model"} or "--output" in names, path
         assert not names & {"--random-state", "--rng"} or "--seed" in names, path
-        assert f"--{word}" in names or word in ("as-", "kind", "version"), (path, param.opts)
+        assert f"--{word}" in names or word in ("as-", "id-", "kind", "version"), (path, param.opts)
 
 
 def test_help_and_version(tmp_path):

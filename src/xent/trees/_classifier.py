@@ -75,7 +75,7 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
     >>> from xent.trees import TreeClassifier
     >>> tree = TreeClassifier().fit([[float(n)] for n in range(20)], list("a" * 10 + "b" * 10))
     >>> print(tree.to_text())
-    x0 <= 9.5: a (10)
+    x0 <= 9.5 or missing: a (10)
     x0 > 9.5: b (10)
 
     References

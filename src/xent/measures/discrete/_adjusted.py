@@ -50,7 +50,7 @@ def adjusted_mutual_information(joint: Counts, *, average: str = "arithmetic") -
     >>> from xent.measures import Counts
     >>> x, y = [0, 0, 1, 1, 2, 2], [0, 0, 0, 1, 1, 1]
     >>> round(adjusted_mutual_information(Counts.from_samples(x, given=y)), 4)
-    0.2987
+    0.2988
 
     References
     ----------
