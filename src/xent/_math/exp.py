@@ -67,7 +67,7 @@ def _two_to(n_magic):
 def fast_scaled_exp(d):
     """2^64 exp(d), to 30 bits.
 
-    Valid for d <= 700; error 2^-30 of the value; ±0 and subnormals give 2^64, -inf and all below
+    Valid for d <= 665; error 2^-30 of the value; ±0 and subnormals give 2^64, -inf and all below
     -752 give 0, NaN gives NaN.
     """
     inside = select(d < _LOWEST, _LOWEST, d)
@@ -100,7 +100,7 @@ def exp_series(t):
 def scaled_exp(d, rest):
     """2^64 exp(d + rest), where rest is what rounding d has lost.
 
-    Valid for d <= 700; error 1 ULP; ±0 and subnormals give 2^64, -inf and all below -752 give 0,
+    Valid for d <= 665; error 1 ULP; ±0 and subnormals give 2^64, -inf and all below -752 give 0,
     NaN gives NaN.
     """
     inside = select(d < _LOWEST, _LOWEST, d)
@@ -118,7 +118,7 @@ def scaled_exp(d, rest):
 def expm1(x):
     """exp(x) - 1 of a scalar.
 
-    Valid for x <= 700; error 3 ULP for |x| < 0.4, 2 beyond; ±0 and subnormals come back, -inf gives
+    Valid for x <= 665; error 4 ULP for |x| < 0.4, 3 beyond; ±0 and subnormals come back, -inf gives
     -1, NaN gives NaN.
     """
     near = abs(x) < 0.34
