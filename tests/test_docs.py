@@ -91,6 +91,14 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=[p.name for p in PAGES])
+def test_tests_that_a_page_names_are_there(page):
+    """What a page says is tested, by a file or a test in it, can be looked up."""
+    for path, _, name in re.findall(r"`(tests/[\w/]+\.py)(::(\w+))?`", page.read_text()):
+        assert (ROOT / path).is_file(), path
+        assert not name or f"def {name}(" in (ROOT / path).read_text(), name
+
+
 def test_the_proof_runs_something():
     assert any(blocks(page, {"python"}) for page in PAGES)
     with pytest.raises(AssertionError):
