@@ -305,3 +305,12 @@ def test_a_csv_without_a_header(run, tmp_path):
     assert "f0 <= 4" in run("show", "a.tree").output
     run("predict", "a.tree", "bare.csv", "-o", "said.csv", "--no-header")
     assert pyarrow.csv.read_csv(tmp_path / "said.csv").num_rows == 40
+
+
+def test_quantities_are_no_classes_without_a_word(run, tmp_path):
+    rows = [f"{i % 7},{i * 31 % 97},{i % 40}" for i in range(300)]
+    (tmp_path / "q.csv").write_text("x,price,code\n" + "\n".join(rows))
+    with pytest.warns(UserWarning, match="has 97 whole numbers, each taken for a class"):
+        run("fit", "q.csv", "-t", "price", "-o", "q.tree")
+    run("fit", "q.csv", "-t", "price", "-o", "q.tree", "--tree", "regression")
+    run("fit", "q.csv", "-t", "code", "-o", "q.tree")

@@ -18,6 +18,7 @@ DropMissingTarget = Annotated[
     bool,
     typer.Option("--drop-missing-target", help="Leave out rows whose target is missing."),
 ]
+MANY_CLASSES = 50  # whole numbers, above which they are probably not classes
 WeightColumn = Annotated[str | None, typer.Option(help="Column of weights, which is no feature.")]
 
 
@@ -170,6 +171,7 @@ def fit(
             tree.fit(declared(X), y, weight)
     if isinstance(class_weights, dict):
         options.check_classes(class_weights, tree.classes_)
+    _doubt_classes(getattr(tree, "classes_", None), every)
     xent.trees.save(tree, output)
     leaves, depth = tree.get_n_leaves(), tree.get_depth()
     size = "1 leaf" if leaves == 1 else f"{leaves} leaves"
@@ -179,6 +181,16 @@ def fit(
     typer.echo(_as_read(tree))
     if not streamed and len(table) < every:
         typer.echo(f"{_check.count(every - len(table), 'row')} without {target!r} left out")
+
+
+def _doubt_classes(classes: Any, rows: int) -> None:
+    """Warn of whole numbers that are classes, and are rather quantities."""
+    from xent import _check
+
+    whole = classes is not None and classes.dtype.kind in "iu"
+    if whole and len(classes) > max(MANY_CLASSES, rows / 10):
+        found = f"The target has {len(classes):,} whole numbers, each taken for a class."
+        _check.warn(f"{found} If they are quantities, pass --tree regression.")
 
 
 def _as_read(tree: Any) -> str:
