@@ -672,3 +672,9 @@ def test_a_thousand_classes_are_a_short_file():
 def test_percentages_are_told():
     with pytest.raises(ValueError, match="These are percentages: divide them by 100"):
         evaluate([0, 1], [[63, 37], [20, 80.0]])
+
+
+@pytest.mark.parametrize("positive", [1, 1.0, np.float64(1)])
+def test_classes_that_are_whole_floats_are_named_as_whole_numbers(positive):
+    report = evaluate(np.array([1.0, 0.0, 1.0]), [0.9, 0.2, 0.6], positive=positive)
+    assert sorted(repr(c.label) for c in report.per_class) == ["0", "1"]

@@ -47,12 +47,17 @@ def with_positive(target: Any, positive: Any, labels: list[Any] | None) -> list[
         if len(labels) > 2 or (len(labels) == 2 and positive not in labels):
             must = "hold " + _check.argument("positive") + f", {positive!r}, and one class more"
             raise _check.invalid("target", must, _check.join_names(labels, last="and"))
-        labels = [*[name for name in labels if name != positive], positive]
+        labels = [_whole(name) for name in labels if name != positive] + [_whole(positive)]
         return labels if len(labels) == 2 else [f"not {positive}", positive]
     if len(labels) != 2 or positive not in labels:
         must = "be two classes, one of them " + _check.argument("positive") + f", {positive!r}"
         raise _check.invalid("labels", must, _check.join_names(labels, last="and"))
     return [name for name in labels if name != positive] + [positive]
+
+
+def _whole(name: Any) -> Any:
+    """Write a class that a gap, or a file, made a float as the whole number that it is."""
+    return int(name) if isinstance(name, float) and name.is_integer() else name
 
 
 def truth_of(
