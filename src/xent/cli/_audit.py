@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from xent.audit import AuditReport, Config
 
 FILES = "files"
+Format = Annotated[str, typer.Option(help="text, json, sarif or github.")]
+Notes = Annotated[bool, typer.Option("--notes", help="Show notes as well.")]
+Select = Annotated[
+    list[str] | None, typer.Option(help="Rules to look for: X402, or X4 for all of X4xx.")
+]
+Ignore = Annotated[list[str] | None, typer.Option(help="Rules to leave out.")]
+FailOn = Annotated[
+    str | None, typer.Option(help="Exit with 1 at error, warning (the default), note, or never.")
+]
 
 
 class PathsOrCommand(TyperGroup):
@@ -41,16 +50,11 @@ def _register_files(group: typer.Typer) -> None:
         paths: Annotated[
             list[Path], typer.Argument(metavar="PATH...", help="Scripts, notebooks, folders.")
         ],
-        format: Annotated[str, typer.Option(help="text, json, sarif or github.")] = "text",
-        notes: Annotated[bool, typer.Option("--notes", help="Show notes as well.")] = False,
-        select: Annotated[
-            list[str] | None, typer.Option(help="Rules to look for: X402, or X4 for all of X4xx.")
-        ] = None,
-        ignore: Annotated[list[str] | None, typer.Option(help="Rules to leave out.")] = None,
-        fail_on: Annotated[
-            str | None,
-            typer.Option(help="Exit with 1 at error, warning (the default), note, or never."),
-        ] = None,
+        format: Format = "text",
+        notes: Notes = False,
+        select: Select = None,
+        ignore: Ignore = None,
+        fail_on: FailOn = None,
         baseline: Annotated[
             Path | None, typer.Option(help="A JSON report: leave out what it has.")
         ] = None,
@@ -83,16 +87,11 @@ def _register_run(group: typer.Typer) -> None:
         report: Annotated[
             Path | None, typer.Option(help="Write the report here, not to stderr.")
         ] = None,
-        format: Annotated[str, typer.Option(help="text, json, sarif or github.")] = "text",
-        notes: Annotated[bool, typer.Option("--notes", help="Show notes as well.")] = False,
-        select: Annotated[
-            list[str] | None, typer.Option(help="Rules to look for: X402, or X4 for all of X4xx.")
-        ] = None,
-        ignore: Annotated[list[str] | None, typer.Option(help="Rules to leave out.")] = None,
-        fail_on: Annotated[
-            str | None,
-            typer.Option(help="Exit with 1 at error, warning (the default), note, or never."),
-        ] = None,
+        format: Format = "text",
+        notes: Notes = False,
+        select: Select = None,
+        ignore: Ignore = None,
+        fail_on: FailOn = None,
         strict: Annotated[
             bool, typer.Option("--strict", help="Findings win over the script's own exit code.")
         ] = False,
