@@ -8,12 +8,16 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._array import library_of
 
+LARGEST_WEIGHT = 1e100  # of which the square is far from infinite
+BFLOAT16 = np.dtype("V2")  # what NumPy has no name for
+
 
 def array_of(argument: str, value: Any) -> NDArray[Any]:
     """Turn what any library hands out into a NumPy array; nothing masked is unmasked."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
-        value = value.double() if value.is_floating_point() else value
+        if value.is_floating_point() and value.element_size() < 4:
+            value = value.float()
     if np.ma.is_masked(value):
         raise _check.invalid(argument, "have no masked entry", "a masked array", "Drop those rows.")
     try:
@@ -21,6 +25,23 @@ def array_of(argument: str, value: Any) -> NDArray[Any]:
     except ValueError:
         must = "be an array, all its rows of one length"
         raise _check.wrong_kind(argument, must, f"a ragged {type(value).__name__}") from None
+
+
+def block_of(scores: NDArray[Any]) -> NDArray[Any]:
+    """Return rows of scores as kernels read them: contiguous, of float32 or float64.
+
+    Others are converted, half precision to float32, which holds it.
+    """
+    if scores.dtype == BFLOAT16:
+        wide = np.ascontiguousarray(scores).view(np.uint16).astype(np.uint32)
+        return (wide << np.uint32(16)).view(np.float32)
+    single = scores.dtype.kind == "f" and scores.dtype.itemsize <= 4
+    return np.ascontiguousarray(scores, np.float32 if single else np.float64)
+
+
+def float64_of(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Return scores as float64."""
+    return block_of(scores).astype(np.float64)
 
 
 def column_names(value: Any) -> list[Any]:
@@ -34,8 +55,10 @@ def column_names(value: Any) -> list[Any]:
 
 def scores_of(argument: str, value: Any) -> tuple[NDArray[Any], float]:
     """Return real numbers a row and class, and the gap between 1 and the next of their kind."""
-    raw = array_of(argument, value)
-    if raw.dtype.kind not in "fiub":
+    raw = _halves(value)
+    if raw is None:
+        raw = array_of(argument, value)
+    if raw.dtype.kind not in "fiub" and raw.dtype != BFLOAT16:
         must = "be an array of real numbers"
         raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
     if 0 in raw.shape:
@@ -48,6 +71,19 @@ def scores_of(argument: str, value: Any) -> tuple[NDArray[Any], float]:
     return raw, library.epsilon(raw if library.name == "numpy" else value)
 
 
+def _halves(value: Any) -> NDArray[Any] | None:
+    """Return a tensor of half precision as it lies in memory; of bfloat16 its 16 bits."""
+    if library_of(value).name != "torch":
+        return None
+    import torch
+
+    tensor = value.detach().cpu()
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(BFLOAT16)
+    half: NDArray[Any] | None = tensor.numpy() if tensor.dtype == torch.float16 else None
+    return half
+
+
 def weights_of(value: Any, rows: int) -> NDArray[np.float64]:
     """Return how much each row counts: finite, 0 or more, not all 0."""
     weight = array_of("sample_weight", value)
@@ -56,6 +92,9 @@ def weights_of(value: Any, rows: int) -> NDArray[np.float64]:
         raise _check.invalid("sample_weight", f"have one number a row, {rows}", got)
     weight = weight.astype(np.float64)
     bad = ~(np.isfinite(weight) & (weight >= 0))
+    if not bad.any() and weight.max() > LARGEST_WEIGHT:
+        must, advice = f"be at most {LARGEST_WEIGHT:g}", "Weights count by their ratios alone."
+        raise _check.invalid("sample_weight", must, f"{weight.max():g}", advice)
     if bad.any():
         row = int(bad.argmax())
         raise _check.invalid("sample_weight", "be finite, 0 or more", f"{weight[row]} at row {row}")

@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent._math.log_softmax import log_softmax
+from xent.evaluation._arrays import block_of, float64_of
+from xent.evaluation._predictions import Predictions
+
 Numbers = NDArray[np.float64]
 
 
-def ranking_of(
-    scores: list[NDArray[Any]], truth: NDArray[np.int64], weight: Numbers
-) -> dict[str, float]:
+MOST_RANKED = 64  # classes up to which each is ranked against the rest
+
+
+def ranking_of(given: Predictions) -> dict[str, float]:
     """Return the area under the curve and the average precision.
 
     Parameters
     ----------
-    scores : list of ndarray
-        What orders the rows for each class; one for the second of two.
-    truth : ndarray of int64
-        The true classes.
-    weight : ndarray of float64
-        How much each row counts.
+    given : Predictions
+        Scores and truth.
 
     Returns
     -------
@@ -32,15 +33,35 @@ def ranking_of(
         ``roc_auc`` and ``average_precision``; of more than two classes the means over each class
         against the rest; NaN where no class has rows both in it and out of it.
     """
+    truth = given.truth
+    weight = np.ones(len(truth)) if given.weight is None else given.weight
+    keep = (truth >= 0) & (weight > 0)
+    truth, weight = truth[keep], weight[keep]
     found = []
+    scores = _scores(given)
     for c, score in enumerate(scores):
         own = truth == (1 if len(scores) == 1 else c)
         if own.any() and not own.all():
-            found.append(_of_class(score, own, weight))
+            found.append(_of_class(score[keep], own, weight))
     if not found:
         return {"roc_auc": math.nan, "average_precision": math.nan}
     auc, precision = np.mean(found, axis=0)
     return {"roc_auc": float(auc), "average_precision": float(precision)}
+
+
+def _scores(given: Predictions) -> list[NDArray[Any]]:
+    """Return what ranks the rows for each class, of two classes for the second alone."""
+    classes, scores = len(given.labels), given.scores
+    if not 2 <= classes <= MOST_RANKED:
+        return []
+    if scores.ndim == 1:
+        return [block_of(scores)]
+    if given.kind == "probs":
+        # As they came: dividing rows by their sums would part equals.
+        return [block_of(scores[:, c]) for c in ([1] if classes == 2 else range(classes))]
+    logs = np.concatenate([log_softmax(float64_of(block)) for _, block in given.blocks()])
+    # The log odds keep apart what probabilities near 1 do not.
+    return [logs[:, 1] - logs[:, 0]] if classes == 2 else list(logs.T)
 
 
 def _of_class(score: NDArray[Any], own: NDArray[np.bool_], weight: Numbers) -> tuple[float, float]:
