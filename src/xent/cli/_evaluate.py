@@ -29,62 +29,76 @@ def evaluate(
         Path,
         typer.Argument(metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz."),
     ],
-    target: Annotated[str, typer.Option(help="Column of true classes.")] = "target",
+    target: Annotated[str, typer.Option(help="Column with the true class of each row.")] = "target",
     probs: Annotated[
         str | None,
         typer.Option(
-            help="Columns of probabilities, [bold]p_*[/], [bold]prob_*[/] or [bold]proba_*[/] if "
-            "not given; what * stands for names the class."
+            help="Columns of probabilities, by default [bold]p_*[/], [bold]prob_*[/] or "
+            "[bold]proba_*[/]; "
+            "what * stands for is the name of the class."
         ),
     ] = None,
-    logits: Annotated[str | None, typer.Option(help="Columns of logits, instead.")] = None,
+    logits: Annotated[
+        str | None, typer.Option(help="Columns of logits, instead of probabilities.")
+    ] = None,
     log_probs: Annotated[
-        str | None, typer.Option(help="Columns of log-probabilities, instead.")
+        str | None, typer.Option(help="Columns of log-probabilities, instead of probabilities.")
     ] = None,
     positive: Annotated[
-        str | None, typer.Option(help="The class that a single column is of.")
+        str | None, typer.Option(help="The class whose probability a single column holds.")
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(help="Names of numbered columns and of a coded truth, like cat,dog."),
+        typer.Option(
+            help="Names of the classes where columns or true classes are numbers, like cat,dog."
+        ),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="The file with the true classes, joined by --id.")
+        Path | None, typer.Option(help="Another file that has the true classes, joined by --id.")
     ] = None,
     id_: Annotated[
-        str | None, typer.Option("--id", help="Column that names the rows, each once.")
+        str | None,
+        typer.Option("--id", help="Column that identifies each row, in FILE and in --truth."),
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Column that says how much each row counts.")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Column with the weight of each row.")] = None,
     by: Annotated[
-        list[str] | None, typer.Option(help="Column whose values part the rows into slices.")
+        list[str] | None,
+        typer.Option(
+            help="Column whose values split the rows into slices, each measured on its own."
+        ),
     ] = None,
     ignore: Annotated[
-        str | None, typer.Option(help="A target that says to leave its row out, like -100.")
+        str | None, typer.Option(help="Leave out the rows whose target is this, like -100.")
     ] = None,
     normalize: Annotated[
         bool,
-        typer.Option("--normalize", help="Divide each row by its sum (if saved with few digits)."),
+        typer.Option(
+            "--normalize",
+            help="Divide each row of probabilities by its sum, where they were saved with few "
+            "digits.",
+        ),
     ] = False,
     allow_probabilities: Annotated[
         bool,
-        typer.Option(
-            "--allow-probabilities", help="Take --logits that look like probabilities for logits."
-        ),
+        typer.Option("--allow-probabilities", help="Accept --logits that look like probabilities."),
     ] = False,
     base: _data.Base = "2",
     rows: Annotated[
-        Path | None, typer.Option(help="Write what each row cost: .parquet, .csv, .jsonl, .npz.")
+        Path | None,
+        typer.Option(help="Write what each row cost to this file: .parquet, .csv, .jsonl, .npz."),
     ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report to this HTML file.")] = None,
     json: Annotated[
-        Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
+        Path | None,
+        typer.Option(help="Write everything to this JSON file; - prints JSON instead of text."),
     ] = None,
     *,
     reading: TableOptions,
 ) -> None:
-    """Say where the bits go: cross-entropy, calibration, classes, confusions."""
+    """Say where the bits of predictions go: cross-entropy, calibration, classes, confusions.
+
+    Example: xent evaluate predictions.csv --target digit --html report.html
+    """
     from xent import _check
     from xent.evaluation._evaluate import evaluated
 
