@@ -9,7 +9,6 @@ from xent import _check
 from xent._array import library_of
 
 LARGEST_WEIGHT = 1e100  # of which the square is far from infinite
-BFLOAT16 = np.dtype("V2")  # what NumPy has no name for
 
 
 def array_of(argument: str, value: Any) -> NDArray[Any]:
@@ -17,7 +16,7 @@ def array_of(argument: str, value: Any) -> NDArray[Any]:
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         if value.is_floating_point() and value.element_size() < 4:
-            value = value.float()
+            value = value.float()  # which holds them; NumPy has no bfloat16
     if np.ma.is_masked(value):
         raise _check.invalid(argument, "have no masked entry", "a masked array", "Drop those rows.")
     try:
@@ -32,9 +31,6 @@ def block_of(scores: NDArray[Any]) -> NDArray[Any]:
 
     Others are converted, half precision to float32, which holds it.
     """
-    if scores.dtype == BFLOAT16:
-        wide = np.ascontiguousarray(scores).view(np.uint16).astype(np.uint32)
-        return (wide << np.uint32(16)).view(np.float32)
     single = scores.dtype.kind == "f" and scores.dtype.itemsize <= 4
     return np.ascontiguousarray(scores, np.float32 if single else np.float64)
 
@@ -55,10 +51,8 @@ def column_names(value: Any) -> list[Any]:
 
 def scores_of(argument: str, value: Any) -> tuple[NDArray[Any], float]:
     """Return real numbers a row and class, and the gap between 1 and the next of their kind."""
-    raw = _halves(value)
-    if raw is None:
-        raw = array_of(argument, value)
-    if raw.dtype.kind not in "fiub" and raw.dtype != BFLOAT16:
+    raw = array_of(argument, value)
+    if raw.dtype.kind not in "fiub":
         must = "be an array of real numbers"
         raise _check.wrong_kind(argument, must, f"an array of dtype {raw.dtype}")
     if 0 in raw.shape:
@@ -69,19 +63,6 @@ def scores_of(argument: str, value: Any) -> tuple[NDArray[Any], float]:
         return raw, 0.0
     library = library_of(value)
     return raw, library.epsilon(raw if library.name == "numpy" else value)
-
-
-def _halves(value: Any) -> NDArray[Any] | None:
-    """Return a tensor of half precision as it lies in memory; of bfloat16 its 16 bits."""
-    if library_of(value).name != "torch":
-        return None
-    import torch
-
-    tensor = value.detach().cpu()
-    if tensor.dtype == torch.bfloat16:
-        return tensor.view(torch.int16).numpy().view(BFLOAT16)
-    half: NDArray[Any] | None = tensor.numpy() if tensor.dtype == torch.float16 else None
-    return half
 
 
 def weights_of(value: Any, rows: int) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """From predictions to the numbers of a report; how they are shown is `_report`'s business."""
 
-import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from xent.evaluation._accumulator.rows import CountedRows
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._accumulator.tally import RowTally
+from xent.evaluation._calibration.figures import with_calibration
 from xent.evaluation._predictions import BLOCK_ROWS, Predictions, predictions
-from xent.evaluation._ranking import ranking_of
+from xent.evaluation._ranking import NO_RANKING, ranking_of, scores_of
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, blocks_of, joined, kept
 from xent.evaluation._truth import values_of
@@ -116,8 +117,13 @@ def evaluated(
     allow_probabilities: bool,
     base: float,
     keep_rows: bool = True,
+    orders: bool = True,
 ) -> tuple[Report, RowFigures | None]:
-    """Return the report, and what was measured of each row where that is wanted."""
+    """Return the report, and what was measured of each row where that is wanted.
+
+    Without ``orders`` nothing is said that needs the rows in the order of their scores, or twice:
+    ranking, decompositions, calibrators.
+    """
     unit = _check.log_of_base(base)
     given = predictions(
         target, probs, logits, log_probs, labels=labels, positive=positive,
@@ -130,18 +136,23 @@ def evaluated(
     whole = given.weight is None
     tally = RowTally(len(given.labels), weighted=not whole)
     slices = {name: Slices(weighted=not whole) for name in columns}
-    found = []
+    keeps, found = keep_rows or orders, []
     for rows, figures in blocks_of(given):
         some = counted(given, rows, figures, named)
         if some.count:
             tally.add(some)
             for name, values in columns.items():
                 slices[name].add_rows([values[i] for i in some.number.tolist()], some)
-        if keep_rows:
+        if keeps:
             found.append(kept(given, rows, figures))
-    ranking = ranking_of(given)
+    each, ranking = joined(found) if keeps else None, NO_RANKING
+    if each is not None and orders:
+        each = replace(each, scores=scores_of(given, each.row))
+        ranking = ranking_of(each.scores, each.truth, each.weight)
     report = result.report_of(tally, given.labels, float(base), unit, slices, ranking)
-    return report, joined(found) if keep_rows else None
+    if each is not None and orders:
+        report = with_calibration(report, given, each, unit)
+    return report, each
 
 
 def counted(
@@ -223,5 +234,4 @@ def report_of(
         tally.add(block)
         for name, values in slices.items():
             parts[name].add_rows([values[i] for i in numbers.tolist()], block)
-    unknown = {"roc_auc": math.nan, "average_precision": math.nan}
-    return result.report_of(tally, labels, base, unit, parts, ranking or unknown)
+    return result.report_of(tally, labels, base, unit, parts, ranking or NO_RANKING)

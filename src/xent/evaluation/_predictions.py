@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent._math.log_softmax import log_softmax
 from xent.evaluation._arrays import block_of, column_names, float64_of, scores_of, weights_of
 from xent.evaluation._probabilities import (
     Matrix,
@@ -86,6 +87,16 @@ class Predictions:
             elif rounding is not None:
                 self._check_rounded(block.astype(np.float64), start, rounding)
             yield rows, block
+
+    def log_probs(self) -> Iterator[tuple[slice, Matrix]]:
+        """Yield pieces of the rows, and their log-probabilities in float64."""
+        for rows, block in self.blocks():
+            if self.kind != "probs":
+                yield rows, log_softmax(block.astype(np.float64))
+                continue
+            probs = block.astype(np.float64)
+            with np.errstate(divide="ignore"):
+                yield rows, np.log(probs / probs.sum(axis=1, keepdims=True))
 
     def _check_column(self, block: NDArray[Any], start: int) -> None:
         bad = ~((block >= 0) & (block <= 1))

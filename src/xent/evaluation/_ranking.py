@@ -4,28 +4,35 @@ Hanley and McNeil (1982) for the area under the receiver operating characteristi
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._math.log_softmax import log_softmax
-from xent.evaluation._arrays import block_of, float64_of
+from xent.evaluation._arrays import block_of
 from xent.evaluation._predictions import Predictions
 
 Numbers = NDArray[np.float64]
 
 
 MOST_RANKED = 64  # classes up to which each is ranked against the rest
+NO_RANKING = {"roc_auc": math.nan, "average_precision": math.nan}
 
 
-def ranking_of(given: Predictions) -> dict[str, float]:
+def ranking_of(
+    scores: Sequence[NDArray[Any]], truth: NDArray[np.int64], weight: Numbers
+) -> dict[str, float]:
     """Return the area under the curve and the average precision.
 
     Parameters
     ----------
-    given : Predictions
-        Scores and truth.
+    scores : sequence of ndarray
+        What orders the rows for each class; one for the second of two.
+    truth : ndarray of int64
+        The true classes.
+    weight : ndarray of float64
+        How much each row counts.
 
     Returns
     -------
@@ -33,33 +40,30 @@ def ranking_of(given: Predictions) -> dict[str, float]:
         ``roc_auc`` and ``average_precision``; of more than two classes the means over each class
         against the rest; NaN where no class has rows both in it and out of it.
     """
-    truth = given.truth
-    weight = np.ones(len(truth)) if given.weight is None else given.weight
-    keep = (truth >= 0) & (weight > 0)
-    truth, weight = truth[keep], weight[keep]
     found = []
-    scores = _scores(given)
     for c, score in enumerate(scores):
         own = truth == (1 if len(scores) == 1 else c)
         if own.any() and not own.all():
-            found.append(_of_class(score[keep], own, weight))
+            found.append(_of_class(score, own, weight))
     if not found:
-        return {"roc_auc": math.nan, "average_precision": math.nan}
+        return NO_RANKING
     auc, precision = np.mean(found, axis=0)
     return {"roc_auc": float(auc), "average_precision": float(precision)}
 
 
-def _scores(given: Predictions) -> list[NDArray[Any]]:
-    """Return what ranks the rows for each class, of two classes for the second alone."""
+def scores_of(given: Predictions, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
+    """Return what ranks rows, by their numbers, for each class, of two for the second alone."""
     classes, scores = len(given.labels), given.scores
     if not 2 <= classes <= MOST_RANKED:
         return []
-    if scores.ndim == 1:
-        return [block_of(scores)]
+    every = len(rows) == len(scores)
     if given.kind == "probs":
         # As they came: dividing rows by their sums would part equals.
-        return [block_of(scores[:, c]) for c in ([1] if classes == 2 else range(classes))]
-    logs = np.concatenate([log_softmax(float64_of(block)) for _, block in given.blocks()])
+        columns = [scores] if scores.ndim == 1 else [scores[:, c] for c in range(classes)]
+        chosen = columns[-1:] if classes == 2 else columns
+        return [block_of(some if every else some[rows]) for some in chosen]
+    logs = np.concatenate([log_probs for _, log_probs in given.log_probs()])
+    logs = logs if every else logs[rows]
     # The log odds keep apart what probabilities near 1 do not.
     return [logs[:, 1] - logs[:, 0]] if classes == 2 else list(logs.T)
 

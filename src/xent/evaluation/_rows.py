@@ -1,7 +1,8 @@
 """What each row cost and what was said of it, measured block by block."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,9 @@ class RowFigures:
         Σ_c (p_c - t_c)².
     weight : ndarray of float64
         How much it counts.
+    scores : sequence of ndarray
+        What ranks the rows for each class, where that was asked for; of two classes for the second
+        alone, none where there are too many.
     """
 
     row: NDArray[np.int64]
@@ -45,6 +49,7 @@ class RowFigures:
     confidence: NDArray[np.float64]
     brier: NDArray[np.float64]
     weight: NDArray[np.float64]
+    scores: Sequence[NDArray[Any]] = ()
 
 
 def blocks_of(predictions: Predictions) -> Iterator[tuple[slice, RowArrays]]:
@@ -83,8 +88,9 @@ def measured(predictions: Predictions) -> RowFigures:
 
 def joined(blocks: list[RowFigures]) -> RowFigures:
     """Return the rows of all blocks."""
-    names = [field.name for field in fields(RowFigures)]
-    return RowFigures(*(np.concatenate([getattr(some, name) for some in blocks]) for name in names))
+    names = [field.name for field in fields(RowFigures) if field.name != "scores"]
+    each = {name: np.concatenate([getattr(some, name) for some in blocks]) for name in names}
+    return RowFigures(**each)  # type: ignore[arg-type]
 
 
 def kept(predictions: Predictions, rows: slice, figures: RowArrays) -> RowFigures:
