@@ -1,7 +1,19 @@
 """Predictions in your hand: a report that says where the bits go."""
 
+from xent.evaluation._calibration.calibrator import Calibrator
+from xent.evaluation._calibration.fit import calibrate
 from xent.evaluation._evaluate import evaluate
 from xent.evaluation._numbers import Bin, ClassRow, ConfusedRows, HardRow, SliceRow
 from xent.evaluation._report import Report
 
-__all__ = ["Bin", "ClassRow", "ConfusedRows", "HardRow", "Report", "SliceRow", "evaluate"]
+__all__ = [
+    "Bin",
+    "Calibrator",
+    "ClassRow",
+    "ConfusedRows",
+    "HardRow",
+    "Report",
+    "SliceRow",
+    "calibrate",
+    "evaluate",
+]
