@@ -2,6 +2,8 @@
 
 from xent.evaluation._calibration.calibrator import Calibrator
 from xent.evaluation._calibration.fit import calibrate
+from xent.evaluation._compare._compare import compare
+from xent.evaluation._compare._records import CostDifference, ModelComparison, ModelCost
 from xent.evaluation._evaluate import evaluate
 from xent.evaluation._numbers import Bin, ClassRow, ConfusedRows, HardRow, SliceRow
 from xent.evaluation._report import Report
@@ -11,9 +13,13 @@ __all__ = [
     "Calibrator",
     "ClassRow",
     "ConfusedRows",
+    "CostDifference",
     "HardRow",
+    "ModelComparison",
+    "ModelCost",
     "Report",
     "SliceRow",
     "calibrate",
+    "compare",
     "evaluate",
 ]
