@@ -253,7 +253,7 @@ def test_every_parameter_is_documented(room, name):
 NOTHING_REFUSED = {
     # What functions return: records that nobody fills in by hand.
     "audit": {"AuditReport", "Config", "Finding"},
-    "evaluation": {"Bin", "ClassRow", "ConfusedRows", "HardRow", "Report", "SliceRow"}
+    "evaluation": {"Bin", "Calibrator", "ClassRow", "ConfusedRows", "HardRow", "Report", "SliceRow"}
     | {"CostDifference", "ModelComparison", "ModelCost"},
     "language": {"Evaluation", "Selection", "TokenLogProbs", "WittenBell"},  # and one switch
     "losses": {"Stats"},

@@ -22,6 +22,7 @@ COMMANDS = (
     "_predict",
     "_evaluate",
     "_compare",
+    "_calibrate",
     "_language",
     "_trees",
     "_measures",
