@@ -4,7 +4,7 @@ They hold the signature that reproduces them, never the predictions themselves.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -160,6 +160,8 @@ class Figures:
     slices: list[SliceRow]
     hardest: list[HardRow]
     signature: str
+    decomposition: dict[str, Any] = field(default_factory=dict)
+    recovered: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
