@@ -73,9 +73,7 @@ class Distributions:
         off = np.abs(total - 1) > slack
         if off.any():
             row = int(off.argmax())
-            error = not_one(self.scores, start + row, total[row], None, self.epsilon)
-            _check.respell(error, {"probs": self.argument})
-            raise error
+            raise not_one(self.scores, start + row, total[row], None, self.epsilon, self.argument)
         return np.asarray(block / total[:, None])
 
     def _log_probs(self, block: Numbers, start: int) -> Numbers:

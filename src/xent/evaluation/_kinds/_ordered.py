@@ -86,17 +86,30 @@ class OrderedReport(KindReport):
         dict
             Keys as the attributes; ``report`` as `Report.to_dict` has it.
         """
+        return {**self.beside(), "report": self.report.to_dict(), "unit": self.unit}
+
+    def beside(self) -> dict[str, Any]:
+        """Return what stands beside the report, ready for JSON.
+
+        Returns
+        -------
+        dict
+            Keys as the attributes, without ``report``.
+        """
         found = {name: value for name, value in vars(self).items() if name != "report"}
         found["thresholds"] = [asdict(threshold) for threshold in self.thresholds]
-        return plain(  # type: ignore[no-any-return]
-            {**found, "unit": self.unit, "report": self.report.to_dict()}
-        )
+        return plain(found)  # type: ignore[no-any-return]
 
-    def __str__(self) -> str:
+    def lines(self) -> str:
+        """Write what stands beside the report.
+
+        Returns
+        -------
+        str
+            Some lines of text.
+        """
         interval = reach(self.low, self.high)
         lines = [
-            str(self.report),
-            "",
             f"ranked probability score {self.rps:.4f} a row   (95 % interval {interval})",
             f"  over the {len(self.thresholds)} thresholds {self.rps_normalized:.4f}; "
             f"Epstein's score {self.epstein:.4f}",
@@ -111,6 +124,9 @@ class OrderedReport(KindReport):
         if len(self.thresholds) > 10:
             lines.append(f"  and {len(self.thresholds) - 10} more")
         return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return f"{self.report}\n\n{self.lines()}"
 
 
 def evaluate_ordered(
