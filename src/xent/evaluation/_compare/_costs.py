@@ -14,7 +14,7 @@ from xent.evaluation._evaluate import evaluated
 from xent.evaluation._truth import values_of
 
 Numbers = NDArray[np.float64]
-COST_KINDS = ("probs", "logits", "log_probs", "costs")
+PREDICTION_KINDS = ("probs", "logits", "log_probs", "costs")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _measured(
     argument: str, kind: str, value: Any, target: Any, sample_weight: Any, reading: dict[str, Any]
 ) -> Any:
     """Measure one model; what is refused names the model and not the argument of `evaluate`."""
-    scores = {name: value if kind == name else None for name in COST_KINDS[:3]}
+    scores = {name: value if kind == name else None for name in PREDICTION_KINDS[:3]}
     try:
         return evaluated(
             target, *scores.values(), sample_weight=sample_weight, by=None, ids=None, base=math.e,
@@ -103,7 +103,9 @@ def _measured(
         )  # fmt: skip
     except (ValueError, TypeError) as error:
         others = {
-            other: f'kind="{other}"' for other in COST_KINDS[:3] if _check.typed(other) is None
+            other: f'kind="{other}"'
+            for other in PREDICTION_KINDS[:3]
+            if _check.typed(other) is None
         }
         _check.respell(error, others | {kind: argument})
         raise
