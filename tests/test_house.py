@@ -254,7 +254,9 @@ NOTHING_REFUSED = {
     # What functions return: records that nobody fills in by hand.
     "audit": {"AuditReport", "Config", "Finding"},
     "evaluation": {"Bin", "Calibrator", "ClassRow", "ConfusedRows", "HardRow", "Report", "SliceRow"}
-    | {"CostDifference", "ModelComparison", "ModelCost"},
+    | {"CostDifference", "ModelComparison", "ModelCost", "LabelHardRow", "LabelRow"}
+    | {"MultilabelReport", "OrderedReport", "ThresholdRow", "SoftClassRow", "SoftHardRow"}
+    | {"SoftReport", "DocumentRow", "TokenPlace", "TokenReport", "TokenUnit"},
     "language": {"Evaluation", "Selection", "TokenLogProbs", "WittenBell"},  # and one switch
     "losses": {"Stats"},
     # Views say what numbers mean; the function that takes them checks them.
