@@ -80,6 +80,7 @@ def run(command, folder):
         return
     elif program == "git":
         assert rest[0] == "clone"
+        (folder / rest[-1]).mkdir(exist_ok=True)
         return
     elif program == "python" and rest[:2] == ["-m", "bench"]:
         known = {p.stem for p in (ROOT / "bench").glob("*.py")}
@@ -116,7 +117,7 @@ MACROS = """
     alpha ast bar begin beta big Big bigl bigr binom cdot cdots delta Delta dots ell end epsilon exp
     frac gamma Gamma ge geq hat in infty int lambda langle ldots le left leq lfloor log ln mapsto
     mathbb mathbf mathcal mathrm max mid min mu ne neq nu over partial pi prod propto psi qquad quad
-    rangle rfloor rho right sigma sim sqrt sum tau text tfrac theta tilde times to top vert
+    rangle rfloor rho right sigma sim sqrt sum tau text tfrac theta tilde times to top vert Vert
 """
 
 
