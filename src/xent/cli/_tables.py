@@ -219,10 +219,11 @@ class TableFile:
 
     def batches(self, title: str, rows: int = 16384, *, exact: bool = False) -> Iterator[Any]:
         """Yield the table in pieces of so many rows, and show how many have been read."""
-        import pyarrow as pa
-
         from xent import _table
+        from xent._optional import need
         from xent._progress import stage
+
+        pa = need("pyarrow", extra="tables", by="Reading a table")
 
         done = 0
         with stage(title, None, "rows", show=bool(title)) as told, words():
