@@ -73,7 +73,10 @@ sdist: $(READY)   ## build the source distribution, which is plain Python
 strangers: $(READY)  ## run the README's commands on other people's kinds of files, told in strangers.html
 	$(BIN)/python tests/strangers/strangers.py strangers.html
 
+torture: $(READY)  ## kill commands, flip bits, mutate files, fill the disk, and count what goes wrong (minutes)
+	PYTHONPATH=tests $(BIN)/python -m torture $(TORTURE)
+
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
-.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers docs
+.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers torture docs
