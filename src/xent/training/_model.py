@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Self
@@ -16,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from xent import _check, _store
 from xent.training._classifier import SoftmaxClassifier
-from xent.training._objectives import OBJECTIVES
+from xent.training._objectives import objective_of
 
 FORMAT, VERSION = "xent.training", 1
 MOST_CLASS_BYTES = 1 << 28  # of all classes in memory; a forged width would ask for any
@@ -157,6 +158,11 @@ class TrainedModel:
         seed = settings.pop("random_state")
         settings["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
         settings["hidden"] = [int(units) for units in settings["hidden"]]
+        if isinstance(settings["class_weight"], Mapping):  # JSON knows no keys but texts
+            pairs = settings["class_weight"].items()
+            settings["class_weight"] = [
+                [c.item() if hasattr(c, "item") else c, float(weight)] for c, weight in pairs
+            ]
         arrays: dict[str, NDArray[Any]] = {
             f"weight{i}": array for i, array in enumerate(model.coefs_)
         }
@@ -210,7 +216,10 @@ class TrainedModel:
 
 def _restored(state: _store.StoredState, arrays: _store.Arrays) -> SoftmaxClassifier:
     """Build a classifier of what a file holds, whatever that is."""
-    classifier = SoftmaxClassifier(**state["settings"])
+    settings = dict(state["settings"])
+    if isinstance(settings.get("class_weight"), list):
+        settings["class_weight"] = {c: weight for c, weight in settings["class_weight"]}
+    classifier = SoftmaxClassifier(**settings)
     layers = range(sum(name.startswith("weight") for name in arrays))
     classifier.coefs_ = [arrays[f"weight{i}"] for i in layers]
     classifier.intercepts_ = [arrays[f"bias{i}"] for i in layers]
@@ -245,5 +254,6 @@ def _check_fit(model: TrainedModel) -> None:
         fits &= len(names) in (0, units[0])
     if (scaling := model.scaling) is not None:
         fits &= scaling.low.shape == scaling.high.shape == (units[0],)
-    if not fits or not isinstance(model.target, str) or classifier.loss not in OBJECTIVES:
+    objective_of(classifier.loss)
+    if not fits or not isinstance(model.target, str):
         raise ValueError
