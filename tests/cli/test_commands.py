@@ -48,10 +48,12 @@ def corridor(tmp_path_factory):
 def test_train_says_what_it_did(corridor):
     _, done = corridor
     text = done["train"].stdout
-    assert "1,437 rows, 64 features, 10 classes of 'digit'." in text
+    assert "1,437 rows, 61 features, 10 classes of 'digit'." in text
     assert "cross_entropy after 10 epochs: 0." in text
     assert " nats a row\n" in text
     assert "held out: " in text
+    assert "64 columns: 61 of numbers\n" in text
+    assert "left out, the same in every row: 'pixel_0', 'pixel_32' and 'pixel_39'" in text
     assert "Model: digits.xent" in text
 
 
@@ -253,8 +255,8 @@ REFUSALS = [
     ("train missing.csv --target y --model m", "", "There is no file 'missing.csv'."),
     ("train d.csv --target z --model m", GOOD, "`--target` must name a column of 'd.csv', got 'z'. It has 'x' and 'y'."),
     ("train d.csv --model m", GOOD, "`--target` must name the column of classes of 'd.csv', got none. It has 'x' and 'y'."),
-    ("train d.csv --target y --model m", "x,y\n0.5,a\nred,b\n", "`DATA` must hold numbers in column 'x', got 'red' at row 1."),
-    ("train d.csv --target y --model m", "x,y\n0.5,a\n,b\n", "`DATA` must hold numbers in column 'x', got a missing value at row 1."),
+    ("train d.csv --target y --model m", "x,y\n1,a\n1,b\n", "`DATA` must have a column that tells rows apart, got 'x': the same in every row."),
+    ("train d.csv --target y --model m", "x,y\n0.5,a\n1,\n", "`--target` must have no missing values in column 'y', got 1 row without, the first at row 1. Nothing can be learned from them: pass --drop-missing-target to leave them out."),
     ("train d.csv --target y --model m", "x,y\n", "`DATA` must have at least one row, got none in 'd.csv'."),
     ("train d.csv --target y --model m --loss hinge", GOOD, "`--loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax' or 'mse_sigmoid', got 'hinge'."),
     ("train d.csv --target y --model m --hidden big", GOOD, "`--hidden` must be numbers of units like 64,32, got 'big'."),

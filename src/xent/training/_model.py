@@ -1,6 +1,7 @@
-"""A classifier together with what it needs to meet new data: the scaling and the column names.
+"""A classifier together with what it needs to meet new data: the encoding, the scaling, the names.
 
-`fit` never scales. Whoever scales before it keeps how, in the same file: that is what this is for.
+`fit` takes numbers as they are. Whoever makes them from a table, or scales them, keeps how in the
+same file: that is what this is for.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from xent import _check, _store
 from xent.training._classifier import SoftmaxClassifier
+from xent.training._encoding import TableEncoder
 
-FORMAT, VERSION = "xent.training", 1
+FORMAT, VERSION = "xent.training", 2  # 2: with an encoding
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A fitted classifier that knows how its data was scaled and what its columns are called.
+    """A fitted classifier that knows how its data was made numbers and what its columns are called.
 
     Parameters
     ----------
@@ -101,15 +103,18 @@ class TrainedModel:
         Names of the features in order; empty where they have none.
     target : str
         Name of the column that was predicted; empty where it has none.
+    encoder : TableEncoder, optional
+        Fitted; makes numbers of a table before the classifier, or the scaling, sees them.
     """
 
     classifier: SoftmaxClassifier
     scaling: Scaling | None = None
     columns: list[str] = field(default_factory=list)
     target: str = ""
+    encoder: TableEncoder | None = None
 
-    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return log-probabilities in nats of features as they came, not scaled.
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return log-probabilities in nats of features as they came, not encoded and not scaled.
 
         Parameters
         ----------
@@ -124,13 +129,16 @@ class TrainedModel:
         Raises
         ------
         ValueError, TypeError
-            If ``X`` lacks a column, is not finite or not of D features.
+            If ``X`` lacks a column, or has another kind of it than in training, is not finite or
+            not of D features.
         """
-        if self.columns and hasattr(X, "columns"):
+        if self.encoder is not None:
+            X = self.encoder.transform(X)
+        elif self.columns and hasattr(X, "columns"):
             missing = [name for name in self.columns if name not in list(X.columns)]
             if missing:
                 raise _check.invalid("X", f"have a column {missing[0]!r}", "none of that name")
-            X = X[self.columns]  # type: ignore[index]
+            X = X[self.columns]
         scaled = X if self.scaling is None else self.scaling.apply(X)
         return self.classifier.predict_log_proba(scaled)
 
@@ -168,6 +176,7 @@ class TrainedModel:
             "features": [str(name) for name in getattr(model, "feature_names_in_", ())],
             "columns": list(self.columns),
             "target": self.target,
+            "encoding": None if self.encoder is None else self.encoder.to_dict(),
         }
         _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
 
@@ -211,4 +220,7 @@ class TrainedModel:
         scaling = None
         if "scaling.low" in arrays:
             scaling = Scaling(arrays["scaling.low"], arrays["scaling.high"])
-        return cls(classifier, scaling, state["columns"], state["target"])
+        encoder = None
+        if (encoding := state.get("encoding")) is not None:  # version 1 had none
+            encoder = TableEncoder.from_dict(encoding)
+        return cls(classifier, scaling, state["columns"], state["target"], encoder)
