@@ -20,6 +20,7 @@ COMMANDS = (
     "_train",
     "_predict",
     "_evaluate",
+    "_compare",
     "_language",
     "_trees",
     "_measures",
