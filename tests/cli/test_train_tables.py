@@ -172,3 +172,31 @@ def test_one_sentence_and_nothing_written(xent, tmp_path, options, sentence):
     assert (code, said) == (2, "")
     assert error.rstrip("\n") == sentence
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_weights_are_a_column_and_no_feature(xent, tmp_path):
+    rows = [f"{x},{1 + 5 * (y == 'b')},{y}" for x, y in zip("0123" * 5, "abab" * 5, strict=True)]
+    (tmp_path / "d.csv").write_text("\n".join(["x,w,y", *rows]))
+    code, said, doubts = xent("train d.csv --target y --weights w --model m --epochs 5")
+    assert code == 0, doubts
+    assert "1 column: 1 of numbers" in said
+    once = TrainedModel.load("m").classifier.coefs_[0]
+    # A row of weight 6 is six rows; the mean of p_b says so.
+    xent("predict m d.csv -o p.csv")
+    weighted = pyarrow.csv.read_csv("p.csv")["p_b"].to_numpy().mean()
+    xent("train d.csv --target y --drop w --model m --epochs 5")
+    xent("predict m d.csv -o p.csv")
+    assert weighted > pyarrow.csv.read_csv("p.csv")["p_b"].to_numpy().mean() + 0.2
+    assert not np.array_equal(once, TrainedModel.load("m").classifier.coefs_[0])
+    assert xent("train d.csv --target y --weights q --model m")[2].startswith("`--weights` must name a column of 'd.csv', got 'q'.")  # fmt: skip
+    (tmp_path / "d.csv").write_text("x,w,y\n1,-1,a\n2,1,b\n")
+    assert "`--weights` must " in xent("train d.csv --target y --weights w --model m")[2]
+
+
+def test_options_of_the_loss_and_the_steps_go_through(xent, tmp_path):
+    (tmp_path / "d.csv").write_text(titanic(60))
+    options = "--loss focal:gamma=1 --schedule CosineAnnealingLR --patience 2 --class-weight balanced --optimizer sgd:momentum=0.5"
+    code, said, doubts = xent(f"train d.csv --target Survived --validation 0.3 --epochs 3 --model m {options}")  # fmt: skip
+    assert code == 0, doubts
+    found = TrainedModel.load("m").classifier.get_params()
+    assert (found["loss"], found["patience"], found["class_weight"]) == ("focal:gamma=1", 2, "balanced")  # fmt: skip

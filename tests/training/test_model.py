@@ -30,6 +30,17 @@ def test_round_trip(tmp_path, classes, hidden):
     assert (again.columns, again.target) == (["a", "b", "c"], "class")
 
 
+@pytest.mark.parametrize("weights", [{3: 2, np.int64(7): 0.5}, "balanced"])
+def test_class_weights_schedules_and_options_survive(tmp_path, weights):
+    X, classifier = fitted(
+        [3, 7], loss="focal:gamma=2", class_weight=weights, schedule="StepLR:step_size=1"
+    )
+    TrainedModel(classifier).save(tmp_path / "m")
+    again = TrainedModel.load(tmp_path / "m").classifier
+    assert {**again.get_params(), "hidden": ()} == classifier.get_params()
+    np.testing.assert_array_equal(again.predict_log_proba(X), classifier.predict_log_proba(X))
+
+
 def test_without_scaling_and_with_a_generator(tmp_path):
     X, classifier = fitted([0, 1])
     classifier.set_params(random_state=np.random.RandomState(1))

@@ -46,7 +46,8 @@ def evaluate(
     allow_probabilities: options.AllowProbabilitiesOption = False,
     base: _data.Base = "2",
     rows: Annotated[
-        Path | None, typer.Option(help="Write what each row cost: .parquet, .csv, .jsonl, .npz.")
+        Path | None,
+        typer.Option(help="Write what each row cost to this file: .parquet, .csv, .jsonl, .npz."),
     ] = None,
     against: Annotated[
         Path | None,
@@ -61,7 +62,10 @@ def evaluate(
     *,
     reading: TableOptions,
 ) -> None:
-    """Say where the bits go: cross-entropy, calibration, classes, confusions."""
+    """Say where the bits of predictions go: cross-entropy, calibration, classes, confusions.
+
+    Example: xent evaluate predictions.csv --target digit --html report.html
+    """
     from xent import _check
     from xent.evaluation._evaluate import evaluated
 

@@ -8,43 +8,53 @@ from typing import Annotated
 
 import typer
 
-TargetOption = Annotated[str, typer.Option(help="Column of true classes.")]
+TargetOption = Annotated[str, typer.Option(help="Column with the true class of each row.")]
 ProbsOption = Annotated[
     str | None,
     typer.Option(
-        help="Columns of probabilities, [bold]p_*[/], [bold]prob_*[/] or [bold]proba_*[/] if "
-        "not given; what * stands for names the class."
+        help="Columns of probabilities, by default [bold]p_*[/], [bold]prob_*[/] or "
+        "[bold]proba_*[/]; what * stands for is the name of the class."
     ),
 ]
-LogitsOption = Annotated[str | None, typer.Option(help="Columns of logits, instead.")]
-LogProbsOption = Annotated[str | None, typer.Option(help="Columns of log-probabilities, instead.")]
-PositiveOption = Annotated[str | None, typer.Option(help="The class that a single column is of.")]
+LogitsOption = Annotated[
+    str | None, typer.Option(help="Columns of logits, instead of probabilities.")
+]
+LogProbsOption = Annotated[
+    str | None, typer.Option(help="Columns of log-probabilities, instead of probabilities.")
+]
+PositiveOption = Annotated[
+    str | None, typer.Option(help="The class whose probability a single column holds.")
+]
 LabelsOption = Annotated[
-    str | None, typer.Option(help="Names of numbered columns and of a coded truth, like cat,dog.")
+    str | None,
+    typer.Option(
+        help="Names of the classes where columns or true classes are numbers, like cat,dog."
+    ),
 ]
 TruthOption = Annotated[
-    Path | None, typer.Option(help="The file with the true classes, joined by --id.")
+    Path | None, typer.Option(help="Another file that has the true classes, joined by --id.")
 ]
 IdOption = Annotated[
-    str | None, typer.Option("--id", help="Column that names the rows, each once.")
+    str | None, typer.Option("--id", help="Column that identifies each row, in every file.")
 ]
-WeightsOption = Annotated[
-    str | None, typer.Option(help="Column that says how much each row counts.")
-]
+WeightsOption = Annotated[str | None, typer.Option(help="Column with the weight of each row.")]
 ByOption = Annotated[
-    list[str] | None, typer.Option(help="Column whose values part the rows into slices.")
+    list[str] | None,
+    typer.Option(help="Column whose values split the rows into slices, each measured on its own."),
 ]
 IgnoreOption = Annotated[
-    str | None, typer.Option(help="A target that says to leave its row out, like -100.")
+    str | None, typer.Option(help="Leave out the rows whose target is this, like -100.")
 ]
 NormalizeOption = Annotated[
-    bool, typer.Option("--normalize", help="Divide each row by its sum (if saved with few digits).")
+    bool,
+    typer.Option(
+        "--normalize",
+        help="Divide each row of probabilities by its sum, where they were saved with few digits.",
+    ),
 ]
 AllowProbabilitiesOption = Annotated[
     bool,
-    typer.Option(
-        "--allow-probabilities", help="Take --logits that look like probabilities for logits."
-    ),
+    typer.Option("--allow-probabilities", help="Accept --logits that look like probabilities."),
 ]
 JsonOption = Annotated[
     Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")

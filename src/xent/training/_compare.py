@@ -16,7 +16,7 @@ from xent._page import COLOURS, Page, altair
 from xent._terminal import fitted, width_of
 from xent.evaluation import Report, evaluate
 from xent.training._classifier import SoftmaxClassifier, pair
-from xent.training._objectives import OBJECTIVES
+from xent.training._objectives import FOUR, objective_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,7 +154,7 @@ class Comparison:
 def compare_losses(
     X: ArrayLike,
     y: ArrayLike,
-    losses: Iterable[str] = tuple(OBJECTIVES),
+    losses: Iterable[str] = FOUR,
     *,
     validation: tuple[ArrayLike, ArrayLike],
     classifier: SoftmaxClassifier | None = None,
@@ -200,7 +200,7 @@ def compare_losses(
         raise _check.wrong_kind("losses", "be a list of names", repr(losses))
     names = list(losses)
     for name in names:
-        _check.option("losses", name, OBJECTIVES)
+        objective_of(name, argument="losses")
     if not names or len(set(names)) < len(names):
         raise _check.invalid("losses", "name at least one loss, and each once", names)
     X_test, y_test = pair(validation)

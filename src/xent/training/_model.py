@@ -7,6 +7,7 @@ same file: that is what this is for.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -162,6 +163,11 @@ class TrainedModel:
         seed = settings.pop("random_state")
         settings["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
         settings["hidden"] = [int(units) for units in settings["hidden"]]
+        if isinstance(settings["class_weight"], Mapping):  # JSON knows no keys but texts
+            pairs = settings["class_weight"].items()
+            settings["class_weight"] = [
+                [c.item() if hasattr(c, "item") else c, float(weight)] for c, weight in pairs
+            ]
         arrays: dict[str, NDArray[Any]] = {
             f"weight{i}": array for i, array in enumerate(model.coefs_)
         }
@@ -201,7 +207,10 @@ class TrainedModel:
             If it is no such file, damaged, or written by a newer xent.
         """
         state, arrays = _store.load(path, format=FORMAT, version=VERSION)
-        classifier = SoftmaxClassifier(**state["settings"])
+        settings = dict(state["settings"])
+        if isinstance(settings.get("class_weight"), list):
+            settings["class_weight"] = {c: weight for c, weight in settings["class_weight"]}
+        classifier = SoftmaxClassifier(**settings)
         layers = range(sum(name.startswith("weight") for name in arrays))
         classifier.coefs_ = [arrays[f"weight{i}"] for i in layers]
         classifier.intercepts_ = [arrays[f"bias{i}"] for i in layers]

@@ -21,7 +21,6 @@ ACCEPTED_COLUMNS = Accepted(
     frozenset(("number", "name", "date", "time", "duration")),
     "Leave the column out, or make its values text.",
 )
-ROWS_AT_ONCE = 1 << 14  # of a column, written into the matrix
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]

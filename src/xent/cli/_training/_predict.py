@@ -6,14 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from xent.cli import _data
-from xent.cli._labelled import batches
 from xent.cli._tables import DATA_HELP, TableOptions, with_options
-from xent.cli._train import text_columns
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(predict)
+from xent.cli._training._labelled import batches
+from xent.cli._training._train import text_columns
 
 
 @with_options("names", "drop")
@@ -27,16 +22,19 @@ def predict(
         typer.Option(
             "--output",
             "-o",
-            help="Where the predictions shall stand: .csv, .parquet, .jsonl, .npz.",
+            help="Write the predictions to this file: .csv, .parquet, .jsonl, .npz.",
         ),
     ] = Path("predictions.csv"),
     *,
     reading: TableOptions,
 ) -> None:
-    """Predict every row of a table of any size.
+    """Predict the class of every row of a table, of any size.
 
-    Columns p_CLASS, their natural logarithms l_CLASS, which are numbers where a probability is
-    too small to be one, the prediction, and the target where DATA has it.
+    The file has a probability p_CLASS for each class, its natural logarithm l_CLASS (which
+    stays a number where the probability rounds to 0), the prediction, and the target where
+    DATA has it.
+
+    Example: xent predict digits.xent digits-test --output predictions.csv
     """
     from xent import _check, _table
     from xent.training import TrainedModel

@@ -32,6 +32,8 @@ class LabelledTable:
         The class of each row.
     target : str
         What the column of classes is called.
+    weight : ndarray, shape (N,), optional
+        How much each row counts.
     dropped : int
         How many rows without a class were left out.
     """
@@ -39,14 +41,16 @@ class LabelledTable:
     features: Any
     labels: NDArray[Any]
     target: str
+    weight: NDArray[Any] | None = None
     dropped: int = 0
 
     def rows(self, chosen: NDArray[np.bool_]) -> LabelledTable:
         """Return some of the rows."""
         import pyarrow as pa
 
-        mask = pa.array(chosen)
-        return LabelledTable(self.features.filter(mask), self.labels[chosen], self.target)
+        weight = None if self.weight is None else self.weight[chosen]
+        features = self.features.filter(pa.array(chosen))
+        return LabelledTable(features, self.labels[chosen], self.target, weight)
 
 
 def read_labelled(
@@ -55,6 +59,7 @@ def read_labelled(
     *,
     target: str | None,
     features: str | None = None,
+    weights: str | None = None,
     drop_missing: bool = False,
 ) -> LabelledTable:
     """Read a table to train on.
@@ -69,6 +74,8 @@ def read_labelled(
         The column of classes; the embedded data knows its own.
     features : str, optional
         Patterns of feature columns; every column but the target where not given.
+    weights : str, optional
+        The column of weights, which is no feature.
     drop_missing : bool
         Whether rows without a class are left out, and not refused.
     """
@@ -83,7 +90,11 @@ def read_labelled(
         must = f"name the column of classes of {source!r}"
         raise _check.invalid("--target", must, "none", has)
     _table.require(target, names, source, argument="--target")
-    columns = [name for name in names if name != target]
+    if weights is not None:
+        _table.require(weights, names, source, argument="--weights")
+        if weights == target:
+            raise _check.invalid("--weights", "differ from --target", f"{target!r} for both")
+    columns = [name for name in names if name not in (target, weights)]
     if features is not None:
         columns = _table.matching(features, columns, source, argument="--features")
     if not columns:
@@ -99,7 +110,10 @@ def read_labelled(
         if name in columns:  # said to be names: nobody doubts it
             at = columns.index(name)
             chosen = chosen.set_column(at, name, chosen.column(at).dictionary_encode())
-    return LabelledTable(chosen, labels, target, dropped)
+    weight = None
+    if weights is not None:
+        weight = _table.numbers(table, [weights], argument="--weights")[:, 0]
+    return LabelledTable(chosen, labels, target, weight, dropped)
 
 
 def read_held_out(
@@ -125,7 +139,7 @@ def read_held_out(
     for name in trained.features.column_names:
         _table.require(name, names, source, argument="--validation")
     return LabelledTable(
-        table.select(trained.features.column_names), labels, trained.target, dropped
+        table.select(trained.features.column_names), labels, trained.target, None, dropped
     )
 
 

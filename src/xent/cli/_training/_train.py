@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xent.cli import _data
-from xent.cli._labelled import LabelledTable, read_held_out, read_labelled
+from xent.cli._help import one_of
 from xent.cli._tables import DATA_HELP, TableOptions, with_options, words
+from xent.cli._training._labelled import LabelledTable, read_held_out, read_labelled
 
 if TYPE_CHECKING:
     from xent.training import SoftmaxClassifier, TableEncoder
 
-KINDS = ("number", "name", "boolean", "date", "time", "duration")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(train)
+SAID_KINDS = ("number", "name", "boolean", "date", "time", "duration")
 
 
 @with_options()
@@ -27,17 +23,20 @@ def train(
     data: Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)],
     model: Annotated[
         Path,
-        typer.Option("--model", "--output", "-o", help="Where the model shall stand."),
+        typer.Option("--model", "--output", "-o", help="Write the model to this file."),
     ],
-    target: Annotated[str | None, typer.Option("--target", "-t", help="Column of classes.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="Column with the class of each row.")
+    ] = None,
     features: Annotated[
         str | None,
-        typer.Option(help="Feature columns, like 'x_*,age'. All but the target by default."),
+        typer.Option(help="Columns to learn from, like 'x_*,age'; by default all but the target."),
     ] = None,
     validation: Annotated[
         str | None,
         typer.Option(
-            help="Rows to hold out: a share between 0 and 1 of each class, or a file.",
+            help="Rows to hold out and measure the model on: a share between 0 and 1 of each "
+            "class, or a file with the same columns.",
             metavar="SHARE|FILE",
         ),
     ] = None,
@@ -48,29 +47,59 @@ def train(
     scale: Annotated[
         str | None,
         typer.Option(
-            help="standard or range: numbers by mean and deviation, or to [0, 1]. By default range "
-            "where all columns are numbers, as pixels are, else standard."
+            help="How numbers are scaled: standard (mean and deviation) or range (to [0, 1]). By "
+            "default range where all columns are numbers, as pixels are, else standard.",
+            autocompletion=one_of("standard", "range"),
         ),
     ] = None,
     max_levels: Annotated[
-        int, typer.Option(help="Names of one column with a feature of their own.")
+        int, typer.Option(help="How many names of one column have a feature of their own.")
     ] = 100,
     loss: Annotated[
         str,
-        typer.Option(help="cross_entropy, binary_cross_entropy, mse_softmax or mse_sigmoid."),
+        typer.Option(
+            help="The loss: cross_entropy, binary_cross_entropy, mse_softmax, mse_sigmoid, focal, "
+            "...; with options, like cross_entropy:label_smoothing=0.1.",
+        ),
     ] = "cross_entropy",
     hidden: Annotated[
-        str, typer.Option(help="Units of hidden layers, like 64,32. None by default.")
+        str, typer.Option(help="Units of each hidden layer, like 64,32; none by default.")
     ] = "",
     epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 10,
-    batch_size: Annotated[int, typer.Option(help="Rows in a step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="Size of the steps.")] = 0.5,
-    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
+    batch_size: Annotated[int, typer.Option(help="Rows in each step of the optimizer.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of the optimizer.")] = 0.5,
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            help="The optimizer: sgd, adam or adamw; with options, like sgd:momentum=0.9.",
+            autocompletion=one_of("sgd", "adam", "adamw"),
+        ),
+    ] = "sgd",
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="The learning rate of each epoch, by torch's name: CosineAnnealingLR."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="End after so many epochs without a lower held-out cross-entropy, and keep the "
+            "best network."
+        ),
+    ] = None,
+    class_weight: Annotated[
+        str | None,
+        typer.Option(help="balanced: all classes count alike.", autocompletion=one_of("balanced")),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Column of weights of the rows, which is no feature.")
+    ] = None,
     seed: _data.Seed = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    device: Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda, ...")] = "auto",
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Written after every epoch; a run that was stopped goes on from it."),
+        typer.Option(
+            help="File written after every epoch; a run that was stopped goes on from it."
+        ),
     ] = None,
     allow_other_bits: Annotated[
         bool,
@@ -89,6 +118,8 @@ def train(
 
     The same command with the same --checkpoint goes on where it was stopped.
     More --epochs train on from there.
+
+    Example: xent train digits-train --model digits.xent --validation digits-test
     """
     from xent import _check
 
@@ -99,7 +130,12 @@ def train(
     file = validation if share is None else None
     _data.check_outputs([data, file], {"--model": model, "--checkpoint": checkpoint})
     table = read_labelled(
-        data, reading, target=target, features=features, drop_missing=drop_missing_target
+        data,
+        reading,
+        target=target,
+        features=features,
+        weights=weights,
+        drop_missing=drop_missing_target,
     )
 
     from xent.training import SoftmaxClassifier, TrainedModel
@@ -120,6 +156,9 @@ def train(
         optimizer=optimizer,
         random_state=seed,
         device=device,
+        class_weight=class_weight,
+        schedule=schedule,
+        patience=patience,
     )
     with _typed():
         X = encoder.transform(table.features)
@@ -131,6 +170,7 @@ def train(
         classifier.fit(
             X,
             table.labels,
+            table.weight,
             validation=pair,
             checkpoint=checkpoint,
             allow_other_bits=allow_other_bits,
@@ -145,8 +185,10 @@ def train(
 def _typed(**others: str) -> Any:
     """Let refusals of the room name what was typed."""
     known = ("loss", "hidden", "epochs", "learning_rate", "optimizer", "device", "checkpoint",
-             "allow_other_bits", "validation", "scale", "max_levels")  # fmt: skip
-    return words(*known, **{"X": "DATA", "y": "--target", "random_state": "--seed", **others})
+             "allow_other_bits", "validation", "scale", "max_levels", "class_weight", "schedule",
+             "patience", "batch_size")  # fmt: skip
+    typed = {"X": "DATA", "y": "--target", "random_state": "--seed", "sample_weight": "--weights"}
+    return words(*known, **{**typed, **others})
 
 
 def _share(validation: str | None) -> float | None:
@@ -205,7 +247,7 @@ def _say_what_is_read(table: LabelledTable, encoder: TableEncoder) -> None:
         f"{_check.count(classes, 'class')} of {table.target!r}."
     )
     kinds = [c.kind for c in columns if not c.left_out]
-    found = [f"{kinds.count(kind)} of {kind}s" for kind in KINDS if kind in kinds]
+    found = [f"{kinds.count(kind)} of {kind}s" for kind in SAID_KINDS if kind in kinds]
     gaps = sum(column.gaps for column in columns)
     with_gaps = f"; {gaps} with gaps" if gaps else ""
     typer.echo(f"{_check.count(len(columns), 'column')}: {', '.join(found)}{with_gaps}")
