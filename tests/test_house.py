@@ -263,7 +263,7 @@ NOTHING_REFUSED = {
     "measures": {"ColumnDrift", "Estimate", "FeatureRank", "Measurement"}
     | {"Counts", "LogProbs", "Logits"},
     # As scikit-learn wants it, an estimator's constructor keeps what it is given; `fit` refuses.
-    "training": {"Comparison", "Scaling", "TrainedModel", "SoftmaxClassifier"},
+    "training": {"Comparison", "Scaling", "TrainedModel", "SoftmaxClassifier", "TableEncoder"},
     "trees": {"C45Classifier", "CARTClassifier", "CARTRegressor", "ID3Classifier"}
     | {"TreeClassifier", "TreeRegressor"},
 }

@@ -18,8 +18,7 @@ from xent.cli import _help
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 COMMANDS = (
     "_demo",
-    "_train",
-    "_predict",
+    "_training",
     "_evaluate",
     "_compare",
     "_calibrate",
