@@ -5,12 +5,18 @@ READY := .venv/ready
 RIVALS := .venv/rivals
 OLD := .venv-oldest/ready
 
+# Asked before anything is downloaded.
+OLD_PYTHON := xent needs Python 3.11 or newer. Name one, as in: make PYTHON=python3.12
+ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "$(OLD_PYTHON)   ($(PYTHON) is $$($(PYTHON) --version 2>&1))"; exit 1; }
+
 help:             ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(READY)   ## make .venv with xent, all extras and the developers' tools
 
 $(READY): pyproject.toml constraints.txt
+	@$(ENOUGH)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
@@ -48,6 +54,7 @@ test-oldest: $(OLD)  ## run the tests with the lowest versions that pyproject.to
 	.venv-oldest/bin/python -m pytest -n 2 -m "not long" -o filterwarnings=default $(OLDEST)
 
 $(OLD): pyproject.toml constraints-oldest.txt
+	@$(ENOUGH)
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt torch==2.13.0
 	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt --editable ".[all]" pytest pytest-xdist hypothesis mpmath pandas polars

@@ -270,7 +270,7 @@ def load(
             f"{shown} cannot be read",
             f"it is version {written} of {format}, written by xent {metadata.get('xent_version')}, "
             f"and this xent knows up to version {version}",
-            "Upgrade with: pip install --upgrade xent",
+            "Read it with that version of xent, or a newer one.",
         )
     if not whole:
         raise _damaged(shown)

@@ -79,7 +79,9 @@ def test_older_versions_are_read_and_newer_refused(tmp_path):
     write(tmp_path / "a", version=1)
     assert _store.load(tmp_path / "a", format="xent.test", version=2)[0] == STATE
     write(tmp_path / "b", version=3)
-    with pytest.raises(ValueError, match=r"knows up to version 2\. Upgrade with: pip"):
+    with pytest.raises(
+        ValueError, match=r"knows up to version 2\. Read it with that version of xent"
+    ):
         _store.load(tmp_path / "b", format="xent.test", version=2)
 
 

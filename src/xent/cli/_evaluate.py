@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xent.cli import _data
+from xent.cli import _score_options as options
+from xent.cli._compare._against import OldRows
 from xent.cli._predictions import Files, Scores, labels_of, scores_of, spelled, truth_as
 from xent.cli._tables import TableOptions, with_options, words
 
 if TYPE_CHECKING:
-    from xent.evaluation import Report
+    from xent.evaluation import ModelComparison, Report
 
 SHORT_JSON = 1 << 16  # characters of JSON that are written over many lines
 
@@ -29,79 +31,60 @@ def evaluate(
         Path,
         typer.Argument(metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz."),
     ],
-    target: Annotated[str, typer.Option(help="Column of true classes.")] = "target",
-    probs: Annotated[
-        str | None,
-        typer.Option(
-            help="Columns of probabilities, [bold]p_*[/], [bold]prob_*[/] or [bold]proba_*[/] if "
-            "not given; what * stands for names the class."
-        ),
-    ] = None,
-    logits: Annotated[str | None, typer.Option(help="Columns of logits, instead.")] = None,
-    log_probs: Annotated[
-        str | None, typer.Option(help="Columns of log-probabilities, instead.")
-    ] = None,
-    positive: Annotated[
-        str | None, typer.Option(help="The class that a single column is of.")
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="Names of numbered columns and of a coded truth, like cat,dog."),
-    ] = None,
-    truth: Annotated[
-        Path | None, typer.Option(help="The file with the true classes, joined by --id.")
-    ] = None,
-    id_: Annotated[
-        str | None, typer.Option("--id", help="Column that names the rows, each once.")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Column that says how much each row counts.")
-    ] = None,
-    by: Annotated[
-        list[str] | None, typer.Option(help="Column whose values part the rows into slices.")
-    ] = None,
-    ignore: Annotated[
-        str | None, typer.Option(help="A target that says to leave its row out, like -100.")
-    ] = None,
-    normalize: Annotated[
-        bool,
-        typer.Option("--normalize", help="Divide each row by its sum (if saved with few digits)."),
-    ] = False,
-    allow_probabilities: Annotated[
-        bool,
-        typer.Option(
-            "--allow-probabilities", help="Take --logits that look like probabilities for logits."
-        ),
-    ] = False,
+    target: options.TargetOption = "target",
+    probs: options.ProbsOption = None,
+    logits: options.LogitsOption = None,
+    log_probs: options.LogProbsOption = None,
+    positive: options.PositiveOption = None,
+    labels: options.LabelsOption = None,
+    truth: options.TruthOption = None,
+    id_: options.IdOption = None,
+    weights: options.WeightsOption = None,
+    by: options.ByOption = None,
+    ignore: options.IgnoreOption = None,
+    normalize: options.NormalizeOption = False,
+    allow_probabilities: options.AllowProbabilitiesOption = False,
     base: _data.Base = "2",
     rows: Annotated[
-        Path | None, typer.Option(help="Write what each row cost: .parquet, .csv, .jsonl, .npz.")
+        Path | None,
+        typer.Option(help="Write what each row cost to this file: .parquet, .csv, .jsonl, .npz."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="What --rows wrote of another model: say how far apart the two are."),
+    ] = None,
+    fail_above: Annotated[
+        float | None,
+        typer.Option(help="Exit with 1 unless the interval of the cross-entropy ends below this."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
-    ] = None,
+    json: options.JsonOption = None,
     *,
     reading: TableOptions,
 ) -> None:
-    """Say where the bits go: cross-entropy, calibration, classes, confusions."""
+    """Say where the bits of predictions go: cross-entropy, calibration, classes, confusions.
+
+    Example: xent evaluate predictions.csv --target digit --html report.html
+    """
     from xent import _check
     from xent.evaluation._evaluate import evaluated
 
-    _data.check_outputs([file, truth], {"--rows": rows, "--html": html, "--json": json})
+    _data.check_outputs([file, truth, against], {"--rows": rows, "--html": html, "--json": json})
     if str(html) == "-":
         raise _check.invalid("--html", "name a file", "'-'")
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
-    kind = _kind(given, normalize=normalize)
+    kind = kind_of(given, normalize=normalize)
     logarithms = _data.base_of(base)
     beside = [name for name in (weights, *(by or [])) if name is not None]
     files = Files(file, target, truth, id_)
     table = files.read(reading, beside)
     others = _columns(table, files, {"--weights": [weights] if weights else [], "--by": by or []})
     scores = scores_of(table, kind, given[kind], file, [target, *others])
-    scores = _single(scores, kind, positive)
+    scores = single(scores, kind, positive)
     scores, names = labels_of(scores, labels)
-    true, classes, yes = _classes(table, target, scores, names, positive, coded=labels is not None)
+    true, classes, yes = classes_in(
+        table, target, scores, names, positive, coded=labels is not None
+    )
     with words("target", "labels", "positive", "base", "normalize", "allow_probabilities", "by",
                probs="--probs", logits="--logits", log_probs="--log-probs",
                sample_weight="--weights", ignore_index="--ignore"):  # fmt: skip
@@ -113,10 +96,16 @@ def evaluate(
         )  # fmt: skip
     if rows is not None:
         _write_rows(rows, report, each, {name: others[name] for name in (id_, *beside) if name})
-    _write(report, file, html, json)
+    compared = None
+    if against is not None:
+        old = OldRows(against, report.unit, id_, target)
+        compared = old.compared(file, report, each, others.get(id_ or ""))
+    _write(report, compared, file, html, json)
+    if fail_above is not None:
+        options.fail("the cross-entropy", report.high, fail_above, report.unit)
 
 
-def _kind(given: dict[str, str | None], *, normalize: bool) -> str:
+def kind_of(given: dict[str, str | None], *, normalize: bool) -> str:
     """Return which scores were asked for: probabilities where nothing was said."""
     from xent import _check
 
@@ -149,7 +138,7 @@ def _columns(table: Any, files: Files, beside: dict[str, Sequence[str]]) -> dict
     return {name: table.column(name).to_pylist() for name in wanted}
 
 
-def _single(scores: Scores, kind: str, positive: str | None) -> Scores:
+def single(scores: Scores, kind: str, positive: str | None) -> Scores:
     """Make one column of it where it is of one class, which must be named."""
     from xent import _check
 
@@ -163,7 +152,7 @@ def _single(scores: Scores, kind: str, positive: str | None) -> Scores:
     return Scores(scores.matrix[:, 0], [])
 
 
-def _classes(
+def classes_in(
     table: Any,
     target: str,
     scores: Scores,
@@ -209,20 +198,43 @@ def _write_rows(path: Path, report: Report, each: Any, others: dict[str, list[An
     _table.write(path, columns, argument="--rows")
 
 
-def _write(report: Report, file: Path, html: Path | None, json: Path | None) -> None:
+def _write(
+    report: Report,
+    compared: ModelComparison | None,
+    file: Path,
+    html: Path | None,
+    json: Path | None,
+) -> None:
+    said, shown = report.to_dict(), str(report)
+    if compared is not None:
+        said["against"] = compared.to_dict()
+        shown = f"{report}\n\n{compared}"
+    if html is not None:
+        report.to_html(html, title=f"Where the {report.unit} of {file.name} go")
+        shown += f"\n\nThe page: {html}"
+    write_json(said, shown, json)
+
+
+def write_json(said: dict[str, Any], shown: str, json: Path | None) -> None:
+    """Print what was found; write it as JSON too, or print that alone where it goes to ``-``.
+
+    Parameters
+    ----------
+    said : dict
+        Plain data.
+    shown : str
+        The same for people.
+    json : Path or None
+        Where it shall be written.
+    """
     import json as json_module
 
     from xent import _store
 
-    said = report.to_dict()
     text = json_module.dumps(said, ensure_ascii=False)
     if len(text) < SHORT_JSON:
         text = json_module.dumps(said, ensure_ascii=False, indent=2)
-    if html is not None:
-        report.to_html(html, title=f"Where the {report.unit} of {file.name} go")
     if json is not None and str(json) != "-":
         with _store.writing(json, argument="--json") as out:
             out.write(text.encode() + b"\n")
-    typer.echo(text if str(json) == "-" else str(report))
-    if html is not None and str(json) != "-":
-        typer.echo(f"\nThe page: {html}")
+    typer.echo(text if str(json) == "-" else shown)

@@ -27,7 +27,7 @@ EMBEDDED = ("digits", "digits-train", "digits-test")
 TRAIN_ROWS = 1437
 
 DATA_HELP = (
-    "A table (.csv, .tsv, .parquet, .jsonl, .npz), or the embedded data: "
+    "A table (.csv, .tsv, .parquet, .jsonl, .npz), or data that comes along: "
     "[bold]digits[/] (1,797 handwritten digits), [bold]digits-train[/] (the first 1,437 of them), "
     "[bold]digits-test[/] (the last 360)."
 )
@@ -46,18 +46,23 @@ class TableOptions:
     separator: Annotated[
         str | None,
         typer.Option(
-            help="What stands between two columns; by default a comma, in a .tsv a tab.",
+            help="The sign between two columns: by default a comma, in a .tsv file a tab.",
             metavar="SIGN",
             rich_help_panel=_WRITTEN,
         ),
     ] = None
     decimal: Annotated[
-        str, typer.Option(help="The decimal point.", metavar="SIGN", rich_help_panel=_WRITTEN)
+        str,
+        typer.Option(
+            help="The decimal sign of numbers, such as a comma.",
+            metavar="SIGN",
+            rich_help_panel=_WRITTEN,
+        ),
     ] = "."
     na: Annotated[
         list[str] | None,
         typer.Option(
-            help="A word for a missing value, such as '?'.",
+            help="A word that stands for a missing value, such as '?'.",
             metavar="WORD",
             rich_help_panel=_WRITTEN,
         ),
@@ -65,7 +70,7 @@ class TableOptions:
     encoding: Annotated[
         str,
         typer.Option(
-            help="How letters are encoded: utf8, latin1, gb18030, utf16.",
+            help="Encoding of the file, such as utf8, latin1, gb18030 or utf16.",
             metavar="NAME",
             rich_help_panel=_WRITTEN,
         ),
@@ -74,21 +79,23 @@ class TableOptions:
         bool,
         typer.Option(
             "--no-header",
-            help="The first line is a row, not names: the columns are f0, f1, ...",
+            help="The first line is a row, not names; the columns are called f0, f1, ...",
             rich_help_panel=_WRITTEN,
         ),
     ] = False
     names: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column whose numbers are names, such as codes of regions.",
+            help="Column whose numbers are names, such as codes of regions; may be repeated.",
             metavar="COLUMN",
             rich_help_panel=_WRITTEN,
         ),
     ] = None
     drop: Annotated[
         list[str] | None,
-        typer.Option(help="Column to leave out.", metavar="COLUMN", rich_help_panel=_WRITTEN),
+        typer.Option(
+            help="Column to leave out; may be repeated.", metavar="COLUMN", rich_help_panel=_WRITTEN
+        ),
     ] = None
 
     def csv(self, path: Path) -> Any:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from xent.cli import _data
+from xent.cli._help import one_of
 from xent.cli._tables import DATA_HELP, TableOptions, load, with_options, words
 
 
@@ -18,32 +19,47 @@ def register(app: typer.Typer) -> None:
         data: Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)],
         model: Annotated[
             Path,
-            typer.Option("--model", "--output", "-o", help="Where the model shall stand."),
+            typer.Option("--model", "--output", "-o", help="Write the model to this file."),
         ],
-        target: Annotated[str | None, typer.Option(help="Column of classes.")] = None,
+        target: Annotated[
+            str | None, typer.Option(help="Column with the class of each row.")
+        ] = None,
         features: Annotated[
             str | None,
-            typer.Option(help="Feature columns, like 'x_*,age'. All but the target by default."),
+            typer.Option(
+                help="Columns to learn from, like 'x_*,age'; by default all but the target."
+            ),
         ] = None,
         validation: Annotated[
-            str | None, typer.Option(help="Held-out data with the same columns.")
+            str | None,
+            typer.Option(help="Held-out data, with the same columns, to measure the model on."),
         ] = None,
         loss: Annotated[
             str,
-            typer.Option(help="cross_entropy, binary_cross_entropy, mse_softmax or mse_sigmoid."),
+            typer.Option(
+                help="The loss: cross_entropy, binary_cross_entropy, mse_softmax or mse_sigmoid."
+            ),
         ] = "cross_entropy",
         hidden: Annotated[
-            str, typer.Option(help="Units of hidden layers, like 64,32. None by default.")
+            str, typer.Option(help="Units of each hidden layer, like 64,32; none by default.")
         ] = "",
         epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 10,
-        batch_size: Annotated[int, typer.Option(help="Rows in a step.")] = 64,
-        learning_rate: Annotated[float, typer.Option(help="Size of the steps.")] = 0.5,
-        optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
+        batch_size: Annotated[int, typer.Option(help="Rows in each step of the optimizer.")] = 64,
+        learning_rate: Annotated[float, typer.Option(help="Learning rate of the optimizer.")] = 0.5,
+        optimizer: Annotated[
+            str,
+            typer.Option(
+                help="The optimizer: sgd, adam or adamw.",
+                autocompletion=one_of("sgd", "adam", "adamw"),
+            ),
+        ] = "sgd",
         seed: _data.Seed = 0,
-        device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+        device: Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda, ...")] = "auto",
         checkpoint: Annotated[
             Path | None,
-            typer.Option(help="Written after every epoch; a run that was stopped goes on from it."),
+            typer.Option(
+                help="File written after every epoch; a run that was stopped goes on from it."
+            ),
         ] = None,
         allow_other_bits: Annotated[
             bool,
@@ -61,6 +77,8 @@ def register(app: typer.Typer) -> None:
 
         The same command with the same --checkpoint goes on where it was stopped.
         More --epochs train on from there.
+
+        Example: xent train digits-train --model digits.xent --validation digits-test
         """
         from xent import _check, _table
 

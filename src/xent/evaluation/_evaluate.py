@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xent import _check
+from xent.evaluation._calibration.figures import with_calibration
 from xent.evaluation._numbers import Bin, ClassRow, ConfusedRows, HardRow, SliceRow
 from xent.evaluation._predictions import predictions
 from xent.evaluation._ranking import ranking_of
@@ -131,7 +132,8 @@ def evaluated(
     slices = {name: _column(f"by[{name!r}]", values, count) for name, values in (by or {}).items()}
     named = None if ids is None else _column("ids", ids, count)
     whole, rows = given.weight is None, measured(given)
-    return report_of(rows, given.labels, float(base), unit, slices, named, whole=whole), rows
+    report = report_of(rows, given.labels, float(base), unit, slices, named, whole=whole)
+    return with_calibration(report, given, rows, unit), rows
 
 
 def _column(argument: str, values: Any, rows: int) -> list[Any]:

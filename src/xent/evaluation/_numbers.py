@@ -4,7 +4,7 @@ They hold the signature that reproduces them, never the predictions themselves.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -160,11 +160,13 @@ class Figures:
     slices: list[SliceRow]
     hardest: list[HardRow]
     signature: str
+    decomposition: dict[str, Any] = field(default_factory=dict)
+    recovered: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
         """What the costs are counted in."""
-        return UNIT_NAMES.get(self.base, f"units of log {self.base:g}")
+        return unit_of(self.base)
 
     @property
     def perplexity(self) -> float:
@@ -210,7 +212,7 @@ class Figures:
         for unit, size in (("bits", nats / math.log(2)), ("nats", nats)):
             found[f"cross_entropy_{unit}"] = self.cross_entropy * size
             found[f"interval_{unit}"] = sorted((self.low * size, self.high * size))
-        return _plain(  # type: ignore[no-any-return]
+        return plain(  # type: ignore[no-any-return]
             {
                 **found,
                 "confusion": pairs[:MOST_PAIRS],
@@ -240,11 +242,21 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %" if math.isfinite(value) else "-"
 
 
-def _plain(value: Any) -> Any:
+def unit_of(base: float) -> str:
+    """Name what logarithms of a base are counted in.
+
+    >>> unit_of(2.0), unit_of(3.0)
+    ('bits', 'units of log 3')
+    """
+    return UNIT_NAMES.get(base, f"units of log {base:g}")
+
+
+def plain(value: Any) -> Any:
+    """Return plain data with None for NaN, and words for infinities, which JSON cannot say."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
     return value
