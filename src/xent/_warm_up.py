@@ -373,7 +373,13 @@ CALLS: dict[str, Callable[[], Iterator[Call]]] = {
     "language": _language,
     "trees": _trees,
 }
-NEED_TORCH = ("losses", "training")  # rooms that are built on PyTorch
+# What the calls of a room ask for beside the core.
+NEEDS = {
+    "measures": ("pyarrow",),
+    "losses": ("torch",),
+    "training": ("torch", "sklearn"),
+    "trees": ("sklearn", "pyarrow"),
+}
 
 
 def count(room: str) -> int:

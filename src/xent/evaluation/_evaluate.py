@@ -96,7 +96,6 @@ def evaluate(
         target, probs, logits, log_probs, labels=labels, positive=positive,
         sample_weight=sample_weight, by=by, ids=ids, ignore_index=ignore_index,
         normalize=normalize, allow_probabilities=allow_probabilities, base=base,
-        keep_rows=False,
     )  # fmt: skip
     return report
 
@@ -116,10 +115,9 @@ def evaluated(
     normalize: bool,
     allow_probabilities: bool,
     base: float,
-    keep_rows: bool = True,
     orders: bool = True,
-) -> tuple[Report, RowFigures | None]:
-    """Return the report, and what was measured of each row where that is wanted.
+) -> tuple[Report, RowFigures]:
+    """Return the report, and what was measured of each row.
 
     Without ``orders`` nothing is said that needs the rows in the order of their scores, or twice:
     ranking, decompositions, calibrators.
@@ -137,11 +135,9 @@ def evaluated(
     named = None if ids is None else column_of("ids", ids, count)
     whole = Accumulator(ranking=orders, allow_probabilities=True, base=base)
     found: list[RowFigures] = []
-    whole.add(given, columns, named, keep=found if keep_rows or orders else None)
-    report, each = whole.result(), None
-    if keep_rows or orders:
-        each = joined(found)
-    if each is not None and orders:
+    whole.add(given, columns, named, keep=found)
+    report, each = whole.result(), joined(found)
+    if orders:
         each = replace(each, scores=scores_of(given, each.row))
         report = with_calibration(report, given, each, unit)
     return report, each

@@ -106,7 +106,12 @@ class Rounding:
 
 
 def not_one(
-    probs: NDArray[Any], row: int, total: float, names: Sequence[Any] | None, epsilon: float
+    probs: NDArray[Any],
+    row: int,
+    total: float,
+    names: Sequence[Any] | None,
+    epsilon: float,
+    argument: str = "probs",
 ) -> ValueError:
     """Say that a row does not sum to 1, and which way out there is.
 
@@ -120,6 +125,8 @@ def not_one(
         What the columns are called, where they have names.
     epsilon : float
         As in `Rounding`.
+    argument : str
+        What the caller calls them.
     """
     got = f"{total:.9g} at row {row}"
     some = float64_of(probs[:SAMPLE_ROWS])
@@ -137,7 +144,7 @@ def not_one(
             advice = "Logits go under " + _check.setting("logits") + "."
         else:
             advice = "No rounding explains that: are they of classes that exclude one another?"
-    return _check.invalid("probs", "sum to 1 in every row", got, advice)
+    return _check.invalid(argument, "sum to 1 in every row", got, advice)
 
 
 def _stray(probs: Matrix, epsilon: float) -> int | None:

@@ -9,7 +9,7 @@ from xent._math.element import order_key
 from xent._math.log import log
 
 U = np.uint64
-LINEAR = 32.0  # log odds up to which cells are of one width
+EVEN_CELLS = 32.0  # log odds up to which cells are of one width
 FARTHEST = 2.0**15  # where those beyond all others are counted
 PROBABILITY, LOG_ODDS, LOG_PROBABILITY = 0, 1, 2  # what scores are
 
@@ -38,13 +38,13 @@ def _log_odds(score, kind):
 
 @outer()
 def cells_of(scores, kind, width, out):
-    """Write the cell of each float64 score: of ``width`` in log odds, beyond `LINEAR` wider.
+    """Write the cell of each float64 score: of ``width`` in log odds, beyond `EVEN_CELLS` wider.
 
-    There width counts log odds of a size t as `LINEAR` (1 + log(t / `LINEAR`)).
+    There width counts log odds of a size t as `EVEN_CELLS` (1 + log(t / `EVEN_CELLS`)).
     """
     for i in range(U(scores.shape[0])):
         t = _log_odds(scores[i], kind)
         size = abs(t)
-        if size > LINEAR:
-            size = LINEAR * (1.0 + math.log(size / LINEAR)) if size < math.inf else FARTHEST
+        if size > EVEN_CELLS:
+            size = EVEN_CELLS * (1.0 + math.log(size / EVEN_CELLS)) if size < math.inf else FARTHEST
         out[i] = np.int64(math.floor((size if t > 0.0 else -size) / width))

@@ -12,7 +12,7 @@ from xent._kernels.predictions.figures import RowArrays
 from xent.evaluation._accumulator import result, stored
 from xent.evaluation._accumulator.rows import CountedRows
 from xent.evaluation._accumulator.scores import scores_of
-from xent.evaluation._accumulator.state import State
+from xent.evaluation._accumulator.state import EvaluationState
 from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._predictions import Predictions, no_logits, predictions
 from xent.evaluation._probabilities import look_like_probs
@@ -91,7 +91,7 @@ class Accumulator:
         self._ranking, self._base = ranking, float(base)
         self._seen = 0  # rows that were given, also those that count for nothing
         self._look_like_probs = True  # so far, where they are logits
-        self.state: State | None = None
+        self.state: EvaluationState | None = None
 
     def update(
         self,
@@ -172,10 +172,14 @@ class Accumulator:
                 state.scores.add(scores, some.truth[: some.count], some.weight)
         self._seen += len(given.truth)
 
-    def _state_for(self, labels: list[Any], kind: str, names: list[Any], weighted: bool) -> State:
+    def _state_for(
+        self, labels: list[Any], kind: str, names: list[Any], weighted: bool
+    ) -> EvaluationState:
         """Return the state, which must be of the same kind in every update."""
         if self.state is None:
-            self.state = State(labels, kind, names, weighted=weighted, ranking=self._ranking)
+            self.state = EvaluationState(
+                labels, kind, names, weighted=weighted, ranking=self._ranking
+            )
         self.state.require(labels, kind, names, weighted=weighted)
         return self.state
 

@@ -9,7 +9,7 @@ from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.tally import RowTally
 
 
-class State:
+class EvaluationState:
     """Sums over rows, over slices of them, and counts of their scores.
 
     Parameters
@@ -35,9 +35,9 @@ class State:
         classes = len(labels) if ranking else 1
         self.scores = ScoreCounts(classes, kind, weighted=weighted)
 
-    def empty(self) -> "State":
+    def empty(self) -> "EvaluationState":
         """Return a state that has seen no row, for rows of the same kind."""
-        return State(
+        return EvaluationState(
             self.labels, self.kind, list(self.slices), weighted=self.weighted, ranking=self.ranking
         )
 
@@ -57,7 +57,7 @@ class State:
             before = _check.join_names(list(self.slices), last="and") if self.slices else "nothing"
             raise _check.invalid("by", f"name {before}, as before", got)
 
-    def merge(self, other: "State") -> None:
+    def merge(self, other: "EvaluationState") -> None:
         """Add what another has seen, of the same kind."""
         self.require(other.labels, other.kind, list(other.slices), weighted=other.weighted)
         self.tally.merge(other.tally)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from xent import _check, _store
 from xent.evaluation._accumulator.scores import ScoreColumn
 from xent.evaluation._accumulator.slices import Slices
-from xent.evaluation._accumulator.state import State
+from xent.evaluation._accumulator.state import EvaluationState
 from xent.evaluation._accumulator.sums import Slots, Sums
 from xent.evaluation._accumulator.tally import RowTally
 from xent.evaluation._accumulator.worst import WorstRow
@@ -21,7 +21,7 @@ Arrays = dict[str, NDArray[Any]]
 Said = dict[str, Any]
 
 
-def save(state: State | None, settings: Said, path: str | os.PathLike[str]) -> None:
+def save(state: EvaluationState | None, settings: Said, path: str | os.PathLike[str]) -> None:
     """Write a state, which may be none, and the settings that it goes on with."""
     said: Said = {"settings": settings}
     arrays: Arrays = {}
@@ -40,12 +40,12 @@ def save(state: State | None, settings: Said, path: str | os.PathLike[str]) -> N
     _store.save(path, format=FORMAT, version=VERSION, state=said, arrays=arrays)
 
 
-def load(path: str | os.PathLike[str]) -> tuple[State | None, Said]:
+def load(path: str | os.PathLike[str]) -> tuple[EvaluationState | None, Said]:
     """Read what `save` wrote: the state and the settings."""
     said, arrays = _store.load(path, format=FORMAT, version=VERSION)
     if "labels" not in said:
         return None, said["settings"]
-    state = State(
+    state = EvaluationState(
         said["labels"], said["kind"], said["names"],
         weighted=said["weighted"], ranking=said["ranking"],
     )  # fmt: skip
