@@ -90,13 +90,20 @@ class Predictions:
 
     def log_probs(self) -> Iterator[tuple[slice, Matrix]]:
         """Yield pieces of the rows, and their log-probabilities in float64."""
+        for rows, log_probs, _ in self.distributions():
+            yield rows, log_probs
+
+    def distributions(self) -> Iterator[tuple[slice, Matrix, Matrix]]:
+        """Yield pieces of the rows, their log-probabilities and probabilities in float64."""
         for rows, block in self.blocks():
-            if self.kind != "probs":
-                yield rows, log_softmax(block.astype(np.float64))
-                continue
-            probs = block.astype(np.float64)
-            with np.errstate(divide="ignore"):
-                yield rows, np.log(probs / probs.sum(axis=1, keepdims=True))
+            wide = block.astype(np.float64)
+            if self.kind == "probs":
+                wide /= wide.sum(axis=1, keepdims=True)
+                with np.errstate(divide="ignore"):
+                    yield rows, np.log(wide), wide
+            else:
+                log_probs = log_softmax(wide)
+                yield rows, log_probs, np.exp(log_probs)
 
     def _check_column(self, block: NDArray[Any], start: int) -> None:
         bad = ~((block >= 0) & (block <= 1))
