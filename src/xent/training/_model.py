@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from xent import _check, _store
 from xent.training._classifier import SoftmaxClassifier
 from xent.training._encoding import TableEncoder
+from xent.training._objectives import objective_of
 
 FORMAT, VERSION = "xent.training", 2  # 2: with an encoding
 MOST_CLASS_BYTES = 1 << 28  # of all classes in memory; a forged width would ask for any
