@@ -1,5 +1,6 @@
 """Predictions in your hand: a report that says where the bits go."""
 
+from xent.evaluation._accumulator.accumulator import Accumulator
 from xent.evaluation._calibration.calibrator import Calibrator
 from xent.evaluation._calibration.fit import calibrate
 from xent.evaluation._compare._compare import compare
@@ -17,6 +18,7 @@ from xent.evaluation._numbers import Bin, ClassRow, ConfusedRows, HardRow, Slice
 from xent.evaluation._report import Report
 
 __all__ = [
+    "Accumulator",
     "Bin",
     "Calibrator",
     "ClassRow",

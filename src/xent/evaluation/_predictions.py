@@ -159,6 +159,7 @@ def predictions(
     ignore: Any,
     normalize: bool,
     allow_probabilities: bool,
+    some_count: bool = True,
 ) -> Predictions:
     """Check what `evaluate` was given and bring it into one form."""
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
@@ -180,7 +181,7 @@ def predictions(
             raise _one_column(kind, scores.shape)
         scores = scores if positive is None else scores[:, 0]
     if kind == "logits" and not allow_probabilities and look_like_probs(scores, epsilon):
-        raise _no_logits("numbers from 0 to 1" if scores.ndim == 1 else "rows that sum to 1")
+        raise no_logits(scores.ndim)
     if positive is not None:
         if scores.ndim == 2:
             must = "be left out where there is a column for each class"
@@ -193,14 +194,20 @@ def predictions(
         raise _check.invalid("labels", f"name the {classes} classes", len(names))
     _check_index(target, value)
     truth = truth_of(target, names, len(scores), classes, ignore)
-    weight = None if sample_weight is None else weights_of(sample_weight, len(scores))
-    if (truth < 0).all():
+    weight = (
+        None
+        if sample_weight is None
+        else weights_of(sample_weight, len(scores), some_count=some_count)
+    )
+    if some_count and (truth < 0).all():
         raise _check.invalid("target", "have a row that is not ignored", "none")
     labels = list(range(classes)) if names is None else names
     return Predictions(scores, kind, epsilon, truth, labels, names is not None, weight, normalize)
 
 
-def _no_logits(got: str) -> ValueError:
+def no_logits(dimensions: int) -> ValueError:
+    """Say that all logits look like probabilities."""
+    got = "numbers from 0 to 1" if dimensions == 1 else "rows that sum to 1"
     other = "Pass them as " + _check.setting("probs") + "; if they are logits all the same, pass "
     sure = _check.setting("allow_probabilities", True)
     return _check.invalid("logits", "not be probabilities", got, other + sure + ".")
