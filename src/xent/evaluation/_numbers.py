@@ -162,6 +162,7 @@ class Figures:
     signature: str
     decomposition: dict[str, Any] = field(default_factory=dict)
     recovered: dict[str, dict[str, float]] = field(default_factory=dict)
+    reliability: dict[str, Any] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
