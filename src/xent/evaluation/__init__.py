@@ -2,6 +2,8 @@
 
 from xent.evaluation._accumulator.accumulator import Accumulator
 from xent.evaluation._calibration.calibrator import Calibrator
+from xent.evaluation._calibration.calibrators.calibrator import Calibrator
+from xent.evaluation._calibration.calibrators.fit import calibrate
 from xent.evaluation._calibration.fit import calibrate
 from xent.evaluation._compare._compare import compare
 from xent.evaluation._compare._records import CostDifference, ModelComparison, ModelCost

@@ -69,6 +69,10 @@ class Report(Figures):
     recovered : dict
         By calibrator, the ``mean`` that it saves a row that it was not fitted on, from ``low`` to
         ``high``, and what is ``left``. Negative where it does harm.
+    reliability : dict
+        Calibration errors and diagrams of ``yes``, the second of two classes, of ``top_label``, and
+        ``classwise`` of up to 64 classes against the rest: ``ece``, ``ece_debiased``,
+        ``ece_if_calibrated``, ``smooth_ece``, ``slope``, ``intercept``, ``bins``, ``corp``.
     """
 
     def to_html(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
