@@ -253,7 +253,7 @@ def test_every_parameter_is_documented(room, name):
 NOTHING_REFUSED = {
     # What functions return: records that nobody fills in by hand.
     "audit": {"AuditReport", "Config", "Finding"},
-    "evaluation": {"Bin", "ClassRow", "ConfusedRows", "HardRow", "Report", "SliceRow"}
+    "evaluation": {"Bin", "Calibrator", "ClassRow", "ConfusedRows", "HardRow", "Report", "SliceRow"}
     | {"CostDifference", "ModelComparison", "ModelCost", "LabelHardRow", "LabelRow"}
     | {"MultilabelReport", "OrderedReport", "ThresholdRow", "SoftClassRow", "SoftHardRow"}
     | {"SoftReport", "DocumentRow", "TokenPlace", "TokenReport", "TokenUnit"},
@@ -263,7 +263,7 @@ NOTHING_REFUSED = {
     "measures": {"ColumnDrift", "Estimate", "FeatureRank", "Measurement"}
     | {"Counts", "LogProbs", "Logits"},
     # As scikit-learn wants it, an estimator's constructor keeps what it is given; `fit` refuses.
-    "training": {"Comparison", "Scaling", "TrainedModel", "SoftmaxClassifier"},
+    "training": {"Comparison", "Scaling", "TrainedModel", "SoftmaxClassifier", "TableEncoder"},
     "trees": {"C45Classifier", "CARTClassifier", "CARTRegressor", "ID3Classifier"}
     | {"TreeClassifier", "TreeRegressor"},
 }

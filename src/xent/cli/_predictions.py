@@ -125,7 +125,18 @@ class Scores:
 def scores_of(
     table: Any, kind: str, pattern: str | None, file: Path, leave: Sequence[str]
 ) -> Scores:
-    """Find and read the columns of scores.
+    """Read the columns of scores; the parameters are those of `score_columns`."""
+    option = "--" + kind.replace("_", "-")
+    pattern, found = score_columns(table, kind, pattern, file, leave)
+    if len(found) == 1 and (nested := _nested(table.column(found[0]), option)) is not None:
+        return nested
+    return columns_of(table, found, pattern, option, masked=kind != "probs")
+
+
+def score_columns(
+    table: Any, kind: str, pattern: str | None, file: Path, leave: Sequence[str]
+) -> tuple[str, list[str]]:
+    """Find the columns of scores, and return the pattern that they match, and their names.
 
     Parameters
     ----------
@@ -155,10 +166,7 @@ def scores_of(
         elif numeric:
             advice += f" Of one class alone, pass {option} {numeric[0]} --positive CLASS."
         raise _check.invalid(option, must, "none that begins with p_, prob_ or proba_", advice)
-    found = [n for n in _table.matching(pattern, names, file, argument=option)]
-    if len(found) == 1 and (nested := _nested(table.column(found[0]), option)) is not None:
-        return nested
-    return columns_of(table, found, pattern, option, masked=kind != "probs")
+    return pattern, [n for n in _table.matching(pattern, names, file, argument=option)]
 
 
 def columns_of(

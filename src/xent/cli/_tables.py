@@ -219,10 +219,11 @@ class TableFile:
 
     def batches(self, title: str, rows: int = 16384, *, exact: bool = False) -> Iterator[Any]:
         """Yield the table in pieces of so many rows, and show how many have been read."""
-        import pyarrow as pa
-
         from xent import _table
+        from xent._optional import need
         from xent._progress import stage
+
+        pa = need("pyarrow", extra="tables", by="Reading a table")
 
         done = 0
         with stage(title, None, "rows", show=bool(title)) as told, words():
@@ -350,7 +351,7 @@ def load(
     """
     from xent import _check, _table
 
-    table = _digits(source, reading) if source in EMBEDDED else _read(source, reading)
+    table = digits(source, reading) if source in EMBEDDED else _read(source, reading)
     names = list(table.column_names)
     if table.num_rows == 0:
         raise _check.invalid("DATA", "have at least one row", f"none in {source!r}")
@@ -382,7 +383,7 @@ def _read(source: str, reading: TableOptions) -> Any:
     return table
 
 
-def _digits(name: str, reading: TableOptions) -> Any:
+def digits(name: str, reading: TableOptions) -> Any:
     """Return the embedded digits as a table: pixels from 0 to 16, and the digit."""
     import pyarrow as pa
     from sklearn.datasets import load_digits

@@ -1,5 +1,7 @@
 """Predictions in your hand: a report that says where the bits go."""
 
+from xent.evaluation._calibration.calibrator import Calibrator
+from xent.evaluation._calibration.fit import calibrate
 from xent.evaluation._compare._compare import compare
 from xent.evaluation._compare._records import CostDifference, ModelComparison, ModelCost
 from xent.evaluation._evaluate import evaluate
@@ -18,6 +20,7 @@ from xent.evaluation._report import Report
 
 __all__ = [
     "Bin",
+    "Calibrator",
     "ClassRow",
     "ConfusedRows",
     "CostDifference",
@@ -38,6 +41,7 @@ __all__ = [
     "TokenPlace",
     "TokenReport",
     "TokenUnit",
+    "calibrate",
     "compare",
     "compute_metrics",
     "evaluate",

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from xent._optional import need
 from xent._table.files.blocks import read_csv, scan_csv, scan_json
 from xent._table.files.columns import require
 from xent._table.files.dialect import Csv, check_csv, why_not
@@ -47,7 +48,7 @@ def read(
         If the ending is none we know, the file is not what its ending says, or two columns share
         a name.
     """
-    import pyarrow as pa
+    pa = need("pyarrow", extra="tables", by="Reading a table")
 
     kind = kind_of(path, argument)
     try:
@@ -128,7 +129,7 @@ def scan(
     FileNotFoundError, ValueError
         As `read`, and if a column is missing.
     """
-    import pyarrow as pa
+    pa = need("pyarrow", extra="tables", by="Reading a table")
 
     kind = kind_of(path, argument)
     try:
