@@ -8,6 +8,8 @@ from xent.evaluation._calibration.fit import calibrate
 from xent.evaluation._compare._compare import compare
 from xent.evaluation._compare._records import CostDifference, ModelComparison, ModelCost
 from xent.evaluation._evaluate import evaluate
+from xent.evaluation._hooks._scorer import scorer
+from xent.evaluation._hooks._trainer import compute_metrics
 from xent.evaluation._kinds._dense import evaluate_dense
 from xent.evaluation._kinds._harness import evaluate_harness
 from xent.evaluation._kinds._label_report import LabelHardRow, LabelRow, MultilabelReport
@@ -45,6 +47,7 @@ __all__ = [
     "TokenUnit",
     "calibrate",
     "compare",
+    "compute_metrics",
     "evaluate",
     "evaluate_dense",
     "evaluate_harness",
@@ -52,4 +55,5 @@ __all__ = [
     "evaluate_ordered",
     "evaluate_soft",
     "evaluate_tokens",
+    "scorer",
 ]
