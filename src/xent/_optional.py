@@ -15,7 +15,9 @@ _TITLES = {
     "vl_convert": "vl-convert",
     "jinja2": "Jinja",
     "distributed": "Dask",
+    "PIL": "Pillow",
 }
+_PACKAGES = {"PIL": "pillow", "vl_convert": "vl-convert-python"}  # not called as what they import
 
 
 def need(module: str, *, extra: str, by: str) -> ModuleType:
@@ -55,4 +57,6 @@ def _install(module: str, extra: str) -> str:
         lines = []
     wanted = re.compile(rf"""(.+?)\s*;\s*extra == ["']{extra}["']""")
     found = [match[1].replace(" ", "") for line in lines if (match := wanted.fullmatch(line))]
-    return "pip install " + " ".join(f'"{name}"' for name in found or [module])
+    return "pip install " + " ".join(
+        f'"{name}"' for name in found or [_PACKAGES.get(module, module)]
+    )

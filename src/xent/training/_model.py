@@ -106,6 +106,8 @@ class TrainedModel:
         Name of the column that was predicted; empty where it has none.
     encoder : TableEncoder, optional
         Fitted; makes numbers of a table before the classifier, or the scaling, sees them.
+    shape : tuple of int
+        Rows, columns and channels of an image, where the features are the pixels of one.
     """
 
     classifier: SoftmaxClassifier
@@ -113,6 +115,7 @@ class TrainedModel:
     columns: list[str] = field(default_factory=list)
     target: str = ""
     encoder: TableEncoder | None = None
+    shape: tuple[int, ...] = ()
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Return log-probabilities in nats of features as they came, not encoded and not scaled.
@@ -182,6 +185,7 @@ class TrainedModel:
             "features": [str(name) for name in getattr(model, "feature_names_in_", ())],
             "columns": list(self.columns),
             "target": self.target,
+            "shape": list(self.shape),
             "encoding": None if self.encoder is None else self.encoder.to_dict(),
         }
         _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
@@ -232,4 +236,5 @@ class TrainedModel:
         encoder = None
         if (encoding := state.get("encoding")) is not None:  # version 1 had none
             encoder = TableEncoder.from_dict(encoding)
-        return cls(classifier, scaling, state["columns"], state["target"], encoder)
+        shape = tuple(state.get("shape", ()))
+        return cls(classifier, scaling, state["columns"], state["target"], encoder, shape)
