@@ -16,8 +16,10 @@ _TITLES = {
     "jinja2": "Jinja",
     "distributed": "Dask",
     "PIL": "Pillow",
+    "pyarrow": "Apache Arrow (pyarrow)",
+    "sklearn": "scikit-learn",
 }
-_PACKAGES = {"PIL": "pillow", "vl_convert": "vl-convert-python"}  # not called as what they import
+_PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "vl_convert": "vl-convert-python"}
 
 
 def need(module: str, *, extra: str, by: str) -> ModuleType:

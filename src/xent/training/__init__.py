@@ -3,6 +3,7 @@
 from xent._optional import need as _need
 
 _need("torch", extra="torch", by="xent.training")
+_need("sklearn", extra="tables", by="xent.training")
 
 from xent.training._classifier import SoftmaxClassifier  # noqa: E402
 from xent.training._compare import Comparison, compare_losses  # noqa: E402
