@@ -7,14 +7,17 @@ _need("sklearn", extra="tables", by="xent.training")
 
 from xent.training._classifier import SoftmaxClassifier  # noqa: E402
 from xent.training._compare import Comparison, compare_losses  # noqa: E402
+from xent.training._data import Images, read_images  # noqa: E402
 from xent.training._encoding import TableEncoder  # noqa: E402
 from xent.training._model import Scaling, TrainedModel  # noqa: E402
 
 __all__ = [
     "Comparison",
+    "Images",
     "Scaling",
     "SoftmaxClassifier",
     "TableEncoder",
     "TrainedModel",
     "compare_losses",
+    "read_images",
 ]
