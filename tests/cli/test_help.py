@@ -70,6 +70,9 @@ WORDS = {
     "--optimizer": lambda: import_module("xent.training._classifier").OPTIMIZERS,
     "--unknown": lambda: import_module("xent.language._model").UNKNOWNS,
     "--unit": lambda: import_module("xent.language._text").TOKEN_UNITS,
+    "--interval": lambda: import_module("xent.evaluation._compare._records").INTERVALS,
+    "--pairs": lambda: import_module("xent.evaluation._compare._compare").PAIRS,
+    "--first": lambda: import_module("xent.evaluation._kinds._token_report").FIRST_TOKEN,
     "--errors": lambda: import_module("xent.language._text").ERROR_POLICIES,
 }  # fmt: skip
 

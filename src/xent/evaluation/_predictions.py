@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._math.log_softmax import log_softmax
-from xent.evaluation._arrays import column_names, scores_of, weights_of
+from xent.evaluation._arrays import block_of, column_names, float64_of, scores_of, weights_of
 from xent.evaluation._probabilities import (
     Matrix,
     Rounding,
@@ -24,7 +24,7 @@ from xent.evaluation._probabilities import (
 )
 from xent.evaluation._truth import names_of, truth_of, values_of, with_positive
 
-BLOCK_CELLS = 1 << 18  # entries of a block: 2 MB
+BLOCK_CELLS, BLOCK_ROWS = 1 << 19, 1 << 15  # of a block, at most
 
 
 @dataclass(frozen=True)
@@ -60,30 +60,72 @@ class Predictions:
     weight: NDArray[np.float64] | None
     normalize: bool
 
-    def blocks(self) -> Iterator[tuple[slice, Matrix, Matrix]]:
-        """Yield pieces of the rows: which, their log-probabilities, and their probabilities."""
-        step = max(1, BLOCK_CELLS // len(self.labels))
+    @property
+    def slack(self) -> float:
+        """How far the sum of a row may be from 1, where that is the same for all."""
+        classes = len(self.labels)
+        if self.kind == "log_probs":
+            return max(1e-6, 4 * self.epsilon * math.sqrt(classes) * math.log(classes + 1))
+        if self.normalize or self.kind == "logits":
+            return math.inf
+        return max(1e-6, 2 * self.epsilon * math.sqrt(classes))
+
+    def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield pieces of the rows: which, and their scores as rows of float32 or float64."""
+        step = max(1, min(BLOCK_ROWS, BLOCK_CELLS // len(self.labels)))
         rounding = Rounding(self.scores, self.epsilon) if self.normalize else None
         for start in range(0, len(self.scores), step):
             rows = slice(start, min(start + step, len(self.scores)))
-            block = self.scores[rows].astype(np.float64, order="C")
-            if self.kind == "probs":
-                probs = self._probs(block, start, rounding)
-                with np.errstate(divide="ignore"):
-                    yield rows, np.log(probs), probs
-            else:
-                log_probs = self._log_probs(block, start)
-                yield rows, log_probs, np.exp(log_probs)
+            block = block_of(self.scores[rows])
+            if block.ndim == 1:
+                if self.kind == "probs":
+                    self._check_column(block, start)
+                    block = block.astype(np.float64)
+                # What binary classifiers hand out: the probability, or logit, of the second class.
+                first = 1 - block if self.kind == "probs" else np.zeros_like(block)
+                block = np.stack([first, block], axis=1)
+            elif rounding is not None:
+                self._check_rounded(block.astype(np.float64), start, rounding)
+            yield rows, block
 
-    def _probs(self, block: Matrix, start: int, rounding: Rounding | None) -> Matrix:
+    def log_probs(self) -> Iterator[tuple[slice, Matrix]]:
+        """Yield pieces of the rows, and their log-probabilities in float64."""
+        for rows, block in self.blocks():
+            if self.kind != "probs":
+                yield rows, log_softmax(block.astype(np.float64))
+                continue
+            probs = block.astype(np.float64)
+            with np.errstate(divide="ignore"):
+                yield rows, np.log(probs / probs.sum(axis=1, keepdims=True))
+
+    def _check_column(self, block: NDArray[Any], start: int) -> None:
+        bad = ~((block >= 0) & (block <= 1))
+        if bad.any():
+            row = int(bad.argmax())
+            got = f"{block[row]:.6g} at row {start + row}"
+            raise _check.invalid("probs", "be between 0 and 1", got)
+
+    def refuse(self, rows: slice) -> None:
+        """Say what is wrong with rows of which one is no distribution."""
+        block = float64_of(self.scores[rows])
+        if self.kind == "probs":
+            self._check_rounded(block, rows.start, None)
+            return
         if block.ndim == 1:
-            # What binary classifiers hand out: the probability of the second class.
-            bad = ~((block >= 0) & (block <= 1))
-            if bad.any():
-                row = int(bad.argmax())
-                got = f"{block[row]:.6g} at row {start + row}"
-                raise _check.invalid("probs", "be between 0 and 1", got)
-            return np.stack([1 - block, block], axis=1)
+            block = np.stack([np.zeros_like(block), block], axis=1)
+        check_logits(block, rows.start, self.kind)
+        with np.errstate(over="ignore"):
+            total = np.exp(block).sum(axis=1)
+        off = ~(np.abs(total - 1) <= self.slack)
+        row = int(off.argmax())
+        must = "be of probabilities that sum to 1 in every row"
+        got = f"{total[row]:.9g} at row {rows.start + row}"
+        advice = "Logits go under " + _check.setting("logits") + "."
+        if off.any():
+            raise _check.invalid("log_probs", must, got, advice)
+
+    def _check_rounded(self, block: Matrix, start: int, rounding: Rounding | None) -> None:
+        """Refuse a block with a row that is no distribution, nor explained by rounding."""
         check_probs(block, start)
         total = block.sum(axis=1)
         slack: Any = max(1e-6, 2 * self.epsilon * math.sqrt(block.shape[1]))
@@ -94,27 +136,6 @@ class Predictions:
             row = int(off.argmax())
             names = self.labels if self.named else None
             raise not_one(self.scores, start + row, total[row], names, self.epsilon)
-        return np.asarray(block / total[:, None])
-
-    def _log_probs(self, block: Matrix, start: int) -> Matrix:
-        if block.ndim == 1:
-            block = np.stack([np.zeros_like(block), block], axis=1)  # the logit of yes
-        check_logits(block, start, self.kind)
-        if self.kind == "logits":
-            return log_softmax(block)
-        with np.errstate(over="ignore"):
-            total = np.exp(block).sum(axis=1)
-        slack = max(
-            1e-6, 4 * self.epsilon * math.sqrt(block.shape[1]) * math.log(block.shape[1] + 1)
-        )
-        off = ~(np.abs(total - 1) <= slack)
-        if off.any():
-            row = int(off.argmax())
-            must = "be of probabilities that sum to 1 in every row"
-            got = f"{total[row]:.9g} at row {start + row}"
-            advice = "Logits go under " + _check.setting("logits") + "."
-            raise _check.invalid("log_probs", must, got, advice)
-        return log_softmax(block)
 
 
 def predictions(
@@ -144,7 +165,9 @@ def predictions(
     value, names = given[kind], names_of(labels)
     scores, epsilon = scores_of(kind, value)
     if scores.ndim == 2 and scores.shape[1] == 1:
-        if positive is None and not (kind == "probs" and (np.abs(scores - 1) <= 1e-6).all()):
+        if positive is None and not (
+            kind == "probs" and (np.abs(float64_of(scores) - 1) <= 1e-6).all()
+        ):
             raise _one_column(kind, scores.shape)
         scores = scores if positive is None else scores[:, 0]
     if kind == "logits" and not allow_probabilities and look_like_probs(scores, epsilon):
@@ -193,7 +216,7 @@ def _by_name(
     numbers = [str(i) for i in range(len(columns))]
     if names is None:
         if set(spelled) == set(numbers):
-            return scores[:, [spelled.index(name) for name in numbers]], None
+            return _in_order(scores, [spelled.index(name) for name in numbers]), None
         true = set(values_of(target))
         if true <= set(columns):
             return scores, names_of(columns)
@@ -203,10 +226,15 @@ def _by_name(
         return scores, None  # the names of the columns are none of classes: by place
     wanted = [str(name) for name in names]
     if set(spelled) == set(wanted):
-        return scores[:, [spelled.index(name) for name in wanted]], names
+        return _in_order(scores, [spelled.index(name) for name in wanted]), names
     if set(spelled) == set(numbers):
-        return scores[:, [spelled.index(name) for name in numbers]], names
+        return _in_order(scores, [spelled.index(name) for name in numbers]), names
     return scores, names
+
+
+def _in_order(scores: NDArray[Any], order: list[int]) -> NDArray[Any]:
+    """Return the columns in an order, themselves where that is theirs."""
+    return scores if order == sorted(order) else scores[:, order]
 
 
 def _check_index(target: Any, value: Any) -> None:

@@ -4,22 +4,30 @@ Hanley and McNeil (1982) for the area under the receiver operating characteristi
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xent.evaluation._arrays import block_of
+from xent.evaluation._predictions import Predictions
+
 Numbers = NDArray[np.float64]
 
 
+MOST_RANKED = 64  # classes up to which each is ranked against the rest
+NO_RANKING = {"roc_auc": math.nan, "average_precision": math.nan}
+
+
 def ranking_of(
-    scores: list[NDArray[Any]], truth: NDArray[np.int64], weight: Numbers
+    scores: Sequence[NDArray[Any]], truth: NDArray[np.int64], weight: Numbers
 ) -> dict[str, float]:
     """Return the area under the curve and the average precision.
 
     Parameters
     ----------
-    scores : list of ndarray
+    scores : sequence of ndarray
         What orders the rows for each class; one for the second of two.
     truth : ndarray of int64
         The true classes.
@@ -38,9 +46,26 @@ def ranking_of(
         if own.any() and not own.all():
             found.append(_of_class(score, own, weight))
     if not found:
-        return {"roc_auc": math.nan, "average_precision": math.nan}
+        return NO_RANKING
     auc, precision = np.mean(found, axis=0)
     return {"roc_auc": float(auc), "average_precision": float(precision)}
+
+
+def scores_of(given: Predictions, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
+    """Return what ranks rows, by their numbers, for each class, of two for the second alone."""
+    classes, scores = len(given.labels), given.scores
+    if not 2 <= classes <= MOST_RANKED:
+        return []
+    every = len(rows) == len(scores)
+    if given.kind == "probs":
+        # As they came: dividing rows by their sums would part equals.
+        columns = [scores] if scores.ndim == 1 else [scores[:, c] for c in range(classes)]
+        chosen = columns[-1:] if classes == 2 else columns
+        return [block_of(some if every else some[rows]) for some in chosen]
+    logs = np.concatenate([log_probs for _, log_probs in given.log_probs()])
+    logs = logs if every else logs[rows]
+    # The log odds keep apart what probabilities near 1 do not.
+    return [logs[:, 1] - logs[:, 0]] if classes == 2 else list(logs.T)
 
 
 def _of_class(score: NDArray[Any], own: NDArray[np.bool_], weight: Numbers) -> tuple[float, float]:

@@ -49,7 +49,7 @@ class Report(Figures):
         Of more than two classes, up to 64, the means over each class against the rest.
     per_class : list of ClassRow
         One entry a class that occurs or was predicted.
-    pairs : list of ConfusedRows
+    pairs : sequence of ConfusedRows
         How many rows of which class were taken for which, the most frequent first.
     slices : list of SliceRow
         Rows that share a value of a column that was asked for.

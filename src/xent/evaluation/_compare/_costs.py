@@ -99,7 +99,7 @@ def _measured(
     try:
         return evaluated(
             target, *scores.values(), sample_weight=sample_weight, by=None, ids=None, base=math.e,
-            **reading,
+            orders=False, **reading,
         )  # fmt: skip
     except (ValueError, TypeError) as error:
         others = {
