@@ -196,7 +196,7 @@ def test_weights_are_a_column_and_no_feature(xent, tmp_path):
 def test_options_of_the_loss_and_the_steps_go_through(xent, tmp_path):
     (tmp_path / "d.csv").write_text(titanic(60))
     options = "--loss focal:gamma=1 --schedule CosineAnnealingLR --patience 2 --class-weight balanced --optimizer sgd:momentum=0.5"
-    code, said, doubts = xent(f"train d.csv --target Survived --validation 0.3 --epochs 3 --model m {options}")  # fmt: skip
+    code, _, doubts = xent(f"train d.csv --target Survived --validation 0.3 --epochs 3 --model m {options}")  # fmt: skip
     assert code == 0, doubts
     found = TrainedModel.load("m").classifier.get_params()
     assert (found["loss"], found["patience"], found["class_weight"]) == ("focal:gamma=1", 2, "balanced")  # fmt: skip

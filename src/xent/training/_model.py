@@ -208,8 +208,65 @@ class TrainedModel:
             If it is no such file, damaged, or written by a newer xent.
         """
         state, arrays = _store.load(path, format=FORMAT, version=VERSION)
+        try:
+            classifier = _restored(state, arrays)
+            scaling = None
+            if "scaling.low" in arrays:
+                scaling = Scaling(arrays["scaling.low"], arrays["scaling.high"])
+            encoding = state.get("encoding")  # version 1 had none
+            encoder = None if encoding is None else TableEncoder.from_dict(encoding)
+            model = cls(classifier, scaling, state["columns"], state["target"], encoder)
+            _check_fit(model)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
+            because = "what it holds is no model"
+            raise _check.cannot(f"{str(path)!r} cannot be read", because) from None
+        return model
 
 
+def _restored(state: _store.StoredState, arrays: _store.Arrays) -> SoftmaxClassifier:
+    """Build a classifier of what a file holds, whatever that is."""
+    settings = dict(state["settings"])
+    if isinstance(settings.get("class_weight"), list):
+        settings["class_weight"] = {c: weight for c, weight in settings["class_weight"]}
+    classifier = SoftmaxClassifier(**settings)
+    layers = range(sum(name.startswith("weight") for name in arrays))
+    classifier.coefs_ = [arrays[f"weight{i}"] for i in layers]
+    classifier.intercepts_ = [arrays[f"bias{i}"] for i in layers]
+    classifier.loss_ = classifier.loss
+    dtype = np.dtype(state["classes_dtype"])
+    if dtype.kind not in "biufUSO" or dtype.itemsize * len(state["classes"]) > MOST_CLASS_BYTES:
+        raise ValueError
+    classifier.classes_ = np.array(state["classes"], dtype=dtype)
+    if state["features"]:
+        classifier.feature_names_in_ = np.array(state["features"], dtype=object)
+    classifier.n_features_in_ = classifier.coefs_[0].shape[1]
+    classifier.history_ = {
+        name.removeprefix("history."): array.tolist()
+        for name, array in arrays.items()
+        if name.startswith("history.")
+    }
+    return classifier
 
-FORMAT, VERSION = "xent.training", 2  # 2: with an encoding
-MOST_CLASS_BYTES = 1 << 28  # of all classes in memory; a forged width would ask for any
+
+def _check_fit(model: TrainedModel) -> None:
+    """Raise ValueError unless layers, classes, scaling and names go together."""
+    classifier = model.classifier
+    weights, biases = classifier.coefs_, classifier.intercepts_
+    units = [classifier.n_features_in_, *map(len, biases)]
+    shapes = [(b, a) for a, b in pairwise(units)]
+    fits = [w.shape for w in weights] == shapes and all(b.ndim == 1 for b in biases)
+    fits &= all(part.dtype == np.float32 for part in (*weights, *biases))
+    fits &= classifier.classes_.shape == (units[-1],)
+    features = list(getattr(classifier, "feature_names_in_", ()))
+    for names in (model.columns, features):
+        fits &= isinstance(names, list) and all(isinstance(name, str) for name in names)
+    fits &= len(features) in (0, units[0])
+    if model.encoder is None:
+        fits &= len(model.columns) in (0, units[0])
+    else:
+        fits &= len(model.encoder.get_feature_names_out()) == units[0]
+    if (scaling := model.scaling) is not None:
+        fits &= scaling.low.shape == scaling.high.shape == (units[0],)
+    objective_of(classifier.loss)
+    if not fits or not isinstance(model.target, str):
+        raise ValueError
