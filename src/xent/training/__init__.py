@@ -7,6 +7,7 @@ _need("sklearn", extra="tables", by="xent.training")
 
 from xent.training._classifier import SoftmaxClassifier  # noqa: E402
 from xent.training._compare import Comparison, compare_losses  # noqa: E402
+from xent.training._data import Images, read_images  # noqa: E402
 from xent.training._encoding import TableEncoder  # noqa: E402
 from xent.training._model import Scaling, TrainedModel  # noqa: E402
 from xent.training._story.fair import (  # noqa: E402
@@ -21,6 +22,7 @@ __all__ = [
     "Comparison",
     "FairComparison",
     "FairResult",
+    "Images",
     "LikelihoodTable",
     "Scaling",
     "SoftmaxClassifier",
@@ -30,5 +32,6 @@ __all__ = [
     "compare_losses_fairly",
     "double_softmax_floor",
     "likelihood_table",
+    "read_images",
     "slopes_at",
 ]
