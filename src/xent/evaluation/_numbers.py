@@ -209,6 +209,7 @@ class Figures:
     score_counts: str = "none"
     decomposition: dict[str, Any] = field(default_factory=dict)
     recovered: dict[str, dict[str, float]] = field(default_factory=dict)
+    reliability: dict[str, Any] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:

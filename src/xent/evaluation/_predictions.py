@@ -89,18 +89,20 @@ class Predictions:
             yield rows, block
 
     def log_probs(self) -> Iterator[tuple[slice, Matrix]]:
-        """Yield pieces of the rows, and their log-probabilities in float64."""
-        for rows, log_probs, _ in self.distributions():
+        """Yield pieces of the rows, and their log-probabilities in float64; not checked."""
+        for rows, log_probs, _ in self.distributions(check=False):
             yield rows, log_probs
 
-    def distributions(self) -> Iterator[tuple[slice, Matrix, Matrix]]:
-        """Yield pieces of the rows, their log-probabilities and probabilities in float64."""
+    def distributions(self, *, check: bool = True) -> Iterator[tuple[slice, Matrix, Matrix]]:
+        """Yield pieces of the rows, their log-probabilities and their probabilities in float64."""
         for rows, block in self.blocks():
+            if check and not (self.kind == "probs" and (self.normalize or self.scores.ndim == 1)):
+                self.refuse(rows)
             wide = block.astype(np.float64)
             if self.kind == "probs":
-                wide /= wide.sum(axis=1, keepdims=True)
+                probs = wide / wide.sum(axis=1, keepdims=True)
                 with np.errstate(divide="ignore"):
-                    yield rows, np.log(wide), wide
+                    yield rows, np.log(probs), probs
             else:
                 log_probs = log_softmax(wide)
                 yield rows, log_probs, np.exp(log_probs)
@@ -113,7 +115,7 @@ class Predictions:
             raise _check.invalid("probs", "be between 0 and 1", got)
 
     def refuse(self, rows: slice) -> None:
-        """Say what is wrong with rows of which one is no distribution."""
+        """Refuse rows of which one is no distribution, and say what is wrong with it."""
         block = float64_of(self.scores[rows])
         if self.kind == "probs":
             self._check_rounded(block, rows.start, None)
