@@ -206,6 +206,7 @@ class Figures:
     slices: list[SliceRow]
     hardest: list[HardRow]
     signature: str
+    score_counts: str = "none"
     decomposition: dict[str, Any] = field(default_factory=dict)
     recovered: dict[str, dict[str, float]] = field(default_factory=dict)
     reliability: dict[str, Any] = field(default_factory=dict)

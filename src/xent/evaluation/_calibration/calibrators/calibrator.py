@@ -104,7 +104,7 @@ class Calibrator:
             allow_probabilities=allow_probabilities,
         )  # fmt: skip
         found = np.empty((rows, len(self.labels)))
-        for places, block, _ in said.blocks():
+        for places, block, _ in said.distributions():
             found[places] = self.map.at(block)
         return found
 

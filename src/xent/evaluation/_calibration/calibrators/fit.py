@@ -137,7 +137,7 @@ def _fitted(given: Predictions, method: str, virtual: float | None) -> Scale | M
 def _blocks(given: Predictions) -> Iterator[RowBlock]:
     """Yield the rows that count."""
     weight = np.ones(len(given.truth)) if given.weight is None else given.weight
-    for rows, log_probs, _ in given.blocks():
+    for rows, log_probs, _ in given.distributions():
         some = (given.truth[rows] >= 0) & (weight[rows] > 0)
         yield log_probs[some], given.truth[rows][some], weight[rows][some]
 
