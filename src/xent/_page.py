@@ -62,6 +62,7 @@ class Page:
         texts: int = 1,
         heat: Sequence[Sequence[float]] = (),
         search: str = "",
+        choice: Sequence[str] = (),
         charts: Sequence[Any] = (),
         images: Sequence[tuple[NDArray[Any], str]] = (),
     ) -> None:
@@ -85,6 +86,9 @@ class Page:
         search : str, optional
             What a box above the table asks for; it hides the rows without what is typed there.
             Columns are sorted by a click on their name.
+        choice : sequence of str, optional
+            What one may choose between: the charts of the section show the one that their
+            parameter ``chosen`` names.
         charts : sequence of altair.Chart
             Charts, side by side where there is room.
         images : sequence of (array, caption)
@@ -103,6 +107,7 @@ class Page:
                 "texts": texts,
                 "heat": [[f"{100 * share:.0f}" for share in line] for line in heat],
                 "search": search,
+                "choice": choice,
                 "charts": names,
                 "images": [(_png(array), caption) for array, caption in images],
             }

@@ -15,7 +15,7 @@ from xent.evaluation._reliability_charts import reliability_charts
 # Above this many classes a matrix is a texture, not a picture.
 MAX_CLASSES_DRAWN = 30
 MOST_LISTED = 1000  # rows of a table; a page is something one sends
-LONGEST_LABEL = 200  # letters
+LONGEST_LABEL = 120  # letters
 
 
 def add_report(out: Page, report: Figures) -> None:
@@ -193,15 +193,17 @@ def _add_reliability(out: Page, report: Figures) -> None:
     columns += ["slope", "intercept"]
     if not any("yes" in report.reliability for _ in rows):
         columns, rows = columns[:5], [row[:5] for row in rows]
+    charts, names = reliability_charts(report)
     out.section(
         "Can its probabilities be believed?",
         "On the line, what is said is what is seen; below it the model is too sure of itself, "
-        "above it too modest. Dots are bins of equal width, the steps the best rising curve; in the grey "
-        "band lie 95 % of such curves if every probability is true. Below, how many rows stand "
-        "behind each bin.",
+        "above it too modest. Dots are bins of equal width, the steps the best rising curve; in "
+        "the grey band lie 95 % of such curves if every probability is true. Beside it, how many "
+        "rows stand behind each bin.",
         columns=columns,
         rows=rows,
-        charts=reliability_charts(report),
+        charts=charts,
+        choice=names if len(names) > 1 else (),
     )
 
 

@@ -1,36 +1,40 @@
 """Reliability diagrams of a report, with a choice of the class where there are several."""
 
+from collections.abc import Callable
 from typing import Any
 
 from xent._page import COLOURS, SOFT, altair
+from xent._terminal import cut, one_line
 from xent.evaluation._numbers import Figures
 
 WINNER = "the winning class"
 SIZE = 330  # pixels high; as wide as there is room
 
 
-def reliability_charts(report: Figures) -> list[Any]:
-    """Return what is said against what is seen, and how many rows stand behind it."""
-    views = _views(report)
+def reliability_charts(report: Figures) -> tuple[list[Any], list[str]]:
+    """Return what is said against what is seen, and how many rows stand behind it.
+
+    Returns
+    -------
+    charts, names : list of altair.Chart, list of str
+        Both charts show what their parameter ``chosen`` names, one of ``names``.
+    """
+    views = views_of(report)
     bins = [{"of": name, **bin_} for name, view in views.items() for bin_ in view["bins"]]
     if not bins:
-        return []
+        return [], []
     alt = altair()
-    choice = None
-    if len(views) > 1:
-        # A binding writes its options as text, whatever they hold.
-        names = list(views)
-        binding = alt.binding_select(options=names, name="of ")
-        choice = alt.param(name="chosen", bind=binding, value=names[0])
-    charts = [_seen(alt, views, bins), _rows(alt, bins)]
-    if choice is None:
-        return charts
-    top, below = (chart.transform_filter(alt.datum.of == choice) for chart in charts)
-    below = below.properties(width=SIZE, height=110)
-    return [alt.vconcat(top.properties(width=SIZE), below).add_params(choice)]
+    # As long as one diagram is all there is, nothing is chosen.
+    choice = alt.param(name="chosen", value=next(iter(views)))
+
+    def of(values: list[dict[str, Any]]) -> Any:
+        return alt.Chart(alt.Data(values=values)).transform_filter(alt.datum.of == choice)
+
+    charts = [_seen(alt, of, views, bins), _rows(alt, of, bins)]
+    return [chart.add_params(choice) for chart in charts], list(views)
 
 
-def _views(report: Figures) -> dict[str, Any]:
+def views_of(report: Figures) -> dict[str, Any]:
     """Return the diagrams by the names that they are chosen by."""
     found: dict[str, Any] = {}
     if "yes" in report.reliability:
@@ -45,11 +49,13 @@ def _views(report: Figures) -> dict[str, Any]:
 
 
 def _short(label: Any) -> str:
-    text = str(label)
-    return text if len(text) <= 40 else text[:39] + "…"
+    """Write a label as the page's list of choices shows it: what is chosen is found by its text."""
+    return cut(one_line(label), 40)
 
 
-def _seen(alt: Any, views: dict[str, Any], bins: list[dict[str, Any]]) -> Any:
+def _seen(
+    alt: Any, of: Callable[..., Any], views: dict[str, Any], bins: list[dict[str, Any]]
+) -> Any:
     """Draw the band, the line, the steps and the dots."""
     scale = alt.Scale(domain=[0, 1])
     x = alt.X("said:Q", title="what the model said", scale=scale, axis=alt.Axis(format=".0%"))
@@ -67,15 +73,15 @@ def _seen(alt: Any, views: dict[str, Any], bins: list[dict[str, Any]]) -> Any:
     ]
     layers = []
     if band:
-        shade = alt.Chart(alt.Data(values=band)).mark_area(color=SOFT, opacity=0.22)
+        shade = of(band).mark_area(color=SOFT, opacity=0.22)
         layers.append(shade.encode(x=x, y=y, y2="upper:Q"))
     ends = [{"of": name, "said": end, "seen": end} for name in views for end in (0, 1)]
-    line = alt.Chart(alt.Data(values=ends)).mark_line(color=SOFT, strokeDash=[4, 4], strokeWidth=1)
+    line = of(ends).mark_line(color=SOFT, strokeDash=[4, 4], strokeWidth=1)
     layers.append(line.encode(x=x, y=y))
     if steps:
-        path = alt.Chart(alt.Data(values=steps)).mark_line(color=COLOURS[0], strokeWidth=1.8)
+        path = of(steps).mark_line(color=COLOURS[0], strokeWidth=1.8)
         layers.append(path.encode(x=x, y=y, order="order:Q"))
-    base = alt.Chart(alt.Data(values=bins))
+    base = of(bins)
     rule = base.mark_rule(color=SOFT, opacity=0.7, strokeWidth=1)
     layers.append(rule.encode(x=x, y=alt.Y("band_low:Q", scale=scale), y2="band_high:Q"))
     dots = base.mark_circle(color=COLOURS[1], opacity=0.9).encode(
@@ -93,7 +99,7 @@ def _seen(alt: Any, views: dict[str, Any], bins: list[dict[str, Any]]) -> Any:
     return alt.layer(*layers, dots).properties(width="container", height=SIZE)
 
 
-def _rows(alt: Any, bins: list[dict[str, Any]]) -> Any:
+def _rows(alt: Any, of: Callable[..., Any], bins: list[dict[str, Any]]) -> Any:
     said = alt.X(
         "low:Q",
         title="what the model said",
@@ -102,7 +108,7 @@ def _rows(alt: Any, bins: list[dict[str, Any]]) -> Any:
         bin="binned",
     )
     return (
-        alt.Chart(alt.Data(values=bins))
+        of(bins)
         .mark_bar(color=COLOURS[5])
         .encode(x=said, x2="high:Q", y=alt.Y("rows:Q", title="rows"), tooltip=["rows:Q"])
         .properties(width="container", height=SIZE)
