@@ -1,7 +1,8 @@
 """Predictions in your hand: a report that says where the bits go."""
 
-from xent.evaluation._calibration.calibrator import Calibrator
-from xent.evaluation._calibration.fit import calibrate
+from xent.evaluation._accumulator.accumulator import Accumulator
+from xent.evaluation._calibration.calibrators.calibrator import Calibrator
+from xent.evaluation._calibration.calibrators.fit import calibrate
 from xent.evaluation._compare._compare import compare
 from xent.evaluation._compare._records import CostDifference, ModelComparison, ModelCost
 from xent.evaluation._evaluate import evaluate
@@ -19,6 +20,7 @@ from xent.evaluation._numbers import Bin, ClassRow, ConfusedRows, HardRow, Slice
 from xent.evaluation._report import Report
 
 __all__ = [
+    "Accumulator",
     "Bin",
     "Calibrator",
     "ClassRow",

@@ -206,8 +206,10 @@ class Figures:
     slices: list[SliceRow]
     hardest: list[HardRow]
     signature: str
+    score_counts: str = "none"
     decomposition: dict[str, Any] = field(default_factory=dict)
     recovered: dict[str, dict[str, float]] = field(default_factory=dict)
+    reliability: dict[str, Any] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:

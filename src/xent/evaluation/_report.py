@@ -58,6 +58,9 @@ class Report(Figures):
         The most expensive rows, the worst first.
     signature : str
         Versions, settings and a hash of the data.
+    score_counts : str
+        How scores were counted for ``ranking``: "exact", each by itself; "cells", where more than
+        2^20 differ, by cells of the log odds; or "none".
     decomposition : dict
         ``corp``: ``mean``, ``miscalibration``, ``discrimination`` and ``uncertainty`` of the
         ``brier`` score of P(yes) and of the ``log`` score, by the best monotone recalibration; of
@@ -67,6 +70,10 @@ class Report(Figures):
     recovered : dict
         By calibrator, the ``mean`` that it saves a row that it was not fitted on, from ``low`` to
         ``high``, and what is ``left``. Negative where it does harm.
+    reliability : dict
+        Calibration errors and diagrams of ``yes``, the second of two classes, of ``top_label``, and
+        ``classwise`` of up to 64 classes against the rest: ``ece``, ``ece_debiased``,
+        ``ece_if_calibrated``, ``smooth_ece``, ``slope``, ``intercept``, ``bins``, ``corp``.
     """
 
     def to_html(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:

@@ -106,7 +106,10 @@ class Sums:
         if places is None:
             self.limbs[: len(other.limbs)] += other.limbs
         else:
-            self.limbs[places] += other.limbs[: len(places)]
+            for at in range(0, len(places), ROOM):  # which may be alike
+                some = slice(at, min(at + ROOM, len(places)))
+                np.add.at(self.limbs, places[some], other.limbs[some])
+                carry(self.limbs)
         for slot, amount in other.beyond.items():
             self.add_whole(slot if places is None else int(places[slot]), amount)
         self.carry()
@@ -123,6 +126,19 @@ class Sums:
             total = (total << LIMB_BITS) + int(limb)
         found: int = (total << self._shift) + self.beyond.get(slot, 0)
         return found
+
+    def canonical(self, slot: int) -> tuple[list[int], int]:
+        """Return a sum as limbs in their one form and, of 2**-`SMALLEST`, what does not fit."""
+        whole = self.whole(slot)
+        above, rest = divmod(whole, 1 << self._shift)
+        count = int(self.limbs.shape[1])
+        if not 0 <= above < _HIGHEST << LIMB_BITS * (count - 1):
+            return [0] * count, whole
+        limbs = []
+        for _ in range(count - 1):
+            above, low = divmod(above, 1 << LIMB_BITS)
+            limbs.append(low)
+        return [above, *reversed(limbs)], rest
 
     def total(self, slots: Any = None) -> int:
         """Return what several slots, all where not said, sum up to, as `whole`."""
