@@ -93,7 +93,11 @@ strangers: $(READY)  ## run the README's commands on other people's kinds of fil
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
+site: $(READY)    ## build the documentation site, offline, with warnings as errors
+	$(BIN)/python -m pip install --quiet --group site
+	$(BIN)/python docs/site/build.py
+
 pictures: $(READY)  ## take the pictures of the README again (needs Chromium)
 	$(BIN)/python docs/pictures/make.py
 
-.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers docs pictures release-check
+.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers docs site pictures release-check
