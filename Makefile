@@ -90,6 +90,9 @@ release-check: $(RELEASE)  ## build, check and try the package, and list what is
 strangers: $(READY)  ## run the README's commands on other people's kinds of files, told in strangers.html
 	$(BIN)/python tests/strangers/strangers.py strangers.html
 
+torture: $(READY)  ## kill commands, flip bits, mutate files, fill the disk, and count what goes wrong (minutes)
+	PYTHONPATH=tests $(BIN)/python -m torture $(TORTURE)
+
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
@@ -100,4 +103,4 @@ site: $(READY)    ## build the documentation site, offline, with warnings as err
 pictures: $(READY)  ## take the pictures of the README again (needs Chromium)
 	$(BIN)/python docs/pictures/make.py
 
-.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers docs site pictures release-check
+.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers torture docs site pictures release-check

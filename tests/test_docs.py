@@ -128,7 +128,7 @@ MACROS = """
     alpha ast bar begin beta big Big bigl bigr binom cdot cdots delta Delta dots ell end epsilon exp
     frac gamma Gamma ge geq hat in infty int lambda langle ldots le left leq lfloor log ln mapsto
     mathbb mathbf mathcal mathrm max mid min mu ne neq nu over partial pi prod propto psi qquad quad
-    rangle rfloor rho right sigma sim sqrt sum tau text tfrac theta tilde times to top vert Vert
+    rangle rfloor rho right sigma sim sqrt sum tau text tfrac theta tilde times to top vert Vert lVert rVert
 """
 
 

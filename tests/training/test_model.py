@@ -66,6 +66,51 @@ def test_other_files_are_refused(tmp_path):
         TrainedModel.load(tmp_path / "m")
 
 
+def forged(path, change):
+    """Write other parts of a model with true checksums."""
+    from xent import _store
+
+    state, parts = _store.load(path, format="xent.training", version=2)
+    change(state, parts)
+    _store.save(path, format="xent.training", version=2, state=state, arrays=parts)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s, a: a.pop("bias0"),
+        lambda s, a: a.pop("scaling.high"),
+        lambda s, a: a.update(bias1=a["bias1"][:1]),
+        lambda s, a: a.update(weight1=a["weight1"].T.copy()),
+        lambda s, a: a.update(weight0=a["weight0"].astype(np.float64)),
+        lambda s, a: a.update(weight0=a["weight0"].reshape(-1)),
+        lambda s, a: a.update({"scaling.low": a["scaling.low"][:2]}),
+        lambda s, a: s.update(classes=["a"]),
+        lambda s, a: s.update(classes=[["a"], ["b"]]),
+        lambda s, a: s.update(classes_dtype="<U900000000"),
+        lambda s, a: s.update(classes_dtype="V8"),
+        lambda s, a: s.update(classes_dtype="no dtype"),
+        lambda s, a: s.update(columns=["a", "b"]),
+        lambda s, a: s.update(columns="abc"),
+        lambda s, a: s.update(features=["a"]),
+        lambda s, a: s.update(target=[]),
+        lambda s, a: s.update(settings=[1]),
+        lambda s, a: s["settings"].update(other=1),
+        lambda s, a: s["settings"].update(loss="none"),
+        lambda s, a: s["settings"].update(loss=[]),
+        lambda s, a: s.pop("settings"),
+    ],
+)
+def test_a_forged_model_is_refused(tmp_path, change):
+    X, classifier = fitted(["a", "b"], hidden=(4,))
+    TrainedModel(classifier, Scaling.of(X), ["a", "b", "c"], "y").save(tmp_path / "m.xent")
+    forged(tmp_path / "m.xent", lambda s, a: None)
+    TrainedModel.load(tmp_path / "m.xent")
+    forged(tmp_path / "m.xent", change)
+    with pytest.raises(ValueError, match="cannot be read: what it holds is no model"):
+        TrainedModel.load(tmp_path / "m.xent")
+
+
 ranges = arrays(float, (6, 3), elements=st.floats(-1e6, 1e6))
 
 

@@ -18,10 +18,10 @@ from xent.cli import _help
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 COMMANDS = (
     "_demo",
-    "_train",
-    "_predict",
+    "_training",
     "_evaluate",
     "_compare",
+    "_calibrate",
     "_language",
     "_trees",
     "_measures",
@@ -80,6 +80,8 @@ def main() -> None:
         elif stop.code in _signals.ENDED:
             typer.secho(f"Ended by {_signals.ENDED[stop.code]}.", fg=typer.colors.RED, err=True)
         raise
+    except KeyboardInterrupt:  # before Typer, which hears it too, has read the options
+        _say("Interrupted.", INTERRUPTED)
     except MemoryError as error:
         _say(f"There is not enough memory for this. {error}".rstrip(), 2)
     except (ValueError, TypeError, ImportError, OSError) as error:

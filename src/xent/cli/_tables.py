@@ -127,12 +127,29 @@ def is_csv(path: Path) -> bool:
 
 def with_options(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command that takes `reading` the options that make one, but for those left out."""
+    return options_from(TableOptions, "reading", *left_out)
+
+
+def options_from(
+    kind: Any, argument: str, *left_out: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that make a record, which it takes as one argument.
+
+    Parameters
+    ----------
+    kind : dataclass
+        The record; each field is an option.
+    argument : str
+        What the command calls it.
+    *left_out : str
+        Fields that are no options of this command.
+    """
 
     def give(command: Callable[..., None]) -> Callable[..., None]:
-        given = [field for field in fields(TableOptions) if field.name not in left_out]
-        hints = inspect.get_annotations(TableOptions, eval_str=True)
+        given = [field for field in fields(kind) if field.name not in left_out]
+        hints = inspect.get_annotations(kind, eval_str=True)
         signature = inspect.signature(command, eval_str=True)
-        own = [p for p in signature.parameters.values() if p.name != "reading"]
+        own = [p for p in signature.parameters.values() if p.name != argument]
         options = [
             inspect.Parameter(
                 field.name,
@@ -146,7 +163,7 @@ def with_options(*left_out: str) -> Callable[[Callable[..., None]], Callable[...
         @wraps(command)
         def typed(*args: Any, **options: Any) -> None:
             said = {field.name: options.pop(field.name) for field in given}
-            command(*args, **options, reading=TableOptions(**said))
+            command(*args, **options, **{argument: kind(**said)})
 
         parameters = [*own, *options]
         typed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -334,7 +351,7 @@ def load(
     """
     from xent import _check, _table
 
-    table = _digits(source, reading) if source in EMBEDDED else _read(source, reading)
+    table = digits(source, reading) if source in EMBEDDED else _read(source, reading)
     names = list(table.column_names)
     if table.num_rows == 0:
         raise _check.invalid("DATA", "have at least one row", f"none in {source!r}")
@@ -366,7 +383,7 @@ def _read(source: str, reading: TableOptions) -> Any:
     return table
 
 
-def _digits(name: str, reading: TableOptions) -> Any:
+def digits(name: str, reading: TableOptions) -> Any:
     """Return the embedded digits as a table: pixels from 0 to 16, and the digit."""
     import pyarrow as pa
     from sklearn.datasets import load_digits

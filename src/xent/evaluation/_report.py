@@ -49,7 +49,7 @@ class Report(Figures):
         Of more than two classes, up to 64, the means over each class against the rest.
     per_class : list of ClassRow
         One entry a class that occurs or was predicted.
-    pairs : list of ConfusedRows
+    pairs : sequence of ConfusedRows
         How many rows of which class were taken for which, the most frequent first.
     slices : list of SliceRow
         Rows that share a value of a column that was asked for.
@@ -57,6 +57,9 @@ class Report(Figures):
         The most expensive rows, the worst first.
     signature : str
         Versions, settings and a hash of the data.
+    score_counts : str
+        How scores were counted for ``ranking``: "exact", each by itself; "cells", where more than
+        2^20 differ, by cells of the log odds; or "none".
     decomposition : dict
         ``corp``: ``mean``, ``miscalibration``, ``discrimination`` and ``uncertainty`` of the
         ``brier`` score of P(yes) and of the ``log`` score, by the best monotone recalibration; of

@@ -7,6 +7,14 @@ _need("sklearn", extra="tables", by="xent.training")
 
 from xent.training._classifier import SoftmaxClassifier  # noqa: E402
 from xent.training._compare import Comparison, compare_losses  # noqa: E402
+from xent.training._encoding import TableEncoder  # noqa: E402
 from xent.training._model import Scaling, TrainedModel  # noqa: E402
 
-__all__ = ["Comparison", "Scaling", "SoftmaxClassifier", "TrainedModel", "compare_losses"]
+__all__ = [
+    "Comparison",
+    "Scaling",
+    "SoftmaxClassifier",
+    "TableEncoder",
+    "TrainedModel",
+    "compare_losses",
+]

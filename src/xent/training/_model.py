@@ -1,6 +1,7 @@
-"""A classifier together with what it needs to meet new data: the scaling and the column names.
+"""A classifier together with what it needs to meet new data: the encoding, the scaling, the names.
 
-`fit` never scales. Whoever scales before it keeps how, in the same file: that is what this is for.
+`fit` takes numbers as they are. Whoever makes them from a table, or scales them, keeps how in the
+same file: that is what this is for.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -16,8 +18,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from xent import _check, _store
 from xent.training._classifier import SoftmaxClassifier
+from xent.training._encoding import TableEncoder
+from xent.training._objectives import objective_of
 
-FORMAT, VERSION = "xent.training", 1
+FORMAT, VERSION = "xent.training", 2  # 2: with an encoding
+MOST_CLASS_BYTES = 1 << 28  # of all classes in memory; a forged width would ask for any
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A fitted classifier that knows how its data was scaled and what its columns are called.
+    """A fitted classifier that knows how its data was made numbers and what its columns are called.
 
     Parameters
     ----------
@@ -102,15 +107,18 @@ class TrainedModel:
         Names of the features in order; empty where they have none.
     target : str
         Name of the column that was predicted; empty where it has none.
+    encoder : TableEncoder, optional
+        Fitted; makes numbers of a table before the classifier, or the scaling, sees them.
     """
 
     classifier: SoftmaxClassifier
     scaling: Scaling | None = None
     columns: list[str] = field(default_factory=list)
     target: str = ""
+    encoder: TableEncoder | None = None
 
-    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return log-probabilities in nats of features as they came, not scaled.
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return log-probabilities in nats of features as they came, not encoded and not scaled.
 
         Parameters
         ----------
@@ -125,13 +133,16 @@ class TrainedModel:
         Raises
         ------
         ValueError, TypeError
-            If ``X`` lacks a column, is not finite or not of D features.
+            If ``X`` lacks a column, or has another kind of it than in training, is not finite or
+            not of D features.
         """
-        if self.columns and hasattr(X, "columns"):
+        if self.encoder is not None:
+            X = self.encoder.transform(X)
+        elif self.columns and hasattr(X, "columns"):
             missing = [name for name in self.columns if name not in list(X.columns)]
             if missing:
                 raise _check.invalid("X", f"have a column {missing[0]!r}", "none of that name")
-            X = X[self.columns]  # type: ignore[index]
+            X = X[self.columns]
         scaled = X if self.scaling is None else self.scaling.apply(X)
         return self.classifier.predict_log_proba(scaled)
 
@@ -174,6 +185,7 @@ class TrainedModel:
             "features": [str(name) for name in getattr(model, "feature_names_in_", ())],
             "columns": list(self.columns),
             "target": self.target,
+            "encoding": None if self.encoder is None else self.encoder.to_dict(),
         }
         _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
 
@@ -198,26 +210,65 @@ class TrainedModel:
             If it is no such file, damaged, or written by a newer xent.
         """
         state, arrays = _store.load(path, format=FORMAT, version=VERSION)
-        settings = dict(state["settings"])
-        if isinstance(settings.get("class_weight"), list):
-            settings["class_weight"] = {c: weight for c, weight in settings["class_weight"]}
-        classifier = SoftmaxClassifier(**settings)
-        layers = range(sum(name.startswith("weight") for name in arrays))
-        classifier.coefs_ = [arrays[f"weight{i}"] for i in layers]
-        classifier.intercepts_ = [arrays[f"bias{i}"] for i in layers]
-        classifier.loss_ = classifier.loss
-        classifier.classes_ = np.array(state["classes"], dtype=state["classes_dtype"])
-        if state["features"]:
-            classifier.feature_names_in_ = np.array(state["features"], dtype=object)
-        classifier.n_features_in_ = classifier.coefs_[0].shape[1]
-        classifier.history_ = {
-            name.removeprefix("history."): array.tolist()
-            for name, array in arrays.items()
-            if name.startswith("history.")
-        }
-        if len(classifier.classes_) != len(classifier.intercepts_[-1]):
-            raise _check.cannot(f"{str(path)!r} cannot be read", "classes and weights do not fit")
-        scaling = None
-        if "scaling.low" in arrays:
-            scaling = Scaling(arrays["scaling.low"], arrays["scaling.high"])
-        return cls(classifier, scaling, state["columns"], state["target"])
+        try:
+            classifier = _restored(state, arrays)
+            scaling = None
+            if "scaling.low" in arrays:
+                scaling = Scaling(arrays["scaling.low"], arrays["scaling.high"])
+            encoding = state.get("encoding")  # version 1 had none
+            encoder = None if encoding is None else TableEncoder.from_dict(encoding)
+            model = cls(classifier, scaling, state["columns"], state["target"], encoder)
+            _check_fit(model)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
+            because = "what it holds is no model"
+            raise _check.cannot(f"{str(path)!r} cannot be read", because) from None
+        return model
+
+
+def _restored(state: _store.StoredState, arrays: _store.Arrays) -> SoftmaxClassifier:
+    """Build a classifier of what a file holds, whatever that is."""
+    settings = dict(state["settings"])
+    if isinstance(settings.get("class_weight"), list):
+        settings["class_weight"] = {c: weight for c, weight in settings["class_weight"]}
+    classifier = SoftmaxClassifier(**settings)
+    layers = range(sum(name.startswith("weight") for name in arrays))
+    classifier.coefs_ = [arrays[f"weight{i}"] for i in layers]
+    classifier.intercepts_ = [arrays[f"bias{i}"] for i in layers]
+    classifier.loss_ = classifier.loss
+    dtype = np.dtype(state["classes_dtype"])
+    if dtype.kind not in "biufUSO" or dtype.itemsize * len(state["classes"]) > MOST_CLASS_BYTES:
+        raise ValueError
+    classifier.classes_ = np.array(state["classes"], dtype=dtype)
+    if state["features"]:
+        classifier.feature_names_in_ = np.array(state["features"], dtype=object)
+    classifier.n_features_in_ = classifier.coefs_[0].shape[1]
+    classifier.history_ = {
+        name.removeprefix("history."): array.tolist()
+        for name, array in arrays.items()
+        if name.startswith("history.")
+    }
+    return classifier
+
+
+def _check_fit(model: TrainedModel) -> None:
+    """Raise ValueError unless layers, classes, scaling and names go together."""
+    classifier = model.classifier
+    weights, biases = classifier.coefs_, classifier.intercepts_
+    units = [classifier.n_features_in_, *map(len, biases)]
+    shapes = [(b, a) for a, b in pairwise(units)]
+    fits = [w.shape for w in weights] == shapes and all(b.ndim == 1 for b in biases)
+    fits &= all(part.dtype == np.float32 for part in (*weights, *biases))
+    fits &= classifier.classes_.shape == (units[-1],)
+    features = list(getattr(classifier, "feature_names_in_", ()))
+    for names in (model.columns, features):
+        fits &= isinstance(names, list) and all(isinstance(name, str) for name in names)
+    fits &= len(features) in (0, units[0])
+    if model.encoder is None:
+        fits &= len(model.columns) in (0, units[0])
+    else:
+        fits &= len(model.encoder.get_feature_names_out()) == units[0]
+    if (scaling := model.scaling) is not None:
+        fits &= scaling.low.shape == scaling.high.shape == (units[0],)
+    objective_of(classifier.loss)
+    if not fits or not isinstance(model.target, str):
+        raise ValueError

@@ -120,7 +120,7 @@ def _log_probs(
     given: Predictions, place: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], Numbers]]:
     """Yield the log-probabilities of the rows that count, and their places among these."""
-    for rows, log_probs, _ in given.blocks():
+    for rows, log_probs in given.log_probs():
         places = place[rows]
         some = places >= 0
         yield (places, log_probs) if some.all() else (places[some], log_probs[some])
