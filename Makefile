@@ -5,12 +5,18 @@ READY := .venv/ready
 RIVALS := .venv/rivals
 OLD := .venv-oldest/ready
 
+# Asked before anything is downloaded.
+OLD_PYTHON := xent needs Python 3.11 or newer. Name one, as in: make PYTHON=python3.12
+ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "$(OLD_PYTHON)   ($(PYTHON) is $$($(PYTHON) --version 2>&1))"; exit 1; }
+
 help:             ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(READY)   ## make .venv with xent, all extras and the developers' tools
 
 $(READY): pyproject.toml constraints.txt
+	@$(ENOUGH)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
@@ -48,6 +54,7 @@ test-oldest: $(OLD)  ## run the tests with the lowest versions that pyproject.to
 	.venv-oldest/bin/python -m pytest -n 2 -m "not long" -o filterwarnings=default $(OLDEST)
 
 $(OLD): pyproject.toml constraints-oldest.txt
+	@$(ENOUGH)
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt torch==2.13.0
 	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt --editable ".[all]" pytest pytest-xdist hypothesis mpmath pandas polars
@@ -66,14 +73,30 @@ bench: $(READY)   ## measure every speed goal against its rival and write bench/
 wheel: $(READY)   ## build a wheel with machine code for this Python and Numba, and test it
 	$(BIN)/python build_wheel.py
 
-sdist: $(READY)   ## build the source distribution, which is plain Python
-	$(BIN)/python -m pip install --quiet hatchling
-	$(BIN)/python -m hatchling build -t sdist
+RELEASE := .venv-release/ready
+$(RELEASE): pyproject.toml
+	@$(ENOUGH)
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/python -m pip install --quiet --upgrade pip
+	.venv-release/bin/python -m pip install --quiet --group release
+	@touch $(RELEASE)
+
+sdist: $(RELEASE) ## build the source distribution, which is plain Python
+	.venv-release/bin/python -m build --sdist
+
+release-check: $(RELEASE)  ## build, check and try the package, and list what is left before a release
+	.venv-release/bin/python tests/wheel/check_release.py
 
 strangers: $(READY)  ## run the README's commands on other people's kinds of files, told in strangers.html
 	$(BIN)/python tests/strangers/strangers.py strangers.html
 
+torture: $(READY)  ## kill commands, flip bits, mutate files, fill the disk, and count what goes wrong (minutes)
+	PYTHONPATH=tests $(BIN)/python -m torture $(TORTURE)
+
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
-.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers docs
+pictures: $(READY)  ## take the pictures of the README again (needs Chromium)
+	$(BIN)/python docs/pictures/make.py
+
+.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers torture docs pictures release-check

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOT_FOR_READERS = {"audit", "site"}  # pages of rules are made, and tests/audit reads them
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *(
+        page
+        for page in sorted((ROOT / "docs").rglob("*.md"))
+        if page.relative_to(ROOT / "docs").parts[0] not in NOT_FOR_READERS
+    ),
+]
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SHELLS = {"sh", "bash", "shell", "console"}
 XENT = f"{shlex.quote(sys.executable)} -c 'from xent.cli import main; main()'"
@@ -72,6 +80,7 @@ def run(command, folder):
         return
     elif program == "git":
         assert rest[0] == "clone"
+        (folder / rest[-1]).mkdir(exist_ok=True)
         return
     elif program == "python" and rest[:2] == ["-m", "bench"]:
         known = {p.stem for p in (ROOT / "bench").glob("*.py")}
@@ -99,7 +108,89 @@ def test_tests_that_a_page_names_are_there(page):
         assert not name or f"def {name}(" in (ROOT / path).read_text(), name
 
 
+CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+FORMULA = re.compile(
+    r"\$\$(.+?)\$\$|(?<![\w$\\])\$(?![\s$])([^$\n]+?)(?<!\s)\$(?![\w$])", re.DOTALL
+)
+# Of the commands that GitHub's MathJax has; it refuses \operatorname, \newcommand, \def and others.
+MACROS = """
+    alpha ast bar begin beta big Big bigl bigr binom cdot cdots delta Delta dots ell end epsilon exp
+    frac gamma Gamma ge geq hat in infty int lambda langle ldots le left leq lfloor log ln mapsto
+    mathbb mathbf mathcal mathrm max mid min mu ne neq nu over partial pi prod propto psi qquad quad
+    rangle rfloor rho right sigma sim sqrt sum tau text tfrac theta tilde times to top vert Vert
+"""
+
+
+def formulas(text):
+    return [a or b for a, b in FORMULA.findall(CODE.sub("", text))]
+
+
+def unfit(text):
+    """Return the formulas of a page that GitHub does not show as they are meant."""
+    from markdown_it import MarkdownIt
+
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    children = [child for token in tokens for child in token.children or ()]
+    # Markdown comes before the formulas: it eats a backslash before a sign, and reads * and _.
+    shown = "".join("\n" if c.type == "softbreak" else c.content for c in children)
+    return [
+        formula
+        for formula in formulas(text)
+        if formula not in shown
+        or not set(re.findall(r"\\([A-Za-z]+)", formula)) <= set(MACROS.split())
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[p.name for p in PAGES])
+def test_formulas_show_on_github(page):
+    assert not unfit(page.read_text()), "write them so that Markdown leaves them alone"
+
+
+def test_the_proof_of_formulas_would_notice():
+    assert sum(len(formulas(page.read_text())) for page in PAGES) > 90
+    bad = [r"$\operatorname{diag}(p)$", r"$a\,b$", r"$c^*$ and $d^*$", r"| $a|b$ | c |"]
+    for text in bad:
+        assert unfit(f"| a | b |\n| --- | --- |\n| {text} | c |\n"), text
+    assert not unfit(r"So $\frac{a}{b}$ and $c^\ast$, $d^\ast$.")
+
+
 def test_the_proof_runs_something():
     assert any(blocks(page, {"python"}) for page in PAGES)
     with pytest.raises(AssertionError):
         run("xent trian", ROOT)
+
+
+def test_the_page_on_an_index_leads_somewhere(monkeypatch):
+    """The package's page has no link that leads to a file beside it; pictures are shown or told."""
+    import importlib.util
+    from types import SimpleNamespace
+
+    # pip has hatchling where it builds a package; here two names of it are enough.
+    bases = SimpleNamespace(BuildHookInterface=object, MetadataHookInterface=object)
+    for module in (
+        "hatchling.builders.hooks.plugin.interface",
+        "hatchling.metadata.plugin.interface",
+    ):
+        parts = module.split(".")
+        for end in range(1, len(parts) + 1):
+            monkeypatch.setitem(sys.modules, ".".join(parts[:end]), bases)
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    readme = (ROOT / "README.md").read_text()
+    for address in ("", "https://example.org/xent"):
+        page = hook.page_of(readme, address)
+        assert not re.findall(r"\]\((?!https?:|#)[^)]*\)", CODE.sub("", page))
+        assert not re.findall(r'src="(?!https?:)', page)
+        assert ("https://example.org/xent/blob/main/docs/why.md" in page) == bool(address)
+        assert "double-softmax" in page, "the words of a picture"
+
+
+def test_the_version_is_one():
+    """pyproject.toml, CITATION.cff and the newest head of the changelog agree."""
+    import tomllib
+
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"version: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    newest = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[:2]
+    assert any(head.startswith((version, "Unreleased")) for head in newest)

@@ -5,6 +5,7 @@ lock go when the process ends, however it ends. So what nobody has locked is nob
 are not to be had (Windows, some network drives) nothing is removed.
 """
 
+import glob
 import os
 import secrets
 import shutil
@@ -18,8 +19,6 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
-
-LOCK_FILE, HELD = "lock", b"held"
 
 
 def lock(file: IO[Any], *, wait: bool = False) -> bool:
@@ -59,20 +58,24 @@ def remove_dead(paths: Iterable[Path]) -> None:
 
 @contextmanager
 def scratch_folder(prefix: str, place: Path | None = None) -> Iterator[str]:
-    """Make a folder that goes away, with those of its kind that dead processes left there."""
-    for old in Path(place or tempfile.gettempdir()).glob(f"{prefix}*/{LOCK_FILE}"):
+    """Make a folder that goes away, with those of its kind that dead processes left there.
+
+    Its lock lies beside it and is there before it, so that no moment is one of nobody's.
+    """
+    where = Path(place or tempfile.gettempdir())
+    for old in where.glob(f"{glob.escape(prefix)}{'[0-9a-f]' * 16}.lock"):
         with suppress(OSError), open(old, "r+b") as file:
-            # Before it says so, its maker may not have locked it yet.
-            if lock(file) and file.read() == HELD:
-                shutil.rmtree(old.parent, ignore_errors=True)
+            if lock(file):
+                shutil.rmtree(old.with_suffix(""), ignore_errors=True)
+                old.unlink(missing_ok=True)
     # Named before it is made: a signal may come in between.
-    folder = Path(place or tempfile.gettempdir(), prefix + secrets.token_hex(8))
+    folder = where / (prefix + secrets.token_hex(8))
+    beside = folder.with_suffix(".lock")
     try:
-        folder.mkdir(0o700)
-        with open(Path(folder, LOCK_FILE), "xb", buffering=0) as mine:
-            lock(mine)
-            mine.write(HELD)
+        with open_locked(beside):
+            folder.mkdir(0o700)
             yield str(folder)
     finally:
         # Windows keeps files that are mapped until they are let go.
         shutil.rmtree(folder, ignore_errors=True)
+        beside.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 This file stands alone at the bottom so that any room can ask without importing anything else.
 """
 
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -14,7 +15,11 @@ _TITLES = {
     "vl_convert": "vl-convert",
     "jinja2": "Jinja",
     "distributed": "Dask",
+    "PIL": "Pillow",
+    "pyarrow": "Apache Arrow (pyarrow)",
+    "sklearn": "scikit-learn",
 }
+_PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "vl_convert": "vl-convert-python"}
 
 
 def need(module: str, *, extra: str, by: str) -> ModuleType:
@@ -36,5 +41,24 @@ def need(module: str, *, extra: str, by: str) -> ModuleType:
     """
     if find_spec(module.partition(".")[0]) is None:
         title = _TITLES.get(module, module)
-        raise ImportError(f'{by} needs {title}. Install it with: pip install "xent[{extra}]"')
+        raise ImportError(f"{by} needs {title}. Install it with: {_install(module, extra)}")
     return import_module(module)
+
+
+def _install(module: str, extra: str) -> str:
+    """Return the command that installs what an extra brings, wherever xent itself came from.
+
+    ``pip install "xent[torch]"`` would ask a package index for xent, which may have come from a
+    clone or a wheel; the libraries themselves are on the index.
+    """
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        lines = requires("xent") or []
+    except PackageNotFoundError:  # run from its source, installed nowhere
+        lines = []
+    wanted = re.compile(rf"""(.+?)\s*;\s*extra == ["']{extra}["']""")
+    found = [match[1].replace(" ", "") for line in lines if (match := wanted.fullmatch(line))]
+    return "pip install " + " ".join(
+        f'"{name}"' for name in found or [_PACKAGES.get(module, module)]
+    )

@@ -122,6 +122,8 @@ def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator
 
 def _naming(error: OSError, beside: Path, path: str | os.PathLike[str]) -> OSError:
     """Let an error about the hidden neighbour, or about no file, name the file that was meant."""
+    if isinstance(error, FileNotFoundError) and error.errno is None:
+        return error  # of what is read, in our own words
     if error.errno is None:  # a library's own words
         return OSError(f"{str(path)!r} cannot be written: {error}")
     if error.filename is None or str(error.filename) == str(beside):
@@ -270,7 +272,7 @@ def load(
             f"{shown} cannot be read",
             f"it is version {written} of {format}, written by xent {metadata.get('xent_version')}, "
             f"and this xent knows up to version {version}",
-            "Upgrade with: pip install --upgrade xent",
+            "Read it with that version of xent, or a newer one.",
         )
     if not whole:
         raise _damaged(shown)

@@ -66,3 +66,14 @@ def test_the_first_line_that_is_not_utf8(tmp_path, row):
     (tmp_path / "u.csv").write_bytes("x,name\n1,a\n".encode("utf16"))
     with pytest.raises(ValueError, match=r"\(byte 0xf.\)\. Save .* or pass encoding=\"utf16\"\."):
         _table.read(tmp_path / "u.csv", csv=Csv())
+
+
+@pytest.mark.parametrize("place", [12, 40, -5])
+def test_damaged_gzip_is_refused_in_a_sentence(tmp_path, place):
+    whole = gzip.compress("\n".join(f"{i},{i * i % 977}" for i in range(2000)).encode())
+    broken = bytearray(whole)
+    broken[place] ^= 255
+    (tmp_path / "t.csv.gz").write_bytes(broken)
+    for read in (_table.read, lambda path: list(_table.scan(path))):
+        with pytest.raises(ValueError, match=r"t\.csv\.gz' cannot be read as CSV: "):
+            read(tmp_path / "t.csv.gz")

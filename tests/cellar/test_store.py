@@ -79,7 +79,9 @@ def test_older_versions_are_read_and_newer_refused(tmp_path):
     write(tmp_path / "a", version=1)
     assert _store.load(tmp_path / "a", format="xent.test", version=2)[0] == STATE
     write(tmp_path / "b", version=3)
-    with pytest.raises(ValueError, match=r"knows up to version 2\. Upgrade with: pip"):
+    with pytest.raises(
+        ValueError, match=r"knows up to version 2\. Read it with that version of xent"
+    ):
         _store.load(tmp_path / "b", format="xent.test", version=2)
 
 
@@ -301,6 +303,28 @@ with scratch_folder("xent-", Path({str(tmp_path)!r})) as folder:
     with scratch_folder("xent-", tmp_path):
         pass
     assert [p.name for p in tmp_path.iterdir()] == ["xent-mine"]
+
+
+@pytest.mark.parametrize("event", ["open", "fcntl.flock", "os.mkdir", "os.rmdir", "os.remove"])
+def test_a_scratch_folder_is_somebodys_at_every_moment(tmp_path, event):
+    """Killed before or after anything it does: the next one finds what it left."""
+    code = f"""
+import os, sys
+from pathlib import Path
+from xent._leftovers import scratch_folder
+def look(name, args):
+    if name == {event!r} and {str(tmp_path)!r} in str(args) or name == {event!r} == "fcntl.flock":
+        os.kill(os.getpid(), 9)
+sys.addaudithook(look)
+with scratch_folder("xent-", Path({str(tmp_path)!r})) as folder:
+    Path(folder, "x").write_text("x")
+"""
+    done = subprocess.run([sys.executable, "-c", code])
+    assert done.returncode == -9
+    with scratch_folder("xent-", tmp_path) as folder:
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {Path(folder).name, f"{Path(folder).name}.lock"}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_names_the_file(tmp_path):

@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import io
+import json
 import os
 import re
 import zipfile
@@ -276,3 +277,15 @@ def test_text_in_another_encoding_is_refused(tmp_path):
     for reader in (_table.read, lambda *a, **k: next(_table.scan(*a, **k))):
         with pytest.raises(ValueError, match=r"`TABLE` must name every column once, got two 'a'"):
             reader(path, argument="TABLE")
+
+
+def test_lists_that_begin_with_null_keep_it(tmp_path):
+    """As servers of language models write them; pyarrow 26 by itself loses what stands first."""
+    lists = [[None, -2.5, -0.25], [None, -0.5], [None], [-1.0, None]]
+    path = tmp_path / "served.jsonl"
+    path.write_text("".join(f'{{"a": {json.dumps(row)}}}\n' for row in lists))
+    table = _table.read(path)
+    table.validate(full=True)
+    assert table["a"].to_pylist() == lists
+    (scanned,) = _table.scan(path, None, 100)
+    assert scanned["a"].to_pylist() == lists

@@ -47,3 +47,12 @@ def test_links_in_a_circle(tmp_path):
     command = [sys.executable, "-m", "xent", "rank", "a.csv", "--target", "b"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "There is no file 'a.csv'.\n")
+
+
+def test_a_key_pressed_before_the_options_are_read(tmp_path):
+    """Ctrl-C while Typer still builds the command."""
+    code = "from xent import cli; import typer.main as m, sys\n"
+    code += "def stop(*a, **k): raise KeyboardInterrupt\n"
+    code += "m.get_command = stop; cli.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")

@@ -137,7 +137,7 @@ def test_score(folder, model, tmp_path):
 
 def test_score_says_its_columns():
     said = run("score", "--help")
-    assert "After a tab these bits, divided by the bytes of the line" in said
+    assert "its bits, a tab, and its bits per byte" in said
 
 
 def unpacked(path):

@@ -26,8 +26,18 @@ def three_clouds(rows=150, seed=0):
     return centres[y] + 0.1 * rng.normal(size=(rows, 2)), np.array(["a", "b", "c"])[y]
 
 
+def cannot_hold(estimator):
+    """What steps by batches do not keep: a row that counts twice is not one row in two batches."""
+    kinds = ("dense", "sparse")
+    expected = {f"check_sample_weight_equivalence_on_{k}_data": "batches differ" for k in kinds}
+    if not estimator.hidden:
+        expected["check_class_weight_classifiers"] = "rows unscaled, too far for ten epochs"
+    return expected
+
+
 @parametrize_with_checks(
-    [SoftmaxClassifier(), SoftmaxClassifier(hidden=(8,), loss="binary_cross_entropy")]
+    [SoftmaxClassifier(), SoftmaxClassifier(hidden=(8,), loss="binary_cross_entropy")],
+    expected_failed_checks=cannot_hold,
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_scikit_learn_accepts_it(estimator, check):
@@ -134,12 +144,12 @@ def test_real_digits(digits, hidden):
 
 def test_the_gradient_of_squared_error_vanishes_when_surely_wrong():
     """Nielsen's example: one input, a start that is confidently wrong, quadratic cost stuck."""
-    from xent.training._objectives import OBJECTIVES
+    from xent.training._objectives import objective_of
 
     z = torch.tensor([[8.0, -8.0]], requires_grad=True)
     norms = {}
     for name in LOSSES:
-        (gradient,) = torch.autograd.grad(OBJECTIVES[name].loss(z, torch.tensor([1])), z)
+        (gradient,) = torch.autograd.grad(objective_of(name).loss(z, torch.tensor([1])), z)
         norms[name] = gradient.norm().item()
     assert norms["cross_entropy"] > 1
     assert norms["binary_cross_entropy"] > 0.5
@@ -213,9 +223,9 @@ def test_fit_does_not_change_its_input():
 
 X, Y = three_clouds(20)
 WORDING = [
-    ({"loss": "hinge"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax' or 'mse_sigmoid', got 'hinge'."),
-    ({"loss": "crossentropy"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax' or 'mse_sigmoid', got 'crossentropy'. Did you mean 'cross_entropy'?"),
-    ({"optimizer": "lbfgs"}, {}, "`optimizer` must be 'sgd', 'adam' or 'adamw', got 'lbfgs'."),
+    ({"loss": "hinge"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div' or 'js_div', got 'hinge'."),
+    ({"loss": "crossentropy"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div' or 'js_div', got 'crossentropy'. Did you mean 'cross_entropy'?"),
+    ({"optimizer": "lbfgs"}, {}, "`optimizer` must be 'sgd', 'adam', 'adamw' or 'newton', got 'lbfgs'."),
     ({"epochs": 0}, {}, "`epochs` must be an integer of at least 1, got 0."),
     ({"batch_size": 2.5}, {}, "`batch_size` must be an integer of at least 1, got 2.5."),
     ({"hidden": (8, 0)}, {}, "`hidden[1]` must be an integer of at least 1, got 0."),

@@ -30,6 +30,17 @@ def test_round_trip(tmp_path, classes, hidden):
     assert (again.columns, again.target) == (["a", "b", "c"], "class")
 
 
+@pytest.mark.parametrize("weights", [{3: 2, np.int64(7): 0.5}, "balanced"])
+def test_class_weights_schedules_and_options_survive(tmp_path, weights):
+    X, classifier = fitted(
+        [3, 7], loss="focal:gamma=2", class_weight=weights, schedule="StepLR:step_size=1"
+    )
+    TrainedModel(classifier).save(tmp_path / "m")
+    again = TrainedModel.load(tmp_path / "m").classifier
+    assert {**again.get_params(), "hidden": ()} == classifier.get_params()
+    np.testing.assert_array_equal(again.predict_log_proba(X), classifier.predict_log_proba(X))
+
+
 def test_without_scaling_and_with_a_generator(tmp_path):
     X, classifier = fitted([0, 1])
     classifier.set_params(random_state=np.random.RandomState(1))
@@ -53,6 +64,51 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "m").write_bytes(b"\x80\x04\x95 a pickle, say")
     with pytest.raises(ValueError, match=r"must be a xent\.training file"):
         TrainedModel.load(tmp_path / "m")
+
+
+def forged(path, change):
+    """Write other parts of a model with true checksums."""
+    from xent import _store
+
+    state, parts = _store.load(path, format="xent.training", version=2)
+    change(state, parts)
+    _store.save(path, format="xent.training", version=2, state=state, arrays=parts)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s, a: a.pop("bias0"),
+        lambda s, a: a.pop("scaling.high"),
+        lambda s, a: a.update(bias1=a["bias1"][:1]),
+        lambda s, a: a.update(weight1=a["weight1"].T.copy()),
+        lambda s, a: a.update(weight0=a["weight0"].astype(np.float64)),
+        lambda s, a: a.update(weight0=a["weight0"].reshape(-1)),
+        lambda s, a: a.update({"scaling.low": a["scaling.low"][:2]}),
+        lambda s, a: s.update(classes=["a"]),
+        lambda s, a: s.update(classes=[["a"], ["b"]]),
+        lambda s, a: s.update(classes_dtype="<U900000000"),
+        lambda s, a: s.update(classes_dtype="V8"),
+        lambda s, a: s.update(classes_dtype="no dtype"),
+        lambda s, a: s.update(columns=["a", "b"]),
+        lambda s, a: s.update(columns="abc"),
+        lambda s, a: s.update(features=["a"]),
+        lambda s, a: s.update(target=[]),
+        lambda s, a: s.update(settings=[1]),
+        lambda s, a: s["settings"].update(other=1),
+        lambda s, a: s["settings"].update(loss="none"),
+        lambda s, a: s["settings"].update(loss=[]),
+        lambda s, a: s.pop("settings"),
+    ],
+)
+def test_a_forged_model_is_refused(tmp_path, change):
+    X, classifier = fitted(["a", "b"], hidden=(4,))
+    TrainedModel(classifier, Scaling.of(X), ["a", "b", "c"], "y").save(tmp_path / "m.xent")
+    forged(tmp_path / "m.xent", lambda s, a: None)
+    TrainedModel.load(tmp_path / "m.xent")
+    forged(tmp_path / "m.xent", change)
+    with pytest.raises(ValueError, match="cannot be read: what it holds is no model"):
+        TrainedModel.load(tmp_path / "m.xent")
 
 
 ranges = arrays(float, (6, 3), elements=st.floats(-1e6, 1e6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from collections import Counter
@@ -17,6 +18,8 @@ from xent.audit._finding import Finding, finding
 from xent.audit._follow.script import follow
 from xent.audit._report import AuditReport
 from xent.audit._source import Script, read
+
+MAX_TREES = 256  # scripts whose parsed code is kept: it takes a megabyte each
 
 SPEAKS_OF_LOSSES = re.compile(r"loss|entropy|softmax|sigmoid|kl_|criterion|train|eval", re.I)
 
@@ -76,6 +79,12 @@ class ScriptsRead:
         if kept is None or FINDING_LEVELS.index(one.level) > FINDING_LEVELS.index(kept.level):
             self.found[key] = one
 
+    def forget_trees(self) -> None:
+        """Free the parsed code of all scripts."""
+        for source in self.sources.values():
+            source.forget_tree()
+        gc.collect()
+
     def report(self, config: Config) -> AuditReport:
         """Return what settings and comments leave."""
         wanted = [one for one in self.found.values() if config.wants(one.rule)]
@@ -85,13 +94,28 @@ class ScriptsRead:
 
 def reading(paths: list[Path], config: Config) -> ScriptsRead:
     """Read files, each followed from its first line to its last."""
+    # The collector would look at every node of parsed code again and again: most of the time.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return _reading(paths, config)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _reading(paths: list[Path], config: Config) -> ScriptsRead:
     read_files = ScriptsRead()
     for path in collect(paths, config):
         key = path.resolve()
         if key not in read_files.sources:
             read_files.sources[key] = read(path, str(path))
+            if len(read_files.sources) % MAX_TREES == 0:
+                read_files.forget_trees()
         read_files.given.append(read_files.sources[key])
-    for source in read_files.given:
+    for number, source in enumerate(read_files.given, 1):
+        if number % MAX_TREES == 0:
+            read_files.forget_trees()
         for one in _broken(source):
             read_files.add(one)
         if not SPEAKS_OF_LOSSES.search(source.text):

@@ -47,14 +47,41 @@ class Script:
     path: Path
     shown: str  # the path as findings have it
     text: str = ""
-    tree: ast.Module = field(default_factory=lambda: ast.Module([], []))
     cells: list[tuple[int, int]] = field(default_factory=list)  # (first line, number of the cell)
     broken: list[tuple[int, int, str]] = field(default_factory=list)  # line, column, reason
 
     @cached_property
+    def tree(self) -> ast.Module:
+        """The code, parsed; of a notebook's cells those that can be."""
+        body: list[ast.stmt] = []
+        for first, code in self._parts():
+            part = _parse(code)
+            if isinstance(part, ast.Module):
+                body += (ast.increment_lineno(part, first - 1) if first > 1 else part).body
+            else:
+                reason = (first - 1 + (part.lineno or 1), part.offset or 1, _reason(part))
+                if reason not in self.broken:
+                    self.broken.append(reason)
+        return ast.Module(body, [])
+
+    def _parts(self) -> list[tuple[int, str]]:
+        """Return what is parsed in one piece, with its first line: a file, or a cell."""
+        if not self.cells:
+            return [(1, self.text)]
+        ends = [first - 1 for first, _ in self.cells[1:]] + [len(self.lines)]
+        return [
+            (first, "\n".join(self.lines[first - 1 : end]))
+            for (first, _), end in zip(self.cells, ends, strict=True)
+        ]
+
+    def forget_tree(self) -> None:
+        """Free what was parsed, some twenty times the text; it is parsed anew where needed."""
+        self.__dict__.pop("tree", None)
+
+    @cached_property
     def lines(self) -> list[str]:
         """The lines of the code."""
-        return self.text.splitlines()
+        return self.text.split("\n")  # as Python counts them: a form feed ends no line
 
     def position(self, line: int, byte: int) -> tuple[int | None, int, int]:
         """Return (cell, line, column) as a person counts them, of a node's line and offset."""
@@ -116,11 +143,7 @@ def read(path: Path, shown: str) -> Script:
     except (OSError, UnicodeError, SyntaxError, LookupError) as error:
         source.broken.append((1, 1, _reason(error)))
         return source
-    tree = _parse(source.text)
-    if isinstance(tree, ast.Module):
-        source.tree = tree
-    else:
-        source.broken.append((tree.lineno or 1, tree.offset or 1, _reason(tree)))
+    source.tree  # for what is broken  # noqa: B018
     return source
 
 
@@ -155,20 +178,11 @@ def _read_notebook(source: Script, raw: bytes) -> Script:
         source.broken.append((1, 1, f"not a notebook: {_reason(error)}"))
         return source
     lines: list[str] = []
-    body: list[ast.stmt] = []
     for number, code in codes:
-        code = _without_magics(code)
-        first = len(lines) + 1
-        source.cells.append((first, number))
-        tree = _parse(code)
-        if isinstance(tree, ast.Module):
-            body += ast.increment_lineno(tree, first - 1).body
-        else:
-            source.broken.append((first - 1 + (tree.lineno or 1), tree.offset or 1, _reason(tree)))
-            code = "\n" * code.count("\n")
-        lines += code.split("\n")
+        source.cells.append((len(lines) + 1, number))
+        lines += _without_magics(code).split("\n")
     source.text = "\n".join(lines)
-    source.tree = ast.Module(body, [])
+    source.tree  # for what is broken  # noqa: B018
     return source
 
 

@@ -7,19 +7,21 @@ code is 2; a fault of xent itself keeps its traceback, so that it can be reporte
 import sys
 import warnings
 from importlib import import_module
-from typing import Annotated, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from xent import _signals
 from xent._terminal import printable
+from xent.cli import _help
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 COMMANDS = (
     "_demo",
-    "_train",
-    "_predict",
+    "_training",
     "_evaluate",
+    "_compare",
+    "_calibrate",
     "_language",
     "_trees",
     "_measures",
@@ -29,9 +31,8 @@ COMMANDS = (
 
 app = typer.Typer(
     name="xent",
-    help="Count the bits a model wastes, and waste fewer.",
+    help="Cross-entropy end to end: count the bits that a model wastes, and waste fewer.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -39,16 +40,20 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"xent {version('xent')}")
+        typer.echo(_help.versions())
         raise typer.Exit
 
 
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which xent.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Print the version of xent and of the libraries that it stands on.",
+        ),
     ] = False,
 ) -> None:
     pass
@@ -58,18 +63,25 @@ for _name in COMMANDS:
     import_module(f"xent.cli.{_name}").register(app)
 
 
+def command() -> Any:
+    """Return the whole command line, as its help shows it."""
+    return _help.readable(typer.main.get_command(app))
+
+
 def main() -> None:
     """Run the command line; the console script `xent`."""
     try:
         with _signals.heard(), warnings.catch_warnings():
             warnings.showwarning = _doubt
-            app()
+            command()()
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             typer.secho("Interrupted.", fg=typer.colors.RED, err=True)
         elif stop.code in _signals.ENDED:
             typer.secho(f"Ended by {_signals.ENDED[stop.code]}.", fg=typer.colors.RED, err=True)
         raise
+    except KeyboardInterrupt:  # before Typer, which hears it too, has read the options
+        _say("Interrupted.", INTERRUPTED)
     except MemoryError as error:
         _say(f"There is not enough memory for this. {error}".rstrip(), 2)
     except (ValueError, TypeError, ImportError, OSError) as error:

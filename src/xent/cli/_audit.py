@@ -8,18 +8,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from xent.cli._help import one_of
+
 if TYPE_CHECKING:
     from xent.audit import AuditReport, Config
 
 FILES = "files"
-Format = Annotated[str, typer.Option(help="text, json, sarif or github.")]
-Notes = Annotated[bool, typer.Option("--notes", help="Show notes as well.")]
-Select = Annotated[
-    list[str] | None, typer.Option(help="Rules to look for: X402, or X4 for all of X4xx.")
+Format = Annotated[
+    str,
+    typer.Option(
+        help="Form of the report: text, json, sarif or github.",
+        autocompletion=one_of("text", "json", "sarif", "github"),
+    ),
 ]
-Ignore = Annotated[list[str] | None, typer.Option(help="Rules to leave out.")]
+Notes = Annotated[
+    bool, typer.Option("--notes", help="Show notes, too, beside errors and warnings.")
+]
+Select = Annotated[
+    list[str] | None,
+    typer.Option(help="Look for these rules alone: X402, or X4 for all of X4xx; may be repeated."),
+]
+Ignore = Annotated[list[str] | None, typer.Option(help="Leave out these rules; may be repeated.")]
 FailOn = Annotated[
-    str | None, typer.Option(help="Exit with 1 at error, warning (the default), note, or never.")
+    str | None,
+    typer.Option(
+        help="Exit with code 1 at an error, a warning (the default), a note, or never.",
+        autocompletion=one_of("error", "warning", "note", "never"),
+    ),
 ]
 
 
@@ -33,10 +48,18 @@ class PathsOrCommand(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+def _rules(incomplete: str) -> list[str]:
+    from xent.audit._catalogue import RULES
+
+    return [name for name in RULES if name.startswith(incomplete.upper())]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
-        name="audit", cls=PathsOrCommand, help="Say what is wrong with a training script's loss."
+        name="audit",
+        cls=PathsOrCommand,
+        help="Find what is wrong with the loss of a training script, and how to fix it.",
     )
     app.add_typer(group)
     _register_files(group)
@@ -48,7 +71,8 @@ def _register_files(group: typer.Typer) -> None:
     @group.command(FILES)
     def files(
         paths: Annotated[
-            list[Path], typer.Argument(metavar="PATH...", help="Scripts, notebooks, folders.")
+            list[Path],
+            typer.Argument(metavar="PATH", help="Scripts, notebooks, or folders of them."),
         ],
         format: Format = "text",
         notes: Notes = False,
@@ -56,10 +80,17 @@ def _register_files(group: typer.Typer) -> None:
         ignore: Ignore = None,
         fail_on: FailOn = None,
         baseline: Annotated[
-            Path | None, typer.Option(help="A JSON report: leave out what it has.")
+            Path | None,
+            typer.Option(help="A JSON report of an earlier run; what it has is left out."),
         ] = None,
     ) -> None:
-        """Read training scripts; nothing is run. `xent audit rule ID` explains a rule."""
+        """Read training scripts, without running them.
+
+        `xent audit run SCRIPT` runs one and looks at its losses; `xent audit rule ID` explains a
+        rule.
+
+        Example: xent audit train.py
+        """
         from xent import _check
         from xent.audit._audit import _folder, audit, without_baseline
         from xent.audit._formats import REPORT_FORMATS
@@ -79,13 +110,15 @@ def _register_run(group: typer.Typer) -> None:
     def run(
         script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="A training script.")],
         arguments: Annotated[
-            list[str] | None, typer.Argument(metavar="ARGS...", help="What the script is given.")
+            list[str] | None,
+            typer.Argument(metavar="ARGS", help="Arguments of the script itself."),
         ] = None,
         steps: Annotated[
-            int | None, typer.Option(min=1, help="Check so many steps; the script goes on.")
+            int | None,
+            typer.Option(min=1, help="Stop looking after so many steps; the script goes on."),
         ] = None,
         report: Annotated[
-            Path | None, typer.Option(help="Write the report here, not to stderr.")
+            Path | None, typer.Option(help="Write the report to this file, not to stderr.")
         ] = None,
         format: Format = "text",
         notes: Notes = False,
@@ -93,10 +126,17 @@ def _register_run(group: typer.Typer) -> None:
         ignore: Ignore = None,
         fail_on: FailOn = None,
         strict: Annotated[
-            bool, typer.Option("--strict", help="Findings win over the script's own exit code.")
+            bool,
+            typer.Option(
+                "--strict",
+                help="Exit with code 1 on findings, whatever the exit code of the script.",
+            ),
         ] = False,
     ) -> None:
-        """Run a script unchanged, and say what is wrong with the losses that it computes."""
+        """Run a script unchanged, and say what is wrong with the losses that it computes.
+
+        Example: xent audit run train.py --epochs 1
+        """
         from xent import _check
         from xent.audit._formats import REPORT_FORMATS
         from xent.audit._run import program
@@ -140,10 +180,18 @@ def _register_rule(group: typer.Typer) -> None:
     @group.command()
     def rule(
         rules: Annotated[
-            list[str] | None, typer.Argument(metavar="[ID]...", help="All, if none is named.")
+            list[str] | None,
+            typer.Argument(
+                metavar="ID",
+                help="Rules to explain, like X101; by default all are listed.",
+                autocompletion=_rules,
+            ),
         ] = None,
     ) -> None:
-        """Explain a rule: wrong and right lines, why, and what it costs."""
+        """Explain a rule: wrong and right lines, why, and what it costs.
+
+        Example: xent audit rule X101
+        """
         from xent import _check
         from xent.audit._catalogue import RULES
 

@@ -10,8 +10,13 @@ from typing import Annotated
 
 import typer
 
-Base = Annotated[str, typer.Option(help="2 for bits, e for nats, 10 for bans.", metavar="<number>")]
-Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Where chance starts.")]
+Base = Annotated[
+    str,
+    typer.Option(
+        help="Base of the logarithm: 2 for bits, e for nats, 10 for bans.", metavar="NUMBER"
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Seed of all random numbers.")]
 
 
 def require(names: Sequence[str], wanted: Sequence[str]) -> None:

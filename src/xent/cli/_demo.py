@@ -15,12 +15,17 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def demo(
         html: Annotated[
-            Path, typer.Option("--html", "--report", help="Write the report as a page.")
+            Path, typer.Option("--html", "--report", help="Write the report to this HTML file.")
         ] = Path("report.html"),
-        epochs: Annotated[int, typer.Option(help="Passes over the training digits.")] = 30,
+        epochs: Annotated[
+            int, typer.Option(help="Passes over the training digits, for each loss.")
+        ] = 30,
         seed: _data.Seed = 0,
     ) -> None:
-        """Train on real handwritten digits under four losses; compare them in bits."""
+        """Train on real handwritten digits under four losses, and compare them in bits.
+
+        Example: xent demo --html report.html
+        """
         from xent import _check
 
         _data.check_outputs([], {"--html": html})

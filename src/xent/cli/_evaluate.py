@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xent.cli import _data
-from xent.cli._predictions import Files, Scores, labels_of, scores_of, spelled, truth_as
-from xent.cli._tables import TableOptions, with_options, words
+from xent.cli import _score_options as options
+from xent.cli._compare._against import OldRows
+from xent.cli._kinds._options import KindOptions
+from xent.cli._kinds._run import KindFile
+from xent.cli._predictions import Files, Scores, in_order, labels_of, scores_of, spelled, truth_as
+from xent.cli._tables import TableOptions, options_from, with_options, words
 
 if TYPE_CHECKING:
     from xent.evaluation import Report
@@ -24,84 +28,79 @@ def register(app: typer.Typer) -> None:
 
 
 @with_options()
+@options_from(KindOptions, "kinds")
 def evaluate(
     file: Annotated[
         Path,
         typer.Argument(metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz."),
     ],
-    target: Annotated[str, typer.Option(help="Column of true classes.")] = "target",
-    probs: Annotated[
-        str | None,
-        typer.Option(
-            help="Columns of probabilities, [bold]p_*[/], [bold]prob_*[/] or [bold]proba_*[/] if "
-            "not given; what * stands for names the class."
-        ),
-    ] = None,
-    logits: Annotated[str | None, typer.Option(help="Columns of logits, instead.")] = None,
-    log_probs: Annotated[
-        str | None, typer.Option(help="Columns of log-probabilities, instead.")
-    ] = None,
-    positive: Annotated[
-        str | None, typer.Option(help="The class that a single column is of.")
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="Names of numbered columns and of a coded truth, like cat,dog."),
-    ] = None,
-    truth: Annotated[
-        Path | None, typer.Option(help="The file with the true classes, joined by --id.")
-    ] = None,
-    id_: Annotated[
-        str | None, typer.Option("--id", help="Column that names the rows, each once.")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Column that says how much each row counts.")
-    ] = None,
-    by: Annotated[
-        list[str] | None, typer.Option(help="Column whose values part the rows into slices.")
-    ] = None,
-    ignore: Annotated[
-        str | None, typer.Option(help="A target that says to leave its row out, like -100.")
-    ] = None,
-    normalize: Annotated[
-        bool,
-        typer.Option("--normalize", help="Divide each row by its sum (if saved with few digits)."),
-    ] = False,
-    allow_probabilities: Annotated[
-        bool,
-        typer.Option(
-            "--allow-probabilities", help="Take --logits that look like probabilities for logits."
-        ),
-    ] = False,
+    target: options.TargetOption = "target",
+    probs: options.ProbsOption = None,
+    logits: options.LogitsOption = None,
+    log_probs: options.LogProbsOption = None,
+    positive: options.PositiveOption = None,
+    labels: options.LabelsOption = None,
+    truth: options.TruthOption = None,
+    id_: options.IdOption = None,
+    weights: options.WeightsOption = None,
+    by: options.ByOption = None,
+    ignore: options.IgnoreOption = None,
+    normalize: options.NormalizeOption = False,
+    allow_probabilities: options.AllowProbabilitiesOption = False,
     base: _data.Base = "2",
     rows: Annotated[
-        Path | None, typer.Option(help="Write what each row cost: .parquet, .csv, .jsonl, .npz.")
+        Path | None,
+        typer.Option(help="Write what each row cost to this file: .parquet, .csv, .jsonl, .npz."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="What --rows wrote of another model: say how far apart the two are."),
+    ] = None,
+    fail_above: Annotated[
+        float | None,
+        typer.Option(help="Exit with 1 unless the interval of the cross-entropy ends below this."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
-    ] = None,
+    json: options.JsonOption = None,
     *,
+    kinds: KindOptions,
     reading: TableOptions,
 ) -> None:
-    """Say where the bits go: cross-entropy, calibration, classes, confusions."""
+    """Say where the bits of predictions go: cross-entropy, calibration, classes, confusions.
+
+    Example: xent evaluate predictions.csv --target digit --html report.html
+    """
     from xent import _check
     from xent.evaluation._evaluate import evaluated
+    from xent.evaluation._kinds._ordered import ordered_evaluated
 
-    _data.check_outputs([file, truth], {"--rows": rows, "--html": html, "--json": json})
+    _data.check_outputs([file, truth, against], {"--rows": rows, "--html": html, "--json": json})
     if str(html) == "-":
         raise _check.invalid("--html", "name a file", "'-'")
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
-    kind = _kind(given, normalize=normalize)
+    kind = kind_of(given, normalize=normalize)
     logarithms = _data.base_of(base)
+    if kinds.alone:
+        said = {
+            "target": target, **given, "positive": positive, "labels": labels, "truth": truth,
+            "id_": id_, "weights": weights, "by": by, "ignore": ignore, "normalize": normalize,
+            "allow_probabilities": allow_probabilities, "against": against, "html": html,
+        }  # fmt: skip
+        other = KindFile(file, reading, kinds, kind, given[kind], logarithms, said)
+        _finish(other.evaluated(), rows, json, fail_above)
+        return
     beside = [name for name in (weights, *(by or [])) if name is not None]
     files = Files(file, target, truth, id_)
     table = files.read(reading, beside)
     others = _columns(table, files, {"--weights": [weights] if weights else [], "--by": by or []})
     scores = scores_of(table, kind, given[kind], file, [target, *others])
-    scores = _single(scores, kind, positive)
+    scores = single(scores, kind, positive)
     scores, names = labels_of(scores, labels)
-    true, classes, yes = _classes(table, target, scores, names, positive, coded=labels is not None)
+    if kinds.ordered:
+        scores, names = in_order(scores, names, labels)
+    true, classes, yes = classes_in(
+        table, target, scores, names, positive, coded=labels is not None
+    )
     with words("target", "labels", "positive", "base", "normalize", "allow_probabilities", "by",
                probs="--probs", logits="--logits", log_probs="--log-probs",
                sample_weight="--weights", ignore_index="--ignore"):  # fmt: skip
@@ -111,12 +110,47 @@ def evaluate(
             by={name: others[name] for name in by or []}, ignore_index=ignore,
             normalize=normalize, allow_probabilities=allow_probabilities, base=logarithms,
         )  # fmt: skip
+        beyond = []
+        if kinds.ordered:
+            found, _ = ordered_evaluated(
+                report, true, *(scores.matrix if kind == k else None for k in given),
+                sample_weight=_weights(table, weights), ignore_index=ignore, normalize=normalize,
+                allow_probabilities=allow_probabilities,
+            )  # fmt: skip
+            beyond.append(("ordered", found.beside(), found.lines()))
     if rows is not None:
         _write_rows(rows, report, each, {name: others[name] for name in (id_, *beside) if name})
-    _write(report, file, html, json)
+    if against is not None:
+        old = OldRows(against, report.unit, id_, target)
+        compared = old.compared(file, report, each, others.get(id_ or ""))
+        beyond.append(("against", compared.to_dict(), str(compared)))
+    _write(report, beyond, file, html, json)
+    if fail_above is not None:
+        options.fail("the cross-entropy", report.high, fail_above, report.unit)
 
 
-def _kind(given: dict[str, str | None], *, normalize: bool) -> str:
+def _finish(
+    found: tuple[Any, dict[str, Any]], rows: Path | None, json: Path | None, limit: float | None
+) -> None:
+    """Write and print what was found of another kind of predictions."""
+    from xent import _check, _table
+
+    report, columns = found
+    if rows is not None and not columns:
+        raise _check.invalid("--rows", "be left out where --class-axis is given", "both")
+    if rows is not None:
+        _table.write(rows, columns, argument="--rows")
+    write_json(report.to_dict(), str(report), json)
+    if limit is not None:
+        units = getattr(report, "units", None)
+        if units is None:
+            options.fail("the cross-entropy", report.high, limit, report.unit)
+        else:
+            last = units[-1]  # a byte where texts were given, else a token
+            options.fail(f"the cost of a {last.name}", last.high, limit, report.unit)
+
+
+def kind_of(given: dict[str, str | None], *, normalize: bool) -> str:
     """Return which scores were asked for: probabilities where nothing was said."""
     from xent import _check
 
@@ -149,7 +183,7 @@ def _columns(table: Any, files: Files, beside: dict[str, Sequence[str]]) -> dict
     return {name: table.column(name).to_pylist() for name in wanted}
 
 
-def _single(scores: Scores, kind: str, positive: str | None) -> Scores:
+def single(scores: Scores, kind: str, positive: str | None) -> Scores:
     """Make one column of it where it is of one class, which must be named."""
     from xent import _check
 
@@ -163,7 +197,7 @@ def _single(scores: Scores, kind: str, positive: str | None) -> Scores:
     return Scores(scores.matrix[:, 0], [])
 
 
-def _classes(
+def classes_in(
     table: Any,
     target: str,
     scores: Scores,
@@ -209,20 +243,43 @@ def _write_rows(path: Path, report: Report, each: Any, others: dict[str, list[An
     _table.write(path, columns, argument="--rows")
 
 
-def _write(report: Report, file: Path, html: Path | None, json: Path | None) -> None:
+def _write(
+    report: Report,
+    beyond: list[tuple[str, dict[str, Any], str]],
+    file: Path,
+    html: Path | None,
+    json: Path | None,
+) -> None:
+    said, shown = report.to_dict(), str(report)
+    for name, found, text in beyond:
+        said[name] = found
+        shown += f"\n\n{text}"
+    if html is not None:
+        report.to_html(html, title=f"Where the {report.unit} of {file.name} go")
+        shown += f"\n\nThe page: {html}"
+    write_json(said, shown, json)
+
+
+def write_json(said: dict[str, Any], shown: str, json: Path | None) -> None:
+    """Print what was found; write it as JSON too, or print that alone where it goes to ``-``.
+
+    Parameters
+    ----------
+    said : dict
+        Plain data.
+    shown : str
+        The same for people.
+    json : Path or None
+        Where it shall be written.
+    """
     import json as json_module
 
     from xent import _store
 
-    said = report.to_dict()
     text = json_module.dumps(said, ensure_ascii=False)
     if len(text) < SHORT_JSON:
         text = json_module.dumps(said, ensure_ascii=False, indent=2)
-    if html is not None:
-        report.to_html(html, title=f"Where the {report.unit} of {file.name} go")
     if json is not None and str(json) != "-":
         with _store.writing(json, argument="--json") as out:
             out.write(text.encode() + b"\n")
-    typer.echo(text if str(json) == "-" else str(report))
-    if html is not None and str(json) != "-":
-        typer.echo(f"\nThe page: {html}")
+    typer.echo(text if str(json) == "-" else shown)

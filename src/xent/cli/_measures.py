@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from xent.cli import _data
+from xent.cli._help import one_of
 from xent.cli._tables import TableFile, TableOptions, with_options, words
 
 BAR_WIDTH, LINE_LENGTH = (
@@ -17,25 +18,33 @@ BAR_WIDTH, LINE_LENGTH = (
 MAX_NAME = 30  # characters of a column's name on the terminal
 DECIMALS = 4  # of a number on the terminal
 
-Html = Annotated[Path | None, typer.Option(help="Write the table as a page.")]
+Html = Annotated[Path | None, typer.Option(help="Write the table to this HTML file.")]
 JsonFile = Annotated[
-    Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
+    Path | None,
+    typer.Option(help="Write everything to this JSON file; - prints JSON instead of text."),
 ]
 GainBase = Annotated[
     str | None,
     typer.Option(
-        help="Of the information gain: 2 for bits (the default), e for nats, 10 for bans.",
+        help="Base of the information gain: 2 for bits (the default), e for nats, 10 for bans.",
         metavar="NUMBER",
     ),
 ]
 ColumnPatterns = Annotated[
-    str | None, typer.Option(help="Columns to look at, like 'age,p_*'; all by default.")
+    str | None, typer.Option(help="Columns to look at, like 'age,p_*'; by default all.")
 ]
 Chance = Annotated[
-    int | None, typer.Option("--seed", "--random-state", help="Where chance starts, 0 if not said.")
+    int | None,
+    typer.Option("--seed", "--random-state", help="Seed of all random numbers; by default 0."),
 ]
 MissingHow = Annotated[
-    str, typer.Option(help="Missing values: a [bold]symbol[/], [bold]drop[/] or [bold]refuse[/].")
+    str,
+    typer.Option(
+        help="What a missing value is: a [bold]symbol[/] of its own, a row to [bold]drop[/], or "
+        "an error "
+        "([bold]refuse[/]).",
+        autocompletion=one_of("symbol", "drop", "refuse"),
+    ),
 ]
 
 
@@ -50,23 +59,36 @@ def rank(
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
     ],
-    target: Annotated[str, typer.Option(help="Column of classes.")],
+    target: Annotated[str, typer.Option(help="Column that the others are to tell about.")],
     columns: ColumnPatterns = None,
     score: Annotated[
-        str, typer.Option(help="information_gain, gain_ratio, symmetric_uncertainty or gini.")
+        str,
+        typer.Option(
+            help="What columns are ranked by: information_gain, gain_ratio, "
+            "symmetric_uncertainty or gini.",
+            autocompletion=one_of(
+                "information_gain", "gain_ratio", "symmetric_uncertainty", "gini"
+            ),
+        ),
     ] = "information_gain",
     numeric: Annotated[
         str,
-        typer.Option(help="Numbers are cut ([bold]mdl[/]) or told by neighbours: [bold]ksg[/]."),
+        typer.Option(
+            help="How numbers are read: cut into bins ([bold]mdl[/]), or by nearest neighbours "
+            "([bold]ksg[/]).",
+            autocompletion=one_of("mdl", "ksg"),
+        ),
     ] = "mdl",
     weights: Annotated[
-        str | None, typer.Option(help="Column of weights, which is not ranked.")
+        str | None, typer.Option(help="Column with the weight of each row; it is not ranked.")
     ] = None,
     target_bins: Annotated[
-        int | None, typer.Option(help="Quantiles that a target of numbers is cut at.")
+        int | None, typer.Option(help="Into how many quantiles a target of numbers is cut.")
     ] = None,
     missing: MissingHow = "symbol",
-    permutations: Annotated[int, typer.Option(help="Shuffles of each column, for p-values.")] = 0,
+    permutations: Annotated[
+        int, typer.Option(help="Shuffles of each column for p-values; 0 for none.")
+    ] = 0,
     seed: Chance = None,
     base: GainBase = None,
     html: Html = None,
@@ -74,7 +96,10 @@ def rank(
     *,
     reading: TableOptions,
 ) -> None:
-    """Rank the columns of a table by what they tell about one of them."""
+    """Rank the columns of a table by what they tell about one of them.
+
+    Example: xent rank days.csv --target play
+    """
     from xent import _check, _table
     from xent.measures import rank_features
     from xent.measures.tables._rank import SCORES
@@ -125,19 +150,24 @@ def drift(
     measure: Annotated[
         str,
         typer.Option(
-            help="What orders, bars and --threshold are of: "
-            "js, kl, psi, hellinger or total_variation."
+            help="Measure of the order, the bars and --threshold: "
+            "js, kl, psi, hellinger or total_variation.",
+            autocompletion=one_of("js", "kl", "psi", "hellinger", "total_variation"),
         ),
     ] = "js",
     threshold: Annotated[
-        float | None, typer.Option(help="Exit with code 1 if a column is above it.")
+        float | None,
+        typer.Option(help="Exit with code 1 if the measure of a column is above this."),
     ] = None,
-    bins: Annotated[int, typer.Option(help="Quantiles that numbers are cut at.")] = 10,
+    bins: Annotated[int, typer.Option(help="Into how many quantiles numbers are cut.")] = 10,
     weights: Annotated[
-        str | None, typer.Option(help="Column of weights in both, which is not compared.")
+        str | None,
+        typer.Option(help="Column with the weight of each row in both tables; it is not compared."),
     ] = None,
     missing: MissingHow = "symbol",
-    bootstrap: Annotated[int, typer.Option(help="Redrawn tables, for the interval of JS.")] = 0,
+    bootstrap: Annotated[
+        int, typer.Option(help="Bootstrap samples for the interval of JS; 0 for none.")
+    ] = 0,
     seed: Chance = None,
     base: _data.Base = "2",
     html: Html = None,
@@ -145,7 +175,10 @@ def drift(
     *,
     reading: TableOptions,
 ) -> None:
-    """Say how far each column has moved from one table to another."""
+    """Measure how far each column has moved from one table to another.
+
+    Example: xent drift january.csv february.csv --threshold 0.1
+    """
     from xent import _check, _table
     from xent.measures import drift
 

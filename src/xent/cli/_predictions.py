@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,16 +113,30 @@ class Scores:
         The scores, of the type that the file has.
     classes : list of str
         What the columns are called, less what they share.
+    columns : list of str
+        What the columns are called in the file, where they stand one by one.
     """
 
     matrix: NDArray[Any]
     classes: list[str]
+    columns: list[str] = field(default_factory=list)
 
 
 def scores_of(
     table: Any, kind: str, pattern: str | None, file: Path, leave: Sequence[str]
 ) -> Scores:
-    """Find and read the columns of scores.
+    """Read the columns of scores; the parameters are those of `score_columns`."""
+    option = "--" + kind.replace("_", "-")
+    pattern, found = score_columns(table, kind, pattern, file, leave)
+    if len(found) == 1 and (nested := _nested(table.column(found[0]), option)) is not None:
+        return nested
+    return columns_of(table, found, pattern, option, masked=kind != "probs")
+
+
+def score_columns(
+    table: Any, kind: str, pattern: str | None, file: Path, leave: Sequence[str]
+) -> tuple[str, list[str]]:
+    """Find the columns of scores, and return the pattern that they match, and their names.
 
     Parameters
     ----------
@@ -152,10 +166,15 @@ def scores_of(
         elif numeric:
             advice += f" Of one class alone, pass {option} {numeric[0]} --positive CLASS."
         raise _check.invalid(option, must, "none that begins with p_, prob_ or proba_", advice)
-    found = [n for n in _table.matching(pattern, names, file, argument=option)]
-    if len(found) == 1 and (nested := _nested(table.column(found[0]), option)) is not None:
-        return nested
-    return Scores(_matrix(table, found, option, masked=kind != "probs"), _stripped(found, pattern))
+    return pattern, [n for n in _table.matching(pattern, names, file, argument=option)]
+
+
+def columns_of(
+    table: Any, names: list[str], pattern: str, option: str, *, masked: bool = False
+) -> Scores:
+    """Read columns that a pattern found, and name each by what tells it from the others."""
+    matrix = _matrix(table, names, option, masked=masked)
+    return Scores(matrix, _stripped(names, pattern), names)
 
 
 def _is_number(kind: Any) -> bool:
@@ -246,6 +265,28 @@ def labels_of(scores: Scores, given: str | None) -> tuple[Scores, list[str]]:
     if len(names) != len(classes):
         raise _check.invalid("--labels", f"name the {len(classes)} classes", len(names))
     return scores, names
+
+
+def in_order(scores: Scores, names: list[str], given: str | None) -> tuple[Scores, list[str]]:
+    """Return the columns and names of outcomes from the lowest to the highest.
+
+    The order is that of ``given``, or else that of numbers; nothing else tells one.
+    """
+    from xent import _check
+
+    if scores.matrix.ndim == 1:
+        must = "have a column for each outcome"
+        raise _check.invalid("--ordered", must, "one column", "Two outcomes have no order to use.")
+    if given is not None:
+        wanted = [part.strip() for part in given.split(",")]
+    else:
+        try:
+            wanted = sorted(names, key=float)
+        except ValueError:
+            must = "name the outcomes from the lowest to the highest"
+            got = f"none, and {_check.join_names(names, last='and')} tell no order"
+            raise _check.invalid("--labels", must, got) from None
+    return Scores(scores.matrix[:, [names.index(name) for name in wanted]], wanted), wanted
 
 
 def truth_as(values: Sequence[Any], labels: list[str], *, coded: bool) -> list[str]:

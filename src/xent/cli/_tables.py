@@ -27,7 +27,7 @@ EMBEDDED = ("digits", "digits-train", "digits-test")
 TRAIN_ROWS = 1437
 
 DATA_HELP = (
-    "A table (.csv, .tsv, .parquet, .jsonl, .npz), or the embedded data: "
+    "A table (.csv, .tsv, .parquet, .jsonl, .npz), or data that comes along: "
     "[bold]digits[/] (1,797 handwritten digits), [bold]digits-train[/] (the first 1,437 of them), "
     "[bold]digits-test[/] (the last 360)."
 )
@@ -46,18 +46,23 @@ class TableOptions:
     separator: Annotated[
         str | None,
         typer.Option(
-            help="What stands between two columns; by default a comma, in a .tsv a tab.",
+            help="The sign between two columns: by default a comma, in a .tsv file a tab.",
             metavar="SIGN",
             rich_help_panel=_WRITTEN,
         ),
     ] = None
     decimal: Annotated[
-        str, typer.Option(help="The decimal point.", metavar="SIGN", rich_help_panel=_WRITTEN)
+        str,
+        typer.Option(
+            help="The decimal sign of numbers, such as a comma.",
+            metavar="SIGN",
+            rich_help_panel=_WRITTEN,
+        ),
     ] = "."
     na: Annotated[
         list[str] | None,
         typer.Option(
-            help="A word for a missing value, such as '?'.",
+            help="A word that stands for a missing value, such as '?'.",
             metavar="WORD",
             rich_help_panel=_WRITTEN,
         ),
@@ -65,7 +70,7 @@ class TableOptions:
     encoding: Annotated[
         str,
         typer.Option(
-            help="How letters are encoded: utf8, latin1, gb18030, utf16.",
+            help="Encoding of the file, such as utf8, latin1, gb18030 or utf16.",
             metavar="NAME",
             rich_help_panel=_WRITTEN,
         ),
@@ -74,35 +79,48 @@ class TableOptions:
         bool,
         typer.Option(
             "--no-header",
-            help="The first line is a row, not names: the columns are f0, f1, ...",
+            help="The first line is a row, not names; the columns are called f0, f1, ...",
             rich_help_panel=_WRITTEN,
         ),
     ] = False
     names: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column whose numbers are names, such as codes of regions.",
+            help="Column whose numbers are names, such as codes of regions; may be repeated.",
             metavar="COLUMN",
             rich_help_panel=_WRITTEN,
         ),
     ] = None
     drop: Annotated[
         list[str] | None,
-        typer.Option(help="Column to leave out.", metavar="COLUMN", rich_help_panel=_WRITTEN),
+        typer.Option(
+            help="Column to leave out; may be repeated.", metavar="COLUMN", rich_help_panel=_WRITTEN
+        ),
     ] = None
 
-    def csv(self, path: Path) -> Any:
-        """Return how a CSV is written; refuse what was said of one for another kind of file."""
-        from xent import _table
-        from xent._check import invalid
+    def given(self) -> dict[str, bool]:
+        """Return each option, and whether it was typed."""
+        return {
+            **self._of_csv(),
+            "--names": bool(self.names),
+            "--drop": bool(self.drop),
+        }
 
-        given = {
+    def _of_csv(self) -> dict[str, bool]:
+        return {
             "--separator": self.separator is not None,
             "--decimal": self.decimal != ".",
             "--na": bool(self.na),
             "--encoding": self.encoding != "utf8",
             "--no-header": self.no_header,
         }
+
+    def csv(self, path: Path) -> Any:
+        """Return how a CSV is written; refuse what was said of one for another kind of file."""
+        from xent import _table
+        from xent._check import invalid
+
+        given = self._of_csv()
         for option in given:
             if given[option] and not is_csv(path):
                 raise invalid(option, "go with a .csv or .tsv", repr(str(path)))
@@ -120,12 +138,29 @@ def is_csv(path: Path) -> bool:
 
 def with_options(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command that takes `reading` the options that make one, but for those left out."""
+    return options_from(TableOptions, "reading", *left_out)
+
+
+def options_from(
+    kind: Any, argument: str, *left_out: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that make a record, which it takes as one argument.
+
+    Parameters
+    ----------
+    kind : dataclass
+        The record; each field is an option.
+    argument : str
+        What the command calls it.
+    *left_out : str
+        Fields that are no options of this command.
+    """
 
     def give(command: Callable[..., None]) -> Callable[..., None]:
-        given = [field for field in fields(TableOptions) if field.name not in left_out]
-        hints = inspect.get_annotations(TableOptions, eval_str=True)
+        given = [field for field in fields(kind) if field.name not in left_out]
+        hints = inspect.get_annotations(kind, eval_str=True)
         signature = inspect.signature(command, eval_str=True)
-        own = [p for p in signature.parameters.values() if p.name != "reading"]
+        own = [p for p in signature.parameters.values() if p.name != argument]
         options = [
             inspect.Parameter(
                 field.name,
@@ -139,7 +174,7 @@ def with_options(*left_out: str) -> Callable[[Callable[..., None]], Callable[...
         @wraps(command)
         def typed(*args: Any, **options: Any) -> None:
             said = {field.name: options.pop(field.name) for field in given}
-            command(*args, **options, reading=TableOptions(**said))
+            command(*args, **options, **{argument: kind(**said)})
 
         parameters = [*own, *options]
         typed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -195,10 +230,11 @@ class TableFile:
 
     def batches(self, title: str, rows: int = 16384, *, exact: bool = False) -> Iterator[Any]:
         """Yield the table in pieces of so many rows, and show how many have been read."""
-        import pyarrow as pa
-
         from xent import _table
+        from xent._optional import need
         from xent._progress import stage
+
+        pa = need("pyarrow", extra="tables", by="Reading a table")
 
         done = 0
         with stage(title, None, "rows", show=bool(title)) as told, words():
@@ -326,7 +362,7 @@ def load(
     """
     from xent import _check, _table
 
-    table = _digits(source, reading) if source in EMBEDDED else _read(source, reading)
+    table = digits(source, reading) if source in EMBEDDED else _read(source, reading)
     names = list(table.column_names)
     if table.num_rows == 0:
         raise _check.invalid("DATA", "have at least one row", f"none in {source!r}")
@@ -358,7 +394,7 @@ def _read(source: str, reading: TableOptions) -> Any:
     return table
 
 
-def _digits(name: str, reading: TableOptions) -> Any:
+def digits(name: str, reading: TableOptions) -> Any:
     """Return the embedded digits as a table: pixels from 0 to 16, and the digit."""
     import pyarrow as pa
     from sklearn.datasets import load_digits

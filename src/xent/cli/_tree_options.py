@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from xent.cli._data import words
+from xent.cli._help import one_of
 
 TREES = {
     "default": "TreeClassifier",
@@ -14,61 +15,87 @@ TREES = {
     "regression": "TreeRegressor",
     "cart-regression": "CARTRegressor",
 }
-GROWN = "How the tree grows (not given: as --tree has it)"
-PRUNED = "How it is pruned, and what a leaf says (not given: as --tree has it)"
+GROWN = "How the tree grows (by default as --tree says)"
+PRUNED = "How the tree is pruned (by default as --tree says)"
 
 
-def _option(*names: str, help: str, metavar: str | None = None, panel: str = GROWN) -> Any:
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel)
+def _option(
+    *names: str,
+    help: str,
+    metavar: str | None = None,
+    panel: str = GROWN,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    completes = one_of(*choices) if choices else None
+    return typer.Option(
+        *names, help=help, metavar=metavar, rich_help_panel=panel, autocompletion=completes
+    )
 
 
 Criterion = Annotated[
-    str | None, _option(help="entropy, gain_ratio or gini: what a split gains.", metavar="HOW")
+    str | None,
+    _option(
+        help="What a split is chosen by: entropy, gain_ratio or gini.",
+        choices=("entropy", "gain_ratio", "gini"),
+        metavar="HOW",
+    ),
 ]
 Nominal = Annotated[
     str | None,
     _option(
-        help="A column of names: subset (two groups), multiway (a branch a name) or one_vs_rest.",
+        help="How a column of names splits: subset (two groups), multiway (a branch for each name) "
+        "or one_vs_rest.",
+        choices=("subset", "multiway", "one_vs_rest"),
         metavar="HOW",
     ),
 ]
 MissingBranch = Annotated[
     str | None,
     _option(
-        help="A missing value: direction (the better side), fractional (every branch by its "
-        "share), branch (one of its own), surrogate (as other columns suggest) or refuse.",
+        help="Where a missing value goes: direction (to the better side), fractional (into every "
+        "branch, by its share), branch (into one of its own), surrogate (where other columns "
+        "suggest) or refuse.",
+        choices=("direction", "fractional", "branch", "surrogate", "refuse"),
         metavar="HOW",
     ),
 ]
-MaxDepth = Annotated[int | None, _option(help="Tests above a leaf, at most.")]
-MaxLeafNodes = Annotated[int | None, _option(help="Leaves, at most.")]
-MinSamplesLeaf = Annotated[float | None, _option(help="Least rows of two branches.")]
-MinSamplesSplit = Annotated[float | None, _option(help="Least rows of a node that is divided.")]
+MaxDepth = Annotated[int | None, _option(help="Greatest number of tests above a leaf.")]
+MaxLeafNodes = Annotated[int | None, _option(help="Greatest number of leaves.")]
+MinSamplesLeaf = Annotated[
+    float | None, _option(help="Least number of rows that two branches of a split must have.")
+]
+MinSamplesSplit = Annotated[
+    float | None, _option(help="Least number of rows that a node must have to be split.")
+]
 MinGain = Annotated[
-    float | None, _option(help="Least gain of a split, a row: in bits, Gini, or squares.")
+    float | None,
+    _option(help="Least gain that a split must have per row: in bits, Gini or squared error."),
 ]
 ClassWeight = Annotated[
     list[str] | None,
     _option(
-        help="balanced; or CLASS=NUMBER, once for each class that weighs other than 1.",
+        help="balanced, or CLASS=NUMBER for a class whose weight is not 1; may be repeated.",
         metavar="WEIGHT",
     ),
 ]
 Increasing = Annotated[
     list[str] | None,
     _option(
-        help="Column with which the prediction may only rise (of two classes, the second).",
+        help="Column with which the prediction may only rise: the number, or the probability of "
+        "the "
+        "second of two classes.",
         metavar="COLUMN",
     ),
 ]
 Decreasing = Annotated[
     list[str] | None,
-    _option(help="Column with which it may only fall.", metavar="COLUMN"),
+    _option(help="Column with which the prediction may only fall.", metavar="COLUMN"),
 ]
 Pruning = Annotated[
     str | None,
     _option(
-        help="bits, pessimistic, cost_complexity, reduced_error or none.",
+        help="How the tree is pruned: bits, pessimistic, cost_complexity, reduced_error or none.",
+        choices=("bits", "pessimistic", "cost_complexity", "reduced_error", "none"),
         metavar="HOW",
         panel=PRUNED,
     ),
@@ -76,21 +103,23 @@ Pruning = Annotated[
 Cf = Annotated[
     float | None,
     _option(
-        help="Confidence of pessimistic pruning, up to 0.5; smaller prunes more.", panel=PRUNED
+        help="Confidence of pessimistic pruning, up to 0.5; a smaller one prunes more.",
+        panel=PRUNED,
     ),
 ]
 Raising = Annotated[
     bool | None,
     _option(
         "--raising/--no-raising",
-        help="Let pessimistic pruning put a branch in its node's place.",
+        help="Let pessimistic pruning put a branch in the place of its node.",
         panel=PRUNED,
     ),
 ]
 LeafEstimate = Annotated[
     str | None,
     _option(
-        help="Rows of the class prior mixed into each leaf; or laplace, or none.",
+        help="How many rows of the class prior are mixed into the counts of a leaf; or laplace, or "
+        "none.",
         metavar="ROWS",
         panel=PRUNED,
     ),
@@ -99,7 +128,9 @@ LeafEstimate = Annotated[
 MaxLevels = Annotated[
     str | None,
     typer.Option(
-        "--max-levels", help="Levels that a test lists, 10 if not said; or all.", metavar="NUMBER"
+        "--max-levels",
+        help="How many levels of a column a test lists, by default 10; or all.",
+        metavar="NUMBER",
     ),
 ]
 

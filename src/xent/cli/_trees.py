@@ -8,6 +8,7 @@ import typer
 from xent.cli import _data
 from xent.cli import _tree_options as options
 from xent.cli._data import check_outputs, require
+from xent.cli._help import one_of
 from xent.cli._tables import TableFile, TableOptions, doubt_ids, with_options
 from xent.cli._tree_options import TREES, tree_words
 
@@ -19,12 +20,14 @@ DropMissingTarget = Annotated[
     typer.Option("--drop-missing-target", help="Leave out rows whose target is missing."),
 ]
 MANY_CLASSES = 50  # whole numbers, above which they are probably not classes
-WeightColumn = Annotated[str | None, typer.Option(help="Column of weights, which is no feature.")]
+WeightColumn = Annotated[
+    str | None, typer.Option(help="Column with the weight of each row; it is not a feature.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    tree = typer.Typer(help="Fit, apply and read a decision tree.", no_args_is_help=True)
+    tree = typer.Typer(help="Fit, apply and read decision trees.", no_args_is_help=True)
     tree.command("fit")(fit)
     tree.command("predict")(predict)
     tree.command("show")(show)
@@ -78,16 +81,25 @@ def fit(
         Path, typer.Argument(metavar="DATA", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "--out", "-o", help="Where the tree shall stand.")
+        Path, typer.Option("--output", "--out", "-o", help="Write the tree to this file.")
     ],
     target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.")],
-    kind: Annotated[str, typer.Option("--tree", help=f"One of {', '.join(TREES)}.")] = "default",
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--tree", help=f"The kind of tree: {', '.join(TREES)}.", autocompletion=one_of(*TREES)
+        ),
+    ] = "default",
     weights: WeightColumn = None,
     drop_missing_target: DropMissingTarget = False,
     splitter: Annotated[
-        str, typer.Option(help="auto; or histogram: the table is read twice and not held.")
+        str,
+        typer.Option(
+            help="auto, or histogram for tables larger than memory: they are read twice.",
+            autocompletion=one_of("auto", "histogram"),
+        ),
     ] = "auto",
-    jobs: Annotated[int, typer.Option("--jobs", help="Threads.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", help="Number of threads.")] = 1,
     criterion: options.Criterion = None,
     nominal: options.Nominal = None,
     missing: options.MissingBranch = None,
@@ -109,6 +121,8 @@ def fit(
     """Fit a tree and write it to a file.
 
     Columns of numbers, names, booleans, dates and times are taken as they are, with gaps.
+
+    Example: xent tree fit days.csv --target play --output days.tree
     """
     import xent.trees
     from xent import _check
@@ -218,17 +232,22 @@ def predict(
             "--output",
             "--out",
             "-o",
-            help="Where the predictions shall stand: .csv, .parquet, .jsonl, .npz.",
+            help="Write the predictions to this file: .csv, .parquet, .jsonl, .npz.",
         ),
     ],
     target: Annotated[
         str | None,
-        typer.Option("--target", "-t", help="Column of DATA to keep beside them: the truth."),
+        typer.Option(
+            "--target", "-t", help="Column of DATA with the truth, to keep beside the predictions."
+        ),
     ] = None,
     *,
     reading: TableOptions,
 ) -> None:
-    """Predict every row of a table of any size: the prediction, and columns p_CLASS."""
+    """Predict every row of a table of any size, with a probability p_CLASS for each class.
+
+    Example: xent tree predict days.tree days.csv --output predictions.csv
+    """
     from xent import _check, _table
 
     check_outputs([model, data], {"--output": output})
@@ -275,15 +294,23 @@ def _said(tree: Any, X: Any) -> dict[str, Any]:
 def show(
     model: TreePath,
     as_: Annotated[
-        str, typer.Option("--as", help="text, dot, sql, svg or json.", metavar="FORM")
+        str,
+        typer.Option(
+            "--as",
+            help="The form: text, dot (Graphviz), sql, svg or json.",
+            autocompletion=one_of("text", "dot", "sql", "svg", "json"),
+            metavar="FORM",
+        ),
     ] = "text",
     max_levels: options.MaxLevels = None,
 ) -> None:
     """Print a tree.
 
-    A leaf says its class, and in brackets the training cases that reach it, and after a slash how
+    A leaf shows its class. In brackets: the training cases that reach it, and after a slash how
     many of them are of another class. "or missing" marks the branch of a missing value, and of a
     name that the fit never saw.
+
+    Example: xent tree show days.tree
     """
     import xent.trees
     from xent import _check
@@ -304,11 +331,15 @@ def show(
 def rules(
     model: TreePath,
     data: Annotated[
-        Path | None, typer.Option("--data", help="The table of the fit: simplify the rules on it.")
+        Path | None,
+        typer.Option("--data", help="The table of the fit, on which the rules are simplified."),
     ] = None,
-    target: Annotated[str | None, typer.Option("--target", "-t", help="Its class column.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="Column of --data with the classes.")
+    ] = None,
     cf: Annotated[
-        float, typer.Option(help="Confidence of the error estimate; smaller drops more.")
+        float,
+        typer.Option(help="Confidence of the error estimate; a smaller one drops more rules."),
     ] = 0.25,
     weights: WeightColumn = None,
     drop_missing_target: DropMissingTarget = False,
@@ -320,6 +351,8 @@ def rules(
 
     In brackets: the training cases that the rule covers, after a slash how many of them are of
     another class, and in the shorter list the probability of the class.
+
+    Example: xent tree rules days.tree --data days.csv --target play
     """
     import xent.trees
     from xent import _check

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from xent.cli._help import one_of
+
 ALONE = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 
@@ -20,23 +22,41 @@ def warm_up(
     rooms: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ROOM ...]",
-            help="measures, losses, evaluation, training, language, trees; all if none is named.",
+            metavar="ROOM",
+            help="Parts of xent: measures, losses, evaluation, training, language, trees; by "
+            "default "
+            "all.",
+            autocompletion=one_of(
+                "measures", "losses", "evaluation", "training", "language", "trees"
+            ),
         ),
     ] = None,
     processes: Annotated[
-        int | None, typer.Option(help="How many compile at once; one a core if not said.")
+        int | None,
+        typer.Option(
+            help="How many processes compile at the same time; by default one for each core."
+        ),
     ] = None,
+    clear: Annotated[
+        bool,
+        typer.Option("--clear", help="Remove all compiled code instead; it is made anew on use."),
+    ] = False,
 ) -> None:
-    """Compile what the rooms need, once, so that their first use does not wait."""
+    """Compile the loops of xent ahead, so that their first use does not wait.
+
+    Example: xent warm-up evaluation
+    """
     from importlib.util import find_spec
 
     from xent import _check, _progress, _warm_up
 
+    if clear:
+        _clear(rooms, processes)
+        return
     for room in rooms or ():
         _check.option("ROOM", room, _warm_up.CALLS)
     chosen = rooms or [
-        room for room in _warm_up.CALLS if room not in _warm_up.NEED_TORCH or find_spec("torch")
+        room for room in _warm_up.CALLS if all(map(find_spec, _warm_up.NEEDS.get(room, ())))
     ]
     number = _check.integer("--processes", processes or _cores(), least=1)
     work = [(room, i) for room in dict.fromkeys(chosen) for i in range(_warm_up.count(room))]
@@ -55,6 +75,19 @@ def warm_up(
     for future in begun:  # one that fails does not keep the others from being compiled
         future.result()
     typer.echo(f"Ready: {', '.join(dict.fromkeys(chosen))}.")
+
+
+def _clear(rooms: list[str] | None, processes: int | None) -> None:
+    """Remove the machine code of every kernel."""
+    from xent import _check
+    from xent._compile import kept
+    from xent._kernels.distributions.entropy import entropy_rows as any_kernel
+
+    for argument, given in (("ROOM", rooms), ("--processes", processes)):
+        if given:
+            raise _check.invalid(argument, "be left out with --clear", repr(given))
+    files, size = kept.remove(any_kernel)
+    typer.echo(f"Removed {_check.count(files, 'file')} of compiled code, {size / 1e6:.1f} MB.")
 
 
 def _cores() -> int:

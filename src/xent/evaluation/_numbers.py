@@ -4,8 +4,9 @@ They hold the signature that reproduces them, never the predictions themselves.
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,51 @@ class ConfusedRows:
     cost: float
 
 
+class PairList(Sequence[ConfusedRows]):
+    """Many `ConfusedRows` as arrays: each is made where it is looked at.
+
+    Parameters
+    ----------
+    keys : ndarray of int64
+        Number of the true class times how many there are, plus that of the predicted one.
+    rows, cost : ndarray
+        As in `ConfusedRows`.
+    labels : list
+        The classes.
+    """
+
+    def __init__(
+        self,
+        keys: NDArray[np.int64],
+        rows: NDArray[Any],
+        cost: NDArray[np.float64],
+        labels: list[Any],
+    ) -> None:
+        self._keys, self._rows, self._cost, self._labels = keys, rows, cost, labels
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @overload
+    def __getitem__(self, index: int) -> ConfusedRows: ...
+    @overload
+    def __getitem__(self, index: slice) -> "PairList": ...
+    def __getitem__(self, index: int | slice) -> "ConfusedRows | PairList":
+        if isinstance(index, slice):
+            return PairList(self._keys[index], self._rows[index], self._cost[index], self._labels)
+        true, said = divmod(int(self._keys[index]), len(self._labels))
+        rows, cost = self._rows[index].item(), self._cost[index].item()
+        return ConfusedRows(self._labels[true], self._labels[said], rows, cost)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
 @dataclass(frozen=True)
 class SliceRow:
     """Rows that share a value.
@@ -156,15 +202,19 @@ class Figures:
     floored: dict[str, float]
     ranking: dict[str, float]
     per_class: list[ClassRow]
-    pairs: list[ConfusedRows]
+    pairs: Sequence[ConfusedRows]
     slices: list[SliceRow]
     hardest: list[HardRow]
     signature: str
+    score_counts: str = "none"
+    decomposition: dict[str, Any] = field(default_factory=dict)
+    recovered: dict[str, dict[str, float]] = field(default_factory=dict)
+    reliability: dict[str, Any] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
         """What the costs are counted in."""
-        return UNIT_NAMES.get(self.base, f"units of log {self.base:g}")
+        return unit_of(self.base)
 
     @property
     def perplexity(self) -> float:
@@ -204,17 +254,17 @@ class Figures:
             ``cross_entropy``, which is in ``base``. NaN and infinities, which JSON cannot say,
             become None and the string ``"inf"``.
         """
-        found = asdict(self)
-        pairs = found.pop("pairs")
+        found = asdict(replace(self, pairs=[]))
+        del found["pairs"]
         nats = math.log(self.base)
         for unit, size in (("bits", nats / math.log(2)), ("nats", nats)):
             found[f"cross_entropy_{unit}"] = self.cross_entropy * size
             found[f"interval_{unit}"] = sorted((self.low * size, self.high * size))
-        return _plain(  # type: ignore[no-any-return]
+        return plain(  # type: ignore[no-any-return]
             {
                 **found,
-                "confusion": pairs[:MOST_PAIRS],
-                "confusion_pairs": len(pairs),
+                "confusion": [asdict(pair) for pair in self.pairs[:MOST_PAIRS]],
+                "confusion_pairs": len(self.pairs),
                 "unit": self.unit,
                 "perplexity": self.perplexity,
             }
@@ -240,11 +290,21 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %" if math.isfinite(value) else "-"
 
 
-def _plain(value: Any) -> Any:
+def unit_of(base: float) -> str:
+    """Name what logarithms of a base are counted in.
+
+    >>> unit_of(2.0), unit_of(3.0)
+    ('bits', 'units of log 3')
+    """
+    return UNIT_NAMES.get(base, f"units of log {base:g}")
+
+
+def plain(value: Any) -> Any:
+    """Return plain data with None for NaN, and words for infinities, which JSON cannot say."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
     return value

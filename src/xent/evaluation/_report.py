@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from xent._check import count
 from xent._page import Page
 from xent._terminal import bar_of, cut, fitted, one_line, width_of
+from xent.evaluation._hooks._notebook import cell_of
 from xent.evaluation._html import add_report
 from xent.evaluation._numbers import Figures, percent
 
@@ -49,7 +50,7 @@ class Report(Figures):
         Of more than two classes, up to 64, the means over each class against the rest.
     per_class : list of ClassRow
         One entry a class that occurs or was predicted.
-    pairs : list of ConfusedRows
+    pairs : sequence of ConfusedRows
         How many rows of which class were taken for which, the most frequent first.
     slices : list of SliceRow
         Rows that share a value of a column that was asked for.
@@ -57,6 +58,22 @@ class Report(Figures):
         The most expensive rows, the worst first.
     signature : str
         Versions, settings and a hash of the data.
+    score_counts : str
+        How scores were counted for ``ranking``: "exact", each by itself; "cells", where more than
+        2^20 differ, by cells of the log odds; or "none".
+    decomposition : dict
+        ``corp``: ``mean``, ``miscalibration``, ``discrimination`` and ``uncertainty`` of the
+        ``brier`` score of P(yes) and of the ``log`` score, by the best monotone recalibration; of
+        more than two classes, up to 64, sums over each against the rest, which ``classes`` lists;
+        ``top_label`` is of the winning class. ``refinement``: what is left of the mean, and the
+        ``calibration_error``, by temperature, cross-fitted.
+    recovered : dict
+        By calibrator, the ``mean`` that it saves a row that it was not fitted on, from ``low`` to
+        ``high``, and what is ``left``. Negative where it does harm.
+    reliability : dict
+        Calibration errors and diagrams of ``yes``, the second of two classes, of ``top_label``, and
+        ``classwise`` of up to 64 classes against the rest: ``ece``, ``ece_debiased``,
+        ``ece_if_calibrated``, ``smooth_ece``, ``slope``, ``intercept``, ``bins``, ``corp``.
     """
 
     def to_html(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
@@ -91,13 +108,15 @@ class Report(Figures):
         add_report(page, self)
 
     def __repr__(self) -> str:
-        return str(self)  # at a prompt or in a notebook: the screen of text, not every number
+        return str(self)  # at a prompt: the screen of text, not every number
+
+    def _repr_html_(self) -> str:
+        return cell_of(self)
 
     def __str__(self) -> str:
         unit = self.unit
         lines = [
             f"{count(self.rows, 'row')}, {count(self.classes, 'class')}",
-            "",
             f"cross-entropy   {self.cross_entropy:8.4f} {unit} a row"
             f"   (perplexity {self.perplexity:.4g})",
             f"  95 % interval {self.low:8.4f} to {self.high:.4f} {unit}{self._other_unit()}",
@@ -108,7 +127,7 @@ class Report(Figures):
             f"   calibration error {percent(self.calibration_error)}",
         ]
         if math.isnan(self.low):
-            del lines[3]
+            del lines[2]
         if self.classes == 2 and not math.isnan(self.ranking["roc_auc"]):
             lines.append(
                 f"order alone, no proper scores: ROC AUC {self.ranking['roc_auc']:.4f}   "
@@ -120,8 +139,29 @@ class Report(Figures):
                 f"{rows} had a true class of probability 0: infinite cost; with 1e-15 for 0, as "
                 f"others have it, {self.floored['1e-15']:.4f} {unit} a row"
             )
+        lines += self._calibration_lines()
         lines += ["", *self._class_lines(), *self._slice_lines(), "", *self._confusion_line()]
         return "\n".join([*lines, self.signature])
+
+    def _calibration_lines(self) -> list[str]:
+        """Write the decomposition of the cost, and what calibrators recover."""
+        lines = []
+        if self.classes == 2 and "log" in self.decomposition.get("corp", {}):
+            found = self.decomposition["corp"]["log"]
+            lines.append(
+                f"CORP: {found['mean']:.4f} = miscalibration {found['miscalibration']:.4f} - "
+                f"discrimination {found['discrimination']:.4f} + uncertainty "
+                f"{found['uncertainty']:.4f}"
+            )
+        if self.recovered:
+            each = [
+                f"{name} {found['mean']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"
+                for name, found in self.recovered.items()
+            ]
+            lines.append(f"{self.unit} recovered: {each[0]}")
+            if len(each) > 1:
+                lines.append(f"  {'   '.join(each[1:])}")
+        return lines
 
     def _other_unit(self) -> str:
         """Write the mean in the unit of the two that the report is not in."""

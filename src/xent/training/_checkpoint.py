@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 
-Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
+Layer = tuple[NDArray[Any], NDArray[Any]]
 Memory = dict[str, NDArray[Any]]
 FORMAT, VERSION = "xent.training.checkpoint", 1
 
@@ -36,11 +36,14 @@ class Progress:
         The optimizer's state, by names like ``"0.exp_avg"``; empty for one that keeps none.
     history : dict of str to list of float
         One entry an epoch so far.
+    best : list of (weight, bias)
+        The network of the epoch with the least held-out cross-entropy; empty where nobody asks.
     """
 
     layers: list[Layer]
     memory: Memory
     history: dict[str, list[float]]
+    best: list[Layer] = field(default_factory=list)
 
 
 class Checkpoint:
@@ -125,16 +128,16 @@ class Checkpoint:
             raise _check.invalid("checkpoint", limit, f"one of {done}", fresh)
         if done < epochs:
             self._check_surroundings(state.get("surroundings", {}))
-        layers = range(sum(name.startswith("weight") for name in arrays))
         rng.set_state(("MT19937", arrays["generator"], *state["generator"]))
         return Progress(
-            [(arrays[f"weight{i}"], arrays[f"bias{i}"]) for i in layers],
+            _layers(arrays, ""),
             {
                 name.removeprefix("optimizer."): array
                 for name, array in arrays.items()
                 if name.startswith("optimizer.")
             },
             history,
+            _layers(arrays, "best."),
         )
 
     def _check_surroundings(self, there: dict[str, Any]) -> None:
@@ -166,8 +169,9 @@ class Checkpoint:
         """
         _, key, *position = rng.get_state(legacy=True)
         arrays: dict[str, NDArray[Any]] = {"generator": np.asarray(key, dtype=np.uint32)}
-        for i, (weight, bias) in enumerate(progress.layers):
-            arrays |= {f"weight{i}": weight, f"bias{i}": bias}
+        for prefix, layers in (("", progress.layers), ("best.", progress.best)):
+            for i, (weight, bias) in enumerate(layers):
+                arrays |= {f"{prefix}weight{i}": weight, f"{prefix}bias{i}": bias}
         arrays |= {f"optimizer.{name}": array for name, array in progress.memory.items()}
         arrays |= {f"history.{name}": np.array(v) for name, v in progress.history.items()}
         state = {
@@ -177,3 +181,8 @@ class Checkpoint:
             "generator": position,
         }
         _store.save(self.path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
+
+
+def _layers(arrays: dict[str, NDArray[Any]], prefix: str) -> list[Layer]:
+    count = sum(name.startswith(prefix + "weight") for name in arrays)
+    return [(arrays[f"{prefix}weight{i}"], arrays[f"{prefix}bias{i}"]) for i in range(count)]

@@ -6,25 +6,38 @@ predicts the same on a machine without the device it was trained on.
 
 from __future__ import annotations
 
-import math
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xent import _check
-from xent._progress import stage
-from xent.training._checkpoint import Checkpoint, Layer, Memory, Progress
-from xent.training._loop import OPTIMIZERS, Plan, first_layers, logits_of, surroundings, train
-from xent.training._objectives import OBJECTIVES
+from xent.training._fit.plan import Plan, read_device, read_optimizer, read_schedule
+from xent.training._fit.record import HeldOut
+from xent.training._fit.run import (
+    Task,
+    refuse_what_steps_alone_have,
+    take_solution,
+    take_steps,
+)
+from xent.training._fit.targets import (
+    check_distributions,
+    is_soft,
+    numbers_in,
+    read_targets,
+    row_weights,
+)
+from xent.training._loop import logits_of
+from xent.training._objectives import objective_of
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+KINDS = [np.float64, np.float32, np.uint8]  # features that are taken as they are; others as float64
 
 
 class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -34,33 +47,42 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    loss : {"cross_entropy", "binary_cross_entropy", "mse_softmax", "mse_sigmoid"}
-        What is minimised, averaged over all elements as torch does: the cross-entropy of the
-        softmax, one yes-or-no cross-entropy a class, or the squared error of the softmax or of
-        sigmoids (the quadratic cost).
+    loss : str
+        What is minimised, averaged over all elements as torch does: "cross_entropy" of the softmax,
+        "binary_cross_entropy", "mse_softmax", "mse_sigmoid" (the quadratic cost), "focal",
+        "binary_focal", "nll", "kl_div", "js_div"; with options: "focal:gamma=2".
     hidden : sequence of int
         Units of each hidden layer, with ReLU between.
     epochs, batch_size : int
         Passes over the data, rows in a step.
     learning_rate : float
         Size of the steps.
-    optimizer : {"sgd", "adam", "adamw"}
-        The rule of the steps, PyTorch's.
+    optimizer : str
+        PyTorch's "sgd", "adam" or "adamw", with options: "sgd:momentum=0.9". Or "newton", which
+        solves the linear case to the end: "newton:C=1", as scikit-learn's C; inf for no penalty.
     random_state : int, RandomState or None
         Draws the start and the batches; the same for every loss and device.
     device : str
         "auto" (a GPU where there is one), or what `torch.device` understands.
     progress : bool
         Show a progress bar where stderr is a terminal.
+    class_weight : "balanced", dict or None
+        How much the rows of each class count: "balanced" lets all classes count alike.
+    schedule : str, optional
+        Of the rate of each epoch, by torch.optim.lr_scheduler's names: "StepLR:step_size=5".
+    patience : int, optional
+        End after so many epochs without a lower held-out cross-entropy; the best one's is kept.
 
     Attributes
     ----------
     classes_ : ndarray
-        The classes, sorted: the columns of `predict_proba`.
+        The classes, sorted: the columns of `predict_proba`. Of probabilities, as they were named.
     coefs_, intercepts_ : list of ndarray
         Weights (outputs, inputs) and biases of each layer.
     loss_ : str
         The loss it was trained under.
+    best_epoch_ : int
+        The epoch, from 1, whose network was kept: the last one without ``patience``.
     history_ : dict of str to list
         One entry an epoch: ``loss``, ``gradient_norm`` (mean over steps, output layer) and, with a
         validation pair, ``validation_cross_entropy`` in nats, ``validation_bits`` and
@@ -78,6 +100,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, sections 4.3.4 and 5.2.
     """
 
+    _mistakes = False  # whether losses are trained that are wrong, to be looked at
+    _bias = 0.0  # of all outputs at the start
+
     def __init__(
         self,
         loss: str = "cross_entropy",
@@ -89,6 +114,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         random_state: Any = None,
         device: str = "auto",
         progress: bool = True,
+        class_weight: str | Mapping[Any, float] | None = None,
+        schedule: str | None = None,
+        patience: int | None = None,
     ) -> None:
         self.loss = loss
         self.hidden = hidden
@@ -99,24 +127,35 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.device = device
         self.progress = progress
+        self.class_weight = class_weight
+        self.schedule = schedule
+        self.patience = patience
 
     def fit(
         self,
         X: ArrayLike,
         y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
+        classes: ArrayLike | None = None,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         allow_other_bits: bool = False,
     ) -> Self:
-        """Train on rows ``X`` with classes ``y``. Features are taken as they are, never scaled.
+        """Train on rows ``X`` with targets ``y``. Features are taken as they are, never scaled.
 
         Parameters
         ----------
         X : array_like, shape (N, D)
-            Features.
-        y : array_like, shape (N,)
-            Classes, of any kind that sorts.
+            Features. Bytes and float32 are not copied: a batch at a time is made float32.
+        y : array_like, shape (N,) or (N, C)
+            Classes, of any kind that sorts; or the probability of every class, such as another
+            model's predictions.
+        sample_weight : array_like, shape (N,), optional
+            How much each row counts. Only ratios matter: a step of B rows divides by B times the
+            mean weight of all N.
+        classes : array_like, shape (C,), optional
+            Names of the columns of ``y`` where it holds probabilities; else 0 to C - 1.
         validation : pair (X, y), optional
             Rows on which the cross-entropy and the accuracy of every epoch are measured.
         checkpoint : str or PathLike, optional
@@ -140,78 +179,51 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         before = dict(self.__dict__)
         try:
-            return self._fit(X, y, validation, checkpoint, allow_other_bits)
+            return self._fit(X, y, sample_weight, classes, validation, checkpoint, allow_other_bits)
         except BaseException:
             # What was fitted before stays usable, whole, if this fit fails or is interrupted.
             self.__dict__ = before
             raise
 
     def _fit(
-        self, X: ArrayLike, y: ArrayLike, validation: Any, checkpoint: Any, allow_other_bits: bool
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        classes: ArrayLike | None,
+        validation: Any,
+        checkpoint: Any,
+        allow_other_bits: bool,
     ) -> Self:
         if allow_other_bits and checkpoint is None:
             must = "be left out without " + _check.argument("checkpoint")
             raise _check.invalid("allow_other_bits", must, "True")
-        plan, hidden = self._plan()
-        rows, labels = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(labels)
-        self.classes_, target = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            got = f"1 class, {self.classes_.tolist()[0]!r}"
-            raise _check.invalid("y", "hold at least two classes", got)
-        checked = None if validation is None else self._validation(*pair(validation))
+        objective = objective_of(self.loss, mistakes=self._mistakes)
+        plan, hidden = self._plan(validation is not None)
+        rows, labels = validate_data(self, X, y, dtype=KINDS, multi_output=is_soft(y))
+        targets = read_targets(labels, classes)
+        self.classes_ = targets.classes
+        weight = row_weights(targets, sample_weight, self.class_weight)
+        held_out = None if validation is None else self._held_out(*pair(validation))
+        task = Task(
+            rows, targets, weight, held_out, objective, plan, hidden, self.progress, self._bias
+        )
         rng = check_random_state(self.random_state)
-        # What float32 cannot hold becomes infinite, and that stops the training.
-        with np.errstate(over="ignore"):
-            single = np.ascontiguousarray(rows, dtype=np.float32)
-        file = None
-        if checkpoint is not None:
-            names = np.frombuffer(repr(self.classes_.tolist()).encode(), dtype=np.uint8)
-            data = [single, target, names, *(checked or ())]
-            file = Checkpoint(
-                checkpoint,
-                self._settings(plan, hidden),
-                data,
-                surroundings(plan.device),
-                allow_other_bits=allow_other_bits,
-            )
-        stands = None if file is None else file.read(plan.epochs, rng)
-        if stands is None:
-            sizes = [rows.shape[1], *hidden, len(self.classes_)]
-            stands = Progress(first_layers(sizes, rng), {}, {"loss": [], "gradient_norm": []})
-        history = stands.history
-        done = len(history["loss"])
-        objective = OBJECTIVES[self.loss]
-        title = f"training, {self.loss}"
-        with stage(title, plan.epochs, "epochs", show=self.progress) as told:
-
-            def after_epoch(layers: list[Layer], memory: Memory, loss: float, norm: float) -> None:
-                entry = {"loss": loss, "gradient_norm": norm}
-                if checked is not None:
-                    entry |= _measure(
-                        objective.log_probs(logits_of(layers, checked[0])), checked[1]
-                    )
-                for name, value in entry.items():
-                    history.setdefault(name, []).append(value)
-                if file is not None:
-                    file.write(Progress(layers, memory, history), rng)
-                told(len(history["loss"]), f"loss {loss:.4f}")
-
-            layers = train(
-                stands.layers,
-                single,
-                target,
-                objective,
-                plan,
-                rng,
-                after_epoch,
-                done=done,
-                memory=stands.memory,
-            )
+        if plan.optimizer == "newton":
+            given, own = self.get_params(deep=False), inspect.signature(type(self)).parameters
+            defaults = {name: own[name].default for name in given}
+            refuse_what_steps_alone_have(given, defaults, objective, checkpoint)
+            record, layers = take_solution(task, rng)
+        else:
+            settings = self._settings(plan, hidden)
+            record, layers = take_steps(task, rng, checkpoint, settings, allow_other_bits)
+        self.best_epoch_ = len(record.history["loss"])
+        if plan.patience is not None:
+            layers, self.best_epoch_ = record.best, 1 + int(np.argmin(record.watched))
         self.coefs_ = [weight for weight, _ in layers]
         self.intercepts_ = [bias for _, bias in layers]
         self.loss_ = self.loss
-        self.history_ = history
+        self.history_ = record.history
         return self
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -233,9 +245,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If it is not fitted, or ``X`` is not finite or not of D features.
         """
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        rows = validate_data(self, X, dtype=KINDS, reset=False)
         layers = list(zip(self.coefs_, self.intercepts_, strict=True))
-        return OBJECTIVES[self.loss_].log_probs(logits_of(layers, rows))
+        return objective_of(self.loss_, mistakes=self._mistakes).log_probs(logits_of(layers, rows))
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return probabilities: the softmax, or for the sigmoid losses sigmoids over their sum.
@@ -278,62 +290,62 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         winners = self.predict_log_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[winners])
 
-    def _plan(self) -> tuple[Plan, list[int]]:
-        import torch
-
-        _check.option("loss", self.loss, OBJECTIVES)
-        _check.option("optimizer", self.optimizer, OPTIMIZERS)
+    def _plan(self, held_out: bool) -> tuple[Plan, list[int]]:
         if not isinstance(self.hidden, Sequence | np.ndarray) or isinstance(
             self.hidden, str | bytes
         ):
             must = "be a sequence of integers like (64, 32)"
             raise _check.wrong_kind("hidden", must, repr(self.hidden))
         hidden = [_check.integer(f"hidden[{i}]", h, least=1) for i, h in enumerate(self.hidden)]
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            there = isinstance(device, str | torch.device) and torch.device(device).type != "meta"
-            torch.empty(0, device=device if there else "none")
-        except (RuntimeError, AssertionError):
-            advice = 'Use "auto" to take what is there.'
-            raise _check.invalid("device", "be at hand", repr(self.device), advice) from None
+        optimizer, options = read_optimizer(self.optimizer)
         rate = _check.positive("learning_rate", self.learning_rate)
         if rate > FLOAT32_MAX:
             raise _check.invalid("learning_rate", "be a number that float32 can hold", rate)
+        patience = self.patience
+        if patience is not None:
+            patience = _check.integer("patience", patience, least=1)
+            if not held_out:
+                none = "be None without " + _check.argument("validation")
+                raise _check.invalid("patience", none, patience)
+        epochs = _check.integer("epochs", self.epochs, least=1)
         plan = Plan(
             loss=self.loss,
-            epochs=_check.integer("epochs", self.epochs, least=1),
+            epochs=epochs,
             batch_size=_check.integer("batch_size", self.batch_size, least=1),
             learning_rate=rate,
-            optimizer=self.optimizer,
-            device=str(device),
+            optimizer=optimizer,
+            device=read_device(self.device),
+            options=options,
+            schedule=read_schedule(self.schedule, epochs, held_out),
+            patience=patience,
         )
         return plan, hidden
 
     def _settings(self, plan: Plan, hidden: list[int]) -> dict[str, Any]:
         """Return what decides the result beside the data, as a checkpoint keeps it."""
         seed = self.random_state
+        schedule = plan.schedule
         return {
             "loss": plan.loss,
             "hidden": hidden,
             "batch_size": plan.batch_size,
             "learning_rate": plan.learning_rate,
-            "optimizer": plan.optimizer,
+            "optimizer": self.optimizer,
+            "schedule": None if schedule is None else [schedule[0], schedule[1]],
+            "patience": plan.patience,
             "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
         }
 
-    def _validation(
-        self, X: ArrayLike, y: ArrayLike
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        rows, truth = validate_data(self, X, y, dtype=np.float64, reset=False)
-        place = np.searchsorted(self.classes_, truth).clip(max=len(self.classes_) - 1)
-        unknown = self.classes_[place] != truth
-        if unknown.any():
-            first = int(unknown.argmax())
-            must = "hold only classes that " + _check.argument("y") + " holds"
-            raise _check.invalid("validation", must, f"{truth.tolist()[first]!r} at row {first}")
-        return rows, place
+    def _held_out(self, X: ArrayLike, y: ArrayLike) -> HeldOut:
+        soft = is_soft(y)
+        rows, truth = validate_data(self, X, y, dtype=KINDS, reset=False, multi_output=soft)
+        if not soft:
+            return HeldOut(rows, numbers_in(self.classes_, truth, "validation"))
+        values = check_distributions("validation", truth)
+        if values.shape[1] != len(self.classes_):
+            must = f"hold probabilities of {len(self.classes_)} classes"
+            raise _check.invalid("validation", must, f"{values.shape[1]} columns")
+        return HeldOut(rows, values)
 
 
 def pair(validation: Any) -> tuple[Any, Any]:
@@ -344,12 +356,3 @@ def pair(validation: Any) -> tuple[Any, Any]:
             got += f" of {len(validation)}"
         raise _check.wrong_kind("validation", "be a pair (X, y)", got)
     return validation[0], validation[1]
-
-
-def _measure(log_probs: NDArray[np.float64], target: NDArray[np.int64]) -> dict[str, float]:
-    nats = -math.fsum(log_probs[np.arange(len(target)), target]) / len(target)
-    return {
-        "validation_cross_entropy": nats,
-        "validation_bits": nats / math.log(2),
-        "validation_accuracy": float((log_probs.argmax(axis=1) == target).mean()),
-    }

@@ -8,6 +8,7 @@ to be is refused with the line where that shows.
 import codecs
 import gzip
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,7 @@ def why_not(
     how = csv or Csv()
     try:
         head, line, byte, sample = _look(path, how.encoding)
-    except (OSError, EOFError, UnicodeError):
+    except (OSError, EOFError, UnicodeError, zlib.error):
         return unreadable(path, kind, error)
     if line:
         utf8 = codecs.lookup(how.encoding).name == "utf-8"

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from xent._optional import need
 from xent._table.files.blocks import read_csv, scan_csv, scan_json
 from xent._table.files.columns import require
 from xent._table.files.dialect import Csv, check_csv, why_not
@@ -47,7 +48,7 @@ def read(
         If the ending is none we know, the file is not what its ending says, or two columns share
         a name.
     """
-    import pyarrow as pa
+    pa = need("pyarrow", extra="tables", by="Reading a table")
 
     kind = kind_of(path, argument)
     try:
@@ -66,14 +67,29 @@ def read(
             table = read_csv(path, kind, text, csv, check)
             doubt_header(table.slice(0, HEAD_ROWS), path, csv)
         else:
-            import pyarrow.json
-
-            with pa.input_stream(os.fspath(path), compression="detect") as file:
-                table = pyarrow.json.read_json(file)
+            table = _read_json(path)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
         raise _refusal(path, kind, error, csv, argument) from None
     refuse_duplicates(table.column_names, path, argument)
     return table
+
+
+def _read_json(path: str | os.PathLike[str]) -> Any:
+    """Read JSON lines; lists a second time, with their types known.
+
+    Where pyarrow 26 and older infer the type of a list that begins with null, the null is lost and
+    every value after it stands in another place.
+    """
+    import pyarrow as pa
+    import pyarrow.json
+
+    def reading(schema: Any = None) -> Any:
+        options = pyarrow.json.ParseOptions(explicit_schema=schema)
+        with pa.input_stream(os.fspath(path), compression="detect") as file:
+            return pyarrow.json.read_json(file, parse_options=options)
+
+    table = reading()
+    return reading(table.schema) if any(map(pa.types.is_nested, table.schema.types)) else table
 
 
 def scan(
@@ -113,7 +129,7 @@ def scan(
     FileNotFoundError, ValueError
         As `read`, and if a column is missing.
     """
-    import pyarrow as pa
+    pa = need("pyarrow", extra="tables", by="Reading a table")
 
     kind = kind_of(path, argument)
     try:

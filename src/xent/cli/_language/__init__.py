@@ -10,7 +10,10 @@ from xent.cli._language._models import convert, mix, prune
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    language = typer.Typer(help="N-gram language models of text.", no_args_is_help=True)
+    language = typer.Typer(
+        help="Fit n-gram language models, measure texts with them, filter corpora.",
+        no_args_is_help=True,
+    )
     for command in (fit, evaluate, score, filter_, mix, prune, convert, sample):
         language.command(command.__name__.rstrip("_"))(command)
     app.add_typer(language, name="language")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from xent.cli import _data
+from xent.cli._help import one_of
 from xent.cli._language._files import check_spared, load
 from xent.cli._language._options import (
     MIN_TEXT,
@@ -30,7 +31,11 @@ def filter_(
     text: TextPath,
     output: Stream,
     by: Annotated[
-        str, typer.Option(help="The score of a line: bits_per_byte or perplexity.")
+        str,
+        typer.Option(
+            help="Score of a line: bits_per_byte or perplexity.",
+            autocompletion=one_of("bits_per_byte", "perplexity"),
+        ),
     ] = "bits_per_byte",
     at_most: Annotated[
         float | None, typer.Option(help="Keep lines whose score is at most this.")
@@ -41,7 +46,9 @@ def filter_(
     keep: Annotated[
         str | None, typer.Option(help="Keep the share of lines with the lowest scores, like 30%.")
     ] = None,
-    annotate: Annotated[bool, typer.Option("--annotate", help="Write the score too.")] = False,
+    annotate: Annotated[
+        bool, typer.Option("--annotate", help="Write the score of each line beside it.")
+    ] = False,
     field: TextField = None,
     longest_line: LongestLine = None,
     unit: Unit = None,
@@ -49,9 +56,12 @@ def filter_(
     on_bad_line: OnBadLine = "stop",
     json: JsonSwitch = False,
 ) -> None:
-    """Keep, drop or annotate lines by their score; the file may be of any size.
+    """Keep, drop or annotate the lines of a text of any size by their score.
 
-    Bits per byte spell unknown words, 8 bits a byte; a perplexity counts each as one event.
+    The lower the score, the better MODEL predicts the line. For bits per byte an unknown word
+    costs its spelling, 8 bits for each byte; for the perplexity it is one event.
+
+    Example: xent language filter model.xent crawl.txt --at-most 2 --output kept.txt
     """
     import math
     import time

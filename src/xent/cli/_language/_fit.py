@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from xent.cli import _data
+from xent.cli._help import one_of
 from xent.cli._language._files import check_spared, check_target, source, write
 from xent.cli._language._options import (
     JsonSwitch,
@@ -20,42 +21,82 @@ from xent.cli._language._options import (
 def fit(
     text: Annotated[
         list[Path],
-        typer.Argument(metavar="TEXT...", help="Plain or packed; - is what comes in."),
+        typer.Argument(
+            metavar="TEXT",
+            help="Texts, plain or packed (.gz, .bz2, .xz, .zst); - reads standard input.",
+        ),
     ],
     output: Output,
-    order: Annotated[int, typer.Option(help="The longest n-gram.")] = 5,
+    order: Annotated[int, typer.Option(help="Length of the longest n-grams.")] = 5,
     smoothing: Annotated[
-        str, typer.Option(help="As in Python: 'KneserNey(discount=0.75)', 'Katz', 'AddK(0.1)'.")
+        str,
+        typer.Option(
+            help="Smoothing, as Python writes it: 'KneserNey(discount=0.75)', 'Katz', 'AddK(0.1)'."
+        ),
     ] = "KneserNey",
-    unknown: Annotated[str, typer.Option(help="word, open or closed.")] = "word",
+    unknown: Annotated[
+        str,
+        typer.Option(
+            help="Words outside the vocabulary: word makes them <unk>, which is counted where "
+            "the text "
+            "spells it; open counts them as <unk> in the training text, too; closed has no <unk>.",
+            autocompletion=one_of("word", "open", "closed"),
+        ),
+    ] = "word",
     min_count: Annotated[
-        str | None, typer.Option(help="2 for all orders from 2 on, or '3:2,4:2' by order.")
+        str | None,
+        typer.Option(
+            help="Drop n-grams that occur less often: 2 for all orders from 2 on, or '3:2,4:2' "
+            "by order."
+        ),
     ] = None,
-    vocabulary: Annotated[Path | None, typer.Option(help="The words to know, one a line.")] = None,
-    unit: Annotated[str, typer.Option(help="word, character or byte.")] = "word",
-    errors: Annotated[str, typer.Option(help="strict, or keep what is not UTF-8.")] = "strict",
-    held_out: Annotated[Path | None, typer.Option(help="Text for JelinekMercer.")] = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(help="A file with the words that the model shall know, one on each line."),
+    ] = None,
+    unit: Annotated[
+        str,
+        typer.Option(
+            help="What a token is: word, character or byte.",
+            autocompletion=one_of("word", "character", "byte"),
+        ),
+    ] = "word",
+    errors: Annotated[
+        str,
+        typer.Option(
+            help="What to do with text that is not UTF-8: strict refuses it, keep takes its bytes.",
+            autocompletion=one_of("strict", "keep"),
+        ),
+    ] = "strict",
+    held_out: Annotated[
+        Path | None, typer.Option(help="Held-out text, on which JelinekMercer chooses its weights.")
+    ] = None,
     memory: Annotated[
-        str | None, typer.Option(help="Spill counts to disk beyond it: 500MB, 2GB.")
+        str | None,
+        typer.Option(help="Memory for counts, like 500MB or 2GB; beyond it they go to disk."),
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Keep counts here: a fit that was stopped or killed goes on from them."),
+        typer.Option(help="Folder for counts; a fit that was stopped or killed goes on from them."),
     ] = None,
     weighted: Annotated[
-        bool, typer.Option("--weighted", help="Lines begin with how often each counts, and a tab.")
+        bool,
+        typer.Option("--weighted", help="Each line begins with how often it counts, and a tab."),
     ] = False,
     counts: Annotated[
         bool,
         typer.Option(
-            "--counts", help="TEXT is n-grams of every order, a line each with its count."
+            "--counts", help="TEXT lists n-grams of every order, each on a line with its count."
         ),
     ] = False,
     field: TextField = None,
     longest_line: LongestLine = None,
     json: JsonSwitch = False,
 ) -> None:
-    """Fit a model and write it: as ARPA if the name says so, else as our own file."""
+    """Fit a model and write it: as ARPA if the name ends in .arpa, else as a file of xent.
+
+    Example: xent language fit trusted.txt --order 3 --output model.xent
+    """
     import time
 
     from xent import _check

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from xent.cli import _data
+from xent.cli._help import one_of
 from xent.cli._language._files import again, check_spared, load
 from xent.cli._language._options import (
     MIN_TEXT,
@@ -27,10 +28,16 @@ from xent.cli._language._options import (
 
 
 def evaluate(
-    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="One model or several.")],
+    models: Annotated[
+        list[Path], typer.Argument(metavar="MODEL", help="One model, or several to compare.")
+    ],
     text: TextPath,
     by: Annotated[
-        str, typer.Option(help="Compare several by perplexity or bits_per_byte.")
+        str,
+        typer.Option(
+            help="What several models are compared by: perplexity or bits_per_byte.",
+            autocompletion=one_of("bits_per_byte", "perplexity"),
+        ),
     ] = "perplexity",
     field: TextField = None,
     longest_line: LongestLine = None,
@@ -38,7 +45,10 @@ def evaluate(
     errors: Errors = None,
     json: JsonSwitch = False,
 ) -> None:
-    """Measure how well models predict a text: perplexity and bits, the best model first."""
+    """Measure how well models predict a text: perplexity and bits, the best model first.
+
+    Example: xent language evaluate model.xent test.txt
+    """
     import json as json_module
     import time
 
@@ -72,12 +82,13 @@ def score(
     on_bad_line: OnBadLine = "stop",
     json: JsonSwitch = False,
 ) -> None:
-    """Print two columns, a row for each line of TEXT, with --json as JSON lines.
+    """Print what each line of TEXT costs: its bits, a tab, and its bits per byte.
 
-    First the bits that MODEL needs for the line: its events, its end included, and 8 a byte for the
-    spelling of unknown words.
-    After a tab these bits, divided by the bytes of the line and its line feed.
-    The fewer, the better predicted; what is impossible has inf bits, a skipped line nan.
+    The bits are those of the words and of the end of the line, and 8 for each byte of an unknown
+    word. The bytes are those of the line and its line feed.
+    The fewer bits, the better predicted: an impossible line has inf, a skipped one nan.
+
+    Example: xent language score model.xent test.txt --output scores.tsv
     """
     from xent.language import _stream
 
@@ -102,14 +113,17 @@ def score(
 
 def sample(
     model: ModelPath,
-    count: Annotated[int, typer.Option("--count", "-n", help="How many sentences.")] = 1,
+    count: Annotated[int, typer.Option("--count", "-n", help="How many sentences to draw.")] = 1,
     seed: _data.Seed = 0,
-    most: Annotated[int, typer.Option(help="Tokens at most.")] = 1000,
+    most: Annotated[int, typer.Option(help="Greatest number of tokens in a sentence.")] = 1000,
     unit: Unit = None,
     errors: Errors = None,
     json: JsonSwitch = False,
 ) -> None:
-    """Draw sentences."""
+    """Draw sentences at random from a model.
+
+    Example: xent language sample model.xent --count 5
+    """
     import numpy as np
 
     from xent import _check

@@ -19,17 +19,22 @@ from xent.cli._language._options import Errors, JsonSwitch, ModelPath, Output, U
 
 
 def mix(
-    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Two or more.")],
-    dev: Annotated[Path, typer.Option(help="Text under which the mixture shall be most probable.")],
-    test: Annotated[Path | None, typer.Option(help="Text to measure the mixture on.")] = None,
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL", help="Two models or more.")],
+    dev: Annotated[Path, typer.Option(help="Development text, on which the weights are chosen.")],
+    test: Annotated[
+        Path | None, typer.Option(help="Another text to measure the mixture on.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where the mixture shall stand.")
+        Path | None, typer.Option("--output", "-o", help="Write the mixture to this file.")
     ] = None,
     unit: Unit = None,
     errors: Errors = None,
     json: JsonSwitch = False,
 ) -> None:
-    """Find the weights with which models together predict a development text best."""
+    """Find the weights with which models together predict a development text best.
+
+    Example: xent language mix news.xent talk.xent --dev dev.txt --output mixed.xent
+    """
     from xent.language import mix as mix_models
 
     if output is not None:
@@ -56,15 +61,24 @@ def mix(
 def prune(
     model: ModelPath,
     output: Output,
-    entropy: Annotated[float, typer.Option(help="Rise of perplexity below which an n-gram goes.")],
+    entropy: Annotated[
+        float,
+        typer.Option(
+            help="Drop an n-gram where the perplexity rises by less than this share, like 1e-8."
+        ),
+    ],
     histories: Annotated[
-        Path | None, typer.Option(help="A model (best: Katz) that says how likely histories are.")
+        Path | None,
+        typer.Option(help="Another model, best of Katz, for the probabilities of histories."),
     ] = None,
     unit: Unit = None,
     errors: Errors = None,
     json: JsonSwitch = False,
 ) -> None:
-    """Leave out the n-grams that shorter ones predict almost as well."""
+    """Leave out the n-grams that shorter ones predict almost as well.
+
+    Example: xent language prune model.xent --entropy 1e-8 --output small.xent
+    """
     check_target(output)
     loaded = load_one(model, unit=unit, errors=errors)
     likely = (
@@ -82,12 +96,17 @@ def prune(
 def convert(
     model: ModelPath,
     output: Output,
-    compact: Annotated[bool, typer.Option(help="Pack it: a byte for each probability.")] = False,
+    compact: Annotated[
+        bool, typer.Option(help="Pack the model: one byte for each probability.")
+    ] = False,
     unit: Unit = None,
     errors: Errors = None,
     json: JsonSwitch = False,
 ) -> None:
-    """Write a model in another format: ARPA if the name says so, else our own file."""
+    """Write a model in another format: ARPA if the name ends in .arpa, else a file of xent.
+
+    Example: xent language convert model.xent --output model.arpa
+    """
     from xent import _check
 
     check_target(output)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from xent.cli._help import one_of
+
 STDIN, STDOUT = Path("/dev/stdin"), Path("-")
 MIN_TEXT = 100_000  # tokens; the rate of fewer says how long the first call took
 
@@ -18,41 +20,59 @@ def _standard(path: Path | None) -> Path | None:
 
 ModelPath = Annotated[
     Path,
-    typer.Argument(metavar="MODEL", help="A model: ours, ARPA, packed or not, or KenLM's."),
+    typer.Argument(
+        metavar="MODEL",
+        help="A model: a file of xent, an ARPA file (packed or not), or a binary file of KenLM.",
+    ),
 ]
 TextPath = Annotated[
     Path,
     typer.Argument(
-        metavar="TEXT", help="Text, plain or packed; - is what comes in.", callback=_standard
+        metavar="TEXT",
+        help="Text, plain or packed (.gz, .bz2, .xz, .zst); - reads standard input.",
+        callback=_standard,
     ),
 ]
 TextField = Annotated[
-    str | None, typer.Option(help="Lines are JSON; the text is under this name.", metavar="NAME")
+    str | None,
+    typer.Option(
+        help="Lines are JSON objects; the text is the value of this field.", metavar="NAME"
+    ),
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Where the result shall stand.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Write the result to this file.")]
 Stream = Annotated[
-    Path, typer.Option("--output", "-o", help="Where the result shall stand; - prints it.")
+    Path, typer.Option("--output", "-o", help="Write the result to this file; - prints it.")
 ]
 Unit = Annotated[
     str | None,
-    typer.Option(help="What a token is, where MODEL does not say it: word, character or byte."),
+    typer.Option(
+        help="What a token is, where MODEL does not say so: word, character or byte.",
+        autocompletion=one_of("word", "character", "byte"),
+    ),
 ]
 Errors = Annotated[
     str | None,
-    typer.Option(help="strict refuses what is not UTF-8, keep takes it; MODEL's own by default."),
+    typer.Option(
+        help="What to do with text that is not UTF-8: strict refuses it, keep takes its bytes; by "
+        "default as MODEL does.",
+        autocompletion=one_of("strict", "keep"),
+    ),
 ]
 LongestLine = Annotated[
     str | None,
     typer.Option(
-        help="Read longer lines than 128MB (or a twelfth of --memory), where TEXT is trusted: 1GB.",
+        help="Longest line that is read, like 1GB; by default 128MB, or a twelfth of --memory.",
         metavar="SIZE",
     ),
 ]
 OnBadLine = Annotated[
     str,
-    typer.Option(help="stop at a line that is no text, or skip and count it."),
+    typer.Option(
+        help="At a line that is not text: stop, or skip it and count it.",
+        autocompletion=one_of("stop", "skip"),
+    ),
 ]
-JsonSwitch = Annotated[bool, typer.Option("--json", help="Print JSON, and only it.")]
+JsonSwitch = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def show(found: dict[str, Any], text: str, as_json: bool, *, err: bool = False) -> None:

@@ -1,0 +1,126 @@
+"""Logistic regression of yes on log odds, to full accuracy: Platt's scaling, Cox's slope.
+
+Newton's method on a convex loss, halved where it overshoots (Platt 2000; Lin, Lin and Weng 2007,
+A note on Platt's probabilistic outputs, Machine Learning 68). Where log odds part yes from no
+without a mistake the best slope is infinite. Then *virtual rows* are added, one row's weight in
+all, that say what the model itself says: the answer is finite, and no worse on the real rows than
+the model, as what they cost is least where nothing is changed (Gibbs).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from xent.evaluation._calibration.yes_no import Numbers, dot
+
+NEWTON_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Line:
+    """Log odds are mended to ``slope`` times themselves plus ``intercept``.
+
+    Parameters
+    ----------
+    slope, intercept : float
+        The line.
+    separated : bool
+        Whether virtual rows were needed.
+    covariance : ndarray, shape (2, 2)
+        Inverse of the information, 0 where a coefficient was given.
+    """
+
+    slope: float
+    intercept: float
+    separated: bool
+    covariance: Numbers
+
+
+def fitted_line(
+    log_odds: Numbers,
+    yes: NDArray[np.bool_],
+    weight: Numbers,
+    *,
+    slope: bool = True,
+    intercept: bool = True,
+    start: tuple[float, float] = (1.0, 0.0),
+) -> Line:
+    """Fit a line that makes the truth most probable.
+
+    Parameters
+    ----------
+    log_odds, yes, weight : ndarray, shape (N,)
+        The rows. Those with infinite log odds are left out: no line changes them.
+    slope, intercept : bool
+        Which of both are free; they are 1 and 0 otherwise.
+    start : tuple of float
+        Slope and intercept to begin with.
+    """
+    some = np.isfinite(log_odds)
+    x, y, w = log_odds[some], yes[some].astype(np.float64), weight[some]
+    free = np.array([slope, intercept])
+    if not len(x):
+        return Line(1.0, 0.0, True, np.zeros((2, 2)))
+    separated = _separated(x, yes[some], slope=slope, intercept=intercept)
+    if separated:
+        share = w / w.sum()
+        y, w = (y * w + expit(x) * share) / (w + share), w + share
+    theta, information = _newton(x, y, w, free, start)
+    covariance = np.zeros((2, 2))
+    covariance[np.ix_(free, free)] = np.linalg.pinv(information)
+    return Line(float(theta[0]), float(theta[1]), separated, covariance)
+
+
+def line_loss(log_odds: Numbers, yes: Numbers | NDArray[np.bool_]) -> Numbers:
+    """Return the cost of each row in nats, from its log odds and the share of yes."""
+    found: Numbers = np.logaddexp(0.0, log_odds) - yes * log_odds
+    return found
+
+
+def _separated(x: Numbers, yes: NDArray[np.bool_], *, slope: bool, intercept: bool) -> bool:
+    """Tell whether the loss has no least value: one more step always makes it smaller."""
+    up, down = x[yes], x[~yes]
+    if not intercept:
+        return not ((up < 0).any() or (down > 0).any()) and bool((x != 0).any())
+    if not up.size or not down.size:
+        return True
+    if not slope:
+        return False
+    return bool(x.min() < x.max() and (down.max() <= up.min() or up.max() <= down.min()))
+
+
+def _newton(
+    x: Numbers, y: Numbers, w: Numbers, free: NDArray[np.bool_], start: tuple[float, float]
+) -> tuple[Numbers, Numbers]:
+    """Return the best coefficients, and the information about those that are free."""
+    theta = np.array(start)
+    total, reach = float(w.sum()), float(np.abs(x).max())
+
+    def loss(theta: Numbers) -> float:
+        return dot(w, line_loss(theta[0] * x + theta[1], y))
+
+    information = np.zeros((2, 2))
+    for _ in range(NEWTON_STEPS):
+        p = expit(theta[0] * x + theta[1])
+        gap, curve = w * (p - y), w * p * (1 - p)
+        gradient = np.array([dot(gap, x), gap.sum()])[free]
+        pull = curve * x
+        cross = pull.sum()
+        information = np.array([[dot(pull, x), cross], [cross, curve.sum()]])[np.ix_(free, free)]
+        step = np.zeros(2)
+        step[free] = -np.linalg.lstsq(information, gradient, rcond=None)[0]
+        gain = float(-(step[free] @ gradient))
+        if not gain > 1e-30 * total:
+            break
+        # No row moves by more than 1/2: its curvature changes by less than a factor of 2, and
+        # the loss cannot rise.
+        if abs(step[0]) * reach + abs(step[1]) > 0.5:
+            now = loss(theta)
+            while loss(theta + step) > now and np.abs(step).max() > 1e-300:
+                step = step / 2
+        theta = theta + step
+        if np.abs(step).max() <= 2e-16 * np.abs(theta).max():
+            break
+    return theta, information

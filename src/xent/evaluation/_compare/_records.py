@@ -1,0 +1,287 @@
+"""What a comparison found, as plain data, one screen of text, or a table in a notebook."""
+
+import math
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any
+
+from xent._check import count
+from xent._terminal import fitted, one_line, width_of
+from xent.evaluation._numbers import plain, unit_of
+
+INTERVALS = {"student": "Student's", "bootstrap": "percentile bootstrap"}
+TESTS = {"t": "paired t", "sign_flip": "sign flips", "bootstrap": "inverted bootstrap interval"}
+WIDEST_NAME = 28  # columns of a model's name
+MOST_SLICES = 10
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What one model's predictions cost.
+
+    Parameters
+    ----------
+    name : object
+        What the model is called.
+    cross_entropy, low, high : float
+        Mean cost of the true class, and its interval.
+    impossible : int
+        Rows whose true class it gave probability 0.
+    """
+
+    name: Any
+    cross_entropy: float
+    low: float
+    high: float
+    impossible: int
+
+
+@dataclass(frozen=True)
+class CostDifference:
+    """How much more the second of two models costs a row; below 0 it is the better one.
+
+    Parameters
+    ----------
+    first, second : object
+        The models.
+    difference, low, high, error : float
+        Mean over rows of the second's cost less the first's, its interval, its standard error;
+        infinite where one model alone gave a true class probability 0, NaN where both did.
+    p_value, adjusted : float
+        How likely a difference of that size is if there is none, and the same corrected for the
+        number of comparisons; NaN where the difference is not finite.
+    impossible_first, impossible_second, impossible_both : int
+        Rows whose true class was given probability 0 by the one, by the other, by both.
+    finite_difference, finite_low, finite_high, finite_p_value : float
+        The same on the rows that cost neither of them infinitely much.
+    rows, groups : int
+        How many rows, and how many groups of them.
+    by, value : object
+        The column and the value that the rows share; None for all rows.
+    """
+
+    first: Any
+    second: Any
+    difference: float
+    low: float
+    high: float
+    error: float
+    p_value: float
+    adjusted: float
+    impossible_first: int
+    impossible_second: int
+    impossible_both: int
+    finite_difference: float
+    finite_low: float
+    finite_high: float
+    finite_p_value: float
+    rows: int
+    groups: int
+    by: Any = None
+    value: Any = None
+
+    @property
+    def impossible(self) -> bool:
+        """Whether a true class was given probability 0 by either model."""
+        return bool(self.impossible_first or self.impossible_second or self.impossible_both)
+
+
+@dataclass(frozen=True, repr=False)
+class ModelComparison:
+    """What `compare` found; `print` it, or take it as a dictionary.
+
+    Parameters
+    ----------
+    rows : int
+        Rows that were compared; those that are ignored or of weight 0 are not counted.
+    weight : float
+        Sum of their weights.
+    groups : int or None
+        Groups of rows that are drawn together; None where every row stands alone.
+    base : float
+        Base of every logarithm here: 2 for bits.
+    models : list of ModelCost
+        What each costs.
+    differences : list of CostDifference
+        Each pair that was compared.
+    slices : list of CostDifference
+        The same by the values of columns that were asked for, corrected among themselves.
+    interval, test, correction : str
+        How intervals, p-values and their correction were found.
+    confidence : float
+        How often such an interval holds the true difference.
+    resamples, seed : int
+        Of the bootstrap and of flipped signs.
+    signature : str
+        Versions, settings and a hash of the costs.
+    """
+
+    rows: int
+    weight: float
+    groups: int | None
+    base: float
+    models: list[ModelCost]
+    differences: list[CostDifference]
+    slices: list[CostDifference]
+    interval: str
+    test: str
+    correction: str
+    confidence: float
+    resamples: int
+    seed: int
+    signature: str
+
+    @property
+    def unit(self) -> str:
+        """What the costs are counted in."""
+        return unit_of(self.base)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain lists, numbers and strings, ready for JSON.
+
+        Returns
+        -------
+        dict
+            Keys as the attributes. NaN and infinities, which JSON cannot say, become None and the
+            strings ``"inf"`` and ``"-inf"``.
+        """
+        return plain({**asdict(self), "unit": self.unit})  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        lines = [self._head(), "", *self._model_lines(), "", *self._difference_lines()]
+        for name in dict.fromkeys(piece.by for piece in self.slices):
+            lines += ["", *self._slice_lines(name)]
+        return "\n".join([*lines, "", *self._notes(), self.signature])
+
+    def _repr_html_(self) -> str:
+        """Show the tables in a notebook."""
+        models = [[m.name, m.cross_entropy, m.low, m.high, m.impossible] for m in self.models]
+        heads = ["second less first", "difference", "low", "high", "p", f"p ({self.correction})"]
+        pairs = [
+            [f"{d.second} less {d.first}", d.difference, d.low, d.high, d.p_value, d.adjusted]
+            for d in self.differences
+        ]
+        notes = "".join(f"<p>{escape(line)}</p>" for line in [self._head(), *self._notes()])
+        first = _table(["model", f"{self.unit} a row", "low", "high", "zeros on the truth"], models)
+        return f"<div>{first}{_table(heads, pairs)}{notes}</div>"
+
+    def _head(self) -> str:
+        head = f"{count(self.rows, 'row')}, {count(len(self.models), 'model')}"
+        return head if self.groups is None else f"{head}, {count(self.groups, 'group')}"
+
+    def _model_lines(self) -> list[str]:
+        width = self._width(m.name for m in self.models)
+        lines = [f"{'':{width}}  {self.unit + ' a row':>12}   {100 * self.confidence:g} % interval"]
+        return lines + [
+            f"{fitted(one_line(m.name), width)}  {m.cross_entropy:12.4f}   {_reach(m.low, m.high)}"
+            for m in self.models
+        ]
+
+    def _difference_lines(self) -> list[str]:
+        names = [f"{one_line(d.second)} less {one_line(d.first)}" for d in self.differences]
+        width = min(max(map(width_of, names)), 2 * WIDEST_NAME)
+        several = len(self.differences) > 1
+        head = f"{'':{width}}  {'difference':>12}   {'interval':<20}  {'p':>8}"
+        lines = [head + (f"  {self.correction + chr(39) + 's':>8}" if several else "")]
+        for name, d in zip(names, self.differences, strict=True):
+            line = f"{fitted(name, width)}  {_signed(d.difference):>12}   "
+            line += f"{_reach(d.low, d.high, sign=True):<20}  {_p(d.p_value):>8}"
+            line += f"  {_p(d.adjusted):>8}" if several else ""
+            lines.append(f"{line}   {_verdict(d)}")
+            lines += [f"  {line}" for line in self._infinite_lines(d)]
+        return lines
+
+    def _infinite_lines(self, d: CostDifference) -> list[str]:
+        """Say plainly who gave a true class probability 0, and what the other rows say."""
+        if not d.impossible:
+            return []
+        said = [
+            f"{one_line(name)} alone in {count(rows, 'row')}"
+            for name, rows in ((d.first, d.impossible_first), (d.second, d.impossible_second))
+            if rows
+        ]
+        if d.impossible_both:
+            said.append(f"both in {count(d.impossible_both, 'row')}")
+        zeros = f"a true class was given probability 0, at infinite cost: {', '.join(said)};"
+        if math.isnan(d.finite_difference):
+            return [zeros, "no row is left on which both are finite"]
+        rest = f"on the other rows {_signed(d.finite_difference)} {self.unit}"
+        if not math.isnan(d.finite_low):
+            rest += f" ({_reach(d.finite_low, d.finite_high, sign=True)}, p {_p(d.finite_p_value)})"
+        return [zeros, rest]
+
+    def _slice_lines(self, name: Any) -> list[str]:
+        found = [piece for piece in self.slices if piece.by == name]
+        several = len(self.differences) > 1
+        lines = [f"by {one_line(name)}: difference, interval, p ({self.correction}), rows"]
+        for d in found[:MOST_SLICES]:
+            value = "missing" if d.value is None else one_line(d.value)
+            if several:
+                value = f"{value}: {one_line(d.second)} less {one_line(d.first)}"
+            lines.append(
+                f"  {fitted(value, 36 if several else 18)} {_signed(d.difference):>10}   "
+                f"{_reach(d.low, d.high, sign=True):<20}  {_p(d.adjusted):>8}  {d.rows:>9,}"
+            )
+        if len(found) > MOST_SLICES:
+            lines.append(f"  and {len(found) - MOST_SLICES} more")
+        return lines
+
+    def _notes(self) -> list[str]:
+        """Say how intervals and p-values were found."""
+        interval, test = INTERVALS[self.interval], TESTS[self.test]
+        drawn = "rows are drawn one by one"
+        if self.groups is not None:
+            drawn = f"{count(self.groups, 'group')} of rows are drawn whole"
+            interval += ", cluster-robust" if self.interval == "student" else " of groups"
+        chance = self.interval == "bootstrap" or self.test != "t"
+        said = f"; {self.resamples:,} resamples, seed {self.seed}" if chance else ""
+        lines = [f"interval: {interval}; p: {test}; {drawn}{said}"]
+        if len(self.differences) > 1:
+            pairs = len(self.differences)
+            lines.append(
+                f"{self.correction}'s correction for {pairs} comparisons; intervals have none"
+            )
+        return lines
+
+    @staticmethod
+    def _width(names: Any) -> int:
+        return min(max(width_of(one_line(name)) for name in names), WIDEST_NAME)
+
+
+def _table(heads: list[str], rows: list[list[Any]]) -> str:
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else one_line(value)
+
+
+def _signed(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:+.4f}"
+
+
+def _reach(low: float, high: float, *, sign: bool = False) -> str:
+    if math.isnan(low) or math.isinf(low):
+        return "-"
+    return f"{low:+.4f} to {high:+.4f}" if sign else f"{low:.4f} to {high:.4f}"
+
+
+def _verdict(d: CostDifference) -> str:
+    """Say what the interval does: lie below 0, above it, or hold it."""
+    if d.high < 0 or d.low > 0:
+        return "better" if d.high < 0 else "worse"
+    return "open" if d.low <= 0 <= d.high else ""
+
+
+def _p(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.4f}" if value >= 1e-4 else f"{value:.0e}"

@@ -1,0 +1,141 @@
+"""What is kept of a run after each epoch: its history, its best layers, its file on disk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent.training._checkpoint import Checkpoint, Layer, Memory, Progress
+from xent.training._loop import logits_of
+from xent.training._objectives import Objective
+
+WATCHED = "validation_cross_entropy"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that are measured after every epoch, and not trained on.
+
+    Parameters
+    ----------
+    X : ndarray, shape (N, D)
+        Features.
+    target : ndarray of int64, shape (N,), or of float64, shape (N, C)
+        Class numbers or probabilities.
+    """
+
+    X: NDArray[Any]
+    target: NDArray[Any]
+
+    def measure(self, layers: list[Layer], objective: Objective) -> dict[str, float]:
+        """Return the cross-entropy in nats and bits, and the accuracy.
+
+        Parameters
+        ----------
+        layers : list of (weight, bias)
+            The network.
+        objective : Objective
+            Says how its logits are read.
+        """
+        return scores(objective.log_probs(logits_of(layers, self.X)), self.target)
+
+
+def scores(log_probs: NDArray[np.float64], target: NDArray[Any]) -> dict[str, float]:
+    """Return the cross-entropy in nats and bits, and the accuracy, under the names of a history.
+
+    Parameters
+    ----------
+    log_probs : ndarray, shape (N, C)
+        Of the model.
+    target : ndarray, shape (N,) or (N, C)
+        Class numbers or probabilities.
+    """
+    if target.ndim == 1:
+        costs = -log_probs[np.arange(len(target)), target]
+    else:
+        costs = -(target * np.where(target > 0, log_probs, 0.0)).sum(axis=1)
+        target = target.argmax(axis=1)
+    nats = math.fsum(costs) / len(target)
+    return {
+        WATCHED: nats,
+        "validation_bits": nats / math.log(2),
+        "validation_accuracy": float((log_probs.argmax(axis=1) == target).mean()),
+    }
+
+
+class EpochRecord:
+    """Adds an entry to the history for every epoch, and ends a training that no longer gains.
+
+    Parameters
+    ----------
+    progress : Progress
+        Where the run stands at its start.
+    held_out : HeldOut, optional
+        What is measured.
+    objective : Objective
+        What is minimised.
+    patience : int, optional
+        How many epochs the held-out cross-entropy may fail to fall.
+    file : Checkpoint, optional
+        Is written after every epoch.
+    rng : RandomState
+        Shuffles the rows.
+    told : callable
+        Shows progress.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        held_out: HeldOut | None,
+        objective: Objective,
+        patience: int | None,
+        file: Checkpoint | None,
+        rng: np.random.RandomState,
+        told: Callable[..., None],
+    ) -> None:
+        self.history, self.best = progress.history, progress.best
+        self.held_out, self.objective, self.patience = held_out, objective, patience
+        self.file, self.rng, self.told = file, rng, told
+
+    @property
+    def watched(self) -> list[float]:
+        """The held-out cross-entropy of every epoch, NaN where nothing is held out."""
+        return self.history.get(WATCHED, [math.nan] * len(self.history["loss"]))
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the held-out cross-entropy has failed to fall for as long as it may."""
+        if self.patience is None or not self.watched:
+            return False
+        return len(self.watched) - 1 - int(np.argmin(self.watched)) >= self.patience
+
+    def add(self, layers: list[Layer], memory: Memory, loss: float, norm: float) -> None:
+        """Keep what an epoch led to.
+
+        Parameters
+        ----------
+        layers : list of (weight, bias)
+            The network after it.
+        memory : dict of str to ndarray
+            The optimizer's.
+        loss, norm : float
+            Mean loss and mean gradient norm of the epoch.
+        """
+        entry = {"loss": loss, "gradient_norm": norm}
+        if self.held_out is not None:
+            entry |= self.held_out.measure(layers, self.objective)
+        for name, value in entry.items():
+            self.history.setdefault(name, []).append(value)
+        if self.patience is not None and self.watched[-1] < min(
+            self.watched[:-1], default=math.inf
+        ):
+            self.best = layers
+        if self.file is not None:
+            self.file.write(Progress(layers, memory, self.history, self.best), self.rng)
+        self.told(len(self.history["loss"]), f"loss {loss:.4f}")

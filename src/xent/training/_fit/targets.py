@@ -1,0 +1,212 @@
+"""Targets and weights of rows: classes by name, or the probability of every class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from xent import _check
+
+ROW_SUM_TOLERANCE = 1e-4  # of a row's sum: what a table of six decimals leaves
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets as the training takes them.
+
+    Parameters
+    ----------
+    classes : ndarray, shape (C,)
+        The classes in the order of their numbers.
+    values : ndarray of int64, shape (N,), or of float64, shape (N, C)
+        The number of each row's class, or the probability of every class.
+    """
+
+    classes: NDArray[Any]
+    values: NDArray[Any]
+
+    @property
+    def soft(self) -> bool:
+        """Whether they are probabilities."""
+        return self.values.ndim == 2
+
+
+def is_soft(y: object) -> bool:
+    """Tell whether targets are a matrix: the probability of every class.
+
+    Parameters
+    ----------
+    y : array_like
+        As the user gave it.
+    """
+    shape = np.asarray(y).shape
+    return len(shape) == 2 and shape[1] > 1
+
+
+def read_targets(y: ArrayLike, names: ArrayLike | None) -> Targets:
+    """Take classes by number, or probabilities as they are.
+
+    Parameters
+    ----------
+    y : array_like, shape (N,) or (N, C)
+        Classes, or probabilities.
+    names : array_like, shape (C,), optional
+        What the columns of probabilities are called; 0 to C - 1 where it is not given.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, or a row is no distribution.
+    """
+    if is_soft(y):
+        values = check_distributions("y", y)
+        columns = values.shape[1]
+        classes = np.arange(columns) if names is None else np.asarray(column_or_1d(names))
+        if len(classes) != columns or len(np.unique(classes)) < columns:
+            must = f"name the {columns} columns of " + _check.argument("y") + ", each once"
+            raise _check.invalid("classes", must, str(classes.tolist()))
+        return Targets(classes, values)
+    if names is not None:
+        advice = "Classes by name are found in it."
+        must = "be left out where " + _check.argument("y") + " holds classes"
+        raise _check.invalid("classes", must, _check.a(names), advice)
+    labels = column_or_1d(y, warn=True)
+    check_classification_targets(labels)
+    classes, numbers = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        got = f"1 class, {classes.tolist()[0]!r}"
+        raise _check.invalid("y", "hold at least two classes", got)
+    return Targets(classes, numbers)
+
+
+def check_distributions(argument: str, y: ArrayLike) -> NDArray[np.float64]:
+    """Return rows of probabilities; refuse what is none.
+
+    Parameters
+    ----------
+    argument : str
+        What they are called, for messages.
+    y : array_like, shape (N, C)
+        One distribution a row.
+    """
+    values = np.asarray(y, dtype=np.float64)
+    bad = ~np.isfinite(values) | (values < 0)
+    if bad.any():
+        first = np.argwhere(bad)[0]
+        got = f"{values[tuple(first)]} at {_check.at(first)}"
+        raise _check.invalid(argument, "hold probabilities where it is a matrix", got)
+    sums = values.sum(axis=1)
+    off = np.abs(sums - 1) > ROW_SUM_TOLERANCE
+    if off.any():
+        first = int(off.argmax())
+        advice = "For several answers a row train one classifier for each."
+        must = "hold rows that sum to 1 where it is a matrix"
+        raise _check.invalid(argument, must, f"{sums[first]} at row {first}", advice)
+    return values
+
+
+def numbers_in(classes: NDArray[Any], y: NDArray[Any], argument: str) -> NDArray[np.int64]:
+    """Give labels the numbers of classes that are known already.
+
+    Parameters
+    ----------
+    classes : ndarray, shape (C,)
+        In any order.
+    y : ndarray, shape (N,)
+        Labels.
+    argument : str
+        What they are called, for messages.
+
+    Raises
+    ------
+    ValueError
+        If one is none of the classes.
+    """
+    order = np.argsort(classes, kind="stable")
+    place = order[np.searchsorted(classes[order], y).clip(max=len(classes) - 1)]
+    unknown = classes[place] != y
+    if unknown.any():
+        first = int(unknown.argmax())
+        must = "hold only classes that " + _check.argument("y") + " holds"
+        raise _check.invalid(argument, must, f"{y.tolist()[first]!r} at row {first}")
+    return np.asarray(place)
+
+
+def row_weights(
+    targets: Targets, sample_weight: ArrayLike | None, class_weight: object
+) -> NDArray[np.float64] | None:
+    """Return how much each row counts; None where all count alike.
+
+    Parameters
+    ----------
+    targets : Targets
+        Of the rows.
+    sample_weight : array_like, shape (N,), optional
+        As scikit-learn means it.
+    class_weight : "balanced" or dict, optional
+        Weight of each class's rows: "balanced" makes all classes count alike.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a weight is negative or not finite, all are 0, or a class is unknown.
+    """
+    rows = len(targets.values)
+    weights = None if sample_weight is None else _sample_weight(sample_weight, rows)
+    if class_weight is not None:
+        if targets.soft:
+            must = "be None where " + _check.argument("y") + " holds probabilities"
+            advice = "Weigh the rows by " + _check.argument("sample_weight") + "."
+            raise _check.invalid("class_weight", must, repr(class_weight), advice)
+        counts = np.bincount(targets.values, weights, minlength=len(targets.classes))
+        by_class = _by_class(class_weight, targets.classes, counts)[targets.values]
+        weights = by_class if weights is None else weights * by_class
+    if weights is None:
+        return None
+    if not weights.sum() > 0:
+        raise _check.invalid("sample_weight", "give some row a weight above 0", "zero for all")
+    return weights
+
+
+def _sample_weight(weight: ArrayLike, rows: int) -> NDArray[np.float64]:
+    weights = np.asarray(weight, dtype=np.float64)
+    if weights.shape != (rows,):
+        must = f"hold one weight a row, {rows:,}"
+        raise _check.invalid("sample_weight", must, f"the shape {weights.shape}")
+    _check_weights("sample_weight", weights)
+    return weights
+
+
+def _check_weights(argument: str, weights: NDArray[np.float64]) -> None:
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        first = int(bad.argmax())
+        must = "hold weights of at least 0, and finite"
+        raise _check.invalid(argument, must, f"{weights[first]} at {_check.at([first])}")
+
+
+def _by_class(
+    class_weight: object, classes: NDArray[Any], counts: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return the weight of each class; a class that a dict does not name weighs 1."""
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        seen = counts > 0
+        mean = counts.sum() / seen.sum()
+        return np.where(seen, mean / np.where(seen, counts, 1.0), 1.0)
+    if not isinstance(class_weight, Mapping):
+        must = "be 'balanced', a dict from class to weight, or None"
+        raise _check.wrong_kind("class_weight", must, repr(class_weight))
+    names = classes.tolist()
+    for name in class_weight:
+        if name not in names:
+            known = "weigh classes that " + _check.argument("y") + " holds"
+            raise _check.invalid("class_weight", known, repr(name))
+    weights = np.array([_check.number("class_weight", class_weight.get(n, 1.0)) for n in names])
+    _check_weights("class_weight", weights)
+    return weights

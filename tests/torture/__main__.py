@@ -1,0 +1,93 @@
+"""`make torture`: what a stranger's file, a kill or a full disk can do, counted.
+
+Prints a table for each kind and ends with 1 where anything that shall be 0 is not.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
+
+from torture import commands, flips, forks, kills, mutants
+
+KINDS = {"kills": (kills, 500), "flips": (flips, 10_000), "mutants": (mutants, 10_000)}
+
+
+def warmed(folder: Path) -> Path:
+    """Load everything once, run each cheap command once, and return the folder of their inputs."""
+    from importlib import import_module
+
+    for name in ("training", "trees", "language", "evaluation", "audit", "measures", "losses"):
+        import_module(f"xent.{name}")
+    import torch
+
+    torch.set_num_threads(1)
+    given, trial = folder / "given", folder / "trial"
+    given.mkdir()
+    commands.inputs(given)
+    os.chdir(given)
+    with forks.Silence():
+        for words in commands.MADE:
+            assert forks.command(words.split()) == 0, words
+        import shutil
+
+        shutil.copytree(given, trial)
+        os.chdir(trial)
+        for one in commands.WRITING:
+            if one.warm:
+                forks.command(one.words.split())
+    os.chdir(folder)
+    return given
+
+
+def table(
+    title: str,
+    others: tuple[str, ...],
+    faults: tuple[str, ...],
+    lines: list[tuple[str, Counter[str]]],
+) -> int:
+    """Print a table and return the sum of what shall be 0."""
+    columns = (*others, *faults)
+    print(f"\n{title}\n| what | cases | " + " | ".join(columns) + " |")
+    print("| --- |" + " ---: |" * (len(columns) + 1))
+    whole: Counter[str] = Counter()
+    for _, told in lines:
+        whole.update(told)
+    for name, told in [*lines, ("all", whole)]:
+        cells = (f"{told[c]:,}" for c in columns)
+        print(f"| {name} | {told['cases']:,} | " + " | ".join(cells) + " |", flush=True)
+    return sum(whole[c] for c in faults)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
+    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], help="all where none is named")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the number of cases")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--notes", default="torture.log", help="where each fault is told")
+    given = parser.parse_args()
+    begin, faults, notes = time.monotonic(), 0, []
+    with tempfile.TemporaryDirectory(prefix="torture-") as name:
+        folder = Path(name)
+        inputs = warmed(folder)
+        for kind in given.kinds or KINDS:
+            room, count = KINDS[kind]
+            cases = max(1, round(count * given.scale))
+            lines = list(room.torture(inputs, folder, given.seed, cases, notes))
+            faults += table(room.__doc__.splitlines()[0], room.OTHERS, room.FAULTS, lines)
+        os.chdir("/")
+    Path(given.notes).write_text("\n\n".join(notes))
+    for note in notes[:20]:
+        head, *_, last = [line for line in note.splitlines() if line.strip()] * 2
+        print(f"{head[:200]} ... {last[-400:]}")
+    print(f"\nseed {given.seed}, {time.monotonic() - begin:.0f} s, {faults} faults")
+    return int(faults > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

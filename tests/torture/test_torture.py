@@ -1,0 +1,79 @@
+"""`make torture` in short: a few of each case, and a fault is counted where there is one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def tortured(*words):
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    return subprocess.run(
+        [sys.executable, "-m", "torture", *words, "--notes", os.devnull],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+
+
+needs_forks = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="forks, looks in /proc"
+)
+
+
+@needs_forks
+def test_nothing_is_lost_or_silent_and_nothing_crashes():
+    done = tortured("--scale", "0.008", "--seed", "7")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 faults" in done.stdout
+
+
+PROOF = """
+import os, sys
+from collections import Counter
+from pathlib import Path
+from torture import forks, many
+
+def act(i):
+    if i == 3:
+        os.kill(os.getpid(), 11)
+    if i == 5:
+        while True:
+            pass
+    if i == 7:
+        raise KeyError("x")
+    if i == 9:
+        raise ValueError("x" * 3000)
+    if i == 11:
+        raise ValueError("a sentence")
+    if i == 13:
+        bytearray(b"x") * many.MEMORY * 2
+    return "unchanged" if i % 2 else "silent"
+
+forks.HANG, many.MEMORY = 0.5, 1 << 26
+folder = Path(sys.argv[1])
+notes = []
+told = many.counted(act, folder, 16, "proof", notes)
+assert told == Counter({
+    "cases": 16, "silent": 8, "unchanged": 2, "crashes": 1, "hangs": 1, "tracebacks": 1,
+    "long sentences": 1, "refused": 1, "too much memory": 1,
+}), told
+assert len(notes) == 13, notes
+ending = forks.run(lambda: forks.command(["rank", "nothing.csv", "--target", "y"]), folder)
+assert (ending.code, ending.err) == (2, "There is no file 'nothing.csv'.\\n"), ending
+"""
+
+
+@needs_forks
+def test_every_fault_is_counted(tmp_path):
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    (tmp_path / "work").mkdir()
+    subprocess.run(
+        [sys.executable, "-c", PROOF, str(tmp_path / "work")],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+    )
