@@ -291,12 +291,30 @@ class Figures:
 
 
 def percent(value: float) -> str:
-    """Write a share as a person would.
+    """Write a share as a person would: small ones with the digits that tell them apart.
 
-    >>> percent(0.9273), percent(float("nan"))
-    ('92.7 %', '-')
+    >>> percent(0.9273), percent(0.000981), percent(0.0), percent(float("nan"))
+    ('92.7 %', '0.0981 %', '0.0 %', '-')
     """
-    return f"{100 * value:.1f} %" if math.isfinite(value) else "-"
+    if not math.isfinite(value):
+        return "-"
+    share = 100 * value
+    return f"{share:.3g} %" if 1e-6 < abs(share) < 0.95 else f"{share:.1f} %"
+
+
+def digits(value: float, *, sign: bool = False) -> str:
+    """Write a number with four digits that count, however small it is.
+
+    >>> digits(1.23456), digits(0.000123456), digits(12.0, sign=True), digits(float("inf"))
+    ('1.2346', '0.0001235', '+12.0000', 'inf')
+    """
+    if math.isnan(value):
+        return "-"
+    plus = "+" if sign else ""
+    if not math.isfinite(value) or value == 0 or abs(value) >= 0.1:
+        return f"{value:{plus}.4f}"
+    places = 3 - math.floor(math.log10(abs(value)))
+    return f"{value:{plus}.{places}f}" if places < 9 else f"{value:{plus}.3e}"
 
 
 def unit_of(base: float) -> str:
