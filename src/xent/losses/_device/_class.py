@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from xent.losses._arguments import Options, row_shape
-from xent.losses._device._chunks import Part, in_chunks, parts_of
+from xent.losses._device._chunks import RowChunk, in_chunks, parts_of
 from xent.losses._device._class_indices import Call, class_index_loss, takes
 from xent.losses._reduction import check_can_tell, reduce_loss
 from xent.losses._rows._scoring import as_rows, rows_of
@@ -41,7 +41,7 @@ def class_loss(
         rows.silence(input.shape[axis])
     shape = row_shape(input, axis)
 
-    def formula(logits: Tensor, part: Part) -> tuple[Tensor, ...]:
+    def formula(logits: Tensor, part: RowChunk) -> tuple[Tensor, ...]:
         found = rows.plain(as_rows(logits, axis), part.rows(shape.numel()), stats=stats)
         return tuple(found) if stats else (found,)
 
