@@ -6,7 +6,7 @@ from torch import Tensor
 
 from xent.losses._arguments import Options, row_shape
 from xent.losses._device._chunks import RowChunk, in_chunks, parts_of
-from xent.losses._device._class_indices import Call, class_index_loss, takes
+from xent.losses._device._class_indices import IndexedCall, class_index_loss, takes
 from xent.losses._reduction import check_can_tell, reduce_loss
 from xent.losses._rows._scoring import as_rows, rows_of
 from xent.losses._rows._stats import accuracy_of, with_row_shape
@@ -34,7 +34,7 @@ def class_loss(
             loss = reduce_loss(rows.plain(as_rows(logits, axis)), o.reduction, total, o.empty)
             return loss.reshape(row_shape(logits, axis)) if o.reduction == "none" else loss
 
-        call = Call(input, target, weight, token_weight, axis, o, inplace, plain)
+        call = IndexedCall(input, target, weight, token_weight, axis, o, inplace, plain)
         return class_index_loss(input, call)
     rows = rows_of(target, weight, token_weight, axis, o)
     if stats:
