@@ -116,6 +116,17 @@ def write_arpa(model: NGramModel | Mixture, path: str | os.PathLike[str]) -> Non
         If the scores are no probabilities (`StupidBackoff`), a number is not finite, or a word
         holds white space.
 
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from xent.language import WittenBell
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "model.arpa"
+    ...     write_arpa(NGramModel(2, WittenBell()).fit(["a b", "a c"]), path)
+    ...     "ngram 1=6" in path.read_text()  # a, b, c, <s>, </s> and <unk>
+    True
+
     References
     ----------
     A. Stolcke (2002). SRILM, an extensible language modeling toolkit. ngram-format(5).
