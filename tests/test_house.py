@@ -265,7 +265,8 @@ NOTHING_REFUSED = {
     "measures": {"ColumnDrift", "Estimate", "FeatureRank", "Measurement"}
     | {"Counts", "LogProbs", "Logits"},
     # As scikit-learn wants it, an estimator's constructor keeps what it is given; `fit` refuses.
-    "training": {"Comparison", "Scaling", "TrainedModel", "SoftmaxClassifier", "TableEncoder"},
+    "training": {"Comparison", "Scaling", "TrainedModel", "SoftmaxClassifier", "TableEncoder"}
+    | {"FairComparison", "FairResult", "Images", "LikelihoodTable"},
     "trees": {"C45Classifier", "CARTClassifier", "CARTRegressor", "ID3Classifier"}
     | {"TreeClassifier", "TreeRegressor"},
 }

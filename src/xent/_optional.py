@@ -15,10 +15,11 @@ _TITLES = {
     "vl_convert": "vl-convert",
     "jinja2": "Jinja",
     "distributed": "Dask",
+    "PIL": "Pillow",
     "pyarrow": "Apache Arrow (pyarrow)",
     "sklearn": "scikit-learn",
 }
-_PACKAGES = {"sklearn": "scikit-learn", "vl_convert": "vl-convert-python"}  # named otherwise
+_PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "vl_convert": "vl-convert-python"}
 
 
 def need(module: str, *, extra: str, by: str) -> ModuleType:

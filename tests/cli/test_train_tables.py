@@ -1,8 +1,7 @@
+# ruff: noqa: F811
 """`xent train` and `predict` on tables as people have them: names, gaps, dates, `?`, NA, held-out shares."""
 
 import os
-import sys
-import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -10,26 +9,9 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from commands import xent  # noqa: F401
 from people import adult, penguins, titanic
-from xent import cli
 from xent.training import TrainedModel
-
-
-@pytest.fixture
-def xent(tmp_path, monkeypatch, capsys):
-    """Run a command in an empty folder and in this process; give its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(line):
-        monkeypatch.setattr(sys, "argv", ["xent", *line.split()])
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            with pytest.raises(SystemExit) as stop:
-                cli.main()
-        found = capsys.readouterr()
-        return stop.value.code or 0, found.out, found.err
-
-    return run
 
 
 def with_nulls(path):

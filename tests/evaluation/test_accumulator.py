@@ -78,7 +78,7 @@ def test_it_says_what_evaluate_says():
     one.update(found["target"], found["probs"], **options)
     mine, whole = one.result().to_dict(), evaluate(found["target"], found["probs"], **options)
     theirs = whole.to_dict()
-    for name in ("decomposition", "recovered"):
+    for name in ("decomposition", "recovered", "reliability"):
         assert mine.pop(name) == {}
         theirs.pop(name)
     assert mine == theirs

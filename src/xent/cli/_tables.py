@@ -98,18 +98,29 @@ class TableOptions:
         ),
     ] = None
 
-    def csv(self, path: Path) -> Any:
-        """Return how a CSV is written; refuse what was said of one for another kind of file."""
-        from xent import _table
-        from xent._check import invalid
+    def given(self) -> dict[str, bool]:
+        """Return each option, and whether it was typed."""
+        return {
+            **self._of_csv(),
+            "--names": bool(self.names),
+            "--drop": bool(self.drop),
+        }
 
-        given = {
+    def _of_csv(self) -> dict[str, bool]:
+        return {
             "--separator": self.separator is not None,
             "--decimal": self.decimal != ".",
             "--na": bool(self.na),
             "--encoding": self.encoding != "utf8",
             "--no-header": self.no_header,
         }
+
+    def csv(self, path: Path) -> Any:
+        """Return how a CSV is written; refuse what was said of one for another kind of file."""
+        from xent import _table
+        from xent._check import invalid
+
+        given = self._of_csv()
         for option in given:
             if given[option] and not is_csv(path):
                 raise invalid(option, "go with a .csv or .tsv", repr(str(path)))

@@ -6,6 +6,7 @@ same file: that is what this is for.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -109,6 +110,8 @@ class TrainedModel:
         Name of the column that was predicted; empty where it has none.
     encoder : TableEncoder, optional
         Fitted; makes numbers of a table before the classifier, or the scaling, sees them.
+    shape : tuple of int
+        Rows, columns and channels of an image, where the features are the pixels of one.
     """
 
     classifier: SoftmaxClassifier
@@ -116,6 +119,7 @@ class TrainedModel:
     columns: list[str] = field(default_factory=list)
     target: str = ""
     encoder: TableEncoder | None = None
+    shape: tuple[int, ...] = ()
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Return log-probabilities in nats of features as they came, not encoded and not scaled.
@@ -185,6 +189,7 @@ class TrainedModel:
             "features": [str(name) for name in getattr(model, "feature_names_in_", ())],
             "columns": list(self.columns),
             "target": self.target,
+            "shape": list(self.shape),
             "encoding": None if self.encoder is None else self.encoder.to_dict(),
         }
         _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
@@ -215,9 +220,11 @@ class TrainedModel:
             scaling = None
             if "scaling.low" in arrays:
                 scaling = Scaling(arrays["scaling.low"], arrays["scaling.high"])
-            encoding = state.get("encoding")  # version 1 had none
-            encoder = None if encoding is None else TableEncoder.from_dict(encoding)
-            model = cls(classifier, scaling, state["columns"], state["target"], encoder)
+            encoder = None
+            if (encoding := state.get("encoding")) is not None:  # version 1 had none
+                encoder = TableEncoder.from_dict(encoding)
+            shape = tuple(state.get("shape", ()))
+            model = cls(classifier, scaling, state["columns"], state["target"], encoder, shape)
             _check_fit(model)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
             because = "what it holds is no model"
@@ -257,16 +264,19 @@ def _check_fit(model: TrainedModel) -> None:
     units = [classifier.n_features_in_, *map(len, biases)]
     shapes = [(b, a) for a, b in pairwise(units)]
     fits = [w.shape for w in weights] == shapes and all(b.ndim == 1 for b in biases)
-    fits &= all(part.dtype == np.float32 for part in (*weights, *biases))
+    kinds = {part.dtype for part in (*weights, *biases)}
+    fits &= kinds in ({np.dtype(np.float32)}, {np.dtype(np.float64)})  # of steps; of the solver
     fits &= classifier.classes_.shape == (units[-1],)
     features = list(getattr(classifier, "feature_names_in_", ()))
-    for names in (model.columns, features):
-        fits &= isinstance(names, list) and all(isinstance(name, str) for name in names)
-    fits &= len(features) in (0, units[0])
-    if model.encoder is None:
-        fits &= len(model.columns) in (0, units[0])
-    else:
+    read = units[0]
+    if model.encoder is not None:
         fits &= len(model.encoder.get_feature_names_out()) == units[0]
+        read = model.encoder.n_features_in_
+    for names, number in ((model.columns, read), (features, units[0])):
+        fits &= isinstance(names, list) and all(isinstance(name, str) for name in names)
+        fits &= len(names) in (0, number)
+    if model.shape:
+        fits &= all(isinstance(n, int) for n in model.shape) and math.prod(model.shape) == units[0]
     if (scaling := model.scaling) is not None:
         fits &= scaling.low.shape == scaling.high.shape == (units[0],)
     objective_of(classifier.loss)

@@ -13,6 +13,7 @@ from xent._table.files.endings import unreadable
 
 # NumPy's units of time that Arrow has; the coarser ones become seconds.
 ARROW_UNITS = {"D", "s", "ms", "us", "ns"}
+MOST_OF_A_BYTE = 1032  # bytes that one byte of deflate can stand for
 COARSER = {"Y", "M", "W", "h", "m"}
 
 
@@ -61,16 +62,18 @@ def _arrays(path: str | os.PathLike[str], only: str | None = None) -> dict[str, 
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 with archive.open(member) as file:
-                    _check_size(path, file, member)
+                    check_member(path, file, member)
         with np.load(path, allow_pickle=False) as arrays:
             return {
                 name: arrays[name] if only in (None, name) else np.empty(0) for name in arrays.files
             }
     except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        if hasattr(error, "sentence"):
+            raise  # one of ours, which names the file
         raise unreadable(path, ".npz", error) from None
 
 
-def _check_size(path: str | os.PathLike[str], file: IO[bytes], member: zipfile.ZipInfo) -> None:
+def check_member(path: str | os.PathLike[str], file: IO[bytes], member: zipfile.ZipInfo) -> None:
     """Refuse a member that is no array, or whose shape is not that of its bytes, unread."""
     if not member.filename.endswith(".npy"):
         raise unreadable(path, ".npz", f"{member.filename!r} in it is no array")
@@ -81,6 +84,8 @@ def _check_size(path: str | os.PathLike[str], file: IO[bytes], member: zipfile.Z
     if dtype.hasobject:
         why = "it holds Python objects, which are never loaded"
         raise unreadable(path, ".npz", why)
+    if member.file_size > MOST_OF_A_BYTE * max(member.compress_size, 1):
+        raise unreadable(path, ".npz", f"{member.filename!r} in it says more than it can hold")
     if math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
         raise unreadable(path, ".npz", f"{member.filename!r} in it is not as long as it says")
 

@@ -150,6 +150,15 @@ def batches(source: str, reading: TableOptions, text: list[str]) -> Any:
     return TableFile(Path(source), reading, names=text).batches("rows predicted")
 
 
+def text_columns(encoder: Any) -> list[str]:
+    """Return the columns whose names are text: 01 is not read as 1 where no row has letters."""
+    return [
+        column.name
+        for column in encoder.columns_
+        if column.kind == "name" and all(isinstance(level, str) for level in column.levels)
+    ]
+
+
 def _target_as_text(target: str, labels: NDArray[Any]) -> list[str]:
     return [target] if labels.dtype.kind == "U" else []
 

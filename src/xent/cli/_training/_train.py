@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xent.cli import _data
 from xent.cli._help import one_of
-from xent.cli._tables import DATA_HELP, TableOptions, with_options, words
-from xent.cli._training._labelled import LabelledTable, read_held_out, read_labelled
+from xent.cli._tables import EMBEDDED, TableOptions, with_options
+from xent.cli._training._images import read_labelled_images, read_part, size_of
+from xent.cli._training._labelled import (
+    LabelledTable,
+    read_held_out,
+    read_labelled,
+    text_columns,
+)
+from xent.cli._training._prepared import Prepared, prepare
+from xent.cli._training._words import IMAGES_HELP, train_words
 
 if TYPE_CHECKING:
-    from xent.training import SoftmaxClassifier, TableEncoder
+    from xent.cli._training._prepared import Labelled
+    from xent.training import SoftmaxClassifier
 
 SAID_KINDS = ("number", "name", "boolean", "date", "time", "duration")
 
 
 @with_options()
 def train(
-    data: Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help=IMAGES_HELP)],
     model: Annotated[
         Path,
         typer.Option("--model", "--output", "-o", help="Write the model to this file."),
@@ -93,6 +102,10 @@ def train(
     weights: Annotated[
         str | None, typer.Option(help="Column of weights of the rows, which is no feature.")
     ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
+    ] = None,
     seed: _data.Seed = 0,
     device: Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda, ...")] = "auto",
     checkpoint: Annotated[
@@ -111,7 +124,10 @@ def train(
     *,
     reading: TableOptions,
 ) -> None:
-    """Train a softmax classifier under the loss you name, on a table as it is.
+    """Train a softmax classifier under the loss you name, on a table or images as they are.
+
+    DATA is a table, or holds images: the IDX files of MNIST, mnist.npz, a folder of images for
+    each class. Of MNIST's folder train-* is trained on and t10k-* held out.
 
     Names become one-hot, numbers are scaled, gaps have a feature of their own, dates keep their
     place in the year, the week and the day. How is kept in the model.
@@ -129,24 +145,36 @@ def train(
     share = _share(validation)
     file = validation if share is None else None
     _data.check_outputs([data, file], {"--model": model, "--checkpoint": checkpoint})
-    table = read_labelled(
-        data,
-        reading,
-        target=target,
-        features=features,
-        weights=weights,
-        drop_missing=drop_missing_target,
-    )
+    from xent.training import SoftmaxClassifier
+    from xent.training._data.source import is_images
 
-    from xent.training import SoftmaxClassifier, TrainedModel
-
-    held = None
+    held: Labelled | None = None
+    rows: Labelled
+    size = size_of(image_size)
+    images = data not in EMBEDDED and target is None and is_images(data)
+    if images:
+        given = {"--features": features, "--weights": weights, "--scale": scale}
+        _refuse_for_images(data, {**given, **reading.given()})
+        rows, held = read_labelled_images(data, size)
+    else:
+        if image_size is not None:
+            raise _check.invalid("--image-size", "go with folders of images", repr(image_size))
+        rows = read_labelled(
+            data,
+            reading,
+            target=target,
+            features=features,
+            weights=weights,
+            drop_missing=drop_missing_target,
+        )
     if share is not None:
-        table, held = _parted(table, share, seed)
-    encoder = _encoder(table, scale, max_levels)
-    if file is not None:
-        text = text_columns(encoder)
-        held = read_held_out(file, reading, table, text, drop_missing=drop_missing_target)
+        rows, held = _parted(rows, share, seed)
+    prepared = prepare(rows, scale, max_levels)
+    if file is not None and isinstance(rows, LabelledTable):
+        text = text_columns(prepared.encoder)
+        held = read_held_out(file, reading, rows, text, drop_missing=drop_missing_target)
+    elif file is not None:
+        held = read_part(file, size, argument="--validation")
     classifier = SoftmaxClassifier(
         loss=loss,
         hidden=units,
@@ -160,35 +188,32 @@ def train(
         schedule=schedule,
         patience=patience,
     )
-    with _typed():
-        X = encoder.transform(table.features)
+    X = prepared.numbers(rows)
     pair = None
     if held is not None:
-        with _typed(X="--validation"):
-            pair = (encoder.transform(held.features), held.labels)
-    with _typed():
+        pair = (prepared.numbers(held, "--validation"), held.labels)
+    with train_words():
         classifier.fit(
             X,
-            table.labels,
-            table.weight,
+            rows.labels,
+            rows.weight,
             validation=pair,
             checkpoint=checkpoint,
             allow_other_bits=allow_other_bits,
         )
-    columns = list(table.features.column_names)
-    TrainedModel(classifier, None, columns, table.target, encoder).save(model)
-    _say_what_is_read(table, encoder)
+    prepared.model(classifier).save(model)
+    _say_what_is_read(rows, prepared)
     _say_what_was_trained(classifier, held)
     typer.echo(f"Model: {model}")
 
 
-def _typed(**others: str) -> Any:
-    """Let refusals of the room name what was typed."""
-    known = ("loss", "hidden", "epochs", "learning_rate", "optimizer", "device", "checkpoint",
-             "allow_other_bits", "validation", "scale", "max_levels", "class_weight", "schedule",
-             "patience", "batch_size")  # fmt: skip
-    typed = {"X": "DATA", "y": "--target", "random_state": "--seed", "sample_weight": "--weights"}
-    return words(*known, **{**typed, **others})
+def _refuse_for_images(data: str, given: dict[str, object]) -> None:
+    """Refuse what was said of a table where images are read."""
+    from xent import _check
+
+    for option, value in given.items():
+        if value:
+            raise _check.invalid(option, "go with a table", f"images in {data!r}")
 
 
 def _share(validation: str | None) -> float | None:
@@ -203,49 +228,29 @@ def _share(validation: str | None) -> float | None:
     return _check.share("--validation", share, advice)
 
 
-def _parted(table: LabelledTable, share: float, seed: int) -> tuple[LabelledTable, LabelledTable]:
+def _parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
     """Return the rows to train on and those held out."""
     from xent.training._split import hold_out
 
-    with _typed():
-        held = hold_out(table.labels, share, seed)
-    return table.rows(~held), table.rows(held)
+    with train_words():
+        held = hold_out(rows.labels, share, seed)
+    return rows.rows(~held), rows.rows(held)
 
 
-def _encoder(table: LabelledTable, scale: str | None, max_levels: int) -> TableEncoder:
-    """Learn from the rows to train on how columns become numbers."""
-    import pyarrow as pa
-
-    from xent.training import TableEncoder
-
-    types = table.features.schema.types
-    numbers = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in types)
-    with _typed():
-        scale = scale or ("range" if numbers else "standard")
-        return TableEncoder(scale, max_levels).fit(table.features)
-
-
-def text_columns(encoder: TableEncoder) -> list[str]:
-    """Return the columns whose names are text: 01 is not read as 1 where no row has letters."""
-    return [
-        column.name
-        for column in encoder.columns_
-        if column.kind == "name" and all(isinstance(level, str) for level in column.levels)
-    ]
-
-
-def _say_what_is_read(table: LabelledTable, encoder: TableEncoder) -> None:
+def _say_what_is_read(rows: Labelled, prepared: Prepared) -> None:
     """Say how columns became features, and which are none."""
     from xent import _check
     from xent.training._encoding.column import NO_VALUES, SAME_VALUES
 
-    columns = encoder.columns_
-    classes = len(set(table.labels.tolist()))
-    features = _check.count(len(encoder.get_feature_names_out()), "feature")
-    typer.echo(
-        f"{_check.count(len(table.labels), 'row')}, {features}, "
-        f"{_check.count(classes, 'class')} of {table.target!r}."
-    )
+    classes = _check.count(len(set(rows.labels.tolist())), "class")
+    number = _check.count(len(rows.labels), "row" if prepared.encoder else "image")
+    if prepared.encoder is None:
+        size = " x ".join(map(str, prepared.shape))
+        typer.echo(f"{number} of {size}, {classes}.")
+        return
+    columns = prepared.encoder.columns_
+    features = _check.count(len(prepared.encoder.get_feature_names_out()), "feature")
+    typer.echo(f"{number}, {features}, {classes} of {rows.target!r}.")
     kinds = [c.kind for c in columns if not c.left_out]
     found = [f"{kinds.count(kind)} of {kind}s" for kind in SAID_KINDS if kind in kinds]
     gaps = sum(column.gaps for column in columns)
@@ -254,11 +259,11 @@ def _say_what_is_read(table: LabelledTable, encoder: TableEncoder) -> None:
     for why in (SAME_VALUES, NO_VALUES):
         if names := [c.name for c in columns if c.left_out == why]:
             typer.echo(f"left out, {why}: {_check.join_names(names, last='and', limit=8)}")
-    if table.dropped:
-        typer.echo(f"{_check.count(table.dropped, 'row')} without {table.target!r} left out")
+    if rows.dropped:
+        typer.echo(f"{_check.count(rows.dropped, 'row')} without {rows.target!r} left out")
 
 
-def _say_what_was_trained(classifier: SoftmaxClassifier, held: LabelledTable | None) -> None:
+def _say_what_was_trained(classifier: SoftmaxClassifier, held: Labelled | None) -> None:
     """Say the last loss, and what held-out rows cost."""
     from xent import _check
 
@@ -268,10 +273,11 @@ def _say_what_was_trained(classifier: SoftmaxClassifier, held: LabelledTable | N
         f"{history['loss'][-1]:.4f}{_unit(loss)}"
     )
     if held is not None:
+        unit = "row" if isinstance(held, LabelledTable) else "image"
         typer.echo(
-            f"held out: {history['validation_bits'][-1]:.4f} bits a row, "
+            f"held out: {history['validation_bits'][-1]:.4f} bits a {unit}, "
             f"accuracy {100 * history['validation_accuracy'][-1]:.1f} %, "
-            f"{_check.count(len(held.labels), 'row')}"
+            f"{_check.count(len(held.labels), unit)}"
         )
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xent import _check
-from xent.evaluation._calibration.calibrator import Calibrator
-from xent.evaluation._calibration.logistic import fitted_line
-from xent.evaluation._calibration.many_stairs import ManyStairs, fitted_many_stairs
-from xent.evaluation._calibration.softmax import (
+from xent.evaluation._calibration.calibrators.calibrator import Calibrator
+from xent.evaluation._calibration.calibrators.logistic import fitted_line
+from xent.evaluation._calibration.calibrators.many_stairs import ManyStairs, fitted_many_stairs
+from xent.evaluation._calibration.calibrators.softmax import (
     MASKED,
     RowBlock,
     Scale,
