@@ -150,6 +150,9 @@ def cross_entropy(
     )
     axis = class_axis(input, axis)
     target = check_target_and_weights(input, target, weight, token_weight, axis, o)
+    if type(inplace_backward) is not bool:
+        must = "be True or False"
+        raise _check.wrong_kind("inplace_backward", must, _check.a(inplace_backward))
     score: Any = softmax_loss
     more: dict[str, bool] = {}
     if runs_on_device(input, target, weight, token_weight):
