@@ -126,7 +126,7 @@ def cross_entropy(
         and size_average is reduce is axis is None
         and token_weight is None
         and softcap is None
-        and stats is False
+        and stats is inplace_backward is False
         and type(label_smoothing) is type(temperature) is type(z_loss) is float
         and type(reduction) is type(empty) is str
         and (label_smoothing, temperature, z_loss, empty) == _DEFAULTS
