@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import Any
 
 from xent import _check
-from xent._table.files import dialect
+from xent._table.files import dialect, unpacked
 from xent._table.files.dialect import Csv, open_csv
 
 LONG = re.compile(rb"[:\s]-?\d{19,}\s*[,}\]]")  # a whole number, as JSON writes it
@@ -49,7 +49,7 @@ def scan_csv(
     types: dict[str, Any] = dict.fromkeys(text, pa.string())
     given = 0
     while True:
-        with pa.input_stream(os.fspath(path), compression="detect") as file:
+        with unpacked.opened(path) as file:
             reader = open_csv(file, kind, types, csv)
             ahead = given
             try:
@@ -88,7 +88,7 @@ def read_csv(
 
     types: dict[str, Any] = dict.fromkeys(text, pa.string())
     while True:
-        with pa.input_stream(os.fspath(path), compression="detect") as file:
+        with unpacked.opened(path) as file:
             reader = open_csv(file, kind, types, csv)
             check(reader.schema)
             try:
@@ -128,7 +128,7 @@ def _whole(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    with pa.input_stream(os.fspath(path), compression="detect") as file:
+    with unpacked.opened(path) as file:
         all_text = types | dict.fromkeys(names, pa.string())
         batch = open_csv(file, kind, all_text, csv).read_next_batch()
     whole = []
@@ -177,10 +177,14 @@ def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
     import pyarrow.json
 
     def blocks() -> Iterator[bytes]:
-        rest = b""
-        with pa.input_stream(os.fspath(path), compression="detect") as file:
+        rest, done = b"", 0
+        with unpacked.opened(path) as file:
             while found := file.read(dialect.READ_BYTES):
                 lines, line, rest = (rest + found).rpartition(b"\n")
+                done += lines.count(b"\n") + len(line)
+                if len(rest) > dialect.READ_BYTES:
+                    because = f"line {done + 1} is longer than {dialect.READ_BYTES >> 20} MB"
+                    raise _check.cannot(f"{str(path)!r} cannot be read as JSON lines", because)
                 if line:
                     yield lines + line
             if rest.strip():

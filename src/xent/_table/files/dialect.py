@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from xent import _check
+from xent._table.files import unpacked
 from xent._table.files.encodings import SAMPLE, likely_encoding
 from xent._table.files.endings import unreadable
 
@@ -136,11 +137,16 @@ def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, b
     with opened(path, "rb") as file:
         sample = file.read(SAMPLE)
         file.seek(0)
-        for number, line in enumerate(file, 1):
+        number = 1
+        # A line of gigabytes is looked at in pieces, and no further than a packed file may go.
+        while (line := file.readline(SAMPLE)) and file.tell() < unpacked.limit_of(
+            path, unpacked.TEXT_BYTES
+        ):
             try:
                 words = decoder.decode(line)
             except UnicodeDecodeError as bad:
                 sample = sample if file.tell() <= SAMPLE else line + file.read(SAMPLE)
                 return head, number, f"0x{bad.object[bad.start]:02x}", sample
             head = head or words
+            number += line.endswith(b"\n")
     return head, 0, "", sample

@@ -8,6 +8,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent._table.files import unpacked
 from xent._table.files.endings import unreadable
 
 # NumPy's units of time that Arrow has; the coarser ones become seconds.
@@ -23,6 +24,8 @@ def read_npz(path: str | os.PathLike[str]) -> Any:
         raise unreadable(path, ".npz", "it is not an archive of arrays")
     try:
         with zipfile.ZipFile(path) as archive:
+            whole = sum(member.file_size for member in archive.infolist())
+            unpacked.check_size(path, whole, unpacked.ARRAY_BYTES)
             for member in archive.infolist():
                 with archive.open(member) as file:
                     _check_size(path, file, member)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from xent._table.files import unpacked
 from xent._table.files.blocks import read_csv, scan_csv, scan_json
 from xent._table.files.columns import require
 from xent._table.files.dialect import Csv, check_csv, why_not
@@ -56,6 +57,8 @@ def read(
         elif kind == ".parquet":
             import pyarrow.parquet
 
+            with pyarrow.parquet.ParquetFile(path) as whole:
+                unpacked.check_size(path, _bytes_of(whole.metadata), unpacked.ARRAY_BYTES)
             table = pyarrow.parquet.read_table(path, use_threads=True)
         elif kind in (".csv", ".tsv"):
 
@@ -68,7 +71,7 @@ def read(
         else:
             import pyarrow.json
 
-            with pa.input_stream(os.fspath(path), compression="detect") as file:
+            with unpacked.opened(path) as file:
                 table = pyarrow.json.read_json(file)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
         raise _refusal(path, kind, error, csv, argument) from None
@@ -199,6 +202,13 @@ def _refusal(
     if isinstance(error, UnicodeError):
         return unreadable(path, kind, "it is not UTF-8")
     return unreadable(path, kind, error)
+
+
+def _bytes_of(metadata: Any) -> int:
+    """Return how large a Parquet file says it will be in memory, at least."""
+    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+    cells: int = metadata.num_rows * metadata.num_columns
+    return max(sum(int(group.total_byte_size) for group in groups), 8 * cells)
 
 
 def _cut(
