@@ -73,9 +73,19 @@ bench: $(READY)   ## measure every speed goal against its rival and write bench/
 wheel: $(READY)   ## build a wheel with machine code for this Python and Numba, and test it
 	$(BIN)/python build_wheel.py
 
-sdist: $(READY)   ## build the source distribution, which is plain Python
-	$(BIN)/python -m pip install --quiet hatchling
-	$(BIN)/python -m hatchling build -t sdist
+RELEASE := .venv-release/ready
+$(RELEASE): pyproject.toml
+	@$(ENOUGH)
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/python -m pip install --quiet --upgrade pip
+	.venv-release/bin/python -m pip install --quiet --group release
+	@touch $(RELEASE)
+
+sdist: $(RELEASE) ## build the source distribution, which is plain Python
+	.venv-release/bin/python -m build --sdist
+
+release-check: $(RELEASE)  ## build, check and try the package, and list what is left before a release
+	.venv-release/bin/python tests/wheel/check_release.py
 
 strangers: $(READY)  ## run the README's commands on other people's kinds of files, told in strangers.html
 	$(BIN)/python tests/strangers/strangers.py strangers.html
@@ -86,4 +96,14 @@ torture: $(READY)  ## kill commands, flip bits, mutate files, fill the disk, and
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
-.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers torture docs
+tables: $(READY)  ## write the tables of docs/ that the code knows
+	$(BIN)/python docs/tables.py
+
+site: $(READY)    ## build the documentation site, offline, with warnings as errors
+	$(BIN)/python -m pip install --quiet --group site
+	$(BIN)/python docs/site/build.py
+
+pictures: $(READY)  ## take the pictures of the README again (needs Chromium)
+	$(BIN)/python docs/pictures/make.py
+
+.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers torture docs tables site pictures release-check

@@ -1,10 +1,50 @@
-"""Put machine code into the wheel where `make wheel` has made some; all other builds are plain."""
+"""What a package has beside the source: its page on an index, and machine code if asked for."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+BRANCH = "main"
+PICTURE = re.compile(r'<img src="(?!https?:)([^"]+)"([^>]*)>')
+LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#)([^)]+)\)")
+
+
+def page_of(readme: str, repository: str) -> str:
+    """Return the README as a package index shows it, where no file lies beside it.
+
+    Links and pictures lead to the repository. Where its address is not filled in, links are plain
+    text, and pictures are what they say in words.
+    """
+    if repository:
+        raw, shown = f"{repository}/raw/{BRANCH}", f"{repository}/blob/{BRANCH}"
+        readme = PICTURE.sub(rf'<img src="{raw}/\1"\2>', readme)
+        readme = LINK.sub(rf"[\1]({shown}/\2)", readme)
+        return readme.replace("ADDRESS_OF_THIS_PAGE", repository)
+    readme = PICTURE.sub(lambda found: re.findall(r'alt="([^"]*)"', found[2])[0], readme)
+    return LINK.sub(r"\1", readme)
+
+
+class Page(MetadataHookInterface):  # type: ignore[misc]
+    """Gives the package its page and its addresses."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Set the dynamic fields ``readme`` and ``urls``."""
+        repository = self.config["repository"].rstrip("/")
+        readme = (Path(self.root) / "README.md").read_text(encoding="utf-8")
+        text = page_of(readme, repository)
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}
+        metadata["urls"] = {}
+        if repository:
+            metadata["urls"] = {
+                "Homepage": repository,
+                "Repository": repository,
+                "Changelog": f"{repository}/blob/{BRANCH}/CHANGELOG.md",
+                "Issues": f"{repository}/issues",
+            }
 
 
 class MachineCode(BuildHookInterface):  # type: ignore[misc]

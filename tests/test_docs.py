@@ -41,7 +41,12 @@ def environment():
 
 @with_blocks("python")
 def test_python(page, tmp_path):
-    """The blocks of a page are one program, as a reader would run them from top to bottom."""
+    """The blocks of a page are one program, as a reader would run them from top to bottom.
+
+    A tutorial's commands run before, in the same folder: its program reads what they wrote.
+    """
+    if page.parent.name == "tutorials":
+        run_commands(page, tmp_path)
     code = "\n".join(textwrap.dedent(text) for text in blocks(page, {"python"}))
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -58,6 +63,12 @@ def test_python(page, tmp_path):
 
 @with_blocks(*SHELLS)
 def test_shell(page, tmp_path):
+    if page.parent.name == "tutorials" and blocks(page, {"python"}):
+        pytest.skip("test_python runs the commands of a tutorial")
+    run_commands(page, tmp_path)
+
+
+def run_commands(page, tmp_path):
     for text in blocks(page, SHELLS):
         for line in text.replace("\\\n", " ").splitlines():
             command = line.strip().removeprefix("$ ").partition("  #")[0].strip()
@@ -80,6 +91,7 @@ def run(command, folder):
         return
     elif program == "git":
         assert rest[0] == "clone"
+        (folder / rest[-1]).mkdir(exist_ok=True)
         return
     elif program == "python" and rest[:2] == ["-m", "bench"]:
         known = {p.stem for p in (ROOT / "bench").glob("*.py")}
@@ -116,7 +128,7 @@ MACROS = """
     alpha ast bar begin beta big Big bigl bigr binom cdot cdots delta Delta dots ell end epsilon exp
     frac gamma Gamma ge geq hat in infty int lambda langle ldots le left leq lfloor log ln mapsto
     mathbb mathbf mathcal mathrm max mid min mu ne neq nu over partial pi prod propto psi qquad quad
-    rangle rfloor rho right sigma sim sqrt sum tau text tfrac theta tilde times to top vert
+    rangle rfloor rho right sigma sim sqrt sum tau text tfrac theta tilde times to top vert Vert lVert rVert
 """
 
 
@@ -157,3 +169,39 @@ def test_the_proof_runs_something():
     assert any(blocks(page, {"python"}) for page in PAGES)
     with pytest.raises(AssertionError):
         run("xent trian", ROOT)
+
+
+def test_the_page_on_an_index_leads_somewhere(monkeypatch):
+    """The package's page has no link that leads to a file beside it; pictures are shown or told."""
+    import importlib.util
+    from types import SimpleNamespace
+
+    # pip has hatchling where it builds a package; here two names of it are enough.
+    bases = SimpleNamespace(BuildHookInterface=object, MetadataHookInterface=object)
+    for module in (
+        "hatchling.builders.hooks.plugin.interface",
+        "hatchling.metadata.plugin.interface",
+    ):
+        parts = module.split(".")
+        for end in range(1, len(parts) + 1):
+            monkeypatch.setitem(sys.modules, ".".join(parts[:end]), bases)
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    readme = (ROOT / "README.md").read_text()
+    for address in ("", "https://example.org/xent"):
+        page = hook.page_of(readme, address)
+        assert not re.findall(r"\]\((?!https?:|#)[^)]*\)", CODE.sub("", page))
+        assert not re.findall(r'src="(?!https?:)', page)
+        assert ("https://example.org/xent/blob/main/docs/why.md" in page) == bool(address)
+        assert "double-softmax" in page, "the words of a picture"
+
+
+def test_the_version_is_one():
+    """pyproject.toml, CITATION.cff and the newest head of the changelog agree."""
+    import tomllib
+
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"version: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    newest = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[:2]
+    assert any(head.startswith((version, "Unreleased")) for head in newest)

@@ -24,6 +24,7 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     from importlib.util import find_spec
 
-    # What `help(xent)` and completion ask for by name must be there: two rooms need PyTorch.
-    without = () if find_spec("torch") else ("losses", "training")
+    # What `help(xent)` and completion ask for by name must be there.
+    needs = {"torch": ("losses", "training"), "sklearn": ("training", "trees")}
+    without = {room for library, rooms in needs.items() if not find_spec(library) for room in rooms}
     return [*(room for room in __all__ if room not in without), "__version__"]

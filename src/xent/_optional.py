@@ -15,7 +15,11 @@ _TITLES = {
     "vl_convert": "vl-convert",
     "jinja2": "Jinja",
     "distributed": "Dask",
+    "PIL": "Pillow",
+    "pyarrow": "Apache Arrow (pyarrow)",
+    "sklearn": "scikit-learn",
 }
+_PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "vl_convert": "vl-convert-python"}
 
 
 def need(module: str, *, extra: str, by: str) -> ModuleType:
@@ -55,4 +59,6 @@ def _install(module: str, extra: str) -> str:
         lines = []
     wanted = re.compile(rf"""(.+?)\s*;\s*extra == ["']{extra}["']""")
     found = [match[1].replace(" ", "") for line in lines if (match := wanted.fullmatch(line))]
-    return "pip install " + " ".join(f'"{name}"' for name in found or [module])
+    return "pip install " + " ".join(
+        f'"{name}"' for name in found or [_PACKAGES.get(module, module)]
+    )

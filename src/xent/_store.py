@@ -122,6 +122,8 @@ def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator
 
 def _naming(error: OSError, beside: Path, path: str | os.PathLike[str]) -> OSError:
     """Let an error about the hidden neighbour, or about no file, name the file that was meant."""
+    if isinstance(error, FileNotFoundError) and error.errno is None:
+        return error  # of what is read, in our own words
     if error.errno is None:  # a library's own words
         return OSError(f"{str(path)!r} cannot be written: {error}")
     if error.filename is None or str(error.filename) == str(beside):

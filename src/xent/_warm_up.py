@@ -350,9 +350,10 @@ def _binaries() -> None:
 def _evaluation() -> Iterator[Call]:
     from xent.evaluation import evaluate
 
-    p, y = _probabilities(30, 3), np.arange(30) % 3
-    for dtype in (np.float64, np.float32):
-        yield partial(evaluate, y, p.astype(dtype))
+    y, weight = np.arange(30) % 3, np.linspace(0.5, 2, 30)
+    for dtype, classes in product((np.float64, np.float32), (3, 70)):
+        p = _probabilities(30, classes)
+        yield partial(evaluate, y, p.astype(dtype), sample_weight=weight, by={"y": y})
         yield partial(evaluate, y, logits=np.log(p).astype(dtype))
 
 
@@ -372,7 +373,13 @@ CALLS: dict[str, Callable[[], Iterator[Call]]] = {
     "language": _language,
     "trees": _trees,
 }
-NEED_TORCH = ("losses", "training")  # rooms that are built on PyTorch
+# What the calls of a room ask for beside the core.
+NEEDS = {
+    "measures": ("pyarrow",),
+    "losses": ("torch",),
+    "training": ("torch", "sklearn"),
+    "trees": ("sklearn", "pyarrow"),
+}
 
 
 def count(room: str) -> int:

@@ -48,10 +48,12 @@ def corridor(tmp_path_factory):
 def test_train_says_what_it_did(corridor):
     _, done = corridor
     text = done["train"].stdout
-    assert "1,437 rows, 64 features, 10 classes of 'digit'." in text
+    assert "1,437 rows, 61 features, 10 classes of 'digit'." in text
     assert "cross_entropy after 10 epochs: 0." in text
     assert " nats a row\n" in text
     assert "held out: " in text
+    assert "64 columns: 61 of numbers\n" in text
+    assert "left out, the same in every row: 'pixel_0', 'pixel_32' and 'pixel_39'" in text
     assert "Model: digits.xent" in text
 
 
@@ -195,14 +197,16 @@ def test_predict_keeps_what_train_reported(tmp_path):
 def test_train_passes_every_option_on(tmp_path):
     _table.write(tmp_path / "d.csv", {"x": np.arange(8.0), "y": np.array(["a", "b"] * 4)})
     options = "--loss mse_softmax --hidden 3,2 --epochs 2 --batch-size 4 --learning-rate 0.25"
-    options += " --optimizer adam --random-state 7 --device cpu"
+    options += " --optimizer adam --random-state 7 --device cpu --class-weight balanced"
+    options += " --schedule ExponentialLR:gamma=0.5"
     args = ("train", "d.csv", "--target", "y", "--model", "m", *options.split())
     assert xent(*args, cwd=tmp_path).returncode == 0
     model = TrainedModel.load(tmp_path / "m")
     assert model.classifier.get_params() == {
         "loss": "mse_softmax", "hidden": [3, 2], "epochs": 2, "batch_size": 4,
         "learning_rate": 0.25, "optimizer": "adam", "random_state": 7, "device": "cpu",
-        "progress": True,
+        "progress": True, "class_weight": "balanced", "schedule": "ExponentialLR:gamma=0.5",
+        "patience": None,
     }  # fmt: skip
     assert (model.columns, model.target) == (["x"], "y")
 
@@ -253,10 +257,10 @@ REFUSALS = [
     ("train missing.csv --target y --model m", "", "There is no file 'missing.csv'."),
     ("train d.csv --target z --model m", GOOD, "`--target` must name a column of 'd.csv', got 'z'. It has 'x' and 'y'."),
     ("train d.csv --model m", GOOD, "`--target` must name the column of classes of 'd.csv', got none. It has 'x' and 'y'."),
-    ("train d.csv --target y --model m", "x,y\n0.5,a\nred,b\n", "`DATA` must hold numbers in column 'x', got 'red' at row 1."),
-    ("train d.csv --target y --model m", "x,y\n0.5,a\n,b\n", "`DATA` must hold numbers in column 'x', got a missing value at row 1."),
+    ("train d.csv --target y --model m", "x,y\n1,a\n1,b\n", "`DATA` must have a column that tells rows apart, got 'x': the same in every row."),
+    ("train d.csv --target y --model m", "x,y\n0.5,a\n1,\n", "`--target` must have no missing values in column 'y', got 1 row without, the first at row 1. Nothing can be learned from them: pass --drop-missing-target to leave them out."),
     ("train d.csv --target y --model m", "x,y\n", "`DATA` must have at least one row, got none in 'd.csv'."),
-    ("train d.csv --target y --model m --loss hinge", GOOD, "`--loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax' or 'mse_sigmoid', got 'hinge'."),
+    ("train d.csv --target y --model m --loss hinge", GOOD, "`--loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div' or 'js_div', got 'hinge'."),
     ("train d.csv --target y --model m --hidden big", GOOD, "`--hidden` must be numbers of units like 64,32, got 'big'."),
     ("train d.csv --target y --model no/m", GOOD, "`--model` must lie in a folder that exists, got 'no/m'."),
     ("train d.csv --target y --model m --features q*", GOOD, "`--features` must match columns of 'd.csv', got 'q*'. It has 'x'."),

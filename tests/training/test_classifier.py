@@ -225,7 +225,7 @@ X, Y = three_clouds(20)
 WORDING = [
     ({"loss": "hinge"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div' or 'js_div', got 'hinge'."),
     ({"loss": "crossentropy"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div' or 'js_div', got 'crossentropy'. Did you mean 'cross_entropy'?"),
-    ({"optimizer": "lbfgs"}, {}, "`optimizer` must be 'sgd', 'adam' or 'adamw', got 'lbfgs'."),
+    ({"optimizer": "lbfgs"}, {}, "`optimizer` must be 'sgd', 'adam', 'adamw' or 'newton', got 'lbfgs'."),
     ({"epochs": 0}, {}, "`epochs` must be an integer of at least 1, got 0."),
     ({"batch_size": 2.5}, {}, "`batch_size` must be an integer of at least 1, got 2.5."),
     ({"hidden": (8, 0)}, {}, "`hidden[1]` must be an integer of at least 1, got 0."),

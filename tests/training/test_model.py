@@ -70,9 +70,9 @@ def forged(path, change):
     """Write other parts of a model with true checksums."""
     from xent import _store
 
-    state, parts = _store.load(path, format="xent.training", version=1)
+    state, parts = _store.load(path, format="xent.training", version=2)
     change(state, parts)
-    _store.save(path, format="xent.training", version=1, state=state, arrays=parts)
+    _store.save(path, format="xent.training", version=2, state=state, arrays=parts)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def install(wheel, folder):
     python = folder / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]
     subprocess.run([*pip, "torch==2.13.0"], check=True)
-    subprocess.run([*pip, wheel], check=True)
+    subprocess.run([*pip, f"{wheel}[tables]"], check=True)
     return python
 
 

@@ -6,11 +6,13 @@ frame hold; `sketch` sums up a column of numbers that is read piece by piece.
 
 from xent._table.files.columns import categories, matching, numbers, require
 from xent._table.files.dialect import Csv
+from xent._table.files.npz import array_of_npz
 from xent._table.files.read import blanks_as_missing, names, read, scan
 from xent._table.files.write import write, writing
 
 __all__ = [
     "Csv",
+    "array_of_npz",
     "blanks_as_missing",
     "categories",
     "matching",

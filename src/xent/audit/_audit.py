@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from collections import Counter
@@ -82,6 +83,7 @@ class ScriptsRead:
         """Free the parsed code of all scripts."""
         for source in self.sources.values():
             source.forget_tree()
+        gc.collect()
 
     def report(self, config: Config) -> AuditReport:
         """Return what settings and comments leave."""
@@ -92,6 +94,17 @@ class ScriptsRead:
 
 def reading(paths: list[Path], config: Config) -> ScriptsRead:
     """Read files, each followed from its first line to its last."""
+    # The collector would look at every node of parsed code again and again: most of the time.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return _reading(paths, config)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _reading(paths: list[Path], config: Config) -> ScriptsRead:
     read_files = ScriptsRead()
     for path in collect(paths, config):
         key = path.resolve()

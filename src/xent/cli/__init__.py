@@ -18,10 +18,10 @@ from xent.cli import _help
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 COMMANDS = (
     "_demo",
-    "_train",
-    "_predict",
+    "_training",
     "_evaluate",
     "_compare",
+    "_calibrate",
     "_language",
     "_trees",
     "_measures",

@@ -11,11 +11,16 @@ import typer
 from xent.cli import _data
 from xent.cli import _score_options as options
 from xent.cli._compare._against import OldRows
-from xent.cli._predictions import Files, Scores, labels_of, scores_of, spelled, truth_as
-from xent.cli._tables import TableOptions, with_options, words
+from xent.cli._kinds._options import KindOptions
+from xent.cli._kinds._run import KindFile
+from xent.cli._predictions import Files, Scores, in_order, labels_of, scores_of, spelled, truth_as
+from xent.cli._stream._measure import Question
+from xent.cli._stream._options import StreamOptions
+from xent.cli._stream._run import run
+from xent.cli._tables import TableOptions, options_from, with_options, words
 
 if TYPE_CHECKING:
-    from xent.evaluation import ModelComparison, Report
+    from xent.evaluation import Report
 
 SHORT_JSON = 1 << 16  # characters of JSON that are written over many lines
 
@@ -26,6 +31,8 @@ def register(app: typer.Typer) -> None:
 
 
 @with_options()
+@options_from(KindOptions, "kinds")
+@options_from(StreamOptions, "streaming")
 def evaluate(
     file: Annotated[
         Path,
@@ -60,6 +67,8 @@ def evaluate(
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
     json: options.JsonOption = None,
     *,
+    kinds: KindOptions,
+    streaming: StreamOptions,
     reading: TableOptions,
 ) -> None:
     """Say where the bits of predictions go: cross-entropy, calibration, classes, confusions.
@@ -68,13 +77,39 @@ def evaluate(
     """
     from xent import _check
     from xent.evaluation._evaluate import evaluated
+    from xent.evaluation._kinds._ordered import ordered_evaluated
 
-    _data.check_outputs([file, truth, against], {"--rows": rows, "--html": html, "--json": json})
+    _data.check_outputs([file, truth, against], {"--rows": rows, "--html": html, "--json": json,
+                        "--checkpoint": streaming.checkpoint})  # fmt: skip
     if str(html) == "-":
         raise _check.invalid("--html", "name a file", "'-'")
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
     kind = kind_of(given, normalize=normalize)
     logarithms = _data.base_of(base)
+    if kinds.alone:
+        streaming.refuse("where the file holds another kind of predictions")
+        said = {
+            "target": target, **given, "positive": positive, "labels": labels, "truth": truth,
+            "id_": id_, "weights": weights, "by": by, "ignore": ignore, "normalize": normalize,
+            "allow_probabilities": allow_probabilities, "against": against, "html": html,
+        }  # fmt: skip
+        other = KindFile(file, reading, kinds, kind, given[kind], logarithms, said)
+        _finish(other.evaluated(), rows, json, fail_above)
+        return
+    elsewhere = {
+        "--truth": truth, "--rows": rows, "--against": against,
+        "--ordered": kinds.ordered or None,
+    }  # fmt: skip
+    if streaming.wanted(file, elsewhere):
+        question = Question(
+            reading, kind, given[kind], target, weights, id_, tuple(by or ()), positive, labels,
+            ignore, (), normalize, allow_probabilities, logarithms,
+        )  # fmt: skip
+        report = run(file, question, streaming)
+        _write(report, [], file, html, json)
+        if fail_above is not None:
+            options.fail("the cross-entropy", report.high, fail_above, report.unit)
+        return
     beside = [name for name in (weights, *(by or [])) if name is not None]
     files = Files(file, target, truth, id_)
     table = files.read(reading, beside)
@@ -82,6 +117,8 @@ def evaluate(
     scores = scores_of(table, kind, given[kind], file, [target, *others])
     scores = single(scores, kind, positive)
     scores, names = labels_of(scores, labels)
+    if kinds.ordered:
+        scores, names = in_order(scores, names, labels)
     true, classes, yes = classes_in(
         table, target, scores, names, positive, coded=labels is not None
     )
@@ -94,15 +131,44 @@ def evaluate(
             by={name: others[name] for name in by or []}, ignore_index=ignore,
             normalize=normalize, allow_probabilities=allow_probabilities, base=logarithms,
         )  # fmt: skip
+        beyond = []
+        if kinds.ordered:
+            found, _ = ordered_evaluated(
+                report, true, *(scores.matrix if kind == k else None for k in given),
+                sample_weight=_weights(table, weights), ignore_index=ignore, normalize=normalize,
+                allow_probabilities=allow_probabilities,
+            )  # fmt: skip
+            beyond.append(("ordered", found.beside(), found.lines()))
     if rows is not None:
         _write_rows(rows, report, each, {name: others[name] for name in (id_, *beside) if name})
-    compared = None
     if against is not None:
         old = OldRows(against, report.unit, id_, target)
         compared = old.compared(file, report, each, others.get(id_ or ""))
-    _write(report, compared, file, html, json)
+        beyond.append(("against", compared.to_dict(), str(compared)))
+    _write(report, beyond, file, html, json)
     if fail_above is not None:
         options.fail("the cross-entropy", report.high, fail_above, report.unit)
+
+
+def _finish(
+    found: tuple[Any, dict[str, Any]], rows: Path | None, json: Path | None, limit: float | None
+) -> None:
+    """Write and print what was found of another kind of predictions."""
+    from xent import _check, _table
+
+    report, columns = found
+    if rows is not None and not columns:
+        raise _check.invalid("--rows", "be left out where --class-axis is given", "both")
+    if rows is not None:
+        _table.write(rows, columns, argument="--rows")
+    write_json(report.to_dict(), str(report), json)
+    if limit is not None:
+        units = getattr(report, "units", None)
+        if units is None:
+            options.fail("the cross-entropy", report.high, limit, report.unit)
+        else:
+            last = units[-1]  # a byte where texts were given, else a token
+            options.fail(f"the cost of a {last.name}", last.high, limit, report.unit)
 
 
 def kind_of(given: dict[str, str | None], *, normalize: bool) -> str:
@@ -200,15 +266,15 @@ def _write_rows(path: Path, report: Report, each: Any, others: dict[str, list[An
 
 def _write(
     report: Report,
-    compared: ModelComparison | None,
+    beyond: list[tuple[str, dict[str, Any], str]],
     file: Path,
     html: Path | None,
     json: Path | None,
 ) -> None:
     said, shown = report.to_dict(), str(report)
-    if compared is not None:
-        said["against"] = compared.to_dict()
-        shown = f"{report}\n\n{compared}"
+    for name, found, text in beyond:
+        said[name] = found
+        shown += f"\n\n{text}"
     if html is not None:
         report.to_html(html, title=f"Where the {report.unit} of {file.name} go")
         shown += f"\n\nThe page: {html}"

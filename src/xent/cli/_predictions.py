@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,16 +113,30 @@ class Scores:
         The scores, of the type that the file has.
     classes : list of str
         What the columns are called, less what they share.
+    columns : list of str
+        What the columns are called in the file, where they stand one by one.
     """
 
     matrix: NDArray[Any]
     classes: list[str]
+    columns: list[str] = field(default_factory=list)
 
 
 def scores_of(
     table: Any, kind: str, pattern: str | None, file: Path, leave: Sequence[str]
 ) -> Scores:
-    """Find and read the columns of scores.
+    """Read the columns of scores; the parameters are those of `score_columns`."""
+    option = "--" + kind.replace("_", "-")
+    pattern, found = score_columns(table, kind, pattern, file, leave)
+    if len(found) == 1 and (nested := _nested(table.column(found[0]), option)) is not None:
+        return nested
+    return columns_of(table, found, pattern, option, masked=kind != "probs")
+
+
+def score_columns(
+    table: Any, kind: str, pattern: str | None, file: Path, leave: Sequence[str]
+) -> tuple[str, list[str]]:
+    """Find the columns of scores, and return the pattern that they match, and their names.
 
     Parameters
     ----------
@@ -152,10 +166,15 @@ def scores_of(
         elif numeric:
             advice += f" Of one class alone, pass {option} {numeric[0]} --positive CLASS."
         raise _check.invalid(option, must, "none that begins with p_, prob_ or proba_", advice)
-    found = [n for n in _table.matching(pattern, names, file, argument=option)]
-    if len(found) == 1 and (nested := _nested(table.column(found[0]), option)) is not None:
-        return nested
-    return Scores(_matrix(table, found, option, masked=kind != "probs"), _stripped(found, pattern))
+    return pattern, [n for n in _table.matching(pattern, names, file, argument=option)]
+
+
+def columns_of(
+    table: Any, names: list[str], pattern: str, option: str, *, masked: bool = False
+) -> Scores:
+    """Read columns that a pattern found, and name each by what tells it from the others."""
+    matrix = _matrix(table, names, option, masked=masked)
+    return Scores(matrix, _stripped(names, pattern), names)
 
 
 def _is_number(kind: Any) -> bool:
@@ -170,10 +189,17 @@ def _matrix(table: Any, names: list[str], option: str, *, masked: bool) -> NDArr
 
     from xent import _table
 
-    matrix = _table.numbers(table, names, argument=option, masked=masked)
     kinds = {str(table.column(name).type) for name in names}
     narrow = {frozenset({"float"}): np.float32, frozenset({"halffloat"}): np.float16}
-    return matrix.astype(narrow.get(frozenset(kinds), np.float64), copy=False)
+    dtype: Any = narrow.get(frozenset(kinds), np.float64)
+    if kinds in ({"float"}, {"double"}) and not any(table.column(n).null_count for n in names):
+        found = np.empty((table.num_rows, len(names)), dtype)
+        for j, name in enumerate(names):
+            found[:, j] = table.column(name).to_numpy()
+        if not masked and np.isfinite(found.sum(dtype=np.float64)):
+            return found
+    matrix = _table.numbers(table, names, argument=option, masked=masked)
+    return matrix.astype(dtype, copy=False)
 
 
 def _stripped(names: list[str], pattern: str) -> list[str]:
@@ -195,27 +221,46 @@ def _nested(column: Any, option: str) -> Scores | None:
     from xent import _check
 
     kind = column.type
+    listed = (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+    if not (listed or pa.types.is_struct(kind)):
+        return None
+    rows = column.to_pylist()
+    if None in rows:
+        raise _check.invalid(option, "have a value in every row", f"none at row {rows.index(None)}")
     if pa.types.is_struct(kind):
-        rows = column.to_pylist()
         names = [field.name for field in kind]
         table = pa.table({name: [row[name] for row in rows] for name in names})
         return Scores(_matrix(table, names, option, masked=True), [spelled(n) for n in names])
-    if not (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    ):
-        return None
-    rows = column.to_pylist()
     if pa.types.is_struct(kind.value_type):  # what pipelines of Hugging Face hand out
-        dicts = [{str(e["label"]): e["score"] for e in row} for row in rows]
+        dicts = [_labelled(row, i, option) for i, row in enumerate(rows)]
         names = sorted({name for row in dicts for name in row})
         table = pa.table({name: [row.get(name) for row in dicts] for name in names})
         return Scores(_matrix(table, names, option, masked=True), [spelled(n) for n in names])
-    lengths = {len(row or ()) for row in rows}
-    if len(lengths) != 1:
-        got = _check.join_names(sorted(map(str, lengths)), last="and", limit=4)
-        raise _check.invalid(option, "have lists of one length", got)
+    if not _is_number(kind.value_type):
+        raise _check.invalid(option, "hold numbers", f"lists of {kind.value_type}")
+    size = len(rows[0])
+    for i, row in enumerate(rows):
+        if len(row) != size:
+            got = f"{size} numbers at row 0 and {len(row)} at row {i}"
+            raise _check.invalid(option, "have lists of one length", got)
     matrix = np.array(rows, dtype=np.float64)
     return Scores(matrix, [str(c) for c in range(matrix.shape[1])])
+
+
+def _labelled(row: list[Any], number: int, option: str) -> dict[str, Any]:
+    """Return the scores of a row by their labels, of which each stands once."""
+    from xent import _check
+
+    must = "hold a label and a score for each class"
+    if any(entry is None or not {"label", "score"} <= set(entry) for entry in row):
+        raise _check.invalid(option, must, f"something else at row {number}")
+    names = [str(entry["label"]) for entry in row]
+    if len(set(names)) < len(names):
+        name, _ = Counter(names).most_common(1)[0]
+        raise _check.invalid(option, "hold every label once", f"{name!r} again at row {number}")
+    return {str(entry["label"]): entry["score"] for entry in row}
 
 
 def spelled(value: Any) -> str:
@@ -246,6 +291,28 @@ def labels_of(scores: Scores, given: str | None) -> tuple[Scores, list[str]]:
     if len(names) != len(classes):
         raise _check.invalid("--labels", f"name the {len(classes)} classes", len(names))
     return scores, names
+
+
+def in_order(scores: Scores, names: list[str], given: str | None) -> tuple[Scores, list[str]]:
+    """Return the columns and names of outcomes from the lowest to the highest.
+
+    The order is that of ``given``, or else that of numbers; nothing else tells one.
+    """
+    from xent import _check
+
+    if scores.matrix.ndim == 1:
+        must = "have a column for each outcome"
+        raise _check.invalid("--ordered", must, "one column", "Two outcomes have no order to use.")
+    if given is not None:
+        wanted = [part.strip() for part in given.split(",")]
+    else:
+        try:
+            wanted = sorted(names, key=float)
+        except ValueError:
+            must = "name the outcomes from the lowest to the highest"
+            got = f"none, and {_check.join_names(names, last='and')} tell no order"
+            raise _check.invalid("--labels", must, got) from None
+    return Scores(scores.matrix[:, [names.index(name) for name in wanted]], wanted), wanted
 
 
 def truth_as(values: Sequence[Any], labels: list[str], *, coded: bool) -> list[str]:

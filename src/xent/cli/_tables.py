@@ -88,7 +88,7 @@ class TableOptions:
         str | None,
         typer.Option(
             help="Read a packed table that is larger than 256MB (Parquet and NPZ: 1GB) and than "
-            "100 times its size as it lies there, where it is trusted: 10GB.",
+            "400 times its size as it lies there, where it is trusted: 10GB.",
             metavar="SIZE",
             rich_help_panel=_WRITTEN,
         ),
@@ -108,18 +108,29 @@ class TableOptions:
         ),
     ] = None
 
-    def csv(self, path: Path) -> Any:
-        """Return how a CSV is written; refuse what was said of one for another kind of file."""
-        from xent import _table
-        from xent._check import invalid
+    def given(self) -> dict[str, bool]:
+        """Return each option, and whether it was typed."""
+        return {
+            **self._of_csv(),
+            "--names": bool(self.names),
+            "--drop": bool(self.drop),
+        }
 
-        given = {
+    def _of_csv(self) -> dict[str, bool]:
+        return {
             "--separator": self.separator is not None,
             "--decimal": self.decimal != ".",
             "--na": bool(self.na),
             "--encoding": self.encoding != "utf8",
             "--no-header": self.no_header,
         }
+
+    def csv(self, path: Path) -> Any:
+        """Return how a CSV is written; refuse what was said of one for another kind of file."""
+        from xent import _table
+        from xent._check import invalid
+
+        given = self._of_csv()
         for option in given:
             if given[option] and not is_csv(path):
                 raise invalid(option, "go with a .csv or .tsv", repr(str(path)))
@@ -137,12 +148,29 @@ def is_csv(path: Path) -> bool:
 
 def with_options(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command that takes `reading` the options that make one, but for those left out."""
+    return options_from(TableOptions, "reading", *left_out)
+
+
+def options_from(
+    kind: Any, argument: str, *left_out: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that make a record, which it takes as one argument.
+
+    Parameters
+    ----------
+    kind : dataclass
+        The record; each field is an option.
+    argument : str
+        What the command calls it.
+    *left_out : str
+        Fields that are no options of this command.
+    """
 
     def give(command: Callable[..., None]) -> Callable[..., None]:
-        given = [field for field in fields(TableOptions) if field.name not in left_out]
-        hints = inspect.get_annotations(TableOptions, eval_str=True)
+        given = [field for field in fields(kind) if field.name not in left_out]
+        hints = inspect.get_annotations(kind, eval_str=True)
         signature = inspect.signature(command, eval_str=True)
-        own = [p for p in signature.parameters.values() if p.name != "reading"]
+        own = [p for p in signature.parameters.values() if p.name != argument]
         options = [
             inspect.Parameter(
                 field.name,
@@ -156,8 +184,8 @@ def with_options(*left_out: str) -> Callable[[Callable[..., None]], Callable[...
         @wraps(command)
         def typed(*args: Any, **options: Any) -> None:
             said = {field.name: options.pop(field.name) for field in given}
-            with _unpacked_up_to(said["unpacked"]):
-                command(*args, **options, reading=TableOptions(**said))
+            with _unpacked_up_to(said.get("unpacked")):
+                command(*args, **options, **{argument: kind(**said)})
 
         parameters = [*own, *options]
         typed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -226,10 +254,11 @@ class TableFile:
 
     def batches(self, title: str, rows: int = 16384, *, exact: bool = False) -> Iterator[Any]:
         """Yield the table in pieces of so many rows, and show how many have been read."""
-        import pyarrow as pa
-
         from xent import _table
+        from xent._optional import need
         from xent._progress import stage
+
+        pa = need("pyarrow", extra="tables", by="Reading a table")
 
         done = 0
         with stage(title, None, "rows", show=bool(title)) as told, words():
@@ -357,7 +386,7 @@ def load(
     """
     from xent import _check, _table
 
-    table = _digits(source, reading) if source in EMBEDDED else _read(source, reading)
+    table = digits(source, reading) if source in EMBEDDED else _read(source, reading)
     names = list(table.column_names)
     if table.num_rows == 0:
         raise _check.invalid("DATA", "have at least one row", f"none in {source!r}")
@@ -389,7 +418,7 @@ def _read(source: str, reading: TableOptions) -> Any:
     return table
 
 
-def _digits(name: str, reading: TableOptions) -> Any:
+def digits(name: str, reading: TableOptions) -> Any:
     """Return the embedded digits as a table: pixels from 0 to 16, and the digit."""
     import pyarrow as pa
     from sklearn.datasets import load_digits

@@ -56,7 +56,7 @@ def warm_up(
     for room in rooms or ():
         _check.option("ROOM", room, _warm_up.CALLS)
     chosen = rooms or [
-        room for room in _warm_up.CALLS if room not in _warm_up.NEED_TORCH or find_spec("torch")
+        room for room in _warm_up.CALLS if all(map(find_spec, _warm_up.NEEDS.get(room, ())))
     ]
     number = _check.integer("--processes", processes or _cores(), least=1)
     work = [(room, i) for room in dict.fromkeys(chosen) for i in range(_warm_up.count(room))]

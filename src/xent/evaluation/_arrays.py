@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._array import library_of
 
+LARGEST_WEIGHT = 1e100  # of which the square is far from infinite
+
 
 def array_of(argument: str, value: Any) -> NDArray[Any]:
     """Turn what any library hands out into a NumPy array; nothing masked is unmasked."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
-        value = value.double() if value.is_floating_point() else value
+        if value.is_floating_point() and value.element_size() < 4:
+            value = value.float()  # which holds them; NumPy has no bfloat16
     if np.ma.is_masked(value):
         raise _check.invalid(argument, "have no masked entry", "a masked array", "Drop those rows.")
     try:
@@ -21,6 +24,20 @@ def array_of(argument: str, value: Any) -> NDArray[Any]:
     except ValueError:
         must = "be an array, all its rows of one length"
         raise _check.wrong_kind(argument, must, f"a ragged {type(value).__name__}") from None
+
+
+def block_of(scores: NDArray[Any]) -> NDArray[Any]:
+    """Return rows of scores as kernels read them: contiguous, of float32 or float64.
+
+    Others are converted, half precision to float32, which holds it.
+    """
+    single = scores.dtype.kind == "f" and scores.dtype.itemsize <= 4
+    return np.ascontiguousarray(scores, np.float32 if single else np.float64)
+
+
+def float64_of(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Return scores as float64."""
+    return block_of(scores).astype(np.float64)
 
 
 def column_names(value: Any) -> list[Any]:
@@ -48,7 +65,7 @@ def scores_of(argument: str, value: Any) -> tuple[NDArray[Any], float]:
     return raw, library.epsilon(raw if library.name == "numpy" else value)
 
 
-def weights_of(value: Any, rows: int) -> NDArray[np.float64]:
+def weights_of(value: Any, rows: int, *, some_count: bool = True) -> NDArray[np.float64]:
     """Return how much each row counts: finite, 0 or more, not all 0."""
     weight = array_of("sample_weight", value)
     if weight.shape != (rows,) or weight.dtype.kind not in "fiub":
@@ -56,9 +73,12 @@ def weights_of(value: Any, rows: int) -> NDArray[np.float64]:
         raise _check.invalid("sample_weight", f"have one number a row, {rows}", got)
     weight = weight.astype(np.float64)
     bad = ~(np.isfinite(weight) & (weight >= 0))
+    if not bad.any() and weight.max() > LARGEST_WEIGHT:
+        must, advice = f"be at most {LARGEST_WEIGHT:g}", "Weights count by their ratios alone."
+        raise _check.invalid("sample_weight", must, f"{weight.max():g}", advice)
     if bad.any():
         row = int(bad.argmax())
         raise _check.invalid("sample_weight", "be finite, 0 or more", f"{weight[row]} at row {row}")
-    if not weight.any():
+    if some_count and not weight.any():
         raise _check.invalid("sample_weight", "have one above 0", "none")
     return weight

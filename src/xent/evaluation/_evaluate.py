@@ -1,30 +1,25 @@
 """From predictions to the numbers of a report; how they are shown is `_report`'s business."""
 
-import math
-import platform
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from xent import _check
+from xent._kernels.predictions.figures import RowArrays
+from xent.evaluation._accumulator import result
+from xent.evaluation._accumulator.accumulator import Accumulator, column_of
+from xent.evaluation._accumulator.rows import CountedRows
+from xent.evaluation._accumulator.scores import ScoreCounts
+from xent.evaluation._accumulator.slices import Slices
+from xent.evaluation._accumulator.sums import with_spare
+from xent.evaluation._accumulator.tally import RowTally
 from xent.evaluation._calibration.figures import with_calibration
-from xent.evaluation._numbers import Bin, ClassRow, ConfusedRows, HardRow, SliceRow
-from xent.evaluation._predictions import predictions
-from xent.evaluation._ranking import ranking_of
+from xent.evaluation._predictions import BLOCK_ROWS, predictions
+from xent.evaluation._ranking import scores_of
 from xent.evaluation._report import Report
-from xent.evaluation._rows import RowFigures, measured
-from xent.evaluation._truth import values_of
-
-CALIBRATION_BINS = 15
-HARDEST = 20
-CONFIDENCE = 0.95
-# What other programs take for a probability of 0: scikit-learn's log_loss of float64 and of
-# float32, and what it and Kaggle took before.
-FLOORS = {"2.2e-16": 2.0**-52, "1e-15": 1e-15, "1.2e-07": 2.0**-23}
-
-Numbers = NDArray[np.float64]
+from xent.evaluation._rows import RowFigures, joined
 
 
 def evaluate(
@@ -120,8 +115,13 @@ def evaluated(
     normalize: bool,
     allow_probabilities: bool,
     base: float,
+    orders: bool = True,
 ) -> tuple[Report, RowFigures]:
-    """Return the report and what was measured of each row."""
+    """Return the report, and what was measured of each row.
+
+    Without ``orders`` nothing is said that needs the rows in the order of their scores, or twice:
+    ranking, decompositions, calibrators.
+    """
     unit = _check.log_of_base(base)
     given = predictions(
         target, probs, logits, log_probs, labels=labels, positive=positive,
@@ -129,18 +129,18 @@ def evaluated(
         allow_probabilities=allow_probabilities,
     )  # fmt: skip
     count = len(given.truth)
-    slices = {name: _column(f"by[{name!r}]", values, count) for name, values in (by or {}).items()}
-    named = None if ids is None else _column("ids", ids, count)
-    whole, rows = given.weight is None, measured(given)
-    report = report_of(rows, given.labels, float(base), unit, slices, named, whole=whole)
-    return with_calibration(report, given, rows, unit), rows
-
-
-def _column(argument: str, values: Any, rows: int) -> list[Any]:
-    found = values_of(values)
-    if len(found) != rows:
-        raise _check.invalid(argument, f"have one value a row, {rows}", len(found))
-    return found
+    columns = {
+        name: column_of(f"by[{name!r}]", values, count) for name, values in (by or {}).items()
+    }
+    named = None if ids is None else column_of("ids", ids, count)
+    whole = Accumulator(ranking=orders, allow_probabilities=True, base=base)
+    found: list[RowFigures] = []
+    whole.add(given, columns, named, keep=found)
+    report, each = whole.result(), joined(found)
+    if orders:
+        each = replace(each, scores=scores_of(given, each.row))
+        report = with_calibration(report, given, each, unit)
+    return report, each
 
 
 def report_of(
@@ -148,10 +148,11 @@ def report_of(
     labels: list[Any],
     base: float,
     unit: float,
-    slices: dict[Any, list[Any]],
+    slices: Mapping[Any, list[Any]],
     ids: list[Any] | None,
     *,
     whole: bool,
+    scores: ScoreCounts | None = None,
 ) -> Report:
     """Sum up rows that were measured.
 
@@ -163,203 +164,33 @@ def report_of(
         The classes.
     base, unit : float
         Of the logarithm, and its natural logarithm.
-    slices, ids : dict of list, list or None
+    slices, ids : mapping of list, list or None
         Values by which rows are parted, and their names, for all rows that were given.
     whole : bool
         Whether each row counts once, so that sums of weights are numbers of rows.
+    scores : ScoreCounts, optional
+        How many rows there are of each score.
     """
-    cost = rows.cost / unit
-    classes, total = len(labels), float(rows.weight.sum())
-    counts = np.bincount(rows.truth, rows.weight, classes)
-    mean, low, high = _mean(cost, rows.weight)
-    prior = math.fsum(c * math.log(total / c) for c in counts[counts > 0].tolist()) / total / unit
-    bins, gap = _calibration(rows, whole=whole)
-    right = rows.guess == rows.truth
-    worst = float(cost.max())
-    most = {name: -math.log(floor) / unit for name, floor in FLOORS.items()}
-    floors = {
-        name: mean if worst <= m else float((rows.weight * np.minimum(cost, m)).sum()) / total
-        for name, m in most.items()
-    }
-    hardest = np.argsort(-cost, kind="stable")[:HARDEST].tolist()
-    return Report(
-        rows=len(cost),
-        weight=total,
-        classes=classes,
-        labels=labels,
-        base=base,
-        cross_entropy=mean,
-        low=low,
-        high=high,
-        confidence=CONFIDENCE,
-        uniform=math.log(classes) / unit,
-        prior=prior,
-        explained=1 - mean / prior if prior > 0 else math.nan,
-        accuracy=float(rows.weight[right].sum()) / total,
-        brier=math.fsum(rows.weight * rows.brier) / total,
-        calibration_error=gap,
-        calibration=bins,
-        impossible=int(np.isinf(cost).sum()),
-        floored=floors,
-        ranking=ranking_of(rows.scores, rows.truth, rows.weight),
-        per_class=_per_class(rows, cost, labels, whole=whole),
-        pairs=_pairs(rows, cost, labels, whole=whole),
-        slices=[
-            piece
-            for name, values in slices.items()
-            for piece in _slices(name, values, rows, cost, whole=whole)
-        ],
-        hardest=[
-            HardRow(
-                row=int(rows.row[i]),
-                target=labels[rows.truth[i]],
-                prediction=labels[rows.guess[i]],
-                probability=float(rows.given[i]),
-                cost=float(cost[i]),
-                id=None if ids is None else ids[rows.row[i]],
-            )
-            for i in hardest
-        ],
-        signature=_signature(rows, classes, base),
-    )
-
-
-def _mean(values: Numbers, weight: Numbers) -> tuple[float, float, float]:
-    """Return a mean and its interval, infinite where a value is; NaN for that of one row."""
-    from scipy.special import stdtrit
-
-    total = float(weight.sum())
-    mean = math.fsum(weight * values) / total  # exact: the same for every order of the rows
-    if values.size < 2:
-        return mean, math.nan, math.nan
-    if math.isinf(mean):
-        return mean, mean, mean
-    squares = float(np.square(weight * (values - mean)).sum())
-    error = math.sqrt(squares * values.size / (values.size - 1)) / total
-    reach = float(stdtrit(values.size - 1, 0.5 + CONFIDENCE / 2)) * error
-    return mean, max(0.0, mean - reach) if (values >= 0).all() else mean - reach, mean + reach
-
-
-def _plain(rows: float, *, whole: bool) -> float:
-    return round(rows) if whole else float(rows)
-
-
-def _calibration(rows: RowFigures, *, whole: bool) -> tuple[list[Bin], float]:
-    """Reliability of the winning class in bins of equal width, and the mean gap between them."""
-    place = np.minimum((rows.confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    right = rows.weight * (rows.guess == rows.truth)
-    inside, says, holds = (
-        np.bincount(place, weights=each, minlength=CALIBRATION_BINS)
-        for each in (rows.weight, rows.weight * rows.confidence, right)
-    )
-    bins = [
-        Bin(
-            k / CALIBRATION_BINS,
-            (k + 1) / CALIBRATION_BINS,
-            _plain(n, whole=whole),
-            float(says[k] / n),
-            float(holds[k] / n),
-        )
-        for k, n in enumerate(inside)
-        if n
-    ]
-    gap = sum(b.rows * abs(b.confidence - b.accuracy) for b in bins) / float(rows.weight.sum())
-    return bins, gap
-
-
-def _per_class(
-    rows: RowFigures, cost: Numbers, labels: list[Any], *, whole: bool
-) -> list[ClassRow]:
-    """Return a row for each class that occurs or is predicted."""
-    size = len(labels)
-    counts, said = (np.bincount(codes, rows.weight, size) for codes in (rows.truth, rows.guess))
-    right = rows.guess == rows.truth
-    found = np.bincount(rows.truth[right], rows.weight[right], size)
-    spent = rows.weight * cost
-    total = float(spent.sum())
-    endless = np.isinf(cost)
-    order = np.argsort(rows.truth, kind="stable")
-    ends = np.searchsorted(rows.truth[order], np.arange(size + 1))
-    out = []
-    for k in np.flatnonzero((counts > 0) | (said > 0)).tolist():
-        own = order[ends[k] : ends[k + 1]]
-        sum_of = math.fsum(spent[own])
-        # Among infinite costs, only how many there are can be compared.
-        part = endless[own].sum() / endless.sum() if math.isinf(total) else sum_of / (total or 1.0)
-        out.append(
-            ClassRow(
-                label=labels[k],
-                rows=_plain(counts[k], whole=whole),
-                cross_entropy=sum_of / float(counts[k]) if len(own) else math.nan,
-                share=float(part),
-                recall=float(found[k] / counts[k]) if len(own) else math.nan,
-                precision=float(found[k] / said[k]) if said[k] else math.nan,
-            )
-        )
-    return out
-
-
-def _pairs(
-    rows: RowFigures, cost: Numbers, labels: list[Any], *, whole: bool
-) -> list[ConfusedRows]:
-    """Return the pairs of a true and a predicted class that occur, the most frequent first."""
-    size = len(labels)
-    place = rows.truth * size + rows.guess
-    if size * size > 4 * place.size:
-        found, place = np.unique(place, return_inverse=True)
-    else:
-        found = np.arange(size * size)
-    counts = np.bincount(place, rows.weight, found.size)
-    spent = np.bincount(place, rows.weight * cost, found.size)
-    some = np.flatnonzero(counts)
-    return [
-        ConfusedRows(
-            labels[found[i] // size],
-            labels[found[i] % size],
-            _plain(counts[i], whole=whole),
-            float(spent[i]),
-        )
-        for i in some[np.argsort(-counts[some], kind="stable")].tolist()
-    ]
-
-
-def _slices(
-    name: Any, values: list[Any], rows: RowFigures, cost: Numbers, *, whole: bool
-) -> list[SliceRow]:
-    """Return a row for each value, the one that costs most in all first."""
-    inside: dict[Any, list[int]] = {}
-    for i, row in enumerate(rows.row.tolist()):
-        value = values[row]
-        missing = value is None or value != value
-        inside.setdefault(None if missing else value, []).append(i)
-    out = []
-    for value, places in inside.items():
-        own = np.array(places)
-        weight = rows.weight[own]
-        right = rows.guess[own] == rows.truth[own]
-        found = SliceRow(
-            name,
-            value,
-            _plain(weight.sum(), whole=whole),
-            *_mean(cost[own], weight),
-            float(weight[right].sum() / weight.sum()),
-        )
-        out.append(found)
-    return sorted(out, key=lambda piece: -piece.rows * piece.cross_entropy)
-
-
-def _signature(rows: RowFigures, classes: int, base: float) -> str:
-    """Write the line by which another person can tell that they evaluated the same thing alike."""
-    from importlib.metadata import version
-
-    parts = [
-        f"xent {version('xent')}",
-        f"base {base:g}",
-        f"{len(rows.row)} rows",
-        f"{classes} classes",
-        f"{CALIBRATION_BINS} equal-width bins",
-        f"data sha256:{rows.digest[:16]}",
-        f"numpy {np.__version__}",
-        f"python {platform.python_version()}",
-    ]
-    return " | ".join(parts)
+    tally = RowTally(len(labels), weighted=not whole)
+    parts = {name: Slices(weighted=not whole) for name in slices}
+    for start in range(0, len(rows.row), BLOCK_ROWS):
+        some = slice(start, start + BLOCK_ROWS)
+        numbers = rows.row[some]
+        block = CountedRows(
+            len(numbers), numbers, rows.truth[some],
+            RowArrays(
+                guess=with_spare(rows.guess[some]),
+                rank=with_spare(rows.rank[some]),
+                cost=with_spare(rows.cost[some]),
+                given=with_spare(rows.given[some]),
+                confidence=with_spare(rows.confidence[some]),
+                brier=with_spare(rows.brier[some]),
+                off=None,
+            ),
+            None if whole else with_spare(rows.weight[some]),
+            None if ids is None else [ids[i] for i in numbers.tolist()],
+        )  # fmt: skip
+        tally.add(block)
+        for name, values in slices.items():
+            parts[name].add_rows([values[i] for i in numbers.tolist()], block)
+    return result.report_of(tally, labels, base, unit, parts, scores)

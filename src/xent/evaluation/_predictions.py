@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._math.log_softmax import log_softmax
-from xent.evaluation._arrays import column_names, scores_of, weights_of
+from xent.evaluation._arrays import block_of, column_names, float64_of, scores_of, weights_of
 from xent.evaluation._probabilities import (
     Matrix,
     Rounding,
@@ -24,7 +24,7 @@ from xent.evaluation._probabilities import (
 )
 from xent.evaluation._truth import names_of, truth_of, values_of, with_positive
 
-BLOCK_CELLS = 1 << 18  # entries of a block: 2 MB
+BLOCK_CELLS, BLOCK_ROWS = 1 << 19, 1 << 15  # of a block, at most
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Predictions:
         How much each row counts; None where all count alike.
     normalize : bool
         Whether rows that rounding explains are divided by their sums.
+    first : int
+        The number of the first row, as it is told where one is refused.
     """
 
     scores: NDArray[Any]
@@ -59,31 +61,89 @@ class Predictions:
     named: bool
     weight: NDArray[np.float64] | None
     normalize: bool
+    first: int = 0
 
-    def blocks(self) -> Iterator[tuple[slice, Matrix, Matrix]]:
-        """Yield pieces of the rows: which, their log-probabilities, and their probabilities."""
-        step = max(1, BLOCK_CELLS // len(self.labels))
+    @property
+    def slack(self) -> float:
+        """How far the sum of a row may be from 1, where that is the same for all."""
+        classes = len(self.labels)
+        if self.kind == "log_probs":
+            return max(1e-6, 4 * self.epsilon * math.sqrt(classes) * math.log(classes + 1))
+        if self.normalize or self.kind == "logits":
+            return math.inf
+        return max(1e-6, 2 * self.epsilon * math.sqrt(classes))
+
+    def blocks(self, *, copied: bool = False) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield pieces of the rows: which, and their scores as rows of float32 or float64.
+
+        They are smaller where they are ``copied``, here or by the caller.
+        """
+        plain = self.scores.dtype in (np.float32, np.float64) and self.scores.flags.c_contiguous
+        copied = copied or self.normalize or self.scores.ndim == 1 or not plain
+        most = BLOCK_CELLS // len(self.labels) if copied else BLOCK_ROWS
+        step = max(1, min(BLOCK_ROWS, most))
         rounding = Rounding(self.scores, self.epsilon) if self.normalize else None
         for start in range(0, len(self.scores), step):
             rows = slice(start, min(start + step, len(self.scores)))
-            block = self.scores[rows].astype(np.float64, order="C")
+            block = block_of(self.scores[rows])
+            if block.ndim == 1:
+                if self.kind == "probs":
+                    self._check_column(block, self.first + start)
+                    block = block.astype(np.float64)
+                # What binary classifiers hand out: the probability, or logit, of the second class.
+                first = 1 - block if self.kind == "probs" else np.zeros_like(block)
+                block = np.stack([first, block], axis=1)
+            elif rounding is not None:
+                self._check_rounded(block.astype(np.float64), self.first + start, rounding)
+            yield rows, block
+
+    def log_probs(self) -> Iterator[tuple[slice, Matrix]]:
+        """Yield pieces of the rows, and their log-probabilities in float64; not checked."""
+        for rows, log_probs, _ in self.distributions(check=False):
+            yield rows, log_probs
+
+    def distributions(self, *, check: bool = True) -> Iterator[tuple[slice, Matrix, Matrix]]:
+        """Yield pieces of the rows, their log-probabilities and their probabilities in float64."""
+        for rows, block in self.blocks(copied=True):
+            if check and not (self.kind == "probs" and (self.normalize or self.scores.ndim == 1)):
+                self.refuse(rows)
+            wide = block.astype(np.float64)
             if self.kind == "probs":
-                probs = self._probs(block, start, rounding)
+                probs = wide / wide.sum(axis=1, keepdims=True)
                 with np.errstate(divide="ignore"):
                     yield rows, np.log(probs), probs
             else:
-                log_probs = self._log_probs(block, start)
+                log_probs = log_softmax(wide)
                 yield rows, log_probs, np.exp(log_probs)
 
-    def _probs(self, block: Matrix, start: int, rounding: Rounding | None) -> Matrix:
+    def _check_column(self, block: NDArray[Any], start: int) -> None:
+        bad = ~((block >= 0) & (block <= 1))
+        if bad.any():
+            row = int(bad.argmax())
+            got = f"{block[row]:.6g} at row {start + row}"
+            raise _check.invalid("probs", "be between 0 and 1", got)
+
+    def refuse(self, rows: slice) -> None:
+        """Refuse rows of which one is no distribution, and say what is wrong with it."""
+        block = float64_of(self.scores[rows])
+        if self.kind == "probs":
+            self._check_rounded(block, self.first + rows.start, None)
+            return
         if block.ndim == 1:
-            # What binary classifiers hand out: the probability of the second class.
-            bad = ~((block >= 0) & (block <= 1))
-            if bad.any():
-                row = int(bad.argmax())
-                got = f"{block[row]:.6g} at row {start + row}"
-                raise _check.invalid("probs", "be between 0 and 1", got)
-            return np.stack([1 - block, block], axis=1)
+            block = np.stack([np.zeros_like(block), block], axis=1)
+        check_logits(block, self.first + rows.start, self.kind)
+        with np.errstate(over="ignore"):
+            total = np.exp(block).sum(axis=1)
+        off = ~(np.abs(total - 1) <= self.slack)
+        row = int(off.argmax())
+        must = "be of probabilities that sum to 1 in every row"
+        got = f"{total[row]:.9g} at row {self.first + rows.start + row}"
+        advice = "Logits go under " + _check.setting("logits") + "."
+        if off.any():
+            raise _check.invalid("log_probs", must, got, advice)
+
+    def _check_rounded(self, block: Matrix, start: int, rounding: Rounding | None) -> None:
+        """Refuse a block with a row that is no distribution, nor explained by rounding."""
         check_probs(block, start)
         total = block.sum(axis=1)
         slack: Any = max(1e-6, 2 * self.epsilon * math.sqrt(block.shape[1]))
@@ -94,27 +154,6 @@ class Predictions:
             row = int(off.argmax())
             names = self.labels if self.named else None
             raise not_one(self.scores, start + row, total[row], names, self.epsilon)
-        return np.asarray(block / total[:, None])
-
-    def _log_probs(self, block: Matrix, start: int) -> Matrix:
-        if block.ndim == 1:
-            block = np.stack([np.zeros_like(block), block], axis=1)  # the logit of yes
-        check_logits(block, start, self.kind)
-        if self.kind == "logits":
-            return log_softmax(block)
-        with np.errstate(over="ignore"):
-            total = np.exp(block).sum(axis=1)
-        slack = max(
-            1e-6, 4 * self.epsilon * math.sqrt(block.shape[1]) * math.log(block.shape[1] + 1)
-        )
-        off = ~(np.abs(total - 1) <= slack)
-        if off.any():
-            row = int(off.argmax())
-            must = "be of probabilities that sum to 1 in every row"
-            got = f"{total[row]:.9g} at row {start + row}"
-            advice = "Logits go under " + _check.setting("logits") + "."
-            raise _check.invalid("log_probs", must, got, advice)
-        return log_softmax(block)
 
 
 def predictions(
@@ -129,6 +168,7 @@ def predictions(
     ignore: Any,
     normalize: bool,
     allow_probabilities: bool,
+    some_count: bool = True,
 ) -> Predictions:
     """Check what `evaluate` was given and bring it into one form."""
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
@@ -144,11 +184,13 @@ def predictions(
     value, names = given[kind], names_of(labels)
     scores, epsilon = scores_of(kind, value)
     if scores.ndim == 2 and scores.shape[1] == 1:
-        if positive is None and not (kind == "probs" and (np.abs(scores - 1) <= 1e-6).all()):
+        if positive is None and not (
+            kind == "probs" and (np.abs(float64_of(scores) - 1) <= 1e-6).all()
+        ):
             raise _one_column(kind, scores.shape)
         scores = scores if positive is None else scores[:, 0]
     if kind == "logits" and not allow_probabilities and look_like_probs(scores, epsilon):
-        raise _no_logits("numbers from 0 to 1" if scores.ndim == 1 else "rows that sum to 1")
+        raise no_logits(scores.ndim)
     if positive is not None:
         if scores.ndim == 2:
             must = "be left out where there is a column for each class"
@@ -161,14 +203,20 @@ def predictions(
         raise _check.invalid("labels", f"name the {classes} classes", len(names))
     _check_index(target, value)
     truth = truth_of(target, names, len(scores), classes, ignore)
-    weight = None if sample_weight is None else weights_of(sample_weight, len(scores))
-    if (truth < 0).all():
+    weight = (
+        None
+        if sample_weight is None
+        else weights_of(sample_weight, len(scores), some_count=some_count)
+    )
+    if some_count and (truth < 0).all():
         raise _check.invalid("target", "have a row that is not ignored", "none")
     labels = list(range(classes)) if names is None else names
     return Predictions(scores, kind, epsilon, truth, labels, names is not None, weight, normalize)
 
 
-def _no_logits(got: str) -> ValueError:
+def no_logits(dimensions: int) -> ValueError:
+    """Say that all logits look like probabilities."""
+    got = "numbers from 0 to 1" if dimensions == 1 else "rows that sum to 1"
     other = "Pass them as " + _check.setting("probs") + "; if they are logits all the same, pass "
     sure = _check.setting("allow_probabilities", True)
     return _check.invalid("logits", "not be probabilities", got, other + sure + ".")
@@ -193,7 +241,7 @@ def _by_name(
     numbers = [str(i) for i in range(len(columns))]
     if names is None:
         if set(spelled) == set(numbers):
-            return scores[:, [spelled.index(name) for name in numbers]], None
+            return _in_order(scores, [spelled.index(name) for name in numbers]), None
         true = set(values_of(target))
         if true <= set(columns):
             return scores, names_of(columns)
@@ -203,10 +251,15 @@ def _by_name(
         return scores, None  # the names of the columns are none of classes: by place
     wanted = [str(name) for name in names]
     if set(spelled) == set(wanted):
-        return scores[:, [spelled.index(name) for name in wanted]], names
+        return _in_order(scores, [spelled.index(name) for name in wanted]), names
     if set(spelled) == set(numbers):
-        return scores[:, [spelled.index(name) for name in numbers]], names
+        return _in_order(scores, [spelled.index(name) for name in numbers]), names
     return scores, names
+
+
+def _in_order(scores: NDArray[Any], order: list[int]) -> NDArray[Any]:
+    """Return the columns in an order, themselves where that is theirs."""
+    return scores if order == sorted(order) else scores[:, order]
 
 
 def _check_index(target: Any, value: Any) -> None:

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent.evaluation._arrays import float64_of
 
 Matrix = NDArray[np.float64]
 NEARLY = 1e-3  # of a sum of probabilities, where they are taken for logits
 AT_MOST = 0.1  # of it, whatever the digits explain
 MANY_ROWS = 10  # of a single column that is from 0 to 1
+MOST_SEARCHED = 1000  # columns among which one that is no class is looked for
 SAMPLE_ROWS = 1 << 14  # rows whose digits are counted
 MOST_DIGITS = 17  # decimal digits that float64 can tell apart
 
@@ -46,14 +48,16 @@ def look_like_probs(scores: NDArray[Any], epsilon: float) -> bool:
     A single column is of logits from 0 to 1 by chance alone, and not in many rows.
     """
     if scores.ndim == 1:
+        scores = float64_of(scores)
         inside = bool(((scores >= 0) & (scores <= 1)).all())
         return inside and len(scores) >= MANY_ROWS and bool((scores != scores[0]).any())
-    if scores.shape[1] < 2 or not ((scores[0] >= 0) & (scores[0] < 2)).all():
+    first = float64_of(scores[:1])
+    if scores.shape[1] < 2 or not ((first >= 0) & (first < 2)).all():
         return False
     rounding = Rounding(scores, epsilon)
     step = max(1, (1 << 20) // scores.shape[1])
     for start in range(0, len(scores), step):
-        block = scores[start : start + step].astype(np.float64)
+        block = float64_of(scores[start : start + step])
         with np.errstate(invalid="ignore", over="ignore"):
             if not (block >= 0).all():
                 return False
@@ -79,7 +83,7 @@ class Rounding:
     """
 
     def __init__(self, probs: NDArray[Any], epsilon: float) -> None:
-        some = np.unique(np.abs(probs[:SAMPLE_ROWS].astype(np.float64)))
+        some = np.unique(np.abs(float64_of(probs[:SAMPLE_ROWS])))
         some = some[(some > 1e-300) & (some < 1e100)]  # of others no digit counts
         noise = max(epsilon, 2.0**-52)
         self.decimals = self.digits = MOST_DIGITS
@@ -103,7 +107,12 @@ class Rounding:
 
 
 def not_one(
-    probs: NDArray[Any], row: int, total: float, names: Sequence[Any] | None, epsilon: float
+    probs: NDArray[Any],
+    row: int,
+    total: float,
+    names: Sequence[Any] | None,
+    epsilon: float,
+    argument: str = "probs",
 ) -> ValueError:
     """Say that a row does not sum to 1, and which way out there is.
 
@@ -117,9 +126,11 @@ def not_one(
         What the columns are called, where they have names.
     epsilon : float
         As in `Rounding`.
+    argument : str
+        What the caller calls them.
     """
     got = f"{total:.9g} at row {row}"
-    some = probs[:SAMPLE_ROWS].astype(np.float64)
+    some = float64_of(probs[:SAMPLE_ROWS])
     sums, allowed = some.sum(axis=1), np.maximum(1e-6, Rounding(probs, epsilon).explains(some))
     advice: _check.Words = "If they were rounded when they were saved, pass "
     advice = advice + _check.setting("normalize", True) + "."
@@ -134,13 +145,13 @@ def not_one(
             advice = "Logits go under " + _check.setting("logits") + "."
         else:
             advice = "No rounding explains that: are they of classes that exclude one another?"
-    return _check.invalid("probs", "sum to 1 in every row", got, advice)
+    return _check.invalid(argument, "sum to 1 in every row", got, advice)
 
 
 def _stray(probs: Matrix, epsilon: float) -> int | None:
     """Return the column without which every row sums to 1, if there is one."""
     classes = probs.shape[1]
-    for j in range(classes if classes > 2 else 0):
+    for j in range(classes if 2 < classes <= MOST_SEARCHED else 0):
         rest = probs.sum(axis=1) - probs[:, j] - 1
         if (np.abs(rest) <= 0.05 * classes).all():  # what one decimal explains
             others = np.delete(probs, j, axis=1)

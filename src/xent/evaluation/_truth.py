@@ -94,7 +94,8 @@ def truth_of(
         row = int(outside.argmax())
         must = f"be from 0 to {classes - 1}, the class numbers"
         raise _check.invalid("target", must, f"{raw[row]} at row {row}")
-    return np.where(skipped, -1, raw.astype(np.int64))
+    whole: NDArray[np.int64] = np.ascontiguousarray(raw, np.int64)
+    return np.where(skipped, -1, whole) if ignore is not None else whole
 
 
 def values_of(target: Any) -> list[Any]:

@@ -6,6 +6,7 @@ predicts the same on a machine without the device it was trained on.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -17,19 +18,22 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xent import _check
-from xent._progress import stage
-from xent.training._checkpoint import Checkpoint, Progress
 from xent.training._fit.plan import Plan, read_device, read_optimizer, read_schedule
-from xent.training._fit.record import EpochRecord, HeldOut
+from xent.training._fit.record import HeldOut
+from xent.training._fit.run import (
+    Task,
+    refuse_what_steps_alone_have,
+    take_solution,
+    take_steps,
+)
 from xent.training._fit.targets import (
-    Targets,
     check_distributions,
     is_soft,
     numbers_in,
     read_targets,
     row_weights,
 )
-from xent.training._loop import Batches, first_layers, logits_of, surroundings, train
+from xent.training._loop import logits_of
 from xent.training._objectives import objective_of
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -45,9 +49,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     loss : str
         What is minimised, averaged over all elements as torch does: "cross_entropy" of the softmax,
-        "binary_cross_entropy" (one yes or no a class), "mse_softmax", "mse_sigmoid" (the quadratic
-        cost), "focal", "binary_focal", "nll", "kl_div" or "js_div"; with options,
-        "focal:gamma=2" or "cross_entropy:label_smoothing=0.1".
+        "binary_cross_entropy", "mse_softmax", "mse_sigmoid" (the quadratic cost), "focal",
+        "binary_focal", "nll", "kl_div", "js_div"; with options: "focal:gamma=2".
     hidden : sequence of int
         Units of each hidden layer, with ReLU between.
     epochs, batch_size : int
@@ -55,8 +58,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     learning_rate : float
         Size of the steps.
     optimizer : str
-        The rule of the steps, PyTorch's: "sgd", "adam" or "adamw"; with options,
-        "sgd:momentum=0.9" or "adamw:weight_decay=0.01".
+        PyTorch's "sgd", "adam" or "adamw", with options: "sgd:momentum=0.9". Or "newton", which
+        solves the linear case to the end: "newton:C=1", as scikit-learn's C; inf for no penalty.
     random_state : int, RandomState or None
         Draws the start and the batches; the same for every loss and device.
     device : str
@@ -66,11 +69,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     class_weight : "balanced", dict or None
         How much the rows of each class count: "balanced" lets all classes count alike.
     schedule : str, optional
-        The learning rate of each epoch, by the name of torch.optim.lr_scheduler and its options:
-        "CosineAnnealingLR", "StepLR:step_size=5,gamma=0.5".
+        Of the rate of each epoch, by torch.optim.lr_scheduler's names: "StepLR:step_size=5".
     patience : int, optional
-        End after so many epochs without a lower held-out cross-entropy, and keep the best epoch's
-        network.
+        End after so many epochs without a lower held-out cross-entropy; the best one's is kept.
 
     Attributes
     ----------
@@ -98,6 +99,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, sections 4.3.4 and 5.2.
     """
+
+    _mistakes = False  # whether losses are trained that are wrong, to be looked at
+    _bias = 0.0  # of all outputs at the start
 
     def __init__(
         self,
@@ -194,42 +198,25 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if allow_other_bits and checkpoint is None:
             must = "be left out without " + _check.argument("checkpoint")
             raise _check.invalid("allow_other_bits", must, "True")
-        objective = objective_of(self.loss)
+        objective = objective_of(self.loss, mistakes=self._mistakes)
         plan, hidden = self._plan(validation is not None)
         rows, labels = validate_data(self, X, y, dtype=KINDS, multi_output=is_soft(y))
         targets = read_targets(labels, classes)
         self.classes_ = targets.classes
         weight = row_weights(targets, sample_weight, self.class_weight)
         held_out = None if validation is None else self._held_out(*pair(validation))
+        task = Task(
+            rows, targets, weight, held_out, objective, plan, hidden, self.progress, self._bias
+        )
         rng = check_random_state(self.random_state)
-        # What float32 cannot hold becomes infinite, and that stops the training.
-        with np.errstate(over="ignore"):
-            single = rows.astype(np.float32, copy=False) if rows.dtype != np.uint8 else rows
-        single = np.ascontiguousarray(single)
-        file = None
-        if checkpoint is not None:
-            held = () if held_out is None else (held_out.X, held_out.target)
-            data = [single, targets.values, _as_bytes(targets), *held]
-            file = Checkpoint(
-                checkpoint,
-                self._settings(plan, hidden),
-                data if weight is None else [*data, weight],
-                surroundings(plan.device),
-                allow_other_bits=allow_other_bits,
-            )
-        stands = None if file is None else file.read(plan.epochs, rng)
-        if stands is None:
-            sizes = [rows.shape[1], *hidden, len(self.classes_)]
-            stands = Progress(first_layers(sizes, rng), {}, {"loss": [], "gradient_norm": []})
-        done = len(stands.history["loss"])
-        batches = Batches(single, targets.values, weight, plan.device)
-        title = f"training, {objective.name}"
-        with stage(title, plan.epochs, "epochs", show=self.progress) as told:
-            record = EpochRecord(stands, held_out, objective, plan.patience, file, rng, told)
-            layers = train(
-                stands.layers, batches, objective, plan, rng, record, done=done,
-                memory=stands.memory,
-            )  # fmt: skip
+        if plan.optimizer == "newton":
+            given, own = self.get_params(deep=False), inspect.signature(type(self)).parameters
+            defaults = {name: own[name].default for name in given}
+            refuse_what_steps_alone_have(given, defaults, objective, checkpoint)
+            record, layers = take_solution(task, rng)
+        else:
+            settings = self._settings(plan, hidden)
+            record, layers = take_steps(task, rng, checkpoint, settings, allow_other_bits)
         self.best_epoch_ = len(record.history["loss"])
         if plan.patience is not None:
             layers, self.best_epoch_ = record.best, 1 + int(np.argmin(record.watched))
@@ -260,7 +247,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=KINDS, reset=False)
         layers = list(zip(self.coefs_, self.intercepts_, strict=True))
-        return objective_of(self.loss_).log_probs(logits_of(layers, rows))
+        return objective_of(self.loss_, mistakes=self._mistakes).log_probs(logits_of(layers, rows))
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return probabilities: the softmax, or for the sigmoid losses sigmoids over their sum.
@@ -359,10 +346,6 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             must = f"hold probabilities of {len(self.classes_)} classes"
             raise _check.invalid("validation", must, f"{values.shape[1]} columns")
         return HeldOut(rows, values)
-
-
-def _as_bytes(targets: Targets) -> NDArray[np.uint8]:
-    return np.frombuffer(repr(targets.classes.tolist()).encode(), dtype=np.uint8)
 
 
 def pair(validation: Any) -> tuple[Any, Any]:

@@ -1,10 +1,12 @@
-"""A classifier together with what it needs to meet new data: the scaling and the column names.
+"""A classifier together with what it needs to meet new data: the encoding, the scaling, the names.
 
-`fit` never scales. Whoever scales before it keeps how, in the same file: that is what this is for.
+`fit` takes numbers as they are. Whoever makes them from a table, or scales them, keeps how in the
+same file: that is what this is for.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +19,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from xent import _check, _store
 from xent.training._classifier import SoftmaxClassifier
+from xent.training._encoding import TableEncoder
 from xent.training._objectives import objective_of
 
-FORMAT, VERSION = "xent.training", 1
+FORMAT, VERSION = "xent.training", 2  # 2: with an encoding
 MOST_CLASS_BYTES = 1 << 28  # of all classes in memory; a forged width would ask for any
 
 
@@ -93,7 +96,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A fitted classifier that knows how its data was scaled and what its columns are called.
+    """A fitted classifier that knows how its data was made numbers and what its columns are called.
 
     Parameters
     ----------
@@ -105,15 +108,21 @@ class TrainedModel:
         Names of the features in order; empty where they have none.
     target : str
         Name of the column that was predicted; empty where it has none.
+    encoder : TableEncoder, optional
+        Fitted; makes numbers of a table before the classifier, or the scaling, sees them.
+    shape : tuple of int
+        Rows, columns and channels of an image, where the features are the pixels of one.
     """
 
     classifier: SoftmaxClassifier
     scaling: Scaling | None = None
     columns: list[str] = field(default_factory=list)
     target: str = ""
+    encoder: TableEncoder | None = None
+    shape: tuple[int, ...] = ()
 
-    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return log-probabilities in nats of features as they came, not scaled.
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return log-probabilities in nats of features as they came, not encoded and not scaled.
 
         Parameters
         ----------
@@ -128,13 +137,16 @@ class TrainedModel:
         Raises
         ------
         ValueError, TypeError
-            If ``X`` lacks a column, is not finite or not of D features.
+            If ``X`` lacks a column, or has another kind of it than in training, is not finite or
+            not of D features.
         """
-        if self.columns and hasattr(X, "columns"):
+        if self.encoder is not None:
+            X = self.encoder.transform(X)
+        elif self.columns and hasattr(X, "columns"):
             missing = [name for name in self.columns if name not in list(X.columns)]
             if missing:
                 raise _check.invalid("X", f"have a column {missing[0]!r}", "none of that name")
-            X = X[self.columns]  # type: ignore[index]
+            X = X[self.columns]
         scaled = X if self.scaling is None else self.scaling.apply(X)
         return self.classifier.predict_log_proba(scaled)
 
@@ -177,6 +189,8 @@ class TrainedModel:
             "features": [str(name) for name in getattr(model, "feature_names_in_", ())],
             "columns": list(self.columns),
             "target": self.target,
+            "shape": list(self.shape),
+            "encoding": None if self.encoder is None else self.encoder.to_dict(),
         }
         _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
 
@@ -206,7 +220,11 @@ class TrainedModel:
             scaling = None
             if "scaling.low" in arrays:
                 scaling = Scaling(arrays["scaling.low"], arrays["scaling.high"])
-            model = cls(classifier, scaling, state["columns"], state["target"])
+            encoder = None
+            if (encoding := state.get("encoding")) is not None:  # version 1 had none
+                encoder = TableEncoder.from_dict(encoding)
+            shape = tuple(state.get("shape", ()))
+            model = cls(classifier, scaling, state["columns"], state["target"], encoder, shape)
             _check_fit(model)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
             because = "what it holds is no model"
@@ -246,12 +264,19 @@ def _check_fit(model: TrainedModel) -> None:
     units = [classifier.n_features_in_, *map(len, biases)]
     shapes = [(b, a) for a, b in pairwise(units)]
     fits = [w.shape for w in weights] == shapes and all(b.ndim == 1 for b in biases)
-    fits &= all(part.dtype == np.float32 for part in (*weights, *biases))
+    kinds = {part.dtype for part in (*weights, *biases)}
+    fits &= kinds in ({np.dtype(np.float32)}, {np.dtype(np.float64)})  # of steps; of the solver
     fits &= classifier.classes_.shape == (units[-1],)
     features = list(getattr(classifier, "feature_names_in_", ()))
-    for names in (model.columns, features):
+    read = units[0]
+    if model.encoder is not None:
+        fits &= len(model.encoder.get_feature_names_out()) == units[0]
+        read = model.encoder.n_features_in_
+    for names, number in ((model.columns, read), (features, units[0])):
         fits &= isinstance(names, list) and all(isinstance(name, str) for name in names)
-        fits &= len(names) in (0, units[0])
+        fits &= len(names) in (0, number)
+    if model.shape:
+        fits &= all(isinstance(n, int) for n in model.shape) and math.prod(model.shape) == units[0]
     if (scaling := model.scaling) is not None:
         fits &= scaling.low.shape == scaling.high.shape == (units[0],)
     objective_of(classifier.loss)

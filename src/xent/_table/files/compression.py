@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import IO, Any, cast
 
 from xent import _check
+from xent._optional import need
 
 KIND_OF_SUFFIX = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zstd": "zstd"}
 _FIRST_BYTES = {b"\x1f\x8b\x08": "gzip", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -79,7 +80,7 @@ def reading(raw: IO[bytes], name: str) -> Iterator[IO[bytes]]:
             with lzma.LZMAFile(whole) as clear:
                 yield cast(IO[bytes], clear)
         elif kind == "zstd":
-            import pyarrow
+            pyarrow = need("pyarrow", extra="tables", by="Reading Zstandard")
 
             with pyarrow.CompressedInputStream(pyarrow.PythonFile(whole), "zstd") as stream:
                 yield stream
@@ -133,7 +134,7 @@ def writing(plain: IO[bytes], name: str | os.PathLike[str]) -> Iterator[IO[bytes
         with lzma.LZMAFile(plain, "wb") as small:
             yield cast(IO[bytes], small)
     elif kind == "zstd":
-        import pyarrow
+        pyarrow = need("pyarrow", extra="tables", by="Writing Zstandard")
 
         # Arrow closes what it is handed, and the file is the caller's to flush: it gets a copy.
         copy = open(os.dup(plain.fileno()), "wb")  # noqa: SIM115

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from xent import _check
-from xent._table.files import unpacked
 from xent._table.files.encodings import SAMPLE, likely_encoding
 from xent._table.files.endings import unreadable
+from xent._table.files.unpacked import text_limit
 
 READ_BYTES = 8 << 20  # bytes; the types of the columns are those of the first block
 
@@ -72,7 +72,9 @@ class Csv:
         return found
 
 
-def open_csv(file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None) -> Any:
+def open_csv(
+    file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None, *, threads: bool = True
+) -> Any:
     """Return a reader of a CSV's batches; other columns than ``types`` are what they look like."""
     from pyarrow import csv as arrow
 
@@ -85,6 +87,7 @@ def open_csv(file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None) ->
             block_size=READ_BYTES,
             encoding=how.encoding,
             autogenerate_column_names=not how.header,
+            use_threads=threads,
         ),
         arrow.ParseOptions(delimiter=how.between(kind), newlines_in_values=True),
         convert,
@@ -126,7 +129,22 @@ def why_not(
         return _check.invalid(
             argument, must, got, "Pass " + _check.setting("separator", ";") + "." if csv else ""
         )
-    return unreadable(path, kind, error)
+    return unreadable(path, kind, _with_line(path, kind, error, csv))
+
+
+def _with_line(path: str | os.PathLike[str], kind: str, error: object, csv: Csv | None) -> object:
+    """Return the error of a line that has too few or too many fields with the line's number."""
+    import pyarrow as pa
+
+    if "columns, got" not in str(error):
+        return error
+    try:
+        with pa.input_stream(os.fspath(path), compression="detect") as file:
+            for _ in open_csv(file, kind, {}, csv, threads=False):  # one thread counts lines
+                pass
+    except (pa.ArrowInvalid, OSError, UnicodeError) as numbered:
+        return str(numbered).replace("Row #", "line ")
+    return error
 
 
 def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, bytes]:
@@ -139,9 +157,7 @@ def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, b
         file.seek(0)
         number = 1
         # A line of gigabytes is looked at in pieces, and no further than a packed file may go.
-        while (line := file.readline(SAMPLE)) and file.tell() < unpacked.limit_of(
-            path, unpacked.TEXT_BYTES
-        ):
+        while (line := file.readline(SAMPLE)) and file.tell() < text_limit(path):
             try:
                 words = decoder.decode(line)
             except UnicodeDecodeError as bad:

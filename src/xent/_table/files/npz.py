@@ -8,11 +8,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent._table.files import unpacked
+from xent._table.files.columns import require
 from xent._table.files.endings import unreadable
+from xent._table.files.unpacked import check_size
 
 # NumPy's units of time that Arrow has; the coarser ones become seconds.
 ARROW_UNITS = {"D", "s", "ms", "us", "ns"}
+MOST_OF_A_BYTE = 1032  # bytes that one byte of deflate can stand for
 COARSER = {"Y", "M", "W", "h", "m"}
 
 
@@ -20,21 +22,8 @@ def read_npz(path: str | os.PathLike[str]) -> Any:
     """Read an archive of arrays as a pyarrow.Table."""
     import pyarrow as pa
 
-    if not zipfile.is_zipfile(path):
-        raise unreadable(path, ".npz", "it is not an archive of arrays")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            whole = sum(member.file_size for member in archive.infolist())
-            unpacked.check_size(path, whole, unpacked.ARRAY_BYTES)
-            for member in archive.infolist():
-                with archive.open(member) as file:
-                    _check_size(path, file, member)
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise unreadable(path, ".npz", error) from None
     columns: list[tuple[str, Any]] = []
-    for name, array in found.items():
+    for name, array in _arrays(path).items():
         if array.ndim == 0:
             raise unreadable(path, ".npz", f"{name!r} is a single number, not a column")
         plain = _as_arrow_has_it(path, name, array)
@@ -47,7 +36,48 @@ def read_npz(path: str | os.PathLike[str]) -> Any:
     return pa.Table.from_arrays([pa.array(values) for _, values in columns], names)
 
 
-def _check_size(path: str | os.PathLike[str], file: IO[bytes], member: zipfile.ZipInfo) -> None:
+def array_of_npz(path: str | os.PathLike[str], name: str, *, argument: str) -> NDArray[Any]:
+    """Read one array of an archive as it lies there, whatever its dimensions.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The archive.
+    name : str
+        The array.
+    argument : str
+        What the caller calls ``name``, for the error message.
+    """
+    if not str(path).lower().endswith(".npz"):
+        raise unreadable(path, ".npz", "its name ends otherwise")
+    found = _arrays(path, name)
+    require(name, list(found), path, argument=argument)
+    return found[name]
+
+
+def _arrays(path: str | os.PathLike[str], only: str | None = None) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an archive; all but one are empty where it alone is wanted."""
+    if not zipfile.is_zipfile(path):
+        raise unreadable(path, ".npz", "it is not an archive of arrays")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            wanted = (m for m in members if only in (None, m.filename.removesuffix(".npy")))
+            check_size(path, sum(member.file_size for member in wanted))
+            for member in members:
+                with archive.open(member) as file:
+                    check_member(path, file, member)
+        with np.load(path, allow_pickle=False) as arrays:
+            return {
+                name: arrays[name] if only in (None, name) else np.empty(0) for name in arrays.files
+            }
+    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        if hasattr(error, "sentence"):
+            raise  # one of ours, which names the file
+        raise unreadable(path, ".npz", error) from None
+
+
+def check_member(path: str | os.PathLike[str], file: IO[bytes], member: zipfile.ZipInfo) -> None:
     """Refuse a member that is no array, or whose shape is not that of its bytes, unread."""
     if not member.filename.endswith(".npy"):
         raise unreadable(path, ".npz", f"{member.filename!r} in it is no array")
@@ -58,6 +88,8 @@ def _check_size(path: str | os.PathLike[str], file: IO[bytes], member: zipfile.Z
     if dtype.hasobject:
         why = "it holds Python objects, which are never loaded"
         raise unreadable(path, ".npz", why)
+    if member.file_size > MOST_OF_A_BYTE * max(member.compress_size, 1):
+        raise unreadable(path, ".npz", f"{member.filename!r} in it says more than it can hold")
     if math.prod(shape) * dtype.itemsize != member.file_size - file.tell():
         raise unreadable(path, ".npz", f"{member.filename!r} in it is not as long as it says")
 

@@ -5,13 +5,14 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from xent._table.files import unpacked
-from xent._table.files.blocks import read_csv, scan_csv, scan_json
+from xent._optional import need
+from xent._table.files.blocks import check_nesting, read_csv, scan_csv, scan_json
 from xent._table.files.columns import require
-from xent._table.files.dialect import Csv, check_csv, why_not
+from xent._table.files.dialect import READ_BYTES, Csv, check_csv, why_not
 from xent._table.files.endings import ending, kind_of, refuse_duplicates, unreadable
 from xent._table.files.header import doubt_header
 from xent._table.files.npz import read_npz
+from xent._table.files.unpacked import check_size, unpacked
 
 HEAD_ROWS = 1 << 16  # rows among which names of columns are looked for
 
@@ -48,7 +49,7 @@ def read(
         If the ending is none we know, the file is not what its ending says, or two columns share
         a name.
     """
-    import pyarrow as pa
+    pa = need("pyarrow", extra="tables", by="Reading a table")
 
     kind = kind_of(path, argument)
     try:
@@ -58,7 +59,7 @@ def read(
             import pyarrow.parquet
 
             with pyarrow.parquet.ParquetFile(path) as whole:
-                unpacked.check_size(path, _bytes_of(whole.metadata), unpacked.ARRAY_BYTES)
+                check_size(path, _bytes_of(whole.metadata))
             table = pyarrow.parquet.read_table(path, use_threads=True)
         elif kind in (".csv", ".tsv"):
 
@@ -69,14 +70,30 @@ def read(
             table = read_csv(path, kind, text, csv, check)
             doubt_header(table.slice(0, HEAD_ROWS), path, csv)
         else:
-            import pyarrow.json
-
-            with unpacked.opened(path) as file:
-                table = pyarrow.json.read_json(file)
+            table = _read_json(path)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
         raise _refusal(path, kind, error, csv, argument) from None
     refuse_duplicates(table.column_names, path, argument)
     return table
+
+
+def _read_json(path: str | os.PathLike[str]) -> Any:
+    """Read JSON lines; lists a second time, with their types known.
+
+    Where pyarrow 26 and older infer the type of a list that begins with null, the null is lost and
+    every value after it stands in another place.
+    """
+    import pyarrow as pa
+    import pyarrow.json
+
+    with unpacked(path) as file:
+        data = b"".join(iter(lambda: file.read(READ_BYTES), b""))
+    check_nesting(data, path)
+    table = pyarrow.json.read_json(pa.BufferReader(data))
+    if not any(map(pa.types.is_nested, table.schema.types)):
+        return table
+    options = pyarrow.json.ParseOptions(explicit_schema=table.schema)
+    return pyarrow.json.read_json(pa.BufferReader(data), parse_options=options)
 
 
 def scan(
@@ -116,7 +133,7 @@ def scan(
     FileNotFoundError, ValueError
         As `read`, and if a column is missing.
     """
-    import pyarrow as pa
+    pa = need("pyarrow", extra="tables", by="Reading a table")
 
     kind = kind_of(path, argument)
     try:

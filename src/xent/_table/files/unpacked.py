@@ -1,7 +1,8 @@
-"""How large a packed table may become: a small file that unpacks to gigabytes is refused.
+"""How large a packed table may become: a few kilobytes can unpack to more than any memory holds.
 
-Such a file is no accident, or it is trusted and whoever has it says so. A limit holds before the
-memory is taken: while a stream is unpacked, and by the sizes that Parquet and NPZ say.
+What is hundreds of times as large as its file, and no small table, is refused before it is in
+memory: while a stream is unpacked, and by the sizes that Parquet and NPZ say. Whoever has such a
+file and trusts it says so.
 """
 
 import os
@@ -11,11 +12,10 @@ from contextvars import ContextVar
 from typing import Any
 
 from xent import _check
-from xent._table.files import compression
 
 TEXT_BYTES = 256_000_000  # of a packed CSV or JSON lines, which take several times that in memory
 ARRAY_BYTES = 1_000_000_000  # of Parquet and NPZ, as they lie in memory
-RATIO = 100  # a file that is large itself may become so many times larger
+TIMES = 400  # a file's size; deflate cannot do more than 1,032 times
 
 _allowed: ContextVar[int | None] = ContextVar("unpacked size", default=None)
 
@@ -30,41 +30,39 @@ def up_to(size: int | None) -> Iterator[None]:
         _allowed.reset(token)
 
 
-def limit_of(path: str | os.PathLike[str], least: int) -> int:
-    """Return how large a file may become: what was said, or by how large it is itself."""
-    return _allowed.get() or max(least, RATIO * os.path.getsize(path))
+def text_limit(path: str | os.PathLike[str]) -> int:
+    """Return how large a file of text may become: what was said, or by how large it is itself."""
+    return _allowed.get() or max(TEXT_BYTES, TIMES * os.path.getsize(path))
 
 
-def check_size(path: str | os.PathLike[str], size: int, least: int) -> None:
-    """Refuse a file that says that it will become larger than allowed."""
-    if size > (limit := limit_of(path, least)):
+def check_size(path: str | os.PathLike[str], size: int) -> None:
+    """Refuse a file of arrays that says that it will become larger than allowed."""
+    limit = _allowed.get() or max(ARRAY_BYTES, TIMES * os.path.getsize(path))
+    if size > limit:
         raise _too_large(path, limit)
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Open a file for Arrow, unpacked where its name says that it is packed, up to the limit."""
+def unpacked(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """Open a file of text whose name says whether it is packed, and unpack it up to the limit."""
     import pyarrow as pa
 
     with pa.input_stream(os.fspath(path), compression="detect") as file:
-        if compression.of_name(path):
-            yield pa.PythonFile(_Bounded(file, path, limit_of(path, TEXT_BYTES)), mode="r")
+        if isinstance(file, pa.CompressedInputStream):
+            with pa.PythonFile(_Watched(file, path), "r") as watched:
+                yield watched
         else:
             yield file
 
 
-class _Bounded:
+class _Watched:
     """A stream that ends in an error where it is longer than allowed."""
 
-    def __init__(self, file: Any, path: str | os.PathLike[str], limit: int) -> None:
-        self.file, self.path = file, path
-        self.limit = self.left = limit
-        self.closed = False
+    def __init__(self, file: Any, path: str | os.PathLike[str]) -> None:
+        self.file, self.path, self.closed = file, path, False
+        self.limit = self.left = text_limit(path)
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = None) -> bytes:
         # No more than one byte past the limit is unpacked, however much is asked for.
         wanted = self.left + 1 if size is None or size < 0 else min(size, self.left + 1)
         found: bytes = self.file.read(wanted)
@@ -72,6 +70,9 @@ class _Bounded:
         if self.left < 0:
             raise _too_large(self.path, self.limit)
         return found
+
+    def readable(self) -> bool:
+        return True
 
     def close(self) -> None:
         self.closed = True

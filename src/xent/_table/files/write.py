@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
+from xent._optional import need
 from xent._table.files.endings import ending
 
 
@@ -56,7 +57,7 @@ def writing(
     """
     import json
 
-    import pyarrow as pa
+    pa = need("pyarrow", extra="tables", by="Writing a table")
     import pyarrow.csv
     import pyarrow.parquet
 

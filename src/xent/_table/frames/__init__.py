@@ -5,8 +5,13 @@ array of NumPy. The type of a column says what it holds; a column of Python obje
 values are. A room says which kinds it accepts, and gets our sentence for the rest.
 """
 
-from xent._table.frames.at_once import numbers_at_once
-from xent._table.frames.columns import Accepted, Column, Names
-from xent._table.frames.frame import Frame, is_frame, of_series
+from xent._optional import need
+
+for library in ("narwhals", "pyarrow"):
+    need(library, extra="tables", by="A table")
+
+from xent._table.frames.at_once import numbers_at_once  # noqa: E402
+from xent._table.frames.columns import Accepted, Column, Names  # noqa: E402
+from xent._table.frames.frame import Frame, is_frame, of_series  # noqa: E402
 
 __all__ = ["Accepted", "Column", "Frame", "Names", "is_frame", "numbers_at_once", "of_series"]

@@ -6,7 +6,12 @@ What a column holds is never guessed: it stays what it is, and the doubt is said
 import re
 from collections.abc import Iterable
 
+import numpy as np
+
 from xent import _check
+from xent._table.frames.columns import Names
+
+DOUBTED_LEVELS = 10_000  # of a column of text that are looked at
 
 NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
 ISO_DATE = re.compile(r"\s*\d{4}([-/.])\d{1,2}\1\d{1,2}([T ].*)?")
@@ -20,6 +25,14 @@ WRITTEN = (
     (re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1(\d{4}|\d{2})(\s.*)?"), "dates",
      "Write them as 2026-11-30"),
 )  # fmt: skip
+
+
+def doubt_column(argument: str, name: object, names: Names) -> None:
+    """Warn of a column of text, as a frame holds it, that looks like numbers or dates."""
+    some = names.levels[:DOUBTED_LEVELS]
+    rows = np.bincount(names.codes[names.codes >= 0], minlength=len(names.levels))[: len(some)]
+    if all(isinstance(level, str) for level in some):
+        doubt_names(argument, name, zip(some, rows.tolist(), strict=True))
 
 
 def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]) -> bool:

@@ -94,18 +94,18 @@ def look_up(run: Walk, name: str) -> Value | None:
     """Return what a name holds here."""
     frame = run.frame
     if name in frame.names:
-        return frame.names[name]
+        return run.resolved(frame.names[name])
     for names in reversed(frame.outer):
         if name in names:
             return names[name]
     module = frame.module.names
     if name in module:
-        return module[name]
+        return run.resolved(module[name])
     if name in BUILTINS:
         return External(name)
-    stars = [key for key in module if key.startswith("* ")]
+    stars = frame.module.stars
     if len(stars) == 1:
-        return External(f"{stars[0][2:]}.{name}")
+        return External(f"{stars[0]}.{name}")
     return None
 
 

@@ -74,7 +74,7 @@ def attribute(run: Walk, holder: Value, name: str) -> Value:
             return holder
         if name == "shape" and holder.batch is not None:
             return Sequence([BatchSize(holder.batch)], element=Opaque("size"))
-        return holder.part(name)
+        return run.resolved(holder.part(name))
     if isinstance(holder, Dictionary) and name in holder.items:
         return holder.items[name]
     return Opaque(name)

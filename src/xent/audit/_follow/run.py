@@ -14,6 +14,7 @@ from xent.audit._follow.values import (
     Choice,
     Const,
     Function,
+    Imported,
     Instance,
     Loop,
     Loss,
@@ -44,6 +45,7 @@ class Walker:
     bind: Callable[[Walk, ast.expr, Value], None]
     call_value: Callable[[Walk, Value, list[Value], dict[str, Value], ast.AST], Value]
     run_module: Callable[[Walk, Module], None]
+    imported: Callable[[Walk, Imported], Value]
 
 
 @dataclass(eq=False)
@@ -115,6 +117,10 @@ class Walk:
     ) -> Value:
         """Call whatever a name holds."""
         return self.walker.call_value(self, called, args, options, node)
+
+    def resolved(self, value: Value) -> Value:
+        """Return what an imported name holds; anything else as it is."""
+        return self.walker.imported(self, value) if isinstance(value, Imported) else value
 
     # ------------------------------------------------------------------ places
 
@@ -189,6 +195,7 @@ class Walk:
     def join(self, values: list[Value]) -> Value | None:
         """Return what a name holds that holds one of several values."""
         flat: list[Value] = []
+        values = [self.resolved(value) for value in values]
         for value in values:
             for option in value.options if isinstance(value, Choice) else (value,):
                 if not any(option is known or option == known for known in flat):

@@ -21,6 +21,7 @@ WALKER = Walker(
     statements.bind,
     calls.call_value,
     statements.run_module,
+    statements.imported,
 )
 
 

@@ -30,12 +30,25 @@ class Module:
     name: str
     source: Script
     names: dict[str, Value] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)  # libraries all of whose names are imported
     done: bool = False
     running: bool = False
 
     @property
     def folder(self) -> Path:
         return self.source.path.parent
+
+
+@dataclass(eq=False)
+class Imported(Value):
+    """A name of another file, which is not followed before the name is used.
+
+    Most of what the files of a library import is used by functions that the script never calls.
+    """
+
+    module: Module
+    name: str
+    found: Value | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from xent.cli import _data
 from xent.cli import _score_options as options
 from xent.cli._compare._files import ModelFileOptions
 from xent.cli._evaluate import kind_of, write_json
+from xent.cli._help import one_of
 from xent.cli._tables import TableOptions, is_csv, with_options, words
 
 
@@ -43,10 +44,26 @@ def compare(
     normalize: options.NormalizeOption = False,
     allow_probabilities: options.AllowProbabilitiesOption = False,
     pairs: Annotated[
-        str, typer.Option(help="Against the [bold]first[/], or [bold]all[/] against all.")
+        str,
+        typer.Option(
+            help="Each against the [bold]first[/], or [bold]all[/] against all.",
+            autocompletion=one_of("first", "all"),
+        ),
     ] = "first",
-    interval: Annotated[str, typer.Option(help="student or bootstrap.")] = "student",
-    test: Annotated[str, typer.Option(help="t, sign_flip or bootstrap.")] = "t",
+    interval: Annotated[
+        str,
+        typer.Option(
+            help="student: of the paired differences; or bootstrap.",
+            autocompletion=one_of("student", "bootstrap"),
+        ),
+    ] = "student",
+    test: Annotated[
+        str,
+        typer.Option(
+            help="What the p-value is of: t, sign_flip or bootstrap.",
+            autocompletion=one_of("t", "sign_flip", "bootstrap"),
+        ),
+    ] = "t",
     confidence: Annotated[
         float, typer.Option(help="How often an interval holds the true difference.")
     ] = 0.95,
@@ -61,7 +78,10 @@ def compare(
     *,
     reading: TableOptions,
 ) -> None:
-    """Say how many bits lie between models, and how sure that is; the first is the one to beat."""
+    """Say how many bits lie between models, and how sure that is; the first is the one to beat.
+
+    Example: xent compare old.parquet new.parquet --id id --group patient
+    """
     from xent import _check
     from xent.evaluation._compare._compare import compared, method_of
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xent import _check
-from xent.evaluation._compare._costs import KINDS, Costs, costs_of
+from xent.evaluation._compare._costs import PREDICTION_KINDS, Costs, costs_of
 from xent.evaluation._compare._hashes import Keys, keys_of, keys_of_places
 from xent.evaluation._compare._paired import Method, Tested, holm, pieces_of
 from xent.evaluation._compare._records import (
@@ -298,7 +298,7 @@ def _kinds(kind: str | Sequence[str], models: int) -> list[str]:
     kinds = [kind] * models if isinstance(kind, str) else list(kind)
     if len(kinds) != models:
         raise _check.invalid("kind", f"be one, or one for each of {models} models", len(kinds))
-    return [_check.option("kind", each, KINDS) for each in kinds]
+    return [_check.option("kind", each, PREDICTION_KINDS) for each in kinds]
 
 
 def _names(names: Sequence[Any] | None, models: int) -> list[Any]:

@@ -14,7 +14,7 @@ from xent.evaluation._evaluate import evaluated
 from xent.evaluation._truth import values_of
 
 Numbers = NDArray[np.float64]
-KINDS = ("probs", "logits", "log_probs", "costs")
+PREDICTION_KINDS = ("probs", "logits", "log_probs", "costs")
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,18 @@ def _measured(
     argument: str, kind: str, value: Any, target: Any, sample_weight: Any, reading: dict[str, Any]
 ) -> Any:
     """Measure one model; what is refused names the model and not the argument of `evaluate`."""
-    scores = {name: value if kind == name else None for name in KINDS[:3]}
+    scores = {name: value if kind == name else None for name in PREDICTION_KINDS[:3]}
     try:
         return evaluated(
             target, *scores.values(), sample_weight=sample_weight, by=None, ids=None, base=math.e,
-            **reading,
+            orders=False, **reading,
         )  # fmt: skip
     except (ValueError, TypeError) as error:
-        others = {other: f'kind="{other}"' for other in KINDS[:3] if _check.typed(other) is None}
+        others = {
+            other: f'kind="{other}"'
+            for other in PREDICTION_KINDS[:3]
+            if _check.typed(other) is None
+        }
         _check.respell(error, others | {kind: argument})
         raise
 

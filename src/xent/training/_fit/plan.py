@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from xent import _check
+from xent.training._fit.solve import Penalty
 from xent.training._spec import OptionValues, parse
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
@@ -25,6 +26,7 @@ OPTIMIZER_OPTIONS = {
     "sgd": ("momentum", "dampening", "nesterov", "weight_decay"),
     "adam": ("betas", "eps", "weight_decay", "amsgrad"),
     "adamw": ("betas", "eps", "weight_decay", "amsgrad"),
+    "newton": ("C", "tol", "max_iter"),
 }
 SCHEDULES = {
     "StepLR": ("step_size", "gamma"),
@@ -54,7 +56,7 @@ class Plan:
     learning_rate : float
         Size of the steps.
     optimizer : str
-        One of `OPTIMIZERS`.
+        One of `OPTIMIZER_OPTIONS`.
     device : str
         Where to compute, as `torch.device` understands it.
     options : dict
@@ -100,6 +102,9 @@ def read_optimizer(text: object) -> tuple[str, OptionValues]:
         If there is no such optimizer or option, or PyTorch refuses a value.
     """
     name, options = parse("optimizer", text, OPTIMIZER_OPTIONS)
+    if name == "newton":
+        read_penalty(options)
+        return name, options
     if "betas" in options:
         options["betas"] = tuple(options["betas"]) if isinstance(options["betas"], list) else ()
     for option in ("weight_decay", "momentum", "dampening", "eps"):
@@ -110,6 +115,29 @@ def read_optimizer(text: object) -> tuple[str, OptionValues]:
     except (TypeError, ValueError, IndexError) as error:
         raise _refused("optimizer", text, error) from None
     return name, options
+
+
+def read_penalty(options: OptionValues) -> Penalty:
+    """Read the options of the solver.
+
+    Parameters
+    ----------
+    options : dict
+        ``C``, ``tol`` and ``max_iter``, where they are given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If one cannot be.
+    """
+    C = _check.number("C", options.get("C", 1.0))
+    if not C > 0:
+        raise _check.invalid("C", "be positive, or inf for no penalty", C)
+    return Penalty(
+        C=C,
+        tol=_check.share("tol", options.get("tol", Penalty.tol)),
+        max_iter=_check.integer("max_iter", options.get("max_iter", Penalty.max_iter), least=1),
+    )
 
 
 def read_schedule(text: object, epochs: int, held_out: bool) -> tuple[str, OptionValues] | None:

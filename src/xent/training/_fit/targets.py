@@ -141,7 +141,7 @@ def numbers_in(classes: NDArray[Any], y: NDArray[Any], argument: str) -> NDArray
 def row_weights(
     targets: Targets, sample_weight: ArrayLike | None, class_weight: object
 ) -> NDArray[np.float64] | None:
-    """Return how much each row counts, 1 on average; None where all count alike.
+    """Return how much each row counts; None where all count alike.
 
     Parameters
     ----------
@@ -169,10 +169,9 @@ def row_weights(
         weights = by_class if weights is None else weights * by_class
     if weights is None:
         return None
-    total = weights.sum()
-    if not total > 0:
+    if not weights.sum() > 0:
         raise _check.invalid("sample_weight", "give some row a weight above 0", "zero for all")
-    return np.asarray(weights * (rows / total))
+    return weights
 
 
 def _sample_weight(weight: ArrayLike, rows: int) -> NDArray[np.float64]:

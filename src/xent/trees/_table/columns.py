@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent._table.frames import Accepted, Frame, Names
+from xent._table.frames import Accepted, Frame
 from xent._table.frames import Column as Read
-from xent._table.frames.doubts import doubt_names
+from xent._table.frames.doubts import doubt_column
 from xent._table.frames.levels import Level, codes_of, levels_of
 
-DOUBTED_LEVELS = 10_000  # of a column of text that are looked at
 COLUMN_KINDS = ("number", "name", "date", "time", "duration")
 ACCEPTED = Accepted(
     "X",
@@ -140,16 +139,9 @@ def describe(frame: Frame, *, doubts: bool = True) -> list[FittedColumn]:
             names = column.names()
             levels = levels_of(names)
             if doubts and column.is_text:
-                _doubt(column.name, names)
+                doubt_column("X", column.name, names)
         found.append(FittedColumn(str(column.name), kind, levels, column.zoned))
     return found
-
-
-def _doubt(name: object, names: Names) -> None:
-    some = names.levels[:DOUBTED_LEVELS]
-    rows = np.bincount(names.codes[names.codes >= 0], minlength=len(names.levels))[: len(some)]
-    if all(isinstance(level, str) for level in some):
-        doubt_names("X", name, zip(some, rows.tolist(), strict=True))
 
 
 def number(column: Read) -> NDArray[np.float64]:

@@ -89,6 +89,7 @@ def call_method(
         return call_value(run, objects.attribute(run, holder, name), args, options, node)
     if isinstance(holder, Opaque):
         found = holder.parts.get(name)
+        found = found if found is None else run.resolved(found)
         if isinstance(found, Function | Instance | Made | Class | External):
             return call_value(run, found, args, options, node)
     return methods.of_value(run, holder, name, args, options, node)

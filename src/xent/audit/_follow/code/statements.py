@@ -18,6 +18,7 @@ from xent.audit._follow.values import (
     Dictionary,
     External,
     Function,
+    Imported,
     Made,
     Module,
     Opaque,
@@ -36,13 +37,14 @@ def run_module(run: Walk, module: Module) -> None:
         return
     module.running = True
     module.names["__name__"] = Const(module.name)
-    run.frames.append(CallFrame(module, module.names, []))
-    kept, run.loops, run.without_grad = (run.loops, run.without_grad), [], 0
+    # Whoever imports it, in whatever loop or branch: a file is followed once.
+    kept = run.frames, run.loops, run.conditions, run.journals, run.without_grad
+    run.frames = [CallFrame(module, module.names, [])]
+    run.loops, run.conditions, run.journals, run.without_grad = [], [], [], 0
     try:
         block(run, module.source.tree.body)
     finally:
-        run.frames.pop()
-        run.loops, run.without_grad = kept
+        run.frames, run.loops, run.conditions, run.journals, run.without_grad = kept
         module.running, module.done = False, True
 
 
@@ -346,30 +348,49 @@ def import_from(run: Walk, node: ast.ImportFrom) -> Flow:
         module = run.modules.relative(run.frame.module, node.level, name)
     else:
         module = run.modules.absolute(name)
-    if module is not None and run.steps < STEPS:
-        run_module(run, module)
     for alias in node.names:
         if alias.name == "*":
             if module is not None:
+                if run.steps < STEPS:
+                    run_module(run, module)
+                _import_stars(run, module.stars)
                 for key, value in list(module.names.items()):
                     if not key.startswith("_"):
                         run.write(run.frame.names, key, value)
             else:
-                run.frame.module.names.setdefault(f"* {name}", External(name))
+                _import_stars(run, [name])
             continue
-        found: Value | None = None
+        found: Value = External(f"{name}.{alias.name}")
         if module is not None:
-            found = module.names.get(alias.name)
-            inner = None if found is not None else run.modules.submodule(module, alias.name)
-            if inner is not None:
-                found = objects.of_module(run, inner)
-            found = found or Opaque(alias.name)
+            found = Imported(module, alias.name)
         elif node.level:
             found = Opaque(alias.name)
-        run.write(
-            run.frame.names, alias.asname or alias.name, found or External(f"{name}.{alias.name}")
-        )
+        run.write(run.frame.names, alias.asname or alias.name, found)
     return None
+
+
+def _import_stars(run: Walk, names: list[str]) -> None:
+    stars = run.frame.module.stars
+    stars += [name for name in names if name not in stars]
+
+
+def imported(run: Walk, one: Imported) -> Value:
+    """Follow the file that a name is imported from, and return what the name holds."""
+    if one.found is not None:
+        return one.found
+    module, name = one.module, one.name
+    if run.steps < STEPS:
+        run_module(run, module)
+    found = module.names.get(name)
+    if found is None:
+        inner = run.modules.submodule(module, name)
+        found = objects.of_module(run, inner) if inner is not None else None
+    if found is not None and found is not one:
+        one.found = Opaque(name)  # where two files import it from one another
+        one.found = run.resolved(found)
+    elif not module.running:
+        one.found = Opaque(name)
+    return one.found or Opaque(name)
 
 
 STATEMENTS: dict[type[ast.stmt], Callable[[Walk, Any], Flow]] = {

@@ -1,0 +1,1 @@
+"""Loops over rows of predictions, each with the class that was true: evaluation."""

@@ -1,0 +1,139 @@
+"""`xent predict`: a model and a table in, probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xent.cli import _data
+from xent.cli._tables import EMBEDDED, TableOptions, with_options
+from xent.cli._training._images import blocks, check_shape, read_part, size_of
+from xent.cli._training._labelled import batches, text_columns
+from xent.cli._training._words import IMAGES_HELP
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from xent.training import TrainedModel
+
+
+@with_options("names", "drop")
+def predict(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model that `xent train` wrote.")
+    ],
+    data: Annotated[str, typer.Argument(metavar="DATA", help=IMAGES_HELP)],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the predictions to this file: .csv, .parquet, .jsonl, .npz.",
+        ),
+    ] = Path("predictions.csv"),
+    image_size: Annotated[
+        str | None,
+        typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
+    ] = None,
+    *,
+    reading: TableOptions,
+) -> None:
+    """Predict the class of every row of a table, of any size.
+
+    The file has a probability p_CLASS for each class, its natural logarithm l_CLASS (which
+    stays a number where the probability rounds to 0), the prediction, and the target where
+    DATA has it. Of a folder with MNIST's files those to hold out, t10k-*, are predicted.
+
+    Example: xent predict digits.xent digits-test --output predictions.csv
+    """
+    from xent import _check, _table
+    from xent.training import TrainedModel
+
+    _data.check_outputs([data, model], {"--output": output})
+    with _data.words(path="MODEL"):
+        trained = TrainedModel.load(model)
+    _check_names(trained)
+    size = size_of(image_size)
+    rows, known = 0, False
+    with _table.writing(output, argument="--output") as add:
+        for columns in _pieces(trained, data, reading, size):
+            add(columns)
+            rows += len(columns["prediction"])
+            known = trained.target in columns
+        if not rows:
+            raise _check.invalid("DATA", "have at least one row", f"none in {data!r}")
+    typer.echo(f"{_check.count(rows, 'prediction')}: {output}")
+    if known:
+        typer.echo(
+            f"Evaluate them: xent evaluate {output} --target {trained.target} --log-probs 'l_*'"
+        )
+
+
+def _pieces(
+    trained: TrainedModel, data: str, reading: TableOptions, size: tuple[int, int] | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the predictions of a table, or of images, piece by piece, with the truth if known."""
+    from xent import _check
+    from xent.training._data.source import is_images
+
+    if trained.shape:
+        if data in EMBEDDED or (Path(data).exists() and not is_images(data)):
+            must = "hold images, as MODEL was trained on"
+            raise _check.invalid("DATA", must, f"the table {data!r}")
+        images = read_part(data, size)
+        check_shape(images.images, trained.shape)
+        for X, ids, labels in blocks(images):
+            said = _scores(trained, trained.predict_log_proba(X))
+            yield {**ids, **said, trained.target: labels}
+        return
+    if data not in EMBEDDED and is_images(data) and not data.endswith(".npz"):
+        raise _check.invalid("DATA", "be a table, as MODEL was trained on", f"images in {data!r}")
+    text = [] if trained.encoder is None else text_columns(trained.encoder)
+    if trained.classifier.classes_.dtype.kind == "U":
+        text.append(trained.target)
+    for batch in batches(data, reading, text):
+        columns = _said(trained, batch)
+        if trained.target in batch.schema.names:
+            columns[trained.target] = batch.column(trained.target)
+        yield columns
+
+
+def _check_names(trained: TrainedModel) -> None:
+    """Refuse a model whose predictions would have two columns of one name."""
+    from xent import _check
+
+    classes = trained.classifier.classes_.tolist()
+    names = [f"{kind}_{c}" for kind in "pl" for c in classes] + ["prediction", trained.target]
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        must = "give every column of the predictions a name of its own"
+        advice = "Rename the target and train anew."
+        raise _check.invalid("MODEL", must, f"two {twice!r}", advice)
+
+
+def _said(trained: TrainedModel, batch: Any) -> dict[str, Any]:
+    """Return what a model says of a piece of a table."""
+    from xent import _table
+
+    _data.require(batch.schema.names, trained.columns)
+    X = batch
+    if trained.encoder is None:
+        X = _table.numbers(batch, trained.columns, argument="DATA")
+    with _data.words("na", X="DATA"):
+        log_probs = trained.predict_log_proba(X)
+    return _scores(trained, log_probs)
+
+
+def _scores(trained: TrainedModel, log_probs: NDArray[np.float64]) -> dict[str, Any]:
+    """Return probabilities, their logarithms and the prediction as columns."""
+    import numpy as np
+
+    classes = trained.classifier.classes_
+    columns = {f"p_{c}": np.exp(log_probs[:, j]) for j, c in enumerate(classes.tolist())}
+    columns |= {f"l_{c}": log_probs[:, j] for j, c in enumerate(classes.tolist())}
+    columns["prediction"] = classes[log_probs.argmax(axis=1)]
+    return columns

@@ -1,0 +1,297 @@
+"""`xent train`: a table in, a model out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xent.cli import _data
+from xent.cli._help import one_of
+from xent.cli._tables import EMBEDDED, TableOptions, with_options
+from xent.cli._training._images import read_labelled_images, read_part, size_of
+from xent.cli._training._labelled import (
+    LabelledTable,
+    read_held_out,
+    read_labelled,
+    text_columns,
+)
+from xent.cli._training._prepared import Prepared, prepare
+from xent.cli._training._words import IMAGES_HELP, train_words
+
+if TYPE_CHECKING:
+    from xent.cli._training._prepared import Labelled
+    from xent.training import SoftmaxClassifier
+
+SAID_KINDS = ("number", "name", "boolean", "date", "time", "duration")
+
+
+@with_options()
+def train(
+    data: Annotated[str, typer.Argument(metavar="DATA", help=IMAGES_HELP)],
+    model: Annotated[
+        Path,
+        typer.Option("--model", "--output", "-o", help="Write the model to this file."),
+    ],
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="Column with the class of each row.")
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(help="Columns to learn from, like 'x_*,age'; by default all but the target."),
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows to hold out and measure the model on: a share between 0 and 1 of each "
+            "class, or a file with the same columns.",
+            metavar="SHARE|FILE",
+        ),
+    ] = None,
+    drop_missing_target: Annotated[
+        bool,
+        typer.Option("--drop-missing-target", help="Leave out rows whose target is missing."),
+    ] = False,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            help="How numbers are scaled: standard (mean and deviation) or range (to [0, 1]). By "
+            "default range where all columns are numbers, as pixels are, else standard.",
+            autocompletion=one_of("standard", "range"),
+        ),
+    ] = None,
+    max_levels: Annotated[
+        int, typer.Option(help="How many names of one column have a feature of their own.")
+    ] = 100,
+    loss: Annotated[
+        str,
+        typer.Option(
+            help="The loss: cross_entropy, binary_cross_entropy, mse_softmax, mse_sigmoid, focal, "
+            "...; with options, like cross_entropy:label_smoothing=0.1.",
+        ),
+    ] = "cross_entropy",
+    hidden: Annotated[
+        str, typer.Option(help="Units of each hidden layer, like 64,32; none by default.")
+    ] = "",
+    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 10,
+    batch_size: Annotated[int, typer.Option(help="Rows in each step of the optimizer.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of the optimizer.")] = 0.5,
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            help="The optimizer: sgd, adam or adamw; with options, like sgd:momentum=0.9.",
+            autocompletion=one_of("sgd", "adam", "adamw"),
+        ),
+    ] = "sgd",
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="The learning rate of each epoch, by torch's name: CosineAnnealingLR."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="End after so many epochs without a lower held-out cross-entropy, and keep the "
+            "best network."
+        ),
+    ] = None,
+    class_weight: Annotated[
+        str | None,
+        typer.Option(help="balanced: all classes count alike.", autocompletion=one_of("balanced")),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Column of weights of the rows, which is no feature.")
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
+    ] = None,
+    seed: _data.Seed = 0,
+    device: Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda, ...")] = "auto",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="File written after every epoch; a run that was stopped goes on from it."
+        ),
+    ] = None,
+    allow_other_bits: Annotated[
+        bool,
+        typer.Option(
+            "--allow-other-bits",
+            help="Go on from --checkpoint with other threads, torch or device than before.",
+        ),
+    ] = False,
+    *,
+    reading: TableOptions,
+) -> None:
+    """Train a softmax classifier under the loss you name, on a table or images as they are.
+
+    DATA is a table, or holds images: the IDX files of MNIST, mnist.npz, a folder of images for
+    each class. Of MNIST's folder train-* is trained on and t10k-* held out.
+
+    Names become one-hot, numbers are scaled, gaps have a feature of their own, dates keep their
+    place in the year, the week and the day. How is kept in the model.
+
+    The same command with the same --checkpoint goes on where it was stopped.
+    More --epochs train on from there.
+
+    Example: xent train digits-train --model digits.xent --validation digits-test
+    """
+    from xent import _check
+
+    units = _units(hidden)
+    _check.integer("--epochs", epochs, least=1)
+    _check.integer("--batch-size", batch_size, least=1)
+    share = _share(validation)
+    file = validation if share is None else None
+    _data.check_outputs([data, file], {"--model": model, "--checkpoint": checkpoint})
+    from xent.training import SoftmaxClassifier
+    from xent.training._data.source import is_images
+
+    held: Labelled | None = None
+    rows: Labelled
+    size = size_of(image_size)
+    images = data not in EMBEDDED and target is None and is_images(data)
+    if images:
+        given = {"--features": features, "--weights": weights, "--scale": scale}
+        _refuse_for_images(data, {**given, **reading.given()})
+        rows, held = read_labelled_images(data, size)
+    else:
+        if image_size is not None:
+            raise _check.invalid("--image-size", "go with folders of images", repr(image_size))
+        rows = read_labelled(
+            data,
+            reading,
+            target=target,
+            features=features,
+            weights=weights,
+            drop_missing=drop_missing_target,
+        )
+    if share is not None:
+        rows, held = _parted(rows, share, seed)
+    prepared = prepare(rows, scale, max_levels)
+    if file is not None and isinstance(rows, LabelledTable):
+        text = text_columns(prepared.encoder)
+        held = read_held_out(file, reading, rows, text, drop_missing=drop_missing_target)
+    elif file is not None:
+        held = read_part(file, size, argument="--validation")
+    classifier = SoftmaxClassifier(
+        loss=loss,
+        hidden=units,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        optimizer=optimizer,
+        random_state=seed,
+        device=device,
+        class_weight=class_weight,
+        schedule=schedule,
+        patience=patience,
+    )
+    X = prepared.numbers(rows)
+    pair = None
+    if held is not None:
+        pair = (prepared.numbers(held, "--validation"), held.labels)
+    with train_words():
+        classifier.fit(
+            X,
+            rows.labels,
+            rows.weight,
+            validation=pair,
+            checkpoint=checkpoint,
+            allow_other_bits=allow_other_bits,
+        )
+    prepared.model(classifier).save(model)
+    _say_what_is_read(rows, prepared)
+    _say_what_was_trained(classifier, held)
+    typer.echo(f"Model: {model}")
+
+
+def _refuse_for_images(data: str, given: dict[str, object]) -> None:
+    """Refuse what was said of a table where images are read."""
+    from xent import _check
+
+    for option, value in given.items():
+        if value:
+            raise _check.invalid(option, "go with a table", f"images in {data!r}")
+
+
+def _share(validation: str | None) -> float | None:
+    """Return the share of rows to hold out, None where a file is named."""
+    from xent import _check
+
+    try:
+        share = float(validation or "")
+    except ValueError:
+        return None
+    advice = "Or name a file, such as ./test.csv."
+    return _check.share("--validation", share, advice)
+
+
+def _parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
+    """Return the rows to train on and those held out."""
+    from xent.training._split import hold_out
+
+    with train_words():
+        held = hold_out(rows.labels, share, seed)
+    return rows.rows(~held), rows.rows(held)
+
+
+def _say_what_is_read(rows: Labelled, prepared: Prepared) -> None:
+    """Say how columns became features, and which are none."""
+    from xent import _check
+    from xent.training._encoding.column import NO_VALUES, SAME_VALUES
+
+    classes = _check.count(len(set(rows.labels.tolist())), "class")
+    number = _check.count(len(rows.labels), "row" if prepared.encoder else "image")
+    if prepared.encoder is None:
+        size = " x ".join(map(str, prepared.shape))
+        typer.echo(f"{number} of {size}, {classes}.")
+        return
+    columns = prepared.encoder.columns_
+    features = _check.count(len(prepared.encoder.get_feature_names_out()), "feature")
+    typer.echo(f"{number}, {features}, {classes} of {rows.target!r}.")
+    kinds = [c.kind for c in columns if not c.left_out]
+    found = [f"{kinds.count(kind)} of {kind}s" for kind in SAID_KINDS if kind in kinds]
+    gaps = sum(column.gaps for column in columns)
+    with_gaps = f"; {gaps} with gaps" if gaps else ""
+    typer.echo(f"{_check.count(len(columns), 'column')}: {', '.join(found)}{with_gaps}")
+    for why in (SAME_VALUES, NO_VALUES):
+        if names := [c.name for c in columns if c.left_out == why]:
+            typer.echo(f"left out, {why}: {_check.join_names(names, last='and', limit=8)}")
+    if rows.dropped:
+        typer.echo(f"{_check.count(rows.dropped, 'row')} without {rows.target!r} left out")
+
+
+def _say_what_was_trained(classifier: SoftmaxClassifier, held: Labelled | None) -> None:
+    """Say the last loss, and what held-out rows cost."""
+    from xent import _check
+
+    history, loss = classifier.history_, classifier.loss_
+    typer.echo(
+        f"{loss} after {_check.count(len(history['loss']), 'epoch')}: "
+        f"{history['loss'][-1]:.4f}{_unit(loss)}"
+    )
+    if held is not None:
+        unit = "row" if isinstance(held, LabelledTable) else "image"
+        typer.echo(
+            f"held out: {history['validation_bits'][-1]:.4f} bits a {unit}, "
+            f"accuracy {100 * history['validation_accuracy'][-1]:.1f} %, "
+            f"{_check.count(len(held.labels), unit)}"
+        )
+
+
+def _unit(loss: str) -> str:
+    # Squares have no unit, and the binary loss is a mean over rows and classes.
+    return {"cross_entropy": " nats a row", "binary_cross_entropy": " nats a yes or no"}.get(
+        loss, ""
+    )
+
+
+def _units(text: str) -> list[int]:
+    from xent import _check
+
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise _check.invalid("--hidden", "be numbers of units like 64,32", repr(text)) from None

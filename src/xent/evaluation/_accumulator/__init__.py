@@ -1,0 +1,1 @@
+"""What is counted of rows, block by block, and kept exactly: see `tally`."""

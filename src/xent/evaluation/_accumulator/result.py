@@ -1,0 +1,293 @@
+"""The numbers of a report, from what a tally holds."""
+
+import hashlib
+import math
+import platform
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent.evaluation._accumulator.moments import CONFIDENCE, CostMoments
+from xent.evaluation._accumulator.scores import NO_RANKING, ScoreCounts
+from xent.evaluation._accumulator.slices import Slices
+from xent.evaluation._accumulator.sums import SMALLEST, Numbers, Sums, ratio
+from xent.evaluation._accumulator.tally import (
+    BINS,
+    CONFIDENCE_CELLS,
+    FLOOR_COSTS,
+    FLOORS,
+    TOTALS,
+    RowTally,
+)
+from xent.evaluation._numbers import Bin, ClassRow, HardRow, PairList, SliceRow
+from xent.evaluation._report import Report
+
+ONE = 1 << SMALLEST
+
+
+def report_of(
+    tally: RowTally,
+    labels: list[Any],
+    base: float,
+    unit: float,
+    slices: Mapping[Any, Slices],
+    scores: ScoreCounts | None,
+) -> Report:
+    """Make a report.
+
+    Parameters
+    ----------
+    tally : RowTally
+        What was counted.
+    labels : list
+        The classes.
+    base, unit : float
+        Of the logarithm, and its natural logarithm.
+    slices : mapping of name to Slices
+        What was counted of parts of the rows.
+    scores : ScoreCounts or None
+        How many rows there are of each score, where that was counted.
+    """
+    moments = moments_of(tally)
+    total = ratio(moments.weight, ONE)
+    mean, low, high = moments.interval(unit)
+    classes = _Classes(tally)
+    prior = _entropy(classes.weights[0]) / unit
+    bins, gap = _calibration(tally, total)
+    brier = tally.totals.whole(TOTALS.index("brier"))
+    return Report(
+        rows=tally.rows,
+        weight=total,
+        classes=tally.classes,
+        labels=labels,
+        base=base,
+        cross_entropy=mean,
+        low=low,
+        high=high,
+        confidence=CONFIDENCE,
+        uniform=math.log(tally.classes) / unit,
+        prior=prior,
+        explained=1 - mean / prior if prior > 0 else math.nan,
+        accuracy=ratio(right_of(tally), moments.weight),
+        brier=ratio(brier, moments.weight),
+        calibration_error=gap,
+        calibration=bins,
+        impossible=moments.endless,
+        floored=_floored(tally, moments, unit),
+        ranking=NO_RANKING if scores is None else scores.ranking(),
+        score_counts="none" if scores is None else scores.form,
+        per_class=_per_class(tally, classes, labels, unit),
+        pairs=_pairs(tally, labels, unit),
+        slices=[piece for name, some in slices.items() for piece in _slices(name, some, unit)],
+        hardest=[
+            HardRow(
+                row=row.number,
+                target=labels[row.truth],
+                prediction=labels[row.guess],
+                probability=row.given,
+                cost=row.cost / unit,
+                id=row.id,
+            )
+            for row in tally.worst.rows
+        ],
+        signature=_signature(tally, labels, base),
+    )
+
+
+def moments_of(tally: RowTally) -> CostMoments:
+    """Return the sums that the cross-entropy and its interval are made of."""
+    cost, endless = tally.pairs.cost.total(), int(tally.endless.sum())
+    if tally.per_class is not None:
+        cost = tally.per_class.cost.total()
+    found = {name: tally.totals.whole(slot) for slot, name in enumerate(TOTALS)}
+    if not tally.weighted:
+        return CostMoments.plain(tally.rows, endless, cost, found["squares"])
+    return CostMoments(
+        tally.rows, endless, cost, found["squares"],
+        found["weight"], found["weight_squares"], found["weight_cost"],
+    )  # fmt: skip
+
+
+def right_of(tally: RowTally) -> int:
+    """Return the weight of the rows whose true class won, a whole number of 2**-`SMALLEST`."""
+    if tally.weighted:
+        return tally.cell_weights.total(range(CONFIDENCE_CELLS, 2 * CONFIDENCE_CELLS))
+    return int(tally.cells[:, 1].sum()) << SMALLEST
+
+
+def _entropy(weights: Numbers) -> float:
+    """H of a distribution of weights, in nats."""
+    total = float(weights.sum())
+    some = weights[weights > 0].tolist()
+    return math.fsum(w * math.log(total / w) for w in some) / total
+
+
+class _Classes:
+    """Weight and cost of each class: of rows that are it, that are called it, and both."""
+
+    def __init__(self, tally: RowTally) -> None:
+        size = tally.classes
+        if tally.per_class is not None:
+            one = tally.per_class
+            self.rows = one.rows
+            self.cost = one.cost.values()
+            weights = [sums.values() for sums in one.weights]
+        else:
+            pairs, shape = tally.pairs, (size, size)
+            self.rows = _margins(pairs.rows.reshape(shape))
+            limbs = pairs.cost
+            limbs.carry()
+            self.cost = _by_truth(limbs, size)
+            weights = list(_margins(pairs.weight.values().reshape(shape))) if tally.weighted else []
+        self.weights = weights or [count.astype(np.float64) for count in self.rows]
+        self.endless = np.zeros(size, np.int64)
+        for key, times in tally.endless_classes.items():
+            self.endless[key] = times
+
+
+def _margins(table: NDArray[Any]) -> NDArray[Any]:
+    """Return the sums of the lines and of the columns, and the diagonal."""
+    return np.stack([table.sum(axis=1), table.sum(axis=0), table.diagonal()])
+
+
+def _by_truth(sums: Sums, classes: int) -> Numbers:
+    """Return the sums of all pairs of a true class, as exact as one of them."""
+    out = Sums(classes)
+    for guess in range(classes):
+        out.limbs += sums.limbs[guess::classes][:classes]
+    for slot, amount in sums.beyond.items():
+        out.add_whole(slot // classes, amount)
+    return out.values()
+
+
+def _plain(weight: float, *, whole: bool) -> float:
+    return round(weight) if whole else float(weight)
+
+
+def _calibration(tally: RowTally, total: float) -> tuple[list[Bin], float]:
+    """Reliability of the winning class in bins of equal width, and the mean gap between them."""
+    each = CONFIDENCE_CELLS // BINS
+    bins, gap = [], 0.0
+    for k in range(BINS):
+        own = range(k * each, (k + 1) * each)
+        if not tally.cells[own.start : own.stop, 0].any():
+            continue
+        if tally.weighted:
+            weight, right, said = (
+                tally.cell_weights.total(
+                    range(j * CONFIDENCE_CELLS + own.start, j * CONFIDENCE_CELLS + own.stop)
+                )
+                for j in range(3)
+            )
+        else:
+            rows, won = tally.cells[own.start : own.stop].sum(axis=0).tolist()
+            weight, right, said = rows << SMALLEST, won << SMALLEST, tally.said.total(own)
+        bins.append(
+            Bin(
+                k / BINS,
+                (k + 1) / BINS,
+                _plain(ratio(weight, ONE), whole=not tally.weighted),
+                ratio(said, weight),
+                ratio(right, weight),
+            )
+        )
+        gap += abs(ratio(said - right, ONE))
+    return bins, gap / total
+
+
+def _floored(tally: RowTally, moments: CostMoments, unit: float) -> dict[str, float]:
+    """Return the mean cost with each floor: what lies above it costs what it allows."""
+    found = {}
+    for k, (name, most) in enumerate(zip(FLOORS, FLOOR_COSTS.tolist(), strict=True)):
+        above, spent = (Fraction(tally.floors.whole(j)) for j in (k, len(FLOORS) + k))
+        cost = moments.cost - spent + above * Fraction(most)
+        found[name] = float(cost / moments.weight) / unit
+    return found
+
+
+def _per_class(
+    tally: RowTally, classes: _Classes, labels: list[Any], unit: float
+) -> list[ClassRow]:
+    """Return a row for each class that occurs or is predicted."""
+    counts, said, right = classes.weights
+    endless = int(classes.endless.sum())
+    total = math.fsum(classes.cost)
+    out = []
+    for k in np.flatnonzero((counts > 0) | (said > 0)).tolist():
+        some, many = counts[k] > 0, int(classes.endless[k])
+        cost = math.inf if many else float(classes.cost[k])
+        # Among infinite costs, only how many there are can be compared.
+        share = many / endless if endless else cost / (total or 1.0)
+        out.append(
+            ClassRow(
+                label=labels[k],
+                rows=_plain(counts[k], whole=not tally.weighted),
+                cross_entropy=cost / float(counts[k]) / unit if some else math.nan,
+                share=share,
+                recall=float(right[k] / counts[k]) if some else math.nan,
+                precision=float(right[k] / said[k]) if said[k] else math.nan,
+            )
+        )
+    return out
+
+
+def _pairs(tally: RowTally, labels: list[Any], unit: float) -> PairList:
+    """Return the pairs of a true and a predicted class that occur, the most frequent first."""
+    pairs = tally.pairs
+    rows = pairs.weight.values() if tally.weighted else pairs.rows
+    some = np.flatnonzero(pairs.rows[: pairs.used])
+    keys, cost = pairs.keys[some], pairs.cost.values()[some] / unit
+    if tally.endless_pairs:
+        cost[np.isin(keys, list(tally.endless_pairs))] = math.inf
+    return PairList(keys, rows[some], cost, labels)
+
+
+def _slices(name: Any, slices: Slices, unit: float) -> list[SliceRow]:
+    """Return a row for each value, the one that costs most in all first."""
+    out = []
+    for value, slot in slices.slots.items():
+        moments = slices.moments(slot)
+        right = int(slices.counts[1, slot]) << SMALLEST
+        if slices.weighted:
+            right = slices.sums["right_weight"].whole(slot)
+        mean, low, high = moments.interval(unit)
+        weight = _plain(ratio(moments.weight, ONE), whole=not slices.weighted)
+        accuracy = ratio(right, moments.weight)
+        out.append(SliceRow(name, value, weight, mean, low, high, accuracy))
+    return sorted(out, key=lambda piece: (-piece.rows * piece.cross_entropy, repr(piece.value)))
+
+
+def _signature(tally: RowTally, labels: list[Any], base: float) -> str:
+    """Write the line by which another person can tell that they evaluated the same thing alike."""
+    from importlib.metadata import version
+
+    parts = [
+        f"xent {version('xent')}",
+        f"base {base:g}",
+        f"{tally.rows} rows",
+        f"{tally.classes} classes",
+        f"{BINS} equal-width bins",
+        f"data sha256:{_digest(tally, labels)[:16]}",
+        f"numpy {np.__version__}",
+        f"python {platform.python_version()}",
+    ]
+    return " | ".join(parts)
+
+
+def _digest(tally: RowTally, labels: list[Any]) -> str:
+    """Hash every sum: exact as they are, other rows leave other sums."""
+    digest = hashlib.sha256(repr(labels).encode())
+    digest.update(repr(("weighted" if tally.weighted else "plain", tally.rows)).encode())
+    order = np.argsort(tally.pairs.keys[: tally.pairs.used])
+    for array in (
+        tally.pairs.keys[: tally.pairs.used][order], tally.pairs.rows[: tally.pairs.used][order],
+        tally.cells, tally.ranks, tally.endless,
+    ):  # fmt: skip
+        digest.update(np.ascontiguousarray(array).astype("<i8").tobytes())
+    moments = moments_of(tally)
+    exact = (moments, *(tally.totals.whole(k) for k in range(len(TOTALS))), tally.said.total())
+    digest.update(repr(exact).encode())
+    return digest.hexdigest()

@@ -1,0 +1,158 @@
+"""Rows of probabilities, logits or log-probabilities, checked, as blocks of float64."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent._math.log_softmax import log_softmax
+from xent.evaluation._arrays import column_names, scores_of
+from xent.evaluation._probabilities import (
+    Rounding,
+    check_logits,
+    check_probs,
+    look_like_probs,
+    not_one,
+)
+from xent.evaluation._truth import names_of
+
+Numbers = NDArray[np.float64]
+
+BLOCK_ENTRIES = 1 << 18  # entries of a block: 2 MB
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """A distribution over the same classes in every row.
+
+    Parameters
+    ----------
+    argument : str
+        What the caller calls them.
+    scores : ndarray, shape (N, C)
+        As they came.
+    kind : str
+        "probs", "logits" or "log_probs".
+    epsilon : float
+        The gap between 1 and the next number of what they came as.
+    normalize : bool
+        Whether rows that rounding explains are divided by their sums.
+    """
+
+    argument: str
+    scores: NDArray[Any]
+    kind: str
+    epsilon: float
+    normalize: bool
+
+    def blocks(self) -> Iterator[tuple[slice, Numbers, Numbers]]:
+        """Yield pieces of the rows: which, their log-probabilities, and their probabilities."""
+        step = max(1, BLOCK_ENTRIES // self.scores.shape[1])
+        rounding = Rounding(self.scores, self.epsilon) if self.normalize else None
+        for start in range(0, len(self.scores), step):
+            rows = slice(start, min(start + step, len(self.scores)))
+            block = self.scores[rows].astype(np.float64, order="C")
+            if self.kind == "probs":
+                probs = self._probs(block, start, rounding)
+                with np.errstate(divide="ignore"):
+                    yield rows, np.log(probs), probs
+            else:
+                log_probs = self._log_probs(block, start)
+                yield rows, log_probs, np.exp(log_probs)
+
+    def _probs(self, block: Numbers, start: int, rounding: Rounding | None) -> Numbers:
+        check_probs(block, start, self.argument)
+        total = block.sum(axis=1)
+        slack: Any = max(1e-6, 2 * self.epsilon * math.sqrt(block.shape[1]))
+        if rounding is not None:
+            slack = np.maximum(slack, rounding.explains(block))
+        off = np.abs(total - 1) > slack
+        if off.any():
+            row = int(off.argmax())
+            raise not_one(self.scores, start + row, total[row], None, self.epsilon, self.argument)
+        return np.asarray(block / total[:, None])
+
+    def _log_probs(self, block: Numbers, start: int) -> Numbers:
+        check_logits(block, start, self.kind)
+        if self.kind == "logits":
+            return log_softmax(block)
+        with np.errstate(over="ignore"):
+            total = np.exp(block).sum(axis=1)
+        classes = block.shape[1]
+        slack = max(1e-6, 4 * self.epsilon * math.sqrt(classes) * math.log(classes + 1))
+        off = ~(np.abs(total - 1) <= slack)
+        if off.any():
+            row = int(off.argmax())
+            must = "be of probabilities that sum to 1 in every row"
+            got = f"{total[row]:.9g} at row {start + row}"
+            advice = "Logits go under " + _check.setting("logits") + "."
+            raise _check.invalid("log_probs", must, got, advice)
+        return log_softmax(block)
+
+
+def distributions(
+    probs: Any, logits: Any, log_probs: Any, *, normalize: bool, allow_probabilities: bool
+) -> tuple[Distributions, Any]:
+    """Check what was given, one of three, and return it with the value that it came as."""
+    kind, value = one_of({"probs": probs, "logits": logits, "log_probs": log_probs})
+    if normalize and kind != "probs":
+        alone = "be left out where " + _check.argument(kind) + " are given"
+        raise _check.invalid("normalize", alone, "both")
+    found = matrix_of(kind, value, kind, normalize=normalize)
+    if (
+        kind == "logits"
+        and not allow_probabilities
+        and look_like_probs(found.scores, found.epsilon)
+    ):
+        sure = _check.setting("allow_probabilities", True)
+        advice = "Pass them as " + _check.setting("probs") + "; if they are logits all the same, "
+        got = "rows that sum to 1"
+        raise _check.invalid("logits", "not be probabilities", got, advice + "pass " + sure + ".")
+    return found, value
+
+
+def one_of(given: dict[str, Any]) -> tuple[str, Any]:
+    """Return the one kind of numbers that was given, and they."""
+    kinds = [kind for kind, value in given.items() if value is not None]
+    if len(kinds) != 1:
+        first, *others = given
+        got = _check.join_names(kinds, last="and") if kinds else "none of them"
+        must = "be given, or else " + " or ".join(f"`{name}`" for name in others)
+        raise _check.wrong_kind(first, must, got)
+    return kinds[0], given[kinds[0]]
+
+
+def matrix_of(argument: str, value: Any, kind: str, *, normalize: bool = False) -> Distributions:
+    """Return rows and classes as they came, not checked but for their shape."""
+    scores, epsilon = scores_of(argument, value)
+    if scores.ndim != 2:
+        raise _check.invalid(argument, "have the shape (rows, classes)", str(scores.shape))
+    return Distributions(argument, scores, kind, epsilon, normalize)
+
+
+def names_for(labels: Any, value: Any, classes: int) -> list[Any]:
+    """Return what the classes are called: as was said, or as a frame's columns, or numbers."""
+    names = names_of(labels)
+    if names is None:
+        names = column_names(value) or list(range(classes))
+    if len(names) != classes:
+        raise _check.invalid("labels", f"name the {classes} classes", len(names))
+    return names
+
+
+def in_order_of(names: list[Any], argument: str, value: Any, scores: NDArray[Any]) -> NDArray[Any]:
+    """Return the columns of a frame in the order of the classes' names, where it has these."""
+    columns = [str(name) for name in column_names(value)]
+    wanted = [str(name) for name in names]
+    if not columns or columns == wanted:
+        return scores
+    if sorted(columns) == sorted(wanted):
+        return scores[:, [columns.index(name) for name in wanted]]
+    if set(columns) & set(wanted):
+        must = f"have the columns {_check.join_names(wanted, last='and')}, or others altogether"
+        raise _check.invalid(argument, must, _check.join_names(columns, last="and"))
+    return scores

@@ -1,0 +1,147 @@
+"""What `evaluate_multilabel` found, as plain data and as one screen of text."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xent._check import count
+from xent._terminal import fitted, one_line
+from xent.evaluation._kinds._means import KindReport, reach
+from xent.evaluation._numbers import percent
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """Where one of several labels stands.
+
+    Parameters
+    ----------
+    label : object
+        The label.
+    rows, positives : float
+        Sum of the weights of the rows where it is known, and of those where it is there.
+    cross_entropy, prior : float
+        Its mean cost, and what it costs to know only how often it is there.
+    share : float
+        Its part of the whole cost.
+    said : float
+        Its mean probability.
+    """
+
+    label: Any
+    rows: float
+    positives: float
+    cross_entropy: float
+    prior: float
+    share: float
+    said: float
+
+
+@dataclass(frozen=True)
+class LabelHardRow:
+    """One of the rows that cost most.
+
+    Parameters
+    ----------
+    row : int
+        Its number, from 0.
+    cost : float
+        What its labels cost together.
+    label : object
+        The one that cost most.
+    target : bool
+        Whether that one is there.
+    probability : float
+        What was said of it.
+    """
+
+    row: int
+    cost: float
+    label: Any
+    target: bool
+    probability: float
+
+
+@dataclass(frozen=True, repr=False)
+class MultilabelReport(KindReport):
+    """What `evaluate_multilabel` found; `print` it.
+
+    Parameters
+    ----------
+    rows, classes : int
+        Size of the predictions: rows of which some label is known, and labels.
+    weight : float
+        Sum of the weights of the rows.
+    cells : float
+        Sum of the weights of labels that are known.
+    labels : list
+        What the labels are called.
+    base : float
+        Base of every logarithm here: 2 for bits.
+    cross_entropy, low, high : float
+        Mean cost of one label, and its interval over rows.
+    total, total_low, total_high : float
+        Mean cost of a row, of all its labels together, and its interval.
+    uniform, prior : float
+        What a label costs to know nothing, and to know how often each is there.
+    explained : float
+        1 - cross_entropy / prior.
+    brier : float
+        Mean of (p - t)² over labels, from 0 to 1.
+    impossible : int
+        Labels that were given probability 0 for what happened.
+    per_label : list of LabelRow
+        One entry a label.
+    hardest : list of LabelHardRow
+        The rows that cost most.
+    signature : str
+        Versions, settings and a hash of the data.
+    """
+
+    rows: int
+    classes: int
+    weight: float
+    cells: float
+    labels: list[Any]
+    base: float
+    cross_entropy: float
+    low: float
+    high: float
+    total: float
+    total_low: float
+    total_high: float
+    uniform: float
+    prior: float
+    explained: float
+    brier: float
+    impossible: int
+    per_label: list[LabelRow]
+    hardest: list[LabelHardRow]
+    signature: str
+
+    def __str__(self) -> str:
+        unit = self.unit
+        lines = [
+            f"{count(self.rows, 'row')} of {count(self.classes, 'label')}, each there or not",
+            "",
+            f"cross-entropy   {self.cross_entropy:8.4f} {unit} a label"
+            f"   (95 % interval {reach(self.low, self.high)})",
+            f"  a row         {self.total:8.4f} {unit}   all its labels"
+            f" ({reach(self.total_low, self.total_high)})",
+            f"  uniform       {self.uniform:8.4f} {unit} a label   knowing nothing",
+            f"  label priors  {self.prior:8.4f} {unit} a label   knowing how often each is there",
+            f"  explained     {percent(self.explained):>8} of the label priors",
+            f"Brier {self.brier:.4f} a label",
+        ]
+        if self.impossible:
+            cells = count(self.impossible, "label")
+            lines.append(f"{cells} had what happened at probability 0: infinite cost")
+        lines += ["", f"label                share     {unit}    prior   positive"]
+        order = sorted(self.per_label, key=lambda c: -c.share)
+        lines += [
+            f"  {fitted(one_line(c.label), 16)} {percent(c.share):>7} {c.cross_entropy:8.4f} "
+            f"{c.prior:8.4f}   {c.positives:,.0f} of {c.rows:,.0f}"
+            for c in order[:12]
+        ]
+        if len(order) > 12:
+            lines.append(f"  and {len(order) - 12} more")
+        return "\n".join([*lines, "", self.signature])

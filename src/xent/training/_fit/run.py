@@ -1,0 +1,181 @@
+"""One fit from its data to its layers: by steps, which may go on from a file, or by the solver."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent import _check
+from xent._progress import stage
+from xent.training._checkpoint import Checkpoint, Layer, Progress
+from xent.training._fit.plan import Plan, read_penalty
+from xent.training._fit.record import EpochRecord, HeldOut
+from xent.training._fit.solve import Problem, solve
+from xent.training._fit.targets import Targets
+from xent.training._loop import Batches, first_layers, surroundings, train
+from xent.training._objectives import Objective
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be fitted, read and checked.
+
+    Parameters
+    ----------
+    X : ndarray of float64, float32 or uint8, shape (N, D)
+        Features.
+    targets : Targets
+        Of the rows.
+    weight : ndarray, shape (N,), optional
+        How much each row counts.
+    held_out : HeldOut, optional
+        What is measured.
+    objective : Objective
+        What is minimised.
+    plan : Plan
+        How.
+    hidden : list of int
+        Units of hidden layers.
+    progress : bool
+        Whether a terminal is shown how far it is.
+    bias : float
+        Of all outputs at the start, beside what is drawn.
+    """
+
+    X: NDArray[Any]
+    targets: Targets
+    weight: NDArray[np.float64] | None
+    held_out: HeldOut | None
+    objective: Objective
+    plan: Plan
+    hidden: list[int]
+    progress: bool
+    bias: float = 0.0
+
+
+def take_steps(
+    task: Task,
+    rng: np.random.RandomState,
+    checkpoint: str | os.PathLike[str] | None,
+    settings: dict[str, Any],
+    allow_other_bits: bool,
+) -> tuple[EpochRecord, list[Layer]]:
+    """Train by batches, from the start or from a file.
+
+    Parameters
+    ----------
+    task : Task
+        What.
+    rng : RandomState
+        Draws the start and the batches.
+    checkpoint : path, optional
+        The file.
+    settings : dict
+        What decides the result, as the file keeps it.
+    allow_other_bits : bool
+        Whether to go on in other surroundings.
+
+    Raises
+    ------
+    ValueError
+        If the loss becomes infinite or NaN, or the file is of another run.
+    """
+    plan, targets, weight = task.plan, task.targets, task.weight
+    if weight is not None:
+        weight = weight * (len(weight) / weight.sum())
+    # What float32 cannot hold becomes infinite, and that stops the training.
+    with np.errstate(over="ignore"):
+        single = task.X if task.X.dtype == np.uint8 else task.X.astype(np.float32, copy=False)
+    single = np.ascontiguousarray(single)
+    file = None
+    if checkpoint is not None:
+        names = np.frombuffer(repr(targets.classes.tolist()).encode(), dtype=np.uint8)
+        held = () if task.held_out is None else (task.held_out.X, task.held_out.target)
+        data = [single, targets.values, names, *held]
+        file = Checkpoint(
+            checkpoint,
+            settings,
+            data if weight is None else [*data, weight],
+            surroundings(plan.device),
+            allow_other_bits=allow_other_bits,
+        )
+    stands = None if file is None else file.read(plan.epochs, rng)
+    if stands is None:
+        sizes = [single.shape[1], *task.hidden, len(targets.classes)]
+        *inner, (last, offset) = first_layers(sizes, rng)
+        start = [*inner, (last, offset + np.float32(task.bias))]
+        stands = Progress(start, {}, {"loss": [], "gradient_norm": []})
+    done = len(stands.history["loss"])
+    batches = Batches(single, targets.values, weight, plan.device)
+    title = f"training, {task.objective.name}"
+    with stage(title, plan.epochs, "epochs", show=task.progress) as told:
+        record = EpochRecord(stands, task.held_out, task.objective, plan.patience, file, rng, told)
+        layers = train(
+            stands.layers, batches, task.objective, plan, rng, record, done=done,
+            memory=stands.memory,
+        )  # fmt: skip
+    return record, layers
+
+
+def take_solution(task: Task, rng: np.random.RandomState) -> tuple[EpochRecord, list[Layer]]:
+    """Find the lowest objective of the linear classifier.
+
+    Parameters
+    ----------
+    task : Task
+        What.
+    rng : RandomState
+        Is not drawn from.
+
+    Raises
+    ------
+    ValueError
+        If there is no lowest objective.
+    """
+    penalty = read_penalty(task.plan.options)
+    nothing = Progress([], {}, {"loss": [], "gradient_norm": []})
+    smoothing = task.objective.smoothing or 0.0
+    targets = task.targets
+    problem = Problem(task.X, targets.values, task.weight, len(targets.classes), smoothing, penalty)
+    with stage("solving", None, "steps", show=task.progress) as told:
+        record = EpochRecord(nothing, task.held_out, task.objective, None, None, rng, told)
+        layers = solve(problem, penalty, partial(record.add, memory={}))
+    return record, layers
+
+
+def refuse_what_steps_alone_have(
+    given: dict[str, Any], defaults: dict[str, Any], objective: Objective, checkpoint: object
+) -> None:
+    """Refuse options that the solver would ignore: it has no batches, no rate and no start.
+
+    Parameters
+    ----------
+    given, defaults : dict
+        Arguments of the classifier.
+    objective : Objective
+        What shall be minimised.
+    checkpoint : path, optional
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If one is given that is not its default.
+    """
+    solver = " with " + _check.setting("optimizer", "newton")
+    if objective.smoothing is None:
+        must = "be 'cross_entropy', with label_smoothing or without," + solver
+        raise _check.invalid("loss", must, repr(objective.name), "Other losses are not convex.")
+    for name in ("hidden", "epochs", "batch_size", "learning_rate", "schedule", "patience"):
+        value, default = given[name], defaults[name]
+        if tuple(value) != default if name == "hidden" else value != default:
+            raise _check.invalid(name, f"be left at {default!r}" + solver, repr(value))
+    if checkpoint is not None:
+        raise _check.invalid("checkpoint", "be left out" + solver, _check.a(checkpoint))
+    if str(given["device"]) not in ("auto", "cpu"):
+        raise _check.invalid("device", "be 'auto' or 'cpu'" + solver, repr(given["device"]))
