@@ -9,6 +9,7 @@ from xent.training._classifier import SoftmaxClassifier  # noqa: E402
 from xent.training._compare import Comparison, compare_losses  # noqa: E402
 from xent.training._data import Images, read_images  # noqa: E402
 from xent.training._encoding import TableEncoder  # noqa: E402
+from xent.training._export import export_model  # noqa: E402
 from xent.training._model import Scaling, TrainedModel  # noqa: E402
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "TableEncoder",
     "TrainedModel",
     "compare_losses",
+    "export_model",
     "read_images",
 ]
