@@ -4,6 +4,7 @@ Truth is PyTorch's own arithmetic in float64, scikit-learn's weights, or the sam
 """
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -217,6 +218,19 @@ def test_bytes_and_float32_are_taken_as_they_are():
         assert fits[-1].history_ == fits[0].history_
         assert fits[-1].coefs_[0].tobytes() == fits[0].coefs_[0].tobytes()
         assert (fits[-1].predict_proba(rows) == fits[0].predict_proba(pixels)).all()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_features_are_not_copied_as_a_whole(kind):
+    rows, y = RNG.integers(0, 2, (20_000, 200)).astype(kind), RNG.integers(0, 2, 20_000)
+    fit = SoftmaxClassifier(epochs=1, random_state=0).fit
+    fit(rows[:100], y[:100], validation=(rows[:100], y[:100]))
+    tracemalloc.start()
+    try:
+        fit(rows, y, validation=(rows, y)).predict(rows)
+        assert tracemalloc.get_traced_memory()[1] < rows.nbytes / 2 + 2e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_texts_are_taken_apart():

@@ -11,15 +11,29 @@ from xent.training._data import Images, read_images  # noqa: E402
 from xent.training._encoding import TableEncoder  # noqa: E402
 from xent.training._export import export_model  # noqa: E402
 from xent.training._model import Scaling, TrainedModel  # noqa: E402
+from xent.training._story.fair import (  # noqa: E402
+    FairComparison,
+    FairResult,
+    compare_losses_fairly,
+)
+from xent.training._story.likelihood import LikelihoodTable, likelihood_table  # noqa: E402
+from xent.training._story.slopes import double_softmax_floor, slopes_at  # noqa: E402
 
 __all__ = [
     "Comparison",
+    "FairComparison",
+    "FairResult",
     "Images",
+    "LikelihoodTable",
     "Scaling",
     "SoftmaxClassifier",
     "TableEncoder",
     "TrainedModel",
     "compare_losses",
+    "compare_losses_fairly",
+    "double_softmax_floor",
     "export_model",
+    "likelihood_table",
     "read_images",
+    "slopes_at",
 ]

@@ -100,6 +100,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Bishop, C. M. (2006). Pattern Recognition and Machine Learning, sections 4.3.4 and 5.2.
     """
 
+    _mistakes = False  # whether losses are trained that are wrong, to be looked at
+    _bias = 0.0  # of all outputs at the start
+
     def __init__(
         self,
         loss: str = "cross_entropy",
@@ -195,14 +198,16 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if allow_other_bits and checkpoint is None:
             must = "be left out without " + _check.argument("checkpoint")
             raise _check.invalid("allow_other_bits", must, "True")
-        objective = objective_of(self.loss)
+        objective = objective_of(self.loss, mistakes=self._mistakes)
         plan, hidden = self._plan(validation is not None)
         rows, labels = validate_data(self, X, y, dtype=KINDS, multi_output=is_soft(y))
         targets = read_targets(labels, classes)
         self.classes_ = targets.classes
         weight = row_weights(targets, sample_weight, self.class_weight)
         held_out = None if validation is None else self._held_out(*pair(validation))
-        task = Task(rows, targets, weight, held_out, objective, plan, hidden, self.progress)
+        task = Task(
+            rows, targets, weight, held_out, objective, plan, hidden, self.progress, self._bias
+        )
         rng = check_random_state(self.random_state)
         if plan.optimizer == "newton":
             given, own = self.get_params(deep=False), inspect.signature(type(self)).parameters
@@ -242,7 +247,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=KINDS, reset=False)
         layers = list(zip(self.coefs_, self.intercepts_, strict=True))
-        return objective_of(self.loss_).log_probs(logits_of(layers, rows))
+        return objective_of(self.loss_, mistakes=self._mistakes).log_probs(logits_of(layers, rows))
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return probabilities: the softmax, or for the sigmoid losses sigmoids over their sum.

@@ -16,7 +16,8 @@ from xent._page import COLOURS, Page, altair
 from xent._terminal import fitted, width_of
 from xent.evaluation import Report, evaluate
 from xent.training._classifier import SoftmaxClassifier, pair
-from xent.training._objectives import FOUR, objective_of
+from xent.training._objectives import FOUR, MISTAKES, objective_of
+from xent.training._story.slopes import double_softmax_floor
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,7 +149,19 @@ class Comparison:
             cells = [fitted(line[0], widths[0])]
             cells += [f"{c:>{w}}" for c, w in zip(line[1:], widths[1:], strict=True)]
             out.append("  ".join(cells) + ("  <- fewest bits" if line[0] == self.best else ""))
-        return "\n".join(out)
+        return "\n".join([*out, *self._mistakes()])
+
+    def _mistakes(self) -> list[str]:
+        """Say of a second softmax what gives it away."""
+        if "double_softmax" not in self.classifiers:
+            return []
+        model = self.classifiers["double_softmax"]
+        classes = len(model.classes_)
+        return [
+            f"double_softmax ends at a loss of {model.history_['loss'][-1]:.4f} nats, and with "
+            f"{classes} classes cannot fall below ln(1 + {classes - 1}/e) = "
+            f"{double_softmax_floor(classes):.4f}."
+        ]
 
 
 def compare_losses(
@@ -168,7 +181,8 @@ def compare_losses(
     y : array_like, shape (N,)
         Classes.
     losses : iterable of str
-        Names that `SoftmaxClassifier` knows.
+        Names that `SoftmaxClassifier` knows, with their options; "double_softmax" as well, which
+        it refuses: cross-entropy with a second softmax in front, a mistake to be looked at.
     validation : pair (X, y)
         Held-out rows: measured after every epoch, and evaluated in bits at the end.
     classifier : SoftmaxClassifier, optional
@@ -196,13 +210,7 @@ def compare_losses(
     Golik, P., Doetsch, P. and Ney, H. (2013). Cross-entropy vs. squared error training: a
     theoretical and experimental comparison. Interspeech.
     """
-    if isinstance(losses, str):
-        raise _check.wrong_kind("losses", "be a list of names", repr(losses))
-    names = list(losses)
-    for name in names:
-        objective_of(name, argument="losses")
-    if not names or len(set(names)) < len(names):
-        raise _check.invalid("losses", "name at least one loss, and each once", names)
+    names = names_of(losses)
     X_test, y_test = pair(validation)
     y, y_test = column_or_1d(y, warn=True), column_or_1d(y_test, warn=True)
     like = SoftmaxClassifier() if classifier is None else classifier
@@ -215,7 +223,7 @@ def compare_losses(
         seed = like.random_state
     classifiers, reports, seconds = {}, {}, {}
     for name in names:
-        model = clone(like).set_params(loss=name, random_state=seed)
+        model = classifier_for(name, like).set_params(random_state=seed)
         _warm(model)
         start = time.perf_counter()
         classifiers[name] = model.fit(X, y, validation=(X_test, y_test))
@@ -223,6 +231,53 @@ def compare_losses(
         log_probs = model.predict_log_proba(X_test)
         reports[name] = evaluate(y_test, logits=log_probs, labels=model.classes_)
     return Comparison(classifiers, reports, seconds)
+
+
+class MistakenClassifier(SoftmaxClassifier):
+    """A classifier under a loss that is wrong, to be looked at; it is not to be used or kept."""
+
+    _mistakes = True
+
+
+def names_of(losses: Iterable[str]) -> list[str]:
+    """Return the losses to compare; refuse what is none, and one that is named twice.
+
+    Parameters
+    ----------
+    losses : iterable of str
+        As the user gave them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If one cannot be.
+    """
+    if isinstance(losses, str):
+        raise _check.wrong_kind("losses", "be a list of names", repr(losses))
+    names = list(losses)
+    for name in names:
+        objective_of(name, argument="losses", mistakes=True)
+    if not names or len(set(names)) < len(names):
+        raise _check.invalid("losses", "name at least one loss, and each once", names)
+    return names
+
+
+def classifier_for(loss: str, like: SoftmaxClassifier) -> SoftmaxClassifier:
+    """Return an unfitted classifier with the settings of another, under a loss or a mistake.
+
+    Parameters
+    ----------
+    loss : str
+        Its name.
+    like : SoftmaxClassifier
+        The other.
+    """
+    if loss in MISTAKES:
+        settings = like.get_params(deep=False) | {"loss": loss}
+        return MistakenClassifier(**settings)
+    model: SoftmaxClassifier = clone(like)
+    model.set_params(loss=loss)
+    return model
 
 
 def _warm(model: SoftmaxClassifier) -> None:

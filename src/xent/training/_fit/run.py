@@ -43,6 +43,8 @@ class Task:
         Units of hidden layers.
     progress : bool
         Whether a terminal is shown how far it is.
+    bias : float
+        Of all outputs at the start, beside what is drawn.
     """
 
     X: NDArray[Any]
@@ -53,6 +55,7 @@ class Task:
     plan: Plan
     hidden: list[int]
     progress: bool
+    bias: float = 0.0
 
 
 def take_steps(
@@ -104,7 +107,9 @@ def take_steps(
     stands = None if file is None else file.read(plan.epochs, rng)
     if stands is None:
         sizes = [single.shape[1], *task.hidden, len(targets.classes)]
-        stands = Progress(first_layers(sizes, rng), {}, {"loss": [], "gradient_norm": []})
+        *inner, (last, offset) = first_layers(sizes, rng)
+        start = [*inner, (last, offset + np.float32(task.bias))]
+        stands = Progress(start, {}, {"loss": [], "gradient_norm": []})
     done = len(stands.history["loss"])
     batches = Batches(single, targets.values, weight, plan.device)
     title = f"training, {task.objective.name}"
