@@ -273,9 +273,11 @@ def _say_what_was_trained(classifier: SoftmaxClassifier, held: Labelled | None) 
         f"{history['loss'][-1]:.4f}{_unit(loss)}"
     )
     if held is not None:
-        unit = "row" if isinstance(held, LabelledTable) else "image"
+        unit, each = "image", "an image"
+        if isinstance(held, LabelledTable):
+            unit, each = "row", "a row"
         typer.echo(
-            f"held out: {history['validation_bits'][-1]:.4f} bits a {unit}, "
+            f"held out: {history['validation_bits'][-1]:.4f} bits {each}, "
             f"accuracy {100 * history['validation_accuracy'][-1]:.1f} %, "
             f"{_check.count(len(held.labels), unit)}"
         )
