@@ -164,6 +164,11 @@ class Accumulator:
             Values that part the rows, and their names.
         keep : list, optional
             Takes the figures of each block.
+
+        Raises
+        ------
+        ValueError
+            As `evaluate` raises it, or if an earlier update was refused half-way.
         """
         if self._broken:
             because = "an update was refused half-way"
