@@ -6,6 +6,7 @@ from xent.evaluation._calibration.calibrators.fit import calibrate
 from xent.evaluation._compare._compare import compare
 from xent.evaluation._compare._records import CostDifference, ModelComparison, ModelCost
 from xent.evaluation._evaluate import evaluate
+from xent.evaluation._hooks._metric import torchmetrics_metric
 from xent.evaluation._hooks._scorer import scorer
 from xent.evaluation._hooks._trainer import compute_metrics
 from xent.evaluation._kinds._dense import evaluate_dense
@@ -54,4 +55,5 @@ __all__ = [
     "evaluate_soft",
     "evaluate_tokens",
     "scorer",
+    "torchmetrics_metric",
 ]

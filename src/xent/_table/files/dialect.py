@@ -18,7 +18,7 @@ from xent import _check
 from xent._table.files.encodings import SAMPLE, likely_encoding
 from xent._table.files.endings import unreadable
 
-LOOKED_AT = 1 << 28  # bytes among which a line that cannot be decoded is looked for
+DECODED_BYTES = 1 << 28  # bytes among which a line that cannot be decoded is looked for
 READ_BYTES = 8 << 20  # bytes; the types of the columns are those of the first block
 
 
@@ -159,7 +159,7 @@ def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, b
         file.seek(0)
         number = 1
         # In pieces: a line may be all there is, and gigabytes long.
-        while (line := file.readline(READ_BYTES)) and file.tell() <= LOOKED_AT:
+        while (line := file.readline(READ_BYTES)) and file.tell() <= DECODED_BYTES:
             try:
                 words = decoder.decode(line)
             except UnicodeDecodeError as bad:
