@@ -67,7 +67,7 @@ WORDS = {
     "--score": lambda: import_module("xent.measures.tables._rank").SCORES,
     "--tree": lambda: import_module("xent.cli._tree_options").TREES,
     "--pruning": lambda: [how or "none" for how in import_module("xent.trees").TreeClassifier._prunings],
-    "--optimizer": lambda: import_module("xent.training._classifier").OPTIMIZERS,
+    "--optimizer": lambda: import_module("xent.training._fit.plan").OPTIMIZERS,
     "--unknown": lambda: import_module("xent.language._model").UNKNOWNS,
     "--unit": lambda: import_module("xent.language._text").TOKEN_UNITS,
     "--interval": lambda: import_module("xent.evaluation._compare._records").INTERVALS,

@@ -62,6 +62,7 @@ def evaluate(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
     json: options.JsonOption = None,
+    schema: options.SchemaOption = False,
     *,
     kinds: KindOptions,
     reading: TableOptions,

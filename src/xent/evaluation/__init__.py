@@ -19,6 +19,7 @@ from xent.evaluation._kinds._token_report import DocumentRow, TokenPlace, TokenR
 from xent.evaluation._kinds._tokens import evaluate_tokens
 from xent.evaluation._numbers import Bin, ClassRow, ConfusedRows, HardRow, SliceRow
 from xent.evaluation._report import Report
+from xent.evaluation._schema import json_schema
 
 __all__ = [
     "Accumulator",
@@ -54,6 +55,7 @@ __all__ = [
     "evaluate_ordered",
     "evaluate_soft",
     "evaluate_tokens",
+    "json_schema",
     "scorer",
     "torchmetrics_metric",
 ]
