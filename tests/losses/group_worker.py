@@ -379,6 +379,24 @@ def tensor_parallel(group):
     )  # fmt: skip
 
 
+def gathered_negatives(group):
+    """Pairs of all processes: the mean of their losses, and its gradients times the processes."""
+    world, rank = dist.get_world_size(group), dist.get_rank(group)
+    g = torch.Generator().manual_seed(6)
+    a, b = (torch.randn(4 * world, 3, generator=g, dtype=torch.float64) for _ in range(2))
+    more = torch.randn(5, 3, generator=g, dtype=torch.float64)
+    x, y = (t.clone().requires_grad_() for t in (a, b))
+    truth = L.info_nce(x, y, temperature=0.5, negatives=more, reduction="none")
+    truth.mean().backward()
+    mine = slice(4 * rank, 4 * rank + 4)
+    p, q = (t[mine].clone().requires_grad_() for t in (a, b))
+    found = L.info_nce(p, q, temperature=0.5, negatives=more, group=group, reduction="none")
+    found.mean().backward()
+    torch.testing.assert_close(found, truth[mine])
+    torch.testing.assert_close(p.grad / world, x.grad[mine])
+    torch.testing.assert_close(q.grad / world, y.grad[mine])
+
+
 class WithHead(torch.nn.Module):
     """A body and a loss that owns the head: its parameters are seen by data parallel training."""
 

@@ -200,7 +200,8 @@ def js(x, target, beta=0.3, **o):
 def info(x, b, temperature, **o):
     token = torch.ones(N).double() if o.get("token_weight") is None else o["token_weight"]
     each = 0.0
-    for products in (x @ b.T, b @ x.T):
+    more = o.get("negatives")
+    for products in (x @ (b if more is None else torch.cat((b, more))).T, b @ x.T):
         z = bent(products, temperature, o.get("softcap"))
         s = o.get("label_smoothing", 0.0)
         own = F.cross_entropy(z, torch.arange(N), reduction="none", label_smoothing=s)
@@ -313,6 +314,8 @@ CASES = {
     "js_div": (js, logits, [(random(N, C, seed=22),)], {**TAUGHT, "beta": (0.3, 0)}),
     "info_nce": (info, hidden, [(random(N, D, seed=23),)],
                  {**TAUGHT, "temperature": (0.7,)}),
+    "info_nce among others": (info, hidden, [(random(N, D, seed=23),)],
+                              {**TAUGHT, "temperature": (0.7,), "negatives": (random(4, D, seed=25),)}),
     "siglip": (pairs_loss, hidden, [(random(N, D, seed=24),)],
                {"scale": (2.0,), "bias": (-1.0,), "pos_weight": (None, ROW), "token_weight": (None, ROW),
                 "label_smoothing": (0.0, 0.3), "softcap": (None, 3.0), **REDUCTIONS}),
