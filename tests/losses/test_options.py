@@ -258,6 +258,19 @@ def log_prob(x, target, **o):
     return z.gather(1, target.where(kept, 0).unsqueeze(1)).squeeze(1).where(kept, 0.0)
 
 
+def sampled(x, target, samples, log_q, **o):
+    """Row by row, over the true class and the samples that are not it."""
+    z, found = bent(F.linear(x, W, o.get("linear_bias")), **o) - log_q, []
+    for row, y in zip(z, target, strict=True):
+        others = row[samples[samples != y]]
+        kept = int(y != -100)
+        found.append(
+            kept * (torch.cat((row[y * kept].view(1), others)).logsumexp(0) - row[y * kept])
+        )
+    token = torch.ones(N).double() if o.get("token_weight") is None else o["token_weight"]
+    return mean(torch.stack(found) * token, token * (target != -100), o["reduction"])
+
+
 def entropy(x, **o):
     z = bent(F.linear(x, W, o.get("linear_bias")), **o).log_softmax(1)
     return -(z.exp() * z).sum(1)
@@ -328,6 +341,9 @@ CASES = {
     "linear_js_div": (linear_js, hidden, [()], {**TAUGHT, **LINEAR, "beta": (0.3,)}),
     "linear_log_prob": (log_prob, hidden, [(HARD,)], {**SHAPE, **LINEAR, "ignore_index": (-100,)}),
     "linear_log_prob ignoring": (log_prob, hidden, [(HARD.abs() % 5,)], {**SHAPE, **LINEAR, "ignore_index": (1,)}),
+    "linear_sampled_cross_entropy": (
+        sampled, hidden, [(HARD, torch.tensor([0, 3, 1, 3]), random(C, seed=26))],
+        {**SHAPE, **LINEAR, **REDUCTIONS, "token_weight": (None, ROW), "ignore_index": (-100,)}),
     "linear_entropy": (entropy, hidden, [()], {**SHAPE, **LINEAR}),
 }  # fmt: skip
 
@@ -527,6 +543,7 @@ def no_rows(name):
         "info_nce": (h, h), "siglip": (h, h), "linear_cross_entropy": (h, W, y),
         "linear_binary_cross_entropy": (h, W, t), "linear_kl_div": (h, W, TX[:0], TW),
         "linear_js_div": (h, W, TX[:0], TW),
+        "linear_sampled_cross_entropy": (h, W, y, HARD[:2], random(C, seed=26)),
     }.get(name, (x, x))  # fmt: skip
     named = {"info_nce": {"temperature": 1.0}, "siglip": {"scale": 1.0, "bias": 0.0}}.get(name, {})
     return lambda **o: getattr(L, name)(*rest, **named, **o)

@@ -27,6 +27,7 @@ from xent.losses._heads._preference import (  # noqa: E402
     linear_orpo,
     linear_simpo,
 )
+from xent.losses._heads._sampled import linear_sampled_cross_entropy  # noqa: E402
 from xent.losses._modules._answers import (  # noqa: E402
     BCELoss,
     BCEWithLogitsLoss,
@@ -64,6 +65,7 @@ __all__ = [
     "linear_kto",
     "linear_log_prob",
     "linear_orpo",
+    "linear_sampled_cross_entropy",
     "linear_simpo",
     "mse_loss",
     "multilabel_soft_margin_loss",
