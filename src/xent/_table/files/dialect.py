@@ -17,6 +17,7 @@ from typing import Any
 from xent import _check
 from xent._table.files.encodings import SAMPLE, likely_encoding
 from xent._table.files.endings import unreadable
+from xent._table.files.unpacked import text_limit
 
 READ_BYTES = 8 << 20  # bytes; the types of the columns are those of the first block
 
@@ -71,7 +72,9 @@ class Csv:
         return found
 
 
-def open_csv(file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None) -> Any:
+def open_csv(
+    file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None, *, threads: bool = True
+) -> Any:
     """Return a reader of a CSV's batches; other columns than ``types`` are what they look like."""
     from pyarrow import csv as arrow
 
@@ -84,6 +87,7 @@ def open_csv(file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None) ->
             block_size=READ_BYTES,
             encoding=how.encoding,
             autogenerate_column_names=not how.header,
+            use_threads=threads,
         ),
         arrow.ParseOptions(delimiter=how.between(kind), newlines_in_values=True),
         convert,
@@ -125,7 +129,22 @@ def why_not(
         return _check.invalid(
             argument, must, got, "Pass " + _check.setting("separator", ";") + "." if csv else ""
         )
-    return unreadable(path, kind, error)
+    return unreadable(path, kind, _with_line(path, kind, error, csv))
+
+
+def _with_line(path: str | os.PathLike[str], kind: str, error: object, csv: Csv | None) -> object:
+    """Return the error of a line that has too few or too many fields with the line's number."""
+    import pyarrow as pa
+
+    if "columns, got" not in str(error):
+        return error
+    try:
+        with pa.input_stream(os.fspath(path), compression="detect") as file:
+            for _ in open_csv(file, kind, {}, csv, threads=False):  # one thread counts lines
+                pass
+    except (pa.ArrowInvalid, OSError, UnicodeError) as numbered:
+        return str(numbered).replace("Row #", "line ")
+    return error
 
 
 def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, bytes]:
@@ -136,11 +155,14 @@ def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, b
     with opened(path, "rb") as file:
         sample = file.read(SAMPLE)
         file.seek(0)
-        for number, line in enumerate(file, 1):
+        number = 1
+        # A line of gigabytes is looked at in pieces, and no further than a packed file may go.
+        while (line := file.readline(SAMPLE)) and file.tell() < text_limit(path):
             try:
                 words = decoder.decode(line)
             except UnicodeDecodeError as bad:
                 sample = sample if file.tell() <= SAMPLE else line + file.read(SAMPLE)
                 return head, number, f"0x{bad.object[bad.start]:02x}", sample
             head = head or words
+            number += line.endswith(b"\n")
     return head, 0, "", sample
