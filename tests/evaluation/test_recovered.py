@@ -8,10 +8,10 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 
 from xent.evaluation import evaluate
+from xent.evaluation._calibration.calibrators.isotonic import fitted_stairs
+from xent.evaluation._calibration.calibrators.logistic import fitted_line
+from xent.evaluation._calibration.calibrators.softmax import fitted_biases, fitted_slope
 from xent.evaluation._calibration.folds import CROSS_FOLDS, dealt, hashed
-from xent.evaluation._calibration.isotonic import fitted_stairs
-from xent.evaluation._calibration.logistic import fitted_line
-from xent.evaluation._calibration.softmax import fitted_biases, fitted_slope
 
 
 def two(rows=600, slope=0.5, shift=0.4, seed=0):

@@ -40,20 +40,21 @@ def table():
 
 def test_the_table_is_true():
     names, rows = table()
-    assert names == OPTIONS
-    assert sorted(rows) == LOSSES
+    assert names == OPTIONS, "an option is a column of docs/losses.md, and a name in OPTIONS here"
+    assert sorted(rows) == LOSSES, "run `make tables`"
     for loss, row in rows.items():
         has = inspect.signature(getattr(L, loss)).parameters
         for option, mark in row.items():
             assert mark in {"yes", ""}, (loss, option)
-            assert (option in has) == (mark == "yes"), (loss, option)
+            assert (option in has) == (mark == "yes"), (loss, option, "run `make tables`")
 
 
 def test_the_page_says_formula_trap_and_source_of_every_loss():
     section = PAGE.read_text().split("## Formula, trap, source")[1].split("\n## ")[0]
     rows = [line.strip("|").split("|") for line in section.splitlines() if line[:3] == "| `"]
     assert all(len(row) == 4 and all(cell.strip() for cell in row) for row in rows)
-    assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row[0])) == LOSSES
+    named = sorted(name for row in rows for name in re.findall(r"`(\w+)`", row[0]))
+    assert named == LOSSES, "docs/losses.md, 'Formula, trap, source': a line for each loss"
 
 
 def random(*shape, seed):

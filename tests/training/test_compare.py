@@ -84,7 +84,7 @@ def test_page_shows_the_curves(comparison, tmp_path):
     comparison.to_html(tmp_path / "c.html")
 
     def look(page):
-        page.wait_for_function("document.querySelectorAll('.chart svg').length == 7")
+        page.wait_for_function("document.querySelectorAll('.chart svg').length == 4")
         return page.locator("tr.best").first.inner_text()
 
     best, requests, errors = visit(tmp_path / "c.html", look)

@@ -189,10 +189,17 @@ def _matrix(table: Any, names: list[str], option: str, *, masked: bool) -> NDArr
 
     from xent import _table
 
-    matrix = _table.numbers(table, names, argument=option, masked=masked)
     kinds = {str(table.column(name).type) for name in names}
     narrow = {frozenset({"float"}): np.float32, frozenset({"halffloat"}): np.float16}
-    return matrix.astype(narrow.get(frozenset(kinds), np.float64), copy=False)
+    dtype: Any = narrow.get(frozenset(kinds), np.float64)
+    if kinds in ({"float"}, {"double"}) and not any(table.column(n).null_count for n in names):
+        found = np.empty((table.num_rows, len(names)), dtype)
+        for j, name in enumerate(names):
+            found[:, j] = table.column(name).to_numpy()
+        if not masked and np.isfinite(found.sum(dtype=np.float64)):
+            return found
+    matrix = _table.numbers(table, names, argument=option, masked=masked)
+    return matrix.astype(dtype, copy=False)
 
 
 def _stripped(names: list[str], pattern: str) -> list[str]:
@@ -214,27 +221,46 @@ def _nested(column: Any, option: str) -> Scores | None:
     from xent import _check
 
     kind = column.type
+    listed = (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+    if not (listed or pa.types.is_struct(kind)):
+        return None
+    rows = column.to_pylist()
+    if None in rows:
+        raise _check.invalid(option, "have a value in every row", f"none at row {rows.index(None)}")
     if pa.types.is_struct(kind):
-        rows = column.to_pylist()
         names = [field.name for field in kind]
         table = pa.table({name: [row[name] for row in rows] for name in names})
         return Scores(_matrix(table, names, option, masked=True), [spelled(n) for n in names])
-    if not (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    ):
-        return None
-    rows = column.to_pylist()
     if pa.types.is_struct(kind.value_type):  # what pipelines of Hugging Face hand out
-        dicts = [{str(e["label"]): e["score"] for e in row} for row in rows]
+        dicts = [_labelled(row, i, option) for i, row in enumerate(rows)]
         names = sorted({name for row in dicts for name in row})
         table = pa.table({name: [row.get(name) for row in dicts] for name in names})
         return Scores(_matrix(table, names, option, masked=True), [spelled(n) for n in names])
-    lengths = {len(row or ()) for row in rows}
-    if len(lengths) != 1:
-        got = _check.join_names(sorted(map(str, lengths)), last="and", limit=4)
-        raise _check.invalid(option, "have lists of one length", got)
+    if not _is_number(kind.value_type):
+        raise _check.invalid(option, "hold numbers", f"lists of {kind.value_type}")
+    size = len(rows[0])
+    for i, row in enumerate(rows):
+        if len(row) != size:
+            got = f"{size} numbers at row 0 and {len(row)} at row {i}"
+            raise _check.invalid(option, "have lists of one length", got)
     matrix = np.array(rows, dtype=np.float64)
     return Scores(matrix, [str(c) for c in range(matrix.shape[1])])
+
+
+def _labelled(row: list[Any], number: int, option: str) -> dict[str, Any]:
+    """Return the scores of a row by their labels, of which each stands once."""
+    from xent import _check
+
+    must = "hold a label and a score for each class"
+    if any(entry is None or not {"label", "score"} <= set(entry) for entry in row):
+        raise _check.invalid(option, must, f"something else at row {number}")
+    names = [str(entry["label"]) for entry in row]
+    if len(set(names)) < len(names):
+        name, _ = Counter(names).most_common(1)[0]
+        raise _check.invalid(option, "hold every label once", f"{name!r} again at row {number}")
+    return {str(entry["label"]): entry["score"] for entry in row}
 
 
 def spelled(value: Any) -> str:

@@ -1,10 +1,13 @@
 """Predictions in your hand: a report that says where the bits go."""
 
-from xent.evaluation._calibration.calibrator import Calibrator
-from xent.evaluation._calibration.fit import calibrate
+from xent.evaluation._accumulator.accumulator import Accumulator
+from xent.evaluation._calibration.calibrators.calibrator import Calibrator
+from xent.evaluation._calibration.calibrators.fit import calibrate
 from xent.evaluation._compare._compare import compare
 from xent.evaluation._compare._records import CostDifference, ModelComparison, ModelCost
 from xent.evaluation._evaluate import evaluate
+from xent.evaluation._hooks._scorer import scorer
+from xent.evaluation._hooks._trainer import compute_metrics
 from xent.evaluation._kinds._dense import evaluate_dense
 from xent.evaluation._kinds._harness import evaluate_harness
 from xent.evaluation._kinds._label_report import LabelHardRow, LabelRow, MultilabelReport
@@ -17,6 +20,7 @@ from xent.evaluation._numbers import Bin, ClassRow, ConfusedRows, HardRow, Slice
 from xent.evaluation._report import Report
 
 __all__ = [
+    "Accumulator",
     "Bin",
     "Calibrator",
     "ClassRow",
@@ -41,6 +45,7 @@ __all__ = [
     "TokenUnit",
     "calibrate",
     "compare",
+    "compute_metrics",
     "evaluate",
     "evaluate_dense",
     "evaluate_harness",
@@ -48,4 +53,5 @@ __all__ = [
     "evaluate_ordered",
     "evaluate_soft",
     "evaluate_tokens",
+    "scorer",
 ]

@@ -65,7 +65,7 @@ def scores_of(argument: str, value: Any) -> tuple[NDArray[Any], float]:
     return raw, library.epsilon(raw if library.name == "numpy" else value)
 
 
-def weights_of(value: Any, rows: int) -> NDArray[np.float64]:
+def weights_of(value: Any, rows: int, *, some_count: bool = True) -> NDArray[np.float64]:
     """Return how much each row counts: finite, 0 or more, not all 0."""
     weight = array_of("sample_weight", value)
     if weight.shape != (rows,) or weight.dtype.kind not in "fiub":
@@ -79,6 +79,6 @@ def weights_of(value: Any, rows: int) -> NDArray[np.float64]:
     if bad.any():
         row = int(bad.argmax())
         raise _check.invalid("sample_weight", "be finite, 0 or more", f"{weight[row]} at row {row}")
-    if not weight.any():
+    if some_count and not weight.any():
         raise _check.invalid("sample_weight", "have one above 0", "none")
     return weight

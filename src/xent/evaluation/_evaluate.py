@@ -4,22 +4,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from xent import _check
 from xent._kernels.predictions.figures import RowArrays
 from xent.evaluation._accumulator import result
+from xent.evaluation._accumulator.accumulator import Accumulator, column_of
 from xent.evaluation._accumulator.rows import CountedRows
+from xent.evaluation._accumulator.scores import ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._accumulator.tally import RowTally
 from xent.evaluation._calibration.figures import with_calibration
-from xent.evaluation._predictions import BLOCK_ROWS, Predictions, predictions
-from xent.evaluation._ranking import NO_RANKING, ranking_of, scores_of
+from xent.evaluation._predictions import BLOCK_ROWS, predictions
+from xent.evaluation._ranking import scores_of
 from xent.evaluation._report import Report
-from xent.evaluation._rows import RowFigures, blocks_of, joined, kept
-from xent.evaluation._truth import values_of
+from xent.evaluation._rows import RowFigures, joined
 
 
 def evaluate(
@@ -96,7 +96,6 @@ def evaluate(
         target, probs, logits, log_probs, labels=labels, positive=positive,
         sample_weight=sample_weight, by=by, ids=ids, ignore_index=ignore_index,
         normalize=normalize, allow_probabilities=allow_probabilities, base=base,
-        keep_rows=False,
     )  # fmt: skip
     return report
 
@@ -116,10 +115,9 @@ def evaluated(
     normalize: bool,
     allow_probabilities: bool,
     base: float,
-    keep_rows: bool = True,
     orders: bool = True,
-) -> tuple[Report, RowFigures | None]:
-    """Return the report, and what was measured of each row where that is wanted.
+) -> tuple[Report, RowFigures]:
+    """Return the report, and what was measured of each row.
 
     Without ``orders`` nothing is said that needs the rows in the order of their scores, or twice:
     ranking, decompositions, calibrators.
@@ -131,57 +129,18 @@ def evaluated(
         allow_probabilities=allow_probabilities,
     )  # fmt: skip
     count = len(given.truth)
-    columns = {name: _column(f"by[{name!r}]", values, count) for name, values in (by or {}).items()}
-    named = None if ids is None else _column("ids", ids, count)
-    whole = given.weight is None
-    tally = RowTally(len(given.labels), weighted=not whole)
-    slices = {name: Slices(weighted=not whole) for name in columns}
-    keeps, found = keep_rows or orders, []
-    for rows, figures in blocks_of(given):
-        some = counted(given, rows, figures, named)
-        if some.count:
-            tally.add(some)
-            for name, values in columns.items():
-                slices[name].add_rows([values[i] for i in some.number.tolist()], some)
-        if keeps:
-            found.append(kept(given, rows, figures))
-    each, ranking = joined(found) if keeps else None, NO_RANKING
-    if each is not None and orders:
+    columns = {
+        name: column_of(f"by[{name!r}]", values, count) for name, values in (by or {}).items()
+    }
+    named = None if ids is None else column_of("ids", ids, count)
+    whole = Accumulator(ranking=orders, allow_probabilities=True, base=base)
+    found: list[RowFigures] = []
+    whole.add(given, columns, named, keep=found)
+    report, each = whole.result(), joined(found)
+    if orders:
         each = replace(each, scores=scores_of(given, each.row))
-        ranking = ranking_of(each.scores, each.truth, each.weight)
-    report = result.report_of(tally, given.labels, float(base), unit, slices, ranking)
-    if each is not None and orders:
         report = with_calibration(report, given, each, unit)
     return report, each
-
-
-def counted(
-    given: Predictions, rows: slice, figures: RowArrays, ids: list[Any] | None
-) -> CountedRows:
-    """Return the rows of a block that count: not ignored, of weight above 0."""
-    truth = given.truth[rows]
-    n = len(truth)
-    weight = None if given.weight is None else given.weight[rows]
-    number = np.arange(rows.start, rows.stop)
-    counts = truth >= 0 if weight is None else (truth >= 0) & (weight > 0)
-    if counts.all():
-        names = None if ids is None else ids[rows]
-        padded_weight = None if weight is None else with_spare(weight)
-        return CountedRows(n, number, truth, figures, padded_weight, names)
-    keep = np.flatnonzero(counts)
-    figures = RowArrays(*(with_spare(values[keep]) for values in figures))
-    return CountedRows(
-        len(keep), number[keep], truth[keep], figures,
-        None if weight is None else with_spare(weight[keep]),
-        None if ids is None else [ids[i] for i in number[keep].tolist()],
-    )  # fmt: skip
-
-
-def _column(argument: str, values: Any, rows: int) -> list[Any]:
-    found = values_of(values)
-    if len(found) != rows:
-        raise _check.invalid(argument, f"have one value a row, {rows}", len(found))
-    return found
 
 
 def report_of(
@@ -193,7 +152,7 @@ def report_of(
     ids: list[Any] | None,
     *,
     whole: bool,
-    ranking: dict[str, float] | None = None,
+    scores: ScoreCounts | None = None,
 ) -> Report:
     """Sum up rows that were measured.
 
@@ -209,8 +168,8 @@ def report_of(
         Values by which rows are parted, and their names, for all rows that were given.
     whole : bool
         Whether each row counts once, so that sums of weights are numbers of rows.
-    ranking : dict, optional
-        What is known of the order of the scores; NaN where not given.
+    scores : ScoreCounts, optional
+        How many rows there are of each score.
     """
     tally = RowTally(len(labels), weighted=not whole)
     parts = {name: Slices(weighted=not whole) for name in slices}
@@ -234,4 +193,4 @@ def report_of(
         tally.add(block)
         for name, values in slices.items():
             parts[name].add_rows([values[i] for i in numbers.tolist()], block)
-    return result.report_of(tally, labels, base, unit, parts, ranking or NO_RANKING)
+    return result.report_of(tally, labels, base, unit, parts, scores)

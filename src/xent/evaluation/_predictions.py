@@ -49,6 +49,8 @@ class Predictions:
         How much each row counts; None where all count alike.
     normalize : bool
         Whether rows that rounding explains are divided by their sums.
+    first : int
+        The number of the first row, as it is told where one is refused.
     """
 
     scores: NDArray[Any]
@@ -59,6 +61,7 @@ class Predictions:
     named: bool
     weight: NDArray[np.float64] | None
     normalize: bool
+    first: int = 0
 
     @property
     def slack(self) -> float:
@@ -70,33 +73,48 @@ class Predictions:
             return math.inf
         return max(1e-6, 2 * self.epsilon * math.sqrt(classes))
 
-    def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Yield pieces of the rows: which, and their scores as rows of float32 or float64."""
-        step = max(1, min(BLOCK_ROWS, BLOCK_CELLS // len(self.labels)))
+    def blocks(self, *, copied: bool = False) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield pieces of the rows: which, and their scores as rows of float32 or float64.
+
+        They are smaller where they are ``copied``, here or by the caller.
+        """
+        plain = self.scores.dtype in (np.float32, np.float64) and self.scores.flags.c_contiguous
+        copied = copied or self.normalize or self.scores.ndim == 1 or not plain
+        most = BLOCK_CELLS // len(self.labels) if copied else BLOCK_ROWS
+        step = max(1, min(BLOCK_ROWS, most))
         rounding = Rounding(self.scores, self.epsilon) if self.normalize else None
         for start in range(0, len(self.scores), step):
             rows = slice(start, min(start + step, len(self.scores)))
             block = block_of(self.scores[rows])
             if block.ndim == 1:
                 if self.kind == "probs":
-                    self._check_column(block, start)
+                    self._check_column(block, self.first + start)
                     block = block.astype(np.float64)
                 # What binary classifiers hand out: the probability, or logit, of the second class.
                 first = 1 - block if self.kind == "probs" else np.zeros_like(block)
                 block = np.stack([first, block], axis=1)
             elif rounding is not None:
-                self._check_rounded(block.astype(np.float64), start, rounding)
+                self._check_rounded(block.astype(np.float64), self.first + start, rounding)
             yield rows, block
 
     def log_probs(self) -> Iterator[tuple[slice, Matrix]]:
-        """Yield pieces of the rows, and their log-probabilities in float64."""
-        for rows, block in self.blocks():
-            if self.kind != "probs":
-                yield rows, log_softmax(block.astype(np.float64))
-                continue
-            probs = block.astype(np.float64)
-            with np.errstate(divide="ignore"):
-                yield rows, np.log(probs / probs.sum(axis=1, keepdims=True))
+        """Yield pieces of the rows, and their log-probabilities in float64; not checked."""
+        for rows, log_probs, _ in self.distributions(check=False):
+            yield rows, log_probs
+
+    def distributions(self, *, check: bool = True) -> Iterator[tuple[slice, Matrix, Matrix]]:
+        """Yield pieces of the rows, their log-probabilities and their probabilities in float64."""
+        for rows, block in self.blocks(copied=True):
+            if check and not (self.kind == "probs" and (self.normalize or self.scores.ndim == 1)):
+                self.refuse(rows)
+            wide = block.astype(np.float64)
+            if self.kind == "probs":
+                probs = wide / wide.sum(axis=1, keepdims=True)
+                with np.errstate(divide="ignore"):
+                    yield rows, np.log(probs), probs
+            else:
+                log_probs = log_softmax(wide)
+                yield rows, log_probs, np.exp(log_probs)
 
     def _check_column(self, block: NDArray[Any], start: int) -> None:
         bad = ~((block >= 0) & (block <= 1))
@@ -106,20 +124,20 @@ class Predictions:
             raise _check.invalid("probs", "be between 0 and 1", got)
 
     def refuse(self, rows: slice) -> None:
-        """Say what is wrong with rows of which one is no distribution."""
+        """Refuse rows of which one is no distribution, and say what is wrong with it."""
         block = float64_of(self.scores[rows])
         if self.kind == "probs":
-            self._check_rounded(block, rows.start, None)
+            self._check_rounded(block, self.first + rows.start, None)
             return
         if block.ndim == 1:
             block = np.stack([np.zeros_like(block), block], axis=1)
-        check_logits(block, rows.start, self.kind)
+        check_logits(block, self.first + rows.start, self.kind)
         with np.errstate(over="ignore"):
             total = np.exp(block).sum(axis=1)
         off = ~(np.abs(total - 1) <= self.slack)
         row = int(off.argmax())
         must = "be of probabilities that sum to 1 in every row"
-        got = f"{total[row]:.9g} at row {rows.start + row}"
+        got = f"{total[row]:.9g} at row {self.first + rows.start + row}"
         advice = "Logits go under " + _check.setting("logits") + "."
         if off.any():
             raise _check.invalid("log_probs", must, got, advice)
@@ -150,6 +168,7 @@ def predictions(
     ignore: Any,
     normalize: bool,
     allow_probabilities: bool,
+    some_count: bool = True,
 ) -> Predictions:
     """Check what `evaluate` was given and bring it into one form."""
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
@@ -171,7 +190,7 @@ def predictions(
             raise _one_column(kind, scores.shape)
         scores = scores if positive is None else scores[:, 0]
     if kind == "logits" and not allow_probabilities and look_like_probs(scores, epsilon):
-        raise _no_logits("numbers from 0 to 1" if scores.ndim == 1 else "rows that sum to 1")
+        raise no_logits(scores.ndim)
     if positive is not None:
         if scores.ndim == 2:
             must = "be left out where there is a column for each class"
@@ -184,14 +203,20 @@ def predictions(
         raise _check.invalid("labels", f"name the {classes} classes", len(names))
     _check_index(target, value)
     truth = truth_of(target, names, len(scores), classes, ignore)
-    weight = None if sample_weight is None else weights_of(sample_weight, len(scores))
-    if (truth < 0).all():
+    weight = (
+        None
+        if sample_weight is None
+        else weights_of(sample_weight, len(scores), some_count=some_count)
+    )
+    if some_count and (truth < 0).all():
         raise _check.invalid("target", "have a row that is not ignored", "none")
     labels = list(range(classes)) if names is None else names
     return Predictions(scores, kind, epsilon, truth, labels, names is not None, weight, normalize)
 
 
-def _no_logits(got: str) -> ValueError:
+def no_logits(dimensions: int) -> ValueError:
+    """Say that all logits look like probabilities."""
+    got = "numbers from 0 to 1" if dimensions == 1 else "rows that sum to 1"
     other = "Pass them as " + _check.setting("probs") + "; if they are logits all the same, pass "
     sure = _check.setting("allow_probabilities", True)
     return _check.invalid("logits", "not be probabilities", got, other + sure + ".")

@@ -13,6 +13,7 @@ Matrix = NDArray[np.float64]
 NEARLY = 1e-3  # of a sum of probabilities, where they are taken for logits
 AT_MOST = 0.1  # of it, whatever the digits explain
 MANY_ROWS = 10  # of a single column that is from 0 to 1
+MOST_SEARCHED = 1000  # columns among which one that is no class is looked for
 SAMPLE_ROWS = 1 << 14  # rows whose digits are counted
 MOST_DIGITS = 17  # decimal digits that float64 can tell apart
 
@@ -150,7 +151,7 @@ def not_one(
 def _stray(probs: Matrix, epsilon: float) -> int | None:
     """Return the column without which every row sums to 1, if there is one."""
     classes = probs.shape[1]
-    for j in range(classes if classes > 2 else 0):
+    for j in range(classes if 2 < classes <= MOST_SEARCHED else 0):
         rest = probs.sum(axis=1) - probs[:, j] - 1
         if (np.abs(rest) <= 0.05 * classes).all():  # what one decimal explains
             others = np.delete(probs, j, axis=1)

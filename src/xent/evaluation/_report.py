@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from xent._check import count
 from xent._page import Page
 from xent._terminal import bar_of, cut, fitted, one_line, width_of
+from xent.evaluation._hooks._notebook import cell_of
 from xent.evaluation._html import add_report
 from xent.evaluation._numbers import Figures, percent
 
@@ -57,6 +58,9 @@ class Report(Figures):
         The most expensive rows, the worst first.
     signature : str
         Versions, settings and a hash of the data.
+    score_counts : str
+        How scores were counted for ``ranking``: "exact", each by itself; "cells", where more than
+        2^20 differ, by cells of the log odds; or "none".
     decomposition : dict
         ``corp``: ``mean``, ``miscalibration``, ``discrimination`` and ``uncertainty`` of the
         ``brier`` score of P(yes) and of the ``log`` score, by the best monotone recalibration; of
@@ -66,6 +70,10 @@ class Report(Figures):
     recovered : dict
         By calibrator, the ``mean`` that it saves a row that it was not fitted on, from ``low`` to
         ``high``, and what is ``left``. Negative where it does harm.
+    reliability : dict
+        Calibration errors and diagrams of ``yes``, the second of two classes, of ``top_label``, and
+        ``classwise`` of up to 64 classes against the rest: ``ece``, ``ece_debiased``,
+        ``ece_if_calibrated``, ``smooth_ece``, ``slope``, ``intercept``, ``bins``, ``corp``.
     """
 
     def to_html(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
@@ -100,7 +108,10 @@ class Report(Figures):
         add_report(page, self)
 
     def __repr__(self) -> str:
-        return str(self)  # at a prompt or in a notebook: the screen of text, not every number
+        return str(self)  # at a prompt: the screen of text, not every number
+
+    def _repr_html_(self) -> str:
+        return cell_of(self)
 
     def __str__(self) -> str:
         unit = self.unit

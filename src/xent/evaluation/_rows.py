@@ -52,8 +52,8 @@ class RowFigures:
     scores: Sequence[NDArray[Any]] = ()
 
 
-def blocks_of(predictions: Predictions) -> Iterator[tuple[slice, RowArrays]]:
-    """Measure the rows block by block, and yield which they are and their figures.
+def blocks_of(predictions: Predictions) -> Iterator[tuple[slice, NDArray[Any], RowArrays]]:
+    """Measure the rows block by block, and yield which they are, their scores and figures.
 
     The arrays of figures are written over by the next block, and are longer than the block.
     """
@@ -78,12 +78,12 @@ def blocks_of(predictions: Predictions) -> Iterator[tuple[slice, RowArrays]]:
                 bad = narrow_logits(block, truth, slack, one, room, figures)
         if bad >= 0:
             predictions.refuse(rows)
-        yield rows, figures
+        yield rows, block, figures
 
 
 def measured(predictions: Predictions) -> RowFigures:
     """Measure every row, and keep what was found of each."""
-    return joined([kept(predictions, *some) for some in blocks_of(predictions)])
+    return joined([kept(predictions, rows, found) for rows, _, found in blocks_of(predictions)])
 
 
 def joined(blocks: list[RowFigures]) -> RowFigures:

@@ -264,8 +264,8 @@ def _check_fit(model: TrainedModel) -> None:
     units = [classifier.n_features_in_, *map(len, biases)]
     shapes = [(b, a) for a, b in pairwise(units)]
     fits = [w.shape for w in weights] == shapes and all(b.ndim == 1 for b in biases)
-    kinds = (np.float32, np.float64)  # of steps, and of the solver
-    fits &= all(part.dtype in kinds for part in (*weights, *biases))
+    kinds = {part.dtype for part in (*weights, *biases)}
+    fits &= kinds in ({np.dtype(np.float32)}, {np.dtype(np.float64)})  # of steps; of the solver
     fits &= classifier.classes_.shape == (units[-1],)
     features = list(getattr(classifier, "feature_names_in_", ()))
     read = units[0]

@@ -16,8 +16,13 @@ from typing import Any
 from xent import _check
 from xent._table.files import dialect
 from xent._table.files.dialect import Csv, open_csv
+from xent._table.files.endings import unreadable
+from xent._table.files.unpacked import unpacked
 
 LONG = re.compile(rb"[:\s]-?\d{19,}\s*[,}\]]")  # a whole number, as JSON writes it
+MOST_NESTED = 1000  # lists and objects inside one another
+BRACKETS = re.compile(rb"[\[\]{}]")
+QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 MISFIT = re.compile(r"In CSV column #(\d+): .*CSV conversion error to (\S+): invalid value '(.*)'")
 
 
@@ -49,7 +54,7 @@ def scan_csv(
     types: dict[str, Any] = dict.fromkeys(text, pa.string())
     given = 0
     while True:
-        with pa.input_stream(os.fspath(path), compression="detect") as file:
+        with unpacked(path) as file:
             reader = open_csv(file, kind, types, csv)
             ahead = given
             try:
@@ -88,7 +93,7 @@ def read_csv(
 
     types: dict[str, Any] = dict.fromkeys(text, pa.string())
     while True:
-        with pa.input_stream(os.fspath(path), compression="detect") as file:
+        with unpacked(path) as file:
             reader = open_csv(file, kind, types, csv)
             check(reader.schema)
             try:
@@ -128,7 +133,7 @@ def _whole(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    with pa.input_stream(os.fspath(path), compression="detect") as file:
+    with unpacked(path) as file:
         all_text = types | dict.fromkeys(names, pa.string())
         batch = open_csv(file, kind, all_text, csv).read_next_batch()
     whole = []
@@ -168,6 +173,22 @@ def wider_type(kind: str, value: str, *, exact: bool) -> Any:
     return pa.timestamp("ns") if dates and pa.types.is_temporal(found) else None
 
 
+def check_nesting(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Refuse JSON lines that nest so deeply that pyarrow's parser would end the process."""
+    if data.count(b"[") + data.count(b"{") <= MOST_NESTED:
+        return
+    for number, line in enumerate(data.splitlines(), 1):
+        if len(line) <= MOST_NESTED or line.count(b"[") + line.count(b"{") <= MOST_NESTED:
+            continue
+        depth = deepest = 0
+        for sign in BRACKETS.findall(QUOTED.sub(b"", line)):
+            depth += 1 if sign in b"[{" else -1
+            deepest = max(deepest, depth)
+        if deepest > MOST_NESTED:
+            because = f"line {number} nests {deepest:,} lists or objects, above {MOST_NESTED:,}"
+            raise unreadable(path, ".jsonl", because)
+
+
 def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
     """Read JSON lines block by block: once for the types of all blocks together, once for good.
 
@@ -178,7 +199,7 @@ def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
 
     def blocks() -> Iterator[bytes]:
         rest = b""
-        with pa.input_stream(os.fspath(path), compression="detect") as file:
+        with unpacked(path) as file:
             while found := file.read(dialect.READ_BYTES):
                 lines, line, rest = (rest + found).rpartition(b"\n")
                 if line:
@@ -186,7 +207,10 @@ def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
             if rest.strip():
                 yield rest
 
-    schemas = [pyarrow.json.read_json(pa.BufferReader(block)).schema for block in blocks()]
+    schemas = []
+    for block in blocks():
+        check_nesting(block, path)
+        schemas.append(pyarrow.json.read_json(pa.BufferReader(block)).schema)
     if not schemas:
         return
     schema = pa.unify_schemas(schemas, promote_options="permissive")

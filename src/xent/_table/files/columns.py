@@ -72,8 +72,10 @@ def numbers(
     import pyarrow as pa
 
     matrix = np.empty((table.num_rows, len(columns)))
+    place = {name: i for i, name in enumerate(table.column_names)}  # by name takes long if many
     for j, name in enumerate(columns):
-        column, kind = table.column(name), table.column(name).type
+        column = table.column(place[name])
+        kind = column.type
         numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
         if numeric or pa.types.is_boolean(kind):
             values = column.cast(pa.float64(), safe=False).to_numpy()

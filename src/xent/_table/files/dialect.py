@@ -71,7 +71,9 @@ class Csv:
         return found
 
 
-def open_csv(file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None) -> Any:
+def open_csv(
+    file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None, *, threads: bool = True
+) -> Any:
     """Return a reader of a CSV's batches; other columns than ``types`` are what they look like."""
     from pyarrow import csv as arrow
 
@@ -84,6 +86,7 @@ def open_csv(file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None) ->
             block_size=READ_BYTES,
             encoding=how.encoding,
             autogenerate_column_names=not how.header,
+            use_threads=threads,
         ),
         arrow.ParseOptions(delimiter=how.between(kind), newlines_in_values=True),
         convert,
@@ -125,7 +128,22 @@ def why_not(
         return _check.invalid(
             argument, must, got, "Pass " + _check.setting("separator", ";") + "." if csv else ""
         )
-    return unreadable(path, kind, error)
+    return unreadable(path, kind, _with_line(path, kind, error, csv))
+
+
+def _with_line(path: str | os.PathLike[str], kind: str, error: object, csv: Csv | None) -> object:
+    """Return the error of a line that has too few or too many fields with the line's number."""
+    import pyarrow as pa
+
+    if "columns, got" not in str(error):
+        return error
+    try:
+        with pa.input_stream(os.fspath(path), compression="detect") as file:
+            for _ in open_csv(file, kind, {}, csv, threads=False):  # one thread counts lines
+                pass
+    except (pa.ArrowInvalid, OSError, UnicodeError) as numbered:
+        return str(numbered).replace("Row #", "line ")
+    return error
 
 
 def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, bytes]:

@@ -68,6 +68,8 @@ def _arrays(path: str | os.PathLike[str], only: str | None = None) -> dict[str, 
                 name: arrays[name] if only in (None, name) else np.empty(0) for name in arrays.files
             }
     except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        if hasattr(error, "sentence"):
+            raise  # one of ours, which names the file
         raise unreadable(path, ".npz", error) from None
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xent._optional import need
-from xent._table.files.blocks import read_csv, scan_csv, scan_json
+from xent._table.files.blocks import check_nesting, read_csv, scan_csv, scan_json
 from xent._table.files.columns import require
-from xent._table.files.dialect import Csv, check_csv, why_not
+from xent._table.files.dialect import READ_BYTES, Csv, check_csv, why_not
 from xent._table.files.endings import ending, kind_of, refuse_duplicates, unreadable
 from xent._table.files.header import doubt_header
 from xent._table.files.npz import read_npz
+from xent._table.files.unpacked import unpacked
 
 HEAD_ROWS = 1 << 16  # rows among which names of columns are looked for
 
@@ -83,13 +84,14 @@ def _read_json(path: str | os.PathLike[str]) -> Any:
     import pyarrow as pa
     import pyarrow.json
 
-    def reading(schema: Any = None) -> Any:
-        options = pyarrow.json.ParseOptions(explicit_schema=schema)
-        with pa.input_stream(os.fspath(path), compression="detect") as file:
-            return pyarrow.json.read_json(file, parse_options=options)
-
-    table = reading()
-    return reading(table.schema) if any(map(pa.types.is_nested, table.schema.types)) else table
+    with unpacked(path) as file:
+        data = b"".join(iter(lambda: file.read(READ_BYTES), b""))
+    check_nesting(data, path)
+    table = pyarrow.json.read_json(pa.BufferReader(data))
+    if not any(map(pa.types.is_nested, table.schema.types)):
+        return table
+    options = pyarrow.json.ParseOptions(explicit_schema=table.schema)
+    return pyarrow.json.read_json(pa.BufferReader(data), parse_options=options)
 
 
 def scan(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Labelled = LabelledTable | LabelledImages
 
-BYTE = 255.0
+LARGEST_PIXEL = 255.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Prepared:
         check_shape(rows.images, self.shape, argument)
         X = rows.images.X
         if X.dtype == np.uint8:
-            return np.asarray(np.divide(X, np.float32(BYTE), dtype=np.float32))
+            return np.asarray(np.divide(X, np.float32(LARGEST_PIXEL), dtype=np.float32))
         return self.scaling.apply(X).astype(np.float32)  # type: ignore[union-attr]
 
     def model(self, classifier: SoftmaxClassifier) -> TrainedModel:
@@ -95,7 +95,7 @@ def prepare(rows: Labelled, scale: str | None, max_levels: int) -> Prepared:
         return Prepared(rows.target, encoder, columns=columns)
     X = rows.images.X
     if X.dtype == np.uint8:
-        width = np.full(X.shape[1], BYTE)
+        width = np.full(X.shape[1], LARGEST_PIXEL)
         scaling = Scaling(np.zeros(X.shape[1]), width)
     else:
         with train_words():

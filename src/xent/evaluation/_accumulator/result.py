@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent.evaluation._accumulator.moments import CONFIDENCE, CostMoments
+from xent.evaluation._accumulator.scores import NO_RANKING, ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import SMALLEST, Numbers, Sums, ratio
 from xent.evaluation._accumulator.tally import (
@@ -33,7 +34,7 @@ def report_of(
     base: float,
     unit: float,
     slices: Mapping[Any, Slices],
-    ranking: dict[str, float],
+    scores: ScoreCounts | None,
 ) -> Report:
     """Make a report.
 
@@ -47,8 +48,8 @@ def report_of(
         Of the logarithm, and its natural logarithm.
     slices : mapping of name to Slices
         What was counted of parts of the rows.
-    ranking : dict
-        What is known of the order of the scores.
+    scores : ScoreCounts or None
+        How many rows there are of each score, where that was counted.
     """
     moments = moments_of(tally)
     total = ratio(moments.weight, ONE)
@@ -76,7 +77,8 @@ def report_of(
         calibration=bins,
         impossible=moments.endless,
         floored=_floored(tally, moments, unit),
-        ranking=ranking,
+        ranking=NO_RANKING if scores is None else scores.ranking(),
+        score_counts="none" if scores is None else scores.form,
         per_class=_per_class(tally, classes, labels, unit),
         pairs=_pairs(tally, labels, unit),
         slices=[piece for name, some in slices.items() for piece in _slices(name, some, unit)],
@@ -237,7 +239,6 @@ def _pairs(tally: RowTally, labels: list[Any], unit: float) -> PairList:
     pairs = tally.pairs
     rows = pairs.weight.values() if tally.weighted else pairs.rows
     some = np.flatnonzero(pairs.rows[: pairs.used])
-    some = some[np.lexsort((pairs.keys[some], -rows[some]))]
     keys, cost = pairs.keys[some], pairs.cost.values()[some] / unit
     if tally.endless_pairs:
         cost[np.isin(keys, list(tally.endless_pairs))] = math.inf

@@ -21,6 +21,7 @@ from xent._kernels.predictions.sums import (
 
 SMALLEST = 1200  # `beyond` counts 2**-1200: every float64 is a whole number of them
 HUGE = 1e300  # above which a product has no second half, and no sum
+ADDED_SINGLY = 32  # numbers that are added one by one
 _HALF = 26  # bits of the lower part of a mantissa
 _HIGHEST = 1 << 60  # of a first limb, before it goes beyond
 
@@ -78,6 +79,11 @@ class Sums:
     def add_left(self, slots: Slots, left: Numbers) -> None:
         """Add what does not fit the limbs, to the last bit."""
         some = np.flatnonzero(left)
+        if some.size < ADDED_SINGLY:
+            for slot, value in zip(slots[some].tolist(), left[some].tolist(), strict=True):
+                above, below = value.as_integer_ratio()
+                self.add_whole(slot, above << (SMALLEST + 1 - below.bit_length()))
+            return
         mantissa, exponent = np.frexp(left[some])
         whole = np.ldexp(mantissa, 53).astype(np.int64)
         high = whole >> _HALF
@@ -106,7 +112,10 @@ class Sums:
         if places is None:
             self.limbs[: len(other.limbs)] += other.limbs
         else:
-            self.limbs[places] += other.limbs[: len(places)]
+            for at in range(0, len(places), ROOM):  # which may be alike
+                some = slice(at, min(at + ROOM, len(places)))
+                np.add.at(self.limbs, places[some], other.limbs[some])
+                carry(self.limbs)
         for slot, amount in other.beyond.items():
             self.add_whole(slot if places is None else int(places[slot]), amount)
         self.carry()
@@ -123,6 +132,19 @@ class Sums:
             total = (total << LIMB_BITS) + int(limb)
         found: int = (total << self._shift) + self.beyond.get(slot, 0)
         return found
+
+    def canonical(self, slot: int) -> tuple[list[int], int]:
+        """Return a sum as limbs in their one form and, of 2**-`SMALLEST`, what does not fit."""
+        whole = self.whole(slot)
+        above, rest = divmod(whole, 1 << self._shift)
+        count = int(self.limbs.shape[1])
+        if not 0 <= above < _HIGHEST << LIMB_BITS * (count - 1):
+            return [0] * count, whole
+        limbs = []
+        for _ in range(count - 1):
+            above, low = divmod(above, 1 << LIMB_BITS)
+            limbs.append(low)
+        return [above, *reversed(limbs)], rest
 
     def total(self, slots: Any = None) -> int:
         """Return what several slots, all where not said, sum up to, as `whole`."""

@@ -76,10 +76,9 @@ class RowTally:
             cost = times(cost, rows.weight, n)
         if cost is not figures.cost or top == math.inf:
             cost = self._without_endless(rows, cost)
-        keys = np.empty(0, np.int64)
+        places = np.empty(0, np.int64)  # where a pair stands by its number
         if not self.pairs.dense:
-            keys = rows.truth[:n] * self.classes + figures.guess[:n]
-        places = self.pairs.places(keys) if keys.size else keys
+            places = self.pairs.places(rows.truth[:n] * self.classes + figures.guess[:n])
         for sums in (self.pairs.cost, self.said, self.spent):
             sums.make_room(n)
         pairs, cells = self.pairs, self.cells

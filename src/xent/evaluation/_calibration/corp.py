@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.evaluation._calibration.yes_no import Numbers, YesNo
+from xent.evaluation._calibration.yes_no import Numbers, YesNo, dot
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ def decomposed(rows: YesNo, blocks: LevelBlocks, unit: float) -> dict[str, dict[
     # The rows are in an order of their own, so plain sums are the same for every order given.
     return {
         "brier": _parts(
-            float(rows.weight @ np.square(gap)) / total,
-            float(blocks.weight @ (share * (1 - share))) / total,
+            dot(rows.weight, np.square(gap)) / total,
+            dot(blocks.weight, share * (1 - share)) / total,
             base * (1 - base),
         ),
         "log": _parts(
-            float((rows.weight * rows.cost).sum()) / total / unit,
-            float(blocks.weight @ entropy(share)) / total / unit,
+            dot(rows.weight, rows.cost) / total / unit,
+            dot(blocks.weight, entropy(share)) / total / unit,
             float(entropy(np.array(base))) / unit,
         ),
     }

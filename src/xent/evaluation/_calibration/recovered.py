@@ -13,11 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent.evaluation._calibration.calibrators.isotonic import fitted_stairs
+from xent.evaluation._calibration.calibrators.logistic import Line, fitted_line, line_loss
+from xent.evaluation._calibration.calibrators.softmax import (
+    RowBlocks,
+    fitted_slope,
+    log_softmax,
+    scaled,
+)
 from xent.evaluation._calibration.folds import CROSS_FOLDS, dealt, hashed, joined
 from xent.evaluation._calibration.interval import mean_and_interval
-from xent.evaluation._calibration.isotonic import fitted_stairs
-from xent.evaluation._calibration.logistic import fitted_line, line_loss
-from xent.evaluation._calibration.softmax import RowBlocks, fitted_slope, log_softmax, scaled
 from xent.evaluation._calibration.yes_no import Numbers, YesNo
 from xent.evaluation._predictions import Predictions
 from xent.evaluation._rows import RowFigures
@@ -50,9 +55,9 @@ def of_yes_no(rows: YesNo, unit: float) -> dict[str, dict[str, float]]:
     found = {}
     for method in ("temperature", "platt", "isotonic"):
         cost = np.empty(len(x))
-        names: dict[str, float] = {}
-        for k in range(CROSS_FOLDS + 1):
-            # The last of them is of all that were chosen, for the rows that were not.
+        whole: Line | None = None
+        # The first is fitted on all that were chosen, for the rows that were not.
+        for k in (CROSS_FOLDS, *range(CROSS_FOLDS)):
             learn = chosen & (fold != k)
             mend = ~chosen if k == CROSS_FOLDS else chosen & (fold == k)
             if not learn.any() or not (mend.any() or k == CROSS_FOLDS):
@@ -62,14 +67,23 @@ def of_yes_no(rows: YesNo, unit: float) -> dict[str, dict[str, float]]:
                 log_yes, log_no = fitted_stairs(*given).at(x[mend])
                 cost[mend] = np.abs(np.where(rows.yes[mend], log_yes, log_no))
                 continue
-            line = fitted_line(*given, intercept=method == "platt")
-            slope = max(line.slope, 0.0) if method == "temperature" else line.slope
-            cost[mend] = _line_cost(rows, mend, slope, line.intercept)
-            names = {"slope": slope, "intercept": line.intercept}
-        if method == "temperature":
-            names = {"temperature": 1 / names["slope"] if names["slope"] else math.inf}
+            start = (1.0, 0.0) if whole is None else (whole.slope, whole.intercept)
+            line = fitted_line(*given, intercept=method == "platt", start=start)
+            whole = whole or line
+            cost[mend] = _line_cost(rows, mend, _slope(line, method), line.intercept)
+        names = {}
+        if whole is not None and method == "platt":
+            names = {"slope": whole.slope, "intercept": whole.intercept}
+        elif whole is not None:
+            slope = _slope(whole, method)
+            names = {"temperature": 1 / slope if slope else math.inf}
         found[method] = _gained(rows.cost, cost, rows.weight, unit) | names
     return found
+
+
+def _slope(line: Line, method: str) -> float:
+    """Return the slope; a temperature is not below 0."""
+    return max(line.slope, 0.0) if method == "temperature" else line.slope
 
 
 def _line_cost(rows: YesNo, mend: NDArray[np.bool_], slope: float, intercept: float) -> Numbers:

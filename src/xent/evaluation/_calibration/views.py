@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from xent.evaluation._calibration.yes_no import Numbers, YesNo, in_order
+from xent.evaluation._calibration.yes_no import YesNo, in_order, log_rest
 from xent.evaluation._predictions import Predictions
 from xent.evaluation._rows import RowFigures
 
@@ -52,10 +52,3 @@ def of_winner(rows: RowFigures, *, whole: bool) -> YesNo:
     log_no = log_rest(log_yes)
     cost = np.where(right, rows.cost, np.abs(log_no))
     return in_order(rows.confidence, log_yes, log_no, cost, right, rows.weight, whole=whole)
-
-
-def log_rest(log_probability: Numbers) -> Numbers:
-    """Return log(1 - p) from log p, with the digits of either near 0."""
-    with np.errstate(divide="ignore"):
-        small = np.log(-np.expm1(log_probability))
-        return np.where(log_probability < -0.7, np.log1p(-np.exp(log_probability)), small)

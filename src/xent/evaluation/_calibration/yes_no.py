@@ -63,6 +63,18 @@ class YesNo:
         return np.add.reduceat(self.weight * values, self.starts)
 
 
+def log_rest(log_probability: Numbers) -> Numbers:
+    """Return log(1 - p) from log p, with the digits of either near 0."""
+    with np.errstate(divide="ignore"):
+        small = np.log(-np.expm1(log_probability))
+        return np.where(log_probability < -0.7, np.log1p(-np.exp(log_probability)), small)
+
+
+def dot(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Return the sum of products, in the same order on any number of threads."""
+    return float((a * b).sum())
+
+
 def in_order(
     score: NDArray[Any],
     log_yes: Numbers,

@@ -87,6 +87,8 @@ def evaluate_dense(
         by=None, ids=None, ignore_index=ignore_index, normalize=normalize,
         allow_probabilities=allow_probabilities, base=base,
     )  # fmt: skip
+    if each is None:  # never: rows are kept
+        raise RuntimeError
     sample = each.row // (truth.size // len(truth))
     spent = np.bincount(sample, each.cost, len(truth)) / np.log(base)
     size = np.bincount(sample, minlength=len(truth)).astype(np.float64)

@@ -16,7 +16,7 @@ from xent.losses._arguments import (
     needs_gradient,
 )
 from xent.losses._heads._loop import Head
-from xent.losses._reduction import empty_mean, reduce_loss
+from xent.losses._reduction import check_can_tell, empty_mean, reduce_loss
 from xent.losses._rows._chunks import Job
 from xent.losses._rows._formula import zero_masked_rows
 from xent.losses._torch_private import is_traced
@@ -96,7 +96,8 @@ def run_head(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
         loss = reduce_loss(found[0], o.reduction, job.total, o.empty)
         return (loss, *found[1:]) if len(found) > 1 else loss
     fill: Any = 0.0
-    if o.reduction == "mean" and isinstance(job.total, Tensor):  # "raise" would wait for the device
+    if o.reduction == "mean" and isinstance(job.total, Tensor):
+        check_can_tell(o.empty, x)
         if o.empty == "nan":
             fill = torch.where(job.total != 0, 0.0, math.nan)
     elif o.reduction == "mean" and not job.total:

@@ -93,7 +93,7 @@ def drift(
     """Say how far each column has moved between two tables, the farthest first.
 
     JS = H((p + q) / 2) - H(p) / 2 - H(q) / 2;  PSI = Σ (q - p) log(q / p);
-    Hellinger = √(Σ (√p - √q)² / 2);  total variation = Σ |p - q| / 2
+    Hellinger = √(Σ (√p - √q)² / 2);  total variation = Σ abs(p - q) / 2
 
     Parameters
     ----------

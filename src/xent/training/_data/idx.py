@@ -20,7 +20,7 @@ from xent._table.files.npz import MOST_OF_A_BYTE
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP = b"\x1f\x8b"
-PIECE = 1 << 20
+MAX_READ = 1 << 20
 
 Readable = IO[bytes] | gzip.GzipFile
 
@@ -69,7 +69,7 @@ def _unpacked(path: str | os.PathLike[str], file: Readable, packed: int) -> NDAr
         raise _no_idx(path, f"{says} cannot hold so many")
     out, done = np.empty(wanted, np.uint8), 0
     while done < wanted:
-        piece = file.read(min(PIECE, wanted - done))
+        piece = file.read(min(MAX_READ, wanted - done))
         if not piece:
             has = f"and it has {start + done:,}"
             raise _no_idx(path, f"its sizes {_sizes(shape)} are {start + wanted:,} bytes, {has}")

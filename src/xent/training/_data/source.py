@@ -128,10 +128,10 @@ def read_images(
     return _images(how[0], read_idx(how[0]), read_idx(how[1]))
 
 
-Found = dict[str, tuple[Path, Path] | tuple[str, str] | Path]
+FoundFiles = dict[str, tuple[Path, Path] | tuple[str, str] | Path]
 
 
-def _found(place: Path) -> Found:
+def _found(place: Path) -> FoundFiles:
     """Return for each part where it is: two IDX files, two arrays, or a folder of classes."""
     if place.is_file() and IDX_NAME.fullmatch(place.name):
         return {"train": (place, _labels_of(place))}
@@ -150,12 +150,12 @@ def _found(place: Path) -> Found:
     lower = {p.name.lower(): p for p in place.iterdir() if p.is_dir()}
     if "train" in lower and class_folders(lower["train"]):
         test = next((lower[name] for name in TEST_FOLDERS if name in lower), None)
-        both: Found = {"train": lower["train"]}
+        both: FoundFiles = {"train": lower["train"]}
         return both if test is None or not class_folders(test) else both | {"test": test}
     return {"train": place} if class_folders(place) else {}
 
 
-def _idx_files(folder: Path) -> Found:
+def _idx_files(folder: Path) -> FoundFiles:
     """Return the IDX files of a folder by part; the plain one where it is there compressed, too."""
     found: dict[tuple[str, str, str], Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -167,7 +167,7 @@ def _idx_files(folder: Path) -> Found:
         got = _check.join_names([name.rstrip("-_.") for name in sets], last="and")
         advice = "Name the file of images."
         raise _check.invalid("path", "hold one set of images", got, advice)
-    out: Found = {}
+    out: FoundFiles = {}
     for part in PARTS if sets else ():
         images = found.get((sets[0], part, "images"))
         if images is not None:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xent import _check, _store
-from xent.evaluation._calibration.isotonic import Stairs
-from xent.evaluation._calibration.many_stairs import ManyStairs
-from xent.evaluation._calibration.softmax import Scale
+from xent.evaluation._calibration.calibrators.isotonic import Stairs
+from xent.evaluation._calibration.calibrators.many_stairs import ManyStairs
+from xent.evaluation._calibration.calibrators.softmax import Scale
 from xent.evaluation._predictions import predictions
 
 FORMAT, VERSION = "xent.calibrator", 1
@@ -104,7 +104,7 @@ class Calibrator:
             allow_probabilities=allow_probabilities,
         )  # fmt: skip
         found = np.empty((rows, len(self.labels)))
-        for places, block, _ in said.blocks():
+        for places, block, _ in said.distributions():
             found[places] = self.map.at(block)
         return found
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.evaluation._calibration.logistic import NEWTON_STEPS
-from xent.evaluation._calibration.yes_no import Numbers
+from xent.evaluation._calibration.calibrators.logistic import NEWTON_STEPS
+from xent.evaluation._calibration.yes_no import Numbers, dot
 
 # A block of rows: log-probabilities, true classes, weights.
 RowBlock = tuple[Numbers, NDArray[np.int64], Numbers]
@@ -111,11 +111,11 @@ def _slope_sums(blocks: RowBlocks, slope: float, *, virtual: bool) -> tuple[floa
         away = z - mean[:, None]
         # A masked class is infinitely far away and weighs nothing.
         square = np.einsum("ij,ij,ij->i", p, away, away)
-        gradient += float(weight @ (mean - z[np.arange(len(z)), truth]))
-        curve += float(weight @ square)
+        gradient += dot(weight, mean - z[np.arange(len(z)), truth])
+        curve += dot(weight, square)
         if virtual:
             total += float(weight.sum())
-            own += float(weight @ (mean - np.einsum("ij,ij->i", np.exp(z), z)))
+            own += dot(weight, mean - np.einsum("ij,ij->i", np.exp(z), z))
     if virtual and total:
         gradient += own / total
         curve *= 1 + 1 / total

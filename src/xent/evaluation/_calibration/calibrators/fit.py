@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xent import _check
-from xent.evaluation._calibration.calibrator import Calibrator
-from xent.evaluation._calibration.logistic import fitted_line
-from xent.evaluation._calibration.many_stairs import ManyStairs, fitted_many_stairs
-from xent.evaluation._calibration.softmax import (
+from xent.evaluation._calibration.calibrators.calibrator import Calibrator
+from xent.evaluation._calibration.calibrators.logistic import fitted_line
+from xent.evaluation._calibration.calibrators.many_stairs import ManyStairs, fitted_many_stairs
+from xent.evaluation._calibration.calibrators.softmax import (
     MASKED,
     RowBlock,
     Scale,
@@ -137,7 +137,7 @@ def _fitted(given: Predictions, method: str, virtual: float | None) -> Scale | M
 def _blocks(given: Predictions) -> Iterator[RowBlock]:
     """Yield the rows that count."""
     weight = np.ones(len(given.truth)) if given.weight is None else given.weight
-    for rows, log_probs, _ in given.blocks():
+    for rows, log_probs, _ in given.distributions():
         some = (given.truth[rows] >= 0) & (weight[rows] > 0)
         yield log_probs[some], given.truth[rows][some], weight[rows][some]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from xent.evaluation._calibration.yes_no import Numbers
+from xent.evaluation._calibration.yes_no import Numbers, dot
 
 NEWTON_STEPS = 100
 
@@ -45,6 +45,7 @@ def fitted_line(
     *,
     slope: bool = True,
     intercept: bool = True,
+    start: tuple[float, float] = (1.0, 0.0),
 ) -> Line:
     """Fit a line that makes the truth most probable.
 
@@ -54,6 +55,8 @@ def fitted_line(
         The rows. Those with infinite log odds are left out: no line changes them.
     slope, intercept : bool
         Which of both are free; they are 1 and 0 otherwise.
+    start : tuple of float
+        Slope and intercept to begin with.
     """
     some = np.isfinite(log_odds)
     x, y, w = log_odds[some], yes[some].astype(np.float64), weight[some]
@@ -64,7 +67,7 @@ def fitted_line(
     if separated:
         share = w / w.sum()
         y, w = (y * w + expit(x) * share) / (w + share), w + share
-    theta, information = _newton(x, y, w, free)
+    theta, information = _newton(x, y, w, free, start)
     covariance = np.zeros((2, 2))
     covariance[np.ix_(free, free)] = np.linalg.pinv(information)
     return Line(float(theta[0]), float(theta[1]), separated, covariance)
@@ -88,22 +91,24 @@ def _separated(x: Numbers, yes: NDArray[np.bool_], *, slope: bool, intercept: bo
     return bool(x.min() < x.max() and (down.max() <= up.min() or up.max() <= down.min()))
 
 
-def _newton(x: Numbers, y: Numbers, w: Numbers, free: NDArray[np.bool_]) -> tuple[Numbers, Numbers]:
+def _newton(
+    x: Numbers, y: Numbers, w: Numbers, free: NDArray[np.bool_], start: tuple[float, float]
+) -> tuple[Numbers, Numbers]:
     """Return the best coefficients, and the information about those that are free."""
-    theta = np.array([1.0, 0.0])
+    theta = np.array(start)
     total, reach = float(w.sum()), float(np.abs(x).max())
 
     def loss(theta: Numbers) -> float:
-        return float(w @ line_loss(theta[0] * x + theta[1], y))
+        return dot(w, line_loss(theta[0] * x + theta[1], y))
 
     information = np.zeros((2, 2))
     for _ in range(NEWTON_STEPS):
         p = expit(theta[0] * x + theta[1])
         gap, curve = w * (p - y), w * p * (1 - p)
-        gradient = np.array([gap @ x, gap.sum()])[free]
+        gradient = np.array([dot(gap, x), gap.sum()])[free]
         pull = curve * x
         cross = pull.sum()
-        information = np.array([[pull @ x, cross], [cross, curve.sum()]])[np.ix_(free, free)]
+        information = np.array([[dot(pull, x), cross], [cross, curve.sum()]])[np.ix_(free, free)]
         step = np.zeros(2)
         step[free] = -np.linalg.lstsq(information, gradient, rcond=None)[0]
         gain = float(-(step[free] @ gradient))

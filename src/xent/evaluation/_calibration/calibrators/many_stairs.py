@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.evaluation._calibration.isotonic import Stairs, fitted_stairs
-from xent.evaluation._calibration.views import log_rest
-from xent.evaluation._calibration.yes_no import Numbers
+from xent.evaluation._calibration.calibrators.isotonic import Stairs, fitted_stairs
+from xent.evaluation._calibration.yes_no import Numbers, dot, log_rest
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _kept(mended: Numbers, said: Numbers, weight: Numbers) -> float:
 
     def slope(share: float) -> float:
         with np.errstate(divide="ignore"):
-            return float(weight @ ((mended - said) / ((1 - share) * mended + share * said)))
+            return dot(weight, (mended - said) / ((1 - share) * mended + share * said))
 
     low, high = 0.0, 1.0
     if not slope(low) < 0:

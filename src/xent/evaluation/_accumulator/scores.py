@@ -1,0 +1,229 @@
+"""How many rows of yes and no there are of each score: what is said of their order.
+
+Each distinct score is counted by itself, up to a number of them; where more come, all are counted
+by cells of the log odds. Which of the two held depends on the rows alone, and not on how they came.
+Hanley and McNeil (1982) for the area under the receiver operating characteristic.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent._kernels.predictions.scores import (
+    LOG_ODDS,
+    LOG_PROBABILITY,
+    PROBABILITY,
+    cells_of,
+    keys_of,
+)
+from xent._kernels.predictions.sums import count
+from xent.evaluation._accumulator.places import KeyPlaces, grown
+from xent.evaluation._accumulator.sums import Numbers, Slots, Sums, padded
+
+MOST_SCORES = 1 << 20  # distinct ones that are counted by themselves, of all columns together
+FINEST = 2.0**-13  # log odds that a cell is wide where there is one column
+NO_RANKING = {"roc_auc": math.nan, "average_precision": math.nan}
+MOST_RANKED = 64  # classes up to which each is ranked against the rest
+
+
+class ScoreColumn:
+    """Rows of yes and no by the score of one class.
+
+    Parameters
+    ----------
+    kind : int
+        What the scores are: `PROBABILITY`, `LOG_ODDS` or `LOG_PROBABILITY`.
+    columns : int
+        How many share `MOST_SCORES`.
+    weighted : bool
+        Whether rows have weights.
+    """
+
+    def __init__(self, kind: int, columns: int, *, weighted: bool) -> None:
+        self.kind, self.weighted = kind, weighted
+        self.most = MOST_SCORES // columns
+        self.width = FINEST * 2.0 ** math.ceil(math.log2(columns))
+        self.exact = True
+        self._empty()
+
+    def _empty(self) -> None:
+        self.index = KeyPlaces()
+        self.rows, self.yes = np.zeros((2, 1024), np.int64)
+        self.weight, self.yes_weight = (Sums(1024 if self.weighted else 0) for _ in range(2))
+
+    def add(self, scores: Numbers, yes: NDArray[np.bool_], weight: Numbers | None) -> None:
+        """Add rows; the weights have `SPARE` more."""
+        keys = np.empty(len(scores), np.int64)
+        if self.exact:
+            keys_of(scores, keys)
+        else:
+            cells_of(scores, self.kind, self.width, keys)
+        places = self.places(keys)
+        own = places[yes]
+        count(places, len(places), self.rows)
+        count(own, len(own), self.yes)
+        if weight is not None:
+            left, mine = padded(len(places)), padded(len(own))
+            mine[: len(own)] = weight[: len(places)][yes]
+            self.weight.scatter(places, weight, len(places), left)
+            self.yes_weight.scatter(own, mine, len(own), left)
+        self._coarsen()
+
+    def places(self, keys: Slots) -> Slots:
+        """Return where each key is counted."""
+        found = self.index.find(keys)
+        if self.index.used > len(self.rows):
+            self.rows, self.yes = (grown(a, self.index.used) for a in (self.rows, self.yes))
+            for sums in (self.weight, self.yes_weight) if self.weighted else ():
+                sums.make_room(0, len(self.rows))
+        return found
+
+    def _coarsen(self) -> None:
+        """Count by cells from now on, and what was counted so far, where scores are too many."""
+        if not self.exact or self.index.used <= self.most:
+            return
+        old = self._held()
+        keys = np.empty(len(old[0]), np.int64)
+        cells_of(_score_of(old[0]), self.kind, self.width, keys)
+        self.exact = False
+        self._empty()
+        self._put(keys, *old[1:])
+
+    def _held(self) -> tuple[Slots, Slots, Slots, Sums, Sums]:
+        used = self.index.used
+        return (
+            self.index.keys[:used], self.rows[:used], self.yes[:used], self.weight,
+            self.yes_weight,
+        )  # fmt: skip
+
+    def _put(self, keys: Slots, rows: Slots, yes: Slots, weight: Sums, yes_weight: Sums) -> None:
+        places = self.places(keys)
+        np.add.at(self.rows, places, rows)
+        np.add.at(self.yes, places, yes)
+        if self.weighted:
+            self.weight.merge(weight, places)
+            self.yes_weight.merge(yes_weight, places)
+
+    def merge(self, other: "ScoreColumn") -> None:
+        """Add the rows of another."""
+        if self.exact and not other.exact:
+            self.most, most = -1, self.most
+            self._coarsen()
+            self.most = most
+        keys, rows, yes, weight, yes_weight = other._held()
+        if other.exact and not self.exact:
+            cells = np.empty(len(keys), np.int64)
+            cells_of(_score_of(keys), self.kind, self.width, cells)
+            keys = cells
+        self._put(keys, rows, yes, weight, yes_weight)
+        self._coarsen()
+
+    def _weights(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the weight of all rows, and of those that are yes, in each place."""
+        if self.weighted:
+            return self.weight.values(), self.yes_weight.values()
+        return self.rows, self.yes
+
+    def ranking(self) -> tuple[float, float] | None:
+        """Return the area under the curve and the average precision; None where all are alike."""
+        order = np.argsort(self.index.keys[: self.index.used])
+        every, own = (a[: self.index.used][order].astype(np.float64) for a in self._weights())
+        below = np.cumsum(every) - every
+        upto = np.cumsum(own)
+        if not len(every):
+            return None
+        total, whole = float(below[-1] + every[-1]), float(upto[-1])
+        others = every - own
+        if not (own.any() and others.any()):
+            return None
+        others_below = below - (upto - own)
+        auc = math.fsum(own * (others_below + 0.5 * others)) / (whole * (total - whole))
+        some = own > 0
+        above, beyond = whole - upto[some], total - below[some] - every[some]
+        yes, rows = own[some], every[some]
+        if not self.exact:  # of a cell, as many before each row as after it
+            times, yes_times = (a[: self.index.used][order][some] for a in (self.rows, self.yes))
+            yes, rows = (yes + yes / yes_times) / 2, (rows + rows / times) / 2
+        precision = (above + yes) / (beyond + rows)
+        return auc, math.fsum(own[some] * precision) / whole
+
+
+class ScoreCounts:
+    """Rows by the scores of each class against the rest, of two classes of the second alone.
+
+    Parameters
+    ----------
+    classes : int
+        How many there are.
+    kind : str
+        "probs", "logits" or "log_probs".
+    weighted : bool
+        Whether rows have weights.
+    """
+
+    def __init__(self, classes: int, kind: str, *, weighted: bool) -> None:
+        self.kind = kind
+        ranked = 1 if classes == 2 else classes if 2 < classes <= MOST_RANKED else 0
+        what = LOG_ODDS if classes == 2 else LOG_PROBABILITY
+        what = PROBABILITY if kind == "probs" else what
+        self.columns = [ScoreColumn(what, ranked, weighted=weighted) for _ in range(ranked)]
+
+    def add(self, scores: list[Numbers], truth: Slots, weight: Numbers | None) -> None:
+        """Add rows by their scores for each class."""
+        for c, (column, some) in enumerate(zip(self.columns, scores, strict=True)):
+            column.add(some, truth == (1 if len(self.columns) == 1 else c), weight)
+
+    def merge(self, other: "ScoreCounts") -> None:
+        """Add the rows of another."""
+        for mine, theirs in zip(self.columns, other.columns, strict=True):
+            mine.merge(theirs)
+
+    def ranking(self) -> dict[str, float]:
+        """Return ``roc_auc`` and ``average_precision``, of many classes their means."""
+        found = [each for column in self.columns if (each := column.ranking()) is not None]
+        if not found:
+            return NO_RANKING
+        auc, precision = (math.fsum(values) / len(found) for values in zip(*found, strict=True))
+        return {"roc_auc": auc, "average_precision": precision}
+
+    @property
+    def form(self) -> str:
+        """How scores were counted: "exact", "cells", or "none" where no class is ranked."""
+        if not self.columns:
+            return "none"
+        return "exact" if all(column.exact for column in self.columns) else "cells"
+
+
+def scores_of(kind: str, block: NDArray[Any], confidence: Numbers, guess: Slots) -> list[Numbers]:
+    """Return what ranks a block's rows for each class, of two for the second alone.
+
+    Parameters
+    ----------
+    kind : str
+        "probs", "logits" or "log_probs".
+    block : ndarray, shape (n, C)
+        The scores of all classes.
+    confidence, guess : ndarray, shape (n,)
+        What the class that was given most has, and which it is.
+    """
+    classes = block.shape[1]
+    if not 2 <= classes <= MOST_RANKED:
+        return []
+    if kind == "probs":
+        # As they came: dividing rows by their sums would part equals.
+        return [block[:, c].astype(np.float64) for c in ([1] if classes == 2 else range(classes))]
+    wide = block.astype(np.float64)
+    if classes == 2:
+        with np.errstate(over="ignore"):
+            return [wide[:, 1] - wide[:, 0]]  # which keep apart what probabilities near 1 do not
+    with np.errstate(over="ignore"):
+        wide -= wide[np.arange(len(wide)), guess][:, None]
+        wide += np.log(confidence)[:, None]
+    return list(wide.T.copy())
+
+
+def _score_of(keys: Slots) -> Numbers:
+    """Return the scores of keys."""
+    return (keys ^ ((keys >> 63) & np.int64(0x7FFFFFFFFFFFFFFF))).view(np.float64)

@@ -1,0 +1,1 @@
+"""What mends probabilities: how each calibrator is fitted, used and kept."""

@@ -1,0 +1,1 @@
+"""Doors for other libraries: scikit-learn, Hugging Face's Trainer, torchmetrics, notebooks."""
