@@ -174,7 +174,14 @@ def test_the_page_shows_intervals_slices_and_ids(tmp_path):
     report = evaluate([0, 1, 1, 1], probs, by={"shop": ["x", "y", "x", None]}, ids=list("abcd"))
     report.to_html(tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
-    for words in ("By shop", "missing", "ROC AUC", "no proper score", "at 2.2e-16", ">d</span></td>"):
+    for words in (
+        "By shop",
+        "missing",
+        "ROC AUC",
+        "no proper score",
+        "at 2.2e-16",
+        ">d</span></td>",
+    ):
         assert words in page, words
     finite = evaluate([0, 1, 1], probs[:3])
     finite.to_html(tmp_path / "f.html")

@@ -185,9 +185,7 @@ def check_nesting(data: bytes, path: str | os.PathLike[str]) -> None:
             depth += 1 if sign in b"[{" else -1
             deepest = max(deepest, depth)
         if deepest > MOST_NESTED:
-            because = (
-                f"line {number} nests {deepest:,} lists or objects, above {MOST_NESTED:,}"
-            )
+            because = f"line {number} nests {deepest:,} lists or objects, above {MOST_NESTED:,}"
             raise unreadable(path, ".jsonl", because)
 
 
