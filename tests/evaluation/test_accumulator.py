@@ -113,7 +113,7 @@ def test_ranking_by_cells(classes, kind, weighted, monkeypatch):
     cells.update(found["target"], **{kind: scores}, sample_weight=weight)
     assert (exact.score_counts, cells.result().score_counts) == ("exact", "cells")
     for name, value in exact.ranking.items():
-        most = 1e-6 if name == "roc_auc" else 1e-5
+        most = 1e-6 if name == "roc_auc" else 3e-5  # far fewer rows than where cells begin
         assert cells.result().ranking[name] == pytest.approx(value, abs=most), name
     if classes == 2 and kind == "probs":
         want = metrics.roc_auc_score(found["target"], scores[:, 1], sample_weight=weight)

@@ -8,7 +8,7 @@ from xent._terminal import cut, one_line
 from xent.evaluation._numbers import Figures
 
 WINNER = "the winning class"
-SIZE = 330  # pixels high; as wide as there is room
+CHART_HEIGHT = 330  # pixels high; as wide as there is room
 
 
 def reliability_charts(report: Figures) -> tuple[list[Any], list[str]]:
@@ -96,7 +96,7 @@ def _seen(
             alt.Tooltip("band_high:Q", format=".2%", title="to"),
         ],
     )
-    return alt.layer(*layers, dots).properties(width="container", height=SIZE)
+    return alt.layer(*layers, dots).properties(width="container", height=CHART_HEIGHT)
 
 
 def _rows(alt: Any, of: Callable[..., Any], bins: list[dict[str, Any]]) -> Any:
@@ -111,5 +111,5 @@ def _rows(alt: Any, of: Callable[..., Any], bins: list[dict[str, Any]]) -> Any:
         of(bins)
         .mark_bar(color=COLOURS[5])
         .encode(x=said, x2="high:Q", y=alt.Y("rows:Q", title="rows"), tooltip=["rows:Q"])
-        .properties(width="container", height=SIZE)
+        .properties(width="container", height=CHART_HEIGHT)
     )

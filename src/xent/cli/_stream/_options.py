@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-LARGE = 1 << 24  # bytes of numbers that are held at once; what is larger is read piece by piece
+HELD_BYTES = (
+    1 << 24
+)  # bytes of numbers that are held at once; what is larger is read piece by piece
 _PANEL = "Files larger than memory"
 
 
@@ -82,7 +84,7 @@ class StreamOptions:
                 raise _check.invalid(option, must, got)
         if any(value is not None for value in elsewhere.values()):
             return False
-        return bool(asked) or _size_of(file) > LARGE
+        return bool(asked) or _size_of(file) > HELD_BYTES
 
 
 def _size_of(file: Path) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from xent.cli._tables import TableFile, TableOptions
 
-BATCH_CELLS, BATCH_ROWS = 1 << 20, 1 << 16  # of a batch, at most
+BATCH_CELLS, STREAMED_ROWS = 1 << 20, 1 << 16  # of a batch, at most
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def batches(
     from xent._table.files.endings import unreadable
 
     width = len(columns or ()) or 16
-    rows = max(1, min(BATCH_ROWS, BATCH_CELLS // width))
+    rows = max(1, min(STREAMED_ROWS, BATCH_CELLS // width))
     if piece.group is None:
         for table in TableFile(piece.path, reading, argument="FILE", text=text).batches("", rows):
             yield table.select(list(columns)) if columns else table

@@ -1,7 +1,8 @@
-"""`xent train`, `predict` and `export`: labelled data in, a model out, and what it is good for."""
+"""Labelled data in: `xent train`, `predict`, `export` and `compare-losses`."""
 
 import typer
 
+from xent.cli._training._compare_losses import compare_losses
 from xent.cli._training._export import export
 from xent.cli._training._predict import predict
 from xent.cli._training._train import train
@@ -9,5 +10,5 @@ from xent.cli._training._train import train
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (train, predict, export):
+    for command in (train, predict, export, compare_losses):
         app.command()(command)

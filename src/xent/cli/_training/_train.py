@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -163,10 +163,10 @@ def train(
     """
     from xent import _check
 
-    units = _units(hidden)
+    units = units_of(hidden)
     _check.integer("--epochs", epochs, least=1)
     _check.integer("--batch-size", batch_size, least=1)
-    share = _share(validation)
+    share = share_of(validation)
     file = validation if share is None else None
     predictions = _out_of_fold_file(folds, out_of_fold_, validation)
     outputs = {"--model": model, "--checkpoint": checkpoint, "--out-of-fold": predictions}
@@ -181,7 +181,7 @@ def train(
     images = data not in EMBEDDED and target is None and is_images(data)
     if images:
         given = {"--features": features, "--weights": weights, "--scale": scale, "--id": ids}
-        _refuse_for_images(data, {**given, **reading.given()})
+        refuse_for_images(data, {**given, **reading.given()})
         rows, held = read_labelled_images(data, size)
     else:
         if image_size is not None:
@@ -196,7 +196,7 @@ def train(
             drop_missing=drop_missing_target,
         )
     if share is not None:
-        rows, held = _parted(rows, share, seed)
+        rows, held = parted(rows, share, seed)
     if predictions is not None:
         others = [*rows.named(), rows.target, FOLD]
         check_names("--target", _classes(rows), others)
@@ -283,7 +283,7 @@ def _classes(rows: Labelled) -> NDArray[Any]:
     return np.unique(rows.labels)
 
 
-def _refuse_for_images(data: str, given: dict[str, object]) -> None:
+def refuse_for_images(data: str, given: Mapping[str, object]) -> None:
     """Refuse what was said of a table where images are read."""
     from xent import _check
 
@@ -292,7 +292,7 @@ def _refuse_for_images(data: str, given: dict[str, object]) -> None:
             raise _check.invalid(option, "go with a table", f"images in {data!r}")
 
 
-def _share(validation: str | None) -> float | None:
+def share_of(validation: str | None) -> float | None:
     """Return the share of rows to hold out, None where a file is named."""
     from xent import _check
 
@@ -304,7 +304,7 @@ def _share(validation: str | None) -> float | None:
     return _check.share("--validation", share, advice)
 
 
-def _parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
+def parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
     """Return the rows to train on and those held out."""
     from xent.training._split import hold_out
 
@@ -366,7 +366,7 @@ def _unit(loss: str) -> str:
     )
 
 
-def _units(text: str) -> list[int]:
+def units_of(text: str) -> list[int]:
     from xent import _check
 
     try:

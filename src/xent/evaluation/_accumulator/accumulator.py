@@ -55,7 +55,7 @@ class Accumulator:
     Notes
     -----
     `result` says all that `evaluate` says, but for what needs the rows again: ``decomposition``,
-    ``recovered`` and ``reliability`` are empty. Up to 2^20 distinct scores, of all classes
+    ``recovered`` and ``reliability`` are empty. Up to 2^17 distinct scores, of all classes
     together, are each counted by itself; beyond, by cells of the log odds (``Report.score_counts``
     says which), which moves the area under the curve by less than 1e-6, and the average precision
     by less than 1e-5.
@@ -164,6 +164,11 @@ class Accumulator:
             Values that part the rows, and their names.
         keep : list, optional
             Takes the figures of each block.
+
+        Raises
+        ------
+        ValueError
+            As `evaluate` raises it, or if an earlier update was refused half-way.
         """
         if self._broken:
             because = "an update was refused half-way"

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 from xent._table.files import compression
-from xent.language._backoff.exact import LOG_10, Backoff
+from xent.language._backoff.exact import LOG_10
+from xent.language._backoff.protocol import BackoffModel
 from xent.language._formats.arpa import writable
 from xent.language._mixture import Mixture
 from xent.language._model import NGramModel
@@ -112,7 +113,7 @@ def write_openfst(
             _write(arcs, labels, file)
 
 
-def _arcs(backoff: Backoff, *, closed: bool) -> Iterator[Arcs]:
+def _arcs(backoff: BackoffModel, *, closed: bool) -> Iterator[Arcs]:
     """Yield the arcs of every state, those of the first state first."""
     levels, firsts = backoff.rows, backoff.firsts
     leads = [np.zeros(1, np.int64), *(states.astype(np.int64) for states in backoff.states)]

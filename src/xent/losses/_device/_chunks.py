@@ -23,7 +23,7 @@ _ELEMENTS = 3 << 19
 Columns = tuple[Tensor, ...]
 
 
-class Part(NamedTuple):
+class InputPart(NamedTuple):
     """Some of the places along one dimension."""
 
     dim: int
@@ -45,7 +45,7 @@ class Part(NamedTuple):
         return slice(self.start * each, (self.start + self.length) * each)
 
 
-Formula = Callable[[Tensor, Part], Columns]
+Formula = Callable[[Tensor, InputPart], Columns]
 
 
 def runs_on_device(input: Tensor, *others: Tensor | None) -> bool:
@@ -59,15 +59,17 @@ def runs_on_device(input: Tensor, *others: Tensor | None) -> bool:
     return module is None or not isinstance(input, module.DTensor)
 
 
-def parts_of(shape: torch.Size, axis: int | None = None, elements: int | None = None) -> list[Part]:
+def parts_of(
+    shape: torch.Size, axis: int | None = None, elements: int | None = None
+) -> list[InputPart]:
     """Cut a tensor along its first dimension that is no ``axis`` and has several places."""
     elements = _ELEMENTS if elements is None else elements
     for dim, size in enumerate(shape):
         if dim != axis and size > 1:
             step = max(1, elements // max(1, shape.numel() // size))
             step = -(-size // -(-size // step))
-            return [Part(dim, s, min(step, size - s), size) for s in range(0, size, step)]
-    return [Part(0, 0, 1, 1)]
+            return [InputPart(dim, s, min(step, size - s), size) for s in range(0, size, step)]
+    return [InputPart(0, 0, 1, 1)]
 
 
 class _InChunks(torch.autograd.Function):
@@ -78,7 +80,7 @@ class _InChunks(torch.autograd.Function):
         ctx: Any,
         input: Tensor,
         formula: Formula,
-        parts: list[Part],
+        parts: list[InputPart],
         layout: str,
         inplace: bool,
         *saved: Any,
@@ -137,7 +139,7 @@ def _slope(found: Columns, leaf: Tensor, upstream: Any, twice: bool) -> Tensor:
     return torch.zeros_like(leaf) if grad is None else grad
 
 
-def _whole(column: Tensor, parts: list[Part], layout: str) -> Tensor:
+def _whole(column: Tensor, parts: list[InputPart], layout: str) -> Tensor:
     """Make room for a column of all parts, of which this is the first."""
     shape, part = list(column.shape), parts[0]
     if layout == "sums":
@@ -147,7 +149,7 @@ def _whole(column: Tensor, parts: list[Part], layout: str) -> Tensor:
     return column.new_empty(shape)
 
 
-def _place(whole: Tensor, number: int, parts: list[Part], layout: str) -> Tensor:
+def _place(whole: Tensor, number: int, parts: list[InputPart], layout: str) -> Tensor:
     """Return where a part of a column stands in it."""
     part = parts[number]
     if len(parts) == 1:
@@ -160,7 +162,7 @@ def _place(whole: Tensor, number: int, parts: list[Part], layout: str) -> Tensor
 def in_chunks(
     input: Tensor,
     formula: Formula,
-    parts: list[Part],
+    parts: list[InputPart],
     *saved: Tensor | None,
     layout: str = "rows",
     inplace: bool = False,
