@@ -76,6 +76,7 @@ def evaluate(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
     json: options.JsonOption = None,
+    schema: options.SchemaOption = False,
     *,
     kinds: KindOptions,
     streaming: StreamOptions,
@@ -154,12 +155,12 @@ def evaluate(
             )  # fmt: skip
             beyond.append(("ordered", found.beside(), found.lines()))
     report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
-    if rows is not None:
-        _write_rows(rows, report, each, {name: others[name] for name in (id_, *beside) if name})
     if against is not None:
         old = OldRows(against, report.unit, id_, target)
         compared = old.compared(file, report, each, others.get(id_ or ""))
         beyond.append(("against", compared.to_dict(), str(compared)))
+    if rows is not None:
+        _write_rows(rows, report, each, {name: others[name] for name in (id_, *beside) if name})
     _write(report, beyond, file, html, json)
     if fail_above is not None:
         options.fail("the cross-entropy", report.high, fail_above, report.unit)

@@ -82,6 +82,27 @@ JsonOption = Annotated[
 ]
 
 
+def _print_schema(wanted: bool) -> None:
+    if wanted:
+        import json
+
+        from xent.evaluation import json_schema
+
+        typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        raise typer.Exit
+
+
+SchemaOption = Annotated[
+    bool,
+    typer.Option(
+        "--schema",
+        callback=_print_schema,
+        is_eager=True,
+        help="Print the JSON schema of what --json writes, and nothing else.",
+    ),
+]
+
+
 def fail(what: str, high: float, limit: float, unit: str) -> None:
     """End with exit code 1 unless an interval ends at a limit or below it.
 

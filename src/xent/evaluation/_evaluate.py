@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from xent import _check
 from xent._kernels.predictions.figures import RowArrays
 from xent.evaluation._accumulator import result
-from xent.evaluation._accumulator.accumulator import Accumulator, column_of
+from xent.evaluation._accumulator.accumulator import Accumulator, column_of, summed_up
 from xent.evaluation._accumulator.baselines import with_baselines
 from xent.evaluation._accumulator.rows import CountedRows
 from xent.evaluation._accumulator.scores import ScoreCounts
@@ -150,7 +150,7 @@ def evaluated(
     whole = Accumulator(ranking=orders, allow_probabilities=True, base=base)
     found: list[RowFigures] = []
     whole.add(given, columns, named, keep=found)
-    report, each = whole.result(), joined(found)
+    report, each = summed_up(whole), joined(found)
     if orders:
         each = replace(each, scores=scores_of(given, each.row))
         report = with_calibration(report, given, each, unit)
