@@ -56,7 +56,7 @@ def whole(file, *args):
 def always(monkeypatch):
     """Every file is large, and read in batches of 64 rows."""
     monkeypatch.setattr(_pieces, "BATCH_ROWS", 64)
-    return lambda: monkeypatch.setattr(_options, "LARGE", -1)
+    return lambda: monkeypatch.setattr(_options, "", -1)
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
@@ -259,5 +259,5 @@ def test_large_files_are_read_in_pieces_by_themselves(tmp_path, monkeypatch):
     file = tmp_path / "p.parquet"
     pyarrow.parquet.write_table(table(), file)
     assert evaluated(file, "--ignore", "-100")["decomposition"] != {}
-    monkeypatch.setattr(_options, "LARGE", 500)
+    monkeypatch.setattr(_options, "", 500)
     assert evaluated(file, "--ignore", "-100")["decomposition"] == {}
