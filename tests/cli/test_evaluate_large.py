@@ -55,8 +55,8 @@ def whole(file, *args):
 @pytest.fixture
 def always(monkeypatch):
     """Every file is large, and read in batches of 64 rows."""
-    monkeypatch.setattr(_pieces, "BATCH_ROWS", 64)
-    return lambda: monkeypatch.setattr(_options, "", -1)
+    monkeypatch.setattr(_pieces, "STREAMED_ROWS", 64)
+    return lambda: monkeypatch.setattr(_options, "HELD_BYTES", -1)
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
@@ -71,8 +71,8 @@ def test_pieces_are_the_whole(tmp_path, always, ending):
     want = whole(file, *OPTIONS)
     always()
     pieces = evaluated(file, *OPTIONS)
-    assert {name: pieces.pop(name) for name in BESIDE} == {name: {} for name in BESIDE}
-    assert pieces == want
+    assert pieces["recovered"] == {}
+    assert {name: pieces[name] for name in want} == want
 
 
 @pytest.mark.parametrize("labels", [[], ["--labels", "no,1"]])
@@ -258,6 +258,6 @@ def test_what_does_not_go_with_pieces(tmp_path):
 def test_large_files_are_read_in_pieces_by_themselves(tmp_path, monkeypatch):
     file = tmp_path / "p.parquet"
     pyarrow.parquet.write_table(table(), file)
-    assert evaluated(file, "--ignore", "-100")["decomposition"] != {}
-    monkeypatch.setattr(_options, "", 500)
-    assert evaluated(file, "--ignore", "-100")["decomposition"] == {}
+    assert evaluated(file, "--ignore", "-100")["recovered"] != {}
+    monkeypatch.setattr(_options, "HELD_BYTES", 500)
+    assert evaluated(file, "--ignore", "-100")["recovered"] == {}
