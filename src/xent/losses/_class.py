@@ -126,7 +126,7 @@ def cross_entropy(
         and size_average is reduce is axis is None
         and token_weight is None
         and softcap is None
-        and stats is False
+        and stats is inplace_backward is False
         and type(label_smoothing) is type(temperature) is type(z_loss) is float
         and type(reduction) is type(empty) is str
         and (label_smoothing, temperature, z_loss, empty) == _DEFAULTS
@@ -150,6 +150,9 @@ def cross_entropy(
     )
     axis = class_axis(input, axis)
     target = check_target_and_weights(input, target, weight, token_weight, axis, o)
+    if type(inplace_backward) is not bool:
+        must = "be True or False"
+        raise _check.wrong_kind("inplace_backward", must, _check.a(inplace_backward))
     score: Any = softmax_loss
     more: dict[str, bool] = {}
     if runs_on_device(input, target, weight, token_weight):

@@ -76,7 +76,7 @@ def scan_csv(
                 misfit = MISFIT.search(str(error))
                 wider = None if misfit is None else wider_type(misfit[2], misfit[3], exact=exact)
                 name = "" if misfit is None else reader.schema.names[int(misfit[1])]
-                if wider is None or types.get(name) == wider:
+                if not os.path.isfile(path) or wider is None or types.get(name) == wider:
                     raise
                 types[name] = wider
 
@@ -101,7 +101,7 @@ def read_csv(
             except pa.ArrowInvalid as error:
                 misfit = MISFIT.search(str(error))
                 name = "" if misfit is None else reader.schema.names[int(misfit[1])]
-                if misfit is None or types.get(name) == pa.string():
+                if misfit is None or types.get(name) == pa.string() or not os.path.isfile(path):
                     raise
                 wider = wider_type(misfit[2], misfit[3], exact=False)
                 fits = wider is not None and types.get(name) != wider
@@ -198,10 +198,14 @@ def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
     import pyarrow.json
 
     def blocks() -> Iterator[bytes]:
-        rest = b""
+        rest, done = b"", 0
         with unpacked(path) as file:
             while found := file.read(dialect.READ_BYTES):
                 lines, line, rest = (rest + found).rpartition(b"\n")
+                done += lines.count(b"\n") + len(line)
+                if len(rest) > dialect.READ_BYTES:
+                    because = f"line {done + 1} is longer than {dialect.READ_BYTES >> 20} MB"
+                    raise _check.cannot(f"{str(path)!r} cannot be read as JSON lines", because)
                 if line:
                     yield lines + line
             if rest.strip():

@@ -17,6 +17,7 @@ from typing import Any
 from xent import _check
 from xent._table.files.encodings import SAMPLE, likely_encoding
 from xent._table.files.endings import unreadable
+from xent._table.files.unpacked import text_limit
 
 READ_BYTES = 8 << 20  # bytes; the types of the columns are those of the first block
 
@@ -111,6 +112,8 @@ def why_not(
 ) -> ValueError:
     """Return the sentence that says why a CSV could not be read, with the line if it is known."""
     how = csv or Csv()
+    if not Path(path).is_file():
+        return unreadable(path, kind, error)  # a pipe, which gives what it has but once
     try:
         head, line, byte, sample = _look(path, how.encoding)
     except (OSError, EOFError, UnicodeError, zlib.error):
@@ -154,11 +157,14 @@ def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, b
     with opened(path, "rb") as file:
         sample = file.read(SAMPLE)
         file.seek(0)
-        for number, line in enumerate(file, 1):
+        number = 1
+        # A line of gigabytes is looked at in pieces, and no further than a packed file may go.
+        while (line := file.readline(SAMPLE)) and file.tell() < text_limit(path):
             try:
                 words = decoder.decode(line)
             except UnicodeDecodeError as bad:
                 sample = sample if file.tell() <= SAMPLE else line + file.read(SAMPLE)
                 return head, number, f"0x{bad.object[bad.start]:02x}", sample
             head = head or words
+            number += line.endswith(b"\n")
     return head, 0, "", sample

@@ -125,6 +125,16 @@ class Sums:
         """How much smaller 2**-`SMALLEST` is than what the last limb counts, as a power of 2."""
         return SMALLEST - FIRST_LIMB - LIMB_BITS * (int(self.limbs.shape[1]) - 1)
 
+    def chosen(self, slots: Slots) -> "Sums":
+        """Return some of the sums, in this order."""
+        self.carry()
+        out = Sums(len(slots), int(self.limbs.shape[1]))
+        out.limbs[:] = self.limbs[slots]
+        if self.beyond:
+            found = {slot: i for i, slot in enumerate(slots.tolist())}
+            out.beyond = {found[s]: amount for s, amount in self.beyond.items() if s in found}
+        return out
+
     def whole(self, slot: int) -> int:
         """Return a sum as a whole number of 2**-`SMALLEST`."""
         total = 0

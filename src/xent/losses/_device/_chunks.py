@@ -23,7 +23,7 @@ _ELEMENTS = 3 << 19
 Columns = tuple[Tensor, ...]
 
 
-class RowChunk(NamedTuple):
+class InputPart(NamedTuple):
     """Some of the places along one dimension."""
 
     dim: int
@@ -45,7 +45,7 @@ class RowChunk(NamedTuple):
         return slice(self.start * each, (self.start + self.length) * each)
 
 
-Formula = Callable[[Tensor, RowChunk], Columns]
+Formula = Callable[[Tensor, InputPart], Columns]
 
 
 def runs_on_device(input: Tensor, *others: Tensor | None) -> bool:
@@ -61,15 +61,15 @@ def runs_on_device(input: Tensor, *others: Tensor | None) -> bool:
 
 def parts_of(
     shape: torch.Size, axis: int | None = None, elements: int | None = None
-) -> list[RowChunk]:
+) -> list[InputPart]:
     """Cut a tensor along its first dimension that is no ``axis`` and has several places."""
     elements = _ELEMENTS if elements is None else elements
     for dim, size in enumerate(shape):
         if dim != axis and size > 1:
             step = max(1, elements // max(1, shape.numel() // size))
             step = -(-size // -(-size // step))
-            return [RowChunk(dim, s, min(step, size - s), size) for s in range(0, size, step)]
-    return [RowChunk(0, 0, 1, 1)]
+            return [InputPart(dim, s, min(step, size - s), size) for s in range(0, size, step)]
+    return [InputPart(0, 0, 1, 1)]
 
 
 class _InChunks(torch.autograd.Function):
@@ -80,7 +80,7 @@ class _InChunks(torch.autograd.Function):
         ctx: Any,
         input: Tensor,
         formula: Formula,
-        parts: list[RowChunk],
+        parts: list[InputPart],
         layout: str,
         inplace: bool,
         *saved: Any,
@@ -139,7 +139,7 @@ def _slope(found: Columns, leaf: Tensor, upstream: Any, twice: bool) -> Tensor:
     return torch.zeros_like(leaf) if grad is None else grad
 
 
-def _whole(column: Tensor, parts: list[RowChunk], layout: str) -> Tensor:
+def _whole(column: Tensor, parts: list[InputPart], layout: str) -> Tensor:
     """Make room for a column of all parts, of which this is the first."""
     shape, part = list(column.shape), parts[0]
     if layout == "sums":
@@ -149,7 +149,7 @@ def _whole(column: Tensor, parts: list[RowChunk], layout: str) -> Tensor:
     return column.new_empty(shape)
 
 
-def _place(whole: Tensor, number: int, parts: list[RowChunk], layout: str) -> Tensor:
+def _place(whole: Tensor, number: int, parts: list[InputPart], layout: str) -> Tensor:
     """Return where a part of a column stands in it."""
     part = parts[number]
     if len(parts) == 1:
@@ -162,7 +162,7 @@ def _place(whole: Tensor, number: int, parts: list[RowChunk], layout: str) -> Te
 def in_chunks(
     input: Tensor,
     formula: Formula,
-    parts: list[RowChunk],
+    parts: list[InputPart],
     *saved: Tensor | None,
     layout: str = "rows",
     inplace: bool = False,

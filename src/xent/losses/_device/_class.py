@@ -5,8 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from xent.losses._arguments import Options, row_shape
-from xent.losses._device._chunks import RowChunk, in_chunks, parts_of
-from xent.losses._device._class_indices import IndexedCall, class_index_loss, takes
+from xent.losses._device._chunks import InputPart, in_chunks, parts_of
+from xent.losses._device._class_indices import IndexCall, class_index_loss, takes
 from xent.losses._reduction import check_can_tell, reduce_loss
 from xent.losses._rows._scoring import as_rows, rows_of
 from xent.losses._rows._stats import accuracy_of, with_row_shape
@@ -34,14 +34,14 @@ def class_loss(
             loss = reduce_loss(rows.plain(as_rows(logits, axis)), o.reduction, total, o.empty)
             return loss.reshape(row_shape(logits, axis)) if o.reduction == "none" else loss
 
-        call = IndexedCall(input, target, weight, token_weight, axis, o, inplace, plain)
+        call = IndexCall(input, target, weight, token_weight, axis, o, inplace, plain)
         return class_index_loss(input, call)
     rows = rows_of(target, weight, token_weight, axis, o)
     if stats:
         rows.silence(input.shape[axis])
     shape = row_shape(input, axis)
 
-    def formula(logits: Tensor, part: RowChunk) -> tuple[Tensor, ...]:
+    def formula(logits: Tensor, part: InputPart) -> tuple[Tensor, ...]:
         found = rows.plain(as_rows(logits, axis), part.rows(shape.numel()), stats=stats)
         return tuple(found) if stats else (found,)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from xent.losses._arguments import Options
-from xent.losses._device._chunks import RowChunk, parts_of
+from xent.losses._device._chunks import InputPart, parts_of
 from xent.losses._reduction import exact_dtype, loss_dtype
 from xent.losses._rows._autograd import without_inference
 from xent.losses._rows._formula import at_least_float32
@@ -31,7 +31,7 @@ class _ClassIndices(torch.autograd.Function):
     """The loss of logits whose classes lie along ``axis``; see the head of this file."""
 
     @staticmethod
-    def forward(ctx: Any, input: Tensor, call: "IndexedCall") -> Tensor:
+    def forward(ctx: Any, input: Tensor, call: "IndexCall") -> Tensor:
         o, axis = call.options, call.axis
         index = call.target.unsqueeze(axis)
         ignored = index.eq(o.ignore_index)
@@ -93,7 +93,7 @@ def _softmax(z: Tensor, axis: int, temperature: float, out: Tensor | None) -> Te
 
 
 def _columns(
-    input: Tensor, index: Tensor, parts: list[RowChunk], axis: int, temperature: float
+    input: Tensor, index: Tensor, parts: list[InputPart], axis: int, temperature: float
 ) -> tuple[Tensor, Tensor]:
     """Return log-probabilities of the true classes, and the probability of all others."""
     log_p, others = (index.new_empty(index.shape, dtype=loss_dtype(input)) for _ in range(2))
@@ -108,7 +108,7 @@ def _columns(
     return log_p, others
 
 
-def _row_weights(call: "IndexedCall", index: Tensor, ignored: Tensor) -> Tensor | None:
+def _row_weights(call: "IndexCall", index: Tensor, ignored: Tensor) -> Tensor | None:
     """Return the weight of each row, 0 where it is ignored; None where all weigh 1."""
     real, scale = call.real, None
     if call.weight is not None:
@@ -120,7 +120,7 @@ def _row_weights(call: "IndexedCall", index: Tensor, ignored: Tensor) -> Tensor 
 
 
 def _reduced(
-    cost: Tensor, ignored: Tensor, scale: Tensor | None, call: "IndexedCall"
+    cost: Tensor, ignored: Tensor, scale: Tensor | None, call: "IndexCall"
 ) -> tuple[Tensor, Tensor | None]:
     """Return the loss of negative costs of rows, and what divided it."""
     o, total = call.options, None
@@ -164,7 +164,7 @@ def score_in_place(
 
     ``upstream`` is a number, or one a row; with None the logits are left alone.
     """
-    call = IndexedCall(logits, target, weight, token_weight, 1, o, True, None)
+    call = IndexCall(logits, target, weight, token_weight, 1, o, True, None)
     index = target.unsqueeze(1)
     ignored = index.eq(o.ignore_index)
     if token_weight is not None:
@@ -188,7 +188,7 @@ def score_in_place(
     return cost.masked_fill_(ignored, 0.0).squeeze(1)
 
 
-class IndexedCall:
+class IndexCall:
     """One call: targets, weights and options, and the formula of all of it at once."""
 
     def __init__(
@@ -207,7 +207,7 @@ class IndexedCall:
         self.real = loss_dtype(input)
 
 
-def class_index_loss(input: Tensor, call: IndexedCall) -> Tensor:
+def class_index_loss(input: Tensor, call: IndexCall) -> Tensor:
     """Return the cross-entropy of class indices."""
     loss: Tensor = _class_indices(input, call)
     return loss

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from xent.losses._arguments import Options
-from xent.losses._device._chunks import RowChunk, in_chunks, parts_of
+from xent.losses._device._chunks import InputPart, in_chunks, parts_of
 from xent.losses._reduction import exact_dtype, reduce_loss
 from xent.losses._rows._answers import float_target, weighted_target
 from xent.losses._rows._formula import at_least_float32, binary_values, cap_and_scale
@@ -26,7 +26,7 @@ def values_of_elements(
     """
     given = [None if t is None else t.expand(input.shape) for t in tensors]
 
-    def columns(x: Tensor, part: RowChunk) -> tuple[Tensor, ...]:
+    def columns(x: Tensor, part: InputPart) -> tuple[Tensor, ...]:
         values = formula(x, *(None if t is None else part.of(t) for t in given))
         return (values if keep else values.sum().reshape(1),)
 
@@ -41,7 +41,7 @@ def values_of_rows(
     """Return the values of a formula of rows, classes last, and of what has as many places."""
     shape = input.shape[:-1]
 
-    def columns(x: Tensor, part: RowChunk) -> tuple[Tensor, ...]:
+    def columns(x: Tensor, part: InputPart) -> tuple[Tensor, ...]:
         return (formula(x, *(None if t is None else part.of(t) for t in tensors)).reshape(-1),)
 
     parts = parts_of(input.shape, input.dim() - 1)

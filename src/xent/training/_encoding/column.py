@@ -108,7 +108,7 @@ class EncodedColumn:
     def encode(self, column: Column) -> Matrix:
         """Return a column's numbers, shape (rows, features); none is NaN."""
         if self.is_names:
-            return self._rows_of_levels()[self._codes(column.names())]
+            return self.rows_of_levels()[self._codes(column.names())]
         values = finite(column)
         gone = np.isnan(values)
         out = np.empty((len(values), len(self.parts) + self.gaps))
@@ -125,7 +125,7 @@ class EncodedColumn:
         codes[names.codes < 0] = len(self.levels) + 1
         return codes
 
-    def _rows_of_levels(self) -> Matrix:
+    def rows_of_levels(self) -> Matrix:
         """Return the features of each level, of a name that is not known, and of a gap."""
         n, first = len(self.levels), int(self.kind == "boolean")
         own = n - first  # False is what is not True, and has no feature
