@@ -55,7 +55,7 @@ def _band(rows: YesNo) -> list[dict[str, Any]]:
     weight = np.add.reduceat(rows.weight, starts)
     said = np.add.reduceat(rows.weight * rows.probability, starts) / weight
     said = np.clip(said, 0.0, 1.0)
-    count = np.maximum(np.rint(weight**2 / np.add.reduceat(rows.weight**2, starts)), 1.0)
+    count = np.maximum(np.rint(weight**2 / np.add.reduceat(rows.squares, starts)), 1.0)
     # The same rows draw the same band, whoever asks and however often.
     chance = np.random.default_rng(0)
     drawn = chance.binomial(count.astype(np.int64), said, (BAND_DRAWS, len(said))) / count

@@ -48,10 +48,10 @@ def binned(rows: YesNo, bins: int = WIDTHS) -> dict[str, Any]:
     weight, w = inside(rows.weight), rows.weight
     said = np.minimum(inside(w * p) / weight, 1.0)
     seen = inside(w * rows.yes) / weight
-    count = weight**2 / inside(w * w)  # rows of one weight that would tell as much
+    count = weight**2 / inside(rows.squares)  # rows of one weight that would tell as much
     if rows.whole:
         count = np.rint(count)
-    chance = np.sqrt(inside(w * w * p * -np.expm1(rows.log_yes))) / weight
+    chance = np.sqrt(inside(rows.squares * p * -np.expm1(rows.log_yes))) / weight
     share, gap = weight / weight.sum(), np.abs(seen - said)
     spread = seen * (1 - seen)
     noise = np.where(count > 1, spread / np.maximum(count - 1, 1e-300), chance**2)
