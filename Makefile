@@ -96,7 +96,14 @@ torture: $(READY)  ## kill commands, flip bits, mutate files, fill the disk, and
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
+tables: $(READY)  ## write the tables of docs/ that the code knows
+	$(BIN)/python docs/tables.py
+
+site: $(READY)    ## build the documentation site, offline, with warnings as errors
+	$(BIN)/python -m pip install --quiet --group site
+	$(BIN)/python docs/site/build.py
+
 pictures: $(READY)  ## take the pictures of the README again (needs Chromium)
 	$(BIN)/python docs/pictures/make.py
 
-.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers torture docs pictures release-check
+.PHONY: help setup demo test test-long test-long-short test-oldest test-generic check bench wheel sdist strangers torture docs tables site pictures release-check

@@ -214,6 +214,21 @@ def binned() -> Iterator[str]:
         yield result.row(accuracy)
 
 
+def wide(columns: int = 3051) -> Iterator[str]:
+    """Read and fit a table of very many columns, of numbers alone and with one of names."""
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((64, columns)), rng.integers(0, 2, 64)
+    frame = pd.DataFrame(X, columns=[f"c{i}" for i in range(columns)])
+    named = frame.assign(name=np.where(rng.random(64) < 0.5, "a", "b"))
+    for what, table in (("numbers", frame), ("numbers and one of names", named)):
+        yield ratio(
+            f"fit 64 rows of {columns} columns, {what} / the same from an array",
+            lambda table=table: ours().fit(table, y), lambda: ours().fit(X, y), seconds=3.0,
+        ).row()  # fmt: skip
+
+
 def categories(rows: int = 50_000) -> str:
     """Names of up to 1,000 levels: as they are, against sparse one-hot columns."""
     import pandas as pd
@@ -343,6 +358,7 @@ def run() -> str:
         *fits(fitted),
         *predictions(fitted),
         *binned(),
+        *wide(),
         "",
         shared_work(),
         "",

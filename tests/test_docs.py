@@ -41,7 +41,12 @@ def environment():
 
 @with_blocks("python")
 def test_python(page, tmp_path):
-    """The blocks of a page are one program, as a reader would run them from top to bottom."""
+    """The blocks of a page are one program, as a reader would run them from top to bottom.
+
+    A tutorial's commands run before, in the same folder: its program reads what they wrote.
+    """
+    if page.parent.name == "tutorials":
+        run_commands(page, tmp_path)
     code = "\n".join(textwrap.dedent(text) for text in blocks(page, {"python"}))
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -58,6 +63,12 @@ def test_python(page, tmp_path):
 
 @with_blocks(*SHELLS)
 def test_shell(page, tmp_path):
+    if page.parent.name == "tutorials" and blocks(page, {"python"}):
+        pytest.skip("test_python runs the commands of a tutorial")
+    run_commands(page, tmp_path)
+
+
+def run_commands(page, tmp_path):
     for text in blocks(page, SHELLS):
         for line in text.replace("\\\n", " ").splitlines():
             command = line.strip().removeprefix("$ ").partition("  #")[0].strip()
@@ -117,7 +128,7 @@ MACROS = """
     alpha ast bar begin beta big Big bigl bigr binom cdot cdots delta Delta dots ell end epsilon exp
     frac gamma Gamma ge geq hat in infty int lambda langle ldots le left leq lfloor log ln mapsto
     mathbb mathbf mathcal mathrm max mid min mu ne neq nu over partial pi prod propto psi qquad quad
-    rangle rfloor rho right sigma sim sqrt sum tau text tfrac theta tilde times to top vert Vert
+    rangle rfloor rho right sigma sim sqrt sum tau text tfrac theta tilde times to top vert Vert lVert rVert
 """
 
 

@@ -1,7 +1,7 @@
 """`make pictures`: the pictures of the README, taken by headless Chromium from real output.
 
 `report.png` is the top of the page that `xent demo` writes, `audit.png` what `xent audit` prints
-about a script with a double softmax.
+about a script with a double softmax. `losses.png` is drawn from the losses themselves.
 """
 
 import html
@@ -59,8 +59,41 @@ def audit(folder):
     screenshot(folder / "audit.html", HERE / "audit.png", 884, 400)
 
 
+def losses(folder):
+    """Draw loss and gradient of one row of two classes over how wrong its logits are."""
+    import altair as alt
+    import torch
+
+    from xent.losses import cross_entropy
+
+    rows = []
+    for tenths in range(-40, 81):
+        for name in ("cross-entropy", "squared error"):
+            z = torch.tensor([[tenths / 10, 0.0]], dtype=torch.float64, requires_grad=True)
+            truth = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
+            squares = ((z.softmax(1) - truth) ** 2).mean()
+            loss = squares if name == "squared error" else cross_entropy(z, torch.tensor([1]))
+            loss.backward()
+            values = (("loss", loss.item()), ("size of the gradient", abs(z.grad[0, 1].item())))
+            rows += [{"wrong": tenths / 10, "loss": name, "of": of, "y": y} for of, y in values]
+    color = alt.Color("loss:N", scale=alt.Scale(range=["#0072b2", "#d55e00"]))
+    color = color.legend(title=None, orient="top", labelFontSize=13)
+    charts = [
+        alt.Chart(alt.Data(values=[row for row in rows if row["of"] == of]))
+        .mark_line(strokeWidth=2.5)
+        .encode(
+            alt.X("wrong:Q", title="how wrong the model is (logit of the other class)"),
+            alt.Y("y:Q", title=of),
+            color,
+        )
+        .properties(width=310, height=230)
+        for of in ("loss", "size of the gradient")
+    ]
+    alt.hconcat(*charts, background="white").save(str(HERE / "losses.png"), scale_factor=1.5)
+
+
 if __name__ == "__main__":
     with TemporaryDirectory() as scratch:
-        for take in (report, audit):
+        for take in (report, audit, losses):
             if not sys.argv[1:] or take.__name__ in sys.argv[1:]:
                 take(Path(scratch))

@@ -22,7 +22,8 @@ from xent import _store
 from xent._optional import need
 from xent._terminal import printable
 
-INK, SOFT, LINE = "#1c2430", "#5f6b7a", "#e3e7ec"
+# Charts take the colours of the page, which are others in the dark.
+INK, SOFT, LINE = "var(--ink)", "var(--soft)", "var(--line)"
 # Okabe and Ito's colours can be told apart by everyone.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442"]
 
@@ -58,6 +59,10 @@ class Page:
         rows: Iterable[Sequence[str]] = (),
         best: int | None = None,
         bars: Sequence[float] = (),
+        texts: int = 1,
+        heat: Sequence[Sequence[float]] = (),
+        search: str = "",
+        choice: Sequence[str] = (),
         charts: Sequence[Any] = (),
         images: Sequence[tuple[NDArray[Any], str]] = (),
     ) -> None:
@@ -72,7 +77,18 @@ class Page:
         best : int, optional
             The row to print in bold.
         bars : sequence of float, optional
-            One number a row, drawn as a bar beside its name.
+            One number a row, drawn as a bar beside its name; to the left where it is below 0.
+        texts : int
+            How many columns hold names, from the first: they may be long, and in any language.
+        heat : sequence of sequence of float, optional
+            From 0 to 1, how deep each cell of a row is coloured but the first: a matrix, with the
+            names of the columns on their sides.
+        search : str, optional
+            What a box above the table asks for; it hides the rows without what is typed there.
+            Columns are sorted by a click on their name.
+        choice : sequence of str, optional
+            What one may choose between: the charts of the section show the one that their
+            parameter ``chosen`` names.
         charts : sequence of altair.Chart
             Charts, side by side where there is room.
         images : sequence of (array, caption)
@@ -82,12 +98,19 @@ class Page:
         for chart in charts:
             names.append(f"chart{len(self._charts)}")
             self._charts[names[-1]] = _styled(chart).to_dict()
-        longest = max([0.0, *bars]) or 1.0
-        shares = [f"{100 * max(0.0, bar / longest):.2f}" for bar in bars]
         block = {"heading": heading, "text": text, "columns": columns, "rows": list(rows)}
-        pictures = [(_png(array), caption) for array, caption in images]
         self._blocks.append(
-            {**block, "best": best, "bars": shares, "charts": names, "images": pictures}
+            {
+                **block,
+                "best": best,
+                "bars": _bars(bars),
+                "texts": texts,
+                "heat": [[f"{100 * share:.0f}" for share in line] for line in heat],
+                "search": search,
+                "choice": choice,
+                "charts": names,
+                "images": [(_png(array), caption) for array, caption in images],
+            }
         )
 
     def write(self, path: str | os.PathLike[str], *, argument: str = "path") -> None:
@@ -118,6 +141,20 @@ class Page:
         )
         with _store.writing(path, argument=argument) as file:
             file.write(text.encode("utf-8"))
+
+
+def _bars(values: Sequence[float]) -> list[dict[str, str]]:
+    """Return where each bar begins and how long it is, in percent; 0 is where the negative end."""
+    low, high = min([0.0, *values]), max([0.0, *values])
+    whole = high - low or 1.0
+    return [
+        {
+            "side": "less" if value < 0 else "more",
+            "start": f"{100 * (min(value, 0.0) - low) / whole:.2f}",
+            "size": f"{100 * abs(value) / whole:.2f}",
+        }
+        for value in values
+    ]
 
 
 def altair() -> Any:

@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from xent import _table
@@ -289,3 +290,61 @@ def test_lists_that_begin_with_null_keep_it(tmp_path):
     assert table["a"].to_pylist() == lists
     (scanned,) = _table.scan(path, None, 100)
     assert scanned["a"].to_pylist() == lists
+
+
+# ------------------------------------------------------------------ what unpacks to far more
+
+
+def bomb(path):
+    """Write a file that is small and becomes eight megabytes."""
+    kind = path.name.partition(".")[2]
+    if kind == "parquet":
+        pa.parquet.write_table(pa.table({"a": np.zeros(1 << 20)}), path)
+    elif kind == "npz":
+        np.savez_compressed(path, a=np.zeros(1 << 20))
+    else:
+        line = b'{"a": 1}\n' if kind == "jsonl.gz" else b"a\n" if kind == "csv.gz" else b"0"
+        rest = line if kind == "jsonl.gz" else b"0\n" if kind == "csv.gz" else b"0"
+        path.write_bytes(gzip.compress(line + rest * ((8 << 20) // len(rest)), 1))
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.gz", "t.parquet", "t.npz"])
+def test_what_unpacks_to_far_more_is_refused(tmp_path, monkeypatch, name):
+    from xent._table.files import unpacked
+
+    path = tmp_path / name
+    bomb(path)
+    assert path.stat().st_size < 80_000
+    whole = _table.read(path).num_rows
+    assert whole >= 900_000
+    monkeypatch.setattr(unpacked, "TEXT_BYTES", 1 << 20)
+    monkeypatch.setattr(unpacked, "ARRAY_BYTES", 1 << 20)
+    monkeypatch.setattr(unpacked, "TIMES", 10)
+    with pytest.raises(ValueError, match=f"{name}' cannot be read: it is packed, and unpacked it"):
+        _table.read(path)
+    if name == "t.parquet":  # comes in pieces, however long it is
+        assert sum(batch.num_rows for batch in _table.scan(path)) == whole
+    else:
+        with pytest.raises(ValueError, match=r"would be larger than \d MB\. Where it is trusted"):
+            list(_table.scan(path))
+    with unpacked.up_to(16 << 20):
+        assert _table.read(path).num_rows == whole
+    with unpacked.up_to(1 << 19), pytest.raises(ValueError, match="larger than 1 MB"):
+        _table.read(path)
+
+
+def test_a_large_file_may_become_many_times_larger(tmp_path, monkeypatch):
+    from xent._table.files import unpacked
+
+    monkeypatch.setattr(unpacked, "TEXT_BYTES", 0)
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"a\n" + os.urandom(50_000).hex("\n").encode()))
+    assert _table.read(path).num_rows == 50_000
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.gz"])
+def test_a_line_of_json_without_an_end(tmp_path, name):
+    data = b'{"a": 1}\n{"a": "' + b"x" * (20 << 20)
+    (tmp_path / name).write_bytes(gzip.compress(data, 1) if name.endswith("gz") else data)
+    with pytest.raises(ValueError, match=r"as JSON lines: line 2 is longer than 8 MB\."):
+        list(_table.scan(tmp_path / name))

@@ -147,11 +147,27 @@ def test_rounded_probabilities_need_a_word(tmp_path):
 
 
 def test_demo_puts_cross_entropy_ahead(tmp_path):
-    result = xent("demo", "--epochs", "5", cwd=tmp_path)
+    result = xent("demo", "--epochs", "5", "--seeds", "0", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     lines = [line for line in result.stdout.splitlines() if line.endswith("<- fewest bits")]
     assert [line.split()[0] for line in lines] == ["cross_entropy"]
     assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_compare_losses_says_what_each_costs_and_what_the_second_softmax_is(tmp_path):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 60)
+    columns = {"a": y + rng.normal(size=60), "kind": np.array(["u", "v"])[y]}
+    _table.write(tmp_path / "d.csv", columns)
+    options = "--target kind --losses focal:gamma=1,alpha=0.5,double_softmax --epochs 2 --seeds 2"
+    result = xent("compare-losses", "d.csv", *options.split(), "--rates", "0.5,5", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "\nfocal:gamma=1,alpha=0.5 " in result.stdout
+    assert "cannot fall below ln(1 + 1/e) = 0.3133 nats" in result.stdout
+    assert os.listdir(tmp_path) == ["d.csv"]
+    wrong = xent("train", "d.csv", "--target", "kind", "--loss", "double_softmax", "--model", "m", cwd=tmp_path)  # fmt: skip
+    assert wrong.returncode == 2
+    assert "`--loss` must be a loss of logits, got 'double_softmax', which app" in wrong.stderr
 
 
 def test_training_on_a_table_with_text_classes(tmp_path):
@@ -289,6 +305,9 @@ REFUSALS = [
     ("train d.csv --target y --model m --epochs 0", GOOD, "`--epochs` must be an integer of at least 1, got 0."),
     ("train d.csv --target y --model m --learning-rate 1e300", GOOD, "`--learning-rate` must be a number that float32 can hold, got 1e+300."),
     ("evaluate d.csv --base two", "p_a,p_b,target\n0.5,0.5,a\n", "`--base` must be a number, or e for nats, got 'two'."),
+    ("demo --data . --seeds 1", "", "`--seeds` must be an integer of at least 2, got 1."),
+    ("compare-losses d.csv --target y --rates a", GOOD, "`--rates` must be numbers like 0.5,5,50, got 'a'."),
+    ("compare-losses d.csv --target y --validation d.csv --losses nll,nll", GOOD, "`--losses` must name at least one loss, and each once, got ['nll', 'nll']."),
     ("demo --html no/r.html", "", "`--html` must lie in a folder that exists, got 'no/r.html'."),
 ]  # fmt: skip
 

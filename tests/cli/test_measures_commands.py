@@ -1,5 +1,6 @@
 """`xent rank` and `xent drift` on files: the table, the JSON, the page, the exit code."""
 
+import gzip
 import json
 
 import pytest
@@ -187,6 +188,15 @@ def test_rank_of_some_columns(folder):
     found = {f["name"]: f for f in json.loads(xent(*args).stdout)}
     some = json.loads(xent(*args, "--columns", "w*,play,id").stdout)
     assert some == [found["id"], found["windy"]]
+
+
+def test_what_unpacks_to_far_more(tmp_path):
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"a,y\n" + b"1,x\n2,y\n" * 300_000))
+    args = ("rank", tmp_path / "t.csv.gz", "--target", "y")
+    assert xent(*args).exit_code == 0
+    done = xent(*args, "--unpacked", "1MB")
+    assert "unpacked it would be larger than 1 MB" in str(done.exception)
+    assert xent(*args, "--unpacked", "3MB").exit_code == 0
 
 
 def test_values_that_are_several(tmp_path):

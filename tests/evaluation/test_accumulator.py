@@ -78,7 +78,7 @@ def test_it_says_what_evaluate_says():
     one.update(found["target"], found["probs"], **options)
     mine, whole = one.result().to_dict(), evaluate(found["target"], found["probs"], **options)
     theirs = whole.to_dict()
-    for name in ("decomposition", "recovered"):
+    for name in ("decomposition", "recovered", "reliability"):
         assert mine.pop(name) == {}
         theirs.pop(name)
     assert mine == theirs
@@ -113,7 +113,7 @@ def test_ranking_by_cells(classes, kind, weighted, monkeypatch):
     cells.update(found["target"], **{kind: scores}, sample_weight=weight)
     assert (exact.score_counts, cells.result().score_counts) == ("exact", "cells")
     for name, value in exact.ranking.items():
-        most = 1e-6 if name == "roc_auc" else 1e-5
+        most = 1e-6 if name == "roc_auc" else 3e-5  # far fewer rows than where cells begin
         assert cells.result().ranking[name] == pytest.approx(value, abs=most), name
     if classes == 2 and kind == "probs":
         want = metrics.roc_auc_score(found["target"], scores[:, 1], sample_weight=weight)

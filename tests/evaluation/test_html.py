@@ -22,7 +22,7 @@ def test_opens_offline_with_its_pictures(tmp_path, report):
     report.to_html(path)
 
     def look(page):
-        page.wait_for_function("document.querySelectorAll('.chart svg').length == 5")
+        page.wait_for_function("document.querySelectorAll('.chart svg').length == 2")
         sizes = [svg.bounding_box() for svg in page.locator(".chart svg").all()]
         return sizes, page.locator("body").inner_text()
 
@@ -43,8 +43,12 @@ def test_labels_are_text_and_never_markup(tmp_path):
     report.to_html(path, title="<i>title</i>")
 
     def look(page):
-        page.wait_for_function("document.querySelectorAll('.chart svg').length == 5")
-        return page.locator("body").inner_text(), page.locator("section b, h1 i").count()
+        page.wait_for_function("document.querySelectorAll('.chart svg').length == 2")
+        found = page.locator("section b, h1 i").count()
+        page.locator("select").select_option(index=3)
+        page.wait_for_timeout(200)
+        found += page.locator("section b, section script").count()
+        return page.locator("body").inner_text(), found
 
     (text, markup), requests, errors = visit(path, look)
     assert markup == 0
@@ -63,7 +67,96 @@ def test_many_classes_draw_no_texture(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "report.html"
     evaluate(rng.integers(0, 200, 50), rng.dirichlet(np.ones(200), size=50)).to_html(path)
-    assert "What is taken for what" not in path.read_text()
+    page = path.read_text()
+    assert '<table class="heat">' not in page
+    assert "The most frequent mistakes" in page
+
+
+LONG = ["猫", "الإجابة الطويلة جدا باللغة العربية", "z" * 300, "a label of many words " * 9, "x"]
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_fits_every_width_with_labels_of_any_length_and_language(tmp_path, scheme):
+    rng = np.random.default_rng(0)
+    target = [LONG[i] for i in rng.integers(0, 5, 200)]
+    by = {"a column with a rather long name": [f"v{i % 9}" for i in range(200)]}
+    report = evaluate(target, rng.dirichlet(np.ones(5), size=200), labels=LONG, by=by)
+    report.to_html(tmp_path / "r.html")
+
+    def look(page):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function("document.querySelectorAll('.chart svg').length == 2")
+        found = {}
+        for width in (360, 800, 1600):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(100)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            chart = page.locator(".chart svg").first.bounding_box()
+            found[width] = wide, chart["width"]
+        return found, page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    (found, ground), requests, errors = visit(tmp_path / "r.html", look)
+    assert all(wide <= width for width, (wide, _) in found.items()), found
+    assert 200 < found[360][1] <= 360
+    assert found[1600][1] > found[360][1]
+    assert ground == {"light": "rgb(245, 246, 248)", "dark": "rgb(18, 22, 28)"}[scheme]
+    assert (requests, errors) == ([], [])
+
+
+@needs_browser
+def test_tables_are_sorted_and_searched_and_a_class_is_chosen(tmp_path, report):
+    report.to_html(tmp_path / "r.html")
+
+    def look(page):
+        page.wait_for_function("document.querySelectorAll('.chart svg').length == 2")
+        section = page.locator("section", has_text="The most expensive rows")
+        first = section.locator("tbody tr").first
+        before = first.inner_text()
+        section.get_by_role("button", name="bits").focus()
+        page.keyboard.press("Enter")
+        down = first.inner_text()
+        page.keyboard.press("Enter")
+        up = float(first.locator("td").last.inner_text())
+        costs = [float(t) for t in section.locator("tbody td:last-child").all_inner_texts()]
+        section.get_by_role("searchbox").fill("no such label")
+        none = section.locator("tbody tr:visible").count()
+        section.get_by_role("searchbox").fill(before.split()[0])
+        some = section.locator("tbody tr:visible").all_inner_texts()
+        dots = "document.querySelectorAll('.chart svg .mark-symbol path').length"
+        shapes = [page.evaluate(dots)]
+        names = page.locator("select option").all_inner_texts()
+        page.locator("select").select_option("P(2)")
+        page.wait_for_timeout(300)
+        shapes.append(page.evaluate(dots))
+        return before, down, up, costs, none, some, shapes, names
+
+    found, requests, errors = visit(tmp_path / "r.html", look)
+    before, down, up, costs, none, some, shapes, names = found
+    assert before == down
+    assert up == min(costs)
+    assert costs == sorted(costs)
+    assert none == 0
+    assert before in some
+    assert names == ["the winning class", "P(0)", "P(1)", "P(2)", "P(3)", "P(4)"]
+    bins = [report.reliability["top_label"]["bins"]]
+    bins.append(report.reliability["classwise"]["classes"][2]["bins"])
+    assert shapes == [len(b) for b in bins]
+    assert (requests, errors) == ([], [])
+
+
+def test_a_thousand_classes_show_what_they_add_and_are_small_to_send(tmp_path):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3000, 1000))
+    target = rng.integers(0, 1000, 3000)
+    names = [f"class {i} {'x' * 500}" for i in range(1000)]
+    report = evaluate([names[t] for t in target], logits=logits, labels=names)
+    report.to_html(tmp_path / "r.html")
+    assert (tmp_path / "r.html").stat().st_size < 1.5e6
+    page = (tmp_path / "r.html").read_text()
+    assert page.count('<div class="more"') > 300
+    assert page.count('<div class="less"') > 300
+    assert "<td>0 %</td>" not in page
 
 
 def test_a_failed_write_leaves_the_old_page(tmp_path, report, monkeypatch):
@@ -81,7 +174,14 @@ def test_the_page_shows_intervals_slices_and_ids(tmp_path):
     report = evaluate([0, 1, 1, 1], probs, by={"shop": ["x", "y", "x", None]}, ids=list("abcd"))
     report.to_html(tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
-    for words in ("By shop", "missing", "ROC AUC", "no proper score", "at 2.2e-16", "<td>d</td>"):
+    for words in (
+        "By shop",
+        "missing",
+        "ROC AUC",
+        "no proper score",
+        "at 2.2e-16",
+        ">d</span></td>",
+    ):
         assert words in page, words
     finite = evaluate([0, 1, 1], probs[:3])
     finite.to_html(tmp_path / "f.html")

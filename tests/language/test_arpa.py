@@ -17,11 +17,12 @@ from xent.language import (
     NGramModel,
     StupidBackoff,
     WittenBell,
-    _arpa,
     kenlm,
     read_arpa,
     write_arpa,
 )
+from xent.language._backoff import arpa as arpa_files
+from xent.language._formats import arpa as arpa_format
 from xent.language._kernels import arpa as arpa_kernels
 
 REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "reference" / "language"
@@ -128,8 +129,8 @@ def test_numbers_come_back(tmp_path):
 def test_the_same_bytes_with_any_number_of_threads(tmp_path, monkeypatch, threads):
     model = fitted(corpus(0, 300), 4, KneserNey())
     write_arpa(model, tmp_path / "whole.arpa")
-    monkeypatch.setattr(_arpa, "PIECE", 7)  # many pieces, batches and threads
-    monkeypatch.setattr(_arpa, "FORMATTED_ROWS", 100)
+    monkeypatch.setattr(arpa_format, "PIECE", 7)  # many pieces, batches and threads
+    monkeypatch.setattr(arpa_format, "FORMATTED_ROWS", 100)
     monkeypatch.setattr("numba.get_num_threads", lambda: threads)
     write_arpa(model, tmp_path / "pieces.arpa")
     whole = (tmp_path / "whole.arpa").read_bytes()
@@ -346,7 +347,7 @@ def test_a_sentence_mark_that_lacks_is_told(tmp_path, line, said):
 
 @pytest.mark.parametrize("chunk", [1, 1 << 21])
 def test_a_word_that_stands_twice_is_found_anywhere(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr(_arpa.arpa._text, "PIECE_BYTES", chunk)
+    monkeypatch.setattr(arpa_files._text, "PIECE_BYTES", chunk)
     read_arpa(arpa(tmp_path, SMALL))
     for word, lines in (("a", "10 and 11"), ("</s>", "8 and 11")):
         text = SMALL.replace("-0.4\tb", f"-0.4\t{word}")

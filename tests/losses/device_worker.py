@@ -1,19 +1,27 @@
 """Runs the losses on a device that is not there; `test_devices.py` starts it as a process.
 
 A tensor of the simulated device wraps one of the CPU and does there what it is asked. It refuses to
-meet tensors of the CPU, as an accelerator does, and counts what would wait for the device. torch's
-Python backend for PrivateUse1 is set for a whole process: so this is one of its own.
+meet tensors of the CPU, as an accelerator does, and counts what would wait for the device, the
+operations, and the bytes that are alive. torch's Python backend for PrivateUse1 is set for a whole
+process: so this is one of its own.
 """
 
 import collections
+import gc
 import itertools
 import os
 import sys
+import weakref
+from functools import partial
 
+import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
+import xent.losses as L
+from xent.losses._device import _chunks, _class_indices
 from xent.losses._reduction import WITHOUT_FLOAT64
 
 _setup_privateuseone_for_python_backend("simulated")
@@ -21,8 +29,17 @@ torch._C._set_only_lift_cpu_tensors(True)
 DEVICE = torch.device("simulated:0")
 READS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero", "aten::equal",
          "aten::masked_select", "aten::_unique2"}  # fmt: skip
+LAUNCH_NOTHING = {"aten::view", "aten::slice", "aten::unsqueeze", "aten::squeeze", "aten::detach",
+                  "aten::expand", "aten::transpose", "aten::t", "aten::permute", "aten::select",
+                  "aten::_unsafe_view", "aten::alias", "aten::empty_like", "aten::new_empty",
+                  "aten::empty", "aten::as_strided", "aten::split"}  # fmt: skip
+CHUNKS = _chunks._ELEMENTS, _class_indices._ELEMENTS
 has_float64 = True
 waits = collections.Counter()
+launches = collections.Counter()
+memory = collections.Counter()  # bytes of each storage that is alive
+wrappers = collections.Counter()  # that share it
+peak = None  # where bytes are counted: the most that were alive at once
 
 
 class OnDevice(torch.Tensor):
@@ -36,6 +53,11 @@ class OnDevice(torch.Tensor):
 
     def __init__(self, numbers):
         self.numbers = numbers
+        storage = numbers.untyped_storage()
+        place = storage.data_ptr()
+        memory[place] = storage.nbytes()
+        wrappers[place] += 1
+        weakref.finalize(self, release, place)
 
     __torch_function__ = torch._C._disabled_torch_function_impl
 
@@ -44,7 +66,24 @@ class OnDevice(torch.Tensor):
         return run(func, args, kwargs or {})
 
 
+def release(place):
+    wrappers[place] -= 1
+    if not wrappers[place]:
+        del memory[place]
+
+
 def run(func, args, kwargs):
+    global peak
+    found = run_there(func, args, kwargs)
+    if func._schema.name not in LAUNCH_NOTHING:
+        launches[func._schema.name] += 1
+    if peak is not None and memory.total() > peak:
+        gc.collect()  # a wrapper is part of a circle
+        peak = max(peak, memory.total())
+    return found
+
+
+def run_there(func, args, kwargs):
     name = func._schema.name
     tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
     here = [t for t in tensors if isinstance(t, OnDevice)]
@@ -81,10 +120,26 @@ class Watch(torch.utils._python_dispatch.TorchDispatchMode):
         return run(func, args, kwargs or {})
 
 
-def main():
-    sys.path.insert(0, str(__file__).rpartition("/")[0])
-    import test_devices as cases
+def on_device(value):
+    return OnDevice(value) if isinstance(value, torch.Tensor) else value
 
+
+def beyond(call, *tensors):
+    """Return the most bytes alive beside the inputs and the gradient, forward and backward."""
+    global peak
+    gc.collect()
+    gc.freeze()
+    with Watch():
+        x, *others = (OnDevice(t) for t in tensors)
+        x.requires_grad_()
+        given, peak = memory.total(), 0
+        call(x, *others).backward()
+        most, peak = peak, None
+    return most - given - x.numel() * x.element_size()
+
+
+def call_all(cases):
+    """Every loss of `test_devices.py`: the numbers of the CPU, and nothing that waits."""
     names = [name for name in vars(cases) if name.isupper()]
     tensors = {n: vars(cases)[n] for n in names if isinstance(vars(cases)[n], torch.Tensor)}
     for name, (call, loss, x) in cases.CALLS.items():
@@ -108,6 +163,183 @@ def main():
         torch.set_default_device(None)
         assert found[0].device.type == "cpu"
         assert torch.equal(found[1], cases.scored(name, "mean")[1]), name
+
+
+def set_chunks(elements):
+    _chunks._ELEMENTS, _class_indices._ELEMENTS = elements
+
+
+def grid(step):
+    """Every combination of options of class losses, in one chunk and in many."""
+    options = itertools.product(
+        (False, True), ("mean", "sum", "none"), (0.0, 0.3), (False, True), (False, True),
+        (1.0, 0.7), (None, 5.0), (0.0, 0.01), (-100, 1), (torch.float32, torch.bfloat16),
+    )  # fmt: skip
+    shapes = [((9, 7), None), ((2, 5, 4, 3), None), ((3, 4, 5), 2), ((1, 6), None), ((5,), None)]
+    for seed, case in enumerate(options):
+        if seed % step:
+            continue
+        soft, reduction, smoothing, weighted, tokens, t, cap, z_loss, ignored, dtype = case
+        if (soft and ignored >= 0) or (t != 1) + (cap is not None) + (z_loss != 0) == 2:
+            continue
+        shape, axis = shapes[seed % len(shapes)]
+        set_chunks([(1 << 20, 20)[seed % 2]] * 2)
+        place = axis or (1 if len(shape) > 1 else 0)
+        rows = shape[:place] + shape[place + 1 :]
+        g = torch.Generator().manual_seed(seed)
+        x = (torch.randn(shape, generator=g) * 4).to(dtype)
+        y = torch.randint(0, shape[place], rows, generator=g)
+        y = torch.randn(shape, generator=g).softmax(place) if soft else y
+        weight = torch.rand(shape[place], generator=g) if weighted else None
+        token = torch.rand(rows, generator=g).round(decimals=1) if tokens else None
+        more = {"reduction": reduction, "label_smoothing": smoothing, "temperature": t,
+                "softcap": cap, "z_loss": z_loss, "ignore_index": ignored, "axis": axis}  # fmt: skip
+        ours = x.clone().requires_grad_()
+        truth = L.cross_entropy(ours, y, weight, token_weight=token, **more)
+        up = torch.randn(truth.shape, generator=g)
+        truth.backward(up)
+        for inplace in (False, True):
+            waits.clear()
+            with Watch():
+                z = OnDevice(x.clone()).requires_grad_()
+                found = L.cross_entropy(
+                    z, on_device(y), on_device(weight), token_weight=on_device(token),
+                    inplace_backward=inplace, **more,
+                )  # fmt: skip
+                (grad,) = torch.autograd.grad(found, z, OnDevice(up))
+            assert not waits, (case, waits)
+            torch.testing.assert_close(found.detach().numbers, truth.detach(), msg=str(case))
+            torch.testing.assert_close(grad.numbers, ours.grad, msg=str(case))
+            shared = grad.numbers.data_ptr() == z.numbers.data_ptr()
+            assert shared == inplace, case
+    set_chunks(CHUNKS)
+
+
+def losses_of(rows, classes, dtype):
+    """Our losses and torch's of the same, with their tensors."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(rows, classes, generator=g).to(dtype)
+    y = torch.randint(0, classes, (rows,), generator=g)
+    p = torch.randn(rows, classes, generator=g).softmax(1)
+    focal = partial(L.focal_loss, gamma=2.0)
+    return {
+        "cross_entropy": (L.cross_entropy, F.cross_entropy, x, y),
+        "soft": (L.cross_entropy, F.cross_entropy, x, p.to(dtype)),
+        "bce": (L.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits, x,
+                p.to(dtype)),
+        "kl": (partial(L.kl_div, reduction="batchmean"), partial(F.kl_div, reduction="batchmean"),
+               x.log_softmax(1), p.to(dtype)),
+        "focal": (focal, plain_focal, x, y),
+        "soft focal": (focal, None, x, p.to(dtype)),
+    }  # fmt: skip
+
+
+def plain_focal(x, y):
+    cost = F.cross_entropy(x, y, reduction="none")
+    return ((1 - torch.exp(-cost)) ** 2 * cost).mean()
+
+
+def memory_of(rows, classes):
+    """Peaks beside inputs and gradient: at most torch's own, and the logits' in bfloat16."""
+    for dtype in (torch.float32, torch.bfloat16):
+        for name, (ours, theirs, *tensors) in losses_of(rows, classes, dtype).items():
+            logits = rows * classes * tensors[0].element_size()
+            found = beyond(ours, *tensors) / logits
+            limit = beyond(theirs, *tensors) / logits if theirs else 1.0
+            print(f"{name:14} {dtype} {found:.2f} torch {limit:.2f}", flush=True)
+            assert found <= limit, name
+            assert dtype == torch.float32 or found <= 1.0, name
+
+
+def launched():
+    """How many operations are launched: for a call of one chunk, and for each further one."""
+    g = torch.Generator().manual_seed(0)
+    for dtype, most in ((torch.float32, 20), (torch.bfloat16, 23)):
+        x = torch.randn(64, 1000, generator=g).to(dtype)
+        y = torch.randint(0, 1000, (64,), generator=g)
+        counts = []
+        for chunks in (1, 2, 4):
+            set_chunks((CHUNKS[0], 64000 // chunks))
+            with Watch():
+                z = OnDevice(x.clone()).requires_grad_()
+                labels = OnDevice(y)
+                launches.clear()
+                L.cross_entropy(z, labels).backward()
+            del launches["aten::ones_like"]  # of backward() itself
+            counts.append(launches.total())
+        print("launched", dtype, counts, flush=True)
+        assert counts[0] <= most, launches
+        assert counts[2] - counts[1] <= 2 * 14, launches
+    set_chunks(CHUNKS)
+
+
+def what_cannot_be():
+    """What is refused there, and what is not launched."""
+    g = torch.Generator().manual_seed(0)
+    x, y = torch.randn(6, 5, generator=g), torch.tensor([0, 4, 1, -100, 3, 1])
+    weight, token = torch.rand(5, generator=g), torch.rand(6, generator=g)
+    with Watch():
+        z, labels, w, t = (OnDevice(a) for a in (x, y, weight, token))
+        z.requires_grad_()
+        for call in (
+            lambda: L.cross_entropy(z, labels, empty="raise"),
+            lambda: L.cross_entropy(z, labels, empty="raise", z_loss=0.1),
+            lambda: L.nll_loss(z, labels, empty="raise"),
+            lambda: L.linear_cross_entropy(z, z, labels, empty="raise"),
+        ):
+            with pytest.raises(
+                ValueError, match="must be 'zero' or 'nan' on simulated:0, got 'raise'"
+            ):
+                call()
+        with pytest.raises(ValueError, match="no row counts"):  # of an empty batch this is known
+            L.cross_entropy(z[:0], labels[:0], empty="raise")
+        assert L.cross_entropy(z, labels * 0 - 100, empty="nan").numbers.isnan()
+        nothing = L.cross_entropy(z, labels * 0 - 100)
+        assert not nothing.numbers
+        nothing.backward()
+        assert not z.grad.numbers.any()
+        # No check whose answer nobody reads.
+        launches.clear()
+        L.cross_entropy(z, labels, w, token_weight=t).backward()
+        L.binary_cross_entropy_with_logits(z, z.detach()).backward()
+        L.kl_div(z, z.detach(), axis=1, reduction="sum").backward()
+        assert not {"aten::ge", "aten::all", "aten::any", "aten::le"} & set(launches), launches
+        # The logits are gone: a second backward says so.
+        loss = L.cross_entropy(z, labels, inplace_backward=True)
+        loss.backward(retain_graph=True)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+        # Second derivatives go through the formula of all of it.
+        z = OnDevice(x.clone()).requires_grad_()
+        (grad,) = torch.autograd.grad(L.cross_entropy(z, labels), z, create_graph=True)
+        (twice,) = torch.autograd.grad((grad * grad).sum(), z)
+    ours = x.clone().requires_grad_()
+    (grad,) = torch.autograd.grad(L.cross_entropy(ours, y), ours, create_graph=True)
+    (truth,) = torch.autograd.grad((grad * grad).sum(), ours)
+    torch.testing.assert_close(twice.numbers, truth)
+
+
+def main():
+    sys.path.insert(0, str(__file__).rpartition("/")[0])
+    import test_devices as cases
+
+    for job in sys.argv[1:]:
+        if job == "calls":
+            call_all(cases)
+        elif job == "some":
+            grid(11)
+        elif job == "grid":
+            grid(1)
+        elif job == "launched":
+            launched()
+        elif job == "refused":
+            what_cannot_be()
+        elif job == "memory":  # the shape of the goal, a 256th of it, and of a chunk
+            set_chunks([elements >> 8 for elements in CHUNKS])
+            memory_of(128, 2000)
+        elif job == "large":
+            set_chunks(CHUNKS)
+            memory_of(2048, 32000)
     print("all right", flush=True)
     os._exit(0)  # the simulated backend does not survive the end of Python
 

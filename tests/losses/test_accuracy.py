@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 
 import xent.losses as L
+from xent.losses._arguments import Options
+from xent.losses._device._class import class_loss
 
 WIDE = np.longdouble
 
@@ -121,6 +123,19 @@ def test_class_indices_long(dtype):
     loss, grad = worst(dtype, *LONG)
     assert loss <= 2
     assert grad <= 4
+
+
+def on_device(x, target, reduction):
+    """What accelerators run, here on the CPU's arithmetic."""
+    return class_loss(x, target, None, None, 1, Options(reduction), False)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_class_indices_on_a_device(dtype):
+    """Logits that lie 80 below the largest, subtracted in float32, are off by 40 units."""
+    loss, grad = worst(dtype, 10_000, (2, 3, 17, 1000), 0, on_device)
+    assert 2 < loss <= 80
+    assert grad <= (80 if dtype == torch.float32 else 0.51)
 
 
 def exact_row(x, y):
@@ -460,4 +475,6 @@ if __name__ == "__main__":
         print(kind, "loss, gradient:", worst(kind, *LONG))
     for kind in (torch.float32, torch.bfloat16):
         print("torch's own,", kind, worst(kind, *LONG, F.cross_entropy))
+    for kind in (torch.float32, torch.bfloat16, torch.float16):
+        print("on a device,", kind, worst(kind, *LONG, on_device))
     print("torch.float64, 100,000 rows:", worst_float64(100_000, seed=3))

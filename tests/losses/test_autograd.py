@@ -424,6 +424,7 @@ OTHERS = {
     "temperature": 2.0, "softcap": 1.5, "z_loss": 0.3, "axis": 0, "empty": "nan", "stats": True,
     "label_smoothing": 0.2, "ignore_index": 1, "reduction": "sum", "log_target": True,
     "weight": torch.tensor([0.5, 2.0, 1.0, 3.0]), "pos_weight": torch.tensor([0.5, 2.0, 1.0, 3.0]),
+    "inplace_backward": True,
 }  # fmt: skip
 
 

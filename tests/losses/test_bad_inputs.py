@@ -191,9 +191,19 @@ def test_gradients_of_corners():
 
 LOSSES = [n for n in L.__all__ if n[0].islower() and n != "vocab_parallel_cross_entropy"]
 ARGUMENTS = {
-    "a": X, "b": X, "linear_weight": W, "teacher_input": H, "teacher_weight": W, "scale": 1.0,
-    "bias": 0.0, "temperature": 1.0,
-}  # fmt: skip
+    "a": X,
+    "b": X,
+    "linear_weight": W,
+    "teacher_input": H,
+    "teacher_weight": W,
+    "scale": 1.0,
+    "bias": 0.0,
+    "temperature": 1.0,
+    "reference": torch.zeros(2),
+    "advantage": torch.zeros(2),
+    "desirable": torch.tensor([True, False]),
+}
+ANSWERS = {"linear_dpo", "linear_simpo", "linear_orpo", "linear_kto", "linear_grpo"}  # fmt: skip
 
 
 def _least(name):
@@ -203,6 +213,8 @@ def _least(name):
     likes = {"input": H if "linear_weight" in parameters else SOFT, **ARGUMENTS}
     indices = {"cross_entropy", "focal_loss", "nll_loss", "linear_cross_entropy", "linear_log_prob"}
     likes["target"] = Y if name in indices else SOFT
+    if name in ANSWERS:
+        likes |= {"input": H.unsqueeze(1), "target": Y.unsqueeze(1)}
     must = {n for n, p in parameters.items() if p.default is p.empty}
     must |= {"teacher_input", "teacher_weight"} & set(parameters)
     return loss, parameters, {n: likes[n] for n in must}

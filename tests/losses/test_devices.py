@@ -9,6 +9,8 @@ import pytest
 import torch
 
 import xent.losses as L
+from xent.losses._arguments import Options
+from xent.losses._device._class import class_loss
 
 HERE = Path(__file__).parent
 ROWS, CLASSES = 6, 4
@@ -110,11 +112,47 @@ def test_modules_and_classifiers_under_another_default_device():
         assert L.CrossEntropyLoss()(X, Y).device.type == "cpu"
 
 
-def test_a_simulated_accelerator():
-    """Every loss there: the CPU's numbers, no wait for the device and no copy to or from it."""
+def on_the_device(*jobs):
+    """Run jobs of `device_worker.py`, a process of its own."""
     script = HERE / "device_worker.py"
     done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=False
+        [sys.executable, str(script), *jobs], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all right" in done.stdout
+
+
+def test_a_simulated_accelerator():
+    """Every loss there: the CPU's numbers, no wait for the device and no copy to or from it.
+
+    Some of the grid of options, in one chunk and in many; what is launched, and what is alive at
+    once, of logits and chunks that are a 256th of what the goal names.
+    """
+    on_the_device("calls", "refused", "some", "launched", "memory")
+
+
+@pytest.mark.long
+def test_the_whole_grid_on_a_simulated_accelerator():
+    on_the_device("grid")
+
+
+@pytest.mark.long
+def test_memory_on_a_simulated_accelerator():
+    """2,048 rows of 32,000 classes: at most torch's own, in bfloat16 at most the logits."""
+    on_the_device("large")
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["indices", "probabilities"])
+def test_nothing_on_a_device_depends_on_what_tensors_hold(soft):
+    """Fake tensors have no values: whoever asks for one raises."""
+    from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+    with FakeTensorMode():
+        x = torch.empty(64, 1000, dtype=torch.bfloat16, requires_grad=True)
+        y = x.detach().float() if soft else x.new_empty(64, dtype=torch.int64)
+        token = torch.empty(64)
+        loss = class_loss(x, y, None, token, 1, Options(label_smoothing=0.1 * soft), False)
+        loss.backward()
+        assert x.grad.shape == x.shape
+        with pytest.raises(DataDependentOutputException):
+            loss.item()

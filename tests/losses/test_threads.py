@@ -1,6 +1,8 @@
 """Blocks of rows on torch's own threads: each once, errors heard, forks and other threads safe."""
 
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -77,6 +79,37 @@ def test_usable_after_fork():
         os._exit(0 if sum(done) == N else 1)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+FORKED = """
+import os, signal, sys
+import torch
+from xent import losses
+torch.set_num_threads(2)
+
+def step():
+    x = torch.zeros(2048, 300, requires_grad=True)
+    rows = losses.cross_entropy(x, torch.zeros(2048, dtype=torch.long), reduction="none")
+    (2 * rows).sum().backward()
+    torch.ones(1000, 1000).exp().sum()
+    return float(x.grad.sum())
+
+before = step()
+child = os.fork()
+if not child:
+    signal.alarm(60)  # ends a child that waits for ever
+    os._exit(0 if step() == before and torch.get_num_threads() == 1 else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), torch.get_num_threads())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_steps_on_one_thread():
+    """Torch's team is gone there: its own operations would wait for it, ours as well as others."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["0", "2"], done.stderr
 
 
 def test_many_callers_at_once():

@@ -140,3 +140,83 @@ def test_unreduced_losses_are_masked_in_place(name):
     torch.testing.assert_close(loss, want)
     got = torch.autograd.grad(loss.sum(), x)
     torch.testing.assert_close(got, torch.autograd.grad(want.sum(), x))
+
+
+def compiled(call, *tensors):
+    """Value, gradients, and the largest tensor of the graphs that torch.compile makes of it."""
+    from torch._dynamo.backends.common import aot_autograd
+    from torch._functorch.aot_autograd import make_boxed_func
+
+    sizes = []
+
+    def keep(graph, _):
+        for node in graph.graph.nodes:
+            values = node.meta.get("val")
+            values = values if isinstance(values, tuple | list) else [values]
+            sizes.extend(v.numel() for v in values if isinstance(v, torch.Tensor))
+        return make_boxed_func(graph.forward)
+
+    torch._dynamo.reset()
+    leaves = [t.clone().requires_grad_(t.is_floating_point()) for t in tensors]
+    backend = aot_autograd(fw_compiler=keep, bw_compiler=keep)
+    loss = torch.compile(call, fullgraph=True, backend=backend)(*leaves)
+    (loss if loss.dim() == 0 else (loss * torch.arange(1.0, len(loss) + 1)).sum()).backward()
+    return loss, [leaf.grad for leaf in leaves if leaf.is_floating_point()], max(sizes)
+
+
+HEADS = {
+    "mean": lambda x, w, b, y: L.linear_cross_entropy(x, w, y, linear_bias=b, label_smoothing=0.1),
+    "rows": lambda x, w, b, y: L.linear_cross_entropy(x, w, y, linear_bias=b, reduction="none"),
+    "sum": lambda x, w, b, y: L.linear_cross_entropy(
+        x, w, y, linear_bias=b, reduction="sum", softcap=3.0, z_loss=0.1
+    ),
+    "nothing": lambda x, w, b, y: L.linear_cross_entropy(x, w, y * 0 - 100, linear_bias=b),
+    "log_prob": lambda x, w, b, y: L.linear_log_prob(x, w, y, linear_bias=b),
+    "entropy": lambda x, w, b, y: L.linear_entropy(x, w, linear_bias=b),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_compiled_heads_hold_no_logits(name):
+    g = torch.Generator().manual_seed(0)
+    rows, width, classes = 40, 6, 60  # the head is the largest that need be there
+    x, w, b = (torch.randn(s, generator=g) for s in ((rows, width), (classes, width), (classes,)))
+    y = torch.randint(0, classes, (rows,), generator=g)
+    y[3] = -100
+    loss, grads, largest = compiled(HEADS[name], x, w, b, y)
+    leaves = [t.clone().requires_grad_() for t in (x, w, b)]
+    truth = HEADS[name](*leaves, y)
+    (truth if truth.dim() == 0 else (truth * torch.arange(1.0, rows + 1)).sum()).backward()
+    torch.testing.assert_close(loss, truth)
+    for found, leaf in zip(grads, leaves, strict=True):
+        torch.testing.assert_close(found, leaf.grad)
+    assert largest == classes * width < rows * classes
+
+
+def test_compiled_heads_find_wrong_targets_and_silence_rows():
+    x, w = torch.randn(4, 3), torch.randn(5, 3)
+    y, token = torch.tensor([0, 9, 1, 2]), torch.tensor([1.0, 0.0, 2.0, 1.0])
+    call = torch.compile(L.linear_cross_entropy, fullgraph=True, backend="aot_eager")
+    with pytest.raises(ValueError, match="`target` must be below 5"):
+        call(x, w, y)
+    x[1] = float("nan")
+    leaf = w.clone().requires_grad_()
+    loss = call(x, leaf, y, token_weight=token)
+    loss.backward()
+    truth = w.clone().requires_grad_()
+    kept = torch.tensor([0, 2, 3])
+    other = L.linear_cross_entropy(x[kept], truth, y[kept], token_weight=token[kept])
+    other.backward()
+    torch.testing.assert_close(loss, other)
+    torch.testing.assert_close(leaf.grad, truth.grad)
+
+
+def test_an_exported_head_holds_operations_of_torch_alone():
+    class Model(torch.nn.Module):
+        def forward(self, x, w, y):
+            return L.linear_cross_entropy(x, w, y)
+
+    x, w, y = torch.randn(4, 3), torch.randn(5, 3), torch.tensor([0, 4, 1, -100])
+    program = torch.export.export(Model(), (x, w, y))
+    assert "xent" not in str(program.graph)
+    torch.testing.assert_close(program.module()(x, w, y), L.linear_cross_entropy(x, w, y))

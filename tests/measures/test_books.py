@@ -190,7 +190,7 @@ def test_the_number_in_the_book(name):
 
 def test_every_function_has_one():
     functions = {name for name in m.__all__ if callable(getattr(m, name)) and name.islower()}
-    assert functions == set(NUMBERS)
+    assert functions == set(NUMBERS), "a printed number of each, from a book or a paper, in NUMBERS"
 
 
 def test_the_page_says_formula_trap_and_source_and_runs_the_code():
@@ -201,5 +201,6 @@ def test_the_page_says_formula_trap_and_source_and_runs_the_code():
     assert all(len(row) == 4 and all(cell.strip() for cell in row) for row in cells)
     named = {row[0].strip(" `").partition("(")[0] for row in cells}
     takes = {n for n in m.__all__ if {"p", "joint"} & set(getattr(m, n).__annotations__)}
-    assert named == takes
-    assert all(f"m.{name}(" in section for name in named)
+    assert named == takes, "docs/measures.md, 'The functions': a line for each measure"
+    uncalled = [name for name in named if f"m.{name}(" not in section]
+    assert not uncalled, f"the code below that table calls each: m.{uncalled[0]}(...) is missing"

@@ -148,7 +148,7 @@ def test_what_takes_a_matrix_says_so():
     """Each function named here is held against its dense self in this file."""
     takes = {n for n in m.__all__ if {"p", "joint"} & set(getattr(m, n).__annotations__)}
     says = {n for n in takes if "scipy.sparse" in (getattr(m, n).__doc__ or "")}
-    assert says == takes - DENSE
+    assert says == takes - DENSE, "its docstring says scipy.sparse, or its name stands in DENSE"
 
 
 JOINT = [

@@ -13,9 +13,14 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
 
-from torture import commands, flips, forks, kills, mutants
+from torture import commands, flips, forks, kills, mutants, shortages
 
-KINDS = {"kills": (kills, 500), "flips": (flips, 10_000), "mutants": (mutants, 10_000)}
+KINDS = {
+    "kills": (kills, 500),
+    "flips": (flips, 10_000),
+    "mutants": (mutants, 10_000),
+    "shortages": (shortages, 300),
+}
 
 
 def warmed(folder: Path) -> Path:

@@ -10,8 +10,9 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from torture import forks
 from torture.commands import WRITING, Command
@@ -51,13 +52,17 @@ class Bench:
         for name in self.command.writes:
             (self.place / name).write_bytes(OLD)
 
-    def run(self, blow: forks.Blow | None = None, timeout: float = forks.HANG) -> forks.Ending:
-        def act() -> int:
+    def run(
+        self, act: Callable[[], int] | None = None, timeout: float = forks.HANG, **how: Any
+    ) -> forks.Ending:
+        """Run the command, or something else of its folder, as `forks.run` does."""
+
+        def child() -> int:
             os.environ["TMPDIR"] = str(self.scratch)
             tempfile.tempdir = None
-            return forks.command(self.command.words.split())
+            return act() if act else forks.command(self.command.words.split())
 
-        return forks.run(act, self.place, blow=blow, timeout=timeout)
+        return forks.run(child, self.place, timeout=timeout, **how)
 
     def strangers(self) -> list[str]:
         """What lies there that no command was asked to write."""
@@ -75,7 +80,7 @@ class Bench:
             blow = forks.Blow(number, seconds=luck.random() * self.seconds * 1.1)
         else:
             blow = forks.Blow(number, event=1 + int(luck.random() ** 2 * 60))
-        ending = self.run(blow)
+        ending = self.run(blow=blow)
         done = ending.code == self.command.expected
         told["cases"] += 1
         told["ended"] += not done

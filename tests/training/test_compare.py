@@ -84,7 +84,7 @@ def test_page_shows_the_curves(comparison, tmp_path):
     comparison.to_html(tmp_path / "c.html")
 
     def look(page):
-        page.wait_for_function("document.querySelectorAll('.chart svg').length == 7")
+        page.wait_for_function("document.querySelectorAll('.chart svg').length == 4")
         return page.locator("tr.best").first.inner_text()
 
     best, requests, errors = visit(tmp_path / "c.html", look)
@@ -95,7 +95,7 @@ def test_page_shows_the_curves(comparison, tmp_path):
 @pytest.mark.parametrize(
     ("losses", "sentence"),
     [
-        (["mse"], "`losses` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div' or 'js_div', got 'mse'."),
+        (["mse"], "`losses` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div', 'js_div' or 'double_softmax', got 'mse'."),
         ("cross_entropy", "`losses` must be a list of names, got 'cross_entropy'."),
         ([], "`losses` must name at least one loss, and each once, got []."),
         (["mse_softmax"] * 2, "`losses` must name at least one loss, and each once, got ['mse_softmax', 'mse_softmax']."),

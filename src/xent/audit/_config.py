@@ -34,6 +34,12 @@ class Config:
         Lengths of data sets, by the name that they have in the script.
     criteria : mapping of str to str
         How losses that are defined elsewhere reduce: "mean", "sum" or "none".
+
+    Examples
+    --------
+    >>> config = Config(ignore=("X4",), fail_on="error")
+    >>> config.wants("X101"), config.wants("X402")
+    (True, False)
     """
 
     select: tuple[str, ...] = ()

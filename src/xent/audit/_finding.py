@@ -29,6 +29,12 @@ class Finding:
         In a notebook the cell, counted from 1; the line is then the cell's.
     losses : tuple of (str, int, int)
         The calls of losses that it is about, where they stand elsewhere: file, first and last line.
+
+    Examples
+    --------
+    >>> found = Finding("train.py", None, 4, 8, "X101", "double-softmax", "error", "twice", "once")
+    >>> found.where
+    'train.py:4:8'
     """
 
     path: str

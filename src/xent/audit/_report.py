@@ -22,6 +22,18 @@ class AuditReport:
         How many calls of losses were looked at.
     not_followed : list of str
         Losses whose arithmetic could not be seen, so that silence about them says nothing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from xent.audit import audit
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     script = Path(folder) / "small.py"
+    ...     _ = script.write_text("import torch.nn.functional as F; F.nll_loss(F.softmax(z, 1), y)")
+    ...     report = audit(script)
+    >>> len(report.findings), report.sites, report.reaches("error")
+    (1, 1, True)
     """
 
     findings: list[Finding] = field(default_factory=list)

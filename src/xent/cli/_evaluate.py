@@ -14,6 +14,9 @@ from xent.cli._compare._against import OldRows
 from xent.cli._kinds._options import KindOptions
 from xent.cli._kinds._run import KindFile
 from xent.cli._predictions import Files, Scores, in_order, labels_of, scores_of, spelled, truth_as
+from xent.cli._stream._measure import Question
+from xent.cli._stream._options import StreamOptions
+from xent.cli._stream._run import run
 from xent.cli._tables import TableOptions, options_from, with_options, words
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ def register(app: typer.Typer) -> None:
 
 @with_options()
 @options_from(KindOptions, "kinds")
+@options_from(StreamOptions, "streaming")
 def evaluate(
     file: Annotated[
         Path,
@@ -65,6 +69,7 @@ def evaluate(
     schema: options.SchemaOption = False,
     *,
     kinds: KindOptions,
+    streaming: StreamOptions,
     reading: TableOptions,
 ) -> None:
     """Say where the bits of predictions go: cross-entropy, calibration, classes, confusions.
@@ -75,13 +80,15 @@ def evaluate(
     from xent.evaluation._evaluate import evaluated
     from xent.evaluation._kinds._ordered import ordered_evaluated
 
-    _data.check_outputs([file, truth, against], {"--rows": rows, "--html": html, "--json": json})
+    _data.check_outputs([file, truth, against], {"--rows": rows, "--html": html, "--json": json,
+                        "--checkpoint": streaming.checkpoint})  # fmt: skip
     if str(html) == "-":
         raise _check.invalid("--html", "name a file", "'-'")
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
     kind = kind_of(given, normalize=normalize)
     logarithms = _data.base_of(base)
     if kinds.alone:
+        streaming.refuse("where the file holds another kind of predictions")
         said = {
             "target": target, **given, "positive": positive, "labels": labels, "truth": truth,
             "id_": id_, "weights": weights, "by": by, "ignore": ignore, "normalize": normalize,
@@ -89,6 +96,20 @@ def evaluate(
         }  # fmt: skip
         other = KindFile(file, reading, kinds, kind, given[kind], logarithms, said)
         _finish(other.evaluated(), rows, json, fail_above)
+        return
+    elsewhere = {
+        "--truth": truth, "--rows": rows, "--against": against,
+        "--ordered": kinds.ordered or None,
+    }  # fmt: skip
+    if streaming.wanted(file, elsewhere):
+        question = Question(
+            reading, kind, given[kind], target, weights, id_, tuple(by or ()), positive, labels,
+            ignore, (), normalize, allow_probabilities, logarithms,
+        )  # fmt: skip
+        report = run(file, question, streaming)
+        _write(report, [], file, html, json)
+        if fail_above is not None:
+            options.fail("the cross-entropy", report.high, fail_above, report.unit)
         return
     beside = [name for name in (weights, *(by or [])) if name is not None]
     files = Files(file, target, truth, id_)

@@ -189,10 +189,17 @@ def _matrix(table: Any, names: list[str], option: str, *, masked: bool) -> NDArr
 
     from xent import _table
 
-    matrix = _table.numbers(table, names, argument=option, masked=masked)
     kinds = {str(table.column(name).type) for name in names}
     narrow = {frozenset({"float"}): np.float32, frozenset({"halffloat"}): np.float16}
-    return matrix.astype(narrow.get(frozenset(kinds), np.float64), copy=False)
+    dtype: Any = narrow.get(frozenset(kinds), np.float64)
+    if kinds in ({"float"}, {"double"}) and not any(table.column(n).null_count for n in names):
+        found = np.empty((table.num_rows, len(names)), dtype)
+        for j, name in enumerate(names):
+            found[:, j] = table.column(name).to_numpy()
+        if not masked and np.isfinite(found.sum(dtype=np.float64)):
+            return found
+    matrix = _table.numbers(table, names, argument=option, masked=masked)
+    return matrix.astype(dtype, copy=False)
 
 
 def _stripped(names: list[str], pattern: str) -> list[str]:

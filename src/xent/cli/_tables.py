@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -83,6 +84,15 @@ class TableOptions:
             rich_help_panel=_WRITTEN,
         ),
     ] = False
+    unpacked: Annotated[
+        str | None,
+        typer.Option(
+            help="Read a packed table that is larger than 256MB (Parquet and NPZ: 1GB) and than "
+            "400 times its size as it lies there, where it is trusted: 10GB.",
+            metavar="SIZE",
+            rich_help_panel=_WRITTEN,
+        ),
+    ] = None
     names: Annotated[
         list[str] | None,
         typer.Option(
@@ -174,7 +184,8 @@ def options_from(
         @wraps(command)
         def typed(*args: Any, **options: Any) -> None:
             said = {field.name: options.pop(field.name) for field in given}
-            command(*args, **options, **{argument: kind(**said)})
+            with _unpacked_up_to(said.get("unpacked")):
+                command(*args, **options, **{argument: kind(**said)})
 
         parameters = [*own, *options]
         typed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -182,6 +193,19 @@ def options_from(
         return typed
 
     return give
+
+
+@contextmanager
+def _unpacked_up_to(size: str | None) -> Iterator[None]:
+    """Let packed tables become as large as ``--unpacked`` says."""
+    if size is None:
+        yield
+        return
+    from xent._table.files import unpacked
+    from xent.language._counting.runs import size_of
+
+    with unpacked.up_to(size_of("--unpacked", size)):
+        yield
 
 
 def words(*options: str, **others: str) -> Any:

@@ -1,45 +1,26 @@
-"""The report as a page: what to draw and how to read it. The page itself is `_page`'s business."""
+"""The report as a page: what to show and how to read it. The page itself is `_page`'s business.
+
+Tables hold labels of any length and language, and are sorted and searched in the page; charts hold
+numbers alone, and fill whatever width there is.
+"""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
-from xent._page import COLOURS, LINE, SOFT, Page, altair
-from xent.evaluation._numbers import Figures, percent
+from xent._page import Page
+from xent.evaluation._numbers import ClassRow, Figures, digits, percent
+from xent.evaluation._reliability_charts import reliability_charts
 
-# Above this many classes a matrix or a row of bars is a texture, not a picture.
+# Above this many classes a matrix is a texture, not a picture.
 MAX_CLASSES_DRAWN = 30
+MOST_LISTED = 1000  # rows of a table; a page is something one sends
+LONGEST_LABEL = 120  # letters
 
 
 def add_report(out: Page, report: Figures) -> None:
     """Add a report's blocks to a page."""
-    out.cards(
-        [
-            (
-                "Cross-entropy",
-                f"{report.cross_entropy:.4f}",
-                f"{report.unit} a row{_reach(report)}",
-            ),
-            (
-                "Explained",
-                percent(report.explained),
-                f"of the {report.prior:.3f} {report.unit} of the class prior",
-            ),
-            ("Accuracy", percent(report.accuracy), "the true class came first"),
-            ("Calibration error", percent(report.calibration_error), "mean gap, said and seen"),
-            ("Brier score", f"{report.brier:.4f}", "0 is perfect, 2 the worst"),
-        ]
-    )
-    if not math.isnan(report.ranking["roc_auc"]):
-        out.cards(
-            [
-                ("ROC AUC", f"{report.ranking['roc_auc']:.4f}", "order alone: no proper score"),
-                (
-                    "Average precision",
-                    f"{report.ranking['average_precision']:.4f}",
-                    "order alone: no proper score",
-                ),
-            ]
-        )
+    _add_cards(out, report)
     if report.impossible:
         out.section(
             "The cross-entropy is infinite",
@@ -48,212 +29,262 @@ def add_report(out: Page, report: Figures) -> None:
             "With a floor for 0, as other programs have one: "
             + f"{', '.join(f'{cost:.4f} at {x}' for x, cost in report.floored.items())}.",
         )
+    _add_baselines(out, report)
+    _add_decomposition(out, report)
+    _add_recovered(out, report)
+    _add_classes(out, report)
+    _add_reliability(out, report)
+    _add_slices(out, report)
+    _add_confusions(out, report)
+    _add_hardest(out, report)
+
+
+def shown(label: Any) -> str:
+    """Write a label, a very long one cut short."""
+    text = str(label)
+    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
+
+
+def _add_cards(out: Page, report: Figures) -> None:
+    reach = "" if math.isnan(report.low) else f", 95 %: {report.low:.4f} to {report.high:.4f}"
+    cards = [
+        ("Cross-entropy", f"{report.cross_entropy:.4f}", f"{report.unit} a row{reach}"),
+        (
+            "Explained",
+            percent(report.explained),
+            f"of the {report.prior:.3f} {report.unit} of the class prior",
+        ),
+        ("Accuracy", percent(report.accuracy), "the true class came first"),
+        ("Calibration error", percent(report.calibration_error), "mean gap, said and seen"),
+        ("Brier score", f"{report.brier:.4f}", "0 is perfect, 2 the worst"),
+    ]
+    if not math.isnan(report.ranking["roc_auc"]):
+        for name, key in (("ROC AUC", "roc_auc"), ("Average precision", "average_precision")):
+            cards.append((name, f"{report.ranking[key]:.4f}", "order alone: no proper score"))
+    out.cards(cards)
+
+
+def _add_baselines(out: Page, report: Figures) -> None:
+    costs = {
+        "knowing nothing": report.uniform,
+        "class frequencies": report.prior,
+        "the model": report.cross_entropy,
+    }
+    finite = {name: cost for name, cost in costs.items() if math.isfinite(cost)}
     out.section(
         "Against knowing nothing",
         f"Mean {report.unit} to say the true class: with no knowledge, with the frequencies of the "
         "classes alone, and with the model. What is left is what the model wastes or cannot know.",
-        charts=[_baselines(report)],
+        columns=["", f"{report.unit} a row"],
+        rows=[(name, f"{cost:.4f}") for name, cost in finite.items()],
+        bars=list(finite.values()),
+        best=list(finite).index("the model") if "the model" in finite else None,
     )
+
+
+def _add_decomposition(out: Page, report: Figures) -> None:
+    corp = report.decomposition.get("corp", {})
+    named = {"each class against the rest, summed": corp} if report.classes > 2 else {"": corp}
+    named["the winning class: is it right?"] = corp.get("top_label", {})
+    rows = [
+        (f"{title}{', ' if name else ''}{name}", *map(digits, found[score].values()))
+        for name, found in named.items()
+        for score, title in (("log", report.unit), ("brier", "Brier score"))
+        if score in found
+    ]
+    if rows:
+        out.section(
+            "Where the cost comes from",
+            "Mean = miscalibration - discrimination + uncertainty. Miscalibration is what a "
+            "calibrator could save, discrimination what the order of the rows is worth, and "
+            "uncertainty what a row costs if one knows the class frequencies alone (CORP: "
+            "Dimitriadis, Gneiting and Jordan 2021).",
+            columns=["score", "mean", "miscalibration", "discrimination", "uncertainty"],
+            rows=rows,
+        )
+
+
+def _add_recovered(out: Page, report: Figures) -> None:
+    if report.recovered:
+        out.section(
+            f"What mending would save: {report.unit} recovered",
+            "Each row mended by a calibrator that was fitted on other rows, so it is what new rows "
+            "would save. Below 0 mending does harm; an interval that holds 0 shows nothing.",
+            columns=["calibrator", f"{report.unit} a row", "95 % interval", "left"],
+            rows=[
+                (
+                    name,
+                    f"{found['mean']:+.4f}",
+                    f"{found['low']:+.4f} to {found['high']:+.4f}",
+                    f"{found['left']:.4f}",
+                )
+                for name, found in report.recovered.items()
+            ],
+            bars=[_finite(found["mean"]) for found in report.recovered.values()],
+        )
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
+
+
+def _add_classes(out: Page, report: Figures) -> None:
+    """Add the classes by what they cost above the mean: shares of 1,000 classes say nothing."""
+
+    def excess(row: ClassRow) -> float:
+        if not math.isfinite(report.cross_entropy):
+            return row.share
+        return row.rows * (row.cross_entropy - report.cross_entropy) / report.weight
+
+    costly = [c for c in report.per_class if c.rows]
+    order = sorted(costly, key=excess, reverse=True)
+    idle = [c for c in report.per_class if not c.rows]
+    chosen = [*order, *idle][:MOST_LISTED]
+    more = "" if len(chosen) == len(report.per_class) else f" The first {MOST_LISTED:,} are listed."
     out.section(
         f"Where the {report.unit} go",
-        "Each class's part of the whole cost. A long bar is where work pays.",
-        charts=[_classes(report)],
-        columns=["class", "rows", f"{report.unit} a row", "share", "recall", "precision"],
+        f"Bars: how much each true class adds to the mean of {report.cross_entropy:.4f} "
+        f"{report.unit} because its rows cost more than that, or takes from it, to the left, "
+        f"because they cost less. A long bar to the right is where work pays.{more}",
+        columns=[
+            "class",
+            f"adds, {report.unit}",
+            f"{report.unit} a row",
+            "rows",
+            "share",
+            "recall",
+            "precision",
+        ],
         rows=[
             (
-                str(c.label),
+                shown(c.label),
+                digits(excess(c), sign=True) if c.rows else "-",
+                digits(c.cross_entropy),
                 f"{c.rows:,}",
-                "-" if math.isnan(c.cross_entropy) else f"{c.cross_entropy:.4f}",
                 percent(c.share),
                 percent(c.recall),
                 percent(c.precision),
             )
-            for c in sorted(report.per_class, key=lambda c: -c.share)[:MAX_CLASSES_DRAWN]
+            for c in chosen
         ],
+        bars=[excess(c) if c.rows else 0.0 for c in chosen],
+        search="Find a class" if len(chosen) > 5 else "",
     )
+
+
+def _add_reliability(out: Page, report: Figures) -> None:
+    rows = []
+    for name, title in (("yes", None), ("top_label", "the winning class"), ("classwise", None)):
+        found = report.reliability.get(name)
+        if found is None:
+            continue
+        label = f"P({shown(report.labels[-1])})" if name == "yes" else title
+        rows.append(
+            (
+                label or "mean over the classes",
+                percent(found["ece"]),
+                percent(found["ece_if_calibrated"]),
+                percent(found["ece_debiased"]),
+                percent(found["smooth_ece"]) if "smooth_ece" in found else "-",
+                *(_with_reach(found.get(end)) for end in ("slope", "intercept")),
+            )
+        )
+    columns = ["of", "calibration error", "by chance alone", "less chance", "without bins"]
+    columns += ["slope", "intercept"]
+    if not any("yes" in report.reliability for _ in rows):
+        columns, rows = columns[:5], [row[:5] for row in rows]
+    charts, names = reliability_charts(report)
     out.section(
         "Can its probabilities be believed?",
-        "Rows grouped by the probability that the winning class was given. On the line, what is "
-        "said is what is seen; below it the model is too sure of itself, above it too modest. "
-        "Right, how many rows stand behind each dot.",
-        charts=[_reliability(report), _confidence(report)],
+        "On the line, what is said is what is seen; below it the model is too sure of itself, "
+        "above it too modest. Dots are bins of equal width, the steps the best rising curve; in "
+        "the grey band lie 95 % of such curves if every probability is true. Beside it, how many "
+        "rows stand behind each bin.",
+        columns=columns,
+        rows=rows,
+        charts=charts,
+        choice=names if len(names) > 1 else (),
     )
-    _add_slices(out, report)
-    if report.classes <= MAX_CLASSES_DRAWN:
+
+
+def _with_reach(found: dict[str, float] | None) -> str:
+    if found is None:
+        return "-"
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
+def _add_slices(out: Page, report: Figures) -> None:
+    """Add a table for each column by whose values the rows were parted."""
+    for name in dict.fromkeys(piece.name for piece in report.slices):
+        found = [piece for piece in report.slices if piece.name == name][:MOST_LISTED]
+        out.section(
+            f"By {name}",
+            "The values that cost most in all first, with the 95 % interval of each mean.",
+            columns=["value", f"{report.unit} a row", "interval", "rows", "accuracy"],
+            rows=[
+                (
+                    "missing" if s.value is None else shown(s.value),
+                    digits(s.cross_entropy),
+                    "-" if math.isnan(s.low) else f"{s.low:.4f} to {s.high:.4f}",
+                    f"{s.rows:,}",
+                    percent(s.accuracy),
+                )
+                for s in found
+            ],
+            bars=[_finite(s.cross_entropy) for s in found],
+            search=f"Find a value of {name}" if len(found) > 5 else "",
+        )
+
+
+def _add_confusions(out: Page, report: Figures) -> None:
+    wrong = [p for p in report.pairs if p.target != p.prediction]
+    if 2 <= report.classes <= MAX_CLASSES_DRAWN:
+        table = report.confusion.tolist()
+        most = max((p.rows for p in wrong), default=0) or 1
+        names = [shown(label) for label in report.labels]
         out.section(
             "What is taken for what",
             "True class by row, predicted class by column; rows that are right are left pale.",
-            charts=[_confusion(report)],
+            columns=["true", *names],
+            rows=[
+                (name, *(f"{n:,.6g}" if n else "" for n in line))
+                for name, line in zip(names, table, strict=True)
+            ],
+            heat=[
+                [0.0 if i == j else 0.85 * n / most for j, n in enumerate(line)]
+                for i, line in enumerate(table)
+            ],
         )
+    elif wrong:
+        out.section(
+            "What is taken for what",
+            "The most frequent mistakes, and what these rows cost together.",
+            columns=["true class", "taken for", "rows", report.unit],
+            rows=[
+                (shown(p.target), shown(p.prediction), f"{p.rows:,}", digits(p.cost))
+                for p in wrong[: MOST_LISTED // 4]
+            ],
+            texts=2,
+            search="Find a class",
+        )
+
+
+def _add_hardest(out: Page, report: Figures) -> None:
+    rows: Iterable[Any] = report.hardest
     out.section(
         "The most expensive rows",
         "Often mislabelled, ambiguous or broken: worth a look by eye.",
         columns=["row", "true class", "predicted", "given to the truth", report.unit],
         rows=[
             (
-                str(h.row if h.id is None else h.id),
-                str(h.target),
-                str(h.prediction),
+                shown(h.row if h.id is None else h.id),
+                shown(h.target),
+                shown(h.prediction),
                 f"{h.probability:.3g}",
                 f"{h.cost:.2f}",
             )
-            for h in report.hardest[:10]
+            for h in rows
         ],
+        texts=3,
+        search="Find a row",
     )
-
-
-def _add_slices(out: Page, report: Figures) -> None:
-    """Add a table for each column by whose values the rows were parted."""
-    for name in dict.fromkeys(piece.name for piece in report.slices):
-        found = [piece for piece in report.slices if piece.name == name][:MAX_CLASSES_DRAWN]
-        out.section(
-            f"By {name}",
-            "The values that cost most in all first, with the 95 % interval of each mean.",
-            columns=["value", "rows", f"{report.unit} a row", "interval", "accuracy"],
-            rows=[
-                (
-                    "missing" if s.value is None else str(s.value),
-                    f"{s.rows:,}",
-                    f"{s.cross_entropy:.4f}",
-                    "-" if math.isnan(s.low) else f"{s.low:.4f} to {s.high:.4f}",
-                    percent(s.accuracy),
-                )
-                for s in found
-            ],
-        )
-
-
-def _reach(report: Figures) -> str:
-    return "" if math.isnan(report.low) else f", 95 %: {report.low:.4f} to {report.high:.4f}"
-
-
-def _baselines(report: Figures) -> Any:
-    alt = altair()
-    names = ["knowing nothing", "class frequencies", "the model"]
-    costs = [report.uniform, report.prior, report.cross_entropy]
-    data = [
-        {"what": n, "cost": c, "text": f"{c:.3f}"}
-        for n, c in zip(names, costs, strict=True)
-        if math.isfinite(c)
-    ]
-    base = alt.Chart(alt.Data(values=data)).encode(
-        y=alt.Y("what:N", sort=names, title=None, axis=alt.Axis(domain=False, ticks=False)),
-        x=alt.X("cost:Q", title=f"{report.unit} a row", axis=alt.Axis(grid=True)),
-    )
-    bars = base.mark_bar(cornerRadiusEnd=3, height=22).encode(
-        color=alt.condition(
-            alt.datum.what == "the model", alt.value(COLOURS[0]), alt.value("#b9c3cf")
-        )
-    )
-    text = base.mark_text(align="left", dx=6, color=SOFT).encode(text="text:N")
-    return (bars + text).properties(width=680, height=110)
-
-
-def _classes(report: Figures) -> Any:
-    alt = altair()
-    chosen = sorted(report.per_class, key=lambda c: -c.share)[:MAX_CLASSES_DRAWN]
-    data = [
-        {
-            "class": str(c.label),
-            "share": c.share,
-            "rows": c.rows,
-            "cost": None if not math.isfinite(c.cross_entropy) else c.cross_entropy,
-        }
-        for c in chosen
-    ]
-    return (
-        alt.Chart(alt.Data(values=data))
-        .mark_bar(cornerRadiusEnd=3, color=COLOURS[0])
-        .encode(
-            y=alt.Y("class:N", sort=[d["class"] for d in data], title="true class"),
-            x=alt.X(
-                "share:Q",
-                title="share of the whole cost",
-                axis=alt.Axis(format=".0%", tickCount=10),
-            ),
-            tooltip=["class:N", "rows:Q", alt.Tooltip("cost:Q", format=".4f", title=report.unit)],
-        )
-        .properties(width=680, height=alt.Step(22))
-    )
-
-
-def _reliability(report: Figures) -> Any:
-    alt = altair()
-    data = [{"said": b.confidence, "seen": b.accuracy, "rows": b.rows} for b in report.calibration]
-    line = (
-        alt.Chart(alt.Data(values=[{"said": 0, "seen": 0}, {"said": 1, "seen": 1}]))
-        .mark_line(color=SOFT, strokeDash=[4, 4], strokeWidth=1)
-        .encode(x="said:Q", y="seen:Q")
-    )
-    scale = alt.Scale(domain=[0, 1])
-    base = alt.Chart(alt.Data(values=data)).encode(
-        x=alt.X("said:Q", title="what the model said", scale=scale, axis=alt.Axis(format=".0%")),
-        y=alt.Y("seen:Q", title="how often it was right", scale=scale, axis=alt.Axis(format=".0%")),
-    )
-    dots = base.mark_circle(color=COLOURS[0], opacity=0.85).encode(
-        size=alt.Size("rows:Q", scale=alt.Scale(range=[30, 500]), legend=None),
-        tooltip=[
-            alt.Tooltip("said:Q", format=".1%"),
-            alt.Tooltip("seen:Q", format=".1%"),
-            "rows:Q",
-        ],
-    )
-    path = base.mark_line(color=COLOURS[0], strokeWidth=1, opacity=0.4)
-    return (line + path + dots).properties(width=330, height=330)
-
-
-def _confidence(report: Figures) -> Any:
-    alt = altair()
-    data = [{"low": b.low, "high": b.high, "rows": b.rows} for b in report.calibration]
-    return (
-        alt.Chart(alt.Data(values=data))
-        .mark_bar(color="#b9c3cf")
-        .encode(
-            x=alt.X(
-                "low:Q",
-                title="what the model said",
-                scale=alt.Scale(domain=[0, 1]),
-                axis=alt.Axis(format=".0%"),
-                bin="binned",
-            ),
-            x2="high:Q",
-            y=alt.Y("rows:Q", title="rows"),
-            tooltip=["rows:Q"],
-        )
-        .properties(width=330, height=330)
-    )
-
-
-def _confusion(report: Figures) -> Any:
-    alt = altair()
-    names = [str(name) for name in report.labels]
-    data: list[dict[str, Any]] = [
-        {
-            "true": names[i],
-            "predicted": names[j],
-            "rows": float(n),
-            "wrong": 0.0 if i == j else float(n),
-            "text": f"{n:g}" if n else "",
-        }
-        for i, line in enumerate(report.confusion)
-        for j, n in enumerate(line)
-    ]
-    worst = max((d["wrong"] for d in data), default=0) or 1
-    base = alt.Chart(alt.Data(values=data)).encode(
-        x=alt.X("predicted:N", sort=names, axis=alt.Axis(orient="top", labelAngle=0)),
-        y=alt.Y("true:N", sort=names),
-    )
-    cells = base.mark_rect(stroke=LINE).encode(
-        color=alt.Color(
-            "wrong:Q",
-            scale=alt.Scale(domain=[0, worst], range=["#ffffff", COLOURS[1]], interpolate="rgb"),
-            legend=None,
-        ),
-        tooltip=["true:N", "predicted:N", "rows:Q"],
-    )
-    text = base.mark_text(fontSize=11).encode(
-        text="text:N",
-        color=alt.condition(alt.datum.wrong > worst * 0.6, alt.value("white"), alt.value(SOFT)),
-    )
-    layers = cells + text if report.classes <= 20 else cells
-    return layers.properties(width=alt.Step(38), height=alt.Step(30))

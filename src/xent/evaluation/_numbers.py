@@ -109,7 +109,7 @@ class ConfusedRows:
 
 
 class PairList(Sequence[ConfusedRows]):
-    """Many `ConfusedRows` as arrays: each is made where it is looked at.
+    """Many `ConfusedRows` as arrays, the most frequent first: each is made where it is looked at.
 
     Parameters
     ----------
@@ -129,6 +129,13 @@ class PairList(Sequence[ConfusedRows]):
         labels: list[Any],
     ) -> None:
         self._keys, self._rows, self._cost, self._labels = keys, rows, cost, labels
+        self._order: NDArray[np.int64] | None = None
+
+    def _place(self, index: Any) -> Any:
+        """Return where an entry stands: the most frequent is the first, of equals by its key."""
+        if self._order is None:
+            self._order = np.lexsort((self._keys, -self._rows))
+        return self._order[index]
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -139,9 +146,11 @@ class PairList(Sequence[ConfusedRows]):
     def __getitem__(self, index: slice) -> "PairList": ...
     def __getitem__(self, index: int | slice) -> "ConfusedRows | PairList":
         if isinstance(index, slice):
-            return PairList(self._keys[index], self._rows[index], self._cost[index], self._labels)
-        true, said = divmod(int(self._keys[index]), len(self._labels))
-        rows, cost = self._rows[index].item(), self._cost[index].item()
+            at = self._place(index)
+            return PairList(self._keys[at], self._rows[at], self._cost[at], self._labels)
+        at = self._place(index)
+        true, said = divmod(int(self._keys[at]), len(self._labels))
+        rows, cost = self._rows[at].item(), self._cost[at].item()
         return ConfusedRows(self._labels[true], self._labels[said], rows, cost)
 
     def __eq__(self, other: object) -> bool:
@@ -282,12 +291,30 @@ class Figures:
 
 
 def percent(value: float) -> str:
-    """Write a share as a person would.
+    """Write a share as a person would: small ones with the digits that tell them apart.
 
-    >>> percent(0.9273), percent(float("nan"))
-    ('92.7 %', '-')
+    >>> percent(0.9273), percent(0.000981), percent(0.0), percent(float("nan"))
+    ('92.7 %', '0.0981 %', '0.0 %', '-')
     """
-    return f"{100 * value:.1f} %" if math.isfinite(value) else "-"
+    if not math.isfinite(value):
+        return "-"
+    share = 100 * value
+    return f"{share:.3g} %" if 1e-6 < abs(share) < 0.95 else f"{share:.1f} %"
+
+
+def digits(value: float, *, sign: bool = False) -> str:
+    """Write a number with four digits that count, however small it is.
+
+    >>> digits(1.23456), digits(0.000123456), digits(12.0, sign=True), digits(float("inf"))
+    ('1.2346', '0.0001235', '+12.0000', 'inf')
+    """
+    if math.isnan(value):
+        return "-"
+    plus = "+" if sign else ""
+    if not math.isfinite(value) or value == 0 or abs(value) >= 0.1:
+        return f"{value:{plus}.4f}"
+    places = 3 - math.floor(math.log10(abs(value)))
+    return f"{value:{plus}.{places}f}" if places < 9 else f"{value:{plus}.3e}"
 
 
 def unit_of(base: float) -> str:

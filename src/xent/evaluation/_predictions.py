@@ -49,6 +49,8 @@ class Predictions:
         How much each row counts; None where all count alike.
     normalize : bool
         Whether rows that rounding explains are divided by their sums.
+    first : int
+        The number of the first row, as it is told where one is refused.
     """
 
     scores: NDArray[Any]
@@ -59,6 +61,7 @@ class Predictions:
     named: bool
     weight: NDArray[np.float64] | None
     normalize: bool
+    first: int = 0
 
     @property
     def slack(self) -> float:
@@ -70,22 +73,28 @@ class Predictions:
             return math.inf
         return max(1e-6, 2 * self.epsilon * math.sqrt(classes))
 
-    def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Yield pieces of the rows: which, and their scores as rows of float32 or float64."""
-        step = max(1, min(BLOCK_ROWS, BLOCK_CELLS // len(self.labels)))
+    def blocks(self, *, copied: bool = False) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield pieces of the rows: which, and their scores as rows of float32 or float64.
+
+        They are smaller where they are ``copied``, here or by the caller.
+        """
+        plain = self.scores.dtype in (np.float32, np.float64) and self.scores.flags.c_contiguous
+        copied = copied or self.normalize or self.scores.ndim == 1 or not plain
+        most = BLOCK_CELLS // len(self.labels) if copied else BLOCK_ROWS
+        step = max(1, min(BLOCK_ROWS, most))
         rounding = Rounding(self.scores, self.epsilon) if self.normalize else None
         for start in range(0, len(self.scores), step):
             rows = slice(start, min(start + step, len(self.scores)))
             block = block_of(self.scores[rows])
             if block.ndim == 1:
                 if self.kind == "probs":
-                    self._check_column(block, start)
+                    self._check_column(block, self.first + start)
                     block = block.astype(np.float64)
                 # What binary classifiers hand out: the probability, or logit, of the second class.
                 first = 1 - block if self.kind == "probs" else np.zeros_like(block)
                 block = np.stack([first, block], axis=1)
             elif rounding is not None:
-                self._check_rounded(block.astype(np.float64), start, rounding)
+                self._check_rounded(block.astype(np.float64), self.first + start, rounding)
             yield rows, block
 
     def log_probs(self) -> Iterator[tuple[slice, Matrix]]:
@@ -95,7 +104,7 @@ class Predictions:
 
     def distributions(self, *, check: bool = True) -> Iterator[tuple[slice, Matrix, Matrix]]:
         """Yield pieces of the rows, their log-probabilities and their probabilities in float64."""
-        for rows, block in self.blocks():
+        for rows, block in self.blocks(copied=True):
             if check and not (self.kind == "probs" and (self.normalize or self.scores.ndim == 1)):
                 self.refuse(rows)
             wide = block.astype(np.float64)
@@ -118,17 +127,17 @@ class Predictions:
         """Refuse rows of which one is no distribution, and say what is wrong with it."""
         block = float64_of(self.scores[rows])
         if self.kind == "probs":
-            self._check_rounded(block, rows.start, None)
+            self._check_rounded(block, self.first + rows.start, None)
             return
         if block.ndim == 1:
             block = np.stack([np.zeros_like(block), block], axis=1)
-        check_logits(block, rows.start, self.kind)
+        check_logits(block, self.first + rows.start, self.kind)
         with np.errstate(over="ignore"):
             total = np.exp(block).sum(axis=1)
         off = ~(np.abs(total - 1) <= self.slack)
         row = int(off.argmax())
         must = "be of probabilities that sum to 1 in every row"
-        got = f"{total[row]:.9g} at row {rows.start + row}"
+        got = f"{total[row]:.9g} at row {self.first + rows.start + row}"
         advice = "Logits go under " + _check.setting("logits") + "."
         if off.any():
             raise _check.invalid("log_probs", must, got, advice)

@@ -60,7 +60,7 @@ class Report(Figures):
         Versions, settings and a hash of the data.
     score_counts : str
         How scores were counted for ``ranking``: "exact", each by itself; "cells", where more than
-        2^20 differ, by cells of the log odds; or "none".
+        2^17 differ, by cells of the log odds; or "none".
     decomposition : dict
         ``corp``: ``mean``, ``miscalibration``, ``discrimination`` and ``uncertainty`` of the
         ``brier`` score of P(yes) and of the ``log`` score, by the best monotone recalibration; of

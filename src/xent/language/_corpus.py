@@ -25,6 +25,11 @@ class Selection:
     difference : ndarray of float
         For every line, cross-entropy in the domain minus in general, in nats an event; the lower,
         the more the line is like the domain.
+
+    Examples
+    --------
+    >>> Selection(np.array([1]), np.array([0.3, -0.2])).chosen.tolist()
+    [1]
     """
 
     chosen: NDArray[np.int64]
@@ -66,6 +71,14 @@ def select(
     FileNotFoundError
         If it is a file that does not exist.
 
+    Examples
+    --------
+    >>> from xent.language import NGramModel, WittenBell
+    >>> news = NGramModel(1, WittenBell()).fit(["stocks fell", "stocks rose", "prices rose"])
+    >>> everything = NGramModel(1, WittenBell()).fit(["cats sat", "stocks fell", "dogs ran"])
+    >>> select(["prices fell", "cats ran"], news, everything).chosen.tolist()
+    [0]
+
     References
     ----------
     R. C. Moore and W. Lewis (2010). Intelligent selection of language model training data. ACL.
@@ -106,6 +119,13 @@ def buckets(
         If ``shares`` are not positive with sum 1, or ``pool`` is no text.
     FileNotFoundError
         If it is a file that does not exist.
+
+    Examples
+    --------
+    >>> from xent.language import NGramModel, WittenBell
+    >>> lm = NGramModel(2, WittenBell()).fit(["the cat sat", "the dog sat"])
+    >>> buckets(["sat dog the", "the cat sat"], lm, shares=[0.5, 0.5]).tolist()
+    [1, 0]
 
     References
     ----------

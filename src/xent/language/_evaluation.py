@@ -41,6 +41,13 @@ class Evaluation:
         False for `StupidBackoff`, whose figures compare with nothing.
     spelling_bits : float
         Bits that spell the unknown words.
+
+    Examples
+    --------
+    >>> from xent.language import NGramModel, WittenBell
+    >>> report = NGramModel(2, WittenBell()).fit(["a b", "a c", "a b"]).evaluate(["a b"])
+    >>> report.events, report.unknown, round(report.perplexity, 4)
+    (3, 0, 1.4844)
     """
 
     log_likelihood: float

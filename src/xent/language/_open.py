@@ -5,9 +5,9 @@ from pathlib import Path
 
 from xent import _check
 from xent._table.files import compression
-from xent.language._arpa import read_arpa
 from xent.language._backoff import storage
 from xent.language._backoff.arpa import IRSTLM
+from xent.language._formats.arpa import read_arpa
 from xent.language._kenlm_binary.header import MAGIC
 from xent.language._mixture import Mixture
 from xent.language._model import NGramModel

@@ -23,7 +23,17 @@ U32 = NDArray[np.uint32]
 
 
 class TokenLogProbs(NamedTuple):
-    """Log-probabilities of tokens: sentence i has ``values[offsets[i] : offsets[i + 1]]``."""
+    """Log-probabilities of tokens: sentence i has ``values[offsets[i] : offsets[i + 1]]``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xent.language import MaximumLikelihood, NGramModel
+    >>> lm = NGramModel(2, MaximumLikelihood()).fit(["a b", "a c"])
+    >>> values, offsets = lm.token_log_probs(["a b"])
+    >>> np.exp(values).round(6).tolist(), offsets.tolist()
+    ([1.0, 0.5, 1.0], [0, 3])
+    """
 
     values: F64
     offsets: NDArray[np.int64]

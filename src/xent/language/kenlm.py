@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from xent import _check
 from xent._progress import hidden
 from xent.language import _open
-from xent.language._arpa import read_model
+from xent.language._formats.arpa import read_model
 from xent.language._mixture import Mixture
 from xent.language._model import NGramModel
 from xent.language._sentence import Node, sentence_scorer

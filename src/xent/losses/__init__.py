@@ -20,6 +20,13 @@ from xent.losses._heads._class import (  # noqa: E402
     linear_log_prob,
 )
 from xent.losses._heads._distill import linear_js_div, linear_kl_div  # noqa: E402
+from xent.losses._heads._policy import linear_grpo  # noqa: E402
+from xent.losses._heads._preference import (  # noqa: E402
+    linear_dpo,
+    linear_kto,
+    linear_orpo,
+    linear_simpo,
+)
 from xent.losses._modules import (  # noqa: E402
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -45,10 +52,15 @@ __all__ = [
     "kl_div",
     "linear_binary_cross_entropy",
     "linear_cross_entropy",
+    "linear_dpo",
     "linear_entropy",
+    "linear_grpo",
     "linear_js_div",
     "linear_kl_div",
+    "linear_kto",
     "linear_log_prob",
+    "linear_orpo",
+    "linear_simpo",
     "mse_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",

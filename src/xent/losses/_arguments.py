@@ -194,7 +194,7 @@ def check_broadcast(
 def validate_weights(**weights: Tensor | None) -> None:
     """Refuse weights that are negative, infinite or NaN."""
     for name, weight in weights.items():
-        if weight is not None:
+        if weight is not None and can_validate(weight):
             must = "be finite and non-negative"
             check_values(name, weight, weight >= 0, must, below=math.inf)
 

@@ -17,17 +17,24 @@ from xent.losses._arguments import (
     class_axis,
     needs_gradient,
 )
-from xent.losses._overrides import overridable
-from xent.losses._reduction import empty_mean, exact_dtype, reduce_loss, reduce_weighted
-from xent.losses._rows._binary import (
-    binary_loss,
-    check_ignored,
-    silence_answers,
-    validate_binary_target,
-    widened,
+from xent.losses._device._chunks import runs_on_device
+from xent.losses._device._elements import (
+    binary_logits_loss,
+    values_of_elements,
+    weight_of_answers,
 )
+from xent.losses._overrides import overridable
+from xent.losses._reduction import empty_mean, reduce_loss, reduce_weighted
+from xent.losses._rows._answers import (
+    answer_stats,
+    float_target,
+    kept_answers,
+    silent_answers,
+    stats_of_logits,
+    weighted_target,
+)
+from xent.losses._rows._binary import binary_loss, check_ignored, validate_binary_target, widened
 from xent.losses._rows._formula import at_least_float32, binary_values, cap_and_scale
-from xent.losses._rows._stats import Stats
 from xent.losses._torch_private import in_forward_mode
 
 
@@ -119,6 +126,8 @@ def binary_cross_entropy_with_logits(
     check_broadcast("weight", weight, input, validate=validate)
     check_broadcast("pos_weight", pos_weight, input, validate=validate)
     check_broadcast("token_weight", token_weight, input, validate=validate)
+    if not stats and runs_on_device(input, target, weight, pos_weight, token_weight):
+        return binary_logits_loss(input, target, weight, pos_weight, token_weight, ignore_index, o)
     target = float_target(target)
     unsmoothed = target
     total: Any = input.numel()
@@ -152,91 +161,6 @@ def _can_fuse(input: Tensor, *others: Any) -> bool:
     """Say whether the compiled loops may take a call: the logits alone are differentiated."""
     tensors = [t for t in others if isinstance(t, Tensor)]
     return can_validate(input, *tensors) and not in_forward_mode() and not needs_gradient(*tensors)
-
-
-def float_target(target: Tensor) -> Tensor:
-    """Return targets of any dtype in one that the loops read."""
-    if target.dtype == torch.float16:
-        return widened(target)
-    return target if target.is_floating_point() else target.float()
-
-
-def weighted_target(
-    target: Tensor,
-    weight: Tensor | None,
-    token_weight: Tensor | None,
-    ignore_index: float | None,
-    o: Options,
-    real: torch.dtype,
-) -> tuple[Tensor, Tensor | None, Any]:
-    """Return the smoothed target, the weight of each element, and the divisor of the mean.
-
-    They are of the type ``real``, or a wider one of their own: smoothing would not survive less. Of
-    what weighs 0 the target may have been anything.
-    """
-    divisor = token_weight
-    if ignore_index is not None:
-        kept = target != ignore_index
-        target = target.where(kept, 0.0)
-        divisor = kept if divisor is None else kept * divisor
-    if divisor is not None:
-        divisor = divisor.to(torch.promote_types(divisor.dtype, real))
-        weight = divisor if weight is None else weight * divisor
-    if weight is not None:
-        target = silence_answers(target, weight)
-    if o.label_smoothing:
-        validate_binary_target(target)
-        target = target.to(torch.promote_types(target.dtype, real))
-        target = target * (1 - o.label_smoothing) + o.label_smoothing / 2
-    if divisor is None:
-        return target, weight, target.numel()
-    total = divisor.expand(target.shape).sum(dtype=exact_dtype(divisor))
-    return target, weight, total
-
-
-def silent_answers(target: Tensor, *weights: Tensor | None) -> Tensor | None:
-    """Say which answers are none, and may be so because they weigh 0."""
-    given = [weight for weight in weights if weight is not None]
-    if not given:
-        return None
-    counts = given[0] != 0
-    for weight in given[1:]:
-        counts = counts & (weight != 0)
-    return ~(counts | ((target >= 0) & (target <= 1)))
-
-
-def stats_of_logits(
-    x: Tensor, target: Tensor, ignore_index: float | None, silent: Tensor | None
-) -> Stats:
-    """Statistics of binary targets as of two classes, with the logits 0 for no and x for yes."""
-    kept, target = _kept(x, target, ignore_index, silent)
-    no = torch.zeros_like(x)
-    cost_of_no = binary_values(x, no, None, None)
-    cost_of_yes = binary_values(x, no + 1, None, None)
-    log_prob = -binary_values(x, target, None, None).where(kept, 0.0)
-    entropy = binary_values(x, torch.sigmoid(x), None, None)
-    return _stats(cost_of_no, cost_of_yes < cost_of_no, log_prob, entropy, target, kept)
-
-
-def _kept(
-    x: Tensor, target: Tensor, ignore_index: float | None, silent: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Return which targets are not ignored, and the target with zeros for the others."""
-    kept = torch.ones_like(x, dtype=torch.bool)
-    if ignore_index is not None:
-        kept = target != ignore_index
-    if silent is not None:
-        kept = kept & ~silent
-    elif ignore_index is None:
-        return kept, target
-    return kept, target.where(kept, 0.0)
-
-
-def _stats(
-    lse: Tensor, yes: Tensor, log_prob: Tensor, entropy: Tensor, target: Tensor, kept: Tensor
-) -> Stats:
-    right = ((yes == (target > 0.5)) & kept).sum().to(exact_dtype(kept)) / kept.sum()
-    return Stats(lse, log_prob, entropy, yes.long(), right.to(lse.dtype))
 
 
 @overridable
@@ -305,38 +229,70 @@ def binary_cross_entropy(
     check_broadcast("weight", weight, input)
     check_broadcast("pos_weight", pos_weight, input)
     check_broadcast("token_weight", token_weight, input)
-    silent = silent_answers(input, weight, token_weight)
-    good = (input >= 0) & (input <= 1)
-    if silent is not None:
-        good = good | silent
-    if ignore_index is not None:
-        good = good | (target == ignore_index)
-    must = "be between 0 and 1 (for logits use binary_cross_entropy_with_logits)"
-    check_values("input", input, good, must)
-    p = at_least_float32(input)
-    half = target.dtype in (torch.float16, torch.bfloat16)
-    unsmoothed = (widened(target) if half else target).to(p.dtype)
-    if stats:
-        silent = silent_answers(unsmoothed, weight, token_weight)
-    t, weight, total = weighted_target(unsmoothed, weight, token_weight, ignore_index, o, p.dtype)
-    validate_binary_target(t)
+    if can_validate(input):
+        silent = silent_answers(input, weight, token_weight)
+        good = (input >= 0) & (input <= 1)
+        if silent is not None:
+            good = good | silent
+        if ignore_index is not None:
+            good = good | (target == ignore_index)
+        must = "be between 0 and 1 (for logits use binary_cross_entropy_with_logits)"
+        check_values("input", input, good, must)
+    tensors = target, weight, pos_weight, token_weight
 
-    def cost(p: Tensor, t: Tensor, yes: Tensor) -> Tensor:
-        cost_of_yes = -torch.log(p.where(yes > 0, 1.0))
-        return yes * cost_of_yes - (1 - t) * torch.log1p(-p.where(t < 1, 0.0))
+    def formula(p: Tensor, target: Tensor, weight: Any, positive: Any, token: Any) -> Tensor:
+        return _values_of_probabilities(p, target, weight, positive, token, ignore_index, o, False)[
+            0
+        ]
 
-    yes = t if pos_weight is None else t * pos_weight.to(p.dtype)
-    if weight is None:
-        values = cost(p, t, yes)
-    else:  # cost and slope of a certainty may be infinite, though its weight be 0
-        safe = p.where((weight != 0) | ((p > 0) & (p < 1)), 0.5)
-        values = cost(safe, t, yes) * weight.to(p.dtype)
+    if not stats and runs_on_device(input, *tensors):
+        values = values_of_elements(input, formula, *tensors, keep=reduction == "none")
+        total = None
+        if reduction == "mean":
+            total = weight_of_answers(target, token_weight, ignore_index)
+    else:
+        values, total = _values_of_probabilities(input, *tensors, ignore_index, o)
     loss = reduce_loss(values, reduction, total, empty)
     if not stats:
         return loss
-    kept, t = _kept(p, unsmoothed, ignore_index, silent)
-    log_prob = -cost(p.where(kept, 0.5), t, t).where(kept, 0.0)
-    return loss, _stats(torch.zeros_like(p), 1 - p < p, log_prob, cost(p, p, p), t, kept)
+    p = at_least_float32(input)
+    unsmoothed = _plain_target(target).to(p.dtype)
+    silent = silent_answers(unsmoothed, weight, token_weight)
+    kept, t = kept_answers(p, unsmoothed, ignore_index, silent)
+    log_prob = -_cost(p.where(kept, 0.5), t, t).where(kept, 0.0)
+    return loss, answer_stats(torch.zeros_like(p), 1 - p < p, log_prob, _cost(p, p, p), t, kept)
+
+
+def _plain_target(target: Tensor) -> Tensor:
+    return widened(target) if target.dtype in (torch.float16, torch.bfloat16) else target
+
+
+def _cost(p: Tensor, t: Tensor, yes: Tensor) -> Tensor:
+    cost_of_yes = -torch.log(p.where(yes > 0, 1.0))
+    return yes * cost_of_yes - (1 - t) * torch.log1p(-p.where(t < 1, 0.0))
+
+
+def _values_of_probabilities(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    token_weight: Tensor | None,
+    ignore_index: float | None,
+    o: Options,
+    count: bool = True,
+) -> tuple[Tensor, Any]:
+    """Return the cost of each answer, and by what their mean divides."""
+    p = at_least_float32(input)
+    t = _plain_target(target).to(p.dtype)
+    t, weight, total = weighted_target(t, weight, token_weight, ignore_index, o, p.dtype, count)
+    validate_binary_target(t)
+    yes = t if pos_weight is None else t * pos_weight.to(p.dtype)
+    if weight is None:
+        return _cost(p, t, yes), total
+    # cost and slope of a certainty may be infinite, though its weight be 0
+    safe = p.where((weight != 0) | ((p > 0) & (p < 1)), 0.5)
+    return _cost(safe, t, yes) * weight.to(p.dtype), total
 
 
 @overridable

@@ -20,6 +20,9 @@ from xent.losses._arguments import (
     check_weight,
     class_axis,
 )
+from xent.losses._device._chunks import runs_on_device
+from xent.losses._device._class import class_loss
+from xent.losses._device._elements import values_of_rows
 from xent.losses._overrides import overridable
 from xent.losses._reduction import apply_weight, reduce_loss
 from xent.losses._rows._autograd import small_batch_loss, softmax_loss
@@ -29,6 +32,7 @@ from xent.losses._rows._formula import (
     class_costs,
     expected_cost,
     focal,
+    weight_of_rows,
     zero_masked_rows,
 )
 from xent.losses._rows._stats import stats_need_second_pass, stats_of
@@ -55,6 +59,7 @@ def cross_entropy(
     axis: int | None = None,
     empty: str = "zero",
     stats: bool = False,
+    inplace_backward: bool = False,
 ) -> Any:
     """How many nats the true classes take in the code that the logits' softmax describes.
 
@@ -88,6 +93,9 @@ def cross_entropy(
         What the mean of no row is.
     stats : bool
         Return (loss, Stats): log-normaliser, log-probability, entropy, argmax, accuracy.
+    inplace_backward : bool
+        Whether backward may write the gradient over ``input``, which is lost then; on an
+        accelerator it does.
 
     Returns
     -------
@@ -118,7 +126,7 @@ def cross_entropy(
         and size_average is reduce is axis is None
         and token_weight is None
         and softcap is None
-        and stats is False
+        and stats is inplace_backward is False
         and type(label_smoothing) is type(temperature) is type(z_loss) is float
         and type(reduction) is type(empty) is str
         and (label_smoothing, temperature, z_loss, empty) == _DEFAULTS
@@ -142,10 +150,17 @@ def cross_entropy(
     )
     axis = class_axis(input, axis)
     target = check_target_and_weights(input, target, weight, token_weight, axis, o)
+    if type(inplace_backward) is not bool:
+        must = "be True or False"
+        raise _check.wrong_kind("inplace_backward", must, _check.a(inplace_backward))
+    score: Any = softmax_loss
+    more: dict[str, bool] = {}
+    if runs_on_device(input, target, weight, token_weight):
+        score, more = class_loss, {"inplace": inplace_backward}
     if stats_need_second_pass(stats, weight, target):
-        loss = softmax_loss(input, target, weight, token_weight, axis, o, False)
-        return loss, softmax_loss(input, target, None, token_weight, axis, o, True)[1]
-    return softmax_loss(input, target, weight, token_weight, axis, o, stats)
+        loss = score(input, target, weight, token_weight, axis, o, False, **more)
+        return loss, score(input, target, None, token_weight, axis, o, True)[1]
+    return score(input, target, weight, token_weight, axis, o, stats, **more)
 
 
 @overridable
@@ -221,12 +236,20 @@ def nll_loss(
     axis = class_axis(input, axis)
     target = check_target_and_weights(input, target, weight, token_weight, axis, o)
     target = validate_target(target, axis, input.shape[axis], o, token_weight)
-    log_p = at_least_float32(input).movedim(axis, -1)
-    values, _, row_weight = expected_cost(-log_p, target, weight, o)
+    log_p = input.movedim(axis, -1)
+
+    def formula(log_p: Tensor, target: Tensor) -> Tensor:
+        return expected_cost(-at_least_float32(log_p), target, weight, o)[0]
+
+    if not stats and runs_on_device(input, target, weight, token_weight):
+        values = values_of_rows(log_p, formula, target)
+        row_weight = weight_of_rows(values, target, weight, o)
+    else:
+        values, _, row_weight = expected_cost(-at_least_float32(log_p), target, weight, o)
     if token_weight is not None:
         values, row_weight = apply_weight(values, token_weight), row_weight * token_weight
     loss = reduce_loss(values, o.reduction, row_weight.sum(), o.empty)
-    return (loss, stats_of(log_p, target, o)) if stats else loss
+    return (loss, stats_of(at_least_float32(log_p), target, o)) if stats else loss
 
 
 @overridable
@@ -312,18 +335,24 @@ def focal_loss(
         if not 0 <= number < math.inf:
             raise _check.invalid("alpha", "be non-negative and finite", number)
         alpha = at_least_float32(input).new_full(input.shape[axis : axis + 1], number)
-    soft = target.is_floating_point()
     logits = input.movedim(axis, -1)
-    kept = target != ignored
-    masked = zero_masked_rows(logits, token_weight)
-    z = cap_and_scale(masked if soft else zero_masked_rows(masked, kept), o)
     class_weight = weight if alpha is None else alpha
     if alpha is not None and weight is not None:
-        class_weight = alpha.to(z.dtype) * weight.to(z.dtype)
-    if soft or label_smoothing or z.shape[-1] == 1:
-        values, target_weight, _ = expected_cost(class_costs(z), target, class_weight, o, gamma)
+        real = at_least_float32(input).dtype
+        class_weight = alpha.to(real) * weight.to(real)
+    on_device = runs_on_device(input, target, class_weight, token_weight)
+    many = target.is_floating_point() or label_smoothing or logits.shape[-1] == 1
+    if many or (on_device and z_loss):
+
+        def formula(logits: Tensor, target: Tensor, token: Tensor | None) -> Tensor:
+            return _focal_costs(logits, target, class_weight, token, gamma, o)
+
+        if on_device:
+            values = values_of_rows(logits, formula, target, token_weight)
+        else:
+            values = formula(logits, target, token_weight)
     else:  # the compiled rows know the one class that counts
-        mask = None if token_weight is None else token_weight != 0
+        mask, kept = None if token_weight is None else token_weight != 0, target != ignored
         cost = cross_entropy(
             input, given, ignore_index=ignored, reduction="none", temperature=temperature,
             softcap=softcap, axis=axis, token_weight=mask,
@@ -332,10 +361,11 @@ def focal_loss(
         if class_weight is not None:
             target_weight = target_weight * class_weight.to(cost.dtype)[target.where(kept, 0)]
         values = target_weight * focal(cost.where(target_weight != 0, 0.0), gamma)
-    if z_loss:
-        lse = zero_masked_rows(z, target_weight).logsumexp(-1)
-        values = values + o.z_loss * target_weight * lse**2
-    row_weight = expected_cost(z.detach(), target, weight, o._replace(label_smoothing=0.0))[2]
+        if z_loss:
+            z = _capped_rows(logits, target, token_weight, o)
+            lse = zero_masked_rows(z, target_weight).logsumexp(-1)
+            values = values + o.z_loss * target_weight * lse**2
+    row_weight = weight_of_rows(values, target, weight, o)
     if token_weight is not None:
         values, row_weight = apply_weight(values, token_weight), row_weight * token_weight
     loss = reduce_loss(values, o.reduction, row_weight.sum(), o.empty)
@@ -343,3 +373,28 @@ def focal_loss(
         return loss
     z = cap_and_scale(logits, o)
     return loss, stats_of(-class_costs(z), target, o, z.logsumexp(-1))
+
+
+def _focal_costs(
+    logits: Tensor,
+    target: Tensor,
+    class_weight: Tensor | None,
+    token_weight: Tensor | None,
+    gamma: float,
+    o: Options,
+) -> Tensor:
+    """Return the focal loss of rows of logits, and its z-loss."""
+    z = _capped_rows(logits, target, token_weight, o)
+    values, target_weight, _ = expected_cost(class_costs(z), target, class_weight, o, gamma)
+    if o.z_loss:
+        lse = zero_masked_rows(z, target_weight).logsumexp(-1)
+        values = values + o.z_loss * target_weight * lse**2
+    return values
+
+
+def _capped_rows(logits: Tensor, target: Tensor, token_weight: Tensor | None, o: Options) -> Tensor:
+    """Return what the softmax sees of rows of logits, zeros where a row does not count."""
+    masked = zero_masked_rows(logits, token_weight)
+    if not target.is_floating_point():
+        masked = zero_masked_rows(masked, target != o.ignore_index)
+    return cap_and_scale(masked, o)

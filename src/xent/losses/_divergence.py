@@ -18,6 +18,8 @@ from xent.losses._arguments import (
     check_values,
     class_axis,
 )
+from xent.losses._device._chunks import runs_on_device
+from xent.losses._device._elements import values_of_elements, values_of_rows
 from xent.losses._overrides import overridable
 from xent.losses._reduction import (
     apply_weight,
@@ -117,27 +119,39 @@ def kl_div(
     if axis is not None or label_smoothing or stats or token_weight is not None:
         place = class_axis(input, axis)
         check_row_weight(token_weight, input, place)
-    x = at_least_float32(input)
-    if token_weight is not None and place is not None:  # of a row of weight 0 there may be anything
-        counts = (token_weight != 0).unsqueeze(place)
-        target = target.where(counts | _is_proper(target, log_target), 0.0)
-    t, log_t = _with_logarithm(target, log_target, x.dtype)
-    if axis is not None and place is not None:
-        _check_sums(t.detach(), place, target.dtype, token_weight)
-    if label_smoothing and place is not None:
-        t = t * (1 - label_smoothing) + label_smoothing / t.shape[place]
-        log_t = torch.log(t)
-    values = t * (log_t - x.where(t != 0, 0.0))
+    token, q = None, target
+    if token_weight is not None and place is not None:
+        token = token_weight.unsqueeze(place)
+
+    def formula(x: Tensor, target: Tensor, token: Tensor | None) -> Tensor:
+        nonlocal q
+        x = at_least_float32(x)
+        if token is not None:  # of a row of weight 0 there may be anything
+            target = target.where((token != 0) | _is_proper(target, log_target), 0.0)
+        t, log_t = _with_logarithm(target, log_target, x.dtype)
+        if axis is not None and place is not None:
+            _check_sums(t.detach(), place, target.dtype, token_weight)
+        if label_smoothing and place is not None:
+            t = t * (1 - label_smoothing) + label_smoothing / t.shape[place]
+            log_t = torch.log(t)
+        values = t * (log_t - x.where(t != 0, 0.0))
+        q = t
+        return values if token is None else apply_weight(values, token)
+
     total: Any = input.numel()
     if token_weight is not None and place is not None:
-        values = apply_weight(values, token_weight.to(x.dtype).unsqueeze(place))
         total = token_weight.sum(dtype=exact_dtype(token_weight)) * input.shape[place]
     if reduction == "batchmean":
         total = total / max(1, math.prod(input.shape[1:]))
+    if not stats and runs_on_device(input, target, token_weight):
+        keep = reduction == "none"
+        values = values_of_elements(input, formula, target, token, keep=keep, axis=place)
+    else:
+        values = formula(input, target, token)
     loss = reduce_loss(values, "mean" if reduction == "batchmean" else reduction, total, empty)
     if not stats or place is None:
         return loss
-    log_p, q = x.movedim(place, -1), t.movedim(place, -1)
+    log_p, q = at_least_float32(input).movedim(place, -1), q.movedim(place, -1)
     return loss, stats_of(log_p, q, check_options(empty=empty))
 
 
@@ -150,8 +164,9 @@ def _with_logarithm(target: Tensor, log_target: bool, dtype: torch.dtype) -> tup
         return log_t.exp().where(possible | log_t.isnan(), 0.0), log_t
     if not target.is_floating_point():
         raise _check.wrong_kind("target", "hold probabilities", target.dtype)
-    must = "be non-negative (are these logarithms? pass log_target=True)"
-    check_values("target", target, target >= 0, must)
+    if can_validate(target):
+        must = "be non-negative (are these logarithms? pass log_target=True)"
+        check_values("target", target, target >= 0, must)
     t = target.to(dtype)
     possible = t != 0
     t = t.where(possible, 0.0)
@@ -166,12 +181,14 @@ def _is_proper(target: Tensor, log_target: bool) -> Tensor:
 
 
 def _check_sums(t: Tensor, axis: int, dtype: torch.dtype, token_weight: Tensor | None) -> None:
+    if not can_validate(t):
+        return
     sums = t.sum(axis, dtype=exact_dtype(t))
     good = (sums - 1).abs() <= sum_tolerance(dtype, t.shape[axis])
     if token_weight is not None:
         good |= token_weight == 0
     advice = ""
-    if can_validate(sums) and not bool(good.all()):
+    if not bool(good.all()):
         worst = (sums - 1).abs().where(~good, 0.0).max().item()
         advice = advice_on_sum(worst)
     check_values("target", sums, good, "sum to 1 over the classes", advice=advice)
@@ -261,8 +278,16 @@ def js_div(
     axis = class_axis(input, axis)
     check_row_weight(token_weight, input, axis)
     student, teacher = (logits.movedim(axis, -1) for logits in (input, target))
-    z, q = (cap_and_scale(zero_masked_rows(x, token_weight), o) for x in (student, teacher))
-    loss = reduce_weighted(js_values(z, q, beta, o), token_weight, o)
+
+    def formula(x: Tensor, y: Tensor, token: Tensor | None) -> Tensor:
+        z, q = (cap_and_scale(zero_masked_rows(part, token), o) for part in (x, y))
+        return js_values(z, q, beta, o)
+
+    if not stats and runs_on_device(input, target, token_weight):
+        values = values_of_rows(student, formula, teacher, token_weight)
+    else:
+        values = formula(student, teacher, token_weight)
+    loss = reduce_weighted(values, token_weight, o)
     if not stats:
         return loss
     z = cap_and_scale(student, o)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from xent import _check
 from xent.losses._arguments import (
+    Options,
     check_broadcast,
     check_gamma,
     check_input,
@@ -14,9 +15,16 @@ from xent.losses._arguments import (
     check_options,
     check_same_shape,
 )
-from xent.losses._binary import float_target, silent_answers, stats_of_logits, weighted_target
+from xent.losses._device._chunks import runs_on_device
+from xent.losses._device._elements import values_of_elements, weight_of_answers
 from xent.losses._overrides import overridable
 from xent.losses._reduction import apply_weight, reduce_loss
+from xent.losses._rows._answers import (
+    float_target,
+    silent_answers,
+    stats_of_logits,
+    weighted_target,
+)
 from xent.losses._rows._binary import check_ignored, validate_binary_target
 from xent.losses._rows._formula import binary_values, cap_and_scale
 
@@ -93,22 +101,49 @@ def sigmoid_focal_loss(
             raise _check.invalid("alpha", "be between 0 and 1", alpha, advice)
     check_broadcast("weight", weight, input)
     check_broadcast("token_weight", token_weight, input)
-    unsmoothed = float_target(target)
-    silent = silent_answers(unsmoothed, weight, token_weight) if stats else None
     real = torch.promote_types(torch.float32, input.dtype)
-    t, weight, total = weighted_target(unsmoothed, weight, token_weight, ignore_index, o, real)
-    validate_binary_target(t)
+
+    def formula(
+        x: Tensor, target: Tensor, weight: Tensor | None, token: Tensor | None, count: bool = False
+    ) -> Any:
+        given = float_target(target)
+        t, weight, total = weighted_target(given, weight, token, ignore_index, o, real, count)
+        values = _focal_values(x, t, weight, alpha, gamma, o)
+        return (values, total) if count else values
+
+    if not stats and runs_on_device(input, target, weight, token_weight):
+        tensors, keep = (target, weight, token_weight), reduction == "none"
+        values = values_of_elements(input, formula, *tensors, keep=keep)
+        total = None
+        if reduction == "mean":
+            total = weight_of_answers(target, token_weight, ignore_index)
+    else:
+        values, total = formula(input, target, weight, token_weight, count=True)
+    loss = reduce_loss(values, o.reduction, total, o.empty)
+    if not stats:
+        return loss
+    unsmoothed = float_target(target)
+    silent = silent_answers(unsmoothed, weight, token_weight)
+    return loss, stats_of_logits(cap_and_scale(input, o), unsmoothed, ignore_index, silent)
+
+
+def _focal_values(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    alpha: float | None,
+    gamma: float,
+    o: Options,
+) -> Tensor:
+    """Return the focal loss of each answer."""
+    validate_binary_target(target)
     logits = input if weight is None else input.where((weight != 0) | input.isfinite(), 0.0)
     x = cap_and_scale(logits, o)
-    t = t.to(x.dtype)
+    t = target.to(x.dtype)
     values = binary_values(x, t, None, None)
     if gamma:  # a cost of 0 stays out of the power, of which the slope is infinite where γ < 1
         missed = t * torch.sigmoid(-x) + (1 - t) * torch.sigmoid(x)
         values = (values * missed.where(values != 0, 1.0) ** gamma).where(values != 0, 0.0)
     if alpha is not None:
         values = values * (alpha * t + (1 - alpha) * (1 - t))
-    values = values if weight is None else apply_weight(values, weight)
-    loss = reduce_loss(values, o.reduction, total, o.empty)
-    if not stats:
-        return loss
-    return loss, stats_of_logits(cap_and_scale(input, o), unsmoothed, ignore_index, silent)
+    return values if weight is None else apply_weight(values, weight)

@@ -25,7 +25,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
     ----------
     weight, size_average, ignore_index, reduce, reduction, label_smoothing
         As in `cross_entropy`; ``weight`` is a buffer.
-    temperature, softcap, z_loss, axis, empty, stats
+    temperature, softcap, z_loss, axis, empty, stats, inplace_backward
         As in `cross_entropy`.
 
     Raises
@@ -55,6 +55,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         axis: int | None = None,
         empty: str = "zero",
         stats: bool = False,
+        inplace_backward: bool = False,
     ) -> None:
         check_deprecated(size_average, reduce)
         super().__init__(
@@ -69,6 +70,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         self.axis = axis
         self.empty = empty
         self.stats = stats
+        self.inplace_backward = inplace_backward
 
     def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
         """Return the loss of a batch; ``token_weight`` weighs its rows."""
@@ -86,6 +88,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
             axis=self.axis,
             empty=self.empty,
             stats=self.stats,
+            inplace_backward=self.inplace_backward,
         )
 
 

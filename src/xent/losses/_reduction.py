@@ -43,8 +43,12 @@ def reduce_loss(
         if not total:
             return whole + scalar_like(empty_mean(empty), whole)
         return whole / scalar_like(total, whole)
-    if empty == "raise" and can_validate(total) and not bool(total):
-        empty_mean(empty)
+    if empty == "raise":
+        if can_validate(total):
+            if not bool(total):
+                empty_mean(empty)
+        else:
+            check_can_tell(empty, values)
     # The weights' sum may be of float64; the loss is of the values' type, as the compiled one is.
     mean = (whole / total.where(total != 0, 1.0)).to(values.dtype)
     return mean if empty == "zero" else mean.where(total != 0, math.nan)
@@ -68,6 +72,17 @@ def empty_mean(empty: str) -> float:
         because = "no row counts (the batch is empty, or every row is ignored or weighs 0)"
         raise _check.cannot("The mean loss is undefined", because, "Use empty='zero' or 'nan'.")
     return math.nan if empty == "nan" else 0.0
+
+
+def check_can_tell(empty: str, values: Tensor) -> None:
+    """Refuse ``empty="raise"`` where what tensors hold is not looked at: on an accelerator."""
+    if empty != "raise" or values.is_cpu or values.is_meta:
+        return
+    if not values.numel():
+        empty_mean(empty)
+    must = f"be 'zero' or 'nan' on {values.device}"
+    advice = "To see whether a row counts would wait for the device; 'nan' shows it later."
+    raise _check.invalid("empty", must, "'raise'", advice)
 
 
 def exact_dtype(like: Tensor) -> torch.dtype:

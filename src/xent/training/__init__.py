@@ -9,6 +9,7 @@ from xent.training._classifier import SoftmaxClassifier  # noqa: E402
 from xent.training._compare import Comparison, compare_losses  # noqa: E402
 from xent.training._data import Images, read_images  # noqa: E402
 from xent.training._encoding import TableEncoder  # noqa: E402
+from xent.training._export import export_model  # noqa: E402
 from xent.training._model import Scaling, TrainedModel  # noqa: E402
 from xent.training._story.fair import (  # noqa: E402
     FairComparison,
@@ -31,6 +32,7 @@ __all__ = [
     "compare_losses",
     "compare_losses_fairly",
     "double_softmax_floor",
+    "export_model",
     "likelihood_table",
     "read_images",
     "slopes_at",

@@ -1,8 +1,8 @@
 """The training loop: a network of plain arrays, stepped by PyTorch, given back as plain arrays.
 
 The start and the order of the batches come from NumPy's generator alone, so they are the same under
-every loss and on every device. A linear network under the cross-entropy of the softmax has its
-gradient in closed form, p - t, and takes its steps without autograd; all else goes through it.
+every loss and on every device. A linear network asks autograd for the slope at the logits alone,
+and under the cross-entropy of the softmax not even for that: it is p - t.
 """
 
 import math
@@ -187,7 +187,7 @@ class NetworkSteps:
 
 
 class LinearSteps:
-    """Steps of one layer under the cross-entropy of its softmax: the gradient is (p - t)ᵀ x.
+    """Steps of one layer: the slope at the logits times the rows, (p - t)ᵀ x for cross-entropy.
 
     The parameters are `NetworkSteps`'s.
     """
@@ -202,7 +202,7 @@ class LinearSteps:
     ) -> None:
         ((weight, bias),) = layers
         self.weight, self.bias = torch.tensor(weight), torch.tensor(bias)
-        self.batches, self.smoothing = batches, objective.smoothing or 0.0
+        self.batches, self.objective = batches, objective
         # A plain step needs no optimizer, whose call takes longer than the step.
         self.plain = plan.optimizer == "sgd" and not plan.options
         self.optimizer = plan.make_optimizer([self.weight, self.bias])
@@ -227,8 +227,12 @@ class LinearSteps:
         with torch.no_grad():
             for batch in order:
                 x, target, counts = self.batches.take(batch)
-                log_probs = torch.log_softmax(torch.addmm(bias, x, weight.t()), 1)
-                loss, slope = self._score(log_probs, target, counts)
+                logits = torch.addmm(bias, x, weight.t())
+                if self.objective.smoothing is None:
+                    loss, slope = self._by_autograd(logits, target, counts)
+                else:
+                    log_probs = torch.log_softmax(logits, 1)
+                    loss, slope = self._closed(log_probs, target, counts, self.objective.smoothing)
                 total += loss
                 torch.mm(slope.t(), x, out=by_weight)
                 by_bias = slope.sum(0)
@@ -241,22 +245,35 @@ class LinearSteps:
                     self.optimizer.step()
         return total, norms
 
-    def _score(
-        self, log_probs: Tensor, target: Tensor, counts: Tensor | None
+    def _by_autograd(
+        self, logits: Tensor, target: Tensor, counts: Tensor | None
     ) -> tuple[float, Tensor]:
         """Return the sum of a batch's losses, and the slope of their mean at the logits."""
-        spread = self.smoothing / log_probs.shape[1]
+        with torch.enable_grad():
+            leaf = logits.requires_grad_()
+            if counts is None:
+                loss = self.objective.loss(leaf, target)
+            else:
+                loss = (self.objective.rows(leaf, target) * counts).mean()
+            (slope,) = torch.autograd.grad(loss, leaf)
+        return float(loss) * len(target), slope
+
+    def _closed(
+        self, log_probs: Tensor, target: Tensor, counts: Tensor | None, smoothing: float
+    ) -> tuple[float, Tensor]:
+        """Do the same for cross-entropy, whose slope is p - t."""
+        spread = smoothing / log_probs.shape[1]
         if target.dim() == 1:
             column = target[:, None]
             costs = log_probs.gather(1, column)[:, 0]
             if spread:
-                costs = (1 - self.smoothing) * costs + spread * log_probs.sum(1)
+                costs = (1 - smoothing) * costs + spread * log_probs.sum(1)
             slope = log_probs.exp_().scatter_add_(
-                1, column, log_probs.new_full((1, 1), self.smoothing - 1).expand(column.shape)
+                1, column, log_probs.new_full((1, 1), smoothing - 1).expand(column.shape)
             )
             slope = slope.sub_(spread) if spread else slope
         else:
-            target = torch.add((1 - self.smoothing) * target, spread) if spread else target
+            target = torch.add((1 - smoothing) * target, spread) if spread else target
             costs = (target * log_probs).sum(1)
             slope = log_probs.exp_().mul_(target.sum(1, keepdim=True)).sub_(target)
         if counts is not None:
@@ -309,8 +326,7 @@ def train(
     ValueError
         If the loss becomes infinite or NaN.
     """
-    closed = len(layers) == 1 and objective.smoothing is not None and plan.device == "cpu"
-    kind = LinearSteps if closed else NetworkSteps
+    kind = LinearSteps if len(layers) == 1 and plan.device == "cpu" else NetworkSteps
     steps = kind(layers, batches, objective, plan, memory or {})
     rates = Rates(plan.learning_rate, plan.schedule)
     for value in record.watched:

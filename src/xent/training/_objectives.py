@@ -197,6 +197,13 @@ def objective_of(text: object, *, argument: str = "loss", mistakes: bool = False
     )
 
 
+def link_of(text: str) -> tuple[str, dict[str, Any]]:
+    """Return how the logits of a loss are read, ``"softmax"`` or ``"sigmoid"``, and its options."""
+    known = {name: (*family.options, "link") for name, family in OBJECTIVES.items()}
+    name, options = parse("loss", text, known)
+    return OBJECTIVES[name].link, options
+
+
 def _other_link(argument: str, name: str, own: str, link: object) -> ValueError:
     """Return the refusal of a link that is not the loss's own."""
     must = f"leave {name!r} its own link, the {own}"

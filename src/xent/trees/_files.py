@@ -68,6 +68,16 @@ def save(tree: BaseTree, path: str | os.PathLike[str]) -> None:
     ------
     ValueError, TypeError
         If ``tree`` is no fitted tree, the folder does not exist or ``path`` is a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from xent.trees import TreeClassifier, load
+    >>> tree = TreeClassifier(pruning=None).fit([[1.0], [4.0]] * 2, ["low", "high"] * 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(tree, f"{folder}/small.tree")
+    ...     load(f"{folder}/small.tree").predict([[0.0], [9.0]]).tolist()
+    ['low', 'high']
     """
     state, arrays = _state(tree)
     _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
@@ -90,6 +100,15 @@ def load(path: str | os.PathLike[str]) -> BaseTree:
     ------
     ValueError
         If the file is no tree, damaged, or was written by a newer version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from xent.trees import CARTRegressor, save
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(CARTRegressor().fit([[0.0], [1.0]], [2.0, 4.0]), f"{folder}/small.tree")
+    ...     type(load(f"{folder}/small.tree")).__name__
+    'CARTRegressor'
     """
     state, arrays = _store.load(path, format=FORMAT, version=VERSION)
     return _build(state, arrays)
@@ -112,6 +131,13 @@ def to_json(tree: BaseTree) -> str:
     ------
     ValueError, TypeError
         If ``tree`` is no fitted tree.
+
+    Examples
+    --------
+    >>> from xent.trees import CARTRegressor
+    >>> text = to_json(CARTRegressor().fit([[0.0], [1.0]], [2.0, 4.0]))
+    >>> sorted(json.loads(text))
+    ['arrays', 'format', 'state', 'version']
     """
     state, arrays = _state(tree)
 
@@ -145,6 +171,13 @@ def from_json(text: str) -> BaseTree:
     ------
     ValueError
         If the text is no tree or was written by a newer version.
+
+    Examples
+    --------
+    >>> from xent.trees import CARTRegressor
+    >>> tree = CARTRegressor().fit([[0.0], [1.0]], [2.0, 4.0])
+    >>> from_json(to_json(tree)).predict([[0.2]]).tolist() == tree.predict([[0.2]]).tolist()
+    True
     """
     try:
         whole = json.loads(text)

@@ -601,3 +601,23 @@ def test_drift_by_hellinger_and_total_variation():
     assert (same.hellinger, same.total_variation) == (0, 0)
     (apart,) = drift(old, pd.DataFrame({"x": ["z"]}))
     assert_allclose([apart.hellinger, apart.total_variation], 1, rtol=1e-14)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "file"])
+def test_dates_with_and_without_a_time_zone_are_not_compared(library, tmp_path):
+    """A date without a zone is no moment: taken for UTC, nothing would drift by five hours."""
+    naive = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=50, freq="h")})
+    aware = naive.assign(t=naive.t.dt.tz_localize("Etc/GMT+5"))
+    tables = [naive, aware]
+    if library == "polars":
+        tables = [pl.from_pandas(table) for table in tables]
+    elif library == "file":
+        for name, table in zip(("a", "b"), tables, strict=True):
+            table.to_parquet(tmp_path / f"{name}.parquet")
+        tables = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    said = "dates with a time zone in one table and dates without one in the other"
+    for before, after in (tables, tables[::-1]):
+        with pytest.raises(ValueError, match=said):
+            drift(before, after)
+    (same,) = drift(tables[1], tables[1])
+    assert same.js == 0

@@ -1,7 +1,7 @@
-"""Rows of probabilities, counts and logits as shares of their sum, and the shares' logarithms.
+"""Probabilities and their logarithms, of rows of probabilities, counts and logits.
 
-Checked in the pass that reads them. Also the divergences of shares whose logarithms are known, for
-rows of logits, and for more than two distributions.
+Rows are checked in the pass that reads them. Also the divergences of probabilities whose logarithms
+are known, for rows of logits, and for more than two distributions.
 """
 
 import math
@@ -80,10 +80,10 @@ def scale_rows(rows, counted, slack, scaled):
 
 
 @kernel()
-def share_rows(rows, counted, slack, shares):
+def probability_rows(rows, counted, slack, probabilities):
     """Write each row over its sum; return the first bad row, or -1."""
     for i in range(rows.shape[0]):
-        row = shares[i]
+        row = probabilities[i]
         total = _scaled(rows[i], counted, slack, row)
         if not total > 0.0:
             return i
@@ -103,14 +103,14 @@ def _write_logs(row, total, logs, allowed):
 
 
 @kernel()
-def log_rows(rows, counted, slack, shares, logs, allowed):
-    """Write the shares of each row, their logarithms (0 of 0), and whether they are above 0.
+def log_rows(rows, counted, slack, probabilities, logs, allowed):
+    """Write the probabilities of each row, their logarithms (0 of 0), and whether they are above 0.
 
-    The logarithm of a share above 1/2 is that of what is left beside it, to the last bits. Return
+    The logarithm of a probability above 1/2 is that of the rest, to the last bits. Return
     the first bad row, or -1.
     """
     for i in range(rows.shape[0]):
-        row = shares[i]
+        row = probabilities[i]
         total = _scaled(rows[i], counted, slack, row)
         if not total > 0.0:
             return i
@@ -127,14 +127,14 @@ def log_rows(rows, counted, slack, shares, logs, allowed):
 
 
 @kernel(inside=True)
-def _write_powers(row, top, shares, logs):
+def _write_powers(row, top, probabilities, logs):
     for j in range(row.shape[0]):
         logs[j] = row[j] - top
-        shares[j] = scaled_exp(logs[j], 0.0)
+        probabilities[j] = scaled_exp(logs[j], 0.0)
 
 
 @kernel()
-def softmax_rows(rows, normalised, slack, shares, logs):
+def softmax_rows(rows, normalised, slack, probabilities, logs):
     """Write the softmax of each row of finite logits, and its logarithm.
 
     Return the first row that has to be looked at, or -1: entries that are not finite, or too far
@@ -144,15 +144,15 @@ def softmax_rows(rows, normalised, slack, shares, logs):
         top = rows[i][argmax(rows[i])]
         if not top - smallest(rows[i]) < 1e300:
             return i
-        _write_powers(rows[i], top, shares[i], logs[i])
-        total, error, _ = sum_of_row(shares[i])
+        _write_powers(rows[i], top, probabilities[i], logs[i])
+        total, error, _ = sum_of_row(probabilities[i])
         total = (total + error) / EXP_SCALE
         if not total < math.inf or (normalised and not abs(math.exp(top) * total - 1.0) <= slack):
             return i
         less = math.log(total)
         for j in range(rows.shape[1]):
             logs[i, j] -= less
-            shares[i, j] = shares[i, j] / EXP_SCALE / total
+            probabilities[i, j] = probabilities[i, j] / EXP_SCALE / total
     return -1
 
 
@@ -170,8 +170,8 @@ def _near_term(p, q):
 
 
 @kernel()
-def kl_of_shares(p, log_p, q, log_q, allowed, out):
-    """Write D(p‖q) from shares and their logarithms; infinite where p is above 0, q not allowed."""
+def kl_of_probabilities(p, log_p, q, log_q, allowed, out):
+    """Write D(p‖q) from logarithms, too; infinite where p is above 0 and q is not allowed."""
     for i in range(p.shape[0]):
         terms, error = 0.0, 0.0
         for j in range(p.shape[1]):
@@ -187,7 +187,7 @@ def kl_of_shares(p, log_p, q, log_q, allowed, out):
 
 
 @kernel()
-def cross_of_shares(p, log_q, allowed, out):
+def cross_of_probabilities(p, log_q, allowed, out):
     """Write -Σ p log q; infinite where p is above 0 and q not allowed."""
     for i in range(p.shape[0]):
         nats, error = 0.0, 0.0
@@ -212,7 +212,7 @@ def _from_middle(p, log_p, middle):
 
 
 @kernel()
-def js_of_shares(p, log_p, q, log_q, weight, other, out):
+def js_of_probabilities(p, log_p, q, log_q, weight, other, out):
     """Write the JS divergence of two rows of these weights."""
     for i in range(p.shape[0]):
         terms, error = 0.0, 0.0
@@ -241,12 +241,12 @@ def add_distance(p, log_p, middle, weight, out):
 
 __all__ = [
     "add_distance",
-    "cross_of_shares",
-    "js_of_shares",
-    "kl_of_shares",
+    "cross_of_probabilities",
+    "js_of_probabilities",
+    "kl_of_probabilities",
     "log_rows",
+    "probability_rows",
     "scale_rows",
-    "share_rows",
     "softmax_rows",
     "sum_of_row",
 ]

@@ -6,12 +6,16 @@ import numpy as np
 
 from xent._compile.decorator import inner, outer
 from xent._math.element import order_key
-from xent._math.log import log
+from xent._math.exp import EXP_SCALE, exp_series, scaled_exp
+from xent._math.llvm import prefer_512
+from xent._math.log import fast_log8
+from xent._math.vector import FLOAT64_LANES, load, multiply_add, select, store, zeros
 
 U = np.uint64
 EVEN_CELLS = 32.0  # log odds up to which cells are of one width
 FARTHEST = 2.0**15  # where those beyond all others are counted
 PROBABILITY, LOG_ODDS, LOG_PROBABILITY = 0, 1, 2  # what scores are
+_TINY = 2.0**-1000  # below which a probability is taken for its logarithm, by hand
 
 
 @outer()
@@ -22,29 +26,55 @@ def keys_of(scores, out):
 
 
 @inner()
-def _log_odds(score, kind):
-    """log(p / (1 - p)); infinite of what is 0, 1 or, by rounding, more."""
-    if kind == LOG_ODDS:
-        return score
-    if kind == PROBABILITY:
-        inside = 0.0 < score < 1.0
-        p = score if inside else 0.5
-        found = log(p * 2.0**128 / (1.0 - p), 128)
-        return found if inside else (math.inf if score > 0.5 else -math.inf)
-    if not score < 0.0:
-        return math.inf
-    return -math.log(math.expm1(-score)) if score > -40.0 else score
+def _odds_of_probability(p):
+    """log(p / (1 - p)) where p lies between `_TINY` and 1; else 0."""
+    inside = select(p < 1.0, select(p > _TINY, p, 0.5 + zeros()), 0.5 + zeros())
+    return fast_log8(inside / (1.0 - inside))
+
+
+@inner()
+def _odds_of_log(score):
+    """log(p / (1 - p)) from log p = score below 0: -log(exp(-score) - 1); else 0."""
+    x = -select(score < 0.0, select(score > -700.0, score, zeros() - 700.0), zeros() - 1.0)
+    near = multiply_add(exp_series(select(x < 0.34, x, zeros())) * x, x, x)
+    far = EXP_SCALE / scaled_exp(-x, zeros()) - 1.0
+    # exp(-score) - 1 is normal: no log-probability below 0 is nearer to it than 2^-1022.
+    return select(score < -40.0, score, -fast_log8(select(x < 0.34, near, far)))
 
 
 @outer()
-def cells_of(scores, kind, width, out):
-    """Write the cell of each float64 score: of ``width`` in log odds, beyond `EVEN_CELLS` wider.
+def log_odds(scores, kind, rows, out):
+    """Write the log odds of float64 scores, which have `SPARE` more; infinite of what is 0 or 1."""
+    prefer_512()
+    for i in range(0, rows, FLOAT64_LANES):
+        x = load(scores, U(i))
+        if kind == PROBABILITY:
+            x = _odds_of_probability(x)
+        elif kind == LOG_PROBABILITY:
+            x = _odds_of_log(x)
+        store(out, U(i), x)
+    if kind == PROBABILITY:
+        for i in range(U(rows)):
+            if not scores[i] < 1.0:
+                out[i] = math.inf
+            elif not scores[i] > _TINY:
+                out[i] = math.log(scores[i]) if scores[i] > 0.0 else -math.inf
+    elif kind == LOG_PROBABILITY:
+        for i in range(U(rows)):
+            if not scores[i] < -1e-300:
+                out[i] = math.inf
+
+
+@outer()
+def cells_of(odds, width, rows, out):
+    """Write the cell of each of the log odds: of ``width``, beyond `EVEN_CELLS` in proportion.
 
     There width counts log odds of a size t as `EVEN_CELLS` (1 + log(t / `EVEN_CELLS`)).
     """
-    for i in range(U(scores.shape[0])):
-        t = _log_odds(scores[i], kind)
+    for i in range(U(rows)):
+        t = odds[i]
         size = abs(t)
         if size > EVEN_CELLS:
-            size = EVEN_CELLS * (1.0 + math.log(size / EVEN_CELLS)) if size < math.inf else FARTHEST
-        out[i] = np.int64(math.floor((size if t > 0.0 else -size) / width))
+            far = EVEN_CELLS * (1.0 + math.log(size / EVEN_CELLS)) if size < math.inf else FARTHEST
+            t = far if t > 0.0 else -far
+        out[i] = np.int64(math.floor(t / width))

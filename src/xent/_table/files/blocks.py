@@ -198,10 +198,14 @@ def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
     import pyarrow.json
 
     def blocks() -> Iterator[bytes]:
-        rest = b""
+        rest, done = b"", 0
         with unpacked(path) as file:
             while found := file.read(dialect.READ_BYTES):
                 lines, line, rest = (rest + found).rpartition(b"\n")
+                done += lines.count(b"\n") + len(line)
+                if len(rest) > dialect.READ_BYTES:
+                    because = f"line {done + 1} is longer than {dialect.READ_BYTES >> 20} MB"
+                    raise _check.cannot(f"{str(path)!r} cannot be read as JSON lines", because)
                 if line:
                     yield lines + line
             if rest.strip():

@@ -17,8 +17,8 @@ from typing import Any
 from xent import _check
 from xent._table.files.encodings import SAMPLE, likely_encoding
 from xent._table.files.endings import unreadable
+from xent._table.files.unpacked import text_limit
 
-DECODED_BYTES = 1 << 28  # bytes among which a line that cannot be decoded is looked for
 READ_BYTES = 8 << 20  # bytes; the types of the columns are those of the first block
 
 
@@ -112,8 +112,6 @@ def why_not(
 ) -> ValueError:
     """Return the sentence that says why a CSV could not be read, with the line if it is known."""
     how = csv or Csv()
-    if not Path(path).is_file():
-        return unreadable(path, kind, error)  # a pipe, which gives what it has but once
     try:
         head, line, byte, sample = _look(path, how.encoding)
     except (OSError, EOFError, UnicodeError, zlib.error):
@@ -158,8 +156,8 @@ def _look(path: str | os.PathLike[str], encoding: str) -> tuple[str, int, str, b
         sample = file.read(SAMPLE)
         file.seek(0)
         number = 1
-        # In pieces: a line may be all there is, and gigabytes long.
-        while (line := file.readline(READ_BYTES)) and file.tell() <= DECODED_BYTES:
+        # A line of gigabytes is looked at in pieces, and no further than a packed file may go.
+        while (line := file.readline(SAMPLE)) and file.tell() < text_limit(path):
             try:
                 words = decoder.decode(line)
             except UnicodeDecodeError as bad:

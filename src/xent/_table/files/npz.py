@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from xent._table.files.columns import require
 from xent._table.files.endings import unreadable
+from xent._table.files.unpacked import check_size
 
 # NumPy's units of time that Arrow has; the coarser ones become seconds.
 ARROW_UNITS = {"D", "s", "ms", "us", "ns"}
@@ -60,7 +61,10 @@ def _arrays(path: str | os.PathLike[str], only: str | None = None) -> dict[str, 
         raise unreadable(path, ".npz", "it is not an archive of arrays")
     try:
         with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
+            members = archive.infolist()
+            wanted = (m for m in members if only in (None, m.filename.removesuffix(".npy")))
+            check_size(path, sum(member.file_size for member in wanted))
+            for member in members:
                 with archive.open(member) as file:
                     check_member(path, file, member)
         with np.load(path, allow_pickle=False) as arrays:

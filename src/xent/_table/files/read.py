@@ -12,7 +12,7 @@ from xent._table.files.dialect import READ_BYTES, Csv, check_csv, why_not
 from xent._table.files.endings import ending, kind_of, refuse_duplicates, unreadable
 from xent._table.files.header import doubt_header
 from xent._table.files.npz import read_npz
-from xent._table.files.unpacked import unpacked
+from xent._table.files.unpacked import check_size, unpacked
 
 HEAD_ROWS = 1 << 16  # rows among which names of columns are looked for
 
@@ -58,6 +58,8 @@ def read(
         elif kind == ".parquet":
             import pyarrow.parquet
 
+            with pyarrow.parquet.ParquetFile(path) as whole:
+                check_size(path, _bytes_of(whole.metadata))
             table = pyarrow.parquet.read_table(path, use_threads=True)
         elif kind in (".csv", ".tsv"):
 
@@ -217,6 +219,13 @@ def _refusal(
     if isinstance(error, UnicodeError):
         return unreadable(path, kind, "it is not UTF-8")
     return unreadable(path, kind, error)
+
+
+def _bytes_of(metadata: Any) -> int:
+    """Return how large a Parquet file says it will be in memory, at least."""
+    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+    cells: int = metadata.num_rows * metadata.num_columns
+    return max(sum(int(group.total_byte_size) for group in groups), 8 * cells)
 
 
 def _cut(

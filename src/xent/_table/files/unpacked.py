@@ -1,23 +1,50 @@
-"""A file of text as a stream that is unpacked while it is read, and does not unpack without end.
+"""How large a packed table may become: a few kilobytes can unpack to more than any memory holds.
 
-A few kilobytes can unpack to more than any memory holds. What is hundreds of times as large as its
-file, and no small text, is refused, before it is in memory.
+What is hundreds of times as large as its file, and no small table, is refused before it is in
+memory: while a stream is unpacked, and by the sizes that Parquet and NPZ say. Whoever has such a
+file and trusts it says so.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from xent import _check
 
-AT_LEAST = 1 << 28  # bytes that any file may unpack to
-TIMES = 400  # its size; deflate cannot do more than 1,032 times
+TEXT_BYTES = 256_000_000  # of a packed CSV or JSON lines, which take several times that in memory
+ARRAY_BYTES = 1_000_000_000  # of Parquet and NPZ, as they lie in memory
+TIMES = 400  # a file's size; deflate cannot do more than 1,032 times
+
+_allowed: ContextVar[int | None] = ContextVar("unpacked size", default=None)
+
+
+@contextmanager
+def up_to(size: int | None) -> Iterator[None]:
+    """Let packed tables become as large as so many bytes, while this lasts."""
+    token = _allowed.set(size or _allowed.get())
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def text_limit(path: str | os.PathLike[str]) -> int:
+    """Return how large a file of text may become: what was said, or by how large it is itself."""
+    return _allowed.get() or max(TEXT_BYTES, TIMES * os.path.getsize(path))
+
+
+def check_size(path: str | os.PathLike[str], size: int) -> None:
+    """Refuse a file of arrays that says that it will become larger than allowed."""
+    limit = _allowed.get() or max(ARRAY_BYTES, TIMES * os.path.getsize(path))
+    if size > limit:
+        raise _too_large(path, limit)
 
 
 @contextmanager
 def unpacked(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Open a file whose name says whether it is packed."""
+    """Open a file of text whose name says whether it is packed, and unpack it up to the limit."""
     import pyarrow as pa
 
     with pa.input_stream(os.fspath(path), compression="detect") as file:
@@ -29,19 +56,19 @@ def unpacked(path: str | os.PathLike[str]) -> Iterator[Any]:
 
 
 class _Watched:
-    """A stream that counts what it gives."""
+    """A stream that ends in an error where it is longer than allowed."""
 
     def __init__(self, file: Any, path: str | os.PathLike[str]) -> None:
-        self.file, self.path, self.given, self.closed = file, path, 0, False
-        self.most = max(AT_LEAST, TIMES * os.stat(path).st_size)
+        self.file, self.path, self.closed = file, path, False
+        self.limit = self.left = text_limit(path)
 
     def read(self, size: int | None = None) -> bytes:
-        found: bytes = self.file.read(size)
-        self.given += len(found)
-        if self.given > self.most:
-            size = os.stat(self.path).st_size
-            because = f"its {size:,} bytes unpack to more than {self.most:,}"
-            raise _check.cannot(f"{str(self.path)!r} cannot be read", because)
+        # No more than one byte past the limit is unpacked, however much is asked for.
+        wanted = self.left + 1 if size is None or size < 0 else min(size, self.left + 1)
+        found: bytes = self.file.read(wanted)
+        self.left -= len(found)
+        if self.left < 0:
+            raise _too_large(self.path, self.limit)
         return found
 
     def readable(self) -> bool:
@@ -49,3 +76,9 @@ class _Watched:
 
     def close(self) -> None:
         self.closed = True
+
+
+def _too_large(path: str | os.PathLike[str], limit: int) -> ValueError:
+    because = f"it is packed, and unpacked it would be larger than {limit / 1e6:,.0f} MB"
+    advice = "Where it is trusted, unpack it first, or say with --unpacked how large it may be."
+    return _check.cannot(f"{str(path)!r} cannot be read", because, advice)

@@ -93,13 +93,14 @@ def _parts(table: Any) -> Parts | None:
         return list(table), lengths, lambda name: _of_values(name, table[name])
     try:
         frame = nw.from_native(table, eager_only=True)
-        # A name need not be text: columns are taken by their place.
+        # A name need not be text: such columns are taken by their place, which asks for all names.
         place = {name: j for j, name in enumerate(frame.columns)}
-        return (
-            list(frame.columns),
-            {len(frame)} if place else set(),
-            lambda name: of_series(name, frame[:, place[name]]),
-        )
+
+        def read(name: Any) -> Column:
+            by_name = isinstance(name, str)
+            return of_series(name, frame.get_column(name) if by_name else frame[:, place[name]])
+
+        return list(place), {len(frame)} if place else set(), read
     except nw.exceptions.DuplicateError:
         return list(table.columns), set(), lambda name: Column(name, [], "twice")
     except TypeError:

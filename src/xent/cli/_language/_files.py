@@ -17,14 +17,21 @@ def is_arpa(path: Path) -> bool:
 def check_target(path: Path) -> None:
     """Refuse before the work what could not be written after it."""
     from xent import _check, _store
-    from xent.language._backoff.storage import check_name
+    from xent.language._backoff.storage import check_name, names_openfst
 
     if path == STDOUT:
         advice = "What score and filter write can be printed."
         raise _check.invalid("--output", "name a file", repr(str(path)), advice)
     _store.check_target(path, argument="--output")
-    if not is_arpa(path):
+    if names_openfst(path):
+        _store.check_target(words_beside(path), argument="--output")
+    elif not is_arpa(path):
         check_name(path, "--output")
+
+
+def words_beside(path: Path) -> Path:
+    """Return the file for the words of an automaton: beside x.fst.txt it is x.words.txt."""
+    return path.with_name(path.name.partition(".fst.txt")[0] + ".words.txt")
 
 
 def check_spared(output: Path, *inputs: Path | None) -> None:
@@ -63,10 +70,13 @@ def load_one(
 
 def write(model: Any, path: Path) -> None:
     """Write a model as its file's name says."""
-    from xent.language import write_arpa
+    from xent.language import write_arpa, write_openfst
+    from xent.language._backoff.storage import names_openfst
 
     if is_arpa(path):
         write_arpa(model, path)
+    elif names_openfst(path):
+        write_openfst(model, path, words_beside(path))
     else:
         model.save(path)
 

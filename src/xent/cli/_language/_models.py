@@ -103,7 +103,10 @@ def convert(
     errors: Errors = None,
     json: JsonSwitch = False,
 ) -> None:
-    """Write a model in another format: ARPA if the name ends in .arpa, else a file of xent.
+    """Write a model in another format, as the name of the output ends.
+
+    .arpa is ARPA text, .fst.txt an automaton in OpenFst's text with its words beside it in
+    .words.txt, anything else a file of xent.
 
     Example: xent language convert model.xent --output model.arpa
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,10 +140,10 @@ def train(
     """
     from xent import _check
 
-    units = _units(hidden)
+    units = units_of(hidden)
     _check.integer("--epochs", epochs, least=1)
     _check.integer("--batch-size", batch_size, least=1)
-    share = _share(validation)
+    share = share_of(validation)
     file = validation if share is None else None
     _data.check_outputs([data, file], {"--model": model, "--checkpoint": checkpoint})
     from xent.training import SoftmaxClassifier
@@ -154,7 +155,7 @@ def train(
     images = data not in EMBEDDED and target is None and is_images(data)
     if images:
         given = {"--features": features, "--weights": weights, "--scale": scale}
-        _refuse_for_images(data, {**given, **reading.given()})
+        refuse_for_images(data, {**given, **reading.given()})
         rows, held = read_labelled_images(data, size)
     else:
         if image_size is not None:
@@ -168,7 +169,7 @@ def train(
             drop_missing=drop_missing_target,
         )
     if share is not None:
-        rows, held = _parted(rows, share, seed)
+        rows, held = parted(rows, share, seed)
     prepared = prepare(rows, scale, max_levels)
     if file is not None and isinstance(rows, LabelledTable):
         text = text_columns(prepared.encoder)
@@ -207,7 +208,7 @@ def train(
     typer.echo(f"Model: {model}")
 
 
-def _refuse_for_images(data: str, given: dict[str, object]) -> None:
+def refuse_for_images(data: str, given: Mapping[str, object]) -> None:
     """Refuse what was said of a table where images are read."""
     from xent import _check
 
@@ -216,7 +217,7 @@ def _refuse_for_images(data: str, given: dict[str, object]) -> None:
             raise _check.invalid(option, "go with a table", f"images in {data!r}")
 
 
-def _share(validation: str | None) -> float | None:
+def share_of(validation: str | None) -> float | None:
     """Return the share of rows to hold out, None where a file is named."""
     from xent import _check
 
@@ -228,7 +229,7 @@ def _share(validation: str | None) -> float | None:
     return _check.share("--validation", share, advice)
 
 
-def _parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
+def parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
     """Return the rows to train on and those held out."""
     from xent.training._split import hold_out
 
@@ -273,9 +274,11 @@ def _say_what_was_trained(classifier: SoftmaxClassifier, held: Labelled | None) 
         f"{history['loss'][-1]:.4f}{_unit(loss)}"
     )
     if held is not None:
-        unit = "row" if isinstance(held, LabelledTable) else "image"
+        unit, each = "image", "an image"
+        if isinstance(held, LabelledTable):
+            unit, each = "row", "a row"
         typer.echo(
-            f"held out: {history['validation_bits'][-1]:.4f} bits a {unit}, "
+            f"held out: {history['validation_bits'][-1]:.4f} bits {each}, "
             f"accuracy {100 * history['validation_accuracy'][-1]:.1f} %, "
             f"{_check.count(len(held.labels), unit)}"
         )
@@ -288,7 +291,7 @@ def _unit(loss: str) -> str:
     )
 
 
-def _units(text: str) -> list[int]:
+def units_of(text: str) -> list[int]:
     from xent import _check
 
     try:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,11 @@ class Accumulator:
 
     Notes
     -----
-    `result` says all that `evaluate` says, but for what needs the rows again: ``decomposition`` and
-    ``recovered`` are empty. Up to 2^20 distinct scores, of all classes together, are each counted
-    by itself; beyond, by cells of the log odds (``Report.score_counts`` says which), which moves
-    the area under the curve by less than 1e-6, and the average precision by less than 1e-5.
+    `result` says all that `evaluate` says, but for what needs the rows again: ``decomposition``,
+    ``recovered`` and ``reliability`` are empty. Up to 2^17 distinct scores, of all classes
+    together, are each counted by itself; beyond, by cells of the log odds (``Report.score_counts``
+    says which), which moves the area under the curve by less than 1e-6, and the average precision
+    by less than 1e-5.
 
     Examples
     --------
@@ -91,7 +93,9 @@ class Accumulator:
         self._ranking, self._base = ranking, float(base)
         self._seen = 0  # rows that were given, also those that count for nothing
         self._look_like_probs = True  # so far, where they are logits
+        self._broken = False  # where rows of an update were added and others refused
         self.state: EvaluationState | None = None
+        self.beside: Any = None  # what was saved with it
 
     def update(
         self,
@@ -127,11 +131,11 @@ class Accumulator:
             sample_weight=sample_weight, ignore=self._ignore, normalize=self._normalize,
             allow_probabilities=True, some_count=False,
         )  # fmt: skip
-        self._doubt(given)
-        count = len(given.truth)
+        first = self._seen if first_row is None else first_row
+        given, count = replace(given, first=first), len(given.truth)
         columns = {name: column_of(f"by[{name!r}]", v, count) for name, v in (by or {}).items()}
         named = None if ids is None else column_of("ids", ids, count)
-        self.add(given, columns, named, self._seen if first_row is None else first_row)
+        self.add(given, columns, named)
 
     def _doubt(self, given: Predictions) -> None:
         """Refuse logits that all look like probabilities, once they are many."""
@@ -148,11 +152,31 @@ class Accumulator:
         given: Predictions,
         columns: Mapping[Any, list[Any]],
         ids: list[Any] | None,
-        first_row: int = 0,
         keep: list[RowFigures] | None = None,
     ) -> None:
-        """Add predictions that were checked, as `update` does; append what was measured to keep."""
+        """Add predictions whose shapes were checked; append what was measured to keep.
+
+        Parameters
+        ----------
+        given : Predictions
+            Scores and truth.
+        columns, ids : mapping of list, list or None
+            Values that part the rows, and their names.
+        keep : list, optional
+            Takes the figures of each block.
+
+        Raises
+        ------
+        ValueError
+            As `evaluate` raises it, or if an earlier update was refused half-way.
+        """
+        if self._broken:
+            because = "an update was refused half-way"
+            raise _check.cannot("The accumulator cannot go on", because, "Load what was saved.")
+        self._doubt(given)
+        first_row = given.first
         state = self._state_for(given.labels, given.kind, list(columns), given.weight is not None)
+        self._broken = True
         for rows, block, figures in blocks_of(given):
             some = counted(given, rows, figures, ids, first_row)
             if keep is not None:
@@ -170,6 +194,7 @@ class Accumulator:
                     chosen = some.number - (first_row + rows.start)
                     scores = [score[chosen] for score in scores]
                 state.scores.add(scores, some.truth[: some.count], some.weight)
+        self._broken = False
         self._seen += len(given.truth)
 
     def _state_for(
@@ -230,13 +255,15 @@ class Accumulator:
             state.tally, state.labels, self._base, unit, state.slices, state.scores
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, beside: Any = None) -> None:
         """Write the state as one file: whole or not at all, checksummed, no pickle.
 
         Parameters
         ----------
         path : str or PathLike
             The file. The same rows give the same bytes, in whatever order they came.
+        beside : object, optional
+            What JSON can say, to be found as ``beside`` by `load`: how far the work has come.
 
         Raises
         ------
@@ -247,6 +274,7 @@ class Accumulator:
             "labels": self._given_labels, "positive": self._positive, "ignore": self._ignore,
             "normalize": self._normalize, "allow": self._allow, "ranking": self._ranking,
             "base": self._base.hex(), "seen": self._seen, "look": self._look_like_probs,
+            "beside": beside,
         }  # fmt: skip
         stored.require_plain("positive", [self._positive])
         stored.require_plain("ignore_index", [self._ignore])
@@ -278,7 +306,7 @@ class Accumulator:
             ranking=settings["ranking"], base=float.fromhex(settings["base"]),
         )  # fmt: skip
         found.state, found._seen = state, settings["seen"]
-        found._look_like_probs = settings["look"]
+        found._look_like_probs, found.beside = settings["look"], settings["beside"]
         return found
 
 

@@ -239,7 +239,6 @@ def _pairs(tally: RowTally, labels: list[Any], unit: float) -> PairList:
     pairs = tally.pairs
     rows = pairs.weight.values() if tally.weighted else pairs.rows
     some = np.flatnonzero(pairs.rows[: pairs.used])
-    some = some[np.lexsort((pairs.keys[some], -rows[some]))]
     keys, cost = pairs.keys[some], pairs.cost.values()[some] / unit
     if tally.endless_pairs:
         cost[np.isin(keys, list(tally.endless_pairs))] = math.inf

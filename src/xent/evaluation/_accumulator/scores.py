@@ -12,18 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._kernels.predictions.scores import (
+    EVEN_CELLS,
     LOG_ODDS,
     LOG_PROBABILITY,
     PROBABILITY,
     cells_of,
     keys_of,
+    log_odds,
 )
 from xent._kernels.predictions.sums import count
-from xent.evaluation._accumulator.places import KeyPlaces, grown
-from xent.evaluation._accumulator.sums import Numbers, Slots, Sums, padded
+from xent.evaluation._accumulator.places import LEAST_SIZE, KeyPlaces, grown
+from xent.evaluation._accumulator.sums import Numbers, Slots, Sums, padded, with_spare
 
-MOST_SCORES = 1 << 20  # distinct ones that are counted by themselves, of all columns together
-FINEST = 2.0**-13  # log odds that a cell is wide where there is one column
+MOST_SCORES = 1 << 17  # distinct ones that are counted by themselves, of all columns together
+FINEST = 2.0**-12  # log odds that a cell is wide where there is one column
 NO_RANKING = {"roc_auc": math.nan, "average_precision": math.nan}
 MOST_RANKED = 64  # classes up to which each is ranked against the rest
 
@@ -50,8 +52,35 @@ class ScoreColumn:
 
     def _empty(self) -> None:
         self.index = KeyPlaces()
-        self.rows, self.yes = np.zeros((2, 1024), np.int64)
-        self.weight, self.yes_weight = (Sums(1024 if self.weighted else 0) for _ in range(2))
+        size = LEAST_SIZE + (0 if self.exact else self.cells)
+        self.rows, self.yes = np.zeros((2, size), np.int64)
+        self.weight, self.yes_weight = (Sums(size if self.weighted else 0) for _ in range(2))
+
+    @property
+    def cells(self) -> int:
+        """How many cells have a place by their number: those of one width."""
+        return int(2 * EVEN_CELLS / self.width)
+
+    @property
+    def used(self) -> int:
+        """How many places there are."""
+        return self.index.used + (0 if self.exact else self.cells)
+
+    def _cells(self, scores: Numbers) -> Slots:
+        rows = len(scores)
+        odds, out = padded(rows), np.empty(rows, np.int64)
+        log_odds(with_spare(scores), self.kind, rows, odds)
+        cells_of(odds, self.width, rows, out)
+        return out
+
+    def held(self) -> tuple[Slots, Slots]:
+        """Return the keys that came, in ascending order, and their places."""
+        keys = self.index.keys[: self.index.used]
+        if not self.exact:
+            keys = np.concatenate([np.arange(self.cells) - self.cells // 2, keys])
+        some = np.flatnonzero(self.rows[: self.used])
+        order = np.argsort(keys[some])
+        return keys[some][order], some[order]
 
     def add(self, scores: Numbers, yes: NDArray[np.bool_], weight: Numbers | None) -> None:
         """Add rows; the weights have `SPARE` more."""
@@ -59,7 +88,7 @@ class ScoreColumn:
         if self.exact:
             keys_of(scores, keys)
         else:
-            cells_of(scores, self.kind, self.width, keys)
+            keys = self._cells(scores)
         places = self.places(keys)
         own = places[yes]
         count(places, len(places), self.rows)
@@ -72,10 +101,17 @@ class ScoreColumn:
         self._coarsen()
 
     def places(self, keys: Slots) -> Slots:
-        """Return where each key is counted."""
-        found = self.index.find(keys)
-        if self.index.used > len(self.rows):
-            self.rows, self.yes = (grown(a, self.index.used) for a in (self.rows, self.yes))
+        """Return where each key is counted: cells near 0 by their numbers, others as they come."""
+        if self.exact:
+            found = self.index.find(keys)
+        else:
+            half = self.cells // 2
+            found = keys + half
+            far = np.flatnonzero((found < 0) | (found >= self.cells))
+            if far.size:
+                found[far] = self.cells + self.index.find(keys[far])
+        if self.used > len(self.rows):
+            self.rows, self.yes = (grown(a, self.used) for a in (self.rows, self.yes))
             for sums in (self.weight, self.yes_weight) if self.weighted else ():
                 sums.make_room(0, len(self.rows))
         return found
@@ -84,27 +120,37 @@ class ScoreColumn:
         """Count by cells from now on, and what was counted so far, where scores are too many."""
         if not self.exact or self.index.used <= self.most:
             return
-        old = self._held()
-        keys = np.empty(len(old[0]), np.int64)
-        cells_of(_score_of(old[0]), self.kind, self.width, keys)
+        keys, places = self.held()
+        old = self.rows[places], self.yes[places], self.weight, self.yes_weight, places
         self.exact = False
         self._empty()
-        self._put(keys, *old[1:])
+        self._put(self._cells(_score_of(keys)), *old)
 
-    def _held(self) -> tuple[Slots, Slots, Slots, Sums, Sums]:
-        used = self.index.used
-        return (
-            self.index.keys[:used], self.rows[:used], self.yes[:used], self.weight,
-            self.yes_weight,
-        )  # fmt: skip
-
-    def _put(self, keys: Slots, rows: Slots, yes: Slots, weight: Sums, yes_weight: Sums) -> None:
-        places = self.places(keys)
-        np.add.at(self.rows, places, rows)
-        np.add.at(self.yes, places, yes)
+    def _put(
+        self,
+        keys: Slots,
+        rows: Slots,
+        yes: Slots,
+        weight: Sums,
+        yes_weight: Sums,
+        places: Slots,
+    ) -> None:
+        """Add counts of keys, whose weights stand in some places of other sums."""
+        found = self.places(keys)
+        np.add.at(self.rows, found, rows)
+        np.add.at(self.yes, found, yes)
         if self.weighted:
-            self.weight.merge(weight, places)
-            self.yes_weight.merge(yes_weight, places)
+            self.weight.merge(weight.chosen(places), found)
+            self.yes_weight.merge(yes_weight.chosen(places), found)
+
+    def take(
+        self, keys: Slots, rows: Slots, yes: Slots, weights: list[Sums], *, exact: bool
+    ) -> None:
+        """Begin with counts that were kept."""
+        self.exact = exact
+        self._empty()
+        weight, yes_weight = weights
+        self._put(keys, rows, yes, weight, yes_weight, np.arange(len(keys)))
 
     def merge(self, other: "ScoreColumn") -> None:
         """Add the rows of another."""
@@ -112,12 +158,11 @@ class ScoreColumn:
             self.most, most = -1, self.most
             self._coarsen()
             self.most = most
-        keys, rows, yes, weight, yes_weight = other._held()
+        keys, places = other.held()
         if other.exact and not self.exact:
-            cells = np.empty(len(keys), np.int64)
-            cells_of(_score_of(keys), self.kind, self.width, cells)
-            keys = cells
-        self._put(keys, rows, yes, weight, yes_weight)
+            keys = self._cells(_score_of(keys))
+        rows, yes = other.rows[places], other.yes[places]
+        self._put(keys, rows, yes, other.weight, other.yes_weight, places)
         self._coarsen()
 
     def _weights(self) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -128,8 +173,8 @@ class ScoreColumn:
 
     def ranking(self) -> tuple[float, float] | None:
         """Return the area under the curve and the average precision; None where all are alike."""
-        order = np.argsort(self.index.keys[: self.index.used])
-        every, own = (a[: self.index.used][order].astype(np.float64) for a in self._weights())
+        _, places = self.held()
+        every, own = (values[places].astype(np.float64) for values in self._weights())
         below = np.cumsum(every) - every
         upto = np.cumsum(own)
         if not len(every):
@@ -144,7 +189,7 @@ class ScoreColumn:
         above, beyond = whole - upto[some], total - below[some] - every[some]
         yes, rows = own[some], every[some]
         if not self.exact:  # of a cell, as many before each row as after it
-            times, yes_times = (a[: self.index.used][order][some] for a in (self.rows, self.yes))
+            times, yes_times = (a[places][some] for a in (self.rows, self.yes))
             yes, rows = (yes + yes / yes_times) / 2, (rows + rows / times) / 2
         precision = (above + yes) / (beyond + rows)
         return auc, math.fsum(own[some] * precision) / whole

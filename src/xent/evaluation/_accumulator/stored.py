@@ -159,10 +159,9 @@ def _take_slices(slices: Slices, name: str, said: Said, arrays: Arrays) -> None:
 
 
 def _put_column(column: ScoreColumn, name: str, said: Said, arrays: Arrays) -> None:
-    used = column.index.used
-    order = np.argsort(column.index.keys[:used])
+    keys, order = column.held()
     said[name] = column.exact
-    arrays[name] = np.stack([a[:used][order] for a in (column.index.keys, column.rows, column.yes)])
+    arrays[name] = np.stack([keys, column.rows[order], column.yes[order]])
     for part, sums in (("weight", column.weight), ("yes", column.yes_weight)):
         sums.carry()
         some = order if column.weighted else order[:0]
@@ -170,9 +169,8 @@ def _put_column(column: ScoreColumn, name: str, said: Said, arrays: Arrays) -> N
 
 
 def _take_column(column: ScoreColumn, name: str, said: Said, arrays: Arrays) -> None:
-    column.exact = said[name]
     keys, rows, yes = arrays[name]
-    places = column.places(keys)
-    column.rows[places], column.yes[places] = rows, yes
-    for part, sums in (("weight", column.weight), ("yes", column.yes_weight)):
+    weights = [Sums(len(keys) if column.weighted else 0) for _ in range(2)]
+    for part, sums in zip(("weight", "yes"), weights, strict=True):
         _take_sums(sums, f"{name}.{part}", said, arrays)
+    column.take(keys, rows, yes, weights, exact=said[name])

@@ -21,6 +21,7 @@ from xent._kernels.predictions.sums import (
 
 SMALLEST = 1200  # `beyond` counts 2**-1200: every float64 is a whole number of them
 HUGE = 1e300  # above which a product has no second half, and no sum
+ADDED_SINGLY = 32  # numbers that are added one by one
 _HALF = 26  # bits of the lower part of a mantissa
 _HIGHEST = 1 << 60  # of a first limb, before it goes beyond
 
@@ -78,6 +79,11 @@ class Sums:
     def add_left(self, slots: Slots, left: Numbers) -> None:
         """Add what does not fit the limbs, to the last bit."""
         some = np.flatnonzero(left)
+        if some.size < ADDED_SINGLY:
+            for slot, value in zip(slots[some].tolist(), left[some].tolist(), strict=True):
+                above, below = value.as_integer_ratio()
+                self.add_whole(slot, above << (SMALLEST + 1 - below.bit_length()))
+            return
         mantissa, exponent = np.frexp(left[some])
         whole = np.ldexp(mantissa, 53).astype(np.int64)
         high = whole >> _HALF
@@ -118,6 +124,16 @@ class Sums:
     def _shift(self) -> int:
         """How much smaller 2**-`SMALLEST` is than what the last limb counts, as a power of 2."""
         return SMALLEST - FIRST_LIMB - LIMB_BITS * (int(self.limbs.shape[1]) - 1)
+
+    def chosen(self, slots: Slots) -> "Sums":
+        """Return some of the sums, in this order."""
+        self.carry()
+        out = Sums(len(slots), int(self.limbs.shape[1]))
+        out.limbs[:] = self.limbs[slots]
+        if self.beyond:
+            found = {slot: i for i, slot in enumerate(slots.tolist())}
+            out.beyond = {found[s]: amount for s, amount in self.beyond.items() if s in found}
+        return out
 
     def whole(self, slot: int) -> int:
         """Return a sum as a whole number of 2**-`SMALLEST`."""

@@ -33,6 +33,11 @@ def names_arpa(path: str | os.PathLike[str]) -> bool:
     return compression.without_suffix(path).endswith((".arpa", ".lm"))
 
 
+def names_openfst(path: str | os.PathLike[str]) -> bool:
+    """Whether a name says that a file is an automaton in OpenFst's text."""
+    return compression.without_suffix(path).endswith(".fst.txt")
+
+
 def check_name(path: str | os.PathLike[str], argument: str = "path") -> None:
     """Refuse to write a file of our own under the name of another kind."""
     shown = repr(os.fspath(path))
@@ -42,6 +47,9 @@ def check_name(path: str | os.PathLike[str], argument: str = "path") -> None:
     if compression.of_name(path):
         advice = "It is mapped as it lies there; compact it instead."
         raise _check.invalid(argument, "name a file that is not packed", shown, advice)
+    if names_openfst(path) or os.fspath(path).endswith(".fst"):
+        advice = "Write .fst.txt with write_openfst, or convert in the shell; fstcompile packs it."
+        raise _check.invalid(argument, "name no automaton", shown, advice)
     if os.fspath(path).lower().endswith((".klm", ".blm", ".binary")):
         advice = "Write .arpa, of which build_binary makes one."
         raise _check.invalid(argument, "name no KenLM binary", shown, advice)

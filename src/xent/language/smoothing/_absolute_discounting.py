@@ -46,6 +46,14 @@ class AbsoluteDiscounting(Discounting):
     UserWarning
         Where D cannot be estimated for an order; it is 0.75 there.
 
+    Examples
+    --------
+    >>> from xent.language import NGramModel
+    >>> divisors = [" ".join(str(d) for d in range(1, n + 1) if n % d == 0) for n in range(1, 200)]
+    >>> [(word, p)] = NGramModel(2, AbsoluteDiscounting()).fit(divisors).next("1", top_k=1)
+    >>> word, round(p, 4)
+    ('2', 0.5082)
+
     References
     ----------
     H. Ney, U. Essen and R. Kneser (1994). On structuring probabilistic dependences in stochastic

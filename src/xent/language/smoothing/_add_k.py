@@ -28,6 +28,14 @@ class AddK(Flat):
     ValueError, TypeError
         If ``k`` is no positive, finite number.
 
+    Examples
+    --------
+    >>> from xent.language import NGramModel
+    >>> divisors = [" ".join(str(d) for d in range(1, n + 1) if n % d == 0) for n in range(1, 200)]
+    >>> [(word, p)] = NGramModel(2, AddK(0.1)).fit(divisors).next("1", top_k=1)
+    >>> word, round(p, 4)
+    ('2', 0.4523)
+
     References
     ----------
     D. Jurafsky and J. H. Martin. Speech and Language Processing, 3rd ed. draft, section 3.6.

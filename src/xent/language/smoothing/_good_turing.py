@@ -35,6 +35,14 @@ class GoodTuring(Flat):
         Where the counts of counts allow no estimate; the counts are then kept whole, and a history
         that leaves nothing is divided by one more.
 
+    Examples
+    --------
+    >>> from xent.language import NGramModel
+    >>> divisors = [" ".join(str(d) for d in range(1, n + 1) if n % d == 0) for n in range(1, 200)]
+    >>> [(word, p)] = NGramModel(2, GoodTuring()).fit(divisors).next("1", top_k=1)
+    >>> word, round(p, 4)
+    ('2', 0.4776)
+
     References
     ----------
     W. A. Gale and G. Sampson (1995). Good-Turing frequency estimation without tears. Journal of

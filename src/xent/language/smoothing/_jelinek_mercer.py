@@ -38,6 +38,14 @@ class JelinekMercer(Smoothing):
     ValueError, TypeError
         If ``buckets`` is no integer of at least 1, or a weight not between 0 and 1.
 
+    Examples
+    --------
+    >>> from xent.language import NGramModel
+    >>> divisors = [" ".join(str(d) for d in range(1, n + 1) if n % d == 0) for n in range(1, 200)]
+    >>> [(word, p)] = NGramModel(2, JelinekMercer()).fit(divisors).next("1", top_k=1)
+    >>> word, round(p, 4)
+    ('2', 0.3253)
+
     References
     ----------
     F. Jelinek and R. L. Mercer (1980). Interpolated estimation of Markov source parameters from

@@ -35,6 +35,14 @@ class Katz(Discounting):
     UserWarning
         Where a coefficient is outside (0, 1]; it is 1 then, as in SRILM.
 
+    Examples
+    --------
+    >>> from xent.language import NGramModel
+    >>> divisors = [" ".join(str(d) for d in range(1, n + 1) if n % d == 0) for n in range(1, 200)]
+    >>> [(word, p)] = NGramModel(2, Katz(k=5)).fit(divisors).next("1", top_k=1)
+    >>> word, round(p, 4)
+    ('2', 0.4975)
+
     References
     ----------
     S. M. Katz (1987). Estimation of probabilities from sparse data for the language model component

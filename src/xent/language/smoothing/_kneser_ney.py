@@ -62,6 +62,14 @@ class KneserNey(Discounting):
         Where the discounts of an order cannot be estimated (small, closed or deduplicated text):
         (0.5, 1, 1.5) or 0.75 are used for that order.
 
+    Examples
+    --------
+    >>> from xent.language import NGramModel
+    >>> divisors = [" ".join(str(d) for d in range(1, n + 1) if n % d == 0) for n in range(1, 200)]
+    >>> [(word, p)] = NGramModel(2, KneserNey()).fit(divisors).next("1", top_k=1)
+    >>> word, round(p, 4)
+    ('2', 0.4915)
+
     References
     ----------
     S. F. Chen and J. Goodman (1998). An Empirical Study of Smoothing Techniques for Language

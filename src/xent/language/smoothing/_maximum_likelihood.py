@@ -16,6 +16,14 @@ class MaximumLikelihood(Discounting):
     A history that was never seen itself says nothing and is shortened until it was. The model's
     cross-entropy on its own training text is the conditional entropy of the counts.
 
+    Examples
+    --------
+    >>> from xent.language import NGramModel
+    >>> divisors = [" ".join(str(d) for d in range(1, n + 1) if n % d == 0) for n in range(1, 200)]
+    >>> [(word, p)] = NGramModel(2, MaximumLikelihood()).fit(divisors).next("1", top_k=1)
+    >>> word, round(p, 4)
+    ('2', 0.4975)
+
     References
     ----------
     D. Jurafsky and J. H. Martin. Speech and Language Processing, 3rd ed. draft, section 3.1.

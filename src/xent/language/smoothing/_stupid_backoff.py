@@ -30,6 +30,14 @@ class StupidBackoff(Smoothing):
     ValueError, TypeError
         If ``alpha`` is no number between 0 and 1.
 
+    Examples
+    --------
+    >>> from xent.language import NGramModel
+    >>> divisors = [" ".join(str(d) for d in range(1, n + 1) if n % d == 0) for n in range(1, 200)]
+    >>> [(word, p)] = NGramModel(2, StupidBackoff()).fit(divisors).next("1", top_k=1)
+    >>> word, round(p, 4)
+    ('2', 0.4975)
+
     References
     ----------
     T. Brants, A. C. Popat, P. Xu, F. J. Och and J. Dean (2007). Large Language Models in Machine

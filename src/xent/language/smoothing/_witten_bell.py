@@ -33,6 +33,14 @@ class WittenBell(Discounting):
     ValueError
         If ``cut_mass`` is neither.
 
+    Examples
+    --------
+    >>> from xent.language import NGramModel
+    >>> divisors = [" ".join(str(d) for d in range(1, n + 1) if n % d == 0) for n in range(1, 200)]
+    >>> [(word, p)] = NGramModel(2, WittenBell()).fit(divisors).next("1", top_k=1)
+    >>> word, round(p, 4)
+    ('2', 0.4153)
+
     References
     ----------
     I. H. Witten and T. C. Bell (1991). The zero-frequency problem. IEEE Transactions on Information

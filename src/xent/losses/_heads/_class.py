@@ -19,6 +19,7 @@ from xent.losses._arguments import (
 from xent.losses._class import cross_entropy
 from xent.losses._heads._class_rows import ClassRows, class_job
 from xent.losses._heads._head import check_head, run_head, run_loop, zero_silent_rows
+from xent.losses._heads._operator import compiled_head_loss, is_compiled
 from xent.losses._overrides import overridable
 from xent.losses._parallel._group import (
     check_group,
@@ -103,8 +104,8 @@ def linear_cross_entropy(
 
     Notes
     -----
-    Values inherit the rounding of the matrix product. A second derivative, torch.func and
-    torch.compile build the logits.
+    Values inherit the rounding of the matrix product. A second derivative, torch.func and, with
+    statistics, torch.compile build the logits.
 
     Examples
     --------
@@ -147,6 +148,11 @@ def linear_cross_entropy(
     many = isinstance(linear_weight, Tensor) and linear_weight.dim() > 2
     # What the compiler and the transforms of torch.func trace, or has no values, builds the logits.
     if is_traced() or getattr(input, "is_meta", False):
+        if not (many or stats) and is_compiled(target, weight, token_weight):
+            x, w, b, shape = check_head(input, *head)
+            rows = _class_rows(w, target, weight, token_weight, shape, o, False)
+            loss = compiled_head_loss(x, w, b, rows)
+            return loss.reshape(shape) if o.reduction == "none" else loss
         if many:
             logits = torch.tensordot(input, linear_weight, dims=([-1], [-1]))
             logits = logits if linear_bias is None else logits + linear_bias
@@ -356,6 +362,8 @@ def _unreduced(
     if isinstance(target, Tensor) and target.is_floating_point():
         raise _check.wrong_kind("target", "hold integer class indices", target.dtype)
     rows = _class_rows(w, target, None, None, shape, o, entropy)
+    if is_compiled(target):
+        return compiled_head_loss(x, w, b, rows, entropy).reshape(shape)
     try:
         if can_validate(rows.target):
             rows.validated_total(w.shape[0])

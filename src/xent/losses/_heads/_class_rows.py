@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent.losses._device._class_indices import score_in_place, takes
 from xent.losses._heads._head import job_of
 from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING, FloatArray
 from xent.losses._rows._chunks import Job, Upstream
@@ -43,7 +44,9 @@ class ClassRows:
         self, logits: Tensor, rows: slice, g: float, upstream: Upstream | None
     ) -> tuple[Tensor, ...] | None:
         """See `ChunkRows`."""
-        if logits.dtype == torch.float16 or logits.device.type != "cpu":
+        if not logits.is_cpu:
+            return self._on_device(logits, rows, g, upstream)
+        if logits.dtype == torch.float16:
             return None
         if upstream is not None:
             scale, stat_grads = self._upstream(logits, rows, upstream)
@@ -55,6 +58,20 @@ class ClassRows:
             return (loss,)
         columns = torch.from_numpy(stats)
         return (columns[:, 2],) if self.entropy else (loss, *(columns[:, c] for c in range(4)))
+
+    def _on_device(
+        self, logits: Tensor, rows: slice, g: Any, upstream: Upstream | None
+    ) -> tuple[Tensor, ...] | None:
+        """Score class indices in a few operations; None where an option asks for more."""
+        if self.stats or not (self.rows.hard and takes(self.rows.options)):
+            return None
+        of_row: Any = None
+        if upstream is not None:
+            of_row = g if not upstream or upstream[0] is None else upstream[0] * g
+        row_weight = self.rows.row_weight
+        row_weight = None if row_weight is None else row_weight[rows]
+        target, o = self.rows.target[rows], self.rows.options
+        return (score_in_place(logits, target, self.rows.weight, row_weight, o, of_row),)
 
     def _upstream(
         self, logits: Tensor, rows: slice, upstream: Upstream

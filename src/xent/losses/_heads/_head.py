@@ -16,7 +16,7 @@ from xent.losses._arguments import (
     needs_gradient,
 )
 from xent.losses._heads._loop import Head
-from xent.losses._reduction import empty_mean, reduce_loss
+from xent.losses._reduction import check_can_tell, empty_mean, reduce_loss
 from xent.losses._rows._chunks import Job
 from xent.losses._rows._formula import zero_masked_rows
 from xent.losses._torch_private import is_traced
@@ -95,16 +95,23 @@ def run_head(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> Any:
         found = job.rows.plain(torch.nn.functional.linear(x, w, b), slice(None))
         loss = reduce_loss(found[0], o.reduction, job.total, o.empty)
         return (loss, *found[1:]) if len(found) > 1 else loss
-    fill: Any = 0.0
-    if o.reduction == "mean" and isinstance(job.total, Tensor):  # "raise" would wait for the device
-        if o.empty == "nan":
-            fill = torch.where(job.total != 0, 0.0, math.nan)
-    elif o.reduction == "mean" and not job.total:
-        fill = empty_mean(o.empty)
+    fill = missing_mean(job, x)
     result = run_loop(x, w, b, job)
     if isinstance(fill, float) and not fill:
         return result
     return (result[0] + fill, *result[1:]) if isinstance(result, tuple) else result + fill
+
+
+def missing_mean(job: Job, x: Tensor) -> Any:
+    """Return what is added to a mean over no row, 0.0 where there are some."""
+    o = job.options
+    if o.reduction == "mean" and isinstance(job.total, Tensor):
+        check_can_tell(o.empty, x)
+        if o.empty == "nan":
+            return torch.where(job.total != 0, 0.0, math.nan)
+    elif o.reduction == "mean" and not job.total:
+        return empty_mean(o.empty)
+    return 0.0
 
 
 def zero_silent_rows(x: Tensor, w: Tensor, rows: Any) -> Tensor:

@@ -139,6 +139,34 @@ def _score_in_torch(
     return tuple(v.detach() for v in found)
 
 
+def reduced(values: Tensor, job: Job) -> Tensor:
+    """Return the loss that the rows' values add up to."""
+    return values if job.reduction == "none" else values.to(exact_dtype(values)).sum() * job.g
+
+
+def score_all(
+    x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: Wanted
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Return the loss, and the gradients that are wanted with it."""
+    values, grads, _ = _loop(x, w, b, job, () if any(wants) else None, wants, job.g)
+    return reduced(values[0], job).to(loss_dtype(x)), grads
+
+
+def gradients_of(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    job: Job,
+    upstream: Any,
+    wants: Wanted,
+    keeps: bool = False,
+    logits: Tensor | None = None,
+) -> list[Tensor | None]:
+    """Return the wanted gradients for upstream gradients of the loss and its statistics."""
+    g, of_rows = upstream_of_rows(job, upstream, x.shape[0])
+    return _loop(x, w, b, job, of_rows, wants, g, keeps, logits)[1]
+
+
 class Head(torch.autograd.Function):
     """Autograd of the chunk loop: where one number is wanted, gradients come with the forward."""
 
@@ -156,9 +184,7 @@ class Head(torch.autograd.Function):
         values, grads, buffer = _loop(x, w, b, job, upstream, now, job.g, ctx.keeps)
         ctx.saved_gradients = [pack(grad) for grad in grads] if eager else None
         ctx.kept = _Kept(buffer) if ctx.keeps else None
-        dtype, loss = loss_dtype(x), values[0]
-        if job.reduction != "none":
-            loss = loss.to(exact_dtype(loss)).sum() * job.g
+        loss, dtype = reduced(values[0], job), loss_dtype(x)
         if len(values) == 1:
             return loss.to(dtype)
         ctx.set_materialize_grads(False)
@@ -179,10 +205,9 @@ class Head(torch.autograd.Function):
             ]
             return *grads, None, None
         x, w, b = ctx.saved_tensors[:3]
-        g, of_rows = upstream_of_rows(ctx.job, upstream, x.shape[0])
         kept, ctx.kept = ctx.kept, None
         logits = None if kept is None else kept.logits
-        grads = _loop(x, w, b, ctx.job, of_rows, ctx.wants, g, ctx.keeps, logits)[1]
+        grads = gradients_of(x, w, b, ctx.job, upstream, ctx.wants, ctx.keeps, logits)
         return *grads, None, None
 
 

@@ -68,6 +68,17 @@ def expected_cost(
     return values.sum(-1), soft.sum(-1), row_weight
 
 
+def weight_of_rows(like: Tensor, target: Tensor, weight: Tensor | None, o: Options) -> Tensor:
+    """Return the weight of each row in the mean, as `expected_cost` does."""
+    if target.is_floating_point():
+        return torch.ones_like(like, requires_grad=False)
+    kept = target != o.ignore_index
+    row_weight = kept.to(like.dtype)
+    return (
+        row_weight if weight is None else row_weight * weight.to(like.dtype)[target.where(kept, 0)]
+    )
+
+
 def focal(cost: Tensor, gamma: float) -> Tensor:
     """(1 - p)^γ times a cost -log p; 1 - p from log p, so that a sure row loses no digit.
 

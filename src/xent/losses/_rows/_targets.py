@@ -128,7 +128,7 @@ def validate_target(
         except BadRowError as bad:
             flat = target.reshape(-1, classes)
             raise bad.sentence(flat, target.shape[:-1], classes) from None
-    else:
+    elif can_validate(target):
         good = (target == o.ignore_index) | ((target >= 0) & (target < classes))
         must = f"be a class, 0 to {classes - 1}, or `ignore_index`"
         check_values("target", target, good, must)

@@ -99,7 +99,7 @@ class Rows:
         """Checked rows divided by their sums."""
         if self._probabilities is None:
             self._probabilities = (
-                self.with_logs[0] if self.logarithmic else self._by_kernel("share_rows")
+                self.with_logs[0] if self.logarithmic else self._by_kernel("probability_rows")
             )
         return self._probabilities
 

@@ -40,7 +40,7 @@ def entropy_nats(p: Rows) -> Array:
     if p.kind in (None, Counts):
         rows = p.flat if p.plain else p.probabilities
         return by_kernel(entropy_kernels().entropy_rows, (p,), [(rows,)], TOLERANCE)
-    return by_kernel(probability_kernels().cross_of_shares, (p,), [p.with_logs])
+    return by_kernel(probability_kernels().cross_of_probabilities, (p,), [p.with_logs])
 
 
 def cross_entropy_nats(p: Rows, q: Rows) -> Array:
@@ -52,7 +52,7 @@ def cross_entropy_nats(p: Rows, q: Rows) -> Array:
         rows = [(r.flat if r.plain else r.probabilities,) for r in (p, q)]
         return by_kernel(entropy_kernels().cross_entropy_rows, (p, q), rows, TOLERANCE)
     return by_kernel(
-        probability_kernels().cross_of_shares, (p, q), [(p.probabilities,), q.with_logs[1:]]
+        probability_kernels().cross_of_probabilities, (p, q), [(p.probabilities,), q.with_logs[1:]]
     )
 
 
@@ -63,7 +63,9 @@ def kl_nats(p: Rows, q: Rows) -> Array:
         return p.library.xp.where(_excluded(p, q), math.inf, terms.sum(-1))
     if _without_logs(p, q):
         return _divergence_nats(p, q, symmetric=False)
-    return by_kernel(probability_kernels().kl_of_shares, (p, q), [p.with_logs[:2], q.with_logs])
+    return by_kernel(
+        probability_kernels().kl_of_probabilities, (p, q), [p.with_logs[:2], q.with_logs]
+    )
 
 
 def js_nats(parts: list[Rows], weights: list[float] | None) -> Array:
@@ -73,7 +75,10 @@ def js_nats(parts: list[Rows], weights: list[float] | None) -> Array:
         return _divergence_nats(*parts, symmetric=True)
     weights = weights if weights is not None else [1 / len(parts)] * len(parts)
     if first.numpy and len(parts) == 2:
-        kernel, arrays = probability_kernels().js_of_shares, [part.with_logs[:2] for part in parts]
+        kernel, arrays = (
+            probability_kernels().js_of_probabilities,
+            [part.with_logs[:2] for part in parts],
+        )
         return by_kernel(kernel, parts, arrays, *weights)
     if first.numpy:
         return _from_mixture(parts, weights)

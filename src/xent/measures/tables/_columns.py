@@ -31,6 +31,7 @@ class Field:
     missing: NDArray[np.bool_]
     symbols: tuple[Any, ...] = ()
     kind: str = "symbols"
+    zoned: bool | None = None  # of dates: whether they have a time zone; None where there is none
 
     @property
     def numeric(self) -> bool:
@@ -39,7 +40,7 @@ class Field:
 
     def take(self, rows: NDArray[Any]) -> Field:
         """Return some of the rows."""
-        return Field(self.values[rows], self.missing[rows], self.symbols, self.kind)
+        return Field(self.values[rows], self.missing[rows], self.symbols, self.kind, self.zoned)
 
 
 def frame_of(argument: str, table: Any) -> Any:
@@ -79,7 +80,7 @@ def field_of(frame: Any, name: str, argument: str, *, symbols: bool = False) -> 
         return Field(whole, column.missing(), (), "numbers")
     refuse_rounded(argument, column.in_question())
     values = column.floats()
-    return Field(values, np.isnan(values), (), f"{kind}s")
+    return Field(values, np.isnan(values), (), f"{kind}s", column.zoned)
 
 
 def _named(argument: str, names: Any) -> Field:

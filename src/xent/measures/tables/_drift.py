@@ -93,7 +93,7 @@ def drift(
     """Say how far each column has moved between two tables, the farthest first.
 
     JS = H((p + q) / 2) - H(p) / 2 - H(q) / 2;  PSI = Σ (q - p) log(q / p);
-    Hellinger = √(Σ (√p - √q)² / 2);  total variation = Σ |p - q| / 2
+    Hellinger = √(Σ (√p - √q)² / 2);  total variation = Σ abs(p - q) / 2
 
     Parameters
     ----------
@@ -222,6 +222,10 @@ def _chosen(columns: list[str] | None, names: list[str], others: list[str]) -> l
 
 def _kind(name: str, before: Tally, after: Tally) -> str:
     """Return the kind of both columns; where nothing is there, nothing is of the wrong kind."""
+    if None not in (before.zoned, after.zoned) and before.zoned is not after.zoned:
+        # Nothing says which moment a date without a zone is.
+        because = "dates with a time zone in one table and dates without one in the other"
+        raise _check.cannot(f"The drift of {name!r}", because, "Write all of them in UTC.")
     if before.kind == after.kind or after.known is None:
         return before.kind
     if before.known is None:

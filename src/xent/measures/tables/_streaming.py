@@ -239,6 +239,7 @@ class Tally:
     def __init__(self, argument: str, most: int, before: Tally | None = None) -> None:
         self.argument, self.most, self.before = argument, most, before
         self.kind = "symbols"
+        self.zoned: bool | None = None
         self.known: Any = None  # Spread, Binned or Symbols; None until there is a value
         self.gaps = np.zeros(0)  # weight of the missing values by class
         self.missing = self.used = 0  # rows without a value; rows with one, and with a class
@@ -246,6 +247,7 @@ class Tally:
     def add(self, field: Field, classes: Codes, weights: Numbers) -> None:
         """Count a batch; a row of class -1 counts for `missing` alone."""
         self.kind = field.kind
+        self.zoned = field.zoned if self.zoned is None else self.zoned
         self.missing += int(field.missing.sum())
         gap = field.missing & (classes >= 0)
         size = max(self.gaps.size, int(classes.max(initial=-1)) + 1)

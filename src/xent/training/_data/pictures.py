@@ -14,7 +14,7 @@ from xent import _check
 from xent._optional import need
 from xent._progress import stage
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 GREY = {"1", "L", "LA"}
 READ_MODES = {*GREY, "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 
@@ -44,7 +44,7 @@ def class_folders(folder: Path) -> dict[str, list[Path]]:
     for each in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
         images = sorted(
             p for p in each.iterdir()
-            if p.suffix.lower() in ENDINGS and not p.name.startswith(".")
+            if p.suffix.lower() in IMAGE_ENDINGS and not p.name.startswith(".")
         )  # fmt: skip
         if images:
             found[each.name] = images

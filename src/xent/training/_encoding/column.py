@@ -34,7 +34,7 @@ CYCLES = {"year": 365.2425, "week": 7.0, "day": 1.0}
 
 
 @dataclass(frozen=True)
-class Part:
+class EncodedPart:
     """One number of a column: ``(value - centre) / width``, and what stands for a missing value.
 
     Parameters
@@ -63,7 +63,7 @@ class EncodedColumn:
         What it is called.
     kind : str
         "number", "date", "time", "duration", "boolean" or "name".
-    parts : tuple of Part
+    parts : tuple of EncodedPart
         The numbers of a column that is no name.
     levels : tuple
         The names that have a feature of their own; of booleans False, which has none, and True.
@@ -81,7 +81,7 @@ class EncodedColumn:
 
     name: str
     kind: str
-    parts: tuple[Part, ...] = ()
+    parts: tuple[EncodedPart, ...] = ()
     levels: tuple[Level, ...] = ()
     shares: tuple[float, ...] = ()
     other: bool = False
@@ -108,7 +108,7 @@ class EncodedColumn:
     def encode(self, column: Column) -> Matrix:
         """Return a column's numbers, shape (rows, features); none is NaN."""
         if self.is_names:
-            return self._rows_of_levels()[self._codes(column.names())]
+            return self.rows_of_levels()[self._codes(column.names())]
         values = finite(column)
         gone = np.isnan(values)
         out = np.empty((len(values), len(self.parts) + self.gaps))
@@ -125,7 +125,7 @@ class EncodedColumn:
         codes[names.codes < 0] = len(self.levels) + 1
         return codes
 
-    def _rows_of_levels(self) -> Matrix:
+    def rows_of_levels(self) -> Matrix:
         """Return the features of each level, of a name that is not known, and of a gap."""
         n, first = len(self.levels), int(self.kind == "boolean")
         own = n - first  # False is what is not True, and has no feature
@@ -149,7 +149,7 @@ class EncodedColumn:
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> Self:
         """Return the column that `to_state` wrote down."""
-        parts = tuple(Part(**part) for part in state["parts"])
+        parts = tuple(EncodedPart(**part) for part in state["parts"])
         lists = {key: tuple(state[key]) for key in ("levels", "shares")}
         return cls(**{**state, **lists, "parts": parts})
 
@@ -208,7 +208,7 @@ def _learn_names(name: str, names: Names, max_levels: int) -> EncodedColumn:
     return EncodedColumn(name, kind, (), tuple(levels[i] for i in kept), shares, other, gaps)
 
 
-def _scaled(name: str, known: Matrix, scale: str) -> Part:
+def _scaled(name: str, known: Matrix, scale: str) -> EncodedPart:
     low, high = float(known.min()), float(known.max())
     if math.isinf(high - low):
         must = f"hold numbers whose range float64 can hold in column {name!r}"
@@ -217,13 +217,13 @@ def _scaled(name: str, known: Matrix, scale: str) -> Part:
     steps = (known - low) / (high - low)
     mean = float(steps.mean())
     if scale == "range":
-        return Part("", low, high - low, mean)
+        return EncodedPart("", low, high - low, mean)
     deviation = math.sqrt(float(np.square(steps - mean).mean()))
-    return Part("", low + mean * (high - low), deviation * (high - low), 0.0)
+    return EncodedPart("", low + mean * (high - low), deviation * (high - low), 0.0)
 
 
-def _cyclic(known: Matrix, what: str) -> Part:
-    return Part(what, 0.0, 1.0, float(measured(known, what).mean()))
+def _cyclic(known: Matrix, what: str) -> EncodedPart:
+    return EncodedPart(what, 0.0, 1.0, float(measured(known, what).mean()))
 
 
 def _cycles(known: Matrix) -> list[str]:

@@ -116,20 +116,51 @@ def write_arpa(model: NGramModel | Mixture, path: str | os.PathLike[str]) -> Non
         If the scores are no probabilities (`StupidBackoff`), a number is not finite, or a word
         holds white space.
 
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from xent.language import WittenBell
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "model.arpa"
+    ...     write_arpa(NGramModel(2, WittenBell()).fit(["a b", "a c"]), path)
+    ...     "ngram 1=6" in path.read_text()  # a, b, c, <s>, </s> and <unk>
+    True
+
     References
     ----------
     A. Stolcke (2002). SRILM, an extensible language modeling toolkit. ngram-format(5).
+    """
+    model, lengths = writable(model, "No ARPA file can be written")
+    with _store.writing(path) as plain, compression.writing(plain, path) as file:
+        _write(model, file, lengths)
+
+
+def writable(model: NGramModel | Mixture, failed: str) -> tuple[NGramModel, NDArray[np.int64]]:
+    """Return a back-off model that text can hold, and how many bytes each word has.
+
+    Parameters
+    ----------
+    model : NGramModel or Mixture
+        Of a mixture `Mixture.merged` is taken.
+    failed : str
+        Half a sentence: what cannot be done with a model that text cannot hold.
+
+    Raises
+    ------
+    ValueError
+        If it is no back-off model of probabilities, or a word holds white space.
     """
     if isinstance(model, Mixture):
         model = model.merged()
     if not model.is_distribution:
         because = "stupid back-off scores are no back-off probabilities"
-        raise _check.cannot("No ARPA file can be written", because, "Use another smoothing.")
+        raise _check.cannot(failed, because, "Use another smoothing.")
     for n, rows in enumerate(model.backoff.rows, 1):
         for name, values in (("log-probability", rows.logp), ("back-off weight", rows.backoff)):
             if not (values < np.inf).all():  # -inf, a probability of 0, is written -99
                 because = f"a {n}-gram has the {name} {values[~(values < np.inf)][0]}"
-                raise _check.cannot("No ARPA file can be written", because)
+                raise _check.cannot(failed, because)
     vocabulary = model.vocabulary
     blob = vocabulary.blob[: vocabulary.starts[len(vocabulary)]]
     lengths = np.diff(vocabulary.starts[: len(vocabulary) + 1])
@@ -138,9 +169,8 @@ def write_arpa(model: NGramModel | Mixture, path: str | os.PathLike[str]) -> Non
         word = next(w for w in vocabulary.words() if not w or spaces & set(w))
         because = f"the word {word!r} is or holds white space, which separates words there"
         advice = "Name it in the text, for example '_', or keep the model with save."
-        raise _check.cannot("No ARPA file can be written", because, advice)
-    with _store.writing(path) as plain, compression.writing(plain, path) as file:
-        _write(model, file, lengths)
+        raise _check.cannot(failed, because, advice)
+    return model, lengths
 
 
 def _write(model: NGramModel, file: IO[bytes], lengths: NDArray[np.int64]) -> None:

@@ -1,0 +1,225 @@
+"""All pieces, one after the other or on many processes, with what is kept on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xent.cli._stream._measure import Question, measure, measured, texts_of
+from xent.cli._stream._options import StreamOptions
+from xent.cli._stream._pieces import Piece, batches, pieces_of, schema_of
+from xent.cli._tables import words
+
+if TYPE_CHECKING:
+    from xent.evaluation import Accumulator, Report
+
+SAVED_EVERY = 2.0  # seconds between two checkpoints
+AHEAD = 4  # pieces for each process that are handed out at once
+
+
+def run(file: Path, question: Question, options: StreamOptions) -> Report:
+    """Evaluate a file piece by piece."""
+    from xent import _check
+
+    pieces = pieces_of(file, question.reading)
+    empty = schema_of(pieces[0], question.reading, question.text) if pieces else None
+    if empty is None:
+        raise _check.invalid("FILE", "have at least one row", f"{str(file)!r}")
+    question, columns = _named(question, empty, pieces)
+    work = _Work(file, question, pieces, columns, options.checkpoint)
+    if options.dask is None and options.workers in (None, 1):
+        work.alone()
+    else:
+        with _executor(options) as executor:
+            work.shared(executor, options.workers or 8)
+    work.keep(force=True)
+    return work.whole.result()
+
+
+def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Question, list[str]]:
+    """Return the question with the names of the classes, and the columns that are read."""
+    from xent import _check, _table
+    from xent.evaluation._truth import with_positive
+
+    names, path = list(empty.column_names), pieces[0].path
+    if question.target not in names and question.target == "target":
+        advice = f"Name it with --target; the table has {_check.join_names(names, last='and')}."
+        raise _check.invalid("--target", f"name a column of {str(path)!r}", "'target'", advice)
+    for option, wanted in (
+        ("--target", [question.target]), ("--weights", [question.weights]),
+        ("--id", [question.id]), ("--by", question.by),
+    ):  # fmt: skip
+        for name in wanted:
+            if name is not None:
+                _table.require(name, names, path, argument=option)
+    columns = question.columns(names, path)
+    # Of lists and structs the rows say what the classes are.
+    first = next(batches(pieces[0], question.reading, columns, question.text), empty)
+    scores, classes = question.scores(first, path)
+    if scores.matrix.ndim == 2:
+        return replace(question, names=tuple(classes)), columns
+    seen: dict[str, None] = {}
+    for piece in pieces if not classes else []:
+        for table in batches(piece, question.reading, [question.target], question.text):
+            values = table.column(question.target).unique()
+            seen |= dict.fromkeys(texts_of(question, values.drop_null()))
+    target = [text for text in seen if text != question.ignore]
+    found = with_positive(target, spelled_positive(question), classes or None)
+    return replace(question, names=tuple(map(str, found))), columns
+
+
+def spelled_positive(question: Question) -> str:
+    """Return the class of a single column as a column would name it."""
+    from xent.cli._predictions import spelled
+
+    return spelled(question.positive)
+
+
+@contextmanager
+def _executor(options: StreamOptions) -> Iterator[Executor]:
+    """Give what runs tasks elsewhere: processes of this machine, or Dask's."""
+    from xent import _check, _optional
+
+    if options.dask is None:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+            yield pool
+        return
+    distributed: Any = _optional.need("distributed", extra="dask", by="--dask")
+    try:
+        client = distributed.Client(options.dask, timeout="10s")
+    except (OSError, ValueError, TimeoutError) as error:
+        first = str(error).partition("\n")[0]
+        must = "be the address of a Dask scheduler"
+        raise _check.invalid("--dask", must, f"{options.dask!r} ({first})") from None
+    try:
+        yield client.get_executor(pure=False)
+    finally:
+        client.close()
+
+
+class _Work:
+    """What has been read of all pieces, and what is left."""
+
+    def __init__(
+        self,
+        file: Path,
+        question: Question,
+        pieces: list[Piece],
+        columns: list[str],
+        checkpoint: Path | None,
+    ) -> None:
+        self.question, self.pieces, self.columns = question, pieces, columns
+        self.checkpoint = checkpoint
+        self.whole: Accumulator = question.accumulator()
+        self.done: set[int] = set()
+        self.batches = 0  # of the piece that is being read
+        self.rows = 0
+        self._saved = time.monotonic() - SAVED_EVERY + 0.1
+        self.identity = _identity(file, question, pieces)
+        if checkpoint is not None and checkpoint.exists():
+            self._take(checkpoint)
+
+    def _take(self, path: Path) -> None:
+        """Go on where another run stopped, of the same file and question."""
+        from xent import _check
+        from xent.evaluation import Accumulator
+
+        with words(path="--checkpoint"):
+            found = Accumulator.load(path)
+        beside = found.beside or {}
+        if beside.get("identity") != self.identity:
+            must = "be of the same file and options"
+            advice = "Remove it to begin anew, or name another."
+            raise _check.invalid("--checkpoint", must, f"{str(path)!r}, which is not", advice)
+        self.whole, self.done = found, set(beside["done"])
+        self.batches, self.rows = beside["batches"], beside["rows"]
+
+    def keep(self, *, force: bool = False) -> None:
+        """Write the checkpoint, now and then."""
+        now = time.monotonic()
+        if self.checkpoint is None or (now - self._saved < SAVED_EVERY and not force):
+            return
+        beside = {
+            "identity": self.identity, "done": sorted(self.done), "batches": self.batches,
+            "rows": self.rows,
+        }  # fmt: skip
+        self.whole.save(self.checkpoint, beside=beside)
+        self._saved = time.monotonic()
+
+    def alone(self) -> None:
+        """Read one piece after the other."""
+        from xent._progress import stage
+
+        total = _rows_in(self.pieces)
+        with stage("rows", total, "rows") as told:
+            for k, piece in enumerate(self.pieces):
+                if k in self.done:
+                    continue
+                skip = self.batches
+                for i, rows in enumerate(
+                    measured(self.whole, self.question, piece, self.columns, skip)
+                ):
+                    if i < skip:
+                        continue
+                    self.rows += rows
+                    self.batches = i + 1
+                    told(self.rows)
+                    self.keep()
+                self.batches = 0
+                self.done.add(k)
+                self.keep()
+
+    def shared(self, executor: Executor, workers: int) -> None:
+        """Let others read the pieces, and add what they found in whatever order it comes."""
+        from xent._progress import stage
+
+        left = [k for k in range(len(self.pieces)) if k not in self.done]
+        if self.batches:  # a piece that was half read alone
+            (half, *left) = left
+            for _ in measured(
+                self.whole, self.question, self.pieces[half], self.columns, self.batches
+            ):
+                pass
+            self.batches = 0
+            self.done.add(half)
+        with stage("pieces", len(self.pieces), "row groups") as told:
+            running: dict[Future[Any], int] = {}
+            while left or running:
+                while left and len(running) < AHEAD * workers:
+                    k = left.pop(0)
+                    task = executor.submit(measure, self.question, self.pieces[k], self.columns)
+                    running[task] = k
+                task = next(iter(as_completed(running)))
+                self.whole.merge(task.result())
+                self.done.add(running.pop(task))
+                told(len(self.done))
+                self.keep()
+
+
+def _rows_in(pieces: list[Piece]) -> int | None:
+    """Return how many rows there are, where files say so."""
+    import pyarrow.parquet
+
+    if pieces[-1].group is None:
+        return None
+    with pyarrow.parquet.ParquetFile(pieces[-1].path) as file:
+        last = file.metadata.row_group(pieces[-1].group).num_rows
+    return pieces[-1].first + int(last)
+
+
+def _identity(file: Path, question: Question, pieces: list[Piece]) -> list[Any]:
+    """Return what a checkpoint must be of: files as they are, and what is asked of them."""
+    import json
+
+    files = dict.fromkeys(piece.path for piece in pieces)
+    stats = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    asked = json.loads(json.dumps(asdict(question), default=str))
+    return [str(file), stats, asked]

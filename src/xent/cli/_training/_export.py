@@ -1,0 +1,53 @@
+"""`xent export`: a model as other programs run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xent.cli import _data
+from xent.cli._help import one_of
+
+GRAPH_ENDINGS = {".onnx": "onnx", ".pt2": "torch"}
+
+
+def export(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model that `xent train` wrote.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Write the graph to this file: .pt2, .onnx.")
+    ],
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="torch (torch.export) or onnx; by default what the file's name says.",
+            autocompletion=one_of("torch", "onnx"),
+        ),
+    ] = None,
+) -> None:
+    """Export a model as a graph that loads without xent, encoding and scaling within.
+
+    It takes the columns as numbers, float64 of shape (rows, columns), and gives the natural
+    logarithms of the probabilities. A text columns.json in the file says which number stands for
+    which name, and names the classes.
+
+    Example: xent export digits.xent --output digits.pt2
+    """
+    from xent import _check
+    from xent.training import TrainedModel, export_model
+    from xent.training._export import description
+
+    kind = format_ or GRAPH_ENDINGS.get(output.suffix.lower())
+    if kind is None:
+        advice = "Or pass --format torch or --format onnx."
+        raise _check.invalid("--output", "end in .pt2 or .onnx", repr(str(output)), advice)
+    _data.check_outputs([model], {"--output": output})
+    with _data.words("format", path="MODEL"):
+        trained = TrainedModel.load(model)
+        export_model(trained, output, kind)
+    said = description(trained)
+    typer.echo(f"{output}: takes {said['input']}; gives {said['output']}")

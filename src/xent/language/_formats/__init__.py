@@ -1,0 +1,1 @@
+"""The text formats that other toolkits read."""

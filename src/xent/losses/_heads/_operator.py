@@ -1,0 +1,169 @@
+"""The chunk loop of class heads as an operator of torch's, which torch.compile takes whole.
+
+So a compiled graph holds no logits either. A loss that is one number makes its gradients with its
+forward, as in eager mode; a loss of each row, an entropy, and float16 make them in backward.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xent.losses._arguments import Options
+from xent.losses._heads._class_rows import ClassRows, class_job
+from xent.losses._heads._head import job_of, missing_mean
+from xent.losses._heads._loop import Wanted, gradients_of, score_all
+from xent.losses._reduction import loss_dtype
+from xent.losses._rows._chunks import Job
+from xent.losses._rows._formula import zero_masked_rows
+from xent.losses._rows._softmax import SoftmaxRows
+from xent.losses._rows._targets import BadRowError
+
+
+def _job(
+    x: Tensor,
+    w: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    token_weight: Tensor | None,
+    o: Options,
+    entropy: bool,
+) -> Job:
+    rows = SoftmaxRows(target, weight, token_weight, o)
+    try:
+        total = rows.total(w.shape[0])
+    except BadRowError as bad:
+        raise bad.sentence(rows.target, x.shape[:1], w.shape[0]) from None
+    if entropy:
+        return job_of(ClassRows(rows, True, True), o, 1.0, rows.target)
+    return class_job(rows, False, total)
+
+
+def _without_silent_rows(x: Tensor, job: Job, wants: Wanted) -> Tensor:
+    """Return hidden states with zeros where a NaN would come back in the weight's gradient."""
+    counted = job.rows.counted() if wants[1] else None
+    return x if counted is None else zero_masked_rows(x, counted)
+
+
+def is_eager(o: Options, wants: Wanted, dtype: torch.dtype) -> bool:
+    """Say whether the gradients come with the forward."""
+    return any(wants) and o.reduction != "none" and dtype != torch.float16
+
+
+@torch.library.custom_op("xent::linear_class_loss", mutates_args=())
+def head_operator(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    token_weight: Tensor | None,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
+    temperature: float,
+    softcap: float,
+    z_loss: float,
+    empty: str,
+    entropy: bool,
+    wants_x: bool,
+    wants_w: bool,
+    wants_b: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the loss, and the gradients or nothing."""
+    o = Options(reduction, ignore_index, label_smoothing, temperature, softcap, z_loss, empty)
+    wants = (wants_x, wants_w, wants_b)
+    job = _job(x, w, target, weight, token_weight, o, entropy)
+    fill = missing_mean(job, x)
+    x = _without_silent_rows(x, job, wants)
+    now = wants if is_eager(o, wants, x.dtype) else (False,) * 3
+    loss, grads = score_all(x, w, b, job, now)
+    loss = loss if isinstance(fill, float) and not fill else loss + fill
+    gx, gw, gb = (x.new_empty(0) if grad is None else grad.contiguous() for grad in grads)
+    return loss, gx, gw, gb
+
+
+@head_operator.register_fake
+def _(x: Tensor, w: Tensor, b: Any, target: Tensor, weight: Any, token: Any, *rest: Any) -> Any:
+    reduction, wants = rest[0], rest[-3:]
+    now = is_eager(Options(reduction), wants, x.dtype)
+    loss = x.new_empty(x.shape[0] if reduction == "none" else (), dtype=loss_dtype(x))
+    grads = (
+        x.new_empty(like.shape if now and want else 0)
+        for like, want in zip((x, w, w[:, 0]), wants, strict=True)
+    )
+    return loss, *grads
+
+
+@torch.library.custom_op("xent::linear_class_loss_backward", mutates_args=())
+def _backward_operator(
+    upstream: Tensor,
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    token_weight: Tensor | None,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
+    temperature: float,
+    softcap: float,
+    z_loss: float,
+    entropy: bool,
+    wants_x: bool,
+    wants_w: bool,
+    wants_b: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    o = Options(reduction, ignore_index, label_smoothing, temperature, softcap, z_loss)
+    wants = (wants_x, wants_w, wants_b)
+    job = _job(x, w, target, weight, token_weight, o, entropy)
+    x = _without_silent_rows(x, job, wants)
+    grads = gradients_of(x, w, b, job, (upstream,), wants)
+    gx, gw, gb = (x.new_empty(0) if grad is None else grad.contiguous() for grad in grads)
+    return gx, gw, gb
+
+
+@_backward_operator.register_fake
+def _(upstream: Tensor, x: Tensor, w: Tensor, *rest: Any) -> Any:
+    likes = zip((x, w, w[:, 0]), rest[-3:], strict=True)
+    return tuple(x.new_empty(like.shape if want else 0) for like, want in likes)
+
+
+def _save(ctx: Any, inputs: Any, output: Any) -> None:
+    *tensors, reduction, ignored, smoothing, temperature, cap, z, _, entropy, wx, ww, wb = inputs
+    ctx.wants = (wx, ww, wb)
+    ctx.rest = (reduction, ignored, smoothing, temperature, cap, z, entropy, *ctx.wants)
+    ctx.eager = is_eager(Options(reduction), ctx.wants, tensors[0].dtype)
+    ctx.save_for_backward(*(output[1:] if ctx.eager else tensors))
+
+
+def _backward(ctx: Any, upstream: Tensor, *_: Any) -> Any:
+    if ctx.eager:
+        grads = [grad * upstream.to(grad.dtype) for grad in ctx.saved_tensors]
+    else:
+        grads = list(_backward_operator(upstream, *ctx.saved_tensors, *ctx.rest))
+    wanted = [grad if want else None for grad, want in zip(grads, ctx.wants, strict=True)]
+    return *wanted, *[None] * 14
+
+
+head_operator.register_autograd(_backward, setup_context=_save)
+
+
+def compiled_head_loss(
+    x: Tensor, w: Tensor, b: Tensor | None, rows: SoftmaxRows, entropy: bool = False
+) -> Tensor:
+    """Return the loss of a head within a graph of torch.compile."""
+    enabled = torch.is_grad_enabled()
+    wants = [t is not None and t.requires_grad and enabled for t in (x, w, b)]
+    loss: Tensor = head_operator(
+        x, w, b, rows.target, rows.weight, rows.row_weight, *rows.options, entropy, *wants
+    )[0]
+    return loss
+
+
+def is_compiled(*learnt: Tensor | None) -> bool:
+    """Say whether torch.compile is at work, and the head alone is differentiated."""
+    if not torch.compiler.is_compiling() or torch.compiler.is_exporting():
+        return False
+    return not any(t is not None and t.requires_grad for t in learnt)

@@ -1,0 +1,193 @@
+"""The story as sections of a page: tables and pictures of what the losses alone change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xent._page import COLOURS, Page, altair
+from xent.training._compare import Comparison
+from xent.training._story.fair import FairComparison
+from xent.training._story.likelihood import LikelihoodTable
+from xent.training._story.saturated import SaturatedRun
+from xent.training._story.slopes import double_softmax_floor, slopes_at
+
+FIVE = ("cross_entropy", "binary_cross_entropy", "mse_softmax", "mse_sigmoid", "double_softmax")
+TINY = 1e-6  # slopes below are not drawn
+
+
+def add_fair(page: Page, fair: FairComparison) -> None:
+    """Add the table of losses at a shared rate and at their own best.
+
+    Parameters
+    ----------
+    page : Page
+        Where.
+    fair : FairComparison
+        What was found.
+    """
+    bits = [sum(result.bits) for result in fair.results]
+    page.section(
+        "The same losses, each at its own best learning rate",
+        f"Means over {fair.seeds} starts. Each loss's own rate was chosen from "
+        f"{', '.join(f'{rate:g}' for rate in fair.rates)} on a fifth of the training rows, which "
+        "judge nothing here. The interval is of the paired differences over the starts. At a rate "
+        "that all share, a loss that is averaged over its outputs takes smaller steps, and that is "
+        "most of what the table above shows; at its own rate the squared error of the softmax does "
+        "about as well on a problem as small as this. What cross-entropy buys is that the ordinary "
+        "rate works.",
+        columns=fair.columns,
+        rows=fair.rows(),
+        best=bits.index(min(bits)),
+    )
+
+
+def add_likelihood(page: Page, table: LikelihoodTable) -> None:
+    """Add the four names of one loss.
+
+    Parameters
+    ----------
+    page : Page
+        Where.
+    table : LikelihoodTable
+        What was computed.
+    """
+    page.section(
+        "Maximum likelihood = negative log-likelihood = cross-entropy = KL divergence",
+        "Four computations on the training rows with the classifier trained under cross-entropy, "
+        "and the norm of each one's own gradient by the output layer. The largest difference "
+        f"between two of the four gradients, of any weight, is {table.largest_difference:.1e}: "
+        "rounding. The entropy of the labels given the features is "
+        f"{table.entropy:.4f} nats: the part of the cross-entropy that no model can save.",
+        columns=["name", "formula", "nats a row", "norm of the gradient"],
+        rows=table.rows(),
+    )
+
+
+def add_double_softmax(page: Page, comparison: Comparison) -> None:
+    """Add what gives a second softmax away.
+
+    Parameters
+    ----------
+    page : Page
+        Where.
+    comparison : Comparison
+        With cross_entropy and double_softmax.
+    """
+    names = ("cross_entropy", "double_softmax")
+    classes = len(comparison.classifiers[names[0]].classes_)
+    floor = double_softmax_floor(classes)
+    page.section(
+        "The second softmax",
+        "PyTorch's CrossEntropyLoss takes logits and applies the softmax itself. A network that "
+        "ends in a softmax already hands it probabilities, and the loss takes a second softmax of "
+        "them. Accuracy hides it. Bits show it, and the printed loss gives it away: with "
+        f"{classes} classes it cannot fall below ln(1 + {classes - 1}/e) = {floor:.4f} nats, "
+        "however good the model. A loss that stops there is not a bad model, it is the second "
+        "softmax.",
+        columns=["loss", "printed loss, nats", "its floor", "held-out bits", "accuracy"],
+        rows=[
+            (
+                name,
+                f"{comparison.classifiers[name].history_['loss'][-1]:.4f}",
+                f"{floor if name == 'double_softmax' else 0:.4f}",
+                f"{comparison.reports[name].cross_entropy:.4f}",
+                f"{100 * comparison.reports[name].accuracy:.2f} %",
+            )
+            for name in names
+        ],
+        best=0,
+    )
+
+
+def add_slopes(page: Page, classes: int) -> None:
+    """Add how much a wrong answer teaches under each loss, in closed form.
+
+    Parameters
+    ----------
+    page : Page
+        Where.
+    classes : int
+        Of the problem.
+    """
+    z = np.linspace(-12, 12, 121)
+    slopes = slopes_at(z, classes=classes)
+    data = [
+        {"z": float(x), "loss": name, "slope": float(value)}
+        for name, values in slopes.items()
+        for x, value in zip(z, values, strict=True)
+        if value >= TINY
+    ]
+    page.section(
+        "How much a wrong answer teaches",
+        f"|dL/dz| of one row in closed form, z the logit of its true class, the other "
+        f"{classes - 1} at 0: wrong on the left, right on the right. Cross-entropy keeps a slope "
+        "of 1 where the model is surely wrong. Squared error multiplies the error by the slope of "
+        "the sigmoid or the softmax, and a second softmax by that of the first: all three vanish "
+        f"there. PyTorch's mean over all elements divides both squared errors by {classes} "
+        "besides; that is left out here, because it is no slope, and a learning rate makes up for "
+        "it.",
+        charts=[_lines(data, "z", "slope", "logit of the true class", "|dL/dz|")],
+    )
+
+
+def add_saturated(page: Page, runs: list[SaturatedRun]) -> None:
+    """Add starts from which squared error hardly comes away.
+
+    Parameters
+    ----------
+    page : Page
+        Where.
+    runs : list of SaturatedRun
+        From one start or more.
+    """
+    charts = []
+    for bias in dict.fromkeys(run.bias for run in runs):
+        data = [
+            {"step": step, "loss": run.loss, "accuracy": accuracy}
+            for run in runs
+            if run.bias == bias
+            for step, accuracy in zip(run.steps, run.accuracy, strict=True)
+        ]
+        title = f"held-out accuracy, all outputs start at {bias:+g}"
+        charts.append(_lines(data, "step", "accuracy", "step", title, log=False))
+    page.section(
+        "A start that is sure of everything",
+        "Every output starts with the same bias. A softmax does not see it: cross-entropy learns "
+        "as before. Sigmoids are driven into their flat ends, where the slope of their squared "
+        "error is almost nothing; the first steps change little, and some of it is never made up "
+        "for.",
+        columns=["loss", "start", "accuracy", "held-out bits"],
+        rows=[
+            (run.loss, f"{run.bias:+g}", f"{run.accuracy[-1]:.4f}", f"{run.bits[-1]:.4f}")
+            for run in runs
+        ],
+        charts=charts,
+    )
+
+
+def _lines(
+    data: list[dict[str, Any]], x: str, y: str, x_title: str, y_title: str, *, log: bool = True
+) -> Any:
+    alt = altair()
+    there = {row["loss"] for row in data}
+    names = [name for name in FIVE if name in there]
+    colours = [COLOURS[FIVE.index(name)] for name in names]
+    scale = alt.Scale(type="log") if log else alt.Scale(zero=False)
+    return (
+        alt.Chart(alt.Data(values=data))
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=alt.X(f"{x}:Q", title=x_title),
+            y=alt.Y(f"{y}:Q", title=y_title, scale=scale),
+            color=alt.Color(
+                "loss:N",
+                sort=names,
+                scale=alt.Scale(domain=names, range=colours),
+                legend=alt.Legend(orient="bottom", columns=2, title=None, labelLimit=240),
+            ),
+            tooltip=["loss:N", f"{x}:Q", alt.Tooltip(f"{y}:Q", format=".4g")],
+        )
+        .properties(width=350, height=250)
+    )

@@ -1,0 +1,262 @@
+"""`xent evaluate` piece by piece: the numbers of the whole, on any workers, and after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from xent.cli import _evaluate
+from xent.cli._stream import _options, _pieces, _run
+
+BESIDE = ("decomposition", "recovered", "reliability")  # what needs the rows again
+
+
+def evaluated(file, *args):
+    """Run `xent evaluate` in this process and return its JSON."""
+    app = typer.Typer()
+    _evaluate.register(app)
+    done = CliRunner().invoke(app, [str(file), *map(str, args), "--json", "-"])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return json.loads(done.stdout)
+
+
+def table(rows=500, classes=("cat", "dog", "emu"), seed=0):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.ones(len(classes)), rows)
+    columns = {f"p_{name}": probs[:, j].astype(np.float32) for j, name in enumerate(classes)}
+    return pa.table(
+        {
+            "target": rng.choice([*classes, "-100"], rows), "w": rng.random(rows).round(2),
+            "place": rng.choice(["a", "b", None], rows), "name": [f"r{i}" for i in range(rows)],
+            **columns,
+        }
+    )  # fmt: skip
+
+
+OPTIONS = ["--weights", "w", "--by", "place", "--id", "name", "--ignore", "-100"]
+
+
+def whole(file, *args):
+    """What is said of a file in memory, but for what needs the rows again."""
+    found = evaluated(file, *args)
+    return {name: value for name, value in found.items() if name not in BESIDE}
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Every file is large, and read in batches of 64 rows."""
+    monkeypatch.setattr(_pieces, "BATCH_ROWS", 64)
+    return lambda: monkeypatch.setattr(_options, "LARGE", -1)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
+def test_pieces_are_the_whole(tmp_path, always, ending):
+    found, file = table(), tmp_path / f"p{ending}"
+    if ending == ".parquet":
+        pyarrow.parquet.write_table(found, file, row_group_size=77)
+    elif ending == ".csv":
+        found.to_pandas().to_csv(file, index=False)
+    else:
+        found.to_pandas().to_json(file, orient="records", lines=True)
+    want = whole(file, *OPTIONS)
+    always()
+    pieces = evaluated(file, *OPTIONS)
+    assert {name: pieces.pop(name) for name in BESIDE} == {name: {} for name in BESIDE}
+    assert pieces == want
+
+
+@pytest.mark.parametrize("labels", [[], ["--labels", "no,1"]])
+def test_one_column_of_two_classes(tmp_path, always, labels):
+    rng = np.random.default_rng(0)
+    # Only the last row group knows the other class.
+    target = ["1"] * 150 + ["no"] * 30
+    file = tmp_path / "p.parquet"
+    found = pa.table({"target": target, "y_prob": rng.random(180)})
+    pyarrow.parquet.write_table(found, file, row_group_size=50)
+    args = ["--probs", "y_prob", "--positive", "1", *labels]
+    want = whole(file, *args)
+    always()
+    pieces = evaluated(file, *args)
+    assert pieces["labels"] == ["no", "1"]
+    assert {name: pieces[name] for name in want} == want
+
+
+def test_lists_logits_and_a_folder(tmp_path, always):
+    rng = np.random.default_rng(0)
+    logits, target = rng.normal(size=(90, 4)), rng.integers(0, 4, 90)
+    whole_file, folder = tmp_path / "p.parquet", tmp_path / "parts"
+    (folder / "more").mkdir(parents=True)
+    found = pa.table({"target": target, "z": list(logits)})
+    pyarrow.parquet.write_table(found, whole_file)
+    for k, name in enumerate(["a.parquet", "b.parquet", "more/c.parquet"]):
+        pyarrow.parquet.write_table(found.slice(30 * k, 30), folder / name, row_group_size=20)
+    want = whole(whole_file, "--logits", "z")
+    always()
+    for file in (whole_file, folder):
+        pieces = evaluated(file, "--logits", "z")
+        assert {name: pieces[name] for name in want} == want
+
+
+def test_rows_are_named_by_their_numbers_in_the_whole(tmp_path, always):
+    file = tmp_path / "p.parquet"
+    for column, value, sentence in (
+        ("p_cat", 2.0, "sum to 1 in every row, got .* at row 333"),
+        ("p_cat", float("nan"), "at row"),
+        (
+            "target",
+            "cow",
+            "be one of the labels 'cat', 'dog', 'emu', got 'cow' at row 333|'cow' at",
+        ),
+        (
+            "target",
+            None,
+            "hold a class in every row of column 'target', got a missing value at row",
+        ),
+    ):
+        found = table()
+        values = found.column(column).to_pylist()
+        values[333] = value
+        at = found.schema.get_field_index(column)
+        wrong = found.set_column(at, column, pa.array(values, found.schema.field(at).type))
+        pyarrow.parquet.write_table(wrong, file, row_group_size=100)
+        always()
+        with pytest.raises(ValueError, match=sentence):
+            evaluated(file, "--ignore", "-100")
+
+
+def test_half_read_is_gone_on_with(tmp_path, always, monkeypatch):
+    """A run that ends early leaves a checkpoint; the next reads what is left, to the same bytes."""
+    file, kept = tmp_path / "p.parquet", tmp_path / "kept"
+    pyarrow.parquet.write_table(table(), file, row_group_size=130)
+    want = evaluated(file, *OPTIONS, "--checkpoint", tmp_path / "other")
+    always()
+    monkeypatch.setattr(_run, "SAVED_EVERY", 0.0)
+    batches, read = _run.measured, []
+
+    def until(stop):
+        def measured(*args):
+            for rows in batches(*args):
+                yield rows
+                read.append(rows)
+                if len(read) == stop:
+                    raise RuntimeError
+
+        return measured
+
+    for stop in (3, 5, 1):
+        read.clear()
+        monkeypatch.setattr(_run, "measured", until(stop))
+        with pytest.raises(RuntimeError):
+            evaluated(file, *OPTIONS, "--checkpoint", kept)
+    monkeypatch.setattr(_run, "measured", batches)
+    assert evaluated(file, *OPTIONS, "--checkpoint", kept) == want
+    with pytest.raises(ValueError, match="`--checkpoint` must be of the same file and options"):
+        evaluated(file, "--ignore", "-100", "--checkpoint", kept)
+    (tmp_path / "text").write_text("no checkpoint")
+    with pytest.raises(ValueError, match=r"`--checkpoint` must be a xent\.evaluation file"):
+        evaluated(file, *OPTIONS, "--checkpoint", tmp_path / "text")
+
+
+CHILD = "import sys; from xent import cli; sys.exit(cli.main())"
+
+
+def started(file, *args):
+    """A run of its own, which writes JSON."""
+    line = [sys.executable, "-c", CHILD, "evaluate", str(file), *map(str, args), "--json", "-"]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def large(tmp_path, groups):
+    file = tmp_path / "p.parquet"
+    one = table(rows=3000, classes=[f"c{k}" for k in range(40)])
+    with pyarrow.parquet.ParquetWriter(file, one.schema) as out:
+        for _ in range(groups):
+            out.write_table(one)
+    return file
+
+
+@pytest.mark.long
+def test_kill_9_at_any_moment(tmp_path, request):
+    file, kept = large(tmp_path, 400), tmp_path / "kept"
+    child = started(file, *OPTIONS)
+    want, _ = child.communicate()
+    rng, killed = np.random.default_rng(0), 0
+    times = 2 if request.config.getoption("--one-case") else 40
+    while killed < times:
+        kept.unlink(missing_ok=True)
+        child = started(file, *OPTIONS, "--checkpoint", kept)
+        until = time.monotonic() + 60
+        while not kept.exists() and child.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(rng.random() * 2)
+        if child.poll() is None:
+            os.kill(child.pid, signal.SIGKILL)
+            killed += 1
+        child.communicate()
+        found, _ = started(file, *OPTIONS, "--checkpoint", kept).communicate()
+        assert found == want
+
+
+@pytest.mark.long
+def test_processes_and_killed_dask_workers_change_no_bit(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    file = large(tmp_path, 60)
+    want = evaluated(file, *OPTIONS, "--checkpoint", tmp_path / "alone")
+    assert evaluated(file, *OPTIONS, "--workers", 2) == want
+    with distributed.LocalCluster(
+        n_workers=4, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        merged, kill = _run.Question.accumulator, []
+
+        def merging(self):
+            one = merged(self)
+            add = one.merge
+
+            def merge(other):
+                add(other)
+                if len(kill) < 3:
+                    worker = next(iter(cluster.workers.values()))
+                    kill.append(worker.pid if hasattr(worker, "pid") else worker.process.pid)
+                    os.kill(kill[-1], signal.SIGKILL)
+
+            one.merge = merge
+            return one
+
+        monkeypatch.setattr(_run.Question, "accumulator", merging)
+        found = evaluated(file, *OPTIONS, "--dask", cluster.scheduler_address)
+    assert kill
+    assert found == want
+
+
+def test_what_does_not_go_with_pieces(tmp_path):
+    file = tmp_path / "p.parquet"
+    pyarrow.parquet.write_table(table(), file)
+    (tmp_path / "none").mkdir()
+    for args, sentence in (
+        (["--workers", 0], "`--workers` must be 1 or more"),
+        (["--workers", 2, "--dask", "tcp://x:1"], "`--workers` must be left out where --dask"),
+        (["--checkpoint", tmp_path / "c", "--rows", tmp_path / "r.csv"],
+         "`--rows` must be left out where --checkpoint is given"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=sentence):
+            evaluated(file, *args)
+    with pytest.raises(ValueError, match=r"`FILE` must hold files that end in \.parquet"):
+        evaluated(tmp_path / "none")
+
+
+def test_large_files_are_read_in_pieces_by_themselves(tmp_path, monkeypatch):
+    file = tmp_path / "p.parquet"
+    pyarrow.parquet.write_table(table(), file)
+    assert evaluated(file, "--ignore", "-100")["decomposition"] != {}
+    monkeypatch.setattr(_options, "LARGE", 500)
+    assert evaluated(file, "--ignore", "-100")["decomposition"] == {}
