@@ -53,6 +53,10 @@ def test_a_class_that_a_fold_lacks_costs_what_it_costs():
     model = LogisticRegression(max_iter=1000).fit(X[y != 1], NAMES[y[y != 1]])
     assert scorer()(model, X, NAMES[y]) == -math.inf
     assert scorer()(model, X[y != 1], NAMES[y[y != 1]]) > -0.1
+    fold = y != 2
+    mistaken = metrics.get_scorer("neg_log_loss")(model, X[fold], NAMES[y[fold]])
+    assert mistaken == pytest.approx(-0.103, abs=1e-3), "docs/evaluation.md tells of it"
+    assert scorer()(model, X[fold], NAMES[y[fold]]) == -math.inf
     with pytest.raises(ValueError, match="`y` must hold classes that the estimator was fitted on"):
         scorer(unseen="refuse")(model, X, NAMES[y])
     few = model.predict_proba(X[y == 2])

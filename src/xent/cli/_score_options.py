@@ -56,8 +56,50 @@ AllowProbabilitiesOption = Annotated[
     bool,
     typer.Option("--allow-probabilities", help="Accept --logits that look like probabilities."),
 ]
+OnceOption = Annotated[
+    bool,
+    typer.Option(
+        "--once",
+        help="Count rows of one --id once: a DistributedSampler repeats some to fill up the last "
+        "batch.",
+    ),
+]
+PriorOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The table that the model was trained on: how often each class occurs there is a "
+        "baseline."
+    ),
+]
+LabelSmoothingOption = Annotated[
+    float,
+    typer.Option(
+        help="What the model was trained with: shows the least that such a model can cost."
+    ),
+]
 JsonOption = Annotated[
     Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
+]
+
+
+def _print_schema(wanted: bool) -> None:
+    if wanted:
+        import json
+
+        from xent.evaluation import json_schema
+
+        typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        raise typer.Exit
+
+
+SchemaOption = Annotated[
+    bool,
+    typer.Option(
+        "--schema",
+        callback=_print_schema,
+        is_eager=True,
+        help="Print the JSON schema of what --json writes, and nothing else.",
+    ),
 ]
 
 

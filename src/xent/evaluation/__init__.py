@@ -6,6 +6,7 @@ from xent.evaluation._calibration.calibrators.fit import calibrate
 from xent.evaluation._compare._compare import compare
 from xent.evaluation._compare._records import CostDifference, ModelComparison, ModelCost
 from xent.evaluation._evaluate import evaluate
+from xent.evaluation._hooks._metric import torchmetrics_metric
 from xent.evaluation._hooks._scorer import scorer
 from xent.evaluation._hooks._trainer import compute_metrics
 from xent.evaluation._kinds._dense import evaluate_dense
@@ -18,6 +19,7 @@ from xent.evaluation._kinds._token_report import DocumentRow, TokenPlace, TokenR
 from xent.evaluation._kinds._tokens import evaluate_tokens
 from xent.evaluation._numbers import Bin, ClassRow, ConfusedRows, HardRow, SliceRow
 from xent.evaluation._report import Report
+from xent.evaluation._schema import json_schema
 
 __all__ = [
     "Accumulator",
@@ -53,5 +55,7 @@ __all__ = [
     "evaluate_ordered",
     "evaluate_soft",
     "evaluate_tokens",
+    "json_schema",
     "scorer",
+    "torchmetrics_metric",
 ]

@@ -9,7 +9,7 @@ from xent._page import Page
 from xent._terminal import bar_of, cut, fitted, one_line, width_of
 from xent.evaluation._hooks._notebook import cell_of
 from xent.evaluation._html import add_report
-from xent.evaluation._numbers import Figures, percent
+from xent.evaluation._numbers import Figures, digits, percent
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,6 +58,19 @@ class Report(Figures):
         The most expensive rows, the worst first.
     signature : str
         Versions, settings and a hash of the data.
+    macro : float
+        Mean over the classes that occur of the mean cost of their rows: classes weighted alike.
+    top_k : dict of str to float
+        Share of rows whose true class is among the k that were given most, by k up to 10; of equals
+        the class whose column stands first goes before.
+    coverage : list of CoveredRows
+        What is left where only the rows are answered in which the winning class was given most.
+    training_prior : float
+        What the class frequencies of the training set, ``prior=``, would cost on these rows; NaN
+        where they were not given.
+    smoothing_floor : float
+        The least that a model can cost which was trained to the end with ``label_smoothing=``:
+        -log(1 - ε + ε / C); NaN where that was not given.
     score_counts : str
         How scores were counted for ``ranking``: "exact", each by itself; "cells", where more than
         2^17 differ, by cells of the log odds; or "none".
@@ -122,10 +135,12 @@ class Report(Figures):
             f"  95 % interval {self.low:8.4f} to {self.high:.4f} {unit}{self._other_unit()}",
             f"  uniform       {self.uniform:8.4f} {unit}   knowing nothing: log of {self.classes}",
             f"  class prior   {self.prior:8.4f} {unit}   knowing only how often each class occurs",
-            f"  explained     {percent(self.explained):>8} of the class prior",
-            f"accuracy {percent(self.accuracy)}   Brier {self.brier:.4f}"
+            f"  explained     {percent(self.explained):>8} of the class prior"
+            f"   classes alike: {digits(self.macro)}",
+            f"accuracy {percent(self.accuracy)}{self._top()}   Brier {self.brier:.4f}"
             f"   calibration error {percent(self.calibration_error)}",
         ]
+        lines[5:5] = self._baseline_lines()
         if math.isnan(self.low):
             del lines[2]
         if self.classes == 2 and not math.isnan(self.ranking["roc_auc"]):
@@ -142,6 +157,25 @@ class Report(Figures):
         lines += self._calibration_lines()
         lines += ["", *self._class_lines(), *self._slice_lines(), "", *self._confusion_line()]
         return "\n".join([*lines, self.signature])
+
+    def _baseline_lines(self) -> list[str]:
+        """Write the baselines that were asked for."""
+        unit, lines = self.unit, []
+        if not math.isnan(self.training_prior):
+            lines.append(
+                f"  training prior{self.training_prior:8.4f} {unit}   how often each class occurs "
+                "where the model was trained"
+            )
+        if not math.isnan(self.smoothing_floor):
+            lines.append(
+                f"  label smoothing{self.smoothing_floor:7.4f} {unit}   what it makes of the best "
+                "model"
+            )
+        return lines
+
+    def _top(self, k: str = "5") -> str:
+        """Write how often the true class is among the first few."""
+        return f" (top {k} {percent(self.top_k[k])})" if k in self.top_k else ""
 
     def _calibration_lines(self) -> list[str]:
         """Write the decomposition of the cost, and what calibrators recover."""

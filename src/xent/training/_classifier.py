@@ -17,9 +17,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from xent import _check
+from xent import _check, _store
 from xent.training._fit.plan import Plan, read_device, read_optimizer, read_schedule
-from xent.training._fit.record import HeldOut
+from xent.training._fit.record import HeldOut, write_log
 from xent.training._fit.run import (
     Task,
     refuse_what_steps_alone_have,
@@ -141,6 +141,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         allow_other_bits: bool = False,
+        log: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train on rows ``X`` with targets ``y``. Features are taken as they are, never scaled.
 
@@ -165,6 +166,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             with others the run does not go on.
         allow_other_bits : bool
             Go on with others all the same, with a warning.
+        log : str or PathLike, optional
+            A CSV of `history_`, one line an epoch, rewritten after each.
 
         Returns
         -------
@@ -179,7 +182,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         before = dict(self.__dict__)
         try:
-            return self._fit(X, y, sample_weight, classes, validation, checkpoint, allow_other_bits)
+            return self._fit(
+                X, y, sample_weight, classes, validation, checkpoint, allow_other_bits, log
+            )
         except BaseException:
             # What was fitted before stays usable, whole, if this fit fails or is interrupted.
             self.__dict__ = before
@@ -194,10 +199,13 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         validation: Any,
         checkpoint: Any,
         allow_other_bits: bool,
+        log: str | os.PathLike[str] | None,
     ) -> Self:
         if allow_other_bits and checkpoint is None:
             must = "be left out without " + _check.argument("checkpoint")
             raise _check.invalid("allow_other_bits", must, "True")
+        if log is not None:
+            _store.check_target(log, argument="log")
         objective = objective_of(self.loss, mistakes=self._mistakes)
         plan, hidden = self._plan(validation is not None)
         rows, labels = validate_data(self, X, y, dtype=KINDS, multi_output=is_soft(y))
@@ -214,9 +222,11 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             defaults = {name: own[name].default for name in given}
             refuse_what_steps_alone_have(given, defaults, objective, checkpoint)
             record, layers = take_solution(task, rng)
+            if log is not None:
+                write_log(log, record.history)
         else:
             settings = self._settings(plan, hidden)
-            record, layers = take_steps(task, rng, checkpoint, settings, allow_other_bits)
+            record, layers = take_steps(task, rng, checkpoint, settings, allow_other_bits, log)
         self.best_epoch_ = len(record.history["loss"])
         if plan.patience is not None:
             layers, self.best_epoch_ = record.best, 1 + int(np.argmin(record.watched))

@@ -76,7 +76,7 @@ def scan_csv(
                 misfit = MISFIT.search(str(error))
                 wider = None if misfit is None else wider_type(misfit[2], misfit[3], exact=exact)
                 name = "" if misfit is None else reader.schema.names[int(misfit[1])]
-                if wider is None or types.get(name) == wider:
+                if not os.path.isfile(path) or wider is None or types.get(name) == wider:
                     raise
                 types[name] = wider
 
@@ -101,7 +101,7 @@ def read_csv(
             except pa.ArrowInvalid as error:
                 misfit = MISFIT.search(str(error))
                 name = "" if misfit is None else reader.schema.names[int(misfit[1])]
-                if misfit is None or types.get(name) == pa.string():
+                if misfit is None or types.get(name) == pa.string() or not os.path.isfile(path):
                     raise
                 wider = wider_type(misfit[2], misfit[3], exact=False)
                 fits = wider is not None and types.get(name) != wider

@@ -75,6 +75,7 @@ def compare(
         typer.Option(help="Exit with 1 unless the interval of each difference ends below this."),
     ] = None,
     json: options.JsonOption = None,
+    schema: options.SchemaOption = False,
     *,
     reading: TableOptions,
 ) -> None:

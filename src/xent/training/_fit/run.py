@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -64,6 +65,7 @@ def take_steps(
     checkpoint: str | os.PathLike[str] | None,
     settings: dict[str, Any],
     allow_other_bits: bool,
+    log: str | os.PathLike[str] | None = None,
 ) -> tuple[EpochRecord, list[Layer]]:
     """Train by batches, from the start or from a file.
 
@@ -79,6 +81,8 @@ def take_steps(
         What decides the result, as the file keeps it.
     allow_other_bits : bool
         Whether to go on in other surroundings.
+    log : path, optional
+        A CSV of the history.
 
     Raises
     ------
@@ -104,21 +108,24 @@ def take_steps(
             surroundings(plan.device),
             allow_other_bits=allow_other_bits,
         )
-    stands = None if file is None else file.read(plan.epochs, rng)
-    if stands is None:
-        sizes = [single.shape[1], *task.hidden, len(targets.classes)]
-        *inner, (last, offset) = first_layers(sizes, rng)
-        start = [*inner, (last, offset + np.float32(task.bias))]
-        stands = Progress(start, {}, {"loss": [], "gradient_norm": []})
-    done = len(stands.history["loss"])
-    batches = Batches(single, targets.values, weight, plan.device)
-    title = f"training, {task.objective.name}"
-    with stage(title, plan.epochs, "epochs", show=task.progress) as told:
-        record = EpochRecord(stands, task.held_out, task.objective, plan.patience, file, rng, told)
-        layers = train(
-            stands.layers, batches, task.objective, plan, rng, record, done=done,
-            memory=stands.memory,
-        )  # fmt: skip
+    with nullcontext() if file is None else file.alone():
+        stands = None if file is None else file.read(plan.epochs, rng)
+        if stands is None:
+            sizes = [single.shape[1], *task.hidden, len(targets.classes)]
+            *inner, (last, offset) = first_layers(sizes, rng)
+            start = [*inner, (last, offset + np.float32(task.bias))]
+            stands = Progress(start, {}, {"loss": [], "gradient_norm": []})
+        done = len(stands.history["loss"])
+        batches = Batches(single, targets.values, weight, plan.device)
+        title = f"training, {task.objective.name}"
+        with stage(title, plan.epochs, "epochs", show=task.progress) as told:
+            record = EpochRecord(
+                stands, task.held_out, task.objective, plan.patience, file, rng, told, log
+            )
+            layers = train(
+                stands.layers, batches, task.objective, plan, rng, record, done=done,
+                memory=stands.memory,
+            )  # fmt: skip
     return record, layers
 
 

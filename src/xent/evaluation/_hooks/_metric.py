@@ -1,0 +1,63 @@
+"""The door to the metric of torchmetrics, which is imported when it is asked for."""
+
+from importlib import import_module
+from typing import Any
+
+from xent import _check
+from xent._optional import need
+
+METRIC_KINDS = ("logits", "probs", "log_probs")
+
+
+def torchmetrics_metric(
+    *,
+    kind: str = "logits",
+    class_axis: int = 1,
+    ignore_index: int | None = None,
+    ranking: bool = False,
+    base: float = 2,
+    **options: Any,
+) -> Any:
+    """Return a `torchmetrics.Metric` of the cross-entropy whose merge over processes is exact.
+
+    value = - Σ log2 p(true class) / rows, over all batches of all processes
+
+    Parameters
+    ----------
+    kind : {"logits", "probs", "log_probs"}
+        What ``update(preds, target)`` is given: (N, C), or (N, C, ...) as PyTorch has masks.
+    class_axis : int
+        Where the classes are in what has more than two dimensions.
+    ignore_index : int, optional
+        A target that says to leave its row out.
+    ranking : bool
+        Whether the report has ROC AUC and average precision, which takes longer than all the rest.
+    base : float
+        Base of the logarithm: 2 gives bits, math.e nats.
+    **options : object
+        Of `torchmetrics.Metric`, such as ``process_group`` and ``sync_on_compute``.
+
+    Returns
+    -------
+    torchmetrics.Metric
+        ``compute()`` is the cross-entropy of all processes as a float64 tensor; ``report()`` the
+        whole `Report`. Its state travels in checkpoints.
+
+    Raises
+    ------
+    ImportError, ValueError
+        If torchmetrics is not installed, or an option is none of those above.
+
+    Notes
+    -----
+    Rows that a DistributedSampler repeats, to give every process as many, are counted as often as
+    they come: give it ``drop_last``, or evaluate files joined by id.
+    """
+    _check.option("kind", kind, METRIC_KINDS)
+    need("torch", extra="torch", by="torchmetrics_metric")
+    need("torchmetrics", extra="torchmetrics", by="torchmetrics_metric")
+    settings = {
+        "ignore_index": ignore_index, "ranking": ranking, "base": base, "allow_probabilities": True,
+    }  # fmt: skip
+    module = import_module("xent.evaluation._hooks._torchmetrics")
+    return module.CrossEntropyMetric(kind, settings, class_axis, **options)
