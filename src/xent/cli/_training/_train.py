@@ -13,7 +13,7 @@ from xent.cli import _data
 from xent.cli._help import one_of
 from xent.cli._tables import EMBEDDED, TableOptions, with_options
 from xent.cli._training._folds import FOLD, out_of_fold
-from xent.cli._training._images import read_labelled_images, read_part, size_of
+from xent.cli._training._images import image_words, read_labelled_images, read_part, size_of
 from xent.cli._training._labelled import (
     LabelledTable,
     read_held_out,
@@ -123,6 +123,13 @@ def train(
             help="File for the predictions of --folds; out_of_fold.csv where not given.",
         ),
     ] = None,
+    download: Annotated[
+        str | None,
+        typer.Option(
+            help="mnist: download its files into the folder DATA first, where they are not there.",
+            autocompletion=one_of("mnist"),
+        ),
+    ] = None,
     image_size: Annotated[
         str | None,
         typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
@@ -175,6 +182,12 @@ def train(
     from xent.training import SoftmaxClassifier
     from xent.training._data.source import is_images
 
+    if download is not None:
+        from xent.training._data.download import download_mnist
+
+        _check.option("--download", download, ("mnist",))
+        with image_words():
+            download_mnist(data)
     held: Labelled | None = None
     rows: Labelled
     size = size_of(image_size)
