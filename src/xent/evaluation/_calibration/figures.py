@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from xent.evaluation._accumulator.scores import ScoreCounts
 from xent.evaluation._calibration.corp import LevelBlocks, decomposed, recalibrated
 from xent.evaluation._calibration.counted import view_of
@@ -19,6 +21,7 @@ from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
 def with_calibration(report: Report, given: Predictions, rows: RowFigures, unit: float) -> Report:
     """Return a report with all that is said of calibration.
 
@@ -33,6 +36,7 @@ def with_calibration(report: Report, given: Predictions, rows: RowFigures, unit:
     unit : float
         Natural logarithm of the base that costs are counted in.
     """
+    # Costs of 1e308 nats and weights of 1e-300 leave infinities, or nothing, and no warning.
     whole, classes = given.weight is None, len(given.labels)
     if classes < 2:
         return report
@@ -68,6 +72,7 @@ def with_calibration(report: Report, given: Predictions, rows: RowFigures, unit:
     )
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
 def with_counts(report: Report, scores: ScoreCounts | None, unit: float) -> Report:
     """Return a report with what counts of rows by their scores say of calibration.
 

@@ -29,10 +29,13 @@ class HeldOut:
         Features.
     target : ndarray of int64, shape (N,), or of float64, shape (N, C)
         Class numbers or probabilities.
+    forward : callable
+        From layers and features to logits.
     """
 
     X: NDArray[Any]
     target: NDArray[Any]
+    forward: Callable[[list[Layer], NDArray[Any]], NDArray[np.float64]] = logits_of
 
     def measure(self, layers: list[Layer], objective: Objective) -> dict[str, float]:
         """Return the cross-entropy in nats and bits, and the accuracy.
@@ -44,7 +47,7 @@ class HeldOut:
         objective : Objective
             Says how its logits are read.
         """
-        return scores(objective.log_probs(logits_of(layers, self.X)), self.target)
+        return scores(objective.log_probs(self.forward(layers, self.X)), self.target)
 
 
 def scores(log_probs: NDArray[np.float64], target: NDArray[Any]) -> dict[str, float]:
