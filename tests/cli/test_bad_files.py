@@ -203,7 +203,7 @@ def test_a_bad_file_beside_a_good_one(monkeypatch, capfd, name, make, sentence):
 
 
 def test_what_unpacks_without_end(monkeypatch, capfd):
-    monkeypatch.setattr(unpacked, "AT_LEAST", 1 << 16)
+    monkeypatch.setattr(unpacked, "TEXT_BYTES", 1 << 16)
     for name, head in (("bomb.csv.gz", b"target,p_a,p_b\n"), ("bomb.jsonl.gz", b"")):
         text(gzip.compress(head + b" " * (1 << 24)))(name)
         said = refused(monkeypatch, capfd, "evaluate", name)

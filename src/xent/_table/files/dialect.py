@@ -112,6 +112,8 @@ def why_not(
 ) -> ValueError:
     """Return the sentence that says why a CSV could not be read, with the line if it is known."""
     how = csv or Csv()
+    if not Path(path).is_file():
+        return unreadable(path, kind, error)  # a pipe, which gives what it has but once
     try:
         head, line, byte, sample = _look(path, how.encoding)
     except (OSError, EOFError, UnicodeError, zlib.error):
