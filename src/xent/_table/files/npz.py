@@ -15,7 +15,7 @@ from xent._table.files.endings import unreadable
 from xent._table.files.unpacked import check_size
 
 # What zipfile, zlib and NumPy's reader of headers raise: encrypted or unknown packing among them.
-DAMAGE = (ValueError, EOFError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
+NPZ_DAMAGE = (ValueError, EOFError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
           tokenize.TokenError)  # fmt: skip
 # NumPy's units of time that Arrow has; the coarser ones become seconds.
 ARROW_UNITS = {"D", "s", "ms", "us", "ns"}
@@ -76,7 +76,7 @@ def _arrays(path: str | os.PathLike[str], only: str | None = None) -> dict[str, 
             return {
                 name: arrays[name] if only in (None, name) else np.empty(0) for name in arrays.files
             }
-    except DAMAGE as error:
+    except NPZ_DAMAGE as error:
         if hasattr(error, "sentence"):
             raise  # one of ours, which names the file
         raise unreadable(path, ".npz", error) from None
