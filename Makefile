@@ -93,6 +93,10 @@ strangers: $(READY)  ## run the README's commands on other people's kinds of fil
 torture: $(READY)  ## kill commands, flip bits, mutate files, fill the disk, and count what goes wrong (minutes)
 	PYTHONPATH=tests $(BIN)/python -m torture $(TORTURE)
 
+mutants: $(READY)  ## make small slips, one at a time, and say how many the tests notice: make mutants ROOM=trees
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group mutants
+	PYTHONPATH=tests $(BIN)/python -m mutants $(ROOM) $(MUTANTS)
+
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 

@@ -128,7 +128,9 @@ MACROS = """
     alpha ast bar begin beta big Big bigl bigr binom cdot cdots delta Delta dots ell end epsilon exp
     frac gamma Gamma ge geq hat in infty int lambda langle ldots le left leq lfloor log ln mapsto
     mathbb mathbf mathcal mathrm max mid min mu ne neq nu over partial pi prod propto psi qquad quad
-    rangle rfloor rho right sigma sim sqrt sum tau text tfrac theta tilde times to top vert Vert lVert rVert
+    rangle rfloor rho right sigma sim sqrt sum tau text tfrac theta tilde times to top vert Vert lVert
+    rVert varepsilon varphi phi Phi Sigma Omega eta kappa zeta xi widehat wedge vee notin subset
+    sup prime circ pm approx equiv forall exists neg Pr ln lceil rceil overline underline
 """
 
 

@@ -1,6 +1,7 @@
 """The house rules that a machine can hold: layers, import weight, exports, docstrings, messages."""
 
 import ast
+import dataclasses
 import inspect
 import re
 import subprocess
@@ -234,7 +235,9 @@ def test_docstring(thing):
     text = inspect.getdoc(thing)
     assert text, "has no docstring"
     lines = text.splitlines()
-    assert len(lines) <= 60, f"docstring of {len(lines)} lines"
+    # A report has a number for every question.
+    most = 80 if dataclasses.is_dataclass(thing) else 60
+    assert len(lines) <= most, f"docstring of {len(lines)} lines"
     assert lines[0].endswith("."), "the first line is one sentence"
     found = [a for a, b in pairwise(lines) if re.fullmatch("-{3,}", b)]
     assert found == sorted(found, key=SECTIONS.index), f"sections in the order {found}"

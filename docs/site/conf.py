@@ -52,6 +52,18 @@ def formula(self, node):
     raise nodes.SkipNode
 
 
+def plain_bars(app, what, name, obj, options, lines):
+    """Let |x| in a docstring be an absolute value, and not a name to be replaced."""
+    for at, line in enumerate(lines):
+        if line.startswith("Examples"):
+            break
+        lines[at] = "``".join(
+            part if odd % 2 else part.replace("|", r"\|")
+            for odd, part in enumerate(line.split("``"))
+        )
+
+
 def setup(app):
+    app.connect("autodoc-process-docstring", plain_bars, priority=400)  # before numpydoc
     app.add_html_math_renderer("mathml", (formula, None), (formula, None))
     app.config.html_math_renderer = "mathml"

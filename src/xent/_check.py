@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 OURS = "xent."
 MAX_PART = 600  # characters of one part of a sentence; what it quotes may be a cell of megabytes
+MAX_DOUBT = 1_900  # of a warning, which quotes names of columns
 Error = TypeVar("Error", ValueError, TypeError)
 
 
@@ -151,16 +152,16 @@ def _carrying(kind: type[Error], start: Sentence, advice: Words) -> Error:
     return error
 
 
-def _shortened(text: str) -> str:
+def _shortened(text: str, most: int = MAX_PART) -> str:
     """Leave out the middle of a long text.
 
     >>> len(_shortened("x" * 10_000_000)) < 700
     True
     """
-    if len(text) <= MAX_PART:
+    if len(text) <= most:
         return text
-    head, tail = text[: MAX_PART - 100], text[-100:]
-    return f"{head} ... ({len(text) - MAX_PART:,} characters left out) ... {tail}"
+    head, tail = text[: most - 100], text[-100:]
+    return f"{head} ... ({len(text) - most:,} characters left out) ... {tail}"
 
 
 def _parts(words: Words) -> tuple[str | Mention, ...]:
@@ -189,7 +190,8 @@ def typed(argument: str) -> str | None:
 
 def warn(doubt: Words) -> None:
     """Warn at the line of the user's code from which xent was called, however deep we are."""
-    doubt = doubt if isinstance(doubt, str) else doubt.spelled(_typed.get())
+    said = doubt if isinstance(doubt, str) else doubt.spelled(_typed.get())
+    doubt = _shortened(said, MAX_DOUBT)
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(OURS):
         level, frame = level + 1, frame.f_back

@@ -347,9 +347,19 @@ def _binaries() -> None:
 # ------------------------------------------------------------------ evaluation and training
 
 
+def _many_scores() -> None:
+    """Count more distinct scores than are counted one by one."""
+    from xent.evaluation import Accumulator
+
+    one = Accumulator()
+    one.update(np.arange(140_000) % 2, np.random.default_rng(0).random(140_000))
+    one.result()
+
+
 def _evaluation() -> Iterator[Call]:
     from xent.evaluation import evaluate
 
+    yield _many_scores
     y, weight = np.arange(30) % 3, np.linspace(0.5, 2, 30)
     for dtype, classes in product((np.float64, np.float32), (3, 70)):
         p = _probabilities(30, classes)

@@ -68,3 +68,11 @@ def test_a_column_with_a_settings_name_keeps_it(tmp_path):
     )
     assert "TABLE['missing=drop']" in str(done.exception)
     assert "--missing drop or --missing symbol" in str(done.exception)
+
+
+def test_a_warning_quotes_no_megabytes():
+    with pytest.warns(UserWarning, match="characters left out") as caught:
+        _check.warn("Column " + "x" * 5_000_000 + " reads like a number.")
+    said = str(caught[0].message)
+    assert len(said) < 2_000
+    assert said.endswith("reads like a number.")

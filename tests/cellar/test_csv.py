@@ -77,3 +77,20 @@ def test_damaged_gzip_is_refused_in_a_sentence(tmp_path, place):
     for read in (_table.read, lambda path: list(_table.scan(path))):
         with pytest.raises(ValueError, match=r"t\.csv\.gz' cannot be read as CSV: "):
             read(tmp_path / "t.csv.gz")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_quoted_newlines_past_the_first_block(tmp_path, monkeypatch, ending):
+    from xent._table.files import dialect
+
+    monkeypatch.setattr(dialect, "READ_BYTES", 1 << 12)
+    cells = [f"line {i}\n and, {i}" if i % 3 else f"plain {i}" for i in range(3000)]
+    text = "n,s\n" + "".join(f'{i},"{cell}"\n' for i, cell in enumerate(cells))
+    path = tmp_path / f"t{ending}"
+    path.write_bytes(gzip.compress(text.encode()) if ending.endswith("gz") else text.encode())
+    whole = _table.read(path)
+    assert whole["s"].to_pylist() == cells
+    parts = list(_table.scan(path))
+    assert len(parts) > 5
+    assert [cell for part in parts for cell in part.column(1).to_pylist()] == cells
+    assert [n for part in parts for n in part.column(0).to_pylist()] == list(range(3000))

@@ -348,3 +348,13 @@ def test_a_line_of_json_without_an_end(tmp_path, name):
     (tmp_path / name).write_bytes(gzip.compress(data, 1) if name.endswith("gz") else data)
     with pytest.raises(ValueError, match=r"as JSON lines: line 2 is longer than 8 MB\."):
         list(_table.scan(tmp_path / name))
+
+
+def test_a_header_of_npz_that_no_python_reads(tmp_path):
+    whole = io.BytesIO()
+    np.save(whole, np.arange(3.0))
+    broken = whole.getvalue().replace(b"'shape'", b"(((((((")
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
+        archive.writestr("a.npy", broken)
+    with pytest.raises(ValueError, match=r"t\.npz' cannot be read as NPZ: "):
+        _table.read(tmp_path / "t.npz")

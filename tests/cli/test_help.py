@@ -61,13 +61,14 @@ def test_flags_are_shown_without_a_value():
     assert {param.metavar for param in flags} == {""}
 
 
-# An option that takes one of some words, and where the library keeps the words that it takes.
+# An option that takes one of some words, of one command where others have it too; and where the
+# library keeps the words that it takes.
 WORDS = {
-    "--format": lambda: import_module("xent.audit._formats").REPORT_FORMATS,
+    "files --format": lambda: import_module("xent.audit._formats").REPORT_FORMATS,
     "--score": lambda: import_module("xent.measures.tables._rank").SCORES,
     "--tree": lambda: import_module("xent.cli._tree_options").TREES,
     "--pruning": lambda: [how or "none" for how in import_module("xent.trees").TreeClassifier._prunings],
-    "--optimizer": lambda: import_module("xent.training._fit.plan").OPTIMIZERS,
+    "train --optimizer": lambda: import_module("xent.training._fit.plan").OPTIMIZERS,
     "--unknown": lambda: import_module("xent.language._model").UNKNOWNS,
     "--unit": lambda: import_module("xent.language._text").TOKEN_UNITS,
     "--interval": lambda: import_module("xent.evaluation._compare._records").INTERVALS,
@@ -79,14 +80,14 @@ WORDS = {
 
 @pytest.mark.parametrize("option", WORDS)
 def test_what_is_offered_is_what_is_taken(option):
-    found = [param for _, param in parameters() if option in param.opts]
+    accepted = sorted(WORDS[option]())
+    *command, option = option.split()
+    found = [p for name, p in parameters() if option in p.opts and command in ([], [name])]
     assert found
     for param in found:
         context = typer.Context(typer.main.get_command(cli.app))
         offered = [item.value for item in param.shell_complete(context, "")]
-        assert sorted(offered) == sorted(WORDS[option]()), (
-            "the words stand in the command's file, too"
-        )
+        assert sorted(offered) == accepted, "the words stand in the command's file, too"
 
 
 def test_the_tab_key_completes_commands_and_choices(tmp_path):

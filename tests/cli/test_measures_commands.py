@@ -120,6 +120,46 @@ def test_drift_by_another_distance(folder, measure):
         assert round(values[0], 12) == round(5 / 14, 12)
 
 
+@pytest.mark.parametrize("measure", ["js", "kl", "psi", "hellinger", "total_variation"])
+def test_columns_stand_in_the_order_of_the_measure(tmp_path, measure):
+    """A new rare level weighs in KL and PSI, a shift of much in total variation."""
+    old = {
+        "rare": ["a"] * 98 + ["b"] * 2,
+        "much": ["a"] * 60 + ["b"] * 40,
+        "some": ["a"] * 90 + ["b"] * 10,
+    }
+    new = {
+        "rare": ["a"] * 90 + ["c"] * 10,
+        "much": ["a"] * 35 + ["b"] * 65,
+        "some": ["a"] * 70 + ["b"] * 30,
+    }
+    _table.write(tmp_path / "old.csv", old)
+    _table.write(tmp_path / "new.csv", new)
+    args = ("drift", tmp_path / "old.csv", tmp_path / "new.csv", "--measure", measure)
+    records = json.loads(xent(*args, "--json", "-").stdout)
+    values = [record[measure] for record in records]
+    assert values == sorted(values, reverse=True)
+    names = [record["column"] if "column" in record else record["name"] for record in records]
+    table = xent(*args).stdout
+    assert sorted(names, key=table.index) == names
+    tv = {
+        name: 0.5 * sum(abs(old[name].count(s) - new[name].count(s)) / 100 for s in "abc")
+        for name in old
+    }
+    if measure == "total_variation":
+        assert names == sorted(tv, key=tv.get, reverse=True) == ["much", "some", "rare"]
+    if measure in ("kl", "psi"):
+        assert names[0] == "rare"
+
+
+@pytest.mark.parametrize("option", ["--separator", "--decimal", "--na", "--encoding"])
+def test_what_is_said_of_a_csv_is_not_said_of_parquet(folder, tmp_path, option):
+    _table.write(tmp_path / "t.parquet", {"a": [1, 2], "y": ["p", "q"]})
+    value = {"--encoding": "latin1"}.get(option, ";")
+    done = xent("rank", tmp_path / "t.parquet", "--target", "y", option, value)
+    assert f"`{option}` must go with a .csv or .tsv, got " in str(done.exception)
+
+
 def test_drift_as_json_keeps_the_exit_code(folder):
     args = ("drift", folder / "weather.csv", folder / "moved.csv", "--json", "-")
     done = xent(*args, "--threshold", "0.1", "--bootstrap", "50")

@@ -222,6 +222,22 @@ def test_certain_mistakes_cost_infinitely_much_before_and_after():
     assert math.isfinite(many["mean"])
 
 
+def test_infinities_of_both_signs_have_no_mean():
+    """One certain mistake is mended by the other folds, another is made by them."""
+    from xent.evaluation._calibration.interval import mean_and_interval
+
+    w = np.ones(3)
+    assert mean_and_interval(np.array([np.inf, 1.0, 2.0]), w) == (math.inf,) * 3
+    assert mean_and_interval(np.array([-np.inf, 1.0, 2.0]), w) == (-math.inf,) * 3
+    assert np.isnan(mean_and_interval(np.array([-np.inf, np.inf, 2.0]), w)).all()
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        p = rng.choice([0.0, 1.0, 0.5, 0.3], 20)
+        report = evaluate(rng.integers(0, 2, 20), p)
+        assert "recovered" in str(report)
+        report.to_dict()
+
+
 def test_a_constant_model_and_few_rows():
     """Equal rows are not all in one fold, or a constant would look mendable or hopeless."""
     y = np.tile([1, 0, 0, 0], 50)

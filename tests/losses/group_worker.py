@@ -325,11 +325,76 @@ def distributed_tensors(group):
             torch.testing.assert_close(there[0].grad.full_tensor(), x.grad, msg=name)
     rows, labels = there[0].detach(), there[1]
     classes = distribute_tensor(z, mesh, [Shard(1)])
-    refused(lambda: L.cross_entropy(classes, labels), ValueError, "its to_local() with group=, or")
+    refused(lambda: L.nll_loss(classes, labels), ValueError, "Give its full_tensor()")
     refused(lambda: L.cross_entropy(rows, y), TypeError, "`target` must be a DTensor, as another")
     head = distribute_tensor(torch.ones(5, 6), mesh, [Shard(0)])
-    refused(lambda: L.linear_cross_entropy(z, head, y), TypeError, "Give full_tensor() of each")
+    refused(lambda: L.linear_log_prob(z, head, y), TypeError, "Give full_tensor() of each")
     refused(lambda: L.info_nce(rows, rows, temperature=1.0), TypeError, "no DTensor in info_nce")
+
+
+def tensor_parallel(group):
+    """Logits and heads whose classes a DTensor shards, as `loss_parallel` leaves them."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    g = torch.Generator().manual_seed(5)
+    z, t = torch.randn(8, 6, generator=g), torch.rand(8, 6, generator=g).softmax(1)
+    y, w = torch.tensor([0, -100, 2, 3, 4, 5, 1, 2]), torch.rand(6, generator=g)
+    x, head, bias = (torch.randn(s, generator=g) for s in ((8, 3), (6, 3), (6,)))
+
+    def there(tensor, *placement):
+        return distribute_tensor(tensor, mesh, placement).requires_grad_(tensor.is_floating_point())
+
+    labels = there(y, Replicate())
+    for target, local in ((y, y), (y, labels), (t, there(t, Shard(1)).detach())):
+        ours = z.clone().requires_grad_()
+        truth = L.cross_entropy(ours, target, w, label_smoothing=0.1)
+        truth.backward()
+        sharded = there(z, Shard(1))
+        found = L.cross_entropy(sharded, local, w, label_smoothing=0.1)
+        found.backward()
+        torch.testing.assert_close(found, truth)
+        torch.testing.assert_close(sharded.grad.full_tensor(), ours.grad)
+    leaves = [a.clone().requires_grad_() for a in (x, head, bias)]
+    truth = L.linear_cross_entropy(leaves[0], leaves[1], y, linear_bias=leaves[2], z_loss=0.1)
+    truth.backward()
+    for hidden in (x.clone().requires_grad_(), there(x, Replicate())):
+        parts = hidden, there(head, Shard(0)), there(bias, Shard(0))
+        found = L.linear_cross_entropy(parts[0], parts[1], labels, linear_bias=parts[2], z_loss=0.1)
+        found.backward()
+        torch.testing.assert_close(found, truth)
+        for part_of, leaf in zip(parts, leaves, strict=True):
+            grad = part_of.grad
+            grad = grad.full_tensor() if hasattr(grad, "full_tensor") else grad
+            torch.testing.assert_close(grad, leaf.grad)
+    refused(
+        lambda: L.cross_entropy(sharded, t), TypeError, "`target` must be cut along dimension 1"
+    )
+    rows = there(y, Shard(0))
+    refused(lambda: L.cross_entropy(sharded, rows), ValueError, "`target` must be whole in every")
+    refused(
+        lambda: L.linear_cross_entropy(there(x, Shard(0)), parts[1], labels), ValueError,
+        "`input` must be whole in every process",
+    )  # fmt: skip
+
+
+def gathered_negatives(group):
+    """Pairs of all processes: the mean of their losses, and its gradients times the processes."""
+    world, rank = dist.get_world_size(group), dist.get_rank(group)
+    g = torch.Generator().manual_seed(6)
+    a, b = (torch.randn(4 * world, 3, generator=g, dtype=torch.float64) for _ in range(2))
+    more = torch.randn(5, 3, generator=g, dtype=torch.float64)
+    x, y = (t.clone().requires_grad_() for t in (a, b))
+    truth = L.info_nce(x, y, temperature=0.5, negatives=more, reduction="none")
+    truth.mean().backward()
+    mine = slice(4 * rank, 4 * rank + 4)
+    p, q = (t[mine].clone().requires_grad_() for t in (a, b))
+    found = L.info_nce(p, q, temperature=0.5, negatives=more, group=group, reduction="none")
+    found.mean().backward()
+    torch.testing.assert_close(found, truth[mine])
+    torch.testing.assert_close(p.grad / world, x.grad[mine])
+    torch.testing.assert_close(q.grad / world, y.grad[mine])
 
 
 class WithHead(torch.nn.Module):

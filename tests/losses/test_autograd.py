@@ -402,13 +402,18 @@ MODULES = [
     (L.CrossEntropyLoss, torch.nn.CrossEntropyLoss, {"weight": CLASS_WEIGHT, "ignore_index": 1}),
     (L.BCEWithLogitsLoss, torch.nn.BCEWithLogitsLoss, {"pos_weight": CLASS_WEIGHT}),
     (L.KLDivLoss, torch.nn.KLDivLoss, {"reduction": "batchmean"}),
+    (L.NLLLoss, torch.nn.NLLLoss, {"weight": CLASS_WEIGHT, "ignore_index": 1}),
+    (L.BCELoss, torch.nn.BCELoss, {"weight": CLASS_WEIGHT}),
 ]
 
 
-@pytest.mark.parametrize(("ours", "theirs", "options"), MODULES, ids=["class", "binary", "kl"])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "options"), MODULES, ids=lambda m: getattr(m, "__name__", "")
+)
 def test_modules(ours, theirs, options):
-    x = torch.randn(3, 4)
-    t = torch.rand(3, 4) if "Cross" not in ours.__name__ else torch.tensor([0, 1, 3])
+    x = torch.rand(3, 4) if ours is L.BCELoss else torch.randn(3, 4)
+    indices = ours in (L.CrossEntropyLoss, L.NLLLoss)
+    t = torch.tensor([0, 1, 3]) if indices else torch.rand(3, 4)
     mine, its = ours(**options), theirs(**options)
     assert isinstance(mine, theirs)
     assert list(mine.state_dict()) == list(its.state_dict())
@@ -424,12 +429,13 @@ OTHERS = {
     "temperature": 2.0, "softcap": 1.5, "z_loss": 0.3, "axis": 0, "empty": "nan", "stats": True,
     "label_smoothing": 0.2, "ignore_index": 1, "reduction": "sum", "log_target": True,
     "weight": torch.tensor([0.5, 2.0, 1.0, 3.0]), "pos_weight": torch.tensor([0.5, 2.0, 1.0, 3.0]),
-    "inplace_backward": True,
+    "inplace_backward": True, "gamma": 0.5, "alpha": torch.tensor([0.5, 2.0, 1.0, 3.0]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("module", [
-    L.CrossEntropyLoss, L.BCEWithLogitsLoss, L.KLDivLoss, L.LinearCrossEntropyLoss,
+    L.CrossEntropyLoss, L.BCEWithLogitsLoss, L.KLDivLoss, L.LinearCrossEntropyLoss, L.NLLLoss,
+    L.BCELoss, L.FocalLoss,
 ], ids=lambda m: m.__name__)  # fmt: skip
 def test_an_option_that_is_set_later_is_obeyed(module):
     """As `m.temperature = 4.0` in an epoch's schedule: the module is as one made so."""
@@ -440,14 +446,16 @@ def test_an_option_that_is_set_later_is_obeyed(module):
     }  # fmt: skip
     assert taken <= OTHERS.keys()
     x, other = torch.randn(4, 4).softmax(1).log(), 0.6 * torch.eye(4) + 0.1
-    target = other if module in (L.BCEWithLogitsLoss, L.KLDivLoss) else torch.tensor([0, 1, 1, 3])
+    x = x.exp() if module is L.BCELoss else x
+    answers = module in (L.BCEWithLogitsLoss, L.KLDivLoss, L.BCELoss)
+    target = other if answers else torch.tensor([0, 1, 1, 3])
     for name in taken:
         late, early = module(*sizes), module(*sizes, **{name: OTHERS[name]})
         late.load_state_dict(early.state_dict(), strict=False)
         setattr(late, name, OTHERS[name])
         rows = x[:0] if name == "empty" else x
         batch = target[:0] if name == "empty" else target
-        if name == "axis" and module is L.CrossEntropyLoss:
+        if name == "axis" and module in (L.CrossEntropyLoss, L.NLLLoss, L.FocalLoss):
             batch = batch.flip(0)
         found, truth = (m(rows, batch) for m in (late, early))
         for a, b in zip(

@@ -202,6 +202,8 @@ ARGUMENTS = {
     "reference": torch.zeros(2),
     "advantage": torch.zeros(2),
     "desirable": torch.tensor([True, False]),
+    "samples": Y,
+    "log_q": torch.zeros(len(W)),
 }
 ANSWERS = {"linear_dpo", "linear_simpo", "linear_orpo", "linear_kto", "linear_grpo"}  # fmt: skip
 
@@ -211,7 +213,8 @@ def _least(name):
     loss = getattr(L, name)
     parameters = inspect.signature(loss).parameters
     likes = {"input": H if "linear_weight" in parameters else SOFT, **ARGUMENTS}
-    indices = {"cross_entropy", "focal_loss", "nll_loss", "linear_cross_entropy", "linear_log_prob"}
+    indices = {"cross_entropy", "focal_loss", "nll_loss", "linear_cross_entropy", "linear_log_prob",
+               "linear_sampled_cross_entropy"}  # fmt: skip
     likes["target"] = Y if name in indices else SOFT
     if name in ANSWERS:
         likes |= {"input": H.unsqueeze(1), "target": Y.unsqueeze(1)}

@@ -42,7 +42,8 @@ def together(folder, world, *jobs, seconds=120, lost=()):
 def test_two_processes(tmp_path):
     # In the end one is killed, and the other gets an error.
     jobs = ["some_options", "corners", "silenced", "refusals", "data_parallel"]
-    jobs += ["distributed_tensors", "wait_for_the_dead"]
+    jobs += ["distributed_tensors", "tensor_parallel", "gathered_negatives"]
+    jobs += ["wait_for_the_dead"]
     together(tmp_path, 2, *jobs, lost={1})
 
 

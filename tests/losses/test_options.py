@@ -201,7 +201,8 @@ def js(x, target, beta=0.3, **o):
 def info(x, b, temperature, **o):
     token = torch.ones(N).double() if o.get("token_weight") is None else o["token_weight"]
     each = 0.0
-    for products in (x @ b.T, b @ x.T):
+    more = o.get("negatives")
+    for products in (x @ (b if more is None else torch.cat((b, more))).T, b @ x.T):
         z = bent(products, temperature, o.get("softcap"))
         s = o.get("label_smoothing", 0.0)
         own = F.cross_entropy(z, torch.arange(N), reduction="none", label_smoothing=s)
@@ -256,6 +257,19 @@ def log_prob(x, target, **o):
     z = bent(F.linear(x, W, o.get("linear_bias")), **o).log_softmax(1)
     kept = target != o.get("ignore_index", -100)
     return z.gather(1, target.where(kept, 0).unsqueeze(1)).squeeze(1).where(kept, 0.0)
+
+
+def sampled(x, target, samples, log_q, **o):
+    """Row by row, over the true class and the samples that are not it."""
+    z, found = bent(F.linear(x, W, o.get("linear_bias")), **o) - log_q, []
+    for row, y in zip(z, target, strict=True):
+        others = row[samples[samples != y]]
+        kept = int(y != -100)
+        found.append(
+            kept * (torch.cat((row[y * kept].view(1), others)).logsumexp(0) - row[y * kept])
+        )
+    token = torch.ones(N).double() if o.get("token_weight") is None else o["token_weight"]
+    return mean(torch.stack(found) * token, token * (target != -100), o["reduction"])
 
 
 def entropy(x, **o):
@@ -314,6 +328,8 @@ CASES = {
     "js_div": (js, logits, [(random(N, C, seed=22),)], {**TAUGHT, "beta": (0.3, 0)}),
     "info_nce": (info, hidden, [(random(N, D, seed=23),)],
                  {**TAUGHT, "temperature": (0.7,)}),
+    "info_nce among others": (info, hidden, [(random(N, D, seed=23),)],
+                              {**TAUGHT, "temperature": (0.7,), "negatives": (random(4, D, seed=25),)}),
     "siglip": (pairs_loss, hidden, [(random(N, D, seed=24),)],
                {"scale": (2.0,), "bias": (-1.0,), "pos_weight": (None, ROW), "token_weight": (None, ROW),
                 "label_smoothing": (0.0, 0.3), "softcap": (None, 3.0), **REDUCTIONS}),
@@ -326,6 +342,9 @@ CASES = {
     "linear_js_div": (linear_js, hidden, [()], {**TAUGHT, **LINEAR, "beta": (0.3,)}),
     "linear_log_prob": (log_prob, hidden, [(HARD,)], {**SHAPE, **LINEAR, "ignore_index": (-100,)}),
     "linear_log_prob ignoring": (log_prob, hidden, [(HARD.abs() % 5,)], {**SHAPE, **LINEAR, "ignore_index": (1,)}),
+    "linear_sampled_cross_entropy": (
+        sampled, hidden, [(HARD, torch.tensor([0, 3, 1, 3]), random(C, seed=26))],
+        {**SHAPE, **LINEAR, **REDUCTIONS, "token_weight": (None, ROW), "ignore_index": (-100,)}),
     "linear_entropy": (entropy, hidden, [()], {**SHAPE, **LINEAR}),
 }  # fmt: skip
 
@@ -525,6 +544,7 @@ def no_rows(name):
         "info_nce": (h, h), "siglip": (h, h), "linear_cross_entropy": (h, W, y),
         "linear_binary_cross_entropy": (h, W, t), "linear_kl_div": (h, W, TX[:0], TW),
         "linear_js_div": (h, W, TX[:0], TW),
+        "linear_sampled_cross_entropy": (h, W, y, HARD[:2], random(C, seed=26)),
     }.get(name, (x, x))  # fmt: skip
     named = {"info_nce": {"temperature": 1.0}, "siglip": {"scale": 1.0, "bias": 0.0}}.get(name, {})
     return lambda **o: getattr(L, name)(*rest, **named, **o)

@@ -219,7 +219,7 @@ def one(words: str, path: Path) -> str:
     if code == 1 and not words.startswith("audit"):
         raise AssertionError(f"{words}: exit code 1: {text}")
     if code == 2:
-        raise ValueError(text)
+        raise ValueError(max(text.splitlines() or [""], key=len))
     return "answered"
 
 

@@ -17,7 +17,14 @@ from xent.cli._predictions import Files, Scores, in_order, labels_of, scores_of,
 from xent.cli._stream._measure import Question
 from xent.cli._stream._options import StreamOptions
 from xent.cli._stream._run import run
-from xent.cli._tables import TableOptions, options_from, with_options, words
+from xent.cli._tables import (
+    TableFile,
+    TableOptions,
+    is_csv,
+    options_from,
+    with_options,
+    words,
+)
 
 if TYPE_CHECKING:
     from xent.evaluation import Report
@@ -51,6 +58,9 @@ def evaluate(
     ignore: options.IgnoreOption = None,
     normalize: options.NormalizeOption = False,
     allow_probabilities: options.AllowProbabilitiesOption = False,
+    once: options.OnceOption = False,
+    prior: options.PriorOption = None,
+    label_smoothing: options.LabelSmoothingOption = 0.0,
     base: _data.Base = "2",
     rows: Annotated[
         Path | None,
@@ -99,7 +109,7 @@ def evaluate(
         return
     elsewhere = {
         "--truth": truth, "--rows": rows, "--against": against,
-        "--ordered": kinds.ordered or None,
+        "--ordered": kinds.ordered or None, "--once": once or None,
     }  # fmt: skip
     if streaming.wanted(file, elsewhere):
         question = Question(
@@ -107,12 +117,15 @@ def evaluate(
             ignore, (), normalize, allow_probabilities, logarithms,
         )  # fmt: skip
         report = run(file, question, streaming)
+        report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
         _write(report, [], file, html, json)
         if fail_above is not None:
             options.fail("the cross-entropy", report.high, fail_above, report.unit)
         return
     beside = [name for name in (weights, *(by or [])) if name is not None]
-    files = Files(file, target, truth, id_)
+    if once and id_ is None:
+        raise _check.invalid("--id", "name the column by which --once tells rows apart", "none")
+    files = Files(file, target, truth, id_, once=once)
     table = files.read(reading, beside)
     others = _columns(table, files, {"--weights": [weights] if weights else [], "--by": by or []})
     scores = scores_of(table, kind, given[kind], file, [target, *others])
@@ -131,6 +144,7 @@ def evaluate(
             positive=yes, sample_weight=_weights(table, weights), ids=others.get(id_ or ""),
             by={name: others[name] for name in by or []}, ignore_index=ignore,
             normalize=normalize, allow_probabilities=allow_probabilities, base=logarithms,
+            once=once,
         )  # fmt: skip
         beyond = []
         if kinds.ordered:
@@ -140,6 +154,7 @@ def evaluate(
                 allow_probabilities=allow_probabilities,
             )  # fmt: skip
             beyond.append(("ordered", found.beside(), found.lines()))
+    report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
     if against is not None:
         old = OldRows(against, report.unit, id_, target)
         compared = old.compared(file, report, each, others.get(id_ or ""))
@@ -236,6 +251,34 @@ def classes_in(
         return truth_as(values, names, coded=coded), names, None if positive is None else positive
     wanted = names or [spelled(positive)]
     return truth_as(values, wanted, coded=coded), names or None, spelled(positive)
+
+
+def _with_baselines(
+    report: Report,
+    prior: Path | None,
+    label_smoothing: float,
+    target: str,
+    labels: str | None,
+    reading: TableOptions,
+) -> Report:
+    """Return the report with the baselines that were asked for."""
+    from collections import Counter
+    from math import log
+
+    from xent import _table
+    from xent.evaluation._accumulator.baselines import with_baselines
+
+    counts: dict[str, int] | None = None
+    if prior is not None:
+        reader = reading if is_csv(prior) else TableOptions(names=reading.names)
+        table = TableFile(prior, reader, argument="--prior", text=[target]).read()
+        _table.require(target, table.column_names, prior, argument="--target")
+        values = _table.categories(table, target, argument="--prior").tolist()
+        counts = Counter(truth_as(values, list(map(str, report.labels)), coded=labels is not None))
+        named = {str(label): label for label in report.labels}
+        counts = {named.get(name, name): times for name, times in counts.items()}
+    with words("label_smoothing", "prior"):
+        return with_baselines(report, counts, label_smoothing, log(report.base))
 
 
 def _weights(table: Any, weights: str | None) -> Any:

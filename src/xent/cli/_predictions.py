@@ -30,12 +30,15 @@ class Files:
         Where that column stands, if in another file.
     id : str or None
         Column that names the rows, in both.
+    once : bool
+        Whether rows of ``file`` may have one id, because each counts once.
     """
 
     file: Path
     target: str
     truth: Path | None
     id: str | None
+    once: bool = False
 
     def read(self, reading: TableOptions, others: Sequence[str]) -> Any:
         """Return one table; ``others`` are columns that are wanted beside the truth."""
@@ -97,7 +100,7 @@ class Files:
             )
             raise _check.invalid(argument, must, got)
         name, times = Counter(names).most_common(1)[0] if names else ("", 0)
-        if times > 1:
+        if times > 1 and not (self.once and argument == "FILE"):
             must = f"have every id of {str(path)!r} once"
             raise _check.invalid(argument, must, f"{name!r} {times} times")
         return [str(name) for name in names]

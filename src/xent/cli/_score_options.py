@@ -56,6 +56,27 @@ AllowProbabilitiesOption = Annotated[
     bool,
     typer.Option("--allow-probabilities", help="Accept --logits that look like probabilities."),
 ]
+OnceOption = Annotated[
+    bool,
+    typer.Option(
+        "--once",
+        help="Count rows of one --id once: a DistributedSampler repeats some to fill up the last "
+        "batch.",
+    ),
+]
+PriorOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The table that the model was trained on: how often each class occurs there is a "
+        "baseline."
+    ),
+]
+LabelSmoothingOption = Annotated[
+    float,
+    typer.Option(
+        help="What the model was trained with: shows the least that such a model can cost."
+    ),
+]
 JsonOption = Annotated[
     Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
 ]

@@ -35,8 +35,9 @@ def _option(
 Criterion = Annotated[
     str | None,
     _option(
-        help="What a split is chosen by: entropy, gain_ratio or gini.",
-        choices=("entropy", "gain_ratio", "gini"),
+        help="What a split is chosen by: entropy, gain_ratio or gini; of numbers squared_error or "
+        "poisson.",
+        choices=("entropy", "gain_ratio", "gini", "squared_error", "poisson"),
         metavar="HOW",
     ),
 ]

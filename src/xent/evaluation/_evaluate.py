@@ -4,19 +4,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from xent import _check
 from xent._kernels.predictions.figures import RowArrays
 from xent.evaluation._accumulator import result
-from xent.evaluation._accumulator.accumulator import Accumulator, column_of
+from xent.evaluation._accumulator.accumulator import Accumulator, column_of, summed_up
+from xent.evaluation._accumulator.baselines import with_baselines
 from xent.evaluation._accumulator.rows import CountedRows
 from xent.evaluation._accumulator.scores import ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._accumulator.tally import RowTally
 from xent.evaluation._calibration.figures import with_calibration
-from xent.evaluation._predictions import BLOCK_ROWS, predictions
+from xent.evaluation._predictions import BLOCK_ROWS, Predictions, predictions
 from xent.evaluation._ranking import scores_of
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, joined
@@ -36,6 +38,9 @@ def evaluate(
     ignore_index: Any = None,
     normalize: bool = False,
     allow_probabilities: bool = False,
+    once: bool = False,
+    prior: Any = None,
+    label_smoothing: float = 0.0,
     base: float = 2,
 ) -> Report:
     """How many bits each true class took under the model, and where they went.
@@ -65,6 +70,12 @@ def evaluate(
         Divide rows by their sums as far as the rounding of their printed digits explains.
     allow_probabilities : bool
         Take ``logits`` whose rows are of numbers from 0 that sum to 1 for logits all the same.
+    once : bool
+        Count rows of one id once: a DistributedSampler repeats some to fill up the last batch.
+    prior : mapping of label to float, or array_like of shape (C,), optional
+        How often each class occurs where the model was trained: a baseline.
+    label_smoothing : float
+        What the model was trained with: gives the least that such a model can cost.
     base : float
         Base of the logarithm: 2 gives bits, math.e nats.
 
@@ -95,9 +106,9 @@ def evaluate(
     report, _ = evaluated(
         target, probs, logits, log_probs, labels=labels, positive=positive,
         sample_weight=sample_weight, by=by, ids=ids, ignore_index=ignore_index,
-        normalize=normalize, allow_probabilities=allow_probabilities, base=base,
+        normalize=normalize, allow_probabilities=allow_probabilities, once=once, base=base,
     )  # fmt: skip
-    return report
+    return with_baselines(report, prior, label_smoothing, _check.log_of_base(base))
 
 
 def evaluated(
@@ -115,6 +126,7 @@ def evaluated(
     normalize: bool,
     allow_probabilities: bool,
     base: float,
+    once: bool = False,
     orders: bool = True,
 ) -> tuple[Report, RowFigures]:
     """Return the report, and what was measured of each row.
@@ -133,14 +145,33 @@ def evaluated(
         name: column_of(f"by[{name!r}]", values, count) for name, values in (by or {}).items()
     }
     named = None if ids is None else column_of("ids", ids, count)
+    if once:
+        given = replace(given, truth=first_of_each(given, named))
     whole = Accumulator(ranking=orders, allow_probabilities=True, base=base)
     found: list[RowFigures] = []
     whole.add(given, columns, named, keep=found)
-    report, each = whole.result(), joined(found)
+    report, each = summed_up(whole), joined(found)
     if orders:
         each = replace(each, scores=scores_of(given, each.row))
         report = with_calibration(report, given, each, unit)
     return report, each
+
+
+def first_of_each(given: Predictions, ids: list[Any] | None) -> NDArray[np.int64]:
+    """Return the truth, with -1 for rows whose id came before: those are left out."""
+    if ids is None:
+        raise _check.invalid("ids", "be given where `once` is True", "None")
+    truth = given.truth.copy()
+    first: dict[Any, int] = {}
+    for row, name in enumerate(ids):
+        before = first.setdefault(name, row)
+        if before == row:
+            continue
+        if given.truth[before] != given.truth[row]:
+            got = f"{name!r} twice, with different targets, at rows {before} and {row}"
+            raise _check.invalid("ids", "name one row each", got)
+        truth[row] = -1
+    return truth
 
 
 def report_of(

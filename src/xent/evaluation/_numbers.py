@@ -187,6 +187,26 @@ class SliceRow:
     accuracy: float
 
 
+@dataclass(frozen=True)
+class CoveredRows:
+    """Rows in which the winning class was given the most, and what they cost.
+
+    Parameters
+    ----------
+    confidence : float
+        The least that it was given in these rows.
+    coverage : float
+        Their share of all rows.
+    cross_entropy, accuracy : float
+        Their mean cost, and how many of them were right.
+    """
+
+    confidence: float
+    coverage: float
+    cross_entropy: float
+    accuracy: float
+
+
 @dataclass(frozen=True, repr=False)
 class Figures:
     """The fields of a `Report`, which says what each means, and what follows from them."""
@@ -216,6 +236,11 @@ class Figures:
     hardest: list[HardRow]
     signature: str
     score_counts: str = "none"
+    macro: float = math.nan
+    top_k: dict[str, float] = field(default_factory=dict)
+    coverage: list[CoveredRows] = field(default_factory=list)
+    training_prior: float = math.nan
+    smoothing_floor: float = math.nan
     decomposition: dict[str, Any] = field(default_factory=dict)
     recovered: dict[str, dict[str, float]] = field(default_factory=dict)
     reliability: dict[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from xent._page import Page
 from xent._terminal import bar_of, cut, fitted, one_line, width_of
 from xent.evaluation._hooks._notebook import cell_of
 from xent.evaluation._html import add_report
-from xent.evaluation._numbers import Figures, percent
+from xent.evaluation._numbers import Figures, digits, percent
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,49 +18,41 @@ class Report(Figures):
 
     Parameters
     ----------
-    rows, classes : int
-        Size of the predictions; rows that are ignored or of weight 0 are not counted.
-    weight : float
-        Sum of the weights, ``rows`` where there are none.
-    labels : list
-        The classes in the order of the columns.
-    base : float
-        Base of every logarithm here: 2 for bits.
-    cross_entropy : float
-        Mean cost of the true class.
-    low, high, confidence : float
-        Its interval, Student's for independent rows, and how often such an interval holds the true
-        mean; NaN for one row.
-    uniform, prior : float
-        What it costs to know nothing (log C), and to know how often each class occurs (H(Y)).
-    explained : float
-        1 - cross_entropy / prior; NaN where but one class occurs.
+    rows, classes, weight : int, int, float
+        Rows that are not ignored nor of weight 0, columns, and the sum of the weights.
+    labels, base : list, float
+        The classes in the order of the columns; the base of every logarithm here: 2 for bits.
+    cross_entropy, low, high, confidence : float
+        Mean cost of the true class; its interval, Student's for independent rows (NaN for one), and
+        how often such an interval holds the true mean.
+    uniform, prior, explained : float
+        What it costs to know nothing (log C), and to know how often each class occurs (H(Y));
+        1 - cross_entropy / prior, NaN where but one class occurs.
     accuracy, brier, calibration_error : float
         Share of rows whose true class won; Brier's score, 0 to 2; mean gap between confidence and
         accuracy over the bins.
     calibration : list of Bin
         Reliability of the winning class.
-    impossible : int
-        Rows whose true class was given probability 0: each makes the cross-entropy infinite.
-    floored : dict of str to float
-        What the cross-entropy would be, were no probability below a floor, by the floor: what other
-        programs take for 0.
-    ranking : dict of str to float
-        ``roc_auc`` and ``average_precision``, which are no proper scores: they see the order alone.
-        Of more than two classes, up to 64, the means over each class against the rest.
-    per_class : list of ClassRow
-        One entry a class that occurs or was predicted.
-    pairs : sequence of ConfusedRows
-        How many rows of which class were taken for which, the most frequent first.
-    slices : list of SliceRow
-        Rows that share a value of a column that was asked for.
-    hardest : list of HardRow
-        The most expensive rows, the worst first.
+    impossible, floored : int, dict of str to float
+        Rows whose true class was given probability 0, each of which makes the cross-entropy
+        infinite; what it would be, were no probability below a floor, by the floor.
+    ranking, score_counts : dict of str to float, str
+        ``roc_auc`` and ``average_precision``, no proper scores: they see the order alone; of 3 to
+        64 classes the means over each against the rest. Scores were counted "exact", each by
+        itself, or where more than 2^17 differ by "cells" of the log odds, or not: "none".
+    per_class, pairs : list of ClassRow, sequence of ConfusedRows
+        Each class that occurs or was predicted; how many rows of which class were taken for which.
+    slices, hardest : list of SliceRow, list of HardRow
+        Rows that share a value of a column that was asked for; the most expensive rows.
     signature : str
         Versions, settings and a hash of the data.
-    score_counts : str
-        How scores were counted for ``ranking``: "exact", each by itself; "cells", where more than
-        2^17 differ, by cells of the log odds; or "none".
+    macro, top_k, coverage : float, dict of str to float, list of CoveredRows
+        Mean over the classes of their mean cost; share of rows whose true class is among the first
+        k, of equals in the order of the columns; what the surest rows cost.
+    training_prior, smoothing_floor : float
+        What the class frequencies of the training set, ``prior=``, would cost on these rows; the
+        least that a model can cost that was trained with ``label_smoothing=``: -log(1 - ε + ε / C).
+        NaN where they were not given.
     decomposition : dict
         ``corp``: ``mean``, ``miscalibration``, ``discrimination`` and ``uncertainty`` of the
         ``brier`` score of P(yes) and of the ``log`` score, by the best monotone recalibration; of
@@ -122,10 +114,12 @@ class Report(Figures):
             f"  95 % interval {self.low:8.4f} to {self.high:.4f} {unit}{self._other_unit()}",
             f"  uniform       {self.uniform:8.4f} {unit}   knowing nothing: log of {self.classes}",
             f"  class prior   {self.prior:8.4f} {unit}   knowing only how often each class occurs",
-            f"  explained     {percent(self.explained):>8} of the class prior",
-            f"accuracy {percent(self.accuracy)}   Brier {self.brier:.4f}"
+            f"  explained     {percent(self.explained):>8} of the class prior"
+            f"   classes alike: {digits(self.macro)}",
+            f"accuracy {percent(self.accuracy)}{self._top()}   Brier {self.brier:.4f}"
             f"   calibration error {percent(self.calibration_error)}",
         ]
+        lines[5:5] = self._baseline_lines()
         if math.isnan(self.low):
             del lines[2]
         if self.classes == 2 and not math.isnan(self.ranking["roc_auc"]):
@@ -142,6 +136,25 @@ class Report(Figures):
         lines += self._calibration_lines()
         lines += ["", *self._class_lines(), *self._slice_lines(), "", *self._confusion_line()]
         return "\n".join([*lines, self.signature])
+
+    def _baseline_lines(self) -> list[str]:
+        """Write the baselines that were asked for."""
+        unit, lines = self.unit, []
+        if not math.isnan(self.training_prior):
+            lines.append(
+                f"  training prior{self.training_prior:8.4f} {unit}   how often each class occurs "
+                "where the model was trained"
+            )
+        if not math.isnan(self.smoothing_floor):
+            lines.append(
+                f"  label smoothing{self.smoothing_floor:7.4f} {unit}   what it makes of the best "
+                "model"
+            )
+        return lines
+
+    def _top(self, k: str = "5") -> str:
+        """Write how often the true class is among the first few."""
+        return f" (top {k} {percent(self.top_k[k])})" if k in self.top_k else ""
 
     def _calibration_lines(self) -> list[str]:
         """Write the decomposition of the cost, and what calibrators recover."""

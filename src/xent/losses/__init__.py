@@ -27,21 +27,26 @@ from xent.losses._heads._preference import (  # noqa: E402
     linear_orpo,
     linear_simpo,
 )
-from xent.losses._modules import (  # noqa: E402
+from xent.losses._heads._sampled import linear_sampled_cross_entropy  # noqa: E402
+from xent.losses._modules._answers import (  # noqa: E402
+    BCELoss,
     BCEWithLogitsLoss,
-    CrossEntropyLoss,
     KLDivLoss,
-    LinearCrossEntropyLoss,
 )
+from xent.losses._modules._class import CrossEntropyLoss, FocalLoss, NLLLoss  # noqa: E402
+from xent.losses._modules._head import LinearCrossEntropyLoss  # noqa: E402
 from xent.losses._parallel._sharded_logits import vocab_parallel_cross_entropy  # noqa: E402
 from xent.losses._rows._stats import Stats  # noqa: E402
 from xent.losses._squared import mse_loss  # noqa: E402
 
 __all__ = [
+    "BCELoss",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "FocalLoss",
     "KLDivLoss",
     "LinearCrossEntropyLoss",
+    "NLLLoss",
     "Stats",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -60,6 +65,7 @@ __all__ = [
     "linear_kto",
     "linear_log_prob",
     "linear_orpo",
+    "linear_sampled_cross_entropy",
     "linear_simpo",
     "mse_loss",
     "multilabel_soft_margin_loss",

@@ -3,10 +3,12 @@
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from xent import _check
 from xent.losses._arguments import (
+    Options,
     check_devices,
     check_numbers,
     check_options,
@@ -14,10 +16,12 @@ from xent.losses._arguments import (
 )
 from xent.losses._binary import binary_cross_entropy_with_logits
 from xent.losses._class import cross_entropy
+from xent.losses._heads._class import linear_cross_entropy
 from xent.losses._overrides import overridable
 from xent.losses._reduction import reduce_weighted
 from xent.losses._rows._formula import at_least_float32
 from xent.losses._rows._stats import Stats
+from xent.losses._torch_private import is_transformed
 
 
 @overridable
@@ -33,6 +37,8 @@ def info_nce(
     z_loss: float = 0.0,
     empty: str = "zero",
     stats: bool = False,
+    negatives: Tensor | None = None,
+    group: Any = None,
 ) -> Any:
     """How many nats it takes to find each item's partner among all the partners of the batch.
 
@@ -54,6 +60,12 @@ def info_nce(
         What the mean of no pair is.
     stats : bool
         Return (loss, Stats) of shape (2, N): of a's search for b, and of b's for a.
+    negatives : Tensor, shape (M, D), optional
+        More items of b's kind, partners of none: a's search is among them too.
+    group : ProcessGroup, optional
+        Of torch.distributed, whose processes hold N pairs each: the search is among the items of
+        all, the loss that of this process's pairs, and each has the gradients of what all made of
+        its items. Data parallel training averages them.
 
     Returns
     -------
@@ -79,6 +91,13 @@ def info_nce(
     """
     _check_pair(a, b, token_weight)
     o = check_options(reduction, temperature=temperature, empty=empty)
+    if negatives is not None or group is not None:
+        shape: dict[str, Any] = {
+            "label_smoothing": label_smoothing, "softcap": softcap, "z_loss": z_loss,
+            "temperature": o.temperature, "stats": stats, "reduction": "none",
+        }  # fmt: skip
+        of_a, of_b = _searches(a, b, negatives, group, shape)
+        return _both_ways(of_a, of_b, token_weight, o, stats)
     logits = _products(a, b)
     partner = torch.arange(a.shape[0], device=a.device)
     if not len(partner):
@@ -90,11 +109,47 @@ def info_nce(
         )
         for z in (logits, logits.t() if len(partner) else logits)
     )  # fmt: skip
+    return _both_ways(of_a, of_b, token_weight, o, stats)
+
+
+def _both_ways(of_a: Any, of_b: Any, token_weight: Tensor | None, o: Options, stats: bool) -> Any:
+    """Return the loss of both searches, and their statistics."""
     if not stats:
         return reduce_weighted((of_a + of_b) / 2, token_weight, o)
     loss = reduce_weighted((of_a[0] + of_b[0]) / 2, token_weight, o)
     both = Stats._make(torch.stack(pair) for pair in zip(of_a[1], of_b[1], strict=True))
     return loss, both._replace(accuracy=both.accuracy.mean())
+
+
+def _searches(
+    a: Tensor, b: Tensor, negatives: Tensor | None, group: Any, shape: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Return a's search among b, of all processes, and more; and b's: chunks of their products.
+
+    What is searched is a head whose classes are items, so its loss never has all products.
+    """
+    a, b = at_least_float32(a), at_least_float32(b)
+    partner = torch.arange(a.shape[0], device=a.device)
+    all_a, all_b = a, b
+    if group is not None:
+        all_a, all_b = _of_all_processes(a, b, group)
+        partner = partner + dist.get_rank(group) * a.shape[0]
+    if negatives is not None:
+        check_numbers("negatives", negatives, a)
+        if not negatives.is_floating_point():
+            raise _check.wrong_kind("negatives", "be a floating-point tensor", negatives.dtype)
+        if negatives.dim() != 2 or negatives.shape[1] != b.shape[1]:
+            must = f"have the shape (M, {b.shape[1]})"
+            raise _check.invalid("negatives", must, tuple(negatives.shape))
+        all_b = torch.cat((all_b, negatives.to(all_b.dtype)))
+    if not len(all_a):  # no class either: the loss is of no row, with gradients of 0
+        nothing = a.new_zeros(1, a.shape[1]) + all_b.sum()
+        all_a = nothing
+        all_b = all_b if len(all_b) else nothing
+    return (
+        linear_cross_entropy(a, all_b, partner, **shape),
+        linear_cross_entropy(b, all_a, partner, **shape),
+    )
 
 
 @overridable
@@ -162,6 +217,20 @@ def siglip(
     )  # fmt: skip
     loss = reduce_weighted((found[0] if stats else found).sum(-1), token_weight, o)
     return (loss, found[1]) if stats else loss
+
+
+def _of_all_processes(a: Tensor, b: Tensor, group: Any) -> tuple[Tensor, Tensor]:
+    """Gather the items of all processes, whose gradients come back to each."""
+    if not (dist.is_available() and isinstance(group, dist.ProcessGroup)):
+        must = "be a process group of torch.distributed of which this process is a member"
+        raise _check.wrong_kind("group", must, _check.a(group))
+    if is_transformed():
+        because = "torch.compile and torch.func do not see what the processes exchange"
+        raise _check.cannot("Items cannot be gathered", because, "Call it outside of them.")
+    from torch.distributed.nn import functional  # a torch without distributed has none
+
+    gather: Any = functional.all_gather
+    return torch.cat(gather(a.contiguous(), group)), torch.cat(gather(b.contiguous(), group))
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:

@@ -37,6 +37,10 @@ _DISTRIBUTED = (
 _PLAIN = frozenset({Tensor, torch.nn.Parameter, type(None), float, int, str, bool})
 
 
+# Losses whose classes several processes share by a DTensor; filled by those that can.
+SHARING: dict[str, Callable[..., Any]] = {}
+
+
 def overridable(loss: Callable[P, T]) -> Callable[P, T]:
     """Let subclasses of Tensor override a loss, as those of torch."""
 
@@ -46,8 +50,8 @@ def overridable(loss: Callable[P, T]) -> Callable[P, T]:
             return _through_protocol(dispatched, args, kwargs)
         for value in (*args, *kwargs.values()) if kwargs else args:
             if type(value) not in _PLAIN:
-                args, kwargs = _plain(loss, args, kwargs)
-                break
+                call, args, kwargs = _plain(loss, args, kwargs)
+                return call(*args, **kwargs)
         return loss(*args, **kwargs)
 
     return dispatched
@@ -68,8 +72,11 @@ def _through_protocol(loss: Any, args: Any, kwargs: Any) -> Any:
     return value, Stats._make(stats)
 
 
-def _plain(loss: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """Take subclasses that change no operation as the tensors they are; look at DTensors."""
+def _plain(loss: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
+    """Take subclasses that change no operation as the tensors they are; look at DTensors.
+
+    Return what to call, and with what.
+    """
     bound = inspect.signature(loss).bind(*args, **kwargs)
     given = {name: v for name, v in bound.arguments.items() if isinstance(v, Tensor)}
     for name, value in given.items():
@@ -77,8 +84,54 @@ def _plain(loss: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
             bound.arguments[name] = given[name] = value.as_subclass(Tensor)
     module = sys.modules.get("torch.distributed.tensor")
     if module is not None and any(isinstance(v, module.DTensor) for v in given.values()):
-        _check_distributed(loss.__name__, given, bound.arguments.get("axis"), module)
-    return bound.args, bound.kwargs
+        axis = bound.arguments.get("axis")
+        if loss.__name__ in SHARING and _shares_classes(loss.__name__, given, axis, module):
+            return SHARING[loss.__name__], (), bound.arguments
+        _check_distributed(loss.__name__, given, axis, module)
+    return loss, bound.args, bound.kwargs
+
+
+def _shares_classes(loss: str, given: dict[str, Tensor], axis: Any, module: Any) -> bool:
+    """Say whether a DTensor has its classes in several processes: of logits, or of a head."""
+    name = "input" if loss in _OF_ROWS else "linear_weight"
+    whole: Any = given.get(name)
+    if not isinstance(whole, module.DTensor):
+        return False
+    place = class_axis(whole, axis) if loss in _OF_ROWS else 0
+    return any(p.is_shard(place) for p in whole.placements)
+
+
+def parts_here(
+    sharded: dict[str, int], arguments: dict[str, Any], like: str
+) -> tuple[dict[str, Any], Any]:
+    """Return this process's part of every DTensor, and the group that shares the classes.
+
+    ``sharded`` says along which dimension an argument is cut, if it is; ``like`` is one that is.
+    All others have to be whole in every process.
+    """
+    mesh = arguments[like].device_mesh
+    if mesh.ndim != 1:
+        must = "be on a mesh of one dimension"
+        advice = "Give the mesh's part that shares the classes, or to_local() with group=."
+        raise _check.invalid(like, must, f"{mesh.ndim} dimensions", advice)
+    found = {}
+    for name, value in arguments.items():
+        placements = getattr(value, "placements", None)
+        if placements is None:
+            if isinstance(value, Tensor) and name in sharded:
+                must = f"be cut along dimension {sharded[name]}, as `{like}` is"
+                raise _check.wrong_kind(name, must, "a plain tensor")
+            found[name] = value
+            continue
+        place = sharded.get(name)
+        good = placements[0].is_replicate() if place is None else placements[0].is_shard(place)
+        if not good or value.device_mesh != mesh:
+            must = "be whole in every process"
+            if place is not None:
+                must = f"be cut along dimension {place}, as `{like}` is"
+            raise _check.invalid(name, must, placements, "redistribute() it first.")
+        found[name] = value.to_local()
+    return found, mesh.get_group()
 
 
 def _check_distributed(loss: str, given: dict[str, Tensor], axis: Any, module: Any) -> None:
@@ -96,10 +149,7 @@ def _check_distributed(loss: str, given: dict[str, Tensor], axis: Any, module: A
             place = class_axis(value, axis)
             if any(p.is_shard(place) for p in placements):
                 must = "have all classes in every process"
-                advice = (
-                    "Give vocab_parallel_cross_entropy its to_local() with group=, or its "
-                    "full_tensor() here."
-                )
+                advice = "Give its full_tensor(); cross_entropy takes it as it is."
                 raise _check.invalid(name, must, placements, advice)
     for name, value in given.items():
         if name not in sharded and value.dim():

@@ -10,6 +10,7 @@ from xent.training._compare import Comparison, compare_losses  # noqa: E402
 from xent.training._data import Images, read_images  # noqa: E402
 from xent.training._encoding import TableEncoder  # noqa: E402
 from xent.training._export import export_model  # noqa: E402
+from xent.training._fit.module import convolutional_network  # noqa: E402
 from xent.training._model import Scaling, TrainedModel  # noqa: E402
 from xent.training._story.fair import (  # noqa: E402
     FairComparison,
@@ -31,6 +32,7 @@ __all__ = [
     "TrainedModel",
     "compare_losses",
     "compare_losses_fairly",
+    "convolutional_network",
     "double_softmax_floor",
     "export_model",
     "likelihood_table",

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
+from xent._leftovers import lock
 
 Layer = tuple[NDArray[Any], NDArray[Any]]
 Memory = dict[str, NDArray[Any]]
@@ -156,6 +159,36 @@ class Checkpoint:
         must = "be of a run with the same threads, versions and device, or the bits are others"
         advice = "To go on all the same pass " + _check.setting("allow_other_bits", True) + "."
         raise _check.invalid("checkpoint", must, f"{was}, now {now}", advice)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs from writing the file within, those of other processes too.
+
+        Raises
+        ------
+        ValueError
+            If another run writes it.
+        """
+        target = Path(self.path).resolve()
+        beside = target.with_name(f".{target.name}.lock")
+        with ExitStack() as stack:
+            while True:
+                held = stack.enter_context(open(beside, "ab"))
+                try:
+                    lock(held)
+                except BlockingIOError:
+                    must = "be written by one run at a time"
+                    got = f"{str(self.path)!r}, which another run is writing"
+                    raise _check.invalid("checkpoint", must, got) from None
+                # Not one that its owner has just taken away.
+                with suppress(FileNotFoundError):
+                    if os.stat(beside).st_ino == os.fstat(held.fileno()).st_ino:
+                        break
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows keeps files that are open
+                    beside.unlink()
 
     def write(self, progress: Progress, rng: np.random.RandomState) -> None:
         """Replace the file by one that says where the run stands now.

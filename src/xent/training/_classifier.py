@@ -17,14 +17,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from xent import _check
+from xent import _check, _store
+from xent.training._fit.module import module_logits
 from xent.training._fit.plan import Plan, read_device, read_optimizer, read_schedule
-from xent.training._fit.record import HeldOut
+from xent.training._fit.record import HeldOut, write_log
 from xent.training._fit.run import (
     Task,
     refuse_what_steps_alone_have,
     take_solution,
     take_steps,
+    train_module,
 )
 from xent.training._fit.targets import (
     check_distributions,
@@ -72,6 +74,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Of the rate of each epoch, by torch.optim.lr_scheduler's names: "StepLR:step_size=5".
     patience : int, optional
         End after so many epochs without a lower held-out cross-entropy; the best one's is kept.
+    module : torch.nn.Module, optional
+        Any network from rows to logits instead; a copy is trained and kept as ``module_``.
 
     Attributes
     ----------
@@ -117,6 +121,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         class_weight: str | Mapping[Any, float] | None = None,
         schedule: str | None = None,
         patience: int | None = None,
+        module: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden = hidden
@@ -130,6 +135,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.class_weight = class_weight
         self.schedule = schedule
         self.patience = patience
+        self.module = module
 
     def fit(
         self,
@@ -141,6 +147,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         allow_other_bits: bool = False,
+        log: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train on rows ``X`` with targets ``y``. Features are taken as they are, never scaled.
 
@@ -165,6 +172,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             with others the run does not go on.
         allow_other_bits : bool
             Go on with others all the same, with a warning.
+        log : str or PathLike, optional
+            A CSV of `history_`, one line an epoch, rewritten after each.
 
         Returns
         -------
@@ -178,8 +187,12 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ``checkpoint`` is of other data, options or surroundings.
         """
         before = dict(self.__dict__)
+        for name in ("module_", "coefs_", "intercepts_"):  # of another fit
+            self.__dict__.pop(name, None)
         try:
-            return self._fit(X, y, sample_weight, classes, validation, checkpoint, allow_other_bits)
+            return self._fit(
+                X, y, sample_weight, classes, validation, checkpoint, allow_other_bits, log
+            )
         except BaseException:
             # What was fitted before stays usable, whole, if this fit fails or is interrupted.
             self.__dict__ = before
@@ -194,10 +207,13 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         validation: Any,
         checkpoint: Any,
         allow_other_bits: bool,
+        log: str | os.PathLike[str] | None,
     ) -> Self:
         if allow_other_bits and checkpoint is None:
             must = "be left out without " + _check.argument("checkpoint")
             raise _check.invalid("allow_other_bits", must, "True")
+        if log is not None:
+            _store.check_target(log, argument="log")
         objective = objective_of(self.loss, mistakes=self._mistakes)
         plan, hidden = self._plan(validation is not None)
         rows, labels = validate_data(self, X, y, dtype=KINDS, multi_output=is_soft(y))
@@ -209,14 +225,26 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rows, targets, weight, held_out, objective, plan, hidden, self.progress, self._bias
         )
         rng = check_random_state(self.random_state)
+        if self.module is not None:
+            self._refuse_beside_a_module(plan, hidden, checkpoint)
+            record, self.module_ = train_module(task, self.module, rng)
+            if log is not None:
+                write_log(log, record.history)
+            self.best_epoch_ = len(record.history["loss"])
+            if plan.patience is not None:
+                self.best_epoch_ = 1 + int(np.argmin(record.watched))
+            self.loss_, self.history_ = self.loss, record.history
+            return self
         if plan.optimizer == "newton":
             given, own = self.get_params(deep=False), inspect.signature(type(self)).parameters
             defaults = {name: own[name].default for name in given}
             refuse_what_steps_alone_have(given, defaults, objective, checkpoint)
             record, layers = take_solution(task, rng)
+            if log is not None:
+                write_log(log, record.history)
         else:
             settings = self._settings(plan, hidden)
-            record, layers = take_steps(task, rng, checkpoint, settings, allow_other_bits)
+            record, layers = take_steps(task, rng, checkpoint, settings, allow_other_bits, log)
         self.best_epoch_ = len(record.history["loss"])
         if plan.patience is not None:
             layers, self.best_epoch_ = record.best, 1 + int(np.argmin(record.watched))
@@ -246,8 +274,11 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=KINDS, reset=False)
+        objective = objective_of(self.loss_, mistakes=self._mistakes)
+        if hasattr(self, "module_"):
+            return objective.log_probs(module_logits(self.module_, rows))
         layers = list(zip(self.coefs_, self.intercepts_, strict=True))
-        return objective_of(self.loss_, mistakes=self._mistakes).log_probs(logits_of(layers, rows))
+        return objective.log_probs(logits_of(layers, rows))
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return probabilities: the softmax, or for the sigmoid losses sigmoids over their sum.
@@ -320,6 +351,15 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             patience=patience,
         )
         return plan, hidden
+
+    def _refuse_beside_a_module(self, plan: Plan, hidden: list[int], checkpoint: object) -> None:
+        beside = " with " + _check.argument("module")
+        if hidden:
+            raise _check.invalid("hidden", "be left out" + beside, hidden)
+        if plan.optimizer == "newton":
+            raise _check.invalid("optimizer", "take steps" + beside, repr(self.optimizer))
+        if checkpoint is not None:
+            raise _check.invalid("checkpoint", "be left out" + beside, _check.a(checkpoint))
 
     def _settings(self, plan: Plan, hidden: list[int]) -> dict[str, Any]:
         """Return what decides the result beside the data, as a checkpoint keeps it."""

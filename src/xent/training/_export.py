@@ -100,6 +100,10 @@ class _Graph(nn.Module):
 
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
+        if model.classifier.module is not None:
+            advice = "Export classifier.module_ by torch.export or torch.onnx."
+            because = "its network is a module of its own"
+            raise _check.cannot("This model cannot be exported", because, advice)
         columns = [] if model.encoder is None else model.encoder.columns_
         self.used = [j for j, column in enumerate(columns) if column.features]
         self.columns = nn.ModuleList(_Column(columns[j]) for j in self.used)

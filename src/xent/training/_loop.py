@@ -37,6 +37,19 @@ class Record(Protocol):
         """Take the layers after an epoch, and the epoch's mean loss and gradient norm."""
 
 
+class Steps(Protocol):
+    """A network that takes steps."""
+
+    def epoch(self, order: list[Tensor], rate: float) -> tuple[float, float]:
+        """Take a step for each batch; return the sum of the rows' losses and of gradient norms."""
+
+    def layers(self) -> list[Layer]:
+        """Return the network as arrays."""
+
+    def memory(self) -> Memory:
+        """Return what the optimizer remembers."""
+
+
 def surroundings(device: str) -> dict[str, str | int]:
     """Return what the last bits of a training hang on: sums are taken in other orders elsewhere.
 
@@ -299,6 +312,7 @@ def train(
     *,
     done: int = 0,
     memory: Memory | None = None,
+    steps: Steps | None = None,
 ) -> list[Layer]:
     """Train from a start and return the layers that it led to.
 
@@ -320,14 +334,17 @@ def train(
         Epochs that led to ``layers``; ``rng`` stands after them.
     memory : dict of str to ndarray, optional
         What ``record`` was handed after the last of them.
+    steps : Steps, optional
+        Of another network than one of ``layers``.
 
     Raises
     ------
     ValueError
         If the loss becomes infinite or NaN.
     """
-    kind = LinearSteps if len(layers) == 1 and plan.device == "cpu" else NetworkSteps
-    steps = kind(layers, batches, objective, plan, memory or {})
+    if steps is None:
+        kind = LinearSteps if len(layers) == 1 and plan.device == "cpu" else NetworkSteps
+        steps = kind(layers, batches, objective, plan, memory or {})
     rates = Rates(plan.learning_rate, plan.schedule)
     for value in record.watched:
         rates.step(value)

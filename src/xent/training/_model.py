@@ -165,6 +165,10 @@ class TrainedModel:
         """
         model = self.classifier
         check_is_fitted(model)
+        if model.module is not None:
+            because = "its network is code, which no file of ours holds"
+            advice = "Keep classifier.module_.state_dict(), or export it by torch.export."
+            raise _check.cannot("This model cannot be saved", because, advice)
         settings = {**model.get_params(), "loss": model.loss_, "device": str(model.device)}
         # A generator's position cannot be written down in a word, and predictions do not need it.
         seed = settings.pop("random_state")

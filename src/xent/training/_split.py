@@ -1,4 +1,4 @@
-"""Rows to hold out: a share of each class, drawn by a seed."""
+"""Rows to hold out: a share of each class, or each row once, drawn by a seed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold
 
 from xent import _check
 
@@ -51,4 +52,39 @@ def hold_out(labels: NDArray[Any], share: float, seed: int) -> NDArray[np.bool_]
     out = np.zeros(len(labels), dtype=bool)
     for c in range(len(classes)):
         out[rng.permutation(np.flatnonzero(code == c))[: held[c]]] = True
+    return out
+
+
+def fold_of_rows(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:
+    """Return for each row the fold that holds it out, 0 to ``folds`` - 1, each class spread evenly.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (N,)
+        The class of each row.
+    folds : int
+        How many.
+    seed : int
+        The same folds for the same seed.
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+
+    Raises
+    ------
+    ValueError
+        If a class has fewer rows than there are folds: one of them would not learn it.
+    """
+    folds = _check.integer("folds", folds, least=2)
+    classes, rows = np.unique(labels, return_counts=True)
+    if rows.min() < folds:
+        rarest = classes.tolist()[int(rows.argmin())]
+        must = "be at most the rows of each class"
+        got = f"{folds}, and {_check.count(int(rows.min()), 'row')} of {rarest!r}"
+        raise _check.invalid("folds", must, got)
+    out = np.empty(len(labels), np.int64)
+    parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, held) in enumerate(parts.split(np.zeros((len(labels), 1)), labels)):
+        out[held] = fold
     return out

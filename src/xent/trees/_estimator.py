@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_is_fitted,
@@ -147,7 +147,7 @@ class BaseTree(NodeMethods, BaseEstimator):  # type: ignore[misc]
             _check.option("splitter", self.splitter, _fit.SPLITTERS)
             must = 'be "histogram" where ' + _check.thing("X") + " is read in batches"
             raise _check.invalid("splitter", must, repr(self.splitter))
-        numbers = "squared_error" in self._criteria
+        numbers = is_regressor(self)
         read = stream.Reading(X, y, weight, class_weight, numbers=numbers)
         if self.missing == "refuse":
             _fit.refuse_missing(read.cases)
@@ -301,7 +301,7 @@ class BaseTree(NodeMethods, BaseEstimator):  # type: ignore[misc]
         each = None
         if _check.option("risk", risk, ("criterion", "error")) == "criterion":
             each = _prune.impurity(self.tree_.stats, self.criterion) / self.tree_.weight()[0]
-        alpha = _prune.alphas(self.tree_, each)
+        alpha = _prune.alphas(self.tree_, self.criterion, each)
         return np.unique(np.append(alpha[np.isfinite(alpha)], 0.0))
 
     def to_text(self, *, max_levels: int | None = LISTED_LEVELS) -> str:

@@ -182,7 +182,7 @@ def _cross_validated(
     n_classes: int,
 ) -> Tree:
     """Prune to the smallest tree whose cross-validated risk is within one error of the best."""
-    alpha = _prune.alphas(tree)
+    alpha = _prune.alphas(tree, work.grow.criterion)
     steps = np.unique(np.append(alpha[np.isfinite(alpha)], 0.0))
     if len(steps) > 50:
         steps = steps[np.unique(np.linspace(0, len(steps) - 1, 50).round().astype(int))]
@@ -201,14 +201,17 @@ def _cross_validated(
             return tree.compact(alpha <= 0)
         mine = _trim(kept[grow_from])
         other = _grow(work, cases.take(grow_from), y[grow_from], mine, n_classes)
-        other_alpha = _prune.alphas(other)
+        other_alpha = _prune.alphas(other, work.grow.criterion)
         test = cases.take(test_on)
         for j, limit in enumerate(between):
-            loss = _prune.losses(other.compact(other_alpha <= limit), test, y[test_on]) / unit
+            smaller = other.compact(other_alpha <= limit)
+            loss = _prune.losses(smaller, test, y[test_on], work.grow.criterion) / unit
             first[j] += part[test_on] @ loss
             second[j] += part[test_on] @ (loss * loss)
     risk = first / w.sum()
     best = int(risk.argmin())
+    if not np.isfinite(risk[best]):  # counts in a fold that the others have none of
+        return tree.compact(alpha <= np.inf)
     error = np.sqrt(max(second[best] / w.sum() - risk[best] ** 2, 0.0) / w.sum())
     chosen = np.flatnonzero(risk <= risk[best] + error).max()
     return tree.compact(alpha <= steps[chosen])
@@ -224,7 +227,8 @@ def _reduced_error(
     grow_from, test_on = np.flatnonzero(kept > 0), np.flatnonzero(part > 0)
     mine = _trim(kept[grow_from])
     tree = _grow(work, cases.take(grow_from), y[grow_from], mine, n_classes)
-    return _prune.reduced_error(tree, cases.take(test_on), y[test_on], part[test_on])
+    test = cases.take(test_on)
+    return _prune.reduced_error(tree, test, y[test_on], part[test_on], work.grow.criterion)
 
 
 def _trim(weight: NDArray[np.float64]) -> NDArray[np.float64]:

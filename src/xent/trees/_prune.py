@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, ndtri
+from scipy.special import gammaln, ndtri, xlogy
 
 from xent.trees._kernels import prune
 from xent.trees._kernels.prune_fractional import prune_fractional
 from xent.trees._predict import arrivals, nodes_of, values
 from xent.trees._table.columns import Cases
 from xent.trees._tree import Tree
+
+OF_NUMBERS = ("squared_error", "poisson")
 
 
 def collapse(tree: Tree) -> Tree:
@@ -109,45 +111,63 @@ def shortest(tree: Tree, levels: NDArray[np.int64]) -> Tree:
     return tree.compact(close)
 
 
-def alphas(tree: Tree, risk: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+def alphas(
+    tree: Tree, criterion: str, risk: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Return the complexity parameter at which each inner node becomes a leaf; inf for leaves.
 
-    ``risk`` of each node as a leaf; where it is not given, its training errors (or squared errors)
-    over the weight of all cases. Pruning by ``alphas(tree) <= alpha`` gives the nested trees of
-    weakest-link pruning.
+    ``risk`` of each node as a leaf; where it is not given, its training errors (squared errors,
+    half deviances) over the weight of all cases. Pruning by ``alphas(tree) <= alpha`` gives the
+    nested trees of weakest-link pruning.
     """
     if risk is None:
-        risk = wrong(tree.stats, tree.stats, tree.is_number) / tree.weight()[0]
+        risk = wrong(tree.stats, tree.stats, criterion) / tree.weight()[0]
     return prune.weakest_links(tree.feature, tree.parent(), risk)
 
 
 def wrong(
-    seen: NDArray[np.float64], fitted: NDArray[np.float64], is_number: bool
+    seen: NDArray[np.float64], fitted: NDArray[np.float64], criterion: str
 ) -> NDArray[np.float64]:
     """Return the errors that nodes fitted to some stats make on cases with other stats."""
-    if not is_number:
+    if criterion not in OF_NUMBERS:
         label = fitted.argmax(1)
         return seen.sum(1) - seen[np.arange(len(seen)), label]
     w = fitted[:, 0]
     mean = fitted[:, 1] / np.where(w > 0, w, 1.0)
+    if criterion == "poisson":
+        return half_deviance(seen[:, 2], seen[:, 1], seen[:, 0], mean)
     return np.maximum(seen[:, 2] - 2 * mean * seen[:, 1] + mean * mean * seen[:, 0], 0.0)
 
 
-def losses(tree: Tree, cases: Cases, y: NDArray[Any]) -> NDArray[np.float64]:
-    """Return each row's error: 0 or 1 for classes, squared for numbers."""
+def half_deviance(
+    own: NDArray[np.float64], total: NDArray[np.float64], weight: Any, mean: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return half the Poisson deviance of counts: the sums of y ln y, y and 1, and a mean."""
+    return np.maximum(own - xlogy(total, mean) - total + weight * mean, 0.0)
+
+
+def losses(tree: Tree, cases: Cases, y: NDArray[Any], criterion: str) -> NDArray[np.float64]:
+    """Return each row's error: 0 or 1 for classes, squared or half a deviance for numbers."""
     if tree.is_number:
-        return (values(tree, number_values(tree), cases)[:, 0] - y) ** 2
+        mean = values(tree, number_values(tree, criterion), cases)[:, 0]
+        return (
+            half_deviance(xlogy(y, y), y, 1.0, mean) if criterion == "poisson" else (mean - y) ** 2
+        )
     n = tree.stats.sum(1, keepdims=True)
     share = tree.stats / np.where(n > 0, n, 1.0)
     inherit(tree, share)
     return (values(tree, share, cases).argmax(1) != y).astype(np.float64)
 
 
-def number_values(tree: Tree) -> NDArray[np.float64]:
-    """Return the mean of every node."""
+def number_values(tree: Tree, criterion: str) -> NDArray[np.float64]:
+    """Return the mean of every node; of counts a node that has none says what its parent says."""
     w = tree.stats[:, :1]
     value = tree.stats[:, 1:2] / np.where(w > 0, w, 1.0)
     inherit(tree, value)
+    if criterion == "poisson":
+        parent = tree.parent()
+        for node in np.flatnonzero(value[1:, 0] <= 0) + 1:
+            value[node] = value[parent[node]]
     np.clip(value, tree.low[:, None], tree.high[:, None], out=value)
     return value
 
@@ -161,21 +181,24 @@ def inherit(tree: Tree, value: NDArray[np.float64]) -> None:
             value[node] = value[parent[node]]
 
 
-def reduced_error(tree: Tree, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64]) -> Tree:
+def reduced_error(
+    tree: Tree, cases: Cases, y: NDArray[Any], weight: NDArray[np.float64], criterion: str
+) -> Tree:
     """Return the tree without subtrees that make no fewer errors on held-out cases than a leaf."""
     row, leaf, part = arrivals(tree, cases)
     if weight.size:
         part = part * weight[row]
     seen = np.zeros_like(tree.stats)
     if tree.is_number:
-        for power in range(3):
-            np.add.at(seen[:, power], leaf, part * y[row] ** power)
+        last = xlogy(y, y) if criterion == "poisson" else y * y
+        for column, each in enumerate((np.ones(len(y)), y, last)):
+            np.add.at(seen[:, column], leaf, part * each[row])
     else:
         np.add.at(seen, (leaf, y[row]), part)
     parent = tree.parent()
     for node in range(tree.size - 1, 0, -1):
         seen[parent[node]] += seen[node]
-    errors = wrong(seen, tree.stats, tree.is_number)
+    errors = wrong(seen, tree.stats, criterion)
     below = np.zeros(tree.size)
     close = np.zeros(tree.size, np.bool_)
     for node in range(tree.size - 1, -1, -1):
@@ -189,7 +212,9 @@ def reduced_error(tree: Tree, cases: Cases, y: NDArray[Any], weight: NDArray[np.
 
 
 def impurity(stats: NDArray[np.float64], criterion: str) -> NDArray[np.float64]:
-    """Return each node's weight times its entropy (bits) or Gini impurity, or its squared error."""
+    """Return each node's weight times its entropy (bits), Gini impurity or mean error."""
+    if criterion == "poisson":
+        return wrong(stats, stats, criterion)
     if criterion == "squared_error":
         w = np.where(stats[:, 0] > 0, stats[:, 0], 1.0)
         return np.maximum(stats[:, 2] - stats[:, 1] ** 2 / w, 0.0)

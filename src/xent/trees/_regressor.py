@@ -25,18 +25,23 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
     """A regression tree that takes any table as it is.
 
     At every node the split that lowers the squared error most is chosen:
-    ``gain = sum (y - mean)^2 - sum over branches of the same``.
+    ``gain = sum (y - mean)^2 - sum over branches of the same``. Of counts, such as claims or
+    visits, ``criterion="poisson"`` takes the split that lowers half the Poisson deviance most,
+    ``sum y ln(y / mean)``. Under a mean of 0 any count is impossible: no split in two makes such a
+    branch, and one of many, or of missing values, says what its node says.
 
     Parameters
     ----------
-    criterion : {"squared_error"}
-        What a split shall gain.
+    criterion : {"squared_error", "poisson"}
+        What a split shall gain; "poisson" wants y of 0 and above. For rates pass counts divided by
+        exposures as y, and the exposures as ``sample_weight``.
     nominal, missing
         As in `TreeClassifier`.
     pruning : {"cost_complexity", "reduced_error"} or None
         By cross-validation with the 1-SE rule, by a third of the cases held out, or not at all.
     max_depth, max_leaf_nodes, min_samples_leaf, min_samples_split, min_gain
-        As in `TreeClassifier`; ``min_gain`` in squared units of y a case.
+        As in `TreeClassifier`; ``min_gain`` in squared units of y a case, or in
+        units of y ln y.
     splitter, monotonic_cst, n_jobs
         As in `TreeClassifier`.
 
@@ -57,7 +62,7 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
     Breiman, Friedman, Olshen, Stone, Classification and Regression Trees, Wadsworth 1984.
     """
 
-    _criteria = ("squared_error",)
+    _criteria = ("squared_error", "poisson")
     _prunings = ("cost_complexity", "reduced_error", None)
 
     def __init__(
@@ -121,10 +126,15 @@ class TreeRegressor(RegressorMixin, BaseTree):  # type: ignore[misc]
                 weight = weights_of(sample_weight, cases.rows)
             plan = _fit.plan_of(self, cases, 0)
             _refuse_extremes(numbers, weight)
-            # The middle of y is taken out first: squares of what is left lose no digits.
-            middle = _middle(numbers, weight)
+            middle = 0.0
+            if self.criterion != "poisson":
+                # The middle of y is taken out: squares of what is left lose no digits.
+                middle = _middle(numbers, weight)
+            elif numbers.min() < 0:
+                must = "be 0 or more for " + _check.setting("criterion", "poisson")
+                raise _check.invalid("y", must, f"{numbers.min():g}")
             self.tree_ = _fit.fit(plan, cases, numbers - middle, weight, 0)
-            self.value_ = _prune.number_values(self.tree_) + middle
+            self.value_ = _prune.number_values(self.tree_, self.criterion) + middle
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:

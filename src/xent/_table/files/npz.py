@@ -2,7 +2,9 @@
 
 import math
 import os
+import tokenize
 import zipfile
+import zlib
 from typing import IO, Any
 
 import numpy as np
@@ -12,6 +14,9 @@ from xent._table.files.columns import require
 from xent._table.files.endings import unreadable
 from xent._table.files.unpacked import check_size
 
+# What zipfile, zlib and NumPy's reader of headers raise: encrypted or unknown packing among them.
+NPZ_DAMAGE = (ValueError, EOFError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
+          tokenize.TokenError)  # fmt: skip
 # NumPy's units of time that Arrow has; the coarser ones become seconds.
 ARROW_UNITS = {"D", "s", "ms", "us", "ns"}
 MOST_OF_A_BYTE = 1032  # bytes that one byte of deflate can stand for
@@ -71,7 +76,7 @@ def _arrays(path: str | os.PathLike[str], only: str | None = None) -> dict[str, 
             return {
                 name: arrays[name] if only in (None, name) else np.empty(0) for name in arrays.files
             }
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+    except NPZ_DAMAGE as error:
         if hasattr(error, "sentence"):
             raise  # one of ours, which names the file
         raise unreadable(path, ".npz", error) from None

@@ -150,7 +150,11 @@ def scan(
                 refuse_duplicates(file.schema_arrow.names, path, argument)
                 for name in columns or ():
                     require(name, file.schema_arrow.names, path)
-                yield from file.iter_batches(batch_rows, columns=columns)
+                for batch in file.iter_batches(batch_rows, columns=columns):
+                    for name in set(text) & set(batch.schema.names):
+                        # A damaged file may hold codes of words that it lacks.
+                        batch.column(name).validate(full=True)
+                    yield batch
         elif kind in (".csv", ".tsv"):
             fresh = True
             for batch in scan_csv(path, kind, text, csv, exact=exact):

@@ -46,7 +46,7 @@ class LabelledImages:
             Images(of.X[chosen], of.y[chosen], of.shape, files), self.labels[chosen]
         )
 
-    def ids(self) -> dict[str, Any]:
+    def named(self) -> dict[str, Any]:
         """Return the columns that name the rows: the file of each image, where it has one."""
         return {"file": self.images.files} if self.images.files else {}
 
@@ -114,7 +114,7 @@ def blocks(
     rows: LabelledImages,
 ) -> Iterator[tuple[NDArray[Any], dict[str, Any], NDArray[Any]]]:
     """Yield pixels, the columns that name them, and their labels, a piece at a time."""
-    ids = rows.ids()
+    ids = rows.named()
     for start in range(0, len(rows.labels), IMAGES_AT_ONCE):
         piece = slice(start, start + IMAGES_AT_ONCE)
         columns = {name: values[piece] for name, values in ids.items()}

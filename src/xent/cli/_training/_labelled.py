@@ -5,6 +5,7 @@ Columns of names, booleans, dates and gaps stay what they are: the encoding make
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ class LabelledTable:
         What the column of classes is called.
     weight : ndarray, shape (N,), optional
         How much each row counts.
+    ids : pyarrow.Table, optional
+        Columns that name the rows, and are no features.
     dropped : int
         How many rows without a class were left out.
     """
@@ -42,6 +45,7 @@ class LabelledTable:
     labels: NDArray[Any]
     target: str
     weight: NDArray[Any] | None = None
+    ids: Any = None
     dropped: int = 0
 
     def rows(self, chosen: NDArray[np.bool_]) -> LabelledTable:
@@ -50,7 +54,12 @@ class LabelledTable:
 
         weight = None if self.weight is None else self.weight[chosen]
         features = self.features.filter(pa.array(chosen))
-        return LabelledTable(features, self.labels[chosen], self.target, weight)
+        ids = None if self.ids is None else self.ids.filter(pa.array(chosen))
+        return LabelledTable(features, self.labels[chosen], self.target, weight, ids)
+
+    def named(self) -> dict[str, Any]:
+        """Return the columns that name the rows."""
+        return {} if self.ids is None else dict(zip(self.ids.column_names, self.ids, strict=True))
 
 
 def read_labelled(
@@ -60,6 +69,7 @@ def read_labelled(
     target: str | None,
     features: str | None = None,
     weights: str | None = None,
+    ids: Sequence[str] = (),
     drop_missing: bool = False,
 ) -> LabelledTable:
     """Read a table to train on.
@@ -76,6 +86,8 @@ def read_labelled(
         Patterns of feature columns; every column but the target where not given.
     weights : str, optional
         The column of weights, which is no feature.
+    ids : sequence of str
+        Columns that name the rows, which are no features.
     drop_missing : bool
         Whether rows without a class are left out, and not refused.
     """
@@ -94,7 +106,8 @@ def read_labelled(
         _table.require(weights, names, source, argument="--weights")
         if weights == target:
             raise _check.invalid("--weights", "differ from --target", f"{target!r} for both")
-    columns = [name for name in names if name not in (target, weights)]
+    check_ids(ids, names, source, target)
+    columns = [name for name in names if name not in (target, weights, *ids)]
     if features is not None:
         columns = _table.matching(features, columns, source, argument="--features")
     if not columns:
@@ -113,7 +126,20 @@ def read_labelled(
     weight = None
     if weights is not None:
         weight = _table.numbers(table, [weights], argument="--weights")[:, 0]
-    return LabelledTable(chosen, labels, target, weight, dropped)
+    named = table.select(list(ids)) if ids else None
+    return LabelledTable(chosen, labels, target, weight, named, dropped)
+
+
+def check_ids(ids: Sequence[str], names: Sequence[str], source: object, target: str) -> None:
+    """Refuse a column of ids that is not there, or is the target."""
+    from xent import _check, _table
+
+    for name in ids:
+        _table.require(name, names, source, argument="--id")
+        if name == target or list(ids).count(name) > 1:
+            raise _check.invalid(
+                "--id", "name other columns than the target, each once", repr(name)
+            )
 
 
 def read_held_out(
@@ -139,7 +165,7 @@ def read_held_out(
     for name in trained.features.column_names:
         _table.require(name, names, source, argument="--validation")
     return LabelledTable(
-        table.select(trained.features.column_names), labels, trained.target, None, dropped
+        table.select(trained.features.column_names), labels, trained.target, dropped=dropped
     )
 
 

@@ -11,13 +11,11 @@ import typer
 from xent.cli import _data
 from xent.cli._tables import EMBEDDED, TableOptions, with_options
 from xent.cli._training._images import blocks, check_shape, read_part, size_of
-from xent.cli._training._labelled import batches, text_columns
+from xent.cli._training._labelled import batches, check_ids, text_columns
+from xent.cli._training._scores import check_names, score_columns
 from xent.cli._training._words import IMAGES_HELP
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from xent.training import TrainedModel
 
 
@@ -35,6 +33,10 @@ def predict(
             help="Write the predictions to this file: .csv, .parquet, .jsonl, .npz.",
         ),
     ] = Path("predictions.csv"),
+    ids: Annotated[
+        list[str] | None,
+        typer.Option("--id", help="Column of DATA to keep beside the predictions."),
+    ] = None,
     image_size: Annotated[
         str | None,
         typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
@@ -56,11 +58,11 @@ def predict(
     _data.check_outputs([data, model], {"--output": output})
     with _data.words(path="MODEL"):
         trained = TrainedModel.load(model)
-    _check_names(trained)
+    check_names("MODEL", trained.classifier.classes_, [trained.target, *(ids or ())])
     size = size_of(image_size)
     rows, known = 0, False
     with _table.writing(output, argument="--output") as add:
-        for columns in _pieces(trained, data, reading, size):
+        for columns in _pieces(trained, data, reading, size, ids or []):
             add(columns)
             rows += len(columns["prediction"])
             known = trained.target in columns
@@ -74,7 +76,11 @@ def predict(
 
 
 def _pieces(
-    trained: TrainedModel, data: str, reading: TableOptions, size: tuple[int, int] | None
+    trained: TrainedModel,
+    data: str,
+    reading: TableOptions,
+    size: tuple[int, int] | None,
+    ids: list[str],
 ) -> Iterator[dict[str, Any]]:
     """Yield the predictions of a table, or of images, piece by piece, with the truth if known."""
     from xent import _check
@@ -84,35 +90,27 @@ def _pieces(
         if data in EMBEDDED or (Path(data).exists() and not is_images(data)):
             must = "hold images, as MODEL was trained on"
             raise _check.invalid("DATA", must, f"the table {data!r}")
+        if ids:
+            raise _check.invalid("--id", "go with a table", f"images in {data!r}")
         images = read_part(data, size)
         check_shape(images.images, trained.shape)
-        for X, ids, labels in blocks(images):
-            said = _scores(trained, trained.predict_log_proba(X))
-            yield {**ids, **said, trained.target: labels}
+        for X, named, labels in blocks(images):
+            said = score_columns(trained.classifier.classes_, trained.predict_log_proba(X))
+            yield {**named, **said, trained.target: labels}
         return
     if data not in EMBEDDED and is_images(data) and not data.endswith(".npz"):
         raise _check.invalid("DATA", "be a table, as MODEL was trained on", f"images in {data!r}")
+    if size is not None:
+        raise _check.invalid("--image-size", "go with images", f"the table {data!r}")
     text = [] if trained.encoder is None else text_columns(trained.encoder)
     if trained.classifier.classes_.dtype.kind == "U":
         text.append(trained.target)
     for batch in batches(data, reading, text):
-        columns = _said(trained, batch)
+        check_ids(ids, batch.schema.names, data, trained.target)
+        columns = {name: batch.column(name) for name in ids} | _said(trained, batch)
         if trained.target in batch.schema.names:
             columns[trained.target] = batch.column(trained.target)
         yield columns
-
-
-def _check_names(trained: TrainedModel) -> None:
-    """Refuse a model whose predictions would have two columns of one name."""
-    from xent import _check
-
-    classes = trained.classifier.classes_.tolist()
-    names = [f"{kind}_{c}" for kind in "pl" for c in classes] + ["prediction", trained.target]
-    if len(set(names)) < len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        must = "give every column of the predictions a name of its own"
-        advice = "Rename the target and train anew."
-        raise _check.invalid("MODEL", must, f"two {twice!r}", advice)
 
 
 def _said(trained: TrainedModel, batch: Any) -> dict[str, Any]:
@@ -125,15 +123,4 @@ def _said(trained: TrainedModel, batch: Any) -> dict[str, Any]:
         X = _table.numbers(batch, trained.columns, argument="DATA")
     with _data.words("na", X="DATA"):
         log_probs = trained.predict_log_proba(X)
-    return _scores(trained, log_probs)
-
-
-def _scores(trained: TrainedModel, log_probs: NDArray[np.float64]) -> dict[str, Any]:
-    """Return probabilities, their logarithms and the prediction as columns."""
-    import numpy as np
-
-    classes = trained.classifier.classes_
-    columns = {f"p_{c}": np.exp(log_probs[:, j]) for j, c in enumerate(classes.tolist())}
-    columns |= {f"l_{c}": log_probs[:, j] for j, c in enumerate(classes.tolist())}
-    columns["prediction"] = classes[log_probs.argmax(axis=1)]
-    return columns
+    return score_columns(trained.classifier.classes_, log_probs)

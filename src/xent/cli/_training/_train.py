@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xent.cli import _data
 from xent.cli._help import one_of
 from xent.cli._tables import EMBEDDED, TableOptions, with_options
-from xent.cli._training._images import read_labelled_images, read_part, size_of
+from xent.cli._training._folds import FOLD, out_of_fold
+from xent.cli._training._images import image_words, read_labelled_images, read_part, size_of
 from xent.cli._training._labelled import (
     LabelledTable,
     read_held_out,
@@ -19,9 +21,12 @@ from xent.cli._training._labelled import (
     text_columns,
 )
 from xent.cli._training._prepared import Prepared, prepare
+from xent.cli._training._scores import check_names
 from xent.cli._training._words import IMAGES_HELP, train_words
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from xent.cli._training._prepared import Labelled
     from xent.training import SoftmaxClassifier
 
@@ -103,6 +108,28 @@ def train(
     weights: Annotated[
         str | None, typer.Option(help="Column of weights of the rows, which is no feature.")
     ] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Option("--id", help="Column that names the rows, which is no feature."),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Predict each row by a model trained without its part of so many."),
+    ] = None,
+    out_of_fold_: Annotated[
+        Path | None,
+        typer.Option(
+            "--out-of-fold",
+            help="File for the predictions of --folds; out_of_fold.csv where not given.",
+        ),
+    ] = None,
+    download: Annotated[
+        str | None,
+        typer.Option(
+            help="mnist: download its files into the folder DATA first, where they are not there.",
+            autocompletion=one_of("mnist"),
+        ),
+    ] = None,
     image_size: Annotated[
         str | None,
         typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
@@ -122,6 +149,9 @@ def train(
             help="Go on from --checkpoint with other threads, torch or device than before.",
         ),
     ] = False,
+    log: Annotated[
+        Path | None, typer.Option(help="CSV with a line for every epoch, written as it trains.")
+    ] = None,
     *,
     reading: TableOptions,
 ) -> None:
@@ -145,16 +175,25 @@ def train(
     _check.integer("--batch-size", batch_size, least=1)
     share = share_of(validation)
     file = validation if share is None else None
-    _data.check_outputs([data, file], {"--model": model, "--checkpoint": checkpoint})
+    predictions = _out_of_fold_file(folds, out_of_fold_, validation)
+    outputs = {"--model": model, "--checkpoint": checkpoint, "--out-of-fold": predictions}
+    outputs["--log"] = log
+    _data.check_outputs([data, file], outputs)
     from xent.training import SoftmaxClassifier
     from xent.training._data.source import is_images
 
+    if download is not None:
+        from xent.training._data.download import download_mnist
+
+        _check.option("--download", download, ("mnist",))
+        with image_words():
+            download_mnist(data)
     held: Labelled | None = None
     rows: Labelled
     size = size_of(image_size)
     images = data not in EMBEDDED and target is None and is_images(data)
     if images:
-        given = {"--features": features, "--weights": weights, "--scale": scale}
+        given = {"--features": features, "--weights": weights, "--scale": scale, "--id": ids}
         refuse_for_images(data, {**given, **reading.given()})
         rows, held = read_labelled_images(data, size)
     else:
@@ -166,10 +205,14 @@ def train(
             target=target,
             features=features,
             weights=weights,
+            ids=ids or (),
             drop_missing=drop_missing_target,
         )
     if share is not None:
         rows, held = parted(rows, share, seed)
+    if predictions is not None:
+        others = [*rows.named(), rows.target, FOLD]
+        check_names("--target", _classes(rows), others)
     prepared = prepare(rows, scale, max_levels)
     if file is not None and isinstance(rows, LabelledTable):
         text = text_columns(prepared.encoder)
@@ -193,7 +236,7 @@ def train(
     pair = None
     if held is not None:
         pair = (prepared.numbers(held, "--validation"), held.labels)
-    with train_words():
+    with train_words(), _way_on(checkpoint):
         classifier.fit(
             X,
             rows.labels,
@@ -201,11 +244,56 @@ def train(
             validation=pair,
             checkpoint=checkpoint,
             allow_other_bits=allow_other_bits,
+            log=log,
         )
+    if folds is not None and predictions is not None:
+        scaled = scale if prepared.encoder is None else prepared.encoder.scale
+
+        def learn(part: Labelled) -> Prepared:
+            return prepare(part, scaled, max_levels)
+
+        said = out_of_fold(rows, folds, seed, learn, classifier, predictions)
     prepared.model(classifier).save(model)
     _say_what_is_read(rows, prepared)
     _say_what_was_trained(classifier, held)
     typer.echo(f"Model: {model}")
+    if predictions is not None:
+        typer.echo(said)
+
+
+@contextmanager
+def _way_on(checkpoint: Path | None) -> Iterator[None]:
+    """Say how to go on where the training is interrupted."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        said = "Nothing of this run is kept: with --checkpoint FILE it could go on."
+        if checkpoint is not None and checkpoint.exists():
+            said = f"The same command goes on from {str(checkpoint)!r}, after its last whole epoch."
+        elif checkpoint is not None:
+            said = "It was stopped in its first epoch: the same command starts afresh."
+        typer.echo(said, err=True)
+        raise
+
+
+def _out_of_fold_file(folds: int | None, file: Path | None, validation: str | None) -> Path | None:
+    """Return where the predictions of folds go, None without folds."""
+    from xent import _check
+
+    if folds is None:
+        if file is not None:
+            raise _check.invalid("--out-of-fold", "go with --folds", repr(str(file)))
+        return None
+    _check.integer("--folds", folds, least=2)
+    if validation is not None:
+        raise _check.invalid("--validation", "be left out with --folds", repr(validation))
+    return file or Path("out_of_fold.csv")
+
+
+def _classes(rows: Labelled) -> NDArray[Any]:
+    import numpy as np
+
+    return np.unique(rows.labels)
 
 
 def refuse_for_images(data: str, given: Mapping[str, object]) -> None:

@@ -14,7 +14,7 @@ IMAGES_HELP = (
 OPTIONS = (
     "loss", "hidden", "epochs", "batch_size", "learning_rate", "optimizer", "device", "checkpoint",
     "allow_other_bits", "validation", "scale", "max_levels", "class_weight", "schedule", "patience",
-    "image_size",
+    "image_size", "log",
 )  # fmt: skip
 
 

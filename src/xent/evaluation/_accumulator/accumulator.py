@@ -15,6 +15,7 @@ from xent.evaluation._accumulator.rows import CountedRows
 from xent.evaluation._accumulator.scores import scores_of
 from xent.evaluation._accumulator.state import EvaluationState
 from xent.evaluation._accumulator.sums import with_spare
+from xent.evaluation._calibration.figures import with_counts
 from xent.evaluation._predictions import Predictions, no_logits, predictions
 from xent.evaluation._probabilities import look_like_probs
 from xent.evaluation._report import Report
@@ -54,8 +55,8 @@ class Accumulator:
 
     Notes
     -----
-    `result` says all that `evaluate` says, but for what needs the rows again: ``decomposition``,
-    ``recovered`` and ``reliability`` are empty. Up to 2^17 distinct scores, of all classes
+    `result` says all that `evaluate` says, but for what needs the rows again: calibrators, and the
+    calibration of the winning class beyond its bins. Up to 2^17 distinct scores, of all classes
     together, are each counted by itself; beyond, by cells of the log odds (``Report.score_counts``
     says which), which moves the area under the curve by less than 1e-6, and the average precision
     by less than 1e-5.
@@ -245,15 +246,9 @@ class Accumulator:
         ValueError
             If there is no row that counts, or all logits look like probabilities.
         """
-        state = self.state
-        if state is None or not state.tally.rows:
-            raise _check.cannot("There is no report", "no row counts so far", "Call update first.")
-        if state.kind == "logits" and self._look_like_probs and not self._allow:
-            raise no_logits(2)
-        unit = _check.log_of_base(self._base)
-        return result.report_of(
-            state.tally, state.labels, self._base, unit, state.slices, state.scores
-        )
+        found = summed_up(self)
+        scores = None if self.state is None else self.state.scores
+        return with_counts(found, scores, _check.log_of_base(self._base))
 
     def save(self, path: str | os.PathLike[str], *, beside: Any = None) -> None:
         """Write the state as one file: whole or not at all, checksummed, no pickle.
@@ -308,6 +303,19 @@ class Accumulator:
         found.state, found._seen = state, settings["seen"]
         found._look_like_probs, found.beside = settings["look"], settings["beside"]
         return found
+
+
+def summed_up(whole: Accumulator) -> Report:
+    """Return the report of all rows so far, less what is said of the order of their scores."""
+    state = whole.state
+    if state is None or not state.tally.rows:
+        raise _check.cannot("There is no report", "no row counts so far", "Call update first.")
+    if state.kind == "logits" and whole._look_like_probs and not whole._allow:
+        raise no_logits(2)
+    unit = _check.log_of_base(whole._base)
+    return result.report_of(
+        state.tally, state.labels, whole._base, unit, state.slices, state.scores
+    )
 
 
 def is_empty(target: Any) -> bool:

@@ -19,13 +19,22 @@ from xent.evaluation._accumulator.tally import (
     CONFIDENCE_CELLS,
     FLOOR_COSTS,
     FLOORS,
+    RANKS,
     TOTALS,
     RowTally,
 )
-from xent.evaluation._numbers import Bin, ClassRow, HardRow, PairList, SliceRow
+from xent.evaluation._numbers import (
+    Bin,
+    ClassRow,
+    CoveredRows,
+    HardRow,
+    PairList,
+    SliceRow,
+)
 from xent.evaluation._report import Report
 
 ONE = 1 << SMALLEST
+COVERAGE_STEPS = 10
 
 
 def report_of(
@@ -79,6 +88,9 @@ def report_of(
         floored=_floored(tally, moments, unit),
         ranking=NO_RANKING if scores is None else scores.ranking(),
         score_counts="none" if scores is None else scores.form,
+        macro=classes.macro / unit,
+        top_k=_top_k(tally, moments),
+        coverage=_coverage(tally, moments, unit),
         per_class=_per_class(tally, classes, labels, unit),
         pairs=_pairs(tally, labels, unit),
         slices=[piece for name, some in slices.items() for piece in _slices(name, some, unit)],
@@ -146,6 +158,52 @@ class _Classes:
         self.endless = np.zeros(size, np.int64)
         for key, times in tally.endless_classes.items():
             self.endless[key] = times
+
+    @property
+    def macro(self) -> float:
+        """Mean over the classes that occur of their mean cost, in nats."""
+        if self.endless.any():
+            return math.inf
+        some = np.flatnonzero(self.weights[0] > 0)
+        return math.fsum(self.cost[some] / self.weights[0][some]) / some.size
+
+
+def _top_k(tally: RowTally, moments: CostMoments) -> dict[str, float]:
+    """Return how often the true class is among the first k."""
+    found, inside = {}, 0
+    for k in range(1, min(RANKS, tally.classes)):
+        inside += (
+            tally.rank_weights.whole(k - 1)
+            if tally.weighted
+            else int(tally.ranks[k - 1]) << SMALLEST
+        )
+        found[str(k)] = ratio(inside, moments.weight)
+    return found
+
+
+def _coverage(tally: RowTally, moments: CostMoments, unit: float) -> list[CoveredRows]:
+    """Return what the most confident rows cost, for each tenth of all rows that is reached."""
+    found, step = [], 1
+    weight = cost = right = endless = 0
+    for k in range(CONFIDENCE_CELLS - 1, -1, -1):
+        rows, won = tally.cells[k].tolist()
+        if not rows:
+            continue
+        if tally.weighted:
+            weight += tally.cell_weights.whole(k)
+            right += tally.cell_weights.whole(CONFIDENCE_CELLS + k)
+        else:
+            weight += rows << SMALLEST
+            right += won << SMALLEST
+        cost += tally.spent.whole(k)
+        endless += int(tally.endless[k])
+        if weight * COVERAGE_STEPS < step * moments.weight:
+            continue
+        mean = math.inf if endless else ratio(cost, weight) / unit
+        share = ratio(weight, moments.weight)
+        found.append(CoveredRows(k / CONFIDENCE_CELLS, share, mean, ratio(right, weight)))
+        step = weight * COVERAGE_STEPS // moments.weight + 1
+    return found
 
 
 def _margins(table: NDArray[Any]) -> NDArray[Any]:

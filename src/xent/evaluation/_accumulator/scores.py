@@ -124,7 +124,7 @@ class ScoreColumn:
         old = self.rows[places], self.yes[places], self.weight, self.yes_weight, places
         self.exact = False
         self._empty()
-        self._put(self._cells(_score_of(keys)), *old)
+        self._put(self._cells(scores_from(keys)), *old)
 
     def _put(
         self,
@@ -160,7 +160,7 @@ class ScoreColumn:
             self.most = most
         keys, places = other.held()
         if other.exact and not self.exact:
-            keys = self._cells(_score_of(keys))
+            keys = self._cells(scores_from(keys))
         rows, yes = other.rows[places], other.yes[places]
         self._put(keys, rows, yes, other.weight, other.yes_weight, places)
         self._coarsen()
@@ -269,6 +269,6 @@ def scores_of(kind: str, block: NDArray[Any], confidence: Numbers, guess: Slots)
     return list(wide.T.copy())
 
 
-def _score_of(keys: Slots) -> Numbers:
+def scores_from(keys: Slots) -> Numbers:
     """Return the scores of keys."""
     return (keys ^ ((keys >> 63) & np.int64(0x7FFFFFFFFFFFFFFF))).view(np.float64)

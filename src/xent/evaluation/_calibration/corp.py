@@ -5,6 +5,7 @@ PNAS 118. The pool-adjacent-violators algorithm (PAV) is SciPy's; rows of equal 
 first, as the isotonic regression of a score must give equals one value.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,9 @@ def recalibrated(rows: YesNo) -> LevelBlocks:
     )
 
 
-def decomposed(rows: YesNo, blocks: LevelBlocks, unit: float) -> dict[str, dict[str, float]]:
+def decomposed(
+    rows: YesNo, blocks: LevelBlocks, unit: float, means: Mapping[str, float] | None = None
+) -> dict[str, dict[str, float]]:
     """Return the CORP decomposition of the Brier score of yes and of the logarithmic score.
 
     Parameters
@@ -61,6 +64,8 @@ def decomposed(rows: YesNo, blocks: LevelBlocks, unit: float) -> dict[str, dict[
         Their isotonic regression.
     unit : float
         Natural logarithm of the base that costs are counted in.
+    means : mapping, optional
+        The mean scores by their names, where they are known more exactly than from these rows.
 
     Returns
     -------
@@ -73,14 +78,17 @@ def decomposed(rows: YesNo, blocks: LevelBlocks, unit: float) -> dict[str, dict[
     share, total = blocks.value, rows.total
     base = float(blocks.yes.sum() / blocks.weight.sum())
     # The rows are in an order of their own, so plain sums are the same for every order given.
+    if means is None:
+        means = {
+            "brier": dot(rows.weight, np.square(gap)) / total,
+            "log": dot(rows.weight, rows.cost) / total / unit,
+        }
     return {
         "brier": _parts(
-            dot(rows.weight, np.square(gap)) / total,
-            dot(blocks.weight, share * (1 - share)) / total,
-            base * (1 - base),
+            means["brier"], dot(blocks.weight, share * (1 - share)) / total, base * (1 - base)
         ),
         "log": _parts(
-            dot(rows.weight, rows.cost) / total / unit,
+            means["log"],
             dot(blocks.weight, entropy(share)) / total / unit,
             float(entropy(np.array(base))) / unit,
         ),

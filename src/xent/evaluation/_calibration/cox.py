@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtri
 
+from xent.evaluation._calibration.calibrators.isotonic import MOST_LOG_ODDS
 from xent.evaluation._calibration.calibrators.logistic import Line, fitted_line
 from xent.evaluation._calibration.interval import CONFIDENCE
 from xent.evaluation._calibration.yes_no import Numbers, YesNo
@@ -32,7 +33,7 @@ def slope_and_intercept(rows: YesNo) -> dict[str, Any]:
         Wald's interval; how many rows were ``left_out``. None where the regression has no finite
         answer: rows that are parted without a mistake, or but one class.
     """
-    some = np.isfinite(rows.log_odds)
+    some = np.abs(rows.log_odds) < MOST_LOG_ODDS
     x, w = rows.log_odds[some], rows.weight[some]
     y = rows.yes[some]
     found: dict[str, Any] = {"slope": None, "intercept": None, "left_out": int((~some).sum())}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from xent.evaluation._calibration.corp import LevelBlocks
+from xent.evaluation._calibration.expected import effective
 from xent.evaluation._calibration.interval import CONFIDENCE
 from xent.evaluation._calibration.yes_no import YesNo
 
@@ -55,7 +56,8 @@ def _band(rows: YesNo) -> list[dict[str, Any]]:
     weight = np.add.reduceat(rows.weight, starts)
     said = np.add.reduceat(rows.weight * rows.probability, starts) / weight
     said = np.clip(said, 0.0, 1.0)
-    count = np.maximum(np.rint(weight**2 / np.add.reduceat(rows.weight**2, starts)), 1.0)
+    told = effective(weight, np.add.reduceat(rows.squares, starts))
+    count = np.clip(np.nan_to_num(np.rint(told)), 1.0, 2.0**62)
     # The same rows draw the same band, whoever asks and however often.
     chance = np.random.default_rng(0)
     drawn = chance.binomial(count.astype(np.int64), said, (BAND_DRAWS, len(said))) / count

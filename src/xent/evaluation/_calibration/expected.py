@@ -48,10 +48,10 @@ def binned(rows: YesNo, bins: int = WIDTHS) -> dict[str, Any]:
     weight, w = inside(rows.weight), rows.weight
     said = np.minimum(inside(w * p) / weight, 1.0)
     seen = inside(w * rows.yes) / weight
-    count = weight**2 / inside(w * w)  # rows of one weight that would tell as much
+    count = effective(weight, inside(rows.squares))  # rows of one weight that would tell as much
     if rows.whole:
         count = np.rint(count)
-    chance = np.sqrt(inside(w * w * p * -np.expm1(rows.log_yes))) / weight
+    chance = np.sqrt(inside(rows.squares * p * -np.expm1(rows.log_yes))) / weight
     share, gap = weight / weight.sum(), np.abs(seen - said)
     spread = seen * (1 - seen)
     noise = np.where(count > 1, spread / np.maximum(count - 1, 1e-300), chance**2)
@@ -75,6 +75,11 @@ def binned(rows: YesNo, bins: int = WIDTHS) -> dict[str, Any]:
             for i, k in enumerate(np.flatnonzero(some).tolist())
         ],
     }
+
+
+def effective(weight: Numbers, squares: Numbers) -> Numbers:
+    """Return how many rows of one weight would tell as much; 1 where squares are too small."""
+    return np.where(squares > 0, weight * (weight / np.where(squares > 0, squares, 1.0)), 1.0)
 
 
 def _folded(mean: Numbers, error: Numbers) -> Numbers:

@@ -1,9 +1,14 @@
 """All that is said of calibration in a report, from predictions and what was measured of them."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from xent.evaluation._calibration.corp import decomposed, recalibrated
+import numpy as np
+
+from xent.evaluation._accumulator.scores import ScoreCounts
+from xent.evaluation._calibration.corp import LevelBlocks, decomposed, recalibrated
+from xent.evaluation._calibration.counted import view_of
 from xent.evaluation._calibration.cox import slope_and_intercept
 from xent.evaluation._calibration.diagram import curve
 from xent.evaluation._calibration.expected import binned
@@ -16,6 +21,7 @@ from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
 def with_calibration(report: Report, given: Predictions, rows: RowFigures, unit: float) -> Report:
     """Return a report with all that is said of calibration.
 
@@ -30,6 +36,7 @@ def with_calibration(report: Report, given: Predictions, rows: RowFigures, unit:
     unit : float
         Natural logarithm of the base that costs are counted in.
     """
+    # Costs of 1e308 nats and weights of 1e-300 leave infinities, or nothing, and no warning.
     whole, classes = given.weight is None, len(given.labels)
     if classes < 2:
         return report
@@ -39,14 +46,10 @@ def with_calibration(report: Report, given: Predictions, rows: RowFigures, unit:
         yes = of_two(rows, given, whole=whole)
         blocks = recalibrated(yes)
         corp = dict(decomposed(yes, blocks, unit))
-        reliability["yes"] = {
-            **_errors(yes),
-            **slope_and_intercept(yes),
-            "corp": curve(yes, blocks),
-        }
+        reliability["yes"] = believed(yes, blocks)
         recovered = of_yes_no(yes, unit)
     else:
-        corp, reliability = _against_rest(given, rows, unit, whole=whole)
+        corp, reliability = summed(given.labels, against_rest(rows, given, whole=whole), unit)
         recovered = of_many(given, rows, unit)
     winner = of_winner(rows, whole=whole)
     blocks = recalibrated(winner)
@@ -69,20 +72,55 @@ def with_calibration(report: Report, given: Predictions, rows: RowFigures, unit:
     )
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
+def with_counts(report: Report, scores: ScoreCounts | None, unit: float) -> Report:
+    """Return a report with what counts of rows by their scores say of calibration.
+
+    That is all that does not ask which rows they were: no calibrator is fitted, and nothing is said
+    of the winning class.
+
+    Parameters
+    ----------
+    report : Report
+        The rest of it.
+    scores : ScoreCounts or None
+        How many rows there are of each score.
+    unit : float
+        Natural logarithm of the base that costs are counted in.
+    """
+    if scores is None or not scores.columns:
+        return report
+    views = [view_of(column) for column in scores.columns]
+    whole = views[0].whole
+    if report.classes > 2:
+        corp, reliability = summed(report.labels, enumerate(views), unit)
+    else:
+        blocks = recalibrated(views[0])
+        means = {"brier": report.brier / 2, "log": report.cross_entropy}
+        corp = dict(decomposed(views[0], blocks, unit, means))
+        reliability = {"yes": believed(views[0], blocks)} if whole else {}
+    return replace(report, decomposition={"corp": corp}, reliability=reliability if whole else {})
+
+
+def believed(view: YesNo, blocks: LevelBlocks) -> dict[str, Any]:
+    """Return all that is said of the probabilities of yes."""
+    return {**_errors(view), **slope_and_intercept(view), "corp": curve(view, blocks)}
+
+
 def _errors(view: YesNo) -> dict[str, Any]:
     found = binned(view)
     bins = found.pop("bins")
     return {**found, "smooth_ece": smooth_error(view), "bins": bins}
 
 
-def _against_rest(
-    given: Predictions, rows: RowFigures, unit: float, *, whole: bool
+def summed(
+    labels: list[Any], views: Iterable[tuple[int, YesNo]], unit: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the decomposition of each class against the rest, and its calibration errors."""
     each, errors = [], []
-    for c, view in against_rest(rows, given, whole=whole):
-        each.append({"label": given.labels[c], **decomposed(view, recalibrated(view), unit)})
-        errors.append({"label": given.labels[c], **binned(view)})
+    for c, view in views:
+        each.append({"label": labels[c], **decomposed(view, recalibrated(view), unit)})
+        errors.append({"label": labels[c], **binned(view)})
     if not each:
         return {}, {}
     sums: dict[str, Any] = {

@@ -14,11 +14,14 @@ def mean_and_interval(values: Numbers, weight: Numbers) -> tuple[float, float, f
     from scipy.special import stdtrit
 
     total = float(weight.sum())
+    endless = values[np.isinf(values)]
+    if endless.size:
+        # Of infinities of both signs there is no mean.
+        mean = float(endless[0]) if (endless == endless[0]).all() else math.nan
+        return mean, mean, mean
     mean = math.fsum((weight * values).tolist()) / total
     if values.size < 2:
         return mean, math.nan, math.nan
-    if not math.isfinite(mean):
-        return mean, mean, mean
     squares = math.fsum(np.square(weight * (values - mean)).tolist())
     error = math.sqrt(squares * values.size / (values.size - 1)) / total
     reach = float(stdtrit(values.size - 1, 0.5 + CONFIDENCE / 2)) * error

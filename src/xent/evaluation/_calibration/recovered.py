@@ -14,7 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent.evaluation._calibration.calibrators.isotonic import fitted_stairs
-from xent.evaluation._calibration.calibrators.logistic import Line, fitted_line, line_loss
+from xent.evaluation._calibration.calibrators.logistic import (
+    FARTHEST_ODDS,
+    Line,
+    fitted_line,
+    line_loss,
+)
 from xent.evaluation._calibration.calibrators.softmax import (
     RowBlocks,
     fitted_slope,
@@ -90,7 +95,8 @@ def _line_cost(rows: YesNo, mend: NDArray[np.bool_], slope: float, intercept: fl
     """Return what rows cost on a line; those that are certain stay so."""
     x = rows.log_odds[mend]
     some = np.isfinite(x)
-    mended = np.where(some, slope * np.where(some, x, 0.0) + intercept, 0.0)
+    x = np.clip(np.where(some, x, 0.0), -FARTHEST_ODDS, FARTHEST_ODDS)
+    mended = slope * x + intercept
     return np.where(some, line_loss(mended, rows.yes[mend]), rows.cost[mend])
 
 

@@ -28,7 +28,9 @@ class YesNo:
     yes : ndarray of bool
         What was true.
     weight : ndarray of float64
-        How much each row counts, above 0.
+        How much each row counts, above 0. An entry may stand for many rows that are alike.
+    squares : ndarray of float64
+        The squares of the rows' weights, summed over those that an entry stands for.
     starts : ndarray of int64, shape (M,)
         The first row of each distinct score.
     whole : bool
@@ -40,6 +42,7 @@ class YesNo:
     cost: Numbers
     yes: NDArray[np.bool_]
     weight: Numbers
+    squares: Numbers
     starts: NDArray[np.int64]
     whole: bool
 
@@ -100,7 +103,8 @@ def in_order(
     if not new.all():
         # The sums over equals are the same to the last bit in whatever order the rows came.
         order = np.lexsort((weight, log_yes, cost, yes, score))
+    weight = weight[order]
     return YesNo(
-        log_yes[order], log_no[order], cost[order], yes[order], weight[order],
+        log_yes[order], log_no[order], cost[order], yes[order], weight, np.square(weight),
         np.flatnonzero(new), whole,
     )  # fmt: skip

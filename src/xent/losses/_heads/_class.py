@@ -20,7 +20,7 @@ from xent.losses._class import cross_entropy
 from xent.losses._heads._class_rows import ClassRows, class_job
 from xent.losses._heads._head import check_head, run_head, run_loop, zero_silent_rows
 from xent.losses._heads._operator import compiled_head_loss, is_compiled
-from xent.losses._overrides import overridable
+from xent.losses._overrides import SHARING, overridable, parts_here
 from xent.losses._parallel._group import (
     check_group,
     copy_to_group,
@@ -180,6 +180,21 @@ def linear_cross_entropy(
         return loss
     accuracy = accuracy_of(columns[3], rows.target, o.ignore_index)
     return loss, with_row_shape(columns, shape, accuracy)
+
+
+def _of_sharded_head(**arguments: Any) -> Any:
+    """`linear_cross_entropy` of a head, a DTensor, whose classes are sharded."""
+    sharded = {"linear_weight": 0, "linear_bias": 0}
+    target = arguments["target"]
+    if isinstance(target, Tensor) and target.is_floating_point():
+        sharded["target"] = target.dim() - 1
+    if arguments.pop("group", None) is not None:
+        raise _check.invalid("group", "be None where the head is a DTensor", "one")
+    found, group = parts_here(sharded, arguments, "linear_weight")
+    return linear_cross_entropy(**found, group=group)
+
+
+SHARING["linear_cross_entropy"] = _of_sharded_head
 
 
 def _many_heads(

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from xent.losses._arguments import (
+    check_deprecated,
     check_input,
     check_options,
     check_weight,
     class_axis,
     row_shape,
 )
-from xent.losses._overrides import overridable
+from xent.losses._overrides import SHARING, overridable, parts_here
 from xent.losses._parallel._group import check_group, refuse_in_all, refuse_transforms
 from xent.losses._parallel._sharded_rows import check_no_gradient, share_rows
 from xent.losses._reduction import loss_dtype
@@ -181,3 +182,19 @@ class _ShardedLogits(torch.autograd.Function):
             return scale_once(unpack(saved), upstream[0]), None, None
         g, of_rows = upstream_of_rows(job, upstream, logits.shape[0])
         return _score(logits, job, of_rows, g)[1], None, None
+
+
+def _of_sharded_tensor(**arguments: Any) -> Any:
+    """`cross_entropy` of a DTensor whose classes are sharded, as `loss_parallel` takes them."""
+    input, target = arguments["input"], arguments["target"]
+    axis = class_axis(input, arguments.pop("axis", None))
+    sharded = {"input": axis}
+    if isinstance(target, Tensor) and target.is_floating_point():
+        sharded["target"] = axis
+    check_deprecated(arguments.pop("size_average", None), arguments.pop("reduce", None))
+    arguments.pop("inplace_backward", None)
+    found, group = parts_here(sharded, arguments, "input")
+    return vocab_parallel_cross_entropy(**found, axis=axis, group=group)
+
+
+SHARING["cross_entropy"] = _of_sharded_tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent import _store
 from xent.training._checkpoint import Checkpoint, Layer, Memory, Progress
 from xent.training._loop import logits_of
 from xent.training._objectives import Objective
@@ -27,10 +29,13 @@ class HeldOut:
         Features.
     target : ndarray of int64, shape (N,), or of float64, shape (N, C)
         Class numbers or probabilities.
+    forward : callable
+        From layers and features to logits.
     """
 
     X: NDArray[Any]
     target: NDArray[Any]
+    forward: Callable[[list[Layer], NDArray[Any]], NDArray[np.float64]] = logits_of
 
     def measure(self, layers: list[Layer], objective: Objective) -> dict[str, float]:
         """Return the cross-entropy in nats and bits, and the accuracy.
@@ -42,7 +47,7 @@ class HeldOut:
         objective : Objective
             Says how its logits are read.
         """
-        return scores(objective.log_probs(logits_of(layers, self.X)), self.target)
+        return scores(objective.log_probs(self.forward(layers, self.X)), self.target)
 
 
 def scores(log_probs: NDArray[np.float64], target: NDArray[Any]) -> dict[str, float]:
@@ -87,6 +92,8 @@ class EpochRecord:
         Shuffles the rows.
     told : callable
         Shows progress.
+    log : path, optional
+        A CSV of the history, rewritten after every epoch.
     """
 
     def __init__(
@@ -98,10 +105,12 @@ class EpochRecord:
         file: Checkpoint | None,
         rng: np.random.RandomState,
         told: Callable[..., None],
+        log: str | os.PathLike[str] | None = None,
     ) -> None:
         self.history, self.best = progress.history, progress.best
         self.held_out, self.objective, self.patience = held_out, objective, patience
         self.file, self.rng, self.told = file, rng, told
+        self.log = log
 
     @property
     def watched(self) -> list[float]:
@@ -138,4 +147,34 @@ class EpochRecord:
             self.best = layers
         if self.file is not None:
             self.file.write(Progress(layers, memory, self.history, self.best), self.rng)
-        self.told(len(self.history["loss"]), f"loss {loss:.4f}")
+        if self.log is not None:
+            write_log(self.log, self.history)
+        self.told(len(self.history["loss"]), self._word(loss))
+
+    def _word(self, loss: float) -> str:
+        """Return the epoch in a few words: bits where the loss is a cross-entropy."""
+        word = f"loss {loss:.4f}"
+        if self.objective.smoothing is not None:
+            word = f"{loss / math.log(2):.4f} bits"
+        if bits := self.history.get("validation_bits"):
+            word += f", held out {bits[-1]:.4f} bits"
+        return word
+
+
+def write_log(path: str | os.PathLike[str], history: dict[str, list[float]]) -> None:
+    """Write the history of a training as a CSV, one line an epoch, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Where the file shall stand.
+    history : dict of str to list of float
+        One entry an epoch each.
+    """
+    # One order, also where the history comes from a file.
+    names = sorted(history, key=lambda name: (name not in ("loss", "gradient_norm"), name))
+    lines = [",".join(["epoch", *names])]
+    for epoch, values in enumerate(zip(*(history[name] for name in names), strict=True), 1):
+        lines.append(",".join([str(epoch), *map(repr, map(float, values))]))
+    with _store.writing(path, argument="log") as file:
+        file.write(("\n".join(lines) + "\n").encode())

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from xent import _check
 from xent._progress import stage
 from xent.training._checkpoint import Checkpoint, Layer, Progress
+from xent.training._fit.module import ModuleSteps, check_module, module_logits, put_back
 from xent.training._fit.plan import Plan, read_penalty
 from xent.training._fit.record import EpochRecord, HeldOut
 from xent.training._fit.solve import Problem, solve
@@ -64,6 +69,7 @@ def take_steps(
     checkpoint: str | os.PathLike[str] | None,
     settings: dict[str, Any],
     allow_other_bits: bool,
+    log: str | os.PathLike[str] | None = None,
 ) -> tuple[EpochRecord, list[Layer]]:
     """Train by batches, from the start or from a file.
 
@@ -79,6 +85,8 @@ def take_steps(
         What decides the result, as the file keeps it.
     allow_other_bits : bool
         Whether to go on in other surroundings.
+    log : path, optional
+        A CSV of the history.
 
     Raises
     ------
@@ -104,22 +112,69 @@ def take_steps(
             surroundings(plan.device),
             allow_other_bits=allow_other_bits,
         )
-    stands = None if file is None else file.read(plan.epochs, rng)
-    if stands is None:
-        sizes = [single.shape[1], *task.hidden, len(targets.classes)]
-        *inner, (last, offset) = first_layers(sizes, rng)
-        start = [*inner, (last, offset + np.float32(task.bias))]
-        stands = Progress(start, {}, {"loss": [], "gradient_norm": []})
-    done = len(stands.history["loss"])
-    batches = Batches(single, targets.values, weight, plan.device)
-    title = f"training, {task.objective.name}"
-    with stage(title, plan.epochs, "epochs", show=task.progress) as told:
-        record = EpochRecord(stands, task.held_out, task.objective, plan.patience, file, rng, told)
-        layers = train(
-            stands.layers, batches, task.objective, plan, rng, record, done=done,
-            memory=stands.memory,
-        )  # fmt: skip
+    with nullcontext() if file is None else file.alone():
+        stands = None if file is None else file.read(plan.epochs, rng)
+        if stands is None:
+            sizes = [single.shape[1], *task.hidden, len(targets.classes)]
+            *inner, (last, offset) = first_layers(sizes, rng)
+            start = [*inner, (last, offset + np.float32(task.bias))]
+            stands = Progress(start, {}, {"loss": [], "gradient_norm": []})
+        done = len(stands.history["loss"])
+        batches = Batches(single, targets.values, weight, plan.device)
+        title = f"training, {task.objective.name}"
+        with stage(title, plan.epochs, "epochs", show=task.progress) as told:
+            record = EpochRecord(
+                stands, task.held_out, task.objective, plan.patience, file, rng, told, log
+            )
+            layers = train(
+                stands.layers, batches, task.objective, plan, rng, record, done=done,
+                memory=stands.memory,
+            )  # fmt: skip
     return record, layers
+
+
+def train_module(
+    task: Task, module: nn.Module, rng: np.random.RandomState
+) -> tuple[EpochRecord, nn.Module]:
+    """Train a copy of a module by batches.
+
+    Parameters
+    ----------
+    task : Task
+        What.
+    module : Module
+        The start.
+    rng : RandomState
+        Draws the batches, and what the module itself draws, such as dropout.
+
+    Raises
+    ------
+    ValueError
+        If the loss becomes infinite or NaN.
+    """
+    check_module(module, task.X.shape[1], len(task.targets.classes))
+    trained, plan, weight = deepcopy(module), task.plan, task.weight
+    if weight is not None:
+        weight = weight * (len(weight) / weight.sum())
+    held_out = task.held_out
+    if held_out is not None:
+        held_out = replace(held_out, forward=lambda _, X: module_logits(trained, X))
+    with np.errstate(over="ignore"):
+        single = task.X if task.X.dtype == np.uint8 else task.X.astype(np.float32, copy=False)
+    batches = Batches(np.ascontiguousarray(single), task.targets.values, weight, plan.device)
+    steps = ModuleSteps(trained, batches, task.objective, plan)
+    nothing = Progress([], {}, {"loss": [], "gradient_norm": []})
+    title = f"training, {task.objective.name}"
+    with (
+        stage(title, plan.epochs, "epochs", show=task.progress) as told,
+        torch.random.fork_rng(),
+    ):
+        torch.manual_seed(rng.randint(2**31 - 1))
+        record = EpochRecord(nothing, held_out, task.objective, plan.patience, None, rng, told)
+        train([], batches, task.objective, plan, rng, record, steps=steps)
+    if plan.patience is not None:
+        put_back(trained, record.best)
+    return record, trained.cpu().eval()
 
 
 def take_solution(task: Task, rng: np.random.RandomState) -> tuple[EpochRecord, list[Layer]]:

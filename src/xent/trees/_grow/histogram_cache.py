@@ -37,7 +37,7 @@ class HistogramCache:
     @staticmethod
     def possible(rules: SplitRules) -> bool:
         """Whether histograms are whole numbers and all that a choice needs."""
-        counts = rules.table.size > 0 and rules.criterion != SQUARED
+        counts = rules.table.size > 0 and rules.criterion < SQUARED
         return counts and not (rules.ratio or rules.monotone or rules.gap > 0)
 
     def search(

@@ -9,15 +9,23 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
 from xent.trees._grow.builder import finish, make_room, with_root
 from xent.trees._grow.surrogates import Surrogates
 from xent.trees._kernels import divide
-from xent.trees._kernels.criteria import FRACTIONAL, MIN_CASE_GAIN, NEVER, SQUARED, SplitRules
+from xent.trees._kernels.criteria import (
+    FRACTIONAL,
+    MIN_CASE_GAIN,
+    NEVER,
+    POISSON,
+    SQUARED,
+    SplitRules,
+)
 from xent.trees._kernels.records import Builder, LevelNodes
 from xent.trees._tree import Tree
 
-CRITERIA = {"entropy": 0, "gain_ratio": 0, "gini": 1, "squared_error": 2}
+CRITERIA = {"entropy": 0, "gain_ratio": 0, "gini": 1, "squared_error": 2, "poisson": 3}
 NOMINAL_CODES = {"subset": 0, "multiway": 1, "one_vs_rest": 2}
 MISSING_CODES = {"direction": 0, "fractional": 1, "branch": 2, "surrogate": 3, "refuse": 4}
 
@@ -116,7 +124,7 @@ def rules_of(
     criterion, ratio = CRITERIA[plan.criterion], plan.criterion == "gain_ratio"
     n = len(y)
     table = np.empty(0)
-    if not weight.size and criterion != SQUARED:
+    if not weight.size and criterion < SQUARED:
         table = np.arange(min(n + 2, columns.max_table), dtype=np.float64)
         table[1:] *= np.log2(table[1:])
     own = float(weight.sum()) if weight.size else float(n)
@@ -124,6 +132,9 @@ def rules_of(
     if criterion == SQUARED:
         w = weight if weight.size else 1.0
         slack = 1e-12 * float(np.sum(w * y * y)) / own
+    if criterion == POISSON:
+        w = weight if weight.size else 1.0
+        slack = 1e-12 * float(np.sum(w * (y + np.abs(xlogy(y, y))))) / own
     return SplitRules(
         criterion=criterion,
         ratio=ratio,

@@ -162,7 +162,7 @@ class SparseColumns:
         best = np.full(nodes, 0.0 if rules.ratio else NEVER)
         for tried, used in self.each_piece(level, rules, signs):
             sparse.choose_tried(tried, used, level, rules, total, count, best, chosen)
-        n = level.stats[:, 0] if rules.criterion == SQUARED else level.stats.sum(1)
+        n = level.stats[:, 0] if rules.criterion >= SQUARED else level.stats.sum(1)
         chosen.feature[chosen.gain < (rules.min_gain - rules.slack) * n] = -1
         return chosen
 

@@ -1,8 +1,9 @@
 """What a split is worth: impurity, gain, gain ratio, least weights and the choice among columns.
 
-A node's `stats` are its class weights, or (weight, sum, sum of squares) of a number. `score` turns
-them into the quantity that a split raises: minus the weighted entropy (bits), Gini impurity or
-squared error, up to a constant of the node. A gain is the score of the branches minus the score of
+A node's `stats` are its class weights, or of a number y (weight, sum of y, sum of y^2), of counts
+(weight, sum of y, sum of y ln y). `score` turns them into the quantity that a split raises: minus
+the weighted entropy (bits), Gini impurity, squared error or half the Poisson deviance, up to a
+constant of the node. A gain is the score of the branches minus the score of
 their union; it is always computed again from the branches' stats, in one order, so that two columns
 that divide the rows alike gain alike to the last bit and the first column wins.
 """
@@ -14,10 +15,11 @@ import numpy as np
 
 from xent._compile.decorator import inner, step
 
-ENTROPY, GINI, SQUARED = 0, 1, 2
+ENTROPY, GINI, SQUARED, POISSON = 0, 1, 2, 3
 DIRECTION, FRACTIONAL, BRANCH, SURROGATE, REFUSE = 0, 1, 2, 3, 4
 SUBSET, MULTIWAY, ONE_VS_REST = 0, 1, 2
 NEVER = -np.inf
+LEAST_SHARE = 1e-12  # of a sum of counts: less is what subtracting has left of none
 MIN_CASE_GAIN = 1e-6  # C4.5: what gains less, a case, gains nothing
 
 
@@ -62,8 +64,14 @@ def term(v, criterion, table):
 
 
 @step()
+def of_numbers(criterion):
+    """Whether what is predicted is a number, and `stats` its sums."""
+    return criterion >= SQUARED
+
+
+@step()
 def weight_of(stats, criterion):
-    if criterion == SQUARED:
+    if of_numbers(criterion):
         return stats[0]
     total = 0.0
     for c in range(stats.size):
@@ -87,14 +95,36 @@ def add(stats, criterion, y, w):
         stats[0] += w
         stats[1] += w * y
         stats[2] += w * y * y
+    elif criterion == POISSON:
+        stats[0] += w
+        stats[1] += w * y
+        if y > 0.0:
+            stats[2] += w * y * math.log(y)
     else:
         stats[int(y)] += w
+
+
+@step()
+def poisson_score(total, weight):
+    """Return y ln(mean of y), summed: minus half the deviance but for terms of each case."""
+    return total * math.log(total / weight) if total > 0.0 and weight > 0.0 else 0.0
+
+
+@step()
+def no_rate(a, b, criterion):
+    """Whether one of two branches counts nothing: a mean of 0 makes any count impossible."""
+    if criterion != POISSON:
+        return False
+    least = LEAST_SHARE * (a[1] + b[1])
+    return a[1] <= least or b[1] <= least
 
 
 @step()
 def score(stats, criterion, table):
     if criterion == SQUARED:
         return stats[1] * stats[1] / stats[0] if stats[0] > 0.0 else 0.0
+    if criterion == POISSON:
+        return poisson_score(stats[1], stats[0])
     total = 0.0
     terms = 0.0
     for c in range(stats.size):
@@ -193,7 +223,7 @@ def large_enough(n, rules):
 @step()
 def keeps_order(left, right, sign, low, high, criterion):
     """Monotone constraint: both values within the node's bounds and in the right order."""
-    if criterion == SQUARED:
+    if of_numbers(criterion):
         a, b = left[1] / left[0], right[1] / right[0]
     else:
         a, b = left[1] / (left[0] + left[1]), right[1] / (right[0] + right[1])
@@ -206,6 +236,8 @@ def pair_score(left, right, rules, min_weight, sign, low, high):
     criterion = rules.criterion
     m, r = weight_of(left, criterion), weight_of(right, criterion)
     if too_light(m, r, min_weight) or m <= 0.0 or r <= 0.0:
+        return NEVER
+    if no_rate(left, right, criterion):
         return NEVER
     if rules.monotone and not keeps_order(left, right, sign, low, high, criterion):
         return NEVER

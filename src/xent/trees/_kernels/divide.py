@@ -22,12 +22,15 @@ from xent.trees._kernels.criteria import (
     DIRECTION,
     FRACTIONAL,
     MULTIWAY,
+    POISSON,
     SQUARED,
     SURROGATE,
     add,
     choose_column,
     large_enough,
     largest,
+    of_numbers,
+    poisson_score,
     weight_of,
 )
 from xent.trees._kernels.records import NOMINAL_FORM, SORTED, UNSEEN_CODE
@@ -236,7 +239,7 @@ def count(lv, choice, rules, tree, branch):
                 shared = True
                 continue
             w = lv.weight[e] if lv.weight.size else 1.0
-            if rules.criterion == SQUARED:
+            if of_numbers(rules.criterion):
                 add(tree.stats[first + b], rules.criterion, lv.y[e], w)
             else:
                 tree.stats[first + b, int(lv.y[e])] += w
@@ -277,7 +280,7 @@ def bound(lv, choice, rules, tree, signs):
             continue
         first = tree.first[lv.node[k]]
         a, b = tree.stats[first], tree.stats[first + 1]
-        if rules.criterion == SQUARED:
+        if of_numbers(rules.criterion):
             middle = (a[1] / a[0] + b[1] / b[0]) / 2
         else:
             middle = (a[1] / a.sum() + b[1] / b.sum()) / 2
@@ -296,6 +299,9 @@ def may_split(stats, rules):
         return False
     if rules.criterion == SQUARED:
         return stats[2] - stats[1] * stats[1] / n > 1e-14 * stats[2]
+    if rules.criterion == POISSON:
+        own = poisson_score(stats[1], n)
+        return stats[2] - own > 1e-14 * (abs(stats[2]) + stats[1])
     return largest(stats) < n - (1e-6 if rules.ratio else 1e-9 * n)
 
 

@@ -25,6 +25,7 @@ CALIBRATORS = ("temperature", "platt", "isotonic")
 MOST_BIASES = 1024  # classes: Newton's step needs a table of their square
 
 
+@np.errstate(over="ignore", under="ignore")
 def calibrate(
     target: ArrayLike,
     probs: ArrayLike | None = None,

@@ -16,6 +16,7 @@ from scipy.special import expit
 from xent.evaluation._calibration.yes_no import Numbers, dot
 
 NEWTON_STEPS = 100
+FARTHEST_ODDS = 1e100  # in logarithms; the square of what is farther is no number
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def fitted_line(
         Slope and intercept to begin with.
     """
     some = np.isfinite(log_odds)
-    x, y, w = log_odds[some], yes[some].astype(np.float64), weight[some]
+    x = np.clip(log_odds[some], -FARTHEST_ODDS, FARTHEST_ODDS)
+    y, w = yes[some].astype(np.float64), weight[some]
     free = np.array([slope, intercept])
     if not len(x):
         return Line(1.0, 0.0, True, np.zeros((2, 2)))

@@ -11,13 +11,13 @@ from xent.trees._kernels.criteria import (
     DIRECTION,
     ENTROPY,
     NEVER,
-    SQUARED,
     add,
     count_score,
     count_term,
     gain_of_counts,
     less_threshold,
     min_branch,
+    of_numbers,
     pair_score,
     split_information,
     too_few,
@@ -39,7 +39,7 @@ def tally(codes, lv, k, criterion, hist, seen, present):
                 hist[c, j] = 0.0
             present[found] = c
             found += 1
-        if criterion == SQUARED:
+        if of_numbers(criterion):
             add(hist[c], criterion, lv.y[e], lv.weight[e] if lv.weight.size else 1.0)
         else:
             hist[c, int(lv.y[e])] += lv.weight[e] if lv.weight.size else 1.0
@@ -95,7 +95,7 @@ def best_of_groups(seq, n, hist, left, right, tail, rules, min_weight, sign, low
             if group[c] != 0.0:
                 left[c] += group[c]
                 right[c] -= group[c]
-                if criterion != SQUARED and right[c] < 0.0:
+                if not of_numbers(criterion) and right[c] < 0.0:
                     right[c] = 0.0
         if scale.size and i + 1 < n and not scale[seq[i], 1] + rules.gap < scale[seq[i + 1], 0]:
             continue

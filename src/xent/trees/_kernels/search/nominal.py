@@ -19,7 +19,7 @@ from xent.trees._kernels.criteria import (
     MULTIWAY,
     NEVER,
     ONE_VS_REST,
-    SQUARED,
+    of_numbers,
     pair_score,
     score,
     weight_of,
@@ -150,7 +150,7 @@ def two_groups(hist, present, n, total, rules, low, high, side):
     nothing = np.empty((0, 2))
     seq = np.empty(n, np.int64)
     key = np.empty(n)
-    orders = 1 if criterion == SQUARED or size <= 2 else min(size, ORDERS) + 1
+    orders = 1 if of_numbers(criterion) or size <= 2 else min(size, ORDERS) + 1
     heavy = np.argsort(-total) if orders > 1 else np.zeros(1, np.int64)
     for o in range(orders):
         order_keys(hist, present, n, total, criterion, o, orders, heavy, key)
@@ -186,7 +186,7 @@ def two_groups(hist, present, n, total, rules, low, high, side):
 def order_keys(hist, present, n, total, criterion, o, orders, heavy, key):
     """Place the levels on a line: by mean, by one class's share, or by the first component."""
     size = total.size
-    if criterion == SQUARED:
+    if of_numbers(criterion):
         for i in range(n):
             key[i] = hist[present[i], 1] / hist[present[i], 0]
         return

@@ -8,11 +8,15 @@ from xent.trees._kernels.criteria import (
     DIRECTION,
     ENTROPY,
     NEVER,
+    POISSON,
     SQUARED,
     add,
     keeps_order,
     less_threshold,
     min_branch,
+    no_rate,
+    of_numbers,
+    poisson_score,
     score,
     term,
     too_few,
@@ -51,7 +55,7 @@ def best_of_any(entries, lv, k, start, stop, left, right, tail, rules, min_weigh
     nl, nr = weight_of(left, criterion), weight_of(right, criterion)
     slack = rules.slack * (nl + nr)
     a, b = 0.0, 0.0
-    if criterion != SQUARED:
+    if not of_numbers(criterion):
         for c in range(left.size):
             a += term(left[c], criterion, table)
             b += term(right[c], criterion, table)
@@ -60,7 +64,7 @@ def best_of_any(entries, lv, k, start, stop, left, right, tail, rules, min_weigh
         w = lv.weight[e] if lv.weight.size else 1.0
         nl += w
         nr = max(nr - w, 0.0)
-        if criterion == SQUARED:
+        if of_numbers(criterion):
             add(left, criterion, lv.y[e], w)
             add(right, criterion, lv.y[e], -w)
         else:
@@ -82,9 +86,13 @@ def best_of_any(entries, lv, k, start, stop, left, right, tail, rules, min_weigh
                     continue
         if rules.monotone and not keeps_order(left, right, sign, lv.low[k], lv.high[k], criterion):
             continue
+        if no_rate(left, right, criterion):
+            continue
         splits += 1
         if criterion == SQUARED:
             value = left[1] * left[1] / nl + right[1] * right[1] / nr
+        elif criterion == POISSON:
+            value = poisson_score(left[1], nl) + poisson_score(right[1], nr)
         elif criterion == ENTROPY:
             value = a - xlogx(nl, table) + b - xlogx(nr, table)
         else:
@@ -172,7 +180,7 @@ def search_node(entries, lv, k, stop, missing, rules, sign, left, right, found, 
     if at < 0:
         return
     tally_entries(index, start, at + 1, lv, criterion, left)
-    if criterion == SQUARED or lv.weight.size:
+    if of_numbers(criterion) or lv.weight.size:
         tally_entries(index, at + 1, stop, lv, criterion, right)
     else:
         for c in range(left.size):

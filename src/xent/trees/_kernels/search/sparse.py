@@ -14,10 +14,10 @@ from xent.trees._kernels.criteria import (
     FRACTIONAL,
     MIN_CASE_GAIN,
     NEVER,
-    SQUARED,
     add,
     better_column,
     column_score,
+    of_numbers,
     weight_of,
 )
 from xent.trees._kernels.records import Found
@@ -79,7 +79,7 @@ def groups(members, m, codes, values, rows, entry_of, zero, gone, lv, k, criteri
         add(hist[n], criterion, lv.y[e], w)
         span[n, 0], span[n, 1] = min(span[n, 0], values[p]), max(span[n, 1], values[p])
     if at_zero >= 0:
-        hist[at_zero] += rest if criterion == SQUARED else np.maximum(rest, 0.0)
+        hist[at_zero] += rest if of_numbers(criterion) else np.maximum(rest, 0.0)
     return n + 1
 
 

@@ -1,0 +1,54 @@
+"""From counts of rows by their scores to a view of yes and no: what shards can merge."""
+
+import numpy as np
+
+from xent._kernels.predictions.scores import EVEN_CELLS, LOG_ODDS, PROBABILITY
+from xent.evaluation._accumulator.scores import ScoreColumn, scores_from
+from xent.evaluation._calibration.yes_no import Numbers, YesNo, log_rest
+
+
+def view_of(column: ScoreColumn) -> YesNo:
+    """Return the view of one class: for each score an entry of its yes and one of its no.
+
+    Where scores were counted by cells, each row has the log odds of the middle of its cell.
+    """
+    keys, places = column.held()
+    rows, own = column.rows[places], column.yes[places]
+    weight, mine = rows.astype(np.float64), own.astype(np.float64)
+    no_squares, my_squares = weight - mine, mine
+    if column.weighted:
+        weight, mine = column.weight.values()[places], column.yes_weight.values()[places]
+        # As if the rows of one score had one weight: which each has is not known.
+        no_squares = np.square(weight - mine) / np.maximum(rows - own, 1)
+        my_squares = np.square(mine) / np.maximum(own, 1)
+    if column.exact:
+        log_yes, log_no = _logs(scores_from(keys), column.kind)
+    else:
+        middle = (keys + 0.5) * column.width
+        far = np.abs(middle) > EVEN_CELLS
+        with np.errstate(over="ignore"):
+            size = EVEN_CELLS * np.exp(np.where(far, np.abs(middle) / EVEN_CELLS - 1, 0.0))
+        log_yes, log_no = _logs(np.where(far, np.copysign(size, middle), middle), LOG_ODDS)
+    parts = np.stack([rows - own, own], axis=1).ravel()
+    some = parts > 0
+    order = np.repeat(np.arange(len(keys)), 2)[some]
+    yes = np.tile([False, True], len(keys))[some]
+    log_yes, log_no = log_yes[order], log_no[order]
+    return YesNo(
+        log_yes, log_no, np.abs(np.where(yes, log_yes, log_no)), yes,
+        np.stack([weight - mine, mine], axis=1).ravel()[some],
+        np.stack([no_squares, my_squares], axis=1).ravel()[some],
+        np.flatnonzero(np.append(True, order[1:] != order[:-1])), not column.weighted,
+    )  # fmt: skip
+
+
+def _logs(scores: Numbers, kind: int) -> tuple[Numbers, Numbers]:
+    """Return the logarithms of the probabilities of yes and no."""
+    if kind == LOG_ODDS:
+        return -np.logaddexp(0.0, -scores), -np.logaddexp(0.0, scores)
+    if kind == PROBABILITY:
+        p = np.minimum(scores, 1.0)
+        with np.errstate(divide="ignore"):
+            return np.log(p), np.log1p(-p)
+    log_yes = np.minimum(scores, 0.0)
+    return log_yes, log_rest(log_yes)

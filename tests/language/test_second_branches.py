@@ -1,0 +1,62 @@
+"""Second branches and options in pairs of the language room."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from xent.language import (
+    AddK,
+    MaximumLikelihood,
+    Mixture,
+    NGramModel,
+    WittenBell,
+    mix,
+)
+from xent.language.smoothing._smoothing import leave_mass
+
+LINES = ["a b c", "b a", "c c a b", "a"]
+
+
+def test_matched_of_a_closed_vocabulary_sums_to_1():
+    """What is outside is no event, and no length of its match is counted."""
+    model = NGramModel(3, WittenBell(), vocabulary=["a", "b", "c"], unknown="closed").fit(LINES)
+    for text in (["a zz b"], ["zz"], ["a b c", "zz zz", "c"]):
+        found = model.evaluate(text)
+        assert len(found.matched) == 3
+        assert sum(found.matched) == pytest.approx(1.0, rel=1e-12)
+        assert found.unknown > 0
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_mix_with_a_model_that_gives_0(first):
+    sure = NGramModel(2, MaximumLikelihood(), vocabulary=["a", "b", "c"], unknown="closed").fit(
+        LINES
+    )
+    wide = NGramModel(1, AddK(1.0), vocabulary=["a", "b", "c"], unknown="closed").fit(LINES)
+    models = [sure, wide] if not first else [wide, sure]
+    dev = ["a b c", "b b", "c a"]  # "b b" was never seen
+    assert sure.score(dev).min() == -np.inf
+    found = mix(models, dev)
+    assert np.isfinite(found.perplexity(dev))
+    assert found.weights.sum() == pytest.approx(1)
+    grid = [Mixture(models, [w, 1 - w]).perplexity(dev) for w in np.linspace(0.005, 0.995, 199)]
+    assert found.perplexity(dev) <= min(grid) + 1e-9
+    assert min(found.weights) > 0.01
+
+
+def test_histories_that_leave_less_than_3_millionths():
+    """SRILM adds one to the total of such a history, unless every word was seen after it."""
+    kept = 1e6 * np.array([1 - 2.9e-6, 1 - 3.1e-6, 1.0, 1.0, 0.0])
+    prefix = np.array([0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4], np.uint32)
+    share = np.array([0.25, 0.75, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.5, 1.0, 1.0])
+    discounted = kept[prefix] * share
+    level = SimpleNamespace(prefix=prefix, word=np.arange(11, dtype=np.uint32), count=discounted)
+    evidence = SimpleNamespace(
+        levels=[None, level],
+        shown=lambda order: np.ones(11, np.bool_),
+        uniform=np.array([0.0, 1 / 3, 1 / 3, 1 / 3]),  # three words may follow
+    )
+    total = np.array([1e6, 1e6, 1e6, 1e6, 0.0])
+    leave_mass(evidence, 2, discounted, total)
+    assert total.tolist() == [1e6 + 1, 1e6, 1e6 + 1, 1e6, 0.0]

@@ -1,0 +1,121 @@
+"""Second branches, ties and options in pairs of the measures: each by a slow word of its own."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from scipy.spatial.distance import jensenshannon
+from scipy.special import digamma
+from scipy.stats import multivariate_normal
+
+from xent import measures as m
+from xent._kernels.distributions.counts import LOOKED_AT, count_pairs
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_renyi_divergence_of_order_0_where_p_is_0(library):
+    """- log Q(p > 0): what q holds where p is 0 does not count."""
+    p = np.array([[0.5, 0.5, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.25] * 4])
+    q = np.array([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1], [0.0, 0.5, 0.25, 0.25]])
+    want = [-math.log(0.3), -math.log(0.1), 0.0]
+    if library == "torch":
+        p, q = torch.from_numpy(p), torch.from_numpy(q)
+    elif library == "jax":
+        jnp = pytest.importorskip("jax.numpy")
+        p, q = jnp.asarray(p), jnp.asarray(q)
+    found = np.asarray(m.renyi_divergence(p, q, 0))
+    assert_allclose(found, want, rtol=1e-6, atol=1e-7)
+    assert_allclose(np.asarray(m.renyi_divergence(p, q, 0, base=2)), np.array(want) / math.log(2),
+                    rtol=1e-6, atol=1e-7)  # fmt: skip
+
+
+@pytest.mark.parametrize("counts", [[1, 1, 1, 3, 4], [1, 5, 5], [1, 1, 1, 1], [3, 4, 5]])
+def test_chao_wang_jost_without_doubletons(counts):
+    """Chao, Wang and Jost (2013): with f2 = 0, A = 2 / ((n - 1)(f1 - 1) + 2)."""
+    n, once = sum(counts), counts.count(1)
+    want = sum(c / n * (digamma(n) - digamma(c)) for c in counts)
+    a = 2 / ((n - 1) * (once - 1) + 2)
+    if once and a < 1:
+        tail = -math.log(a) - sum((1 - a) ** r / r for r in range(1, n))
+        want += once / n * (1 - a) ** (1 - n) * tail
+    found = m.estimate_entropy(np.repeat(np.arange(len(counts)), counts), method="chao_wang_jost")
+    assert_allclose(found.value, want, rtol=1e-9)
+
+
+def test_the_interval_of_drift_by_hand():
+    """Its quantiles are shifted down by twice the bias of the redrawn values."""
+    luck = np.random.default_rng(3)
+    old, new = luck.choice(list("abc"), 70, p=[0.5, 0.3, 0.2]), luck.choice(list("abc"), 90)
+    (found,) = m.drift({"x": old}, {"x": new}, bootstrap=40, rng=5, confidence=0.8)
+    a, b = (np.array([(x == s).sum() for s in "abc"]) for x in (old, new))
+    seen = jensenshannon(a, b) ** 2
+    assert_allclose(found.js, seen, rtol=1e-9)
+    best = math.inf
+    for order in ([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]):  # of the draws
+        draw, redrawn = np.random.default_rng(5), []
+        for _ in range(40):
+            p, q = (draw.multinomial(c.sum(), c[order] / c.sum()) for c in (a, b))
+            redrawn.append(jensenshannon(p, q) ** 2)
+        low, high = np.quantile(redrawn, [0.1, 0.9])
+        bias = 2 * (np.mean(redrawn) - seen)
+        want = min(seen, max(0.0, low - bias)), max(seen, high - bias)
+        best = min(best, max(abs(found.low - want[0]), abs(found.high - want[1])))
+    assert best < 1e-9
+
+
+@pytest.mark.parametrize("weights", [None, [0.85, 0.15]])
+def test_the_error_of_js_by_draws_is_how_far_it_varies(weights):
+    p, q = multivariate_normal([0, 0]), multivariate_normal([1.5, 0])
+    found = [m.js_divergence(p, q, weights=weights, rng=i, draws=4000) for i in range(60)]
+    spread = np.std([float(one) for one in found])
+    assert 0.7 < np.mean([one.error for one in found]) / spread < 1.35
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_missing_values_are_dropped_with_their_partners(given):
+    luck = np.random.default_rng(0)
+    x, y, z = (luck.choice(list("abc"), 300).astype(object) for _ in "xyz")
+    x[:20], y[10:40], z[30:55] = None, None, None
+    whole = np.array([None not in row for row in zip(x, y, *([z] if given else []), strict=True)])
+    beside = {"given": z} if given else {}
+    found = m.estimate_mutual_information(x, y, missing="drop", **beside)
+    beside = {"given": z[whole]} if given else {}
+    want = m.estimate_mutual_information(x[whole], y[whole], **beside)
+    assert found.n == want.n == whole.sum()
+    assert_allclose(found.value, want.value, rtol=1e-12)
+
+
+def test_weights_of_dropped_rows_do_not_count():
+    luck = np.random.default_rng(1)
+    x, y = (luck.choice(list("abc"), 200).astype(object) for _ in "xy")
+    w = luck.integers(0, 5, 200).astype(float)
+    x[:60] = None
+    table = pd.DataFrame({"x": x, "y": y, "w": w})
+    (found,) = m.rank_features(table, "y", weights="w", missing="drop")
+    (want,) = m.rank_features(table[60:], "y", weights="w")
+    known = m.Counts(np.array([[w[(x == a) & (y == b)].sum() for b in "abc"] for a in "abc"]))
+    assert_allclose(found.score, want.score, rtol=1e-12)
+    assert_allclose(found.score, m.mutual_information(known), rtol=1e-9)
+
+
+@pytest.mark.parametrize("which", ["x", "y"])
+@pytest.mark.parametrize("beyond", [-1, 1, 40])
+def test_a_row_that_was_not_looked_at_lies_beyond(which, beyond):
+    """The table's size is that of some rows: one step beyond it is already outside."""
+    rows = 5 * LOOKED_AT
+    luck = np.random.default_rng(0)
+    pair = {name: luck.integers(0, 7, rows) for name in "xy"}
+    step = rows // LOOKED_AT
+    for name in pair:  # rows that are looked at have the whole extent but for one row
+        looked = pair[name][::step]
+        looked[:7] = range(7)
+    at = step * (LOOKED_AT // 2) + 1
+    pair[which][at] = 6 + beyond if beyond > 0 else beyond
+    low_x, low_y, found = count_pairs(pair["x"], pair["y"], 1 << 20)
+    want = np.zeros_like(found)
+    np.add.at(want, (pair["x"] - low_x, pair["y"] - low_y), 1)
+    np.testing.assert_array_equal(found, want)
+    assert found.sum() == rows

@@ -1,0 +1,100 @@
+"""Any torch.nn.Module: stepped as our own network is, measured, cloned, and put back to its best."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from torch import nn
+
+from xent.training import SoftmaxClassifier, TrainedModel, convolutional_network
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3))
+Y = np.array(["a", "b", "c"])[RNG.integers(0, 3, 60)]
+
+
+def as_module(model):
+    layer = nn.Linear(*reversed(model.coefs_[0].shape))
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(model.coefs_[0]))
+        layer.bias.copy_(torch.from_numpy(model.intercepts_[0]))
+    return nn.Sequential(layer)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse_sigmoid"])
+def test_the_same_network_as_a_module_learns_the_same(loss):
+    settings = {"loss": loss, "epochs": 3, "batch_size": 60, "random_state": 1}
+    weight = RNG.random(60)
+    own = SoftmaxClassifier(**settings).fit(X, Y, weight, validation=(X, Y))
+    start = as_module(SoftmaxClassifier(**(settings | {"learning_rate": 1e-30})).fit(X, Y))
+    before = copy.deepcopy(start.state_dict())
+    model = SoftmaxClassifier(module=start, **settings).fit(X, Y, weight, validation=(X, Y))
+    np.testing.assert_allclose(model.predict_proba(X), own.predict_proba(X), rtol=1e-4)
+    for name in own.history_:
+        np.testing.assert_allclose(model.history_[name], own.history_[name], rtol=1e-4)
+    assert all(torch.equal(before[name], value) for name, value in start.state_dict().items())
+    again = clone(model).fit(X, Y, weight)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_the_best_epoch_is_put_back_dropout_and_all():
+    module = nn.Sequential(
+        nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3)
+    )
+    settings = {"epochs": 100, "learning_rate": 1.0, "batch_size": 10, "random_state": 0}
+    held = X[:20], Y[:20]
+    state = torch.random.get_rng_state()
+    fits = [
+        SoftmaxClassifier(module=module, patience=2, **settings).fit(
+            X[20:], Y[20:], validation=held
+        )
+        for _ in range(2)
+    ]
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert fits[0].history_ == fits[1].history_
+    curve = fits[0].history_["validation_cross_entropy"]
+    assert len(curve) == fits[0].best_epoch_ + 2 < 100
+    place = np.searchsorted(fits[0].classes_, held[1])
+    nats = -fits[0].predict_log_proba(held[0])[np.arange(20), place].mean()
+    assert nats == pytest.approx(min(curve), rel=1e-9)
+
+
+def test_a_small_convolutional_network_reads_digits():
+    pixels, y = load_digits(return_X_y=True)
+    pixels = (pixels / 16).astype(np.float32)
+    network = convolutional_network((1, 8, 8), 10)
+    model = SoftmaxClassifier(
+        module=network, optimizer="adam", learning_rate=0.005, epochs=8, random_state=0
+    )
+    assert model.fit(pixels[:1437], y[:1437]).score(pixels[1437:], y[1437:]) > 0.91
+
+
+def test_another_kind_of_fit_forgets_the_module(tmp_path):
+    model = SoftmaxClassifier(module=nn.Linear(3, 3), epochs=1, random_state=0).fit(X, Y)
+    with pytest.raises(
+        ValueError, match="This model cannot be saved: its network is code, which no"
+    ):
+        TrainedModel(model).save(tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+    model.set_params(module=None).fit(X, Y)
+    other = SoftmaxClassifier(epochs=1, random_state=0).fit(X, Y)
+    np.testing.assert_array_equal(model.predict_proba(X), other.predict_proba(X))
+
+
+WORDING = [
+    ({"module": 3}, "`module` must be a torch.nn.Module, got an int."),
+    ({"module": nn.Linear(3, 2)}, "`module` must turn rows of 3 features into logits of 3 classes, got the shape (2, 2) from 2 rows."),
+    ({"module": nn.Linear(4, 3)}, "`module` must turn rows of 3 features into logits of 3 classes, got mat1 and mat2 shapes cannot be multiplied (2x3 and 4x3). For images begin it with torch.nn.Unflatten(1, (1, 28, 28))."),
+    ({"module": nn.Linear(3, 3), "hidden": (4,)}, "`hidden` must be left out with `module`, got [4]."),
+    ({"module": nn.Linear(3, 3), "optimizer": "newton"}, "`optimizer` must take steps with `module`, got 'newton'."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "sentence"), WORDING)
+def test_wording(settings, sentence):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        SoftmaxClassifier(**settings).fit(X, Y)
+    assert str(caught.value) == sentence
