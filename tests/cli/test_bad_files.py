@@ -4,7 +4,6 @@ import contextlib
 import gzip
 import json
 import os
-import re
 import resource
 import sys
 import tempfile
@@ -208,7 +207,7 @@ def test_what_unpacks_without_end(monkeypatch, capfd):
         text(gzip.compress(head + b" " * (1 << 24)))(name)
         said = refused(monkeypatch, capfd, "evaluate", name)
         assert f"'{name}'" in said
-    assert re.search(r"its [\d,]+ bytes unpack to more than [\d,]+", said)
+    assert "it is packed, and unpacked it would be larger than" in said
 
 
 def test_a_full_disk(monkeypatch, capfd):
