@@ -28,7 +28,7 @@ $(RIVALS): $(READY)
 	-$(BIN)/python -m pip install --quiet -c constraints.txt kenlm
 	@touch $(RIVALS)
 
-demo: $(READY)    ## train on real digits under four losses, compare them in bits, write report.html
+demo: $(READY)    ## train on real digits under five losses, compare them in bits, write report.html
 	$(BIN)/xent demo
 
 test: $(RIVALS)   ## run the everyday tests
