@@ -150,7 +150,7 @@ FILES = [
     ("complex.npz", npz(target=[0], p_0=[1j]), "'p_0' holds complex numbers, not columns"),
     ("table.xlsx", text("PK"), "must end in '.parquet', '.csv', '.tsv', '.jsonl', '.ndjson' or '.npz', got 'table.xlsx'"),
     ("missing.csv", lambda name: None, "There is no file 'missing.csv'."),
-    ("folder.csv", os.mkdir, "`FILE` must name a file, got the folder 'folder.csv'."),
+    ("folder.csv", os.mkdir, "where FILE is a folder"),
     ("loop.csv", lambda name: os.symlink(name, name), "'loop.csv'"),
     ("dangling.csv", lambda name: os.symlink("nowhere", name), "There is no file 'dangling.csv'."),
     ("good.csv --target truth", None, "`--target` must name a column of 'good.csv', got 'truth'"),

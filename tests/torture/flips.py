@@ -33,9 +33,11 @@ class Stored:
 
 
 def _trained(path: Path) -> np.ndarray:
+    import pandas as pd
+
     from xent.training import TrainedModel
 
-    X = np.random.default_rng(0).normal(size=(20, 2))
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["a", "b"])
     return TrainedModel.load(path).predict_log_proba(X)
 
 

@@ -82,7 +82,7 @@ def test_kyphosis_with_missing_values(kyphosis, rpart):
     tree = CARTClassifier(pruning=None, min_samples_split=10, min_samples_leaf=4).fit(X, y)
     from xent.trees._prune import alphas
 
-    alpha = alphas(tree.tree_)
+    alpha = alphas(tree.tree_, "gini")
     tree.tree_ = tree.tree_.compact(alpha <= 1e-12)  # rpart keeps no split that saves no error
     tree.value_ = tree.tree_.stats / tree.tree_.stats.sum(1, keepdims=True)
     assert tree.n_nodes_ == rpart["missing"]["nodes"]

@@ -91,7 +91,7 @@ def test_the_tree_of_rpart(rpart_says, name, least):
     if levels[-1]:
         tree = CARTClassifier(**options).fit(X, y.astype(str))
         # rpart keeps no split that saves no error.
-        tree.tree_ = tree.tree_.compact(alphas(tree.tree_) <= 1e-12)
+        tree.tree_ = tree.tree_.compact(alphas(tree.tree_, tree.criterion) <= 1e-12)
         tree.value_ = tree.tree_.stats / tree.tree_.stats.sum(1, keepdims=True)
         said = np.zeros((len(X), theirs.shape[1] - 1))
         said[:, [levels[-1].split("\t").index(c) for c in tree.classes_]] = tree.predict_proba(X)

@@ -51,7 +51,7 @@ def test_reduced_error_by_hand(weighted):
         weight = luck.choice([0.5, 1.0, 3.0], 40) if weighted else np.empty(0)
         fitted = TreeClassifier(pruning=None).fit(X, y.astype(int))
         tree = fitted.tree_
-        pruned = reduced_error(tree, fitted._cases(Z), z.astype(np.int64), weight)
+        pruned = reduced_error(tree, fitted._cases(Z), z.astype(np.int64), weight, "entropy")
         paths = np.asarray(fitted.decision_path(Z).todense()) > 0
         says = tree.stats.argmax(1)
         w = weight if weighted else np.ones(40)

@@ -214,7 +214,8 @@ class LinearSteps:
         memory: Memory,
     ) -> None:
         ((weight, bias),) = layers
-        self.weight, self.bias = torch.tensor(weight), torch.tensor(bias)
+        self.weight = torch.tensor(weight, device="cpu")
+        self.bias = torch.tensor(bias, device="cpu")
         self.batches, self.objective = batches, objective
         # A plain step needs no optimizer, whose call takes longer than the step.
         self.plain = plan.optimizer == "sgd" and not plan.options

@@ -108,7 +108,7 @@ def module_logits(module: nn.Module, X: NDArray[Any]) -> NDArray[np.float64]:
     X : ndarray, shape (N, D)
         Features.
     """
-    mode, place = module.training, next(iter(_kept(module)), torch.empty(0)).device
+    mode, place = module.training, next(iter(_kept(module)), torch.empty(0, device="cpu")).device
     rows = tensor_of(np.ascontiguousarray(X))
     module.eval()
     try:

@@ -219,7 +219,7 @@ class Direction:
             matrix.diagonal().add_(ridge)
             factor, failed = torch.linalg.cholesky_ex(matrix)
             if not int(failed):
-                return torch.as_tensor(factor)
+                return factor
             ridge *= 10
 
 

@@ -125,7 +125,11 @@ def likelihood_table(classifier: SoftmaxClassifier, X: ArrayLike, y: ArrayLike) 
     shares = torch.zeros(
         (len(distinct), len(classifier.classes_)), dtype=torch.float64, device="cpu"
     )
-    shares.index_put_((torch.from_numpy(place), number), torch.ones(1).double(), accumulate=True)
+    shares.index_put_(
+        (torch.from_numpy(place), number),
+        torch.ones(1, dtype=torch.float64, device="cpu"),
+        accumulate=True,
+    )
     shares /= counts[:, None]
     parameters = [
         torch.tensor(a, dtype=torch.float64, device="cpu", requires_grad=True)
