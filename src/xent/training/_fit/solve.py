@@ -217,6 +217,7 @@ class Direction:
         ridge = 1e-6 * float(matrix.diagonal().amax()) or 1.0
         while True:
             matrix.diagonal().add_(ridge)
+            factor: Tensor
             factor, failed = torch.linalg.cholesky_ex(matrix)
             if not int(failed):
                 return factor
