@@ -94,7 +94,8 @@ def test_the_page_of_evaluate_opens(corridor):
     found, requests, errors = visit(
         folder / "report.html",
         lambda page: page.wait_for_function(
-            "[...document.querySelectorAll('.chart')].every(c => c.querySelector('svg'))"
+            "(c => c.length > 1 && c.every(one => one.querySelector('svg')))"
+            "([...document.querySelectorAll('.chart')])"
         ),
     )
     assert found
