@@ -1,4 +1,4 @@
-"""Real MNIST digits: four losses, the speed of a step against PyTorch's, the convex case solved.
+"""Real MNIST digits: four losses, a step against PyTorch's, the convex case, a network that sees.
 
 The images (IDX, gzip: t10k-images-idx3-ubyte.gz and its labels) are looked for in the folder named
 by XENT_MNIST, else in ../shared/data/mnist; without them the section says so.
@@ -52,6 +52,34 @@ def solved(X: np.ndarray, y: np.ndarray) -> tuple[Ratio, float, float]:
         found,
         objective(ours.coefs_[0], ours.intercepts_[0]),
         objective(theirs.coef_, theirs.intercept_),
+    )
+
+
+def seeing(X: np.ndarray, y: np.ndarray) -> str:
+    """Train a small convolutional network on 8,000 images, test it on 2,000, and say how it did."""
+    from xent.evaluation import evaluate
+    from xent.training import SoftmaxClassifier, convolutional_network
+
+    model = SoftmaxClassifier(
+        module=convolutional_network((1, 28, 28), 10),
+        epochs=6,
+        optimizer="adam",
+        learning_rate=3e-3,
+        schedule="CosineAnnealingLR",
+        random_state=0,
+    )
+    start = time.perf_counter()
+    model.fit(X[:8000], y[:8000])
+    took = time.perf_counter() - start
+    log_probs = model.predict_log_proba(X[8000:])
+    report = evaluate(y[8000:], logits=log_probs, labels=model.classes_)
+    return (
+        "A small convolutional network, `SoftmaxClassifier(module=convolutional_network((1, 28, "
+        '28), 10), epochs=6, optimizer="adam", learning_rate=3e-3, schedule="CosineAnnealingLR")`, '
+        f"on the same 8,000 and 2,000 images: accuracy {report.accuracy:.4f} (goal 0.975) after "
+        f"{took:.1f} s of fit (goal 180), {report.cross_entropy:.4f} bits a row "
+        f"({report.low:.4f} to {report.high:.4f}), calibration error "
+        f"{100 * report.calibration_error:.2f} %."
     )
 
 
@@ -189,4 +217,5 @@ def run() -> str:
         f"tol=1e-8, max_iter=10000)`. Objectives {ours:.10f} and {theirs:.10f}: ours is "
         f"{(ours - theirs) / theirs:.1e} of theirs above it."
     )
+    lines += ["", seeing(X.astype(np.float32), y)]
     return "\n".join([*lines, "", machine("torch", "scikit-learn")])

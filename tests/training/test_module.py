@@ -1,6 +1,7 @@
 """Any torch.nn.Module: stepped as our own network is, measured, cloned, and put back to its best."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from torch import nn
 
-from xent.training import SoftmaxClassifier, TrainedModel, convolutional_network
+from xent.evaluation import evaluate
+from xent.training import SoftmaxClassifier, TrainedModel, convolutional_network, read_images
 
+MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3))
 Y = np.array(["a", "b", "c"])[RNG.integers(0, 3, 60)]
@@ -70,6 +73,26 @@ def test_a_small_convolutional_network_reads_digits():
         module=network, optimizer="adam", learning_rate=0.005, epochs=8, random_state=0
     )
     assert model.fit(pixels[:1437], y[:1437]).score(pixels[1437:], y[1437:]) > 0.91
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not MNIST.exists(), reason="the images are not beside this repository")
+def test_a_small_convolutional_network_reads_mnist():
+    """As docs/training.md trains it; LeCun et al. (1998) have such a network below 2 % of errors."""
+    images = read_images(next(MNIST.glob("*-images-*")))
+    pixels, y = images.X / np.float32(255), images.y
+    model = SoftmaxClassifier(
+        module=convolutional_network((1, 28, 28), 10),
+        epochs=6,
+        optimizer="adam",
+        learning_rate=3e-3,
+        schedule="CosineAnnealingLR",
+        random_state=0,
+    ).fit(pixels[:8000], y[:8000])
+    report = evaluate(y[8000:], logits=model.predict_log_proba(pixels[8000:]))
+    assert report.accuracy >= 0.975
+    assert report.low < report.cross_entropy < report.high < 0.12
+    assert report.calibration_error < 0.01
 
 
 def test_another_kind_of_fit_forgets_the_module(tmp_path):

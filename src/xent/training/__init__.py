@@ -12,6 +12,7 @@ from xent.training._encoding import TableEncoder  # noqa: E402
 from xent.training._export import export_model  # noqa: E402
 from xent.training._fit.module import convolutional_network  # noqa: E402
 from xent.training._model import Scaling, TrainedModel  # noqa: E402
+from xent.training._multilabel import MultilabelClassifier  # noqa: E402
 from xent.training._story.fair import (  # noqa: E402
     FairComparison,
     FairResult,
@@ -26,6 +27,7 @@ __all__ = [
     "FairResult",
     "Images",
     "LikelihoodTable",
+    "MultilabelClassifier",
     "Scaling",
     "SoftmaxClassifier",
     "TableEncoder",

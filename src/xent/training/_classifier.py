@@ -29,6 +29,7 @@ from xent.training._fit.run import (
     train_module,
 )
 from xent.training._fit.targets import (
+    Targets,
     check_distributions,
     is_soft,
     numbers_in,
@@ -36,7 +37,7 @@ from xent.training._fit.targets import (
     row_weights,
 )
 from xent.training._loop import logits_of
-from xent.training._objectives import objective_of
+from xent.training._objectives import Objective, objective_of
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 KINDS = [np.float64, np.float32, np.uint8]  # features that are taken as they are; others as float64
@@ -214,10 +215,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise _check.invalid("allow_other_bits", must, "True")
         if log is not None:
             _store.check_target(log, argument="log")
-        objective = objective_of(self.loss, mistakes=self._mistakes)
+        objective = self._objective(self.loss)
         plan, hidden = self._plan(validation is not None)
-        rows, labels = validate_data(self, X, y, dtype=KINDS, multi_output=is_soft(y))
-        targets = read_targets(labels, classes)
+        rows, targets = self._read(X, y, classes)
         self.classes_ = targets.classes
         weight = row_weights(targets, sample_weight, self.class_weight)
         held_out = None if validation is None else self._held_out(*pair(validation))
@@ -274,11 +274,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=KINDS, reset=False)
-        objective = objective_of(self.loss_, mistakes=self._mistakes)
-        if hasattr(self, "module_"):
-            return objective.log_probs(module_logits(self.module_, rows))
-        layers = list(zip(self.coefs_, self.intercepts_, strict=True))
-        return objective.log_probs(logits_of(layers, rows))
+        return self._objective(self.loss_).log_probs(self._logits(rows))
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return probabilities: the softmax, or for the sigmoid losses sigmoids over their sum.
@@ -320,6 +316,22 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         winners = self.predict_log_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[winners])
+
+    def _logits(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Return logits of rows that are checked."""
+        if hasattr(self, "module_"):
+            return module_logits(self.module_, rows)
+        return logits_of(list(zip(self.coefs_, self.intercepts_, strict=True)), rows)
+
+    def _objective(self, loss: str) -> Objective:
+        return objective_of(loss, mistakes=self._mistakes)
+
+    def _read(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None
+    ) -> tuple[NDArray[Any], Targets]:
+        """Take features and targets to train on."""
+        rows, labels = validate_data(self, X, y, dtype=KINDS, multi_output=is_soft(y))
+        return rows, read_targets(labels, classes)
 
     def _plan(self, held_out: bool) -> tuple[Plan, list[int]]:
         if not isinstance(self.hidden, Sequence | np.ndarray) or isinstance(
@@ -374,6 +386,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "schedule": None if schedule is None else [schedule[0], schedule[1]],
             "patience": plan.patience,
             "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
+            "multilabel": None,
         }
 
     def _held_out(self, X: ArrayLike, y: ArrayLike) -> HeldOut:

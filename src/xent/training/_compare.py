@@ -76,8 +76,8 @@ class Comparison:
         """
         page.section(
             "The same network under each loss",
-            "Same start, same batches, same number of steps. Held-out bits are the mean cost of "
-            "the true class on rows that were not trained on; fewer are better.",
+            "Same start, same batches, same number of steps, same learning rate. Held-out bits are "
+            "the mean cost of the true class on rows that were not trained on; fewer are better.",
             columns=["loss", "held-out bits", "accuracy", "Brier", "calibration error", "seconds"],
             rows=self._rows(),
             best=list(self.reports).index(self.best),

@@ -20,6 +20,7 @@ from xent.cli._training._labelled import (
     read_labelled,
     text_columns,
 )
+from xent.cli._training._multilabel import check_label_names
 from xent.cli._training._prepared import Prepared, prepare
 from xent.cli._training._scores import check_names
 from xent.cli._training._words import IMAGES_HELP, train_words
@@ -42,6 +43,18 @@ def train(
     ],
     target: Annotated[
         str | None, typer.Option("--target", "-t", help="Column with the class of each row.")
+    ] = None,
+    multilabel: Annotated[
+        bool,
+        typer.Option(
+            "--multilabel",
+            help="A row may have several labels: --target names columns of 1 and 0, like 'y_*', or "
+            "one column that holds them all.",
+        ),
+    ] = False,
+    label_separator: Annotated[
+        str | None,
+        typer.Option(help="What stands between the labels of one column of text, like ';'."),
     ] = None,
     features: Annotated[
         str | None,
@@ -71,12 +84,13 @@ def train(
         int, typer.Option(help="How many names of one column have a feature of their own.")
     ] = 100,
     loss: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="The loss: cross_entropy, binary_cross_entropy, mse_softmax, mse_sigmoid, focal, "
-            "...; with options, like cross_entropy:label_smoothing=0.1.",
+            "...; with options, like cross_entropy:label_smoothing=0.1. By default cross_entropy, "
+            "with --multilabel binary_cross_entropy.",
         ),
-    ] = "cross_entropy",
+    ] = None,
     hidden: Annotated[
         str, typer.Option(help="Units of each hidden layer, like 64,32; none by default.")
     ] = "",
@@ -163,6 +177,8 @@ def train(
     Names become one-hot, numbers are scaled, gaps have a feature of their own, dates keep their
     place in the year, the week and the day. How is kept in the model.
 
+    With --multilabel each label has a probability of its own, by a sigmoid.
+
     The same command with the same --checkpoint goes on where it was stopped.
     More --epochs train on from there.
 
@@ -176,10 +192,11 @@ def train(
     share = share_of(validation)
     file = validation if share is None else None
     predictions = _out_of_fold_file(folds, out_of_fold_, validation)
+    _check_multilabel(multilabel, target, label_separator, class_weight, folds)
     outputs = {"--model": model, "--checkpoint": checkpoint, "--out-of-fold": predictions}
     outputs["--log"] = log
     _data.check_outputs([data, file], outputs)
-    from xent.training import SoftmaxClassifier
+    from xent.training import MultilabelClassifier, SoftmaxClassifier
     from xent.training._data.source import is_images
 
     if download is not None:
@@ -207,30 +224,40 @@ def train(
             weights=weights,
             ids=ids or (),
             drop_missing=drop_missing_target,
+            multilabel=multilabel,
+            separator=label_separator,
         )
     if share is not None:
         rows, held = parted(rows, share, seed)
     if predictions is not None:
         others = [*rows.named(), rows.target, FOLD]
         check_names("--target", _classes(rows), others)
+    several = rows.several if isinstance(rows, LabelledTable) else None
+    if several is not None:
+        check_label_names(several.labels, list(rows.named()))
     prepared = prepare(rows, scale, max_levels)
     if file is not None and isinstance(rows, LabelledTable):
         text = text_columns(prepared.encoder)
         held = read_held_out(file, reading, rows, text, drop_missing=drop_missing_target)
     elif file is not None:
         held = read_part(file, size, argument="--validation")
-    classifier = SoftmaxClassifier(
-        loss=loss,
-        hidden=units,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        optimizer=optimizer,
-        random_state=seed,
-        device=device,
-        class_weight=class_weight,
-        schedule=schedule,
-        patience=patience,
+    settings: dict[str, Any] = {
+        "hidden": units,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "optimizer": optimizer,
+        "random_state": seed,
+        "device": device,
+        "schedule": schedule,
+        "patience": patience,
+    }
+    if loss is not None:
+        settings["loss"] = loss
+    classifier = (
+        SoftmaxClassifier(class_weight=class_weight, **settings)
+        if several is None
+        else MultilabelClassifier(**settings)
     )
     X = prepared.numbers(rows)
     pair = None
@@ -241,6 +268,7 @@ def train(
             X,
             rows.labels,
             rows.weight,
+            classes=None if several is None else several.labels,
             validation=pair,
             checkpoint=checkpoint,
             allow_other_bits=allow_other_bits,
@@ -253,7 +281,7 @@ def train(
             return prepare(part, scaled, max_levels)
 
         said = out_of_fold(rows, folds, seed, learn, classifier, predictions)
-    prepared.model(classifier).save(model)
+    prepared.model(classifier, several).save(model)
     _say_what_is_read(rows, prepared)
     _say_what_was_trained(classifier, held)
     typer.echo(f"Model: {model}")
@@ -274,6 +302,30 @@ def _way_on(checkpoint: Path | None) -> Iterator[None]:
             said = "It was stopped in its first epoch: the same command starts afresh."
         typer.echo(said, err=True)
         raise
+
+
+def _check_multilabel(
+    multilabel: bool,
+    target: str | None,
+    separator: str | None,
+    class_weight: str | None,
+    folds: int | None,
+) -> None:
+    """Refuse what goes with several labels alone, or with one class alone."""
+    from xent import _check
+
+    if not multilabel:
+        if separator is not None:
+            raise _check.invalid("--label-separator", "go with --multilabel", repr(separator))
+        return
+    if target is None:
+        raise _check.invalid("--target", "name the labels with --multilabel", "none")
+    advice = "To count what is there more, use --loss binary_cross_entropy:pos_weight=5."
+    if class_weight is not None:
+        must = "be left out with --multilabel"
+        raise _check.invalid("--class-weight", must, repr(class_weight), advice)
+    if folds is not None:
+        raise _check.invalid("--folds", "be left out with --multilabel", folds)
 
 
 def _out_of_fold_file(folds: int | None, file: Path | None, validation: str | None) -> Path | None:
@@ -331,7 +383,11 @@ def _say_what_is_read(rows: Labelled, prepared: Prepared) -> None:
     from xent import _check
     from xent.training._encoding.column import NO_VALUES, SAME_VALUES
 
-    classes = _check.count(len(set(rows.labels.tolist())), "class")
+    several = rows.several if isinstance(rows, LabelledTable) else None
+    if several is None:
+        classes = _check.count(len(set(rows.labels.tolist())), "class")
+    else:
+        classes = _check.count(len(several.labels), "label")
     number = _check.count(len(rows.labels), "row" if prepared.encoder else "image")
     if prepared.encoder is None:
         size = " x ".join(map(str, prepared.shape))
@@ -348,6 +404,8 @@ def _say_what_is_read(rows: Labelled, prepared: Prepared) -> None:
     for why in (SAME_VALUES, NO_VALUES):
         if names := [c.name for c in columns if c.left_out == why]:
             typer.echo(f"left out, {why}: {_check.join_names(names, last='and', limit=8)}")
+    if several is not None and (none := int((rows.labels.max(axis=1) == 0).sum())):
+        typer.echo(f"{_check.count(none, 'row')} without any label")
     if rows.dropped:
         typer.echo(f"{_check.count(rows.dropped, 'row')} without {rows.target!r} left out")
 
@@ -365,6 +423,8 @@ def _say_what_was_trained(classifier: SoftmaxClassifier, held: Labelled | None) 
         unit, each = "image", "an image"
         if isinstance(held, LabelledTable):
             unit, each = "row", "a row"
+            if held.several is not None:
+                each = "a label"
         typer.echo(
             f"held out: {history['validation_bits'][-1]:.4f} bits {each}, "
             f"accuracy {100 * history['validation_accuracy'][-1]:.1f} %, "

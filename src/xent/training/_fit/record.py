@@ -47,7 +47,10 @@ class HeldOut:
         objective : Objective
             Says how its logits are read.
         """
-        return scores(objective.log_probs(self.forward(layers, self.X)), self.target)
+        logits = self.forward(layers, self.X)
+        if objective.multilabel:
+            return label_scores(logits, self.target)
+        return scores(objective.log_probs(logits), self.target)
 
 
 def scores(log_probs: NDArray[np.float64], target: NDArray[Any]) -> dict[str, float]:
@@ -70,6 +73,26 @@ def scores(log_probs: NDArray[np.float64], target: NDArray[Any]) -> dict[str, fl
         WATCHED: nats,
         "validation_bits": nats / math.log(2),
         "validation_accuracy": float((log_probs.argmax(axis=1) == target).mean()),
+    }
+
+
+def label_scores(logits: NDArray[np.float64], target: NDArray[Any]) -> dict[str, float]:
+    """Return the same of several labels a row: means over all labels of all rows.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (N, L)
+        Of the model.
+    target : ndarray, shape (N, L)
+        1 where a label is there.
+    """
+    there = target > 0.5
+    costs = np.logaddexp(0.0, np.where(there, -logits, logits)).mean(axis=1)
+    nats = math.fsum(costs) / len(costs)
+    return {
+        WATCHED: nats,
+        "validation_bits": nats / math.log(2),
+        "validation_accuracy": float(((logits >= 0) == there).mean()),
     }
 
 

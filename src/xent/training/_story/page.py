@@ -29,14 +29,14 @@ def add_fair(page: Page, fair: FairComparison) -> None:
     """
     bits = [sum(result.bits) for result in fair.results]
     page.section(
-        "The same losses, each at its own best learning rate",
+        "Each loss at the rate that all share, and at its own best one",
         f"Means over {fair.seeds} starts. Each loss's own rate was chosen from "
         f"{', '.join(f'{rate:g}' for rate in fair.rates)} on a fifth of the training rows, which "
         "judge nothing here. The interval is of the paired differences over the starts. At a rate "
         "that all share, a loss that is averaged over its outputs takes smaller steps, and that is "
-        "most of what the table above shows; at its own rate the squared error of the softmax does "
-        "about as well on a problem as small as this. What cross-entropy buys is that the ordinary "
-        "rate works.",
+        "most of the difference there; at its own rate the squared error of the softmax does about "
+        "as well on a problem as small as this. What cross-entropy buys is that the ordinary rate "
+        "works.",
         columns=fair.columns,
         rows=fair.rows(),
         best=bits.index(min(bits)),
