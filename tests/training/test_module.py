@@ -1,6 +1,7 @@
 """Any torch.nn.Module: stepped as our own network is, measured, cloned, and put back to its best."""
 
 import copy
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,33 @@ def test_wording(settings, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         SoftmaxClassifier(**settings).fit(X, Y)
     assert str(caught.value) == sentence
+
+
+SAID = "`module` is trained as it is, and the audit finds: "
+SOFTMAX = (
+    SAID
+    + "X101 double-softmax: cross-entropy takes logits, but softmax was applied to them: no loss below 0.551 is reachable with 3 classes. Give the loss the logits: remove the softmax, or keep it for prediction."
+)
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "said"),
+    [
+        (nn.Softmax(1), "cross_entropy", SOFTMAX),
+        (nn.Softmax(1), "focal:gamma=2", SOFTMAX),
+        (nn.Sigmoid(), "binary_cross_entropy", SAID + "X102 double-sigmoid: "),
+        (nn.ReLU(), "mse_softmax", SAID + "X104 activation-on-logits: "),
+        (nn.Identity(), "cross_entropy", None),
+        (nn.LogSoftmax(1), "cross_entropy", None),
+    ],
+)
+def test_what_is_no_logit_is_said(last, loss, said):
+    module = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 3), last)
+    state = torch.random.get_rng_state()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        SoftmaxClassifier(loss, module=module, epochs=1, random_state=0).fit(X, Y)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    found = [str(w.message) for w in caught]
+    assert len(found) == (said is not None)
+    assert not found or found[0].startswith(said)

@@ -93,7 +93,9 @@ def register(app: typer.Typer) -> None:
         if fair is not None:
             story.add_fair(page, fair)
         comparison.add_to(page)
-        story.add_double_softmax(page, comparison)
+        audited = story.audit_of_mistake(comparison, digits.X, digits.y)
+        typer.echo(f"xent audit, of double_softmax on its first batch:\n{audited}\n")
+        story.add_double_softmax(page, comparison, audited)
         some = slice(None, LIKELIHOOD_ROWS)
         table = likelihood_table(
             comparison.classifiers["cross_entropy"], digits.X[some], digits.y[some]

@@ -16,6 +16,7 @@ from xent.training._fit.plan import Plan
 from xent.training._fit.record import HeldOut
 from xent.training._fit.targets import Targets, read_labels_of_rows
 from xent.training._objectives import Objective, objective_of
+from xent.training._stream import StreamedRows
 
 
 class MultilabelClassifier(SoftmaxClassifier):
@@ -89,13 +90,14 @@ class MultilabelClassifier(SoftmaxClassifier):
 
     def fit(
         self,
-        X: ArrayLike,
+        X: ArrayLike | StreamedRows,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
         classes: ArrayLike | None = None,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float | None = None,
         allow_other_bits: bool = False,
         log: str | os.PathLike[str] | None = None,
     ) -> Self:
@@ -103,7 +105,7 @@ class MultilabelClassifier(SoftmaxClassifier):
 
         Parameters
         ----------
-        X : array_like, shape (N, D)
+        X : array_like, shape (N, D), or StreamedRows
             Features.
         y : array_like, sparse matrix or data frame, shape (N, L)
             1 where a label is there, 0 where it is not; booleans too. Of sets of labels
@@ -114,7 +116,7 @@ class MultilabelClassifier(SoftmaxClassifier):
             Names of the labels; else those of the columns of a frame, or 0 to L - 1.
         validation : pair (X, y), optional
             Rows on which the cross-entropy and the accuracy of every epoch are measured.
-        checkpoint, allow_other_bits, log : optional
+        checkpoint, checkpoint_every, allow_other_bits, log : optional
             As `SoftmaxClassifier.fit` has them.
 
         Returns
@@ -130,6 +132,7 @@ class MultilabelClassifier(SoftmaxClassifier):
         """
         return super().fit(
             X, y, sample_weight, classes=classes, validation=validation, checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
             allow_other_bits=allow_other_bits, log=log,
         )  # fmt: skip
 
@@ -224,9 +227,11 @@ class MultilabelClassifier(SoftmaxClassifier):
         return objective_of(loss, multilabel=True)
 
     def _read(
-        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None
-    ) -> tuple[NDArray[Any], Targets]:
+        self, X: ArrayLike | StreamedRows, y: ArrayLike, classes: ArrayLike | None
+    ) -> tuple[NDArray[Any] | StreamedRows, Targets]:
         targets = read_labels_of_rows("y", y, classes)
+        if isinstance(X, StreamedRows):
+            return self._blocks(X, targets), targets
         rows, _ = validate_data(self, X, targets.values, dtype=KINDS, multi_output=True)
         return rows, targets
 

@@ -44,6 +44,8 @@ class Objective:
         smoothed. None of every other loss.
     multilabel : bool
         Whether each output is a yes or no by itself, so that ``log_probs`` are those of yes.
+    link : str
+        What the loss applies to logits, ``"softmax"`` or ``"sigmoid"``.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Objective:
     log_probs: Callable[[Matrix], Matrix]
     smoothing: float | None = None
     multilabel: bool = False
+    link: str = "softmax"
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,7 @@ def objective_of(
         log_probs=_log_sigmoid if multilabel else partial(_log_probs, family.link, options),
         smoothing=float(options.get("label_smoothing", 0.0)) if plain else None,
         multilabel=multilabel,
+        link=family.link,
     )
 
 

@@ -107,8 +107,8 @@ def labels_in(table: Any, where: LabelColumns, argument: str) -> NDArray[np.floa
     if where.listed:
         place = {name: j for j, name in enumerate(where.labels)}
         separator = where.separator or None
-        for i, row in enumerate(_names_in(table, where.columns[0], separator, argument)):
-            for name in row:
+        for i, named in enumerate(_names_in(table, where.columns[0], separator, argument)):
+            for name in named:
                 if name not in place:
                     must = f"hold no other labels than those trained on in {where.columns[0]!r}"
                     raise _check.invalid(argument, must, f"{name!r} at row {i}")

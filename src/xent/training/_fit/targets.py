@@ -124,16 +124,16 @@ def read_labels_of_rows(
             place = {name: i for i, name in enumerate(own.tolist())}
             there = there[:, [place[str(name)] for name in known.tolist()]]
         if there.shape[1] != len(known):
-            must = f"have the {_check.count(len(known), 'label')} of " + _check.argument("y")
-            raise _check.invalid(argument, must, _check.count(there.shape[1], "column"))
+            wanted = f"have the {_check.count(len(known), 'label')} of " + _check.argument("y")
+            raise _check.invalid(argument, wanted, _check.count(there.shape[1], "column"))
         return Targets(known, there.astype(np.float32))
     size = there.shape[1]
     if names is not None:
         own = np.asarray(column_or_1d(names))
     classes = np.arange(size) if own is None else own
     if len(classes) != size or len(np.unique(classes)) < size:
-        must = f"name the {size} columns of " + _check.argument(argument) + ", each once"
-        raise _check.invalid("classes", must, str(classes.tolist()))
+        named = f"name the {size} columns of " + _check.argument(argument) + ", each once"
+        raise _check.invalid("classes", named, str(classes.tolist()))
     return Targets(classes, there.astype(np.float32))
 
 

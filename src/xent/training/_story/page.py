@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from xent._page import COLOURS, Page, altair
 from xent.training._compare import Comparison
+from xent.training._fit.audited import FIRST_ROWS, findings
+from xent.training._fit.targets import numbers_in
+from xent.training._objectives import objective_of
 from xent.training._story.fair import FairComparison
 from xent.training._story.likelihood import LikelihoodTable
 from xent.training._story.saturated import SaturatedRun
@@ -65,7 +69,27 @@ def add_likelihood(page: Page, table: LikelihoodTable) -> None:
     )
 
 
-def add_double_softmax(page: Page, comparison: Comparison) -> None:
+def audit_of_mistake(comparison: Comparison, X: Any, y: Any) -> str:
+    """Return what the audit says of the network under a second softmax, on one batch.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        With double_softmax, of one layer.
+    X, y : array_like
+        Rows and classes, of which the first are looked at.
+    """
+    model = comparison.classifiers["double_softmax"]
+    weight = torch.tensor(model.coefs_[0], device="cpu")
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], device="cpu")
+    layer.weight.data, layer.bias.data = weight, torch.tensor(model.intercepts_[0], device="cpu")
+    rows = torch.tensor(np.asarray(X[:FIRST_ROWS]), dtype=torch.float32, device="cpu")
+    target = torch.from_numpy(numbers_in(model.classes_, np.asarray(y[:FIRST_ROWS]), "y"))
+    mistaken = torch.nn.Sequential(layer, torch.nn.Softmax(1))
+    return " ".join(findings(mistaken, rows, target, objective_of("cross_entropy")))
+
+
+def add_double_softmax(page: Page, comparison: Comparison, audited: str = "") -> None:
     """Add what gives a second softmax away.
 
     Parameters
@@ -74,6 +98,8 @@ def add_double_softmax(page: Page, comparison: Comparison) -> None:
         Where.
     comparison : Comparison
         With cross_entropy and double_softmax.
+    audited : str
+        What the audit says of it.
     """
     names = ("cross_entropy", "double_softmax")
     classes = len(comparison.classifiers[names[0]].classes_)
@@ -85,7 +111,7 @@ def add_double_softmax(page: Page, comparison: Comparison) -> None:
         "them. Accuracy hides it. Bits show it, and the printed loss gives it away: with "
         f"{classes} classes it cannot fall below ln(1 + {classes - 1}/e) = {floor:.4f} nats, "
         "however good the model. A loss that stops there is not a bad model, it is the second "
-        "softmax.",
+        "softmax." + (f" On the first batch `xent audit` says: {audited}" if audited else ""),
         columns=["loss", "printed loss, nats", "its floor", "held-out bits", "accuracy"],
         rows=[
             (
