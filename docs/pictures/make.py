@@ -43,8 +43,8 @@ def screenshot(page, picture, width, height, clip=None):
 
 def report(folder):
     subprocess.run([*XENT, "demo"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    clip = {"x": 0, "y": 0, "width": 1000, "height": 1024}
-    screenshot(folder / "report.html", HERE / "report.png", 1000, 1024, clip)
+    clip = {"x": 0, "y": 0, "width": 1000, "height": 1530}
+    screenshot(folder / "report.html", HERE / "report.png", 1000, 1530, clip)
 
 
 def audit(folder):
