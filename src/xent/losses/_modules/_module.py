@@ -49,4 +49,6 @@ class LossModule(torch.nn.Module):
 
     def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
         """Return the loss of a batch; ``token_weight`` weighs its rows or answers."""
-        return self.function(input, target, token_weight=token_weight, **self.kept())
+        options = self.kept()
+        options["token_weight"] = token_weight  # a second dict for it would take longer
+        return self.function(input, target, **options)
