@@ -16,7 +16,8 @@ from xent.evaluation._accumulator.scores import scores_of
 from xent.evaluation._accumulator.state import EvaluationState
 from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._calibration.figures import with_counts
-from xent.evaluation._predictions import Predictions, no_logits, predictions
+from xent.evaluation._distributions import no_logits
+from xent.evaluation._predictions import Predictions, predictions
 from xent.evaluation._probabilities import look_like_probs
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, blocks_of, kept

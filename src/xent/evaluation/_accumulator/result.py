@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.evaluation._accumulator.moments import CONFIDENCE, CostMoments
+from xent.evaluation._accumulator.moments import CostMoments
 from xent.evaluation._accumulator.scores import NO_RANKING, ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import SMALLEST, Numbers, Sums, ratio
@@ -23,6 +23,7 @@ from xent.evaluation._accumulator.tally import (
     TOTALS,
     RowTally,
 )
+from xent.evaluation._interval import CONFIDENCE
 from xent.evaluation._numbers import (
     Bin,
     ClassRow,
