@@ -13,7 +13,13 @@ from sklearn import metrics
 
 import oracle
 from xent import losses, measures
-from xent.evaluation import evaluate
+from xent.evaluation import (
+    Accumulator,
+    evaluate,
+    evaluate_multilabel,
+    evaluate_soft,
+    evaluate_tokens,
+)
 
 
 def predictions(seed=0, rows=200, classes=5, spread=2.0):
@@ -678,3 +684,34 @@ def test_percentages_are_told():
 def test_classes_that_are_whole_floats_are_named_as_whole_numbers(positive):
     report = evaluate(np.array([1.0, 0.0, 1.0]), [0.9, 0.2, 0.6], positive=positive)
     assert sorted(repr(c.label) for c in report.per_class) == ["0", "1"]
+
+
+@pytest.mark.parametrize("size", [1.1e300, 8e307, 1.7e308])
+@pytest.mark.parametrize("rows", [1, 4])
+def test_logits_that_no_sum_holds_are_refused_in_a_sentence(size, rows):
+    must = r"must give the true class of a row a cost of at most 1e\+300 nats.* at row 0"
+    z = [[0.0, size, -size]] * rows
+    with pytest.raises(ValueError, match=must):
+        evaluate([0] * rows, logits=z)
+    with pytest.raises(ValueError, match=must):
+        evaluate([0] * rows, logits=[[0.0, 1e250, 1.0]] * rows, sample_weight=[1e60] * rows)
+    with pytest.raises(ValueError, match=must):
+        evaluate_multilabel([[1, 0, 0]] * rows, logits=z)
+    with pytest.raises(ValueError, match=must):
+        evaluate_soft([[1.0, 0.0, 0.0]] * rows, logits=z)
+    with pytest.raises(ValueError, match=must.replace("row", "token")):
+        evaluate_tokens([[-size]] * rows)
+    accumulator = Accumulator()
+    accumulator.update([1, 2], logits=[[0.0, 5.0, -size], [0.0, 1.0, 2.0]])  # a mask costs nothing
+    with pytest.raises(ValueError, match=r"at row 3"):
+        accumulator.update([1, 0], logits=[[0.0, 5.0, -size], [0.0, size, 2.0]])
+
+
+def test_huge_costs_have_finite_means():
+    for size in (1e160, 1e300):
+        z = [[0.0, size, 1.0], [size, 0.0, 1.0], [1.0, size, 0.0]]
+        report = evaluate([0, 1, 1], logits=z, by={"half": [0, 0, 1]}, base=math.e)
+        assert report.cross_entropy == pytest.approx(size / 3 * 2, rel=1e-15)
+        assert (report.low, report.high) == (0.0, math.inf)
+        assert report.to_dict()["per_class"][0]["cross_entropy"] == size
+        assert evaluate_tokens([[-size], [-1.0]], base=math.e).per("token") == size / 2

@@ -17,7 +17,7 @@ from xent.evaluation._accumulator.state import EvaluationState
 from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._calibration.figures import with_counts
 from xent.evaluation._predictions import Predictions, no_logits, predictions
-from xent.evaluation._probabilities import look_like_probs
+from xent.evaluation._probabilities import check_costs, look_like_probs
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, blocks_of, kept
 from xent.evaluation._truth import names_of, values_of
@@ -184,6 +184,9 @@ class Accumulator:
                 keep.append(kept(given, rows, figures))
             if not some.count:
                 continue
+            if given.kind != "probs":
+                weight = None if some.weight is None else some.weight[: some.count]
+                check_costs(some.figures.cost[: some.count], some.number, given.kind, weight)
             state.tally.add(some)
             places = (some.number - first_row).tolist() if columns else []
             for name, values in columns.items():

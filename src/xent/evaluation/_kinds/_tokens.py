@@ -19,6 +19,7 @@ from xent.evaluation._kinds._token_report import (
     TokenReport,
     TokenUnit,
 )
+from xent.evaluation._probabilities import check_costs
 
 Numbers = NDArray[np.float64]
 
@@ -111,7 +112,9 @@ def tokens_evaluated(
         raise _check.invalid("first", must, repr(first))
     if not (log_base > 1 and math.isfinite(log_base)):
         raise _check.invalid("log_base", "be above 1 and finite", repr(log_base))
-    cost = np.abs(found.log_probs) * (math.log(log_base) / unit)
+    cost = np.abs(found.log_probs)
+    check_costs(cost, 0, "log_probs", piece="token")
+    cost *= math.log(log_base) / unit
     starts = found.starts
     tokens = np.diff(np.append(starts, len(cost)))
     # A document without a scored token costs nothing, and its text counts.
