@@ -43,7 +43,9 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz."),
+        typer.Argument(
+            metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz, .npy."
+        ),
     ],
     target: options.TargetOption = "target",
     probs: options.ProbsOption = None,
@@ -108,13 +110,13 @@ def evaluate(
         _finish(other.evaluated(), rows, json, fail_above)
         return
     elsewhere = {
-        "--truth": truth, "--rows": rows, "--against": against,
+        "--truth": None if by_place(file, truth) else truth, "--rows": rows, "--against": against,
         "--ordered": kinds.ordered or None, "--once": once or None,
     }  # fmt: skip
     if streaming.wanted(file, elsewhere):
         question = Question(
             reading, kind, given[kind], target, weights, id_, tuple(by or ()), positive, labels,
-            ignore, (), normalize, allow_probabilities, logarithms,
+            ignore, (), normalize, allow_probabilities, logarithms, truth,
         )  # fmt: skip
         report = run(file, question, streaming)
         report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
@@ -125,7 +127,7 @@ def evaluate(
     beside = [name for name in (weights, *(by or [])) if name is not None]
     if once and id_ is None:
         raise _check.invalid("--id", "name the column by which --once tells rows apart", "none")
-    files = Files(file, target, truth, id_, once=once)
+    files = Files(file, target, truth, id_, once=once, pattern=given[kind])
     table = files.read(reading, beside)
     others = _columns(table, files, {"--weights": [weights] if weights else [], "--by": by or []})
     scores = scores_of(table, kind, given[kind], file, [target, *others])
@@ -164,6 +166,15 @@ def evaluate(
     _write(report, beyond, file, html, json)
     if fail_above is not None:
         options.fail("the cross-entropy", report.high, fail_above, report.unit)
+
+
+def by_place(file: Path, truth: Path | None) -> bool:
+    """Whether true classes go by place beside predictions of which the file says how many."""
+    return (
+        truth is not None
+        and truth.suffix.lower() == ".npy"
+        and (file.is_dir() or file.suffix.lower() in (".npy", ".npz", ".parquet"))
+    )
 
 
 def _finish(

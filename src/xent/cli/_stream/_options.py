@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from xent.cli._tables import is_array
+
 HELD_BYTES = (
     1 << 24
 )  # bytes of numbers that are held at once; what is larger is read piece by piece
@@ -91,6 +93,10 @@ def _size_of(file: Path) -> int:
     """Return how many bytes of numbers a file holds, about; 0 of one that is none."""
     if not file.is_file():
         return 0
+    if is_array(file):
+        from xent import _table
+
+        return sum(header.size for header in _table.array_headers(file, "FILE").values())
     if file.suffix.lower() == ".parquet":
         import pyarrow as pa
         import pyarrow.parquet

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xent.cli._tables import TableFile, TableOptions
+from xent.cli._tables import TableFile, TableOptions, is_array
 
+RUN_BYTES = 1 << 27  # of an array that is a piece
 BATCH_CELLS, STREAMED_ROWS = 1 << 20, 1 << 16  # of a batch, at most
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A row group of a Parquet file, or another file as a whole.
+    """A row group of a Parquet file, some rows of an array, or another file as a whole.
 
     Parameters
     ----------
@@ -24,11 +26,14 @@ class Piece:
         Which of its row groups; None where it has none.
     first : int
         The number of its first row.
+    rows : int or None
+        How many it has, where the file says so.
     """
 
     path: Path
     group: int | None
     first: int
+    rows: int | None = None
 
 
 def pieces_of(file: Path, reading: TableOptions) -> list[Piece]:
@@ -39,11 +44,26 @@ def pieces_of(file: Path, reading: TableOptions) -> list[Piece]:
         if file.suffix.lower() == ".parquet" and file.exists():
             return _groups([file])
         TableFile(file, reading, argument="FILE")  # says what its ending must be
+        if is_array(file) and file.exists():
+            return _runs(file)
         return [Piece(file, None, 0)]
     files = sorted(path for path in file.rglob("*.parquet") if path.is_file())
     if not files:
         raise _check.invalid("FILE", "hold files that end in .parquet", f"the folder {str(file)!r}")
     return _groups(files)
+
+
+def _runs(file: Path) -> list[Piece]:
+    """Return runs of rows of an array; archives are read from their beginning alone."""
+    from xent import _table
+
+    headers = _table.array_headers(file, argument="FILE")
+    rows = min((header.shape[0] for header in headers.values()), default=0)
+    size = sum(header.size for header in headers.values())
+    if file.suffix.lower() == ".npz":
+        return [Piece(file, None, 0, rows)] if rows else []
+    step = max(1, RUN_BYTES * rows // max(size, 1))
+    return [Piece(file, k, at, min(step, rows - at)) for k, at in enumerate(range(0, rows, step))]
 
 
 def _groups(files: Sequence[Path]) -> list[Piece]:
@@ -68,20 +88,40 @@ def _groups(files: Sequence[Path]) -> list[Piece]:
         for group in range(metadata.num_row_groups):
             rows = metadata.row_group(group).num_rows
             if rows:
-                found.append(Piece(path, group, first))
+                found.append(Piece(path, group, first, rows))
             first += rows
     return found
 
 
 def batches(
-    piece: Piece, reading: TableOptions, columns: Sequence[str] | None, text: Sequence[str]
+    piece: Piece,
+    reading: TableOptions,
+    columns: Sequence[str] | None,
+    text: Sequence[str],
+    *,
+    matrices: bool = False,
 ) -> Iterator[Any]:
-    """Yield the tables of a piece, of the columns wanted."""
+    """Yield the tables of a piece, of the columns wanted.
+
+    Parameters
+    ----------
+    piece : Piece
+        Some rows.
+    reading : TableOptions
+        How the file is written.
+    columns, text : sequence of str, None for all; sequence of str
+        What is wanted, and which of it is text in a CSV.
+    matrices : bool
+        Whether an array of two dimensions is one column of lists.
+    """
     import pyarrow as pa
     import pyarrow.parquet
 
     from xent._table.files.endings import unreadable
 
+    if is_array(piece.path):
+        yield from _blocks(piece, columns, matrices=matrices)
+        return
     width = len(columns or ()) or 16
     rows = max(1, min(STREAMED_ROWS, BATCH_CELLS // width))
     if piece.group is None:
@@ -100,12 +140,33 @@ def batches(
         raise unreadable(piece.path, ".parquet", error) from None
 
 
-def schema_of(piece: Piece, reading: TableOptions, text: Sequence[str]) -> Any:
+def _blocks(piece: Piece, columns: Sequence[str] | None, *, matrices: bool) -> Iterator[Any]:
+    """Yield the tables of arrays, of which those that no column is of are not read."""
+    from xent import _table
+
+    headers = _table.array_headers(piece.path, argument="FILE")
+    wanted = [
+        name
+        for name in headers
+        if columns is None or any(c == name or c.rpartition("_")[0] == name for c in columns)
+    ]
+    width = sum(math.prod(headers[name].shape[1:]) for name in wanted)
+    rows = max(1, min(STREAMED_ROWS, BATCH_CELLS // max(width, 1)))
+    stop = None if piece.rows is None else piece.first + piece.rows
+    for table in _table.scan_arrays(
+        piece.path, wanted, rows, matrices=matrices, start=piece.first, stop=stop
+    ):
+        yield table if columns is None else table.select(list(columns))
+
+
+def schema_of(
+    piece: Piece, reading: TableOptions, text: Sequence[str], *, matrices: bool = False
+) -> Any:
     """Return a table without rows that has the columns of a piece."""
     import pyarrow.parquet
 
-    if piece.group is not None:
+    if piece.group is not None and not is_array(piece.path):
         with pyarrow.parquet.ParquetFile(piece.path) as file:
             return file.schema_arrow.empty_table()
-    first = next(batches(piece, reading, None, text), None)
+    first = next(batches(piece, reading, None, text, matrices=matrices), None)
     return None if first is None else first.slice(0, 0)

@@ -10,10 +10,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xent.cli._arrays import TruthArray, is_whole
 from xent.cli._stream._measure import Question, measure, measured, texts_of
 from xent.cli._stream._options import StreamOptions
 from xent.cli._stream._pieces import Piece, batches, pieces_of, schema_of
-from xent.cli._tables import words
+from xent.cli._tables import is_array, words
 
 if TYPE_CHECKING:
     from xent.evaluation import Accumulator, Report
@@ -27,9 +28,12 @@ def run(file: Path, question: Question, options: StreamOptions) -> Report:
     from xent import _check
 
     pieces = pieces_of(file, question.reading)
-    empty = schema_of(pieces[0], question.reading, question.text) if pieces else None
+    question, empty = _with_form(question, pieces)
     if empty is None:
         raise _check.invalid("FILE", "have at least one row", f"{str(file)!r}")
+    rows = _rows_in(pieces)
+    if question.truth is not None and rows is not None:
+        TruthArray(question.truth).require(rows, file)
     question, columns = _named(question, empty, pieces)
     work = _Work(file, question, pieces, columns, options.checkpoint)
     if options.dask is None and options.workers in (None, 1):
@@ -41,12 +45,27 @@ def run(file: Path, question: Question, options: StreamOptions) -> Report:
     return work.whole.result()
 
 
+def _with_form(question: Question, pieces: list[Piece]) -> tuple[Question, Any]:
+    """Return the question with the form of the arrays, and a table that has the columns."""
+    if not pieces:
+        return question, None
+    piece, reading, text = pieces[0], question.reading, question.text
+    if is_array(piece.path):
+        empty = schema_of(piece, reading, text, matrices=True)
+        wanted = [*question.beside, *([] if question.truth else [question.target])]
+        if empty is not None and is_whole(empty, question.pattern, piece.path, wanted):
+            return replace(question, matrices=True), empty
+    return question, schema_of(piece, reading, text)
+
+
 def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Question, list[str]]:
     """Return the question with the names of the classes, and the columns that are read."""
     from xent import _check, _table
     from xent.evaluation._truth import with_positive
 
     names, path = list(empty.column_names), pieces[0].path
+    if question.truth is not None:
+        names.append(question.target)
     if question.target not in names and question.target == "target":
         advice = f"Name it with --target; the table has {_check.join_names(names, last='and')}."
         raise _check.invalid("--target", f"name a column of {str(path)!r}", "'target'", advice)
@@ -57,14 +76,22 @@ def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Questio
         for name in wanted:
             if name is not None:
                 _table.require(name, names, path, argument=option)
-    columns = question.columns(names, path)
+    columns = question.columns(empty, path)
     # Of lists and structs the rows say what the classes are.
-    first = next(batches(pieces[0], question.reading, columns, question.text), empty)
+    first = next(
+        batches(pieces[0], question.reading, columns, question.text, matrices=question.matrices),
+        empty,
+    )
     scores, classes = question.scores(first, path)
     if scores.matrix.ndim == 2:
         return replace(question, names=tuple(classes)), columns
     seen: dict[str, None] = {}
-    for piece in pieces if not classes else []:
+    if question.truth is not None and not classes:
+        truth, last = TruthArray(question.truth), pieces[-1]
+        seen = dict.fromkeys(
+            texts_of(question, truth.column(0, last.first + (last.rows or 0)).unique())
+        )
+    for piece in pieces if not classes and question.truth is None else []:
         for table in batches(piece, question.reading, [question.target], question.text):
             values = table.column(question.target).unique()
             seen |= dict.fromkeys(texts_of(question, values.drop_null()))
@@ -206,13 +233,8 @@ class _Work:
 
 def _rows_in(pieces: list[Piece]) -> int | None:
     """Return how many rows there are, where files say so."""
-    import pyarrow.parquet
-
-    if pieces[-1].group is None:
-        return None
-    with pyarrow.parquet.ParquetFile(pieces[-1].path) as file:
-        last = file.metadata.row_group(pieces[-1].group).num_rows
-    return pieces[-1].first + int(last)
+    last = pieces[-1] if pieces else Piece(Path(), None, 0, 0)
+    return None if last.rows is None else last.first + last.rows
 
 
 def _identity(file: Path, question: Question, pieces: list[Piece]) -> list[Any]:
@@ -220,6 +242,8 @@ def _identity(file: Path, question: Question, pieces: list[Piece]) -> list[Any]:
     import json
 
     files = dict.fromkeys(piece.path for piece in pieces)
+    if question.truth is not None:
+        files[question.truth] = None
     stats = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     asked = json.loads(json.dumps(asdict(question), default=str))
     return [str(file), stats, asked]
