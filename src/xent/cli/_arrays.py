@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xent.cli._addresses import Address
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -38,7 +40,7 @@ class TruthArray:
         self.path = path
         self.values = np.load(str(path), mmap_mode="r", allow_pickle=False)
 
-    def require(self, rows: int, file: Path) -> None:
+    def require(self, rows: int, file: Path | Address) -> None:
         """Refuse an array that has more rows than the predictions, or fewer."""
         from xent import _check
 
@@ -55,13 +57,13 @@ class TruthArray:
         return pa.array(found.astype(found.dtype.newbyteorder("=")))
 
 
-def with_truth(table: Any, truth: TruthArray, target: str, file: Path) -> Any:
+def with_truth(table: Any, truth: TruthArray, target: str, file: Path | Address) -> Any:
     """Return all predictions of a file with true classes beside them, by their places."""
     truth.require(len(table), file)
     return beside_scores(table, truth.column(0, len(table)), target, file)
 
 
-def beside_scores(table: Any, column: Any, target: str, file: Path) -> Any:
+def beside_scores(table: Any, column: Any, target: str, file: Path | Address) -> Any:
     """Return a table with the column of true classes, which it does not have yet."""
     from xent import _check
 
@@ -73,7 +75,7 @@ def beside_scores(table: Any, column: Any, target: str, file: Path) -> Any:
     return table.append_column(target, column)
 
 
-def is_whole(table: Any, pattern: str | None, file: Path, wanted: Sequence[str]) -> bool:
+def is_whole(table: Any, pattern: str | None, file: Path | Address, wanted: Sequence[str]) -> bool:
     """Whether all scores are in one column of lists, and all columns that are wanted are there."""
     names = table.column_names
     asked = whole_column(table, [n for n in names if n not in wanted], pattern, file)
@@ -81,7 +83,9 @@ def is_whole(table: Any, pattern: str | None, file: Path, wanted: Sequence[str])
     return asked is not None and not split
 
 
-def whole_column(table: Any, names: Sequence[str], pattern: str | None, file: Path) -> str | None:
+def whole_column(
+    table: Any, names: Sequence[str], pattern: str | None, file: Path | Address
+) -> str | None:
     """Return the column of lists that a pattern means: by its name, or as ``name_*``."""
     import pyarrow as pa
 

@@ -10,6 +10,7 @@ import typer
 
 from xent.cli import _data
 from xent.cli import _score_options as options
+from xent.cli._addresses import Address, with_addresses
 from xent.cli._compare._against import OldRows
 from xent.cli._kinds._options import KindOptions
 from xent.cli._kinds._run import KindFile
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     app.command()(evaluate)
 
 
+@with_addresses("file", "truth", "prior", "against")
 @with_options()
 @options_from(KindOptions, "kinds")
 @options_from(StreamOptions, "streaming")
@@ -92,7 +94,8 @@ def evaluate(
     from xent.evaluation._evaluate import evaluated
     from xent.evaluation._kinds._ordered import ordered_evaluated
 
-    _data.check_outputs([file, truth, against], {"--rows": rows, "--html": html, "--json": json,
+    read = [None if isinstance(file, Address) else file, truth, against]
+    _data.check_outputs(read, {"--rows": rows, "--html": html, "--json": json,
                         "--checkpoint": streaming.checkpoint})  # fmt: skip
     if str(html) == "-":
         raise _check.invalid("--html", "name a file", "'-'")

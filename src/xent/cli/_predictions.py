@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xent.cli._addresses import Address
 from xent.cli._arrays import (
     PATTERNS,
     TruthArray,
@@ -150,7 +151,7 @@ class Scores:
 
 
 def scores_of(
-    table: Any, kind: str, pattern: str | None, file: Path, leave: Sequence[str]
+    table: Any, kind: str, pattern: str | None, file: Path | Address, leave: Sequence[str]
 ) -> Scores:
     """Read the columns of scores; the parameters are those of `score_columns`."""
     option = "--" + kind.replace("_", "-")
@@ -161,7 +162,7 @@ def scores_of(
 
 
 def score_columns(
-    table: Any, kind: str, pattern: str | None, file: Path, leave: Sequence[str]
+    table: Any, kind: str, pattern: str | None, file: Path | Address, leave: Sequence[str]
 ) -> tuple[str, list[str]]:
     """Find the columns of scores, and return the pattern that they match, and their names.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xent.cli._addresses import Address
 from xent.cli._arrays import TruthArray, beside_scores
 from xent.cli._predictions import (
     Scores,
@@ -78,7 +79,7 @@ class Question:
         """Columns of a CSV that are text, so that a class 01 is not taken for the number 1."""
         return [self.target, *([self.id] if self.id else [])]
 
-    def columns(self, table: Any, file: Path) -> list[str]:
+    def columns(self, table: Any, file: Path | Address) -> list[str]:
         """Return all columns that are needed of those that a table has."""
         mine = [] if self.truth is not None else [self.target]
         leave = [*mine, *self.beside]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xent.cli._addresses import Address
 from xent.cli._tables import TableFile, TableOptions, is_array
 
 RUN_BYTES = 1 << 27  # of an array that is a piece
@@ -20,7 +22,7 @@ class Piece:
 
     Parameters
     ----------
-    path : Path
+    path : Path or Address
         The file.
     group : int or None
         Which of its row groups; None where it has none.
@@ -30,16 +32,16 @@ class Piece:
         How many it has, where the file says so.
     """
 
-    path: Path
+    path: Path | Address
     group: int | None
     first: int
     rows: int | None = None
 
 
-def pieces_of(file: Path, reading: TableOptions) -> list[Piece]:
+def pieces_of(file: Path | Address, reading: TableOptions) -> list[Piece]:
     """Return the pieces of a file, or of all Parquet files of a folder by their names."""
-    from xent import _check
-
+    if isinstance(file, Address):
+        return _groups(some_parquet(file.parquet_files(), file))
     if not file.is_dir():
         if file.suffix.lower() == ".parquet" and file.exists():
             return _groups([file])
@@ -48,9 +50,35 @@ def pieces_of(file: Path, reading: TableOptions) -> list[Piece]:
             return _runs(file)
         return [Piece(file, None, 0)]
     files = sorted(path for path in file.rglob("*.parquet") if path.is_file())
+    return _groups(some_parquet(files, file))
+
+
+def some_parquet(files: list[Any], folder: Path | Address) -> list[Any]:
+    """Return the files of a folder, of which there must be one."""
+    from xent import _check
+
     if not files:
-        raise _check.invalid("FILE", "hold files that end in .parquet", f"the folder {str(file)!r}")
-    return _groups(files)
+        got = f"the folder {str(folder)!r}"
+        raise _check.invalid("FILE", "hold files that end in .parquet", got)
+    return files
+
+
+@contextmanager
+def parquet(path: Path | Address, **how: Any) -> Iterator[Any]:
+    """Open a Parquet file, wherever it lies."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    from xent._table.files.endings import unreadable
+
+    try:
+        with ExitStack() as stack:
+            place = stack.enter_context(path.opened()) if isinstance(path, Address) else path
+            yield stack.enter_context(pyarrow.parquet.ParquetFile(place, **how))
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError) and isinstance(path, Address):
+            raise
+        raise unreadable(path, ".parquet", error) from None
 
 
 def _runs(file: Path) -> list[Piece]:
@@ -66,19 +94,11 @@ def _runs(file: Path) -> list[Piece]:
     return [Piece(file, k, at, min(step, rows - at)) for k, at in enumerate(range(0, rows, step))]
 
 
-def _groups(files: Sequence[Path]) -> list[Piece]:
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    from xent._table.files.endings import unreadable
-
+def _groups(files: Sequence[Path | Address]) -> list[Piece]:
     found, first, schema = [], 0, None
     for path in files:
-        try:
-            with pyarrow.parquet.ParquetFile(path) as file:
-                metadata, own = file.metadata, file.schema_arrow
-        except (pa.ArrowInvalid, OSError) as error:
-            raise unreadable(path, ".parquet", error) from None
+        with parquet(path) as file:
+            metadata, own = file.metadata, file.schema_arrow
         if schema is not None and own.names != schema.names:
             from xent import _check
 
@@ -115,36 +135,32 @@ def batches(
         Whether an array of two dimensions is one column of lists.
     """
     import pyarrow as pa
-    import pyarrow.parquet
 
-    from xent._table.files.endings import unreadable
-
-    if is_array(piece.path):
-        yield from _blocks(piece, columns, matrices=matrices)
+    if not isinstance(piece.path, Address) and is_array(piece.path):
+        yield from _blocks(piece, piece.path, columns, matrices=matrices)
         return
     width = len(columns or ()) or 16
     rows = max(1, min(STREAMED_ROWS, BATCH_CELLS // width))
-    if piece.group is None:
+    if not isinstance(piece.path, Address) and piece.group is None:
         for table in TableFile(piece.path, reading, argument="FILE", text=text).batches("", rows):
             yield table.select(list(columns)) if columns else table
         return
-    try:
-        # Without these a whole row group is held while its batches are read.
-        with pyarrow.parquet.ParquetFile(piece.path, pre_buffer=False, buffer_size=1 << 18) as file:
-            for batch in file.iter_batches(
-                rows, row_groups=[piece.group], columns=None if columns is None else list(columns),
-                use_threads=False,
-            ):  # fmt: skip
-                yield pa.Table.from_batches([batch])
-    except (pa.ArrowInvalid, OSError) as error:
-        raise unreadable(piece.path, ".parquet", error) from None
+    # Without these a whole row group is held while its batches are read.
+    with parquet(piece.path, pre_buffer=False, buffer_size=1 << 18) as file:
+        for batch in file.iter_batches(
+            rows, row_groups=[piece.group], columns=None if columns is None else list(columns),
+            use_threads=False,
+        ):  # fmt: skip
+            yield pa.Table.from_batches([batch])
 
 
-def _blocks(piece: Piece, columns: Sequence[str] | None, *, matrices: bool) -> Iterator[Any]:
+def _blocks(
+    piece: Piece, path: Path, columns: Sequence[str] | None, *, matrices: bool
+) -> Iterator[Any]:
     """Yield the tables of arrays, of which those that no column is of are not read."""
     from xent import _table
 
-    headers = _table.array_headers(piece.path, argument="FILE")
+    headers = _table.array_headers(path, argument="FILE")
     wanted = [
         name
         for name in headers
@@ -154,7 +170,7 @@ def _blocks(piece: Piece, columns: Sequence[str] | None, *, matrices: bool) -> I
     rows = max(1, min(STREAMED_ROWS, BATCH_CELLS // max(width, 1)))
     stop = None if piece.rows is None else piece.first + piece.rows
     for table in _table.scan_arrays(
-        piece.path, wanted, rows, matrices=matrices, start=piece.first, stop=stop
+        path, wanted, rows, matrices=matrices, start=piece.first, stop=stop
     ):
         yield table if columns is None else table.select(list(columns))
 
@@ -163,10 +179,8 @@ def schema_of(
     piece: Piece, reading: TableOptions, text: Sequence[str], *, matrices: bool = False
 ) -> Any:
     """Return a table without rows that has the columns of a piece."""
-    import pyarrow.parquet
-
-    if piece.group is not None and not is_array(piece.path):
-        with pyarrow.parquet.ParquetFile(piece.path) as file:
+    if isinstance(piece.path, Address) or (piece.group is not None and not is_array(piece.path)):
+        with parquet(piece.path) as file:
             return file.schema_arrow.empty_table()
     first = next(batches(piece, reading, None, text, matrices=matrices), None)
     return None if first is None else first.slice(0, 0)

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xent.cli._addresses import Address
 from xent.cli._arrays import TruthArray, is_whole
 from xent.cli._stream._measure import Question, measure, measured, texts_of
 from xent.cli._stream._options import StreamOptions
@@ -23,7 +24,7 @@ SAVED_EVERY = 2.0  # seconds between two checkpoints
 AHEAD = 4  # pieces for each process that are handed out at once
 
 
-def run(file: Path, question: Question, options: StreamOptions) -> Report:
+def run(file: Path | Address, question: Question, options: StreamOptions) -> Report:
     """Evaluate a file piece by piece."""
     from xent import _check
 
@@ -50,7 +51,7 @@ def _with_form(question: Question, pieces: list[Piece]) -> tuple[Question, Any]:
     if not pieces:
         return question, None
     piece, reading, text = pieces[0], question.reading, question.text
-    if is_array(piece.path):
+    if not isinstance(piece.path, Address) and is_array(piece.path):
         empty = schema_of(piece, reading, text, matrices=True)
         wanted = [*question.beside, *([] if question.truth else [question.target])]
         if empty is not None and is_whole(empty, question.pattern, piece.path, wanted):
@@ -137,7 +138,7 @@ class _Work:
 
     def __init__(
         self,
-        file: Path,
+        file: Path | Address,
         question: Question,
         pieces: list[Piece],
         columns: list[str],
@@ -237,13 +238,17 @@ def _rows_in(pieces: list[Piece]) -> int | None:
     return None if last.rows is None else last.first + last.rows
 
 
-def _identity(file: Path, question: Question, pieces: list[Piece]) -> list[Any]:
+def _identity(file: Path | Address, question: Question, pieces: list[Piece]) -> list[Any]:
     """Return what a checkpoint must be of: files as they are, and what is asked of them."""
     import json
 
-    files = dict.fromkeys(piece.path for piece in pieces)
+    files: dict[Path | Address, None] = dict.fromkeys(piece.path for piece in pieces)
     if question.truth is not None:
         files[question.truth] = None
-    stats = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    stats = [
+        [str(path), *path.version()] if isinstance(path, Address)
+        else [str(path), path.stat().st_size, path.stat().st_mtime_ns]
+        for path in files
+    ]  # fmt: skip
     asked = json.loads(json.dumps(asdict(question), default=str))
     return [str(file), stats, asked]
