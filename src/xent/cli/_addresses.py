@@ -17,7 +17,14 @@ from typing import IO, Any
 from urllib.parse import unquote
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/(?=[^/])(.*)", re.DOTALL)
-MARKS = ("mtime", "LastModified", "last_modified", "created", "ETag", "etag")  # of a file's version
+VERSION_MARKS = (
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "created",
+    "ETag",
+    "etag",
+)  # of a file's version
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class Address:
         files, name = self._reached()
         with self._told():
             info = files.info(name)
-        return [str(info.get(mark)) for mark in ("size", *MARKS)]
+        return [str(info.get(mark)) for mark in ("size", *VERSION_MARKS)]
 
 
 def address_of(path: Path) -> Address | None:
