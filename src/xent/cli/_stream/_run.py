@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from xent.evaluation import Accumulator, Report
 
 SAVED_EVERY = 2.0  # seconds between two checkpoints
+AGAIN = 3  # times that killed workers are begun anew without a piece in between
 AHEAD = 4  # pieces for each process that are handed out at once
 
 
@@ -40,8 +42,7 @@ def run(file: Path | Address, question: Question, options: StreamOptions) -> Rep
     if options.dask is None and options.workers in (None, 1):
         work.alone()
     else:
-        with _executor(options) as executor:
-            work.shared(executor, options.workers or 8)
+        work.shared(options)
     work.keep(force=True)
     return work.whole.result()
 
@@ -205,13 +206,15 @@ class _Work:
                 self.done.add(k)
                 self.keep()
 
-    def shared(self, executor: Executor, workers: int) -> None:
-        """Let others read the pieces, and add what they found in whatever order it comes."""
+    def shared(self, options: StreamOptions) -> None:
+        """Let others read the pieces, and add what they found in whatever order it comes.
+
+        What a killed process was reading is read again: a piece is added once, when it is whole.
+        """
         from xent._progress import stage
 
-        left = [k for k in range(len(self.pieces)) if k not in self.done]
         if self.batches:  # a piece that was half read alone
-            (half, *left) = left
+            half = next(k for k in range(len(self.pieces)) if k not in self.done)
             for _ in measured(
                 self.whole, self.question, self.pieces[half], self.columns, self.batches
             ):
@@ -219,17 +222,52 @@ class _Work:
             self.batches = 0
             self.done.add(half)
         with stage("pieces", len(self.pieces), "row groups") as told:
-            running: dict[Future[Any], int] = {}
-            while left or running:
-                while left and len(running) < AHEAD * workers:
-                    k = left.pop(0)
-                    task = executor.submit(measure, self.question, self.pieces[k], self.columns)
-                    running[task] = k
-                task = next(iter(as_completed(running)))
-                self.whole.merge(task.result())
-                self.done.add(running.pop(task))
-                told(len(self.done))
-                self.keep()
+            broken = 0
+            while len(self.done) < len(self.pieces):
+                before = len(self.done)
+                try:
+                    with _executor(options) as executor:
+                        self._hand_out(executor, options.workers or 8, told)
+                except _killed_workers(options):
+                    broken = 1 if len(self.done) > before else broken + 1
+                    if broken > AGAIN:
+                        self.keep(force=True)
+                        raise _killed(options) from None
+
+    def _hand_out(self, executor: Executor, workers: int, told: Callable[[int], None]) -> None:
+        left = [k for k in range(len(self.pieces)) if k not in self.done]
+        running: dict[Future[Any], int] = {}
+        while left or running:
+            while left and len(running) < AHEAD * workers:
+                k = left.pop(0)
+                task = executor.submit(measure, self.question, self.pieces[k], self.columns)
+                running[task] = k
+            task = next(iter(as_completed(running)))
+            self.whole.merge(task.result())
+            self.done.add(running.pop(task))
+            told(len(self.done))
+            self.keep()
+
+
+def _killed_workers(options: StreamOptions) -> tuple[type[Exception], ...]:
+    """Return the errors by which an executor says that its workers were killed."""
+    if options.dask is None:
+        return (BrokenExecutor,)
+    distributed: Any = import_module("distributed")
+    return (distributed.KilledWorker,)
+
+
+def _killed(options: StreamOptions) -> ValueError:
+    """Say that worker processes are killed again and again, and the way on."""
+    from xent import _check
+
+    times = f"a worker process was killed {AGAIN + 1} times, and nothing was read in between"
+    advice = "Where memory is short, pass fewer --workers."
+    if options.checkpoint is None:
+        advice += " With --checkpoint FILE, what has been read is kept."
+    else:
+        advice += " What has been read is kept: the same command goes on."
+    return _check.cannot("The row groups cannot be read", times, advice)
 
 
 def _rows_in(pieces: list[Piece]) -> int | None:
