@@ -141,6 +141,11 @@ class TableOptions:
             )
 
 
+def is_array(path: Path) -> bool:
+    """Whether a file holds arrays, whose rows are told apart by their places alone."""
+    return path.suffix.lower() in (".npz", ".npy")
+
+
 def is_csv(path: Path) -> bool:
     """Whether the types of columns come from what their fields look like."""
     return path.name.lower().removesuffix(".gz").endswith(CSV_ENDINGS)
@@ -230,6 +235,8 @@ class TableFile:
         ``reading``.
     text : sequence of str
         Columns that are text in a CSV whatever they look like, and else as they are.
+    matrices : bool
+        Whether an array of two dimensions is one column of lists.
     """
 
     def __init__(
@@ -240,8 +247,9 @@ class TableFile:
         argument: str = "DATA",
         names: Sequence[str] = (),
         text: Sequence[str] = (),
+        matrices: bool = False,
     ) -> None:
-        self.path, self.argument = path, argument
+        self.path, self.argument, self.matrices = path, argument, matrices
         self.drop, self.wanted = reading.drop or [], reading.names or []
         self.names = [*self.wanted, *names]
         self.text = [*self.names, *text]
@@ -276,7 +284,10 @@ class TableFile:
         from xent import _table
 
         with words():
-            table = _table.read(self.path, argument=self.argument, csv=self.csv, text=self.text)
+            table = _table.read(
+                self.path, argument=self.argument, csv=self.csv, text=self.text,
+                matrices=self.matrices,
+            )  # fmt: skip
         return self._finished(table)
 
     def counted(self) -> Iterator[Any]:
