@@ -56,13 +56,27 @@ def remove_dead(paths: Iterable[Path]) -> None:
                 path.unlink(missing_ok=True)
 
 
+def temporary_place() -> Path:
+    """Return where temporary files go.
+
+    The standard library tries its choice by a file of its own, which a signal may leave there; so
+    it is asked only where the places that it would take first are not to be had.
+    """
+    if tempfile.tempdir is None:
+        named = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+        for place in [*named, "/tmp"]:
+            if place and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
+                return Path(place).absolute()
+    return Path(tempfile.gettempdir())
+
+
 @contextmanager
 def scratch_folder(prefix: str, place: Path | None = None) -> Iterator[str]:
     """Make a folder that goes away, with those of its kind that dead processes left there.
 
     Its lock lies beside it and is there before it, so that no moment is one of nobody's.
     """
-    where = Path(place or tempfile.gettempdir())
+    where = place or temporary_place()
     for old in where.glob(f"{glob.escape(prefix)}{'[0-9a-f]' * 16}.lock"):
         with suppress(OSError), open(old, "r+b") as file:
             if lock(file):

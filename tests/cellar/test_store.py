@@ -277,6 +277,23 @@ def test_the_next_writer_removes_what_a_killed_one_left(tmp_path):
     assert list(tmp_path.glob(".*.tmp")) == [neighbour]
 
 
+def test_the_place_of_scratch_folders_is_not_tried_by_a_file(tmp_path):
+    # The standard library's trial stayed there where a signal came just then.
+    code = """
+import os, sys
+made = []
+sys.addaudithook(lambda event, args: event == "open" and made.append(str(args[0])))
+from xent._leftovers import scratch_folder
+with scratch_folder("xent-") as folder:
+    assert os.path.dirname(folder) == sys.argv[1], folder
+tried = [name for name in made if name.startswith(sys.argv[1])]
+assert tried and all(os.path.basename(name).startswith("xent-") for name in tried), tried
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_scratch_folders_of_killed_processes_go(tmp_path):
     code = f"""
 import time

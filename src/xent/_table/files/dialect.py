@@ -20,6 +20,8 @@ from xent._table.files.endings import unreadable
 from xent._table.files.unpacked import text_limit
 
 READ_BYTES = 8 << 20  # bytes; the types of the columns are those of the first block
+# Of thousands of columns a block holds few rows, and each block costs a look at every column.
+WIDE_HEAD, WIDE_BLOCKS = 1 << 16, 8  # bytes of a first line, and blocks that are read as one
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def open_csv(
     return arrow.open_csv(
         file,
         arrow.ReadOptions(
-            block_size=READ_BYTES,
+            block_size=READ_BYTES * (WIDE_BLOCKS if _is_wide(file) else 1),
             encoding=how.encoding,
             autogenerate_column_names=not how.header,
             use_threads=threads,
@@ -92,6 +94,15 @@ def open_csv(
         arrow.ParseOptions(delimiter=how.between(kind), newlines_in_values=True),
         convert,
     )
+
+
+def _is_wide(file: Any) -> bool:
+    """Tell whether the first line is that of thousands of columns; a stream cannot be asked."""
+    if not file.seekable():
+        return False
+    head = file.read(WIDE_HEAD)
+    file.seek(0)
+    return len(head) == WIDE_HEAD and b"\n" not in head
 
 
 def check_csv(
