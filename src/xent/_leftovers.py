@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -90,6 +90,19 @@ def scratch_folder(prefix: str, place: Path | None = None) -> Iterator[str]:
             folder.mkdir(0o700)
             yield str(folder)
     finally:
-        # Windows keeps files that are mapped until they are let go.
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.unlink(missing_ok=True)
+        in_any_case(lambda: _remove_both(folder, beside))
+
+
+def _remove_both(folder: Path, beside: Path) -> None:
+    # Windows keeps files that are mapped until they are let go.
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.unlink(missing_ok=True)
+
+
+def in_any_case(tidy: Callable[[], None]) -> None:
+    """Tidy up, also where a signal that ends the process comes just then; it ends it after that."""
+    try:
+        tidy()
+    except (KeyboardInterrupt, SystemExit):
+        tidy()
+        raise

@@ -344,6 +344,32 @@ with scratch_folder("xent-", Path({str(tmp_path)!r})) as folder:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("event", ["shutil.rmtree", "os.rmdir", "os.remove", "half a file"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_is_tidied_up_leaves_nothing(tmp_path, event, number):
+    act = """scratch_folder("xent-", place) as folder:
+        Path(folder, "x").write_text("x")"""
+    if event == "half a file":
+        act, event = """_store.writing(place / "half"):\n        raise ValueError""", "os.remove"
+    code = f"""
+import os, sys
+from pathlib import Path
+from xent import _signals, _store
+from xent._leftovers import scratch_folder
+place, left = Path(sys.argv[1]), [{event!r}]
+def look(name, args):
+    if left and name == left[0]:
+        left.pop()
+        os.kill(os.getpid(), {int(number)})
+sys.addaudithook(look)
+with _signals.heard():
+    with {act}
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True)
+    assert done.returncode in (-number, 128 + number), done.stderr.decode()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_names_the_file(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full")

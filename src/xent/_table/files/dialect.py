@@ -75,7 +75,13 @@ class Csv:
 
 
 def open_csv(
-    file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None, *, threads: bool = True
+    file: Any,
+    kind: str,
+    types: Mapping[str, Any],
+    csv: Csv | None,
+    *,
+    threads: bool = True,
+    wide: bool = False,
 ) -> Any:
     """Return a reader of a CSV's batches; other columns than ``types`` are what they look like."""
     from pyarrow import csv as arrow
@@ -86,7 +92,7 @@ def open_csv(
     return arrow.open_csv(
         file,
         arrow.ReadOptions(
-            block_size=READ_BYTES * (WIDE_BLOCKS if _is_wide(file) else 1),
+            block_size=READ_BYTES * (WIDE_BLOCKS if wide else 1),
             encoding=how.encoding,
             autogenerate_column_names=not how.header,
             use_threads=threads,
@@ -96,12 +102,12 @@ def open_csv(
     )
 
 
-def _is_wide(file: Any) -> bool:
-    """Tell whether the first line is that of thousands of columns; a stream cannot be asked."""
-    if not file.seekable():
-        return False
-    head = file.read(WIDE_HEAD)
-    file.seek(0)
+def is_wide(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file's first line is that of thousands of columns; not of a packed one."""
+    if not os.path.isfile(path):
+        return False  # a pipe gives what it has but once
+    with open(path, "rb") as file:
+        head = file.read(WIDE_HEAD)
     return len(head) == WIDE_HEAD and b"\n" not in head
 
 
