@@ -15,6 +15,8 @@ from xent.language import (
     WittenBell,
     mix,
 )
+from xent.language._stream import BadLines, lines, records
+from xent.language._text import PIECE_BYTES
 from xent.language.smoothing._smoothing import leave_mass
 
 LINES = ["a b c", "b a", "c c a b", "a"]
@@ -85,3 +87,27 @@ def test_figures_of_an_evaluation_by_hand(nats):
     assert f"    unknown spelt     {2.0:.5f}" in said
     assert "events 40, sentences 8, unknown 6, impossible 0" in said
     assert "1: 25.0 %, 2: 75.0 %" in said
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_mixture_is_as_long_as_its_longest_model(first):
+    models = [NGramModel(order, WittenBell()).fit(LINES) for order in (1, 3)]
+    mixed = Mixture(models[::-1] if first else models, [0.5, 0.5])
+    assert mixed.order == 3
+    text = ["a b c", "b b a", "zz a"]
+    assert mixed.evaluate(text).matched == models[1].evaluate(text).matched
+    assert models[1].evaluate(text).matched[2] > 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"), [('{"other": 1}', "line {} without it"), ("{", r"line {} \(Expecting")]
+)
+def test_a_bad_line_far_into_a_file_is_named_by_its_number(tmp_path, bad, words):
+    good = '{"text": "' + "some words of a line " * 50 + '"}\n'
+    rows = 3 * PIECE_BYTES // len(good)
+    (tmp_path / "t.jsonl").write_text(good * rows + bad + "\n" + good)
+    with pytest.raises(ValueError, match=words.format(rows + 1)):
+        list(lines(tmp_path / "t.jsonl", "text"))
+    skipped = BadLines(skip=True)
+    assert sum(len(some.raw) for some in records(tmp_path / "t.jsonl", "text", skipped)) == rows + 2
+    assert (skipped.count, f"line {rows + 1}" in skipped.first) == (1, True)

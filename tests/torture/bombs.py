@@ -22,7 +22,7 @@ TEXT, TABLE = 192 * MB, 1280 * MB
 
 def _gzip(size: int, piece: bytes, head: bytes = b"") -> Callable[[Path], None]:
     def write(path: Path) -> None:
-        with gzip.open(path, "wb", compresslevel=1) as file:
+        with gzip.open(path, "wb", compresslevel=9) as file:
             file.write(head)
             for _ in range(size):
                 file.write(piece)
@@ -51,7 +51,7 @@ def _npz(path: Path) -> None:
     head = repr({"descr": "<f8", "fortran_order": False, "shape": (1 << 28,)}).encode()
     head += b" " * (-(len(head) + 11) % 64) + b"\n"
     with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
         archive.open("a.npy", "w", force_zip64=True) as file,
     ):
         file.write(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
