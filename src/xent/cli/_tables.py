@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -254,6 +255,7 @@ class TableFile:
         self.names = [*self.wanted, *names]
         self.text = [*self.names, *text]
         self.csv = reading.csv(path)
+        self.begun: Iterator[Any] | None = None  # batches, the first of which was looked at
 
     @property
     def is_text(self) -> bool:
@@ -292,11 +294,15 @@ class TableFile:
 
     def counted(self) -> Iterator[Any]:
         """Yield the table in pieces as `scan` reads them to be counted."""
-        return self.batches("", COUNTED_ROWS, exact=True)
+        begun, self.begun = self.begun, None
+        return begun or self.batches("", COUNTED_ROWS, exact=True)
 
     def columns(self) -> list[str]:
         """Return the names of the columns, none where it has no row."""
-        first = next(self.counted(), None)
+        rest = self.batches("", COUNTED_ROWS, exact=True)
+        first = next(rest, None)
+        # The first block is read once, also by who counts next: of thousands of columns it is slow.
+        self.begun = None if first is None else chain([first], rest)
         return [] if first is None else list(first.schema.names)
 
     def _option(self, name: str) -> str:
