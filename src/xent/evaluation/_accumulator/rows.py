@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from xent._kernels.predictions.figures import RowArrays
-from xent.evaluation._accumulator.sums import Numbers, Slots
+from xent.evaluation._accumulator.sums import Numbers, Slots, with_spare
+from xent.evaluation._predictions import Predictions
 
 
 @dataclass
@@ -33,3 +36,25 @@ class CountedRows:
     figures: RowArrays
     weight: Numbers | None
     ids: list[Any] | None = None
+
+
+def counted(
+    given: Predictions, rows: slice, figures: RowArrays, ids: list[Any] | None, first_row: int = 0
+) -> CountedRows:
+    """Return the rows of a block that count: not ignored, of weight above 0."""
+    truth = given.truth[rows]
+    n = len(truth)
+    weight = None if given.weight is None else given.weight[rows]
+    number = np.arange(first_row + rows.start, first_row + rows.stop)
+    counts = truth >= 0 if weight is None else (truth >= 0) & (weight > 0)
+    if counts.all():
+        names = None if ids is None else ids[rows]
+        spare = None if weight is None else with_spare(weight)
+        return CountedRows(n, number, truth, figures, spare, names)
+    keep = np.flatnonzero(counts)
+    return CountedRows(
+        len(keep), number[keep], truth[keep],
+        RowArrays(*(with_spare(values[keep]) for values in figures)),
+        None if weight is None else with_spare(weight[keep]),
+        None if ids is None else [ids[rows.start + i] for i in keep.tolist()],
+    )  # fmt: skip
