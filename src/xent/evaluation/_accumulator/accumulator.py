@@ -185,14 +185,16 @@ class Accumulator:
             if not some.count:
                 continue
             state.tally.add(some)
-            places = (some.number - first_row).tolist() if columns else []
+            n, chosen = len(block), None
+            if some.count < n:
+                chosen = some.numbers(np.arange(some.count)) - (first_row + rows.start)
             for name, values in columns.items():
-                state.slices[name].add_rows([values[i] for i in places], some)
+                own = values[rows]
+                own = own if chosen is None else [own[i] for i in chosen.tolist()]
+                state.slices[name].add_rows(own, some)
             if state.scores.columns:
-                n = len(block)
                 scores = scores_of(given.kind, block, figures.confidence[:n], figures.guess[:n])
-                if some.count < n:
-                    chosen = some.number - (first_row + rows.start)
+                if chosen is not None:
                     scores = [score[chosen] for score in scores]
                 state.scores.add(scores, some.truth[: some.count], some.weight)
         self._broken = False
@@ -330,15 +332,14 @@ def counted(
     truth = given.truth[rows]
     n = len(truth)
     weight = None if given.weight is None else given.weight[rows]
-    number = np.arange(first_row + rows.start, first_row + rows.stop)
-    counts = truth >= 0 if weight is None else (truth >= 0) & (weight > 0)
-    if counts.all():
+    first = int(first_row) + rows.start
+    if truth.min() >= 0 and (weight is None or weight.min() > 0):
         names = None if ids is None else ids[rows]
         spare = None if weight is None else with_spare(weight)
-        return CountedRows(n, number, truth, figures, spare, names)
-    keep = np.flatnonzero(counts)
+        return CountedRows(n, first, truth, figures, spare, names)
+    keep = np.flatnonzero(truth >= 0 if weight is None else (truth >= 0) & (weight > 0))
     return CountedRows(
-        len(keep), number[keep], truth[keep],
+        len(keep), keep + first, truth[keep],
         RowArrays(*(with_spare(values[keep]) for values in figures)),
         None if weight is None else with_spare(weight[keep]),
         None if ids is None else [ids[rows.start + i] for i in keep.tolist()],

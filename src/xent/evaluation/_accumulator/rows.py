@@ -15,8 +15,8 @@ class CountedRows:
     ----------
     count : int
         How many.
-    number : ndarray of int64
-        The number of each in what was given.
+    number : int or ndarray of int64
+        The number of each in what was given; that of the first where they follow each other.
     truth : ndarray of int64
         The true class.
     figures : RowArrays
@@ -28,8 +28,12 @@ class CountedRows:
     """
 
     count: int
-    number: Slots
+    number: int | Slots
     truth: Slots
     figures: RowArrays
     weight: Numbers | None
     ids: list[Any] | None = None
+
+    def numbers(self, some: Slots) -> Slots:
+        """Return the numbers of some of the rows."""
+        return some + self.number if isinstance(self.number, int) else self.number[some]
