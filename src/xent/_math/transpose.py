@@ -64,7 +64,7 @@ def transpose(_typing: Any, x: Any, at: Any, stride: Any, out: Any, to: Any, ste
 
 @intrinsic
 def store_lines(_typing: Any, out: Any, at: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Write 8 lines of `TABLE_LINE` int64 to contiguous ``out`` from ``at`` on: a, b, c, d of each."""
+    """Write 8 lines to contiguous ``out`` from ``at`` on: a, b, c, d of each."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = llvm.array_data(context, builder, signature.args[0], args[0])
@@ -86,7 +86,7 @@ def store_lines(_typing: Any, out: Any, at: Any, a: Any, b: Any, c: Any, d: Any)
 
 @intrinsic
 def add_line(_typing: Any, table: Any, to: Any, lines: Any, at: Any) -> Any:
-    """Add the `TABLE_LINE` int64 of ``lines`` from ``at`` on to those of ``table`` from ``to`` on."""
+    """Add the line of ``lines`` from ``at`` on to that of ``table`` from ``to`` on."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = llvm.vector_of(llvm.INT64, TABLE_LINE)
