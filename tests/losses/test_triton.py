@@ -89,3 +89,32 @@ def test_rows_are_seen_without_a_copy_or_not_at_all():
     assert rows_view(x[:, :, :, :4], 3).stride() == (5, 1)
     assert rows_view(x[:, :2], 3) is None
     assert rows_view(x[:0], 3) is None
+
+
+def test_the_bench_says_where_there_is_no_gpu():
+    from bench import cuda
+
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    assert cuda.run() == cuda.MISSING
+
+
+def test_the_bench_measures_with_what_it_has(monkeypatch):
+    """Its truth, and a sentence in the place of a rival that is not there or fails."""
+    from bench import cuda
+
+    monkeypatch.setattr(cuda, "ROWS", 4)
+    x, y = torch.randn(4, 9, requires_grad=True), torch.tensor([0, 8, 3, 1])
+    want = cuda.truth([x, y])
+    torch.nn.functional.cross_entropy(x, y).backward()
+    torch.testing.assert_close(x.grad.double(), want)
+    hidden, w = torch.randn(4, 3, requires_grad=True), torch.randn(9, 3)
+    torch.nn.functional.cross_entropy(hidden @ w.t(), y).backward()
+    torch.testing.assert_close(hidden.grad.double(), cuda.truth([hidden, w, y]))
+    absent = cuda._rival("no_such_library", "loss")
+    assert absent == "not run: No module named 'no_such_library'"
+    rows = cuda.rows_of("work", {"a": absent, "b": lambda *_: 1 / 0}, [x, y])
+    assert rows == [
+        "| work | a | not run: No module named 'no_such_library' | | | |",
+        "| work | b | not run: ZeroDivisionError: division by zero | | | |",
+    ]
