@@ -319,6 +319,7 @@ class Loss(Value):
     accumulated: Value | None = None  # the steps of accumulation that it was divided by
     over: tuple[tuple[Value, Place], ...] = ()
     padding: bool = False  # it leaves out targets that are ignored
+    assumed: str = ""  # the name of an unknown criterion that is taken for a mean
     positive: bool = True
     backward: list[bool] = field(default_factory=list)
 

@@ -300,10 +300,8 @@ def _is_nominal(other: Value, loop: Loop | None) -> bool:
     """Whether a value is the batch_size that the loop's loader was made with."""
     if loop is None:
         return False
-    if isinstance(other, Opaque) and other.name == "batch_size":
-        source = loop.source
-        if isinstance(source, Opaque) and source.parts.get("batch_size") is other:
-            return True
+    if isinstance(loop.source, Opaque) and loops.is_batch_size(other):
+        return True
     size = loops.nominal(loop)
     if size is None or (isinstance(size, Const) and size.value in (0, 1)):
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from xent.audit._follow.pytorch import losses, tensors
 from xent.audit._follow.run import Forward, Walk
@@ -98,15 +99,23 @@ def note_optimiser(run: Walk, made: Made) -> None:
                         run.learning.append(module)
 
 
+# `test_step`, `validate`, `_eval_epoch`; not `train_and_test`, which trains too.
+EVALUATION = re.compile(
+    r"^(?!.*train)(.*_)?(test|val|valid|validate|validation|eval|evaluate|evaluation)(_.*)?$", re.I
+)
+
+
 def note_forward(run: Walk, module: Instance | Made, node: ast.AST) -> None:
     """Remember that a module was called here, in which mode and loops."""
     inside = run.frame.function
     if inside is not None and isinstance(inside.bound, Instance) and inside.name == "forward":
         return  # a part of a module follows its whole
     if run.loops:
+        names = (frame.function.name for frame in run.frames if frame.function is not None)
         grad = not run.without_grad
-        place = run.place(node)
-        run.forwards.append(Forward(module, module.mode, tuple(run.loops), place, grad))
+        evaluates = not grad or any(EVALUATION.search(name) for name in names)
+        place, loops = run.place(node), tuple(run.loops)
+        run.forwards.append(Forward(module, module.mode, loops, place, grad, evaluates))
 
 
 def call(

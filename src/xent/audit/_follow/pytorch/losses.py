@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from dataclasses import dataclass
 
 from xent.audit._follow.names import plain
@@ -164,6 +165,27 @@ def by_reduction(run: Walk, reduction: str, args: list[Value], node: ast.AST) ->
     """Follow a loss that the settings name, with its reduction."""
     _site(run, node)
     return _value(run, TorchLoss("any"), reduction, args, node)
+
+
+CRITERION = re.compile(r"criterion|crit|criteria|loss_?(f|fn|func|function)?|objective", re.I)
+
+
+def is_criterion(called: Value, args: list[Value], options: dict[str, Value]) -> bool:
+    """Whether something unknown is called as criteria are: by their names, with two arguments."""
+    name = called.name.lstrip("_") if isinstance(called, Opaque) else ""
+    return len(args) + len(options) == 2 and CRITERION.fullmatch(name) is not None
+
+
+def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Value:
+    """Follow a criterion that the caller passes and no line shows: PyTorch's average by default."""
+    source = run.frame.module.source
+    _, line, _ = source.position(getattr(node, "lineno", 1), 0)
+    text = ast.unparse(node.func) if isinstance(node, ast.Call) else name
+    run.not_followed[f"{text} ({source.shown}:{line})"] = None
+    for loop in run.loops:
+        loop.losses += 1
+    result = _value(run, TorchLoss("any"), "mean", args, node)
+    return result.but(features="", assumed=name) if isinstance(result, Loss) else result
 
 
 def of_labels(run: Walk, output: Opaque, node: ast.AST) -> Value:
