@@ -13,16 +13,9 @@ import pytest
 import typer
 
 from browser import needs_browser, visit
+from children import xent
 from xent import _table, cli
 from xent.training import TrainedModel
-
-XENT = [sys.executable, "-c", "from xent.cli import main; main()"]
-
-
-def xent(*args, cwd, **kwargs):
-    return subprocess.run(
-        [*XENT, *map(str, args)], cwd=cwd, capture_output=True, text=True, **kwargs
-    )
 
 
 @pytest.fixture(scope="module")
@@ -264,12 +257,12 @@ def test_compressed_predictions_come_back(corridor):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 def test_interrupted_training_leaves_no_file(tmp_path):
     child = subprocess.Popen(
-        [*XENT, "train", "digits", "--epochs", "1000000", "--model", "m"],
+        [sys.executable, "-m", "xent", "train", "digits", "--epochs", "1000000", "--model", "m"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         # A background job of a shell is born deaf to SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    time.sleep(6)
+    time.sleep(3)
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 130

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from children import xent
 from xent import _store
 from xent.training import ArrayRows, MultilabelClassifier, SoftmaxClassifier, TrainedModel
 from xent.training._checkpoint import FORMAT, Checkpoint
@@ -118,9 +119,10 @@ def test_other_data_and_damage_are_refused(tmp_path):
 def test_kill_dash_nine(tmp_path, kills):
     """Killed anywhere, the same command ends with the model that it would have made."""
     file, model = tmp_path / "run", tmp_path / "model"
-    command = [sys.executable, "-m", "xent", "train", "digits-train", "--epochs", "40"]
+    command = ["train", "digits-train", "--epochs", "40"]
     command += ["--hidden", "16", "--optimizer", "adam", "--learning-rate", "0.002"]
-    killed = [*command, "--model", str(model), "--checkpoint", str(file)]
+    kept = [*command, "--model", str(model), "--checkpoint", str(file)]
+    killed = [sys.executable, "-m", "xent", *kept]
     rng = np.random.default_rng(kills)
     for _ in range(kills):
         before = file.stat().st_mtime_ns if file.exists() else 0
@@ -130,9 +132,10 @@ def test_kill_dash_nine(tmp_path, kills):
         time.sleep(rng.uniform(0, 0.1))
         run.kill()
         run.communicate()
-    subprocess.run(killed, check=True, capture_output=True)
     whole = tmp_path / "whole"
-    subprocess.run([*command, "--model", str(whole)], check=True, capture_output=True)
+    for arguments in (kept, [*command, "--model", str(whole)]):
+        done = xent(*arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
     one, other = TrainedModel.load(model).classifier, TrainedModel.load(whole).classifier
     assert_same_network(one, other)
     assert one.history_ == other.history_
@@ -167,6 +170,38 @@ def test_other_threads_would_be_other_bits(tmp_path, monkeypatch):
         ValueError, match="`allow_other_bits` must be left out without `checkpoint`"
     ):
         on.fit(X, y, allow_other_bits=True)
+
+
+def test_a_signal_while_the_file_is_taken_or_let_go_leaves_no_lock(tmp_path):
+    code = """
+import os, signal, sys
+from pathlib import Path
+from xent.training._checkpoint import Checkpoint
+left = [0]
+def look(event, args):
+    if event.partition(".")[0] in ("open", "fcntl", "os") and str(event) not in ("os.kill",):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(look)
+place, stopped = Path(sys.argv[1]), 0
+for event in range(1, 8):
+    file = Checkpoint(place / "c.xent", {}, [], {}, allow_other_bits=False)
+    left[0] = event
+    try:
+        with file.alone():
+            pass
+    except KeyboardInterrupt:
+        stopped += 1
+    left[0] = 0
+    assert not os.listdir(place), (event, os.listdir(place))
+print(stopped)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 3
 
 
 def dying_after(monkeypatch, writes):
@@ -240,35 +275,3 @@ def test_wording_of_time(options, sentence):
     with pytest.raises(ValueError) as caught:
         SoftmaxClassifier().fit(*rows(), **options)
     assert str(caught.value) == sentence
-
-
-def test_a_signal_while_the_file_is_taken_or_let_go_leaves_no_lock(tmp_path):
-    code = """
-import os, signal, sys
-from pathlib import Path
-from xent.training._checkpoint import Checkpoint
-left = [0]
-def look(event, args):
-    if event.partition(".")[0] in ("open", "fcntl", "os") and str(event) not in ("os.kill",):
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGINT)
-sys.addaudithook(look)
-place, stopped = Path(sys.argv[1]), 0
-for event in range(1, 8):
-    file = Checkpoint(place / "c.xent", {}, [], {}, allow_other_bits=False)
-    left[0] = event
-    try:
-        with file.alone():
-            pass
-    except KeyboardInterrupt:
-        stopped += 1
-    left[0] = 0
-    assert not os.listdir(place), (event, os.listdir(place))
-print(stopped)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 3

@@ -107,10 +107,10 @@ def _tell(html: Path, data: str | None, epochs: int, seeds: int, seed: int) -> N
     if fair is not None:
         story.add_fair(page, fair)
     comparison.add_to(page)
-    # The audit speaks English alone.
-    audited = story.audit_of_mistake(comparison, digits.X, digits.y) if spoken() == "en" else ""
-    if audited:
-        typer.echo(f"xent audit, of double_softmax on its first batch:\n{audited}\n")
+    audited = ""
+    if spoken() == "en":  # the audit's rules speak English alone
+        audited = story.audit_of_mistake(comparison, digits.X, digits.y)
+        typer.echo(f"{say('xent audit, of double_softmax on its first batch:')}\n{audited}\n")
     story.add_double_softmax(page, comparison, audited)
     _four_names(page, digits, comparison.classifiers["cross_entropy"])
     story.add_slopes(page, len(set(digits.y.tolist())))

@@ -229,14 +229,16 @@ class Accumulator:
                 weight = None if some.weight is None else some.weight[: some.count]
                 check_costs(some.figures.cost[: some.count], some.number, given.kind, weight)
             state.tally.add(some)
-            places = (some.number - first_row).tolist() if columns else []
+            n, chosen = len(block), None
+            if some.count < n:
+                chosen = some.numbers(np.arange(some.count)) - (first_row + rows.start)
             for name, values in columns.items():
-                state.slices[name].add_rows([values[i] for i in places], some)
+                own = values[rows]
+                own = own if chosen is None else [own[i] for i in chosen.tolist()]
+                state.slices[name].add_rows(own, some)
             if state.scores.columns:
-                n = len(block)
                 scores = scores_of(given.kind, block, figures.confidence[:n], figures.guess[:n])
-                if some.count < n:
-                    chosen = some.number - (first_row + rows.start)
+                if chosen is not None:
                     scores = [score[chosen] for score in scores]
                 state.scores.add(scores, some.truth[: some.count], some.weight)
         self._broken = False

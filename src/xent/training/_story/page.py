@@ -39,9 +39,9 @@ def add_fair(page: Page, fair: FairComparison) -> None:
             "Means over {seeds} starts. Each loss's own rate was chosen from {rates} on a fifth of "
             "the training rows, which judge nothing here. The interval is of the paired "
             "differences over the starts. At a rate that all share, a loss that is averaged over "
-            "its outputs takes smaller steps, and that is most of the difference there; at its own "
-            "rate the squared error of the softmax does about as well on a problem as small as "
-            "this. What cross-entropy buys is that the ordinary rate works.",
+            "its outputs takes smaller steps, and that is most of the difference there; at "
+            "its own rate the squared error of the softmax does about as well on a problem as "
+            "small as this. What cross-entropy buys is that the ordinary rate works.",
             seeds=fair.seeds,
             rates=", ".join(f"{rate:g}" for rate in fair.rates),
         ),
@@ -112,22 +112,22 @@ def add_double_softmax(page: Page, comparison: Comparison, audited: str = "") ->
     names = ("cross_entropy", "double_softmax")
     classes = len(comparison.classifiers[names[0]].classes_)
     floor = double_softmax_floor(classes)
+    lead = say(
+        "PyTorch's CrossEntropyLoss takes logits and applies the softmax itself. A network "
+        "that ends in a softmax already hands it probabilities, and the loss takes a second "
+        "softmax of them. Accuracy hides it. Bits show it, and the printed loss gives it away: "
+        "with {classes} classes it cannot fall below ln(1 + {others}/e) = {floor:.4f} nats, "
+        "however good the model. A loss that stops there is not a bad model, it is the second "
+        "softmax.",
+        classes=classes,
+        others=classes - 1,
+        floor=floor,
+    )
+    if audited:
+        lead += " " + say("On the first batch `xent audit` says: {audited}", audited=audited)
     page.section(
         say("The second softmax"),
-        say(
-            "PyTorch's CrossEntropyLoss takes logits and applies the softmax itself. A network "
-            "that ends in a softmax already hands it probabilities, and the loss takes a second "
-            "softmax of them. Accuracy hides it. Bits show it, and the printed loss gives it away: "
-            "with {classes} classes it cannot fall below ln(1 + {others}/e) = {floor:.4f} nats, "
-            "however good the model. A loss that stops there is not a bad model, it is the second "
-            "softmax.",
-            classes=classes,
-            others=classes - 1,
-            floor=floor,
-        )
-        + (
-            " " + say("On the first batch xent audit says: {said}", said=audited) if audited else ""
-        ),
+        lead,
         columns=[
             say("loss"),
             say("printed loss, nats"),
