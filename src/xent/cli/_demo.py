@@ -110,7 +110,7 @@ def _tell(html: Path, data: str | None, epochs: int, seeds: int, seed: int) -> N
     audited = ""
     if spoken() == "en":  # the audit's rules speak English alone
         audited = story.audit_of_mistake(comparison, digits.X, digits.y)
-        typer.echo(f"{say('xent audit, of double_softmax on its first batch:')}\n{audited}\n")
+        typer.echo(f"xent audit, of double_softmax on its first batch:\n{audited}\n")
     story.add_double_softmax(page, comparison, audited)
     _four_names(page, digits, comparison.classifiers["cross_entropy"])
     story.add_slopes(page, len(set(digits.y.tolist())))
