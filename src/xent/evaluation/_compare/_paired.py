@@ -143,7 +143,8 @@ def student(pieces: Pieces, confidence: float) -> Tested:
     if groups < 2:
         return replace(UNTESTED, mean=mean)
     off = pieces.total - mean * pieces.weight
-    squares = math.fsum(np.square(off)) * groups / (groups - 1)
+    with np.errstate(over="ignore"):  # infinite, as is the interval then
+        squares = math.fsum(np.square(off)) * groups / (groups - 1)
     error = math.sqrt(squares) / math.fsum(pieces.weight)
     reach = student_reach(groups, error, confidence)
     if mean == 0:

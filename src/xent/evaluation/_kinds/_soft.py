@@ -22,6 +22,7 @@ from xent.evaluation._distributions import (
 )
 from xent.evaluation._kinds._means import KindReport, mean_of, reach, signature, worst
 from xent.evaluation._numbers import percent
+from xent.evaluation._probabilities import check_costs
 
 Numbers = NDArray[np.float64]
 
@@ -272,6 +273,7 @@ def _summed(
             # 0 log 0 is 0; both logarithms are exact near 1, where their difference is small.
             each = np.where(t > 0, -t * log_probs, 0.0)
             gap = np.where(t > 0, t * (log_truth - log_probs) - t + p, p)
+        check_costs(each, part.start, given.kind, weight[part, None])
         cost[part] = each.sum(axis=1)
         floor[part] = entr(t).sum(axis=1)
         waste[part] = np.maximum(gap.sum(axis=1), 0.0)
