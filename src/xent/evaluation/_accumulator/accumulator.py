@@ -15,14 +15,14 @@ from xent.evaluation._accumulator.rows import counted
 from xent.evaluation._accumulator.scores import scores_of
 from xent.evaluation._accumulator.state import EvaluationState
 from xent.evaluation._calibration.figures import with_counts
-from xent.evaluation._distributions import no_logits
+from xent.evaluation._kinds._distributions import no_logits
 from xent.evaluation._once import RowsById
 from xent.evaluation._parts import Batch, update_each
 from xent.evaluation._predictions import Predictions, predictions
 from xent.evaluation._probabilities import check_costs, look_like_probs
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, blocks_of, kept
-from xent.evaluation._truth import names_of, values_of
+from xent.evaluation._truth import column_of, names_of
 
 LOGITS_DOUBTED = 4096  # rows that all look like probabilities, before they are refused
 
@@ -389,11 +389,3 @@ def summed_up(whole: Accumulator) -> Report:
 def is_empty(target: Any) -> bool:
     """Whether there is no row at all: a batch that is empty is none."""
     return hasattr(target, "__len__") and len(target) == 0
-
-
-def column_of(argument: str, values: Any, rows: int) -> list[Any]:
-    """Return a column's values, one a row."""
-    found = values_of(values)
-    if len(found) != rows:
-        raise _check.invalid(argument, f"have one value a row, {rows}", len(found))
-    return found

@@ -13,7 +13,7 @@ from xent import _check
 from xent._check import count
 from xent._terminal import fitted, one_line
 from xent.evaluation._arrays import weights_of
-from xent.evaluation._distributions import (
+from xent.evaluation._kinds._distributions import (
     Distributions,
     distributions,
     in_order_of,
