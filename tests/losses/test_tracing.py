@@ -116,6 +116,39 @@ def test_exported():
     torch.testing.assert_close(hidden, torch.nn.functional.cross_entropy(x @ HEAD.T, TARGET))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_knows_the_operations():
+    """Values by ONNX Runtime, which knows nothing of ours."""
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.loss = L.CrossEntropyLoss(torch.tensor([0.5, 1.0, 2.0]), label_smoothing=0.1)
+
+        def forward(self, x, y, w):
+            return (
+                self.loss(x, y),
+                L.linear_cross_entropy(x, w, y),
+                L.binary_cross_entropy_with_logits(x, x.sigmoid()),
+                L.kl_div(x.log_softmax(1), x.softmax(1).flip(1), reduction="batchmean"),
+            )
+
+    program = torch.onnx.export(Model(), (logits(), TARGET, HEAD), dynamo=True, verbose=False)
+    session = runtime.InferenceSession(program.model_proto.SerializeToString())
+    x = 3 * logits()
+    found = session.run(None, {"x": x.numpy(), "y": TARGET.numpy(), "w": HEAD.numpy()})
+    F = torch.nn.functional
+    truth = (
+        F.cross_entropy(x, TARGET, torch.tensor([0.5, 1.0, 2.0]), label_smoothing=0.1),
+        F.cross_entropy(x @ HEAD.T, TARGET),
+        F.binary_cross_entropy_with_logits(x, x.sigmoid()),
+        F.kl_div(x.log_softmax(1), x.softmax(1).flip(1), reduction="batchmean"),
+    )
+    torch.testing.assert_close([torch.from_numpy(each) for each in found], list(truth))
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning", "ignore::UserWarning")
 def test_scripts_are_refused():
     """docs/losses.md says so: forward takes a keyword-only argument."""

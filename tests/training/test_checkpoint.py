@@ -165,3 +165,35 @@ def test_other_threads_would_be_other_bits(tmp_path, monkeypatch):
         ValueError, match="`allow_other_bits` must be left out without `checkpoint`"
     ):
         on.fit(X, y, allow_other_bits=True)
+
+
+def test_a_signal_while_the_file_is_taken_or_let_go_leaves_no_lock(tmp_path):
+    code = """
+import os, signal, sys
+from pathlib import Path
+from xent.training._checkpoint import Checkpoint
+left = [0]
+def look(event, args):
+    if event.partition(".")[0] in ("open", "fcntl", "os") and str(event) not in ("os.kill",):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(look)
+place, stopped = Path(sys.argv[1]), 0
+for event in range(1, 8):
+    file = Checkpoint(place / "c.xent", {}, [], {}, allow_other_bits=False)
+    left[0] = event
+    try:
+        with file.alone():
+            pass
+    except KeyboardInterrupt:
+        stopped += 1
+    left[0] = 0
+    assert not os.listdir(place), (event, os.listdir(place))
+print(stopped)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 3

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
-from xent._leftovers import lock
+from xent._leftovers import in_any_case, lock, remove_dead
 
 Layer = tuple[NDArray[Any], NDArray[Any]]
 Memory = dict[str, NDArray[Any]]
@@ -171,24 +171,33 @@ class Checkpoint:
         """
         target = Path(self.path).resolve()
         beside = target.with_name(f".{target.name}.lock")
-        with ExitStack() as stack:
-            while True:
-                held = stack.enter_context(open(beside, "ab"))
+        try:
+            with ExitStack() as stack:
+                self._take(stack, beside)
                 try:
-                    lock(held)
-                except BlockingIOError:
-                    must = "be written by one run at a time"
-                    got = f"{str(self.path)!r}, which another run is writing"
-                    raise _check.invalid("checkpoint", must, got) from None
-                # Not one that its owner has just taken away.
-                with suppress(FileNotFoundError):
-                    if os.stat(beside).st_ino == os.fstat(held.fileno()).st_ino:
-                        break
+                    yield
+                finally:
+                    with suppress(OSError):  # Windows keeps files that are open
+                        beside.unlink()
+        except (KeyboardInterrupt, SystemExit):
+            # The signal may have come before the file was locked, or while it was taken away.
+            in_any_case(lambda: remove_dead([beside]))
+            raise
+
+    def _take(self, stack: ExitStack, beside: Path) -> None:
+        """Lock a file beside the checkpoint for as long as the stack lasts, or refuse."""
+        while True:
+            held = stack.enter_context(open(beside, "ab"))  # noqa: SIM115
             try:
-                yield
-            finally:
-                with suppress(OSError):  # Windows keeps files that are open
-                    beside.unlink()
+                lock(held)
+            except BlockingIOError:
+                must = "be written by one run at a time"
+                got = f"{str(self.path)!r}, which another run is writing"
+                raise _check.invalid("checkpoint", must, got) from None
+            # Not one that its owner has just taken away.
+            with suppress(FileNotFoundError):
+                if os.stat(beside).st_ino == os.fstat(held.fileno()).st_ino:
+                    return
 
     def write(self, progress: Progress, rng: np.random.RandomState) -> None:
         """Replace the file by one that says where the run stands now.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.evaluation._accumulator.moments import CONFIDENCE, CostMoments
+from xent.evaluation._accumulator.moments import CostMoments
 from xent.evaluation._accumulator.scores import NO_RANKING, ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import SMALLEST, Numbers, Sums, ratio
@@ -24,6 +24,7 @@ from xent.evaluation._accumulator.tally import (
     TOTALS,
     RowTally,
 )
+from xent.evaluation._interval import CONFIDENCE
 from xent.evaluation._numbers import (
     Bin,
     ClassRow,
@@ -32,6 +33,7 @@ from xent.evaluation._numbers import (
     PairList,
     SliceRow,
 )
+from xent.evaluation._ranking import operating_points
 from xent.evaluation._report import Report
 
 ONE = 1 << SMALLEST
@@ -68,6 +70,7 @@ def report_of(
     prior = _entropy(classes.weights[0]) / unit
     bins, gap = _calibration(tally, total)
     brier = tally.totals.whole(TOTALS.index("brier"))
+    thresholds, best_f1 = operating_points(scores)
     return Report(
         rows=tally.rows,
         weight=total,
@@ -89,6 +92,8 @@ def report_of(
         floored=_floored(tally, moments, unit),
         ranking=NO_RANKING if scores is None else scores.ranking(),
         score_counts="none" if scores is None else scores.form,
+        thresholds=thresholds,
+        best_f1=best_f1,
         macro=classes.macro / unit,
         top_k=_top_k(tally, moments),
         coverage=_coverage(tally, moments, unit),

@@ -185,7 +185,7 @@ def ratio(above: int, below: int) -> float:
     try:
         return above / below
     except OverflowError:
-        return math.copysign(math.inf, above)
+        return math.inf if above > 0 else -math.inf
 
 
 def padded(rows: int, like: Any = np.float64) -> NDArray[Any]:

@@ -22,8 +22,9 @@ from xent.training._fit.plan import Plan, read_penalty
 from xent.training._fit.record import EpochRecord, HeldOut
 from xent.training._fit.solve import Problem, solve
 from xent.training._fit.targets import Targets
-from xent.training._loop import Batches, first_layers, surroundings, train
+from xent.training._loop import first_layers, surroundings, train
 from xent.training._objectives import Objective
+from xent.training._steps import Batches
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def train_module(
     with np.errstate(over="ignore"):
         single = task.X if task.X.dtype == np.uint8 else task.X.astype(np.float32, copy=False)
     batches = Batches(np.ascontiguousarray(single), task.targets.values, weight, plan.device)
-    steps = ModuleSteps(trained, batches, task.objective, plan)
+    steps = ModuleSteps(trained, batches, task.objective, plan, {})
     nothing = Progress([], {}, {"loss": [], "gradient_norm": []})
     title = f"training, {task.objective.name}"
     with (
