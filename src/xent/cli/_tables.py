@@ -277,7 +277,7 @@ class TableFile:
                 argument=self.argument,
             ):  # fmt: skip
                 table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-                yield self._finished(table)
+                yield self.finished(table)
                 done += len(table)
                 told(done)
 
@@ -290,7 +290,7 @@ class TableFile:
                 self.path, argument=self.argument, csv=self.csv, text=self.text,
                 matrices=self.matrices,
             )  # fmt: skip
-        return self._finished(table)
+        return self.finished(table)
 
     def counted(self) -> Iterator[Any]:
         """Yield the table in pieces as `scan` reads them to be counted."""
@@ -308,7 +308,7 @@ class TableFile:
     def _option(self, name: str) -> str:
         return "--drop" if name in self.drop else "--names"
 
-    def _finished(self, table: Any) -> Any:
+    def finished(self, table: Any) -> Any:
         """Return the table without what is left out, numbers that are names written as such."""
         import pyarrow as pa
 

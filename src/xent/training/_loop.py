@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from xent import _check
-from xent.training._checkpoint import Layer, Memory
+from xent.training._checkpoint import Layer, Memory, Within
 from xent.training._fit.plan import Plan, Rates
 from xent.training._objectives import Objective
 from xent.training._steps import (
@@ -38,8 +39,21 @@ class Record(Protocol):
     def stopped(self) -> bool:
         """Whether the training shall end."""
 
-    def add(self, layers: list[Layer], memory: Memory, loss: float, norm: float) -> None:
+    @property
+    def batches_at_once(self) -> int | None:
+        """How many batches are trained on before `due` is asked; None for all of an epoch."""
+
+    @property
+    def due(self) -> bool:
+        """Whether `pause` shall be called."""
+
+    def add(
+        self, layers: list[Layer], memory: Memory, loss: float, norm: float, *, last: bool = False
+    ) -> None:
         """Take the layers after an epoch, and the epoch's mean loss and gradient norm."""
+
+    def pause(self, layers: list[Layer], memory: Memory, within: Within, before: Any) -> None:
+        """Take the layers amid an epoch, and the position of the generator before it."""
 
 
 def surroundings(device: str) -> dict[str, str | int]:
@@ -90,6 +104,7 @@ def train(
     done: int = 0,
     memory: Memory | None = None,
     steps: Steps | None = None,
+    within: Within | None = None,
 ) -> list[Layer]:
     """Train from a start and return the layers that it led to.
 
@@ -113,6 +128,8 @@ def train(
         What ``record`` was handed after the last of them.
     steps : Steps, optional
         Of another network than one of ``layers``.
+    within : Within, optional
+        How far the epoch after those ``done`` is; ``rng`` stands before it.
 
     Raises
     ------
@@ -126,13 +143,21 @@ def train(
     rates = Rates(plan.learning_rate, plan.schedule)
     for value in record.watched:
         rates.step(value)
-    count = len(batches.rows)
+    count = len(batches)
     for epoch in range(done + 1, plan.epochs + 1):
         if record.stopped:
             break
-        shuffled = torch.from_numpy(rng.permutation(count)).to(plan.device)
-        order = list(torch.split(shuffled, min(plan.batch_size, count)))
-        total, norms = steps.epoch(order, rates.now())
+        before, begun = rng.get_state(), within or Within()
+        within, skip = None, begun.batches
+        for order in batches.parts(rng, epoch, min(plan.batch_size, count)):
+            left = order[skip:]
+            skip -= len(order) - len(left)
+            for some in _pieces(left, record.batches_at_once):
+                sums = steps.epoch(some, rates.now(), (begun.loss, begun.norm))
+                begun = Within(begun.batches + len(some), *sums)
+                if record.due:
+                    record.pause(steps.layers(), steps.memory(), begun, before)
+        total = begun.loss
         layers = steps.layers()
         # The loss was taken before the last step, which may be the one that diverged.
         finite = all(np.isfinite(array).all() for layer in layers for array in layer)
@@ -144,9 +169,17 @@ def train(
                 else f"the {plan.loss} loss is {total}",
                 f"Lower `learning_rate` (it is {plan.learning_rate:g}) or scale `X` to [0, 1].",
             )
-        record.add(layers, steps.memory(), total / count, norms / len(order))
+        ends = epoch == plan.epochs
+        norm = begun.norm / begun.batches
+        record.add(layers, steps.memory(), total / count, norm, last=ends)
         rates.step(record.watched[-1])
     return layers
+
+
+def _pieces(order: list[Tensor], size: int | None) -> list[list[Tensor]]:
+    """Part batches into pieces; an empty list into none."""
+    size = size or max(1, len(order))
+    return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 ROWS_AT_ONCE = 256  # their features in float64 stay in the second cache

@@ -7,7 +7,7 @@ softmax not even for that: it is p - t.
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,39 @@ class Batches:
         self.weight = None
         if weight is not None:
             self.weight = torch.from_numpy(weight.astype(np.float32)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def parts(
+        self, rng: np.random.RandomState, epoch: int, batch_size: int
+    ) -> Iterator[list[Tensor]]:
+        """Yield the batches of an epoch, as lists of places that are there at once: here all.
+
+        Parameters
+        ----------
+        rng : RandomState
+            Shuffles the rows.
+        epoch : int
+            From 1.
+        batch_size : int
+            Rows in a step.
+        """
+        shuffled = torch.from_numpy(rng.permutation(len(self))).to(self.rows.device)
+        yield list(torch.split(shuffled, batch_size))
+
+    def first(self, count: int) -> tuple[Tensor, Tensor] | None:
+        """Return the first rows and their targets, to be looked at; None of fewer than two.
+
+        Parameters
+        ----------
+        count : int
+            How many at most.
+        """
+        if len(self) < 2:
+            return None
+        x, target, _ = self.take(torch.arange(min(count, len(self)), device=self.rows.device))
+        return x, target
 
     def take(self, batch: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return features, targets and weights of some rows.
@@ -88,7 +121,9 @@ class Steps(ABC):
         if memory:
             _remember(self.optimizer, memory)
 
-    def epoch(self, order: list[Tensor], rate: float) -> tuple[float, float]:
+    def epoch(
+        self, order: list[Tensor], rate: float, so_far: tuple[float, float] = (0.0, 0.0)
+    ) -> tuple[float, float]:
         """Take a step for each batch; return the sum of the rows' losses and of gradient norms.
 
         Parameters
@@ -97,13 +132,17 @@ class Steps(ABC):
             The rows of each batch.
         rate : float
             The learning rate.
+        so_far : tuple of two float
+            What the sums are to go on from: parts of an epoch sum up as the whole does.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        return self._steps(order, rate)
+        return self._steps(order, rate, *so_far)
 
     @abstractmethod
-    def _steps(self, order: list[Tensor], rate: float) -> tuple[float, float]:
+    def _steps(
+        self, order: list[Tensor], rate: float, total: float, norms: float
+    ) -> tuple[float, float]:
         """Do so; the optimizer has the rate."""
 
     def _mean(self, logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
@@ -144,21 +183,23 @@ class AutogradSteps(Steps):
         trained = [p for p in self.network.parameters() if p.requires_grad]
         super().__init__(trained, batches, objective, plan, memory)
 
-    def _steps(self, order: list[Tensor], rate: float) -> tuple[float, float]:
+    def _steps(
+        self, order: list[Tensor], rate: float, total: float, norms: float
+    ) -> tuple[float, float]:
         self.network.train()
         # Summed on the device: reading a number back every step would make a GPU wait.
-        total = torch.zeros((), dtype=torch.float64, device=order[0].device)
-        norms = torch.zeros_like(total)
+        costs = torch.tensor(total, dtype=torch.float64, device=order[0].device)
+        sizes = torch.tensor(norms, dtype=torch.float64, device=order[0].device)
         for batch in order:
             x, target, weight = self.batches.take(batch)
             self.optimizer.zero_grad()
             loss = self._mean(self.network(x), target, weight)
             loss.backward()  # type: ignore[no-untyped-call]
             gradients = [p.grad for p in self._measured() if p.grad is not None]
-            norms += torch.stack([g.double().square().sum() for g in gradients]).sum().sqrt()
-            total += loss.detach() * len(batch)
+            sizes += torch.stack([g.double().square().sum() for g in gradients]).sum().sqrt()
+            costs += loss.detach() * len(batch)
             self.optimizer.step()
-        return float(total), float(norms)
+        return float(costs), float(sizes)
 
     @abstractmethod
     def _measured(self) -> Iterable[Tensor]:
@@ -208,8 +249,9 @@ class LinearSteps(Steps):
         self.plain = plan.optimizer == "sgd" and not plan.options
         super().__init__([self.weight, self.bias], batches, objective, plan, memory)
 
-    def _steps(self, order: list[Tensor], rate: float) -> tuple[float, float]:
-        total = norms = 0.0
+    def _steps(
+        self, order: list[Tensor], rate: float, total: float, norms: float
+    ) -> tuple[float, float]:
         weight, bias = self.weight, self.bias
         by_weight = torch.empty_like(weight)
         weight.grad = by_weight
