@@ -34,6 +34,11 @@ class Scaling:
     ----------
     low, high : ndarray of float64, shape (D,)
         The ranges. A feature that was constant becomes 0.
+
+    Examples
+    --------
+    >>> Scaling.of([[0.0, 5.0], [10.0, 5.0]]).apply([[5.0, 7.0]]).tolist()
+    [[0.5, 0.0]]
     """
 
     low: NDArray[np.float64]
@@ -112,6 +117,14 @@ class TrainedModel:
         Fitted; makes numbers of a table before the classifier, or the scaling, sees them.
     shape : tuple of int
         Rows, columns and channels of an image, where the features are the pixels of one.
+
+    Examples
+    --------
+    >>> from xent.training import SoftmaxClassifier
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+    >>> model = TrainedModel(SoftmaxClassifier(epochs=9, random_state=0).fit(X, y), columns=["age"])
+    >>> model.columns, model.classifier.predict([[9.0]]).tolist()
+    (['age'], [1])
     """
 
     classifier: SoftmaxClassifier

@@ -52,6 +52,11 @@ def torchmetrics_metric(
     -----
     Rows that a DistributedSampler repeats, to give every process as many, are counted as often as
     they come: give it ``drop_last``, or evaluate files joined by id.
+
+    Examples
+    --------
+    >>> metric = torchmetrics_metric(classes=10)  # doctest: +SKIP
+    >>> metric.update(logits, target)  # doctest: +SKIP
     """
     _check.option("kind", kind, METRIC_KINDS)
     need("torch", extra="torch", by="torchmetrics_metric")
