@@ -40,6 +40,8 @@ def width_of(text: str) -> int:
     >>> width_of("bits"), width_of("比特")
     (4, 4)
     """
+    if text.isascii():
+        return len(text)
     return sum(0 if combining(c) else 1 + (east_asian_width(c) in "WF") for c in text)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from xent.cli import _data
 from xent.cli import _score_options as options
+from xent.cli._addresses import Address, with_addresses
 from xent.cli._compare._against import OldRows
 from xent.cli._kinds._options import KindOptions
 from xent.cli._kinds._run import KindFile
@@ -37,13 +38,16 @@ def register(app: typer.Typer) -> None:
     app.command()(evaluate)
 
 
+@with_addresses("file", "truth", "prior", "against")
 @with_options()
 @options_from(KindOptions, "kinds")
 @options_from(StreamOptions, "streaming")
 def evaluate(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz."),
+        typer.Argument(
+            metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz, .npy."
+        ),
     ],
     target: options.TargetOption = "target",
     probs: options.ProbsOption = None,
@@ -91,7 +95,8 @@ def evaluate(
     from xent.evaluation._evaluate import evaluated
     from xent.evaluation._kinds._ordered import ordered_evaluated
 
-    _data.check_outputs([file, truth, against], {"--rows": rows, "--html": html, "--json": json,
+    read = [None if isinstance(file, Address) else file, truth, against]
+    _data.check_outputs(read, {"--rows": rows, "--html": html, "--json": json,
                         "--checkpoint": streaming.checkpoint})  # fmt: skip
     if str(html) == "-":
         raise _check.invalid("--html", "name a file", "'-'")
@@ -111,13 +116,13 @@ def evaluate(
         _finish(other.evaluated(), rows, json, fail_above)
         return
     elsewhere = {
-        "--truth": truth, "--rows": rows, "--against": against,
+        "--truth": None if by_place(file, truth) else truth, "--rows": rows, "--against": against,
         "--ordered": kinds.ordered or None, "--once": once or None,
     }  # fmt: skip
     if streaming.wanted(file, elsewhere):
         question = Question(
             reading, kind, given[kind], target, weights, id_, tuple(by or ()), positive, labels,
-            ignore, (), normalize, allow_probabilities, logarithms,
+            ignore, (), normalize, allow_probabilities, logarithms, truth,
         )  # fmt: skip
         report = run(file, question, streaming)
         report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
@@ -128,7 +133,7 @@ def evaluate(
     beside = [name for name in (weights, *(by or [])) if name is not None]
     if once and id_ is None:
         raise _check.invalid("--id", "name the column by which --once tells rows apart", "none")
-    files = Files(file, target, truth, id_, once=once)
+    files = Files(file, target, truth, id_, once=once, pattern=given[kind])
     table = files.read(reading, beside)
     others = _columns(table, files, {"--weights": [weights] if weights else [], "--by": by or []})
     scores = scores_of(table, kind, given[kind], file, [target, *others])
@@ -167,6 +172,15 @@ def evaluate(
     _write(report, beyond, file, html, json, lang)
     if fail_above is not None:
         options.fail("the cross-entropy", report.high, fail_above, report.unit)
+
+
+def by_place(file: Path, truth: Path | None) -> bool:
+    """Whether true classes go by place beside predictions of which the file says how many."""
+    return (
+        truth is not None
+        and truth.suffix.lower() == ".npy"
+        and (file.is_dir() or file.suffix.lower() in (".npy", ".npz", ".parquet"))
+    )
 
 
 def _finish(

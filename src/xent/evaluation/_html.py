@@ -42,6 +42,7 @@ def add_report(out: Page, report: Figures) -> None:
     _add_recovered(out, report)
     _add_classes(out, report)
     _add_reliability(out, report)
+    _add_thresholds(out, report)
     _add_slices(out, report)
     _add_confusions(out, report)
     _add_hardest(out, report)
@@ -254,6 +255,35 @@ def _add_reliability(out: Page, report: Figures) -> None:
         rows=rows,
         charts=charts,
         choice=names if len(names) > 1 else (),
+    )
+
+
+def _add_thresholds(out: Page, report: Figures) -> None:
+    """Add what follows where yes is said from some probabilities on."""
+    best = report.best_f1
+    if best is None:
+        return
+    yes = shown(report.labels[-1])
+    points = sorted([*report.thresholds, best], key=lambda point: point.threshold)
+    out.section(
+        f"From which probability on is it {yes}?",
+        "No proper scores: they see on which side of a threshold a row lies, and not how far. Cost "
+        "is the mean cost of a row where a false yes costs as much as the threshold says and a "
+        "false no the rest to 1: the prices at which the threshold is the right one. Marked is the "
+        "highest F1 on these very rows; on others it will be lower.",
+        columns=["threshold", "said yes", "precision", "recall", "F1", "cost"],
+        rows=[
+            (
+                f"{point.threshold:.3g}",
+                percent(point.predicted),
+                percent(point.precision),
+                percent(point.recall),
+                percent(point.f1),
+                digits(point.cost),
+            )
+            for point in points
+        ],
+        best=points.index(best),
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._lang import say
+from xent.evaluation._ranking import OperatingPoint
 
 MOST_TABLED = 2048  # classes up to which confusions are made a table
 MOST_PAIRS = 1000  # pairs of classes that a dictionary holds
@@ -272,6 +273,8 @@ class Figures:
     hardest: list[HardRow]
     signature: str
     score_counts: str = "none"
+    thresholds: list[OperatingPoint] = field(default_factory=list)
+    best_f1: OperatingPoint | None = None
     macro: float = math.nan
     top_k: dict[str, float] = field(default_factory=dict)
     coverage: list[CoveredRows] = field(default_factory=list)
@@ -326,6 +329,7 @@ class Figures:
         """
         found = asdict(replace(self, pairs=[]))
         del found["pairs"]
+        found["ranking"] |= {name: found.pop(name) for name in ("thresholds", "best_f1")}
         nats = math.log(self.base)
         for unit, size in (("bits", nats / math.log(2)), ("nats", nats)):
             found[f"cross_entropy_{unit}"] = self.cross_entropy * size

@@ -40,6 +40,9 @@ class Report(Figures):
         ``roc_auc`` and ``average_precision``, no proper scores: they see the order alone; of 3 to
         64 classes the means over each against the rest. Scores were counted "exact", each by
         itself, or where more than 2^17 differ by "cells" of the log odds, or not: "none".
+    thresholds, best_f1 : list of OperatingPoint, OperatingPoint or None
+        Of two classes: precision, recall, F1 and cost at some thresholds of P(yes), and where F1 is
+        highest on these very rows. In `to_dict` they stand in ``ranking``.
     per_class, pairs : list of ClassRow, sequence of ConfusedRows
         Each class that occurs or was predicted; how many rows of which class were taken for which.
     slices, hardest : list of SliceRow, list of HardRow
@@ -230,6 +233,21 @@ class Report(Figures):
             )
         return lines
 
+    def _threshold_lines(self) -> list[str]:
+        """Write what follows where yes is said from some probabilities on."""
+        shown = [p for p in self.thresholds if round(10 * p.threshold) in (1, 3, 5, 7, 9)]
+        shown = [p for p in shown if p.threshold == round(p.threshold, 1)]
+        if not shown or self.best_f1 is None:
+            return []
+        yes = fitted(f"{_short(self.labels[-1])} from", 20)
+        lines = ["  " + yes + "".join(f"{p.threshold:>8.1f}" for p in shown)]
+        for name, field in (("precision", "precision"), ("recall", "recall"), ("F1", "f1")):
+            found = [getattr(p, field) for p in shown]
+            lines.append(f"  {name:<20}" + "".join(f"{percent(value):>8}" for value in found))
+        best = self.best_f1
+        lines[-1] += f"   best {percent(best.f1)} from {best.threshold:.3g}"
+        return lines
+
     def _top(self, k: str = "5") -> str:
         """Write how often the true class is among the first few."""
         if k not in self.top_k:
@@ -246,7 +264,8 @@ class Report(Figures):
                 "{precision:.4f}",
                 area=self.ranking["roc_auc"],
                 precision=self.ranking["average_precision"],
-            )
+            ),
+            *self._threshold_lines(),
         ]
 
     def _impossible_lines(self) -> list[str]:

@@ -88,7 +88,8 @@ class Comparison:
         page.section(
             say("The same network under each loss"),
             say(
-                "Same start, same batches, same number of steps. Held-out bits are the mean cost "
+                "Same start, same batches, same number of steps, same learning rate. "
+                "Held-out bits are the mean cost "
                 "of the true class on rows that were not trained on; fewer are better."
             ),
             columns=_heads(),

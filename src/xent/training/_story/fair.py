@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
@@ -19,6 +18,7 @@ from xent import _check
 from xent._lang import say
 from xent._progress import hidden, stage
 from xent._terminal import fitted, right_in, width_of
+from xent.evaluation._interval import student_reach
 from xent.training._classifier import SoftmaxClassifier, pair
 from xent.training._compare import classifier_for, names_of
 from xent.training._objectives import FOUR
@@ -272,7 +272,7 @@ def paired_interval(a: list[float], b: list[float]) -> tuple[float, float, float
     gaps = np.array(a) - np.array(b)
     mean = float(gaps.mean())
     spread = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
-    reach = float(stdtrit(len(gaps) - 1, 0.975)) * spread
+    reach = student_reach(len(gaps), spread)
     return mean, mean - reach, mean + reach
 
 

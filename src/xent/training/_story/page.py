@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from xent._lang import say
 from xent._page import COLOURS, Page, altair
 from xent.training._compare import Comparison
+from xent.training._fit.audited import FIRST_ROWS, findings
+from xent.training._fit.targets import numbers_in
+from xent.training._objectives import objective_of
 from xent.training._story.fair import FairComparison
 from xent.training._story.likelihood import LikelihoodTable
 from xent.training._story.saturated import SaturatedRun
@@ -30,12 +34,12 @@ def add_fair(page: Page, fair: FairComparison) -> None:
     """
     bits = [sum(result.bits) for result in fair.results]
     page.section(
-        say("The same losses, each at its own best learning rate"),
+        say("Each loss at the rate that all share, and at its own best one"),
         say(
             "Means over {seeds} starts. Each loss's own rate was chosen from {rates} on a fifth of "
             "the training rows, which judge nothing here. The interval is of the paired "
             "differences over the starts. At a rate that all share, a loss that is averaged over "
-            "its outputs takes smaller steps, and that is most of what the table above shows; at "
+            "its outputs takes smaller steps, and that is most of the difference there; at "
             "its own rate the squared error of the softmax does about as well on a problem as "
             "small as this. What cross-entropy buys is that the ordinary rate works.",
             seeds=fair.seeds,
@@ -73,7 +77,27 @@ def add_likelihood(page: Page, table: LikelihoodTable) -> None:
     )
 
 
-def add_double_softmax(page: Page, comparison: Comparison) -> None:
+def audit_of_mistake(comparison: Comparison, X: Any, y: Any) -> str:
+    """Return what the audit says of the network under a second softmax, on one batch.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        With double_softmax, of one layer.
+    X, y : array_like
+        Rows and classes, of which the first are looked at.
+    """
+    model = comparison.classifiers["double_softmax"]
+    weight = torch.tensor(model.coefs_[0], device="cpu")
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], device="cpu")
+    layer.weight.data, layer.bias.data = weight, torch.tensor(model.intercepts_[0], device="cpu")
+    rows = torch.tensor(np.asarray(X[:FIRST_ROWS]), dtype=torch.float32, device="cpu")
+    target = torch.from_numpy(numbers_in(model.classes_, np.asarray(y[:FIRST_ROWS]), "y"))
+    mistaken = torch.nn.Sequential(layer, torch.nn.Softmax(1))
+    return " ".join(findings(mistaken, rows, target, objective_of("cross_entropy")))
+
+
+def add_double_softmax(page: Page, comparison: Comparison, audited: str = "") -> None:
     """Add what gives a second softmax away.
 
     Parameters
@@ -82,23 +106,28 @@ def add_double_softmax(page: Page, comparison: Comparison) -> None:
         Where.
     comparison : Comparison
         With cross_entropy and double_softmax.
+    audited : str
+        What the audit says of it.
     """
     names = ("cross_entropy", "double_softmax")
     classes = len(comparison.classifiers[names[0]].classes_)
     floor = double_softmax_floor(classes)
+    lead = say(
+        "PyTorch's CrossEntropyLoss takes logits and applies the softmax itself. A network "
+        "that ends in a softmax already hands it probabilities, and the loss takes a second "
+        "softmax of them. Accuracy hides it. Bits show it, and the printed loss gives it away: "
+        "with {classes} classes it cannot fall below ln(1 + {others}/e) = {floor:.4f} nats, "
+        "however good the model. A loss that stops there is not a bad model, it is the second "
+        "softmax.",
+        classes=classes,
+        others=classes - 1,
+        floor=floor,
+    )
+    if audited:
+        lead += " " + say("On the first batch `xent audit` says: {audited}", audited=audited)
     page.section(
         say("The second softmax"),
-        say(
-            "PyTorch's CrossEntropyLoss takes logits and applies the softmax itself. A network "
-            "that ends in a softmax already hands it probabilities, and the loss takes a second "
-            "softmax of them. Accuracy hides it. Bits show it, and the printed loss gives it away: "
-            "with {classes} classes it cannot fall below ln(1 + {others}/e) = {floor:.4f} nats, "
-            "however good the model. A loss that stops there is not a bad model, it is the second "
-            "softmax.",
-            classes=classes,
-            others=classes - 1,
-            floor=floor,
-        ),
+        lead,
         columns=[
             say("loss"),
             say("printed loss, nats"),
