@@ -225,12 +225,13 @@ def _distill(
         loss: Tensor = compiled_teacher_loss(x, w, b, given, o, beta)
         return loss.reshape(shape) if o.reduction == "none" else loss
     job = teacher_job(given, o, beta, stats, x, w.shape[0])
+    rows: Any = job.rows
     found = run_head(x, w, b, job)
     loss, *columns = found if stats else (found,)
     loss = loss.reshape(shape) if o.reduction == "none" else loss
     if not stats:
         return loss
-    accuracy = torch.cat(list(job.rows.right.values())).to(exact_dtype(x)).mean()
+    accuracy = torch.cat(list(rows.right.values())).to(exact_dtype(x)).mean()
     return loss, with_row_shape(columns, shape, accuracy)
 
 
