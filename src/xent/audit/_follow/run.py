@@ -85,7 +85,7 @@ class Forward:
     loops: tuple[Loop, ...]
     place: Place
     grad: bool
-    evaluates: bool  # without gradients, or in a function that is called so
+    test: bool  # in a function that is named as one that evaluates
 
 
 class Walk:

@@ -9,11 +9,12 @@ from pathlib import Path
 from xent.audit._catalogue import RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
+from xent.audit._follow import loops
 from xent.audit._follow.code import calls, expressions, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers
 from xent.audit._follow.run import STEPS, CallFrame, Pending, Walk, Walker
-from xent.audit._follow.values import Class, Function, Instance, Loop, Opaque, Place, Value
+from xent.audit._follow.values import Class, Function, Instance, Loop, Mode, Opaque, Place, Value
 from xent.audit._source import Script
 
 WALKER = Walker(
@@ -144,9 +145,12 @@ def _modes(run: Walk) -> None:
     for forward in run.forwards:
         loop = forward.loops[-1]
         key = (id(forward.module), loop)
-        if key in done or not forward.evaluates or any(one.trained for one in forward.loops[-1:]):
+        if key in done or loop.trained or (forward.grad and not forward.test):
             continue
-        if not loop.losses or (forward.mode is not None and not forward.mode.training):
+        # A loss shows that the loop measures; without one it must say so, and take no gradients.
+        if not loop.losses and (forward.grad or not forward.test or not loops.is_batches(loop)):
+            continue
+        if forward.mode is not None and (not forward.mode.training or _on_purpose(forward.mode)):
             continue
         if isinstance(forward.module, Opaque):
             continue
@@ -155,6 +159,15 @@ def _modes(run: Walk) -> None:
             done.add(key)
             effect = "drops at random" if found == "Dropout" else "uses and changes its statistics"
             run.report("X701", forward.place, layers=found, effect=effect)
+
+
+def _on_purpose(mode: Mode) -> bool:
+    """Whether code that does not train asks for training mode, as Monte Carlo dropout does."""
+    code = mode.by.node if mode.by is not None else None
+    return code is not None and not any(
+        isinstance(part, ast.Attribute) and part.attr in ("backward", "step")
+        for part in ast.walk(code)
+    )
 
 
 def _settled(run: Walk, pending: Pending) -> Finding | None:

@@ -188,6 +188,8 @@ def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
         loop=right.loop or left.loop,
         grad=left.grad or right.grad,
         exp=False,
+        assumed=left.assumed or right.assumed,
+        by_name=left.by_name or right.by_name,
         weighted=False,
         over=left.over if left.over == right.over else (),
     )

@@ -182,8 +182,10 @@ def _judge(
         return
     if term.scale is None or _batches_of_one(loop):
         return
-    if term.assumed and not term.nominal and (counted != "batches" or term.scale != 0):
-        return  # where samples divide, a criterion that nobody sees may well be a sum
+    if term.assumed and not term.nominal:
+        sums = term.by_name and counted in ("samples", "padded")  # as an ELBO may
+        if sums or counted == "sampler" or term.scale != 0:
+            return
     if term.nominal and term.scale == 0:
         if counted in ("samples", "padded"):
             over = " times the nominal batch size" + _where(term)
@@ -198,7 +200,9 @@ def _judge(
             fix="divide by len(loader.sampler)",
         )
     elif term.scale == 0 and counted in ("samples", "padded"):
-        run.report("X401", place, losses=(term.place,), **facts)  # type: ignore[arg-type]
+        level = "warning" if term.assumed else None
+        facts["over"] = _where(term) and _where(term) + ","
+        run.report("X401", place, losses=(term.place,), level=level, **facts)  # type: ignore[arg-type]
     elif term.scale == 0 and counted == "batches":
         _batch_means(run, term, loop, place, _where(term))
     elif term.scale == 1 and term.by_hand and counted == "batches":
@@ -215,7 +219,7 @@ def _where(term: Loss) -> str:
     """Name the condition that was not seen."""
     if not term.assumed:
         return ""
-    return f", where `{term.assumed}` averages as PyTorch's losses do"
+    return f", where `{term.assumed}` averages a batch as PyTorch's losses do"
 
 
 def _batch_means(run: Walk, term: Loss, loop: Loop, place: object, over: str) -> None:
@@ -318,9 +322,9 @@ def _even(run: Walk, loop: Loop) -> bool:
     if isinstance(source, Instance):
         return True
     if not isinstance(source, Made):
-        return not isinstance(source, Opaque) or not _looks_batched(source)
+        return not isinstance(source, Opaque) or not _looks_batched(loop, source)
     if not source.name.endswith("DataLoader"):
-        return not _looks_batched(source)
+        return not _looks_batched(loop, source)
     last = source.option("drop_last", 8)
     if last is not None and not (isinstance(last, Const) and not last.value):
         return True
@@ -334,8 +338,8 @@ def _even(run: Walk, loop: Loop) -> bool:
     return isinstance(guess, int) and guess > 0 and whole is not None and whole % guess == 0
 
 
-def _looks_batched(source: Opaque | Made) -> bool:
-    name = source.name.lower()
+def _looks_batched(loop: Loop, source: Opaque | Made) -> bool:
+    name = f"{source.name} {ast.unparse(getattr(loop.node, 'iter', loop.node))[:100]}".lower()
     return any(word in name for word in ("loader", "_dl", "dl_", "batches", "iterator"))
 
 
