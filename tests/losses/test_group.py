@@ -63,6 +63,7 @@ def test_every_option(tmp_path, world):
     together(tmp_path, world, *jobs, *["refusals"][: world - 1], seconds=400)
 
 
+@pytest.mark.long  # test_two_processes ends so
 def test_a_killed_process_is_an_error(tmp_path):
     together(tmp_path, 2, "wait_for_the_dead", seconds=60, lost={1})
 
