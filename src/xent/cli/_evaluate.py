@@ -65,6 +65,7 @@ def evaluate(
     once: options.OnceOption = False,
     prior: options.PriorOption = None,
     label_smoothing: options.LabelSmoothingOption = 0.0,
+    bins: options.BinsOption = None,
     base: _data.Base = "2",
     rows: Annotated[
         Path | None,
@@ -108,13 +109,14 @@ def evaluate(
             "target": target, **given, "positive": positive, "labels": labels, "truth": truth,
             "id_": id_, "weights": weights, "by": by, "ignore": ignore, "normalize": normalize,
             "allow_probabilities": allow_probabilities, "against": against, "html": html,
+            "bins": bins,
         }  # fmt: skip
         other = KindFile(file, reading, kinds, kind, given[kind], logarithms, said)
         _finish(other.evaluated(), rows, json, fail_above)
         return
     elsewhere = {
         "--truth": None if by_place(file, truth) else truth, "--rows": rows, "--against": against,
-        "--ordered": kinds.ordered or None, "--once": once or None,
+        "--ordered": kinds.ordered or None, "--once": once or None, "--bins": bins,
     }  # fmt: skip
     if streaming.wanted(file, elsewhere):
         question = Question(
@@ -142,14 +144,14 @@ def evaluate(
         table, target, scores, names, positive, coded=labels is not None
     )
     with words("target", "labels", "positive", "base", "normalize", "allow_probabilities", "by",
-               probs="--probs", logits="--logits", log_probs="--log-probs",
+               "bins", probs="--probs", logits="--logits", log_probs="--log-probs",
                sample_weight="--weights", ignore_index="--ignore"):  # fmt: skip
         report, each = evaluated(
             true, *(scores.matrix if kind == k else None for k in given), labels=classes,
             positive=yes, sample_weight=_weights(table, weights), ids=others.get(id_ or ""),
             by={name: others[name] for name in by or []}, ignore_index=ignore,
             normalize=normalize, allow_probabilities=allow_probabilities, base=logarithms,
-            once=once,
+            once=once, bins=options.bins_of(bins),
         )  # fmt: skip
         beyond = []
         if kinds.ordered:

@@ -1,6 +1,6 @@
 """From predictions to the numbers of a report; how they are shown is `_report`'s business."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from xent.evaluation._accumulator.scores import ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._accumulator.tally import RowTally
+from xent.evaluation._calibration.bins import binning_of
 from xent.evaluation._calibration.figures import with_calibration
 from xent.evaluation._once import first_of_each
 from xent.evaluation._predictions import BLOCK_ROWS, predictions
@@ -41,6 +42,7 @@ def evaluate(
     once: bool = False,
     prior: Any = None,
     label_smoothing: float = 0.0,
+    bins: int | Sequence[float] | str | None = None,
     base: float = 2,
 ) -> Report:
     """How many bits each true class took under the model, and where they went.
@@ -76,6 +78,9 @@ def evaluate(
         How often each class occurs where the model was trained: a baseline.
     label_smoothing : float
         What the model was trained with: gives the least that such a model can cost.
+    bins : int, sequence of float, "quantile" or "corp", optional
+        Of reliability diagrams and calibration errors: how many of equal width (15), edges from 0
+        to 1, 15 of equal weight, or the blocks of the isotonic regression.
     base : float
         Base of the logarithm: 2 gives bits, math.e nats.
 
@@ -106,7 +111,8 @@ def evaluate(
     report, _ = evaluated(
         target, probs, logits, log_probs, labels=labels, positive=positive,
         sample_weight=sample_weight, by=by, ids=ids, ignore_index=ignore_index,
-        normalize=normalize, allow_probabilities=allow_probabilities, once=once, base=base,
+        normalize=normalize, allow_probabilities=allow_probabilities, once=once, bins=bins,
+        base=base,
     )  # fmt: skip
     return with_baselines(report, prior, label_smoothing, _check.log_of_base(base))
 
@@ -128,13 +134,14 @@ def evaluated(
     base: float,
     once: bool = False,
     orders: bool = True,
+    bins: int | Sequence[float] | str | None = None,
 ) -> tuple[Report, RowFigures]:
     """Return the report, and what was measured of each row.
 
     Without ``orders`` nothing is said that needs the rows in the order of their scores, or twice:
     ranking, decompositions, calibrators.
     """
-    unit = _check.log_of_base(base)
+    unit, binning = _check.log_of_base(base), binning_of(bins)
     given = predictions(
         target, probs, logits, log_probs, labels=labels, positive=positive,
         sample_weight=sample_weight, ignore=ignore_index, normalize=normalize,
@@ -153,7 +160,7 @@ def evaluated(
     report, each = summed_up(whole), joined(found)
     if orders:
         each = replace(each, scores=scores_of(given, each.row))
-        report = with_calibration(report, given, each, unit)
+        report = with_calibration(report, given, each, unit, binning)
     return report, each
 
 

@@ -198,7 +198,7 @@ def _add_reliability(out: Page, report: Figures) -> None:
     out.section(
         "Can its probabilities be believed?",
         "On the line, what is said is what is seen; below it the model is too sure of itself, "
-        "above it too modest. Dots are bins of equal width, the steps the best rising curve; in "
+        f"above it too modest. Dots are {report.binning}, the steps the best rising curve; in "
         "the grey band lie 95 % of such curves if every probability is true. Beside it, how many "
         "rows stand behind each bin.",
         columns=columns,

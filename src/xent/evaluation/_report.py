@@ -31,8 +31,8 @@ class Report(Figures):
     accuracy, brier, calibration_error : float
         Share of rows whose true class won; Brier's score, 0 to 2; mean gap between confidence and
         accuracy over the bins.
-    calibration : list of Bin
-        Reliability of the winning class.
+    calibration, binning : list of Bin, str
+        Reliability of the winning class; which bins it and every diagram is in.
     impossible, floored : int, dict of str to float
         Rows whose true class was given probability 0, each of which makes the cross-entropy
         infinite; what it would be, were no probability below a floor, by the floor.
@@ -120,7 +120,7 @@ class Report(Figures):
             f"  explained     {percent(self.explained):>8} of the class prior"
             f"   classes alike: {digits(self.macro)}",
             f"accuracy {percent(self.accuracy)}{self._top()}   Brier {self.brier:.4f}"
-            f"   calibration error {percent(self.calibration_error)}",
+            f"   calibration error {percent(self.calibration_error)}{self._bins()}",
         ]
         lines[5:5] = self._baseline_lines()
         if math.isnan(self.low):
@@ -170,6 +170,10 @@ class Report(Figures):
         best = self.best_f1
         lines[-1] += f"   best {percent(best.f1)} from {best.threshold:.3g}"
         return lines
+
+    def _bins(self) -> str:
+        """Name the bins where they are chosen."""
+        return "" if self.binning == "15 equal-width bins" else f" ({self.binning})"
 
     def _top(self, k: str = "5") -> str:
         """Write how often the true class is among the first few."""
