@@ -66,6 +66,7 @@ def evaluate(
     prior: options.PriorOption = None,
     label_smoothing: options.LabelSmoothingOption = 0.0,
     bins: options.BinsOption = None,
+    calibrator: options.CalibratorOption = None,
     base: _data.Base = "2",
     rows: Annotated[
         Path | None,
@@ -109,7 +110,7 @@ def evaluate(
             "target": target, **given, "positive": positive, "labels": labels, "truth": truth,
             "id_": id_, "weights": weights, "by": by, "ignore": ignore, "normalize": normalize,
             "allow_probabilities": allow_probabilities, "against": against, "html": html,
-            "bins": bins,
+            "bins": bins, "calibrator": calibrator,
         }  # fmt: skip
         other = KindFile(file, reading, kinds, kind, given[kind], logarithms, said)
         _finish(other.evaluated(), rows, json, fail_above)
@@ -117,6 +118,7 @@ def evaluate(
     elsewhere = {
         "--truth": None if by_place(file, truth) else truth, "--rows": rows, "--against": against,
         "--ordered": kinds.ordered or None, "--once": once or None, "--bins": bins,
+        "--calibrator": calibrator or None,
     }  # fmt: skip
     if streaming.wanted(file, elsewhere):
         question = Question(
@@ -144,14 +146,15 @@ def evaluate(
         table, target, scores, names, positive, coded=labels is not None
     )
     with words("target", "labels", "positive", "base", "normalize", "allow_probabilities", "by",
-               "bins", probs="--probs", logits="--logits", log_probs="--log-probs",
+               "bins", calibrators="--calibrator",
+               probs="--probs", logits="--logits", log_probs="--log-probs",
                sample_weight="--weights", ignore_index="--ignore"):  # fmt: skip
         report, each = evaluated(
             true, *(scores.matrix if kind == k else None for k in given), labels=classes,
             positive=yes, sample_weight=_weights(table, weights), ids=others.get(id_ or ""),
             by={name: others[name] for name in by or []}, ignore_index=ignore,
             normalize=normalize, allow_probabilities=allow_probabilities, base=logarithms,
-            once=once, bins=options.bins_of(bins),
+            once=once, bins=options.bins_of(bins), calibrators=calibrator or (),
         )  # fmt: skip
         beyond = []
         if kinds.ordered:

@@ -88,6 +88,14 @@ BinsOption = Annotated[
         metavar="BINS",
     ),
 ]
+CalibratorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A calibrator of probmetrics, like sms, whose saved bits shall be told of too; may be "
+        "repeated.",
+        metavar="NAME",
+    ),
+]
 JsonOption = Annotated[
     Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
 ]

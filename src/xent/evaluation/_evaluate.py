@@ -18,6 +18,7 @@ from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._accumulator.tally import RowTally
 from xent.evaluation._calibration.bins import binning_of
 from xent.evaluation._calibration.figures import with_calibration
+from xent.evaluation._calibration.others import calibrators_of, recovered_by
 from xent.evaluation._once import first_of_each
 from xent.evaluation._predictions import BLOCK_ROWS, predictions
 from xent.evaluation._ranking import scores_of
@@ -43,6 +44,7 @@ def evaluate(
     prior: Any = None,
     label_smoothing: float = 0.0,
     bins: int | Sequence[float] | str | None = None,
+    calibrators: Iterable[str] | Mapping[str, Any] = (),
     base: float = 2,
 ) -> Report:
     """How many bits each true class took under the model, and where they went.
@@ -81,6 +83,9 @@ def evaluate(
     bins : int, sequence of float, "quantile" or "corp", optional
         Of reliability diagrams and calibration errors: how many of equal width (15), edges from 0
         to 1, 15 of equal weight, or the blocks of the isotonic regression.
+    calibrators : sequence of str, or mapping of name to object, optional
+        More to be told of in ``recovered``: names of probmetrics' calibrators, such as "sms", or
+        objects that have ``fit(probs, classes)`` and ``predict_proba(probs)``.
     base : float
         Base of the logarithm: 2 gives bits, math.e nats.
 
@@ -112,7 +117,7 @@ def evaluate(
         target, probs, logits, log_probs, labels=labels, positive=positive,
         sample_weight=sample_weight, by=by, ids=ids, ignore_index=ignore_index,
         normalize=normalize, allow_probabilities=allow_probabilities, once=once, bins=bins,
-        base=base,
+        calibrators=calibrators, base=base,
     )  # fmt: skip
     return with_baselines(report, prior, label_smoothing, _check.log_of_base(base))
 
@@ -135,6 +140,7 @@ def evaluated(
     once: bool = False,
     orders: bool = True,
     bins: int | Sequence[float] | str | None = None,
+    calibrators: Iterable[str] | Mapping[str, Any] = (),
 ) -> tuple[Report, RowFigures]:
     """Return the report, and what was measured of each row.
 
@@ -142,6 +148,7 @@ def evaluated(
     ranking, decompositions, calibrators.
     """
     unit, binning = _check.log_of_base(base), binning_of(bins)
+    others = calibrators_of(calibrators) if calibrators else {}
     given = predictions(
         target, probs, logits, log_probs, labels=labels, positive=positive,
         sample_weight=sample_weight, ignore=ignore_index, normalize=normalize,
@@ -161,6 +168,9 @@ def evaluated(
     if orders:
         each = replace(each, scores=scores_of(given, each.row))
         report = with_calibration(report, given, each, unit, binning)
+        if others:
+            more = recovered_by(others, given, each, unit)
+            report = replace(report, recovered=report.recovered | more)
     return report, each
 
 
