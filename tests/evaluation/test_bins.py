@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from xent.cli import _evaluate
 from xent.evaluation import evaluate
+from xent.evaluation._reliability_charts import views_of
 
 
 def drawn(rows=300, digits=2):
@@ -116,3 +117,40 @@ def test_bins_from_the_shell(tmp_path):
     for text in ("zero", "0.5", "0"):
         done = CliRunner().invoke(app, [*args, "--bins", text])
         assert str(done.exception).startswith("`--bins` must be"), done.exception
+
+
+def rows_of(report, name):
+    return [p["value"] for p in report.reliability["slices"] if p["by"] == name]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_slices_have_the_bins_of_their_own_rows(weighted):
+    y, p = drawn()
+    rng = np.random.default_rng(1)
+    shop = rng.choice(np.array(["x", "1", 1, None], object), len(y))
+    w = rng.random(len(y)) if weighted else None
+    report = evaluate(y, p, by={"shop": shop.tolist()}, sample_weight=w, bins=8)
+    assert sorted(map(repr, rows_of(report, "shop"))) == ["'1'", "'x'", "1", "None"]
+    for piece in report.reliability["slices"]:
+        some = np.array([repr(value) == repr(piece["value"]) for value in shop])
+        alone = evaluate(y[some], p[some], sample_weight=None if w is None else w[some], bins=8)
+        want = alone.reliability["yes"]
+        for name in ("ece", "ece_debiased", "ece_if_calibrated"):
+            assert piece["yes"][name] == pytest.approx(want[name], rel=1e-12)
+        assert piece["yes"]["bins"] == want["bins"]
+    json.dumps(report.to_dict())
+
+
+def test_slices_of_many_classes_are_a_cube():
+    rng = np.random.default_rng(0)
+    p, y, half = rng.dirichlet(np.ones(3), 200), rng.integers(0, 3, 200), np.arange(200) % 2
+    report = evaluate(y, p, by={"half": half.tolist()})
+    for piece in report.reliability["slices"]:
+        some = half == piece["value"]
+        alone = evaluate(y[some], p[some]).reliability
+        assert piece["top_label"]["bins"] == alone["top_label"]["bins"]
+        assert piece["classes"] == alone["classwise"]["classes"]
+    names = list(views_of(report))
+    assert len(names) == len(set(names)) == 4 + 2 * 4
+    assert "the winning class, half 1" in names
+    assert "slices" not in evaluate(y, p).reliability

@@ -167,7 +167,7 @@ def evaluated(
     report, each = summed_up(whole), joined(found)
     if orders:
         each = replace(each, scores=scores_of(given, each.row))
-        report = with_calibration(report, given, each, unit, binning)
+        report = with_calibration(report, given, each, unit, binning, columns)
         if others:
             more = recovered_by(others, given, each, unit)
             report = replace(report, recovered=report.recovered | more)

@@ -69,6 +69,7 @@ class Report(Figures):
         Calibration errors and diagrams of ``yes``, the second of two classes, of ``top_label``, and
         ``classwise`` of up to 64 classes against the rest: ``ece``, ``ece_debiased``,
         ``ece_if_calibrated``, ``smooth_ece``, ``slope``, ``intercept``, ``bins``, ``corp``.
+        ``slices``: the same errors and bins of the values of ``by`` that cost most.
     """
 
     def to_html(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:

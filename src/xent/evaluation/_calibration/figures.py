@@ -1,10 +1,11 @@
 """All that is said of calibration in a report, from predictions and what was measured of them."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xent.evaluation._accumulator.scores import ScoreCounts
 from xent.evaluation._calibration.bins import Binning, binning_of
@@ -23,11 +24,18 @@ from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures
 
 USUAL = binning_of(None)
+MOST_SLICES_BINNED = 20  # of each column
+MOST_CUBED = 10  # classes that each slice has bins of
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
 def with_calibration(
-    report: Report, given: Predictions, rows: RowFigures, unit: float, bins: Binning
+    report: Report,
+    given: Predictions,
+    rows: RowFigures,
+    unit: float,
+    bins: Binning,
+    columns: Mapping[Any, list[Any]],
 ) -> Report:
     """Return a report with all that is said of calibration.
 
@@ -43,6 +51,8 @@ def with_calibration(
         Natural logarithm of the base that costs are counted in.
     bins : Binning
         Of the reliability diagrams and the calibration errors.
+    columns : mapping of list
+        Values that part the rows.
     """
     # Costs of 1e308 nats and weights of 1e-300 leave infinities, or nothing, and no warning.
     whole, classes = given.weight is None, len(given.labels)
@@ -65,6 +75,8 @@ def with_calibration(
     reliability["top_label"] = _errors(winner, bins)
     if classes > 2:
         reliability["top_label"]["corp"] = curve(winner, blocks)
+    if columns:
+        reliability["slices"] = sliced(report, given, rows, bins, columns, whole=whole)
     decomposition: dict[str, Any] = {"corp": corp}
     if "temperature" in recovered:
         mended = recovered["temperature"]
@@ -79,6 +91,50 @@ def with_calibration(
         report, decomposition=decomposition, recovered=recovered, reliability=reliability
     )
     return report if bins == USUAL else _binned_so(report, bins)
+
+
+def sliced(
+    report: Report,
+    given: Predictions,
+    rows: RowFigures,
+    bins: Binning,
+    columns: Mapping[Any, list[Any]],
+    *,
+    whole: bool,
+) -> list[dict[str, Any]]:
+    """Return the calibration in bins of the slices that cost most: no rows, a cube of counts.
+
+    Each is of P(yes) for two classes, else of the winning class and of up to `MOST_CUBED` others.
+    """
+    found = []
+    for name, values in columns.items():
+        mine = np.array([repr(values[i]) for i in rows.row.tolist()])
+        some = [piece for piece in report.slices if piece.name == name][:MOST_SLICES_BINNED]
+        for piece in some:
+            part = rows_where(rows, mine == repr(piece.value))
+            views: dict[str, YesNo] = {}
+            if report.classes == 2:
+                views["yes"] = of_two(part, given, whole=whole)
+            else:
+                views["top_label"] = of_winner(part, whole=whole)
+            each: dict[str, Any] = {name: binned(view, bins) for name, view in views.items()}
+            if 2 < report.classes <= MOST_CUBED:
+                each["classes"] = [
+                    {"label": given.labels[c], **binned(view, bins)}
+                    for c, view in against_rest(part, given, whole=whole)
+                ]
+            found.append({"by": name, "value": piece.value, **each})
+    return found
+
+
+def rows_where(rows: RowFigures, some: NDArray[np.bool_]) -> RowFigures:
+    """Return the figures of some rows."""
+    arrays = {
+        field.name: getattr(rows, field.name)[some]
+        for field in fields(RowFigures)
+        if field.name != "scores"
+    }
+    return RowFigures(**arrays, scores=[score[some] for score in rows.scores])
 
 
 def _binned_so(report: Report, bins: Binning) -> Report:
