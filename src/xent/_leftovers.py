@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -56,13 +56,27 @@ def remove_dead(paths: Iterable[Path]) -> None:
                 path.unlink(missing_ok=True)
 
 
+def temporary_place() -> Path:
+    """Return where temporary files go.
+
+    The standard library tries its choice by a file of its own, which a signal may leave there; so
+    it is asked only where the places that it would take first are not to be had.
+    """
+    if tempfile.tempdir is None:
+        named = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+        for place in [*named, "/tmp"]:
+            if place and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
+                return Path(place).absolute()
+    return Path(tempfile.gettempdir())
+
+
 @contextmanager
 def scratch_folder(prefix: str, place: Path | None = None) -> Iterator[str]:
     """Make a folder that goes away, with those of its kind that dead processes left there.
 
     Its lock lies beside it and is there before it, so that no moment is one of nobody's.
     """
-    where = Path(place or tempfile.gettempdir())
+    where = place or temporary_place()
     for old in where.glob(f"{glob.escape(prefix)}{'[0-9a-f]' * 16}.lock"):
         with suppress(OSError), open(old, "r+b") as file:
             if lock(file):
@@ -76,6 +90,19 @@ def scratch_folder(prefix: str, place: Path | None = None) -> Iterator[str]:
             folder.mkdir(0o700)
             yield str(folder)
     finally:
-        # Windows keeps files that are mapped until they are let go.
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.unlink(missing_ok=True)
+        in_any_case(lambda: _remove_both(folder, beside))
+
+
+def _remove_both(folder: Path, beside: Path) -> None:
+    # Windows keeps files that are mapped until they are let go.
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.unlink(missing_ok=True)
+
+
+def in_any_case(tidy: Callable[[], None]) -> None:
+    """Tidy up, also where a signal that ends the process comes just then; it ends it after that."""
+    try:
+        tidy()
+    except (KeyboardInterrupt, SystemExit):
+        tidy()
+        raise

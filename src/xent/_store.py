@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent._leftovers import open_locked, remove_dead
+from xent._leftovers import in_any_case, open_locked, remove_dead
 
 Arrays = dict[str, NDArray[Any]]
 THREADED_BYTES = 1 << 24  # whose checksums take milliseconds
@@ -110,7 +110,7 @@ def writing(path: str | os.PathLike[str], *, argument: str = "path") -> Iterator
     except OSError as error:
         raise _naming(error, beside, path) from None
     finally:
-        beside.unlink(missing_ok=True)
+        in_any_case(lambda: beside.unlink(missing_ok=True))
     # On POSIX the rename itself must reach the disk too; Windows cannot open a folder.
     with suppress(OSError):
         folder = os.open(target.parent, os.O_RDONLY)

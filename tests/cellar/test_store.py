@@ -277,6 +277,23 @@ def test_the_next_writer_removes_what_a_killed_one_left(tmp_path):
     assert list(tmp_path.glob(".*.tmp")) == [neighbour]
 
 
+def test_the_place_of_scratch_folders_is_not_tried_by_a_file(tmp_path):
+    # The standard library's trial stayed there where a signal came just then.
+    code = """
+import os, sys
+made = []
+sys.addaudithook(lambda event, args: event == "open" and made.append(str(args[0])))
+from xent._leftovers import scratch_folder
+with scratch_folder("xent-") as folder:
+    assert os.path.dirname(folder) == sys.argv[1], folder
+tried = [name for name in made if name.startswith(sys.argv[1])]
+assert tried and all(os.path.basename(name).startswith("xent-") for name in tried), tried
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_scratch_folders_of_killed_processes_go(tmp_path):
     code = f"""
 import time
@@ -324,6 +341,32 @@ with scratch_folder("xent-", Path({str(tmp_path)!r})) as folder:
     with scratch_folder("xent-", tmp_path) as folder:
         left = {path.name for path in tmp_path.iterdir()}
         assert left == {Path(folder).name, f"{Path(folder).name}.lock"}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("event", ["shutil.rmtree", "os.rmdir", "os.remove", "half a file"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_is_tidied_up_leaves_nothing(tmp_path, event, number):
+    act = """scratch_folder("xent-", place) as folder:
+        Path(folder, "x").write_text("x")"""
+    if event == "half a file":
+        act, event = """_store.writing(place / "half"):\n        raise ValueError""", "os.remove"
+    code = f"""
+import os, sys
+from pathlib import Path
+from xent import _signals, _store
+from xent._leftovers import scratch_folder
+place, left = Path(sys.argv[1]), [{event!r}]
+def look(name, args):
+    if left and name == left[0]:
+        left.pop()
+        os.kill(os.getpid(), {int(number)})
+sys.addaudithook(look)
+with _signals.heard():
+    with {act}
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True)
+    assert done.returncode in (-number, 128 + number), done.stderr.decode()
     assert list(tmp_path.iterdir()) == []
 
 

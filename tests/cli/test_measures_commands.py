@@ -230,6 +230,13 @@ def test_rank_of_some_columns(folder):
     assert some == [found["id"], found["windy"]]
 
 
+def test_patterns_of_columns_leave_out_the_target_and_the_weights(folder):
+    args = ("rank", folder / "weather.csv", "--target", "play", "--json", "-")
+    found = json.loads(xent(*args, "--columns", "*", "--weights", "windy").stdout)
+    assert {f["name"] for f in found} == {"outlook", "id"}
+    assert found == json.loads(xent(*args, "--weights", "windy").stdout)
+
+
 def test_what_unpacks_to_far_more(tmp_path):
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"a,y\n" + b"1,x\n2,y\n" * 300_000))
     args = ("rank", tmp_path / "t.csv.gz", "--target", "y")

@@ -27,6 +27,7 @@ from xent.language import (
 )
 
 REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "reference" / "language"
+GOLDEN = Path(__file__).parents[1] / "golden"
 needs_reference = pytest.mark.skipif(
     not REFERENCE.is_dir(), reason="KenLM's recorded scores are not here"
 )
@@ -38,6 +39,25 @@ def kneser_ney():
 
 
 # ------------------------------------------------------------------ agreement
+
+
+@pytest.mark.parametrize("order", [2, 3, 5])
+def test_every_clone_agrees_with_kenlm(order):
+    recorded = np.load(GOLDEN / "kenlm_scores.npz")
+    train, test = (recorded[name].tolist() for name in ("train", "test"))
+    model = NGramModel(order).fit(numbered(train))
+    found = model.token_log_probs(numbered(test))
+    theirs = recorded[f"log10_{order}"]
+    assert np.abs(found.values / math.log(10) - theirs).max() < 5e-6
+    lengths = np.bincount(recorded[f"length_{order}"], minlength=order + 1)[1:]
+    matched = model.evaluate(numbered(test)).matched
+    np.testing.assert_allclose(matched, lengths / len(test), rtol=1e-12)
+
+
+def numbered(words):
+    """Return lines of words that are numbers; 0 ends a line."""
+    text = " ".join("\n" if word == 0 else f"w{word}" for word in words)
+    return text.removesuffix("\n").split("\n")
 
 
 @needs_reference

@@ -1,5 +1,6 @@
 """Second branches and options in pairs of the language room."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,12 +8,15 @@ import pytest
 
 from xent.language import (
     AddK,
+    Evaluation,
     MaximumLikelihood,
     Mixture,
     NGramModel,
     WittenBell,
     mix,
 )
+from xent.language._stream import BadLines, lines, records
+from xent.language._text import PIECE_BYTES
 from xent.language.smoothing._smoothing import leave_mass
 
 LINES = ["a b c", "b a", "c c a b", "a"]
@@ -60,3 +64,50 @@ def test_histories_that_leave_less_than_3_millionths():
     total = np.array([1e6, 1e6, 1e6, 1e6, 0.0])
     leave_mass(evidence, 2, discounted, total)
     assert total.tolist() == [1e6 + 1, 1e6, 1e6 + 1, 1e6, 0.0]
+
+
+@pytest.mark.parametrize("nats", [0.5, 80.0, 708.0, 710.0])
+def test_figures_of_an_evaluation_by_hand(nats):
+    found = Evaluation(
+        log_likelihood=-40 * nats, events=40, sentences=8, words=32, unknown=6, zeros=0,
+        log_likelihood_known=-25 * nats, events_known=34, matched=(0.25, 0.75), characters=100,
+        bytes=120, model="m", spelling_bits=240.0,
+    )  # fmt: skip
+    bits = 40 * nats / math.log(2)
+    known = 25 * nats / 34
+    assert found.cross_entropy == pytest.approx(nats, rel=1e-14)
+    assert found.perplexity == pytest.approx(math.exp(nats) if nats < 709 else math.inf)
+    assert found.perplexity_known == pytest.approx(math.exp(known), rel=1e-12)
+    assert found.bits_per_word == pytest.approx(bits / 32)
+    assert found.bits_per_character == pytest.approx((bits + 240) / 100)
+    assert found.bits_per_byte == pytest.approx((bits + 240) / 120)
+    assert found.summary()["cross_entropy_known"] == pytest.approx(known)
+    assert found.summary()["perplexity"] == (found.perplexity if nats < 709 else None)
+    said = str(found)
+    assert f"    unknown spelt     {2.0:.5f}" in said
+    assert "events 40, sentences 8, unknown 6, impossible 0" in said
+    assert "1: 25.0 %, 2: 75.0 %" in said
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_mixture_is_as_long_as_its_longest_model(first):
+    models = [NGramModel(order, WittenBell()).fit(LINES) for order in (1, 3)]
+    mixed = Mixture(models[::-1] if first else models, [0.5, 0.5])
+    assert mixed.order == 3
+    text = ["a b c", "b b a", "zz a"]
+    assert mixed.evaluate(text).matched == models[1].evaluate(text).matched
+    assert models[1].evaluate(text).matched[2] > 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"), [('{"other": 1}', "line {} without it"), ("{", r"line {} \(Expecting")]
+)
+def test_a_bad_line_far_into_a_file_is_named_by_its_number(tmp_path, bad, words):
+    good = '{"text": "' + "some words of a line " * 50 + '"}\n'
+    rows = 3 * PIECE_BYTES // len(good)
+    (tmp_path / "t.jsonl").write_text(good * rows + bad + "\n" + good)
+    with pytest.raises(ValueError, match=words.format(rows + 1)):
+        list(lines(tmp_path / "t.jsonl", "text"))
+    skipped = BadLines(skip=True)
+    assert sum(len(some.raw) for some in records(tmp_path / "t.jsonl", "text", skipped)) == rows + 2
+    assert (skipped.count, f"line {rows + 1}" in skipped.first) == (1, True)

@@ -13,13 +13,14 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
 
-from torture import commands, flips, forks, kills, mutants, shortages
+from torture import bombs, commands, flips, forks, kills, mutants, shortages
 
 KINDS = {
     "kills": (kills, 500),
     "flips": (flips, 10_000),
     "mutants": (mutants, 10_000),
     "shortages": (shortages, 300),
+    "bombs": (bombs, 40),
 }
 
 
@@ -78,6 +79,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--notes", default="torture.log", help="where each fault is told")
     given = parser.parse_args()
+    given.notes = os.path.abspath(given.notes)
     begin, faults, notes = time.monotonic(), 0, []
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
         folder = Path(name)

@@ -255,8 +255,17 @@ def test_transform_refuses(table, sentence):
 
 
 def test_other_states_are_refused():
-    state = TableEncoder().fit({"a": [1, 2]}).to_dict()
-    for broken in ({}, {**state, "columns": [{"name": "a"}]}, {**state, "columns": 3}, None):
+    state = TableEncoder().fit({"a": [1, 2], "b": ["u", "v"]}).to_dict()
+    number, name = state["columns"]
+    (part,) = number["parts"]
+    texts = {**number, "parts": [{**part, "fill": "x" * 5000}]}, {**name, "shares": [0.5, None]}
+    for broken in (
+        {},
+        {**state, "columns": [{"name": "a"}]},
+        {**state, "columns": 3},
+        None,
+        *({**state, "columns": [one]} for one in texts),
+    ):
         with pytest.raises(ValueError, match=r"`state` must be what TableEncoder.to_dict returned"):
             TableEncoder.from_dict(broken)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xent import _table
 from xent.training import read_images
 from xent.training._data.idx import read_idx
-from xent.training._data.source import parts_of
+from xent.training._data.source import is_images, parts_of
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
@@ -156,6 +157,15 @@ def test_archives_that_say_more_than_they_hold(tmp_path):
     np.savez(tmp_path / "o.npz", x_train=np.array([{}], dtype=object), y_train=np.zeros(1))
     with pytest.raises(ValueError, match="it holds Python objects, which are never loaded"):
         read_images(tmp_path / "o.npz")
+
+
+def test_an_archive_without_its_list_is_a_table_to_be_refused(tmp_path):
+    np.savez(tmp_path / "t.npz", a=np.arange(3.0))
+    data = (tmp_path / "t.npz").read_bytes()
+    (tmp_path / "t.npz").write_bytes(data.replace(b"PK\x01\x02", b"PK\x09\x02"))
+    assert not is_images(str(tmp_path / "t.npz"))
+    with pytest.raises(ValueError, match=r"t.npz' cannot be read as NPZ: .*central directory"):
+        _table.read(tmp_path / "t.npz")
 
 
 def test_what_does_not_fit_is_refused(tmp_path, digits):

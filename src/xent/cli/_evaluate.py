@@ -81,6 +81,7 @@ def evaluate(
         typer.Option(help="Exit with 1 unless the interval of the cross-entropy ends below this."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
+    lang: _data.Lang = "en",
     json: options.JsonOption = None,
     schema: options.SchemaOption = False,
     *,
@@ -104,6 +105,8 @@ def evaluate(
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
     kind = kind_of(given, normalize=normalize)
     logarithms = _data.base_of(base)
+    without = "--against" if against else "--ordered" if kinds.ordered else ""
+    _check_language(lang, without or ("another kind of predictions" if kinds.alone else ""))
     if kinds.alone:
         streaming.refuse("where the file holds another kind of predictions")
         said = {
@@ -127,7 +130,7 @@ def evaluate(
         )  # fmt: skip
         report = run(file, question, streaming)
         report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
-        _write(report, [], file, html, json)
+        _write(report, [], file, html, json, lang)
         if fail_above is not None:
             options.fail("the cross-entropy", report.high, fail_above, report.unit)
         return
@@ -171,7 +174,7 @@ def evaluate(
         beyond.append(("against", compared.to_dict(), str(compared)))
     if rows is not None:
         _write_rows(rows, report, each, {name: others[name] for name in (id_, *beside) if name})
-    _write(report, beyond, file, html, json)
+    _write(report, beyond, file, html, json, lang)
     if fail_above is not None:
         options.fail("the cross-entropy", report.high, fail_above, report.unit)
 
@@ -333,15 +336,33 @@ def _write(
     file: Path,
     html: Path | None,
     json: Path | None,
+    lang: str,
 ) -> None:
-    said, shown = report.to_dict(), str(report)
+    from xent._lang import say, speaking
+    from xent.evaluation._numbers import said_unit
+
+    said, shown = report.to_dict(), report.to_text(lang=lang)
     for name, found, text in beyond:
         said[name] = found
         shown += f"\n\n{text}"
     if html is not None:
-        report.to_html(html, title=f"Where the {report.unit} of {file.name} go")
-        shown += f"\n\nThe page: {html}"
+        with speaking(lang):
+            unit = said_unit(report.base)
+            title = say("Where the {unit} of {file} go", unit=unit, file=file.name)
+            shown += "\n\n" + say("The page: {html}", html=html)
+        report.to_html(html, title=title, lang=lang)
     write_json(said, shown, json)
+
+
+def _check_language(lang: str, without: str) -> None:
+    """Refuse a language that is none, and Chinese where the table of messages does not reach."""
+    from xent import _check
+    from xent._lang import LANGUAGES
+
+    _check.option("--lang", lang, LANGUAGES)
+    if lang != "en" and without:
+        must = f"be en where the report is of {without}"
+        raise _check.invalid("--lang", must, repr(lang), "Such a report is written in English.")
 
 
 def write_json(said: dict[str, Any], shown: str, json: Path | None) -> None:

@@ -1,6 +1,7 @@
 """`xent rank` and `xent drift`: which columns tell about one, and which have moved."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -137,9 +138,8 @@ def rank(
             row += [_number(f.adjusted), f"{f.p_value:.3g}"]
     unit = _unit(logarithms) if gain else ""
     title = f"What tells about {target}"
-    records = [asdict(f) for f in found]
     axis = heads[1] + (", less chance" if permutations else "") + (f" ({unit})" if unit else "")
-    _out(title, unit, axis, heads, rows, shown, records, html, json)
+    _out(title, unit, axis, heads, rows, shown, found, html, json)
 
 
 @with_options()
@@ -228,10 +228,9 @@ def drift(
     axis = (
         f"{measure.upper()} ({units[measure]})" if measure in units else measure.replace("_", " ")
     )
-    records = [asdict(d) for d in found]
     past = [d.name for d, value in zip(found, shown, strict=True) if _past(value, threshold)]
     title = f"What moved from {reference.name} to {current.name}"
-    _out(title, unit, axis, heads, rows, shown, records, html, json)
+    _out(title, unit, axis, heads, rows, shown, found, html, json)
     if past:
         from xent._terminal import one_line
 
@@ -276,7 +275,7 @@ def _out(
     columns: list[str],
     rows: list[list[str]],
     shown: list[float],
-    records: list[dict[str, Any]],
+    found: Sequence[Any],
     html: Path | None,
     json: Path | None,
 ) -> None:
@@ -286,10 +285,13 @@ def _out(
     from xent import _store
     from xent._terminal import bar_of, fitted, one_line, printable, width_of
 
-    for record in records:
-        if "cuts" in record:  # JSON has no word for infinity
-            record["cuts"] = [c if math.isfinite(c) else str(c) for c in record["cuts"]]
-    text = json_module.dumps(records, ensure_ascii=False, indent=2, default=str)
+    text = ""
+    if json is not None:
+        records = [asdict(one) for one in found]
+        for record in records:
+            if "cuts" in record:  # JSON has no word for infinity
+                record["cuts"] = [c if math.isfinite(c) else str(c) for c in record["cuts"]]
+        text = json_module.dumps(records, ensure_ascii=False, indent=2, default=str)
     heading = f"{title} ({unit})" if unit else title
     if html is not None:
         _page(title, unit, axis, columns, rows, shown).write(html, argument="--html")
@@ -304,12 +306,13 @@ def _out(
     plain = [[_cut(one_line(row[0])), *row[1:]] for row in rows]
     widths = [max(width_of(row[j]) for row in [columns, *plain]) for j in range(len(columns))]
     bar = max(8, min(BAR_WIDTH, LINE_LENGTH - 4 - sum(widths) - 2 * (len(widths) - 1)))
-    typer.echo(printable(heading))
+    lines = [printable(heading)]
     for row, value in zip([columns, *plain], [0.0, *shown], strict=True):
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         drawn = f"{bar_of(value / longest, bar):<{bar}}"
         line = f"  {fitted(row[0], widths[0])}  {drawn}  {'  '.join(cells)}"
-        typer.echo(line.rstrip())
+        lines.append(line.rstrip())
+    typer.echo("\n".join(lines))
     if html is not None:
         typer.echo(f"\nThe page: {html}")
 

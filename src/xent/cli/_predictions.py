@@ -205,7 +205,7 @@ def columns_of(
 ) -> Scores:
     """Read columns that a pattern found, and name each by what tells it from the others."""
     matrix = _matrix(table, names, option, masked=masked)
-    return Scores(matrix, _stripped(names, pattern), names)
+    return Scores(matrix, stripped(names, pattern), names)
 
 
 def _matrix(table: Any, names: list[str], option: str, *, masked: bool) -> NDArray[Any]:
@@ -227,7 +227,7 @@ def _matrix(table: Any, names: list[str], option: str, *, masked: bool) -> NDArr
     return matrix.astype(dtype, copy=False)
 
 
-def _stripped(names: list[str], pattern: str) -> list[str]:
+def stripped(names: list[str], pattern: str) -> list[str]:
     """Name the classes by what the star stood for, or by the columns less what they share."""
     if "," not in pattern and pattern.count("*") == 1:
         before, after = pattern.split("*")

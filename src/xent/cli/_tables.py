@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -254,6 +255,7 @@ class TableFile:
         self.names = [*self.wanted, *names]
         self.text = [*self.names, *text]
         self.csv = reading.csv(path)
+        self.begun: Iterator[Any] | None = None  # batches, the first of which was looked at
 
     @property
     def is_text(self) -> bool:
@@ -275,7 +277,7 @@ class TableFile:
                 argument=self.argument,
             ):  # fmt: skip
                 table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-                yield self._finished(table)
+                yield self.finished(table)
                 done += len(table)
                 told(done)
 
@@ -288,21 +290,25 @@ class TableFile:
                 self.path, argument=self.argument, csv=self.csv, text=self.text,
                 matrices=self.matrices,
             )  # fmt: skip
-        return self._finished(table)
+        return self.finished(table)
 
     def counted(self) -> Iterator[Any]:
         """Yield the table in pieces as `scan` reads them to be counted."""
-        return self.batches("", COUNTED_ROWS, exact=True)
+        begun, self.begun = self.begun, None
+        return begun or self.batches("", COUNTED_ROWS, exact=True)
 
     def columns(self) -> list[str]:
         """Return the names of the columns, none where it has no row."""
-        first = next(self.counted(), None)
+        rest = self.batches("", COUNTED_ROWS, exact=True)
+        first = next(rest, None)
+        # The first block is read once, also by who counts next: of thousands of columns it is slow.
+        self.begun = None if first is None else chain([first], rest)
         return [] if first is None else list(first.schema.names)
 
     def _option(self, name: str) -> str:
         return "--drop" if name in self.drop else "--names"
 
-    def _finished(self, table: Any) -> Any:
+    def finished(self, table: Any) -> Any:
         """Return the table without what is left out, numbers that are names written as such."""
         import pyarrow as pa
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent._lang import say
 from xent.evaluation._ranking import OperatingPoint
 
 MOST_TABLED = 2048  # classes up to which confusions are made a table
@@ -354,6 +355,12 @@ def unit_of(base: float) -> str:
     ('bits', 'units of log 3')
     """
     return UNIT_NAMES.get(base, f"units of log {base:g}")
+
+
+def said_unit(base: float) -> str:
+    """Name the unit of a base in the language that is spoken."""
+    known = UNIT_NAMES.get(base)
+    return say(known) if known else say("units of log {base:g}", base=base)
 
 
 def plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 from xent import _check
 from xent._table.files import dialect
-from xent._table.files.dialect import Csv, open_csv
+from xent._table.files.dialect import Csv, is_wide, open_csv
 from xent._table.files.endings import unreadable
 from xent._table.files.unpacked import unpacked
 
@@ -55,7 +55,7 @@ def scan_csv(
     given = 0
     while True:
         with unpacked(path) as file:
-            reader = open_csv(file, kind, types, csv)
+            reader = open_csv(file, kind, types, csv, wide=is_wide(path))
             ahead = given
             try:
                 for batch in reader:
@@ -94,7 +94,7 @@ def read_csv(
     types: dict[str, Any] = dict.fromkeys(text, pa.string())
     while True:
         with unpacked(path) as file:
-            reader = open_csv(file, kind, types, csv)
+            reader = open_csv(file, kind, types, csv, wide=is_wide(path))
             check(reader.schema)
             try:
                 return reader.read_all()
@@ -135,7 +135,7 @@ def _whole(
 
     with unpacked(path) as file:
         all_text = types | dict.fromkeys(names, pa.string())
-        batch = open_csv(file, kind, all_text, csv).read_next_batch()
+        batch = open_csv(file, kind, all_text, csv, wide=is_wide(path)).read_next_batch()
     whole = []
     for name in names:
         written = pc.utf8_trim_whitespace(batch.column(name))

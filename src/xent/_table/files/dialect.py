@@ -20,6 +20,8 @@ from xent._table.files.endings import unreadable
 from xent._table.files.unpacked import text_limit
 
 READ_BYTES = 8 << 20  # bytes; the types of the columns are those of the first block
+# Of thousands of columns a block holds few rows, and each block costs a look at every column.
+WIDE_HEAD, WIDE_BLOCKS = 1 << 16, 8  # bytes of a first line, and blocks that are read as one
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,13 @@ class Csv:
 
 
 def open_csv(
-    file: Any, kind: str, types: Mapping[str, Any], csv: Csv | None, *, threads: bool = True
+    file: Any,
+    kind: str,
+    types: Mapping[str, Any],
+    csv: Csv | None,
+    *,
+    threads: bool = True,
+    wide: bool = False,
 ) -> Any:
     """Return a reader of a CSV's batches; other columns than ``types`` are what they look like."""
     from pyarrow import csv as arrow
@@ -84,7 +92,7 @@ def open_csv(
     return arrow.open_csv(
         file,
         arrow.ReadOptions(
-            block_size=READ_BYTES,
+            block_size=READ_BYTES * (WIDE_BLOCKS if wide else 1),
             encoding=how.encoding,
             autogenerate_column_names=not how.header,
             use_threads=threads,
@@ -92,6 +100,15 @@ def open_csv(
         arrow.ParseOptions(delimiter=how.between(kind), newlines_in_values=True),
         convert,
     )
+
+
+def is_wide(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file's first line is that of thousands of columns; not of a packed one."""
+    if not os.path.isfile(path):
+        return False  # a pipe gives what it has but once
+    with open(path, "rb") as file:
+        head = file.read(WIDE_HEAD)
+    return len(head) == WIDE_HEAD and b"\n" not in head
 
 
 def check_csv(

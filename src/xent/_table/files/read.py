@@ -210,12 +210,14 @@ def blanks_as_missing(table: Any, path: str | os.PathLike[str], csv: Csv | None 
     if ending(path, "path") in (".parquet", *ARRAY_FORMATS):
         return table
     blank = pa.array(["", *(csv.missing if csv else ())])
-    for i, field in enumerate(table.schema):
-        if pa.types.is_string(field.type):
-            gone = pc.is_in(table.column(i), value_set=blank)
-            known = pc.if_else(gone, pa.scalar(None, field.type), table.column(i))
-            table = table.set_column(i, field.name, known)
-    return table
+    # All at once: to put one column into a table costs a look at every other.
+    columns = [
+        pc.if_else(pc.is_in(column, value_set=blank), pa.scalar(None, field.type), column)
+        if pa.types.is_string(field.type)
+        else column
+        for field, column in zip(table.schema, table.columns, strict=True)
+    ]
+    return type(table).from_arrays(columns, names=table.schema.names)
 
 
 def _refusal(
@@ -240,8 +242,10 @@ def _cut(
     table: Any, columns: Sequence[str] | None, batch_rows: int, path: str | os.PathLike[str]
 ) -> Iterator[Any]:
     if columns is not None:
+        known = dict.fromkeys(table.schema.names)
         for name in columns:
-            require(name, table.schema.names, path)
+            if name not in known:
+                require(name, list(known), path)
         table = table.select(list(columns))
     if hasattr(table, "to_batches"):
         yield from table.to_batches(max_chunksize=batch_rows)

@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from xent import _check
@@ -14,9 +15,10 @@ from xent.evaluation._accumulator.rows import counted
 from xent.evaluation._accumulator.scores import scores_of
 from xent.evaluation._accumulator.state import EvaluationState
 from xent.evaluation._calibration.figures import with_counts
+from xent.evaluation._distributions import no_logits
 from xent.evaluation._once import RowsById
 from xent.evaluation._parts import Batch, update_each
-from xent.evaluation._predictions import Predictions, no_logits, predictions
+from xent.evaluation._predictions import Predictions, predictions
 from xent.evaluation._probabilities import check_costs, look_like_probs
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, blocks_of, kept
@@ -228,14 +230,16 @@ class Accumulator:
                 weight = None if some.weight is None else some.weight[: some.count]
                 check_costs(some.figures.cost[: some.count], some.number, given.kind, weight)
             state.tally.add(some)
-            places = (some.number - first_row).tolist() if columns else []
+            n, chosen = len(block), None
+            if some.count < n:
+                chosen = some.numbers(np.arange(some.count)) - (first_row + rows.start)
             for name, values in columns.items():
-                state.slices[name].add_rows([values[i] for i in places], some)
+                own = values[rows]
+                own = own if chosen is None else [own[i] for i in chosen.tolist()]
+                state.slices[name].add_rows(own, some)
             if state.scores.columns:
-                n = len(block)
                 scores = scores_of(given.kind, block, figures.confidence[:n], figures.guess[:n])
-                if some.count < n:
-                    chosen = some.number - (first_row + rows.start)
+                if chosen is not None:
                     scores = [score[chosen] for score in scores]
                 state.scores.add(scores, some.truth[: some.count], some.weight)
         self._broken = False

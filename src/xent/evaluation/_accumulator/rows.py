@@ -18,8 +18,8 @@ class CountedRows:
     ----------
     count : int
         How many.
-    number : ndarray of int64
-        The number of each in what was given.
+    number : int or ndarray of int64
+        The number of each in what was given; that of the first where they follow each other.
     truth : ndarray of int64
         The true class.
     figures : RowArrays
@@ -31,11 +31,15 @@ class CountedRows:
     """
 
     count: int
-    number: Slots
+    number: int | Slots
     truth: Slots
     figures: RowArrays
     weight: Numbers | None
     ids: list[Any] | None = None
+
+    def numbers(self, some: Slots) -> Slots:
+        """Return the numbers of some of the rows."""
+        return some + self.number if isinstance(self.number, int) else self.number[some]
 
 
 def counted(
@@ -45,15 +49,14 @@ def counted(
     truth = given.truth[rows]
     n = len(truth)
     weight = None if given.weight is None else given.weight[rows]
-    number = np.arange(first_row + rows.start, first_row + rows.stop)
-    counts = truth >= 0 if weight is None else (truth >= 0) & (weight > 0)
-    if counts.all():
+    first = int(first_row) + rows.start
+    if truth.min() >= 0 and (weight is None or weight.min() > 0):
         names = None if ids is None else ids[rows]
         spare = None if weight is None else with_spare(weight)
-        return CountedRows(n, number, truth, figures, spare, names)
-    keep = np.flatnonzero(counts)
+        return CountedRows(n, first, truth, figures, spare, names)
+    keep = np.flatnonzero(truth >= 0 if weight is None else (truth >= 0) & (weight > 0))
     return CountedRows(
-        len(keep), number[keep], truth[keep],
+        len(keep), keep + first, truth[keep],
         RowArrays(*(with_spare(values[keep]) for values in figures)),
         None if weight is None else with_spare(weight[keep]),
         None if ids is None else [ids[rows.start + i] for i in keep.tolist()],

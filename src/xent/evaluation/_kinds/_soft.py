@@ -13,7 +13,7 @@ from xent import _check
 from xent._check import count
 from xent._terminal import fitted, one_line
 from xent.evaluation._arrays import weights_of
-from xent.evaluation._kinds._distributions import (
+from xent.evaluation._distributions import (
     Distributions,
     distributions,
     in_order_of,
@@ -266,7 +266,9 @@ def _summed(
     cost, floor, waste, brier = np.empty((4, rows))
     spent, said, true = np.zeros((3, classes))
     digest = hashlib.sha256(repr(names).encode())
-    for (part, log_probs, p), (_, log_truth, t) in zip(given.blocks(), truth.blocks(), strict=True):
+    for (part, log_probs, p), (_, log_truth, t) in zip(
+        given.distributions(), truth.distributions(), strict=True
+    ):
         with np.errstate(invalid="ignore"):
             # 0 log 0 is 0; both logarithms are exact near 1, where their difference is small.
             each = np.where(t > 0, -t * log_probs, 0.0)

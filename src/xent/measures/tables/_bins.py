@@ -132,6 +132,41 @@ def first_cut(targets: Codes, ends: NDArray[Any], weight: float) -> NDArray[np.b
     return np.asarray(_is_worth(before, left, before - left) & ((before > 0).sum(axis=1) > 1))
 
 
+def first_cuts(values: Numbers, target: Codes) -> NDArray[np.bool_]:
+    """Tell, for each of many columns of finite numbers, whether it is cut at all.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (C, N)
+        The columns; each row stands for one.
+    target : ndarray of int64, shape (N,)
+        The classes of the rows, from 0; every one occurs.
+
+    Returns
+    -------
+    ndarray of bool, shape (C,)
+    """
+    columns, rows = values.shape
+    width = int(target.max()) + 1
+    if rows < 2 or width < 2:
+        return np.zeros(columns, dtype=bool)
+    order = np.argsort(values, axis=1)
+    values, targets = np.take_along_axis(values, order, 1), target[order]
+    left_all = np.arange(1.0, rows)
+    inside = np.zeros((columns, rows - 1))
+    lefts = np.empty((width, columns, rows - 1))
+    before = np.bincount(target).astype(np.float64)
+    for k in range(width):
+        lefts[k] = np.cumsum(targets == k, axis=1)[:, :-1]
+        inside += _x_log_x(lefts[k]) + _x_log_x(before[k] - lefts[k])
+    costs = _x_log_x(left_all) + _x_log_x(rows - left_all) - inside
+    costs[values[:, 1:] == values[:, :-1]] = np.inf  # no cut parts equal numbers
+    best = np.argmax(costs <= costs.min(axis=1, keepdims=True) + TIE * rows, axis=1)
+    left = np.ascontiguousarray(lefts[:, np.arange(columns), best].T)
+    some = np.isfinite(costs).any(axis=1)
+    return np.asarray(_is_worth(np.tile(before, (columns, 1)), left, before - left) & some)
+
+
 def _is_worth(before: NDArray[Any], left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell whether a cut gains more than its description costs, from rows of each class."""
     total = before.sum(-1)

@@ -31,6 +31,7 @@ from xent.measures.tables._columns import (
 from xent.measures.tables._scores import ColumnRows, chance_scores, levels_of, score_of
 from xent.measures.tables._streaming import Symbols, Table, Tally, is_streamed
 from xent.measures.tables._target import target_of
+from xent.measures.tables._wide import WIDE, Waiting, uncut
 
 SCORES = ("information_gain", "gain_ratio", "symmetric_uncertainty", "gini")
 NUMERIC = ("mdl", "ksg")
@@ -304,6 +305,7 @@ def _of_batches(
     classes: dict[Any, int] = {}
     total, start = 0.0, 0
     wanted = [*names, target, *([weights] if isinstance(weights, str) else [])]
+    waiting = Waiting(len(names) >= WIDE and weights is None and not ask.times)
     for frame in table.batches("ranking", wanted):
         weight = weights_of("weights", weights, frame)
         total += total_of(weight)
@@ -317,15 +319,43 @@ def _of_batches(
         for code in np.unique(label.values[~label.missing]).tolist():
             places[code] = classes.setdefault(label.symbols[code], len(classes))
         codes = places[label.values]
-        every = bool(present.all())
-        weight = weight if every else weight[present]
-        for name, tally in tallies.items():
-            field = field_of(frame, name, tally.argument)
-            tally.add(field if every else field.take(present), codes, weight)
+        for batch in waiting.add(frame, codes, weight):
+            _add(tallies, *batch)
         start += len(frame)
     check_total(total)
     order = column("target", list(classes)).codes  # numbered as the whole column would be
+    whole = waiting.whole(table.most)
+    if whole is not None:
+        return _of_wide(*whole, names, order, ask)
+    for batch in waiting.batches:
+        _add(tallies, *batch)
     return [_of_tally(name, tally, order, ask) for name, tally in tallies.items()]
+
+
+def _add(tallies: dict[str, Tally], frame: Any, codes: Codes, weight: Numbers) -> None:
+    """Count the rows of a batch whose weight is above 0; the classes are those of these rows."""
+    present = weight > 0
+    every = bool(present.all())
+    weight = weight if every else weight[present]
+    for name, tally in tallies.items():
+        field = field_of(frame, name, tally.argument)
+        tally.add(field if every else field.take(present), codes, weight)
+
+
+def _of_wide(
+    whole: Any, codes: Codes, names: list[str], order: Codes, ask: Ask
+) -> list[FeatureRank]:
+    """Rank the columns of a table in memory, most of them many at once."""
+    label = Field(order[codes], np.zeros(codes.size, dtype=bool))
+    frame, found = frame_of("table", whole), []
+    plain = set(uncut(whole, names, label.values))
+    for name in names:
+        if name in plain:
+            found.append(FeatureRank(name, 0.0, "numbers", 1, codes.size, 0))
+        else:
+            field = field_of(frame, name, f"table[{name!r}]")
+            found.append(_ranked(name, field, label, np.ones(codes.size), ask))
+    return found
 
 
 def _of_tally(name: str, tally: Tally, order: Codes, ask: Ask) -> FeatureRank:

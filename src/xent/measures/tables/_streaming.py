@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -302,7 +303,10 @@ class Table:
             self.frame = frame_of(argument, table)
             self.names = self.frame.names
             return
-        first = next(self._scan(None), None)
+        rest = self._scan(None)
+        first = next(rest, None)
+        # What gives its batches by a function is read on by who counts next.
+        self.begun = chain([first], rest) if callable(table) and first is not None else None
         self.names = [] if first is None else first.names
         if not self.names:
             raise _check.invalid(argument, "have at least one row", "none")
@@ -319,7 +323,8 @@ class Table:
             return
         rows = 0
         with stage(f"{title} {self.title!s}", None, "rows") as told:
-            for frame in self._scan(columns):
+            begun, self.begun = self.begun, None
+            for frame in begun or self._scan(columns):
                 yield frame
                 rows += len(frame)
                 told(rows)

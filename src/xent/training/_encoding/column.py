@@ -151,6 +151,9 @@ class EncodedColumn:
         """Return the column that `to_state` wrote down."""
         parts = tuple(EncodedPart(**part) for part in state["parts"])
         lists = {key: tuple(state[key]) for key in ("levels", "shares")}
+        numbers = [number for p in parts for number in (p.centre, p.width, p.fill)]
+        if not all(type(number) in (int, float) for number in (*numbers, *lists["shares"])):
+            raise TypeError
         return cls(**{**state, **lists, "parts": parts})
 
 

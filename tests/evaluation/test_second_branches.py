@@ -1,0 +1,40 @@
+"""Second branches of the evaluation room: what the screen says beside the numbers of the report."""
+
+import math
+
+import numpy as np
+import pytest
+
+from xent.evaluation import evaluate
+
+
+def many(classes=15, rows=600):
+    rng = np.random.default_rng(8)
+    probs = rng.dirichlet(np.full(classes, 0.4), rows)
+    return np.array([rng.choice(classes, p=row) for row in probs]), probs
+
+
+def test_the_screen_shows_the_ten_that_cost_most_and_counts_the_others():
+    target, probs = many()
+    place = np.arange(len(target)) % 14
+    report = evaluate(target, probs, by={"place": [f"at {p}" for p in place]})
+    lines = str(report).splitlines()
+    cost = -np.log2(probs[np.arange(len(target)), target])
+    begin = next(i for i, line in enumerate(lines) if line.startswith("by place"))
+    assert lines[begin + 11] == "  and 4 more"
+    sums = [cost[place == p].sum() for p in range(14)]
+    dearest = [f"at {p}" for p in np.argsort(sums)[::-1][:10]]
+    assert [line[2:20].strip() for line in lines[begin + 1 : begin + 11]] == dearest
+    begin = next(i for i, line in enumerate(lines) if line.startswith("where the bits go"))
+    assert lines[begin + 11] == "  and 5 classes that cost less"
+    sums = [cost[target == c].sum() for c in range(15)]
+    shown = [int(line.split()[0]) for line in lines[begin + 1 : begin + 11]]
+    assert shown == np.argsort(sums)[::-1][:10].tolist()
+
+
+@pytest.mark.parametrize(("base", "unit"), [(2, "nats"), (math.e, "bits"), (10, "bits")])
+def test_the_screen_says_the_mean_in_another_unit_too(base, unit):
+    target, probs = many(rows=50)
+    nats = -np.log(probs[np.arange(50), target]).mean()
+    other = nats if unit == "nats" else nats / math.log(2)
+    assert f"({other:.4f} {unit} a row)" in str(evaluate(target, probs, base=base))

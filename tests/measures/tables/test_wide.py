@@ -1,0 +1,117 @@
+"""Wide tables in memory are ranked many columns at once: to the last bit as one by one."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from xent import _table
+from xent.cli._tables import TableFile, TableOptions
+from xent.measures import rank_features
+from xent.measures.tables import _rank, _wide
+from xent.measures.tables._bins import first_cuts, mdl_cuts
+
+
+def strange(rows=157, classes=3):
+    """Columns of every kind, with ties, gaps, constants and numbers past floats."""
+    rng = np.random.default_rng(4)
+    y = rng.integers(0, classes, rows)
+    noise = {f"n{i}": np.round(rng.normal(size=rows), i % 4) for i in range(60)}
+    told = {f"t{i}": np.round(rng.normal(size=rows) + y * i / 8, 1) for i in range(20)}
+    whole = {f"w{i}": rng.integers(0, 2 + i, rows) + y * (i % 2) for i in range(20)}
+    gaps = {
+        f"g{i}": np.where(rng.random(rows) < i / 9, np.nan, y + rng.random(rows)) for i in (1, 8)
+    }
+    return pd.DataFrame(
+        {
+            **noise, **told, **whole, **gaps,
+            "constant": 1.5,
+            "far": 2**60 + y,
+            "infinite": np.where(y == 1, np.inf, rng.random(rows)),
+            "flag": rng.random(rows) < 0.5,
+            "word": np.array(["a", "b", "c", None], dtype=object)[rng.integers(0, 4, rows)],
+            "day": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 99, rows), "D"),
+            "y": np.array(list("zyxwvutsr"))[y],
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("score", ["information_gain", "gain_ratio", "gini"])
+@pytest.mark.parametrize("missing", ["symbol", "drop"])
+@pytest.mark.parametrize("classes", [3, 9])
+def test_many_at_once_are_as_one_by_one(monkeypatch, score, missing, classes):
+    frame = strange(classes=classes)
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    how = {"score": score, "missing": missing}
+
+    def batches():
+        yield from (pa.Table.from_batches([b]) for b in table.to_batches(max_chunksize=40))
+
+    slow = rank_features(batches, "y", **how)
+    assert slow == rank_features(frame, "y", **how)
+    seen = []
+    uncut = _rank.uncut
+    monkeypatch.setattr(_rank, "uncut", lambda *a: seen.extend(f := list(uncut(*a))) or f)
+    monkeypatch.setattr(_rank, "WIDE", 100)
+    monkeypatch.setattr(_wide, "BLOCK_CELLS", 1000)
+    assert rank_features(batches, "y", **how) == slow
+    assert len(seen) > 50
+    assert not set(seen) & {"far", "infinite", "flag", "word", "day", "g1"}
+    # Too large to be held, and a class that is missing: one by one, with the same answer.
+    monkeypatch.setattr(_wide, "HELD_BYTES", table.nbytes // 2)
+    seen.clear()
+    assert rank_features(batches, "y", **how) == slow
+    assert not seen
+    monkeypatch.undo()
+    y = frame["y"].where(np.arange(len(frame)) % 9 > 0)
+    some = pa.Table.from_pandas(frame.assign(y=y), preserve_index=False)
+    monkeypatch.setattr(_rank, "WIDE", 100)
+    dropped = rank_features(lambda: iter([some]), "y", score=score, missing="drop")
+    assert dropped == rank_features(some, "y", score=score, missing="drop")
+
+
+def test_first_cuts_are_those_of_the_columns_alone():
+    rng = np.random.default_rng(0)
+    for classes in (1, 2, 11):
+        y = np.sort(rng.integers(0, classes, 90))
+        _, y = np.unique(y, return_inverse=True)
+        values = np.round(rng.normal(size=(80, 90)) + y * rng.random((80, 1)), 1)
+        values[0] = 3.0
+        alone = [bool(mdl_cuts(v, y, np.ones(90))) for v in values]
+        assert first_cuts(values, y).tolist() == alone
+    assert first_cuts(np.ones((2, 1)), np.zeros(1, np.int64)).tolist() == [False, False]
+
+
+def test_a_file_is_opened_once_for_its_names_and_its_rows(tmp_path, monkeypatch):
+    frame = strange().drop(columns=["day", "infinite"])
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    opened = []
+    scan = _table.scan
+    monkeypatch.setattr(_table, "scan", lambda *a, **k: opened.append(a) or scan(*a, **k))
+    file = TableFile(tmp_path / "t.csv", TableOptions(), text=["y"])
+    assert file.columns() == list(frame)
+    found = rank_features(file.counted, "y")
+    assert len(opened) == 1
+    again = rank_features(file.counted, "y")  # the batches come from the start each time
+    assert len(opened) == 2
+    assert again == found
+
+
+def test_text_of_many_columns_is_read_column_by_column_once():
+    words = pa.array(["a", "", "b"])
+    table = pa.table({f"c{i}": words for i in range(20_000)} | {"n": [1, 2, 3]})
+    found = _table.blanks_as_missing(table, "t.csv")  # a column at a time it took minutes
+    assert found.column("c19999").to_pylist() == ["a", None, "b"]
+    assert found.schema == table.schema
+
+
+def test_a_file_of_many_columns_is_read_in_large_blocks(tmp_path):
+    rows = 40
+    names = [f"a_column_with_a_long_name_{i}" for i in range(3000)]
+    line = ",".join(["1234.5678901"] * 3000)
+    text = ",".join(names) + "\n" + "\n".join([line] * rows) + "\n"
+    (tmp_path / "t.csv").write_text(text)
+    assert [len(batch) for batch in _table.scan(tmp_path / "t.csv")] == [rows]
+    with_eight = text + "\n".join([line] * 300) + "\n"  # past one block of 8 MB
+    (tmp_path / "t.csv").write_text(with_eight)
+    assert [len(batch) for batch in _table.scan(tmp_path / "t.csv")] == [rows + 300]
