@@ -16,10 +16,10 @@ from xent.evaluation._accumulator.scores import ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._accumulator.tally import RowTally
+from xent.evaluation._batches.once import first_of_each
 from xent.evaluation._calibration.bins import binning_of
 from xent.evaluation._calibration.figures import with_calibration
 from xent.evaluation._calibration.others import calibrators_of, recovered_by
-from xent.evaluation._once import first_of_each
 from xent.evaluation._predictions import BLOCK_ROWS, predictions
 from xent.evaluation._ranking import scores_of
 from xent.evaluation._report import Report
@@ -56,8 +56,8 @@ def evaluate(
     target : array_like, shape (N,)
         The true classes: numbers of columns, 0.0 and 1.0 too, or members of ``labels``.
     probs, logits, log_probs : array_like, shape (N, C), or (N,) for the second of two classes
-        One of them. Rows of probabilities must sum to 1 within max(1e-6, 2·eps·√C) of their dtype,
-        and are then divided by their sum. A data frame's columns are taken by their names.
+        One of them. Rows of probabilities must sum to 1 within max(1e-6, 2·eps·√C), and are then
+        divided by their sum. A data frame's columns are taken by their names.
     labels : sequence of C names, optional
         What the columns stand for, in their order, for example ``model.classes_``.
     positive : object, optional
@@ -73,7 +73,7 @@ def evaluate(
     normalize : bool
         Divide rows by their sums as far as the rounding of their printed digits explains.
     allow_probabilities : bool
-        Take ``logits`` whose rows are of numbers from 0 that sum to 1 for logits all the same.
+        Take ``logits`` whose rows look like probabilities for logits all the same.
     once : bool
         Count rows of one id once: a DistributedSampler repeats some to fill up the last batch.
     prior : mapping of label to float, or array_like of shape (C,), optional
@@ -81,11 +81,9 @@ def evaluate(
     label_smoothing : float
         What the model was trained with: gives the least that such a model can cost.
     bins : int, sequence of float, "quantile" or "corp", optional
-        Of reliability diagrams and calibration errors: how many of equal width (15), edges from 0
-        to 1, 15 of equal weight, or the blocks of the isotonic regression.
+        How many of equal width (15), edges, of equal weight, or of the isotonic regression.
     calibrators : sequence of str, or mapping of name to object, optional
-        More to be told of in ``recovered``: names of probmetrics' calibrators, such as "sms", or
-        objects that have ``fit(probs, classes)`` and ``predict_proba(probs)``.
+        More for ``recovered``: names of probmetrics, or objects with ``predict_proba``.
     base : float
         Base of the logarithm: 2 gives bits, math.e nats.
 
@@ -101,8 +99,7 @@ def evaluate(
 
     Notes
     -----
-    A true class of probability 0 costs infinitely much; nothing is clipped. The interval is
-    Student's, of the mean of independent rows. Brier's score is Σ_c (p_c - t_c)², from 0 to 2.
+    Nothing is clipped. The interval is Student's. Brier's score is Σ_c (p_c - t_c)², from 0 to 2.
 
     Examples
     --------

@@ -19,7 +19,7 @@ from xent.evaluation._calibration.corp import recalibrated
 from xent.evaluation._calibration.yes_no import Numbers, YesNo
 
 WIDTHS = 15  # bins where nothing else was said
-MOST_BINS = 10_000
+MOST_CHOSEN_BINS = 10_000
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def binning_of(bins: int | Sequence[float] | str | None) -> Binning:
         return Binning(_check.option("bins", bins, ("quantile", "corp")))
     if bins is None or isinstance(bins, int | np.integer):
         number = WIDTHS if bins is None else _check.integer("bins", bins, least=1)
-        if number > MOST_BINS:
-            raise _check.invalid("bins", f"be at most {MOST_BINS:,}", f"{number:,}")
+        if number > MOST_CHOSEN_BINS:
+            raise _check.invalid("bins", f"be at most {MOST_CHOSEN_BINS:,}", f"{number:,}")
         return Binning("width", tuple((np.arange(number + 1) / number).tolist()))
     must = 'be a number of bins, edges that ascend from 0 to 1, "quantile" or "corp"'
     try:
@@ -96,7 +96,7 @@ def binning_of(bins: int | Sequence[float] | str | None) -> Binning:
         raise _check.wrong_kind("bins", must, repr(bins)) from None
     if edges.ndim == 0:
         raise _check.wrong_kind("bins", must, repr(bins))
-    fine = edges.ndim == 1 and 2 <= edges.size <= MOST_BINS
+    fine = edges.ndim == 1 and 2 <= edges.size <= MOST_CHOSEN_BINS
     if not (fine and edges[0] == 0 and edges[-1] == 1 and (np.diff(edges) > 0).all()):
         raise _check.invalid("bins", must, repr(bins))
     return Binning("edges", tuple(edges.tolist()))
