@@ -18,7 +18,7 @@ TABLE = json.loads((SOURCE / "_chinese.json").read_text(encoding="utf-8"))
 COUNT = "a count: "
 # Names that Chinese articles leave as they are.
 NAMES = """
-    AUC Brier CORP Dimitriadis Gneiting ROC and Jordan
+    AUC Brier CORP Dimitriadis F Gneiting ROC and Jordan
     P softmax sigmoid logit logits PyTorch CrossEntropyLoss ln log e z dL dz D H L N p y x
     cross_entropy binary_cross_entropy mse_softmax mse_sigmoid double_softmax empirical model
     temperature platt isotonic vector matrix inf

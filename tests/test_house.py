@@ -266,7 +266,14 @@ NOTHING_REFUSED = {
     "audit": {"AuditReport", "Config", "Finding"},
     "evaluation": {"Bin", "Calibrator", "ClassRow", "ConfusedRows", "HardRow", "Report", "SliceRow"}
     | {"CostDifference", "ModelComparison", "ModelCost", "LabelHardRow", "LabelRow"}
-    | {"MultilabelReport", "OrderedReport", "ThresholdRow", "SoftClassRow", "SoftHardRow"}
+    | {
+        "MultilabelReport",
+        "OrderedReport",
+        "ThresholdRow",
+        "OperatingPoint",
+        "SoftClassRow",
+        "SoftHardRow",
+    }
     | {"SoftReport", "DocumentRow", "TokenPlace", "TokenReport", "TokenUnit"},
     "language": {"Evaluation", "Selection", "TokenLogProbs", "WittenBell"},  # and one switch
     "losses": {"Stats"},

@@ -66,6 +66,9 @@ def test_arrays_are_evaluated_as_they_lie(tmp_path, in_pieces, dtype, kind):
         for name in ("cross_entropy", "low", "accuracy", "brier", "rows", "ranking", "hardest"):
             if name == "hardest":
                 assert [r["row"] for r in found[name]] == [r["row"] for r in want[name]]
+            elif name == "ranking":
+                area = pytest.approx(want[name]["roc_auc"], rel=1e-12)
+                assert found[name]["roc_auc"] == area
             else:
                 assert found[name] == pytest.approx(want[name], rel=1e-12), name
 

@@ -33,6 +33,8 @@ def warmed(folder: Path) -> Path:
     import torch
 
     torch.set_num_threads(1)
+    # Far more often than in earnest, so that kills meet a checkpoint that is being written.
+    import_module("xent.cli._stream._run").SAVED_EVERY = 0.01
     given, trial = folder / "given", folder / "trial"
     given.mkdir()
     commands.inputs(given)

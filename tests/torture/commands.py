@@ -47,6 +47,11 @@ WRITING = [
     Command("predict model.xent t.csv -o p.npz", ("p.npz",)),
     Command("evaluate predictions.csv --target y --rows r.csv --json e.json", ("r.csv", "e.json")),
     Command("evaluate predictions.csv --target y --html e.html", ("e.html",), warm=False),
+    Command(
+        "evaluate many.parquet --target y --checkpoint ec.xent --json ec.json",
+        ("ec.json",),
+        ("ec.xent",),
+    ),
     Command("tree fit t.csv -t y -o tree.xent", ("tree.xent",)),
     Command("tree fit t.csv -t y --splitter histogram -o tree2.xent", ("tree2.xent",)),
     Command("tree predict trees.xent t.csv -o tp.parquet", ("tp.parquet",)),
@@ -92,3 +97,16 @@ def inputs(folder: Path, seed: int = 0) -> None:
     )
     (folder / "text.txt").write_text("\n".join(lines) + "\n")
     (folder / "script.py").write_text(SCRIPT)
+    _many_groups(folder / "many.parquet", luck)
+
+
+def _many_groups(path: Path, luck: random.Random, groups: int = 40, rows: int = 500) -> None:
+    """Write predictions that are read in many pieces."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    first = [luck.random() for _ in range(groups * rows)]
+    columns = {
+        "y": [luck.choice("pq") for _ in first], "p_p": first, "p_q": [1 - x for x in first]
+    }  # fmt: skip
+    pyarrow.parquet.write_table(pa.table(columns), path, row_group_size=rows)

@@ -65,6 +65,8 @@ def evaluate(
     once: options.OnceOption = False,
     prior: options.PriorOption = None,
     label_smoothing: options.LabelSmoothingOption = 0.0,
+    bins: options.BinsOption = None,
+    calibrator: options.CalibratorOption = None,
     base: _data.Base = "2",
     rows: Annotated[
         Path | None,
@@ -111,13 +113,15 @@ def evaluate(
             "target": target, **given, "positive": positive, "labels": labels, "truth": truth,
             "id_": id_, "weights": weights, "by": by, "ignore": ignore, "normalize": normalize,
             "allow_probabilities": allow_probabilities, "against": against, "html": html,
+            "bins": bins, "calibrator": calibrator,
         }  # fmt: skip
         other = KindFile(file, reading, kinds, kind, given[kind], logarithms, said)
         _finish(other.evaluated(), rows, json, fail_above)
         return
     elsewhere = {
         "--truth": None if by_place(file, truth) else truth, "--rows": rows, "--against": against,
-        "--ordered": kinds.ordered or None, "--once": once or None,
+        "--ordered": kinds.ordered or None, "--once": once or None, "--bins": bins,
+        "--calibrator": calibrator or None,
     }  # fmt: skip
     if streaming.wanted(file, elsewhere):
         question = Question(
@@ -145,6 +149,7 @@ def evaluate(
         table, target, scores, names, positive, coded=labels is not None
     )
     with words("target", "labels", "positive", "base", "normalize", "allow_probabilities", "by",
+               "bins", calibrators="--calibrator",
                probs="--probs", logits="--logits", log_probs="--log-probs",
                sample_weight="--weights", ignore_index="--ignore"):  # fmt: skip
         report, each = evaluated(
@@ -152,7 +157,7 @@ def evaluate(
             positive=yes, sample_weight=_weights(table, weights), ids=others.get(id_ or ""),
             by={name: others[name] for name in by or []}, ignore_index=ignore,
             normalize=normalize, allow_probabilities=allow_probabilities, base=logarithms,
-            once=once,
+            once=once, bins=options.bins_of(bins), calibrators=calibrator or (),
         )  # fmt: skip
         beyond = []
         if kinds.ordered:

@@ -80,6 +80,22 @@ LabelSmoothingOption = Annotated[
         help="What the model was trained with: shows the least that such a model can cost."
     ),
 ]
+BinsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of reliability diagrams: how many of equal width (15), edges like 0,0.1,1, quantile "
+        "(of equal weight) or corp (of the isotonic regression).",
+        metavar="BINS",
+    ),
+]
+CalibratorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A calibrator of probmetrics, like sms, whose saved bits shall be told of too; may be "
+        "repeated.",
+        metavar="NAME",
+    ),
+]
 JsonOption = Annotated[
     Path | None, typer.Option(help="Write everything as JSON; - prints it, and only it.")
 ]
@@ -104,6 +120,17 @@ SchemaOption = Annotated[
         help="Print the JSON schema of what --json writes, and nothing else.",
     ),
 ]
+
+
+def bins_of(text: str | None) -> int | list[float] | str | None:
+    """Read --bins: a number, numbers with commas between them, or a word."""
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        return text
+    return int(numbers[0]) if len(numbers) == 1 and numbers[0].is_integer() else numbers
 
 
 def fail(what: str, high: float, limit: float, unit: str) -> None:

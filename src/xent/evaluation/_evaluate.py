@@ -1,6 +1,6 @@
 """From predictions to the numbers of a report; how they are shown is `_report`'s business."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,10 @@ from xent.evaluation._accumulator.scores import ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._accumulator.tally import RowTally
+from xent.evaluation._batches.once import first_of_each
+from xent.evaluation._calibration.bins import binning_of
 from xent.evaluation._calibration.figures import with_calibration
-from xent.evaluation._once import first_of_each
+from xent.evaluation._calibration.others import calibrators_of, recovered_by
 from xent.evaluation._predictions import BLOCK_ROWS, predictions
 from xent.evaluation._ranking import scores_of
 from xent.evaluation._report import Report
@@ -42,6 +44,8 @@ def evaluate(
     once: bool = False,
     prior: Any = None,
     label_smoothing: float = 0.0,
+    bins: int | Sequence[float] | str | None = None,
+    calibrators: Iterable[str] | Mapping[str, Any] = (),
     base: float = 2,
 ) -> Report:
     """How many bits each true class took under the model, and where they went.
@@ -53,8 +57,8 @@ def evaluate(
     target : array_like, shape (N,)
         The true classes: numbers of columns, 0.0 and 1.0 too, or members of ``labels``.
     probs, logits, log_probs : array_like, shape (N, C), or (N,) for the second of two classes
-        One of them. Rows of probabilities must sum to 1 within max(1e-6, 2·eps·√C) of their dtype,
-        and are then divided by their sum. A data frame's columns are taken by their names.
+        One of them. Rows of probabilities must sum to 1 within max(1e-6, 2·eps·√C), and are then
+        divided by their sum. A data frame's columns are taken by their names.
     labels : sequence of C names, optional
         What the columns stand for, in their order, for example ``model.classes_``.
     positive : object, optional
@@ -70,13 +74,17 @@ def evaluate(
     normalize : bool
         Divide rows by their sums as far as the rounding of their printed digits explains.
     allow_probabilities : bool
-        Take ``logits`` whose rows are of numbers from 0 that sum to 1 for logits all the same.
+        Take ``logits`` whose rows look like probabilities for logits all the same.
     once : bool
         Count rows of one id once: a DistributedSampler repeats some to fill up the last batch.
     prior : mapping of label to float, or array_like of shape (C,), optional
         How often each class occurs where the model was trained: a baseline.
     label_smoothing : float
         What the model was trained with: gives the least that such a model can cost.
+    bins : int, sequence of float, "quantile" or "corp", optional
+        How many of equal width (15), edges, of equal weight, or of the isotonic regression.
+    calibrators : sequence of str, or mapping of name to object, optional
+        More for ``recovered``: names of probmetrics, or objects with ``predict_proba``.
     base : float
         Base of the logarithm: 2 gives bits, math.e nats.
 
@@ -92,8 +100,7 @@ def evaluate(
 
     Notes
     -----
-    A true class of probability 0 costs infinitely much; nothing is clipped. The interval is
-    Student's, of the mean of independent rows. Brier's score is Σ_c (p_c - t_c)², from 0 to 2.
+    Nothing is clipped. The interval is Student's. Brier's score is Σ_c (p_c - t_c)², from 0 to 2.
 
     Examples
     --------
@@ -107,7 +114,8 @@ def evaluate(
     report, _ = evaluated(
         target, probs, logits, log_probs, labels=labels, positive=positive,
         sample_weight=sample_weight, by=by, ids=ids, ignore_index=ignore_index,
-        normalize=normalize, allow_probabilities=allow_probabilities, once=once, base=base,
+        normalize=normalize, allow_probabilities=allow_probabilities, once=once, bins=bins,
+        calibrators=calibrators, base=base,
     )  # fmt: skip
     return with_baselines(report, prior, label_smoothing, _check.log_of_base(base))
 
@@ -129,13 +137,16 @@ def evaluated(
     base: float,
     once: bool = False,
     orders: bool = True,
+    bins: int | Sequence[float] | str | None = None,
+    calibrators: Iterable[str] | Mapping[str, Any] = (),
 ) -> tuple[Report, RowFigures]:
     """Return the report, and what was measured of each row.
 
     Without ``orders`` nothing is said that needs the rows in the order of their scores, or twice:
     ranking, decompositions, calibrators.
     """
-    unit = _check.log_of_base(base)
+    unit, binning = _check.log_of_base(base), binning_of(bins)
+    others = calibrators_of(calibrators) if calibrators else {}
     given = predictions(
         target, probs, logits, log_probs, labels=labels, positive=positive,
         sample_weight=sample_weight, ignore=ignore_index, normalize=normalize,
@@ -154,7 +165,10 @@ def evaluated(
     report, each = summed_up(whole), joined(found)
     if orders:
         each = replace(each, scores=scores_of(given, each.row))
-        report = with_calibration(report, given, each, unit)
+        report = with_calibration(report, given, each, unit, binning, columns)
+        if others:
+            more = recovered_by(others, given, each, unit)
+            report = replace(report, recovered=report.recovered | more)
     return report, each
 
 

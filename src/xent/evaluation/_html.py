@@ -243,13 +243,15 @@ def _add_reliability(out: Page, report: Figures) -> None:
     if not any("yes" in report.reliability for _ in rows):
         columns, rows = columns[:5], [row[:5] for row in rows]
     charts, names = reliability_charts(report)
+    usual = report.binning == "15 equal-width bins"
     out.section(
         say("Can its probabilities be believed?"),
         say(
             "On the line, what is said is what is seen; below it the model is too sure of itself, "
-            "above it too modest. Dots are bins of equal width, the steps the best rising curve; "
-            "in the grey band lie 95 % of such curves if every probability is true. Beside it, how "
-            "many rows stand behind each bin."
+            "above it too modest. Dots are {bins}, the steps the best rising curve; in the grey "
+            "band lie 95 % of such curves if every probability is true. Beside it, how many rows "
+            "stand behind each bin.",
+            bins=say("bins of equal width") if usual else report.binning,
         ),
         columns=columns,
         rows=rows,
@@ -266,12 +268,21 @@ def _add_thresholds(out: Page, report: Figures) -> None:
     yes = shown(report.labels[-1])
     points = sorted([*report.thresholds, best], key=lambda point: point.threshold)
     out.section(
-        f"From which probability on is it {yes}?",
-        "No proper scores: they see on which side of a threshold a row lies, and not how far. Cost "
-        "is the mean cost of a row where a false yes costs as much as the threshold says and a "
-        "false no the rest to 1: the prices at which the threshold is the right one. Marked is the "
-        "highest F1 on these very rows; on others it will be lower.",
-        columns=["threshold", "said yes", "precision", "recall", "F1", "cost"],
+        say("From which probability on is it {label}?", label=yes),
+        say(
+            "No proper scores: they see on which side of a threshold a row lies, and not how far. "
+            "Cost is the mean cost of a row where a false yes costs as much as the threshold says "
+            "and a false no the rest to 1: the prices at which the threshold is the right one. "
+            "Marked is the highest F1 on these very rows; on others it will be lower."
+        ),
+        columns=[
+            say("threshold"),
+            say("said yes"),
+            say("precision"),
+            say("recall"),
+            "F1",
+            say("cost"),
+        ],
         rows=[
             (
                 f"{point.threshold:.3g}",

@@ -273,6 +273,7 @@ class Figures:
     hardest: list[HardRow]
     signature: str
     score_counts: str = "none"
+    binning: str = "15 equal-width bins"
     thresholds: list[OperatingPoint] = field(default_factory=list)
     best_f1: OperatingPoint | None = None
     macro: float = math.nan

@@ -42,10 +42,22 @@ def views_of(report: Figures) -> dict[str, Any]:
     if "top_label" in report.reliability:
         found[say("the winning class")] = report.reliability["top_label"]
     for entry in report.reliability.get("classwise", {}).get("classes", []):
-        name = f"P({_short(entry['label'])})"
-        # Labels that differ in what was cut off, or in kind alone, are told apart by a number.
-        found[name if name not in found else f"{name} #{len(found)}"] = entry
+        _add(found, f"P({_short(entry['label'])})", entry)
+    for piece in report.reliability.get("slices", []):
+        value = say("missing") if piece["value"] is None else piece["value"]
+        where = f"{_short(piece['by'])} {_short(value)}"
+        if "yes" in piece:
+            _add(found, f"P({_short(report.labels[-1])}), {where}", piece["yes"])
+        if "top_label" in piece:
+            _add(found, f"{say('the winning class')}, {where}", piece["top_label"])
+        for entry in piece.get("classes", []):
+            _add(found, f"P({_short(entry['label'])}), {where}", entry)
     return found
+
+
+def _add(found: dict[str, Any], name: str, view: dict[str, Any]) -> None:
+    # Labels that differ in what was cut off, or in kind alone, are told apart by a number.
+    found[name if name not in found else f"{name} #{len(found)}"] = view
 
 
 def _short(label: Any) -> str:

@@ -31,8 +31,8 @@ class Report(Figures):
     accuracy, brier, calibration_error : float
         Share of rows whose true class won; Brier's score, 0 to 2; mean gap between confidence and
         accuracy over the bins.
-    calibration : list of Bin
-        Reliability of the winning class.
+    calibration, binning : list of Bin, str
+        Reliability of the winning class; which bins it and every diagram is in.
     impossible, floored : int, dict of str to float
         Rows whose true class was given probability 0, each of which makes the cross-entropy
         infinite; what it would be, were no probability below a floor, by the floor.
@@ -69,6 +69,7 @@ class Report(Figures):
         Calibration errors and diagrams of ``yes``, the second of two classes, of ``top_label``, and
         ``classwise`` of up to 64 classes against the rest: ``ece``, ``ece_debiased``,
         ``ece_if_calibrated``, ``smooth_ece``, ``slope``, ``intercept``, ``bins``, ``corp``.
+        ``slices``: the same errors and bins of the values of ``by`` that cost most.
 
     Examples
     --------
@@ -185,7 +186,7 @@ class Report(Figures):
                 accuracy=percent(self.accuracy),
                 top=self._top(),
                 brier=self.brier,
-                error=percent(self.calibration_error),
+                error=percent(self.calibration_error) + self._bins(),
             ),
             *self._ranking_lines(),
             *self._impossible_lines(),
@@ -239,14 +240,25 @@ class Report(Figures):
         shown = [p for p in shown if p.threshold == round(p.threshold, 1)]
         if not shown or self.best_f1 is None:
             return []
-        yes = fitted(f"{_short(self.labels[-1])} from", 20)
+        yes = fitted(say("{label} from", label=_short(self.labels[-1])), 20)
         lines = ["  " + yes + "".join(f"{p.threshold:>8.1f}" for p in shown)]
-        for name, field in (("precision", "precision"), ("recall", "recall"), ("F1", "f1")):
+        names = (say("precision"), "precision"), (say("recall"), "recall"), ("F1", "f1")
+        for name, field in names:
             found = [getattr(p, field) for p in shown]
-            lines.append(f"  {name:<20}" + "".join(f"{percent(value):>8}" for value in found))
+            lines.append(
+                f"  {fitted(name, 20)}" + "".join(f"{percent(value):>8}" for value in found)
+            )
         best = self.best_f1
-        lines[-1] += f"   best {percent(best.f1)} from {best.threshold:.3g}"
+        lines[-1] += say(
+            "   best {share} from {threshold:.3g}",
+            share=percent(best.f1),
+            threshold=best.threshold,
+        )
         return lines
+
+    def _bins(self) -> str:
+        """Name the bins where they are chosen."""
+        return "" if self.binning == "15 equal-width bins" else f" ({self.binning})"
 
     def _top(self, k: str = "5") -> str:
         """Write how often the true class is among the first few."""

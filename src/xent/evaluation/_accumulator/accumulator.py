@@ -14,10 +14,10 @@ from xent.evaluation._accumulator import result, stored
 from xent.evaluation._accumulator.rows import counted
 from xent.evaluation._accumulator.scores import scores_of
 from xent.evaluation._accumulator.state import EvaluationState
+from xent.evaluation._batches.once import RowsById
+from xent.evaluation._batches.parts import Batch, update_each
 from xent.evaluation._calibration.figures import with_counts
 from xent.evaluation._kinds._distributions import no_logits
-from xent.evaluation._once import RowsById
-from xent.evaluation._parts import Batch, update_each
 from xent.evaluation._predictions import Predictions, predictions
 from xent.evaluation._probabilities import check_costs, look_like_probs
 from xent.evaluation._report import Report

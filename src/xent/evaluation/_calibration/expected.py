@@ -14,21 +14,20 @@ from typing import Any
 
 import numpy as np
 
+from xent.evaluation._calibration.bins import Binning
 from xent.evaluation._calibration.interval import CONFIDENCE
 from xent.evaluation._calibration.yes_no import Numbers, YesNo, dot
 
-WIDTHS = 15  # bins of equal width
 
-
-def binned(rows: YesNo, bins: int = WIDTHS) -> dict[str, Any]:
-    """Return the calibration errors of yes in bins of equal width, and the bins.
+def binned(rows: YesNo, bins: Binning) -> dict[str, Any]:
+    """Return the calibration errors of yes in bins, and the bins.
 
     Parameters
     ----------
     rows : YesNo
         The rows.
-    bins : int
-        How many bins the probabilities from 0 to 1 are parted into.
+    bins : Binning
+        How the rows are parted.
 
     Returns
     -------
@@ -38,12 +37,10 @@ def binned(rows: YesNo, bins: int = WIDTHS) -> dict[str, Any]:
         ``band_low`` to ``band_high`` in which 95 % of shares lie if what was said is true.
     """
     p = rows.probability
-    # The rows ascend, but for what dividing by sums changes in a last digit.
-    place = np.minimum((p * bins).astype(np.int64), bins - 1)
-    some = np.bincount(place, minlength=bins) > 0
+    place, begin, end = bins.parted(rows)
 
     def inside(values: Numbers) -> Numbers:
-        return np.bincount(place, values, bins)[some].astype(np.float64, copy=False)
+        return np.bincount(place, values, len(begin)).astype(np.float64, copy=False)
 
     weight, w = inside(rows.weight), rows.weight
     said = np.minimum(inside(w * p) / weight, 1.0)
@@ -64,15 +61,15 @@ def binned(rows: YesNo, bins: int = WIDTHS) -> dict[str, Any]:
         "squared_debiased": dot(share, gap**2 - noise),
         "bins": [
             {
-                "low": k / bins,
-                "high": (k + 1) / bins,
+                "low": float(begin[i]),
+                "high": float(end[i]),
                 "rows": round(weight[i]) if rows.whole else float(weight[i]),
                 "said": float(said[i]),
                 "seen": float(seen[i]),
                 "band_low": float(low[i]),
                 "band_high": float(high[i]),
             }
-            for i, k in enumerate(np.flatnonzero(some).tolist())
+            for i in range(len(begin))
         ],
     }
 

@@ -82,7 +82,7 @@ def of_yes_no(rows: YesNo, unit: float) -> dict[str, dict[str, float]]:
         elif whole is not None:
             slope = _slope(whole, method)
             names = {"temperature": 1 / slope if slope else math.inf}
-        found[method] = _gained(rows.cost, cost, rows.weight, unit) | names
+        found[method] = gained(rows.cost, cost, rows.weight, unit) | names
     return found
 
 
@@ -105,7 +105,7 @@ def of_many(given: Predictions, rows: RowFigures, unit: float) -> dict[str, dict
     if len(rows.row) < LEAST_ROWS:
         return {}
     classes = len(given.labels)
-    fold, chosen = dealt(_content(given, rows), max(LEAST_ROWS, MOST_CELLS // classes))
+    fold, chosen = dealt(content_of(given, rows), max(LEAST_ROWS, MOST_CELLS // classes))
     place = np.full(len(given.truth), -1)
     place[rows.row] = np.arange(len(rows.row))
     kept = _gathered(given, place, chosen)
@@ -121,11 +121,11 @@ def of_many(given: Predictions, rows: RowFigures, unit: float) -> dict[str, dict
     for places, block in _log_probs(given, place):
         mended = log_softmax(scaled(block, own[places, None]))
         cost[places] = np.abs(mended[np.arange(len(places)), rows.truth[places]])
-    gained = _gained(rows.cost, cost, rows.weight, unit)
-    return {"temperature": gained | {"temperature": float(1 / slopes[CROSS_FOLDS])}}
+    found = gained(rows.cost, cost, rows.weight, unit)
+    return {"temperature": found | {"temperature": float(1 / slopes[CROSS_FOLDS])}}
 
 
-def _content(given: Predictions, rows: RowFigures) -> Any:
+def content_of(given: Predictions, rows: RowFigures) -> Any:
     """Return a hash of each row that counts: its scores, truth and weight."""
     scores = given.scores
     step = max(1, (1 << 18) // scores[0].size)
@@ -165,7 +165,7 @@ def _without(
     return lambda: iter([block])
 
 
-def _gained(before: Numbers, after: Numbers, weight: Numbers, unit: float) -> dict[str, float]:
+def gained(before: Numbers, after: Numbers, weight: Numbers, unit: float) -> dict[str, float]:
     """Return the mean that was recovered, its interval, and what is left."""
     both = np.isinf(before) & np.isinf(after)
     # A row that costs infinitely much before and after has recovered nothing.

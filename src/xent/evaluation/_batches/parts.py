@@ -7,25 +7,22 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xent import _check
-
-if TYPE_CHECKING:
-    from xent.evaluation._accumulator.accumulator import Accumulator
 
 Batch = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 HANDED_OUT = 64  # batches that are with an executor at once
 
 
-def update_each(whole: Accumulator, batches: Iterable[Batch], executor: Executor | None) -> None:
+def update_each(whole: Any, batches: Iterable[Batch], executor: Executor | None) -> None:
     """Add batches to an accumulator; where they are measured elsewhere, merge what comes back."""
     if executor is None:
         for batch in batches:
             whole.update(**arguments_of(batch))
         return
     empty, left = whole.empty(), iter(batches)
-    running: deque[Future[tuple[Accumulator, bool]]] = deque()
+    running: deque[Future[tuple[Any, bool]]] = deque()
     try:
         while True:
             for batch in islice(left, HANDED_OUT - len(running)):
@@ -41,7 +38,7 @@ def update_each(whole: Accumulator, batches: Iterable[Batch], executor: Executor
             future.cancel()
 
 
-def measured_batch(empty: Accumulator, batch: Batch) -> tuple[Accumulator, bool]:
+def measured_batch(empty: Any, batch: Batch) -> tuple[Any, bool]:
     """Measure a batch, and say whether its rows came with their numbers."""
     said = arguments_of(batch)
     one = empty.empty()
@@ -58,7 +55,7 @@ def arguments_of(batch: Batch) -> dict[str, Any]:
     return dict(said)
 
 
-def shift(part: Accumulator, first: int) -> None:
+def shift(part: Any, first: int) -> None:
     """Give the rows of a part the numbers that follow those of so many others."""
     if part.state is not None:
         worst = part.state.tally.worst

@@ -1,0 +1,1 @@
+"""Batches of rows: measured elsewhere, and rows that several of them have counted once."""
