@@ -119,3 +119,25 @@ def test_a_row_that_was_not_looked_at_lies_beyond(which, beyond):
     np.add.at(want, (pair["x"] - low_x, pair["y"] - low_y), 1)
     np.testing.assert_array_equal(found, want)
     assert found.sum() == rows
+
+
+@pytest.mark.parametrize("method", ["miller_madow", "jackknife", "grassberger", "shrinkage"])
+def test_chance_compares_plugin_values_whatever_the_method(method):
+    """Shuffles are told by the plug-in value, and so is what they are held against."""
+    rng = np.random.default_rng(3)
+    x = rng.integers(0, 6, 60)
+    y = (x + rng.integers(0, 4, 60)) % 6
+    how = {"permutations": 50, "rng": 7}
+    plain = m.estimate_mutual_information(x, y, **how)
+    found = m.estimate_mutual_information(x, y, method=method, **how)
+    assert (found.p_value, found.adjusted) == (plain.p_value, plain.adjusted)
+    assert found.value != plain.value
+
+
+def test_a_corrected_value_may_be_below_0():
+    """Two columns of no relation at all: the correction takes (1 + 1 - 3) / 2N, and stays."""
+    x, y = np.divmod(np.arange(80) % 4, 2)
+    found = m.estimate_mutual_information(x, y, method="miller_madow")
+    assert found.value == pytest.approx(-1 / 160, rel=1e-9)
+    assert m.estimate_mutual_information(x, y).value == pytest.approx(0, abs=1e-15)
+    assert m.estimate_mutual_information(x, y, method="shrinkage").value >= 0
