@@ -11,7 +11,7 @@ EXTRAS = {
     "torch": "PyTorch", "jax": "JAX", "altair": "Altair", "vl_convert": "vl-convert",
     "jinja2": "Jinja", "distributed": "Dask", "pyarrow": "pyarrow", "narwhals": "narwhals",
     "sklearn": "scikit-learn", "pandas": "pandas", "polars": "polars",
-    "torchmetrics": "torchmetrics",
+    "torchmetrics": "torchmetrics", "triton": "triton",
 }  # fmt: skip
 ABSENT = {name: title for name, title in EXTRAS.items() if find_spec(name) is None}
 

@@ -15,8 +15,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 
-# A process of its own: doctest's collection would set its device for all tests here.
-collect_ignore = ["losses/device_worker.py"]
+# Processes of their own: doctest's collection would set a device, or an interpreter, for all tests.
+collect_ignore = ["losses/device_worker.py", "losses/triton_worker.py"]
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import children
+
 ROOT = Path(__file__).parent.parent
 NOT_FOR_READERS = {"audit", "site"}  # pages of rules are made, and tests/audit reads them
 PAGES = [
@@ -22,6 +24,8 @@ PAGES = [
 ]
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SHELLS = {"sh", "bash", "shell", "console"}
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+FOR_A_SHELL = re.compile(r"[|&;<>()$`\\*?\[\]{}~#]")
 XENT = f"{shlex.quote(sys.executable)} -c 'from xent.cli import main; main()'"
 
 
@@ -34,9 +38,8 @@ def with_blocks(*languages):
     return pytest.mark.parametrize("page", pages, ids=[p.name for p in pages])
 
 
-def environment():
-    """Python code and commands see this checkout, and warn of nothing."""
-    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "default"}
+# Python code and commands see this checkout, and say what they are warned of.
+OURS = {"PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "default"}
 
 
 @with_blocks("python")
@@ -48,17 +51,19 @@ def test_python(page, tmp_path):
     if page.parent.name == "tutorials":
         run_commands(page, tmp_path)
     code = "\n".join(textwrap.dedent(text) for text in blocks(page, {"python"}))
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
+    done = children.python(code, cwd=tmp_path, environment=OURS)
     assert done.returncode == 0, done.stderr
     # What a comment says that a line prints is printed.
     for said in re.findall(r"print\(.*\)  # (tensor\(.*\)|`.*?)(?: \.\.\.)?$", code, re.MULTILINE):
         assert said in done.stdout
+
+
+@pytest.mark.long
+@with_blocks("python")
+def test_python_where_nothing_is_loaded(page, tmp_path, monkeypatch):
+    """A page imports what it uses: no library is there because another program loaded it."""
+    monkeypatch.setattr(children, "python", children.fresh)
+    test_python(page, tmp_path)
 
 
 @with_blocks(*SHELLS)
@@ -97,10 +102,13 @@ def run(command, folder):
         known = {p.stem for p in (ROOT / "bench").glob("*.py")}
         assert set(rest[2:]) <= known
         return
+    elif program == "xent" and not FOR_A_SHELL.search(QUOTED.sub("", command)):
+        done = children.xent(*shlex.split(command)[1:], cwd=folder, environment=OURS)
     else:
         command = re.sub(r"(^|[|;&]\s*)xent\b", lambda m: m[1] + XENT, command)
+        env = {**os.environ, **OURS}
         done = subprocess.run(
-            command, shell=True, cwd=folder, env=environment(), capture_output=True, text=True
+            command, shell=True, cwd=folder, env=env, capture_output=True, text=True
         )
     assert done.returncode == 0, f"{command}\n{done.stderr}"
 

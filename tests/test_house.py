@@ -269,7 +269,7 @@ NOTHING_REFUSED = {
     | {"Counts", "LogProbs", "Logits"},
     # As scikit-learn wants it, an estimator's constructor keeps what it is given; `fit` refuses.
     "training": {"Comparison", "Scaling", "TrainedModel", "SoftmaxClassifier", "TableEncoder"}
-    | {"FairComparison", "FairResult", "Images", "LikelihoodTable"},
+    | {"FairComparison", "FairResult", "Images", "LikelihoodTable", "MultilabelClassifier"},
     "trees": {"C45Classifier", "CARTClassifier", "CARTRegressor", "ID3Classifier"}
     | {"TreeClassifier", "TreeRegressor"},
 }

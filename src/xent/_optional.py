@@ -3,7 +3,9 @@
 This file stands alone at the bottom so that any room can ask without importing anything else.
 """
 
+import os
 import re
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -43,6 +45,19 @@ def need(module: str, *, extra: str, by: str) -> ModuleType:
         title = _TITLES.get(module, module)
         raise ImportError(f"{by} needs {title}. Install it with: {_install(module, extra)}")
     return import_module(module)
+
+
+@cache
+def torch_alone_after_fork() -> None:
+    """Let PyTorch run on one thread in children that are forked from now on.
+
+    OpenMP's team of threads is gone there: the next operation of PyTorch on several threads, such
+    as a sum in a backward, would wait for it for good. Elsewhere than on Windows, where nothing
+    forks.
+    """
+    if hasattr(os, "register_at_fork"):
+        torch = import_module("torch")
+        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def _install(module: str, extra: str) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _store
+from xent._lang import say, spoken
 from xent._optional import need
 from xent._terminal import printable
 
@@ -131,6 +132,8 @@ class Page:
         if self._charts:
             library = need("vl_convert", extra="report", by="An HTML report").javascript_bundle()
         text = template.render(
+            lang={"zh": "zh-CN"}.get(spoken(), spoken()),
+            show=say("Show"),
             title=self.title,
             lead=self.lead,
             signature=self.signature,
@@ -171,7 +174,10 @@ def _styled(chart: Any) -> Any:
         "domainColor": LINE,
         "tickColor": LINE,
     }
-    font = "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif"
+    font = (
+        "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, 'Noto Sans CJK SC', 'PingFang SC', "
+        "'Microsoft YaHei', sans-serif"
+    )
     return (
         chart.configure(font=font, background="transparent")
         .configure_axis(labelFontSize=12, titleFontSize=12, **axis)

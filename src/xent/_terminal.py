@@ -63,8 +63,25 @@ def fitted(text: str, width: int) -> str:
     >>> fitted("交叉熵", 4) + "|", fitted("ab", 4) + "|"
     ('交… |', 'ab  |')
     """
-    text = cut(text, width)
+    return left_in(cut(text, width), width)
+
+
+def left_in(text: str, width: int) -> str:
+    """Fill a text up with spaces to so many columns, and cut nothing.
+
+    >>> left_in("比特", 6) + "|"
+    '比特  |'
+    """
     return text + " " * (width - width_of(text))
+
+
+def right_in(text: str, width: int) -> str:
+    """Fill a text up with spaces in front to so many columns, and cut nothing.
+
+    >>> right_in("比特", 6)
+    '  比特'
+    """
+    return " " * (width - width_of(text)) + text
 
 
 def bar_of(share: float, width: int) -> str:

@@ -351,9 +351,11 @@ def _many_scores() -> None:
     """Count more distinct scores than are counted one by one."""
     from xent.evaluation import Accumulator
 
-    one = Accumulator()
-    one.update(np.arange(140_000) % 2, np.random.default_rng(0).random(140_000))
-    one.result()
+    p = np.random.default_rng(0).random(140_000)
+    for probs in (p, np.stack([1 - p, p], axis=1).astype(np.float32)):
+        one = Accumulator()
+        one.update(np.arange(140_000) % 2, probs)
+        one.result()
 
 
 def _evaluation() -> Iterator[Call]:

@@ -148,7 +148,7 @@ FILES = [
     ("objects.npz", npz(target=np.array([{}], object)), "'objects.npz' cannot be read as NPZ: it holds Python objects, which are never loaded."),
     ("lengths.npz", npz(target=[0, 1], p_0=[0.5]), "'lengths.npz' cannot be read as NPZ"),
     ("complex.npz", npz(target=[0], p_0=[1j]), "'p_0' holds complex numbers, not columns"),
-    ("table.xlsx", text("PK"), "must end in '.parquet', '.csv', '.tsv', '.jsonl', '.ndjson' or '.npz', got 'table.xlsx'"),
+    ("table.xlsx", text("PK"), "must end in '.parquet', '.csv', '.tsv', '.jsonl', '.ndjson', '.npz' or '.npy', got 'table.xlsx'"),
     ("missing.csv", lambda name: None, "There is no file 'missing.csv'."),
     ("folder.csv", os.mkdir, "where FILE is a folder"),
     ("loop.csv", lambda name: os.symlink(name, name), "'loop.csv'"),

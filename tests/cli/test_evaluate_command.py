@@ -66,7 +66,9 @@ def test_one_column_of_two_classes(tmp_path, no, yes):
     report = evaluated(tmp_path, "--target", "y", "--probs", "y_prob", "--positive", positive)
     assert report["cross_entropy"] == pytest.approx((1 + 2 * np.log2(4 / 3)) / 3)
     assert report["labels"][1] == positive
-    assert report["ranking"] == {"roc_auc": 1, "average_precision": 1}
+    assert report["ranking"]["roc_auc"] == report["ranking"]["average_precision"] == 1
+    best = {"threshold": 0.75, "predicted": 1 / 3, "precision": 1, "recall": 1, "f1": 1, "cost": 0}
+    assert report["ranking"]["best_f1"] == best
     logits = evaluated(tmp_path, "--target", "y", "--logits", "z", "--positive", positive)
     nats = np.log1p(np.exp(-1.5)) + np.log(2) + np.log1p(np.exp(-1))
     assert logits["cross_entropy_nats"] == pytest.approx(nats / 3)

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pyarrow as pa
@@ -237,6 +239,62 @@ def test_processes_and_killed_dask_workers_change_no_bit(tmp_path, monkeypatch):
         found = evaluated(file, *OPTIONS, "--dask", cluster.scheduler_address)
     assert kill
     assert found == want
+
+
+class Killed(ThreadPoolExecutor):
+    """An executor whose worker is killed on some submissions, as a pool of processes says it."""
+
+    submitted = 0
+    killed = ()
+
+    def submit(self, *args):
+        Killed.submitted += 1
+        if Killed.submitted in Killed.killed:
+            future = Future()
+            future.set_exception(BrokenProcessPool("A process in the process pool was terminated"))
+            return future
+        return super().submit(*args)
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_what_a_killed_worker_was_reading_is_read_again(tmp_path, monkeypatch, checkpoint):
+    monkeypatch.setattr(_run, "_executor", lambda options: Killed(options.workers))
+    file = tmp_path / "t.parquet"
+    pyarrow.parquet.write_table(table(), file, row_group_size=40)
+    want = evaluated(file, *OPTIONS, "--checkpoint", tmp_path / "alone")
+    monkeypatch.setattr(Killed, "submitted", 0)
+    monkeypatch.setattr(Killed, "killed", (1, 2, 9, 13, 14))
+    assert evaluated(file, *OPTIONS, "--workers", 2) == want
+    monkeypatch.setattr(Killed, "submitted", 0)
+    monkeypatch.setattr(Killed, "killed", range(4, 1000))
+    kept = tmp_path / "kept"
+    more = ["--checkpoint", kept] if checkpoint else []
+    way = "the same command goes on" if checkpoint else "With --checkpoint FILE"
+    with pytest.raises(ValueError, match=rf"a worker process was killed 4 times, .*{way}"):
+        evaluated(file, *OPTIONS, "--workers", 2, *more)
+    monkeypatch.setattr(Killed, "killed", ())
+    if checkpoint:
+        assert evaluated(file, *OPTIONS, "--workers", 2, *more) == want
+
+
+@pytest.mark.long
+def test_a_process_that_is_killed_changes_no_bit(tmp_path, monkeypatch):
+    file = large(tmp_path, 40)
+    want = evaluated(file, *OPTIONS, "--checkpoint", tmp_path / "alone")
+    submit, killed = ProcessPoolExecutor.submit, []
+
+    def submitting(self, *args):
+        future = submit(self, *args)
+        if len(killed) < 2 and self._processes and any(f.done() for f in futures):
+            killed.append(next(iter(self._processes)))
+            os.kill(killed[-1], signal.SIGKILL)
+        futures.append(future)
+        return future
+
+    futures = []
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submitting)
+    assert evaluated(file, *OPTIONS, "--workers", 2) == want
+    assert killed
 
 
 def test_what_does_not_go_with_pieces(tmp_path):

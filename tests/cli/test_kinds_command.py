@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,6 +141,27 @@ def documents(name, **columns):
     ]
     with open(name, "w") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def test_windows_of_documents():
+    rows = [
+        {"id": 1, "text": "a small cat", "logs": [-1.0, -2.0, -3.0, -4.0]},
+        {"id": 1, "text": None, "logs": [None, -9.0, -5.0]},
+        {"id": 2, "text": "mat", "logs": [-0.5]},
+    ]
+    Path("windows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    args = ("windows.jsonl", "--tokens", "logs", "--id", "id", "--text", "text", "--base", "e")
+    report = evaluated(*args, "--stride", "2")
+    assert (report["tokens"], report["context"], report["documents"]) == (6, 2, 2)
+    assert report["cost"] == 15.5
+    with pytest.raises(ValueError, match="`--id` must name the column that says which text"):
+        evaluated("windows.jsonl", "--tokens", "logs", "--stride", "2")
+    with pytest.raises(ValueError, match="`--stride` must be at most the tokens of each window"):
+        evaluated(*args, "--stride", "5")
+    rows[1]["text"] = "another"
+    Path("windows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match=r"`--text` must be the whole text .* 1 at row 1"):
+        evaluated(*args, "--stride", "2")
 
 
 def test_tokens_of_documents():

@@ -135,6 +135,26 @@ def test_score(folder, model, tmp_path):
     assert found[0]["bits_per_byte"] == pytest.approx(both / (len(LINES[0]) + len(LINES[9]) + 2))
 
 
+def test_unknown_words_are_spelt_by_the_vocabulary(folder, model, tmp_path):
+    learnt = model.evaluate(folder / "test.txt", spelling="vocabulary")
+    assert learnt.spelling_bits not in (0, model.evaluate(folder / "test.txt").spelling_bits)
+    spelling = ("--spelling", "vocabulary")
+    found = run("evaluate", folder / "m.xent", folder / "test.txt", "--json", *spelling)
+    (report,) = json.loads(found).values()
+    assert report["spelling_bits"] == learnt.spelling_bits
+    rows = run("score", folder / "m.xent", folder / "test.txt", "--json", *spelling).splitlines()
+    bits = json.loads(rows[-1])["bits"]  # of "zz a"
+    assert bits == pytest.approx(learnt.spelling_bits - model.score(["zz a"])[0] / math.log(2))
+    out = tmp_path / "kept.txt"
+    shares = json.loads(rows[-1])["bits_per_byte"]
+    run(
+        "filter", folder / "m.xent", folder / "test.txt", "-o", out, "--at-least", shares, *spelling
+    )
+    assert out.read_text() == "zz a\n"
+    with pytest.raises(ValueError, match="`--spelling` must be 'uniform' or 'vocabulary', got 'u'"):
+        run("score", folder / "m.xent", folder / "test.txt", "--spelling", "u")
+
+
 def test_score_says_its_columns():
     said = run("score", "--help")
     assert "its bits, a tab, and its bits per byte" in said

@@ -64,6 +64,31 @@ def test_ctrl_c_says_how_to_go_on(xent, data, monkeypatch):
         assert "Nothing of this run is kept: with --checkpoint FILE it could" in xent(whole)[2]
 
 
+def test_a_checkpoint_by_time(xent, data, monkeypatch):
+    whole = f"{TRAIN} --batch-size 2"
+    xent(whole)
+    expected = (data / "m").read_bytes()
+    real = Checkpoint.write
+
+    def write(self, progress, generator):
+        real(self, progress, generator)
+        if progress.within.batches and len(progress.history["loss"]) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "write", write)
+        code, _, error = xent(f"{whole} --checkpoint run.ckpt --checkpoint-every 0s")
+    assert code == 130
+    assert "The same command goes on from 'run.ckpt', where it was last written.\n" in error
+    assert xent(f"{whole} --checkpoint run.ckpt --checkpoint-every 2.5m")[0] == 0
+    assert (data / "m").read_bytes() == expected
+    for options, sentence in (
+        ("--checkpoint c --checkpoint-every 5", "`--checkpoint-every` must be a time like 30s, 5m or 2h, got '5'.\n"),
+        ("--checkpoint-every 5m", "`--checkpoint-every` must be seconds, at least 0, and go with `--checkpoint`, got 300.0.\n"),
+    ):  # fmt: skip
+        assert xent(f"{TRAIN} {options}")[2].endswith(sentence)
+
+
 def test_two_runs_do_not_write_one_checkpoint(xent, data):
     other = Checkpoint(data / "run.ckpt", {}, [], {}, allow_other_bits=False)
     with other.alone():

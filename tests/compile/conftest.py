@@ -29,9 +29,12 @@ RUN = (
 class House:
     """The copy: `quarter` inlines `half` of another file, `same` stands apart."""
 
-    def __init__(self, place):
+    def __init__(self, place, like=None):
         self.place, self.package, self.cache = place, place / "xent", place / "cache"
         self.helper = self.package / "_math" / "helper.py"
+        if like is not None:
+            shutil.copytree(like.place, place, dirs_exist_ok=True)
+            return
         for folder in ("", "_compile", "_math", "_kernels", "_kernels/distributions"):
             (self.package / folder).mkdir()
             shutil.copy(SOURCE / folder / "__init__.py", self.package / folder)
@@ -71,6 +74,12 @@ class House:
 
     def said(self, code=RUN, **environment):
         return self.run(code, **environment)[0]
+
+
+@pytest.fixture(scope="session")
+def build():
+    """Build a copy, or a copy of a copy."""
+    return House
 
 
 @pytest.fixture

@@ -37,10 +37,10 @@ def target(level):
 TRIED = [pytest.param(x, marks=[pytest.mark.long] if x != HIGHEST else []) for x in RUNS]
 
 
-@pytest.fixture(params=TRIED)
-def shipping(house, request):
+@pytest.fixture(scope="module", params=TRIED)
+def shipped_once(tmp_path_factory, build, request):
     """The copy of the package with an archive of one level, as a wheel brings it."""
-    level = request.param
+    level, house = request.param, build(tmp_path_factory.mktemp(request.param))
     assert house.said(**target(level)) == ["2.0 1.0", "0 0"]
     run = [sys.executable, "-c", PACK, house.cache]
     environment = os.environ | {"PYTHONPATH": str(house.place)} | target(level)
@@ -48,6 +48,13 @@ def shipping(house, request):
     for file in house.cache.rglob("*.nbc"):
         file.unlink()
     return house, level
+
+
+@pytest.fixture
+def shipping(shipped_once, build, tmp_path):
+    """A copy of it that a test may change: where the package lies is no part of the code."""
+    house, level = shipped_once
+    return build(tmp_path, like=house), level
 
 
 def test_nothing_is_compiled_or_written(shipping):

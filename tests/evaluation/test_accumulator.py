@@ -1,7 +1,11 @@
 """An accumulator is the evaluation of all rows, however they were dealt, merged and stored."""
 
 import math
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -198,3 +202,117 @@ def test_a_damaged_file_is_refused(tmp_path):
             assert Accumulator.load(tmp_path / "state").result() == one.result()
             unseen += 1
     assert unseen <= 1
+
+
+def sampled(workers, rows=103, classes=3, seed=0):
+    """Rows as a DistributedSampler deals them out: the first ones again, to make all as many."""
+    rng = np.random.default_rng(seed)
+    p, y = rng.dirichlet(np.ones(classes), rows), rng.integers(0, classes, rows)
+    order = rng.permutation(rows)
+    order = np.concatenate([order, order[: -rows % workers]])
+    return p, y, [order[k::workers] for k in range(workers)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("workers", [2, 4, 7])
+def test_rows_that_several_accumulators_have_count_once(tmp_path, workers, weighted):
+    p, y, parts = sampled(workers)
+    w = np.random.default_rng(1).random(len(y)) if weighted else None
+    whole = Accumulator()
+    whole.update(y, p, sample_weight=w, ids=range(len(y)), by={"half": y % 2})
+    found = []
+    for rows in parts:
+        one = Accumulator(once=True)
+        for some in np.array_split(rows, 3):
+            some = [*some, some[0]]  # twice in a batch too
+            weight = None if w is None else w[some]
+            one.update(
+                y[some],
+                p[some],
+                ids=list(map(int, some)),
+                by={"half": y[some] % 2},
+                sample_weight=weight,
+            )
+        one.save(tmp_path / "one.xent")
+        found.append(Accumulator.load(tmp_path / "one.xent"))
+    results = []
+    for order in (found, found[::-1]):
+        first = Accumulator(once=True)
+        for one in order:
+            first.merge(one)
+        results.append(first.result())
+    want = whole.result()
+    for report in results:
+        assert replace(report, hardest=[]) == replace(want, hardest=[])
+        assert sorted(h.id for h in report.hardest) == sorted(h.id for h in want.hardest)
+    again = evaluate(
+        np.concatenate([y[r] for r in parts]),
+        np.concatenate([p[r] for r in parts]),
+        ids=np.concatenate(parts),
+        once=True,
+        sample_weight=None if w is None else np.concatenate([w[r] for r in parts]),
+    )
+    assert again.cross_entropy == want.cross_entropy
+
+
+def test_once_by_content_and_what_it_refuses():
+    reports = []
+    for order in ([0, 1], [1, 0]):
+        parts = []
+        for p in (0.7, 0.6):  # the two said otherwise of one row, as half precision may
+            one = Accumulator(once=True)
+            one.update([1], [p], ids=["a"])
+            parts.append(one)
+        one = Accumulator(once=True)
+        for k in order:
+            one.merge(parts[k])
+        reports.append(one.result())
+    assert reports[0] == reports[1]
+    assert reports[0].rows == 1
+    first = Accumulator(once=True)
+    first.update([1, 0, 1], [0.7, 0.5, 0.2], ids=["a", "b", "a"])
+    assert first.result().cross_entropy == pytest.approx(-np.log2([0.7, 0.5]).mean())
+    with pytest.raises(ValueError, match="`ids` must be given where `once` is True, got None"):
+        first.update([1], [0.7])
+    second = Accumulator(once=True)
+    second.update([0], [0.7], ids=["a"], first_row=9)
+    with pytest.raises(ValueError, match="'a' twice, with different targets, at rows 0 and 9"):
+        first.merge(second)
+    assert first.result().rows == 2
+    with pytest.raises(ValueError, match="`other` must have the `once` of this one"):
+        first.merge(Accumulator())
+
+
+def batch_of(seed):
+    rng = np.random.default_rng(seed)
+    return {"target": rng.integers(0, 2, 40), "probs": rng.random(40)}
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_an_executor_changes_no_bit(once):
+    def batches():
+        for seed in range(30):
+            more = {"ids": [f"{seed % 20}-{i}" for i in range(40)]} if once else {}
+            made = {**batch_of(seed % 20), **more}
+            yield made if seed % 2 else (lambda made=made: made)
+
+    alone = Accumulator(once=once)
+    alone.update_each(batches())
+    with ThreadPoolExecutor(3) as executor:
+        shared = Accumulator(once=once)
+        shared.update_each(batches(), executor=executor)
+    assert shared.result() == alone.result()
+    assert alone.result().rows == (800 if once else 1200)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match="between 0 and 1"):
+        Accumulator().update_each([{"target": [0], "probs": [2.0]}] * 3, executor=executor)
+    with pytest.raises(TypeError, match="`batches` must hold mappings"):
+        Accumulator().update_each([3])
+
+
+@pytest.mark.long
+def test_processes_read_their_own_files():
+    alone, shared = Accumulator(), Accumulator()
+    alone.update_each(batch_of(seed) for seed in range(6))
+    with ProcessPoolExecutor(2, get_context("spawn")) as executor:
+        shared.update_each([partial(batch_of, seed) for seed in range(6)], executor=executor)
+    assert shared.result() == alone.result()

@@ -13,7 +13,13 @@ from sklearn import metrics
 
 import oracle
 from xent import losses, measures
-from xent.evaluation import evaluate
+from xent.evaluation import (
+    Accumulator,
+    evaluate,
+    evaluate_multilabel,
+    evaluate_soft,
+    evaluate_tokens,
+)
 
 
 def predictions(seed=0, rows=200, classes=5, spread=2.0):
@@ -601,7 +607,8 @@ def test_ranking_is_scikit_learns():
             assert found["average_precision"] == pytest.approx(
                 metrics.average_precision_score(target, p[:, 1], **kwargs)
             )
-            assert evaluate(target, p[:, 1], sample_weight=w).ranking == pytest.approx(found)
+            one = evaluate(target, p[:, 1], sample_weight=w).ranking
+            assert one == pytest.approx({name: found[name] for name in one})
     target, probs, logits = predictions()
     right = metrics.roc_auc_score(target, probs, multi_class="ovr", average="macro")
     for scores in ({"probs": probs}, {"logits": logits}):
@@ -609,6 +616,66 @@ def test_ranking_is_scikit_learns():
     assert evaluate([0, 0], probs[:2]).to_dict()["ranking"]["roc_auc"] is None
     # Probabilities that round to 1 hide an order that logits have.
     assert evaluate([0, 1], logits=[[0, 50.0], [0, 60.0]]).ranking["roc_auc"] == 1
+
+
+def counted(y, **given):
+    """What an accumulator says: all but what takes long."""
+    found = Accumulator()
+    found.update(y, **given)
+    return found.result()
+
+
+@pytest.mark.parametrize(("dtype", "weighted"), [(np.float64, False), (np.float32, True)])
+@pytest.mark.parametrize("form", ["probs", "tied", "logits", "cells"])
+def test_thresholds_are_scikit_learns(dtype, form, weighted, monkeypatch):
+    if form == "cells":
+        monkeypatch.setattr("xent.evaluation._accumulator.scores.MOST_SCORES", 4)
+    y, probs, _ = predictions(classes=2)
+    p = probs[:, 1].round(1) if form == "tied" else probs[:, 1]
+    p = p.astype(dtype)
+    w = np.random.default_rng(0).random(len(y)).round(2) + 0.01 if weighted else None
+    given = {"logits": np.log(p) - np.log1p(-p)} if form == "logits" else {"probs": p}
+    report = counted(y, **given, sample_weight=w)
+    weight = np.ones(len(y)) if w is None else w
+    assert len(report.thresholds) == 13
+    for point in report.thresholds:
+        t = point.threshold
+        said = p >= dtype(t)
+        if form == "cells":  # a row near the threshold may be on the other side
+            near = np.abs(np.log(p / (1 - p)) - math.log(t / (1 - t))) < 2**-12
+            if near.any():
+                continue
+        precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+            y, said, average="binary", sample_weight=w, zero_division=0
+        )
+        assert point.predicted == pytest.approx((weight * said).sum() / weight.sum())
+        assert point.precision == pytest.approx(precision) or not said.any()
+        assert (point.recall, point.f1) == pytest.approx((recall, f1))
+        cost = weight * np.where(y == 1, (1 - t) * ~said, t * said)
+        assert point.cost == pytest.approx(cost.sum() / weight.sum())
+    f1 = [metrics.f1_score(y, p >= t, sample_weight=w) for t in np.unique(p)]
+    assert report.best_f1.f1 == pytest.approx(max(f1), rel=1e-3 if form == "cells" else 1e-12)
+    assert "F1" in str(report)
+    assert report.to_dict()["ranking"]["best_f1"]["f1"] == report.best_f1.f1
+
+
+def test_the_mean_cost_over_all_thresholds_is_half_of_brier(monkeypatch):
+    y, probs, _ = predictions(classes=2)
+    every = tuple((np.arange(2000) + 0.5) / 2000)
+    monkeypatch.setattr("xent.evaluation._ranking.THRESHOLDS", every)
+    report = counted(y, probs=probs)
+    mean = np.mean([point.cost for point in report.thresholds])
+    assert mean == pytest.approx(report.brier / 4, rel=1e-4)  # brier counts both classes
+
+
+def test_no_thresholds_where_there_is_nothing_to_part():
+    many = counted([0, 1, 2], probs=np.full((3, 3), 1 / 3))
+    for found in (counted([1, 1], probs=[0.5, 0.7]), many):
+        assert (found.thresholds, found.best_f1) == ([], None)
+        assert "F1" not in str(found)
+    point = counted([0, 1], logits=[-800.0, 800.0]).best_f1
+    assert (point.threshold, point.f1, point.cost) == (1.0, 1.0, 0.0)
+    assert counted([0, 1], probs=[0.0, 1.0]).thresholds[6].cost == 0
 
 
 def test_slices():
@@ -678,3 +745,34 @@ def test_percentages_are_told():
 def test_classes_that_are_whole_floats_are_named_as_whole_numbers(positive):
     report = evaluate(np.array([1.0, 0.0, 1.0]), [0.9, 0.2, 0.6], positive=positive)
     assert sorted(repr(c.label) for c in report.per_class) == ["0", "1"]
+
+
+@pytest.mark.parametrize("size", [1.1e300, 8e307, 1.7e308])
+@pytest.mark.parametrize("rows", [1, 4])
+def test_logits_that_no_sum_holds_are_refused_in_a_sentence(size, rows):
+    must = r"must give the true class of a row a cost of at most 1e\+300 nats.* at row 0"
+    z = [[0.0, size, -size]] * rows
+    with pytest.raises(ValueError, match=must):
+        evaluate([0] * rows, logits=z)
+    with pytest.raises(ValueError, match=must):
+        evaluate([0] * rows, logits=[[0.0, 1e250, 1.0]] * rows, sample_weight=[1e60] * rows)
+    with pytest.raises(ValueError, match=must):
+        evaluate_multilabel([[1, 0, 0]] * rows, logits=z)
+    with pytest.raises(ValueError, match=must):
+        evaluate_soft([[1.0, 0.0, 0.0]] * rows, logits=z)
+    with pytest.raises(ValueError, match=must.replace("row", "token")):
+        evaluate_tokens([[-size]] * rows)
+    accumulator = Accumulator()
+    accumulator.update([1, 2], logits=[[0.0, 5.0, -size], [0.0, 1.0, 2.0]])  # a mask costs nothing
+    with pytest.raises(ValueError, match=r"at row 3"):
+        accumulator.update([1, 0], logits=[[0.0, 5.0, -size], [0.0, size, 2.0]])
+
+
+def test_huge_costs_have_finite_means():
+    for size in (1e160, 1e300):
+        z = [[0.0, size, 1.0], [size, 0.0, 1.0], [1.0, size, 0.0]]
+        report = evaluate([0, 1, 1], logits=z, by={"half": [0, 0, 1]}, base=math.e)
+        assert report.cross_entropy == pytest.approx(size / 3 * 2, rel=1e-15)
+        assert (report.low, report.high) == (0.0, math.inf)
+        assert report.to_dict()["per_class"][0]["cross_entropy"] == size
+        assert evaluate_tokens([[-size], [-1.0]], base=math.e).per("token") == size / 2

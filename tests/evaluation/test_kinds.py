@@ -439,3 +439,86 @@ def test_wording(call, args, options, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         call(*args, **options)
     assert str(caught.value) == sentence
+
+
+def said_of(history, token):
+    """A model's log-probability: any function of the tokens that it sees."""
+    weights = np.array([(sum(history) * (k + 3) + len(history) * k) % 11 + 1.0 for k in range(7)])
+    return math.log(weights[token] / weights.sum())
+
+
+def windows_of(text, length, stride, *, first):
+    """Cut a text as Hugging Face's page on fixed-length models does, and score every window.
+
+    Returns the windows' log-probabilities, and the truth: each token once, by the window that is
+    the first to hold it.
+    """
+    found, costs, end_before = [], [], 0
+    for begin in range(0, len(text), stride):
+        end = min(begin + length, len(text))
+        window = text[begin:end]
+        logs = [said_of(window[:i], token) for i, token in enumerate(window)]
+        logs[0] = logs[0] if first and not begin else math.nan
+        found.append(logs)
+        costs += [-c for c in logs[len(window) - (end - end_before) :] if c == c]
+        end_before = end
+        if end == len(text):
+            break
+    return found, costs
+
+
+@pytest.mark.parametrize("padding", ["none", "right", "left"])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize(("length", "stride"), [(8, 4), (8, 7), (8, 1), (40, 3)])
+def test_overlapping_windows_count_each_token_once(padding, first, length, stride):
+    rng = np.random.default_rng(0)
+    arrays, masks, names, wanted = [], [], [], []
+    for name, size in (("a", 21), ("b", 8), ("c", 3), ("d", 30)):
+        found, costs = windows_of(rng.integers(0, 7, size).tolist(), length, stride, first=first)
+        wanted.append(costs)
+        for logs in found:
+            pad = [math.nan] * (length - len(logs)) if padding != "none" else []
+            marks = [1] * len(logs), [0] * len(pad)
+            arrays.append([*pad, *logs] if padding == "left" else [*logs, *pad])
+            masks.append([*marks[1], *marks[0]] if padding == "left" else [*marks[0], *marks[1]])
+            names.append(name)
+    mask = None if padding == "none" else masks
+    texts = ["w" * len(costs) for costs in wanted]
+    report = evaluate_tokens(
+        arrays, texts=texts, documents=names, mask=mask, stride=stride, base=math.e
+    )
+    every = [cost for costs in wanted for cost in costs]
+    assert report.tokens == len(every)
+    assert report.per("token") == pytest.approx(np.mean(every), rel=1e-14)
+    assert report.per("byte") == pytest.approx(np.mean(every), rel=1e-14)
+    assert report.unscored == (0 if first else 4)
+    assert sum(place.tokens for place in report.places) == len(every)
+    assert max(place.last for place in report.places) < 64
+    assert report.context == sum(map(len, arrays)) - report.padded - len(every) - report.unscored
+    assert "conditioned on, not scored again" in str(report) or length == 40
+
+
+def test_windows_that_no_stride_explains_are_refused():
+    logs = [[-1.0] * 4, [-1.0] * 4, [-1.0] * 2]
+    assert evaluate_tokens(logs, documents=["t"] * 3, stride=4).tokens == 10
+    assert evaluate_tokens(logs[:2], documents=["t"] * 2, stride=1).tokens == 5
+    assert evaluate_tokens(logs, documents=["t", "u", "v"], stride=9).tokens == 10
+    for documents, stride, error, must in (
+        (["t"] * 3, 5, ValueError, "at most the tokens of each window .* got 5 at window 1, of 4"),
+        (
+            ["t"] * 3,
+            2,
+            ValueError,
+            "a token that is new, got 2 at window 2, of 2 tokens, after one",
+        ),
+        (["t", "u", "t"], 2, ValueError, "`documents` must have what belongs .* window 2"),
+        (None, 2, TypeError, "`documents` must be given where `stride` is"),
+        (["t"] * 3, 0, ValueError, "`stride` must be"),
+        (["t"] * 3, 1.5, TypeError, "`stride` must be"),
+    ):
+        with pytest.raises(error, match=must):
+            evaluate_tokens(logs, documents=documents, stride=stride)
+    with pytest.raises(TypeError, match="`stride` must be left out, got one array of all tokens"):
+        evaluate_tokens([-1.0, -2.0], documents=[0, 0], stride=1)
+    with pytest.raises(ValueError, match="at least one document"):
+        evaluate_tokens(np.zeros((0, 3)), documents=[], stride=1)

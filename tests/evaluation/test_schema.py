@@ -55,7 +55,8 @@ def check(value, schema, whole, path="$"):
         if name in value:
             check(value[name], inner, whole, f"{path}.{name}")
     if "additionalProperties" in schema:
-        for name, entry in value.items():
+        others = {n: v for n, v in value.items() if n not in schema.get("properties", {})}
+        for name, entry in others.items():
             check(entry, schema["additionalProperties"], whole, f"{path}.{name}")
     if "items" in schema:
         for i, entry in enumerate(value):

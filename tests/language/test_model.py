@@ -119,6 +119,14 @@ def test_a_model_that_knows_one_word_is_no_good():
         assert report.spelling_bits == 16 * others
         bits = report.events * report.bits + 16 * others
         assert report.bits_per_byte == pytest.approx(bits / len("\n".join([*text, ""])))
+        # Its one word is "a": P(b) = (1/257) / 4 at the start, and of two events one is the end.
+        learnt = models[name].evaluate(text, spelling="vocabulary")
+        assert learnt.perplexity == report.perplexity
+        letter, end = 1 / 1028, (1 + 2 / 257) / 4
+        expected = -others * (math.log2(letter) + math.log2(end))
+        assert learnt.spelling_bits == pytest.approx(expected)
+    with pytest.raises(ValueError, match="`spelling` must be 'uniform' or 'vocabulary', got 'u'"):
+        models["trigram"].evaluate(text, spelling="u")
     assert found["one word"].perplexity < found["trigram"].perplexity
 
 

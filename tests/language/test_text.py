@@ -2,7 +2,11 @@
 
 import gzip
 import itertools
+import math
 import re
+from collections import Counter
+from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -120,17 +124,60 @@ def test_unknown_has_two_spellings():
 )
 def test_bytes_that_spell_unknown_words(unit, source, expected):
     vocabulary = Vocabulary(["61" if unit == "byte" else "a"])
-    reader = Reader(vocabulary, unit=unit, spelling=True)
+    reader = Reader(vocabulary, unit=unit, spelling="uniform")
     assert len(list(reader.ids(source))) == 1
-    assert reader.unknown_bytes.tolist() == expected
-    kept = Reader(vocabulary, unit=unit, errors="keep", spelling=True)
+    assert reader.unknown_bits.tolist() == [8 * size for size in expected]
+    kept = Reader(vocabulary, unit=unit, errors="keep", spelling="uniform")
     assert len(list(kept.ids(["\udcff"]))) == 1
-    assert kept.unknown_bytes.tolist() == [2 if unit == "word" else 1]
+    assert kept.unknown_bits.tolist() == [16 if unit == "word" else 8]
     # Where <unk> stands for others, the text's own pays too: six bytes for each of the two.
     both = 12 if unit == "word" else 0
-    reader = Reader(vocabulary, unit=unit, spelling=True, unknown_is_word=False)
+    reader = Reader(vocabulary, unit=unit, spelling="uniform", unknown_is_word=False)
     assert len(list(reader.ids(source))) == 1
-    assert reader.unknown_bytes.tolist() == [expected[0] + both, *expected[1:]]
+    assert reader.unknown_bits.tolist() == [
+        8 * size for size in (expected[0] + both, *expected[1:])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "words", "source", "unknown"),
+    [
+        ("word", ["abba", "ab", "é"], ["abba bab é", "", "a 日本"], ["bab", "a", "日本"]),
+        ("word", ["abba", "ab", "é"], [["ab", "bab"], [], ["a", "日本"]], ["bab", "a", "日本"]),
+        ("character", ["a", "é", "本"], ["aè本è", "", "日"], ["è", "è", "日"]),
+        ("byte", ["61", "c3"], ["aa", "", "b"], ["b"]),
+    ],
+)
+def test_spelling_by_the_vocabulary(unit, words, source, unknown):
+    """By hand, in fractions: interpolated Witten-Bell bigrams of bytes, each word counted once."""
+    end = [256] if unit == "word" else []
+    runs = [[256, *word.encode(), *end] for word in words]
+    pairs = Counter(pair for run in runs for pair in pairwise(run))
+    letters = Counter(letter for run in runs for letter in run[1:])
+
+    def probability(before, letter):
+        if unit == "byte":  # an unknown byte is one of 256, whatever is known
+            return Fraction(1, 256)
+        lower = (letters[letter] + Fraction(len(letters), 256 + len(end))) / (
+            letters.total() + len(letters)
+        )
+        after = {pair: times for pair, times in pairs.items() if pair[0] == before}
+        if not after:
+            return lower
+        return (pairs[before, letter] + len(after) * lower) / (sum(after.values()) + len(after))
+
+    if unit == "word":  # a distribution after every byte
+        for before in (97, 195, 256, 7):
+            assert sum(probability(before, letter) for letter in range(257)) == 1
+    reader = Reader(Vocabulary(words), unit=unit, spelling="vocabulary")
+    list(reader.ids(source))
+    bits = [
+        -sum(math.log2(probability(*pair)) for pair in pairwise([256, *word.encode(), *end]))
+        for word in unknown
+    ]
+    last = len(unknown) - (2 if "a" in unknown else 1)
+    expected = [sum(bits[:last]), 0, sum(bits[last:])]
+    assert reader.unknown_bits == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,39 @@ def test_exported():
     torch.testing.assert_close(hidden, torch.nn.functional.cross_entropy(x @ HEAD.T, TARGET))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_knows_the_operations():
+    """Values by ONNX Runtime, which knows nothing of ours."""
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.loss = L.CrossEntropyLoss(torch.tensor([0.5, 1.0, 2.0]), label_smoothing=0.1)
+
+        def forward(self, x, y, w):
+            return (
+                self.loss(x, y),
+                L.linear_cross_entropy(x, w, y),
+                L.binary_cross_entropy_with_logits(x, x.sigmoid()),
+                L.kl_div(x.log_softmax(1), x.softmax(1).flip(1), reduction="batchmean"),
+            )
+
+    program = torch.onnx.export(Model(), (logits(), TARGET, HEAD), dynamo=True, verbose=False)
+    session = runtime.InferenceSession(program.model_proto.SerializeToString())
+    x = 3 * logits()
+    found = session.run(None, {"x": x.numpy(), "y": TARGET.numpy(), "w": HEAD.numpy()})
+    F = torch.nn.functional
+    truth = (
+        F.cross_entropy(x, TARGET, torch.tensor([0.5, 1.0, 2.0]), label_smoothing=0.1),
+        F.cross_entropy(x @ HEAD.T, TARGET),
+        F.binary_cross_entropy_with_logits(x, x.sigmoid()),
+        F.kl_div(x.log_softmax(1), x.softmax(1).flip(1), reduction="batchmean"),
+    )
+    torch.testing.assert_close([torch.from_numpy(each) for each in found], list(truth))
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning", "ignore::UserWarning")
 def test_scripts_are_refused():
     """docs/losses.md says so: forward takes a keyword-only argument."""
@@ -173,7 +206,35 @@ HEADS = {
     "nothing": lambda x, w, b, y: L.linear_cross_entropy(x, w, y * 0 - 100, linear_bias=b),
     "log_prob": lambda x, w, b, y: L.linear_log_prob(x, w, y, linear_bias=b),
     "entropy": lambda x, w, b, y: L.linear_entropy(x, w, linear_bias=b),
+    "binary": lambda x, w, b, y: L.linear_binary_cross_entropy(
+        x, w, _pairs_of(y), linear_bias=b, pos_weight=WEIGHTS, label_smoothing=0.1
+    ),
+    "binary rows": lambda x, w, b, y: L.linear_binary_cross_entropy(
+        x, w, _pairs_of(y), linear_bias=b, token_weight=WEIGHTS[:40], reduction="none"
+    ),
+    "kl": lambda x, w, b, y: L.linear_kl_div(
+        x, w, THEIRS, THEIR_HEAD, linear_bias=b, temperature=2.0, token_weight=WEIGHTS[:40]
+    ),
+    "kl rows": lambda x, w, b, y: L.linear_kl_div(
+        x, w, teacher=_top_classes(y), linear_bias=b, reduction="none"
+    ),
+    "js": lambda x, w, b, y: L.linear_js_div(x, w, THEIRS, THEIR_HEAD, linear_bias=b, softcap=5.0),
 }
+THEIRS, THEIR_HEAD = (
+    torch.randn(s, generator=torch.Generator().manual_seed(7)) for s in ((40, 4), (60, 4))
+)
+WEIGHTS = torch.arange(60.0).remainder(3)
+
+
+def _pairs_of(y):
+    """The class of each row, and the one before it, are true."""
+    rows = torch.arange(len(y)).repeat(2)
+    return torch.stack([rows, torch.cat([y, y - 1]).remainder(60)], 1)
+
+
+def _top_classes(y):
+    listed = torch.stack([y, y + 1], 1).remainder(60)
+    return listed, torch.tensor([0.5, 0.25]).log().expand(len(y), 2)
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -209,6 +270,23 @@ def test_compiled_heads_find_wrong_targets_and_silence_rows():
     other.backward()
     torch.testing.assert_close(loss, other)
     torch.testing.assert_close(leaf.grad, truth.grad)
+
+
+def test_other_compiled_heads_find_what_is_wrong():
+    x, w, y = torch.randn(4, 3), torch.randn(5, 3), torch.rand(4, 5)
+    call = torch.compile(L.linear_binary_cross_entropy, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(call(x, w, y), L.linear_binary_cross_entropy(x, w, y))
+    with pytest.raises(ValueError, match="`target` must"):
+        call(x, w, y + 2)
+    with pytest.raises(ValueError, match="`target` must hold rows below 4 and classes below 5"):
+        call(x, w, torch.tensor([[0, 5]]))
+
+    def call(x, w, *teacher):
+        return L.linear_kl_div(x, w, teacher=teacher)
+
+    call = torch.compile(call, fullgraph=True, backend="aot_eager")
+    with pytest.raises(ValueError, match="`teacher` must list a class once a row"):
+        call(x, w, torch.tensor([[1, 1]] * 4), torch.full((4, 2), -1.0))
 
 
 def test_an_exported_head_holds_operations_of_torch_alone():

@@ -1,7 +1,8 @@
 """What is promised holds on this processor, with AVX2 alone, and without AVX and FMA.
 
-Each target is a process of its own: Numba compiles for one processor. `make test-generic` runs the
-rooms' own tests of exactness so.
+Each target is a process of its own: Numba compiles for one processor. Every day this processor and
+the plainest one are tried; `make test-generic` runs this file and the rooms' own tests of exactness
+at each level, and the long tests try every target.
 """
 
 import json
@@ -36,7 +37,12 @@ def printed(target, script, *arguments):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+SELDOM = {"x86-64-v3", "no AVX"}
+
+
+@pytest.mark.parametrize(
+    "target", [pytest.param(t, marks=[pytest.mark.long] if t in SELDOM else []) for t in TARGETS]
+)
 def test_every_function_keeps_what_it_promises(target):
     assert printed(target, "table.py", "208")["broken"] == []
 
@@ -47,6 +53,13 @@ def test_of_many_numbers_every_function_keeps_what_it_promises(target):
     assert printed(target, "table.py", "20000")["broken"] == []
 
 
-def test_measures_and_losses_keep_what_they_promise_without_fma():
-    for name, error in printed("generic", "rooms.py").items():
+# It compiles loops of two rooms, as `make test-generic` does anyway.
+UNDER_TEST_GENERIC = bool(os.environ.get("NUMBA_CPU_NAME"))
+
+
+@pytest.mark.parametrize(
+    "target", [pytest.param("generic", marks=[] if UNDER_TEST_GENERIC else [pytest.mark.long])]
+)
+def test_measures_and_losses_keep_what_they_promise_without_fma(target):
+    for name, error in printed(target, "rooms.py").items():
         assert error <= (2 if name.startswith("cross-entropy") else 4), name

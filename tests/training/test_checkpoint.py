@@ -1,4 +1,4 @@
-"""A run that was stopped goes on from its last whole epoch, to the bits of one that never stopped."""
+"""A run that was stopped goes on from its last epoch, or from amid one, to the bits of one that never stopped."""
 
 import subprocess
 import sys
@@ -7,7 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from xent.training import SoftmaxClassifier, TrainedModel
+from children import xent
+from xent import _store
+from xent.training import ArrayRows, MultilabelClassifier, SoftmaxClassifier, TrainedModel
+from xent.training._checkpoint import FORMAT, Checkpoint
 
 
 def rows(seed=0):
@@ -116,9 +119,10 @@ def test_other_data_and_damage_are_refused(tmp_path):
 def test_kill_dash_nine(tmp_path, kills):
     """Killed anywhere, the same command ends with the model that it would have made."""
     file, model = tmp_path / "run", tmp_path / "model"
-    command = [sys.executable, "-m", "xent", "train", "digits-train", "--epochs", "40"]
+    command = ["train", "digits-train", "--epochs", "40"]
     command += ["--hidden", "16", "--optimizer", "adam", "--learning-rate", "0.002"]
-    killed = [*command, "--model", str(model), "--checkpoint", str(file)]
+    kept = [*command, "--model", str(model), "--checkpoint", str(file)]
+    killed = [sys.executable, "-m", "xent", *kept]
     rng = np.random.default_rng(kills)
     for _ in range(kills):
         before = file.stat().st_mtime_ns if file.exists() else 0
@@ -128,9 +132,10 @@ def test_kill_dash_nine(tmp_path, kills):
         time.sleep(rng.uniform(0, 0.1))
         run.kill()
         run.communicate()
-    subprocess.run(killed, check=True, capture_output=True)
     whole = tmp_path / "whole"
-    subprocess.run([*command, "--model", str(whole)], check=True, capture_output=True)
+    for arguments in (kept, [*command, "--model", str(whole)]):
+        done = xent(*arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
     one, other = TrainedModel.load(model).classifier, TrainedModel.load(whole).classifier
     assert_same_network(one, other)
     assert one.history_ == other.history_
@@ -197,3 +202,76 @@ print(stopped)
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 3
+
+
+def dying_after(monkeypatch, writes):
+    """Let a run die after it has written its checkpoint so many times; return the list of writings."""
+    real, seen = Checkpoint.write, []
+
+    def write(self, progress, generator):
+        real(self, progress, generator)
+        seen.append(progress.within.batches)
+        if len(seen) == writes:
+            raise StopError
+
+    monkeypatch.setattr(Checkpoint, "write", write)
+    return seen
+
+
+@pytest.mark.parametrize("kind", ["linear", "hidden", "blocks", "labels"])
+@pytest.mark.parametrize("writes", [1, 2, 7, 10])
+def test_the_same_bits_from_amid_an_epoch(tmp_path, monkeypatch, kind, writes):
+    """Ten batches an epoch, looked at every three: written at 3, 6, 9, 10 and after the epoch."""
+    monkeypatch.setattr("xent.training._fit.record.BATCHES_AT_ONCE", 3)
+    X, y = rows()
+    options = {
+        "epochs": 4,
+        "learning_rate": 0.05,
+        "batch_size": 15,
+        "optimizer": "sgd:momentum=0.5",
+    }
+    held = (X, y)
+    make, data = SoftmaxClassifier, X
+    if kind == "hidden":
+        options |= {"hidden": (4,), "optimizer": "adam", "patience": 2}
+    if kind == "blocks":
+        data = ArrayRows(X, block_rows=20, buffer_rows=50)
+    if kind == "labels":
+        make, y = MultilabelClassifier, np.column_stack([y == "a", y != "c"])
+        held = (X, y)
+    whole = make(**options, random_state=7).fit(data, y, validation=held)
+    file = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        seen = dying_after(patch, writes)
+        with pytest.raises(StopError):
+            make(**options, random_state=7).fit(data, y, validation=held, checkpoint=file, checkpoint_every=0)  # fmt: skip
+    if kind != "blocks":
+        assert seen == [3, 6, 9, 10, 0, 3, 6, 9, 10, 0][:writes]
+    seen = dying_after(monkeypatch, -1)
+    part = make(**options, random_state=7)
+    part.fit(data, y, validation=held, checkpoint=file, checkpoint_every=3600)
+    assert_same_network(whole, part)
+    assert part.history_ == whole.history_
+    assert seen == [0]  # at the end alone
+
+
+def test_a_file_from_amid_an_epoch_is_no_older_versions(tmp_path, monkeypatch):
+    X, y = rows()
+    dying_after(monkeypatch, 1)
+    with pytest.raises(StopError):
+        SoftmaxClassifier(random_state=0).fit(X, y, checkpoint=tmp_path / "c", checkpoint_every=0)
+    with pytest.raises(ValueError, match="newer"):
+        _store.load(tmp_path / "c", format=FORMAT, version=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"checkpoint_every": 5}, "`checkpoint_every` must be seconds, at least 0, and go with `checkpoint`, got 5.0."),
+        ({"checkpoint_every": -1, "checkpoint": "c"}, "`checkpoint_every` must be seconds, at least 0, and go with `checkpoint`, got -1.0."),
+    ],
+)  # fmt: skip
+def test_wording_of_time(options, sentence):
+    with pytest.raises(ValueError) as caught:
+        SoftmaxClassifier().fit(*rows(), **options)
+    assert str(caught.value) == sentence

@@ -1,5 +1,7 @@
 """C4.5 is C4.5: the trees and probabilities that J48 prints, under four option sets."""
 
+import gzip
+import itertools
 import json
 from pathlib import Path
 
@@ -18,8 +20,9 @@ OPTIONS = {
 }
 SMALL = ["breast-cancer", "contact-lenses", "diabetes", "glass", "iris.2D", "iris", "labor", "vote"]
 SMALL += ["weather.nominal", "weather.numeric"]
-LARGE = ["credit-g", "ionosphere", "segment-challenge", "segment-test", "soybean", "supermarket"]
-LARGE += ["unbalanced"]
+LARGE = ["credit-g", "ionosphere", "segment-challenge", "segment-test", "soybean"]
+# What Weka printed of these is recorded, and they are not: nobody says who may pass them on.
+ELSEWHERE = ["supermarket", "unbalanced"]
 EXAMPLES = Path("/usr/share/doc/weka/examples")
 
 
@@ -57,14 +60,29 @@ def test_j48(weka, name, options):
     )
 
 
+@pytest.fixture(scope="module")
+def larger():
+    """The larger tables; a name is kept as its place among its levels."""
+    packed = (GOLDEN / "weka_tables.json.gz").read_bytes()
+    found = json.loads(gzip.decompress(packed))["tables"]
+    for column in itertools.chain.from_iterable(found.values()):
+        if column["levels"]:
+            names = column["levels"]
+            column["values"] = [None if v is None else names[v] for v in column["values"]]
+    return found
+
+
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("name", LARGE)
-def test_j48_on_larger_tables(weka, name, options):
-    path = EXAMPLES / f"{name}.arff"
-    if not path.exists():
-        pytest.skip("the example data of Debian's weka package are not installed")
+@pytest.mark.parametrize("name", LARGE + ELSEWHERE)
+def test_j48_on_larger_tables(weka, larger, name, options):
+    if name in larger:
+        columns = larger[name]
+    elif (path := EXAMPLES / f"{name}.arff").exists():
+        columns = arff(path)
+    else:
+        pytest.skip(f"the table {name} of Debian's weka package is not here")
     printed = weka[name]["trees"][options]
-    tree, probabilities = fitted(arff(path), OPTIONS[options])
+    tree, probabilities = fitted(columns, OPTIONS[options])
     assert (tree.get_n_leaves(), tree.n_nodes_) == (printed["leaves"], printed["size"])
     assert np.abs(probabilities.sum(0) - printed["column_sums"]).max() < 0.00101 * len(
         probabilities

@@ -10,7 +10,18 @@ from numba.extending import overload
 
 from xent._compile.decorator import inner
 from xent._compile.numba_private import INSIDE
-from xent._math.vector import Vector, bits32, bits64, from_bits32
+from xent._math.vector import (
+    FLOAT32_LANES,
+    FLOAT64_LANES,
+    Vector,
+    bits32,
+    bits64,
+    from_bits32,
+    from_bits64,
+    multiply_add,
+    promote_lower,
+    promote_upper,
+)
 
 _ZERO32 = np.float32(0.0)
 _MAGNITUDE32, _MAGNITUDE64 = np.int32(0x7FFFFFFF), np.int64(0x7FFFFFFFFFFFFFFF)
@@ -114,3 +125,57 @@ def _sign_bits(value):
     if value == types.uint16:
         return lambda value: np.int32(np.int16(value))
     return lambda value: bits32(value)
+
+
+def next_above(value):
+    """Return the next number above a positive one or 0, not -0; above each of a vector."""
+
+
+@overload(next_above, jit_options=INSIDE)
+def _next_above(value):
+    if getattr(value, "dtype", value) == types.float32:
+        return lambda value: from_bits32(bits32(value) + np.int32(1))
+    return lambda value: from_bits64(bits64(value) + np.int64(1))
+
+
+def lanes_of(array):
+    """Return how many elements of an array a vector has: a constant, as ``itemsize`` is none."""
+
+
+@overload(lanes_of, jit_options=INSIDE)
+def _lanes_of(array):
+    count = FLOAT32_LANES if array.dtype == types.float32 else FLOAT64_LANES
+    return lambda array: count
+
+
+def add_squared(value, sums, squares):
+    """Add a vector, as float64, and its squares, to pairs of vectors; of float64 to the first."""
+
+
+@overload(add_squared, jit_options=INSIDE)
+def _add_squared(value, sums, squares):
+    if value.dtype == types.float64:
+
+        def add64(value, sums, squares):
+            return (sums[0] + value, sums[1]), (multiply_add(value, value, squares[0]), squares[1])
+
+        return add64
+
+    def add32(value, sums, squares):
+        # Two loads of float64 would be one of float32 in pieces: LLVM makes a puzzle of that.
+        a, b = promote_lower(value), promote_upper(value)
+        added = multiply_add(a, a, squares[0]), multiply_add(b, b, squares[1])
+        return (sums[0] + a, sums[1] + b), added
+
+    return add32
+
+
+def float64_halves(value):
+    """Return two vectors of 8 float64, which hold all that a vector does."""
+
+
+@overload(float64_halves, jit_options=INSIDE)
+def _float64_halves(value):
+    if value.dtype == types.float64:
+        return lambda value: (value, value)
+    return lambda value: (promote_lower(value), promote_upper(value))

@@ -10,10 +10,20 @@ from typing import Annotated
 
 import typer
 
+from xent.cli._help import one_of
+
 Base = Annotated[
     str,
     typer.Option(
         help="Base of the logarithm: 2 for bits, e for nats, 10 for bans.", metavar="NUMBER"
+    ),
+]
+Lang = Annotated[
+    str,
+    typer.Option(
+        help="Language of what is reported, en or zh (Chinese).",
+        metavar="LANGUAGE",
+        autocompletion=one_of("en", "zh"),
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Seed of all random numbers.")]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from xent._page import Page
     from xent.evaluation import Report
-    from xent.training import SoftmaxClassifier
+    from xent.training import FairComparison, SoftmaxClassifier
 
 SHARE_TO_TRAIN_ON = 0.8  # share to train on where a folder holds one part
 LIKELIHOOD_ROWS = 10_000  # of which the four names of the loss are computed
@@ -48,64 +48,78 @@ def register(app: typer.Typer) -> None:
             typer.Option(help="Starts of the fair comparison, at least 2; 0 leaves it out."),
         ] = 5,
         seed: _data.Seed = 0,
+        lang: _data.Lang = "en",
     ) -> None:
         """Train on real handwritten digits under five losses, one of them a mistake; compare bits.
 
         Example: xent demo --epochs 5 --seeds 0
         """
         from xent import _check
+        from xent._lang import LANGUAGES, speaking
 
         _data.check_outputs([], {"--html": html})
+        _check.option("--lang", lang, LANGUAGES)
         epochs = (30 if data is None else 10) if epochs is None else epochs
         _check.integer("--epochs", epochs, least=1)
         if seeds != 0:
             _check.integer("--seeds", seeds, least=2)
-        from xent import training
-        from xent._optional import need
-        from xent._page import Page
-        from xent.training import compare_losses, likelihood_table
-        from xent.training._story import page as story
+        with speaking(lang):
+            _tell(html, data, epochs, seeds, seed)
 
-        # These steps are so small that waking a second thread costs more than it computes, and on a
-        # busy machine ten times more.
-        need("torch", extra="torch", by="xent demo").set_num_threads(1)
-        digits = _embedded() if data is None else _mnist(data)
-        typer.echo(
-            f"{len(digits.X):,} handwritten digits to train on, {len(digits.X_test):,} held out. "
-            f"{_check.count(epochs, 'epoch')} under each loss.\n"
-        )
-        settings = training.SoftmaxClassifier(epochs=epochs, random_state=seed)
-        held = digits.X_test, digits.y_test
-        comparison = compare_losses(
-            digits.X, digits.y, story.FIVE, validation=held, classifier=settings
-        )
-        best = comparison.reports[comparison.best]
-        typer.echo(f"{comparison}\n")
-        page = Page(
-            "Five losses on handwritten digits",
-            f"The same classifier, trained on {len(digits.X):,} digits of {digits.side} × "
-            f"{digits.side} pixels under five losses, judged on {len(digits.X_test):,} digits that "
-            "it was not trained on. One of the five is a mistake.",
-            best.signature,
-        )
-        comparison.add_to(page)
-        if seeds:
-            _compare_fairly(page, digits, settings, seeds)
-        story.add_double_softmax(page, comparison)
-        some = slice(None, LIKELIHOOD_ROWS)
-        table = likelihood_table(
-            comparison.classifiers["cross_entropy"], digits.X[some], digits.y[some]
-        )
-        typer.echo(f"One loss under four names, on the training digits:\n{table}\n")
-        story.add_likelihood(page, table)
-        story.add_slopes(page, len(set(digits.y.tolist())))
-        _saturate(page, digits, settings)
-        typer.echo(f"The classifier trained under {comparison.best}, on the held-out digits:")
-        typer.echo(str(best))
-        _show_hardest(page, digits, comparison.best, best)
-        best.add_to(page)
-        page.write(html, argument="--html")
-        typer.echo(f"\nThe whole story, with pictures: {html}")
+
+def _tell(html: Path, data: str | None, epochs: int, seeds: int, seed: int) -> None:
+    """Train, compare, and tell it in text and as a page."""
+    from xent._lang import say, say_count
+    from xent._optional import need
+    from xent._page import Page
+    from xent.training import SoftmaxClassifier, compare_losses
+    from xent.training._story import page as story
+
+    # These steps are so small that waking a second thread costs more than it computes, and on a
+    # busy machine ten times more.
+    need("torch", extra="torch", by="xent demo").set_num_threads(1)
+    digits = _embedded() if data is None else _mnist(data)
+    head = say(
+        "{train:,} handwritten digits to train on, {test:,} held out. {epochs} under each loss.",
+        train=len(digits.X),
+        test=len(digits.X_test),
+        epochs=say_count(epochs, "epoch"),
+    )
+    typer.echo(f"{head}\n")
+    settings = SoftmaxClassifier(epochs=epochs, random_state=seed)
+    held = digits.X_test, digits.y_test
+    # First: at one rate, losses that are averaged over outputs look worse than they are.
+    fair = _compare_fairly(digits, settings, seeds) if seeds else None
+    comparison = compare_losses(
+        digits.X, digits.y, story.FIVE, validation=held, classifier=settings
+    )
+    best = comparison.reports[comparison.best]
+    typer.echo(f"{say('One start at the rate that all share:')}\n{comparison}\n")
+    lead = say(
+        "The same classifier, trained on {train:,} digits of {side} × {side} pixels under five "
+        "losses, judged on {test:,} digits that it was not trained on. One of the five is a "
+        "mistake.",
+        train=len(digits.X),
+        side=digits.side,
+        test=len(digits.X_test),
+    )
+    page = Page(say("Five losses on handwritten digits"), lead, best.signature)
+    if fair is not None:
+        story.add_fair(page, fair)
+    comparison.add_to(page)
+    audited = story.audit_of_mistake(comparison, digits.X, digits.y)
+    typer.echo(f"{say('xent audit, of double_softmax on its first batch:')}\n{audited}\n")
+    story.add_double_softmax(page, comparison, audited)
+    _four_names(page, digits, comparison.classifiers["cross_entropy"])
+    story.add_slopes(page, len(set(digits.y.tolist())))
+    _saturate(page, digits, settings)
+    loss = comparison.best
+    typer.echo(say("The classifier trained under {loss}, on the held-out digits:", loss=loss))
+    typer.echo(str(best))
+    _show_hardest(page, digits, comparison.best, best)
+    best.add_to(page)
+    page.write(html, argument="--html")
+    typer.echo("\n" + say("The whole story, with pictures: {html}", html=html))
 
 
 @dataclass(frozen=True)
@@ -149,8 +163,9 @@ def _mnist(folder: str) -> Digits:
     return Digits(X[0][:first], y[0][:first], X[0][first:], y[0][first:], side)
 
 
-def _compare_fairly(page: Page, digits: Digits, settings: SoftmaxClassifier, seeds: int) -> None:
-    """Say and show each loss at its own best rate."""
+def _compare_fairly(digits: Digits, settings: SoftmaxClassifier, seeds: int) -> FairComparison:
+    """Say what each loss costs at the rate that all share, and at its own best one."""
+    from xent._lang import say
     from xent.training import compare_losses_fairly
     from xent.training._story import page as story
 
@@ -162,11 +177,25 @@ def _compare_fairly(page: Page, digits: Digits, settings: SoftmaxClassifier, see
         classifier=settings,
         seeds=seeds,
     )
-    typer.echo(
-        f"Each at its own best rate as well, over {seeds} starts (differences are each loss's own "
-        f"best against cross-entropy's):\n{fair}\n"
+    head = say(
+        "Each loss at the rate that all share and at its own best one, over {seeds} starts "
+        "(differences are each loss's own best against cross-entropy's):",
+        seeds=seeds,
     )
-    story.add_fair(page, fair)
+    typer.echo(f"{head}\n{fair}\n")
+    return fair
+
+
+def _four_names(page: Page, digits: Digits, classifier: SoftmaxClassifier) -> None:
+    """Say and show one loss under four names."""
+    from xent._lang import say
+    from xent.training import likelihood_table
+    from xent.training._story import page as story
+
+    some = slice(None, LIKELIHOOD_ROWS)
+    table = likelihood_table(classifier, digits.X[some], digits.y[some])
+    typer.echo(f"{say('One loss under four names, on the training digits:')}\n{table}\n")
+    story.add_likelihood(page, table)
 
 
 def _saturate(page: Page, digits: Digits, settings: SoftmaxClassifier) -> None:
@@ -182,15 +211,24 @@ def _saturate(page: Page, digits: Digits, settings: SoftmaxClassifier) -> None:
 
 def _show_hardest(page: Page, digits: Digits, name: str, report: Report) -> None:
     """Show the digits that cost most."""
+    from xent._lang import say
+
     side = digits.side
     page.section(
-        f"The digits that cost {name} most",
-        "What was written, what the classifier read, and the bits it cost to tell it the "
-        "truth. Would you have read them right?",
+        say("The digits that cost {loss} most", loss=name),
+        say(
+            "What was written, what the classifier read, and the bits it cost to tell it the "
+            "truth. Would you have read them right?"
+        ),
         images=[
             (
                 digits.X_test[hard.row].reshape(side, side),
-                f"a {hard.target}, read as {hard.prediction}: {hard.cost:.1f} bits",
+                say(
+                    "a {target}, read as {prediction}: {cost:.1f} bits",
+                    target=hard.target,
+                    prediction=hard.prediction,
+                    cost=hard.cost,
+                ),
             )
             for hard in report.hardest[:9]
         ],

@@ -10,6 +10,7 @@ import typer
 
 from xent.cli import _data
 from xent.cli import _score_options as options
+from xent.cli._addresses import Address, with_addresses
 from xent.cli._compare._against import OldRows
 from xent.cli._kinds._options import KindOptions
 from xent.cli._kinds._run import KindFile
@@ -37,13 +38,16 @@ def register(app: typer.Typer) -> None:
     app.command()(evaluate)
 
 
+@with_addresses("file", "truth", "prior", "against")
 @with_options()
 @options_from(KindOptions, "kinds")
 @options_from(StreamOptions, "streaming")
 def evaluate(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz."),
+        typer.Argument(
+            metavar="FILE", help="Predictions: .csv, .tsv, .parquet, .jsonl, .npz, .npy."
+        ),
     ],
     target: options.TargetOption = "target",
     probs: options.ProbsOption = None,
@@ -75,6 +79,7 @@ def evaluate(
         typer.Option(help="Exit with 1 unless the interval of the cross-entropy ends below this."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
+    lang: _data.Lang = "en",
     json: options.JsonOption = None,
     schema: options.SchemaOption = False,
     *,
@@ -90,13 +95,16 @@ def evaluate(
     from xent.evaluation._evaluate import evaluated
     from xent.evaluation._kinds._ordered import ordered_evaluated
 
-    _data.check_outputs([file, truth, against], {"--rows": rows, "--html": html, "--json": json,
+    read = [None if isinstance(file, Address) else file, truth, against]
+    _data.check_outputs(read, {"--rows": rows, "--html": html, "--json": json,
                         "--checkpoint": streaming.checkpoint})  # fmt: skip
     if str(html) == "-":
         raise _check.invalid("--html", "name a file", "'-'")
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
     kind = kind_of(given, normalize=normalize)
     logarithms = _data.base_of(base)
+    without = "--against" if against else "--ordered" if kinds.ordered else ""
+    _check_language(lang, without or ("another kind of predictions" if kinds.alone else ""))
     if kinds.alone:
         streaming.refuse("where the file holds another kind of predictions")
         said = {
@@ -108,24 +116,24 @@ def evaluate(
         _finish(other.evaluated(), rows, json, fail_above)
         return
     elsewhere = {
-        "--truth": truth, "--rows": rows, "--against": against,
+        "--truth": None if by_place(file, truth) else truth, "--rows": rows, "--against": against,
         "--ordered": kinds.ordered or None, "--once": once or None,
     }  # fmt: skip
     if streaming.wanted(file, elsewhere):
         question = Question(
             reading, kind, given[kind], target, weights, id_, tuple(by or ()), positive, labels,
-            ignore, (), normalize, allow_probabilities, logarithms,
+            ignore, (), normalize, allow_probabilities, logarithms, truth,
         )  # fmt: skip
         report = run(file, question, streaming)
         report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
-        _write(report, [], file, html, json)
+        _write(report, [], file, html, json, lang)
         if fail_above is not None:
             options.fail("the cross-entropy", report.high, fail_above, report.unit)
         return
     beside = [name for name in (weights, *(by or [])) if name is not None]
     if once and id_ is None:
         raise _check.invalid("--id", "name the column by which --once tells rows apart", "none")
-    files = Files(file, target, truth, id_, once=once)
+    files = Files(file, target, truth, id_, once=once, pattern=given[kind])
     table = files.read(reading, beside)
     others = _columns(table, files, {"--weights": [weights] if weights else [], "--by": by or []})
     scores = scores_of(table, kind, given[kind], file, [target, *others])
@@ -161,9 +169,18 @@ def evaluate(
         beyond.append(("against", compared.to_dict(), str(compared)))
     if rows is not None:
         _write_rows(rows, report, each, {name: others[name] for name in (id_, *beside) if name})
-    _write(report, beyond, file, html, json)
+    _write(report, beyond, file, html, json, lang)
     if fail_above is not None:
         options.fail("the cross-entropy", report.high, fail_above, report.unit)
+
+
+def by_place(file: Path, truth: Path | None) -> bool:
+    """Whether true classes go by place beside predictions of which the file says how many."""
+    return (
+        truth is not None
+        and truth.suffix.lower() == ".npy"
+        and (file.is_dir() or file.suffix.lower() in (".npy", ".npz", ".parquet"))
+    )
 
 
 def _finish(
@@ -314,15 +331,33 @@ def _write(
     file: Path,
     html: Path | None,
     json: Path | None,
+    lang: str,
 ) -> None:
-    said, shown = report.to_dict(), str(report)
+    from xent._lang import say, speaking
+    from xent.evaluation._numbers import said_unit
+
+    said, shown = report.to_dict(), report.to_text(lang=lang)
     for name, found, text in beyond:
         said[name] = found
         shown += f"\n\n{text}"
     if html is not None:
-        report.to_html(html, title=f"Where the {report.unit} of {file.name} go")
-        shown += f"\n\nThe page: {html}"
+        with speaking(lang):
+            unit = said_unit(report.base)
+            title = say("Where the {unit} of {file} go", unit=unit, file=file.name)
+            shown += "\n\n" + say("The page: {html}", html=html)
+        report.to_html(html, title=title, lang=lang)
     write_json(said, shown, json)
+
+
+def _check_language(lang: str, without: str) -> None:
+    """Refuse a language that is none, and Chinese where the table of messages does not reach."""
+    from xent import _check
+    from xent._lang import LANGUAGES
+
+    _check.option("--lang", lang, LANGUAGES)
+    if lang != "en" and without:
+        must = f"be en where the report is of {without}"
+        raise _check.invalid("--lang", must, repr(lang), "Such a report is written in English.")
 
 
 def write_json(said: dict[str, Any], shown: str, json: Path | None) -> None:

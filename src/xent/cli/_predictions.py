@@ -8,12 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xent.cli._tables import TableFile, TableOptions, is_csv
+from xent.cli._addresses import Address
+from xent.cli._arrays import (
+    PATTERNS,
+    TruthArray,
+    is_number,
+    is_whole,
+    matrix_of_lists,
+    whole_column,
+    with_truth,
+)
+from xent.cli._tables import TableFile, TableOptions, is_array, is_csv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-PATTERNS = ("p_*", "prob_*", "proba_*")  # what columns of probabilities are called
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,8 @@ class Files:
         Column that names the rows, in both.
     once : bool
         Whether rows of ``file`` may have one id, because each counts once.
+    pattern : str or None
+        What was typed of the columns of scores.
     """
 
     file: Path
@@ -39,16 +49,23 @@ class Files:
     truth: Path | None
     id: str | None
     once: bool = False
+    pattern: str | None = None
 
     def read(self, reading: TableOptions, others: Sequence[str]) -> Any:
         """Return one table; ``others`` are columns that are wanted beside the truth."""
         from xent import _check, _table
 
-        if self.truth is not None and self.id is None:
+        by_place = self.truth is not None and self.truth.suffix.lower() == ".npy"
+        if self.truth is not None and self.id is None and not by_place:
             raise _check.invalid("--id", "name the column that both files share", "none")
         # As text, so that a class 01 is not taken for the number 1.
         text = [self.target, *([self.id] if self.id else [])]
-        table = TableFile(self.file, reading, argument="FILE", text=text).read()
+        table = self._table(reading, text, others)
+        if by_place and self.id is not None:
+            _table.require(self.id, table.column_names, self.file, argument="--id")
+            self._names(table, self.file, "FILE")
+        if by_place:
+            return with_truth(table, TruthArray(self.truth), self.target, self.file)
         if self.id is not None:
             _table.require(self.id, table.column_names, self.file, argument="--id")
             self._names(table, self.file, "FILE")
@@ -59,6 +76,14 @@ class Files:
         for name, argument in ((self.id, "--id"), (self.target, "--target")):
             _table.require(str(name), truth.column_names, self.truth, argument=argument)
         return self._joined(table, truth, others)
+
+    def _table(self, reading: TableOptions, text: Sequence[str], others: Sequence[str]) -> Any:
+        """Read the predictions; a matrix that all scores come from is one column of lists."""
+        if is_array(self.file):
+            table = TableFile(self.file, reading, argument="FILE", matrices=True).read()
+            if is_whole(table, self.pattern, self.file, [*text, *others]):
+                return table
+        return TableFile(self.file, reading, argument="FILE", text=text).read()
 
     def _joined(self, table: Any, truth: Any, others: Sequence[str]) -> Any:
         """Return the predictions with the truth of the same id beside them."""
@@ -126,7 +151,7 @@ class Scores:
 
 
 def scores_of(
-    table: Any, kind: str, pattern: str | None, file: Path, leave: Sequence[str]
+    table: Any, kind: str, pattern: str | None, file: Path | Address, leave: Sequence[str]
 ) -> Scores:
     """Read the columns of scores; the parameters are those of `score_columns`."""
     option = "--" + kind.replace("_", "-")
@@ -137,7 +162,7 @@ def scores_of(
 
 
 def score_columns(
-    table: Any, kind: str, pattern: str | None, file: Path, leave: Sequence[str]
+    table: Any, kind: str, pattern: str | None, file: Path | Address, leave: Sequence[str]
 ) -> tuple[str, list[str]]:
     """Find the columns of scores, and return the pattern that they match, and their names.
 
@@ -158,11 +183,14 @@ def score_columns(
 
     option = "--" + kind.replace("_", "-")
     names = [name for name in table.column_names if name not in leave]
+    whole = whole_column(table, names, pattern, file)
+    if whole is not None:
+        return whole, [whole]
     if pattern is None:
         pattern = next((p for p in PATTERNS if any(n.startswith(p[:-1]) for n in names)), None)
     if pattern is None:
         must = f"match a column of {str(file)!r} for each class"
-        numeric = [n for n in names if _is_number(table.column(n).type)]
+        numeric = [n for n in names if is_number(table.column(n).type)]
         advice = f"It has {_check.join_names(names, last='and')}."
         if len(numeric) > 1:
             advice += f" If these are probabilities, pass {option} '{','.join(numeric)}'."
@@ -177,13 +205,7 @@ def columns_of(
 ) -> Scores:
     """Read columns that a pattern found, and name each by what tells it from the others."""
     matrix = _matrix(table, names, option, masked=masked)
-    return Scores(matrix, _stripped(names, pattern), names)
-
-
-def _is_number(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+    return Scores(matrix, stripped(names, pattern), names)
 
 
 def _matrix(table: Any, names: list[str], option: str, *, masked: bool) -> NDArray[Any]:
@@ -205,7 +227,7 @@ def _matrix(table: Any, names: list[str], option: str, *, masked: bool) -> NDArr
     return matrix.astype(dtype, copy=False)
 
 
-def _stripped(names: list[str], pattern: str) -> list[str]:
+def stripped(names: list[str], pattern: str) -> list[str]:
     """Name the classes by what the star stood for, or by the columns less what they share."""
     if "," not in pattern and pattern.count("*") == 1:
         before, after = pattern.split("*")
@@ -229,6 +251,8 @@ def _nested(column: Any, option: str) -> Scores | None:
     )
     if not (listed or pa.types.is_struct(kind)):
         return None
+    if column.null_count == 0 and (matrix := matrix_of_lists(column)) is not None:
+        return Scores(matrix, [str(c) for c in range(matrix.shape[1])])
     rows = column.to_pylist()
     if None in rows:
         raise _check.invalid(option, "have a value in every row", f"none at row {rows.index(None)}")
@@ -241,7 +265,7 @@ def _nested(column: Any, option: str) -> Scores | None:
         names = sorted({name for row in dicts for name in row})
         table = pa.table({name: [row.get(name) for row in dicts] for name in names})
         return Scores(_matrix(table, names, option, masked=True), [spelled(n) for n in names])
-    if not _is_number(kind.value_type):
+    if not is_number(kind.value_type):
         raise _check.invalid(option, "hold numbers", f"lists of {kind.value_type}")
     size = len(rows[0])
     for i, row in enumerate(rows):

@@ -32,7 +32,10 @@ LabelsOption = Annotated[
     ),
 ]
 TruthOption = Annotated[
-    Path | None, typer.Option(help="Another file that has the true classes, joined by --id.")
+    Path | None,
+    typer.Option(
+        help="Another file that has the true classes, joined by --id; a .npy goes by place."
+    ),
 ]
 IdOption = Annotated[
     str | None, typer.Option("--id", help="Column that identifies each row, in every file.")

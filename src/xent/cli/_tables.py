@@ -142,6 +142,11 @@ class TableOptions:
             )
 
 
+def is_array(path: Path) -> bool:
+    """Whether a file holds arrays, whose rows are told apart by their places alone."""
+    return path.suffix.lower() in (".npz", ".npy")
+
+
 def is_csv(path: Path) -> bool:
     """Whether the types of columns come from what their fields look like."""
     return path.name.lower().removesuffix(".gz").endswith(CSV_ENDINGS)
@@ -231,6 +236,8 @@ class TableFile:
         ``reading``.
     text : sequence of str
         Columns that are text in a CSV whatever they look like, and else as they are.
+    matrices : bool
+        Whether an array of two dimensions is one column of lists.
     """
 
     def __init__(
@@ -241,8 +248,9 @@ class TableFile:
         argument: str = "DATA",
         names: Sequence[str] = (),
         text: Sequence[str] = (),
+        matrices: bool = False,
     ) -> None:
-        self.path, self.argument = path, argument
+        self.path, self.argument, self.matrices = path, argument, matrices
         self.drop, self.wanted = reading.drop or [], reading.names or []
         self.names = [*self.wanted, *names]
         self.text = [*self.names, *text]
@@ -269,7 +277,7 @@ class TableFile:
                 argument=self.argument,
             ):  # fmt: skip
                 table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-                yield self._finished(table)
+                yield self.finished(table)
                 done += len(table)
                 told(done)
 
@@ -278,8 +286,11 @@ class TableFile:
         from xent import _table
 
         with words():
-            table = _table.read(self.path, argument=self.argument, csv=self.csv, text=self.text)
-        return self._finished(table)
+            table = _table.read(
+                self.path, argument=self.argument, csv=self.csv, text=self.text,
+                matrices=self.matrices,
+            )  # fmt: skip
+        return self.finished(table)
 
     def counted(self) -> Iterator[Any]:
         """Yield the table in pieces as `scan` reads them to be counted."""
@@ -297,7 +308,7 @@ class TableFile:
     def _option(self, name: str) -> str:
         return "--drop" if name in self.drop else "--names"
 
-    def _finished(self, table: Any) -> Any:
+    def finished(self, table: Any) -> Any:
         """Return the table without what is left out, numbers that are names written as such."""
         import pyarrow as pa
 

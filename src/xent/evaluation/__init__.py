@@ -18,6 +18,7 @@ from xent.evaluation._kinds._soft import SoftClassRow, SoftHardRow, SoftReport, 
 from xent.evaluation._kinds._token_report import DocumentRow, TokenPlace, TokenReport, TokenUnit
 from xent.evaluation._kinds._tokens import evaluate_tokens
 from xent.evaluation._numbers import Bin, ClassRow, ConfusedRows, HardRow, SliceRow
+from xent.evaluation._ranking import OperatingPoint
 from xent.evaluation._report import Report
 from xent.evaluation._schema import json_schema
 
@@ -35,6 +36,7 @@ __all__ = [
     "ModelComparison",
     "ModelCost",
     "MultilabelReport",
+    "OperatingPoint",
     "OrderedReport",
     "Report",
     "SliceRow",

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from xent import _check
 from xent._kernels.predictions.figures import RowArrays
@@ -18,7 +17,8 @@ from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._accumulator.tally import RowTally
 from xent.evaluation._calibration.figures import with_calibration
-from xent.evaluation._predictions import BLOCK_ROWS, Predictions, predictions
+from xent.evaluation._once import first_of_each
+from xent.evaluation._predictions import BLOCK_ROWS, predictions
 from xent.evaluation._ranking import scores_of
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, joined
@@ -155,23 +155,6 @@ def evaluated(
         each = replace(each, scores=scores_of(given, each.row))
         report = with_calibration(report, given, each, unit)
     return report, each
-
-
-def first_of_each(given: Predictions, ids: list[Any] | None) -> NDArray[np.int64]:
-    """Return the truth, with -1 for rows whose id came before: those are left out."""
-    if ids is None:
-        raise _check.invalid("ids", "be given where `once` is True", "None")
-    truth = given.truth.copy()
-    first: dict[Any, int] = {}
-    for row, name in enumerate(ids):
-        before = first.setdefault(name, row)
-        if before == row:
-            continue
-        if given.truth[before] != given.truth[row]:
-            got = f"{name!r} twice, with different targets, at rows {before} and {row}"
-            raise _check.invalid("ids", "name one row each", got)
-        truth[row] = -1
-    return truth
 
 
 def report_of(

@@ -8,8 +8,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from xent._lang import say
 from xent._page import Page
-from xent.evaluation._numbers import ClassRow, Figures, digits, percent
+from xent.evaluation._numbers import ClassRow, Figures, digits, percent, said_unit
 from xent.evaluation._reliability_charts import reliability_charts
 
 # Above this many classes a matrix is a texture, not a picture.
@@ -22,18 +23,26 @@ def add_report(out: Page, report: Figures) -> None:
     """Add a report's blocks to a page."""
     _add_cards(out, report)
     if report.impossible:
+        floors = [
+            say("{cost:.4f} at {floor}", cost=cost, floor=floor)
+            for floor, cost in report.floored.items()
+        ]
         out.section(
-            "The cross-entropy is infinite",
-            f"{report.impossible} rows had a true class that was given probability 0. No finite "
-            "number of bits makes up for that; smooth the predictions or look at these rows. "
-            "With a floor for 0, as other programs have one: "
-            + f"{', '.join(f'{cost:.4f} at {x}' for x, cost in report.floored.items())}.",
+            say("The cross-entropy is infinite"),
+            say(
+                "{rows} rows had a true class that was given probability 0. No finite number of "
+                "bits makes up for that; smooth the predictions or look at these rows. With a "
+                "floor for 0, as other programs have one: {floors}.",
+                rows=report.impossible,
+                floors=say(", ").join(floors),
+            ),
         )
     _add_baselines(out, report)
     _add_decomposition(out, report)
     _add_recovered(out, report)
     _add_classes(out, report)
     _add_reliability(out, report)
+    _add_thresholds(out, report)
     _add_slices(out, report)
     _add_confusions(out, report)
     _add_hardest(out, report)
@@ -45,83 +54,112 @@ def shown(label: Any) -> str:
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
+def _a_row(report: Figures) -> str:
+    return say("{unit} a row", unit=said_unit(report.base))
+
+
 def _add_cards(out: Page, report: Figures) -> None:
-    reach = "" if math.isnan(report.low) else f", 95 %: {report.low:.4f} to {report.high:.4f}"
+    reach = ""
+    if not math.isnan(report.low):
+        reach = say(", 95 %: {low:.4f} to {high:.4f}", low=report.low, high=report.high)
+    prior = say(
+        "of the {prior:.3f} {unit} of the class prior",
+        prior=report.prior,
+        unit=said_unit(report.base),
+    )
     cards = [
-        ("Cross-entropy", f"{report.cross_entropy:.4f}", f"{report.unit} a row{reach}"),
+        (say("Cross-entropy"), f"{report.cross_entropy:.4f}", _a_row(report) + reach),
+        (say("Explained"), percent(report.explained), prior),
+        (say("Accuracy"), percent(report.accuracy), say("the true class came first")),
         (
-            "Explained",
-            percent(report.explained),
-            f"of the {report.prior:.3f} {report.unit} of the class prior",
+            say("Calibration error"),
+            percent(report.calibration_error),
+            say("mean gap, said and seen"),
         ),
-        ("Accuracy", percent(report.accuracy), "the true class came first"),
-        ("Calibration error", percent(report.calibration_error), "mean gap, said and seen"),
-        ("Brier score", f"{report.brier:.4f}", "0 is perfect, 2 the worst"),
+        (say("Brier score"), f"{report.brier:.4f}", say("0 is perfect, 2 the worst")),
     ]
     if not math.isnan(report.ranking["roc_auc"]):
-        for name, key in (("ROC AUC", "roc_auc"), ("Average precision", "average_precision")):
-            cards.append((name, f"{report.ranking[key]:.4f}", "order alone: no proper score"))
+        names = (say("ROC AUC"), "roc_auc"), (say("Average precision"), "average_precision")
+        note = say("order alone: no proper score")
+        cards += [(name, f"{report.ranking[key]:.4f}", note) for name, key in names]
     out.cards(cards)
 
 
 def _add_baselines(out: Page, report: Figures) -> None:
+    model = say("the model")
     costs = {
-        "knowing nothing": report.uniform,
-        "class frequencies": report.prior,
-        "the model": report.cross_entropy,
+        say("knowing nothing"): report.uniform,
+        say("class frequencies"): report.prior,
+        model: report.cross_entropy,
     }
     finite = {name: cost for name, cost in costs.items() if math.isfinite(cost)}
     out.section(
-        "Against knowing nothing",
-        f"Mean {report.unit} to say the true class: with no knowledge, with the frequencies of the "
-        "classes alone, and with the model. What is left is what the model wastes or cannot know.",
-        columns=["", f"{report.unit} a row"],
+        say("Against knowing nothing"),
+        say(
+            "Mean {unit} to say the true class: with no knowledge, with the frequencies of the "
+            "classes alone, and with the model. What is left is what the model wastes or cannot "
+            "know.",
+            unit=said_unit(report.base),
+        ),
+        columns=["", _a_row(report)],
         rows=[(name, f"{cost:.4f}") for name, cost in finite.items()],
         bars=list(finite.values()),
-        best=list(finite).index("the model") if "the model" in finite else None,
+        best=list(finite).index(model) if model in finite else None,
     )
 
 
 def _add_decomposition(out: Page, report: Figures) -> None:
     corp = report.decomposition.get("corp", {})
-    named = {"each class against the rest, summed": corp} if report.classes > 2 else {"": corp}
-    named["the winning class: is it right?"] = corp.get("top_label", {})
+    whole = say("each class against the rest, summed") if report.classes > 2 else ""
+    named = {whole: corp, say("the winning class: is it right?"): corp.get("top_label", {})}
     rows = [
-        (f"{title}{', ' if name else ''}{name}", *map(digits, found[score].values()))
+        (title + (say(", ") if name else "") + name, *map(digits, found[score].values()))
         for name, found in named.items()
-        for score, title in (("log", report.unit), ("brier", "Brier score"))
+        for score, title in (("log", said_unit(report.base)), ("brier", say("Brier score")))
         if score in found
     ]
     if rows:
         out.section(
-            "Where the cost comes from",
-            "Mean = miscalibration - discrimination + uncertainty. Miscalibration is what a "
-            "calibrator could save, discrimination what the order of the rows is worth, and "
-            "uncertainty what a row costs if one knows the class frequencies alone (CORP: "
-            "Dimitriadis, Gneiting and Jordan 2021).",
-            columns=["score", "mean", "miscalibration", "discrimination", "uncertainty"],
+            say("Where the cost comes from"),
+            say(
+                "Mean = miscalibration - discrimination + uncertainty. Miscalibration is what a "
+                "calibrator could save, discrimination what the order of the rows is worth, and "
+                "uncertainty what a row costs if one knows the class frequencies alone (CORP: "
+                "Dimitriadis, Gneiting and Jordan 2021)."
+            ),
+            columns=[
+                say("score"),
+                say("mean"),
+                say("miscalibration"),
+                say("discrimination"),
+                say("uncertainty"),
+            ],
             rows=rows,
         )
 
 
 def _add_recovered(out: Page, report: Figures) -> None:
-    if report.recovered:
-        out.section(
-            f"What mending would save: {report.unit} recovered",
-            "Each row mended by a calibrator that was fitted on other rows, so it is what new rows "
-            "would save. Below 0 mending does harm; an interval that holds 0 shows nothing.",
-            columns=["calibrator", f"{report.unit} a row", "95 % interval", "left"],
-            rows=[
-                (
-                    name,
-                    f"{found['mean']:+.4f}",
-                    f"{found['low']:+.4f} to {found['high']:+.4f}",
-                    f"{found['left']:.4f}",
-                )
-                for name, found in report.recovered.items()
-            ],
-            bars=[_finite(found["mean"]) for found in report.recovered.values()],
+    if not report.recovered:
+        return
+    rows = [
+        (
+            name,
+            f"{found['mean']:+.4f}",
+            say("{low:+.4f} to {high:+.4f}", **found),
+            f"{found['left']:.4f}",
         )
+        for name, found in report.recovered.items()
+    ]
+    out.section(
+        say("What mending would save: {unit} recovered", unit=said_unit(report.base)),
+        say(
+            "Each row mended by a calibrator that was fitted on other rows, so it is what new rows "
+            "would save. Below 0 mending does harm; an interval that holds 0 shows nothing."
+        ),
+        columns=[say("calibrator"), _a_row(report), say("95 % interval"), say("left")],
+        rows=rows,
+        bars=[_finite(found["mean"]) for found in report.recovered.values()],
+    )
 
 
 def _finite(value: float) -> float:
@@ -140,20 +178,27 @@ def _add_classes(out: Page, report: Figures) -> None:
     order = sorted(costly, key=excess, reverse=True)
     idle = [c for c in report.per_class if not c.rows]
     chosen = [*order, *idle][:MOST_LISTED]
-    more = "" if len(chosen) == len(report.per_class) else f" The first {MOST_LISTED:,} are listed."
+    unit, more = said_unit(report.base), ""
+    if len(chosen) < len(report.per_class):
+        more = say(" The first {most:,} are listed.", most=MOST_LISTED)
+    text = say(
+        "Bars: how much each true class adds to the mean of {mean:.4f} {unit} because its rows "
+        "cost more than that, or takes from it, to the left, because they cost less. A long bar to "
+        "the right is where work pays.",
+        mean=report.cross_entropy,
+        unit=unit,
+    )
     out.section(
-        f"Where the {report.unit} go",
-        f"Bars: how much each true class adds to the mean of {report.cross_entropy:.4f} "
-        f"{report.unit} because its rows cost more than that, or takes from it, to the left, "
-        f"because they cost less. A long bar to the right is where work pays.{more}",
+        say("Where the {unit} go", unit=unit),
+        text + more,
         columns=[
-            "class",
-            f"adds, {report.unit}",
-            f"{report.unit} a row",
-            "rows",
-            "share",
-            "recall",
-            "precision",
+            say("class"),
+            say("adds, {unit}", unit=unit),
+            _a_row(report),
+            say("rows"),
+            say("share"),
+            say("recall"),
+            say("precision"),
         ],
         rows=[
             (
@@ -168,20 +213,24 @@ def _add_classes(out: Page, report: Figures) -> None:
             for c in chosen
         ],
         bars=[excess(c) if c.rows else 0.0 for c in chosen],
-        search="Find a class" if len(chosen) > 5 else "",
+        search=say("Find a class") if len(chosen) > 5 else "",
     )
 
 
 def _add_reliability(out: Page, report: Figures) -> None:
     rows = []
-    for name, title in (("yes", None), ("top_label", "the winning class"), ("classwise", None)):
+    for name in ("yes", "top_label", "classwise"):
         found = report.reliability.get(name)
         if found is None:
             continue
-        label = f"P({shown(report.labels[-1])})" if name == "yes" else title
+        label = {
+            "yes": f"P({shown(report.labels[-1])})",
+            "top_label": say("the winning class"),
+            "classwise": say("mean over the classes"),
+        }[name]
         rows.append(
             (
-                label or "mean over the classes",
+                label,
                 percent(found["ece"]),
                 percent(found["ece_if_calibrated"]),
                 percent(found["ece_debiased"]),
@@ -189,17 +238,19 @@ def _add_reliability(out: Page, report: Figures) -> None:
                 *(_with_reach(found.get(end)) for end in ("slope", "intercept")),
             )
         )
-    columns = ["of", "calibration error", "by chance alone", "less chance", "without bins"]
-    columns += ["slope", "intercept"]
+    columns = [say("of"), say("calibration error"), say("by chance alone"), say("less chance")]
+    columns += [say("without bins"), say("slope"), say("intercept")]
     if not any("yes" in report.reliability for _ in rows):
         columns, rows = columns[:5], [row[:5] for row in rows]
     charts, names = reliability_charts(report)
     out.section(
-        "Can its probabilities be believed?",
-        "On the line, what is said is what is seen; below it the model is too sure of itself, "
-        "above it too modest. Dots are bins of equal width, the steps the best rising curve; in "
-        "the grey band lie 95 % of such curves if every probability is true. Beside it, how many "
-        "rows stand behind each bin.",
+        say("Can its probabilities be believed?"),
+        say(
+            "On the line, what is said is what is seen; below it the model is too sure of itself, "
+            "above it too modest. Dots are bins of equal width, the steps the best rising curve; "
+            "in the grey band lie 95 % of such curves if every probability is true. Beside it, how "
+            "many rows stand behind each bin."
+        ),
         columns=columns,
         rows=rows,
         charts=charts,
@@ -207,10 +258,39 @@ def _add_reliability(out: Page, report: Figures) -> None:
     )
 
 
+def _add_thresholds(out: Page, report: Figures) -> None:
+    """Add what follows where yes is said from some probabilities on."""
+    best = report.best_f1
+    if best is None:
+        return
+    yes = shown(report.labels[-1])
+    points = sorted([*report.thresholds, best], key=lambda point: point.threshold)
+    out.section(
+        f"From which probability on is it {yes}?",
+        "No proper scores: they see on which side of a threshold a row lies, and not how far. Cost "
+        "is the mean cost of a row where a false yes costs as much as the threshold says and a "
+        "false no the rest to 1: the prices at which the threshold is the right one. Marked is the "
+        "highest F1 on these very rows; on others it will be lower.",
+        columns=["threshold", "said yes", "precision", "recall", "F1", "cost"],
+        rows=[
+            (
+                f"{point.threshold:.3g}",
+                percent(point.predicted),
+                percent(point.precision),
+                percent(point.recall),
+                percent(point.f1),
+                digits(point.cost),
+            )
+            for point in points
+        ],
+        best=points.index(best),
+    )
+
+
 def _with_reach(found: dict[str, float] | None) -> str:
     if found is None:
         return "-"
-    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+    return f"{found['value']:.3f} " + say("({low:.3f} to {high:.3f})", **found)
 
 
 def _add_slices(out: Page, report: Figures) -> None:
@@ -218,21 +298,23 @@ def _add_slices(out: Page, report: Figures) -> None:
     for name in dict.fromkeys(piece.name for piece in report.slices):
         found = [piece for piece in report.slices if piece.name == name][:MOST_LISTED]
         out.section(
-            f"By {name}",
-            "The values that cost most in all first, with the 95 % interval of each mean.",
-            columns=["value", f"{report.unit} a row", "interval", "rows", "accuracy"],
+            say("By {name}", name=name),
+            say("The values that cost most in all first, with the 95 % interval of each mean."),
+            columns=[say("value"), _a_row(report), say("interval"), say("rows"), say("accuracy")],
             rows=[
                 (
-                    "missing" if s.value is None else shown(s.value),
+                    say("missing") if s.value is None else shown(s.value),
                     digits(s.cross_entropy),
-                    "-" if math.isnan(s.low) else f"{s.low:.4f} to {s.high:.4f}",
+                    "-"
+                    if math.isnan(s.low)
+                    else say("{low:.4f} to {high:.4f}", low=s.low, high=s.high),
                     f"{s.rows:,}",
                     percent(s.accuracy),
                 )
                 for s in found
             ],
             bars=[_finite(s.cross_entropy) for s in found],
-            search=f"Find a value of {name}" if len(found) > 5 else "",
+            search=say("Find a value of {name}", name=name) if len(found) > 5 else "",
         )
 
 
@@ -243,9 +325,9 @@ def _add_confusions(out: Page, report: Figures) -> None:
         most = max((p.rows for p in wrong), default=0) or 1
         names = [shown(label) for label in report.labels]
         out.section(
-            "What is taken for what",
-            "True class by row, predicted class by column; rows that are right are left pale.",
-            columns=["true", *names],
+            say("What is taken for what"),
+            say("True class by row, predicted class by column; rows that are right are left pale."),
+            columns=[say("true"), *names],
             rows=[
                 (name, *(f"{n:,.6g}" if n else "" for n in line))
                 for name, line in zip(names, table, strict=True)
@@ -256,25 +338,32 @@ def _add_confusions(out: Page, report: Figures) -> None:
             ],
         )
     elif wrong:
+        unit = said_unit(report.base)
         out.section(
-            "What is taken for what",
-            "The most frequent mistakes, and what these rows cost together.",
-            columns=["true class", "taken for", "rows", report.unit],
+            say("What is taken for what"),
+            say("The most frequent mistakes, and what these rows cost together."),
+            columns=[say("true class"), say("taken for"), say("rows"), unit],
             rows=[
                 (shown(p.target), shown(p.prediction), f"{p.rows:,}", digits(p.cost))
                 for p in wrong[: MOST_LISTED // 4]
             ],
             texts=2,
-            search="Find a class",
+            search=say("Find a class"),
         )
 
 
 def _add_hardest(out: Page, report: Figures) -> None:
     rows: Iterable[Any] = report.hardest
     out.section(
-        "The most expensive rows",
-        "Often mislabelled, ambiguous or broken: worth a look by eye.",
-        columns=["row", "true class", "predicted", "given to the truth", report.unit],
+        say("The most expensive rows"),
+        say("Often mislabelled, ambiguous or broken: worth a look by eye."),
+        columns=[
+            say("row"),
+            say("true class"),
+            say("predicted"),
+            say("given to the truth"),
+            said_unit(report.base),
+        ],
         rows=[
             (
                 shown(h.row if h.id is None else h.id),
@@ -286,5 +375,5 @@ def _add_hardest(out: Page, report: Figures) -> None:
             for h in rows
         ],
         texts=3,
-        search="Find a row",
+        search=say("Find a row"),
     )

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
+from xent._lang import say
+from xent.evaluation._ranking import OperatingPoint
 
 MOST_TABLED = 2048  # classes up to which confusions are made a table
 MOST_PAIRS = 1000  # pairs of classes that a dictionary holds
@@ -236,6 +238,8 @@ class Figures:
     hardest: list[HardRow]
     signature: str
     score_counts: str = "none"
+    thresholds: list[OperatingPoint] = field(default_factory=list)
+    best_f1: OperatingPoint | None = None
     macro: float = math.nan
     top_k: dict[str, float] = field(default_factory=dict)
     coverage: list[CoveredRows] = field(default_factory=list)
@@ -290,6 +294,7 @@ class Figures:
         """
         found = asdict(replace(self, pairs=[]))
         del found["pairs"]
+        found["ranking"] |= {name: found.pop(name) for name in ("thresholds", "best_f1")}
         nats = math.log(self.base)
         for unit, size in (("bits", nats / math.log(2)), ("nats", nats)):
             found[f"cross_entropy_{unit}"] = self.cross_entropy * size
@@ -349,6 +354,12 @@ def unit_of(base: float) -> str:
     ('bits', 'units of log 3')
     """
     return UNIT_NAMES.get(base, f"units of log {base:g}")
+
+
+def said_unit(base: float) -> str:
+    """Name the unit of a base in the language that is spoken."""
+    known = UNIT_NAMES.get(base)
+    return say(known) if known else say("units of log {base:g}", base=base)
 
 
 def plain(value: Any) -> Any:

@@ -12,33 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent._math.log_softmax import log_softmax
 from xent.evaluation._arrays import block_of, column_names, float64_of, scores_of, weights_of
-from xent.evaluation._probabilities import (
-    Matrix,
-    Rounding,
-    check_logits,
-    check_probs,
-    look_like_probs,
-    not_one,
-)
+from xent.evaluation._distributions import Distributions, no_logits, one_of_three
+from xent.evaluation._probabilities import Matrix, look_like_probs
 from xent.evaluation._truth import names_of, truth_of, values_of, with_positive
 
 BLOCK_CELLS, BLOCK_ROWS = 1 << 19, 1 << 15  # of a block, at most
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """What the model said of every row, and what was true.
+class Predictions(Distributions):
+    """What the model said of every row, and what was true; ``scores`` may be of one dimension.
 
     Parameters
     ----------
-    scores : ndarray, shape (N, C), or (N,) for the second of two classes
-        As they came.
-    kind : str
-        "probs", "logits" or "log_probs".
-    epsilon : float
-        The gap between 1 and the next number of what they came as.
+    argument, scores, kind, epsilon, normalize
+        As in `Distributions`; scores of shape (N,) are of the second of two classes.
     truth : ndarray of int64, shape (N,)
         The column that was true; -1 where the row is ignored.
     labels : list
@@ -47,31 +36,25 @@ class Predictions:
         Whether they have names of their own.
     weight : ndarray of float64, shape (N,), or None
         How much each row counts; None where all count alike.
-    normalize : bool
-        Whether rows that rounding explains are divided by their sums.
     first : int
         The number of the first row, as it is told where one is refused.
     """
 
-    scores: NDArray[Any]
-    kind: str
-    epsilon: float
     truth: NDArray[np.int64]
     labels: list[Any]
     named: bool
     weight: NDArray[np.float64] | None
-    normalize: bool
     first: int = 0
 
     @property
     def slack(self) -> float:
         """How far the sum of a row may be from 1, where that is the same for all."""
-        classes = len(self.labels)
-        if self.kind == "log_probs":
-            return max(1e-6, 4 * self.epsilon * math.sqrt(classes) * math.log(classes + 1))
-        if self.normalize or self.kind == "logits":
-            return math.inf
-        return max(1e-6, 2 * self.epsilon * math.sqrt(classes))
+        return math.inf if self.normalize or self.kind == "logits" else self.row_slack
+
+    @property
+    def column_labels(self) -> list[Any] | None:
+        """What the columns are called in messages, where they have names."""
+        return self.labels if self.named else None
 
     def blocks(self, *, copied: bool = False) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield pieces of the rows: which, and their scores as rows of float32 or float64.
@@ -82,7 +65,7 @@ class Predictions:
         copied = copied or self.normalize or self.scores.ndim == 1 or not plain
         most = BLOCK_CELLS // len(self.labels) if copied else BLOCK_ROWS
         step = max(1, min(BLOCK_ROWS, most))
-        rounding = Rounding(self.scores, self.epsilon) if self.normalize else None
+        rounding = self.rounding()
         for start in range(0, len(self.scores), step):
             rows = slice(start, min(start + step, len(self.scores)))
             block = block_of(self.scores[rows])
@@ -94,7 +77,7 @@ class Predictions:
                 first = 1 - block if self.kind == "probs" else np.zeros_like(block)
                 block = np.stack([first, block], axis=1)
             elif rounding is not None:
-                self._check_rounded(block.astype(np.float64), self.first + start, rounding)
+                self.check(block.astype(np.float64), self.first + start, rounding)
             yield rows, block
 
     def log_probs(self) -> Iterator[tuple[slice, Matrix]]:
@@ -107,14 +90,7 @@ class Predictions:
         for rows, block in self.blocks(copied=True):
             if check and not (self.kind == "probs" and (self.normalize or self.scores.ndim == 1)):
                 self.refuse(rows)
-            wide = block.astype(np.float64)
-            if self.kind == "probs":
-                probs = wide / wide.sum(axis=1, keepdims=True)
-                with np.errstate(divide="ignore"):
-                    yield rows, np.log(probs), probs
-            else:
-                log_probs = log_softmax(wide)
-                yield rows, log_probs, np.exp(log_probs)
+            yield rows, *self.read(block.astype(np.float64))
 
     def _check_column(self, block: NDArray[Any], start: int) -> None:
         bad = ~((block >= 0) & (block <= 1))
@@ -126,34 +102,9 @@ class Predictions:
     def refuse(self, rows: slice) -> None:
         """Refuse rows of which one is no distribution, and say what is wrong with it."""
         block = float64_of(self.scores[rows])
-        if self.kind == "probs":
-            self._check_rounded(block, self.first + rows.start, None)
-            return
         if block.ndim == 1:
             block = np.stack([np.zeros_like(block), block], axis=1)
-        check_logits(block, self.first + rows.start, self.kind)
-        with np.errstate(over="ignore"):
-            total = np.exp(block).sum(axis=1)
-        off = ~(np.abs(total - 1) <= self.slack)
-        row = int(off.argmax())
-        must = "be of probabilities that sum to 1 in every row"
-        got = f"{total[row]:.9g} at row {self.first + rows.start + row}"
-        advice = "Logits go under " + _check.setting("logits") + "."
-        if off.any():
-            raise _check.invalid("log_probs", must, got, advice)
-
-    def _check_rounded(self, block: Matrix, start: int, rounding: Rounding | None) -> None:
-        """Refuse a block with a row that is no distribution, nor explained by rounding."""
-        check_probs(block, start)
-        total = block.sum(axis=1)
-        slack: Any = max(1e-6, 2 * self.epsilon * math.sqrt(block.shape[1]))
-        if rounding is not None:
-            slack = np.maximum(slack, rounding.explains(block))
-        off = np.abs(total - 1) > slack
-        if off.any():
-            row = int(off.argmax())
-            names = self.labels if self.named else None
-            raise not_one(self.scores, start + row, total[row], names, self.epsilon)
+        self.check(block, self.first + rows.start)
 
 
 def predictions(
@@ -171,17 +122,8 @@ def predictions(
     some_count: bool = True,
 ) -> Predictions:
     """Check what `evaluate` was given and bring it into one form."""
-    given = {"probs": probs, "logits": logits, "log_probs": log_probs}
-    kinds = [kind for kind, value in given.items() if value is not None]
-    if len(kinds) != 1:
-        got = _check.join_names(kinds, last="and") if kinds else "none of them"
-        must = "be given, or else `logits` or `log_probs`"
-        raise _check.wrong_kind("probs", must, got)
-    (kind,) = kinds
-    if normalize and kind != "probs":
-        alone = "be left out where " + _check.argument(kind) + " are given"
-        raise _check.invalid("normalize", alone, "both")
-    value, names = given[kind], names_of(labels)
+    kind, value = one_of_three(probs, logits, log_probs, normalize=normalize)
+    names = names_of(labels)
     scores, epsilon = scores_of(kind, value)
     if scores.ndim == 2 and scores.shape[1] == 1:
         if positive is None and not (
@@ -211,15 +153,8 @@ def predictions(
     if some_count and (truth < 0).all():
         raise _check.invalid("target", "have a row that is not ignored", "none")
     labels = list(range(classes)) if names is None else names
-    return Predictions(scores, kind, epsilon, truth, labels, names is not None, weight, normalize)
-
-
-def no_logits(dimensions: int) -> ValueError:
-    """Say that all logits look like probabilities."""
-    got = "numbers from 0 to 1" if dimensions == 1 else "rows that sum to 1"
-    other = "Pass them as " + _check.setting("probs") + "; if they are logits all the same, pass "
-    sure = _check.setting("allow_probabilities", True)
-    return _check.invalid("logits", "not be probabilities", got, other + sure + ".")
+    named = names is not None
+    return Predictions(kind, scores, kind, epsilon, normalize, truth, labels, named, weight)
 
 
 def _one_column(kind: str, shape: tuple[int, ...]) -> ValueError:

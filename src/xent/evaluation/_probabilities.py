@@ -16,6 +16,7 @@ MANY_ROWS = 10  # of a single column that is from 0 to 1
 MOST_SEARCHED = 1000  # columns among which one that is no class is looked for
 SAMPLE_ROWS = 1 << 14  # rows whose digits are counted
 MOST_DIGITS = 17  # decimal digits that float64 can tell apart
+MOST_COST = 1e300  # nats of a row, times its weight: what float64 can still sum
 
 
 def check_probs(probs: Matrix, start: int, argument: str = "probs") -> None:
@@ -40,6 +41,44 @@ def check_logits(logits: Matrix, start: int, argument: str) -> None:
     if empty.any():
         must = "leave every row a class that can be"
         raise _check.invalid(argument, must, f"only -inf at row {start + int(empty.argmax())}")
+
+
+def check_costs(
+    costs: Matrix,
+    rows: int | NDArray[np.int64],
+    argument: str,
+    weight: Matrix | None = None,
+    piece: str = "row",
+) -> None:
+    """Refuse finite costs that float64 cannot sum.
+
+    Parameters
+    ----------
+    costs : ndarray of float64, shape (n,) or (n, C)
+        In nats.
+    rows : int or ndarray of int64
+        The number of the first row, or of each.
+    argument : str
+        What the caller calls the scores.
+    weight : ndarray of float64, optional
+        How much the rows count, in a shape that goes with ``costs``.
+    piece : str
+        What a cost is of.
+    """
+    most = float(costs.max(initial=0.0))
+    if most * (1.0 if weight is None else float(weight.max(initial=0.0))) <= MOST_COST:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        counted = costs if weight is None else costs * weight
+    huge = np.isfinite(costs) & (counted > MOST_COST)
+    if huge.any():
+        first = np.unravel_index(int(huge.argmax()), huge.shape)
+        must = f"give the true class of a {piece} a cost of at most {MOST_COST:g} nats"
+        at = rows + int(first[0]) if isinstance(rows, int) else rows[first[0]]
+        got = f"{costs[first]:g} at {piece} {at}"
+        heavy = "" if weight is None else ", times its weight"
+        advice = "Such logits come of a model that diverged; a class that cannot be has -inf."
+        raise _check.invalid(argument, must + heavy, got, advice)
 
 
 def look_like_probs(scores: NDArray[Any], epsilon: float) -> bool:

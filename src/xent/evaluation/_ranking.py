@@ -1,14 +1,24 @@
 """How well scores order the rows of a class before the others. No proper score, and said so.
 
-Hanley and McNeil (1982) for the area under the receiver operating characteristic.
+Hanley and McNeil (1982) for the area under the receiver operating characteristic. What a threshold
+costs is the elementary score of Ehm, Gneiting, Jordan and Krueger (2016), Of quantiles and
+expectiles, JRSS B 78: its mean over all thresholds is half of (p - y)^2.
 """
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.evaluation._accumulator.scores import MOST_RANKED
+from xent._kernels.predictions.scores import LOG_ODDS
+from xent.evaluation._accumulator.scores import (
+    MOST_RANKED,
+    ScoreColumn,
+    ScoreCounts,
+    scores_from,
+)
 from xent.evaluation._arrays import block_of
 from xent.evaluation._predictions import Predictions
 
@@ -28,3 +38,90 @@ def scores_of(given: Predictions, rows: NDArray[np.int64]) -> list[NDArray[Any]]
     logs = logs if every else logs[rows]
     # The log odds keep apart what probabilities near 1 do not.
     return [logs[:, 1] - logs[:, 0]] if classes == 2 else list(logs.T)
+
+
+THRESHOLDS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+ROUNDED = 2.0**-23  # what a float32 of a threshold may lack of it
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What follows where yes is said from a probability on. No proper score.
+
+    Parameters
+    ----------
+    threshold : float
+        Yes is said where P(yes) is at least this, up to the rounding of float32.
+    predicted : float
+        Share of rows where yes is said.
+    precision, recall : float
+        How many of these are yes, NaN where there are none; how many of yes are among them.
+    f1 : float
+        Harmonic mean of precision and recall.
+    cost : float
+        Mean cost of a row where a false yes costs ``threshold`` and a false no 1 - ``threshold``:
+        the prices at which this threshold is the right one.
+    """
+
+    threshold: float
+    predicted: float
+    precision: float
+    recall: float
+    f1: float
+    cost: float
+
+
+def operating_points(
+    scores: ScoreCounts | None,
+) -> tuple[list[OperatingPoint], OperatingPoint | None]:
+    """Return the points of two classes at `THRESHOLDS`, and the one of the highest F1.
+
+    Of more classes there are none, nor where all rows are alike.
+    """
+    if scores is None or len(scores.columns) != 1:
+        return [], None
+    column = scores.columns[0]
+    keys, places = column.held()
+    every, yes = column.rows[places].astype(np.float64), column.yes[places].astype(np.float64)
+    if column.weighted:
+        every, yes = column.weight.values()[places], column.yes_weight.values()[places]
+    if not (yes.any() and (every > yes).any()):
+        return [], None
+    # From each score on: the rows where yes is said, and those that are yes.
+    said, right = (np.append(np.cumsum(some[::-1])[::-1], 0.0) for some in (every, yes))
+    total, whole = float(said[0]), float(right[0])
+    odds = _log_odds(column, keys)
+
+    def point(first: int, threshold: float) -> OperatingPoint:
+        above, true = float(said[first]), float(right[first])
+        false_yes, false_no = max(above - true, 0.0), max(whole - true, 0.0)
+        return OperatingPoint(
+            threshold=threshold,
+            predicted=above / total,
+            precision=true / above if above else math.nan,
+            recall=true / whole,
+            f1=2 * true / (above + whole),
+            cost=(threshold * false_yes + (1 - threshold) * false_no) / total,
+        )
+
+    least = [math.log(t / (1 - t)) - ROUNDED / (1 - t) for t in THRESHOLDS]
+    firsts = np.searchsorted(odds, least).tolist()
+    best = int((2 * right[:-1] / (said[:-1] + whole)).argmax())
+    with np.errstate(over="ignore"):
+        at = float(1 / (1 + np.exp(-odds[best])))
+    if column.exact and column.kind != LOG_ODDS:
+        at = min(float(scores_from(keys)[best]), 1.0)
+    points = [point(first, t) for first, t in zip(firsts, THRESHOLDS, strict=True)]
+    return points, point(best, at)
+
+
+def _log_odds(column: ScoreColumn, keys: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the log odds of yes of each score, or the middle of each cell."""
+    if not column.exact:
+        return np.asarray((keys + 0.5) * column.width)
+    scores = scores_from(keys)
+    if column.kind == LOG_ODDS:
+        return scores
+    p = np.minimum(scores, 1.0)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(p) - np.log1p(-p))

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from xent._lang import say
 from xent._page import COLOURS, SOFT, altair
 from xent._terminal import cut, one_line
 from xent.evaluation._numbers import Figures
 
-WINNER = "the winning class"
 CHART_HEIGHT = 330  # pixels high; as wide as there is room
 
 
@@ -40,7 +40,7 @@ def views_of(report: Figures) -> dict[str, Any]:
     if "yes" in report.reliability:
         found[f"P({_short(report.labels[-1])})"] = report.reliability["yes"]
     if "top_label" in report.reliability:
-        found[WINNER] = report.reliability["top_label"]
+        found[say("the winning class")] = report.reliability["top_label"]
     for entry in report.reliability.get("classwise", {}).get("classes", []):
         name = f"P({_short(entry['label'])})"
         # Labels that differ in what was cut off, or in kind alone, are told apart by a number.
@@ -58,8 +58,8 @@ def _seen(
 ) -> Any:
     """Draw the band, the line, the steps and the dots."""
     scale = alt.Scale(domain=[0, 1])
-    x = alt.X("said:Q", title="what the model said", scale=scale, axis=alt.Axis(format=".0%"))
-    y = alt.Y("seen:Q", title="how often it was so", scale=scale, axis=alt.Axis(format=".0%"))
+    x = alt.X("said:Q", title=say("what the model said"), scale=scale, axis=alt.Axis(format=".0%"))
+    y = alt.Y("seen:Q", title=say("how often it was so"), scale=scale, axis=alt.Axis(format=".0%"))
     band = [
         {"of": name, "said": b["said"], "seen": b["low"], "upper": b["high"]}
         for name, view in views.items()
@@ -89,11 +89,11 @@ def _seen(
         y=y,
         size=alt.Size("rows:Q", scale=alt.Scale(range=[25, 350]), legend=None),
         tooltip=[
-            alt.Tooltip("said:Q", format=".2%"),
-            alt.Tooltip("seen:Q", format=".2%"),
-            "rows:Q",
-            alt.Tooltip("band_low:Q", format=".2%", title="by chance from"),
-            alt.Tooltip("band_high:Q", format=".2%", title="to"),
+            alt.Tooltip("said:Q", format=".2%", title=say("said")),
+            alt.Tooltip("seen:Q", format=".2%", title=say("seen")),
+            alt.Tooltip("rows:Q", title=say("rows")),
+            alt.Tooltip("band_low:Q", format=".2%", title=say("by chance from")),
+            alt.Tooltip("band_high:Q", format=".2%", title=say("to")),
         ],
     )
     return alt.layer(*layers, dots).properties(width="container", height=CHART_HEIGHT)
@@ -102,7 +102,7 @@ def _seen(
 def _rows(alt: Any, of: Callable[..., Any], bins: list[dict[str, Any]]) -> Any:
     said = alt.X(
         "low:Q",
-        title="what the model said",
+        title=say("what the model said"),
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(format=".0%"),
         bin="binned",
@@ -110,6 +110,11 @@ def _rows(alt: Any, of: Callable[..., Any], bins: list[dict[str, Any]]) -> Any:
     return (
         of(bins)
         .mark_bar(color=COLOURS[5])
-        .encode(x=said, x2="high:Q", y=alt.Y("rows:Q", title="rows"), tooltip=["rows:Q"])
+        .encode(
+            x=said,
+            x2="high:Q",
+            y=alt.Y("rows:Q", title=say("rows")),
+            tooltip=[alt.Tooltip("rows:Q", title=say("rows"))],
+        )
         .properties(width="container", height=CHART_HEIGHT)
     )

@@ -4,12 +4,12 @@ import math
 import os
 from dataclasses import dataclass
 
-from xent._check import count
+from xent._lang import say, say_count, speaking
 from xent._page import Page
-from xent._terminal import bar_of, cut, fitted, one_line, width_of
+from xent._terminal import bar_of, cut, fitted, left_in, one_line, right_in, width_of
 from xent.evaluation._hooks._notebook import cell_of
 from xent.evaluation._html import add_report
-from xent.evaluation._numbers import Figures, digits, percent
+from xent.evaluation._numbers import Figures, digits, percent, said_unit
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +40,9 @@ class Report(Figures):
         ``roc_auc`` and ``average_precision``, no proper scores: they see the order alone; of 3 to
         64 classes the means over each against the rest. Scores were counted "exact", each by
         itself, or where more than 2^17 differ by "cells" of the log odds, or not: "none".
+    thresholds, best_f1 : list of OperatingPoint, OperatingPoint or None
+        Of two classes: precision, recall, F1 and cost at some thresholds of P(yes), and where F1 is
+        highest on these very rows. In `to_dict` they stand in ``ranking``.
     per_class, pairs : list of ClassRow, sequence of ConfusedRows
         Each class that occurs or was predicted; how many rows of which class were taken for which.
     slices, hardest : list of SliceRow, list of HardRow
@@ -68,7 +71,9 @@ class Report(Figures):
         ``ece_if_calibrated``, ``smooth_ece``, ``slope``, ``intercept``, ``bins``, ``corp``.
     """
 
-    def to_html(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+    def to_html(
+        self, path: str | os.PathLike[str], *, title: str | None = None, lang: str = "en"
+    ) -> None:
         """Write the report as one page that opens anywhere, offline.
 
         Parameters
@@ -77,17 +82,27 @@ class Report(Figures):
             Where the page shall stand; it is written whole or not at all.
         title : str, optional
             Its heading; "Where the bits go" (or nats) where not given.
+        lang : str
+            Its language: ``en``, or ``zh`` for Chinese.
 
         Raises
         ------
         ImportError
             If the extra ``report`` is not installed.
+        ValueError
+            If the language is another.
         """
-        rows, classes = count(self.rows, "prediction"), count(self.classes, "class")
-        lead = f"{rows} over {classes}, counted in {self.unit}."
-        page = Page(title or f"Where the {self.unit} go", lead, self.signature)
-        self.add_to(page)
-        page.write(path)
+        with speaking(lang):
+            lead = say(
+                "{rows} over {classes}, counted in {unit}.",
+                rows=say_count(self.rows, "prediction"),
+                classes=say_count(self.classes, "class"),
+                unit=said_unit(self.base),
+            )
+            heading = say("Where the {unit} go", unit=said_unit(self.base))
+            page = Page(title or heading, lead, self.signature)
+            self.add_to(page)
+            page.write(path)
 
     def add_to(self, page: Page) -> None:
         """Add the report's tables and charts to a page that holds more than this report.
@@ -99,6 +114,27 @@ class Report(Figures):
         """
         add_report(page, self)
 
+    def to_text(self, *, lang: str = "en") -> str:
+        """Return the report as one screen of text; `print` prints the English one.
+
+        Parameters
+        ----------
+        lang : str
+            Its language: ``en``, or ``zh`` for Chinese.
+
+        Returns
+        -------
+        str
+            Lines of text.
+
+        Raises
+        ------
+        ValueError
+            If the language is another.
+        """
+        with speaking(lang):
+            return str(self)
+
     def __repr__(self) -> str:
         return str(self)  # at a prompt: the screen of text, not every number
 
@@ -106,97 +142,182 @@ class Report(Figures):
         return cell_of(self)
 
     def __str__(self) -> str:
-        unit = self.unit
+        unit = said_unit(self.base)
         lines = [
-            f"{count(self.rows, 'row')}, {count(self.classes, 'class')}",
-            f"cross-entropy   {self.cross_entropy:8.4f} {unit} a row"
-            f"   (perplexity {self.perplexity:.4g})",
-            f"  95 % interval {self.low:8.4f} to {self.high:.4f} {unit}{self._other_unit()}",
-            f"  uniform       {self.uniform:8.4f} {unit}   knowing nothing: log of {self.classes}",
-            f"  class prior   {self.prior:8.4f} {unit}   knowing only how often each class occurs",
-            f"  explained     {percent(self.explained):>8} of the class prior"
-            f"   classes alike: {digits(self.macro)}",
-            f"accuracy {percent(self.accuracy)}{self._top()}   Brier {self.brier:.4f}"
-            f"   calibration error {percent(self.calibration_error)}",
+            say(
+                "{rows}, {classes}",
+                rows=say_count(self.rows, "row"),
+                classes=say_count(self.classes, "class"),
+            ),
+            say(
+                "cross-entropy   {mean:8.4f} {unit} a row   (perplexity {perplexity:.4g})",
+                mean=self.cross_entropy,
+                unit=unit,
+                perplexity=self.perplexity,
+            ),
+            *self._interval_lines(),
+            say(
+                "  uniform       {cost:8.4f} {unit}   knowing nothing: log of {classes}",
+                cost=self.uniform,
+                unit=unit,
+                classes=self.classes,
+            ),
+            say(
+                "  class prior   {cost:8.4f} {unit}   knowing only how often each class occurs",
+                cost=self.prior,
+                unit=unit,
+            ),
+            *self._baseline_lines(),
+            say(
+                "  explained     {share:>8} of the class prior   classes alike: {macro}",
+                share=percent(self.explained),
+                macro=digits(self.macro),
+            ),
+            say(
+                "accuracy {accuracy}{top}   Brier {brier:.4f}   calibration error {error}",
+                accuracy=percent(self.accuracy),
+                top=self._top(),
+                brier=self.brier,
+                error=percent(self.calibration_error),
+            ),
+            *self._ranking_lines(),
+            *self._impossible_lines(),
+            *self._calibration_lines(),
         ]
-        lines[5:5] = self._baseline_lines()
-        if math.isnan(self.low):
-            del lines[2]
-        if self.classes == 2 and not math.isnan(self.ranking["roc_auc"]):
-            lines.append(
-                f"order alone, no proper scores: ROC AUC {self.ranking['roc_auc']:.4f}   "
-                f"average precision {self.ranking['average_precision']:.4f}"
-            )
-        if self.impossible:
-            rows = count(self.impossible, "row")
-            lines.append(
-                f"{rows} had a true class of probability 0: infinite cost; with 1e-15 for 0, as "
-                f"others have it, {self.floored['1e-15']:.4f} {unit} a row"
-            )
-        lines += self._calibration_lines()
         lines += ["", *self._class_lines(), *self._slice_lines(), "", *self._confusion_line()]
         return "\n".join([*lines, self.signature])
 
+    def _interval_lines(self) -> list[str]:
+        """Write the interval of the mean, and the mean in the other unit."""
+        if math.isnan(self.low):
+            return []
+        if self.base == 2:
+            other = say("   ({cost:.4f} nats a row)", cost=self.cross_entropy * math.log(2))
+        else:
+            bits = self.cross_entropy * math.log2(self.base)
+            other = say("   ({cost:.4f} bits a row)", cost=bits)
+        line = say(
+            "  95 % interval {low:8.4f} to {high:.4f} {unit}",
+            low=self.low,
+            high=self.high,
+            unit=said_unit(self.base),
+        )
+        return [line + other]
+
     def _baseline_lines(self) -> list[str]:
         """Write the baselines that were asked for."""
-        unit, lines = self.unit, []
+        unit, lines = said_unit(self.base), []
         if not math.isnan(self.training_prior):
             lines.append(
-                f"  training prior{self.training_prior:8.4f} {unit}   how often each class occurs "
-                "where the model was trained"
+                say(
+                    "  training prior{cost:8.4f} {unit}   how often each class occurs where the "
+                    "model was trained",
+                    cost=self.training_prior,
+                    unit=unit,
+                )
             )
         if not math.isnan(self.smoothing_floor):
             lines.append(
-                f"  label smoothing{self.smoothing_floor:7.4f} {unit}   what it makes of the best "
-                "model"
+                say(
+                    "  label smoothing{cost:7.4f} {unit}   what it makes of the best model",
+                    cost=self.smoothing_floor,
+                    unit=unit,
+                )
             )
+        return lines
+
+    def _threshold_lines(self) -> list[str]:
+        """Write what follows where yes is said from some probabilities on."""
+        shown = [p for p in self.thresholds if round(10 * p.threshold) in (1, 3, 5, 7, 9)]
+        shown = [p for p in shown if p.threshold == round(p.threshold, 1)]
+        if not shown or self.best_f1 is None:
+            return []
+        yes = fitted(f"{_short(self.labels[-1])} from", 20)
+        lines = ["  " + yes + "".join(f"{p.threshold:>8.1f}" for p in shown)]
+        for name, field in (("precision", "precision"), ("recall", "recall"), ("F1", "f1")):
+            found = [getattr(p, field) for p in shown]
+            lines.append(f"  {name:<20}" + "".join(f"{percent(value):>8}" for value in found))
+        best = self.best_f1
+        lines[-1] += f"   best {percent(best.f1)} from {best.threshold:.3g}"
         return lines
 
     def _top(self, k: str = "5") -> str:
         """Write how often the true class is among the first few."""
-        return f" (top {k} {percent(self.top_k[k])})" if k in self.top_k else ""
+        if k not in self.top_k:
+            return ""
+        return say(" (top {k} {share})", k=k, share=percent(self.top_k[k]))
+
+    def _ranking_lines(self) -> list[str]:
+        """Write what sees the order of the rows alone."""
+        if self.classes != 2 or math.isnan(self.ranking["roc_auc"]):
+            return []
+        return [
+            say(
+                "order alone, no proper scores: ROC AUC {area:.4f}   average precision "
+                "{precision:.4f}",
+                area=self.ranking["roc_auc"],
+                precision=self.ranking["average_precision"],
+            ),
+            *self._threshold_lines(),
+        ]
+
+    def _impossible_lines(self) -> list[str]:
+        """Say whose true class was given probability 0, and what others make of that."""
+        if not self.impossible:
+            return []
+        return [
+            say(
+                "{rows} had a true class of probability 0: infinite cost; with 1e-15 for 0, as "
+                "others have it, {cost:.4f} {unit} a row",
+                rows=say_count(self.impossible, "row"),
+                cost=self.floored["1e-15"],
+                unit=said_unit(self.base),
+            )
+        ]
 
     def _calibration_lines(self) -> list[str]:
         """Write the decomposition of the cost, and what calibrators recover."""
         lines = []
         if self.classes == 2 and "log" in self.decomposition.get("corp", {}):
-            found = self.decomposition["corp"]["log"]
             lines.append(
-                f"CORP: {found['mean']:.4f} = miscalibration {found['miscalibration']:.4f} - "
-                f"discrimination {found['discrimination']:.4f} + uncertainty "
-                f"{found['uncertainty']:.4f}"
+                say(
+                    "CORP: {mean:.4f} = miscalibration {miscalibration:.4f} - discrimination "
+                    "{discrimination:.4f} + uncertainty {uncertainty:.4f}",
+                    **self.decomposition["corp"]["log"],
+                )
             )
         if self.recovered:
             each = [
-                f"{name} {found['mean']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"
+                say("{name} {mean:+.4f} ({low:+.4f} to {high:+.4f})", name=name, **found)
                 for name, found in self.recovered.items()
             ]
-            lines.append(f"{self.unit} recovered: {each[0]}")
+            lines.append(say("{unit} recovered: {first}", unit=said_unit(self.base), first=each[0]))
             if len(each) > 1:
                 lines.append(f"  {'   '.join(each[1:])}")
         return lines
-
-    def _other_unit(self) -> str:
-        """Write the mean in the unit of the two that the report is not in."""
-        if self.base == 2:
-            return f"   ({self.cross_entropy * math.log(2):.4f} nats a row)"
-        return f"   ({self.cross_entropy * math.log2(self.base):.4f} bits a row)"
 
     def _slice_lines(self, most: int = 10) -> list[str]:
         """Write the slices that cost most in all, one a line."""
         lines = []
         for name in dict.fromkeys(piece.name for piece in self.slices):
             found = [piece for piece in self.slices if piece.name == name]
-            lines += ["", f"by {one_line(name)}: {self.unit} a row, interval, rows, accuracy"]
+            head = say(
+                "by {name}: {unit} a row, interval, rows, accuracy",
+                name=one_line(name),
+                unit=said_unit(self.base),
+            )
+            lines += ["", head]
             for piece in found[:most]:
-                reach = "-" if math.isnan(piece.low) else f"{piece.low:.3f} to {piece.high:.3f}"
-                value = fitted("missing" if piece.value is None else one_line(piece.value), 18)
+                reach = "-"
+                if not math.isnan(piece.low):
+                    reach = say("{low:.3f} to {high:.3f}", low=piece.low, high=piece.high)
+                value = say("missing") if piece.value is None else one_line(piece.value)
                 lines.append(
-                    f"  {value} {piece.cross_entropy:8.3f}   {reach:<16} {piece.rows:>9,}"
-                    f"   {percent(piece.accuracy)}"
+                    f"  {fitted(value, 18)} {piece.cross_entropy:8.3f}   {left_in(reach, 16)} "
+                    f"{piece.rows:>9,}   {percent(piece.accuracy)}"
                 )
             if len(found) > most:
-                lines.append(f"  and {len(found) - most} more")
+                lines.append("  " + say("and {more} more", more=len(found) - most))
         return lines
 
     def _class_lines(self, most: int = 10) -> list[str]:
@@ -204,8 +325,10 @@ class Report(Figures):
         order = sorted(self.per_class, key=lambda c: -c.share)[:most]
         width = min(max(width_of(one_line(c.label)) for c in order), 18)
         longest = max((c.share for c in order), default=0.0) or 1.0
-        title = f"where the {self.unit} go"
-        lines = [f"{title:{width + 26}} share  {self.unit:>7}  recall    rows"]
+        unit = said_unit(self.base)
+        title = left_in(say("where the {unit} go", unit=unit), width + 26)
+        heads = (say("share"), 6), (unit, 9), (say("recall"), 8), (say("rows"), 8)
+        lines = [title + "".join(right_in(head, wide) for head, wide in heads)]
         for c in order:
             bar = bar_of(c.share / longest, 22)
             name = fitted(one_line(c.label), width)
@@ -215,16 +338,19 @@ class Report(Figures):
                 f"{percent(c.recall):>7} {c.rows:>7,}"
             )
         if len(self.per_class) > most:
-            lines.append(f"  and {len(self.per_class) - most} classes that cost less")
+            more = len(self.per_class) - most
+            lines.append("  " + say("and {more} classes that cost less", more=more))
         return lines
 
     def _confusion_line(self) -> list[str]:
         line = ""
         for rows, true, said in self.confused()[:4]:
-            more = f"{_short(true)} for {_short(said)} ({rows})"
-            if len(line) + len(more) > 80:
+            more = say(
+                "{true} for {said} ({rows})", true=_short(true), said=_short(said), rows=rows
+            )
+            if width_of(line) + width_of(more) > 80:
                 break
-            line += f", {more}" if line else f"most confused: {more}"
+            line += say(", ") + more if line else say("most confused: {first}", first=more)
         return [line] if line else []
 
 

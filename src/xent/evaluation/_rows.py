@@ -1,5 +1,6 @@
 """What each row cost and what was said of it, measured block by block."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -61,21 +62,22 @@ def blocks_of(predictions: Predictions) -> Iterator[tuple[slice, NDArray[Any], R
     figures = room = None
     for rows, block in predictions.blocks():
         if figures is None or room is None:
-            figures, room = room_for(len(block), classes)
+            figures, room = room_for(len(block), classes, block.dtype)
         truth, slack = predictions.truth[rows], predictions.slack
         wide = classes > NARROW
         if predictions.kind == "probs":
             if wide:
                 bad = wide_probs(block.reshape(-1), classes, truth, slack, figures)
             else:
-                bad = narrow_probs(block, truth, slack, room, figures)
-            mend(figures.cost, figures.given, len(block))
+                bad = narrow_probs(block, block.reshape(-1), truth, slack, room, figures)
+            if figures.cost[: len(block)].max() == math.inf:
+                mend(figures.cost, figures.given, len(block))
         else:
             one = predictions.kind == "log_probs"
             if wide:
                 bad = wide_logits(block.reshape(-1), classes, truth, slack, one, figures)
             else:
-                bad = narrow_logits(block, truth, slack, one, room, figures)
+                bad = narrow_logits(block, block.reshape(-1), truth, slack, one, room, figures)
         if bad >= 0:
             predictions.refuse(rows)
         yield rows, block, figures

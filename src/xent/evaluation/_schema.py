@@ -58,6 +58,10 @@ def _add_of_report(found: Schema) -> None:
     report = found["Report"]
     del report["properties"]["pairs"]
     report["required"].remove("pairs")
+    ranking = report["properties"]["ranking"]
+    points = {name: report["properties"].pop(name) for name in ("thresholds", "best_f1")}
+    report["required"] = [name for name in report["required"] if name not in points]
+    ranking |= {"properties": points, "required": ["roc_auc", "average_precision", *points]}
     confused = {"type": "array", "items": _of(ConfusedRows, found), "maxItems": 1000}
     interval = {"type": "array", "items": {"$ref": "#/$defs/number"}, "minItems": 2, "maxItems": 2}
     number = {"$ref": "#/$defs/number"}

@@ -88,14 +88,17 @@ def truth_of(
         )
         must = "hold class numbers where no `labels` are given"
         raise _check.wrong_kind("target", must, f"dtype {raw.dtype}", advice)
-    skipped = np.zeros(rows, dtype=bool) if ignore is None else raw == ignore
-    outside = ((raw < 0) | (raw >= classes)) & ~skipped
-    if outside.any():
+    skipped = None if ignore is None else raw == ignore
+    if rows and (raw.min() < 0 or raw.max() >= classes):
+        outside = (raw < 0) | (raw >= classes)
+        if skipped is not None:
+            outside &= ~skipped
         row = int(outside.argmax())
-        must = f"be from 0 to {classes - 1}, the class numbers"
-        raise _check.invalid("target", must, f"{raw[row]} at row {row}")
+        if outside[row]:
+            must = f"be from 0 to {classes - 1}, the class numbers"
+            raise _check.invalid("target", must, f"{raw[row]} at row {row}")
     whole: NDArray[np.int64] = np.ascontiguousarray(raw, np.int64)
-    return np.where(skipped, -1, whole) if ignore is not None else whole
+    return whole if skipped is None else np.where(skipped, -1, whole)
 
 
 def values_of(target: Any) -> list[Any]:

@@ -10,7 +10,7 @@ from xent.language._text import check_rereadable
 
 
 def compare(
-    models: Mapping[str, Scorer], text: Any, *, by: str = "perplexity"
+    models: Mapping[str, Scorer], text: Any, *, by: str = "perplexity", spelling: str = "uniform"
 ) -> dict[str, Evaluation]:
     """Evaluate several models on one text, the best first.
 
@@ -24,6 +24,8 @@ def compare(
         Not an iterator, as it is read once a model.
     by : str
         ``"perplexity"`` or ``"bits_per_byte"``.
+    spelling : str
+        What an unknown word costs in bits per byte, as in `NGramModel.evaluate`.
 
     Returns
     -------
@@ -61,5 +63,5 @@ def compare(
                     + _check.setting("vocabulary")
                     + ".",
                 )
-    found = {name: model.evaluate(text) for name, model in models.items()}
+    found = {name: model.evaluate(text, spelling=spelling) for name, model in models.items()}
     return dict(sorted(found.items(), key=lambda item: getattr(item[1], by)))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 LOG_2 = math.log(2.0)
-SPELLING = 8.0  # bits for each byte of an unknown word, and for the separator: log2 256
 
 
 @dataclass(frozen=True)
@@ -14,8 +13,8 @@ class Evaluation:
 
     An event is a token or the end of a sentence. Perplexity is exp(cross-entropy): the number of
     equally likely words that would be as hard to guess. It compares models with one vocabulary;
-    bits per byte, and per character, compare all: there an unknown word costs its spelling too,
-    8 bits (log2 256) for each byte and for the separator after it.
+    bits per byte, and per character, compare all: there an unknown word costs its spelling too, by
+    default 8 bits (log2 256) for each byte and for the separator after it.
 
     Parameters
     ----------

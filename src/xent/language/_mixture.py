@@ -103,7 +103,7 @@ class Mixture(Scorer):
             parts.append(MixturePart(model.backoff, float(weight), numbers, foreign))
         return parts
 
-    def reader(self, *, spelling: bool = False) -> Reader:
+    def reader(self, *, spelling: str | None = None) -> Reader:
         """Return a reader of texts with the mixture's vocabulary, which stays as it is."""
         errors = self.models[0].errors
         return Reader(

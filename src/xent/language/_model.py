@@ -281,7 +281,7 @@ class NGramModel(Scorer):
 
     # ------------------------------------------------------------------ scoring
 
-    def reader(self, *, spelling: bool = False) -> Reader:
+    def reader(self, *, spelling: str | None = None) -> Reader:
         """Return a reader of texts with the model's vocabulary, which stays as it is."""
         return Reader(
             self.vocabulary,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._compile.threads import in_blocks
-from xent.language._evaluation import SPELLING, Evaluation
+from xent.language._evaluation import Evaluation
+from xent.language._spelling import SPELLINGS
 from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary
 
@@ -67,7 +68,7 @@ class Scorer(ABC):
         """Whether the scores are probabilities."""
 
     @abstractmethod
-    def reader(self, *, spelling: bool = False) -> Reader:
+    def reader(self, *, spelling: str | None = None) -> Reader:
         """Return a reader of texts with the model's vocabulary, which stays as it is."""
 
     @abstractmethod
@@ -161,30 +162,34 @@ class Scorer(ABC):
             logp = np.where(np.isnan(logp), 0.0, logp)
         return np.add.reduceat(logp, scored.offsets[:-1]) if len(logp) else np.empty(0)
 
-    def evaluate(self, text: Any) -> Evaluation:
+    def evaluate(self, text: Any, *, spelling: str = "uniform") -> Evaluation:
         """Measure how well the model predicts a text.
 
         Parameters
         ----------
         text : path, lines, token lists or id arrays
             As in `fit`; read in pieces, so it may be larger than memory.
+        spelling : str
+            What an unknown word costs in bits per byte and per character: ``"uniform"``, 8 bits
+            for each of its bytes and for the separator after it; or ``"vocabulary"``, what a
+            bigram model of bytes fitted to the words of the vocabulary asks for them.
 
         Returns
         -------
         Evaluation
             Perplexity, cross-entropy in nats and bits, with and without unknown words, and more.
         """
-        reader = self.reader(spelling=True)
+        reader = self.reader(spelling=_check.option("spelling", spelling, SPELLINGS))
         closed = self.unknown == "closed"
         likelihood = known_likelihood = 0.0
-        unknown_bytes = 0
+        spelling_bits = 0.0
         events = unknown = zeros = sentences = 0
         matched = np.zeros(self.order + 1, np.int64)
         for ids in reader.ids(text):
             scored = self._score(ids, lengths=True)
             is_unknown = scored.words == UNKNOWN
             unknown += int(is_unknown.sum())
-            unknown_bytes += int(reader.unknown_bytes.sum())
+            spelling_bits += float(reader.unknown_bits.sum())
             sentences += len(scored.offsets) - 1
             known = scored.logp[~is_unknown]
             known_likelihood += float(known.sum())
@@ -210,7 +215,7 @@ class Scorer(ABC):
             bytes=reader.bytes if reader.measured else None,
             model=repr(self),
             is_distribution=self.is_distribution,
-            spelling_bits=SPELLING * unknown_bytes,
+            spelling_bits=spelling_bits,
         )
 
     # ------------------------------------------------------------------ what comes next

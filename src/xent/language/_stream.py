@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from xent import _check, _store
 from xent._table.files import compression
 from xent.language import _text
-from xent.language._evaluation import LOG_2, SPELLING
+from xent.language._evaluation import LOG_2
 from xent.language._scorer import Scorer
 
 F64 = NDArray[np.float64]
@@ -138,17 +138,18 @@ def scored(
     path: str | os.PathLike[str],
     field: str | None = None,
     bad: BadLines | None = None,
+    spelling: str = "uniform",
 ) -> Iterator[Scored]:
     """Yield the records of a file with the scores of each."""
     bad = bad or BadLines()
-    reader = model.reader(spelling=True)
+    reader = model.reader(spelling=spelling)
     for some in records(path, field, bad):
         ids = _encoded(reader, some, bad)
         sums, events = model.score_ids(ids)
         first = np.concatenate([[0], np.cumsum(some.parts)[:-1]]).astype(np.int64)
         model_bits = -np.add.reduceat(sums, first) / LOG_2
         model_bits[some.bad] = np.nan
-        spelling_bits = SPELLING * np.add.reduceat(reader.unknown_bytes, first)
+        spelling_bits = np.add.reduceat(reader.unknown_bits, first)
         yield Scored(some, model_bits, spelling_bits, np.add.reduceat(events, first))
 
 
@@ -210,6 +211,7 @@ def filter_file(
     annotate: bool = False,
     field: str | None = None,
     skip_bad: bool = False,
+    spelling: str = "uniform",
 ) -> Filtered:
     """Write the records whose score lies in a range, or a share of them, or all with their score.
 
@@ -231,6 +233,8 @@ def filter_file(
         The text field of JSON lines; plain text where not given.
     skip_bad : bool
         Leave out lines that are no text, and count them, instead of stopping there.
+    spelling : str
+        As in `Scorer.evaluate`.
     """
     if os.path.realpath(source) == os.path.realpath(target):
         raise _check.invalid("--output", "differ from the input", repr(os.fspath(target)))
@@ -239,11 +243,11 @@ def filter_file(
         raise _check.invalid("--by", "be bits_per_byte for a closed vocabulary", by, advice)
     bad = BadLines(skip_bad)
     done = Filtered(0, 0, 0, 0, 0, "")
-    chosen = None if keep is None else _lowest(model, source, by, keep, field, skip_bad)
+    chosen = None if keep is None else _lowest(model, source, by, keep, field, skip_bad, spelling)
     low = -math.inf if at_least is None else at_least
     high = math.inf if at_most is None else at_most
     with writing(target) as out:
-        for some in scored(model, source, field, bad):
+        for some in scored(model, source, field, bad, spelling):
             score, raw = some.by(by), some.records.raw
             if chosen is None:
                 kept = np.flatnonzero((score >= low) & (score <= high))
@@ -271,6 +275,7 @@ def _lowest(
     keep: float,
     field: str | None,
     skip_bad: bool,
+    spelling: str,
 ) -> NDArray[np.bool_]:
     """Mark the share of a file's records that have the lowest scores."""
     if not os.path.isfile(source):
@@ -278,7 +283,7 @@ def _lowest(
         raise _check.invalid("TEXT", "be a file where --keep is given", "a pipe", advice)
     bad = BadLines(skip_bad)
     score = np.concatenate(
-        [np.empty(0), *(some.by(by) for some in scored(model, source, field, bad))]
+        [np.empty(0), *(some.by(by) for some in scored(model, source, field, bad, spelling))]
     )
     size = round(keep * int(np.count_nonzero(~np.isnan(score))))
     chosen = np.zeros(len(score), np.bool_)

@@ -22,6 +22,7 @@ from xent._progress import stage
 from xent._table.files import compression
 from xent.language import _encodings
 from xent.language._kernels import text as kernels
+from xent.language._spelling import EDGE, byte_costs
 from xent.language._vocabulary import (
     BEGIN,
     END,
@@ -51,9 +52,9 @@ class Reader:
         ``"strict"`` refuses a byte that is not UTF-8; ``"keep"`` takes it as it is.
     grow : bool
         Whether a new word enters the vocabulary.
-    spelling : bool
-        Whether it tallies how many bytes spell the unknown words of each sentence: after each
-        piece that `ids` yields, ``unknown_bytes`` says it of the piece's sentences.
+    spelling : str, optional
+        As in `byte_costs`. Where given, ``unknown_bits`` says after each piece that `ids` yields
+        what the unknown words of each of its sentences cost to spell.
     unknown_is_word : bool
         Whether ``<unk>`` spelt in the text is a word like others, which needs no spelling.
     """
@@ -65,16 +66,16 @@ class Reader:
         unit: str,
         errors: str = "strict",
         grow: bool = False,
-        spelling: bool = False,
+        spelling: str | None = None,
         unknown_is_word: bool = True,
     ) -> None:
         self.vocabulary = vocabulary
         self.unit = unit
         self.errors = errors
         self.grow = grow
-        self.spelling = spelling
         self.unknown_is_word = unknown_is_word
-        self.unknown_bytes = np.empty(0, np.int64)
+        self.unknown_bits = np.empty(0)
+        self._costs = byte_costs(spelling, vocabulary, unit) if spelling else None
         self.lines = self.bytes = self.characters = 0
         self.measured = True  # whether bytes and characters are known
         self._letters: NDArray[np.uint32] | None = None
@@ -132,10 +133,11 @@ class Reader:
             # 0 wraps around, so this counts <s> and </s> alone.
             if np.count_nonzero((ids - np.uint32(1)) < 2) != 2 * lines:
                 self._refuse_boundary(ids)
-            if self.spelling:
-                self.unknown_bytes = np.empty(lines, np.int64)
-                kernels.unknown_bytes(
-                    letters, kernels.SPACE, ids, self.unknown_is_word, self.unknown_bytes
+            if self._costs is not None:
+                self.unknown_bits = np.empty(lines)
+                free = self.unknown_is_word
+                kernels.unknown_bits(
+                    letters, kernels.SPACE, ids, free, self._costs, self.unknown_bits
                 )
         elif self.unit == "byte":
             ids = self._by_letter(letters, 256)
@@ -202,12 +204,14 @@ class Reader:
         begun = np.concatenate([[1], 1 + np.cumsum(ends)[:-1]])
         ids = np.full(len(letters) + int(ends.sum()), BEGIN, np.uint32)
         ids[np.arange(len(letters)) + begun] = known
-        if self.spelling:  # letters need no separator
+        if self._costs is not None:
             new = np.flatnonzero(known == UNKNOWN)
-            size = np.ones(len(new)) if self.unit == "byte" else _utf8_sizes(letters[new])
+            distinct, which = np.unique(letters[new], return_inverse=True)
+            names = [_letter_name(int(letter), self.unit) for letter in distinct]
+            bits = np.array([self._spelling_bits(name) for name in names])
             of_line = np.searchsorted(np.flatnonzero(ends), new)
-            spelt = np.bincount(of_line, weights=size, minlength=int(ends.sum()))
-            self.unknown_bytes = spelt.astype(np.int64)
+            lines = int(ends.sum())
+            self.unknown_bits = np.bincount(of_line, bits[which], lines).astype(np.float64)
         return ids
 
     # ------------------------------------------------------------------ tokens and numbers
@@ -217,10 +221,10 @@ class Reader:
         ids: list[int] = []
         separator = int(self.unit == "word")
         free = UNKNOWN_NAMES if self.unknown_is_word else ()
-        unknown_bytes = []
+        unknown_bits = []
         for number, sentence in enumerate(sentences, self.lines + 1):
             ids.append(BEGIN)
-            spelt = 0
+            spelt = 0.0
             for token in sentence:
                 if not isinstance(token, str):
                     must = "hold sentences of str tokens"
@@ -234,16 +238,25 @@ class Reader:
                     raise _check.invalid(argument, must, f"{token} in sentence {number}")
                 ids.append(found_id)
                 if found_id == UNKNOWN and token not in free:
-                    spelt += self._size(token) + separator
+                    spelt += self._spelling_bits(token)
             ids.append(END)
-            unknown_bytes.append(spelt)
+            unknown_bits.append(spelt)
             between = max(1, len(sentence)) if separator else 1
             letters = len(sentence) if self.unit == "byte" else sum(map(len, sentence))
             self.characters += letters + between
             self.bytes += sum(map(self._size, sentence)) + between
-        self.unknown_bytes = np.array(unknown_bytes, np.int64)
+        self.unknown_bits = np.array(unknown_bits)
         self.lines += len(sentences)
         return np.array(ids, np.uint32)
+
+    def _spelling_bits(self, token: str) -> float:
+        """Return what an unknown token costs."""
+        if self._costs is None:
+            return 0.0
+        # Every byte of a model of bytes costs alike.
+        spelt = b"0" if self.unit == "byte" else token.encode("utf-8", "surrogateescape")
+        steps = zip((EDGE, *spelt), (*spelt, EDGE), strict=True)
+        return float(sum(self._costs[step] for step in steps))
 
     def _size(self, token: str) -> int:
         """Return how many bytes of text a token stands for."""
@@ -272,7 +285,7 @@ class Reader:
         inner[begins] = inner[begins + lengths + 1] = False
         ids[inner] = np.array(numbers, np.uint32)[inverse]
         self.lines += len(arrays)
-        self.unknown_bytes = np.zeros(len(arrays), np.int64)
+        self.unknown_bits = np.zeros(len(arrays))
         self.measured = False
         return ids
 
@@ -402,13 +415,6 @@ def _whole_numbers(sentence: Any) -> bool:
         and isinstance(sentence[0], (int, np.integer))
         and not isinstance(sentence[0], bool)
     )
-
-
-def _utf8_sizes(points: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Return how many bytes each code point takes; a lone byte is kept as a surrogate."""
-    sizes = 1 + (points > 0x7F) + (points > 0x7FF) + (points > 0xFFFF).astype(np.int64)
-    sizes[(points >= 0xDC80) & (points <= 0xDCFF)] = 1
-    return np.asarray(sizes)
 
 
 def _letter_name(letter: int, unit: str) -> str:

@@ -80,7 +80,8 @@ def _plain(loss: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
     bound = inspect.signature(loss).bind(*args, **kwargs)
     given = {name: v for name, v in bound.arguments.items() if isinstance(v, Tensor)}
     for name, value in given.items():
-        if type(value).__torch_dispatch__ is Tensor.__torch_dispatch__:
+        kind = type(value)
+        if kind not in _PLAIN and kind.__torch_dispatch__ is Tensor.__torch_dispatch__:
             bound.arguments[name] = given[name] = value.as_subclass(Tensor)
     module = sys.modules.get("torch.distributed.tensor")
     if module is not None and any(isinstance(v, module.DTensor) for v in given.values()):

@@ -9,12 +9,12 @@ PARALLEL construct"). Elsewhere, and in a forked child, where that team is gone,
 
 import os
 from collections.abc import Callable
-from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
 
 from xent._compile.threads import deal, run_in_pool
+from xent._optional import torch_alone_after_fork
 from xent.losses._torch_private import EnterTeam, gomp_parallel
 
 BLOCKS_PER_THREAD = 4
@@ -44,19 +44,8 @@ def in_blocks(call: KernelCall) -> list[Any]:
     if parallel is None:
         run_in_pool(take, workers)
     else:
-        _watch_forks()
+        torch_alone_after_fork()
         parallel(EnterTeam(take), None, workers, 0)
     if raised:
         raise raised[0]
     return found
-
-
-@cache
-def _watch_forks() -> None:
-    """Let torch run on one thread in children that are forked from now on.
-
-    They have no team: the next operation of torch on several threads, such as a sum in a backward,
-    would wait for it for good. Elsewhere than on Windows, where nothing forks.
-    """
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))

@@ -12,6 +12,7 @@ from xent.training._encoding import TableEncoder  # noqa: E402
 from xent.training._export import export_model  # noqa: E402
 from xent.training._fit.module import convolutional_network  # noqa: E402
 from xent.training._model import Scaling, TrainedModel  # noqa: E402
+from xent.training._multilabel import MultilabelClassifier  # noqa: E402
 from xent.training._story.fair import (  # noqa: E402
     FairComparison,
     FairResult,
@@ -19,15 +20,20 @@ from xent.training._story.fair import (  # noqa: E402
 )
 from xent.training._story.likelihood import LikelihoodTable, likelihood_table  # noqa: E402
 from xent.training._story.slopes import double_softmax_floor, slopes_at  # noqa: E402
+from xent.training._stream import ArrayRows, ParquetRows, StreamedRows  # noqa: E402
 
 __all__ = [
+    "ArrayRows",
     "Comparison",
     "FairComparison",
     "FairResult",
     "Images",
     "LikelihoodTable",
+    "MultilabelClassifier",
+    "ParquetRows",
     "Scaling",
     "SoftmaxClassifier",
+    "StreamedRows",
     "TableEncoder",
     "TrainedModel",
     "compare_losses",

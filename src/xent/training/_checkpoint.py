@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,30 @@ from xent._leftovers import in_any_case, lock, remove_dead
 
 Layer = tuple[NDArray[Any], NDArray[Any]]
 Memory = dict[str, NDArray[Any]]
-FORMAT, VERSION = "xent.training.checkpoint", 1
+FORMAT, VERSION = "xent.training.checkpoint", 2  # 2: amid an epoch
+WHOLE_EPOCHS = 1  # the version of files after a whole epoch, which older versions of xent read
+
+
+@dataclass(frozen=True)
+class Within:
+    """How far an epoch is.
+
+    Parameters
+    ----------
+    batches : int
+        How many it has trained on.
+    loss, norm : float
+        Their sums of losses and of gradient norms.
+    """
+
+    batches: int = 0
+    loss: float = 0.0
+    norm: float = 0.0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands after a whole epoch.
+    """Where a run stands after a whole epoch, or amid one.
 
     Parameters
     ----------
@@ -41,16 +60,19 @@ class Progress:
         One entry an epoch so far.
     best : list of (weight, bias)
         The network of the epoch with the least held-out cross-entropy; empty where nobody asks.
+    within : Within
+        How far the next epoch is.
     """
 
     layers: list[Layer]
     memory: Memory
     history: dict[str, list[float]]
     best: list[Layer] = field(default_factory=list)
+    within: Within = field(default_factory=Within)
 
 
 class Checkpoint:
-    """A file that a run writes after every epoch and reads before its first.
+    """A file that a run writes after every epoch, or by time, and reads before its first.
 
     Parameters
     ----------
@@ -64,6 +86,8 @@ class Checkpoint:
         What decides the last bits of the result: threads, versions, device.
     allow_other_bits : bool
         Whether a run goes on in other surroundings, with a warning.
+    every : float, optional
+        Seconds between two writings, amid an epoch too; None for after every epoch.
 
     Raises
     ------
@@ -79,16 +103,23 @@ class Checkpoint:
         surroundings: dict[str, Any],
         *,
         allow_other_bits: bool,
+        every: float | None = None,
     ) -> None:
         _store.check_target(path, argument="checkpoint")
         self.path = path
         self.settings, self.surroundings = settings, surroundings
         self.allow_other_bits = allow_other_bits
+        self.every, self.written = every, time.monotonic()
         digest = hashlib.sha256()
         for array in data:
             digest.update(json.dumps([array.dtype.str, array.shape]).encode())
             digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         self.data = digest.hexdigest()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to write; never where it is written after every epoch."""
+        return self.every is not None and time.monotonic() - self.written >= self.every
 
     def read(self, epochs: int, rng: np.random.RandomState) -> Progress | None:
         """Return where the run stands and put ``rng`` there; None where there is no file yet.
@@ -141,6 +172,7 @@ class Checkpoint:
             },
             history,
             _layers(arrays, "best."),
+            Within(*state.get("within", ())),
         )
 
     def _check_surroundings(self, there: dict[str, Any]) -> None:
@@ -199,17 +231,17 @@ class Checkpoint:
                 if os.stat(beside).st_ino == os.fstat(held.fileno()).st_ino:
                     return
 
-    def write(self, progress: Progress, rng: np.random.RandomState) -> None:
+    def write(self, progress: Progress, generator: Any) -> None:
         """Replace the file by one that says where the run stands now.
 
         Parameters
         ----------
         progress : Progress
-            After a whole epoch.
-        rng : RandomState
-            At the position from which the next epoch draws.
+            After a whole epoch, or amid one.
+        generator : tuple
+            The position of the RandomState from which the next epoch, or this one, draws.
         """
-        _, key, *position = rng.get_state(legacy=True)
+        _, key, *position = generator
         arrays: dict[str, NDArray[Any]] = {"generator": np.asarray(key, dtype=np.uint32)}
         for prefix, layers in (("", progress.layers), ("best.", progress.best)):
             for i, (weight, bias) in enumerate(layers):
@@ -222,7 +254,12 @@ class Checkpoint:
             "data": self.data,
             "generator": position,
         }
-        _store.save(self.path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
+        version = WHOLE_EPOCHS
+        if progress.within.batches:
+            version = VERSION
+            state["within"] = list(astuple(progress.within))
+        _store.save(self.path, format=FORMAT, version=version, state=state, arrays=arrays)
+        self.written = time.monotonic()
 
 
 def _layers(arrays: dict[str, NDArray[Any]], prefix: str) -> list[Layer]:

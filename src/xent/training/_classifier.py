@@ -29,6 +29,7 @@ from xent.training._fit.run import (
     train_module,
 )
 from xent.training._fit.targets import (
+    Targets,
     check_distributions,
     is_soft,
     numbers_in,
@@ -36,7 +37,8 @@ from xent.training._fit.targets import (
     row_weights,
 )
 from xent.training._loop import logits_of
-from xent.training._objectives import objective_of
+from xent.training._objectives import Objective, objective_of
+from xent.training._stream import StreamedRows
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 KINDS = [np.float64, np.float32, np.uint8]  # features that are taken as they are; others as float64
@@ -139,13 +141,14 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(
         self,
-        X: ArrayLike,
+        X: ArrayLike | StreamedRows,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
         classes: ArrayLike | None = None,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float | None = None,
         allow_other_bits: bool = False,
         log: str | os.PathLike[str] | None = None,
     ) -> Self:
@@ -153,8 +156,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array_like, shape (N, D)
-            Features. Bytes and float32 are not copied: a batch at a time is made float32.
+        X : array_like, shape (N, D), or StreamedRows
+            Features. Bytes and float32 are not copied: a batch at a time is made float32. Blocks
+            are read one after another, and may be larger than memory.
         y : array_like, shape (N,) or (N, C)
             Classes, of any kind that sorts; or the probability of every class, such as another
             model's predictions.
@@ -170,6 +174,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             to the same bits as without the stop; with more ``epochs`` than it was given first, on
             to those. Those bits hang on torch, its threads, the processor and the device, so that
             with others the run does not go on.
+        checkpoint_every : float, optional
+            Write it whenever so many seconds have passed, amid an epoch too, and at the end.
         allow_other_bits : bool
             Go on with others all the same, with a warning.
         log : str or PathLike, optional
@@ -191,8 +197,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.__dict__.pop(name, None)
         try:
             return self._fit(
-                X, y, sample_weight, classes, validation, checkpoint, allow_other_bits, log
-            )
+                X, y, sample_weight, classes, validation, checkpoint, checkpoint_every,
+                allow_other_bits, log,
+            )  # fmt: skip
         except BaseException:
             # What was fitted before stays usable, whole, if this fit fails or is interrupted.
             self.__dict__ = before
@@ -200,24 +207,32 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _fit(
         self,
-        X: ArrayLike,
+        X: ArrayLike | StreamedRows,
         y: ArrayLike,
         sample_weight: ArrayLike | None,
         classes: ArrayLike | None,
         validation: Any,
         checkpoint: Any,
+        every: float | None,
         allow_other_bits: bool,
         log: str | os.PathLike[str] | None,
     ) -> Self:
         if allow_other_bits and checkpoint is None:
             must = "be left out without " + _check.argument("checkpoint")
             raise _check.invalid("allow_other_bits", must, "True")
+        if every is not None:
+            every = _check.number("checkpoint_every", every)
+            if not every >= 0 or checkpoint is None:
+                must = "be seconds, at least 0, and go with " + _check.argument("checkpoint")
+                raise _check.invalid("checkpoint_every", must, every)
         if log is not None:
             _store.check_target(log, argument="log")
-        objective = objective_of(self.loss, mistakes=self._mistakes)
+        objective = self._objective(self.loss)
         plan, hidden = self._plan(validation is not None)
-        rows, labels = validate_data(self, X, y, dtype=KINDS, multi_output=is_soft(y))
-        targets = read_targets(labels, classes)
+        rows, targets = self._read(X, y, classes)
+        if checkpoint is not None and isinstance(rows, StreamedRows) and self.random_state is None:
+            must = "be given for a checkpoint where " + _check.argument("X") + " is read in blocks"
+            raise _check.invalid("random_state", must, "None")
         self.classes_ = targets.classes
         weight = row_weights(targets, sample_weight, self.class_weight)
         held_out = None if validation is None else self._held_out(*pair(validation))
@@ -244,7 +259,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 write_log(log, record.history)
         else:
             settings = self._settings(plan, hidden)
-            record, layers = take_steps(task, rng, checkpoint, settings, allow_other_bits, log)
+            record, layers = take_steps(
+                task, rng, checkpoint, settings, allow_other_bits, log, every
+            )
         self.best_epoch_ = len(record.history["loss"])
         if plan.patience is not None:
             layers, self.best_epoch_ = record.best, 1 + int(np.argmin(record.watched))
@@ -274,11 +291,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=KINDS, reset=False)
-        objective = objective_of(self.loss_, mistakes=self._mistakes)
-        if hasattr(self, "module_"):
-            return objective.log_probs(module_logits(self.module_, rows))
-        layers = list(zip(self.coefs_, self.intercepts_, strict=True))
-        return objective.log_probs(logits_of(layers, rows))
+        return self._objective(self.loss_).log_probs(self._logits(rows))
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return probabilities: the softmax, or for the sigmoid losses sigmoids over their sum.
@@ -320,6 +333,34 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         winners = self.predict_log_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[winners])
+
+    def _logits(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Return logits of rows that are checked."""
+        if hasattr(self, "module_"):
+            return module_logits(self.module_, rows)
+        return logits_of(list(zip(self.coefs_, self.intercepts_, strict=True)), rows)
+
+    def _objective(self, loss: str) -> Objective:
+        return objective_of(loss, mistakes=self._mistakes)
+
+    def _read(
+        self, X: ArrayLike | StreamedRows, y: ArrayLike, classes: ArrayLike | None
+    ) -> tuple[NDArray[Any] | StreamedRows, Targets]:
+        """Take features and targets to train on."""
+        if isinstance(X, StreamedRows):
+            targets = read_targets(y, classes)
+            return self._blocks(X, targets), targets
+        rows, labels = validate_data(self, X, y, dtype=KINDS, multi_output=is_soft(y))
+        return rows, read_targets(labels, classes)
+
+    def _blocks(self, X: StreamedRows, targets: Targets) -> StreamedRows:
+        """Take rows in blocks, which are looked at when they are read."""
+        if len(X) != len(targets.values):
+            must = f"hold a target for each of the {len(X):,} rows of " + _check.argument("X")
+            raise _check.invalid("y", must, f"{len(targets.values):,}")
+        self.__dict__.pop("feature_names_in_", None)
+        self.n_features_in_ = X.features
+        return X
 
     def _plan(self, held_out: bool) -> tuple[Plan, list[int]]:
         if not isinstance(self.hidden, Sequence | np.ndarray) or isinstance(
@@ -374,6 +415,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "schedule": None if schedule is None else [schedule[0], schedule[1]],
             "patience": plan.patience,
             "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
+            "multilabel": None,
         }
 
     def _held_out(self, X: ArrayLike, y: ArrayLike) -> HeldOut:

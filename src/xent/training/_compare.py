@@ -12,8 +12,9 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state, column_or_1d
 
 from xent import _check
+from xent._lang import say
 from xent._page import COLOURS, Page, altair
-from xent._terminal import fitted, width_of
+from xent._terminal import fitted, right_in, width_of
 from xent.evaluation import Report, evaluate
 from xent.training._classifier import SoftmaxClassifier, pair
 from xent.training._objectives import FOUR, MISTAKES, objective_of
@@ -75,23 +76,29 @@ class Comparison:
             The page.
         """
         page.section(
-            "The same network under each loss",
-            "Same start, same batches, same number of steps. Held-out bits are the mean cost of "
-            "the true class on rows that were not trained on; fewer are better.",
-            columns=["loss", "held-out bits", "accuracy", "Brier", "calibration error", "seconds"],
+            say("The same network under each loss"),
+            say(
+                "Same start, same batches, same number of steps, same learning rate. "
+                "Held-out bits are the mean cost "
+                "of the true class on rows that were not trained on; fewer are better."
+            ),
+            columns=_heads(),
             rows=self._rows(),
             best=list(self.reports).index(self.best),
         )
         page.section(
-            "Why: what reaches the output layer",
-            "Left, held-out bits after each epoch. Right, the mean norm of the gradient at the "
-            "output layer. Squared error multiplies the error by the slope of the softmax or the "
-            "sigmoid, which is almost nothing where the model is surely wrong, and it is averaged "
-            "over all outputs: the signal starts small and stays small. Cross-entropy cancels that "
-            "slope. A larger learning rate makes up for much of it; here all share one.",
+            say("Why: what reaches the output layer"),
+            say(
+                "Left, held-out bits after each epoch. Right, the mean norm of the gradient at the "
+                "output layer. Squared error multiplies the error by the slope of the softmax or "
+                "the sigmoid, which is almost nothing where the model is surely wrong, and it is "
+                "averaged over all outputs: the signal starts small and stays small. Cross-entropy "
+                "cancels that slope. A larger learning rate makes up for much of it; here all "
+                "share one."
+            ),
             charts=[
-                self._curves("validation_bits", "held-out bits a row"),
-                self._curves("gradient_norm", "gradient norm, logarithmic", log=True),
+                self._curves("validation_bits", say("held-out bits a row")),
+                self._curves("gradient_norm", say("gradient norm, logarithmic"), log=True),
             ],
         )
 
@@ -124,7 +131,7 @@ class Comparison:
             alt.Chart(alt.Data(values=data))
             .mark_line(point=alt.OverlayMarkDef(size=22), strokeWidth=2)
             .encode(
-                x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d"), title="epoch"),
+                x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d"), title=say("epoch")),
                 y=alt.Y("value:Q", title=title, scale=scale),
                 color=alt.Color(
                     "loss:N",
@@ -132,7 +139,11 @@ class Comparison:
                     scale=alt.Scale(domain=names, range=COLOURS),
                     legend=alt.Legend(orient="bottom", columns=2, title=None, labelLimit=240),
                 ),
-                tooltip=["loss:N", "epoch:Q", alt.Tooltip("value:Q", format=".4g")],
+                tooltip=[
+                    alt.Tooltip("loss:N", title=say("loss")),
+                    alt.Tooltip("epoch:Q", title=say("epoch")),
+                    alt.Tooltip("value:Q", format=".4g", title=say("value")),
+                ],
             )
             .properties(width=350, height=250)
         )
@@ -141,14 +152,13 @@ class Comparison:
         return str(self)
 
     def __str__(self) -> str:
-        head = ("loss", "held-out bits", "accuracy", "Brier", "calibration error", "seconds")
-        lines = [head, *self._rows()]
-        widths = [max(width_of(line[k]) for line in lines) for k in range(len(head))]
+        lines = [_heads(), *self._rows()]
+        widths = [max(width_of(line[k]) for line in lines) for k in range(len(lines[0]))]
         out = []
         for line in lines:
             cells = [fitted(line[0], widths[0])]
-            cells += [f"{c:>{w}}" for c, w in zip(line[1:], widths[1:], strict=True)]
-            out.append("  ".join(cells) + ("  <- fewest bits" if line[0] == self.best else ""))
+            cells += [right_in(c, w) for c, w in zip(line[1:], widths[1:], strict=True)]
+            out.append("  ".join(cells) + (say("  <- fewest bits") if line[0] == self.best else ""))
         return "\n".join([*out, *self._mistakes()])
 
     def _mistakes(self) -> list[str]:
@@ -158,10 +168,27 @@ class Comparison:
         model = self.classifiers["double_softmax"]
         classes = len(model.classes_)
         return [
-            f"double_softmax ends at a loss of {model.history_['loss'][-1]:.4f} nats, and with "
-            f"{classes} classes cannot fall below ln(1 + {classes - 1}/e) = "
-            f"{double_softmax_floor(classes):.4f}."
+            say(
+                "double_softmax ends at a loss of {loss:.4f} nats, and with {classes} classes "
+                "cannot fall below ln(1 + {others}/e) = {floor:.4f}.",
+                loss=model.history_["loss"][-1],
+                classes=classes,
+                others=classes - 1,
+                floor=double_softmax_floor(classes),
+            )
         ]
+
+
+def _heads() -> tuple[str, ...]:
+    """Return the headings of the table, in the language that is spoken."""
+    return (
+        say("loss"),
+        say("held-out bits"),
+        say("accuracy"),
+        say("Brier"),
+        say("calibration error"),
+        say("seconds"),
+    )
 
 
 def compare_losses(

@@ -24,6 +24,7 @@ from xent._optional import need
 from xent._table.frames.columns import DAY
 from xent.training._encoding.column import CYCLES, EncodedColumn
 from xent.training._model import TrainedModel
+from xent.training._multilabel import MultilabelClassifier
 from xent.training._objectives import link_of
 
 EXPORT_FORMATS = ("torch", "onnx")
@@ -122,6 +123,7 @@ class _Graph(nn.Module):
             self.register_buffer(f"bias{i}", torch.from_numpy(bias.astype(np.float64)))
         self.depth = len(classifier.coefs_)
         self.link, options = link_of(classifier.loss_)
+        self.multilabel = isinstance(classifier, MultilabelClassifier)
         self.capped = "softcap" in options
         for name in ("temperature", "softcap"):
             value = torch.tensor(options.get(name, 1.0), dtype=torch.float64, device="cpu")
@@ -142,6 +144,8 @@ class _Graph(nn.Module):
         if self.capped:
             x = self.softcap * torch.tanh(x / self.softcap)
         x = x / self.temperature
+        if self.multilabel:  # each label by itself
+            return logsigmoid(x)
         return torch.log_softmax(logsigmoid(x) if self.link == "sigmoid" else x, dim=1)
 
 
@@ -164,6 +168,7 @@ def description(model: TrainedModel) -> dict[str, Any]:
         "shape": list(model.shape),
         "target": model.target,
         "classes": model.classifier.classes_.tolist(),
+        "multilabel": isinstance(model.classifier, MultilabelClassifier),
     }
 
 

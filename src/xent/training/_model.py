@@ -20,9 +20,11 @@ from sklearn.utils.validation import check_is_fitted
 from xent import _check, _store
 from xent.training._classifier import SoftmaxClassifier
 from xent.training._encoding import TableEncoder
+from xent.training._multilabel import MultilabelClassifier
 from xent.training._objectives import objective_of
 
-FORMAT, VERSION = "xent.training", 2  # 2: with an encoding
+FORMAT, VERSION = "xent.training", 3  # 2: with an encoding; 3: with several labels a row
+ONE_CLASS_A_ROW = 2  # the version of such files, which older versions of xent read
 MOST_CLASS_BYTES = 1 << 28  # of all classes in memory; a forged width would ask for any
 
 
@@ -112,6 +114,11 @@ class TrainedModel:
         Fitted; makes numbers of a table before the classifier, or the scaling, sees them.
     shape : tuple of int
         Rows, columns and channels of an image, where the features are the pixels of one.
+    label_columns : list of str
+        Of several labels a row: the columns of 1 and 0, in the order of the labels; empty where
+        one column, ``target``, holds them all.
+    separator : str
+        What stands between the labels of that one column; empty where it holds lists.
     """
 
     classifier: SoftmaxClassifier
@@ -120,6 +127,8 @@ class TrainedModel:
     target: str = ""
     encoder: TableEncoder | None = None
     shape: tuple[int, ...] = ()
+    label_columns: list[str] = field(default_factory=list)
+    separator: str = ""
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Return log-probabilities in nats of features as they came, not encoded and not scaled.
@@ -140,6 +149,33 @@ class TrainedModel:
             If ``X`` lacks a column, or has another kind of it than in training, is not finite or
             not of D features.
         """
+        return self.classifier.predict_log_proba(self._features(X))
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return the logit of each label, of a model of several labels a row.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (N, D)
+            Features as `predict_log_proba` takes them.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, L)
+            Columns in the order of ``classifier.classes_``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the model is of one class a row, or ``X`` is not as in training.
+        """
+        if not isinstance(self.classifier, MultilabelClassifier):
+            because = "its model is of one class a row"
+            raise _check.cannot("Logits of labels cannot be told", because)
+        return self.classifier.decision_function(self._features(X))
+
+    def _features(self, X: Any) -> Any:
+        """Return features as the classifier takes them."""
         if self.encoder is not None:
             X = self.encoder.transform(X)
         elif self.columns and hasattr(X, "columns"):
@@ -147,8 +183,7 @@ class TrainedModel:
             if missing:
                 raise _check.invalid("X", f"have a column {missing[0]!r}", "none of that name")
             X = X[self.columns]
-        scaled = X if self.scaling is None else self.scaling.apply(X)
-        return self.classifier.predict_log_proba(scaled)
+        return X if self.scaling is None else self.scaling.apply(X)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a file: arrays and JSON, no code, whole or not at all.
@@ -174,7 +209,7 @@ class TrainedModel:
         seed = settings.pop("random_state")
         settings["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
         settings["hidden"] = [int(units) for units in settings["hidden"]]
-        if isinstance(settings["class_weight"], Mapping):  # JSON knows no keys but texts
+        if isinstance(settings.get("class_weight"), Mapping):  # JSON knows no keys but texts
             pairs = settings["class_weight"].items()
             settings["class_weight"] = [
                 [c.item() if hasattr(c, "item") else c, float(weight)] for c, weight in pairs
@@ -196,7 +231,11 @@ class TrainedModel:
             "shape": list(self.shape),
             "encoding": None if self.encoder is None else self.encoder.to_dict(),
         }
-        _store.save(path, format=FORMAT, version=VERSION, state=state, arrays=arrays)
+        version = ONE_CLASS_A_ROW
+        if isinstance(model, MultilabelClassifier):
+            version = VERSION
+            state |= {"label_columns": list(self.label_columns), "separator": self.separator}
+        _store.save(path, format=FORMAT, version=version, state=state, arrays=arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -228,7 +267,10 @@ class TrainedModel:
             if (encoding := state.get("encoding")) is not None:  # version 1 had none
                 encoder = TableEncoder.from_dict(encoding)
             shape = tuple(state.get("shape", ()))
-            model = cls(classifier, scaling, state["columns"], state["target"], encoder, shape)
+            model = cls(
+                classifier, scaling, state["columns"], state["target"], encoder, shape,
+                state.get("label_columns", []), state.get("separator", ""),
+            )  # fmt: skip
             _check_fit(model)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
             because = "what it holds is no model"
@@ -241,7 +283,8 @@ def _restored(state: _store.StoredState, arrays: _store.Arrays) -> SoftmaxClassi
     settings = dict(state["settings"])
     if isinstance(settings.get("class_weight"), list):
         settings["class_weight"] = {c: weight for c, weight in settings["class_weight"]}
-    classifier = SoftmaxClassifier(**settings)
+    kind = MultilabelClassifier if "label_columns" in state else SoftmaxClassifier
+    classifier = kind(**settings)
     layers = range(sum(name.startswith("weight") for name in arrays))
     classifier.coefs_ = [arrays[f"weight{i}"] for i in layers]
     classifier.intercepts_ = [arrays[f"bias{i}"] for i in layers]
@@ -283,6 +326,10 @@ def _check_fit(model: TrainedModel) -> None:
         fits &= all(isinstance(n, int) for n in model.shape) and math.prod(model.shape) == units[0]
     if (scaling := model.scaling) is not None:
         fits &= scaling.low.shape == scaling.high.shape == (units[0],)
-    objective_of(classifier.loss)
+    several = isinstance(classifier, MultilabelClassifier)
+    fits &= isinstance(model.separator, str) and isinstance(model.label_columns, list)
+    fits &= all(isinstance(name, str) for name in model.label_columns)
+    fits &= len(model.label_columns) in (0, units[-1])
+    objective_of(classifier.loss, multilabel=several)
     if not fits or not isinstance(model.target, str):
         raise ValueError

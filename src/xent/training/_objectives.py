@@ -42,6 +42,10 @@ class Objective:
     smoothing : float, optional
         Of a plain cross-entropy of the softmax, whose gradient is p - t: how far its target is
         smoothed. None of every other loss.
+    multilabel : bool
+        Whether each output is a yes or no by itself, so that ``log_probs`` are those of yes.
+    link : str
+        What the loss applies to logits, ``"softmax"`` or ``"sigmoid"``.
     """
 
     name: str
@@ -49,6 +53,8 @@ class Objective:
     loss: Callable[[Tensor, Tensor], Tensor]
     log_probs: Callable[[Matrix], Matrix]
     smoothing: float | None = None
+    multilabel: bool = False
+    link: str = "softmax"
 
 
 @dataclass(frozen=True)
@@ -124,9 +130,13 @@ def _double_softmax(logits: Tensor, target: Tensor, *, reduction: str) -> Tensor
     return loss
 
 
+def _log_sigmoid(logits: Matrix) -> Matrix:
+    return -np.logaddexp(0.0, -logits)
+
+
 def _log_sigmoids_normalised(logits: Matrix) -> Matrix:
     """Sigmoids divided by their row sum, in logarithms so that tiny ones do not become 0 / 0."""
-    return log_softmax(-np.logaddexp(0.0, -logits))
+    return log_softmax(_log_sigmoid(logits))
 
 
 _softmax = partial(torch.softmax, dim=1)
@@ -152,7 +162,9 @@ OBJECTIVES = {
 MISTAKES = {"double_softmax": Family("softmax", _double_softmax)}
 
 
-def objective_of(text: object, *, argument: str = "loss", mistakes: bool = False) -> Objective:
+def objective_of(
+    text: object, *, argument: str = "loss", mistakes: bool = False, multilabel: bool = False
+) -> Objective:
     """Return the loss that a text like ``focal:gamma=2`` names.
 
     Parameters
@@ -164,6 +176,8 @@ def objective_of(text: object, *, argument: str = "loss", mistakes: bool = False
         What the text is called, for messages.
     mistakes : bool
         Whether `MISTAKES` may be named.
+    multilabel : bool
+        Whether rows have several labels: of the losses those with a sigmoid, each by itself.
 
     Raises
     ------
@@ -171,6 +185,8 @@ def objective_of(text: object, *, argument: str = "loss", mistakes: bool = False
         If there is no such loss or option, or the value or the link cannot be.
     """
     families = OBJECTIVES | MISTAKES if mistakes else OBJECTIVES
+    if multilabel:
+        families = {name: f for name, f in OBJECTIVES.items() if f.link == "sigmoid"}
     if isinstance(text, str) and text in MISTAKES and not mistakes:
         got = f"{text!r}, which applies a softmax to probabilities: with 10 classes it is never " \
             "below ln(1 + 9/e) = 1.4612, however good the model"  # fmt: skip
@@ -192,8 +208,10 @@ def objective_of(text: object, *, argument: str = "loss", mistakes: bool = False
         name=str(text),
         rows=partial(_rows, values),
         loss=partial(values, reduction="mean"),
-        log_probs=partial(_log_probs, family.link, options),
+        log_probs=_log_sigmoid if multilabel else partial(_log_probs, family.link, options),
         smoothing=float(options.get("label_smoothing", 0.0)) if plain else None,
+        multilabel=multilabel,
+        link=family.link,
     )
 
 

@@ -16,8 +16,8 @@ def hold_out(labels: NDArray[Any], share: float, seed: int) -> NDArray[np.bool_]
 
     Parameters
     ----------
-    labels : ndarray, shape (N,)
-        The class of each row.
+    labels : ndarray, shape (N,) or (N, L)
+        The class of each row; of several labels a row the share is of all rows alike.
     share : float
         Of all rows, between 0 and 1, to within half a row.
     seed : int
@@ -33,6 +33,8 @@ def hold_out(labels: NDArray[Any], share: float, seed: int) -> NDArray[np.bool_]
         If the share is none, or the rows are too few to hold out one and keep one of each class.
     """
     share = _check.share("validation", share)
+    if labels.ndim == 2:
+        labels = np.zeros(len(labels), np.int64)
     classes, code, rows = np.unique(labels, return_inverse=True, return_counts=True)
     wanted = round(share * len(labels))
     able = int((rows - 1).sum())

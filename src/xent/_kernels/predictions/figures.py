@@ -12,6 +12,7 @@ from xent._math.vector import select
 U = np.uint64
 NARROW = 64  # classes up to which rows lie side by side
 TILE = 32  # rows that do
+SQUARE = 16  # classes that are turned round together
 SPARE = 8  # entries that arrays of `RowArrays` have beyond the rows, so that vectors may end there
 
 
@@ -35,20 +36,34 @@ class RowArrays(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Room to work in: `TILE` rows of each class, and of each row its true class and its entry."""
+    """Room to work in: of `TILE` rows each class, and a number a row.
+
+    ``tile`` holds the classes, in the type of the scores; ``own`` and ``true`` what the true class
+    has and which it is, as float64 and int64. The others are as wide as the scores: ``own_as`` and
+    ``true_as``, ``best`` and ``low``, the largest entry and the smallest, ``guess`` and ``rank``.
+    """
 
     tile: Any
     own: Any
     true: Any
+    own_as: Any
+    true_as: Any
+    best: Any
+    low: Any
+    guess: Any
+    rank: Any
 
 
-def room_for(rows: int, classes: int) -> tuple[RowArrays, Room]:
-    """Allocate the figures of so many rows, and room to work in."""
+def room_for(rows: int, classes: int, dtype: Any) -> tuple[RowArrays, Room]:
+    """Allocate the figures of so many rows of scores of a type, and room to work in."""
     size = -(-rows // TILE) * TILE + SPARE
     guess, rank = np.empty((2, size), np.int64)
     reals = np.empty((5, size))
-    tile = np.empty(TILE * classes if classes <= NARROW else 0)
-    room = Room(tile, np.empty(TILE), np.empty(TILE, np.int64))
+    tile = np.zeros(TILE * (-(-classes // SQUARE) * SQUARE if classes <= NARROW else 0), dtype)
+    own, true = np.zeros(TILE), np.zeros(TILE, np.int64)
+    own_as, best, low = np.zeros((3, TILE), dtype)
+    true_as, *found = np.zeros((3, TILE), np.int32 if np.dtype(dtype).itemsize == 4 else np.int64)
+    room = Room(tile, own, true, own_as, true_as, best, low, *found)
     return RowArrays(guess, rank, *reals), room
 
 

@@ -14,73 +14,116 @@ import numpy as np
 from xent._compile.decorator import inner, outer
 from xent._kernels.predictions.figures import TILE, cost_of, first_above
 from xent._math.double_double import two_sum
+from xent._math.element import lanes_of, next_above
 from xent._math.exp import EXP_SCALE, scaled_exp
-from xent._math.llvm import CACHE_LINE, prefer_512, prefetch
+from xent._math.llvm import prefer_512, prefetch
 from xent._math.log import log1p
-from xent._math.vector import FLOAT64_LANES, bits64, load, multiply_add, select, splat, store, zeros
+from xent._math.transpose import transpose
+from xent._math.vector import (
+    FLOAT64_LANES,
+    bits64,
+    load,
+    load_float64,
+    multiply_add,
+    select,
+    splat,
+    store,
+    zeros,
+)
 
 U = np.uint64
 LANES = FLOAT64_LANES
-_AHEAD = 2 * TILE  # rows that are asked for before they are wanted
+_AHEAD = 4 * TILE  # rows that are asked for before they are wanted
+_GATHERED = 4  # classes up to which squares would be mostly of other rows
 _ONE, _NOUGHT = np.int64(1), np.int64(0)
 
 
 @inner()
-def _turn(x, truth, first, tile, own, true):
-    """Write classes of rows as lines of ``tile``, and of each row its true class and what it has.
+def _turn(x, flat, truth, first, room):
+    """Write classes of rows as lines of a tile, and of each row its true class and what it has.
 
-    Class after class: so LLVM gathers eight rows at once. What is beyond the last row stays.
+    Whole squares of rows and classes are turned round in registers: they read some numbers beyond
+    the row, and so not where ``flat``, which is x, ends. What is beyond the last row stays.
     """
+    tile, classes = room.tile, np.int64(x.shape[1])
     rows = min(TILE, x.shape[0] - first)
-    line = CACHE_LINE // x.itemsize
-    ahead = (first + _AHEAD) * x.shape[1]
-    for j in range(ahead, min(ahead + TILE * x.shape[1], x.size), line):
-        prefetch(x, j)
-    for c in range(U(x.shape[1])):
-        for i in range(U(rows)):
-            tile[c * U(TILE) + i] = x[U(first) + i, c]
+    side = lanes_of(x)  # of a square, and elements of a cache line
+    ahead = (first + _AHEAD) * classes
+    for j in range(ahead, min(ahead + TILE * classes, x.size), side):
+        prefetch(flat, j)
+    if classes > _GATHERED and (first + TILE) * classes + side <= flat.size:
+        for c in range(0, classes, side):
+            for i in range(0, TILE, side):
+                at = (first + i) * classes + c
+                transpose(flat, at, classes, tile, c * TILE + i, np.int64(TILE))
+    else:  # class after class: so LLVM gathers eight rows at once
+        for c in range(U(classes)):
+            for i in range(U(rows)):
+                tile[c * U(TILE) + i] = x[U(first) + i, c]
+    for i in range(U(rows)):
+        room.own[i] = tile[U(max(truth[U(first) + i], 0) * TILE) + i]
     for i in range(U(rows)):
         t = truth[U(first) + i]
-        true[i] = t
-        own[i] = np.float64(x[U(first) + i, U(t)]) if t >= 0 else 0.0
+        room.true[i] = t
+        room.true_as[i] = t
+        room.own[i] = room.own[i] if t >= 0 else 0.0
+        room.own_as[i] = room.own[i]
+
+
+@inner()
+def _places(classes, at, lanes, room):
+    """Find of each row its guess and the rank of the true class, its largest and smallest entry.
+
+    In the type of the scores: a vector holds twice as many float32.
+    """
+    t, mine = load(room.true_as, U(at)), load(room.own_as, U(at))
+    nought, one, none = splat(0.0, mine), splat(_ONE, t), splat(_NOUGHT, t)
+    above = next_above(mine + nought)  # which makes -0 0
+    best, low, guess, rank = nought - splat(1.0, mine), nought, none, none
+    for c in range(classes):
+        v = load(room.tile, U(c * TILE + at))
+        here = splat(np.int64(c), t)
+        low = select(v < low, v, low)
+        up = best < v
+        best = select(up, v, best)
+        guess = select(up, here, guess)
+        # Of those that have as much, the ones that stand before it go before it.
+        rank = rank + select(select(here < t, mine, above) <= v, one, none)
+    store(room.best, U(at), best)
+    store(room.low, U(at), low)
+    store(room.guess, U(at), guess)
+    store(room.rank, U(at), rank)
 
 
 @outer()
-def narrow_probs(x, truth, slack, room, out):
-    """Measure rows of probabilities x (n, C), C up to `NARROW`.
+def narrow_probs(x, flat, truth, slack, room, out):
+    """Measure rows of probabilities x (n, C), C up to `NARROW`; ``flat`` is the same.
 
     Return the first row that is no distribution, or -1: an entry is negative or no number, or the
     sum is further from 1 than ``slack``.
     """
     prefer_512()
-    tile, own, true = room.tile, room.own, room.true
+    tile, lanes, classes = room.tile, lanes_of(x), x.shape[1]
     for first in range(0, x.shape[0], TILE):
-        _turn(x, truth, first, tile, own, true)
-        for at in range(0, min(TILE, x.shape[0] - first), LANES):
-            t, mine = load(true, U(at)), load(own, U(at))
+        _turn(x, flat, truth, first, room)
+        rows = min(TILE, x.shape[0] - first)
+        for at in range(0, rows, lanes):
+            _places(classes, at, lanes, room)
+        for i in range(U(rows)):
+            out.guess[U(first) + i] = room.guess[i]
+            out.rank[U(first) + i] = room.rank[i]
+        for at in range(0, rows, LANES):
+            t, mine = load(room.true, U(at)), load(room.own, U(at))
             others = squares = zeros()
-            best = zeros() - 1.0
-            low = zeros()
-            guess = rank = bits64(zeros())
-            for c in range(x.shape[1]):
-                v = load(tile, U(c * TILE + at))
+            for c in range(classes):
+                v = load_float64(tile, U(c * TILE + at))
                 rest = select(t == np.int64(c), zeros(), v)
                 others = others + rest
                 squares = multiply_add(rest, rest, squares)
-                low = select(v < low, v, low)
-                up = best < v
-                best = select(up, v, best)
-                here = splat(np.int64(c), t)
-                guess = select(up, here, guess)
-                one = splat(_ONE, t)
-                none = splat(_NOUGHT, t)
-                rank = rank + select(here < t, select(mine <= v, one, none), none)
-                rank = rank + select(t < here, select(mine < v, one, none), none)
             total = others + mine
             inverse = 1.0 / total
             left = others * inverse
-            store(out.guess, U(first + at), guess)
-            store(out.rank, U(first + at), rank)
+            best, low = load_float64(room.best, U(at)), load_float64(room.low, U(at))
             store(out.confidence, U(first + at), best * inverse)
             store(out.given, U(first + at), mine * inverse)
             store(out.brier, U(first + at), squares * inverse * inverse + left * left)
@@ -91,8 +134,8 @@ def narrow_probs(x, truth, slack, room, out):
 
 
 @outer()
-def narrow_logits(x, truth, slack, normalised, room, out):
-    """Measure rows of logits; where ``normalised``, of log-probabilities.
+def narrow_logits(x, flat, truth, slack, normalised, room, out):
+    """Measure rows of logits; where ``normalised``, of log-probabilities. See `narrow_probs`.
 
     Return the first bad row, or -1: an entry is NaN or inf, or none is above -inf, or where
     ``normalised`` the probabilities do not sum to 1 within ``slack``.
@@ -100,14 +143,14 @@ def narrow_logits(x, truth, slack, normalised, room, out):
     prefer_512()
     tile, own, true = room.tile, room.own, room.true
     for first in range(0, x.shape[0], TILE):
-        _turn(x, truth, first, tile, own, true)
+        _turn(x, flat, truth, first, room)
         for at in range(0, min(TILE, x.shape[0] - first), LANES):
             t, mine = load(true, U(at)), load(own, U(at))
             one, none = splat(_ONE, t), splat(_NOUGHT, t)
             best = zeros() - math.inf
             guess = rank = bits64(zeros())
             for c in range(x.shape[1]):
-                v = load(tile, U(c * TILE + at))
+                v = load_float64(tile, U(c * TILE + at))
                 up = best < v
                 best = select(up, v, best)
                 here = splat(np.int64(c), t)
@@ -116,7 +159,7 @@ def narrow_logits(x, truth, slack, normalised, room, out):
                 rank = rank + select(t < here, select(mine < v, one, none), none)
             others = squares = zeros()
             for c in range(x.shape[1]):
-                e = _power(load(tile, U(c * TILE + at)), best)
+                e = _power(load_float64(tile, U(c * TILE + at)), best)
                 rest = select(guess == np.int64(c), zeros(), e)
                 others = others + rest
                 squares = multiply_add(rest, rest, squares)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from xent._compile.decorator import inner, outer
+from xent._kernels.predictions.sums import CHUNK
 from xent._math.element import order_key
 from xent._math.exp import EXP_SCALE, exp_series, scaled_exp
 from xent._math.llvm import prefer_512
@@ -42,10 +43,9 @@ def _odds_of_log(score):
     return select(score < -40.0, score, -fast_log8(select(x < 0.34, near, far)))
 
 
-@outer()
-def log_odds(scores, kind, rows, out):
+@inner()
+def _write_odds(scores, kind, rows, out):
     """Write the log odds of float64 scores, which have `SPARE` more; infinite of what is 0 or 1."""
-    prefer_512()
     for i in range(0, rows, FLOAT64_LANES):
         x = load(scores, U(i))
         if kind == PROBABILITY:
@@ -63,6 +63,42 @@ def log_odds(scores, kind, rows, out):
         for i in range(U(rows)):
             if not scores[i] < -1e-300:
                 out[i] = math.inf
+
+
+@outer()
+def log_odds(scores, kind, rows, out):
+    """Write the log odds of float64 scores, which have `SPARE` more; infinite of what is 0 or 1."""
+    prefer_512()
+    _write_odds(scores, kind, rows, out)
+
+
+@outer()
+def count_cells(scores, kind, width, truth, label, room, rows, yes, far):
+    """Count all scores, and those whose truth is ``label``, in cells of one width.
+
+    ``rows`` and ``yes`` begin with the cells from -`EVEN_CELLS` to `EVEN_CELLS`, by their numbers.
+    ``room`` (2, `CHUNK` and `SPARE`) is to work in. Return how many scores lie beyond; which ones
+    is written to ``far``.
+    """
+    prefer_512()
+    x, odds = room[0], room[1]
+    inverse, half = 1.0 / width, np.int64(EVEN_CELLS / width)  # powers of 2
+    beyond = np.int64(0)
+    for at in range(0, scores.shape[0], CHUNK):
+        many = min(CHUNK, scores.shape[0] - at)
+        for i in range(U(many)):
+            x[i] = scores[U(at) + i]
+        _write_odds(x, kind, many, odds)
+        for i in range(U(many)):
+            t = odds[i]
+            if -EVEN_CELLS <= t < EVEN_CELLS:
+                cell = U(np.int64(math.floor(t * inverse)) + half)
+                rows[cell] += 1
+                yes[cell] += np.int64(truth[U(at) + i] == label)
+            else:
+                far[U(beyond)] = np.int64(U(at) + i)
+                beyond += 1
+    return beyond
 
 
 @outer()

@@ -8,8 +8,6 @@ adds them in whole numbers of any length.
 Reference: Demmel and Nguyen (2015), Parallel reproducible summation, IEEE Trans. Computers 64.
 """
 
-import math
-
 import numpy as np
 
 from xent._compile.decorator import inner, outer
@@ -32,7 +30,7 @@ LANES = FLOAT64_LANES
 LIMBS, MORE_LIMBS = 3, 5
 LIMB_BITS, FIRST_LIMB = 44, 20  # bits from one limb to the next, and below 1 of the first
 LIMIT = 1024.0  # above all that are cut
-CHUNK = 256  # numbers that are cut at once, in the nearest cache
+CHUNK = 64  # numbers that are cut at once, in the nearest cache
 ROOM = 1 << 18  # numbers that may be added before what is above a limb's bits is carried
 
 _POWERS = (32, -12, -56, -100, -144)
@@ -44,7 +42,7 @@ _SIGN = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
 @inner()
-def _cut(value):
+def cut(value):
     """Return the three whole numbers of a value below `LIMIT`, and what is left."""
     high = value + _CUT1
     rest = value - (high - _CUT1)
@@ -56,12 +54,32 @@ def _cut(value):
 
 
 @inner()
-def _cut_more(value):
-    """Cut what `_cut` leaves, into two whole numbers more."""
+def cut_more(value):
+    """Cut what `cut` leaves, into two whole numbers more."""
     high = value + _CUT4
     rest = value - (high - _CUT4)
     low = rest + _CUT5
     return bits64(high) - _BITS4, bits64(low) - _BITS5, rest - (low - _CUT5)
+
+
+@inner()
+def sign_free(bits):
+    """Return the bits of a float64 without its sign: -0 is nothing."""
+    return bits & _SIGN
+
+
+@inner()
+def add_one(value, limbs):
+    """Add a finite number to five limbs, and return what is left."""
+    inside = abs(value) < LIMIT
+    u, v, w, rest = cut(value if inside else 0.0)
+    x, y, rest = cut_more(rest)
+    limbs[0] += u
+    limbs[1] += v
+    limbs[2] += w
+    limbs[3] += x
+    limbs[4] += y
+    return rest if inside else value
 
 
 @outer()
@@ -76,34 +94,26 @@ def add_all(values, rows, limbs, left):
     for i in range(0, whole, LANES):
         value = load(values, U(i))
         inside = abs(value) < LIMIT
-        u, v, w, rest = _cut(select(inside, value, zeros()))
-        x, y, rest = _cut_more(rest)
+        u, v, w, rest = cut(select(inside, value, zeros()))
+        x, y, rest = cut_more(rest)
         rest = select(inside, rest, value)
         a, b, c, d, e, any_left = a + u, b + v, c + w, d + x, e + y, any_left | bits64(rest)
         store(left, U(i), rest)
-    found = reduce_or(any_left & _SIGN)
+    found = sign_free(reduce_or(any_left))
     for i in range(whole, rows):
-        value = values[i]
-        inside = abs(value) < LIMIT
-        u, v, w, rest = _cut(value if inside else 0.0)
-        x, y, rest = _cut_more(rest)
-        left[i] = rest if inside else value
-        limbs[0] += u
-        limbs[1] += v
-        limbs[2] += w
-        limbs[3] += x
-        limbs[4] += y
-        found |= bits64(left[i]) & _SIGN
-    limbs[0] += _sum(a)
-    limbs[1] += _sum(b)
-    limbs[2] += _sum(c)
-    limbs[3] += _sum(d)
-    limbs[4] += _sum(e)
+        left[i] = add_one(values[i], limbs)
+        found |= sign_free(bits64(left[i]))
+    limbs[0] += sum_lanes(a)
+    limbs[1] += sum_lanes(b)
+    limbs[2] += sum_lanes(c)
+    limbs[3] += sum_lanes(d)
+    limbs[4] += sum_lanes(e)
     return found != 0
 
 
 @inner()
-def _sum(vector):
+def sum_lanes(vector):
+    """Sum the integers of a vector."""
     four = lower_half(vector) + upper_half(vector)
     two = lower_half(four) + upper_half(four)
     return lower_half(two) + upper_half(two)
@@ -116,14 +126,14 @@ def _cut_some(values, at, count, x, y, z, left):
     for i in range(0, count, LANES):
         value = load(values, U(at + i))
         inside = abs(value) < LIMIT
-        a, b, c, rest = _cut(select(inside, value, zeros()))
+        a, b, c, rest = cut(select(inside, value, zeros()))
         rest = select(inside, rest, value)
         store(x, U(i), a)
         store(y, U(i), b)
         store(z, U(i), c)
         store(left, U(at + i), rest)
         found = found | bits64(rest)
-    return reduce_or(found & _SIGN)
+    return sign_free(reduce_or(found))
 
 
 @outer()
@@ -155,37 +165,15 @@ def count(slots, rows, counts):
 
 
 @outer()
-def add_rows(pair, truth, out, cost, rows, pairs, pair_costs, cells, said, spent, room, left):
-    """Add rows of `RowArrays` to the cells of their pairs of classes, and of their confidence.
-
-    ``pair`` says where each is among ``pairs`` (S,), how many, and ``pair_costs`` (S, 3), limbs of
-    their ``cost``; empty, it is truth C + guess for C² pairs. ``cells`` (K, 2) holds how many, and
-    how many right; ``said`` and ``spent`` (K, 3) two limbs of confidence and cost. ``left`` is
-    written as in `scatter`, of the cost; return whether any left something.
-    """
-    prefer_512()
-    a, b, c, x, y, z = room[0], room[1], room[2], room[3], room[4], room[5]
-    classes, last = np.int64(math.sqrt(pairs.shape[0])), cells.shape[0] - 1
-    found = np.int64(0)
-    for at in range(0, rows, CHUNK):
-        many = min(CHUNK, rows - at)
-        _cut_some(out.confidence, at, many, a, b, c, left)
-        found |= _cut_some(cost, at, many, x, y, z, left)
-        for i in range(U(many)):
-            r = U(at) + i
-            k = U(min(np.int64(out.confidence[r] * cells.shape[0]), last))
-            s = U(pair[r]) if pair.shape[0] else U(truth[r] * classes + out.guess[r])
-            pairs[s] += 1
-            pair_costs[s, 0] += x[i]
-            pair_costs[s, 1] += y[i]
-            pair_costs[s, 2] += z[i]
-            cells[k, 0] += 1
-            cells[k, 1] += np.int64(truth[r] == out.guess[r])
-            said[k, 0] += a[i]
-            said[k, 1] += b[i]
-            spent[k, 0] += x[i]
-            spent[k, 1] += y[i]
-    return found != 0
+def left_of(values, rows, limbs, left):
+    """Write what is left of each number where so many limbs, 3 or 5, were taken of it."""
+    for i in range(U(rows)):
+        left[i] = values[i]
+        if abs(values[i]) < LIMIT:
+            _, _, _, rest = cut(values[i])
+            if limbs == MORE_LIMBS:
+                _, _, rest = cut_more(rest)
+            left[i] = rest
 
 
 @outer()

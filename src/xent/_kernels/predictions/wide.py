@@ -11,10 +11,11 @@ import numpy as np
 from xent._compile.decorator import inner, outer, step
 from xent._kernels.predictions.figures import cost_of, first_above
 from xent._math.double_double import two_sum
-from xent._math.element import from_float64
+from xent._math.element import add_squared, float64_halves, from_float64, lanes_of, next_above
 from xent._math.exp import EXP_SCALE, scaled_exp
 from xent._math.llvm import prefer_512, prefetch
 from xent._math.log import log1p
+from xent._math.transpose import load_some
 from xent._math.vector import (
     FLOAT64_LANES,
     count_true,
@@ -23,13 +24,13 @@ from xent._math.vector import (
     lower_half,
     multiply_add,
     select,
+    splat,
     upper_half,
     zeros,
 )
 
 U = np.uint64
 LANES = FLOAT64_LANES
-STEP = 4 * LANES  # classes that are summed in four chains
 _AHEAD = 2048  # classes that are asked for before they are wanted
 
 
@@ -47,6 +48,11 @@ def _larger(a, b):
 
 
 @inner()
+def _smaller(a, b):
+    return select(b < a, b, a)
+
+
+@inner()
 def _largest_of(vector):
     four = _larger(lower_half(vector), upper_half(vector))
     two = _larger(lower_half(four), upper_half(four))
@@ -54,36 +60,45 @@ def _largest_of(vector):
 
 
 @step()
-def _sums(x, start, stop):
-    """Σ p, Σ p², the largest and the smallest of flat x from start to stop, and 0."""
+def _sums(x, start, stop, limit):
+    """Σ p, Σ p², the largest and the smallest of flat x from start to stop, and 0.
+
+    And how many are at least ``limit``, of the type of x.
+    """
     prefer_512()
-    a0 = a1 = a2 = a3 = s0 = s1 = s2 = s3 = low = best = low1 = best1 = zeros()
-    whole = start + (stop - start) // STEP * STEP
-    for j in range(start, whole, STEP):
+    lanes = lanes_of(x)
+    least = splat(limit, load(x, U(start)))
+    best = low = splat(0.0, least)
+    a = b = s = t = (zeros(), zeros())
+    found = np.int64(0)
+    whole = start + (stop - start) // (2 * lanes) * (2 * lanes)
+    for j in range(start, whole, 2 * lanes):
         prefetch(x, j + _AHEAD)
-        prefetch(x, j + _AHEAD + STEP // 2)
-        v0, v1 = load_float64(x, U(j)), load_float64(x, U(j + LANES))
-        v2, v3 = load_float64(x, U(j + 2 * LANES)), load_float64(x, U(j + 3 * LANES))
-        a0, a1, a2, a3 = a0 + v0, a1 + v1, a2 + v2, a3 + v3
-        s0, s1 = multiply_add(v0, v0, s0), multiply_add(v1, v1, s1)
-        s2, s3 = multiply_add(v2, v2, s2), multiply_add(v3, v3, s3)
-        best, best1 = _larger(_larger(best, v0), v1), _larger(_larger(best1, v2), v3)
-        low, low1 = -_larger(_larger(-low, -v0), -v1), -_larger(_larger(-low1, -v2), -v3)
-    total, squares = _tree((a0 + a1) + (a2 + a3)), _tree((s0 + s1) + (s2 + s3))
-    most, least = _largest_of(_larger(best, best1)), -_largest_of(_larger(-low, -low1))
-    for j in range(whole, stop):
-        v = np.float64(x[j])
-        total += v
-        squares += v * v
-        most, least = max(most, v), min(least, v)
-    return total, squares, most, least
+        prefetch(x, j + _AHEAD + lanes)
+        v, w = load(x, U(j)), load(x, U(j + lanes))
+        best, low = _larger(best, _larger(v, w)), _smaller(low, _smaller(v, w))
+        found += count_true(least <= v) + count_true(least <= w)
+        a, s = add_squared(v, a, s)
+        b, t = add_squared(w, b, t)
+    sums, squares = (a[0] + a[1]) + (b[0] + b[1]), (s[0] + s[1]) + (t[0] + t[1])
+    v, w = float64_halves(best)
+    last_best = _larger(v, w)
+    v, w = float64_halves(low)
+    last_low = _smaller(v, w)
+    for j in range(whole, stop, LANES):
+        v = load_some(x, U(j), stop - j)
+        sums, squares = sums + v, multiply_add(v, v, squares)
+        last_best, last_low = _larger(last_best, v), _smaller(last_low, v)
+        found += count_true(np.float64(limit) <= v)
+        found -= max(j + LANES - stop, 0) if limit <= 0.0 else 0  # that are not there
+    return _tree(sums), _tree(squares), _largest_of(last_best), -_largest_of(-last_low), found
 
 
 @step()
 def _above(x, start, stop, value):
     """How many of flat x from start to stop are above a value."""
     prefer_512()
-    lanes = 64 // x.itemsize
+    lanes = lanes_of(x)
     found = np.int64(0)
     whole = start + (stop - start) // lanes * lanes
     for j in range(start, whole, lanes):
@@ -97,7 +112,7 @@ def _above(x, start, stop, value):
 def _at_least(x, start, stop, value):
     """How many of flat x from start to stop are at least a value."""
     prefer_512()
-    lanes = 64 // x.itemsize
+    lanes = lanes_of(x)
     found = np.int64(0)
     whole = start + (stop - start) // lanes * lanes
     for j in range(start, whole, lanes):
@@ -111,12 +126,16 @@ def _at_least(x, start, stop, value):
 def _place_of(x, start, stop, value):
     """Return where flat x from start to stop first has a value that it has."""
     prefer_512()
-    lanes = 64 // x.itemsize
-    whole = start + (stop - start) // lanes * lanes
+    lanes = lanes_of(x)
+    size = 4 * lanes
+    whole = start + (stop - start) // size * size
     at = whole
-    for j in range(start, whole, lanes):
-        if count_true(load(x, U(j)) == value):
+    for j in range(start, whole, size):
+        a, b = _larger(load(x, U(j)), load(x, U(j + lanes))), load(x, U(j + 2 * lanes))
+        if count_true(_larger(a, _larger(b, load(x, U(j + 3 * lanes)))) == value):
             at = j
+            while not count_true(load(x, U(at)) == value):
+                at += lanes
             break
     for j in range(at, stop):
         if x[j] == value:
@@ -142,16 +161,20 @@ def wide_probs(x, classes, truth, slack, out):
         own = x[max(true, start)]
         mine = np.float64(own) if true >= 0 else 0.0
         end = true if true >= 0 else stop
-        others, squares, most, least = _sums(x, start, end)
+        # Of those that have as much, the ones that stand before it go before it.
+        others, squares, most, least, rank = _sums(x, start, end, own)
         if true >= 0:
-            more, more_squares, right, low = _sums(x, true + 1, stop)
-            others, squares = others + more, squares + more_squares
+            above = next_above(abs(own))  # no -0
+            more, more_squares, right, low, after = _sums(x, true + 1, stop, above)
+            others, squares, rank = others + more, squares + more_squares, rank + after
             most, least = max(most, right, mine), min(least, low, mine)
         total = others + mine
         left = others / total
-        place = _place_of(x, start, stop, from_float64(most, own))
+        place = true
+        if rank or true < 0:
+            place = _place_of(x, start, stop, from_float64(most, own))
         out.guess[r] = place - start
-        out.rank[r] = _rank(x, start, stop, true, own)
+        out.rank[r] = rank
         out.confidence[r] = most / total
         out.given[r] = mine / total
         out.brier[r] = squares / (total * total) + left * left

@@ -8,16 +8,20 @@ from pathlib import Path
 from xent import _check
 
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".npz")
+READ_FORMATS = (*FORMATS, ".npy")  # one array, which is no table to write
+ARRAY_FORMATS = (".npz", ".npy")
 
 
-def ending(path: str | os.PathLike[str], argument: str) -> str:
+def ending(
+    path: str | os.PathLike[str], argument: str, formats: Sequence[str] = READ_FORMATS
+) -> str:
     """Return the ending that says what a file is, ``.gz`` taken off; refuse one we do not know."""
     suffixes = [s.lower() for s in Path(path).suffixes]
     kind = suffixes[-1] if suffixes else ""
-    if kind == ".gz" and len(suffixes) > 1 and suffixes[-2] not in (".parquet", ".npz"):
+    if kind == ".gz" and len(suffixes) > 1 and suffixes[-2] not in (".parquet", *ARRAY_FORMATS):
         kind = suffixes[-2]
-    if kind not in FORMATS:
-        raise _check.invalid(argument, f"end in {_check.join_names(FORMATS)}", f"{str(path)!r}")
+    if kind not in formats:
+        raise _check.invalid(argument, f"end in {_check.join_names(formats)}", f"{str(path)!r}")
     return kind
 
 

@@ -9,9 +9,9 @@ from xent._optional import need
 from xent._table.files.blocks import check_nesting, read_csv, scan_csv, scan_json
 from xent._table.files.columns import require
 from xent._table.files.dialect import READ_BYTES, Csv, check_csv, why_not
-from xent._table.files.endings import ending, kind_of, refuse_duplicates, unreadable
+from xent._table.files.endings import ARRAY_FORMATS, ending, kind_of, refuse_duplicates, unreadable
 from xent._table.files.header import doubt_header
-from xent._table.files.npz import read_npz
+from xent._table.files.npz import read_npz, scan_arrays
 from xent._table.files.unpacked import check_size, unpacked
 
 HEAD_ROWS = 1 << 16  # rows among which names of columns are looked for
@@ -22,6 +22,7 @@ def read(
     *,
     text: Sequence[str] = (),
     csv: Csv | None = None,
+    matrices: bool = False,
     argument: str = "path",
 ) -> Any:
     """Read a whole table.
@@ -34,6 +35,8 @@ def read(
         Columns of a CSV that are text whatever they look like, such as ``01``.
     csv : Csv, optional
         How a CSV is written.
+    matrices : bool
+        Whether an array of two dimensions, in NPZ and NPY, is one column of lists.
     argument : str
         What the caller calls ``path``, for the error message.
 
@@ -53,8 +56,8 @@ def read(
 
     kind = kind_of(path, argument)
     try:
-        if kind == ".npz":
-            table = read_npz(path)
+        if kind in ARRAY_FORMATS:
+            table = read_npz(path, matrices=matrices)
         elif kind == ".parquet":
             import pyarrow.parquet
 
@@ -171,7 +174,8 @@ def scan(
             for table in itertools.chain([read(path) if first is None else first], tables):
                 yield from _cut(table, columns, batch_rows, path)
         else:
-            yield from _cut(read(path, argument=argument), columns, batch_rows, path)
+            for table in scan_arrays(path, None, batch_rows):
+                yield from _cut(table, columns, batch_rows, path)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeError) as error:
         raise _refusal(path, kind, error, csv, argument) from None
 
@@ -203,7 +207,7 @@ def blanks_as_missing(table: Any, path: str | os.PathLike[str], csv: Csv | None 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if ending(path, "path") in (".parquet", ".npz"):
+    if ending(path, "path") in (".parquet", *ARRAY_FORMATS):
         return table
     blank = pa.array(["", *(csv.missing if csv else ())])
     # All at once: to put one column into a table costs a look at every other.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xent import _check, _store
 from xent._optional import need
-from xent._table.files.endings import ending
+from xent._table.files.endings import FORMATS, ending
 
 
 def write(
@@ -61,7 +61,7 @@ def writing(
     import pyarrow.csv
     import pyarrow.parquet
 
-    kind = ending(path, argument)
+    kind = ending(path, argument, FORMATS)
     held: list[dict[str, NDArray[Any]]] = []
     writer: Any = None
     with _store.writing(path, argument=argument) as plain_file, ExitStack() as stack:

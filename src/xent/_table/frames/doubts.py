@@ -15,6 +15,7 @@ DOUBTED_LEVELS = 10_000  # of a column of text that are looked at
 
 NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
 ISO_DATE = re.compile(r"\s*\d{4}([-/.])\d{1,2}\1\d{1,2}([T ].*)?")
+PADDED_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
 # What people write numbers with, and what is left to do about each.
 WRITTEN = (
     (re.compile(r"\s*[+-]?[\d.,]+\s*%\s*"), "percentages", "Take the sign % away"),
@@ -61,7 +62,7 @@ def doubt_names(argument: str, name: object, levels: Iterable[tuple[str, float]]
     if 2 * _rows(known, ISO_DATE) > total:
         odd = next((text for text, _ in known if not ISO_DATE.fullmatch(text)), None)
         means = f"If {odd!r} means a missing value, {_as_missing(odd)}" if odd else ""
-        advice = means or "Make them dates where the table is read"
+        advice = means or _as_dates(known)
         rows = f" has dates in {_rows(known, ISO_DATE):,.0f} of {total:,.0f} rows of {name!r}"
         _check.warn(_check.argument(argument) + f"{rows}, which is read as names. {advice}.")
         return True
@@ -94,6 +95,13 @@ def read_as_values(levels: Iterable[tuple[str, float]]) -> bool:
 
 def _rows(levels: list[tuple[str, float]], form: re.Pattern[str]) -> float:
     return sum(rows for text, rows in levels if form.fullmatch(text))
+
+
+def _as_dates(levels: list[tuple[str, float]]) -> str:
+    """Say what makes dates of a column: a command reads them from a file as they should stand."""
+    if _check.typed("na") and not all(PADDED_DATE.fullmatch(text) for text, _ in levels):
+        return "Write them as 2026-11-30"
+    return "Make them dates where the table is read"
 
 
 def _as_missing(word: str) -> str:

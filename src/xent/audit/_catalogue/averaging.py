@@ -8,8 +8,8 @@ AVERAGING_RULES = (
         name="batch-means-over-samples",
         seen_by="SR",
         level="error",
-        message="means of batches are added up and divided by the number of samples ({divisor}): "
-        "the result is too small by the batch size",
+        message="means of batches{over} are added up and divided by the number of samples "
+        "({divisor}): the result is too small by the batch size",
         fix="total += loss.item() * {size}    # or divide by the number of batches",
         wrong="for x, y in loader:\n    total += F.cross_entropy(model(x), y).item()\n"
         "print(total / len(loader.dataset))",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -170,6 +171,14 @@ def nominal(loop: Loop | None) -> Value | None:
     return None
 
 
+BATCH_SIZE = re.compile(r"_*((train|training|test|val|valid|eval)_)?batch_?size", re.I)
+
+
+def is_batch_size(value: Value) -> bool:
+    """Whether a value is a setting that is called so: the size of a loader nobody sees made."""
+    return isinstance(value, Opaque) and BATCH_SIZE.fullmatch(value.name) is not None
+
+
 def dataset(source: Value | None) -> Value | None:
     """Return the data set of a loader."""
     if isinstance(source, Made) and source.name.endswith("DataLoader"):
@@ -218,8 +227,7 @@ def counts(divisor: Value, loop: Loop) -> str:
         size = nominal(loop)
         for one, other in (parts, parts[::-1]):
             if counts(one, loop) == "batches" and (
-                (size is not None and other == size)
-                or (isinstance(other, Opaque) and other.name == "batch_size")
+                (size is not None and other == size) or is_batch_size(other)
             ):
                 return "padded"
     return ""

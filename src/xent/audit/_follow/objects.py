@@ -140,6 +140,8 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
         known = holder.items or []
         if type(name) is int and -len(known) <= name < len(known):
             return known[name]
+        if name == -1 and holder.total is not None:
+            return holder.total.term
         return holder.element if holder.element is not None else Opaque("item")
     if isinstance(holder, Dictionary):
         if name in holder.items:
@@ -152,6 +154,8 @@ def item(run: Walk, holder: Value, key: Value) -> Value:
             run.write(holder.items, name, made)
             return made
         return _any_of(run, holder)
+    if isinstance(holder, Loss) and holder.assumed and name not in (0, None):
+        return holder if "loss" in str(name) else Opaque(str(name))
     if isinstance(holder, Loss | BatchSize | Length | Index | Zero):
         return holder
     if isinstance(holder, Tensor):
@@ -195,7 +199,7 @@ def truth(value: Value) -> bool | None:
 def set_mode(run: Walk, module: Value, training: bool) -> None:
     """Put a module, and what is in it, into training or evaluation mode."""
     if isinstance(module, Instance | Made):
-        mode = Mode(training, tuple(run.loops))
+        mode = Mode(training, tuple(run.loops), run.frame.function)
         run.write(module.attrs, MODE, mode)
         for part in list(module.attrs.values()) + getattr(module, "args", []):
             if isinstance(part, Instance | Made) and part is not module and _is_module(part):

@@ -85,6 +85,7 @@ class Forward:
     loops: tuple[Loop, ...]
     place: Place
     grad: bool
+    test: bool  # in a function that is named as one that evaluates
 
 
 class Walk:

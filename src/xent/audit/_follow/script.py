@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from xent.audit._catalogue import RULES
 from xent.audit._config import Config
 from xent.audit._finding import Finding, finding
+from xent.audit._follow import loops
 from xent.audit._follow.code import calls, expressions, statements
 from xent.audit._follow.modules import Modules
 from xent.audit._follow.pytorch import layers
 from xent.audit._follow.run import STEPS, CallFrame, Pending, Walk, Walker
-from xent.audit._follow.values import Class, Function, Instance, Loop, Opaque, Place, Value
+from xent.audit._follow.values import Class, Function, Instance, Loop, Mode, Opaque, Place, Value
 from xent.audit._source import Script
 
 WALKER = Walker(
@@ -74,6 +76,7 @@ def _methods(run: Walk, made: Class) -> None:
         m for m in made.members.values() if isinstance(m, Function) and m.node not in run.called
     ]
     todo.sort(key=lambda m: m.name != "__init__")
+    todo += _inherited(made)
     if not todo:
         return
     if instance is None:
@@ -83,16 +86,50 @@ def _methods(run: Walk, made: Class) -> None:
         run.frames.pop()
         instance = value if isinstance(value, Instance) else Instance(made)
     for member in todo:
-        if member.node not in run.called:
+        if member.owner is not made or member.node not in run.called:
             bound = Function(
-                member.node, member.module, member.outer, made, instance, member.without_grad
+                member.node,
+                member.module,
+                member.outer,
+                member.owner,
+                instance,
+                member.without_grad,
             )
-            _try(run, bound)
+            _follow(run, bound)
+
+
+def _inherited(made: Class) -> list[Function]:
+    """Return methods of the script's bases that call what the class overrides.
+
+    A base's loop says nothing of a loss that only the class computes.
+    """
+    own = {name for name, member in made.members.items() if isinstance(member, Function)}
+    found: dict[str, Function] = {}
+    for base in made.lineage()[1:]:
+        for name, member in base.members.items() if isinstance(base, Class) else ():
+            if isinstance(member, Function) and name not in own and _calls_own(member, own):
+                found.setdefault(name, member)
+    return list(found.values())
+
+
+def _calls_own(method: Function, names: set[str]) -> bool:
+    """Whether a method calls one of these methods of its object."""
+    return any(
+        isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Attribute)
+        and part.func.attr in names
+        and isinstance(part.func.value, ast.Name)
+        and part.func.value.id == "self"
+        for part in ast.walk(method.node)
+    )
 
 
 def _try(run: Walk, function: Function) -> None:
-    if function.node in run.called:
-        return
+    if function.node not in run.called:
+        _follow(run, function)
+
+
+def _follow(run: Walk, function: Function) -> None:
     module = run.modules.script
     run.frames.append(CallFrame(module, module.names, []))
     run.loops, run.conditions, run.without_grad = [], [], 0
@@ -108,9 +145,12 @@ def _modes(run: Walk) -> None:
     for forward in run.forwards:
         loop = forward.loops[-1]
         key = (id(forward.module), loop)
-        if key in done or forward.grad or any(one.trained for one in forward.loops[-1:]):
+        if key in done or loop.trained or (forward.grad and not forward.test):
             continue
-        if not loop.losses or (forward.mode is not None and not forward.mode.training):
+        # A loss shows that the loop measures; without one it must say so, and take no gradients.
+        if not loop.losses and (forward.grad or not forward.test or not loops.is_batches(loop)):
+            continue
+        if forward.mode is not None and (not forward.mode.training or _on_purpose(forward.mode)):
             continue
         if isinstance(forward.module, Opaque):
             continue
@@ -119,6 +159,15 @@ def _modes(run: Walk) -> None:
             done.add(key)
             effect = "drops at random" if found == "Dropout" else "uses and changes its statistics"
             run.report("X701", forward.place, layers=found, effect=effect)
+
+
+def _on_purpose(mode: Mode) -> bool:
+    """Whether code that does not train asks for training mode, as Monte Carlo dropout does."""
+    code = mode.by.node if mode.by is not None else None
+    return code is not None and not any(
+        isinstance(part, ast.Attribute) and part.attr in ("backward", "step")
+        for part in ast.walk(code)
+    )
 
 
 def _settled(run: Walk, pending: Pending) -> Finding | None:

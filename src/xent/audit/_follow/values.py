@@ -194,6 +194,7 @@ class Mode(Value):
 
     training: bool
     loops: tuple[Loop, ...]
+    by: Function | None = None  # what set it
 
 
 @dataclass(eq=False)
@@ -319,6 +320,8 @@ class Loss(Value):
     accumulated: Value | None = None  # the steps of accumulation that it was divided by
     over: tuple[tuple[Value, Place], ...] = ()
     padding: bool = False  # it leaves out targets that are ignored
+    assumed: str = ""  # the name of what is unknown, and taken for a mean
+    by_name: bool = False  # where nothing but the name says that it is a loss
     positive: bool = True
     backward: list[bool] = field(default_factory=list)
 

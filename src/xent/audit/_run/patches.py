@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from xent._optional import torch_alone_after_fork
 from xent.audit._run.observer import Observer
 from xent.audit._run.rules.reductions import ORIGINALS, SILENCE
 from xent.audit._run.sites import Round
@@ -315,6 +316,7 @@ class Patches:
                         names[name] = back[id(value)]
         self.places.clear()
         self.handles.clear()
+        torch_alone_after_fork()  # what was watched has left threads that a child would wait for
 
 
 def _in_child() -> None:

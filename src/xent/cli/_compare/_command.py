@@ -10,12 +10,14 @@ import typer
 
 from xent.cli import _data
 from xent.cli import _score_options as options
+from xent.cli._addresses import with_addresses
 from xent.cli._compare._files import ModelFileOptions
 from xent.cli._evaluate import kind_of, write_json
 from xent.cli._help import one_of
 from xent.cli._tables import TableOptions, is_csv, with_options, words
 
 
+@with_addresses("files", "truth")
 @with_options()
 def compare(
     files: Annotated[

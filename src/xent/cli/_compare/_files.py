@@ -45,7 +45,9 @@ class ModelFileOptions:
         from xent import _check, _table
 
         names = [name for columns in self.others.values() for name in columns]
-        table = Files(file, self.target, self.truth, self.id).read(reading, names)
+        table = Files(file, self.target, self.truth, self.id, pattern=self.pattern).read(
+            reading, names
+        )
         if table.num_rows == 0:
             raise _check.invalid("FILE", "have at least one row", f"{str(file)!r}")
         has = list(table.column_names)

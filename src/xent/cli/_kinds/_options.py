@@ -86,6 +86,14 @@ class KindOptions:
             rich_help_panel=_OTHERS,
         ),
     ] = None
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            help="Rows are windows of texts, which --id names, and begin so many tokens after one "
+            "another: tokens that they share count once.",
+            rich_help_panel=_OTHERS,
+        ),
+    ] = None
     first: Annotated[
         str | None,
         typer.Option(
@@ -124,6 +132,7 @@ class KindOptions:
         belongs = {
             "--text": (self.text, ("--tokens", "--harness")),
             "--mask": (self.mask, ("--tokens",)),
+            "--stride": (self.stride, ("--tokens",)),
             "--first": (self.first, ("--tokens",)),
             "--log-base": (None if self.log_base == "e" else self.log_base, ("--tokens",)),
         }

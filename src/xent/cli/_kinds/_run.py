@@ -49,7 +49,7 @@ class KindFile:
         alone = str(self.kinds.alone)
         refuse_others(alone, self.said)
         truth = "--soft" if alone == "--soft" else "--target"
-        with words("normalize", "allow_probabilities", "base", "text", "first", "mask",
+        with words("normalize", "allow_probabilities", "base", "text", "first", "mask", "stride",
                    "log_base", "class_axis", probs="--probs", logits="--logits",
                    log_probs="--tokens" if alone == "--tokens" else "--log-probs", path="FILE",
                    target=truth, sample_weight="--weights", ignore_index="--ignore", texts="--text",
@@ -161,7 +161,7 @@ class KindFile:
         return report, {}
 
     def _tokens(self) -> ReportAndRows:
-        from xent import _table
+        from xent import _check, _table
         from xent.cli._data import base_of
         from xent.evaluation._kinds._documents import documents_of, sizes_of
         from xent.evaluation._kinds._tokens import tokens_evaluated
@@ -172,13 +172,21 @@ class KindFile:
         for option, name in wanted.items():
             if name is not None:
                 _table.require(name, table.column_names, self.file, argument=option)
+        names = None if id_ is None else table.column(id_).to_pylist()
+        if kinds.stride is not None and names is None:
+            must = "name the column that says which text a window is of"
+            raise _check.invalid("--id", must, "none")
+        windows = names if kinds.stride is not None else None
         found = documents_of(
             _lists(table, str(kinds.tokens), "--tokens"),
-            None,
+            windows,
             None if kinds.mask is None else _lists(table, kinds.mask, "--mask"),
-            None if id_ is None else table.column(id_).to_pylist(),
+            names if windows is None else None,
+            kinds.stride,
         )
         texts = None if kinds.text is None else table.column(kinds.text).to_pylist()
+        if windows is not None and texts is not None:
+            texts = _texts_of(windows, texts)
         sizes = None if texts is None else sizes_of(texts, found.names)
         return tokens_evaluated(
             found, sizes, first=kinds.first, log_base=base_of(kinds.log_base), base=self.base
@@ -188,6 +196,19 @@ class KindFile:
         from xent.evaluation._kinds._harness import harness_evaluated
 
         return harness_evaluated(self.file, text=self.kinds.text, base=self.base)
+
+
+def _texts_of(windows: list[Any], texts: list[Any]) -> list[Any]:
+    """Return the text of each document, which stands beside all of its windows or the first."""
+    from xent import _check
+
+    found: dict[Any, Any] = {}
+    for row, (name, text) in enumerate(zip(windows, texts, strict=True)):
+        whole = found.setdefault(name, text)
+        if text is not None and text != whole:
+            must = "be the whole text of its document in every row, or in its first one alone"
+            raise _check.invalid("--text", must, f"another one for {name!r} at row {row}")
+    return list(found.values())
 
 
 def _lists(table: Any, name: str, option: str) -> list[Any]:

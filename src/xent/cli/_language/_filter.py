@@ -15,6 +15,7 @@ from xent.cli._language._options import (
     LongestLine,
     ModelPath,
     OnBadLine,
+    Spelling,
     Stream,
     TextField,
     TextPath,
@@ -49,6 +50,7 @@ def filter_(
     annotate: Annotated[
         bool, typer.Option("--annotate", help="Write the score of each line beside it.")
     ] = False,
+    spelling: Spelling = "uniform",
     field: TextField = None,
     longest_line: LongestLine = None,
     unit: Unit = None,
@@ -59,7 +61,7 @@ def filter_(
     """Keep, drop or annotate the lines of a text of any size by their score.
 
     The lower the score, the better MODEL predicts the line. For bits per byte an unknown word
-    costs its spelling, 8 bits for each byte; for the perplexity it is one event.
+    costs its spelling (--spelling); for the perplexity it is one event.
 
     Example: xent language filter model.xent crawl.txt --at-most 2 --output kept.txt
     """
@@ -68,11 +70,13 @@ def filter_(
 
     from xent import _check
     from xent.language import _stream
+    from xent.language._spelling import SPELLINGS
 
     if at_most is None and at_least is None and keep is None and not annotate:
         advice = "Say which lines to keep, or --annotate all."
         raise _check.invalid("--at-most, --at-least, --keep", "be given", "none", advice)
     _check.option("--by", by, ("bits_per_byte", "perplexity"))
+    _check.option("--spelling", spelling, SPELLINGS)
     skip_bad = skips_bad(on_bad_line)
     if keep is not None and (at_most is not None or at_least is not None):
         raise _check.invalid("--keep", "be left out beside --at-most and --at-least", repr(keep))
@@ -98,6 +102,7 @@ def filter_(
             annotate=annotate,
             field=field,
             skip_bad=skip_bad,
+            spelling=spelling,
         )
     seconds = time.perf_counter() - begin
     found = {**vars(done), "seconds": seconds, "output": str(output)}

@@ -16,6 +16,7 @@ from xent.cli._language._options import (
     LongestLine,
     ModelPath,
     OnBadLine,
+    Spelling,
     Stream,
     TextField,
     TextPath,
@@ -39,6 +40,7 @@ def evaluate(
             autocompletion=one_of("bits_per_byte", "perplexity"),
         ),
     ] = "perplexity",
+    spelling: Spelling = "uniform",
     field: TextField = None,
     longest_line: LongestLine = None,
     unit: Unit = None,
@@ -56,9 +58,12 @@ def evaluate(
 
     loaded = {str(path): load(path, unit=unit, errors=errors) for path in models}
     begin = time.perf_counter()
-    with _data.words("by", "errors", text="TEXT", models="MODEL"), lines_up_to(longest_line):
+    with (
+        _data.words("by", "errors", "spelling", text="TEXT", models="MODEL"),
+        lines_up_to(longest_line),
+    ):
         source = again(text, field) if field is not None or len(loaded) > 1 else text
-        found = compare(loaded, source, by=by)
+        found = compare(loaded, source, by=by, spelling=spelling)
     seconds = time.perf_counter() - begin
     if json:
         everything = {name: report.summary() for name, report in found.items()}
@@ -75,6 +80,7 @@ def score(
     model: ModelPath,
     text: TextPath,
     output: Stream = STDOUT,
+    spelling: Spelling = "uniform",
     field: TextField = None,
     longest_line: LongestLine = None,
     unit: Unit = None,
@@ -85,13 +91,16 @@ def score(
     """Print what each line of TEXT costs: its bits, a tab, and its bits per byte.
 
     The bits are those of the words and of the end of the line, and 8 for each byte of an unknown
-    word. The bytes are those of the line and its line feed.
+    word unless --spelling says otherwise. The bytes are those of the line and its line feed.
     The fewer bits, the better predicted: an impossible line has inf, a skipped one nan.
 
     Example: xent language score model.xent test.txt --output scores.tsv
     """
+    from xent import _check
     from xent.language import _stream
+    from xent.language._spelling import SPELLINGS
 
+    _check.option("--spelling", spelling, SPELLINGS)
     check_spared(output, model, text)
     bad = _stream.BadLines(skips_bad(on_bad_line))
     row = '{"bits": %.17g, "bits_per_byte": %.17g}\n' if json else "%.6g\t%.6g\n"
@@ -101,7 +110,7 @@ def score(
         _stream.writing(output) as out,
         lines_up_to(longest_line),
     ):
-        for some in _stream.scored(loaded, text, field, bad):
+        for some in _stream.scored(loaded, text, field, bad, spelling):
             pairs = zip(some.bits.tolist(), some.by("bits_per_byte").tolist(), strict=True)
             rows = "".join([row % pair for pair in pairs])
             if json:  # it has no word for infinitely many bits, nor for none

@@ -58,6 +58,14 @@ Errors = Annotated[
         autocompletion=one_of("strict", "keep"),
     ),
 ]
+Spelling = Annotated[
+    str,
+    typer.Option(
+        help="What an unknown word costs in bits per byte: uniform, 8 bits for each of its bytes, "
+        "or vocabulary, by a model of the bytes of MODEL's words.",
+        autocompletion=one_of("uniform", "vocabulary"),
+    ),
+]
 LongestLine = Annotated[
     str | None,
     typer.Option(

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xent.cli._predictions import PATTERNS, Scores, labels_of, scores_of, spelled, truth_as
+from xent.cli._addresses import Address
+from xent.cli._arrays import TruthArray, beside_scores
+from xent.cli._predictions import (
+    Scores,
+    labels_of,
+    score_columns,
+    scores_of,
+    spelled,
+    truth_as,
+)
 from xent.cli._stream._pieces import Piece, batches
 from xent.cli._tables import TableOptions, words
 
@@ -36,6 +46,10 @@ class Question:
         As in `evaluate`.
     base : float
         Base of the logarithm.
+    truth : Path or None
+        An array of true classes, which go by their places.
+    matrices : bool
+        Whether a matrix of arrays is one column of lists.
     """
 
     reading: TableOptions
@@ -52,6 +66,8 @@ class Question:
     normalize: bool
     allow_probabilities: bool
     base: float
+    truth: Path | None = None
+    matrices: bool = False
 
     @property
     def beside(self) -> list[str]:
@@ -63,17 +79,11 @@ class Question:
         """Columns of a CSV that are text, so that a class 01 is not taken for the number 1."""
         return [self.target, *([self.id] if self.id else [])]
 
-    def columns(self, names: list[str], file: Any) -> list[str]:
-        """Return all columns that are needed."""
-        from xent import _table
-
-        leave = [self.target, *self.beside]
-        rest = [name for name in names if name not in leave]
-        pattern = self.pattern
-        if pattern is None:
-            pattern = next((p for p in PATTERNS if any(n.startswith(p[:-1]) for n in rest)), "")
-        option = "--" + self.kind.replace("_", "-")
-        found = _table.matching(pattern, rest, file, argument=option) if pattern else []
+    def columns(self, table: Any, file: Path | Address) -> list[str]:
+        """Return all columns that are needed of those that a table has."""
+        mine = [] if self.truth is not None else [self.target]
+        leave = [*mine, *self.beside]
+        _, found = score_columns(table, self.kind, self.pattern, file, leave)
         return [*leave, *found]
 
     def accumulator(self) -> Accumulator:
@@ -112,9 +122,16 @@ def measured(
 ) -> Iterator[int]:
     """Add the batches of a piece, but for the first ones, and yield how many rows each had."""
     first = piece.first
-    for k, table in enumerate(batches(piece, question.reading, columns, question.text)):
+    truth = None if question.truth is None else TruthArray(question.truth)
+    for k, table in enumerate(
+        batches(piece, question.reading, columns, question.text, matrices=question.matrices)
+    ):
         if k >= skip:
-            add(one, question, table, first, piece)
+            whole = table
+            if truth is not None:
+                column = truth.column(first, len(table))
+                whole = beside_scores(table, column, question.target, piece.path)
+            add(one, question, whole, first, piece)
         first += len(table)
         yield len(table)
 

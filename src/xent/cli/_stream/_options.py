@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from xent.cli._addresses import Address
+from xent.cli._tables import is_array
+
 HELD_BYTES = (
     1 << 24
 )  # bytes of numbers that are held at once; what is larger is read piece by piece
@@ -56,7 +59,7 @@ class StreamOptions:
         for option in self.asked:
             raise _check.invalid(option, f"be left out {where}", "both")
 
-    def wanted(self, file: Path, elsewhere: dict[str, Any]) -> bool:
+    def wanted(self, file: Path | Address, elsewhere: dict[str, Any]) -> bool:
         """Whether a file is read piece by piece.
 
         Parameters
@@ -73,24 +76,29 @@ class StreamOptions:
             raise _check.invalid("--workers", "be 1 or more", self.workers)
         if self.workers is not None and self.dask is not None:
             raise _check.invalid("--workers", "be left out where --dask is given", "both")
-        if file.is_dir():
+        if isinstance(file, Address) or file.is_dir():
             asked.append("FILE")
         for option, value in elsewhere.items():
             if value is not None and asked:
-                got = f"both {option} and {asked[0]}" if asked[0] != "FILE" else "a folder"
+                got = f"both {option} and {asked[0]}" if asked[0] != "FILE" else str(file)
                 must = f"be left out where {asked[0]} is given"
                 if asked[0] == "FILE":
-                    must = "be left out where FILE is a folder, which is read piece by piece"
+                    what = "an address" if isinstance(file, Address) else "a folder"
+                    must = f"be left out where FILE is {what}, which is read piece by piece"
                 raise _check.invalid(option, must, got)
         if any(value is not None for value in elsewhere.values()):
             return False
-        return bool(asked) or _size_of(file) > HELD_BYTES
+        return bool(asked) or isinstance(file, Address) or _size_of(file) > HELD_BYTES
 
 
 def _size_of(file: Path) -> int:
     """Return how many bytes of numbers a file holds, about; 0 of one that is none."""
     if not file.is_file():
         return 0
+    if is_array(file):
+        from xent import _table
+
+        return sum(header.size for header in _table.array_headers(file, "FILE").values())
     if file.suffix.lower() == ".parquet":
         import pyarrow as pa
         import pyarrow.parquet

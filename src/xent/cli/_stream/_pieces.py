@@ -2,63 +2,103 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xent.cli._tables import TableFile, TableOptions
+from xent.cli._addresses import Address
+from xent.cli._tables import TableFile, TableOptions, is_array
 
+RUN_BYTES = 1 << 27  # of an array that is a piece
 BATCH_CELLS, STREAMED_ROWS = 1 << 20, 1 << 16  # of a batch, at most
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A row group of a Parquet file, or another file as a whole.
+    """A row group of a Parquet file, some rows of an array, or another file as a whole.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Address
         The file.
     group : int or None
         Which of its row groups; None where it has none.
     first : int
         The number of its first row.
+    rows : int or None
+        How many it has, where the file says so.
     """
 
-    path: Path
+    path: Path | Address
     group: int | None
     first: int
+    rows: int | None = None
 
 
-def pieces_of(file: Path, reading: TableOptions) -> list[Piece]:
+def pieces_of(file: Path | Address, reading: TableOptions) -> list[Piece]:
     """Return the pieces of a file, or of all Parquet files of a folder by their names."""
-    from xent import _check
-
+    if isinstance(file, Address):
+        return _groups(some_parquet(file.parquet_files(), file))
     if not file.is_dir():
         if file.suffix.lower() == ".parquet" and file.exists():
             return _groups([file])
         TableFile(file, reading, argument="FILE")  # says what its ending must be
+        if is_array(file) and file.exists():
+            return _runs(file)
         return [Piece(file, None, 0)]
     files = sorted(path for path in file.rglob("*.parquet") if path.is_file())
+    return _groups(some_parquet(files, file))
+
+
+def some_parquet(files: list[Any], folder: Path | Address) -> list[Any]:
+    """Return the files of a folder, of which there must be one."""
+    from xent import _check
+
     if not files:
-        raise _check.invalid("FILE", "hold files that end in .parquet", f"the folder {str(file)!r}")
-    return _groups(files)
+        got = f"the folder {str(folder)!r}"
+        raise _check.invalid("FILE", "hold files that end in .parquet", got)
+    return files
 
 
-def _groups(files: Sequence[Path]) -> list[Piece]:
+@contextmanager
+def parquet(path: Path | Address, **how: Any) -> Iterator[Any]:
+    """Open a Parquet file, wherever it lies."""
     import pyarrow as pa
     import pyarrow.parquet
 
     from xent._table.files.endings import unreadable
 
+    try:
+        with ExitStack() as stack:
+            place = stack.enter_context(path.opened()) if isinstance(path, Address) else path
+            yield stack.enter_context(pyarrow.parquet.ParquetFile(place, **how))
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError) and isinstance(path, Address):
+            raise
+        raise unreadable(path, ".parquet", error) from None
+
+
+def _runs(file: Path) -> list[Piece]:
+    """Return runs of rows of an array; archives are read from their beginning alone."""
+    from xent import _table
+
+    headers = _table.array_headers(file, argument="FILE")
+    rows = min((header.shape[0] for header in headers.values()), default=0)
+    size = sum(header.size for header in headers.values())
+    if file.suffix.lower() == ".npz":
+        return [Piece(file, None, 0, rows)] if rows else []
+    step = max(1, RUN_BYTES * rows // max(size, 1))
+    return [Piece(file, k, at, min(step, rows - at)) for k, at in enumerate(range(0, rows, step))]
+
+
+def _groups(files: Sequence[Path | Address]) -> list[Piece]:
     found, first, schema = [], 0, None
     for path in files:
-        try:
-            with pyarrow.parquet.ParquetFile(path) as file:
-                metadata, own = file.metadata, file.schema_arrow
-        except (pa.ArrowInvalid, OSError) as error:
-            raise unreadable(path, ".parquet", error) from None
+        with parquet(path) as file:
+            metadata, own = file.metadata, file.schema_arrow
         if schema is not None and own.names != schema.names:
             from xent import _check
 
@@ -68,44 +108,79 @@ def _groups(files: Sequence[Path]) -> list[Piece]:
         for group in range(metadata.num_row_groups):
             rows = metadata.row_group(group).num_rows
             if rows:
-                found.append(Piece(path, group, first))
+                found.append(Piece(path, group, first, rows))
             first += rows
     return found
 
 
 def batches(
-    piece: Piece, reading: TableOptions, columns: Sequence[str] | None, text: Sequence[str]
+    piece: Piece,
+    reading: TableOptions,
+    columns: Sequence[str] | None,
+    text: Sequence[str],
+    *,
+    matrices: bool = False,
 ) -> Iterator[Any]:
-    """Yield the tables of a piece, of the columns wanted."""
+    """Yield the tables of a piece, of the columns wanted.
+
+    Parameters
+    ----------
+    piece : Piece
+        Some rows.
+    reading : TableOptions
+        How the file is written.
+    columns, text : sequence of str, None for all; sequence of str
+        What is wanted, and which of it is text in a CSV.
+    matrices : bool
+        Whether an array of two dimensions is one column of lists.
+    """
     import pyarrow as pa
-    import pyarrow.parquet
 
-    from xent._table.files.endings import unreadable
-
+    if not isinstance(piece.path, Address) and is_array(piece.path):
+        yield from _blocks(piece, piece.path, columns, matrices=matrices)
+        return
     width = len(columns or ()) or 16
     rows = max(1, min(STREAMED_ROWS, BATCH_CELLS // width))
-    if piece.group is None:
+    if not isinstance(piece.path, Address) and piece.group is None:
         for table in TableFile(piece.path, reading, argument="FILE", text=text).batches("", rows):
             yield table.select(list(columns)) if columns else table
         return
-    try:
-        # Without these a whole row group is held while its batches are read.
-        with pyarrow.parquet.ParquetFile(piece.path, pre_buffer=False, buffer_size=1 << 18) as file:
-            for batch in file.iter_batches(
-                rows, row_groups=[piece.group], columns=None if columns is None else list(columns),
-                use_threads=False,
-            ):  # fmt: skip
-                yield pa.Table.from_batches([batch])
-    except (pa.ArrowInvalid, OSError) as error:
-        raise unreadable(piece.path, ".parquet", error) from None
+    # Without these a whole row group is held while its batches are read.
+    with parquet(piece.path, pre_buffer=False, buffer_size=1 << 18) as file:
+        for batch in file.iter_batches(
+            rows, row_groups=[piece.group], columns=None if columns is None else list(columns),
+            use_threads=False,
+        ):  # fmt: skip
+            yield pa.Table.from_batches([batch])
 
 
-def schema_of(piece: Piece, reading: TableOptions, text: Sequence[str]) -> Any:
+def _blocks(
+    piece: Piece, path: Path, columns: Sequence[str] | None, *, matrices: bool
+) -> Iterator[Any]:
+    """Yield the tables of arrays, of which those that no column is of are not read."""
+    from xent import _table
+
+    headers = _table.array_headers(path, argument="FILE")
+    wanted = [
+        name
+        for name in headers
+        if columns is None or any(c == name or c.rpartition("_")[0] == name for c in columns)
+    ]
+    width = sum(math.prod(headers[name].shape[1:]) for name in wanted)
+    rows = max(1, min(STREAMED_ROWS, BATCH_CELLS // max(width, 1)))
+    stop = None if piece.rows is None else piece.first + piece.rows
+    for table in _table.scan_arrays(
+        path, wanted, rows, matrices=matrices, start=piece.first, stop=stop
+    ):
+        yield table if columns is None else table.select(list(columns))
+
+
+def schema_of(
+    piece: Piece, reading: TableOptions, text: Sequence[str], *, matrices: bool = False
+) -> Any:
     """Return a table without rows that has the columns of a piece."""
-    import pyarrow.parquet
-
-    if piece.group is not None:
-        with pyarrow.parquet.ParquetFile(piece.path) as file:
+    if isinstance(piece.path, Address) or (piece.group is not None and not is_array(piece.path)):
+        with parquet(piece.path) as file:
             return file.schema_arrow.empty_table()
-    first = next(batches(piece, reading, None, text), None)
+    first = next(batches(piece, reading, None, text, matrices=matrices), None)
     return None if first is None else first.slice(0, 0)

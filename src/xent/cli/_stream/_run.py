@@ -3,42 +3,61 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xent.cli._addresses import Address
+from xent.cli._arrays import TruthArray, is_whole
 from xent.cli._stream._measure import Question, measure, measured, texts_of
 from xent.cli._stream._options import StreamOptions
 from xent.cli._stream._pieces import Piece, batches, pieces_of, schema_of
-from xent.cli._tables import words
+from xent.cli._tables import is_array, words
 
 if TYPE_CHECKING:
     from xent.evaluation import Accumulator, Report
 
 SAVED_EVERY = 2.0  # seconds between two checkpoints
+AGAIN = 3  # times that killed workers are begun anew without a piece in between
 AHEAD = 4  # pieces for each process that are handed out at once
 
 
-def run(file: Path, question: Question, options: StreamOptions) -> Report:
+def run(file: Path | Address, question: Question, options: StreamOptions) -> Report:
     """Evaluate a file piece by piece."""
     from xent import _check
 
     pieces = pieces_of(file, question.reading)
-    empty = schema_of(pieces[0], question.reading, question.text) if pieces else None
+    question, empty = _with_form(question, pieces)
     if empty is None:
         raise _check.invalid("FILE", "have at least one row", f"{str(file)!r}")
+    rows = _rows_in(pieces)
+    if question.truth is not None and rows is not None:
+        TruthArray(question.truth).require(rows, file)
     question, columns = _named(question, empty, pieces)
     work = _Work(file, question, pieces, columns, options.checkpoint)
     if options.dask is None and options.workers in (None, 1):
         work.alone()
     else:
-        with _executor(options) as executor:
-            work.shared(executor, options.workers or 8)
+        work.shared(options)
     work.keep(force=True)
     return work.whole.result()
+
+
+def _with_form(question: Question, pieces: list[Piece]) -> tuple[Question, Any]:
+    """Return the question with the form of the arrays, and a table that has the columns."""
+    if not pieces:
+        return question, None
+    piece, reading, text = pieces[0], question.reading, question.text
+    if not isinstance(piece.path, Address) and is_array(piece.path):
+        empty = schema_of(piece, reading, text, matrices=True)
+        wanted = [*question.beside, *([] if question.truth else [question.target])]
+        if empty is not None and is_whole(empty, question.pattern, piece.path, wanted):
+            return replace(question, matrices=True), empty
+    return question, schema_of(piece, reading, text)
 
 
 def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Question, list[str]]:
@@ -47,6 +66,8 @@ def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Questio
     from xent.evaluation._truth import with_positive
 
     names, path = list(empty.column_names), pieces[0].path
+    if question.truth is not None:
+        names.append(question.target)
     if question.target not in names and question.target == "target":
         advice = f"Name it with --target; the table has {_check.join_names(names, last='and')}."
         raise _check.invalid("--target", f"name a column of {str(path)!r}", "'target'", advice)
@@ -57,14 +78,22 @@ def _named(question: Question, empty: Any, pieces: list[Piece]) -> tuple[Questio
         for name in wanted:
             if name is not None:
                 _table.require(name, names, path, argument=option)
-    columns = question.columns(names, path)
+    columns = question.columns(empty, path)
     # Of lists and structs the rows say what the classes are.
-    first = next(batches(pieces[0], question.reading, columns, question.text), empty)
+    first = next(
+        batches(pieces[0], question.reading, columns, question.text, matrices=question.matrices),
+        empty,
+    )
     scores, classes = question.scores(first, path)
     if scores.matrix.ndim == 2:
         return replace(question, names=tuple(classes)), columns
     seen: dict[str, None] = {}
-    for piece in pieces if not classes else []:
+    if question.truth is not None and not classes:
+        truth, last = TruthArray(question.truth), pieces[-1]
+        seen = dict.fromkeys(
+            texts_of(question, truth.column(0, last.first + (last.rows or 0)).unique())
+        )
+    for piece in pieces if not classes and question.truth is None else []:
         for table in batches(piece, question.reading, [question.target], question.text):
             values = table.column(question.target).unique()
             seen |= dict.fromkeys(texts_of(question, values.drop_null()))
@@ -110,7 +139,7 @@ class _Work:
 
     def __init__(
         self,
-        file: Path,
+        file: Path | Address,
         question: Question,
         pieces: list[Piece],
         columns: list[str],
@@ -177,13 +206,15 @@ class _Work:
                 self.done.add(k)
                 self.keep()
 
-    def shared(self, executor: Executor, workers: int) -> None:
-        """Let others read the pieces, and add what they found in whatever order it comes."""
+    def shared(self, options: StreamOptions) -> None:
+        """Let others read the pieces, and add what they found in whatever order it comes.
+
+        What a killed process was reading is read again: a piece is added once, when it is whole.
+        """
         from xent._progress import stage
 
-        left = [k for k in range(len(self.pieces)) if k not in self.done]
         if self.batches:  # a piece that was half read alone
-            (half, *left) = left
+            half = next(k for k in range(len(self.pieces)) if k not in self.done)
             for _ in measured(
                 self.whole, self.question, self.pieces[half], self.columns, self.batches
             ):
@@ -191,35 +222,71 @@ class _Work:
             self.batches = 0
             self.done.add(half)
         with stage("pieces", len(self.pieces), "row groups") as told:
-            running: dict[Future[Any], int] = {}
-            while left or running:
-                while left and len(running) < AHEAD * workers:
-                    k = left.pop(0)
-                    task = executor.submit(measure, self.question, self.pieces[k], self.columns)
-                    running[task] = k
-                task = next(iter(as_completed(running)))
-                self.whole.merge(task.result())
-                self.done.add(running.pop(task))
-                told(len(self.done))
-                self.keep()
+            broken = 0
+            while len(self.done) < len(self.pieces):
+                before = len(self.done)
+                try:
+                    with _executor(options) as executor:
+                        self._hand_out(executor, options.workers or 8, told)
+                except _killed_workers(options):
+                    broken = 1 if len(self.done) > before else broken + 1
+                    if broken > AGAIN:
+                        self.keep(force=True)
+                        raise _killed(options) from None
+
+    def _hand_out(self, executor: Executor, workers: int, told: Callable[[int], None]) -> None:
+        left = [k for k in range(len(self.pieces)) if k not in self.done]
+        running: dict[Future[Any], int] = {}
+        while left or running:
+            while left and len(running) < AHEAD * workers:
+                k = left.pop(0)
+                task = executor.submit(measure, self.question, self.pieces[k], self.columns)
+                running[task] = k
+            task = next(iter(as_completed(running)))
+            self.whole.merge(task.result())
+            self.done.add(running.pop(task))
+            told(len(self.done))
+            self.keep()
+
+
+def _killed_workers(options: StreamOptions) -> tuple[type[Exception], ...]:
+    """Return the errors by which an executor says that its workers were killed."""
+    if options.dask is None:
+        return (BrokenExecutor,)
+    distributed: Any = import_module("distributed")
+    return (distributed.KilledWorker,)
+
+
+def _killed(options: StreamOptions) -> ValueError:
+    """Say that worker processes are killed again and again, and the way on."""
+    from xent import _check
+
+    times = f"a worker process was killed {AGAIN + 1} times, and nothing was read in between"
+    advice = "Where memory is short, pass fewer --workers."
+    if options.checkpoint is None:
+        advice += " With --checkpoint FILE, what has been read is kept."
+    else:
+        advice += " What has been read is kept: the same command goes on."
+    return _check.cannot("The row groups cannot be read", times, advice)
 
 
 def _rows_in(pieces: list[Piece]) -> int | None:
     """Return how many rows there are, where files say so."""
-    import pyarrow.parquet
-
-    if pieces[-1].group is None:
-        return None
-    with pyarrow.parquet.ParquetFile(pieces[-1].path) as file:
-        last = file.metadata.row_group(pieces[-1].group).num_rows
-    return pieces[-1].first + int(last)
+    last = pieces[-1] if pieces else Piece(Path(), None, 0, 0)
+    return None if last.rows is None else last.first + last.rows
 
 
-def _identity(file: Path, question: Question, pieces: list[Piece]) -> list[Any]:
+def _identity(file: Path | Address, question: Question, pieces: list[Piece]) -> list[Any]:
     """Return what a checkpoint must be of: files as they are, and what is asked of them."""
     import json
 
-    files = dict.fromkeys(piece.path for piece in pieces)
-    stats = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    files: dict[Path | Address, None] = dict.fromkeys(piece.path for piece in pieces)
+    if question.truth is not None:
+        files[question.truth] = None
+    stats = [
+        [str(path), *path.version()] if isinstance(path, Address)
+        else [str(path), path.stat().st_size, path.stat().st_mtime_ns]
+        for path in files
+    ]  # fmt: skip
     asked = json.loads(json.dumps(asdict(question), default=str))
     return [str(file), stats, asked]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from xent.cli import _data
 from xent.cli._tables import EMBEDDED, TableFile, TableOptions, digits
+from xent.cli._training._multilabel import LabelColumns, label_columns, labels_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,8 +30,8 @@ class LabelledTable:
     ----------
     features : pyarrow.Table
         The columns to learn from.
-    labels : ndarray, shape (N,)
-        The class of each row.
+    labels : ndarray, shape (N,) or (N, L)
+        The class of each row; or 1 for each of its labels.
     target : str
         What the column of classes is called.
     weight : ndarray, shape (N,), optional
@@ -39,6 +40,8 @@ class LabelledTable:
         Columns that name the rows, and are no features.
     dropped : int
         How many rows without a class were left out.
+    several : LabelColumns, optional
+        Where the labels stand, where a row has several.
     """
 
     features: Any
@@ -47,6 +50,7 @@ class LabelledTable:
     weight: NDArray[Any] | None = None
     ids: Any = None
     dropped: int = 0
+    several: LabelColumns | None = None
 
     def rows(self, chosen: NDArray[np.bool_]) -> LabelledTable:
         """Return some of the rows."""
@@ -55,7 +59,9 @@ class LabelledTable:
         weight = None if self.weight is None else self.weight[chosen]
         features = self.features.filter(pa.array(chosen))
         ids = None if self.ids is None else self.ids.filter(pa.array(chosen))
-        return LabelledTable(features, self.labels[chosen], self.target, weight, ids)
+        return LabelledTable(
+            features, self.labels[chosen], self.target, weight, ids, several=self.several
+        )
 
     def named(self) -> dict[str, Any]:
         """Return the columns that name the rows."""
@@ -71,6 +77,8 @@ def read_labelled(
     weights: str | None = None,
     ids: Sequence[str] = (),
     drop_missing: bool = False,
+    multilabel: bool = False,
+    separator: str | None = None,
 ) -> LabelledTable:
     """Read a table to train on.
 
@@ -90,10 +98,14 @@ def read_labelled(
         Columns that name the rows, which are no features.
     drop_missing : bool
         Whether rows without a class are left out, and not refused.
+    multilabel : bool
+        Whether a row has several labels.
+    separator : str, optional
+        What stands between them, where one column of text holds them all.
     """
     from xent import _check, _table
 
-    table, file = _read(source, reading)
+    table, file = _read(source, reading, [str(target)] if separator else None)
     if target is None and source in EMBEDDED:
         target = "digit"
     names = list(table.column_names)
@@ -101,23 +113,35 @@ def read_labelled(
         has = f"It has {_check.join_names(names, last='and')}."
         must = f"name the column of classes of {source!r}"
         raise _check.invalid("--target", must, "none", has)
-    _table.require(target, names, source, argument="--target")
+    if not multilabel:
+        _table.require(target, names, source, argument="--target")
     if weights is not None:
         _table.require(weights, names, source, argument="--weights")
         if weights == target:
             raise _check.invalid("--weights", "differ from --target", f"{target!r} for both")
     check_ids(ids, names, source, target)
-    columns = [name for name in names if name not in (target, weights, *ids)]
+    several = None
+    if multilabel:
+        of_labels = [name for name in names if name not in (weights, *ids)]
+        several = label_columns(table, target, separator, of_labels, source)
+    targets = [target] if several is None else several.columns
+    columns = [name for name in names if name not in (*targets, weights, *ids)]
     if features is not None:
         columns = _table.matching(features, columns, source, argument="--features")
     if not columns:
         raise _check.invalid("DATA", "have at least one feature", f"none in {source!r}")
     _doubt_counters(table.select(columns))
-    table, dropped = _with_target(table, target, drop_missing)
+    dropped = 0
+    for name in [] if several is not None and several.listed else targets:
+        table, without = _with_target(table, name, drop_missing)
+        dropped += without
     if not len(table):
         raise _check.invalid("DATA", "have at least one row", f"none in {source!r}")
-    labels = _table.categories(table, target, argument="--target")
-    _doubt_classes(labels)
+    if several is None:
+        labels = _table.categories(table, target, argument="--target")
+        _doubt_classes(labels)
+    else:
+        labels = labels_in(table, several, "--target")
     chosen = table.select(columns)
     for name in file.names if file is not None else ():
         if name in columns:  # said to be names: nobody doubts it
@@ -127,7 +151,7 @@ def read_labelled(
     if weights is not None:
         weight = _table.numbers(table, [weights], argument="--weights")[:, 0]
     named = table.select(list(ids)) if ids else None
-    return LabelledTable(chosen, labels, target, weight, named, dropped)
+    return LabelledTable(chosen, labels, target, weight, named, dropped, several)
 
 
 def check_ids(ids: Sequence[str], names: Sequence[str], source: object, target: str) -> None:
@@ -153,19 +177,32 @@ def read_held_out(
     """Read a table with the columns that were trained on, ``text`` those of text among them."""
     from xent import _check, _table
 
+    several = trained.several
     text = [*text, *_target_as_text(trained.target, trained.labels)]
+    if several is not None and several.separator:
+        text.append(trained.target)
     table, _ = _read(source, reading, text)
-    names = list(table.column_names)
-    _table.require(trained.target, names, source, argument="--validation")
-    table, dropped = _with_target(table, trained.target, drop_missing)
+    names, dropped = list(table.column_names), 0
+    for name in [trained.target] if several is None else several.columns:
+        _table.require(name, names, source, argument="--validation")
+        if several is None or not several.listed:
+            table, without = _with_target(table, name, drop_missing)
+            dropped += without
     if not len(table):
         raise _check.invalid("--validation", "have at least one row", f"none in {source!r}")
-    with _data.words(target="--validation"):
-        labels = _table.categories(table, trained.target)
+    if several is None:
+        with _data.words(target="--validation"):
+            labels = _table.categories(table, trained.target)
+    else:
+        labels = labels_in(table, several, "--validation")
     for name in trained.features.column_names:
         _table.require(name, names, source, argument="--validation")
     return LabelledTable(
-        table.select(trained.features.column_names), labels, trained.target, dropped=dropped
+        table.select(trained.features.column_names),
+        labels,
+        trained.target,
+        dropped=dropped,
+        several=several,
     )
 
 

@@ -12,6 +12,13 @@ from xent.cli import _data
 from xent.cli._tables import EMBEDDED, TableOptions, with_options
 from xent.cli._training._images import blocks, check_shape, read_part, size_of
 from xent.cli._training._labelled import batches, check_ids, text_columns
+from xent.cli._training._multilabel import (
+    LabelColumns,
+    check_label_names,
+    labels_of,
+    score_labels,
+    truth_of_labels,
+)
 from xent.cli._training._scores import check_names, score_columns
 from xent.cli._training._words import IMAGES_HELP
 
@@ -48,7 +55,9 @@ def predict(
 
     The file has a probability p_CLASS for each class, its natural logarithm l_CLASS (which
     stays a number where the probability rounds to 0), the prediction, and the target where
-    DATA has it. Of a folder with MNIST's files those to hold out, t10k-*, are predicted.
+    DATA has it. Where a row may have several labels, the logit z_LABEL is beside p_LABEL, and
+    y_LABEL is 1 where it is there. Of a folder with MNIST's files those to hold out, t10k-*,
+    are predicted.
 
     Example: xent predict digits.xent digits-test --output predictions.csv
     """
@@ -58,18 +67,27 @@ def predict(
     _data.check_outputs([data, model], {"--output": output})
     with _data.words(path="MODEL"):
         trained = TrainedModel.load(model)
-    check_names("MODEL", trained.classifier.classes_, [trained.target, *(ids or ())])
+    several = _several(trained)
+    if several is None:
+        check_names("MODEL", trained.classifier.classes_, [trained.target, *(ids or ())])
+    else:
+        check_label_names(several.labels, ids or ())
     size = size_of(image_size)
     rows, known = 0, False
     with _table.writing(output, argument="--output") as add:
         for columns in _pieces(trained, data, reading, size, ids or []):
             add(columns)
             rows += len(columns["prediction"])
-            known = trained.target in columns
+            known = trained.target in columns or (
+                several is not None and f"y_{several.labels[0]}" in columns
+            )
         if not rows:
             raise _check.invalid("DATA", "have at least one row", f"none in {data!r}")
     typer.echo(f"{_check.count(rows, 'prediction')}: {output}")
-    if known:
+    if known and several is not None:
+        command = f"xent evaluate {output} --multilabel --target 'y_*' --logits 'z_*'"
+        typer.echo(f"Evaluate them: {command}")
+    elif known:
         typer.echo(
             f"Evaluate them: xent evaluate {output} --target {trained.target} --log-probs 'l_*'"
         )
@@ -103,17 +121,27 @@ def _pieces(
     if size is not None:
         raise _check.invalid("--image-size", "go with images", f"the table {data!r}")
     text = [] if trained.encoder is None else text_columns(trained.encoder)
-    if trained.classifier.classes_.dtype.kind == "U":
+    several = _several(trained)
+    if trained.classifier.classes_.dtype.kind == "U" and (several is None or several.separator):
         text.append(trained.target)
     for batch in batches(data, reading, text):
         check_ids(ids, batch.schema.names, data, trained.target)
-        columns = {name: batch.column(name) for name in ids} | _said(trained, batch)
-        if trained.target in batch.schema.names:
+        columns = {name: batch.column(name) for name in ids} | _said(trained, batch, several)
+        if several is not None:
+            columns |= truth_of_labels(several, batch)
+        elif trained.target in batch.schema.names:
             columns[trained.target] = batch.column(trained.target)
         yield columns
 
 
-def _said(trained: TrainedModel, batch: Any) -> dict[str, Any]:
+def _several(trained: TrainedModel) -> LabelColumns | None:
+    """Return where the labels of rows stand, where a row may have several."""
+    from xent.training import MultilabelClassifier
+
+    return labels_of(trained) if isinstance(trained.classifier, MultilabelClassifier) else None
+
+
+def _said(trained: TrainedModel, batch: Any, several: LabelColumns | None) -> dict[str, Any]:
     """Return what a model says of a piece of a table."""
     from xent import _table
 
@@ -122,5 +150,7 @@ def _said(trained: TrainedModel, batch: Any) -> dict[str, Any]:
     if trained.encoder is None:
         X = _table.numbers(batch, trained.columns, argument="DATA")
     with _data.words("na", X="DATA"):
+        if several is not None:
+            return score_labels(several, trained.decision_function(X))
         log_probs = trained.predict_log_proba(X)
     return score_columns(trained.classifier.classes_, log_probs)

@@ -12,6 +12,7 @@ from xent.cli._training._words import train_words
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from xent.cli._training._multilabel import LabelColumns
     from xent.training import Scaling, SoftmaxClassifier, TableEncoder, TrainedModel
 
     Labelled = LabelledTable | LabelledImages
@@ -58,12 +59,22 @@ class Prepared:
             return np.asarray(np.divide(X, np.float32(LARGEST_PIXEL), dtype=np.float32))
         return self.scaling.apply(X).astype(np.float32)  # type: ignore[union-attr]
 
-    def model(self, classifier: SoftmaxClassifier) -> TrainedModel:
+    def model(
+        self, classifier: SoftmaxClassifier, several: LabelColumns | None = None
+    ) -> TrainedModel:
         """Return a fitted classifier with all that it needs to meet new data."""
         from xent.training import TrainedModel
 
+        listed = several is None or several.listed
         return TrainedModel(
-            classifier, self.scaling, self.columns, self.target, self.encoder, self.shape
+            classifier,
+            self.scaling,
+            self.columns,
+            self.target if several is None or not listed else several.columns[0],
+            self.encoder,
+            self.shape,
+            [] if several is None or listed else several.columns,
+            "" if several is None else several.separator,
         )
 
 

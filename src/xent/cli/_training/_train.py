@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from xent.cli import _data
 from xent.cli._help import one_of
 from xent.cli._tables import EMBEDDED, TableOptions, with_options
+from xent.cli._training._blocks import blocks_of, read_streamed
 from xent.cli._training._folds import FOLD, out_of_fold
 from xent.cli._training._images import image_words, read_labelled_images, read_part, size_of
 from xent.cli._training._labelled import (
@@ -20,7 +22,13 @@ from xent.cli._training._labelled import (
     read_labelled,
     text_columns,
 )
+from xent.cli._training._multilabel import check_label_names
 from xent.cli._training._prepared import Prepared, prepare
+from xent.cli._training._said import (
+    say_how_it_was_streamed,
+    say_what_is_read,
+    say_what_was_trained,
+)
 from xent.cli._training._scores import check_names
 from xent.cli._training._words import IMAGES_HELP, train_words
 
@@ -28,9 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xent.cli._training._prepared import Labelled
-    from xent.training import SoftmaxClassifier
-
-SAID_KINDS = ("number", "name", "boolean", "date", "time", "duration")
 
 
 @with_options()
@@ -42,6 +47,18 @@ def train(
     ],
     target: Annotated[
         str | None, typer.Option("--target", "-t", help="Column with the class of each row.")
+    ] = None,
+    multilabel: Annotated[
+        bool,
+        typer.Option(
+            "--multilabel",
+            help="A row may have several labels: --target names columns of 1 and 0, like 'y_*', or "
+            "one column that holds them all.",
+        ),
+    ] = False,
+    label_separator: Annotated[
+        str | None,
+        typer.Option(help="What stands between the labels of one column of text, like ';'."),
     ] = None,
     features: Annotated[
         str | None,
@@ -71,12 +88,13 @@ def train(
         int, typer.Option(help="How many names of one column have a feature of their own.")
     ] = 100,
     loss: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="The loss: cross_entropy, binary_cross_entropy, mse_softmax, mse_sigmoid, focal, "
-            "...; with options, like cross_entropy:label_smoothing=0.1.",
+            "...; with options, like cross_entropy:label_smoothing=0.1. By default cross_entropy, "
+            "with --multilabel binary_cross_entropy.",
         ),
-    ] = "cross_entropy",
+    ] = None,
     hidden: Annotated[
         str, typer.Option(help="Units of each hidden layer, like 64,32; none by default.")
     ] = "",
@@ -130,6 +148,14 @@ def train(
             autocompletion=one_of("mnist"),
         ),
     ] = None,
+    buffer: Annotated[
+        int | None,
+        typer.Option(
+            help="Of a Parquet file, or images, have so many rows in memory at once: row groups "
+            "are shuffled, and rows within the buffer.",
+            metavar="ROWS",
+        ),
+    ] = None,
     image_size: Annotated[
         str | None,
         typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
@@ -140,6 +166,13 @@ def train(
         Path | None,
         typer.Option(
             help="File written after every epoch; a run that was stopped goes on from it."
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        str | None,
+        typer.Option(
+            help="Write it whenever so long has passed, like 30s, 5m or 2h, amid an epoch too.",
+            metavar="TIME",
         ),
     ] = None,
     allow_other_bits: Annotated[
@@ -163,6 +196,8 @@ def train(
     Names become one-hot, numbers are scaled, gaps have a feature of their own, dates keep their
     place in the year, the week and the day. How is kept in the model.
 
+    With --multilabel each label has a probability of its own, by a sigmoid.
+
     The same command with the same --checkpoint goes on where it was stopped.
     More --epochs train on from there.
 
@@ -176,10 +211,13 @@ def train(
     share = share_of(validation)
     file = validation if share is None else None
     predictions = _out_of_fold_file(folds, out_of_fold_, validation)
+    _check_multilabel(multilabel, target, label_separator, class_weight, folds)
+    _check_buffer(buffer, share, folds, multilabel, drop_missing_target)
+    seconds = seconds_of(checkpoint_every)
     outputs = {"--model": model, "--checkpoint": checkpoint, "--out-of-fold": predictions}
     outputs["--log"] = log
     _data.check_outputs([data, file], outputs)
-    from xent.training import SoftmaxClassifier
+    from xent.training import MultilabelClassifier, SoftmaxClassifier
     from xent.training._data.source import is_images
 
     if download is not None:
@@ -199,50 +237,69 @@ def train(
     else:
         if image_size is not None:
             raise _check.invalid("--image-size", "go with folders of images", repr(image_size))
-        rows = read_labelled(
-            data,
-            reading,
-            target=target,
-            features=features,
-            weights=weights,
-            ids=ids or (),
-            drop_missing=drop_missing_target,
+        columns: dict[str, Any] = {
+            "target": target,
+            "features": features,
+            "weights": weights,
+            "ids": ids or (),
+        }
+        rows = (
+            read_streamed(data, reading, buffer, seed=seed, **columns)
+            if buffer
+            else read_labelled(
+                data,
+                reading,
+                **columns,
+                drop_missing=drop_missing_target,
+                multilabel=multilabel,
+                separator=label_separator,
+            )
         )
     if share is not None:
         rows, held = parted(rows, share, seed)
     if predictions is not None:
         others = [*rows.named(), rows.target, FOLD]
         check_names("--target", _classes(rows), others)
+    several = rows.several if isinstance(rows, LabelledTable) else None
+    if several is not None:
+        check_label_names(several.labels, list(rows.named()))
     prepared = prepare(rows, scale, max_levels)
     if file is not None and isinstance(rows, LabelledTable):
         text = text_columns(prepared.encoder)
         held = read_held_out(file, reading, rows, text, drop_missing=drop_missing_target)
     elif file is not None:
         held = read_part(file, size, argument="--validation")
-    classifier = SoftmaxClassifier(
-        loss=loss,
-        hidden=units,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        optimizer=optimizer,
-        random_state=seed,
-        device=device,
-        class_weight=class_weight,
-        schedule=schedule,
-        patience=patience,
+    settings: dict[str, Any] = {
+        "hidden": units,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "optimizer": optimizer,
+        "random_state": seed,
+        "device": device,
+        "schedule": schedule,
+        "patience": patience,
+    }
+    if loss is not None:
+        settings["loss"] = loss
+    classifier = (
+        SoftmaxClassifier(class_weight=class_weight, **settings)
+        if several is None
+        else MultilabelClassifier(**settings)
     )
-    X = prepared.numbers(rows)
+    X: Any = blocks_of(data, reading, rows, prepared, buffer) if buffer else prepared.numbers(rows)
     pair = None
     if held is not None:
         pair = (prepared.numbers(held, "--validation"), held.labels)
-    with train_words(), _way_on(checkpoint):
+    with train_words(), _way_on(checkpoint, checkpoint_every):
         classifier.fit(
             X,
             rows.labels,
             rows.weight,
+            classes=None if several is None else several.labels,
             validation=pair,
             checkpoint=checkpoint,
+            checkpoint_every=seconds,
             allow_other_bits=allow_other_bits,
             log=log,
         )
@@ -253,27 +310,80 @@ def train(
             return prepare(part, scaled, max_levels)
 
         said = out_of_fold(rows, folds, seed, learn, classifier, predictions)
-    prepared.model(classifier).save(model)
-    _say_what_is_read(rows, prepared)
-    _say_what_was_trained(classifier, held)
+    prepared.model(classifier, several).save(model)
+    say_what_is_read(rows, prepared)
+    if buffer is not None:
+        say_how_it_was_streamed(X, rows)
+    say_what_was_trained(classifier, held)
     typer.echo(f"Model: {model}")
     if predictions is not None:
         typer.echo(said)
 
 
 @contextmanager
-def _way_on(checkpoint: Path | None) -> Iterator[None]:
+def _way_on(checkpoint: Path | None, every: str | None) -> Iterator[None]:
     """Say how to go on where the training is interrupted."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
         said = "Nothing of this run is kept: with --checkpoint FILE it could go on."
         if checkpoint is not None and checkpoint.exists():
-            said = f"The same command goes on from {str(checkpoint)!r}, after its last whole epoch."
+            where = "after its last whole epoch" if every is None else "where it was last written"
+            said = f"The same command goes on from {str(checkpoint)!r}, {where}."
         elif checkpoint is not None:
-            said = "It was stopped in its first epoch: the same command starts afresh."
+            when = "in its first epoch" if every is None else f"in its first {every}"
+            said = f"It was stopped {when}: the same command starts afresh."
         typer.echo(said, err=True)
         raise
+
+
+def _check_multilabel(
+    multilabel: bool,
+    target: str | None,
+    separator: str | None,
+    class_weight: str | None,
+    folds: int | None,
+) -> None:
+    """Refuse what goes with several labels alone, or with one class alone."""
+    from xent import _check
+
+    if not multilabel:
+        if separator is not None:
+            raise _check.invalid("--label-separator", "go with --multilabel", repr(separator))
+        return
+    if target is None:
+        raise _check.invalid("--target", "name the labels with --multilabel", "none")
+    advice = "To count what is there more, use --loss binary_cross_entropy:pos_weight=5."
+    if class_weight is not None:
+        must = "be left out with --multilabel"
+        raise _check.invalid("--class-weight", must, repr(class_weight), advice)
+    if folds is not None:
+        raise _check.invalid("--folds", "be left out with --multilabel", folds)
+
+
+def _check_buffer(
+    buffer: int | None,
+    share: float | None,
+    folds: int | None,
+    multilabel: bool,
+    drop_missing: bool,
+) -> None:
+    """Refuse what needs all rows at once where they are read block by block."""
+    from xent import _check
+
+    if buffer is None:
+        return
+    _check.integer("--buffer", buffer, least=1)
+    given = {
+        "--folds": folds,
+        "--multilabel": multilabel or None,
+        "--drop-missing-target": drop_missing or None,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise _check.invalid(option, "be left out with --buffer", value)
+    if share is not None:
+        raise _check.invalid("--validation", "name a file with --buffer", f"{share:g}")
 
 
 def _out_of_fold_file(folds: int | None, file: Path | None, validation: str | None) -> Path | None:
@@ -326,57 +436,16 @@ def parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]
     return rows.rows(~held), rows.rows(held)
 
 
-def _say_what_is_read(rows: Labelled, prepared: Prepared) -> None:
-    """Say how columns became features, and which are none."""
-    from xent import _check
-    from xent.training._encoding.column import NO_VALUES, SAME_VALUES
-
-    classes = _check.count(len(set(rows.labels.tolist())), "class")
-    number = _check.count(len(rows.labels), "row" if prepared.encoder else "image")
-    if prepared.encoder is None:
-        size = " x ".join(map(str, prepared.shape))
-        typer.echo(f"{number} of {size}, {classes}.")
-        return
-    columns = prepared.encoder.columns_
-    features = _check.count(len(prepared.encoder.get_feature_names_out()), "feature")
-    typer.echo(f"{number}, {features}, {classes} of {rows.target!r}.")
-    kinds = [c.kind for c in columns if not c.left_out]
-    found = [f"{kinds.count(kind)} of {kind}s" for kind in SAID_KINDS if kind in kinds]
-    gaps = sum(column.gaps for column in columns)
-    with_gaps = f"; {gaps} with gaps" if gaps else ""
-    typer.echo(f"{_check.count(len(columns), 'column')}: {', '.join(found)}{with_gaps}")
-    for why in (SAME_VALUES, NO_VALUES):
-        if names := [c.name for c in columns if c.left_out == why]:
-            typer.echo(f"left out, {why}: {_check.join_names(names, last='and', limit=8)}")
-    if rows.dropped:
-        typer.echo(f"{_check.count(rows.dropped, 'row')} without {rows.target!r} left out")
-
-
-def _say_what_was_trained(classifier: SoftmaxClassifier, held: Labelled | None) -> None:
-    """Say the last loss, and what held-out rows cost."""
+def seconds_of(text: str | None) -> float | None:
+    """Read a time like 30s, 5m or 2h."""
     from xent import _check
 
-    history, loss = classifier.history_, classifier.loss_
-    typer.echo(
-        f"{loss} after {_check.count(len(history['loss']), 'epoch')}: "
-        f"{history['loss'][-1]:.4f}{_unit(loss)}"
-    )
-    if held is not None:
-        unit, each = "image", "an image"
-        if isinstance(held, LabelledTable):
-            unit, each = "row", "a row"
-        typer.echo(
-            f"held out: {history['validation_bits'][-1]:.4f} bits {each}, "
-            f"accuracy {100 * history['validation_accuracy'][-1]:.1f} %, "
-            f"{_check.count(len(held.labels), unit)}"
-        )
-
-
-def _unit(loss: str) -> str:
-    # Squares have no unit, and the binary loss is a mean over rows and classes.
-    return {"cross_entropy": " nats a row", "binary_cross_entropy": " nats a yes or no"}.get(
-        loss, ""
-    )
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text.strip())
+    if not found:
+        raise _check.invalid("--checkpoint-every", "be a time like 30s, 5m or 2h", repr(text))
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def units_of(text: str) -> list[int]:

@@ -13,6 +13,7 @@ IMAGES_HELP = (
 
 OPTIONS = (
     "loss", "hidden", "epochs", "batch_size", "learning_rate", "optimizer", "device", "checkpoint",
+    "checkpoint_every",
     "allow_other_bits", "validation", "scale", "max_levels", "class_weight", "schedule", "patience",
     "image_size", "log",
 )  # fmt: skip

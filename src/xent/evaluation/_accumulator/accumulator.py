@@ -2,22 +2,23 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from xent import _check
-from xent._kernels.predictions.figures import RowArrays
 from xent.evaluation._accumulator import result, stored
-from xent.evaluation._accumulator.rows import CountedRows
+from xent.evaluation._accumulator.rows import counted
 from xent.evaluation._accumulator.scores import scores_of
 from xent.evaluation._accumulator.state import EvaluationState
-from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._calibration.figures import with_counts
-from xent.evaluation._predictions import Predictions, no_logits, predictions
-from xent.evaluation._probabilities import look_like_probs
+from xent.evaluation._distributions import no_logits
+from xent.evaluation._once import RowsById
+from xent.evaluation._parts import Batch, update_each
+from xent.evaluation._predictions import Predictions, predictions
+from xent.evaluation._probabilities import check_costs, look_like_probs
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, blocks_of, kept
 from xent.evaluation._truth import names_of, values_of
@@ -45,6 +46,10 @@ class Accumulator:
     ranking : bool
         Whether scores are counted for ROC AUC and average precision, which takes longer than all
         the rest.
+    once : bool
+        Count rows of one id once, also where another accumulator that is merged has it. What was
+        said of every row is then kept: memory grows with the rows. The row of the lowest number
+        counts.
     base : float
         Base of the logarithm: 2 gives bits, math.e nats.
 
@@ -85,6 +90,7 @@ class Accumulator:
         normalize: bool = False,
         allow_probabilities: bool = False,
         ranking: bool = True,
+        once: bool = False,
         base: float = 2,
     ) -> None:
         _check.log_of_base(base)
@@ -97,6 +103,39 @@ class Accumulator:
         self._broken = False  # where rows of an update were added and others refused
         self.state: EvaluationState | None = None
         self.beside: Any = None  # what was saved with it
+        self.kept = RowsById() if once else None
+
+    def empty(self) -> "Accumulator":
+        """Return an accumulator of the same settings that has seen nothing."""
+        return Accumulator(
+            self._given_labels, positive=self._positive, ignore_index=self._ignore,
+            normalize=self._normalize, allow_probabilities=self._allow, ranking=self._ranking,
+            once=self.kept is not None, base=self._base,
+        )  # fmt: skip
+
+    @property
+    def seen(self) -> int:
+        """How many rows were given, also those that count for nothing."""
+        return self._seen
+
+    def update_each(self, batches: Iterable[Batch], *, executor: Executor | None = None) -> None:
+        """Add many batches, measured in the tasks of an executor.
+
+        Parameters
+        ----------
+        batches : iterable of mapping, or of callable that returns one
+            The arguments of `update`, by their names. A callable is called where the batch is
+            measured: ``partial(read, file)`` lets each worker read its own file.
+        executor : concurrent.futures.Executor, optional
+            Processes, threads, or ``client.get_executor(pure=False)`` of Dask; without it batches
+            are added one after the other. The bits are the same.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `update`, and if a batch is neither.
+        """
+        update_each(self, batches, executor)
 
     def update(
         self,
@@ -175,6 +214,8 @@ class Accumulator:
             because = "an update was refused half-way"
             raise _check.cannot("The accumulator cannot go on", because, "Load what was saved.")
         self._doubt(given)
+        if self.kept is not None:
+            self.kept.take(given, columns, ids)
         first_row = given.first
         state = self._state_for(given.labels, given.kind, list(columns), given.weight is not None)
         self._broken = True
@@ -184,15 +225,20 @@ class Accumulator:
                 keep.append(kept(given, rows, figures))
             if not some.count:
                 continue
+            if given.kind != "probs":
+                weight = None if some.weight is None else some.weight[: some.count]
+                check_costs(some.figures.cost[: some.count], some.number, given.kind, weight)
             state.tally.add(some)
-            places = (some.number - first_row).tolist() if columns else []
+            n, chosen = len(block), None
+            if some.count < n:
+                chosen = some.numbers(np.arange(some.count)) - (first_row + rows.start)
             for name, values in columns.items():
-                state.slices[name].add_rows([values[i] for i in places], some)
+                own = values[rows]
+                own = own if chosen is None else [own[i] for i in chosen.tolist()]
+                state.slices[name].add_rows(own, some)
             if state.scores.columns:
-                n = len(block)
                 scores = scores_of(given.kind, block, figures.confidence[:n], figures.guess[:n])
-                if some.count < n:
-                    chosen = some.number - (first_row + rows.start)
+                if chosen is not None:
                     scores = [score[chosen] for score in scores]
                 state.scores.add(scores, some.truth[: some.count], some.weight)
         self._broken = False
@@ -225,6 +271,10 @@ class Accumulator:
         if self._base != other._base or self._ranking != other._ranking:
             must = "have the base and `ranking` of this one"
             raise _check.invalid("other", must, f"{other._base:g} and {other._ranking}")
+        if (self.kept is None) != (other.kept is None):
+            raise _check.invalid("other", "have the `once` of this one", other.kept is not None)
+        if self.kept is not None and other.kept is not None:
+            self.kept.merge(other.kept)
         self._seen += other._seen
         self._look_like_probs = self._look_like_probs and other._look_like_probs
         if other.state is None:
@@ -246,9 +296,19 @@ class Accumulator:
         ValueError
             If there is no row that counts, or all logits look like probabilities.
         """
+        if self.kept is not None and self.kept.lost:
+            return self._without_doubles().result()
         found = summed_up(self)
         scores = None if self.state is None else self.state.scores
         return with_counts(found, scores, _check.log_of_base(self._base))
+
+    def _without_doubles(self) -> "Accumulator":
+        """Return what each id that came counts once in."""
+        found = self.empty()
+        kept, found.kept = self.kept, None
+        for batch in kept.batches() if kept is not None else ():
+            found.add(batch.given, batch.columns, batch.ids)
+        return found
 
     def save(self, path: str | os.PathLike[str], *, beside: Any = None) -> None:
         """Write the state as one file: whole or not at all, checksummed, no pickle.
@@ -271,6 +331,11 @@ class Accumulator:
             "base": self._base.hex(), "seen": self._seen, "look": self._look_like_probs,
             "beside": beside,
         }  # fmt: skip
+        if self.kept is not None:
+            stored.require_plain("ids", (name for b in self.kept.held for name in b.ids))
+            settings["once"], arrays = self.kept.said()
+            stored.save(self.state, settings, path, arrays)
+            return
         stored.require_plain("positive", [self._positive])
         stored.require_plain("ignore_index", [self._ignore])
         stored.save(self.state, settings, path)
@@ -294,12 +359,14 @@ class Accumulator:
         FileNotFoundError, ValueError
             If there is no such file, or it is damaged, of another kind or of a newer version.
         """
-        state, settings = stored.load(path)
+        state, settings, arrays = stored.load(path)
         found = cls(
             settings["labels"], positive=settings["positive"], ignore_index=settings["ignore"],
             normalize=settings["normalize"], allow_probabilities=settings["allow"],
             ranking=settings["ranking"], base=float.fromhex(settings["base"]),
         )  # fmt: skip
+        if "once" in settings:
+            found.kept = RowsById.read(settings["once"], arrays)
         found.state, found._seen = state, settings["seen"]
         found._look_like_probs, found.beside = settings["look"], settings["beside"]
         return found
@@ -321,28 +388,6 @@ def summed_up(whole: Accumulator) -> Report:
 def is_empty(target: Any) -> bool:
     """Whether there is no row at all: a batch that is empty is none."""
     return hasattr(target, "__len__") and len(target) == 0
-
-
-def counted(
-    given: Predictions, rows: slice, figures: RowArrays, ids: list[Any] | None, first_row: int = 0
-) -> CountedRows:
-    """Return the rows of a block that count: not ignored, of weight above 0."""
-    truth = given.truth[rows]
-    n = len(truth)
-    weight = None if given.weight is None else given.weight[rows]
-    number = np.arange(first_row + rows.start, first_row + rows.stop)
-    counts = truth >= 0 if weight is None else (truth >= 0) & (weight > 0)
-    if counts.all():
-        names = None if ids is None else ids[rows]
-        spare = None if weight is None else with_spare(weight)
-        return CountedRows(n, number, truth, figures, spare, names)
-    keep = np.flatnonzero(counts)
-    return CountedRows(
-        len(keep), number[keep], truth[keep],
-        RowArrays(*(with_spare(values[keep]) for values in figures)),
-        None if weight is None else with_spare(weight[keep]),
-        None if ids is None else [ids[rows.start + i] for i in keep.tolist()],
-    )  # fmt: skip
 
 
 def column_of(argument: str, values: Any, rows: int) -> list[Any]:

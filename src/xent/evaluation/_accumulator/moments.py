@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from xent.evaluation._accumulator.sums import SMALLEST, ratio
+from xent.evaluation._interval import student_reach
 
-CONFIDENCE = 0.95
 TOO_LARGE = 10**140 << SMALLEST  # of a sum of costs, to have squares
 
 
@@ -47,8 +47,6 @@ class CostMoments:
 
     def interval(self, unit: float) -> tuple[float, float, float]:
         """Return the mean over ``unit`` and its interval; NaN for that of one row."""
-        from scipy.special import stdtrit
-
         mean = self.mean / unit
         if self.rows < 2:
             return mean, math.nan, math.nan
@@ -61,5 +59,5 @@ class CostMoments:
         above = self.squares * w * w - 2 * c * self.weight_cost * w + c * c * self.weight_squares
         squares = Fraction(max(above, 0), w * w * w * w) * (1 << SMALLEST)
         error = math.sqrt(squares * Fraction(self.rows, self.rows - 1)) / unit
-        reach = float(stdtrit(self.rows - 1, 0.5 + CONFIDENCE / 2)) * error
+        reach = student_reach(self.rows, error)
         return mean, max(0.0, mean - reach), mean + reach

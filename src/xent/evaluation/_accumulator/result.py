@@ -5,12 +5,13 @@ import math
 import platform
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.evaluation._accumulator.moments import CONFIDENCE, CostMoments
+from xent.evaluation._accumulator.moments import CostMoments
 from xent.evaluation._accumulator.scores import NO_RANKING, ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import SMALLEST, Numbers, Sums, ratio
@@ -23,6 +24,7 @@ from xent.evaluation._accumulator.tally import (
     TOTALS,
     RowTally,
 )
+from xent.evaluation._interval import CONFIDENCE
 from xent.evaluation._numbers import (
     Bin,
     ClassRow,
@@ -31,6 +33,7 @@ from xent.evaluation._numbers import (
     PairList,
     SliceRow,
 )
+from xent.evaluation._ranking import operating_points
 from xent.evaluation._report import Report
 
 ONE = 1 << SMALLEST
@@ -67,6 +70,7 @@ def report_of(
     prior = _entropy(classes.weights[0]) / unit
     bins, gap = _calibration(tally, total)
     brier = tally.totals.whole(TOTALS.index("brier"))
+    thresholds, best_f1 = operating_points(scores)
     return Report(
         rows=tally.rows,
         weight=total,
@@ -88,6 +92,8 @@ def report_of(
         floored=_floored(tally, moments, unit),
         ranking=NO_RANKING if scores is None else scores.ranking(),
         score_counts="none" if scores is None else scores.form,
+        thresholds=thresholds,
+        best_f1=best_f1,
         macro=classes.macro / unit,
         top_k=_top_k(tally, moments),
         coverage=_coverage(tally, moments, unit),
@@ -105,15 +111,14 @@ def report_of(
             )
             for row in tally.worst.rows
         ],
-        signature=_signature(tally, labels, base),
+        signature=_signature(tally, labels, base, moments),
     )
 
 
 def moments_of(tally: RowTally) -> CostMoments:
     """Return the sums that the cross-entropy and its interval are made of."""
-    cost, endless = tally.pairs.cost.total(), int(tally.endless.sum())
-    if tally.per_class is not None:
-        cost = tally.per_class.cost.total()
+    sums, endless = tally.pairs if tally.per_class is None else tally.per_class, tally.endless.sum()
+    cost, endless = sums.cost.total(), int(endless)
     found = {name: tally.totals.whole(slot) for slot, name in enumerate(TOTALS)}
     if not tally.weighted:
         return CostMoments.plain(tally.rows, endless, cost, found["squares"])
@@ -273,23 +278,21 @@ def _per_class(
     counts, said, right = classes.weights
     endless = int(classes.endless.sum())
     total = math.fsum(classes.cost)
-    out = []
-    for k in np.flatnonzero((counts > 0) | (said > 0)).tolist():
-        some, many = counts[k] > 0, int(classes.endless[k])
-        cost = math.inf if many else float(classes.cost[k])
-        # Among infinite costs, only how many there are can be compared.
-        share = many / endless if endless else cost / (total or 1.0)
-        out.append(
-            ClassRow(
-                label=labels[k],
-                rows=_plain(counts[k], whole=not tally.weighted),
-                cross_entropy=cost / float(counts[k]) / unit if some else math.nan,
-                share=share,
-                recall=float(right[k] / counts[k]) if some else math.nan,
-                precision=float(right[k] / said[k]) if said[k] else math.nan,
-            )
-        )
-    return out
+    some = np.flatnonzero((counts > 0) | (said > 0))
+    counts, said, right, many = counts[some], said[some], right[some], classes.endless[some]
+    cost = np.where(many > 0, math.inf, classes.cost[some])
+    # Among infinite costs, only how many there are can be compared.
+    share = many / endless if endless else cost / (total or 1.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        parts = (
+            cost / np.where(counts > 0, counts, math.nan) / unit, share,
+            right / np.where(counts > 0, counts, math.nan),
+            right / np.where(said > 0, said, math.nan),
+        )  # fmt: skip
+    rows = counts.tolist() if tally.weighted else counts.astype(np.int64).tolist()
+    # One NaN for all, which equals itself in lists.
+    columns = [rows, *([v if v == v else math.nan for v in part.tolist()] for part in parts)]
+    return [ClassRow(labels[k], *row) for k, *row in zip(some.tolist(), *columns, strict=True)]
 
 
 def _pairs(tally: RowTally, labels: list[Any], unit: float) -> PairList:
@@ -297,7 +300,7 @@ def _pairs(tally: RowTally, labels: list[Any], unit: float) -> PairList:
     pairs = tally.pairs
     rows = pairs.weight.values() if tally.weighted else pairs.rows
     some = np.flatnonzero(pairs.rows[: pairs.used])
-    keys, cost = pairs.keys[some], pairs.cost.values()[some] / unit
+    keys, cost = pairs.keys[some], pairs.cost.values(pairs.used)[some] / unit
     if tally.endless_pairs:
         cost[np.isin(keys, list(tally.endless_pairs))] = math.inf
     return PairList(keys, rows[some], cost, labels)
@@ -318,24 +321,29 @@ def _slices(name: Any, slices: Slices, unit: float) -> list[SliceRow]:
     return sorted(out, key=lambda piece: (-piece.rows * piece.cross_entropy, repr(piece.value)))
 
 
-def _signature(tally: RowTally, labels: list[Any], base: float) -> str:
+def _signature(tally: RowTally, labels: list[Any], base: float, moments: CostMoments) -> str:
     """Write the line by which another person can tell that they evaluated the same thing alike."""
-    from importlib.metadata import version
-
     parts = [
-        f"xent {version('xent')}",
+        f"xent {_own_version()}",
         f"base {base:g}",
         f"{tally.rows} rows",
         f"{tally.classes} classes",
         f"{BINS} equal-width bins",
-        f"data sha256:{_digest(tally, labels)[:16]}",
+        f"data sha256:{_digest(tally, labels, moments)[:16]}",
         f"numpy {np.__version__}",
         f"python {platform.python_version()}",
     ]
     return " | ".join(parts)
 
 
-def _digest(tally: RowTally, labels: list[Any]) -> str:
+@cache
+def _own_version() -> str:
+    from importlib.metadata import version
+
+    return version("xent")
+
+
+def _digest(tally: RowTally, labels: list[Any], moments: CostMoments) -> str:
     """Hash every sum: exact as they are, other rows leave other sums."""
     digest = hashlib.sha256(repr(labels).encode())
     digest.update(repr(("weighted" if tally.weighted else "plain", tally.rows)).encode())
@@ -345,7 +353,6 @@ def _digest(tally: RowTally, labels: list[Any]) -> str:
         tally.cells, tally.ranks, tally.endless,
     ):  # fmt: skip
         digest.update(np.ascontiguousarray(array).astype("<i8").tobytes())
-    moments = moments_of(tally)
     exact = (moments, *(tally.totals.whole(k) for k in range(len(TOTALS))), tally.said.total())
     digest.update(repr(exact).encode())
     return digest.hexdigest()

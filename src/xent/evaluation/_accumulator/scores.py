@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent._kernels.predictions.figures import SPARE
 from xent._kernels.predictions.scores import (
     EVEN_CELLS,
     LOG_ODDS,
     LOG_PROBABILITY,
     PROBABILITY,
     cells_of,
+    count_cells,
     keys_of,
     log_odds,
 )
-from xent._kernels.predictions.sums import count
+from xent._kernels.predictions.sums import CHUNK, count
 from xent.evaluation._accumulator.places import LEAST_SIZE, KeyPlaces, grown
 from xent.evaluation._accumulator.sums import Numbers, Slots, Sums, padded, with_spare
 
@@ -82,8 +84,19 @@ class ScoreColumn:
         order = np.argsort(keys[some])
         return keys[some][order], some[order]
 
-    def add(self, scores: Numbers, yes: NDArray[np.bool_], weight: Numbers | None) -> None:
-        """Add rows; the weights have `SPARE` more."""
+    def add(self, scores: NDArray[Any], truth: Slots, label: int, weight: Numbers | None) -> None:
+        """Add rows, which are yes where their truth is ``label``; the weights have `SPARE` more."""
+        if scores.dtype != np.float32 or scores.flags.c_contiguous:
+            scores = np.ascontiguousarray(scores, np.float64)  # so that kernels meet two kinds
+        if not self.exact and weight is None:
+            far, room = np.empty(len(scores), np.int64), np.zeros((2, CHUNK + SPARE))
+            beyond = count_cells(
+                scores, self.kind, self.width, truth, label, room, self.rows, self.yes, far
+            )
+            if not beyond:
+                return
+            scores, truth = scores[far[:beyond]], truth[far[:beyond]]
+        scores, yes = scores.astype(np.float64), truth == label
         keys = np.empty(len(scores), np.int64)
         if self.exact:
             keys_of(scores, keys)
@@ -215,10 +228,10 @@ class ScoreCounts:
         what = PROBABILITY if kind == "probs" else what
         self.columns = [ScoreColumn(what, ranked, weighted=weighted) for _ in range(ranked)]
 
-    def add(self, scores: list[Numbers], truth: Slots, weight: Numbers | None) -> None:
+    def add(self, scores: list[NDArray[Any]], truth: Slots, weight: Numbers | None) -> None:
         """Add rows by their scores for each class."""
         for c, (column, some) in enumerate(zip(self.columns, scores, strict=True)):
-            column.add(some, truth == (1 if len(self.columns) == 1 else c), weight)
+            column.add(some, truth, 1 if len(self.columns) == 1 else c, weight)
 
     def merge(self, other: "ScoreCounts") -> None:
         """Add the rows of another."""
@@ -241,7 +254,9 @@ class ScoreCounts:
         return "exact" if all(column.exact for column in self.columns) else "cells"
 
 
-def scores_of(kind: str, block: NDArray[Any], confidence: Numbers, guess: Slots) -> list[Numbers]:
+def scores_of(
+    kind: str, block: NDArray[Any], confidence: Numbers, guess: Slots
+) -> list[NDArray[Any]]:
     """Return what ranks a block's rows for each class, of two for the second alone.
 
     Parameters
@@ -258,7 +273,7 @@ def scores_of(kind: str, block: NDArray[Any], confidence: Numbers, guess: Slots)
         return []
     if kind == "probs":
         # As they came: dividing rows by their sums would part equals.
-        return [block[:, c].astype(np.float64) for c in ([1] if classes == 2 else range(classes))]
+        return [block[:, c] for c in ([1] if classes == 2 else range(classes))]
     wide = block.astype(np.float64)
     if classes == 2:
         with np.errstate(over="ignore"):

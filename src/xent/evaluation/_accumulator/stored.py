@@ -21,10 +21,15 @@ Arrays = dict[str, NDArray[Any]]
 Said = dict[str, Any]
 
 
-def save(state: EvaluationState | None, settings: Said, path: str | os.PathLike[str]) -> None:
-    """Write a state, which may be none, and the settings that it goes on with."""
+def save(
+    state: EvaluationState | None,
+    settings: Said,
+    path: str | os.PathLike[str],
+    beside: Arrays | None = None,
+) -> None:
+    """Write a state, which may be none, the settings that it goes on with, and other arrays."""
     said: Said = {"settings": settings}
-    arrays: Arrays = {}
+    arrays: Arrays = dict(beside or {})
     if state is not None:
         require_plain("labels", state.labels)
         said |= {
@@ -40,11 +45,11 @@ def save(state: EvaluationState | None, settings: Said, path: str | os.PathLike[
     _store.save(path, format=FORMAT, version=VERSION, state=said, arrays=arrays)
 
 
-def load(path: str | os.PathLike[str]) -> tuple[EvaluationState | None, Said]:
-    """Read what `save` wrote: the state and the settings."""
+def load(path: str | os.PathLike[str]) -> tuple[EvaluationState | None, Said, Arrays]:
+    """Read what `save` wrote: the state, the settings, and all arrays."""
     said, arrays = _store.load(path, format=FORMAT, version=VERSION)
     if "labels" not in said:
-        return None, said["settings"]
+        return None, said["settings"], arrays
     state = EvaluationState(
         said["labels"], said["kind"], said["names"],
         weighted=said["weighted"], ranking=said["ranking"],
@@ -54,7 +59,7 @@ def load(path: str | os.PathLike[str]) -> tuple[EvaluationState | None, Said]:
         _take_slices(slices, f"slices{k}", said, arrays)
     for k, column in enumerate(state.scores.columns):
         _take_column(column, f"scores{k}", said, arrays)
-    return state, said["settings"]
+    return state, said["settings"], arrays
 
 
 def require_plain(argument: str, values: Any) -> None:

@@ -168,12 +168,13 @@ class Sums:
         beyond = sum(amount for slot, amount in self.beyond.items() if slot in some)
         return (total << self._shift) + beyond
 
-    def values(self) -> Numbers:
-        """Return all sums, none of them negative, as float64, to a unit of the last place."""
+    def values(self, count: int | None = None) -> Numbers:
+        """Return the first sums, all where not said, none negative, to a unit of the last place."""
         self.carry()
-        out = np.zeros(len(self.limbs))
-        for k in range(self.limbs.shape[1] - 1, -1, -1):
-            out += np.ldexp(self.limbs[:, k].astype(np.float64), -FIRST_LIMB - LIMB_BITS * k)
+        limbs = self.limbs[:count]
+        out = np.zeros(len(limbs))
+        for k in range(limbs.shape[1] - 1, -1, -1):
+            out += limbs[:, k] * 2.0 ** (-FIRST_LIMB - LIMB_BITS * k)
         for slot in self.beyond:
             out[slot] = ratio(self.whole(slot), 1 << SMALLEST)
         return out
@@ -184,7 +185,7 @@ def ratio(above: int, below: int) -> float:
     try:
         return above / below
     except OverflowError:
-        return math.copysign(math.inf, above)
+        return math.inf if above > 0 else -math.inf
 
 
 def padded(rows: int, like: Any = np.float64) -> NDArray[Any]:

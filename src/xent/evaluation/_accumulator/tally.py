@@ -9,7 +9,16 @@ import math
 
 import numpy as np
 
-from xent._kernels.predictions.sums import LIMIT, MORE_LIMBS, add_rows, count
+from xent._kernels.predictions.sums import LIMBS, LIMIT, MORE_LIMBS, count, left_of
+from xent._kernels.predictions.tally import (
+    BRIER_LEFT,
+    COST_LEFT,
+    SQUARES_LEFT,
+    WORK_SIZE,
+    SummedRows,
+    add_rows,
+)
+from xent._math.transpose import TABLE_LINE
 from xent.evaluation._accumulator.pairs import ConfusionSums
 from xent.evaluation._accumulator.rows import CountedRows
 from xent.evaluation._accumulator.sums import (
@@ -19,7 +28,6 @@ from xent.evaluation._accumulator.sums import (
     padded,
     products,
     times,
-    work_room,
 )
 from xent.evaluation._accumulator.worst import Worst
 
@@ -30,7 +38,8 @@ RANKS = 11  # ranks of the true class that are told apart: 0 to 9, and above
 # float32, and what it and Kaggle took before.
 FLOORS = {"2.2e-16": 2.0**-52, "1e-15": 1e-15, "1.2e-07": 2.0**-23}
 FLOOR_COSTS = np.array([-math.log(floor) for floor in FLOORS.values()])
-# Sums over all rows: of w Brier; of w, w², w·wc and (wc)² for the interval; c the cost, w weights.
+# Sums over all rows, the first two as `add_rows` has them: of w Brier; of (wc)², w, w² and w·wc for
+# the interval; c the cost, w the weight.
 TOTALS = ("brier", "squares", "weight", "weight_squares", "weight_cost")
 
 
@@ -71,31 +80,22 @@ class RowTally:
         n, figures = rows.count, rows.figures
         top = float(figures.cost[:n].max(initial=-math.inf))
         self.worst.add(rows, top)
-        cost, left = figures.cost, padded(n)
+        cost, brier = figures.cost, figures.brier
         if rows.weight is not None:
-            cost = times(cost, rows.weight, n)
-        if cost is not figures.cost or top == math.inf:
+            cost, brier = times(cost, rows.weight, n), times(brier, rows.weight, n)
+        if rows.weight is not None or top == math.inf:
             cost = self._without_endless(rows, cost)
         places = np.empty(0, np.int64)  # where a pair stands by its number
         if not self.pairs.dense:
             places = self.pairs.places(rows.truth[:n] * self.classes + figures.guess[:n])
-        for sums in (self.pairs.cost, self.said, self.spent):
-            sums.make_room(n)
-        pairs, cells = self.pairs, self.cells
-        if add_rows(places, rows.truth, figures, cost, n, pairs.rows, pairs.cost.limbs,
-                    cells, self.said.limbs, self.spent.limbs, work_room(), left):  # fmt: skip
-            if pairs.dense:
-                places = rows.truth[:n] * self.classes + figures.guess[:n]
-            pairs.cost.add_left(places, left[:n])
-            # Of cells two limbs are kept, and what is too large for any.
-            large = np.flatnonzero(np.abs(left[:n]) >= LIMIT)
-            self.spent.add_left(_cells(figures.confidence[large]), left[large])
+        found = self._add_figures(rows, cost, brier, places)
+        if found:
+            self._add_left(found, rows, cost, brier, places)
         if self.per_class is not None:
-            self.per_class.add(rows, cost, left)
+            self.per_class.add(rows, cost)
             self._forget_pairs()
-        self._add_totals(rows, cost, left)
         if rows.weight is not None:
-            self._add_weights(rows, rows.weight, places, left)
+            self._add_weights(rows, rows.weight, cost, places)
         if top > FLOOR_COSTS.min():
             self._add_floors(rows, cost)
         self.rows += n
@@ -117,30 +117,56 @@ class RowTally:
         cost[here] = 0.0
         return cost
 
-    def _add_totals(self, rows: CountedRows, cost: Numbers, left: Numbers) -> None:
-        """Add the sums over all rows; ``cost`` is finite, and times the weight."""
-        n, weight, figures = rows.count, rows.weight, rows.figures
-        brier = figures.brier if weight is None else times(figures.brier, weight, n)
-        self.totals.add(TOTALS.index("brier"), brier, n, left)
-        pairs = {"squares": (cost, cost)}
-        if weight is not None:
-            self.totals.add(TOTALS.index("weight"), weight, n, left)
-            pairs |= {"weight_squares": (weight, weight), "weight_cost": (weight, cost)}
-        for name, (x, y) in pairs.items():
-            for part in products(x, y, n):
-                self.totals.add(TOTALS.index(name), part, n, left)
-        ranks = np.minimum(figures.rank[:n], RANKS - 1)
-        count(ranks, n, self.ranks)
-        if weight is not None:
-            self.rank_weights.scatter(ranks, weight, n, left)
+    def _add_figures(self, rows: CountedRows, cost: Numbers, brier: Numbers, places: Slots) -> int:
+        """Add finite costs and Brier scores, times the weight; return what did not fit."""
+        n, pairs = rows.count, self.pairs
+        for sums in (pairs.cost, self.said, self.spent, self.totals):
+            sums.make_room(2 * n)
+        found: int = add_rows(
+            places, rows.truth, rows.figures, cost, brier, n,
+            SummedRows(
+                pairs.rows, pairs.cost.limbs, self.cells, self.said.limbs, self.spent.limbs,
+                self.totals.limbs, self.ranks,
+            ),
+            np.empty(WORK_SIZE, np.int64),
+            np.zeros(TABLE_LINE * self.classes**2 if pairs.dense else 0, np.int64),
+            np.zeros(2 * TABLE_LINE * CONFIDENCE_CELLS, np.int64),
+        )  # fmt: skip
+        return found
+
+    def _add_left(
+        self, found: int, rows: CountedRows, cost: Numbers, brier: Numbers, places: Slots
+    ) -> None:
+        """Add to the last bit what did not fit the limbs."""
+        n, left = rows.count, padded(rows.count)
+        if found & COST_LEFT:
+            left_of(cost, n, LIMBS, left)
+            self.pairs.cost.add_left(self._pair_places(rows, places), left[:n])
+            # Of cells two limbs are kept, and what is too large for any.
+            large = np.flatnonzero(np.abs(left[:n]) >= LIMIT)
+            self.spent.add_left(_cells(rows.figures.confidence[large]), left[large])
+        some = [(0, brier)] if found & BRIER_LEFT else []
+        if found & SQUARES_LEFT:
+            some += [(1, part) for part in products(cost, cost, n)]
+        for slot, values in some:
+            left_of(values, n, MORE_LIMBS, left)
+            self.totals.add_left(np.full(n, slot), left[:n])
+
+    def _pair_places(self, rows: CountedRows, places: Slots) -> Slots:
+        n = rows.count
+        return places if places.size else rows.truth[:n] * self.classes + rows.figures.guess[:n]
 
     def _add_weights(
-        self, rows: CountedRows, weight: Numbers, places: Slots, left: Numbers
+        self, rows: CountedRows, weight: Numbers, cost: Numbers, places: Slots
     ) -> None:
-        n, figures = rows.count, rows.figures
-        if not places.size:
-            places = rows.truth[:n] * self.classes + figures.guess[:n]
-        self.pairs.weight.scatter(places, weight, n, left)
+        """Add what only rows with weights have; ``cost`` is finite, and times the weight."""
+        n, figures, left = rows.count, rows.figures, padded(rows.count)
+        self.totals.add(TOTALS.index("weight"), weight, n, left)
+        for name, other in (("weight_squares", weight), ("weight_cost", cost)):
+            for part in products(weight, other, n):
+                self.totals.add(TOTALS.index(name), part, n, left)
+        self.rank_weights.scatter(np.minimum(figures.rank[:n], RANKS - 1), weight, n, left)
+        self.pairs.weight.scatter(self._pair_places(rows, places), weight, n, left)
         cells = _cells(figures.confidence[:n])
         right = padded(n)
         right[:n] = weight[:n] * (rows.truth[:n] == figures.guess[:n])
@@ -191,8 +217,9 @@ class PerClass:
         self.cost = Sums(classes)
         self.weights = [Sums(classes) for _ in range(3 if weighted else 0)]
 
-    def add(self, rows: CountedRows, cost: Numbers, left: Numbers) -> None:
+    def add(self, rows: CountedRows, cost: Numbers) -> None:
         """Add rows, whose ``cost`` is finite, and times the weight."""
+        left = padded(rows.count)
         n, truth, guess = rows.count, rows.truth, rows.figures.guess
         right = truth[:n][truth[:n] == guess[:n]]
         for slots, found in zip((truth[:n], guess[:n], right), self.rows, strict=True):

@@ -49,17 +49,17 @@ class Worst:
             # No two rows of a block have one number: among equals those that stand first.
             limit = np.partition(cost[some], some.size - MOST_WORST)[some.size - MOST_WORST]
             some = some[cost[some] >= limit]
-            some = some[np.lexsort((rows.number[some], -cost[some]))][:MOST_WORST]
+            some = some[np.lexsort((rows.numbers(some), -cost[some]))][:MOST_WORST]
         found = [
             WorstRow(
                 float(cost[i]),
-                int(rows.number[i]),
+                number,
                 int(rows.truth[i]),
                 int(rows.figures.guess[i]),
                 float(rows.figures.given[i]),
                 None if rows.ids is None else rows.ids[i],
             )
-            for i in some.tolist()
+            for i, number in zip(some.tolist(), rows.numbers(some).tolist(), strict=True)
         ]
         self._keep([*self.rows, *found])
 

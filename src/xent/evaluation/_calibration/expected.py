@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from xent.evaluation._calibration.interval import CONFIDENCE
 from xent.evaluation._calibration.yes_no import Numbers, YesNo, dot
+from xent.evaluation._interval import CONFIDENCE
 
 WIDTHS = 15  # bins of equal width
 

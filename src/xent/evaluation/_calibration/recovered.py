@@ -27,8 +27,8 @@ from xent.evaluation._calibration.calibrators.softmax import (
     scaled,
 )
 from xent.evaluation._calibration.folds import CROSS_FOLDS, dealt, hashed, joined
-from xent.evaluation._calibration.interval import mean_and_interval
 from xent.evaluation._calibration.yes_no import Numbers, YesNo
+from xent.evaluation._interval import mean_and_interval
 from xent.evaluation._predictions import Predictions
 from xent.evaluation._rows import RowFigures
 
@@ -111,10 +111,11 @@ def of_many(given: Predictions, rows: RowFigures, unit: float) -> dict[str, dict
     kept = _gathered(given, place, chosen)
     learned = fold[chosen], rows.truth[chosen], rows.weight[chosen]
     slopes = np.ones(CROSS_FOLDS + 1)
-    slopes[CROSS_FOLDS] = fitted_slope(_without(CROSS_FOLDS, kept, *learned)).slope
+    slopes[CROSS_FOLDS] = fitted_slope(_without(CROSS_FOLDS, kept, *learned), kept=True).slope
     for k in range(CROSS_FOLDS):
         if (learned[0] != k).any():
-            slopes[k] = fitted_slope(_without(k, kept, *learned), slopes[CROSS_FOLDS]).slope
+            some = _without(k, kept, *learned)
+            slopes[k] = fitted_slope(some, slopes[CROSS_FOLDS], kept=True).slope
     own = slopes[np.where(chosen, fold, CROSS_FOLDS)]
     cost = np.empty(len(rows.row))
     for places, block in _log_probs(given, place):

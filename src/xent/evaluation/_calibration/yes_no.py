@@ -102,7 +102,10 @@ def in_order(
     new = np.append(True, ordered[1:] != ordered[:-1])
     if not new.all():
         # The sums over equals are the same to the last bit in whatever order the rows came.
-        order = np.lexsort((weight, log_yes, cost, yes, score))
+        places = np.flatnonzero(~(new & np.append(new[1:], True)))
+        some = np.sort(order[places])
+        keys = weight[some], log_yes[some], cost[some], yes[some], score[some]
+        order[places] = some[np.lexsort(keys)]
     weight = weight[order]
     return YesNo(
         log_yes[order], log_no[order], cost[order], yes[order], weight, np.square(weight),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent.evaluation._compare._hashes import Keys, poisson_weights, signs
+from xent.evaluation._interval import student_reach
 
 Numbers = NDArray[np.float64]
 
@@ -133,7 +134,7 @@ def student(pieces: Pieces, confidence: float) -> Tested:
     The variance of the mean is G/(G-1) Σ_g (Σ_{n in g} w_n (d_n - mean))² / (Σ w)², with G-1
     degrees of freedom (Liang and Zeger 1986). Where every row is a group, this is the paired t.
     """
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtr
 
     groups = int((pieces.weight > 0).sum())
     if not groups:
@@ -142,9 +143,10 @@ def student(pieces: Pieces, confidence: float) -> Tested:
     if groups < 2:
         return replace(UNTESTED, mean=mean)
     off = pieces.total - mean * pieces.weight
-    squares = math.fsum(np.square(off)) * groups / (groups - 1)
+    with np.errstate(over="ignore"):  # infinite, as is the interval then
+        squares = math.fsum(np.square(off)) * groups / (groups - 1)
     error = math.sqrt(squares) / math.fsum(pieces.weight)
-    reach = float(stdtrit(groups - 1, 0.5 + confidence / 2)) * error
+    reach = student_reach(groups, error, confidence)
     if mean == 0:
         p_value = 1.0
     elif error == 0:

@@ -15,6 +15,7 @@ def torchmetrics_metric(
     class_axis: int = 1,
     ignore_index: int | None = None,
     ranking: bool = False,
+    once: bool = False,
     base: float = 2,
     **options: Any,
 ) -> Any:
@@ -32,6 +33,8 @@ def torchmetrics_metric(
         A target that says to leave its row out.
     ranking : bool
         Whether the report has ROC AUC and average precision, which takes longer than all the rest.
+    once : bool
+        Whether rows of one id count once: ``update(preds, target, ids)``. All rows are then kept.
     base : float
         Base of the logarithm: 2 gives bits, math.e nats.
     **options : object
@@ -50,14 +53,15 @@ def torchmetrics_metric(
 
     Notes
     -----
-    Rows that a DistributedSampler repeats, to give every process as many, are counted as often as
-    they come: give it ``drop_last``, or evaluate files joined by id.
+    A DistributedSampler repeats rows, to give every process as many: without ``once`` they are
+    counted as often as they come.
     """
     _check.option("kind", kind, METRIC_KINDS)
     need("torch", extra="torch", by="torchmetrics_metric")
     need("torchmetrics", extra="torchmetrics", by="torchmetrics_metric")
     settings = {
-        "ignore_index": ignore_index, "ranking": ranking, "base": base, "allow_probabilities": True,
+        "ignore_index": ignore_index, "ranking": ranking, "once": once, "base": base,
+        "allow_probabilities": True,
     }  # fmt: skip
     module = import_module("xent.evaluation._hooks._torchmetrics")
     return module.CrossEntropyMetric(kind, settings, class_axis, **options)

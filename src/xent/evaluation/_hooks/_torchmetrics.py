@@ -34,9 +34,9 @@ class CrossEntropyMetric(Metric):  # type: ignore[misc]
         self.seen = Accumulator(**settings)
         self.gathered: Accumulator | None = None
 
-    def update(self, preds: Any, target: Any) -> None:
+    def update(self, preds: Any, target: Any, ids: Any = None) -> None:
         """Add a batch."""
-        _add(self.seen, self.kind, self.class_axis, preds, target)
+        _add(self.seen, self.kind, self.class_axis, preds, target, ids)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch, and return the cross-entropy of it alone."""
@@ -94,7 +94,9 @@ class CrossEntropyMetric(Metric):  # type: ignore[misc]
         return torch.tensor(found, dtype=dtype, device=self.device)
 
 
-def _add(accumulator: Accumulator, kind: str, class_axis: int, preds: Any, target: Any) -> None:
+def _add(
+    accumulator: Accumulator, kind: str, class_axis: int, preds: Any, target: Any, ids: Any = None
+) -> None:
     """Add a batch of rows and classes, or of more dimensions with the classes on one axis."""
     if preds.ndim > 2:
         preds = preds.movedim(class_axis, -1)
@@ -102,7 +104,7 @@ def _add(accumulator: Accumulator, kind: str, class_axis: int, preds: Any, targe
             must = f"have the shape of the predictions without their classes, {preds.shape[:-1]}"
             raise _check.invalid("target", must, str(tuple(target.shape)))
         preds, target = preds.reshape(-1, preds.shape[-1]), target.reshape(-1)
-    accumulator.update(target, **{kind: preds})
+    accumulator.update(target, **{kind: preds}, ids=ids)
 
 
 def _packed(accumulator: Accumulator) -> Any:

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from xent import _check
 from xent.evaluation._arrays import array_of
+from xent.evaluation._distributions import one_of_three
 from xent.evaluation._evaluate import evaluated
-from xent.evaluation._kinds._distributions import one_of
 from xent.evaluation._kinds._means import mean_of
 from xent.evaluation._report import Report
 
@@ -67,7 +67,7 @@ def evaluate_dense(
     >>> report.rows, report.cross_entropy
     (3, 1.0)
     """
-    kind, value = one_of({"probs": probs, "logits": logits, "log_probs": log_probs})
+    kind, value = one_of_three(probs, logits, log_probs)
     scores, truth = array_of(kind, value), array_of("target", target)
     if scores.ndim < 3:
         must, advice = "have three dimensions or more", "For rows and classes take `evaluate`."
@@ -87,8 +87,6 @@ def evaluate_dense(
         by=None, ids=None, ignore_index=ignore_index, normalize=normalize,
         allow_probabilities=allow_probabilities, base=base,
     )  # fmt: skip
-    if each is None:  # never: rows are kept
-        raise RuntimeError
     sample = each.row // (truth.size // len(truth))
     spent = np.bincount(sample, each.cost, len(truth)) / np.log(base)
     size = np.bincount(sample, minlength=len(truth)).astype(np.float64)

@@ -1,7 +1,7 @@
 """Tokens of documents in one array, from whatever form they come in, and the lengths of texts."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -31,8 +31,9 @@ class Documents:
         The place of each token in its document, from 0, those that do not count included.
     names : list
         What the documents are called, or their numbers.
-    unscored, padded : int
-        First tokens without a log-probability, and entries that a mask leaves out.
+    unscored, padded, context : int
+        First tokens without a log-probability, entries that a mask leaves out, and tokens of
+        windows that an earlier one scored.
     """
 
     log_probs: Numbers
@@ -41,9 +42,12 @@ class Documents:
     names: list[Any]
     unscored: int
     padded: int
+    context: int = 0
 
 
-def documents_of(log_probs: Any, documents: Any, mask: Any, ids: Any) -> Documents:
+def documents_of(
+    log_probs: Any, documents: Any, mask: Any, ids: Any, stride: int | None = None
+) -> Documents:
     """Read tokens in any of their three forms, and refuse what is no log-probability."""
     values, lengths = _joined("log_probs", log_probs)
     counted = np.ones(len(values), dtype=bool)
@@ -58,6 +62,8 @@ def documents_of(log_probs: Any, documents: Any, mask: Any, ids: Any) -> Documen
         must = "be given where `log_probs` are one array of all tokens"
         advice = "For one document, pass [log_probs]."
         raise _check.wrong_kind("documents", must, "None", advice)
+    if stride is not None:
+        return _windows(values, counted, lengths, documents, ids, stride)
     if lengths is None:
         names, sizes = _runs(documents, np.ones(len(values), np.int64), "token")
     elif documents is not None:
@@ -67,6 +73,52 @@ def documents_of(log_probs: Any, documents: Any, mask: Any, ids: Any) -> Documen
     if ids is not None:
         names = _names(ids, len(names))
     return _checked(values, counted, names, sizes, padded_form=mask is not None)
+
+
+def _windows(
+    values: Numbers,
+    counted: NDArray[np.bool_],
+    lengths: list[int] | None,
+    documents: Any,
+    ids: Any,
+    stride: Any,
+) -> Documents:
+    """Read overlapping windows: what a window shares with the one before it is its context."""
+    step = _check.integer("stride", stride, least=1)
+    if lengths is None or documents is None:
+        must = "be given where `stride` is, one for each window" if lengths else "be left out"
+        got = "None" if lengths else "one array of all tokens"
+        raise _check.wrong_kind("documents" if lengths else "stride", must, got)
+    if not lengths:
+        raise _check.invalid("log_probs", "have at least one document", "none")
+    names, windows = _runs(documents, np.ones(len(lengths), np.int64), "window")
+    begins = np.append(0, np.cumsum(lengths)[:-1])
+    sizes = np.add.reduceat(np.append(counted, False), begins) * (np.array(lengths) > 0)
+    opens = np.zeros(len(lengths), bool)
+    opens[np.append(0, np.cumsum(windows)[:-1])] = True
+    before = np.append(0, sizes[:-1])
+    shared = np.where(opens, 0, before - step)
+    for bad, must in (
+        (shared < 0, "be at most the tokens of each window but the last of a document"),
+        ((shared >= sizes) & ~opens, "leave every window a token that is new"),
+    ):
+        if bad.any():
+            k = int(bad.argmax())
+            got = f"{step} at window {k}, of {sizes[k]} tokens, after one of {before[k]}"
+            advice = "Each window but the first of a document begins one stride after another."
+            raise _check.invalid("stride", must, got, advice)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    rank = np.cumsum(counted) - np.append(0, np.cumsum(sizes)[:-1])[owner]  # from 1
+    kept = counted & (rank > shared[owner])
+    new = sizes - shared
+    per_document = np.add.reduceat(new, np.append(0, np.cumsum(windows)[:-1]))
+    if ids is not None:
+        names = _names(ids, len(names))
+    found = _checked(
+        values[kept], np.ones(int(kept.sum()), bool), names, per_document, padded_form=True
+    )
+    context = int(shared.sum())
+    return replace(found, padded=int((~counted).sum()), context=context)
 
 
 def _joined(argument: str, value: Any) -> tuple[Numbers, list[int] | None]:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent.evaluation._compare._paired import Pieces, student
+from xent.evaluation._interval import CONFIDENCE
 from xent.evaluation._numbers import plain, unit_of
 
 Numbers = NDArray[np.float64]
 
-CONFIDENCE = 0.95
 HARDEST = 20
 
 

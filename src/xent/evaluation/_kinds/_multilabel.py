@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from xent import _check
 from xent.evaluation._arrays import array_of, weights_of
-from xent.evaluation._kinds._distributions import BLOCK_ENTRIES, in_order_of, names_for, one_of
+from xent.evaluation._distributions import BLOCK_ENTRIES, in_order_of, names_for, one_of
 from xent.evaluation._kinds._label_report import LabelHardRow, LabelRow, MultilabelReport
 from xent.evaluation._kinds._means import mean_of, signature, worst
-from xent.evaluation._probabilities import MANY_ROWS
+from xent.evaluation._probabilities import MANY_ROWS, check_costs
 
 Numbers = NDArray[np.float64]
 
@@ -194,7 +194,9 @@ def _summed(
         digest.update(block.astype("<f8").tobytes())
         there, seen = truth[part] == 1, truth[part] >= 0
         cost, p = _costs(kind, block, there, start)
-        cost = np.where(seen, cost / unit, 0.0)
+        cost = np.where(seen, cost, 0.0)
+        check_costs(cost, start, kind, weight[part, None])
+        cost /= unit
         total[part], known[part] = cost.sum(axis=1), seen.sum(axis=1)
         brier[part] = np.where(seen, np.square(p - there), 0.0).sum(axis=1)
         dearest[part] = np.where(seen, cost, -1.0).argmax(axis=1)

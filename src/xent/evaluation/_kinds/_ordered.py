@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from xent import _check
 from xent._terminal import fitted, one_line
 from xent.evaluation._arrays import weights_of
+from xent.evaluation._distributions import distributions, in_order_of
 from xent.evaluation._evaluate import evaluate
-from xent.evaluation._kinds._distributions import distributions, in_order_of
 from xent.evaluation._kinds._means import KindReport, mean_of, reach
 from xent.evaluation._numbers import percent, plain
 from xent.evaluation._report import Report
@@ -224,7 +224,7 @@ def ordered_evaluated(
     keep = np.flatnonzero((truth >= 0) & (weight > 0))
     score = np.empty(rows)
     off, said = np.zeros((2, classes - 1))
-    for part, _, p in replace(given, scores=scores).blocks():
+    for part, _, p in replace(given, scores=scores).distributions():
         below = np.cumsum(p, axis=1)[:, :-1]
         happened = np.arange(classes - 1) >= truth[part, None]
         squares = np.square(below - happened)

@@ -13,7 +13,7 @@ from xent import _check
 from xent._check import count
 from xent._terminal import fitted, one_line
 from xent.evaluation._arrays import weights_of
-from xent.evaluation._kinds._distributions import (
+from xent.evaluation._distributions import (
     Distributions,
     distributions,
     in_order_of,
@@ -22,6 +22,7 @@ from xent.evaluation._kinds._distributions import (
 )
 from xent.evaluation._kinds._means import KindReport, mean_of, reach, signature, worst
 from xent.evaluation._numbers import percent
+from xent.evaluation._probabilities import check_costs
 
 Numbers = NDArray[np.float64]
 
@@ -265,11 +266,14 @@ def _summed(
     cost, floor, waste, brier = np.empty((4, rows))
     spent, said, true = np.zeros((3, classes))
     digest = hashlib.sha256(repr(names).encode())
-    for (part, log_probs, p), (_, log_truth, t) in zip(given.blocks(), truth.blocks(), strict=True):
+    for (part, log_probs, p), (_, log_truth, t) in zip(
+        given.distributions(), truth.distributions(), strict=True
+    ):
         with np.errstate(invalid="ignore"):
             # 0 log 0 is 0; both logarithms are exact near 1, where their difference is small.
             each = np.where(t > 0, -t * log_probs, 0.0)
             gap = np.where(t > 0, t * (log_truth - log_probs) - t + p, p)
+        check_costs(each, part.start, given.kind, weight[part, None])
         cost[part] = each.sum(axis=1)
         floor[part] = entr(t).sum(axis=1)
         waste[part] = np.maximum(gap.sum(axis=1), 0.0)

@@ -109,6 +109,8 @@ class TokenReport(KindReport):
         The documents that cost most for their length.
     signature : str
         Versions, settings and a hash of the data.
+    context : int
+        Tokens of windows that an earlier window scored: they are conditioned on, and count once.
     """
 
     documents: int
@@ -124,6 +126,7 @@ class TokenReport(KindReport):
     places: list[TokenPlace]
     hardest: list[DocumentRow]
     signature: str
+    context: int = 0
 
     def per(self, name: str) -> float:
         """Return the cost of one token, word, character or byte.
@@ -190,6 +193,10 @@ class TokenReport(KindReport):
         if self.padded:
             entries = f"{self.padded:,} {'entry' if self.padded == 1 else 'entries'}"
             lines.append(f"{entries} of padding left out")
+        if self.context:
+            lines.append(
+                f"{count(self.context, 'token')} of windows conditioned on, not scored again"
+            )
         if self.impossible:
             lines.append("something had probability 0: infinite cost")
         if self.documents == 1:

@@ -19,6 +19,7 @@ from xent.evaluation._kinds._token_report import (
     TokenReport,
     TokenUnit,
 )
+from xent.evaluation._probabilities import check_costs
 
 Numbers = NDArray[np.float64]
 
@@ -29,6 +30,7 @@ def evaluate_tokens(
     texts: Sequence[str] | None = None,
     documents: ArrayLike | None = None,
     mask: ArrayLike | Sequence[ArrayLike] | None = None,
+    stride: int | None = None,
     ids: Sequence[Any] | None = None,
     first: str | None = None,
     log_base: float = math.e,
@@ -50,8 +52,11 @@ def evaluate_tokens(
         Which document each token belongs to, or each array (windows of one text), in the order of
         its text.
     mask : array_like of bool, optional
-        Of the shape of ``log_probs``: which entries count; padding does not, nor do tokens of a
-        strided window that were scored before.
+        Of the shape of ``log_probs``: which entries count; padding does not.
+    stride : int, optional
+        The arrays are windows of texts, which ``documents`` names for each, and begin so many
+        tokens after one another: what a window shares with the one before it is its context, and
+        counts once. Of a document's last window only what is new counts, however long it is.
     ids : sequence, optional
         What the documents are called.
     first : {"after_start", "left_out"}, optional
@@ -88,7 +93,7 @@ def evaluate_tokens(
     Shannon, C. E. (1951). Prediction and entropy of printed English. Bell System Technical
     Journal 30. Cochran, W. G. (1977). Sampling Techniques, chapter 6: the ratio of two sums.
     """
-    found = documents_of(log_probs, documents, mask, ids)
+    found = documents_of(log_probs, documents, mask, ids, stride)
     sizes = None if texts is None else sizes_of(texts, found.names)
     report, _ = tokens_evaluated(found, sizes, first=first, log_base=log_base, base=base)
     return report
@@ -111,7 +116,9 @@ def tokens_evaluated(
         raise _check.invalid("first", must, repr(first))
     if not (log_base > 1 and math.isfinite(log_base)):
         raise _check.invalid("log_base", "be above 1 and finite", repr(log_base))
-    cost = np.abs(found.log_probs) * (math.log(log_base) / unit)
+    cost = np.abs(found.log_probs)
+    check_costs(cost, 0, "log_probs", piece="token")
+    cost *= math.log(log_base) / unit
     starts = found.starts
     tokens = np.diff(np.append(starts, len(cost)))
     # A document without a scored token costs nothing, and its text counts.
@@ -124,6 +131,7 @@ def tokens_evaluated(
         first=first,
         unscored=found.unscored,
         padded=found.padded,
+        context=found.context,
         impossible=int(np.isinf(cost).sum()),
         places=_places(found, cost),
     )

@@ -245,8 +245,8 @@ def _spells_unknown(text, first, length):
 
 
 @kernel()
-def unknown_bytes(text, space, ids, is_word, found):
-    """Write how many bytes spell the unknown words of each line, with a separator a word.
+def unknown_bits(text, space, ids, is_word, costs, found):
+    """Write what the spelling of the unknown words of each line costs.
 
     Parameters
     ----------
@@ -257,12 +257,14 @@ def unknown_bytes(text, space, ids, is_word, found):
         What `encode` wrote.
     is_word : bool
         Whether ``<unk>`` spelt in the text is a word like others, which needs no spelling.
-    found : (lines,) int64
+    costs : (257, 257) float64
+        Of a byte after another one; 256 begins and ends a word.
+    found : (lines,) float64
     """
     i = np.int64(0)
     token = 0
     for line in range(found.size):
-        total = np.int64(0)
+        total = 0.0
         token += 1  # <s>
         while text[i] != 10:
             if space[text[i]]:
@@ -272,7 +274,11 @@ def unknown_bytes(text, space, ids, is_word, found):
             while not space[text[i]]:
                 i += 1
             if ids[token] == UNKNOWN and not (is_word and _spells_unknown(text, first, i - first)):
-                total += i - first + 1
+                before = np.int64(256)
+                for letter in range(first, i):
+                    total += costs[before, text[letter]]
+                    before = np.int64(text[letter])
+                total += costs[before, 256]
             token += 1
         i += 1
         token += 1  # </s>

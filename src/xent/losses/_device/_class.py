@@ -1,4 +1,4 @@
-"""Losses of class logits on a device: fused softmax where it fits, else the formula in chunks."""
+"""Losses of class logits on a device: in Triton, by torch's fused softmax, or in chunks."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from xent.losses._device._class_indices import IndexCall, class_index_loss, take
 from xent.losses._reduction import check_can_tell, reduce_loss
 from xent.losses._rows._scoring import as_rows, rows_of
 from xent.losses._rows._stats import accuracy_of, with_row_shape
+from xent.losses._triton._class import class_loss_in_triton
 
 
 def class_loss(
@@ -26,6 +27,9 @@ def class_loss(
     hard = not target.is_floating_point()
     if o.reduction == "mean" and (hard or token_weight is not None):
         check_can_tell(o.empty, input)
+    found = class_loss_in_triton(input, target, weight, token_weight, axis, o, stats, inplace)
+    if found is not None:
+        return found
     if hard and not stats and takes(o):
 
         def plain(logits: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from xent.losses._device._chunks import InputPart, in_chunks, parts_of
 from xent.losses._reduction import exact_dtype, reduce_loss
 from xent.losses._rows._answers import float_target, weighted_target
 from xent.losses._rows._formula import at_least_float32, binary_values, cap_and_scale
+from xent.losses._triton._binary import answers_in_triton
 
 
 def values_of_elements(
@@ -90,9 +91,17 @@ def binary_logits_loss(
         z = cap_and_scale(x, o) if o.softcap or o.temperature != 1.0 else at_least_float32(x)
         return binary_values(z, t, weight, positive)
 
-    tensors = target, weight, pos_weight, token_weight
-    values = values_of_elements(input, formula, *tensors, keep=o.reduction == "none")
+    tensors, keep = (target, weight, pos_weight, token_weight), o.reduction == "none"
+
+    def plain(x: Tensor) -> Tensor:
+        given: list[Any] = [None if t is None else t.expand(x.shape) for t in tensors]
+        values = formula(x, *given)
+        return values if keep else values.sum()
+
+    values = answers_in_triton(input, target, tensors[1:], ignore_index, o, keep, plain)
+    if values is None:
+        values = values_of_elements(input, formula, *tensors, keep=keep)
     total: Any = None
     if o.reduction == "mean":
         total = weight_of_answers(target, token_weight, ignore_index)
-    return reduce_loss(values, o.reduction, total, o.empty)
+    return reduce_loss(values, o.reduction, total, o.empty).to(real)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +13,24 @@ from xent.losses._heads._class import linear_log_prob
 from xent.losses._rows._targets import one_ignored
 
 
-def log_prob_of_answers(
+class Answers(NamedTuple):
+    """What a head says of whole answers: log-probabilities (N, T), which count, their entropies."""
+
+    log_prob: Tensor
+    kept: Tensor
+    entropy: Tensor | None
+
+    def gain(self, reference: Tensor) -> Tensor:
+        """Return how much likelier each answer is, (N,), than the reference said."""
+        total = self.log_prob.sum(-1)
+        return total - check_column("reference", reference, total.shape, total, "an answer")
+
+    def mean(self) -> Tensor:
+        """Return each answer's mean over its tokens, (N,)."""
+        return mean_over_tokens(self.log_prob, self.kept)
+
+
+def answers_under(
     input: Tensor,
     linear_weight: Tensor,
     target: Tensor,
@@ -22,8 +39,8 @@ def log_prob_of_answers(
     temperature: float,
     softcap: float | None,
     entropy: bool = False,
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return each token's log-probability, (N, T), which tokens count, and their entropies."""
+) -> Answers:
+    """Return what a head says of answers; checks what all losses of answers are given."""
     check_input(input)
     if input.dim() != 3:
         raise _check.invalid("input", "have the shape (N, T, D)", tuple(input.shape))
@@ -33,7 +50,7 @@ def log_prob_of_answers(
         temperature=temperature, softcap=softcap, stats=entropy,
     )  # fmt: skip
     log_prob, stats = found if entropy else (found, None)
-    return log_prob, target != ignored, None if stats is None else stats.entropy
+    return Answers(log_prob, target != ignored, None if stats is None else stats.entropy)
 
 
 def halves(column: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from xent import _check
 from xent.losses._arguments import (
+    Options,
     can_validate,
     check_devices,
     check_options,
@@ -19,6 +20,13 @@ from xent.losses._arguments import (
 )
 from xent.losses._heads._binary_rows import BinaryRows
 from xent.losses._heads._head import check_head, job_of, run_head
+from xent.losses._heads._operator import (
+    is_compiled,
+    register_head,
+    scored,
+    sloped,
+    wanted_of,
+)
 from xent.losses._overrides import overridable
 from xent.losses._reduction import exact_dtype
 from xent.losses._rows._binary import (
@@ -27,6 +35,7 @@ from xent.losses._rows._binary import (
     validate_binary_target,
     widened,
 )
+from xent.losses._rows._chunks import Job
 
 _CHUNK = 64  # rows that are validated at once
 
@@ -115,27 +124,49 @@ def linear_binary_cross_entropy(
     check_devices(x, target=target, weight=weight, pos_weight=pos_weight, token_weight=token_weight)
     ignore_index = check_ignored(ignore_index)
     row_weight = None if token_weight is None else token_weight.reshape(-1)
-    total: Any = x.shape[0] * classes
-    if token_weight is not None:
-        total = token_weight.sum(dtype=exact_dtype(token_weight)) * classes
     if target.is_floating_point():
         if target.shape != (*shape, classes):
             must = f"have the shape {(*shape, classes)} to be probabilities"
             raise _check.invalid("target", must, tuple(target.shape))
         target = target.reshape(-1, classes)
+    elif target.dim() != 2 or target.shape[1] != 2:
+        advice = "Answers to every class are floats: target.float()."
+        raise _check.invalid(
+            "target", "have the shape (M, 2) to be index pairs", tuple(target.shape), advice
+        )
+    elif ignore_index is not None:
+        advice = "Give the answers as probabilities, shape (..., V)."
+        raise _check.invalid("ignore_index", "be None with index pairs", ignore_index, advice)
+    weights = weight, pos_weight, row_weight
+    if is_compiled(target, *weights):
+        loss = compiled_binary_loss(x, w, b, target, weights, ignore_index, o)
+    else:
+        loss = run_head(x, w, b, binary_job(target, weights, ignore_index, o, x.shape[0], classes))
+    return loss.reshape(shape) if reduction == "none" else loss
+
+
+def binary_job(
+    target: Tensor,
+    weights: tuple[Tensor | None, Tensor | None, Tensor | None],
+    ignore_index: float | None,
+    o: Options,
+    count: int,
+    classes: int,
+) -> Job:
+    """Return the job of ``count`` rows of answers, (count, V) or index pairs, that are checked."""
+    weight, pos_weight, row_weight = weights
+    total: Any = count * classes
+    if row_weight is not None:
+        total = row_weight.sum(dtype=exact_dtype(row_weight)) * classes
+    if target.is_floating_point():
         target = widened(target) if target.dtype == torch.float16 else target
         target, counts = _validate(target, ignore_index, weight, row_weight)
         if ignore_index is not None:
             total = (counts if row_weight is None else counts * row_weight).sum()
-    elif ignore_index is not None:
-        advice = "Give the answers as probabilities, shape (..., V)."
-        raise _check.invalid("ignore_index", "be None with index pairs", ignore_index, advice)
     else:
-        target = _sorted_pairs(target, x.shape[0], classes, row_weight)
-    rows = BinaryRows(target, weight, pos_weight, classes, ignore_index, row_weight, o, x.shape[0])
-    job = job_of(rows, o, total, target, weight, pos_weight, token_weight)
-    loss: Tensor = run_head(x, w, b, job)
-    return loss.reshape(shape) if reduction == "none" else loss
+        target = _sorted_pairs(target, count, classes, row_weight)
+    rows = BinaryRows(target, weight, pos_weight, classes, ignore_index, row_weight, o, count)
+    return job_of(rows, o, total, target, *weights)
 
 
 def _validate(
@@ -176,11 +207,6 @@ def _proper(
 
 
 def _sorted_pairs(target: Tensor, count: int, classes: int, row_weight: Tensor | None) -> Tensor:
-    if target.dim() != 2 or target.shape[1] != 2:
-        advice = "Answers to every class are floats: target.float()."
-        raise _check.invalid(
-            "target", "have the shape (M, 2) to be index pairs", tuple(target.shape), advice
-        )
     pairs = target.long()
     if can_validate(pairs):
         good = (pairs >= 0) & (pairs < pairs.new_tensor([count, classes]))
@@ -191,3 +217,75 @@ def _sorted_pairs(target: Tensor, count: int, classes: int, row_weight: Tensor |
         must = f"hold rows below {count} and classes below {classes}"
         check_values("target", pairs, good, must)
     return pairs[pairs[:, 0].argsort(stable=True)]
+
+
+@torch.library.custom_op("xent::linear_binary_loss", mutates_args=())
+def _binary_operator(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    row_weight: Tensor | None,
+    reduction: str,
+    label_smoothing: float,
+    temperature: float,
+    softcap: float,
+    empty: str,
+    ignore_index: float | None,
+    wants_x: bool,
+    wants_w: bool,
+    wants_b: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the loss, and the gradients or nothing."""
+    o = Options(reduction, -100, label_smoothing, temperature, softcap, 0.0, empty)
+    weights = weight, pos_weight, row_weight
+    job = binary_job(target, weights, ignore_index, o, x.shape[0], w.shape[0])
+    return scored(x, w, b, job, (wants_x, wants_w, wants_b))
+
+
+@torch.library.custom_op("xent::linear_binary_loss_backward", mutates_args=())
+def _binary_backward_operator(
+    upstream: Tensor,
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    row_weight: Tensor | None,
+    reduction: str,
+    label_smoothing: float,
+    temperature: float,
+    softcap: float,
+    empty: str,
+    ignore_index: float | None,
+    wants_x: bool,
+    wants_w: bool,
+    wants_b: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    o = Options(reduction, -100, label_smoothing, temperature, softcap, 0.0, empty)
+    weights = weight, pos_weight, row_weight
+    job = binary_job(target, weights, ignore_index, o, x.shape[0], w.shape[0])
+    return sloped(upstream, x, w, b, job, (wants_x, wants_w, wants_b))
+
+
+register_head(_binary_operator, _binary_backward_operator, 7)
+
+
+def compiled_binary_loss(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    target: Tensor,
+    weights: tuple[Tensor | None, Tensor | None, Tensor | None],
+    ignore_index: float | None,
+    o: Options,
+) -> Tensor:
+    """Return the loss of a head within a graph of torch.compile."""
+    loss: Tensor = _binary_operator(
+        x, w, b, target, *weights, o.reduction, o.label_smoothing, o.temperature, o.softcap,
+        o.empty, ignore_index, *wanted_of(x, w, b),
+    )[0]  # fmt: skip
+    return loss

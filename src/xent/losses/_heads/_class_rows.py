@@ -11,6 +11,7 @@ from xent.losses._heads._head import job_of
 from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING, FloatArray
 from xent.losses._rows._chunks import Job, Upstream
 from xent.losses._rows._softmax import SoftmaxRows
+from xent.losses._triton._class import score_head_rows
 
 
 def class_job(rows: SoftmaxRows, stats: bool, total: Any) -> Job:
@@ -62,7 +63,12 @@ class ClassRows:
     def _on_device(
         self, logits: Tensor, rows: slice, g: Any, upstream: Upstream | None
     ) -> tuple[Tensor, ...] | None:
-        """Score class indices in a few operations; None where an option asks for more."""
+        """Score rows in Triton, or class indices in a few operations; None where neither can."""
+        factor = None if upstream is None else g
+        each = self._in_order(upstream or ())
+        found = score_head_rows(logits, self.rows, rows, factor, each, self.stats)
+        if found is not None:
+            return (found[3],) if self.entropy else found
         if self.stats or not (self.rows.hard and takes(self.rows.options)):
             return None
         of_row: Any = None
@@ -73,12 +79,16 @@ class ClassRows:
         target, o = self.rows.target[rows], self.rows.options
         return (score_in_place(logits, target, self.rows.weight, row_weight, o, of_row),)
 
+    def _in_order(self, upstream: Upstream) -> Upstream:
+        """Return the upstream gradients of loss, log-normaliser, log-probability and entropy."""
+        absent = (None,) * 4
+        return (*absent[: 3 if self.entropy else 0], *upstream, *absent)[:4]
+
     def _upstream(
         self, logits: Tensor, rows: slice, upstream: Upstream
     ) -> tuple[FloatArray, FloatArray]:
         """Return the upstream gradients of the losses (none for ones) and of the statistics."""
-        absent = (None,) * 4
-        of_loss, *of_stats = (*absent[: 3 if self.entropy else 0], *upstream, *absent)[:4]
+        of_loss, *of_stats = self._in_order(upstream)
         count, stat_grads = len(logits), NO_STAT_GRADS
         if any(grad is not None for grad in of_stats):
             stat_grads = np.zeros((count, 3))

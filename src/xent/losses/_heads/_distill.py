@@ -17,9 +17,17 @@ from xent.losses._arguments import (
 )
 from xent.losses._divergence import check_beta
 from xent.losses._heads._head import check_head, job_of, run_head
+from xent.losses._heads._operator import (
+    is_compiled,
+    register_head,
+    scored,
+    sloped,
+    wanted_of,
+)
 from xent.losses._heads._teacher import TeacherRows
 from xent.losses._overrides import overridable
 from xent.losses._reduction import exact_dtype
+from xent.losses._rows._chunks import Job
 from xent.losses._rows._stats import with_row_shape
 
 
@@ -198,7 +206,7 @@ def _distill(
         if any(part is not None for part in teacher_head):
             got = "`teacher_input` or `teacher_weight` too"
             raise _check.invalid("teacher", "stand alone", got)
-        top_classes = _check_top_classes(teacher, shape, w.shape[0], token_weight)
+        top_classes = _flat_top_classes(teacher, shape)
     elif teacher_head[0] is None or teacher_head[1] is None:
         raise _check.invalid("teacher", "be given, or teacher_input and teacher_weight", None)
     else:
@@ -212,21 +220,37 @@ def _distill(
             raise _check.invalid("teacher_weight", f"have {w.shape[0]} classes", tw.shape[0])
         head = tx.detach(), tw.detach(), None if tb is None else tb.detach()
     row_weight = None if token_weight is None else token_weight.reshape(-1)
-    rows = TeacherRows(head, top_classes, beta, row_weight, o, stats, x.shape[0])
-    total = x.shape[0] if row_weight is None else row_weight.sum(dtype=exact_dtype(x))
-    saved = (*(head or top_classes or ()), row_weight)
-    found = run_head(x, w, b, job_of(rows, o, total, *saved))
+    given = *(head or (None,) * 3), *(top_classes or (None,) * 2), row_weight
+    if not stats and is_compiled(*given):
+        loss: Tensor = compiled_teacher_loss(x, w, b, given, o, beta)
+        return loss.reshape(shape) if o.reduction == "none" else loss
+    job = teacher_job(given, o, beta, stats, x, w.shape[0])
+    found = run_head(x, w, b, job)
     loss, *columns = found if stats else (found,)
     loss = loss.reshape(shape) if o.reduction == "none" else loss
     if not stats:
         return loss
-    accuracy = torch.cat(list(rows.right.values())).to(exact_dtype(x)).mean()
+    accuracy = torch.cat(list(job.rows.right.values())).to(exact_dtype(x)).mean()
     return loss, with_row_shape(columns, shape, accuracy)
 
 
-def _check_top_classes(
-    teacher: Any, shape: torch.Size, classes: int, token_weight: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def teacher_job(
+    given: tuple[Tensor | None, ...], o: Options, beta: float, stats: bool, x: Tensor, classes: int
+) -> Job:
+    """Return the job of rows beside a teacher: its head or its list, and the rows' weights."""
+    tx, tw, tb, indices, log_probs, row_weight = given
+    head = top_classes = None
+    if tx is not None:
+        head = tx, tw, tb
+    elif indices is not None and log_probs is not None:
+        top_classes = _check_top_classes(indices, log_probs, classes, row_weight)
+    rows = TeacherRows(head, top_classes, beta, row_weight, o, stats, x.shape[0])
+    total = x.shape[0] if row_weight is None else row_weight.sum(dtype=exact_dtype(x))
+    return job_of(rows, o, total, *(head or top_classes or ()), row_weight)
+
+
+def _flat_top_classes(teacher: Any, shape: torch.Size) -> tuple[Tensor, Tensor]:
+    """Return the classes that a teacher listed, and their log-probabilities, row by row."""
     if not (isinstance(teacher, tuple | list) and len(teacher) == 2):
         got = _check.a(teacher)
         raise _check.wrong_kind("teacher", "be two tensors, (indices, log_probs)", got)
@@ -240,6 +264,14 @@ def _check_top_classes(
     if indices.shape != log_probs.shape or indices.shape[:-1] != shape:
         must = f"hold two tensors of shape {(*shape, 'K')}"
         raise _check.invalid("teacher", must, f"{tuple(indices.shape)}, {tuple(log_probs.shape)}")
+    flat = indices.reshape(-1, indices.shape[-1])
+    return flat, log_probs.detach().reshape(flat.shape)
+
+
+def _check_top_classes(
+    indices: Tensor, log_probs: Tensor, classes: int, token_weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Refuse a list that is none; return it, changed where a row weighs 0."""
     if token_weight is not None:  # of a row of weight 0 there may stand anything
         counts, listed = (token_weight != 0).unsqueeze(-1), indices.shape[-1]
         indices = indices.where(counts, torch.arange(listed, device=indices.device) % classes)
@@ -247,14 +279,91 @@ def _check_top_classes(
     good = (indices >= 0) & (indices < classes)
     check_values("teacher", indices, good, f"hold classes, 0 to {classes - 1}")
     check_values("teacher", log_probs, log_probs <= 0, "hold log-probabilities, at most 0")
-    flat = indices.reshape(-1, indices.shape[-1]).long()
+    flat = indices.long()
     if can_validate(flat) and flat.shape[-1] > 1:
         ordered = flat.sort(-1).values
         twice = (ordered[:, 1:] == ordered[:, :-1]).any(-1)
         if bool(twice.any()):
             row = int(twice.nonzero()[0])
             raise _check.invalid("teacher", "list a class once a row", f"one twice at [{row}]")
-    total = log_probs.detach().to(exact_dtype(log_probs)).exp().sum(-1)
+    total = log_probs.to(exact_dtype(log_probs)).exp().sum(-1)
     slack = 4 * torch.finfo(log_probs.dtype).eps * max(indices.shape[-1], 2) + 1e-6
     check_values("teacher", total, total <= 1 + slack, "hold probabilities that sum to at most 1")
-    return flat, log_probs.detach().reshape(flat.shape)
+    return flat, log_probs
+
+
+@torch.library.custom_op("xent::linear_teacher_loss", mutates_args=())
+def _teacher_operator(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    tx: Tensor | None,
+    tw: Tensor | None,
+    tb: Tensor | None,
+    indices: Tensor | None,
+    log_probs: Tensor | None,
+    row_weight: Tensor | None,
+    reduction: str,
+    label_smoothing: float,
+    temperature: float,
+    softcap: float,
+    z_loss: float,
+    empty: str,
+    beta: float,
+    wants_x: bool,
+    wants_w: bool,
+    wants_b: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the loss, and the gradients or nothing."""
+    o = Options(reduction, -100, label_smoothing, temperature, softcap, z_loss, empty)
+    given = tx, tw, tb, indices, log_probs, row_weight
+    job = teacher_job(given, o, beta, False, x, w.shape[0])
+    return scored(x, w, b, job, (wants_x, wants_w, wants_b))
+
+
+@torch.library.custom_op("xent::linear_teacher_loss_backward", mutates_args=())
+def _teacher_backward_operator(
+    upstream: Tensor,
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    tx: Tensor | None,
+    tw: Tensor | None,
+    tb: Tensor | None,
+    indices: Tensor | None,
+    log_probs: Tensor | None,
+    row_weight: Tensor | None,
+    reduction: str,
+    label_smoothing: float,
+    temperature: float,
+    softcap: float,
+    z_loss: float,
+    empty: str,
+    beta: float,
+    wants_x: bool,
+    wants_w: bool,
+    wants_b: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    o = Options(reduction, -100, label_smoothing, temperature, softcap, z_loss, empty)
+    given = tx, tw, tb, indices, log_probs, row_weight
+    job = teacher_job(given, o, beta, False, x, w.shape[0])
+    return sloped(upstream, x, w, b, job, (wants_x, wants_w, wants_b))
+
+
+register_head(_teacher_operator, _teacher_backward_operator, 9)
+
+
+def compiled_teacher_loss(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    given: tuple[Tensor | None, ...],
+    o: Options,
+    beta: float,
+) -> Tensor:
+    """Return the loss of a student's head within a graph of torch.compile."""
+    loss: Tensor = _teacher_operator(
+        x, w, b, *given, o.reduction, o.label_smoothing, o.temperature, o.softcap, o.z_loss,
+        o.empty, beta, *wanted_of(x, w, b),
+    )[0]  # fmt: skip
+    return loss

@@ -19,6 +19,9 @@ from xent.losses._rows._formula import zero_masked_rows
 from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._rows._targets import BadRowError
 
+Slopes = tuple[Tensor, Tensor, Tensor]  # of x, w and b; of what is not wanted an empty one
+Forward = tuple[Tensor, Tensor, Tensor, Tensor]
+
 
 def _job(
     x: Tensor,
@@ -39,15 +42,78 @@ def _job(
     return class_job(rows, False, total)
 
 
+def is_eager(o: Options, wants: Wanted, dtype: torch.dtype) -> bool:
+    """Say whether the gradients come with the forward."""
+    return any(wants) and o.reduction != "none" and dtype != torch.float16
+
+
+def scored(x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: Wanted) -> Forward:
+    """Return the loss of a job, and the gradients or nothing."""
+    fill = missing_mean(job, x)
+    x = _without_silent_rows(x, job, wants)
+    now = wants if is_eager(job.options, wants, x.dtype) else (False,) * 3
+    loss, grads = score_all(x, w, b, job, now)
+    loss = loss if isinstance(fill, float) and not fill else loss + fill
+    return loss, *_made(x, grads)
+
+
+def sloped(
+    upstream: Tensor, x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: Wanted
+) -> Slopes:
+    """Return the gradients of a job, or nothing."""
+    x = _without_silent_rows(x, job, wants)
+    return _made(x, gradients_of(x, w, b, job, (upstream,), wants))
+
+
+def _made(x: Tensor, grads: list[Tensor | None]) -> Slopes:
+    gx, gw, gb = (x.new_empty(0) if grad is None else grad.contiguous() for grad in grads)
+    return gx, gw, gb
+
+
 def _without_silent_rows(x: Tensor, job: Job, wants: Wanted) -> Tensor:
     """Return hidden states with zeros where a NaN would come back in the weight's gradient."""
     counted = job.rows.counted() if wants[1] else None
     return x if counted is None else zero_masked_rows(x, counted)
 
 
-def is_eager(o: Options, wants: Wanted, dtype: torch.dtype) -> bool:
-    """Say whether the gradients come with the forward."""
-    return any(wants) and o.reduction != "none" and dtype != torch.float16
+def register_head(operator: Any, backward_operator: Any, count: int) -> None:
+    """Tell torch the shapes of a head's operator, and its gradient, another operator.
+
+    Both take ``count`` tensors, of which the first are x, w and b, then the reduction and other
+    options, and last which of the three gradients are wanted.
+    """
+
+    @operator.register_fake  # type: ignore[untyped-decorator]
+    def _(x: Tensor, w: Tensor, *rest: Any) -> Any:
+        reduction, wants = rest[count - 2], rest[-3:]
+        now = is_eager(Options(reduction), wants, x.dtype)
+        loss = x.new_empty(x.shape[0] if reduction == "none" else (), dtype=loss_dtype(x))
+        return loss, *_shaped(x, w, [now and want for want in wants])
+
+    @backward_operator.register_fake  # type: ignore[untyped-decorator]
+    def _(upstream: Tensor, x: Tensor, w: Tensor, *rest: Any) -> Any:
+        return _shaped(x, w, rest[-3:])
+
+    def save(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.options, ctx.wants = inputs[count:], inputs[-3:]
+        ctx.eager = is_eager(Options(inputs[count]), ctx.wants, inputs[0].dtype)
+        ctx.save_for_backward(*(output[1:] if ctx.eager else inputs[:count]))
+
+    def backward(ctx: Any, upstream: Tensor, *_: Any) -> Any:
+        if ctx.eager:
+            grads = [grad * upstream.to(grad.dtype) for grad in ctx.saved_tensors]
+        else:
+            grads = list(backward_operator(upstream, *ctx.saved_tensors, *ctx.options))
+        wanted = [grad if want else None for grad, want in zip(grads, ctx.wants, strict=True)]
+        return *wanted, *[None] * (count + len(ctx.options) - 3)
+
+    operator.register_autograd(backward, setup_context=save)
+
+
+def _shaped(x: Tensor, w: Tensor, wants: Any) -> Slopes:
+    likes = zip((x, w, w[:, 0]), wants, strict=True)
+    gx, gw, gb = (x.new_empty(like.shape if want else 0) for like, want in likes)
+    return gx, gw, gb
 
 
 @torch.library.custom_op("xent::linear_class_loss", mutates_args=())
@@ -74,25 +140,7 @@ def head_operator(
     o = Options(reduction, ignore_index, label_smoothing, temperature, softcap, z_loss, empty)
     wants = (wants_x, wants_w, wants_b)
     job = _job(x, w, target, weight, token_weight, o, entropy)
-    fill = missing_mean(job, x)
-    x = _without_silent_rows(x, job, wants)
-    now = wants if is_eager(o, wants, x.dtype) else (False,) * 3
-    loss, grads = score_all(x, w, b, job, now)
-    loss = loss if isinstance(fill, float) and not fill else loss + fill
-    gx, gw, gb = (x.new_empty(0) if grad is None else grad.contiguous() for grad in grads)
-    return loss, gx, gw, gb
-
-
-@head_operator.register_fake
-def _(x: Tensor, w: Tensor, b: Any, target: Tensor, weight: Any, token: Any, *rest: Any) -> Any:
-    reduction, wants = rest[0], rest[-3:]
-    now = is_eager(Options(reduction), wants, x.dtype)
-    loss = x.new_empty(x.shape[0] if reduction == "none" else (), dtype=loss_dtype(x))
-    grads = (
-        x.new_empty(like.shape if now and want else 0)
-        for like, want in zip((x, w, w[:, 0]), wants, strict=True)
-    )
-    return loss, *grads
+    return scored(x, w, b, job, wants)
 
 
 @torch.library.custom_op("xent::linear_class_loss_backward", mutates_args=())
@@ -110,55 +158,34 @@ def _backward_operator(
     temperature: float,
     softcap: float,
     z_loss: float,
+    empty: str,
     entropy: bool,
     wants_x: bool,
     wants_w: bool,
     wants_b: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    o = Options(reduction, ignore_index, label_smoothing, temperature, softcap, z_loss)
+    o = Options(reduction, ignore_index, label_smoothing, temperature, softcap, z_loss, empty)
     wants = (wants_x, wants_w, wants_b)
-    job = _job(x, w, target, weight, token_weight, o, entropy)
-    x = _without_silent_rows(x, job, wants)
-    grads = gradients_of(x, w, b, job, (upstream,), wants)
-    gx, gw, gb = (x.new_empty(0) if grad is None else grad.contiguous() for grad in grads)
-    return gx, gw, gb
+    return sloped(upstream, x, w, b, _job(x, w, target, weight, token_weight, o, entropy), wants)
 
 
-@_backward_operator.register_fake
-def _(upstream: Tensor, x: Tensor, w: Tensor, *rest: Any) -> Any:
-    likes = zip((x, w, w[:, 0]), rest[-3:], strict=True)
-    return tuple(x.new_empty(like.shape if want else 0) for like, want in likes)
+register_head(head_operator, _backward_operator, 6)
 
 
-def _save(ctx: Any, inputs: Any, output: Any) -> None:
-    *tensors, reduction, ignored, smoothing, temperature, cap, z, _, entropy, wx, ww, wb = inputs
-    ctx.wants = (wx, ww, wb)
-    ctx.rest = (reduction, ignored, smoothing, temperature, cap, z, entropy, *ctx.wants)
-    ctx.eager = is_eager(Options(reduction), ctx.wants, tensors[0].dtype)
-    ctx.save_for_backward(*(output[1:] if ctx.eager else tensors))
-
-
-def _backward(ctx: Any, upstream: Tensor, *_: Any) -> Any:
-    if ctx.eager:
-        grads = [grad * upstream.to(grad.dtype) for grad in ctx.saved_tensors]
-    else:
-        grads = list(_backward_operator(upstream, *ctx.saved_tensors, *ctx.rest))
-    wanted = [grad if want else None for grad, want in zip(grads, ctx.wants, strict=True)]
-    return *wanted, *[None] * 14
-
-
-head_operator.register_autograd(_backward, setup_context=_save)
+def wanted_of(x: Tensor, w: Tensor, b: Tensor | None) -> list[bool]:
+    """Say which gradients are wanted."""
+    enabled = torch.is_grad_enabled()
+    return [t is not None and t.requires_grad and enabled for t in (x, w, b)]
 
 
 def compiled_head_loss(
     x: Tensor, w: Tensor, b: Tensor | None, rows: SoftmaxRows, entropy: bool = False
 ) -> Tensor:
     """Return the loss of a head within a graph of torch.compile."""
-    enabled = torch.is_grad_enabled()
-    wants = [t is not None and t.requires_grad and enabled for t in (x, w, b)]
     loss: Tensor = head_operator(
-        x, w, b, rows.target, rows.weight, rows.row_weight, *rows.options, entropy, *wants
-    )[0]
+        x, w, b, rows.target, rows.weight, rows.row_weight, *rows.options, entropy,
+        *wanted_of(x, w, b),
+    )[0]  # fmt: skip
     return loss
 
 

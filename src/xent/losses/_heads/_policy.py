@@ -11,9 +11,9 @@ from torch import Tensor
 
 from xent import _check
 from xent.losses._heads._answers import (
+    answers_under,
     check_column,
     check_not_negative,
-    log_prob_of_answers,
     mean_over_tokens,
     reduce_answers,
 )
@@ -97,7 +97,7 @@ def linear_grpo(
     if (reference is None) != (beta == 0):
         must = "be given where `beta` is not 0, and there alone"
         raise _check.invalid("reference", must, "none" if reference is None else f"beta={beta:g}")
-    log_prob, kept, entropy = log_prob_of_answers(
+    log_prob, kept, entropy = answers_under(
         input, linear_weight, target, linear_bias, ignore_index, temperature, softcap, bonus != 0
     )
     shape = log_prob.shape

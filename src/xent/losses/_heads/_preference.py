@@ -13,12 +13,11 @@ from torch.nn.functional import logsigmoid
 from xent import _check
 from xent.losses._arguments import check_number, check_numbers
 from xent.losses._heads._answers import (
+    answers_under,
     check_column,
     check_not_negative,
     check_positive,
     halves,
-    log_prob_of_answers,
-    mean_over_tokens,
     reduce_answers,
 )
 from xent.losses._overrides import overridable
@@ -90,12 +89,10 @@ def linear_dpo(
     smoothing = check_number("label_smoothing", label_smoothing)
     if not 0 <= smoothing <= 0.5:
         raise _check.invalid("label_smoothing", "be between 0 and 1/2", smoothing)
-    log_prob, _, _ = log_prob_of_answers(
+    answers = answers_under(
         input, linear_weight, target, linear_bias, ignore_index, temperature, softcap
     )
-    shape = log_prob.shape[:1]
-    gain = log_prob.sum(-1) - check_column("reference", reference, shape, log_prob, "an answer")
-    better, worse = halves(gain)
+    better, worse = halves(answers.gain(reference))
     margin = beta * (better - worse)
     values = -logsigmoid(margin)
     if smoothing:
@@ -149,10 +146,10 @@ def linear_simpo(
     Meng, Y. et al. (2024). SimPO: Simple Preference Optimization, equation 6.
     """
     beta, gamma = check_positive("beta", beta), check_not_negative("gamma", gamma)
-    log_prob, kept, _ = log_prob_of_answers(
+    answers = answers_under(
         input, linear_weight, target, linear_bias, ignore_index, temperature, softcap
     )
-    better, worse = halves(mean_over_tokens(log_prob, kept))
+    better, worse = halves(answers.mean())
     return reduce_answers(-logsigmoid(beta * (better - worse) - gamma), reduction)
 
 
@@ -207,10 +204,10 @@ def linear_orpo(
     Hong, J. et al. (2024). ORPO: Monolithic Preference Optimization, equations 3 to 7.
     """
     beta = check_not_negative("beta", beta)
-    log_prob, kept, _ = log_prob_of_answers(
+    answers = answers_under(
         input, linear_weight, target, linear_bias, ignore_index, temperature, softcap
     )
-    log_p = mean_over_tokens(log_prob, kept)
+    log_p = answers.mean()
     better, worse = halves(log_p - torch.log(-torch.expm1(log_p)))
     return reduce_answers(-halves(log_p)[0] - beta * logsigmoid(better - worse), reduction)
 
@@ -280,17 +277,16 @@ def linear_kto(
     beta = check_positive("beta", beta)
     yes = check_not_negative("desirable_weight", desirable_weight)
     no = check_not_negative("undesirable_weight", undesirable_weight)
-    log_prob, _, _ = log_prob_of_answers(
+    answers = answers_under(
         input, linear_weight, target, linear_bias, ignore_index, temperature, softcap
     )
-    shape = log_prob.shape[:1]
-    gain = log_prob.sum(-1) - check_column("reference", reference, shape, log_prob, "an answer")
+    gain = answers.gain(reference)
     if not isinstance(desirable, Tensor) or desirable.dtype != torch.bool:
         got = desirable.dtype if isinstance(desirable, Tensor) else _check.a(desirable)
         raise _check.wrong_kind("desirable", "be a tensor of booleans", got)
-    check_column("desirable", desirable, shape, log_prob, "an answer")
+    check_column("desirable", desirable, gain.shape, gain, "an answer")
     if isinstance(divergence, Tensor):
-        check_numbers("divergence", divergence, log_prob)
+        check_numbers("divergence", divergence, gain)
         if divergence.dim():
             raise _check.invalid("divergence", "be one number", tuple(divergence.shape))
         point = divergence.detach().to(gain.dtype).clamp_min(0.0)

@@ -1,16 +1,14 @@
 """Modules that go element by element: yes-or-no answers, and a divergence."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from xent.losses._arguments import check_deprecated
 from xent.losses._binary import binary_cross_entropy, binary_cross_entropy_with_logits
 from xent.losses._divergence import kl_div
+from xent.losses._modules._module import LossModule
 
 
-class BCELoss(torch.nn.BCELoss):
+class BCELoss(LossModule, torch.nn.BCELoss, function=binary_cross_entropy):
     """`binary_cross_entropy` as a module, in the place of torch.nn.BCELoss.
 
     Parameters
@@ -34,6 +32,7 @@ class BCELoss(torch.nn.BCELoss):
     """
 
     pos_weight: Tensor | None
+    ignore_index: float | None
 
     def __init__(
         self,
@@ -48,31 +47,14 @@ class BCELoss(torch.nn.BCELoss):
         empty: str = "zero",
         stats: bool = False,
     ) -> None:
-        check_deprecated(size_average, reduce)
         super().__init__(weight, reduction=reduction)
         self.register_buffer("pos_weight", pos_weight, persistent=False)
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
-        self.empty = empty
-        self.stats = stats
-
-    def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
-        """Return the loss of a batch; ``token_weight`` weighs its answers."""
-        return binary_cross_entropy(
-            input,
-            target,
-            self.weight,
-            reduction=self.reduction,
-            pos_weight=self.pos_weight,
-            ignore_index=self.ignore_index,
-            label_smoothing=self.label_smoothing,
-            token_weight=token_weight,
-            empty=self.empty,
-            stats=self.stats,
-        )
+        self.keep(locals())
 
 
-class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
+class BCEWithLogitsLoss(
+    LossModule, torch.nn.BCEWithLogitsLoss, function=binary_cross_entropy_with_logits
+):
     """`binary_cross_entropy_with_logits` as a module, in the place of torch.nn.BCEWithLogitsLoss.
 
     Parameters
@@ -94,6 +76,10 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
     0.6931471824645996
     """
 
+    ignore_index: float | None
+    temperature: float
+    softcap: float | None
+
     def __init__(
         self,
         weight: Tensor | None = None,
@@ -109,34 +95,11 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
         empty: str = "zero",
         stats: bool = False,
     ) -> None:
-        check_deprecated(size_average, reduce)
         super().__init__(weight, reduction=reduction, pos_weight=pos_weight)
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
-        self.temperature = temperature
-        self.softcap = softcap
-        self.empty = empty
-        self.stats = stats
-
-    def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
-        """Return the loss of a batch; ``token_weight`` weighs its answers."""
-        return binary_cross_entropy_with_logits(
-            input,
-            target,
-            self.weight,
-            reduction=self.reduction,
-            pos_weight=self.pos_weight,
-            token_weight=token_weight,
-            ignore_index=self.ignore_index,
-            label_smoothing=self.label_smoothing,
-            temperature=self.temperature,
-            softcap=self.softcap,
-            empty=self.empty,
-            stats=self.stats,
-        )
+        self.keep(locals())
 
 
-class KLDivLoss(torch.nn.KLDivLoss):
+class KLDivLoss(LossModule, torch.nn.KLDivLoss, function=kl_div):
     """`kl_div` as a module, in the place of torch.nn.KLDivLoss.
 
     Parameters
@@ -155,6 +118,8 @@ class KLDivLoss(torch.nn.KLDivLoss):
     1.0
     """
 
+    axis: int | None
+
     def __init__(
         self,
         size_average: None = None,
@@ -167,23 +132,5 @@ class KLDivLoss(torch.nn.KLDivLoss):
         empty: str = "zero",
         stats: bool = False,
     ) -> None:
-        check_deprecated(size_average, reduce)
         super().__init__(reduction=reduction, log_target=log_target)
-        self.label_smoothing = label_smoothing
-        self.axis = axis
-        self.empty = empty
-        self.stats = stats
-
-    def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
-        """Return the loss of a batch; ``token_weight`` weighs its rows."""
-        return kl_div(
-            input,
-            target,
-            reduction=self.reduction,
-            log_target=self.log_target,
-            token_weight=token_weight,
-            label_smoothing=self.label_smoothing,
-            axis=self.axis,
-            empty=self.empty,
-            stats=self.stats,
-        )
+        self.keep(locals())

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xent.losses._arguments import check_deprecated
 from xent.losses._class import cross_entropy, focal_loss, nll_loss
+from xent.losses._modules._module import LossModule
 
 
-class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
+class CrossEntropyLoss(LossModule, torch.nn.CrossEntropyLoss, function=cross_entropy):
     """`cross_entropy` as a module, in the place of torch.nn.CrossEntropyLoss.
 
     Parameters
@@ -31,6 +31,12 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
     1.3862943649291992
     """
 
+    temperature: float
+    softcap: float | None
+    z_loss: float
+    axis: int | None
+    inplace_backward: bool
+
     def __init__(
         self,
         weight: Tensor | None = None,
@@ -48,42 +54,16 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         stats: bool = False,
         inplace_backward: bool = False,
     ) -> None:
-        check_deprecated(size_average, reduce)
         super().__init__(
             weight,
             ignore_index=ignore_index,
             reduction=reduction,
             label_smoothing=label_smoothing,
         )
-        self.temperature = temperature
-        self.softcap = softcap
-        self.z_loss = z_loss
-        self.axis = axis
-        self.empty = empty
-        self.stats = stats
-        self.inplace_backward = inplace_backward
-
-    def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
-        """Return the loss of a batch; ``token_weight`` weighs its rows."""
-        return cross_entropy(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-            token_weight=token_weight,
-            temperature=self.temperature,
-            softcap=self.softcap,
-            z_loss=self.z_loss,
-            axis=self.axis,
-            empty=self.empty,
-            stats=self.stats,
-            inplace_backward=self.inplace_backward,
-        )
+        self.keep(locals())
 
 
-class NLLLoss(torch.nn.NLLLoss):
+class NLLLoss(LossModule, torch.nn.NLLLoss, function=nll_loss):
     """`nll_loss` as a module, in the place of torch.nn.NLLLoss.
 
     Parameters
@@ -105,6 +85,8 @@ class NLLLoss(torch.nn.NLLLoss):
     1.5
     """
 
+    axis: int | None
+
     def __init__(
         self,
         weight: Tensor | None = None,
@@ -118,30 +100,11 @@ class NLLLoss(torch.nn.NLLLoss):
         empty: str = "zero",
         stats: bool = False,
     ) -> None:
-        check_deprecated(size_average, reduce)
         super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
-        self.label_smoothing = label_smoothing
-        self.axis = axis
-        self.empty = empty
-        self.stats = stats
-
-    def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
-        """Return the loss of a batch; ``token_weight`` weighs its rows."""
-        return nll_loss(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-            token_weight=token_weight,
-            axis=self.axis,
-            empty=self.empty,
-            stats=self.stats,
-        )
+        self.keep(locals())
 
 
-class FocalLoss(torch.nn.Module):
+class FocalLoss(LossModule, function=focal_loss):
     """`focal_loss` as a module.
 
     Parameters
@@ -164,6 +127,13 @@ class FocalLoss(torch.nn.Module):
 
     weight: Tensor | None
     alpha: Any
+    gamma: float
+    ignore_index: Any
+    reduction: str
+    temperature: float
+    softcap: float | None
+    z_loss: float
+    axis: int | None
 
     def __init__(
         self,
@@ -187,33 +157,4 @@ class FocalLoss(torch.nn.Module):
             self.register_buffer("alpha", alpha)
         else:
             self.alpha = alpha
-        self.gamma = gamma
-        self.ignore_index = ignore_index
-        self.reduction = reduction
-        self.label_smoothing = label_smoothing
-        self.temperature = temperature
-        self.softcap = softcap
-        self.z_loss = z_loss
-        self.axis = axis
-        self.empty = empty
-        self.stats = stats
-
-    def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
-        """Return the loss of a batch; ``token_weight`` weighs its rows."""
-        return focal_loss(
-            input,
-            target,
-            gamma=self.gamma,
-            alpha=self.alpha,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-            token_weight=token_weight,
-            temperature=self.temperature,
-            softcap=self.softcap,
-            z_loss=self.z_loss,
-            axis=self.axis,
-            empty=self.empty,
-            stats=self.stats,
-        )
+        self.keep(locals())

@@ -8,12 +8,13 @@ from torch import Tensor
 
 from xent import _check
 from xent.losses._heads._class import linear_cross_entropy
+from xent.losses._modules._module import LossModule
 
 # torch before 2.13 has no such module; there this one stands on its own.
 _LinearBase: Any = getattr(torch.nn, "LinearCrossEntropyLoss", torch.nn.Module)
 
 
-class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
+class LinearCrossEntropyLoss(LossModule, _LinearBase, function=linear_cross_entropy):  # type: ignore[misc]
     """A linear head and its cross-entropy as one module that owns the head's weight.
 
     Parameters
@@ -44,6 +45,10 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
     1.3862943649291992
     """
 
+    temperature: float
+    softcap: float | None
+    z_loss: float
+
     def __init__(
         self,
         in_features: int,
@@ -72,10 +77,7 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
             outputs = math.prod(out_features, start=num_classes)
             self.linear = torch.nn.Linear(in_features, outputs, bias, device, dtype)
             self.register_buffer("weight", weight)
-            self.reduction, self.label_smoothing = reduction, label_smoothing
-            self.ignore_index = ignore_index
             self.num_classes, self.out_features = num_classes, out_features
-            self.options = options
         else:
             super().__init__(
                 in_features,
@@ -89,11 +91,7 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
                 ignore_index=ignore_index,
                 label_smoothing=label_smoothing,
             )
-        self.temperature = temperature
-        self.softcap = softcap
-        self.z_loss = z_loss
-        self.empty = empty
-        self.stats = stats
+        self.keep(locals())
 
     def forward(self, input: Tensor, target: Tensor, *, token_weight: Tensor | None = None) -> Any:
         """Return the loss of a batch; ``token_weight`` weighs its rows."""
@@ -108,15 +106,6 @@ class LinearCrossEntropyLoss(_LinearBase):  # type: ignore[misc]
             head,
             target,
             linear_bias=bias,
-            weight=self.weight,
-            reduction=self.reduction,
-            ignore_index=self.ignore_index,
-            label_smoothing=self.label_smoothing,
-            options=self.options,
             token_weight=token_weight,
-            temperature=self.temperature,
-            softcap=self.softcap,
-            z_loss=self.z_loss,
-            empty=self.empty,
-            stats=self.stats,
+            **self.kept(),
         )

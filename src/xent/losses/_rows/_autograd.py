@@ -68,7 +68,7 @@ def softmax_loss(
         rows.silence(input.shape[axis])
     try:
         if in_forward_mode() or (learnt and enabled) or not can_validate(input, target, *weights):
-            result = _in_torch(input, rows, axis, shape, stats)
+            result = loss_in_torch(input, rows, axis, shape, stats)
         else:
             logits = input.float() if input.dtype == torch.float16 else input
             classes = logits.shape[axis]
@@ -87,7 +87,9 @@ def softmax_loss(
     return loss, with_row_shape(columns, shape, accuracy)
 
 
-def _in_torch(input: Tensor, rows: SoftmaxRows, axis: int, shape: torch.Size, stats: bool) -> Any:
+def loss_in_torch(
+    input: Tensor, rows: SoftmaxRows, axis: int, shape: torch.Size, stats: bool
+) -> Any:
     """Do in torch operations what the compiled rows do."""
     o = rows.options
     if can_validate(rows.target):
@@ -171,7 +173,7 @@ class _ScoredRows(torch.autograd.Function):
         rows = SoftmaxRows(target, weight, row_weight, options)
         if torch.is_grad_enabled() or is_batched(grads):
             with torch.enable_grad():
-                found = _in_torch(input, rows, axis, shape, stats)
+                found = loss_in_torch(input, rows, axis, shape, stats)
                 pairs = zip(found[:4] if stats else [found], grads, strict=False)
                 outs, ups = zip(*((o, up) for o, up in pairs if up is not None), strict=True)
                 (result,) = torch.autograd.grad(outs, input, ups, create_graph=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,72 +12,21 @@ from torch import Tensor, nn
 
 from xent import _check
 from xent.training._checkpoint import Layer, Memory
-from xent.training._fit.plan import Plan
-from xent.training._loop import Batches, set_rate, tensor_of
-from xent.training._objectives import Objective
+from xent.training._steps import AutogradSteps, tensor_of
 
 ROWS_A_PASS = 512  # of a forward pass without gradients
 
 
-class ModuleSteps:
-    """Steps of a module under any loss, by autograd.
+class ModuleSteps(AutogradSteps):
+    """Steps of a module that is kept as it is; the norm is of all its gradients."""
 
-    Parameters
-    ----------
-    module : Module
-        From rows (N, D) to logits (N, C); it is trained in place.
-    batches : Batches
-        The rows.
-    objective : Objective
-        What is minimised.
-    plan : Plan
-        How.
-    """
-
-    def __init__(
-        self, module: nn.Module, batches: Batches, objective: Objective, plan: Plan
-    ) -> None:
-        self.module = module.to(plan.device)
-        self.batches, self.objective = batches, objective
-        self.optimizer = plan.make_optimizer([p for p in module.parameters() if p.requires_grad])
-
-    def epoch(self, order: list[Tensor], rate: float) -> tuple[float, float]:
-        """Take a step for each batch; return the sum of the rows' losses and of gradient norms.
-
-        Parameters
-        ----------
-        order : list of Tensor
-            The rows of each batch.
-        rate : float
-            The learning rate.
-        """
-        set_rate(self.optimizer, rate)
-        self.module.train()
-        total = torch.zeros((), dtype=torch.float64, device=order[0].device)
-        norms = torch.zeros_like(total)
-        for batch in order:
-            x, target, weight = self.batches.take(batch)
-            self.optimizer.zero_grad()
-            logits = self.module(x)
-            if weight is None:
-                loss = self.objective.loss(logits, target)
-            else:
-                loss = (self.objective.rows(logits, target) * weight).mean()
-            loss.backward()  # type: ignore[no-untyped-call]
-            squares = [p.grad.double().square().sum() for p in self._parameters()]
-            norms += torch.stack(squares).sum().sqrt()
-            total += loss.detach() * len(batch)
-            self.optimizer.step()
-        return float(total), float(norms)
-
-    def _parameters(self) -> list[Any]:
-        """Return the parameters that the loss hangs on, of the whole module."""
-        return [p for p in self.module.parameters() if p.grad is not None]
+    def _measured(self) -> Iterable[Tensor]:
+        return self.network.parameters()
 
     def layers(self) -> list[Layer]:
         """Return what the module keeps, each by itself beside nothing, in its own order."""
         nothing = np.empty(0, dtype=np.float32)
-        return [(v.detach().cpu().numpy().copy(), nothing) for v in _kept(self.module)]
+        return [(v.detach().cpu().numpy().copy(), nothing) for v in _kept(self.network)]
 
     def memory(self) -> Memory:
         """Return nothing: such a training has no checkpoint."""

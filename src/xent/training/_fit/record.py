@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _store
-from xent.training._checkpoint import Checkpoint, Layer, Memory, Progress
+from xent.training._checkpoint import Checkpoint, Layer, Memory, Progress, Within
 from xent.training._loop import logits_of
 from xent.training._objectives import Objective
 
 WATCHED = "validation_cross_entropy"
+BATCHES_AT_ONCE = 16  # between two looks at the clock
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class HeldOut:
         objective : Objective
             Says how its logits are read.
         """
-        return scores(objective.log_probs(self.forward(layers, self.X)), self.target)
+        logits = self.forward(layers, self.X)
+        if objective.multilabel:
+            return label_scores(logits, self.target)
+        return scores(objective.log_probs(logits), self.target)
 
 
 def scores(log_probs: NDArray[np.float64], target: NDArray[Any]) -> dict[str, float]:
@@ -70,6 +74,26 @@ def scores(log_probs: NDArray[np.float64], target: NDArray[Any]) -> dict[str, fl
         WATCHED: nats,
         "validation_bits": nats / math.log(2),
         "validation_accuracy": float((log_probs.argmax(axis=1) == target).mean()),
+    }
+
+
+def label_scores(logits: NDArray[np.float64], target: NDArray[Any]) -> dict[str, float]:
+    """Return the same of several labels a row: means over all labels of all rows.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (N, L)
+        Of the model.
+    target : ndarray, shape (N, L)
+        1 where a label is there.
+    """
+    there = target > 0.5
+    costs = np.logaddexp(0.0, np.where(there, -logits, logits)).mean(axis=1)
+    nats = math.fsum(costs) / len(costs)
+    return {
+        WATCHED: nats,
+        "validation_bits": nats / math.log(2),
+        "validation_accuracy": float(((logits >= 0) == there).mean()),
     }
 
 
@@ -124,7 +148,36 @@ class EpochRecord:
             return False
         return len(self.watched) - 1 - int(np.argmin(self.watched)) >= self.patience
 
-    def add(self, layers: list[Layer], memory: Memory, loss: float, norm: float) -> None:
+    @property
+    def batches_at_once(self) -> int | None:
+        """How many batches pass between two looks at the clock; None where nobody looks."""
+        return BATCHES_AT_ONCE if self.file is not None and self.file.every is not None else None
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to write the checkpoint."""
+        return self.file is not None and self.file.due
+
+    def pause(self, layers: list[Layer], memory: Memory, within: Within, before: Any) -> None:
+        """Write what an epoch has led to so far.
+
+        Parameters
+        ----------
+        layers : list of (weight, bias)
+            The network.
+        memory : dict of str to ndarray
+            The optimizer's.
+        within : Within
+            How far the epoch is.
+        before : tuple
+            The position of the generator before the epoch.
+        """
+        if self.file is not None:
+            self.file.write(Progress(layers, memory, self.history, self.best, within), before)
+
+    def add(
+        self, layers: list[Layer], memory: Memory, loss: float, norm: float, *, last: bool = False
+    ) -> None:
         """Keep what an epoch led to.
 
         Parameters
@@ -135,6 +188,8 @@ class EpochRecord:
             The optimizer's.
         loss, norm : float
             Mean loss and mean gradient norm of the epoch.
+        last : bool
+            Whether the training ends with it.
         """
         entry = {"loss": loss, "gradient_norm": norm}
         if self.held_out is not None:
@@ -145,8 +200,11 @@ class EpochRecord:
             self.watched[:-1], default=math.inf
         ):
             self.best = layers
-        if self.file is not None:
-            self.file.write(Progress(layers, memory, self.history, self.best), self.rng)
+        if self.file is not None and (
+            self.file.every is None or last or self.stopped or self.file.due
+        ):
+            progress = Progress(layers, memory, self.history, self.best)
+            self.file.write(progress, self.rng.get_state(legacy=True))
         if self.log is not None:
             write_log(self.log, self.history)
         self.told(len(self.history["loss"]), self._word(loss))

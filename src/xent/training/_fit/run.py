@@ -17,13 +17,16 @@ from torch import nn
 from xent import _check
 from xent._progress import stage
 from xent.training._checkpoint import Checkpoint, Layer, Progress
+from xent.training._fit.audited import warn_of
 from xent.training._fit.module import ModuleSteps, check_module, module_logits, put_back
 from xent.training._fit.plan import Plan, read_penalty
 from xent.training._fit.record import EpochRecord, HeldOut
 from xent.training._fit.solve import Problem, solve
 from xent.training._fit.targets import Targets
-from xent.training._loop import Batches, first_layers, surroundings, train
+from xent.training._loop import first_layers, surroundings, train
 from xent.training._objectives import Objective
+from xent.training._steps import Batches
+from xent.training._stream import StreamedBatches, StreamedRows
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Task:
 
     Parameters
     ----------
-    X : ndarray of float64, float32 or uint8, shape (N, D)
+    X : ndarray of float64, float32 or uint8, shape (N, D), or StreamedRows
         Features.
     targets : Targets
         Of the rows.
@@ -52,7 +55,7 @@ class Task:
         Of all outputs at the start, beside what is drawn.
     """
 
-    X: NDArray[Any]
+    X: NDArray[Any] | StreamedRows
     targets: Targets
     weight: NDArray[np.float64] | None
     held_out: HeldOut | None
@@ -62,6 +65,30 @@ class Task:
     progress: bool
     bias: float = 0.0
 
+    @property
+    def features(self) -> int:
+        """The number of features."""
+        return self.X.features if isinstance(self.X, StreamedRows) else int(self.X.shape[1])
+
+
+def _batches(
+    task: Task, rng: np.random.RandomState
+) -> tuple[Batches, NDArray[Any], NDArray[np.float64] | None]:
+    """Return the rows to take batches of, what tells them from others, and their weights."""
+    weight, target, device = task.weight, task.targets.values, task.plan.device
+    if weight is not None:
+        weight = weight * (len(weight) / weight.sum())
+    if isinstance(task.X, StreamedRows):
+        ahead = deepcopy(rng)  # the start is drawn as if there were no blocks
+        seed = int(ahead.randint(2**31 - 1))
+        sign = np.frombuffer(f"{task.X.signature} {task.X.buffer_rows}".encode(), dtype=np.uint8)
+        return StreamedBatches(task.X, target, weight, device, seed), sign, weight
+    # What float32 cannot hold becomes infinite, and that stops the training.
+    with np.errstate(over="ignore"):
+        single = task.X if task.X.dtype == np.uint8 else task.X.astype(np.float32, copy=False)
+    single = np.ascontiguousarray(single)
+    return Batches(single, target, weight, device), single, weight
+
 
 def take_steps(
     task: Task,
@@ -70,6 +97,7 @@ def take_steps(
     settings: dict[str, Any],
     allow_other_bits: bool,
     log: str | os.PathLike[str] | None = None,
+    every: float | None = None,
 ) -> tuple[EpochRecord, list[Layer]]:
     """Train by batches, from the start or from a file.
 
@@ -87,19 +115,16 @@ def take_steps(
         Whether to go on in other surroundings.
     log : path, optional
         A CSV of the history.
+    every : float, optional
+        Seconds between two writings of the file.
 
     Raises
     ------
     ValueError
         If the loss becomes infinite or NaN, or the file is of another run.
     """
-    plan, targets, weight = task.plan, task.targets, task.weight
-    if weight is not None:
-        weight = weight * (len(weight) / weight.sum())
-    # What float32 cannot hold becomes infinite, and that stops the training.
-    with np.errstate(over="ignore"):
-        single = task.X if task.X.dtype == np.uint8 else task.X.astype(np.float32, copy=False)
-    single = np.ascontiguousarray(single)
+    plan, targets = task.plan, task.targets
+    batches, single, weight = _batches(task, rng)
     file = None
     if checkpoint is not None:
         names = np.frombuffer(repr(targets.classes.tolist()).encode(), dtype=np.uint8)
@@ -111,16 +136,16 @@ def take_steps(
             data if weight is None else [*data, weight],
             surroundings(plan.device),
             allow_other_bits=allow_other_bits,
+            every=every,
         )
     with nullcontext() if file is None else file.alone():
         stands = None if file is None else file.read(plan.epochs, rng)
         if stands is None:
-            sizes = [single.shape[1], *task.hidden, len(targets.classes)]
+            sizes = [task.features, *task.hidden, len(targets.classes)]
             *inner, (last, offset) = first_layers(sizes, rng)
             start = [*inner, (last, offset + np.float32(task.bias))]
             stands = Progress(start, {}, {"loss": [], "gradient_norm": []})
         done = len(stands.history["loss"])
-        batches = Batches(single, targets.values, weight, plan.device)
         title = f"training, {task.objective.name}"
         with stage(title, plan.epochs, "epochs", show=task.progress) as told:
             record = EpochRecord(
@@ -128,7 +153,7 @@ def take_steps(
             )
             layers = train(
                 stands.layers, batches, task.objective, plan, rng, record, done=done,
-                memory=stands.memory,
+                memory=stands.memory, within=stands.within,
             )  # fmt: skip
     return record, layers
 
@@ -152,17 +177,14 @@ def train_module(
     ValueError
         If the loss becomes infinite or NaN.
     """
-    check_module(module, task.X.shape[1], len(task.targets.classes))
-    trained, plan, weight = deepcopy(module), task.plan, task.weight
-    if weight is not None:
-        weight = weight * (len(weight) / weight.sum())
+    check_module(module, task.features, len(task.targets.classes))
+    trained, plan = deepcopy(module), task.plan
     held_out = task.held_out
     if held_out is not None:
         held_out = replace(held_out, forward=lambda _, X: module_logits(trained, X))
-    with np.errstate(over="ignore"):
-        single = task.X if task.X.dtype == np.uint8 else task.X.astype(np.float32, copy=False)
-    batches = Batches(np.ascontiguousarray(single), task.targets.values, weight, plan.device)
-    steps = ModuleSteps(trained, batches, task.objective, plan)
+    batches, _, _ = _batches(task, rng)
+    warn_of(trained.to(plan.device), batches, task.objective)
+    steps = ModuleSteps(trained, batches, task.objective, plan, {})
     nothing = Progress([], {}, {"loss": [], "gradient_norm": []})
     title = f"training, {task.objective.name}"
     with (
@@ -196,6 +218,9 @@ def take_solution(task: Task, rng: np.random.RandomState) -> tuple[EpochRecord, 
     nothing = Progress([], {}, {"loss": [], "gradient_norm": []})
     smoothing = task.objective.smoothing or 0.0
     targets = task.targets
+    if isinstance(task.X, StreamedRows):
+        must = "take steps where " + _check.argument("X") + " is read in blocks"
+        raise _check.invalid("optimizer", must, "'newton'")
     problem = Problem(task.X, targets.values, task.weight, len(targets.classes), smoothing, penalty)
     with stage("solving", None, "steps", show=task.progress) as told:
         record = EpochRecord(nothing, task.held_out, task.objective, None, None, rng, told)

@@ -1,4 +1,4 @@
-"""Targets and weights of rows: classes by name, or the probability of every class."""
+"""Targets and weights of rows: classes, the probability of every class, or several labels."""
 
 from __future__ import annotations
 
@@ -83,6 +83,58 @@ def read_targets(y: ArrayLike, names: ArrayLike | None) -> Targets:
         got = f"1 class, {classes.tolist()[0]!r}"
         raise _check.invalid("y", "hold at least two classes", got)
     return Targets(classes, numbers)
+
+
+def read_labels_of_rows(
+    argument: str, y: Any, names: ArrayLike | None, known: NDArray[Any] | None = None
+) -> Targets:
+    """Take a matrix of 1 where a label is there and 0 where it is not.
+
+    Parameters
+    ----------
+    argument : str
+        What it is called, for messages.
+    y : array_like, sparse matrix or data frame, shape (N, L)
+        The labels of each row; a frame's columns are named, and taken by name where ``known``.
+    names : array_like, shape (L,), optional
+        What the columns are called; a frame's own names, or 0 to L - 1, where not given.
+    known : ndarray, shape (L,), optional
+        The labels of the training rows.
+
+    Raises
+    ------
+    ValueError
+        If it is no matrix of 0 and 1, or its columns are others than those known.
+    """
+    columns = getattr(y, "columns", None)
+    own = None if columns is None else np.array([str(name) for name in columns])
+    given = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+    if given.ndim != 2 or 0 in given.shape:
+        must = "have the shape (rows, labels), 1 where a label is there and 0 where not"
+        raise _check.invalid(argument, must, str(given.shape))
+    if given.dtype.kind not in "biuf":
+        given = np.asarray(given.tolist(), dtype=object)
+    there, absent = np.asarray(given == 1), np.asarray(given == 0)
+    if not (there | absent).all():
+        first = np.argwhere(~(there | absent))[0]
+        got = f"{given[tuple(first)]!s} at {_check.at(first)}"
+        raise _check.invalid(argument, "hold 1 where a label is there and 0 where not", got)
+    if known is not None:
+        if own is not None and sorted(own.tolist()) == sorted(map(str, known.tolist())):
+            place = {name: i for i, name in enumerate(own.tolist())}
+            there = there[:, [place[str(name)] for name in known.tolist()]]
+        if there.shape[1] != len(known):
+            wanted = f"have the {_check.count(len(known), 'label')} of " + _check.argument("y")
+            raise _check.invalid(argument, wanted, _check.count(there.shape[1], "column"))
+        return Targets(known, there.astype(np.float32))
+    size = there.shape[1]
+    if names is not None:
+        own = np.asarray(column_or_1d(names))
+    classes = np.arange(size) if own is None else own
+    if len(classes) != size or len(np.unique(classes)) < size:
+        named = f"name the {size} columns of " + _check.argument(argument) + ", each once"
+        raise _check.invalid("classes", named, str(classes.tolist()))
+    return Targets(classes, there.astype(np.float32))
 
 
 def check_distributions(argument: str, y: ArrayLike) -> NDArray[np.float64]:

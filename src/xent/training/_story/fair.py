@@ -10,27 +10,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 
 from xent import _check
+from xent._lang import say
 from xent._progress import hidden, stage
-from xent._terminal import fitted, width_of
+from xent._terminal import fitted, right_in, width_of
+from xent.evaluation._interval import student_reach
 from xent.training._classifier import SoftmaxClassifier, pair
 from xent.training._compare import classifier_for, names_of
 from xent.training._objectives import FOUR
 
 RATES = (0.15, 0.5, 1.5, 5.0, 15.0, 50.0)
-FAIR_COLUMNS = (
-    "loss",
-    "bits at {rate:g}",
-    "own rate",
-    "bits there",
-    "accuracy",
-    "against {first}, 95 %",
-)
 
 
 @dataclass(frozen=True)
@@ -85,7 +78,14 @@ class FairComparison:
     def columns(self) -> list[str]:
         """Headings of the table."""
         first = self.results[0].loss
-        return [head.format(rate=self.shared_rate, first=first) for head in FAIR_COLUMNS]
+        return [
+            say("loss"),
+            say("bits at {rate:g}", rate=self.shared_rate),
+            say("own rate"),
+            say("bits there"),
+            say("accuracy"),
+            say("against {first}, 95 %", first=first),
+        ]
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the table's lines, without the interval of the first loss against itself."""
@@ -99,7 +99,11 @@ class FairComparison:
                     f"{r.rate:g}",
                     _bits(statistics.mean(r.bits)),
                     f"{100 * statistics.mean(r.accuracy):.1f} %",
-                    "" if i == 0 else f"{mean:+.4f} ({low:+.4f} to {high:+.4f})",
+                    ""
+                    if i == 0
+                    else say(
+                        "{mean:+.4f} ({low:+.4f} to {high:+.4f})", mean=mean, low=low, high=high
+                    ),
                 )
             )
         return lines
@@ -109,11 +113,11 @@ class FairComparison:
 
     def __str__(self) -> str:
         lines = [tuple(self.columns), *self.rows()]
-        widths = [max(width_of(line[k]) for line in lines) for k in range(len(FAIR_COLUMNS))]
+        widths = [max(width_of(line[k]) for line in lines) for k in range(len(lines[0]))]
         out = []
         for line in lines:
             cells = [fitted(line[0], widths[0])]
-            cells += [f"{c:>{w}}" for c, w in zip(line[1:], widths[1:], strict=True)]
+            cells += [right_in(c, w) for c, w in zip(line[1:], widths[1:], strict=True)]
             out.append("  ".join(cells).rstrip())
         return "\n".join(out)
 
@@ -244,7 +248,7 @@ def paired_interval(a: list[float], b: list[float]) -> tuple[float, float, float
     gaps = np.array(a) - np.array(b)
     mean = float(gaps.mean())
     spread = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
-    reach = float(stdtrit(len(gaps) - 1, 0.975)) * spread
+    reach = student_reach(len(gaps), spread)
     return mean, mean - reach, mean + reach
 
 

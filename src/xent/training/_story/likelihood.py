@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 from torch import Tensor
 
 from xent import _check, losses
-from xent._terminal import fitted
+from xent._lang import say
+from xent._terminal import fitted, right_in, width_of
 from xent.training._classifier import SoftmaxClassifier
 from xent.training._fit.targets import numbers_in
 
@@ -52,7 +53,7 @@ class LikelihoodTable:
             f"D(empirical ‖ model) + H(empirical) = {self._divergence:.6f} + {self.entropy:.6f}",
         )
         return [
-            (name, formula, f"{value:.6f}", f"{self.gradient_norms[name]:.6f}")
+            (say(name), formula, f"{value:.6f}", f"{self.gradient_norms[name]:.6f}")
             for formula, (name, value) in zip(formulas, self.values.items(), strict=True)
         ]
 
@@ -64,16 +65,16 @@ class LikelihoodTable:
         return str(self)
 
     def __str__(self) -> str:
-        lines = [("", "", "nats a row", "|gradient|"), *self.rows()]
-        widths = [max(len(line[k]) for line in lines) for k in range(4)]
+        lines = [("", "", say("nats a row"), say("|gradient|")), *self.rows()]
+        widths = [max(width_of(line[k]) for line in lines) for k in range(4)]
         out = [
             "  ".join(
                 [fitted(line[0], widths[0]), fitted(line[1], widths[1])]
-                + [f"{cell:>{width}}" for cell, width in zip(line[2:], widths[2:], strict=True)]
+                + [right_in(cell, width) for cell, width in zip(line[2:], widths[2:], strict=True)]
             )
             for line in lines
         ]
-        out.append(f"The gradients differ by at most {self.largest_difference:.1e}.")
+        out.append(say("The gradients differ by at most {most:.1e}.", most=self.largest_difference))
         return "\n".join(out)
 
 

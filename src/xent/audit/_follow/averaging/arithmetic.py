@@ -188,6 +188,8 @@ def _two_losses(run: Walk, left: Loss, right: Loss, node: ast.AST) -> Loss:
         loop=right.loop or left.loop,
         grad=left.grad or right.grad,
         exp=False,
+        assumed=left.assumed or right.assumed,
+        by_name=left.by_name or right.by_name,
         weighted=False,
         over=left.over if left.over == right.over else (),
     )
@@ -300,10 +302,8 @@ def _is_nominal(other: Value, loop: Loop | None) -> bool:
     """Whether a value is the batch_size that the loop's loader was made with."""
     if loop is None:
         return False
-    if isinstance(other, Opaque) and other.name == "batch_size":
-        source = loop.source
-        if isinstance(source, Opaque) and source.parts.get("batch_size") is other:
-            return True
+    if isinstance(loop.source, Opaque) and loops.is_batch_size(other):
+        return True
     size = loops.nominal(loop)
     if size is None or (isinstance(size, Const) and size.value in (0, 1)):
         return False

@@ -128,6 +128,8 @@ def _counted(run: Walk, total: Total, divisor: Value) -> str:
         if isinstance(divisor.term, BatchSize):
             return "samples"
         size = loops.nominal(loop)
+        if size is None and isinstance(loop.source, Opaque) and loops.is_batch_size(divisor.term):
+            return "padded"
         return "padded" if size is not None and divisor.term == size else ""
     outer = [one for one in total.loops[:-1] if run.is_open(one)]
     if len(total.under) > loop.depth:
@@ -180,9 +182,14 @@ def _judge(
         return
     if term.scale is None or _batches_of_one(loop):
         return
+    if term.assumed and not term.nominal:
+        sums = term.by_name and counted in ("samples", "padded")  # as an ELBO may
+        if sums or counted == "sampler" or term.scale != 0:
+            return
     if term.nominal and term.scale == 0:
         if counted in ("samples", "padded"):
-            _batch_means(run, term, loop, place, " times the nominal batch size")
+            over = " times the nominal batch size" + _where(term)
+            _batch_means(run, term, loop, place, over)
         return
     if counted == "sampler":
         run.report(
@@ -193,9 +200,11 @@ def _judge(
             fix="divide by len(loader.sampler)",
         )
     elif term.scale == 0 and counted in ("samples", "padded"):
-        run.report("X401", place, losses=(term.place,), **facts)  # type: ignore[arg-type]
+        level = "warning" if term.assumed else None
+        facts["over"] = _where(term) and _where(term) + ","
+        run.report("X401", place, losses=(term.place,), level=level, **facts)  # type: ignore[arg-type]
     elif term.scale == 0 and counted == "batches":
-        _batch_means(run, term, loop, place, "")
+        _batch_means(run, term, loop, place, _where(term))
     elif term.scale == 1 and term.by_hand and counted == "batches":
         run.report(
             "X403",
@@ -204,6 +213,13 @@ def _judge(
             divisor=f"{_name(divisor)}, which counts batches",
             fix="divide by the number of samples: len(loader.dataset)",
         )
+
+
+def _where(term: Loss) -> str:
+    """Name the condition that was not seen."""
+    if not term.assumed:
+        return ""
+    return f", where `{term.assumed}` averages a batch as PyTorch's losses do"
 
 
 def _batch_means(run: Walk, term: Loss, loop: Loop, place: object, over: str) -> None:
@@ -235,6 +251,8 @@ def _judge_index(run: Walk, total: Total, counted: str, divisor: Value, place: o
 
 def mean_over_batch(run: Walk, loss: Loss, node: ast.AST) -> None:
     """X403: a mean over the batch is divided by the size of the batch again."""
+    if loss.assumed:
+        return
     run.report(
         "X403",
         run.place_of_loop(node, loss.loop),
@@ -260,10 +278,10 @@ def one_batch_divided(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> N
 
 def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:
     """X407: a number that is still 0 is divided by the length of a loader with losses."""
-    if not isinstance(divisor, Length) or zero.place is None or isinstance(node, ast.AugAssign):
+    if not isinstance(divisor, Length) or zero.place is None:
         return
-    left = node.left if isinstance(node, ast.BinOp) else None
-    name = ast.unparse(left) if left is not None else ""
+    parts = {ast.BinOp: "left", ast.AugAssign: "target"}
+    name = ast.unparse(getattr(node, parts[type(node)])) if type(node) in parts else ""
     if "loss" in name.lower() and any(
         loops.counts(divisor, loop) and loop not in zero.loops for loop in run.past
     ):
@@ -304,9 +322,9 @@ def _even(run: Walk, loop: Loop) -> bool:
     if isinstance(source, Instance):
         return True
     if not isinstance(source, Made):
-        return not isinstance(source, Opaque) or not _looks_batched(source)
+        return not isinstance(source, Opaque) or not _looks_batched(loop, source)
     if not source.name.endswith("DataLoader"):
-        return not _looks_batched(source)
+        return not _looks_batched(loop, source)
     last = source.option("drop_last", 8)
     if last is not None and not (isinstance(last, Const) and not last.value):
         return True
@@ -320,8 +338,8 @@ def _even(run: Walk, loop: Loop) -> bool:
     return isinstance(guess, int) and guess > 0 and whole is not None and whole % guess == 0
 
 
-def _looks_batched(source: Opaque | Made) -> bool:
-    name = source.name.lower()
+def _looks_batched(loop: Loop, source: Opaque | Made) -> bool:
+    name = f"{source.name} {ast.unparse(getattr(loop.node, 'iter', loop.node))[:100]}".lower()
     return any(word in name for word in ("loader", "_dl", "dl_", "batches", "iterator"))
 
 

@@ -15,6 +15,7 @@ from xent.audit._follow.values import (
     Place,
     Total,
     Value,
+    Zero,
 )
 
 
@@ -75,16 +76,26 @@ def _every(
                 continue
             left, right = part.left, part.right
             if isinstance(left, Expression) and left.operator == "%":
-                index = left.left
-                if isinstance(index, Index) and index.loop is loop:
-                    return branch, left.right, right, index.offset, len(parts) > 1
+                offset = _counts_rounds(left.left, loop)
+                if offset is not None:
+                    return branch, left.right, right, offset, len(parts) > 1
         for part in parts:  # if not i % every
             if isinstance(part, Expression) and part.operator == "not":
                 inner = part.left
                 if isinstance(inner, Expression) and inner.operator == "%":
-                    index = inner.left
-                    if isinstance(index, Index) and index.loop is loop:
-                        return branch, inner.right, Const(0), index.offset, len(parts) > 1
+                    offset = _counts_rounds(inner.left, loop)
+                    if offset is not None:
+                        return branch, inner.right, Const(0), offset, len(parts) > 1
+    return None
+
+
+def _counts_rounds(value: Value, loop: Loop) -> int | None:
+    """Return what the index of a loop, or a counter of its rounds, is in the first one."""
+    if isinstance(value, Index) and value.loop is loop:
+        return value.offset
+    if isinstance(value, Total) and value.loops == (loop,) and value.term == Const(1):
+        first = value.start.value if isinstance(value.start, Zero) else None
+        return int(first) + 1 if first is not None else None
     return None
 
 

@@ -78,6 +78,8 @@ def call_method(
         return run.join(results) or Opaque(name)
     if isinstance(holder, Instance):
         if name in holder.attrs or holder.of.member(name) is not None:
+            if name == "forward":
+                layers.note_forward(run, holder, node)
             return call_value(run, objects.attribute(run, holder, name), args, options, node)
         return methods.of_module(run, holder, name, args, options, node)
     if isinstance(holder, Made):
@@ -129,6 +131,8 @@ def unknown(
     reduction = run.config.criteria.get(name)
     if reduction is not None:
         return losses.by_reduction(run, reduction, args, node)
+    if losses.is_criterion(called, args, options):
+        return losses.assumed(run, name, args, node)
     shown.arguments(run, name, args, options, node)
     batches = [b for v in (*args, *options.values()) if (b := getattr(v, "batch", None))]
     made = Opaque("result", batches[0] if batches else None)

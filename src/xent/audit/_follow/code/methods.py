@@ -260,6 +260,8 @@ def _of_loss(
         return _backward(run, [holder])
     if name in ("detach", "item", "tolist", "numpy", "data"):
         return holder.but(grad=False)
+    if name == "sum" and holder.assumed:  # it was not reduced before
+        return holder.but(scale=None)
     if name in LOSS_ITSELF:
         return holder
     if name == "exp":

@@ -11,6 +11,7 @@ from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import arithmetic
 from xent.audit._follow.code.expressions import evaluate
 from xent.audit._follow.names import full_name
+from xent.audit._follow.pytorch import losses
 from xent.audit._follow.run import STEPS, CallFrame, Walk, Writes
 from xent.audit._follow.values import (
     Class,
@@ -68,6 +69,8 @@ def bind(run: Walk, target: ast.expr, value: Value, at: ast.AST | None = None) -
     if isinstance(value, Const) and type(value.value) in (int, float) and value.value == 0:
         value = Zero(value.value, tuple(run.loops), run.place(at or target))
     if isinstance(target, ast.Name):
+        if isinstance(value, Opaque):
+            value = losses.named(run, target.id, value, at or target)
         run.write(_names_for(run, target.id), target.id, value)
     elif isinstance(target, ast.Attribute):
         holder = evaluate(run, target.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from xent.audit._follow.pytorch import losses, tensors
 from xent.audit._follow.run import Forward, Walk
@@ -98,15 +99,22 @@ def note_optimiser(run: Walk, made: Made) -> None:
                         run.learning.append(module)
 
 
+# `test_step`, `validate`, `_eval_epoch`; not `train_and_test`, which trains too.
+EVALUATION = re.compile(
+    r"^(?!.*train)(.*_)?(test|val|valid|validate|validation|eval|evaluate|evaluation)(_.*)?$", re.I
+)
+
+
 def note_forward(run: Walk, module: Instance | Made, node: ast.AST) -> None:
     """Remember that a module was called here, in which mode and loops."""
-    inside = run.frame.function
-    if inside is not None and isinstance(inside.bound, Instance) and inside.name == "forward":
+    functions = [frame.function for frame in run.frames if frame.function is not None]
+    if any(f.name == "forward" and isinstance(f.bound, Instance) for f in functions):
         return  # a part of a module follows its whole
     if run.loops:
+        test = any(EVALUATION.search(function.name) for function in functions)
+        place, loops = run.place(node), tuple(run.loops)
         grad = not run.without_grad
-        place = run.place(node)
-        run.forwards.append(Forward(module, module.mode, tuple(run.loops), place, grad))
+        run.forwards.append(Forward(module, module.mode, loops, place, grad, test))
 
 
 def call(
@@ -127,6 +135,8 @@ def call(
     if made.name.startswith(("torchvision.models.", "timm.", "torch.hub.load")):
         note_forward(run, made, node)
         return _pretrained(run, made, value, node)
+    if losses.is_foreign(made, args, options):
+        return losses.foreign(run, made, args, node)
     spread = isinstance(node, ast.Call) and any(k.arg is None for k in node.keywords)
     if "transformers." in made.name and ("labels" in options or spread):
         return losses.of_labels(run, Opaque("output", getattr(value, "batch", None)), node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from dataclasses import dataclass
 
 from xent.audit._follow.names import plain
@@ -166,6 +167,57 @@ def by_reduction(run: Walk, reduction: str, args: list[Value], node: ast.AST) ->
     return _value(run, TorchLoss("any"), reduction, args, node)
 
 
+CRITERION = re.compile(r"criterion|crit|criteria|loss_?(f|fn|func|function)?|objective", re.I)
+
+
+def is_criterion(called: Value, args: list[Value], options: dict[str, Value]) -> bool:
+    """Whether something unknown is called as criteria are: by their names, with two arguments."""
+    name = called.name.lstrip("_") if isinstance(called, Opaque) else ""
+    return len(args) + len(options) == 2 and CRITERION.fullmatch(name) is not None
+
+
+def assumed(run: Walk, name: str, args: list[Value], node: ast.AST) -> Value:
+    """Follow a criterion that the caller passes and no line shows: PyTorch's average by default."""
+    source = run.frame.module.source
+    _, line, _ = source.position(getattr(node, "lineno", 1), 0)
+    text = ast.unparse(node.func) if isinstance(node, ast.Call) else name
+    run.not_followed[f"{text} ({source.shown}:{line})"] = None
+    for loop in run.loops:
+        loop.losses += 1
+    result = _value(run, TorchLoss("any"), "mean", args, node)
+    return result.but(features="", assumed=name) if isinstance(result, Loss) else result
+
+
+FOREIGN = re.compile(r".*(Loss|Criterion|CrossEntropy|Entropy)")
+
+
+def is_foreign(made: Made, args: list[Value], options: dict[str, Value]) -> bool:
+    """Whether a class that could not be read is a loss by its name, and is called as one."""
+    name = made.name.rpartition(".")[2]
+    return len(args) + len(options) == 2 and FOREIGN.fullmatch(name) is not None
+
+
+def foreign(run: Walk, made: Made, args: list[Value], node: ast.AST) -> Value:
+    """Follow a loss of a file that could not be read: as it says it reduces, or as a mean."""
+    reduction = made.options.get("reduction")
+    if isinstance(reduction, Const) and reduction.value in ("mean", "sum", "none"):
+        return by_reduction(run, reduction.value, args, node)
+    return assumed(run, made.name.rpartition(".")[2], args, node)
+
+
+NAMED = re.compile(r"(\w+_)?loss", re.I)
+
+
+def named(run: Walk, name: str, value: Opaque, node: ast.AST) -> Value:
+    """Follow what unknown code makes of a batch and the script calls a loss."""
+    if value.batch is None or not run.is_open(value.batch) or NAMED.fullmatch(name) is None:
+        return value
+    grad = not run.without_grad
+    for loop in run.loops:
+        loop.losses += 1
+    return Loss(0, run.place(node), value.batch, grad=grad, assumed=name, by_name=True)
+
+
 def of_labels(run: Walk, output: Opaque, node: ast.AST) -> Value:
     """Follow a call ``model(..., labels=...)``, whose output has the loss: a mean over tokens."""
     _site(run, node)
@@ -215,13 +267,13 @@ def judge(
     if isinstance(output, Choice):
         before, reports = len(run.pending), []
         for option in output.options:
-            _input(run, loss, option, target, node)
+            _input(run, loss, option, reduction == "none", node)
             reports.append(run.pending[before:])
             del run.pending[before:]
         if all(reports) and len({found[0].rule for found in reports}) == 1:
             run.pending += reports[0]
     else:
-        _input(run, loss, output, target, node)
+        _input(run, loss, output, reduction == "none", node)
     if loss.takes == "log for kl":
         _divergence(run, reduction, output, target, node, settings)
     if loss.takes == "logits":
@@ -235,7 +287,7 @@ def judge(
 
 
 def _input(
-    run: Walk, loss: TorchLoss, output: Value | None, target: Value | None, node: ast.AST
+    run: Walk, loss: TorchLoss, output: Value | None, unreduced: bool, node: ast.AST
 ) -> None:
     if not isinstance(output, Tensor):
         return
@@ -243,7 +295,8 @@ def _input(
     if loss.takes == "logits":
         _logits(run, output, node)
     elif loss.takes == "log":
-        if applied in ("linear", "softmax", "sigmoid"):
+        # Unreduced, it picks the target's entries: focal losses take the probability so.
+        if applied in ("linear", "softmax", "sigmoid") and not unreduced:
             what = {"linear": "raw logits", "softmax": "probabilities (softmax)"}
             run.report("X106", run.place(node), what=what.get(applied, "the output of a sigmoid"))
         elif applied == "log_softmax" and output.below is not None:

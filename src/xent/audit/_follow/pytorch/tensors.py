@@ -144,6 +144,7 @@ def function(
     return None
 
 
+NETWORK = re.compile(r"model|net|encoder|decoder|classifier|head|student", re.I)
 LOGS = frozenset({"log_softmax", "logsigmoid", "log"})
 TENSOR_METHODS = frozenset(
     [
@@ -177,7 +178,9 @@ def _batch(args: list[Value]) -> Loop | None:
 def _tensor(value: Value) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    return Tensor(batch=getattr(value, "batch", None), grad=False)
+    called = value.parts.get("called") if isinstance(value, Opaque) else None
+    grad = isinstance(called, Opaque) and NETWORK.search(called.name) is not None
+    return Tensor(batch=getattr(value, "batch", None), grad=grad)
 
 
 def method(

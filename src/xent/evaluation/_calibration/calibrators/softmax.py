@@ -6,8 +6,9 @@ calibration is hard-to-beat at label shift adaptation, ICML, for the biases; of 
 Platt's scaling. What is fitted is the inverse of the temperature, in which the loss is convex.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ def log_softmax(scores: Numbers) -> Numbers:
     return scores
 
 
-def fitted_slope(blocks: RowBlocks, start: float = 1.0) -> Scale:
+def fitted_slope(blocks: RowBlocks, start: float = 1.0, *, kept: bool = False) -> Scale:
     """Fit the inverse temperature.
 
     Parameters
@@ -70,11 +71,18 @@ def fitted_slope(blocks: RowBlocks, start: float = 1.0) -> Scale:
         Returns the rows, block after block, whenever it is called.
     start : float
         Where to begin.
+    kept : bool
+        Whether the rows are few: what is the same for every slope is then found once.
     """
     separated = _always_first(blocks)
+    known_rows = [_known_rows(block) for block in blocks()] if kept else None
+
+    def rows() -> Iterable[_KnownRows]:
+        return map(_known_rows, blocks()) if known_rows is None else known_rows
+
     low, high, slope = LEAST_SLOPE, GREATEST_SLOPE, start
     for _ in range(NEWTON_STEPS):
-        gradient, curve = _slope_sums(blocks, slope, virtual=separated)
+        gradient, curve = _slope_sums(rows(), slope, virtual=separated)
         low, high = (slope, high) if gradient < 0 else (low, slope)
         step = -gradient / curve if curve > 0 else 0.0
         if gradient == 0 or abs(step) <= 1e-15 * slope:
@@ -101,17 +109,35 @@ def _always_first(blocks: RowBlocks) -> bool:
     return unequal
 
 
-def _slope_sums(blocks: RowBlocks, slope: float, *, virtual: bool) -> tuple[float, float]:
+class _KnownRows(NamedTuple):
+    """Rows whose true class can be: log-probabilities, the largest and the true one, weights."""
+
+    z: Numbers
+    top: Numbers
+    true: Numbers
+    weight: Numbers
+
+
+def _known_rows(block: RowBlock) -> _KnownRows:
+    z, truth, weight = known(*block)
+    return _KnownRows(z, z.max(axis=1, keepdims=True), z[np.arange(len(z)), truth], weight)
+
+
+def _slope_sums(
+    blocks: Iterable[_KnownRows], slope: float, *, virtual: bool
+) -> tuple[float, float]:
     """Return the first and second derivative of the loss by the slope."""
     gradient = curve = total = own = 0.0
-    for z, truth, weight in blocks():
-        z, truth, weight = known(z, truth, weight)
-        p = np.exp(log_softmax(z * slope))
+    for z, top, true, weight in blocks:
+        p = z * slope
+        p -= top * slope  # the largest still, as a slope is above 0
+        p -= np.log(np.exp(p).sum(axis=1, keepdims=True))
+        np.exp(p, out=p)
         mean = np.einsum("ij,ij->i", p, z)
         away = z - mean[:, None]
         # A masked class is infinitely far away and weighs nothing.
         square = np.einsum("ij,ij,ij->i", p, away, away)
-        gradient += dot(weight, mean - z[np.arange(len(z)), truth])
+        gradient += dot(weight, mean - true)
         curve += dot(weight, square)
         if virtual:
             total += float(weight.sum())

@@ -1,4 +1,4 @@
-"""Rows of probabilities, logits or log-probabilities, checked, as blocks of float64."""
+"""Rows of probabilities, logits or log-probabilities: what they must be, and how they are read."""
 
 import math
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from xent import _check
 from xent._math.log_softmax import log_softmax
 from xent.evaluation._arrays import column_names, scores_of
 from xent.evaluation._probabilities import (
+    Matrix,
     Rounding,
     check_logits,
     check_probs,
@@ -19,8 +20,6 @@ from xent.evaluation._probabilities import (
     not_one,
 )
 from xent.evaluation._truth import names_of
-
-Numbers = NDArray[np.float64]
 
 BLOCK_ENTRIES = 1 << 18  # entries of a block: 2 MB
 
@@ -49,70 +48,104 @@ class Distributions:
     epsilon: float
     normalize: bool
 
-    def blocks(self) -> Iterator[tuple[slice, Numbers, Numbers]]:
-        """Yield pieces of the rows: which, their log-probabilities, and their probabilities."""
+    @property
+    def row_slack(self) -> float:
+        """How far the sum of a row may be from 1 by the precision of its numbers."""
+        classes = self.scores.shape[1] if self.scores.ndim == 2 else 2
+        if self.kind == "log_probs":
+            return max(1e-6, 4 * self.epsilon * math.sqrt(classes) * math.log(classes + 1))
+        return max(1e-6, 2 * self.epsilon * math.sqrt(classes))
+
+    @property
+    def column_labels(self) -> list[Any] | None:
+        """What the columns are called in messages, where they have names."""
+        return None
+
+    def rounding(self) -> Rounding | None:
+        """Return what the printed digits explain, where that is asked for."""
+        return Rounding(self.scores, self.epsilon) if self.normalize else None
+
+    def distributions(self) -> Iterator[tuple[slice, Matrix, Matrix]]:
+        """Yield pieces of the rows, their log-probabilities and their probabilities in float64."""
         step = max(1, BLOCK_ENTRIES // self.scores.shape[1])
-        rounding = Rounding(self.scores, self.epsilon) if self.normalize else None
+        rounding = self.rounding()
         for start in range(0, len(self.scores), step):
             rows = slice(start, min(start + step, len(self.scores)))
             block = self.scores[rows].astype(np.float64, order="C")
-            if self.kind == "probs":
-                probs = self._probs(block, start, rounding)
-                with np.errstate(divide="ignore"):
-                    yield rows, np.log(probs), probs
-            else:
-                log_probs = self._log_probs(block, start)
-                yield rows, log_probs, np.exp(log_probs)
+            self.check(block, start, rounding)
+            yield rows, *self.read(block)
 
-    def _probs(self, block: Numbers, start: int, rounding: Rounding | None) -> Numbers:
-        check_probs(block, start, self.argument)
-        total = block.sum(axis=1)
-        slack: Any = max(1e-6, 2 * self.epsilon * math.sqrt(block.shape[1]))
-        if rounding is not None:
-            slack = np.maximum(slack, rounding.explains(block))
-        off = np.abs(total - 1) > slack
-        if off.any():
-            row = int(off.argmax())
-            raise not_one(self.scores, start + row, total[row], None, self.epsilon, self.argument)
-        return np.asarray(block / total[:, None])
+    def check(self, block: Matrix, start: int, rounding: Rounding | None = None) -> None:
+        """Refuse a block with a row that is no distribution, nor explained by rounding.
 
-    def _log_probs(self, block: Numbers, start: int) -> Numbers:
+        Its first row is number ``start``.
+        """
+        if self.kind == "probs":
+            check_probs(block, start, self.argument)
+            total, slack = block.sum(axis=1), np.asarray(self.row_slack)
+            if rounding is not None:
+                slack = np.maximum(slack, rounding.explains(block))
+            off = np.abs(total - 1) > slack
+            if off.any():
+                row, names = int(off.argmax()), self.column_labels
+                at = start + row
+                raise not_one(self.scores, at, total[row], names, self.epsilon, self.argument)
+            return
         check_logits(block, start, self.kind)
         if self.kind == "logits":
-            return log_softmax(block)
+            return
         with np.errstate(over="ignore"):
             total = np.exp(block).sum(axis=1)
-        classes = block.shape[1]
-        slack = max(1e-6, 4 * self.epsilon * math.sqrt(classes) * math.log(classes + 1))
-        off = ~(np.abs(total - 1) <= slack)
+        off = ~(np.abs(total - 1) <= self.row_slack)
         if off.any():
             row = int(off.argmax())
             must = "be of probabilities that sum to 1 in every row"
             got = f"{total[row]:.9g} at row {start + row}"
             advice = "Logits go under " + _check.setting("logits") + "."
             raise _check.invalid("log_probs", must, got, advice)
-        return log_softmax(block)
+
+    def read(self, block: Matrix) -> tuple[Matrix, Matrix]:
+        """Return the log-probabilities and the probabilities of rows that are distributions."""
+        if self.kind == "probs":
+            probs = np.asarray(block / block.sum(axis=1, keepdims=True))
+            with np.errstate(divide="ignore"):
+                return np.log(probs), probs
+        log_probs = log_softmax(block)
+        return log_probs, np.exp(log_probs)
 
 
 def distributions(
     probs: Any, logits: Any, log_probs: Any, *, normalize: bool, allow_probabilities: bool
 ) -> tuple[Distributions, Any]:
     """Check what was given, one of three, and return it with the value that it came as."""
-    kind, value = one_of({"probs": probs, "logits": logits, "log_probs": log_probs})
-    if normalize and kind != "probs":
-        alone = "be left out where " + _check.argument(kind) + " are given"
-        raise _check.invalid("normalize", alone, "both")
+    kind, value = one_of_three(probs, logits, log_probs, normalize=normalize)
     found = matrix_of(kind, value, kind, normalize=normalize)
     if (
         kind == "logits"
         and not allow_probabilities
         and look_like_probs(found.scores, found.epsilon)
     ):
-        sure = _check.setting("allow_probabilities", True)
-        advice = "Pass them as " + _check.setting("probs") + "; if they are logits all the same, "
-        got = "rows that sum to 1"
-        raise _check.invalid("logits", "not be probabilities", got, advice + "pass " + sure + ".")
+        raise no_logits(2)
     return found, value
+
+
+def no_logits(dimensions: int) -> ValueError:
+    """Say that all logits look like probabilities."""
+    got = "numbers from 0 to 1" if dimensions == 1 else "rows that sum to 1"
+    other = "Pass them as " + _check.setting("probs") + "; if they are logits all the same, pass "
+    sure = _check.setting("allow_probabilities", True)
+    return _check.invalid("logits", "not be probabilities", got, other + sure + ".")
+
+
+def one_of_three(
+    probs: Any, logits: Any, log_probs: Any, *, normalize: bool = False
+) -> tuple[str, Any]:
+    """Return the one kind of numbers that was given, and they; probabilities to ``normalize``."""
+    kind, value = one_of({"probs": probs, "logits": logits, "log_probs": log_probs})
+    if normalize and kind != "probs":
+        alone = "be left out where " + _check.argument(kind) + " are given"
+        raise _check.invalid("normalize", alone, "both")
+    return kind, value
 
 
 def one_of(given: dict[str, Any]) -> tuple[str, Any]:

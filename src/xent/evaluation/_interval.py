@@ -1,18 +1,24 @@
-"""Student's interval of a weighted mean of independent rows."""
+"""Student's interval: how far around a mean, and that of a weighted mean of independent rows."""
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from xent.evaluation._calibration.yes_no import Numbers
+Numbers = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 
 
-def mean_and_interval(values: Numbers, weight: Numbers) -> tuple[float, float, float]:
-    """Return a mean and its interval: infinite where a value is, NaN for that of one row."""
+def student_reach(rows: int, error: float, confidence: float = CONFIDENCE) -> float:
+    """Return how far Student's interval goes from a mean with a standard error, either way."""
     from scipy.special import stdtrit
 
+    return float(stdtrit(rows - 1, 0.5 + confidence / 2)) * error
+
+
+def mean_and_interval(values: Numbers, weight: Numbers) -> tuple[float, float, float]:
+    """Return a mean and its interval: infinite where a value is, NaN for that of one row."""
     total = float(weight.sum())
     endless = values[np.isinf(values)]
     if endless.size:
@@ -24,5 +30,5 @@ def mean_and_interval(values: Numbers, weight: Numbers) -> tuple[float, float, f
         return mean, math.nan, math.nan
     squares = math.fsum(np.square(weight * (values - mean)).tolist())
     error = math.sqrt(squares * values.size / (values.size - 1)) / total
-    reach = float(stdtrit(values.size - 1, 0.5 + CONFIDENCE / 2)) * error
+    reach = student_reach(values.size, error)
     return mean, mean - reach, mean + reach

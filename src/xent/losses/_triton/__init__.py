@@ -1,0 +1,1 @@
+"""Losses of class logits and of answers as kernels in Triton, for CUDA and ROCm."""

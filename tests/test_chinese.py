@@ -1,0 +1,116 @@
+"""Reports in Chinese: one table holds every sentence, and a page in Chinese has no English left."""
+
+import ast
+import json
+import re
+import string
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xent._lang import say, say_count, speaking
+from xent._terminal import width_of
+from xent.evaluation import evaluate
+
+SOURCE = Path(__file__).parents[1] / "src" / "xent"
+TABLE = json.loads((SOURCE / "_chinese.json").read_text(encoding="utf-8"))
+COUNT = "a count: "
+# Names that Chinese articles leave as they are.
+NAMES = """
+    AUC Brier CORP Dimitriadis Gneiting ROC and Jordan
+    P softmax sigmoid logit logits PyTorch CrossEntropyLoss ln log e z dL dz D H L N p y x
+    cross_entropy binary_cross_entropy mse_softmax mse_sigmoid double_softmax empirical model
+    temperature platt isotonic vector matrix inf
+"""
+
+
+def fields(text):
+    """The names in a template's braces; how they are written may differ."""
+    return sorted({name for _, name, _, _ in string.Formatter().parse(text) if name})
+
+
+def calls():
+    """Every text that the code hands to `say` and `say_count` as it stands."""
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            place = {"say": 0, "say_count": 1}.get(node.func.id)
+            if place is not None and isinstance(node.args[place], ast.Constant):
+                yield (COUNT if place else "") + node.args[place].value
+
+
+def test_every_sentence_has_both_languages():
+    missing = {text for text in calls() if text not in TABLE}
+    assert not missing, "add them to src/xent/_chinese.json"
+
+
+def test_the_table_holds_nothing_that_is_not_said():
+    written = set(calls())
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                written.add(node.value)  # some are handed on by a variable, such as names of units
+    assert not set(TABLE) - written
+
+
+@pytest.mark.parametrize("text", TABLE)
+def test_a_translation_fills_in_the_same_values(text):
+    if not text.startswith(COUNT):
+        assert fields(TABLE[text]) == fields(text)
+
+
+def english_in(text):
+    """The words of a text that are no names; signatures and what readers named are left out."""
+    return set(re.findall(r"[A-Za-z]+(?:_[a-z]+)*", text)) - set(NAMES.split())
+
+
+def test_no_translation_has_english_left():
+    for text, chinese in TABLE.items():
+        plain = "".join(part for part, *_ in string.Formatter().parse(chinese))
+        assert not english_in(plain), (text, chinese)
+
+
+def report_of(classes, **options):
+    rng = np.random.default_rng(0)
+    labels = ["猫", "狗", "鸟", "鱼", "马", "牛", "羊"][:classes]
+    probs = rng.dirichlet(np.ones(classes), size=60)
+    target = [labels[i] for i in rng.integers(0, classes, 60)]
+    if classes == 7:
+        probs[0, labels.index(target[0])] = 0
+    probs[0] /= probs[0].sum()
+    by = {"组": [["甲", "乙", None][i % 3] for i in range(60)]}
+    return evaluate(target, probs, labels=labels, by=by, **options)
+
+
+@pytest.mark.parametrize(("classes", "base"), [(2, 2), (7, np.e), (3, 3.0)])
+def test_a_report_in_chinese(tmp_path, classes, base):
+    report = report_of(classes, base=base)
+    english = str(report)
+    text = report.to_text(lang="zh").removesuffix(report.signature)
+    assert not english_in(text)
+    assert re.findall(r"\d+\.\d{4}", text) == re.findall(
+        r"\d+\.\d{4}", english.removesuffix(report.signature)
+    )
+    assert str(report) == english
+    numbers = re.findall(r"^(?:交叉熵 |  均匀|  类别)[^.\n]*\.", text, re.MULTILINE)
+    # The points of the numbers stand one below the other.
+    assert len({width_of(line) for line in numbers}) == 1
+    report.to_html(tmp_path / "r.html", lang="zh")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert '<html lang="zh-CN">' in page
+    body = page[page.index("<main>") : page.index("<footer>")]
+    assert not english_in(re.sub(r"<[^>]*>|&\w+;", " ", body))
+    charts = json.loads(re.search(r"^const charts = (.*);$", page, re.MULTILINE)[1])
+    titles = re.findall(r'"title": "([^"]*)"', json.dumps(charts, ensure_ascii=False))
+    assert titles
+    assert not english_in(" ".join(titles))
+
+
+def test_the_language_is_one_of_two_and_ends_with_its_block():
+    with pytest.raises(ValueError, match="`lang` must be"):
+        report_of(2).to_text(lang="fr")
+    with speaking("zh"):
+        assert say_count(1, "row") == "1 行"
+    assert say("accuracy") == "accuracy"
