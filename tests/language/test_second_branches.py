@@ -122,3 +122,12 @@ def test_a_coefficient_that_is_nothing_but_rounding_is_replaced():
     common = 3 * 10**6 / 10**7
     second = (3 * 10**6 / (2 * 1_500_001) - common) / (1 - common)
     assert found == pytest.approx([1.0, 2 * second, 3.0], rel=1e-12)
+
+
+def test_a_word_that_one_model_lacks_has_nothing_of_it():
+    one, other = (NGramModel(2, WittenBell()).fit(text) for text in (["a b", "b"], ["a c c"]))
+    mixed = Mixture([one, other], [0.3, 0.7])
+    found, theirs = dict(mixed.next("a", top_k=99)), dict(other.next("a", top_k=99))
+    assert found["c"] == pytest.approx(0.7 * theirs["c"], rel=1e-6)
+    assert found["c"] == pytest.approx(np.exp(mixed.token_log_probs(["a c"]).values[1]), rel=1e-6)
+    assert found["b"] == pytest.approx(0.3 * dict(one.next("a", top_k=99))["b"], rel=1e-6)
