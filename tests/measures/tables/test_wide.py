@@ -58,7 +58,7 @@ def test_many_at_once_are_as_one_by_one(monkeypatch, score, missing, classes):
     assert len(seen) > 50
     assert not set(seen) & {"far", "infinite", "flag", "word", "day", "g1"}
     # Too large to be held, and a class that is missing: one by one, with the same answer.
-    monkeypatch.setattr(_wide, "HELD_BYTES", table.nbytes // 2)
+    monkeypatch.setattr(_wide, "TABLE_BYTES", table.nbytes // 2)
     seen.clear()
     assert rank_features(batches, "y", **how) == slow
     assert not seen

@@ -13,7 +13,7 @@ import numpy as np
 from xent.measures.tables._bins import Codes, Numbers, first_cuts
 
 WIDE_COLUMNS = 1000  # columns
-HELD_BYTES = 256 << 20  # of a table, up to which it is held
+TABLE_BYTES = 256 << 20  # of a table, up to which it is held
 SORTED_CELLS = 1 << 18  # sorted at once
 EXACT_FLOATS = 2**53  # below it every whole number is a float
 
@@ -34,9 +34,9 @@ class Waiting:
     def add(self, frame: Any, codes: Codes, weight: Numbers) -> list[tuple[Any, Codes, Numbers]]:
         """Take a batch; return those, this one among them, that cannot be held."""
         self.batches.append((frame, codes, weight))
-        self.bytes += int(getattr(frame.native, "nbytes", HELD_BYTES))
+        self.bytes += int(getattr(frame.native, "nbytes", TABLE_BYTES))
         # A row without a class is left out by rules of its own.
-        self.wanted &= self.bytes < HELD_BYTES and not (codes < 0).any()
+        self.wanted &= self.bytes < TABLE_BYTES and not (codes < 0).any()
         if self.wanted:
             return []
         given, self.batches = self.batches, []
