@@ -53,12 +53,12 @@ def test_many_at_once_are_as_one_by_one(monkeypatch, score, missing, classes):
     uncut = _rank.uncut
     monkeypatch.setattr(_rank, "uncut", lambda *a: seen.extend(f := list(uncut(*a))) or f)
     monkeypatch.setattr(_rank, "WIDE", 100)
-    monkeypatch.setattr(_wide, "BLOCK_CELLS", 1000)
+    monkeypatch.setattr(_wide, "TABLE_BLOCK_CELLS", 1000)
     assert rank_features(batches, "y", **how) == slow
     assert len(seen) > 50
     assert not set(seen) & {"far", "infinite", "flag", "word", "day", "g1"}
     # Too large to be held, and a class that is missing: one by one, with the same answer.
-    monkeypatch.setattr(_wide, "HELD_BYTES", table.nbytes // 2)
+    monkeypatch.setattr(_wide, "HELD_TABLE_BYTES", table.nbytes // 2)
     seen.clear()
     assert rank_features(batches, "y", **how) == slow
     assert not seen
