@@ -20,7 +20,7 @@ from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._rows._targets import BadRowError
 
 HeadGradients = tuple[Tensor, Tensor, Tensor]  # of x, w and b; of what is not wanted an empty one
-Forward = tuple[Tensor, Tensor, Tensor, Tensor]
+ForwardResult = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def _job(
@@ -47,7 +47,7 @@ def is_eager(o: Options, wants: Wanted, dtype: torch.dtype) -> bool:
     return any(wants) and o.reduction != "none" and dtype != torch.float16
 
 
-def scored(x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: Wanted) -> Forward:
+def scored(x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: Wanted) -> ForwardResult:
     """Return the loss of a job, and the gradients or nothing."""
     fill = missing_mean(job, x)
     x = _without_silent_rows(x, job, wants)
