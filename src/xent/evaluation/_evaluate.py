@@ -91,16 +91,13 @@ def evaluate(
     Returns
     -------
     Report
-        Print it, or write it with `Report.to_html`.
+        Print it, or write it with `Report.to_html`. Nothing is clipped; the interval is Student's;
+        Brier's score is Σ_c (p_c - t_c)², from 0 to 2.
 
     Raises
     ------
     ValueError, TypeError
         If rows are no distributions, a target is none of the classes, or shapes do not fit.
-
-    Notes
-    -----
-    Nothing is clipped. The interval is Student's. Brier's score is Σ_c (p_c - t_c)², from 0 to 2.
 
     Examples
     --------
