@@ -50,7 +50,8 @@ def changed_numbers():
     for head, body in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE):
         _, found, rest = body.partition("### Numbers that are now different\n")
         if found:
-            parts.append(f"## {head}\n{rest}")
+            own, _, _ = rest.partition("\n### ")
+            parts.append(f"## {head}\n{own}")
     return "\n".join(parts)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from xent import _check
 from xent._kernels.predictions.figures import RowArrays
 from xent.evaluation._accumulator import result
-from xent.evaluation._accumulator.accumulator import Accumulator, column_of, summed_up
+from xent.evaluation._accumulator.accumulator import Accumulator, summed_up
 from xent.evaluation._accumulator.baselines import with_baselines
 from xent.evaluation._accumulator.rows import CountedRows
 from xent.evaluation._accumulator.scores import ScoreCounts
@@ -24,6 +24,7 @@ from xent.evaluation._predictions import BLOCK_ROWS, predictions
 from xent.evaluation._ranking import scores_of
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, joined
+from xent.evaluation._truth import column_of
 
 
 def evaluate(

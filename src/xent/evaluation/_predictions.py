@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent.evaluation._arrays import block_of, column_names, float64_of, scores_of, weights_of
-from xent.evaluation._distributions import Distributions, no_logits, one_of_three
+from xent.evaluation._kinds._distributions import Distributions, no_logits, one_of_three
 from xent.evaluation._probabilities import Matrix, look_like_probs
 from xent.evaluation._truth import names_of, truth_of, values_of, with_positive
 

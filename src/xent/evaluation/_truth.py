@@ -113,5 +113,13 @@ def values_of(target: Any) -> list[Any]:
     return values
 
 
+def column_of(argument: str, values: Any, rows: int) -> list[Any]:
+    """Return a column's values, one a row."""
+    found = values_of(values)
+    if len(found) != rows:
+        raise _check.invalid(argument, f"have one value a row, {rows}", len(found))
+    return found
+
+
 def _hashed(value: Any) -> Any:
     return value if isinstance(value, Hashable) else None

@@ -1,6 +1,7 @@
 """One sentence, or one word, at a time: what the drop-in for KenLM asks of a model of any kind."""
 
 from dataclasses import replace
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -41,10 +42,29 @@ def sentence_scorer(model: NGramModel) -> SentenceScorer:
     return AutomatonScorer(model)
 
 
-class AutomatonScorer:
+class _ByHeader:
+    """Scores whole sentences by the kernels of a kind, which find a model by its header."""
+
+    _kernels: ModuleType
+    _header: NDArray[np.int64]
+    begin: Node
+
+    def score(self, text: bytes, bos: bool, eos: bool) -> float:
+        """Return the log-probability of a sentence."""
+        return float(self._kernels.score(text, self._header, bos, eos))
+
+    def full(self, text: bytes, bos: bool, eos: bool) -> WordScores:
+        """Return log-probability, length of the n-gram, and whether unknown, of each word."""
+        logp, lengths, words = _room(text)
+        found = self._kernels.full_scores(text, self._header, bos, eos, logp, lengths, words)
+        unknown = (words[:found] == UNKNOWN).tolist()
+        return logp[:found].tolist(), lengths[:found].tolist(), unknown
+
+
+class AutomatonScorer(_ByHeader):
     """Walks the automaton of a model; a node is one of its states."""
 
-    begin: Node
+    _kernels = kernels
 
     def __init__(self, model: NGramModel) -> None:
         vocabulary, backoff = model.vocabulary, _finite(model)
@@ -60,26 +80,15 @@ class AutomatonScorer:
         self._header = np.array(addresses, np.int64)
         self.begin = backoff.begin
 
-    def score(self, text: bytes, bos: bool, eos: bool) -> float:
-        """Return the log-probability of a sentence."""
-        return kernels.score(text, self._header, bos, eos)  # type: ignore[no-any-return]
-
-    def full(self, text: bytes, bos: bool, eos: bool) -> WordScores:
-        """Return log-probability, length of the n-gram, and whether unknown, of each word."""
-        logp, lengths, words = _room(text)
-        found = kernels.full_scores(text, self._header, bos, eos, logp, lengths, words)
-        unknown = (words[:found] == UNKNOWN).tolist()
-        return logp[:found].tolist(), lengths[:found].tolist(), unknown
-
     def step(self, node: Node, word: int) -> tuple[float, Node, int]:
         """Score a word after a history."""
         return kernels.step_from(self._header, node, word)  # type: ignore[no-any-return]
 
 
-class BinaryScorer:
+class BinaryScorer(_ByHeader):
     """Looks n-grams up in a KenLM binary; a node is the words that matter, the nearest first."""
 
-    begin: Node
+    _kernels = binary_kernels
 
     def __init__(self, binary: KenLMBinary) -> None:
         self._binary = binary  # which keeps alive what the header leads to
@@ -91,17 +100,6 @@ class BinaryScorer:
         addresses = [data.ctypes.data, *(array.ctypes.data for array in self._kept)]
         self._header = np.array([*addresses, *sizes], np.int64)
         self.begin = self.step(0, BEGIN)[1]
-
-    def score(self, text: bytes, bos: bool, eos: bool) -> float:
-        """Return the log-probability of a sentence."""
-        return binary_kernels.score(text, self._header, bos, eos)  # type: ignore[no-any-return]
-
-    def full(self, text: bytes, bos: bool, eos: bool) -> WordScores:
-        """Return log-probability, length of the n-gram, and whether unknown, of each word."""
-        logp, lengths, numbers = _room(text)
-        found = binary_kernels.full_scores(text, self._header, bos, eos, logp, lengths, numbers)
-        unknown = (numbers[:found] == UNKNOWN).tolist()
-        return logp[:found].tolist(), lengths[:found].tolist(), unknown
 
     def step(self, node: Node, word: int) -> tuple[float, Node, int]:
         """Score a word after a history."""

@@ -8,11 +8,9 @@ same bits.
 """
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 
 from xent._compile.decorator import inner, outer
-from xent._compile.numba_private import INSIDE
+from xent._kernels.images.pixel_vector import branch_sum, scaled_exp_of, times_factor
 from xent._kernels.images.tiles import MAX_TILE_CLASSES, TILE_PIXELS
 from xent._kernels.rows.formula import (
     argmax_gradient,
@@ -137,21 +135,6 @@ def _copy_tile(x, b, a, n, z, row_max, indices):
         _argmax(z, whole, U(TILE_PIXELS), classes, z, whole, row_max, indices)
 
 
-def scaled_exp_of(value, shift, floor, high, low, inverse):
-    """Return scale exp((value - row_max) / T); of float64, ``shift`` is row_max."""
-
-
-@overload(scaled_exp_of, jit_options=INSIDE)
-def _scaled_exp_of(value, shift, floor, high, low, inverse):
-    if value.dtype == types.float64:
-        return lambda value, shift, floor, high, low, inverse: scaled_exp_below(
-            value, shift, inverse
-        )
-    return lambda value, shift, floor, high, low, inverse: scaled_power(
-        value, shift, floor, high, low
-    )
-
-
 @inner()
 def _hide_argmax(k, value, argmax, target, target_logit):
     """Hide the largest logit, if it is that of class k, and keep the target's."""
@@ -207,45 +190,11 @@ def _exponentials_out_of_range(z, classes, n, pixels, scratch, indices, inverse)
 
 
 @inner()
-def _class(z, k, j):
-    """Return a vector of pixels of class k, as float64."""
-    return load_float64(z, k * U(TILE_PIXELS) + j)
-
-
-@inner()
-def _sum_of_two(z, k, far, j):
-    """Return the sum of class k and the class that comes ``far`` after it."""
-    return _class(z, k, j) + _class(z, k + far, j)
-
-
-@inner()
-def _sum_of_four(z, k, far, near, j):
-    """Return the sum of two pairs."""
-    return _sum_of_two(z, k, far, j) + _sum_of_two(z, k + near, far, j)
-
-
-@inner()
-def _branch(z, padded, q, j):
-    """Sum over the classes q, q + 4, q + 8 and so on: a branch of the tree of `rows.sums`."""
-    if padded == 8:
-        return _sum_of_two(z, q, U(4), j)
-    if padded == 20:
-        return (_sum_of_two(z, q, U(16), j) + _class(z, q + U(8), j)) + _sum_of_two(
-            z, q + U(4), U(8), j
-        )
-    if padded == 32:
-        return _sum_of_four(z, q, U(16), U(8), j) + _sum_of_four(z, q + U(4), U(16), U(8), j)
-    even = _sum_of_four(z, q, U(32), U(16), j) + _sum_of_four(z, q + U(8), U(32), U(16), j)
-    odd = _sum_of_four(z, q + U(4), U(32), U(16), j) + _sum_of_four(z, q + U(12), U(32), U(16), j)
-    return even + odd
-
-
-@inner()
 def _sum_classes(z, padded, n, pixels):
     """Sum over the classes; NaN where all logits are -inf, or one is NaN."""
     for j in range(U(0), n, U(FLOAT64_LANES)):
-        even = _branch(z, padded, U(0), j) + _branch(z, padded, U(2), j)
-        odd = _branch(z, padded, U(1), j) + _branch(z, padded, U(3), j)
+        even = branch_sum(z, padded, U(0), j) + branch_sum(z, padded, U(2), j)
+        odd = branch_sum(z, padded, U(1), j) + branch_sum(z, padded, U(3), j)
         row_max = load(pixels, _MAX + j)
         store(pixels, _OTHERS + j, select(row_max > -np.inf, even + odd, splat(np.nan, row_max)))
 
@@ -280,17 +229,6 @@ def _gradient(e, classes, j, scratch, indices, out, at, stride, nontemporal):
             store_nontemporal(out, at + k * stride, v)
         else:
             store(out, at + k * stride, v)
-
-
-def times_factor(e, c1, c0):
-    """Return e (c1 + c0)."""
-
-
-@overload(times_factor, jit_options=INSIDE)
-def _times_factor(e, c1, c0):
-    if e.dtype == types.float64:
-        return lambda e, c1, c0: e * c1
-    return lambda e, c1, c0: times_split(e, c1, c0, np.float32(-0.0))
 
 
 @inner()

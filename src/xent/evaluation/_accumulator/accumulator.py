@@ -17,12 +17,12 @@ from xent.evaluation._accumulator.state import EvaluationState
 from xent.evaluation._batches.once import RowsById
 from xent.evaluation._batches.parts import Batch, update_each
 from xent.evaluation._calibration.figures import with_counts
-from xent.evaluation._distributions import no_logits
+from xent.evaluation._kinds._distributions import no_logits
 from xent.evaluation._predictions import Predictions, predictions
 from xent.evaluation._probabilities import check_costs, look_like_probs
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, blocks_of, kept
-from xent.evaluation._truth import names_of, values_of
+from xent.evaluation._truth import column_of, names_of
 
 LOGITS_DOUBTED = 4096  # rows that all look like probabilities, before they are refused
 
@@ -64,8 +64,8 @@ class Accumulator:
     `result` says all that `evaluate` says, but for what needs the rows again: calibrators, and the
     calibration of the winning class beyond its bins. Up to 2^17 distinct scores, of all classes
     together, are each counted by itself; beyond, by cells of the log odds (``Report.score_counts``
-    says which), which moves the area under the curve by less than 1e-6, and the average precision
-    by less than 1e-5.
+    says which), which moves the area under the curve by less than 1e-6, the average precision by
+    less than 1e-5, and the parts of CORP, which follow single rows, by some 1e-5 a class.
 
     Examples
     --------
@@ -389,11 +389,3 @@ def summed_up(whole: Accumulator) -> Report:
 def is_empty(target: Any) -> bool:
     """Whether there is no row at all: a batch that is empty is none."""
     return hasattr(target, "__len__") and len(target) == 0
-
-
-def column_of(argument: str, values: Any, rows: int) -> list[Any]:
-    """Return a column's values, one a row."""
-    found = values_of(values)
-    if len(found) != rows:
-        raise _check.invalid(argument, f"have one value a row, {rows}", len(found))
-    return found

@@ -17,7 +17,8 @@ from xent import _check
 from xent.evaluation._predictions import Predictions
 
 ColumnsByName = Mapping[Any, list[Any]]
-SAID = ("kind", "epsilon", "labels", "named", "normalize", "first")  # of predictions, in JSON
+# Of predictions, in JSON.
+SAID = ("argument", "kind", "epsilon", "labels", "named", "normalize", "first")
 
 
 def first_of_each(given: Predictions, ids: list[Any] | None) -> NDArray[np.int64]:

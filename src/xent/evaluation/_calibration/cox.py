@@ -13,8 +13,8 @@ from scipy.special import expit, ndtri
 
 from xent.evaluation._calibration.calibrators.isotonic import MOST_LOG_ODDS
 from xent.evaluation._calibration.calibrators.logistic import Line, fitted_line
+from xent.evaluation._calibration.interval import CONFIDENCE
 from xent.evaluation._calibration.yes_no import Numbers, YesNo
-from xent.evaluation._interval import CONFIDENCE
 
 
 def slope_and_intercept(rows: YesNo) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from xent.evaluation._calibration.corp import LevelBlocks
 from xent.evaluation._calibration.expected import effective
+from xent.evaluation._calibration.interval import CONFIDENCE
 from xent.evaluation._calibration.yes_no import YesNo
-from xent.evaluation._interval import CONFIDENCE
 
 MOST_GROUPS = 100
 BAND_DRAWS = 200

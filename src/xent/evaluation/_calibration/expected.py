@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from xent.evaluation._calibration.bins import Binning
+from xent.evaluation._calibration.interval import CONFIDENCE
 from xent.evaluation._calibration.yes_no import Numbers, YesNo, dot
-from xent.evaluation._interval import CONFIDENCE
 
 
 def binned(rows: YesNo, bins: Binning) -> dict[str, Any]:

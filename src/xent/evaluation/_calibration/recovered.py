@@ -27,8 +27,8 @@ from xent.evaluation._calibration.calibrators.softmax import (
     scaled,
 )
 from xent.evaluation._calibration.folds import CROSS_FOLDS, dealt, hashed, joined
+from xent.evaluation._calibration.interval import mean_and_interval
 from xent.evaluation._calibration.yes_no import Numbers, YesNo
-from xent.evaluation._interval import mean_and_interval
 from xent.evaluation._predictions import Predictions
 from xent.evaluation._rows import RowFigures
 

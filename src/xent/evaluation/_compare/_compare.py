@@ -22,7 +22,7 @@ from xent.evaluation._compare._records import (
     ModelComparison,
     ModelCost,
 )
-from xent.evaluation._truth import values_of
+from xent.evaluation._truth import column_of
 
 Numbers = NDArray[np.float64]
 
@@ -166,7 +166,7 @@ def compared(
     slices = [
         found
         for name, values in (by or {}).items()
-        for found in _slices(rows, name, _column(f"by[{name!r}]", values, costs.given))
+        for found in _slices(rows, name, column_of(f"by[{name!r}]", values, costs.given))
     ]
     costing, differences = rows.compared(np.arange(len(costs.row)))
     return ModelComparison(
@@ -311,16 +311,9 @@ def _names(names: Sequence[Any] | None, models: int) -> list[Any]:
     return called
 
 
-def _column(argument: str, values: Any, rows: int) -> list[Any]:
-    found = values_of(values)
-    if len(found) != rows:
-        raise _check.invalid(argument, f"have one value a row, {rows}", len(found))
-    return found
-
-
 def _keys(argument: str, values: Any, costs: Costs, seed: int, *, distinct: bool) -> Keys:
     """Return the key of each row's name; a row without one is refused, ids that repeat too."""
-    named = _column(argument, values, costs.given)
+    named = column_of(argument, values, costs.given)
     for row, name in enumerate(named):
         if name is None or name != name:
             raise _check.invalid(argument, "have a name in every row", f"none at row {row}")

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from xent.evaluation._calibration.interval import student_reach
 from xent.evaluation._compare._hashes import Keys, poisson_weights, signs
-from xent.evaluation._interval import student_reach
 
 Numbers = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from xent import _check
 from xent.evaluation._arrays import array_of
-from xent.evaluation._distributions import one_of_three
 from xent.evaluation._evaluate import evaluated
+from xent.evaluation._kinds._distributions import one_of_three
 from xent.evaluation._kinds._means import mean_of
 from xent.evaluation._report import Report
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent.evaluation._calibration.interval import CONFIDENCE
 from xent.evaluation._compare._paired import Pieces, student
-from xent.evaluation._interval import CONFIDENCE
 from xent.evaluation._numbers import plain, unit_of
 
 Numbers = NDArray[np.float64]

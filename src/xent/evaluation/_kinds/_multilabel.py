@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from xent import _check
 from xent.evaluation._arrays import array_of, weights_of
-from xent.evaluation._distributions import BLOCK_ENTRIES, in_order_of, names_for, one_of
+from xent.evaluation._kinds._distributions import BLOCK_ENTRIES, in_order_of, names_for, one_of
 from xent.evaluation._kinds._label_report import LabelHardRow, LabelRow, MultilabelReport
 from xent.evaluation._kinds._means import mean_of, signature, worst
 from xent.evaluation._probabilities import MANY_ROWS, check_costs

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from xent import _check
 from xent._terminal import fitted, one_line
 from xent.evaluation._arrays import weights_of
-from xent.evaluation._distributions import distributions, in_order_of
 from xent.evaluation._evaluate import evaluate
+from xent.evaluation._kinds._distributions import distributions, in_order_of
 from xent.evaluation._kinds._means import KindReport, mean_of, reach
 from xent.evaluation._numbers import percent, plain
 from xent.evaluation._report import Report
@@ -34,6 +34,13 @@ class ThresholdRow:
         Mean probability of it or a lower one, and how often that happened.
     brier : float
         Mean of (F - O)², this threshold's part of the ranked probability score.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate_ordered
+    >>> found = evaluate_ordered([2], [[0.1, 0.2, 0.3, 0.4]])
+    >>> [(row.label, round(row.said, 12), row.seen) for row in found.thresholds]
+    [(0, 0.1, 0.0), (1, 0.3, 0.0), (2, 0.6, 1.0)]
     """
 
     label: Any
@@ -65,6 +72,13 @@ class OrderedReport(KindReport):
         1 - rps / climatology; NaN where but one outcome occurs.
     thresholds : list of ThresholdRow
         One entry a threshold.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate_ordered
+    >>> found = evaluate_ordered([2], [[0.1, 0.2, 0.3, 0.4]])
+    >>> round(found.rps, 12), found.report.classes
+    (0.26, 4)
     """
 
     report: Report

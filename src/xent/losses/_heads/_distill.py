@@ -224,20 +224,20 @@ def _distill(
     if not stats and is_compiled(*given):
         loss: Tensor = compiled_teacher_loss(x, w, b, given, o, beta)
         return loss.reshape(shape) if o.reduction == "none" else loss
-    job = teacher_job(given, o, beta, stats, x, w.shape[0])
+    job, rows = teacher_job(given, o, beta, stats, x, w.shape[0])
     found = run_head(x, w, b, job)
     loss, *columns = found if stats else (found,)
     loss = loss.reshape(shape) if o.reduction == "none" else loss
     if not stats:
         return loss
-    accuracy = torch.cat(list(job.rows.right.values())).to(exact_dtype(x)).mean()
+    accuracy = torch.cat(list(rows.right.values())).to(exact_dtype(x)).mean()
     return loss, with_row_shape(columns, shape, accuracy)
 
 
 def teacher_job(
     given: tuple[Tensor | None, ...], o: Options, beta: float, stats: bool, x: Tensor, classes: int
-) -> Job:
-    """Return the job of rows beside a teacher: its head or its list, and the rows' weights."""
+) -> tuple[Job, TeacherRows]:
+    """Return the job of rows beside a teacher (its head or list; their weights), and the rows."""
     tx, tw, tb, indices, log_probs, row_weight = given
     head = top_classes = None
     if tx is not None:
@@ -246,7 +246,7 @@ def teacher_job(
         top_classes = _check_top_classes(indices, log_probs, classes, row_weight)
     rows = TeacherRows(head, top_classes, beta, row_weight, o, stats, x.shape[0])
     total = x.shape[0] if row_weight is None else row_weight.sum(dtype=exact_dtype(x))
-    return job_of(rows, o, total, *(head or top_classes or ()), row_weight)
+    return job_of(rows, o, total, *(head or top_classes or ()), row_weight), rows
 
 
 def _flat_top_classes(teacher: Any, shape: torch.Size) -> tuple[Tensor, Tensor]:
@@ -317,7 +317,7 @@ def _teacher_operator(
     """Return the loss, and the gradients or nothing."""
     o = Options(reduction, -100, label_smoothing, temperature, softcap, z_loss, empty)
     given = tx, tw, tb, indices, log_probs, row_weight
-    job = teacher_job(given, o, beta, False, x, w.shape[0])
+    job, _ = teacher_job(given, o, beta, False, x, w.shape[0])
     return scored(x, w, b, job, (wants_x, wants_w, wants_b))
 
 
@@ -346,7 +346,7 @@ def _teacher_backward_operator(
 ) -> tuple[Tensor, Tensor, Tensor]:
     o = Options(reduction, -100, label_smoothing, temperature, softcap, z_loss, empty)
     given = tx, tw, tb, indices, log_probs, row_weight
-    job = teacher_job(given, o, beta, False, x, w.shape[0])
+    job, _ = teacher_job(given, o, beta, False, x, w.shape[0])
     return sloped(upstream, x, w, b, job, (wants_x, wants_w, wants_b))
 
 

@@ -13,7 +13,7 @@ from xent.trees._grow.levels import Chosen, GrowthPlan, Step, Tried
 from xent.trees._grow.ordered import Ordered
 from xent.trees._grow.small_nodes import SmallNodes, small_nodes_of
 from xent.trees._grow.surrogates import Surrogates, substitute
-from xent.trees._kernels import divide
+from xent.trees._kernels import divide, next_level
 from xent.trees._kernels.criteria import SURROGATE, SplitRules
 from xent.trees._kernels.records import Builder, Found, LevelNodes
 from xent.trees._kernels.search import coded, nominal, packed_binary, presorted
@@ -175,7 +175,7 @@ class Dense:
             def move(a: int, b: int) -> None:
                 lists = own.ranks, own.indices, own.place, own.scratch.popleft()
                 to: Any = base, start, target, targets, a, b
-                own.scratch.append(divide.partition(*lists, level, choice, tree, branch, *to))
+                own.scratch.append(next_level.partition(*lists, level, choice, tree, branch, *to))
 
             in_blocks(move, len(own.sorted_of), threads=own.threads, turns=TURNS)
         if self.cache is not None:

@@ -13,7 +13,7 @@ from scipy.special import xlogy
 
 from xent.trees._grow.builder import finish, make_room, with_root
 from xent.trees._grow.surrogates import Surrogates
-from xent.trees._kernels import divide
+from xent.trees._kernels import next_level
 from xent.trees._kernels.criteria import (
     FRACTIONAL,
     MIN_CASE_GAIN,
@@ -203,7 +203,7 @@ def grow(
     level = root_level(y, weight, tree.stats[:1].copy())
     columns.begin(y, tree.stats.shape[1], rules, plan)
     nodes, set_bytes, depth, surrogates = 1, 0, 0, Surrogates()
-    if not (plan.max_depth > 0 and divide.may_split(tree.stats[0], rules)):
+    if not (plan.max_depth > 0 and next_level.may_split(tree.stats[0], rules)):
         level = level._replace(start=level.start[:0])
     else:
         level = columns.take_small(level, depth)
@@ -217,10 +217,10 @@ def grow(
         branch = np.zeros(len(level.row), np.int32)
         step = Step(level, chosen.feature, rules, tree, branch, nodes)
         nodes, set_bytes = columns.divide(step, chosen, set_bytes, surrogates)
-        if divide.count(level, chosen.feature, rules, tree, branch):
-            divide.share_out(level, chosen.feature, rules, tree, branch)
+        if next_level.count(level, chosen.feature, rules, tree, branch):
+            next_level.share_out(level, chosen.feature, rules, tree, branch)
         if rules.monotone:
-            divide.bound(level, chosen.feature, rules, tree, signs)
+            next_level.bound(level, chosen.feature, rules, tree, signs)
         level = _next_level(columns, step, nodes, depth)
         del step, branch  # two levels at a time are enough
         if level.weight.size and rules.table.size:
@@ -255,7 +255,7 @@ def _next_level(columns: Searcher, step: Step, nodes: int, depth: int) -> LevelN
     opened = np.zeros(nodes - base, np.bool_)
     size = np.zeros(nodes - base, np.int64)
     last = depth >= rules.max_depth
-    divide.measure(level, choice, rules, tree, branch, opened, size, base, last)
+    next_level.measure(level, choice, rules, tree, branch, opened, size, base, last)
     size[~opened] = 0
     ends = np.cumsum(size)
     total = int(ends[-1])
@@ -278,6 +278,6 @@ def _next_level(columns: Searcher, step: Step, nodes: int, depth: int) -> LevelN
         target = np.full(len(level.row) if columns.has_lists or shared else 0, -1, np.int32)
         missing = int(np.count_nonzero(branch < 0)) if shared else 0
         targets = np.empty(missing * int(tree.width[:nodes].max()) if shared else 0, np.int32)
-        divide.settle(level, choice, rules, tree, branch, base, start, below, target, targets)
+        next_level.settle(level, choice, rules, tree, branch, base, start, below, target, targets)
         columns.move(step, start, target, targets, below)
     return below
