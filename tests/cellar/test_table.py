@@ -47,6 +47,15 @@ def test_scan_is_read_in_batches(tmp_path, ending):
         list(_table.scan(path, ["c"]))
 
 
+def test_json_lines_that_are_not_utf8_are_refused(tmp_path):
+    """pyarrow takes such bytes for text, and fails where they are looked at."""
+    (tmp_path / "t.jsonl").write_bytes(b'{"a": 1, "y": "u"}\n{"a": 2, "y": "q\xff\xfe"}\n')
+    sentence = r"t.jsonl' cannot be read as JSON lines: it is not UTF-8"
+    for reader in (_table.read, lambda path: list(_table.scan(path))):
+        with pytest.raises(ValueError, match=sentence):
+            reader(tmp_path / "t.jsonl")
+
+
 def test_gzip_is_read(tmp_path):
     path = tmp_path / "t.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n1,x\n2,y\n"))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from xent.evaluation import evaluate
+from xent.evaluation._compare._paired import Pieces, sign_flip
 
 
 def many(classes=15, rows=600):
@@ -38,3 +39,14 @@ def test_the_screen_says_the_mean_in_another_unit_too(base, unit):
     nats = -np.log(probs[np.arange(50), target]).mean()
     other = nats if unit == "nats" else nats / math.log(2)
     assert f"({other:.4f} {unit} a row)" in str(evaluate(target, probs, base=base))
+
+
+def test_drawn_signs_count_the_one_that_was_seen():
+    """Of 40 groups that all lean one way no draw comes as far: p is that of one in all of them."""
+    total = np.linspace(1.0, 2.0, 40)
+    keys = np.arange(40, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    pieces = Pieces(total, np.ones(40), keys)
+    for resamples in (99, 999):
+        assert sign_flip([pieces], resamples) == [1 / (resamples + 1)]
+    even = Pieces(np.tile([1.0, -1.0], 20), np.ones(40), keys)
+    assert sign_flip([even], 99) == [1.0]  # nothing is nearer to 0 than what was seen

@@ -17,6 +17,7 @@ from xent.language import (
 )
 from xent.language._stream import BadLines, lines, records
 from xent.language._text import PIECE_BYTES
+from xent.language.smoothing._good_turing import good_turing_counts
 from xent.language.smoothing._smoothing import leave_mass
 
 LINES = ["a b c", "b a", "c c a b", "a"]
@@ -111,3 +112,22 @@ def test_a_bad_line_far_into_a_file_is_named_by_its_number(tmp_path, bad, words)
     skipped = BadLines(skip=True)
     assert sum(len(some.raw) for some in records(tmp_path / "t.jsonl", "text", skipped)) == rows + 2
     assert (skipped.count, f"line {rows + 1}" in skipped.first) == (1, True)
+
+
+def test_a_coefficient_that_is_nothing_but_rounding_is_replaced():
+    """Katz: d_1 of 3e-7 would take all of what was seen once; as others out of range it is 1."""
+    seen = np.repeat(np.arange(1, 4, dtype=np.uint32), [10**7, 1_500_001, 10**6])
+    with pytest.warns(UserWarning, match="coefficients for counts 1 are out of range"):
+        found = good_turing_counts(np.array([1, 2, 3], np.uint32), seen, 2, "Katz")
+    common = 3 * 10**6 / 10**7
+    second = (3 * 10**6 / (2 * 1_500_001) - common) / (1 - common)
+    assert found == pytest.approx([1.0, 2 * second, 3.0], rel=1e-12)
+
+
+def test_a_word_that_one_model_lacks_has_nothing_of_it():
+    one, other = (NGramModel(2, WittenBell()).fit(text) for text in (["a b", "b"], ["a c c"]))
+    mixed = Mixture([one, other], [0.3, 0.7])
+    found, theirs = dict(mixed.next("a", top_k=99)), dict(other.next("a", top_k=99))
+    assert found["c"] == pytest.approx(0.7 * theirs["c"], rel=1e-6)
+    assert found["c"] == pytest.approx(np.exp(mixed.token_log_probs(["a c"]).values[1]), rel=1e-6)
+    assert found["b"] == pytest.approx(0.3 * dict(one.next("a", top_k=99))["b"], rel=1e-6)

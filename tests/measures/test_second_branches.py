@@ -119,3 +119,76 @@ def test_a_row_that_was_not_looked_at_lies_beyond(which, beyond):
     np.add.at(want, (pair["x"] - low_x, pair["y"] - low_y), 1)
     np.testing.assert_array_equal(found, want)
     assert found.sum() == rows
+
+
+@pytest.mark.parametrize("method", ["miller_madow", "jackknife", "grassberger", "shrinkage"])
+def test_chance_compares_plugin_values_whatever_the_method(method):
+    """Shuffles are told by the plug-in value, and so is what they are held against."""
+    rng = np.random.default_rng(3)
+    x = rng.integers(0, 6, 60)
+    y = (x + rng.integers(0, 4, 60)) % 6
+    how = {"permutations": 50, "rng": 7}
+    plain = m.estimate_mutual_information(x, y, **how)
+    found = m.estimate_mutual_information(x, y, method=method, **how)
+    assert (found.p_value, found.adjusted) == (plain.p_value, plain.adjusted)
+    assert found.value != plain.value
+
+
+def test_a_corrected_value_may_be_below_0():
+    """Two columns of no relation at all: the correction takes (1 + 1 - 3) / 2N, and stays."""
+    x, y = np.divmod(np.arange(80) % 4, 2)
+    with pytest.warns(UserWarning, match="below 0"):
+        found = m.estimate_mutual_information(x, y, method="miller_madow")
+    assert found.value == pytest.approx(-1 / 160, rel=1e-9)
+    assert m.estimate_mutual_information(x, y).value == pytest.approx(0, abs=1e-15)
+    assert m.estimate_mutual_information(x, y, method="shrinkage").value >= 0
+
+
+def test_the_error_of_conditional_information_is_that_of_its_rows():
+    rng = np.random.default_rng(5)
+    x, y, z = (rng.integers(0, k, 90) for k in (3, 2, 4))
+    x = (x + z + y) % 3
+    rows = list(zip(x.tolist(), y.tolist(), z.tolist(), strict=True))
+
+    def share(*keep):
+        own = [tuple(row[k] for k in keep) for row in rows]
+        return np.array([own.count(one) / len(rows) for one in own])
+
+    terms = np.log(share(0, 1, 2) * share(2) / (share(0, 2) * share(1, 2)))
+    found = m.estimate_mutual_information(x, y, given=z)
+    assert found.value == pytest.approx(terms.mean(), rel=1e-12)
+    assert found.standard_error == pytest.approx(terms.std() / np.sqrt(90), rel=1e-12)
+
+
+def test_a_base_below_1_ranks_as_any_other():
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, 60)
+    table = {f"c{i}": np.where(rng.random(60) < i / 5, y, 0) for i in (3, 1, 5, 2)} | {"y": y}
+    found = [m.rank_features(table, "y", base=base) for base in (2, 0.5)]
+    assert [one.name for one in found[0]] == [one.name for one in found[1]]
+    assert found[0][0].name == "c5"
+    assert [one.score for one in found[1]] == [-one.score for one in found[0]]
+
+
+def test_the_row_without_a_class_is_counted_from_the_start_of_the_file():
+    pieces = [{"x": [1, 2, 3], "y": ["a", "b", "a"]}, {"x": [4, 5], "y": ["a", None]}]
+
+    def batches():
+        return (pd.DataFrame(piece) for piece in pieces)
+
+    for table in (batches, pd.concat(batches(), ignore_index=True)):
+        with pytest.raises(ValueError, match="got a missing one in row 4"):
+            m.rank_features(table, "y")
+    pieces[0] = {"x": [1, 2, 3], "y": ["a", None, "a"], "w": [1.0, 0.0, 2.0]}
+    pieces[1] = {"x": [4, 5, 6], "y": ["a", None, None], "w": [1.0, 0.0, 1.0]}
+    for table in (batches, pd.concat(batches(), ignore_index=True)):
+        with pytest.raises(ValueError, match="got a missing one in row 5"):
+            m.rank_features(table, "y", weights="w")
+
+
+def test_levels_that_came_stand_in_the_order_of_their_rows():
+    old, new = ["a"] * 6 + ["c"] * 1 + ["d"] * 3, ["a"] * 4 + ["x"] * 1 + ["y"] * 3 + ["z"] * 2
+    (found,) = m.drift({"v": old}, {"v": new})
+    assert found.new_levels == ("y", "z", "x")
+    assert found.gone_levels == ("d", "c")
+    assert (found.new, found.gone) == (pytest.approx(0.6), pytest.approx(0.4))

@@ -1,6 +1,7 @@
 """Losses side by side: same start, same batches, and a page with the curves."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from sklearn.datasets import load_digits
 
 from browser import needs_browser, visit
 from xent.training import SoftmaxClassifier, compare_losses
+from xent.training._compare import Comparison
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,13 @@ def test_wording(losses, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         compare_losses([[0.0], [1.0]], [0, 1], losses, validation=([[0.0]], [0]))
     assert str(caught.value).startswith(sentence)
+
+
+def test_a_logarithmic_curve_leaves_out_what_has_no_logarithm():
+    pytest.importorskip("altair")
+    history = {"gradient_norm": [2.0, 0.0, 1e-9]}
+    held = SimpleNamespace(classifiers={"one": SimpleNamespace(history_=history)})
+    for log, shown in ((True, [2.0, 1e-9]), (False, [2.0, 0.0, 1e-9])):
+        data = Comparison._curves(held, "gradient_norm", "norm", log=log).data.values
+        assert [row["value"] for row in data] == shown
+        assert [row["epoch"] for row in data] == [1, 3] if log else [1, 2, 3]

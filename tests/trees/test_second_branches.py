@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from xent.trees import C45Classifier, TreeClassifier
-from xent.trees._prune import reduced_error
+from xent.trees._prune import message, reduced_error
 
 
 @pytest.mark.parametrize("weight", [{"a": 4.0, "b": 1.0, "c": 0.25}, "balanced"])
@@ -75,3 +75,13 @@ def test_description_length_of_thresholds_as_a_number():
     for count, prior in ((5, 5 / 8), (3, 3 / 8)):
         cases -= sum(np.log2((k + prior) / (k + 1)) for k in range(count))
     assert bits.cases == pytest.approx(cases)
+
+
+def test_sides_of_levels_that_no_case_has_are_not_said():
+    """Of 40 declared names that 8 cases can have at most 8 sides are told, less the first."""
+    names = pd.Categorical(list("aabbccdd"), categories=[*"abcd", *(f"z{i}" for i in range(36))])
+    table = pd.DataFrame({"x": names, "n": np.zeros(8)})
+    tree = TreeClassifier(pruning=None, nominal="subset").fit(table, list("ppqqppqq"))
+    test, _ = message(tree.tree_, np.array([40, 0]))
+    assert tree.tree_.set_start[0] >= 0
+    assert test[0] == pytest.approx(np.log2(2) + 8 - 1)

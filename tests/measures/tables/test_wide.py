@@ -52,20 +52,20 @@ def test_many_at_once_are_as_one_by_one(monkeypatch, score, missing, classes):
     seen = []
     uncut = _rank.uncut
     monkeypatch.setattr(_rank, "uncut", lambda *a: seen.extend(f := list(uncut(*a))) or f)
-    monkeypatch.setattr(_rank, "WIDE", 100)
-    monkeypatch.setattr(_wide, "BLOCK_CELLS", 1000)
+    monkeypatch.setattr(_rank, "WIDE_COLUMNS", 100)
+    monkeypatch.setattr(_wide, "SORTED_CELLS", 1000)
     assert rank_features(batches, "y", **how) == slow
     assert len(seen) > 50
     assert not set(seen) & {"far", "infinite", "flag", "word", "day", "g1"}
     # Too large to be held, and a class that is missing: one by one, with the same answer.
-    monkeypatch.setattr(_wide, "HELD_BYTES", table.nbytes // 2)
+    monkeypatch.setattr(_wide, "TABLE_BYTES", table.nbytes // 2)
     seen.clear()
     assert rank_features(batches, "y", **how) == slow
     assert not seen
     monkeypatch.undo()
     y = frame["y"].where(np.arange(len(frame)) % 9 > 0)
     some = pa.Table.from_pandas(frame.assign(y=y), preserve_index=False)
-    monkeypatch.setattr(_rank, "WIDE", 100)
+    monkeypatch.setattr(_rank, "WIDE_COLUMNS", 100)
     dropped = rank_features(lambda: iter([some]), "y", score=score, missing="drop")
     assert dropped == rank_features(some, "y", score=score, missing="drop")
 

@@ -173,8 +173,9 @@ def wider_type(kind: str, value: str, *, exact: bool) -> Any:
     return pa.timestamp("ns") if dates and pa.types.is_temporal(found) else None
 
 
-def check_nesting(data: bytes, path: str | os.PathLike[str]) -> None:
-    """Refuse JSON lines that nest so deeply that pyarrow's parser would end the process."""
+def check_json(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Refuse what pyarrow's parser takes though it is no UTF-8, or nests so deeply as to end it."""
+    data.decode()  # the error's words are its catcher's
     if data.count(b"[") + data.count(b"{") <= MOST_NESTED:
         return
     for number, line in enumerate(data.splitlines(), 1):
@@ -213,7 +214,7 @@ def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
 
     schemas = []
     for block in blocks():
-        check_nesting(block, path)
+        check_json(block, path)
         schemas.append(pyarrow.json.read_json(pa.BufferReader(block)).schema)
     if not schemas:
         return

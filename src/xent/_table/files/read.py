@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xent._optional import need
-from xent._table.files.blocks import check_nesting, read_csv, scan_csv, scan_json
+from xent._table.files.blocks import check_json, read_csv, scan_csv, scan_json
 from xent._table.files.columns import require
 from xent._table.files.dialect import READ_BYTES, Csv, check_csv, why_not
 from xent._table.files.endings import ARRAY_FORMATS, ending, kind_of, refuse_duplicates, unreadable
@@ -91,7 +91,7 @@ def _read_json(path: str | os.PathLike[str]) -> Any:
 
     with unpacked(path) as file:
         data = b"".join(iter(lambda: file.read(READ_BYTES), b""))
-    check_nesting(data, path)
+    check_json(data, path)
     table = pyarrow.json.read_json(pa.BufferReader(data))
     if not any(map(pa.types.is_nested, table.schema.types)):
         return table

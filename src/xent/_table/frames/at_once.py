@@ -13,7 +13,7 @@ from xent._table.frames.exact import EXACT_WHOLE
 POLARS_NUMBERS = frozenset(  # polars' types
     [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)] + ["Float32", "Float64"]
 )
-WIDE = frozenset({"int64", "uint64"})  # of which not every number is a float
+LONG_INTEGERS = frozenset({"int64", "uint64"})  # of which not every number is a float
 
 
 def numbers_at_once(
@@ -82,5 +82,5 @@ def _matrix(table: Any) -> tuple[NDArray[np.float64], bool] | None:
         if not all(str(t) in POLARS_NUMBERS for t in types):
             return None
         matrix = table.to_numpy()
-    wide = any(str(t).lower() in WIDE for t in types)
+    wide = any(str(t).lower() in LONG_INTEGERS for t in types)
     return np.asarray(matrix, dtype=np.float64), wide

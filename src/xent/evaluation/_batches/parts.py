@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol, Self
 
 from xent import _check
 
@@ -15,14 +15,34 @@ Batch = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 HANDED_OUT = 64  # batches that are with an executor at once
 
 
-def update_each(whole: Any, batches: Iterable[Batch], executor: Executor | None) -> None:
+class Whole(Protocol):
+    """What adds up batches and others of its kind: an `Accumulator`."""
+
+    state: Any
+    kept: Any
+
+    @property
+    def seen(self) -> int:
+        """How many rows have come."""
+
+    def empty(self) -> Self:
+        """Return one with the same settings and no rows."""
+
+    def update(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a batch."""
+
+    def merge(self, other: Self) -> Any:
+        """Add another."""
+
+
+def update_each(whole: Whole, batches: Iterable[Batch], executor: Executor | None) -> None:
     """Add batches to an accumulator; where they are measured elsewhere, merge what comes back."""
     if executor is None:
         for batch in batches:
             whole.update(**arguments_of(batch))
         return
     empty, left = whole.empty(), iter(batches)
-    running: deque[Future[tuple[Any, bool]]] = deque()
+    running: deque[Future[tuple[Whole, bool]]] = deque()
     try:
         while True:
             for batch in islice(left, HANDED_OUT - len(running)):
@@ -38,7 +58,7 @@ def update_each(whole: Any, batches: Iterable[Batch], executor: Executor | None)
             future.cancel()
 
 
-def measured_batch(empty: Any, batch: Batch) -> tuple[Any, bool]:
+def measured_batch(empty: Whole, batch: Batch) -> tuple[Whole, bool]:
     """Measure a batch, and say whether its rows came with their numbers."""
     said = arguments_of(batch)
     one = empty.empty()
@@ -55,7 +75,7 @@ def arguments_of(batch: Batch) -> dict[str, Any]:
     return dict(said)
 
 
-def shift(part: Any, first: int) -> None:
+def shift(part: Whole, first: int) -> None:
     """Give the rows of a part the numbers that follow those of so many others."""
     if part.state is not None:
         worst = part.state.tally.worst

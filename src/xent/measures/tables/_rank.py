@@ -31,7 +31,7 @@ from xent.measures.tables._columns import (
 from xent.measures.tables._scores import ColumnRows, chance_scores, levels_of, score_of
 from xent.measures.tables._streaming import Symbols, Table, Tally, is_streamed
 from xent.measures.tables._target import target_of
-from xent.measures.tables._wide import WIDE, Waiting, uncut
+from xent.measures.tables._wide import WIDE_COLUMNS, Waiting, uncut
 
 SCORES = ("information_gain", "gain_ratio", "symmetric_uncertainty", "gini")
 NUMERIC = ("mdl", "ksg")
@@ -305,7 +305,7 @@ def _of_batches(
     classes: dict[Any, int] = {}
     total, start = 0.0, 0
     wanted = [*names, target, *([weights] if isinstance(weights, str) else [])]
-    waiting = Waiting(len(names) >= WIDE and weights is None and not ask.times)
+    waiting = Waiting(len(names) >= WIDE_COLUMNS and weights is None and not ask.times)
     for frame in table.batches("ranking", wanted):
         weight = weights_of("weights", weights, frame)
         total += total_of(weight)

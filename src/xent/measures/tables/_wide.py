@@ -12,9 +12,9 @@ import numpy as np
 
 from xent.measures.tables._bins import Codes, Numbers, first_cuts
 
-WIDE = 1000  # columns
-HELD_BYTES = 256 << 20  # of a table, up to which it is held
-BLOCK_CELLS = 1 << 18  # sorted at once
+WIDE_COLUMNS = 1000  # columns
+TABLE_BYTES = 256 << 20  # of a table, up to which it is held
+SORTED_CELLS = 1 << 18  # sorted at once
 EXACT_FLOATS = 2**53  # below it every whole number is a float
 
 
@@ -34,9 +34,9 @@ class Waiting:
     def add(self, frame: Any, codes: Codes, weight: Numbers) -> list[tuple[Any, Codes, Numbers]]:
         """Take a batch; return those, this one among them, that cannot be held."""
         self.batches.append((frame, codes, weight))
-        self.bytes += int(getattr(frame.native, "nbytes", HELD_BYTES))
+        self.bytes += int(getattr(frame.native, "nbytes", TABLE_BYTES))
         # A row without a class is left out by rules of its own.
-        self.wanted &= self.bytes < HELD_BYTES and not (codes < 0).any()
+        self.wanted &= self.bytes < TABLE_BYTES and not (codes < 0).any()
         if self.wanted:
             return []
         given, self.batches = self.batches, []
@@ -76,7 +76,7 @@ def uncut(table: Any, names: Sequence[str], target: Codes) -> Iterator[str]:
     """
     block: list[Numbers] = []
     inside: list[str] = []
-    most = max(1, BLOCK_CELLS // max(1, target.size))
+    most = max(1, SORTED_CELLS // max(1, target.size))
     place = {name: i for i, name in enumerate(table.schema.names)}
     for name in names:
         values = _plain(table.column(place[name]))
