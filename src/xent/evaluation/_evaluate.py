@@ -65,10 +65,8 @@ def evaluate(
         The class that a single column is of.
     sample_weight : array_like, shape (N,), optional
         How much each row counts; one of weight 0 is as if not there.
-    by : mapping of name to array_like, optional
-        Values that part the rows into slices.
-    ids : array_like, shape (N,), optional
-        What the rows are called, for the most expensive ones.
+    by, ids : mapping of name to array_like, array_like of shape (N,), optional
+        Values that part the rows into slices; what the rows are called.
     ignore_index : object, optional
         A target that says to leave the row out, such as -100.
     normalize : bool
