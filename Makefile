@@ -64,6 +64,7 @@ check: $(READY)   ## formatting, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/public_names.py
 	$(BIN)/lint-imports
 
 bench: $(READY)   ## measure every speed goal against its rival and write bench/RESULTS.md
@@ -100,8 +101,9 @@ mutants: $(READY)  ## make small slips, one at a time, and say how many the test
 docs: $(READY)    ## run every example of the README and of docs/
 	$(BIN)/python -m pytest tests/test_docs.py
 
-tables: $(READY)  ## write the tables of docs/ that the code knows
+tables: $(READY)  ## write the tables of docs/ that the code knows, and what type checkers know
 	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/stubs.py
 
 site: $(READY)    ## build the documentation site, offline, with warnings as errors
 	$(BIN)/python -m pip install --quiet --group site

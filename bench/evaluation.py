@@ -5,7 +5,11 @@ its interval, Brier, accuracy, top-k, sums a class and a pair of classes, 15 bin
 What needs the rows in order, or twice, has lines of its own.
 """
 
+import subprocess
+import sys
+import tempfile
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +31,7 @@ def run() -> str:
             passes(),
             orders(),
             vocabulary(),
+            files(),
         )
     )
 
@@ -108,3 +113,71 @@ def vocabulary() -> str:
     memory = tracemalloc.get_traced_memory()[1] / 1e6
     tracemalloc.stop()
     return f"64 logits of 50,257 classes: {pretty(found.ours)} (< 0.2 s), {memory:.0f} MB (< 100)."
+
+
+STREAMED = 6_000_000  # rows of a large file, in row groups of 126 MB
+ROW_GROUP = 3_000_000
+PEAK = """
+import re, sys
+from pathlib import Path
+from xent.cli import main
+sys.argv = ["xent", "evaluate", sys.argv[1], "--json", sys.argv[2]]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+# Not ru_maxrss, which a new process has from the one that started it.
+print(re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[0])
+"""
+
+
+def written(path: Path, rows: int) -> Path:
+    """Write predictions of ten classes as Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    target, probs = predictions(rows, 10)
+    columns = {f"p_{c}": probs[:, c] for c in range(10)}
+    parquet.write_table(pa.table({"target": target} | columns), path, row_group_size=ROW_GROUP)
+    return path
+
+
+def files() -> str:
+    """Time of `xent evaluate` on Parquet over that of reading it, and what its memory grows to."""
+    import pyarrow.parquet as parquet
+    import typer
+    from typer.testing import CliRunner
+
+    from xent.cli import _evaluate
+
+    app = typer.Typer()
+    _evaluate.register(app)
+
+    def command(path: Path) -> None:
+        done = CliRunner().invoke(app, [str(path), "--json", "-"])
+        assert done.exit_code == 0, done.output
+
+    def read(path: Path) -> None:
+        file = parquet.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            file.read_row_group(group, use_threads=False)
+
+    with tempfile.TemporaryDirectory() as folder:
+        few = written(Path(folder, "few.parquet"), 10)
+        many = written(Path(folder, "many.parquet"), STREAMED)
+        found = ratio(
+            f"xent evaluate, {STREAMED:,} x 10 in Parquet (pyarrow reads it)",
+            lambda: command(many),
+            lambda: read(many),
+            seconds=20,
+        )
+        peaks = [peak_of(path, Path(folder, "report.json")) for path in (few, many)]
+    above = f"{peaks[1] - peaks[0]:.0f} MB above those of ten rows, {peaks[0]:.0f} MB (<= 150)"
+    return f"{HEADER}\n{found.row('<= 1.5')}\n\nIts memory at most: {above}."
+
+
+def peak_of(path: Path, report: Path) -> float:
+    """Megabytes that a process of its own takes at most to evaluate a file."""
+    command = [sys.executable, "-c", PEAK, str(path), str(report)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1]) / 1e3

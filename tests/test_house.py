@@ -244,6 +244,12 @@ def test_docstring(thing):
 
 
 @pytest.mark.parametrize(("room", "name"), PUBLIC)
+def test_every_public_name_has_an_example(room, name):
+    text = inspect.getdoc(getattr(import_module(f"xent.{room}"), name)) or ""
+    assert ">>> " in text.partition("Examples\n--------\n")[2], "add a section Examples to it"
+
+
+@pytest.mark.parametrize(("room", "name"), PUBLIC)
 def test_every_parameter_is_documented(room, name):
     thing = getattr(import_module(f"xent.{room}"), name)
     if not inspect.isfunction(thing) and "__init__" not in vars(thing):

@@ -61,6 +61,19 @@ def test_probabilities(classes, dtype):
         check(found, i, slow([mp.mpf(p) for p in row], target[i]), 2e-15)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [3, 9, 70])
+def test_a_negative_zero_is_a_zero(classes, dtype):
+    target = np.arange(1, 40) % classes
+    probs = np.zeros((39, classes), dtype)
+    probs[np.arange(39), (target + 1) % classes] = 1
+    probs[np.arange(39), target] = -0.0
+    found = rows_of(target, probs=probs)
+    # The certain class, and those that have as much and stand before the true one.
+    assert found.rank.tolist() == [t + (t + 1 < classes) for t in target.tolist()]
+    assert np.isinf(found.cost).all()
+
+
 @pytest.mark.parametrize("kind", ["logits", "log_probs"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("classes", WIDTHS)

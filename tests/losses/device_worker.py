@@ -270,6 +270,18 @@ def launched():
         print("launched", dtype, counts, flush=True)
         assert counts[0] <= most, launches
         assert counts[2] - counts[1] <= 2 * 14, launches
+        counts = []
+        for chunks in (1, 2):
+            set_chunks((CHUNKS[0], 64000 // chunks))
+            with Watch():
+                z = OnDevice(x.clone()).requires_grad_()
+                labels = OnDevice(y)
+                launches.clear()
+                L.cross_entropy(z, labels, label_smoothing=0.1, z_loss=1e-4).backward()
+            counts.append(launches.total() - 1)
+        print("with smoothing and z-loss", dtype, counts, flush=True)
+        assert counts[0] <= most + 16, launches
+        assert counts[1] - counts[0] <= 20, launches
     set_chunks(CHUNKS)
 
 

@@ -379,6 +379,45 @@ def tensor_parallel(group):
     )  # fmt: skip
 
 
+def meshes(group):
+    """Meshes of two dimensions: rows over one or both, classes over one, or a sentence."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+    mesh = init_device_mesh("cpu", (dist.get_world_size() // 2, 2))
+    g = torch.Generator().manual_seed(6)
+    z, x, head = (torch.randn(s, generator=g) for s in ((8, 6), (8, 3), (6, 3)))
+    y = torch.tensor([0, -100, 2, 3, 4, 5, 1, 2])
+
+    def there(tensor, *placements):
+        made = distribute_tensor(tensor, mesh, placements)
+        return made.requires_grad_(tensor.is_floating_point())
+
+    ours = z.clone().requires_grad_()
+    truth = L.cross_entropy(ours, y, label_smoothing=0.1)
+    truth.backward()
+    rows, whole = Shard(0), Replicate()
+    for placements in ((rows, whole), (rows, rows), (whole, rows), (whole, Shard(1))):
+        logits = there(z, *placements)
+        labels = there(y, *(p if p == rows else whole for p in placements))
+        found = L.cross_entropy(logits, labels, label_smoothing=0.1)
+        found.backward()
+        found = found.full_tensor() if hasattr(found, "full_tensor") else found
+        torch.testing.assert_close(found, truth)
+        torch.testing.assert_close(logits.grad.full_tensor(), ours.grad)
+    leaves = [a.clone().requires_grad_() for a in (x, head)]
+    truth = L.linear_cross_entropy(*leaves, y)
+    truth.backward()
+    parts = there(x, whole, whole), there(head, whole, rows)
+    found = L.linear_cross_entropy(*parts, y)
+    found.backward()
+    torch.testing.assert_close(found, truth)
+    for part_of, leaf in zip(parts, leaves, strict=True):
+        torch.testing.assert_close(part_of.grad.full_tensor(), leaf.grad)
+    both = there(z, rows, Shard(1))
+    refused(lambda: L.cross_entropy(both, y), ValueError, "group=mesh.get_group(dim)")
+
+
 def gathered_negatives(group):
     """Pairs of all processes: the mean of their losses, and its gradients times the processes."""
     world, rank = dist.get_world_size(group), dist.get_rank(group)

@@ -245,6 +245,8 @@ def test_other_losses_have_the_same_bits_too(name, dtype):
     g = torch.Generator().manual_seed(6)
     x = (torch.randn(31, 1500, generator=g) * 3).to(dtype)
     t = torch.rand(31, 1500, generator=g) * 0.9 + 0.05
+    if dtype == torch.float64:
+        t = t.double()  # for targets less exact than logits whole loops would be compiled again
 
     def run(x, t):
         x = x.detach().requires_grad_()

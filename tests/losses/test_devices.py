@@ -1,5 +1,6 @@
 """Where a loss is computed: where its tensors are, whatever device is the default."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -156,3 +157,14 @@ def test_nothing_on_a_device_depends_on_what_tensors_hold(soft):
         assert x.grad.shape == x.shape
         with pytest.raises(DataDependentOutputException):
             loss.item()
+
+
+def test_every_line_of_what_runs_where_names_a_test_that_is_there():
+    text = (HERE.parent.parent / "docs" / "losses.md").read_text()
+    table = text.partition("### What runs where")[2].partition("**With Triton**")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    assert len(lines) >= 12
+    assert "untested" not in text
+    for line in lines:
+        file, test = re.search(r"`(tests/\S+\.py)::(\w+)` \|$", line).groups()
+        assert f"def {test}(" in (HERE.parent.parent / file).read_text(), line

@@ -42,7 +42,7 @@ def together(folder, world, *jobs, seconds=120, lost=()):
 def test_two_processes(tmp_path):
     # In the end one is killed, and the other gets an error.
     jobs = ["some_options", "corners", "silenced", "refusals", "data_parallel"]
-    jobs += ["distributed_tensors", "tensor_parallel", "gathered_negatives"]
+    jobs += ["distributed_tensors", "tensor_parallel", "meshes", "gathered_negatives"]
     jobs += ["wait_for_the_dead"]
     together(tmp_path, 2, *jobs, lost={1})
 
@@ -51,7 +51,8 @@ def test_two_processes(tmp_path):
 def test_four_processes_and_two_groups_of_two(tmp_path):
     together(
         tmp_path, 4, "some_options", "some_options:pair", "corners", "corners:pair", "refusals",
-        "refusals:pair", "data_parallel", "data_parallel:pair", seconds=300,
+        "refusals:pair", "data_parallel", "data_parallel:pair", "meshes",
+        seconds=300,
     )  # fmt: skip
 
 
@@ -62,6 +63,7 @@ def test_every_option(tmp_path, world):
     together(tmp_path, world, *jobs, *["refusals"][: world - 1], seconds=400)
 
 
+@pytest.mark.long  # test_two_processes ends so
 def test_a_killed_process_is_an_error(tmp_path):
     together(tmp_path, 2, "wait_for_the_dead", seconds=60, lost={1})
 

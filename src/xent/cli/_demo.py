@@ -69,7 +69,7 @@ def register(app: typer.Typer) -> None:
 
 def _tell(html: Path, data: str | None, epochs: int, seeds: int, seed: int) -> None:
     """Train, compare, and tell it in text and as a page."""
-    from xent._lang import say, say_count
+    from xent._lang import say, say_count, spoken
     from xent._optional import need
     from xent._page import Page
     from xent.training import SoftmaxClassifier, compare_losses
@@ -107,8 +107,10 @@ def _tell(html: Path, data: str | None, epochs: int, seeds: int, seed: int) -> N
     if fair is not None:
         story.add_fair(page, fair)
     comparison.add_to(page)
-    audited = story.audit_of_mistake(comparison, digits.X, digits.y)
-    typer.echo(f"{say('xent audit, of double_softmax on its first batch:')}\n{audited}\n")
+    audited = ""
+    if spoken() == "en":  # the audit's rules speak English alone
+        audited = story.audit_of_mistake(comparison, digits.X, digits.y)
+        typer.echo(f"xent audit, of double_softmax on its first batch:\n{audited}\n")
     story.add_double_softmax(page, comparison, audited)
     _four_names(page, digits, comparison.classifiers["cross_entropy"])
     story.add_slopes(page, len(set(digits.y.tolist())))

@@ -32,6 +32,13 @@ class Bin:
         How many rows fell into it, or the sum of their weights.
     confidence, accuracy : float
         What the model said on average, and how often it was right.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate
+    >>> report = evaluate([0, 1], [[0.9, 0.1], [0.5, 0.5]])
+    >>> report.calibration[-1].confidence, report.calibration[-1].accuracy
+    (0.9, 1.0)
     """
 
     low: float
@@ -56,6 +63,13 @@ class ClassRow:
     recall, precision : float
         How many of its rows were found, and how many rows so called were its; NaN where there are
         none.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate
+    >>> report = evaluate([0, 1], [[0.9, 0.1], [0.5, 0.5]])
+    >>> report.per_class[1].label, report.per_class[1].cross_entropy
+    (1, 1.0)
     """
 
     label: Any
@@ -80,6 +94,13 @@ class HardRow:
         What the true class was given, and what that cost.
     id : object
         What it is called, where rows have names.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate
+    >>> report = evaluate([0, 1], [[0.9, 0.1], [0.5, 0.5]])
+    >>> report.hardest[0].row, report.hardest[0].probability, report.hardest[0].cost
+    (1, 0.5, 1.0)
     """
 
     row: int
@@ -102,6 +123,13 @@ class ConfusedRows:
         How many, or the sum of their weights.
     cost : float
         What they cost together.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate
+    >>> report = evaluate([0, 1], [[0.9, 0.1], [0.5, 0.5]])
+    >>> [(pair.target, pair.prediction, pair.rows) for pair in report.pairs]
+    [(0, 0, 1), (1, 0, 1)]
     """
 
     target: Any
@@ -178,6 +206,13 @@ class SliceRow:
         Mean cost, and its interval; NaN where there is one row.
     accuracy : float
         Share of rows whose true class won.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate
+    >>> report = evaluate([0, 1], [[0.9, 0.1], [0.5, 0.5]], by={"day": ["Mo", "Tu"]})
+    >>> report.slices[0].value, report.slices[0].cross_entropy
+    ('Tu', 1.0)
     """
 
     name: Any

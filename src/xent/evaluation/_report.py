@@ -69,6 +69,13 @@ class Report(Figures):
         Calibration errors and diagrams of ``yes``, the second of two classes, of ``top_label``, and
         ``classwise`` of up to 64 classes against the rest: ``ece``, ``ece_debiased``,
         ``ece_if_calibrated``, ``smooth_ece``, ``slope``, ``intercept``, ``bins``, ``corp``.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate
+    >>> report = evaluate([0, 1], [[0.9, 0.1], [0.5, 0.5]])
+    >>> report.rows, report.uniform, round(report.cross_entropy, 4)
+    (2, 1.0, 0.576)
     """
 
     def to_html(

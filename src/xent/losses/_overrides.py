@@ -110,11 +110,14 @@ def parts_here(
     ``sharded`` says along which dimension an argument is cut, if it is; ``like`` is one that is.
     All others have to be whole in every process.
     """
-    mesh = arguments[like].device_mesh
-    if mesh.ndim != 1:
-        must = "be on a mesh of one dimension"
-        advice = "Give the mesh's part that shares the classes, or to_local() with group=."
-        raise _check.invalid(like, must, f"{mesh.ndim} dimensions", advice)
+    mesh, placements = arguments[like].device_mesh, arguments[like].placements
+    dims = [dim for dim, p in enumerate(placements) if p.is_shard(sharded[like])]
+    if len(dims) != 1 or any(
+        not p.is_replicate() for d, p in enumerate(placements) if d != dims[0]
+    ):
+        must = "be cut along its classes over one dimension of the mesh, and whole over the others"
+        advice = "Where rows are cut too, give to_local() with group=mesh.get_group(dim)."
+        raise _check.invalid(like, must, placements, advice)
     found = {}
     for name, value in arguments.items():
         placements = getattr(value, "placements", None)
@@ -125,14 +128,17 @@ def parts_here(
             found[name] = value
             continue
         place = sharded.get(name)
-        good = placements[0].is_replicate() if place is None else placements[0].is_shard(place)
-        if not good or value.device_mesh != mesh:
+        good = value.device_mesh == mesh and all(
+            p.is_shard(place) if dim == dims[0] and place is not None else p.is_replicate()
+            for dim, p in enumerate(placements)
+        )
+        if not good:
             must = "be whole in every process"
             if place is not None:
                 must = f"be cut along dimension {place}, as `{like}` is"
             raise _check.invalid(name, must, placements, "redistribute() it first.")
         found[name] = value.to_local()
-    return found, mesh.get_group()
+    return found, mesh.get_group(dims[0])
 
 
 def _check_distributed(loss: str, given: dict[str, Tensor], axis: Any, module: Any) -> None:

@@ -36,6 +36,11 @@ class Scaling:
     ----------
     low, high : ndarray of float64, shape (D,)
         The ranges. A feature that was constant becomes 0.
+
+    Examples
+    --------
+    >>> Scaling.of([[0.0, 5.0], [10.0, 5.0]]).apply([[5.0, 7.0]]).tolist()
+    [[0.5, 0.0]]
     """
 
     low: NDArray[np.float64]
@@ -119,6 +124,14 @@ class TrainedModel:
         one column, ``target``, holds them all.
     separator : str
         What stands between the labels of that one column; empty where it holds lists.
+
+    Examples
+    --------
+    >>> from xent.training import SoftmaxClassifier
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+    >>> model = TrainedModel(SoftmaxClassifier(epochs=9, random_state=0).fit(X, y), columns=["age"])
+    >>> model.columns, model.classifier.predict([[9.0]]).tolist()
+    (['age'], [1])
     """
 
     classifier: SoftmaxClassifier

@@ -45,6 +45,15 @@ class StreamedRows(ABC):
     ------
     ValueError
         If ``buffer_rows`` is below 1.
+
+    Examples
+    --------
+    >>> class Halves(StreamedRows):
+    ...     def block(self, number):
+    ...         return np.full((2, 3), number)
+    >>> rows = Halves([2, 2], 3, 100, "halves")
+    >>> len(rows), rows.read(1)[0].tolist()
+    (4, [1.0, 1.0, 1.0])
     """
 
     def __init__(self, sizes: list[int], features: int, buffer_rows: int, signature: str) -> None:
@@ -194,6 +203,11 @@ class ParquetRows(StreamedRows):
         If there is no such file.
     ValueError
         If it is no Parquet file, or has no row.
+
+    Examples
+    --------
+    >>> rows = ParquetRows("train.parquet", encoder.transform)  # doctest: +SKIP
+    >>> SoftmaxClassifier().fit(rows, y)  # doctest: +SKIP
     """
 
     def __init__(

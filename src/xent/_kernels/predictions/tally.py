@@ -42,7 +42,7 @@ _CELL, _PAIR, _RIGHT, _CELL_LINES = (k * CHUNK for k in range(4))  # where each 
 _PAIR_LINES = _CELL_LINES + TABLE_LINE * CHUNK
 WORK_SIZE = _PAIR_LINES + TABLE_LINE * CHUNK
 _COUNT = np.int64(48)  # where counts begin in an int64: sums below 2^(10 + 20 + 15) lie under them
-_ONE = np.int64(1 << 48)
+_ONE_ROW = np.int64(1 << 48)
 _ROOT_LIMIT = math.sqrt(LIMIT)
 _BELOW, _FIELD = np.int64((1 << 48) - 1), np.int64((1 << 16) - 1)
 
@@ -93,8 +93,8 @@ def _cut_chunk(out, cost, at, many, work):
         x, y, z, rest = cut(select(inside, value, zeros()))
         left = left | bits64(select(inside, rest, value))
         right = load(work, U(_RIGHT + i))
-        store_lines(work, U(_CELL_LINES + TABLE_LINE * i), a + _ONE, b, x + right, y)
-        store_lines(work, U(_PAIR_LINES + TABLE_LINE * i), x + _ONE, y, z, none)
+        store_lines(work, U(_CELL_LINES + TABLE_LINE * i), a + _ONE_ROW, b, x + right, y)
+        store_lines(work, U(_PAIR_LINES + TABLE_LINE * i), x + _ONE_ROW, y, z, none)
     return sign_free(reduce_or(left))
 
 
@@ -104,7 +104,7 @@ def _scatter_pairs(places, at, many, work, counts, costs):
     for i in range(U(many)):
         s, line = U(places[U(at) + i]), U(_PAIR_LINES) + U(TABLE_LINE) * i
         counts[s] += 1
-        costs[s, 0] += work[line] - _ONE
+        costs[s, 0] += work[line] - _ONE_ROW
         costs[s, 1] += work[line + U(1)]
         costs[s, 2] += work[line + U(2)]
 

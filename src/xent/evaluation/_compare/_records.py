@@ -27,6 +27,13 @@ class ModelCost:
         Mean cost of the true class, and its interval.
     impossible : int
         Rows whose true class it gave probability 0.
+
+    Examples
+    --------
+    >>> from xent.evaluation import compare
+    >>> found = compare([0.5, 0.5, 0.5], [0.75, 0.8, 0.4], target=[1, 1, 0])
+    >>> found.models[0].name, found.models[0].cross_entropy
+    ('a', 1.0)
     """
 
     name: Any
@@ -58,6 +65,13 @@ class CostDifference:
         How many rows, and how many groups of them.
     by, value : object
         The column and the value that the rows share; None for all rows.
+
+    Examples
+    --------
+    >>> from xent.evaluation import compare
+    >>> found = compare([0.5, 0.5, 0.5], [0.75, 0.8, 0.4], target=[1, 1, 0])
+    >>> found.differences[0].second, round(found.differences[0].difference, 4)
+    ('b', -0.5087)
     """
 
     first: Any
@@ -114,6 +128,13 @@ class ModelComparison:
         Of the bootstrap and of flipped signs.
     signature : str
         Versions, settings and a hash of the costs.
+
+    Examples
+    --------
+    >>> from xent.evaluation import compare
+    >>> found = compare([0.5, 0.5, 0.5], [0.75, 0.8, 0.4], target=[1, 1, 0])
+    >>> found.rows, [model.name for model in found.models]
+    (3, ['a', 'b'])
     """
 
     rows: int

@@ -55,6 +55,11 @@ def torchmetrics_metric(
     -----
     A DistributedSampler repeats rows, to give every process as many: without ``once`` they are
     counted as often as they come.
+
+    Examples
+    --------
+    >>> metric = torchmetrics_metric(classes=10)  # doctest: +SKIP
+    >>> metric.update(logits, target)  # doctest: +SKIP
     """
     _check.option("kind", kind, METRIC_KINDS)
     need("torch", extra="torch", by="torchmetrics_metric")

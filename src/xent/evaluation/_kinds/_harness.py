@@ -49,6 +49,11 @@ def evaluate_harness(
     ValueError
         If the file holds no such samples, or a document twice.
 
+    Examples
+    --------
+    >>> evaluate_harness("samples_wikitext.jsonl").per("byte")  # doctest: +SKIP
+    0.9337
+
     References
     ----------
     Gao, L. et al. (2024). The Language Model Evaluation Harness. Zenodo.

@@ -25,6 +25,13 @@ class LabelRow:
         Its part of the whole cost.
     said : float
         Its mean probability.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate_multilabel
+    >>> report = evaluate_multilabel([[1, 0], [1, 1]], [[0.5, 0.5], [0.5, 0.25]])
+    >>> report.per_label[0].positives, report.per_label[0].cross_entropy
+    (2.0, 1.0)
     """
 
     label: Any
@@ -52,6 +59,13 @@ class LabelHardRow:
         Whether that one is there.
     probability : float
         What was said of it.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate_multilabel
+    >>> report = evaluate_multilabel([[1, 0], [1, 1]], [[0.5, 0.5], [0.5, 0.25]])
+    >>> report.hardest[0].row, report.hardest[0].cost
+    (1, 3.0)
     """
 
     row: int
@@ -95,6 +109,13 @@ class MultilabelReport(KindReport):
         The rows that cost most.
     signature : str
         Versions, settings and a hash of the data.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate_multilabel
+    >>> report = evaluate_multilabel([[1, 0], [1, 1]], [[0.5, 0.5], [0.5, 0.25]])
+    >>> report.cross_entropy, report.total
+    (1.25, 2.5)
     """
 
     rows: int

@@ -34,6 +34,13 @@ class ThresholdRow:
         Mean probability of it or a lower one, and how often that happened.
     brier : float
         Mean of (F - O)², this threshold's part of the ranked probability score.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate_ordered
+    >>> found = evaluate_ordered([2], [[0.1, 0.2, 0.3, 0.4]])
+    >>> [(row.label, round(row.said, 12), row.seen) for row in found.thresholds]
+    [(0, 0.1, 0.0), (1, 0.3, 0.0), (2, 0.6, 1.0)]
     """
 
     label: Any
@@ -65,6 +72,13 @@ class OrderedReport(KindReport):
         1 - rps / climatology; NaN where but one outcome occurs.
     thresholds : list of ThresholdRow
         One entry a threshold.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate_ordered
+    >>> found = evaluate_ordered([2], [[0.1, 0.2, 0.3, 0.4]])
+    >>> round(found.rps, 12), found.report.classes
+    (0.26, 4)
     """
 
     report: Report

@@ -39,6 +39,13 @@ class SoftClassRow:
         Its mean probability in the truth and in the predictions.
     share : float
         Its part of the cross-entropy.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate_soft
+    >>> report = evaluate_soft([[0.5, 0.5], [1, 0]], [[0.5, 0.5], [0.5, 0.5]])
+    >>> report.per_class[0].target, report.per_class[0].said
+    (0.75, 0.5)
     """
 
     label: Any
@@ -57,6 +64,13 @@ class SoftHardRow:
         Its number, from 0.
     divergence, cross_entropy : float
         What it wastes, and what it costs in all.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate_soft
+    >>> report = evaluate_soft([[0.5, 0.5], [1, 0]], [[0.5, 0.5], [0.5, 0.5]])
+    >>> report.hardest[0].row
+    1
     """
 
     row: int
@@ -98,6 +112,13 @@ class SoftReport(KindReport):
         The rows that waste most.
     signature : str
         Versions, settings and a hash of the data.
+
+    Examples
+    --------
+    >>> from xent.evaluation import evaluate_soft
+    >>> report = evaluate_soft([[0.5, 0.5], [1, 0]], [[0.5, 0.5], [0.5, 0.5]])
+    >>> report.cross_entropy, report.floor, report.divergence
+    (1.0, 0.5, 0.5)
     """
 
     rows: int

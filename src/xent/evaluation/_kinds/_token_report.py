@@ -28,6 +28,14 @@ class TokenUnit:
         How many there are.
     cost, low, high : float
         Cost of one, and its interval over documents.
+
+    Examples
+    --------
+    >>> import math
+    >>> from xent.evaluation import evaluate_tokens
+    >>> report = evaluate_tokens([[-1.0, -2.0], [-3.0]], texts=["two words", "one"], base=math.e)
+    >>> [(unit.name, unit.cost) for unit in report.units][:2]
+    [('token', 2.0), ('word', 2.0)]
     """
 
     name: str
@@ -49,6 +57,14 @@ class TokenPlace:
         How many.
     cost : float
         Their mean cost.
+
+    Examples
+    --------
+    >>> import math
+    >>> from xent.evaluation import evaluate_tokens
+    >>> report = evaluate_tokens([[-1.0, -2.0], [-3.0]], texts=["two words", "one"], base=math.e)
+    >>> [(place.first, place.tokens, place.cost) for place in report.places]
+    [(1, 2, 2.0), (2, 1, 2.0)]
     """
 
     first: int
@@ -71,6 +87,14 @@ class DocumentRow:
         What they cost together.
     rate : float
         The cost of one byte, or of one token where no texts were given.
+
+    Examples
+    --------
+    >>> import math
+    >>> from xent.evaluation import evaluate_tokens
+    >>> report = evaluate_tokens([[-1.0, -2.0], [-3.0]], texts=["two words", "one"], base=math.e)
+    >>> report.hardest[0].rate
+    1.0
     """
 
     id: Any
@@ -111,6 +135,14 @@ class TokenReport(KindReport):
         Versions, settings and a hash of the data.
     context : int
         Tokens of windows that an earlier window scored: they are conditioned on, and count once.
+
+    Examples
+    --------
+    >>> import math
+    >>> from xent.evaluation import evaluate_tokens
+    >>> report = evaluate_tokens([[-1.0, -2.0], [-3.0]], texts=["two words", "one"], base=math.e)
+    >>> report.documents, report.per("token"), report.per("byte")
+    (2, 2.0, 0.5)
     """
 
     documents: int

@@ -30,7 +30,7 @@ def class_loss(
     found = class_loss_in_triton(input, target, weight, token_weight, axis, o, stats, inplace)
     if found is not None:
         return found
-    if hard and not stats and takes(o):
+    if hard and not stats and takes(o, weight):
 
         def plain(logits: Tensor) -> Tensor:
             rows = rows_of(target, weight, token_weight, axis, o)

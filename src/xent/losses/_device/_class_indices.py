@@ -1,4 +1,4 @@
-"""Cross-entropy of class indices under no option that asks for whole rows.
+"""Cross-entropy of class indices, without a cap, and without weights of all classes.
 
 Of each chunk torch's fused softmax is taken, and what it rounds away is put back for a number a
 row: with q the probability of all classes but the true one, added up without it,
@@ -6,8 +6,9 @@ row: with q the probability of all classes but the true one, added up without it
     loss = q + (expm1(l) - l),  l = log softmax(z)_y
 
 where l alone is 0 for a sure row, and the bracket vanishes as l² / 2: so a sure row keeps its
-digits, and a wrong one those of l. The gradient at the true class is -q. Kept for backward are q,
-the class and whether it counts.
+digits, and a wrong one those of l. The gradient at the true class is -q. Kept for backward are
+that, the class and whether it counts. Smoothing adds the sum of all log p, z-loss
+the log-normaliser.
 """
 
 from typing import Any
@@ -40,8 +41,10 @@ class _ClassIndices(torch.autograd.Function):
         index = index.masked_fill(ignored, 0)
         scale = _row_weights(call, index, ignored)
         parts = parts_of(input.shape, axis, _ELEMENTS)
-        log_p, others = _columns(input, index, parts, axis, o.temperature)
+        log_p, others, lse, spread = _columns(input, index, parts, axis, o)
         cost = log_p.sub_(torch.expm1(log_p)).sub_(others)  # negative, as torch's nll takes it
+        classes = input.shape[axis]
+        cost, at_true, of_p = _with_options(cost, others.neg_(), lse, spread, o, classes)
         if scale is not None:
             ignored |= scale == 0  # a class that weighs nothing
             cost.mul_(scale)
@@ -49,15 +52,16 @@ class _ClassIndices(torch.autograd.Function):
         ctx.call, ctx.parts = call, parts
         saved = call.target, call.weight, call.token_weight  # so that torch sees them overwritten
         ctx.save_for_backward(
-            input, others.neg_(), index, ignored, scale, total, *without_inference(*saved)
+            input, at_true, index, ignored, scale, total, of_p, *without_inference(*saved)
         )
         return loss
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> Any:
         (up,) = upstream
-        input, at_true, index, ignored, factor, total = ctx.saved_tensors[:6]
+        input, at_true, index, ignored, factor, total, of_p = ctx.saved_tensors[:7]
         call = ctx.call
+        even = call.options.label_smoothing / input.shape[call.axis]
         if torch.is_grad_enabled() or is_batched(upstream):
             with torch.enable_grad():
                 loss = call.plain(input)
@@ -74,6 +78,8 @@ class _ClassIndices(torch.autograd.Function):
             out = None if grad is None else part.of(grad)
             direct = grad is not None and not call.inplace and grad.dtype == at_true.dtype
             p = _softmax(part.of(input), axis, t, out if direct else None)
+            p = p if of_p is None else p.mul_(part.of(of_p))
+            p = p.sub_(even) if even else p
             p.scatter_(axis, rows[1], rows[0])
             p.mul_(part.of(g) if g.dim() else g).masked_fill_(rows[2], 0.0)
             if out is None:
@@ -93,19 +99,53 @@ def _softmax(z: Tensor, axis: int, temperature: float, out: Tensor | None) -> Te
 
 
 def _columns(
-    input: Tensor, index: Tensor, parts: list[InputPart], axis: int, temperature: float
-) -> tuple[Tensor, Tensor]:
-    """Return log-probabilities of the true classes, and the probability of all others."""
+    input: Tensor, index: Tensor, parts: list[InputPart], axis: int, o: Options
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Return log-probabilities of the true classes, and the probability of all others.
+
+    Also the log-normaliser and the sum of all log-probabilities, where an option asks for them.
+    """
     log_p, others = (index.new_empty(index.shape, dtype=loss_dtype(input)) for _ in range(2))
+    lse = torch.empty_like(log_p) if o.z_loss else None
+    spread = torch.empty_like(log_p) if o.label_smoothing else None
     for part in parts:
         z, classes = part.of(input), part.of(index)
-        z = z if temperature == 1.0 else at_least_float32(z) / temperature
+        z = z if o.temperature == 1.0 else at_least_float32(z) / o.temperature
+        true = z.gather(axis, classes) if lse is not None else None
         z = torch.log_softmax(z, axis, dtype=log_p.dtype)
         torch.gather(z, axis, classes, out=part.of(log_p))
+        if lse is not None and true is not None:
+            torch.sub(true, part.of(log_p), out=part.of(lse))
+        if spread is not None:
+            torch.sum(z, axis, keepdim=True, out=part.of(spread))
         z.exp_().scatter_(axis, classes, 0.0)
         torch.sum(z, axis, keepdim=True, out=part.of(others))
         del z
-    return log_p, others
+    return log_p, others, lse, spread
+
+
+def _with_options(
+    cost: Tensor,
+    at_true: Tensor,
+    lse: Tensor | None,
+    spread: Tensor | None,
+    o: Options,
+    classes: int,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Add smoothing and z-loss to negative costs and to the gradient at the true class.
+
+    Return also by what p is multiplied in the gradient of the other classes.
+    """
+    of_p, even = None, o.label_smoothing / classes
+    if spread is not None:
+        cost = cost.mul_(1 - o.label_smoothing).add_(spread, alpha=even)
+    if lse is not None:
+        cost = cost.sub_(lse.square().mul_(o.z_loss))
+        of_p = lse.mul(2 * o.z_loss).add_(1.0)
+        at_true = at_true.mul_(of_p).add_(lse, alpha=2 * o.z_loss)
+    if spread is not None:
+        at_true = at_true.add_(o.label_smoothing - even)
+    return cost, at_true, of_p
 
 
 def _row_weights(call: "IndexCall", index: Tensor, ignored: Tensor) -> Tensor | None:
@@ -147,9 +187,9 @@ def _reduced(
     return (loss.masked_fill(total == 0, torch.nan) if o.empty == "nan" else loss), divisor
 
 
-def takes(o: Options) -> bool:
-    """Say whether no option asks for whole rows."""
-    return not (o.softcap or o.label_smoothing or o.z_loss)
+def takes(o: Options, weight: Tensor | None) -> bool:
+    """Say whether no option asks for other logits, or for the weight of every class."""
+    return not (o.softcap or (o.label_smoothing and weight is not None))
 
 
 def score_in_place(
@@ -176,14 +216,21 @@ def score_in_place(
     z = logits if o.temperature == 1.0 else at_least_float32(logits) / o.temperature
     p = torch.log_softmax(z, 1, dtype=call.real)
     log_p = p.gather(1, index)
+    lse = z.gather(1, index) - log_p if o.z_loss else None
+    spread = p.sum(1, keepdim=True) if o.label_smoothing else None
     others = p.exp_().scatter_(1, index, 0.0).sum(1, keepdim=True)
-    cost = torch.expm1(log_p).sub_(log_p).add_(others)
+    cost = log_p.sub_(torch.expm1(log_p)).sub_(others)
+    classes = logits.shape[1]
+    cost, at_true, of_p = _with_options(cost, others.neg_(), lse, spread, o, classes)
+    cost = cost.neg_()
     cost = cost if scale is None else cost.mul_(scale)
     if upstream is not None:
         factor = upstream.unsqueeze(1).to(call.real) if getattr(upstream, "ndim", 0) else upstream
         factor = factor if scale is None else scale * factor
         factor = factor if o.temperature == 1.0 else factor / o.temperature
-        p.scatter_(1, index, others.neg_())
+        p = p if of_p is None else p.mul_(of_p)
+        p = p.sub_(o.label_smoothing / classes) if o.label_smoothing else p
+        p.scatter_(1, index, at_true)
         logits.copy_(p.mul_(factor).masked_fill_(ignored, 0.0))
     return cost.masked_fill_(ignored, 0.0).squeeze(1)
 

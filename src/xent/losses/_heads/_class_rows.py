@@ -69,7 +69,7 @@ class ClassRows:
         found = score_head_rows(logits, self.rows, rows, factor, each, self.stats)
         if found is not None:
             return (found[3],) if self.entropy else found
-        if self.stats or not (self.rows.hard and takes(self.rows.options)):
+        if self.stats or not (self.rows.hard and takes(self.rows.options, self.rows.weight)):
             return None
         of_row: Any = None
         if upstream is not None:

@@ -19,8 +19,8 @@ from xent.losses._rows._formula import zero_masked_rows
 from xent.losses._rows._softmax import SoftmaxRows
 from xent.losses._rows._targets import BadRowError
 
-HeadGradients = tuple[Tensor, Tensor, Tensor]  # of x, w and b; of what is not wanted an empty one
-ForwardResult = tuple[Tensor, Tensor, Tensor, Tensor]
+_Slopes = tuple[Tensor, Tensor, Tensor]  # of x, w and b; of what is not wanted an empty one
+_Scored = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def _job(
@@ -47,7 +47,7 @@ def is_eager(o: Options, wants: Wanted, dtype: torch.dtype) -> bool:
     return any(wants) and o.reduction != "none" and dtype != torch.float16
 
 
-def scored(x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: Wanted) -> ForwardResult:
+def scored(x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: Wanted) -> _Scored:
     """Return the loss of a job, and the gradients or nothing."""
     fill = missing_mean(job, x)
     x = _without_silent_rows(x, job, wants)
@@ -59,13 +59,13 @@ def scored(x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: Wanted) -> F
 
 def sloped(
     upstream: Tensor, x: Tensor, w: Tensor, b: Tensor | None, job: Job, wants: Wanted
-) -> HeadGradients:
+) -> _Slopes:
     """Return the gradients of a job, or nothing."""
     x = _without_silent_rows(x, job, wants)
     return _made(x, gradients_of(x, w, b, job, (upstream,), wants))
 
 
-def _made(x: Tensor, grads: list[Tensor | None]) -> HeadGradients:
+def _made(x: Tensor, grads: list[Tensor | None]) -> _Slopes:
     gx, gw, gb = (x.new_empty(0) if grad is None else grad.contiguous() for grad in grads)
     return gx, gw, gb
 
@@ -110,7 +110,7 @@ def register_head(operator: Any, backward_operator: Any, count: int) -> None:
     operator.register_autograd(backward, setup_context=save)
 
 
-def _shaped(x: Tensor, w: Tensor, wants: Any) -> HeadGradients:
+def _shaped(x: Tensor, w: Tensor, wants: Any) -> _Slopes:
     likes = zip((x, w, w[:, 0]), wants, strict=True)
     gx, gw, gb = (x.new_empty(like.shape if want else 0) for like, want in likes)
     return gx, gw, gb

@@ -27,6 +27,15 @@ class Stats(NamedTuple):
         The first most probable class.
     accuracy : Tensor, scalar
         Share of the counted rows whose most probable class is the true one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xent.losses import cross_entropy
+    >>> logits, target = torch.zeros(2, 4), torch.tensor([0, 3])
+    >>> loss, stats = cross_entropy(logits, target, stats=True)
+    >>> stats.argmax.tolist(), round(stats.accuracy.item(), 2)
+    ([0, 0], 0.5)
     """
 
     lse: Tensor

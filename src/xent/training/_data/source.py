@@ -42,6 +42,13 @@ class Images:
         Rows, columns and, of coloured images, channels: their product is D.
     files : list of str
         Where each image stands; empty where they share a file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> two = Images(np.zeros((2, 64), np.uint8), np.array([3, 5]), (8, 8), [])
+    >>> two.X[0].reshape(two.shape).shape
+    (8, 8)
     """
 
     X: NDArray[Any]

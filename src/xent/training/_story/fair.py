@@ -43,6 +43,18 @@ class FairResult:
     difference : tuple of three float
         Bits more than the first loss, each at its own rate: the mean over seeds of the paired
         differences, and Student's 95 % interval.
+
+    Examples
+    --------
+    >>> from xent.training import SoftmaxClassifier
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]] * 5, [0, 0, 1, 1] * 5
+    >>> from xent.training import compare_losses_fairly
+    >>> settings = SoftmaxClassifier(epochs=2, random_state=0, progress=False)
+    >>> found = compare_losses_fairly(
+    ...     X, y, ["mse_softmax"], validation=(X, y), classifier=settings, rates=[1], seeds=2
+    ... )
+    >>> found.results[0].rate, found.results[0].difference
+    (1.0, (0.0, 0.0, 0.0))
     """
 
     loss: str
@@ -67,6 +79,18 @@ class FairComparison:
         Over how many starts and shuffles the means are.
     rates : list of float
         From which each loss's own was chosen.
+
+    Examples
+    --------
+    >>> from xent.training import SoftmaxClassifier
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]] * 5, [0, 0, 1, 1] * 5
+    >>> from xent.training import compare_losses_fairly
+    >>> settings = SoftmaxClassifier(epochs=2, random_state=0, progress=False)
+    >>> found = compare_losses_fairly(
+    ...     X, y, ["mse_softmax"], validation=(X, y), classifier=settings, rates=[1], seeds=2
+    ... )
+    >>> found.seeds, found.rates
+    (2, [1.0])
     """
 
     results: list[FairResult]

@@ -36,6 +36,15 @@ class LikelihoodTable:
         Of each value, by the weights and biases of the output layer.
     largest_difference : float
         Between two of the four gradients, of any weight.
+
+    Examples
+    --------
+    >>> from xent.training import SoftmaxClassifier
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+    >>> from xent.training import likelihood_table
+    >>> table = likelihood_table(SoftmaxClassifier(epochs=1, random_state=0).fit(X, y), X, y)
+    >>> list(table.values)
+    ['maximum likelihood', 'negative log-likelihood', 'cross-entropy', 'KL divergence + entropy']
     """
 
     likelihood_log10: float

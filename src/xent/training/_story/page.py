@@ -124,7 +124,7 @@ def add_double_softmax(page: Page, comparison: Comparison, audited: str = "") ->
         floor=floor,
     )
     if audited:
-        lead += " " + say("On the first batch `xent audit` says: {audited}", audited=audited)
+        lead += f" On the first batch `xent audit` says: {audited}"
     page.section(
         say("The second softmax"),
         lead,
