@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from xent import _check
 from xent.evaluation._predictions import Predictions
 
-Columns = Mapping[Any, list[Any]]
+IdColumns = Mapping[Any, list[Any]]
 # Of predictions, in JSON.
 SAID = ("argument", "kind", "epsilon", "labels", "named", "normalize", "first")
 
@@ -33,7 +33,7 @@ class NamedBatch:
     """Rows that came together, and what they are called."""
 
     given: Predictions
-    columns: Columns
+    columns: IdColumns
     ids: list[Any]
 
 
@@ -50,7 +50,7 @@ class RowsById:
         self.lost: list[tuple[int, int]] = []  # rows whose id another row has
 
     def take(
-        self, given: Predictions, columns: Columns, ids: list[Any] | None, *, copied: bool = True
+        self, given: Predictions, columns: IdColumns, ids: list[Any] | None, *, copied: bool = True
     ) -> None:
         """Add rows; refuse two of one id whose true classes differ."""
         if ids is None:
