@@ -125,8 +125,17 @@ def score_and_differentiate(call: RowCall, g: float, upstream: Tensor | None) ->
 
 
 def try_kernel(device: torch.device) -> None:
-    """Score a row, or raise what keeps Triton from it."""
+    """Compute a few rows and compare them with torch's, or raise what keeps Triton from it.
+
+    A compiler that is wrong on a device is as good as none there. This waits, once a process.
+    """
     with torch.no_grad():
-        logits = torch.zeros((1, 2), device=device)
-        target = torch.zeros(1, dtype=torch.int64, device=device)
-        score(RowCall(logits, target, None, None, Options()))
+        logits = 8 * torch.sin(torch.arange(4.0 * 33, device=device)).view(4, 33)
+        target = torch.arange(4, device=device) * 8
+        call = RowCall(logits, target, None, None, Options())
+        kept, grad = score(call), torch.empty_like(logits)
+        differentiate(call, kept, grad, torch.ones((), device=device))
+        log_prob = logits.log_softmax(1)
+        picked = torch.nn.functional.one_hot(target, 33)
+        torch.testing.assert_close(kept.columns[0], -(log_prob * picked).sum(1))
+        torch.testing.assert_close(grad, log_prob.exp() - picked)
