@@ -16,7 +16,7 @@ settings.register_profile(
 )
 
 # Processes of their own: doctest's collection would set a device, or an interpreter, for all tests.
-collect_ignore = ["losses/device_worker.py", "losses/triton_worker.py"]
+collect_ignore = ["losses/device_worker.py", "losses/triton_worker.py", "typing/public_names.py"]
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 

@@ -39,7 +39,12 @@ def with_blocks(*languages):
 
 
 # Python code and commands see this checkout, and say what they are warned of.
-OURS = {"PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "default"}
+# `python` is the environment's, as where a reader has activated it.
+OURS = {
+    "PYTHONPATH": str(ROOT / "src"),
+    "PYTHONWARNINGS": "default",
+    "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+}
 
 
 @with_blocks("python")

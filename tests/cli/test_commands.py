@@ -148,7 +148,7 @@ def test_demo_puts_cross_entropy_ahead(tmp_path):
     # The first table, of the terminal and of the page, is the fair one.
     assert 0 < result.stdout.index("own rate") < result.stdout.index("<- fewest bits")
     assert "X101 double-softmax: cross-entropy takes logits" in result.stdout
-    assert "no loss below 1.46 is reachable with 10 classes" in result.stdout
+    assert "no loss below 1.461 is reachable with 10 classes" in result.stdout
     page = (tmp_path / "report.html").read_text()
     assert 0 < page.index("at its own best one") < page.index("The same network under each loss")
     lines = [line for line in result.stdout.splitlines() if line.endswith("<- fewest bits")]

@@ -63,6 +63,7 @@ def test_chinese_labels_stand_in_line(run, tmp_path):
         writer.writerow(["target", "p_猫", "p_dog"])
         writer.writerows([["猫", "0.3", "0.7"], ["dog", "0.2", "0.8"]] * 4)
     lines = run("evaluate", "zh.csv").output.splitlines()
-    zh = next(line for line in lines if line.startswith("  猫"))
-    dog = next(line for line in lines if line.startswith("  dog"))
+    bars = [line for line in lines if "█" in line]
+    zh = next(line for line in bars if line.startswith("  猫"))
+    dog = next(line for line in bars if line.startswith("  dog"))
     assert zh.index("█") + 1 == dog.index("█")  # one letter, two columns
