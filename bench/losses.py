@@ -225,7 +225,7 @@ def heads() -> list[str]:
 
 def memory() -> list[str]:
     code = (
-        "import sys; sys.path[:0] = ['tests/losses']; import test_heads as t;"
+        "import sys; sys.path[:0] = ['tests/losses', 'tests']; import test_heads as t;"
         "print(t.extra_memory('ours', 4096, 256), t.extra_memory('plain', 4096, 256),"
         "*map(t.extra_memory, ('binary', 'kl', 'js')))"
     )
