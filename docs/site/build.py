@@ -21,6 +21,7 @@ PAGES = (
     "bench/RESULTS.md",
     "docs/**/*.md",
     "docs/pictures/*.png",
+    "examples/*.py",
     "LICENSE",
     "CITATION.cff",
 )
