@@ -163,6 +163,8 @@ def unfit(text):
         formula
         for formula in formulas(text)
         if formula not in shown
+        # The site's converter takes `12` of `\frac12` for one argument.
+        or re.search(r"frac(?!\{)|frac\{[^{}]*\}(?!\{)", formula)
         or not set(re.findall(r"\\([A-Za-z]+)", formula)) <= set(MACROS.split())
     ]
 
@@ -174,7 +176,13 @@ def test_formulas_show_on_github(page):
 
 def test_the_proof_of_formulas_would_notice():
     assert sum(len(formulas(page.read_text())) for page in PAGES) > 90
-    bad = [r"$\operatorname{diag}(p)$", r"$a\,b$", r"$c^*$ and $d^*$", r"| $a|b$ | c |"]
+    bad = [
+        r"$\operatorname{diag}(p)$",
+        r"$a\,b$",
+        r"$c^*$ and $d^*$",
+        r"| $a|b$ | c |",
+        r"$\frac12$",
+    ]
     for text in bad:
         assert unfit(f"| a | b |\n| --- | --- |\n| {text} | c |\n"), text
     assert not unfit(r"So $\frac{a}{b}$ and $c^\ast$, $d^\ast$.")
