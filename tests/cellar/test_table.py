@@ -328,7 +328,8 @@ def test_what_unpacks_to_far_more_is_refused(tmp_path, monkeypatch, name):
     assert whole >= 900_000
     monkeypatch.setattr(unpacked, "TEXT_BYTES", 1 << 20)
     monkeypatch.setattr(unpacked, "ARRAY_BYTES", 1 << 20)
-    monkeypatch.setattr(unpacked, "TIMES", 10)
+    monkeypatch.setattr(unpacked, "TEXT_TIMES", 10)
+    monkeypatch.setattr(unpacked, "ARRAY_TIMES", 10)
     with pytest.raises(ValueError, match=f"{name}' cannot be read: it is packed, and unpacked it"):
         _table.read(path)
     if name in ("t.parquet", "t.npz"):  # come in pieces, however long they are

@@ -88,8 +88,8 @@ class TableOptions:
     unpacked: Annotated[
         str | None,
         typer.Option(
-            help="Read a packed table that is larger than 256MB (Parquet and NPZ: 1GB) and than "
-            "400 times its size as it lies there, where it is trusted: 10GB.",
+            help="Read a packed table that is larger than 256MB and than 100 times its size as it "
+            "lies there (Parquet and NPZ: 1GB and 400 times), where it is trusted: 10GB.",
             metavar="SIZE",
             rich_help_panel=_WRITTEN,
         ),

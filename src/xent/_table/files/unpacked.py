@@ -15,7 +15,9 @@ from xent import _check
 
 TEXT_BYTES = 256_000_000  # of a packed CSV or JSON lines, which take several times that in memory
 ARRAY_BYTES = 1_000_000_000  # of Parquet and NPZ, as they lie in memory
-TIMES = 400  # a file's size; deflate cannot do more than 1,032 times
+# Of a file's size. Deflate cannot do more than 1,032 times; columns of one value come near it, a
+# table of text with rows that differ does not pass fifty, and takes several times that in memory.
+TEXT_TIMES, ARRAY_TIMES = 100, 400
 
 _allowed: ContextVar[int | None] = ContextVar("unpacked size", default=None)
 
@@ -32,12 +34,12 @@ def up_to(size: int | None) -> Iterator[None]:
 
 def text_limit(path: str | os.PathLike[str]) -> int:
     """Return how large a file of text may become: what was said, or by how large it is itself."""
-    return _allowed.get() or max(TEXT_BYTES, TIMES * os.path.getsize(path))
+    return _allowed.get() or max(TEXT_BYTES, TEXT_TIMES * os.path.getsize(path))
 
 
 def check_size(path: str | os.PathLike[str], size: int) -> None:
     """Refuse a file of arrays that says that it will become larger than allowed."""
-    limit = _allowed.get() or max(ARRAY_BYTES, TIMES * os.path.getsize(path))
+    limit = _allowed.get() or max(ARRAY_BYTES, ARRAY_TIMES * os.path.getsize(path))
     if size > limit:
         raise _too_large(path, limit)
 
