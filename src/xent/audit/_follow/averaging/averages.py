@@ -201,7 +201,7 @@ def _judge(
         )
     elif term.scale == 0 and counted in ("samples", "padded"):
         level = "warning" if term.assumed else None
-        facts["over"] = _where(term) and _where(term) + ","
+        facts["over"] = f"{_where(term)}," if term.assumed else ""
         run.report("X401", place, losses=(term.place,), level=level, **facts)  # type: ignore[arg-type]
     elif term.scale == 0 and counted == "batches":
         _batch_means(run, term, loop, place, _where(term))
