@@ -39,8 +39,9 @@ def fit(
         typer.Option(
             help="Words outside the vocabulary: word makes them <unk>, which is counted where "
             "the text "
-            "spells it; open counts them as <unk> in the training text, too; closed has no <unk>.",
-            autocompletion=one_of("word", "open", "closed"),
+            "spells it; open counts them as <unk> in the training text, too; closed has no <unk>; "
+            "removed counts it and then removes it, as SRILM does without -unk.",
+            autocompletion=one_of("word", "open", "closed", "removed"),
         ),
     ] = "word",
     min_count: Annotated[
