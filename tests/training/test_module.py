@@ -169,7 +169,7 @@ class Doubled(nn.Module):
 
 @pytest.mark.parametrize("kind", [SoftmaxClassifier, MultilabelClassifier])
 def test_a_model_of_a_module_is_kept_without_its_code(tmp_path, kind):
-    y = Y if kind is SoftmaxClassifier else np.column_stack([Y == c for c in "abc"])
+    y = Y if kind is SoftmaxClassifier else np.column_stack([c == Y for c in "abc"])
     model = kind(module=Doubled(2.0), epochs=2, random_state=0).fit(X, y)
     TrainedModel(model).save(tmp_path / "m")
     state, arrays = _store.load(tmp_path / "m", format="xent.training", version=4)
@@ -201,13 +201,13 @@ def test_a_forged_model_of_a_module_is_refused(tmp_path, part, strange):
     else:
         state["module"][part] = strange
     _store.save(tmp_path / "m", format="xent.training", version=4, state=state, arrays=arrays)
-    try:
+    if part == "source" or (part == "outputs" and strange in ([], {})):
         found = TrainedModel.load(tmp_path / "m", Doubled(2.0))
-    except (ValueError, TypeError) as error:
-        assert hasattr(error, "sentence")
-    else:
-        assert part in ("source", "outputs")
         assert found.classifier.predict(X).shape == (60,)
+        return
+    with pytest.raises((ValueError, TypeError)) as caught:
+        TrainedModel.load(tmp_path / "m", Doubled(2.0))
+    assert hasattr(caught.value, "sentence")
 
 
 def test_a_checkpoint_of_a_module_is_of_that_module(tmp_path):

@@ -316,7 +316,10 @@ class DenseClassifier(SoftmaxClassifier):
         return DenseHeldOut(rows, found.values, ignore_index=self.ignore_index)
 
     def _settings(self, plan: Any, hidden: list[int]) -> dict[str, Any]:
-        own = {"dense": True, "ignore_index": self.ignore_index}
-        weight = self.class_weight
-        own["class_weight"] = weight if weight is None else repr(weight)
+        ignored, weight = self.ignore_index, self.class_weight
+        own = {
+            "dense": True,
+            "ignore_index": None if ignored is None else int(ignored),
+            "class_weight": None if weight is None else repr(weight),
+        }
         return super()._settings(plan, hidden) | own

@@ -281,9 +281,10 @@ class TrainedModel:
         ----------
         path : str or PathLike
             The file.
-        module : torch.nn.Module, optional
-            Of a model of a module: one made by the same code, with any weights. A copy of it gets
-            those of the file, and must then say of two rows what the model said.
+        module : torch.nn.Module or callable, optional
+            Of a model of a module: one made by the same code, with any weights, or what makes one
+            of ``features=`` and ``classes=``. A copy gets the weights of the file, and must then
+            say of two rows what the model said.
 
         Returns
         -------
@@ -301,7 +302,7 @@ class TrainedModel:
         trained = None
         try:
             if (told := state.get("module")) is not None:
-                trained = _module_of(told, arrays, module)
+                trained = _module_of(told, arrays, module, len(state["classes"]))
             elif module is not None:
                 must = "be left out of a model that has none"
                 raise _check.invalid("module", must, _check.a(module))
@@ -311,7 +312,7 @@ class TrainedModel:
             because = "what it holds is no model"
             raise _check.cannot(f"{str(path)!r} cannot be read", because) from None
         try:
-            classifier = _restored(state, arrays, module, trained)
+            classifier = _restored(state, arrays, trained)
             scaling = None
             if "scaling.low" in arrays:
                 scaling = Scaling(arrays["scaling.low"], arrays["scaling.high"])
@@ -338,21 +339,23 @@ def _row_of(model: SoftmaxClassifier) -> tuple[int, ...]:
     return (int(model.n_features_in_),)
 
 
-def _module_of(told: dict[str, Any], arrays: _store.Arrays, module: Any) -> nn.Module:
+def _module_of(told: dict[str, Any], arrays: _store.Arrays, module: Any, classes: int) -> nn.Module:
     """Return a copy of a module, as the model of a file has trained it."""
     if module is None:
-        named = f", {told['source']}" if told["source"] else ""
+        advice = f"It was {told['source']}." if told["source"] else ""
         must = "be given: the network of the model is code, which no file of ours holds"
-        raise _check.invalid("module", must, "none" + named)
+        raise _check.invalid("module", must, "none", advice)
     row = tuple(told["row"])
     if not all(isinstance(n, int) and n > 0 for n in row) or math.prod(row) > MOST_OF_A_ROW:
         raise KeyError("row")
+    if not isinstance(module, nn.Module) and callable(module):
+        module = module(features=math.prod(row), classes=classes)
     own = {k.removeprefix("module."): v for k, v in arrays.items() if k.startswith("module.")}
     return filled(module, own, row, arrays[FINGERPRINT])
 
 
 def _restored(
-    state: _store.StoredState, arrays: _store.Arrays, module: Any, trained: nn.Module | None
+    state: _store.StoredState, arrays: _store.Arrays, trained: nn.Module | None
 ) -> SoftmaxClassifier:
     """Build a classifier of what a file holds, whatever that is."""
     settings = dict(state["settings"])
@@ -372,7 +375,7 @@ def _restored(
         classifier.n_features_in_ = classifier.coefs_[0].shape[1]
     else:
         row = tuple(state["module"]["row"])
-        classifier.module, classifier.module_ = module, trained
+        classifier.module, classifier.module_ = trained, trained
         classifier.n_features_in_ = math.prod(row)
         if isinstance(classifier, DenseClassifier):
             classifier.input_shape_, classifier.output_shape_ = row, outputs

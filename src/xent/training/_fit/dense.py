@@ -50,12 +50,13 @@ class DenseSteps(ModuleSteps):
     ) -> None:
         super().__init__(network, shape, batches, objective, plan)
         self.ignored, self.by_class = places.ignore_index, None
-        counts, rows = places.counts, np.ones(len(places.counts)) if weight is None else weight
+        of_rows = np.ones(len(places.counts)) if weight is None else weight
+        counts: NDArray[Any] = places.counts
         self._counted = int(counts.sum())
         if places.class_weight is not None:
             self.by_class = torch.from_numpy(places.class_weight.astype(np.float32)).to(plan.device)
             counts = counts @ places.class_weight
-        self.mean_weight = float(rows @ counts) / self._counted
+        self.mean_weight = float(of_rows @ counts) / self._counted
 
     @property
     def terms(self) -> int:
@@ -207,15 +208,16 @@ def read_dense(
         counts = np.full(rows, math.prod(places))
         return Targets(names, values.astype(np.float32, copy=False), Places(counts))
     if values.shape != (rows, *places):
-        must = f"have a class of every place, {(rows, *places)}, or probabilities, {outputs}, as "
-        must += _check.argument("module") + " gives logits"
-        raise _check.invalid(argument, must, str(values.shape))
+        shapes = f"have a class of every place, {(rows, *places)}, or probabilities, {outputs}, as "
+        gives = _check.argument("module") + " gives logits"
+        raise _check.invalid(argument, shapes + gives, str(values.shape))
     if values.dtype.kind not in "biu":
-        must = "hold whole numbers where it has a class of every place"
-        raise _check.invalid(argument, must, f"numbers of {values.dtype}")
-    if values.dtype.str[1:] not in SMALL_NUMBERS:
+        whole = "hold whole numbers where it has a class of every place"
+        raise _check.invalid(argument, whole, f"numbers of {values.dtype}")
+    if values.dtype.str[1:] not in SMALL_NUMBERS or not values.dtype.isnative:
         values = values.astype(np.uint8 if values.dtype.kind == "b" else np.int64)
-    counts = np.zeros((rows, classes) if by_class else rows, np.int64)
+    shape: tuple[int, ...] = (rows, classes) if by_class else (rows,)
+    counts = np.zeros(shape, np.int64)
     for start, some in _pieces(values):
         flat = some.reshape(len(some), -1)
         counted = np.ones(flat.shape, bool) if ignored is None else flat != ignored
@@ -225,8 +227,8 @@ def read_dense(
         for i, (row, of) in enumerate(zip(flat, counted, strict=True)):
             counts[start + i] = np.bincount(row[of], minlength=classes) if by_class else of.sum()
     if not counts.any():
-        must = "have a place that is not " + _check.argument("ignore_index")
-        raise _check.invalid(argument, must, f"{ignored} everywhere")
+        some_place = "have a place that is not " + _check.argument("ignore_index")
+        raise _check.invalid(argument, some_place, f"{ignored} everywhere")
     return Targets(names, values, Places(counts, ignored))
 
 
@@ -248,15 +250,15 @@ def _no_class(
     first = np.argwhere(bad)[0]
     value = int(some[tuple(first)])
     first[0] += start
-    must = f"hold the numbers of the {classes} classes of " + _check.argument("module")
-    must += f", 0 to {classes - 1}"
-    advice = ""
-    if ignored is None:
-        advice = "Where it marks places that do not count pass "
-        advice += _check.setting("ignore_index", value) + "."
-    else:
-        must += f", or {ignored}"
-    return _check.invalid(argument, must, f"{value} at {_check.at(first)}", advice)
+    or_ignored = "" if ignored is None else f", or {ignored}"
+    known = f", 0 to {classes - 1}{or_ignored}"
+    must = f"hold the numbers of the {classes} classes of " + _check.argument("module") + known
+    got = f"{value} at {_check.at(first)}"
+    if ignored is not None:
+        return _check.invalid(argument, must, got)
+    mark = _check.setting("ignore_index", value)
+    advice = "Where it marks places that do not count pass " + mark + "."
+    return _check.invalid(argument, must, got, advice)
 
 
 def _check_probabilities(argument: str, values: NDArray[Any]) -> None:

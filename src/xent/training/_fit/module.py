@@ -168,12 +168,12 @@ def filled(
     here = {k: (v.dtype.str, v.shape) for k, v in arrays_of(own).items()}
     there = {k: (v.dtype.str, v.shape) for k, v in arrays.items()}
     if here != there:
-        name = next(k for k in {**here, **there} if here.get(k) != there.get(k))
+        name = next(k for k in {**there, **here} if here.get(k) != there.get(k))
         was, now = (
-            "none" if k is None else f"{np.dtype(k[0]).name} {k[1]}"
+            "not there" if k is None else f"{np.dtype(k[0]).name} {k[1]}"
             for k in (there.get(name), here.get(name))
         )
-        raise _check.invalid("module", must, f"{now} as {name!r}, which was {was}")
+        raise _check.invalid("module", must, f"one whose {name!r} is {now}, and was {was}")
     put_back(own, [(array, array) for array in (arrays[k] for k in here)])
     try:
         found = fingerprint(own, shape)
