@@ -15,6 +15,7 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,10 +99,12 @@ def drawn(room: str, count: int, seed: int) -> tuple[list[Mutant], int]:
     luck, found = random.Random(seed), places(room)
     sample = []
     for path, start in luck.sample(sorted(found), min(count, len(found))):
-        name, occurrence = luck.choice(found[path, start])
-        source = path.read_text()
-        changed = mutate_code(source, get_operator(name)(), occurrence)
-        sample.append(Mutant(path.relative_to(ROOT), start[0], name, source, changed))
+        source, choices, changed = path.read_text(), list(found[path, start]), ""
+        while choices and not changed:
+            choices.remove(choice := luck.choice(choices))
+            with suppress(AttributeError):  # it cannot replace one of several exceptions
+                changed = mutate_code(source, get_operator(choice[0])(), choice[1])
+        sample.append(Mutant(path.relative_to(ROOT), start[0], choice[0], source, changed))
     return sample, len(found)
 
 

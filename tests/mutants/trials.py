@@ -74,6 +74,10 @@ class Watch:
             notes,
         )
 
+    def pytest_pycollect_makeitem(self, collector):
+        examples = collector.path.is_relative_to(collector.config.rootpath / "src")
+        return [] if examples else None  # a class `Tested` there is no test
+
     def pytest_collection_modifyitems(self, config, items):
         if self.wanted is not None:
             place = {name: i for i, name in enumerate(self.wanted)}
