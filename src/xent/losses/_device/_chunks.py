@@ -126,7 +126,9 @@ class _InChunks(torch.autograd.Function):
                 return _slope(tuple(columns), input, upstream, True), *rest
         grad, written = torch.empty_like(input), ctx.written
         for number, part in enumerate(parts):
-            ups = tuple(None if up is None else _place(up, number, parts, layout) for up in upstream)
+            ups = tuple(
+                None if up is None else _place(up, number, parts, layout) for up in upstream
+            )
             if written is not None:
                 part.of(grad).copy_(written.slope(part.of(input.detach()), part, ups))
                 continue

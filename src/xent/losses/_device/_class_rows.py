@@ -200,7 +200,11 @@ class DeviceRows:
         f = of_loss
         if f is not None:
             f = f if self.row_weight is None else f * self.row_weight
-            f = f if self.ignored is None or self.ignores(upstream) else f.masked_fill(self.ignored, 0.0)
+            f = (
+                f
+                if self.ignored is None or self.ignores(upstream)
+                else f.masked_fill(self.ignored, 0.0)
+            )
         if of_log_prob is not None and self.absent is not None:
             of_log_prob = of_log_prob.masked_fill(self.absent, 0.0)
         at_top: Any
@@ -248,7 +252,9 @@ class DeviceRows:
         if upstream is None:
             return None
         if not isinstance(upstream, Tensor):
-            return self.target.new_full((1, 1), upstream / self.options.temperature, dtype=self.real)
+            return self.target.new_full(
+                (1, 1), upstream / self.options.temperature, dtype=self.real
+            )
         upstream = upstream.to(self.real)
         upstream = upstream.unsqueeze(1) if upstream.dim() else upstream.reshape(1, 1)
         return upstream if self.options.temperature == 1.0 else upstream / self.options.temperature

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from xent.losses._arguments import Options
+from xent.losses._device._answers import WrittenAnswers
 from xent.losses._device._chunks import InputPart, Written, in_chunks, parts_of
 from xent.losses._reduction import exact_dtype, reduce_loss
-from xent.losses._device._answers import WrittenAnswers
 from xent.losses._rows._answers import float_target, weighted_target
 from xent.losses._rows._formula import at_least_float32, binary_values, cap_and_scale
 from xent.losses._triton._binary import answers_in_triton
