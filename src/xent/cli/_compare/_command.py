@@ -77,6 +77,7 @@ def compare(
         typer.Option(help="Exit with 1 unless the interval of each difference ends below this."),
     ] = None,
     json: options.JsonOption = None,
+    lang: _data.Lang = None,
     schema: options.SchemaOption = False,
     *,
     reading: TableOptions,
@@ -86,10 +87,12 @@ def compare(
     Example: xent compare old.parquet new.parquet --id id --group patient
     """
     from xent import _check
+    from xent._lang import speaking
     from xent.evaluation._compare._compare import compared, method_of
 
     if len(files) < 2:
         raise _check.invalid("FILE", "name two files or more", f"{str(files[0])!r} alone")
+    _data.check_language(lang)
     _data.check_outputs([truth], {"--json": json})
     for file in files:
         _data.check_outputs([file], {"--json": json})
@@ -118,7 +121,8 @@ def compare(
             labels=first.classes, positive=first.positive, ignore_index=ignore,
             normalize=normalize, allow_probabilities=allow_probabilities,
         )  # fmt: skip
-    write_json(found.to_dict(), str(found), json)
+    with speaking(lang):
+        write_json(found.to_dict(), str(found), json)
     if fail_above is not None:
         for d in found.differences:
             options.fail(f"{d.second} less {d.first}", d.high, fail_above, found.unit)
