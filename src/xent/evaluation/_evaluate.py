@@ -12,7 +12,7 @@ from xent.evaluation._accumulator import result
 from xent.evaluation._accumulator.accumulator import Accumulator, summed_up
 from xent.evaluation._accumulator.baselines import with_baselines
 from xent.evaluation._accumulator.rows import CountedRows
-from xent.evaluation._accumulator.scores import ScoreCounts
+from xent.evaluation._accumulator.scores.column import ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import with_spare
 from xent.evaluation._accumulator.tally import RowTally
