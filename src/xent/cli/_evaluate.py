@@ -74,7 +74,10 @@ def evaluate(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(help="What --rows wrote of another model: say how far apart the two are."),
+        typer.Option(
+            help="A file that --rows wrote for another model: say how many bits lie between "
+            "the two."
+        ),
     ] = None,
     fail_above: Annotated[
         float | None,

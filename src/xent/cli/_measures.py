@@ -41,8 +41,8 @@ Chance = Annotated[
 MissingHow = Annotated[
     str,
     typer.Option(
-        help="What a missing value is: a [bold]symbol[/] of its own, a row to [bold]drop[/], or "
-        "an error "
+        help="What happens to missing values: they become a [bold]symbol[/] of their "
+        "own, their rows are left out ([bold]drop[/]), or they are an error "
         "([bold]refuse[/]).",
         autocompletion=one_of("symbol", "drop", "refuse"),
     ),
@@ -60,7 +60,12 @@ def rank(
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
     ],
-    target: Annotated[str, typer.Option(help="Column that the others are to tell about.")],
+    target: Annotated[
+        str,
+        typer.Option(
+            help="Column that the others shall tell about: they are ranked by how much they do."
+        ),
+    ],
     columns: ColumnPatterns = None,
     score: Annotated[
         str,
@@ -84,7 +89,7 @@ def rank(
         str | None, typer.Option(help="Column with the weight of each row; it is not ranked.")
     ] = None,
     target_bins: Annotated[
-        int | None, typer.Option(help="Into how many quantiles a target of numbers is cut.")
+        int | None, typer.Option(help="Cut a target of numbers into this many quantiles.")
     ] = None,
     missing: MissingHow = "symbol",
     permutations: Annotated[
@@ -144,14 +149,16 @@ def rank(
 
 @with_options()
 def drift(
-    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="The table as it was.")],
-    current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The table as it is.")],
+    reference: Annotated[
+        Path, typer.Argument(metavar="REFERENCE", help="The older table, which is compared with.")
+    ],
+    current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The newer table.")],
     columns: ColumnPatterns = None,
     measure: Annotated[
         str,
         typer.Option(
-            help="Measure of the order, the bars and --threshold: "
-            "js, kl, psi, hellinger or total_variation.",
+            help="Measure by which columns are ordered and --threshold judges: js, kl, psi, "
+            "hellinger or total_variation.",
             autocompletion=one_of("js", "kl", "psi", "hellinger", "total_variation"),
         ),
     ] = "js",
@@ -159,7 +166,7 @@ def drift(
         float | None,
         typer.Option(help="Exit with code 1 if the measure of a column is above this."),
     ] = None,
-    bins: Annotated[int, typer.Option(help="Into how many quantiles numbers are cut.")] = 10,
+    bins: Annotated[int, typer.Option(help="Number of quantiles that numbers are cut into.")] = 10,
     weights: Annotated[
         str | None,
         typer.Option(help="Column with the weight of each row in both tables; it is not compared."),

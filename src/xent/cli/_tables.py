@@ -88,8 +88,9 @@ class TableOptions:
     unpacked: Annotated[
         str | None,
         typer.Option(
-            help="Read a packed table that is larger than 256MB and than 100 times its size as it "
-            "lies there (Parquet and NPZ: 1GB and 400 times), where it is trusted: 10GB.",
+            help="How large a packed table that you trust may be once unpacked, like 10GB; "
+            "by default 256MB or 100 times its packed size (Parquet and NPZ: 1GB or 400 "
+            "times).",
             metavar="SIZE",
             rich_help_panel=_WRITTEN,
         ),

@@ -37,9 +37,9 @@ def fit(
     unknown: Annotated[
         str,
         typer.Option(
-            help="Words outside the vocabulary: word makes them <unk>, which is counted where "
-            "the text "
-            "spells it; open counts them as <unk> in the training text, too; closed has no <unk>.",
+            help="What words outside the vocabulary are: word (<unk>, counted only where the "
+            "text spells it), open (<unk>, counted for every such word of the training "
+            "text) or closed (there is no <unk>).",
             autocompletion=one_of("word", "open", "closed"),
         ),
     ] = "word",
