@@ -69,6 +69,6 @@ def pytest_terminal_summary(terminalreporter):
     found = [f"{name} {number}" for name, number in absent.items() if number]
     if found:
         terminalreporter.write_line(
-            f"Skipped for want of: {', '.join(found)}. What R and Weka print is recorded, so xent is "
-            "compared with it everywhere."
+            f"Skipped for want of: {', '.join(found)}. What R and Weka print is recorded, so xent "
+            "is compared with it everywhere."
         )
