@@ -18,6 +18,7 @@ BAR_WIDTH, LINE_LENGTH = (
 )  # characters of the longest bar, and of a line unless names are long
 MAX_NAME = 30  # characters of a column's name on the terminal
 DECIMALS = 4  # of a number on the terminal
+MANY_LEVELS = 50  # above which a column that comes first is doubted
 
 Html = Annotated[Path | None, typer.Option(help="Write the table to this HTML file.")]
 JsonFile = Annotated[
@@ -142,6 +143,11 @@ def rank(
         for row, f in zip(rows, found, strict=True):
             row += [_number(f.adjusted), f"{f.p_value:.3g}"]
     unit = _unit(logarithms) if gain else ""
+    if found and not permutations and found[0].levels > MANY_LEVELS:
+        _check.warn(
+            f"{found[0].name!r} comes first with {found[0].levels:,} levels: many levels gain by "
+            "chance alone. Pass --permutations 99 to take that off."
+        )
     title = f"What tells about {target}"
     axis = heads[1] + (", less chance" if permutations else "") + (f" ({unit})" if unit else "")
     _out(title, unit, axis, heads, rows, shown, found, html, json)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+DROP = "Pass --drop-missing-target to leave such rows out."
 TargetOption = Annotated[str, typer.Option(help="Column with the true class of each row.")]
 ProbsOption = Annotated[
     str | None,
