@@ -37,10 +37,10 @@ def fit(
     unknown: Annotated[
         str,
         typer.Option(
-            help="Words outside the vocabulary: word makes them <unk>, which is counted where "
-            "the text "
-            "spells it; open counts them as <unk> in the training text, too; closed has no <unk>; "
-            "removed counts it and then removes it, as SRILM does without -unk.",
+            help="What words outside the vocabulary are: word (<unk>, counted only where the "
+            "text spells it), open (<unk>, counted for every such word of the training "
+            "text), closed (there is no <unk>) or removed (counted, then removed, as SRILM "
+            "does without -unk).",
             autocompletion=one_of("word", "open", "closed", "removed"),
         ),
     ] = "word",
