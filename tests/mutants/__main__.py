@@ -121,12 +121,12 @@ def tried(room: str, given: argparse.Namespace, copy: Path) -> str:
     for number, mutant in enumerate(sample):
         if given.only and number not in given.only:
             continue
-        tests = trials.chosen(ran, room, mutant.path, mutant.source, mutant.line)
+        tests, left = trials.chosen(ran, room, mutant.path, mutant.source, mutant.line, given.most)
         start = time.monotonic()
         what = trials.noticed(copy, mutant.path, mutant.changed, ran, tests)
         lived, count = lived + (not what), count + 1
         head = f"{number} {'caught' if what else 'LIVES'}: {mutant.path}, {mutant.operator}"
-        tail = what or f"none of {len(tests)} tests"
+        tail = what or f"none of {len(tests)} tests" + f", and {left} not tried" * (left > 0)
         seconds = time.monotonic() - start
         print(f"{head}\n{mutant.lines()}\n  {tail} ({seconds:.0f} s)", flush=True)
     seconds = time.monotonic() - begin
@@ -138,6 +138,7 @@ def main() -> int:
     parser.add_argument("rooms", nargs="*", help=f"of {', '.join(ROOMS)}; all where none is named")
     parser.add_argument("--count", type=int, default=20, help="slips of a room")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--most", type=float, default=600, help="seconds of tests for a slip")
     parser.add_argument("--only", type=int, nargs="*", help="the slips of these numbers alone")
     given = parser.parse_args()
     trials.load_ahead()

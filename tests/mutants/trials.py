@@ -22,6 +22,7 @@ import threading
 import traceback
 from contextlib import suppress
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -331,15 +332,24 @@ def _users(ran: Ran, room: str, names: set[str]) -> set[str]:
     return found
 
 
-def chosen(ran: Ran, room: str, path: Path, source: str, line: int) -> list[str]:
-    """Return the tests for a slip, the quickest first, then those that share what these made."""
+def chosen(
+    ran: Ran, room: str, path: Path, source: str, line: int, most: float
+) -> tuple[list[str], int]:
+    """Return the tests for a slip, the quickest first, then those that share what these made.
+
+    Those past ``most`` seconds are only counted: a slip that they alone notice counts as one that
+    lives.
+    """
     hits = running(ran, room, path, source, line)
     if not hits:  # by what coverage does not see into: all that run anything of the file
         hits = set().union(*ran.lines.get(str(path), {}).values()) or set(ran.seconds)
     files = {name.partition("::")[0] for name in hits}
     sharing = {file for file in files if FIXTURES.search((ROOT / file).read_text())}
     rest = {name for name in ran.seconds if name.partition("::")[0] in sharing} - hits
-    return [name for part in (hits, rest) for name in sorted(part, key=ran.seconds.__getitem__)]
+    tests = [name for part in (hits, rest) for name in sorted(part, key=ran.seconds.__getitem__)]
+    spent = accumulate(ran.seconds[name] for name in tests)
+    number = max(1, sum(seconds <= most for seconds in spent))
+    return tests[:number], len(tests) - number
 
 
 def noticed(copy: Path, path: Path, changed: str, ran: Ran, tests: list[str]) -> str:
