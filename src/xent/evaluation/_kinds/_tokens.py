@@ -193,6 +193,11 @@ def summed(
     return report, columns
 
 
+def _rate(spent: Numbers, number: NDArray[np.int64]) -> Numbers:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(spent / number)
+
+
 def _power(base: float, exponent: float) -> float:
     try:
         return float(base**exponent)
