@@ -192,12 +192,13 @@ def changed(state, luck: random.Random):
 
 
 def torture(
-    given: Path, folder: Path, seed: int, cases: int, notes: list[str]
+    given: Path, folder: Path, seed: int, cases: int, notes: list[str], only: str = ""
 ) -> Iterator[tuple[str, Counter[str]]]:
     """Yield a line of the table for each stored format."""
     place = many.copied(given, folder / "flips")
     many.prepared(lambda: made(place), place)
-    for stored in STORED:
+    chosen = [stored for stored in STORED if only in stored.name]
+    for stored in chosen:
         data = (place / stored.file).read_bytes()
         path = place / f"damaged{Path(stored.file).suffix}"
         path.write_bytes(data)
@@ -220,5 +221,5 @@ def torture(
 
         yield (
             stored.name,
-            many.counted(one, place, max(1, cases // len(STORED)), stored.name, notes),
+            many.counted(one, place, max(1, cases // len(chosen)), stored.name, notes),
         )

@@ -224,12 +224,13 @@ def one(words: str, path: Path) -> str:
 
 
 def torture(
-    given: Path, folder: Path, seed: int, cases: int, notes: list[str]
+    given: Path, folder: Path, seed: int, cases: int, notes: list[str], only: str = ""
 ) -> Iterator[tuple[str, Counter[str]]]:
     """Yield a line of the table for each kind of file."""
     place = many.copied(given, folder / "mutants")
     many.prepared(lambda: made(place), place)
-    for kind in GIVEN:
+    chosen = [kind for kind in GIVEN if only in kind.name]
+    for kind in chosen:
         data = (place / kind.file).read_bytes()
         path = place / f"mutant.{kind.file.partition('.')[2]}"
         path.write_bytes(data)
@@ -241,4 +242,4 @@ def torture(
             path.write_bytes(kind.change(data, luck))
             return one(kind.words[i % len(kind.words)], path)
 
-        yield kind.name, many.counted(act, place, max(1, cases // len(GIVEN)), kind.name, notes)
+        yield kind.name, many.counted(act, place, max(1, cases // len(chosen)), kind.name, notes)
