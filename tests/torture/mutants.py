@@ -125,6 +125,7 @@ MODEL = (
     "language convert {} -o out.arpa",
     "language prune {} --entropy 1e-5 -o out.xent",
 )
+KENLM = ("probing", "rest", "trie", "quantised", "array", "quantised array")  # by their numbers
 GIVEN = [
     Given("CSV", "t.csv", TABLES),
     Given("CSV of predictions", "predictions.csv", EVALUATE),
@@ -144,6 +145,12 @@ GIVEN = [
     Given("trained model", "model.xent", ("predict {} t.csv -o out.csv",)),
     Given("tree", "trees.xent", ("tree predict {} t.csv -o out.csv", "tree show {} --as json")),
     Given("language model", "language.xent", MODEL),
+    # Of hash tables no n-gram can be listed: they are scored with.
+    *(
+        Given(f"KenLM, {kind}", f"{kind.replace(' ', '_')}.bin", MODEL[: 1 if i < 2 else 2])
+        for i, kind in enumerate(KENLM)
+    ),
+    Given("KenLM's model as ARPA", "kenlm.arpa", MODEL),
     Given("Python script", "scripts.py", ("audit files {} --format json",)),
     Given("notebook", "scripts.ipynb", ("audit files {} --format json",)),
     Given("report as baseline", "base.json", ("audit files scripts.py --baseline {}",)),
@@ -184,7 +191,19 @@ def made(folder: Path) -> None:
         "language convert model.arpa -o model.arpa.gz",
     ):
         assert forks.command(words.split()) == 0, words
+    _kenlm(folder)
     _scripts(folder)
+
+
+def _kenlm(folder: Path) -> None:
+    """Write a small model in each of KenLM's formats, and as the text that it was built from."""
+    from language.kenlm_writer import write
+    from language.test_kenlm_binary import levels
+
+    small = levels(4, lines=12)
+    for number, kind in enumerate(KENLM):
+        (folder / f"{kind.replace(' ', '_')}.bin").write_bytes(write(small, number))
+    assert forks.command(["language", "convert", "trie.bin", "-o", "kenlm.arpa"]) == 0
 
 
 def _scripts(folder: Path) -> None:
