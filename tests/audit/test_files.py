@@ -358,3 +358,12 @@ def test_a_file_that_xent_fails_on_does_not_hide_the_others(tmp_path, monkeypatc
     report = audit(tmp_path)
     assert [one.path.rpartition("/")[2] for one in report.findings] == ["b.py"]
     assert "a.py (xent failed: KeyError" in report.not_followed[0]
+
+
+def test_columns_are_counted_in_letters_and_not_in_bytes(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text(
+        'import torch.nn.functional as F\nx = "éß漢"; F.nll_loss(F.softmax(z, dim=1), y)\n'
+    )
+    (found,) = audit(path).findings
+    assert (found.rule, found.line, found.column) == ("X106", 2, 12)

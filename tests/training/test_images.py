@@ -111,6 +111,7 @@ def test_broken_files_are_refused(tmp_path, data, because):
 def test_what_unpacks_to_far_more_is_refused(tmp_path, monkeypatch, kind):
     """Black images: 2 MB of zeros that pack to some kilobytes."""
     from xent._table.files import unpacked
+    from xent.training._data import pictures
 
     X, y = np.zeros((200, 100, 100), np.uint8), np.zeros(200, np.uint8)
     place = tmp_path
@@ -129,6 +130,7 @@ def test_what_unpacks_to_far_more_is_refused(tmp_path, monkeypatch, kind):
     assert read_images(place).X.nbytes == 2_000_000
     monkeypatch.setattr(unpacked, "ARRAY_BYTES", 1_000_000)
     monkeypatch.setattr(unpacked, "ARRAY_TIMES", 10)
+    monkeypatch.setattr(pictures, "MOST_TIMES", 10)
     with pytest.raises(ValueError, match=r"unpacked it would be larger than 1 MB\. Where it is tr"):
         read_images(place)
     with unpacked.up_to(3_000_000):

@@ -44,12 +44,12 @@ def cells_limit() -> int:
 
 def check_size(path: str | os.PathLike[str], size: int) -> None:
     """Refuse a file of arrays that says that it will become larger than allowed."""
-    check_sizes(path, os.path.getsize(path), size)
+    check_sizes(path, os.path.getsize(path), size, ARRAY_TIMES)
 
 
-def check_sizes(path: str | os.PathLike[str], packed: int, size: int) -> None:
-    """Refuse so many packed bytes that would become larger than allowed."""
-    limit = _allowed.get() or max(ARRAY_BYTES, ARRAY_TIMES * packed)
+def check_sizes(path: str | os.PathLike[str], packed: int, size: int, times: int) -> None:
+    """Refuse so many packed bytes that would become larger than allowed, and than so many times."""
+    limit = _allowed.get() or max(ARRAY_BYTES, times * packed)
     if size > limit:
         raise _too_large(path, limit)
 

@@ -17,6 +17,7 @@ from xent._progress import stage
 from xent._table.files.unpacked import check_sizes
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+MOST_TIMES = 100  # of their files that pictures may take; photographs take ten times
 GREY = {"1", "L", "LA"}
 READ_MODES = {*GREY, "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 
@@ -83,7 +84,8 @@ def read_pictures(folder: Path, size: tuple[int, int] | None) -> Pictures:
             passed = _check.setting("image_size", f"{columns}x{rows}")
             raise _check.invalid("path", must, got, "To resize them pass " + passed + ".")
     shape = (len(paths), rows, columns, 3) if colour else (len(paths), rows, columns)
-    check_sizes(folder, sum(path.stat().st_size for _, path in paths), math.prod(shape))
+    packed = sum(path.stat().st_size for _, path in paths)
+    check_sizes(folder, packed, math.prod(shape), MOST_TIMES)
     X = np.empty(shape, np.uint8)
     with stage("reading images", len(paths), "images") as told:
         for i, (_, path) in enumerate(paths):
