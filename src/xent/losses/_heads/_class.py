@@ -140,7 +140,7 @@ def linear_cross_entropy(
         with refuse_in_all(group, input):
             o = check_options(**shared)
             refuse_transforms()
-            x, w, b, shape = check_head(input, *head)
+            x, w, b, shape = check_head(input, *head, least=0)
             target = _flat_target(w.shape[0], target, token_weight, shape, o)
             check_no_gradient(target=target, weight=weight, token_weight=token_weight)
         shards = share_rows(x, target, weight, token_weight, o, group, stats, shape, w.shape[0])
@@ -425,4 +425,6 @@ def _flat_target(
     """Check targets and their weights; return them row by row."""
     target = check_target(torch.Size((*shape, classes)), target, len(shape), o.ignore_index)
     check_weight("token_weight", token_weight, shape, "row")
-    return target.reshape(-1, classes) if target.is_floating_point() else target.reshape(-1)
+    if target.is_floating_point():
+        return target.reshape(math.prod(shape), classes)
+    return target.reshape(-1)
