@@ -30,7 +30,6 @@ from xent.losses._rows._chunks import (
     in_chunk,
     upstream_of_rows,
 )
-from xent.losses._rows._scoring import as_rows
 from xent.losses._rows._stats import in_two_passes, stats_need_second_pass
 from xent.losses._rows._targets import check_target, one_ignored
 

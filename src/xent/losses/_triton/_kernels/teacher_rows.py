@@ -48,7 +48,7 @@ def _others(
         c = start + tl.arange(0, BLOCK)
         inside = c < classes
         v = tl.load(x + c, mask=inside, other=float("-inf")).to(tl.float32)
-        d, lost, _ = gaps_of_block(v, top, bent_top, cap, CAP)
+        d, lost, _slope = gaps_of_block(v, top, bent_top, cap, CAP)
         e = scaled_exp(d, lost, log2e, ln2_high, ln2_low, inverse, False)
         total += tl.sum(tl.where(inside & (c != argmax), e, 0.0).to(tl.float64), 0)
     return total
@@ -112,8 +112,8 @@ def score_teacher_rows(
     theirs, their_argmax = _largest(y, read, BLOCK)
     bent_top, bent_theirs = top.to(tl.float64), theirs.to(tl.float64)
     if CAP:
-        bent_top, _ = bend(top, cap)
-        bent_theirs, _ = bend(theirs, cap)
+        bent_top, _top_slope = bend(top, cap)
+        bent_theirs, _their_top_slope = bend(theirs, cap)
     others = _others(
         x, read, top, bent_top, argmax, log2e, ln2_high, ln2_low, inverse, cap, CAP, BLOCK
     )
@@ -129,11 +129,11 @@ def score_teacher_rows(
     for start in range(0, read, BLOCK):
         c = start + tl.arange(0, BLOCK)
         inside = c < read
-        log_p, p, _ = _logarithms(
+        log_p, p, _slope = _logarithms(
             x, c, inside, top, bent_top, argmax, near, share, log2e, ln2_high, ln2_low, inverse,
             cap, CAP,
         )  # fmt: skip
-        log_q, q, _ = _logarithms(
+        log_q, q, _their_slope = _logarithms(
             y, c, inside, theirs, bent_theirs, their_argmax, far, their_share, log2e, ln2_high,
             ln2_low, inverse, cap, CAP,
         )  # fmt: skip
@@ -166,7 +166,7 @@ def score_teacher_rows(
                 x, c, inside, top, bent_top, argmax, near, share, log2e, ln2_high, ln2_low,
                 inverse, cap, CAP,
             )  # fmt: skip
-            log_q, q, _ = _logarithms(
+            log_q, q, _their_slope = _logarithms(
                 y, c, inside, theirs, bent_theirs, their_argmax, far, their_share, log2e, ln2_high,
                 ln2_low, inverse, cap, CAP,
             )  # fmt: skip
@@ -176,7 +176,7 @@ def score_teacher_rows(
             elif KIND == 1:
                 found = tl.where(p == 0.0, 0.0, p * (log_p - log_q - middle + rise))
             else:
-                ratio, _ = _against_mixture(log_p, log_q, log_beta, log_1_beta)
+                ratio, their_ratio = _against_mixture(log_p, log_q, log_beta, log_1_beta)
                 found = tl.where(p == 0.0, 0.0, p * ((1.0 - beta) * (ratio - middle) + rise))
             found = tl.where(factor == 0.0, 0.0, found * up * slope)
             tl.store(x + c, found.to(x.dtype.element_ty), mask=c < classes)
