@@ -124,7 +124,7 @@ class KneserNey(Discounting):
 def _fall_back(order: int, because: str) -> tuple[float, float, float]:
     _check.warn(
         f"KneserNey cannot estimate its discounts for {order}-grams: {because}. It uses 0.5, 1 "
-        "and 1.5. The corpus is small or deduplicated; KneserNey(discount=0.75) says so outright.",
+        "and 1.5. The corpus is small or deduplicated. KneserNey(discount=0.75) sets them instead.",
     )
     return FALLBACK
 
