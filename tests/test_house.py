@@ -288,7 +288,8 @@ NOTHING_REFUSED = {
     | {"Counts", "LogProbs", "Logits"},
     # As scikit-learn wants it, an estimator's constructor keeps what it is given; `fit` refuses.
     "training": {"Comparison", "Scaling", "TrainedModel", "SoftmaxClassifier", "TableEncoder"}
-    | {"FairComparison", "FairResult", "Images", "LikelihoodTable", "MultilabelClassifier"},
+    | {"FairComparison", "FairResult", "Images", "LikelihoodTable", "MultilabelClassifier"}
+    | {"DenseClassifier"},
     "trees": {"C45Classifier", "CARTClassifier", "CARTRegressor", "ID3Classifier"}
     | {"TreeClassifier", "TreeRegressor"},
 }

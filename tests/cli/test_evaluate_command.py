@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pyarrow
@@ -85,6 +86,13 @@ def test_numbered_columns_are_in_the_order_of_their_numbers(tmp_path):
         report = evaluated(tmp_path, "--labels", ",".join(names))
         assert report["cross_entropy"] == pytest.approx(-np.log2(0.95))
         assert report["hardest"][0]["target"] == "class10"
+
+
+@pytest.mark.parametrize("truth", ["-1", "2", "0.5"])
+def test_a_number_that_is_no_place_of_a_label_is_no_class(tmp_path, truth):
+    (tmp_path / "p.csv").write_text(f"target,p_0,p_1\n0,0.5,0.5\n{truth},0.5,0.5\n")
+    with pytest.raises(ValueError, match=re.escape(f"{truth!r}")):
+        evaluated(tmp_path, "--labels", "a,b")
 
 
 def test_the_truth_of_another_file(tmp_path):

@@ -39,8 +39,9 @@ def fit(
         typer.Option(
             help="What words outside the vocabulary are: word (<unk>, counted only where the "
             "text spells it), open (<unk>, counted for every such word of the training "
-            "text) or closed (there is no <unk>).",
-            autocompletion=one_of("word", "open", "closed"),
+            "text), closed (there is no <unk>) or removed (counted, then removed, as SRILM "
+            "does without -unk).",
+            autocompletion=one_of("word", "open", "closed", "removed"),
         ),
     ] = "word",
     min_count: Annotated[

@@ -16,7 +16,8 @@ from xent.cli._training._labelled import (
     text_columns,
 )
 from xent.cli._training._prepared import prepare
-from xent.cli._training._train import parted, refuse_for_images, share_of, units_of
+from xent.cli._training._train import parted
+from xent.cli._training._typed import refuse_for_images, share_of, units_of
 from xent.cli._training._words import IMAGES_HELP, train_words
 
 if TYPE_CHECKING:
