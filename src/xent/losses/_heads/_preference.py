@@ -299,7 +299,7 @@ def linear_kto(
 
 
 def _log_sigmoid(x: Tensor) -> Tensor:
-    """log σ(x); in an exported program by its formula, for ONNX Runtime's σ is 0 from -18 on."""
+    """Return log σ(x); when exporting by its formula, for ONNX Runtime's σ is 0 from -18 on."""
     if torch.compiler.is_exporting():
         return -binary_values(x, torch.ones_like(x), None, None)
     return functional.logsigmoid(x)
