@@ -1,8 +1,8 @@
 """`make pictures`: the pictures of the README, taken by headless Chromium from real output.
 
-`report.png` is a part of the page that `xent demo` writes, the fair table first, `report.zh.png` the same in Chinese,
-`audit.png` what `xent audit` prints about a script with a double softmax. `losses.png` is drawn
-from the losses themselves.
+`report.png` is a part of the page that `xent demo` writes, the fair table first, `report.zh.png`
+the same in Chinese, `audit.png` what `xent audit` prints about a script with a double softmax.
+`losses.png` is drawn from the losses themselves.
 """
 
 import html

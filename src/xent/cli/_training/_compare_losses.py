@@ -33,13 +33,17 @@ def compare_losses(
         str | None, typer.Option("--target", "-t", help="Column with the class of each row.")
     ] = None,
     losses: Annotated[
-        str, typer.Option(help="Losses to compare, with options, the first the one to beat.")
+        str,
+        typer.Option(
+            help="Losses to compare, with options; the others are compared with the first."
+        ),
     ] = COMPARED_LOSSES,
     validation: Annotated[
         str,
         typer.Option(
-            help="Rows to judge by: a share between 0 and 1 of each class, or a file with the "
-            "same columns. Of MNIST's folder t10k-* where it has both parts.",
+            help="Rows to judge by: a share between 0 and 1 of each class, or a file with "
+            "the same columns. For MNIST's folder it is t10k-*, if both parts are "
+            "there.",
             metavar="SHARE|FILE",
         ),
     ] = "0.2",

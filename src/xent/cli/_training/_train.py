@@ -124,9 +124,10 @@ def train(
         bool,
         typer.Option(
             "--dense",
-            help="Every place of an input has a class, as pixels have in masks: DATA is an NPZ, or "
-            "a folder of .npy, with x_train (N, ...) and y_train (N, H, W) or (N, L), and --module "
-            "gives logits (N, C, H, W) or (N, C, L).",
+            help="Every place of an input has a class of its own, as the pixels of a mask "
+            "have. DATA is an NPZ, or a folder of .npy, with x_train (N, ...) and "
+            "y_train (N, H, W) or (N, L). --module gives logits (N, C, H, W) or (N, C, "
+            "L).",
         ),
     ] = False,
     ignore: Annotated[
@@ -159,7 +160,10 @@ def train(
     ] = None,
     class_weight: Annotated[
         str | None,
-        typer.Option(help="balanced: all classes count alike.", autocompletion=one_of("balanced")),
+        typer.Option(
+            help="balanced makes all classes count alike, however many rows they have.",
+            autocompletion=one_of("balanced"),
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Column of weights of the rows, which is no feature.")
@@ -170,7 +174,10 @@ def train(
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="Predict each row by a model trained without its part of so many."),
+        typer.Option(
+            help="Also train this many models, each without one part of the rows, and "
+            "predict that part."
+        ),
     ] = None,
     out_of_fold_: Annotated[
         Path | None,
@@ -182,21 +189,21 @@ def train(
     download: Annotated[
         str | None,
         typer.Option(
-            help="mnist: download its files into the folder DATA first, where they are not there.",
+            help="mnist downloads its files into the folder DATA first, if they are not there.",
             autocompletion=one_of("mnist"),
         ),
     ] = None,
     buffer: Annotated[
         int | None,
         typer.Option(
-            help="Of a Parquet file, or images, have so many rows in memory at once: row groups "
-            "are shuffled, and rows within the buffer.",
+            help="Hold only this many rows of a Parquet file, or images, in memory at once. "
+            "Row groups are shuffled, and rows within the buffer.",
             metavar="ROWS",
         ),
     ] = None,
     image_size: Annotated[
         str | None,
-        typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
+        typer.Option(help="Bring images in folders to this size, columns by rows, like 28x28."),
     ] = None,
     seed: _data.Seed = 0,
     device: Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda, ...")] = "auto",
@@ -209,7 +216,7 @@ def train(
     checkpoint_every: Annotated[
         str | None,
         typer.Option(
-            help="Write it whenever so long has passed, like 30s, 5m or 2h, amid an epoch too.",
+            help="Write the checkpoint at this interval, like 30s, 5m or 2h, within an epoch too.",
             metavar="TIME",
         ),
     ] = None,
@@ -217,7 +224,8 @@ def train(
         bool,
         typer.Option(
             "--allow-other-bits",
-            help="Go on from --checkpoint with other threads, torch or device than before.",
+            help="Go on from --checkpoint although threads, torch or device have changed; "
+            "the last bits of the result may differ.",
         ),
     ] = False,
     log: Annotated[
@@ -232,7 +240,7 @@ def train(
     each class. Of MNIST's folder train-* is trained on and t10k-* held out.
 
     Names become one-hot, numbers are scaled, gaps have a feature of their own, dates keep their
-    place in the year, the week and the day. How is kept in the model.
+    place in the year, the week and the day. The model remembers how.
 
     With --multilabel each label has a probability of its own, by a sigmoid.
 

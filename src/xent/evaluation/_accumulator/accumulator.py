@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from xent import _check
 from xent.evaluation._accumulator import result, stored
 from xent.evaluation._accumulator.rows import counted
-from xent.evaluation._accumulator.scores import scores_of
+from xent.evaluation._accumulator.scores.column import scores_of
 from xent.evaluation._accumulator.state import EvaluationState
 from xent.evaluation._batches.once import RowsById
 from xent.evaluation._batches.parts import Batch, update_each

@@ -193,11 +193,6 @@ def summed(
     return report, columns
 
 
-def _whole(number: NDArray[np.int64] | None, place: int) -> int | None:
-    """Return one of some whole numbers, where there are any."""
-    return None if number is None else int(number[place])
-
-
 def _rate(spent: Numbers, number: NDArray[np.int64]) -> Numbers:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(spent / number)

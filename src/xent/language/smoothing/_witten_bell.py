@@ -58,6 +58,7 @@ class WittenBell(Discounting):
     ) -> F64:
         """Return the counts; the total grows by the number of different words."""
         kinds = np.zeros(len(total), np.int64)
-        kernels.count_by_prefix(evidence.levels[order - 1].prefix[counts > 0], kinds)
+        seen = evidence.of_events(order, counts) > 0
+        kernels.count_by_prefix(evidence.levels[order - 1].prefix[seen], kinds)
         total += kinds
         return counts.astype(np.float64)
