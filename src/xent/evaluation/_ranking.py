@@ -148,4 +148,3 @@ def operating_points(
         at = min(float(exactly[best]), 1.0)
     points = [point(first, t) for first, t in zip(firsts, THRESHOLDS, strict=True)]
     return points, point(best, at)
-

@@ -45,6 +45,7 @@ def numbers(
     argument: str = "columns",
     advice: str = "",
     masked: bool = False,
+    first: int = 0,
 ) -> NDArray[np.float64]:
     """Return columns as one float64 matrix; text, dates, gaps and NaN are refused.
 
@@ -59,6 +60,8 @@ def numbers(
         message.
     masked : bool
         Whether -inf is a number too: the logit of a class that is masked.
+    first : int
+        The number of the table's first row, as it is told where one is refused.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def numbers(
             value = column[row].as_py()
             shown = "a missing value" if value is None else repr(value)
             must = f"hold numbers in column {name!r}"
-            raise _check.invalid(argument, must, f"{shown} at row {row}", advice)
+            raise _check.invalid(argument, must, f"{shown} at row {first + row}", advice)
         matrix[:, j] = values
     return matrix
 

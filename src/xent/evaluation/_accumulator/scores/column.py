@@ -21,7 +21,8 @@ from xent.evaluation._accumulator.scores.held import HeldScores, KeyCounts
 from xent.evaluation._accumulator.sums import Numbers, Slots
 
 MOST_SCORES = 1 << 20  # distinct ones that are counted by themselves, of all columns together
-CELLS = 1 << 16  # of each doubling of the odds beyond, of all columns together
+CELLS = 1 << 16  # of each doubling of the odds beyond, where there is one column,
+CELLS_TOGETHER = 1 << 15  # and of all columns together where there are more
 MOST_RANKED = 64  # classes up to which each is ranked against the rest
 
 
@@ -33,14 +34,15 @@ class ScoreColumn:
     kind : int
         What the scores are: `PROBABILITY`, `LOG_ODDS` or `LOG_PROBABILITY`.
     columns : int
-        How many share `MOST_SCORES` and `CELLS`.
+        How many share `MOST_SCORES` and `CELLS_TOGETHER`.
     weighted : bool
         Whether rows have weights.
     """
 
     def __init__(self, kind: int, columns: int, *, weighted: bool) -> None:
         self.kind, self.weighted = kind, weighted
-        self._most, self._fine = MOST_SCORES // columns, int(math.log2(CELLS // columns))
+        cells = CELLS if columns == 1 else CELLS_TOGETHER // columns
+        self._most, self._fine = MOST_SCORES // columns, int(math.log2(cells))
         self._distinct = KeyCounts(weighted=weighted)
         self._cells: ScoreCells | None = None
 
