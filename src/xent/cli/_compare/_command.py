@@ -76,6 +76,8 @@ def compare(
         float | None,
         typer.Option(help="Exit with 1 unless the interval of each difference ends below this."),
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the comparison as a page.")] = None,
+    lang: _data.Lang = "en",
     json: options.JsonOption = None,
     schema: options.SchemaOption = False,
     *,
@@ -90,9 +92,9 @@ def compare(
 
     if len(files) < 2:
         raise _check.invalid("FILE", "name two files or more", f"{str(files[0])!r} alone")
-    _data.check_outputs([truth], {"--json": json})
-    for file in files:
-        _data.check_outputs([file], {"--json": json})
+    for read in (truth, *files):
+        _data.check_outputs([read], {"--html": html, "--json": json})
+    _check_page(html, lang)
     logarithms = _data.base_of(base)
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
     kind, pattern = _kind(given, costs, normalize=normalize)
@@ -118,10 +120,26 @@ def compare(
             labels=first.classes, positive=first.positive, ignore_index=ignore,
             normalize=normalize, allow_probabilities=allow_probabilities,
         )  # fmt: skip
-    write_json(found.to_dict(), str(found), json)
+    said = str(found)
+    if html is not None:
+        found.to_html(html, lang=lang)
+        said += f"\n\nThe page: {html}"
+    write_json(found.to_dict(), said, json)
     if fail_above is not None:
         for d in found.differences:
             options.fail(f"{d.second} less {d.first}", d.high, fail_above, found.unit)
+
+
+def _check_page(html: Path | None, lang: str) -> None:
+    from xent import _check
+    from xent._lang import LANGUAGES
+
+    if str(html) == "-":
+        raise _check.invalid("--html", "name a file", "'-'")
+    _check.option("--lang", lang, LANGUAGES)
+    if lang != "en" and html is None:
+        advice = "What is printed is in English."
+        raise _check.invalid("--lang", "be left out where there is no --html", repr(lang), advice)
 
 
 def _kind(

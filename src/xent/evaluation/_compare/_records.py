@@ -1,7 +1,8 @@
 """What a comparison found, as plain data, one screen of text, or a table in a notebook."""
 
 import math
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any
 
@@ -27,6 +28,9 @@ class ModelCost:
         Mean cost of the true class, and its interval.
     impossible : int
         Rows whose true class it gave probability 0.
+    reliability : dict
+        Calibration in bins, and the best rising curve, of the second of two classes (``yes``) or
+        of the winning class (``top_label``), as in `Report`; empty of costs.
 
     Examples
     --------
@@ -41,6 +45,7 @@ class ModelCost:
     low: float
     high: float
     impossible: int
+    reliability: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,31 @@ class ModelComparison:
         """
         return plain({**asdict(self), "unit": self.unit})  # type: ignore[no-any-return]
 
+    def to_html(
+        self, path: str | os.PathLike[str], *, title: str | None = None, lang: str = "en"
+    ) -> None:
+        """Write the comparison as one page that opens anywhere, offline.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Where the page shall stand; it is written whole or not at all.
+        title : str, optional
+            Its heading.
+        lang : str
+            Its language: ``en``, or ``zh`` for Chinese.
+
+        Raises
+        ------
+        ImportError
+            If the extra ``report`` is not installed.
+        ValueError
+            If the language is another.
+        """
+        from xent.evaluation._compare._page import write_page
+
+        write_page(self, path, title, lang)
+
     def __repr__(self) -> str:
         return str(self)
 
@@ -197,7 +227,7 @@ class ModelComparison:
         width = self._width(m.name for m in self.models)
         lines = [f"{'':{width}}  {self.unit + ' a row':>12}   {100 * self.confidence:g} % interval"]
         return lines + [
-            f"{fitted(one_line(m.name), width)}  {m.cross_entropy:12.4f}   {_reach(m.low, m.high)}"
+            f"{fitted(one_line(m.name), width)}  {m.cross_entropy:12.4f}   {reach(m.low, m.high)}"
             for m in self.models
         ]
 
@@ -209,9 +239,9 @@ class ModelComparison:
         lines = [head + (f"  {self.correction + chr(39) + 's':>8}" if several else "")]
         for name, d in zip(names, self.differences, strict=True):
             line = f"{fitted(name, width)}  {_signed(d.difference):>12}   "
-            line += f"{_reach(d.low, d.high, sign=True):<20}  {_p(d.p_value):>8}"
-            line += f"  {_p(d.adjusted):>8}" if several else ""
-            lines.append(f"{line}   {_verdict(d)}")
+            line += f"{reach(d.low, d.high, sign=True):<20}  {p_text(d.p_value):>8}"
+            line += f"  {p_text(d.adjusted):>8}" if several else ""
+            lines.append(f"{line}   {verdict(d)}")
             lines += [f"  {line}" for line in self._infinite_lines(d)]
         return lines
 
@@ -231,7 +261,9 @@ class ModelComparison:
             return [zeros, "no row is left on which both are finite"]
         rest = f"on the other rows {_signed(d.finite_difference)} {self.unit}"
         if not math.isnan(d.finite_low):
-            rest += f" ({_reach(d.finite_low, d.finite_high, sign=True)}, p {_p(d.finite_p_value)})"
+            rest += (
+                f" ({reach(d.finite_low, d.finite_high, sign=True)}, p {p_text(d.finite_p_value)})"
+            )
         return [zeros, rest]
 
     def _slice_lines(self, name: Any) -> list[str]:
@@ -244,7 +276,7 @@ class ModelComparison:
                 value = f"{value}: {one_line(d.second)} less {one_line(d.first)}"
             lines.append(
                 f"  {fitted(value, 36 if several else 18)} {_signed(d.difference):>10}   "
-                f"{_reach(d.low, d.high, sign=True):<20}  {_p(d.adjusted):>8}  {d.rows:>9,}"
+                f"{reach(d.low, d.high, sign=True):<20}  {p_text(d.adjusted):>8}  {d.rows:>9,}"
             )
         if len(found) > MOST_SLICES:
             lines.append(f"  and {len(found) - MOST_SLICES} more")
@@ -289,20 +321,20 @@ def _signed(value: float) -> str:
     return "undefined" if math.isnan(value) else f"{value:+.4f}"
 
 
-def _reach(low: float, high: float, *, sign: bool = False) -> str:
+def reach(low: float, high: float, *, sign: bool = False) -> str:
     if math.isnan(low) or math.isinf(low):
         return "-"
     return f"{low:+.4f} to {high:+.4f}" if sign else f"{low:.4f} to {high:.4f}"
 
 
-def _verdict(d: CostDifference) -> str:
+def verdict(d: CostDifference) -> str:
     """Say what the interval does: lie below 0, above it, or hold it."""
     if d.high < 0 or d.low > 0:
         return "better" if d.high < 0 else "worse"
     return "open" if d.low <= 0 <= d.high else ""
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
     if math.isnan(value):
         return "-"
     return f"{value:.4f}" if value >= 1e-4 else f"{value:.0e}"
