@@ -187,7 +187,7 @@ def files() -> str:
             numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
             pa.set_cpu_count(threads)
             found = ratio(
-                f"xent evaluate, Parquet of {STREAMED:,} x 10, threads: {threads} (pyarrow reads it)",
+                f"xent evaluate, {STREAMED:,} x 10 in Parquet, threads: {threads} (pyarrow)",
                 lambda: command(many),
                 lambda n=threads: read(many, n),
                 seconds=20,

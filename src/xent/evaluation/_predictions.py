@@ -76,6 +76,8 @@ class Predictions(Distributions):
         plain = plain or by_column
         copied = copied or self.normalize or self.scores.ndim == 1 or not plain
         most = BLOCK_CELLS // len(self.labels) if copied else BLOCK_ROWS
+        if len(self.labels) > NARROW:  # of long rows fewer are enough, and take less room
+            most = min(most, BLOCK_ROWS // 2)
         step = max(1, min(BLOCK_ROWS, most))
         rounding = self.rounding()
         for start in range(0, len(self.scores), step):
