@@ -95,6 +95,24 @@ def test_one_column_of_two_classes(tmp_path, always, labels):
     assert {name: pieces[name] for name in want} == want
 
 
+@pytest.mark.parametrize("bins", ["4", "quantile", "0,0.4,0.5,1"])
+def test_bins_that_are_chosen(tmp_path, always, bins):
+    file = tmp_path / "p.parquet"
+    pyarrow.parquet.write_table(table(), file, row_group_size=130)
+    want = evaluated(file, "--ignore", "-100", "--bins", bins)
+    always()
+    found = evaluated(file, "--ignore", "-100", "--bins", bins)
+    assert found["binning"] == want["binning"]
+    for mine, theirs in zip(found["calibration"], want["calibration"], strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-9)
+    mine = evaluated(file, "--ignore", "-100", "--bins", bins, "--weights", "w")
+    assert mine["recovered"], "rows with weights are read whole"
+    with pytest.raises(ValueError, match="`--bins` must be left out where --workers is given"):
+        evaluated(file, "--bins", bins, "--weights", "w", "--workers", 2)
+    with pytest.raises(ValueError, match="`--bins` must be 'quantile' or 'corp'"):
+        evaluated(file, "--ignore", "-100", "--bins", "wide")
+
+
 def test_lists_logits_and_a_folder(tmp_path, always):
     rng = np.random.default_rng(0)
     logits, target = rng.normal(size=(90, 4)), rng.integers(0, 4, 90)

@@ -18,6 +18,7 @@ from xent.cli._predictions import (
     spelled,
     truth_as,
 )
+from xent.cli._score_options import bins_of
 from xent.cli._stream._pieces import Piece, batches
 from xent.cli._tables import TableOptions, words
 
@@ -49,6 +50,8 @@ class Question:
         As in `evaluate`.
     base : float
         Base of the logarithm.
+    bins : str or None
+        As it was typed.
     truth : Path or None
         An array of true classes, which go by their places.
     matrices : bool
@@ -69,6 +72,7 @@ class Question:
     normalize: bool
     allow_probabilities: bool
     base: float
+    bins: str | None = None
     truth: Path | None = None
     matrices: bool = False
 
@@ -93,9 +97,11 @@ class Question:
         """Return one that has seen nothing."""
         from xent.evaluation import Accumulator
 
-        return Accumulator(
-            normalize=self.normalize, allow_probabilities=self.allow_probabilities, base=self.base
-        )
+        with words("bins"):
+            return Accumulator(
+                normalize=self.normalize, allow_probabilities=self.allow_probabilities,
+                bins=bins_of(self.bins), base=self.base,
+            )  # fmt: skip
 
     def scores(self, table: Any, file: Any, first: int = 0) -> tuple[Scores, list[str]]:
         """Return the scores of a table, whose first row has this number, and their classes."""
