@@ -14,6 +14,7 @@ from xent.cli._arrays import (
     TruthArray,
     is_number,
     is_whole,
+    lists_in_text,
     matrix_of_lists,
     whole_column,
     with_truth,
@@ -164,8 +165,10 @@ def scores_of(
     """
     option = "--" + kind.replace("_", "-")
     pattern, found = score_columns(table, kind, pattern, file, leave)
-    if len(found) == 1 and (nested := _nested(table.column(found[0]), option, first)) is not None:
-        return nested
+    if len(found) == 1:
+        column = lists_in_text(table.column(found[0]), option, first)
+        if (nested := _nested(column, option, first)) is not None:
+            return nested
     return columns_of(table, found, pattern, option, masked=kind != "probs", first=first)
 
 
@@ -390,6 +393,8 @@ def truth_as(values: Sequence[Any], labels: list[str], *, coded: bool) -> list[s
         Whether names were given for numbers: then 0 is the first of them.
     """
     known = set(labels)
+    if known == {"0", "1"}:  # a truth of booleans, as Python counts them
+        values = [{"true": "1", "false": "0"}.get(spelled(value), value) for value in values]
     codes = coded and not any(label.lstrip("-").isdigit() for label in labels)
     return [_as_label(spelled(value), known, labels if codes else []) for value in values]
 

@@ -110,7 +110,7 @@ class Predictions(Distributions):
         bad = ~((block >= 0) & (block <= 1))
         if bad.any():
             row = int(bad.argmax())
-            got = f"{block[row]:.6g} at row {start + row}"
+            got = f"{block[row]:.9g} at row {start + row}"
             raise _check.invalid("probs", "be between 0 and 1", got)
 
     def refuse(self, rows: slice) -> None:
