@@ -53,7 +53,10 @@ def test_layers():
     from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
     root = SRC.parent.parent
-    assert lint_imports(str(root / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
+    assert lint_imports(str(root / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS, (
+        "what is printed above names a file: if it is new, give it a place in the `layers` of the "
+        "contract named there, in pyproject.toml; else it imports what stands above it"
+    )
 
 
 def test_no_circle_of_files():
@@ -186,7 +189,10 @@ def test_no_folder_is_crowded():
     """At most about twelve files a folder; a family of alike things has a folder of its own."""
     for folder in {path.parent for path in FILES}:
         files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
-        assert len(files) <= 14, f"{folder.relative_to(SRC)} holds {len(files)}"
+        assert len(files) <= 14, (
+            f"{folder.relative_to(SRC)} holds {len(files)} files: put those of one thing into a "
+            "folder of their own, as cli/_trees/ is one"
+        )
 
 
 # ------------------------------------------------------------------ what a room shows

@@ -547,6 +547,18 @@ def test_falls_back_and_says_so(smoothing, sentence):
     assert model.distribution(["a"]).sum() == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize(("times", "missing"), [(1, "twice"), (2, "once"), (3, "once")])
+@pytest.mark.parametrize("smoothing", [AbsoluteDiscounting(), KneserNey(modified=False)], ids=repr)
+def test_one_discount_says_what_was_never_seen(smoothing, times, missing):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        NGramModel(2, smoothing).fit(["a b c"] * times)
+    said = [str(w.message) for w in caught]
+    assert any(f"2-grams: no n-gram was seen exactly {missing}, so" in words for words in said), (
+        said
+    )
+
+
 def test_given_discounts_need_no_estimate():
     NGramModel(4, KneserNey(discount=0.75)).fit(["a b c"])  # a warning would be an error here
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,7 +81,7 @@ def evaluate(
         typer.Option(help="Exit with 1 unless the interval of the cross-entropy ends below this."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
-    lang: _data.Lang = "en",
+    lang: _data.Lang = None,
     json: options.JsonOption = None,
     schema: options.SchemaOption = False,
     *,
@@ -105,8 +105,7 @@ def evaluate(
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
     kind = kind_of(given, normalize=normalize)
     logarithms = _data.base_of(base)
-    without = "--against" if against else "--ordered" if kinds.ordered else ""
-    _check_language(lang, without or ("another kind of predictions" if kinds.alone else ""))
+    _data.check_language(lang)
     if kinds.alone:
         streaming.refuse("where the file holds another kind of predictions")
         said = {
@@ -116,7 +115,7 @@ def evaluate(
             "bins": bins, "calibrator": calibrator,
         }  # fmt: skip
         other = KindFile(file, reading, kinds, kind, given[kind], logarithms, said)
-        _finish(other.evaluated(), rows, json, fail_above)
+        _finish(other.evaluated(), rows, json, fail_above, lang)
         return
     elsewhere = {
         "--truth": None if by_place(file, truth) else truth, "--rows": rows, "--against": against,
@@ -167,12 +166,12 @@ def evaluate(
                 sample_weight=_weights(table, weights), ignore_index=ignore, normalize=normalize,
                 allow_probabilities=allow_probabilities,
             )  # fmt: skip
-            beyond.append(("ordered", found.beside(), found.lines()))
+            beyond.append(("ordered", found.beside(), found.lines))
     report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
     if against is not None:
         old = OldRows(against, report.unit, id_, target)
         compared = old.compared(file, report, each, others.get(id_ or ""))
-        beyond.append(("against", compared.to_dict(), str(compared)))
+        beyond.append(("against", compared.to_dict(), compared.__str__))
     if rows is not None:
         _write_rows(rows, report, each, {name: others[name] for name in (id_, *beside) if name})
     _write(report, beyond, file, html, json, lang)
@@ -190,17 +189,23 @@ def by_place(file: Path, truth: Path | None) -> bool:
 
 
 def _finish(
-    found: tuple[Any, dict[str, Any]], rows: Path | None, json: Path | None, limit: float | None
+    found: tuple[Any, dict[str, Any]],
+    rows: Path | None,
+    json: Path | None,
+    limit: float | None,
+    lang: str | None,
 ) -> None:
     """Write and print what was found of another kind of predictions."""
     from xent import _check, _table
+    from xent._lang import speaking
 
     report, columns = found
     if rows is not None and not columns:
         raise _check.invalid("--rows", "be left out where --class-axis is given", "both")
     if rows is not None:
         _table.write(rows, columns, argument="--rows")
-    write_json(report.to_dict(), str(report), json)
+    with speaking(lang):
+        write_json(report.to_dict(), str(report), json)
     if limit is not None:
         units = getattr(report, "units", None)
         if units is None:
@@ -333,37 +338,27 @@ def _write_rows(path: Path, report: Report, each: Any, others: dict[str, list[An
 
 def _write(
     report: Report,
-    beyond: list[tuple[str, dict[str, Any], str]],
+    beyond: list[tuple[str, dict[str, Any], Callable[[], str]]],
     file: Path,
     html: Path | None,
     json: Path | None,
-    lang: str,
+    lang: str | None,
 ) -> None:
     from xent._lang import say, speaking
     from xent.evaluation._numbers import said_unit
 
-    said, shown = report.to_dict(), report.to_text(lang=lang)
-    for name, found, text in beyond:
-        said[name] = found
-        shown += f"\n\n{text}"
-    if html is not None:
-        with speaking(lang):
+    said = report.to_dict()
+    with speaking(lang):
+        shown = str(report)
+        for name, found, text in beyond:
+            said[name] = found
+            shown += f"\n\n{text()}"
+        if html is not None:
             unit = said_unit(report.base)
             title = say("Where the {unit} of {file} go", unit=unit, file=file.name)
             shown += "\n\n" + say("The page: {html}", html=html)
-        report.to_html(html, title=title, lang=lang)
+            report.to_html(html, title=title)
     write_json(said, shown, json)
-
-
-def _check_language(lang: str, without: str) -> None:
-    """Refuse a language that is none, and Chinese where the table of messages does not reach."""
-    from xent import _check
-    from xent._lang import LANGUAGES
-
-    _check.option("--lang", lang, LANGUAGES)
-    if lang != "en" and without:
-        must = f"be en where the report is of {without}"
-        raise _check.invalid("--lang", must, repr(lang), "Such a report is written in English.")
 
 
 def write_json(said: dict[str, Any], shown: str, json: Path | None) -> None:

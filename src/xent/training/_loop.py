@@ -171,7 +171,7 @@ def train(
             )
         ends = epoch == plan.epochs
         norm = begun.norm / begun.batches
-        record.add(layers, steps.memory(), total / count, norm, last=ends)
+        record.add(layers, steps.memory(), total / steps.terms, norm, last=ends)
         rates.step(record.watched[-1])
     return layers
 

@@ -68,7 +68,8 @@ loss is at least log(1 + (C - 1) / e), and the gradient goes through two softmax
         right="logits = self.fc3(h)\nreturn F.log_softmax(logits, dim=1)",
         why="A ReLU cuts negative logits off: no class can be called unlikely, and classes whose "
         "logit is cut get no gradient. Tanh and sigmoid bound all logits. Dropout on logits sets "
-        "them to 0, which says nothing in particular about a class.",
+        "them to 0, which says nothing in particular about a class. Softmax into binary "
+        "cross-entropy lets the labels of a row share one probability.",
         cost="Depends on the data; a network whose logits are all cut learns nothing more.",
         silent="a layer follows; the outputs are compared by distance or cosine; regression.",
         source=_CE,

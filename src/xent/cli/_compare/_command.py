@@ -77,8 +77,8 @@ def compare(
         typer.Option(help="Exit with 1 unless the interval of each difference ends below this."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the comparison as a page.")] = None,
-    lang: _data.Lang = "en",
     json: options.JsonOption = None,
+    lang: _data.Lang = None,
     schema: options.SchemaOption = False,
     *,
     reading: TableOptions,
@@ -88,13 +88,16 @@ def compare(
     Example: xent compare old.parquet new.parquet --id id --group patient
     """
     from xent import _check
+    from xent._lang import say, speaking
     from xent.evaluation._compare._compare import compared, method_of
 
     if len(files) < 2:
         raise _check.invalid("FILE", "name two files or more", f"{str(files[0])!r} alone")
+    _data.check_language(lang)
     for read in (truth, *files):
         _data.check_outputs([read], {"--html": html, "--json": json})
-    _check_page(html, lang)
+    if str(html) == "-":
+        raise _check.invalid("--html", "name a file", "'-'")
     logarithms = _data.base_of(base)
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
     kind, pattern = _kind(given, costs, normalize=normalize)
@@ -120,26 +123,15 @@ def compare(
             labels=first.classes, positive=first.positive, ignore_index=ignore,
             normalize=normalize, allow_probabilities=allow_probabilities,
         )  # fmt: skip
-    said = str(found)
-    if html is not None:
-        found.to_html(html, lang=lang)
-        said += f"\n\nThe page: {html}"
-    write_json(found.to_dict(), said, json)
+    with speaking(lang):
+        shown = str(found)
+        if html is not None:
+            found.to_html(html)
+            shown += "\n\n" + say("The page: {html}", html=html)
+        write_json(found.to_dict(), shown, json)
     if fail_above is not None:
         for d in found.differences:
             options.fail(f"{d.second} less {d.first}", d.high, fail_above, found.unit)
-
-
-def _check_page(html: Path | None, lang: str) -> None:
-    from xent import _check
-    from xent._lang import LANGUAGES
-
-    if str(html) == "-":
-        raise _check.invalid("--html", "name a file", "'-'")
-    _check.option("--lang", lang, LANGUAGES)
-    if lang != "en" and html is None:
-        advice = "What is printed is in English."
-        raise _check.invalid("--lang", "be left out where there is no --html", repr(lang), advice)
 
 
 def _kind(

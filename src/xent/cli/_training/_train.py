@@ -22,6 +22,8 @@ from xent.cli._training._labelled import (
     read_labelled,
     text_columns,
 )
+from xent.cli._training._module._code import module_factory
+from xent.cli._training._module._dense import train_dense
 from xent.cli._training._multilabel import check_label_names
 from xent.cli._training._prepared import Prepared, prepare
 from xent.cli._training._said import (
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xent.cli._training._prepared import Labelled
+
+BATCH_SIZE, DENSE_BATCH_SIZE = 64, 8
 
 
 @with_options()
@@ -98,8 +102,33 @@ def train(
     hidden: Annotated[
         str, typer.Option(help="Units of each hidden layer, like 64,32; none by default.")
     ] = "",
+    module: Annotated[
+        str | None,
+        typer.Option(
+            help="A network of your own: a class or function in a file of Python, which is RUN, "
+            "with all that your user may do. It is called with features= and classes=, where it "
+            "has such arguments, and returns a torch.nn.Module from rows to logits.",
+            metavar="FILE.py:NAME",
+        ),
+    ] = None,
+    dense: Annotated[
+        bool,
+        typer.Option(
+            "--dense",
+            help="Every place of an input has a class, as pixels have in masks: DATA is an NPZ, or "
+            "a folder of .npy, with x_train (N, ...) and y_train (N, H, W) or (N, L), and --module "
+            "gives logits (N, C, H, W) or (N, C, L).",
+        ),
+    ] = False,
+    ignore: Annotated[
+        int | None,
+        typer.Option(help="With --dense: the class of places that do not count, like 255."),
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 10,
-    batch_size: Annotated[int, typer.Option(help="Rows in each step of the optimizer.")] = 64,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Rows in each step of the optimizer; 64, and 8 with --dense."),
+    ] = None,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of the optimizer.")] = 0.5,
     optimizer: Annotated[
         str,
@@ -198,6 +227,9 @@ def train(
 
     With --multilabel each label has a probability of its own, by a sigmoid.
 
+    The file of --module is your own code and is run. MODEL keeps its weights, not its code:
+    `xent predict` and `xent export` take the same --module.
+
     The same command with the same --checkpoint goes on where it was stopped.
     More --epochs train on from there.
 
@@ -207,18 +239,65 @@ def train(
 
     units = units_of(hidden)
     _check.integer("--epochs", epochs, least=1)
+    if batch_size is None:
+        batch_size = DENSE_BATCH_SIZE if dense else BATCH_SIZE
     _check.integer("--batch-size", batch_size, least=1)
     share = share_of(validation)
     file = validation if share is None else None
     predictions = _out_of_fold_file(folds, out_of_fold_, validation)
-    _check_multilabel(multilabel, target, label_separator, class_weight, folds)
+    _check_multilabel(multilabel, target, label_separator, class_weight)
     _check_buffer(buffer, share, folds, multilabel, drop_missing_target)
+    _check_dense(
+        dense,
+        ignore,
+        module,
+        {
+            "--target": target,
+            "--multilabel": multilabel,
+            "--features": features,
+            "--drop-missing-target": drop_missing_target,
+            "--scale": scale,
+            "--weights": weights,
+            "--id": ids,
+            "--folds": folds,
+            "--hidden": hidden,
+            "--download": download,
+            "--buffer": buffer,
+            "--image-size": image_size,
+            **reading.given(),
+        },
+    )
     seconds = seconds_of(checkpoint_every)
     outputs = {"--model": model, "--checkpoint": checkpoint, "--out-of-fold": predictions}
     outputs["--log"] = log
     _data.check_outputs([data, file], outputs)
-    from xent.training import MultilabelClassifier, SoftmaxClassifier
+    from xent.training import DenseClassifier, MultilabelClassifier, SoftmaxClassifier
     from xent.training._data.source import is_images
+
+    settings: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "optimizer": optimizer,
+        "random_state": seed,
+        "device": device,
+        "schedule": schedule,
+        "patience": patience,
+    }
+    if loss is not None:
+        settings["loss"] = loss
+    lasting: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "checkpoint_every": seconds,
+        "allow_other_bits": allow_other_bits,
+        "log": log,
+    }
+    made = None if module is None else module_factory(module, seed)
+    if dense:
+        network = DenseClassifier(class_weight=class_weight, ignore_index=ignore, **settings)
+        with _way_on(checkpoint, checkpoint_every):
+            train_dense(network, data, (share, file), str(module), made, seed, model, lasting)
+        return
 
     if download is not None:
         from xent.training._data.download import download_mnist
@@ -257,37 +336,29 @@ def train(
         )
     if share is not None:
         rows, held = parted(rows, share, seed)
-    if predictions is not None:
-        others = [*rows.named(), rows.target, FOLD]
-        check_names("--target", _classes(rows), others)
     several = rows.several if isinstance(rows, LabelledTable) else None
+    others = [*rows.named(), *([] if predictions is None else [FOLD])]
     if several is not None:
-        check_label_names(several.labels, list(rows.named()))
+        check_label_names(several.labels, others)
+    elif predictions is not None:
+        check_names("--target", _classes(rows), [*others, rows.target])
     prepared = prepare(rows, scale, max_levels)
     if file is not None and isinstance(rows, LabelledTable):
         text = text_columns(prepared.encoder)
         held = read_held_out(file, reading, rows, text, drop_missing=drop_missing_target)
     elif file is not None:
         held = read_part(file, size, argument="--validation")
-    settings: dict[str, Any] = {
-        "hidden": units,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "optimizer": optimizer,
-        "random_state": seed,
-        "device": device,
-        "schedule": schedule,
-        "patience": patience,
-    }
-    if loss is not None:
-        settings["loss"] = loss
+    settings["hidden"] = units
     classifier = (
         SoftmaxClassifier(class_weight=class_weight, **settings)
         if several is None
         else MultilabelClassifier(**settings)
     )
     X: Any = blocks_of(data, reading, rows, prepared, buffer) if buffer else prepared.numbers(rows)
+    if made is not None:
+        width = X.features if buffer else X.shape[1]
+        number = len(_classes(rows) if several is None else several.labels)
+        classifier.set_params(module=made(features=width, classes=number))
     pair = None
     if held is not None:
         pair = (prepared.numbers(held, "--validation"), held.labels)
@@ -298,10 +369,7 @@ def train(
             rows.weight,
             classes=None if several is None else several.labels,
             validation=pair,
-            checkpoint=checkpoint,
-            checkpoint_every=seconds,
-            allow_other_bits=allow_other_bits,
-            log=log,
+            **lasting,
         )
     if folds is not None and predictions is not None:
         scaled = scale if prepared.encoder is None else prepared.encoder.scale
@@ -309,8 +377,8 @@ def train(
         def learn(part: Labelled) -> Prepared:
             return prepare(part, scaled, max_levels)
 
-        said = out_of_fold(rows, folds, seed, learn, classifier, predictions)
-    prepared.model(classifier, several).save(model)
+        said = out_of_fold(rows, folds, seed, learn, classifier, predictions, made)
+    prepared.model(classifier, several, module or "").save(model)
     say_what_is_read(rows, prepared)
     if buffer is not None:
         say_how_it_was_streamed(X, rows)
@@ -337,12 +405,29 @@ def _way_on(checkpoint: Path | None, every: str | None) -> Iterator[None]:
         raise
 
 
+def _check_dense(
+    dense: bool, ignore: int | None, module: str | None, given: Mapping[str, object]
+) -> None:
+    """Refuse what a table alone has where every place has a class, and what that alone has."""
+    from xent import _check
+
+    if not dense:
+        if ignore is not None:
+            raise _check.invalid("--ignore", "go with --dense", ignore)
+        return
+    for option, value in given.items():
+        if value:
+            raise _check.invalid(option, "be left out with --dense", repr(value))
+    if module is None:
+        must = "name a network with --dense, from inputs to logits of every place"
+        raise _check.invalid("--module", must, "none")
+
+
 def _check_multilabel(
     multilabel: bool,
     target: str | None,
     separator: str | None,
     class_weight: str | None,
-    folds: int | None,
 ) -> None:
     """Refuse what goes with several labels alone, or with one class alone."""
     from xent import _check
@@ -357,8 +442,6 @@ def _check_multilabel(
     if class_weight is not None:
         must = "be left out with --multilabel"
         raise _check.invalid("--class-weight", must, repr(class_weight), advice)
-    if folds is not None:
-        raise _check.invalid("--folds", "be left out with --multilabel", folds)
 
 
 def _check_buffer(

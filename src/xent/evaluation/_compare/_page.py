@@ -5,16 +5,14 @@ import math
 import os
 from typing import Any
 
-from xent._lang import say, say_count, speaking
+from xent._lang import say, speaking
 from xent._page import COLOURS, SOFT, Page, altair
 from xent._terminal import cut, one_line
 from xent.evaluation._compare._records import (
-    INTERVALS,
-    TESTS,
-    CostDifference,
     ModelComparison,
+    between,
     p_text,
-    reach,
+    pair_text,
     verdict,
 )
 from xent.evaluation._html import MOST_LISTED, shown
@@ -25,16 +23,11 @@ LONGEST_NAME = 40  # letters of a model's name in a chart
 
 
 def write_page(
-    found: ModelComparison, path: str | os.PathLike[str], title: str | None, lang: str
+    found: ModelComparison, path: str | os.PathLike[str], title: str | None, lang: str | None
 ) -> None:
     """Write a comparison as a page; the parameters are those of `ModelComparison.to_html`."""
     with speaking(lang):
-        lead = say(
-            "{models} on {rows}, counted in {unit}.",
-            models=say_count(len(found.models), "model"),
-            rows=say_count(found.rows, "row"),
-            unit=said_unit(found.base),
-        )
+        lead = say("{rows}, counted in {unit}.", rows=found.head(), unit=said_unit(found.base))
         page = Page(title or say("How far apart the models are"), lead, found.signature)
         _add_cards(page, found)
         _add_models(page, found)
@@ -48,34 +41,17 @@ def _a_row(found: ModelComparison) -> str:
     return say("{unit} a row", unit=said_unit(found.base))
 
 
-def _pair(d: CostDifference) -> str:
-    return say("{second} less {first}", second=shown(d.second), first=shown(d.first))
-
-
-def _between(low: float, high: float) -> str:
-    return "-" if reach(low, high) == "-" else say("{low:.4f} to {high:.4f}", low=low, high=high)
-
-
-def _apart(low: float, high: float) -> str:
-    return "-" if reach(low, high) == "-" else say("{low:+.4f} to {high:+.4f}", low=low, high=high)
-
-
-def _judged(d: CostDifference) -> str:
-    found = verdict(d)
-    return say(found) if found else "-"
-
-
 def _add_cards(out: Page, found: ModelComparison) -> None:
     cards = [
         (
             cut(one_line(model.name), LONGEST_NAME),
             digits(model.cross_entropy),
-            f"{_a_row(found)}, {_between(model.low, model.high)}",
+            f"{_a_row(found)}, {between(model.low, model.high)}",
         )
         for model in found.models[:2]
     ]
     first = found.differences[0]
-    cards.append((say("difference"), digits(first.difference, sign=True), _judged(first)))
+    cards.append((say("difference"), digits(first.difference, sign=True), verdict(first) or "-"))
     cards.append((say("p-value"), p_text(first.p_value), say("of no difference")))
     out.cards(cards)
 
@@ -106,7 +82,7 @@ def _add_models(out: Page, found: ModelComparison) -> None:
             (
                 shown(model.name),
                 digits(model.cross_entropy),
-                _between(model.low, model.high),
+                between(model.low, model.high),
                 f"{model.impossible:,}",
                 percent(error),
             )
@@ -122,12 +98,12 @@ def _add_differences(out: Page, found: ModelComparison) -> None:
     columns = [say("second less first"), say("difference"), say("interval"), "p"]
     rows = [
         (
-            _pair(d),
+            shown(pair_text(d)),
             digits(d.difference, sign=True),
-            _apart(d.low, d.high),
+            between(d.low, d.high, sign=True),
             p_text(d.p_value),
             *([p_text(d.adjusted)] if several else []),
-            _judged(d),
+            verdict(d) or "-",
         )
         for d in found.differences
     ]
@@ -138,40 +114,14 @@ def _add_differences(out: Page, found: ModelComparison) -> None:
                 "Below 0 the second model costs less. An interval that holds 0 leaves it open "
                 "which is better."
             ),
-            *_method(found),
-            *(text for d in found.differences for text in _infinite(found, d)),
+            *(f"{pair_text(d)}: {line}" for d in found.differences if d.impossible
+              for line in [" ".join(found.infinite_lines(d))]),
+            *found.notes(),
         ]),
-        columns=[*columns, *([say("p, corrected (Holm)")] if several else []), ""],
+        columns=[*columns, *([say("{name}'s", name=found.correction)] if several else []), ""],
         rows=rows,
         bars=[d.difference if math.isfinite(d.difference) else 0.0 for d in found.differences],
     )  # fmt: skip
-
-
-def _method(found: ModelComparison) -> list[str]:
-    """Say how intervals and p-values were found."""
-    said = [say("Interval: {interval}.", interval=say(INTERVALS[found.interval]))]
-    said.append(say("p: {test}.", test=say(TESTS[found.test])))
-    if found.groups is not None:
-        said.append(
-            say("{groups} of rows are drawn whole.", groups=say_count(found.groups, "group"))
-        )
-    return said
-
-
-def _infinite(found: ModelComparison, d: CostDifference) -> list[str]:
-    """Say who gave a true class probability 0, and what the other rows say."""
-    if not d.impossible:
-        return []
-    text = say(
-        "{pair}: a true class was given probability 0 by the second alone in {second}, by the "
-        "first alone in {first}, by both in {both}; on the other rows the difference is {rest}.",
-        pair=_pair(d),
-        second=say_count(d.impossible_second, "row"),
-        first=say_count(d.impossible_first, "row"),
-        both=say_count(d.impossible_both, "row"),
-        rest=digits(d.finite_difference, sign=True),
-    )
-    return [text]
 
 
 def _add_slices(out: Page, found: ModelComparison) -> None:
@@ -180,7 +130,7 @@ def _add_slices(out: Page, found: ModelComparison) -> None:
         pieces = [piece for piece in found.slices if piece.by == name][:MOST_LISTED]
         out.section(
             say("By {name}", name=name),
-            say("The largest slices first; p-values are corrected for all of them (Holm)."),
+            say("The largest slices first; p-values are corrected for all of them."),
             columns=[
                 say("value"),
                 *([say("second less first")] if several else []),
@@ -193,12 +143,12 @@ def _add_slices(out: Page, found: ModelComparison) -> None:
             rows=[
                 (
                     say("missing") if d.value is None else shown(d.value),
-                    *([_pair(d)] if several else []),
+                    *([shown(pair_text(d))] if several else []),
                     digits(d.difference, sign=True),
-                    _apart(d.low, d.high),
+                    between(d.low, d.high, sign=True),
                     p_text(d.adjusted),
                     f"{d.rows:,}",
-                    _judged(d),
+                    verdict(d) or "-",
                 )
                 for d in pieces
             ],
