@@ -133,7 +133,7 @@ def measured(
     """Add the batches of a piece, but for the first ones, and yield how many rows each had."""
     order = ScoreOrder(question)
     for table, first in tables(question, piece, columns, skip):
-        Batch(question, piece, order, (0, 0), table, first).add(one)
+        TableBatch(question, piece, order, (0, 0), table, first).add(one)
         yield len(table)
 
 
@@ -174,7 +174,7 @@ class ScoreOrder:
 
 
 @dataclass(frozen=True)
-class Batch:
+class TableBatch:
     """Some rows of a piece.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from xent.cli._addresses import Address
 from xent.cli._arrays import TruthArray, is_whole
 from xent.cli._stream._measure import (
-    Batch,
     Question,
     ScoreOrder,
+    TableBatch,
     measure,
     measured,
     tables,
@@ -209,7 +209,7 @@ class _Work:
             while self._on_threads(left, told):
                 self.keep()
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Generator[TableBatch, None, None]:
         """Yield what is left of all pieces."""
         order = ScoreOrder(self.question)
         for k, piece in enumerate(self.pieces):
@@ -219,16 +219,16 @@ class _Work:
             for i, (table, first) in enumerate(
                 tables(self.question, piece, self.columns, skip), start=skip
             ):
-                yield Batch(self.question, piece, order, (k, i), table, first)
+                yield TableBatch(self.question, piece, order, (k, i), table, first)
             self.batches = 0
             self.done.add(k)
 
-    def _count(self, batch: Batch, told: Callable[[int], None]) -> None:
+    def _count(self, batch: TableBatch, told: Callable[[int], None]) -> None:
         self.rows += len(batch.table)
         self.batches = batch.place[1] + 1
         told(self.rows)
 
-    def _on_threads(self, left: Iterator[Batch], told: Callable[[int], None]) -> bool:
+    def _on_threads(self, left: Iterator[TableBatch], told: Callable[[int], None]) -> bool:
         """Measure batches until it is time for a checkpoint; return whether some are left.
 
         Each thread has sums of its own, added to the whole when all threads have stopped: then no

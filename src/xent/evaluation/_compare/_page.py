@@ -8,13 +8,7 @@ from typing import Any
 from xent._lang import say, speaking
 from xent._page import COLOURS, SOFT, Page, altair
 from xent._terminal import cut, one_line
-from xent.evaluation._compare._records import (
-    ModelComparison,
-    between,
-    p_text,
-    pair_text,
-    verdict,
-)
+from xent.evaluation._compare._texts import between, p_text, pair_text, verdict
 from xent.evaluation._html import MOST_LISTED, shown
 from xent.evaluation._numbers import digits, percent, said_unit
 from xent.evaluation._reliability_charts import CHART_HEIGHT
@@ -23,7 +17,7 @@ LONGEST_NAME = 40  # letters of a model's name in a chart
 
 
 def write_page(
-    found: ModelComparison, path: str | os.PathLike[str], title: str | None, lang: str | None
+    found: Any, path: str | os.PathLike[str], title: str | None, lang: str | None
 ) -> None:
     """Write a comparison as a page; the parameters are those of `ModelComparison.to_html`."""
     with speaking(lang):
@@ -37,11 +31,11 @@ def write_page(
         page.write(path)
 
 
-def _a_row(found: ModelComparison) -> str:
+def _a_row(found: Any) -> str:
     return say("{unit} a row", unit=said_unit(found.base))
 
 
-def _add_cards(out: Page, found: ModelComparison) -> None:
+def _add_cards(out: Page, found: Any) -> None:
     cards = [
         (
             cut(one_line(model.name), LONGEST_NAME),
@@ -56,7 +50,7 @@ def _add_cards(out: Page, found: ModelComparison) -> None:
     out.cards(cards)
 
 
-def _add_models(out: Page, found: ModelComparison) -> None:
+def _add_models(out: Page, found: Any) -> None:
     costs = [model.cross_entropy for model in found.models]
     finite = [cost if math.isfinite(cost) else 0.0 for cost in costs]
     errors = [
@@ -93,7 +87,7 @@ def _add_models(out: Page, found: ModelComparison) -> None:
     )
 
 
-def _add_differences(out: Page, found: ModelComparison) -> None:
+def _add_differences(out: Page, found: Any) -> None:
     several = len(found.differences) > 1
     columns = [say("second less first"), say("difference"), say("interval"), "p"]
     rows = [
@@ -124,7 +118,7 @@ def _add_differences(out: Page, found: ModelComparison) -> None:
     )  # fmt: skip
 
 
-def _add_slices(out: Page, found: ModelComparison) -> None:
+def _add_slices(out: Page, found: Any) -> None:
     several = len(found.differences) > 1
     for name in dict.fromkeys(piece.by for piece in found.slices):
         pieces = [piece for piece in found.slices if piece.by == name][:MOST_LISTED]
@@ -158,7 +152,7 @@ def _add_slices(out: Page, found: ModelComparison) -> None:
         )
 
 
-def _add_reliability(out: Page, found: ModelComparison) -> None:
+def _add_reliability(out: Page, found: Any) -> None:
     every = say("all models")
     views: dict[str, dict[str, Any]] = {}
     for model in found.models:

@@ -8,6 +8,8 @@ from typing import Any
 
 from xent._lang import say, say_count
 from xent._terminal import fitted, one_line, right_in, width_of
+from xent.evaluation._compare._page import write_page
+from xent.evaluation._compare._texts import between, p_text, pair_text, signed, verdict
 from xent.evaluation._numbers import plain, said_unit, unit_of
 
 INTERVALS = {"student": "Student's", "bootstrap": "percentile bootstrap"}
@@ -195,8 +197,6 @@ class ModelComparison:
         ValueError
             If the language is another.
         """
-        from xent.evaluation._compare._page import write_page
-
         write_page(self, path, title, lang)
 
     def __repr__(self) -> str:
@@ -249,7 +249,7 @@ class ModelComparison:
         corrected = say("{name}'s", name=self.correction)
         lines = [head + (f"  {right_in(corrected, 8)}" if several else "")]
         for name, d in zip(names, self.differences, strict=True):
-            line = f"{fitted(name, width)}  {_signed(d.difference):>12}   "
+            line = f"{fitted(name, width)}  {signed(d.difference):>12}   "
             line += f"{between(d.low, d.high, sign=True):<20}  {p_text(d.p_value):>8}"
             line += f"  {p_text(d.adjusted):>8}" if several else ""
             lines.append(f"{line}   {verdict(d)}")
@@ -273,7 +273,7 @@ class ModelComparison:
         )
         if math.isnan(d.finite_difference):
             return [zeros, say("no row is left on which both are finite")]
-        cost = f"{_signed(d.finite_difference)} {said_unit(self.base)}"
+        cost = f"{signed(d.finite_difference)} {said_unit(self.base)}"
         rest = say("on the other rows {cost}", cost=cost)
         if not math.isnan(d.finite_low):
             reach = between(d.finite_low, d.finite_high, sign=True)
@@ -290,7 +290,7 @@ class ModelComparison:
             if several:
                 value = say("{value}: {pair}", value=value, pair=pair_text(d))
             lines.append(
-                f"  {fitted(value, 36 if several else 18)} {_signed(d.difference):>10}   "
+                f"  {fitted(value, 36 if several else 18)} {signed(d.difference):>10}   "
                 f"{between(d.low, d.high, sign=True):<20}  {p_text(d.adjusted):>8}  {d.rows:>9,}"
             )
         if len(found) > MOST_SLICES:
@@ -334,31 +334,3 @@ def _cell(value: Any) -> str:
     if not isinstance(value, float):
         return one_line(value)
     return "-" if math.isnan(value) else f"{value:.4g}"
-
-
-def pair_text(d: CostDifference) -> str:
-    return say("{second} less {first}", second=one_line(d.second), first=one_line(d.first))
-
-
-def _signed(value: float) -> str:
-    return say("undefined") if math.isnan(value) else f"{value:+.4f}"
-
-
-def between(low: float, high: float, *, sign: bool = False) -> str:
-    if math.isnan(low) or math.isinf(low):
-        return "-"
-    template = "{low:+.4f} to {high:+.4f}" if sign else "{low:.4f} to {high:.4f}"
-    return say(template, low=low, high=high)
-
-
-def verdict(d: CostDifference) -> str:
-    """Say what the interval does: lie below 0, above it, or hold it."""
-    if d.high < 0 or d.low > 0:
-        return say("better") if d.high < 0 else say("worse")
-    return say("open") if d.low <= 0 <= d.high else ""
-
-
-def p_text(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value:.4f}" if value >= 1e-4 else f"{value:.0e}"

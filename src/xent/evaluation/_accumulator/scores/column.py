@@ -22,7 +22,7 @@ from xent.evaluation._accumulator.scores.held import HeldScores, KeyCounts
 from xent.evaluation._accumulator.sums import Numbers, Slots
 
 MOST_SCORES = 1 << 20  # distinct ones that are counted by themselves, of all columns together
-CELLS = 1 << 16  # of each doubling of the odds beyond, where there is one column,
+CELLS_ALONE = 1 << 16  # of each doubling of the odds beyond, where there is one column,
 CELLS_TOGETHER = 1 << 15  # and of all columns together where there are more
 MOST_RANKED = 64  # classes up to which each is ranked against the rest
 
@@ -42,7 +42,7 @@ class ScoreColumn:
 
     def __init__(self, kind: int, columns: int, *, weighted: bool) -> None:
         self.kind, self.weighted = kind, weighted
-        cells = CELLS if columns == 1 else CELLS_TOGETHER // columns
+        cells = CELLS_ALONE if columns == 1 else CELLS_TOGETHER // columns
         self._most, self._fine = MOST_SCORES // columns, int(math.log2(cells))
         self._distinct = KeyCounts(weighted=weighted)
         self._cells: ScoreCells | None = None
