@@ -45,7 +45,12 @@ def pytest_make_collect_report(collector):
 def pytest_runtest_makereport(item, call):
     """Skip a test that meets one on its way."""
     report = yield
-    if ABSENT and report.outcome == "failed" and (name := wanted(call.excinfo.value)):
+    if (
+        ABSENT
+        and report.outcome == "failed"
+        and call.excinfo
+        and (name := wanted(call.excinfo.value))
+    ):
         report.outcome = "skipped"
         report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: needs {name}")
     return report

@@ -17,7 +17,8 @@ from xent import _table
 from xent._table import Csv
 from xent._table.files import compression, dialect
 from xent._table.files.blocks import wider_type
-from xent._table.frames import numbers_at_once
+from xent._table.frames import read_at_once
+from xent._table.frames.at_once import FLAG, NUMBER, OTHER
 
 FIRST = 3000  # rows of a first kind: more than a block
 
@@ -134,38 +135,36 @@ def test_a_header_that_reads_like_a_row(tmp_path, text, row, header):
         _table.read(path, csv=csv)
 
 
-FRAMES = {
-    "Arrow": pa.table,
-    "pandas": pd.DataFrame,
-    "polars": pl.DataFrame,
-}
+FRAMES = {"Arrow": pa.table, "pandas": pd.DataFrame, "polars": pl.DataFrame, "dict": dict}
 
 
 @pytest.mark.parametrize("frame", FRAMES)
 def test_plain_numbers_are_read_at_once(frame):
-    make, plain = (
-        FRAMES[frame],
-        {"a": np.arange(3), "b": np.array([0.5, np.nan, -2]), "c": np.arange(3, dtype=np.int8)},
-    )
-    names, found = numbers_at_once(make(plain))
-    assert names == ["a", "b", "c"]
-    np.testing.assert_array_equal(found, np.column_stack(list(plain.values())))
-    names, found = numbers_at_once(make(plain), ["c", "a"])
-    assert names == ["c", "a"]
-    np.testing.assert_array_equal(found, np.column_stack([plain["c"], plain["a"]]))
-    assert numbers_at_once(make(plain), ["c", "z"]) is None
-    for other in (
-        [2**53, 1, 2],
-        [-(2**53), 1, 2],
-        [0.5, np.inf, 1],
-        ["x", "y", "z"],
-        [True, False, True],
-    ):
-        assert numbers_at_once(make({**plain, "d": np.array(other)})) is None, other
+    make = FRAMES[frame]
+    plain = {
+        "a": np.arange(3),
+        "b": np.array([0.5, np.nan, -2]),
+        "c": np.arange(3, dtype=np.int8),
+        "f": np.array([True, False, True]),
+    }
+    numbers = np.column_stack([plain["a"], plain["b"], plain["c"]])
+    found = read_at_once(make(plain))
+    assert (found.names, found.form.tolist()) == ([*plain], [NUMBER] * 3 + [FLAG])
+    np.testing.assert_array_equal(found.numbers, numbers)
+    assert found.flags.tolist() == [[True], [False], [True]]
+    found = read_at_once(make(plain), ["f", "c", "a"])
+    assert (found.names, found.form.tolist()) == (["f", "c", "a"], [FLAG, NUMBER, NUMBER])
+    np.testing.assert_array_equal(found.numbers, numbers[:, [2, 0]])
+    assert read_at_once(make(plain), ["c", "z"]) is None
+    others = [2**53, 1, 2], [-(2**53), 1, 2], [0.5, np.inf, 1], ["x", "y", "z"]
+    for other in map(np.array, others):
+        found = read_at_once(make({"d": other, **plain}))
+        assert found.form.tolist()[0] == OTHER, other
+        np.testing.assert_array_equal(found.numbers, numbers)
     whole = {"a": np.array([2**53 - 1, 1]), "b": np.array([1e300, 0.5])}
-    assert numbers_at_once(make({"a": whole["a"]}))[1].tolist() == [[2**53 - 1], [1]]
-    assert numbers_at_once(make({"b": whole["b"]}))[1].tolist() == [[1e300], [0.5]]
-    assert numbers_at_once(make({"a": np.array([], int)})) is None
+    found = read_at_once(make(whole))
+    assert found.numbers.tolist() == [[2.0**53 - 1, 1e300], [1, 0.5]]
+    assert read_at_once(make({"a": np.array([], int)})) is None
 
 
 PACKED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import math
 import os
 import warnings
@@ -244,15 +245,21 @@ def _program(graph: nn.Module, example: Tensor, rows: Any, text: str) -> bytes:
 
 def _onnx(graph: nn.Module, example: Tensor, rows: Any, text: str) -> bytes:
     need("onnxscript", extra="onnx", by="An export to ONNX")
-    program = torch.onnx.export(
-        graph,
-        (example,),
-        dynamo=True,
-        dynamic_shapes=({0: rows},),
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        verbose=False,
-    )
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # that torchvision is not installed is nothing to the user
+    try:
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: rows},),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            verbose=False,
+        )
+    finally:
+        logger.setLevel(level)
     if program is None:
         raise _check.cannot("The model cannot be exported", "torch gave no program")
     proto = program.model_proto
