@@ -18,7 +18,7 @@ from xent._table import Csv
 from xent._table.files import compression, dialect
 from xent._table.files.blocks import wider_type
 from xent._table.frames import read_at_once
-from xent._table.frames.at_once import FLAG, NUMBER, OTHER
+from xent._table.frames.at_once import FLAG_FORM, NUMBER_FORM, OTHER_FORM
 
 FIRST = 3000  # rows of a first kind: more than a block
 
@@ -149,17 +149,20 @@ def test_plain_numbers_are_read_at_once(frame):
     }
     numbers = np.column_stack([plain["a"], plain["b"], plain["c"]])
     found = read_at_once(make(plain))
-    assert (found.names, found.form.tolist()) == ([*plain], [NUMBER] * 3 + [FLAG])
+    assert (found.names, found.form.tolist()) == ([*plain], [NUMBER_FORM] * 3 + [FLAG_FORM])
     np.testing.assert_array_equal(found.numbers, numbers)
     assert found.flags.tolist() == [[True], [False], [True]]
     found = read_at_once(make(plain), ["f", "c", "a"])
-    assert (found.names, found.form.tolist()) == (["f", "c", "a"], [FLAG, NUMBER, NUMBER])
+    assert (found.names, found.form.tolist()) == (
+        ["f", "c", "a"],
+        [FLAG_FORM, NUMBER_FORM, NUMBER_FORM],
+    )
     np.testing.assert_array_equal(found.numbers, numbers[:, [2, 0]])
     assert read_at_once(make(plain), ["c", "z"]) is None
     others = [2**53, 1, 2], [-(2**53), 1, 2], [0.5, np.inf, 1], ["x", "y", "z"]
     for other in map(np.array, others):
         found = read_at_once(make({"d": other, **plain}))
-        assert found.form.tolist()[0] == OTHER, other
+        assert found.form.tolist()[0] == OTHER_FORM, other
         np.testing.assert_array_equal(found.numbers, numbers)
     whole = {"a": np.array([2**53 - 1, 1]), "b": np.array([1e300, 0.5])}
     found = read_at_once(make(whole))
