@@ -5,6 +5,7 @@
 - Formula and source of each loss and measure, in `losses.md` and `measures.md`. A new one gets a
   last line with the formula and the first reference of its docstring. The lines that are there stay
   as they are written: the traps are known to people, not to the code.
+- The pages of the audit's rules, `audit/X101.md` and so on, from its catalogue.
 """
 
 import inspect
@@ -86,7 +87,9 @@ def pages():
     """Return each page that has such tables, as it should be."""
     losses, measures = DOCS / "losses.md", DOCS / "measures.md"
     text = formulas_of("losses", "## Formula, trap, source", losses.read_text())
+    rules = import_module("xent.audit._catalogue").RULES.values()
     return {
+        **{DOCS / "audit" / f"{rule.id}.md": rule.page() for rule in rules},
         losses: options_of_losses(text),
         measures: formulas_of("measures", "## The functions", measures.read_text()),
     }

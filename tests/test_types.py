@@ -23,7 +23,8 @@ def stubs():
 
 def test_the_tables_of_the_docs_are_what_the_code_says():
     for page, text in made_by("tables").pages().items():
-        assert page.read_text() == text, f"run `make tables`: docs/{page.name} differs"
+        written = page.read_text() if page.exists() else ""
+        assert written == text, f"run `make tables`: {page.name} differs"
 
 
 @pytest.mark.parametrize("room", ["losses", "measures"])

@@ -191,7 +191,7 @@ def test_a_simulated_accelerator():
     Some of the grid of options, in one chunk and in many; what is launched, and what is alive at
     once, of logits and chunks that are a 256th of what the goal names.
     """
-    on_the_device("calls", "refused", "some", "launched", "memory")
+    on_the_device("calls", "corners", "refused", "some", "launched", "memory")
 
 
 @pytest.mark.long

@@ -19,7 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from mutants import trials
+from mutants import lines, trials
+from mutants.lines import KERNELS
 from mutants.trials import ROOT
 
 ROOMS = (
@@ -33,7 +34,6 @@ ROOMS = (
     "cli",
     "_table",
 )
-KERNELS = ("_kernels", "_triton")
 
 
 class Mutant(NamedTuple):
@@ -104,16 +104,19 @@ def drawn(room: str, count: int, seed: int) -> tuple[list[Mutant], int]:
             choices.remove(choice := luck.choice(choices))
             with suppress(AttributeError):  # it cannot replace one of several exceptions
                 changed = mutate_code(source, get_operator(choice[0])(), choice[1])
-        sample.append(Mutant(path.relative_to(ROOT), start[0], choice[0], source, changed))
+        if changed:
+            sample.append(Mutant(path.relative_to(ROOT), start[0], choice[0], source, changed))
     return sample, len(found)
 
 
 def tried(room: str, given: argparse.Namespace, copy: Path) -> str:
     """Try the slips of a room, print each, and return the row of a table."""
     begin = time.monotonic()
-    sample, size = drawn(room, given.count, given.seed)
     trials.copied(copy)
-    ran = trials.ran(copy, room)
+    ran = lines.ran(copy, room)
+    if given.never_run:
+        print(*lines.never_run(ran, room), sep="\n", flush=True)
+    sample, size = drawn(room, given.count, given.seed)
     print(f"{room}: {len(ran.seconds):,} tests, {time.monotonic() - begin:.0f} s", flush=True)
     if ran.failed:
         print(f"left out, as they fail without any slip: {', '.join(ran.failed)}", flush=True)
@@ -121,12 +124,12 @@ def tried(room: str, given: argparse.Namespace, copy: Path) -> str:
     for number, mutant in enumerate(sample):
         if given.only and number not in given.only:
             continue
-        tests = trials.chosen(ran, room, mutant.path, mutant.source, mutant.line)
+        tests, left = lines.chosen(ran, room, mutant.path, mutant.source, mutant.line, given.most)
         start = time.monotonic()
-        what = trials.noticed(copy, mutant.path, mutant.changed, ran, tests)
+        what = trials.noticed(copy, mutant.path, mutant.changed, ran.seconds, tests)
         lived, count = lived + (not what), count + 1
         head = f"{number} {'caught' if what else 'LIVES'}: {mutant.path}, {mutant.operator}"
-        tail = what or f"none of {len(tests)} tests"
+        tail = what or f"none of {len(tests)} tests" + f", and {left} not tried" * (left > 0)
         seconds = time.monotonic() - start
         print(f"{head}\n{mutant.lines()}\n  {tail} ({seconds:.0f} s)", flush=True)
     seconds = time.monotonic() - begin
@@ -138,6 +141,8 @@ def main() -> int:
     parser.add_argument("rooms", nargs="*", help=f"of {', '.join(ROOMS)}; all where none is named")
     parser.add_argument("--count", type=int, default=20, help="slips of a room")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--never-run", action="store_true", help="list what no test runs, too")
+    parser.add_argument("--most", type=float, default=600, help="seconds of tests for a slip")
     parser.add_argument("--only", type=int, nargs="*", help="the slips of these numbers alone")
     given = parser.parse_args()
     trials.load_ahead()

@@ -34,8 +34,8 @@ def register(app: typer.Typer) -> None:
         data: Annotated[
             str | None,
             typer.Option(
-                help="A folder with MNIST's files, instead of the digits that come along. Where "
-                "it holds one part, the first four fifths are trained on.",
+                help="A folder with MNIST's files, instead of the digits that come along. If it "
+                "holds only one part, the first four fifths of it are trained on.",
                 metavar="FOLDER",
             ),
         ] = None,

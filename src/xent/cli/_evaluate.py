@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,6 +61,10 @@ def evaluate(
     weights: options.WeightsOption = None,
     by: options.ByOption = None,
     ignore: options.IgnoreOption = None,
+    drop_missing_target: Annotated[
+        bool,
+        typer.Option("--drop-missing-target", help="Leave out rows whose target is missing."),
+    ] = False,
     normalize: options.NormalizeOption = False,
     allow_probabilities: options.AllowProbabilitiesOption = False,
     once: options.OnceOption = False,
@@ -74,7 +79,10 @@ def evaluate(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(help="What --rows wrote of another model: say how far apart the two are."),
+        typer.Option(
+            help="A file that --rows wrote for another model: say how many bits lie between "
+            "the two."
+        ),
     ] = None,
     fail_above: Annotated[
         float | None,
@@ -111,6 +119,7 @@ def evaluate(
         said = {
             "target": target, **given, "positive": positive, "labels": labels, "truth": truth,
             "id_": id_, "weights": weights, "by": by, "ignore": ignore, "normalize": normalize,
+            "drop_missing_target": drop_missing_target,
             "allow_probabilities": allow_probabilities, "against": against, "html": html,
             "bins": bins, "calibrator": calibrator,
         }  # fmt: skip
@@ -121,6 +130,7 @@ def evaluate(
         "--truth": None if by_place(file, truth) else truth, "--rows": rows, "--against": against,
         "--ordered": kinds.ordered or None, "--once": once or None,
         "--bins": bins if weights else None,  # of equal scores it is not kept which weighs what
+        "--drop-missing-target": drop_missing_target or None,
         "--calibrator": calibrator or None,
     }  # fmt: skip
     if streaming.wanted(file, elsewhere):
@@ -138,7 +148,7 @@ def evaluate(
     if once and id_ is None:
         raise _check.invalid("--id", "name the column by which --once tells rows apart", "none")
     files = Files(file, target, truth, id_, once=once, pattern=given[kind])
-    table = files.read(reading, beside)
+    table, kept = _with_target(files.read(reading, beside), target, drop=drop_missing_target)
     others = _columns(table, files, {"--weights": [weights] if weights else [], "--by": by or []})
     scores = scores_of(table, kind, given[kind], file, [target, *others])
     scores = single(scores, kind, positive)
@@ -168,12 +178,18 @@ def evaluate(
             )  # fmt: skip
             beyond.append(("ordered", found.beside(), found.lines))
     report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
+    placed = each
+    if kept is not None:  # rows are told by their places in the file
+        hardest = [replace(hard, row=int(kept[hard.row])) for hard in report.hardest]
+        report, placed = replace(report, hardest=hardest), replace(each, row=kept[each.row])
     if against is not None:
         old = OldRows(against, report.unit, id_, target)
-        compared = old.compared(file, report, each, others.get(id_ or ""))
+        compared = old.compared(file, report, each if id_ else placed, others.get(id_ or ""))
         beyond.append(("against", compared.to_dict(), compared.__str__))
     if rows is not None:
-        _write_rows(rows, report, each, {name: others[name] for name in (id_, *beside) if name})
+        named = {name: others[name] for name in (id_, *beside) if name}
+        named = {name: [all_[i] for i in each.row.tolist()] for name, all_ in named.items()}
+        _write_rows(rows, report, placed, named)
     _write(report, beyond, file, html, json, lang)
     if fail_above is not None:
         options.fail("the cross-entropy", report.high, fail_above, report.unit)
@@ -186,6 +202,29 @@ def by_place(file: Path, truth: Path | None) -> bool:
         and truth.suffix.lower() == ".npy"
         and (file.is_dir() or file.suffix.lower() in (".npy", ".npz", ".parquet"))
     )
+
+
+def _with_target(table: Any, target: str, *, drop: bool) -> tuple[Any, Any]:
+    """Return the rows whose true class is known, and their places where others are left out.
+
+    Others are refused unless they are to be dropped.
+    """
+    import numpy as np
+
+    from xent import _check
+
+    missing = table[target].null_count if target in table.column_names else 0
+    if not missing:
+        return table, None
+    rows = _check.count(missing, "row")
+    if not drop:
+        must = f"hold a class in every row of column {target!r}"
+        first = table[target].is_null().index(True).as_py()
+        got = f"{rows} without, the first at row {first}"
+        raise _check.invalid("--target", must, got, options.DROP)
+    typer.secho(f"{rows} without {target!r} left out", err=True)
+    known = table[target].is_valid()
+    return table.filter(known), np.flatnonzero(known.to_numpy())
 
 
 def _finish(
@@ -324,8 +363,7 @@ def _write_rows(path: Path, report: Report, each: Any, others: dict[str, list[An
     from xent import _table
 
     names = np.array(report.labels)
-    columns = {name: [values[i] for i in each.row.tolist()] for name, values in others.items()}
-    columns |= {
+    columns = others | {
         "row": each.row,
         "target": names[each.truth],
         "prediction": names[each.guess],

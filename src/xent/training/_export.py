@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import math
 import os
 import warnings
@@ -188,10 +189,10 @@ def description(model: TrainedModel) -> dict[str, Any]:
 def export_model(model: TrainedModel, path: str | os.PathLike[str], format: str = "torch") -> None:
     """Write a trained model as a graph that loads without xent, encoding, scaling and link within.
 
-    It computes in float64, a module of one's own in float32, takes the columns as numbers, shape
-    (N, D), and gives log-probabilities (N, C) in nats, of a `DenseClassifier` (N, C, ...). The text
-    ``columns.json`` in the file, an extra file of torch.export's or among the metadata of ONNX,
-    says which number stands for which name, and names the classes.
+    It takes the columns as numbers, shape (N, D), and gives log-probabilities in nats, shape (N,
+    C), or (N, C, ...) of a `DenseClassifier`. It computes in float64; a module of your own computes
+    in float32. The text ``columns.json`` in the file, an extra file of torch.export's or among the
+    metadata of ONNX, says which number stands for which name, and names the classes.
 
     Parameters
     ----------
@@ -244,15 +245,21 @@ def _program(graph: nn.Module, example: Tensor, rows: Any, text: str) -> bytes:
 
 def _onnx(graph: nn.Module, example: Tensor, rows: Any, text: str) -> bytes:
     need("onnxscript", extra="onnx", by="An export to ONNX")
-    program = torch.onnx.export(
-        graph,
-        (example,),
-        dynamo=True,
-        dynamic_shapes=({0: rows},),
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        verbose=False,
-    )
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # that torchvision is not installed is nothing to the user
+    try:
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: rows},),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            verbose=False,
+        )
+    finally:
+        logger.setLevel(level)
     if program is None:
         raise _check.cannot("The model cannot be exported", "torch gave no program")
     proto = program.model_proto

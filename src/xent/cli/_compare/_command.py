@@ -22,7 +22,10 @@ from xent.cli._tables import TableOptions, is_csv, with_options, words
 def compare(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE FILE...", help="Predictions of the same rows by two models."),
+        typer.Argument(
+            metavar="FILE FILE...",
+            help="Predictions of the same rows, a file for each of two models or more.",
+        ),
     ],
     target: options.TargetOption = "target",
     probs: options.ProbsOption = None,
@@ -30,7 +33,10 @@ def compare(
     log_probs: options.LogProbsOption = None,
     costs: Annotated[
         str | None,
-        typer.Option(help="Column of what rows cost, as xent evaluate --rows wrote it, instead."),
+        typer.Option(
+            help="Column with what each row costs, as xent evaluate --rows wrote it, instead "
+            "of predictions."
+        ),
     ] = None,
     positive: options.PositiveOption = None,
     labels: options.LabelsOption = None,
@@ -38,7 +44,10 @@ def compare(
     id_: options.IdOption = None,
     group: Annotated[
         str | None,
-        typer.Option(help="Column of what rows belong to that are not independent, like patients."),
+        typer.Option(
+            help="Column that says which rows belong together and are not independent, like "
+            "patients."
+        ),
     ] = None,
     weights: options.WeightsOption = None,
     by: options.ByOption = None,
@@ -55,21 +64,23 @@ def compare(
     interval: Annotated[
         str,
         typer.Option(
-            help="student: of the paired differences; or bootstrap.",
+            help="Kind of interval: student (of the paired differences) or bootstrap.",
             autocompletion=one_of("student", "bootstrap"),
         ),
     ] = "student",
     test: Annotated[
         str,
         typer.Option(
-            help="What the p-value is of: t, sign_flip or bootstrap.",
+            help="Test that gives the p-value: t, sign_flip or bootstrap.",
             autocompletion=one_of("t", "sign_flip", "bootstrap"),
         ),
     ] = "t",
     confidence: Annotated[
-        float, typer.Option(help="How often an interval holds the true difference.")
+        float, typer.Option(help="How often an interval is to hold the true difference, like 0.95.")
     ] = 0.95,
-    resamples: Annotated[int, typer.Option(help="Of the bootstrap and of flipped signs.")] = 10_000,
+    resamples: Annotated[
+        int, typer.Option(help="Number of resamples of the bootstrap, and of random sign flips.")
+    ] = 10_000,
     seed: _data.Seed = 0,
     base: _data.Base = "2",
     fail_above: Annotated[

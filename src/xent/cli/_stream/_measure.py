@@ -18,7 +18,7 @@ from xent.cli._predictions import (
     spelled,
     truth_as,
 )
-from xent.cli._score_options import bins_of
+from xent.cli._score_options import DROP, bins_of
 from xent.cli._stream._pieces import Piece, batches
 from xent.cli._tables import TableOptions, words
 
@@ -248,7 +248,7 @@ def codes(question: Question, table: Any, first: int) -> Any:
     if column.null_count:
         row = first + column.to_pylist().index(None)
         must = f"hold a class in every row of column {question.target!r}"
-        raise _check.invalid("--target", must, f"a missing value at row {row}")
+        raise _check.invalid("--target", must, f"a missing value at row {row}", DROP)
     known = {name: i for i, name in enumerate(question.names)}
     values, places = _distinct(column, len(known))
     texts = texts_of(question, values)

@@ -129,7 +129,10 @@ def _executor(options: StreamOptions) -> Iterator[Executor]:
         from concurrent.futures import ProcessPoolExecutor
         from multiprocessing import get_context
 
-        with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+        from xent._signals import end_with_parent
+
+        how: dict[str, Any] = {"mp_context": get_context("spawn"), "initializer": end_with_parent}
+        with ProcessPoolExecutor(options.workers, **how) as pool:
             yield pool
         return
     distributed: Any = _optional.need("distributed", extra="dask", by="--dask")

@@ -48,7 +48,7 @@ def predict(
     ] = None,
     image_size: Annotated[
         str | None,
-        typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
+        typer.Option(help="Bring images in folders to this size, columns by rows, like 28x28."),
     ] = None,
     module: Annotated[
         str | None,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +31,16 @@ from xent.cli._training._said import (
     say_what_was_trained,
 )
 from xent.cli._training._scores import check_names
+from xent.cli._training._typed import (
+    check_buffer,
+    check_dense,
+    check_multilabel,
+    out_of_fold_file,
+    refuse_for_images,
+    seconds_of,
+    share_of,
+    units_of,
+)
 from xent.cli._training._words import IMAGES_HELP, train_words
 
 if TYPE_CHECKING:
@@ -39,7 +48,7 @@ if TYPE_CHECKING:
 
     from xent.cli._training._prepared import Labelled
 
-BATCH_SIZE, DENSE_BATCH_SIZE = 64, 8
+ROWS_A_STEP, INPUTS_A_STEP = 64, 8
 
 
 @with_options()
@@ -115,9 +124,10 @@ def train(
         bool,
         typer.Option(
             "--dense",
-            help="Every place of an input has a class, as pixels have in masks: DATA is an NPZ, or "
-            "a folder of .npy, with x_train (N, ...) and y_train (N, H, W) or (N, L), and --module "
-            "gives logits (N, C, H, W) or (N, C, L).",
+            help="Every place of an input has a class of its own, as the pixels of a mask "
+            "have. DATA is an NPZ, or a folder of .npy, with x_train (N, ...) and "
+            "y_train (N, H, W) or (N, L). --module gives logits (N, C, H, W) or (N, C, "
+            "L).",
         ),
     ] = False,
     ignore: Annotated[
@@ -150,7 +160,10 @@ def train(
     ] = None,
     class_weight: Annotated[
         str | None,
-        typer.Option(help="balanced: all classes count alike.", autocompletion=one_of("balanced")),
+        typer.Option(
+            help="balanced makes all classes count alike, however many rows they have.",
+            autocompletion=one_of("balanced"),
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Column of weights of the rows, which is no feature.")
@@ -161,7 +174,10 @@ def train(
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="Predict each row by a model trained without its part of so many."),
+        typer.Option(
+            help="Also train this many models, each without one part of the rows, and "
+            "predict that part."
+        ),
     ] = None,
     out_of_fold_: Annotated[
         Path | None,
@@ -173,21 +189,21 @@ def train(
     download: Annotated[
         str | None,
         typer.Option(
-            help="mnist: download its files into the folder DATA first, where they are not there.",
+            help="mnist downloads its files into the folder DATA first, if they are not there.",
             autocompletion=one_of("mnist"),
         ),
     ] = None,
     buffer: Annotated[
         int | None,
         typer.Option(
-            help="Of a Parquet file, or images, have so many rows in memory at once: row groups "
-            "are shuffled, and rows within the buffer.",
+            help="Hold only this many rows of a Parquet file, or images, in memory at once. "
+            "Row groups are shuffled, and rows within the buffer.",
             metavar="ROWS",
         ),
     ] = None,
     image_size: Annotated[
         str | None,
-        typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
+        typer.Option(help="Bring images in folders to this size, columns by rows, like 28x28."),
     ] = None,
     seed: _data.Seed = 0,
     device: Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda, ...")] = "auto",
@@ -200,7 +216,7 @@ def train(
     checkpoint_every: Annotated[
         str | None,
         typer.Option(
-            help="Write it whenever so long has passed, like 30s, 5m or 2h, amid an epoch too.",
+            help="Write the checkpoint at this interval, like 30s, 5m or 2h, within an epoch too.",
             metavar="TIME",
         ),
     ] = None,
@@ -208,7 +224,8 @@ def train(
         bool,
         typer.Option(
             "--allow-other-bits",
-            help="Go on from --checkpoint with other threads, torch or device than before.",
+            help="Go on from --checkpoint although threads, torch or device have changed; "
+            "the last bits of the result may differ.",
         ),
     ] = False,
     log: Annotated[
@@ -223,7 +240,7 @@ def train(
     each class. Of MNIST's folder train-* is trained on and t10k-* held out.
 
     Names become one-hot, numbers are scaled, gaps have a feature of their own, dates keep their
-    place in the year, the week and the day. How is kept in the model.
+    place in the year, the week and the day. The model remembers how.
 
     With --multilabel each label has a probability of its own, by a sigmoid.
 
@@ -240,14 +257,14 @@ def train(
     units = units_of(hidden)
     _check.integer("--epochs", epochs, least=1)
     if batch_size is None:
-        batch_size = DENSE_BATCH_SIZE if dense else BATCH_SIZE
+        batch_size = INPUTS_A_STEP if dense else ROWS_A_STEP
     _check.integer("--batch-size", batch_size, least=1)
     share = share_of(validation)
     file = validation if share is None else None
-    predictions = _out_of_fold_file(folds, out_of_fold_, validation)
-    _check_multilabel(multilabel, target, label_separator, class_weight)
-    _check_buffer(buffer, share, folds, multilabel, drop_missing_target)
-    _check_dense(
+    predictions = out_of_fold_file(folds, out_of_fold_, validation)
+    check_multilabel(multilabel, target, label_separator, class_weight)
+    check_buffer(buffer, share, folds, multilabel, drop_missing_target)
+    check_dense(
         dense,
         ignore,
         module,
@@ -405,109 +422,10 @@ def _way_on(checkpoint: Path | None, every: str | None) -> Iterator[None]:
         raise
 
 
-def _check_dense(
-    dense: bool, ignore: int | None, module: str | None, given: Mapping[str, object]
-) -> None:
-    """Refuse what a table alone has where every place has a class, and what that alone has."""
-    from xent import _check
-
-    if not dense:
-        if ignore is not None:
-            raise _check.invalid("--ignore", "go with --dense", ignore)
-        return
-    for option, value in given.items():
-        if value:
-            raise _check.invalid(option, "be left out with --dense", repr(value))
-    if module is None:
-        must = "name a network with --dense, from inputs to logits of every place"
-        raise _check.invalid("--module", must, "none")
-
-
-def _check_multilabel(
-    multilabel: bool,
-    target: str | None,
-    separator: str | None,
-    class_weight: str | None,
-) -> None:
-    """Refuse what goes with several labels alone, or with one class alone."""
-    from xent import _check
-
-    if not multilabel:
-        if separator is not None:
-            raise _check.invalid("--label-separator", "go with --multilabel", repr(separator))
-        return
-    if target is None:
-        raise _check.invalid("--target", "name the labels with --multilabel", "none")
-    advice = "To count what is there more, use --loss binary_cross_entropy:pos_weight=5."
-    if class_weight is not None:
-        must = "be left out with --multilabel"
-        raise _check.invalid("--class-weight", must, repr(class_weight), advice)
-
-
-def _check_buffer(
-    buffer: int | None,
-    share: float | None,
-    folds: int | None,
-    multilabel: bool,
-    drop_missing: bool,
-) -> None:
-    """Refuse what needs all rows at once where they are read block by block."""
-    from xent import _check
-
-    if buffer is None:
-        return
-    _check.integer("--buffer", buffer, least=1)
-    given = {
-        "--folds": folds,
-        "--multilabel": multilabel or None,
-        "--drop-missing-target": drop_missing or None,
-    }
-    for option, value in given.items():
-        if value is not None:
-            raise _check.invalid(option, "be left out with --buffer", value)
-    if share is not None:
-        raise _check.invalid("--validation", "name a file with --buffer", f"{share:g}")
-
-
-def _out_of_fold_file(folds: int | None, file: Path | None, validation: str | None) -> Path | None:
-    """Return where the predictions of folds go, None without folds."""
-    from xent import _check
-
-    if folds is None:
-        if file is not None:
-            raise _check.invalid("--out-of-fold", "go with --folds", repr(str(file)))
-        return None
-    _check.integer("--folds", folds, least=2)
-    if validation is not None:
-        raise _check.invalid("--validation", "be left out with --folds", repr(validation))
-    return file or Path("out_of_fold.csv")
-
-
 def _classes(rows: Labelled) -> NDArray[Any]:
     import numpy as np
 
     return np.unique(rows.labels)
-
-
-def refuse_for_images(data: str, given: Mapping[str, object]) -> None:
-    """Refuse what was said of a table where images are read."""
-    from xent import _check
-
-    for option, value in given.items():
-        if value:
-            raise _check.invalid(option, "go with a table", f"images in {data!r}")
-
-
-def share_of(validation: str | None) -> float | None:
-    """Return the share of rows to hold out, None where a file is named."""
-    from xent import _check
-
-    try:
-        share = float(validation or "")
-    except ValueError:
-        return None
-    advice = "Or name a file, such as ./test.csv."
-    return _check.share("--validation", share, advice)
 
 
 def parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
@@ -517,24 +435,3 @@ def parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]
     with train_words():
         held = hold_out(rows.labels, share, seed)
     return rows.rows(~held), rows.rows(held)
-
-
-def seconds_of(text: str | None) -> float | None:
-    """Read a time like 30s, 5m or 2h."""
-    from xent import _check
-
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text.strip())
-    if not found:
-        raise _check.invalid("--checkpoint-every", "be a time like 30s, 5m or 2h", repr(text))
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
-
-
-def units_of(text: str) -> list[int]:
-    from xent import _check
-
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise _check.invalid("--hidden", "be numbers of units like 64,32", repr(text)) from None

@@ -67,11 +67,11 @@ class Accumulator:
     -----
     `result` says all that `evaluate` says, but for calibrators, which need the rows again, and the
     calibration of the winning class beyond its bins, unless classes are more than 64 or bins are
-    chosen. Up to 2^20 distinct scores, of all classes
-    together, are each counted by itself; beyond, by cells of the log odds (``Report.score_counts``
-    says which), which moves the area under the curve by less than 2e-7, the average precision by
-    less than 1e-6, and the parts of CORP, which follow single rows, by up to 1e-6 bits of two
-    classes, and 1.2e-5 of each of ten.
+    chosen. Up to 2^20 distinct scores, of all classes together, are each counted by itself.
+    More are counted in cells of the log odds; ``Report.score_counts`` says which. Cells move the
+    area under the curve by less than 2e-7 and the average precision by less than 1e-6. The parts of
+    CORP, which follow single rows, move by up to 1e-6 bits of two classes, and 1.2e-5 of each of
+    ten.
 
     Examples
     --------

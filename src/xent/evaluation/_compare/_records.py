@@ -59,11 +59,11 @@ class CostDifference:
     first, second : object
         The models.
     difference, low, high, error : float
-        Mean over rows of the second's cost less the first's, its interval, its standard error;
-        infinite where one model alone gave a true class probability 0, NaN where both did.
+        Mean over rows of the second's cost less the first's, its interval, its standard error.
+        Infinite if one model alone gave a true class probability 0, NaN if both did.
     p_value, adjusted : float
         How likely a difference of that size is if there is none, and the same corrected for the
-        number of comparisons; NaN where the difference is not finite.
+        number of comparisons. NaN if the difference is not finite.
     impossible_first, impossible_second, impossible_both : int
         Rows whose true class was given probability 0 by the one, by the other, by both.
     finite_difference, finite_low, finite_high, finite_p_value : float

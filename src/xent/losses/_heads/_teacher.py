@@ -21,6 +21,8 @@ from xent.losses._rows._formula import (
     smooth,
     zero_masked_rows,
 )
+from xent.losses._triton._teacher import score_head_divergences
+from xent.losses._triton._use import is_at_hand
 
 
 class TeacherRows:
@@ -91,6 +93,9 @@ class TeacherRows:
             return None
         o = self.options
         with torch.no_grad():
+            found = self._in_triton(logits, rows, g, upstream)
+            if found is not None:
+                return (found,)
             dtype = loss_dtype(logits)
             z = logits if logits.dtype == dtype else self._like("z", logits, dtype).copy_(logits)
             slope = cap_and_scale_(
@@ -119,6 +124,20 @@ class TeacherRows:
             if rows.stop == self.count:
                 self.scratch.clear()
         return (values,)
+
+    def _in_triton(
+        self, logits: Tensor, rows: slice, g: Any, upstream: Upstream | None
+    ) -> Tensor | None:
+        """Score rows beside a teacher's head in Triton's kernels; None where they cannot."""
+        if self.top_classes is not None or not is_at_hand(logits):
+            return None
+        x, w, b = self.head
+        teacher = torch.nn.functional.linear(x[rows], w, b)
+        row_weight = None if self.row_weight is None else self.row_weight[rows]
+        factor, of_rows = None if upstream is None else g, upstream[0] if upstream else None
+        return score_head_divergences(
+            logits, teacher, self.beta, row_weight, self.options, factor, of_rows
+        )
 
     def _like(self, name: str, like: Tensor, dtype: torch.dtype) -> Tensor:
         """Return a named piece of scratch with so many rows."""

@@ -33,7 +33,7 @@ FEW_NAMES = 20  # names that may be in less than two rows each
 CYCLES = {"year": 365.2425, "week": 7.0, "day": 1.0}
 
 
-COLUMN_KINDS = ("number", "date", "time", "duration", "boolean", "name")
+ENCODED_KINDS = ("number", "date", "time", "duration", "boolean", "name")
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class EncodedColumn:
             raise TypeError
         measures = ["", *(f"{cycle}_{wave}" for cycle in CYCLES for wave in ("sin", "cos"))]
         made = cls(**{**state, **lists, "parts": parts})
-        if not all(part.what in measures for part in parts) or made.kind not in COLUMN_KINDS:
+        if not all(part.what in measures for part in parts) or made.kind not in ENCODED_KINDS:
             raise TypeError
         if not all(isinstance(text, str) for text in (made.name, made.left_out)):
             raise TypeError

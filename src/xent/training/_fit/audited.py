@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xent import _check
-from xent.training._fit.targets import Places
+from xent.training._fit.targets import CountedPlaces
 from xent.training._objectives import Objective
 from xent.training._steps import Batches
 
@@ -16,7 +16,7 @@ NO_CLASS = -100  # torch's own
 
 
 def warn_of(
-    module: nn.Module, batches: Batches, objective: Objective, places: Places | None = None
+    module: nn.Module, batches: Batches, objective: Objective, places: CountedPlaces | None = None
 ) -> None:
     """Warn of a module whose outputs are no logits, such as one that ends in a softmax.
 
@@ -28,7 +28,7 @@ def warn_of(
         The rows.
     objective : Objective
         What it is to be trained under.
-    places : Places, optional
+    places : CountedPlaces, optional
         Which places of a row count, where each has a class of its own.
     """
     first = batches.first(FIRST_ROWS if places is None else FIRST_IMAGES)
@@ -43,7 +43,7 @@ def findings(
     rows: Tensor,
     target: Tensor,
     objective: Objective,
-    places: Places | None = None,
+    places: CountedPlaces | None = None,
 ) -> list[str]:
     """Return what the audit finds wrong with a module's outputs under a loss of logits.
 
@@ -55,7 +55,7 @@ def findings(
         A batch.
     objective : Objective
         Says whether the loss applies a softmax or sigmoids.
-    places : Places, optional
+    places : CountedPlaces, optional
         As in `warn_of`.
     """
     from xent.audit import Config, check_model

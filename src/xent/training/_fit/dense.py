@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from xent.training._checkpoint import Layer
 from xent.training._fit.module import ModuleSteps, logits_in_pieces
 from xent.training._fit.plan import Plan
 from xent.training._fit.record import HeldOut, named_scores
-from xent.training._fit.targets import ROW_SUM_TOLERANCE, Places, Targets
+from xent.training._fit.targets import ROW_SUM_TOLERANCE, CountedPlaces, Targets
 from xent.training._objectives import Objective
 from xent.training._steps import Batches
 
@@ -32,7 +32,7 @@ class DenseSteps(ModuleSteps):
     ----------
     network, shape, batches, objective, plan
         As in `ModuleSteps`.
-    places : Places
+    places : CountedPlaces
         Which count.
     weight : ndarray, shape (N,), optional
         How much a row counts, 1 on average.
@@ -45,7 +45,7 @@ class DenseSteps(ModuleSteps):
         batches: Batches,
         objective: Objective,
         plan: Plan,
-        places: Places,
+        places: CountedPlaces,
         weight: NDArray[np.float64] | None,
     ) -> None:
         super().__init__(network, shape, batches, objective, plan)
@@ -111,12 +111,12 @@ class DenseHeldOut(HeldOut):
         Is not called: a piece at a time goes through ``module``.
     ignore_index : int, optional
         The target of a place that does not count.
-    module : Module, optional
+    module : Module
         The network.
     """
 
     ignore_index: int | None = None
-    module: nn.Module | None = None
+    module: nn.Module = field(default_factory=nn.Identity)
 
     def measure(self, layers: list[Layer], objective: Objective) -> dict[str, float]:
         """Return the cross-entropy of a place in nats and bits, and the accuracy.
@@ -128,7 +128,6 @@ class DenseHeldOut(HeldOut):
         objective : Objective
             Says how logits are read.
         """
-        assert self.module is not None
         sums = (
             dense_sums(logits, self.target[piece], self.ignore_index, objective)
             for piece, logits in logits_in_pieces(self.module, self.X)
@@ -206,7 +205,7 @@ def read_dense(
             raise _check.invalid("ignore_index", must, ignored)
         _check_probabilities(argument, values)
         counts = np.full(rows, math.prod(places))
-        return Targets(names, values.astype(np.float32, copy=False), Places(counts))
+        return Targets(names, values.astype(np.float32, copy=False), CountedPlaces(counts))
     if values.shape != (rows, *places):
         shapes = f"have a class of every place, {(rows, *places)}, or probabilities, {outputs}, as "
         gives = _check.argument("module") + " gives logits"
@@ -229,7 +228,7 @@ def read_dense(
     if not counts.any():
         some_place = "have a place that is not " + _check.argument("ignore_index")
         raise _check.invalid(argument, some_place, f"{ignored} everywhere")
-    return Targets(names, values, Places(counts, ignored))
+    return Targets(names, values, CountedPlaces(counts, ignored))
 
 
 def _pieces(values: NDArray[Any]) -> Iterable[tuple[int, NDArray[Any]]]:

@@ -17,7 +17,7 @@ ROW_SUM_TOLERANCE = 1e-4  # of a row's sum: what a table of six decimals leaves
 
 
 @dataclass(frozen=True)
-class Places:
+class CountedPlaces:
     """Which places of images or sequences count, and how much.
 
     Parameters
@@ -46,13 +46,13 @@ class Targets:
     values : ndarray of int64, shape (N,), or of float64, shape (N, C)
         The number of each row's class, or the probability of every class; with ``places`` an axis
         more for each of theirs.
-    places : Places, optional
+    places : CountedPlaces, optional
         Which places of a row count, where each has a class of its own.
     """
 
     classes: NDArray[Any]
     values: NDArray[Any]
-    places: Places | None = None
+    places: CountedPlaces | None = None
 
     @property
     def soft(self) -> bool:

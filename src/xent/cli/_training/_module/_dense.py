@@ -251,10 +251,8 @@ def predict_dense(trained: TrainedModel, data: str, output: Path) -> None:
     if output.suffix.lower() != ".npz":
         must = "end in .npz where every place has a class"
         raise _check.invalid("--output", must, repr(str(output)))
-    parts = read_dense_rows(data)
-    rows = parts.get("test", parts.get("train"))
-    assert rows is not None
-    model = trained.classifier
+    *_, rows = read_dense_rows(data).values()  # those to hold out, where there are two parts
+    model: Any = trained.classifier
     pixels = trained.scaling is not None
     if pixels and rows.X.dtype != np.uint8:
         must = "hold bytes, as MODEL was trained on"
@@ -285,8 +283,7 @@ def predict_dense(trained: TrainedModel, data: str, output: Path) -> None:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
     typer.echo(f"{_check.count(len(rows.X), 'prediction')}: {output}")
     if rows.y is not None and rows.y.ndim < len(shape):
-        ignored = getattr(model, "ignore_index", None)
-        ignore = "" if ignored is None else f" --ignore {ignored}"
+        ignore = "" if model.ignore_index is None else f" --ignore {model.ignore_index}"
         command = f"xent evaluate {output} --class-axis 1 --log-probs log_probs{ignore}"
         typer.echo(f"Evaluate them: {command}")
 
