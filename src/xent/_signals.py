@@ -1,5 +1,6 @@
 """SIGTERM and SIGHUP end a command as Ctrl-C does: what is half written is taken away first."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,25 @@ ENDED = {128 + number: number.name for number in ENDING_SIGNALS}
 def end(number: int, frame: FrameType | None) -> None:
     """Leave the process with the exit code of a signal, through every `finally` on the way."""
     raise SystemExit(128 + number)
+
+
+def end_with_parent() -> None:
+    """Let this worker process end when the one that began it does, however that ends.
+
+    A worker waits for its next task on a pipe that it holds open itself, so after a kill -9 it
+    would wait forever, with all that it has loaded.
+    """
+    from multiprocessing import parent_process
+    from threading import Thread
+
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(128 + signal.SIGTERM)
+
+    Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

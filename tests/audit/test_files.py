@@ -75,6 +75,22 @@ def test_what_cannot_be_read_is_said(tmp_path, raw):
     assert [r for r, _ in rules(audit(path))] == ["X000"]
 
 
+@pytest.mark.parametrize("name", ["a.py", "cell.ipynb", "a.ipynb"])
+def test_what_no_person_writes_is_not_parsed(tmp_path, name):
+    """Six megabytes of statements took 2.5 GB: a script's code has one at most."""
+    code = WRONG + "\n" + "a = 1\n" * 180_000
+    path = tmp_path / name
+    path.write_text(code if name == "a.py" else notebook(("code", code)))
+    if name == "a.ipynb":
+        path.write_text(notebook(("markdown", "x" * (51 << 20)), ("code", WRONG)))
+    (found,) = audit(path, tmp_path).findings
+    assert (found.rule, found.line) == ("X000", 1)
+    most = "50 MB is" if name == "a.ipynb" else "1 MB is"
+    assert f"at most {most} read" in found.message
+    path.write_text(WRONG if name == "a.py" else notebook(("code", WRONG)))
+    assert [r for r, _ in rules(audit(path))] == ["X106"]
+
+
 def test_an_empty_file_a_mark_and_windows_lines(tmp_path):
     (tmp_path / "a.py").write_bytes(b"")
     (tmp_path / "b.py").write_bytes(b"\xef\xbb\xbf" + WRONG.replace("\n", "\r\n").encode())
@@ -370,3 +386,12 @@ F.nll_loss(F.softmax(z, 1), grouped([1], 2))
     script = tmp_path / "train.py"
     script.write_text(code)
     assert [one.rule for one in audit(script).findings] == ["X106"]
+
+
+def test_columns_are_counted_in_letters_and_not_in_bytes(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text(
+        'import torch.nn.functional as F\nx = "éß漢"; F.nll_loss(F.softmax(z, dim=1), y)\n'
+    )
+    (found,) = audit(path).findings
+    assert (found.rule, found.line, found.column) == ("X106", 2, 12)

@@ -108,7 +108,8 @@ def test_every_static_rule_has_a_script():
 
 def test_pages_are_those_of_the_catalogue():
     pages = {path.stem: path.read_text() for path in (ROOT / "docs" / "audit").glob("*.md")}
-    assert pages == {rule.id: rule.page() for rule in RULES.values()}
+    assert pages == {rule.id: rule.page() for rule in RULES.values()}, "run `make tables`"
     page = (ROOT / "docs" / "audit.md").read_text()
     for rule in RULES.values():
-        assert f"| [{rule.id}](audit/{rule.id}.md) | {rule.name} | {rule.level} |" in page
+        line = f"| [{rule.id}](audit/{rule.id}.md) | {rule.name} | {rule.level} |"
+        assert line in page, f"docs/audit.md, 'Rules', needs a line that begins {line}"

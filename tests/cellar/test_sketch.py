@@ -66,6 +66,17 @@ def test_merging_leaves_the_other_sketch_as_it_was():
         np.testing.assert_array_equal(one, two)
 
 
+def test_a_gap_of_either_sketch_is_one_of_both():
+    """One bin of the 256 is kept for it."""
+    gap, full = Sketch(), Sketch()
+    gap.add(np.array([1.0, np.nan]))
+    full.add(np.arange(256.0))
+    for one, other in ((full, gap), (Sketch(), full), (gap, Sketch())):
+        one.merge(other)
+        assert one.missing
+    assert len(full.ends(256)) < 256
+
+
 def counted(sketch, values, weights):
     found, place = np.unique(values, return_inverse=True)
     sketch.take(found, np.bincount(place, weights))

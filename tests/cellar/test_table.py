@@ -368,3 +368,142 @@ def test_a_header_of_npz_that_no_python_reads(tmp_path):
         archive.writestr("a.npy", broken)
     with pytest.raises(ValueError, match=r"t\.npz' cannot be read as NPZ: "):
         _table.read(tmp_path / "t.npz")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("ending", [".npz", ".npy"])
+def test_arrays_come_in_pieces(tmp_path, ending, order):
+    a = np.asarray(np.arange(60).reshape(10, 3, 2), order=order)
+    path = tmp_path / f"a{ending}"
+    np.savez(path, a=a, y=np.arange(10)) if ending == ".npz" else np.save(path, a)
+    name = "a"
+    flat = a.reshape(10, 6)
+    for rows, start, stop in ((4, 0, None), (4, 3, 8), (100, 0, 7), (1, 9, 50)):
+        if ending == ".npz" and start:
+            continue  # of an archive all rows are wanted
+        pieces = list(_table.scan_arrays(path, [name], rows, matrices=True, start=start, stop=stop))
+        assert [len(piece) for piece in pieces[:-1]] == [rows] * (len(pieces) - 1)
+        assert [row for piece in pieces for row in piece[name].to_pylist()] == flat[
+            start:stop
+        ].tolist()
+        wide = list(_table.scan_arrays(path, [name], rows, start=start, stop=stop))
+        assert wide[0].column_names == [f"a_{j}" for j in range(6)]
+        found = [column.to_pylist() for column in pa.concat_tables(wide).columns]
+        assert found == flat[start:stop].T.tolist()
+
+
+def test_text_of_two_dimensions_is_columns_even_where_matrices_are_lists(tmp_path):
+    np.savez(tmp_path / "t.npz", s=np.array([["a", "b"], ["c", "d"]]), b=np.eye(2, dtype=bool))
+    table = _table.read(tmp_path / "t.npz", matrices=True)
+    assert table.to_pydict() == {
+        "s_0": ["a", "c"], "s_1": ["b", "d"], "b": [[True, False], [False, True]],
+    }  # fmt: skip
+
+
+def test_lines_with_names_of_their_own_are_refused(tmp_path):
+    """As many columns as rows: 60,000 of them were a table of 3.6e9 cells, out of a megabyte."""
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(f'{{"y": 1, "k{i}": 1}}\n' for i in range(60_000)))
+    sentence = r"60,001 lines have 60,001 names, so that the table would be mostly empty"
+    for read in (_table.read, lambda p: list(_table.scan(p))):
+        with pytest.raises(ValueError, match=sentence):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"a": %d, "x\\"%d": 1}',  # seen as the known name if quotes were taken as they come
+        '{"a": %d, "k%d" : 1}',
+        '{"a": %d, "b": {"k%d": 1}}',
+    ],
+)
+def test_names_are_counted_however_they_are_written(tmp_path, monkeypatch, line):
+    from xent._table.files import unpacked
+
+    monkeypatch.setattr(unpacked, "TEXT_BYTES", 1 << 12)
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(line % (i, i) + "\n" for i in range(400)))
+    with pytest.raises(ValueError, match="would be mostly empty"):
+        _table.read(path)
+    with unpacked.up_to(1 << 24):
+        assert _table.read(path).num_rows == 400
+
+
+def test_names_of_all_blocks_are_counted_together(tmp_path, monkeypatch):
+    from xent._table.files import dialect, unpacked
+
+    monkeypatch.setattr(unpacked, "TEXT_BYTES", 1 << 17)
+    monkeypatch.setattr(dialect, "READ_BYTES", 1 << 10)
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(f'{{"k{i}": 1}}\n' for i in range(2000)))
+    with pytest.raises(ValueError, match="2,000 names"):
+        list(_table.scan(path))
+
+
+def test_lines_alike_are_read_whatever_stands_in_them(tmp_path, monkeypatch):
+    """Colons, quotes and braces in texts are no names."""
+    from xent._table.files import unpacked
+
+    monkeypatch.setattr(unpacked, "TEXT_BYTES", 1 << 12)
+    path = tmp_path / "t.jsonl"
+    rows = [{"a": i, "text": f'"k{i}": {{}} \\"{i}\\":', "b": [f"{i}:"]} for i in range(400)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert _table.read(path).to_pylist() == rows
+
+
+def test_texts_named_by_numbers_count_as_long_as_they_are(tmp_path):
+    """A text of a megabyte, a hundred thousand times: 100 GB out of 50 KB."""
+    path = tmp_path / "t.parquet"
+    codes = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), ["x" * (1 << 20)])
+    pa.parquet.write_table(pa.table({"a": codes}), path)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(ValueError, match=r"unpacked it would be larger than 1,000 MB"):
+        _table.read(path)
+    batch = next(_table.scan(path))
+    assert batch.num_rows <= 256  # 256 MB
+    assert batch["a"][0].as_py() == "x" * (1 << 20)
+
+
+def test_texts_of_which_one_is_long_are_counted_one_by_one(tmp_path, monkeypatch):
+    from xent._table.files import parquet, unpacked
+
+    words = ["x" * 100_000, *"abcdefg"]
+    codes = pa.array([0] + [1 + i % 7 for i in range(99_999)], pa.int32())
+    path = tmp_path / "t.parquet"
+    pa.parquet.write_table(pa.table({"a": pa.DictionaryArray.from_arrays(codes, words)}), path)
+    monkeypatch.setattr(parquet, "BATCH_BYTES", 1 << 20)
+    said = pa.parquet.read_metadata(path).row_group(0).column(0).total_uncompressed_size
+    longest, size = parquet._texts(path, 0, "a", 100_000, said)
+    assert (longest, size) == (100_000, 100_000 + 99_999)
+    monkeypatch.setattr(unpacked, "ARRAY_BYTES", 200_000)
+    monkeypatch.setattr(unpacked, "ARRAY_TIMES", 1)
+    with unpacked.up_to(500_000):
+        assert _table.read(path).num_rows == 100_000
+
+
+@pytest.mark.parametrize("width", [3000, 1])
+def test_batches_have_as_few_rows_as_their_columns_need(tmp_path, monkeypatch, width):
+    from xent._table.files import parquet
+
+    path = tmp_path / "t.parquet"
+    zero = pa.array(np.zeros(1000))
+    pa.parquet.write_table(pa.table({f"c{i}": zero for i in range(width)}), path)
+    monkeypatch.setattr(parquet, "BATCH_BYTES", 8 * 3000 * 10)
+    rows = [batch.num_rows for batch in _table.scan(path)]
+    assert sum(rows) == 1000
+    assert max(rows) == (10 if width == 3000 else 1000)
+    assert next(_table.scan(path, ["c0"])).num_rows == 1000  # of the columns that are read
+
+
+def test_lists_far_larger_than_their_file_are_refused(tmp_path):
+    """Two hundred million zeros in ten rows: one batch, and one list, may hold them all."""
+    path = tmp_path / "t.parquet"
+    values = pa.array(np.zeros(20_000_000))
+    one = pa.table({"p": pa.FixedSizeListArray.from_arrays(values, 20_000_000)})
+    with pa.parquet.ParquetWriter(path, one.schema) as writer:
+        for _ in range(10):
+            writer.write_table(one)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(ValueError, match=r"unpacked it would be larger than 1,000 MB"):
+        _table.read(path)

@@ -1,11 +1,15 @@
 """How a command ends that is told to: its half-written files go, and its exit code says why."""
 
+import inspect
 import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
+
+from xent import _signals
 
 FIT = ("language", "fit", "text.txt", "--order", "4", "--output", "m.xent", "--memory", "400MB")
 
@@ -56,3 +60,44 @@ def test_a_key_pressed_before_the_options_are_read(tmp_path):
     code += "m.get_command = stop; cli.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+
+
+WORKERS = """
+import sys, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from os import getpid
+from xent._signals import end_with_parent
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
+        print(pool.submit(getpid).result(), flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks for a process in /proc")
+def test_workers_end_with_a_command_that_is_killed(tmp_path):
+    """A worker that waits for its next task holds the pipe open itself, and waited for good."""
+    script = tmp_path / "pool.py"
+    script.write_text(WORKERS)
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen([sys.executable, script], **pipe) as child:
+        worker = int(child.stdout.readline())
+        assert os.path.isdir(f"/proc/{worker}")
+        child.kill()
+    until = time.monotonic() + 30
+    while os.path.isdir(f"/proc/{worker}") and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not os.path.isdir(f"/proc/{worker}")
+
+
+def test_every_pool_of_workers_ends_with_its_command():
+    from xent.cli._stream import _run
+    from xent.cli._stream._options import StreamOptions
+    from xent.cli._warm_up import _quiet
+
+    assert "end_with_parent()" in inspect.getsource(_quiet)
+    options = StreamOptions(workers=1, dask=None, checkpoint=None)
+    with _run._executor(options) as pool:  # begins no process before its first task
+        assert pool._initializer is _signals.end_with_parent

@@ -110,6 +110,9 @@ def test_ordered_outcomes():
     numbered = {f"p_{c}": p[:, c] for c in (2, 0, 1)}
     _table.write("stars.csv", {"target": target, **numbered})
     assert evaluated("stars.csv", "--ordered")["ordered"]["rps"] == pytest.approx(expected.rps)
+    # 9, 10, 11: as text 10 would come first.
+    _table.write("scores.csv", {"target": target + 9, **{f"p_{c + 9}": p[:, c] for c in (2, 0, 1)}})
+    assert evaluated("scores.csv", "--ordered")["ordered"]["rps"] == pytest.approx(expected.rps)
 
 
 def test_masks_and_sequences():

@@ -192,3 +192,24 @@ def test_levels_that_came_stand_in_the_order_of_their_rows():
     assert found.new_levels == ("y", "z", "x")
     assert found.gone_levels == ("d", "c")
     assert (found.new, found.gone) == (pytest.approx(0.6), pytest.approx(0.4))
+
+
+@pytest.mark.parametrize("rows", [(400_000, 40_000), (40_000, 400_000)])
+def test_the_error_of_a_normal_divergence_is_that_of_the_delta_method(rows):
+    """D(P‖Q) of normals by the means and variances, of which normal samples say so much."""
+    rng = np.random.default_rng(7)
+    n, k, (mean, s, t) = *rows, (0.5, 1.5, 0.8)
+    x, y = rng.normal(mean, s, n), rng.normal(0, t, k)
+    by_mean, by_s = mean / t**2, 0.5 / t**2 - 0.5 / s**2
+    by_t = 0.5 / t**2 - 0.5 * (s**2 + mean**2) / t**4
+    spread = by_mean**2 * (s**2 / n + t**2 / k)
+    spread += by_s**2 * 2 * s**4 / n + by_t**2 * 2 * t**4 / k
+    found = m.estimate_kl_divergence(x, y, method="normal")
+    assert found.value == pytest.approx(
+        math.log(t / s) + 0.5 * (s**2 + mean**2) / t**2 - 0.5, rel=0.1
+    )
+    assert found.standard_error == pytest.approx(math.sqrt(spread), rel=0.05)
+    # The cross-entropy lacks the entropy of x, whose variance has a part of its own.
+    spread += (0.25 / t**4 - by_s**2) * 2 * s**4 / n
+    found = m.estimate_cross_entropy(x, y, method="normal")
+    assert found.standard_error == pytest.approx(math.sqrt(spread), rel=0.05)

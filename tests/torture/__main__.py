@@ -76,6 +76,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
     parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], help="all where none is named")
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of cases")
+    parser.add_argument("--only", default="", help="lines of a table whose name has these letters")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--notes", default="torture.log", help="where each fault is told")
     given = parser.parse_args()
@@ -87,7 +88,7 @@ def main() -> int:
         for kind in given.kinds or KINDS:
             room, count = KINDS[kind]
             cases = max(1, round(count * given.scale))
-            lines = list(room.torture(inputs, folder, given.seed, cases, notes))
+            lines = list(room.torture(inputs, folder, given.seed, cases, notes, given.only))
             faults += table(room.__doc__.splitlines()[0], room.OTHERS, room.FAULTS, lines)
         os.chdir("/")
     Path(given.notes).write_text("\n\n".join(notes))

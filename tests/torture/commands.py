@@ -60,6 +60,7 @@ WRITING = [
         "language fit text.txt -o l3.xent --order 3 --folder counts", ("l3.xent",), ("counts",)
     ),
     Command("language fit text.txt -o l.arpa --order 3", ("l.arpa",)),
+    Command("language fit text.txt -o l5.xent --order 5", ("l5.xent",)),
     Command("language convert language.xent -o l.arpa.gz", ("l.arpa.gz",)),
     Command("language convert language.xent --compact -o lc.xent", ("lc.xent",)),
     Command("language mix language.xent language2.xent --dev text.txt -o mix.xent", ("mix.xent",)),

@@ -120,11 +120,13 @@ class Bench:
 
 
 def torture(
-    given: Path, folder: Path, seed: int, kills: int, notes: list[str]
+    given: Path, folder: Path, seed: int, kills: int, notes: list[str], only: str = ""
 ) -> Iterator[tuple[str, Counter[str]]]:
     """Yield a line of the table for each command."""
-    luck, share = random.Random(f"kills {seed}"), max(1, kills // len(WRITING))
-    chosen = WRITING if kills >= len(WRITING) else luck.sample(WRITING, kills)
+    luck = random.Random(f"kills {seed}")
+    chosen = [command for command in WRITING if only in command.words]
+    share = max(1, kills // len(chosen))
+    chosen = chosen if kills >= len(chosen) else luck.sample(chosen, kills)
     for i, command in enumerate(chosen):
         place = folder / f"kills{i}"
         place.mkdir()

@@ -44,11 +44,13 @@ class Tally:
 
 
 def torture(
-    given: Path, folder: Path, seed: int, cases: int, notes: list[str]
+    given: Path, folder: Path, seed: int, cases: int, notes: list[str], only: str = ""
 ) -> Iterator[tuple[str, Counter[str]]]:
     """Yield a line of the table for each kind of shortage."""
-    luck, share = random.Random(f"shortages {seed}"), max(1, cases // (3 * len(WRITING)))
-    chosen = WRITING if cases >= len(WRITING) else luck.sample(WRITING, cases)
+    luck = random.Random(f"shortages {seed}")
+    chosen = [command for command in WRITING if only in command.words]
+    share = max(1, cases // (3 * len(chosen)))
+    chosen = chosen if cases >= len(chosen) else luck.sample(chosen, cases)
     kinds = [Tally(name, notes) for name in ("full disk", "closed pipe", "two writers")]
     for i, command in enumerate(chosen):
         place = folder / f"shortages{i}"

@@ -107,6 +107,36 @@ def test_broken_files_are_refused(tmp_path, data, because):
     assert str(caught.value).startswith(f"{str(tmp_path / 't10k-images-idx3-ubyte')!r} cannot be read as IDX: ")  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["idx", "npz", "png"])
+def test_what_unpacks_to_far_more_is_refused(tmp_path, monkeypatch, kind):
+    """Black images: 2 MB of zeros that pack to some kilobytes."""
+    from xent._table.files import unpacked
+    from xent.training._data import pictures
+
+    X, y = np.zeros((200, 100, 100), np.uint8), np.zeros(200, np.uint8)
+    place = tmp_path
+    if kind == "idx":
+        for what, array in (("images-idx3", X), ("labels-idx1", y)):
+            data = gzip.compress(idx(array), mtime=0)
+            (tmp_path / f"train-{what}-ubyte.gz").write_bytes(data)
+    elif kind == "npz":
+        place = tmp_path / "mnist.npz"
+        np.savez_compressed(place, x_train=X, y_train=y)
+    else:
+        image = pytest.importorskip("PIL.Image")
+        (tmp_path / "a").mkdir()
+        for i in range(200):
+            image.fromarray(X[i]).save(tmp_path / "a" / f"{i}.png")
+    assert read_images(place).X.nbytes == 2_000_000
+    monkeypatch.setattr(unpacked, "ARRAY_BYTES", 1_000_000)
+    monkeypatch.setattr(unpacked, "ARRAY_TIMES", 10)
+    monkeypatch.setattr(pictures, "MOST_TIMES", 10)
+    with pytest.raises(ValueError, match=r"unpacked it would be larger than 1 MB\. Where it is tr"):
+        read_images(place)
+    with unpacked.up_to(3_000_000):
+        assert len(read_images(place).X) == 200
+
+
 def test_no_flipped_byte_goes_unnoticed_where_there_is_a_checksum(tmp_path, digits):
     """Every byte of a compressed file but those of its header that say nothing."""
     data = gzip.compress(idx(digits["t10k"][0]), mtime=0)

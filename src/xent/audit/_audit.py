@@ -19,7 +19,7 @@ from xent.audit._follow.script import follow
 from xent.audit._report import AuditReport
 from xent.audit._source import Script, read
 
-MAX_TREES = 256  # scripts whose parsed code is kept: it takes a megabyte each
+KEPT_CODE = 1 << 21  # letters of scripts whose parsed code is kept: it takes 500 times as much
 
 SPEAKS_OF_LOSSES = re.compile(r"loss|entropy|softmax|sigmoid|kl_|criterion|train|eval", re.I)
 
@@ -105,17 +105,21 @@ def reading(paths: list[Path], config: Config) -> ScriptsRead:
 
 
 def _reading(paths: list[Path], config: Config) -> ScriptsRead:
-    read_files = ScriptsRead()
+    read_files, kept = ScriptsRead(), 0
     for path in collect(paths, config):
         key = path.resolve()
         if key not in read_files.sources:
             read_files.sources[key] = read(path, str(path))
-            if len(read_files.sources) % MAX_TREES == 0:
+            kept += len(read_files.sources[key].text)
+            if kept > KEPT_CODE:
                 read_files.forget_trees()
+                kept = 0
         read_files.given.append(read_files.sources[key])
-    for number, source in enumerate(read_files.given, 1):
-        if number % MAX_TREES == 0:
+    for source in read_files.given:
+        kept += len(source.text)
+        if kept > KEPT_CODE:
             read_files.forget_trees()
+            kept = 0
         for one in _broken(source):
             read_files.add(one)
         if not SPEAKS_OF_LOSSES.search(source.text):

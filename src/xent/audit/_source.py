@@ -16,6 +16,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+# Bytes of one script's code, which takes five hundred times as much when it is parsed, and of a
+# notebook with its pictures, which takes twenty times as much where it is made to.
+MOST_CODE, MOST_NOTEBOOK = 1 << 20, 50 << 20
+
 IGNORE = re.compile(r"#\s*xent:\s*(ignore-file|ignore)\b(?:\[([^\]]*)\])?")
 WHOLE_CELL = frozenset(
     [
@@ -135,16 +139,27 @@ def read(path: Path, shown: str) -> Script:
     """Read a script or notebook; what cannot be parsed is told in ``broken``."""
     source = Script(path, shown)
     try:
+        _check_size(path, path.stat().st_size)
         raw = path.read_bytes()
         if path.suffix == ".ipynb":
             return _read_notebook(source, raw)
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
         source.text = io.TextIOWrapper(io.BytesIO(raw), encoding, newline=None).read()
-    except (OSError, UnicodeError, SyntaxError, LookupError) as error:
+    except (OSError, UnicodeError, SyntaxError, LookupError, _TooLargeError) as error:
         source.broken.append((1, 1, _reason(error)))
         return source
     source.tree  # for what is broken  # noqa: B018
     return source
+
+
+class _TooLargeError(Exception):
+    """A script that is longer than any that a person writes."""
+
+
+def _check_size(path: Path, size: int) -> None:
+    most = MOST_CODE if path.suffix != ".ipynb" else MOST_NOTEBOOK
+    if size > most:
+        raise _TooLargeError(f"it has {size / 1e6:,.1f} MB, and at most {most >> 20} MB is read")
 
 
 def _reason(error: Exception) -> str:
@@ -177,6 +192,9 @@ def _read_notebook(source: Script, raw: bytes) -> Script:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         source.broken.append((1, 1, f"not a notebook: {_reason(error)}"))
         return source
+    size = sum(len(code) for _, code in codes)
+    if size > MOST_CODE:
+        raise _TooLargeError(f"its code has {size / 1e6:,.1f} MB, and at most 1 MB is read")
     lines: list[str] = []
     for number, code in codes:
         source.cells.append((len(lines) + 1, number))

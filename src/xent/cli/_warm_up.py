@@ -99,5 +99,8 @@ def _quiet() -> None:
     """Say nothing in a process that compiles: the bar does."""
     import logging
 
+    from xent._signals import end_with_parent
+
+    end_with_parent()
     warnings.simplefilter("ignore")
     logging.getLogger("xent").setLevel(logging.ERROR)

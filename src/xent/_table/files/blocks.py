@@ -17,12 +17,14 @@ from xent import _check
 from xent._table.files import dialect
 from xent._table.files.dialect import Csv, is_wide, open_csv
 from xent._table.files.endings import unreadable
-from xent._table.files.unpacked import unpacked
+from xent._table.files.unpacked import cells_limit, unpacked
 
 LONG = re.compile(rb"[:\s]-?\d{19,}\s*[,}\]]")  # a whole number, as JSON writes it
 MOST_NESTED = 1000  # lists and objects inside one another
 BRACKETS = re.compile(rb"[\[\]{}]")
 QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+NAMED = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?')  # a text, and whether it is the name of a value
+FEW_NAMES = 8  # that are counted one by one
 MISFIT = re.compile(r"In CSV column #(\d+): .*CSV conversion error to (\S+): invalid value '(.*)'")
 
 
@@ -176,6 +178,7 @@ def wider_type(kind: str, value: str, *, exact: bool) -> Any:
 def check_json(data: bytes, path: str | os.PathLike[str]) -> None:
     """Refuse what pyarrow's parser takes though it is no UTF-8, or nests so deeply as to end it."""
     data.decode()  # the error's words are its catcher's
+    _check_names(data, path)
     if data.count(b"[") + data.count(b"{") <= MOST_NESTED:
         return
     for number, line in enumerate(data.splitlines(), 1):
@@ -188,6 +191,43 @@ def check_json(data: bytes, path: str | os.PathLike[str]) -> None:
         if deepest > MOST_NESTED:
             because = f"line {number} nests {deepest:,} lists or objects, above {MOST_NESTED:,}"
             raise unreadable(path, ".jsonl", because)
+
+
+def _check_names(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Refuse lines whose names are so many others that the table would be mostly empty.
+
+    A table has as many columns as there are names: of lines with one of their own each, as many as
+    rows, in a memory that grows with the square of the file.
+    """
+    rows, values = data.count(b"\n") + 1, data.count(b":")
+    most = names_allowed(rows, len(data))
+    if values <= most:
+        return
+    first = data[: data.find(b"\n", 1)] if rows > 1 else data
+    few = {name for name, named in NAMED.findall(first) if named}
+    if len(few) <= FEW_NAMES and b'\\":' not in data:
+        # In most files each line has the names of the first, which is seen at once.
+        known = sum(data.count(b'"' + name + b'":') for name in few)
+        clean = not any(b'\\"' + name in data for name in few)
+        if clean and known == data.count(b'":') and (known == values or b'" :' not in data):
+            return
+    found = {name for name, named in NAMED.findall(data) if named}
+    if len(found) > most:
+        raise mostly_empty(path, len(found), rows)
+
+
+def names_allowed(rows: int, size: int) -> int:
+    """Return how many columns rows of JSON may have that are so many bytes, at 8 bytes a cell."""
+    return max(cells_limit(), 8 * size) // (8 * rows)
+
+
+def mostly_empty(path: str | os.PathLike[str], names: int, rows: int) -> ValueError:
+    """Say that a table would have too many columns for its rows."""
+    because = f"its {rows:,} lines have {names:,} names, so that the table would be mostly empty"
+    advice = (
+        "Write it as columns of a name and a value, or say with --unpacked how large it may be."
+    )
+    return _check.cannot(f"{str(path)!r} cannot be read", because, advice)
 
 
 def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
@@ -212,13 +252,16 @@ def scan_json(path: str | os.PathLike[str], *, exact: bool) -> Iterator[Any]:
             if rest.strip():
                 yield rest
 
-    schemas = []
+    schemas, rows = [], 0
     for block in blocks():
         check_json(block, path)
+        rows = max(rows, block.count(b"\n") + 1)
         schemas.append(pyarrow.json.read_json(pa.BufferReader(block)).schema)
     if not schemas:
         return
     schema = pa.unify_schemas(schemas, promote_options="permissive")
+    if len(schema) > names_allowed(rows, dialect.READ_BYTES):
+        raise mostly_empty(path, len(schema), rows)
     options = pyarrow.json.ParseOptions(explicit_schema=schema)
     for block in blocks():
         table = pyarrow.json.read_json(pa.BufferReader(block), parse_options=options)

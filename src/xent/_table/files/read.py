@@ -12,7 +12,8 @@ from xent._table.files.dialect import READ_BYTES, Csv, check_csv, why_not
 from xent._table.files.endings import ARRAY_FORMATS, ending, kind_of, refuse_duplicates, unreadable
 from xent._table.files.header import doubt_header
 from xent._table.files.npz import read_npz, scan_arrays
-from xent._table.files.unpacked import check_size, unpacked
+from xent._table.files.parquet import check_whole, rows_of_batch
+from xent._table.files.unpacked import unpacked
 
 HEAD_ROWS = 1 << 16  # rows among which names of columns are looked for
 
@@ -62,7 +63,7 @@ def read(
             import pyarrow.parquet
 
             with pyarrow.parquet.ParquetFile(path) as whole:
-                check_size(path, _bytes_of(whole.metadata))
+                check_whole(path, whole.metadata)
             table = pyarrow.parquet.read_table(path, use_threads=True)
         elif kind in (".csv", ".tsv"):
 
@@ -153,7 +154,9 @@ def scan(
                 refuse_duplicates(file.schema_arrow.names, path, argument)
                 for name in columns or ():
                     require(name, file.schema_arrow.names, path)
-                for batch in file.iter_batches(batch_rows, columns=columns):
+                groups = range(file.metadata.num_row_groups)
+                rows = rows_of_batch(path, file.metadata, groups, columns, batch_rows)
+                for batch in file.iter_batches(rows, columns=columns):
                     for name in set(text) & set(batch.schema.names):
                         # A damaged file may hold codes of words that it lacks.
                         batch.column(name).validate(full=True)
@@ -229,13 +232,6 @@ def _refusal(
     if isinstance(error, UnicodeError):
         return unreadable(path, kind, "it is not UTF-8")
     return unreadable(path, kind, error)
-
-
-def _bytes_of(metadata: Any) -> int:
-    """Return how large a Parquet file says it will be in memory, at least."""
-    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
-    cells: int = metadata.num_rows * metadata.num_columns
-    return max(sum(int(group.total_byte_size) for group in groups), 8 * cells)
 
 
 def _cut(

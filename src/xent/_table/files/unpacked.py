@@ -37,9 +37,19 @@ def text_limit(path: str | os.PathLike[str]) -> int:
     return _allowed.get() or max(TEXT_BYTES, TEXT_TIMES * os.path.getsize(path))
 
 
+def cells_limit() -> int:
+    """Return how large the cells of plain text may become: what was said, or 256 MB."""
+    return _allowed.get() or TEXT_BYTES
+
+
 def check_size(path: str | os.PathLike[str], size: int) -> None:
     """Refuse a file of arrays that says that it will become larger than allowed."""
-    limit = _allowed.get() or max(ARRAY_BYTES, ARRAY_TIMES * os.path.getsize(path))
+    check_sizes(path, os.path.getsize(path), size, ARRAY_TIMES)
+
+
+def check_sizes(path: str | os.PathLike[str], packed: int, size: int, times: int) -> None:
+    """Refuse so many packed bytes that would become larger than allowed, and than so many times."""
+    limit = _allowed.get() or max(ARRAY_BYTES, times * packed)
     if size > limit:
         raise _too_large(path, limit)
 

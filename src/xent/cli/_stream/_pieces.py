@@ -13,7 +13,7 @@ from xent.cli._addresses import Address
 from xent.cli._tables import TableFile, TableOptions, is_array
 
 RUN_BYTES = 1 << 27  # of an array that is a piece
-BATCH_CELLS, STREAMED_ROWS = 1 << 20, 1 << 16  # of a batch, at most
+BATCH_CELLS, STREAMED_ROWS = 1 << 21, 1 << 17  # of a batch, at most
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,8 @@ def batches(
     if not isinstance(piece.path, Address) and is_array(piece.path):
         yield from _blocks(piece, piece.path, columns, matrices=matrices)
         return
+    from xent._table.files.parquet import rows_of_batch
+
     width = len(columns or ()) or 16
     rows = max(1, min(STREAMED_ROWS, BATCH_CELLS // width))
     if not isinstance(piece.path, Address) and piece.group is None:
@@ -146,11 +148,13 @@ def batches(
             yield table.select(list(columns)) if columns else table
         return
     # Without these a whole row group is held while its batches are read.
+    wanted = None if columns is None else list(columns)
     with parquet(piece.path, pre_buffer=False, buffer_size=1 << 18) as file:
+        if not isinstance(piece.path, Address):
+            rows = rows_of_batch(piece.path, file.metadata, [piece.group], wanted, rows)
         for batch in file.iter_batches(
-            rows, row_groups=[piece.group], columns=None if columns is None else list(columns),
-            use_threads=False,
-        ):  # fmt: skip
+            rows, row_groups=[piece.group], columns=wanted, use_threads=False
+        ):
             yield pa.Table.from_batches([batch])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent.evaluation._accumulator.moments import CostMoments
-from xent.evaluation._accumulator.scores import NO_RANKING, ScoreCounts
+from xent.evaluation._accumulator.scores.column import ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import SMALLEST, Numbers, Sums, ratio
 from xent.evaluation._accumulator.tally import (
@@ -33,7 +33,7 @@ from xent.evaluation._numbers import (
     PairList,
     SliceRow,
 )
-from xent.evaluation._ranking import operating_points
+from xent.evaluation._ranking import NO_RANKING, operating_points, ranking_of
 from xent.evaluation._report import Report
 
 ONE = 1 << SMALLEST
@@ -90,7 +90,7 @@ def report_of(
         calibration=bins,
         impossible=moments.endless,
         floored=_floored(tally, moments, unit),
-        ranking=NO_RANKING if scores is None else scores.ranking(),
+        ranking=NO_RANKING if scores is None else ranking_of(scores),
         score_counts="none" if scores is None else scores.form,
         thresholds=thresholds,
         best_f1=best_f1,
@@ -348,11 +348,11 @@ def _digest(tally: RowTally, labels: list[Any], moments: CostMoments) -> str:
     digest = hashlib.sha256(repr(labels).encode())
     digest.update(repr(("weighted" if tally.weighted else "plain", tally.rows)).encode())
     order = np.argsort(tally.pairs.keys[: tally.pairs.used])
-    for array in (
-        tally.pairs.keys[: tally.pairs.used][order], tally.pairs.rows[: tally.pairs.used][order],
-        tally.cells, tally.ranks, tally.endless,
-    ):  # fmt: skip
-        digest.update(np.ascontiguousarray(array).astype("<i8").tobytes())
+    for array in (tally.pairs.keys, tally.pairs.rows):
+        for at in range(0, len(order), 1 << 14):  # of many pairs no second copy is made
+            digest.update(array[order[at : at + (1 << 14)]].astype("<i8", copy=False).data)
+    for array in (tally.cells, tally.ranks, tally.endless):
+        digest.update(np.ascontiguousarray(array, "<i8").data)
     exact = (moments, *(tally.totals.whole(k) for k in range(len(TOTALS))), tally.said.total())
     digest.update(repr(exact).encode())
     return digest.hexdigest()

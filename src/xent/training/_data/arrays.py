@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._table.files.npz import NPZ_DAMAGE, check_member
+from xent._table.files.unpacked import check_size
 
 MEMBERS = ("x_train", "y_train", "x_test", "y_test")
 HEADER = 30  # bytes of a zip member's own header, before its name
@@ -55,10 +56,11 @@ def read_member(path: Path, name: str) -> NDArray[Any]:
                 m for m in archive.infolist() if m.filename.removesuffix(".npy").lower() == name
             )
             with archive.open(member) as file:
-                check_member(path, file, member)
+                header = check_member(path, file, member)
                 start = file.tell()
             if member.compress_type == zipfile.ZIP_STORED:
                 return _mapped(path, member, start)
+            check_size(path, header.size)
             with archive.open(member) as file:
                 return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
     except (ValueError, zipfile.BadZipFile, EOFError) as error:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from xent import _check
 from xent._table.files.npz import MOST_OF_A_BYTE
+from xent._table.files.unpacked import check_size
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP = b"\x1f\x8b"
@@ -67,6 +68,7 @@ def _unpacked(path: str | os.PathLike[str], file: Readable, packed: int) -> NDAr
     if wanted > MOST_OF_A_BYTE * packed:
         says = f"its sizes {_sizes(shape)} are {wanted:,} bytes, and {packed:,} compressed ones"
         raise _no_idx(path, f"{says} cannot hold so many")
+    check_size(path, wanted)
     out, done = np.empty(wanted, np.uint8), 0
     while done < wanted:
         piece = file.read(min(MAX_READ, wanted - done))

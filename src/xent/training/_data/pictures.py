@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._optional import need
 from xent._progress import stage
+from xent._table.files.unpacked import check_sizes
 
 IMAGE_ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+MOST_TIMES = 100  # of their files that pictures may take; photographs take ten times
 GREY = {"1", "L", "LA"}
 READ_MODES = {*GREY, "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 
@@ -81,6 +84,8 @@ def read_pictures(folder: Path, size: tuple[int, int] | None) -> Pictures:
             passed = _check.setting("image_size", f"{columns}x{rows}")
             raise _check.invalid("path", must, got, "To resize them pass " + passed + ".")
     shape = (len(paths), rows, columns, 3) if colour else (len(paths), rows, columns)
+    packed = sum(path.stat().st_size for _, path in paths)
+    check_sizes(folder, packed, math.prod(shape), MOST_TIMES)
     X = np.empty(shape, np.uint8)
     with stage("reading images", len(paths), "images") as told:
         for i, (_, path) in enumerate(paths):
