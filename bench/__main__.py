@@ -2,16 +2,25 @@
 
     python -m bench [measures losses training ...]
 
-Each room's file has `run() -> str`, a Markdown section; a section is replaced, the others stay.
+Each room's file has `run() -> str`, a Markdown section; a section is replaced, the others stay. A
+machine without AVX-512 has sections of its own: its times are others, and so are its rivals'.
 """
 
 import sys
 from importlib import import_module
 from pathlib import Path
 
+from llvmlite import binding
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
 TITLE = "# Results\n\nWritten by `make bench` (`python -m bench ROOM` for one room).\n"
+
+
+def section(room: str) -> str:
+    """Name the section of a room on this machine."""
+    wide = binding.get_host_cpu_features().get("avx512f", False)
+    return room if wide else f"{room}, without AVX-512"
 
 
 def sections() -> dict[str, str]:
@@ -31,10 +40,10 @@ def main(rooms: list[str]) -> None:
         if room not in known:
             raise SystemExit(f"There is no bench {room!r}; there are {', '.join(known)}.")
         done = sections()
-        done[room] = import_module(f"bench.{room}").run().strip()
+        done[section(room)] = import_module(f"bench.{room}").run().strip()
         body = "".join(f"\n## {name}\n\n{done[name]}\n" for name in sorted(done))
         RESULTS.write_text(TITLE + body)
-        print(f"\n## {room}\n\n{done[room]}")
+        print(f"\n## {section(room)}\n\n{done[section(room)]}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """The audit: what watching costs a step of training, and how fast scripts are read.
 
-A step is a small model, its loss, its backward pass and its optimiser, as scripts have them. Both
-runs are the same loop in one process, with the watchers and without; the median of nine pairs.
-Times are the processor's, so that a busy machine does not count.
+A step is a small model, its loss, its backward pass and its optimiser, as scripts have them. Blocks
+of steps with the watchers and without take turns in one process; the median of the pairs. Times are
+the processor's, so that a busy machine does not count.
 """
 
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,44 +16,48 @@ from torch import nn
 from bench.ratio import machine, pretty
 from xent.audit import Config, audit
 from xent.audit._run.observer import Observer
-from xent.audit._run.patches import watching
+from xent.audit._run.patches import Patches
 
-PAIRS = 9
-STEPS = {100e-6: (8, 8, 1000), 1e-3: (256, 160, 300)}  # seconds: batch, width, steps
+PAIRS = 60
+STEPS = {100e-6: (8, 8, 100), 1e-3: (256, 160, 50)}  # seconds: batch, width, steps of a block
 
 
-def loop(batch: int, width: int, steps: int) -> float:
-    """Train for so many steps and return the seconds of one."""
+def steps_of(batch: int, width: int) -> Callable[[int], float]:
+    """Return a function that trains for so many steps and returns the seconds of one."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     criterion = nn.CrossEntropyLoss()
     x, y = torch.randn(batch, width), torch.randint(0, 10, (batch,))
-    for step in range(steps + 50):
-        if step == 50:
-            start = time.process_time()
-        loss = criterion(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return (time.process_time() - start) / steps
+
+    def steps(count: int) -> float:
+        start = time.process_time()
+        for _ in range(count):
+            loss = criterion(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return (time.process_time() - start) / count
+
+    return steps
 
 
-def watched(batch: int, width: int, steps: int) -> float:
-    with watching(Observer()):
-        return loop(batch, width, steps)
+def overhead(batch: int, width: int, count: int) -> tuple[float, float, list[float]]:
+    """Return the seconds of a step, watched and not, and the ratios of the pairs, sorted.
 
-
-def overhead(batch: int, width: int, steps: int) -> tuple[float, float, list[float]]:
-    """Return the seconds of a step, watched and not, and the ratios of the pairs, sorted."""
-    loop(batch, width, 50)
+    One model is trained on, some steps watched and as many not, in turns: one observer sees all
+    that is watched, one step in 25 in full, as in a run.
+    """
+    steps, patches = steps_of(batch, width), Patches(Observer())
     pairs = []
-    for pair in range(PAIRS):
-        if pair % 2:
-            plain, seen = loop(batch, width, steps), watched(batch, width, steps)
-        else:
-            seen, plain = watched(batch, width, steps), loop(batch, width, steps)
-        pairs.append((seen, plain))
+    for pair in range(PAIRS + 1):
+        plain = steps(count)
+        patches.put()
+        steps(1)
+        seen = steps(count)
+        patches.take_away()
+        if pair:  # the first twenty steps are all looked at
+            pairs.append((seen, plain))
     ratios = sorted(a / b for a, b in pairs)
     return (
         statistics.median(a for a, _ in pairs),

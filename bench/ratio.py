@@ -46,6 +46,7 @@ def ratio(
     seconds: float = 3.0,
     rounds: int = 200,
     inner: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Ratio:
     """Interleave two calls for about ``seconds`` and compare their times.
 
@@ -61,6 +62,8 @@ def ratio(
         At most this many rounds.
     inner : int
         Calls per measurement, for work of microseconds.
+    clock : callable
+        `time.process_time` counts the processor's time alone, whoever else is at work.
     """
     ours()
     theirs()
@@ -71,9 +74,9 @@ def ratio(
         end = time.perf_counter() + seconds
         while len(pairs) < rounds and (len(pairs) < 5 or time.perf_counter() < end):
             if len(pairs) % 2:
-                b, a = _time(theirs, inner), _time(ours, inner)
+                b, a = _time(theirs, inner, clock), _time(ours, inner, clock)
             else:
-                a, b = _time(ours, inner), _time(theirs, inner)
+                a, b = _time(ours, inner, clock), _time(theirs, inner, clock)
             pairs.append((a, b))
     finally:
         if enabled:
@@ -91,11 +94,11 @@ def ratio(
     )
 
 
-def _time(work: Callable[[], Any], inner: int) -> float:
-    start = time.perf_counter()
+def _time(work: Callable[[], Any], inner: int, clock: Callable[[], float]) -> float:
+    start = clock()
     for _ in range(inner):
         work()
-    return (time.perf_counter() - start) / inner
+    return (clock() - start) / inner
 
 
 def pretty(seconds: float) -> str:

@@ -217,16 +217,30 @@ def binned() -> Iterator[str]:
 def wide(columns: int = 3051) -> Iterator[str]:
     """Read and fit a table of very many columns, of numbers alone and with one of names."""
     import pandas as pd
+    import polars as pl
+    import pyarrow as pa
 
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((64, columns)), rng.integers(0, 2, 64)
     frame = pd.DataFrame(X, columns=[f"c{i}" for i in range(columns)])
     named = frame.assign(name=np.where(rng.random(64) < 0.5, "a", "b"))
-    for what, table in (("numbers", frame), ("numbers and one of names", named)):
+    tables = {
+        "numbers": frame,
+        "numbers and one of names": named,
+        "the same of polars": pl.from_pandas(named),
+        "the same of Arrow": pa.Table.from_pandas(named),
+        "booleans": frame > 0,
+    }
+    for what, table in tables.items():
         yield ratio(
-            f"fit 64 rows of {columns} columns, {what} / the same from an array",
+            f"fit 64 rows of {columns} columns, {what} / as many numbers from an array",
             lambda table=table: ours().fit(table, y), lambda: ours().fit(X, y), seconds=3.0,
-        ).row()  # fmt: skip
+        ).row("<= 3")  # fmt: skip
+    tree, one = ours().fit(named, y), named[:1]
+    yield ratio(
+        "predict one such row, one column of names / the fit from an array",
+        lambda: tree.predict(one), lambda: ours().fit(X, y), seconds=3.0,
+    ).row("<= 1")  # fmt: skip
 
 
 def categories(rows: int = 50_000) -> str:

@@ -53,7 +53,10 @@ def test_layers():
     from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
     root = SRC.parent.parent
-    assert lint_imports(str(root / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
+    assert lint_imports(str(root / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS, (
+        "what is printed above names a file: if it is new, give it a place in the `layers` of the "
+        "contract named there, in pyproject.toml; else it imports what stands above it"
+    )
 
 
 def test_no_circle_of_files():
@@ -186,7 +189,10 @@ def test_no_folder_is_crowded():
     """At most about twelve files a folder; a family of alike things has a folder of its own."""
     for folder in {path.parent for path in FILES}:
         files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
-        assert len(files) <= 14, f"{folder.relative_to(SRC)} holds {len(files)}"
+        assert len(files) <= 14, (
+            f"{folder.relative_to(SRC)} holds {len(files)} files: put those of one thing into a "
+            "folder of their own, as cli/_trees/ is one"
+        )
 
 
 # ------------------------------------------------------------------ what a room shows
@@ -282,7 +288,8 @@ NOTHING_REFUSED = {
     | {"Counts", "LogProbs", "Logits"},
     # As scikit-learn wants it, an estimator's constructor keeps what it is given; `fit` refuses.
     "training": {"Comparison", "Scaling", "TrainedModel", "SoftmaxClassifier", "TableEncoder"}
-    | {"FairComparison", "FairResult", "Images", "LikelihoodTable", "MultilabelClassifier"},
+    | {"FairComparison", "FairResult", "Images", "LikelihoodTable", "MultilabelClassifier"}
+    | {"DenseClassifier"},
     "trees": {"C45Classifier", "CARTClassifier", "CARTRegressor", "ID3Classifier"}
     | {"TreeClassifier", "TreeRegressor"},
 }
@@ -397,3 +404,28 @@ def test_no_message_advises_a_package_that_is_not_on_the_index():
 
 def test_indices_are_plain_numbers():
     assert _check.at(np.array([0, 2])) == "[0, 2]"
+
+
+# ------------------------------------------------------------------ what its suite says
+
+
+def test_the_suite_says_for_want_of_which_program_tests_were_skipped():
+    """The reasons of the suite's own skips are understood, and one line counts them."""
+    import importlib.util
+    from types import SimpleNamespace
+
+    root = SRC.parent.parent
+    spec = importlib.util.spec_from_file_location("root_conftest", root / "conftest.py")
+    conftest = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conftest)
+    texts = [path.read_text() for path in (root / "tests").rglob("*.py")]
+    said = set(re.findall(r'(?:reason=|skip\(f?)"([^"]+)"', "\n".join(texts)))
+    lines = []
+    reporter = SimpleNamespace(
+        stats={"skipped": [SimpleNamespace(longrepr=("file", 1, reason)) for reason in said]},
+        write_line=lines.append,
+    )
+    conftest.pytest_terminal_summary(reporter)
+    counted = dict(re.findall(r"(R|Weka's package|KenLM|Chromium) (\d+)", lines[0]))
+    assert set(counted) == set(conftest.PROGRAMS)
+    assert int(counted["R"]) == 2

@@ -1,4 +1,4 @@
-"""What type checkers know of losses and measures is made of the code, and made of it as it is now."""
+"""What type checkers and tables of the docs say is made of the code, and of it as it is now."""
 
 import importlib.util
 import re
@@ -9,12 +9,22 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def stubs():
-    spec = importlib.util.spec_from_file_location("stubs", ROOT / "docs" / "stubs.py")
+def made_by(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def stubs():
+    return made_by("stubs")
+
+
+def test_the_tables_of_the_docs_are_what_the_code_says():
+    for page, text in made_by("tables").pages().items():
+        written = page.read_text() if page.exists() else ""
+        assert written == text, f"run `make tables`: {page.name} differs"
 
 
 @pytest.mark.parametrize("room", ["losses", "measures"])
@@ -28,4 +38,5 @@ def test_every_loss_and_measure_is_in_it(stubs):
         module = importlib.import_module(f"xent.{room}")
         text = stubs.place_of(room).read_text()
         for name in module.__all__:
-            assert re.search(rf"\b(def {name}\(|as {name}$)", text, re.MULTILINE), name
+            there = re.search(rf"\b(def {name}\(|as {name}$)", text, re.MULTILINE)
+            assert there, f"run `make tables`: {name} is in no stub"

@@ -1,10 +1,14 @@
 """In which language a report speaks: English as it stands in the code, or Chinese from one table.
 
+Where nobody says which, the environment variable XENT_LANG does: a notebook shows a report without
+asking for its language.
+
 The English sentence is the key, so what a page says is read where it is said. The table is
 `_chinese.json` beside this file; tests/test_chinese.py holds both together.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,24 +18,26 @@ from importlib import resources
 from xent import _check
 
 LANGUAGES = ("en", "zh")
-_spoken = ContextVar("_spoken", default="en")
+VARIABLE = "XENT_LANG"
+_spoken: ContextVar[str | None] = ContextVar("_spoken", default=None)
 
 
 @contextmanager
-def speaking(lang: str) -> Iterator[None]:
+def speaking(lang: str | None) -> Iterator[None]:
     """Let `say` speak a language, in this thread and until the block ends.
 
     Parameters
     ----------
-    lang : str
-        ``en`` or ``zh``.
+    lang : str or None
+        ``en``, ``zh``, or what is spoken already.
 
     Raises
     ------
     ValueError
         If it is neither.
     """
-    token = _spoken.set(_check.option("lang", lang, LANGUAGES))
+    found = spoken() if lang is None else _check.option("lang", lang, LANGUAGES)
+    token = _spoken.set(found)
     try:
         yield
     finally:
@@ -39,8 +45,9 @@ def speaking(lang: str) -> Iterator[None]:
 
 
 def spoken() -> str:
-    """Return the language that `say` speaks."""
-    return _spoken.get()
+    """Return the language that `say` speaks: of the block, of the environment, or English."""
+    found = _spoken.get() or os.environ.get(VARIABLE)
+    return _check.option(VARIABLE, found, LANGUAGES) if found else "en"
 
 
 def say(text: str, **values: object) -> str:

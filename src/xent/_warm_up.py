@@ -375,6 +375,8 @@ def _training() -> Iterator[Call]:
     X, y = np.random.default_rng(0).random((90, 4)), np.arange(90) % 3
     start = SoftmaxClassifier(epochs=1, random_state=0, progress=False)
     yield partial(compare_losses, X, y, validation=(X, y), classifier=start)
+    for rows in (X.astype(np.float32), np.round(9 * X).astype(np.uint8)):
+        yield partial(start.fit, rows, y, validation=(rows, y))
 
 
 CALLS: dict[str, Callable[[], Iterator[Call]]] = {

@@ -6,6 +6,7 @@ import pytest
 
 from xent import _table
 from xent._table import Csv
+from xent._table.files import compression
 
 GERMAN = "\ufeffName;Größe;Tag\nÄnne;1,5;2024-01-31\n?;?;2024-02-01\n;-2;\n"
 READ = {"Name": ["Änne", None, None], "Größe": [1.5, None, -2.0]}
@@ -94,3 +95,47 @@ def test_quoted_newlines_past_the_first_block(tmp_path, monkeypatch, ending):
     assert len(parts) > 5
     assert [cell for part in parts for cell in part.column(1).to_pylist()] == cells
     assert [n for part in parts for n in part.column(0).to_pylist()] == list(range(3000))
+
+
+def test_whole_numbers_past_64_bits_stay_apart_where_they_are_counted(tmp_path):
+    long = ["18446744073709551617", "-18446744073709551618", " +18446744073709551619 "]
+    rows = [f"{n},{n},{x},7" for n, x in zip(long, ("1e30", "-2.5e30", "3"), strict=True)]
+    rows.insert(1, ",5,,7")  # a blank is no number, nor against one
+    path = tmp_path / "t.csv"
+    path.write_text("n,t,x,s\n" + "\n".join(rows) + "\n")
+    [found] = _table.scan(path, exact=True, text=["t"])
+    assert [v.strip() for v in found["n"].to_pylist()] == [long[0], "", *map(str.strip, long[1:])]
+    assert found["t"].to_pylist() == [long[0], "5", *long[1:]]
+    assert found["x"].to_pylist() == [1e30, None, -2.5e30, 3]
+    assert found["s"].to_pylist() == [7, 7, 7, 7]
+    [found] = _table.scan(path)
+    assert found["n"].to_pylist() == [2.0**64, None, -(2.0**64), 2.0**64]
+
+
+def test_a_name_that_comes_twice_may_be_a_row(tmp_path):
+    (tmp_path / "t.csv").write_text("3,3\n1,2\n")
+    sentence = r"got two '3' in '.*t\.csv'"
+    for csv, advice in ((Csv(), r"\. If its first line is a row, pass no_header=True\.$"), (None, r"\.$")):  # fmt: skip
+        with pytest.raises(ValueError, match=sentence + advice):
+            _table.read(tmp_path / "t.csv", csv=csv)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"BZh11AY&SY", "bzip2"),
+        (b"BZh9\x17rE8P\x90", "bzip2"),
+        (b"BZh01AY&SY", ""),  # bzip2 counts from 1
+        (b"BZhx1AY&SY", ""),
+        (b"BZh", ""),
+        (b"BZh9 is a text", ""),
+        (b"bzh91AY&SY", ""),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"\x1f\x8b\x07", ""),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"", ""),
+    ],
+)
+def test_packed_files_are_known_by_their_first_bytes(head, kind):
+    assert compression.of_bytes(head) == kind

@@ -97,7 +97,25 @@ def test_zones_are_instants():
         pl.DataFrame({"c": moments}),
         pd.DataFrame({"c": pd.to_datetime(moments, utc=True).tz_convert("Asia/Tokyo")}),
     ):
-        assert Frame(table).column("c").floats().tolist() == expected
+        column = Frame(table).column("c")
+        assert column.floats().tolist() == expected
+        assert column.zoned is True
+    for values, zoned in (
+        ([MOMENT, None], False),
+        ([DAY], False),
+        ([None], None),
+        ([datetime.time(1)], None),
+    ):
+        assert Frame({"c": values}).column("c").zoned is zoned
+
+
+def test_categories_keep_their_levels_and_rows():
+    held = pd.Categorical(["b", None, "b", "a", "b"], categories=["z", "b", "a"])
+    column = Frame(pd.DataFrame({"c": held})).column("c")
+    assert len(column) == 5
+    assert levels_of(column.names()) == ("z", "b", "a")
+    assert column.names().codes.tolist() == [1, -1, 1, 2, 1]
+    assert column.objects() == ["b", None, "b", "a", "b"]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])

@@ -370,6 +370,36 @@ def test_a_header_of_npz_that_no_python_reads(tmp_path):
         _table.read(tmp_path / "t.npz")
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("ending", [".npz", ".npy"])
+def test_arrays_come_in_pieces(tmp_path, ending, order):
+    a = np.asarray(np.arange(60).reshape(10, 3, 2), order=order)
+    path = tmp_path / f"a{ending}"
+    np.savez(path, a=a, y=np.arange(10)) if ending == ".npz" else np.save(path, a)
+    name = "a"
+    flat = a.reshape(10, 6)
+    for rows, start, stop in ((4, 0, None), (4, 3, 8), (100, 0, 7), (1, 9, 50)):
+        if ending == ".npz" and start:
+            continue  # of an archive all rows are wanted
+        pieces = list(_table.scan_arrays(path, [name], rows, matrices=True, start=start, stop=stop))
+        assert [len(piece) for piece in pieces[:-1]] == [rows] * (len(pieces) - 1)
+        assert [row for piece in pieces for row in piece[name].to_pylist()] == flat[
+            start:stop
+        ].tolist()
+        wide = list(_table.scan_arrays(path, [name], rows, start=start, stop=stop))
+        assert wide[0].column_names == [f"a_{j}" for j in range(6)]
+        found = [column.to_pylist() for column in pa.concat_tables(wide).columns]
+        assert found == flat[start:stop].T.tolist()
+
+
+def test_text_of_two_dimensions_is_columns_even_where_matrices_are_lists(tmp_path):
+    np.savez(tmp_path / "t.npz", s=np.array([["a", "b"], ["c", "d"]]), b=np.eye(2, dtype=bool))
+    table = _table.read(tmp_path / "t.npz", matrices=True)
+    assert table.to_pydict() == {
+        "s_0": ["a", "c"], "s_1": ["b", "d"], "b": [[True, False], [False, True]],
+    }  # fmt: skip
+
+
 def test_lines_with_names_of_their_own_are_refused(tmp_path):
     """As many columns as rows: 60,000 of them were a table of 3.6e9 cells, out of a megabyte."""
     path = tmp_path / "t.jsonl"

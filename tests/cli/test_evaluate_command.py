@@ -1,5 +1,6 @@
 """`xent evaluate` on the files that people have: one obvious way for each, and what is refused."""
 
+import csv
 import json
 import re
 
@@ -9,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from children import xent
 from xent import _table
 from xent.cli import _evaluate
 
@@ -204,3 +206,32 @@ def test_a_spreadsheet_of_predictions(tmp_path):
             evaluated(tmp_path, *said)
         said += more
     assert evaluated(tmp_path, *said)["cross_entropy"] == pytest.approx(BITS)
+
+
+def test_rows_without_a_class_can_be_left_out(tmp_path):
+    """The message names the option, rows keep their places, and the number is that of the others."""
+    lines = ["no,0.75,0.25", ",0.5,0.5", "yes,0.5,0.5", "yes,0.25,0.75"]
+    (tmp_path / "some.csv").write_text("\n".join(["target,p_no,p_yes", *lines]))
+    (tmp_path / "known.csv").write_text("\n".join(["target,p_no,p_yes", lines[0], *lines[2:]]))
+    done = xent("evaluate", "some.csv", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "1 row without, the first at row 1. Pass --drop-missing-target" in done.stderr
+    words = ["evaluate", "some.csv", "--drop-missing-target", "--rows", "rows.csv", "--json", "-"]
+    done = xent(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 row without 'target' left out" in done.stderr
+    found = json.loads(done.stdout)
+    known = json.loads(xent("evaluate", "known.csv", "--json", "-", cwd=tmp_path).stdout)
+    assert found["cross_entropy"] == known["cross_entropy"]
+    assert found["rows"] == 3
+    assert [row["row"] for row in found["hardest"]] == [2, 0, 3]
+    with (tmp_path / "rows.csv").open() as file:
+        assert [int(row["row"]) for row in csv.DictReader(file)] == [0, 2, 3]
+    again = xent("evaluate", "known.csv", "--against", "rows.csv", cwd=tmp_path)
+    assert again.returncode == 2, "the rows of both are not the same"
+    once = xent(*words[:3], "--against", "rows.csv", cwd=tmp_path)
+    assert once.returncode == 0, once.stderr
+    for other in (["--workers", "2"], ["--soft", "t_*"]):
+        done = xent(*words[:3], *other, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "--drop-missing-target" in done.stderr

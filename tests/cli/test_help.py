@@ -30,7 +30,7 @@ def test_every_command_has_an_example_that_it_takes():
     assert len(LEAVES) > 18
     for command in LEAVES:
         examples = _help.EXAMPLE.findall(command.help or "")
-        assert examples, f"{command.name}: its docstring needs a line `Example: xent ...`"
+        assert examples, f"the docstring of `{command.name}` needs a line `Example: xent ...`"
         for example in examples:
             assert examples[0] in TREE.epilog
             words, at = shlex.split(example)[1:], TREE
@@ -66,7 +66,7 @@ def test_flags_are_shown_without_a_value():
 WORDS = {
     "files --format": lambda: import_module("xent.audit._formats").REPORT_FORMATS,
     "--score": lambda: import_module("xent.measures.tables._rank").SCORES,
-    "--tree": lambda: import_module("xent.cli._tree_options").TREES,
+    "--tree": lambda: import_module("xent.cli._trees._options").TREES,
     "--pruning": lambda: [how or "none" for how in import_module("xent.trees").TreeClassifier._prunings],
     "train --optimizer": lambda: import_module("xent.training._fit.plan").OPTIMIZERS,
     "--unknown": lambda: import_module("xent.language._model").UNKNOWNS,
@@ -82,12 +82,15 @@ WORDS = {
 def test_what_is_offered_is_what_is_taken(option):
     accepted = sorted(WORDS[option]())
     *command, option = option.split()
-    found = [p for name, p in parameters() if option in p.opts and command in ([], [name])]
+    found = [(name, p) for name, p in parameters() if option in p.opts and command in ([], [name])]
     assert found
-    for param in found:
+    for name, param in found:
         context = typer.Context(typer.main.get_command(cli.app))
         offered = [item.value for item in param.shell_complete(context, "")]
-        assert sorted(offered) == accepted, "the words stand in the command's file, too"
+        assert sorted(offered) == accepted, (
+            f"`{option}` of `xent {name}` takes {accepted}: give it autocompletion=one_of(...) with "
+            "these words, or, if it means something else, another name"
+        )
 
 
 def test_the_tab_key_completes_commands_and_choices(tmp_path):

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from language.test_smoothing import corpus
 from xent.cli import _language
-from xent.language import MaximumLikelihood, Mixture, NGramModel, WittenBell, read_arpa
+from xent.language import KneserNey, MaximumLikelihood, Mixture, NGramModel, WittenBell, read_arpa
 
 app = typer.Typer()
 _language.register(app)
@@ -483,6 +483,25 @@ def crawl(tmp_path):
     ]
     (tmp_path / "crawl.txt").write_text("\n".join([*lines, ""]))
     return tmp_path
+
+
+def test_a_removed_unk_from_the_shell(crawl):
+    (crawl / "train.txt").write_text("\n".join([*PROSE, "a <unk> dog", "<unk> sat"] * 9))
+    method = KneserNey(discount=0.75)
+    for name, unknown in (("removed", "removed"), ("none", "closed")):
+        made = crawl / f"{name}.xent"
+        run("fit", crawl / "train.txt", "-o", made, "--order", "2", "--unknown", unknown,
+            "--smoothing", "KneserNey(discount=0.75)")  # fmt: skip
+    model = NGramModel.load(crawl / "removed.xent")
+    expected = NGramModel(2, method, unknown="removed").fit(crawl / "train.txt")
+    assert model.unknown == "removed"
+    np.testing.assert_array_equal(model.score(PROSE), expected.score(PROSE))
+    other = NGramModel.load(crawl / "none.xent").score(PROSE)
+    assert not np.array_equal(other, model.score(PROSE))
+    rows = run("score", crawl / "removed.xent", crawl / "train.txt").splitlines()
+    assert len(rows) == 9 * (len(PROSE) + 2)
+    text = run("evaluate", crawl / "removed.xent", crawl / "train.txt")
+    assert "unknown 18" in text
 
 
 @pytest.mark.parametrize("model", ["m.xent", "closed.xent"])

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from sklearn.metrics import log_loss
 
 from commands import xent  # noqa: F401
 
@@ -114,7 +115,6 @@ WORDING = [
     ("--target n,y_a", "`--target` must hold 1 where a label is there and 0 where not in column 'n', got 2 at row 1."),
     ("", "`--target` must name the labels with --multilabel, got none."),
     ("--target y_* --class-weight balanced", "`--class-weight` must be left out with --multilabel, got 'balanced'. To count what is there more, use --loss binary_cross_entropy:pos_weight=5."),
-    ("--target y_* --folds 2", "`--folds` must be left out with --multilabel, got 2."),
     ("--target y_* --loss nll", "`--loss` must be 'binary_cross_entropy', 'mse_sigmoid' or 'binary_focal', got 'nll'."),
     ("--target gap,y_a", "`--target` must have no missing values in column 'gap', got 1 row without, the first at row 1. Nothing can be learned from them: pass --drop-missing-target to leave them out."),
 ]  # fmt: skip
@@ -131,3 +131,40 @@ def test_a_separator_goes_with_several_labels(xent, tmp_path):
     (tmp_path / "d.csv").write_text("x,y\n1,a\n2,b\n")
     code, _, said = xent("train d.csv --target y --label-separator ; -o m")
     assert (code, said) == (2, "`--label-separator` must go with --multilabel, got ';'.\n")
+
+
+def test_predictions_out_of_fold(xent, tmp_path):
+    source = columns(tmp_path)
+    code, said, doubts = xent(f"train {source} --multilabel --id id --folds 4 --epochs 5 -o m.xent")
+    assert (code, doubts) == (0, "")
+    bits = re.search(r"4 folds: ([\d.]+) bits a label out of fold, accuracy ([\d.]+) %", said)
+    command = "xent evaluate out_of_fold.csv --multilabel --target 'y_*' --logits 'z_*'"
+    assert f"Evaluate them: {command}" in said
+    table = pyarrow.csv.read_csv("out_of_fold.csv")
+    np.testing.assert_array_equal(table["id"], np.arange(ROWS) * 7)
+    truth, z = (np.column_stack([table[f"{kind}_{n}"] for n in LABELS]) for kind in "yz")
+    np.testing.assert_array_equal(truth, THERE)
+    p = 1 / (1 + np.exp(-z))
+    nats = np.mean([log_loss(THERE[:, j], p[:, j]) for j in range(3)])
+    assert nats / np.log(2) == pytest.approx(float(bits[1]), abs=6e-5)
+    assert 100 * np.mean((z >= 0) == THERE) == pytest.approx(float(bits[2]), abs=0.06)
+    fold = table["fold"].to_numpy()
+    assert np.bincount(fold).tolist() == [30, 30, 30, 30]
+    for j in range(3):  # each label is spread evenly
+        there = np.bincount(fold[THERE[:, j]], minlength=4)
+        assert there.max() - there.min() <= 1
+    # A fold's rows are predicted by a model of the others.
+    plain = pyarrow.csv.read_csv(tmp_path / "d.csv")
+    pyarrow.csv.write_csv(plain.filter(pa.array(fold != 2)), tmp_path / "others.csv")
+    assert xent("train others.csv --target y_* --multilabel --id id --epochs 5 -o o.xent")[0] == 0
+    assert xent("predict o.xent d.csv -o o.csv")[0] == 0
+    theirs = pyarrow.csv.read_csv("o.csv")["z_sad"].to_numpy()
+    np.testing.assert_allclose(z[fold == 2, 1], theirs[fold == 2], rtol=1e-6)
+    code, said, _ = xent(command.removeprefix("xent ").replace("'", ""))
+    assert (code, bits[1][:4] in said) == (0, True)
+
+
+def test_a_label_of_one_row_is_learned_by_no_fold(xent, tmp_path):
+    (tmp_path / "d.csv").write_text("x,y_a,y_b\n" + "1,0,1\n2,1,1\n3,0,0\n4,0,1\n" * 1)
+    code, _, error = xent("train d.csv --target y_* --multilabel --folds 2 -o m.xent")
+    assert (code, error) == (2, "`--folds` must leave every label a row to learn from, got 1 row of 'a'.\n")  # fmt: skip

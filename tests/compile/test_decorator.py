@@ -1,5 +1,6 @@
 """What is not ours still compiles; what kernels call is compiled inside them alone."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numba
 
-from xent._compile import decorator
+from xent._compile import decorator, notice
 
 
 def test_what_belongs_to_no_module_still_compiles():
@@ -33,3 +34,15 @@ def test_what_kernels_call_is_compiled_inside_them_alone(tmp_path):
         assert done.stdout.split() == ["1.0", str(hits)], done.stderr
     kept = {path.name.partition(".cpython")[0] for path in (tmp_path / "cache").rglob("*.nbc")}
     assert kept == {"nested.eighth"}
+
+
+def test_the_collector_of_cycles_runs_as_often_as_before():
+    before = gc.get_threshold()
+    try:
+        for own in (700, 1_000_000, 0):  # 0: its user has switched it off
+            gc.set_threshold(own, 7, 9)
+            with notice._collected_seldom():
+                assert gc.get_threshold() == (own and max(own, notice.SELDOM), 7, 9)
+            assert gc.get_threshold() == (own, 7, 9)
+    finally:
+        gc.set_threshold(*before)

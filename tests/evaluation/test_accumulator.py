@@ -12,7 +12,7 @@ import pytest
 from sklearn import metrics
 
 from xent.evaluation import Accumulator, evaluate
-from xent.evaluation._accumulator import scores as scores_module
+from xent.evaluation._accumulator.scores import column as scores_module
 
 
 def data(classes, rows=300, seed=0, spread=3.0):

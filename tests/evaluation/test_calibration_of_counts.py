@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit, log_softmax
 
 from xent.evaluation import Accumulator, evaluate
-from xent.evaluation._accumulator import scores as counted
+from xent.evaluation._accumulator.scores import column as counted
 
 PARTS = ["mean", "miscalibration", "discrimination", "uncertainty"]
 

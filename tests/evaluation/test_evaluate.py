@@ -629,7 +629,7 @@ def counted(y, **given):
 @pytest.mark.parametrize("form", ["probs", "tied", "logits", "cells"])
 def test_thresholds_are_scikit_learns(dtype, form, weighted, monkeypatch):
     if form == "cells":
-        monkeypatch.setattr("xent.evaluation._accumulator.scores.MOST_SCORES", 4)
+        monkeypatch.setattr("xent.evaluation._accumulator.scores.column.MOST_SCORES", 4)
     y, probs, _ = predictions(classes=2)
     p = probs[:, 1].round(1) if form == "tied" else probs[:, 1]
     p = p.astype(dtype)

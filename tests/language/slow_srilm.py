@@ -5,6 +5,8 @@ listed (its equations for -gtmax and -kndiscount, 6 for interpolation), bow(a_) 
 Cut-offs count occurrences, also for Kneser-Ney (SRILM's own are of the modified counts there).
 What was cut goes to back-off alone with ``interpolate="backoff"``, as in SRILM, to all words with
 ``True``, as in lmplz.
+Without ``-unk`` (``unk=False``) n-grams with <unk> are removed: none is an event, none is listed,
+but they are counted: as words seen before others, and among the counts of counts.
 A history that leaves nothing is divided by one more, Doug Paul's way out, as in the CMU toolkit.
 Nothing is shared with the package or with `slow_ngrams`, which goes history by history.
 """
@@ -16,8 +18,8 @@ from collections import Counter, defaultdict
 class Table:
     """The model that ``ngram-count -unk -order N`` with the given options is said to make."""
 
-    def __init__(self, sentences, order, method, least, *, interpolate=False, gtmax=7):
-        self.order, self.least = order, least
+    def __init__(self, sentences, order, method, least, *, interpolate=False, gtmax=7, unk=True):
+        self.order, self.least, self.unk = order, least, unk
         self.counts = [Counter() for _ in range(order + 1)]
         words = {"</s>"}
         for sentence in sentences:
@@ -26,11 +28,11 @@ class Table:
             for n in range(1, order + 1):
                 self.counts[n].update(line[i : i + n] for i in range(len(line) - n + 1))
         del self.counts[1]["<s>",]  # no event
-        self.words = words
+        self.words = words if unk else words - {"<unk>"}
         self.seen = [Counter(counts) for counts in self.counts]
         if method.endswith("kndiscount"):
             self.modify()
-        self.f = {(w,): 1 / len(words) for w in words}  # for the level below the unigrams
+        self.f = {(w,): 1 / len(self.words) for w in self.words}  # for the level below the unigrams
         self.bow = {}
         for n in range(1, order + 1):
             self.level(n, method, interpolate, gtmax)
@@ -69,7 +71,8 @@ class Table:
         left = self.taken(n, method, gtmax)
         after = defaultdict(dict)
         for gram, c in self.counts[n].items():
-            after[gram[:-1]][gram[-1]] = c
+            if self.unk or "<unk>" not in gram:
+                after[gram[:-1]][gram[-1]] = c
         found = {}
         for history, followers in after.items():
             total = sum(followers.values())
@@ -104,5 +107,7 @@ class Table:
         for sentence in sentences:
             line = ("<s>", *sentence, "</s>")
             for i in range(1, len(line)):
+                if not self.unk and line[i] == "<unk>":
+                    continue
                 logs.append(math.log(self.p(line[max(0, i - self.order + 1) : i], line[i])))
         return math.exp(-math.fsum(logs) / len(logs))

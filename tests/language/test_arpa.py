@@ -97,8 +97,13 @@ def test_round_trip(tmp_path, order, suffix):
 
 
 def test_all_smoothings_can_be_written(tmp_path):
-    for smoothing in (MaximumLikelihood(), WittenBell(False)):
-        model = fitted(corpus(2), 3, smoothing, unknown="closed")
+    for smoothing, unknown in (
+        (MaximumLikelihood(), "closed"),
+        (WittenBell(False), "closed"),
+        (KneserNey(modified=False), "removed"),
+    ):
+        words = list("abcd")
+        model = fitted(corpus(2), 3, smoothing, unknown=unknown, vocabulary=words)
         write_arpa(model, tmp_path / "m.arpa")
         again = read_arpa(tmp_path / "m.arpa")
         assert again.unknown == "closed"

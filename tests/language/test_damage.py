@@ -153,6 +153,70 @@ def test_a_state_that_is_none(tmp_path, form, change):
         NGramModel.load(path)
 
 
+def widths(arrays, *, word=None, more=None):
+    """Other widths of the packed numbers, and as many of them."""
+    old = arrays["widths"].tolist()
+    new = [old[0] if word is None else word, old[1] if more is None else more]
+    nodes = int(arrays["firsts"][-2]) + 1
+    longer = len(arrays["logp"])
+    found = {"words": (longer, new[0]), "more": (nodes, new[1])}
+    packed = {name: np.resize(arrays[name], n * w // 64 + 2) for name, (n, w) in found.items()}
+    return {"widths": np.array(new, arrays["widths"].dtype), **packed}
+
+
+def changed(name, change):
+    def change_one(arrays):
+        array = np.array(arrays[name])
+        return {name: change(array)}
+
+    return change_one
+
+
+def holding(place, value):
+    def put(array):
+        array.reshape(-1)[place] = value
+        return array
+
+    return put
+
+
+COMPACT_CHANGES = {
+    "no bits a word": lambda a: widths(a, word=0),
+    "33 bits a word": lambda a: widths(a, word=33),
+    "no bits a node": lambda a: widths(a, more=0),
+    "41 bits a node": lambda a: widths(a, more=41),
+    "three widths": changed("widths", lambda w: np.append(w, w[:1])),
+    "first node": changed("firsts", holding(0, 0)),
+    "a level of less than none": changed("firsts", lambda f: np.append(f[:2], [f[3], f[2]])),
+    "a level more": changed("firsts", lambda f: np.append(f, f[-1:])),
+    "one logp more": changed("logp", lambda x: np.append(x, x[:1])),
+    "one backoff less": changed("backoff", lambda x: x[:-1]),
+    "one span more": changed("spans", lambda x: np.append(x, x[-1:])),
+    "one word of words more": changed("words", lambda x: np.append(x, x[-1:])),
+    "one word of more less": changed("more", lambda x: x[:-1]),
+    "a book of doubles": changed("logp_book", lambda x: x.astype(np.float64)),
+    "a book of one level": changed("backoff_book", lambda x: x[:1]),
+    "an infinite logp": changed("logp_book", holding(3, np.inf)),
+    "an infinite backoff": changed("backoff_book", holding(-1, np.inf)),
+    "an infinite unigram": changed("unigram_logp", holding(0, np.inf)),
+    "an infinite unigram's backoff": changed("unigram_backoff", holding(0, np.inf)),
+    "no unigram's backoff": changed("unigram_backoff", lambda x: x[:0]),
+}
+
+
+@pytest.mark.parametrize("change", COMPACT_CHANGES)
+@pytest.mark.parametrize("mmap", [True, False])
+def test_every_bound_of_a_compact_model(tmp_path, change, mmap):
+    path = tmp_path / "m.xent"
+    saved("compact", path)
+    state, arrays = _store.load(path, format=storage.FORMAT, version=2)
+    own = {name.removeprefix("compact."): array for name, array in arrays.items()}
+    arrays |= {f"compact.{name}": array for name, array in COMPACT_CHANGES[change](own).items()}
+    _store.save(path, format=storage.FORMAT, version=2, state=state, arrays=arrays)
+    with pytest.raises(ValueError, match="cannot be read: what it holds is no model"):
+        NGramModel.load(path, mmap=mmap)
+
+
 def test_the_hash_table_of_version_1_is_built_anew(tmp_path):
     path = tmp_path / "m.xent"
     saved("exact", path)

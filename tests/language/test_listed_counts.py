@@ -41,6 +41,7 @@ SMOOTHINGS = [
         {},
         {"vocabulary": list("abc"), "unknown": "open"},
         {"vocabulary": list("abc"), "unknown": "closed"},
+        {"vocabulary": list("abc"), "unknown": "removed"},
         {"vocabulary": list("abc")},
         {"min_count": {1: 20, 3: 2}},
     ],

@@ -54,6 +54,7 @@ def saves(monkeypatch):
 OPTIONS = [
     {"smoothing": KneserNey()},
     {"smoothing": Katz(), "unknown": "open", "vocabulary": ["a", "b", "c"]},
+    {"smoothing": Katz(k=3), "unknown": "removed", "vocabulary": ["a", "b", "c"]},
     {"smoothing": WittenBell(), "unknown": "closed", "vocabulary": ["c", "a"], "min_count": 2},
     {"smoothing": JelinekMercer(), "unit": "character"},
     {"smoothing": WittenBell(), "min_count": {1: 40}},

@@ -41,6 +41,7 @@ def same(a, b):
 OPTIONS = [
     {"smoothing": KneserNey()},
     {"smoothing": Katz(), "unknown": "open", "vocabulary": ["a", "b", "c"]},
+    {"smoothing": Katz(k=3), "unknown": "removed", "vocabulary": ["a", "b", "c"]},
     {"smoothing": WittenBell(), "unknown": "closed", "vocabulary": ["c", "a"], "min_count": 2},
     {"smoothing": WittenBell(), "unit": "character"},
     {"smoothing": WittenBell(), "min_count": {1: 30}},

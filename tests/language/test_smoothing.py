@@ -222,6 +222,56 @@ def test_the_mass_of_what_is_cut_by_hand():
         assert p.sum() == pytest.approx(1, abs=1e-6)
 
 
+def test_a_removed_unk_by_hand():
+    """<unk> is seen before b and makes t_1 and t_2 what they are, and is no event.
+
+    Continuation counts a 1, <unk> 1, b 2 (a, <unk>), c 1, </s> 2: t_1 = 3, t_2 = 2, D = 3/7.
+    2-grams <s> a 2, <s> <unk>, a b, <unk> b, a c 1, b </s> 2, c </s> 1: t_1 = 5, t_2 = 2, D = 5/9.
+    """
+    text = [["a", "b"], ["<unk>", "b"], ["a", "c"]]
+    d1, d2 = Fraction(3, 7), Fraction(5, 9)
+    left = 4 * d1 / 6  # of a, b, c and </s>, which were seen after 6 words together
+    p = {w: (c - d1) / 6 + left / 4 for w, c in {"a": 1, "b": 2, "c": 1, "</s>": 2}.items()}
+    assert p == {w: Fraction(x, 6) for w, x in {"a": 1, "b": 2, "c": 1, "</s>": 2}.items()}
+    after_a = {w: d2 * q + (1 - d2) / 2 * (w in "bc") for w, q in p.items()}
+    after_begin = {w: d2 / 2 * q + (2 - d2) / 2 * (w == "a") for w, q in p.items()}
+    assert (after_a["b"], after_begin["a"]) == (Fraction(11, 27), Fraction(83, 108))
+    model = NGramModel(2, KneserNey(modified=False), unknown="removed").fit(text)
+    assert model.counts()[1] == 5  # <s> a, a b, a c, b </s> and c </s>
+    for history, begin, expected in (
+        (["a"], False, after_a),
+        ([], True, after_begin),
+        (["<unk>"], True, p),
+        ([], False, p),
+    ):
+        found = model.distribution(history, begin=begin)
+        assert found.sum() == pytest.approx(1, abs=1e-6)
+        got = [found[model.vocabulary.index[word]] for word in p]
+        np.testing.assert_allclose(got, [float(expected[word]) for word in p], rtol=1e-6)
+    assert model.evaluate(["<unk> zz b"]).events == 2  # b and </s>
+
+
+@pytest.mark.parametrize("least", [None, {2: 2, 3: 3}, {3: 2}])
+@pytest.mark.parametrize("smoothing", [*DISTRIBUTIONS, StupidBackoff()], ids=repr)
+def test_a_removed_unk_is_no_event(smoothing, least):
+    """Sums are 1 without it; a method that counts no counts has the model of a closed vocabulary."""
+    text = corpus(7, 60)
+    options = {"vocabulary": list("abcd"), "min_count": least}
+    model = fitted(text, 3, smoothing, unknown="removed", **options)
+    closed = fitted(text, 3, smoothing, unknown="closed", **options)
+    assert model.counts() == closed.counts()
+    for history in histories(2):
+        found = model.distribution(history)
+        assert found[0] == 0
+        if smoothing.is_distribution:
+            assert found.sum() == pytest.approx(1, abs=1e-6)
+    same = np.array_equal(model.score(text), closed.score(text))
+    if isinstance(smoothing, KneserNey):
+        assert not same
+    elif not isinstance(smoothing, (AbsoluteDiscounting, Katz, GoodTuring)):
+        assert same
+
+
 class CutToBackoff:
     """SRILM's -interpolate with cut-offs in fractions: left(h) over all seen words, kept or cut."""
 
@@ -545,6 +595,18 @@ def test_falls_back_and_says_so(smoothing, sentence):
         model = NGramModel(2, smoothing).fit(["a b c"])
     assert any(str(w.message).startswith(sentence) for w in caught), [*map(str, caught)]
     assert model.distribution(["a"]).sum() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(("times", "missing"), [(1, "twice"), (2, "once"), (3, "once")])
+@pytest.mark.parametrize("smoothing", [AbsoluteDiscounting(), KneserNey(modified=False)], ids=repr)
+def test_one_discount_says_what_was_never_seen(smoothing, times, missing):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        NGramModel(2, smoothing).fit(["a b c"] * times)
+    said = [str(w.message) for w in caught]
+    assert any(f"2-grams: no n-gram was seen exactly {missing}, so" in words for words in said), (
+        said
+    )
 
 
 def test_given_discounts_need_no_estimate():

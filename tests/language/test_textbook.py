@@ -54,6 +54,36 @@ def test_recipes_follow_the_manual(texts, order, method, smoothing, least, optio
     assert 5 < slow < 250
 
 
+@pytest.mark.parametrize("order", [1, 3])
+@pytest.mark.parametrize(("method", "smoothing", "least", "options"), RECIPES)
+def test_without_unk(texts, order, method, smoothing, least, options):
+    """ngram-count without -unk removes <unk> and still counts it for the others."""
+    train, test = texts
+    cut = [1, 1, 2, 3, 3] if isinstance(least, dict) else [1] * 5
+    cut = [1, 1, 2, 2, 2] if method == "gt" and least is None else cut
+    slow = Table(train, order, method, cut, unk=False, **options).perplexity(test)
+    found = {}
+    for unknown in ("removed", "closed"):
+        model = NGramModel(order, smoothing, min_count=least, unknown=unknown).fit(train)
+        report = model.evaluate(test)
+        assert report.unknown > 0
+        found[unknown] = report.perplexity
+    assert found["removed"] == pytest.approx(slow, rel=1e-6)
+    assert order == 1 or abs(found["closed"] / slow - 1) > 1e-6
+
+
+def test_words_outside_the_vocabulary_are_removed_too(texts):
+    """-vocab FILE without -unk: those words become <unk>, which is removed."""
+    train, test = texts
+    known = set(WORDS[1:400])
+    mapped = [[word if word in known else "<unk>" for word in line] for line in train]
+    slow = Table(mapped, 3, "ukndiscount", [1] * 3, interpolate=True, unk=False)
+    method = KneserNey(modified=False)
+    model = NGramModel(3, method, vocabulary=sorted(known), unknown="removed").fit(train)
+    mapped = [[word if word in known else "<unk>" for word in line] for line in test]
+    assert model.evaluate(test).perplexity == pytest.approx(slow.perplexity(mapped), rel=1e-6)
+
+
 @pytest.mark.parametrize("cut_mass", ["kept", "backoff"])
 @pytest.mark.parametrize("least", [{5: 2}, {2: 2, 3: 2, 4: 3, 5: 3}])
 def test_kneser_ney_cut(texts, least, cut_mass):

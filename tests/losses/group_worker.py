@@ -64,6 +64,9 @@ def truth(z, target, weight, token, smooth, t, cap, zeta, reduction):
 
 
 def near(got, want, dtype=torch.float64, name=""):
+    assert got.shape == want.shape, name
+    if not want.numel():  # a process without a class
+        return
     loose = 1e-12 if dtype == torch.float64 else 3e-6 if dtype == torch.float32 else 2e-2
     size = max(float(want.detach().abs().max()), 1e-2)
     off = (got.detach().double() - want.detach().double()).abs().max()
@@ -330,6 +333,80 @@ def distributed_tensors(group):
     head = distribute_tensor(torch.ones(5, 6), mesh, [Shard(0)])
     refused(lambda: L.linear_log_prob(z, head, y), TypeError, "Give full_tensor() of each")
     refused(lambda: L.info_nce(rows, rows, temperature=1.0), TypeError, "no DTensor in info_nce")
+
+
+def empty_shards(group):
+    """Processes that have no class, first, last and in between."""
+    world = dist.get_world_size(group)
+    usual = SIZES[world]
+    every = {1: [], 2: [(13, 0), (0, 13)], 4: [(0, 4, 0, 9), (12, 0, 1, 0)]}
+    for sizes in every[world]:
+        SIZES[world] = sizes
+        every_option(group, 17)
+        second_derivatives(group, 31)
+        corners(group)
+        silenced(group)
+    mine = part(group)
+    none, y = torch.zeros(ROWS, 0), torch.zeros(ROWS, dtype=torch.long)
+    words = "must have at least one class in some process"
+    refused(lambda: L.vocab_parallel_cross_entropy(none, y, group=group), ValueError, words)
+    logits = torch.zeros(ROWS, CLASSES, dtype=torch.bfloat16)[:, mine].requires_grad_()
+    loss, stats = L.vocab_parallel_cross_entropy(logits, y, group=group, stats=True)
+    (loss + stats.entropy.sum()).backward()
+    assert logits.grad.shape == logits.shape
+    SIZES[world] = usual
+
+
+def uneven_tensors(group):
+    """DTensors whose classes torch shares out unevenly: fewer than processes, or not divisible."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    world = dist.get_world_size()
+    mesh = init_device_mesh("cpu", (world,))
+    g = torch.Generator().manual_seed(6)
+    for classes in (world - 1, world + 1, 2 * world + 1):
+        x, head, bias = (torch.randn(s, generator=g) for s in ((8, 3), (classes, 3), (classes,)))
+        y, weight = torch.arange(8) % classes, torch.rand(classes, generator=g) + 0.1
+        soft = torch.randn(8, classes, generator=g).softmax(1)
+
+        def of(tensor, dim, mesh=mesh):
+            shared = distribute_tensor(tensor.detach(), mesh, [Shard(dim)])
+            return shared.requires_grad_(tensor.requires_grad)
+
+        z = (x @ head.T + bias).requires_grad_()
+        for target in (y, soft):
+            here = of(target, 1) if target.is_floating_point() else target
+            z.grad = None
+            truth, facts = L.cross_entropy(z, target, label_smoothing=0.1, stats=True)
+            (truth + facts.entropy.sum()).backward()
+            shared = of(z, 1)
+            found, stats = L.cross_entropy(shared, here, label_smoothing=0.1, stats=True)
+            (found + stats.entropy.sum()).backward()
+            torch.testing.assert_close(found, truth)
+            assert torch.equal(stats.argmax, facts.argmax)
+            torch.testing.assert_close(shared.grad.full_tensor(), z.grad)
+        leaves = [a.clone().requires_grad_() for a in (x, head, bias)]
+        options = {"weight": weight, "softcap": 5.0, "z_loss": 0.1}
+        truth = L.linear_cross_entropy(leaves[0], leaves[1], y, linear_bias=leaves[2], **options)
+        truth.backward()
+        ours = [x.clone().requires_grad_(), of(leaves[1], 0), of(leaves[2], 0)]
+        found = L.linear_cross_entropy(ours[0], ours[1], y, linear_bias=ours[2], **options)
+        found.backward()
+        torch.testing.assert_close(found, truth)
+        torch.testing.assert_close(ours[0].grad, leaves[0].grad)
+        for shared, leaf in zip(ours[1:], leaves[1:], strict=True):
+            torch.testing.assert_close(shared.grad.full_tensor(), leaf.grad)
+    # rows too: some process has none of them
+    rows = torch.randn(world + 1, 4, generator=g).requires_grad_()
+    labels = torch.arange(world + 1) % 4
+    truth = L.cross_entropy(rows, labels)
+    truth.backward()
+    there = distribute_tensor(rows.detach(), mesh, [Shard(0)]).requires_grad_()
+    found = L.cross_entropy(there, distribute_tensor(labels, mesh, [Shard(0)]))
+    found.backward()
+    torch.testing.assert_close(found.full_tensor(), truth)
+    torch.testing.assert_close(there.grad.full_tensor(), rows.grad)
 
 
 def tensor_parallel(group):

@@ -213,14 +213,21 @@ def _least(name):
     loss = getattr(L, name)
     parameters = inspect.signature(loss).parameters
     likes = {"input": H if "linear_weight" in parameters else SOFT, **ARGUMENTS}
-    indices = {"cross_entropy", "focal_loss", "nll_loss", "linear_cross_entropy", "linear_log_prob",
-               "linear_sampled_cross_entropy"}  # fmt: skip
-    likes["target"] = Y if name in indices else SOFT
-    if name in ANSWERS:
-        likes |= {"input": H.unsqueeze(1), "target": Y.unsqueeze(1)}
     must = {n for n, p in parameters.items() if p.default is p.empty}
     must |= {"teacher_input", "teacher_weight"} & set(parameters)
-    return loss, parameters, {n: likes[n] for n in must}
+    unknown = must - {"target", *likes}
+    assert not unknown, f"ARGUMENTS in tests/losses/test_bad_inputs.py needs a value of {unknown}"
+    for target in (Y, SOFT):  # class indices where they are taken
+        likes["target"] = target
+        if name in ANSWERS:
+            likes |= {"input": H.unsqueeze(1), "target": Y.unsqueeze(1)}
+        good = {n: likes[n] for n in must}
+        try:
+            loss(**good)
+        except (ValueError, TypeError):
+            continue
+        break
+    return loss, parameters, good
 
 
 @pytest.mark.parametrize("name", LOSSES)

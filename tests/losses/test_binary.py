@@ -314,3 +314,13 @@ def test_weighed_sums_do_not_know_the_threads(dtype):
         torch.set_num_threads(threads)
     for one, three in zip(found[:2], found[2:], strict=True):
         assert all(map(torch.equal, one, three))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_weighed_targets_that_rounding_left_beside_1(reduction):
+    """They were scored again and again, until Python's stack was full."""
+    x, t = torch.tensor([3.0, -2.0], requires_grad=True), torch.tensor([1.0000004, -3e-7])
+    weight = torch.tensor([0.5, 2.0])
+    loss = L.binary_cross_entropy_with_logits(x, t, weight, reduction=reduction)
+    truth = torch.nn.functional.binary_cross_entropy_with_logits(x, t, weight, reduction=reduction)
+    torch.testing.assert_close(loss, truth)

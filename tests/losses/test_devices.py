@@ -24,8 +24,19 @@ def normal(*shape, seed=0):
 X, HEAD, THEIRS = normal(ROWS, CLASSES), normal(5, CLASSES, seed=1), normal(ROWS, CLASSES, seed=2)
 Y = torch.tensor([0, 1, -100, 3, 2, 1])
 P, WEIGHT = THEIRS.softmax(1), torch.tensor([1.0, 0.0, 2.0, 1.0, 1.0, 0.5])
+CLASS_WEIGHT = torch.tensor([0.5, 0.0, 2.0, 1.0])
 PAIRS, DENSE = torch.tensor([[0, 1], [3, 4]]), normal(ROWS, 5, seed=4).sigmoid()
+ANSWERS, GAINS = Y[:, None], -normal(ROWS, seed=5).abs()
+LABELS = torch.tensor([True, False, True, True, False, False])
+SAMPLES, LOG_Q = torch.tensor([0, 2, 2, 4]), normal(5, seed=6).log_softmax(0)
 IMAGE, MASK = normal(2, 3, 16, 16, seed=3), torch.zeros(2, 16, 16, dtype=torch.int64)
+
+
+def _all_of(found):
+    """The loss, and whatever of its statistics can be differentiated."""
+    loss, stats = found
+    return loss + sum((w * c).sum() for w, c in zip((0.3, 0.7, -0.4), stats[:3], strict=True))
+
 
 # Of one input, with every option that makes tensors of its own.
 CALLS = {
@@ -34,12 +45,37 @@ CALLS = {
     "weighed": (lambda x, f, **o: f(x, Y, token_weight=WEIGHT, **o), L.cross_entropy, X),
     "soft": (lambda x, f, **o: f(x, P, **o), L.cross_entropy, X),
     "statistics": (lambda x, f, **o: f(x, Y, stats=True, **o)[0], L.cross_entropy, X),
+    "statistics of P": (
+        lambda x, f, **o: _all_of(f(x, P, label_smoothing=0.1, temperature=0.7, stats=True, **o)),
+        L.cross_entropy, X,
+    ),
+    "statistics, capped": (
+        lambda x, f, **o: _all_of(f(x, Y, softcap=3.0, z_loss=0.1, stats=True, **o)),
+        L.cross_entropy, X,
+    ),
+    "capped": (
+        lambda x, f, **o: f(x, Y, CLASS_WEIGHT, softcap=3.0, label_smoothing=0.2, **o),
+        L.cross_entropy, X,
+    ),
     "image": (lambda x, f, **o: f(x, MASK, **o), L.cross_entropy, IMAGE),
     "nll_loss": (lambda x, f, **o: f(x, Y, **o), L.nll_loss, X),
     "focal_loss": (lambda x, f, **o: f(x, Y, **o), L.focal_loss, X),
+    "focal_loss of P": (
+        lambda x, f, **o: f(x, P, gamma=0.5, temperature=0.7, softcap=5.0, **o), L.focal_loss, X
+    ),
+    "focal_loss, smoothed": (
+        lambda x, f, **o: f(x, Y, label_smoothing=0.1, z_loss=0.1, alpha=CLASS_WEIGHT, **o),
+        L.focal_loss, X,
+    ),
     "bce": (lambda x, f, **o: f(x, P, **o), L.binary_cross_entropy_with_logits, X),
     "bce, weighed": (
         lambda x, f, **o: f(x, P, P, pos_weight=P, ignore_index=-1, label_smoothing=0.1, **o),
+        L.binary_cross_entropy_with_logits, X,
+    ),
+    "bce, all": (
+        lambda x, f, **o: f(
+            x, P, P, pos_weight=P + 1, token_weight=WEIGHT[:, None], temperature=0.7, softcap=3.0, **o
+        ),
         L.binary_cross_entropy_with_logits, X,
     ),
     "binary_cross_entropy": (lambda x, f, **o: f(x, P, **o), L.binary_cross_entropy, X.sigmoid()),
@@ -49,6 +85,14 @@ CALLS = {
     ),
     "kl_div": (lambda x, f, **o: f(x, P, token_weight=WEIGHT, **o), L.kl_div, X.log_softmax(1)),
     "js_div": (lambda x, f, **o: f(x, THEIRS, **o), L.js_div, X),
+    "js_div, all": (
+        lambda x, f, **o: f(
+            x, THEIRS, beta=0.3, label_smoothing=0.1, z_loss=0.1, token_weight=WEIGHT, softcap=4.0, **o
+        ),
+        L.js_div, X,
+    ),
+    "js_div, 0": (lambda x, f, **o: f(x, THEIRS, beta=0.0, z_loss=0.1, **o), L.js_div, X),
+    "js_div, 1": (lambda x, f, **o: f(x, THEIRS, beta=1.0, temperature=2.0, **o), L.js_div, X),
     "mse_loss": (lambda x, f, **o: f(x, THEIRS, **o), L.mse_loss, X),
     "info_nce": (lambda x, f, **o: f(x, THEIRS, temperature=0.5, **o), L.info_nce, X),
     "siglip": (lambda x, f, **o: f(x, THEIRS, scale=2.0, bias=0.1, **o), L.siglip, X),
@@ -73,6 +117,24 @@ CALLS = {
     "head, js": (lambda x, f, **o: f(x, HEAD, THEIRS, HEAD, **o), L.linear_js_div, X),
     "log_prob": (lambda x, f, **o: f(x, HEAD, Y), L.linear_log_prob, X),
     "entropy": (lambda x, f, **o: f(x, HEAD), L.linear_entropy, X),
+    "log_prob, capped": (lambda x, f, **o: f(x, HEAD, Y, softcap=2.0), L.linear_log_prob, X),
+    "sampled": (
+        lambda x, f, **o: f(x, HEAD, Y, SAMPLES, LOG_Q, **o), L.linear_sampled_cross_entropy, X
+    ),
+    "queue": (
+        lambda x, f, **o: f(x, THEIRS, temperature=0.5, negatives=HEAD, **o), L.info_nce, X
+    ),
+    "dpo": (lambda x, f, **o: f(x[:, None], HEAD, ANSWERS, GAINS, **o), L.linear_dpo, X),
+    "simpo": (lambda x, f, **o: f(x[:, None], HEAD, ANSWERS, **o), L.linear_simpo, X),
+    "orpo": (lambda x, f, **o: f(x[:, None], HEAD, ANSWERS, **o), L.linear_orpo, X),
+    "kto": (lambda x, f, **o: f(x[:, None], HEAD, ANSWERS, GAINS, LABELS, **o), L.linear_kto, X),
+    "grpo": (
+        lambda x, f, **o: f(
+            x[:, None], HEAD, ANSWERS, GAINS, old=GAINS[:, None], reference=GAINS[:, None],
+            beta=0.1, entropy_bonus=0.1, **o
+        ),
+        L.linear_grpo, X,
+    ),
 }  # fmt: skip
 
 
@@ -129,7 +191,7 @@ def test_a_simulated_accelerator():
     Some of the grid of options, in one chunk and in many; what is launched, and what is alive at
     once, of logits and chunks that are a 256th of what the goal names.
     """
-    on_the_device("calls", "refused", "some", "launched", "memory")
+    on_the_device("calls", "corners", "refused", "some", "launched", "memory")
 
 
 @pytest.mark.long

@@ -42,7 +42,14 @@ def together(folder, world, *jobs, seconds=120, lost=()):
 def test_two_processes(tmp_path):
     # In the end one is killed, and the other gets an error.
     jobs = ["some_options", "corners", "silenced", "refusals", "data_parallel"]
-    jobs += ["distributed_tensors", "tensor_parallel", "meshes", "gathered_negatives"]
+    jobs += [
+        "empty_shards",
+        "uneven_tensors",
+        "distributed_tensors",
+        "tensor_parallel",
+        "meshes",
+        "gathered_negatives",
+    ]
     jobs += ["wait_for_the_dead"]
     together(tmp_path, 2, *jobs, lost={1})
 
@@ -51,7 +58,8 @@ def test_two_processes(tmp_path):
 def test_four_processes_and_two_groups_of_two(tmp_path):
     together(
         tmp_path, 4, "some_options", "some_options:pair", "corners", "corners:pair", "refusals",
-        "refusals:pair", "data_parallel", "data_parallel:pair", "meshes",
+        "refusals:pair", "data_parallel", "data_parallel:pair", "meshes", "empty_shards",
+        "empty_shards:pair", "uneven_tensors",
         seconds=300,
     )  # fmt: skip
 

@@ -218,12 +218,30 @@ HEADS = {
     "kl rows": lambda x, w, b, y: L.linear_kl_div(
         x, w, teacher=_top_classes(y), linear_bias=b, reduction="none"
     ),
+    "statistics": lambda x, w, b, y: _with_stats(
+        L.linear_cross_entropy(x, w, y, linear_bias=b, z_loss=0.1, softcap=5.0, stats=True)
+    ),
+    "statistics of rows": lambda x, w, b, y: _with_stats(
+        L.linear_cross_entropy(
+            x, w, y, linear_bias=b, token_weight=WEIGHTS[:40], reduction="none", stats=True
+        )
+    ),
+    "grpo": lambda x, w, b, y: L.linear_grpo(
+        x[:, None], w, y[:, None], WEIGHTS[:40], linear_bias=b, entropy_bonus=0.1
+    ),
     "js": lambda x, w, b, y: L.linear_js_div(x, w, THEIRS, THEIR_HEAD, linear_bias=b, softcap=5.0),
 }
 THEIRS, THEIR_HEAD = (
     torch.randn(s, generator=torch.Generator().manual_seed(7)) for s in ((40, 4), (60, 4))
 )
 WEIGHTS = torch.arange(60.0).remainder(3)
+
+
+def _with_stats(found):
+    """The loss, and whatever of its statistics can be differentiated."""
+    loss, stats = found
+    rows = 0.3 * stats.lse - 0.7 * stats.log_prob + 0.2 * stats.entropy + stats.argmax
+    return loss + rows + stats.accuracy
 
 
 def _pairs_of(y):

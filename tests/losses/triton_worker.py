@@ -24,9 +24,10 @@ from xent.losses import _class
 from xent.losses._arguments import Options
 from xent.losses._device._class import class_loss
 from xent.losses._device._elements import binary_logits_loss
+from xent.losses._heads._binary_rows import BinaryRows
 from xent.losses._heads._class_rows import ClassRows
-from xent.losses._triton import _calls, _launch, _use
-from xent.losses._triton._kernels import answers, class_rows
+from xent.losses._triton import _calls, _launch, _launch_answers, _teacher, _use
+from xent.losses._triton._kernels import answers, class_rows, teacher_rows
 from xent.losses._triton._kernels.numerics import (
     LOG2E,
     LOG_2_HIGH,
@@ -64,6 +65,8 @@ def on_triton():
     global launched
     device, fused, small = _class.runs_on_device, ClassRows.fused, _class.small_batch_loss
     _use.DEVICES.add("cpu")
+    binary, BinaryRows.fused = BinaryRows.fused, BinaryRows._on_device
+    rows_of_answers, rows_of_teachers = _launch_answers.score_rows, _teacher.on_device_of
     _class.runs_on_device, _class.small_batch_loss = lambda *_: True, lambda *_: None
     ClassRows.fused = ClassRows._on_device
     before = _launch._arguments
@@ -73,13 +76,25 @@ def on_triton():
         launched += 1
         return before(call)
 
+    def answers_counted(*arguments):
+        global launched
+        launched += 1
+        return rows_of_answers(*arguments)
+
+    def teachers_counted(logits):
+        global launched
+        launched += 1
+        return rows_of_teachers(logits)
+
+    _launch_answers.score_rows, _teacher.on_device_of = answers_counted, teachers_counted
     _launch._arguments, launched = counted, 0
     try:
         yield
     finally:
         _use.DEVICES.discard("cpu")
         _class.runs_on_device, ClassRows.fused, _launch._arguments = device, fused, before
-        _class.small_batch_loss = small
+        _class.small_batch_loss, BinaryRows.fused = small, binary
+        _launch_answers.score_rows, _teacher.on_device_of = rows_of_answers, rows_of_teachers
 
 
 def generator(seed):
@@ -378,6 +393,79 @@ def heads():
             torch.testing.assert_close(leaf.grad.double(), other.grad, rtol=1e-4, atol=1e-5)
 
 
+def other_heads():
+    """Chunks of heads of many labels and of students: losses and all gradients, to float64."""
+    g = generator(0)
+    x, w, b = (torch.randn(s, generator=g) for s in ((16, 6), (50, 6), (50,)))
+    theirs, their_head = torch.randn(16, 6, generator=g), torch.randn(50, 6, generator=g)
+    answers, token = torch.rand(16, 50, generator=g), torch.rand(16, generator=g)
+    pairs = torch.tensor([[0, 3], [0, 7], [5, 49], [15, 0]])
+    classes, up = torch.rand(50, generator=g).round(decimals=1), torch.randn(16, generator=g)
+    token[2], answers[4, 5] = 0.0, -1.0
+    weighs = {"weight": classes, "pos_weight": classes + 0.5, "token_weight": token}
+    bent = {"label_smoothing": 0.1, "temperature": 0.7, "softcap": 9.0}
+    beside = {"beta": 0.3, "token_weight": token, "z_loss": 0.01}
+    calls = {
+        "pairs": (L.linear_binary_cross_entropy, (pairs,), {}),
+        "answers": (L.linear_binary_cross_entropy, (answers,), {"ignore_index": -1, **weighs}),
+        "options": (L.linear_binary_cross_entropy, (answers.clamp(0), ), bent),
+        "kl": (L.linear_kl_div, (theirs, their_head), {}),
+        "kl, options": (L.linear_kl_div, (theirs, their_head), bent | {"z_loss": 0.01}),
+        "reverse": (L.linear_js_div, (theirs, their_head), bent | {"beta": 1.0}),
+        "js": (L.linear_js_div, (theirs, their_head), {}),
+        "js, options": (L.linear_js_div, (theirs, their_head), bent | beside),
+    }  # fmt: skip
+    for name, (call, given, options) in calls.items():
+        for reduction in ("mean", "none"):
+            for dtype in (torch.float32, torch.bfloat16):
+                results = []
+                for real in (torch.float64, dtype):
+                    parts = [t.to(dtype).to(real).clone().requires_grad_() for t in (x, w, b)]
+                    others = [t.to(dtype).to(real) if t.is_floating_point() else t for t in given]
+                    more = {k: v.to(real) if isinstance(v, torch.Tensor) and real == torch.float64
+                            else v for k, v in options.items()}  # fmt: skip
+                    wide = real == torch.float64
+                    with contextlib.nullcontext() if wide else on_triton():
+                        loss = call(
+                            *parts[:2], *others, linear_bias=parts[2], reduction=reduction, **more
+                        )
+                        (loss * up.to(loss.dtype)).sum().backward()
+                    results.append((loss.detach().double(), [p.grad.double() for p in parts]))
+                assert launched == (1 if reduction == "mean" else 2), (name, launched)
+                (truth, slopes), (found, grads) = results
+                exact = dtype == torch.float32
+                # the logits of half precision are rounded, and cut off by the interpreter
+                torch.testing.assert_close(
+                    found,
+                    truth,
+                    rtol=1e-5 if exact else 0.05,
+                    atol=2e-6 if exact else 0.02,
+                    msg=name,
+                )
+                for grad, slope in zip(grads, slopes, strict=True):
+                    off = (grad - slope).abs().max() / slope.abs().max()
+                    assert off < (2e-5 if exact else 0.03), (name, reduction, dtype, off)
+    # what torch's operations say of rows that are sure, of ties and of impossible classes
+    z = torch.tensor([[0.0, -80.0, 1.0], [3.0, 3.0, 3.0], [0.0, 50.0, -float("inf")]])
+    q = torch.tensor([[0.0, -90.0, 2.0], [0.0, 1.0, -float("inf")], [0.0, 60.0, -float("inf")]])
+    for beta in (0.0, 0.5, 1.0):
+        wide = z.double().requires_grad_()
+        truth = L.js_div(wide, q.double(), beta=beta, reduction="none")
+        leaf = z.clone()
+        with on_triton():
+            found = _teacher.score_head_divergences(leaf, q, beta, None, Options(), 1.0, None)
+        torch.testing.assert_close(found.double(), truth.detach(), rtol=1e-5, atol=1e-7)
+        if truth.isfinite().all():
+            truth.sum().backward()
+            torch.testing.assert_close(leaf.double(), wide.grad, rtol=1e-5, atol=1e-6)
+    for row in ([float("nan"), 0.0, 1.0], [-float("inf")] * 3):
+        with on_triton():
+            leaf = torch.tensor([row])
+            bad = _teacher.score_head_divergences(leaf, q[:1], 0.5, None, Options(), 1.0, None)
+        assert bad.isnan().all()
+        assert leaf.isnan().all()
+
+
 def binary():
     """Answers: to 80 bits where they are plain, to float64 under options."""
     import test_accuracy as T
@@ -432,7 +520,8 @@ def compiles():
     from triton.compiler import ASTSource
 
     pointers = {
-        "target": "*i64", "argmaxes": "*i64", "divisor": "*fp64", "x": "*bf16", "grad": "*bf16"
+        "target": "*i64", "argmaxes": "*i64", "divisor": "*fp64", "x": "*bf16", "grad": "*bf16",
+        "y": "*bf16",
     }  # fmt: skip
     floats = ("class_weight", "row_weight", "kept", "upstream", "stat_grads", "weight", "positive",
               "token", "out")  # fmt: skip
@@ -440,7 +529,8 @@ def compiles():
     few = {"rows": "i32", "classes": "i32"}
     kernels = [class_rows.score_rows, class_rows.differentiate_rows,
                class_rows.score_and_differentiate_rows, answers.score_answers,
-               answers.differentiate_answers]  # fmt: skip
+               answers.differentiate_answers, answers.score_answer_rows,
+               teacher_rows.score_teacher_rows]  # fmt: skip
     for target in (
         GPUTarget("cuda", 80, 32),
         GPUTarget("cuda", 90, 32),
@@ -453,7 +543,8 @@ def compiles():
                     if name.isupper():
                         kinds[name] = "constexpr"
                         constants[name] = 2048 if name == "BLOCK" else all_flags
-                    elif name == "target" and (all_flags or "answers" in kernel.fn.__name__):
+                        constants[name] = 2 * all_flags if name == "KIND" else constants[name]
+                    elif name == "target" and (all_flags or "answer" in kernel.fn.__name__):
                         kinds[name] = "*bf16"
                     elif name in pointers or name in floats:
                         kinds[name] = pointers.get(name, "*fp32")

@@ -3,24 +3,26 @@
 The slips are those of cosmic-ray's operators: another comparison, another sign, a number one off, a
 branch turned round, a loop that is not run. Cosmic-ray's own sessions run all of them, days of
 work; here a sample is drawn first. Each goes into a copy of the tree, so that nobody's files are
-touched, and the room's everyday tests run there until one fails. Kernels are left out, as
-compiling them anew takes minutes; so are annotations, which nothing runs.
+touched, and those of the room's everyday tests that run the changed line run there until one
+fails. Kernels are left out, as compiling them anew takes minutes; so are annotations, which
+nothing runs.
 """
 
 import argparse
 import ast
 import difflib
-import os
 import random
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+from mutants import lines, trials
+from mutants.lines import KERNELS
+from mutants.trials import ROOT
+
 ROOMS = (
     "measures",
     "losses",
@@ -32,16 +34,13 @@ ROOMS = (
     "cli",
     "_table",
 )
-TESTS = {"_table": "cellar"}
-KERNELS = ("_kernels", "_triton")
-LEFT_OUT = {".git", ".venv", ".venv-oldest"}
-TIMEOUT = 900  # seconds for the tests of a room; a loop without end is noticed so
 
 
 class Mutant(NamedTuple):
     """One slip: a file, what cosmic-ray did to it, and the file before and after."""
 
     path: Path
+    line: int
     operator: str
     source: str
     changed: str
@@ -100,70 +99,41 @@ def drawn(room: str, count: int, seed: int) -> tuple[list[Mutant], int]:
     luck, found = random.Random(seed), places(room)
     sample = []
     for path, start in luck.sample(sorted(found), min(count, len(found))):
-        name, occurrence = luck.choice(found[path, start])
-        source = path.read_text()
-        changed = mutate_code(source, get_operator(name)(), occurrence)
-        sample.append(Mutant(path.relative_to(ROOT), name, source, changed))
+        source, choices, changed = path.read_text(), list(found[path, start]), ""
+        while choices and not changed:
+            choices.remove(choice := luck.choice(choices))
+            with suppress(AttributeError):  # it cannot replace one of several exceptions
+                changed = mutate_code(source, get_operator(choice[0])(), choice[1])
+        if changed:
+            sample.append(Mutant(path.relative_to(ROOT), start[0], choice[0], source, changed))
     return sample, len(found)
 
 
-def failing(copy: Path, room: str, python: str) -> list[str]:
-    """Return the tests of a room that fail without any slip, such as those of what is installed."""
-    command = [python, "-m", "pytest", "-q", "-n", "0", "-m", "not long", tests_of(room)]
-    environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
-    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
-    lines = [line.split() for line in done.stdout.splitlines()]
-    return [words[1] for words in lines if words[:1] in (["FAILED"], ["ERROR"])]
-
-
-def tests_of(room: str) -> str:
-    """Return the folder of a room's tests."""
-    return f"tests/{TESTS.get(room, room)}"
-
-
-def noticed(mutant: Mutant, copy: Path, room: str, python: str, left_out: list[str]) -> str:
-    """Run the room's tests over a slip; return what noticed it, or an empty str."""
-    target = copy / mutant.path
-    target.write_text(mutant.changed)
-    command = [python, "-m", "pytest", "-q", "-x", "-n", "0", "-m", "not long", tests_of(room)]
-    command += [f"--deselect={test}" for test in left_out]
-    environment = {**os.environ, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, text=True, timeout=TIMEOUT
-        )
-    except subprocess.TimeoutExpired:
-        return "no end"
-    finally:
-        target.write_text(mutant.source)
-    if done.returncode == 0:
-        return ""
-    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return failed[0][:100] if failed else f"exit code {done.returncode}"
-
-
-def tried(room: str, given: argparse.Namespace, copy: Path) -> None:
-    """Try the slips of a room, and print each."""
+def tried(room: str, given: argparse.Namespace, copy: Path) -> str:
+    """Try the slips of a room, print each, and return the row of a table."""
     begin = time.monotonic()
+    trials.copied(copy)
+    ran = lines.ran(copy, room)
+    if given.never_run:
+        print(*lines.never_run(ran, room), sep="\n", flush=True)
     sample, size = drawn(room, given.count, given.seed)
-    for part in ROOT.iterdir():
-        if part.name not in LEFT_OUT:
-            (shutil.copytree if part.is_dir() else shutil.copy2)(part, copy / part.name)
-    left_out = failing(copy, room, given.python)
-    if left_out:
-        print(f"{room}: left out, as they fail without any slip: {', '.join(left_out)}", flush=True)
-    lived = 0
-    for mutant in sample:
-        what = noticed(mutant, copy, room, given.python, left_out)
-        lived += not what
-        head = f"{'caught' if what else 'LIVES'}: {mutant.path}, {mutant.operator}"
-        print(f"{head}\n{mutant.lines()}\n  {what}", flush=True)
-    caught, seconds = len(sample) - lived, time.monotonic() - begin
-    print(
-        f"\n{room}: {caught} of {len(sample)} noticed ({caught / len(sample):.0%}), drawn from "
-        f"{size:,} places with seed {given.seed}, {seconds:.0f} s",
-        flush=True,
-    )
+    print(f"{room}: {len(ran.seconds):,} tests, {time.monotonic() - begin:.0f} s", flush=True)
+    if ran.failed:
+        print(f"left out, as they fail without any slip: {', '.join(ran.failed)}", flush=True)
+    lived, count = 0, 0
+    for number, mutant in enumerate(sample):
+        if given.only and number not in given.only:
+            continue
+        tests, left = lines.chosen(ran, room, mutant.path, mutant.source, mutant.line, given.most)
+        start = time.monotonic()
+        what = trials.noticed(copy, mutant.path, mutant.changed, ran.seconds, tests)
+        lived, count = lived + (not what), count + 1
+        head = f"{number} {'caught' if what else 'LIVES'}: {mutant.path}, {mutant.operator}"
+        tail = what or f"none of {len(tests)} tests" + f", and {left} not tried" * (left > 0)
+        seconds = time.monotonic() - start
+        print(f"{head}\n{mutant.lines()}\n  {tail} ({seconds:.0f} s)", flush=True)
+    seconds = time.monotonic() - begin
+    return f"| {room} | {size:,} | {count} | {count - lived} | {seconds:.0f} s |"
 
 
 def main() -> int:
@@ -171,11 +141,16 @@ def main() -> int:
     parser.add_argument("rooms", nargs="*", help=f"of {', '.join(ROOMS)}; all where none is named")
     parser.add_argument("--count", type=int, default=20, help="slips of a room")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--python", default=sys.executable, help="runs the tests")
+    parser.add_argument("--never-run", action="store_true", help="list what no test runs, too")
+    parser.add_argument("--most", type=float, default=600, help="seconds of tests for a slip")
+    parser.add_argument("--only", type=int, nargs="*", help="the slips of these numbers alone")
     given = parser.parse_args()
+    trials.load_ahead()
+    rows = ["| room | places | slips | noticed | time |", "| --- | ---: | ---: | ---: | ---: |"]
     for room in given.rooms or ROOMS:
         with tempfile.TemporaryDirectory(prefix="mutants-") as name:
-            tried(room, given, Path(name))
+            rows.append(tried(room, given, Path(name).resolve()))
+    print(f"\nseed {given.seed}", *rows, sep="\n")
     return 0
 
 

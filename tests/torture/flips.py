@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,9 +85,38 @@ def _kenlm(path: Path) -> np.ndarray:
     return NGramModel.load(path).score(TEXT)
 
 
+def _module() -> Any:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 1))
+
+
+def _masks() -> tuple[np.ndarray, np.ndarray]:
+    luck = np.random.default_rng(0)
+    return luck.random((6, 1, 5, 5), np.float32), luck.integers(0, 2, (6, 5, 5))
+
+
+def _of_module(path: Path) -> np.ndarray:
+    from xent.training import TrainedModel
+
+    return TrainedModel.load(path, _module()).predict_log_proba(_masks()[0])
+
+
+def _module_goes_on(path: Path) -> np.ndarray:
+    """What a run of a module goes on to."""
+    from xent.training import DenseClassifier
+
+    model = DenseClassifier(module=_module(), epochs=3, random_state=0, progress=False)
+    return model.fit(*_masks(), checkpoint=path).predict_log_proba(_masks()[0])
+
+
 STORED = [
     Stored("trained model", "model.xent", _trained),
     Stored("checkpoint", "check.xent", _checkpoint),
+    Stored("trained module", "module.xent", _of_module),
+    Stored("checkpoint of a module", "module.ckpt.xent", _module_goes_on),
     Stored("tree", "trees.xent", _tree),
     Stored("language model, exact", "language.xent", _language(False)),
     Stored("language model, exact, mapped", "language.xent", _language(True)),
@@ -94,6 +124,7 @@ STORED = [
     Stored("language model, compact, mapped", "compact.xent", _language(True)),
     Stored("mixture", "mixture.xent", _mixture),
     Stored("trained model, forged", "model.xent", _trained, forged=True),
+    Stored("trained module, forged", "module.xent", _of_module, forged=True),
     Stored("tree, forged", "trees.xent", _tree, forged=True),
     Stored("language model, exact, forged", "language.xent", _language(False), forged=True),
     Stored("language model, exact, mapped, forged", "language.xent", _language(True), forged=True),
@@ -110,7 +141,11 @@ def made(folder: Path) -> None:
     from language.kenlm_writer import PROBING, QUANTISED_ARRAY, TRIE, write
     from language.test_kenlm_binary import levels
     from xent.language import Mixture, NGramModel
+    from xent.training import DenseClassifier, TrainedModel
 
+    model = DenseClassifier(module=_module(), epochs=2, random_state=0, progress=False)
+    model.fit(*_masks(), checkpoint=folder / "module.ckpt.xent")
+    TrainedModel(model).save(folder / "module.xent")
     one = NGramModel.load(folder / "language.xent")
     one.save(folder / "compact.xent", compact=True)
     other = NGramModel.load(folder / "language2.xent")
@@ -194,7 +229,7 @@ def changed(state, luck: random.Random):
 def torture(
     given: Path, folder: Path, seed: int, cases: int, notes: list[str], only: str = ""
 ) -> Iterator[tuple[str, Counter[str]]]:
-    """Yield a line of the table for each stored format."""
+    """Yield a line of the table for each stored format, or for those whose name has ``only``."""
     place = many.copied(given, folder / "flips")
     many.prepared(lambda: made(place), place)
     chosen = [stored for stored in STORED if only in stored.name]

@@ -14,8 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from xent import _check
 from xent.training import SoftmaxClassifier
+from xent.training._loop import logits_of
+from xent.training._objectives import OBJECTIVES
 
+EVERY = _check.join_names(list(OBJECTIVES))
 LOSSES = ["cross_entropy", "binary_cross_entropy", "mse_softmax", "mse_sigmoid"]
 
 
@@ -28,8 +32,7 @@ def three_clouds(rows=150, seed=0):
 
 def cannot_hold(estimator):
     """What steps by batches do not keep: a row that counts twice is not one row in two batches."""
-    kinds = ("dense", "sparse")
-    expected = {f"check_sample_weight_equivalence_on_{k}_data": "batches differ" for k in kinds}
+    expected = {"check_sample_weight_equivalence_on_sparse_data": "batches differ"}
     if not estimator.hidden:
         expected["check_class_weight_classifiers"] = "rows unscaled, too far for ten epochs"
     return expected
@@ -41,6 +44,8 @@ def cannot_hold(estimator):
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_scikit_learn_accepts_it(estimator, check):
+    if "equivalence_on_dense_data" in str(check):
+        pytest.skip("batches differ, and on some processors by less than the check sees")
     check(estimator)
 
 
@@ -223,8 +228,8 @@ def test_fit_does_not_change_its_input():
 
 X, Y = three_clouds(20)
 WORDING = [
-    ({"loss": "hinge"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div' or 'js_div', got 'hinge'."),
-    ({"loss": "crossentropy"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div' or 'js_div', got 'crossentropy'. Did you mean 'cross_entropy'?"),
+    ({"loss": "hinge"}, {}, f"`loss` must be {EVERY}, got 'hinge'."),
+    ({"loss": "crossentropy"}, {}, f"`loss` must be {EVERY}, got 'crossentropy'. Did you mean 'cross_entropy'?"),
     ({"optimizer": "lbfgs"}, {}, "`optimizer` must be 'sgd', 'adam', 'adamw' or 'newton', got 'lbfgs'."),
     ({"epochs": 0}, {}, "`epochs` must be an integer of at least 1, got 0."),
     ({"batch_size": 2.5}, {}, "`batch_size` must be an integer of at least 1, got 2.5."),
@@ -252,3 +257,32 @@ def test_wording(settings, data, sentence):
             data.get("X", X), data.get("y", Y), validation=data.get("validation")
         )
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.uint8])
+@pytest.mark.parametrize(("rows", "classes"), [(0, 3), (1, 2), (9, 5), (300, 13), (7, 30), (7, 31)])
+def test_logits_are_the_product_in_float64(kind, rows, classes):
+    """NumPy's own; the last number of classes is the first that is left to a product."""
+    rng = np.random.default_rng(rows)
+    X = (9 * rng.random((rows, 37))).astype(kind)
+    weight = rng.normal(size=(classes, 37)).astype(np.float32)
+    bias = rng.normal(size=classes).astype(np.float32)
+    found = logits_of([(weight, bias)], X)
+    np.testing.assert_allclose(found, X.astype(float) @ weight.T.astype(float) + bias, rtol=1e-9)
+    assert found.flags.c_contiguous
+
+
+def test_logits_are_the_same_on_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr("xent.training._loop.ROWS_A_THREAD", 3)
+    rng = np.random.default_rng(0)
+    layer = rng.normal(size=(4, 50)).astype(np.float32), np.zeros(4, np.float32)
+    X, threads = rng.normal(size=(101, 50)), torch.get_num_threads()
+    try:
+        found = []
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            found.append(logits_of([layer], X))
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(logits_of([layer], X[40:41]), found[0][40:41])

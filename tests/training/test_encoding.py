@@ -259,12 +259,14 @@ def test_other_states_are_refused():
     number, name = state["columns"]
     (part,) = number["parts"]
     texts = {**number, "parts": [{**part, "fill": "x" * 5000}]}, {**name, "shares": [0.5, None]}
+    kinds = [{**number, "kind": "x"}, {**number, "name": 3}, {**name, "gaps": "x"}]
+    kinds += [{**number, "parts": [{**part, "what": w}]} for w in (1e308, "x", "year_x", None, [])]
     for broken in (
         {},
         {**state, "columns": [{"name": "a"}]},
         {**state, "columns": 3},
         None,
-        *({**state, "columns": [one]} for one in texts),
+        *({**state, "columns": [one]} for one in (*texts, *kinds)),
     ):
         with pytest.raises(ValueError, match=r"`state` must be what TableEncoder.to_dict returned"):
             TableEncoder.from_dict(broken)

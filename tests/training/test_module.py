@@ -11,8 +11,15 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from torch import nn
 
+from xent import _store
 from xent.evaluation import evaluate
-from xent.training import SoftmaxClassifier, TrainedModel, convolutional_network, read_images
+from xent.training import (
+    MultilabelClassifier,
+    SoftmaxClassifier,
+    TrainedModel,
+    convolutional_network,
+    read_images,
+)
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 RNG = np.random.default_rng(0)
@@ -96,13 +103,8 @@ def test_a_small_convolutional_network_reads_mnist():
     assert report.calibration_error < 0.01
 
 
-def test_another_kind_of_fit_forgets_the_module(tmp_path):
+def test_another_kind_of_fit_forgets_the_module():
     model = SoftmaxClassifier(module=nn.Linear(3, 3), epochs=1, random_state=0).fit(X, Y)
-    with pytest.raises(
-        ValueError, match="This model cannot be saved: its network is code, which no"
-    ):
-        TrainedModel(model).save(tmp_path / "m")
-    assert list(tmp_path.iterdir()) == []
     model.set_params(module=None).fit(X, Y)
     other = SoftmaxClassifier(epochs=1, random_state=0).fit(X, Y)
     np.testing.assert_array_equal(model.predict_proba(X), other.predict_proba(X))
@@ -152,3 +154,92 @@ def test_what_is_no_logit_is_said(last, loss, said):
     found = [str(w.message) for w in caught]
     assert len(found) == (said is not None)
     assert not found or found[0].startswith(said)
+
+
+class Doubled(nn.Module):
+    """Code that its parts do not tell."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.inner, self.factor = nn.Linear(3, 3), factor
+
+    def forward(self, x):
+        return self.factor * self.inner(x)
+
+
+@pytest.mark.parametrize("kind", [SoftmaxClassifier, MultilabelClassifier])
+def test_a_model_of_a_module_is_kept_without_its_code(tmp_path, kind):
+    y = Y if kind is SoftmaxClassifier else np.column_stack([c == Y for c in "abc"])
+    model = kind(module=Doubled(2.0), epochs=2, random_state=0).fit(X, y)
+    TrainedModel(model).save(tmp_path / "m")
+    state, arrays = _store.load(tmp_path / "m", format="xent.training", version=4)
+    assert "Doubled" not in str(state)
+    assert set(arrays) >= {"module.inner.weight", "module.inner.bias", "fingerprint"}
+    again = TrainedModel.load(tmp_path / "m", Doubled(2.0)).classifier
+    assert type(again) is kind
+    np.testing.assert_array_equal(again.predict_log_proba(X), model.predict_log_proba(X))
+    assert again.history_ == model.history_
+    with pytest.raises(ValueError, match="one that computes other logits with its weights"):
+        TrainedModel.load(tmp_path / "m", Doubled(3.0))
+    with pytest.raises(ValueError, match="`module` must be given: the network of the model is c"):
+        TrainedModel.load(tmp_path / "m")
+    TrainedModel(kind(epochs=1, random_state=0).fit(X, y)).save(tmp_path / "own")
+    with pytest.raises(ValueError, match="`module` must be left out of a model that has none"):
+        TrainedModel.load(tmp_path / "own", Doubled(2.0))
+
+
+STRANGE = [None, -1, [], [2**40], [0], ["x"], "x", {}, [10**400], 2.5, [[3]], [True]]
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.parametrize("part", ["row", "outputs", "source", None])
+def test_a_forged_model_of_a_module_is_refused(tmp_path, part, strange):
+    TrainedModel(SoftmaxClassifier(module=Doubled(2.0), epochs=1).fit(X, Y)).save(tmp_path / "m")
+    state, arrays = _store.load(tmp_path / "m", format="xent.training", version=4)
+    if part is None:
+        state["module"] = strange
+    else:
+        state["module"][part] = strange
+    _store.save(tmp_path / "m", format="xent.training", version=4, state=state, arrays=arrays)
+    if part == "source" or (part == "outputs" and strange in ([], {})):
+        found = TrainedModel.load(tmp_path / "m", Doubled(2.0))
+        assert found.classifier.predict(X).shape == (60,)
+        return
+    with pytest.raises((ValueError, TypeError)) as caught:
+        TrainedModel.load(tmp_path / "m", Doubled(2.0))
+    assert hasattr(caught.value, "sentence")
+
+
+def test_a_checkpoint_of_a_module_is_of_that_module(tmp_path):
+    settings = {"epochs": 1, "random_state": 0, "progress": False}
+    SoftmaxClassifier(module=Doubled(2.0), **settings).fit(X, Y, checkpoint=tmp_path / "c")
+    for module, said in [
+        (nn.Linear(3, 3), "`checkpoint` must be of the same run, got one of another module. Name another file to start afresh."),
+        (Doubled(3.0), "`checkpoint` must be of the same run, got one whose module computes other logits with the same weights. Name another file to start afresh."),
+        (None, "`checkpoint` must be of the same run, got one of another module. Name another file to start afresh."),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError) as caught:
+            SoftmaxClassifier(module=module, **settings).fit(X, Y, checkpoint=tmp_path / "c")
+        assert str(caught.value) == said
+
+
+def test_a_module_with_dropout_goes_on_amid_an_epoch(tmp_path, monkeypatch):
+    """By time: the file is written after every batch, and the last one before the stop counts."""
+    module = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+    settings = {"epochs": 3, "batch_size": 7, "random_state": 0, "module": module}
+    whole = SoftmaxClassifier(**settings).fit(X, Y)
+    monkeypatch.setattr("xent.training._fit.record.BATCHES_AT_ONCE", 1)
+    stops = iter([*[None] * 12, KeyboardInterrupt])
+    real = _store.save
+
+    def save(*args, **kwargs):
+        real(*args, **kwargs)
+        if (stop := next(stops, None)) is not None:
+            raise stop
+
+    monkeypatch.setattr("xent._store.save", save)
+    with pytest.raises(KeyboardInterrupt):
+        SoftmaxClassifier(**settings).fit(X, Y, checkpoint=tmp_path / "c", checkpoint_every=0)
+    parts = SoftmaxClassifier(**settings).fit(X, Y, checkpoint=tmp_path / "c")
+    assert parts.history_ == whole.history_
+    np.testing.assert_array_equal(parts.predict_proba(X), whole.predict_proba(X))

@@ -249,5 +249,5 @@ def test_every_preset_is_offered(run):
             assert "--" + name.replace("_", "-") in text, name
     files = {"save", "load", "to_json", "from_json"}
     estimators = {name for name in xent.trees.__all__ if name not in files}
-    offered = set(import_module("xent.cli._tree_options").TREES.values())
-    assert estimators == offered, "a new tree is an entry of TREES in cli/_tree_options.py"
+    offered = set(import_module("xent.cli._trees._options").TREES.values())
+    assert estimators == offered, "a new tree is an entry of TREES in cli/_trees/_options.py"

@@ -9,7 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from xent import _table
-from xent.cli._trees import TREES, register
+from xent.cli._trees import register
+from xent.cli._trees._options import TREES
 from xent.trees import TreeClassifier, load
 from xent.trees._table import stream
 

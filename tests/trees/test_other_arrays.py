@@ -90,6 +90,8 @@ GAPS = [
     pd.Series([1, None] * 10, dtype="Int64"),
     pd.Series(["a", None] * 10, dtype="category"),
     pd.Series(["a", None] * 10, dtype="string"),
+    pd.array([1, None] * 10, dtype="Int64"),
+    pd.Categorical(["a", None] * 10),
     pl.Series([1, None] * 10),
     pl.Series(["a", None] * 10),
     pa.chunked_array([["a", None] * 10]),

@@ -6,7 +6,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from xent._table.frames import Frame, numbers_at_once
+from xent._table.frames import Frame, read_at_once
+from xent._table.frames.at_once import FLAG_FORM, NUMBER_FORM, OTHER_FORM
 from xent.trees import TreeClassifier, TreeRegressor
 
 RNG = np.random.default_rng(0)
@@ -29,7 +30,8 @@ MAKERS = {
 @pytest.mark.parametrize("splitter", ["auto", "histogram"])
 def test_whole_and_column_by_column(make, splitter, monkeypatch):
     table = make(COLUMNS)
-    names, matrix = numbers_at_once(table)
+    names, form, matrix, _ = read_at_once(table)
+    assert (form == NUMBER_FORM).all()
     slow = np.column_stack([column.floats() for column in Frame(table).columns()])
     np.testing.assert_array_equal(matrix, slow)
     assert names == list(COLUMNS)
@@ -40,7 +42,7 @@ def test_whole_and_column_by_column(make, splitter, monkeypatch):
     assert tree.n_features_in_ == 5
     assert hasattr(tree, "feature_names_in_") == (make is not MAKERS["arrow"])
     for place in ("_estimator", "_table.columns"):
-        module = f"xent.trees.{place}.numbers_at_once"
+        module = f"xent.trees.{place}.read_at_once"
         monkeypatch.setattr(module, lambda *_: None, raising=False)
     again = TreeClassifier(splitter=splitter).fit(table, Y)
     assert again.to_text() == tree.to_text()
@@ -62,9 +64,69 @@ def test_what_is_not_plain_is_read_as_before(make):
     with pytest.raises(ValueError, match="`X` must have the column 'a', got none among 'b'"):
         tree.predict(make({"b": [1.0]}))
     assert tree.predict(make({"a": [1, 2]})).tolist() == [0, 1]
-    assert numbers_at_once(make({"a": [True, False]})) is None
-    assert numbers_at_once(make({"a": ["x"], "b": [1]})) is None
-    assert numbers_at_once(make({"a": ["x"], "b": [1]}), ["b"]) is not None
+    assert read_at_once(make({"a": ["x", "y"]})) is None
+    mixed = make({"a": ["x"], "b": [1], "c": [True], "d": [np.inf]})
+    assert read_at_once(mixed).form.tolist() == [OTHER_FORM, NUMBER_FORM, FLAG_FORM, OTHER_FORM]
+    assert read_at_once(mixed, ["c", "b"]).form.tolist() == [FLAG_FORM, NUMBER_FORM]
+
+
+def mixed_columns(rng, rows):
+    """Columns of every kind, numbers and flags between the others."""
+    names = np.array(["no", "a", "b"], object)[rng.integers(0, 3, rows)]
+    return {
+        "name": names,
+        **{f"x{j}": rng.normal(size=rows).round(1) for j in range(3)},
+        "when": np.datetime64("2020-01-01T00", "us") + rng.integers(0, 9, rows),
+        "flag": rng.random(rows) < 0.5,
+        "whole": rng.integers(0, 9, rows),
+        "other flag": names == "a",
+    }
+
+
+MIXED_MAKERS = {**MAKERS, "dict": dict, "nullable": lambda t: pd.DataFrame(t).convert_dtypes()}
+
+
+@pytest.mark.parametrize("make", MIXED_MAKERS.values(), ids=MIXED_MAKERS)
+@pytest.mark.parametrize("splitter", ["auto", "histogram"])
+def test_columns_of_every_kind_side_by_side(make, splitter, monkeypatch):
+    rng = np.random.default_rng(3)
+    held = mixed_columns(rng, 80)
+    y = (held["x1"] > 0) + 2 * held["other flag"] * (held["when"] > held["when"][0])
+    table, some = make(held), make(mixed_columns(rng, 1))
+    tree = TreeClassifier(splitter=splitter).fit(table, y)
+    said = tree.predict_proba(table), tree.predict_proba(some)
+    monkeypatch.setattr("xent.trees._estimator.read_at_once", lambda *_: None)
+    slow = TreeClassifier(splitter=splitter).fit(table, y)
+    assert slow.columns_ == tree.columns_
+    assert slow.to_text() == tree.to_text()
+    for fitted in (tree, slow):
+        assert fitted.predict_proba(table).tobytes() == said[0].tobytes()
+        assert fitted.predict_proba(some).tobytes() == said[1].tobytes()
+
+
+@pytest.mark.parametrize("make", MIXED_MAKERS.values(), ids=MIXED_MAKERS)
+def test_one_column_of_names_among_many_numbers(make, monkeypatch):
+    """What a wide table takes is not paid column by column: one is read by itself, not 501."""
+    rng = np.random.default_rng(4)
+    held = {**{f"x{j}": rng.normal(size=20) for j in range(500)}, "name": np.array(["a", "b"] * 10)}
+    read = []
+    plain = Frame.column
+    monkeypatch.setattr(Frame, "column", lambda self, name: read.append(name) or plain(self, name))
+    tree = TreeClassifier(max_depth=1).fit(make(held), [0, 1] * 10)
+    assert set(read) == {"name"}
+    read.clear()
+    assert tree.predict(make({name: values[:1] for name, values in held.items()})).tolist() == [0]
+    assert read == ["name"]
+
+
+def test_flags_are_no_zeros_and_ones():
+    """Categories 0 and 1 equal False and True in Python; a table's booleans are none of them."""
+    X = pd.DataFrame({"a": pd.Categorical([0, 1] * 10)})
+    tree = TreeClassifier(missing="branch").fit(X, [0, 1] * 10)
+    flags = pd.DataFrame({"a": [False, True]})
+    assert tree.predict_proba(flags)[0].tolist() == tree.predict_proba(flags)[1].tolist()
+    gaps = TreeClassifier().fit({"a": np.array([False, True] * 10)}, [0, 1] * 10)
+    assert gaps.predict(pl.DataFrame({"a": [True, None, False]}))[[0, 2]].tolist() == [1, 0]
 
 
 def test_names_that_are_no_text():
@@ -72,7 +134,7 @@ def test_names_that_are_no_text():
     tree = TreeClassifier().fit(X, Y)
     assert not hasattr(tree, "feature_names_in_")
     assert tree.predict(X[[1, 0]]).tolist() == Y.tolist()
-    assert numbers_at_once(pd.DataFrame([[1, 2]], columns=[1, "1"])) is None
+    assert read_at_once(pd.DataFrame([[1, 2]], columns=[1, "1"])) is None
     with pytest.raises(ValueError, match="`X` must name each column once, got 'a' twice"):
         TreeClassifier().fit(pd.DataFrame([[1, 2]] * 4, columns=["a", "a"]), [0, 1] * 2)
 

@@ -7,9 +7,11 @@ that makes errors of them must not fail on the machine that runs it first. A ter
 spinner beside it. Where the code cannot be kept, the line says what to do about it.
 """
 
+import gc
 import logging
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from numba.core import event
@@ -17,6 +19,7 @@ from numba.core import event
 from xent import _progress
 from xent._compile import numba_private
 
+SELDOM = 20_000  # objects more than before; Python's own 700 take a tenth of a compilation
 PATIENCE = 1.0  # seconds of compiling that are not worth a word
 ROOM_OF_FOLDER = {"distributions": "measures", "rows": "losses", "images": "losses"}
 FIRST = (
@@ -47,6 +50,7 @@ class _Waiting(event.Listener):
             self.kernel, self.begin = event.data["dispatcher"], time.monotonic()
             self.room = _room(self.kernel.py_func.__module__)
             if self.room:
+                self.shown.enter_context(_collected_seldom())
                 self.show = self.shown.enter_context(_progress.spinner())
 
     def on_end(self, event: Any) -> None:
@@ -76,6 +80,18 @@ class _Passes(event.Listener):
 
     def on_end(self, event: Any) -> None:
         pass
+
+
+@contextmanager
+def _collected_seldom() -> Iterator[None]:
+    """Let Python's collector of cycles run seldom: what a compiler makes lives until it ends."""
+    before = gc.get_threshold()
+    if before[0]:
+        gc.set_threshold(max(before[0], SELDOM), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _room(module: str | None) -> str:

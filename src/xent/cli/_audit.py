@@ -81,7 +81,9 @@ def _register_files(group: typer.Typer) -> None:
         fail_on: FailOn = None,
         baseline: Annotated[
             Path | None,
-            typer.Option(help="A JSON report of an earlier run; what it has is left out."),
+            typer.Option(
+                help="A JSON report of an earlier run; findings that it has are left out."
+            ),
         ] = None,
     ) -> None:
         """Read training scripts, without running them.

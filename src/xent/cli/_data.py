@@ -19,14 +19,25 @@ Base = Annotated[
     ),
 ]
 Lang = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="Language of what is reported, en or zh (Chinese).",
+        help="Language of the report, en or zh (Chinese); by default what XENT_LANG says.",
         metavar="LANGUAGE",
         autocompletion=one_of("en", "zh"),
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", "--random-state", help="Seed of all random numbers.")]
+
+
+def check_language(lang: str | None) -> None:
+    """Refuse a language that is none, before any work: of --lang, or of the environment."""
+    from xent import _check
+    from xent._lang import LANGUAGES, spoken
+
+    if lang is None:
+        spoken()
+    else:
+        _check.option("--lang", lang, LANGUAGES)
 
 
 def require(names: Sequence[str], wanted: Sequence[str]) -> None:

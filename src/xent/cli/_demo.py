@@ -34,8 +34,8 @@ def register(app: typer.Typer) -> None:
         data: Annotated[
             str | None,
             typer.Option(
-                help="A folder with MNIST's files, instead of the digits that come along. Where "
-                "it holds one part, the first four fifths are trained on.",
+                help="A folder with MNIST's files, instead of the digits that come along. If it "
+                "holds only one part, the first four fifths of it are trained on.",
                 metavar="FOLDER",
             ),
         ] = None,
@@ -48,17 +48,17 @@ def register(app: typer.Typer) -> None:
             typer.Option(help="Starts of the fair comparison, at least 2; 0 leaves it out."),
         ] = 5,
         seed: _data.Seed = 0,
-        lang: _data.Lang = "en",
+        lang: _data.Lang = None,
     ) -> None:
         """Train on real handwritten digits under five losses, one of them a mistake; compare bits.
 
         Example: xent demo --epochs 5 --seeds 0
         """
         from xent import _check
-        from xent._lang import LANGUAGES, speaking
+        from xent._lang import speaking
 
         _data.check_outputs([], {"--html": html})
-        _check.option("--lang", lang, LANGUAGES)
+        _data.check_language(lang)
         epochs = (30 if data is None else 10) if epochs is None else epochs
         _check.integer("--epochs", epochs, least=1)
         if seeds != 0:

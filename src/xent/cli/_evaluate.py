@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,6 +61,10 @@ def evaluate(
     weights: options.WeightsOption = None,
     by: options.ByOption = None,
     ignore: options.IgnoreOption = None,
+    drop_missing_target: Annotated[
+        bool,
+        typer.Option("--drop-missing-target", help="Leave out rows whose target is missing."),
+    ] = False,
     normalize: options.NormalizeOption = False,
     allow_probabilities: options.AllowProbabilitiesOption = False,
     once: options.OnceOption = False,
@@ -74,14 +79,17 @@ def evaluate(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(help="What --rows wrote of another model: say how far apart the two are."),
+        typer.Option(
+            help="A file that --rows wrote for another model: say how many bits lie between "
+            "the two."
+        ),
     ] = None,
     fail_above: Annotated[
         float | None,
         typer.Option(help="Exit with 1 unless the interval of the cross-entropy ends below this."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
-    lang: _data.Lang = "en",
+    lang: _data.Lang = None,
     json: options.JsonOption = None,
     schema: options.SchemaOption = False,
     *,
@@ -105,22 +113,23 @@ def evaluate(
     given = {"probs": probs, "logits": logits, "log_probs": log_probs}
     kind = kind_of(given, normalize=normalize)
     logarithms = _data.base_of(base)
-    without = "--against" if against else "--ordered" if kinds.ordered else ""
-    _check_language(lang, without or ("another kind of predictions" if kinds.alone else ""))
+    _data.check_language(lang)
     if kinds.alone:
         streaming.refuse("where the file holds another kind of predictions")
         said = {
             "target": target, **given, "positive": positive, "labels": labels, "truth": truth,
             "id_": id_, "weights": weights, "by": by, "ignore": ignore, "normalize": normalize,
+            "drop_missing_target": drop_missing_target,
             "allow_probabilities": allow_probabilities, "against": against, "html": html,
             "bins": bins, "calibrator": calibrator,
         }  # fmt: skip
         other = KindFile(file, reading, kinds, kind, given[kind], logarithms, said)
-        _finish(other.evaluated(), rows, json, fail_above)
+        _finish(other.evaluated(), rows, json, fail_above, lang)
         return
     elsewhere = {
         "--truth": None if by_place(file, truth) else truth, "--rows": rows, "--against": against,
         "--ordered": kinds.ordered or None, "--once": once or None, "--bins": bins,
+        "--drop-missing-target": drop_missing_target or None,
         "--calibrator": calibrator or None,
     }  # fmt: skip
     if streaming.wanted(file, elsewhere):
@@ -138,7 +147,7 @@ def evaluate(
     if once and id_ is None:
         raise _check.invalid("--id", "name the column by which --once tells rows apart", "none")
     files = Files(file, target, truth, id_, once=once, pattern=given[kind])
-    table = files.read(reading, beside)
+    table, kept = _with_target(files.read(reading, beside), target, drop=drop_missing_target)
     others = _columns(table, files, {"--weights": [weights] if weights else [], "--by": by or []})
     scores = scores_of(table, kind, given[kind], file, [target, *others])
     scores = single(scores, kind, positive)
@@ -166,14 +175,20 @@ def evaluate(
                 sample_weight=_weights(table, weights), ignore_index=ignore, normalize=normalize,
                 allow_probabilities=allow_probabilities,
             )  # fmt: skip
-            beyond.append(("ordered", found.beside(), found.lines()))
+            beyond.append(("ordered", found.beside(), found.lines))
     report = _with_baselines(report, prior, label_smoothing, target, labels, reading)
+    placed = each
+    if kept is not None:  # rows are told by their places in the file
+        hardest = [replace(hard, row=int(kept[hard.row])) for hard in report.hardest]
+        report, placed = replace(report, hardest=hardest), replace(each, row=kept[each.row])
     if against is not None:
         old = OldRows(against, report.unit, id_, target)
-        compared = old.compared(file, report, each, others.get(id_ or ""))
-        beyond.append(("against", compared.to_dict(), str(compared)))
+        compared = old.compared(file, report, each if id_ else placed, others.get(id_ or ""))
+        beyond.append(("against", compared.to_dict(), compared.__str__))
     if rows is not None:
-        _write_rows(rows, report, each, {name: others[name] for name in (id_, *beside) if name})
+        named = {name: others[name] for name in (id_, *beside) if name}
+        named = {name: [all_[i] for i in each.row.tolist()] for name, all_ in named.items()}
+        _write_rows(rows, report, placed, named)
     _write(report, beyond, file, html, json, lang)
     if fail_above is not None:
         options.fail("the cross-entropy", report.high, fail_above, report.unit)
@@ -188,18 +203,47 @@ def by_place(file: Path, truth: Path | None) -> bool:
     )
 
 
+def _with_target(table: Any, target: str, *, drop: bool) -> tuple[Any, Any]:
+    """Return the rows whose true class is known, and their places where others are left out.
+
+    Others are refused unless they are to be dropped.
+    """
+    import numpy as np
+
+    from xent import _check
+
+    missing = table[target].null_count if target in table.column_names else 0
+    if not missing:
+        return table, None
+    rows = _check.count(missing, "row")
+    if not drop:
+        must = f"hold a class in every row of column {target!r}"
+        first = table[target].is_null().index(True).as_py()
+        got = f"{rows} without, the first at row {first}"
+        raise _check.invalid("--target", must, got, options.DROP)
+    typer.secho(f"{rows} without {target!r} left out", err=True)
+    known = table[target].is_valid()
+    return table.filter(known), np.flatnonzero(known.to_numpy())
+
+
 def _finish(
-    found: tuple[Any, dict[str, Any]], rows: Path | None, json: Path | None, limit: float | None
+    found: tuple[Any, dict[str, Any]],
+    rows: Path | None,
+    json: Path | None,
+    limit: float | None,
+    lang: str | None,
 ) -> None:
     """Write and print what was found of another kind of predictions."""
     from xent import _check, _table
+    from xent._lang import speaking
 
     report, columns = found
     if rows is not None and not columns:
         raise _check.invalid("--rows", "be left out where --class-axis is given", "both")
     if rows is not None:
         _table.write(rows, columns, argument="--rows")
-    write_json(report.to_dict(), str(report), json)
+    with speaking(lang):
+        write_json(report.to_dict(), str(report), json)
     if limit is not None:
         units = getattr(report, "units", None)
         if units is None:
@@ -318,8 +362,7 @@ def _write_rows(path: Path, report: Report, each: Any, others: dict[str, list[An
     from xent import _table
 
     names = np.array(report.labels)
-    columns = {name: [values[i] for i in each.row.tolist()] for name, values in others.items()}
-    columns |= {
+    columns = others | {
         "row": each.row,
         "target": names[each.truth],
         "prediction": names[each.guess],
@@ -332,37 +375,27 @@ def _write_rows(path: Path, report: Report, each: Any, others: dict[str, list[An
 
 def _write(
     report: Report,
-    beyond: list[tuple[str, dict[str, Any], str]],
+    beyond: list[tuple[str, dict[str, Any], Callable[[], str]]],
     file: Path,
     html: Path | None,
     json: Path | None,
-    lang: str,
+    lang: str | None,
 ) -> None:
     from xent._lang import say, speaking
     from xent.evaluation._numbers import said_unit
 
-    said, shown = report.to_dict(), report.to_text(lang=lang)
-    for name, found, text in beyond:
-        said[name] = found
-        shown += f"\n\n{text}"
-    if html is not None:
-        with speaking(lang):
+    said = report.to_dict()
+    with speaking(lang):
+        shown = str(report)
+        for name, found, text in beyond:
+            said[name] = found
+            shown += f"\n\n{text()}"
+        if html is not None:
             unit = said_unit(report.base)
             title = say("Where the {unit} of {file} go", unit=unit, file=file.name)
             shown += "\n\n" + say("The page: {html}", html=html)
-        report.to_html(html, title=title, lang=lang)
+            report.to_html(html, title=title)
     write_json(said, shown, json)
-
-
-def _check_language(lang: str, without: str) -> None:
-    """Refuse a language that is none, and Chinese where the table of messages does not reach."""
-    from xent import _check
-    from xent._lang import LANGUAGES
-
-    _check.option("--lang", lang, LANGUAGES)
-    if lang != "en" and without:
-        must = f"be en where the report is of {without}"
-        raise _check.invalid("--lang", must, repr(lang), "Such a report is written in English.")
 
 
 def write_json(said: dict[str, Any], shown: str, json: Path | None) -> None:

@@ -18,6 +18,7 @@ BAR_WIDTH, LINE_LENGTH = (
 )  # characters of the longest bar, and of a line unless names are long
 MAX_NAME = 30  # characters of a column's name on the terminal
 DECIMALS = 4  # of a number on the terminal
+MANY_LEVELS = 50  # above which a column that comes first is doubted
 
 Html = Annotated[Path | None, typer.Option(help="Write the table to this HTML file.")]
 JsonFile = Annotated[
@@ -41,8 +42,8 @@ Chance = Annotated[
 MissingHow = Annotated[
     str,
     typer.Option(
-        help="What a missing value is: a [bold]symbol[/] of its own, a row to [bold]drop[/], or "
-        "an error "
+        help="What happens to missing values: they become a [bold]symbol[/] of their "
+        "own, their rows are left out ([bold]drop[/]), or they are an error "
         "([bold]refuse[/]).",
         autocompletion=one_of("symbol", "drop", "refuse"),
     ),
@@ -60,7 +61,12 @@ def rank(
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .parquet, .jsonl, .npz.")
     ],
-    target: Annotated[str, typer.Option(help="Column that the others are to tell about.")],
+    target: Annotated[
+        str,
+        typer.Option(
+            help="Column that the others shall tell about: they are ranked by how much they do."
+        ),
+    ],
     columns: ColumnPatterns = None,
     score: Annotated[
         str,
@@ -84,7 +90,7 @@ def rank(
         str | None, typer.Option(help="Column with the weight of each row; it is not ranked.")
     ] = None,
     target_bins: Annotated[
-        int | None, typer.Option(help="Into how many quantiles a target of numbers is cut.")
+        int | None, typer.Option(help="Cut a target of numbers into this many quantiles.")
     ] = None,
     missing: MissingHow = "symbol",
     permutations: Annotated[
@@ -137,6 +143,11 @@ def rank(
         for row, f in zip(rows, found, strict=True):
             row += [_number(f.adjusted), f"{f.p_value:.3g}"]
     unit = _unit(logarithms) if gain else ""
+    if found and not permutations and found[0].levels > MANY_LEVELS:
+        _check.warn(
+            f"{found[0].name!r} comes first with {found[0].levels:,} levels: many levels gain by "
+            "chance alone. Pass --permutations 99 to take that off."
+        )
     title = f"What tells about {target}"
     axis = heads[1] + (", less chance" if permutations else "") + (f" ({unit})" if unit else "")
     _out(title, unit, axis, heads, rows, shown, found, html, json)
@@ -144,14 +155,16 @@ def rank(
 
 @with_options()
 def drift(
-    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="The table as it was.")],
-    current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The table as it is.")],
+    reference: Annotated[
+        Path, typer.Argument(metavar="REFERENCE", help="The older table, which is compared with.")
+    ],
+    current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The newer table.")],
     columns: ColumnPatterns = None,
     measure: Annotated[
         str,
         typer.Option(
-            help="Measure of the order, the bars and --threshold: "
-            "js, kl, psi, hellinger or total_variation.",
+            help="Measure by which columns are ordered and --threshold judges: js, kl, psi, "
+            "hellinger or total_variation.",
             autocompletion=one_of("js", "kl", "psi", "hellinger", "total_variation"),
         ),
     ] = "js",
@@ -159,7 +172,7 @@ def drift(
         float | None,
         typer.Option(help="Exit with code 1 if the measure of a column is above this."),
     ] = None,
-    bins: Annotated[int, typer.Option(help="Into how many quantiles numbers are cut.")] = 10,
+    bins: Annotated[int, typer.Option(help="Number of quantiles that numbers are cut into.")] = 10,
     weights: Annotated[
         str | None,
         typer.Option(help="Column with the weight of each row in both tables; it is not compared."),

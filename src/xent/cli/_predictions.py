@@ -190,7 +190,7 @@ def score_columns(
         pattern = next((p for p in PATTERNS if any(n.startswith(p[:-1]) for n in names)), None)
     if pattern is None:
         must = f"match a column of {str(file)!r} for each class"
-        numeric = [n for n in names if is_number(table.column(n).type)]
+        numeric = [n for n in names if is_number(table.column(n).type) and n.lower() != "id"]
         advice = f"It has {_check.join_names(names, last='and')}."
         if len(numeric) > 1:
             advice += f" If these are probabilities, pass {option} '{','.join(numeric)}'."

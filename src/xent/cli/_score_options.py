@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+DROP = "Pass --drop-missing-target to leave such rows out."
 TargetOption = Annotated[str, typer.Option(help="Column with the true class of each row.")]
 ProbsOption = Annotated[
     str | None,
@@ -77,22 +78,24 @@ PriorOption = Annotated[
 LabelSmoothingOption = Annotated[
     float,
     typer.Option(
-        help="What the model was trained with: shows the least that such a model can cost."
+        help="Label smoothing that the model was trained with: shows the least that such "
+        "a model can cost."
     ),
 ]
 BinsOption = Annotated[
     str | None,
     typer.Option(
-        help="Of reliability diagrams: how many of equal width (15), edges like 0,0.1,1, quantile "
-        "(of equal weight) or corp (of the isotonic regression).",
+        help="Bins of reliability diagrams: a number of equal width (15), edges like "
+        "0,0.1,1, quantile (bins of equal weight) or corp (those of the isotonic "
+        "regression).",
         metavar="BINS",
     ),
 ]
 CalibratorOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="A calibrator of probmetrics, like sms, whose saved bits shall be told of too; may be "
-        "repeated.",
+        help="A calibrator of probmetrics, like sms: say how many bits it would save, "
+        "too; may be repeated.",
         metavar="NAME",
     ),
 ]

@@ -7,6 +7,7 @@ A command takes one argument `reading`, and `with_options` makes options of its 
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -88,8 +89,9 @@ class TableOptions:
     unpacked: Annotated[
         str | None,
         typer.Option(
-            help="Read a packed table that is larger than 256MB and than 100 times its size as it "
-            "lies there (Parquet and NPZ: 1GB and 400 times), where it is trusted: 10GB.",
+            help="How large a packed table that you trust may be once unpacked, like 10GB; "
+            "by default 256MB or 100 times its packed size (Parquet and NPZ: 1GB or 400 "
+            "times).",
             metavar="SIZE",
             rich_help_panel=_WRITTEN,
         ),
@@ -357,7 +359,8 @@ def doubt_ids(table: Any, argument: str = "DATA") -> None:
         own = pc.count_distinct(values).as_py() == len(values) > 9
         if own and not read_as_values((value, 1) for value in values.to_pylist()):
             column = f"`{argument}` has a name of its own in every row of {field.name!r}"
-            _check.warn(f"{column}: it tells nothing of other rows. Pass --drop {field.name}.")
+            advice = f"Pass --drop {shlex.quote(field.name)}."
+            _check.warn(f"{column}: it tells nothing of other rows. {advice}")
 
 
 @dataclass(frozen=True)

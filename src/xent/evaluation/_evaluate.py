@@ -7,20 +7,13 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from xent import _check
-from xent._kernels.predictions.figures import RowArrays
-from xent.evaluation._accumulator import result
 from xent.evaluation._accumulator.accumulator import Accumulator, summed_up
 from xent.evaluation._accumulator.baselines import with_baselines
-from xent.evaluation._accumulator.rows import CountedRows
-from xent.evaluation._accumulator.scores import ScoreCounts
-from xent.evaluation._accumulator.slices import Slices
-from xent.evaluation._accumulator.sums import with_spare
-from xent.evaluation._accumulator.tally import RowTally
 from xent.evaluation._batches.once import first_of_each
 from xent.evaluation._calibration.bins import binning_of
 from xent.evaluation._calibration.figures import with_calibration
 from xent.evaluation._calibration.others import calibrators_of, recovered_by
-from xent.evaluation._predictions import BLOCK_ROWS, predictions
+from xent.evaluation._predictions import predictions
 from xent.evaluation._ranking import scores_of
 from xent.evaluation._report import Report
 from xent.evaluation._rows import RowFigures, joined
@@ -165,56 +158,3 @@ def evaluated(
             more = recovered_by(others, given, each, unit)
             report = replace(report, recovered=report.recovered | more)
     return report, each
-
-
-def report_of(
-    rows: RowFigures,
-    labels: list[Any],
-    base: float,
-    unit: float,
-    slices: Mapping[Any, list[Any]],
-    ids: list[Any] | None,
-    *,
-    whole: bool,
-    scores: ScoreCounts | None = None,
-) -> Report:
-    """Sum up rows that were measured.
-
-    Parameters
-    ----------
-    rows : RowFigures
-        Each row.
-    labels : list
-        The classes.
-    base, unit : float
-        Of the logarithm, and its natural logarithm.
-    slices, ids : mapping of list, list or None
-        Values by which rows are parted, and their names, for all rows that were given.
-    whole : bool
-        Whether each row counts once, so that sums of weights are numbers of rows.
-    scores : ScoreCounts, optional
-        How many rows there are of each score.
-    """
-    tally = RowTally(len(labels), weighted=not whole)
-    parts = {name: Slices(weighted=not whole) for name in slices}
-    for start in range(0, len(rows.row), BLOCK_ROWS):
-        some = slice(start, start + BLOCK_ROWS)
-        numbers = rows.row[some]
-        block = CountedRows(
-            len(numbers), numbers, rows.truth[some],
-            RowArrays(
-                guess=with_spare(rows.guess[some]),
-                rank=with_spare(rows.rank[some]),
-                cost=with_spare(rows.cost[some]),
-                given=with_spare(rows.given[some]),
-                confidence=with_spare(rows.confidence[some]),
-                brier=with_spare(rows.brier[some]),
-                off=None,
-            ),
-            None if whole else with_spare(rows.weight[some]),
-            None if ids is None else [ids[i] for i in numbers.tolist()],
-        )  # fmt: skip
-        tally.add(block)
-        for name, values in slices.items():
-            parts[name].add_rows([values[i] for i in numbers.tolist()], block)
-    return result.report_of(tally, labels, base, unit, parts, scores)

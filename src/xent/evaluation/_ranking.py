@@ -13,12 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent._kernels.predictions.scores import LOG_ODDS
-from xent.evaluation._accumulator.scores import (
-    MOST_RANKED,
-    ScoreColumn,
-    ScoreCounts,
-    scores_from,
-)
+from xent.evaluation._accumulator.scores.column import MOST_RANKED, ScoreColumn, ScoreCounts
 from xent.evaluation._arrays import block_of
 from xent.evaluation._predictions import Predictions
 
@@ -38,6 +33,42 @@ def scores_of(given: Predictions, rows: NDArray[np.int64]) -> list[NDArray[Any]]
     logs = logs if every else logs[rows]
     # The log odds keep apart what probabilities near 1 do not.
     return [logs[:, 1] - logs[:, 0]] if classes == 2 else list(logs.T)
+
+
+NO_RANKING = {"roc_auc": math.nan, "average_precision": math.nan}
+
+
+def ranking_of(scores: ScoreCounts) -> dict[str, float]:
+    """Return ``roc_auc`` and ``average_precision``, of many classes their means."""
+    found = [each for column in scores.columns if (each := _ranking(column)) is not None]
+    if not found:
+        return NO_RANKING
+    auc, precision = (math.fsum(values) / len(found) for values in zip(*found, strict=True))
+    return {"roc_auc": auc, "average_precision": precision}
+
+
+def _ranking(column: ScoreColumn) -> tuple[float, float] | None:
+    """Return the area under the curve and the average precision; None where all are alike."""
+    held = column.held()
+    every, own = held.weights()
+    below = np.cumsum(every) - every
+    upto = np.cumsum(own)
+    if not len(every):
+        return None
+    total, whole = float(below[-1] + every[-1]), float(upto[-1])
+    others = every - own
+    if not (own.any() and others.any()):
+        return None
+    others_below = below - (upto - own)
+    auc = math.fsum((own * (others_below + 0.5 * others)).tolist()) / (whole * (total - whole))
+    some = own > 0
+    above, beyond = whole - upto[some], total - below[some] - every[some]
+    yes, rows = own[some], every[some]
+    if not column.exact:  # of a cell, as many before each row as after it
+        times, yes_times = held.rows[some], held.yes[some]
+        yes, rows = (yes + yes / yes_times) / 2, (rows + rows / times) / 2
+    precision = (above + yes) / (beyond + rows)
+    return auc, math.fsum((own[some] * precision).tolist()) / whole
 
 
 THRESHOLDS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -86,16 +117,14 @@ def operating_points(
     if scores is None or len(scores.columns) != 1:
         return [], None
     column = scores.columns[0]
-    keys, places = column.held()
-    every, yes = column.rows[places].astype(np.float64), column.yes[places].astype(np.float64)
-    if column.weighted:
-        every, yes = column.weight.values()[places], column.yes_weight.values()[places]
+    held = column.held()
+    every, yes = held.weights()
     if not (yes.any() and (every > yes).any()):
         return [], None
     # From each score on: the rows where yes is said, and those that are yes.
     said, right = (np.append(np.cumsum(some[::-1])[::-1], 0.0) for some in (every, yes))
     total, whole = float(said[0]), float(right[0])
-    odds = _log_odds(column, keys)
+    odds = column.log_odds(held)
 
     def point(first: int, threshold: float) -> OperatingPoint:
         above, true = float(said[first]), float(right[first])
@@ -114,19 +143,8 @@ def operating_points(
     best = int((2 * right[:-1] / (said[:-1] + whole)).argmax())
     with np.errstate(over="ignore"):
         at = float(1 / (1 + np.exp(-odds[best])))
-    if column.exact and column.kind != LOG_ODDS:
-        at = min(float(scores_from(keys)[best]), 1.0)
+    exactly = column.scores(held)
+    if exactly is not None and column.kind != LOG_ODDS:
+        at = min(float(exactly[best]), 1.0)
     points = [point(first, t) for first, t in zip(firsts, THRESHOLDS, strict=True)]
     return points, point(best, at)
-
-
-def _log_odds(column: ScoreColumn, keys: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the log odds of yes of each score, or the middle of each cell."""
-    if not column.exact:
-        return np.asarray((keys + 0.5) * column.width)
-    scores = scores_from(keys)
-    if column.kind == LOG_ODDS:
-        return scores
-    p = np.minimum(scores, 1.0)
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(p) - np.log1p(-p))

@@ -80,7 +80,7 @@ class Report(Figures):
     """
 
     def to_html(
-        self, path: str | os.PathLike[str], *, title: str | None = None, lang: str = "en"
+        self, path: str | os.PathLike[str], *, title: str | None = None, lang: str | None = None
     ) -> None:
         """Write the report as one page that opens anywhere, offline.
 
@@ -90,8 +90,9 @@ class Report(Figures):
             Where the page shall stand; it is written whole or not at all.
         title : str, optional
             Its heading; "Where the bits go" (or nats) where not given.
-        lang : str
-            Its language: ``en``, or ``zh`` for Chinese.
+        lang : str, optional
+            Its language: ``en``, or ``zh`` for Chinese. By default that of the environment
+            variable ``XENT_LANG``, else English.
 
         Raises
         ------
@@ -122,13 +123,14 @@ class Report(Figures):
         """
         add_report(page, self)
 
-    def to_text(self, *, lang: str = "en") -> str:
-        """Return the report as one screen of text; `print` prints the English one.
+    def to_text(self, *, lang: str | None = None) -> str:
+        """Return the report as one screen of text, as `print` prints it.
 
         Parameters
         ----------
-        lang : str
-            Its language: ``en``, or ``zh`` for Chinese.
+        lang : str, optional
+            Its language: ``en``, or ``zh`` for Chinese. By default that of the environment
+            variable ``XENT_LANG``, else English.
 
         Returns
         -------

@@ -14,8 +14,8 @@ def compare(
 ) -> dict[str, Evaluation]:
     """Evaluate several models on one text, the best first.
 
-    Perplexities count a model's own events, so they say something side by side only where all
-    models have the same vocabulary and treat unknown words alike; bits per byte always do.
+    Perplexities count a model's own events. They can be compared only if all models have the same
+    vocabulary and treat unknown words alike; bits per byte always can.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ def compare(
         first_name, first = next(iter(models.items()))
         for name, model in models.items():
             same = model.vocabulary.same_words(first.vocabulary)
-            if not same or model.unknown != first.unknown:
+            alike = model.unknown == first.unknown or (model.is_closed and first.is_closed)
+            if not same or not alike:
                 raise _check.cannot(
                     f"Perplexities of {first_name!r} and {name!r} cannot be compared",
                     "their vocabularies differ" if not same else "they treat unknown words apart",

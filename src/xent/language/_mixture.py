@@ -73,7 +73,7 @@ class Mixture(Scorer):
             raise _check.invalid("weights", "be shares with sum 1", self.weights.tolist())
         self.order = max(model.order for model in self.models)
         self.unit = self.models[0].unit
-        others = [model.unknown for model in self.models if model.unknown != "closed"]
+        others = [model.unknown for model in self.models if not model.is_closed]
         self.unknown = others[0] if others else "closed"
 
     def __repr__(self) -> str:

@@ -16,6 +16,7 @@ from xent.language._backoff.estimate import estimate, min_counts, uniform
 from xent.language._backoff.protocol import BackoffModel
 from xent.language._backoff.prune import pruned
 from xent.language._backoff.storage import Stored
+from xent.language._counting.levels import Levels
 from xent.language._counting.listed import listed
 from xent.language._counting.runs import check_memory, counted
 from xent.language._counting.task import CountingTask, given_words
@@ -28,7 +29,7 @@ from xent.language._vocabulary import BEGIN, Vocabulary
 from xent.language.smoothing import KneserNey, Smoothing, StupidBackoff
 from xent.language.smoothing._smoothing import Evidence
 
-UNKNOWNS = ("word", "open", "closed")
+UNKNOWNS = ("word", "open", "closed", "removed")
 MAX_ORDER = 100
 
 F64 = NDArray[np.float64]
@@ -51,10 +52,13 @@ class NGramModel(Scorer):
         ``"word"``: ``<unk>`` is a word, counted where the text spells it; unseen words become it.
         ``"open"``: training words outside ``vocabulary`` are counted as ``<unk>`` too.
         ``"closed"``: there is no ``<unk>``; unseen words are no events.
+        ``"removed"``: the same model to its user; ``<unk>`` is counted as if "open" and then
+        removed, as SRILM does without ``-unk``: it is no event and stands in no n-gram, but is a
+        word seen before others, and its n-grams are among the counts of counts.
     min_count : int or dict of int to int, optional
-        N-grams seen less often do not stand in the model, unless a longer one there begins or ends
-        with them: one number for all orders from 2 on, or a number by order, where others keep
-        what the smoothing says, mostly 1 (order 1: such words are outside the vocabulary).
+        N-grams seen less often are left out, unless a longer one in the model begins or ends with
+        them. One number holds for all orders from 2 on. Numbers by order leave the other orders
+        what the smoothing says, mostly 1. At order 1 such words are outside the vocabulary.
     vocabulary : iterable of str, optional
         The words to know. N-grams with any other word are not counted, unless "open".
     unit : str
@@ -166,7 +170,7 @@ class NGramModel(Scorer):
             got = f"a text for {type(self.smoothing).__name__}"
             raise _check.invalid("held_out", "be None", got, "Only JelinekMercer learns from it.")
         with counted(task, text, weights, executor, memory, folder) as (vocabulary, levels):
-            evidence = Evidence(levels, self.min_counts, uniform(len(vocabulary), self.unknown))
+            evidence = self._evidence(vocabulary, levels)
             if memory is not None:
                 check_memory(smoothing, evidence, memory, folder)
             if self.unit == "word":
@@ -212,10 +216,13 @@ class NGramModel(Scorer):
         vocabulary, levels = listed(counts, self.order, self._given, self.unknown)
         if self.min_counts[0] > 1:
             vocabulary, levels = task.without_rare(vocabulary, levels)
-        evidence = Evidence(levels, self.min_counts, uniform(len(vocabulary), self.unknown))
-        backoff = estimate(smoothing, evidence)
+        backoff = estimate(smoothing, self._evidence(vocabulary, levels))
         self._vocabulary, self._backoff = vocabulary, backoff
         return self
+
+    def _evidence(self, vocabulary: Vocabulary, levels: Levels) -> Evidence:
+        words = uniform(len(vocabulary), self.unknown)
+        return Evidence(levels, self.min_counts, words, removed=self.unknown == "removed")
 
     def _counting(self) -> tuple[Smoothing, CountingTask]:
         """Return how the model is estimated and counts; one that was read is not and does not."""

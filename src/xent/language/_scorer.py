@@ -17,7 +17,7 @@ from xent._compile.threads import in_blocks
 from xent.language._evaluation import Evaluation
 from xent.language._spelling import SPELLINGS
 from xent.language._text import Reader
-from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary
+from xent.language._vocabulary import BEGIN, CLOSED, END, UNKNOWN, Vocabulary
 
 F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]
@@ -61,6 +61,11 @@ class Scorer(ABC):
     @abstractmethod
     def vocabulary(self) -> Vocabulary:
         """The words; ids 0, 1, 2 are ``<unk>``, ``<s>``, ``</s>``."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether words that it does not know are no events."""
+        return self.unknown in CLOSED
 
     @property
     @abstractmethod
@@ -131,7 +136,7 @@ class Scorer(ABC):
         """
         scored = self._masked(ids)
         events = np.diff(scored.offsets)
-        if self.unknown == "closed" and len(events):
+        if self.is_closed and len(events):
             events = np.add.reduceat(~np.isnan(scored.logp), scored.offsets[:-1], dtype=np.int64)
         return self._sums(scored), events
 
@@ -152,13 +157,13 @@ class Scorer(ABC):
 
     def _masked(self, ids: U32, threads: int | None = None) -> ScoredText:
         scored = self._score(ids, threads=threads)
-        if self.unknown == "closed":
+        if self.is_closed:
             scored.logp[ids[ids != BEGIN] == UNKNOWN] = np.nan
         return scored
 
     def _sums(self, scored: ScoredText) -> F64:
         logp = scored.logp
-        if self.unknown == "closed":
+        if self.is_closed:
             logp = np.where(np.isnan(logp), 0.0, logp)
         return np.add.reduceat(logp, scored.offsets[:-1]) if len(logp) else np.empty(0)
 
@@ -180,7 +185,7 @@ class Scorer(ABC):
             Perplexity, cross-entropy in nats and bits, with and without unknown words, and more.
         """
         reader = self.reader(spelling=_check.option("spelling", spelling, SPELLINGS))
-        closed = self.unknown == "closed"
+        closed = self.is_closed
         likelihood = known_likelihood = 0.0
         spelling_bits = 0.0
         events = unknown = zeros = sentences = 0

@@ -127,7 +127,7 @@ def _finite(model: NGramModel) -> BackoffModel:
         replace(level, logp=_not_infinite(level.logp), backoff=_not_infinite(level.backoff))
         for level in rows
     ]
-    if model.unknown == "closed":
+    if model.is_closed:
         finite[0].logp[UNKNOWN] = KENLM_UNKNOWN
     return Backoff(finite)
 

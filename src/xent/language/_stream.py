@@ -238,7 +238,7 @@ def filter_file(
     """
     if os.path.realpath(source) == os.path.realpath(target):
         raise _check.invalid("--output", "differ from the input", repr(os.fspath(target)))
-    if by == "perplexity" and model.unknown == "closed":
+    if by == "perplexity" and model.is_closed:
         advice = "Unknown words are no events there, so a line of them would look easy."
         raise _check.invalid("--by", "be bits_per_byte for a closed vocabulary", by, advice)
     bad = BadLines(skip_bad)

@@ -255,8 +255,11 @@ def _check_integer(name: str, value: Any) -> int:
         raise _check.wrong_kind(name, must, _check.a(value)) from None
 
 
-def class_axis(input: Tensor, axis: int | None) -> int:
-    """Return the class dimension as a non-negative number: torch's where none is named."""
+def class_axis(input: Tensor, axis: int | None, least: int = 1) -> int:
+    """Return the class dimension as a non-negative number: torch's where none is named.
+
+    With ``least`` 0 there may be no class: others have them.
+    """
     if input.dim() == 0:
         raise _check.invalid("input", "have a class dimension", "a single number")
     if axis is None:
@@ -267,7 +270,7 @@ def class_axis(input: Tensor, axis: int | None) -> int:
         must = f"be a dimension of `input`, of shape {tuple(input.shape)}"
         raise _check.invalid("axis", must, axis)
     axis %= input.dim()
-    if input.shape[axis] == 0:
+    if input.shape[axis] < least:
         raise _check.invalid("input", "have at least one class", tuple(input.shape))
     return axis
 

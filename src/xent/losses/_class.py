@@ -23,6 +23,7 @@ from xent.losses._arguments import (
 from xent.losses._device._chunks import runs_on_device
 from xent.losses._device._class import class_loss
 from xent.losses._device._elements import values_of_rows
+from xent.losses._device._focal import WrittenFocal
 from xent.losses._overrides import overridable
 from xent.losses._reduction import apply_weight, reduce_loss
 from xent.losses._rows._autograd import small_batch_loss, softmax_loss
@@ -348,7 +349,9 @@ def focal_loss(
             return _focal_costs(logits, target, class_weight, token, gamma, o)
 
         if on_device:
-            values = values_of_rows(logits, formula, target, token_weight)
+            run = WrittenFocal(class_weight, gamma, o)
+            written = run.values, run.slope
+            values = values_of_rows(logits, formula, target, token_weight, written=written)
         else:
             values = formula(logits, target, token_weight)
     else:  # the compiled rows know the one class that counts

@@ -19,6 +19,7 @@ from xent.losses._arguments import (
     class_axis,
 )
 from xent.losses._device._chunks import runs_on_device
+from xent.losses._device._divergence import WrittenDivergence
 from xent.losses._device._elements import values_of_elements, values_of_rows
 from xent.losses._overrides import overridable
 from xent.losses._reduction import (
@@ -284,7 +285,9 @@ def js_div(
         return js_values(z, q, beta, o)
 
     if not stats and runs_on_device(input, target, token_weight):
-        values = values_of_rows(student, formula, teacher, token_weight)
+        run = WrittenDivergence(beta, o)
+        written = run.values, run.slope
+        values = values_of_rows(student, formula, teacher, token_weight, written=written)
     else:
         values = formula(student, teacher, token_weight)
     loss = reduce_weighted(values, token_weight, o)

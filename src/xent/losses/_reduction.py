@@ -50,8 +50,9 @@ def reduce_loss(
         else:
             check_can_tell(empty, values)
     # The weights' sum may be of float64; the loss is of the values' type, as the compiled one is.
-    mean = (whole / total.where(total != 0, 1.0)).to(values.dtype)
-    return mean if empty == "zero" else mean.where(total != 0, math.nan)
+    nothing = total == 0
+    mean = (whole / total.masked_fill(nothing, 1.0)).to(values.dtype)
+    return mean if empty == "zero" else mean.masked_fill(nothing, math.nan)
 
 
 def scalar_like(number: float, like: Tensor) -> Tensor:

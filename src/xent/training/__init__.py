@@ -8,6 +8,7 @@ _need("sklearn", extra="tables", by="xent.training")
 from xent.training._classifier import SoftmaxClassifier  # noqa: E402
 from xent.training._compare import Comparison, compare_losses  # noqa: E402
 from xent.training._data import Images, read_images  # noqa: E402
+from xent.training._dense import DenseClassifier  # noqa: E402
 from xent.training._encoding import TableEncoder  # noqa: E402
 from xent.training._export import export_model  # noqa: E402
 from xent.training._fit.module import convolutional_network  # noqa: E402
@@ -25,6 +26,7 @@ from xent.training._stream import ArrayRows, ParquetRows, StreamedRows  # noqa: 
 __all__ = [
     "ArrayRows",
     "Comparison",
+    "DenseClassifier",
     "FairComparison",
     "FairResult",
     "Images",

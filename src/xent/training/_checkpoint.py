@@ -148,6 +148,8 @@ class Checkpoint:
             there = state["settings"].get(name)
             if there != value:
                 got = f"one with {name}={there!r}, now {value!r}"
+                if name == "module":
+                    got = "one of another module"
                 raise _check.invalid("checkpoint", must, got, fresh)
         if state["data"] != self.data:
             raise _check.invalid("checkpoint", must, "one on other data", fresh)

@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xent import _check, _store
-from xent.training._fit.module import module_logits
+from xent.training._fit.module import check_module, digest_of_module, module_logits
 from xent.training._fit.plan import Plan, read_device, read_optimizer, read_schedule
 from xent.training._fit.record import HeldOut, write_log
 from xent.training._fit.run import (
@@ -26,7 +26,6 @@ from xent.training._fit.run import (
     refuse_what_steps_alone_have,
     take_solution,
     take_steps,
-    train_module,
 )
 from xent.training._fit.targets import (
     Targets,
@@ -234,22 +233,16 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             must = "be given for a checkpoint where " + _check.argument("X") + " is read in blocks"
             raise _check.invalid("random_state", must, "None")
         self.classes_ = targets.classes
-        weight = row_weights(targets, sample_weight, self.class_weight)
+        targets, weight = self._weighted(targets, sample_weight)
         held_out = None if validation is None else self._held_out(*pair(validation))
         task = Task(
-            rows, targets, weight, held_out, objective, plan, hidden, self.progress, self._bias
-        )
-        rng = check_random_state(self.random_state)
+            rows, targets, weight, held_out, objective, plan, hidden, self.progress, self._bias,
+            self.module,
+        )  # fmt: skip
         if self.module is not None:
-            self._refuse_beside_a_module(plan, hidden, checkpoint)
-            record, self.module_ = train_module(task, self.module, rng)
-            if log is not None:
-                write_log(log, record.history)
-            self.best_epoch_ = len(record.history["loss"])
-            if plan.patience is not None:
-                self.best_epoch_ = 1 + int(np.argmin(record.watched))
-            self.loss_, self.history_ = self.loss, record.history
-            return self
+            self._check_module(task)
+        rng = check_random_state(self.random_state)
+        trained = None
         if plan.optimizer == "newton":
             given, own = self.get_params(deep=False), inspect.signature(type(self)).parameters
             defaults = {name: own[name].default for name in given}
@@ -259,14 +252,17 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 write_log(log, record.history)
         else:
             settings = self._settings(plan, hidden)
-            record, layers = take_steps(
+            record, layers, trained = take_steps(
                 task, rng, checkpoint, settings, allow_other_bits, log, every
             )
         self.best_epoch_ = len(record.history["loss"])
         if plan.patience is not None:
             layers, self.best_epoch_ = record.best, 1 + int(np.argmin(record.watched))
-        self.coefs_ = [weight for weight, _ in layers]
-        self.intercepts_ = [bias for _, bias in layers]
+        if trained is not None:
+            self.module_ = trained
+        else:
+            self.coefs_ = [weight for weight, _ in layers]
+            self.intercepts_ = [bias for _, bias in layers]
         self.loss_ = self.loss
         self.history_ = record.history
         return self
@@ -393,14 +389,20 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         return plan, hidden
 
-    def _refuse_beside_a_module(self, plan: Plan, hidden: list[int], checkpoint: object) -> None:
+    def _weighted(
+        self, targets: Targets, sample_weight: ArrayLike | None
+    ) -> tuple[Targets, NDArray[np.float64] | None]:
+        """Return targets, and how much each row counts."""
+        return targets, row_weights(targets, sample_weight, self.class_weight)
+
+    def _check_module(self, task: Task) -> None:
         beside = " with " + _check.argument("module")
-        if hidden:
-            raise _check.invalid("hidden", "be left out" + beside, hidden)
-        if plan.optimizer == "newton":
+        if task.hidden:
+            raise _check.invalid("hidden", "be left out" + beside, task.hidden)
+        if task.plan.optimizer == "newton":
             raise _check.invalid("optimizer", "take steps" + beside, repr(self.optimizer))
-        if checkpoint is not None:
-            raise _check.invalid("checkpoint", "be left out" + beside, _check.a(checkpoint))
+        if task.targets.places is None:
+            check_module(self.module, task.features, len(task.targets.classes))
 
     def _settings(self, plan: Plan, hidden: list[int]) -> dict[str, Any]:
         """Return what decides the result beside the data, as a checkpoint keeps it."""
@@ -416,6 +418,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "patience": plan.patience,
             "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
             "multilabel": None,
+            "module": None if self.module is None else digest_of_module(self.module),
         }
 
     def _held_out(self, X: ArrayLike, y: ArrayLike) -> HeldOut:

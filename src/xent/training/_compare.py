@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state, column_or_1d
 
 from xent import _check
-from xent._lang import say
+from xent._lang import say, speaking
 from xent._page import COLOURS, Page, altair
 from xent._terminal import fitted, right_in, width_of
 from xent.evaluation import Report, evaluate
@@ -55,7 +55,7 @@ class Comparison:
         return min(self.reports, key=lambda loss: self.reports[loss].cross_entropy)
 
     def to_html(
-        self, path: str | os.PathLike[str], *, title: str = "What the loss alone changes"
+        self, path: str | os.PathLike[str], *, title: str | None = None, lang: str | None = None
     ) -> None:
         """Write the comparison, and the report of the best, as one page that opens anywhere.
 
@@ -63,19 +63,25 @@ class Comparison:
         ----------
         path : str or PathLike
             Where the page shall stand; it is written whole or not at all.
-        title : str
-            Its heading.
+        title : str, optional
+            Its heading; "What the loss alone changes" where not given.
+        lang : str, optional
+            Its language: ``en``, or ``zh`` for Chinese. By default that of the environment
+            variable ``XENT_LANG``, else English.
 
         Raises
         ------
         ImportError
             If the extra ``report`` is not installed.
+        ValueError
+            If the language is another.
         """
         best = self.reports[self.best]
-        page = Page(title, "", best.signature)
-        self.add_to(page)
-        best.add_to(page)
-        page.write(path)
+        with speaking(lang):
+            page = Page(title or say("What the loss alone changes"), "", best.signature)
+            self.add_to(page)
+            best.add_to(page)
+            page.write(path)
 
     def add_to(self, page: Page) -> None:
         """Add the table and the curves to a page that holds more than this comparison.
@@ -218,8 +224,8 @@ def compare_losses(
     y : array_like, shape (N,)
         Classes.
     losses : iterable of str
-        Names that `SoftmaxClassifier` knows, with their options; "double_softmax" as well, which
-        it refuses: cross-entropy with a second softmax in front, a mistake to be looked at.
+        Names that `SoftmaxClassifier` knows, with their options. Also "double_softmax", which it
+        refuses: cross-entropy with a second softmax in front, to see what that mistake does.
     validation : pair (X, y)
         Held-out rows: measured after every epoch, and evaluated in bits at the end.
     classifier : SoftmaxClassifier, optional

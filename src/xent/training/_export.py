@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import math
 import os
 import warnings
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from torch.nn.functional import logsigmoid
 from xent import _check, _store
 from xent._optional import need
 from xent._table.frames.columns import DAY
+from xent.training._dense import DenseClassifier
 from xent.training._encoding.column import CYCLES, EncodedColumn
 from xent.training._model import TrainedModel
 from xent.training._multilabel import MultilabelClassifier
@@ -101,10 +104,6 @@ class _Graph(nn.Module):
 
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
-        if model.classifier.module is not None:
-            advice = "Export classifier.module_ by torch.export or torch.onnx."
-            because = "its network is a module of its own"
-            raise _check.cannot("This model cannot be exported", because, advice)
         columns = [] if model.encoder is None else model.encoder.columns_
         self.used = [j for j, column in enumerate(columns) if column.features]
         self.columns = nn.ModuleList(_Column(columns[j]) for j in self.used)
@@ -116,12 +115,14 @@ class _Graph(nn.Module):
             factor = np.where(width > 0, 1 / np.where(width > 0, width, 1), 0.0)
             self.register_buffer("factor", torch.from_numpy(factor))
         classifier = model.classifier
-        for i, (weight, bias) in enumerate(
-            zip(classifier.coefs_, classifier.intercepts_, strict=True)
-        ):
+        self.network = None
+        if classifier.module is not None:
+            self.network = deepcopy(classifier.module_).eval().requires_grad_(False)
+        layers = () if self.network is not None else (classifier.coefs_, classifier.intercepts_)
+        for i, (weight, bias) in enumerate(zip(*layers, strict=True)):
             self.register_buffer(f"weight{i}", torch.from_numpy(weight.astype(np.float64)))
             self.register_buffer(f"bias{i}", torch.from_numpy(bias.astype(np.float64)))
-        self.depth = len(classifier.coefs_)
+        self.depth = 0 if self.network is not None else len(classifier.coefs_)
         self.link, options = link_of(classifier.loss_)
         self.multilabel = isinstance(classifier, MultilabelClassifier)
         self.capped = "softcap" in options
@@ -137,6 +138,8 @@ class _Graph(nn.Module):
             )
         if self.scaled:
             x = (x - self.low) * self.factor
+        if self.network is not None:  # in float32, as it was trained
+            x = self.network(x.float()).double()
         for i in range(self.depth):
             x = x @ getattr(self, f"weight{i}").t() + getattr(self, f"bias{i}")
             if i + 1 < self.depth:
@@ -149,10 +152,21 @@ class _Graph(nn.Module):
         return torch.log_softmax(logsigmoid(x) if self.link == "sigmoid" else x, dim=1)
 
 
+def _row_shape(model: TrainedModel) -> tuple[int, ...]:
+    """Return the shape of a row that a graph takes."""
+    if isinstance(model.classifier, DenseClassifier):
+        return model.classifier.input_shape_
+    read = model.classifier if model.encoder is None else model.encoder
+    return (int(read.n_features_in_),)
+
+
 def description(model: TrainedModel) -> dict[str, Any]:
     """Return what whoever runs the graph must know: columns, levels and classes, for JSON."""
     columns: list[dict[str, Any]]
-    if model.encoder is None:
+    outputs: tuple[int, ...] = (len(model.classifier.classes_),)
+    if isinstance(model.classifier, DenseClassifier):
+        columns, outputs = [], model.classifier.output_shape_
+    elif model.encoder is None:
         names = model.columns or [f"x{j}" for j in range(model.classifier.n_features_in_)]
         columns = [{"name": name, "kind": "number", "value": UNITS["number"]} for name in names]
     else:
@@ -162,8 +176,8 @@ def description(model: TrainedModel) -> dict[str, Any]:
             for c in model.encoder.columns_
         ]
     return {
-        "input": f"{INPUT}: float64 (rows, {len(columns)})",
-        "output": f"{OUTPUT}: float64 (rows, {len(model.classifier.classes_)}), natural logarithms",
+        "input": f"{INPUT}: float64 (rows, {', '.join(map(str, _row_shape(model)))})",
+        "output": f"{OUTPUT}: float64 (rows, {', '.join(map(str, outputs))}), natural logarithms",
         "columns": columns,
         "shape": list(model.shape),
         "target": model.target,
@@ -175,9 +189,10 @@ def description(model: TrainedModel) -> dict[str, Any]:
 def export_model(model: TrainedModel, path: str | os.PathLike[str], format: str = "torch") -> None:
     """Write a trained model as a graph that loads without xent, encoding, scaling and link within.
 
-    It computes in float64, takes the columns as numbers, shape (N, D), and gives log-probabilities
-    (N, C) in nats. The text ``columns.json`` in the file, an extra file of torch.export's or among
-    the metadata of ONNX, says which number stands for which name, and names the classes.
+    It takes the columns as numbers, shape (N, D), and gives log-probabilities in nats, shape (N,
+    C), or (N, C, ...) of a `DenseClassifier`. It computes in float64; a module of your own computes
+    in float32. The text ``columns.json`` in the file, an extra file of torch.export's or among the
+    metadata of ONNX, says which number stands for which name, and names the classes.
 
     Parameters
     ----------
@@ -202,34 +217,49 @@ def export_model(model: TrainedModel, path: str | os.PathLike[str], format: str 
     _check.option("format", format, EXPORT_FORMATS)
     _store.check_target(path)
     text = json.dumps(description(model), ensure_ascii=False)
-    width = len(description(model)["columns"])
+    shape = _row_shape(model)
     graph = _Graph(model).eval()
-    example = torch.zeros(EXAMPLE_ROWS, width, dtype=torch.float64, device="cpu")
+    example = torch.zeros(EXAMPLE_ROWS, *shape, dtype=torch.float64, device="cpu")
     rows = torch.export.Dim("rows", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own making
-        if format == "onnx":
-            data = _onnx(graph, example, rows, text)
-        else:
-            program = torch.export.export(graph, (example,), dynamic_shapes=({0: rows},))
-            buffer = io.BytesIO()
-            torch.export.save(program, buffer, extra_files={"columns.json": text})
-            data = buffer.getvalue()
+        try:
+            made = _onnx if format == "onnx" else _program
+            data = made(graph, example, rows, text)
+        except Exception as error:
+            if graph.network is None or hasattr(error, "sentence"):
+                raise
+            # A module's own code may do what no graph can.
+            because = f"of its module torch says: {str(error).strip().partition(chr(10))[0]}"
+            raise _check.cannot("The model cannot be exported", because.rstrip(".")) from error
     with _store.writing(path) as file:
         file.write(data)
 
 
+def _program(graph: nn.Module, example: Tensor, rows: Any, text: str) -> bytes:
+    program = torch.export.export(graph, (example,), dynamic_shapes=({0: rows},))
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files={"columns.json": text})
+    return buffer.getvalue()
+
+
 def _onnx(graph: nn.Module, example: Tensor, rows: Any, text: str) -> bytes:
     need("onnxscript", extra="onnx", by="An export to ONNX")
-    program = torch.onnx.export(
-        graph,
-        (example,),
-        dynamo=True,
-        dynamic_shapes=({0: rows},),
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        verbose=False,
-    )
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # that torchvision is not installed is nothing to the user
+    try:
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: rows},),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            verbose=False,
+        )
+    finally:
+        logger.setLevel(level)
     if program is None:
         raise _check.cannot("The model cannot be exported", "torch gave no program")
     proto = program.model_proto

@@ -5,6 +5,7 @@ every loss and on every device.
 """
 
 import math
+from functools import partial
 from importlib.metadata import version
 from itertools import pairwise
 from typing import Any, Protocol
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xent import _check
+from xent._compile.threads import in_blocks
 from xent.training._checkpoint import Layer, Memory, Within
 from xent.training._fit.plan import Plan, Rates
+from xent.training._kernels.linear import CLASSES_AT_ONCE, linear_rows
 from xent.training._objectives import Objective
 from xent.training._steps import (
     Batches,
@@ -171,7 +174,7 @@ def train(
             )
         ends = epoch == plan.epochs
         norm = begun.norm / begun.batches
-        record.add(layers, steps.memory(), total / count, norm, last=ends)
+        record.add(layers, steps.memory(), total / steps.terms, norm, last=ends)
         rates.step(record.watched[-1])
     return layers
 
@@ -183,13 +186,18 @@ def _pieces(order: list[Tensor], size: int | None) -> list[list[Tensor]]:
 
 
 ROWS_AT_ONCE = 256  # their features in float64 stay in the second cache
+FEW_CLASSES = 30  # so many a loop of our own is faster with than a product of matrices
+ROWS_A_THREAD = 2000  # that are worth waking one for
 
 
 def logits_of(layers: list[Layer], X: NDArray[Any]) -> NDArray[np.float64]:
     """Logits of rows in float64, on the processor: the same for every device and after a reload."""
+    X = np.ascontiguousarray(X)
+    if len(layers) == 1 and len(layers[0][1]) <= FEW_CLASSES:
+        return _linear_logits(*layers[0], X)
     double = [(torch.from_numpy(w).double(), torch.from_numpy(b).double()) for w, b in layers]
     logits = np.empty((len(X), len(layers[-1][1])))
-    rows = tensor_of(np.ascontiguousarray(X))
+    rows = tensor_of(X)
     for start in range(0, len(X), ROWS_AT_ONCE):
         values = rows[start : start + ROWS_AT_ONCE].double()
         for weight, bias in double[:-1]:
@@ -199,3 +207,20 @@ def logits_of(layers: list[Layer], X: NDArray[Any]) -> NDArray[np.float64]:
             bias, values, weight.t(), out=torch.from_numpy(logits[start : start + ROWS_AT_ONCE])
         )
     return logits
+
+
+def _linear_logits(
+    weight: NDArray[Any], bias: NDArray[Any], X: NDArray[Any]
+) -> NDArray[np.float64]:
+    classes = len(bias)
+    width = -(-classes // CLASSES_AT_ONCE) * CLASSES_AT_ONCE
+    double, offset = np.zeros((width, X.shape[1])), np.zeros(width)
+    double[:classes], offset[:classes] = weight, bias
+    logits = np.empty((len(X), width))
+    in_blocks(
+        partial(linear_rows, X, double, offset, logits),
+        len(X),
+        threads=torch.get_num_threads(),
+        least=ROWS_A_THREAD,
+    )
+    return logits if width == classes else logits[:, :classes].copy()

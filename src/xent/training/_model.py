@@ -16,15 +16,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from xent import _check, _store
 from xent.training._classifier import SoftmaxClassifier
+from xent.training._dense import DenseClassifier
 from xent.training._encoding import TableEncoder
+from xent.training._fit.module import FINGERPRINT, arrays_of, filled, fingerprint, module_logits
 from xent.training._multilabel import MultilabelClassifier
 from xent.training._objectives import objective_of
 
-FORMAT, VERSION = "xent.training", 3  # 2: with an encoding; 3: with several labels a row
-ONE_CLASS_A_ROW = 2  # the version of such files, which older versions of xent read
+# 2: with an encoding; 3: with several labels a row; 4: of a module
+FORMAT, VERSION = "xent.training", 4
+SEVERAL_LABELS, ONE_CLASS_A_ROW = 3, 2  # of such files, which older versions of xent read
+MOST_OF_A_ROW = 1 << 26  # numbers; a forged shape would ask for any
 MOST_CLASS_BYTES = 1 << 28  # of all classes in memory; a forged width would ask for any
 
 
@@ -110,7 +115,8 @@ class TrainedModel:
     classifier : SoftmaxClassifier
         Fitted.
     scaling : Scaling, optional
-        Applied to features before the classifier sees them.
+        Applied to features before the classifier sees them. Of a `DenseClassifier` it is of one
+        feature, and all numbers of a row are scaled alike.
     columns : list of str
         Names of the features in order; empty where they have none.
     target : str
@@ -124,6 +130,9 @@ class TrainedModel:
         one column, ``target``, holds them all.
     separator : str
         What stands between the labels of that one column; empty where it holds lists.
+    module_source : str
+        Of a module: what its code is called, like ``net.py:Net``, to be said where the model is
+        loaded without it. It is never run from here.
 
     Examples
     --------
@@ -142,6 +151,7 @@ class TrainedModel:
     shape: tuple[int, ...] = ()
     label_columns: list[str] = field(default_factory=list)
     separator: str = ""
+    module_source: str = ""
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Return log-probabilities in nats of features as they came, not encoded and not scaled.
@@ -196,10 +206,18 @@ class TrainedModel:
             if missing:
                 raise _check.invalid("X", f"have a column {missing[0]!r}", "none of that name")
             X = X[self.columns]
-        return X if self.scaling is None else self.scaling.apply(X)
+        if self.scaling is None:
+            return X
+        if isinstance(self.classifier, DenseClassifier):  # one range for all numbers of a row
+            rows = np.asarray(X)
+            return self.scaling.apply(rows.reshape(-1, 1)).reshape(rows.shape)
+        return self.scaling.apply(X)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a file: arrays and JSON, no code, whole or not at all.
+
+        Of a module the file holds what it has learned, and what it says of two rows that a seed
+        draws; its architecture is code, which `load` is given again.
 
         Parameters
         ----------
@@ -213,24 +231,22 @@ class TrainedModel:
         """
         model = self.classifier
         check_is_fitted(model)
-        if model.module is not None:
-            because = "its network is code, which no file of ours holds"
-            advice = "Keep classifier.module_.state_dict(), or export it by torch.export."
-            raise _check.cannot("This model cannot be saved", because, advice)
         settings = {**model.get_params(), "loss": model.loss_, "device": str(model.device)}
+        del settings["module"]
         # A generator's position cannot be written down in a word, and predictions do not need it.
         seed = settings.pop("random_state")
         settings["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
-        settings["hidden"] = [int(units) for units in settings["hidden"]]
+        if "hidden" in settings:
+            settings["hidden"] = [int(units) for units in settings["hidden"]]
         if isinstance(settings.get("class_weight"), Mapping):  # JSON knows no keys but texts
             pairs = settings["class_weight"].items()
             settings["class_weight"] = [
                 [c.item() if hasattr(c, "item") else c, float(weight)] for c, weight in pairs
             ]
-        arrays: dict[str, NDArray[Any]] = {
-            f"weight{i}": array for i, array in enumerate(model.coefs_)
-        }
-        arrays |= {f"bias{i}": array for i, array in enumerate(model.intercepts_)}
+        arrays: dict[str, NDArray[Any]] = {}
+        if model.module is None:
+            arrays |= {f"weight{i}": array for i, array in enumerate(model.coefs_)}
+            arrays |= {f"bias{i}": array for i, array in enumerate(model.intercepts_)}
         arrays |= {f"history.{k}": np.array(v) for k, v in model.history_.items()}
         if self.scaling is not None:
             arrays |= {"scaling.low": self.scaling.low, "scaling.high": self.scaling.high}
@@ -246,18 +262,29 @@ class TrainedModel:
         }
         version = ONE_CLASS_A_ROW
         if isinstance(model, MultilabelClassifier):
-            version = VERSION
+            version = SEVERAL_LABELS
             state |= {"label_columns": list(self.label_columns), "separator": self.separator}
+        if model.module is not None:
+            version = VERSION
+            row = list(_row_of(model))
+            outputs = list(model.output_shape_) if isinstance(model, DenseClassifier) else []
+            state["module"] = {"source": self.module_source, "row": row, "outputs": outputs}
+            arrays |= {f"module.{k}": array for k, array in arrays_of(model.module_).items()}
+            arrays[FINGERPRINT] = fingerprint(model.module_, _row_of(model))
         _store.save(path, format=FORMAT, version=version, state=state, arrays=arrays)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: str | os.PathLike[str], module: Any = None) -> Self:
         """Read a model that `save` wrote. Nothing in the file is run.
 
         Parameters
         ----------
         path : str or PathLike
             The file.
+        module : torch.nn.Module or callable, optional
+            Of a model of a module: one made by the same code, with any weights, or what makes one
+            of ``features=`` and ``classes=``. A copy gets the weights of the file, and must then
+            say of two rows what the model said.
 
         Returns
         -------
@@ -267,12 +294,25 @@ class TrainedModel:
         ------
         FileNotFoundError
             If there is no such file.
-        ValueError
-            If it is no such file, damaged, or written by a newer xent.
+        ValueError, TypeError
+            If it is no such file, damaged, or written by a newer xent, or ``module`` is missing,
+            or another than that of the model.
         """
         state, arrays = _store.load(path, format=FORMAT, version=VERSION)
+        trained = None
         try:
-            classifier = _restored(state, arrays)
+            if (told := state.get("module")) is not None:
+                trained = _module_of(told, arrays, module, len(state["classes"]))
+            elif module is not None:
+                must = "be left out of a model that has none"
+                raise _check.invalid("module", must, _check.a(module))
+        except (KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
+            if hasattr(error, "sentence"):  # of the module
+                raise
+            because = "what it holds is no model"
+            raise _check.cannot(f"{str(path)!r} cannot be read", because) from None
+        try:
+            classifier = _restored(state, arrays, trained)
             scaling = None
             if "scaling.low" in arrays:
                 scaling = Scaling(arrays["scaling.low"], arrays["scaling.high"])
@@ -283,6 +323,7 @@ class TrainedModel:
             model = cls(
                 classifier, scaling, state["columns"], state["target"], encoder, shape,
                 state.get("label_columns", []), state.get("separator", ""),
+                "" if told is None else str(told["source"]),
             )  # fmt: skip
             _check_fit(model)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
@@ -291,16 +332,53 @@ class TrainedModel:
         return model
 
 
-def _restored(state: _store.StoredState, arrays: _store.Arrays) -> SoftmaxClassifier:
+def _row_of(model: SoftmaxClassifier) -> tuple[int, ...]:
+    """Return the shape of one row."""
+    if isinstance(model, DenseClassifier):
+        return tuple(model.input_shape_)
+    return (int(model.n_features_in_),)
+
+
+def _module_of(told: dict[str, Any], arrays: _store.Arrays, module: Any, classes: int) -> nn.Module:
+    """Return a copy of a module, as the model of a file has trained it."""
+    if module is None:
+        advice = f"It was {told['source']}." if told["source"] else ""
+        must = "be given: the network of the model is code, which no file of ours holds"
+        raise _check.invalid("module", must, "none", advice)
+    row = tuple(told["row"])
+    if not all(isinstance(n, int) and n > 0 for n in row) or math.prod(row) > MOST_OF_A_ROW:
+        raise KeyError("row")
+    if not isinstance(module, nn.Module) and callable(module):
+        module = module(features=math.prod(row), classes=classes)
+    own = {k.removeprefix("module."): v for k, v in arrays.items() if k.startswith("module.")}
+    return filled(module, own, row, arrays[FINGERPRINT])
+
+
+def _restored(
+    state: _store.StoredState, arrays: _store.Arrays, trained: nn.Module | None
+) -> SoftmaxClassifier:
     """Build a classifier of what a file holds, whatever that is."""
     settings = dict(state["settings"])
     if isinstance(settings.get("class_weight"), list):
         settings["class_weight"] = {c: weight for c, weight in settings["class_weight"]}
-    kind = MultilabelClassifier if "label_columns" in state else SoftmaxClassifier
+    kind: type[SoftmaxClassifier] = SoftmaxClassifier
+    outputs = () if trained is None else tuple(state["module"]["outputs"])
+    if outputs:
+        kind = DenseClassifier
+    elif "label_columns" in state:
+        kind = MultilabelClassifier
     classifier = kind(**settings)
-    layers = range(sum(name.startswith("weight") for name in arrays))
-    classifier.coefs_ = [arrays[f"weight{i}"] for i in layers]
-    classifier.intercepts_ = [arrays[f"bias{i}"] for i in layers]
+    if trained is None:
+        layers = range(sum(name.startswith("weight") for name in arrays))
+        classifier.coefs_ = [arrays[f"weight{i}"] for i in layers]
+        classifier.intercepts_ = [arrays[f"bias{i}"] for i in layers]
+        classifier.n_features_in_ = classifier.coefs_[0].shape[1]
+    else:
+        row = tuple(state["module"]["row"])
+        classifier.module, classifier.module_ = trained, trained
+        classifier.n_features_in_ = math.prod(row)
+        if isinstance(classifier, DenseClassifier):
+            classifier.input_shape_, classifier.output_shape_ = row, outputs
     classifier.loss_ = classifier.loss
     dtype = np.dtype(state["classes_dtype"])
     if dtype.kind not in "biufUSO" or dtype.itemsize * len(state["classes"]) > MOST_CLASS_BYTES:
@@ -308,7 +386,6 @@ def _restored(state: _store.StoredState, arrays: _store.Arrays) -> SoftmaxClassi
     classifier.classes_ = np.array(state["classes"], dtype=dtype)
     if state["features"]:
         classifier.feature_names_in_ = np.array(state["features"], dtype=object)
-    classifier.n_features_in_ = classifier.coefs_[0].shape[1]
     classifier.history_ = {
         name.removeprefix("history."): array.tolist()
         for name, array in arrays.items()
@@ -317,15 +394,28 @@ def _restored(state: _store.StoredState, arrays: _store.Arrays) -> SoftmaxClassi
     return classifier
 
 
+def _outputs(classifier: SoftmaxClassifier) -> int:
+    """Return how many classes a module gives logits of; raise ValueError if not as was kept."""
+    row = _row_of(classifier)
+    shape = module_logits(classifier.module_, np.zeros((2, *row), np.float32)).shape[1:]
+    if shape != getattr(classifier, "output_shape_", shape[:1]):
+        raise ValueError
+    return int(shape[0])
+
+
 def _check_fit(model: TrainedModel) -> None:
     """Raise ValueError unless layers, classes, scaling and names go together."""
     classifier = model.classifier
-    weights, biases = classifier.coefs_, classifier.intercepts_
-    units = [classifier.n_features_in_, *map(len, biases)]
-    shapes = [(b, a) for a, b in pairwise(units)]
-    fits = [w.shape for w in weights] == shapes and all(b.ndim == 1 for b in biases)
-    kinds = {part.dtype for part in (*weights, *biases)}
-    fits &= kinds in ({np.dtype(np.float32)}, {np.dtype(np.float64)})  # of steps; of the solver
+    if hasattr(classifier, "module_"):
+        units = [classifier.n_features_in_, _outputs(classifier)]
+        fits = True
+    else:
+        weights, biases = classifier.coefs_, classifier.intercepts_
+        units = [classifier.n_features_in_, *map(len, biases)]
+        shapes = [(b, a) for a, b in pairwise(units)]
+        fits = [w.shape for w in weights] == shapes and all(b.ndim == 1 for b in biases)
+        kinds = {part.dtype for part in (*weights, *biases)}
+        fits &= kinds in ({np.dtype(np.float32)}, {np.dtype(np.float64)})  # of steps; the solver
     fits &= classifier.classes_.shape == (units[-1],)
     features = list(getattr(classifier, "feature_names_in_", ()))
     read = units[0]
@@ -338,7 +428,8 @@ def _check_fit(model: TrainedModel) -> None:
     if model.shape:
         fits &= all(isinstance(n, int) for n in model.shape) and math.prod(model.shape) == units[0]
     if (scaling := model.scaling) is not None:
-        fits &= scaling.low.shape == scaling.high.shape == (units[0],)
+        width = 1 if isinstance(classifier, DenseClassifier) else units[0]
+        fits &= scaling.low.shape == scaling.high.shape == (width,)
     several = isinstance(classifier, MultilabelClassifier)
     fits &= isinstance(model.separator, str) and isinstance(model.label_columns, list)
     fits &= all(isinstance(name, str) for name in model.label_columns)

@@ -25,10 +25,10 @@ class Batches:
 
     Parameters
     ----------
-    X : ndarray of float32 or uint8, shape (N, D)
+    X : ndarray of float32 or uint8, shape (N, D) or (N, ...)
         Features; bytes stay bytes until a batch is taken.
-    target : ndarray of int64, shape (N,), or float, shape (N, C)
-        Class numbers or probabilities.
+    target : ndarray of whole numbers, shape (N,) or (N, ...), or float, shape (N, C) or (N, C, ...)
+        Class numbers or probabilities; small numbers stay small until a batch is taken.
     weight : ndarray, shape (N,), optional
         How much a row counts, 1 on average.
     device : str
@@ -39,8 +39,8 @@ class Batches:
         self, X: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | None, device: str
     ) -> None:
         self.rows = tensor_of(X).to(device)
-        target = target if target.ndim == 1 else target.astype(np.float32)
-        self.target = torch.from_numpy(target).to(device)
+        target = target if target.dtype.kind in "iu" else target.astype(np.float32, copy=False)
+        self.target = tensor_of(target).to(device)
         self.weight = None
         if weight is not None:
             self.weight = torch.from_numpy(weight.astype(np.float32)).to(device)
@@ -88,7 +88,9 @@ class Batches:
         """
         x = self.rows.index_select(0, batch)
         x = x if x.dtype == torch.float32 else x.float()
-        return x, self.target[batch], None if self.weight is None else self.weight[batch]
+        target = self.target[batch]
+        target = target if target.is_floating_point() else target.long()
+        return x, target, None if self.weight is None else self.weight[batch]
 
 
 class Steps(ABC):
@@ -119,7 +121,7 @@ class Steps(ABC):
         self.batches, self.objective = batches, objective
         self.optimizer = plan.make_optimizer(parameters)
         if memory:
-            _remember(self.optimizer, memory)
+            self._remember(memory)
 
     def epoch(
         self, order: list[Tensor], rate: float, so_far: tuple[float, float] = (0.0, 0.0)
@@ -139,6 +141,15 @@ class Steps(ABC):
             group["lr"] = rate
         return self._steps(order, rate, *so_far)
 
+    @property
+    def terms(self) -> int:
+        """How many losses an epoch takes the mean of."""
+        return len(self.batches)
+
+    def _terms(self, target: Tensor) -> int | Tensor:
+        """Return how many of them a batch has."""
+        return len(target)
+
     @abstractmethod
     def _steps(
         self, order: list[Tensor], rate: float, total: float, norms: float
@@ -157,7 +168,20 @@ class Steps(ABC):
 
     def memory(self) -> Memory:
         """Return what the optimizer remembers."""
-        return _memory(self.optimizer)
+        return {
+            f"{parameter}.{name}": value.detach().cpu().numpy().copy()
+            for parameter, entries in self.optimizer.state_dict()["state"].items()
+            for name, value in entries.items()
+            if isinstance(value, Tensor)
+        }
+
+    def _remember(self, memory: Memory) -> None:
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in memory.items():
+            parameter, name = key.split(".", 1)
+            state.setdefault(int(parameter), {})[name] = torch.from_numpy(value)
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 class AutogradSteps(Steps):
@@ -197,7 +221,7 @@ class AutogradSteps(Steps):
             loss.backward()  # type: ignore[no-untyped-call]
             gradients = [p.grad for p in self._measured() if p.grad is not None]
             sizes += torch.stack([g.double().square().sum() for g in gradients]).sum().sqrt()
-            costs += loss.detach() * len(batch)
+            costs += loss.detach() * self._terms(target)
             self.optimizer.step()
         return float(costs), float(sizes)
 
@@ -323,24 +347,6 @@ def tensor_of(array: NDArray[Any]) -> Tensor:
 def _square(values: Tensor) -> float:
     flat = values.view(-1)
     return float(torch.dot(flat, flat))
-
-
-def _memory(optimizer: torch.optim.Optimizer) -> Memory:
-    return {
-        f"{parameter}.{name}": value.detach().cpu().numpy().copy()
-        for parameter, entries in optimizer.state_dict()["state"].items()
-        for name, value in entries.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def _remember(optimizer: torch.optim.Optimizer, memory: Memory) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in memory.items():
-        parameter, name = key.split(".", 1)
-        state.setdefault(int(parameter), {})[name] = torch.from_numpy(value)
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def network_of(layers: list[Layer]) -> nn.Sequential:

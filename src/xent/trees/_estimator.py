@@ -16,7 +16,8 @@ from sklearn.utils.validation import (
 )
 
 from xent import _check
-from xent._table.frames import Frame, exact, is_frame, numbers_at_once
+from xent._table.frames import AtOnce, Frame, exact, is_frame, read_at_once
+from xent._table.frames.at_once import NUMBER_FORM, OTHER_FORM
 from xent.trees import _fit, _prune
 from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._nodes import NodeMethods
@@ -54,14 +55,13 @@ class BaseTree(NodeMethods, BaseEstimator):  # type: ignore[misc]
     def _read(self, X: Any, *, reset: bool) -> Cases | Unread:
         most = MAX_BINS if self.splitter == "histogram" else np.inf
         finite: Any = True if self.missing == "refuse" else "allow-nan"
-        cases: Cases | Unread | None
         X = arrays.of_rows(X)
         if arrays.is_mixed(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
             if reset:
                 exact.refuse_joined(exact.of_array(X), most)
-            frame = Frame(X)
-        elif not is_frame(X):
+            return self._of_frame(Frame(X), None, reset=reset)
+        if not is_frame(X):
             if columns.is_clean(X) and (reset or self._has_form(X)):
                 # What validate_data would do, at a tenth of what a small table's tree costs.
                 if reset:
@@ -97,42 +97,47 @@ class BaseTree(NodeMethods, BaseEstimator):  # type: ignore[misc]
             if reset and self.splitter == "histogram":
                 return bins.of_cases(columns.of_numbers(X, copy=False))
             return columns.of_numbers(X)
-        elif (cases := self._read_at_once(X, reset=reset)) is not None:
-            return cases
-        else:
-            frame = Frame(X)
+        return self._read_frame(X, reset=reset)
+
+    def _read_frame(self, X: Any, *, reset: bool) -> Cases | Unread:
+        """Read a data frame: its columns of plain numbers whole, as an array is read."""
+        binned = reset and self.splitter == "histogram"
+        # Bins are made column by column, so that a large table is held but once.
+        at_once = None
+        if not (binned and len(X) > READ_AT_ONCE):
+            at_once = read_at_once(X, None if reset else [c.name for c in self.columns_])
+        numbers_alone = reset or all(c.kind == "number" for c in self.columns_)
+        if at_once is None or (at_once.form != NUMBER_FORM).any() or not numbers_alone:
+            return self._of_frame(Frame(X), at_once, reset=reset)
+        cases = columns.of_numbers(at_once.numbers, copy=not binned)
         if reset:
-            exact.refuse_joined(((c.name, c.in_question()) for c in frame.columns()), most)
-            self._describe(X, columns.describe(frame))
-        if reset and self.splitter == "histogram":
+            self._describe(X, columns.number_columns(at_once.names))
+        if self.missing == "refuse":
+            _fit.refuse_missing(cases)
+        return bins.of_cases(cases) if binned else cases
+
+    def _of_frame(self, frame: Frame, at_once: AtOnce | None, *, reset: bool) -> Cases | Unread:
+        """Read those columns of a frame that were not read at once, and join all."""
+        cases: Cases | Unread
+        binned = reset and self.splitter == "histogram"
+        if reset:
+            forms = at_once.form.tolist() if at_once else [OTHER_FORM] * len(frame.names)
+            rest = [
+                name for name, form in zip(frame.names, forms, strict=True) if form == OTHER_FORM
+            ]
+            most = MAX_BINS if self.splitter == "histogram" else np.inf
+            exact.refuse_joined(((name, frame.column(name).in_question()) for name in rest), most)
+            self._describe(frame.native, columns.describe(frame, at_once=at_once))
+        if binned and not at_once:
             cases = bins.of_frame(frame, self.columns_)
         else:
-            cases = columns.read(frame, self.columns_)
+            cases = columns.read(frame, self.columns_, at_once)
         if not cases.rows or not len(self.columns_):
             got = f"{cases.rows} rows and {len(self.columns_)} columns"
             raise _check.invalid("X", "have rows and columns", got)
         if self.missing == "refuse":
             _fit.refuse_missing(cases)
-        return cases
-
-    def _read_at_once(self, X: Any, *, reset: bool) -> Cases | Unread | None:
-        """Read a data frame of plain numbers as an array is read; None for any other."""
-        if reset:
-            # Bins are made column by column, so that a large table is held but once.
-            binned = self.splitter == "histogram"
-            found = None if binned and len(X) > READ_AT_ONCE else numbers_at_once(X)
-        else:
-            plain = all(c.kind == "number" for c in self.columns_)
-            found = numbers_at_once(X, [c.name for c in self.columns_]) if plain else None
-        if found is None:
-            return None
-        names, matrix = found
-        cases = columns.of_numbers(matrix, copy=not (reset and self.splitter == "histogram"))
-        if reset:
-            self._describe(X, columns.number_columns(names))
-        if self.missing == "refuse":
-            _fit.refuse_missing(cases)
-        return bins.of_cases(cases) if reset and self.splitter == "histogram" else cases
+        return bins.of_cases(cases) if binned and isinstance(cases, Cases) else cases
 
     def _describe(self, X: Any, described: list[FittedColumn]) -> None:
         """Keep what the columns of a data frame are; text alone names features in scikit-learn."""

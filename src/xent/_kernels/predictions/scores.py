@@ -10,9 +10,18 @@ from xent._math.element import order_key
 from xent._math.exp import EXP_SCALE, exp_series, scaled_exp
 from xent._math.llvm import prefer_512
 from xent._math.log import fast_log8
-from xent._math.vector import FLOAT64_LANES, load, multiply_add, select, store, zeros
+from xent._math.vector import (
+    FLOAT64_LANES,
+    bits64,
+    load,
+    multiply_add,
+    select,
+    store,
+    zeros,
+)
 
 U = np.uint64
+FRACTION_BITS = 52  # of a float64
 EVEN_CELLS = 32.0  # log odds up to which cells are of one width
 FARTHEST = 2.0**15  # where those beyond all others are counted
 PROBABILITY, LOG_ODDS, LOG_PROBABILITY = 0, 1, 2  # what scores are
@@ -73,32 +82,71 @@ def log_odds(scores, kind, rows, out):
 
 
 @outer()
-def count_cells(scores, kind, width, truth, label, room, rows, yes, far):
-    """Count all scores, and those whose truth is ``label``, in cells of one width.
+def count_cells(scores, kind, fine, first, truth, label, room, cells, table, beyond):
+    """Count all scores, and those whose truth is ``label``, in a table of cells.
 
-    ``rows`` and ``yes`` begin with the cells from -`EVEN_CELLS` to `EVEN_CELLS`, by their numbers.
-    ``room`` (2, `CHUNK` and `SPARE`) is to work in. Return how many scores lie beyond; which ones
-    is written to ``far``.
+    An entry of ``table`` has the rows of a cell in its lower half and those that are yes in the
+    upper one; the first is of the cell ``first``. A doubling of the odds, or a nat of log odds, has
+    2^fine cells. ``room`` (2, `CHUNK` and `SPARE`) and ``cells`` are to work in. Return how many
+    scores have no place in the table; which ones is written to ``beyond``.
     """
     prefer_512()
     x, odds = room[0], room[1]
-    inverse, half = 1.0 / width, np.int64(EVEN_CELLS / width)  # powers of 2
-    beyond = np.int64(0)
+    inverse, shift, size = np.float64(1 << fine), np.int64(FRACTION_BITS - fine), U(table.shape[0])
+    many_beyond = np.int64(0)
     for at in range(0, scores.shape[0], CHUNK):
         many = min(CHUNK, scores.shape[0] - at)
         for i in range(U(many)):
             x[i] = scores[U(at) + i]
-        _write_odds(x, kind, many, odds)
+        if kind == PROBABILITY:
+            for i in range(0, many, FLOAT64_LANES):
+                p = load(x, U(i))
+                # Of 1 and what rounds beyond the bits say inf, or less than 0: no place.
+                store(cells, U(i), (bits64(p / (1.0 - p)) >> shift) - np.int64(first))
+        else:
+            _write_odds(x, kind, many, odds)
+            for i in range(U(many)):
+                t = odds[i]
+                inside = -EVEN_CELLS <= t < EVEN_CELLS
+                cells[i] = np.int64(math.floor(t * inverse)) - first if inside else np.int64(-1)
         for i in range(U(many)):
-            t = odds[i]
-            if -EVEN_CELLS <= t < EVEN_CELLS:
-                cell = U(np.int64(math.floor(t * inverse)) + half)
-                rows[cell] += 1
-                yes[cell] += np.int64(truth[U(at) + i] == label)
+            cell = U(cells[i])
+            if cell < size:
+                table[cell] += 1 + (np.int64(truth[U(at) + i] == label) << 32)
             else:
-                far[U(beyond)] = np.int64(U(at) + i)
-                beyond += 1
-    return beyond
+                beyond[U(many_beyond)] = np.int64(U(at) + i)
+                many_beyond += 1
+    return many_beyond
+
+
+@outer()
+def merge_counts(keys, rows, yes, no_keys, yes_keys, out_keys, out_rows, out_yes):
+    """Merge counts by ascending distinct keys with keys of single rows, which ascend too.
+
+    Those are of rows that are no, and that are yes. Write each key once, how many rows it has and
+    how many of them are yes; return how many keys there are.
+    """
+    n = i = j = k = U(0)
+    a, b, c = U(keys.shape[0]), U(no_keys.shape[0]), U(yes_keys.shape[0])
+    end = np.int64(0x7FFFFFFFFFFFFFFF)  # no key of a number
+    while i < a or j < b or k < c:
+        key = keys[i] if i < a else end
+        key = min(key, no_keys[j] if j < b else end)
+        key = min(key, yes_keys[k] if k < c else end)
+        many = own = np.int64(0)
+        if i < a and keys[i] == key:
+            many, own = rows[i], yes[i]
+            i += U(1)
+        while j < b and no_keys[j] == key:
+            many += 1
+            j += U(1)
+        while k < c and yes_keys[k] == key:
+            many += 1
+            own += 1
+            k += U(1)
+        out_keys[n], out_rows[n], out_yes[n] = key, many, own
+        n += U(1)
+    return np.int64(n)
 
 
 @outer()

@@ -10,8 +10,17 @@ from xent._optional import need
 for library in ("narwhals", "pyarrow"):
     need(library, extra="tables", by="A table")
 
-from xent._table.frames.at_once import numbers_at_once  # noqa: E402
+from xent._table.frames.at_once import AtOnce, read_at_once  # noqa: E402
 from xent._table.frames.columns import Accepted, Column, Names  # noqa: E402
 from xent._table.frames.frame import Frame, is_frame, of_series  # noqa: E402
 
-__all__ = ["Accepted", "Column", "Frame", "Names", "is_frame", "numbers_at_once", "of_series"]
+__all__ = [
+    "Accepted",
+    "AtOnce",
+    "Column",
+    "Frame",
+    "Names",
+    "is_frame",
+    "of_series",
+    "read_at_once",
+]

@@ -16,15 +16,28 @@ DOUBTED_LEVELS = 10_000  # of a column of text that are looked at
 NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
 ISO_DATE = re.compile(r"\s*\d{4}([-/.])\d{1,2}\1\d{1,2}([T ].*)?")
 PADDED_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
+MONEY = "(?:[$€£¥₹₩₽]|USD|EUR|GBP|JPY|CNY|RMB|CHF|INR)"
+MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+UNIT = "(?:kg|mg|g|lbs?|km|cm|mm|m|ft|kB|MB|GB|TB|ms|s|min|h|°C|°F|kW|Hz)"
 # What people write numbers with, and what is left to do about each.
 WRITTEN = (
     (re.compile(r"\s*[+-]?[\d.,]+\s*%\s*"), "percentages", "Take the sign % away"),
-    (re.compile(r"\s*[+-]?[$€£¥]\s*[\d.,]+\s*|\s*[+-]?[\d.,]+\s*[$€£¥]\s*"), "amounts of money",
-     "Take the currency away"),
+    (re.compile(rf"\s*[+-]?{MONEY}\s*[\d.,]+\s*|\s*[+-]?[\d.,]+\s*{MONEY}\s*"),
+     "amounts of money", "Take the currency away"),
+    (re.compile(rf"\s*[+-]?\d+([.,]\d+)?\s*{UNIT}\s*"), "amounts with a unit", "Take it away"),
     (re.compile(r"\s*[+-]?\d{1,3}(,\d{3})+(\.\d*)?\s*"), "numbers with commas between thousands",
      "Take the commas away"),
+    (re.compile(r"\s*[+-]?[1-9]\d{0,2}([ \u00a0\u202f'’]\d{3})+([.,]\d*)?\s*"),
+     "numbers with blanks or apostrophes between thousands", "Take these away"),
+    (re.compile(r"\s*[+-]?\d{1,3}(\.\d{3})+,\d+\s*"), "numbers with points between thousands",
+     "Take the points away and make the comma a point"),
     (re.compile(r"\s*\d{1,2}([/.-])\d{1,2}\1(\d{4}|\d{2})(\s.*)?"), "dates",
      "Write them as 2026-11-30"),
+    (re.compile(rf"\s*(\d{{1,2}}[\s.-]*{MONTH}[\s.,-]*\d{{2,4}}|{MONTH}[\s.-]*\d{{1,2}},?\s+\d{{4}})"
+                r"(\s.*)?", re.IGNORECASE), "dates", "Write them as 2026-11-30"),
+    (re.compile(r"\s*([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d*)?)?(\s*[ap]\.?m\.?)?\s*",
+                re.IGNORECASE), "times of day",
+     "Make them times, or write them as 14:30:00 in a file"),
 )  # fmt: skip
 
 

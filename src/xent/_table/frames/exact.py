@@ -33,7 +33,7 @@ def whole_numbers(numbers: list[Any]) -> NDArray[Any] | None:
 
 def _is_whole(number: Any) -> bool:
     if isinstance(number, Decimal):
-        return int(number.as_tuple().exponent) >= 0
+        return number.is_finite() and int(number.as_tuple().exponent) >= 0
     return isinstance(number, Integral)
 
 

@@ -50,9 +50,8 @@ loss is at least log(1 + (C - 1) / e), and the gradient goes through two softmax
         fix="give the loss what the sigmoid of line {line} was given",
         wrong="loss = F.cross_entropy(torch.sigmoid(model(x)), y)",
         right="loss = F.cross_entropy(model(x), y)",
-        why="Logits between 0 and 1 differ by less than 1, so that softmax makes no class more "
-        "than "
-        "e times as likely as another: the loss is at least log(1 + (C - 1) / e).",
+        why="Logits between 0 and 1 differ by less than 1. So softmax makes no class more than e "
+        "times as likely as another, and the loss is at least log(1 + (C - 1) / e).",
         cost="No loss below 0.313 nats with 2 classes, 1.461 with 10 is reachable.",
         silent="a layer follows the sigmoid.",
         source=_CE,
@@ -68,7 +67,8 @@ loss is at least log(1 + (C - 1) / e), and the gradient goes through two softmax
         right="logits = self.fc3(h)\nreturn F.log_softmax(logits, dim=1)",
         why="A ReLU cuts negative logits off: no class can be called unlikely, and classes whose "
         "logit is cut get no gradient. Tanh and sigmoid bound all logits. Dropout on logits sets "
-        "them to 0, which says nothing in particular about a class.",
+        "them to 0, which says nothing in particular about a class. Softmax into binary "
+        "cross-entropy lets the labels of a row share one probability.",
         cost="Depends on the data; a network whose logits are all cut learns nothing more.",
         silent="a layer follows; the outputs are compared by distance or cosine; regression.",
         source=_CE,

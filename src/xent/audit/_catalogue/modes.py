@@ -26,8 +26,8 @@ MODES_RULES = (
         name="train-in-eval-mode",
         seen_by="SR",
         level="warning",
-        message="the model is trained in evaluation mode from the second round on: eval() is "
-        "called in the loop and train() is not",
+        message="the model is trained in evaluation mode from {since}: eval() was called and "
+        "train() is not",
         fix="model.train() at the start of each epoch",
         wrong="model.train()\nfor epoch in range(10):\n    train(model)\n    model.eval()\n"
         "    validate(model)",

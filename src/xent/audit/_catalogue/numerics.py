@@ -15,7 +15,8 @@ NUMERICS_RULES = (
         why="softmax rounds to 0 where a logit is about 104 below the largest (float32). The "
         "logarithm of 0 is -inf. log_softmax subtracts before it exponentiates.",
         cost="-inf losses and NaN gradients on confident rows; digits lost near 1.",
-        silent="no gradient flows. With an epsilon of 1e-6 or more it is a note.",
+        silent="no gradient flows. With an epsilon of 1e-6 or more, or kept from both ends by "
+        "1e-7, it is a note.",
         source="https://docs.pytorch.org/docs/stable/generated/"
         "torch.nn.functional.log_softmax.html",
     ),
@@ -30,7 +31,8 @@ NUMERICS_RULES = (
         right="loss = -F.logsigmoid(-x).mean()",
         why="sigmoid rounds to 1 in float32 from x = 17, and to 0 from x = -104.",
         cost="-inf losses and NaN gradients on confident rows.",
-        silent="no gradient flows. With an epsilon of 1e-6 or more it is a note.",
+        silent="no gradient flows. With an epsilon of 1e-6 or more, or kept from both ends by "
+        "1e-7, it is a note.",
         source="https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.logsigmoid.html",
     ),
     AuditRule(

@@ -156,7 +156,7 @@ def leave(run: Walk, loop: Loop) -> None:
             forward.mode is None or (forward.mode.training and loop not in forward.mode.loops)
         ):
             seen.add(id(module))
-            run.report("X702", forward.place, module=module)
+            run.report("X702", forward.place, module=module, since="the second round on")
 
 
 def nominal(loop: Loop | None) -> Value | None:
@@ -185,7 +185,7 @@ def dataset(source: Value | None) -> Value | None:
         return source.option("dataset", 0)
     if isinstance(source, Opaque):
         return source.part("dataset")
-    return None
+    return source.attrs.get("dataset") if isinstance(source, Made) else None
 
 
 def is_batches(loop: Loop) -> bool:
@@ -200,8 +200,9 @@ def is_batches(loop: Loop) -> bool:
 def counts(divisor: Value, loop: Loop) -> str:
     """Say what a divisor counts of a loop.
 
-    "batches", "samples", "padded" (batches times batch_size), "sampler" (the whole data set where
-    a sampler takes a part), or "" where it is not known.
+    "batches", "samples", "padded" (batches times batch_size), "fraction" and "floor" (samples / and
+    // batch_size), "sampler" (the whole data set where a sampler takes a part), or "" where it is
+    not known.
     """
     source = loop.source
     if _is_length(divisor, dataset(source)):
@@ -222,6 +223,10 @@ def counts(divisor: Value, loop: Loop) -> str:
         if isinstance(source, Made) and divisor.of is source.options.get("sampler"):
             return "samples"
         return ""
+    if isinstance(divisor, Expression) and divisor.operator in ("/", "//"):
+        size = nominal(loop)
+        if size is not None and divisor.right == size and counts(divisor.left, loop) == "samples":
+            return "fraction" if divisor.operator == "/" else "floor"
     if isinstance(divisor, Expression) and divisor.operator == "*":
         parts = [divisor.left, divisor.right]
         size = nominal(loop)

@@ -127,6 +127,8 @@ def _of_made(run: Walk, holder: Made, name: str) -> Value:
             found = holder.option(name, position)
             if found is not None:
                 return found
+    if name in holder.options:  # SimpleNamespace(loss=loss), the output of a model
+        return holder.options[name]
     if name in ("module", "_orig_mod") and holder.args and isinstance(holder.args[0], Instance):
         return holder.args[0]
     run.write(holder.attrs, name, Opaque(name))

@@ -102,6 +102,7 @@ class Walk:
         self.sites: set[tuple[str, int, int]] = set()
         self.not_followed: dict[str, None] = {}
         self.called: set[ast.AST] = set()
+        self.writes_of_loops: dict[ast.AST, dict[str, int]] = {}
         self.learning: list[Instance | Made] = []  # whose parameters an optimiser holds
         self.steps = 0
         self.without_grad = 0
@@ -250,5 +251,6 @@ def _joined_totals(values: list[Value]) -> list[Value]:
     if len(losses) == len(values) and len(losses) > 1:
         first = losses[0]
         if all(v.scale == first.scale and v.loop is first.loop for v in losses):
-            return [first.but(grad=any(v.grad for v in losses))]
+            carried = any(v.carried for v in losses)
+            return [first.but(grad=any(v.grad for v in losses), carried=carried)]
     return values

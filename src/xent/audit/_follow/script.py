@@ -145,6 +145,8 @@ def _modes(run: Walk) -> None:
     for forward in run.forwards:
         loop = forward.loops[-1]
         key = (id(forward.module), loop)
+        if loop.trained and forward.grad and _left_by_evaluation(forward.mode, loop):
+            run.report("X702", forward.place, module=forward.module, since="what evaluated it on")
         if key in done or loop.trained or (forward.grad and not forward.test):
             continue
         # A loss shows that the loop measures; without one it must say so, and take no gradients.
@@ -159,6 +161,13 @@ def _modes(run: Walk) -> None:
             done.add(key)
             effect = "drops at random" if found == "Dropout" else "uses and changes its statistics"
             run.report("X701", forward.place, layers=found, effect=effect)
+
+
+def _left_by_evaluation(mode: Mode | None, loop: Loop) -> bool:
+    """Whether a function that evaluates, called before a loop, left the evaluation mode."""
+    if mode is None or mode.training or mode.by is None or loop in mode.loops:
+        return False
+    return layers.EVALUATION.search(mode.by.name) is not None
 
 
 def _on_purpose(mode: Mode) -> bool:

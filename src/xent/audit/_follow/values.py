@@ -323,6 +323,7 @@ class Loss(Value):
     assumed: str = ""  # the name of what is unknown, and taken for a mean
     by_name: bool = False  # where nothing but the name says that it is a loss
     positive: bool = True
+    carried: bool = False  # with what earlier rounds left: a moving average, or a mean by recursion
     backward: list[bool] = field(default_factory=list)
 
     def but(self, **changes: Any) -> Loss:

@@ -55,8 +55,9 @@ class Observer:
         self.round: Round | None = None
         self.steps = 0
         self.sampled = True  # this step is looked at; of the others only what has another shape
-        self.passed = 0  # losses of this step that were passed over
+        self.passes = 0  # losses of this step that may still be passed over
         self.a_step = 0  # losses with a graph that a step has
+        self.of_step = 0  # that this one has had, where it is looked at
         self.latest: dict[str, tuple[torch.Size, CodeType, int]] = {}  # shape and caller of a loss
         self.calls = 0
         self.held: set[int] = set()  # ids of parameters that an optimiser holds
@@ -174,7 +175,7 @@ class Observer:
         if grad:
             site.with_grad += 1
             if self.sampled:
-                self.passed += 1
+                self.of_step += 1
                 self.micro.loss(site, weight, value)
         if full:
             site.looked += 1
@@ -315,7 +316,7 @@ class Observer:
             self.optimisers.add(id(optimiser))
             self.held |= {id(p) for group in optimiser.param_groups for p in group["params"]}
         if self.sampled:
-            self.a_step = self.passed
+            self.a_step = self.of_step
             self.micro.step(closure)
             if self.modes.watched:
                 self.modes.at_step(self.steps)
@@ -325,15 +326,16 @@ class Observer:
         """Count a step."""
         if self.modes.watched:
             self.modes.passed_over()
-        self.passed = 0
+        self.of_step = 0
         self.steps = steps = self.steps + 1
         self.sampled = steps < FIRST_CALLS or not steps % ONE_STEP_IN
+        self.passes = 0 if self.sampled else self.a_step
         if self.limit is not None and steps >= self.limit:
             self.stop()
 
     def stop(self) -> None:
         """Check no more."""
-        self.on = False
+        self.on, self.passes = False, 0
 
 
 def _counted(site: Site, target: Tensor, given: tuple[tuple[Any, ...], Mapping[str, Any]]) -> int:

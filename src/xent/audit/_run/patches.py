@@ -45,6 +45,8 @@ DROPOUTS = (
 )
 Watched = Callable[..., Any]
 is_compiling = torch.compiler.is_compiling
+is_dynamo_compiling = torch.compiler.is_dynamo_compiling
+NEVER: tuple[Any, Any, int] = (None, None, -1)
 
 
 def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
@@ -53,7 +55,20 @@ def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
     latest = observer.latest
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        if not observer.on or is_compiling():
+        # Passed over, where the step is and the call is like the last one: what most calls cost.
+        passed = False
+        if observer.passes and args and not is_dynamo_compiling() and not function_modes():
+            first, caller = args[0], sys._getframe(1)
+            shape, code, place = latest.get(name, NEVER)
+            passed = (
+                caller.f_lasti == place
+                and caller.f_code is code
+                and type(first) is Tensor
+                and first.requires_grad
+                and first.shape == shape
+            )
+            observer.passes -= passed
+        if not passed and (not observer.on or is_compiling()):
             return original(*args, **kwargs)
         try:
             result = original(*args, **kwargs)
@@ -61,19 +76,8 @@ def loss_watcher(observer: Observer, name: str, original: Watched) -> Watched:
             options = dict(zip(names, args, strict=False), **kwargs)
             observer.refused(name, options, error, sys._getframe(1))
             raise
-        if not observer.sampled and args and not function_modes():
-            first, last = args[0], latest.get(name)  # passed over, where it is like the last one
-            if last is not None and type(first) is Tensor and first.requires_grad:
-                caller = sys._getframe(1)
-                if (
-                    caller.f_lasti == last[2]
-                    and caller.f_code is last[1]
-                    and first.shape == last[0]
-                ):
-                    observer.passed += 1
-                    if observer.passed <= observer.a_step:
-                        return result
-        observer.loss(name, names, (args, kwargs), result, sys._getframe(1))
+        if not passed:
+            observer.loss(name, names, (args, kwargs), result, sys._getframe(1))
         return result
 
     def scripted() -> Watched:

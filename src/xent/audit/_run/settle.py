@@ -197,7 +197,8 @@ class _Joined:
             if fact.count:
                 self._evaluated(place, fact.event.layer, fact.event.by_hand, fact.count)
         for place, fact in trained.items():
-            self._add("X702", place, None, _stepped(len(fact.steps)), {})
+            facts = {"since": "the second round on"}
+            self._add("X702", place, None, _stepped(len(fact.steps)), facts)
 
     def _evaluated(self, place: Location, layer: str, by_hand: bool, count: int) -> None:
         drops = layer == "Dropout"

@@ -156,8 +156,3 @@ class Site:
         if rule not in self.facts:
             self.facts[rule] = Fact()
         return self.facts[rule]
-
-    def clears(self, rule: str) -> bool:
-        """Whether a rule looked here and never found anything."""
-        fact = self.facts.get(rule)
-        return fact is not None and fact.looked > 0 and fact.found == 0

@@ -26,7 +26,7 @@ def calibrate(
     ],
     model: Annotated[
         Path,
-        typer.Option(help="The calibrator: written where --target is given, and read where not."),
+        typer.Option(help="File of the calibrator: it is written if --target is given, else read."),
     ],
     target: Annotated[
         str | None, typer.Option(help="Column with the true class of each row, to fit on.")
@@ -34,14 +34,16 @@ def calibrate(
     method: Annotated[
         str | None,
         typer.Option(
-            help="temperature, platt or isotonic.",
+            help="Kind of calibrator: temperature, platt or isotonic.",
             autocompletion=one_of("temperature", "platt", "isotonic"),
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Write the predictions mended: .csv, .parquet, .jsonl, .npz."
+            "--output",
+            "-o",
+            help="Write the mended predictions to this file: .csv, .parquet, .jsonl, .npz.",
         ),
     ] = None,
     probs: options.ProbsOption = None,

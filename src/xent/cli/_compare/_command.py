@@ -22,7 +22,10 @@ from xent.cli._tables import TableOptions, is_csv, with_options, words
 def compare(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE FILE...", help="Predictions of the same rows by two models."),
+        typer.Argument(
+            metavar="FILE FILE...",
+            help="Predictions of the same rows, a file for each of two models or more.",
+        ),
     ],
     target: options.TargetOption = "target",
     probs: options.ProbsOption = None,
@@ -30,7 +33,10 @@ def compare(
     log_probs: options.LogProbsOption = None,
     costs: Annotated[
         str | None,
-        typer.Option(help="Column of what rows cost, as xent evaluate --rows wrote it, instead."),
+        typer.Option(
+            help="Column with what each row costs, as xent evaluate --rows wrote it, instead "
+            "of predictions."
+        ),
     ] = None,
     positive: options.PositiveOption = None,
     labels: options.LabelsOption = None,
@@ -38,7 +44,10 @@ def compare(
     id_: options.IdOption = None,
     group: Annotated[
         str | None,
-        typer.Option(help="Column of what rows belong to that are not independent, like patients."),
+        typer.Option(
+            help="Column that says which rows belong together and are not independent, like "
+            "patients."
+        ),
     ] = None,
     weights: options.WeightsOption = None,
     by: options.ByOption = None,
@@ -55,21 +64,23 @@ def compare(
     interval: Annotated[
         str,
         typer.Option(
-            help="student: of the paired differences; or bootstrap.",
+            help="Kind of interval: student (of the paired differences) or bootstrap.",
             autocompletion=one_of("student", "bootstrap"),
         ),
     ] = "student",
     test: Annotated[
         str,
         typer.Option(
-            help="What the p-value is of: t, sign_flip or bootstrap.",
+            help="Test that gives the p-value: t, sign_flip or bootstrap.",
             autocompletion=one_of("t", "sign_flip", "bootstrap"),
         ),
     ] = "t",
     confidence: Annotated[
-        float, typer.Option(help="How often an interval holds the true difference.")
+        float, typer.Option(help="How often an interval is to hold the true difference, like 0.95.")
     ] = 0.95,
-    resamples: Annotated[int, typer.Option(help="Of the bootstrap and of flipped signs.")] = 10_000,
+    resamples: Annotated[
+        int, typer.Option(help="Number of resamples of the bootstrap, and of random sign flips.")
+    ] = 10_000,
     seed: _data.Seed = 0,
     base: _data.Base = "2",
     fail_above: Annotated[
@@ -77,6 +88,7 @@ def compare(
         typer.Option(help="Exit with 1 unless the interval of each difference ends below this."),
     ] = None,
     json: options.JsonOption = None,
+    lang: _data.Lang = None,
     schema: options.SchemaOption = False,
     *,
     reading: TableOptions,
@@ -86,10 +98,12 @@ def compare(
     Example: xent compare old.parquet new.parquet --id id --group patient
     """
     from xent import _check
+    from xent._lang import speaking
     from xent.evaluation._compare._compare import compared, method_of
 
     if len(files) < 2:
         raise _check.invalid("FILE", "name two files or more", f"{str(files[0])!r} alone")
+    _data.check_language(lang)
     _data.check_outputs([truth], {"--json": json})
     for file in files:
         _data.check_outputs([file], {"--json": json})
@@ -118,7 +132,8 @@ def compare(
             labels=first.classes, positive=first.positive, ignore_index=ignore,
             normalize=normalize, allow_probabilities=allow_probabilities,
         )  # fmt: skip
-    write_json(found.to_dict(), str(found), json)
+    with speaking(lang):
+        write_json(found.to_dict(), str(found), json)
     if fail_above is not None:
         for d in found.differences:
             options.fail(f"{d.second} less {d.first}", d.high, fail_above, found.unit)

@@ -65,15 +65,16 @@ class KindOptions:
         bool,
         typer.Option(
             "--harness",
-            help="FILE is samples of lm-evaluation-harness, of rolling log-likelihoods.",
+            help="FILE holds samples that lm-evaluation-harness logged, with rolling "
+            "log-likelihoods.",
             rich_help_panel=_OTHERS,
         ),
     ] = False
     text: Annotated[
         str | None,
         typer.Option(
-            help="Column of the source text of a document, for bits a word and a byte; of samples "
-            "of the harness, a place like doc.page.",
+            help="Column with the source text of a document, for bits a word and a byte; "
+            "with --harness a path like doc.page.",
             metavar="COLUMN",
             rich_help_panel=_OTHERS,
         ),
@@ -89,15 +90,17 @@ class KindOptions:
     stride: Annotated[
         int | None,
         typer.Option(
-            help="Rows are windows of texts, which --id names, and begin so many tokens after one "
-            "another: tokens that they share count once.",
+            help="Rows are overlapping windows of texts, which --id names. This many tokens "
+            "lie between the beginnings of two windows; tokens that they share count "
+            "once.",
             rich_help_panel=_OTHERS,
         ),
     ] = None
     first: Annotated[
         str | None,
         typer.Option(
-            help="What the first token was given: after_start, or left_out where it has none.",
+            help="How the first token was predicted: after_start (it follows a start token), "
+            "or left_out (it has no probability).",
             autocompletion=one_of("after_start", "left_out"),
             rich_help_panel=_OTHERS,
         ),

@@ -37,10 +37,11 @@ def fit(
     unknown: Annotated[
         str,
         typer.Option(
-            help="Words outside the vocabulary: word makes them <unk>, which is counted where "
-            "the text "
-            "spells it; open counts them as <unk> in the training text, too; closed has no <unk>.",
-            autocompletion=one_of("word", "open", "closed"),
+            help="What words outside the vocabulary are: word (<unk>, counted only where the "
+            "text spells it), open (<unk>, counted for every such word of the training "
+            "text), closed (there is no <unk>) or removed (counted, then removed, as SRILM "
+            "does without -unk).",
+            autocompletion=one_of("word", "open", "closed", "removed"),
         ),
     ] = "word",
     min_count: Annotated[

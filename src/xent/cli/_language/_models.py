@@ -64,12 +64,14 @@ def prune(
     entropy: Annotated[
         float,
         typer.Option(
-            help="Drop an n-gram where the perplexity rises by less than this share, like 1e-8."
+            help="Drop an n-gram if that raises the perplexity by less than this share, like 1e-8."
         ),
     ],
     histories: Annotated[
         Path | None,
-        typer.Option(help="Another model, best of Katz, for the probabilities of histories."),
+        typer.Option(
+            help="Another model that gives the probabilities of histories; a Katz model is best."
+        ),
     ] = None,
     unit: Unit = None,
     errors: Errors = None,

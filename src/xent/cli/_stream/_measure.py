@@ -17,6 +17,7 @@ from xent.cli._predictions import (
     spelled,
     truth_as,
 )
+from xent.cli._score_options import DROP
 from xent.cli._stream._pieces import Piece, batches
 from xent.cli._tables import TableOptions, words
 
@@ -178,7 +179,7 @@ def codes(question: Question, table: Any, first: int) -> Any:
     if column.null_count:
         row = first + column.to_pylist().index(None)
         must = f"hold a class in every row of column {question.target!r}"
-        raise _check.invalid("--target", must, f"a missing value at row {row}")
+        raise _check.invalid("--target", must, f"a missing value at row {row}", DROP)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     whole = column.unify_dictionaries().combine_chunks()

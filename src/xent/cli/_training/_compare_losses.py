@@ -16,7 +16,8 @@ from xent.cli._training._labelled import (
     text_columns,
 )
 from xent.cli._training._prepared import prepare
-from xent.cli._training._train import parted, refuse_for_images, share_of, units_of
+from xent.cli._training._train import parted
+from xent.cli._training._typed import refuse_for_images, share_of, units_of
 from xent.cli._training._words import IMAGES_HELP, train_words
 
 if TYPE_CHECKING:
@@ -32,13 +33,17 @@ def compare_losses(
         str | None, typer.Option("--target", "-t", help="Column with the class of each row.")
     ] = None,
     losses: Annotated[
-        str, typer.Option(help="Losses to compare, with options, the first the one to beat.")
+        str,
+        typer.Option(
+            help="Losses to compare, with options; the others are compared with the first."
+        ),
     ] = COMPARED_LOSSES,
     validation: Annotated[
         str,
         typer.Option(
-            help="Rows to judge by: a share between 0 and 1 of each class, or a file with the "
-            "same columns. Of MNIST's folder t10k-* where it has both parts.",
+            help="Rows to judge by: a share between 0 and 1 of each class, or a file with "
+            "the same columns. For MNIST's folder it is t10k-*, if both parts are "
+            "there.",
             metavar="SHARE|FILE",
         ),
     ] = "0.2",

@@ -9,6 +9,7 @@ import typer
 
 from xent.cli import _data
 from xent.cli._help import one_of
+from xent.cli._training._module._code import module_factory
 
 GRAPH_ENDINGS = {".onnx": "onnx", ".pt2": "torch"}
 
@@ -26,6 +27,13 @@ def export(
             "--format",
             help="torch (torch.export) or onnx; by default what the file's name says.",
             autocompletion=one_of("torch", "onnx"),
+        ),
+    ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(
+            help="The network that MODEL was trained with, if it was: its file is RUN.",
+            metavar="FILE.py:NAME",
         ),
     ] = None,
 ) -> None:
@@ -46,8 +54,8 @@ def export(
         advice = "Or pass --format torch or --format onnx."
         raise _check.invalid("--output", "end in .pt2 or .onnx", repr(str(output)), advice)
     _data.check_outputs([model], {"--output": output})
-    with _data.words("format", path="MODEL"):
-        trained = TrainedModel.load(model)
+    with _data.words("format", "module", path="MODEL"):
+        trained = TrainedModel.load(model, None if module is None else module_factory(module, 0))
         export_model(trained, output, kind)
     said = description(trained)
     typer.echo(f"{output}: takes {said['input']}; gives {said['output']}")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xent.cli._training._labelled import LabelledTable
+from xent.cli._training._multilabel import score_labels
 from xent.cli._training._prepared import Prepared
 from xent.cli._training._scores import score_columns
 from xent.cli._training._words import train_words
@@ -25,6 +27,7 @@ def out_of_fold(
     learn: Callable[[Labelled], Prepared],
     classifier: SoftmaxClassifier,
     output: Path,
+    made: Callable[..., Any] | None = None,
 ) -> str:
     """Train a model without each fold, write what it says of that fold, and sum it up in a line.
 
@@ -40,33 +43,50 @@ def out_of_fold(
         Whose settings each has.
     output : Path
         Where the predictions go, in the order of the rows.
+    made : callable, optional
+        Makes the network of each, whose features may be fewer.
     """
     import numpy as np
     from sklearn.base import clone
 
     from xent import _check, _table
+    from xent.training import MultilabelClassifier
+    from xent.training._fit.record import label_scores
     from xent.training._split import fold_of_rows
 
+    several = rows.several if isinstance(rows, LabelledTable) else None
     with train_words(folds="--folds"):
-        fold = fold_of_rows(rows.labels, folds, seed)
-    classes = np.unique(rows.labels)
-    log_probs = np.empty((len(fold), len(classes)))
+        fold = fold_of_rows(rows.labels, folds, seed, None if several is None else several.labels)
+    classes = np.unique(rows.labels) if several is None else np.array(several.labels)
+    scores = np.empty((len(fold), len(classes)))  # log-probabilities, or logits of labels
     for k in range(folds):
         part, held = rows.rows(fold != k), rows.rows(fold == k)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of columns: said once, of all rows
             prepared = learn(part)
-        fitted = clone(classifier)
+        fitted, X, X_held = clone(classifier), prepared.numbers(part), prepared.numbers(held)
+        if made is not None:
+            fitted.set_params(module=made(features=X.shape[1], classes=len(classes)))
         with train_words():
-            fitted.fit(prepared.numbers(part), part.labels, part.weight)
-        log_probs[fold == k] = fitted.predict_log_proba(prepared.numbers(held))
-    said: dict[str, Any] = {**rows.named(), **score_columns(classes, log_probs)}
-    said |= {rows.target: rows.labels, FOLD: fold}
-    _table.write(output, said, argument="--out-of-fold")
-    nats = -log_probs[np.arange(len(fold)), np.searchsorted(classes, rows.labels)].mean()
-    right = (classes[log_probs.argmax(axis=1)] == rows.labels).mean()
+            names = None if several is None else several.labels
+            fitted.fit(X, part.labels, part.weight, classes=names)
+        several_of = isinstance(fitted, MultilabelClassifier)
+        say = fitted.decision_function if several_of else fitted.predict_log_proba
+        scores[fold == k] = say(X_held)
+    said: dict[str, Any] = dict(rows.named())
+    if several is not None:
+        said |= score_labels(several, scores)
+        said |= {f"y_{name}": rows.labels[:, j].astype(np.int8) for j, name in enumerate(classes)}
+        found = label_scores(scores, rows.labels)
+        nats, right = found["validation_cross_entropy"], found["validation_accuracy"]
+        each, how = "label", "--multilabel --target 'y_*' --logits 'z_*'"
+    else:
+        said |= {**score_columns(classes, scores), rows.target: rows.labels}
+        nats = -scores[np.arange(len(fold)), np.searchsorted(classes, rows.labels)].mean()
+        right = float((classes[scores.argmax(axis=1)] == rows.labels).mean())
+        each, how = "row", f"--target {rows.target} --log-probs 'l_*'"
+    _table.write(output, said | {FOLD: fold}, argument="--out-of-fold")
     return (
-        f"{_check.count(folds, 'fold')}: {nats / np.log(2):.4f} bits a row out of fold, accuracy "
-        f"{100 * right:.1f} %: {output}\n"
-        f"Evaluate them: xent evaluate {output} --target {rows.target} --log-probs 'l_*'"
+        f"{_check.count(folds, 'fold')}: {nats / np.log(2):.4f} bits a {each} out of fold, "
+        f"accuracy {100 * right:.1f} %: {output}\nEvaluate them: xent evaluate {output} {how}"
     )

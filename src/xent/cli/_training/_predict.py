@@ -12,6 +12,8 @@ from xent.cli import _data
 from xent.cli._tables import EMBEDDED, TableOptions, with_options
 from xent.cli._training._images import blocks, check_shape, read_part, size_of
 from xent.cli._training._labelled import batches, check_ids, text_columns
+from xent.cli._training._module._code import module_factory
+from xent.cli._training._module._dense import predict_dense
 from xent.cli._training._multilabel import (
     LabelColumns,
     check_label_names,
@@ -46,7 +48,14 @@ def predict(
     ] = None,
     image_size: Annotated[
         str | None,
-        typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
+        typer.Option(help="Bring images in folders to this size, columns by rows, like 28x28."),
+    ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(
+            help="The network that MODEL was trained with, if it was: its file is RUN.",
+            metavar="FILE.py:NAME",
+        ),
     ] = None,
     *,
     reading: TableOptions,
@@ -57,16 +66,25 @@ def predict(
     stays a number where the probability rounds to 0), the prediction, and the target where
     DATA has it. Where a row may have several labels, the logit z_LABEL is beside p_LABEL, and
     y_LABEL is 1 where it is there. Of a folder with MNIST's files those to hold out, t10k-*,
-    are predicted.
+    are predicted. Of a model of `xent train --dense` the output is an NPZ with log_probs
+    (N, C, ...), prediction and target.
 
     Example: xent predict digits.xent digits-test --output predictions.csv
     """
     from xent import _check, _table
-    from xent.training import TrainedModel
+    from xent.training import DenseClassifier, TrainedModel
 
     _data.check_outputs([data, model], {"--output": output})
-    with _data.words(path="MODEL"):
-        trained = TrainedModel.load(model)
+    with _data.words("module", path="MODEL"):
+        trained = TrainedModel.load(model, None if module is None else module_factory(module, 0))
+    if isinstance(trained.classifier, DenseClassifier):
+        given = {"--id": ids, "--image-size": image_size, **reading.given()}
+        for option, value in given.items():
+            if value:
+                must = "be left out where every place has a class"
+                raise _check.invalid(option, must, repr(value))
+        predict_dense(trained, data, output)
+        return
     several = _several(trained)
     if several is None:
         check_names("MODEL", trained.classifier.classes_, [trained.target, *(ids or ())])

@@ -60,7 +60,10 @@ class Prepared:
         return self.scaling.apply(X).astype(np.float32)  # type: ignore[union-attr]
 
     def model(
-        self, classifier: SoftmaxClassifier, several: LabelColumns | None = None
+        self,
+        classifier: SoftmaxClassifier,
+        several: LabelColumns | None = None,
+        module: str = "",
     ) -> TrainedModel:
         """Return a fitted classifier with all that it needs to meet new data."""
         from xent.training import TrainedModel
@@ -75,6 +78,7 @@ class Prepared:
             self.shape,
             [] if several is None or listed else several.columns,
             "" if several is None else several.separator,
+            module,
         )
 
 

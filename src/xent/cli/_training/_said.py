@@ -65,7 +65,7 @@ def say_what_was_trained(classifier: SoftmaxClassifier, held: Labelled | None) -
     history, loss = classifier.history_, classifier.loss_
     typer.echo(
         f"{loss} after {_check.count(len(history['loss']), 'epoch')}: "
-        f"{history['loss'][-1]:.4f}{_unit(loss)}"
+        f"{history['loss'][-1]:.4f}{unit_of(loss)}"
     )
     if held is not None:
         unit, each = "image", "an image"
@@ -80,8 +80,7 @@ def say_what_was_trained(classifier: SoftmaxClassifier, held: Labelled | None) -
         )
 
 
-def _unit(loss: str) -> str:
-    # Squares have no unit, and the binary loss is a mean over rows and classes.
-    return {"cross_entropy": " nats a row", "binary_cross_entropy": " nats a yes or no"}.get(
-        loss, ""
-    )
+def unit_of(loss: str, each: str = "row") -> str:
+    """Return the unit of a loss: squares have none, the binary loss is a mean over classes too."""
+    units = {"cross_entropy": f" nats a {each}", "binary_cross_entropy": " nats a yes or no"}
+    return units.get(loss, "")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +21,8 @@ from xent.cli._training._labelled import (
     read_labelled,
     text_columns,
 )
+from xent.cli._training._module._code import module_factory
+from xent.cli._training._module._dense import train_dense
 from xent.cli._training._multilabel import check_label_names
 from xent.cli._training._prepared import Prepared, prepare
 from xent.cli._training._said import (
@@ -30,12 +31,24 @@ from xent.cli._training._said import (
     say_what_was_trained,
 )
 from xent.cli._training._scores import check_names
+from xent.cli._training._typed import (
+    check_buffer,
+    check_dense,
+    check_multilabel,
+    out_of_fold_file,
+    refuse_for_images,
+    seconds_of,
+    share_of,
+    units_of,
+)
 from xent.cli._training._words import IMAGES_HELP, train_words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xent.cli._training._prepared import Labelled
+
+ROWS_A_STEP, INPUTS_A_STEP = 64, 8
 
 
 @with_options()
@@ -98,8 +111,34 @@ def train(
     hidden: Annotated[
         str, typer.Option(help="Units of each hidden layer, like 64,32; none by default.")
     ] = "",
+    module: Annotated[
+        str | None,
+        typer.Option(
+            help="A network of your own: a class or function in a file of Python, which is RUN, "
+            "with all that your user may do. It is called with features= and classes=, where it "
+            "has such arguments, and returns a torch.nn.Module from rows to logits.",
+            metavar="FILE.py:NAME",
+        ),
+    ] = None,
+    dense: Annotated[
+        bool,
+        typer.Option(
+            "--dense",
+            help="Every place of an input has a class of its own, as the pixels of a mask "
+            "have. DATA is an NPZ, or a folder of .npy, with x_train (N, ...) and "
+            "y_train (N, H, W) or (N, L). --module gives logits (N, C, H, W) or (N, C, "
+            "L).",
+        ),
+    ] = False,
+    ignore: Annotated[
+        int | None,
+        typer.Option(help="With --dense: the class of places that do not count, like 255."),
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 10,
-    batch_size: Annotated[int, typer.Option(help="Rows in each step of the optimizer.")] = 64,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Rows in each step of the optimizer; 64, and 8 with --dense."),
+    ] = None,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of the optimizer.")] = 0.5,
     optimizer: Annotated[
         str,
@@ -121,7 +160,10 @@ def train(
     ] = None,
     class_weight: Annotated[
         str | None,
-        typer.Option(help="balanced: all classes count alike.", autocompletion=one_of("balanced")),
+        typer.Option(
+            help="balanced makes all classes count alike, however many rows they have.",
+            autocompletion=one_of("balanced"),
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Column of weights of the rows, which is no feature.")
@@ -132,7 +174,10 @@ def train(
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="Predict each row by a model trained without its part of so many."),
+        typer.Option(
+            help="Also train this many models, each without one part of the rows, and "
+            "predict that part."
+        ),
     ] = None,
     out_of_fold_: Annotated[
         Path | None,
@@ -144,21 +189,21 @@ def train(
     download: Annotated[
         str | None,
         typer.Option(
-            help="mnist: download its files into the folder DATA first, where they are not there.",
+            help="mnist downloads its files into the folder DATA first, if they are not there.",
             autocompletion=one_of("mnist"),
         ),
     ] = None,
     buffer: Annotated[
         int | None,
         typer.Option(
-            help="Of a Parquet file, or images, have so many rows in memory at once: row groups "
-            "are shuffled, and rows within the buffer.",
+            help="Hold only this many rows of a Parquet file, or images, in memory at once. "
+            "Row groups are shuffled, and rows within the buffer.",
             metavar="ROWS",
         ),
     ] = None,
     image_size: Annotated[
         str | None,
-        typer.Option(help="Columns and rows to bring images in folders to, like 28x28."),
+        typer.Option(help="Bring images in folders to this size, columns by rows, like 28x28."),
     ] = None,
     seed: _data.Seed = 0,
     device: Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda, ...")] = "auto",
@@ -171,7 +216,7 @@ def train(
     checkpoint_every: Annotated[
         str | None,
         typer.Option(
-            help="Write it whenever so long has passed, like 30s, 5m or 2h, amid an epoch too.",
+            help="Write the checkpoint at this interval, like 30s, 5m or 2h, within an epoch too.",
             metavar="TIME",
         ),
     ] = None,
@@ -179,7 +224,8 @@ def train(
         bool,
         typer.Option(
             "--allow-other-bits",
-            help="Go on from --checkpoint with other threads, torch or device than before.",
+            help="Go on from --checkpoint although threads, torch or device have changed; "
+            "the last bits of the result may differ.",
         ),
     ] = False,
     log: Annotated[
@@ -194,9 +240,12 @@ def train(
     each class. Of MNIST's folder train-* is trained on and t10k-* held out.
 
     Names become one-hot, numbers are scaled, gaps have a feature of their own, dates keep their
-    place in the year, the week and the day. How is kept in the model.
+    place in the year, the week and the day. The model remembers how.
 
     With --multilabel each label has a probability of its own, by a sigmoid.
+
+    The file of --module is your own code and is run. MODEL keeps its weights, not its code:
+    `xent predict` and `xent export` take the same --module.
 
     The same command with the same --checkpoint goes on where it was stopped.
     More --epochs train on from there.
@@ -207,18 +256,65 @@ def train(
 
     units = units_of(hidden)
     _check.integer("--epochs", epochs, least=1)
+    if batch_size is None:
+        batch_size = INPUTS_A_STEP if dense else ROWS_A_STEP
     _check.integer("--batch-size", batch_size, least=1)
     share = share_of(validation)
     file = validation if share is None else None
-    predictions = _out_of_fold_file(folds, out_of_fold_, validation)
-    _check_multilabel(multilabel, target, label_separator, class_weight, folds)
-    _check_buffer(buffer, share, folds, multilabel, drop_missing_target)
+    predictions = out_of_fold_file(folds, out_of_fold_, validation)
+    check_multilabel(multilabel, target, label_separator, class_weight)
+    check_buffer(buffer, share, folds, multilabel, drop_missing_target)
+    check_dense(
+        dense,
+        ignore,
+        module,
+        {
+            "--target": target,
+            "--multilabel": multilabel,
+            "--features": features,
+            "--drop-missing-target": drop_missing_target,
+            "--scale": scale,
+            "--weights": weights,
+            "--id": ids,
+            "--folds": folds,
+            "--hidden": hidden,
+            "--download": download,
+            "--buffer": buffer,
+            "--image-size": image_size,
+            **reading.given(),
+        },
+    )
     seconds = seconds_of(checkpoint_every)
     outputs = {"--model": model, "--checkpoint": checkpoint, "--out-of-fold": predictions}
     outputs["--log"] = log
     _data.check_outputs([data, file], outputs)
-    from xent.training import MultilabelClassifier, SoftmaxClassifier
+    from xent.training import DenseClassifier, MultilabelClassifier, SoftmaxClassifier
     from xent.training._data.source import is_images
+
+    settings: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "optimizer": optimizer,
+        "random_state": seed,
+        "device": device,
+        "schedule": schedule,
+        "patience": patience,
+    }
+    if loss is not None:
+        settings["loss"] = loss
+    lasting: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "checkpoint_every": seconds,
+        "allow_other_bits": allow_other_bits,
+        "log": log,
+    }
+    made = None if module is None else module_factory(module, seed)
+    if dense:
+        network = DenseClassifier(class_weight=class_weight, ignore_index=ignore, **settings)
+        with _way_on(checkpoint, checkpoint_every):
+            train_dense(network, data, (share, file), str(module), made, seed, model, lasting)
+        return
 
     if download is not None:
         from xent.training._data.download import download_mnist
@@ -257,37 +353,29 @@ def train(
         )
     if share is not None:
         rows, held = parted(rows, share, seed)
-    if predictions is not None:
-        others = [*rows.named(), rows.target, FOLD]
-        check_names("--target", _classes(rows), others)
     several = rows.several if isinstance(rows, LabelledTable) else None
+    others = [*rows.named(), *([] if predictions is None else [FOLD])]
     if several is not None:
-        check_label_names(several.labels, list(rows.named()))
+        check_label_names(several.labels, others)
+    elif predictions is not None:
+        check_names("--target", _classes(rows), [*others, rows.target])
     prepared = prepare(rows, scale, max_levels)
     if file is not None and isinstance(rows, LabelledTable):
         text = text_columns(prepared.encoder)
         held = read_held_out(file, reading, rows, text, drop_missing=drop_missing_target)
     elif file is not None:
         held = read_part(file, size, argument="--validation")
-    settings: dict[str, Any] = {
-        "hidden": units,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "optimizer": optimizer,
-        "random_state": seed,
-        "device": device,
-        "schedule": schedule,
-        "patience": patience,
-    }
-    if loss is not None:
-        settings["loss"] = loss
+    settings["hidden"] = units
     classifier = (
         SoftmaxClassifier(class_weight=class_weight, **settings)
         if several is None
         else MultilabelClassifier(**settings)
     )
     X: Any = blocks_of(data, reading, rows, prepared, buffer) if buffer else prepared.numbers(rows)
+    if made is not None:
+        width = X.features if buffer else X.shape[1]
+        number = len(_classes(rows) if several is None else several.labels)
+        classifier.set_params(module=made(features=width, classes=number))
     pair = None
     if held is not None:
         pair = (prepared.numbers(held, "--validation"), held.labels)
@@ -298,10 +386,7 @@ def train(
             rows.weight,
             classes=None if several is None else several.labels,
             validation=pair,
-            checkpoint=checkpoint,
-            checkpoint_every=seconds,
-            allow_other_bits=allow_other_bits,
-            log=log,
+            **lasting,
         )
     if folds is not None and predictions is not None:
         scaled = scale if prepared.encoder is None else prepared.encoder.scale
@@ -309,8 +394,8 @@ def train(
         def learn(part: Labelled) -> Prepared:
             return prepare(part, scaled, max_levels)
 
-        said = out_of_fold(rows, folds, seed, learn, classifier, predictions)
-    prepared.model(classifier, several).save(model)
+        said = out_of_fold(rows, folds, seed, learn, classifier, predictions, made)
+    prepared.model(classifier, several, module or "").save(model)
     say_what_is_read(rows, prepared)
     if buffer is not None:
         say_how_it_was_streamed(X, rows)
@@ -337,94 +422,10 @@ def _way_on(checkpoint: Path | None, every: str | None) -> Iterator[None]:
         raise
 
 
-def _check_multilabel(
-    multilabel: bool,
-    target: str | None,
-    separator: str | None,
-    class_weight: str | None,
-    folds: int | None,
-) -> None:
-    """Refuse what goes with several labels alone, or with one class alone."""
-    from xent import _check
-
-    if not multilabel:
-        if separator is not None:
-            raise _check.invalid("--label-separator", "go with --multilabel", repr(separator))
-        return
-    if target is None:
-        raise _check.invalid("--target", "name the labels with --multilabel", "none")
-    advice = "To count what is there more, use --loss binary_cross_entropy:pos_weight=5."
-    if class_weight is not None:
-        must = "be left out with --multilabel"
-        raise _check.invalid("--class-weight", must, repr(class_weight), advice)
-    if folds is not None:
-        raise _check.invalid("--folds", "be left out with --multilabel", folds)
-
-
-def _check_buffer(
-    buffer: int | None,
-    share: float | None,
-    folds: int | None,
-    multilabel: bool,
-    drop_missing: bool,
-) -> None:
-    """Refuse what needs all rows at once where they are read block by block."""
-    from xent import _check
-
-    if buffer is None:
-        return
-    _check.integer("--buffer", buffer, least=1)
-    given = {
-        "--folds": folds,
-        "--multilabel": multilabel or None,
-        "--drop-missing-target": drop_missing or None,
-    }
-    for option, value in given.items():
-        if value is not None:
-            raise _check.invalid(option, "be left out with --buffer", value)
-    if share is not None:
-        raise _check.invalid("--validation", "name a file with --buffer", f"{share:g}")
-
-
-def _out_of_fold_file(folds: int | None, file: Path | None, validation: str | None) -> Path | None:
-    """Return where the predictions of folds go, None without folds."""
-    from xent import _check
-
-    if folds is None:
-        if file is not None:
-            raise _check.invalid("--out-of-fold", "go with --folds", repr(str(file)))
-        return None
-    _check.integer("--folds", folds, least=2)
-    if validation is not None:
-        raise _check.invalid("--validation", "be left out with --folds", repr(validation))
-    return file or Path("out_of_fold.csv")
-
-
 def _classes(rows: Labelled) -> NDArray[Any]:
     import numpy as np
 
     return np.unique(rows.labels)
-
-
-def refuse_for_images(data: str, given: Mapping[str, object]) -> None:
-    """Refuse what was said of a table where images are read."""
-    from xent import _check
-
-    for option, value in given.items():
-        if value:
-            raise _check.invalid(option, "go with a table", f"images in {data!r}")
-
-
-def share_of(validation: str | None) -> float | None:
-    """Return the share of rows to hold out, None where a file is named."""
-    from xent import _check
-
-    try:
-        share = float(validation or "")
-    except ValueError:
-        return None
-    advice = "Or name a file, such as ./test.csv."
-    return _check.share("--validation", share, advice)
 
 
 def parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
@@ -434,24 +435,3 @@ def parted(rows: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]
     with train_words():
         held = hold_out(rows.labels, share, seed)
     return rows.rows(~held), rows.rows(held)
-
-
-def seconds_of(text: str | None) -> float | None:
-    """Read a time like 30s, 5m or 2h."""
-    from xent import _check
-
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text.strip())
-    if not found:
-        raise _check.invalid("--checkpoint-every", "be a time like 30s, 5m or 2h", repr(text))
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
-
-
-def units_of(text: str) -> list[int]:
-    from xent import _check
-
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise _check.invalid("--hidden", "be numbers of units like 64,32", repr(text)) from None

@@ -15,7 +15,7 @@ OPTIONS = (
     "loss", "hidden", "epochs", "batch_size", "learning_rate", "optimizer", "device", "checkpoint",
     "checkpoint_every",
     "allow_other_bits", "validation", "scale", "max_levels", "class_weight", "schedule", "patience",
-    "image_size", "log",
+    "image_size", "log", "module",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from xent import _check
 from xent.evaluation._accumulator import result, stored
 from xent.evaluation._accumulator.rows import counted
-from xent.evaluation._accumulator.scores import scores_of
+from xent.evaluation._accumulator.scores.column import scores_of
 from xent.evaluation._accumulator.state import EvaluationState
 from xent.evaluation._batches.once import RowsById
 from xent.evaluation._batches.parts import Batch, update_each
@@ -63,9 +63,9 @@ class Accumulator:
     -----
     `result` says all that `evaluate` says, but for what needs the rows again: calibrators, and the
     calibration of the winning class beyond its bins. Up to 2^17 distinct scores, of all classes
-    together, are each counted by itself; beyond, by cells of the log odds (``Report.score_counts``
-    says which), which moves the area under the curve by less than 1e-6, the average precision by
-    less than 1e-5, and the parts of CORP, which follow single rows, by some 1e-5 a class.
+    together, are each counted by itself. More are counted in cells of the log odds;
+    ``Report.score_counts`` says which. Cells move the area under the curve by less than 1e-6, the
+    average precision by less than 1e-5, and the parts of CORP by some 1e-5 a class.
 
     Examples
     --------

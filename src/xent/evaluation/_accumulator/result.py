@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent.evaluation._accumulator.moments import CostMoments
-from xent.evaluation._accumulator.scores import NO_RANKING, ScoreCounts
+from xent.evaluation._accumulator.scores.column import ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.sums import SMALLEST, Numbers, Sums, ratio
 from xent.evaluation._accumulator.tally import (
@@ -33,7 +33,7 @@ from xent.evaluation._numbers import (
     PairList,
     SliceRow,
 )
-from xent.evaluation._ranking import operating_points
+from xent.evaluation._ranking import NO_RANKING, operating_points, ranking_of
 from xent.evaluation._report import Report
 
 ONE = 1 << SMALLEST
@@ -90,7 +90,7 @@ def report_of(
         calibration=bins,
         impossible=moments.endless,
         floored=_floored(tally, moments, unit),
-        ranking=NO_RANKING if scores is None else scores.ranking(),
+        ranking=NO_RANKING if scores is None else ranking_of(scores),
         score_counts="none" if scores is None else scores.form,
         thresholds=thresholds,
         best_f1=best_f1,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xent import _check
-from xent.evaluation._accumulator.scores import ScoreCounts
+from xent.evaluation._accumulator.scores.column import ScoreCounts
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.tally import RowTally
 

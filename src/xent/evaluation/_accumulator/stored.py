@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check, _store
-from xent.evaluation._accumulator.scores import ScoreColumn
+from xent.evaluation._accumulator.scores.column import ScoreColumn
+from xent.evaluation._accumulator.scores.held import HeldScores
 from xent.evaluation._accumulator.slices import Slices
 from xent.evaluation._accumulator.state import EvaluationState
 from xent.evaluation._accumulator.sums import Slots, Sums
@@ -164,13 +165,13 @@ def _take_slices(slices: Slices, name: str, said: Said, arrays: Arrays) -> None:
 
 
 def _put_column(column: ScoreColumn, name: str, said: Said, arrays: Arrays) -> None:
-    keys, order = column.held()
+    held = column.held()
     said[name] = column.exact
-    arrays[name] = np.stack([keys, column.rows[order], column.yes[order]])
-    for part, sums in (("weight", column.weight), ("yes", column.yes_weight)):
-        sums.carry()
-        some = order if column.weighted else order[:0]
-        _put_sums(sums, f"{name}.{part}", said, arrays, some)
+    arrays[name] = np.stack([held.keys, held.rows, held.yes])
+    for part, sums in (("weight", held.weight), ("yes", held.yes_weight)):
+        some = Sums(0) if sums is None else sums
+        some.carry()
+        _put_sums(some, f"{name}.{part}", said, arrays, np.arange(len(some.limbs)))
 
 
 def _take_column(column: ScoreColumn, name: str, said: Said, arrays: Arrays) -> None:
@@ -178,4 +179,5 @@ def _take_column(column: ScoreColumn, name: str, said: Said, arrays: Arrays) -> 
     weights = [Sums(len(keys) if column.weighted else 0) for _ in range(2)]
     for part, sums in zip(("weight", "yes"), weights, strict=True):
         _take_sums(sums, f"{name}.{part}", said, arrays)
-    column.take(keys, rows, yes, weights, exact=said[name])
+    own = weights if column.weighted else ()
+    column.take(HeldScores(keys, rows, yes, *own), exact=said[name])

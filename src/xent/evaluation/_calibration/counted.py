@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from xent._kernels.predictions.scores import EVEN_CELLS, LOG_ODDS, PROBABILITY
-from xent.evaluation._accumulator.scores import ScoreColumn, scores_from
+from xent._kernels.predictions.scores import LOG_ODDS, PROBABILITY
+from xent.evaluation._accumulator.scores.column import ScoreColumn
 from xent.evaluation._calibration.yes_no import Numbers, YesNo, log_rest
 
 
@@ -12,23 +12,19 @@ def view_of(column: ScoreColumn) -> YesNo:
 
     Where scores were counted by cells, each row has the log odds of the middle of its cell.
     """
-    keys, places = column.held()
-    rows, own = column.rows[places], column.yes[places]
-    weight, mine = rows.astype(np.float64), own.astype(np.float64)
+    held = column.held()
+    keys, rows, own = held.keys, held.rows, held.yes
+    weight, mine = held.weights()
     no_squares, my_squares = weight - mine, mine
     if column.weighted:
-        weight, mine = column.weight.values()[places], column.yes_weight.values()[places]
         # As if the rows of one score had one weight: which each has is not known.
         no_squares = np.square(weight - mine) / np.maximum(rows - own, 1)
         my_squares = np.square(mine) / np.maximum(own, 1)
-    if column.exact:
-        log_yes, log_no = _logs(scores_from(keys), column.kind)
+    scores = column.scores(held)
+    if scores is not None:
+        log_yes, log_no = _logs(scores, column.kind)
     else:
-        middle = (keys + 0.5) * column.width
-        far = np.abs(middle) > EVEN_CELLS
-        with np.errstate(over="ignore"):
-            size = EVEN_CELLS * np.exp(np.where(far, np.abs(middle) / EVEN_CELLS - 1, 0.0))
-        log_yes, log_no = _logs(np.where(far, np.copysign(size, middle), middle), LOG_ODDS)
+        log_yes, log_no = _logs(column.log_odds(held), LOG_ODDS)
     parts = np.stack([rows - own, own], axis=1).ravel()
     some = parts > 0
     order = np.repeat(np.arange(len(keys)), 2)[some]

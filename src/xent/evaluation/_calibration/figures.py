@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.evaluation._accumulator.scores import ScoreCounts
+from xent.evaluation._accumulator.scores.column import ScoreCounts
 from xent.evaluation._calibration.bins import Binning, binning_of
 from xent.evaluation._calibration.corp import LevelBlocks, decomposed, recalibrated
 from xent.evaluation._calibration.counted import view_of

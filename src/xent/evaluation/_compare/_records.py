@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
-from xent._check import count
-from xent._terminal import fitted, one_line, width_of
-from xent.evaluation._numbers import plain, unit_of
+from xent._lang import say, say_count
+from xent._terminal import fitted, one_line, right_in, width_of
+from xent.evaluation._numbers import plain, said_unit, unit_of
 
 INTERVALS = {"student": "Student's", "bootstrap": "percentile bootstrap"}
 TESTS = {"t": "paired t", "sign_flip": "sign flips", "bootstrap": "inverted bootstrap interval"}
@@ -52,11 +52,11 @@ class CostDifference:
     first, second : object
         The models.
     difference, low, high, error : float
-        Mean over rows of the second's cost less the first's, its interval, its standard error;
-        infinite where one model alone gave a true class probability 0, NaN where both did.
+        Mean over rows of the second's cost less the first's, its interval, its standard error.
+        Infinite if one model alone gave a true class probability 0, NaN if both did.
     p_value, adjusted : float
         How likely a difference of that size is if there is none, and the same corrected for the
-        number of comparisons; NaN where the difference is not finite.
+        number of comparisons. NaN if the difference is not finite.
     impossible_first, impossible_second, impossible_both : int
         Rows whose true class was given probability 0 by the one, by the other, by both.
     finite_difference, finite_low, finite_high, finite_p_value : float
@@ -178,35 +178,43 @@ class ModelComparison:
         return "\n".join([*lines, "", *self._notes(), self.signature])
 
     def _repr_html_(self) -> str:
-        """Show the tables in a notebook."""
+        """Show the tables in a notebook, in the language that is spoken."""
         models = [[m.name, m.cross_entropy, m.low, m.high, m.impossible] for m in self.models]
-        heads = ["second less first", "difference", "low", "high", "p", f"p ({self.correction})"]
+        ends = [say("low"), say("high")]
         pairs = [
-            [f"{d.second} less {d.first}", d.difference, d.low, d.high, d.p_value, d.adjusted]
-            for d in self.differences
+            [_less(d), d.difference, d.low, d.high, d.p_value, d.adjusted] for d in self.differences
         ]
         notes = "".join(f"<p>{escape(line)}</p>" for line in [self._head(), *self._notes()])
-        first = _table(["model", f"{self.unit} a row", "low", "high", "zeros on the truth"], models)
+        first = _table([say("model"), self._per_row(), *ends, say("zeros on the truth")], models)
+        heads = [say("second less first"), say("difference"), *ends, "p", f"p ({self.correction})"]
         return f"<div>{first}{_table(heads, pairs)}{notes}</div>"
 
     def _head(self) -> str:
-        head = f"{count(self.rows, 'row')}, {count(len(self.models), 'model')}"
-        return head if self.groups is None else f"{head}, {count(self.groups, 'group')}"
+        parts = [say_count(self.rows, "row"), say_count(len(self.models), "model")]
+        if self.groups is not None:
+            parts.append(say_count(self.groups, "group"))
+        return say(", ").join(parts)
+
+    def _per_row(self) -> str:
+        return say("{unit} a row", unit=said_unit(self.base))
 
     def _model_lines(self) -> list[str]:
         width = self._width(m.name for m in self.models)
-        lines = [f"{'':{width}}  {self.unit + ' a row':>12}   {100 * self.confidence:g} % interval"]
+        interval = say("{share:g} % interval", share=100 * self.confidence)
+        lines = [f"{'':{width}}  {right_in(self._per_row(), 12)}   {interval}"]
         return lines + [
             f"{fitted(one_line(m.name), width)}  {m.cross_entropy:12.4f}   {_reach(m.low, m.high)}"
             for m in self.models
         ]
 
     def _difference_lines(self) -> list[str]:
-        names = [f"{one_line(d.second)} less {one_line(d.first)}" for d in self.differences]
+        names = [_less(d) for d in self.differences]
         width = min(max(map(width_of, names)), 2 * WIDEST_NAME)
         several = len(self.differences) > 1
-        head = f"{'':{width}}  {'difference':>12}   {'interval':<20}  {'p':>8}"
-        lines = [head + (f"  {self.correction + chr(39) + 's':>8}" if several else "")]
+        head = f"{'':{width}}  {right_in(say('difference'), 12)}   "
+        head += f"{fitted(say('interval'), 20)}  {'p':>8}"
+        corrected = say("{name}'s", name=self.correction)
+        lines = [head + (f"  {right_in(corrected, 8)}" if several else "")]
         for name, d in zip(names, self.differences, strict=True):
             line = f"{fitted(name, width)}  {_signed(d.difference):>12}   "
             line += f"{_reach(d.low, d.high, sign=True):<20}  {_p(d.p_value):>8}"
@@ -220,51 +228,59 @@ class ModelComparison:
         if not d.impossible:
             return []
         said = [
-            f"{one_line(name)} alone in {count(rows, 'row')}"
+            say("{name} alone in {rows}", name=one_line(name), rows=say_count(rows, "row"))
             for name, rows in ((d.first, d.impossible_first), (d.second, d.impossible_second))
             if rows
         ]
         if d.impossible_both:
-            said.append(f"both in {count(d.impossible_both, 'row')}")
-        zeros = f"a true class was given probability 0, at infinite cost: {', '.join(said)};"
+            said.append(say("both in {rows}", rows=say_count(d.impossible_both, "row")))
+        zeros = say(
+            "a true class was given probability 0, at infinite cost: {who};",
+            who=say(", ").join(said),
+        )
         if math.isnan(d.finite_difference):
-            return [zeros, "no row is left on which both are finite"]
-        rest = f"on the other rows {_signed(d.finite_difference)} {self.unit}"
+            return [zeros, say("no row is left on which both are finite")]
+        cost = f"{_signed(d.finite_difference)} {said_unit(self.base)}"
+        rest = say("on the other rows {cost}", cost=cost)
         if not math.isnan(d.finite_low):
-            rest += f" ({_reach(d.finite_low, d.finite_high, sign=True)}, p {_p(d.finite_p_value)})"
+            reach = _reach(d.finite_low, d.finite_high, sign=True)
+            rest += say(" ({reach}, p {p})", reach=reach, p=_p(d.finite_p_value))
         return [zeros, rest]
 
     def _slice_lines(self, name: Any) -> list[str]:
         found = [piece for piece in self.slices if piece.by == name]
         several = len(self.differences) > 1
-        lines = [f"by {one_line(name)}: difference, interval, p ({self.correction}), rows"]
+        head = "by {name}: difference, interval, p ({correction}), rows"
+        lines = [say(head, name=one_line(name), correction=self.correction)]
         for d in found[:MOST_SLICES]:
-            value = "missing" if d.value is None else one_line(d.value)
+            value = say("missing") if d.value is None else one_line(d.value)
             if several:
-                value = f"{value}: {one_line(d.second)} less {one_line(d.first)}"
+                value = say("{value}: {pair}", value=value, pair=_less(d))
             lines.append(
                 f"  {fitted(value, 36 if several else 18)} {_signed(d.difference):>10}   "
                 f"{_reach(d.low, d.high, sign=True):<20}  {_p(d.adjusted):>8}  {d.rows:>9,}"
             )
         if len(found) > MOST_SLICES:
-            lines.append(f"  and {len(found) - MOST_SLICES} more")
+            lines.append("  " + say("and {more} more", more=len(found) - MOST_SLICES))
         return lines
 
     def _notes(self) -> list[str]:
         """Say how intervals and p-values were found."""
-        interval, test = INTERVALS[self.interval], TESTS[self.test]
-        drawn = "rows are drawn one by one"
+        interval, test = say(INTERVALS[self.interval]), say(TESTS[self.test])
+        drawn = say("rows are drawn one by one")
         if self.groups is not None:
-            drawn = f"{count(self.groups, 'group')} of rows are drawn whole"
-            interval += ", cluster-robust" if self.interval == "student" else " of groups"
-        chance = self.interval == "bootstrap" or self.test != "t"
-        said = f"; {self.resamples:,} resamples, seed {self.seed}" if chance else ""
-        lines = [f"interval: {interval}; p: {test}; {drawn}{said}"]
+            drawn = say("{groups} of rows are drawn whole", groups=say_count(self.groups, "group"))
+            robust = self.interval == "student"
+            interval += say(", cluster-robust") if robust else say(" of groups")
+        line = say(
+            "interval: {interval}; p: {test}; {drawn}", interval=interval, test=test, drawn=drawn
+        )
+        if self.interval == "bootstrap" or self.test != "t":
+            line += say("; {draws:,} resamples, seed {seed}", draws=self.resamples, seed=self.seed)
+        lines = [line]
         if len(self.differences) > 1:
-            pairs = len(self.differences)
-            lines.append(
-                f"{self.correction}'s correction for {pairs} comparisons; intervals have none"
-            )
+            said = "{name}'s correction for {pairs} comparisons; intervals have none"
+            lines.append(say(said, name=self.correction, pairs=len(self.differences)))
         return lines
 
     @staticmethod
@@ -282,24 +298,31 @@ def _table(heads: list[str], rows: list[list[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else one_line(value)
+    if not isinstance(value, float):
+        return one_line(value)
+    return "-" if math.isnan(value) else f"{value:.4g}"
+
+
+def _less(d: CostDifference) -> str:
+    return say("{second} less {first}", second=one_line(d.second), first=one_line(d.first))
 
 
 def _signed(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:+.4f}"
+    return say("undefined") if math.isnan(value) else f"{value:+.4f}"
 
 
 def _reach(low: float, high: float, *, sign: bool = False) -> str:
     if math.isnan(low) or math.isinf(low):
         return "-"
-    return f"{low:+.4f} to {high:+.4f}" if sign else f"{low:.4f} to {high:.4f}"
+    template = "{low:+.4f} to {high:+.4f}" if sign else "{low:.4f} to {high:.4f}"
+    return say(template, low=low, high=high)
 
 
 def _verdict(d: CostDifference) -> str:
     """Say what the interval does: lie below 0, above it, or hold it."""
     if d.high < 0 or d.low > 0:
-        return "better" if d.high < 0 else "worse"
-    return "open" if d.low <= 0 <= d.high else ""
+        return say("better") if d.high < 0 else say("worse")
+    return say("open") if d.low <= 0 <= d.high else ""
 
 
 def _p(value: float) -> str:

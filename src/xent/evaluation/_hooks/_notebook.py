@@ -3,34 +3,39 @@
 from collections.abc import Sequence
 from html import escape
 
+from xent._lang import say, say_count
 from xent._terminal import one_line
-from xent.evaluation._numbers import Figures, percent
+from xent.evaluation._numbers import Figures, percent, said_unit
 
 MOST_CLASSES = 12
 CELL = "text-align:left;white-space:pre"
 
 
 def cell_of(report: Figures) -> str:
-    """Return a report as HTML; labels are a stranger's, and escaped.
+    """Return a report as HTML, in the language that is spoken.
+
+    Labels are a stranger's, and escaped.
 
     Parameters
     ----------
     report : Figures
         The report.
     """
-    unit = report.unit
+    unit = said_unit(report.base)
+    cost = f"{report.cross_entropy:.4f} {say('{unit} a row', unit=unit)}"
+    reach = say("{low:.4f} to {high:.4f}", low=report.low, high=report.high)
     numbers = [
-        ("cross-entropy", f"{report.cross_entropy:.4f} {unit} a row"),
-        (f"{100 * report.confidence:g} % interval", f"{report.low:.4f} to {report.high:.4f}"),
-        ("uniform", f"{report.uniform:.4f}"),
-        ("class prior", f"{report.prior:.4f}"),
-        ("explained", percent(report.explained)),
-        ("accuracy", percent(report.accuracy)),
-        ("Brier", f"{report.brier:.4f}"),
-        ("calibration error", percent(report.calibration_error)),
+        (say("cross-entropy"), cost),
+        (say("{share:g} % interval", share=100 * report.confidence), reach),
+        (say("uniform"), f"{report.uniform:.4f}"),
+        (say("class prior"), f"{report.prior:.4f}"),
+        (say("explained"), percent(report.explained)),
+        (say("accuracy"), percent(report.accuracy)),
+        (say("Brier"), f"{report.brier:.4f}"),
+        (say("calibration error"), percent(report.calibration_error)),
     ]
     if report.impossible:
-        numbers.append(("zeros on the truth", f"{report.impossible:,}"))
+        numbers.append((say("zeros on the truth"), f"{report.impossible:,}"))
     order = sorted(report.per_class, key=lambda c: -c.share)
     classes = [
         (
@@ -43,10 +48,13 @@ def cell_of(report: Figures) -> str:
         )
         for c in order[:MOST_CLASSES]
     ]
-    heads = ("class", f"share of the {unit}", unit, "recall", "precision", "rows")
+    shares = say("share of the {unit}", unit=unit)
+    heads = (say("class"), shares, unit, say("recall"), say("precision"), say("rows"))
     more = len(order) - MOST_CLASSES
-    rest = f"<p>and {more:,} classes that cost less</p>" if more > 0 else ""
-    size = f"<p>{report.rows:,} rows, {report.classes:,} classes</p>"
+    left = say("and {more} classes that cost less", more=f"{more:,}")
+    rest = f"<p>{left}</p>" if more > 0 else ""
+    sizes = say_count(report.rows, "row"), say_count(report.classes, "class")
+    size = f"<p>{escape(say('{rows}, {classes}', rows=sizes[0], classes=sizes[1]))}</p>"
     return f"<div>{size}{_table((), numbers)}{_table(heads, classes)}{rest}</div>"
 
 

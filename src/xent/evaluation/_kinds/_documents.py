@@ -126,9 +126,10 @@ def _joined(argument: str, value: Any) -> tuple[Numbers, list[int] | None]:
     if isinstance(value, list | tuple) and value and isinstance(value[0], list | tuple):
         lengths = [len(part) for part in value]
         try:
-            return np.array(list(chain.from_iterable(value)), dtype=np.float64), lengths
+            whole = np.array(list(chain.from_iterable(value)), dtype=np.float64)
         except (TypeError, ValueError):
             raise _check.wrong_kind(argument, "hold numbers", "something else") from None
+        return _of_one_dimension(argument, whole), lengths
     if isinstance(value, list | tuple) and value and np.ndim(value[0]) == 1:
         parts = [_numbers(argument, part) for part in value]
         return np.concatenate(parts), [len(part) for part in parts]
@@ -152,6 +153,10 @@ def _numbers(argument: str, part: Any) -> Numbers:
         found = np.asarray(part, dtype=np.float64)
     except (TypeError, ValueError):
         raise _check.wrong_kind(argument, "hold numbers", f"{part!r}") from None
+    return _of_one_dimension(argument, found)
+
+
+def _of_one_dimension(argument: str, found: Numbers) -> Numbers:
     if found.ndim != 1:
         raise _check.invalid(argument, "be one array a document", f"the shape {found.shape}")
     return found

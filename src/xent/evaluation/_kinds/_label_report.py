@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xent._check import count
+from xent._lang import say, say_count
 from xent._terminal import fitted, one_line
 from xent.evaluation._kinds._means import KindReport, reach
-from xent.evaluation._numbers import percent
+from xent.evaluation._numbers import percent, said_unit
 
 
 @dataclass(frozen=True)
@@ -140,29 +140,47 @@ class MultilabelReport(KindReport):
     signature: str
 
     def __str__(self) -> str:
-        unit = self.unit
+        unit = said_unit(self.base)
+        sizes = say_count(self.rows, "row"), say_count(self.classes, "label")
         lines = [
-            f"{count(self.rows, 'row')} of {count(self.classes, 'label')}, each there or not",
+            say("{rows} of {labels}, each there or not", rows=sizes[0], labels=sizes[1]),
             "",
-            f"cross-entropy   {self.cross_entropy:8.4f} {unit} a label"
-            f"   (95 % interval {reach(self.low, self.high)})",
-            f"  a row         {self.total:8.4f} {unit}   all its labels"
-            f" ({reach(self.total_low, self.total_high)})",
-            f"  uniform       {self.uniform:8.4f} {unit} a label   knowing nothing",
-            f"  label priors  {self.prior:8.4f} {unit} a label   knowing how often each is there",
-            f"  explained     {percent(self.explained):>8} of the label priors",
-            f"Brier {self.brier:.4f} a label",
+            say(
+                "cross-entropy   {mean:8.4f} {unit} a label   (95 % interval {interval})",
+                mean=self.cross_entropy,
+                unit=unit,
+                interval=reach(self.low, self.high),
+            ),
+            say(
+                "  a row         {cost:8.4f} {unit}   all its labels ({interval})",
+                cost=self.total,
+                unit=unit,
+                interval=reach(self.total_low, self.total_high),
+            ),
+            say(
+                "  uniform       {cost:8.4f} {unit} a label   knowing nothing",
+                cost=self.uniform,
+                unit=unit,
+            ),
+            say(
+                "  label priors  {cost:8.4f} {unit} a label   knowing how often each is there",
+                cost=self.prior,
+                unit=unit,
+            ),
+            say("  explained     {share:>8} of the label priors", share=percent(self.explained)),
+            say("Brier {brier:.4f} a label", brier=self.brier),
         ]
         if self.impossible:
-            cells = count(self.impossible, "label")
-            lines.append(f"{cells} had what happened at probability 0: infinite cost")
-        lines += ["", f"label                share     {unit}    prior   positive"]
+            said = "{labels} had what happened at probability 0: infinite cost"
+            lines.append(say(said, labels=say_count(self.impossible, "label")))
+        lines += ["", say("label                share     {unit}    prior   positive", unit=unit)]
         order = sorted(self.per_label, key=lambda c: -c.share)
-        lines += [
-            f"  {fitted(one_line(c.label), 16)} {percent(c.share):>7} {c.cross_entropy:8.4f} "
-            f"{c.prior:8.4f}   {c.positives:,.0f} of {c.rows:,.0f}"
-            for c in order[:12]
-        ]
+        for c in order[:12]:
+            positive = say("{some:,.0f} of {all:,.0f}", some=c.positives, all=c.rows)
+            lines.append(
+                f"  {fitted(one_line(c.label), 16)} {percent(c.share):>7} {c.cross_entropy:8.4f} "
+                f"{c.prior:8.4f}   {positive}"
+            )
         if len(order) > 12:
-            lines.append(f"  and {len(order) - 12} more")
+            lines.append("  " + say("and {more} more", more=len(order) - 12))
         return "\n".join([*lines, "", self.signature])

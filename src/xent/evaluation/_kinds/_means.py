@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent._lang import say
 from xent.evaluation._calibration.interval import CONFIDENCE
 from xent.evaluation._compare._paired import Pieces, student
 from xent.evaluation._numbers import plain, unit_of
@@ -64,7 +65,9 @@ def reach(low: float, high: float) -> str:
     >>> reach(0.5, 0.75), reach(float("nan"), 1.0)
     ('0.5000 to 0.7500', '-')
     """
-    return "-" if math.isnan(low) or math.isinf(low) else f"{low:.4f} to {high:.4f}"
+    if math.isnan(low) or math.isinf(low):
+        return "-"
+    return say("{low:.4f} to {high:.4f}", low=low, high=high)
 
 
 def worst(cost: Numbers, most: int = HARDEST) -> list[int]:

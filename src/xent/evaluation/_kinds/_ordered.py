@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xent import _check
+from xent._lang import say
 from xent._terminal import fitted, one_line
 from xent.evaluation._arrays import weights_of
 from xent.evaluation._evaluate import evaluate
@@ -124,19 +125,31 @@ class OrderedReport(KindReport):
         """
         interval = reach(self.low, self.high)
         lines = [
-            f"ranked probability score {self.rps:.4f} a row   (95 % interval {interval})",
-            f"  over the {len(self.thresholds)} thresholds {self.rps_normalized:.4f}; "
-            f"Epstein's score {self.epstein:.4f}",
-            f"  climatology {self.climatology:.4f}   skill {percent(self.skill)}",
+            say(
+                "ranked probability score {score:.4f} a row   (95 % interval {interval})",
+                score=self.rps,
+                interval=interval,
+            ),
+            say(
+                "  over the {number} thresholds {each:.4f}; Epstein's score {epstein:.4f}",
+                number=len(self.thresholds),
+                each=self.rps_normalized,
+                epstein=self.epstein,
+            ),
+            say(
+                "  climatology {score:.4f}   skill {skill}",
+                score=self.climatology,
+                skill=percent(self.skill),
+            ),
             "",
-            "at most            said    seen   (F - O)²",
+            say("at most            said    seen   (F - O)²"),
         ]
         lines += [
             f"  {fitted(one_line(t.label), 14)} {t.said:6.3f}  {t.seen:6.3f}   {t.brier:.4f}"
             for t in self.thresholds[:10]
         ]
         if len(self.thresholds) > 10:
-            lines.append(f"  and {len(self.thresholds) - 10} more")
+            lines.append("  " + say("and {more} more", more=len(self.thresholds) - 10))
         return "\n".join(lines)
 
     def __str__(self) -> str:

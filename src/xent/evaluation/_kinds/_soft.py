@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xent import _check
-from xent._check import count
+from xent._lang import say, say_count
 from xent._terminal import fitted, one_line
 from xent.evaluation._arrays import weights_of
 from xent.evaluation._kinds._distributions import (
@@ -21,7 +21,7 @@ from xent.evaluation._kinds._distributions import (
     names_for,
 )
 from xent.evaluation._kinds._means import KindReport, mean_of, reach, signature, worst
-from xent.evaluation._numbers import percent
+from xent.evaluation._numbers import percent, said_unit
 from xent.evaluation._probabilities import check_costs
 
 Numbers = NDArray[np.float64]
@@ -143,31 +143,56 @@ class SoftReport(KindReport):
     signature: str
 
     def __str__(self) -> str:
-        unit = self.unit
-        waste = reach(self.divergence_low, self.divergence_high)
+        unit = said_unit(self.base)
+        sizes = say_count(self.rows, "row"), say_count(self.classes, "class")
         lines = [
-            f"{count(self.rows, 'row')} of soft targets, {count(self.classes, 'class')}",
+            say("{rows} of soft targets, {classes}", rows=sizes[0], classes=sizes[1]),
             "",
-            f"cross-entropy   {self.cross_entropy:8.4f} {unit} a row"
-            f"   (95 % interval {reach(self.low, self.high)})",
-            f"  floor         {self.floor:8.4f} {unit}   the entropy of the truth itself",
-            f"  divergence    {self.divergence:8.4f} {unit}   what the model wastes ({waste})",
-            f"  uniform       {self.uniform:8.4f} {unit}   knowing nothing: log of {self.classes}",
-            f"  class prior   {self.prior:8.4f} {unit}   knowing only the mean of the truth",
-            f"  explained     {percent(self.explained):>8} of what lies between prior and floor",
-            f"Brier {self.brier:.4f}",
+            say(
+                "cross-entropy   {mean:8.4f} {unit} a row   (95 % interval {interval})",
+                mean=self.cross_entropy,
+                unit=unit,
+                interval=reach(self.low, self.high),
+            ),
+            say(
+                "  floor         {cost:8.4f} {unit}   the entropy of the truth itself",
+                cost=self.floor,
+                unit=unit,
+            ),
+            say(
+                "  divergence    {cost:8.4f} {unit}   what the model wastes ({interval})",
+                cost=self.divergence,
+                unit=unit,
+                interval=reach(self.divergence_low, self.divergence_high),
+            ),
+            say(
+                "  uniform       {cost:8.4f} {unit}   knowing nothing: log of {classes}",
+                cost=self.uniform,
+                unit=unit,
+                classes=self.classes,
+            ),
+            say(
+                "  class prior   {cost:8.4f} {unit}   knowing only the mean of the truth",
+                cost=self.prior,
+                unit=unit,
+            ),
+            say(
+                "  explained     {share:>8} of what lies between prior and floor",
+                share=percent(self.explained),
+            ),
+            say("Brier {brier:.4f}", brier=self.brier),
         ]
         if self.impossible:
-            rows = count(self.impossible, "row")
-            lines.append(f"{rows} had a class that is possible at probability 0: infinite cost")
-        lines += ["", "class               truth    said   share of the cost"]
+            said = "{rows} had a class that is possible at probability 0: infinite cost"
+            lines.append(say(said, rows=say_count(self.impossible, "row")))
+        lines += ["", say("class               truth    said   share of the cost")]
         order = sorted(self.per_class, key=lambda c: -c.share)
         lines += [
             f"  {fitted(one_line(c.label), 16)} {c.target:6.3f}  {c.said:6.3f}   {percent(c.share)}"
             for c in order[:10]
         ]
         if len(order) > 10:
-            lines.append(f"  and {len(order) - 10} more")
+            lines.append("  " + say("and {more} more", more=len(order) - 10))
         return "\n".join([*lines, "", self.signature])
 
 

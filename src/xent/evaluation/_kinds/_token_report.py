@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from xent import _check
-from xent._check import count
-from xent._terminal import fitted, one_line
+from xent._lang import say, say_count
+from xent._terminal import fitted, left_in, one_line
 from xent.evaluation._kinds._means import KindReport, reach
-from xent.evaluation._numbers import plain
+from xent.evaluation._numbers import plain, said_unit
 
 FIRST_TOKEN = {
     "after_start": "given what stands at the start of every text",
@@ -196,17 +196,22 @@ class TokenReport(KindReport):
         return plain({**found, "unit": self.unit})  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
-        head = count(self.documents, "document")
-        lines = [head if self.tokens is None else f"{head}, {count(self.tokens, 'token')}", ""]
+        sizes = [say_count(self.documents, "document")]
+        if self.tokens is not None:
+            sizes.append(say_count(self.tokens, "token"))
+        lines = [say(", ").join(sizes), ""]
         for unit in self.units:
+            said = "   95 % interval over documents {interval}   ({number})"
+            number = say_count(unit.number, unit.name)
             lines.append(
-                f"{self.unit} a {unit.name:<10} {unit.cost:8.4f}   95 % interval over documents "
-                f"{reach(unit.low, unit.high)}   ({count(unit.number, unit.name)})"
+                f"{left_in(self._per(unit.name), 15)} {unit.cost:8.4f}"
+                + say(said, interval=reach(unit.low, unit.high), number=number)
             )
         lines += [*self._token_lines(), ""]
-        lines.append(f"documents that cost most for their length: {self.unit} a {self._rate()}")
+        rate = self._per(self._rate())
+        lines.append(say("documents that cost most for their length: {rate}", rate=rate))
         for d in self.hardest[:5]:
-            tokens = "" if d.tokens is None else f"   ({count(d.tokens, 'token')})"
+            tokens = "" if d.tokens is None else f"   ({say_count(d.tokens, 'token')})"
             lines.append(f"  {fitted(one_line(d.id), 24)} {d.rate:8.4f}{tokens}")
         return "\n".join([*lines, "", self.signature])
 
@@ -214,31 +219,32 @@ class TokenReport(KindReport):
         """Say what was counted among the tokens, and what they cost by their place."""
         lines = []
         if self.tokens is not None:
-            lines += [f"perplexity of tokens {self.perplexity:.4g}", ""]
-        said = FIRST_TOKEN[self.first] if self.first else "given what was not said"
-        lines.append(f"first token of a document: {said}")
+            lines += [say("perplexity of tokens {value:.4g}", value=self.perplexity), ""]
+        how = say(FIRST_TOKEN[self.first]) if self.first else say("given what was not said")
+        lines.append(say("first token of a document: {how}", how=how))
         if self.unscored:
-            lines.append(
-                f"{count(self.unscored, 'first token')} without a log-probability: what they would "
-                "cost is missing above"
-            )
+            said = "{tokens} without a log-probability: what they would cost is missing above"
+            lines.append(say(said, tokens=say_count(self.unscored, "first token")))
         if self.padded:
-            entries = f"{self.padded:,} {'entry' if self.padded == 1 else 'entries'}"
-            lines.append(f"{entries} of padding left out")
+            said = "{tokens} of padding left out"
+            lines.append(say(said, tokens=say_count(self.padded, "token")))
         if self.context:
-            lines.append(
-                f"{count(self.context, 'token')} of windows conditioned on, not scored again"
-            )
+            said = "{tokens} of windows conditioned on, not scored again"
+            lines.append(say(said, tokens=say_count(self.context, "token")))
         if self.impossible:
-            lines.append("something had probability 0: infinite cost")
+            lines.append(say("something had probability 0: infinite cost"))
         if self.documents == 1:
-            lines.append("one document: how far another would be off cannot be said")
+            lines.append(say("one document: how far another would be off cannot be said"))
         if self.places:
-            lines += ["", f"place           tokens   {self.unit} a token"]
+            lines += ["", say("place           tokens   {unit} a token", unit=said_unit(self.base))]
         return lines + [
-            f"  {f'{p.first:,} to {p.last:,}':<12} {p.tokens:>7,}   {p.cost:.4f}"
+            f"  {left_in(say('{first:,} to {last:,}', first=p.first, last=p.last), 12)} "
+            f"{p.tokens:>7,}   {p.cost:.4f}"
             for p in self.places
         ]
+
+    def _per(self, name: str) -> str:
+        return say("{unit} a {name}", unit=said_unit(self.base), name=say(name))
 
     def _rate(self) -> str:
         names = [unit.name for unit in self.units]

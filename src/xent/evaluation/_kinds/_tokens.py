@@ -54,9 +54,10 @@ def evaluate_tokens(
     mask : array_like of bool, optional
         Of the shape of ``log_probs``: which entries count; padding does not.
     stride : int, optional
-        The arrays are windows of texts, which ``documents`` names for each, and begin so many
-        tokens after one another: what a window shares with the one before it is its context, and
-        counts once. Of a document's last window only what is new counts, however long it is.
+        The arrays are overlapping windows of texts, which ``documents`` names. So many tokens lie
+        between the beginnings of two windows. What a window shares with the one before it is its
+        context, and counts once. Of a document's last window only what is new counts, however long
+        it is.
     ids : sequence, optional
         What the documents are called.
     first : {"after_start", "left_out"}, optional
@@ -191,11 +192,6 @@ def summed(
     columns |= {f"{name}s": number for name, number in units.items()}
     columns |= {f"{report.unit}_per_{name}": _rate(spent, number) for name, number in units.items()}
     return report, columns
-
-
-def _whole(number: NDArray[np.int64] | None, place: int) -> int | None:
-    """Return one of some whole numbers, where there are any."""
-    return None if number is None else int(number[place])
 
 
 def _rate(spent: Numbers, number: NDArray[np.int64]) -> Numbers:

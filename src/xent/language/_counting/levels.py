@@ -118,6 +118,14 @@ def from_begin(levels: Levels) -> list[NDArray[np.bool_]]:
     return marks
 
 
+def with_word(levels: Levels, word: int) -> list[NDArray[np.bool_]]:
+    """Mark the n-grams of each level that hold a word, anywhere."""
+    marks = [levels[0].word == word]
+    for level in levels[1:]:
+        marks.append(marks[-1][level.prefix] | (level.word == word))
+    return marks
+
+
 def continuation_counts(levels: Levels) -> Iterator[U32]:
     """Yield after how many words each n-gram was seen; the longest keep their counts."""
     for level, above, begins in zip(levels, [*levels[1:], None], from_begin(levels), strict=True):

@@ -12,6 +12,7 @@ from xent import _check
 from xent.language import _text
 from xent.language._backoff.linked import packed, unpacked
 from xent.language._counting.levels import MOST_TOKENS, Levels, NgramCounts
+from xent.language._counting.task import COUNTED
 from xent.language._vocabulary import BEGIN, END, UNKNOWN, Vocabulary
 
 I64 = NDArray[np.int64]
@@ -44,7 +45,7 @@ def listed(
         for word in gram:
             if word in index or words is None:
                 found.append(vocabulary.add(word))
-            elif unknown == "open" or word == "<UNK>":
+            elif unknown in COUNTED or word == "<UNK>":
                 found.append(UNKNOWN)
             else:
                 break

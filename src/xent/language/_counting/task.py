@@ -17,6 +17,7 @@ from xent.language._text import Reader
 from xent.language._vocabulary import BEGIN, SPECIAL, UNKNOWN, Vocabulary
 
 U32 = NDArray[np.uint32]
+COUNTED = ("open", "removed")  # where words outside the vocabulary are counted as <unk>
 DROPPED = -1  # what a word becomes that shall not be counted
 MAX_REACH = 200  # orders beyond it would not fit the byte that holds a token's history
 
@@ -49,9 +50,10 @@ def known_words(
 def restrict(ids: U32, known: NDArray[np.bool_], unknown: str) -> tuple[U32, NDArray[np.uint8]]:
     """Give known words consecutive ids, and find each token's usable history.
 
-    Where ``unknown`` is "open" the others are counted as ``<unk>``, else they are gaps.
+    Where ``unknown`` is "open" or "removed" the others are counted as ``<unk>``, else they are
+    gaps.
     """
-    counted = np.ones(len(known), np.bool_) if unknown == "open" else known.copy()
+    counted = np.ones(len(known), np.bool_) if unknown in COUNTED else known.copy()
     counted[UNKNOWN] = unknown != "closed"
     reach = np.empty(len(ids), np.uint8)
     text_kernels.position_in_sentence(ids, counted, MAX_REACH, reach)
@@ -129,7 +131,7 @@ class CountingTask:
         """Leave out words that were seen too seldom, and all n-grams with one, or rename them."""
         times = levels[0].count.astype(np.int64)
         known = known_words(len(vocabulary), 0, times, self.least_words)
-        new = np.full(len(known), UNKNOWN if self.unknown == "open" else DROPPED)
+        new = np.full(len(known), UNKNOWN if self.unknown in COUNTED else DROPPED)
         new[known] = np.arange(int(known.sum()))
         return vocabulary.only(known), merge([new], [levels])
 

@@ -175,7 +175,7 @@ def writable(model: NGramModel | Mixture, failed: str) -> tuple[NGramModel, NDAr
 
 def _write(model: NGramModel, file: IO[bytes], lengths: NDArray[np.int64]) -> None:
     levels = model.backoff.rows
-    closed = model.unknown == "closed"
+    closed = model.is_closed
     counts = [len(rows) for rows in levels]
     counts[0] -= closed
     header = "".join(f"ngram {n}={count}\n" for n, count in enumerate(counts, 1))

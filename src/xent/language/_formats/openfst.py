@@ -101,7 +101,7 @@ def write_openfst(
             raise _check.cannot(failed, because, "Use a smoothing that gives all words some.")
     for given, name in ((path, "path"), (symbols, "symbols")):
         _store.check_target(given, argument=name)
-    closed = model.unknown == "closed"
+    closed = model.is_closed
     with _store.writing(symbols, argument="symbols") as file:
         numbered = [f"{name} {number}\n" for number, name in enumerate([EPSILON, *words])]
         if backoff_label != EPSILON:

@@ -69,10 +69,14 @@ def mix(h):
     return h
 
 
-@kernel(inside=True)
+@kernel(inline="always")
 def _same(a, i, b, j, length):
-    for k in range(length):  # noqa: SIM110 (a kernel has no generators)
-        if a[i + k] != b[j + k]:
+    """Whether two long words are the same: eight bytes at a time, the last eight overlapping."""
+    last = length - 8
+    if load_uint64(a, i + last) != load_uint64(b, j + last):
+        return False
+    for k in range(0, last, 8):  # noqa: SIM110 (a kernel has no generators)
+        if load_uint64(a, i + k) != load_uint64(b, j + k):
             return False
     return True
 
@@ -158,7 +162,7 @@ def encode(text, space, table, into, size, ids):
     filled_then = 0
     fresh = True
     # Words are found block by block, so that the memory can be asked for their slots in time.
-    key = np.empty(WORDS_IN_FLIGHT, np.uint64)
+    key, home = np.empty((2, WORDS_IN_FLIGHT), np.uint64)
     words = np.empty(
         (WORDS_IN_FLIGHT, 5), np.int64
     )  # first byte, length, place among ids, line, filled_then
@@ -195,16 +199,18 @@ def encode(text, space, table, into, size, ids):
                 key[m] = eight | (_U(length + 1) << _U(56))
             else:
                 key[m] = key_of(text, first, length)
-            slot = np.int64(mix(key[m]) & mask)
-            prefetch(keys, slot)
-            prefetch(slots, slot)
+            home[m] = mix(key[m]) & mask
+            prefetch(keys, np.int64(home[m]))
+            prefetch(slots, np.int64(home[m]))
             words[m, 0], words[m, 1], words[m, 2] = first, length, filled
             words[m, 3], words[m, 4] = line, filled_then
             m += 1
             filled += 1
+            if text[i] == 32:
+                i += 1
         for k in range(m):
             sought, first, length = key[k], words[k, 0], words[k, 1]
-            slot = mix(sought) & mask
+            slot = home[k]
             while keys[slot] != _U(0):
                 if keys[slot] == sought:
                     if length <= SHORT:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent import _check
-from xent.language._counting.levels import Levels, NgramCounts, from_begin, totals
+from xent.language._counting.levels import Levels, NgramCounts, from_begin, totals, with_word
+from xent.language._vocabulary import UNKNOWN
 from xent.language.smoothing._smoothing import F64, Evidence, Smoothed, Smoothing, spread, unigrams
 
 MAX_ROUNDS = 200
@@ -66,9 +67,10 @@ class JelinekMercer(Smoothing):
         lower = evidence.uniform
         histories = 1
         for order, level in enumerate(evidence.levels, 1):
-            total = totals(level, level.count, histories)
+            count = evidence.of_events(order, level.count)
+            total = totals(level, count, histories)
             weight = weights[order - 1][self._bucket(total)]
-            discounted = weight[level.prefix] * level.count
+            discounted = weight[level.prefix] * count
             shown = evidence.shown(order)
             if order == 1:
                 estimate = unigrams(evidence, discounted, shown, total, True)
@@ -144,13 +146,14 @@ def _events(evidence: Evidence) -> Iterator[_Group]:
     rows = _rows_in(text, levels)
     of_history = []
     histories = 1
-    for level in levels:
-        of_history.append(totals(level, level.count, histories))
+    for order, level in enumerate(levels, 1):
+        of_history.append(totals(level, evidence.of_events(order, level.count), histories))
         histories = len(level)
     begins = from_begin(text)
+    gone = with_word(text, UNKNOWN) if evidence.removed else [np.zeros(len(t), bool) for t in text]
     for n, level in enumerate(text):
         event = np.ones(len(level), np.bool_) if n + 1 == len(text) else begins[n]
-        event &= level.count > 0
+        event &= (level.count > 0) & ~gone[n]
         if n == 0 and len(text) > 1:
             continue  # <s> alone is no event
         chosen = np.flatnonzero(event)

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xent.language._counting.levels import Levels, NgramCounts, from_begin, totals
+from xent.language._counting.levels import Levels, NgramCounts, from_begin, totals, with_word
 from xent.language._kernels import smooth as kernels
+from xent.language._vocabulary import UNKNOWN
 
 F64 = NDArray[np.float64]
 
@@ -49,23 +50,42 @@ class Evidence:
         The uniform distribution over everything that can happen.
     held_out : list of Level or None
         Counts of another text with the same vocabulary.
+    removed : bool
+        Whether ``<unk>`` was counted to be removed: it is no event, and no n-gram with it stands in
+        the model. What it says of other n-grams stays: how many words were seen before them, and
+        how many n-grams were seen so often.
     """
 
     levels: Levels
     min_counts: list[int]
     uniform: F64
     held_out: Levels | None = None
+    removed: bool = False
 
     def shown(self, order: int) -> NDArray[np.bool_]:
         """Mark the n-grams of one order that stand in the model, or would among unigrams."""
         if order == 1 or self.min_counts[1:] == sorted(self.min_counts[1:]):
             # A longer n-gram is never seen more often than the shorter ones in it.
-            return np.asarray(self.levels[order - 1].count >= max(1, self.min_counts[order - 1]))
+            level = self.levels[order - 1]
+            enough = np.asarray(level.count >= max(1, self.min_counts[order - 1]))
+            return enough & ~self._with_unknown[order - 1] if self.removed else enough
         return self._closed[order - 1]
+
+    def of_events(self, order: int, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values of the n-grams of one order, 0 for those that end in what is no event."""
+        if not self.removed:
+            return values
+        return np.where(self.levels[order - 1].word == UNKNOWN, values.dtype.type(0), values)
+
+    @cached_property
+    def _with_unknown(self) -> list[NDArray[np.bool_]]:
+        return with_word(self.levels, UNKNOWN)
 
     @cached_property
     def _closed(self) -> list[NDArray[np.bool_]]:
         marks = [level.count >= n for level, n in zip(self.levels, self.min_counts, strict=True)]
+        if self.removed:
+            marks = [mark & ~w for mark, w in zip(marks, self._with_unknown, strict=True)]
         for n in range(len(marks) - 1, 1, -1):
             for part in (self.levels[n].prefix, self.levels[n].suffix):
                 marks[n - 1][part[marks[n]]] = True
@@ -118,8 +138,9 @@ class Discounting(Smoothing):
         histories = 1
         for order, counts in enumerate(self.counts(evidence), 1):
             level = evidence.levels[order - 1]
-            total = totals(level, counts, histories)
-            discounted = self.discounted(evidence, order, counts, total)
+            total = totals(level, evidence.of_events(order, counts), histories)
+            kept = self.discounted(evidence, order, counts, total)
+            discounted = evidence.of_events(order, kept)
             shown = evidence.shown(order)
             if order == 1:
                 estimate = unigrams(evidence, discounted, shown, total, self.interpolated)
@@ -204,6 +225,7 @@ class Flat(Smoothing):
                 yield Smoothed(uniform.copy(), np.ones(1), np.ones(len(level), np.bool_))
             else:
                 event = begins if order < top else np.ones(len(level), np.bool_)
+                event = evidence.of_events(order, event)
                 discounted = np.where(event, self.discounted(evidence, level.count), 0.0)
                 total = totals(level, np.where(event, level.count, 0), histories)
                 self.enlarge(evidence, order, discounted, total)
@@ -223,7 +245,7 @@ def leave_mass(evidence: Evidence, order: int, discounted: F64, total: F64) -> N
     level = evidence.levels[order - 1]
     mass = totals(level, np.where(evidence.shown(order), discounted, 0.0), len(total))
     seen = np.zeros(len(total), np.int64)
-    kernels.count_by_prefix(level.prefix[discounted > 0], seen)
+    kernels.count_by_prefix(level.prefix[evidence.of_events(order, discounted) > 0], seen)
     outcomes = np.count_nonzero(evidence.uniform)
     total += (total > 0) & (mass > (1 - LEAST_LEFT) * total) & (seen < outcomes)
 

@@ -54,9 +54,10 @@ class StupidBackoff(Smoothing):
         """Yield relative frequencies; the penalty is paid by length, when scoring."""
         histories = 1
         for order, level in enumerate(evidence.levels, 1):
-            total = totals(level, level.count, histories)
+            count = evidence.of_events(order, level.count)
+            total = totals(level, count, histories)
             shown = evidence.shown(order)
-            p = level.count / np.maximum(total, 1)[level.prefix]
+            p = count / np.maximum(total, 1)[level.prefix]
             if histories == 1:
                 shown = np.ones(len(level), np.bool_)
             yield Smoothed(p, np.ones(histories), shown)

@@ -1,8 +1,9 @@
 """A loss in torch operations, a chunk of its input at a time, and its gradient the same way.
 
 What a formula in torch operations keeps for its backward is many times its input. Here nothing is
-kept but the input: backward runs the formula of a chunk once more, differentiates it, and goes to
-the next, so that all that is alive at once is a chunk's. Nobody waits for the device.
+kept but the input: backward runs the formula of a chunk once more, differentiates it, or runs the
+slope that is written down for it, and goes to the next, so that all that is alive at once is a
+chunk's. Nobody waits for the device.
 """
 
 import sys
@@ -48,6 +49,13 @@ class InputPart(NamedTuple):
 Formula = Callable[[Tensor, InputPart], Columns]
 
 
+class Written(NamedTuple):
+    """A formula written for few operations, and its slope; neither is differentiated."""
+
+    values: Formula
+    slope: Callable[[Tensor, InputPart, Columns], Tensor]  # of upstream gradients
+
+
 def runs_on_device(input: Tensor, *others: Tensor | None) -> bool:
     """Say whether a loss is computed here: on no CPU, and the input alone is differentiated.
 
@@ -82,15 +90,16 @@ class _InChunks(torch.autograd.Function):
         formula: Formula,
         parts: list[InputPart],
         layout: str,
-        inplace: bool,
+        written: Written | None,
         *saved: Any,
     ) -> Any:
         # All that backward reads, so that torch notices what was overwritten in between.
         ctx.save_for_backward(input, *without_inference(*saved))
-        ctx.formula, ctx.parts, ctx.layout, ctx.inplace = formula, parts, layout, inplace
+        ctx.formula, ctx.parts, ctx.layout, ctx.written = formula, parts, layout, written
+        run = formula if written is None else written.values
         columns: list[Tensor] = []
         for number, part in enumerate(parts):
-            found = formula(part.of(input), part)
+            found = run(part.of(input), part)
             if len(parts) == 1:
                 columns = [column.clone() if column is input else column for column in found]
                 break
@@ -115,12 +124,17 @@ class _InChunks(torch.autograd.Function):
                 dim = parts[0].dim if layout == "elements" else 0
                 columns = [torch.cat(column, dim) for column in zip(*found, strict=True)]
                 return _slope(tuple(columns), input, upstream, True), *rest
-        grad = input.detach() if ctx.inplace else torch.empty_like(input)
+        grad, written = torch.empty_like(input), ctx.written
         for number, part in enumerate(parts):
+            ups = tuple(
+                None if up is None else _place(up, number, parts, layout) for up in upstream
+            )
+            if written is not None:
+                part.of(grad).copy_(written.slope(part.of(input.detach()), part, ups))
+                continue
             leaf = part.of(input.detach()).detach().requires_grad_()
             with torch.enable_grad():
                 found = ctx.formula(leaf, part)
-            ups = [None if up is None else _place(up, number, parts, layout) for up in upstream]
             part.of(grad).copy_(_slope(found, leaf, ups, False))
             del found
         return grad, *rest
@@ -165,14 +179,14 @@ def in_chunks(
     parts: list[InputPart],
     *saved: Tensor | None,
     layout: str = "rows",
-    inplace: bool = False,
+    written: Written | None = None,
 ) -> Columns:
     """Return the columns of a formula, a part of the input at a time.
 
     A column has an entry for each of the rows, for each of the elements, or one for each part, the
-    "sums". With ``inplace`` the gradient is written over the input.
+    "sums".
     """
-    columns: Columns = _in_chunks(input, formula, parts, layout, inplace, *saved)
+    columns: Columns = _in_chunks(input, formula, parts, layout, written, *saved)
     return columns
 
 

@@ -7,7 +7,8 @@ row: with q the probability of all classes but the true one, added up without it
 
 where l alone is 0 for a sure row, and the bracket vanishes as l² / 2: so a sure row keeps its
 digits, and a wrong one those of l. The gradient at the true class is -q. Kept for backward are
-that, the class and whether it counts. Smoothing adds the sum of all log p, z-loss
+that, the class and whether it counts, and of a few logits, whose work takes less time than its
+launch, the probabilities. Smoothing adds the sum of all log p, z-loss
 the log-normaliser.
 """
 
@@ -26,6 +27,7 @@ from xent.losses._torch_private import is_batched
 _ELEMENTS = 1 << 23  # 32 MB in float32: what is launched for a chunk takes less time than its work
 _FEW_ROWS = 1 << 14  # that one block of threads adds up
 _IGNORED = -100
+_FEW = 1 << 17  # logits of which backward has the probabilities of forward
 
 
 class _ClassIndices(torch.autograd.Function):
@@ -41,7 +43,7 @@ class _ClassIndices(torch.autograd.Function):
         index = index.masked_fill(ignored, 0)
         scale = _row_weights(call, index, ignored)
         parts = parts_of(input.shape, axis, _ELEMENTS)
-        log_p, others, lse, spread = _columns(input, index, parts, axis, o)
+        log_p, others, lse, spread, p = _columns(input, index, parts, axis, o)
         cost = log_p.sub_(torch.expm1(log_p)).sub_(others)  # negative, as torch's nll takes it
         classes = input.shape[axis]
         cost, at_true, of_p = _with_options(cost, others.neg_(), lse, spread, o, classes)
@@ -52,14 +54,14 @@ class _ClassIndices(torch.autograd.Function):
         ctx.call, ctx.parts = call, parts
         saved = call.target, call.weight, call.token_weight  # so that torch sees them overwritten
         ctx.save_for_backward(
-            input, at_true, index, ignored, scale, total, of_p, *without_inference(*saved)
+            input, at_true, index, ignored, scale, total, of_p, p, *without_inference(*saved)
         )
         return loss
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> Any:
         (up,) = upstream
-        input, at_true, index, ignored, factor, total, of_p = ctx.saved_tensors[:7]
+        input, at_true, index, ignored, factor, total, of_p, kept = ctx.saved_tensors[:8]
         call = ctx.call
         even = call.options.label_smoothing / input.shape[call.axis]
         if torch.is_grad_enabled() or is_batched(upstream):
@@ -77,11 +79,21 @@ class _ClassIndices(torch.autograd.Function):
             rows = [t if t.dim() < input.dim() else part.of(t) for t in (at_true, index, ignored)]
             out = None if grad is None else part.of(grad)
             direct = grad is not None and not call.inplace and grad.dtype == at_true.dtype
-            p = _softmax(part.of(input), axis, t, out if direct else None)
-            p = p if of_p is None else p.mul_(part.of(of_p))
-            p = p.sub_(even) if even else p
-            p.scatter_(axis, rows[1], rows[0])
-            p.mul_(part.of(g) if g.dim() else g).masked_fill_(rows[2], 0.0)
+            if kept is None:
+                p = _softmax(part.of(input), axis, t, out if direct else None)
+                p = p if of_p is None else p.mul_(part.of(of_p))
+                p = p.sub_(even) if even else p
+                p.scatter_(axis, rows[1], rows[0])
+            else:
+                p = kept.scatter(axis, rows[1], rows[0])
+            if not g.dim():  # one number: it cannot be infinite for a row that is ignored alone
+                p.masked_fill_(rows[2], 0.0)
+                if out is None and p.dtype != input.dtype:
+                    out = torch.empty_like(input)
+                    grad = out
+                p = p.mul_(g) if out is None else torch.mul(p, g, out=out)
+            else:
+                p.mul_(part.of(g)).masked_fill_(rows[2], 0.0)
             if out is None:
                 return p.to(input.dtype), None
             if p is not out:
@@ -100,11 +112,13 @@ def _softmax(z: Tensor, axis: int, temperature: float, out: Tensor | None) -> Te
 
 def _columns(
     input: Tensor, index: Tensor, parts: list[InputPart], axis: int, o: Options
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
     """Return log-probabilities of the true classes, and the probability of all others.
 
-    Also the log-normaliser and the sum of all log-probabilities, where an option asks for them.
+    Also the log-normaliser and the sum of all log-probabilities, where an option asks for them, and
+    of few logits the probabilities.
     """
+    few = None
     log_p, others = (index.new_empty(index.shape, dtype=loss_dtype(input)) for _ in range(2))
     lse = torch.empty_like(log_p) if o.z_loss else None
     spread = torch.empty_like(log_p) if o.label_smoothing else None
@@ -120,8 +134,10 @@ def _columns(
             torch.sum(z, axis, keepdim=True, out=part.of(spread))
         z.exp_().scatter_(axis, classes, 0.0)
         torch.sum(z, axis, keepdim=True, out=part.of(others))
+        if len(parts) == 1 and z.numel() <= _FEW and lse is spread is None:
+            few = z
         del z
-    return log_p, others, lse, spread
+    return log_p, others, lse, spread, few
 
 
 def _with_options(

@@ -1,13 +1,15 @@
 """Losses that go element by element, on a device: their formulas, a chunk at a time."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from xent.losses._arguments import Options
-from xent.losses._device._chunks import InputPart, in_chunks, parts_of
+from xent.losses._device._answers import WrittenAnswers
+from xent.losses._device._chunks import InputPart, Written, in_chunks, parts_of
 from xent.losses._reduction import exact_dtype, reduce_loss
 from xent.losses._rows._answers import float_target, weighted_target
 from xent.losses._rows._formula import at_least_float32, binary_values, cap_and_scale
@@ -20,33 +22,63 @@ def values_of_elements(
     *tensors: Tensor | None,
     keep: bool,
     axis: int | None = None,
+    written: tuple[Callable[..., Tensor], Callable[..., Tensor]] | None = None,
 ) -> Tensor:
     """Return the values of a formula of the input and its tensors, or their sums by the chunk.
 
-    The tensors broadcast with the input; whatever lies along ``axis`` stays in one chunk.
+    The tensors broadcast with the input; whatever lies along ``axis`` stays in one chunk. What is
+    ``written`` are the same formula and its slope, for few operations.
     """
     given = [None if t is None else t.expand(input.shape) for t in tensors]
 
-    def columns(x: Tensor, part: InputPart) -> tuple[Tensor, ...]:
-        values = formula(x, *(None if t is None else part.of(t) for t in given))
+    def of(part: InputPart) -> list[Tensor | None]:
+        return [None if t is None else part.of(t) for t in given]
+
+    def columns(run: Callable[..., Tensor], x: Tensor, part: InputPart) -> tuple[Tensor, ...]:
+        values = run(x, *of(part))
         return (values if keep else values.sum().reshape(1),)
 
+    lean = None
+    if written is not None:
+        values, slope = written
+
+        def slopes(x: Tensor, part: InputPart, ups: Any) -> Tensor:
+            return slope(x, *of(part)).mul_(ups[0])
+
+        lean = Written(partial(columns, values), slopes)
     parts = parts_of(input.shape, axis)
     layout = "elements" if keep else "sums"
-    return in_chunks(input, columns, parts, *tensors, layout=layout)[0]
+    run = partial(columns, formula)
+    return in_chunks(input, run, parts, *tensors, layout=layout, written=lean)[0]
 
 
 def values_of_rows(
-    input: Tensor, formula: Callable[..., Tensor], *tensors: Tensor | None
+    input: Tensor,
+    formula: Callable[..., Tensor],
+    *tensors: Tensor | None,
+    written: tuple[Callable[..., Tensor], Callable[..., Tensor]] | None = None,
 ) -> Tensor:
-    """Return the values of a formula of rows, classes last, and of what has as many places."""
+    """Return the values of a formula of rows, classes last, and of what has as many places.
+
+    What is ``written`` are the same formula and its slope, for few operations.
+    """
     shape = input.shape[:-1]
 
-    def columns(x: Tensor, part: InputPart) -> tuple[Tensor, ...]:
-        return (formula(x, *(None if t is None else part.of(t) for t in tensors)).reshape(-1),)
+    def columns(run: Callable[..., Tensor], x: Tensor, part: InputPart) -> tuple[Tensor, ...]:
+        return (run(x, *(None if t is None else part.of(t) for t in tensors)).reshape(-1),)
 
+    lean = None
+    if written is not None:
+        values, slope = written
+
+        def slopes(x: Tensor, part: InputPart, ups: Any) -> Tensor:
+            up = ups[0].reshape(x.shape[:-1]).unsqueeze(-1)
+            return slope(x, *(None if t is None else part.of(t) for t in tensors), up)
+
+        lean = Written(partial(columns, values), slopes)
     parts = parts_of(input.shape, input.dim() - 1)
-    return in_chunks(input, columns, parts, *tensors)[0].reshape(shape)
+    run = partial(columns, formula)
+    return in_chunks(input, run, parts, *tensors, written=lean)[0].reshape(shape)
 
 
 def weight_of_answers(
@@ -100,7 +132,9 @@ def binary_logits_loss(
 
     values = answers_in_triton(input, target, tensors[1:], ignore_index, o, keep, plain)
     if values is None:
-        values = values_of_elements(input, formula, *tensors, keep=keep)
+        run = WrittenAnswers(ignore_index, o, real)
+        written = run.values, run.slope
+        values = values_of_elements(input, formula, *tensors, keep=keep, written=written)
     total: Any = None
     if o.reduction == "mean":
         total = weight_of_answers(target, token_weight, ignore_index)

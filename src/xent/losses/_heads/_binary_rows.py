@@ -9,7 +9,8 @@ from torch import Tensor
 from xent._kernels.rows import binary as kernels
 from xent._kernels.rows.sums import compensated_sum
 from xent.losses._arguments import Options
-from xent.losses._reduction import apply_weight
+from xent.losses._device._answers import WrittenAnswers
+from xent.losses._reduction import apply_weight, loss_dtype
 from xent.losses._rows._calls import as_numpy
 from xent.losses._rows._chunks import Upstream
 from xent.losses._rows._formula import (
@@ -21,6 +22,7 @@ from xent.losses._rows._formula import (
 from xent.losses._rows._weights import BinaryWeights
 from xent.losses._threads import KernelCall, in_blocks
 from xent.losses._torch_private import is_traced
+from xent.losses._triton._binary import score_head_answers
 
 _MIN_ROWS = 16  # what one thread is worth waking for
 
@@ -81,27 +83,34 @@ class BinaryRows:
                 target = target.where(kept, 0.0)
                 weight = kept if weight is None else weight * kept
         else:
-            start, count = rows.start or 0, like.shape[0]
-            target = torch.zeros(like.shape, device=like.device)
-            if self.ends is not None:
-                pairs = self.target[self.ends[start] : self.ends[start + count]]
-                target[pairs[:, 0] - start, pairs[:, 1]] = 1.0
-            else:  # nobody waits to know which pairs are of these rows
-                place, classes = self.target[:, 0] - start, self.target[:, 1]
-                here = (place >= 0) & (place < count)
-                ones = here.to(target.dtype)
-                target = target.index_put((place.where(here, 0), classes), ones, accumulate=True)
-                target = target.clamp(max=1.0)
+            target = self._dense(rows, like)
         smoothing = self.options.label_smoothing
         if smoothing:
             target = at_least_float32(target) * (1 - smoothing) + smoothing / 2
         return target, weight
 
+    def _dense(self, rows: slice, like: Tensor) -> Tensor:
+        """Return the targets of some rows that are given as pairs."""
+        start, count = rows.start or 0, like.shape[0]
+        target = torch.zeros(like.shape, device=like.device)
+        if self.ends is not None:
+            pairs = self.target[self.ends[start] : self.ends[start + count]]
+            target[pairs[:, 0] - start, pairs[:, 1]] = 1.0
+            return target
+        # Nobody waits to know which pairs are of these rows.
+        place, classes = self.target[:, 0] - start, self.target[:, 1]
+        here = (place >= 0) & (place < count)
+        ones = here.to(target.dtype)
+        target = target.index_put((place.where(here, 0), classes), ones, accumulate=True)
+        return target.clamp(max=1.0)
+
     def fused(
         self, logits: Tensor, rows: slice, g: float, upstream: Upstream | None
     ) -> tuple[Tensor, ...] | None:
         """See `ChunkRows`."""
-        if logits.dtype == torch.float16 or logits.device.type != "cpu":
+        if not logits.is_cpu:
+            return self._on_device(logits, rows, g, upstream)
+        if logits.dtype == torch.float16:
             return None
         o, slope = self.options, None
         if o.softcap or o.temperature != 1.0:
@@ -130,6 +139,28 @@ class BinaryRows:
         if upstream is not None:
             logits[row_weight == 0] = 0.0
         return (apply_weight(values, row_weight),)
+
+    def _on_device(
+        self, logits: Tensor, rows: slice, g: Any, upstream: Upstream | None
+    ) -> tuple[Tensor, ...] | None:
+        """Score rows in Triton, or in a few operations of torch's."""
+        target = self.target[rows] if self.soft else self._dense(rows, logits)
+        row_weight = None if self.row_weight is None else self.row_weight[rows]
+        of_rows = upstream[0] if upstream else None
+        factor = None if upstream is None else g
+        weights = self.weight, self.pos_weight, row_weight
+        found = score_head_answers(
+            logits, target, weights, self.ignore_index, self.options, factor, of_rows
+        )
+        if found is not None:
+            return (found,)
+        run = WrittenAnswers(self.ignore_index, self.options, loss_dtype(logits))
+        token = None if row_weight is None else row_weight.unsqueeze(1)
+        values = run.values(logits, target, self.weight, self.pos_weight, token).sum(1)
+        if upstream is not None:
+            grad = run.slope(logits, target, self.weight, self.pos_weight, token).mul_(g)
+            logits.copy_(grad if of_rows is None else grad.mul_(of_rows.unsqueeze(1)))
+        return (values,)
 
     def _score(self, x: Any, first: int, g: Any, wants: bool) -> Any:
         """Return the losses of rows of logits; where wanted overwrite these by their gradient."""

@@ -19,7 +19,11 @@ from xent.losses._arguments import (
 from xent.losses._class import cross_entropy
 from xent.losses._heads._class_rows import ClassRows, class_job
 from xent.losses._heads._head import check_head, run_head, run_loop, zero_silent_rows
-from xent.losses._heads._operator import compiled_head_loss, is_compiled
+from xent.losses._heads._operator import (
+    compiled_head_loss,
+    compiled_head_stats,
+    is_compiled,
+)
 from xent.losses._overrides import SHARING, overridable, parts_here
 from xent.losses._parallel._group import (
     check_group,
@@ -104,8 +108,8 @@ def linear_cross_entropy(
 
     Notes
     -----
-    Values inherit the rounding of the matrix product. A second derivative, torch.func and, with
-    statistics, torch.compile build the logits.
+    Values inherit the rounding of the matrix product. A second derivative and torch.func build the
+    logits.
 
     Examples
     --------
@@ -136,7 +140,7 @@ def linear_cross_entropy(
         with refuse_in_all(group, input):
             o = check_options(**shared)
             refuse_transforms()
-            x, w, b, shape = check_head(input, *head)
+            x, w, b, shape = check_head(input, *head, least=0)
             target = _flat_target(w.shape[0], target, token_weight, shape, o)
             check_no_gradient(target=target, weight=weight, token_weight=token_weight)
         shards = share_rows(x, target, weight, token_weight, o, group, stats, shape, w.shape[0])
@@ -148,9 +152,11 @@ def linear_cross_entropy(
     many = isinstance(linear_weight, Tensor) and linear_weight.dim() > 2
     # What the compiler and the transforms of torch.func trace, or has no values, builds the logits.
     if is_traced() or getattr(input, "is_meta", False):
-        if not (many or stats) and is_compiled(target, weight, token_weight):
+        if not many and is_compiled(target, weight, token_weight):
             x, w, b, shape = check_head(input, *head)
-            rows = _class_rows(w, target, weight, token_weight, shape, o, False)
+            rows = _class_rows(w, target, weight, token_weight, shape, o, stats)
+            if stats:
+                return _with_stats(compiled_head_stats(x, w, b, rows), rows, shape)
             loss = compiled_head_loss(x, w, b, rows)
             return loss.reshape(shape) if o.reduction == "none" else loss
         if many:
@@ -174,11 +180,16 @@ def linear_cross_entropy(
         found = run_head(x, w, b, class_job(rows, stats, rows.total(w.shape[0])))
     except BadRowError as bad:
         raise bad.sentence(rows.target, shape, w.shape[0]) from None
-    loss, *columns = found if stats else (found,)
-    loss = loss.reshape(shape) if o.reduction == "none" else loss
-    if not stats:
-        return loss
+    if stats:
+        return _with_stats(found, rows, shape)
+    return found.reshape(shape) if o.reduction == "none" else found
+
+
+def _with_stats(found: Any, rows: SoftmaxRows, shape: torch.Size) -> tuple[Tensor, Any]:
+    """Return the loss of rows, and their statistics, in the shape of the rows."""
+    (loss, *columns), o = found, rows.options
     accuracy = accuracy_of(columns[3], rows.target, o.ignore_index)
+    loss = loss.reshape(shape) if o.reduction == "none" else loss
     return loss, with_row_shape(columns, shape, accuracy)
 
 
@@ -414,4 +425,6 @@ def _flat_target(
     """Check targets and their weights; return them row by row."""
     target = check_target(torch.Size((*shape, classes)), target, len(shape), o.ignore_index)
     check_weight("token_weight", token_weight, shape, "row")
-    return target.reshape(-1, classes) if target.is_floating_point() else target.reshape(-1)
+    if target.is_floating_point():
+        return target.reshape(math.prod(shape), classes)
+    return target.reshape(-1)

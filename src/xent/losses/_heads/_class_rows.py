@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent.losses._device import _class_rows
 from xent.losses._device._class_indices import score_in_place, takes
 from xent.losses._heads._head import job_of
 from xent.losses._rows._calls import NO_STAT_GRADS, NO_STATS, NOTHING, FloatArray
@@ -63,14 +64,17 @@ class ClassRows:
     def _on_device(
         self, logits: Tensor, rows: slice, g: Any, upstream: Upstream | None
     ) -> tuple[Tensor, ...] | None:
-        """Score rows in Triton, or class indices in a few operations; None where neither can."""
+        """Score rows in Triton, or in torch operations."""
         factor = None if upstream is None else g
         each = self._in_order(upstream or ())
         found = score_head_rows(logits, self.rows, rows, factor, each, self.stats)
         if found is not None:
             return (found[3],) if self.entropy else found
         if self.stats or not (self.rows.hard and takes(self.rows.options, self.rows.weight)):
-            return None
+            of_loss = g if upstream == () else each[0] if each[0] is None else each[0] * g
+            slopes = None if upstream is None else (of_loss, *each[1:])
+            found = _class_rows.score_in_place(logits, self.rows, rows, self.stats, slopes)
+            return (found[3],) if self.entropy else found
         of_row: Any = None
         if upstream is not None:
             of_row = g if not upstream or upstream[0] is None else upstream[0] * g

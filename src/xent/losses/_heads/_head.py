@@ -23,9 +23,12 @@ from xent.losses._torch_private import is_traced
 
 
 def check_head(
-    input: Tensor, weight: Tensor, bias: Tensor | None, name: str = "linear"
+    input: Tensor, weight: Tensor, bias: Tensor | None, name: str = "linear", least: int = 1
 ) -> tuple[Tensor, Tensor, Tensor | None, torch.Size]:
-    """Check hidden states and head; return them as matrices, in autocast's type where it is on."""
+    """Check hidden states and head; return them as matrices, in autocast's type where it is on.
+
+    With ``least`` 0 the head may have no class: others have them.
+    """
     check_input(input)
     if not isinstance(weight, Tensor) or not weight.is_floating_point():
         got = weight.dtype if isinstance(weight, Tensor) else _check.a(weight)
@@ -35,7 +38,7 @@ def check_head(
     if weight.dim() != 2 or input.dim() < 1 or weight.shape[1] != input.shape[-1]:
         must = f"have the shape (V, {input.shape[-1] if input.dim() else 'D'})"
         raise _check.invalid(f"{name}_weight", must, tuple(weight.shape))
-    if weight.shape[0] == 0:
+    if weight.shape[0] < least:
         raise _check.invalid(f"{name}_weight", "have at least one class", tuple(weight.shape))
     if bias is not None and not isinstance(bias, Tensor):
         raise _check.wrong_kind(f"{name}_bias", "be a tensor", _check.a(bias))

@@ -152,6 +152,12 @@ def score_all(
     return reduced(values[0], job).to(loss_dtype(x)), grads
 
 
+def score_columns(x: Tensor, w: Tensor, b: Tensor | None, job: Job) -> tuple[Tensor, ...]:
+    """Return the loss, and the statistics of the rows."""
+    values, _, _ = _loop(x, w, b, job, None, (False,) * 3, job.g)
+    return reduced(values[0], job).to(loss_dtype(x)), *values[1:]
+
+
 def gradients_of(
     x: Tensor,
     w: Tensor,

@@ -1,7 +1,8 @@
 """The chunk loop of class heads as an operator of torch's, which torch.compile takes whole.
 
 So a compiled graph holds no logits either. A loss that is one number makes its gradients with its
-forward, as in eager mode; a loss of each row, an entropy, and float16 make them in backward.
+forward, as in eager mode; a loss of each row, an entropy, float16, and a loss with statistics make
+them in backward.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 from xent.losses._arguments import Options
 from xent.losses._heads._class_rows import ClassRows, class_job
 from xent.losses._heads._head import job_of, missing_mean
-from xent.losses._heads._loop import Wanted, gradients_of, score_all
+from xent.losses._heads._loop import Wanted, gradients_of, score_all, score_columns
 from xent.losses._reduction import loss_dtype
 from xent.losses._rows._chunks import Job
 from xent.losses._rows._formula import zero_masked_rows
@@ -31,6 +32,7 @@ def _job(
     token_weight: Tensor | None,
     o: Options,
     entropy: bool,
+    stats: bool = False,
 ) -> Job:
     rows = SoftmaxRows(target, weight, token_weight, o)
     try:
@@ -39,7 +41,7 @@ def _job(
         raise bad.sentence(rows.target, x.shape[:1], w.shape[0]) from None
     if entropy:
         return job_of(ClassRows(rows, True, True), o, 1.0, rows.target)
-    return class_job(rows, False, total)
+    return class_job(rows, stats, total)
 
 
 def is_eager(o: Options, wants: Wanted, dtype: torch.dtype) -> bool:
@@ -170,6 +172,102 @@ def _backward_operator(
 
 
 register_head(head_operator, _backward_operator, 6)
+
+
+@torch.library.custom_op("xent::linear_class_stats", mutates_args=())
+def _stats_operator(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    token_weight: Tensor | None,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
+    temperature: float,
+    softcap: float,
+    z_loss: float,
+    empty: str,
+    wants_x: bool,
+    wants_w: bool,
+    wants_b: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the loss, log-normalisers, log-probabilities, entropies and the largest classes."""
+    o = Options(reduction, ignore_index, label_smoothing, temperature, softcap, z_loss, empty)
+    job = _job(x, w, target, weight, token_weight, o, False, True)
+    fill = missing_mean(job, x)
+    loss, *columns = score_columns(x, w, b, job)
+    loss = loss if isinstance(fill, float) and not fill else loss + fill
+    lse, log_prob, entropy = (column.to(loss.dtype).contiguous() for column in columns[:3])
+    return loss, lse, log_prob, entropy, columns[3].long().contiguous()
+
+
+@torch.library.custom_op("xent::linear_class_stats_backward", mutates_args=())
+def _stats_backward_operator(
+    of_loss: Tensor,
+    of_lse: Tensor,
+    of_log_prob: Tensor,
+    of_entropy: Tensor,
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    token_weight: Tensor | None,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
+    temperature: float,
+    softcap: float,
+    z_loss: float,
+    empty: str,
+    wants_x: bool,
+    wants_w: bool,
+    wants_b: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    o = Options(reduction, ignore_index, label_smoothing, temperature, softcap, z_loss, empty)
+    job = _job(x, w, target, weight, token_weight, o, False, True)
+    upstream = (of_loss, of_lse, of_log_prob, of_entropy)
+    return _made(x, gradients_of(x, w, b, job, upstream, (wants_x, wants_w, wants_b)))
+
+
+@_stats_operator.register_fake
+def _(x: Tensor, w: Tensor, *rest: Any) -> Any:
+    real, reduction = loss_dtype(x), rest[4]
+    shape = x.shape[:1] if reduction == "none" else ()
+    columns = (x.new_empty(x.shape[0], dtype=real) for _ in range(3))
+    argmax = x.new_empty(x.shape[0], dtype=torch.int64)
+    return x.new_empty(shape, dtype=real), *columns, argmax
+
+
+@_stats_backward_operator.register_fake
+def _(*arguments: Any) -> Any:
+    return _shaped(arguments[4], arguments[5], arguments[-3:])
+
+
+def _save_stats(ctx: Any, inputs: Any, output: Any) -> None:
+    ctx.options, ctx.wants = inputs[6:], inputs[-3:]
+    ctx.save_for_backward(*inputs[:6])
+
+
+def _differentiate_stats(ctx: Any, *upstream: Any) -> Any:
+    grads = _stats_backward_operator(*upstream[:4], *ctx.saved_tensors, *ctx.options)
+    wanted = [grad if want else None for grad, want in zip(grads, ctx.wants, strict=True)]
+    return *wanted, *[None] * (3 + len(ctx.options))
+
+
+_stats_operator.register_autograd(_differentiate_stats, setup_context=_save_stats)
+
+
+def compiled_head_stats(
+    x: Tensor, w: Tensor, b: Tensor | None, rows: SoftmaxRows
+) -> tuple[Tensor, ...]:
+    """Return the loss of a head and its statistics within a graph of torch.compile."""
+    found: tuple[Tensor, ...] = _stats_operator(
+        x, w, b, rows.target, rows.weight, rows.row_weight, *rows.options, *wanted_of(x, w, b)
+    )
+    return found
 
 
 def wanted_of(x: Tensor, w: Tensor, b: Tensor | None) -> list[bool]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from xent.losses._arguments import Options
+from xent.losses._device._divergence import divergence
 from xent.losses._divergence import js_values
 from xent.losses._reduction import apply_weight, loss_dtype
 from xent.losses._rows._chunks import Upstream
@@ -20,6 +21,8 @@ from xent.losses._rows._formula import (
     smooth,
     zero_masked_rows,
 )
+from xent.losses._triton._teacher import score_head_divergences
+from xent.losses._triton._use import is_at_hand
 
 
 class TeacherRows:
@@ -90,6 +93,9 @@ class TeacherRows:
             return None
         o = self.options
         with torch.no_grad():
+            found = self._in_triton(logits, rows, g, upstream)
+            if found is not None:
+                return (found,)
             dtype = loss_dtype(logits)
             z = logits if logits.dtype == dtype else self._like("z", logits, dtype).copy_(logits)
             slope = cap_and_scale_(
@@ -119,6 +125,20 @@ class TeacherRows:
                 self.scratch.clear()
         return (values,)
 
+    def _in_triton(
+        self, logits: Tensor, rows: slice, g: Any, upstream: Upstream | None
+    ) -> Tensor | None:
+        """Score rows beside a teacher's head in Triton's kernels; None where they cannot."""
+        if self.top_classes is not None or not is_at_hand(logits):
+            return None
+        x, w, b = self.head
+        teacher = torch.nn.functional.linear(x[rows], w, b)
+        row_weight = None if self.row_weight is None else self.row_weight[rows]
+        factor, of_rows = None if upstream is None else g, upstream[0] if upstream else None
+        return score_head_divergences(
+            logits, teacher, self.beta, row_weight, self.options, factor, of_rows
+        )
+
     def _like(self, name: str, like: Tensor, dtype: torch.dtype) -> Tensor:
         """Return a named piece of scratch with so many rows."""
         if name not in self.scratch:
@@ -128,7 +148,8 @@ class TeacherRows:
     def _score_head(self, log_p: Tensor, rows: slice, z_slope: Any, p: Tensor) -> Tensor:
         """Return the divergences of log-probabilities; overwrite those by the gradient."""
         x, w, b = self.head
-        log_q = self._like("teacher", log_p, log_p.dtype)
+        dtype = log_p.dtype
+        log_q = self._like("teacher", log_p, dtype)
         product = log_q if w.dtype == log_q.dtype else self._like("half", log_p, w.dtype)
         torch.mm(x[rows], w.t(), out=product)
         if b is not None:
@@ -137,36 +158,14 @@ class TeacherRows:
             log_q.copy_(product)
         cap_and_scale_(log_q, self.options, None)
         _log_softmax_(log_q, p)
-        smoothing, beta = self.options.label_smoothing, self.beta
+        smoothing = self.options.label_smoothing
         if smoothing:
             log_q.exp_().mul_(1 - smoothing).add_(smoothing / log_q.shape[-1]).log_()
-        impossible = self._like("impossible", log_p, torch.bool)
-        if beta == 0:
-            q = torch.exp(log_q, out=self._like("q", log_p, log_p.dtype))
-            log_q.sub_(log_p).masked_fill_(torch.eq(q, 0, out=impossible), 0.0)
-            values = log_q.mul_(q).sum(-1, keepdim=True)
-            log_p.exp_().mul_(1 + z_slope).sub_(q)
-            return values
-        if beta == 1:
-            torch.exp(log_p, out=p)
-            log_p.sub_(log_q).masked_fill_(torch.eq(p, 0, out=impossible), 0.0)
-            values = torch.mul(log_p, p, out=log_q).sum(-1, keepdim=True)
-            log_p.sub_(values - z_slope).mul_(p)
-            return values
-        floor, log_1_beta, log_beta = (
-            torch.finfo(log_p.dtype).min,
-            math.log1p(-beta),
-            math.log(beta),
-        )
-        torch.exp(log_p, out=p)
-        q = torch.exp(log_q, out=self._like("q", log_p, log_p.dtype))
-        log_q.clamp_min_(floor).add_(log_beta)
-        log_p.clamp_min_(floor).add_(log_1_beta)
-        mixed = torch.logaddexp(log_q, log_p, out=self._like("mixed", log_p, log_p.dtype))
-        of_q = log_q.sub_(mixed).sub_(log_beta).mul_(q).sum(-1, keepdim=True)
-        of_p = torch.mul(log_p.sub_(mixed).sub_(log_1_beta), p, out=mixed).sum(-1, keepdim=True)
-        log_p.sub_(of_p).mul_(1 - beta).add_(z_slope).mul_(p)
-        return beta * of_q + (1 - beta) * of_p
+
+        def room(name: str, kind: torch.dtype) -> Tensor:
+            return p if name == "p" else self._like(name, log_p, kind)
+
+        return divergence(log_p, log_q, self.beta, z_slope, room)
 
     def _score_top_classes(
         self, log_p: Tensor, rows: slice, z_slope: Any, scratch: Tensor

@@ -75,6 +75,8 @@ def compare_calls(group: Any, classes: int, like: Tensor, target: Tensor, call: 
             "target", "be the same in every process of the group", "others", advice
         )
     sizes = [row[0] for row in everyone]
+    if not sum(sizes):
+        raise _check.invalid("input", "have at least one class in some process", "none in all")
     start = sum(sizes[: dist.get_rank(group)])
     return Shards(group, start, sum(sizes), max(sizes))
 

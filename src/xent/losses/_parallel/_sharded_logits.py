@@ -30,7 +30,6 @@ from xent.losses._rows._chunks import (
     in_chunk,
     upstream_of_rows,
 )
-from xent.losses._rows._scoring import as_rows
 from xent.losses._rows._stats import in_two_passes, stats_need_second_pass
 from xent.losses._rows._targets import check_target, one_ignored
 
@@ -60,10 +59,10 @@ def vocab_parallel_cross_entropy(
     Parameters
     ----------
     input : Tensor, shape (C,), (N, C) or (N, C, d1, ...)
-        Logits of the C classes of this process; process r has those after r - 1's.
+        Logits of the C classes of this process, maybe none; process r has those after r - 1's.
     target : Tensor, shape (), (N,) or (N, d1, ...) of integers, or the shape of ``input``
-        Class indices of the whole vocabulary, the same in every process; or the probability of
-        every class of this process.
+        Class indices of the whole vocabulary, the same in every process. Or the probabilities of
+        this process's classes.
     weight : Tensor, shape (V,), optional
         Weight of each class of the whole vocabulary.
     group : ProcessGroup, optional
@@ -116,11 +115,11 @@ def vocab_parallel_cross_entropy(
             reduction, ignore_index=ignored, label_smoothing=label_smoothing,
             temperature=temperature, softcap=softcap, z_loss=z_loss, empty=empty,
         )  # fmt: skip
-        axis = class_axis(input, axis)
+        axis = class_axis(input, axis, least=0)
         target = check_target(input.shape, target, axis, ignored)
         shape = row_shape(input, axis)
-        logits = as_rows(input, axis)
-        flat = as_rows(target, axis) if target.is_floating_point() else target.reshape(-1)
+        logits = _as_rows(input, axis, shape)
+        flat = _as_rows(target, axis, shape) if target.is_floating_point() else target.reshape(-1)
         check_weight("token_weight", token_weight, shape, "row")
         refuse_transforms()
         check_no_gradient(target=target, weight=weight, token_weight=token_weight)
@@ -129,6 +128,11 @@ def vocab_parallel_cross_entropy(
     sharded: Any = _ShardedLogits.apply
     wants = input.requires_grad and torch.is_grad_enabled()
     return rows.finish(sharded(logits, Job(rows, o, total), wants), shape, fill)
+
+
+def _as_rows(tensor: Tensor, axis: int, shape: torch.Size) -> Tensor:
+    """Classes last, all else flattened; there may be none."""
+    return tensor.movedim(axis, -1).reshape(shape.numel(), tensor.shape[axis])
 
 
 def _score(

@@ -163,7 +163,7 @@ class ShardedRows:
     def _accuracy(self, argmax: Tensor) -> Tensor:
         target = self.rows.target
         if not self.rows.hard:
-            top, place = target.detach().max(-1)
+            top, place = _best(target.detach())
             return (argmax == self._largest(top, place)[1]).double().mean()
         return accuracy_of(argmax, target, self.rows.options.ignore_index)
 
@@ -190,7 +190,7 @@ class ShardedRows:
             z, slope = o.softcap * capped, 1 - capped * capped
         if o.temperature != 1.0:
             z = z / o.temperature
-        best, place = z.max(-1)
+        best, place = _best(z)
         top, argmax = self._largest(best, place)
         top_place, has_top = self._place_here(argmax)
         if z.requires_grad:
@@ -207,7 +207,7 @@ class ShardedRows:
             kept = target != o.ignore_index
             true_place, has_true = self._place_here(target)
             has_true = has_true & kept.unsqueeze(-1)
-            gap = gaps.gather(-1, true_place).squeeze(-1).double()
+            gap = _at(gaps, true_place).squeeze(-1).double()
             sums.append(gap.where(has_true.squeeze(-1), 0.0))
             target_weight = gaps.new_full(
                 target.shape, 1.0 - o.label_smoothing, dtype=torch.float64
@@ -298,6 +298,8 @@ class ShardedRows:
 
         As in the compiled rows: what belongs to the largest class is never a difference.
         """
+        if not part.e.shape[-1]:
+            return part.e
         o = self.rows.options
         of_loss, of_lse, of_log_prob, h = (*upstream, *[None] * 4)[:4]
         each = self._row_weight(part, rows) * g
@@ -355,6 +357,21 @@ class ShardedRows:
         return self.rows.target[rows] == part.argmax
 
 
+def _best(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each row's largest value and its place; -inf where this process has no class."""
+    if values.shape[-1]:
+        return values.max(-1)
+    nothing = values.sum(-1)  # of which there is a derivative, as in the other processes
+    return nothing - math.inf, torch.zeros_like(nothing, dtype=torch.int64)
+
+
+def _at(values: Tensor, place: Tensor) -> Tensor:
+    """Return the values at a place of each row."""
+    return values.gather(-1, place) if values.shape[-1] else values.new_zeros(place.shape)
+
+
 def _zero_at(values: Tensor, place: Tensor, here: Tensor) -> Tensor:
     """Return the values, with 0 at a place of each row where that is here."""
+    if not values.shape[-1]:
+        return values
     return values.scatter(-1, place, values.gather(-1, place).where(~here, 0.0))

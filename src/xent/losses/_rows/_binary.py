@@ -122,7 +122,7 @@ def _score(
         validate_binary_target(proper)
         if not np.isfinite(values if values.size else totals).all():
             proper = proper.clamp(0.0, 1.0)  # what rounding left over, times an infinite cost
-        if proper is not target:
+        if proper is not target and not torch.equal(proper, target):
             return _score((input, proper, weight, pos_weight), g, upstream, grad, values)
     return float(compensated_sum(totals)) if upstream is None else 0.0
 

@@ -24,15 +24,8 @@ def answers_in_triton(
     plain: Callable[[Tensor], Tensor],
 ) -> Tensor | None:
     """Return the losses of answers, or their sum in float64; None where Triton does not take it."""
-    kinds = (torch.float32, torch.bfloat16, torch.float16)
-    if not _use.is_at_hand(input) or input.dtype not in kinds or is_extreme(o):
+    if not _takes(input, target, weights, ignore_index, o):
         return None
-    if not input.numel() or not input.is_contiguous() or not target.is_contiguous():
-        return None
-    if torch.float64 in {t.dtype for t in (target, *weights) if t is not None}:
-        return None
-    if ignore_index is not None and (ignore_index % 1 or abs(ignore_index) > 256):
-        return None  # what a half-precision target makes of it torch knows
     places = [_place(w, input.shape) for w in weights]
     if any(place is None for place in places):
         return None
@@ -41,6 +34,48 @@ def answers_in_triton(
         input, AnswerCall(target, weights, found, ignore_index, o, keep, plain)
     )
     return loss
+
+
+def _takes(
+    input: Tensor, target: Tensor, weights: Any, ignore_index: float | None, o: Options
+) -> bool:
+    """Say whether the kernels take such answers."""
+    kinds = (torch.float32, torch.bfloat16, torch.float16)
+    if not _use.is_at_hand(input) or input.dtype not in kinds or is_extreme(o):
+        return False
+    if not input.numel() or not input.is_contiguous() or not target.is_contiguous():
+        return False
+    if torch.float64 in {t.dtype for t in (target, *weights) if t is not None}:
+        return False
+    # what a half-precision target makes of another one torch knows
+    return ignore_index is None or not (ignore_index % 1 or abs(ignore_index) > 256)
+
+
+def score_head_answers(
+    logits: Tensor,
+    target: Tensor,
+    weights: tuple[Tensor | None, Tensor | None, Tensor | None],
+    ignore_index: float | None,
+    o: Options,
+    g: Any,
+    upstream: Tensor | None,
+) -> Tensor | None:
+    """Return the sums of a chunk's rows; overwrite the logits by their gradient.
+
+    ``weights`` are those of classes, of their yes, and of rows; ``g`` (a number, or a tensor of
+    one) and ``upstream``, a number a row, multiply the gradient, and with ``g`` None the logits are
+    left alone. Without Triton return None.
+    """
+    if not _takes(logits, target, weights, ignore_index, o):
+        return None
+    from xent.losses._triton import _launch_answers
+
+    rows, classes = logits.shape
+    if isinstance(g, Tensor):
+        upstream, g = g if upstream is None else upstream * g, 1.0
+    places = [(1, classes), (1, classes), (classes, rows)]
+    call = AnswerCall(target, weights, places, ignore_index, o, False, lambda x: x)
+    return _launch_answers.score_rows(logits, call, g, upstream)
 
 
 def _place(weight: Tensor | None, shape: torch.Size) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ _MOST_LANES = 4096
 _COLUMNS, _COLUMNS_OF_STATS = 5, 8
 
 
-def _lanes(classes: int, many: bool) -> tuple[int, int]:
+def lanes(classes: int, many: bool) -> tuple[int, int]:
     """Return the length of a block, shorter where many numbers wait, and how many warps take it."""
     most = _MOST_LANES // 2 if many else _MOST_LANES
     block = min(most, max(16, 1 << (classes - 1).bit_length()))
@@ -29,7 +29,7 @@ def inverse_of(temperature: float) -> tuple[float, float]:
     return high, inverse - high
 
 
-def _numbers(o: Options, classes: int) -> dict[str, float]:
+def numbers_of(o: Options, classes: int) -> dict[str, float]:
     """Return the constants of a call; a temperature takes no operation more."""
     period = o.temperature * math.log(2)
     unit = 2.0 ** (math.frexp(period)[1] - 12)
@@ -46,7 +46,7 @@ def _arguments(call: RowCall) -> dict[str, Any]:
     """Return what all kernels of class rows are called with."""
     o, target = call.options, call.target
     rows, classes = call.logits.shape
-    block, warps = _lanes(classes, call.soft or call.stats or o.softcap > 0)
+    block, warps = lanes(classes, call.soft or call.stats or o.softcap > 0)
     return {
         "x": call.logits, "stride": call.logits.stride(0),
         "target": target, "soft_stride": target.stride(0) if call.soft else 0,
@@ -55,7 +55,7 @@ def _arguments(call: RowCall) -> dict[str, Any]:
         "rows": rows, "classes": classes, "ignore_index": o.ignore_index,
         "SOFT": call.soft, "SMOOTH": o.label_smoothing > 0, "WEIGHT": call.weight is not None,
         "TOKEN": call.row_weight is not None, "CAP": o.softcap > 0, "Z": o.z_loss > 0,
-        "BLOCK": block, "num_warps": warps, "enable_fp_fusion": True, **_numbers(o, classes),
+        "BLOCK": block, "num_warps": warps, "enable_fp_fusion": True, **numbers_of(o, classes),
     }  # fmt: skip
 
 

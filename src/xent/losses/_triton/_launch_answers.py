@@ -53,3 +53,23 @@ def differentiate(x: Tensor, call: AnswerCall, upstream: Tensor) -> Tensor:
             **_arguments(x, call), grad=grad, upstream=upstream
         )
     return grad
+
+
+def score_rows(x: Tensor, call: AnswerCall, g: Any, upstream: Tensor | None) -> Tensor:
+    """Return the sums of rows of answers; overwrite these by their gradient, times ``g``.
+
+    ``upstream`` multiplies each row's, or all where it has no dimension. With ``g`` None the
+    logits are left alone.
+    """
+    rows, classes = x.shape
+    out = x.new_empty(rows, dtype=torch.float32)
+    arguments = _arguments(x, call)
+    del arguments["count"], arguments["KEEP"]
+    with on_device_of(x):
+        answers.score_answer_rows[(rows,)](
+            **arguments, out=out, classes=classes, g=0.0 if g is None else float(g),
+            upstream=x if upstream is None else upstream,
+            upstream_stride=upstream.stride(0) if upstream is not None and upstream.dim() else 0,
+            UPSTREAM=upstream is not None, WRITE=g is not None,
+        )  # fmt: skip
+    return out

@@ -33,6 +33,9 @@ FEW_NAMES = 20  # names that may be in less than two rows each
 CYCLES = {"year": 365.2425, "week": 7.0, "day": 1.0}
 
 
+ENCODED_KINDS = ("number", "date", "time", "duration", "boolean", "name")
+
+
 @dataclass(frozen=True)
 class EncodedPart:
     """One number of a column: ``(value - centre) / width``, and what stands for a missing value.
@@ -154,7 +157,15 @@ class EncodedColumn:
         numbers = [number for p in parts for number in (p.centre, p.width, p.fill)]
         if not all(type(number) in (int, float) for number in (*numbers, *lists["shares"])):
             raise TypeError
-        return cls(**{**state, **lists, "parts": parts})
+        measures = ["", *(f"{cycle}_{wave}" for cycle in CYCLES for wave in ("sin", "cos"))]
+        made = cls(**{**state, **lists, "parts": parts})
+        if not all(part.what in measures for part in parts) or made.kind not in ENCODED_KINDS:
+            raise TypeError
+        if not all(isinstance(text, str) for text in (made.name, made.left_out)):
+            raise TypeError
+        if not all(flag in (False, True, None) for flag in (made.other, made.gaps, made.zoned)):
+            raise TypeError
+        return made
 
 
 def learn(column: Column, scale: str, max_levels: int) -> EncodedColumn:

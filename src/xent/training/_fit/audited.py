@@ -7,13 +7,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xent import _check
+from xent.training._fit.targets import CountedPlaces
 from xent.training._objectives import Objective
 from xent.training._steps import Batches
 
-FIRST_ROWS = 64
+FIRST_ROWS, FIRST_IMAGES = 64, 4
+NO_CLASS = -100  # torch's own
 
 
-def warn_of(module: nn.Module, batches: Batches, objective: Objective) -> None:
+def warn_of(
+    module: nn.Module, batches: Batches, objective: Objective, places: CountedPlaces | None = None
+) -> None:
     """Warn of a module whose outputs are no logits, such as one that ends in a softmax.
 
     Parameters
@@ -24,15 +28,23 @@ def warn_of(module: nn.Module, batches: Batches, objective: Objective) -> None:
         The rows.
     objective : Objective
         What it is to be trained under.
+    places : CountedPlaces, optional
+        Which places of a row count, where each has a class of its own.
     """
-    first = batches.first(FIRST_ROWS)
+    first = batches.first(FIRST_ROWS if places is None else FIRST_IMAGES)
     if first is None:
         return
-    for said in findings(module, *first, objective):
+    for said in findings(module, *first, objective, places):
         _check.warn("`module` is trained as it is, and the audit finds: " + said)
 
 
-def findings(module: nn.Module, rows: Tensor, target: Tensor, objective: Objective) -> list[str]:
+def findings(
+    module: nn.Module,
+    rows: Tensor,
+    target: Tensor,
+    objective: Objective,
+    places: CountedPlaces | None = None,
+) -> list[str]:
     """Return what the audit finds wrong with a module's outputs under a loss of logits.
 
     Parameters
@@ -43,14 +55,20 @@ def findings(module: nn.Module, rows: Tensor, target: Tensor, objective: Objecti
         A batch.
     objective : Objective
         Says whether the loss applies a softmax or sigmoids.
+    places : CountedPlaces, optional
+        As in `warn_of`.
     """
     from xent.audit import Config, check_model
 
+    ignored = NO_CLASS if places is None or places.ignore_index is None else places.ignore_index
+
     def loss(output: Tensor, target: Tensor) -> Tensor:
         if objective.link == "softmax":
-            return F.cross_entropy(output, target)  # by this name it is watched
-        if target.dim() == 1:
-            target = F.one_hot(target, output.shape[1])
+            # by this name it is watched
+            return F.cross_entropy(output, target, ignore_index=ignored)
+        if target.dim() < output.dim():
+            known = torch.where(target == ignored, 0, target)
+            target = F.one_hot(known, output.shape[1]).movedim(-1, 1)
         return F.binary_cross_entropy_with_logits(output, target.to(output.dtype))
 
     with torch.enable_grad():

@@ -69,11 +69,22 @@ def scores(log_probs: NDArray[np.float64], target: NDArray[Any]) -> dict[str, fl
     else:
         costs = -(target * np.where(target > 0, log_probs, 0.0)).sum(axis=1)
         target = target.argmax(axis=1)
-    nats = math.fsum(costs) / len(target)
+    right = float((log_probs.argmax(axis=1) == target).mean())
+    return named_scores(math.fsum(costs) / len(target), right)
+
+
+def named_scores(nats: float, accuracy: float) -> dict[str, float]:
+    """Return a cross-entropy and an accuracy under the names of a history.
+
+    Parameters
+    ----------
+    nats, accuracy : float
+        Means over all that was held out.
+    """
     return {
         WATCHED: nats,
         "validation_bits": nats / math.log(2),
-        "validation_accuracy": float((log_probs.argmax(axis=1) == target).mean()),
+        "validation_accuracy": accuracy,
     }
 
 
@@ -89,12 +100,7 @@ def label_scores(logits: NDArray[np.float64], target: NDArray[Any]) -> dict[str,
     """
     there = target > 0.5
     costs = np.logaddexp(0.0, np.where(there, -logits, logits)).mean(axis=1)
-    nats = math.fsum(costs) / len(costs)
-    return {
-        WATCHED: nats,
-        "validation_bits": nats / math.log(2),
-        "validation_accuracy": float(((logits >= 0) == there).mean()),
-    }
+    return named_scores(math.fsum(costs) / len(costs), float(((logits >= 0) == there).mean()))
 
 
 class EpochRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import nullcontext
 from copy import deepcopy
@@ -18,7 +19,8 @@ from xent import _check
 from xent._progress import stage
 from xent.training._checkpoint import Checkpoint, Layer, Progress
 from xent.training._fit.audited import warn_of
-from xent.training._fit.module import ModuleSteps, check_module, module_logits, put_back
+from xent.training._fit.dense import DenseHeldOut, DenseSteps
+from xent.training._fit.module import ModuleSteps, module_logits, put_back
 from xent.training._fit.plan import Plan, read_penalty
 from xent.training._fit.record import EpochRecord, HeldOut
 from xent.training._fit.solve import Problem, solve
@@ -35,7 +37,7 @@ class Task:
 
     Parameters
     ----------
-    X : ndarray of float64, float32 or uint8, shape (N, D), or StreamedRows
+    X : ndarray of float64, float32 or uint8, shape (N, D) or (N, ...), or StreamedRows
         Features.
     targets : Targets
         Of the rows.
@@ -53,6 +55,8 @@ class Task:
         Whether a terminal is shown how far it is.
     bias : float
         Of all outputs at the start, beside what is drawn.
+    module : Module, optional
+        The network, a copy of which is trained.
     """
 
     X: NDArray[Any] | StreamedRows
@@ -64,11 +68,17 @@ class Task:
     hidden: list[int]
     progress: bool
     bias: float = 0.0
+    module: nn.Module | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row."""
+        return (self.X.features,) if isinstance(self.X, StreamedRows) else self.X.shape[1:]
 
     @property
     def features(self) -> int:
         """The number of features."""
-        return self.X.features if isinstance(self.X, StreamedRows) else int(self.X.shape[1])
+        return math.prod(self.shape)
 
 
 def _batches(
@@ -98,7 +108,7 @@ def take_steps(
     allow_other_bits: bool,
     log: str | os.PathLike[str] | None = None,
     every: float | None = None,
-) -> tuple[EpochRecord, list[Layer]]:
+) -> tuple[EpochRecord, list[Layer], nn.Module | None]:
     """Train by batches, from the start or from a file.
 
     Parameters
@@ -106,7 +116,7 @@ def take_steps(
     task : Task
         What.
     rng : RandomState
-        Draws the start and the batches.
+        Draws the start, the batches, and what a module itself draws, such as dropout.
     checkpoint : path, optional
         The file.
     settings : dict
@@ -118,85 +128,88 @@ def take_steps(
     every : float, optional
         Seconds between two writings of the file.
 
+    Returns
+    -------
+    tuple of EpochRecord, list of (weight, bias), and Module or None
+        The module, where there is one, is the trained copy of the task's.
+
     Raises
     ------
     ValueError
         If the loss becomes infinite or NaN, or the file is of another run.
     """
-    plan, targets = task.plan, task.targets
+    plan, targets, held_out = task.plan, task.targets, task.held_out
+    network = None if task.module is None else deepcopy(task.module)
     batches, single, weight = _batches(task, rng)
-    file = None
-    if checkpoint is not None:
-        names = np.frombuffer(repr(targets.classes.tolist()).encode(), dtype=np.uint8)
-        held = () if task.held_out is None else (task.held_out.X, task.held_out.target)
-        data = [single, targets.values, names, *held]
-        file = Checkpoint(
-            checkpoint,
-            settings,
-            data if weight is None else [*data, weight],
-            surroundings(plan.device),
-            allow_other_bits=allow_other_bits,
-            every=every,
-        )
-    with nullcontext() if file is None else file.alone():
-        stands = None if file is None else file.read(plan.epochs, rng)
-        if stands is None:
-            sizes = [task.features, *task.hidden, len(targets.classes)]
-            *inner, (last, offset) = first_layers(sizes, rng)
-            start = [*inner, (last, offset + np.float32(task.bias))]
-            stands = Progress(start, {}, {"loss": [], "gradient_norm": []})
-        done = len(stands.history["loss"])
-        title = f"training, {task.objective.name}"
-        with stage(title, plan.epochs, "epochs", show=task.progress) as told:
-            record = EpochRecord(
-                stands, task.held_out, task.objective, plan.patience, file, rng, told, log
+    steps = None
+    with nullcontext() if network is None else torch.random.fork_rng():
+        if network is not None:
+            steps = _steps_of(task, network, batches, weight)
+            held_out = None if held_out is None else _seen_by(network, held_out)
+            torch.manual_seed(rng.randint(2**31 - 1))
+        file = None
+        if checkpoint is not None:
+            names = np.frombuffer(repr(targets.classes.tolist()).encode(), dtype=np.uint8)
+            held = () if held_out is None else (held_out.X, held_out.target)
+            data = [single, targets.values, names, *held]
+            file = Checkpoint(
+                checkpoint,
+                settings,
+                data if weight is None else [*data, weight],
+                surroundings(plan.device),
+                allow_other_bits=allow_other_bits,
+                every=every,
             )
-            layers = train(
-                stands.layers, batches, task.objective, plan, rng, record, done=done,
-                memory=stands.memory, within=stands.within,
-            )  # fmt: skip
-    return record, layers
+        with nullcontext() if file is None else file.alone():
+            stands = None if file is None else file.read(plan.epochs, rng)
+            if stands is None:
+                start = [] if network is not None else _start(task, rng)
+                stands = Progress(start, {}, {"loss": [], "gradient_norm": []})
+            elif isinstance(steps, ModuleSteps):
+                steps.go_on(stands.layers, stands.memory)
+            done = len(stands.history["loss"])
+            title = f"training, {task.objective.name}"
+            with stage(title, plan.epochs, "epochs", show=task.progress) as told:
+                record = EpochRecord(
+                    stands, held_out, task.objective, plan.patience, file, rng, told, log
+                )
+                layers = train(
+                    stands.layers, batches, task.objective, plan, rng, record, done=done,
+                    memory=stands.memory, steps=steps, within=stands.within,
+                )  # fmt: skip
+    if network is not None:
+        if plan.patience is not None:
+            put_back(network, record.best)
+        network = network.cpu().eval()
+    return record, layers, network
 
 
-def train_module(
-    task: Task, module: nn.Module, rng: np.random.RandomState
-) -> tuple[EpochRecord, nn.Module]:
-    """Train a copy of a module by batches.
+def _start(task: Task, rng: np.random.RandomState) -> list[Layer]:
+    """Draw the layers of a network of our own."""
+    sizes = [task.features, *task.hidden, len(task.targets.classes)]
+    *inner, (last, offset) = first_layers(sizes, rng)
+    return [*inner, (last, offset + np.float32(task.bias))]
 
-    Parameters
-    ----------
-    task : Task
-        What.
-    module : Module
-        The start.
-    rng : RandomState
-        Draws the batches, and what the module itself draws, such as dropout.
 
-    Raises
-    ------
-    ValueError
-        If the loss becomes infinite or NaN.
-    """
-    check_module(module, task.features, len(task.targets.classes))
-    trained, plan = deepcopy(module), task.plan
-    held_out = task.held_out
-    if held_out is not None:
-        held_out = replace(held_out, forward=lambda _, X: module_logits(trained, X))
-    batches, _, _ = _batches(task, rng)
-    warn_of(trained.to(plan.device), batches, task.objective)
-    steps = ModuleSteps(trained, batches, task.objective, plan, {})
-    nothing = Progress([], {}, {"loss": [], "gradient_norm": []})
-    title = f"training, {task.objective.name}"
-    with (
-        stage(title, plan.epochs, "epochs", show=task.progress) as told,
-        torch.random.fork_rng(),
-    ):
-        torch.manual_seed(rng.randint(2**31 - 1))
-        record = EpochRecord(nothing, held_out, task.objective, plan.patience, None, rng, told)
-        train([], batches, task.objective, plan, rng, record, steps=steps)
-    if plan.patience is not None:
-        put_back(trained, record.best)
-    return record, trained.cpu().eval()
+def _steps_of(
+    task: Task, network: nn.Module, batches: Batches, weight: NDArray[np.float64] | None
+) -> ModuleSteps:
+    """Look at a module on the first rows, and return the steps that train it."""
+    places, plan, objective = task.targets.places, task.plan, task.objective
+    warn_of(network.to(plan.device), batches, objective, places)
+    how = network, task.shape, batches, objective, plan
+    return ModuleSteps(*how) if places is None else DenseSteps(*how, places, weight)
+
+
+def _seen_by(network: nn.Module, held_out: HeldOut) -> HeldOut:
+    """Return held-out rows that go through a module, which then draws nothing of the training."""
+    if isinstance(held_out, DenseHeldOut):
+        return replace(held_out, module=network)
+
+    def forward(_: list[Layer], X: NDArray[Any]) -> NDArray[np.float64]:
+        return module_logits(network, X)
+
+    return replace(held_out, forward=forward)
 
 
 def take_solution(task: Task, rng: np.random.RandomState) -> tuple[EpochRecord, list[Layer]]:

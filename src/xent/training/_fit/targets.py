@@ -17,6 +17,25 @@ ROW_SUM_TOLERANCE = 1e-4  # of a row's sum: what a table of six decimals leaves
 
 
 @dataclass(frozen=True)
+class CountedPlaces:
+    """Which places of images or sequences count, and how much.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (N,) or (N, C)
+        How many places of each row count; where classes are weighted, how many of each class.
+    ignore_index : int, optional
+        The target of a place that does not count.
+    class_weight : ndarray, shape (C,), optional
+        How much the places of each class count.
+    """
+
+    counts: NDArray[np.int64]
+    ignore_index: int | None = None
+    class_weight: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
 class Targets:
     """Targets as the training takes them.
 
@@ -25,11 +44,15 @@ class Targets:
     classes : ndarray, shape (C,)
         The classes in the order of their numbers.
     values : ndarray of int64, shape (N,), or of float64, shape (N, C)
-        The number of each row's class, or the probability of every class.
+        The number of each row's class, or the probability of every class; with ``places`` an axis
+        more for each of theirs.
+    places : CountedPlaces, optional
+        Which places of a row count, where each has a class of its own.
     """
 
     classes: NDArray[Any]
     values: NDArray[Any]
+    places: CountedPlaces | None = None
 
     @property
     def soft(self) -> bool:
@@ -217,7 +240,7 @@ def row_weights(
             advice = "Weigh the rows by " + _check.argument("sample_weight") + "."
             raise _check.invalid("class_weight", must, repr(class_weight), advice)
         counts = np.bincount(targets.values, weights, minlength=len(targets.classes))
-        by_class = _by_class(class_weight, targets.classes, counts)[targets.values]
+        by_class = weights_of_classes(class_weight, targets.classes, counts)[targets.values]
         weights = by_class if weights is None else weights * by_class
     if weights is None:
         return None
@@ -243,10 +266,25 @@ def _check_weights(argument: str, weights: NDArray[np.float64]) -> None:
         raise _check.invalid(argument, must, f"{weights[first]} at {_check.at([first])}")
 
 
-def _by_class(
+def weights_of_classes(
     class_weight: object, classes: NDArray[Any], counts: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """Return the weight of each class; a class that a dict does not name weighs 1."""
+    """Return the weight of each class; a class that a dict does not name weighs 1.
+
+    Parameters
+    ----------
+    class_weight : "balanced" or dict
+        As the user gave it.
+    classes : ndarray, shape (C,)
+        The classes.
+    counts : ndarray, shape (C,)
+        How often each is there.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is neither, a class is unknown, or a weight is negative or not finite.
+    """
     if isinstance(class_weight, str) and class_weight == "balanced":
         seen = counts > 0
         mean = counts.sum() / seen.sum()

@@ -65,6 +65,9 @@ def target_of(y: Any) -> Any:
         y = np.array([*y, ...], dtype=object)[:-1]  # never read as rows
     if isinstance(y, np.ndarray):
         return _of_objects(y) if y.dtype == object and y.ndim == 1 else y
+    pandas = nw.dependencies.get_pandas()
+    if pandas is not None and isinstance(y, pandas.api.extensions.ExtensionArray):
+        y = pandas.Series(y)
     series = nw.from_native(y, series_only=True, pass_through=True)
     if not isinstance(series, nw.Series):
         return y

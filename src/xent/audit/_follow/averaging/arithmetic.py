@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from xent.audit._follow import loops
-from xent.audit._follow.averaging import averages
+from xent.audit._follow.averaging import averages, recursions
 from xent.audit._follow.pytorch import tensors
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -23,6 +23,7 @@ from xent.audit._follow.values import (
     Length,
     Loop,
     Loss,
+    Made,
     Mean,
     Opaque,
     Sequence,
@@ -151,6 +152,8 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
     if isinstance(left, Zero):
         if isinstance(right, Zero):
             return left
+        if isinstance(right, Loss) and right.carried:
+            return right
         entered = run.new_loops(left.loops)
         if not entered:
             return Const(left.value + right.value) if _number(right) else right  # type: ignore[attr-defined]
@@ -168,6 +171,8 @@ def add(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         return Sequence([*left.items, *right.items] if known else None)  # type: ignore[misc]
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Loss):
+            if recursions.is_before(other):
+                return recursions.added(run, one)
             return one if _number(other) or isinstance(other, Zero) else one.but(scale=None)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
@@ -201,11 +206,15 @@ def subtract(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
         return Index(left.loop, left.offset - right.value)
     if isinstance(left, Loss) and isinstance(right, Loss):
         return left.but(scale=left.scale if left.scale == right.scale else None)
+    if isinstance(left, Loss) and isinstance(right, Zero) and run.new_loops(right.loops):
+        return left.but(carried=True)  # loss - mean, on the way to mean += (loss - mean) / n
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Loss):
             return one if _number(other) else one.but(scale=None)
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Tensor):
+            if one.applied == "sigmoid" and one is right and _is_one(other):
+                return one  # 1 - sigmoid(x) is sigmoid(-x)
             return _with(one, other, "-")
     if isinstance(left, Total | Mean) or isinstance(right, Total | Mean):
         return Opaque("difference")
@@ -236,6 +245,12 @@ def _with(one: Tensor, other: Value, sign: str) -> Tensor:
     return changed.but(features=None) if isinstance(other, Tensor) else changed
 
 
+def _is_one(value: Value) -> bool:
+    if isinstance(value, Made):
+        return value.name in ("torch.ones", "torch.ones_like")
+    return isinstance(value, Const) and value.value == 1
+
+
 def _number(value: Value) -> bool:
     return isinstance(value, Const) and isinstance(value.value, NUMBERS)
 
@@ -264,7 +279,9 @@ def multiply(run: Walk, left: Value, right: Value, node: ast.AST) -> Value:
             return _with(one, other, "*")
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Zero):
-            return one if other == Const(1) else Opaque("zero")
+            return one if other == Const(1) else recursions.before(run, one)
+        if recursions.is_before(one):
+            return one
         if isinstance(one, BatchSize) and not _number(other):
             return Opaque("size")
     return Expression("*", left, right)
@@ -347,6 +364,8 @@ def _accumulates(run: Walk, loss: Loss, steps: Value, node: ast.AST) -> bool:
 
 
 def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
+    if left.carried:
+        return recursions.divided(run, left, right, run.place(node))
     if isinstance(right, BatchSize):
         if left.scale is None or (left.loop is not None and right.loop is not left.loop):
             return left.but(scale=None)
@@ -362,7 +381,7 @@ def _divided_loss(run: Walk, left: Loss, right: Value, node: ast.AST) -> Value:
         return left.but(scale=0 if nominal and left.scale == 1 else left.scale, weighted=True)
     if isinstance(right, Loss):
         return left.but(scale=None)
-    if isinstance(right, Length | Expression | Total):
+    if isinstance(right, Length | Expression | Total | Index):
         if left.loop is not None and not run.is_open(left.loop):
             averages.one_batch_divided(run, left, right, node)
             return Opaque("quotient")

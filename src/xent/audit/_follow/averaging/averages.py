@@ -16,6 +16,7 @@ from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     BatchSize,
     Const,
+    Expression,
     Index,
     Instance,
     Length,
@@ -37,6 +38,12 @@ KNOWN_SIZES = {
     "CIFAR100": (50000, 10000),
     "SVHN": (73257, 26032),
     "USPS": (7291, 2007),
+}
+
+
+PARTS = {  # what a quotient of the samples by the size of a batch makes of a smaller last batch
+    "fraction": " times the nominal batch size",
+    "floor": ", and divided by one batch fewer where the last is smaller",
 }
 
 
@@ -91,7 +98,7 @@ def _divided_when_added(run: Walk, total: Total, node: ast.AST) -> None:
     if isinstance(term, Loss):
         for divisor, place in term.over:
             if loops.counts(divisor, total.loops[-1]):
-                _judge(run, total, term, loops.counts(divisor, total.loops[-1]), divisor, place)
+                judge(run, total, term, loops.counts(divisor, total.loops[-1]), divisor, place)
 
 
 def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
@@ -104,7 +111,8 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     place = run.place_of_loop(node, loop)
     counted = _counted(run, total, divisor)
     if not counted:
-        windows.divided(run, total, divisor, node, place)
+        if not _powered(run, total, divisor, place):
+            windows.divided(run, total, divisor, node, place)
         return Mean(total, divisor, loop)
     if counted == "never reset":
         if not total.emptied:
@@ -113,7 +121,7 @@ def divided(run: Walk, total: Total, divisor: Value, node: ast.AST) -> Value:
     if counted.startswith("index"):
         _judge_index(run, total, counted, divisor, place)
         return Mean(total, divisor, loop)
-    _judge(run, total, term, counted, divisor, place)
+    judge(run, total, term, counted, divisor, place)
     return Mean(total, divisor, loop)
 
 
@@ -147,6 +155,21 @@ def _counted(run: Walk, total: Total, divisor: Value) -> str:
     return counted
 
 
+def _powered(run: Walk, total: Total, divisor: Value, place: object) -> bool:
+    """X403: a total is divided by a power of what it should be divided by."""
+    power = isinstance(divisor, Expression) and divisor.operator == "**"
+    counted = power and loops.counts(divisor.left, total.loops[-1])  # type: ignore[attr-defined]
+    if counted:
+        run.report(
+            "X403",
+            place,  # type: ignore[arg-type]
+            count=f"all {counted}'",
+            divisor=f"a power of {_name(divisor.left)}",  # type: ignore[attr-defined]
+            fix="(total / count) ** power: ** binds tighter than /",
+        )
+    return bool(counted)
+
+
 def _again(loop: Loop) -> bool:
     """Whether a loop is one over batches that an outer loop enters again and again."""
     return loops.is_batches(loop) and loop.kind != "slices"
@@ -162,9 +185,8 @@ def _never_reset(run: Walk, total: Total, divisor: Value, place: object) -> None
     )
 
 
-def _judge(
-    run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: object
-) -> None:
+def judge(run: Walk, total: Total, term: Loss, counted: str, divisor: Value, place: object) -> None:
+    """Judge an average by what is added up and what its divisor counts."""
     loop = total.loops[-1]
     facts = {"divisor": _name(divisor), "size": "len(x)"}
     if term.exp:
@@ -181,6 +203,10 @@ def _judge(
         )
         return
     if term.scale is None or _batches_of_one(loop):
+        return
+    if counted in PARTS:
+        if term.scale == 0 and not term.assumed:
+            _batch_means(run, term, loop, place, PARTS[counted])
         return
     if term.assumed and not term.nominal:
         sums = term.by_name and counted in ("samples", "padded")  # as an ELBO may
@@ -237,7 +263,7 @@ def _judge_index(run: Walk, total: Total, counted: str, divisor: Value, place: o
     term = total.term
     if offset == 1:
         if isinstance(term, Loss) and not run.is_open(loop):
-            _judge(run, total, term, "batches", divisor, place)
+            judge(run, total, term, "batches", divisor, place)
         return
     if not windows.emptied_here(run, total) and not total.emptied:
         run.report(
@@ -274,6 +300,16 @@ def one_batch_divided(run: Walk, loss: Loss, divisor: Value, node: ast.AST) -> N
             what="it is that of the last batch alone",
             size="len(x)",
         )
+
+
+def last_divided(run: Walk, loss: Loss) -> None:
+    """X407: after the loop the last batch's loss is shown, divided by how many there were."""
+    for divisor, place in loss.over:
+        index = isinstance(divisor, Index) and divisor.loop is loss.loop
+        counter = isinstance(divisor, Total) and divisor.loops[-1] is loss.loop
+        if index or (counter and divisor.term == Const(1)):  # type: ignore[attr-defined]
+            what = "it is that of the last batch alone"
+            run.report("X407", place, name="the loss", what=what, size="len(x)")
 
 
 def nothing_added(run: Walk, zero: Zero, divisor: Value, node: ast.AST) -> None:

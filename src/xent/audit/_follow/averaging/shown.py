@@ -6,6 +6,7 @@ import ast
 import re
 
 from xent.audit._follow import loops
+from xent.audit._follow.averaging import averages
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
     Choice,
@@ -68,7 +69,10 @@ def _total(
 
 def _loss(run: Walk, shown: Loss, average: re.Match[str] | None, label: str, node: ast.AST) -> None:
     loop = shown.loop
-    if loop is None or run.is_open(loop) or not loops.is_batches(loop) or shown.over:
+    if loop is None or run.is_open(loop) or not loops.is_batches(loop) or shown.carried:
+        return
+    if shown.over:
+        averages.last_divided(run, shown)
         return
     if loop.kind == "range" or shown.exp:
         return

@@ -8,7 +8,7 @@ from typing import Any
 
 from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import arithmetic, shown
-from xent.audit._follow.code import calls
+from xent.audit._follow.code import calls, conditions
 from xent.audit._follow.names import name_of
 from xent.audit._follow.run import Walk, Writes
 from xent.audit._follow.values import (
@@ -144,7 +144,7 @@ def _compare(run: Walk, node: ast.Compare) -> Value:
 
 def _if_else(run: Walk, node: ast.IfExp) -> Value:
     test = evaluate(run, node.test)
-    known = objects.truth(test)
+    known = conditions.known(run, node.test, test)
     if known is not None:
         return evaluate(run, node.body if known else node.orelse)
     options = []

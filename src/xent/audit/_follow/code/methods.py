@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from xent.audit._follow import objects
-from xent.audit._follow.averaging import arithmetic, averages, shown
+from xent.audit._follow.averaging import arithmetic, averages, metrics, shown
 from xent.audit._follow.pytorch import layers, tensors
 from xent.audit._follow.run import Walk
 from xent.audit._follow.values import (
@@ -169,10 +169,12 @@ def of_made(
         return layers.call(run, holder, args, options, node)
     if holder.name.endswith("defaultdict"):
         return Opaque(name)
+    if holder.name.endswith("MeanMetric"):
+        return metrics.of_mean(run, holder, name, args, options, node)
     if name == "unwrap_model" and args:
         return args[0]
     if name in ("gather", "gather_for_metrics", "reduce") and args:
-        return args[0] if name == "reduce" else Opaque("gathered")
+        return args[0] if name == "reduce" or isinstance(args[0], Loss) else Opaque("gathered")
     if name == "set_description" or name == "set_postfix":
         shown.arguments(run, name, args, options, node)
         return Const(None)
@@ -231,7 +233,7 @@ def of_value(
         shown.with_template(run, holder.value, args, node, options)
         return Const(holder.value)
     if isinstance(holder, Sequence):
-        return _of_sequence(run, holder, name, args, options, node)
+        return of_sequence(run, holder, name, args, options, node)
     if isinstance(holder, Dictionary):
         return _of_table(run, holder, name, args)
     if isinstance(holder, Loss):
@@ -336,14 +338,15 @@ def _not_followed(run: Walk, holder: Value, args: list[Value], node: ast.Call) -
 # ---------------------------------------------------------------------- lists and dicts
 
 
-def _of_sequence(
+def of_sequence(
     run: Walk,
     holder: Sequence,
     name: str,
     args: list[Value],
     options: dict[str, Value],
-    node: ast.Call,
+    node: ast.AST,
 ) -> Value:
+    """Call a method of a list or tuple."""
     if name == "append" and args:
         entered = run.new_loops(holder.loops)
         value = args[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 from xent.audit._follow import loops, objects
 from xent.audit._follow.averaging import arithmetic
+from xent.audit._follow.code import conditions, methods
 from xent.audit._follow.code.expressions import evaluate
 from xent.audit._follow.names import full_name
 from xent.audit._follow.pytorch import losses
@@ -20,6 +21,7 @@ from xent.audit._follow.values import (
     External,
     Function,
     Imported,
+    Loss,
     Made,
     Module,
     Opaque,
@@ -157,6 +159,11 @@ def assign_annotated(run: Walk, node: ast.AnnAssign) -> Flow:
 def assign_augmented(run: Walk, node: ast.AugAssign) -> Flow:
     before = evaluate(run, node.target)
     value = evaluate(run, node.value)
+    listed = isinstance(before, Sequence) and isinstance(value, Sequence) and value.items
+    if listed and isinstance(node.op, ast.Add) and all(isinstance(v, Loss) for v in value.items):
+        for item in value.items:  # losses += [loss]
+            methods.of_sequence(run, before, "append", [item], {}, node)
+        return None
     after = arithmetic.binary(run, type(node.op), before, value, node, augmented=True)
     bind(run, node.target, after, node)
     return None
@@ -188,7 +195,7 @@ def share(run: Walk, node: ast.Global | ast.Nonlocal) -> Flow:
 
 def branch(run: Walk, node: ast.If) -> Flow:
     test = evaluate(run, node.test)
-    known = objects.truth(test)
+    known = conditions.known(run, node.test, test)
     if known is not None:
         return block(run, node.body if known else node.orelse)
     bodies: list[tuple[Many[ast.stmt], bool]] = [(node.body, True), (node.orelse, False)]

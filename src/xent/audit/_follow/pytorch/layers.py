@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from xent.audit._follow.averaging import metrics
 from xent.audit._follow.pytorch import losses, tensors
 from xent.audit._follow.run import Forward, Walk
 from xent.audit._follow.values import (
@@ -128,6 +129,8 @@ def call(
     if isinstance(value, Choice):
         results = [call(run, made, [option, *args[1:]], options, node) for option in value.options]
         return run.join(results) or Opaque("output")
+    if made.name.endswith("MeanMetric"):
+        return metrics.of_mean(run, made, "forward", args, options, node)
     if made.name.startswith("torch.nn."):
         if not _is_inner(run):
             note_forward(run, made, node)

@@ -130,7 +130,13 @@ def function(
         return method(run, _tensor(value), short, args[1:], options, node, kept=value)
     if name == "torch.cat" and isinstance(value, Sequence) and value.items:
         first = value.items[0]
+        if isinstance(first, Tensor) and first.applied in ("sigmoid", "softmax"):
+            same = {getattr(item, "applied", "") for item in value.items} == {first.applied}
+            if same:  # of 1 - p and p, as of p alone, the logarithm has no gradient to speak of
+                return first.but(dims=None, features=None)
         return Opaque("cat", getattr(first, "batch", None))
+    if name == "torch.cat" and isinstance(value, Sequence) and value.total is not None:
+        return value
     if name == "torch.roll":
         shift = args[1] if len(args) > 1 else options.get("shifts")
         last = _number(shift)
@@ -144,6 +150,7 @@ def function(
     return None
 
 
+BOUNDED = 1e-6  # an epsilon from which on a logarithm of probabilities is a note
 NETWORK = re.compile(r"model|net|encoder|decoder|classifier|head|student", re.I)
 LOGS = frozenset({"log_softmax", "logsigmoid", "log"})
 TENSOR_METHODS = frozenset(
@@ -274,7 +281,7 @@ def _log_of(run: Walk, tensor: Tensor, node: ast.AST) -> None:
     made = tensor.place[1] if tensor.place is not None else node
     if re.search(r"target|teacher|label|prior", ast.unparse(made)):
         return  # data, which needs no gradient
-    level = "note" if tensor.epsilon >= 1e-6 else None
+    level = "note" if tensor.epsilon >= BOUNDED else None
     rule = "X601" if tensor.applied == "softmax" else "X602"
     effect = "the epsilon bounds it, and takes the gradient of rows that are far off"
     if not tensor.epsilon:
@@ -303,8 +310,10 @@ def _reshaped(tensor: Tensor, name: str, args: list[Value]) -> Tensor:
 
 def _clamped(tensor: Tensor, args: list[Value], options: dict[str, Value]) -> Tensor:
     low = _number(options.get("min", args[0] if args else None))
+    high = _number(options.get("max", args[1] if len(args) > 1 else None))
     if low is not None and 0 < low < 0.01:
-        return tensor.but(epsilon=low)
+        # At both ends no logarithm is far off; 1e-7 is what float32 still tells from 1.
+        return tensor.but(epsilon=max(low, BOUNDED) if high is not None and low >= 1e-7 else low)
     return tensor.but(applied="", below=None, place=None)
 
 
@@ -349,7 +358,7 @@ def _scalar(run: Walk, tensor: Tensor, name: str, node: ast.AST) -> Value:
         place=run.place(node),
         loop=loop,
         kind=tensor.loss if tensor.loss in ("kl", "entropy", "recon") else "loss",
-        features=features,
+        features="" if tensor.loss == "density" else features,  # of one number or of many
         grad=not run.without_grad,
     )
 
@@ -364,4 +373,6 @@ def of_distribution(run: Walk, holder: Value, name: str, node: ast.AST) -> Value
     made = isinstance(holder, Made) and "distributions" in holder.name
     if name == "entropy" and made:
         return Tensor(loss="entropy", grad=not run.without_grad)
+    if name == "log_prob" and made:
+        return Tensor(loss="density", grad=not run.without_grad)
     return Opaque(name, getattr(holder, "batch", None))

@@ -148,6 +148,24 @@ def into_bce(site: Site, call: LossCall) -> None:
             cut(site, call, activation if activation in ("softmax", "ReLU") else "")
     elif call.name == "binary_cross_entropy":
         site.fact("X107").looked += 1
+        _shared(site, call)
+
+
+def _shared(site: Site, call: LossCall) -> None:
+    """X104: probabilities that sum to 1, where several of a row should be 1."""
+    if call.output.dim() < 2 or call.output.shape != call.target.shape:
+        return
+    axis, _ = classes(call.output)
+    positives = call.target.float().sum(axis)
+    if bool((positives <= 1).all()) or not are_probabilities(call.output, axis):
+        return
+    fact = site.fact("X104")
+    fact.looked += 1
+    fact.found += 1
+    fact.level = "error"
+    effect = "they sum to 1, and targets have several ones in a row, which none can reach"
+    fact.facts = {"activation": "softmax", "line": "?", "effect": effect}
+    fact.seen = fact.seen or f"up to {float(positives.max()):.0f} ones in a row of targets"
 
 
 def spread(values: Tensor) -> str:

@@ -45,7 +45,7 @@ class Modes:
         self.watched = False  # a layer was seen whose mode matters
         self.rights = 0
         self.models: dict[int, tuple[weakref.ref[nn.Module], frozenset[int]]] = {}
-        self.pending: list[ModeEvent] = []
+        self.pending: list[tuple[ModeEvent, weakref.ref[nn.Module]]] = []
         self.evaluated: dict[Location, ModeFact] = {}  # in training mode, without a graph
         self.trained: dict[Location, ModeFact] = {}  # in evaluation mode, with a graph and a step
         self.right: set[Location] = set()  # evaluated in evaluation mode
@@ -59,15 +59,21 @@ class Modes:
         right = not training and not graph
         if len(self.pending) < LAYERS_AT_ONCE and not (right and self.rights > RIGHT_ENOUGH):
             self.rights += right
-            event = self._event(name, training, graph, frame)
-            if event is not None:
-                self.pending.append(event)
+            model, place = _model(frame)
+            if model is not None and place is not None:
+                event = self._event(name, training, graph, frame, model, place)
+                self.pending.append((event, self.models[id(model)][0]))
 
-    def _event(self, name: str, training: bool, graph: bool, frame: FrameType) -> ModeEvent | None:
-        """Find the model that called a layer, and where it was called."""
-        model, place = _model(frame)
-        if model is None or place is None:
-            return None
+    def _event(
+        self,
+        name: str,
+        training: bool,
+        graph: bool,
+        frame: FrameType,
+        model: nn.Module,
+        place: FrameType,
+    ) -> ModeEvent:
+        """Return what a layer did in a model, which was called at a place."""
         known = self.models.get(id(model))
         if known is None or known[0]() is not model:
             ids = frozenset(id(p) for p in model.parameters())
@@ -81,14 +87,19 @@ class Modes:
         """Give the events to the loss that follows them."""
         events, self.pending = self.pending, []
         if grad:
-            wrong = [e for e in events if e.graph and not e.training and e.of_model]
+            # A model that was put back into training since was not trained: it was looked at.
+            wrong = [
+                e
+                for e, held in events
+                if e.graph and not e.training and e.of_model and not _is_training(held())
+            ]
             if len(self.window) < LAYERS_AT_ONCE:
                 self.window.append((site, wrong))
             return
         # One loss between two steps may be a look at training; two are an evaluation.
         again = self.last == (site, step)
         self.last = (site, step)
-        for event in events:
+        for event, _ in events:
             if event.graph:
                 continue
             if not event.training:
@@ -115,6 +126,10 @@ class Modes:
                 fact = self.trained.setdefault(event.place, ModeFact(event))
                 if self.in_training:
                     fact.steps.add(step)
+
+
+def _is_training(model: nn.Module | None) -> bool:
+    return model is not None and model.training
 
 
 def _model(frame: FrameType) -> tuple[nn.Module | None, FrameType | None]:

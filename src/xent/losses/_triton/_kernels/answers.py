@@ -1,5 +1,8 @@
 """The kernels of yes-or-no answers: a program a block of elements, forward and backward.
 
+`score_answer_rows`, the epilogue of a head's chunk, is a program a row: it writes the row's loss
+and the gradient over its logits.
+
 Weights broadcast: that of element i is number (i // step) % period of a tensor of its own. Options
 are compile-time flags: WEIGHT, POSITIVE, TOKEN and IGNORE say which weights there are, BEND that a
 cap or a temperature changes the logits, KEEP that each answer's loss is written, not a block's sum.
@@ -60,6 +63,25 @@ def _answers(
 
 
 @triton.jit
+def _value(size, e, says_yes, no, yes):
+    """Return the loss of answers."""
+    # Rounding may leave a target of 1.0000001: the sign of what it leaves for no means nothing.
+    no, yes = tl.maximum(no, 0.0), tl.maximum(yes, 0.0)
+    wrong = tl.where(says_yes, no, yes)
+    value = (no + yes) * log1p_series(e) + tl.where(wrong > 0.0, wrong * size, 0.0)
+    return tl.where(size == size, value, size)
+
+
+@triton.jit
+def _slope(e, says_yes, no, yes, slope):
+    """Return the gradient of answers."""
+    sure, unsure = 1.0 / (1.0 + e), e / (1.0 + e)
+    rise = no * tl.where(says_yes, sure, unsure)
+    fall = yes * tl.where(says_yes, unsure, sure)
+    return tl.where((no == 0.0) & (yes == 0.0), 0.0, (rise - fall) * slope)
+
+
+@triton.jit
 def score_answers(
     x, target, weight, positive, token, out, count, weight_step, weight_period, positive_step,
     positive_period, token_step, token_period, ignored, inverse, inverse_low, cap, smoothing,
@@ -74,12 +96,7 @@ def score_answers(
         positive_period, token, token_step, token_period, ignored, inverse, inverse_low, cap,
         smoothing, WEIGHT, POSITIVE, TOKEN, IGNORE, CAP, BEND,
     )  # fmt: skip
-    log = log1p_series(e)
-    # Rounding may leave a target of 1.0000001: the sign of what it leaves for no means nothing.
-    no, yes = tl.maximum(no, 0.0), tl.maximum(yes, 0.0)
-    wrong = tl.where(says_yes, no, yes)
-    value = (no + yes) * log + tl.where(wrong > 0.0, wrong * size, 0.0)
-    value = tl.where(size == size, value, size)
+    value = _value(size, e, says_yes, no, yes)
     if KEEP:
         tl.store(out + i, value, mask=inside)
     else:
@@ -102,13 +119,41 @@ def differentiate_answers(
         positive_period, token, token_step, token_period, ignored, inverse, inverse_low, cap,
         smoothing, WEIGHT, POSITIVE, TOKEN, IGNORE, CAP, BEND,
     )  # fmt: skip
-    sure, unsure = 1.0 / (1.0 + e), e / (1.0 + e)
-    rise = no * tl.where(says_yes, sure, unsure)
-    fall = yes * tl.where(says_yes, unsure, sure)
     # One of all, or a block of them: no conditional expression gives both.
     if KEEP:  # noqa: SIM108
         up = tl.load(upstream + i, mask=inside, other=0.0)
     else:
         up = tl.load(upstream).to(tl.float32)
-    found = tl.where((no == 0.0) & (yes == 0.0), 0.0, (rise - fall) * up * slope)
+    found = _slope(e, says_yes, no, yes, up * slope)
     tl.store(grad + i, found.to(grad.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def score_answer_rows(
+    x, target, weight, positive, token, out, upstream, upstream_stride, g, classes, weight_step,
+    weight_period, positive_step, positive_period, token_step, token_period, ignored, inverse,
+    inverse_low, cap, smoothing,
+    WEIGHT: tl.constexpr, POSITIVE: tl.constexpr, TOKEN: tl.constexpr, IGNORE: tl.constexpr,
+    CAP: tl.constexpr, BEND: tl.constexpr, UPSTREAM: tl.constexpr, WRITE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Write the sum of a row's losses, and where asked for its gradient over its logits."""
+    row = tl.program_id(0).to(tl.int64)
+    total = tl.full((), 0.0, tl.float64)
+    up = tl.full((), 1.0, tl.float32) * g
+    if UPSTREAM:
+        up = up * tl.load(upstream + row * upstream_stride).to(tl.float32)
+    for start in range(0, classes, BLOCK):
+        c = start + tl.arange(0, BLOCK)
+        inside = c < classes
+        i = row * classes + c
+        size, e, says_yes, no, yes, slope = _answers(
+            i, inside, x, target, weight, weight_step, weight_period, positive, positive_step,
+            positive_period, token, token_step, token_period, ignored, inverse, inverse_low, cap,
+            smoothing, WEIGHT, POSITIVE, TOKEN, IGNORE, CAP, BEND,
+        )  # fmt: skip
+        total += tl.sum(_value(size, e, says_yes, no, yes).to(tl.float64), 0)
+        if WRITE:
+            found = _slope(e, says_yes, no, yes, up * slope)
+            tl.store(x + i, found.to(x.dtype.element_ty), mask=inside)
+    tl.store(out + row, total.to(tl.float32))

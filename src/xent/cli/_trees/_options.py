@@ -35,8 +35,8 @@ def _option(
 Criterion = Annotated[
     str | None,
     _option(
-        help="What a split is chosen by: entropy, gain_ratio or gini; of numbers squared_error or "
-        "poisson.",
+        help="What a split is chosen by: entropy, gain_ratio or gini; for a target of "
+        "numbers squared_error or poisson.",
         choices=("entropy", "gain_ratio", "gini", "squared_error", "poisson"),
         metavar="HOW",
     ),

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from xent.cli import _data
-from xent.cli import _tree_options as options
 from xent.cli._data import check_outputs, require
 from xent.cli._help import one_of
 from xent.cli._tables import TableFile, TableOptions, doubt_ids, with_options
-from xent.cli._tree_options import TREES, tree_words
+from xent.cli._trees import _options as options
+from xent.cli._trees._options import TREES, tree_words
 
 TreePath = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A tree that `xent tree fit` wrote.")
@@ -23,16 +23,6 @@ MANY_CLASSES = 50  # whole numbers, above which they are probably not classes
 WeightColumn = Annotated[
     str | None, typer.Option(help="Column with the weight of each row; it is not a feature.")
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    tree = typer.Typer(help="Fit, apply and read decision trees.", no_args_is_help=True)
-    tree.command("fit")(fit)
-    tree.command("predict")(predict)
-    tree.command("show")(show)
-    tree.command("rules")(rules)
-    app.add_typer(tree, name="tree")
 
 
 def _load(path: Path) -> Any:

@@ -1,0 +1,38 @@
+"""What a condition is known to be, in the first round of a loop and in those that follow."""
+
+from __future__ import annotations
+
+import ast
+
+from xent.audit._follow import objects
+from xent.audit._follow.run import Walk
+from xent.audit._follow.values import Value
+
+
+def known(run: Walk, test: ast.expr, value: Value) -> bool | None:
+    """Return whether a condition holds, or None where that is not known.
+
+    ``if mean is None`` holds in the first round alone, where the loop sets ``mean`` further down.
+    """
+    truth = objects.truth(value)
+    if truth is None or not run.loops:
+        return truth
+    names = {part.id for part in ast.walk(test) if isinstance(part, ast.Name)}
+    for loop in run.loops:
+        if loop.frame is run.frame and names:
+            first = _first_writes(run, loop.node)
+            if any(first.get(name, 0) >= test.lineno for name in names):
+                return None
+    return truth
+
+
+def _first_writes(run: Walk, loop: ast.AST) -> dict[str, int]:
+    """Return the names that a loop gives values to, with the first line that does."""
+    found = run.writes_of_loops.get(loop)
+    if found is None:
+        found = {}
+        for part in ast.walk(loop):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                found[part.id] = min(part.lineno, found.get(part.id, part.lineno))
+        run.writes_of_loops[loop] = found
+    return found

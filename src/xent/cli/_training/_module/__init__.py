@@ -1,0 +1,1 @@
+"""Networks of one's own: their code, and data with a class at every place."""

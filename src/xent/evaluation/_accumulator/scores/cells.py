@@ -1,0 +1,135 @@
+"""Rows of yes and no by cells of the log odds, whose numbers order as the scores do.
+
+A probability's cell is the leading bits of its odds p / (1 - p): an exponent, and so many bits of
+the fraction. Each doubling of the odds has as many cells, and no logarithm is taken. The log odds
+themselves are cut into cells of one width, from `EVEN_CELLS` on in proportion.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent._kernels.predictions.figures import SPARE
+from xent._kernels.predictions.scores import (
+    EVEN_CELLS,
+    FRACTION_BITS,
+    PROBABILITY,
+    cells_of,
+    count_cells,
+    log_odds,
+)
+from xent._kernels.predictions.sums import CHUNK
+from xent.evaluation._accumulator.scores.held import HeldScores, KeyCounts
+from xent.evaluation._accumulator.sums import Numbers, Slots, padded, with_spare
+
+FARTHEST_ODDS = 46  # odds from 2^-46 to 2^46 have a place in the table: 32 nats each way
+MOST_PACKED = 1 << 31  # rows that a packed table holds
+_ROWS = np.int64((1 << 32) - 1)  # of an entry: rows below, yes above
+
+
+class ScoreCells:
+    """Counts of rows by cell.
+
+    Parameters
+    ----------
+    kind : int
+        What the scores are: `PROBABILITY`, `LOG_ODDS` or `LOG_PROBABILITY`.
+    fine : int
+        A doubling of the odds has 2^fine cells, or a nat has.
+    weighted : bool
+        Whether rows have weights: such are few, or may take long, and have no table.
+    """
+
+    def __init__(self, kind: int, fine: int, *, weighted: bool) -> None:
+        self.kind, self.fine, self.weighted = kind, fine, weighted
+        half = int(EVEN_CELLS) << fine
+        self._first, size = -half, 2 * half  # of the table
+        if kind == PROBABILITY:
+            self._first, size = 1023 - FARTHEST_ODDS << fine, 2 * FARTHEST_ODDS << fine
+        self._table = np.zeros(0 if weighted else size, np.int64)
+        self._packed = 0  # rows in it
+        self._unpacked: NDArray[np.int64] | None = None
+        self._beyond = KeyCounts(weighted=weighted)  # what has no place in the table
+
+    def cells(self, scores: Numbers) -> Slots:
+        """Return the cell of each score."""
+        if self.kind == PROBABILITY:
+            below = np.minimum(np.abs(scores), 1.0)
+            with np.errstate(divide="ignore"):
+                odds = below / (1.0 - below)
+            return odds.view(np.int64) >> (FRACTION_BITS - self.fine)
+        rows = len(scores)
+        odds, out = padded(rows), np.empty(rows, np.int64)
+        log_odds(with_spare(scores), self.kind, rows, odds)
+        cells_of(odds, 2.0**-self.fine, rows, out)
+        return out
+
+    def middles(self, cells: Slots) -> Numbers:
+        """Return the log odds of the middle of each cell; infinite of the first and the last."""
+        if self.kind == PROBABILITY:
+            shift = FRACTION_BITS - self.fine
+            low, high = ((cells + k << shift).view(np.float64) for k in (0, 1))
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                inside = np.log(np.where(low > 0, low / 2 + high / 2, 0.0))
+            return np.where(low < math.inf, inside, math.inf)
+        middle = (cells + 0.5) * 2.0**-self.fine
+        far = np.abs(middle) > EVEN_CELLS
+        with np.errstate(over="ignore"):
+            size = EVEN_CELLS * np.exp(np.where(far, np.abs(middle) / EVEN_CELLS - 1, 0.0))
+        return np.where(far, np.copysign(size, middle), middle)
+
+    def add(self, scores: NDArray[Any], truth: Slots, label: int, weight: Numbers | None) -> None:
+        """Add rows, which are yes where their truth is ``label``."""
+        if weight is None:
+            self._make_room(len(scores))
+            beyond = np.empty(len(scores), np.int64)
+            many = count_cells(
+                scores, self.kind, self.fine, self._first, truth, label,
+                np.zeros((2, CHUNK + SPARE)), np.zeros(CHUNK + SPARE, np.int64),
+                self._table, beyond,
+            )  # fmt: skip
+            if not many:
+                return
+            scores, truth = scores[beyond[:many]], truth[beyond[:many]]
+        self._beyond.add(self.cells(scores.astype(np.float64)), truth == label, weight)
+
+    def _make_room(self, rows: int) -> None:
+        """Unpack the table where so many rows more might not fit."""
+        if self._packed + rows >= MOST_PACKED:
+            if self._unpacked is None:
+                self._unpacked = np.zeros((2, len(self._table)), np.int64)
+            self._unpacked += self._table & _ROWS, self._table >> 32
+            self._table[:] = self._packed = 0
+        self._packed += rows
+
+    def put(self, held: HeldScores) -> None:
+        """Add counts of cells."""
+        places = held.keys - self._first
+        inside = (places >= 0) & (places < len(self._table))
+        rows, yes = held.rows[inside], held.yes[inside]
+        many = int(rows.sum())
+        self._make_room(many)
+        if many < MOST_PACKED:
+            self._table[places[inside]] += rows + (yes << 32)
+        elif self._unpacked is not None:  # which there is now, and nothing is packed
+            self._packed = 0
+            self._unpacked[:, places[inside]] += rows, yes
+        if not inside.all():
+            rest = ~inside
+            left = HeldScores(held.keys[rest], held.rows[rest], held.yes[rest])
+            self._beyond.put(held if self.weighted else left)
+
+    def held(self) -> HeldScores:
+        """Return the counts of all rows."""
+        beyond = self._beyond.held()
+        if self.weighted:
+            return beyond
+        packed = self._table
+        some = np.flatnonzero(packed if self._unpacked is None else packed | self._unpacked[0])
+        rows, yes = packed[some] & _ROWS, packed[some] >> 32
+        if self._unpacked is not None:
+            rows, yes = rows + self._unpacked[0, some], yes + self._unpacked[1, some]
+        own = HeldScores(some + self._first, rows, yes)
+        return own.joined(beyond) if beyond.keys.size else own

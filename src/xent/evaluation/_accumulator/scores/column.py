@@ -1,0 +1,189 @@
+"""How many rows of yes and no there are of each score: what is said of their order.
+
+Each distinct score is counted by itself, up to a number of them; where more come, all are counted
+by cells of the log odds. Which of the two held depends on the rows alone, and not on how they came.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xent._kernels.predictions.scores import (
+    LOG_ODDS,
+    LOG_PROBABILITY,
+    PROBABILITY,
+    keys_of,
+)
+from xent.evaluation._accumulator.scores.cells import ScoreCells
+from xent.evaluation._accumulator.scores.held import HeldScores, KeyCounts
+from xent.evaluation._accumulator.sums import Numbers, Slots
+
+MOST_SCORES = 1 << 20  # distinct ones that are counted by themselves, of all columns together
+CELLS = 1 << 16  # of each doubling of the odds beyond, of all columns together
+MOST_RANKED = 64  # classes up to which each is ranked against the rest
+
+
+class ScoreColumn:
+    """Rows of yes and no by the score of one class.
+
+    Parameters
+    ----------
+    kind : int
+        What the scores are: `PROBABILITY`, `LOG_ODDS` or `LOG_PROBABILITY`.
+    columns : int
+        How many share `MOST_SCORES` and `CELLS`.
+    weighted : bool
+        Whether rows have weights.
+    """
+
+    def __init__(self, kind: int, columns: int, *, weighted: bool) -> None:
+        self.kind, self.weighted = kind, weighted
+        self._most, self._fine = MOST_SCORES // columns, int(math.log2(CELLS // columns))
+        self._distinct = KeyCounts(weighted=weighted)
+        self._cells: ScoreCells | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether each distinct score is counted by itself."""
+        if self._cells is None and len(self._distinct.held().keys) > self._most:
+            self._coarsen()
+        return self._cells is None
+
+    def held(self) -> HeldScores:
+        """Return the counts by key: of the score, or the number of its cell."""
+        if self.exact or self._cells is None:
+            return self._distinct.held()
+        return self._cells.held()
+
+    def scores(self, held: HeldScores) -> Numbers | None:
+        """Return the scores of counts, or None where they are of cells."""
+        return scores_from(held.keys) if self._cells is None else None
+
+    def log_odds(self, held: HeldScores) -> Numbers:
+        """Return the log odds of yes of each score, or of the middle of each cell."""
+        if self._cells is not None:
+            return self._cells.middles(held.keys)
+        scores = scores_from(held.keys)
+        if self.kind == LOG_ODDS:
+            return scores
+        p = np.minimum(scores, 1.0)
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(p) - np.log1p(-p))
+
+    def add(self, scores: NDArray[Any], truth: Slots, label: int, weight: Numbers | None) -> None:
+        """Add rows, which are yes where their truth is ``label``; the weights may be longer."""
+        if weight is not None:
+            weight = weight[: len(scores)].copy()
+        if self._cells is not None:
+            if scores.dtype != np.float32:
+                scores = np.ascontiguousarray(scores, np.float64)  # so that kernels meet few kinds
+            self._cells.add(scores, truth, label, weight)
+            return
+        keys = np.empty(len(scores), np.int64)
+        keys_of(np.ascontiguousarray(scores, np.float64), keys)
+        self._distinct.add(keys, truth == label, weight)
+        if self._distinct.known > self._most:
+            self._coarsen()
+
+    def _coarsen(self) -> None:
+        """Count by cells from now on, and what was counted so far."""
+        held = self._distinct.held()
+        self._cells = ScoreCells(self.kind, self._fine, weighted=self.weighted)
+        self._distinct = KeyCounts(weighted=self.weighted)
+        self._put_scores(self._cells, held)
+
+    def _put_scores(self, cells: ScoreCells, held: HeldScores) -> None:
+        cells.put(held.by(cells.cells(scores_from(held.keys))))
+
+    def take(self, held: HeldScores, *, exact: bool) -> None:
+        """Begin with counts that were kept."""
+        if not exact:
+            self._coarsen()
+        (self._distinct if self._cells is None else self._cells).put(held)
+
+    def merge(self, other: "ScoreColumn") -> None:
+        """Add the rows of another."""
+        held = other.held()
+        if self._cells is None and not other.exact:
+            self._coarsen()
+        if self._cells is None:
+            self._distinct.put(held)
+        elif other.exact:
+            self._put_scores(self._cells, held)
+        else:
+            self._cells.put(held)
+
+
+class ScoreCounts:
+    """Rows by the scores of each class against the rest, of two classes of the second alone.
+
+    Parameters
+    ----------
+    classes : int
+        How many there are.
+    kind : str
+        "probs", "logits" or "log_probs".
+    weighted : bool
+        Whether rows have weights.
+    """
+
+    def __init__(self, classes: int, kind: str, *, weighted: bool) -> None:
+        self.kind = kind
+        ranked = 1 if classes == 2 else classes if 2 < classes <= MOST_RANKED else 0
+        what = LOG_ODDS if classes == 2 else LOG_PROBABILITY
+        what = PROBABILITY if kind == "probs" else what
+        self.columns = [ScoreColumn(what, ranked, weighted=weighted) for _ in range(ranked)]
+
+    def add(self, scores: list[NDArray[Any]], truth: Slots, weight: Numbers | None) -> None:
+        """Add rows by their scores for each class."""
+        for c, (column, some) in enumerate(zip(self.columns, scores, strict=True)):
+            column.add(some, truth, 1 if len(self.columns) == 1 else c, weight)
+
+    def merge(self, other: "ScoreCounts") -> None:
+        """Add the rows of another."""
+        for mine, theirs in zip(self.columns, other.columns, strict=True):
+            mine.merge(theirs)
+
+    @property
+    def form(self) -> str:
+        """How scores were counted: "exact", "cells", or "none" where no class is ranked."""
+        if not self.columns:
+            return "none"
+        return "exact" if all(column.exact for column in self.columns) else "cells"
+
+
+def scores_of(
+    kind: str, block: NDArray[Any], confidence: Numbers, guess: Slots
+) -> list[NDArray[Any]]:
+    """Return what ranks a block's rows for each class, of two for the second alone.
+
+    Parameters
+    ----------
+    kind : str
+        "probs", "logits" or "log_probs".
+    block : ndarray, shape (n, C)
+        The scores of all classes.
+    confidence, guess : ndarray, shape (n,)
+        What the class that was given most has, and which it is.
+    """
+    classes = block.shape[1]
+    if not 2 <= classes <= MOST_RANKED:
+        return []
+    if kind == "probs":
+        # As they came: dividing rows by their sums would part equals.
+        return [block[:, c] for c in ([1] if classes == 2 else range(classes))]
+    wide = block.astype(np.float64)
+    if classes == 2:
+        with np.errstate(over="ignore"):
+            return [wide[:, 1] - wide[:, 0]]  # which keep apart what probabilities near 1 do not
+    with np.errstate(over="ignore"):
+        wide -= wide[np.arange(len(wide)), guess][:, None]
+        wide += np.log(confidence)[:, None]
+    return list(wide.T.copy())
+
+
+def scores_from(keys: Slots) -> Numbers:
+    """Return the scores of keys."""
+    return (keys ^ ((keys >> 63) & np.int64(0x7FFFFFFFFFFFFFFF))).view(np.float64)

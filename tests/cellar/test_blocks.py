@@ -1,0 +1,209 @@
+"""Tables that are read block by block, and packed ones: what comes late counts as what comes first."""
+
+import bz2
+import datetime as dt
+import gzip
+import io
+import lzma
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from xent import _table
+from xent._table import Csv
+from xent._table.files import compression, dialect
+from xent._table.files.blocks import wider_type
+from xent._table.frames import read_at_once
+from xent._table.frames.at_once import FLAG, NUMBER, OTHER
+
+FIRST = 3000  # rows of a first kind: more than a block
+
+
+@pytest.fixture
+def _small_blocks(monkeypatch):
+    monkeypatch.setattr(dialect, "READ_BYTES", 1 << 12)
+
+
+LATE = {  # what a column holds first and later, and what it is read as, whole and in batches
+    "whole, then real": ("1", "2.5", (1.0, 2.5), (1, 2.5)),
+    "nothing, then whole": ("", "7", (None, 7), (None, 7)),
+    "nothing, then text": ("", "x", ("", "x"), (None, "x")),
+    "nothing, then a date": ("", "2024-02-29", (None, dt.date(2024, 2, 29)), (None, dt.date(2024, 2, 29))),
+    "booleans, then text": ("true", "maybe", ("true", "maybe"), (True, "maybe")),
+    "dates, then moments": (
+        "2024-01-01", "2024-01-01 06:00:00",
+        (dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 1, 6)), (dt.date(2024, 1, 1), dt.datetime(2024, 1, 1, 6)),
+    ),
+    "whole, then past 64 bits": ("1", "18446744073709551617", (1.0, 2.0**64), (1, 2.0**64)),
+    "whole, then text": ("1", "x", ("1", "x"), None),
+    "real, then text": ("0.5", "x", ("0.5", "x"), None),
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("_small_blocks")
+@pytest.mark.parametrize("case", LATE)
+def test_what_a_column_holds_late(tmp_path, case):
+    early, late, whole, in_batches = LATE[case]
+    path = tmp_path / "t.csv"
+    path.write_text("n,c\n" + f"1,{early}\n" * FIRST + f"2,{late}\n" * 2)
+    found = _table.read(path)
+    assert (found["c"][0].as_py(), found["c"][-1].as_py()) == whole
+    assert len(found) == FIRST + 2
+    if in_batches is None:
+        with pytest.raises(ValueError, match=r"t\.csv' cannot be read as CSV: .*'x'"):
+            list(_table.scan(path))
+        return
+    parts = list(_table.scan(path))
+    assert len(parts) > 2
+    assert sum(map(len, parts)) == FIRST + 2  # no row is given twice
+    found = parts[0].column(1)[0].as_py(), parts[-1].column(1)[-1].as_py()
+    assert found == in_batches
+    assert type(found[0]) is type(in_batches[0])  # a date is a moment's kin
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("int64", "0.5", pa.float64()),
+        ("int64", "1e3", pa.float64()),
+        ("int64", "x", None),
+        ("int64", "2024-01-01", None),
+        ("int64", "99999999999999999999", pa.float64()),
+        ("bool", "2", pa.string()),
+        ("null", "2", pa.int64()),
+        ("null", "true", pa.bool_()),
+        ("null", "x", pa.string()),
+        ("date32[day]", "2024-01-01 10:00", pa.timestamp("ns")),
+        ("date32[day]", "10", None),
+        ("timestamp[s]", "2024-01-01 10:00:00.5", pa.timestamp("ns")),
+        ("double", "x", None),
+    ],
+)
+def test_the_type_that_holds_both(kind, value, expected):
+    assert wider_type(kind, value, exact=False) == expected
+    counted = None if value == "99999999999999999999" else expected
+    assert wider_type(kind, value, exact=True) == counted
+
+
+def test_long_whole_numbers_of_json_lines_are_refused_where_they_are_counted(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"a": 1, "b": 0.5}\n{"a": 18446744073709551617, "b": 0.5}\n')
+    assert [row for part in _table.scan(path) for row in part.column(0).to_pylist()] == [1, 2.0**64]
+    with pytest.raises(
+        ValueError, match=r"cannot be counted: column 'a' holds whole numbers that 64"
+    ):
+        list(_table.scan(path, exact=True))
+    path.write_text('{"a": 1e300}\n{"a": 1.5, "b": "18446744073709551617"}')  # no end of line
+    assert sum(map(len, _table.scan(path, exact=True))) == 2
+    path.write_text("")
+    with pytest.raises(ValueError, match="cannot be read as JSON lines: Empty JSON file"):
+        list(_table.scan(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("1.5,a\n2.5,b\n", "'1.5'"),
+        ("-1,a\n2,b\n", "'-1'"),
+        ("b,a\nb,x\n", "'b'"),
+        ("3,2\n5,7\n", "'3' and '2'"),
+        ("2019,2020\n5,7\n", None),
+        ("x,2\n5,7\n", None),
+        ("n,m\na,b\n", None),
+        (",\n1,2\n", None),
+    ],
+)
+@pytest.mark.parametrize("header", [True, False, None])
+def test_a_header_that_reads_like_a_row(tmp_path, text, row, header):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    csv = None if header is None else Csv(header=header)
+    if row is None or header is False:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            if text[0] != "," or header is False:
+                _table.read(path, csv=csv)
+        return
+    advice = r"Write a line of names above it\." if csv is None else r"pass no_header=True\."
+    with pytest.warns(
+        UserWarning, match=rf"reads like a row: {row}\. It is taken as names\..*{advice}$"
+    ):
+        _table.read(path, csv=csv)
+
+
+FRAMES = {"Arrow": pa.table, "pandas": pd.DataFrame, "polars": pl.DataFrame, "dict": dict}
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_plain_numbers_are_read_at_once(frame):
+    make = FRAMES[frame]
+    plain = {
+        "a": np.arange(3),
+        "b": np.array([0.5, np.nan, -2]),
+        "c": np.arange(3, dtype=np.int8),
+        "f": np.array([True, False, True]),
+    }
+    numbers = np.column_stack([plain["a"], plain["b"], plain["c"]])
+    found = read_at_once(make(plain))
+    assert (found.names, found.form.tolist()) == ([*plain], [NUMBER] * 3 + [FLAG])
+    np.testing.assert_array_equal(found.numbers, numbers)
+    assert found.flags.tolist() == [[True], [False], [True]]
+    found = read_at_once(make(plain), ["f", "c", "a"])
+    assert (found.names, found.form.tolist()) == (["f", "c", "a"], [FLAG, NUMBER, NUMBER])
+    np.testing.assert_array_equal(found.numbers, numbers[:, [2, 0]])
+    assert read_at_once(make(plain), ["c", "z"]) is None
+    others = [2**53, 1, 2], [-(2**53), 1, 2], [0.5, np.inf, 1], ["x", "y", "z"]
+    for other in map(np.array, others):
+        found = read_at_once(make({"d": other, **plain}))
+        assert found.form.tolist()[0] == OTHER, other
+        np.testing.assert_array_equal(found.numbers, numbers)
+    whole = {"a": np.array([2**53 - 1, 1]), "b": np.array([1e300, 0.5])}
+    found = read_at_once(make(whole))
+    assert found.numbers.tolist() == [[2.0**53 - 1, 1e300], [1, 0.5]]
+    assert read_at_once(make({"a": np.array([], int)})) is None
+
+
+PACKED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+DATA = bytes(range(256)) * 300
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst", ""])
+def test_what_is_packed_is_unpacked_as_from_a_pipe(tmp_path, ending):
+    path = tmp_path / f"t{ending}"
+    with path.open("wb") as plain, compression.writing(plain, path) as packed:
+        packed.write(DATA)
+        assert not plain.closed
+    assert (path.read_bytes() == DATA) == (ending == "")
+    again = tmp_path / f"u{ending}"
+    with again.open("wb") as plain, compression.writing(plain, again) as packed:
+        packed.write(DATA)
+    assert again.read_bytes() == path.read_bytes()
+    with path.open("rb") as raw, compression.reading(raw, str(path)) as found:
+        assert found.read() == DATA
+
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+    with compression.reading(Pipe(path.read_bytes()), "pipe") as found:
+        assert found.read() == DATA
+    if ending in PACKED:
+        with compression.reading(io.BytesIO(PACKED[ending](DATA)), "t") as found:
+            assert found.read() == DATA
+    if ending:
+        with (
+            pytest.raises(ValueError, match="compressed data are cut short or damaged"),
+            compression.reading(io.BytesIO(path.read_bytes()[:-9]), "t") as found,
+        ):
+            found.read()
+        with (
+            pytest.raises(ValueError, match=r"its name says .*, and it begins with b'text'"),
+            compression.reading(io.BytesIO(b"text"), f"t{ending}"),
+        ):
+            pass
+        with compression.reading(io.BytesIO(b""), f"t{ending}") as found:
+            assert found.read() == b""
