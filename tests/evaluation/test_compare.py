@@ -108,6 +108,13 @@ def test_the_bootstrap_against_a_slow_one():
     assert alone.high - alone.low < 0.7 * width, "rows of a group are not independent"
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_bootstrap_says_that_chance_is_impossible(sign):
+    """(1 + as far or farther) / (1 + resamples), of two sides: Davison and Hinkley (1997), 4.2."""
+    found = costs(sign * np.arange(1.0, 40), test="bootstrap", resamples=1000)
+    assert found.p_value == pytest.approx(2 / 1001)
+
+
 def test_sign_flips_against_all_of_them():
     rng = np.random.default_rng(3)
     for d in (rng.normal(size=9) + 0.4, np.array([0.1, 0.2, 0.3, -0.1, 0.0])):

@@ -14,9 +14,10 @@ from xent.language import (
     NGramModel,
     StupidBackoff,
     WittenBell,
+    _text,
     mix,
 )
-from xent.language._stream import BadLines, lines, records
+from xent.language._stream import BadLines, filter_file, lines, records
 from xent.language._text import PIECE_BYTES
 from xent.language.smoothing._good_turing import good_turing_counts
 from xent.language.smoothing._smoothing import leave_mass
@@ -170,3 +171,16 @@ def test_scores_that_are_no_probabilities_say_so():
     line = "These scores are no probabilities: they compare with nothing."
     for smoothing, said in ((StupidBackoff(), True), (WittenBell(), False)):
         assert (line in str(NGramModel(2, smoothing).fit(["a b"]).evaluate(["a b"]))) == said
+
+
+def test_a_share_of_the_lines_is_one_of_all_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(_text, "PIECE_BYTES", 64)
+    rng = np.random.default_rng(3)
+    lines = [" ".join(rng.choice(list("abcxyz"), 6)) for _ in range(60)]
+    (tmp_path / "text").write_text("\n".join(lines) + "\n")
+    model = NGramModel(2, WittenBell()).fit(["a b c", "a b", "c x", "y z a b"])
+    filter_file(model, tmp_path / "text", tmp_path / "kept", keep=0.25)
+    bits = [model.evaluate([line]).bits_per_byte for line in lines]
+    chosen = set(np.argsort(bits, kind="stable")[:15].tolist())
+    want = [line for i, line in enumerate(lines) if i in chosen]
+    assert (tmp_path / "kept").read_text().splitlines() == want
