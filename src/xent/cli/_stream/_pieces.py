@@ -13,7 +13,7 @@ from xent.cli._addresses import Address
 from xent.cli._tables import TableFile, TableOptions, is_array
 
 RUN_BYTES = 1 << 27  # of an array that is a piece
-BATCH_CELLS, STREAMED_ROWS = 1 << 21, 1 << 17  # of a batch, at most
+BATCH_CELLS, STREAMED_ROWS = 1 << 20, 1 << 16  # of a batch, at most
 
 
 @dataclass(frozen=True)

@@ -65,12 +65,13 @@ class Accumulator:
 
     Notes
     -----
-    `result` says all that `evaluate` says, but for what needs the rows again: calibrators, and the
-    calibration of the winning class beyond its bins where there are more than 64 classes or bins
-    are chosen. Up to 2^20 distinct scores, of all classes together, are each counted by itself.
+    `result` says all that `evaluate` says, but for calibrators, which need the rows again, and the
+    calibration of the winning class beyond its bins, unless classes are more than 64 or bins are
+    chosen. Up to 2^20 distinct scores, of all classes together, are each counted by itself.
     More are counted in cells of the log odds; ``Report.score_counts`` says which. Cells move the
-    area under the curve by less than 1e-7 and the average precision by less than 1e-6. The parts of
-    CORP, which follow single rows, move by up to 1e-6 bits of two classes, and 1e-5 of each of ten.
+    area under the curve by less than 2e-7 and the average precision by less than 1e-6. The parts of
+    CORP, which follow single rows, move by up to 1e-6 bits of two classes, and 1.2e-5 of each of
+    ten.
 
     Examples
     --------
