@@ -157,10 +157,10 @@ def dense_sums(
     """
     rows = np.moveaxis(logits, 1, -1).reshape(-1, logits.shape[1])
     if target.dtype.kind == "f":
-        truth = np.moveaxis(target, 1, -1).reshape(rows.shape)
+        soft = np.moveaxis(target, 1, -1).reshape(rows.shape)
         log_probs = objective.log_probs(rows)
-        costs = -(truth * np.where(truth > 0, log_probs, 0.0)).sum()
-        right = log_probs.argmax(axis=1) == truth.argmax(axis=1)
+        costs = -(soft * np.where(soft > 0, log_probs, 0.0)).sum()
+        right = log_probs.argmax(axis=1) == soft.argmax(axis=1)
         return float(costs), float(right.sum()), len(rows)
     classes = target.reshape(-1).astype(np.int64)
     if ignored is not None:
