@@ -507,3 +507,22 @@ def test_lists_far_larger_than_their_file_are_refused(tmp_path):
     assert path.stat().st_size < 200_000
     with pytest.raises(ValueError, match=r"unpacked it would be larger than 1,000 MB"):
         _table.read(path)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.tsv", "t.jsonl", "t.npz"])
+def test_columns_beyond_number_are_refused(tmp_path, name):
+    """Two million columns, four megabytes of text, took six gigabytes and ended the process."""
+    from xent._table.files import unpacked
+
+    path, number = tmp_path / name, unpacked.MOST_COLUMNS + 1
+    if name == "t.npz":
+        np.savez_compressed(path, a=np.zeros((1, number), np.int8))
+    elif name == "t.jsonl":
+        path.write_text(json.dumps({f"c{i}": 0 for i in range(number)}) + "\n")
+    else:
+        sign = "\t" if "tsv" in name else ","
+        text = (sign.join(f"c{i}" for i in range(number)) + "\n" + sign.join("0" * number)).encode()
+        path.write_bytes(gzip.compress(text, 1) if name.endswith("gz") else text)
+    for read in (_table.read, lambda p: next(_table.scan(p))):
+        with pytest.raises(ValueError, match=r"has more than 131,072 columns, each of which"):
+            read(path)

@@ -14,8 +14,9 @@ import typer
 
 from browser import needs_browser, visit
 from children import xent
-from xent import _table, cli
+from xent import _check, _table, cli
 from xent.training import TrainedModel
+from xent.training._objectives import OBJECTIVES
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +279,7 @@ REFUSALS = [
     ("train d.csv --target y --model m", "x,y\n1,a\n1,b\n", "`DATA` must have a column that tells rows apart, got 'x': the same in every row."),
     ("train d.csv --target y --model m", "x,y\n0.5,a\n1,\n", "`--target` must have no missing values in column 'y', got 1 row without, the first at row 1. Nothing can be learned from them: pass --drop-missing-target to leave them out."),
     ("train d.csv --target y --model m", "x,y\n", "`DATA` must have at least one row, got none in 'd.csv'."),
-    ("train d.csv --target y --model m --loss hinge", GOOD, "`--loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div' or 'js_div', got 'hinge'."),
+    ("train d.csv --target y --model m --loss hinge", GOOD, f"`--loss` must be {_check.join_names(list(OBJECTIVES))}, got 'hinge'."),
     ("train d.csv --target y --model m --hidden big", GOOD, "`--hidden` must be numbers of units like 64,32, got 'big'."),
     ("train d.csv --target y --model no/m", GOOD, "`--model` must lie in a folder that exists, got 'no/m'."),
     ("train d.csv --target y --model m --features q*", GOOD, "`--features` must match columns of 'd.csv', got 'q*'. It has 'x'."),
@@ -292,7 +293,7 @@ REFUSALS = [
     ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,c\n", "`--target` must be one of the labels 'a' or 'b', got 'c' at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,nan,a\n", "`--probs` must hold numbers in column 'p_b', got a missing value at row 0."),
     ("evaluate d.csv", "p_a,p_b,target\n0.5,half,a\n", "`--probs` must hold numbers in column 'p_b', got 'half' at row 0."),
-    ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,\n", "`--target` must hold a class in every row of column 'target', got a missing value at row 0."),
+    ("evaluate d.csv", "p_a,p_b,target\n0.5,0.5,\n", "`--target` must hold a class in every row of column 'target', got 1 row without, the first at row 0. Pass --drop-missing-target to leave such rows out."),
     ("evaluate d.csv", "a,b,target\n0.5,0.5,a\n", "`--probs` must match a column of 'd.csv' for each class, got none that begins with p_, prob_ or proba_. It has 'a' and 'b'. If these are probabilities, pass --probs 'a,b'."),
     ("evaluate d.csv --target truth", "p_a,p_b,target\n0.5,0.5,a\n", "`--target` must name a column of 'd.csv', got 'truth'."),
     ("evaluate d.csv --html no/r.html", "p_a,p_b,target\n0.5,0.5,a\n", "`--html` must lie in a folder that exists, got 'no/r.html'."),

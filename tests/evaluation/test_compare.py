@@ -71,7 +71,7 @@ def test_against_scipy_and_evaluate():
     assert d.difference == pytest.approx(np.mean(gap[0] - gap[1]), rel=1e-12)
     for model, probs in zip(found.models, (p, q), strict=True):
         report = evaluate(target, probs)
-        assert model.cross_entropy == report.cross_entropy
+        assert model.cross_entropy == pytest.approx(report.cross_entropy, rel=1e-15)
         assert (model.low, model.high) == pytest.approx((report.low, report.high), rel=1e-12)
 
 
@@ -106,6 +106,13 @@ def test_the_bootstrap_against_a_slow_one():
     assert found.p_value == pytest.approx(below, abs=0.02)
     alone = costs(d, interval="bootstrap")
     assert alone.high - alone.low < 0.7 * width, "rows of a group are not independent"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_bootstrap_says_that_chance_is_impossible(sign):
+    """(1 + as far or farther) / (1 + resamples), of two sides: Davison and Hinkley (1997), 4.2."""
+    found = costs(sign * np.arange(1.0, 40), test="bootstrap", resamples=1000)
+    assert found.p_value == pytest.approx(2 / 1001)
 
 
 def test_sign_flips_against_all_of_them():

@@ -180,6 +180,17 @@ def test_what_a_known_temperature_recovers():
     assert abs(honest["mean"]) < 1e-3
 
 
+def test_what_a_known_temperature_recovers_of_two_classes():
+    rng = np.random.default_rng(0)
+    z = 1.5 * rng.normal(size=20_000)
+    found = evaluate(
+        (1 / (1 + np.exp(-z)) > rng.random(20_000)).astype(int), logits=2 * z
+    ).recovered
+    assert found["temperature"]["temperature"] == pytest.approx(2, rel=0.1)
+    assert found["platt"]["slope"] == pytest.approx(0.5, rel=0.1)
+    assert found["platt"]["intercept"] == pytest.approx(0, abs=0.1)
+
+
 def test_two_classes_against_a_loop_over_folds():
     z, y = two()
     report = evaluate(y, logits=z, base=math.e)

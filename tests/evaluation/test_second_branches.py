@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from xent.evaluation import evaluate
+from xent.evaluation import Accumulator, evaluate
 from xent.evaluation._compare._paired import Pieces, sign_flip
 
 
@@ -50,3 +50,14 @@ def test_drawn_signs_count_the_one_that_was_seen():
         assert sign_flip([pieces], resamples) == [1 / (resamples + 1)]
     even = Pieces(np.tile([1.0, -1.0], 20), np.ones(40), keys)
     assert sign_flip([even], 99) == [1.0]  # nothing is nearer to 0 than what was seen
+
+
+def test_what_floors_would_give_is_that_of_all_parts():
+    probs = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.25, 0.75]])
+    first, second = Accumulator(), Accumulator()
+    first.update([1, 0], probs[:2])
+    second.update([0, 1], probs[2:])
+    first.merge(second)
+    found, sure = first.result().floored, math.log2(2) + math.log2(4 / 3)
+    for name, floor in (("2.2e-16", 2.0**-52), ("1e-15", 1e-15), ("1.2e-07", 2.0**-23)):
+        assert found[name] == pytest.approx((sure - 2 * math.log2(floor)) / 4, rel=1e-6)

@@ -12,10 +12,12 @@ from xent.language import (
     MaximumLikelihood,
     Mixture,
     NGramModel,
+    StupidBackoff,
     WittenBell,
+    _text,
     mix,
 )
-from xent.language._stream import BadLines, lines, records
+from xent.language._stream import BadLines, filter_file, lines, records
 from xent.language._text import PIECE_BYTES
 from xent.language.smoothing._good_turing import good_turing_counts
 from xent.language.smoothing._smoothing import leave_mass
@@ -131,3 +133,54 @@ def test_a_word_that_one_model_lacks_has_nothing_of_it():
     assert found["c"] == pytest.approx(0.7 * theirs["c"], rel=1e-6)
     assert found["c"] == pytest.approx(np.exp(mixed.token_log_probs(["a c"]).values[1]), rel=1e-6)
     assert found["b"] == pytest.approx(0.3 * dict(one.next("a", top_k=99))["b"], rel=1e-6)
+
+
+def test_sentences_of_a_closed_vocabulary_count_their_known_words():
+    """The reference is each sentence by itself: perplexity by its known words and its end."""
+    closed = NGramModel(2, WittenBell(), vocabulary=["a", "b"], unknown="closed").fit(
+        ["a b", "a a b"]
+    )
+    texts = ["a b", "a z b", "z", "", "b b a"]
+    logp, events = closed.score_ids(np.concatenate([*closed.reader().ids(texts)]))
+    assert events.tolist() == [3, 3, 1, 1, 4]
+    for text, total, count in zip(texts, logp, events, strict=True):
+        known = [w for w in text.split() if w != "z"]
+        assert count == len(known) + 1
+        values = closed.token_log_probs([text]).values
+        assert total == pytest.approx(np.nansum(values), rel=1e-12)
+    assert closed.token_log_probs([]).values.shape == (0,)
+
+
+def test_weights_of_a_mixture_are_one_a_model():
+    one = NGramModel(1, WittenBell()).fit(["a b"])
+    for weights, sentence in (
+        ([1.0], "`weights` must hold one number for each of the 2 models, got [1.0]."),
+        ([0.5, 0.25, 0.25], "`weights` must hold one number for each of the 2 models"),
+        ([0.5, 0.5 + 2e-9], "`weights` must be shares with sum 1"),
+        ([1.5, -0.5], "`weights` must be shares with sum 1"),
+        (["a", "b"], "`weights` must be numbers"),
+    ):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            Mixture([one, one], weights)
+        assert str(caught.value).startswith(sentence)
+    Mixture([one, one], [0.5, 0.5 + 5e-10])
+    Mixture([one, one], [1, 0])
+
+
+def test_scores_that_are_no_probabilities_say_so():
+    line = "These scores are no probabilities: they compare with nothing."
+    for smoothing, said in ((StupidBackoff(), True), (WittenBell(), False)):
+        assert (line in str(NGramModel(2, smoothing).fit(["a b"]).evaluate(["a b"]))) == said
+
+
+def test_a_share_of_the_lines_is_one_of_all_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(_text, "PIECE_BYTES", 64)
+    rng = np.random.default_rng(3)
+    lines = [" ".join(rng.choice(list("abcxyz"), 6)) for _ in range(60)]
+    (tmp_path / "text").write_text("\n".join(lines) + "\n")
+    model = NGramModel(2, WittenBell()).fit(["a b c", "a b", "c x", "y z a b"])
+    filter_file(model, tmp_path / "text", tmp_path / "kept", keep=0.25)
+    bits = [model.evaluate([line]).bits_per_byte for line in lines]
+    chosen = set(np.argsort(bits, kind="stable")[:15].tolist())
+    want = [line for i, line in enumerate(lines) if i in chosen]
+    assert (tmp_path / "kept").read_text().splitlines() == want

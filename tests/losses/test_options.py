@@ -463,6 +463,8 @@ def test_statistics(monkeypatch):
         (lambda: L.focal_loss(logits, HARD, temperature=0.7, stats=True), facts(logits / 0.7, HARD)),
         (lambda: L.kl_div(log_p, SOFT, reduction="sum", stats=True), facts(log_p, SOFT)),
         (lambda: L.js_div(logits, theirs, stats=True), facts(logits, theirs.softmax(1))),
+        (lambda: L.js_div(logits, theirs, label_smoothing=0.3, stats=True),
+         facts(logits, 0.7 * theirs.softmax(1) + 0.3 / C)),
         (lambda: L.binary_cross_entropy_with_logits(logits, SHARES, softcap=4.0, stats=True),
          facts(two_classes(bent(logits, softcap=4.0)), sides(SHARES))),
         (lambda: L.multilabel_soft_margin_loss(logits, SHARES, stats=True),

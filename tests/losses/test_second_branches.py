@@ -23,3 +23,13 @@ def test_accuracy_knows_what_is_ignored(ignored, head):
     kept = ~torch.isin(target, torch.as_tensor(ignored))
     right = (LOGITS.argmax(1) == target)[kept].double().mean()
     assert float(stats.accuracy) == pytest.approx(float(right))
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 5), (4, 3, 2, 2)])
+def test_batchmean_divides_by_the_rows_of_the_first_axis(shape):
+    log_q = torch.randn(shape, generator=torch.Generator().manual_seed(1)).log_softmax(1)
+    p = torch.randn(shape, generator=torch.Generator().manual_seed(2)).softmax(1)
+    found = L.kl_div(log_q, p, reduction="batchmean")
+    torch.testing.assert_close(found, torch.nn.functional.kl_div(log_q, p, reduction="batchmean"))
+    twice = L.kl_div(log_q, p, reduction="batchmean", token_weight=torch.full((4, *shape[2:]), 2.0))
+    torch.testing.assert_close(twice, found)

@@ -13,6 +13,7 @@ from scipy.stats import multivariate_normal
 
 from xent import measures as m
 from xent._kernels.distributions.counts import LOOKED_AT, count_pairs
+from xent.measures.samples._ties import has_ties
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
@@ -213,3 +214,27 @@ def test_the_error_of_a_normal_divergence_is_that_of_the_delta_method(rows):
     spread += (0.25 / t**4 - by_s**2) * 2 * s**4 / n
     found = m.estimate_cross_entropy(x, y, method="normal")
     assert found.standard_error == pytest.approx(math.sqrt(spread), rel=0.05)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_zeros_of_one_row_among_others(library):
+    """Infinite where a possible outcome is excluded, even one of several; order 0 counts."""
+    p = np.array([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25]])
+    q = np.array([[0.75, 0.0, 0.25], [0.25, 0.5, 0.25]])
+    if library == "torch":
+        p, q = torch.from_numpy(p), torch.from_numpy(q)
+    elif library == "jax":
+        jnp = pytest.importorskip("jax.numpy")
+        p, q = jnp.asarray(p), jnp.asarray(q)
+    assert_allclose(np.asarray(m.f_divergence(p, q, "chi_square")), [math.inf, 0.375], rtol=1e-6)
+    assert_allclose(np.asarray(m.tsallis_entropy(p, 0)), [1.0, 2.0], rtol=1e-6)
+
+
+def test_a_value_far_from_a_grid_leaves_it_one():
+    """Whole tenths are on a grid without any two alike; one at a million says nothing of it."""
+    tenths = np.arange(40) / 10
+    assert has_ties(tenths)
+    assert has_ties(np.append(tenths, 1e6))
+    assert not has_ties(np.random.default_rng(0).normal(size=40))
+    # Of gaps that are mostly a hundred thousand times the least, none tells.
+    assert not has_ties(np.append(1e7 * np.arange(40), 1.0))

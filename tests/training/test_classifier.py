@@ -14,9 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from xent import _check
 from xent.training import SoftmaxClassifier
 from xent.training._loop import logits_of
+from xent.training._objectives import OBJECTIVES
 
+EVERY = _check.join_names(list(OBJECTIVES))
 LOSSES = ["cross_entropy", "binary_cross_entropy", "mse_softmax", "mse_sigmoid"]
 
 
@@ -225,8 +228,8 @@ def test_fit_does_not_change_its_input():
 
 X, Y = three_clouds(20)
 WORDING = [
-    ({"loss": "hinge"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div' or 'js_div', got 'hinge'."),
-    ({"loss": "crossentropy"}, {}, "`loss` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div' or 'js_div', got 'crossentropy'. Did you mean 'cross_entropy'?"),
+    ({"loss": "hinge"}, {}, f"`loss` must be {EVERY}, got 'hinge'."),
+    ({"loss": "crossentropy"}, {}, f"`loss` must be {EVERY}, got 'crossentropy'. Did you mean 'cross_entropy'?"),
     ({"optimizer": "lbfgs"}, {}, "`optimizer` must be 'sgd', 'adam', 'adamw' or 'newton', got 'lbfgs'."),
     ({"epochs": 0}, {}, "`epochs` must be an integer of at least 1, got 0."),
     ({"batch_size": 2.5}, {}, "`batch_size` must be an integer of at least 1, got 2.5."),

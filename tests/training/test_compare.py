@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 from browser import needs_browser, visit
 from xent.training import SoftmaxClassifier, compare_losses
 from xent.training._compare import Comparison
+from xent.training._objectives import OBJECTIVES
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_page_shows_the_curves(comparison, tmp_path):
 @pytest.mark.parametrize(
     ("losses", "sentence"),
     [
-        (["mse"], "`losses` must be 'cross_entropy', 'binary_cross_entropy', 'mse_softmax', 'mse_sigmoid', 'focal', 'binary_focal', 'nll', 'kl_div', 'js_div' or 'double_softmax', got 'mse'."),
+        (["mse"], f"`losses` must be {', '.join(map(repr, OBJECTIVES))} or 'double_softmax', got 'mse'."),
         ("cross_entropy", "`losses` must be a list of names, got 'cross_entropy'."),
         ([], "`losses` must name at least one loss, and each once, got []."),
         (["mse_softmax"] * 2, "`losses` must name at least one loss, and each once, got ['mse_softmax', 'mse_softmax']."),

@@ -50,6 +50,14 @@ def test_each_row_once_an_epoch_in_an_order_that_seed_and_epoch_say(block, buffe
     assert (orders[0] != orders[2]).mean() > 0.3
 
 
+def test_a_buffer_holds_as_many_blocks_as_fit():
+    rows = ArrayRows(X, block_rows=10, buffer_rows=40)  # 20 blocks of 10, and one of 3
+    for epoch in range(1, 9):
+        held = [numbers for numbers, _ in rows.orders(0, epoch)]
+        assert [len(numbers) for numbers in held] in ([4] * 5 + [1], [5] + [4] * 4)
+        assert sorted(n for numbers in held for n in numbers) == list(range(21))
+
+
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 @pytest.mark.parametrize(("block", "buffer"), [(9, 40), (31, 5), (500, 500)])
 def test_the_bits_are_those_of_memory_in_the_same_order(block, buffer, weight):

@@ -67,3 +67,12 @@ def test_the_tree_of_rpart(recorded, name, least):
         said = tree.predict(X)[:, None]
     assert tree.n_nodes_ == printed["nodes"]
     np.testing.assert_allclose(said, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("tree", [CARTClassifier, CARTRegressor])
+@pytest.mark.parametrize(("rows", "leaves"), [(13, 1), (14, 2)])
+def test_seven_cases_a_leaf_as_rpart_has_it(tree, rows, leaves):
+    """Its default: minbucket = round(minsplit / 3), and minsplit = 20."""
+    X, y = np.arange(float(rows))[:, None], (np.arange(rows) >= rows // 2).astype(float)
+    found = tree(pruning=None).fit(X, y if tree is CARTRegressor else y.astype(str))
+    assert found.get_n_leaves() == leaves

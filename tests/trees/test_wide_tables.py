@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from xent._table.frames import Frame, read_at_once
-from xent._table.frames.at_once import FLAG, NUMBER, OTHER
+from xent._table.frames.at_once import FLAG_FORM, NUMBER_FORM, OTHER_FORM
 from xent.trees import TreeClassifier, TreeRegressor
 
 RNG = np.random.default_rng(0)
@@ -31,7 +31,7 @@ MAKERS = {
 def test_whole_and_column_by_column(make, splitter, monkeypatch):
     table = make(COLUMNS)
     names, form, matrix, _ = read_at_once(table)
-    assert (form == NUMBER).all()
+    assert (form == NUMBER_FORM).all()
     slow = np.column_stack([column.floats() for column in Frame(table).columns()])
     np.testing.assert_array_equal(matrix, slow)
     assert names == list(COLUMNS)
@@ -66,8 +66,8 @@ def test_what_is_not_plain_is_read_as_before(make):
     assert tree.predict(make({"a": [1, 2]})).tolist() == [0, 1]
     assert read_at_once(make({"a": ["x", "y"]})) is None
     mixed = make({"a": ["x"], "b": [1], "c": [True], "d": [np.inf]})
-    assert read_at_once(mixed).form.tolist() == [OTHER, NUMBER, FLAG, OTHER]
-    assert read_at_once(mixed, ["c", "b"]).form.tolist() == [FLAG, NUMBER]
+    assert read_at_once(mixed).form.tolist() == [OTHER_FORM, NUMBER_FORM, FLAG_FORM, OTHER_FORM]
+    assert read_at_once(mixed, ["c", "b"]).form.tolist() == [FLAG_FORM, NUMBER_FORM]
 
 
 def mixed_columns(rng, rows):

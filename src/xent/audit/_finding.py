@@ -19,8 +19,8 @@ class Finding:
     path, line, column : str, int, int
         Where; lines and columns count from 1.
     rule, name, level : str
-        Which rule, and how sure: "error" is wrong in every run of this line, "warning" names the
-        condition that was not seen, "note" is a matter of taste or of little weight.
+        Which rule, and how sure. An "error" is wrong in every run of this line. A "warning" names
+        the condition that was not seen. A "note" is a matter of taste or of little weight.
     message, fix : str
         What is wrong, and a line of code that is not.
     seen : str or None

@@ -14,8 +14,8 @@ def compare(
 ) -> dict[str, Evaluation]:
     """Evaluate several models on one text, the best first.
 
-    Perplexities count a model's own events, so they say something side by side only where all
-    models have the same vocabulary and treat unknown words alike; bits per byte always do.
+    Perplexities count a model's own events. They can be compared only if all models have the same
+    vocabulary and treat unknown words alike; bits per byte always can.
 
     Parameters
     ----------

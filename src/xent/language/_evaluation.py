@@ -12,9 +12,9 @@ class Evaluation:
     """The cross-entropy of a text under a model, and what it is made of; `print` it.
 
     An event is a token or the end of a sentence. Perplexity is exp(cross-entropy): the number of
-    equally likely words that would be as hard to guess. It compares models with one vocabulary;
-    bits per byte, and per character, compare all: there an unknown word costs its spelling too, by
-    default 8 bits (log2 256) for each byte and for the separator after it.
+    equally likely words that would be as hard to guess. It compares models with one vocabulary.
+    Bits per byte, and per character, compare all models: there an unknown word also costs its
+    spelling, by default 8 bits (log2 256) for each byte and for the separator after it.
 
     Parameters
     ----------

@@ -56,9 +56,9 @@ class NGramModel(Scorer):
         removed, as SRILM does without ``-unk``: it is no event and stands in no n-gram, but is a
         word seen before others, and its n-grams are among the counts of counts.
     min_count : int or dict of int to int, optional
-        N-grams seen less often do not stand in the model, unless a longer one there begins or ends
-        with them: one number for all orders from 2 on, or a number by order, where others keep
-        what the smoothing says, mostly 1 (order 1: such words are outside the vocabulary).
+        N-grams seen less often are left out, unless a longer one in the model begins or ends with
+        them. One number holds for all orders from 2 on. Numbers by order leave the other orders
+        what the smoothing says, mostly 1. At order 1 such words are outside the vocabulary.
     vocabulary : iterable of str, optional
         The words to know. N-grams with any other word are not counted, unless "open".
     unit : str

@@ -63,9 +63,9 @@ def info_nce(
     negatives : Tensor, shape (M, D), optional
         More items of b's kind, partners of none: a's search is among them too.
     group : ProcessGroup, optional
-        Of torch.distributed, whose processes hold N pairs each: the search is among the items of
-        all, the loss that of this process's pairs, and each has the gradients of what all made of
-        its items. Data parallel training averages them.
+        Of torch.distributed, whose processes hold N pairs each. The search is among the items of
+        all processes, and the loss is that of this process's pairs. Gradients of an item come from
+        all processes. Data parallel training averages them.
 
     Returns
     -------

@@ -224,8 +224,8 @@ def compare_losses(
     y : array_like, shape (N,)
         Classes.
     losses : iterable of str
-        Names that `SoftmaxClassifier` knows, with their options; "double_softmax" as well, which
-        it refuses: cross-entropy with a second softmax in front, a mistake to be looked at.
+        Names that `SoftmaxClassifier` knows, with their options. Also "double_softmax", which it
+        refuses: cross-entropy with a second softmax in front, to see what that mistake does.
     validation : pair (X, y)
         Held-out rows: measured after every epoch, and evaluated in bits at the end.
     classifier : SoftmaxClassifier, optional

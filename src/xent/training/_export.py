@@ -189,10 +189,10 @@ def description(model: TrainedModel) -> dict[str, Any]:
 def export_model(model: TrainedModel, path: str | os.PathLike[str], format: str = "torch") -> None:
     """Write a trained model as a graph that loads without xent, encoding, scaling and link within.
 
-    It computes in float64, a module of one's own in float32, takes the columns as numbers, shape
-    (N, D), and gives log-probabilities (N, C) in nats, of a `DenseClassifier` (N, C, ...). The text
-    ``columns.json`` in the file, an extra file of torch.export's or among the metadata of ONNX,
-    says which number stands for which name, and names the classes.
+    It takes the columns as numbers, shape (N, D), and gives log-probabilities in nats, shape (N,
+    C), or (N, C, ...) of a `DenseClassifier`. It computes in float64; a module of your own computes
+    in float32. The text ``columns.json`` in the file, an extra file of torch.export's or among the
+    metadata of ONNX, says which number stands for which name, and names the classes.
 
     Parameters
     ----------

@@ -37,11 +37,11 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
     nominal : {"subset", "multiway", "one_vs_rest"}
         A column of names: two groups of its levels, one branch a level, or one level against all.
     missing : {"direction", "fractional", "branch", "surrogate", "refuse"}
-        A missing value takes the side that gains most, every branch by its share (C4.5), a branch
-        of its own, the side that other columns suggest (CART), or is an error. A level never seen
-        counts as missing; where no case was missing it follows most cases.
+        Where a missing value goes: to the side that gains most, into every branch by its share
+        (C4.5), into a branch of its own, or where other columns suggest (CART). Or it is an error.
+        A level never seen counts as missing; where no case was missing it follows most cases.
     pruning : {"bits", "pessimistic", "cost_complexity", "reduced_error"} or None
-        To the part of the tree with the least `description_length`, by estimated errors (C4.5), by
+        How the tree is pruned: to the least `description_length`, by estimated errors (C4.5), by
         cross-validation with the 1-SE rule (CART), by a third of the cases held out, or not at all.
     cf : float
         Confidence of pessimistic pruning; smaller prunes more.
@@ -56,8 +56,8 @@ class TreeClassifier(ClassifierMixin, BaseTree):  # type: ignore[misc]
     min_gain : float
         Least gain a case (bits, or Gini impurity) of a split.
     splitter : {"auto", "histogram"}
-        Search every cut (of columns with at most 256 values in a histogram), or put each number
-        into at most 256 bins, one byte a cell: for large tables, and exact up to 256 values.
+        "auto" searches every cut. "histogram" puts each number into at most 256 bins, one byte a
+        cell: it is for large tables, and exact for columns with up to 256 values.
     class_weight : dict, "balanced" or None
         As in scikit-learn; a class that is not named weighs 1, a row of weight 0 is no case.
     monotonic_cst : array of {-1, 0, 1} or None

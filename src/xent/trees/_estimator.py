@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
 
 from xent import _check
 from xent._table.frames import AtOnce, Frame, exact, is_frame, read_at_once
-from xent._table.frames.at_once import NUMBER, OTHER
+from xent._table.frames.at_once import NUMBER_FORM, OTHER_FORM
 from xent.trees import _fit, _prune
 from xent.trees._kernels.bins import MAX_BINS
 from xent.trees._nodes import NodeMethods
@@ -107,7 +107,7 @@ class BaseTree(NodeMethods, BaseEstimator):  # type: ignore[misc]
         if not (binned and len(X) > READ_AT_ONCE):
             at_once = read_at_once(X, None if reset else [c.name for c in self.columns_])
         numbers_alone = reset or all(c.kind == "number" for c in self.columns_)
-        if at_once is None or (at_once.form != NUMBER).any() or not numbers_alone:
+        if at_once is None or (at_once.form != NUMBER_FORM).any() or not numbers_alone:
             return self._of_frame(Frame(X), at_once, reset=reset)
         cases = columns.of_numbers(at_once.numbers, copy=not binned)
         if reset:
@@ -121,8 +121,10 @@ class BaseTree(NodeMethods, BaseEstimator):  # type: ignore[misc]
         cases: Cases | Unread
         binned = reset and self.splitter == "histogram"
         if reset:
-            forms = at_once.form.tolist() if at_once else [OTHER] * len(frame.names)
-            rest = [name for name, form in zip(frame.names, forms, strict=True) if form == OTHER]
+            forms = at_once.form.tolist() if at_once else [OTHER_FORM] * len(frame.names)
+            rest = [
+                name for name, form in zip(frame.names, forms, strict=True) if form == OTHER_FORM
+            ]
             most = MAX_BINS if self.splitter == "histogram" else np.inf
             exact.refuse_joined(((name, frame.column(name).in_question()) for name in rest), most)
             self._describe(frame.native, columns.describe(frame, at_once=at_once))

@@ -17,7 +17,7 @@ from xent import _check
 from xent._table.files import dialect
 from xent._table.files.dialect import Csv, is_wide, open_csv
 from xent._table.files.endings import unreadable
-from xent._table.files.unpacked import cells_limit, unpacked
+from xent._table.files.unpacked import MOST_COLUMNS, cells_limit, check_columns, unpacked
 
 LONG = re.compile(rb"[:\s]-?\d{19,}\s*[,}\]]")  # a whole number, as JSON writes it
 MOST_NESTED = 1000  # lists and objects inside one another
@@ -55,6 +55,7 @@ def scan_csv(
 
     types: dict[str, Any] = dict.fromkeys(text, pa.string())
     given = 0
+    _check_first_line(path, (csv or Csv()).between(kind).encode())
     while True:
         with unpacked(path) as file:
             reader = open_csv(file, kind, types, csv, wide=is_wide(path))
@@ -83,6 +84,20 @@ def scan_csv(
                 types[name] = wider
 
 
+def _check_first_line(path: str | os.PathLike[str], separator: bytes) -> None:
+    """Refuse a file whose first line has far too many fields, before any is made a column."""
+    if not os.path.isfile(path):
+        return  # a pipe gives what it has but once
+    columns = 1
+    with unpacked(path) as file:
+        while piece := file.read(dialect.WIDE_HEAD):
+            line, end, _ = piece.partition(b"\n")
+            columns += line.count(separator)
+            check_columns(path, columns)
+            if end:
+                return
+
+
 def read_csv(
     path: str | os.PathLike[str],
     kind: str,
@@ -94,6 +109,7 @@ def read_csv(
     import pyarrow as pa
 
     types: dict[str, Any] = dict.fromkeys(text, pa.string())
+    _check_first_line(path, (csv or Csv()).between(kind).encode())
     while True:
         with unpacked(path) as file:
             reader = open_csv(file, kind, types, csv, wide=is_wide(path))
@@ -201,7 +217,7 @@ def _check_names(data: bytes, path: str | os.PathLike[str]) -> None:
     """
     rows, values = data.count(b"\n") + 1, data.count(b":")
     most = names_allowed(rows, len(data))
-    if values <= most:
+    if values <= min(most, MOST_COLUMNS):
         return
     first = data[: data.find(b"\n", 1)] if rows > 1 else data
     few = {name for name, named in NAMED.findall(first) if named}
@@ -212,6 +228,7 @@ def _check_names(data: bytes, path: str | os.PathLike[str]) -> None:
         if clean and known == data.count(b'":') and (known == values or b'" :' not in data):
             return
     found = {name for name, named in NAMED.findall(data) if named}
+    check_columns(path, len(found))
     if len(found) > most:
         raise mostly_empty(path, len(found), rows)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from xent._table.files.columns import require
 from xent._table.files.endings import kind_of, unreadable
-from xent._table.files.unpacked import check_size
+from xent._table.files.unpacked import check_columns, check_size
 
 # What zipfile, zlib and NumPy's reader of headers raise: encrypted or unknown packing among them.
 NPZ_DAMAGE = (ValueError, EOFError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
@@ -114,6 +114,8 @@ def scan_arrays(
     """
     headers = array_headers(path)
     wanted = [name for name in headers if names is None or name in names]
+    if not matrices:
+        check_columns(path, sum(math.prod(headers[name].shape[1:]) for name in wanted))
     length = _rows_of(path, {name: headers[name] for name in wanted})
     end = length if stop is None else min(stop, length)
     if any(headers[name].fortran and len(headers[name].shape) > 1 for name in wanted):
@@ -177,7 +179,10 @@ def _table_of(path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]], mat
 
 def read_npz(path: str | os.PathLike[str], *, matrices: bool = False) -> Any:
     """Read an archive of arrays, or one array, as a pyarrow.Table."""
-    _rows_of(path, array_headers(path))
+    headers = array_headers(path)
+    _rows_of(path, headers)
+    if not matrices:
+        check_columns(path, sum(math.prod(header.shape[1:]) for header in headers.values()))
     return _table_of(path, _arrays(path), matrices)
 
 

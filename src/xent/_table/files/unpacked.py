@@ -19,6 +19,8 @@ ARRAY_BYTES = 1_000_000_000  # of Parquet and NPZ, as they lie in memory
 # table of text with rows that differ does not pass fifty, and takes several times that in memory.
 TEXT_TIMES, ARRAY_TIMES = 100, 400
 
+MOST_COLUMNS = 1 << 17
+
 _allowed: ContextVar[int | None] = ContextVar("unpacked size", default=None)
 
 
@@ -40,6 +42,14 @@ def text_limit(path: str | os.PathLike[str]) -> int:
 def cells_limit() -> int:
     """Return how large the cells of plain text may become: what was said, or 256 MB."""
     return _allowed.get() or TEXT_BYTES
+
+
+def check_columns(path: str | os.PathLike[str], columns: int) -> None:
+    """Refuse a table of so many columns that its names take more memory than its cells."""
+    if columns > MOST_COLUMNS and _allowed.get() is None:
+        because = f"it has more than {MOST_COLUMNS:,} columns, each of which takes kilobytes"
+        advice = "Where it is trusted, say with --unpacked how large it may be."
+        raise _check.cannot(f"{str(path)!r} cannot be read", because, advice)
 
 
 def check_size(path: str | os.PathLike[str], size: int) -> None:

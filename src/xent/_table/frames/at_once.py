@@ -14,16 +14,16 @@ POLARS_NUMBERS = frozenset(  # polars' types
     [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)] + ["Float32", "Float64"]
 )
 LONG_INTEGERS = frozenset({"int64", "uint64"})  # of which not every number is a float
-OTHER, NUMBER, FLAG = 0, 1, 2
+OTHER_FORM, NUMBER_FORM, FLAG_FORM = 0, 1, 2
 
 
 class AtOnce(NamedTuple):
     """What was read whole; the other columns are for `Frame`."""
 
     names: list[str]  # of all columns
-    form: NDArray[np.uint8]  # by column: NUMBER, FLAG or OTHER
-    numbers: NDArray[np.float64]  # a column for each of NUMBER, NaN where one is missing
-    flags: NDArray[np.bool_]  # a column for each of FLAG; none is missing
+    form: NDArray[np.uint8]  # by column: NUMBER_FORM, FLAG_FORM or OTHER_FORM
+    numbers: NDArray[np.float64]  # a column for each of NUMBER_FORM, NaN where one is missing
+    flags: NDArray[np.bool_]  # a column for each of FLAG_FORM; none is missing
 
 
 def read_at_once(table: Any, wanted: Sequence[str] | None = None) -> AtOnce | None:
@@ -57,22 +57,22 @@ def read_at_once(table: Any, wanted: Sequence[str] | None = None) -> AtOnce | No
     known = {kind: _form(kind) for kind in set(types)}
     form = np.array([known[types[j]] for j in at], np.uint8)
     numbers, flags = np.empty((rows, 0)), np.empty((rows, 0), np.bool_)
-    if (form == FLAG).any():
-        found = _matrix(table, at[form == FLAG], len(types))
+    if (form == FLAG_FORM).any():
+        found = _matrix(table, at[form == FLAG_FORM], len(types))
         if found.dtype == bool:
             flags = found
         else:  # a gap
-            form[form == FLAG] = OTHER
-    if (form == NUMBER).any():
-        numbers = _matrix(table, at[form == NUMBER], len(types), np.float64)
+            form[form == FLAG_FORM] = OTHER_FORM
+    if (form == NUMBER_FORM).any():
+        numbers = _matrix(table, at[form == NUMBER_FORM], len(types), np.float64)
     elif not form.any():
         return None
     far = {kind: str(kind).removesuffix("[pyarrow]").lower() in LONG_INTEGERS for kind in known}
-    limits = np.array([EXACT_WHOLE if far[types[j]] else np.inf for j in at[form == NUMBER]])
+    limits = np.array([EXACT_WHOLE if far[types[j]] else np.inf for j in at[form == NUMBER_FORM]])
     with np.errstate(invalid="ignore"):
         beyond = (np.abs(numbers) >= limits).any(axis=0)
     if beyond.any():
-        form[form == NUMBER] = np.where(beyond, OTHER, NUMBER)
+        form[form == NUMBER_FORM] = np.where(beyond, OTHER_FORM, NUMBER_FORM)
         numbers = numbers[:, ~beyond]
     return AtOnce(names, form, numbers, flags)
 
@@ -94,17 +94,17 @@ def _form(kind: Any) -> int:
     kind = getattr(kind, "pyarrow_dtype", kind)
     if isinstance(kind, pa.DataType):
         if pa.types.is_boolean(kind):
-            return FLAG
+            return FLAG_FORM
         plain = pa.types.is_integer(kind) or kind in (pa.float32(), pa.float64())
     elif isinstance(kind, np.dtype):
         if kind.kind == "b":
-            return FLAG
+            return FLAG_FORM
         plain = kind.kind in "iuf" and kind.itemsize <= 8
     elif str(kind) == "Boolean":
-        return FLAG
+        return FLAG_FORM
     else:
         plain = str(kind) in POLARS_NUMBERS
-    return NUMBER if plain else OTHER
+    return NUMBER_FORM if plain else OTHER_FORM
 
 
 def _matrix(table: Any, at: NDArray[np.int64], width: int, dtype: Any = None) -> NDArray[Any]:

@@ -150,7 +150,7 @@ def batches(
     # Without these a whole row group is held while its batches are read.
     wanted = None if columns is None else list(columns)
     with parquet(piece.path, pre_buffer=False, buffer_size=1 << 18) as file:
-        if not isinstance(piece.path, Address):
+        if not isinstance(piece.path, Address) and piece.group is not None:
             rows = rows_of_batch(piece.path, file.metadata, [piece.group], wanted, rows)
         for batch in file.iter_batches(
             rows, row_groups=[piece.group], columns=wanted, use_threads=False

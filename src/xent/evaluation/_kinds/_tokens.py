@@ -54,9 +54,10 @@ def evaluate_tokens(
     mask : array_like of bool, optional
         Of the shape of ``log_probs``: which entries count; padding does not.
     stride : int, optional
-        The arrays are windows of texts, which ``documents`` names for each, and begin so many
-        tokens after one another: what a window shares with the one before it is its context, and
-        counts once. Of a document's last window only what is new counts, however long it is.
+        The arrays are overlapping windows of texts, which ``documents`` names. So many tokens lie
+        between the beginnings of two windows. What a window shares with the one before it is its
+        context, and counts once. Of a document's last window only what is new counts, however long
+        it is.
     ids : sequence, optional
         What the documents are called.
     first : {"after_start", "left_out"}, optional

@@ -32,9 +32,9 @@ class AbsoluteDiscounting(Discounting):
     interpolated : bool
         False gives the back-off form.
     cut_mass : str
-        Who gets the mass of n-grams left out by ``min_count``, where interpolated: ``"kept"``, all
-        words after the history, as in KenLM's lmplz; ``"backoff"``, those not listed there, as in
-        SRILM. The back-off form always gives it to these.
+        Who gets the mass of n-grams left out by ``min_count``, if interpolated. ``"kept"``: all
+        words after the history, as in KenLM's lmplz. ``"backoff"``: only words without an n-gram
+        there, as in SRILM. The back-off form always gives it to these.
 
     Raises
     ------

@@ -46,9 +46,9 @@ class KneserNey(Discounting):
     discount : float or (float, float, float), optional
         Discounts to use for every order instead of estimated ones.
     cut_mass : str
-        Who gets the mass of n-grams left out by ``min_count``, where interpolated: ``"kept"``, all
-        words after the history, as in KenLM's lmplz; ``"backoff"``, those not listed there, as in
-        SRILM. The back-off form always gives it to these.
+        Who gets the mass of n-grams left out by ``min_count``, if interpolated. ``"kept"``: all
+        words after the history, as in KenLM's lmplz. ``"backoff"``: only words without an n-gram
+        there, as in SRILM. The back-off form always gives it to these.
 
     Raises
     ------
@@ -124,7 +124,7 @@ class KneserNey(Discounting):
 def _fall_back(order: int, because: str) -> tuple[float, float, float]:
     _check.warn(
         f"KneserNey cannot estimate its discounts for {order}-grams: {because}. It uses 0.5, 1 "
-        "and 1.5. The corpus is small or deduplicated; KneserNey(discount=0.75) says so outright.",
+        "and 1.5. The corpus is small or deduplicated. KneserNey(discount=0.75) sets them instead.",
     )
     return FALLBACK
 

@@ -34,7 +34,8 @@ class RowColumns(NamedTuple):
 
     def part(self, rows: slice) -> "RowColumns":
         """Return the columns of some rows."""
-        return RowColumns(*(None if column is None else column[rows] for column in self))
+        part: list[Any] = [None if column is None else column[rows] for column in self]
+        return RowColumns(*part)
 
 
 class RowSlopes(NamedTuple):
@@ -48,7 +49,8 @@ class RowSlopes(NamedTuple):
 
     def part(self, rows: slice) -> "RowSlopes":
         """Return what concerns some rows."""
-        return RowSlopes(*(None if column is None else column[rows] for column in self))
+        part: list[Any] = [None if column is None else column[rows] for column in self]
+        return RowSlopes(*part)
 
 
 class DeviceRows:
@@ -188,7 +190,7 @@ class DeviceRows:
 
     def total(self, seen: RowColumns) -> Any:
         """Return A of each row, a number where it is that of all."""
-        if seen.mass is not None:
+        if seen.mass is not None and seen.at_top is not None:
             return seen.mass + seen.at_top
         return self.unit + self.sum_of_even if self.options.label_smoothing else self.unit
 
@@ -242,7 +244,8 @@ class DeviceRows:
         spread = f if o.label_smoothing and self.hard else None
         of_target = None if of_target is None else -of_target
         made = (of_exp, of_bent, spread, of_target, whole)
-        return RowSlopes(*(None if c is None else c.expand(share.shape) for c in made))
+        whole_rows: list[Any] = [None if c is None else c.expand(share.shape) for c in made]
+        return RowSlopes(*whole_rows)
 
     def ignores(self, upstream: Any) -> bool:
         """Say whether a row that is ignored has no gradient at all."""

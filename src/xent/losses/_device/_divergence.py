@@ -47,21 +47,21 @@ def divergence(
         if of != "values":
             gap.sub_(values if _is_zero(z_slope) else values - z_slope).mul_(p)
         return values
-    q = torch.exp(log_q, out=into("q")) if of != "slope" else None
+    theirs = torch.exp(log_q, out=into("q")) if of != "slope" else None
     log_1_beta, log_beta = math.log1p(-beta), math.log(beta)
     floor = torch.finfo(log_p.dtype).min  # times 0 it is 0, as 0 log 0 is
     log_q.clamp_min_(floor).add_(log_beta)
     log_p.clamp_min_(floor).add_(log_1_beta)
     mixed = torch.logaddexp(log_q, log_p, out=into("mixed"))
     of_q = log_q
-    if q is not None:
-        of_q = log_q.sub_(mixed).sub_(log_beta).mul_(q).sum(-1, keepdim=True)
+    if theirs is not None:
+        of_q = log_q.sub_(mixed).sub_(log_beta).mul_(theirs).sum(-1, keepdim=True)
     of_p = torch.mul(log_p.sub_(mixed).sub_(log_1_beta), p, out=mixed).sum(-1, keepdim=True)
     if of != "values":
         log_p.sub_(of_p).mul_(1 - beta)
         log_p = log_p if _is_zero(z_slope) else log_p.add_(z_slope)
         log_p.mul_(p)
-    if q is None:
+    if theirs is None:
         return of_p
     return beta * of_q + (1 - beta) * of_p
 

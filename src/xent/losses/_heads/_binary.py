@@ -36,6 +36,7 @@ from xent.losses._rows._binary import (
     widened,
 )
 from xent.losses._rows._chunks import Job
+from xent.losses._torch_private import is_traced
 
 _CHUNK = 64  # rows that are validated at once
 
@@ -216,6 +217,8 @@ def _sorted_pairs(target: Tensor, count: int, classes: int, row_weight: Tensor |
             pairs, good = pairs[counts], good[counts]
         must = f"hold rows below {count} and classes below {classes}"
         check_values("target", pairs, good, must)
+    if is_traced() or not pairs.is_cpu:  # there no row asks where its pairs are
+        return pairs
     return pairs[pairs[:, 0].argsort(stable=True)]
 
 

@@ -243,7 +243,7 @@ def _(x: Tensor, w: Tensor, *rest: Any) -> Any:
 
 @_stats_backward_operator.register_fake
 def _(*arguments: Any) -> Any:
-    return _shaped(*arguments[4:6], arguments[-3:])
+    return _shaped(arguments[4], arguments[5], arguments[-3:])
 
 
 def _save_stats(ctx: Any, inputs: Any, output: Any) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn import functional
 
 from xent import _check
 from xent.losses._arguments import check_number, check_numbers
@@ -21,6 +21,7 @@ from xent.losses._heads._answers import (
     reduce_answers,
 )
 from xent.losses._overrides import overridable
+from xent.losses._rows._formula import binary_values
 
 
 @overridable
@@ -94,9 +95,9 @@ def linear_dpo(
     )
     better, worse = halves(answers.gain(reference))
     margin = beta * (better - worse)
-    values = -logsigmoid(margin)
+    values = -_log_sigmoid(margin)
     if smoothing:
-        values = values * (1 - smoothing) - smoothing * logsigmoid(-margin)
+        values = values * (1 - smoothing) - smoothing * _log_sigmoid(-margin)
     return reduce_answers(values, reduction)
 
 
@@ -150,7 +151,7 @@ def linear_simpo(
         input, linear_weight, target, linear_bias, ignore_index, temperature, softcap
     )
     better, worse = halves(answers.mean())
-    return reduce_answers(-logsigmoid(beta * (better - worse) - gamma), reduction)
+    return reduce_answers(-_log_sigmoid(beta * (better - worse) - gamma), reduction)
 
 
 @overridable
@@ -209,7 +210,7 @@ def linear_orpo(
     )
     log_p = answers.mean()
     better, worse = halves(log_p - torch.log(-torch.expm1(log_p)))
-    return reduce_answers(-halves(log_p)[0] - beta * logsigmoid(better - worse), reduction)
+    return reduce_answers(-halves(log_p)[0] - beta * _log_sigmoid(better - worse), reduction)
 
 
 @overridable
@@ -295,3 +296,10 @@ def linear_kto(
     over = beta * (gain - point)
     values = torch.where(desirable, yes * torch.sigmoid(-over), no * torch.sigmoid(over))
     return reduce_answers(values, reduction)
+
+
+def _log_sigmoid(x: Tensor) -> Tensor:
+    """Return log σ(x); when exporting by its formula, for ONNX Runtime's σ is 0 from -18 on."""
+    if torch.compiler.is_exporting():
+        return -binary_values(x, torch.ones_like(x), None, None)
+    return functional.logsigmoid(x)

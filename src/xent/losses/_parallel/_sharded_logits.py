@@ -61,8 +61,8 @@ def vocab_parallel_cross_entropy(
     input : Tensor, shape (C,), (N, C) or (N, C, d1, ...)
         Logits of the C classes of this process, maybe none; process r has those after r - 1's.
     target : Tensor, shape (), (N,) or (N, d1, ...) of integers, or the shape of ``input``
-        Class indices of the whole vocabulary, the same in every process; or the probability of
-        every class of this process.
+        Class indices of the whole vocabulary, the same in every process. Or the probabilities of
+        this process's classes.
     weight : Tensor, shape (V,), optional
         Weight of each class of the whole vocabulary.
     group : ProcessGroup, optional

@@ -18,9 +18,9 @@ class Stats(NamedTuple):
     lse : Tensor, the shape of the targets
         log Σ exp z of each row, differentiable.
     log_prob : Tensor, the shape of the targets
-        Log-probability of each row's true class, differentiable; Σ t log p, the expected one,
-        where targets are distributions (smoothed, if they are), and 0 where the row is ignored.
-        Weights are no part of it.
+        Log-probability of each row's true class, differentiable. Σ t log p where targets are
+        distributions (smoothed ones, if they are), and 0 where the row is ignored. Weights are no
+        part of it.
     entropy : Tensor, the shape of the targets
         Entropy of each row's softmax in nats, differentiable.
     argmax : Tensor, the shape of the targets, int64

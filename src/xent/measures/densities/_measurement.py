@@ -14,9 +14,9 @@ class Measurement(float):
     value : float
         The number, in the unit of the logarithm's base.
     error : float
-        0 for a closed form, which is off by rounding alone; an estimate, most often far too
-        large, for an integral or a sum, and no proven bound; the standard error of a mean over
-        draws or over a sample.
+        0 for a closed form, which is off by rounding alone. For an integral or a sum an estimate,
+        usually far too large, but no proven bound. For a mean over draws or a sample its standard
+        error.
     method : str
         "closed form", "quadrature", "sum", "monte carlo" or "sample mean".
 

@@ -177,8 +177,8 @@ def estimate_mutual_information(
         What is known beforehand: symbols, or real numbers for "ksg". Several are a list of
         columns, a dict, a data frame or an array (n, m).
     method : str
-        For symbols as in `estimate_entropy`, without those of a posterior, applied to each
-        entropy; "ksg" or "ksg2" for real numbers, "ross" for symbols ``x`` and numbers ``y``,
+        For symbols a method of `estimate_entropy`, applied to each entropy; those with a posterior
+        are left out. "ksg" or "ksg2" for real numbers, "ross" for symbols ``x`` and numbers ``y``,
         "normal" for two columns that are jointly normal.
     neighbors : int, optional
         For "ksg", "ksg2" and "ross": which nearest neighbour measures the density, by default the
@@ -187,8 +187,8 @@ def estimate_mutual_information(
         How many times ``y`` is shuffled, within the rows of equal ``given``, for the p-value and
         the value adjusted for chance.
     rng : Generator or int, optional
-        Where permutations come from, which need it; and the noise that moves equal numbers apart
-        for "ksg", "ksg2" and "ross", which has a fixed seed without.
+        Chance for permutations, which need it, and for the noise that moves equal numbers apart
+        ("ksg", "ksg2" and "ross"), which otherwise has a fixed seed.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float

@@ -75,11 +75,11 @@ def estimate_kl_divergence(
     neighbors : int, optional
         For "nearest_neighbors": which neighbour measures the densities, by default the 3rd.
     permutations : int
-        How many times the rows of both samples are dealt out anew, for the p-value and the value
-        adjusted for chance; symbols are then compared by "zhang_grabchak", which is finite.
+        How often the rows of both samples are dealt out anew, for the p-value and the value
+        adjusted for chance. Symbols are then compared by "zhang_grabchak", which is finite.
     rng : Generator or int, optional
-        Where permutations come from, which need it; and the noise that spreads rounded numbers
-        over their unit for "nearest_neighbors", which has a fixed seed without.
+        Chance for permutations, which need it, and for the noise that spreads rounded numbers over
+        their unit ("nearest_neighbors"), which otherwise has a fixed seed.
     base : float
         Base of the logarithm: e gives nats, 2 bits, 10 bans.
     confidence : float

@@ -131,10 +131,10 @@ def drift(
 
     Notes
     -----
-    KL and PSI are infinite where a level is new or gone. So, always, each level that either table
-    has gets half a row of the smaller table more in both: p → (p + a) / (1 + K a) with
-    a = 0.5 / min(rows). The bootstrap keeps the bins; its quantiles are shifted down by twice its
-    bias, cut at 0, and widened to hold ``js``.
+    KL and PSI are infinite where a level is new or gone. So each level of either table always gets
+    half a row of the smaller table more in both: p → (p + a) / (1 + K a) with a = 0.5 / min(rows).
+    The bootstrap keeps the bins; its quantiles are shifted down by twice its bias, cut at 0, and
+    widened to hold ``js``.
 
     Examples
     --------

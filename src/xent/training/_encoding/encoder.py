@@ -41,11 +41,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     A column with gaps has one feature more, which is 1 where the value is missing; a missing number
     is the mean otherwise. A name that `fit` did not see, and a gap where `fit` saw none, is
-    ``other``, or where that is not, what the training rows are on average: the share of each
-    feature. So nothing is ever NaN. Left out are columns that are the same in every row, and names
-    that tell rows apart, not classes: each once in 10 rows or more, or more than 20 of them in
-    less than two rows each, unless they are declared as categories. Where such a column has gaps,
-    the gaps are kept.
+    ``other``. Without an ``other`` it is the average of the training rows: the share of each
+    feature. So nothing is ever NaN. Columns that are the same in every row are left out. So are
+    names that tell rows apart and not classes, unless they are declared as categories: each once in
+    10 rows or more, or more than 20 of them in less than two rows each. Where such a column has
+    gaps, the gaps are kept.
 
     Parameters
     ----------

@@ -158,9 +158,9 @@ def compare_losses_fairly(
 ) -> FairComparison:
     """Train each loss at the shared learning rate and at its own best, over several seeds.
 
-    A fifth of the training rows, in equal shares of the classes, is set aside to choose each
-    loss's rate by its cross-entropy there; then all training rows are trained on, at both rates,
-    from the same starts and in the same order for every loss.
+    A fifth of the training rows, in equal shares of the classes, is set aside to choose each loss's
+    rate by its cross-entropy there. Then each loss is trained on all training rows, at both rates,
+    from the same starts and in the same order.
 
     Parameters
     ----------

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from xent import _check
 from xent._table.frames import Accepted, AtOnce, Frame
 from xent._table.frames import Column as Read
-from xent._table.frames.at_once import FLAG, NUMBER, OTHER
+from xent._table.frames.at_once import FLAG_FORM, NUMBER_FORM, OTHER_FORM
 from xent._table.frames.doubts import doubt_column
 from xent._table.frames.levels import Level, codes_of, levels_of
 
-FLAGS = (False, True)  # the levels of a boolean
+FLAG_LEVELS = (False, True)  # the levels of a boolean
 COLUMN_KINDS = ("number", "name", "date", "time", "duration")
 ACCEPTED = Accepted(
     "X",
@@ -136,10 +136,10 @@ def describe(
 ) -> list[FittedColumn]:
     """Say what the columns of a data frame are; warn of text that looks like numbers or dates."""
     found = []
-    forms = at_once.form.tolist() if at_once else [OTHER] * len(frame.names)
+    forms = at_once.form.tolist() if at_once else [OTHER_FORM] * len(frame.names)
     for name, form in zip(frame.names, forms, strict=True):
-        if form != OTHER:
-            of = ("name", FLAGS) if form == FLAG else ("number",)
+        if form != OTHER_FORM:
+            of = ("name", FLAG_LEVELS) if form == FLAG_FORM else ("number",)
             found.append(FittedColumn(str(name), *of))
             continue
         column = frame.column(name)
@@ -166,16 +166,16 @@ def number(column: Read) -> NDArray[np.float64]:
 def read(frame: Frame, columns: Sequence[FittedColumn], at_once: AtOnce | None = None) -> Cases:
     """Read a data frame as the columns that a tree was fitted on."""
     kind, slot, n_levels = layout(columns)
-    forms = at_once.form if at_once else np.full(len(columns), OTHER)
-    is_number = (forms == NUMBER) & np.array([c.kind == "number" for c in columns], np.bool_)
-    is_flag = (forms == FLAG) & np.array([_is_flag(c.levels) for c in columns], np.bool_)
+    forms = at_once.form if at_once else np.full(len(columns), OTHER_FORM)
+    is_number = (forms == NUMBER_FORM) & np.array([c.kind == "number" for c in columns], np.bool_)
+    is_flag = (forms == FLAG_FORM) & np.array([_is_flag(c.levels) for c in columns], np.bool_)
     rest = np.flatnonzero(~(is_number | is_flag)).tolist()
     found = matched(frame, [columns[j] for j in rest])
     numbers = np.empty((frame.rows, int((kind == 0).sum())))
     coded = np.empty((len(n_levels), frame.rows), np.int32)
     if at_once:
-        numbers[:, slot[is_number]] = at_once.numbers[:, is_number[forms == NUMBER]]
-        coded[slot[is_flag]] = at_once.flags[:, is_flag[forms == FLAG]].T
+        numbers[:, slot[is_number]] = at_once.numbers[:, is_number[forms == NUMBER_FORM]]
+        coded[slot[is_flag]] = at_once.flags[:, is_flag[forms == FLAG_FORM]].T
     for j, column in zip(rest, found, strict=True):
         if kind[j]:
             coded[slot[j]] = codes_of(column.names(), columns[j].levels)
@@ -186,7 +186,7 @@ def read(frame: Frame, columns: Sequence[FittedColumn], at_once: AtOnce | None =
 
 def _is_flag(levels: Sequence[Level]) -> bool:
     """Whether levels are those of a boolean, and not 0 and 1, which are equal to them."""
-    return levels == FLAGS and type(levels[0]) is bool
+    return levels == FLAG_LEVELS and type(levels[0]) is bool
 
 
 def layout(

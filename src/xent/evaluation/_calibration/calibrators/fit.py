@@ -57,8 +57,8 @@ def calibrate(
     labels, positive, sample_weight, ignore_index, normalize, allow_probabilities
         As for `evaluate`.
     virtual_rows : float, optional
-        For "isotonic": how many rows that say what the model says take part, so that no
-        probability becomes 0; the cube root of N if not given. 0 is plain isotonic regression.
+        For "isotonic": how many virtual rows that agree with the model are added, so that no
+        probability becomes 0. By default the cube root of N. 0 is plain isotonic regression.
 
     Returns
     -------
