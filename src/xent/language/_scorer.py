@@ -17,7 +17,7 @@ from xent._compile.threads import in_blocks
 from xent.language._evaluation import Evaluation
 from xent.language._spelling import SPELLINGS
 from xent.language._text import Reader
-from xent.language._vocabulary import BEGIN, CLOSED, END, UNKNOWN, Vocabulary
+from xent.language._vocabulary import BEGIN, WITHOUT_UNKNOWN, END, UNKNOWN, Vocabulary
 
 F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]
@@ -65,7 +65,7 @@ class Scorer(ABC):
     @property
     def is_closed(self) -> bool:
         """Whether words that it does not know are no events."""
-        return self.unknown in CLOSED
+        return self.unknown in WITHOUT_UNKNOWN
 
     @property
     @abstractmethod

@@ -15,7 +15,7 @@ from xent.language._kernels import text as kernels
 SPECIAL = ("<unk>", "<s>", "</s>")
 UNKNOWN_NAMES = ("<unk>", "<UNK>")  # both are read as the first, as KenLM does
 UNKNOWN, BEGIN, END = 0, 1, 2
-CLOSED = ("closed", "removed")  # values of unknown= for which unseen words are no events
+WITHOUT_UNKNOWN = ("closed", "removed")  # values of unknown= for which unseen words are no events
 
 
 class Vocabulary:

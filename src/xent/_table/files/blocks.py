@@ -23,8 +23,10 @@ LONG = re.compile(rb"[:\s]-?\d{19,}\s*[,}\]]")  # a whole number, as JSON writes
 MOST_NESTED = 1000  # lists and objects inside one another
 BRACKETS = re.compile(rb"[\[\]{}]")
 QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
-NAMED = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?')  # a text, and whether it is the name of a value
-FEW_NAMES = 8  # that are counted one by one
+TEXT_OR_NAME = re.compile(
+    rb'"((?:[^"\\]|\\.)*)"(\s*:)?'
+)  # a text, and whether it is the name of a value
+COUNTED_SINGLY = 8  # that are counted one by one
 MISFIT = re.compile(r"In CSV column #(\d+): .*CSV conversion error to (\S+): invalid value '(.*)'")
 
 
@@ -220,14 +222,14 @@ def _check_names(data: bytes, path: str | os.PathLike[str]) -> None:
     if values <= min(most, MOST_COLUMNS):
         return
     first = data[: data.find(b"\n", 1)] if rows > 1 else data
-    few = {name for name, named in NAMED.findall(first) if named}
-    if len(few) <= FEW_NAMES and b'\\":' not in data:
+    few = {name for name, named in TEXT_OR_NAME.findall(first) if named}
+    if len(few) <= COUNTED_SINGLY and b'\\":' not in data:
         # In most files each line has the names of the first, which is seen at once.
         known = sum(data.count(b'"' + name + b'":') for name in few)
         clean = not any(b'\\"' + name in data for name in few)
         if clean and known == data.count(b'":') and (known == values or b'" :' not in data):
             return
-    found = {name for name, named in NAMED.findall(data) if named}
+    found = {name for name, named in TEXT_OR_NAME.findall(data) if named}
     check_columns(path, len(found))
     if len(found) > most:
         raise mostly_empty(path, len(found), rows)

@@ -18,7 +18,7 @@ from xent import _check
 from xent.evaluation._calibration.corp import recalibrated
 from xent.evaluation._calibration.yes_no import Numbers, YesNo
 
-WIDTHS = 15  # bins where nothing else was said
+DEFAULT_BINS = 15  # bins where nothing else was said
 MOST_CHOSEN_BINS = 10_000
 
 
@@ -45,7 +45,7 @@ class Binning:
         if self.form == "edges":
             return "bins from " + " to ".join(f"{edge:g}" for edge in self.edges)
         if self.form == "quantile":
-            return f"{WIDTHS} bins of equal weight"
+            return f"{DEFAULT_BINS} bins of equal weight"
         return "blocks of the isotonic regression (CORP)"
 
     def parted(self, rows: YesNo) -> tuple[NDArray[np.int64], Numbers, Numbers]:
@@ -72,7 +72,9 @@ class Binning:
         else:
             weight = np.add.reduceat(rows.weight, rows.starts)
             middle = (np.cumsum(weight) - weight / 2) / weight.sum()
-            _, first = np.unique(np.minimum(middle * WIDTHS, WIDTHS - 1) // 1, return_index=True)
+            _, first = np.unique(
+                np.minimum(middle * DEFAULT_BINS, DEFAULT_BINS - 1) // 1, return_index=True
+            )
             starts = rows.starts[first]
         place = np.zeros(len(p), np.int64)
         place[starts[1:]] = 1
@@ -85,7 +87,7 @@ def binning_of(bins: int | Sequence[float] | str | None) -> Binning:
     if isinstance(bins, str):
         return Binning(_check.option("bins", bins, ("quantile", "corp")))
     if bins is None or isinstance(bins, int | np.integer):
-        number = WIDTHS if bins is None else _check.integer("bins", bins, least=1)
+        number = DEFAULT_BINS if bins is None else _check.integer("bins", bins, least=1)
         if number > MOST_CHOSEN_BINS:
             raise _check.invalid("bins", f"be at most {MOST_CHOSEN_BINS:,}", f"{number:,}")
         return Binning("width", tuple((np.arange(number + 1) / number).tolist()))

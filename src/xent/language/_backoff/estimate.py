@@ -10,7 +10,7 @@ from xent._progress import stage
 from xent.language._backoff.exact import LOG_10, Backoff, Ngrams
 from xent.language._counting.levels import Levels, NgramCounts
 from xent.language._kernels import count as kernels
-from xent.language._vocabulary import BEGIN, CLOSED, UNKNOWN
+from xent.language._vocabulary import BEGIN, WITHOUT_UNKNOWN, UNKNOWN
 from xent.language.smoothing import Smoothing
 from xent.language.smoothing._smoothing import Evidence, Smoothed
 
@@ -37,7 +37,7 @@ def uniform(words: int, unknown: str) -> NDArray[np.float64]:
     """Return the uniform distribution over all events: not ``<s>``; not ``<unk>`` if it is none."""
     p = np.ones(words)
     p[BEGIN] = 0.0
-    if unknown in CLOSED:
+    if unknown in WITHOUT_UNKNOWN:
         p[UNKNOWN] = 0.0
     return np.asarray(p / p.sum())
 

@@ -205,12 +205,12 @@ def foreign(run: Walk, made: Made, args: list[Value], node: ast.AST) -> Value:
     return assumed(run, made.name.rpartition(".")[2], args, node)
 
 
-NAMED = re.compile(r"(\w+_)?loss", re.I)
+LOSS_NAME = re.compile(r"(\w+_)?loss", re.I)
 
 
 def named(run: Walk, name: str, value: Opaque, node: ast.AST) -> Value:
     """Follow what unknown code makes of a batch and the script calls a loss."""
-    if value.batch is None or not run.is_open(value.batch) or NAMED.fullmatch(name) is None:
+    if value.batch is None or not run.is_open(value.batch) or LOSS_NAME.fullmatch(name) is None:
         return value
     grad = not run.without_grad
     for loop in run.loops:
