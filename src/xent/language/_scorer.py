@@ -17,7 +17,7 @@ from xent._compile.threads import in_blocks
 from xent.language._evaluation import Evaluation
 from xent.language._spelling import SPELLINGS
 from xent.language._text import Reader
-from xent.language._vocabulary import BEGIN, WITHOUT_UNKNOWN, END, UNKNOWN, Vocabulary
+from xent.language._vocabulary import BEGIN, END, UNKNOWN, WITHOUT_UNKNOWN, Vocabulary
 
 F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]

@@ -10,7 +10,7 @@ from xent._progress import stage
 from xent.language._backoff.exact import LOG_10, Backoff, Ngrams
 from xent.language._counting.levels import Levels, NgramCounts
 from xent.language._kernels import count as kernels
-from xent.language._vocabulary import BEGIN, WITHOUT_UNKNOWN, UNKNOWN
+from xent.language._vocabulary import BEGIN, UNKNOWN, WITHOUT_UNKNOWN
 from xent.language.smoothing import Smoothing
 from xent.language.smoothing._smoothing import Evidence, Smoothed
 
