@@ -24,7 +24,7 @@ MOST_NESTED = 1000  # lists and objects inside one another
 BRACKETS = re.compile(rb"[\[\]{}]")
 QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 NAMED = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?')  # a text, and whether it is the name of a value
-FEW_NAMES = 8  # that are counted one by one
+COUNTED_NAMES = 8  # that are counted one by one
 MISFIT = re.compile(r"In CSV column #(\d+): .*CSV conversion error to (\S+): invalid value '(.*)'")
 
 
@@ -221,7 +221,7 @@ def _check_names(data: bytes, path: str | os.PathLike[str]) -> None:
         return
     first = data[: data.find(b"\n", 1)] if rows > 1 else data
     few = {name for name, named in NAMED.findall(first) if named}
-    if len(few) <= FEW_NAMES and b'\\":' not in data:
+    if len(few) <= COUNTED_NAMES and b'\\":' not in data:
         # In most files each line has the names of the first, which is seen at once.
         known = sum(data.count(b'"' + name + b'":') for name in few)
         clean = not any(b'\\"' + name in data for name in few)

@@ -13,7 +13,7 @@ from typing import Any
 from xent._table.files.unpacked import check_size
 
 BATCH_BYTES = 1 << 28  # of the rows of a batch, as they lie in memory
-WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 8}  # bytes in memory; others take 8
+BYTES_OF_KIND = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 8}  # bytes in memory; others take 8
 
 
 def check_whole(path: str | os.PathLike[str], metadata: Any) -> None:
@@ -78,7 +78,7 @@ def _sizes(path: Any, metadata: Any, group: int, longest: dict[int, int]) -> dic
             if coded and said * chunk.num_values > BATCH_BYTES:
                 longest[j], found[j] = _texts(path, group, schema.path, chunk.num_values, said)
         else:
-            width = schema.length if kind == "FIXED_LEN_BYTE_ARRAY" else WIDTHS.get(kind, 8)
+            width = schema.length if kind == "FIXED_LEN_BYTE_ARRAY" else BYTES_OF_KIND.get(kind, 8)
             found[j] = max(said, width * chunk.num_values)
     return found
 
